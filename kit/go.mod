@@ -1,0 +1,3 @@
+module fleetman.example/kit
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module fleetman.example/lab
+
+go 1.26.0
