@@ -1,0 +1,115 @@
+package manifest
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// Load reads kustomize directories, directories of plain YAML or JSON files
+// and single files, and checks the objects against each other. Its errors are
+// one line that names the file or the directory, the object and the field.
+func Load(paths ...string) (*Objects, error) {
+	var objects Objects
+	for _, path := range paths {
+		found, err := loadPath(path)
+		if err != nil {
+			return nil, err
+		}
+		objects.All = append(objects.All, found...)
+	}
+	if len(objects.All) == 0 {
+		return nil, fmt.Errorf("%v: no objects in there", paths)
+	}
+	if err := objects.check(); err != nil {
+		return nil, err
+	}
+	return &objects, nil
+}
+
+func loadPath(path string) ([]Object, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading manifests: %w", err)
+	case !info.IsDir():
+		return loadFile(path)
+	case isKustomization(path):
+		return build(path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifests: %w", err)
+	}
+	var objects []Object
+	for _, entry := range entries {
+		if !isManifest(entry) {
+			continue
+		}
+		found, err := loadFile(filepath.Join(path, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, found...)
+	}
+	if len(objects) == 0 {
+		return nil, fmt.Errorf("%s: no kustomization.yaml, and no .yaml, .yml or .json file with an object in it", path)
+	}
+	return objects, nil
+}
+
+func isManifest(entry fs.DirEntry) bool {
+	return !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(entry.Name()))
+}
+
+func isKustomization(dir string) bool {
+	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && !info.IsDir()
+	})
+}
+
+func loadFile(path string) ([]Object, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifests: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: neither a file nor a directory", path)
+	}
+	if info.Size() > maxBytes {
+		return nil, fmt.Errorf("%s: %d bytes; a manifest has at most %d", path, info.Size(), maxBytes)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifests: %w", err)
+	}
+	return Decode(path, data)
+}
+
+// build runs kustomize, as `kubectl apply -k` would.
+func build(dir string) ([]Object, error) {
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: kustomize: %s", dir, oneLine(err))
+	}
+	var objects []Object
+	for _, resource := range resources.Resources() {
+		data, err := resource.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("%s: kustomize: %s: %s", dir, resource.CurId(), oneLine(err))
+		}
+		found, err := decodeObject(dir, dir, data)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, found...)
+	}
+	return objects, nil
+}
