@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fleetman.example/services/position-simulator/track"
+)
+
+const recordings = "../../../../shared/tracks"
+
+func needRecordings(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(recordings); err != nil {
+		t.Skip("no recorded tracks beside the repository:", err)
+	}
+}
+
+// haversine is a second reckoning of distance, on a sphere: it differs from
+// the ellipsoid by less than 0.4 % in Britain.
+func haversine(a, b spot) float64 {
+	rad := math.Pi / 180
+	h := math.Pow(math.Sin((b.lat-a.lat)*rad/2), 2) +
+		math.Cos(a.lat*rad)*math.Cos(b.lat*rad)*math.Pow(math.Sin((b.lng-a.lng)*rad/2), 2)
+	return 2 * 6371008.8 * math.Asin(math.Sqrt(h))
+}
+
+func readRoute(t *testing.T, dir string, r route) []spot {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, r.file+".gpx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := track.Read(r.file+".gpx", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.At != nil {
+		t.Errorf("%s has times", r.file)
+	}
+	return spots(tr.Points)
+}
+
+func TestRoutesAreEven(t *testing.T) {
+	sevenDecimals := regexp.MustCompile(`^<trkpt lat="5[0-9]\.[0-9]{7}" lon="-[01]\.[0-9]{7}"/>$`)
+	for _, r := range routes {
+		t.Run(r.file, func(t *testing.T) {
+			points := readRoute(t, "../routes", r)
+			if len(points) < 1500 {
+				t.Errorf("%d points, want 1500 or more", len(points))
+			}
+			for i := 1; i < len(points); i++ {
+				if d := haversine(points[i-1], points[i]); math.Abs(d-r.step) > r.step/100 {
+					t.Fatalf("point %d is %.3f m from the one before, want %g within 1 %%", i+1, d, r.step)
+				}
+			}
+			if hop := haversine(points[len(points)-1], points[0]); hop > 2*r.step {
+				t.Errorf("a journey that restarts jumps %.0f m", hop)
+			}
+			data, err := os.ReadFile(filepath.Join("../routes", r.file+".gpx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range strings.Split(string(data), "\n") {
+				if strings.HasPrefix(line, "<trkpt") && !sevenDecimals.MatchString(line) {
+					t.Fatalf("line %s", line)
+				}
+			}
+			if !bytes.Contains(data, []byte("DickChesterwood/istio-fleetman")) {
+				t.Error("no credit to the source")
+			}
+		})
+	}
+}
+
+func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
+	needRecordings(t)
+	dir := t.TempDir()
+	if err := run([]string{"-from", recordings, "-to", dir}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		made, err := os.ReadFile(filepath.Join(dir, r.file+".gpx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped, err := os.ReadFile(filepath.Join("../routes", r.file+".gpx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made, shipped) {
+			t.Errorf("%s.gpx is not what go run ./resample makes", r.file)
+		}
+	}
+}
+
+// Every point of a route is on the recorded road: at most the rounding to
+// seven decimals away from the line between two recorded points.
+func TestRoutesStayOnTheRoad(t *testing.T) {
+	needRecordings(t)
+	for _, r := range routes {
+		data, err := os.ReadFile(filepath.Join(recordings, r.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := track.Read(r.file, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		road := spots(tr.Points)
+		for i, p := range readRoute(t, "../routes", r) {
+			if d := offRoad(p, road); d > 0.02 {
+				t.Errorf("%s point %d is %.3f m off the road", r.file, i+1, d)
+				break
+			}
+		}
+	}
+}
+
+func offRoad(at spot, road []spot) float64 {
+	p, best := planeAt(at), math.Inf(1)
+	ax, ay := p.xy(road[0])
+	for _, s := range road[1:] {
+		bx, by := p.xy(s)
+		dx, dy := bx-ax, by-ay
+		t := 0.0
+		if q := dx*dx + dy*dy; q > 0 {
+			t = min(1, max(0, -(ax*dx+ay*dy)/q))
+		}
+		best = min(best, math.Hypot(ax+t*dx, ay+t*dy))
+		ax, ay = bx, by
+	}
+	return best
+}
+
+func TestRunErrors(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "-from: expected the directory of the recorded tracks"},
+		{[]string{"-from", t.TempDir()}, "city_truck: no such file"},
+		{[]string{"-form", "x"}, "flag provided but not defined"},
+	} {
+		err := run(append(tc.args, "-to", t.TempDir()), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v: got %v, want %s", tc.args, err, tc.want)
+		}
+	}
+}

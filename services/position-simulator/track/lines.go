@@ -1,0 +1,45 @@
+package track
+
+import (
+	"fmt"
+	"strings"
+)
+
+// readLines reads one lat="…" lon="…" a line. Blank lines are no points.
+func readLines(data []byte) (Track, error) {
+	var t Track
+	number := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		if len(t.Points) == MaxPoints {
+			return Track{}, fmt.Errorf("line %d: expected at most %d points", number, MaxPoints)
+		}
+		lat, lng, ok := splitLine(line)
+		if !ok {
+			return Track{}, fmt.Errorf(`line %d: expected lat="…" lon="…", found %s`, number, quote(line))
+		}
+		p, err := newPoint(lat, lng)
+		if err != nil {
+			return Track{}, fmt.Errorf("line %d: %w", number, err)
+		}
+		t.Points = append(t.Points, p)
+	}
+	return t, nil
+}
+
+func splitLine(line string) (lat, lng string, ok bool) {
+	rest, ok := strings.CutPrefix(line, `lat="`)
+	if !ok {
+		return "", "", false
+	}
+	lat, rest, ok = strings.Cut(rest, `" lon="`)
+	if !ok {
+		return "", "", false
+	}
+	lng, ok = strings.CutSuffix(rest, `"`)
+	return lat, lng, ok
+}

@@ -1,0 +1,189 @@
+// Package track reads recorded journeys: GPX files, and files with one
+// lat="…" lon="…" a line. A coordinate is kept as the text of its file, since
+// the files hold more digits than a float64.
+package track
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fleetman.example/kit/fleet"
+)
+
+// What a directory may hold; beyond it a file is no track but a mistake.
+const (
+	MaxFileBytes = 32 << 20
+	MaxPoints    = 1_000_000 // over all files
+	MaxDuration  = 30 * 24 * time.Hour
+)
+
+// Track is one vehicle's journey.
+type Track struct {
+	Name   string // of the vehicle
+	File   string
+	Points []Point
+	// At is when each point is reached, from the first one on, never
+	// decreasing; nil for a track without times.
+	At []time.Duration
+}
+
+// Point holds WGS84 degrees, digit for digit as read.
+type Point struct{ Lat, Lng fleet.Decimal }
+
+// ReadDir reads every track of a directory and returns them by name, with the
+// names of the files that it took for no tracks. All broken files are
+// reported together.
+func ReadDir(fsys fs.FS) (tracks []Track, ignored []string, err error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, nil, err
+	}
+	results := readAll(fsys, entries)
+	var broken []error
+	files, points := map[string]string{}, 0
+	for _, r := range results {
+		t := r.track
+		first, taken := files[t.Name]
+		points += len(t.Points)
+		switch {
+		case errors.Is(r.err, errNoTrack):
+			ignored = append(ignored, r.file)
+		case r.err != nil:
+			broken = append(broken, r.err)
+		case taken:
+			broken = append(broken, fmt.Errorf("%s: expected one track a vehicle, but %q is in %s too", r.file, t.Name, first))
+		default:
+			files[t.Name] = r.file
+			tracks = append(tracks, t)
+		}
+	}
+	if points > MaxPoints {
+		broken = append(broken, fmt.Errorf("%d points in %d tracks, expected at most %d", points, len(tracks), MaxPoints))
+	}
+	if len(tracks)+len(broken) == 0 {
+		broken = append(broken, errors.New(`no tracks: expected files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`))
+	}
+	if err := errors.Join(broken...); err != nil {
+		return nil, ignored, err
+	}
+	slices.SortFunc(tracks, func(a, b Track) int { return strings.Compare(a.Name, b.Name) })
+	return tracks, ignored, nil
+}
+
+type result struct {
+	file  string
+	track Track
+	err   error
+}
+
+// readAll reads the files side by side: encoding/xml takes some 2 µs a point,
+// and the simulator is to be ready within 50 ms of its start.
+func readAll(fsys fs.FS, entries []fs.DirEntry) []result {
+	results := make([]result, len(entries))
+	var points atomic.Int64
+	var group sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, e := range entries {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			r := &results[i]
+			r.file = e.Name()
+			if points.Load() > MaxPoints {
+				r.err = fmt.Errorf("%s: not read, the tracks before it hold over %d points", r.file, MaxPoints)
+				return
+			}
+			r.track, r.err = readFile(fsys, r.file)
+			points.Add(int64(len(r.track.Points)))
+		})
+	}
+	group.Wait()
+	return results
+}
+
+// isTrack tells tracks from what lies beside them by the file's name alone, so
+// that a broken track is an error and never silently passed over.
+func isTrack(file string) bool {
+	if strings.HasPrefix(file, ".") {
+		return false
+	}
+	switch ext := path.Ext(file); {
+	case strings.EqualFold(ext, ".gpx"):
+		return true
+	case ext != "":
+		return false
+	}
+	switch strings.ToUpper(file) {
+	case "README", "LICENSE", "NOTICE", "COPYING", "MAKEFILE":
+		return false
+	}
+	return true
+}
+
+var errNoTrack = errors.New("no track")
+
+// readFile follows symbolic links, which is how a mounted ConfigMap holds its
+// files, and leaves pipes and directories alone.
+func readFile(fsys fs.FS, file string) (Track, error) {
+	if !isTrack(file) {
+		return Track{}, errNoTrack
+	}
+	info, err := fs.Stat(fsys, file)
+	switch {
+	case err != nil:
+		return Track{}, err
+	case !info.Mode().IsRegular():
+		return Track{}, errNoTrack
+	case info.Size() > MaxFileBytes:
+		return Track{}, fmt.Errorf("%s: %d bytes, expected at most %d", file, info.Size(), MaxFileBytes)
+	}
+	data, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return Track{}, err
+	}
+	return Read(file, data)
+}
+
+// Read reads one track: GPX when the file's name ends in .gpx, else one point
+// a line. An error names the file, the line and what was expected.
+func Read(file string, data []byte) (Track, error) {
+	read := readLines
+	if strings.EqualFold(path.Ext(file), ".gpx") {
+		read = readGPX
+	}
+	t, err := read(data)
+	if err != nil {
+		return Track{}, fmt.Errorf("%s %w", file, err)
+	}
+	if len(t.Points) < 2 {
+		return Track{}, fmt.Errorf("%s: expected at least 2 points, found %d", file, len(t.Points))
+	}
+	t.File = file
+	if t.Name == "" {
+		t.Name = nameOf(file)
+	}
+	if err := fleet.CheckName(t.Name); err != nil {
+		return Track{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}
+
+// nameOf makes "City Truck" of "city_truck.gpx".
+func nameOf(file string) string {
+	words := strings.FieldsFunc(strings.TrimSuffix(file, path.Ext(file)), func(r rune) bool {
+		return r == '_' || r == '-' || r == ' '
+	})
+	for i, w := range words {
+		r := []rune(w)
+		words[i] = strings.ToUpper(string(r[:1])) + string(r[1:])
+	}
+	return strings.Join(words, " ")
+}
