@@ -1,0 +1,118 @@
+package fleet_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/kit/fleet"
+)
+
+var now = time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC)
+
+func TestDecodeAccepts(t *testing.T) {
+	const rest = `"lat":53.1,"lng":-1.4`
+	const written = `"lat":53.1,"lng":-1.4,"timestamp":`
+	for name, tc := range map[string]struct{ in, out string }{
+		"as the original writes": {`{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`, `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`},
+		"no timestamp":           {`{"name":"T",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"null timestamp":         {`{"name":"T",` + rest + `,"timestamp":null,"speed":null}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"Z":                      {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33Z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.000+0000","speed":null}`},
+		"offset with a colon":    {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.5+02:00"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
+		"offset without":         {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.500+0200"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
+		"epoch milliseconds":     {`{"name":"T",` + rest + `,"timestamp":1699853493279}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.279+0000","speed":null}`},
+		"degrees as strings":     {`{"name":"T","lat":"53.10","lng":"-1.4"}`, `{"name":"T","lat":53.10,"lng":-1.4,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"unknown field":          {`{"name":"T","colour":"red",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"odd name":               {`{"name":"O'Neil & Sons <\"é\">",` + rest + `}`, `{"name":"O'Neil & Sons <\"é\">",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"exponent":               {`{"name":"T","lat":5.310E+1,"lng":1e-7}`, `{"name":"T","lat":5.310E+1,"lng":1e-7,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"the poles":              {`{"name":"T","lat":-90,"lng":180.0}`, `{"name":"T","lat":-90,"lng":180.0,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := fleet.Decode([]byte(tc.in), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(p.AppendJSON(nil)); got != tc.out {
+				t.Errorf("got  %s\nwant %s", got, tc.out)
+			}
+		})
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	report := func(name, lat, lng, timestamp, speed string) string {
+		return `{"name":` + name + `,"lat":` + lat + `,"lng":` + lng + `,"timestamp":` + timestamp + `,"speed":` + speed + `}`
+	}
+	ts := `"2023-11-13T05:31:33.279+0000"`
+	for in, field := range map[string]string{
+		``:                                     "body",
+		`null`:                                 "body",
+		`[]`:                                   "body",
+		`"x"`:                                  "body",
+		`{"name":`:                             "body",
+		`{} x`:                                 "body",
+		"{\"name\":\"\xff\"}":                  "body",
+		`{}`:                                   "name",
+		`{"name":"T"}`:                         "lat",
+		report(`7`, `1`, `2`, ts, `null`):      "name",
+		report(`""`, `1`, `2`, ts, `null`):     "name",
+		report(`" "`, `1`, `2`, ts, `null`):    "name",
+		report(`"a/b"`, `1`, `2`, ts, `null`):  "name",
+		report(`".."`, `1`, `2`, ts, `null`):   "name",
+		report(`"a\nb"`, `1`, `2`, ts, `null`): "name",
+		report(`"`+strings.Repeat("x", 10_000)+`"`, `1`, `2`, ts, `null`): "name",
+		report(`"T"`, `90.1`, `2`, ts, `null`):                            "lat",
+		report(`"T"`, `1e999999999`, `2`, ts, `null`):                     "lat",
+		report(`"T"`, `"north"`, `2`, ts, `null`):                         "lat",
+		report(`"T"`, `"NaN"`, `2`, ts, `null`):                           "lat",
+		report(`"T"`, `true`, `2`, ts, `null`):                            "lat",
+		report(`"T"`, `null`, `2`, ts, `null`):                            "lat",
+		report(`"T"`, `NaN`, `2`, ts, `null`):                             "body",
+		report(`"T"`, `1`, `-180.5`, ts, `null`):                          "lng",
+		report(`"T"`, `1`, `0.`+strings.Repeat("0", 200), ts, `null`):     "lng",
+		report(`"T"`, `1`, `2`, `"yesterday"`, `null`):                    "timestamp",
+		report(`"T"`, `1`, `2`, `"1970-01-01T00:00:00Z"`, `null`):         "timestamp",
+		report(`"T"`, `1`, `2`, `"9999-01-01T00:00:00Z"`, `null`):         "timestamp",
+		report(`"T"`, `1`, `2`, `{}`, `null`):                             "timestamp",
+		report(`"T"`, `1`, `2`, `1e3`, `null`):                            "timestamp",
+		report(`"T"`, `1`, `2`, ts, `"fast"`):                             "speed",
+	} {
+		_, err := fleet.Decode([]byte(in), now)
+		if err == nil || !strings.HasPrefix(err.Error(), field+": expected ") {
+			t.Errorf("%.60s: got %v, want an error of %s", in, err, field)
+		}
+	}
+}
+
+// FuzzDecode: whatever comes in, either one error that names a field, or a report that reads back
+// as itself.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.5}`,
+		`{"name":"T","lat":"1e-7","lng":"-0","timestamp":1699853493279}`, `{"name":"\u0000"}`, `[`, `{"lat":1e999}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p, err := fleet.Decode(body, now)
+		if err != nil {
+			if !strings.Contains(err.Error(), ": expected ") {
+				t.Errorf("error names no field: %v", err)
+			}
+			return
+		}
+		out := p.AppendJSON(nil)
+		if !json.Valid(out) {
+			t.Fatalf("wrote bad JSON: %s", out)
+		}
+		again, err := fleet.Decode(out, now)
+		if err != nil {
+			t.Fatalf("reads not back: %v: %s", err, out)
+		}
+		p.Timestamp = p.Timestamp.Truncate(time.Millisecond) // all that the wire carries
+		if again != p {
+			t.Errorf("read back %+v, want %+v", again, p)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package observe
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+)
+
+// instruments measure requests with the names and attributes of OpenTelemetry's HTTP
+// conventions (semconv 1.26), in seconds.
+type instruments struct {
+	server, client metric.Float64Histogram
+	sets           *sync.Map // series -> metric.RecordOption, so that a request builds no attributes
+}
+
+// series is one line of a histogram: the route or the upstream, and how it ended.
+type series struct {
+	method, target string
+	status         int
+	failure        string
+}
+
+// Bounds in seconds: from a loopback answer to the longest that an upstream may take.
+var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
+
+func newInstruments(meter metric.Meter) (i instruments, err error) {
+	i.sets = new(sync.Map)
+	i.server, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), bounds,
+		metric.WithDescription("Time to answer a request, by route."))
+	if err != nil {
+		return i, err
+	}
+	i.client, err = meter.Float64Histogram("http.client.request.duration", metric.WithUnit("s"), bounds,
+		metric.WithDescription("Time of one attempt at an upstream, until its headers are read."))
+	return i, err
+}
+
+// record adds one measurement; targetKey says what target is in the conventions.
+func (i *instruments) record(ctx context.Context, h metric.Float64Histogram, targetKey string, s series, since time.Time) {
+	set, ok := i.sets.Load(s)
+	if !ok {
+		attrs := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String(targetKey, s.target)}
+		if s.status != 0 {
+			attrs = append(attrs, attribute.Int("http.response.status_code", s.status))
+		}
+		if s.failure != "" {
+			attrs = append(attrs, attribute.String("error.type", s.failure))
+		}
+		set, _ = i.sets.LoadOrStore(s, metric.WithAttributeSet(attribute.NewSet(attrs...)))
+	}
+	h.Record(ctx, time.Since(since).Seconds(), set.(metric.RecordOption))
+}
+
+// Middleware measures every request by its route template, and logs the ones that failed with
+// 500 or above. With propagate it carries the inbound headers that go out again.
+func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := time.Now()
+		c.Request.Pattern = c.FullPath() // where OpenTelemetry looks for the route
+		if propagate {
+			if ctx := Carry(c.Request.Context(), c.Request.Header); ctx != c.Request.Context() {
+				c.Request = c.Request.WithContext(ctx)
+			}
+		}
+		c.Next()
+		status := c.Writer.Status()
+		if err := c.Errors.Last(); err != nil && status >= http.StatusInternalServerError {
+			o.Log.ErrorContext(c.Request.Context(), "request failed", "method", c.Request.Method,
+				"path", c.Request.URL.EscapedPath(), "status", status, "error", err.Err)
+		}
+		o.requests.record(c.Request.Context(), o.requests.server, "http.route", series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: status}, start)
+	}
+}
+
+// knownMethod keeps a caller from making up series.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "_OTHER"
+}
+
+// Handler makes next's requests server spans; with tracing off it is next.
+func (o *Observer) Handler(next http.Handler) http.Handler {
+	if !o.tracing {
+		return next
+	}
+	return otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
+		otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return knownMethod(r.Method) + " " + r.Pattern }))
+}
+
+// Transport measures every attempt that next makes at upstream and, with tracing on, makes it a
+// client span.
+func (o *Observer) Transport(upstream string, next http.RoundTripper) http.RoundTripper {
+	if o.tracing {
+		next = otelhttp.NewTransport(next, otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
+			otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
+			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + upstream }))
+	}
+	return measured{o, upstream, next}
+}
+
+type measured struct {
+	o        *Observer
+	upstream string
+	next     http.RoundTripper
+}
+
+func (m measured) RoundTrip(r *http.Request) (*http.Response, error) {
+	start := time.Now()
+	resp, err := m.next.RoundTrip(r)
+	s := series{method: r.Method, target: m.upstream}
+	if err != nil {
+		s.failure = Reason(err)
+	} else {
+		s.status = resp.StatusCode
+	}
+	m.o.requests.record(r.Context(), m.o.requests.client, "server.address", s, start)
+	return resp, err
+}

@@ -1,0 +1,169 @@
+// Package observe sets up OpenTelemetry for a service: logs with trace ids, metrics for
+// Prometheus, and export of traces, metrics and logs by the standard OTEL_* variables. A signal
+// for which no variable is set has no exporter and costs nothing.
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// scope names the instrumentation in every signal.
+const scope = "fleetman.example/kit/observe"
+
+// Observer is one service's logs, metrics and traces.
+type Observer struct {
+	Log *slog.Logger
+
+	tracing    bool
+	tracers    oteltrace.TracerProvider
+	propagator propagation.TextMapPropagator
+	meters     metric.MeterProvider
+	registry   *prometheus.Registry
+	requests   instruments
+	shutdown   []func(context.Context) error
+}
+
+// Start sets telemetry up for service. Log lines go to logTo as JSON. The exporters read the
+// process's own OTEL_* variables; getenv decides which of them are on. An error names what is
+// wrong with them.
+func Start(ctx context.Context, service string, getenv func(string) string, logTo io.Writer) (*Observer, error) {
+	o := &Observer{tracers: noop.NewTracerProvider(), registry: prometheus.NewRegistry()}
+	res, err := resource.New(ctx,
+		resource.WithAttributes(attribute.String("service.name", service)),
+		resource.WithTelemetrySDK(), resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	local := slog.NewJSONHandler(logTo, nil)
+	o.Log = slog.New(withTrace{local}).With("service", service)
+	for _, start := range []func(context.Context, *resource.Resource, func(string) string) error{o.startTraces, o.startMetrics, o.startLogs} {
+		if err := start(ctx, res, getenv); err != nil {
+			return nil, errors.Join(err, o.Shutdown(ctx))
+		}
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // the SDK has one handler a process
+		slog.New(local).Warn("telemetry", "service", service, "error", err)
+	}))
+	return o, nil
+}
+
+// on tells whether a signal (TRACES, METRICS, LOGS) is to be exported.
+func on(getenv func(string) string, signal string) bool {
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
+		return false
+	}
+	if exporter := getenv("OTEL_" + signal + "_EXPORTER"); exporter != "" {
+		return exporter != "none"
+	}
+	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+}
+
+func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
+	if !on(getenv, "TRACES") {
+		return nil
+	}
+	exporter, err := autoexport.NewSpanExporter(ctx)
+	if err != nil {
+		return fmt.Errorf("trace exporter: %w", err)
+	}
+	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
+	o.tracing, o.tracers, o.propagator = true, provider, autoprop.NewTextMapPropagator()
+	o.shutdown = append(o.shutdown, provider.Shutdown)
+	return nil
+}
+
+func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
+	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	scrape, err := otelprom.New(otelprom.WithRegisterer(o.registry), otelprom.WithoutScopeInfo())
+	if err != nil {
+		return fmt.Errorf("prometheus: %w", err)
+	}
+	options := []sdkmetric.Option{sdkmetric.WithReader(scrape), sdkmetric.WithResource(res)}
+	if on(getenv, "METRICS") {
+		push, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return fmt.Errorf("metric exporter: %w", err)
+		}
+		options = append(options, sdkmetric.WithReader(push))
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
+	o.meters = provider
+	o.shutdown = append(o.shutdown, provider.Shutdown)
+	o.requests, err = newInstruments(o.Meter())
+	return err
+}
+
+func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
+	if !on(getenv, "LOGS") {
+		return nil
+	}
+	exporter, err := autoexport.NewLogExporter(ctx)
+	if err != nil {
+		return fmt.Errorf("log exporter: %w", err)
+	}
+	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(res))
+	o.Log = slog.New(slog.NewMultiHandler(o.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))
+	o.shutdown = append(o.shutdown, provider.Shutdown)
+	return nil
+}
+
+// Meter makes a service's own instruments; they show on /metrics too.
+func (o *Observer) Meter() metric.Meter { return o.meters.Meter(scope) }
+
+// Tracer makes a service's own spans; with tracing off they are empty and free.
+func (o *Observer) Tracer() oteltrace.Tracer { return o.tracers.Tracer(scope) }
+
+// Metrics answers in Prometheus text form.
+func (o *Observer) Metrics() http.Handler {
+	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
+}
+
+// Shutdown flushes what is to be exported, until ctx ends.
+func (o *Observer) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, stop := range o.shutdown {
+		errs = append(errs, stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// withTrace adds the ids of the trace that a log line belongs to.
+type withTrace struct{ slog.Handler }
+
+func (h withTrace) Handle(ctx context.Context, record slog.Record) error {
+	if sc := spanContext(ctx); sc.IsValid() {
+		record = record.Clone()
+		record.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h withTrace) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return withTrace{h.Handler.WithAttrs(attrs)}
+}
+
+func (h withTrace) WithGroup(name string) slog.Handler { return withTrace{h.Handler.WithGroup(name)} }

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/observe"
+)
+
+func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every route
+
+// Router is gin with what every service shares: measurements, header propagation, recovery, a
+// bound on bodies, the contract's errors for unknown paths and methods. Routes are registered
+// without a trailing slash; a trailing or doubled leading one reaches the same handler.
+type Router struct{ *gin.Engine }
+
+// NewRouter returns a Router without routes.
+func NewRouter(cfg Config, o *observe.Observer) Router {
+	r := gin.New()
+	r.UseRawPath, r.UnescapePathValues = true, true // a name with %2F is one segment, and refused as a name
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	r.HandleMethodNotAllowed = true
+	r.ContextWithFallback = true
+	r.Use(o.Middleware(cfg.PropagateHeaders), recovery, bound(cfg.MaxBody))
+	r.NoRoute(func(c *gin.Context) {
+		apierror.Write(c, apierror.New(http.StatusNotFound, "no such path"))
+	})
+	r.NoMethod(func(c *gin.Context) {
+		apierror.Write(c, apierror.New(http.StatusMethodNotAllowed, "method %s not supported here", c.Request.Method))
+	})
+	return Router{r}
+}
+
+// ServeHTTP routes r by its canonical path, and HEAD as GET.
+func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	path, raw := canonical(req.URL.Path), canonical(req.URL.RawPath)
+	if path != req.URL.Path || raw != req.URL.RawPath || req.Method == http.MethodHead {
+		u, copied := *req.URL, *req
+		u.Path, u.RawPath = path, raw
+		copied.URL = &u
+		if req.Method == http.MethodHead {
+			copied.Method = http.MethodGet // net/http drops the body of its own request's answer
+		}
+		req = &copied
+	}
+	r.Engine.ServeHTTP(w, req)
+}
+
+// canonical leaves one leading slash and takes one trailing slash off.
+func canonical(path string) string {
+	for strings.HasPrefix(path, "//") {
+		path = path[1:]
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
+}
+
+// recovery turns a panic into a 500; http.ErrAbortHandler still aborts the connection.
+func recovery(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		if c.Writer.Written() {
+			_ = c.Error(err)
+			panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
+		}
+		apierror.Write(c, err)
+	}()
+	c.Next()
+}
+
+// bound makes reading more than limit bytes of a body fail.
+func bound(limit int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.Request.Body != nil && c.Request.Body != http.NoBody {
+			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
+		}
+	}
+}
+
+// bodyTimeout is how long a caller may take to send a body.
+const bodyTimeout = 30 * time.Second
+
+// JSONBody reads the whole body of a request that says it is JSON. Errors are the caller's:
+// 415 for another type, 413 for too many bytes, 400 for a body that broke off.
+func JSONBody(c *gin.Context) ([]byte, error) {
+	mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	if err != nil || mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
+		return nil, apierror.New(http.StatusUnsupportedMediaType, "Content-Type: expected application/json")
+	}
+	if c.Request.Body == nil {
+		return nil, nil
+	}
+	rc := http.NewResponseController(c.Writer)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported means no connection to wait for
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	var body bytes.Buffer
+	if n := c.Request.ContentLength; n > 0 && n < 64<<10 {
+		body.Grow(int(n) + bytes.MinRead) // room to see the end without growing
+	}
+	_, err = io.Copy(&body, c.Request.Body)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", tooLarge.Limit)
+	}
+	if err != nil {
+		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)
+	}
+	return body.Bytes(), nil
+}

@@ -1,0 +1,150 @@
+// Package server runs a service: it listens, serves, tells its health on an admin listener, and
+// drains when it is told to stop.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/observe"
+)
+
+// Config is what every service's listener needs.
+type Config struct {
+	ListenAddr       string        // empty: no listener but the admin's
+	AdminAddr        string        // health and metrics; never reachable through ListenAddr
+	MaxBody          int64         // bytes of a request's body
+	PropagateHeaders bool          // whether inbound headers go out again on calls made for a request
+	DrainDelay       time.Duration // from SIGTERM to closing the listener: time for callers to leave
+	DrainTimeout     time.Duration // how long accepted requests may then take
+}
+
+// ReadConfig reads the configuration of a service that listens on listenDefault.
+func ReadConfig(r *env.Reader, listenDefault string) Config {
+	return Config{
+		ListenAddr:       r.Addr("LISTEN_ADDR", listenDefault, "where the service listens"),
+		AdminAddr:        readAdmin(r),
+		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest request body, in bytes; a larger one is answered 413"),
+		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
+		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
+		DrainTimeout:     readDrainTimeout(r),
+	}
+}
+
+// ReadAdminConfig reads the configuration of a program that only sends.
+func ReadAdminConfig(r *env.Reader) Config {
+	return Config{AdminAddr: readAdmin(r), DrainTimeout: readDrainTimeout(r)}
+}
+
+func readAdmin(r *env.Reader) string {
+	return r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "where `/healthz`, `/readyz` and `/metrics` are")
+}
+
+func readDrainTimeout(r *env.Reader) time.Duration {
+	return r.Duration("DRAIN_TIMEOUT", 65*time.Second, 0, 10*time.Minute, "longest wait for accepted requests after SIGTERM; longer than `UPSTREAM_TIMEOUT`")
+}
+
+// Main runs a service's run until SIGTERM or SIGINT and returns the process's exit code; an
+// error goes to stderr, whole.
+func Main(run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// Run listens, then serves handler (nil: only the admin listener) until ctx ends, then drains:
+// it says that it is not ready, goes on accepting for DrainDelay while every answer closes its
+// connection, then closes the listener and waits for what was accepted. The line "listening" of
+// the log tells the addresses.
+func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Handler) (err error) {
+	admin, err := net.Listen("tcp", cfg.AdminAddr)
+	if err != nil {
+		return fmt.Errorf("ADMIN_ADDR: %w", err)
+	}
+	var draining atomic.Bool
+	adminServer := newServer(adminHandler(o, &draining))
+	failed := make(chan error, 2)
+	go func() { failed <- adminServer.Serve(admin) }()
+	defer func() { err = errors.Join(err, adminServer.Close()) }()
+
+	if handler == nil {
+		o.Log.InfoContext(ctx, "listening", "admin", admin.Addr().String())
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
+	listener, err := net.Listen("tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	server := newServer(leaving(&draining, o.Handler(handler)))
+	go func() { failed <- server.Serve(listener) }()
+	o.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
+
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	}
+	draining.Store(true)
+	o.Log.Info("draining")
+	time.Sleep(cfg.DrainDelay) // nothing is waited for but callers' leaving, which no one announces
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(deadline); err != nil {
+		return fmt.Errorf("drain: requests still running after %s: %w", cfg.DrainTimeout, errors.Join(err, server.Close()))
+	}
+	return nil
+}
+
+// newServer bounds what a caller may take of a connection. Callers close idle connections after
+// 90 s (kit/upstream), so the server, which waits longer, never closes one that is being used.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       3 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}
+
+// leaving closes each connection with its answer while the service drains.
+func leaving(draining *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func adminHandler(o *observe.Observer, draining *atomic.Bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if draining.Load() {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ready\n")
+	})
+	mux.Handle("GET /metrics", o.Metrics())
+	return mux
+}
