@@ -1,0 +1,96 @@
+import L from "leaflet";
+import landData from "./basemap/land.json";
+import roadData from "./basemap/roads.json";
+import townData from "./basemap/towns.json";
+import { place } from "./labels";
+import { colour } from "./theme";
+
+type Line = [lat: number, lng: number][];
+
+const CREDIT = 'Map: <a href="https://www.naturalearthdata.com">Natural Earth</a>, <a href="https://www.geonames.org">GeoNames</a> (CC BY 4.0)';
+
+/** The smallest town labelled, by zoom level from 5 on: as many names as a screen holds. */
+const SMALLEST = [400_000, 150_000, 80_000, 40_000, 20_000, 8_000, 3_000];
+const LETTER = 6.2;
+
+export interface Basemap {
+  /** Draws everything again in the colours of now. */
+  restyle(): void;
+}
+
+/** Coast, roads and towns from data that ships with the page. */
+export function addBasemap(map: L.Map): Basemap {
+  pane(map, "land", 200);
+  const renderer = L.canvas({ pane: "land", padding: 1 });
+  const land = L.polygon(landData.rings.map((ring) => decode(ring, landData.units)), { renderer, interactive: false, attribution: CREDIT });
+  const borders = L.polyline(landData.borders.map((line) => decode(line, landData.units)), { renderer, interactive: false });
+  const lines = roadData.lines.map((line) => decode(line, roadData.units));
+  const casing = L.polyline(lines, { renderer, interactive: false, smoothFactor: 1.5 });
+  const road = L.polyline(lines, { renderer, interactive: false, smoothFactor: 1.5 });
+  for (const layer of [land, borders, casing, road]) layer.addTo(map);
+
+  const restyle = () => {
+    land.setStyle({ color: colour("coast"), weight: 1, fillColor: colour("land"), fillOpacity: 1 });
+    borders.setStyle({ color: colour("border"), weight: 1, dashArray: "4 4" });
+    const width = Math.min(Math.max((map.getZoom() - 6) * 0.9, 1.2), 8);
+    casing.setStyle({ color: colour("road-edge"), weight: width + 2 });
+    road.setStyle({ color: colour("road"), weight: width });
+  };
+  restyle();
+  map.on("zoomend", restyle);
+  addTowns(map);
+  return { restyle };
+}
+
+function addTowns(map: L.Map): void {
+  const towns = townData as [string, number, number, number][];
+  const group = L.layerGroup().addTo(map);
+  const townPane = pane(map, "towns", 450);
+  townPane.setAttribute("aria-hidden", "true");
+  const draw = () => {
+    group.clearLayers();
+    const smallest = SMALLEST[Math.floor(map.getZoom()) - 5] ?? (map.getZoom() < 5 ? Infinity : 0);
+    const view = map.getBounds().pad(0.1);
+    const wanted = towns.filter(([, lng, lat, people]) => people >= smallest && view.contains([lat, lng]));
+    const labels = wanted.map(([name, lng, lat]) => ({ ...map.latLngToContainerPoint([lat, lng]), width: name.length * LETTER, height: 15 }));
+    const sides = place(labels, 6, ["right", "left", "above"]);
+    wanted.forEach(([name, lng, lat, people], i) => {
+      const side = sides[i];
+      if (side === undefined) return;
+      const icon = L.divIcon({ className: `town ${side} ${rank(people)}`, html: labelled(name), iconSize: [0, 0] });
+      L.marker([lat, lng], { icon, pane: "towns", interactive: false, keyboard: false }).addTo(group);
+    });
+  };
+  // Once the map has its first view.
+  map.whenReady(draw);
+  map.on("moveend resize", draw);
+}
+
+function rank(people: number): string {
+  return people >= 250_000 ? "city" : people >= 40_000 ? "large" : "small";
+}
+
+function labelled(text: string): HTMLElement {
+  const element = document.createElement("span");
+  element.textContent = text;
+  return element;
+}
+
+export function pane(map: L.Map, name: string, order: number): HTMLElement {
+  const element = map.createPane(name);
+  element.style.zIndex = String(order);
+  element.style.pointerEvents = "none";
+  return element;
+}
+
+function decode(ints: number[], units: number): Line {
+  const line: Line = [];
+  let lng = 0;
+  let lat = 0;
+  for (let i = 0; i + 1 < ints.length; i += 2) {
+    lng += ints[i] ?? 0;
+    lat += ints[i + 1] ?? 0;
+    line.push([lat / units, lng / units]);
+  }
+  return line;
+}

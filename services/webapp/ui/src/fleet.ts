@@ -1,0 +1,74 @@
+import { next, standing, type Motion } from "./motion";
+import type { Report } from "./wire";
+
+/** Milliseconds after which a report is no longer where the vehicle is. */
+export const STALE_AFTER = 10_000;
+/** Milliseconds after which a vehicle that the API no longer names is forgotten. */
+export const GONE_AFTER = 300_000;
+/** Clocks closer than this are taken as equal: the Date header counts whole seconds. */
+const CLOCKS_AGREE = 2_000;
+
+export interface Vehicle {
+  name: string;
+  /** Counts up from 0 in the order of first sight; the colour follows from it. */
+  index: number;
+  report: Report;
+  motion: Motion;
+}
+
+/** All vehicles seen, by name, and the difference to the server's clock. */
+export class Fleet {
+  readonly vehicles = new Map<string, Vehicle>();
+  private seen = 0;
+  private clockAhead = 0;
+
+  /** Takes the reports of one answer and returns the vehicles that moved on. */
+  update(reports: Report[], now: number, serverTime?: number): Vehicle[] {
+    if (serverTime !== undefined) this.clockAhead = clockAhead(serverTime, now);
+    const moved = [...reports].sort(byName).flatMap((report) => this.take(report, now) ?? []);
+    const named = new Set(reports.map((report) => report.name));
+    for (const { name, report } of this.vehicles.values()) {
+      if (!named.has(name) && this.age(report, now) > GONE_AFTER) this.vehicles.delete(name);
+    }
+    return moved;
+  }
+
+  private take(report: Report, now: number): Vehicle | undefined {
+    const known = this.vehicles.get(report.name);
+    if (known === undefined) {
+      const vehicle = { name: report.name, index: this.seen++, report, motion: standing(report) };
+      this.vehicles.set(report.name, vehicle);
+      return vehicle;
+    }
+    if (report.time === known.report.time && report.lat === known.report.lat && report.lng === known.report.lng) {
+      known.report = report;
+      return undefined;
+    }
+    known.motion = next(known.motion, report, report.time - known.report.time, now);
+    known.report = report;
+    return known;
+  }
+
+  /** Milliseconds since the report, by the server's clock, never negative. */
+  age(report: Report, now: number): number {
+    return Math.max(0, now + this.clockAhead - report.time);
+  }
+
+  isStale(vehicle: Vehicle, now: number): boolean {
+    return this.age(vehicle.report, now) > STALE_AFTER;
+  }
+
+  sorted(): Vehicle[] {
+    return [...this.vehicles.values()].sort(byName);
+  }
+}
+
+/** Milliseconds to add to the page's clock to have the server's. */
+export function clockAhead(serverTime: number, now: number): number {
+  const difference = serverTime - now;
+  return Math.abs(difference) < CLOCKS_AGREE ? 0 : difference;
+}
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}

@@ -1,0 +1,48 @@
+/** A label wanted on the map: its anchor and its size in pixels. */
+export interface Label {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export type Side = "right" | "left" | "above" | "below";
+
+interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+/**
+ * The side of its anchor on which each label finds room, undefined for one that finds none.
+ * Earlier labels come first; `gap` is the distance from the anchor in pixels, and the room
+ * that every anchor keeps for its marker.
+ */
+export function place(labels: Label[], gap: number, sides: Side[]): (Side | undefined)[] {
+  const taken: Box[] = labels.map(({ x, y }) => around(x, y, gap * 0.7));
+  return labels.map((label, i) => {
+    const own = taken[i];
+    const side = sides.find((side) => {
+      const wanted = box(label, gap, side);
+      return !taken.some((other) => other !== own && overlap(wanted, other));
+    });
+    if (side !== undefined) taken.push(box(label, gap, side));
+    return side;
+  });
+}
+
+function around(x: number, y: number, by: number): Box {
+  return { left: x - by, top: y - by, right: x + by, bottom: y + by };
+}
+
+function box({ x, y, width, height }: Label, gap: number, side: Side): Box {
+  const left = { right: x + gap, left: x - gap - width, above: x - width / 2, below: x - width / 2 }[side];
+  const top = { right: y - height / 2, left: y - height / 2, above: y - gap - height, below: y + gap }[side];
+  return { left, top, right: left + width, bottom: top + height };
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}

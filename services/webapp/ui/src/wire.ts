@@ -1,0 +1,79 @@
+// What the API says, checked. Bad entries are left out and counted; the good ones beside them stay.
+
+export interface Point {
+  lat: number;
+  lng: number;
+}
+
+export interface Report extends Point {
+  name: string;
+  /** Milliseconds since 1970, by the server's clock. */
+  time: number;
+  /** Miles per hour, null while unknown. */
+  speed: number | null;
+}
+
+export interface Driver {
+  name: string;
+  /** Address of the portrait, "" when there is none that a page may load. */
+  photo: string;
+}
+
+export interface Decoded<T> {
+  good: T[];
+  bad: number;
+}
+
+export function decodeReports(body: unknown): Decoded<Report> {
+  return each(body, report);
+}
+
+export function decodeHistory(body: unknown): Decoded<Point> {
+  return each(body, (value) => (isRecord(value) ? point(value) : undefined));
+}
+
+export function decodeDriver(body: unknown): Driver | undefined {
+  if (!isRecord(body) || typeof body["name"] !== "string" || body["name"] === "") return undefined;
+  const photo = body["photo"];
+  return { name: body["name"], photo: typeof photo === "string" && /^(https?:\/\/|\/)/.test(photo) ? photo : "" };
+}
+
+/** The message of the services' one error shape, undefined for anything else. */
+export function decodeError(body: unknown): string | undefined {
+  if (!isRecord(body) || typeof body["message"] !== "string") return undefined;
+  return body["message"] || undefined;
+}
+
+/** RFC 3339, and the wire's own offset without a colon (+0000), which Date refuses in some browsers. */
+export function decodeTime(value: unknown): number | undefined {
+  if (typeof value !== "string") return undefined;
+  const time = Date.parse(value.replace(/([+-]\d\d)(\d\d)$/, "$1:$2"));
+  return Number.isNaN(time) ? undefined : time;
+}
+
+function each<T>(body: unknown, decode: (value: unknown) => T | undefined): Decoded<T> {
+  if (!Array.isArray(body)) throw new Error("expected a JSON array");
+  const good = body.map(decode).filter((value) => value !== undefined);
+  return { good, bad: body.length - good.length };
+}
+
+function report(value: unknown): Report | undefined {
+  if (!isRecord(value)) return undefined;
+  const { name, speed } = value;
+  const at = point(value);
+  const time = decodeTime(value["timestamp"]);
+  if (typeof name !== "string" || name === "" || at === undefined || time === undefined) return undefined;
+  return { name, ...at, time, speed: typeof speed === "number" && Number.isFinite(speed) ? speed : null };
+}
+
+function point(value: Record<string, unknown>): Point | undefined {
+  const { lat, lng } = value;
+  if (typeof lat !== "number" || typeof lng !== "number") return undefined;
+  // Written so that NaN fails too.
+  if (!(Math.abs(lat) <= 90 && Math.abs(lng) <= 180)) return undefined;
+  return { lat, lng };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

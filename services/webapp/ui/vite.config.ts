@@ -1,0 +1,10 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  // Absolute asset paths: the page is the same under /, /experimental and /vehicle/NAME.
+  base: "/",
+  // The Go server tells hashed files by the folder "assets" and lets browsers keep them for ever.
+  // emptyOutDir: what is in ui/dist goes into the binary; public/.gitkeep puts its placeholder back.
+  build: { assetsDir: "assets", emptyOutDir: true, modulePreload: { polyfill: false } },
+  server: { proxy: { "/api": { target: "http://localhost:8080", rewrite: (path) => path.slice("/api".length) } } },
+});
