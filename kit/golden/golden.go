@@ -1,0 +1,63 @@
+// Package golden reads the recorded answers of the original, which lie beside the repository and
+// are no part of it: a clone without them skips the tests that compare.
+package golden
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Call is one recorded call.
+type Call struct {
+	Name    string
+	Request struct {
+		Method, Target string
+		Headers        [][2]string
+		Body           *string
+	}
+	Status  int
+	Headers [][2]string
+	Body    string
+	Varies  []string
+}
+
+// Shared is the path of a file of the shared test data. It skips the test where there is none.
+func Shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; root != filepath.Dir(root); root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
+			break
+		}
+	}
+	path := filepath.Join(append([]string{filepath.Dir(root), "shared"}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no test data at %s: it lies beside the repository and is no part of it", filepath.Join(append([]string{"..", "shared"}, elem...)...))
+	}
+	return path
+}
+
+// Load reads the recordings of one file, such as "head/tracker.json", by name. Of calls with the
+// same name the first stays.
+func Load(t testing.TB, file string) (ordered []Call, byName map[string]Call) {
+	t.Helper()
+	text, err := os.ReadFile(Shared(t, "golden", filepath.FromSlash(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &ordered); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	byName = make(map[string]Call, len(ordered))
+	for _, c := range ordered {
+		if _, ok := byName[c.Name]; !ok {
+			byName[c.Name] = c
+		}
+	}
+	return ordered, byName
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server"
+)
+
+type api struct {
+	windows *windows
+	now     func() time.Time
+}
+
+func (a api) routes(r server.Router) http.Handler {
+	r.POST("/vehicles", a.report)
+	r.GET("/vehicles/:name", a.speed)
+	return r
+}
+
+// report keeps a position.
+func (a api) report(c *gin.Context) {
+	body, err := server.JSONBody(c)
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	p, err := fleet.Decode(body, a.now())
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	a.windows.add(p.Name, fix{lat: p.Lat.Float(), lng: p.Lng.Float(), at: p.Timestamp.UnixNano()})
+}
+
+// speed answers miles per hour as a bare JSON number, nothing while it is unknown.
+func (a api) speed(c *gin.Context) {
+	name := c.Param("name")
+	if err := fleet.CheckName(name); err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	mph, known := a.windows.speed(name)
+	if !known {
+		c.Status(http.StatusOK)
+		return
+	}
+	c.Data(http.StatusOK, "application/json", strconv.AppendFloat(nil, mph, 'f', -1, 64))
+}

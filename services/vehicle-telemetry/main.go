@@ -1,0 +1,37 @@
+// vehicle-telemetry answers the speed of every vehicle from its last positions.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+)
+
+const service = "vehicle-telemetry"
+
+func main() { os.Exit(server.Main(run)) }
+
+// run is the whole program; it returns when ctx ends and every accepted request is answered.
+func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	o, err := observe.Start(ctx, service, getenv, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, o.Shutdown(flush))
+	}()
+	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
+	api := api{windows: newWindows(), now: time.Now}
+	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+}

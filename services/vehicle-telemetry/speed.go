@@ -1,0 +1,102 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tidwall/geodesic"
+)
+
+const (
+	windowSize     = 10       // reports kept of a vehicle
+	maxSpeed       = 70       // mph; above it the data is at fault, as in the original
+	metresPerMile  = 1609.344 // international mile
+	secondsPerHour = 3600
+)
+
+// fix is where a vehicle was at one moment, in WGS84 degrees.
+type fix struct {
+	lat, lng float64
+	at       int64 // ns since 1970
+}
+
+// windows keeps the last reports of every vehicle, in the order in which they came.
+type windows struct {
+	mu     sync.RWMutex
+	byName map[string]*window
+}
+
+type window struct {
+	mu    sync.Mutex
+	fixes [windowSize]fix
+	count int // reports ever kept; the newest is at (count-1) % windowSize
+}
+
+func newWindows() *windows { return &windows{byName: make(map[string]*window)} }
+
+// add keeps a report; the same report again changes nothing.
+func (w *windows) add(name string, f fix) {
+	w.mu.RLock()
+	v := w.byName[name]
+	w.mu.RUnlock()
+	if v == nil {
+		w.mu.Lock()
+		if v = w.byName[name]; v == nil {
+			v = new(window)
+			w.byName[name] = v
+		}
+		w.mu.Unlock()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.fixes[:min(v.count, windowSize)] {
+		if seen == f {
+			return
+		}
+	}
+	v.fixes[v.count%windowSize] = f
+	v.count++
+}
+
+// speed answers the miles per hour between the oldest and the newest report kept, and whether it
+// is known: not with fewer than two reports, nor from data at fault.
+func (w *windows) speed(name string) (mph float64, known bool) {
+	w.mu.RLock()
+	v := w.byName[name]
+	w.mu.RUnlock()
+	if v == nil {
+		return 0, false
+	}
+	v.mu.Lock()
+	count, fixes := v.count, v.fixes
+	v.mu.Unlock()
+	if count < 2 {
+		return 0, false
+	}
+	oldest := 0
+	if count > windowSize {
+		oldest = count % windowSize
+	}
+	return between(fixes[oldest], fixes[(count-1)%windowSize])
+}
+
+// between answers the speed from one report to a later one. No time passed is 0, as in the
+// original; time running backwards or more than maxSpeed is unknown.
+func between(from, to fix) (mph float64, known bool) {
+	elapsed := time.Duration(to.at - from.at).Seconds()
+	if elapsed == 0 {
+		return 0, true
+	}
+	mph = distance(from, to) / metresPerMile / elapsed * secondsPerHour
+	if elapsed < 0 || mph > maxSpeed {
+		return 0, false
+	}
+	return mph, true
+}
+
+// distance is the length in metres of the geodesic on WGS84 (Karney 2013).
+func distance(a, b fix) float64 {
+	var metres float64
+	geodesic.WGS84.Inverse(a.lat, a.lng, b.lat, b.lng, &metres, nil, nil)
+	return metres
+}
