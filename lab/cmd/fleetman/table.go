@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"text/tabwriter"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
+)
+
+// printStatus is the table of pods and, below it, what a browser can open.
+func printStatus(w io.Writer, status control.Status) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POD\tADDRESS\tREADY\tRESTARTS\tIMAGE\tVARIANT")
+	for _, pod := range status.Pods {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", pod.Name, address(pod), readiness(pod), pod.Restarts, pod.Image, orDash(pod.Variant))
+	}
+	table.Flush()
+	for _, port := range status.NodePorts {
+		fmt.Fprintf(w, "%s: http://%s\n", port.Service, port.Address)
+	}
+}
+
+// address says where a pod listens, and where its manifest has it when that
+// port needs root.
+func address(pod local.Pod) string {
+	if pod.Port == 0 {
+		return pod.Address
+	}
+	text := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
+	if pod.DeclaredPort != pod.Port {
+		text += fmt.Sprintf(" (for %d, which needs root)", pod.DeclaredPort)
+	}
+	return text
+}
+
+func readiness(pod local.Pod) string {
+	switch {
+	case pod.Ready:
+		return "yes"
+	case pod.State != "running":
+		return "no, " + pod.State
+	}
+	return "no"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

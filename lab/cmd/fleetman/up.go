@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// upFlags are those of `fleetman up`, as they are written.
+type upFlags struct {
+	bin, network, nodeAddress    string
+	set, replicas                []string
+	readyTimeout, restartBackoff time.Duration
+	logs                         bool
+}
+
+func upCommand(where *places, environ []string) *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up [DIR|FILE...]",
+		Short: "Start the fleet and keep it running until Ctrl-C",
+		Long: `Start every pod of the manifests as a process of this machine, and keep the
+fleet running until Ctrl-C.
+
+The manifests are a kustomize directory, a directory of plain YAML, or files;
+k8s/base when none is given.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := where.find(); err != nil {
+				return err
+			}
+			return up(cmd.Context(), *where, f, args, environ, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.set, "set", nil, "set a variable, as staff-service:VARIANT=bad (may be repeated)")
+	flags.StringArrayVar(&f.replicas, "replicas", nil, "set the number of pods, as staff-service=2 (may be repeated)")
+	flags.BoolVar(&f.logs, "logs", false, "show the pods' logs, each line with its pod's name")
+	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
+	flags.DurationVar(&f.restartBackoff, "restart-backoff", 250*time.Millisecond,
+		"delay of a pod's second restart in a row; it doubles, up to 30 times this (on a cluster: 10s)")
+	flags.StringVar(&f.network, "network", "127.0.1.0/24", "the pods' addresses")
+	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
+	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
+	return cmd
+}
+
+func (f upFlags) options(where places, environ []string) (o local.Options, err error) {
+	o = local.Options{
+		Root: where.root, Bin: f.bin, State: where.state, Environ: environ,
+		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{},
+	}
+	if f.readyTimeout <= 0 {
+		return o, fmt.Errorf("--ready-timeout %v: more than 0 is expected", f.readyTimeout)
+	}
+	if f.restartBackoff <= 0 {
+		return o, fmt.Errorf("--restart-backoff %v: more than 0 is expected", f.restartBackoff)
+	}
+	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
+		return o, fmt.Errorf("--network %q: a network such as 127.0.1.0/24 is expected", f.network)
+	}
+	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
+		return o, fmt.Errorf("--node-address %q: an address such as 127.0.0.1 is expected", f.nodeAddress)
+	}
+	for _, text := range f.set {
+		target, assignment, ok := strings.Cut(text, ":")
+		name, value, assigned := strings.Cut(assignment, "=")
+		if !ok || !assigned || target == "" {
+			return o, fmt.Errorf("--set %q: DEPLOYMENT:NAME=VALUE is expected, such as staff-service:VARIANT=bad", text)
+		}
+		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
+	}
+	for _, text := range f.replicas {
+		name, number, _ := strings.Cut(text, "=")
+		count, err := strconv.Atoi(number)
+		if err != nil || name == "" || count < 0 {
+			return o, fmt.Errorf("--replicas %q: DEPLOYMENT=NUMBER is expected, such as staff-service=2", text)
+		}
+		o.Replicas[name] = count
+	}
+	return o, nil
+}
+
+func up(ctx context.Context, where places, f upFlags, args, environ []string, stdout, stderr io.Writer) error {
+	options, err := f.options(where, environ)
+	if err != nil {
+		return usageError{err}
+	}
+	if len(args) == 0 {
+		if where.root == "" {
+			return usageError{errors.New("up: no manifests: name a directory or files, or start it inside the repository, for k8s/base")}
+		}
+		args = []string{filepath.Join(where.root, "k8s", "base")}
+	}
+	objects, err := manifest.Load(args...)
+	if err != nil {
+		return err
+	}
+	options.Progress = func(line string) { fmt.Fprintln(stderr, line) }
+	began := time.Now()
+	fleet, err := local.Start(ctx, objects, options)
+	if err != nil {
+		var late *local.NotReadyError
+		if errors.As(err, &late) {
+			for _, line := range late.Last {
+				fmt.Fprintln(stderr, "  "+line)
+			}
+		}
+		return err
+	}
+	defer fleet.Stop()
+	server, err := control.Serve(where.state, fleet)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+
+	status := control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()}
+	printStatus(stdout, status)
+	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
+	follow(ctx, fleet, f.logs, stdout, stderr)
+
+	fmt.Fprintln(stderr, "stopping")
+	fleet.Stop()
+	return nil
+}
+
+// follow shows what happens until the context ends.
+func follow(ctx context.Context, fleet *local.Fleet, logs bool, stdout, stderr io.Writer) {
+	if logs {
+		go func() {
+			// it ends with the fleet, so that the last lines are shown too
+			if err := fleet.Logs(context.WithoutCancel(ctx), "all", true, true, stdout); err != nil {
+				fmt.Fprintf(stderr, "logs: %v\n", err)
+			}
+		}()
+	}
+	began := time.Now()
+	for event := range fleet.Events(ctx) {
+		if event.Time.Before(began) {
+			continue // the table has it
+		}
+		fmt.Fprintf(stderr, "%s %s %s: %s\n", event.Time.Format("15:04:05.000"), event.Pod, event.Kind, event.Detail)
+	}
+}

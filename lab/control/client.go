@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+)
+
+// Client talks to the fleet of a state directory.
+type Client struct {
+	state string
+	http  http.Client
+}
+
+// NewClient does not connect yet.
+func NewClient(state string) (*Client, error) {
+	path, err := socketPath(state)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}
+	return &Client{state: state, http: http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// Status asks how the fleet is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	body, err := c.call(ctx, http.MethodGet, "/pods", nil)
+	if err != nil {
+		return status, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&status); err != nil {
+		return status, fmt.Errorf("reading the fleet's answer: %w", err)
+	}
+	return status, nil
+}
+
+// Logs copies a pod's log, or with "all" every pod's, to w.
+func (c *Client) Logs(ctx context.Context, pod string, follow, prefix bool, w io.Writer) error {
+	body, err := c.call(ctx, http.MethodGet, "/logs", url.Values{
+		"pod": {pod}, "follow": {strconv.FormatBool(follow)}, "prefix": {strconv.FormatBool(prefix)},
+	})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("reading the log of %s: %w", pod, err)
+	}
+	return nil
+}
+
+// Kill sends a signal to a pod's process.
+func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) error {
+	body, err := c.call(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}})
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://fleet"+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the fleet: %w", err)
+	}
+	response, err := c.http.Do(request)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("no fleet runs in %s; start one with fleetman up, or name its directory with --state", c.state)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the fleet: %w", err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	var failed failure
+	if json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&failed) != nil || failed.Error == "" {
+		return nil, fmt.Errorf("asking the fleet: status %d", response.StatusCode)
+	}
+	return nil, errors.New(failed.Error)
+}

@@ -1,0 +1,153 @@
+// Package control lets other fleetman commands talk to a running fleet, over a
+// socket in its state directory.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"fleetman.example/lab/local"
+)
+
+// Status is a running fleet.
+type Status struct {
+	Pods      []local.Pod      `json:"pods"`
+	NodePorts []local.NodePort `json:"nodePorts"`
+	HostsFile string           `json:"hostsFile"`
+}
+
+// socketPath is in the state directory, or, when that is too long for a
+// socket's address (104 bytes on macOS), in the directory for temporary files.
+func socketPath(state string) (string, error) {
+	state, err := filepath.Abs(state)
+	if err != nil {
+		return "", fmt.Errorf("state directory: %w", err)
+	}
+	path := filepath.Join(state, "control.sock")
+	if len(path) < 104 {
+		return path, nil
+	}
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, state)
+	return filepath.Join(os.TempDir(), fmt.Sprintf("fleetman-%d-%x.sock", os.Getuid(), hash.Sum64())), nil
+}
+
+// Server answers for one fleet.
+type Server struct {
+	path string
+	http *http.Server
+	done chan struct{}
+}
+
+// Serve starts answering. The state directory has to be the fleet's own: a
+// socket left there by a launcher that was killed is removed.
+func Serve(state string, fleet *local.Fleet) (*Server, error) {
+	path, err := socketPath(state)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	before := syscall.Umask(0o077) // for this user only
+	listener, err := net.Listen("unix", path)
+	syscall.Umask(before)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	s := &Server{path: path, http: &http.Server{Handler: routes(fleet), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(listener)
+	}()
+	return s, nil
+}
+
+// Close ends what is going on, followed logs too, once the fleet has stopped.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+	}
+	<-s.done
+	_ = os.Remove(s.path)
+}
+
+func routes(fleet *local.Fleet) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts(), HostsFile: fleet.HostsFile()})
+	})
+	mux.HandleFunc("GET /logs", func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		follow, _ := strconv.ParseBool(query.Get("follow"))
+		prefix, _ := strconv.ParseBool(query.Get("prefix"))
+		out := &flushing{w: w}
+		if err := fleet.Logs(r.Context(), query.Get("pod"), follow, prefix, out); err != nil && !out.wrote {
+			writeError(w, http.StatusNotFound, err)
+		}
+	})
+	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		number, err := strconv.Atoi(query.Get("signal"))
+		if err != nil || number < 1 || number > 64 {
+			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q; a number from 1 to 64 is expected", query.Get("signal")))
+			return
+		}
+		if err := fleet.Kill(query.Get("pod"), syscall.Signal(number)); err != nil {
+			writeError(w, http.StatusNotFound, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		encoder := json.NewEncoder(&flushing{w: w})
+		for event := range fleet.Events(r.Context()) {
+			if encoder.Encode(event) != nil {
+				return
+			}
+		}
+	})
+	return mux
+}
+
+// flushing sends every write at once.
+type flushing struct {
+	w     http.ResponseWriter
+	wrote bool
+}
+
+func (f *flushing) Write(data []byte) (int, error) {
+	f.wrote = true
+	n, err := f.w.Write(data)
+	if err == nil {
+		err = http.NewResponseController(f.w).Flush()
+	}
+	return n, err
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+type failure struct {
+	Error string `json:"error"`
+}
+
+func writeError(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, failure{Error: err.Error()})
+}

@@ -1,0 +1,24 @@
+package local
+
+import "time"
+
+// backoff is Kubernetes's delay between restarts, with a first delay of its
+// own: 0, first, 2×first, ... up to 30×first.
+type backoff struct {
+	first, next time.Duration
+}
+
+// delay is how long to wait before the next start of a process that ran for
+// up.
+func (b *backoff) delay(up time.Duration) time.Duration {
+	if up >= 60*b.first {
+		b.next = 0
+	}
+	delay := b.next
+	if b.next == 0 {
+		b.next = b.first
+	} else {
+		b.next = min(2*b.next, 30*b.first)
+	}
+	return delay
+}

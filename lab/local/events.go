@@ -1,0 +1,100 @@
+package local
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// EventKind is what happened to a pod.
+type EventKind string
+
+// The life of a pod, in the usual order.
+const (
+	Started     EventKind = "started"     // its process runs
+	Ready       EventKind = "ready"       // it joined its Services' endpoints
+	NotReady    EventKind = "notready"    // it left them
+	Terminating EventKind = "terminating" // it is asked to end
+	Exited      EventKind = "exited"      // its process is gone
+	Waiting     EventKind = "waiting"     // the next start is delayed
+)
+
+// Event is one change of one pod.
+type Event struct {
+	Time     time.Time `json:"time"`
+	Pod      string    `json:"pod"`
+	Kind     EventKind `json:"kind"`
+	Detail   string    `json:"detail,omitempty"` // why, for people
+	Restarts int       `json:"restarts"`
+}
+
+// maxEvents bounds the memory of a fleet that runs for weeks.
+const maxEvents = 10_000
+
+// eventLog keeps what happened and lets any number of readers follow.
+type eventLog struct {
+	mu      sync.Mutex
+	events  []Event
+	dropped int           // events forgotten at the front
+	more    chan struct{} // closed, and replaced, at every event
+	ended   bool
+}
+
+func newEventLog() *eventLog { return &eventLog{more: make(chan struct{})} }
+
+func (l *eventLog) add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	if len(l.events) == maxEvents {
+		l.events = append([]Event(nil), l.events[maxEvents/2:]...)
+		l.dropped += maxEvents / 2
+	}
+	l.events = append(l.events, e)
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+func (l *eventLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended = true
+		close(l.more)
+	}
+}
+
+// since returns the events from number n on, the number after them, and a
+// channel that is closed when there is more.
+func (l *eventLog) since(n int) (events []Event, next int, more <-chan struct{}, ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := max(n-l.dropped, 0)
+	return append([]Event(nil), l.events[from:]...), l.dropped + len(l.events), l.more, l.ended
+}
+
+// Events yields what has happened from the fleet's start, then what happens,
+// until the fleet has stopped or the context ends.
+func (f *Fleet) Events(ctx context.Context) func(yield func(Event) bool) {
+	return func(yield func(Event) bool) {
+		for n := 0; ; {
+			events, next, more, ended := f.events.since(n)
+			for _, event := range events {
+				if !yield(event) {
+					return
+				}
+			}
+			n = next
+			if ended {
+				return
+			}
+			select {
+			case <-more:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}

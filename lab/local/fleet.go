@@ -1,0 +1,394 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"fleetman.example/lab/manifest"
+)
+
+// maxEarlyExits is how often a pod that was never ready may exit until the
+// start of the fleet is given up: about two seconds at the default back-off.
+const maxEarlyExits = 5
+
+var errStopping = errors.New("the fleet is stopping")
+
+// NotReadyError is a pod that does not get ready when the fleet starts.
+type NotReadyError struct {
+	Pod, Why string
+	Log      string   // the pod's log file
+	Last     []string // its last lines
+}
+
+func (e *NotReadyError) Error() string {
+	return fmt.Sprintf("pod %s: %s; its log is %s", e.Pod, e.Why, e.Log)
+}
+
+// Fleet is a running fleet.
+type Fleet struct {
+	options   Options
+	plan      *plan
+	hostsFile string
+	events    *eventLog
+	spawner   *spawner
+	unlock    func()
+	nodes     []*openNodePort
+	forwards  []*forwarder
+	stopping  chan struct{} // closed when stopped becomes true
+	failed    chan error    // the first failure while starting
+	running   sync.WaitGroup
+	finished  chan struct{}
+
+	mu      sync.Mutex
+	pods    []*pod
+	stopped bool
+}
+
+// Start builds what is needed, starts all pods at once and returns when all
+// are ready. The context bounds the start alone: Stop ends the fleet. After an
+// error nothing is left running.
+func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fleet, error) {
+	o := options.withDefaults()
+	known, err := findPrograms(o.Root, o.Bin)
+	if err != nil {
+		return nil, err
+	}
+	p, err := makePlan(objects, o, known, thisHost())
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range p.notes {
+		o.Progress(note)
+	}
+	if o.State, err = filepath.Abs(o.State); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	unlock, err := lockState(o.State)
+	if err != nil {
+		return nil, err
+	}
+	bin := o.Bin
+	if err = checkAddresses(p, o); err == nil && bin == "" {
+		bin, err = build(ctx, o.Root, p.programs, o.Progress)
+	}
+	if err == nil {
+		bin, err = filepath.Abs(bin)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	f := &Fleet{
+		options: o, plan: p, hostsFile: filepath.Join(o.State, "hosts"), events: newEventLog(), unlock: unlock,
+		stopping: make(chan struct{}), failed: make(chan error, 1), finished: make(chan struct{}),
+	}
+	if err = f.start(ctx, bin); err != nil {
+		f.Stop()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Fleet) start(ctx context.Context, bin string) (err error) {
+	for _, planned := range f.plan.pods {
+		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program), state: "waiting"}
+		if p.log, err = openLog(f.options.State, planned.id()); err != nil {
+			return err
+		}
+		f.pods = append(f.pods, p)
+	}
+	if err := f.writeHosts(); err != nil {
+		return err
+	}
+	if err := f.openPorts(); err != nil {
+		return err
+	}
+	if f.spawner, err = newSpawner(); err != nil {
+		return err
+	}
+	for _, p := range f.pods {
+		f.running.Go(p.run)
+	}
+	return f.awaitReady(ctx)
+}
+
+// awaitReady watches the pods until all are ready or one has failed.
+func (f *Fleet) awaitReady(ctx context.Context) error {
+	timeout := time.NewTimer(f.options.ReadyTimeout)
+	defer timeout.Stop()
+	for seen := 0; ; {
+		_, next, more, _ := f.events.since(seen)
+		seen = next
+		late := f.notReady()
+		if late == nil {
+			return nil
+		}
+		select {
+		case <-more:
+		case err := <-f.failed:
+			return err
+		case <-timeout.C:
+			return f.explain(late)
+		case <-ctx.Done():
+			return fmt.Errorf("starting the fleet: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// notReady is the first pod that is not.
+func (f *Fleet) notReady() *pod {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pods {
+		if !p.ready {
+			return p
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) explain(p *pod) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	why := fmt.Sprintf("not ready after %v", f.options.ReadyTimeout)
+	if p.lastExit != "" {
+		why += fmt.Sprintf(", %d restarts, last ended with %s", p.restarts, p.lastExit)
+	}
+	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: lastLines(p.log.Name(), 10)}
+}
+
+// fail ends the start of the fleet; afterwards it does nothing.
+func (f *Fleet) fail(err error) {
+	select {
+	case f.failed <- err:
+	default:
+	}
+}
+
+// Pods are all pods as they are now, in the manifests' order.
+func (f *Fleet) Pods() []Pod {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	pods := make([]Pod, 0, len(f.pods))
+	for _, p := range f.pods {
+		pods = append(pods, p.snapshot())
+	}
+	return pods
+}
+
+// HostsFile is the file that leads to the Services, in hosts(5) format.
+func (f *Fleet) HostsFile() string { return f.hostsFile }
+
+// Kill sends a signal to a pod's process, which is started again when it has
+// ended. SIGTERM ends it as deleting a pod does: it leaves the endpoints, its
+// preStop sleep passes, it may drain for its grace period. The name may be
+// that of a Deployment with one replica.
+func (f *Fleet) Kill(name string, sig syscall.Signal) error {
+	p, err := f.find(name)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	proc := p.proc
+	f.mu.Unlock()
+	switch {
+	case proc == nil:
+		return fmt.Errorf("pod %s: no process now; it waits for its restart", p.plan.id())
+	case sig == syscall.SIGTERM:
+		p.terminate(proc, "asked to end")
+		return nil
+	default:
+		return proc.signal(sig)
+	}
+}
+
+func (f *Fleet) find(name string) (*pod, error) {
+	var names []string
+	var replicas []*pod
+	for _, p := range f.pods {
+		if p.plan.id() == name {
+			return p, nil
+		}
+		if strings.TrimPrefix(p.plan.deployment, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
+			replicas = append(replicas, p)
+		}
+		names = append(names, p.plan.id())
+	}
+	if len(replicas) == 1 {
+		return replicas[0], nil
+	}
+	return nil, fmt.Errorf("no pod %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// Stop ends the fleet: no new connections, SIGTERM to all, SIGKILL after
+// Options.StopTimeout. It returns when every process has ended and may be
+// called again.
+func (f *Fleet) Stop() {
+	f.mu.Lock()
+	if f.stopped {
+		f.mu.Unlock()
+		<-f.finished
+		return
+	}
+	f.stopped = true
+	close(f.stopping)
+	for _, node := range f.nodes {
+		node.stopAccepting()
+	}
+	for _, p := range f.pods {
+		p.leave("the fleet stops")
+	}
+	f.mu.Unlock()
+
+	f.signalAll(syscall.SIGTERM)
+	kill := time.AfterFunc(f.options.StopTimeout, func() { f.signalAll(syscall.SIGKILL) })
+	f.running.Wait()
+	kill.Stop()
+	f.release()
+	f.events.end()
+	close(f.finished)
+}
+
+func (f *Fleet) signalAll(sig syscall.Signal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pods {
+		if p.proc != nil {
+			_ = p.proc.signal(sig)
+		}
+	}
+}
+
+// release gives back what the fleet had, its processes aside.
+func (f *Fleet) release() {
+	for _, node := range f.nodes {
+		node.close()
+	}
+	for _, forward := range f.forwards {
+		forward.close()
+	}
+	if f.spawner != nil {
+		f.spawner.close()
+	}
+	for _, p := range f.pods {
+		p.log.Close()
+	}
+	_ = os.Remove(f.hostsFile)
+	f.unlock()
+}
+
+// note adds an event, with the mutex held, so that events are in order.
+func (f *Fleet) note(p *pod, kind EventKind, detail string) {
+	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.restarts})
+}
+
+// publish brings the hosts file up to date, with the mutex held.
+func (f *Fleet) publish() {
+	if err := f.writeHosts(); err != nil {
+		f.options.Progress(err.Error())
+	}
+}
+
+func (f *Fleet) writeHosts() error {
+	var entries []hostsEntry
+	for i := range f.plan.services {
+		service := &f.plan.services[i]
+		entry := hostsEntry{names: serviceNames(service.name, service.namespace)}
+		for _, p := range f.endpoints(service) {
+			entry.addresses = append(entry.addresses, p.plan.ip)
+		}
+		entries = append(entries, entry)
+	}
+	return writeAtomically(f.hostsFile, renderHosts(entries, f.options.Network.Masked().Addr()))
+}
+
+// endpoints are the ready pods of a Service, with the mutex held.
+func (f *Fleet) endpoints(service *servicePlan) []*pod {
+	var ready []*pod
+	for _, p := range f.pods {
+		if p.ready && service.selects(p.plan) {
+			ready = append(ready, p)
+		}
+	}
+	return ready
+}
+
+// openNodePort is one NodePort and the Service behind it.
+type openNodePort struct {
+	*forwarder
+	service string
+	name    string
+	address netip.AddrPort
+}
+
+// openPorts opens the NodePorts and the Services' ports that differ from the
+// pods' own.
+func (f *Fleet) openPorts() error {
+	for i := range f.plan.services {
+		service := &f.plan.services[i]
+		for _, port := range service.nodePorts {
+			pick := func() (string, bool) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				ready := f.endpoints(service)
+				if len(ready) == 0 {
+					return "", false
+				}
+				chosen := ready[rand.IntN(len(ready))].plan
+				return chosen.address(port.target(chosen)), true
+			}
+			opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port.port)).String(), pick)
+			if err != nil {
+				return fmt.Errorf("NodePort %d of Service %s: %w", port.port, port.service, explainListen(err, f.options.NodeAddress, "--node-address"))
+			}
+			address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
+			f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: port.service, name: port.name, address: address})
+		}
+	}
+	return f.openForwards()
+}
+
+func (f *Fleet) openForwards() error {
+	unprivileged := thisHost().firstUnprivileged
+	for _, p := range f.pods {
+		for _, pair := range p.plan.forwards {
+			if pair.from < unprivileged {
+				f.options.Progress(fmt.Sprintf("pod %s: port %d needs root; it answers on %s, and by its NodePort",
+					p.plan.id(), pair.from, p.plan.address(pair.to)))
+				continue
+			}
+			to := p.plan.address(pair.to)
+			opened, err := newForwarder(p.plan.address(pair.from), func() (string, bool) { return to, true })
+			if err != nil {
+				return fmt.Errorf("pod %s: port %d of its Service: %w", p.plan.id(), pair.from, explainListen(err, p.plan.ip, "--network"))
+			}
+			f.forwards = append(f.forwards, opened)
+		}
+	}
+	return nil
+}
+
+// NodePort is a port of this machine that leads to a Service's pods.
+type NodePort struct {
+	Service string         `json:"service"`
+	Name    string         `json:"name,omitempty"`
+	Address netip.AddrPort `json:"address"`
+}
+
+// NodePorts are those that are open, in the manifests' order.
+func (f *Fleet) NodePorts() []NodePort {
+	var ports []NodePort
+	for _, node := range f.nodes {
+		ports = append(ports, NodePort{Service: node.service, Name: node.name, Address: node.address})
+	}
+	return ports
+}

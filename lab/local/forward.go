@@ -1,0 +1,113 @@
+package local
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// forwarder passes connections on to an address that pick chooses for each:
+// what kube-proxy does for a NodePort or for a Service whose port is not the
+// pod's.
+type forwarder struct {
+	listener net.Listener
+	pick     func() (address string, ok bool)
+	done     sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+func newForwarder(address string, pick func() (string, bool)) (*forwarder, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	f := &forwarder{listener: listener, pick: pick, conns: map[net.Conn]struct{}{}}
+	f.done.Go(f.accept)
+	return f, nil
+}
+
+func (f *forwarder) accept() {
+	for {
+		client, err := f.listener.Accept()
+		if err != nil {
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				continue
+			}
+			if isClosed(err) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // out of file descriptors: some will be closed
+			continue
+		}
+		f.done.Go(func() { f.pass(client.(*net.TCPConn)) })
+	}
+}
+
+func (f *forwarder) pass(client *net.TCPConn) {
+	f.track(client)
+	defer f.untrack(client)
+	address, ok := f.pick()
+	if !ok {
+		_ = client.SetLinger(0) // reset, as a port without endpoints does
+		return
+	}
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		_ = client.SetLinger(0)
+		return
+	}
+	server := conn.(*net.TCPConn)
+	f.track(server)
+	defer f.untrack(server)
+
+	var both sync.WaitGroup
+	for _, direction := range [][2]*net.TCPConn{{client, server}, {server, client}} {
+		both.Go(func() {
+			from, to := direction[0], direction[1]
+			if _, err := io.Copy(to, from); err != nil {
+				from.Close()
+				to.Close()
+			}
+			_ = to.CloseWrite() // the other direction may have more to say
+		})
+	}
+	both.Wait()
+}
+
+func (f *forwarder) track(conn net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conns == nil {
+		conn.Close()
+		return
+	}
+	f.conns[conn] = struct{}{}
+}
+
+func (f *forwarder) untrack(conn net.Conn) {
+	conn.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.conns, conn)
+}
+
+// stopAccepting leaves the connections that are open.
+func (f *forwarder) stopAccepting() { f.listener.Close() }
+
+// close ends all.
+func (f *forwarder) close() {
+	f.listener.Close()
+	f.mu.Lock()
+	for conn := range f.conns {
+		conn.Close()
+	}
+	f.conns = nil
+	f.mu.Unlock()
+	f.done.Wait()
+}
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -1,0 +1,127 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// logPoll is how often a followed log file is looked at.
+const logPoll = 100 * time.Millisecond
+
+// Logs writes the log of a pod, or of every pod when name is "all", to w. With
+// follow it goes on until the fleet has stopped or the context ends. With
+// prefix each line starts with the pod's name.
+func (f *Fleet) Logs(ctx context.Context, name string, follow, prefix bool, w io.Writer) error {
+	pods := f.pods
+	if name != "all" {
+		p, err := f.find(name)
+		if err != nil {
+			return err
+		}
+		pods = []*pod{p}
+	}
+	out := &lineWriter{w: w}
+	var copying sync.WaitGroup
+	errs := make([]error, len(pods))
+	for i, p := range pods {
+		start := ""
+		if prefix {
+			start = p.plan.id() + " | "
+		}
+		copying.Go(func() { errs[i] = f.copyLog(ctx, p.log.Name(), start, follow, out) })
+		if !follow {
+			copying.Wait() // one pod after the other
+		}
+	}
+	copying.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lineWriter lets whole lines through, one writer at a time.
+type lineWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lineWriter) write(prefix string, lines []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if prefix != "" {
+		var prefixed bytes.Buffer
+		for line := range bytes.Lines(lines) {
+			prefixed.WriteString(prefix)
+			prefixed.Write(line)
+		}
+		lines = prefixed.Bytes()
+	}
+	_, err := l.w.Write(lines)
+	return err
+}
+
+func (f *Fleet) copyLog(ctx context.Context, path, prefix string, follow bool, out *lineWriter) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading a log: %w", err)
+	}
+	defer file.Close()
+	var pending []byte // a line whose end is not written yet
+	chunk := make([]byte, 64<<10)
+	for last := !follow; ; {
+		n, err := file.Read(chunk)
+		pending = append(pending, chunk[:n]...)
+		if end := bytes.LastIndexByte(pending, '\n') + 1; end > 0 {
+			if err := out.write(prefix, pending[:end]); err != nil {
+				return err
+			}
+			pending = append(pending[:0], pending[end:]...)
+		}
+		switch {
+		case err == nil:
+		case err != io.EOF:
+			return fmt.Errorf("reading a log: %w", err)
+		case last && len(pending) > 0:
+			return out.write(prefix, append(pending, '\n'))
+		case last:
+			return nil
+		default:
+			select {
+			case <-f.finished:
+				last = true // once more, to the end
+			case <-ctx.Done():
+				return nil
+			case <-time.After(logPoll):
+			}
+		}
+	}
+}
+
+// lastLines are the last n lines of a file, from its last 16 kB.
+func lastLines(path string, n int) []string {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	const most = 16 << 10
+	if info, err := file.Stat(); err == nil && info.Size() > most {
+		_, _ = file.Seek(-most, io.SeekEnd)
+	}
+	data, _ := io.ReadAll(io.LimitReader(file, most))
+	text := strings.TrimSpace(string(data))
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	return lines[max(0, len(lines)-n):]
+}

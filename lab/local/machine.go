@@ -1,0 +1,97 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// thisHost is the machine that this runs on.
+func thisHost() host {
+	return host{firstUnprivileged: firstUnprivilegedPort(), freePort: freePort}
+}
+
+// firstUnprivilegedPort is 0 for root. macOS has let everyone have all ports
+// since 10.14, but only on all addresses at once, so 1024 counts there.
+func firstUnprivilegedPort() int {
+	if os.Geteuid() == 0 {
+		return 0
+	}
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err == nil {
+		if first, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			return first
+		}
+	}
+	return 1024
+}
+
+// freePort is wanted when it is free, else any other.
+func freePort(ip netip.Addr, wanted int) (int, error) {
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(ip, uint16(wanted)).String())
+	if err != nil {
+		if listener, err = net.Listen("tcp", netip.AddrPortFrom(ip, 0).String()); err != nil {
+			return 0, explainListen(err, ip, "--network")
+		}
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// checkAddresses finds out before anything is started whether the machine has
+// the pods' addresses and nobody else listens on them.
+func checkAddresses(p *plan, o Options) error {
+	for _, pod := range p.pods {
+		for _, port := range []struct {
+			what   string
+			number int
+		}{{"its port", pod.listen}, {"its admin port", pod.admin}} {
+			if port.number == 0 {
+				continue
+			}
+			listener, err := net.Listen("tcp", pod.address(port.number))
+			if errors.Is(err, syscall.EADDRNOTAVAIL) {
+				return missingAddress(pod.ip, o.Network, len(p.pods), runtime.GOOS)
+			}
+			if err != nil {
+				return fmt.Errorf("pod %s: %s: %w", pod.id(), port.what, explainListen(err, pod.ip, "--network"))
+			}
+			listener.Close()
+		}
+	}
+	return nil
+}
+
+// missingAddress says how to get the pods' addresses.
+func missingAddress(ip netip.Addr, network netip.Prefix, pods int, system string) error {
+	if system == "darwin" && network.Masked().Addr().Is4() {
+		bytes := network.Masked().Addr().As4()
+		if int(bytes[3])+pods <= 255 {
+			return fmt.Errorf("this system has no address %s; add the pods' addresses once with: for n in $(seq %d %d); do sudo ifconfig lo0 alias %d.%d.%d.$n up; done",
+				ip, bytes[3], int(bytes[3])+pods, bytes[0], bytes[1], bytes[2])
+		}
+	}
+	return fmt.Errorf("this system has no address %s; give --network a loopback network, such as 127.0.1.0/24", ip)
+}
+
+// explainListen says what to do about an address that cannot be listened on.
+func explainListen(err error, ip netip.Addr, flag string) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Addr == nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use: stop the program that listens there, or take other addresses with %s", op.Addr, flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this system has no address %s; choose another with %s", ip, flag)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s needs root: a port below %d is refused to other users", op.Addr, firstUnprivilegedPort())
+	}
+	return err
+}

@@ -1,0 +1,80 @@
+// Package local runs the pods of a fleet as processes of this machine: one
+// loopback address each, the names in a hosts file, probes, restarts and logs
+// as on a cluster.
+package local
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Options say where a fleet runs and how it differs from its manifests.
+type Options struct {
+	// Root is the repository whose services/ hold the programs. It may be
+	// empty when Bin is set.
+	Root string
+	// Bin is a directory of ready-made programs; empty, they are built from
+	// Root into Root/.cache/bin.
+	Bin string
+	// State is the directory for the hosts file and the logs. One fleet at a
+	// time may have it.
+	State string
+
+	// Network holds the pods' addresses: its first address refuses
+	// connections, the next is the first pod's. The zero value is 127.0.1.0/24.
+	Network netip.Prefix
+	// NodeAddress is where NodePorts are opened. The zero value is 127.0.0.1.
+	NodeAddress netip.Addr
+
+	// Set adds to the environment of Deployments, over what the manifests say.
+	Set []Setting
+	// Replicas replaces spec.replicas of the named Deployments.
+	Replicas map[string]int
+
+	// ReadyTimeout is how long all pods may take to get ready; 0 is 30 s.
+	ReadyTimeout time.Duration
+	// RestartBackoff is the first delay between two restarts; 0 is 250 ms. It
+	// doubles up to 30 times itself and starts anew after a process has run
+	// for 60 times itself: Kubernetes's rule, whose first delay is 10 s. The
+	// first restart comes at once, there and here.
+	RestartBackoff time.Duration
+	// StopTimeout is how long processes may drain when the fleet stops; 0 is
+	// 4 s. Then they are killed.
+	StopTimeout time.Duration
+
+	// Environ is the launcher's environment, as os.Environ gives it; only
+	// PATH, HOME, TMPDIR and OTEL_* of it reach the pods.
+	Environ []string
+	// Progress gets one line at a time on what Start is doing and what it
+	// leaves out; nil discards them.
+	Progress func(line string)
+}
+
+// Setting is one variable for the Deployments that Target names: a
+// Deployment's name, with or without "fleetman-", or the name of a program,
+// which means all Deployments that run it.
+type Setting struct {
+	Target, Name, Value string
+}
+
+func (o Options) withDefaults() Options {
+	if !o.Network.IsValid() {
+		o.Network = netip.MustParsePrefix("127.0.1.0/24")
+	}
+	if !o.NodeAddress.IsValid() {
+		o.NodeAddress = netip.MustParseAddr("127.0.0.1")
+	}
+	if o.ReadyTimeout == 0 {
+		o.ReadyTimeout = 30 * time.Second
+	}
+	if o.RestartBackoff == 0 {
+		o.RestartBackoff = 250 * time.Millisecond
+	}
+	if o.StopTimeout == 0 {
+		o.StopTimeout = 4 * time.Second
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	return o
+}

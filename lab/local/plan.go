@@ -1,0 +1,264 @@
+package local
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"fleetman.example/lab/manifest"
+)
+
+// plan is what the manifests come down to on one machine.
+type plan struct {
+	pods     []*podPlan
+	services []servicePlan
+	programs []string // needed, sorted
+	notes    []string // what is left out, one line each
+}
+
+// podPlan is one replica of a Deployment.
+type podPlan struct {
+	name, namespace, deployment string
+	program, image, variant     string
+	labels                      labels.Set
+	ip                          netip.Addr
+
+	// listen is the port that the program listens on, 0 for none; want is the
+	// port of the manifests, which differs when it is a privileged one.
+	listen, want, admin int
+	env                 map[string]string
+
+	readiness, liveness, startup *probe
+	preStop, grace               time.Duration
+
+	forwards []portPair // ports of Services that are not the pod's own
+}
+
+type portPair struct{ from, to int }
+
+func (p *podPlan) address(port int) string {
+	return netip.AddrPortFrom(p.ip, uint16(port)).String()
+}
+
+// id names the pod: its name, with the namespace unless that is the default.
+func (p *podPlan) id() string {
+	if p.namespace == manifest.DefaultNamespace {
+		return p.name
+	}
+	return p.namespace + "/" + p.name
+}
+
+// servicePlan is one Service that selects pods.
+type servicePlan struct {
+	name, namespace string
+	selector        labels.Selector
+	nodePorts       []nodePort
+}
+
+type nodePort struct {
+	service string
+	name    string // of the port
+	port    int    // 0: any free one
+	target  func(*podPlan) int
+}
+
+func (s *servicePlan) selects(p *podPlan) bool {
+	return p.namespace == s.namespace && s.selector.Matches(p.labels)
+}
+
+// host is what a plan has to know of the machine.
+type host struct {
+	firstUnprivileged int // ports below are refused to this user
+	freePort          func(ip netip.Addr, wanted int) (int, error)
+}
+
+func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*plan, error) {
+	p := &plan{}
+	services := manifest.Of[*corev1.Service](objects)
+	deployments := manifest.Of[*appsv1.Deployment](objects)
+	if len(deployments) == 0 {
+		return nil, fmt.Errorf("no Deployment in the manifests: nothing to run")
+	}
+	fleet, err := newDeploymentSet(deployments, known)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := fleet.settings(o.Set)
+	if err != nil {
+		return nil, err
+	}
+	replicas, err := fleet.replicas(o.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	addresses := podAddresses(o.Network)
+	needed := map[string]bool{}
+	for _, d := range fleet {
+		needed[d.program] = true
+		for i := range replicas[d.object] {
+			ip, ok := addresses()
+			if !ok {
+				return nil, fmt.Errorf("more pods than addresses in %s; choose a larger --network", o.Network)
+			}
+			pod, err := newPod(d, i, ip, settings[d.object], services, objects, o, h)
+			if err != nil {
+				return nil, fmt.Errorf("Deployment %s: %w", d.object.Name, err)
+			}
+			p.pods = append(p.pods, pod)
+		}
+	}
+	p.programs = slices.Sorted(maps.Keys(needed))
+	for _, s := range services {
+		if len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName {
+			p.services = append(p.services, newService(s))
+		}
+	}
+	p.notes = append(leftOut(objects), partsLeftOut(deployments)...)
+	return p, nil
+}
+
+// podAddresses yields the network's addresses after its first.
+func podAddresses(network netip.Prefix) func() (netip.Addr, bool) {
+	next := network.Masked().Addr()
+	return func() (netip.Addr, bool) {
+		next = next.Next()
+		return next, next.IsValid() && network.Contains(next)
+	}
+}
+
+func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, services []*corev1.Service, objects *manifest.Objects, o Options, h host) (*podPlan, error) {
+	spec := d.object.Spec.Template.Spec
+	container := spec.Containers[0]
+	p := &podPlan{
+		name: fmt.Sprintf("%s-%d", d.object.Name, index), namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
+		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, ip: ip,
+		grace: 30 * time.Second, // Kubernetes's default
+	}
+	if spec.TerminationGracePeriodSeconds != nil {
+		p.grace = time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
+	}
+	if hook := preStopSleep(container); hook > 0 {
+		p.preStop = min(hook, p.grace)
+	}
+	env, err := environment(d, p, &container, objects)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(env, set)
+	if err := p.listenOn(env, &container, services, o, h); err != nil {
+		return nil, err
+	}
+	p.env = env
+	p.variant = env["VARIANT"]
+	if env["PROPAGATE_HEADERS"] == "false" {
+		p.variant = strings.TrimPrefix(p.variant+" no-header-propagation", " ")
+	}
+	for _, kind := range []struct {
+		field string
+		from  *corev1.Probe
+		to    **probe
+	}{
+		{"readinessProbe", container.ReadinessProbe, &p.readiness},
+		{"livenessProbe", container.LivenessProbe, &p.liveness},
+		{"startupProbe", container.StartupProbe, &p.startup},
+	} {
+		if kind.from == nil {
+			continue
+		}
+		if *kind.to, err = newProbe(kind.from, &container, p); err != nil {
+			return nil, fmt.Errorf("spec.template.spec.containers[0].%s: %w", kind.field, err)
+		}
+	}
+	return p, nil
+}
+
+func preStopSleep(c corev1.Container) time.Duration {
+	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil {
+		return 0
+	}
+	return time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+}
+
+func newService(s *corev1.Service) servicePlan {
+	planned := servicePlan{name: s.Name, namespace: namespaceOf(s.Namespace), selector: labels.SelectorFromSet(s.Spec.Selector)}
+	if s.Spec.Type != corev1.ServiceTypeNodePort && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return planned
+	}
+	for _, port := range s.Spec.Ports {
+		planned.nodePorts = append(planned.nodePorts, nodePort{
+			service: s.Name, name: port.Name, port: int(port.NodePort),
+			target: func(p *podPlan) int { return p.portFor(int(port.Port)) },
+		})
+	}
+	return planned
+}
+
+func namespaceOf(namespace string) string {
+	if namespace == "" {
+		return manifest.DefaultNamespace
+	}
+	return namespace
+}
+
+// leftOut names the objects that have no effect here, in one line.
+func leftOut(objects *manifest.Objects) []string {
+	byKind := map[string][]string{}
+	for _, object := range objects.All {
+		switch typed := object.Typed.(type) {
+		case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
+			continue
+		case *corev1.Service:
+			if len(typed.Spec.Selector) > 0 && typed.Spec.Type != corev1.ServiceTypeExternalName {
+				continue
+			}
+		}
+		byKind[object.Kind] = append(byKind[object.Kind], strings.TrimPrefix(object.Ref(), object.Kind+" "))
+	}
+	if len(byKind) == 0 {
+		return nil
+	}
+	var kinds []string
+	for kind, names := range byKind {
+		kinds = append(kinds, kind+" "+strings.Join(names, ", "))
+	}
+	sort.Strings(kinds)
+	return []string{"not applied here: " + strings.Join(kinds, "; ")}
+}
+
+// partsLeftOut names the parts of pods that a process does not have.
+func partsLeftOut(deployments []*appsv1.Deployment) []string {
+	var commands, parts []string
+	for _, d := range deployments {
+		spec := d.Spec.Template.Spec
+		if c := spec.Containers[0]; len(c.Command)+len(c.Args) > 0 {
+			commands = append(commands, d.Name)
+		}
+		if c := spec.Containers[0]; c.Lifecycle != nil && (c.Lifecycle.PostStart != nil || c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep == nil) {
+			parts = append(parts, d.Name+": lifecycle hooks other than preStop.sleep")
+		}
+		for _, c := range spec.InitContainers {
+			parts = append(parts, d.Name+": init container "+c.Name)
+		}
+		for _, v := range spec.Volumes {
+			if v.EmptyDir == nil {
+				parts = append(parts, d.Name+": volume "+v.Name)
+			}
+		}
+	}
+	var notes []string
+	if len(commands) > 0 {
+		notes = append(notes, "command and args ignored, a known image leads to its program here: "+strings.Join(commands, ", "))
+	}
+	if len(parts) > 0 {
+		notes = append(notes, "not applied here: "+strings.Join(parts, "; "))
+	}
+	return notes
+}

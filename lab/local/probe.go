@@ -1,0 +1,159 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// firstPoll is how often a pod is asked while it has never been ready, so that
+// a fleet starts in the time it needs and not in the manifests' period.
+const firstPoll = 20 * time.Millisecond
+
+// probe is one of a container's probes.
+type probe struct {
+	check               func(context.Context) error
+	delay, period       time.Duration
+	failures, successes int // in a row, until it counts
+}
+
+func newProbe(from *corev1.Probe, c *corev1.Container, p *podPlan) (*probe, error) {
+	timeout := seconds(from.TimeoutSeconds, 1)
+	made := &probe{
+		delay:     time.Duration(from.InitialDelaySeconds) * time.Second,
+		period:    seconds(from.PeriodSeconds, 10),
+		failures:  atLeastOne(from.FailureThreshold, 3),
+		successes: atLeastOne(from.SuccessThreshold, 1),
+	}
+	switch {
+	case from.HTTPGet != nil:
+		get := from.HTTPGet
+		port, err := containerPort(get.Port, 0, c)
+		if err != nil {
+			return nil, fmt.Errorf("httpGet.port: %w", err)
+		}
+		if get.Scheme != "" && get.Scheme != corev1.URISchemeHTTP {
+			return nil, fmt.Errorf("httpGet.scheme: %q; HTTP is expected", get.Scheme)
+		}
+		made.check = httpCheck(p.address(p.actual(port)), get, timeout)
+	case from.TCPSocket != nil:
+		port, err := containerPort(from.TCPSocket.Port, 0, c)
+		if err != nil {
+			return nil, fmt.Errorf("tcpSocket.port: %w", err)
+		}
+		made.check = tcpCheck(p.address(p.actual(port)), timeout)
+	default:
+		return nil, fmt.Errorf("httpGet or tcpSocket is expected; exec and grpc are not done for a process")
+	}
+	return made, nil
+}
+
+func seconds(value, otherwise int32) time.Duration {
+	if value <= 0 {
+		value = otherwise
+	}
+	return time.Duration(value) * time.Second
+}
+
+func atLeastOne(value int32, otherwise int) int {
+	if value < 1 {
+		return otherwise
+	}
+	return int(value)
+}
+
+// httpCheck is content with a status from 200 to 399, as kubelet is.
+func httpCheck(address string, get *corev1.HTTPGetAction, timeout time.Duration) func(context.Context) error {
+	client := &http.Client{
+		Timeout:       timeout,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	url := "http://" + address + "/" + strings.TrimPrefix(get.Path, "/")
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("probing %s: %w", url, err)
+		}
+		request.Header.Set("User-Agent", "kube-probe/fleetman")
+		for _, header := range get.HTTPHeaders {
+			request.Header.Add(header.Name, header.Value)
+			if strings.EqualFold(header.Name, "Host") {
+				request.Host = header.Value
+			}
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		if response.StatusCode < 200 || response.StatusCode > 399 {
+			return fmt.Errorf("GET %s: status %d: %s", url, response.StatusCode, strings.TrimSpace(string(body)))
+		}
+		return nil
+	}
+}
+
+func tcpCheck(address string, timeout time.Duration) func(context.Context) error {
+	dialer := net.Dialer{Timeout: timeout}
+	return func(ctx context.Context) error {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}
+
+// watch asks until the context ends and tells report of every change, with the
+// reason for a failure. An eager watch starts at once and, until the first
+// success, asks every firstPoll and reports no failure.
+func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err error)) {
+	state, known, inARow := false, false, 0 // inARow is negative for failures
+	pause := p.delay
+	if eager {
+		pause = 0
+	}
+	for sleep(ctx, pause) {
+		err := p.check(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		switch ok := err == nil; {
+		case known && ok == state:
+			inARow = 0
+		case ok:
+			if inARow = max(inARow, 0) + 1; inARow >= p.successes {
+				state, known, inARow = true, true, 0
+				report(true, nil)
+			}
+		case known || !eager:
+			if inARow = min(inARow, 0) - 1; -inARow >= p.failures {
+				state, known, inARow = false, true, 0
+				report(false, err)
+			}
+		}
+		if pause = p.period; eager && !known {
+			pause = firstPoll
+		}
+	}
+}
+
+// sleep is false when the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
