@@ -35,7 +35,11 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 	r.NoRoute(func(c *gin.Context) {
 		apierror.Write(c, apierror.New(http.StatusNotFound, "no such path"))
 	})
-	r.NoMethod(func(c *gin.Context) {
+	r.NoMethod(func(c *gin.Context) { // gin has set Allow
+		if c.Request.Method == http.MethodOptions {
+			c.Status(http.StatusOK)
+			return
+		}
 		apierror.Write(c, apierror.New(http.StatusMethodNotAllowed, "method %s not supported here", c.Request.Method))
 	})
 	return Router{r}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"embed"
+	"encoding/json"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+// Portraits of the drivers, drawn for this project, for places without internet.
+//
+//go:embed photos/*.jpg photos/*.png
+var portraits embed.FS
+
+type api struct {
+	roster     roster
+	photoBase  string           // what stands before a photo's file name
+	monitoring *upstream.Client // nil: speeds are only noted
+	log        *slog.Logger
+}
+
+func (a api) routes(r server.Router, v variant, random *rand.Rand) http.Handler {
+	if faults := v.misbehave(random); faults != nil {
+		r.Use(faults)
+	}
+	if v == placeholder || v == bad {
+		a.roster = a.roster.withPhoto(placeholderPhoto)
+	}
+	r.GET("/driver/:vehicle", a.driver)
+	r.POST("/driver/:vehicle/:speed", a.speed)
+	r.GET("/photos/:file", photo)
+	return r
+}
+
+// driver answers who drives a vehicle.
+func (a api) driver(c *gin.Context) {
+	vehicle := c.Param("vehicle")
+	if err := fleet.CheckName(vehicle); err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	d, ok := a.roster.driver(vehicle)
+	if !ok {
+		apierror.Write(c, apierror.New(http.StatusNotFound, "nobody drives %q", vehicle))
+		return
+	}
+	d.Photo = a.photoBase + d.Photo
+	body, _ := json.Marshal(d) // two strings always marshal
+	c.Data(http.StatusOK, "application/json", body)
+}
+
+// speed hands a driver's speed to the driver-monitoring system, or notes it.
+func (a api) speed(c *gin.Context) {
+	vehicle, speed := c.Param("vehicle"), c.Param("speed")
+	if err := fleet.CheckName(vehicle); err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	if d, err := fleet.ParseDecimal([]byte(speed)); err != nil || d == "" {
+		apierror.Write(c, &fleet.FieldError{Field: "speed", Expected: "miles per hour as a number"})
+		return
+	}
+	ctx := c.Request.Context()
+	if a.monitoring == nil {
+		a.log.DebugContext(ctx, "speed", "vehicle", vehicle, "mph", speed)
+		return
+	}
+	if _, err := a.monitoring.Do(ctx, http.MethodPost, upstream.Path("driver", vehicle, speed), nil); err != nil {
+		apierror.Write(c, err)
+	}
+}
+
+// photo answers one of the portraits.
+func photo(c *gin.Context) {
+	file := c.Param("file")
+	image, err := fs.ReadFile(portraits, "photos/"+file)
+	if err != nil {
+		apierror.Write(c, apierror.New(http.StatusNotFound, "no such photo"))
+		return
+	}
+	c.Header("Cache-Control", "max-age=86400")
+	c.Data(http.StatusOK, http.DetectContentType(image), image)
+}

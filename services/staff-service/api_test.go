@@ -1,0 +1,191 @@
+package main
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
+)
+
+func TestReadme(t *testing.T) {
+	cfg, err := readConfig(envtest.Map(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	envtest.CheckReadme(t, "README.md", cfg.table)
+}
+
+func TestConfigReportsEverythingAtOnce(t *testing.T) {
+	_, err := readConfig(envtest.Map(map[string]string{
+		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
+	}))
+	for _, want := range []string{"VARIANT=\"worse\": expected one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want it to say %s", err, want)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	s := servertest.Start(t, run, nil)
+	const pam = `{"name":"Pam Parry","photo":"https://rac-istio-course-images.s3.amazonaws.com/1.jpg"}`
+	for _, tc := range []struct {
+		method, target string
+		status         int
+		answer         string // exact for 200, a part of it for an error
+	}{
+		{"GET", "/driver/City%20Truck", 200, pam},
+		{"GET", "//driver/City%20Truck/", 200, pam},
+		{"GET", "/driver/City%20Truck%2017", 200, pam},
+		{"GET", "/driver/City%20Truck17", 404, `"message":"nobody drives \"City Truck17\"","path":"/driver/City%20Truck17"`},
+		{"GET", "/driver/city%20truck", 404, "nobody drives"},
+		{"GET", "/driver/City+Truck", 404, "nobody drives"},
+		{"GET", "/driver/", 404, "no such path"},
+		{"GET", "/driver/a%2Fb", 400, `"message":"name: expected`},
+		{"GET", "/driver/%2e%2e", 400, `"message":"name: expected`},
+		{"GET", "/driver/" + strings.Repeat("x", 10_000), 400, `"message":"name: expected`},
+		{"POST", "/driver/City%20Truck/7.4770534017002185024", 200, ""},
+		{"POST", "/driver/City%20Truck/-1", 200, ""},
+		{"POST", "/driver/Nobody/1E+2", 200, ""},
+		{"POST", "/driver/City%20Truck/fast", 400, `"message":"speed: expected miles per hour as a number"`},
+		{"POST", "/driver/City%20Truck/NaN", 400, `"message":"speed: expected`},
+		{"POST", "/driver/City%20Truck", 405, "method POST not supported here"},
+		{"GET", "/driver/City%20Truck/31.7", 405, "method GET not supported here"},
+		{"GET", "/photos/..%2Froster.json", 404, "no such photo"},
+		{"GET", "/photos/9.jpg", 404, "no such photo"},
+		{"GET", "/", 404, "no such path"},
+	} {
+		got := s.Call(t, tc.method, tc.target, "")
+		if got.Status != tc.status || tc.status == 200 && got.Body != tc.answer || !strings.Contains(got.Body, tc.answer) {
+			t.Errorf("%s %.60s: got %d %.200s, want %d %s", tc.method, tc.target, got.Status, got.Body, tc.status, tc.answer)
+		}
+	}
+	for file, kind := range map[string]string{"1.jpg": "image/jpeg", "5.jpg": "image/jpeg", "placeholder.png": "image/png"} {
+		if got := s.Call(t, "GET", "/photos/"+file, ""); got.Status != 200 || got.Header.Get("Content-Type") != kind || len(got.Body) < 500 {
+			t.Errorf("%s: got %d %s, %d bytes", file, got.Status, got.Header.Get("Content-Type"), len(got.Body))
+		}
+	}
+}
+
+// The recordings, call by call, where the contract wants the original's answer.
+func TestGolden(t *testing.T) {
+	calls, _ := golden.Load(t, "head/staff.json")
+	s := servertest.Start(t, run, nil)
+	differ := map[string]bool{ // on purpose: see the contract
+		"staff speed not a number": true, "staff semicolon": true,
+	}
+	same := 0
+	for _, c := range calls {
+		if c.Status != 200 || strings.Contains(c.Body, "null") || differ[c.Name] {
+			continue
+		}
+		got := s.Call(t, c.Request.Method, c.Request.Target, "")
+		if got.Status != c.Status || got.Body != c.Body {
+			t.Errorf("%s: got %d %s, want %d %s", c.Name, got.Status, got.Body, c.Status, c.Body)
+		}
+		same++
+	}
+	if same < 10 {
+		t.Errorf("only %d calls compared", same)
+	}
+}
+
+func TestSpeedGoesToDriverMonitoring(t *testing.T) {
+	var got string
+	status := http.StatusOK
+	monitoring := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Method + " " + r.RequestURI + " " + r.Header.Get("X-My-Header")
+		w.WriteHeader(status)
+	}))
+	defer monitoring.Close()
+	s := servertest.Start(t, run, map[string]string{"DRIVER_MONITORING_URL": strings.TrimPrefix(monitoring.URL, "http://")})
+	if a := s.Call(t, "POST", "/driver/City%20Truck/31.7", "", "x-my-header", "canary"); a.Status != 200 || a.Body != "" || got != "POST /driver/City%20Truck/31.7 canary" {
+		t.Errorf("answered %d %q, the system got %q", a.Status, a.Body, got)
+	}
+	status = http.StatusServiceUnavailable
+	if a := s.Call(t, "POST", "/driver/City%20Truck/31.7", ""); a.Status != 500 || !strings.Contains(a.Body, "status 503 reading driver-monitoring POST /driver/City%20Truck/31.7") {
+		t.Errorf("answered %d %s", a.Status, a.Body)
+	}
+}
+
+func TestVariants(t *testing.T) {
+	s := servertest.Start(t, run, map[string]string{"VARIANT": "placeholder", "PHOTO_BASE_URL": "/photos"})
+	if a := s.Call(t, "GET", "/driver/City%20Truck", ""); a.Status != 200 || a.Body != `{"name":"Pam Parry","photo":"/photos/placeholder.png"}` {
+		t.Errorf("placeholder: %d %s", a.Status, a.Body)
+	}
+	s = servertest.Start(t, run, map[string]string{"VARIANT": "fail-fast"})
+	if a := s.Call(t, "GET", "/driver/City%20Truck", ""); a.Status != 502 || a.Body != "" {
+		t.Errorf("fail-fast GET: %d %q", a.Status, a.Body)
+	}
+	if a := s.Call(t, "POST", "/driver/City%20Truck/1", ""); a.Status != 500 || !strings.Contains(a.Body, `"status":500`) {
+		t.Errorf("fail-fast POST: %d %q", a.Status, a.Body)
+	}
+}
+
+// Waits are drawn evenly from 0 to 5 s and half of the answers are a 502, as told by the seed.
+func TestBad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := bad.misbehave(rand.New(rand.NewPCG(1, 0)))
+		const calls = 1000
+		var failed int
+		var total, longest time.Duration
+		for range calls {
+			recorder := httptest.NewRecorder()
+			c, _ := gin.CreateTestContext(recorder)
+			c.Request = httptest.NewRequest("GET", "/driver/T", nil)
+			start := time.Now()
+			faults(c)
+			took := time.Since(start)
+			total, longest = total+took, max(longest, took)
+			if c.IsAborted() {
+				failed++
+				if recorder.Code != 502 || !strings.Contains(recorder.Body.String(), `"status":502`) {
+					t.Fatalf("got %d %s", recorder.Code, recorder.Body)
+				}
+			}
+		}
+		// four standard deviations of 1000 draws: 0.064 of the share, 183 ms of the mean
+		if failed < 436 || failed > 564 || longest > longestWait || total/calls < 2317*time.Millisecond || total/calls > 2683*time.Millisecond {
+			t.Errorf("%d of %d failed, mean wait %s, longest %s", failed, calls, total/calls, longest)
+		}
+	})
+}
+
+func TestRosterFile(t *testing.T) {
+	for name, tc := range map[string]struct{ text, err string }{
+		"good":          {`[{"vehicle":"T","driver":"D","photo":"p.png"}]`, ""},
+		"no JSON":       {`vehicle: T`, "expected an array of"},
+		"unknown field": {`[{"vehicle":"T","driver":"D","photo":"p","age":7}]`, `unknown field "age"`},
+		"bad vehicle":   {`[{"vehicle":"a/b","driver":"D","photo":"p"}]`, "entry 1: vehicle: name: expected"},
+		"twice":         {`[{"vehicle":"T","driver":"D","photo":"p"},{"vehicle":"T","driver":"E","photo":"p"}]`, `entry 2: vehicle "T": expected once`},
+		"no driver":     {`[{"vehicle":"T","photo":"p"}]`, "entry 1: driver: expected a name"},
+		"no photo":      {`[{"vehicle":"T","driver":"D"}]`, "entry 1: photo: expected a file name"},
+		"more":          {`[] []`, "expected nothing after the array"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "staff.json")
+			if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := openRoster(path)
+			if tc.err == "" {
+				if d, ok := r.driver("T 2"); err != nil || !ok || d.Name != "D" {
+					t.Errorf("got %v, %v", d, err)
+				}
+			} else if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("got %v, want %s", err, tc.err)
+			}
+		})
+	}
+}

@@ -1,0 +1,43 @@
+// staff-service answers who drives a vehicle, and notes how fast.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+const service = "staff-service"
+
+func main() { os.Exit(server.Main(run)) }
+
+// run is the whole program; it returns when ctx ends and every accepted request is answered.
+func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	o, err := observe.Start(ctx, service, getenv, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, o.Shutdown(flush))
+	}()
+	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
+	api := api{roster: cfg.roster, photoBase: cfg.photoBase, log: o.Log}
+	if cfg.monitoring != nil {
+		api.monitoring = upstream.New("driver-monitoring", cfg.monitoring, cfg.upstream, o)
+	}
+	router := server.NewRouter(cfg.Server, o)
+	return server.Run(ctx, cfg.Server, o, api.routes(router, cfg.variant, rand.New(rand.NewPCG(cfg.seed, 0))))
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"fleetman.example/kit/fleet"
+)
+
+//go:embed roster.json
+var builtIn []byte
+
+// maxRoster bounds a roster's file, in bytes.
+const maxRoster = 16 << 20
+
+// roster is who drives what, by vehicle; the photo is a file name.
+type roster map[string]fleet.Driver
+
+// openRoster reads the file at path, or the built-in roster for an empty path.
+func openRoster(path string) (roster, error) {
+	if path == "" {
+		return readRoster(builtIn)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxRoster+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxRoster {
+		return nil, fmt.Errorf("expected at most %d bytes", maxRoster)
+	}
+	return readRoster(text)
+}
+
+// readRoster reads an array of {"vehicle", "driver", "photo"}. An error tells the entry, from 1.
+func readRoster(text []byte) (roster, error) {
+	var entries []struct{ Vehicle, Driver, Photo string }
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&entries); err != nil {
+		return nil, fmt.Errorf("expected an array of {\"vehicle\", \"driver\", \"photo\"}: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("expected nothing after the array")
+	}
+	r := make(roster, len(entries))
+	for i, e := range entries {
+		_, twice := r[e.Vehicle]
+		switch {
+		case fleet.CheckName(e.Vehicle) != nil:
+			return nil, fmt.Errorf("entry %d: vehicle: %w", i+1, fleet.CheckName(e.Vehicle))
+		case twice:
+			return nil, fmt.Errorf("entry %d: vehicle %q: expected once", i+1, e.Vehicle)
+		case e.Driver == "":
+			return nil, fmt.Errorf("entry %d: driver: expected a name", i+1)
+		case fleet.CheckName(e.Photo) != nil:
+			return nil, fmt.Errorf("entry %d: photo: expected a file name", i+1)
+		}
+		r[e.Vehicle] = fleet.Driver{Name: e.Driver, Photo: e.Photo}
+	}
+	return r, nil
+}
+
+// driver answers who drives a vehicle. The vehicles that a larger fleet adds ("City Truck 17")
+// are driven by their route's driver.
+func (r roster) driver(vehicle string) (fleet.Driver, bool) {
+	if d, ok := r[vehicle]; ok {
+		return d, true
+	}
+	route := strings.TrimRight(vehicle, "0123456789")
+	if len(route) == len(vehicle) || !strings.HasSuffix(route, " ") {
+		return fleet.Driver{}, false
+	}
+	d, ok := r[strings.TrimSuffix(route, " ")]
+	return d, ok
+}
+
+// withPhoto is the roster with the same photo for everyone.
+func (r roster) withPhoto(file string) roster {
+	same := make(roster, len(r))
+	for vehicle, d := range r {
+		same[vehicle] = fleet.Driver{Name: d.Name, Photo: file}
+	}
+	return same
+}
