@@ -1,0 +1,57 @@
+package main
+
+import (
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+const (
+	standard     = "standard"
+	experimental = "experimental"
+)
+
+// What the contract says, and a staff-service on the browser's own machine.
+const defaultPhotoOrigins = "https://rac-istio-course-images.s3.amazonaws.com http://127.0.0.1:*"
+
+type config struct {
+	Server       server.Config
+	Upstream     upstream.Config
+	Gateway      *url.URL
+	Variant      string
+	PhotoOrigins []string
+	effective    slog.LogValuer
+}
+
+// readConfig reads the whole configuration; its error names every bad variable.
+func readConfig(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := config{
+		Server:       server.ReadConfig(r, ":80"),
+		Upstream:     upstream.ReadConfig(r),
+		Gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "where `/api/…` is forwarded"),
+		Variant:      r.OneOf("VARIANT", standard, []string{standard, experimental}, "the page's title and header"),
+		PhotoOrigins: photoOrigins(r),
+		effective:    r,
+	}
+	return cfg, r.Err()
+}
+
+// An origin goes into a header whose separators it must not bring along.
+var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:([0-9]+|\*))?$`)
+
+func photoOrigins(r *env.Reader) []string {
+	origins := strings.Fields(r.String("PHOTO_ORIGINS", defaultPhotoOrigins, "from where, besides its own, the page may load the drivers' photos: origins separated by spaces; the port may be `*`"))
+	for _, o := range origins {
+		if !origin.MatchString(o) {
+			r.Fail("PHOTO_ORIGINS", "expected origins such as https://photos.example:8443 separated by spaces")
+			break
+		}
+	}
+	return origins
+}

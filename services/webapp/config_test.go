@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/env/envtest"
+)
+
+func TestConfig(t *testing.T) {
+	cfg, err := readConfig(envtest.Map(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Server.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 2 {
+		t.Errorf("defaults: %+v", cfg)
+	}
+	table, ok := cfg.effective.(*env.Reader)
+	if !ok {
+		t.Fatal("the effective configuration is not the reader's")
+	}
+	envtest.CheckReadme(t, "README.md", table.Table())
+}
+
+func TestConfigNamesAllBadVariables(t *testing.T) {
+	_, err := readConfig(envtest.Map(map[string]string{
+		"VARIANT":          "premium",
+		"API_GATEWAY_URL":  "ftp://gateway",
+		"LISTEN_ADDR":      "80",
+		"MAX_BODY_BYTES":   "-1",
+		"UPSTREAM_TIMEOUT": "soon",
+		"PHOTO_ORIGINS":    "https://photos.example; script-src *",
+	}))
+	if err == nil {
+		t.Fatal("expected an error")
+	}
+	for _, want := range []string{
+		`VARIANT="premium": expected one of standard, experimental`,
+		`API_GATEWAY_URL="ftp://gateway": expected an address such as http://host:port`,
+		`LISTEN_ADDR="80": expected host:port or :port`,
+		`MAX_BODY_BYTES="-1": expected a whole number`,
+		`UPSTREAM_TIMEOUT="soon": expected a duration`,
+		`PHOTO_ORIGINS="https://photos.example; script-src *": expected origins such as https://photos.example:8443 separated by spaces`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestPhotoOrigins(t *testing.T) {
+	for value, good := range map[string]bool{
+		"https://photos.example":                       true,
+		"http://127.0.0.1:*  https://a.example:8443":   true,
+		"photos.example":                               false,
+		"https://photos.example/path":                  false,
+		"https://photos.example,https://other.example": false,
+		"'unsafe-inline'":                              false,
+		"https://*":                                    false,
+	} {
+		_, err := readConfig(envtest.Map(map[string]string{"PHOTO_ORIGINS": value}))
+		if (err == nil) != good {
+			t.Errorf("%s: %v; expected good: %t", value, err, good)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/upstream"
+)
+
+const gateway = "api-gateway"
+
+// forwarder hands requests on to the api-gateway, and its answers back as they come.
+type forwarder struct {
+	base      *url.URL
+	timeout   time.Duration // for the whole answer
+	maxBody   int64         // bytes of a request
+	transport http.RoundTripper
+	buffers   *buffers
+	log       *log.Logger // for answers that break off
+}
+
+func newForwarder(cfg config, o *observe.Observer) *forwarder {
+	return &forwarder{
+		base:      cfg.Gateway,
+		timeout:   cfg.Upstream.Timeout,
+		maxBody:   cfg.Server.MaxBody,
+		transport: upstream.New(gateway, cfg.Gateway, cfg.Upstream, o).RoundTripper(),
+		buffers:   new(buffers),
+		log:       slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+func (f *forwarder) forward(c *gin.Context) {
+	if c.Request.ContentLength > f.maxBody {
+		apierror.Write(c, tooLarge(f.maxBody))
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), f.timeout)
+	defer cancel()
+	path, query := gatewayPath(c.Request)
+	proxy := httputil.ReverseProxy{
+		Transport:  f.transport,
+		BufferPool: f.buffers,
+		ErrorLog:   f.log,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			u := *f.base
+			u.Path, u.RawPath = unescape(f.base.Path+path), f.base.EscapedPath()+path
+			u.RawQuery = query
+			r.Out.URL, r.Out.Host = &u, u.Host
+			// ReverseProxy drops X-Forwarded-*; the contract has every x- header go on.
+			observe.Propagate(ctx, r.Out.Header)
+		},
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			apierror.Write(c, f.failure(ctx, r.Method, path, err))
+		},
+	}
+	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
+}
+
+func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return tooLarge(large.Limit)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // says better than the broken connection what happened
+	}
+	return &upstream.Error{Upstream: gateway, Method: method, Path: path, Cause: err}
+}
+
+func tooLarge(limit int64) error {
+	return apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", limit)
+}
+
+// gatewayPath is the request's escaped path without its /api, as the caller wrote it (the router
+// has seen a tidier one), and its query.
+func gatewayPath(r *http.Request) (path, query string) {
+	path, _, _ = strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") { // http://host/path, as to a proxy
+		_, path, _ = strings.Cut(path, "://")
+		_, path, _ = strings.Cut(path, "/")
+	}
+	path = strings.TrimPrefix("/"+strings.TrimLeft(path, "/"), "/api")
+	if path == "" {
+		path = "/"
+	}
+	return path, r.URL.RawQuery
+}
+
+func unescape(path string) string {
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return path
+	}
+	return plain
+}
+
+// buffers lends the copy buffers that a ReverseProxy would make anew for every answer.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10 // bytes, ReverseProxy's own
+
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[]byte); ok {
+		return *buffer
+	}
+	return make([]byte, bufferSize)
+}
+
+func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
