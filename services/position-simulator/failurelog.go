@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// failureLog writes one failure a period and how many it kept back since the
+// last: a fleet of thousands would otherwise write a line each, each second.
+type failureLog struct {
+	log    *slog.Logger
+	period time.Duration
+
+	mu     sync.Mutex
+	next   time.Time
+	unsaid int
+}
+
+func newFailureLog(log *slog.Logger, period time.Duration) *failureLog {
+	return &failureLog{log: log, period: period}
+}
+
+func (f *failureLog) add(ctx context.Context, what string, attrs ...slog.Attr) {
+	f.mu.Lock()
+	now := time.Now()
+	if now.Before(f.next) {
+		f.unsaid++
+		f.mu.Unlock()
+		return
+	}
+	unsaid := f.unsaid
+	f.unsaid = 0
+	f.next = now.Add(f.period)
+	f.mu.Unlock()
+	f.log.LogAttrs(ctx, slog.LevelWarn, what, append(attrs, slog.Int("unsaid", unsaid))...)
+}
+
+// end says how many failures were kept back since the last line.
+func (f *failureLog) end(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unsaid > 0 {
+		f.log.LogAttrs(ctx, slog.LevelWarn, "more reports failed", slog.Int("unsaid", f.unsaid))
+		f.unsaid = 0
+	}
+}

@@ -1,0 +1,81 @@
+// Command position-simulator replays recorded tracks as the position reports
+// of a fleet.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+const name = "position-simulator"
+
+func main() { os.Exit(server.Main(run)) }
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+	if len(args) > 0 {
+		return fmt.Errorf("%s: expected no arguments, found %q; it is configured by its environment", name, args)
+	}
+	r := env.New(getenv)
+	cfg := readConfig(r, rand.Uint64())
+	if err := r.Err(); err != nil {
+		return err
+	}
+	o, err := observe.Start(ctx, name, getenv, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, o.Shutdown(flush))
+	}()
+	o.Log.InfoContext(ctx, "configuration", "env", r)
+	routes, ignored, err := loadRoutes(cfg.tracksDir)
+	if err != nil {
+		return err
+	}
+	vehicles, err := newFleet(routes, cfg.fleetSize, cfg.seed)
+	if err != nil {
+		return err
+	}
+	o.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(routes), "seed", cfg.seed, "ignored_files", ignored)
+	return drive(ctx, cfg, o, vehicles)
+}
+
+// drive has the fleet report until ctx is done. The admin listener answers
+// until the last report is in; without it there is no fleet.
+func drive(ctx context.Context, cfg config, o *observe.Observer, vehicles []*vehicle) error {
+	client := upstream.New("position-tracker", cfg.tracker, cfg.upstream, o)
+	rep, err := newReporter(o, client)
+	if err != nil {
+		return err
+	}
+	driving, stop := context.WithCancel(ctx)
+	defer stop()
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		served <- server.Run(serving, cfg.server, o, nil)
+	}()
+	chance := rand.New(rand.NewPCG(cfg.seed, uint64(len(vehicles))))
+	if forget(driving, o.Log, chance, client.Do) == nil { // it fails only when told to stop
+		defer context.AfterFunc(driving, func() { o.Log.Info("draining") })()
+		s := simulator{vehicles: vehicles, interval: cfg.interval, drain: cfg.server.DrainTimeout, send: rep.send, skipped: rep.skipped}
+		s.run(driving)
+	}
+	rep.failures.end(ctx)
+	stopServing()
+	return <-served
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/upstream"
+)
+
+// reporter sends positions to the tracker, each as a trace of its own, and
+// counts what becomes of them.
+type reporter struct {
+	tracker  *upstream.Client
+	tracer   trace.Tracer
+	reports  metric.Int64Counter
+	skips    metric.Int64Counter
+	duration metric.Float64Histogram
+	failures *failureLog
+}
+
+// outcome is what became of a report; the options are made once, since every
+// report takes one.
+type outcome struct {
+	name string
+	attr metric.MeasurementOption
+}
+
+func newOutcome(name string) outcome {
+	return outcome{name, metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", name)))}
+}
+
+var (
+	delivered = newOutcome("delivered") // 2xx
+	refused   = newOutcome("refused")   // any other answer below 500
+	failed    = newOutcome("failed")    // 5xx, or no answer
+)
+
+// Bounds in seconds: from a loopback answer to the longest wait for one.
+var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
+
+func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, error) {
+	r := &reporter{tracker: tracker, tracer: o.Tracer(), failures: newFailureLog(o.Log, 10*time.Second)}
+	var err error
+	if r.reports, err = o.Meter().Int64Counter("fleetman.simulator.reports",
+		metric.WithUnit("{report}"), metric.WithDescription("Position reports sent, by outcome")); err != nil {
+		return nil, err
+	}
+	if r.skips, err = o.Meter().Int64Counter("fleetman.simulator.reports.skipped",
+		metric.WithUnit("{report}"), metric.WithDescription("Position reports that fell due while the vehicle's former one was in flight")); err != nil {
+		return nil, err
+	}
+	if r.duration, err = o.Meter().Float64Histogram("fleetman.simulator.report.duration",
+		metric.WithUnit("s"), bounds, metric.WithDescription("Time from sending a position report to its answer")); err != nil {
+		return nil, err
+	}
+	r.skipped(0) // so that there is a figure before the first one
+	return r, nil
+}
+
+func (r *reporter) send(ctx context.Context, p fleet.Position) {
+	ctx, span := r.tracer.Start(ctx, "report")
+	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("fleetman.vehicle", p.Name))
+	}
+	// A new body each time: the transport may still be reading the last one
+	// when its answer, or the failure, is back.
+	body := p.AppendJSON(make([]byte, 0, 256))
+	began := time.Now()
+	answer, err := r.tracker.Do(ctx, http.MethodPost, "/vehicles/", body)
+	result := delivered
+	switch {
+	case err != nil:
+		result = failed
+		span.SetStatus(codes.Error, err.Error())
+		r.failures.add(ctx, "report failed", slog.String("vehicle", p.Name), slog.Any("error", err))
+	case answer.Status >= 300:
+		result = refused
+		span.SetStatus(codes.Error, http.StatusText(answer.Status))
+		r.failures.add(ctx, "report refused", slog.String("vehicle", p.Name), slog.Int("status", answer.Status), slog.String("answer", excerpt(answer.Body)))
+	}
+	r.duration.Record(ctx, time.Since(began).Seconds(), result.attr)
+	r.reports.Add(ctx, 1, result.attr)
+}
+
+// excerpt keeps a log line a line.
+func excerpt(body []byte) string { return string(body[:min(len(body), 300)]) }
+
+func (r *reporter) skipped(n int) { r.skips.Add(context.Background(), int64(n)) }

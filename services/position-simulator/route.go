@@ -1,0 +1,64 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"sort"
+	"time"
+
+	"fleetman.example/services/position-simulator/track"
+)
+
+//go:embed routes/*.gpx
+var shipped embed.FS
+
+// pointEvery is the pace of a track without times of its own, and how long a
+// vehicle stays at the last point of any track before its journey restarts.
+const pointEvery = time.Second
+
+// route is a track as a journey that restarts at its end.
+type route struct {
+	track.Track
+	period time.Duration
+}
+
+func newRoute(t track.Track) *route {
+	if t.At != nil {
+		return &route{t, t.At[len(t.At)-1] + pointEvery}
+	}
+	return &route{t, time.Duration(len(t.Points)) * pointEvery}
+}
+
+// at is the last point reached after some time on the road.
+func (r *route) at(driven time.Duration) track.Point {
+	driven %= r.period
+	if r.At == nil {
+		return r.Points[driven/pointEvery]
+	}
+	i := sort.Search(len(r.At), func(i int) bool { return r.At[i] > driven })
+	return r.Points[i-1]
+}
+
+// loadRoutes reads the routes of a directory, by vehicle name, or the shipped
+// ones when dir is empty. Ignored are the directory's files that are no tracks.
+func loadRoutes(dir string) (routes []*route, ignored []string, err error) {
+	var fsys fs.FS
+	if dir == "" {
+		fsys, err = fs.Sub(shipped, "routes")
+	} else {
+		fsys = os.DirFS(dir)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	tracks, ignored, err := track.ReadDir(fsys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the tracks of TRACKS_DIR=%q: %w", dir, err)
+	}
+	for _, t := range tracks {
+		routes = append(routes, newRoute(t))
+	}
+	return routes, ignored, nil
+}
