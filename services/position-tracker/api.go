@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+type api struct {
+	history          *history
+	telemetry, staff *upstream.Client
+	log              *slog.Logger
+	now              func() time.Time
+}
+
+func (a api) routes(r server.Router) http.Handler {
+	r.POST("/vehicles", a.report)
+	r.GET("/vehicles", a.vehicles)
+	r.DELETE("/vehicles", a.clear)
+	r.GET("/vehicles/:name", a.vehicle)
+	r.GET("/history/:name", a.past)
+	return r
+}
+
+// report takes one position: it looks the speed up, keeps the report, passes it on, and tells
+// staff-service the speed before it answers. So a slow staff-service stalls the sender, and one
+// that fails makes the answer 500 with the report already kept: the sender may repeat it.
+func (a api) report(c *gin.Context) {
+	received := a.now()
+	body, err := server.JSONBody(c)
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	p, err := fleet.Decode(body, received)
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	ctx := c.Request.Context()
+	if speed, ok := a.speed(ctx, p.Name); ok {
+		p.Speed = speed
+	}
+	a.history.add(p, received)
+	if _, err := a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body); err != nil {
+		a.log.DebugContext(ctx, "report not passed on", "vehicle", p.Name, "error", err)
+	}
+	speed := p.Speed
+	if speed == "" {
+		speed = "0"
+	}
+	if _, err := a.staff.Do(ctx, http.MethodPost, upstream.Path("driver", p.Name, string(speed)), nil); err != nil {
+		apierror.Write(c, err)
+	}
+}
+
+// speed asks vehicle-telemetry; "" is a speed that is not known yet. Not ok means that telemetry
+// is away, which costs only the speed.
+func (a api) speed(ctx context.Context, name string) (speed fleet.Decimal, ok bool) {
+	resp, err := a.telemetry.Do(ctx, http.MethodGet, upstream.Path("vehicles", name), nil)
+	if err == nil && resp.Status == http.StatusOK {
+		speed, err = fleet.ParseDecimal(resp.Body)
+	}
+	if err != nil {
+		a.log.DebugContext(ctx, "no speed", "vehicle", name, "error", err)
+		return "", false
+	}
+	return speed, resp.Status == http.StatusOK
+}
+
+// vehicles answers the latest position of every vehicle, by name.
+func (a api) vehicles(c *gin.Context) {
+	vehicles := a.history.all()
+	latest := make([]fleet.Position, 0, len(vehicles))
+	for _, v := range vehicles {
+		latest = append(latest, v.latest())
+	}
+	c.Data(http.StatusOK, contentType, appendPositions(latest))
+}
+
+func (a api) clear(c *gin.Context) {
+	a.history.clear()
+	c.Status(http.StatusOK)
+}
+
+// vehicle answers the latest position of one vehicle.
+func (a api) vehicle(c *gin.Context) {
+	v, err := a.find(c.Param("name"))
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	c.Data(http.StatusOK, contentType, v.latest().AppendJSON(nil))
+}
+
+// past answers every position kept of one vehicle, newest first.
+func (a api) past(c *gin.Context) {
+	v, err := a.find(c.Param("name"))
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	c.Data(http.StatusOK, contentType, appendPositions(v.newestFirst()))
+}
+
+func (a api) find(name string) (*vehicle, error) {
+	if err := fleet.CheckName(name); err != nil {
+		return nil, err
+	}
+	v, ok := a.history.find(name)
+	if !ok {
+		return nil, apierror.New(http.StatusNotFound, "vehicle %q never seen", name)
+	}
+	return v, nil
+}
+
+const contentType = "application/json"
+
+// positionSize is about what one position takes, in bytes.
+const positionSize = 192
+
+func appendPositions(positions []fleet.Position) []byte {
+	b := append(make([]byte, 0, 2+len(positions)*positionSize), '[')
+	for i, p := range positions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.AppendJSON(b)
+	}
+	return append(b, ']')
+}

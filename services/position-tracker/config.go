@@ -1,0 +1,33 @@
+package main
+
+import (
+	"log/slog"
+	"net/url"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+type config struct {
+	Server           server.Config
+	upstream         upstream.Config
+	telemetry, staff *url.URL
+	historyLimit     int            // reports kept of a vehicle
+	effective        slog.LogValuer // for one log line
+	table            string         // for the README
+}
+
+// readConfig reads the whole configuration; its error names every bad variable.
+func readConfig(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := config{
+		Server:       server.ReadConfig(r, ":8080"),
+		upstream:     upstream.ReadConfig(r),
+		telemetry:    r.URL("VEHICLE_TELEMETRY_URL", "http://fleetman-vehicle-telemetry:8080", "where vehicle-telemetry is"),
+		staff:        r.URL("STAFF_SERVICE_URL", "http://fleetman-staff-service:8080", "where staff-service is"),
+		historyLimit: r.Int("HISTORY_LIMIT", 2000, 1, 1_000_000, "reports kept of a vehicle; the oldest go first"),
+	}
+	cfg.effective, cfg.table = r, r.Table()
+	return cfg, r.Err()
+}

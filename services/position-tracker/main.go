@@ -1,0 +1,44 @@
+// position-tracker keeps the latest position and the history of every vehicle.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+const service = "position-tracker"
+
+func main() { os.Exit(server.Main(run)) }
+
+// run is the whole program; it returns when ctx ends and every accepted request is answered.
+func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	o, err := observe.Start(ctx, service, getenv, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, o.Shutdown(flush))
+	}()
+	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
+	api := api{
+		history:   newHistory(cfg.historyLimit),
+		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, o),
+		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, o),
+		log:       o.Log,
+		now:       time.Now,
+	}
+	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+}
