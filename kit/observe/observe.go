@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -149,6 +150,16 @@ func (o *Observer) Shutdown(ctx context.Context) error {
 		errs = append(errs, stop(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// flushTimeout bounds the wait for a collector at the end of a program.
+const flushTimeout = 5 * time.Second
+
+// Flush shuts down at the end of a program whose ctx has ended, and joins what fails to *err.
+func (o *Observer) Flush(ctx context.Context, err *error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	*err = errors.Join(*err, o.Shutdown(ctx))
 }
 
 // withTrace adds the ids of the trace that a log line belongs to.

@@ -54,9 +54,13 @@ func readDrainTimeout(r *env.Reader) time.Duration {
 	return r.Duration("DRAIN_TIMEOUT", 65*time.Second, 0, 10*time.Minute, "longest wait for accepted requests after SIGTERM; longer than `UPSTREAM_TIMEOUT`")
 }
 
-// Main runs a service's run until SIGTERM or SIGINT and returns the process's exit code; an
-// error goes to stderr, whole.
+// Main runs a service's run until SIGTERM or SIGINT and returns the process's exit code: 2 for
+// arguments, 1 for an error, which goes to stderr, whole.
 func Main(run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error) int {
+	if len(os.Args) > 1 {
+		fmt.Fprintf(os.Stderr, "expected no arguments, found %q: a service is configured by its environment\n", os.Args[1:])
+		return 2
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {

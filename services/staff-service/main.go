@@ -3,11 +3,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
-	"time"
 
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -28,11 +26,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, o.Shutdown(flush))
-	}()
+	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{roster: cfg.roster, photoBase: cfg.photoBase, log: o.Log}
 	if cfg.monitoring != nil {

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"time"
@@ -26,11 +25,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, o.Shutdown(flush))
-	}()
+	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{windows: newWindows(), now: time.Now}
 	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))

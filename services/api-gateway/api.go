@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/upstream"
+)
+
+type api struct {
+	tracker, staff *upstream.Client
+	now            func() time.Time
+}
+
+func (a api) routes(r server.Router) http.Handler {
+	r.GET("/", a.banner)
+	r.GET("/vehicles", a.vehicles)
+	r.GET("/vehicles/:name", a.pass(a.tracker, "name", "vehicles"))
+	r.GET("/vehicles/driver/:name", a.pass(a.staff, "name", "driver"))
+	r.GET("/history/:name", a.history)
+	r.GET("/photos/:file", a.pass(a.staff, "file", "photos"))
+	return withOrigin(r)
+}
+
+// banner tells a person who knocks where they are, in Java's form of a date.
+func (a api) banner(c *gin.Context) {
+	kind := "text/plain;charset=UTF-8"
+	if strings.Contains(c.GetHeader("Accept"), "text/html") {
+		kind = "text/html;charset=UTF-8"
+	}
+	at := a.now().UTC().Format("Mon Jan 02 15:04:05 MST 2006")
+	c.Data(http.StatusOK, kind, fmt.Appendf(nil, "<p>Fleetman API Gateway at %s</p>", at))
+}
+
+// vehicles answers the latest positions; none when the tracker gives no answer at all.
+func (a api) vehicles(c *gin.Context) {
+	resp, err := a.tracker.Do(c.Request.Context(), http.MethodGet, "/vehicles/", nil)
+	var failed *upstream.Error
+	switch {
+	case errors.As(err, &failed) && failed.Status == 0:
+		c.Data(http.StatusOK, "application/json", []byte("[]"))
+	case err != nil:
+		apierror.Write(c, err)
+	default:
+		answer(c, resp)
+	}
+}
+
+// pass makes a handler that answers what to answers for the named parameter, byte for byte.
+func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		resp, err := ask(c.Request.Context(), to, path, c.Param(param))
+		if err != nil {
+			apierror.Write(c, err)
+			return
+		}
+		answer(c, resp)
+	}
+}
+
+// history answers where a vehicle was, oldest first.
+func (a api) history(c *gin.Context) {
+	resp, err := ask(c.Request.Context(), a.tracker, "history", c.Param("name"))
+	if err == nil && resp.Status != http.StatusOK {
+		answer(c, resp)
+		return
+	}
+	var places []byte
+	if err == nil {
+		places, err = oldestFirst(resp.Body)
+	}
+	if err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	c.Data(http.StatusOK, "application/json", places)
+}
+
+// oldestFirst turns the tracker's history, newest first, into what the page draws.
+func oldestFirst(history []byte) ([]byte, error) {
+	var reports []struct {
+		Lat json.RawMessage `json:"lat"`
+		Lng json.RawMessage `json:"lng"`
+	}
+	if err := json.Unmarshal(history, &reports); err != nil {
+		return nil, fmt.Errorf("history of position-tracker: %w", err)
+	}
+	places := append(make([]byte, 0, len(history)/2), '[')
+	for i := len(reports) - 1; i >= 0; i-- {
+		places = append(append(places, `{"lat":`...), reports[i].Lat...)
+		places = append(append(places, `,"lng":`...), reports[i].Lng...)
+		places = append(places, "},"...)
+	}
+	if len(reports) > 0 {
+		places = places[:len(places)-1]
+	}
+	return append(places, ']'), nil
+}
+
+// ask calls an upstream for one name.
+func ask(ctx context.Context, to *upstream.Client, path, name string) (*upstream.Response, error) {
+	if err := fleet.CheckName(name); err != nil {
+		return nil, err
+	}
+	return to.Do(ctx, http.MethodGet, upstream.Path(path, name), nil)
+}
+
+func answer(c *gin.Context, resp *upstream.Response) {
+	c.Data(resp.Status, resp.Header.Get("Content-Type"), resp.Body)
+}
