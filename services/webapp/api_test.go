@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,11 @@ func start(t *testing.T, gateway http.Handler, pairs ...string) string {
 }
 
 func serve(t *testing.T, pairs ...string) string {
+	t.Helper()
+	return serveFrom(t, dist, pairs...)
+}
+
+func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 	t.Helper()
 	values := make(map[string]string)
 	for _, pair := range pairs {

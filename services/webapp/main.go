@@ -4,11 +4,9 @@ package main
 import (
 	"context"
 	"embed"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"time"
 
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -41,11 +39,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, o.Shutdown(flush))
-	}()
+	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{page: page, gateway: newForwarder(cfg, o)}
 	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
