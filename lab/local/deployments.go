@@ -24,11 +24,11 @@ func newDeploymentSet(objects []*appsv1.Deployment, known programs) (deploymentS
 	for _, object := range objects {
 		containers := object.Spec.Template.Spec.Containers
 		if len(containers) != 1 {
-			return nil, fmt.Errorf("Deployment %s: spec.template.spec.containers: %d; a pod is one process here, so 1 is expected", object.Name, len(containers))
+			return nil, fmt.Errorf("%s: spec.template.spec.containers: %d; a pod is one process here, so 1 is expected", ref(object), len(containers))
 		}
 		program, env, err := known.program(containers[0].Image)
 		if err != nil {
-			return nil, fmt.Errorf("Deployment %s: %w", object.Name, err)
+			return nil, fmt.Errorf("%s: %w", ref(object), err)
 		}
 		set = append(set, &deployment{object: object, program: program, tagEnv: env})
 	}

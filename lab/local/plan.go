@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"fleetman.example/lab/manifest"
@@ -110,7 +111,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			}
 			pod, err := newPod(d, i, ip, settings[d.object], services, objects, o, h)
 			if err != nil {
-				return nil, fmt.Errorf("Deployment %s: %w", d.object.Name, err)
+				return nil, fmt.Errorf("%s: %w", ref(d.object), err)
 			}
 			p.pods = append(p.pods, pod)
 		}
@@ -206,6 +207,15 @@ func namespaceOf(namespace string) string {
 		return manifest.DefaultNamespace
 	}
 	return namespace
+}
+
+// ref names an object of a cluster's own kinds for people.
+func ref(object metav1.Object) string {
+	kind := "Deployment"
+	if _, ok := object.(*corev1.Service); ok {
+		kind = "Service"
+	}
+	return manifest.Object{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}.Ref()
 }
 
 // leftOut names the objects that have no effect here, in one line.

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -100,12 +99,12 @@ func (p *podPlan) targets(c *corev1.Container, services []*corev1.Service) ([]po
 		for i, port := range s.Spec.Ports {
 			target, err := containerPort(port.TargetPort, int(port.Port), c)
 			if err != nil {
-				return nil, fmt.Errorf("Service %s: spec.ports[%d].targetPort: %w", s.Name, i, err)
+				return nil, fmt.Errorf("%s: spec.ports[%d].targetPort: %w", ref(s), i, err)
 			}
 			if other, taken := from[int(port.Port)]; taken {
 				if other != target {
-					return nil, fmt.Errorf("Service %s: spec.ports[%d]: port %d leads to %d, in another Service of the same pods to %d; one address a pod cannot do both",
-						s.Name, i, port.Port, target, other)
+					return nil, fmt.Errorf("%s: spec.ports[%d]: port %d leads to %d, in another Service of the same pods to %d; one address a pod cannot do both",
+						ref(s), i, port.Port, target, other)
 				}
 				continue
 			}
@@ -138,13 +137,10 @@ func portOf(env map[string]string, name string) (int, error) {
 	if !set {
 		return 0, nil
 	}
-	_, text, err := net.SplitHostPort(value)
-	if err == nil {
-		var port int
-		if port, err = strconv.Atoi(text); err == nil && port >= 1 && port <= 65535 {
+	if _, text, err := net.SplitHostPort(value); err == nil {
+		if port, err := strconv.Atoi(text); err == nil && port >= 1 && port <= 65535 {
 			return port, nil
 		}
-		err = errors.New("no port")
 	}
 	return 0, fmt.Errorf("%s: %.60q; :8080 or host:8080 is expected", name, value)
 }

@@ -2,6 +2,6 @@ package local
 
 import "syscall"
 
-func childAttr() *syscall.SysProcAttr {
+var childAttr = func() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

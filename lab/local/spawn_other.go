@@ -4,6 +4,6 @@ package local
 
 import "syscall"
 
-func childAttr() *syscall.SysProcAttr {
+var childAttr = func() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -28,7 +28,7 @@ func lockState(dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("another fleet runs in %s (process %s): stop it, or take another directory with --state, and other addresses with --network and --node-address",
 			dir, strings.TrimSpace(string(owner)))
 	}
-	if err := file.Truncate(0); err == nil {
+	if err = file.Truncate(0); err == nil {
 		_, err = fmt.Fprintln(file, os.Getpid())
 	}
 	if err != nil {

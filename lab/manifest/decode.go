@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -49,7 +51,7 @@ func Decode(source string, data []byte) ([]Object, error) {
 		where := fmt.Sprintf("%s:%d", source, doc.line)
 		asJSON, err := yaml.YAMLToJSONStrict(doc.text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: not YAML: %s", where, oneLine(err))
+			return nil, fmt.Errorf("%s: not YAML: %s", source, inFile(oneLine(err), doc.line))
 		}
 		if isNull(asJSON) {
 			continue
@@ -90,6 +92,11 @@ func split(data []byte) []document {
 	return docs
 }
 
+var (
+	apiVersionForm = regexp.MustCompile(`^([a-z0-9.-]+/)?[a-z0-9]+$`)
+	kindForm       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
+)
+
 // head is what every object has.
 type head struct {
 	APIVersion string `json:"apiVersion"`
@@ -111,6 +118,10 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 		return nil, fmt.Errorf("%s: apiVersion: missing; every object has one, such as v1 or apps/v1", where)
 	case h.Kind == "":
 		return nil, fmt.Errorf("%s: kind: missing; every object has one, such as Deployment", where)
+	case !apiVersionForm.MatchString(h.APIVersion):
+		return nil, fmt.Errorf("%s: apiVersion: %.60q; VERSION or GROUP/VERSION is expected", where, h.APIVersion)
+	case !kindForm.MatchString(h.Kind):
+		return nil, fmt.Errorf("%s: kind: %.60q; a word such as Deployment is expected", where, h.Kind)
 	case h.Kind == "List" && h.APIVersion == "v1":
 		var objects []Object
 		for i, item := range h.Items {
@@ -133,7 +144,7 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 		return nil, fmt.Errorf("%s: %s: metadata.name: %s", where, h.Kind, msg)
 	}
 	if msg := checkName(object.Namespace); msg != "" && object.Namespace != "" {
-		return nil, fmt.Errorf("%s: %s: metadata.namespace: %s", where, object.Ref(), msg)
+		return nil, fmt.Errorf("%s: %s %s: metadata.namespace: %s", where, h.Kind, object.Name, msg)
 	}
 	typed, err := decodeTyped(h.APIVersion, h.Kind, data)
 	if err != nil {
@@ -179,6 +190,19 @@ func clusterScoped(kind string) bool {
 func isNull(data []byte) bool {
 	data = bytes.TrimSpace(data)
 	return len(data) == 0 || string(data) == "null"
+}
+
+var lineNumber = regexp.MustCompile(`\bline ([0-9]+)`)
+
+// inFile turns a document's line numbers into its file's.
+func inFile(text string, first int) string {
+	return lineNumber.ReplaceAllStringFunc(text, func(match string) string {
+		number, err := strconv.Atoi(strings.TrimPrefix(match, "line "))
+		if err != nil {
+			return match
+		}
+		return fmt.Sprintf("line %d", number+first-1)
+	})
 }
 
 // oneLine makes a library's error fit into one line of a terminal.

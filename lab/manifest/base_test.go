@@ -1,0 +1,90 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// drain is the services' DRAIN_TIMEOUT, in seconds.
+const drain = 65
+
+func loadBase(t *testing.T) *Objects {
+	t.Helper()
+	objects, err := Load("../../k8s/base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// TestBaseServices holds k8s/base against the contract's table.
+func TestBaseServices(t *testing.T) {
+	want := map[string]int32{
+		"fleetman-webapp": 80, "fleetman-api-gateway": 8080, "fleetman-position-tracker": 8080,
+		"fleetman-vehicle-telemetry": 8080, "fleetman-staff-service": 8080,
+	}
+	got := map[string]int32{}
+	for _, s := range Of[*corev1.Service](loadBase(t)) {
+		port := s.Spec.Ports[0]
+		got[s.Name] = port.Port
+		if port.Name != "http" {
+			t.Errorf("Service %s: port %q, want http", s.Name, port.Name)
+		}
+		if app := strings.TrimPrefix(s.Name, "fleetman-"); !maps.Equal(s.Spec.Selector, map[string]string{"app": app}) {
+			t.Errorf("Service %s selects %v", s.Name, s.Spec.Selector)
+		}
+		if s.Name == "fleetman-webapp" && port.NodePort != 30080 {
+			t.Errorf("the page's nodePort is %d, want 30080", port.NodePort)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("Services %v, want %v", got, want)
+	}
+}
+
+// TestBasePods: what a namespace with the restricted profile asks for, and
+// what a graceful end needs.
+func TestBasePods(t *testing.T) {
+	objects := loadBase(t)
+	accounts := map[string]bool{}
+	for _, account := range Of[*corev1.ServiceAccount](objects) {
+		accounts[account.Name] = true
+	}
+	var names []string
+	for _, d := range Of[*appsv1.Deployment](objects) {
+		names = append(names, d.Name)
+		pod := d.Spec.Template.Spec
+		c := pod.Containers[0]
+		for what, ok := range map[string]bool{
+			"labels app and version":           d.Spec.Template.Labels["app"] == d.Name && d.Spec.Template.Labels["version"] != "",
+			"a service account of its own":     pod.ServiceAccountName == d.Name && accounts[d.Name],
+			"no token":                         pod.AutomountServiceAccountToken != nil && !*pod.AutomountServiceAccountToken,
+			"a numeric user, not root":         *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser > 0,
+			"seccomp":                          pod.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+			"no capabilities":                  slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) && len(c.SecurityContext.Capabilities.Add) == 0,
+			"no more privileges":               !*c.SecurityContext.AllowPrivilegeEscalation,
+			"a read-only root":                 *c.SecurityContext.ReadOnlyRootFilesystem,
+			"requests and limits":              len(c.Resources.Requests) == 2 && len(c.Resources.Limits) == 2,
+			"an image with a fixed tag":        strings.HasPrefix(c.Image, "fleetman/"+d.Name+":") && !strings.HasSuffix(c.Image, ":latest"),
+			"readiness at /readyz":             c.ReadinessProbe.HTTPGet.Path == "/readyz" && c.ReadinessProbe.HTTPGet.Port.StrVal == "admin",
+			"liveness at /healthz":             c.LivenessProbe.HTTPGet.Path == "/healthz" && c.LivenessProbe.HTTPGet.Port.StrVal == "admin",
+			"a preStop sleep":                  c.Lifecycle.PreStop.Sleep.Seconds == 3,
+			"a grace period beyond the drain":  *pod.TerminationGracePeriodSeconds > drain+c.Lifecycle.PreStop.Sleep.Seconds,
+			"a low port only with its sysctl":  c.Ports[0].ContainerPort >= 1024 || (len(pod.SecurityContext.Sysctls) == 1 && pod.SecurityContext.Sysctls[0].Name == "net.ipv4.ip_unprivileged_port_start"),
+			"every port with a name, for mesh": !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == "" }),
+		} {
+			if !ok {
+				t.Errorf("Deployment %s: want %s", d.Name, what)
+			}
+		}
+	}
+	slices.Sort(names)
+	if want := "api-gateway position-simulator position-tracker staff-service vehicle-telemetry webapp"; strings.Join(names, " ") != want {
+		t.Errorf("Deployments %v, want %s", names, want)
+	}
+}
