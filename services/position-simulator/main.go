@@ -4,12 +4,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"time"
+	"runtime/debug"
 
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/observe"
@@ -34,11 +33,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, o.Shutdown(flush))
-	}()
+	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", r)
 	routes, ignored, err := loadRoutes(cfg.tracksDir)
 	if err != nil {
@@ -49,6 +44,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	o.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(routes), "seed", cfg.seed, "ignored_files", ignored)
+	debug.FreeOSMemory() // reading XML leaves more garbage than the routes take
 	return drive(ctx, cfg, o, vehicles)
 }
 

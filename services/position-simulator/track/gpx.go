@@ -38,6 +38,7 @@ type gpxReader struct {
 
 func readGPX(data []byte) (Track, error) {
 	r := gpxReader{d: xml.NewDecoder(bytes.NewReader(data))}
+	r.t.Points = make([]Point, 0, min(bytes.Count(data, []byte("<trkpt")), MaxPoints))
 	r.d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
 		return nil, fmt.Errorf("expected UTF-8, found the encoding %s", quote(charset))
 	}
