@@ -2,7 +2,7 @@ import L from "leaflet";
 import landData from "./basemap/land.json";
 import roadData from "./basemap/roads.json";
 import townData from "./basemap/towns.json";
-import { place } from "./labels";
+import { place, type Box } from "./labels";
 import { colour } from "./theme";
 
 type Line = [lat: number, lng: number][];
@@ -11,11 +11,14 @@ const CREDIT = 'Map: <a href="https://www.naturalearthdata.com">Natural Earth</a
 
 /** The smallest town labelled, by zoom level from 5 on: as many names as a screen holds. */
 const SMALLEST = [400_000, 150_000, 80_000, 40_000, 20_000, 8_000, 3_000];
-const LETTER = 6.2;
+/** Pixels of a letter in the widest of the usual fonts. */
+const LETTER = { city: 7.8, large: 7, small: 6.5 };
 
 export interface Basemap {
   /** Draws everything again in the colours of now. */
   restyle(): void;
+  /** Keeps the towns' names out of these boxes, in pixels of the map. */
+  avoid(boxes: Box[]): void;
 }
 
 /** Coast, roads and towns from data that ships with the page. */
@@ -38,22 +41,22 @@ export function addBasemap(map: L.Map): Basemap {
   };
   restyle();
   map.on("zoomend", restyle);
-  addTowns(map);
-  return { restyle };
+  return { restyle, avoid: addTowns(map) };
 }
 
-function addTowns(map: L.Map): void {
+function addTowns(map: L.Map): (boxes: Box[]) => void {
   const towns = townData as [string, number, number, number][];
   const group = L.layerGroup().addTo(map);
   const townPane = pane(map, "towns", 450);
   townPane.setAttribute("aria-hidden", "true");
+  let obstacles: Box[] = [];
   const draw = () => {
     group.clearLayers();
     const smallest = SMALLEST[Math.floor(map.getZoom()) - 5] ?? (map.getZoom() < 5 ? Infinity : 0);
     const view = map.getBounds().pad(0.1);
     const wanted = towns.filter(([, lng, lat, people]) => people >= smallest && view.contains([lat, lng]));
-    const labels = wanted.map(([name, lng, lat]) => ({ ...map.latLngToContainerPoint([lat, lng]), width: name.length * LETTER, height: 15 }));
-    const sides = place(labels, 6, ["right", "left", "above"]);
+    const labels = wanted.map(([name, lng, lat, people]) => ({ ...map.latLngToContainerPoint([lat, lng]), width: name.length * LETTER[rank(people)], height: 15 }));
+    const sides = place(labels, 6, ["right", "left", "above"], obstacles);
     wanted.forEach(([name, lng, lat, people], i) => {
       const side = sides[i];
       if (side === undefined) return;
@@ -64,9 +67,20 @@ function addTowns(map: L.Map): void {
   // Once the map has its first view.
   map.whenReady(draw);
   map.on("moveend resize", draw);
+  return (boxes) => {
+    const changed = boxes.length !== obstacles.length || boxes.some((box, i) => far(box, obstacles[i]));
+    if (!changed) return;
+    obstacles = boxes;
+    draw();
+  };
 }
 
-function rank(people: number): string {
+// Less than a letter's width is not worth drawing all names again.
+function far(a: Box, b: Box | undefined): boolean {
+  return b === undefined || Math.abs(a.left - b.left) + Math.abs(a.top - b.top) + Math.abs(a.right - b.right) > 6;
+}
+
+function rank(people: number): keyof typeof LETTER {
   return people >= 250_000 ? "city" : people >= 40_000 ? "large" : "small";
 }
 

@@ -8,7 +8,7 @@ export interface Label {
 
 export type Side = "right" | "left" | "above" | "below";
 
-interface Box {
+export interface Box {
   left: number;
   top: number;
   right: number;
@@ -18,18 +18,29 @@ interface Box {
 /**
  * The side of its anchor on which each label finds room, undefined for one that finds none.
  * Earlier labels come first; `gap` is the distance from the anchor in pixels, and the room
- * that every anchor keeps for its marker.
+ * that every anchor keeps for its marker. What lies under an obstacle has no label.
  */
-export function place(labels: Label[], gap: number, sides: Side[]): (Side | undefined)[] {
-  const taken: Box[] = labels.map(({ x, y }) => around(x, y, gap * 0.7));
+export function place(labels: Label[], gap: number, sides: Side[], obstacles: Box[] = []): (Side | undefined)[] {
+  const anchors = labels.map(({ x, y }) => around(x, y, gap * 0.7));
+  const taken = [...anchors, ...obstacles];
   return labels.map((label, i) => {
-    const own = taken[i];
+    const own = anchors[i];
+    if (own === undefined || obstacles.some((box) => overlap(own, box))) return undefined;
     const side = sides.find((side) => {
       const wanted = box(label, gap, side);
       return !taken.some((other) => other !== own && overlap(wanted, other));
     });
     if (side !== undefined) taken.push(box(label, gap, side));
     return side;
+  });
+}
+
+/** What placed labels and their markers cover. */
+export function covered(labels: Label[], gap: number, sides: (Side | undefined)[]): Box[] {
+  return labels.flatMap((label, i) => {
+    const side = sides[i];
+    const marker = around(label.x, label.y, gap * 0.7);
+    return side === undefined ? [marker] : [marker, box(label, gap, side)];
   });
 }
 

@@ -1,7 +1,7 @@
 import L from "leaflet";
-import { addBasemap, pane } from "./basemap";
+import { addBasemap, pane, type Basemap } from "./basemap";
 import type { Vehicle } from "./fleet";
-import { place } from "./labels";
+import { covered, place } from "./labels";
 import { arrived, at, distance } from "./motion";
 import { colour, onThemeChange, vehicleColour } from "./theme";
 import { pieces } from "./trail";
@@ -13,7 +13,10 @@ const BRITAIN: L.LatLngBoundsLiteral = [
 ];
 /** Metres between two points of one journey at most. */
 const ONE_JOURNEY = 1_500;
-const LETTER = 6.8;
+/** Pixels of a letter in the widest of the usual fonts. */
+const LETTER = 7.6;
+/** Pixels from the middle of a marker to its name. */
+const GAP = 15;
 const SIDES = ["right", "left", "above", "below"] as const;
 /** More names than this are no help. */
 const NAMED_AT_MOST = 60;
@@ -28,6 +31,7 @@ interface Marker {
 /** The map: basemap, vehicles that glide from report to report, and one trail. */
 export class FleetMap {
   private readonly map: L.Map;
+  private readonly basemap: Basemap;
   private readonly markers = new Map<string, Marker>();
   private readonly trail: L.Polyline;
   private readonly head: L.Polyline;
@@ -47,12 +51,12 @@ export class FleetMap {
     L.control.attribution({ prefix: '<a href="https://leafletjs.com">Leaflet</a>', position: "bottomright" }).addTo(this.map);
     L.control.zoom({ position: "topright" }).addTo(this.map);
     L.control.scale({ position: "bottomright" }).addTo(this.map);
-    const basemap = addBasemap(this.map);
+    this.basemap = addBasemap(this.map);
     pane(this.map, "trail", 430);
     const renderer = L.canvas({ pane: "trail", padding: 0.5 });
     this.trail = L.polyline([], { renderer, interactive: false, weight: 4, opacity: 0.85 }).addTo(this.map);
     this.head = L.polyline([], { renderer, interactive: false, weight: 4, opacity: 0.85 }).addTo(this.map);
-    onThemeChange(() => basemap.restyle());
+    onThemeChange(() => this.basemap.restyle());
     this.map.on("zoomstart", () => (this.zooming = true));
     this.map.on("zoomend", () => (this.zooming = false));
     this.map.on("dragstart", onDrag);
@@ -118,7 +122,7 @@ export class FleetMap {
     if (!first && this.goal === vehicle.motion.to) return;
     this.goal = vehicle.motion.to;
     const { lat, lng } = this.goal;
-    if (first) this.map.setView([lat, lng], Math.max(this.map.getZoom(), 14), { animate: false });
+    if (first) this.map.setView([lat, lng], Math.max(this.map.getZoom(), 13), { animate: false });
     else this.map.panTo([lat, lng], { animate: !this.calm.matches, duration: 1, easeLinearity: 1, noMoveStart: true });
   }
 
@@ -155,7 +159,8 @@ export class FleetMap {
       width: Math.min(name.length * LETTER + 14, 200),
       height: 22,
     }));
-    const sides = place(labels, 15, [...SIDES]);
+    const sides = place(labels, GAP, [...SIDES]);
+    this.basemap.avoid(covered(labels, GAP, sides));
     for (const { root } of this.markers.values()) root.dataset["side"] = "";
     shown.forEach(({ name }, i) => {
       const entry = this.markers.get(name);
