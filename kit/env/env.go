@@ -23,6 +23,9 @@ type Reader struct {
 
 type variable struct{ name, def, value, meaning string }
 
+// hidden stands for a secret's value in the log and in errors.
+const hidden = "(set)"
+
 // New returns a Reader over getenv (os.Getenv in a program, a map in a test).
 func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
@@ -38,7 +41,13 @@ func (r *Reader) read(name, def, meaning string) string {
 
 // Fail adds a rule of the service's own to the errors: "NAME=value: " and what was expected.
 func (r *Reader) Fail(name, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("%s=%q: %s", name, r.getenv(name), fmt.Sprintf(format, args...)))
+	value := r.getenv(name)
+	for _, v := range r.vars {
+		if v.name == name && v.value == hidden {
+			value = hidden
+		}
+	}
+	r.errs = append(r.errs, fmt.Errorf("%s=%q: %s", name, value, fmt.Sprintf(format, args...)))
 }
 
 // String reads any text.
@@ -48,7 +57,7 @@ func (r *Reader) String(name, def, meaning string) string { return r.read(name, 
 func (r *Reader) Secret(name, meaning string) string {
 	value := r.read(name, "", meaning)
 	if value != "" {
-		r.vars[len(r.vars)-1].value = "(set)"
+		r.vars[len(r.vars)-1].value = hidden
 	}
 	return value
 }
@@ -119,12 +128,18 @@ func (r *Reader) URL(name, def, meaning string) *url.URL {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || !isPort(u.Port()) || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		r.Fail(name, "expected an address such as http://host:port")
 		return &url.URL{}
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u
+}
+
+// isPort accepts what a call can go to; none means the scheme's own.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // Addr reads an address to listen on; an empty host means every interface, port 0 any free port.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -135,7 +136,7 @@ func parseTime(raw json.RawMessage) (time.Time, error) {
 		return time.Time{}, err
 	}
 	for _, layout := range []string{TimeLayout, time.RFC3339} { // both take any fraction of a second
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.Parse(layout, strings.ToUpper(text)); err == nil { // RFC 3339 allows t and z
 			return t, nil
 		}
 	}

@@ -19,6 +19,7 @@ func TestDecodeAccepts(t *testing.T) {
 		"no timestamp":           {`{"name":"T",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
 		"null timestamp":         {`{"name":"T",` + rest + `,"timestamp":null,"speed":null}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
 		"Z":                      {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33Z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.000+0000","speed":null}`},
+		"lower case":             {`{"name":"T",` + rest + `,"timestamp":"2023-11-13t05:31:33.5z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.500+0000","speed":null}`},
 		"offset with a colon":    {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.5+02:00"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
 		"offset without":         {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.500+0200"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
 		"epoch milliseconds":     {`{"name":"T",` + rest + `,"timestamp":1699853493279}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.279+0000","speed":null}`},

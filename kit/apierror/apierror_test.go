@@ -1,0 +1,104 @@
+package apierror_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
+)
+
+var timestamp = regexp.MustCompile(`"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000"`)
+
+func TestAnswer(t *testing.T) {
+	refused := apierror.New(http.StatusConflict, "taken by %q: %w", "a", fs.ErrExist)
+	for name, tc := range map[string]struct {
+		err    error
+		target string
+		status int
+		body   string // behind the timestamp
+	}{
+		"chosen":        {apierror.New(400, "lat: expected degrees"), "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"lat: expected degrees","path":"/vehicles/"}`},
+		"another type":  {&fleet.FieldError{Field: "name", Expected: "a name"}, "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"name: expected a name","path":"/vehicles/"}`},
+		"wrapped":       {fmt.Errorf("report: %w", refused), "/x", 409, `"status":409,"error":"Conflict","message":"report: taken by \"a\": file already exists","path":"/x"}`},
+		"unknown":       {errors.New("dial 10.0.0.1: password wrong"), "/x", 500, `"status":500,"error":"Internal Server Error","message":"internal error","path":"/x"}`},
+		"doubled slash": {apierror.New(404, "no such path"), "//vehicles//", 404, `"status":404,"error":"Not Found","message":"no such path","path":"//vehicles//"}`},
+		"as escaped":    {apierror.New(404, "no"), "/driver/City%20Truck%2fA", 404, `"status":404,"error":"Not Found","message":"no","path":"/driver/City%20Truck%2fA"}`},
+		"query":         {apierror.New(404, "no"), "/x?token=secret", 404, `"status":404,"error":"Not Found","message":"no","path":"/x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			apierror.Answer(w, httptest.NewRequest("GET", tc.target, nil), tc.err)
+			if w.Code != tc.status {
+				t.Errorf("got status %d, want %d", w.Code, tc.status)
+			}
+			if got, want := timestamp.ReplaceAllString(w.Body.String(), "NOW"), `{NOW,`+tc.body; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			h := w.Header()
+			if h.Get("Content-Type") != "application/json" || h.Get("Content-Length") != strconv.Itoa(w.Body.Len()) || h.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("got headers %v", h)
+			}
+		})
+	}
+}
+
+// A request that no server has read has no RequestURI.
+func TestAnswerWithoutRequestURI(t *testing.T) {
+	w := httptest.NewRecorder()
+	apierror.Answer(w, &http.Request{URL: &url.URL{Path: "/driver/City Truck", RawQuery: "q"}}, apierror.New(404, "no"))
+	if got, want := timestamp.ReplaceAllString(w.Body.String(), "NOW"), `{NOW,"status":404,"error":"Not Found","message":"no","path":"/driver/City%20Truck"}`; w.Code != 404 || got != want {
+		t.Errorf("got %d %s\nwant 404 %s", w.Code, got, want)
+	}
+}
+
+func TestNewKeepsTheCause(t *testing.T) {
+	err := apierror.New(500, "reading the roster: %w", fs.ErrNotExist)
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "reading the roster: file does not exist" || err.HTTPStatus() != 500 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{apierror.New(415, ""), 415},
+		{fmt.Errorf("x: %w", apierror.New(404, "")), 404},
+		{errors.New("x"), 500},
+	} {
+		if got := apierror.Status(tc.err); got != tc.want {
+			t.Errorf("%v: got %d, want %d", tc.err, got, tc.want)
+		}
+	}
+}
+
+func TestWriteLeavesTheErrorAndAborts(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	unknown := errors.New("unknown")
+	var left error
+	r.Use(func(c *gin.Context) {
+		c.Next()
+		left = c.Errors.Last().Err
+	})
+	r.GET("/x", func(c *gin.Context) { apierror.Write(c, unknown) }, func(*gin.Context) { t.Error("the next handler ran") })
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	if got, want := timestamp.ReplaceAllString(w.Body.String(), "NOW"), `{NOW,"status":500,"error":"Internal Server Error","message":"internal error","path":"/x"}`; w.Code != 500 || got != want {
+		t.Errorf("got %d %s", w.Code, got)
+	}
+	if !errors.Is(left, unknown) {
+		t.Errorf("left %v for the log", left)
+	}
+}
