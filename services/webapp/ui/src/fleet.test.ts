@@ -14,6 +14,12 @@ describe("Fleet", () => {
     expect(names(fleet)).toEqual(["Alpha 2", "City Truck 0", "Village Truck 1"]);
   });
 
+  it("counts in names", () => {
+    const fleet = new Fleet();
+    fleet.update([report("Truck 10"), report("Truck"), report("Truck 9")], T);
+    expect(names(fleet)).toEqual(["Truck 0", "Truck 9 1", "Truck 10 2"]);
+  });
+
   it("says which vehicles moved on; the same report again is none", () => {
     const fleet = new Fleet();
     const moved = (...reports: Report[]) => fleet.update(reports, T).map(({ name }) => name);

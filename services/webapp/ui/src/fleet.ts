@@ -69,6 +69,9 @@ export function clockAhead(serverTime: number, now: number): number {
   return Math.abs(difference) < CLOCKS_AGREE ? 0 : difference;
 }
 
+// City Truck 9 before City Truck 10.
+const names = new Intl.Collator("en", { numeric: true });
+
 function byName(a: { name: string }, b: { name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return names.compare(a.name, b.name);
 }

@@ -84,6 +84,7 @@ export class FleetMap {
       entry.root.classList.toggle("selected", vehicle.name === selected);
       entry.marker.setZIndexOffset(vehicle.name === selected ? 1000 : 0);
     }
+    this.map.getContainer().classList.toggle("many", vehicles.length > NAMED_AT_MOST);
     this.name(vehicles, selected);
   }
 
