@@ -3,14 +3,17 @@ package observe
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
 // instruments measure requests with the names and attributes of OpenTelemetry's HTTP
@@ -59,7 +62,7 @@ func (i *instruments) record(ctx context.Context, h metric.Float64Histogram, tar
 }
 
 // Middleware measures every request by its route template, and logs the ones that failed with
-// 500 or above. With propagate it carries the inbound headers that go out again.
+// 500 or above or broke off in their answer. With propagate it carries the inbound headers that go out again.
 func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -69,14 +72,27 @@ func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 				c.Request = c.Request.WithContext(ctx)
 			}
 		}
+		aborted := true // unless the handlers return
+		defer func() { o.answered(c, start, aborted) }()
 		c.Next()
-		status := c.Writer.Status()
-		if err := c.Errors.Last(); err != nil && status >= http.StatusInternalServerError {
-			o.Log.ErrorContext(c.Request.Context(), "request failed", "method", c.Request.Method,
-				"path", c.Request.URL.EscapedPath(), "status", status, "error", err.Err)
-		}
-		o.requests.record(c.Request.Context(), o.requests.server, "http.route", series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: status}, start)
+		aborted = false
 	}
+}
+
+// answered logs and measures a request that has its answer, or, aborted, as much of it as there
+// will be.
+func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
+	ctx := c.Request.Context()
+	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status()}
+	if aborted {
+		s.failure = "aborted"
+		oteltrace.SpanFromContext(ctx).SetStatus(codes.Error, s.failure)
+	}
+	if err := c.Errors.Last(); err != nil && (aborted || s.status >= http.StatusInternalServerError) {
+		o.Log.ErrorContext(ctx, "request failed", "method", c.Request.Method,
+			"path", c.Request.URL.EscapedPath(), "status", s.status, "error", err.Err)
+	}
+	o.requests.record(ctx, o.requests.server, "http.route", s, start)
 }
 
 // knownMethod keeps a caller from making up series.
@@ -95,7 +111,9 @@ func (o *Observer) Handler(next http.Handler) http.Handler {
 	}
 	return otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
 		otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return knownMethod(r.Method) + " " + r.Pattern }))
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return strings.TrimSpace(knownMethod(r.Method) + " " + r.Pattern) // before routing there is no route
+		}))
 }
 
 // Transport measures every attempt that next makes at upstream and, with tracing on, makes it a
@@ -104,7 +122,7 @@ func (o *Observer) Transport(upstream string, next http.RoundTripper) http.Round
 	if o.tracing {
 		next = otelhttp.NewTransport(next, otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
 			otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
-			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + upstream }))
+			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return knownMethod(r.Method) + " " + upstream }))
 	}
 	return measured{o, upstream, next}
 }
@@ -118,7 +136,7 @@ type measured struct {
 func (m measured) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := m.next.RoundTrip(r)
-	s := series{method: r.Method, target: m.upstream}
+	s := series{method: knownMethod(r.Method), target: m.upstream}
 	if err != nil {
 		s.failure = Reason(err)
 	} else {

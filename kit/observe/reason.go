@@ -9,11 +9,14 @@ import (
 )
 
 // Reason says in a few words, without an address, why a call got no answer: it labels metrics
-// and may be shown to a caller.
+// and may be shown to a caller. An error with a method Reason() string says it itself.
 func Reason(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
+	var told interface{ Reason() string }
 	switch {
+	case errors.As(err, &told):
+		return told.Reason()
 	case errors.Is(err, context.Canceled):
 		return "caller gone"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

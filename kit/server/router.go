@@ -47,7 +47,9 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 
 // ServeHTTP routes r by its canonical path, and HEAD as GET.
 func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	routed := req
 	path, raw := canonical(req.URL.Path), canonical(req.URL.RawPath)
+	raw = strings.ReplaceAll(raw, "+", "%2B") // gin would read it as a blank
 	if path != req.URL.Path || raw != req.URL.RawPath || req.Method == http.MethodHead {
 		u, copied := *req.URL, *req
 		u.Path, u.RawPath = path, raw
@@ -55,9 +57,10 @@ func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodHead {
 			copied.Method = http.MethodGet // net/http drops the body of its own request's answer
 		}
-		req = &copied
+		routed = &copied
 	}
-	r.Engine.ServeHTTP(w, req)
+	r.Engine.ServeHTTP(w, routed)
+	req.Pattern = routed.Pattern // where OpenTelemetry looks for the route
 }
 
 // canonical leaves one leading slash and takes one trailing slash off.

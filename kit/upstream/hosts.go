@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -22,15 +21,16 @@ type dialer struct {
 	pick func(n int) int
 
 	mu    sync.Mutex
-	seen  fileState
+	seen  os.FileInfo // of the version that names are from
 	names map[string][]netip.Addr
 }
 
-// fileState tells one version of a file from another.
-type fileState struct {
-	modified time.Time
-	size     int64
-}
+// unreadable is a HOSTS_FILE that cannot be read.
+type unreadable struct{ error }
+
+func (e unreadable) Error() string  { return "HOSTS_FILE: " + e.error.Error() }
+func (e unreadable) Unwrap() error  { return e.error }
+func (e unreadable) Reason() string { return "HOSTS_FILE not readable" }
 
 // connectTimeout bounds one connection attempt; the call's own time-out may end it sooner.
 const connectTimeout = 10 * time.Second
@@ -60,18 +60,24 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 	info, err := os.Stat(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("HOSTS_FILE: %w", err)
+		return nil, unreadable{err}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := (fileState{info.ModTime(), info.Size()}); now != d.seen || d.names == nil {
+	if d.seen == nil || !sameVersion(info, d.seen) {
 		text, err := os.ReadFile(d.path)
 		if err != nil {
-			return nil, fmt.Errorf("HOSTS_FILE: %w", err)
+			return nil, unreadable{err}
 		}
-		d.names, d.seen = parseHosts(text), now
+		d.names, d.seen = parseHosts(text), info
 	}
 	return d.names[strings.ToLower(strings.TrimSuffix(name, "."))], nil
+}
+
+// sameVersion tells one version of a file from another; two within one tick of the clock differ
+// when the file was replaced, not written to.
+func sameVersion(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // parseHosts reads the form of hosts(5): an address, then its names; # begins a comment. A line

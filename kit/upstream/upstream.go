@@ -101,11 +101,11 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 	}
 	defer resp.Body.Close()
 	answer, err := readAll(resp)
+	if resp.StatusCode >= http.StatusInternalServerError { // its body, whole or not, says no more
+		return nil, &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
+	}
 	if err != nil {
 		return fail(err)
-	}
-	if resp.StatusCode >= http.StatusInternalServerError {
-		return nil, &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
 	}
 	return &Response{resp.StatusCode, resp.Header, answer}, nil
 }
@@ -113,7 +113,8 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 // request builds what http.NewRequest would, without parsing the address again.
 func (c *Client) request(ctx context.Context, method, path string, body []byte) *http.Request {
 	u := c.base
-	u.Path, u.RawPath = unescape(c.base.Path+path), c.base.Path+path
+	u.RawPath = c.base.EscapedPath() + path
+	u.Path = unescape(u.RawPath)
 	r := &http.Request{
 		Method: method, URL: &u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -147,9 +148,15 @@ func unescape(path string) string {
 	return plain
 }
 
+// tooLarge is an answer of more than maxAnswer bytes.
+type tooLarge struct{}
+
+func (tooLarge) Error() string  { return fmt.Sprintf("answer of more than %d bytes", maxAnswer) }
+func (tooLarge) Reason() string { return "answer too large" }
+
 func readAll(resp *http.Response) ([]byte, error) {
 	if resp.ContentLength > maxAnswer {
-		return nil, fmt.Errorf("answer of %d bytes, expected at most %d", resp.ContentLength, maxAnswer)
+		return nil, tooLarge{}
 	}
 	if resp.ContentLength >= 0 {
 		body := make([]byte, resp.ContentLength)
@@ -158,7 +165,7 @@ func readAll(resp *http.Response) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {
-		err = fmt.Errorf("answer of more than %d bytes", maxAnswer)
+		err = tooLarge{}
 	}
 	return body, err
 }
