@@ -103,8 +103,8 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	addresses := podAddresses(o.Network)
 	needed := map[string]bool{}
 	for _, d := range fleet {
-		needed[d.program] = true
 		for i := range replicas[d.object] {
+			needed[d.program] = true
 			ip, ok := addresses()
 			if !ok {
 				return nil, fmt.Errorf("more pods than addresses in %s; choose a larger --network", o.Network)

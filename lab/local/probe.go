@@ -113,11 +113,12 @@ func tcpCheck(address string, timeout time.Duration) func(context.Context) error
 }
 
 // watch asks until the context ends and tells report of every change, with the
-// reason for a failure. An eager watch starts at once and, until the first
-// success, asks every firstPoll and reports no failure.
+// reason for a failure. It starts after the delay or a period, whichever is
+// longer. An eager watch starts at once and, until the first success, asks
+// every firstPoll and reports no failure.
 func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err error)) {
 	state, known, inARow := false, false, 0 // inARow is negative for failures
-	pause := p.delay
+	pause := max(p.delay, p.period)         // a process cannot answer at once
 	if eager {
 		pause = 0
 	}
@@ -139,6 +140,8 @@ func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err 
 				state, known, inARow = false, true, 0
 				report(false, err)
 			}
+		default:
+			inARow = 0
 		}
 		if pause = p.period; eager && !known {
 			pause = firstPoll

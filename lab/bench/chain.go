@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// chain compares the CPU of one position report, summed over tracker, telemetry and staff, with
+// plain handlers that make the same hops.
+func (b bench) chain(ctx context.Context, r *result) error {
+	ours, err := b.trackerChain(ctx)
+	defer func() { ours.stop() }()
+	if err != nil {
+		return err
+	}
+	bare, err := plainChain(ctx)
+	defer func() { bare.stop() }()
+	if err != nil {
+		return err
+	}
+	var numbers [connections]reports // each subject gets new reports, every connection its own vehicles
+	cost, err := b.rounds(ctx, []group{ours, bare}, func(conn int) func([]byte) []byte {
+		numbers[conn].conn = conn
+		return numbers[conn].append
+	})
+	if err != nil {
+		return err
+	}
+	r.chainCPU = [2]spread{spreadOf(cost[0]), spreadOf(cost[1])}
+	r.chainToBare = spreadOf(ratios(cost[0], cost[1]))
+	return nil
+}
+
+// trackerChain starts the services that a report passes; the first one takes it.
+func (b bench) trackerChain(ctx context.Context) (g group, err error) {
+	telemetry, err := b.service(ctx, "vehicle-telemetry")
+	if err != nil {
+		return g, err
+	}
+	g = group{telemetry}
+	staff, err := b.service(ctx, "staff-service")
+	if err != nil {
+		return g, err
+	}
+	g = append(g, staff)
+	tracker, err := b.service(ctx, "position-tracker", "VEHICLE_TELEMETRY_URL="+telemetry.addr, "STAFF_SERVICE_URL="+staff.addr)
+	if err != nil {
+		return g, err
+	}
+	return group{tracker, telemetry, staff}, nil
+}
+
+func plainChain(ctx context.Context) (g group, err error) {
+	telemetry, err := plain(ctx, "telemetry")
+	if err != nil {
+		return g, err
+	}
+	g = group{telemetry}
+	staff, err := plain(ctx, "staff")
+	if err != nil {
+		return g, err
+	}
+	g = append(g, staff)
+	tracker, err := plain(ctx, "tracker", telemetry.addr, staff.addr)
+	if err != nil {
+		return g, err
+	}
+	return group{tracker, telemetry, staff}, nil
+}
+
+// vehiclesEach is how many vehicles a connection reports for, in turn.
+const vehiclesEach = 64
+
+// reports makes one connection's reports: each vehicle drives north, 11 m in each of its seconds
+// (25 mph), so that none is a repetition and every speed is known.
+type reports struct {
+	conn, made int
+	body       []byte
+}
+
+var firstReport = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (r *reports) append(b []byte) []byte {
+	vehicle, step := r.conn*vehiclesEach+r.made%vehiclesEach, r.made/vehiclesEach
+	r.made++
+	// as many digits as the recorded tracks have
+	r.body = fmt.Appendf(r.body[:0], `{"name":"City Truck %d","lat":%d.%07d5238452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"`,
+		vehicle+2, 50+step/10_000%20, step%10_000*1000)
+	r.body = firstReport.Add(time.Duration(step)*time.Second).AppendFormat(r.body, "2006-01-02T15:04:05.000-0700")
+	r.body = append(r.body, `","speed":null}`...)
+	b = append(b, "POST /vehicles/ HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(r.body)), 10)
+	return append(append(b, "\r\n\r\n"...), r.body...)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const driverPath = "/vehicles/driver/City%20Truck"
+
+// gateway compares the CPU of one look-up of a driver: our gateway, a plain handler that makes
+// the same call, and httputil.ReverseProxy, all with the same upstream.
+func (b bench) gateway(ctx context.Context, r *result) error {
+	var all group
+	defer func() { all.stop() }()
+	staff, err := plain(ctx, "staff")
+	if err != nil {
+		return err
+	}
+	all = append(all, staff)
+	var subjects []group
+	for _, begin := range []func() (*process, error){
+		func() (*process, error) { return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr) },
+		func() (*process, error) { return plain(ctx, "handler", staff.addr) },
+		func() (*process, error) { return plain(ctx, "proxy", staff.addr) },
+	} {
+		p, err := begin()
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
+		subjects = append(subjects, group{p})
+	}
+	if err := sameAnswers(subjects, driverPath); err != nil {
+		return err
+	}
+	request := get(nil, driverPath)
+	cost, err := b.rounds(ctx, subjects, func(int) func([]byte) []byte {
+		return func(b []byte) []byte { return append(b, request...) }
+	})
+	if err != nil {
+		return err
+	}
+	r.gatewayCPU = [3]spread{spreadOf(cost[0]), spreadOf(cost[1]), spreadOf(cost[2])}
+	r.gatewayToHandler, r.gatewayToProxy = spreadOf(ratios(cost[0], cost[1])), spreadOf(ratios(cost[0], cost[2]))
+	return nil
+}
+
+// sameAnswers makes sure that the subjects do the same work.
+func sameAnswers(subjects []group, path string) error {
+	first, err := ask(subjects[0][0].addr, path)
+	if err != nil {
+		return err
+	}
+	for _, s := range subjects[1:] {
+		answer, err := ask(s[0].addr, path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s[0].name, err)
+		}
+		if answer != first {
+			return fmt.Errorf("%s answers %q, %s %q; expected the same", s[0].name, answer, subjects[0][0].name, first)
+		}
+	}
+	return nil
+}
+
+// rounds loads the first process of each subject in turn, round by round, and answers the CPU of
+// each subject's processes in microseconds a request. The first round only warms up.
+func (b bench) rounds(ctx context.Context, subjects []group, requests func(conn int) func([]byte) []byte) (cost [][]float64, err error) {
+	cost = make([][]float64, len(subjects))
+	for round := range b.size.rounds + 1 {
+		for i, s := range subjects {
+			before, err := s.cpu()
+			if err != nil {
+				return nil, err
+			}
+			answered, err := load(ctx, s[0].addr, b.size.round, requests)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s[0].name, err)
+			}
+			after, err := s.cpu()
+			if err != nil {
+				return nil, err
+			}
+			if round == 0 {
+				continue
+			}
+			cost[i] = append(cost[i], float64(after-before)/float64(answered)/float64(time.Microsecond))
+		}
+		if round > 0 {
+			b.say("round %d of %d: %.1f µs a request", round, b.size.rounds, last(cost))
+		}
+	}
+	return cost, nil
+}
+
+func last(cost [][]float64) []float64 {
+	l := make([]float64, len(cost))
+	for i, c := range cost {
+		l[i] = c[len(c)-1]
+	}
+	return l
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// program is one service as it starts and rests.
+type program struct {
+	name   string
+	ready  spread // ms from exec to the first /readyz of 200
+	binary int64  // bytes
+	idle   int64  // bytes resident
+}
+
+// nowhere is an upstream that refuses every connection at once.
+const nowhere = "127.0.88.3:1"
+
+// start measures every service alone.
+func (b bench) start(ctx context.Context, r *result) error {
+	for _, name := range services {
+		info, err := os.Stat(filepath.Join(b.bin, name))
+		if err != nil {
+			return err
+		}
+		p := program{name: name, binary: info.Size()}
+		var took []float64
+		for i := range b.size.starts {
+			running, d, err := b.startOnce(ctx, name)
+			if err != nil {
+				return err
+			}
+			took = append(took, ms(d))
+			if i < b.size.starts-1 {
+				running.stop()
+				continue
+			}
+			err = sleep(ctx, b.size.idleAfter)
+			if err == nil {
+				p.idle, err = residentMemory(running.pid)
+			}
+			running.stop()
+			if err != nil {
+				return err
+			}
+		}
+		p.ready = spreadOf(took)
+		r.programs = append(r.programs, p)
+		b.say("%s: ready in %.0f ms (%.0f to %.0f), %.1f MB on disk, %.1f MB idle", name, p.ready.median, p.ready.min, p.ready.max, mb(p.binary), mb(p.idle))
+	}
+	return nil
+}
+
+// startOnce starts a service and waits until it says that it is ready.
+func (b bench) startOnce(ctx context.Context, name string) (*process, time.Duration, error) {
+	began := time.Now()
+	p, err := b.service(ctx, name, "POSITION_TRACKER_URL="+nowhere)
+	if err != nil {
+		return nil, 0, err
+	}
+	for {
+		if _, err = ask(p.admin, "/readyz"); err == nil {
+			return p, time.Since(began), nil
+		}
+		if time.Since(began) > startTimeout || sleep(ctx, time.Millisecond) != nil {
+			p.stop()
+			return nil, 0, fmt.Errorf("%s: not ready within %s: %w", name, startTimeout, err)
+		}
+	}
+}
+
+func mb(bytes int64) float64 { return float64(bytes) / 1e6 }

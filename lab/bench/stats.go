@@ -1,0 +1,88 @@
+package main
+
+import (
+	"math"
+	"slices"
+)
+
+// spread is a figure measured several times.
+type spread struct{ median, min, max float64 }
+
+// spreadOf panics without a value.
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	mid := len(sorted) / 2
+	median := sorted[mid]
+	if len(sorted)%2 == 0 {
+		median = (sorted[mid-1] + sorted[mid]) / 2
+	}
+	return spread{median, sorted[0], sorted[len(sorted)-1]}
+}
+
+// ratios divides round by round, so that what disturbed a round disturbed both.
+func ratios(of, to []float64) []float64 {
+	r := make([]float64, len(of))
+	for i := range of {
+		r[i] = of[i] / to[i]
+	}
+	return r
+}
+
+// histogram has cumulative counts by upper bound, ascending; the last bound is +Inf.
+type histogram struct {
+	bounds []float64
+	counts []float64
+}
+
+// since is what was added after an earlier reading; an earlier one without any counts is empty.
+func (h histogram) since(earlier histogram) histogram {
+	d := histogram{h.bounds, slices.Clone(h.counts)}
+	for i := range earlier.counts {
+		d.counts[i] -= earlier.counts[i]
+	}
+	return d
+}
+
+func (h histogram) total() float64 {
+	if len(h.counts) == 0 {
+		return 0
+	}
+	return h.counts[len(h.counts)-1]
+}
+
+// quantile interpolates within its bucket, as Prometheus does; NaN when h is empty, an infinity
+// in the last bucket.
+func (h histogram) quantile(q float64) float64 {
+	if h.total() == 0 {
+		return math.NaN()
+	}
+	rank := q * h.total()
+	i := slices.IndexFunc(h.counts, func(n float64) bool { return n >= rank })
+	if math.IsInf(h.bounds[i], 1) {
+		return math.Inf(1)
+	}
+	low, before := 0.0, 0.0
+	if i > 0 {
+		low, before = h.bounds[i-1], h.counts[i-1]
+	}
+	return low + (h.bounds[i]-low)*(rank-before)/(h.counts[i]-before)
+}
+
+// line fits y = at0 + slope*x by least squares; r2 is the share of y's variance that it explains.
+func line(x, y []float64) (at0, slope, r2 float64) {
+	n := float64(len(x))
+	var sx, sy float64
+	for i := range x {
+		sx += x[i]
+		sy += y[i]
+	}
+	mx, my := sx/n, sy/n
+	var sxx, sxy, syy float64
+	for i := range x {
+		sxx += (x[i] - mx) * (x[i] - mx)
+		sxy += (x[i] - mx) * (y[i] - my)
+		syy += (y[i] - my) * (y[i] - my)
+	}
+	slope = sxy / sxx
+	return my - slope*mx, slope, sxy * sxy / (sxx * syy)
+}

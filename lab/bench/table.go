@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The targets; those of a fleet are beside it.
+const (
+	targetGateway = 1.25 // CPU to a plain handler's
+	targetProxy   = 1.0  // CPU to httputil.ReverseProxy's
+	targetChain   = 1.4  // CPU to plain handlers'
+	targetLinear  = .95  // share of the curve's variance that a line explains
+	targetReady   = 50.0 // ms
+	targetBinary  = 22.0 // MB of 10^6 bytes
+	targetIdle    = 25.0 // MB of 10^6 bytes
+)
+
+// result is everything measured; parts that were not are empty.
+type result struct {
+	gatewayCPU                       [3]spread // µs a request: ours, plain handler, proxy
+	gatewayToHandler, gatewayToProxy spread
+	chainCPU                         [2]spread // µs a report: ours, plain handlers
+	chainToBare                      spread
+	curve                            []point // the fleets of the plan
+	beyond                           []point // larger ones, while the target held
+	programs                         []program
+}
+
+// row is one figure; ok means that its target holds.
+type row struct {
+	figure, target, measured string
+	ok                       bool
+}
+
+func (r result) rows() []row {
+	var rows []row
+	if r.gatewayToHandler.median > 0 {
+		rows = append(rows,
+			row{"api-gateway, CPU per request to a plain `net/http` handler's", "at most 1.25", ratio(r.gatewayToHandler) + micros(r.gatewayCPU[0], r.gatewayCPU[1]), r.gatewayToHandler.median <= targetGateway},
+			row{"the same to `httputil.ReverseProxy`'s", "at most 1", ratio(r.gatewayToProxy) + micros(r.gatewayCPU[0], r.gatewayCPU[2]), r.gatewayToProxy.median <= targetProxy})
+	}
+	if r.chainToBare.median > 0 {
+		rows = append(rows, row{"position chain, CPU per report to plain handlers'", "at most 1.4", ratio(r.chainToBare) + micros(r.chainCPU[0], r.chainCPU[1]), r.chainToBare.median <= targetChain})
+	}
+	if len(r.curve) > 0 {
+		rows = append(rows, r.largest(), r.linear("CPU", func(p point) float64 { return p.cores }), r.linear("memory", func(p point) float64 { return mb(p.memory) }))
+	}
+	if len(r.programs) > 0 {
+		rows = append(rows,
+			worst(r.programs, "ready after exec", "ms", targetReady, func(p program) float64 { return p.ready.median }),
+			worst(r.programs, "stripped binary", "MB", targetBinary, func(p program) float64 { return mb(p.binary) }),
+			worst(r.programs, "resident memory, idle", "MB", targetIdle, func(p program) float64 { return mb(p.idle) }))
+	}
+	return rows
+}
+
+func (r result) missed() bool {
+	return slices.ContainsFunc(r.rows(), func(r row) bool { return !r.ok })
+}
+
+func (r result) points() []point { return slices.Concat(r.curve, r.beyond) }
+
+// largest is the largest fleet below which every one was served too.
+func (r result) largest() row {
+	var best point
+	for _, p := range r.points() {
+		if !p.holds() {
+			break
+		}
+		best = p
+	}
+	measured := "none"
+	if best.vehicles > 0 {
+		measured = fmt.Sprintf("%d (p99 %.1f ms)", best.vehicles, ms(best.p99))
+	}
+	return row{"largest fleet at a report a second, p99 below 50 ms, two cores", fmt.Sprintf("%d vehicles", targetFleet), measured, best.vehicles >= targetFleet}
+}
+
+func (r result) linear(what string, y func(point) float64) row {
+	var xs, ys []float64
+	for _, p := range r.curve {
+		xs, ys = append(xs, float64(p.vehicles)), append(ys, y(p))
+	}
+	_, _, r2 := line(xs, ys)
+	return row{what + " against fleet size", "a line (R² at least 0.95)", fmt.Sprintf("R² %.3f", r2), r2 >= targetLinear}
+}
+
+// worst is the service that is farthest from a target, with the range of all.
+func worst(programs []program, what, unit string, target float64, of func(program) float64) row {
+	w := slices.MaxFunc(programs, func(a, b program) int { return compare(of(a), of(b)) })
+	least := slices.MinFunc(programs, func(a, b program) int { return compare(of(a), of(b)) })
+	return row{
+		"each service, " + what, fmt.Sprintf("at most %g %s", target, unit),
+		fmt.Sprintf("%.1f to %.1f %s (%s)", of(least), of(w), unit, w.name), of(w) <= target,
+	}
+}
+
+func compare(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func ratio(s spread) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max) }
+
+func micros(ours, theirs spread) string {
+	return fmt.Sprintf(": %.0f to %.0f µs", ours.median, theirs.median)
+}
+
+// markdown is the figures with their verdicts, then the fleets one by one.
+func (r result) markdown(m machine) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured by `make bench` on %s: %s, %d cores, %s", m.date, m.cpu, m.cores, m.goVersion)
+	if m.quick {
+		b.WriteString(" (quick)")
+	}
+	b.WriteString(". Ratios are the median of alternating rounds (least to greatest).\n\n| figure | target | measured | |\n| --- | --- | --- | --- |\n")
+	for _, row := range r.rows() {
+		verdict := "holds"
+		if !row.ok {
+			verdict = "**missed**"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.figure, row.target, row.measured, verdict)
+	}
+	if len(r.programs) > 0 {
+		b.WriteString("\n| service | ready after exec | binary | idle memory |\n| --- | --- | --- | --- |\n")
+		for _, p := range r.programs {
+			fmt.Fprintf(&b, "| %s | %.0f ms (%.0f to %.0f) | %.1f MB | %.1f MB |\n", p.name, p.ready.median, p.ready.min, p.ready.max, mb(p.binary), mb(p.idle))
+		}
+	}
+	if len(r.curve) > 0 {
+		b.WriteString("\n| fleet | reports/s | p99 | lost | cores: tracker, telemetry, staff | simulator | everything else on the machine | memory |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+		for _, p := range r.points() {
+			fmt.Fprintf(&b, "| %d | %.0f | %s | %.0f | %.2f | %.2f | %.2f | %.0f MB |\n", p.vehicles, p.rate, latency(p.p99), p.lost, p.cores, p.sender, p.others, mb(p.memory))
+		}
+	}
+	return b.String()
+}
+
+func latency(d time.Duration) string {
+	if d == math.MaxInt64 {
+		return "over 60 s"
+	}
+	return fmt.Sprintf("%.1f ms", ms(d))
+}

@@ -1,0 +1,249 @@
+package local
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/manifest"
+)
+
+// rootHost may listen on every port, userHost on those from 1024.
+var (
+	rootHost = host{freePort: func(netip.Addr, int) (int, error) { return 0, fmt.Errorf("not asked for") }}
+	userHost = host{firstUnprivileged: 1024, freePort: func(_ netip.Addr, wanted int) (int, error) { return wanted, nil }}
+)
+
+func load(t *testing.T, paths ...string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Load(paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func decode(t *testing.T, text string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Decode("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &manifest.Objects{All: objects}
+}
+
+func mustPlan(t *testing.T, objects *manifest.Objects, o Options, h host) *plan {
+	t.Helper()
+	p, err := makePlan(objects, o.withDefaults(), sixPrograms, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPlanPublished(t *testing.T) {
+	p := mustPlan(t, load(t, "testdata/published"), Options{}, userHost)
+	var got []string
+	for _, pod := range p.pods {
+		got = append(got, fmt.Sprintf("%s %s %s %d %d/%d %s", pod.name, pod.ip, pod.program, pod.listen, pod.want, pod.admin, pod.variant))
+	}
+	want := []string{
+		"position-simulator-0 127.0.1.1 position-simulator 0 0/9090 ",
+		"position-tracker-0 127.0.1.2 position-tracker 8080 8080/9090 ",
+		"api-gateway-0 127.0.1.3 api-gateway 8080 8080/9090 ",
+		"webapp-0 127.0.1.4 webapp 10080 80/9090 ",
+		"webapp-experimental-0 127.0.1.5 webapp 10080 80/9090 experimental",
+		"vehicle-telemetry-0 127.0.1.6 vehicle-telemetry 8080 8080/9090 ",
+		"staff-service-0 127.0.1.7 staff-service 8080 8080/9090 ",
+		"staff-service-risky-version-0 127.0.1.8 staff-service 8080 8080/9090 bad",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pods\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	wantNotes := []string{
+		"not applied here: DestinationRule grouping-rules-for-our-photograph-canary-release; PeerAuthentication istio-system/default; VirtualService a-set-of-routing-rules-we-can-call-this-anything",
+		"command and args ignored, a known image leads to its program here: position-simulator, position-tracker, api-gateway",
+	}
+	if !slices.Equal(p.notes, wantNotes) {
+		t.Errorf("notes %q, want %q", p.notes, wantNotes)
+	}
+	webapp := p.pods[3]
+	if !slices.Equal(webapp.forwards, []portPair{{from: 80, to: 10080}}) || webapp.env["LISTEN_ADDR"] != "127.0.1.4:10080" {
+		t.Errorf("the page's forwards %v, LISTEN_ADDR %s", webapp.forwards, webapp.env["LISTEN_ADDR"])
+	}
+	if webapp.readiness != nil || webapp.grace != 30*time.Second || webapp.env["SPRING_PROFILES_ACTIVE"] != "production-microservice" {
+		t.Errorf("the page's pod is %+v", webapp)
+	}
+	node := p.services[slices.IndexFunc(p.services, func(s servicePlan) bool { return s.name == "fleetman-webapp" })].nodePorts[0]
+	if node.port != 30080 || node.target(webapp) != 10080 {
+		t.Errorf("NodePort %d leads to %d, want 30080 to 10080", node.port, node.target(webapp))
+	}
+}
+
+func TestPlanBase(t *testing.T) {
+	o := Options{
+		Set: []Setting{{"staff-service", "VARIANT", "bad"}, {"fleetman-webapp", "LISTEN_ADDR", ":8088"}}, Replicas: map[string]int{"staff-service": 2, "position-simulator": 0},
+	}
+	p := mustPlan(t, load(t, "../../k8s/base"), o, rootHost)
+	var got []string
+	for _, pod := range p.pods {
+		got = append(got, fmt.Sprintf("%s %s %s %s", pod.name, pod.env["LISTEN_ADDR"], pod.env["ADMIN_ADDR"], pod.variant))
+	}
+	want := []string{
+		"position-tracker-0 127.0.1.1:8080 127.0.1.1:9090 ",
+		"vehicle-telemetry-0 127.0.1.2:8080 127.0.1.2:9090 ",
+		"staff-service-0 127.0.1.3:8080 127.0.1.3:9090 bad",
+		"staff-service-1 127.0.1.4:8080 127.0.1.4:9090 bad",
+		"api-gateway-0 127.0.1.5:8080 127.0.1.5:9090 ",
+		"webapp-0 127.0.1.6:8088 127.0.1.6:9090 ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pods\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	staff := p.pods[2]
+	if staff.readiness.period != 2*time.Second || staff.readiness.failures != 2 || staff.liveness.period != 5*time.Second ||
+		staff.preStop != 3*time.Second || staff.grace != 75*time.Second {
+		t.Errorf("probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
+	}
+	if len(p.notes) != 0 {
+		t.Errorf("notes %q, want none", p.notes)
+	}
+	if want := []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}; !slices.Equal(p.programs, want) {
+		t.Errorf("programs %v, want %v", p.programs, want)
+	}
+}
+
+// one is a Deployment and a Service, with holes for what a test is about.
+func one(container, servicePort string) string {
+	return fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: staff}
+spec:
+  selector: {matchLabels: {app: staff}}
+  template:
+    metadata: {labels: {app: staff, version: safe}, annotations: {note: hello}}
+    spec: {serviceAccountName: clerk, containers: [{name: staff, image: "fleetman/staff-service:6"%s}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: staff}
+spec: {selector: {app: staff}, ports: [%s]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {SEED: "7", A_URL: http://a}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+data: {TOKEN: c2VjcmV0}
+stringData: {OTHER: plain}
+`, container, servicePort)
+}
+
+func TestPlanPorts(t *testing.T) {
+	for _, test := range []struct{ name, container, port, want string }{
+		{"the Service's port alone", "", "{port: 8080}", "8080 admin 9090 []"},
+		{"a targetPort", "", "{port: 80, targetPort: 8088}", "8088 admin 9090 [{80 8088}]"},
+		{"a named targetPort", ", ports: [{name: a, containerPort: 7000}, {name: web, containerPort: 7001}]", "{port: 80, targetPort: web}", "7001 admin 9090 [{80 7001}]"},
+		{"LISTEN_ADDR decides", ", env: [{name: LISTEN_ADDR, value: ':8000'}]", "{port: 8000}", "8000 admin 9090 []"},
+		{"the admin port is not the main one", ", env: [{name: ADMIN_ADDR, value: '0.0.0.0:7777'}], ports: [{containerPort: 7777}]", "{port: 7777, name: a}, {port: 8080, name: b}", "8080 admin 7777 []"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			pod := mustPlan(t, decode(t, one(test.container, test.port)), Options{}, rootHost).pods[0]
+			if got := fmt.Sprintf("%d admin %d %v", pod.listen, pod.admin, pod.forwards); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestPlanEnvironment(t *testing.T) {
+	container := `, envFrom: [{prefix: C_, configMapRef: {name: settings}}, {secretRef: {name: none, optional: true}}], env: [
+  {name: A, value: "a $(C_SEED) $(UNKNOWN) $$(C_SEED) 5$"},
+  {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}},
+  {name: SPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}},
+  {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}},
+  {name: ACCOUNT, valueFrom: {fieldRef: {fieldPath: spec.serviceAccountName}}},
+  {name: VERSION, valueFrom: {fieldRef: {fieldPath: "metadata.labels['version']"}}},
+  {name: NOTE, valueFrom: {fieldRef: {fieldPath: "metadata.annotations['note']"}}},
+  {name: URL, valueFrom: {configMapKeyRef: {name: settings, key: A_URL}}},
+  {name: TOKEN, valueFrom: {secretKeyRef: {name: hidden, key: TOKEN}}},
+  {name: OTHER, valueFrom: {secretKeyRef: {name: hidden, key: OTHER}}},
+  {name: GONE, valueFrom: {secretKeyRef: {name: hidden, key: GONE, optional: true}}},
+  {name: VARIANT, value: standard}]`
+	o := Options{Set: []Setting{{"staff", "A", "set"}, {"staff-service", "B", "x=y"}}}
+	pod := mustPlan(t, decode(t, strings.Replace(one(container, "{port: 8080}"), ":6\"", ":6-bad\"", 1)), o, rootHost).pods[0]
+	launcher := []string{"PATH=/bin", "HOME=/home/me", "SECRET=not for pods", "OTEL_TRACES_EXPORTER=otlp", "HOSTNAME=mine"}
+	got := pod.processEnv(launcher, "/state/hosts")
+	want := []string{
+		"A=set", "ACCOUNT=clerk", "ADMIN_ADDR=127.0.1.1:9090", "B=x=y", "C_A_URL=http://a", "C_SEED=7", "HOME=/home/me", "HOSTNAME=staff-0",
+		"HOSTS_FILE=/state/hosts", "IP=127.0.1.1", "LISTEN_ADDR=127.0.1.1:8080", "NOTE=hello", "OTEL_TRACES_EXPORTER=otlp", "OTHER=plain",
+		"PATH=/bin", "POD=staff-0", "SPACE=default", "TOKEN=secret", "URL=http://a", "VARIANT=standard", "VERSION=safe",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("environment\n%q\nwant\n%q", got, want)
+	}
+}
+
+func TestExpand(t *testing.T) {
+	env := map[string]string{"A": "1", "B": "$(A)"}
+	for value, want := range map[string]string{
+		"": "", "plain": "plain", "$(A)": "1", "x$(A)y$(A)": "x1y1", "$(B)": "$(A)", "$(C)": "$(C)", "$$(A)": "$(A)", "$A $": "$A $", "$(A": "$(A", "$$$(A)": "$1",
+	} {
+		if got := expand(value, env); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
+func TestPlanBadInput(t *testing.T) {
+	good := one("", "{port: 8080}")
+	for _, test := range []struct {
+		name, text string
+		o          Options
+		want       string
+	}{
+		{"no Deployment", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}", Options{}, "no Deployment in the manifests: nothing to run"},
+		{"an unknown image", strings.Replace(good, "fleetman/staff-service:6", "nginx:1", 1), Options{}, `Deployment staff: image "nginx:1": no program of that name; known are api-gateway,`},
+		{"two containers", one("}, {name: other, image: \"fleetman/webapp:6\"", "{port: 8080}"), Options{}, "Deployment staff: spec.template.spec.containers: 2; a pod is one process here, so 1 is expected"},
+		{"a port of no name", one("", "{port: 80, targetPort: web}"), Options{}, `Deployment staff: Service staff: spec.ports[0].targetPort: container staff has no port named "web"`},
+		{"one port to two", one("", "{name: a, port: 80, targetPort: 8080}, {name: b, port: 80, targetPort: 8081}"), Options{}, "Deployment staff: Service staff: spec.ports[1]: port 80 leads to 8081, in another Service of the same pods to 8080; one address a pod cannot do both"},
+		{"a strange LISTEN_ADDR", one(", env: [{name: LISTEN_ADDR, value: '8080'}]", "{port: 8080}"), Options{}, `Deployment staff: LISTEN_ADDR: "8080"; :8080 or host:8080 is expected`},
+		{"a strange ADMIN_ADDR", one(", env: [{name: ADMIN_ADDR, value: ':0x1'}]", "{port: 8080}"), Options{}, `Deployment staff: ADMIN_ADDR: ":0x1"; :8080 or host:8080 is expected`},
+		{"an exec probe", one(", readinessProbe: {exec: {command: [a]}}", "{port: 8080}"), Options{}, "Deployment staff: spec.template.spec.containers[0].readinessProbe: httpGet or tcpSocket is expected; exec and grpc are not done for a process"},
+		{"a probe at a port of no name", one(", livenessProbe: {tcpSocket: {port: a}}", "{port: 8080}"), Options{}, `Deployment staff: spec.template.spec.containers[0].livenessProbe: tcpSocket.port: container staff has no port named "a"`},
+		{"a probe by TLS", one(", startupProbe: {httpGet: {port: 1, scheme: HTTPS}}", "{port: 8080}"), Options{}, `Deployment staff: spec.template.spec.containers[0].startupProbe: httpGet.scheme: "HTTPS"; HTTP is expected`},
+		{"a field that a pod does not have", one(", env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.x}}}]", "{port: 8080}"), Options{}, `Deployment staff: env[0] A: fieldRef: no field "spec.x" of a pod;`},
+		{"a key that is not there", one(", env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: x}}}]", "{port: 8080}"), Options{}, `Deployment staff: env[0] A: no key "x" in ConfigMap settings of the manifests`},
+		{"a ConfigMap that is not there", one(", envFrom: [{configMapRef: {name: x}}]", "{port: 8080}"), Options{}, "Deployment staff: envFrom[0]: no ConfigMap x in the manifests"},
+		{"a resource", one(", env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]", "{port: 8080}"), Options{}, "Deployment staff: env[0] A: valueFrom: fieldRef, configMapKeyRef or secretKeyRef is expected"},
+		{"a setting for nobody", good, Options{Set: []Setting{{"stuff", "A", "1"}}}, `--set stuff: no Deployment "stuff" in the manifests; there are staff`},
+		{"a setting without a name", good, Options{Set: []Setting{{"staff", "A B", "1"}}}, `--set staff: "A B": the name of a variable is expected`},
+		{"replicas of nobody", good, Options{Replicas: map[string]int{"stuff": 2}}, `--replicas stuff: no Deployment "stuff" in the manifests; there are staff`},
+		{"too many", good, Options{Replicas: map[string]int{"staff": 255}, Network: netip.MustParsePrefix("127.0.1.0/29")}, "more pods than addresses in 127.0.1.0/29; choose a larger --network"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := makePlan(decode(t, test.text), test.o.withDefaults(), sixPrograms, rootHost)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("\n got %q\nwant %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestReplicasOfAmbiguousProgram(t *testing.T) {
+	text := strings.ReplaceAll(one("", "{port: 8080}"), "name: staff}", "name: staff-a}")
+	text += "---\n" + strings.ReplaceAll(strings.SplitN(text, "---", 2)[0], "staff-a", "staff-b")
+	_, err := makePlan(decode(t, text), Options{Replicas: map[string]int{"staff-service": 2}}.withDefaults(), sixPrograms, rootHost)
+	if want := "--replicas staff-service: several Deployments run that program; name one of staff-a and staff-b"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

@@ -1,0 +1,78 @@
+package local
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var sixPrograms = programs{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
+
+func TestProgram(t *testing.T) {
+	for image, want := range map[string]string{
+		"fleetman/staff-service":                                                "staff-service",
+		"fleetman/staff-service:6":                                              "staff-service",
+		"fleetman/staff-service:6-bad":                                          "staff-service VARIANT=bad",
+		"fleetman/staff-service:6-fail-fast":                                    "staff-service VARIANT=fail-fast",
+		"fleetman/staff-service:1.2.0-rc.1":                                     "staff-service",
+		"fleetman/staff-service@sha256:0123":                                    "staff-service",
+		"localhost:5000/fleetman/webapp:6-experimental":                         "webapp VARIANT=experimental",
+		"richardchesterwood/istio-fleetman-staff-service:6-placeholder":         "staff-service VARIANT=placeholder",
+		"richardchesterwood/istio-fleetman-webapp-angular:6":                    "webapp",
+		"richardchesterwood/istio-fleetman-webapp-angular:6-experimental":       "webapp VARIANT=experimental",
+		"richardchesterwood/istio-fleetman-api-gateway:6-no-header-propagation": "api-gateway PROPAGATE_HEADERS=false",
+		"docker.io/richardchesterwood/istio-fleetman-position-simulator:6":      "position-simulator",
+	} {
+		name, env, err := sixPrograms.program(image)
+		if got := strings.TrimSpace(name + " " + env); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", image, got, err, want)
+		}
+	}
+}
+
+func TestProgramUnknown(t *testing.T) {
+	const known = "no program of that name; known are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME"
+	for image, want := range map[string]string{
+		"nginx:1.27":                    known,
+		"fleetman/staff":                known,
+		"":                              known,
+		"fleetman/":                     known,
+		"other/staff-service:6":         known,
+		"fleetman/webapp-angular":       known,
+		"fleetman/webapp:6-bad":         `no variant "bad" of webapp; known are experimental, no-header-propagation`,
+		"fleetman/staff-service:6-baad": `no variant "baad" of staff-service; known are bad, fail-fast, no-header-propagation, placeholder`,
+	} {
+		_, _, err := sixPrograms.program(image)
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s:\n got %v\nwant %s", image, err, want)
+		}
+	}
+}
+
+func TestFindPrograms(t *testing.T) {
+	root, bin := t.TempDir(), t.TempDir()
+	for path, mode := range map[string]os.FileMode{
+		filepath.Join(root, "services/a/go.mod"): 0o644, filepath.Join(root, "services/b/README.md"): 0o644,
+		filepath.Join(bin, "c"): 0o755, filepath.Join(bin, "notes.txt"): 0o644,
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := findPrograms(root, bin); err != nil || !slices.Equal(found, programs{"a"}) {
+		t.Errorf("of the repository: %v, %v, want a", found, err)
+	}
+	if found, err := findPrograms("", bin); err != nil || !slices.Equal(found, programs{"c"}) {
+		t.Errorf("ready-made: %v, %v, want c", found, err)
+	}
+	for _, places := range [][2]string{{"", ""}, {t.TempDir(), ""}, {"", t.TempDir()}, {"", "/nowhere"}} {
+		if found, err := findPrograms(places[0], places[1]); err == nil {
+			t.Errorf("%q: found %v", places, found)
+		}
+	}
+}

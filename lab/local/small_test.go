@@ -1,0 +1,156 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBackoff(t *testing.T) {
+	b := backoff{first: 250 * time.Millisecond}
+	var got []time.Duration
+	for _, up := range []time.Duration{0, 0, 0, 0, 0, 0, 0, 14 * time.Second, 15 * time.Second, 0} {
+		got = append(got, b.delay(up))
+	}
+	const ms = time.Millisecond
+	want := []time.Duration{0, 250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 7500 * ms, 7500 * ms, 0, 250 * ms}
+	if !slices.Equal(got, want) {
+		t.Errorf("delays %v, want %v", got, want)
+	}
+}
+
+func TestRenderHosts(t *testing.T) {
+	got := string(renderHosts([]hostsEntry{
+		{names: serviceNames("staff", "default"), addresses: []netip.Addr{netip.MustParseAddr("127.0.1.7"), netip.MustParseAddr("127.0.1.8")}},
+		{names: serviceNames("tracker", "fleet")},
+	}, netip.MustParseAddr("127.0.1.0")))
+	want := `# kept by fleetman: the Services and their ready pods
+127.0.1.7 staff staff.default staff.default.svc staff.default.svc.cluster.local
+127.0.1.8 staff staff.default staff.default.svc staff.default.svc.cluster.local
+127.0.1.0 tracker.fleet tracker.fleet.svc tracker.fleet.svc.cluster.local
+`
+	if got != want {
+		t.Errorf("hosts\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestProbeWatch: when each change is reported, for answers in order.
+func TestProbeWatch(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		probe   probe
+		eager   bool
+		answers string // g is good, b is bad, x is after the end
+		want    []string
+	}{
+		{"eager: at once, then by the period", probe{period: time.Second, failures: 2, successes: 1}, true, "bbgbgbbbgx", []string{
+			"40ms true", "4.04s false", "6.04s true",
+		}},
+		{"eager, several successes wanted", probe{period: time.Second, failures: 1, successes: 2}, true, "gbggbx", []string{"60ms true", "1.06s false"}},
+		{"liveness: after its delay, failures in a row", probe{delay: 5 * time.Second, period: time.Second, failures: 3, successes: 1}, false, "gbbgbbbbx", []string{
+			"5s true", "11s false",
+		}},
+		{"liveness that never was good", probe{period: time.Second, failures: 2, successes: 1}, false, "bbbbx", []string{"2s false"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				began := time.Now()
+				asked := 0
+				test.probe.check = func(context.Context) error {
+					asked++
+					if asked == len(test.answers) {
+						defer cancel()
+					}
+					if test.answers[asked-1] == 'g' {
+						return nil
+					}
+					return errors.New("bad")
+				}
+				var got []string
+				test.probe.watch(ctx, test.eager, func(ok bool, err error) {
+					if ok != (err == nil) {
+						t.Errorf("reported %t with %v", ok, err)
+					}
+					got = append(got, fmt.Sprintf("%v %t", time.Since(began), ok))
+				})
+				if !slices.Equal(got, test.want) {
+					t.Errorf("reports %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &Fleet{events: newEventLog()}
+		f.events.add(Event{Pod: "a"})
+		var got []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for event := range f.Events(t.Context()) {
+				got = append(got, event.Pod)
+			}
+		}()
+		synctest.Wait()
+		f.events.add(Event{Pod: "b"})
+		f.events.add(Event{Pod: "c"})
+		f.events.end()
+		f.events.add(Event{Pod: "late"})
+		f.events.end()
+		<-done
+		if want := []string{"a", "b", "c"}; !slices.Equal(got, want) {
+			t.Errorf("events %v, want %v", got, want)
+		}
+	})
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	log := newEventLog()
+	for i := range 2*maxEvents + 7 {
+		log.add(Event{Restarts: i})
+	}
+	events, next, _, _ := log.since(0)
+	if next != 2*maxEvents+7 || len(events) > maxEvents || events[len(events)-1].Restarts != next-1 {
+		t.Errorf("%d events kept up to %d, the last is %+v", len(events), next, events[len(events)-1])
+	}
+	if rest, _, _, _ := log.since(next - 3); len(rest) != 3 || rest[0].Restarts != next-3 {
+		t.Errorf("the last three are %+v", rest)
+	}
+}
+
+func TestLastLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	if got := lastLines(path, 3); got != nil {
+		t.Errorf("of no file: %q", got)
+	}
+	text := strings.Repeat("long ago\n", 5000) + "one\ntwo\nthree\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := lastLines(path, 2), []string{"two", "three"}; !slices.Equal(got, want) {
+		t.Errorf("last lines %q, want %q", got, want)
+	}
+}
+
+func TestMissingAddress(t *testing.T) {
+	network := netip.MustParsePrefix("127.0.1.0/24")
+	for system, want := range map[string]string{
+		"darwin": "this system has no address 127.0.1.1; add the pods' addresses once with: for n in $(seq 0 6); do sudo ifconfig lo0 alias 127.0.1.$n up; done",
+		"linux":  "this system has no address 127.0.1.1; give --network a loopback network, such as 127.0.1.0/24",
+	} {
+		if err := missingAddress(netip.MustParseAddr("127.0.1.1"), network, 6, system); err.Error() != want {
+			t.Errorf("%s: %q, want %q", system, err, want)
+		}
+	}
+}
