@@ -109,11 +109,17 @@ func (o *Observer) Handler(next http.Handler) http.Handler {
 	if !o.tracing {
 		return next
 	}
-	return otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
+	traced := otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
 		otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
 			return strings.TrimSpace(knownMethod(r.Method) + " " + r.Pattern) // before routing there is no route
 		}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if state := r.Header["Tracestate"]; len(state) > 1 { // the propagator reads only the first
+			r.Header["Tracestate"] = []string{strings.Join(state, ",")}
+		}
+		traced.ServeHTTP(w, r)
+	})
 }
 
 // Transport measures every attempt that next makes at upstream and, with tracing on, makes it a

@@ -83,13 +83,19 @@ func on(getenv func(string) string, signal string) bool {
 	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
+// refused names the variables that an exporter's error is about; the SDK does not.
+func refused(getenv func(string) string, signal string, err error) error {
+	exporter := "OTEL_" + signal + "_EXPORTER"
+	return fmt.Errorf("%s=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", exporter, getenv(exporter), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err)
+}
+
 func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
 	if !on(getenv, "TRACES") {
 		return nil
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return fmt.Errorf("trace exporter: %w", err)
+		return refused(getenv, "TRACES", err)
 	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
 	o.tracing, o.tracers, o.propagator = true, provider, autoprop.NewTextMapPropagator()
@@ -107,7 +113,7 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 	if on(getenv, "METRICS") {
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return fmt.Errorf("metric exporter: %w", err)
+			return refused(getenv, "METRICS", err)
 		}
 		options = append(options, sdkmetric.WithReader(push))
 	}
@@ -124,7 +130,7 @@ func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv
 	}
 	exporter, err := autoexport.NewLogExporter(ctx)
 	if err != nil {
-		return fmt.Errorf("log exporter: %w", err)
+		return refused(getenv, "LOGS", err)
 	}
 	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(res))
 	o.Log = slog.New(slog.NewMultiHandler(o.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))

@@ -1,0 +1,184 @@
+package observe_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/observe"
+)
+
+func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every route
+
+// setenv sets variables for the process, whose own the exporters read, and forgets them with the
+// test.
+func setenv(t *testing.T, values map[string]string) {
+	t.Helper()
+	for name, value := range values {
+		t.Setenv(name, value)
+	}
+}
+
+// start starts telemetry as the process's environment says; lines are its log.
+func start(t *testing.T) (o *observe.Observer, lines func() []map[string]any) {
+	t.Helper()
+	log := new(buffer)
+	o, err := observe.Start(t.Context(), "test", os.Getenv, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, func() (lines []map[string]any) {
+		for text := range strings.Lines(log.String()) {
+			var line map[string]any
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatalf("no JSON: %s", text)
+			}
+			lines = append(lines, line)
+		}
+		return lines
+	}
+}
+
+// buffer is written to by a handler and read by the test.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// tracing turns the export of traces on, to a collector that takes everything and tells how often.
+func tracing(t *testing.T, values map[string]string) (exports func() int) {
+	t.Helper()
+	var mu sync.Mutex
+	n := 0
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+	}))
+	t.Cleanup(collector.Close)
+	setenv(t, map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"})
+	setenv(t, values)
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return n
+	}
+}
+
+func TestOffUnlessAVariableSaysSo(t *testing.T) {
+	const endpoint = "http://127.0.0.1:1" // where nobody listens
+	for name, values := range map[string]map[string]string{
+		"nothing set":    nil,
+		"none":           {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+		"disabled":       {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+		"disabled, TRUE": {"OTEL_SDK_DISABLED": "TRUE", "OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, values)
+			before := runtime.NumGoroutine()
+			o, lines := start(t)
+			if n := runtime.NumGoroutine(); n > before {
+				t.Errorf("%d goroutines started", n-before)
+			}
+			if h := http.NewServeMux(); o.Handler(h) != http.Handler(h) {
+				t.Error("a handler lies around the service's own")
+			}
+			ctx, span := o.Tracer().Start(t.Context(), "x")
+			if span.IsRecording() || span.SpanContext().IsValid() {
+				t.Error("a span is recorded")
+			}
+			span.End()
+			o.Log.InfoContext(ctx, "hello")
+			if err := o.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			got := lines()
+			if len(got) != 1 || got[0]["msg"] != "hello" || got[0]["service"] != "test" || got[0]["level"] != "INFO" || got[0]["trace_id"] != nil {
+				t.Errorf("logged %v", got)
+			}
+		})
+	}
+}
+
+func TestTracesAreExported(t *testing.T) {
+	for name, values := range map[string]map[string]string{
+		"by exporter": nil,
+		"by endpoint": {"OTEL_TRACES_EXPORTER": ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exports := tracing(t, values)
+			o, lines := start(t)
+			ctx, span := o.Tracer().Start(t.Context(), "x")
+			o.Log.With("a", 1).InfoContext(ctx, "within")
+			span.End()
+			var err error
+			if o.Flush(ctx, &err); err != nil || exports() != 1 {
+				t.Errorf("%d exports, %v", exports(), err)
+			}
+			sc := span.SpanContext()
+			if line := lines()[0]; line["trace_id"] != sc.TraceID().String() || line["span_id"] != sc.SpanID().String() {
+				t.Errorf("logged %v within %v", line, sc)
+			}
+		})
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		values map[string]string
+		want   []string
+	}{
+		"trace exporter":  {map[string]string{"OTEL_TRACES_EXPORTER": "nonsense"}, []string{"OTEL_TRACES_EXPORTER", "nonsense"}},
+		"metric exporter": {map[string]string{"OTEL_METRICS_EXPORTER": "nonsense"}, []string{"OTEL_METRICS_EXPORTER", "nonsense"}},
+		"log exporter":    {map[string]string{"OTEL_LOGS_EXPORTER": "nonsense"}, []string{"OTEL_LOGS_EXPORTER", "nonsense"}},
+		"protocol":        {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "pigeon"}, []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "pigeon"}},
+		"resource":        {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "no-value"}, []string{"OTEL_RESOURCE_ATTRIBUTES", "no-value"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, tc.values)
+			o, err := observe.Start(t.Context(), "test", os.Getenv, io.Discard)
+			if o != nil || err == nil {
+				t.Fatalf("got %v, %v", o, err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %q, want it to name %s", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestFlushKeepsTheErrorBefore(t *testing.T) {
+	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = io.EOF
+	if o.Flush(t.Context(), &err); err == nil || err.Error() != "EOF" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,179 @@
+package observe_test
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/observe"
+)
+
+const (
+	traceID = "0af7651916cd43dd8448eb211c80319c"
+	spanID  = "b7ad6b7169203331"
+	parent  = "00-" + traceID + "-" + spanID + "-01"
+)
+
+// inbound is one request's headers, named as a caller might write them.
+var inbound = http.Header{
+	"x-my-header": {"canary", "second"}, "X-MYVAL": {"1"}, "x-request-id": {"r"}, "x-forwarded-for": {"10.0.0.9"},
+	"x-ot-span-context": {"o"}, "x-envoy-external-address": {"e"},
+	"traceparent": {parent}, "tracestate": {"a=1", "b=2"}, "baggage": {"k=v"},
+	"b3": {traceID + "-" + spanID + "-1"}, "x-b3-traceid": {traceID}, "x-b3-spanid": {spanID}, "x-b3-parentspanid": {spanID}, "x-b3-sampled": {"1"}, "x-b3-flags": {"0"},
+	// the hop's own
+	"x-fault": {"delay"}, "X-Fallback": {"last-known"}, "x-envoy-attempt-count": {"2"}, "x-envoy-is-timeout-retry": {"1"},
+	"x-envoy-expected-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-per-try-timeout-ms": {"5"},
+	"x-envoy-upstream-stream-duration-ms": {"5"}, "x-envoy-upstream-rq-timeout-alt-response": {"1"},
+	// not ours to pass on
+	"cookie": {"c"}, "authorization": {"a"}, "xylophone": {"x"}, "accept-language": {"pl"},
+}
+
+var travels = http.Header{
+	"X-My-Header": {"canary", "second"}, "X-Myval": {"1"}, "X-Request-Id": {"r"}, "X-Forwarded-For": {"10.0.0.9"},
+	"X-Ot-Span-Context": {"o"}, "X-Envoy-External-Address": {"e"},
+	"Traceparent": {parent}, "Tracestate": {"a=1", "b=2"}, "Baggage": {"k=v"},
+	"B3": {traceID + "-" + spanID + "-1"}, "X-B3-Traceid": {traceID}, "X-B3-Spanid": {spanID}, "X-B3-Parentspanid": {spanID}, "X-B3-Sampled": {"1"}, "X-B3-Flags": {"0"},
+}
+
+// own is what a call has of its own accord.
+var own = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"test"}}
+
+// pass sends inbound to a service that makes one call for it, and returns what that call brought.
+func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Header) {
+	t.Helper()
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { outbound = r.Header }))
+	defer upstream.Close()
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	r := gin.New()
+	r.ContextWithFallback = true
+	r.Use(o.Middleware(propagate))
+	r.GET("/vehicles/:name", func(c *gin.Context) {
+		call, err := http.NewRequestWithContext(c.Request.Context(), "GET", upstream.URL, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		maps.Copy(call.Header, own)
+		call.Header["X-Stale"] = []string{"of another request"}
+		observe.Propagate(c.Request.Context(), call.Header)
+		resp, err := o.Transport("staff-service", transport).RoundTrip(call)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp.Body.Close()
+		o.Log.InfoContext(c.Request.Context(), "called")
+	})
+	service := httptest.NewServer(o.Handler(r))
+	defer service.Close()
+	req, err := http.NewRequest("GET", service.URL+"/vehicles/City%20Truck", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(req.Header, inbound) // as they are: a key that is not canonical is sent so
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	return outbound
+}
+
+func with(extra http.Header) http.Header {
+	h := own.Clone()
+	maps.Copy(h, extra)
+	return h
+}
+
+func TestHeadersGoOutAgain(t *testing.T) {
+	o, lines := start(t)
+	if got, want := pass(t, o, true), with(travels); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	// with tracing off a log line still joins the caller's trace
+	if line := lines()[0]; line["trace_id"] != traceID || line["span_id"] != spanID {
+		t.Errorf("logged %v", line)
+	}
+}
+
+func TestPropagationOff(t *testing.T) {
+	o, lines := start(t)
+	if got := pass(t, o, false); !reflect.DeepEqual(got, own) {
+		t.Errorf("got %v, want %v", got, own)
+	}
+	if line := lines()[0]; line["trace_id"] != nil {
+		t.Errorf("logged %v", line)
+	}
+}
+
+// With tracing on the call is our own span's child, in the forms that OTEL_PROPAGATORS names; the
+// other headers go as they came.
+func TestHeadersWithTracing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		propagators string
+		ours        string                       // the header that is ours
+		ids         func(h http.Header) []string // its trace and span
+	}{
+		"by default": {"", "Traceparent", func(h http.Header) []string { return strings.Split(h.Get("Traceparent"), "-")[1:3] }},
+		"b3 single":  {"b3", "B3", func(h http.Header) []string { return strings.Split(h.Get("B3"), "-")[:2] }},
+		"b3 multi":   {"b3multi", "X-B3-Traceid", func(h http.Header) []string { return []string{h.Get("X-B3-Traceid"), h.Get("X-B3-Spanid")} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tracing(t, map[string]string{"OTEL_PROPAGATORS": tc.propagators})
+			o, lines := start(t)
+			defer func() {
+				if err := o.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}()
+			got := pass(t, o, true)
+			ids := tc.ids(got)
+			if len(ids) != 2 || ids[0] != traceID || ids[1] == spanID || len(ids[1]) != 16 {
+				t.Errorf("%s: not a span of ours within the caller's trace: %v", tc.ours, got)
+			}
+			for name, values := range travels {
+				mine := name == tc.ours || tc.ours == "X-B3-Traceid" && strings.HasPrefix(name, "X-B3-") || name == "Tracestate" || name == "Baggage"
+				if !mine && !reflect.DeepEqual(got[name], values) {
+					t.Errorf("%s: got %q, want %q", name, got[name], values)
+				}
+			}
+			if tc.ours == "Traceparent" && (got.Get("Tracestate") != "a=1,b=2" || got.Get("Baggage") != "k=v") {
+				t.Errorf("got tracestate %q, baggage %q", got["Tracestate"], got["Baggage"])
+			}
+			line := lines()[0]
+			if line["trace_id"] != traceID || line["span_id"] == spanID || line["span_id"] == ids[1] {
+				t.Errorf("logged %v: want the server's own span, which is neither the caller's nor the call's", line)
+			}
+		})
+	}
+}
+
+func TestLogLinesWithoutATrace(t *testing.T) {
+	o, lines := start(t)
+	for _, traceparent := range []string{"", "nonsense", "00-00000000000000000000000000000000-0000000000000000-01", "ff-" + traceID + "-" + spanID + "-01"} {
+		o.Log.InfoContext(observe.Carry(t.Context(), http.Header{"Traceparent": {traceparent}}), "x")
+	}
+	for _, line := range lines() {
+		if line["trace_id"] != nil || line["span_id"] != nil {
+			t.Errorf("logged %v", line)
+		}
+	}
+	if n := len(lines()); n != 4 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+func TestCarryOfNothing(t *testing.T) {
+	if ctx := observe.Carry(t.Context(), http.Header{"Accept": {"a"}, "X-Fault": {"delay"}}); ctx != t.Context() {
+		t.Error("a context was made for nothing")
+	}
+}
