@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // size is how long and how often each figure is measured.
 type size struct {
-	rounds    int           // of gateway and chain, each with every subject
+	rounds    int           // of gateway and chain, each with every subject; many short ones, so that what disturbs one subject disturbs the next too
 	round     time.Duration // load on one subject
 	starts    int           // of each service
 	fleets    []int
@@ -129,12 +129,12 @@ type size struct {
 
 var (
 	full = size{
-		rounds: 9, round: 1500 * time.Millisecond, starts: 15,
+		rounds: 25, round: 500 * time.Millisecond, starts: 15,
 		fleets: []int{500, 1000, 2000, 4000, targetFleet}, warm: 4 * time.Second, window: 10 * time.Second,
 		beyond: 1000, tries: 3, idleAfter: 5 * time.Second,
 	}
 	quick = size{
-		rounds: 5, round: 600 * time.Millisecond, starts: 5,
+		rounds: 9, round: 400 * time.Millisecond, starts: 5,
 		fleets: []int{1000, 3000, targetFleet}, warm: 3 * time.Second, window: 4 * time.Second,
 		tries: 2, idleAfter: 2 * time.Second,
 	}

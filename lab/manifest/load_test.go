@@ -96,7 +96,8 @@ func TestLoadBadInput(t *testing.T) {
 		{"ports without names", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080}, {port: 8081, name: b}")}, "DIR/a.yaml: Service staff: spec.ports[0].name: missing; of several ports each has a name"},
 		{"ports of one name", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080, name: b}, {port: 8081, name: b}")}, `DIR/a.yaml: Service staff: spec.ports[1].name: there are two ports "b"`},
 		{
-			"a nodePort twice", map[string]string{
+			"a nodePort twice",
+			map[string]string{
 				"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"),
 				"b.yaml": change(change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"), "staff", "tracker"),
 			},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,28 +130,29 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	status := control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()}
 	printStatus(stdout, status)
 	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
-	follow(ctx, fleet, f.logs, stdout, stderr)
-
-	fmt.Fprintln(stderr, "stopping")
-	fleet.Stop()
-	return nil
-}
-
-// follow shows what happens until the context ends.
-func follow(ctx context.Context, fleet *local.Fleet, logs bool, stdout, stderr io.Writer) {
-	if logs {
-		go func() {
+	var logging sync.WaitGroup
+	if f.logs {
+		logging.Go(func() {
 			// it ends with the fleet, so that the last lines are shown too
 			if err := fleet.Logs(context.WithoutCancel(ctx), "all", true, true, stdout); err != nil {
 				fmt.Fprintf(stderr, "logs: %v\n", err)
 			}
-		}()
+		})
 	}
-	began := time.Now()
+	showEvents(ctx, fleet, time.Now(), stderr)
+
+	fmt.Fprintln(stderr, "stopping")
+	fleet.Stop()
+	logging.Wait()
+	return nil
+}
+
+// showEvents shows what happens after a moment until the context ends; what
+// was before is in the table.
+func showEvents(ctx context.Context, fleet *local.Fleet, from time.Time, w io.Writer) {
 	for event := range fleet.Events(ctx) {
-		if event.Time.Before(began) {
-			continue // the table has it
+		if event.Time.After(from) {
+			fmt.Fprintf(w, "%s %s %s: %s\n", event.Time.Format("15:04:05.000"), event.Pod, event.Kind, event.Detail)
 		}
-		fmt.Fprintf(stderr, "%s %s %s: %s\n", event.Time.Format("15:04:05.000"), event.Pod, event.Kind, event.Detail)
 	}
 }

@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/local"
+)
+
+// TestDrain ends pods by SIGTERM while reports come in: every report is
+// answered with 200, and what was accepted is in a history, once.
+func TestDrain(t *testing.T) {
+	fleet := start(t, 253, func(o *local.Options) {
+		o.Replicas = map[string]int{
+			"position-simulator": 0, "webapp": 0, "api-gateway": 0,
+			"position-tracker": 2, "vehicle-telemetry": 2, "staff-service": 2,
+		}
+	})
+	load := newLoad(t, fleet, 8)
+
+	// those that the tracker calls, while it goes on
+	for _, name := range []string{"staff-service-0", "vehicle-telemetry-0"} {
+		endAndAwait(t, fleet, name)
+	}
+	load.stop()
+	if load.sent.Load() < 1000 {
+		t.Errorf("%d reports sent: too few for a load", load.sent.Load())
+	}
+	kept := map[string]int{}
+	for _, pod := range fleet.Pods() {
+		if pod.Deployment != "position-tracker" {
+			continue
+		}
+		for vehicle := range load.vehicles {
+			var history []position
+			get(t, fmt.Sprintf("http://%s:%d/history/%s", pod.Address, pod.Port, url.PathEscape(load.name(vehicle))), &history)
+			for _, p := range history {
+				kept[fmt.Sprintf("%s at %v", p.Name, p.Lat)]++
+			}
+		}
+	}
+	if int64(len(kept)) != load.sent.Load() {
+		t.Errorf("%d different reports kept of %d sent", len(kept), load.sent.Load())
+	}
+	for report, times := range kept {
+		if times != 1 {
+			t.Errorf("report %s kept %d times", report, times)
+		}
+	}
+
+	// the one that is called
+	load = newLoad(t, fleet, 8)
+	endAndAwait(t, fleet, "position-tracker-0")
+	load.stop()
+}
+
+func endAndAwait(t *testing.T, fleet *local.Fleet, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := fleet.Kill(name, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	exited := false
+	for event := range fleet.Events(ctx) {
+		if event.Pod != name {
+			continue
+		}
+		if event.Kind == local.Exited {
+			exited = true
+			if event.Detail != "exit status 0" {
+				t.Errorf("%s ended with %s", name, event.Detail)
+			}
+		}
+		if exited && event.Kind == local.Ready {
+			return
+		}
+	}
+	t.Fatalf("%s has not come back", name)
+}
+
+// load posts reports to the trackers, 50 a second from each vehicle, as the
+// services call each other: names from the hosts file, connections kept.
+type load struct {
+	vehicles int
+	sent     atomic.Int64 // answered with 200
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+}
+
+func (l *load) name(vehicle int) string { return fmt.Sprintf("Load Truck %d", vehicle) }
+
+func newLoad(t *testing.T, fleet *local.Fleet, vehicles int) *load {
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{vehicles: vehicles, cancel: cancel}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+		MaxIdleConnsPerHost: vehicles,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			ip, err := lookUp(fleet.HostsFile(), host)
+			if err != nil {
+				return nil, err
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(ip, port))
+		},
+	}}
+	for vehicle := range vehicles {
+		l.running.Go(func() {
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-ctx.Done():
+					return
+				case <-pace.C:
+				}
+				if err := report(client, l.name(vehicle), n); err != nil {
+					t.Error(err)
+					return
+				}
+				l.sent.Add(1)
+			}
+		})
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) stop() {
+	l.cancel()
+	l.running.Wait()
+}
+
+// report posts the nth report of a vehicle: 11 m and a second after the one
+// before.
+func report(client *http.Client, name string, n int) error {
+	at := time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format("2006-01-02T15:04:05.000-0700")
+	body := fmt.Sprintf(`{"name":%q,"lat":%.4f,"lng":-1.5,"timestamp":%q,"speed":null}`, name, 50+float64(n)/10000, at)
+	response, err := client.Post("http://fleetman-position-tracker:8080/vehicles/", "application/json", bytes.NewReader([]byte(body)))
+	if err != nil {
+		return fmt.Errorf("report %d of %s: %w", n, name, err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("report %d of %s: half an answer: %w", n, name, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("report %d of %s: status %d: %s", n, name, response.StatusCode, answer)
+	}
+	return nil
+}
+
+// lookUp is a random address of a name in a hosts file.
+func lookUp(file, name string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var addresses []string
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name {
+			addresses = append(addresses, fields[0])
+		}
+	}
+	if len(addresses) == 0 {
+		return "", fmt.Errorf("no address of %s in %s", name, file)
+	}
+	return addresses[rand.IntN(len(addresses))], nil
+}

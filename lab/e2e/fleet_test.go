@@ -1,0 +1,178 @@
+// Package e2e runs the whole fleet, the real services as processes, and asks
+// it what a user would.
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+const (
+	root     = "../.."
+	patience = 60 * time.Second // on a busy machine
+)
+
+// start runs k8s/base on addresses of its own: 127.X.third.0/24.
+func start(t *testing.T, third int, change func(*local.Options)) *local.Fleet {
+	t.Helper()
+	objects, err := manifest.Load(filepath.Join(root, "k8s", "base"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := local.Options{
+		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience,
+		Network:     netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
+		NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.%d.250", 100+os.Getpid()%100, third)),
+	}
+	change(&o)
+	fleet, err := local.Start(t.Context(), objects, o)
+	if err != nil && strings.HasSuffix(err.Error(), "run make ui") && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		if late, ok := err.(*local.NotReadyError); ok {
+			t.Log(strings.Join(late.Last, "\n"))
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		fleet.Stop()
+		if t.Failed() {
+			_ = fleet.Logs(context.Background(), "all", false, true, t.Output())
+		}
+	})
+	return fleet
+}
+
+// position is the contract's, as this test reads it.
+type position struct {
+	Name      string   `json:"name"`
+	Lat       float64  `json:"lat"`
+	Lng       float64  `json:"lng"`
+	Timestamp string   `json:"timestamp"`
+	Speed     *float64 `json:"speed"`
+}
+
+func (p position) time(t *testing.T) time.Time {
+	t.Helper()
+	at, err := time.Parse("2006-01-02T15:04:05.000-0700", p.Timestamp)
+	if err != nil {
+		t.Fatalf("%s: timestamp: %v", p.Name, err)
+	}
+	return at
+}
+
+// get reads JSON and is false unless the answer is 200.
+func get(t *testing.T, url string, into any) bool {
+	t.Helper()
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return false
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Fatalf("GET %s: %v: %s", url, err, body)
+	}
+	return true
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// latest are the five vehicles by name, or nil while not all are there.
+func latest(t *testing.T, page string) map[string]position {
+	t.Helper()
+	var list []position
+	if !get(t, page+"/api/vehicles/", &list) || len(list) != 5 {
+		return nil
+	}
+	vehicles := map[string]position{}
+	for _, p := range list {
+		vehicles[p.Name] = p
+	}
+	return vehicles
+}
+
+// meters between two places that are near each other.
+func meters(a, b position) float64 {
+	const degree = 111_320 // of latitude
+	return math.Hypot((a.Lat-b.Lat)*degree, (a.Lng-b.Lng)*degree*math.Cos(a.Lat*math.Pi/180))
+}
+
+// TestFleet: vehicles move along their tracks at speeds that fit, and a pod
+// that is killed comes back.
+func TestFleet(t *testing.T) {
+	fleet := start(t, 252, func(o *local.Options) {
+		o.Set = []local.Setting{{Target: "position-simulator", Name: "REPORT_INTERVAL", Value: "200ms"}}
+	})
+	page := "http://" + fleet.NodePorts()[0].Address.String()
+
+	var first map[string]position
+	await(t, "five vehicles", func() bool { first = latest(t, page); return first != nil })
+	for _, name := range []string{"City Truck", "Huddersfield Truck A", "Huddersfield Truck B", "London Riverside", "Village Truck"} {
+		if _, ok := first[name]; !ok {
+			t.Errorf("no %s among %v", name, first)
+		}
+	}
+	var now map[string]position
+	await(t, "all to move for five seconds and to have a speed", func() bool {
+		now = latest(t, page)
+		for name, p := range now {
+			if p.Speed == nil || p.time(t).Sub(first[name].time(t)) < 5*time.Second || meters(p, first[name]) == 0 {
+				return false
+			}
+		}
+		return now != nil
+	})
+	for name, p := range now {
+		// the straight line is the shortest, so it bounds the speed from below
+		mph := meters(p, first[name]) / p.time(t).Sub(first[name].time(t)).Seconds() / 0.44704
+		if *p.Speed < 0 || *p.Speed > 70 || mph > 70 {
+			t.Errorf("%s: speed %v mph, moved at %.1f mph at least; 0 to 70 is plausible", name, *p.Speed, mph)
+		}
+	}
+	var driver struct{ Name string }
+	if !get(t, page+"/api/vehicles/driver/City%20Truck", &driver) || driver.Name != "Pam Parry" {
+		t.Errorf("City Truck's driver is %q, want Pam Parry", driver.Name)
+	}
+
+	for _, name := range []string{"api-gateway-0", "position-tracker-0"} {
+		if err := fleet.Kill(name, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		await(t, name+" to come back", func() bool {
+			for _, pod := range fleet.Pods() {
+				if pod.Name == name {
+					return pod.Restarts == 1 && pod.Ready
+				}
+			}
+			return false
+		})
+		await(t, "five vehicles without the old "+name, func() bool { return latest(t, page) != nil })
+	}
+}
