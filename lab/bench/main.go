@@ -211,7 +211,5 @@ func between(old []byte, text string) ([]byte, error) {
 	if !ok || !closed {
 		return nil, fmt.Errorf("expected the marks %s and %s", beginMark, endMark)
 	}
-	return slicesConcat(head, []byte(beginMark+"\n"+text+endMark), tail), nil
+	return bytes.Join([][]byte{head, []byte(beginMark + "\n" + text + endMark), tail}, nil), nil
 }
-
-func slicesConcat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestSpread(t *testing.T) {
+	for _, tc := range []struct {
+		values []float64
+		want   spread
+	}{
+		{[]float64{3}, spread{3, 3, 3}},
+		{[]float64{9, 1, 5}, spread{5, 1, 9}},
+		{[]float64{4, 1, 2, 9}, spread{3, 1, 9}},
+	} {
+		given := slices.Clone(tc.values)
+		if got := spreadOf(tc.values); got != tc.want || !slices.Equal(tc.values, given) {
+			t.Errorf("%v: got %v and left %v, want %v and the values as they were", given, got, tc.values, tc.want)
+		}
+	}
+}
+
+func TestRatios(t *testing.T) {
+	if got, want := ratios([]float64{3, 8}, []float64{2, 4}), []float64{1.5, 2}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	inf := math.Inf(1)
+	bounds := []float64{.01, .05, .1, inf}
+	for _, tc := range []struct {
+		name           string
+		counts, before []float64
+		q, want        float64
+	}{
+		{"within the first bucket", []float64{100, 100, 100, 100}, nil, .5, .005},
+		{"within a later one", []float64{90, 100, 100, 100}, nil, .95, .03},
+		{"at a bound", []float64{99, 100, 100, 100}, nil, .99, .01},
+		{"beyond the last bound", []float64{0, 0, 0, 10}, nil, .99, inf},
+		{"nothing", []float64{0, 0, 0, 0}, nil, .5, math.NaN()},
+		{"the difference", []float64{100, 200, 200, 200}, []float64{100, 100, 100, 100}, .5, .03},
+	} {
+		got := histogram{bounds, tc.counts}.since(histogram{bounds, tc.before}).quantile(tc.q)
+		if same := got == tc.want || math.Abs(got-tc.want) < 1e-9 || math.IsNaN(got) && math.IsNaN(tc.want); !same {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestLine(t *testing.T) {
+	at0, slope, r2 := line([]float64{1, 2, 3}, []float64{5, 7, 9})
+	if at0 != 3 || slope != 2 || math.Abs(r2-1) > 1e-12 {
+		t.Errorf("a line: got %v + %vx, r² %v", at0, slope, r2)
+	}
+	if _, _, r2 := line([]float64{1, 2, 3, 4}, []float64{1, 4, 9, 100}); r2 > .8 {
+		t.Errorf("no line: got r² %v", r2)
+	}
+}

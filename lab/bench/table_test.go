@@ -1,0 +1,85 @@
+package main
+
+import (
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func sample() result {
+	return result{
+		gatewayCPU:       [3]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}},
+		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86},
+		chainCPU: [2]spread{{170, 160, 180}, {130, 125, 140}}, chainToBare: spread{1.308, 1.25, 1.4},
+		curve: []point{
+			{vehicles: 1000, p99: 3 * time.Millisecond, rate: 1001, cores: .2, sender: .1, others: .05, memory: 80e6},
+			{vehicles: 3000, p99: 9 * time.Millisecond, rate: 2998, cores: .6, sender: .3, others: .04, memory: 120e6},
+			{vehicles: 6000, p99: 31 * time.Millisecond, rate: 5990, cores: 1.2, sender: .5, memory: 180e6},
+		},
+		beyond: []point{{vehicles: 7000, p99: math.MaxInt64, rate: 5000, lost: 312, cores: 1.5, sender: .5, memory: 900e6}},
+		programs: []program{
+			{"staff-service", spread{12, 11, 15}, 21_900_000, 23_000_000},
+			{"webapp", spread{13.4, 12, 19}, 21_950_000, 24_100_000},
+		},
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	missed := sample()
+	missed.gatewayToProxy.median, missed.curve[1].p99 = 1.01, 51*time.Millisecond
+	missed.programs[1].binary = 22_000_001
+	gatewayOnly := result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy}
+	for _, tc := range []struct {
+		name   string
+		result result
+		missed bool
+	}{{"holds", sample(), false}, {"missed", missed, true}, {"gateway", gatewayOnly, false}} {
+		if got := tc.result.missed(); got != tc.missed {
+			t.Errorf("%s: got missed %v, want %v", tc.name, got, tc.missed)
+		}
+		got := tc.result.markdown(machine{"2026-11-22", "Some CPU", "go1.26.8", 2, tc.missed})
+		path := filepath.Join("testdata", tc.name+".md")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil || got != string(want) {
+			t.Errorf("%s: got\n%swant (%v)\n%s", tc.name, got, err, want)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	good := point{vehicles: 1000, p99: 49 * time.Millisecond, rate: 990}
+	for name, change := range map[string]func(*point){
+		"late": func(p *point) { p.p99 = targetP99 },
+		"lost": func(p *point) { p.lost = 1 },
+		"slow": func(p *point) { p.rate = 900 },
+	} {
+		bad := good
+		if change(&bad); !good.holds() || bad.holds() {
+			t.Errorf("%s: got %v for %+v and %v for %+v, want true and false", name, good.holds(), good, bad.holds(), bad)
+		}
+	}
+}
+
+func TestBetween(t *testing.T) {
+	for _, tc := range []struct{ old, want string }{
+		{"a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n", "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n"},
+		{"<!-- bench --><!-- /bench -->", "<!-- bench -->\nnew\n<!-- /bench -->"},
+		{"<!-- /bench --><!-- bench -->", ""},
+		{"none", ""},
+	} {
+		got, err := between([]byte(tc.old), "new\n")
+		if string(got) != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("%q: got %q, %v, want %q", tc.old, got, err, tc.want)
+		}
+	}
+}
