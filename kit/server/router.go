@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -94,20 +95,40 @@ func recovery(c *gin.Context) {
 	c.Next()
 }
 
-// bound makes reading more than limit bytes of a body fail.
-func bound(limit int64) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if c.Request.Body != nil && c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-		}
-	}
-}
-
 // bodyTimeout is how long a caller may take to send a body.
 const bodyTimeout = 30 * time.Second
 
+// bound makes reading more than limit bytes of a body fail, and waiting for it longer than
+// bodyTimeout, for net/http too, which reads what a handler has left before it answers.
+func bound(limit int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.Request.Body == nil || c.Request.Body == http.NoBody {
+			return
+		}
+		conn := http.NewResponseController(c.Writer)
+		_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported means no connection to wait for
+		c.Request.Body = body{http.MaxBytesReader(c.Writer, c.Request.Body, limit), conn}
+	}
+}
+
+// body lifts the bound on its time when it has been read: what the caller sends next is another
+// request, and its leaving must show whenever it comes.
+type body struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
 // JSONBody reads the whole body of a request that says it is JSON. Errors are the caller's:
-// 415 for another type, 413 for too many bytes, 400 for a body that broke off.
+// 415 for another type, 413 for too many bytes, 408 for a body that takes too long, 400 for one
+// that broke off.
 func JSONBody(c *gin.Context) ([]byte, error) {
 	mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err != nil || mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
@@ -116,20 +137,20 @@ func JSONBody(c *gin.Context) ([]byte, error) {
 	if c.Request.Body == nil {
 		return nil, nil
 	}
-	rc := http.NewResponseController(c.Writer)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported means no connection to wait for
-	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	var body bytes.Buffer
+	var text bytes.Buffer
 	if n := c.Request.ContentLength; n > 0 && n < 64<<10 {
-		body.Grow(int(n) + bytes.MinRead) // room to see the end without growing
+		text.Grow(int(n) + bytes.MinRead) // room to see the end without growing
 	}
-	_, err = io.Copy(&body, c.Request.Body)
+	_, err = io.Copy(&text, c.Request.Body)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", tooLarge.Limit)
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, apierror.New(http.StatusRequestTimeout, "body: expected within %s", bodyTimeout)
+	}
 	if err != nil {
 		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)
 	}
-	return body.Bytes(), nil
+	return text.Bytes(), nil
 }

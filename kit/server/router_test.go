@@ -1,0 +1,370 @@
+package server_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/server/servertest"
+)
+
+var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",`)
+
+// shape is an error's body by the contract.
+func shape(status int, message, path string) string {
+	return fmt.Sprintf(`{"status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
+}
+
+// untimed takes the moment out of an error's body.
+func untimed(body string) string { return timestamp.ReplaceAllString(body, "{") }
+
+// echo has a route of each kind; a POST answers the body that it got.
+func echo(r server.Router) {
+	r.GET("/", func(c *gin.Context) { c.String(200, "root") })
+	r.GET("/vehicles", func(c *gin.Context) { c.String(200, "all") })
+	r.DELETE("/vehicles", func(*gin.Context) {})
+	r.GET("/vehicles/:name", func(c *gin.Context) { c.String(200, "one:"+c.Param("name")) })
+	r.POST("/vehicles", func(c *gin.Context) {
+		body, err := server.JSONBody(c)
+		if err != nil {
+			apierror.Write(c, err)
+			return
+		}
+		c.Data(200, "application/json", body)
+	})
+	r.POST("/unread", func(c *gin.Context) { c.String(200, "unread") })
+}
+
+func TestRouting(t *testing.T) {
+	s := servertest.Start(t, service(echo), nil)
+	for _, tc := range []struct {
+		method, target string
+		status         int
+		body           string
+	}{
+		{"GET", "/", 200, "root"},
+		{"GET", "//", 200, "root"},
+		{"GET", "/?a=b", 200, "root"},
+		{"GET", "/vehicles", 200, "all"},
+		{"GET", "/vehicles/", 200, "all"},
+		{"GET", "//vehicles/", 200, "all"},
+		{"GET", "///vehicles?x", 200, "all"},
+		{"GET", "/vehicles/City%20Truck", 200, "one:City Truck"},
+		{"GET", "/vehicles/City%20Truck/", 200, "one:City Truck"},
+		{"GET", "//vehicles/City%20Truck/", 200, "one:City Truck"},
+		{"GET", "/vehicles/a%2Fb", 200, "one:a/b"},
+		{"GET", "/vehicles/a%2Fb/", 200, "one:a/b"},
+		{"GET", "/vehicles/%2E%2E", 200, "one:.."},
+		{"GET", "/vehicles/..", 200, "one:.."},
+		{"GET", "/vehicles/a+b", 200, "one:a+b"},
+		{"GET", "/vehicles/a+b%2Bc%2C", 200, "one:a+b+c,"},
+		{"GET", "/vehicles/100%25", 200, "one:100%"},
+		{"GET", "/vehicles/%252F", 200, "one:%2F"},
+		{"DELETE", "/vehicles/", 200, ""},
+		{"HEAD", "/vehicles/", 200, ""},
+		{"HEAD", "/nowhere", 404, ""},
+		{"GET", "/nowhere", 404, shape(404, "no such path", "/nowhere")},
+		{"GET", "//nowhere/?q=1", 404, shape(404, "no such path", "//nowhere/")},
+		{"GET", "/vehicles/a/b", 404, shape(404, "no such path", "/vehicles/a/b")},
+		{"GET", "/VEHICLES", 404, shape(404, "no such path", "/VEHICLES")},
+		{"PUT", "/vehicles/", 405, shape(405, "method PUT not supported here", "/vehicles/")},
+		{"POST", "/vehicles/x", 405, shape(405, "method POST not supported here", "/vehicles/x")},
+		{"BREW", "/vehicles", 405, shape(405, "method BREW not supported here", "/vehicles")},
+		{"OPTIONS", "/vehicles/", 200, ""},
+		{"OPTIONS", "/nowhere", 404, shape(404, "no such path", "/nowhere")},
+	} {
+		t.Run(tc.method+" "+tc.target, func(t *testing.T) {
+			a := s.Call(t, tc.method, tc.target, "")
+			if got := untimed(a.Body); a.Status != tc.status || got != tc.body {
+				t.Errorf("got  %d %s\nwant %d %s", a.Status, got, tc.status, tc.body)
+			}
+			if tc.status == 405 || tc.method == "OPTIONS" && tc.status == 200 {
+				if allow := a.Header.Get("Allow"); !strings.Contains(allow, "GET") {
+					t.Errorf("Allow: %q", allow)
+				}
+			}
+		})
+	}
+	if get, head := s.Call(t, "GET", "/vehicles/x", ""), s.Call(t, "HEAD", "/vehicles/x", ""); head.Header.Get("Content-Length") != get.Header.Get("Content-Length") || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+		t.Errorf("HEAD says %v, GET %v", head.Header, get.Header)
+	}
+}
+
+// What no client library sends.
+func TestOddRequestLines(t *testing.T) {
+	s := servertest.Start(t, service(echo), nil)
+	for line, want := range map[string]int{
+		"GET http://elsewhere/vehicles/ HTTP/1.1": 200,
+		"GET http://elsewhere HTTP/1.1":           404,
+		"OPTIONS * HTTP/1.1":                      200,
+		"CONNECT elsewhere:80 HTTP/1.1":           404,
+		"GET /vehicles/%zz HTTP/1.1":              400,
+		"GET vehicles HTTP/1.1":                   400,
+		"GET /vehicles/\xff HTTP/1.1":             200,
+	} {
+		resp := raw(t, s, line+"\r\nHost: x\r\nConnection: close\r\n\r\n", false)
+		if resp.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", line, resp.StatusCode, want)
+		}
+	}
+	if a := s.Call(t, "GET", "/", ""); a.Status != 200 || a.Body != "root" {
+		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
+	}
+	if log := s.Log(); strings.Contains(log, "panic") {
+		t.Error(log)
+	}
+}
+
+// raw sends text as it is, then, with end, the end of it, and reads the answer.
+func raw(t *testing.T, s *servertest.Service, text string, end bool) *http.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if end {
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return resp
+}
+
+func TestJSONBody(t *testing.T) {
+	s := servertest.Start(t, service(echo), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "MAX_BODY_BYTES": "16"})
+	const tooLarge, wrongType = "body: expected at most 16 bytes", "Content-Type: expected application/json"
+	for _, tc := range []struct {
+		contentType, body string
+		chunked           bool
+		status            int
+		answer            string
+	}{
+		{"application/json", `{"a":1}`, false, 200, `{"a":1}`},
+		{"application/json", `{"a":1}`, true, 200, `{"a":1}`},
+		{"application/json;charset=UTF-8", `{}`, false, 200, `{}`},
+		{"Application/JSON", `{}`, false, 200, `{}`},
+		{"application/vnd.fleet+json", `{}`, false, 200, `{}`},
+		{"application/json", strings.Repeat("x", 16), false, 200, strings.Repeat("x", 16)},
+		{"application/json", strings.Repeat("x", 16), true, 200, strings.Repeat("x", 16)},
+		{"application/json", "", false, 200, ""},
+		{"application/json", strings.Repeat("x", 17), false, 413, tooLarge},
+		{"application/json", strings.Repeat("x", 17), true, 413, tooLarge},
+		{"application/json", strings.Repeat("x", 1<<20), false, 413, tooLarge},
+		{"application/json", strings.Repeat("x", 1<<20), true, 413, tooLarge},
+		{"", `{}`, false, 415, wrongType},
+		{"text/plain", `{}`, false, 415, wrongType},
+		{"application/x-www-form-urlencoded", `{}`, false, 415, wrongType},
+		{"application/jsonp", `{}`, false, 415, wrongType},
+		{"application/json;;", `{}`, false, 415, wrongType},
+	} {
+		t.Run(fmt.Sprintf("%s %d chunked %v", tc.contentType, len(tc.body), tc.chunked), func(t *testing.T) {
+			var body io.Reader = strings.NewReader(tc.body)
+			if tc.chunked {
+				body = io.MultiReader(body) // of a length that the client does not know
+			}
+			req, err := http.NewRequest("POST", s.URL+"/vehicles/", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.contentType != "" {
+				req.Header.Set("Content-Type", tc.contentType)
+			}
+			want := tc.answer
+			if tc.status != 200 {
+				want = shape(tc.status, tc.answer, "/vehicles/")
+			}
+			if a := servertest.Do(t, req); a.Status != tc.status || untimed(a.Body) != want {
+				t.Errorf("got  %d %s\nwant %d %s", a.Status, untimed(a.Body), tc.status, want)
+			}
+		})
+	}
+}
+
+func TestBodyThatBreaksOff(t *testing.T) {
+	s := servertest.Start(t, service(echo), nil)
+	const head = "POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	for name, tc := range map[string]struct{ text, message string }{
+		"length":  {head + "Content-Length: 10\r\n\r\n{\"a\"", "body: unexpected EOF"},
+		"chunked": {head + "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n", "body: unexpected EOF"},
+		"no size": {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "body: invalid byte in chunk length"},
+	} {
+		resp := raw(t, s, tc.text, true)
+		body, err := io.ReadAll(resp.Body)
+		if want := shape(400, tc.message, "/vehicles/"); resp.StatusCode != 400 || untimed(string(body)) != want || err != nil {
+			t.Errorf("%s: got %d %s, %v", name, resp.StatusCode, body, err)
+		}
+	}
+}
+
+// pipes is a listener inside this process, so that its time can be synctest's.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// A caller that never sends the rest of its body gets an answer and loses its connection, whether
+// the handler reads the body or not; a later request on a connection that was quick enough is not
+// cut short.
+func TestBodyThatNeverComes(t *testing.T) {
+	for path, tc := range map[string]struct {
+		status int
+		body   string
+		within time.Duration
+	}{
+		"/vehicles/": {408, shape(408, "body: expected within 30s", "/vehicles/"), 30 * time.Second},
+		"/unread":    {200, "unread", 30 * time.Second},
+	} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := server.NewRouter(server.Config{MaxBody: 100}, observer(t))
+				echo(r)
+				listener := make(pipes)
+				s := &http.Server{Handler: r}
+				go func() { _ = s.Serve(listener) }()
+				defer s.Close()
+				conn, far := net.Pipe()
+				defer conn.Close()
+				listener <- far
+				began := time.Now()
+				go func() {
+					_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
+				}()
+				reader := bufio.NewReader(conn)
+				resp, err := http.ReadResponse(reader, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				if took := time.Since(began); resp.StatusCode != tc.status || untimed(string(body)) != tc.body || err != nil || took > tc.within {
+					t.Errorf("after %s: got %d %s, %v", took, resp.StatusCode, body, err)
+				}
+				if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
+					t.Errorf("the connection: got %v, want its end", err)
+				}
+			})
+		})
+	}
+}
+
+// The bound on sending a body does not bound the handler's own work.
+func TestSlowHandlerAfterQuickBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := server.NewRouter(server.Config{MaxBody: 100}, observer(t))
+		r.POST("/slow", func(c *gin.Context) {
+			body, err := io.ReadAll(c.Request.Body) // as a proxy does
+			select {
+			case <-c.Request.Context().Done():
+				t.Error("the caller is taken to be gone")
+			case <-time.After(59 * time.Second):
+			}
+			c.String(200, "%s %v", body, err)
+		})
+		listener := make(pipes)
+		s := &http.Server{Handler: r}
+		go func() { _ = s.Serve(listener) }()
+		defer s.Close()
+		conn, far := net.Pipe()
+		defer conn.Close()
+		listener <- far
+		reader := bufio.NewReader(conn)
+		for range 2 {
+			go func() { _, _ = io.WriteString(conn, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}") }()
+			resp, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if resp.StatusCode != 200 || string(body) != "{} <nil>" || err != nil {
+				t.Errorf("got %d %s, %v", resp.StatusCode, body, err)
+			}
+		}
+	})
+}
+
+func TestRecovery(t *testing.T) {
+	s := servertest.Start(t, service(func(r server.Router) {
+		r.GET("/panic", func(*gin.Context) { panic("the cause") })
+		r.GET("/half", func(c *gin.Context) {
+			c.Header("Content-Length", "100")
+			c.String(200, "half")
+			c.Writer.Flush()
+			panic("half the cause")
+		})
+		r.GET("/abort", func(*gin.Context) { panic(http.ErrAbortHandler) })
+		r.GET("/well", func(c *gin.Context) { c.String(200, "well") })
+	}), nil)
+	if a := s.Call(t, "GET", "/panic", ""); a.Status != 500 || untimed(a.Body) != shape(500, "internal error", "/panic") {
+		t.Errorf("got %d %s", a.Status, a.Body)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(request(t, s.URL+"/half"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != 200 || string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("half an answer: got %d %s, %v, want a connection that breaks", resp.StatusCode, body, err)
+	}
+	if _, err := transport.RoundTrip(request(t, s.URL+"/abort")); !errors.Is(err, io.EOF) {
+		t.Errorf("aborted: got %v", err)
+	}
+	if a := s.Call(t, "GET", "/well", ""); a.Status != 200 || a.Body != "well" {
+		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
+	}
+	for _, want := range []string{"panic: the cause", "panic: half the cause", "router_test.go"} { // with the stack
+		servertest.Eventually(t, want+" is logged", func() bool { return strings.Contains(s.Log(), want) })
+	}
+	if n := strings.Count(s.Log(), "request failed"); n != 2 {
+		t.Errorf("%d failures logged, want 2:\n%s", n, s.Log())
+	}
+	metrics := get(t, s.AdminURL+"/metrics").Body
+	for _, want := range []string{`error_type="aborted",http_request_method="GET",http_response_status_code="200",http_route="/half"} 1`, `http_response_status_code="500",http_route="/panic"} 1`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+}
+
+// The route is where OpenTelemetry looks for it, also when the path was canonicalised.
+func TestPattern(t *testing.T) {
+	r := server.NewRouter(server.Config{MaxBody: 1}, observer(t))
+	echo(r)
+	for target, want := range map[string]string{"/vehicles": "/vehicles", "//vehicles/": "/vehicles", "/vehicles/x/": "/vehicles/:name", "/nowhere/": ""} {
+		for _, method := range []string{"GET", "HEAD"} {
+			req := httptest.NewRequest(method, target, nil)
+			if r.ServeHTTP(httptest.NewRecorder(), req); req.Pattern != want {
+				t.Errorf("%s %s: got %q, want %q", method, target, req.Pattern, want)
+			}
+		}
+	}
+}

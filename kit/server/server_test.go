@@ -1,0 +1,371 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/server/servertest"
+)
+
+// service is a run whose routes are given.
+func service(routes func(r server.Router)) servertest.Run {
+	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+		r := env.New(getenv)
+		cfg := server.ReadConfig(r, ":8080")
+		if err := r.Err(); err != nil {
+			return err
+		}
+		o, err := observe.Start(ctx, "test", getenv, stdout)
+		if err != nil {
+			return err
+		}
+		defer o.Flush(ctx, &err)
+		router := server.NewRouter(cfg, o)
+		routes(router)
+		return server.Run(ctx, cfg, o, router)
+	}
+}
+
+func observer(t *testing.T) *observe.Observer {
+	t.Helper()
+	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func get(t *testing.T, url string) servertest.Answer {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return servertest.Do(t, req)
+}
+
+func TestAdmin(t *testing.T) {
+	s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }), nil)
+	for path, want := range map[string]struct {
+		status int
+		body   string // its beginning
+	}{
+		"/healthz": {200, "ok\n"}, "/readyz": {200, "ready\n"}, "/metrics": {200, "# HELP "}, "/vehicles": {404, ""},
+	} {
+		if a := get(t, s.AdminURL+path); a.Status != want.status || !strings.HasPrefix(a.Body, want.body) {
+			t.Errorf("admin %s: got %d %.40s", path, a.Status, a.Body)
+		}
+		// whoever reaches the service must not reach its admin listener
+		if a := get(t, s.URL+path); a.Status != 404 || !strings.Contains(a.Body, `"message":"no such path"`) {
+			t.Errorf("service %s: got %d %.40s", path, a.Status, a.Body)
+		}
+	}
+	req, _ := http.NewRequest("POST", s.AdminURL+"/readyz", nil)
+	if a := servertest.Do(t, req); a.Status != http.StatusMethodNotAllowed {
+		t.Errorf("got %d %s", a.Status, a.Body)
+	}
+}
+
+func TestOnlyAdmin(t *testing.T) {
+	s := servertest.Start(t, func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+		o, err := observe.Start(ctx, "test", getenv, stdout)
+		if err != nil {
+			return err
+		}
+		return server.Run(ctx, server.Config{AdminAddr: "127.0.0.1:0"}, o, nil)
+	}, nil)
+	if a := get(t, s.AdminURL+"/readyz"); a.Status != 200 || s.URL != "" {
+		t.Errorf("got %d, service at %q", a.Status, s.URL)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOccupiedPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	for name, cfg := range map[string]server.Config{
+		"LISTEN_ADDR": {ListenAddr: addr, AdminAddr: "127.0.0.1:0"},
+		"ADMIN_ADDR":  {ListenAddr: "127.0.0.1:0", AdminAddr: addr},
+	} {
+		err := server.Run(t.Context(), cfg, observer(t), http.NotFoundHandler())
+		if want := name + ": listen tcp " + addr + ": bind: address already in use"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// slow answers when it is released.
+type slow struct{ entered, release chan struct{} }
+
+func newSlow() slow { return slow{make(chan struct{}, 1), make(chan struct{})} }
+
+func (s slow) routes(r server.Router) {
+	r.GET("/slow", func(c *gin.Context) {
+		s.entered <- struct{}{}
+		<-s.release
+		c.String(200, "whole")
+	})
+	r.GET("/quick", func(c *gin.Context) { c.String(200, "quick") })
+}
+
+func TestDrain(t *testing.T) {
+	h := newSlow()
+	s := servertest.Start(t, service(h.routes), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "1s"})
+	answered := make(chan servertest.Answer, 1)
+	go func() { answered <- get(t, s.URL+"/slow") }()
+	<-h.entered
+	if a := get(t, s.AdminURL+"/readyz"); a.Status != 200 {
+		t.Errorf("before: got %d %s", a.Status, a.Body)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop() }()
+	servertest.Eventually(t, "not ready", func() bool {
+		a := get(t, s.AdminURL+"/readyz")
+		return a.Status == 503 && a.Body == "draining\n"
+	})
+	// callers have not left yet: they are still answered, and asked to come back elsewhere
+	resp, err := new(http.Transport).RoundTrip(request(t, s.URL+"/quick"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != 200 || string(body) != "quick" || err != nil || !resp.Close {
+		t.Errorf("while it drains: got %d %s, %v, connection closes: %v", resp.StatusCode, body, err, resp.Close)
+	}
+	servertest.Eventually(t, "the listener is closed", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped with a request unanswered: %v", err)
+	default:
+	}
+	if a := get(t, s.AdminURL+"/readyz"); a.Status != 503 {
+		t.Errorf("admin while the last request runs: got %d %s", a.Status, a.Body)
+	}
+	close(h.release)
+	if a := <-answered; a.Status != 200 || a.Body != "whole" {
+		t.Errorf("accepted before: got %d %s", a.Status, a.Body)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func request(t *testing.T, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func TestDrainTimeout(t *testing.T) {
+	h := newSlow()
+	defer close(h.release)
+	var failed error
+	run := service(h.routes)
+	s := servertest.Start(t, func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+		failed = run(ctx, args, getenv, stdout, stderr)
+		return nil
+	}, map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "DRAIN_TIMEOUT": "10ms"})
+	broken := make(chan error, 1)
+	go func() {
+		_, err := new(http.Transport).RoundTrip(request(t, s.URL+"/slow"))
+		broken <- err
+	}()
+	<-h.entered
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if failed == nil || failed.Error() != "drain: requests still running after 10ms: context deadline exceeded" {
+		t.Errorf("got %v", failed)
+	}
+	if err := <-broken; !errors.Is(err, io.EOF) {
+		t.Errorf("the caller of the request got %v", err)
+	}
+}
+
+// Under load over kept connections, every request that was accepted is answered whole, and no
+// kept connection is closed on a caller that uses it.
+func TestDrainUnderLoadLosesNothing(t *testing.T) {
+	const callers = 16
+	var accepted, answered, lost atomic.Int64
+	s := servertest.Start(t, service(func(r server.Router) {
+		r.POST("/work", func(c *gin.Context) {
+			accepted.Add(1)
+			if _, err := server.JSONBody(c); err != nil {
+				t.Error(err)
+			}
+			c.String(200, strings.Repeat("whole", 2000))
+		})
+	}), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "300ms"})
+	transport := &http.Transport{MaxIdleConnsPerHost: callers}
+	defer transport.CloseIdleConnections()
+	// call tells whether the service still takes new connections.
+	call := func() bool {
+		kept := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }})
+		req, err := http.NewRequestWithContext(ctx, "POST", s.URL+"/work", strings.NewReader("{}"))
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			if kept {
+				lost.Add(1)
+				t.Errorf("on a kept connection: %v", err)
+			}
+			return false
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || len(body) != 10_000 || err != nil {
+			t.Errorf("got %d, %d bytes, %v", resp.StatusCode, len(body), err)
+			return false
+		}
+		answered.Add(1)
+		return true
+	}
+	var load sync.WaitGroup
+	for range callers {
+		load.Go(func() {
+			for call() {
+			}
+		})
+	}
+	servertest.Eventually(t, "load", func() bool { return answered.Load() > 20*callers })
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	load.Wait()
+	if accepted.Load() != answered.Load() {
+		t.Errorf("%d accepted, %d answered whole", accepted.Load(), answered.Load())
+	}
+	t.Logf("%d answered", answered.Load())
+}
+
+func TestHeaderTooLarge(t *testing.T) {
+	s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }), nil)
+	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 80<<10)); a.Status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("got %d %s", a.Status, a.Body)
+	}
+	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 32<<10)); a.Status != 200 {
+		t.Errorf("half of it: got %d %s", a.Status, a.Body)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	r := env.New(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "ADMIN_ADDR": "x", "MAX_BODY_BYTES": "0", "PROPAGATE_HEADERS": "no", "DRAIN_DELAY": "2m", "DRAIN_TIMEOUT": "-1s"}))
+	server.ReadConfig(r, ":8080")
+	for _, want := range []string{
+		`LISTEN_ADDR="8080": expected host:port`, `ADMIN_ADDR="x": expected host:port`, `MAX_BODY_BYTES="0": expected a whole number from 1 to 67108864`,
+		`PROPAGATE_HEADERS="no": expected true or false`, `DRAIN_DELAY="2m": expected a duration from 0s to 1m`, `DRAIN_TIMEOUT="-1s": expected a duration from 0s to 10m`,
+	} {
+		if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	r = env.New(envtest.Map(nil))
+	if cfg := server.ReadConfig(r, ":80"); cfg.ListenAddr != ":80" || cfg.AdminAddr != "127.0.0.1:9090" || cfg.MaxBody != 64<<10 || !cfg.PropagateHeaders || r.Err() != nil {
+		t.Errorf("got %+v, %v", cfg, r.Err())
+	}
+	r = env.New(envtest.Map(nil))
+	if cfg := server.ReadAdminConfig(r); cfg.ListenAddr != "" || cfg.AdminAddr != "127.0.0.1:9090" || r.Err() != nil {
+		t.Errorf("got %+v, %v", cfg, r.Err())
+	}
+}
+
+// asProgram makes the test binary the program that Main runs.
+const asProgram = "SERVER_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	outcome := os.Getenv(asProgram)
+	if outcome == "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(server.Main(func(ctx context.Context, _ []string, _ func(string) string, stdout, _ io.Writer) error {
+		if outcome == "fails" {
+			return errors.New("one\ntwo")
+		}
+		_, _ = io.WriteString(stdout, "running\n")
+		<-ctx.Done()
+		return nil
+	}))
+}
+
+func TestMainsExitCode(t *testing.T) {
+	program := func(outcome string, args ...string) (*exec.Cmd, *strings.Builder) {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asProgram+"="+outcome)
+		stderr := new(strings.Builder)
+		cmd.Stderr = stderr
+		return cmd, stderr
+	}
+	for _, tc := range []struct {
+		outcome string
+		args    []string
+		code    int
+		stderr  string
+	}{
+		{"fails", nil, 1, "one\ntwo\n"},
+		{"fails", []string{"-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
+	} {
+		cmd, stderr := program(tc.outcome, tc.args...)
+		_ = cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != tc.code || stderr.String() != tc.stderr {
+			t.Errorf("got %d %q, want %d %q", code, stderr, tc.code, tc.stderr)
+		}
+	}
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		cmd, stderr := program("runs")
+		stdout, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "running\n" {
+			t.Errorf("got %q, %v", line, err)
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil || stderr.String() != "" {
+			t.Errorf("%v: got %v, %q", sig, err, stderr)
+		}
+	}
+}
