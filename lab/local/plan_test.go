@@ -108,9 +108,6 @@ func TestPlanBase(t *testing.T) {
 		staff.preStop != 3*time.Second || staff.grace != 75*time.Second {
 		t.Errorf("probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
 	}
-	if len(p.notes) != 0 {
-		t.Errorf("notes %q, want none", p.notes)
-	}
 	if want := []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}; !slices.Equal(p.programs, want) {
 		t.Errorf("programs %v, want %v", p.programs, want)
 	}
