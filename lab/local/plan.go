@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -224,6 +225,8 @@ func leftOut(objects *manifest.Objects) []string {
 	for _, object := range objects.All {
 		switch typed := object.Typed.(type) {
 		case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
+			continue
+		case *policyv1.PodDisruptionBudget: // nobody drains this machine
 			continue
 		case *corev1.Service:
 			if len(typed.Spec.Selector) > 0 && typed.Spec.Type != corev1.ServiceTypeExternalName {
