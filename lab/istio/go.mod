@@ -2,11 +2,8 @@ module fleetman.example/lab/istio
 
 go 1.26.0
 
+// The control plane and its command line, as built by `make istioctl` and by fleetman.
 tool (
-	github.com/envoyproxy/go-control-plane/contrib
-	github.com/envoyproxy/go-control-plane/envoy
-	istio.io/api
-	istio.io/client-go
 	istio.io/istio/istioctl/cmd/istioctl
 	istio.io/istio/pilot/cmd/pilot-discovery
 )
