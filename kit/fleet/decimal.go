@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
 	"strconv"
 )
@@ -20,16 +19,17 @@ func ParseDecimal(raw []byte) (Decimal, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", nil
 	}
-	text := string(raw)
 	if raw[0] == '"' {
-		if json.Unmarshal(raw, &text) != nil {
+		text, err := unquote(raw)
+		if err != nil {
 			return "", errDecimal
 		}
+		raw = []byte(text)
 	}
-	if len(text) > maxDigits || !isNumber(text) {
+	if len(raw) > maxDigits || !isNumber(raw) {
 		return "", errDecimal
 	}
-	return Decimal(text), nil
+	return Decimal(raw), nil
 }
 
 // Float is d's nearest float64; an infinity when it is beyond one, 0 when d is empty.
@@ -39,7 +39,7 @@ func (d Decimal) Float() float64 {
 }
 
 // isNumber tells whether s is a number by JSON's grammar (RFC 8259, section 6).
-func isNumber(s string) bool {
+func isNumber(s []byte) bool {
 	digits := func() bool {
 		n := 0
 		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
@@ -48,24 +48,24 @@ func isNumber(s string) bool {
 		s = s[n:]
 		return n > 0
 	}
-	if s != "" && s[0] == '-' {
+	if len(s) > 0 && s[0] == '-' {
 		s = s[1:]
 	}
-	if s != "" && s[0] == '0' {
+	if len(s) > 0 && s[0] == '0' {
 		s = s[1:]
 	} else if !digits() {
 		return false
 	}
-	if s != "" && s[0] == '.' {
+	if len(s) > 0 && s[0] == '.' {
 		if s = s[1:]; !digits() {
 			return false
 		}
 	}
-	if s != "" && (s[0] == 'e' || s[0] == 'E') {
-		if s = s[1:]; s != "" && (s[0] == '+' || s[0] == '-') {
+	if len(s) > 0 && (s[0] == 'e' || s[0] == 'E') {
+		if s = s[1:]; len(s) > 0 && (s[0] == '+' || s[0] == '-') {
 			s = s[1:]
 		}
-		return digits() && s == ""
+		return digits() && len(s) == 0
 	}
-	return s == ""
+	return len(s) == 0
 }

@@ -56,8 +56,8 @@ func Decode(body []byte, now time.Time) (Position, error) {
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return Position{}, &FieldError{"body", "a JSON object"}
 	}
-	var w wire
-	if err := json.Unmarshal(body, &w); err != nil {
+	w, err := read(body)
+	if err != nil {
 		return Position{}, &FieldError{"body", fmt.Sprintf("a JSON object (%v)", err)}
 	}
 	var p Position
@@ -75,9 +75,18 @@ func Decode(body []byte, now time.Time) (Position, error) {
 	return p, nil
 }
 
+func read(body []byte) (wire, error) {
+	if w, ok := scan(body); ok {
+		return w, nil
+	}
+	var w wire
+	err := json.Unmarshal(body, &w)
+	return w, err
+}
+
 func decodeName(raw json.RawMessage) (string, error) {
-	var name string
-	if json.Unmarshal(raw, &name) != nil {
+	name, err := unquote(raw)
+	if err != nil {
 		return "", &FieldError{"name", "a vehicle's name as a JSON string"}
 	}
 	if err := CheckName(name); err != nil {
@@ -131,8 +140,8 @@ func parseTime(raw json.RawMessage) (time.Time, error) {
 		ms, err := strconv.ParseInt(string(raw), 10, 64)
 		return time.UnixMilli(ms), err
 	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
+	text, err := unquote(raw)
+	if err != nil {
 		return time.Time{}, err
 	}
 	for _, layout := range []string{TimeLayout, time.RFC3339} { // both take any fraction of a second
