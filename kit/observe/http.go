@@ -28,6 +28,7 @@ type series struct {
 	method, target string
 	status         int
 	failure        string
+	fault          string // injected
 }
 
 // Bounds in seconds: from a loopback answer to the longest that an upstream may take.
@@ -56,13 +57,17 @@ func (i *instruments) record(ctx context.Context, h metric.Float64Histogram, tar
 		if s.failure != "" {
 			attrs = append(attrs, attribute.String("error.type", s.failure))
 		}
+		if s.fault != "" {
+			attrs = append(attrs, attribute.String("fleetman.fault", s.fault))
+		}
 		set, _ = i.sets.LoadOrStore(s, metric.WithAttributeSet(attribute.NewSet(attrs...)))
 	}
 	h.Record(ctx, time.Since(since).Seconds(), set.(metric.RecordOption))
 }
 
 // Middleware measures every request by its route template, and logs the ones that failed with
-// 500 or above or broke off in their answer. With propagate it carries the inbound headers that go out again.
+// 500 or above or broke off in their answer. With propagate it carries the inbound headers that
+// go out again.
 func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -83,7 +88,7 @@ func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 // will be.
 func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	ctx := c.Request.Context()
-	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status()}
+	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status(), fault: c.Writer.Header().Get("X-Fault")}
 	if aborted {
 		s.failure = "aborted"
 		oteltrace.SpanFromContext(ctx).SetStatus(codes.Error, s.failure)

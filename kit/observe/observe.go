@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -78,24 +77,18 @@ func on(getenv func(string) string, signal string) bool {
 		return false
 	}
 	if exporter := getenv("OTEL_" + signal + "_EXPORTER"); exporter != "" {
-		return exporter != "none"
+		return exporter != "none" && (exporter != "prometheus" || signal != "METRICS") // /metrics is always there
 	}
 	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
-}
-
-// refused names the variables that an exporter's error is about; the SDK does not.
-func refused(getenv func(string) string, signal string, err error) error {
-	exporter := "OTEL_" + signal + "_EXPORTER"
-	return fmt.Errorf("%s=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", exporter, getenv(exporter), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err)
 }
 
 func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
 	if !on(getenv, "TRACES") {
 		return nil
 	}
-	exporter, err := autoexport.NewSpanExporter(ctx)
+	exporter, err := spans.choose(ctx, getenv)
 	if err != nil {
-		return refused(getenv, "TRACES", err)
+		return err
 	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
 	o.tracing, o.tracers, o.propagator = true, provider, autoprop.NewTextMapPropagator()
@@ -111,11 +104,11 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(scrape), sdkmetric.WithResource(res)}
 	if on(getenv, "METRICS") {
-		push, err := autoexport.NewMetricReader(ctx)
+		exporter, err := measurements.choose(ctx, getenv)
 		if err != nil {
-			return refused(getenv, "METRICS", err)
+			return err
 		}
-		options = append(options, sdkmetric.WithReader(push))
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	o.meters = provider
@@ -128,9 +121,9 @@ func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv
 	if !on(getenv, "LOGS") {
 		return nil
 	}
-	exporter, err := autoexport.NewLogExporter(ctx)
+	exporter, err := lines.choose(ctx, getenv)
 	if err != nil {
-		return refused(getenv, "LOGS", err)
+		return err
 	}
 	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(res))
 	o.Log = slog.New(slog.NewMultiHandler(o.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +34,11 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.ContextWithFallback = true
-	r.Use(o.Middleware(cfg.PropagateHeaders), recovery, bound(cfg.MaxBody))
+	r.Use(o.Middleware(cfg.PropagateHeaders), patience, bound(cfg.MaxBody))
+	if cfg.Faults != nil {
+		r.Use(cfg.injector(o).Middleware)
+	}
+	r.Use(recovery)
 	r.NoRoute(func(c *gin.Context) {
 		apierror.Write(c, apierror.New(http.StatusNotFound, "no such path"))
 	})
@@ -98,6 +104,19 @@ func recovery(c *gin.Context) {
 // bodyTimeout is how long a caller may take to send a body.
 const bodyTimeout = 30 * time.Second
 
+// patience ends a request's context when its caller stops waiting, where the caller says when: in
+// the header in which Envoy says so.
+func patience(c *gin.Context) {
+	ms, err := strconv.ParseInt(c.GetHeader("X-Envoy-Expected-Rq-Timeout-Ms"), 10, 32)
+	if err != nil || ms <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), time.Duration(ms)*time.Millisecond)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
+	c.Next()
+}
+
 // bound makes reading more than limit bytes of a body fail, and waiting for it longer than
 // bodyTimeout, for net/http too, which reads what a handler has left before it answers.
 func bound(limit int64) gin.HandlerFunc {
@@ -105,25 +124,23 @@ func bound(limit int64) gin.HandlerFunc {
 		if c.Request.Body == nil || c.Request.Body == http.NoBody {
 			return
 		}
-		conn := http.NewResponseController(c.Writer)
-		_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported means no connection to wait for
-		c.Request.Body = body{http.MaxBytesReader(c.Writer, c.Request.Body, limit), conn}
+		// net/http lifts the deadline when it has seen the body's end. An error: there is no
+		// connection to wait for.
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+		c.Request.Body = http.MaxBytesReader(innermost(c.Writer), c.Request.Body, limit)
 	}
 }
 
-// body lifts the bound on its time when it has been read: what the caller sends next is another
-// request, and its leaving must show whenever it comes.
-type body struct {
-	io.ReadCloser
-	conn *http.ResponseController
-}
-
-func (b body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		_ = b.conn.SetReadDeadline(time.Time{})
+// innermost is net/http's own writer: told of a body that is too large, it leaves a caller that
+// is still sending the time to read the answer.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
 	}
-	return n, err
 }
 
 // JSONBody reads the whole body of a request that says it is JSON. Errors are the caller's:

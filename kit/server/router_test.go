@@ -201,6 +201,16 @@ func TestJSONBody(t *testing.T) {
 	}
 }
 
+// A caller reads that its body is too large although it is still sending it.
+func TestTooLargeIsReadWhileSending(t *testing.T) {
+	s := servertest.Start(t, service(echo), nil)
+	for range 100 {
+		if a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20)); a.Status != 413 || untimed(a.Body) != shape(413, "body: expected at most 65536 bytes", "/vehicles") {
+			t.Fatalf("got %d %s", a.Status, a.Body)
+		}
+	}
+}
+
 func TestBodyThatBreaksOff(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	const head = "POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

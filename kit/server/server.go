@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -15,7 +16,10 @@ import (
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"fleetman.example/kit/env"
+	"fleetman.example/kit/fault"
 	"fleetman.example/kit/observe"
 )
 
@@ -27,6 +31,10 @@ type Config struct {
 	PropagateHeaders bool          // whether inbound headers go out again on calls made for a request
 	DrainDelay       time.Duration // from SIGTERM to closing the listener: time for callers to leave
 	DrainTimeout     time.Duration // how long accepted requests may then take
+
+	Faults     *fault.Set              // what goes wrong on purpose; nil: nothing ever
+	AdminToken string                  // what changes of Faults need where the admin listener is not on loopback
+	Admin      map[string]http.Handler // more of the admin listener, by pattern
 }
 
 // ReadConfig reads the configuration of a service that listens on listenDefault.
@@ -38,12 +46,33 @@ func ReadConfig(r *env.Reader, listenDefault string) Config {
 		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
 		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
 		DrainTimeout:     readDrainTimeout(r),
+		Faults:           readFaults(r),
+		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token for changes of faults where `ADMIN_ADDR` is not on loopback; unset, they are refused there"),
+		Admin:            make(map[string]http.Handler),
 	}
+}
+
+func readFaults(r *env.Reader) *fault.Set {
+	rules, err := fault.Parse(r.String("FAULTS", "", "what goes wrong on purpose, such as `delay=0s..5s,rate=0.5;status=502,path=/driver/`; the grammar is in `kit/fault`"))
+	if err != nil {
+		r.Fail("FAULTS", "%v", err)
+	}
+	seed := r.Int64("FAULTS_SEED", 0, 0, math.MaxInt64, "makes faults reproducible: the same seed and the same order of requests, the same faults; `0` draws one")
+	return fault.NewSet(uint64(seed), rules, time.Now)
+}
+
+// injector makes requests meet cfg.Faults.
+func (cfg Config) injector(o *observe.Observer) fault.Injector {
+	count, err := o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return fault.Injector{Set: cfg.Faults, Log: o.Log, Count: count, Exit: os.Exit}
 }
 
 // ReadAdminConfig reads the configuration of a program that only sends.
 func ReadAdminConfig(r *env.Reader) Config {
-	return Config{AdminAddr: readAdmin(r), DrainTimeout: readDrainTimeout(r)}
+	return Config{AdminAddr: readAdmin(r), DrainTimeout: readDrainTimeout(r), Admin: make(map[string]http.Handler)}
 }
 
 func readAdmin(r *env.Reader) string {
@@ -80,7 +109,7 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 		return fmt.Errorf("ADMIN_ADDR: %w", err)
 	}
 	var draining atomic.Bool
-	adminServer := newServer(adminHandler(o, &draining))
+	adminServer := newServer(adminHandler(cfg, o, admin.Addr(), &draining))
 	failed := make(chan error, 2)
 	go func() { failed <- adminServer.Serve(admin) }()
 	defer func() { err = errors.Join(err, adminServer.Close()) }()
@@ -139,7 +168,7 @@ func leaving(draining *atomic.Bool, next http.Handler) http.Handler {
 	})
 }
 
-func adminHandler(o *observe.Observer, draining *atomic.Bool) http.Handler {
+func adminHandler(cfg Config, o *observe.Observer, addr net.Addr, draining *atomic.Bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -150,5 +179,11 @@ func adminHandler(o *observe.Observer, draining *atomic.Bool) http.Handler {
 		_, _ = io.WriteString(w, "ready\n")
 	})
 	mux.Handle("GET /metrics", o.Metrics())
+	if cfg.Faults != nil {
+		mux.Handle("/faults", cfg.Faults.Admin(addr, cfg.AdminToken))
+	}
+	for pattern, handler := range cfg.Admin {
+		mux.Handle(pattern, handler)
+	}
 	return mux
 }

@@ -134,6 +134,8 @@ func (s slow) routes(r server.Router) {
 
 func TestDrain(t *testing.T) {
 	h := newSlow()
+	release := sync.OnceFunc(func() { close(h.release) })
+	defer release()
 	s := servertest.Start(t, service(h.routes), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "1s"})
 	answered := make(chan servertest.Answer, 1)
 	go func() { answered <- get(t, s.URL+"/slow") }()
@@ -172,7 +174,7 @@ func TestDrain(t *testing.T) {
 	if a := get(t, s.AdminURL+"/readyz"); a.Status != 503 {
 		t.Errorf("admin while the last request runs: got %d %s", a.Status, a.Body)
 	}
-	close(h.release)
+	release()
 	if a := <-answered; a.Status != 200 || a.Body != "whole" {
 		t.Errorf("accepted before: got %d %s", a.Status, a.Body)
 	}

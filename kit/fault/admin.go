@@ -1,0 +1,90 @@
+package fault
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"fleetman.example/kit/apierror"
+)
+
+// stateJSON is what the admin listener answers.
+type stateJSON struct {
+	Seed  uint64     `json:"seed"`
+	Rules []ruleJSON `json:"rules"`
+}
+
+type ruleJSON struct {
+	Rule    string `json:"rule"`
+	Matched int64  `json:"matched"`
+	Fired   int64  `json:"fired"`
+}
+
+func (s *Set) state() stateJSON {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := stateJSON{s.seed, []ruleJSON{}}
+	for _, r := range s.rules {
+		state.Rules = append(state.Rules, ruleJSON{r.text, r.matched, r.fired})
+	}
+	return state
+}
+
+// maxRules bounds the text of rules, in bytes.
+const maxRules = 64 << 10
+
+// Admin answers GET, PUT and DELETE of the rules: PUT takes them in the grammar of the package,
+// all answer the rules in force and their counts. Where listener is not an address of loopback a
+// change needs the bearer token; with no token there is none that would do.
+func (s *Set) Admin(listener net.Addr, token string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && !isLoopback(listener) && !bears(r, token) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			apierror.Answer(w, r, apierror.New(http.StatusUnauthorized, "Authorization: expected the bearer token of ADMIN_TOKEN, since this listener is not on loopback"))
+			return
+		}
+		switch r.Method {
+		case http.MethodGet:
+		case http.MethodDelete:
+			s.Replace(nil)
+		case http.MethodPut:
+			rules, err := readRules(w, r)
+			if err != nil {
+				apierror.Answer(w, r, err)
+				return
+			}
+			s.Replace(rules)
+		default:
+			w.Header().Set("Allow", "GET, PUT, DELETE")
+			apierror.Answer(w, r, apierror.New(http.StatusMethodNotAllowed, "method %s not supported here", r.Method))
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.state())
+	})
+}
+
+func readRules(w http.ResponseWriter, r *http.Request) ([]Rule, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRules))
+	if err != nil {
+		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes of rules", maxRules)
+	}
+	rules, err := Parse(string(text))
+	if err != nil {
+		return nil, apierror.New(http.StatusBadRequest, "%w", err)
+	}
+	return rules, nil
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+func bears(r *http.Request, token string) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
+}

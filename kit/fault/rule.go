@@ -1,0 +1,235 @@
+// Package fault makes a service misbehave exactly as told, for experiments: rules say which
+// requests meet which fault, and every injected answer says that it is one.
+//
+// The grammar is the same in the environment, on the admin listener and at the command line:
+// rules separated by ";", fields by ",".
+//
+//	delay=0s..5s,rate=0.5,path=/driver/;status=502,rate=0.3,method=GET
+//
+// A rule has one kind:
+//
+//	delay=D or delay=D..D  waits, drawn evenly from a range, then goes on
+//	status=N               answers N with an empty body; retry-after=D adds Retry-After
+//	reset                  closes the connection without an answer
+//	hang                   answers nothing until the caller leaves
+//	truncate or truncate=N cuts the answer's body after N bytes (0) and closes the connection
+//	slow=N                 sends the answer's body at N bytes a second
+//	crash                  ends the process
+//
+// and any of these fields, all of which have to match:
+//
+//	rate=R           share of the matching requests, from 0 to 1 (1)
+//	method=M         the method
+//	path=P           what the escaped path begins with
+//	header=Name:V    a header's value; header=Name: any value
+//	after=D, for=D   a window that begins D after the rule is set and lasts D
+//	every=D          the window comes again every D
+//	count=N          fires at most N times
+package fault
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what a fault does.
+type Kind string
+
+const (
+	Delay    Kind = "delay"
+	Status   Kind = "status"
+	Reset    Kind = "reset"
+	Hang     Kind = "hang"
+	Truncate Kind = "truncate"
+	Slow     Kind = "slow"
+	Crash    Kind = "crash"
+)
+
+// Kinds lists them all.
+var Kinds = []Kind{Delay, Status, Reset, Hang, Truncate, Slow, Crash}
+
+// Rule is one fault and the requests that meet it.
+type Rule struct {
+	Kind       Kind
+	Least      time.Duration // of a delay
+	Most       time.Duration
+	Status     int
+	RetryAfter time.Duration // 0: none
+	Bytes      int64         // kept by truncate; a second for slow
+
+	Rate              float64
+	Method, Path      string // empty: any
+	Header, Value     string // Header empty: any request; Value empty: any value
+	After, For, Every time.Duration
+	Count             int64 // 0: no bound
+
+	text string
+}
+
+// String is the rule as it was written.
+func (r Rule) String() string { return r.text }
+
+// longest bounds every duration of a rule.
+const longest = 24 * time.Hour
+
+// Parse reads rules; empty text is none. An error tells the rule, from 1, and the field.
+func Parse(text string) ([]Rule, error) {
+	var rules []Rule
+	for part := range strings.SplitSeq(text, ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		r, err := parseRule(part)
+		if err != nil {
+			return nil, fmt.Errorf("rule %d (%.100s): %w", len(rules)+1, part, err)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+func parseRule(text string) (Rule, error) {
+	r := Rule{Rate: 1, text: text}
+	seen := make(map[string]bool)
+	for field := range strings.SplitSeq(text, ",") {
+		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
+		read, ok := fields[name]
+		if !ok {
+			return r, fmt.Errorf("%q: expected one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
+		}
+		if seen[name] {
+			return r, fmt.Errorf("%s: expected once", name)
+		}
+		seen[name] = true
+		if read.kind != "" {
+			if r.Kind != "" {
+				return r, fmt.Errorf("%s: expected one kind a rule, there is %s already; separate rules by ;", name, r.Kind)
+			}
+			r.Kind = read.kind
+		}
+		if !read.set(&r, value, hasValue) {
+			return r, fmt.Errorf("%s: expected %s", name, read.expected)
+		}
+	}
+	switch {
+	case r.Kind == "":
+		return r, fmt.Errorf("expected a kind: delay, status, reset, hang, truncate, slow or crash")
+	case r.RetryAfter != 0 && r.Kind != Status:
+		return r, fmt.Errorf("retry-after: expected with status only")
+	case r.Every != 0 && (r.For == 0 || r.For >= r.Every):
+		return r, fmt.Errorf("every: expected with a shorter for")
+	}
+	return r, nil
+}
+
+// field reads one field's value into a rule; false means that it is not as expected.
+type field struct {
+	kind     Kind // of the fields that are one
+	expected string
+	set      func(r *Rule, value string, hasValue bool) bool
+}
+
+var fields = map[string]field{
+	"delay":    {Delay, "a duration such as 2s, or a range such as 0s..5s", setDelay},
+	"status":   {Status, "an HTTP status from 200 to 599", setStatus},
+	"reset":    {Reset, "no value", setNothing},
+	"hang":     {Hang, "no value", setNothing},
+	"crash":    {Crash, "no value", setNothing},
+	"truncate": {Truncate, "no value, or the bytes to keep", setTruncate},
+	"slow":     {Slow, "bytes a second, at least 1", setSlow},
+	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
+		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
+	}},
+	"rate":   {"", "a share from 0 to 1", setRate},
+	"method": {"", "an HTTP method", setMethod},
+	"path":   {"", "what a path begins with, such as /driver/", func(r *Rule, v string, _ bool) bool { r.Path = v; return strings.HasPrefix(v, "/") }},
+	"header": {"", "Name:value", setHeader},
+	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
+	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
+	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
+	"count":  {"", "a whole number from 1", setCount},
+}
+
+func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }
+
+func setDuration(d *time.Duration, text string) bool {
+	v, err := time.ParseDuration(text)
+	*d = v
+	return err == nil && v >= 0 && v <= longest
+}
+
+func setDelay(r *Rule, value string, _ bool) bool {
+	least, most, isRange := strings.Cut(value, "..")
+	if !isRange {
+		most = least
+	}
+	return setDuration(&r.Least, least) && setDuration(&r.Most, most) && r.Least <= r.Most && r.Most > 0
+}
+
+func setStatus(r *Rule, value string, _ bool) (ok bool) {
+	var err error
+	r.Status, err = strconv.Atoi(value)
+	return err == nil && r.Status >= http.StatusOK && r.Status <= 599
+}
+
+func setTruncate(r *Rule, value string, hasValue bool) bool {
+	return !hasValue || setBytes(r, value, 0)
+}
+
+func setSlow(r *Rule, value string, _ bool) bool { return setBytes(r, value, 1) }
+
+func setBytes(r *Rule, value string, least int64) bool {
+	var err error
+	r.Bytes, err = strconv.ParseInt(value, 10, 64)
+	return err == nil && r.Bytes >= least && r.Bytes <= math.MaxInt32
+}
+
+func setRate(r *Rule, value string, _ bool) bool {
+	var err error
+	r.Rate, err = strconv.ParseFloat(value, 64)
+	return err == nil && r.Rate >= 0 && r.Rate <= 1
+}
+
+func setMethod(r *Rule, value string, _ bool) bool {
+	r.Method = value
+	return value != "" && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+func setHeader(r *Rule, value string, _ bool) bool {
+	name, want, ok := strings.Cut(value, ":")
+	r.Header, r.Value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(want)
+	return ok && r.Header != "" && !strings.Contains(r.Header, " ")
+}
+
+func setCount(r *Rule, value string, _ bool) bool {
+	var err error
+	r.Count, err = strconv.ParseInt(value, 10, 64)
+	return err == nil && r.Count > 0
+}
+
+// matches tells whether a request meets the rule at a time since it was set.
+func (r *Rule) matches(req *http.Request, since time.Duration) bool {
+	if r.Method != "" && r.Method != req.Method || r.Path != "" && !strings.HasPrefix(req.URL.EscapedPath(), r.Path) {
+		return false
+	}
+	if r.Header != "" {
+		values := req.Header.Values(r.Header)
+		if len(values) == 0 || r.Value != "" && values[0] != r.Value {
+			return false
+		}
+	}
+	since -= r.After
+	if since < 0 {
+		return false
+	}
+	if r.Every > 0 {
+		since %= r.Every
+	}
+	return r.For == 0 || since < r.For
+}
