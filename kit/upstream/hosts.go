@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -17,8 +16,8 @@ import (
 // addresses gives a random one to each new connection, as kube-proxy does.
 type dialer struct {
 	net.Dialer
-	path string // a file in the form of hosts(5), with several addresses a name; empty: only DNS
-	pick func(n int) int
+	path string         // a file in the form of hosts(5), with several addresses a name; empty: only DNS
+	draw func() float64 // from 0 to below 1
 
 	mu    sync.Mutex
 	seen  os.FileInfo // of the version that names are from
@@ -35,8 +34,8 @@ func (e unreadable) Reason() string { return "HOSTS_FILE not readable" }
 // connectTimeout bounds one connection attempt; the call's own time-out may end it sooner.
 const connectTimeout = 10 * time.Second
 
-func newDialer(path string) *dialer {
-	return &dialer{Dialer: net.Dialer{Timeout: connectTimeout}, path: path, pick: rand.IntN}
+func newDialer(path string, draw func() float64) *dialer {
+	return &dialer{Dialer: net.Dialer{Timeout: connectTimeout}, path: path, draw: draw}
 }
 
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -50,7 +49,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 			return nil, err
 		}
 		if len(addrs) > 0 {
-			address = net.JoinHostPort(addrs[d.pick(len(addrs))].String(), port)
+			address = net.JoinHostPort(addrs[int(d.draw()*float64(len(addrs)))].String(), port)
 		}
 	}
 	return d.Dialer.DialContext(ctx, network, address)

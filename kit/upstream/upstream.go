@@ -12,43 +12,32 @@ import (
 	"strings"
 	"time"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/observe"
 )
-
-// Config is how a service calls its upstreams.
-type Config struct {
-	Timeout   time.Duration // longest wait for an answer
-	HostsFile string        // names to look up before DNS; empty: only DNS
-}
-
-// ReadConfig reads it from the environment.
-func ReadConfig(r *env.Reader) Config {
-	return Config{
-		Timeout:   r.Duration("UPSTREAM_TIMEOUT", 60*time.Second, time.Millisecond, 10*time.Minute, "longest wait for an upstream's answer"),
-		HostsFile: r.String("HOSTS_FILE", "", "names to look up before DNS, in the form of hosts(5); read again when it changes"),
-	}
-}
 
 // Client calls one upstream.
 type Client struct {
 	name  string
 	base  url.URL
 	chain http.RoundTripper
-	cfg   Config
 }
 
 // New returns a Client of the upstream called name (as errors, metrics and spans call it) at
-// base.
-func New(name string, base *url.URL, cfg Config, o *observe.Observer) *Client {
+// base. A placeholder makes it remember good answers, where cfg has fallback on; see Placeholder.
+func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder ...Placeholder) *Client {
+	hosts := newDialer(cfg.HostsFile, cfg.draw)
 	transport := &http.Transport{
-		DialContext:         newDialer(cfg.HostsFile).DialContext,
+		DialContext:         hosts.DialContext,
 		MaxIdleConnsPerHost: 1024, // one a concurrent call; the default of 2 opens and closes all the time
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // answers pass byte for byte
 		ReadBufferSize:      4 << 10,
 	}
-	return &Client{name: name, base: *base, cfg: cfg, chain: o.Transport(name, transport)}
+	var fallback Placeholder
+	if len(placeholder) > 0 {
+		fallback = placeholder[0]
+	}
+	return &Client{name, *base, newChain(name, cfg, o, transport, newResolver(hosts).lookup, fallback)}
 }
 
 // RoundTripper is the same chain for a reverse proxy.
@@ -81,25 +70,16 @@ func (e *Error) Unwrap() error { return e.Cause }
 // HTTPStatus is what a service answers when an upstream failed it: 500, as the original.
 func (e *Error) HTTPStatus() int { return http.StatusInternalServerError }
 
-// maxAnswer bounds an answer, in bytes; the longest the contract knows is a history, well below.
-const maxAnswer = 64 << 20
-
 // Do calls the upstream. path is escaped (see Path); body is JSON, nil for none. The headers
 // that ctx carries go along. Any status below 500 is a Response, all else an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
 	fail := func(err error) (*Response, error) {
-		if ctxErr := context.Cause(ctx); ctxErr != nil {
-			err = ctxErr // says better than the broken connection what happened
-		}
 		return nil, &Error{Upstream: c.name, Method: method, Path: path, Cause: err}
 	}
 	resp, err := c.chain.RoundTrip(c.request(ctx, method, path, body))
 	if err != nil {
 		return fail(err)
 	}
-	defer resp.Body.Close()
 	answer, err := readAll(resp)
 	if resp.StatusCode >= http.StatusInternalServerError { // its body, whole or not, says no more
 		return nil, &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
@@ -146,28 +126,6 @@ func unescape(path string) string {
 		return path
 	}
 	return plain
-}
-
-// tooLarge is an answer of more than maxAnswer bytes.
-type tooLarge struct{}
-
-func (tooLarge) Error() string  { return fmt.Sprintf("answer of more than %d bytes", maxAnswer) }
-func (tooLarge) Reason() string { return "answer too large" }
-
-func readAll(resp *http.Response) ([]byte, error) {
-	if resp.ContentLength > maxAnswer {
-		return nil, tooLarge{}
-	}
-	if resp.ContentLength >= 0 {
-		body := make([]byte, resp.ContentLength)
-		_, err := io.ReadFull(resp.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
-		err = tooLarge{}
-	}
-	return body, err
 }
 
 // Path joins segments to an escaped path: Path("driver", "City Truck") is "/driver/City%20Truck".

@@ -1,0 +1,46 @@
+package upstream
+
+import "sync/atomic"
+
+// budget lets retries be a share of calls, so that an outage is not multiplied: each call earns
+// percent hundredths of a retry, and at most burst are saved up. Of n calls come at most
+// n × percent/100 + burst retries.
+type budget struct {
+	percent int64
+	saved   atomic.Int64 // hundredths of a retry
+}
+
+// burst is how many retries a service may make before it has made any call, and after a quiet
+// time.
+const burst = 10
+
+func newBudget(percent int) *budget {
+	b := &budget{percent: int64(percent)}
+	if percent > 0 {
+		b.saved.Store(burst * 100)
+	}
+	return b
+}
+
+// earn counts one call.
+func (b *budget) earn() {
+	for {
+		saved := b.saved.Load()
+		if saved >= burst*100 || b.saved.CompareAndSwap(saved, min(saved+b.percent, burst*100)) {
+			return
+		}
+	}
+}
+
+// spend takes one retry; false when none is left.
+func (b *budget) spend() bool {
+	for {
+		saved := b.saved.Load()
+		if saved < 100 {
+			return false
+		}
+		if b.saved.CompareAndSwap(saved, saved-100) {
+			return true
+		}
+	}
+}

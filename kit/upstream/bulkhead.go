@@ -1,0 +1,38 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+)
+
+// bulkhead refuses a call at once when limit calls are under way, so that one slow upstream does
+// not hold everything that its callers have.
+type bulkhead struct {
+	limit    int64
+	inFlight atomic.Int64
+	next     http.RoundTripper
+	refused  func(context.Context)
+}
+
+func (b *bulkhead) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer b.inFlight.Add(-1)
+	if b.inFlight.Add(1) > b.limit {
+		b.refused(r.Context())
+		return nil, errBulkhead
+	}
+	return b.next.RoundTrip(r)
+}
+
+// refusal is a call that this side did not make.
+type refusal string
+
+func (e refusal) Error() string { return string(e) }
+
+// Reason is what metrics and callers are told (see observe.Reason).
+func (e refusal) Reason() string { return string(e) }
+
+const (
+	errBulkhead = refusal("too many concurrent calls") // the bulkhead's
+	errOpen     = refusal("circuit open")              // the breakers': no endpoint may be called
+)

@@ -1,0 +1,59 @@
+package upstream
+
+import (
+	"net/http"
+	"time"
+
+	"fleetman.example/kit/observe"
+)
+
+// newChain nests what stands between a call and the wire. From the outside in:
+//
+//	fallback         answers with what is known when all within has failed (see Placeholder)
+//	total time-out   over all attempts; nothing within outlives the caller's patience
+//	retry            repeats what is safe to repeat, within a budget of all calls
+//	balance          chooses an endpoint for each attempt; an open one is skipped
+//	breaker          one an endpoint or one for the upstream: an open one is not called
+//	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which says
+//	                 nothing about the upstream, is not counted against it
+//	attempt time-out bounds one attempt; inside the breaker, so that slowness is counted
+//	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt
+//	trace            a span and a measurement for each attempt
+//	dial
+//
+// This is the order that Resilience4j and failsafe-go document, with a balancer inside the retry.
+// A stage that is off is not there: off leaves the total time-out, trace and dial.
+func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripper, lookup lookupFunc, placeholder Placeholder) http.RoundTripper {
+	m := newInstruments(name, o)
+	view := cfg.State.add(name)
+	chain := o.Transport(name, dial)
+	if cfg.AttemptTimeout > 0 || cfg.Retry.Attempts > 1 || cfg.Breaker.Failures > 0 {
+		chain = whole{chain}
+	}
+	if cfg.AttemptTimeout > 0 {
+		chain = attemptTimeout{cfg.AttemptTimeout, chain}
+	}
+	if cfg.Bulkhead > 0 {
+		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: chain, refused: m.refused}
+		chain = view.bulkhead
+	}
+	if cfg.Breaker.Failures > 0 {
+		view.breakers = newBreakers(name, cfg.Breaker, chain, lookup, m.transitioned(cfg.State))
+		chain = view.breakers
+	}
+	if cfg.Retry.Attempts > 1 {
+		view.budget = newBudget(cfg.Retry.BudgetPercent)
+		chain = newRetry(cfg.Retry, view.budget, chain, cfg.draw, m)
+	}
+	chain = totalTimeout{cfg.Timeout, chain}
+	if cfg.Fallback && placeholder != nil {
+		chain = newFallback(chain, placeholder, m)
+	}
+	return chain
+}
+
+// lookupFunc answers host:port of each endpoint of r's upstream at hostport.
+type lookupFunc func(r *http.Request, hostport string) ([]string, error)
+
+// clock is the time; inside a synctest bubble it is the bubble's.
+var clock = time.Now

@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// FallbackHeader says of a degraded answer what it is, so that it never poses as fresh:
+// "last-known; age=12s", "placeholder".
+const FallbackHeader = "X-Fallback"
+
+// Placeholder makes a JSON answer to a GET for which nothing is known; nil where there is none.
+type Placeholder func(r *http.Request) []byte
+
+// NoPlaceholder is for an upstream whose last answers can stand in, but nothing else.
+func NoPlaceholder(*http.Request) []byte { return nil }
+
+// fallback answers a GET that has failed with the last good answer to the same, or with a
+// placeholder.
+type fallback struct {
+	next        http.RoundTripper
+	placeholder Placeholder
+	m           *instruments
+
+	mu    sync.Mutex
+	known map[string]known // by path
+	size  int              // bytes of the answers in known
+}
+
+// known is a good answer of the past.
+type known struct {
+	contentType string
+	body        []byte
+	at          time.Time
+}
+
+// maxKnown bounds what is remembered of an upstream, in bytes.
+const maxKnown = 32 << 20
+
+func newFallback(next http.RoundTripper, placeholder Placeholder, m *instruments) *fallback {
+	return &fallback{next: next, placeholder: placeholder, m: m, known: make(map[string]known)}
+}
+
+func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := f.next.RoundTrip(r)
+	if r.Method != http.MethodGet {
+		return resp, err
+	}
+	if err == nil && resp.StatusCode < http.StatusInternalServerError {
+		return f.remember(r, resp)
+	}
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return resp, err // no one is there for a fallback
+	}
+	degraded := f.degraded(r)
+	if degraded == nil {
+		return resp, err
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	return degraded, nil
+}
+
+// remember keeps a good answer, and forgets what another answer says is no more.
+func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Response, error) {
+	body, err := readAll(resp)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &answered{*bytes.NewReader(body), body}
+	key := r.URL.EscapedPath()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forget(key)
+	if resp.StatusCode == http.StatusOK && len(body) <= maxKnown {
+		for other := range f.known { // any will do, when there is no room
+			if f.size+len(body) <= maxKnown {
+				break
+			}
+			f.forget(other)
+		}
+		f.known[key] = known{resp.Header.Get("Content-Type"), body, clock()}
+		f.size += len(body)
+	}
+	return resp, nil
+}
+
+func (f *fallback) forget(key string) {
+	f.size -= len(f.known[key].body)
+	delete(f.known, key)
+}
+
+// degraded is the answer in place of one that has failed; nil when there is none.
+func (f *fallback) degraded(r *http.Request) *http.Response {
+	f.mu.Lock()
+	last, ok := f.known[r.URL.EscapedPath()]
+	f.mu.Unlock()
+	kind, says := "last-known", ""
+	if ok {
+		says = fmt.Sprintf("last-known; age=%ds", int(clock().Sub(last.at).Seconds()))
+	} else {
+		kind, says = "placeholder", "placeholder"
+		last = known{contentType: "application/json", body: f.placeholder(r)}
+		if last.body == nil {
+			return nil
+		}
+	}
+	f.m.fellBack(r.Context(), kind)
+	trace.SpanFromContext(r.Context()).SetAttributes(attribute.String("fleetman.fallback", says))
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {last.contentType}, FallbackHeader: {says}},
+		Body:          &answered{*bytes.NewReader(last.body), last.body},
+		ContentLength: int64(len(last.body)),
+		Request:       r,
+	}
+}

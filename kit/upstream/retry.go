@@ -1,0 +1,134 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// retry repeats calls that are safe to repeat. go-retryablehttp makes the tries; what is a
+// failure, how long to wait and whether the budget allows it is decided here.
+type retry struct {
+	client *retryablehttp.Client
+	next   http.RoundTripper
+	budget *budget
+	unsafe bool
+}
+
+func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, random func() float64, m *instruments) *retry {
+	return &retry{
+		next: next, budget: b, unsafe: cfg.Unsafe,
+		client: &retryablehttp.Client{
+			HTTPClient: &http.Client{
+				Transport:     next,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+			RetryMax:     cfg.Attempts - 1,
+			RetryWaitMin: cfg.Backoff,
+			RetryWaitMax: cfg.BackoffMax,
+			CheckRetry:   policy{b, m}.check,
+			Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
+				return wait(least, most, n, resp, random())
+			},
+			ErrorHandler: oneOf,
+		},
+	}
+}
+
+func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
+	rt.budget.earn()
+	if !rt.unsafe && !repeatable(r) {
+		return rt.next.RoundTrip(r)
+	}
+	req, err := retryablehttp.FromRequest(r.WithContext(withTried(r.Context())))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := rt.client.Do(req)
+	var told *url.Error // http.Client's, of what the caller knows
+	if errors.As(err, &told) {
+		err = told.Err
+	}
+	return resp, err
+}
+
+// repeatable tells whether a call does no harm when it arrives twice: a GET, or a position, which
+// its name and timestamp tell from another.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodPost:
+		return r.URL.Path == "/vehicles/"
+	}
+	return false
+}
+
+// policy decides whether an attempt is followed by another.
+type policy struct {
+	budget *budget
+	m      *instruments
+}
+
+// check retries what may go better elsewhere or later: no answer, or a 5xx. It does not retry for
+// a caller that has gone, a refusal of this side's own, or an upstream that asks for more time
+// than is left.
+func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	var refused refusal
+	switch {
+	case ctx.Err() != nil, errors.As(err, &refused):
+		return false, err
+	case err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests:
+		return false, nil
+	}
+	if deadline, ok := ctx.Deadline(); ok && retryAfter(resp) >= time.Until(deadline) {
+		return false, err
+	}
+	if !p.budget.spend() {
+		p.m.denied(ctx)
+		return false, err
+	}
+	p.m.retried(ctx)
+	return true, nil
+}
+
+// wait is how long to wait before retry n, from 0: what the upstream asks for, else a time drawn
+// evenly from 0 to least × 2ⁿ, at most most ("full jitter").
+func wait(least, most time.Duration, n int, resp *http.Response, draw float64) time.Duration {
+	if after := retryAfter(resp); after > 0 {
+		return after
+	}
+	return time.Duration(draw * float64(min(most, least<<min(n, 20))))
+}
+
+// retryAfter is what an answer asks for in Retry-After, in seconds or as a date; 0 when it does
+// not ask.
+func retryAfter(resp *http.Response) time.Duration {
+	if resp == nil {
+		return 0
+	}
+	text := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// oneOf makes the last attempt the answer: a response or an error, never both.
+func oneOf(resp *http.Response, err error, _ int) (*http.Response, error) {
+	if err != nil && resp != nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10))
+		_ = resp.Body.Close()
+		resp = nil
+	}
+	return resp, err
+}

@@ -1,0 +1,182 @@
+package upstream
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// State shows what the chains of a service's upstreams know: breakers, budgets, bulkheads, and
+// the last changes of breakers. It is safe for concurrent use; a nil *State shows nothing.
+type State struct {
+	mu          sync.Mutex
+	views       []*view
+	transitions []transition // the last ones, oldest first
+	listeners   map[chan transition]struct{}
+}
+
+// view is one upstream's stages; those that are off are nil.
+type view struct {
+	name     string
+	breakers *breakers
+	budget   *budget
+	bulkhead *bulkhead
+}
+
+// transition is one change of a breaker.
+type transition struct {
+	Time     time.Time `json:"time"`
+	Upstream string    `json:"upstream"`
+	Endpoint string    `json:"endpoint,omitempty"` // empty where the upstream has one breaker
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Cause    string    `json:"cause"`
+}
+
+// keptTransitions bounds what is shown of the past.
+const keptTransitions = 100
+
+// NewState returns a State that shows nothing yet.
+func NewState() *State { return &State{listeners: make(map[chan transition]struct{})} }
+
+// Mount puts the state and its events on an admin listener.
+func (s *State) Mount(admin map[string]http.Handler) {
+	admin["GET /resilience"] = s
+	admin["GET /resilience/events"] = http.HandlerFunc(s.Events)
+}
+
+// add shows another upstream; its stages are filled in before the first call.
+func (s *State) add(name string) *view {
+	v := &view{name: name}
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.views = append(s.views, v)
+	}
+	return v
+}
+
+// record keeps a change and tells who listens. A listener that does not keep up misses some.
+func (s *State) record(t transition) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.transitions = append(s.transitions, t)
+	if excess := len(s.transitions) - keptTransitions; excess > 0 {
+		s.transitions = slices.Delete(s.transitions, 0, excess)
+	}
+	for l := range s.listeners {
+		select {
+		case l <- t:
+		default:
+		}
+	}
+}
+
+type upstreamJSON struct {
+	Upstream  string         `json:"upstream"`
+	Endpoints []endpointJSON `json:"endpoints,omitempty"`
+	Budget    *budgetJSON    `json:"retryBudget,omitempty"`
+	Bulkhead  *bulkheadJSON  `json:"bulkhead,omitempty"`
+}
+
+type endpointJSON struct {
+	Address             string     `json:"address,omitempty"`
+	State               string     `json:"state"`
+	ConsecutiveFailures uint32     `json:"consecutiveFailures"`
+	Opened              int        `json:"openedInARow"`
+	OpenUntil           *time.Time `json:"openUntil,omitempty"`
+	LastFailure         string     `json:"lastFailure,omitempty"`
+}
+
+type budgetJSON struct {
+	Percent int64   `json:"percent"`
+	Saved   float64 `json:"saved"` // retries
+}
+
+type bulkheadJSON struct {
+	InFlight int64 `json:"inFlight"`
+	Limit    int64 `json:"limit"`
+}
+
+// ServeHTTP answers the state as JSON: {"upstreams":[…],"transitions":[…]}.
+func (s *State) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	views, transitions := slices.Clone(s.views), slices.Clone(s.transitions)
+	s.mu.Unlock()
+	answer := struct {
+		Upstreams   []upstreamJSON `json:"upstreams"`
+		Transitions []transition   `json:"transitions"`
+	}{[]upstreamJSON{}, append([]transition{}, transitions...)}
+	for _, v := range views {
+		answer.Upstreams = append(answer.Upstreams, v.json())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (v *view) json() upstreamJSON {
+	j := upstreamJSON{Upstream: v.name}
+	if v.breakers != nil {
+		j.Endpoints = v.breakers.json()
+	}
+	if v.budget != nil {
+		j.Budget = &budgetJSON{v.budget.percent, float64(v.budget.saved.Load()) / 100}
+	}
+	if v.bulkhead != nil {
+		j.Bulkhead = &bulkheadJSON{v.bulkhead.inFlight.Load(), v.bulkhead.limit}
+	}
+	return j
+}
+
+func (b *breakers) json() []endpointJSON {
+	b.mu.Lock()
+	endpoints := slices.Clone(b.endpoints)
+	b.mu.Unlock()
+	shown := make([]endpointJSON, 0, len(endpoints))
+	for _, e := range endpoints {
+		e.mu.Lock()
+		j := endpointJSON{Address: e.addr, State: gobreaker.StateOpen.String(), Opened: e.opened, LastFailure: e.lastFail}
+		until := e.reopens
+		e.mu.Unlock()
+		if clock().Before(until) {
+			j.OpenUntil = &until
+		} else {
+			j.State, j.ConsecutiveFailures = e.breaker.State().String(), e.breaker.Counts().ConsecutiveFailures
+		}
+		shown = append(shown, j)
+	}
+	return shown
+}
+
+// Events streams each change of a breaker as a server-sent event, until the caller leaves.
+func (s *State) Events(w http.ResponseWriter, r *http.Request) {
+	changes := make(chan transition, keptTransitions)
+	s.mu.Lock()
+	s.listeners[changes] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, changes)
+		s.mu.Unlock()
+	}()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(http.StatusOK)
+	flush := http.NewResponseController(w).Flush
+	for flush() == nil {
+		select {
+		case <-r.Context().Done():
+			return
+		case t := <-changes:
+			data, _ := json.Marshal(t) // times and texts always marshal
+			fmt.Fprintf(w, "event: transition\ndata: %s\n\n", data)
+		}
+	}
+}

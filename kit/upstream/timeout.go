@@ -1,0 +1,82 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// timeLeft is the header in which Envoy tells an upstream how many milliseconds its caller waits.
+const timeLeft = "X-Envoy-Expected-Rq-Timeout-Ms"
+
+// totalTimeout bounds a call with all its attempts and the reading of its answer.
+type totalTimeout struct {
+	limit time.Duration
+	next  http.RoundTripper
+}
+
+func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), t.limit)
+	resp, err := t.next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause // says better than the broken connection what happened
+		}
+		cancel()
+		return nil, err
+	}
+	if _, read := resp.Body.(*answered); read {
+		cancel()
+	} else {
+		resp.Body = &cancelOnClose{resp.Body, cancel}
+	}
+	return resp, nil
+}
+
+// cancelOnClose frees a call's timer when its answer has been read.
+type cancelOnClose struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *cancelOnClose) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// attemptTimeout bounds one attempt, and tells the upstream how long that is. An attempt takes at
+// most half of the time that is left, so that there is time for another, and for the caller's own
+// answer: where every hop does so, the innermost gives up first.
+type attemptTimeout struct {
+	limit time.Duration
+	next  http.RoundTripper
+}
+
+func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	limit := t.limit
+	if deadline, ok := r.Context().Deadline(); ok {
+		limit = min(limit, deadline.Sub(clock())/2)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel() // the whole answer has been read
+	r = withHeader(r.WithContext(ctx), timeLeft, strconv.FormatInt(limit.Milliseconds(), 10))
+	resp, err := t.next.RoundTrip(r)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // says better than the broken connection what happened
+	}
+	return resp, err
+}
+
+// withHeader sets a header of a request that is already this stage's own copy; the headers are
+// copied, since attempts share them.
+func withHeader(r *http.Request, name, value string) *http.Request {
+	h := make(http.Header, len(r.Header)+1)
+	for k, v := range r.Header {
+		h[k] = v
+	}
+	h[name] = []string{value}
+	r.Header = h
+	return r
+}

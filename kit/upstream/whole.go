@@ -1,0 +1,63 @@
+package upstream
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxAnswer bounds an answer, in bytes; the longest the contract knows is a history, well below.
+const maxAnswer = 64 << 20
+
+// whole reads every answer to its end, so that one that breaks off, or takes too long, fails as
+// one that never came.
+type whole struct{ next http.RoundTripper }
+
+func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readAll(resp)
+	if err != nil && resp.StatusCode < http.StatusInternalServerError { // a 5xx says enough without its body
+		return nil, err
+	}
+	resp.Body = &answered{*bytes.NewReader(body), body}
+	return resp, nil
+}
+
+// answered is a body that has been read.
+type answered struct {
+	bytes.Reader
+	all []byte
+}
+
+func (*answered) Close() error { return nil }
+
+// tooLarge is an answer of more than maxAnswer bytes.
+type tooLarge struct{}
+
+func (tooLarge) Error() string  { return fmt.Sprintf("answer of more than %d bytes", maxAnswer) }
+func (tooLarge) Reason() string { return "answer too large" }
+
+// readAll reads an answer's body and closes it.
+func readAll(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	if a, ok := resp.Body.(*answered); ok {
+		return a.all, nil
+	}
+	if resp.ContentLength > maxAnswer {
+		return nil, tooLarge{}
+	}
+	if resp.ContentLength >= 0 {
+		body := make([]byte, resp.ContentLength)
+		_, err := io.ReadFull(resp.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = tooLarge{}
+	}
+	return body, err
+}
