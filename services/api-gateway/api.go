@@ -71,19 +71,14 @@ func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
 // history answers where a vehicle was, oldest first.
 func (a api) history(c *gin.Context) {
 	resp, err := ask(c.Request.Context(), a.tracker, "history", c.Param("name"))
-	if err == nil && resp.Status != http.StatusOK {
-		answer(c, resp)
-		return
-	}
-	var places []byte
-	if err == nil {
-		places, err = oldestFirst(resp.Body)
+	if err == nil && resp.Status == http.StatusOK {
+		resp.Body, err = oldestFirst(resp.Body)
 	}
 	if err != nil {
 		apierror.Write(c, err)
 		return
 	}
-	c.Data(http.StatusOK, "application/json", places)
+	answer(c, resp)
 }
 
 // oldestFirst turns the tracker's history, newest first, into what the page draws.
@@ -107,6 +102,14 @@ func oldestFirst(history []byte) ([]byte, error) {
 	return append(places, ']'), nil
 }
 
+// someDriver stands in for a driver whom staff-service has never told.
+func someDriver(r *http.Request) []byte {
+	if !strings.HasPrefix(r.URL.Path, "/driver/") {
+		return nil
+	}
+	return []byte(`{"name":"Unknown driver","photo":"placeholder.png"}`)
+}
+
 // ask calls an upstream for one name.
 func ask(ctx context.Context, to *upstream.Client, path, name string) (*upstream.Response, error) {
 	if err := fleet.CheckName(name); err != nil {
@@ -116,5 +119,8 @@ func ask(ctx context.Context, to *upstream.Client, path, name string) (*upstream
 }
 
 func answer(c *gin.Context, resp *upstream.Response) {
+	if degraded := resp.Header[upstream.FallbackHeader]; degraded != nil {
+		c.Writer.Header()[upstream.FallbackHeader] = degraded
+	}
 	c.Data(resp.Status, resp.Header.Get("Content-Type"), resp.Body)
 }

@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // drive has the fleet report until ctx is done. The admin listener answers
 // until the last report is in; without it there is no fleet.
 func drive(ctx context.Context, cfg config, o *observe.Observer, vehicles []*vehicle) error {
+	cfg.upstream.State.Mount(cfg.server.Admin)
 	client := upstream.New("position-tracker", cfg.tracker, cfg.upstream, o)
 	rep, err := newReporter(o, client)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 type api struct {
 	history          *history
+	fallbacks        fallbacks
 	telemetry, staff *upstream.Client
 	log              *slog.Logger
 	now              func() time.Time
@@ -48,6 +49,8 @@ func (a api) report(c *gin.Context) {
 	ctx := c.Request.Context()
 	if speed, ok := a.speed(ctx, p.Name); ok {
 		p.Speed = speed
+	} else if a.fallbacks.on {
+		a.degraded(c, noSpeed)
 	}
 	a.history.add(p, received)
 	if _, err := a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body); err != nil {
@@ -58,8 +61,18 @@ func (a api) report(c *gin.Context) {
 		speed = "0"
 	}
 	if _, err := a.staff.Do(ctx, http.MethodPost, upstream.Path("driver", p.Name, string(speed)), nil); err != nil {
+		if a.fallbacks.on && ctx.Err() == nil {
+			a.degraded(c, speedDropped)
+			return
+		}
 		apierror.Write(c, err)
 	}
+}
+
+// degraded makes an answer say what it was given without.
+func (a api) degraded(c *gin.Context, kind string) {
+	a.fallbacks.note(c.Request.Context(), kind)
+	c.Writer.Header().Add(upstream.FallbackHeader, kind)
 }
 
 // speed asks vehicle-telemetry; "" is a speed that is not known yet. Not ok means that telemetry

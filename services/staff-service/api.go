@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -28,13 +27,7 @@ type api struct {
 	log        *slog.Logger
 }
 
-func (a api) routes(r server.Router, v variant, random *rand.Rand) http.Handler {
-	if faults := v.misbehave(random); faults != nil {
-		r.Use(faults)
-	}
-	if v == placeholder || v == bad {
-		a.roster = a.roster.withPhoto(placeholderPhoto)
-	}
+func (a api) routes(r server.Router) http.Handler {
 	r.GET("/driver/:vehicle", a.driver)
 	r.POST("/driver/:vehicle/:speed", a.speed)
 	r.GET("/photos/:file", photo)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"strings"
 
@@ -15,7 +14,6 @@ type config struct {
 	Server     server.Config
 	upstream   upstream.Config
 	variant    variant
-	seed       uint64
 	roster     roster
 	photoBase  string
 	monitoring *url.URL       // nil: none
@@ -34,11 +32,9 @@ func readConfig(getenv func(string) string) (config, error) {
 		photoBase: r.String("PHOTO_BASE_URL", "https://rac-istio-course-images.s3.amazonaws.com/",
 			"what stands before the file name of a photo; the service's own portraits are under `/photos/`"),
 		monitoring: r.URL("DRIVER_MONITORING_URL", "", "the driver-monitoring system that gets every driver's speed"),
-		seed:       uint64(r.Int64("FAULTS_SEED", 0, 0, 1<<62, "makes the faults of a variant reproducible; 0 draws a seed")),
 	}
-	if cfg.seed == 0 {
-		cfg.seed = rand.Uint64()
-	}
+	cfg.Server.Faults.Prepend(cfg.variant.faults())
+	cfg.upstream.State.Mount(cfg.Server.Admin)
 	if !strings.HasSuffix(cfg.photoBase, "/") {
 		cfg.photoBase += "/"
 	}
@@ -49,4 +45,12 @@ func readConfig(getenv func(string) string) (config, error) {
 	}
 	cfg.effective, cfg.table = r, r.Table()
 	return cfg, r.Err()
+}
+
+// staff is the roster as the variant shows it.
+func (cfg config) staff() roster {
+	if cfg.variant == placeholder || cfg.variant == bad {
+		return cfg.roster.withPhoto(placeholderPhoto)
+	}
+	return cfg.roster
 }

@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"io"
-	"math/rand/v2"
 	"os"
 
 	"fleetman.example/kit/observe"
@@ -28,10 +27,9 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	}
 	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{roster: cfg.roster, photoBase: cfg.photoBase, log: o.Log}
+	api := api{roster: cfg.staff(), photoBase: cfg.photoBase, log: o.Log}
 	if cfg.monitoring != nil {
 		api.monitoring = upstream.New("driver-monitoring", cfg.monitoring, cfg.upstream, o)
 	}
-	router := server.NewRouter(cfg.Server, o)
-	return server.Run(ctx, cfg.Server, o, api.routes(router, cfg.variant, rand.New(rand.NewPCG(cfg.seed, 0))))
+	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
 }

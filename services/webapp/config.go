@@ -39,6 +39,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		PhotoOrigins: photoOrigins(r),
 		effective:    r,
 	}
+	cfg.Upstream.State.Mount(cfg.Server.Admin)
 	return cfg, r.Err()
 }
 
