@@ -122,8 +122,8 @@ func TestBrowser(t *testing.T) {
 	fleet := &fakeGateway{photos: photos.URL + "/photos/"}
 	gateway := httptest.NewServer(fleet)
 	t.Cleanup(gateway.Close)
-	base := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL)
-	experiment := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "VARIANT=experimental")
+	base := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "PHOTO_ORIGINS="+photos.URL)
+	experiment := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "VARIANT=experimental", "PHOTO_ORIGINS="+photos.URL)
 
 	b := open(t, browser)
 	b.run(chromedp.Navigate(base + "/"))

@@ -16,9 +16,6 @@ const (
 	experimental = "experimental"
 )
 
-// What the contract says, and a staff-service on the browser's own machine.
-const defaultPhotoOrigins = "https://rac-istio-course-images.s3.amazonaws.com http://127.0.0.1:*"
-
 type config struct {
 	Server       server.Config
 	Upstream     upstream.Config
@@ -47,7 +44,7 @@ func readConfig(getenv func(string) string) (config, error) {
 var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:([0-9]+|\*))?$`)
 
 func photoOrigins(r *env.Reader) []string {
-	origins := strings.Fields(r.String("PHOTO_ORIGINS", defaultPhotoOrigins, "from where, besides its own, the page may load the drivers' photos: origins separated by spaces; the port may be `*`"))
+	origins := strings.Fields(r.String("PHOTO_ORIGINS", "", "from where, besides its own, the page may load the drivers' photos: origins separated by spaces; the port may be `*`"))
 	for _, o := range origins {
 		if !origin.MatchString(o) {
 			r.Fail("PHOTO_ORIGINS", "expected origins such as https://photos.example:8443 separated by spaces")

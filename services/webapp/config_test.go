@@ -13,7 +13,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Server.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 2 {
+	if cfg.Server.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 0 {
 		t.Errorf("defaults: %+v", cfg)
 	}
 	table, ok := cfg.effective.(*env.Reader)

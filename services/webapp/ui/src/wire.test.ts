@@ -61,6 +61,7 @@ describe("decodeHistory", () => {
 describe("decodeDriver", () => {
   it.each([
     [{ name: "Pam Parry", photo: "https://example.org/1.jpg" }, { name: "Pam Parry", photo: "https://example.org/1.jpg" }],
+    [{ name: "Pam Parry", photo: "https://rac-istio-course-images.s3.amazonaws.com/1.jpg" }, { name: "Pam Parry", photo: "/api/photos/1.jpg" }],
     [{ name: "Pam Parry", photo: "/photos/1.jpg" }, { name: "Pam Parry", photo: "/photos/1.jpg" }],
     [{ name: "Pam Parry", photo: "javascript:alert(1)" }, { name: "Pam Parry", photo: "" }],
     [{ name: "Pam Parry" }, { name: "Pam Parry", photo: "" }],
