@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const house = "fleetman.example/"
+
+// part is the part of the house that an import path, or a directory, below the root belongs to:
+// "kit", "lab", or a service of its own such as "services/webapp"; "" is none.
+func part(path string) string {
+	elements := strings.Split(filepath.ToSlash(path), "/")
+	switch {
+	case elements[0] == "kit" || elements[0] == "lab":
+		return elements[0]
+	case elements[0] == "services" && len(elements) > 1:
+		return elements[0] + "/" + elements[1]
+	}
+	return ""
+}
+
+// mayImport is the architecture's table: each part itself, and the services the kit.
+func mayImport(from, to string) bool {
+	return from == to || to == "kit" && strings.HasPrefix(from, "services/")
+}
+
+// violations are the imports below root that the table forbids, as file:line, and how many Go
+// files of each part were read.
+func violations(root string) (found []string, files map[string]int, err error) {
+	files = map[string]int{}
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) { // another build's temporary file
+				return nil
+			}
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (name == "node_modules" || path != root && strings.HasPrefix(name, ".")) {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || filepath.Ext(path) != ".go" {
+			return nil
+		}
+		below, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		positions := token.NewFileSet()
+		file, err := parser.ParseFile(positions, path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		from := part(below)
+		files[from]++
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			// a part's path is a directory, or its module by a relative path, which nobody may use
+			to, ours := strings.CutPrefix(imported, house)
+			if relative := strings.HasPrefix(imported, "."); relative || ours && !mayImport(from, part(to)) {
+				at := positions.Position(spec.Pos())
+				found = append(found, fmt.Sprintf("%s:%d imports %s", filepath.ToSlash(below), at.Line, imported))
+			}
+		}
+		return nil
+	})
+	slices.Sort(found)
+	return found, files, err
+}
+
+// modules are the parts that a go.mod below root requires or replaces, as "kit/go.mod names lab";
+// an import that the build does not have needs none, but a go.mod that names it invites it.
+func modules(root string) (found []string, err error) {
+	for _, pattern := range []string{"kit/go.mod", "lab/go.mod", "services/*/go.mod"} {
+		paths, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			below, err := filepath.Rel(root, path)
+			if err != nil {
+				return nil, err
+			}
+			for _, word := range strings.Fields(string(text)) {
+				if to, ours := strings.CutPrefix(word, house); ours && !mayImport(part(below), part(to)) {
+					found = append(found, filepath.ToSlash(below)+" names "+word)
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}
+
+// The parts of the house know each other only as the architecture says: services the kit, the kit
+// and the lab nobody. The lab's ignorance is what makes its checks worth something.
+func TestWhoMayKnowWhom(t *testing.T) {
+	found, files, err := violations(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := modules(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range append(found, named...) {
+		t.Error(v)
+	}
+	for _, p := range []string{
+		"kit", "lab", "services/api-gateway", "services/position-simulator", "services/position-tracker",
+		"services/staff-service", "services/vehicle-telemetry", "services/webapp",
+	} {
+		if files[p] == 0 {
+			t.Errorf("no Go files of %s were read", p)
+		}
+	}
+}
+
+// The check finds what it looks for.
+func TestWhoMayKnowWhomSeesViolations(t *testing.T) {
+	plant := t.TempDir()
+	for path, text := range map[string]string{
+		"kit/fleet/good.go":                      "package fleet\nimport \"fleetman.example/kit/env\"",
+		"kit/fleet/bad.go":                       "package fleet\nimport (\n\t\"fmt\"\n\t_ \"fleetman.example/lab/manifest\"\n)",
+		"kit/fleet/bad_test.go":                  "package fleet_test\nimport \"fleetman.example/services/webapp\"",
+		"kit/go.mod":                             "module fleetman.example/kit\n\nrequire fleetman.example/lab v0.0.0\n",
+		"lab/local/good.go":                      "package local\nimport \"fleetman.example/lab/manifest\"",
+		"lab/local/bad.go":                       "//go:build never\n\npackage local\nimport \"fleetman.example/kit/fleet\"",
+		"lab/local/testdata/fake/main.go":        "package main\nimport x \"fleetman.example/services/staff-service\"",
+		"lab/go.mod":                             "module fleetman.example/lab\n",
+		"services/webapp/good.go":                "package main\nimport \"fleetman.example/kit/server\"",
+		"services/webapp/bad.go":                 "package main\nimport \"fleetman.example/services/api-gateway\"",
+		"services/webapp/relative.go":            "package main\nimport \"../staff-service\"",
+		"services/webapp/go.mod":                 "module fleetman.example/services/webapp\n\nrequire fleetman.example/kit v0.0.0\n\nreplace fleetman.example/kit => ../../kit\n",
+		"services/webapp/bad_test.go":            "package main\nimport \"fleetman.example/lab\"",
+		"services/webapp2/bad.go":                "package main\nimport \"fleetman.example/services/webapp\"",
+		"services/webapp2/go.mod":                "module fleetman.example/services/webapp2\n\nreplace fleetman.example/services/webapp => ../webapp\n",
+		"services/webapp/ui/node_modules/x":      "",
+		"services/webapp/ui/node_modules/bad.go": "package main\nimport \"fleetman.example/lab\"",
+		"k8s/bad.go":                             "package main\nimport \"fleetman.example/lab\"",
+	} {
+		path = filepath.Join(plant, filepath.FromSlash(path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, _, err := violations(plant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := modules(plant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"k8s/bad.go:2 imports fleetman.example/lab",
+		"kit/fleet/bad.go:4 imports fleetman.example/lab/manifest",
+		"kit/fleet/bad_test.go:2 imports fleetman.example/services/webapp",
+		"lab/local/bad.go:4 imports fleetman.example/kit/fleet",
+		"lab/local/testdata/fake/main.go:2 imports fleetman.example/services/staff-service",
+		"services/webapp/bad.go:2 imports fleetman.example/services/api-gateway",
+		"services/webapp/bad_test.go:2 imports fleetman.example/lab",
+		"services/webapp/relative.go:2 imports ../staff-service",
+		"services/webapp2/bad.go:2 imports fleetman.example/services/webapp",
+		"kit/go.mod names fleetman.example/lab",
+		"services/webapp2/go.mod names fleetman.example/services/webapp",
+	}
+	if got := append(found, named...); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
