@@ -49,7 +49,7 @@ test-ui: ui ## the page's own tests
 fuzz: ## every fuzz test for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
 	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
-	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file); \
 	  done; \
 	done
 
