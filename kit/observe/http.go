@@ -3,16 +3,12 @@ package observe
 import (
 	"context"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
@@ -91,7 +87,9 @@ func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status(), fault: c.Writer.Header().Get("X-Fault")}
 	if aborted {
 		s.failure = "aborted"
-		oteltrace.SpanFromContext(ctx).SetStatus(codes.Error, s.failure)
+	}
+	if o.tracing {
+		complete(oteltrace.SpanFromContext(ctx), s)
 	}
 	if err := c.Errors.Last(); err != nil && (aborted || s.status >= http.StatusInternalServerError) {
 		o.Log.ErrorContext(ctx, "request failed", "method", c.Request.Method,
@@ -109,31 +107,11 @@ func knownMethod(method string) string {
 	return "_OTHER"
 }
 
-// Handler makes next's requests server spans; with tracing off it is next.
-func (o *Observer) Handler(next http.Handler) http.Handler {
-	if !o.tracing {
-		return next
-	}
-	traced := otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
-		otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			return strings.TrimSpace(knownMethod(r.Method) + " " + r.Pattern) // before routing there is no route
-		}))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if state := r.Header["Tracestate"]; len(state) > 1 { // the propagator reads only the first
-			r.Header["Tracestate"] = []string{strings.Join(state, ",")}
-		}
-		traced.ServeHTTP(w, r)
-	})
-}
-
 // Transport measures every attempt that next makes at upstream and, with tracing on, makes it a
 // client span.
 func (o *Observer) Transport(upstream string, next http.RoundTripper) http.RoundTripper {
 	if o.tracing {
-		next = otelhttp.NewTransport(next, otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(o.propagator),
-			otelhttp.WithMeterProvider(metricnoop.NewMeterProvider()),
-			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return knownMethod(r.Method) + " " + upstream }))
+		next = traced{o, upstream, next}
 	}
 	return measured{o, upstream, next}
 }

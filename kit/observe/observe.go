@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -82,13 +83,19 @@ func on(getenv func(string) string, signal string) bool {
 	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
+// refused names the variables that an exporter's error is about; the SDK does not.
+func refused(getenv func(string) string, signal string, err error) error {
+	exporter := "OTEL_" + signal + "_EXPORTER"
+	return fmt.Errorf("%s=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", exporter, getenv(exporter), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err)
+}
+
 func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
 	if !on(getenv, "TRACES") {
 		return nil
 	}
-	exporter, err := spans.choose(ctx, getenv)
+	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return err
+		return refused(getenv, "TRACES", err)
 	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
 	o.tracing, o.tracers, o.propagator = true, provider, autoprop.NewTextMapPropagator()
@@ -104,11 +111,11 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(scrape), sdkmetric.WithResource(res)}
 	if on(getenv, "METRICS") {
-		exporter, err := measurements.choose(ctx, getenv)
+		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return err
+			return refused(getenv, "METRICS", err)
 		}
-		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+		options = append(options, sdkmetric.WithReader(push))
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	o.meters = provider
@@ -121,9 +128,9 @@ func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv
 	if !on(getenv, "LOGS") {
 		return nil
 	}
-	exporter, err := lines.choose(ctx, getenv)
+	exporter, err := autoexport.NewLogExporter(ctx)
 	if err != nil {
-		return err
+		return refused(getenv, "LOGS", err)
 	}
 	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(res))
 	o.Log = slog.New(slog.NewMultiHandler(o.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))
