@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const webappPage = root + "/services/webapp/ui/dist/index.html"
+
+// programs builds services as their images are built, and answers where they are.
+func programs(t *testing.T, names ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	args := []string{"build", "-tags", "nomsgpack", "-o", dir + string(filepath.Separator)}
+	for _, name := range names {
+		args = append(args, "./services/"+name)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return dir
+}
+
+// process is a service that runs.
+type process struct {
+	url string // empty for one that only sends
+	end func() // as a cluster ends it; its telemetry is flushed when end returns
+}
+
+// run starts a program on a free port and returns when it listens.
+func run(t *testing.T, program string, environment ...string) process {
+	t.Helper()
+	cmd := exec.Command(program)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DRAIN_DELAY=0s"}, environment...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	listening := make(chan string, 1)
+	go func() {
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			var line struct{ Msg, Addr string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+				listening <- line.Addr
+			}
+			_, _ = t.Output().Write(append(lines.Bytes(), '\n'))
+		}
+		close(listening)
+		ended <- cmd.Wait()
+	}()
+	over := false
+	p := process{end: func() {
+		if over {
+			return
+		}
+		over = true
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%s: %v", filepath.Base(program), err)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s does not end", filepath.Base(program))
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	}}
+	t.Cleanup(p.end)
+	select {
+	case addr, ok := <-listening:
+		if !ok {
+			t.Fatalf("%s ended before it listened", filepath.Base(program))
+		}
+		if addr != "" {
+			p.url = "http://" + addr
+		}
+	case <-time.After(patience):
+		t.Fatalf("%s does not listen", filepath.Base(program))
+	}
+	return p
+}
+
+// fetch answers a status and a body.
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// What one report is, across four processes.
+const reportTrace = `position-simulator INTERNAL report
+  position-simulator CLIENT POST position-tracker
+    position-tracker SERVER POST /vehicles
+      position-tracker CLIENT GET vehicle-telemetry
+        vehicle-telemetry SERVER GET /vehicles/:name
+      position-tracker CLIENT POST vehicle-telemetry
+        vehicle-telemetry SERVER POST /vehicles
+      position-tracker CLIENT POST staff-service
+        staff-service SERVER POST /driver/:vehicle/:speed
+`
+
+// What one question of the page is.
+const pageTrace = `webapp SERVER GET /api/*path
+  webapp CLIENT GET api-gateway
+    api-gateway SERVER GET /vehicles/driver/:name
+      api-gateway CLIENT GET staff-service
+        staff-service SERVER GET /driver/:vehicle
+`
+
+// TestTraces: every report and every question of the page is one trace through the processes that
+// handle it, and what they log on the way belongs to it.
+func TestTraces(t *testing.T) {
+	names := []string{"position-simulator", "position-tracker", "vehicle-telemetry", "staff-service", "api-gateway"}
+	_, err := os.Stat(webappPage)
+	withPage := err == nil
+	if withPage {
+		names = append(names, "webapp")
+	}
+	dir := programs(t, names...)
+	otlp := newCollector(t)
+	start := func(name string, environment ...string) process {
+		return run(t, filepath.Join(dir, name), append([]string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT=" + otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_METRICS_EXPORTER=none",
+			"OTEL_BSP_SCHEDULE_DELAY=20", "OTEL_BLRP_SCHEDULE_DELAY=20", // milliseconds
+		}, environment...)...)
+	}
+	telemetry, staff := start("vehicle-telemetry"), start("staff-service")
+	tracker := start("position-tracker", "VEHICLE_TELEMETRY_URL="+telemetry.url, "STAFF_SERVICE_URL="+staff.url)
+	gateway := start("api-gateway", "POSITION_TRACKER_URL="+tracker.url, "STAFF_SERVICE_URL="+staff.url)
+
+	t.Run("reports", func(t *testing.T) {
+		simulator := start("position-simulator", "POSITION_TRACKER_URL="+tracker.url, "FLEET_SIZE=3", "REPORT_INTERVAL=50ms")
+		reports := func() map[string]string { return otlp.traces("position-simulator report") }
+		whole := func() (n int) {
+			for _, drawing := range reports() {
+				if drawing == reportTrace {
+					n++
+				}
+			}
+			return n
+		}
+		await(t, "the traces of 20 reports", func() bool { return whole() >= 20 || t.Failed() })
+		simulator.end() // no new report
+		await(t, "the rest of what was under way", func() bool { return whole() == len(reports()) || t.Failed() })
+		for id, drawing := range reports() {
+			if drawing != reportTrace {
+				t.Errorf("trace %s:\n%s\nwant:\n%s", id, drawing, reportTrace)
+			}
+		}
+	})
+
+	t.Run("a question of the page", func(t *testing.T) {
+		if !withPage && os.Getenv("CI") != "true" {
+			t.Skip("the page is not built; run make ui")
+		}
+		webapp := start("webapp", "API_GATEWAY_URL="+gateway.url)
+		status, body := fetch(t, webapp.url+"/api/vehicles/driver/City%20Truck")
+		if status != http.StatusOK || !strings.Contains(body, `"name":"Pam Parry"`) {
+			t.Fatalf("got %d %s", status, body)
+		}
+		var traces map[string]string
+		await(t, "its trace", func() bool {
+			traces = otlp.traces("webapp GET /api/*path")
+			for _, drawing := range traces {
+				return drawing == pageTrace
+			}
+			return false
+		})
+		if len(traces) != 1 {
+			t.Errorf("%d traces of one question", len(traces))
+		}
+	})
+
+	t.Run("log lines", func(t *testing.T) {
+		staff.end()
+		status, body := fetch(t, gateway.url+"/vehicles/driver/City%20Truck")
+		if want := `"message":"connection refused reading staff-service GET /driver/City%20Truck"`; status != http.StatusInternalServerError || !strings.Contains(body, want) {
+			t.Fatalf("got %d %s", status, body)
+		}
+		gateway.end()
+		lines := otlp.logged("api-gateway", "request failed")
+		if len(lines) != 1 {
+			t.Fatalf("got log lines %v, want one", lines)
+		}
+		spans := otlp.find(lines[0].trace, "api-gateway", "SERVER")
+		if len(spans) != 1 || spans[0].id != lines[0].span || spans[0].parent != "" {
+			t.Errorf("the line %v is none of its request %v", lines[0], spans)
+		}
+	})
+}
