@@ -34,7 +34,7 @@ func recording(t *testing.T) (*Observer, *tracetest.SpanRecorder) {
 func attributes(s trace.ReadOnlySpan) map[attribute.Key]string {
 	m := make(map[attribute.Key]string)
 	for _, kv := range s.Attributes() {
-		m[kv.Key] = kv.Value.Emit()
+		m[kv.Key] = kv.Value.String()
 	}
 	return m
 }
