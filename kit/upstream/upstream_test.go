@@ -118,7 +118,7 @@ func TestFailures(t *testing.T) {
 		want    string
 	}{
 		"500":                 {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, status: 500, want: "status 500"},
-		"502 with a body":     {answer: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", 502) }, status: 502, want: "status 502"},
+		"502 with a body":     {answer: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusBadGateway) }, status: 502, want: "status 502"},
 		"503, broken off":     {answer: func(w http.ResponseWriter, _ *http.Request) { breakOff(w, 503) }, status: 503, want: "status 503"},
 		"200, broken off":     {answer: func(w http.ResponseWriter, _ *http.Request) { breakOff(w, 200) }, cause: io.ErrUnexpectedEOF, want: "connection closed"},
 		"no answer":           {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, cause: io.EOF, want: "connection closed"},
@@ -183,6 +183,21 @@ func TestLargestAnswer(t *testing.T) {
 	if _, err := c.Do(t.Context(), "GET", "/more", nil); err == nil || err.Error() != "answer too large reading staff-service GET /more" {
 		t.Errorf("a byte more: got %v", err)
 	}
+}
+
+// Nobody goes on sending what nobody will read.
+func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
+	gone := make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(1<<30))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	})
+	if _, err := client(t, s.URL, nil).Do(t.Context(), "GET", "/x", nil); err == nil || err.Error() != "answer too large reading staff-service GET /x" {
+		t.Errorf("got %v", err)
+	}
+	<-gone
 }
 
 // A name arrives as it was given, through the client, the wire and the router.
