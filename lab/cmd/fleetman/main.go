@@ -71,7 +71,7 @@ func newCommand(environ []string) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&where.root, "root", "", "the repository (default: the directory of go.work, here or above)")
 	flags.StringVar(&where.state, "state", "", "the fleet's directory: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
-	root.AddCommand(upCommand(&where, environ), podsCommand(&where), logsCommand(&where), killCommand(&where))
+	root.AddCommand(upCommand(&where, environ), podsCommand(&where), logsCommand(&where), killCommand(&where), partsCommand(&where, environ))
 	return root
 }
 

@@ -1,0 +1,114 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// goTool is a program of Istio that lab/istio pins.
+type goTool struct{ name, module, variable string }
+
+var (
+	pilotDiscovery = goTool{"pilot-discovery", "istio.io/istio/pilot/cmd/pilot-discovery", "PILOT_DISCOVERY"}
+	istioctl       = goTool{"istioctl", "istio.io/istio/istioctl/cmd/istioctl", "ISTIOCTL"}
+)
+
+// Pilot is istiod: pilot-discovery, from PILOT_DISCOVERY or built.
+func (s Source) Pilot(ctx context.Context) (Part, error) { return s.goTool(ctx, pilotDiscovery) }
+
+// Istioctl is istioctl, from ISTIOCTL or built.
+func (s Source) Istioctl(ctx context.Context) (Part, error) { return s.goTool(ctx, istioctl) }
+
+var istioForm = regexp.MustCompile(`(?m)^\s*(?:require\s+)?istio\.io/istio\s+(v\S+)`)
+
+// IstioVersion is the version that lab/istio pins.
+func (s Source) IstioVersion() (string, error) {
+	path := filepath.Join(s.Root, "lab", "istio", "go.mod")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("finding out Istio's version: %w", err)
+	}
+	match := istioForm.FindSubmatch(data)
+	if match == nil {
+		return "", fmt.Errorf("finding out Istio's version: %s requires no istio.io/istio", path)
+	}
+	return string(match[1]), nil
+}
+
+func (s Source) goTool(ctx context.Context, tool goTool) (Part, error) {
+	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
+	if ok || err != nil {
+		return part, err
+	}
+	if s.Root == "" {
+		return Part{}, fmt.Errorf("no %s: there is no repository to build it from; set %s to the program, or give --root", tool.name, tool.variable)
+	}
+	version, err := s.IstioVersion()
+	if err != nil {
+		return Part{}, fmt.Errorf("no %s: %w; set %s to the program", tool.name, err, tool.variable)
+	}
+	part = Part{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
+	err = s.once(ctx, part.Path, func(ctx context.Context, temporary string, lock *os.File) error {
+		return s.goBuild(ctx, tool, temporary, lock)
+	})
+	if err != nil {
+		return Part{}, fmt.Errorf("no %s: %w; make mesh-parts tries again, or set %s to the program", tool.name, err, tool.variable)
+	}
+	return part, nil
+}
+
+func (s Source) goToolAtHand(tool goTool) (Part, error) {
+	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
+	if ok || err != nil {
+		return part, err
+	}
+	version, err := s.IstioVersion()
+	if err != nil {
+		return Part{}, err
+	}
+	part = Part{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
+	if !isProgram(part.Path) {
+		return Part{}, fmt.Errorf("no %s: build it with make mesh-parts, or set %s to the program", tool.name, tool.variable)
+	}
+	return part, nil
+}
+
+func (s Source) goBuild(ctx context.Context, tool goTool, to string, lock *os.File) error {
+	s.progress("building %s from Istio's sources, once: four to eight minutes on two cores when Go's build cache is cold", tool.name)
+	began := time.Now()
+	cmd := exec.Command("go", "build", "-v", "-trimpath", "-o", to, tool.module)
+	cmd.Dir = filepath.Join(s.Root, "lab", "istio")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
+	compiled, shown := 0, began
+	var complaints []string
+	err := runLines(ctx, cmd, lock, func(line string) {
+		switch {
+		case strings.HasPrefix(line, "go: downloading"):
+		case strings.ContainsAny(line, " :#"):
+			complaints = append(complaints, strings.TrimSpace(line))
+		default:
+			compiled++ // go build -v names a package a line
+		}
+		if time.Since(shown) > 5*time.Second {
+			shown = time.Now()
+			s.progress("building %s: %d packages compiled after %s, now %s", tool.name, compiled, time.Since(began).Round(time.Second), line)
+		}
+	})
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("building it: %w", ctx.Err())
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("building it: go is not on the PATH: install Go 1.26 or later")
+	case err != nil:
+		return fmt.Errorf("building it: %w: %s", err, strings.Join(complaints[max(0, len(complaints)-5):], "; "))
+	}
+	s.progress("built %s in %s", tool.name, time.Since(began).Round(time.Second))
+	return nil
+}
