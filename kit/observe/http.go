@@ -16,7 +16,14 @@ import (
 // conventions (semconv 1.26), in seconds.
 type instruments struct {
 	server, client metric.Float64Histogram
-	sets           *sync.Map // series -> metric.RecordOption, so that a request builds no attributes
+	known          *knownSeries
+}
+
+// knownSeries keeps each series' attributes, so that a request builds none. A sync.Map would
+// allocate its key anew for every look-up.
+type knownSeries struct {
+	mu      sync.RWMutex
+	options map[series][]metric.RecordOption
 }
 
 // series is one line of a histogram: the route or the upstream, and how it ended.
@@ -31,7 +38,7 @@ type series struct {
 var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
 func newInstruments(meter metric.Meter) (i instruments, err error) {
-	i.sets = new(sync.Map)
+	i.known = &knownSeries{options: make(map[series][]metric.RecordOption)}
 	i.server, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), bounds,
 		metric.WithDescription("Time to answer a request, by route."))
 	if err != nil {
@@ -44,21 +51,31 @@ func newInstruments(meter metric.Meter) (i instruments, err error) {
 
 // record adds one measurement; targetKey says what target is in the conventions.
 func (i *instruments) record(ctx context.Context, h metric.Float64Histogram, targetKey string, s series, since time.Time) {
-	set, ok := i.sets.Load(s)
+	took := time.Since(since).Seconds()
+	i.known.mu.RLock()
+	options, ok := i.known.options[s]
+	i.known.mu.RUnlock()
 	if !ok {
-		attrs := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String(targetKey, s.target)}
-		if s.status != 0 {
-			attrs = append(attrs, attribute.Int("http.response.status_code", s.status))
-		}
-		if s.failure != "" {
-			attrs = append(attrs, attribute.String("error.type", s.failure))
-		}
-		if s.fault != "" {
-			attrs = append(attrs, attribute.String("fleetman.fault", s.fault))
-		}
-		set, _ = i.sets.LoadOrStore(s, metric.WithAttributeSet(attribute.NewSet(attrs...)))
+		options = []metric.RecordOption{metric.WithAttributeSet(s.attributes(targetKey))}
+		i.known.mu.Lock()
+		i.known.options[s] = options
+		i.known.mu.Unlock()
 	}
-	h.Record(ctx, time.Since(since).Seconds(), set.(metric.RecordOption))
+	h.Record(ctx, took, options...)
+}
+
+func (s series) attributes(targetKey string) attribute.Set {
+	attrs := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String(targetKey, s.target)}
+	if s.status != 0 {
+		attrs = append(attrs, attribute.Int("http.response.status_code", s.status))
+	}
+	if s.failure != "" {
+		attrs = append(attrs, attribute.String("error.type", s.failure))
+	}
+	if s.fault != "" {
+		attrs = append(attrs, attribute.String("fleetman.fault", s.fault))
+	}
+	return attribute.NewSet(attrs...)
 }
 
 // Middleware measures every request by its route template, and logs the ones that failed with

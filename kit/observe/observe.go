@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
@@ -110,6 +111,9 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 		return fmt.Errorf("prometheus: %w", err)
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(scrape), sdkmetric.WithResource(res)}
+	if !o.tracing { // an exemplar names a trace
+		options = append(options, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+	}
 	if on(getenv, "METRICS") {
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {

@@ -95,11 +95,8 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 	u := c.base
 	u.RawPath = c.base.EscapedPath() + path
 	u.Path = unescape(u.RawPath)
-	r := &http.Request{
-		Method: method, URL: &u, Host: u.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, 4),
-	}
+	r := blank.WithContext(ctx) // the one copy
+	r.Method, r.URL, r.Host, r.Header = method, &u, u.Host, make(http.Header, 4)
 	r.Header["User-Agent"] = userAgent
 	if body != nil {
 		r.Header["Content-Type"] = contentType
@@ -108,11 +105,12 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 		r.Body, _ = r.GetBody()
 	}
 	observe.Propagate(ctx, r.Header)
-	return r.WithContext(ctx)
+	return r
 }
 
 // shared by all requests, never written
 var (
+	blank       = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	userAgent   = []string{"fleetman"}
 	contentType = []string{"application/json"}
 )
