@@ -18,7 +18,14 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every route
+func init() {
+	gin.SetMode(gin.ReleaseMode) // gin's debug mode prints every route
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
+			_ = os.Unsetenv(name) // of whoever runs the tests
+		}
+	}
+}
 
 // setenv sets variables for the process, whose own the exporters read, and forgets them with the
 // test.
