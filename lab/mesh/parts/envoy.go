@@ -43,7 +43,8 @@ func (s Source) Envoy(ctx context.Context) (Part, error) {
 	return part, nil
 }
 
-func (s Source) envoyAtHand() (Part, error) {
+// EnvoyAtHand is Envoy if it is there already.
+func (s Source) EnvoyAtHand() (Part, error) {
 	part, ok, err := s.envoyOfTheUser()
 	if ok || err != nil {
 		return part, err

@@ -58,7 +58,7 @@ func (s Source) Find(ctx context.Context) (Parts, error) {
 // downloaded, and a part that is not there yet is an error that says how to
 // get it.
 func (s Source) Have() (Parts, error) {
-	envoy, envoyErr := s.envoyAtHand()
+	envoy, envoyErr := s.EnvoyAtHand()
 	pilot, pilotErr := s.goToolAtHand(pilotDiscovery)
 	istioctl, istioctlErr := s.goToolAtHand(istioctl)
 	return Parts{Pilot: pilot, Istioctl: istioctl, Envoy: envoy}, errors.Join(envoyErr, pilotErr, istioctlErr)

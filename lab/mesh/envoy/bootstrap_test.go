@@ -1,0 +1,160 @@
+package envoy
+
+import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/mesh/parts"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+func nodes() map[string]Node {
+	return map[string]Node{
+		"sidecar": {
+			Role: Sidecar, IP: netip.MustParseAddr("127.0.1.11"), Name: "api-gateway-0", Namespace: "default",
+			ServiceAccount: "fleetman-api-gateway",
+			Labels:         map[string]string{"app": "fleetman-api-gateway", "version": "v1", "security.istio.io/tlsMode": "istio"},
+			XDS:            netip.AddrPortFrom(loopback, 15010), SDS: netip.AddrPortFrom(loopback, 15099),
+		},
+		"gateway": {
+			Role: Gateway, IP: netip.MustParseAddr("127.0.1.1"), Name: "istio-ingressgateway-0", Namespace: "istio-system",
+			Workload: "istio-ingressgateway", ServiceAccount: "istio-ingressgateway", IstioVersion: "1.31.1",
+			Labels: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway", "security.istio.io/tlsMode": "istio"},
+			Admin:  netip.AddrPortFrom(netip.MustParseAddr("127.0.1.1"), 15001),
+			XDS:    netip.AddrPortFrom(loopback, 15010), SDS: netip.AddrPortFrom(loopback, 15099),
+		},
+	}
+}
+
+func TestBootstrapGolden(t *testing.T) {
+	for name, node := range nodes() {
+		got, err := Bootstrap(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata", name+".yaml")
+		if *update {
+			if err := os.WriteFile(golden, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from %s (go test -update writes it):\n%s", name, golden, got)
+		}
+	}
+}
+
+// What the pods' labels say must not be able to say anything else in YAML.
+func TestBootstrapKeepsLabelsAsText(t *testing.T) {
+	node := nodes()["sidecar"]
+	node.Labels = map[string]string{"app": "yes", "version": "1.0", "odd": "a: \"b\"}\n- c # d", "empty": ""}
+	text, err := Bootstrap(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read struct {
+		Node struct {
+			ID, Cluster string
+			Metadata    struct{ Labels map[string]any }
+		}
+	}
+	if err := yaml.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range node.Labels {
+		if got := read.Node.Metadata.Labels[key]; got != want {
+			t.Errorf("label %s is %#v, not %q", key, got, want)
+		}
+	}
+	if want := "sidecar~127.0.1.11~api-gateway-0.default~default.svc.cluster.local"; read.Node.ID != want || read.Node.Cluster != "yes.default" {
+		t.Errorf("node %q of %q, not %q of yes.default", read.Node.ID, read.Node.Cluster, want)
+	}
+}
+
+func TestBootstrapRefuses(t *testing.T) {
+	tests := []struct {
+		change func(*Node)
+		want   string
+	}{
+		{func(n *Node) { n.Role = "proxy" }, `role "proxy"`},
+		{func(n *Node) { n.Name = "a~b" }, `name "a~b"`},
+		{func(n *Node) { n.Namespace = "" }, `namespace ""`},
+		{func(n *Node) { n.ServiceAccount = "" }, `service account ""`},
+		{func(n *Node) { n.Workload = "A B" }, `workload "A B"`},
+		{func(n *Node) { n.IP = netip.Addr{} }, "no address"},
+		{func(n *Node) { n.XDS = netip.AddrPort{} }, "istiod's address"},
+		{func(n *Node) { n.SDS = netip.AddrPortFrom(loopback, 0) }, "the certificates' address"},
+	}
+	for _, test := range tests {
+		node := nodes()["sidecar"]
+		test.change(&node)
+		text, err := Bootstrap(node)
+		if err == nil || text != nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("want one line with %q, got %v", test.want, err)
+		}
+	}
+}
+
+// envoyPath is the real Envoy; without one the test is skipped, but not in CI.
+func envoyPath(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") == "true" {
+		part, err := source.Envoy(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return part.Path
+	}
+	part, err := source.EnvoyAtHand()
+	if err != nil {
+		t.Skip(err)
+	}
+	return part.Path
+}
+
+func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
+	program := envoyPath(t)
+	for name, node := range nodes() {
+		text, err := Bootstrap(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name+".yaml")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		output, err := exec.CommandContext(t.Context(), program, ValidateArgs(path)...).CombinedOutput()
+		if err != nil || !strings.Contains(string(output), "OK") {
+			t.Errorf("%s: %v\n%s", name, err, output)
+		}
+	}
+	// so that an acceptance says something
+	path := filepath.Join(t.TempDir(), "broken.yaml")
+	text, _ := Bootstrap(nodes()["sidecar"])
+	if err := os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.CommandContext(t.Context(), program, ValidateArgs(path)...).CombinedOutput(); err == nil {
+		t.Errorf("a misspelt field was accepted: %s", output)
+	}
+}
