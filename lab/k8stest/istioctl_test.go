@@ -1,0 +1,138 @@
+package k8stest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/manifest"
+)
+
+// istioctl is the real one: $ISTIOCTL, or what `make istioctl` built from the
+// version that lab/istio pins.
+var istioctl = sync.OnceValue(func() string {
+	if path := os.Getenv("ISTIOCTL"); path != "" {
+		return path
+	}
+	path, err := filepath.Abs(filepath.Join("../../.cache/tools/istioctl-" + pinned()))
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+})
+
+var pinForm = regexp.MustCompile(`(?m)^\s*istio\.io/istio (v\S+)`)
+
+func pinned() string {
+	data, err := os.ReadFile("../istio/go.mod")
+	if err != nil {
+		return err.Error()
+	}
+	match := pinForm.FindSubmatch(data)
+	if match == nil {
+		return "unknown"
+	}
+	return string(match[1])
+}
+
+func needIstioctl(t *testing.T) {
+	t.Helper()
+	if istioctl() != "" {
+		return
+	}
+	const how = "no istioctl: `make istioctl` builds it (some minutes, once), or set ISTIOCTL"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(how)
+	}
+	t.Skip(how)
+}
+
+// accepted is what istioctl says against the objects: nothing when it accepts
+// them without any remark.
+func accepted(t *testing.T, objects *manifest.Objects) string {
+	t.Helper()
+	var text bytes.Buffer
+	for _, object := range objects.All {
+		document, err := yaml.JSONToYAML(object.JSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.WriteString("---\n")
+		text.Write(document)
+	}
+	file := filepath.Join(t.TempDir(), "rendered.yaml")
+	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said := run(t, file, "validate", "-f", file)
+	if said == "\"FILE\" is valid" {
+		said = run(t, file, "analyze", "--use-kube=false", "--color=false", "--failure-threshold=Info", file)
+		said = strings.TrimPrefix(said, "✔ No validation issues found when analyzing FILE.")
+	}
+	return said
+}
+
+// run answers istioctl's words, with the file's name taken out.
+func run(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, istioctl(), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG=/nonexistent")
+	out, err := cmd.CombinedOutput()
+	said := strings.TrimSpace(strings.ReplaceAll(string(out), file, "FILE"))
+	if err != nil && said == "" {
+		t.Fatalf("istioctl %v: %v", args, err)
+	}
+	return said
+}
+
+func TestIstioAccepts(t *testing.T) {
+	needIstioctl(t)
+	for _, name := range scenarios(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if said := accepted(t, load(t, filepath.Join(k8s, "scenarios", name))); said != "" {
+				t.Errorf("istioctl: %s", said)
+			}
+		})
+	}
+}
+
+// TestIstioRefuses: validate and analyze are alive. What they let pass is
+// TestDangling's.
+func TestIstioRefuses(t *testing.T) {
+	needIstioctl(t)
+	for _, test := range []struct {
+		name, scenario, old, replacement, want string
+	}{
+		{"a misspelt field of a VirtualService", "canary-weighted", `"weight":90`, `"wieght":90`, `unknown field "wieght"`},
+		{"a misspelt field of a DestinationRule", "circuit-breaking", `"baseEjectionTime"`, `"baseEjectionTimes"`, `unknown field "baseEjectionTimes"`},
+		{"weights below zero", "canary-weighted", `"weight":10`, `"weight":-10`, "weight -10 < 0"},
+		{"a missing subset", "canary-weighted", `"subset":"risky"`, `"subset":"riskier"`, "IST0101"},
+		{"a missing Gateway", "canary-prefix", `"gateways":["fleetman"]`, `"gateways":["fleet"]`, "IST0101"},
+		{"an unknown mode", "mtls-strict", `"mode":"STRICT"`, `"mode":"STRICTEST"`, "STRICTEST"},
+		{"a misspelt field of an AuthorizationPolicy", "authorization", `"principals"`, `"principles"`, `unknown field "principles"`},
+		{"a duration without unit", "fault-delay", `"2s"`, `"2"`, "duration"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			objects := breakRule(t, test.scenario, test.old, test.replacement)
+			if said := accepted(t, objects); said == "" || !strings.Contains(said, test.want) {
+				t.Errorf("istioctl says %q, want %q", said, test.want)
+			}
+		})
+	}
+}

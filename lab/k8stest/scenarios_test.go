@@ -1,0 +1,111 @@
+// Package k8stest holds k8s/ against what it promises: every scenario and
+// every combination of components builds, is read strictly, is accepted by
+// istioctl, and changes only as the golden files show.
+package k8stest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/scenario"
+)
+
+const k8s = "../../k8s"
+
+// scenarios are the directories below k8s/scenarios that can be applied, by
+// their path there.
+func scenarios(t *testing.T) []string {
+	t.Helper()
+	root := filepath.Join(k8s, "scenarios")
+	var found []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == "kustomization.yaml" {
+			name, _ := filepath.Rel(root, filepath.Dir(path))
+			found = append(found, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func load(t *testing.T, path string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// TestTable: one directory for each row of the README's table, and no other.
+func TestTable(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(k8s, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scenarios(t) {
+		if !strings.Contains(string(readme), "](scenarios/"+name+")") {
+			t.Errorf("k8s/README.md has no row for scenarios/%s", name)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(k8s, "components"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !strings.Contains(string(readme), "](components/"+entry.Name()+")") {
+			t.Errorf("k8s/README.md has no row for components/%s", entry.Name())
+		}
+	}
+}
+
+// TestScenarios: each has what a reader needs, and promises that its manifests
+// can keep.
+func TestScenarios(t *testing.T) {
+	all := scenarios(t)
+	if len(all) < 22 {
+		t.Errorf("%d scenarios, want 22 at least", len(all))
+	}
+	for _, name := range all {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(k8s, "scenarios", name)
+			checkReadme(t, name, filepath.Join(dir, "README.md"))
+			objects := load(t, dir)
+			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := expect.CheckAgainst(objects); err != nil {
+				t.Error(err)
+			}
+			for _, p := range expect.Promises {
+				if p.Control.Scenario != "" && !slices.Contains(all, p.Control.Scenario) {
+					t.Errorf("%q: its control is the scenario %q, which is not there", p.Promise, p.Control.Scenario)
+				}
+			}
+		})
+	}
+}
+
+func checkReadme(t *testing.T, name, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	text := string(data)
+	for _, want := range []string{"# ", "## Try it\n", "## What you will see\n", "## Undo\n", "kubectl apply -k k8s/scenarios/" + name + "\n", "kubectl delete -k k8s/scenarios/" + name} {
+		if !strings.Contains(text, want) {
+			t.Errorf("README.md: no %q", want)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package scenario
+
+import "math"
+
+// Range is the inclusive range of counts that passes, of n observations. For a
+// share it is the smallest range that a binomial count of that share stays in
+// with the stated confidence.
+func (c Count) Range(n int) (low, high int) {
+	switch {
+	case c.All:
+		return n, n
+	case c.None:
+		return 0, 0
+	case c.PerRequest != nil:
+		return *c.PerRequest * n, *c.PerRequest * n
+	case c.Share != nil:
+		tail := (1 - c.Confidence) / 2
+		return lowest(n, *c.Share, tail), highest(n, *c.Share, tail)
+	case c.ShareAtLeast != nil:
+		return lowest(n, *c.ShareAtLeast, 1-c.Confidence), n
+	case c.ShareAtMost != nil:
+		return 0, highest(n, *c.ShareAtMost, 1-c.Confidence)
+	}
+	high = math.MaxInt
+	if c.AtLeast != nil {
+		low = *c.AtLeast
+	}
+	if c.AtMost != nil {
+		high = *c.AtMost
+	}
+	return low, high
+}
+
+// lowest is the largest k with P(X < k) <= tail, for X binomial.
+func lowest(n int, p, tail float64) int {
+	below := 0.0
+	for k := range n {
+		below += probability(n, k, p)
+		if below > tail {
+			return k
+		}
+	}
+	return n
+}
+
+// highest is the smallest k with P(X > k) <= tail.
+func highest(n int, p, tail float64) int { return n - lowest(n, 1-p, tail) }
+
+// probability is that of exactly k of n.
+func probability(n, k int, p float64) float64 {
+	switch {
+	case p <= 0:
+		return indicator(k == 0)
+	case p >= 1:
+		return indicator(k == n)
+	}
+	choose := logFactorial(n) - logFactorial(k) - logFactorial(n-k)
+	return math.Exp(choose + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
+}
+
+func logFactorial(n int) float64 {
+	value, _ := math.Lgamma(float64(n) + 1)
+	return value
+}
+
+func indicator(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,147 @@
+package scenario
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/manifest"
+)
+
+// CheckAgainst finds what the promises name and the scenario's manifests do
+// not have: workloads, Services, node ports, objects to leave out. The error is
+// one line.
+func (f *File) CheckAgainst(objects *manifest.Objects) error {
+	fleet := parts(objects)
+	for i, p := range f.Promises {
+		if err := fleet.check(&p); err != nil {
+			return fmt.Errorf("%s: promises[%d]%w", f.Source, i, err)
+		}
+	}
+	return nil
+}
+
+// fleet is what a promise may name.
+type fleet struct {
+	workloads, services, objects []string
+	nodePorts                    []int
+	rules, sidecars, ingress     bool
+}
+
+func parts(objects *manifest.Objects) fleet {
+	var f fleet
+	for _, object := range objects.All {
+		switch typed := object.Typed.(type) {
+		case *appsv1.Deployment:
+			f.workloads = append(f.workloads, typed.Name)
+		case *corev1.Service:
+			f.services = append(f.services, typed.Name)
+			for _, port := range typed.Spec.Ports {
+				f.nodePorts = append(f.nodePorts, int(port.NodePort))
+			}
+		case *corev1.Namespace:
+			f.sidecars = f.sidecars || typed.Labels["istio-injection"] == "enabled"
+		case nil:
+			if IsRule(object) {
+				f.rules = true
+				f.objects = append(f.objects, object.Ref())
+				f.ingress = f.ingress || object.Kind == "Gateway"
+			}
+		}
+	}
+	slices.Sort(f.workloads)
+	return f
+}
+
+// IsRule tells Istio's objects from all others.
+func IsRule(object manifest.Object) bool {
+	group, _, _ := strings.Cut(object.APIVersion, "/")
+	return strings.HasSuffix(group, ".istio.io")
+}
+
+func (f fleet) check(p *Promise) error {
+	if err := f.settings(".given", p.Given.Set); err != nil {
+		return err
+	}
+	for i, c := range p.Checks {
+		where := fmt.Sprintf(".checks[%d]", i)
+		if err := f.origin(where+".requests", &c.Requests); err != nil {
+			return err
+		}
+		for j, a := range c.Actions {
+			if err := f.workload(fmt.Sprintf("%s.actions[%d].workload", where, j), a.Workload); err != nil {
+				return err
+			}
+		}
+		for j, e := range c.Expect {
+			if e.Received == nil {
+				continue
+			}
+			where := fmt.Sprintf("%s.expect[%d].received", where, j)
+			for _, by := range e.Received.By {
+				if err := f.workload(where+".by", by); err != nil {
+					return err
+				}
+			}
+			if e.Received.Identity != nil && !f.sidecars {
+				return fmt.Errorf("%s.identity: without sidecars nobody has one", where)
+			}
+		}
+	}
+	return f.control(&p.Control)
+}
+
+func (f fleet) origin(where string, r *Requests) error {
+	switch {
+	case r.From.Ingress && !f.ingress:
+		return fmt.Errorf("%s.from: ingress, but the manifests have no Gateway", where)
+	case r.From.NodePort != 0 && !slices.Contains(f.nodePorts, r.From.NodePort):
+		return fmt.Errorf("%s.from: no Service has the node port %d", where, r.From.NodePort)
+	case r.From.Workload == "":
+		return nil
+	}
+	if err := f.workload(where+".from", r.From.Workload); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(r.To) // validated before
+	if name, _, _ := strings.Cut(host, "."); !slices.Contains(f.services, name) {
+		return fmt.Errorf("%s.to: no Service %s in the manifests", where, name)
+	}
+	return nil
+}
+
+func (f fleet) workload(where, name string) error {
+	if !slices.Contains(f.workloads, name) {
+		return fmt.Errorf("%s: no Deployment %q; there are %s", where, name, strings.Join(f.workloads, ", "))
+	}
+	return nil
+}
+
+func (f fleet) settings(where string, set []Setting) error {
+	for i, s := range set {
+		if err := f.workload(fmt.Sprintf("%s.set[%d]", where, i), s.Target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f fleet) control(c *Control) error {
+	for i, what := range c.Without {
+		found := slices.Contains(f.objects, what)
+		switch what {
+		case "rules":
+			found = f.rules
+		case "sidecars":
+			found = f.sidecars
+		}
+		if !found {
+			return fmt.Errorf(".control.without[%d]: the manifests have no %s to leave out", i, what)
+		}
+	}
+	return f.settings(".control", c.Set)
+}

@@ -1,0 +1,61 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// maxBytes bounds one file: some hundred promises.
+const maxBytes = 1 << 20
+
+// Load reads and validates one expect.yaml. Its errors are one line that names
+// the file, the promise and the field.
+func Load(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a scenario's promises: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxBytes {
+		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, maxBytes)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a scenario's promises: %w", err)
+	}
+	return Decode(path, data)
+}
+
+// Decode reads and validates the text of one expect.yaml.
+func Decode(source string, data []byte) (*File, error) {
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("%s: %d bytes; at most %d are expected", source, len(data), maxBytes)
+	}
+	asJSON, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not YAML: %s", source, oneLine(err))
+	}
+	var file File
+	strict, err := kjson.UnmarshalStrict(asJSON, &file)
+	if err = errors.Join(append([]error{err}, strict...)...); err != nil {
+		return nil, fmt.Errorf("%s: %s", source, oneLine(err))
+	}
+	file.Source = source
+	if err := file.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	return &file, nil
+}
+
+// oneLine makes a library's error fit into one line of a terminal.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; ", "json: "} {
+		text = strings.ReplaceAll(text, noise, "")
+	}
+	return text
+}
