@@ -175,7 +175,7 @@ func expand(value string, env map[string]string) string {
 
 // processEnv is what the process gets: the pod's own, over what passes through
 // from the launcher.
-func (p *podPlan) processEnv(launcher []string, hostsFile string) []string {
+func (p *podPlan) processEnv(launcher []string) []string {
 	env := map[string]string{}
 	for _, variable := range launcher {
 		name, value, _ := strings.Cut(variable, "=")
@@ -184,7 +184,7 @@ func (p *podPlan) processEnv(launcher []string, hostsFile string) []string {
 		}
 	}
 	maps.Copy(env, p.env)
-	env["HOSTS_FILE"] = hostsFile
+	env["HOSTS_FILE"] = p.hostsFile
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

@@ -62,15 +62,15 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	if err != nil {
 		return nil, err
 	}
+	if o.State, err = filepath.Abs(o.State); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
 	p, err := makePlan(objects, o, known, thisHost())
 	if err != nil {
 		return nil, err
 	}
 	for _, note := range p.notes {
 		o.Progress(note)
-	}
-	if o.State, err = filepath.Abs(o.State); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	unlock, err := lockState(o.State)
 	if err != nil {
@@ -114,6 +114,11 @@ func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 	}
 	if f.spawner, err = newSpawner(); err != nil {
 		return err
+	}
+	if mesh := f.options.Mesh; mesh != nil {
+		if err := mesh.Start(ctx, f.site()); err != nil {
+			return err
+		}
 	}
 	for _, p := range f.pods {
 		f.running.Go(p.run)
@@ -207,7 +212,7 @@ func (f *Fleet) Kill(name string, sig syscall.Signal) error {
 		p.terminate(proc, "asked to end")
 		return nil
 	default:
-		return proc.signal(sig)
+		return proc.Signal(sig)
 	}
 }
 
@@ -249,10 +254,16 @@ func (f *Fleet) Stop() {
 	}
 	f.mu.Unlock()
 
+	if f.options.Mesh != nil {
+		f.options.Mesh.Draining()
+	}
 	f.signalAll(syscall.SIGTERM)
 	kill := time.AfterFunc(f.options.StopTimeout, func() { f.signalAll(syscall.SIGKILL) })
 	f.running.Wait()
 	kill.Stop()
+	if f.options.Mesh != nil {
+		f.options.Mesh.Stop()
+	}
 	f.release()
 	f.events.end()
 	close(f.finished)
@@ -263,7 +274,7 @@ func (f *Fleet) signalAll(sig syscall.Signal) {
 	defer f.mu.Unlock()
 	for _, p := range f.pods {
 		if p.proc != nil {
-			_ = p.proc.signal(sig)
+			_ = p.proc.Signal(sig)
 		}
 	}
 }
@@ -282,6 +293,9 @@ func (f *Fleet) release() {
 	for _, p := range f.pods {
 		p.log.Close()
 	}
+	for _, p := range f.plan.pods {
+		_ = os.Remove(p.hostsFile)
+	}
 	_ = os.Remove(f.hostsFile)
 	f.unlock()
 }
@@ -295,6 +309,17 @@ func (f *Fleet) note(p *pod, kind EventKind, detail string) {
 func (f *Fleet) publish() {
 	if err := f.writeHosts(); err != nil {
 		f.options.Progress(err.Error())
+	}
+	// a fleet that stops keeps its endpoints, for the requests under way
+	if f.options.Mesh != nil && !f.stopped {
+		f.options.Mesh.Changed(f.states())
+	}
+}
+
+func (f *Fleet) site() *Site {
+	return &Site{
+		Pods: f.plan.meshed, Gateways: f.plan.gateways, NodeAddress: f.options.NodeAddress, State: f.options.State,
+		Environ: f.options.Environ, FirstUnprivileged: thisHost().firstUnprivileged, Progress: f.options.Progress, fleet: f,
 	}
 }
 
@@ -346,15 +371,22 @@ func (f *Fleet) openPorts() error {
 				chosen := ready[rand.IntN(len(ready))].plan
 				return chosen.address(port.target(chosen)), true
 			}
-			opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port.port)).String(), pick)
-			if err != nil {
-				return fmt.Errorf("NodePort %d of Service %s: %w", port.port, port.service, explainListen(err, f.options.NodeAddress, "--node-address"))
+			if err := f.openNodePort(port.service, port.name, port.port, pick); err != nil {
+				return err
 			}
-			address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
-			f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: port.service, name: port.name, address: address})
 		}
 	}
 	return f.openForwards()
+}
+
+func (f *Fleet) openNodePort(service, name string, port int, pick func() (string, bool)) error {
+	opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port)).String(), pick)
+	if err != nil {
+		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, "--node-address"))
+	}
+	address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
+	f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: service, name: name, address: address})
+	return nil
 }
 
 func (f *Fleet) openForwards() error {

@@ -26,6 +26,9 @@ type Options struct {
 	// NodeAddress is where NodePorts are opened. The zero value is 127.0.0.1.
 	NodeAddress netip.Addr
 
+	// Mesh runs proxies beside the pods; nil: there are none.
+	Mesh Mesh
+
 	// Set adds to the environment of Deployments, over what the manifests say.
 	Set []Setting
 	// Replicas replaces spec.replicas of the named Deployments.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -23,7 +24,9 @@ type plan struct {
 	pods     []*podPlan
 	services []servicePlan
 	programs []string // needed, sorted
-	notes    []string // what is left out, one line each
+	gateways []netip.Addr
+	meshed   []MeshPod // the same pods, for the mesh
+	notes    []string  // what is left out, one line each
 }
 
 // podPlan is one replica of a Deployment.
@@ -33,10 +36,18 @@ type podPlan struct {
 	labels                      labels.Set
 	ip                          netip.Addr
 
-	// listen is the port that the program listens on, 0 for none; want is the
-	// port of the manifests, which differs when it is a privileged one.
+	// listen is the port at the pod's address, 0 for none; want is the port of
+	// the manifests, which differs when it is a privileged one. The program
+	// itself listens at app, its admin listener at adminAt: both at the pod's
+	// address too, unless a proxy is there.
 	listen, want, admin int
-	env                 map[string]string
+	app, adminAt        netip.AddrPort
+
+	proxied   bool
+	outbound  netip.Addr // where a proxied pod's names lead
+	hostsFile string
+	inbound   []Inbound // of a proxied pod
+	env       map[string]string
 
 	readiness, liveness, startup *probe
 	preStop, grace               time.Duration
@@ -102,6 +113,12 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 		return nil, err
 	}
 	addresses := podAddresses(o.Network)
+	if o.Mesh != nil {
+		for range o.Mesh.Gateways() {
+			ip, _ := addresses()
+			p.gateways = append(p.gateways, ip)
+		}
+	}
 	needed := map[string]bool{}
 	for _, d := range fleet {
 		for i := range replicas[d.object] {
@@ -115,6 +132,9 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 				return nil, fmt.Errorf("%s: %w", ref(d.object), err)
 			}
 			p.pods = append(p.pods, pod)
+			if o.Mesh != nil {
+				p.meshed = append(p.meshed, pod.meshPod(d.object))
+			}
 		}
 	}
 	p.programs = slices.Sorted(maps.Keys(needed))
@@ -123,7 +143,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			p.services = append(p.services, newService(s))
 		}
 	}
-	p.notes = append(leftOut(objects), partsLeftOut(deployments)...)
+	p.notes = append(leftOut(objects, o.Mesh != nil), partsLeftOut(deployments)...)
 	return p, nil
 }
 
@@ -142,7 +162,12 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 	p := &podPlan{
 		name: fmt.Sprintf("%s-%d", d.object.Name, index), namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
 		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, ip: ip,
-		grace: 30 * time.Second, // Kubernetes's default
+		grace:     30 * time.Second, // Kubernetes's default
+		hostsFile: filepath.Join(o.State, "hosts"),
+	}
+	if o.Mesh != nil && o.Mesh.Injects(p.namespace, &d.object.Spec.Template) {
+		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
+		p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
 	}
 	if spec.TerminationGracePeriodSeconds != nil {
 		p.grace = time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
@@ -220,9 +245,12 @@ func ref(object metav1.Object) string {
 }
 
 // leftOut names the objects that have no effect here, in one line.
-func leftOut(objects *manifest.Objects) []string {
+func leftOut(objects *manifest.Objects, mesh bool) []string {
 	byKind := map[string][]string{}
 	for _, object := range objects.All {
+		if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {
+			continue // the mesh's own, which answers for them
+		}
 		switch typed := object.Typed.(type) {
 		case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
 			continue

@@ -173,10 +173,10 @@ func TestPlanEnvironment(t *testing.T) {
   {name: OTHER, valueFrom: {secretKeyRef: {name: hidden, key: OTHER}}},
   {name: GONE, valueFrom: {secretKeyRef: {name: hidden, key: GONE, optional: true}}},
   {name: VARIANT, value: standard}]`
-	o := Options{Set: []Setting{{"staff", "A", "set"}, {"staff-service", "B", "x=y"}}}
+	o := Options{State: "/state", Set: []Setting{{"staff", "A", "set"}, {"staff-service", "B", "x=y"}}}
 	pod := mustPlan(t, decode(t, strings.Replace(one(container, "{port: 8080}"), ":6\"", ":6-bad\"", 1)), o, rootHost).pods[0]
 	launcher := []string{"PATH=/bin", "HOME=/home/me", "SECRET=not for pods", "OTEL_TRACES_EXPORTER=otlp", "HOSTNAME=mine"}
-	got := pod.processEnv(launcher, "/state/hosts")
+	got := pod.processEnv(launcher)
 	want := []string{
 		"A=set", "ACCOUNT=clerk", "ADMIN_ADDR=127.0.1.1:9090", "B=x=y", "C_A_URL=http://a", "C_SEED=7", "HOME=/home/me", "HOSTNAME=staff-0",
 		"HOSTS_FILE=/state/hosts", "IP=127.0.1.1", "LISTEN_ADDR=127.0.1.1:8080", "NOTE=hello", "OTEL_TRACES_EXPORTER=otlp", "OTHER=plain",

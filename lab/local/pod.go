@@ -41,9 +41,11 @@ type pod struct {
 	log     *os.File
 
 	// The fleet's mutex guards these.
-	proc        *process // nil between two processes
+	proc        *Process // nil between two processes
 	terminating bool     // this process is being ended
-	ready       bool
+	answers     bool     // by its readiness probe
+	proxyDown   bool
+	ready       bool // in the endpoints
 	everReady   bool
 	restarts    int
 	state       string
@@ -83,7 +85,7 @@ func (p *pod) run() {
 
 // start holds the fleet's mutex, so that no process starts once the fleet
 // stops.
-func (p *pod) start(first bool) (*process, error) {
+func (p *pod) start(first bool) (*Process, error) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,7 +94,7 @@ func (p *pod) start(first bool) (*process, error) {
 	}
 	cmd := exec.Command(p.program)
 	cmd.Dir = f.options.State
-	cmd.Env = p.plan.processEnv(f.options.Environ, f.hostsFile)
+	cmd.Env = p.plan.processEnv(f.options.Environ)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	proc, err := f.spawner.start(cmd)
 	if err != nil {
@@ -101,14 +103,14 @@ func (p *pod) start(first bool) (*process, error) {
 	if !first {
 		p.restarts++
 	}
-	p.proc, p.terminating, p.ready, p.state = proc, false, false, "running"
+	p.proc, p.terminating, p.answers, p.ready, p.state = proc, false, false, false, "running"
 	f.note(p, Started, fmt.Sprintf("process %d", proc.pid))
 	return proc, nil
 }
 
 // startProbes obeys the manifest's; a pod without a readiness probe is ready
 // when its port accepts a connection, or at once when it has no port.
-func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *process) {
+func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *Process) {
 	wg.Go(func() {
 		if startup := p.plan.startup; startup != nil && !p.awaitStartup(ctx, startup, proc) {
 			return
@@ -128,7 +130,7 @@ func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *process
 		case p.plan.listen != 0:
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			accepts := &probe{check: tcpCheck(p.plan.address(p.plan.listen), time.Second), successes: 1}
+			accepts := &probe{check: tcpCheck(p.plan.app.String(), time.Second), successes: 1}
 			accepts.watch(ctx, true, func(bool, error) { p.setReady(proc, true, nil); cancel() })
 		default:
 			p.setReady(proc, true, nil)
@@ -138,7 +140,7 @@ func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *process
 
 // awaitStartup is true when the probe has succeeded; it ends the process when
 // the probe has failed for as long as it may.
-func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *process) bool {
+func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *Process) bool {
 	waiting, cancel := context.WithTimeout(ctx, startup.delay+time.Duration(startup.failures)*startup.period)
 	defer cancel()
 	started := false
@@ -149,37 +151,44 @@ func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *process) b
 	return started
 }
 
-func (p *pod) setReady(proc *process, ready bool, why error) {
+func (p *pod) setReady(proc *Process, ready bool, why error) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p.proc != proc || p.terminating || f.stopped || p.ready == ready {
+	if p.proc != proc || p.terminating || f.stopped || p.answers == ready {
+		return
+	}
+	p.answers = ready
+	p.join(fmt.Sprintf("readiness probe failed: %v", why))
+}
+
+// join brings the endpoints in line with what is known of the pod, with the
+// fleet's mutex held; why is for the case that it leaves.
+func (p *pod) join(why string) {
+	ready := p.answers && !p.proxyDown && !p.terminating && !p.fleet.stopped
+	if p.ready == ready {
 		return
 	}
 	p.ready = ready
 	p.everReady = p.everReady || ready
-	f.publish()
+	p.fleet.publish()
 	if ready {
-		f.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(proc.started).Milliseconds()))
+		p.fleet.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(p.proc.started).Milliseconds()))
 		return
 	}
-	f.note(p, NotReady, fmt.Sprintf("readiness probe failed: %v", why))
+	p.fleet.note(p, NotReady, why)
 }
 
 // leave takes the pod out of its Services' endpoints, with the fleet's mutex
 // held.
 func (p *pod) leave(why string) {
-	if !p.ready {
-		return
-	}
-	p.ready = false
-	p.fleet.publish()
-	p.fleet.note(p, NotReady, why)
+	p.answers = false
+	p.join(why)
 }
 
 // terminate ends the process as a cluster does: out of the endpoints, preStop,
 // SIGTERM, and SIGKILL at the end of the grace period. It does not wait.
-func (p *pod) terminate(proc *process, why string) {
+func (p *pod) terminate(proc *Process, why string) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -205,7 +214,7 @@ func (p *pod) terminate(proc *process, why string) {
 			case <-f.stopping: // Stop has its own, shorter, grace
 				return
 			case <-timer.C:
-				_ = proc.signal(step.send)
+				_ = proc.Signal(step.send)
 			}
 		}
 	}()
@@ -213,14 +222,14 @@ func (p *pod) terminate(proc *process, why string) {
 
 // exited notes the end of the process; last is true when there will be no
 // other.
-func (p *pod) exited(proc *process, delay time.Duration) (last bool) {
+func (p *pod) exited(proc *Process, delay time.Duration) (last bool) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p.proc = nil
-	p.lastExit = proc.how()
+	p.lastExit = proc.How()
 	f.note(p, Exited, p.lastExit)
 	p.leave("its process has exited")
+	p.proc = nil
 	if f.stopped {
 		p.state = "stopped"
 		return true

@@ -3,6 +3,8 @@ package local
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,9 +42,15 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 			return fmt.Errorf("finding a free port on %s: %w", p.ip, err)
 		}
 	}
-	env["ADMIN_ADDR"] = p.address(p.admin)
+	p.app, p.adminAt = netip.AddrPortFrom(p.ip, uint16(p.listen)), netip.AddrPortFrom(p.ip, uint16(p.admin))
+	if p.proxied {
+		if err := p.hideBehindProxy(targets, o.Network, h); err != nil {
+			return err
+		}
+	}
+	env["ADMIN_ADDR"] = p.adminAt.String()
 	if p.listen != 0 {
-		env["LISTEN_ADDR"] = p.address(p.listen)
+		env["LISTEN_ADDR"] = p.app.String()
 	}
 	for _, pair := range targets {
 		pair.to = p.actual(pair.to)
@@ -51,6 +59,70 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 		}
 	}
 	return nil
+}
+
+// Ports of 127.0.0.1 for the programs behind proxies and for admin listeners
+// that a Service leads to: the pod's place in the network is added.
+const (
+	appPorts   = 18000
+	adminPorts = 19000
+	noPort     = 1 // tcpmux: nobody listens there
+)
+
+// hideBehindProxy moves the program to 127.0.0.1, and leaves the pod's address
+// to the proxy.
+func (p *podPlan) hideBehindProxy(targets []portPair, network netip.Prefix, h host) error {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	move := func(first int) (netip.AddrPort, error) {
+		port, err := h.freePort(loopback, first+placeIn(network, p.ip))
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", loopback, err)
+		}
+		return netip.AddrPortFrom(loopback, uint16(port)), nil
+	}
+	var err error
+	if p.listen != 0 {
+		if p.app, err = move(appPorts); err != nil {
+			return err
+		}
+		p.inbound = append(p.inbound, Inbound{Declared: p.want, Port: p.listen, App: int(p.app.Port())})
+	}
+	for _, pair := range targets {
+		if slices.ContainsFunc(p.inbound, func(in Inbound) bool { return in.Declared == pair.to }) {
+			continue
+		}
+		in := Inbound{Declared: pair.to, Port: pair.to, App: noPort}
+		if pair.to == p.admin {
+			if p.adminAt, err = move(adminPorts); err != nil {
+				return err
+			}
+			in.App = int(p.adminAt.Port())
+		}
+		p.inbound = append(p.inbound, in)
+	}
+	return nil
+}
+
+// placeIn counts an address from its network's first, modulo 1000.
+func placeIn(network netip.Prefix, ip netip.Addr) int {
+	first, this := network.Masked().Addr().AsSlice(), ip.AsSlice()
+	place := 0
+	for i := range this {
+		place = place<<8 + int(this[i]) - int(first[i])
+	}
+	return place % 1000
+}
+
+// itself is where the program itself answers for a port of the manifests, for
+// kubelet's probes do not go through the proxy.
+func (p *podPlan) itself(port int) string {
+	switch port {
+	case p.want:
+		return p.app.String()
+	case p.admin:
+		return p.adminAt.String()
+	}
+	return p.address(port)
 }
 
 // actual is where the program answers for a port of the manifests.

@@ -41,13 +41,13 @@ func newProbe(from *corev1.Probe, c *corev1.Container, p *podPlan) (*probe, erro
 		if get.Scheme != "" && get.Scheme != corev1.URISchemeHTTP {
 			return nil, fmt.Errorf("httpGet.scheme: %q; HTTP is expected", get.Scheme)
 		}
-		made.check = httpCheck(p.address(p.actual(port)), get, timeout)
+		made.check = httpCheck(p.itself(port), get, timeout)
 	case from.TCPSocket != nil:
 		port, err := containerPort(from.TCPSocket.Port, 0, c)
 		if err != nil {
 			return nil, fmt.Errorf("tcpSocket.port: %w", err)
 		}
-		made.check = tcpCheck(p.address(p.actual(port)), timeout)
+		made.check = tcpCheck(p.itself(port), timeout)
 	default:
 		return nil, fmt.Errorf("httpGet or tcpSocket is expected; exec and grpc are not done for a process")
 	}

@@ -69,8 +69,8 @@ func (s *spawner) close() {
 	_ = s.watching.Wait()
 }
 
-// process is a child. Its exit is collected once, by start's goroutine.
-type process struct {
+// Process is a child of the fleet. Its exit is collected once, by start's goroutine.
+type Process struct {
 	pid     int
 	started time.Time
 	cmd     *exec.Cmd
@@ -79,7 +79,7 @@ type process struct {
 }
 
 // start runs the command in a process group of its own.
-func (s *spawner) start(cmd *exec.Cmd) (*process, error) {
+func (s *spawner) start(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr = childAttr()
 	started := make(chan error)
 	s.jobs <- func() {
@@ -92,7 +92,7 @@ func (s *spawner) start(cmd *exec.Cmd) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	p := &process{pid: cmd.Process.Pid, started: time.Now(), cmd: cmd, done: make(chan struct{})}
+	p := &Process{pid: cmd.Process.Pid, started: time.Now(), cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.exit = cmd.Wait()
 		s.tell('-', p.pid)
@@ -107,8 +107,14 @@ func (s *spawner) tell(op byte, pid int) {
 	_, _ = s.guardian.Write(append(strconv.AppendInt([]byte{op, ' '}, int64(pid), 10), '\n'))
 }
 
-// signal does nothing when the process has exited already.
-func (p *process) signal(sig syscall.Signal) error {
+// PID is the process's number.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the process has exited.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal does nothing when the process has exited already.
+func (p *Process) Signal(sig syscall.Signal) error {
 	select {
 	case <-p.done:
 		return nil
@@ -122,8 +128,8 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// how says in words how the process ended.
-func (p *process) how() string {
+// How says in words how the process ended.
+func (p *Process) How() string {
 	if p.exit == nil {
 		return "exit status 0"
 	}

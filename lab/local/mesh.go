@@ -1,0 +1,137 @@
+package local
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Mesh runs proxies beside the pods.
+type Mesh interface {
+	// Injects tells whether a pod of that namespace and template gets a proxy.
+	Injects(namespace string, template *corev1.PodTemplateSpec) bool
+	// Gateways is how many addresses of the network, the first ones, are the
+	// mesh's own.
+	Gateways() int
+	// Start starts all proxies, before any pod, and returns when they are
+	// ready. It writes the hosts files of the pods with a proxy.
+	Start(ctx context.Context, site *Site) error
+	// Changed hears, in order, which pods are ready. It must not call the
+	// fleet, and not wait.
+	Changed(pods []PodState)
+	// Draining comes when the fleet stops, before any pod is asked to end; it
+	// returns when the requests under way have had their time.
+	Draining()
+	// Stop ends what Start has started, also what a failed one has left. It
+	// comes after the last pod's end.
+	Stop()
+}
+
+// Site is what a mesh gets to work with.
+type Site struct {
+	Pods []MeshPod
+	// Gateways are the addresses that are the mesh's own.
+	Gateways    []netip.Addr
+	NodeAddress netip.Addr
+	State       string // the fleet's directory, absolute
+	Environ     []string
+	// FirstUnprivileged is the first port that this user may listen on.
+	FirstUnprivileged int
+	Progress          func(line string)
+
+	fleet *Fleet
+}
+
+// MeshPod is a pod as it is planned; it does not change.
+type MeshPod struct {
+	ID, Name, Namespace string // ID is Fleet.Kill's name of it
+	Deployment          *appsv1.Deployment
+	Labels              labels.Set
+	IP                  netip.Addr
+	// Proxied pods listen on 127.0.0.1, their proxy on the pod's address.
+	Proxied bool
+	// Outbound is where a proxied pod's names lead.
+	Outbound  netip.Addr
+	HostsFile string
+	// Inbound are the ports at IP: From is the port there, To that of the
+	// program on 127.0.0.1, or of nothing.
+	Inbound []Inbound
+}
+
+// Inbound is a port of a proxied pod: Declared as the manifests have it, Port
+// at the pod's address (which differs when the declared one needs root), App
+// the program's own at 127.0.0.1.
+type Inbound struct {
+	Declared, Port, App int
+}
+
+// PodState is what a mesh hears of a pod.
+type PodState struct {
+	ID                 string
+	Ready, Terminating bool
+}
+
+// Spawn starts a process that does not outlive this one, in a process group
+// of its own.
+func (s *Site) Spawn(cmd *exec.Cmd) (*Process, error) { return s.fleet.spawner.start(cmd) }
+
+// OpenLog opens a log file, empty, beside the pods' own.
+func (s *Site) OpenLog(name string) (*os.File, error) { return openLog(s.State, name) }
+
+// SetProxyReady says whether a pod's proxy works: without it the pod is not
+// ready. It is true from the start.
+func (s *Site) SetProxyReady(id string, ready bool, why string) {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pods {
+		if p.plan.id() == id && p.proxyDown == ready {
+			p.proxyDown = !ready
+			p.join(why)
+		}
+	}
+}
+
+// OpenNodePort opens a port of the node that leads to an address of the mesh.
+func (s *Site) OpenNodePort(service, name string, port int, to netip.AddrPort) error {
+	return s.fleet.openNodePort(service, name, port, func() (string, bool) { return to.String(), true })
+}
+
+func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
+	return MeshPod{
+		ID: p.id(), Name: p.name, Namespace: p.namespace, Deployment: d, Labels: p.labels, IP: p.ip,
+		Proxied: p.proxied, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound,
+	}
+}
+
+// states are those of all pods, with the mutex held.
+func (f *Fleet) states() []PodState {
+	states := make([]PodState, 0, len(f.pods))
+	for _, p := range f.pods {
+		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating})
+	}
+	return states
+}
+
+// outboundOf is the same host in the network after the pods': where a proxied
+// pod's names lead.
+func outboundOf(ip netip.Addr, network netip.Prefix) netip.Addr {
+	bytes := ip.AsSlice()
+	for i := (network.Bits() - 1) / 8; i >= 0; i-- {
+		step := byte(1)
+		if i == (network.Bits()-1)/8 {
+			step = 1 << ((8 - network.Bits()%8) % 8)
+		}
+		bytes[i] += step
+		if bytes[i] >= step { // no carry
+			break
+		}
+	}
+	moved, _ := netip.AddrFromSlice(bytes)
+	return moved
+}
