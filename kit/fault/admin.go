@@ -3,6 +3,7 @@ package fault
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -69,8 +70,12 @@ func (s *Set) Admin(listener net.Addr, token string) http.Handler {
 
 func readRules(w http.ResponseWriter, r *http.Request) ([]Rule, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRules))
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
 		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes of rules", maxRules)
+	}
+	if err != nil {
+		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)
 	}
 	rules, err := Parse(string(text))
 	if err != nil {

@@ -2,7 +2,6 @@ package fault
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -31,14 +30,30 @@ type Injector struct {
 // Middleware is the injector in a router. What is done to an answer's body is done after all
 // else.
 func (i Injector) Middleware(c *gin.Context) {
-	var onBody *Injection
-	for _, f := range i.Set.Decide(c.Request) {
+	injections := i.Set.Decide(c.Request)
+	var body []Injection
+	for _, f := range injections {
 		i.note(c, f.Kind)
+		if f.onBody() {
+			body = append(body, f)
+		}
+	}
+	if body == nil {
+		i.inject(c, injections)
+		return
+	}
+	held := hold(c)
+	i.inject(c, injections)
+	c.Next()
+	held.send(c.Request.Context(), body)
+}
+
+// inject does what is done before the answer, or instead of it.
+func (i Injector) inject(c *gin.Context, injections []Injection) {
+	for _, f := range injections {
 		switch f.Kind {
 		case Delay:
-			if !wait(c, f.Wait) {
-				return
-			}
+			wait(c, f.Wait)
 		case Status:
 			if f.RetryAfter > 0 {
 				c.Header("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds())))
@@ -52,19 +67,8 @@ func (i Injector) Middleware(c *gin.Context) {
 		case Crash:
 			i.Log.ErrorContext(c.Request.Context(), "crash injected")
 			i.Exit(1)
-		case Truncate, Slow:
-			onBody = &f
 		}
 	}
-	if onBody == nil || c.IsAborted() {
-		return
-	}
-	held := hold(c)
-	c.Next()
-	if onBody.Kind == Truncate {
-		held.truncate(int(onBody.Bytes))
-	}
-	held.trickle(c.Request.Context(), int(onBody.Bytes))
 }
 
 // note tells the answer, the span and the metrics of a fault.
@@ -75,19 +79,18 @@ func (i Injector) note(c *gin.Context, kind Kind) {
 	i.Count.Add(ctx, 1, metric.WithAttributes(attr))
 }
 
-// wait holds a request up. It reads the body first: net/http sees the caller leave only then. It
-// answers false, with the request aborted, when the caller has left.
-func wait(c *gin.Context, d time.Duration) bool {
+// wait holds a request up. It reads the body first: net/http sees the caller leave only then.
+// When the caller has left, or no longer waits, the request ends without an answer: an empty 200
+// would be taken for one.
+func wait(c *gin.Context, d time.Duration) {
 	body, err := io.ReadAll(c.Request.Body)
 	c.Request.Body = &replayed{bytes.NewReader(body), err}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-c.Request.Context().Done():
-		c.Abort()
-		return false
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -109,71 +112,11 @@ func (*replayed) Close() error { return nil }
 
 // reset closes the connection with an RST, so that the caller sees a reset and not an end.
 func reset(c *gin.Context) {
-	c.Abort()
-	conn, _, err := http.NewResponseController(c.Writer).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // not a connection of one's own: as near as it gets
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
-}
-
-// held is an answer that is kept back until it is whole.
-type held struct {
-	gin.ResponseWriter
-	body bytes.Buffer
-}
-
-func hold(c *gin.Context) *held {
-	h := &held{ResponseWriter: c.Writer}
-	c.Writer = h
-	return h
-}
-
-func (h *held) Write(b []byte) (int, error)       { return h.body.Write(b) }
-func (h *held) WriteString(s string) (int, error) { return h.body.WriteString(s) }
-func (h *held) WriteHeaderNow()                   {}
-func (h *held) Flush()                            {}
-func (h *held) Size() int                         { return h.body.Len() }
-func (h *held) Written() bool                     { return h.body.Len() > 0 }
-
-// truncate sends the first keep bytes of the answer, with the length of the whole, and breaks the
-// connection. An answer without a body breaks off after its headers.
-func (h *held) truncate(keep int) {
-	body := h.body.Bytes()
-	h.Header().Set("Content-Length", strconv.Itoa(max(len(body), 1)))
-	h.ResponseWriter.WriteHeaderNow()
-	_, _ = h.ResponseWriter.Write(body[:min(keep, max(len(body)-1, 0))])
-	h.ResponseWriter.Flush()
-	panic(http.ErrAbortHandler)
-}
-
-// pace is how often a slow body sends a piece.
-const pace = 100 * time.Millisecond
-
-// trickle sends the answer at a number of bytes a second, while the caller is there.
-func (h *held) trickle(ctx context.Context, perSecond int) {
-	body := h.body.Bytes()
-	h.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	h.ResponseWriter.WriteHeaderNow()
-	h.ResponseWriter.Flush()
-	piece, every := perSecond*int(pace)/int(time.Second), pace
-	if piece == 0 {
-		piece, every = 1, time.Second/time.Duration(perSecond)
-	}
-	timer := time.NewTicker(every)
-	defer timer.Stop()
-	for len(body) > 0 {
-		select {
-		case <-ctx.Done():
-			panic(http.ErrAbortHandler)
-		case <-timer.C:
+	if conn, _, err := http.NewResponseController(c.Writer).Hijack(); err == nil {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
 		}
-		n := min(piece, len(body))
-		_, _ = h.ResponseWriter.Write(body[:n])
-		h.ResponseWriter.Flush()
-		body = body[n:]
+		_ = conn.Close()
 	}
+	panic(http.ErrAbortHandler) // what measures the request must not take it for an answer
 }

@@ -20,7 +20,7 @@
 //
 //	rate=R           share of the matching requests, from 0 to 1 (1)
 //	method=M         the method
-//	path=P           what the escaped path begins with
+//	path=P           what the escaped path begins with; one that ends without a slash is seen with it
 //	header=Name:V    a header's value; header=Name: any value
 //	after=D, for=D   a window that begins D after the rule is set and lasts D
 //	every=D          the window comes again every D
@@ -101,7 +101,7 @@ func parseRule(text string) (Rule, error) {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
 		read, ok := fields[name]
 		if !ok {
-			return r, fmt.Errorf("%q: expected one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
+			return r, fmt.Errorf("%.100q: expected one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
 		}
 		if seen[name] {
 			return r, fmt.Errorf("%s: expected once", name)
@@ -204,8 +204,11 @@ func setMethod(r *Rule, value string, _ bool) bool {
 func setHeader(r *Rule, value string, _ bool) bool {
 	name, want, ok := strings.Cut(value, ":")
 	r.Header, r.Value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(want)
-	return ok && r.Header != "" && !strings.Contains(r.Header, " ")
+	return ok && r.Header != "" && strings.Trim(r.Header, token) == ""
 }
+
+// token is what a header's name is made of.
+const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 func setCount(r *Rule, value string, _ bool) bool {
 	var err error
@@ -215,7 +218,10 @@ func setCount(r *Rule, value string, _ bool) bool {
 
 // matches tells whether a request meets the rule at a time since it was set.
 func (r *Rule) matches(req *http.Request, since time.Duration) bool {
-	if r.Method != "" && r.Method != req.Method || r.Path != "" && !strings.HasPrefix(req.URL.EscapedPath(), r.Path) {
+	if r.Method != "" && r.Method != req.Method {
+		return false
+	}
+	if r.Path != "" && !strings.HasPrefix(req.URL.EscapedPath()+"/", r.Path) { // routers take the last slash off
 		return false
 	}
 	if r.Header != "" {

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -18,8 +19,8 @@ type Set struct {
 	rules []*counted
 }
 
-// counted is a rule with how often it matched and fired, and its own random numbers: what other
-// rules draw does not change what it draws.
+// counted is a rule with how often it matched and fired, and its own random numbers, from the
+// seed and its text: what other rules there are, and what they draw, does not change what it draws.
 type counted struct {
 	Rule
 	matched, fired int64
@@ -30,12 +31,15 @@ type counted struct {
 // faults; seed 0 draws one.
 func NewSet(seed uint64, rules []Rule, now func() time.Time) *Set {
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = rand.Uint64N(maxDrawn) + 1
 	}
 	s := &Set{now: now, seed: seed}
 	s.Replace(rules)
 	return s
 }
+
+// maxDrawn bounds a seed that is drawn, so that it can be given back: a number in JSON has 53 bits.
+const maxDrawn = 1 << 53
 
 // Replace puts rules in force instead of those that are; all counts begin at 0.
 func (s *Set) Replace(rules []Rule) {
@@ -43,8 +47,12 @@ func (s *Set) Replace(rules []Rule) {
 	defer s.mu.Unlock()
 	s.since = s.now()
 	s.rules = make([]*counted, len(rules))
+	texts := make(map[string]uint64)
 	for i, r := range rules {
-		s.rules[i] = &counted{Rule: r, random: rand.New(rand.NewPCG(s.seed, uint64(i)))}
+		hash := fnv.New64a()
+		_, _ = hash.Write([]byte(r.text))
+		s.rules[i] = &counted{Rule: r, random: rand.New(rand.NewPCG(s.seed, hash.Sum64()+texts[r.text]))}
+		texts[r.text]++ // the same rule again draws its own
 	}
 }
 
@@ -68,30 +76,42 @@ type Injection struct {
 }
 
 // Decide answers the faults that a request meets, in the order of the rules. One that ends the
-// request ends the list.
+// request ends the list; where it leaves no answer, there is no body to meet a fault either.
 func (s *Set) Decide(r *http.Request) []Injection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.rules) == 0 {
+		return nil
+	}
+	var fired []*counted
 	var injections []Injection
+	since, ended := s.now().Sub(s.since), false
 	for _, rule := range s.rules {
-		if !rule.matches(r, s.now().Sub(s.since)) {
+		if !rule.matches(r, since) {
 			continue
 		}
 		rule.matched++
-		if rule.random.Float64() >= rule.Rate || rule.Count > 0 && rule.fired >= rule.Count {
+		share, wait := rule.draw() // for a request that has its end too: the next one's draw is the same
+		if ended || share >= rule.Rate || rule.Count > 0 && rule.fired >= rule.Count {
 			continue
 		}
+		fired, injections = append(fired, rule), append(injections, Injection{rule.Rule, wait})
+		ended = rule.ends()
+	}
+	if ended && injections[len(injections)-1].Kind != Status {
+		fired = slices.DeleteFunc(fired, func(r *counted) bool { return r.onBody() })
+		injections = slices.DeleteFunc(injections, func(i Injection) bool { return i.onBody() })
+	}
+	for _, rule := range fired {
 		rule.fired++
-		wait := rule.Least
-		if width := int64(rule.Most - rule.Least); width > 0 {
-			wait += time.Duration(rule.random.Int64N(width + 1))
-		}
-		injections = append(injections, Injection{rule.Rule, wait})
-		if rule.ends() {
-			break
-		}
 	}
 	return injections
+}
+
+// draw takes what one request needs of a rule's random numbers: always two.
+func (c *counted) draw() (share float64, wait time.Duration) {
+	share = c.random.Float64()
+	return share, c.Least + time.Duration(c.random.Float64()*float64(c.Most-c.Least+1))
 }
 
 // ends tells whether a fault is all that a request gets.
@@ -102,3 +122,6 @@ func (r *Rule) ends() bool {
 	}
 	return false
 }
+
+// onBody tells whether a fault is done to an answer's body.
+func (r *Rule) onBody() bool { return r.Kind == Truncate || r.Kind == Slow }

@@ -1,0 +1,235 @@
+package fault
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]Rule{
+		"delay=2s":                       {Kind: Delay, Least: 2 * time.Second, Most: 2 * time.Second},
+		"delay=0s..5s":                   {Kind: Delay, Most: 5 * time.Second},
+		"delay=24h":                      {Kind: Delay, Least: longest, Most: longest},
+		"status=502":                     {Kind: Status, Status: 502},
+		"status=200":                     {Kind: Status, Status: 200},
+		"status=599":                     {Kind: Status, Status: 599},
+		"status=503,retry-after=3s":      {Kind: Status, Status: 503, RetryAfter: 3 * time.Second},
+		"retry-after=1m,status=429":      {Kind: Status, Status: 429, RetryAfter: time.Minute},
+		"reset":                          {Kind: Reset},
+		"hang":                           {Kind: Hang},
+		"crash":                          {Kind: Crash},
+		"truncate":                       {Kind: Truncate},
+		"truncate=0":                     {Kind: Truncate},
+		"truncate=10":                    {Kind: Truncate, Bytes: 10},
+		"slow=1":                         {Kind: Slow, Bytes: 1},
+		"reset,rate=0":                   {Kind: Reset, Rate: -1},
+		"reset,rate=0.25":                {Kind: Reset, Rate: .25},
+		"reset,rate=1":                   {Kind: Reset},
+		"reset,method=POST":              {Kind: Reset, Method: "POST"},
+		"reset,path=/driver/":            {Kind: Reset, Path: "/driver/"},
+		"reset,path=/a=b%2Cc":            {Kind: Reset, Path: "/a=b%2Cc"},
+		"reset,header=x-user: jason":     {Kind: Reset, Header: "X-User", Value: "jason"},
+		"reset,header=X-User:":           {Kind: Reset, Header: "X-User"},
+		"reset,header=X-Time:12:30":      {Kind: Reset, Header: "X-Time", Value: "12:30"},
+		"reset,after=10s":                {Kind: Reset, After: 10 * time.Second},
+		"reset,after=0s":                 {Kind: Reset},
+		"reset,for=10s":                  {Kind: Reset, For: 10 * time.Second},
+		"reset,every=1m,for=10s":         {Kind: Reset, For: 10 * time.Second, Every: time.Minute},
+		"reset,count=3":                  {Kind: Reset, Count: 3},
+		" reset , rate=0.5 , count=1 ":   {Kind: Reset, Rate: .5, Count: 1},
+		"rate=0.5,path=/x,delay=1ms..1s": {Kind: Delay, Least: time.Millisecond, Most: time.Second, Rate: .5, Path: "/x"},
+	} {
+		switch want.Rate {
+		case 0:
+			want.Rate = 1
+		case -1:
+			want.Rate = 0
+		}
+		want.text = strings.TrimSpace(text)
+		got, err := Parse(text)
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("%s:\ngot  %+v, %v\nwant %+v", text, got, err, want)
+		}
+		if again, err := Parse(want.String()); err != nil || !reflect.DeepEqual(again, got) {
+			t.Errorf("%s: read again it is %+v, %v", text, again, err)
+		}
+	}
+}
+
+func TestParseSeveral(t *testing.T) {
+	rules, err := Parse(" delay=0s..5s,rate=0.5,path=/driver/;; status=502,rate=0.3,method=GET; ")
+	if err != nil || len(rules) != 2 || rules[0].Kind != Delay || rules[1].Kind != Status || rules[1].Method != "GET" {
+		t.Errorf("got %+v, %v", rules, err)
+	}
+	for _, none := range []string{"", " ", ";", " ; ;"} {
+		if rules, err := Parse(none); err != nil || len(rules) != 0 {
+			t.Errorf("%q: got %+v, %v", none, rules, err)
+		}
+	}
+}
+
+// Each mistake is one error that tells the rule, the field and what was expected.
+func TestParseMistakes(t *testing.T) {
+	const kinds = "delay, status, reset, hang, truncate, slow, crash"
+	for text, want := range map[string]string{
+		"rate=0.5":                              "rule 1 (rate=0.5): expected a kind: delay, status, reset, hang, truncate, slow or crash",
+		"status=500;path=/x":                    "rule 2 (path=/x): expected a kind: ",
+		"boom":                                  `rule 1 (boom): "boom": expected one of ` + kinds,
+		"Reset":                                 `rule 1 (Reset): "Reset": expected one of ` + kinds,
+		"reset,":                                `rule 1 (reset,): "": expected one of `,
+		"reset, ,rate=1":                        `"": expected one of `,
+		"status=502,reset":                      "rule 1 (status=502,reset): reset: expected one kind a rule, there is status already; separate rules by ;",
+		"delay=1s,delay=2s":                     "delay: expected once",
+		"reset,rate=1,rate=0":                   "rate: expected once",
+		"delay":                                 "delay: expected a duration such as 2s, or a range such as 0s..5s",
+		"delay=5":                               "delay: expected a duration",
+		"delay=0s":                              "delay: expected a duration",
+		"delay=-1s":                             "delay: expected a duration",
+		"delay=25h":                             "delay: expected a duration",
+		"delay=5s..1s":                          "delay: expected a duration",
+		"delay=1s..":                            "delay: expected a duration",
+		"delay=..1s":                            "delay: expected a duration",
+		"delay=0s..0s":                          "delay: expected a duration",
+		"delay=1s..2s..3s":                      "delay: expected a duration",
+		"status":                                "status: expected an HTTP status from 200 to 599",
+		"status=":                               "status: expected an HTTP status",
+		"status=199":                            "status: expected an HTTP status",
+		"status=600":                            "status: expected an HTTP status",
+		"status=5xx":                            "status: expected an HTTP status",
+		"reset=1":                               "reset: expected no value",
+		"reset=":                                "reset: expected no value",
+		"hang=5s":                               "hang: expected no value",
+		"crash=now":                             "crash: expected no value",
+		"truncate=":                             "truncate: expected no value, or the bytes to keep",
+		"truncate=-1":                           "truncate: expected no value, or the bytes",
+		"truncate=half":                         "truncate: expected no value, or the bytes",
+		"slow":                                  "slow: expected bytes a second, at least 1",
+		"slow=0":                                "slow: expected bytes a second",
+		"slow=9999999999":                       "slow: expected bytes a second",
+		"status=503,retry-after=1500ms":         "retry-after: expected whole seconds such as 3s",
+		"status=503,retry-after=0s":             "retry-after: expected whole seconds",
+		"delay=1s,retry-after=1s":               "retry-after: expected with status only",
+		"reset,rate":                            "rate: expected a share from 0 to 1",
+		"reset,rate=50%":                        "rate: expected a share",
+		"reset,rate=1.01":                       "rate: expected a share",
+		"reset,rate=-0.1":                       "rate: expected a share",
+		"reset,rate=NaN":                        "rate: expected a share",
+		"reset,method":                          "method: expected an HTTP method",
+		"reset,method=get":                      "method: expected an HTTP method",
+		"reset,path=driver":                     "path: expected what a path begins with, such as /driver/",
+		"reset,path":                            "path: expected what a path begins with",
+		"reset,header=X-User":                   "header: expected Name:value",
+		"reset,header=:jason":                   "header: expected Name:value",
+		"reset,header=X User:jason":             "header: expected Name:value",
+		"reset,header=a\tb:jason":               "header: expected Name:value",
+		"reset,after=soon":                      "after: expected a duration such as 10s",
+		"reset,for=0s":                          "for: expected a duration such as 10s",
+		"reset,every=0s,for=1s":                 "every: expected a duration such as 1m",
+		"reset,every=1m":                        "every: expected with a shorter for",
+		"reset,every=1m,for=1m":                 "every: expected with a shorter for",
+		"reset,count=0":                         "count: expected a whole number from 1",
+		"reset,count=1e3":                       "count: expected a whole number",
+		"status=1;" + strings.Repeat("x", 1000): "rule 1 (status=1): status: ",
+	} {
+		rules, err := Parse(text)
+		if err == nil || rules != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.50s: got %+v, %v, want %s", text, rules, err, want)
+		}
+	}
+	if _, err := Parse(strings.Repeat("é", 1000)); err == nil || len(err.Error()) > 1000 || !strings.HasPrefix(err.Error(), "rule 1 (é") {
+		t.Errorf("a long rule: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"", "delay=0s..5s,rate=0.5,path=/driver/;status=502,rate=0.3,method=GET", "status=503,retry-after=3s,count=2",
+		"reset;hang;crash;truncate;truncate=3;slow=100", "reset,after=1s,for=2s,every=3s", "reset,header=X-User:jason",
+		"reset,rate=NaN", "delay=1s..", ";;,,==", "reset,path=/\x00\xff", "delay=9223372036854775807ns", "reset,header=\n:x",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		rules, err := Parse(text)
+		if err != nil {
+			if rules != nil || !strings.HasPrefix(err.Error(), "rule ") {
+				t.Fatalf("got %v, %v", rules, err)
+			}
+			return
+		}
+		var texts []string
+		for _, r := range rules {
+			texts = append(texts, r.String())
+			if r.Kind == "" || r.Rate < 0 || r.Rate > 1 || r.Least > r.Most || r.Most > longest || r.Kind == Slow && r.Bytes < 1 {
+				t.Fatalf("read %+v", r)
+			}
+		}
+		again, err := Parse(strings.Join(texts, ";"))
+		if err != nil || !reflect.DeepEqual(again, rules) {
+			t.Fatalf("read again: %+v, %v\nwant %+v", again, err, rules)
+		}
+		s := NewSet(1, rules, time.Now)
+		s.Decide(httptest.NewRequest("GET", "/driver/x", nil))
+	})
+}
+
+func TestMatches(t *testing.T) {
+	for _, tc := range []struct {
+		rule, method, target, header string
+		want                         bool
+	}{
+		{"reset", "GET", "/", "", true},
+		{"reset,method=GET", "GET", "/", "", true},
+		{"reset,method=GET", "POST", "/", "", false},
+		{"reset,path=/driver/", "GET", "/driver/City%20Truck", "", true},
+		{"reset,path=/driver/City%20", "GET", "/driver/City%20Truck", "", true},
+		{"reset,path=/driver/City T", "GET", "/driver/City%20Truck", "", false},
+		{"reset,path=/driver/", "GET", "/drivers", "", false},
+		{"reset,path=/vehicles/", "POST", "/vehicles/", "", true},
+		{"reset,path=/vehicles/", "POST", "/vehicles", "", true}, // as the router has it
+		{"reset,path=/vehicles", "POST", "/vehicles/A", "", true},
+		{"reset,path=/a%2Fb", "GET", "/a%2Fb", "", true},
+		{"reset,path=/a/b", "GET", "/a%2Fb", "", false},
+		{"reset,header=x-user:jason", "GET", "/", "jason", true},
+		{"reset,header=x-user:jason", "GET", "/", "jasons", false},
+		{"reset,header=x-user:", "GET", "/", "anyone", true},
+		{"reset,header=x-user:", "GET", "/", "", false},
+		{"reset,method=GET,path=/x,header=x-user:jason", "GET", "/x", "jason", true},
+		{"reset,method=GET,path=/x,header=x-user:jason", "GET", "/y", "jason", false},
+	} {
+		rules, err := Parse(tc.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(tc.method, tc.target, nil)
+		if tc.header != "" {
+			r.Header.Set("X-User", tc.header)
+		}
+		if got := rules[0].matches(r, 0); got != tc.want {
+			t.Errorf("%s on %s %s (%s): got %t", tc.rule, tc.method, tc.target, tc.header, got)
+		}
+	}
+}
+
+func TestKindsAreTheGrammars(t *testing.T) {
+	for _, k := range Kinds {
+		if fields[string(k)].kind != k {
+			t.Errorf("%s is no field of the grammar", k)
+		}
+	}
+	var n int
+	for _, f := range fields {
+		if f.kind != "" {
+			n++
+		}
+	}
+	if n != len(Kinds) {
+		t.Errorf("the grammar has %d kinds, Kinds %d", n, len(Kinds))
+	}
+}
+
+func request(method, target string) *http.Request { return httptest.NewRequest(method, target, nil) }

@@ -1,0 +1,222 @@
+package fault
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func rules(t testing.TB, text string) []Rule {
+	t.Helper()
+	r, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// kinds is what a request meets.
+func kinds(s *Set, r *http.Request) (met []Kind) {
+	for _, i := range s.Decide(r) {
+		met = append(met, i.Kind)
+	}
+	return met
+}
+
+func TestWindows(t *testing.T) {
+	for rule, want := range map[string]string{ // one letter a second, from 0 s to 11 s
+		"reset":                          "xxxxxxxxxxxx",
+		"reset,after=3s":                 "...xxxxxxxxx",
+		"reset,for=2s":                   "xx..........",
+		"reset,after=3s,for=2s":          "...xx.......",
+		"reset,for=1s,every=4s":          "x...x...x...",
+		"reset,after=2s,for=2s,every=4s": "..xx..xx..xx",
+		"reset,after=1s,count=2":         ".xx.........",
+		"reset,for=2s,every=4s,count=3":  "xx..x.......",
+		"reset,after=1h":                 "............",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet(1, rules(t, rule), time.Now)
+			var got strings.Builder
+			for range len(want) {
+				if kinds(s, request("GET", "/")) == nil {
+					got.WriteByte('.')
+				} else {
+					got.WriteByte('x')
+				}
+				time.Sleep(time.Second)
+			}
+			if got.String() != want {
+				t.Errorf("%s:\ngot  %s\nwant %s", rule, got.String(), want)
+			}
+		})
+	}
+}
+
+// A window begins when its rule is put in force, and ends just before its time.
+func TestWindowOfAReplacedRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(1, rules(t, "reset,for=5s"), time.Now)
+		time.Sleep(time.Hour)
+		if got := kinds(s, request("GET", "/")); got != nil {
+			t.Errorf("after the window: %v", got)
+		}
+		s.Replace(rules(t, "hang,for=5s"))
+		time.Sleep(5*time.Second - 1)
+		if got := kinds(s, request("GET", "/")); !slices.Equal(got, []Kind{Hang}) {
+			t.Errorf("at the window's end: %v", got)
+		}
+		time.Sleep(1)
+		if got := kinds(s, request("GET", "/")); got != nil {
+			t.Errorf("just after the window: %v", got)
+		}
+	})
+}
+
+func TestWhatOneRequestMeets(t *testing.T) {
+	for text, want := range map[string]struct {
+		met    []Kind
+		counts string // matched/fired of each rule
+	}{
+		"":                              {nil, ""},
+		"delay=1s;status=502":           {[]Kind{Delay, Status}, "1/1 1/1 "},
+		"status=502;delay=1s":           {[]Kind{Status}, "1/1 1/0 "}, // nothing after the end
+		"delay=1s;delay=2s;reset;hang":  {[]Kind{Delay, Delay, Reset}, "1/1 1/1 1/1 1/0 "},
+		"truncate;slow=5":               {[]Kind{Truncate, Slow}, "1/1 1/1 "},
+		"truncate;status=502":           {[]Kind{Truncate, Status}, "1/1 1/1 "},
+		"truncate;slow=5;delay=1s;hang": {[]Kind{Delay, Hang}, "1/0 1/0 1/1 1/1 "}, // without an answer no body
+		"slow=5;crash":                  {[]Kind{Crash}, "1/0 1/1 "},
+		"reset,method=POST;delay=1s":    {[]Kind{Delay}, "0/0 1/1 "},
+		"reset,rate=0;hang":             {[]Kind{Hang}, "1/0 1/1 "},
+	} {
+		s := NewSet(1, rules(t, text), time.Now)
+		met := kinds(s, request("GET", "/"))
+		var counts string
+		for _, r := range s.state().Rules {
+			counts += fmt.Sprintf("%d/%d ", r.Matched, r.Fired)
+		}
+		if !slices.Equal(met, want.met) || counts != want.counts {
+			t.Errorf("%s: met %v, counted %s, want %v, %s", text, met, counts, want.met, want.counts)
+		}
+	}
+}
+
+func TestPrepend(t *testing.T) {
+	s := NewSet(1, rules(t, "status=503"), time.Now)
+	preset := rules(t, "delay=1s;reset,rate=0")
+	s.Prepend(preset)
+	if got := kinds(s, request("GET", "/")); !slices.Equal(got, []Kind{Delay, Status}) {
+		t.Errorf("met %v", got)
+	}
+	if len(preset) != 2 || len(s.state().Rules) != 3 {
+		t.Errorf("%d rules given, %d in force", len(preset), len(s.state().Rules))
+	}
+}
+
+// decisions are what n requests meet of the rule called name.
+func decisions(s *Set, n int, name string) (made []string) {
+	for range n {
+		decided := ""
+		for _, i := range s.Decide(request("GET", "/")) {
+			if i.String() == name {
+				decided = fmt.Sprint(i.Kind, i.Wait)
+			}
+		}
+		made = append(made, decided)
+	}
+	return made
+}
+
+func TestSeed(t *testing.T) {
+	const delay = "delay=0s..5s,rate=0.5"
+	want := decisions(NewSet(7, rules(t, delay), time.Now), 200, delay)
+	if got := decisions(NewSet(7, rules(t, delay), time.Now), 200, delay); !slices.Equal(got, want) {
+		t.Errorf("the same seed decides\n%v, then\n%v", want, got)
+	}
+	if got := decisions(NewSet(8, rules(t, delay), time.Now), 200, delay); slices.Equal(got, want) {
+		t.Error("another seed decides the same")
+	}
+	for _, others := range []string{"slow=1,rate=0.5;%s", "%s;status=502,rate=0.5", "delay=1s..2s,rate=0.5;%s;reset,rate=0.1", "truncate,path=/elsewhere;%s;hang,after=1h"} {
+		if got := decisions(NewSet(7, rules(t, fmt.Sprintf(others, delay)), time.Now), 200, delay); !slices.Equal(got, want) {
+			t.Errorf("among %s it decides otherwise:\n%v, want\n%v", others, got, want)
+		}
+	}
+	// After a rule that ends some requests, those that it lets through meet what they would have.
+	got := decisions(NewSet(7, rules(t, "status=502,rate=0.5;"+delay), time.Now), 200, delay)
+	for i := range got {
+		if got[i] != "" && got[i] != want[i] {
+			t.Fatalf("request %d meets %s behind another rule, %s alone", i, got[i], want[i])
+		}
+	}
+	// Requests that do not match draw nothing; rules set again begin again.
+	s := NewSet(7, rules(t, delay+",path=/x"), time.Now)
+	first := s.Decide(request("GET", "/x"))
+	s.Replace(rules(t, delay+",path=/x"))
+	for range 10 {
+		s.Decide(request("GET", "/y"))
+	}
+	if again := s.Decide(request("GET", "/x")); fmt.Sprint(again) != fmt.Sprint(first) {
+		t.Errorf("got %v, then %v", first, again)
+	}
+	// The same rule twice is two rules.
+	twice := NewSet(7, rules(t, "reset,rate=0.5,count=9;reset,rate=0.5,count=9"), time.Now)
+	if a, b := twice.rules[0].random.Uint64(), twice.rules[1].random.Uint64(); a == b {
+		t.Error("the same rule twice draws the same")
+	}
+}
+
+// A seed that is drawn can be given back, through JSON too.
+func TestDrawnSeed(t *testing.T) {
+	seen := make(map[uint64]bool)
+	for range 100 {
+		seed := NewSet(0, nil, time.Now).Seed()
+		if seed == 0 || seed > 1<<53 || seen[seed] {
+			t.Fatalf("drew %d", seed)
+		}
+		seen[seed] = true
+	}
+}
+
+// deviations bounds what chance may do: four standard deviations, one test in 16,000. The seed
+// makes it the same chance each time.
+const deviations = 4
+
+func TestDistribution(t *testing.T) {
+	const n = 20_000
+	r := request("GET", "/")
+	for _, rate := range []float64{0, .1, .3, .5, .999, 1} {
+		s := NewSet(3, rules(t, fmt.Sprintf("reset,rate=%g", rate)), time.Now)
+		var fired float64
+		for range n {
+			fired += float64(len(s.Decide(r)))
+		}
+		if bound := deviations * math.Sqrt(n*rate*(1-rate)); math.Abs(fired-n*rate) > bound {
+			t.Errorf("rate %g: fired %g of %d, want within %g", rate, fired, n, bound)
+		}
+	}
+	const least, width, buckets = time.Second, 4 * time.Second, 20
+	s := NewSet(3, rules(t, "delay=1s..5s"), time.Now)
+	var sum float64
+	var in [buckets]float64
+	for range n {
+		wait := s.Decide(r)[0].Wait
+		if wait < least || wait > least+width {
+			t.Fatalf("waits %s", wait)
+		}
+		sum += wait.Seconds()
+		in[min(int((wait-least)*buckets/width), buckets-1)]++
+	}
+	if bound := deviations * width.Seconds() / math.Sqrt(12*n); math.Abs(sum/n-3) > bound {
+		t.Errorf("waits %g s at the mean, want 3 s within %g", sum/n, bound)
+	}
+	for i, count := range in {
+		if bound := deviations * math.Sqrt(n*(1./buckets)*(1-1./buckets)); math.Abs(count-n/buckets) > bound {
+			t.Errorf("part %d of the range: %g of %d, want %d within %g", i, count, n, n/buckets, bound)
+		}
+	}
+}
