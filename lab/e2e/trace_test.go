@@ -144,6 +144,13 @@ func TestTraces(t *testing.T) {
 	}
 	dir := programs(t, names...)
 	otlp := newCollector(t)
+	t.Cleanup(func() {
+		for id, drawing := range otlp.traces("position-simulator report") {
+			if t.Failed() && drawing != reportTrace {
+				t.Logf("trace %s:\n%s", id, drawing)
+			}
+		}
+	})
 	start := func(name string, environment ...string) process {
 		return run(t, filepath.Join(dir, name), append([]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT=" + otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_METRICS_EXPORTER=none",
