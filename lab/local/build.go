@@ -37,6 +37,7 @@ func build(ctx context.Context, root string, needed []string, progress func(stri
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the images; a libc takes memory in every process
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Second
 	stderr, err := cmd.StderrPipe()
