@@ -96,12 +96,12 @@ func wait(c *gin.Context, d time.Duration) {
 
 // replayed is a body that has been read, with the error that ended it.
 type replayed struct {
-	*bytes.Reader
-	err error
+	read *bytes.Reader // not embedded: its WriteTo would pass the error over
+	err  error
 }
 
 func (r *replayed) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
+	n, err := r.read.Read(p)
 	if err == io.EOF && r.err != nil {
 		err = r.err
 	}

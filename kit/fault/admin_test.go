@@ -1,0 +1,226 @@
+package fault_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/fault"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
+	"fleetman.example/kit/server/servertest"
+)
+
+// run is a whole service that answers what it is sent.
+func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+	r := env.New(getenv)
+	cfg := server.ReadConfig(r, ":8080")
+	if err := r.Err(); err != nil {
+		return err
+	}
+	o, err := observe.Start(ctx, "test", getenv, stdout)
+	if err != nil {
+		return err
+	}
+	routes := server.NewRouter(cfg, o)
+	routes.Any("/driver/:name", func(c *gin.Context) {
+		body, err := server.JSONBody(c)
+		if c.Request.Method != http.MethodGet && err != nil {
+			c.String(http.StatusRequestEntityTooLarge, err.Error())
+			return
+		}
+		c.String(http.StatusOK, "served "+string(body))
+	})
+	return server.Run(ctx, cfg, o, routes)
+}
+
+// admin calls the admin listener.
+func admin(t *testing.T, s *servertest.Service, method, path, rules, token string) servertest.Answer {
+	t.Helper()
+	req, err := http.NewRequest(method, s.AdminURL+path, strings.NewReader(rules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
+	return servertest.Do(t, req)
+}
+
+// told is the state as the admin listener answers it: "matched/fired rule" of each.
+func told(t *testing.T, a servertest.Answer) (rules []string) {
+	t.Helper()
+	var state struct {
+		Seed  json.Number
+		Rules []struct {
+			Rule           string
+			Matched, Fired int
+		}
+	}
+	if err := json.Unmarshal([]byte(a.Body), &state); err != nil || a.Status != 200 || state.Seed == "0" || a.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("got %d %v %s: %v", a.Status, a.Header, a.Body, err)
+	}
+	for _, r := range state.Rules {
+		rules = append(rules, fmt.Sprintf("%d/%d %s", r.Matched, r.Fired, r.Rule))
+	}
+	return rules
+}
+
+func TestAdmin(t *testing.T) {
+	s := servertest.Start(t, run, map[string]string{"FAULTS": "status=502,path=/driver/,count=1", "FAULTS_SEED": "42"})
+	const first = "status=502,path=/driver/,count=1"
+	call := func(want int) {
+		t.Helper()
+		if a := s.Call(t, "GET", "/driver/x", ""); a.Status != want {
+			t.Errorf("got %d %s, want %d", a.Status, a.Body, want)
+		}
+	}
+	is := func(a servertest.Answer, want ...string) {
+		t.Helper()
+		if got := told(t, a); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	get := func() servertest.Answer { return admin(t, s, "GET", "/faults", "", "") }
+
+	is(get(), "0/0 "+first)
+	if a := get(); !strings.HasPrefix(a.Body, `{"seed":42,`) {
+		t.Errorf("got %s", a.Body)
+	}
+	call(502)
+	call(200)
+	is(get(), "2/1 "+first)
+
+	for _, bad := range []struct {
+		rules  string
+		status int
+		want   string
+	}{
+		{"status=99", 400, `"rule 1 (status=99): status: expected an HTTP status from 200 to 599"`},
+		{"reset;delay", 400, `"rule 2 (delay): delay: expected a duration`},
+		{strings.Repeat("reset;", 20_000), 413, "body: expected at most 65536 bytes of rules"},
+	} {
+		a := admin(t, s, "PUT", "/faults", bad.rules, "")
+		if a.Status != bad.status || !strings.Contains(a.Body, bad.want) {
+			t.Errorf("%.30s: got %d %s, want %d %s", bad.rules, a.Status, a.Body, bad.status, bad.want)
+		}
+		is(get(), "2/1 "+first)
+	}
+
+	is(admin(t, s, "PUT", "/faults", "status=503;truncate,rate=0", ""), "0/0 status=503", "0/0 truncate,rate=0")
+	call(503)
+	is(get(), "1/1 status=503", "1/0 truncate,rate=0")
+	is(admin(t, s, "PUT", "/faults", "", ""))
+	call(200)
+	is(admin(t, s, "PUT", "/faults", "status=503", ""), "0/0 status=503")
+	is(admin(t, s, "DELETE", "/faults", "", ""))
+	call(200)
+	if a := get(); !strings.Contains(a.Body, `"rules":[]`) {
+		t.Errorf("without rules: %s", a.Body)
+	}
+
+	a := admin(t, s, "POST", "/faults", "reset", "")
+	if a.Status != 405 || a.Header.Get("Allow") != "GET, PUT, DELETE" || !strings.Contains(a.Body, `"method POST not supported here"`) {
+		t.Errorf("POST: got %d %v %s", a.Status, a.Header, a.Body)
+	}
+}
+
+// The admin listener is not reached through the service's own port.
+func TestAdminIsNotOnTheServicesPort(t *testing.T) {
+	s := servertest.Start(t, run, nil)
+	for _, target := range []string{"/faults", "//faults", "/faults/", "/driver/../faults"} {
+		for _, method := range []string{"GET", "PUT", "DELETE"} {
+			if a := s.Call(t, method, target, "reset"); a.Status != 404 {
+				t.Errorf("%s %s: got %d %s", method, target, a.Status, a.Body)
+			}
+		}
+	}
+	if a := admin(t, s, "GET", "/faults", "", ""); len(told(t, a)) != 0 {
+		t.Errorf("rules in force: %s", a.Body)
+	}
+}
+
+// Where others reach the admin listener, a change needs the token.
+func TestToken(t *testing.T) {
+	for _, tc := range []struct {
+		name, addr, token string
+		with              string // the header Authorization
+		changed           bool
+	}{
+		{"loopback", "127.0.0.1:0", "", "", true},
+		{"loopback, token set", "127.0.0.1:0", "secret", "", true},
+		{"IPv6 loopback", "[::1]:0", "secret", "", true},
+		{"everywhere, no token set", ":0", "", "", false},
+		{"everywhere, no token set, an empty one given", ":0", "", "Bearer ", false},
+		{"everywhere, without", ":0", "secret", "", false},
+		{"everywhere, wrong", ":0", "secret", "Bearer secret2", false},
+		{"everywhere, another scheme", ":0", "secret", "Basic secret", false},
+		{"everywhere, with", ":0", "secret", "Bearer secret", true},
+		{"all of IPv4, without", "0.0.0.0:0", "secret", "", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := servertest.Start(t, run, map[string]string{"ADMIN_ADDR": tc.addr, "ADMIN_TOKEN": tc.token, "FAULTS": "delay=1ms"})
+			for method, left := range map[string]string{"PUT": "[0/0 reset,path=/x]", "DELETE": "[]"} {
+				a := admin(t, s, method, "/faults", "reset,path=/x", tc.with)
+				if tc.changed {
+					if got := fmt.Sprint(told(t, a)); got != left {
+						t.Errorf("%s: got %s, want %s", method, got, left)
+					}
+					continue
+				}
+				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "expected the bearer token of ADMIN_TOKEN") {
+					t.Errorf("%s: got %d %v %s", method, a.Status, a.Header, a.Body)
+				}
+				if got := fmt.Sprint(told(t, admin(t, s, "GET", "/faults", "", ""))); got != "[0/0 delay=1ms]" {
+					t.Errorf("refused, %s has left %s", method, got)
+				}
+			}
+			if strings.Contains(s.Log(), "secret") {
+				t.Errorf("the log has the token:\n%s", s.Log())
+			}
+		})
+	}
+}
+
+// Faults stand in front of the whole service, but let a body through as it came.
+func TestInAService(t *testing.T) {
+	s := servertest.Start(t, run, map[string]string{"FAULTS": "delay=1ms", "MAX_BODY_BYTES": "10"})
+	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
+		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
+	}
+	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || a.Body != "body: expected at most 10 bytes" {
+		t.Errorf("too large: got %d %s", a.Status, a.Body)
+	}
+	admin(t, s, "PUT", "/faults", "status=500,path=/driver/,method=POST", "")
+	for target, want := range map[string]int{"/driver/x": 500, "/driver/x/": 500, "//driver/x": 500, "/elsewhere": 404} {
+		if a := s.Call(t, "POST", target, `"0123"`); a.Status != want || (a.Header.Get(fault.Header) == "status") != (want == 500) {
+			t.Errorf("%s: got %d %v, want %d", target, a.Status, a.Header, want)
+		}
+	}
+	a := servertest.Answer{}
+	servertest.Eventually(t, "counted", func() bool {
+		a = admin(t, s, "GET", "/metrics", "", "")
+		return strings.Contains(a.Body, `fleetman_faults_total{fleetman_fault="status"`)
+	})
+	if !strings.Contains(a.Body, `http_server_request_duration_seconds_count{fleetman_fault="status",http_request_method="POST",http_response_status_code="500",http_route="/driver/:name"`) {
+		t.Errorf("metrics:\n%s", a.Body)
+	}
+}
+
+func TestBadFaultsInTheEnvironment(t *testing.T) {
+	err := run(t.Context(), nil, func(name string) string {
+		return map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}[name]
+	}, io.Discard, io.Discard)
+	for _, want := range []string{`FAULTS="status=502;slow": rule 2 (slow): slow: expected bytes a second, at least 1`, `FAULTS_SEED="-1": expected a whole number`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/fault"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
+)
+
+// service is a router with faults on a listener of its own.
+type service struct {
+	*httptest.Server
+	o      *observe.Observer
+	set    *fault.Set
+	spans  *tracetest.SpanRecorder
+	exited atomic.Int64 // code + 1
+	served atomic.Int64
+	left   chan struct{} // a request has left the middleware
+
+	mu   sync.Mutex
+	body string // as the handler last read it
+}
+
+const answerBody = "0123456789abcdefghij"
+
+func start(t *testing.T, rules string) *service {
+	t.Helper()
+	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := fault.Parse(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, err := o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{o: o, set: fault.NewSet(1, parsed, time.Now), spans: tracetest.NewSpanRecorder(), left: make(chan struct{}, 100)}
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans)).Tracer("test")
+	injector := fault.Injector{Set: s.set, Log: o.Log, Count: count, Exit: func(code int) { s.exited.Store(int64(code) + 1) }}
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		defer func() { s.left <- struct{}{} }()
+		ctx, span := tracer.Start(c.Request.Context(), "request")
+		defer span.End()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}, o.Middleware(true), injector.Middleware)
+	r.Any("/vehicles", s.handle)
+	r.GET("/empty", func(c *gin.Context) { s.served.Add(1); c.Status(http.StatusOK) })
+	r.GET("/error", func(c *gin.Context) { apierror.Write(c, apierror.New(http.StatusNotFound, "no such thing")) })
+	s.Server = httptest.NewServer(r)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *service) handle(c *gin.Context) {
+	s.served.Add(1)
+	body, err := io.ReadAll(c.Request.Body)
+	s.mu.Lock()
+	s.body = fmt.Sprint(string(body), err)
+	s.mu.Unlock()
+	c.String(http.StatusOK, answerBody)
+}
+
+// call makes one request on a connection of its own and reads what comes.
+func (s *service) call(ctx context.Context, method, path, body string) (*http.Response, string, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		return nil, "", err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp, string(text), err
+}
+
+func (s *service) metrics(t *testing.T) string {
+	w := httptest.NewRecorder()
+	s.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
+// wants fails the test when a line with all of parts is not among the metrics.
+func (s *service) wants(t *testing.T, parts ...string) {
+	t.Helper()
+	text := s.metrics(t)
+	for line := range strings.Lines(text) {
+		found := true
+		for _, part := range parts {
+			found = found && strings.Contains(line, part)
+		}
+		if found {
+			return
+		}
+	}
+	t.Errorf("no line of the metrics has all of %q:\n%s", parts, text)
+}
+
+// spanSays answers what the request's span says of faults.
+func (s *service) spanSays() (said string) {
+	for _, span := range s.spans.Ended() {
+		for _, a := range span.Attributes() {
+			if a.Key == "fleetman.fault" {
+				said += a.Value.AsString() + " "
+			}
+		}
+	}
+	return said
+}
+
+func TestNoFault(t *testing.T) {
+	s := start(t, "reset,path=/elsewhere")
+	resp, body, err := s.call(t.Context(), "POST", "/vehicles", "a report")
+	if err != nil || resp.StatusCode != 200 || body != answerBody || resp.Header[fault.Header] != nil || s.body != "a report<nil>" {
+		t.Errorf("got %v %q %v, the handler %q", resp, body, err, s.body)
+	}
+	if s.spanSays() != "" || strings.Contains(s.metrics(t), "fleetman_fault") {
+		t.Errorf("a fault is told: %s%s", s.spanSays(), s.metrics(t))
+	}
+}
+
+// Each kind as a caller sees it, and as metrics and the span tell it.
+func TestKinds(t *testing.T) {
+	for rule, want := range map[string]struct {
+		status  int    // 0: no answer
+		body    string // what of it came
+		err     error
+		header  string // X-Fault, of an answer
+		length  int64
+		reached bool   // the handler
+		measure string // of the request's own measurement
+	}{
+		"delay=50ms":            {200, answerBody, nil, "[delay]", 20, true, `http_response_status_code="200"`},
+		"status=502":            {502, "", nil, "[status]", 0, false, `http_response_status_code="502"`},
+		"status=204":            {204, "", nil, "[status]", 0, false, `http_response_status_code="204"`},
+		"delay=1ms;status=503":  {503, "", nil, "[delay status]", 0, false, `http_response_status_code="503"`},
+		"reset":                 {0, "", syscall.ECONNRESET, "", 0, false, `error_type="aborted"`},
+		"delay=1ms;reset":       {0, "", syscall.ECONNRESET, "", 0, false, `error_type="aborted"`},
+		"truncate":              {200, "", io.ErrUnexpectedEOF, "[truncate]", 20, true, `error_type="aborted"`},
+		"truncate=7":            {200, answerBody[:7], io.ErrUnexpectedEOF, "[truncate]", 20, true, `error_type="aborted"`},
+		"truncate=1000":         {200, answerBody[:19], io.ErrUnexpectedEOF, "[truncate]", 20, true, `error_type="aborted"`},
+		"truncate=9;truncate=3": {200, answerBody[:3], io.ErrUnexpectedEOF, "[truncate truncate]", 20, true, `error_type="aborted"`},
+		"truncate;status=502":   {502, "", io.ErrUnexpectedEOF, "[truncate status]", 1, false, `error_type="aborted"`},
+		"slow=1000":             {200, answerBody, nil, "[slow]", 20, true, `http_response_status_code="200"`},
+		"slow=1000;truncate=5":  {200, answerBody[:5], io.ErrUnexpectedEOF, "[slow truncate]", 20, true, `error_type="aborted"`},
+		"crash":                 {200, answerBody, nil, "[crash]", 20, true, ""}, // the test's Exit returns
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, rule)
+			begin := time.Now()
+			resp, body, err := s.call(t.Context(), "POST", "/vehicles", "a report")
+			took := time.Since(begin)
+			<-s.left
+			if !errors.Is(err, want.err) || (resp == nil) != (want.status == 0) || body != want.body {
+				t.Fatalf("got %v %q %v", resp, body, err)
+			}
+			if resp != nil && (resp.StatusCode != want.status || fmt.Sprint(resp.Header[fault.Header]) != want.header || resp.ContentLength != want.length) {
+				t.Errorf("got %d %s, %d bytes announced", resp.StatusCode, resp.Header[fault.Header], resp.ContentLength)
+			}
+			if reached := s.served.Load() == 1; reached != want.reached || reached && s.body != "a report<nil>" {
+				t.Errorf("handler reached: %t, it read %q", reached, s.body)
+			}
+			if rule == "delay=50ms" && took < 50*time.Millisecond {
+				t.Errorf("answered after %s", took)
+			}
+			if crashed := s.exited.Load() == 2; crashed != (rule == "crash") {
+				t.Errorf("exit code %d", s.exited.Load()-1)
+			}
+			first, _, _ := strings.Cut(rule, ";")
+			first, _, _ = strings.Cut(first, "=")
+			s.wants(t, "fleetman_faults_total{", `fleetman_fault="`+first+`"`)
+			s.wants(t, "http_server_request_duration_seconds_count", `fleetman_fault="`+first+`"`, want.measure)
+			if s.spanSays() == "" {
+				t.Error("the span does not tell")
+			}
+		})
+	}
+}
+
+func TestCountsEachInjection(t *testing.T) {
+	s := start(t, "delay=1ms,count=2;status=503,retry-after=7s,count=3")
+	for i, want := range []string{"503 [delay status] 7", "503 [delay status] 7", "503 [status] 7", "200 [] "} {
+		resp, _, err := s.call(t.Context(), "GET", "/vehicles", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header[fault.Header], resp.Header.Get("Retry-After")); got != want {
+			t.Errorf("answer %d: %s, want %s", i+1, got, want)
+		}
+	}
+	s.wants(t, `fleetman_faults_total{fleetman_fault="delay"`, "} 2\n")
+	s.wants(t, `fleetman_faults_total{fleetman_fault="status"`, "} 3\n")
+}
+
+// An answer without a body, and one of a handler's error, are cut as well.
+func TestTruncateOtherAnswers(t *testing.T) {
+	s := start(t, "truncate=4")
+	resp, body, err := s.call(t.Context(), "GET", "/empty", "")
+	if !errors.Is(err, io.ErrUnexpectedEOF) || body != "" || resp.StatusCode != 200 {
+		t.Errorf("got %v %q %v", resp, body, err)
+	}
+	resp, body, err = s.call(t.Context(), "GET", "/error", "")
+	if !errors.Is(err, io.ErrUnexpectedEOF) || body != `{"ti` || resp.StatusCode != 404 {
+		t.Errorf("got %v %q %v", resp, body, err)
+	}
+}
+
+// The pace is what was told, below and above a byte a piece. Time can only be longer than told on
+// a busy machine; that it is not much longer is seen from the number of pieces.
+func TestSlowPace(t *testing.T) {
+	for perSecond, least := range map[int]time.Duration{19: 1000 * time.Millisecond, 40: 500 * time.Millisecond, 100: 200 * time.Millisecond} {
+		t.Run(fmt.Sprint(perSecond), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, fmt.Sprintf("slow=%d", perSecond))
+			begin := time.Now()
+			resp, err := http.Get(s.URL + "/vehicles")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			var pieces, most int
+			piece := make([]byte, 100)
+			for {
+				n, err := resp.Body.Read(piece)
+				if n > 0 {
+					pieces, most = pieces+1, max(most, n)
+				}
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(begin); took < least {
+				t.Errorf("20 bytes at %d a second took %s, want %s at least", perSecond, took, least)
+			}
+			if pieces < 2 {
+				t.Errorf("came in %d pieces, the largest of %d bytes", pieces, most)
+			}
+		})
+	}
+}
+
+// A caller that leaves frees what was held for it, whatever held it; no answer is made up.
+func TestCallerLeaves(t *testing.T) {
+	for _, rule := range []string{"hang", "delay=1h", "delay=1h;status=502", "slow=1"} {
+		for _, body := range []string{"", "a report"} {
+			t.Run(rule+" "+body, func(t *testing.T) {
+				t.Parallel()
+				s := start(t, rule)
+				ctx, leave := context.WithCancel(t.Context())
+				gone := make(chan error)
+				go func() {
+					_, _, err := s.call(ctx, "POST", "/vehicles", body)
+					gone <- err
+				}()
+				servertest.Eventually(t, "the fault is met", func() bool { return strings.Contains(s.metrics(t), "fleetman_faults_total{") })
+				leave()
+				if err := <-gone; !errors.Is(err, context.Canceled) {
+					t.Errorf("the caller got %v", err)
+				}
+				select {
+				case <-s.left:
+				case <-time.After(10 * time.Second):
+					t.Fatal("still held for a caller that has left")
+				}
+				if rule != "slow=1" && s.served.Load() != 0 {
+					t.Error("worked for a caller that has left")
+				}
+				servertest.Eventually(t, "measured as broken off", func() bool { return strings.Contains(s.metrics(t), `error_type="aborted"`) })
+			})
+		}
+	}
+}
+
+// A caller that said how long it waits, and has not closed its connection, gets no made-up answer.
+func TestPatienceEnds(t *testing.T) {
+	for _, rule := range []string{"delay=1h", "hang"} {
+		s := start(t, rule)
+		s.Config.Handler = withTimeout(s.Config.Handler)
+		if resp, body, err := s.call(t.Context(), "GET", "/vehicles", ""); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: got %v %q %v, want a connection closed without an answer", rule, resp, body, err)
+		}
+	}
+}
+
+func withTimeout(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
