@@ -1,0 +1,339 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+var (
+	tracker = Identity{"default", "fleetman-position-tracker"}
+	staff   = Identity{"default", "fleetman-staff-service"}
+)
+
+func newServer(t *testing.T, o Options) *Server {
+	t.Helper()
+	server, err := NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for node, id := range map[string]Identity{"tracker-0": tracker, "staff-0": staff} {
+		if err := server.Allow(node, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server
+}
+
+func ask(node string, id Identity, names ...string) *discovery.DiscoveryRequest {
+	return &discovery.DiscoveryRequest{
+		TypeUrl: secretType, ResourceNames: names,
+		Node: &core.Node{Id: node, Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"NAMESPACE": structpb.NewStringValue(id.Namespace), "SERVICE_ACCOUNT": structpb.NewStringValue(id.ServiceAccount),
+		}}},
+	}
+}
+
+func secrets(t *testing.T, answer *discovery.DiscoveryResponse) map[string]*tlsv3.Secret {
+	t.Helper()
+	found := map[string]*tlsv3.Secret{}
+	for _, packed := range answer.Resources {
+		secret := new(tlsv3.Secret)
+		if err := packed.UnmarshalTo(secret); err != nil {
+			t.Fatal(err)
+		}
+		found[secret.Name] = secret
+	}
+	return found
+}
+
+// serve runs the server and returns a client of it.
+func serve(t *testing.T, server *Server) secretservice.SecretDiscoveryServiceClient {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, listener) }()
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	return secretservice.NewSecretDiscoveryServiceClient(conn)
+}
+
+// fetch gets both secrets over the wire, as a proxy does.
+func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node string, id Identity) (tls.Certificate, *x509.CertPool, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := client.StreamSecrets(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(ask(node, id, workloadSecret, rootSecret)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := stream.Recv()
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	got := secrets(t, answer)
+	own := got[workloadSecret].GetTlsCertificate()
+	pair, err := tls.X509KeyPair(own.GetCertificateChain().GetInlineBytes(), own.GetPrivateKey().GetInlineBytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(got[rootSecret].GetValidationContext().GetTrustedCa().GetInlineBytes()) {
+		t.Fatal("ROOTCA holds no certificate")
+	}
+	return pair, pool, nil
+}
+
+// peer wants a certificate of the pool's authority with that name, as Envoy
+// does: by the SPIFFE name, not by the host's.
+func peer(pool *x509.CertPool, want Identity) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			return errors.New("no certificate")
+		}
+		leaf := state.PeerCertificates[0]
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			return err
+		}
+		for _, name := range leaf.URIs {
+			if name.String() == want.URI(Domain).String() {
+				return nil
+			}
+		}
+		return errors.New("wrong name " + leaf.URIs[0].String())
+	}
+}
+
+// handshake says how the server takes the client, and the client the server.
+func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	done := make(chan error, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			done <- err
+			return
+		}
+		defer conn.Close()
+		if err := conn.(*tls.Conn).Handshake(); err != nil {
+			done <- err
+			return
+		}
+		_, err = io.WriteString(conn, "hello")
+		done <- err
+	}()
+	conn, err := tls.Dial("tcp", listener.Addr().String(), client)
+	if err == nil {
+		defer conn.Close()
+		var text []byte
+		if text, err = io.ReadAll(conn); err == nil && string(text) != "hello" {
+			err = errors.New("the server said " + string(text))
+		}
+	}
+	return <-done, err
+}
+
+func TestHandshake(t *testing.T) {
+	client := serve(t, newServer(t, Options{}))
+	staffCert, pool, err := fetch(t, client, "staff-0", staff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trackerCert, _, err := fetch(t, client, "tracker-0", tracker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := NewAuthority(Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := foreign.Issue(tracker, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreignCert, err := tls.X509KeyPair(issued.Chain, issued.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{staffCert}, ClientAuth: tls.RequireAnyClientCert, VerifyConnection: peer(pool, tracker)}
+	tests := []struct {
+		name    string
+		present []tls.Certificate
+		wanted  Identity // that the client wants the server to be
+		server  string   // part of its error; empty: taken
+		client  string
+	}{
+		{"the mesh's own", []tls.Certificate{trackerCert}, staff, "", ""},
+		{"foreign authority", []tls.Certificate{foreignCert}, staff, "signed by unknown authority", "bad certificate"},
+		{"wrong name", []tls.Certificate{staffCert}, staff, "wrong name spiffe://cluster.local/ns/default/sa/fleetman-staff-service", "bad certificate"},
+		{"none", nil, staff, "didn't provide a certificate", "certificate required"},
+		{"server of another name", []tls.Certificate{trackerCert}, Identity{"default", "other"}, "bad certificate", "wrong name"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			serverErr, clientErr := handshake(t, server, &tls.Config{
+				Certificates: test.present, InsecureSkipVerify: true, VerifyConnection: peer(pool, test.wanted),
+			})
+			for _, side := range []struct {
+				name, want string
+				err        error
+			}{{"server", test.server, serverErr}, {"client", test.client, clientErr}} {
+				if test.server == "" && side.err != nil {
+					t.Errorf("%s: %v", side.name, side.err)
+				}
+				if test.server != "" && (side.err == nil || !strings.Contains(side.err.Error(), side.want)) {
+					t.Errorf("%s: want %q, got %v", side.name, side.want, side.err)
+				}
+			}
+		})
+	}
+}
+
+func TestStrangersGetNothing(t *testing.T) {
+	server := newServer(t, Options{})
+	client := serve(t, server)
+	tests := []struct {
+		name, node string
+		id         Identity
+		refusal    string
+	}{
+		{"an unknown node", "gateway-0", tracker, `node "gateway-0" is not one of this mesh`},
+		{"no node", "", tracker, `node "" is not one of this mesh`},
+		{"another's identity", "tracker-0", staff, "node tracker-0 claims to be {Namespace:default ServiceAccount:fleetman-staff-service}"},
+		{"another namespace", "tracker-0", Identity{"prod", tracker.ServiceAccount}, "claims to be {Namespace:prod"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, _, err := fetch(t, client, test.node, test.id)
+			if grpcstatus.Code(err) != codes.PermissionDenied {
+				t.Errorf("want PermissionDenied, got %v", err)
+			}
+			if all := server.Refusals(); len(all) == 0 || !strings.Contains(all[len(all)-1], test.refusal) {
+				t.Errorf("want a refusal with %q, got %q", test.refusal, all)
+			}
+		})
+	}
+	server.Forget("tracker-0")
+	if _, _, err := fetch(t, client, "tracker-0", tracker); grpcstatus.Code(err) != codes.PermissionDenied {
+		t.Errorf("a forgotten node: want PermissionDenied, got %v", err)
+	}
+}
+
+func TestNewServerAndAllowRefuse(t *testing.T) {
+	if _, err := NewServer(Options{Lifetime: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "a second at least") {
+		t.Errorf("a millisecond: %v", err)
+	}
+	server := newServer(t, Options{})
+	for _, id := range []Identity{{}, {"default", ""}, {"default", "a/../b"}, {"a b", "c"}} {
+		if err := server.Allow("x", id); err == nil || !strings.Contains(err.Error(), "node x: identity") {
+			t.Errorf("%+v: %v", id, err)
+		}
+	}
+}
+
+func leaf(t *testing.T, secret *tlsv3.Secret) *x509.Certificate {
+	t.Helper()
+	data, rest := pem.Decode(secret.GetTlsCertificate().GetCertificateChain().GetInlineBytes())
+	if data == nil || len(rest) > 0 {
+		t.Fatalf("one certificate is expected, not %q", secret)
+	}
+	certificate, err := x509.ParseCertificate(data.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+// pipe is a stream without a network, so that time can be a bubble's.
+type pipe struct {
+	grpc.ServerStream
+	ctx     context.Context
+	in      chan *discovery.DiscoveryRequest
+	answers chan *discovery.DiscoveryResponse
+}
+
+func (p *pipe) Context() context.Context { return p.ctx }
+
+func (p *pipe) Send(answer *discovery.DiscoveryResponse) error {
+	p.answers <- answer
+	return nil
+}
+
+func (p *pipe) Recv() (*discovery.DiscoveryRequest, error) {
+	select {
+	case request := <-p.in:
+		return request, nil
+	case <-p.ctx.Done():
+		return nil, p.ctx.Err()
+	}
+}
+
+func open(t *testing.T, server *Server) (*pipe, chan error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &pipe{ctx: ctx, in: make(chan *discovery.DiscoveryRequest), answers: make(chan *discovery.DiscoveryResponse, 100)}
+	done := make(chan error, 1)
+	go func() { done <- server.StreamSecrets(p) }()
+	t.Cleanup(cancel)
+	return p, done
+}
+
+func accept(request *discovery.DiscoveryRequest, answer *discovery.DiscoveryResponse) *discovery.DiscoveryRequest {
+	return &discovery.DiscoveryRequest{
+		TypeUrl: secretType, ResourceNames: request.ResourceNames, VersionInfo: answer.VersionInfo, ResponseNonce: answer.Nonce,
+	}
+}
+
+func refuse(request *discovery.DiscoveryRequest, answer *discovery.DiscoveryResponse) *discovery.DiscoveryRequest {
+	nack := accept(request, answer)
+	nack.ErrorDetail = &status.Status{Message: "key does not match"}
+	return nack
+}
+
+func names(all map[string]*tlsv3.Secret) []string {
+	var found []string
+	for name := range all {
+		found = append(found, name)
+	}
+	slices.Sort(found)
+	return found
+}

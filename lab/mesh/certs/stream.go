@@ -1,0 +1,162 @@
+package certs
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tls "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// The names that istiod lets proxies ask for.
+const (
+	workloadSecret = "default"
+	rootSecret     = "ROOTCA"
+)
+
+const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+
+// subscription is one stream of one proxy.
+type subscription struct {
+	server   *Server
+	stream   secretservice.SecretDiscoveryService_StreamSecretsServer
+	node     string
+	identity Identity
+	names    []string
+	sent     int // answers, the last one's nonce and version
+	renewal  <-chan time.Time
+}
+
+// StreamSecrets answers with the secrets that are asked for, and again when
+// half of their time is over. Nodes that are not allowed get PermissionDenied.
+func (s *Server) StreamSecrets(stream secretservice.SecretDiscoveryService_StreamSecretsServer) error {
+	sub := &subscription{server: s, stream: stream}
+	requests, failed := make(chan *discovery.DiscoveryRequest), make(chan error, 1)
+	go func() {
+		for {
+			request, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case requests <- request:
+			case <-stream.Context().Done():
+				return
+			}
+		}
+	}()
+	for {
+		var err error
+		select {
+		case request := <-requests:
+			err = sub.take(request)
+		case <-sub.renewal:
+			err = sub.send()
+		case <-failed:
+			return nil // the proxy has gone
+		case <-stream.Context().Done():
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (sub *subscription) take(request *discovery.DiscoveryRequest) error {
+	if sub.node == "" {
+		if err := sub.introduce(request.GetNode()); err != nil {
+			return err
+		}
+	}
+	if request.GetTypeUrl() != secretType && request.GetTypeUrl() != "" {
+		return status.Errorf(codes.InvalidArgument, "type %q; %s is expected", request.GetTypeUrl(), secretType)
+	}
+	if detail := request.GetErrorDetail(); detail != nil {
+		// Sent again it would be refused again.
+		sub.server.refused("%s does not accept %v: %s", sub.node, sub.names, detail.GetMessage())
+		return nil
+	}
+	nonce := request.GetResponseNonce()
+	if nonce != "" && nonce != strconv.Itoa(sub.sent) {
+		return nil // about an answer that another has followed already
+	}
+	if nonce != "" && slices.Equal(request.GetResourceNames(), sub.names) {
+		return nil // accepted
+	}
+	sub.names = request.GetResourceNames()
+	return sub.send()
+}
+
+// introduce finds out who asks. The node's metadata has to say the same as what
+// was allowed for its ID.
+func (sub *subscription) introduce(node *core.Node) error {
+	id, known := sub.server.identity(node.GetId())
+	if !known {
+		sub.server.refused("node %q is not one of this mesh", node.GetId())
+		return status.Errorf(codes.PermissionDenied, "node %q is not one of this mesh", node.GetId())
+	}
+	metadata := node.GetMetadata().GetFields()
+	claimed := Identity{metadata["NAMESPACE"].GetStringValue(), metadata["SERVICE_ACCOUNT"].GetStringValue()}
+	if claimed != id {
+		sub.server.refused("node %s claims to be %+v and is %+v", node.GetId(), claimed, id)
+		return status.Errorf(codes.PermissionDenied, "node %s is not of namespace %q and service account %q", node.GetId(), claimed.Namespace, claimed.ServiceAccount)
+	}
+	sub.node, sub.identity = node.GetId(), id
+	return nil
+}
+
+func (sub *subscription) send() error {
+	if id, known := sub.server.identity(sub.node); !known || id != sub.identity {
+		return status.Errorf(codes.PermissionDenied, "node %s is not one of this mesh any more", sub.node)
+	}
+	answer := &discovery.DiscoveryResponse{TypeUrl: secretType}
+	for _, name := range sub.names {
+		secret, err := sub.secret(name)
+		if err != nil {
+			return err
+		}
+		packed, err := anypb.New(secret)
+		if err != nil {
+			return status.Errorf(codes.Internal, "secret %s: %v", name, err)
+		}
+		answer.Resources = append(answer.Resources, packed)
+	}
+	sub.sent++
+	answer.VersionInfo = strconv.Itoa(sub.sent)
+	answer.Nonce = answer.VersionInfo
+	if slices.Contains(sub.names, workloadSecret) {
+		sub.renewal = time.After(sub.server.lifetime / 2)
+	}
+	return sub.stream.Send(answer)
+}
+
+func (sub *subscription) secret(name string) (*tls.Secret, error) {
+	switch name {
+	case workloadSecret:
+		certificate, err := sub.server.authority.Issue(sub.identity, sub.server.lifetime)
+		if err != nil {
+			return nil, status.Error(codes.Internal, err.Error())
+		}
+		return &tls.Secret{Name: name, Type: &tls.Secret_TlsCertificate{TlsCertificate: &tls.TlsCertificate{
+			CertificateChain: inline(certificate.Chain), PrivateKey: inline(certificate.Key),
+		}}}, nil
+	case rootSecret:
+		return &tls.Secret{Name: name, Type: &tls.Secret_ValidationContext{ValidationContext: &tls.CertificateValidationContext{
+			TrustedCa: inline(sub.server.authority.Root()),
+		}}}, nil
+	}
+	sub.server.refused("%s asks for the secret %q", sub.node, name)
+	return nil, status.Errorf(codes.NotFound, "no secret %q; there are %s and %s", name, workloadSecret, rootSecret)
+}
+
+func inline(data []byte) *core.DataSource {
+	return &core.DataSource{Specifier: &core.DataSource_InlineBytes{InlineBytes: data}}
+}
