@@ -1,0 +1,123 @@
+// Package compare lets arms meet the same faults under the same load, and
+// keeps records of all that was seen. What they mean is computed by package
+// report, from the records alone.
+package compare
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"fleetman.example/lab/local"
+)
+
+// Arm is one way to run the same fleet.
+type Arm struct {
+	Name, Meaning string
+	Dir           string            // of the manifests, below the repository
+	Callers       map[string]string // environment of every service that calls another
+}
+
+const base = "k8s/base"
+
+// Arms are those that are known.
+var Arms = []Arm{
+	{"none", "no resilience at all", base, nil},
+	{"library", "the chain of kit/upstream, with the defaults of RESILIENCE=library", base, map[string]string{"RESILIENCE": "library"}},
+	{"retries", "three tries and nothing else: no budget to speak of, no breaker, no time-outs", base, map[string]string{"RETRY_ATTEMPTS": "3", "RETRY_BUDGET_PERCENT": "1000"}},
+}
+
+// callers are the services that call another, the page's own aside: nobody
+// looks at it here.
+var callers = []string{"position-simulator", "position-tracker", "api-gateway"}
+
+// settings are the arm's and the seed's: all that is random in the services
+// is drawn from it.
+func (a Arm) settings(seed uint64) []local.Setting {
+	text := fmt.Sprint(seed)
+	set := []local.Setting{{Target: victim, Name: "FAULTS_SEED", Value: text}, {Target: "position-simulator", Name: "SEED", Value: text}}
+	for _, caller := range callers {
+		set = append(set, local.Setting{Target: caller, Name: "UPSTREAM_SEED", Value: text})
+		for name, value := range a.Callers {
+			set = append(set, local.Setting{Target: caller, Name: name, Value: value})
+		}
+	}
+	return set
+}
+
+// Fault is what goes wrong for a while.
+type Fault struct {
+	Name, Meaning string
+	Rules         string // as FAULTS has them
+	All           bool   // in every replica; else in the first
+	Again         bool   // set anew whenever the replica comes back
+	Times         int    // load, in times of the rate
+	Longer        int    // in times of the usual length
+	Curve         bool   // the report shows it second by second
+}
+
+// victim is the service that faults are set in, two replicas of it.
+const (
+	victim   = "staff-service"
+	replicas = 2
+)
+
+// Faults are those that are known.
+var Faults = []Fault{
+	{"bad-replica", "one of two replicas answers after 0 to 5 s, half of the answers 502", "delay=0s..5s;status=502,rate=0.5", false, false, 1, 1, false},
+	{"dead-replica", "one of two replicas resets every connection", "reset", false, false, 1, 1, false},
+	{"all-bad", "both replicas answer after 0 to 5 s, half of the answers 502", "delay=0s..5s;status=502,rate=0.5", true, false, 1, 1, false},
+	{"slow-body", "one of two replicas sends its answers at 20 bytes a second, about 4 s each", "slow=20", false, false, 1, 1, false},
+	{"crash-loop", "one of two replicas exits at one request in five, again and again", "crash,rate=0.2", false, true, 1, 1, false},
+	{"storm", "both replicas answer 502 at once, under ten times the load", "status=502", true, false, 10, 2, true},
+}
+
+// Usual are the faults that a comparison has unless told otherwise; Quick are
+// those of a quick one.
+var (
+	Usual = "bad-replica,dead-replica,all-bad,slow-body,crash-loop"
+	Quick = "bad-replica,all-bad"
+)
+
+// Pick finds arms, or faults, by a list of names with commas.
+func Pick[T any](known []T, name func(T) string, list string) ([]T, error) {
+	var picked []T
+	var names, seen []string
+	for _, one := range known {
+		names = append(names, name(one))
+	}
+next:
+	for wanted := range strings.SplitSeq(list, ",") {
+		for _, other := range seen {
+			if other == wanted {
+				return nil, fmt.Errorf("%q: named twice", wanted)
+			}
+		}
+		for i, n := range names {
+			if n == wanted {
+				picked, seen = append(picked, known[i]), append(seen, wanted)
+				continue next
+			}
+		}
+		return nil, fmt.Errorf("%q: one or more of %s, with commas, are expected", wanted, strings.Join(names, ","))
+	}
+	return picked, nil
+}
+
+// Timing is how long each part of a run takes.
+type Timing struct{ Healthy, Fault, After time.Duration }
+
+// Timings of a comparison. After the repair there has to be time for the
+// longest recovery that is of interest, an open period of 10 s, and for the
+// report's window of 3 s.
+var (
+	Full      = Timing{5 * time.Second, 15 * time.Second, 15 * time.Second}
+	QuickOnes = Timing{3 * time.Second, 9 * time.Second, 13500 * time.Millisecond}
+)
+
+func (t Timing) of(f Fault) Timing {
+	t.Fault *= time.Duration(f.Longer)
+	return t
+}
+
+func (t Timing) total() time.Duration { return t.Healthy + t.Fault + t.After }

@@ -1,0 +1,91 @@
+package compare
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/record"
+	"fleetman.example/lab/scrape"
+)
+
+// sampleEvery is the grain of the curves.
+const sampleEvery = time.Second
+
+// sampleUntil samples all pods now, every second and at the end.
+func (c *cell) sampleUntil(ctx context.Context, end time.Duration) error {
+	for {
+		c.sample(ctx)
+		now := time.Since(c.began)
+		if now >= end {
+			return ctx.Err()
+		}
+		next := min((now/sampleEvery*sampleEvery)+sampleEvery, end)
+		select {
+		case <-time.After(next - now):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sample asks all pods at once. One that does not answer is left out: it has
+// crashed.
+func (c *cell) sample(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, sampleEvery)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, pod := range c.fleet.Pods() {
+		all.Go(func() {
+			if counts, err := count(ctx, &c.client.HTTP, pod); err == nil {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: pod.Name, Counts: counts})
+			}
+		})
+	}
+	all.Wait()
+}
+
+// series are the metrics that are kept, each by the labels that say what it
+// counts.
+var series = map[string]struct {
+	name   string
+	labels []string
+}{
+	"http_client_request_duration_seconds_count": {"client", []string{"http_request_method", "server_address"}},
+	"http_server_request_duration_seconds_count": {"server", []string{"http_request_method", "http_route"}},
+	"fleetman_simulator_reports_total":           {"reports", []string{"outcome"}},
+}
+
+func count(ctx context.Context, client *http.Client, pod local.Pod) ([]record.Count, error) {
+	samples, err := scrape.Get(ctx, client, faults.Admin(pod), func(name string) bool {
+		_, kept := series[name]
+		return kept
+	})
+	if err != nil {
+		return nil, err
+	}
+	sums := map[record.Count]float64{}
+	for _, s := range samples {
+		kept := series[s.Name]
+		of := s.Labels[kept.labels[0]]
+		for _, label := range kept.labels[1:] {
+			of += " " + s.Labels[label]
+		}
+		sums[record.Count{Name: kept.name, Of: of}] += s.Value
+	}
+	var counts []record.Count
+	for _, of := range slices.SortedFunc(maps.Keys(sums), func(a, b record.Count) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Of, b.Of))
+	}) {
+		counts = append(counts, record.Count{Name: of.Name, Of: of.Of, N: sums[of]})
+	}
+	return counts, nil
+}

@@ -1,0 +1,37 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/local"
+)
+
+// Find finds the pods a user means: one by its name, or all of a service by the
+// name of its Deployment or Service, or of its program.
+func Find(pods []local.Pod, name string) ([]local.Pod, error) {
+	bare := strings.TrimPrefix(name, "fleetman-")
+	for _, matches := range []func(local.Pod) bool{
+		func(p local.Pod) bool { return p.Name == name },
+		func(p local.Pod) bool { return strings.TrimPrefix(p.Deployment, "fleetman-") == bare },
+		func(p local.Pod) bool { return p.Program == bare },
+	} {
+		var found []local.Pod
+		for _, p := range pods {
+			if matches(p) {
+				found = append(found, p)
+			}
+		}
+		if len(found) > 0 {
+			return found, nil
+		}
+	}
+	var services, names []string
+	for _, p := range pods {
+		services, names = append(services, p.Deployment), append(names, p.Name)
+	}
+	slices.Sort(services)
+	return nil, fmt.Errorf("no service or pod %q; there are the services %s and the pods %s",
+		name, strings.Join(slices.Compact(services), ", "), strings.Join(names, ", "))
+}

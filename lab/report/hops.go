@@ -1,0 +1,147 @@
+package report
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fleetman.example/lab/record"
+)
+
+// Hop is the calls of one service at another. Attempts are counted by the
+// caller, Received by the receiver; the two differ by what was under way at
+// the ends, and by what a receiver never saw or did not live to count.
+type Hop struct {
+	Name     string  `json:"hop"`
+	Requests float64 `json:"requests"` // for which the caller made calls
+	Attempts float64 `json:"attempts"`
+	Received float64 `json:"received"`
+}
+
+// PerRequest is attempts a request by both counts; 0 without any request.
+func (h Hop) PerRequest() (attempts, received float64) {
+	if h.Requests == 0 {
+		return 0, 0
+	}
+	return h.Attempts / h.Requests, h.Received / h.Requests
+}
+
+// counter names what a service counts.
+type counter struct{ service, name, of string }
+
+// hops are the fleet's edges; one request makes one call at each.
+var hops = []struct {
+	name                         string
+	requests, attempts, received counter
+}{
+	{
+		"gateway>staff",
+		counter{"api-gateway", "server", "GET /vehicles/driver/:name"},
+		counter{"api-gateway", "client", "GET staff-service"},
+		counter{"staff-service", "server", "GET /driver/:vehicle"},
+	},
+	{
+		"tracker>staff",
+		counter{"position-tracker", "server", "POST /vehicles"},
+		counter{"position-tracker", "client", "POST staff-service"},
+		counter{"staff-service", "server", "POST /driver/:vehicle/:speed"},
+	},
+	{
+		"tracker>telemetry",
+		counter{"position-tracker", "server", "POST /vehicles"},
+		counter{"position-tracker", "client", "GET vehicle-telemetry"},
+		counter{"vehicle-telemetry", "server", "GET /vehicles/:name"},
+	},
+	{
+		"simulator>tracker",
+		counter{"position-simulator", "reports", ""},
+		counter{"position-simulator", "client", "POST position-tracker"},
+		counter{"position-tracker", "server", "POST /vehicles"},
+	},
+}
+
+// counters are what the services have counted at each moment, whatever their
+// pods' processes went through.
+type counters struct {
+	moments []record.Moment // of all samples, ascending
+	byPod   map[string][]record.Sample
+}
+
+func newCounters(samples []record.Sample) counters {
+	c := counters{byPod: map[string][]record.Sample{}}
+	for _, s := range samples {
+		c.moments = append(c.moments, s.At)
+		c.byPod[s.Pod] = append(c.byPod[s.Pod], s)
+	}
+	slices.Sort(c.moments)
+	for _, of := range c.byPod {
+		slices.SortStableFunc(of, func(a, b record.Sample) int { return int(a.At - b.At) })
+	}
+	return c
+}
+
+// sampleSlack is how long after a moment its sample may have been taken: less
+// than the time between two.
+const sampleSlack = record.Moment(400 * time.Millisecond)
+
+// at is what a service has counted until a moment. A pod that counts less than
+// before has begun anew.
+func (c counters) at(of counter, moment record.Moment) float64 {
+	sum := 0.0
+	for pod, samples := range c.byPod {
+		if i := strings.LastIndexByte(pod, '-'); i < 0 || pod[:i] != of.service {
+			continue
+		}
+		before, last := 0.0, 0.0
+		for _, s := range samples {
+			if s.At > moment+sampleSlack {
+				break
+			}
+			now := 0.0
+			for _, count := range s.Counts {
+				if count.Name == of.name && (of.of == "" || count.Of == of.of) {
+					now += count.N
+				}
+			}
+			if now < last {
+				before += last
+			}
+			last = now
+		}
+		sum += before + last
+	}
+	return sum
+}
+
+func (c counters) hops(from, until record.Moment) []Hop {
+	var found []Hop
+	for _, h := range hops {
+		grown := func(of counter) float64 { return c.at(of, until) - c.at(of, from) }
+		found = append(found, Hop{h.name, grown(h.requests), grown(h.attempts), grown(h.received)})
+	}
+	return found
+}
+
+// CurveStep is about a second: what the load asked, and what reached the first
+// hop's receiver, by its own count.
+type CurveStep struct {
+	At       float64 `json:"at"` // its end, from the fault
+	Requests float64 `json:"requests"`
+	Received float64 `json:"received"`
+	Good     float64 `json:"good"` // share of the requests that were due in it
+}
+
+// curve goes from the begin to the end, a step a second.
+func (c counters) curve(cell *record.Cell) []CurveStep {
+	var steps []CurveStep
+	const step = record.Moment(time.Second)
+	for from := record.Moment(0); from+step <= cell.End; from += step {
+		due := between(cell.Requests, from, from+step)
+		good, _, _ := shares(due)
+		steps = append(steps, CurveStep{
+			At: seconds(from + step - cell.FaultAt), Requests: float64(len(due)), Good: good,
+			Received: c.at(hops[0].received, from+step) - c.at(hops[0].received, from),
+		})
+	}
+	return steps
+}

@@ -1,0 +1,232 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// Text writes the report for people: a range goes from the lowest to the
+// highest of the seeds.
+func Text(w io.Writer, r Report) {
+	spread := false
+	for _, f := range r.Faults {
+		fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests a second; seeds %s\n\n", f.Name, f.Rules, strings.Join(f.Pods, ", "), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
+		f.outcomes(w)
+		f.attempts(w)
+		f.curves(w)
+		f.timelines(w)
+		for _, a := range f.Arms {
+			spread = spread || len(a.Runs) > 1
+		}
+	}
+	fmt.Fprintf(w, "good, degraded, failed, latencies (from intended start), positions, gap and attempts: from fault to repair.\n"+
+		"longest gap: between two reports of one vehicle that reached the tracker; up to 1.5 s of it is the vehicles' own.\n"+
+		"contained: from the fault to the first request after which, until the repair, no %v have more than %v points more of failed or slow (over %v) answers than before the fault.\n"+
+		"recovered: from the repair to the first request after which the same holds of all answers that are not fresh.\n"+
+		"attempts a request: by the caller's count / by the receiver's.\n", Window, Tolerance*100, Slow)
+	if spread {
+		fmt.Fprintln(w, "A range is what the seeds make of it: without a policy each new connection goes to a random replica and is then used again, so luck decides whether, and for how long, a caller meets the bad one.")
+	}
+}
+
+func seeds(f Fault) string {
+	var all []string
+	for _, run := range f.Arms[0].Runs {
+		all = append(all, strconv.FormatUint(run.Seed, 10))
+	}
+	return strings.Join(all, ", ")
+}
+
+func (f Fault) outcomes(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "arm\tgood\tdegraded\tfailed\tp50\tp99\tp99.9\tpositions/s\tlongest gap\tcontained\tgood then\tdegraded then\trecovered")
+	for _, a := range f.Arms {
+		row := []string{
+			a.Name,
+			a.each(percent, func(r Run) *float64 { return &r.Good }),
+			a.each(percent, func(r Run) *float64 { return &r.Degraded }),
+			a.each(percent, func(r Run) *float64 { return &r.Failed }),
+			a.each(latency, func(r Run) *float64 { return &r.P50 }),
+			a.each(latency, func(r Run) *float64 { return &r.P99 }),
+			a.each(latency, func(r Run) *float64 { return &r.P999 }),
+			a.each(rate, func(r Run) *float64 { return &r.Positions }),
+			a.each(latency, func(r Run) *float64 { return &r.LongestGap }),
+			a.each(latency, func(r Run) *float64 { return r.Contained }),
+			a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
+			a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Degraded }) }),
+			a.each(latency, func(r Run) *float64 { return r.Recovered }),
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+func after(r Run, figure func(*Aftermath) float64) *float64 {
+	if r.After == nil {
+		return nil
+	}
+	return pointer(figure(r.After))
+}
+
+func (f Fault) attempts(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "attempts a request")
+	for _, h := range hops {
+		fmt.Fprint(t, "\t", h.name)
+	}
+	fmt.Fprintf(t, "\t%s once contained\n", hops[0].name)
+	for _, a := range f.Arms {
+		row := []string{a.Name}
+		for i := range hops {
+			row = append(row, a.both(func(r Run) *Hop { return &r.Hops[i] }))
+		}
+		row = append(row, a.both(func(r Run) *Hop {
+			if r.After == nil {
+				return nil
+			}
+			return &r.After.Hops[0]
+		}))
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// both shows a hop by the caller's count and by the receiver's.
+func (a Arm) both(hop func(Run) *Hop) string {
+	side := func(received bool) string {
+		return a.each(ratio, func(r Run) *float64 {
+			h := hop(r)
+			if h == nil || h.Requests == 0 {
+				return nil
+			}
+			sent, got := h.PerRequest()
+			if received {
+				return &got
+			}
+			return &sent
+		})
+	}
+	return side(false) + " / " + side(true)
+}
+
+// curves shows, second by second, the attempts that reached the receiver for
+// one request of the load, and the share of good answers; of each arm its first
+// seed.
+func (f Fault) curves(w io.Writer) {
+	if len(f.Arms[0].Runs[0].Curve) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "s from fault\t")
+	for _, a := range f.Arms {
+		fmt.Fprintf(t, "%s: attempts\tgood\t", a.Name)
+	}
+	fmt.Fprintln(t)
+	for i, step := range f.Arms[0].Runs[0].Curve {
+		fmt.Fprintf(t, "%s\t", number(step.At, 1))
+		for _, a := range f.Arms {
+			if curve := a.Runs[0].Curve; i < len(curve) && curve[i].Requests > 0 {
+				fmt.Fprintf(t, "%s\t%s\t", ratio.show(curve[i].Received/curve[i].Requests), percent.show(curve[i].Good))
+			} else {
+				fmt.Fprint(t, "-\t-\t")
+			}
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// longestTimeline bounds what the text form shows of one run.
+const longestTimeline = 16
+
+// timelines shows what was done and what the breakers did, of each arm its
+// first seed.
+func (f Fault) timelines(w io.Writer) {
+	for _, a := range f.Arms {
+		var lines []string
+		breakers := false
+		for _, e := range a.Runs[0].Timeline {
+			if told(e) {
+				breakers = breakers || e.Who != "fleetman"
+				lines = append(lines, fmt.Sprintf("%8.3f s  %s: %s", e.At, e.Who, e.What)+detail(e))
+			}
+		}
+		if !breakers {
+			continue
+		}
+		fmt.Fprintf(w, "%s, seed %d, from the fault:\n", a.Name, a.Runs[0].Seed)
+		for i, line := range lines {
+			if i == longestTimeline {
+				fmt.Fprintf(w, "%d more in the JSON form\n", len(lines)-i)
+				break
+			}
+			fmt.Fprintln(w, line)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func detail(e Event) string {
+	if e.Detail == "" {
+		return ""
+	}
+	return ", " + e.Detail
+}
+
+// unit is how a figure is written.
+type unit struct {
+	name string
+	show func(float64) string
+}
+
+var (
+	percent = unit{" %", func(v float64) string { return number(v*100, 1) }}
+	latency = unit{" s", func(v float64) string { return number(v, 3) }}
+	rate    = unit{"", func(v float64) string { return number(v, 2) }}
+	ratio   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
+)
+
+// each shows a figure of all runs: one value, or lowest..highest; "never" for a
+// run without it.
+func (a Arm) each(u unit, figure func(Run) *float64) string {
+	low, high, missing := math.Inf(1), math.Inf(-1), 0
+	for _, r := range a.Runs {
+		if v := figure(r); v != nil {
+			low, high = min(low, *v), max(high, *v)
+		} else {
+			missing++
+		}
+	}
+	switch from, to := u.show(low), u.show(high); {
+	case missing == len(a.Runs):
+		return "-"
+	case missing > 0 && from == to:
+		return from + u.name + " or -"
+	case missing > 0:
+		return from + ".." + to + u.name + " or -"
+	case from == to:
+		return from + u.name
+	default:
+		return from + ".." + to + u.name
+	}
+}
+
+// number has at most some decimals, and no zeros at its end. It rounds a share
+// of failures to what is not less than it was told: 99.96 % is not 100 %.
+func number(v float64, decimals int) string {
+	if scale := math.Pow10(decimals); v < 100 && v > 99 {
+		v = math.Floor(v*scale+1e-6) / scale
+	}
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
+}
