@@ -1,0 +1,157 @@
+package envoy
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Host is one endpoint of one cluster, as this proxy sees it.
+type Host struct {
+	Cluster string // outbound|8080|SUBSET|HOST
+	Address netip.AddrPort
+	Ejected bool // by outlier detection
+	// Health is what istiod said: HEALTHY, UNHEALTHY, DRAINING, ...
+	Health string
+}
+
+// Hosts are all endpoints of the clusters that istiod made.
+func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
+	var answer struct {
+		Clusters []struct {
+			Name  string `json:"name"`
+			Added bool   `json:"added_via_api"`
+			Hosts []struct {
+				Address struct {
+					Socket struct {
+						Address string `json:"address"`
+						Port    uint16 `json:"port_value"`
+					} `json:"socket_address"`
+				} `json:"address"`
+				Health struct {
+					Outlier bool   `json:"failed_outlier_check"`
+					EDS     string `json:"eds_health_status"`
+				} `json:"health_status"`
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := c.askJSON(ctx, "/clusters", url.Values{"format": {"json"}}, &answer); err != nil {
+		return nil, err
+	}
+	var hosts []Host
+	for _, cluster := range answer.Clusters {
+		if !cluster.Added {
+			continue
+		}
+		for _, host := range cluster.Hosts {
+			ip, err := netip.ParseAddr(host.Address.Socket.Address)
+			if err != nil {
+				continue // no address: an internal listener or a pipe
+			}
+			hosts = append(hosts, Host{
+				Cluster: cluster.Name, Address: netip.AddrPortFrom(ip, host.Address.Socket.Port),
+				Ejected: host.Health.Outlier, Health: host.Health.EDS,
+			})
+		}
+	}
+	return hosts, nil
+}
+
+// Ejected are the hosts that outlier detection keeps out now.
+func (c *Client) Ejected(ctx context.Context) ([]Host, error) {
+	hosts, err := c.Hosts(ctx)
+	var ejected []Host
+	for _, host := range hosts {
+		if host.Ejected {
+			ejected = append(ejected, host)
+		}
+	}
+	return ejected, err
+}
+
+// ClusterStats are one cluster's counters since Envoy started; every try of a
+// request counts as a request of its own.
+type ClusterStats struct {
+	Cluster         string // outbound|8080|SUBSET|HOST, or inbound|8080||
+	Requests        uint64 // tries sent, and those that got no connection
+	Codes           map[int]uint64
+	Timeouts        uint64
+	PerTryTimeouts  uint64
+	Retries         uint64
+	RetrySuccess    uint64
+	RetryOverflow   uint64 // retries that the circuit breaker maxRetries refused
+	RetryExhausted  uint64 // requests whose retries were used up
+	PendingOverflow uint64 // requests that the connection pool refused
+	ConnectFailures uint64
+	Resets          uint64 // while an answer was under way
+
+	EjectedNow       uint64
+	Ejections        uint64
+	EjectionOverflow uint64 // ejections that maxEjectionPercent forbade
+
+	TLSNoCertificate, TLSBadCertificate, TLSWrongName uint64
+}
+
+// Clusters are the statistics of istiod's clusters, by name.
+func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error) {
+	stats, err := c.stats(ctx, `^cluster\.(in|out)bound\|`)
+	if err != nil {
+		return nil, err
+	}
+	clusters := map[string]*ClusterStats{}
+	for _, s := range stats {
+		name, counter, ok := splitStat(s.Name)
+		if !ok {
+			continue
+		}
+		cluster := clusters[name]
+		if cluster == nil {
+			cluster = &ClusterStats{Cluster: name, Codes: map[int]uint64{}}
+			clusters[name] = cluster
+		}
+		cluster.set(counter, uint64(s.Value))
+	}
+	return clusters, nil
+}
+
+// splitStat cuts cluster.outbound|8080||staff.default.svc.cluster.local;.upstream_rq_retry.
+// The semicolon is Istio's: names hold dots.
+func splitStat(stat string) (cluster, counter string, ok bool) {
+	rest, ok := strings.CutPrefix(stat, "cluster.")
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ";.")
+}
+
+func (s *ClusterStats) set(counter string, value uint64) {
+	fields := map[string]*uint64{
+		"upstream_rq_total":                          &s.Requests,
+		"upstream_rq_timeout":                        &s.Timeouts,
+		"upstream_rq_per_try_timeout":                &s.PerTryTimeouts,
+		"upstream_rq_retry":                          &s.Retries,
+		"upstream_rq_retry_success":                  &s.RetrySuccess,
+		"upstream_rq_retry_overflow":                 &s.RetryOverflow,
+		"upstream_rq_retry_limit_exceeded":           &s.RetryExhausted,
+		"upstream_rq_pending_overflow":               &s.PendingOverflow,
+		"upstream_cx_connect_fail":                   &s.ConnectFailures,
+		"upstream_rq_rx_reset":                       &s.Resets,
+		"outlier_detection.ejections_active":         &s.EjectedNow,
+		"outlier_detection.ejections_enforced_total": &s.Ejections,
+		"outlier_detection.ejections_overflow":       &s.EjectionOverflow,
+		"ssl.fail_verify_no_cert":                    &s.TLSNoCertificate,
+		"ssl.fail_verify_error":                      &s.TLSBadCertificate,
+		"ssl.fail_verify_san":                        &s.TLSWrongName,
+	}
+	if field := fields[counter]; field != nil {
+		*field = value
+		return
+	}
+	if text, ok := strings.CutPrefix(counter, "upstream_rq_"); ok && len(text) == 3 {
+		if code, err := strconv.Atoi(text); err == nil && value > 0 {
+			s.Codes[code] = value
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package envoy
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Rejection is configuration from istiod that Envoy did not take. Envoy goes on
+// with what it had, and says LIVE.
+type Rejection struct {
+	// Stat is the counter that told, Count what it stood at: since Envoy
+	// started, so it never falls. Both are zero for a rejection that only the
+	// dump shows.
+	Stat  string
+	Count int
+	// Resource is the listener's, cluster's or route's name, and Details is
+	// Envoy's reason, as far as the dump has them: it keeps only what is
+	// rejected still.
+	Resource, Details string
+}
+
+func (r Rejection) String() string {
+	switch {
+	case r.Details == "":
+		return fmt.Sprintf("%s is %d", r.Stat, r.Count)
+	case r.Stat == "":
+		return fmt.Sprintf("%s: %s", r.Resource, r.Details)
+	}
+	return fmt.Sprintf("%s: %s (%s is %d)", r.Resource, r.Details, r.Stat, r.Count)
+}
+
+// Rejected are the updates that Envoy rejected since it started; a run without
+// any is the only good one.
+func (c *Client) Rejected(ctx context.Context) ([]Rejection, error) {
+	stats, err := c.stats(ctx, `update_rejected$`)
+	if err != nil {
+		return nil, err
+	}
+	var counted []Rejection
+	for _, s := range stats {
+		if s.Value > 0 {
+			counted = append(counted, Rejection{Stat: s.Name, Count: int(s.Value)})
+		}
+	}
+	if len(counted) == 0 {
+		return nil, nil // and no dump of a megabyte
+	}
+	var dump any
+	if err := c.askJSON(ctx, "/config_dump", nil, &dump); err != nil {
+		return nil, err
+	}
+	shown := errorStates(dump, "")
+	for i := range counted {
+		for j, reason := range shown {
+			if kindOf(counted[i].Stat) == reason.kind {
+				counted[i].Resource, counted[i].Details = reason.resource, reason.details
+				shown = slices.Delete(shown, j, j+1)
+				break
+			}
+		}
+	}
+	for _, reason := range shown {
+		counted = append(counted, Rejection{Resource: reason.resource, Details: reason.details})
+	}
+	return counted, nil
+}
+
+// kindOf tells listener_manager.lds.update_rejected,
+// cluster_manager.cds.update_rejected and
+// http.PREFIX.rds.NAME.update_rejected apart.
+func kindOf(stat string) string {
+	switch {
+	case strings.HasPrefix(stat, "listener_manager."):
+		return "listener"
+	case strings.HasPrefix(stat, "cluster_manager."):
+		return "cluster"
+	case strings.Contains(stat, ".rds."):
+		return "route"
+	}
+	return "other"
+}
+
+type reason struct{ kind, resource, details string }
+
+// errorStates finds every error_state in a configuration dump. kind is that of
+// the list that holds it.
+func errorStates(node any, kind string) []reason {
+	var found []reason
+	switch typed := node.(type) {
+	case []any:
+		for _, element := range typed {
+			found = append(found, errorStates(element, kind)...)
+		}
+	case map[string]any:
+		if state, ok := typed["error_state"].(map[string]any); ok {
+			r := reason{kind: kind}
+			r.details, _ = state["details"].(string)
+			failed, _ := state["failed_configuration"].(map[string]any)
+			for _, name := range []any{typed["name"], failed["name"], failed["cluster_name"]} {
+				if text, ok := name.(string); ok && text != "" {
+					r.resource = text
+					break
+				}
+			}
+			if r.details != "" {
+				found = append(found, r)
+			}
+		}
+		for key, value := range typed {
+			inner := kind
+			for _, list := range []string{"listener", "cluster", "route"} {
+				if strings.HasPrefix(key, "dynamic_") && strings.Contains(key, list) {
+					inner = list
+				}
+			}
+			if key != "error_state" {
+				found = append(found, errorStates(value, inner)...)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b reason) int {
+		return strings.Compare(a.kind+a.resource+a.details, b.kind+b.resource+b.details)
+	})
+	return found
+}
+
+// Synced tells whether Envoy has heard from istiod and accepted something of
+// each kind: listeners and clusters.
+func (c *Client) Synced(ctx context.Context) (bool, error) {
+	stats, err := c.stats(ctx, `^(listener_manager\.lds|cluster_manager\.cds)\.update_success$`)
+	if err != nil {
+		return false, err
+	}
+	accepted := 0
+	for _, s := range stats {
+		if s.Value > 0 {
+			accepted++
+		}
+	}
+	return accepted == 2, nil
+}
+
+// Connected tells whether the stream to istiod is up now.
+func (c *Client) Connected(ctx context.Context) (bool, error) {
+	stats, err := c.stats(ctx, `^control_plane\.connected_state$`)
+	if err != nil {
+		return false, err
+	}
+	return len(stats) == 1 && stats[0].Value == 1, nil
+}
+
+// Config is Envoy's whole configuration, as /config_dump gives it.
+func (c *Client) Config(ctx context.Context) ([]byte, error) {
+	return c.ask(ctx, "GET", "/config_dump", url.Values{"include_eds": {"on"}})
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package envoy
+
+var usageOf = usageByPS
