@@ -1,0 +1,107 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strconv"
+	"testing"
+
+	"fleetman.example/lab/local"
+)
+
+// podOf is a pod whose admin listener, and port, is a test's server.
+func podOf(t *testing.T, handler http.HandlerFunc) local.Pod {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return podAt(t, server.Listener.Addr().String())
+}
+
+func podAt(t *testing.T, address string) local.Pod {
+	t.Helper()
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return local.Pod{Name: "staff-service-0", Deployment: "staff-service", Program: "staff-service", Address: host, Port: port, AdminPort: port, Ready: true, PID: 1}
+}
+
+func TestClient(t *testing.T) {
+	var asked []string
+	pod := podOf(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, fmt.Sprintf("%s %s %s", r.Method, r.URL.Path, body))
+		_, _ = w.Write([]byte(`{"seed":7,"rules":[{"rule":"reset,rate=0.5","matched":4,"fired":2},{"rule":"hang","matched":0,"fired":0}]}`))
+	})
+	var client Client
+	want := State{Seed: 7, Rules: []Rule{{"reset,rate=0.5", 4, 2}, {"hang", 0, 0}}}
+	state, err := client.Get(t.Context(), pod)
+	if err != nil || !reflect.DeepEqual(state, want) || state.Text() != "reset,rate=0.5;hang" {
+		t.Errorf("got %+v, %v", state, err)
+	}
+	if _, err := client.Set(t.Context(), pod, "reset;hang"); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Clear(t.Context(), pod); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults "}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+func TestClientErrors(t *testing.T) {
+	var client Client
+	for name, test := range map[string]struct {
+		status     int
+		body, want string
+	}{
+		"its own words": {400, `{"status":400,"message":"rule 1 (x): \"x\": expected one of delay, status"}`, `pod staff-service-0: rule 1 (x): "x": expected one of delay, status`},
+		"no words":      {500, `oops`, "pod staff-service-0: its faults: status 500"},
+		"no faults":     {404, `404 page not found`, "pod staff-service-0: it takes no faults"},
+		"no JSON":       {200, `oops`, "pod staff-service-0: reading its faults: invalid character 'o' looking for beginning of value"},
+	} {
+		pod := podOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(test.status)
+			_, _ = w.Write([]byte(test.body))
+		})
+		if _, err := client.Set(t.Context(), pod, "x"); err == nil || err.Error() != test.want {
+			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	_, err = client.Get(t.Context(), podAt(t, address))
+	if want := "pod staff-service-0: its admin listener does not answer: dial tcp " + address + ": connect: connection refused"; err == nil || err.Error() != want {
+		t.Errorf("away: got %v, want %s", err, want)
+	}
+}
+
+func TestFind(t *testing.T) {
+	pods := []local.Pod{
+		{Name: "staff-0", Deployment: "fleetman-staff", Program: "staff-service"},
+		{Name: "staff-1", Deployment: "fleetman-staff", Program: "staff-service"},
+		{Name: "web-0", Deployment: "web", Program: "webapp"},
+	}
+	for name, want := range map[string]int{"staff-1": 1, "fleetman-staff": 2, "staff": 2, "staff-service": 2, "fleetman-staff-service": 2, "web": 1, "webapp": 1} {
+		if found, err := Find(pods, name); err != nil || len(found) != want {
+			t.Errorf("%s: got %v, %v, want %d pods", name, found, err, want)
+		}
+	}
+	_, err := Find(pods, "stuff")
+	if want := `no service or pod "stuff"; there are the services fleetman-staff, web and the pods staff-0, staff-1, web-0`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,190 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// TestVerifyService: of the real service, every kind is what was set, and the
+// rules that were there are there again.
+func TestVerifyService(t *testing.T) {
+	objects, err := manifest.Load("../../k8s/base/staff-service.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := local.Start(t.Context(), objects, local.Options{
+		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: time.Minute,
+		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.245.0/24", 100+os.Getpid()%100)), Progress: func(line string) { t.Log(line) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fleet.Stop()
+	now := func(context.Context) (local.Pod, error) { return fleet.Pods()[0], nil }
+	client := &Client{}
+	const before = "delay=1s,path=/nowhere;status=502,rate=0.5,path=/nowhere"
+	if _, err := client.Set(t.Context(), fleet.Pods()[0], before); err != nil {
+		t.Fatal(err)
+	}
+	checks, err := Verifier{Client: client, Pod: now}.Run(t.Context())
+	if err != nil || len(checks) != len(kinds) {
+		t.Fatalf("%d checks, %v", len(checks), err)
+	}
+	for i, c := range checks {
+		if c.Kind != kinds[i].name || c.Set != kinds[i].times || c.Injected != c.Set || c.Seen != c.Set || !c.OK() {
+			t.Errorf("got %+v", c)
+		}
+	}
+	if state, err := client.Get(t.Context(), fleet.Pods()[0]); err != nil || state.Text() != before || fleet.Pods()[0].Restarts != 1 {
+		t.Errorf("afterwards: %+v, %v, %d restarts", state, err, fleet.Pods()[0].Restarts)
+	}
+}
+
+// liar is a pod that answers 503, as told, but not always as often, and only
+// that.
+type liar struct {
+	mu                        sync.Mutex
+	rules                     string
+	left                      int
+	fired                     int
+	metrics                   int
+	skips, forgets, miscounts bool // injects one less; counts one less; its metrics count double
+	overdoes                  bool // goes on for ever
+	refusesRestored           bool
+	onSet                     func()
+}
+
+func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch r.URL.Path {
+	case "/faults":
+		if r.Method == http.MethodPut {
+			body, _ := io.ReadAll(r.Body)
+			if l.refusesRestored && string(body) == "hang" {
+				http.Error(w, "no", http.StatusInternalServerError)
+				return
+			}
+			l.rules, l.fired, l.left = string(body), 0, 3
+			if l.onSet != nil {
+				l.onSet()
+			}
+			if l.skips {
+				l.left = 2
+			}
+		}
+		fired := l.fired
+		if l.forgets {
+			fired--
+		}
+		fmt.Fprintf(w, `{"seed":1,"rules":[{"rule":%q,"matched":0,"fired":%d}]}`, l.rules, fired)
+	case "/metrics":
+		fmt.Fprintf(w, "fleetman_faults_total{fleetman_fault=\"status\"} %d\n", l.metrics)
+	default:
+		if l.left == 0 && !l.overdoes {
+			http.NotFound(w, r)
+			return
+		}
+		l.left, l.fired, l.metrics = max(l.left-1, 0), l.fired+1, l.metrics+1
+		if l.miscounts {
+			l.metrics++
+		}
+		w.Header().Set("X-Fault", "status")
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func TestVerifyTells(t *testing.T) {
+	var status kind
+	for _, k := range kinds {
+		if k.name == "status" {
+			status = k
+		}
+	}
+	for _, test := range []struct {
+		name string
+		pod  *liar
+		want string
+	}{
+		{"honest", &liar{}, ""},
+		{"injects less", &liar{skips: true}, "injected 2, expected 3"},
+		{"counts less", &liar{forgets: true}, "injected 2, expected 3"},
+		{"metrics differ", &liar{miscounts: true}, "its metrics say 6"},
+		{"does more", &liar{overdoes: true}, "injected 6, expected 3"},
+		{"does more and hides it", &liar{overdoes: true, forgets: true}, "injected 5, expected 3"},
+	} {
+		pod := podOf(t, test.pod.ServeHTTP)
+		check, err := Verifier{Client: &Client{}}.check(t.Context(), pod, status)
+		if err != nil || check.Problem != test.want || check.OK() != (test.want == "") {
+			t.Errorf("%s: got %+v, %v, want %q", test.name, check, err, test.want)
+		}
+	}
+}
+
+// TestVerifyRestores: also when it is interrupted, and it says so when it
+// cannot.
+func TestVerifyRestores(t *testing.T) {
+	for name, refuses := range map[string]bool{"restored": false, "not restored": true} {
+		fake := &liar{rules: "hang", refusesRestored: refuses}
+		pod := podOf(t, fake.ServeHTTP)
+		ctx, cancel := context.WithCancel(t.Context())
+		fake.onSet = cancel
+		_, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) {
+			return pod, nil
+		}}.Run(ctx)
+		fake.mu.Lock()
+		rules := fake.rules
+		fake.mu.Unlock()
+		if err == nil || refuses != strings.Contains(err.Error(), "the rules that were there are not in force any more: pod staff-service-0: its faults: status 500") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if !refuses && rules != "hang" {
+			t.Errorf("%s: rules %q", name, rules)
+		}
+	}
+}
+
+func TestMet(t *testing.T) {
+	fault := func(kind string) http.Header { return http.Header{"X-Fault": {kind}} }
+	good := map[string]met{
+		"delay":    {404, fault("delay"), "{}", nil, 100 * time.Millisecond},
+		"status":   {503, http.Header{"X-Fault": {"status"}, "Retry-After": {"7"}}, "", nil, 0},
+		"reset":    {err: fmt.Errorf("read: %w", syscall.ECONNRESET)},
+		"hang":     {err: &net.DNSError{IsTimeout: true}, took: hangs},
+		"truncate": {404, fault("truncate"), `{"sta`, io.ErrUnexpectedEOF, 0},
+		"slow":     {404, fault("slow"), strings.Repeat("x", 500), nil, 900 * time.Millisecond},
+		"crash":    {err: io.EOF},
+	}
+	for _, k := range kinds {
+		if !k.met(good[k.name]) {
+			t.Errorf("%s is not seen", k.name)
+		}
+		for _, m := range []met{{404, http.Header{}, "{}", nil, time.Millisecond}, {err: errors.New("no route")}, {404, fault(k.name), "{}x{}x", nil, 0}} {
+			if k.met(m) && k.name != "slow" || k.name == "slow" && m.header.Get("X-Fault") != "slow" && k.met(m) {
+				t.Errorf("%s is seen in %+v", k.name, m)
+			}
+		}
+	}
+}
+
+func TestNotServing(t *testing.T) {
+	_, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
+	if err == nil || err.Error() != "pod position-simulator-0: it takes no requests" {
+		t.Errorf("got %v", err)
+	}
+}
