@@ -23,7 +23,7 @@ type AccessEntry struct {
 	Terminated string    `json:"terminated"`
 	Transport  string    `json:"transport_error"`
 	DurationMS float64   `json:"duration_ms"`
-	Tries      int       `json:"tries"`    // at the upstream; 0: never sent
+	Tries      int       `json:"tries"`    // for a host, found or not; 0: none was looked for
 	Cluster    string    `json:"cluster"`  // outbound|8080|SUBSET|HOST or inbound|8080||
 	Upstream   string    `json:"upstream"` // ADDRESS:PORT of the last try
 	Downstream string    `json:"downstream"`

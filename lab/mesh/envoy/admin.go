@@ -42,13 +42,13 @@ func (c *Client) Ready(ctx context.Context) error {
 	return err
 }
 
-// Drain stops health and closes connections with their answers, as the first
-// step of going. New requests are still served.
+// Drain closes each connection with its next answer, as the first step of
+// going, so that callers leave. Listeners stay open and new requests are served.
 func (c *Client) Drain(ctx context.Context) error {
 	if _, err := c.ask(ctx, http.MethodPost, "/healthcheck/fail", nil); err != nil {
 		return err
 	}
-	_, err := c.ask(ctx, http.MethodPost, "/drain_listeners", url.Values{"graceful": {""}, "skip_exit": {""}})
+	_, err := c.ask(ctx, http.MethodPost, "/drain_listeners", url.Values{"skip_exit": {""}})
 	return err
 }
 
@@ -69,7 +69,7 @@ func (c *Client) Active(ctx context.Context) (int, error) {
 func (c *Client) ask(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
 	where := c.base + path
 	if len(query) > 0 {
-		where += "?" + strings.ReplaceAll(query.Encode(), "graceful=&skip_exit=", "graceful&skip_exit")
+		where += "?" + query.Encode()
 	}
 	request, err := http.NewRequestWithContext(ctx, method, where, nil)
 	if err != nil {

@@ -36,6 +36,10 @@ type Node struct {
 	IstioVersion string
 	// Admin is where the admin interface listens; IP:AdminPort when zero.
 	Admin netip.AddrPort
+	// Privileged proxies may listen on ports below 1024.
+	Privileged bool
+	// DNS resolves the names of endpoints; the system's does when zero.
+	DNS netip.AddrPort
 	// XDS is istiod's gRPC address, SDS that of the certificates.
 	XDS, SDS netip.AddrPort
 }
@@ -58,6 +62,9 @@ func (n Node) Cluster() string {
 func (n Node) Upstreams() map[string]netip.AddrPort {
 	return map[string]netip.AddrPort{"xds-grpc": n.XDS, "sds-grpc": n.SDS}
 }
+
+// AdminAddress is where the admin interface listens.
+func (n Node) AdminAddress() netip.AddrPort { return n.withDefaults().Admin }
 
 func (n Node) withDefaults() Node {
 	if n.Workload == "" {

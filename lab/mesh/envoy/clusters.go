@@ -74,9 +74,9 @@ func (c *Client) Ejected(ctx context.Context) ([]Host, error) {
 // ClusterStats are one cluster's counters since Envoy started; every try of a
 // request counts as a request of its own.
 type ClusterStats struct {
-	Cluster         string // outbound|8080|SUBSET|HOST, or inbound|8080||
-	Requests        uint64 // tries sent, and those that got no connection
-	Codes           map[int]uint64
+	Cluster         string         // outbound|8080|SUBSET|HOST, or inbound|8080||
+	Requests        uint64         // tries sent
+	Codes           map[int]uint64 // of what callers got: of last tries, and Envoy's own
 	Timeouts        uint64
 	PerTryTimeouts  uint64
 	Retries         uint64

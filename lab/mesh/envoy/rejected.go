@@ -124,7 +124,7 @@ func errorStates(node any, kind string) []reason {
 	slices.SortFunc(found, func(a, b reason) int {
 		return strings.Compare(a.kind+a.resource+a.details, b.kind+b.resource+b.details)
 	})
-	return found
+	return slices.Compact(found) // a dump shows a listener's twice
 }
 
 // Synced tells whether Envoy has heard from istiod and accepted something of

@@ -1,0 +1,437 @@
+package envoy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// running is a real Envoy whose listeners and clusters come from files in dir.
+type running struct {
+	*Client
+	pid      int
+	listener string // address of the listener "good"
+	dir      string
+	mu       sync.Mutex
+	log      bytes.Buffer
+}
+
+const bootstrap = `
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+node: {id: test, cluster: test}
+cluster_manager: {outlier_detection: {event_log_path: /dev/stdout}}
+dynamic_resources:
+  lds_config: {path_config_source: {path: DIR/lds.yaml}}
+  cds_config: {path_config_source: {path: DIR/cds.yaml}}
+`
+
+const clusters = `
+version_info: "VERSION"
+resources:
+- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
+  name: "outbound|8080||staff.default.svc.cluster.local"
+  alt_stat_name: "outbound|8080||staff.default.svc.cluster.local;"
+  type: STATIC
+  connect_timeout: 1s
+  outlier_detection: {consecutive_5xx: 2, interval: 3600s, base_ejection_time: 3600s, max_ejection_percent: 100, enforcing_consecutive_5xx: 100, enforcing_success_rate: 0}
+  common_lb_config: {healthy_panic_threshold: {value: 0}}
+  load_assignment:
+    cluster_name: "outbound|8080||staff.default.svc.cluster.local"
+    endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: HOST, port_value: PORT}}}}]}]
+`
+
+const good = `
+version_info: "VERSION"
+resources:
+- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
+  name: good
+  address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+  filter_chains:
+  - filters:
+    - name: hcm
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: outbound_127.0.0.1_8080;
+        access_log:
+        - name: file
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+            path: /dev/stdout
+            log_format: {json_format: FORMAT}
+        route_config:
+          name: local
+          virtual_hosts:
+          - name: all
+            domains: ["*"]
+            routes:
+            - match: {prefix: /}
+              route:
+                cluster: "outbound|8080||staff.default.svc.cluster.local"
+                retry_policy: {retry_on: 5xx, num_retries: 1, retry_back_off: {base_interval: 0.001s}}
+        http_filters:
+        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+`
+
+const bad = `
+- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
+  name: bad
+  address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+  filter_chains: [{filters: [{name: nobody.knows.it}]}]
+`
+
+// start runs Envoy in front of upstream and waits until it is ready.
+func start(t *testing.T, upstream string) *running {
+	t.Helper()
+	program := envoyPath(t)
+	r := &running{dir: t.TempDir()}
+	host, port, err := net.SplitHostPort(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, "cds.yaml", strings.NewReplacer("HOST", host, "PORT", port, "VERSION", "1").Replace(clusters))
+	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "1").Replace(good))
+	r.write(t, "envoy.yaml", strings.ReplaceAll(bootstrap, "DIR", r.dir))
+	admin := filepath.Join(r.dir, "admin")
+	cmd := exec.Command(program, append(Args(filepath.Join(r.dir, "envoy.yaml")), "--admin-address-path", admin)...)
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.pid = cmd.Process.Pid
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for lines := bufio.NewScanner(output); lines.Scan(); {
+			r.mu.Lock()
+			r.log.Write(append(lines.Bytes(), '\n'))
+			r.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		reading.Wait()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("Envoy said:\n%s", r.lines())
+		}
+	})
+	r.until(t, "Envoy to be ready", func() error {
+		address, err := os.ReadFile(admin)
+		if err != nil {
+			return err
+		}
+		parsed, err := netip.ParseAddrPort(string(address))
+		if err != nil {
+			return err
+		}
+		if r.Client != nil {
+			r.Close()
+		}
+		r.Client = NewClient(parsed)
+		return r.Ready(t.Context())
+	})
+	t.Cleanup(r.Close)
+	listeners, err := r.ask(t.Context(), http.MethodGet, "/listeners", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r.listener, _ = strings.Cut(strings.TrimSpace(string(listeners)), "::")
+	return r
+}
+
+// write replaces a file in one step, as Envoy wants to notice it.
+func (r *running) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *running) lines() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
+}
+
+// until asks until there is no error.
+func (r *running) until(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: %v; Envoy said:\n%s", what, err, r.lines())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (r *running) get(t *testing.T, want int) *http.Response {
+	t.Helper()
+	response, err := http.Get("http://" + r.listener + "/driver/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != want {
+		t.Fatalf("status %d, not %d", response.StatusCode, want)
+	}
+	return response
+}
+
+const staffCluster = "outbound|8080||staff.default.svc.cluster.local"
+
+func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
+	var fail bool
+	var mu sync.Mutex
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if fail {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		fmt.Fprintln(w, "x")
+	}))
+	defer upstream.Close()
+	r := start(t, upstream.Listener.Addr().String())
+
+	for range 3 {
+		r.get(t, http.StatusOK)
+	}
+	stats, err := r.Clusters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stats[staffCluster]; got == nil || got.Requests != 3 || got.Codes[200] != 3 || len(got.Codes) != 1 || got.Retries != 0 {
+		t.Fatalf("three good requests: %+v", got)
+	}
+	if rejected, err := r.Rejected(t.Context()); err != nil || len(rejected) != 0 {
+		t.Fatalf("nothing was rejected, and yet %v, %v", rejected, err)
+	}
+	if synced, err := r.Synced(t.Context()); err != nil || !synced {
+		t.Errorf("synced is %v, %v", synced, err)
+	}
+	if connected, err := r.Connected(t.Context()); err != nil || connected {
+		t.Errorf("with no istiod, connected is %v, %v", connected, err)
+	}
+	if ejected, err := r.Ejected(t.Context()); err != nil || len(ejected) != 0 {
+		t.Errorf("ejected before any failure: %v, %v", ejected, err)
+	}
+
+	mu.Lock()
+	fail = true
+	mu.Unlock()
+	r.get(t, http.StatusBadGateway)           // both tries
+	r.until(t, "the ejection", func() error { // it is the main thread's work, the request a worker's
+		ejected, err := r.Ejected(t.Context())
+		if err == nil && len(ejected) == 0 {
+			err = fmt.Errorf("nobody is ejected")
+		}
+		if err == nil && (len(ejected) != 1 || ejected[0].Cluster != staffCluster || ejected[0].Address.String() != upstream.Listener.Addr().String()) {
+			t.Fatalf("ejected %+v", ejected)
+		}
+		return err
+	})
+	r.get(t, http.StatusServiceUnavailable)
+	stats, err = r.Clusters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stats[staffCluster]; got.Retries != 1 || got.Requests != 5 || got.Codes[200] != 3 || got.Codes[502] != 1 || got.Codes[503] != 1 || got.RetryExhausted != 1 || got.Ejections != 1 || got.EjectedNow != 1 {
+		t.Errorf("after failures: %+v", got)
+	}
+
+	var good, failed []AccessEntry
+	var ejections []Ejection
+	r.until(t, "the log", func() error {
+		good, failed, ejections = nil, nil, nil
+		for line := range strings.Lines(r.lines()) {
+			if entry, ok := ParseAccess([]byte(line)); ok {
+				if entry.Status == 200 {
+					good = append(good, entry)
+				} else {
+					failed = append(failed, entry)
+				}
+			}
+			if event, ok := ParseEjection([]byte(line)); ok {
+				ejections = append(ejections, event)
+			}
+		}
+		if len(good) != 3 || len(failed) != 2 || len(ejections) != 1 {
+			return fmt.Errorf("%d good, %d failed, %d ejections", len(good), len(failed), len(ejections))
+		}
+		return nil
+	})
+	first := good[0]
+	if first.Method != "GET" || first.Path != "/driver/x" || first.Flags != "-" || first.Cluster != staffCluster ||
+		first.Upstream != upstream.Listener.Addr().String() || first.Tries != 1 || time.Since(first.Time).Abs() > time.Minute || first.Inbound() {
+		t.Errorf("access entry %+v", first)
+	}
+	if first, second := failed[0], failed[1]; first.Flags != "URX" || first.Tries != 2 || first.Status != 502 ||
+		second.Flags != "UH" || second.Status != 503 || second.Upstream != "" {
+		t.Errorf("the failures: %+v", failed)
+	}
+	if e := ejections[0]; e.Action != "EJECT" || e.Type != "CONSECUTIVE_5XX" || e.Host != upstream.Listener.Addr().String() || e.Times != 1 || !e.Enforced || e.Cluster != staffCluster {
+		t.Errorf("ejection %+v", e)
+	}
+}
+
+func TestARejectedUpdateShows(t *testing.T) {
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	r := start(t, upstream.Listener.Addr().String())
+	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "2").Replace(good)+bad)
+	r.until(t, "the update to be rejected", func() error {
+		rejected, err := r.Rejected(t.Context())
+		if err != nil {
+			return err
+		}
+		if len(rejected) == 0 {
+			return fmt.Errorf("nothing is rejected")
+		}
+		got := rejected[0]
+		if len(rejected) != 1 || got.Stat != "listener_manager.lds.update_rejected" || got.Count != 1 || got.Resource != "bad" ||
+			!strings.Contains(got.Details, "Didn't find a registered implementation for 'nobody.knows.it'") {
+			t.Fatalf("rejected %+v", rejected)
+		}
+		if line := got.String(); !strings.HasPrefix(line, "bad: Didn't") || !strings.Contains(line, "lds.update_rejected is 1") {
+			t.Errorf("as a line: %s", line)
+		}
+		return nil
+	})
+	// what /ready keeps silent about
+	if err := r.Ready(t.Context()); err != nil {
+		t.Errorf("ready: %v", err)
+	}
+}
+
+func TestDrainLosesNobody(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(arrived)
+			<-release
+		}
+		fmt.Fprintln(w, "x")
+	}))
+	defer upstream.Close()
+	r := start(t, upstream.Listener.Addr().String())
+	slow := make(chan error, 1)
+	go func() {
+		response, err := http.Get("http://" + r.listener + "/slow")
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode != 200 {
+				err = fmt.Errorf("status %d", response.StatusCode)
+			}
+		}
+		slow <- err
+	}()
+	<-arrived
+	r.until(t, "one request under way", func() error {
+		if active, err := r.Active(t.Context()); err != nil || active != 1 {
+			return fmt.Errorf("%d are, %v", active, err)
+		}
+		return nil
+	})
+	if err := r.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if response := r.get(t, http.StatusOK); !response.Close {
+		t.Error("a draining Envoy kept a connection open")
+	}
+	close(release)
+	if err := <-slow; err != nil {
+		t.Errorf("the request under way: %v", err)
+	}
+	r.until(t, "no request under way", func() error {
+		if active, err := r.Active(t.Context()); err != nil || active != 0 {
+			return fmt.Errorf("%d are, %v", active, err)
+		}
+		return nil
+	})
+}
+
+func TestUsageOfAProcess(t *testing.T) {
+	for name, ask := range map[string]func(context.Context, int) (Usage, error){"system": usageOf, "ps": usageByPS} {
+		usage, err := ask(t.Context(), os.Getpid())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if usage.RSS < 1<<20 || usage.RSS > 8<<30 || usage.CPU < 0 || usage.CPU > time.Hour {
+			t.Errorf("%s: %+v", name, usage)
+		}
+	}
+	if _, err := Process(t.Context(), 1<<30); err == nil || !strings.Contains(err.Error(), "usage of process 1073741824") {
+		t.Errorf("a process that is not there: %v", err)
+	}
+	for line, want := range map[string]time.Duration{
+		"00:00:01 10": time.Second, "1:02.50 10": 62500 * time.Millisecond, "2-03:00:00 10": 51 * time.Hour,
+	} {
+		if usage, err := parsePS(line); err != nil || usage.CPU != want || usage.RSS != 10<<10 {
+			t.Errorf("%q: %+v, %v", line, usage, err)
+		}
+	}
+	for _, line := range []string{"", "1", "a:b 10", "0:1 x", "x-0:1 5"} {
+		if usage, err := parsePS(line); err == nil || !strings.HasPrefix(err.Error(), "ps said") {
+			t.Errorf("%q: %+v, %v", line, usage, err)
+		}
+	}
+}
+
+func TestAdminAnswersThatAreNone(t *testing.T) {
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ready" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, "PRE_INITIALIZING")
+			return
+		}
+		fmt.Fprint(w, `{"stats": 3`)
+	}))
+	defer broken.Close()
+	client := NewClient(netip.MustParseAddrPort(broken.Listener.Addr().String()))
+	defer client.Close()
+	if err := client.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "/ready: status 503: PRE_INITIALIZING") {
+		t.Errorf("ready: %v", err)
+	}
+	for name, ask := range map[string]func(context.Context) error{
+		"rejected": func(ctx context.Context) error { _, err := client.Rejected(ctx); return err },
+		"clusters": func(ctx context.Context) error { _, err := client.Clusters(ctx); return err },
+		"hosts":    func(ctx context.Context) error { _, err := client.Hosts(ctx); return err },
+		"active":   func(ctx context.Context) error { _, err := client.Active(ctx); return err },
+	} {
+		if err := ask(t.Context()); err == nil || !strings.Contains(err.Error(), "unexpected end of JSON input") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
