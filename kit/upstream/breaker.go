@@ -67,7 +67,7 @@ func (b *breakers) newEndpoint(addr string) *endpoint {
 }
 
 // errSaysNothing is the outcome of a call that tells nothing about the upstream: the caller left,
-// or this side refused it.
+// or had hardly any time, or this side refused it.
 var errSaysNothing = errors.New("says nothing about the upstream")
 
 // mayOpen counts e among the open endpoints, if one more may be open. It is called with e's
@@ -126,7 +126,7 @@ func (b *breakers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := b.refresh(r); err != nil {
 		return nil, fmt.Errorf("look up %s: %w", r.URL.Host, err)
 	}
-	e, done := b.choose(tried(r.Context()))
+	e, done := b.choose(callOf(r.Context()))
 	if e == nil {
 		return nil, errOpen
 	}
@@ -137,7 +137,7 @@ func (b *breakers) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // choose takes the next endpoint whose breaker lets a call through, one that the call has not
 // tried yet if there is one.
-func (b *breakers) choose(seen *[]string) (*endpoint, func(error)) {
+func (b *breakers) choose(call *call) (*endpoint, func(error)) {
 	b.mu.Lock()
 	endpoints, turn := b.endpoints, b.turn
 	b.turn++
@@ -145,11 +145,11 @@ func (b *breakers) choose(seen *[]string) (*endpoint, func(error)) {
 	for _, again := range []bool{false, true} {
 		for i := range endpoints {
 			e := endpoints[(turn+i)%len(endpoints)]
-			if slices.Contains(*seen, e.addr) != again {
+			if slices.Contains(call.tried, e.addr) != again {
 				continue
 			}
 			if done := e.allow(); done != nil {
-				*seen = append(*seen, e.addr)
+				call.tried = append(call.tried, e.addr)
 				return e, done
 			}
 		}
@@ -190,8 +190,9 @@ func (e *endpoint) request(r *http.Request) *http.Request {
 // outcome is what a call tells the breaker: nil is a good answer.
 func (e *endpoint) outcome(r *http.Request, resp *http.Response, err error) error {
 	var refused refusal
+	var short hurried
 	switch {
-	case errors.As(err, &refused), err != nil && errors.Is(r.Context().Err(), context.Canceled):
+	case errors.As(err, &refused), errors.As(err, &short), err != nil && errors.Is(r.Context().Err(), context.Canceled):
 		return errSaysNothing
 	case err != nil:
 		e.failed(observe.Reason(err))
@@ -214,7 +215,7 @@ func (b *breakers) refresh(r *http.Request) error {
 	if b.cfg.Scope == scopeUpstream {
 		return nil
 	}
-	addrs, err := b.lookup(r, r.URL.Host)
+	addrs, err := b.lookup(r)
 	if err != nil {
 		return err
 	}
@@ -240,19 +241,4 @@ func (b *breakers) refresh(r *http.Request) error {
 		b.notOpen(gone)
 	}
 	return nil
-}
-
-// triedKey holds the endpoints that a call has tried, over all its attempts.
-type triedKey struct{}
-
-func withTried(ctx context.Context) context.Context {
-	return context.WithValue(ctx, triedKey{}, new([]string))
-}
-
-// tried is where a call's attempts note the endpoints they went to.
-func tried(ctx context.Context) *[]string {
-	if seen, ok := ctx.Value(triedKey{}).(*[]string); ok {
-		return seen
-	}
-	return new([]string)
 }

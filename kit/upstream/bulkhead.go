@@ -16,12 +16,26 @@ type bulkhead struct {
 }
 
 func (b *bulkhead) RoundTrip(r *http.Request) (*http.Response, error) {
-	defer b.inFlight.Add(-1)
-	if b.inFlight.Add(1) > b.limit {
+	if !b.enter() {
 		b.refused(r.Context())
 		return nil, errBulkhead
 	}
+	defer b.inFlight.Add(-1)
 	return b.next.RoundTrip(r)
+}
+
+// enter counts a call that may be made. One that may not is never counted, so that it keeps no
+// other out.
+func (b *bulkhead) enter() bool {
+	for {
+		n := b.inFlight.Load()
+		if n >= b.limit {
+			return false
+		}
+		if b.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // refusal is a call that this side did not make.

@@ -17,7 +17,8 @@ import (
 //	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which says
 //	                 nothing about the upstream, is not counted against it
 //	attempt time-out bounds one attempt; inside the breaker, so that slowness is counted
-//	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt
+//	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt, and
+//	                 one that is being read is a concurrent call
 //	trace            a span and a measurement for each attempt
 //	dial
 //
@@ -27,7 +28,7 @@ func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripp
 	m := newInstruments(name, o)
 	view := cfg.State.add(name)
 	chain := o.Transport(name, dial)
-	if cfg.AttemptTimeout > 0 || cfg.Retry.Attempts > 1 || cfg.Breaker.Failures > 0 {
+	if cfg.AttemptTimeout > 0 || cfg.Retry.Attempts > 1 || cfg.Breaker.Failures > 0 || cfg.Bulkhead > 0 {
 		chain = whole{chain}
 	}
 	if cfg.AttemptTimeout > 0 {
@@ -52,8 +53,8 @@ func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripp
 	return chain
 }
 
-// lookupFunc answers host:port of each endpoint of r's upstream at hostport.
-type lookupFunc func(r *http.Request, hostport string) ([]string, error)
+// lookupFunc answers host:port of each endpoint of r's upstream.
+type lookupFunc func(r *http.Request) ([]string, error)
 
 // clock is the time; inside a synctest bubble it is the bubble's.
 var clock = time.Now

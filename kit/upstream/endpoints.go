@@ -32,25 +32,25 @@ func newResolver(hosts *dialer) *resolver {
 	return &resolver{hosts: hosts, dns: net.DefaultResolver.LookupHost, seen: make(map[string]resolved)}
 }
 
-// lookup answers host:port for each address of hostport, in a stable order. When a name that was
-// known is not found any more, its last addresses stay: the breakers know better who answers.
-func (rs *resolver) lookup(r *http.Request, hostport string) ([]string, error) {
-	now := clock()
+// lookup answers host:port for each address of what r calls, in a stable order. When a name that
+// was known is not found any more, its last addresses stay: the breakers know better who answers.
+func (rs *resolver) lookup(r *http.Request) ([]string, error) {
+	now, hostport := clock(), r.URL.Host
 	rs.mu.Lock()
 	last, ok := rs.seen[hostport]
 	rs.mu.Unlock()
 	if ok && now.Sub(last.at) < lookupAge {
 		return last.addrs, nil
 	}
-	host, port, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host, port = hostport, "80"
-	}
-	addrs, err := rs.ask(r.Context(), host)
+	addrs, err := rs.ask(r.Context(), r.URL.Hostname())
 	if err != nil && !ok {
 		return nil, err
 	}
 	if err == nil {
+		port := r.URL.Port()
+		if port == "" {
+			port = "80" // New has no endpoints of https
+		}
 		last.addrs = make([]string, len(addrs))
 		for i, addr := range addrs {
 			last.addrs[i] = net.JoinHostPort(addr, port)

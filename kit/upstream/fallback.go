@@ -32,7 +32,7 @@ type fallback struct {
 
 	mu    sync.Mutex
 	known map[string]known // by path
-	size  int              // bytes of the answers in known
+	size  int              // what known takes, in bytes
 }
 
 // known is a good answer of the past.
@@ -45,6 +45,9 @@ type known struct {
 // maxKnown bounds what is remembered of an upstream, in bytes.
 const maxKnown = 32 << 20
 
+// bytes is what an answer takes, with about what the map keeps beside it.
+func (k known) bytes(path string) int { return len(path) + len(k.contentType) + len(k.body) + 128 }
+
 func newFallback(next http.RoundTripper, placeholder Placeholder, m *instruments) *fallback {
 	return &fallback{next: next, placeholder: placeholder, m: m, known: make(map[string]known)}
 }
@@ -55,7 +58,9 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if err == nil && resp.StatusCode < http.StatusInternalServerError {
-		return f.remember(r, resp)
+		if resp, err = f.remember(r, resp); err == nil {
+			return resp, nil
+		}
 	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
 		return resp, err // no one is there for a fallback
@@ -70,33 +75,48 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 	return degraded, nil
 }
 
-// remember keeps a good answer, and forgets what another answer says is no more.
+// remember keeps a good answer, and forgets what another answer says is no more. An answer that
+// is itself degraded is not kept: it would pose as fresh.
 func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Response, error) {
 	body, err := readAll(resp)
 	if err != nil {
 		return nil, err
 	}
 	resp.Body = &answered{*bytes.NewReader(body), body}
-	key := r.URL.EscapedPath()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.forget(key)
-	if resp.StatusCode == http.StatusOK && len(body) <= maxKnown {
-		for other := range f.known { // any will do, when there is no room
-			if f.size+len(body) <= maxKnown {
-				break
-			}
-			f.forget(other)
-		}
-		f.known[key] = known{resp.Header.Get("Content-Type"), body, clock()}
-		f.size += len(body)
+	switch path := r.URL.EscapedPath(); {
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.forget(path)
+	case resp.StatusCode == http.StatusOK && resp.Header[FallbackHeader] == nil:
+		f.keep(path, known{resp.Header.Get("Content-Type"), body, clock()})
 	}
 	return resp, nil
 }
 
-func (f *fallback) forget(key string) {
-	f.size -= len(f.known[key].body)
-	delete(f.known, key)
+func (f *fallback) keep(path string, answer known) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forget(path)
+	needs := answer.bytes(path)
+	if needs > maxKnown {
+		return
+	}
+	for other := range f.known { // any will do, when there is no room
+		if f.size+needs <= maxKnown {
+			break
+		}
+		f.forget(other)
+	}
+	f.known[path] = answer
+	f.size += needs
+}
+
+func (f *fallback) forget(path string) {
+	if answer, ok := f.known[path]; ok {
+		f.size -= answer.bytes(path)
+		delete(f.known, path)
+	}
 }
 
 // degraded is the answer in place of one that has failed; nil when there is none.

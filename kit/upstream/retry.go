@@ -32,7 +32,7 @@ func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, random func() 
 			RetryMax:     cfg.Attempts - 1,
 			RetryWaitMin: cfg.Backoff,
 			RetryWaitMax: cfg.BackoffMax,
-			CheckRetry:   policy{b, m}.check,
+			CheckRetry:   policy{cfg.Attempts, b, m}.check,
 			Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
 				return wait(least, most, n, resp, random())
 			},
@@ -46,7 +46,9 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !rt.unsafe && !repeatable(r) {
 		return rt.next.RoundTrip(r)
 	}
-	req, err := retryablehttp.FromRequest(r.WithContext(withTried(r.Context())))
+	r = r.WithContext(withCall(r.Context()))
+	r.RequestURI = "" // of a request that a proxy passes on; http.Client refuses it
+	req, err := retryablehttp.FromRequest(r)
 	if err != nil {
 		return nil, err
 	}
@@ -72,17 +74,20 @@ func repeatable(r *http.Request) bool {
 
 // policy decides whether an attempt is followed by another.
 type policy struct {
-	budget *budget
-	m      *instruments
+	attempts int
+	budget   *budget
+	m        *instruments
 }
 
-// check retries what may go better elsewhere or later: no answer, or a 5xx. It does not retry for
-// a caller that has gone, a refusal of this side's own, or an upstream that asks for more time
-// than is left.
+// check retries what may go better elsewhere or later: no answer, or a 5xx. It does not retry
+// after the last try, for a caller that has gone, a refusal of this side's own, or an upstream
+// that asks for more time than is left.
 func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	var refused refusal
+	call := callOf(ctx)
+	call.attempts++
 	switch {
-	case ctx.Err() != nil, errors.As(err, &refused):
+	case call.attempts >= p.attempts, ctx.Err() != nil, errors.As(err, &refused):
 		return false, err
 	case err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests:
 		return false, nil

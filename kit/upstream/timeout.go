@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -60,14 +61,27 @@ func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 		limit = min(limit, deadline.Sub(clock())/2)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
-	defer cancel() // the whole answer has been read
-	r = withHeader(r.WithContext(ctx), timeLeft, strconv.FormatInt(limit.Milliseconds(), 10))
-	resp, err := t.next.RoundTrip(r)
+	defer cancel()                     // the whole answer has been read
+	ms := max(limit.Milliseconds(), 1) // 0 would be no limit
+	resp, err := t.next.RoundTrip(withHeader(r.WithContext(ctx), timeLeft, strconv.FormatInt(ms, 10)))
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // says better than the broken connection what happened
+		if limit < t.limit/fairShare && errors.Is(err, context.DeadlineExceeded) {
+			err = hurried{err}
+		}
 	}
 	return resp, err
 }
+
+// An attempt that had less than this part of its limit, since its caller had no more time, tells
+// nothing about the upstream when it ends without an answer: a slow upstream that used the time up
+// must not open the breaker of the next.
+const fairShare = 10
+
+// hurried is the end of such an attempt.
+type hurried struct{ error }
+
+func (h hurried) Unwrap() error { return h.error }
 
 // withHeader sets a header of a request that is already this stage's own copy; the headers are
 // copied, since attempts share them.

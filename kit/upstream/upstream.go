@@ -25,6 +25,9 @@ type Client struct {
 // New returns a Client of the upstream called name (as errors, metrics and spans call it) at
 // base. A placeholder makes it remember good answers, where cfg has fallback on; see Placeholder.
 func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder ...Placeholder) *Client {
+	if base.Scheme == "https" {
+		cfg.Breaker.Scope = scopeUpstream // a certificate is of a name, not of an endpoint's address
+	}
 	hosts := newDialer(cfg.HostsFile, cfg.draw)
 	transport := &http.Transport{
 		DialContext:         hosts.DialContext,

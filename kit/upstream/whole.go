@@ -47,6 +47,9 @@ func readAll(resp *http.Response) ([]byte, error) {
 	if a, ok := resp.Body.(*answered); ok {
 		return a.all, nil
 	}
+	if resp.Body == http.NoBody { // to a HEAD, whose answer's length is that of another's body
+		return nil, nil
+	}
 	if resp.ContentLength > maxAnswer {
 		return nil, tooLarge{}
 	}

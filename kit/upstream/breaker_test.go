@@ -1,0 +1,432 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// failing fails every attempt at the addresses that bad has, in the way of how.
+type failing struct {
+	bad []string
+	how func(r *http.Request) (*http.Response, error)
+}
+
+func (f *failing) answer(r *http.Request, _ int) (*http.Response, error) {
+	if !slices.Contains(f.bad, r.URL.Host) {
+		return answered200("ok from " + r.URL.Host), nil
+	}
+	if f.how != nil {
+		return f.how(r)
+	}
+	return answer(http.StatusBadGateway, ""), nil
+}
+
+const refused = "circuit open"
+
+// TestTrips has a breaker open at exactly the nth consecutive failure, whatever the failure is.
+func TestTrips(t *testing.T) {
+	for how, fail := range map[string]func(r *http.Request) (*http.Response, error){
+		"500":        func(*http.Request) (*http.Response, error) { return answer(500, "x"), nil },
+		"599":        func(*http.Request) (*http.Response, error) { return answer(599, "x"), nil },
+		"reset":      func(*http.Request) (*http.Response, error) { return nil, errReset },
+		"time-out":   hang,
+		"broken off": func(*http.Request) (*http.Response, error) { return brokenOff(), nil },
+		"crawling":   func(r *http.Request) (*http.Response, error) { return crawling(r), nil },
+	} {
+		for _, n := range []int{1, 2, 3, 5} {
+			bubble(t, fmt.Sprintf("%s %d", how, n), func(t *testing.T) {
+				bad := &failing{bad: []string{"a:80"}, how: fail}
+				b := newBench(t, only(t, "BREAKER_FAILURES", fmt.Sprint(n), "ATTEMPT_TIMEOUT", "1s"), newWire(bad.answer), nil)
+				for range n - 1 {
+					b.get()
+				}
+				bad.bad = nil
+				b.is(b.get(), "200 ok from a:80") // one good answer, and counting begins again
+				bad.bad = []string{"a:80"}
+				for i := range n {
+					if got := b.get(); got == refused {
+						t.Fatalf("refused after %d failures", i)
+					}
+				}
+				b.take()
+				begin := time.Now()
+				b.is(b.get(), refused)
+				if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
+					t.Errorf("refused after %d attempts and %s", len(made), time.Since(begin))
+				}
+				b.closed()
+			})
+		}
+	}
+}
+
+// What says nothing bad about the upstream opens nothing.
+func TestDoesNotTrip(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer func(r *http.Request, n int) (*http.Response, error)
+		leave  time.Duration // of the caller; 0: stays
+	}{
+		"404":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(404, "no"), nil }},
+		"429":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(429, "slowly"), nil }},
+		"499":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(499, "x"), nil }},
+		"302":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(302, "", "Location", "/x"), nil }},
+		"caller gone":               {answer: func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }, leave: 300 * time.Millisecond},
+		"caller gone while reading": {answer: func(r *http.Request, _ int) (*http.Response, error) { return crawling(r), nil }, leave: 300 * time.Millisecond},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := newBench(t, only(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "1s"), newWire(tc.answer), nil)
+			for i := range 5 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if tc.leave > 0 {
+					time.AfterFunc(tc.leave, cancel)
+				}
+				got := b.callAs(ctx, "GET", "/driver/x", "")
+				cancel()
+				if want := context.Canceled.Error(); tc.leave > 0 && got != want {
+					t.Errorf("call %d: got %s, want %s", i, got, want)
+				}
+				if made := b.take(); len(made) != 1 {
+					t.Fatalf("call %d: %d attempts", i, len(made))
+				}
+			}
+			b.closed()
+		})
+	}
+}
+
+// A call that had hardly any time, since another upstream used it up, opens no breaker.
+func TestHurriedCallsDoNotTrip(t *testing.T) {
+	for left, trips := range map[time.Duration]bool{-time.Second: false, 0: false, 10 * time.Millisecond: false, 199 * time.Millisecond: false, 200 * time.Millisecond: true} {
+		bubble(t, left.String(), func(t *testing.T) {
+			b := newBench(t, only(t, "BREAKER_FAILURES", "3", "ATTEMPT_TIMEOUT", "1s"), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), nil)
+			for range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), left)
+				b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
+				cancel()
+			}
+			b.answer = newWire(nil).answer
+			want := "200 ok"
+			if trips {
+				want = refused
+			}
+			b.is(b.get(), want)
+		})
+	}
+}
+
+func TestOpenEndpointIsSkipped(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"b:80"}}
+		b := newBench(t, library(t, "BREAKER_FAILURES", "3"), newWire(bad.answer), nil, "a:80", "b:80", "c:80")
+		for range 9 {
+			if got := b.get(); !strings.HasPrefix(got, "200 ok") {
+				t.Errorf("got %s", got)
+			}
+		}
+		if n := strings.Count(b.addrs(), "b:80"); n != 3 {
+			t.Errorf("the bad endpoint had %d attempts before it was open, want 3", n)
+		}
+		for range 30 {
+			b.get()
+		}
+		if addrs := b.addrs(); strings.Contains(addrs, "b:80") || strings.Count(addrs, "a:80")+strings.Count(addrs, "c:80") != 30 {
+			t.Errorf("with b open, attempts went to %s", addrs)
+		}
+	})
+}
+
+func TestRetryGoesToAnotherEndpoint(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80", "b:80"}}
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1000"), newWire(bad.answer), nil, "a:80", "b:80", "c:80")
+		for range 20 {
+			b.budgetFull()
+			b.is(b.get(), "200 ok from c:80")
+			seen := strings.Fields(b.addrs())
+			slices.Sort(seen)
+			if len(slices.Compact(seen)) != len(seen) {
+				t.Errorf("an endpoint was tried twice: %s", seen)
+			}
+		}
+		bad.bad = append(bad.bad, "c:80")
+		b.resolvesTo("a:80", "b:80")
+		b.budgetFull()
+		b.is(b.get(), "502 ")
+		if got := b.addrs(); got != "a:80 b:80 a:80" && got != "b:80 a:80 b:80" {
+			t.Errorf("with more tries than endpoints they went to %s", got)
+		}
+	})
+}
+
+// An open breaker ends the tries on its endpoint, not the call.
+func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80"}}
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		b.is(b.get(), "200 ok from b:80")
+		b.is(b.addrs(), "a:80 b:80")
+		bad.bad = []string{"a:80", "b:80"}
+		b.is(b.get(), refused) // b fails and opens; nothing is left to try
+		b.is(b.addrs(), "b:80")
+	})
+}
+
+func TestAllOpenIsAnImmediateRefusal(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80", "b:80"}}
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		b.get()
+		b.addrs()
+		saved := b.budget().saved.Load()
+		begin := time.Now()
+		for range 10 {
+			b.is(b.get(), refused)
+		}
+		if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
+			t.Errorf("%d attempts, %s", len(made), time.Since(begin))
+		}
+		if left := b.budget().saved.Load(); left < saved {
+			t.Errorf("refusals took %d hundredths of a retry", saved-left)
+		}
+		_, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		var told interface{ Reason() string }
+		if !errors.As(err, &told) || told.Reason() != refused {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestHalfOpen(t *testing.T) {
+	for _, probes := range []int{1, 2, 3} {
+		for _, good := range []bool{true, false} {
+			bubble(t, fmt.Sprintf("%d probes, good: %t", probes, good), func(t *testing.T) {
+				hold := make(chan struct{})
+				failed := false
+				w := newWire(nil)
+				b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s", "BREAKER_PROBES", fmt.Sprint(probes)), w, nil)
+				w.answer = func(*http.Request, int) (*http.Response, error) { return nil, errReset }
+				b.get()
+				time.Sleep(10 * time.Second)
+				b.is(b.get(), refused) // still open at its time, open no longer just after
+				time.Sleep(time.Nanosecond)
+				b.take()
+				w.answer = func(*http.Request, int) (*http.Response, error) {
+					<-hold
+					if failed {
+						return nil, errReset
+					}
+					return answered200("ok"), nil
+				}
+				answers := make(chan string, probes)
+				for range probes {
+					go func() { answers <- b.get() }()
+				}
+				wait := func() { time.Sleep(time.Millisecond) } // of the bubble: all others are blocked
+				wait()
+				b.is(b.get(), refused) // no more than the probes
+				if made := b.take(); len(made) != probes {
+					t.Fatalf("%d attempts while half-open, want %d", len(made), probes)
+				}
+				failed = !good
+				close(hold)
+				for range probes {
+					<-answers
+				}
+				b.take()
+				want, made := "200 ok", 1
+				if !good {
+					want, made = refused, 0
+				}
+				b.is(b.get(), want)
+				if got := len(b.take()); got != made {
+					t.Errorf("after the probes %d attempts, want %d", got, made)
+				}
+			})
+		}
+	}
+}
+
+// A probe whose caller leaves, or that the bulkhead refuses, is given back.
+func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset })
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), w, nil)
+		b.get()
+		time.Sleep(11 * time.Second)
+		w.answer = func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.Canceled.Error())
+		w.answer = newWire(nil).answer
+		b.is(b.get(), "200 ok")
+		b.is(b.get(), "200 ok")
+	})
+}
+
+// Each opening in a row is longer, up to the bound; a good answer ends the row.
+func TestOpenTimeGrows(t *testing.T) {
+	for growth, want := range map[string][]int{"1": {10, 10, 10, 10}, "3": {10, 20, 30, 30, 30}} {
+		bubble(t, growth, func(t *testing.T) {
+			bad := &failing{bad: []string{"a:80"}}
+			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_OPEN_TIME", "10s", "BREAKER_OPEN_GROWTH", growth), newWire(bad.answer), nil)
+			open := func(seconds int) {
+				t.Helper()
+				d := time.Duration(seconds) * time.Second
+				time.Sleep(d - 1)
+				b.is(b.get(), refused)
+				time.Sleep(2)
+			}
+			b.get()
+			for round := range 2 {
+				b.get() // the second failure in a row opens it
+				for _, seconds := range want {
+					open(seconds)
+					b.is(b.get(), "502 ") // a probe; it opens again
+				}
+				open(want[len(want)-1])
+				bad.bad = nil
+				b.is(b.get(), "200 ok from a:80")
+				bad.bad = []string{"a:80"}
+				b.is(b.get(), "502 ")
+				if round == 1 {
+					b.is(b.get(), "502 ")
+					open(10)
+				}
+			}
+		})
+	}
+}
+
+func TestMaxOpenPercent(t *testing.T) {
+	for percent, open := range map[string]int{"0": 0, "24": 0, "25": 1, "50": 2, "74": 2, "100": 4} {
+		bubble(t, percent, func(t *testing.T) {
+			bad := &failing{bad: []string{"a:80", "b:80", "c:80", "d:80"}}
+			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_MAX_OPEN_PERCENT", percent), newWire(bad.answer), nil, bad.bad...)
+			for range 40 {
+				b.get()
+			}
+			b.take()
+			for range 40 {
+				b.get()
+			}
+			reached := strings.Fields(b.addrs())
+			slices.Sort(reached)
+			if got := 4 - len(slices.Compact(reached)); got != open {
+				t.Errorf("%d are open, want %d", got, open)
+			}
+			b.agrees()
+		})
+	}
+}
+
+// What is open is counted right while breakers close, open again and endpoints come and go.
+func TestEndpointsComeAndGo(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80", "b:80"}}
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50", "BREAKER_OPEN_TIME", "10s"), newWire(bad.answer), nil, "a:80", "b:80")
+		for range 4 {
+			b.get()
+		}
+		b.agrees() // a is open, b may not be
+		b.addrs()
+		b.resolvesTo("b:80", "c:80")
+		for range 4 {
+			b.get()
+		}
+		b.agrees()
+		if addrs := b.addrs(); strings.Contains(addrs, "a:80") || strings.Count(addrs, "b:80") != 1 {
+			t.Errorf("a has gone, and b may open now: attempts went to %s", addrs)
+		}
+		bad.bad = []string{"b:80"}
+		b.resolvesTo("a:80", "b:80", "c:80")
+		for range 6 {
+			b.get()
+		}
+		b.agrees()
+		if addrs := b.addrs(); strings.Count(addrs, "a:80") == 0 || strings.Contains(addrs, "b:80") {
+			t.Errorf("a is back, b still open: attempts went to %s", addrs)
+		}
+		time.Sleep(11 * time.Second)
+		bad.bad = nil
+		for range 6 {
+			b.get()
+		}
+		b.agrees()
+		if addrs := b.addrs(); strings.Count(addrs, "b:80") != 2 {
+			t.Errorf("all good: attempts went to %s", addrs)
+		}
+		b.resolvesTo()
+		b.is(b.get(), refused)
+	})
+}
+
+// An answer of an endpoint that has gone changes nothing for those that are there.
+func TestAnswerOfAGoneEndpoint(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			if r.URL.Host == "a:80" {
+				time.Sleep(5 * time.Second)
+				return nil, errReset
+			}
+			return answered200("ok"), nil
+		})
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50"), w, nil, "a:80", "b:80")
+		late := make(chan string)
+		go func() { late <- b.get() }()
+		time.Sleep(time.Second)
+		b.resolvesTo("b:80", "c:80")
+		b.is(b.get(), "200 ok")
+		b.is(<-late, errReset.Error())
+		b.agrees()
+		for range 4 {
+			b.is(b.get(), "200 ok")
+		}
+	})
+}
+
+// With scope upstream there is one breaker, and the dialer finds the address.
+func TestScopeUpstream(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"staff-service:8080"}}
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
+		b.is(b.get(), refused) // its second try trips the breaker, its third is refused
+		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
+		b.is(b.get(), refused)
+		b.is(b.addrs(), "")
+		time.Sleep(11 * time.Second)
+		bad.bad = nil
+		b.is(b.get(), "200 ok from staff-service:8080")
+	})
+}
+
+// An endpoint is called under the upstream's name, at its own address.
+func TestEndpointKeepsTheName(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var host, target string
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			host, target = r.Host, r.URL.String()
+			return answered200("ok"), nil
+		}), nil, "[::1]:80")
+		r := b.request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
+		before := *r.URL
+		b.is(b.read(b.RoundTrip(r)), "200 ok")
+		if host != "staff-service:8080" || target != "http://[::1]:80/driver/City%20Truck?a=b" || *r.URL != before {
+			t.Errorf("called %s as %s; the caller's request is now for %s", target, host, r.URL)
+		}
+	})
+}
+
+func TestLookupFails(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(nil)
+		chain := newChain("x", library(t), testObserver(), w, func(*http.Request) ([]string, error) { return nil, errReset }, nil)
+		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
+		b.is(b.get(), "look up staff-service:8080: "+errReset.Error())
+	})
+}

@@ -1,0 +1,299 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"strings"
+	"testing"
+	"time"
+)
+
+// statuses answers one status after another, the last for good.
+func statuses(list ...int) func(*http.Request, int) (*http.Response, error) {
+	return func(_ *http.Request, n int) (*http.Response, error) {
+		return answer(list[min(n, len(list))-1], "x"), nil
+	}
+}
+
+func TestWhatIsRepeated(t *testing.T) {
+	for _, tc := range []struct {
+		method, path, body string
+		unsafe             bool
+		attempts           int
+	}{
+		{"GET", "/driver/x", "", false, 3},
+		{"HEAD", "/driver/x", "", false, 3},
+		{"GET", "/vehicles/", "", false, 3},
+		{"POST", "/vehicles/", `{"name":"x"}`, false, 3},
+		{"POST", "/vehicles/", "", false, 3},
+		{"POST", "/vehicles", `{"name":"x"}`, false, 1},
+		{"POST", "/vehicles/x", `{"name":"x"}`, false, 1},
+		{"POST", "/driver/x/12.5", "", false, 1},
+		{"POST", "/driver/x/12.5", `{"a":1}`, false, 1},
+		{"PUT", "/vehicles/", "{}", false, 1},
+		{"DELETE", "/vehicles/", "", false, 1},
+		{"POST", "/driver/x/12.5", `{"a":1}`, true, 3},
+		{"DELETE", "/vehicles/", "", true, 3},
+	} {
+		bubble(t, fmt.Sprintf("%s %s %s %t", tc.method, tc.path, tc.body, tc.unsafe), func(t *testing.T) {
+			b := newBench(t, library(t, "RETRY_UNSAFE", fmt.Sprint(tc.unsafe), "BREAKER_FAILURES", "0"), newWire(statuses(503)), nil)
+			b.is(b.call(tc.method, tc.path, tc.body), "503 x")
+			made := b.take()
+			if len(made) != tc.attempts {
+				t.Errorf("%d attempts, want %d", len(made), tc.attempts)
+			}
+			for i, a := range made {
+				if a.method != tc.method || a.body != tc.body {
+					t.Errorf("attempt %d: %s %q", i+1, a.method, a.body)
+				}
+			}
+			b.closed()
+		})
+	}
+}
+
+func TestWhatIsRetried(t *testing.T) {
+	reset := func(*http.Request, int) (*http.Response, error) { return nil, errReset }
+	for name, tc := range map[string]struct {
+		answer   func(*http.Request, int) (*http.Response, error)
+		attempts int
+		want     string
+	}{
+		"200": {statuses(200), 1, "200 x"},
+		"302, a bad address": {func(*http.Request, int) (*http.Response, error) {
+			return answer(302, "x", "Location", "/elsewhere"), nil
+		}, 1, "302 x"},
+		"307": {func(*http.Request, int) (*http.Response, error) {
+			return answer(307, "x", "Location", "http://elsewhere/"), nil
+		}, 1, "307 x"},
+		"404":                {statuses(404), 1, "404 x"},
+		"429":                {statuses(429), 3, "429 x"},
+		"500, then 200":      {statuses(500, 200), 2, "200 x"},
+		"502, 503, then 200": {statuses(502, 503, 200), 3, "200 x"},
+		"502 for good":       {statuses(502), 3, "502 x"},
+		"reset for good":     {reset, 3, errReset.Error()},
+		"broken off, then 200": {func(_ *http.Request, n int) (*http.Response, error) {
+			if n == 1 {
+				return brokenOff(), nil
+			}
+			return answered200("ok"), nil
+		}, 2, "200 ok"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := newBench(t, library(t, "BREAKER_FAILURES", "0"), newWire(tc.answer), nil)
+			b.is(b.get(), tc.want)
+			if made := b.take(); len(made) != tc.attempts {
+				t.Errorf("%d attempts, want %d", len(made), tc.attempts)
+			}
+			if retries := b.counted(countRetries); retries != float64(tc.attempts-1) {
+				t.Errorf("%g retries counted, want %d", retries, tc.attempts-1)
+			}
+			if want := min(int64(burst*100), burst*100-int64(tc.attempts-1)*100); b.budget().saved.Load() != want {
+				t.Errorf("%d hundredths saved, want %d: the last try's failing takes none", b.budget().saved.Load(), want)
+			}
+			b.closed()
+		})
+	}
+}
+
+// Retries are at most the burst and a share of all calls.
+func TestBudget(t *testing.T) {
+	for _, percent := range []int{0, 10, 20, 100} {
+		bubble(t, fmt.Sprint(percent), func(t *testing.T) {
+			b := newBench(t, only(t, "RETRY_ATTEMPTS", "3", "RETRY_BUDGET_PERCENT", fmt.Sprint(percent)), newWire(statuses(503)), nil)
+			const calls = 500
+			for range calls {
+				b.is(b.get(), "503 x")
+			}
+			retries, bound := len(b.take())-calls, burst+calls*percent/100
+			if percent == 0 {
+				bound = 0
+			}
+			if retries > bound || retries < bound-burst {
+				t.Errorf("%d retries of %d calls, want at most %d and hardly less", retries, calls, bound)
+			}
+			if counted := b.counted(countRetries); counted != float64(retries) {
+				t.Errorf("%g retries counted, %d made", counted, retries)
+			}
+			if denied := b.counted(countDenied); (denied == 0) != (percent == 100) && percent < 100 {
+				t.Errorf("%g retries denied", denied)
+			}
+		})
+	}
+}
+
+// Calls that are not repeated earn too; what is saved up has a bound.
+func TestBudgetIsEarnedByAllCalls(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(statuses(503))
+		b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BUDGET_PERCENT", "20"), w, nil)
+		b.budget().saved.Store(0)
+		b.is(b.get(), "503 x")
+		if made := b.take(); len(made) != 1 {
+			t.Errorf("without a budget %d attempts", len(made))
+		}
+		for range 4 {
+			b.call("POST", "/driver/x/1", "")
+		}
+		b.take()
+		b.is(b.get(), "503 x")
+		if made := b.take(); len(made) != 2 {
+			t.Errorf("with a fifth of five calls %d attempts, want 2", len(made))
+		}
+		for range 1000 {
+			b.call("POST", "/driver/x/1", "")
+		}
+		if saved := b.budget().saved.Load(); saved != burst*100 {
+			t.Errorf("%d hundredths saved up, want %d", saved, burst*100)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tc := range []struct {
+		n    int
+		draw float64
+		want time.Duration
+	}{
+		{0, 0, 0},
+		{0, .5, 12500 * time.Microsecond},
+		{1, .5, 25 * ms},
+		{2, .5, 50 * ms},
+		{3, .5, 100 * ms},
+		{4, .5, 125 * ms}, // the longest is 250 ms
+		{63, .5, 125 * ms},
+		{9, 0, 0},
+	} {
+		if got := wait(25*ms, 250*ms, tc.n, nil, tc.draw); got != tc.want {
+			t.Errorf("retry %d, drawn %g: %s, want %s", tc.n, tc.draw, got, tc.want)
+		}
+	}
+	if got := wait(0, 0, 3, nil, .9); got != 0 {
+		t.Errorf("without back-off: %s", got)
+	}
+	if got := wait(time.Minute, 10*time.Minute, 30, nil, .999); got < 9*time.Minute || got >= 10*time.Minute {
+		t.Errorf("far out: %s", got)
+	}
+}
+
+// Waits are drawn from the whole of 0 to their bound, which doubles.
+func TestFullJitter(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, only(t, "RETRY_ATTEMPTS", "4", "RETRY_BACKOFF", "100ms", "RETRY_BACKOFF_MAX", "200ms"), newWire(statuses(503)), nil)
+		var low, high [3]int
+		const calls = 300
+		for range calls {
+			b.budgetFull()
+			b.get()
+			made := b.take()
+			for i, bound := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond} {
+				gap := made[i+1].at - made[i].at
+				if gap < 0 || gap >= bound {
+					t.Fatalf("retry %d after %s, want below %s", i+1, gap, bound)
+				}
+				if gap < bound/10 {
+					low[i]++
+				}
+				if gap > bound*9/10 {
+					high[i]++
+				}
+			}
+		}
+		for i := range low { // a tenth is 30 of 300; four standard deviations are 20.8
+			if low[i] < 10 || low[i] > 50 || high[i] < 10 || high[i] > 50 {
+				t.Errorf("retry %d: %d in the lowest tenth, %d in the highest, of %d", i+1, low[i], high[i], calls)
+			}
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	in := func(d time.Duration) string { return epoch.Add(d).Format(http.TimeFormat) }
+	for name, tc := range map[string]struct {
+		header string
+		gap    time.Duration // -1: not retried; of back-off: at most 100 ms
+	}{
+		"seconds":                     {"2", 2 * time.Second},
+		"a date":                      {in(3 * time.Second), 3 * time.Second},
+		"a date in the past":          {in(-time.Hour), 0},
+		"now":                         {"0", 0},
+		"nonsense":                    {"soon", 0},
+		"negative":                    {"-5", 0},
+		"just within the time left":   {"9", 9 * time.Second},
+		"exactly the time left":       {"10", -1},
+		"more than the time left":     {"3600", -1},
+		"a date beyond the time left": {in(time.Hour), -1},
+		"an age":                      {"99999999999999999999", 0},
+	} {
+		for _, status := range []int{429, 503} {
+			bubble(t, fmt.Sprint(name, " ", status), func(t *testing.T) {
+				b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BACKOFF", "100ms"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+					if n == 1 {
+						return answer(status, "x", "Retry-After", tc.header), nil
+					}
+					return answered200("ok"), nil
+				}), nil)
+				got, made := b.get(), b.take()
+				if tc.gap < 0 {
+					if got != fmt.Sprintf("%d x", status) || len(made) != 1 || time.Since(epoch) != 0 {
+						t.Errorf("got %s after %d attempts and %s, want the answer at once", got, len(made), time.Since(epoch))
+					}
+					return
+				}
+				if got != "200 ok" || len(made) != 2 {
+					t.Fatalf("got %s after %d attempts", got, len(made))
+				}
+				if gap := made[1].at - made[0].at; tc.gap > 0 && gap != tc.gap || tc.gap == 0 && gap >= 100*time.Millisecond {
+					t.Errorf("retried after %s, want %s", gap, tc.gap)
+				}
+			})
+		}
+	}
+}
+
+// A caller that goes during an attempt or a wait ends the tries at once.
+func TestCallerGoneEndsTheTries(t *testing.T) {
+	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
+		"in an attempt": func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
+		"in a wait":     func(*http.Request, int) (*http.Response, error) { return answer(503, "", "Retry-After", "2"), nil },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := newBench(t, library(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "3s", "BREAKER_MAX_OPEN_PERCENT", "0"), newWire(answers), nil)
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(500*time.Millisecond, leave)
+			_, err := b.RoundTrip(b.request(ctx, "GET", "/driver/x", ""))
+			if !errors.Is(err, context.Canceled) || time.Since(epoch) != 500*time.Millisecond || len(b.take()) != 1 {
+				t.Errorf("got %v after %s", err, time.Since(epoch))
+			}
+			b.closed()
+		})
+	}
+}
+
+// A request that a reverse proxy passes on is retried as any other.
+func TestRetryOfAProxysRequest(t *testing.T) {
+	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), newWire(statuses(502, 200)), nil)
+	proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		var body *strings.Reader
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "/vehicles/", nil)
+		if method == "POST" {
+			body = strings.NewReader("a report")
+			r = httptest.NewRequest(method, "/vehicles/", body)
+		}
+		proxy.ServeHTTP(w, r)
+		if w.Code != 200 || w.Body.String() != "x" {
+			t.Errorf("%s: got %d %s", method, w.Code, w.Body)
+		}
+	}
+	made := b.take()
+	if len(made) != 4 || made[3].body != "a report" {
+		t.Errorf("%d attempts: %v", len(made), made)
+	}
+}

@@ -1,0 +1,195 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Each attempt has the lesser of its limit and half of the time left, and tells the upstream.
+func TestAttemptTimeout(t *testing.T) {
+	for name, tc := range map[string]struct {
+		total, limit string
+		want         string // of each attempt: when it began, and the header
+	}{
+		"the limit":             {"9s", "1s", "0s 1000, 1s 1000, 2s 1000"},
+		"then half of the rest": {"3s", "1s", "0s 1000, 1s 1000, 2s 500"},
+		"half from the start":   {"1s", "1s", "0s 500, 500ms 250, 750ms 125"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
+			b := newBench(t, library(t, "UPSTREAM_TIMEOUT", tc.total, "ATTEMPT_TIMEOUT", tc.limit, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), w, nil)
+			b.is(b.get(), context.DeadlineExceeded.Error())
+			var got []string
+			for _, a := range b.take() {
+				got = append(got, fmt.Sprint(a.at, " ", a.timeLeft))
+			}
+			if strings.Join(got, ", ") != tc.want {
+				t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), tc.want)
+			}
+		})
+	}
+}
+
+// The caller's own patience counts too; no header says that there is no time at all.
+func TestTimeLeftOfTheCaller(t *testing.T) {
+	for left, want := range map[time.Duration]string{time.Second: "500", 10 * time.Millisecond: "5", time.Millisecond: "1", time.Hour: "1000"} {
+		bubble(t, left.String(), func(t *testing.T) {
+			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(nil), nil)
+			ctx, cancel := context.WithTimeout(t.Context(), left)
+			defer cancel()
+			b.is(b.callAs(ctx, "GET", "/driver/x", ""), "200 ok")
+			if got := b.take()[0].timeLeft; got != want {
+				t.Errorf("told %s ms, want %s", got, want)
+			}
+		})
+	}
+}
+
+// The header is each attempt's own: the caller's request and the other attempts do not see it.
+func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var seen []http.Header
+		b := newBench(t, library(t, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), newWire(func(r *http.Request, n int) (*http.Response, error) {
+			seen = append(seen, r.Header)
+			time.Sleep(10 * time.Millisecond)
+			return answer(503, ""), nil
+		}), nil)
+		r := b.request(t.Context(), "GET", "/driver/x", "")
+		r.Header.Set("X-My-Header", "canary")
+		r.Header.Set(timeLeft, "77")
+		b.is(b.read(b.RoundTrip(r)), "503 ")
+		if r.Header.Get(timeLeft) != "77" || len(r.Header) != 2 {
+			t.Errorf("the caller's headers are now %v", r.Header)
+		}
+		for i, h := range seen {
+			if got := h.Values(timeLeft); len(got) != 1 || got[0] != "1000" || h.Get("X-My-Header") != "canary" {
+				t.Errorf("attempt %d has %v", i+1, h)
+			}
+		}
+	})
+}
+
+// The total time-out ends the call exactly then, whatever is under way.
+func TestTotalTimeout(t *testing.T) {
+	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
+		"no answer":      func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
+		"a body crawls":  func(r *http.Request, _ int) (*http.Response, error) { return crawling(r), nil },
+		"in a long wait": func(*http.Request, int) (*http.Response, error) { return answer(503, "", "Retry-After", "1"), nil },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := newBench(t, only(t, "UPSTREAM_TIMEOUT", "2500ms", "RETRY_ATTEMPTS", "10"), newWire(answers), nil)
+			got := b.get()
+			want, at := context.DeadlineExceeded.Error(), 2500*time.Millisecond
+			if name == "in a long wait" { // there is no time for the third
+				want, at = "503 ", 2*time.Second
+			}
+			if got != want || time.Since(epoch) != at {
+				t.Errorf("got %s after %s, want %s after %s", got, time.Since(epoch), want, at)
+			}
+			b.closed()
+		})
+	}
+}
+
+// With all else off the time-out still bounds the reading, and its timer goes with the body.
+func TestTotalTimeoutWithoutAttempts(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var ctx context.Context
+		b := newBench(t, library(t, "RESILIENCE", "off", "UPSTREAM_TIMEOUT", "5s"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			ctx = r.Context()
+			return crawling(r), nil
+		}), nil)
+		resp, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.DeadlineExceeded) || time.Since(epoch) != 5*time.Second {
+			t.Errorf("got %v after %s", err, time.Since(epoch))
+		}
+		resp.Body.Close()
+		b.closed()
+		b.answer = func(r *http.Request, _ int) (*http.Response, error) { ctx = r.Context(); return answered200("ok"), nil }
+		resp, err = b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		if err != nil || ctx.Err() != nil {
+			t.Fatal(err, ctx.Err())
+		}
+		resp.Body.Close()
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			t.Error("the timer outlives the body")
+		}
+	})
+}
+
+func TestBulkhead(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		hold := make(chan struct{})
+		w := newWire(func(*http.Request, int) (*http.Response, error) { <-hold; return answered200("ok"), nil })
+		b := newBench(t, library(t, "BULKHEAD", "3", "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "10m", "ATTEMPT_TIMEOUT", "10m"), w, nil)
+		answers := make(chan string, 3)
+		for range 3 {
+			go func() { answers <- b.get() }()
+		}
+		time.Sleep(time.Second) // of the bubble: all three wait
+		if n := len(b.take()); n != 3 {
+			t.Fatalf("%d calls are under way", n)
+		}
+		begin := time.Now()
+		for range 5 {
+			b.is(b.get(), "too many concurrent calls")
+		}
+		if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
+			t.Errorf("refused after %d attempts and %s", len(made), time.Since(begin))
+		}
+		if n := b.counted(countRefused); n != 5 {
+			t.Errorf("%g refusals counted, want 5: they are not retried", n)
+		}
+		close(hold)
+		for range 3 {
+			b.is(<-answers, "200 ok")
+		}
+		b.is(b.get(), "200 ok") // the breaker has not heard of refusals
+		if n := find[*bulkhead](find[*breakers](b.RoundTripper).next).inFlight.Load(); n != 0 {
+			t.Errorf("%d calls are left over", n)
+		}
+	})
+}
+
+// A refused call keeps no other out, however many there are.
+func TestBulkheadUnderLoad(t *testing.T) {
+	const limit = 4
+	b := &bulkhead{limit: limit, refused: func(context.Context) {}}
+	release, entered := make(chan struct{}), make(chan bool, 1000)
+	b.next = newWire(func(*http.Request, int) (*http.Response, error) {
+		entered <- true
+		<-release
+		return answered200("ok"), nil
+	})
+	r, err := http.NewRequest("GET", "http://x/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1000)
+	for range 1000 {
+		go func() { _, err := b.RoundTrip(r); done <- err }()
+	}
+	for range 1000 - limit {
+		if err := <-done; !errors.Is(err, errBulkhead) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if len(entered) != limit {
+		t.Errorf("%d calls were let in, want %d", len(entered), limit)
+	}
+	close(release)
+	for range limit {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
