@@ -23,13 +23,14 @@ func Text(w io.Writer, r Report) {
 			spread = spread || len(a.Runs) > 1
 		}
 	}
-	fmt.Fprintf(w, "good, degraded, failed, latencies (from intended start), positions, gap and attempts: from fault to repair.\n"+
-		"longest gap: between two reports of one vehicle that reached the tracker; up to 1.5 s of it is the vehicles' own.\n"+
-		"contained: from the fault to the first request after which, until the repair, no %v have more than %v points more of failed or slow (over %v) answers than before the fault.\n"+
-		"recovered: from the repair to the first request after which the same holds of all answers that are not fresh.\n"+
-		"attempts a request: by the caller's count / by the receiver's.\n", Window, Tolerance*100, Slow)
+	fmt.Fprintf(w, `good, degraded, failed, latencies (from intended start), positions, gap, attempts: from fault to repair.
+longest gap: between two reports of one vehicle that reached the tracker; 1.5 s of it may be the vehicle's own.
+contained: from the fault to the first request from which on, until the repair, no window of %v has a share of failed or slow (over %v) answers more than %v points above that before the fault.
+recovered: the same from the repair to the end, of answers that are not fresh: failed, slow or degraded.
+attempts a request: by the caller's count / by the receiver's.
+`, Window, Slow, Tolerance*100)
 	if spread {
-		fmt.Fprintln(w, "A range is what the seeds make of it: without a policy each new connection goes to a random replica and is then used again, so luck decides whether, and for how long, a caller meets the bad one.")
+		fmt.Fprintln(w, "A range is the seeds' lowest and highest: where nothing chooses, a new connection goes to a random replica and the one that was free last is used again, so luck decides whether and for how long a caller meets the bad replica.")
 	}
 }
 
@@ -125,7 +126,7 @@ func (f Fault) curves(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "s from fault\t")
 	for _, a := range f.Arms {
-		fmt.Fprintf(t, "%s: attempts\tgood\t", a.Name)
+		fmt.Fprintf(t, "%s: attempts\tgood, %%\t", a.Name)
 	}
 	fmt.Fprintln(t)
 	for i, step := range f.Arms[0].Runs[0].Curve {

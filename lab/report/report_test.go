@@ -1,0 +1,264 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/record"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func at(seconds float64) record.Moment {
+	return record.Moment(math.Round(seconds*1000)) * record.Moment(time.Millisecond)
+}
+
+// every makes requests at 10 a second, each as made says.
+func every(until float64, made func(t float64) record.Request) (requests []record.Request) {
+	for i := range int(until * 10) {
+		t := float64(i) / 10
+		r := made(t)
+		r.Intended, r.Start, r.Vehicle = at(t), at(t), "City Truck"
+		r.End += r.Intended
+		requests = append(requests, r)
+	}
+	return requests
+}
+
+var (
+	good     = record.Request{Status: 200, End: record.Moment(2 * time.Millisecond)}
+	late     = record.Request{Status: 200, End: record.Moment(1600 * time.Millisecond)}
+	failed   = record.Request{Status: 500, Error: "status 502 reading staff-service", End: record.Moment(3 * time.Millisecond)}
+	degraded = record.Request{Status: 200, Degraded: "last-known; age=3s", End: record.Moment(time.Millisecond)}
+)
+
+func TestQuantile(t *testing.T) {
+	ms := func(n ...int) (list []time.Duration) {
+		for _, v := range n {
+			list = append(list, time.Duration(v)*time.Millisecond)
+		}
+		return list
+	}
+	hundred := make([]int, 100)
+	for i := range hundred {
+		hundred[i] = i + 1
+	}
+	for _, test := range []struct {
+		sorted []time.Duration
+		q      float64
+		want   float64
+	}{
+		{nil, .5, 0},
+		{ms(7), .001, .007},
+		{ms(7), .999, .007},
+		{ms(1, 2, 3, 4), .5, .002},
+		{ms(1, 2, 3, 4, 5), .5, .003},
+		{ms(hundred...), .5, .05},
+		{ms(hundred...), .99, .099},
+		{ms(hundred...), .999, .1},
+		{ms(hundred...), .01, .001},
+	} {
+		if got := quantile(test.sorted, test.q); got != test.want {
+			t.Errorf("%v of %v: got %v, want %v", test.q, test.sorted, got, test.want)
+		}
+	}
+}
+
+// TestSettled: fault at 5 s, repair at 20 s, windows of 3 s in which one of 30
+// may go wrong.
+func TestSettled(t *testing.T) {
+	within := func(t, from, until float64) bool { return t > from-1e-9 && t < until-1e-9 }
+	for name, test := range map[string]struct {
+		made  func(t float64) record.Request
+		want  float64 // from the fault
+		never bool
+	}{
+		"nothing goes wrong": {func(float64) record.Request { return good }, 0, false},
+		"one goes wrong":     {func(t float64) record.Request { return pick(within(t, 9, 9.1), failed) }, 0, false},
+		"one in each 3 s":    {func(t float64) record.Request { return pick(int(t*10+.5)%30 == 0, failed) }, 0, false},
+		"a second of it":     {func(t float64) record.Request { return pick(within(t, 5, 6), failed) }, 0.9, false},                        // the last may go wrong
+		"late answers":       {func(t float64) record.Request { return pick(within(t, 5, 6), late) }, 0.9, false},                          // they hurt as failed ones do
+		"it comes back":      {func(t float64) record.Request { return pick(within(t, 5, 6) || within(t, 12, 12.2), failed) }, 7.1, false}, // from 12.1 on there is one
+		"until the repair":   {func(t float64) record.Request { return pick(within(t, 5, 20), failed) }, 0, true},                          // never
+		"at the very end":    {func(t float64) record.Request { return pick(within(t, 19, 20), failed) }, 0, true},                         // no window after it
+		"after the repair":   {func(t float64) record.Request { return pick(within(t, 20, 25), failed) }, 0, false},                        // not of the fault
+		"degraded in time":   {func(t float64) record.Request { return pick(within(t, 5, 20), degraded) }, 0, false},                       // contained, though not fresh
+		"it was so before":   {func(t float64) record.Request { return pick(int(t*10+.5)%10 == 0, failed) }, 0, false},                     // a tenth, before and during
+		"worse than before": {func(t float64) record.Request {
+			return pick(int(t*10+.5)%10 == 0 || t > 5 && int(t*10+.5)%10 < 3, failed)
+		}, 0, true}, // three tenths
+		"no time for it":   {func(t float64) record.Request { return pick(within(t, 5, 17.5), failed) }, 0, true},   // 2.5 s are no window
+		"just time for it": {func(t float64) record.Request { return pick(within(t, 5, 17), failed) }, 11.9, false}, // 3 s are
+	} {
+		requests := every(30, test.made)
+		healthy := share(between(requests, 0, at(5)), hurt)
+		got, ok := settled(requests, at(5), at(20), hurt, healthy+Tolerance)
+		if ok == test.never || ok && got != at(5+test.want) {
+			t.Errorf("%s: got %v, %v, want %v", name, seconds(got-at(5)), ok, test.want)
+		}
+	}
+	if _, ok := settled(nil, 0, at(20), hurt, 1); ok {
+		t.Error("settled without any request")
+	}
+}
+
+func pick(bad bool, instead record.Request) record.Request {
+	if bad {
+		return instead
+	}
+	return good
+}
+
+// TestRecovered: degraded answers are no recovery.
+func TestRecovered(t *testing.T) {
+	cell := &record.Cell{Key: record.Key{Arm: "library", Fault: "all-bad"}, FaultAt: at(5), RepairAt: at(15), End: at(30), Rate: 10}
+	cell.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
+	run := compute(cell)
+	if run.Contained == nil || *run.Contained != 0 || run.After.Degraded != 0.99 || run.Recovered == nil || *run.Recovered != 6.9 {
+		t.Errorf("got %+v, %+v, recovered %v", run, run.After, run.Recovered)
+	}
+}
+
+// TestDeliveries: a vehicle that stalls from 4 s to 9 s, another that never
+// reports again after 6 s.
+func TestDeliveries(t *testing.T) {
+	cell := &record.Cell{End: at(12)}
+	for i := range 12 {
+		second := float64(i)
+		if second <= 4 || second >= 9 {
+			cell.Positions = append(cell.Positions, record.Position{At: at(second), Vehicle: "A"})
+		}
+		if second <= 6 {
+			cell.Positions = append(cell.Positions, record.Position{At: at(second + .5), Vehicle: "B"})
+		}
+	}
+	for _, test := range []struct{ from, until, perSecond, longest float64 }{
+		{0, 4, 2, 1},
+		{4, 8, 1, 5.5}, // B's last, at 6.5 s, to the end at 12 s
+		{4, 6, 1.5, 5}, // A's
+		{9, 12, 1, 5.5},
+	} {
+		if perSecond, longest := deliveries(cell, at(test.from), at(test.until)); perSecond != test.perSecond || longest != test.longest {
+			t.Errorf("from %v to %v: %v a second, longest gap %v, want %v and %v", test.from, test.until, perSecond, longest, test.perSecond, test.longest)
+		}
+	}
+}
+
+// TestHops: counts are sums over a service's pods; one that restarts begins
+// anew, and one that is away keeps what it had.
+func TestHops(t *testing.T) {
+	received := []record.Count{{Name: "server", Of: "GET /driver/:vehicle"}}
+	sample := func(second float64, pod string, n float64) record.Sample {
+		counts := slices.Clone(received)
+		counts[0].N = n
+		return record.Sample{At: at(second), Pod: pod, Counts: append(counts, record.Count{Name: "server", Of: "POST /x", N: 1000})}
+	}
+	c := newCounters([]record.Sample{
+		sample(0.01, "staff-service-0", 100), sample(1.02, "staff-service-0", 110), sample(3.01, "staff-service-0", 4), sample(4.3, "staff-service-0", 5),
+		sample(0.01, "staff-service-1", 7), sample(1.02, "staff-service-1", 8), sample(2.01, "staff-service-1", 9), sample(3.01, "staff-service-1", 10),
+		sample(1.02, "staff-service-x-0", 1e6),
+	})
+	for second, want := range map[float64]float64{0: 107, 1: 118, 2: 119, 3: 124, 4: 125, 9: 125} {
+		if got := c.at(hops[0].received, at(second)); got != want {
+			t.Errorf("until %v s: got %v, want %v", second, got, want)
+		}
+	}
+	if h := c.hops(at(1), at(4))[0]; h.Received != 7 || h.Attempts != 0 {
+		t.Errorf("got %+v", h)
+	}
+	if a, r := (Hop{Requests: 10, Attempts: 12, Received: 11}).PerRequest(); a != 1.2 || r != 1.1 {
+		t.Errorf("per request: %v, %v", a, r)
+	}
+}
+
+// comparison is made up, from a seed.
+func comparison() (cells []*record.Cell) {
+	random := rand.New(rand.NewPCG(1, 0))
+	for _, fault := range []struct {
+		name  string
+		curve bool
+	}{{"bad-replica", false}, {"storm", true}} {
+		for seed := range uint64(2) {
+			for _, arm := range []string{"none", "library"} {
+				c := &record.Cell{
+					Key: record.Key{Arm: arm, Fault: fault.name, Seed: seed + 1}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14),
+					Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: fault.curve,
+				}
+				c.Requests = every(14, func(t float64) record.Request {
+					bad := t >= 3 && t < 9 && random.Float64() < .4
+					switch {
+					case bad && arm == "none":
+						return failed
+					case bad && t > 4:
+						return degraded
+					}
+					return good
+				})
+				staff, gateway := 0.0, 0.0
+				for second := range 15 {
+					c.Samples = append(c.Samples,
+						record.Sample{At: at(float64(second) + .02), Pod: "api-gateway-0", Counts: []record.Count{{"client", "GET staff-service", staff}, {"server", "GET /vehicles/driver/:name", gateway}}},
+						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{{"server", "GET /driver/:vehicle", staff}}})
+					gateway += 10
+					staff += 10
+					if arm == "library" && second > 3 && second < 7 {
+						staff += 2
+					}
+					c.Positions = append(c.Positions, record.Position{At: at(float64(second)), Vehicle: "City Truck"})
+				}
+				c.Events = []record.Event{{At: at(3.01), Who: "fleetman", What: "fault set", Detail: "staff-service-0: status=502,rate=0.5"}, {At: at(9), Who: "fleetman", What: "repaired", Detail: "staff-service-0"}}
+				if arm == "library" {
+					for i := range 18 {
+						c.Events = append(c.Events, record.Event{At: at(3.5 + float64(i)/4), Who: "api-gateway-0", What: "breaker open", Detail: fmt.Sprintf("staff-service at 127.0.77.4:8080: status 502, %d", i)})
+					}
+				}
+				cells = append(cells, c)
+			}
+		}
+	}
+	return cells
+}
+
+func TestGolden(t *testing.T) {
+	computed := Compute(comparison())
+	var text, data bytes.Buffer
+	Text(&text, computed)
+	encoder := json.NewEncoder(&data)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(computed); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string][]byte{"comparison.txt": text.Bytes(), "comparison.json": data.Bytes()} {
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: got\n%s\nwant (%v)\n%s", name, got, err, want)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for _, test := range []struct {
+		v        float64
+		decimals int
+		want     string
+	}{{100, 1, "100"}, {99.96, 1, "99.9"}, {99.9, 1, "99.9"}, {0, 1, "0"}, {1.05, 2, "1.05"}, {12.345, 1, "12.3"}, {0.0021, 3, "0.002"}, {10, 1, "10"}} {
+		if got := number(test.v, test.decimals); got != test.want {
+			t.Errorf("%v: got %s, want %s", test.v, got, test.want)
+		}
+	}
+}
