@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/parts"
 )
 
 // upFlags are those of `fleetman up`, as they are written.
@@ -24,7 +27,8 @@ type upFlags struct {
 	bin, network, nodeAddress    string
 	set, replicas                []string
 	readyTimeout, restartBackoff time.Duration
-	logs                         bool
+	logs, mesh                   bool
+	ingressPort                  int
 }
 
 func upCommand(where *places, environ []string) *cobra.Command {
@@ -53,6 +57,8 @@ k8s/base when none is given.`,
 		"delay of a pod's second restart in a row; it doubles, up to 30 times this (on a cluster: 10s)")
 	flags.StringVar(&f.network, "network", "127.0.1.0/24", "the pods' addresses")
 	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
+	flags.BoolVar(&f.mesh, "mesh", false, "with a real istiod, and a real Envoy beside every pod whose namespace says so")
+	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "where the mesh's ingress gateway is reached at the node's address; 0 is a free one")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
 	return cmd
 }
@@ -64,6 +70,9 @@ func (f upFlags) options(where places, environ []string) (o local.Options, err e
 	}
 	if f.readyTimeout <= 0 {
 		return o, fmt.Errorf("--ready-timeout %v: more than 0 is expected", f.readyTimeout)
+	}
+	if f.ingressPort < 0 || f.ingressPort > 65535 {
+		return o, fmt.Errorf("--ingress-port %d: 0 to 65535 is expected", f.ingressPort)
 	}
 	if f.restartBackoff <= 0 {
 		return o, fmt.Errorf("--restart-backoff %v: more than 0 is expected", f.restartBackoff)
@@ -110,7 +119,7 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	}
 	options.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	began := time.Now()
-	fleet, err := local.Start(ctx, objects, options)
+	fleet, meshed, err := start(ctx, where, f, objects, options, environ, stderr)
 	if err != nil {
 		var late *local.NotReadyError
 		if errors.As(err, &late) {
@@ -144,7 +153,47 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	fmt.Fprintln(stderr, "stopping")
 	fleet.Stop()
 	logging.Wait()
+	if meshed != nil {
+		return meshed.Err()
+	}
 	return nil
+}
+
+// start gives a nil mesh without --mesh.
+func start(ctx context.Context, where places, f upFlags, objects *manifest.Objects, options local.Options, environ []string, stderr io.Writer) (*local.Fleet, *mesh.Mesh, error) {
+	if !f.mesh {
+		fleet, err := local.Start(ctx, objects, options)
+		return fleet, nil, err
+	}
+	source := parts.Source{Root: where.root, Getenv: getenv(environ), Progress: options.Progress}
+	found, err := source.Find(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, part := range []parts.Part{found.Pilot, found.Envoy} {
+		options.Progress(part.String())
+	}
+	m, err := mesh.Start(ctx, objects, mesh.Options{
+		Local: options, Parts: found, IngressPort: f.ingressPort,
+		Rejected: func(proxy, why string) {
+			fmt.Fprintf(stderr, "%s ERROR %s: %s\n", time.Now().Format("15:04:05.000"), proxy, why)
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Fleet(), m, nil
+}
+
+func getenv(environ []string) func(string) string {
+	return func(name string) string {
+		for _, variable := range slices.Backward(environ) {
+			if value, ok := strings.CutPrefix(variable, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
 }
 
 // showEvents shows what happens after a moment until the context ends; what

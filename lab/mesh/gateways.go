@@ -1,0 +1,71 @@
+package mesh
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
+)
+
+const ingressGateway = "istio-ingressgateway"
+
+// gatewayNames are the proxies at the edge: the ingress always, the egress
+// gateway when a Gateway selects it.
+func gatewayNames(objects *manifest.Objects) []string {
+	names := []string{"ingressgateway"}
+	for _, object := range objects.All {
+		if object.Kind != "Gateway" {
+			continue
+		}
+		var gateway struct {
+			Spec struct {
+				Selector map[string]string `json:"selector"`
+			} `json:"spec"`
+		}
+		if json.Unmarshal(object.JSON, &gateway) == nil && gateway.Spec.Selector["istio"] == "egressgateway" && !slices.Contains(names, "egressgateway") {
+			names = append(names, "egressgateway")
+		}
+	}
+	return names
+}
+
+func (m *Mesh) makeGateways() {
+	for i, name := range gatewayNames(m.manifests) {
+		m.gateways = append(m.gateways, kube.Gateway{Name: "istio-" + name, IP: m.site.Gateways[i], Istio: name, NodePorts: map[int]int{}})
+	}
+	m.gateways[0].NodePorts[80] = m.options.IngressPort
+}
+
+// openNodePorts lets the ports of the ingress be reached at the node's
+// address; those without a number of their own get a free one.
+func (m *Mesh) openNodePorts() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.gateways {
+		if g.Name != ingressGateway {
+			continue
+		}
+		for _, port := range kube.GatewayPorts(m.objects, g.Name) {
+			key := fmt.Sprintf("%s:%d", g.Name, port)
+			if m.nodePorts[key] {
+				continue
+			}
+			m.nodePorts[key] = true
+			name := "http"
+			if port != 80 {
+				name = fmt.Sprintf("port-%d", port)
+			}
+			to := netip.AddrPortFrom(g.IP, uint16(kube.GatewayPort(port)))
+			if err := m.site.OpenNodePort(g.Name, name, g.NodePorts[port], to); err != nil {
+				if port == 80 {
+					return fmt.Errorf("%w; or move it with --ingress-port", err)
+				}
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/kube"
+)
+
+// istiod is Istio's control plane, unmodified, with its ports for this run.
+type istiod struct {
+	dir                              string
+	grpc, http, monitoring, internal netip.AddrPort
+	secrets                          netip.AddrPort // the certificate service, for the proxies
+	log                              *os.File
+	client                           http.Client
+
+	mu       sync.Mutex
+	proc     *local.Process
+	restarts int
+}
+
+// newIstiod chooses free ports, for all of the run: proxies come back to them.
+func newIstiod(dir, api string) (*istiod, error) {
+	i := &istiod{dir: dir, client: http.Client{Timeout: 5 * time.Second}}
+	var open []net.Listener
+	defer func() {
+		for _, listener := range open {
+			listener.Close()
+		}
+	}()
+	for _, port := range []*netip.AddrPort{&i.grpc, &i.http, &i.monitoring, &i.internal} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return i, fmt.Errorf("istiod: finding a free port: %w", err)
+		}
+		open = append(open, listener)
+		*port = listener.Addr().(*net.TCPAddr).AddrPort()
+	}
+	kubeconfig := map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "fleetman",
+		"clusters": []any{map[string]any{"name": "fleetman", "cluster": map[string]any{"server": "http://" + api}}},
+		"contexts": []any{map[string]any{"name": "fleetman", "context": map[string]any{"cluster": "fleetman", "user": "fleetman"}}},
+		"users":    []any{map[string]any{"name": "fleetman", "user": map[string]any{}}},
+	}
+	text, err := yaml.Marshal(kubeconfig)
+	if err != nil {
+		return i, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if err := os.WriteFile(i.kubeconfig(), text, 0o600); err != nil {
+		return i, fmt.Errorf("kubeconfig: %w", err)
+	}
+	if err := os.WriteFile(i.meshConfig(), []byte(meshConfig()), 0o644); err != nil {
+		return i, fmt.Errorf("mesh configuration: %w", err)
+	}
+	return i, nil
+}
+
+func (i *istiod) kubeconfig() string { return filepath.Join(i.dir, "kubeconfig") }
+func (i *istiod) meshConfig() string { return filepath.Join(i.dir, "mesh.yaml") }
+
+// meshConfig is what an installation's ConfigMap would say.
+func meshConfig() string {
+	text, err := yaml.Marshal(map[string]any{
+		"rootNamespace":         kube.RootNamespace,
+		"ingressControllerMode": "OFF",
+		"enableAutoMtls":        true,
+		"accessLogFile":         "/dev/stdout",
+		"accessLogEncoding":     "JSON",
+		"accessLogFormat":       envoy.AccessLogFormat(),
+	})
+	if err != nil {
+		panic(err) // maps of strings can always be written
+	}
+	return string(text)
+}
+
+// command keeps out of the proxies what only Istio's own build of Envoy has,
+// and out of istiod what is for others to do here: certificates, the choice of
+// a leader.
+func (i *istiod) command(program string) *exec.Cmd {
+	cmd := exec.Command(program, "discovery",
+		"--registries=Kubernetes", "--kubeconfig="+i.kubeconfig(), "--meshConfig="+i.meshConfig(), "--networksConfig=/nonexistent",
+		"--clusterID=Kubernetes", "--domain=cluster.local",
+		"--grpcAddr="+i.grpc.String(), "--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+i.http.String(),
+		"--monitoringAddr="+i.monitoring.String(), "--ctrlz_address=127.0.0.1", fmt.Sprintf("--ctrlz_port=%d", i.internal.Port()),
+		"--log_as_json")
+	cmd.Dir = i.dir
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + i.dir,
+		"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false",
+		"ENABLE_CA_SERVER=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
+	}
+	return cmd
+}
+
+// startIstiod returns when it is ready, and keeps it running from then on.
+func (m *Mesh) startIstiod(ctx context.Context) error {
+	i := m.istiod
+	var err error
+	if i.log, err = m.site.OpenLog("istiod"); err != nil {
+		return err
+	}
+	if err := i.start(m); err != nil {
+		return err
+	}
+	m.running.Go(func() { i.keep(m) })
+	if err := i.awaitReady(ctx); err != nil {
+		return fmt.Errorf("istiod: %w; its log is %s", err, i.log.Name())
+	}
+	return nil
+}
+
+func (i *istiod) start(m *Mesh) error {
+	cmd := i.command(m.options.Parts.Pilot.Path)
+	cmd.Stdout, cmd.Stderr = i.log, i.log
+	proc, err := m.site.Spawn(cmd)
+	if err != nil {
+		return fmt.Errorf("starting istiod: %w", err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.proc = proc
+	return nil
+}
+
+// restartPause is between the end of a process of the mesh and its next start.
+const restartPause = 250 * time.Millisecond
+
+// keep starts istiod again whenever it ends, until the mesh stops, and then
+// ends it. Meanwhile the proxies go on with what they have.
+func (i *istiod) keep(m *Mesh) {
+	defer i.log.Close()
+	for {
+		i.mu.Lock()
+		proc := i.proc
+		i.mu.Unlock()
+		select {
+		case <-proc.Done():
+		case <-m.stopping.Done():
+			end(proc)
+			return
+		}
+		m.site.Progress(fmt.Sprintf("istiod ended (%s) and is started again; traffic goes on with the last configuration", proc.How()))
+		for {
+			select {
+			case <-time.After(restartPause):
+			case <-m.stopping.Done():
+				return
+			}
+			if err := i.start(m); err == nil {
+				break
+			}
+		}
+		i.mu.Lock()
+		i.restarts++
+		i.mu.Unlock()
+	}
+}
+
+// endTime is what a process of the mesh gets between SIGTERM and SIGKILL.
+const endTime = 2 * time.Second
+
+func end(proc *local.Process) {
+	_ = proc.Signal(syscall.SIGTERM)
+	select {
+	case <-proc.Done():
+	case <-time.After(endTime):
+		_ = proc.Signal(syscall.SIGKILL)
+		<-proc.Done()
+	}
+}
+
+func (i *istiod) awaitReady(ctx context.Context) error {
+	for {
+		_, err := i.ask(ctx, "/ready")
+		if err == nil {
+			return nil
+		}
+		i.mu.Lock()
+		proc := i.proc
+		i.mu.Unlock()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-proc.Done():
+			return fmt.Errorf("ended with %s", proc.How())
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %w", err)
+		}
+	}
+}
+
+// ask reads a document of istiod's debug interface.
+func (i *istiod) ask(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http.String()+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking istiod: %w", err)
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking istiod: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	if err != nil {
+		return nil, fmt.Errorf("asking istiod for %s: %w", path, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("asking istiod for %s: status %d: %.200s", path, response.StatusCode, strings.TrimSpace(string(body)))
+	}
+	return body, nil
+}
+
+func (i *istiod) askJSON(ctx context.Context, path string, into any) error {
+	body, err := i.ask(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("reading istiod's %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// failure is an error as the API answers it: its reason is one of metav1's.
+type failure struct {
+	code            int
+	reason, message string
+}
+
+func (f failure) Error() string { return f.message }
+
+func (f failure) status() map[string]any {
+	status := map[string]any{
+		"apiVersion": "v1", "kind": "Status", "metadata": map[string]any{},
+		"status": "Failure", "reason": f.reason, "message": f.message, "code": f.code,
+	}
+	if f.reason == tooNew {
+		// what client-go looks for before it lists anew
+		status["reason"] = "Timeout"
+		status["details"] = map[string]any{"causes": []any{map[string]any{"reason": tooNew, "message": f.message}}}
+	}
+	return status
+}
+
+const tooNew = "ResourceVersionTooLarge"
+
+// Handler answers as a Kubernetes API server does, in JSON whatever is asked
+// for: clients that prefer protobuf accept that.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "this API is read-only: change the manifests and fleetman apply them"})
+			return
+		}
+		if document, ok := discovery(strings.Trim(r.URL.Path, "/")); ok {
+			writeJSON(w, http.StatusOK, document)
+			return
+		}
+		what, err := parseRequest(r)
+		if err == nil {
+			err = s.answer(w, r, what)
+		}
+		if f, ok := err.(failure); ok {
+			writeFailure(w, f)
+		}
+	})
+}
+
+// request is what is asked for.
+type request struct {
+	kind            *Kind
+	version         string // of the kind
+	namespace, name string // empty: all
+	onlyMetadata    bool
+	watch           bool
+	bookmarks       bool
+	initialEvents   bool
+	resourceVersion string
+	timeoutSeconds  int // 0: none
+	labels          labels.Selector
+	fields          fields.Selector
+}
+
+func parseRequest(r *http.Request) (request, error) {
+	q := request{onlyMetadata: strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")}
+	missing := failure{http.StatusNotFound, "NotFound", "the server could not find the requested resource"}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	group := ""
+	switch {
+	case len(parts) >= 3 && parts[0] == "api":
+		q.version, parts = parts[1], parts[2:]
+	case len(parts) >= 4 && parts[0] == "apis":
+		group, q.version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return q, missing
+	}
+	if parts[0] == "namespaces" && len(parts) >= 3 {
+		q.namespace, parts = parts[1], parts[2:]
+	}
+	if q.kind = byPlural(group, q.version, parts[0]); q.kind == nil || len(parts) > 2 {
+		return q, missing
+	}
+	if len(parts) == 2 {
+		q.name = parts[1]
+	}
+	if !q.kind.Namespaced && q.namespace != "" {
+		return q, missing
+	}
+	return q, q.parseQuery(r)
+}
+
+func (q *request) parseQuery(r *http.Request) (err error) {
+	query := r.URL.Query()
+	bad := func(name string, err error) error {
+		return failure{http.StatusBadRequest, "BadRequest", fmt.Sprintf("%s: %.100q: %v", name, query.Get(name), err)}
+	}
+	if q.labels, err = labels.Parse(query.Get("labelSelector")); err != nil {
+		return bad("labelSelector", err)
+	}
+	if q.fields, err = fields.ParseSelector(query.Get("fieldSelector")); err != nil {
+		return bad("fieldSelector", err)
+	}
+	for _, requirement := range q.fields.Requirements() {
+		if fieldOf[requirement.Field] == nil {
+			return bad("fieldSelector", fmt.Errorf("field %q is not supported", requirement.Field))
+		}
+	}
+	for name, to := range map[string]*bool{"watch": &q.watch, "allowWatchBookmarks": &q.bookmarks, "sendInitialEvents": &q.initialEvents} {
+		text := query.Get(name)
+		if text == "" {
+			continue
+		}
+		if *to, err = strconv.ParseBool(text); err != nil {
+			return bad(name, err)
+		}
+	}
+	if text := query.Get("timeoutSeconds"); text != "" {
+		if q.timeoutSeconds, err = strconv.Atoi(text); err != nil {
+			return bad("timeoutSeconds", err)
+		}
+	}
+	q.resourceVersion = query.Get("resourceVersion")
+	if q.resourceVersion != "" {
+		if _, err := strconv.ParseUint(q.resourceVersion, 10, 63); err != nil {
+			return bad("resourceVersion", err)
+		}
+	}
+	return nil
+}
+
+// fieldOf are the fields that a selector may name.
+var fieldOf = map[string]func(*stored) string{
+	"metadata.name":      func(o *stored) string { return o.name },
+	"metadata.namespace": func(o *stored) string { return o.namespace },
+	"spec.nodeName":      func(o *stored) string { return o.text("spec", "nodeName") },
+	"status.phase":       func(o *stored) string { return o.text("status", "phase") },
+	"status.podIP":       func(o *stored) string { return o.text("status", "podIP") },
+	"type":               func(o *stored) string { return o.text("type") },
+}
+
+func (o *stored) text(path ...string) string {
+	var at any = map[string]any(o.object)
+	for _, name := range path {
+		inner, _ := at.(map[string]any)
+		at = inner[name]
+	}
+	text, _ := at.(string)
+	return text
+}
+
+// matches tells whether an object, which may be nil, is among those asked for.
+func (q *request) matches(o *stored) bool {
+	if o == nil || q.namespace != "" && o.namespace != q.namespace || q.name != "" && o.name != q.name {
+		return false
+	}
+	metadata, _ := o.object["metadata"].(map[string]any)
+	set := labels.Set{}
+	for name, value := range mapOf(metadata["labels"]) {
+		set[name], _ = value.(string)
+	}
+	if !q.labels.Matches(set) {
+		return false
+	}
+	for _, requirement := range q.fields.Requirements() {
+		equal := fieldOf[requirement.Field](o) == requirement.Value
+		if equal != (requirement.Operator != "!=") {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) error {
+	if q.watch {
+		return s.watch(w, r, &q)
+	}
+	if q.name != "" {
+		o := s.get(q.kind, q.namespace, q.name)
+		if o == nil {
+			return failure{http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", q.kind.key(), q.name)}
+		}
+		writeRaw(w, q.render(o))
+		return nil
+	}
+	found, version := s.list(q.kind)
+	items := []json.RawMessage{}
+	for _, o := range found {
+		if q.matches(o) {
+			items = append(items, q.render(o))
+		}
+	}
+	list := map[string]any{
+		"apiVersion": q.kind.apiVersion(q.version), "kind": q.kind.Kind + "List",
+		"metadata": map[string]any{"resourceVersion": strconv.FormatInt(version, 10)}, "items": items,
+	}
+	if q.onlyMetadata {
+		list["apiVersion"], list["kind"] = "meta.k8s.io/v1", "PartialObjectMetadataList"
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+// render is the object in the form that was asked for.
+func (q *request) render(o *stored) json.RawMessage {
+	data := o.json[q.version]
+	if q.onlyMetadata {
+		return metadataOf(data)
+	}
+	return data
+}
+
+func metadataOf(object json.RawMessage) json.RawMessage {
+	var whole struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	_ = json.Unmarshal(object, &whole) // our own encoding
+	return fmt.Appendf(nil, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":%s}`, whole.Metadata)
+}
+
+func writeFailure(w http.ResponseWriter, f failure) { writeJSON(w, f.code, f.status()) }
+
+func writeJSON(w http.ResponseWriter, code int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		code, data = http.StatusInternalServerError, []byte(`{"apiVersion":"v1","kind":"Status","status":"Failure","code":500}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(data)
+}
+
+func writeRaw(w http.ResponseWriter, data []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(data)
+}

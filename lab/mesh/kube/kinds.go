@@ -1,0 +1,130 @@
+package kube
+
+import "strings"
+
+// Kind is one kind of objects that the API serves.
+type Kind struct {
+	Group, Kind, Plural, Singular string
+	// Versions are those it is served under, the stored one first.
+	Versions   []string
+	Namespaced bool
+	Short      []string
+}
+
+func (k *Kind) apiVersion(version string) string {
+	if k.Group == "" {
+		return version
+	}
+	return k.Group + "/" + version
+}
+
+// key is unique among kinds.
+func (k *Kind) key() string { return k.Plural + "." + k.Group }
+
+func (k *Kind) serves(version string) bool {
+	for _, v := range k.Versions {
+		if v == version {
+			return true
+		}
+	}
+	return false
+}
+
+// Istio tells Istio's own kinds.
+func (k *Kind) Istio() bool { return strings.HasSuffix(k.Group, ".istio.io") }
+
+func core(kind, plural string, namespaced bool, short ...string) Kind {
+	return builtin("", "v1", kind, plural, namespaced, short...)
+}
+
+func builtin(group, version, kind, plural string, namespaced bool, short ...string) Kind {
+	return Kind{Group: group, Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: []string{version}, Namespaced: namespaced, Short: short}
+}
+
+func istio(group, kind, plural string, versions []string, short ...string) Kind {
+	return Kind{Group: group + ".istio.io", Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: versions, Namespaced: true, Short: short}
+}
+
+var (
+	allOfNetworking = []string{"v1", "v1beta1", "v1alpha3"}
+	allOfSecurity   = []string{"v1", "v1beta1"}
+	allOfTelemetry  = []string{"v1", "v1alpha1"}
+)
+
+// kinds is all that is served. What istiod or kubectl ask for and no manifest
+// has is an empty list.
+var kinds = []Kind{
+	core("Namespace", "namespaces", false, "ns"),
+	core("Node", "nodes", false, "no"),
+	core("Service", "services", true, "svc"),
+	core("Pod", "pods", true, "po"),
+	core("Endpoints", "endpoints", true, "ep"),
+	core("Secret", "secrets", true),
+	core("ConfigMap", "configmaps", true, "cm"),
+	core("ServiceAccount", "serviceaccounts", true, "sa"),
+	core("Event", "events", true, "ev"),
+	core("ReplicationController", "replicationcontrollers", true, "rc"),
+	core("ResourceQuota", "resourcequotas", true, "quota"),
+	core("LimitRange", "limitranges", true, "limits"),
+	core("PersistentVolumeClaim", "persistentvolumeclaims", true, "pvc"),
+	core("PersistentVolume", "persistentvolumes", false, "pv"),
+	builtin("apps", "v1", "Deployment", "deployments", true, "deploy"),
+	builtin("apps", "v1", "ReplicaSet", "replicasets", true, "rs"),
+	builtin("apps", "v1", "StatefulSet", "statefulsets", true, "sts"),
+	builtin("apps", "v1", "DaemonSet", "daemonsets", true, "ds"),
+	builtin("batch", "v1", "Job", "jobs", true),
+	builtin("batch", "v1", "CronJob", "cronjobs", true, "cj"),
+	builtin("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, "hpa"),
+	builtin("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true, "pdb"),
+	builtin("networking.k8s.io", "v1", "Ingress", "ingresses", true, "ing"),
+	builtin("networking.k8s.io", "v1", "IngressClass", "ingressclasses", false),
+	builtin("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true, "netpol"),
+	builtin("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
+	builtin("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
+	builtin("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
+	builtin("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),
+	builtin("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true),
+	builtin("coordination.k8s.io", "v1", "Lease", "leases", true),
+	builtin("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false),
+	builtin("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false),
+	builtin("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false, "crd"),
+
+	istio("networking", "VirtualService", "virtualservices", allOfNetworking, "vs"),
+	istio("networking", "DestinationRule", "destinationrules", allOfNetworking, "dr"),
+	istio("networking", "Gateway", "gateways", allOfNetworking, "gw"),
+	istio("networking", "ServiceEntry", "serviceentries", allOfNetworking, "se"),
+	istio("networking", "Sidecar", "sidecars", allOfNetworking),
+	istio("networking", "WorkloadEntry", "workloadentries", allOfNetworking, "we"),
+	istio("networking", "WorkloadGroup", "workloadgroups", allOfNetworking, "wg"),
+	istio("networking", "EnvoyFilter", "envoyfilters", []string{"v1alpha3"}),
+	istio("networking", "ProxyConfig", "proxyconfigs", []string{"v1beta1"}),
+	istio("security", "AuthorizationPolicy", "authorizationpolicies", allOfSecurity, "ap"),
+	istio("security", "PeerAuthentication", "peerauthentications", allOfSecurity, "pa"),
+	istio("security", "RequestAuthentication", "requestauthentications", allOfSecurity, "ra"),
+	istio("telemetry", "Telemetry", "telemetries", allOfTelemetry),
+	istio("extensions", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}),
+}
+
+// KindOf finds the kind of an apiVersion and a kind's name; it is nil when the
+// API does not have it in that version.
+func KindOf(apiVersion, kind string) *Kind {
+	group, version, grouped := strings.Cut(apiVersion, "/")
+	if !grouped {
+		group, version = "", apiVersion
+	}
+	for i := range kinds {
+		if k := &kinds[i]; k.Group == group && k.Kind == kind && k.serves(version) {
+			return k
+		}
+	}
+	return nil
+}
+
+func byPlural(group, version, plural string) *Kind {
+	for i := range kinds {
+		if k := &kinds[i]; k.Group == group && k.Plural == plural && k.serves(version) {
+			return k
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package kube
+
+import (
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/local"
+)
+
+// HostsFile is the hosts(5) text of a proxied pod: every name of a Service or a
+// ServiceEntry leads to the pod's own proxy. The Services of its namespace have
+// their short name too. Wildcards cannot be in such a file; they are returned.
+func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []string) {
+	var names []string
+	for _, o := range objects {
+		metadata := mapOf(o["metadata"])
+		name, _ := metadata["name"].(string)
+		namespace, _ := metadata["namespace"].(string)
+		switch o["kind"] {
+		case "Service":
+			if namespace == pod.Namespace {
+				names = append(names, name)
+			}
+			names = append(names, name+"."+namespace, name+"."+namespace+".svc", name+"."+namespace+".svc.cluster.local")
+		case "ServiceEntry":
+			hosts, _ := mapOf(o["spec"])["hosts"].([]any)
+			for _, host := range hosts {
+				switch text, _ := host.(string); {
+				case strings.HasPrefix(text, "*"):
+					wildcards = append(wildcards, text)
+				case text != "":
+					names = append(names, text)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	var out strings.Builder
+	out.WriteString("# kept by fleetman: every name leads to the pod's own proxy\n")
+	for _, name := range slices.Compact(names) {
+		out.WriteString(pod.Outbound.String() + " " + name + "\n")
+	}
+	return []byte(out.String()), wildcards
+}
+
+// Endpoints are the addresses of a Service's ready pods, by any of its
+// qualified names; known is false when no Service has that name.
+func Endpoints(objects []Object, host string) (addresses []string, known bool) {
+	name, rest, _ := strings.Cut(host, ".")
+	namespace, suffix, _ := strings.Cut(rest, ".")
+	if suffix != "" && suffix != "svc" && suffix != "svc.cluster.local" {
+		return nil, false
+	}
+	for _, o := range objects {
+		metadata := mapOf(o["metadata"])
+		if metadata["namespace"] != namespace {
+			continue
+		}
+		switch labels := mapOf(metadata["labels"]); {
+		case o["kind"] == "Service" && metadata["name"] == name:
+			known = true
+		case o["kind"] == "EndpointSlice" && labels["kubernetes.io/service-name"] == name:
+			all, _ := o["endpoints"].([]any)
+			for _, e := range all {
+				if ready, _ := mapOf(mapOf(e)["conditions"])["ready"].(bool); !ready {
+					continue
+				}
+				for _, address := range mapOf(e)["addresses"].([]any) {
+					addresses = append(addresses, address.(string))
+				}
+			}
+		}
+	}
+	return addresses, known
+}

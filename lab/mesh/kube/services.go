@@ -1,0 +1,190 @@
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// service keeps a Service of the manifests, with an API server's defaults.
+func (d *deriver) service(written *corev1.Service, object Object) error {
+	s := written.DeepCopy()
+	if s.Namespace == "" {
+		s.Namespace = manifest.DefaultNamespace
+	}
+	d.defaults(s)
+	made, err := toObject(s)
+	if err != nil {
+		return fmt.Errorf("Service %s: %w", s.Name, err)
+	}
+	object["spec"] = made["spec"]
+	delete(object, "status")
+	d.services = append(d.services, s)
+	d.add(object)
+	return nil
+}
+
+func (d *deriver) defaults(s *corev1.Service) {
+	if s.Spec.Type == "" {
+		s.Spec.Type = corev1.ServiceTypeClusterIP
+	}
+	if s.Spec.SessionAffinity == "" {
+		s.Spec.SessionAffinity = corev1.ServiceAffinityNone
+	}
+	for i := range s.Spec.Ports {
+		port := &s.Spec.Ports[i]
+		if port.Protocol == "" {
+			port.Protocol = corev1.ProtocolTCP
+		}
+		if port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0 {
+			port.TargetPort = intstr.FromInt32(port.Port)
+		}
+		if port.TargetPort.Type == intstr.Int {
+			port.TargetPort.IntVal = int32(d.moved(s, int(port.TargetPort.IntVal)))
+		}
+	}
+	if s.Spec.Type == corev1.ServiceTypeExternalName {
+		return
+	}
+	if s.Spec.ClusterIP == "" {
+		n := len(d.services) + 1
+		s.Spec.ClusterIP = fmt.Sprintf("10.96.%d.%d", n/250, n%250+1)
+	}
+	s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
+}
+
+// moved is where the Service's pods answer for a port that needs root: all at
+// the same one, or the Service has no single target port and the first counts.
+func (d *deriver) moved(s *corev1.Service, port int) int {
+	for i := range d.Pods {
+		if pod := &d.Pods[i]; selects(s, pod.Namespace, pod.Labels) {
+			return actual(pod, port)
+		}
+	}
+	return port
+}
+
+func selects(s *corev1.Service, namespace string, set labels.Set) bool {
+	return len(s.Spec.Selector) > 0 && s.Namespace == namespace && labels.SelectorFromSet(s.Spec.Selector).Matches(set)
+}
+
+// actual is where a pod answers for a port of the manifests.
+func actual(pod *local.MeshPod, declared int) int {
+	for _, in := range pod.Inbound {
+		if in.Declared == declared {
+			return in.Port
+		}
+	}
+	return declared
+}
+
+// endpoint is one pod, or gateway, of a Service.
+type endpoint struct {
+	name, namespace, ip string
+	ready, terminating  bool
+	port                func(intstr.IntOrString) (int, bool)
+}
+
+func (d *deriver) endpointsOf(s *corev1.Service) []endpoint {
+	var found []endpoint
+	for i := range d.Pods {
+		pod := &d.Pods[i]
+		if !selects(s, pod.Namespace, pod.Labels) {
+			continue
+		}
+		state := d.States[pod.ID]
+		found = append(found, endpoint{
+			name: pod.Name, namespace: pod.Namespace, ip: pod.IP.String(), ready: state.Ready, terminating: state.Terminating,
+			port: func(target intstr.IntOrString) (int, bool) { return targetPort(pod, target) },
+		})
+	}
+	for i := range d.Gateways {
+		g := &d.Gateways[i]
+		if selects(s, RootNamespace, stringMap(g.labels())) {
+			found = append(found, endpoint{
+				name: g.podName(), namespace: RootNamespace, ip: g.IP.String(), ready: true,
+				port: func(target intstr.IntOrString) (int, bool) { return target.IntValue(), target.Type == intstr.Int },
+			})
+		}
+	}
+	return found
+}
+
+func targetPort(pod *local.MeshPod, target intstr.IntOrString) (int, bool) {
+	if target.Type == intstr.Int {
+		// a port that moved has moved in the Service already
+		return int(target.IntVal), true
+	}
+	for _, container := range pod.Deployment.Spec.Template.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == target.StrVal {
+				return actual(pod, int(port.ContainerPort)), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// endpoints makes a Service's EndpointSlices: one for each set of target ports
+// that its pods have, for names may stand for different ones.
+func (d *deriver) endpoints(s *corev1.Service) {
+	if len(s.Spec.Selector) == 0 || s.Spec.Type == corev1.ServiceTypeExternalName {
+		return
+	}
+	slicesOf := map[string][]any{}
+	portsOf := map[string][]any{}
+	for _, e := range d.endpointsOf(s) {
+		var ports []any
+		for _, port := range s.Spec.Ports {
+			number, known := e.port(port.TargetPort)
+			if !known {
+				continue
+			}
+			entry := map[string]any{"name": port.Name, "port": number, "protocol": string(port.Protocol)}
+			if port.AppProtocol != nil {
+				entry["appProtocol"] = *port.AppProtocol
+			}
+			ports = append(ports, entry)
+		}
+		key := fmt.Sprint(ports)
+		portsOf[key] = ports
+		slicesOf[key] = append(slicesOf[key], map[string]any{
+			"addresses":  []any{e.ip},
+			"conditions": map[string]any{"ready": e.ready, "serving": e.ready, "terminating": e.terminating},
+			"nodeName":   nodeName,
+			"targetRef":  map[string]any{"kind": "Pod", "name": e.name, "namespace": e.namespace},
+		})
+	}
+	for i, key := range slices.Sorted(maps.Keys(slicesOf)) {
+		labels := anyMap(s.Labels)
+		labels["kubernetes.io/service-name"] = s.Name
+		labels["endpointslice.kubernetes.io/managed-by"] = "endpointslice-controller.k8s.io"
+		if s.Spec.ClusterIP == corev1.ClusterIPNone {
+			labels["service.kubernetes.io/headless"] = ""
+		}
+		d.add(Object{
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+			"metadata": map[string]any{
+				"name": fmt.Sprintf("%s-%d", s.Name, i), "namespace": s.Namespace, "labels": labels,
+				"ownerReferences": []any{map[string]any{"apiVersion": "v1", "kind": "Service", "name": s.Name, "uid": "", "controller": true}},
+			},
+			"endpoints": slicesOf[key], "ports": portsOf[key],
+		})
+	}
+}
+
+func stringMap(from map[string]any) map[string]string {
+	to := map[string]string{}
+	for key, value := range from {
+		to[key], _ = value.(string)
+	}
+	return to
+}

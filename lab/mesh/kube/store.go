@@ -1,0 +1,268 @@
+// Package kube plays the Kubernetes API that istiod reads: read-only, from
+// objects in memory, with the lists, watches and resource versions that
+// clients of the real one rely on.
+package kube
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Object is an object as its JSON has it.
+type Object map[string]any
+
+// historySize is how many changes a client may be behind; more, and it has to
+// list again. A change of readiness is two or three.
+const historySize = 10_000
+
+// Server holds the objects and answers for them.
+type Server struct {
+	clock         func() time.Time
+	bookmarkEvery time.Duration
+
+	mu      sync.Mutex
+	version int64 // of the last change
+	oldest  int64 // what a client has to have seen to be told the rest
+	objects map[string]map[string]*stored
+	history []change
+	more    chan struct{} // closed, and replaced, at every change
+}
+
+// stored is one version of one object; it does not change.
+type stored struct {
+	kind            *Kind
+	namespace, name string
+	object          Object
+	version         int64
+	json            map[string][]byte // by the version of its kind
+}
+
+// change is from one version of an object to the next; one of them is nil when
+// it came or went.
+type change struct {
+	kind     *Kind
+	version  int64
+	from, to *stored
+}
+
+// NewServer is empty. Its resource versions are microseconds of the clock, so
+// that those of an earlier server are too old for it, as they must be: it has
+// not seen what changed since.
+func NewServer(clock func() time.Time) *Server {
+	now := clock().UnixMicro()
+	return &Server{
+		clock: clock, bookmarkEvery: 30 * time.Second,
+		version: now, oldest: now, objects: map[string]map[string]*stored{}, more: make(chan struct{}),
+	}
+}
+
+// Replace makes the given objects all there are, at once. Objects that did not
+// change keep their version; watchers hear of the others. After an error
+// nothing has changed.
+func (s *Server) Replace(objects []Object) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := map[string]map[string]*stored{}
+	for _, object := range objects {
+		made, err := identify(object)
+		if err != nil {
+			return err
+		}
+		key, of := made.key(), made.kind.key()
+		if next[of] == nil {
+			next[of] = map[string]*stored{}
+		}
+		if next[of][key] != nil {
+			return fmt.Errorf("%s %s: there are two of that name", made.kind.Kind, key)
+		}
+		next[of][key] = made
+	}
+	changes, version, err := s.compare(next)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	s.objects, s.version = next, version
+	s.history = append(s.history, changes...)
+	if extra := len(s.history) - historySize; extra > 0 {
+		s.oldest = s.history[extra-1].version
+		s.history = slices.Clone(s.history[extra:])
+	}
+	close(s.more)
+	s.more = make(chan struct{})
+	return nil
+}
+
+// compare gives new objects their versions and unchanged ones their old form.
+func (s *Server) compare(next map[string]map[string]*stored) (changes []change, version int64, err error) {
+	version = s.version
+	for i := range kinds {
+		kind := &kinds[i]
+		before, after := s.objects[kind.key()], next[kind.key()]
+		for _, key := range slices.Sorted(maps.Keys(after)) {
+			old, made := before[key], after[key]
+			if old != nil && sameContent(old.object, made.object) {
+				after[key] = old
+				continue
+			}
+			version++
+			if err := made.finish(version, old, s.clock()); err != nil {
+				return nil, 0, err
+			}
+			changes = append(changes, change{kind: kind, version: version, from: old, to: made})
+		}
+		for _, key := range slices.Sorted(maps.Keys(before)) {
+			if after[key] == nil {
+				version++
+				changes = append(changes, change{kind: kind, version: version, from: before[key]})
+			}
+		}
+	}
+	return changes, version, nil
+}
+
+func identify(object Object) (*stored, error) {
+	apiVersion, _ := object["apiVersion"].(string)
+	name, _ := object["kind"].(string)
+	kind := KindOf(apiVersion, name)
+	if kind == nil {
+		return nil, fmt.Errorf("%s %s: the API has no such kind", apiVersion, name)
+	}
+	metadata, _ := object["metadata"].(map[string]any)
+	made := &stored{kind: kind, object: object}
+	made.name, _ = metadata["name"].(string)
+	made.namespace, _ = metadata["namespace"].(string)
+	if made.name == "" || kind.Namespaced != (made.namespace != "") {
+		return nil, fmt.Errorf("%s %q in namespace %q: a name is expected, and a namespace for the kinds that have one", kind.Kind, made.name, made.namespace)
+	}
+	return made, nil
+}
+
+func (o *stored) key() string { return objectKey(o.namespace, o.name) }
+
+func objectKey(namespace, name string) string { return namespace + "/" + name }
+
+// ours are the fields of metadata that the server sets.
+var ours = []string{"resourceVersion", "uid", "generation"}
+
+// sameContent ignores what the server sets.
+func sameContent(old, made Object) bool {
+	a, b := maps.Clone(old), maps.Clone(made)
+	a["metadata"], b["metadata"] = written(old), written(made)
+	return reflect.DeepEqual(a, b)
+}
+
+func written(object Object) map[string]any {
+	metadata, _ := object["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	for _, field := range ours {
+		delete(metadata, field)
+	}
+	if metadata["creationTimestamp"] == nil || metadata[defaulted] != nil {
+		delete(metadata, "creationTimestamp")
+	}
+	delete(metadata, defaulted)
+	return metadata
+}
+
+// defaulted marks, in memory only, a creationTimestamp that the server set.
+const defaulted = "\x00created"
+
+// finish sets what the API server sets and writes the JSON.
+func (o *stored) finish(version int64, old *stored, now time.Time) error {
+	metadata := maps.Clone(o.object["metadata"].(map[string]any))
+	o.object = maps.Clone(o.object)
+	o.object["metadata"] = metadata
+	o.version = version
+	metadata["resourceVersion"] = strconv.FormatInt(version, 10)
+	if metadata["creationTimestamp"] == nil {
+		metadata[defaulted] = true
+		metadata["creationTimestamp"] = now.UTC().Format(time.RFC3339)
+	}
+	metadata["uid"], metadata["generation"] = uid(o.kind.key(), o.key(), version), float64(1)
+	if old != nil {
+		before := old.object["metadata"].(map[string]any)
+		metadata["uid"], metadata["generation"] = before["uid"], before["generation"]
+		if metadata[defaulted] != nil {
+			metadata["creationTimestamp"] = before["creationTimestamp"]
+		}
+		if !reflect.DeepEqual(old.object["spec"], o.object["spec"]) {
+			metadata["generation"] = before["generation"].(float64) + 1
+		}
+	}
+	o.json = map[string][]byte{}
+	for _, v := range o.kind.Versions {
+		data, err := o.encode(v, version)
+		if err != nil {
+			return err
+		}
+		o.json[v] = data
+	}
+	return nil
+}
+
+// encode writes the object under a version of its kind; the resource version
+// differs from its own when it is about its deletion.
+func (o *stored) encode(kindVersion string, version int64) ([]byte, error) {
+	object := maps.Clone(o.object)
+	metadata := maps.Clone(object["metadata"].(map[string]any))
+	delete(metadata, defaulted)
+	metadata["resourceVersion"] = strconv.FormatInt(version, 10)
+	object["metadata"], object["apiVersion"], object["kind"] = metadata, o.kind.apiVersion(kindVersion), o.kind.Kind
+	data, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: writing it as JSON: %w", o.kind.Kind, o.key(), err)
+	}
+	return data, nil
+}
+
+func uid(kind, key string, version int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%d", kind, key, version))
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// list is a consistent view: the objects of a kind by key, and the version of
+// the last change.
+func (s *Server) list(kind *Kind) (found []*stored, version int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sorted(kind), s.version
+}
+
+func (s *Server) sorted(kind *Kind) []*stored {
+	objects := s.objects[kind.key()]
+	found := make([]*stored, 0, len(objects))
+	for _, key := range slices.Sorted(maps.Keys(objects)) {
+		found = append(found, objects[key])
+	}
+	return found
+}
+
+func (s *Server) get(kind *Kind, namespace, name string) *stored {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.objects[kind.key()][objectKey(namespace, name)]
+}
+
+// since returns the changes after a version, the version they lead to and a
+// channel that is closed when there is more; ok is false when the server does
+// not know all of them.
+func (s *Server) since(version int64) (changes []change, now int64, more <-chan struct{}, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if version < s.oldest {
+		return nil, s.version, s.more, false
+	}
+	first, _ := slices.BinarySearchFunc(s.history, version+1, func(c change, v int64) int { return cmp.Compare(c.version, v) })
+	return slices.Clone(s.history[first:]), s.version, s.more, true
+}

@@ -1,0 +1,148 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// watch sends what changes, until the client goes or its time is over. Without
+// a resource version, or with 0, and with sendInitialEvents, it begins with
+// what there is.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error {
+	if q.initialEvents && !q.bookmarks {
+		return failure{http.StatusUnprocessableEntity, "Invalid", "sendInitialEvents: it ends with a bookmark, so allowWatchBookmarks is expected too"}
+	}
+	after, _ := strconv.ParseInt(q.resourceVersion, 10, 64) // parsed before
+	_, now, _, known := s.since(after)
+	switch {
+	case after > now:
+		return failure{http.StatusGatewayTimeout, tooNew, fmt.Sprintf("Too large resource version: %d, current: %d", after, now)}
+	case after != 0 && !q.initialEvents && !known:
+		return tooOld(after)
+	}
+	stream := &watchStream{w: w, control: http.NewResponseController(w), q: q}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	if after == 0 || q.initialEvents {
+		found, version := s.list(q.kind)
+		for _, o := range found {
+			if q.matches(o) {
+				stream.send("ADDED", q.render(o))
+			}
+		}
+		after = version
+		if q.initialEvents {
+			stream.bookmark(after, true)
+		}
+	}
+	stream.flush()
+	s.follow(r, q, stream, after)
+	return nil
+}
+
+func tooOld(version int64) failure {
+	return failure{http.StatusGone, "Expired", fmt.Sprintf("too old resource version: %d", version)}
+}
+
+func (s *Server) follow(r *http.Request, q *request, stream *watchStream, after int64) {
+	var timeout <-chan time.Time
+	if q.timeoutSeconds > 0 {
+		timer := time.NewTimer(time.Duration(q.timeoutSeconds) * time.Second)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	ticker := time.NewTicker(s.bookmarkEvery)
+	defer ticker.Stop()
+	for stream.err == nil {
+		changes, now, more, known := s.since(after)
+		if !known {
+			status, _ := json.Marshal(tooOld(after).status())
+			stream.send("ERROR", status)
+			stream.flush()
+			return
+		}
+		for _, c := range changes {
+			if c.kind == q.kind {
+				stream.change(&c)
+			}
+		}
+		after = now
+		stream.flush()
+		select {
+		case <-more:
+		case <-ticker.C:
+			if q.bookmarks {
+				stream.bookmark(after, false)
+			}
+		case <-timeout:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// watchStream writes events; after an error it does nothing.
+type watchStream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	q       *request
+	err     error
+}
+
+// change is, to a client with a selector, a coming or a going too when an
+// object begins or ceases to match.
+func (t *watchStream) change(c *change) {
+	before, after := t.q.matches(c.from), t.q.matches(c.to)
+	switch {
+	case after && before:
+		t.send("MODIFIED", t.q.render(c.to))
+	case after:
+		t.send("ADDED", t.q.render(c.to))
+	case before:
+		data, err := c.from.encode(t.q.version, c.version)
+		if err != nil {
+			t.err = err
+			return
+		}
+		if t.q.onlyMetadata {
+			data = metadataOf(data)
+		}
+		t.send("DELETED", data)
+	}
+}
+
+// bookmark says how far the client is; last marks the end of the initial
+// events.
+func (t *watchStream) bookmark(version int64, last bool) {
+	annotations := ""
+	if last {
+		annotations = `,"annotations":{"k8s.io/initial-events-end":"true"}`
+	}
+	apiVersion, kind := t.q.kind.apiVersion(t.q.version), t.q.kind.Kind
+	if t.q.onlyMetadata {
+		apiVersion, kind = "meta.k8s.io/v1", "PartialObjectMetadata"
+	}
+	t.send("BOOKMARK", fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":"%d"%s}}`, apiVersion, kind, version, annotations))
+}
+
+func (t *watchStream) send(event string, object []byte) {
+	if t.err != nil {
+		return
+	}
+	var line bytes.Buffer
+	fmt.Fprintf(&line, `{"type":%q,"object":`, event)
+	line.Write(object)
+	line.WriteString("}\n")
+	_, t.err = t.w.Write(line.Bytes())
+}
+
+func (t *watchStream) flush() {
+	if t.err == nil {
+		t.err = t.control.Flush()
+	}
+}

@@ -1,0 +1,214 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// World is what a cluster's controllers would make objects of.
+type World struct {
+	Manifests *manifest.Objects
+	Pods      []local.MeshPod
+	States    map[string]local.PodState // by pod; a pod without is not ready
+	Gateways  []Gateway
+	// Node is the machine's address.
+	Node netip.Addr
+	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
+	MeshConfig string
+	// Began is when the run began: what is generated is older than it.
+	Began time.Time
+}
+
+// Gateway is a proxy at the edge of the mesh.
+type Gateway struct {
+	Name string // of the Service; its pod is NAME-0 and its account NAME too
+	IP   netip.Addr
+	// Istio is the label that Gateways select it by: "ingressgateway".
+	Istio string
+	// NodePorts are those of the Service's ports that have one.
+	NodePorts map[int]int
+}
+
+// RootNamespace is where Istio keeps what counts for the whole mesh.
+const RootNamespace = "istio-system"
+
+// PodLabel is a label that one pod alone has: its name.
+const PodLabel = "fleetman.example/pod"
+
+// Derive gives all objects of the world: the manifests' with the defaults of an
+// API server, and what controllers and Istio's injector would add. The notes
+// name what the mesh cannot apply, one line each.
+func Derive(w World) (objects []Object, notes []string, err error) {
+	d := &deriver{World: w, clusterIPs: map[string]string{}}
+	if err := d.read(); err != nil {
+		return nil, nil, err
+	}
+	for i := range kinds {
+		if kinds[i].Istio() {
+			d.add(crd(&kinds[i]))
+		}
+	}
+	d.namespaces()
+	d.node()
+	d.meshConfig()
+	for i := range d.Pods {
+		d.pod(&d.Pods[i])
+	}
+	for i := range d.Gateways {
+		d.gateway(&d.Gateways[i])
+	}
+	for _, service := range d.services {
+		d.endpoints(service)
+	}
+	d.sidecars()
+	return d.objects, d.notes, nil
+}
+
+type deriver struct {
+	World
+	objects    []Object
+	notes      []string
+	services   []*corev1.Service // with defaults
+	users      []Object          // Sidecars of the manifests
+	clusterIPs map[string]string
+}
+
+func (d *deriver) add(o Object) { d.objects = append(d.objects, o) }
+
+func (d *deriver) note(format string, args ...any) {
+	d.notes = append(d.notes, fmt.Sprintf(format, args...))
+}
+
+// read takes the manifests' own objects, with the defaults that matter.
+func (d *deriver) read() error {
+	for _, m := range d.Manifests.All {
+		kind := KindOf(m.APIVersion, m.Kind)
+		if kind == nil {
+			if group, _, _ := strings.Cut(m.APIVersion, "/"); strings.HasSuffix(group, "istio.io") {
+				return fmt.Errorf("%s: %s: Istio has no kind %s in %s", m.Source, m.Ref(), m.Kind, m.APIVersion)
+			}
+			continue // local names it
+		}
+		var object Object
+		if err := json.Unmarshal(m.JSON, &object); err != nil {
+			return fmt.Errorf("%s: %s: %w", m.Source, m.Ref(), err)
+		}
+		metadata := mapOf(object["metadata"])
+		if kind.Namespaced {
+			metadata["namespace"] = m.Namespace
+		}
+		object["apiVersion"] = kind.apiVersion(kind.Versions[0])
+		switch typed := m.Typed.(type) {
+		case *corev1.Service:
+			if err := d.service(typed, object); err != nil {
+				return err
+			}
+			continue
+		case *corev1.Namespace:
+			continue // with the others
+		}
+		switch {
+		case kind.Kind == "Gateway" && kind.Istio():
+			d.bind(m, object)
+		case kind.Kind == "Sidecar":
+			d.users = append(d.users, object)
+		case kind.Kind == "WasmPlugin":
+			d.note("%s: not applied: proxies here run no WebAssembly plug-ins", m.Ref())
+		case kind.Kind == "Deployment":
+			d.deployment(m, object)
+		}
+		d.add(object)
+	}
+	return nil
+}
+
+// namespaces are all that are named anywhere, and those every cluster has.
+func (d *deriver) namespaces() {
+	written := map[string]*corev1.Namespace{}
+	names := []string{manifest.DefaultNamespace, "kube-system", RootNamespace}
+	for _, m := range d.Manifests.All {
+		if namespace, ok := m.Typed.(*corev1.Namespace); ok {
+			written[namespace.Name] = namespace
+			names = append(names, namespace.Name)
+		} else if m.Namespace != "" {
+			names = append(names, m.Namespace)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		labels, annotations := map[string]any{}, map[string]any{}
+		if from := written[name]; from != nil {
+			labels, annotations = anyMap(from.Labels), anyMap(from.Annotations)
+		}
+		labels["kubernetes.io/metadata.name"] = name
+		d.add(Object{
+			"apiVersion": "v1", "kind": "Namespace",
+			"metadata": map[string]any{"name": name, "labels": labels, "annotations": annotations},
+			"spec":     map[string]any{"finalizers": []any{"kubernetes"}}, "status": map[string]any{"phase": "Active"},
+		})
+	}
+}
+
+const nodeName = "localhost"
+
+func (d *deriver) node() {
+	d.add(Object{
+		"apiVersion": "v1", "kind": "Node",
+		"metadata": map[string]any{"name": nodeName, "labels": map[string]any{"kubernetes.io/hostname": nodeName}},
+		"spec":     map[string]any{},
+		"status": map[string]any{
+			"addresses":  []any{map[string]any{"type": "InternalIP", "address": d.Node.String()}, map[string]any{"type": "Hostname", "address": nodeName}},
+			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+		},
+	})
+}
+
+func (d *deriver) meshConfig() {
+	d.add(Object{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": "istio", "namespace": RootNamespace},
+		"data":     map[string]any{"mesh": d.MeshConfig, "meshNetworks": "networks: {}"},
+	})
+}
+
+// deployment gets a status, for kubectl's sake.
+func (d *deriver) deployment(m manifest.Object, object Object) {
+	total, ready := 0, 0
+	for i := range d.Pods {
+		if pod := &d.Pods[i]; pod.Deployment.Name == m.Name && pod.Namespace == m.Namespace {
+			total++
+			if d.States[pod.ID].Ready {
+				ready++
+			}
+		}
+	}
+	mapOf(object["spec"])["replicas"] = float64(total)
+	object["status"] = map[string]any{"replicas": total, "updatedReplicas": total, "readyReplicas": ready, "availableReplicas": ready}
+}
+
+func anyMap(from map[string]string) map[string]any {
+	to := map[string]any{}
+	for key, value := range from {
+		to[key] = value
+	}
+	return to
+}
+
+// toObject is the JSON of a typed object.
+func toObject(typed any) (Object, error) {
+	data, err := json.Marshal(typed)
+	if err != nil {
+		return nil, err
+	}
+	var object Object
+	return object, json.Unmarshal(data, &object)
+}

@@ -1,0 +1,363 @@
+// Package mesh runs the pods of a fleet with a proxy beside each: a real istiod,
+// fed by a Kubernetes API that this process plays, and real Envoys.
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/certs"
+	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/mesh/parts"
+)
+
+// IngressPort is the published NodePort of the ingress gateway.
+const IngressPort = 31380
+
+// Options say how a mesh runs; those of the fleet are local's.
+type Options struct {
+	Local local.Options
+	// Parts are the programs.
+	Parts parts.Parts
+	// IngressPort is where the ingress gateway's port 80 is reached, at the
+	// node's address; 0 is a free one.
+	IngressPort int
+	// Rejected hears, once each, of updates that a proxy rejected, and of other
+	// things that make the run worthless; nil discards them. Err has them too.
+	Rejected func(proxy, why string)
+}
+
+// Mesh is a running fleet with its mesh.
+type Mesh struct {
+	options Options
+	began   time.Time
+	fleet   *local.Fleet
+
+	// Set by Start, before any other call.
+	site     *local.Site
+	api      *kube.Server
+	certs    *certs.Server
+	gateways []kube.Gateway
+	istiod   *istiod
+	proxies  []*proxy
+	dns      netip.AddrPort
+	closers  []func()
+	stop     context.CancelFunc
+	stopping context.Context
+	running  sync.WaitGroup
+
+	mu        sync.Mutex
+	manifests *manifest.Objects
+	objects   []kube.Object
+	states    map[string]local.PodState
+	dirty     chan struct{} // of size 1: states have changed
+	notes     map[string]bool
+	nodePorts map[string]bool
+	failures  []Failure
+}
+
+// Failure is something that makes a run worthless: a proxy that does not do
+// what istiod told it.
+type Failure struct {
+	Time       time.Time `json:"time"`
+	Proxy, Why string
+}
+
+// Start brings up a fleet with its mesh and returns when all proxies have their
+// configuration and all pods are ready. The context bounds the start alone. An
+// update that a proxy rejects makes it fail. After an error nothing is left
+// running.
+func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Mesh, error) {
+	if options.Local.Progress == nil {
+		options.Local.Progress = func(string) {}
+	}
+	if options.Rejected == nil {
+		options.Rejected = func(string, string) {}
+	}
+	if err := validate(ctx, options.Parts.Istioctl.Path, objects); err != nil {
+		return nil, err
+	}
+	m := &Mesh{
+		options: options, began: time.Now(), manifests: objects, states: map[string]local.PodState{},
+		dirty: make(chan struct{}, 1), notes: map[string]bool{}, nodePorts: map[string]bool{},
+	}
+	m.stopping, m.stop = context.WithCancel(context.Background())
+	options.Local.Mesh = hooks{m}
+	fleet, err := local.Start(ctx, objects, options.Local)
+	if err != nil {
+		m.stop()
+		return nil, err
+	}
+	m.fleet = fleet
+	if err := m.check(ctx); err != nil {
+		fleet.Stop()
+		return nil, err
+	}
+	m.running.Go(m.watchRejections)
+	return m, nil
+}
+
+// Fleet is the fleet of pods.
+func (m *Mesh) Fleet() *local.Fleet { return m.fleet }
+
+// Stop ends all of it.
+func (m *Mesh) Stop() { m.fleet.Stop() }
+
+// hooks are what the fleet calls; they are not for others.
+type hooks struct{ m *Mesh }
+
+// Gateways implements local.Mesh.
+func (h hooks) Gateways() int { return len(gatewayNames(h.m.manifests)) }
+
+// Injects implements local.Mesh.
+func (h hooks) Injects(namespace string, template *corev1.PodTemplateSpec) bool {
+	return injects(namespaceLabels(h.m.manifests, namespace), template)
+}
+
+func namespaceLabels(objects *manifest.Objects, name string) map[string]string {
+	for _, namespace := range manifest.Of[*corev1.Namespace](objects) {
+		if namespace.Name == name {
+			return namespace.Labels
+		}
+	}
+	return nil
+}
+
+// Changed implements local.Mesh.
+func (h hooks) Changed(pods []local.PodState) {
+	h.m.mu.Lock()
+	for _, pod := range pods {
+		h.m.states[pod.ID] = pod
+	}
+	h.m.mu.Unlock()
+	select {
+	case h.m.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// Start implements local.Mesh.
+func (h hooks) Start(ctx context.Context, site *local.Site) error {
+	m := h.m
+	m.site = site
+	if err := os.MkdirAll(m.dir(), 0o755); err != nil {
+		return fmt.Errorf("mesh: %w", err)
+	}
+	if err := m.serve(); err != nil {
+		return err
+	}
+	m.makeGateways()
+	if err := m.publish(); err != nil {
+		return err
+	}
+	if err := m.openNodePorts(); err != nil {
+		return err
+	}
+	if err := m.startIstiod(ctx); err != nil {
+		return err
+	}
+	if err := m.startProxies(ctx); err != nil {
+		return err
+	}
+	m.running.Go(m.follow)
+	return nil
+}
+
+func (m *Mesh) dir() string { return filepath.Join(m.site.State, "mesh") }
+
+// serve opens what istiod and the proxies ask: the Kubernetes API, the
+// certificates, the names.
+func (m *Mesh) serve() error {
+	m.api = kube.NewServer(time.Now)
+	api, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("Kubernetes API: %w", err)
+	}
+	server := &http.Server{Handler: m.api.Handler(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return m.stopping }}
+	m.running.Go(func() { _ = server.Serve(api) })
+	m.closers = append(m.closers, func() { server.Close() })
+
+	if m.certs, err = certs.NewServer(certs.Options{}); err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	secrets, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	m.running.Go(func() { _ = m.certs.Serve(m.stopping, secrets) })
+
+	socket, address, err := listenDNS()
+	if err != nil {
+		return err
+	}
+	m.dns = address
+	m.running.Go(func() { serveDNS(m.stopping, socket, m.lookUp) })
+	m.closers = append(m.closers, func() { socket.Close() })
+
+	m.istiod, err = newIstiod(m.dir(), api.Addr().String())
+	m.istiod.secrets = secrets.Addr().(*net.TCPAddr).AddrPort()
+	return err
+}
+
+// publish derives the objects of the world as it is and shows them to istiod
+// and, in their hosts files, to the pods.
+func (m *Mesh) publish() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.publishLocked(m.manifests)
+}
+
+func (m *Mesh) publishLocked(manifests *manifest.Objects) error {
+	objects, notes, err := m.derive(manifests)
+	if err != nil {
+		return err
+	}
+	if err := m.api.Replace(objects); err != nil {
+		return err
+	}
+	m.manifests, m.objects = manifests, objects
+	for i := range m.site.Pods {
+		pod := &m.site.Pods[i]
+		if !pod.Proxied {
+			continue
+		}
+		text, wildcards := kube.HostsFile(objects, pod)
+		for _, name := range wildcards {
+			notes = append(notes, fmt.Sprintf("ServiceEntry host %s: no name leads there by itself: a hosts file has no wildcards", name))
+		}
+		if err := replaceFile(pod.HostsFile, text); err != nil {
+			return err
+		}
+	}
+	for _, note := range notes {
+		if !m.notes[note] {
+			m.notes[note] = true
+			m.site.Progress(note)
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, error) {
+	states := make(map[string]local.PodState, len(m.states))
+	for id, state := range m.states {
+		states[id] = state
+	}
+	return kube.Derive(kube.World{
+		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
+		Node: m.site.NodeAddress, MeshConfig: meshConfig(), Began: m.began,
+	})
+}
+
+// replaceFile lets a reader see the old text or the new, never a part; the same
+// text is left alone.
+func replaceFile(path string, text []byte) error {
+	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+		return nil
+	}
+	next := path + ".next"
+	if err := os.WriteFile(next, text, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// follow shows istiod every change of the pods' readiness.
+func (m *Mesh) follow() {
+	for {
+		select {
+		case <-m.dirty:
+			if err := m.publish(); err != nil {
+				m.fail("Kubernetes API", err.Error())
+			}
+		case <-m.stopping.Done():
+			return
+		}
+	}
+}
+
+// lookUp is the cluster's DNS: a Service's ready pods.
+func (m *Mesh) lookUp(name string) (addresses []netip.Addr, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ips, known := kube.Endpoints(m.objects, name)
+	for _, ip := range ips {
+		if address, err := netip.ParseAddr(ip); err == nil {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses, known
+}
+
+// fail notes what makes the run worthless.
+func (m *Mesh) fail(proxy, why string) {
+	m.mu.Lock()
+	for _, known := range m.failures {
+		if known.Proxy == proxy && known.Why == why {
+			m.mu.Unlock()
+			return
+		}
+	}
+	m.failures = append(m.failures, Failure{Time: time.Now(), Proxy: proxy, Why: why})
+	m.mu.Unlock()
+	m.options.Rejected(proxy, why)
+}
+
+// Err is not nil when something has made the run worthless.
+func (m *Mesh) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []error
+	for _, failure := range m.failures {
+		all = append(all, fmt.Errorf("%s: %s", failure.Proxy, failure.Why))
+	}
+	return errors.Join(all...)
+}
+
+// Draining implements local.Mesh: the gateways close their connections with
+// the answers that are under way.
+func (h hooks) Draining() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var draining sync.WaitGroup
+	for _, p := range h.m.proxies {
+		if p.gateway && p.admin != nil {
+			draining.Go(func() { p.drain(ctx) })
+		}
+	}
+	draining.Wait()
+}
+
+// drainTime is for requests at the gateways when the fleet stops; the pods'
+// own time comes after it.
+const drainTime = time.Second
+
+// Stop implements local.Mesh.
+func (h hooks) Stop() {
+	m := h.m
+	m.stop()
+	for _, closer := range m.closers {
+		closer()
+	}
+	m.running.Wait()
+	for _, p := range m.proxies {
+		if p.admin != nil {
+			p.admin.Close()
+		}
+	}
+}
