@@ -105,7 +105,7 @@ func (f compareFlags) options(cmd *cobra.Command, where places, environ []string
 	switch network, err := netip.ParsePrefix(f.network); {
 	case err != nil || !network.Addr().Is4() || network.Bits() > 24:
 		return o, fmt.Errorf("--network %q: a network such as 127.0.77.0/24 is expected", f.network)
-	case f.rate < 1 || f.rate > 1000:
+	case !(f.rate >= 1 && f.rate <= 1000): // NaN too
 		return o, fmt.Errorf("--rate %v: 1 to 1000 requests a second are expected", f.rate)
 	case o.Timing.Fault < report.Window || o.Timing.Fault > time.Hour:
 		return o, fmt.Errorf("--duration %v: %v to 1h is expected", o.Timing.Fault, report.Window)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/compare"
+	"fleetman.example/lab/record"
+)
+
+func TestCompareUsage(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"compare", "x"}, `fleetman compare: no argument is expected, not "x"`},
+		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,retries, with commas, are expected`},
+		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,retries, with commas, are expected`},
+		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm, with commas, are expected`},
+		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": named twice`},
+		{[]string{"compare", "--rate", "0"}, "--rate 0: 1 to 1000 requests a second are expected"},
+		{[]string{"compare", "--rate", "NaN"}, "--rate NaN: 1 to 1000 requests a second are expected"},
+		{[]string{"compare", "--duration", "1s"}, "--duration 1s: 3s to 1h is expected"},
+		{[]string{"compare", "--seeds", "0"}, "--seeds 0: 1 to 100 are expected"},
+		{[]string{"compare", "--seed", "0"}, "--seed 0: 1 to 4611686018427387804 is expected"},
+		{[]string{"compare", "--seed", "-1"}, `invalid argument "-1" for "--seed" flag: strconv.ParseUint: parsing "-1": invalid syntax; see fleetman compare --help`},
+		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": a network such as 127.0.77.0/24 is expected`},
+		{[]string{"report"}, "fleetman report: one DIR is expected, not 0"},
+		{[]string{"fault"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
+		{[]string{"fault", "staff-service"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", " "}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", "reset", "--clear"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", "--show", "--clear"}, "fleetman fault: --clear or --show is expected, not both"},
+		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: one SERVICE or POD at most is expected, not 2"},
+	} {
+		code, stdout, stderr := fleetman(t, test.args...)
+		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {
+			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
+		}
+	}
+}
+
+func TestFaultWithoutFleet(t *testing.T) {
+	state := t.TempDir()
+	for _, args := range [][]string{{"fault", "--show"}, {"fault", "staff-service", "reset"}, {"fault", "staff-service", "--clear"}, {"fault", "verify"}} {
+		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
+		if want := "fleetman: no fleet runs in " + state + "; start one with fleetman up, or name its directory with --state\n"; code != exitFailure || stdout != "" || stderr != want {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestReport computes from records alone.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	second := record.Moment(time.Second)
+	cell := &record.Cell{
+		Key: record.Key{Arm: "none", Fault: "bad-replica", Seed: 3}, Rate: 1, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset", Pods: []string{"staff-service-0"},
+		Requests: []record.Request{{Intended: 2 * second, Start: 2 * second, End: 4 * second, Status: 500, Error: "no answer"}, {Intended: 3 * second, Start: 3 * second, End: 3 * second, Status: 200}},
+	}
+	var file bytes.Buffer
+	if err := record.Write(&file, cell); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, compare.RecordsFile)
+	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := fleetman(t, "report", dir)
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "bad-replica: reset in staff-service-0 for 4 s; 1 requests a second; seeds 3\n") || !strings.Contains(stdout, "none  50 %") {
+		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	}
+	code, stdout, stderr = fleetman(t, "report", "--json", dir)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `"good": 0.5,`) {
+		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	}
+	if err := os.WriteFile(path, file.Bytes()[:file.Len()-3], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = fleetman(t, "report", dir)
+	if want := "fleetman: " + path + ":3: the line is cut off\n"; code != exitFailure || stdout != "" || stderr != want {
+		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
+	}
+	empty := t.TempDir()
+	code, stdout, stderr = fleetman(t, "report", empty)
+	if want := "fleetman: records: open " + filepath.Join(empty, compare.RecordsFile) + ": no such file or directory; the directory of a comparison is expected\n"; code != exitFailure || stdout != "" || stderr != want {
+		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
+	}
+}
