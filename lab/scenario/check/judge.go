@@ -1,0 +1,199 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"fleetman.example/lab/scenario"
+)
+
+// Finding is one expectation and what was seen of it.
+type Finding struct {
+	Holds bool `json:"holds"`
+	// Expected and Saw are words for people.
+	Expected string `json:"expected"`
+	Saw      string `json:"saw"`
+}
+
+// observation is all that is known about the requests of one check.
+type observation struct {
+	records    []Record
+	calls      []Call
+	lastAction time.Duration // from the first request's start
+	ended      time.Duration // of the last request
+}
+
+func (o *observation) judge(e *scenario.Expect) Finding {
+	switch {
+	case e.Answers != nil:
+		seen := count(o.records, like(e.Answers))
+		return bound(e.Count, seen, len(o.records), "answers with "+describe(e.Answers), "requests", o.others(e.Answers))
+	case e.Received != nil:
+		seen := 0
+		for _, call := range o.calls {
+			if received(e.Received, call) {
+				seen++
+			}
+		}
+		return bound(e.Count, seen, len(o.records), "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
+	case e.Consistent != nil:
+		agreeing, keys := o.consistent(e.Consistent.Capture.Regexp)
+		return bound(e.Count, agreeing, keys, fmt.Sprintf("keys whose answers agree on /%s/", e.Consistent.Capture), "keys", "")
+	case e.Distinct != nil:
+		found := o.distinct(e.Distinct.Capture.Regexp)
+		return bound(e.Count, len(found), len(o.records), fmt.Sprintf("different captures of /%s/", e.Distinct.Capture), "requests", strings.Join(found, ", "))
+	case e.Settles != nil:
+		return o.settles(e.Settles)
+	}
+	return o.recovers(e.Recovers)
+}
+
+// bound judges a number. more says what else there was.
+func bound(c *scenario.Count, seen, of int, what, unit, more string) Finding {
+	low, high := c.Range(of)
+	expected := fmt.Sprintf("%d to %d", low, high)
+	switch {
+	case low == high:
+		expected = fmt.Sprint(low)
+	case high == math.MaxInt:
+		expected = fmt.Sprintf("%d or more", low)
+	}
+	for _, share := range []struct {
+		name  string
+		value *float64
+	}{{"share", c.Share}, {"share at least", c.ShareAtLeast}, {"share at most", c.ShareAtMost}} {
+		if share.value != nil {
+			expected += fmt.Sprintf(" (%s %v at %v)", share.name, *share.value, c.Confidence)
+		}
+	}
+	finding := Finding{
+		Holds: low <= seen && seen <= high, Expected: fmt.Sprintf("%s %s", expected, what),
+		Saw: fmt.Sprintf("%d of %d %s", seen, of, unit),
+	}
+	if more != "" {
+		finding.Saw += "; " + more
+	}
+	return finding
+}
+
+func count(records []Record, matches func(Record) bool) int {
+	n := 0
+	for _, record := range records {
+		if matches(record) {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *observation) consistent(capture *regexp.Regexp) (agreeing, keys int) {
+	byKey := map[string]map[string]bool{}
+	for _, record := range o.records {
+		if byKey[record.Key] == nil {
+			byKey[record.Key] = map[string]bool{}
+		}
+		byKey[record.Key][captured(capture, record)] = true
+	}
+	for _, said := range byKey {
+		if len(said) == 1 && !said[""] {
+			agreeing++
+		}
+	}
+	return agreeing, len(byKey)
+}
+
+func (o *observation) distinct(capture *regexp.Regexp) []string {
+	var found []string
+	for _, record := range o.records {
+		if text := captured(capture, record); text != "" && !slices.Contains(found, text) {
+			found = append(found, text)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// captured is the first group, or the whole match; empty when there is none.
+func captured(capture *regexp.Regexp, record Record) string {
+	match := capture.FindSubmatch(record.Body)
+	switch {
+	case match == nil:
+		return ""
+	case len(match) > 1:
+		return string(match[1])
+	}
+	return string(match[0])
+}
+
+// firstRun is where the first run of good records begins; -1 when there is none.
+func firstRun(records []Record, good func(Record) bool, run int) int {
+	length := 0
+	for i, record := range records {
+		if !good(record) {
+			length = 0
+			continue
+		}
+		if length++; length == run {
+			return i - run + 1
+		}
+	}
+	return -1
+}
+
+func (o *observation) settles(s *scenario.Settles) Finding {
+	finding := Finding{Expected: fmt.Sprintf("at most %d others before %d in a row of %s", s.AfterAtMost, s.Run, describe(&s.Good))}
+	if s.LastsAtLeast.Duration > 0 {
+		finding.Expected += fmt.Sprintf(", for %v at least", s.LastsAtLeast)
+	}
+	if s.LastsAtMost.Duration > 0 {
+		finding.Expected += fmt.Sprintf(", for %v at most", s.LastsAtMost)
+	}
+	others := o.others(&s.Good)
+	first := firstRun(o.records, like(&s.Good), s.Run)
+	if first < 0 {
+		finding.Saw = fmt.Sprintf("no %d in a row in %d requests; %s", s.Run, len(o.records), others)
+		return finding
+	}
+	before := first - count(o.records[:first], like(&s.Good))
+	lasted, ended := o.ended-o.records[first].Start, false
+	for _, record := range o.records[first:] {
+		if !like(&s.Good)(record) {
+			lasted, ended = record.Start-o.records[first].Start, true
+			break
+		}
+	}
+	finding.Saw = fmt.Sprintf("%d others, then good ones from %s on, for %s", before, seconds(o.records[first].Start), seconds(lasted))
+	if !ended {
+		finding.Saw += " until the end"
+	}
+	if others != "" {
+		finding.Saw += "; " + others
+	}
+	finding.Holds = before <= s.AfterAtMost && lasted >= s.LastsAtLeast.Duration &&
+		(s.LastsAtMost.Duration == 0 || lasted <= s.LastsAtMost.Duration)
+	return finding
+}
+
+func (o *observation) recovers(r *scenario.Recovers) Finding {
+	finding := Finding{Expected: fmt.Sprintf("%d in a row of %s within %v of the last action", r.Run, describe(&r.Good), r.Within)}
+	from := slices.IndexFunc(o.records, func(record Record) bool { return record.Start >= o.lastAction })
+	if from < 0 {
+		finding.Saw = "no request after the last action"
+		return finding
+	}
+	first := firstRun(o.records[from:], like(&r.Good), r.Run)
+	if first < 0 {
+		finding.Saw = fmt.Sprintf("no %d in a row in the %d requests after it; %s", r.Run, len(o.records)-from, o.others(&r.Good))
+		return finding
+	}
+	after := o.records[from+first].Start - o.lastAction
+	finding.Saw = fmt.Sprintf("after %s", seconds(after))
+	finding.Holds = after <= r.Within.Duration
+	return finding
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

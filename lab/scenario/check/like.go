@@ -1,0 +1,125 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/scenario"
+)
+
+// like tells whether an answer looks as it should; an answer that broke off
+// looks like nothing.
+func like(a *scenario.Answer) func(Record) bool {
+	return func(r Record) bool {
+		if a.Reset {
+			return r.Reset
+		}
+		if r.Status == 0 || r.Failure != "" {
+			// A request that ended without an answer can have been slow all the same.
+			onlySlow := len(a.Status) == 0 && a.Body == nil && len(a.Header) == 0 && a.SlowerThan.Duration > 0
+			return onlySlow && r.Took > a.SlowerThan.Duration && (a.FasterThan.Duration == 0 || r.Took < a.FasterThan.Duration)
+		}
+		if len(a.Status) > 0 && !slices.ContainsFunc(a.Status, func(s scenario.Status) bool { return s.Is(r.Status) }) {
+			return false
+		}
+		if a.Body != nil && !a.Body.Match(r.Body) {
+			return false
+		}
+		for name, pattern := range a.Header {
+			if !pattern.MatchString(r.Header.Get(name)) {
+				return false
+			}
+		}
+		return (a.FasterThan.Duration == 0 || r.Took < a.FasterThan.Duration) &&
+			(a.SlowerThan.Duration == 0 || r.Took > a.SlowerThan.Duration)
+	}
+}
+
+func received(want *scenario.Received, call Call) bool {
+	return slices.Contains(want.By, call.Deployment) &&
+		(want.Method == "" || want.Method == call.Method) &&
+		(want.Path == nil || want.Path.MatchString(call.Path)) &&
+		(want.Identity == nil || want.Identity.MatchString(call.Identity))
+}
+
+// describe says in words what an answer looks like.
+func describe(a *scenario.Answer) string {
+	var parts []string
+	if a.Reset {
+		parts = append(parts, "a connection reset")
+	}
+	for _, s := range a.Status {
+		if s.Class != 0 {
+			parts = append(parts, fmt.Sprintf("status %dxx", s.Class))
+		} else {
+			parts = append(parts, fmt.Sprintf("status %d", s.Code))
+		}
+	}
+	if len(parts) > 1 {
+		parts = []string{strings.Join(parts, " or ")}
+	}
+	if a.Body != nil {
+		parts = append(parts, fmt.Sprintf("body /%s/", a.Body))
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Header)) {
+		parts = append(parts, fmt.Sprintf("%s /%s/", name, a.Header[name]))
+	}
+	if a.FasterThan.Duration > 0 {
+		parts = append(parts, fmt.Sprintf("in less than %v", a.FasterThan))
+	}
+	if a.SlowerThan.Duration > 0 {
+		parts = append(parts, fmt.Sprintf("after more than %v", a.SlowerThan))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeReceived(r *scenario.Received) string {
+	text := strings.Join(r.By, " or ")
+	if r.Method != "" {
+		text += " as " + r.Method
+	}
+	if r.Path != nil {
+		text += fmt.Sprintf(", path /%s/", r.Path)
+	}
+	if r.Identity != nil {
+		text += fmt.Sprintf(", from /%s/", r.Identity)
+	}
+	return text
+}
+
+// describeRequests says in words what is sent.
+func describeRequests(r *scenario.Requests) string {
+	from := "the ingress"
+	switch {
+	case r.From.NodePort != 0:
+		from = fmt.Sprintf("node port %d", r.From.NodePort)
+	case r.From.Workload != "":
+		from = r.From.Workload + " to " + r.To
+	}
+	method := r.Method
+	if method == "" {
+		method = "GET"
+	}
+	text := fmt.Sprintf("%d× %s %s from %s", r.Count, method, r.Path, from)
+	if r.Host != "" {
+		text += " for " + r.Host
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		text += fmt.Sprintf(", %s: %s", name, r.Headers[name])
+	}
+	switch {
+	case r.Rate > 0:
+		text += fmt.Sprintf(", %v a second", r.Rate)
+	case r.Concurrency > 1:
+		text += fmt.Sprintf(", %d at once", r.Concurrency)
+	}
+	if r.EachHeader != nil {
+		text += fmt.Sprintf(", %d values of %s by seed %d", r.EachHeader.Values, r.EachHeader.Name, r.Seed)
+	}
+	if r.EachSource > 0 {
+		text += fmt.Sprintf(", %d sources", r.EachSource)
+	}
+	return text
+}

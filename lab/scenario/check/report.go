@@ -1,0 +1,148 @@
+package check
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteLine writes a result as one line, and what did not hold below it.
+func WriteLine(w io.Writer, r Result) error {
+	var text strings.Builder
+	verdict := "ok  "
+	if !r.OK() {
+		verdict = "FAIL"
+	}
+	fmt.Fprintf(&text, "%s %s: %s (%s%.0f s)\n", verdict, r.Scenario, r.Promise, controlNote(r), r.Seconds)
+	for _, line := range r.complaints() {
+		fmt.Fprintf(&text, "       %s\n", line)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func controlNote(r Result) string {
+	switch {
+	case r.Control == nil:
+		return ""
+	case r.Control.Broken:
+		return "broken " + r.Control.Change + ", "
+	}
+	return ""
+}
+
+// complaints say why a result is not good, a line each.
+func (r Result) complaints() []string {
+	var lines []string
+	if r.Error != "" {
+		lines = append(lines, r.Error)
+	}
+	for _, check := range r.Checks {
+		for _, finding := range check.Findings {
+			if !finding.Holds {
+				lines = append(lines, fmt.Sprintf("%s: expected %s; saw %s", check.Requests, finding.Expected, finding.Saw))
+			}
+		}
+	}
+	if control := r.Control; control != nil {
+		switch {
+		case control.Error != "":
+			lines = append(lines, fmt.Sprintf("its control, %s, could not be run: %s", control.Change, control.Error))
+		case !control.Broken:
+			lines = append(lines, fmt.Sprintf("it holds %s too, so it proves nothing", control.Change))
+			for _, check := range control.Checks {
+				for _, finding := range check.Findings {
+					lines = append(lines, fmt.Sprintf("there, %s: expected %s; saw %s", check.Requests, finding.Expected, finding.Saw))
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// WriteJSON writes {"ok": ..., "results": [...]}.
+func WriteJSON(w io.Writer, results []Result) error {
+	ok := true
+	for _, r := range results {
+		ok = ok && r.OK()
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(struct {
+		OK      bool     `json:"ok"`
+		Results []Result `json:"results"`
+	}{ok, results})
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string     `xml:"classname,attr"`
+	Name    string     `xml:"name,attr"`
+	Time    string     `xml:"time,attr"`
+	Failure *junitText `xml:"failure,omitempty"`
+	Error   *junitText `xml:"error,omitempty"`
+	Output  string     `xml:"system-out,omitempty"`
+}
+
+type junitText struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit writes a test suite for each scenario, a test case for each
+// promise.
+func WriteJUnit(w io.Writer, results []Result) error {
+	var suites struct {
+		XMLName xml.Name      `xml:"testsuites"`
+		Suites  []*junitSuite `xml:"testsuite"`
+	}
+	times := map[*junitSuite]float64{}
+	var suite *junitSuite
+	for _, r := range results {
+		if suite == nil || suite.Name != r.Scenario {
+			suite = &junitSuite{Name: r.Scenario}
+			suites.Suites = append(suites.Suites, suite)
+		}
+		test := junitCase{Class: r.Scenario, Name: r.Promise, Time: fmt.Sprintf("%.3f", r.Seconds)}
+		if lines := r.complaints(); !r.OK() && len(lines) > 0 {
+			text := &junitText{Message: lines[0], Text: strings.Join(lines, "\n")}
+			if r.Error != "" || (r.Control != nil && r.Control.Error != "") {
+				test.Error = text
+				suite.Errors++
+			} else {
+				test.Failure = text
+				suite.Failures++
+			}
+		}
+		for _, check := range r.Checks {
+			for _, finding := range check.Findings {
+				test.Output += fmt.Sprintf("%s: expected %s; saw %s\n", check.Requests, finding.Expected, finding.Saw)
+			}
+		}
+		suite.Cases = append(suite.Cases, test)
+		suite.Tests++
+		times[suite] += r.Seconds
+		suite.Time = fmt.Sprintf("%.3f", times[suite])
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	encoder := xml.NewEncoder(w)
+	encoder.Indent("", "  ")
+	if err := encoder.Encode(suites); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
