@@ -135,6 +135,16 @@ func (b *breakers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// ready tells whether there is an endpoint that may be called.
+func (b *breakers) ready() bool {
+	b.mu.Lock()
+	endpoints := b.endpoints
+	b.mu.Unlock()
+	return slices.ContainsFunc(endpoints, func(e *endpoint) bool {
+		return !e.early() && e.breaker.State() != gobreaker.StateOpen
+	})
+}
+
 // choose takes the next endpoint whose breaker lets a call through, one that the call has not
 // tried yet if there is one.
 func (b *breakers) choose(call *call) (*endpoint, func(error)) {
@@ -157,13 +167,17 @@ func (b *breakers) choose(call *call) (*endpoint, func(error)) {
 	return nil, nil
 }
 
-// allow asks the breaker; nil means no. gobreaker's open time is the shortest; a longer one is
-// waited for here.
-func (e *endpoint) allow() func(error) {
+// early tells whether an open endpoint's time is not over. gobreaker's own is the shortest; a
+// longer one is waited for here.
+func (e *endpoint) early() bool {
 	e.mu.Lock()
-	early := clock().Before(e.reopens)
-	e.mu.Unlock()
-	if early {
+	defer e.mu.Unlock()
+	return !e.reopens.IsZero() && clock().Before(e.reopens)
+}
+
+// allow asks the breaker; nil means no.
+func (e *endpoint) allow() func(error) {
+	if e.early() {
 		return nil
 	}
 	done, err := e.breaker.Allow()

@@ -172,8 +172,12 @@ func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
 		b.is(b.get(), "200 ok from b:80")
 		b.is(b.addrs(), "a:80 b:80")
 		bad.bad = []string{"a:80", "b:80"}
-		b.is(b.get(), refused) // b fails and opens; nothing is left to try
+		saved := b.budget().saved.Load()
+		b.is(b.get(), "502 ") // b fails and opens; nothing is left to try, or to wait for
 		b.is(b.addrs(), "b:80")
+		if time.Since(epoch) > 25*time.Millisecond || b.budget().saved.Load() < saved {
+			t.Errorf("after %s, %d hundredths of a retry are left of %d", time.Since(epoch), b.budget().saved.Load(), saved)
+		}
 	})
 }
 
@@ -395,7 +399,7 @@ func TestScopeUpstream(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
 		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
-		b.is(b.get(), refused) // its second try trips the breaker, its third is refused
+		b.is(b.get(), "502 ") // its second try trips the breaker; there is no third
 		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
 		b.is(b.get(), refused)
 		b.is(b.addrs(), "")
@@ -425,7 +429,7 @@ func TestEndpointKeepsTheName(t *testing.T) {
 func TestLookupFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(nil)
-		chain := newChain("x", library(t), testObserver(), w, func(*http.Request) ([]string, error) { return nil, errReset }, nil)
+		chain := newChain("x", library(t), testObserver(t), w, func(*http.Request) ([]string, error) { return nil, errReset }, nil)
 		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
 		b.is(b.get(), "look up staff-service:8080: "+errReset.Error())
 	})

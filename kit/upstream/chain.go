@@ -38,13 +38,14 @@ func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripp
 		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: chain, refused: m.refused}
 		chain = view.bulkhead
 	}
+	ready := func() bool { return true }
 	if cfg.Breaker.Failures > 0 {
 		view.breakers = newBreakers(name, cfg.Breaker, chain, lookup, m.transitioned(cfg.State))
-		chain = view.breakers
+		chain, ready = view.breakers, view.breakers.ready
 	}
 	if cfg.Retry.Attempts > 1 {
 		view.budget = newBudget(cfg.Retry.BudgetPercent)
-		chain = newRetry(cfg.Retry, view.budget, chain, cfg.draw, m)
+		chain = newRetry(cfg.Retry, view.budget, chain, ready, cfg.draw, m)
 	}
 	chain = totalTimeout{cfg.Timeout, chain}
 	if cfg.Fallback && placeholder != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -121,9 +122,10 @@ func hang(r *http.Request) (*http.Response, error) {
 
 var errReset = errors.New("reset, as a test has it")
 
-// brokenOff is an answer that ends too soon.
+// brokenOff is an answer that ends too soon, as net/http tells it.
 func brokenOff() *http.Response {
-	resp := answer(http.StatusOK, "ok")
+	resp := answer(http.StatusOK, "")
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("ok"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	resp.ContentLength = 10
 	return resp
 }
@@ -140,13 +142,14 @@ func crawling(r *http.Request) *http.Response {
 	return resp
 }
 
-var testObserver = sync.OnceValue(func() *observe.Observer {
+func testObserver(t testing.TB) *observe.Observer {
+	t.Helper()
 	o, err := observe.Start(context.Background(), "test", envtest.Map(nil), io.Discard)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return o
-})
+}
 
 // library is the configuration of RESILIENCE=library with changes; values are pairs.
 func library(t testing.TB, values ...string) Config {
@@ -175,24 +178,16 @@ type bench struct {
 	*wire
 	cfg  Config
 	book []string // what the upstream's name resolves to
-	name string
+	o    *observe.Observer
 }
 
-var benches struct {
-	sync.Mutex
-	n int
-}
-
-// newBench builds a chain that ends in w. Each has a name of its own, for its metrics.
+// newBench builds a chain that ends in w.
 func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
 		addrs = []string{"a:80"}
 	}
-	benches.Lock()
-	benches.n++
-	b := &bench{t: t, wire: w, cfg: cfg, book: addrs, name: fmt.Sprintf("test-%d", benches.n)}
-	benches.Unlock()
-	b.RoundTripper = newChain(b.name, cfg, testObserver(), w, b.lookup, placeholder)
+	b := &bench{t: t, wire: w, cfg: cfg, book: addrs, o: testObserver(t)}
+	b.RoundTripper = newChain("staff-service", cfg, b.o, w, b.lookup, placeholder)
 	return b
 }
 
@@ -287,9 +282,9 @@ func (b *bench) closed() {
 // counted is a counter of this chain, on /metrics.
 func (b *bench) counted(counter string) (n float64) {
 	w := httptest.NewRecorder()
-	testObserver().Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	b.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for line := range strings.Lines(w.Body.String()) {
-		if strings.HasPrefix(line, strings.ReplaceAll(counter, ".", "_")+"_total{") && strings.Contains(line, `server_address="`+b.name+`"`) {
+		if strings.HasPrefix(line, strings.ReplaceAll(counter, ".", "_")+"_total{") {
 			var v float64
 			_, _ = fmt.Sscan(line[strings.LastIndex(line, " "):], &v)
 			n += v
@@ -300,10 +295,7 @@ func (b *bench) counted(counter string) (n float64) {
 
 // bubble is a test whose time is the bubble's own.
 func bubble(t *testing.T, name string, test func(t *testing.T)) {
-	t.Run(name, func(t *testing.T) {
-		testObserver() // its goroutines, if any, are none of the bubble's
-		synctest.Test(t, test)
-	})
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // stages names what a chain is made of, from the outside in.
@@ -352,13 +344,13 @@ func TestNesting(t *testing.T) {
 		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry attemptTimeout whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chain := newChain("x", tc.cfg, testObserver(), newWire(nil), nil, tc.placeholder)
+			chain := newChain("x", tc.cfg, testObserver(t), newWire(nil), nil, tc.placeholder)
 			if got := strings.ReplaceAll(strings.Join(stages(chain), " "), "upstream.", ""); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
 	}
-	measured := testObserver().Transport("x", newWire(nil))
+	measured := testObserver(t).Transport("x", newWire(nil))
 	if got := fmt.Sprintf("%T", measured); got != "observe.measured" {
 		t.Errorf("the trace stage is %s", got)
 	}

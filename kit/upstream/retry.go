@@ -21,7 +21,8 @@ type retry struct {
 	unsafe bool
 }
 
-func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, random func() float64, m *instruments) *retry {
+// newRetry makes tries of next while ready says that there is one to make.
+func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, ready func() bool, random func() float64, m *instruments) *retry {
 	return &retry{
 		next: next, budget: b, unsafe: cfg.Unsafe,
 		client: &retryablehttp.Client{
@@ -32,7 +33,7 @@ func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, random func() 
 			RetryMax:     cfg.Attempts - 1,
 			RetryWaitMin: cfg.Backoff,
 			RetryWaitMax: cfg.BackoffMax,
-			CheckRetry:   policy{cfg.Attempts, b, m}.check,
+			CheckRetry:   policy{cfg.Attempts, b, ready, m}.check,
 			Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
 				return wait(least, most, n, resp, random())
 			},
@@ -76,12 +77,13 @@ func repeatable(r *http.Request) bool {
 type policy struct {
 	attempts int
 	budget   *budget
+	ready    func() bool
 	m        *instruments
 }
 
 // check retries what may go better elsewhere or later: no answer, or a 5xx. It does not retry
-// after the last try, for a caller that has gone, a refusal of this side's own, or an upstream
-// that asks for more time than is left.
+// after the last try, for a caller that has gone, a refusal of this side's own, where all is open,
+// or an upstream that asks for more time than is left.
 func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	var refused refusal
 	call := callOf(ctx)
@@ -94,6 +96,9 @@ func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool
 	}
 	if deadline, ok := ctx.Deadline(); ok && retryAfter(resp) >= time.Until(deadline) {
 		return false, err
+	}
+	if !p.ready() {
+		return false, err // what is known of the failure says more than a refusal would
 	}
 	if !p.budget.spend() {
 		p.m.denied(ctx)

@@ -1,0 +1,187 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func somebody(r *http.Request) []byte {
+	if !strings.HasPrefix(r.URL.Path, "/driver/") {
+		return nil
+	}
+	return []byte(`{"name":"somebody"}`)
+}
+
+func TestFallback(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		answers := statuses(200)
+		b := newBench(t, library(t, "BREAKER_FAILURES", "0", "RETRY_ATTEMPTS", "0"), newWire(func(r *http.Request, n int) (*http.Response, error) { return answers(r, n) }), somebody)
+		fails := map[string]func(*http.Request, int) (*http.Response, error){
+			"status":     statuses(502),
+			"no answer":  func(*http.Request, int) (*http.Response, error) { return nil, errReset },
+			"time-out":   func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
+			"broken off": func(*http.Request, int) (*http.Response, error) { return brokenOff(), nil },
+		}
+		for name, fail := range fails {
+			answers = fail
+			b.is(b.call("GET", "/driver/x", ""), `200 {"name":"somebody"} (placeholder)`)
+			if got := b.call("GET", "/photos/1.jpg", ""); strings.Contains(got, "(") || strings.HasPrefix(got, "200") {
+				t.Errorf("%s: with nothing known and no placeholder: %s", name, got)
+			}
+			if got := b.call("POST", "/driver/x/1", ""); strings.Contains(got, "(") || strings.HasPrefix(got, "200") {
+				t.Errorf("%s: a POST: %s", name, got)
+			}
+		}
+		if n := b.counted(countFallbacks); n != float64(len(fails)) {
+			t.Errorf("%g fallbacks counted, want %d", n, len(fails))
+		}
+
+		answers = statuses(200)
+		b.is(b.get(), "200 x")
+		b.is(b.call("POST", "/driver/posted", ""), "200 x")
+		answers = statuses(502)
+		b.is(b.get(), "200 x (last-known; age=0s)")
+		time.Sleep(12*time.Second + 999*time.Millisecond)
+		b.is(b.get(), "200 x (last-known; age=12s)")
+		b.is(b.get(), "200 x (last-known; age=12s)") // as often as it is asked for
+		b.is(b.call("GET", "/driver/y", ""), `200 {"name":"somebody"} (placeholder)`)
+		b.is(b.call("GET", "/driver/posted", ""), `200 {"name":"somebody"} (placeholder)`) // a POST's answer is none of a GET's
+		time.Sleep(24 * time.Hour)
+		b.is(b.get(), "200 x (last-known; age=86412s)")
+
+		answers = func(*http.Request, int) (*http.Response, error) { return answered200("fresh"), nil }
+		b.is(b.get(), "200 fresh")
+		answers = statuses(503)
+		b.is(b.get(), "200 fresh (last-known; age=0s)")
+		b.closed()
+	})
+}
+
+// What an answer says of what is known.
+func TestForgetting(t *testing.T) {
+	for status, want := range map[int]string{
+		404: `200 {"name":"somebody"} (placeholder)`,
+		410: `200 {"name":"somebody"} (placeholder)`,
+		400: "200 known (last-known; age=1s)",
+		401: "200 known (last-known; age=1s)",
+		429: "200 known (last-known; age=1s)",
+		302: "200 known (last-known; age=1s)",
+	} {
+		bubble(t, fmt.Sprint(status), func(t *testing.T) {
+			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+				return answer([]int{200, status, 502}[n-1], "known"), nil
+			}), somebody)
+			b.is(b.get(), "200 known")
+			time.Sleep(time.Second)
+			b.is(b.get(), fmt.Sprintf("%d known", status))
+			b.is(b.get(), want)
+		})
+	}
+}
+
+// A degraded answer of the upstream goes on as it is, but never poses as fresh later.
+func TestDegradedAnswersAreNotKept(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+			switch n {
+			case 1:
+				return answered200("fresh"), nil
+			case 2:
+				return answer(200, "stale", FallbackHeader, "last-known; age=99s"), nil
+			}
+			return nil, errReset
+		}), somebody)
+		b.is(b.get(), "200 fresh")
+		time.Sleep(3 * time.Second)
+		b.is(b.get(), "200 stale (last-known; age=99s)")
+		b.is(b.get(), "200 fresh (last-known; age=3s)")
+	})
+}
+
+// Nobody is there for a fallback when the caller has gone; one who waits no longer still gets it.
+func TestNoFallbackForACallerWhoHasGone(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), somebody)
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, leave)
+		b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.Canceled.Error())
+		if n := b.counted(countFallbacks); n != 0 {
+			t.Errorf("%g fallbacks counted", n)
+		}
+		ctx, leave = context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer leave()
+		b.is(b.callAs(ctx, "GET", "/driver/x", ""), `200 {"name":"somebody"} (placeholder)`)
+	})
+}
+
+// A refusal by the breaker or the bulkhead is answered too, at once.
+func TestFallbackWhileOpen(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(statuses(200, 500)), somebody)
+		b.is(b.get(), "200 x")
+		b.is(b.get(), "200 x (last-known; age=0s)")
+		b.take()
+		b.is(b.get(), "200 x (last-known; age=0s)")
+		if made := b.take(); len(made) != 0 || time.Since(epoch) != 0 {
+			t.Errorf("%d attempts, %s", len(made), time.Since(epoch))
+		}
+	})
+}
+
+// The memory of what is known is bounded, by count as by size.
+func TestWhatIsKnownIsBounded(t *testing.T) {
+	m := newInstruments("bounded", testObserver(t))
+	big := strings.Repeat("x", 1<<20)
+	f := newFallback(newWire(func(r *http.Request, _ int) (*http.Response, error) {
+		if strings.HasPrefix(r.URL.Path, "/big") {
+			return answered200(big), nil
+		}
+		return answered200(""), nil
+	}), NoPlaceholder, m)
+	ask := func(path string) {
+		t.Helper()
+		r, err := http.NewRequest("GET", "http://x"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := f.RoundTrip(r)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		if f.size > maxKnown || f.size < 0 {
+			t.Fatalf("%d bytes are kept", f.size)
+		}
+	}
+	for i := range 100 {
+		ask(fmt.Sprintf("/big/%d", i))
+	}
+	if n := len(f.known); n != 31 {
+		t.Errorf("%d answers of 1 MB are kept in 32 MB", n)
+	}
+	for i := range 500 {
+		ask(fmt.Sprintf("/%s/%d", strings.Repeat("p", 100_000), i))
+	}
+	sum := 0
+	for path, k := range f.known {
+		sum += k.bytes(path)
+	}
+	if sum != f.size {
+		t.Errorf("%d bytes counted, %d kept", f.size, sum)
+	}
+	for range 10 { // the same again takes no more room
+		ask("/big/same")
+	}
+	if sum := len(f.known["/big/same"].body); sum != 1<<20 {
+		t.Errorf("kept %d bytes", sum)
+	}
+	for path := range f.known {
+		f.forget(path)
+	}
+	if f.size != 0 {
+		t.Errorf("%d bytes left of nothing", f.size)
+	}
+}

@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAnyFaults sends random calls through random chains over a random sequence of faults. It
+// holds what must hold for every chain: no more attempts than its bound, a response or an error
+// and never both, every body whole and closed, an end within the total time-out, and counts that
+// come back to nothing.
+func TestAnyFaults(t *testing.T) {
+	first := rand.Uint64N(1 << 40)
+	for i := range uint64(150) {
+		seed := i // always the same ones,
+		if i >= 100 {
+			seed = first + i // and some that no one has seen
+		}
+		bubble(t, fmt.Sprintf("seed %d", seed), func(t *testing.T) { anyFaults(t, rand.New(rand.NewPCG(seed, 0))) })
+	}
+}
+
+func anyFaults(t *testing.T, random *rand.Rand) {
+	pick := func(values ...string) string { return values[random.IntN(len(values))] }
+	cfg := library(t,
+		"UPSTREAM_TIMEOUT", pick("500ms", "3s", "10s"), "ATTEMPT_TIMEOUT", pick("0s", "100ms", "500ms"),
+		"RETRY_ATTEMPTS", pick("0", "1", "2", "3", "6"), "RETRY_BUDGET_PERCENT", pick("0", "20", "100"), "RETRY_BACKOFF", pick("0s", "25ms"),
+		"BREAKER_FAILURES", pick("0", "1", "3"), "BREAKER_SCOPE", pick("endpoint", "upstream"), "BREAKER_OPEN_TIME", pick("100ms", "5s"),
+		"BREAKER_OPEN_GROWTH", pick("1", "4"), "BREAKER_MAX_OPEN_PERCENT", pick("0", "50", "100"), "BREAKER_PROBES", pick("1", "2"),
+		"BULKHEAD", pick("0", "1", "4"), "FALLBACK", pick("true", "false"))
+	faultiness := random.Float64()
+	kind := func() int { // drawn where calls are one after another, by number where they are not
+		if random.Float64() >= faultiness {
+			return 0
+		}
+		return 1 + random.IntN(9)
+	}
+	kinds := make([]int, 4096)
+	for i := range kinds {
+		kinds[i] = kind()
+	}
+	w := newWire(func(r *http.Request, n int) (*http.Response, error) { return misbehave(r, kinds[n%len(kinds)]) })
+	b := newBench(t, cfg, w, somebody, "a:80", "b:80", "c:80")
+	const calls = 40
+	most := 0
+	for range calls {
+		if random.IntN(5) == 0 {
+			b.resolvesTo([]string{"a:80", "b:80", "c:80", "d:80"}[random.IntN(2) : 2+random.IntN(3)]...)
+		}
+		together := 1 + random.IntN(3)
+		done := make(chan struct{}, together)
+		for range together {
+			method, path, body, bound := "GET", "/driver/x", "", max(cfg.Retry.Attempts, 1)
+			switch random.IntN(3) {
+			case 0:
+				method, path, body = "POST", "/vehicles/", "a report"
+			case 1:
+				method, path, bound = "POST", "/driver/x/1", 1
+			}
+			most += bound
+			ctx, leave := context.WithCancel(t.Context())
+			if random.IntN(8) == 0 {
+				time.AfterFunc(time.Duration(random.IntN(400))*time.Millisecond, leave)
+			}
+			go func() {
+				defer func() { leave(); done <- struct{}{} }()
+				said := b.callAs(ctx, method, path, body)
+				if strings.Contains(said, "reading: ") && wholeIsOn(b) {
+					t.Errorf("%s %s: %s", method, path, said)
+				}
+			}()
+		}
+		for range together {
+			<-done
+		}
+		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
+	}
+	made := b.take()
+	if len(made) > most {
+		t.Errorf("%d attempts, want at most %d", len(made), most)
+	}
+	for _, a := range made {
+		if a.body != "a report" && a.body != "" {
+			t.Errorf("sent %q", a.body)
+		}
+	}
+	if retries := b.counted(countRetries); cfg.Retry.Attempts > 1 && retries > float64(burst+calls*3*cfg.Retry.BudgetPercent/100) {
+		t.Errorf("%g retries of at most %d calls within %d %%", retries, calls*3, cfg.Retry.BudgetPercent)
+	}
+	b.closed()
+	if cfg.Breaker.Failures > 0 {
+		b.agrees()
+	}
+	if v := cfg.State.views[0]; v.bulkhead != nil && v.bulkhead.inFlight.Load() != 0 {
+		t.Errorf("%d calls are left in the bulkhead", v.bulkhead.inFlight.Load())
+	}
+}
+
+// misbehave answers in one of ten ways; the first is good.
+func misbehave(r *http.Request, kind int) (*http.Response, error) {
+	switch kind {
+	case 1:
+		return answer(502, "bad"), nil
+	case 2:
+		return nil, errReset
+	case 3:
+		return hang(r)
+	case 4:
+		return brokenOff(), nil
+	case 5:
+		return crawling(r), nil
+	case 6:
+		return answer(503, "", "Retry-After", "1"), nil
+	case 7:
+		return answer(404, "no"), nil
+	case 8:
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	case 9:
+		resp := brokenOff()
+		resp.StatusCode = 500
+		return resp, nil
+	}
+	return answered200("ok"), nil
+}
+
+func wholeIsOn(b *bench) bool {
+	return strings.Contains(strings.Join(stages(b.RoundTripper), " "), "whole")
+}

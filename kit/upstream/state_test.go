@@ -1,0 +1,151 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStateGolden shows what GET /resilience answers after a bad endpoint, a refusal and retries.
+func TestStateGolden(t *testing.T) {
+	var got bytes.Buffer
+	bubble(t, "", func(t *testing.T) {
+		cfg := library(t, "BREAKER_FAILURES", "2", "BULKHEAD", "5", "RETRY_BACKOFF", "0s")
+		bad := &failing{bad: []string{"10.0.0.2:8080"}}
+		b := &bench{t: t, wire: newWire(bad.answer), cfg: cfg, book: []string{"10.0.0.1:8080", "10.0.0.2:8080"}}
+		b.RoundTripper = newChain("staff-service", cfg, testObserver(t), b.wire, b.lookup, nil)
+		for range 6 {
+			b.is(b.get(), "200 ok from 10.0.0.1:8080")
+		}
+		newChain("vehicle-telemetry", Config{Timeout: time.Second, State: cfg.State, Breaker: BreakerConfig{Scope: scopeUpstream, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1}}, testObserver(t), b.wire, nil, nil)
+		newChain("off", Config{Timeout: time.Second, State: cfg.State}, testObserver(t), b.wire, nil, nil)
+		time.Sleep(11 * time.Second)
+		b.get()
+		b.get()
+		w := httptest.NewRecorder()
+		cfg.State.ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
+		if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("got %d %v", w.Code, w.Header())
+		}
+		if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+	})
+	const path = "testdata/resilience.json"
+	if flag.Lookup("update").Value.String() == "true" { // envtest's
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("%s is not what is answered (-update writes it anew):\n%s", path, &got)
+	}
+}
+
+// Nothing to show is empty lists, not null.
+func TestEmptyState(t *testing.T) {
+	admin := make(map[string]http.Handler)
+	NewState().Mount(admin)
+	w := httptest.NewRecorder()
+	admin["GET /resilience"].ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
+	if got := strings.TrimSpace(w.Body.String()); got != `{"upstreams":[],"transitions":[]}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTransitionsAreBounded(t *testing.T) {
+	s := NewState()
+	for i := range 250 {
+		s.record(transition{Upstream: fmt.Sprint(i)})
+	}
+	if n := len(s.transitions); n != keptTransitions || s.transitions[0].Upstream != "150" || s.transitions[n-1].Upstream != "249" {
+		t.Errorf("%d kept, from %s to %s", n, s.transitions[0].Upstream, s.transitions[n-1].Upstream)
+	}
+	var none *State
+	none.record(transition{}) // a chain without a State
+	if v := none.add("x"); v == nil {
+		t.Error("a chain without a State has no view")
+	}
+}
+
+// The stream tells a breaker's change as it happens, and lets go of a listener that leaves.
+func TestEvents(t *testing.T) {
+	cfg := only(t, "BREAKER_FAILURES", "1")
+	s := httptest.NewServer(http.HandlerFunc(cfg.State.Events))
+	defer s.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("got %d %v", resp.StatusCode, resp.Header)
+	}
+	b := newBench(t, cfg, newWire(statuses(502)), nil, "a:80", "b:80")
+	b.get()
+	b.get()
+	lines := bufio.NewScanner(resp.Body)
+	for _, endpoint := range []string{"a:80", "b:80"} {
+		var event [3]string
+		for i := range event {
+			if !lines.Scan() {
+				t.Fatal(lines.Err())
+			}
+			event[i] = lines.Text()
+		}
+		var told transition
+		data, ok := strings.CutPrefix(event[1], "data: ")
+		if event[0] != "event: transition" || event[2] != "" || !ok || json.Unmarshal([]byte(data), &told) != nil {
+			t.Fatalf("got %q", event)
+		}
+		if told.Endpoint != endpoint || told.Upstream != "staff-service" || told.From != "closed" || told.To != "open" || told.Cause != "status 502 Bad Gateway" || time.Since(told.Time) > time.Minute {
+			t.Errorf("got %+v", told)
+		}
+	}
+	leave()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // polled, under a deadline
+		cfg.State.mu.Lock()
+		n := len(cfg.State.listeners)
+		cfg.State.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d listeners are left", n)
+		}
+	}
+}
+
+// A listener that does not keep up holds no call up.
+func TestSlowListener(t *testing.T) {
+	s := NewState()
+	l := make(chan transition, 1)
+	s.listeners[l] = struct{}{}
+	for range 3 {
+		s.record(transition{})
+	}
+	if len(l) != 1 || len(s.transitions) != 3 {
+		t.Errorf("%d told, %d kept", len(l), len(s.transitions))
+	}
+}
