@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"syscall"
+
+	"fleetman.example/lab/mesh"
 )
 
 // Client talks to the fleet of a state directory.
@@ -34,15 +36,7 @@ func NewClient(state string) (*Client, error) {
 // Status asks how the fleet is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
-	body, err := c.call(ctx, http.MethodGet, "/pods", nil)
-	if err != nil {
-		return status, err
-	}
-	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&status); err != nil {
-		return status, fmt.Errorf("reading the fleet's answer: %w", err)
-	}
-	return status, nil
+	return status, c.read(ctx, http.MethodGet, "/pods", nil, &status)
 }
 
 // Logs copies a pod's log, or with "all" every pod's, to w.
@@ -67,6 +61,30 @@ func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) error
 		return err
 	}
 	return body.Close()
+}
+
+// Mesh asks how the mesh is.
+func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
+	var status mesh.Status
+	return status, c.read(ctx, http.MethodGet, "/mesh", nil, &status)
+}
+
+// Apply makes manifests those of the running mesh. The paths are absolute.
+func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error) {
+	var applied mesh.Applied
+	return applied, c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
+}
+
+func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {
+	body, err := c.call(ctx, method, path, query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return fmt.Errorf("reading the fleet's answer: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
 )
 
 // Status is a running fleet.
@@ -50,9 +52,9 @@ type Server struct {
 	done chan struct{}
 }
 
-// Serve starts answering. The state directory has to be the fleet's own: a
+// Serve starts answering; the mesh is nil when there is none. The state directory has to be the fleet's own: a
 // socket left there by a launcher that was killed is removed.
-func Serve(state string, fleet *local.Fleet) (*Server, error) {
+func Serve(state string, fleet *local.Fleet, meshed *mesh.Mesh) (*Server, error) {
 	path, err := socketPath(state)
 	if err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func Serve(state string, fleet *local.Fleet) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	s := &Server{path: path, http: &http.Server{Handler: routes(fleet), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	s := &Server{path: path, http: &http.Server{Handler: routes(fleet, meshed), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(listener)
@@ -85,7 +87,7 @@ func (s *Server) Close() {
 	_ = os.Remove(s.path)
 }
 
-func routes(fleet *local.Fleet) http.Handler {
+func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts(), HostsFile: fleet.HostsFile()})
@@ -120,7 +122,33 @@ func routes(fleet *local.Fleet) http.Handler {
 			}
 		}
 	})
+	mux.HandleFunc("GET /mesh", withMesh(meshed, func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, meshed.Status(r.Context()))
+	}))
+	mux.HandleFunc("POST /apply", withMesh(meshed, func(w http.ResponseWriter, r *http.Request) {
+		objects, err := manifest.Load(r.URL.Query()["path"]...)
+		if err != nil {
+			writeError(w, http.StatusBadRequest, err)
+			return
+		}
+		applied, err := meshed.Apply(r.Context(), objects)
+		if err != nil {
+			writeError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, applied)
+	}))
 	return mux
+}
+
+func withMesh(meshed *mesh.Mesh, handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if meshed == nil {
+			writeError(w, http.StatusNotFound, errors.New("the running fleet has no mesh; start it with fleetman up --mesh"))
+			return
+		}
+		handler(w, r)
+	}
 }
 
 // flushing sends every write at once.

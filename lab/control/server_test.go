@@ -11,7 +11,7 @@ import (
 
 // TestBadRequests: the socket's answers to what the command would never send.
 func TestBadRequests(t *testing.T) {
-	handler := routes(&local.Fleet{}) // without pods
+	handler := routes(&local.Fleet{}, nil) // without pods
 	for _, test := range []struct {
 		method, path string
 		status       int

@@ -385,6 +385,8 @@ func (f *Fleet) openNodePort(service, name string, port int, pick func() (string
 		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, "--node-address"))
 	}
 	address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: service, name: name, address: address})
 	return nil
 }
@@ -418,6 +420,8 @@ type NodePort struct {
 
 // NodePorts are those that are open, in the manifests' order.
 func (f *Fleet) NodePorts() []NodePort {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var ports []NodePort
 	for _, node := range f.nodes {
 		ports = append(ports, NodePort{Service: node.service, Name: node.name, Address: node.address})

@@ -55,7 +55,11 @@ func (f *forwarder) pass(client *net.TCPConn) {
 		_ = client.SetLinger(0) // reset, as a port without endpoints does
 		return
 	}
-	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if from := client.RemoteAddr().(*net.TCPAddr).IP; from.IsLoopback() && !from.Equal(net.IPv4(127, 0, 0, 1)) {
+		dialer.LocalAddr = &net.TCPAddr{IP: from} // callers keep their addresses, so that a hash of them works
+	}
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		_ = client.SetLinger(0)
 		return

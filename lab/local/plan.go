@@ -143,7 +143,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			p.services = append(p.services, newService(s))
 		}
 	}
-	p.notes = append(leftOut(objects, o.Mesh != nil), partsLeftOut(deployments)...)
+	p.notes = append(LeftOut(objects, o.Mesh != nil), partsLeftOut(deployments)...)
 	return p, nil
 }
 
@@ -244,8 +244,9 @@ func ref(object metav1.Object) string {
 	return manifest.Object{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}.Ref()
 }
 
-// leftOut names the objects that have no effect here, in one line.
-func leftOut(objects *manifest.Objects, mesh bool) []string {
+// LeftOut names the objects that have no effect here, in one line or none; with
+// a mesh, Istio's have.
+func LeftOut(objects *manifest.Objects, mesh bool) []string {
 	byKind := map[string][]string{}
 	for _, object := range objects.All {
 		if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {

@@ -43,29 +43,25 @@ func (m *Mesh) makeGateways() {
 // address; those without a number of their own get a free one.
 func (m *Mesh) openNodePorts() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, g := range m.gateways {
-		if g.Name != ingressGateway {
+	ports := kube.GatewayPorts(m.objects, ingressGateway)
+	m.mu.Unlock() // the fleet calls us with its own mutex held
+	g := m.gateways[0]
+	for _, port := range ports {
+		if m.nodePorts[port] {
 			continue
 		}
-		for _, port := range kube.GatewayPorts(m.objects, g.Name) {
-			key := fmt.Sprintf("%s:%d", g.Name, port)
-			if m.nodePorts[key] {
-				continue
-			}
-			m.nodePorts[key] = true
-			name := "http"
-			if port != 80 {
-				name = fmt.Sprintf("port-%d", port)
-			}
-			to := netip.AddrPortFrom(g.IP, uint16(kube.GatewayPort(port)))
-			if err := m.site.OpenNodePort(g.Name, name, g.NodePorts[port], to); err != nil {
-				if port == 80 {
-					return fmt.Errorf("%w; or move it with --ingress-port", err)
-				}
-				return err
-			}
+		name := "http"
+		if port != 80 {
+			name = fmt.Sprintf("port-%d", port)
 		}
+		to := netip.AddrPortFrom(g.IP, uint16(kube.GatewayPort(port)))
+		switch err := m.site.OpenNodePort(g.Name, name, g.NodePorts[port], to); {
+		case err != nil && port == 80:
+			return fmt.Errorf("%w; or move it with --ingress-port", err)
+		case err != nil:
+			return err
+		}
+		m.nodePorts[port] = true
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (i *istiod) command(program string) *exec.Cmd {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + i.dir,
 		"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false",
-		"ENABLE_CA_SERVER=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
+		"ENABLE_CA_SERVER=false", "ENABLE_DEBUG_ENDPOINT_AUTH=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
 	}
 	return cmd
 }

@@ -58,13 +58,15 @@ type Mesh struct {
 	stopping context.Context
 	running  sync.WaitGroup
 
+	applying  sync.Mutex   // one change at a time
+	nodePorts map[int]bool // of the ingress, that are open
+
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
 	states    map[string]local.PodState
 	dirty     chan struct{} // of size 1: states have changed
 	notes     map[string]bool
-	nodePorts map[string]bool
 	failures  []Failure
 }
 
@@ -91,7 +93,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m := &Mesh{
 		options: options, began: time.Now(), manifests: objects, states: map[string]local.PodState{},
-		dirty: make(chan struct{}, 1), notes: map[string]bool{}, nodePorts: map[string]bool{},
+		dirty: make(chan struct{}, 1), notes: map[string]bool{}, nodePorts: map[int]bool{},
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
 	options.Local.Mesh = hooks{m}
@@ -101,7 +103,10 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.fleet = fleet
-	if err := m.check(ctx); err != nil {
+	if err = m.awaitApplied(ctx); err == nil {
+		err = m.check(ctx)
+	}
+	if err != nil {
 		fleet.Stop()
 		return nil, err
 	}
@@ -216,16 +221,19 @@ func (m *Mesh) serve() error {
 func (m *Mesh) publish() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.publishLocked(m.manifests)
+	_, err := m.publishLocked(m.manifests)
+	return err
 }
 
-func (m *Mesh) publishLocked(manifests *manifest.Objects) error {
+// publishLocked returns what it cannot apply, one line each; every line is
+// shown once.
+func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err error) {
 	objects, notes, err := m.derive(manifests)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := m.api.Replace(objects); err != nil {
-		return err
+		return nil, err
 	}
 	m.manifests, m.objects = manifests, objects
 	for i := range m.site.Pods {
@@ -238,7 +246,7 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) error {
 			notes = append(notes, fmt.Sprintf("ServiceEntry host %s: no name leads there by itself: a hosts file has no wildcards", name))
 		}
 		if err := replaceFile(pod.HostsFile, text); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, note := range notes {
@@ -247,7 +255,7 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) error {
 			m.site.Progress(note)
 		}
 	}
-	return nil
+	return notes, nil
 }
 
 func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, error) {

@@ -27,7 +27,6 @@ type proxy struct {
 	mu       sync.Mutex
 	proc     *local.Process
 	restarts int
-	rejected []string // of this process
 }
 
 // startProxies starts all at once and returns when each has a configuration
@@ -116,7 +115,7 @@ func (p *proxy) start(m *Mesh) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.proc, p.rejected = proc, nil
+	p.proc = proc
 	return nil
 }
 

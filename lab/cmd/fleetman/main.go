@@ -72,6 +72,7 @@ func newCommand(environ []string) *cobra.Command {
 	flags.StringVar(&where.root, "root", "", "the repository (default: the directory of go.work, here or above)")
 	flags.StringVar(&where.state, "state", "", "the fleet's directory: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
 	root.AddCommand(upCommand(&where, environ), podsCommand(&where), logsCommand(&where), killCommand(&where), partsCommand(&where, environ))
+	root.AddCommand(meshCommand(&where), applyCommand(&where), checkCommand(&where, environ))
 	root.AddCommand(faultCommand(&where), compareCommand(&where, environ), reportCommand())
 	return root
 }

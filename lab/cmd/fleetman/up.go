@@ -130,7 +130,7 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 		return err
 	}
 	defer fleet.Stop()
-	server, err := control.Serve(where.state, fleet)
+	server, err := control.Serve(where.state, fleet, meshed)
 	if err != nil {
 		return err
 	}

@@ -43,14 +43,16 @@ func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []s
 	return []byte(out.String()), wildcards
 }
 
-// Endpoints are the addresses of a Service's ready pods, by any of its
-// qualified names; known is false when no Service has that name.
+// Endpoints are the addresses of a Service's ready pods, or of all its pods
+// when none is, by any of its qualified names; known is false when no Service
+// has that name.
 func Endpoints(objects []Object, host string) (addresses []string, known bool) {
 	name, rest, _ := strings.Cut(host, ".")
 	namespace, suffix, _ := strings.Cut(rest, ".")
 	if suffix != "" && suffix != "svc" && suffix != "svc.cluster.local" {
 		return nil, false
 	}
+	var ready, all []string
 	for _, o := range objects {
 		metadata := mapOf(o["metadata"])
 		if metadata["namespace"] != namespace {
@@ -60,16 +62,19 @@ func Endpoints(objects []Object, host string) (addresses []string, known bool) {
 		case o["kind"] == "Service" && metadata["name"] == name:
 			known = true
 		case o["kind"] == "EndpointSlice" && labels["kubernetes.io/service-name"] == name:
-			all, _ := o["endpoints"].([]any)
-			for _, e := range all {
-				if ready, _ := mapOf(mapOf(e)["conditions"])["ready"].(bool); !ready {
-					continue
-				}
+			endpoints, _ := o["endpoints"].([]any)
+			for _, e := range endpoints {
 				for _, address := range mapOf(e)["addresses"].([]any) {
-					addresses = append(addresses, address.(string))
+					all = append(all, address.(string))
+					if mapOf(mapOf(e)["conditions"])["ready"] == true {
+						ready = append(ready, address.(string))
+					}
 				}
 			}
 		}
 	}
-	return addresses, known
+	if len(ready) == 0 {
+		return all, known
+	}
+	return ready, known
 }

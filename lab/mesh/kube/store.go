@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"fleetman.example/lab/manifest"
 )
 
 // Object is an object as its JSON has it.
@@ -265,4 +267,23 @@ func (s *Server) since(version int64) (changes []change, now int64, more <-chan 
 	}
 	first, _ := slices.BinarySearchFunc(s.history, version+1, func(c change, v int64) int { return cmp.Compare(c.version, v) })
 	return slices.Clone(s.history[first:]), s.version, s.more, true
+}
+
+// IstioVersions are the resource versions of all Istio objects, by what people
+// call them: "VirtualService staff-service", with the namespace when it is not
+// the default one.
+func (s *Server) IstioVersions() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[string]string{}
+	for i := range kinds {
+		if !kinds[i].Istio() {
+			continue
+		}
+		for _, o := range s.sorted(&kinds[i]) {
+			ref := manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()
+			found[ref] = strconv.FormatInt(o.version, 10)
+		}
+	}
+	return found
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/mesh"
+)
+
+func meshCommand(where *places) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "mesh",
+		Short: "Look at the mesh of the running fleet",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("no command %q; see fleetman mesh --help", args[0])}
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	var asJSON bool
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "Show for each proxy whether it is in step, what it rejected, which hosts it ejected",
+		Long: `Show for each proxy whether it has accepted istiod's last word, which updates it
+rejected and which hosts its outlier detection has shut out.
+
+The exit code is 1 when something is rejected, out of step or not applied.`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := connect(where)
+			if err != nil {
+				return err
+			}
+			status, err := client.Mesh(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				if err := encoder.Encode(status); err != nil {
+					return fmt.Errorf("mesh status: %w", err)
+				}
+			} else {
+				printMesh(cmd.OutOrStdout(), &status)
+			}
+			if !status.Good() {
+				return errors.New("the mesh is not in order")
+			}
+			return nil
+		},
+	}
+	status.Flags().BoolVar(&asJSON, "json", false, "as JSON, with process ids, addresses and log files")
+	cmd.AddCommand(status)
+	return cmd
+}
+
+func printMesh(w io.Writer, status *mesh.Status) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PROXY OF\tADDRESS\tREADY\tSYNCED\tREJECTED\tEJECTED\tRESTARTS")
+	for _, p := range status.Proxies {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", p.Name, p.Address, yesNo(p.Ready), yesNo(p.Synced), len(p.Rejected), len(p.Ejected), p.Restarts)
+	}
+	table.Flush()
+	for _, p := range status.Proxies {
+		for _, why := range p.Rejected {
+			fmt.Fprintf(w, "%s rejected: %s\n", p.Name, why)
+		}
+		for _, host := range p.Ejected {
+			fmt.Fprintf(w, "%s ejected: %s\n", p.Name, host)
+		}
+	}
+	for _, object := range status.Istiod.NotApplied {
+		fmt.Fprintf(w, "not applied: %s\n", object)
+	}
+	for _, f := range status.Failures {
+		fmt.Fprintf(w, "%s ERROR %s: %s\n", f.Time.Format("15:04:05.000"), f.Proxy, f.Why)
+	}
+	ready := "ready"
+	if !status.Istiod.Ready {
+		ready = "not ready"
+	}
+	fmt.Fprintf(w, "istiod: %s, %d restarts; kubectl and istioctl: export KUBECONFIG=%s\n", ready, status.Istiod.Restarts, status.Kubeconfig)
+	fmt.Fprintf(w, "istioctl proxy-status --xds-address %s --plaintext\n", status.Istiod.GRPC)
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func applyCommand(where *places) *cobra.Command {
+	return &cobra.Command{
+		Use:   "apply DIR|FILE...",
+		Short: "Make these manifests the running mesh's, all of them or none",
+		Long: `Make these manifests the running mesh's: what is not in them any more is taken
+away. It returns when every proxy has its new configuration.
+
+What Istio refuses is refused whole and the old state stays; so is what would
+change pods, Services or namespaces, for which the fleet has to be started anew.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("fleetman apply: one DIR or FILE at least is expected")}
+			}
+			for i, path := range args {
+				absolute, err := filepath.Abs(path)
+				if err != nil {
+					return fmt.Errorf("apply: %w", err)
+				}
+				args[i] = absolute
+			}
+			client, err := connect(where)
+			if err != nil {
+				return err
+			}
+			applied, err := client.Apply(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			printApplied(cmd.OutOrStdout(), applied)
+			return nil
+		},
+	}
+}
+
+func printApplied(w io.Writer, applied mesh.Applied) {
+	for _, note := range applied.Notes {
+		fmt.Fprintln(w, note)
+	}
+	if len(applied.Changed) == 0 {
+		fmt.Fprintln(w, "nothing changed")
+		return
+	}
+	fmt.Fprintf(w, "%s; in every proxy after %.1f s\n", strings.Join(applied.Changed, ", "), applied.Seconds)
+}
