@@ -282,9 +282,9 @@ func TestOpenTimeGrows(t *testing.T) {
 			open := func(seconds int) {
 				t.Helper()
 				d := time.Duration(seconds) * time.Second
-				time.Sleep(d - 1)
+				time.Sleep(d - time.Nanosecond)
 				b.is(b.get(), refused)
-				time.Sleep(2)
+				time.Sleep(2 * time.Nanosecond)
 			}
 			b.get()
 			for round := range 2 {

@@ -1,0 +1,81 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+// still answers in the process at once; what a call costs over it is the chain's.
+type still struct{ body []byte }
+
+func (s still) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := &stillBody{rest: s.body}
+	return &http.Response{StatusCode: http.StatusOK, Header: stillHeader, Body: body, ContentLength: int64(len(s.body)), Request: r}, nil
+}
+
+var stillHeader = http.Header{"Content-Type": {"application/json"}}
+
+type stillBody struct{ rest []byte }
+
+func (b *stillBody) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+func (*stillBody) Close() error { return nil }
+
+// BenchmarkChain adds one stage after another to a bare transport, on the healthy path.
+func BenchmarkChain(b *testing.B) {
+	dial := still{[]byte(`{"name":"Pam Parry","photo":"1.jpg"}`)}
+	lookup := func(*http.Request) ([]string, error) { return twoAddrs, nil }
+	full := library(b)
+	full.random = nil
+	cfg := Config{Timeout: full.Timeout}
+	run := func(name string, chain http.RoundTripper) {
+		b.Run(name, func(b *testing.B) { benchmark(b, chain) })
+	}
+	with := func(name string) {
+		run(name, newChain("staff-service", cfg, testObserver(b), dial, lookup, NoPlaceholder))
+	}
+
+	run("0 bare", dial)
+	run("1 trace", testObserver(b).Transport("staff-service", dial))
+	with("2 total time-out")
+	run("3 whole answer", totalTimeout{cfg.Timeout, whole{testObserver(b).Transport("staff-service", dial)}})
+	cfg.AttemptTimeout = full.AttemptTimeout
+	with("4 attempt time-out")
+	cfg.Bulkhead = full.Bulkhead
+	with("5 bulkhead")
+	cfg.Breaker = full.Breaker
+	with("6 breaker")
+	cfg.Retry = full.Retry
+	with("7 retry")
+	cfg.Fallback = true
+	with("8 fallback")
+}
+
+var twoAddrs = []string{"10.0.0.1:8080", "10.0.0.2:8080"}
+
+// benchmark makes calls as Client.Do does, each with its answer read.
+func benchmark(b *testing.B, chain http.RoundTripper) {
+	base, err := url.Parse("http://staff-service:8080")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := &Client{name: "staff-service", base: *base, chain: chain}
+	ctx, cancel := context.WithCancel(b.Context()) // as a server's requests have it
+	defer cancel()
+	b.ReportAllocs()
+	for b.Loop() {
+		if resp, err := c.Do(ctx, http.MethodGet, "/driver/City%20Truck", nil); err != nil || len(resp.Body) != 36 {
+			b.Fatal(resp, err)
+		}
+	}
+}
