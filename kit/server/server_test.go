@@ -329,8 +329,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestMainsExitCode(t *testing.T) {
-	program := func(outcome string, args ...string) (*exec.Cmd, *strings.Builder) {
-		cmd := exec.Command(os.Args[0], args...)
+	program := func(outcome string, argv ...string) (*exec.Cmd, *strings.Builder) {
+		cmd := exec.Command(os.Args[0])
+		cmd.Args = argv
 		cmd.Env = append(os.Environ(), asProgram+"="+outcome)
 		stderr := new(strings.Builder)
 		cmd.Stderr = stderr
@@ -338,21 +339,25 @@ func TestMainsExitCode(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		outcome string
-		args    []string
+		argv    []string
 		code    int
 		stderr  string
 	}{
-		{"fails", nil, 1, "one\ntwo\n"},
-		{"fails", []string{"-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
+		{"fails", []string{"webapp"}, 1, "one\ntwo\n"},
+		{"fails", []string{"webapp", "-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
+		{"fails", []string{"webapp", "java", "-jar"}, 2, `expected no arguments, found ["java" "-jar"]: a service is configured by its environment` + "\n"},
+		{"fails", []string{"javac", "-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
+		{"fails", []string{"java", "-Xmx50m", "-jar", "webapp.jar"}, 1, "one\ntwo\n"},
+		{"fails", []string{"/usr/bin/java", "-jar", "webapp.jar"}, 1, "one\ntwo\n"},
 	} {
-		cmd, stderr := program(tc.outcome, tc.args...)
+		cmd, stderr := program(tc.outcome, tc.argv...)
 		_ = cmd.Run()
 		if code := cmd.ProcessState.ExitCode(); code != tc.code || stderr.String() != tc.stderr {
-			t.Errorf("got %d %q, want %d %q", code, stderr, tc.code, tc.stderr)
+			t.Errorf("%q: got %d %q, want %d %q", tc.argv, code, stderr, tc.code, tc.stderr)
 		}
 	}
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-		cmd, stderr := program("runs")
+		cmd, stderr := program("runs", "webapp")
 		stdout, err := cmd.StdoutPipe()
 		if err == nil {
 			err = cmd.Start()
