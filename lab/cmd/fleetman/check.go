@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/scenario/machine"
+)
+
+// checkFlags are those of `fleetman check`, as they are written.
+type checkFlags struct {
+	up                upFlags
+	json, junit, only string
+	noControl         bool
+}
+
+func checkCommand(where *places, environ []string) *cobra.Command {
+	var f checkFlags
+	cmd := &cobra.Command{
+		Use:   "check [DIR...]",
+		Short: "Prove what scenarios promise, and that each proof can fail",
+		Long: `Start each scenario's fleet, send the requests of its expect.yaml, and judge what
+comes back: one line a promise. Then the same on a fleet where the promise must
+not hold (without the mesh's rules, say): a check that passes there too proves
+nothing, and fails.
+
+DIR is a scenario, or a directory with scenarios below it; k8s/scenarios when
+none is given. Shares are judged by the binomial distribution at the confidence
+that expect.yaml states. The exit code is 1 when a promise does not hold.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := where.find(); err != nil {
+				return err
+			}
+			return checkAll(cmd.Context(), *where, f, args, environ, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.only, "run", "", "check only promises whose \"SCENARIO: SENTENCE\" matches this regular expression")
+	flags.BoolVar(&f.noControl, "no-control", false, "leave out the fleets where the promises must not hold")
+	flags.StringVar(&f.json, "json", "", "write all that was seen to this file, as JSON")
+	flags.StringVar(&f.junit, "junit", "", "write the results to this file, as JUnit XML")
+	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
+	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "the pods' addresses")
+	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
+	flags.StringVar(&f.up.bin, "bin", "", "a directory of ready-made programs (default: build them)")
+	f.up.restartBackoff, f.up.ingressPort = 250*time.Millisecond, mesh.IngressPort
+	return cmd
+}
+
+func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []string, stdout, stderr io.Writer) error {
+	options, err := f.up.options(where, environ)
+	if err != nil {
+		return usageError{err}
+	}
+	var only *regexp.Regexp
+	if f.only != "" {
+		if only, err = regexp.Compile(f.only); err != nil {
+			return usageError{fmt.Errorf("--run: %w", err)}
+		}
+	}
+	if where.root == "" && len(dirs) == 0 {
+		return usageError{errors.New("check: no scenarios: name a directory, or start it inside the repository, for k8s/scenarios")}
+	}
+	all := filepath.Join(where.root, "k8s", "scenarios")
+	if len(dirs) == 0 {
+		dirs = []string{all}
+	}
+	scenarios, err := check.Find(all, dirs...)
+	if err != nil {
+		return err
+	}
+	progress := func(line string) { fmt.Fprintln(stderr, line) }
+	source := partsSource(&where, environ, progress)
+	began := time.Now()
+	runner := check.Runner{
+		Start:     machine.Starter(machine.Options{Local: options, Parts: onlyOnce(source.Find)}),
+		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress,
+		Done: func(r check.Result) { _ = check.WriteLine(stdout, r) },
+	}
+	results, runErr := runner.Run(ctx, scenarios)
+	for _, file := range []struct {
+		path  string
+		write func(io.Writer, []check.Result) error
+	}{{f.json, check.WriteJSON}, {f.junit, check.WriteJUnit}} {
+		if file.path != "" {
+			runErr = errors.Join(runErr, writeFile(file.path, func(w io.Writer) error { return file.write(w, results) }))
+		}
+	}
+	if runErr != nil {
+		return runErr
+	}
+	failed := 0
+	for _, r := range results {
+		if !r.OK() {
+			failed++
+		}
+	}
+	switch {
+	case len(results) == 0:
+		return fmt.Errorf("check: no promise matches --run %q", f.only)
+	case failed > 0:
+		return fmt.Errorf("%d of %d promises do not hold, or prove nothing", failed, len(results))
+	}
+	fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), time.Since(began).Round(time.Second))
+	return nil
+}
+
+// onlyOnce remembers the parts, and says where they are from.
+func onlyOnce(find func(context.Context) (parts.Parts, error)) func(context.Context) (parts.Parts, error) {
+	var found *parts.Parts
+	return func(ctx context.Context) (parts.Parts, error) {
+		if found != nil {
+			return *found, nil
+		}
+		all, err := find(ctx)
+		if err == nil {
+			found = &all
+		}
+		return all, err
+	}
+}
+
+func writeFile(path string, write func(io.Writer) error) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := write(file); err != nil {
+		file.Close()
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return file.Close()
+}
