@@ -136,3 +136,22 @@ func TestIstioRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestInstall: what the scenarios ask of the cluster's Istio is what
+// k8s/istio.yaml makes of it.
+func TestInstall(t *testing.T) {
+	needIstioctl(t)
+	file, err := filepath.Abs(filepath.Join(k8s, "istio.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := run(t, file, "validate", "-f", file); said != `"FILE" is valid` {
+		t.Errorf("istioctl: %s", said)
+	}
+	rendered := run(t, file, "manifest", "generate", "-f", file)
+	for _, want := range []string{"nodePort: 31380", "istio: ingressgateway", "accessLogEncoding: JSON"} {
+		if !strings.Contains(rendered, want) {
+			t.Errorf("the rendered installation has no %q", want)
+		}
+	}
+}

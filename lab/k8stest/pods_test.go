@@ -1,0 +1,128 @@
+package k8stest
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"fleetman.example/lab/manifest"
+)
+
+// TestPods: what holds for base's pods (lab/manifest tests it) holds for every
+// pod of every scenario, the second versions included.
+func TestPods(t *testing.T) {
+	selectors := map[string]map[string]string{}
+	for _, name := range append(scenarios(t), "../base") {
+		objects := load(t, filepath.Join(k8s, "scenarios", name))
+		accounts := map[string]bool{}
+		for _, a := range manifest.Of[*corev1.ServiceAccount](objects) {
+			accounts[a.Namespace+"/"+a.Name] = true
+		}
+		budgets := map[string]bool{}
+		for _, b := range manifest.Of[*policyv1.PodDisruptionBudget](objects) {
+			budgets[b.Spec.Selector.MatchLabels["app"]] = b.Spec.MaxUnavailable.IntVal == 1
+		}
+		for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+			pod := d.Spec.Template
+			c := pod.Spec.Containers[0]
+			simulator := d.Name == "position-simulator"
+			for what, ok := range map[string]bool{
+				"labels app, version and instance":    pod.Labels["app"] != "" && pod.Labels["version"] != "" && pod.Labels["app.kubernetes.io/instance"] == d.Name,
+				"the version in its own labels too":   d.Labels["version"] == pod.Labels["version"] && d.Labels["app"] == pod.Labels["app"],
+				"a service account of the manifests":  accounts[d.Namespace+"/"+pod.Spec.ServiceAccountName],
+				"no token":                            pod.Spec.AutomountServiceAccountToken != nil && !*pod.Spec.AutomountServiceAccountToken,
+				"no root":                             *pod.Spec.SecurityContext.RunAsNonRoot && *pod.Spec.SecurityContext.RunAsUser > 0,
+				"seccomp":                             pod.Spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+				"no capabilities, no more privileges": slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) && !*c.SecurityContext.AllowPrivilegeEscalation,
+				"a read-only root":                    *c.SecurityContext.ReadOnlyRootFilesystem,
+				"a preStop sleep, and time to drain":  *pod.Spec.TerminationGracePeriodSeconds > 65+c.Lifecycle.PreStop.Sleep.Seconds,
+				"a new pod before the old one leaves": simulator || d.Spec.Strategy.RollingUpdate.MaxSurge.IntVal == 1 && d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal == 0,
+				"never two simulators":                !simulator || d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType,
+				"replicas of a service spread":        simulator || slices.Equal(pod.Spec.TopologySpreadConstraints[0].MatchLabelKeys, []string{"app"}),
+				"a disruption budget":                 simulator || d.Namespace == "outside" || budgets[pod.Labels["app"]],
+				"probes at the admin port":            c.ReadinessProbe.HTTPGet.Port.StrVal == "admin" && c.LivenessProbe.HTTPGet.Port.StrVal == "admin",
+				"a selector without the version":      d.Spec.Selector.MatchLabels["version"] == "",
+			} {
+				if !ok {
+					t.Errorf("%s: Deployment %s: want %s", name, d.Name, what)
+				}
+			}
+			// A cluster refuses to change a selector: without this, going from
+			// one scenario to the next would take deleting first.
+			if before := selectors[d.Name]; before != nil && !maps.Equal(before, d.Spec.Selector.MatchLabels) {
+				t.Errorf("%s: Deployment %s: selector %v, elsewhere %v", name, d.Name, d.Spec.Selector.MatchLabels, before)
+			}
+			selectors[d.Name] = d.Spec.Selector.MatchLabels
+		}
+	}
+}
+
+// TestNetworkPolicies holds the component against the contract's edges.
+func TestNetworkPolicies(t *testing.T) {
+	objects, err := combine(t, copyOf(t), []string{"network-policies"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string][]string{
+		"webapp": {"api-gateway"}, "api-gateway": {"position-tracker", "staff-service"},
+		"position-tracker":  {"staff-service", "vehicle-telemetry"},
+		"vehicle-telemetry": nil, "staff-service": {"driver-monitoring"}, "position-simulator": {"position-tracker"},
+	}
+	callers := map[string][]string{}
+	for from, to := range calls {
+		for _, callee := range to {
+			callers[callee] = append(callers[callee], from)
+		}
+	}
+	deny := false
+	seen := 0
+	for _, p := range manifest.Of[*networkingv1.NetworkPolicy](objects) {
+		app := p.Spec.PodSelector.MatchLabels["app"]
+		if app == "" {
+			deny = slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) && len(p.Spec.Ingress) == 0 &&
+				maps.Equal(p.Spec.PodSelector.MatchLabels, map[string]string{"app.kubernetes.io/part-of": "fleetman"})
+			continue
+		}
+		seen++
+		var in, out []string
+		for _, rule := range p.Spec.Ingress {
+			in = append(in, peers(rule.From)...)
+			if want := map[bool]int32{true: 80, false: 8080}[app == "webapp"]; rule.Ports[0].Port.IntVal != want {
+				t.Errorf("%s: ingress at %v, want %d", app, rule.Ports[0].Port, want)
+			}
+		}
+		for _, rule := range p.Spec.Egress {
+			out = append(out, peers(rule.To)...)
+		}
+		slices.Sort(in)
+		slices.Sort(out)
+		want := slices.Sorted(slices.Values(callers[app]))
+		if app == "webapp" {
+			want = []string{"anyone"}
+		}
+		if !slices.Equal(in, want) || !slices.Equal(out, calls[app]) {
+			t.Errorf("%s: from %v to %v, want from %v to %v", app, in, out, want, calls[app])
+		}
+	}
+	if !deny || seen != len(calls) {
+		t.Errorf("denied by default %t, and %d policies, want true and %d", deny, seen, len(calls))
+	}
+}
+
+func peers(from []networkingv1.NetworkPolicyPeer) []string {
+	if len(from) == 0 {
+		return []string{"anyone"}
+	}
+	var apps []string
+	for _, peer := range from {
+		apps = append(apps, strings.Join(slices.Collect(maps.Values(peer.PodSelector.MatchLabels)), " "))
+	}
+	return apps
+}

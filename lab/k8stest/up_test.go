@@ -1,0 +1,79 @@
+package k8stest
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/scenario"
+)
+
+// TestUp starts every scenario's pods, with fakes for programs, as `fleetman
+// up` does, and reads what it says of the objects that it does not apply.
+func TestUp(t *testing.T) {
+	bin := fakes(t)
+	for i, name := range scenarios(t) {
+		t.Run(name, func(t *testing.T) {
+			objects := load(t, filepath.Join(k8s, "scenarios", name))
+			network := netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(200 + os.Getpid()%50), byte(i), 0}), 24)
+			node := network.Addr().As4()
+			node[3] = 250
+			var said strings.Builder
+			fleet, err := local.Start(t.Context(), objects, local.Options{
+				Bin: bin, State: t.TempDir(), Network: network, NodeAddress: netip.AddrFrom4(node), ReadyTimeout: 30 * time.Second,
+				Progress: func(line string) { fmt.Fprintln(&said, line) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer fleet.Stop()
+			var got, want []string
+			for _, pod := range fleet.Pods() {
+				got = append(got, pod.Deployment)
+				if !pod.Ready {
+					t.Errorf("pod %s is not ready", pod.Name)
+				}
+			}
+			for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+				want = append(want, d.Name)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("pods of %v, want of %v", got, want)
+			}
+			for _, object := range objects.All {
+				if named := strings.Contains(said.String(), object.Name); scenario.IsRule(object) && !named {
+					t.Errorf("it does not say that %s is not applied: %s", object.Ref(), said.String())
+				}
+			}
+			if rules := slices.ContainsFunc(objects.All, scenario.IsRule); !rules && said.Len() > 0 {
+				t.Errorf("it says %s, though all is applied", said.String())
+			}
+		})
+	}
+}
+
+// fakes is a directory with a fake for every program.
+func fakes(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	first := filepath.Join(dir, "webapp")
+	if out, err := exec.Command("go", "build", "-o", first, "../local/testdata/fake").CombinedOutput(); err != nil {
+		t.Fatalf("building the fake: %v: %s", err, out)
+	}
+	for _, name := range []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry"} {
+		if err := os.Link(first, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
