@@ -16,15 +16,26 @@ type Arm struct {
 	Name, Meaning string
 	Dir           string            // of the manifests, below the repository
 	Callers       map[string]string // environment of every service that calls another
+	Replicas      map[string]int    // over the manifests', besides those of every arm
 }
 
 const base = "k8s/base"
 
 // Arms are those that are known.
 var Arms = []Arm{
-	{"none", "no resilience at all", base, nil},
-	{"library", "the chain of kit/upstream, with the defaults of RESILIENCE=library", base, map[string]string{"RESILIENCE": "library"}},
-	{"retries", "three tries and nothing else: no budget to speak of, no breaker, no time-outs", base, map[string]string{"RETRY_ATTEMPTS": "3", "RETRY_BUDGET_PERCENT": "1000"}},
+	{Name: "none", Meaning: "no resilience at all", Dir: base},
+	{
+		Name: "library", Meaning: "the chain of kit/upstream, with the defaults of RESILIENCE=library", Dir: base,
+		Callers: map[string]string{"RESILIENCE": "library"},
+	},
+	{
+		Name: "matched", Meaning: "the chain with the numbers of k8s/scenarios/resilience, which a mesh can have too",
+		Dir: "k8s/scenarios/resilience/library", Replicas: map[string]int{"staff-service-bad": 0}, // the fault is set here instead
+	},
+	{
+		Name: "retries", Meaning: "three tries and nothing else: no budget to speak of, no breaker, no time-outs", Dir: base,
+		Callers: map[string]string{"RETRY_ATTEMPTS": "3", "RETRY_BUDGET_PERCENT": "1000"},
+	},
 }
 
 // callers are the services that call another, the page's own aside: nobody

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -90,12 +91,14 @@ func (c *cell) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wanted := map[string]int{victim: replicas, "webapp": 0}
+	maps.Copy(wanted, c.arm.Replicas)
 	last := c.o.Network.Masked().Addr().As4()
 	last[3] = 250
 	c.fleet, err = local.Start(ctx, objects, local.Options{
 		Root: c.o.Root, Bin: c.o.Bin, State: filepath.Join(c.o.Out, "fleet"), Environ: c.o.Environ,
 		Network: c.o.Network, NodeAddress: netip.AddrFrom4(last),
-		Replicas: map[string]int{victim: replicas, "webapp": 0}, Set: c.arm.settings(c.seed),
+		Replicas: wanted, Set: c.arm.settings(c.seed),
 		StopTimeout: 2 * time.Second, // what is under way does not matter any more
 	})
 	var late *local.NotReadyError

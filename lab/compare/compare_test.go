@@ -31,9 +31,9 @@ func TestPick(t *testing.T) {
 		}
 	}
 	for list, want := range map[string]string{
-		"":          `"": one or more of none,library,retries, with commas, are expected`,
-		"none,":     `"": one or more of none,library,retries, with commas, are expected`,
-		"none,nobu": `"nobu": one or more of none,library,retries, with commas, are expected`,
+		"":          `"": one or more of none,library,matched,retries, with commas, are expected`,
+		"none,":     `"": one or more of none,library,matched,retries, with commas, are expected`,
+		"none,nobu": `"nobu": one or more of none,library,matched,retries, with commas, are expected`,
 		"none,none": `"none": named twice`,
 	} {
 		if picked, err := Pick(Arms, armName, list); err == nil || err.Error() != want || picked != nil {

@@ -18,8 +18,8 @@ func TestCompareUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"compare", "x"}, `fleetman compare: no argument is expected, not "x"`},
-		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,retries, with commas, are expected`},
-		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,retries, with commas, are expected`},
+		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,matched,retries, with commas, are expected`},
+		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,matched,retries, with commas, are expected`},
 		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm, with commas, are expected`},
 		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": named twice`},
 		{[]string{"compare", "--rate", "0"}, "--rate 0: 1 to 1000 requests a second are expected"},
