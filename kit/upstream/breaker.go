@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -192,28 +193,33 @@ func (e *endpoint) request(r *http.Request) *http.Request {
 	if e.addr == "" {
 		return r
 	}
-	u, copied := *r.URL, *r
-	if copied.Host == "" {
-		copied.Host = u.Host
+	both := &struct { // at once
+		http.Request
+		url.URL
+	}{*r, *r.URL}
+	if both.Request.Host == "" {
+		both.Request.Host = both.URL.Host
 	}
-	u.Host = e.addr
-	copied.URL = &u
-	return &copied
+	both.URL.Host = e.addr
+	both.Request.URL = &both.URL
+	return &both.Request
 }
 
 // outcome is what a call tells the breaker: nil is a good answer.
 func (e *endpoint) outcome(r *http.Request, resp *http.Response, err error) error {
-	var refused refusal
-	var short hurried
-	switch {
-	case errors.As(err, &refused), errors.As(err, &short), err != nil && errors.Is(r.Context().Err(), context.Canceled):
-		return errSaysNothing
-	case err != nil:
-		e.failed(observe.Reason(err))
-	case resp.StatusCode >= http.StatusInternalServerError:
-		err = errors.New(resp.Status)
-		e.failed("status " + resp.Status)
+	if err == nil && resp.StatusCode < http.StatusInternalServerError {
+		return nil
 	}
+	if err == nil {
+		e.failed("status " + resp.Status)
+		return errors.New(resp.Status)
+	}
+	_, refused := errors.AsType[refusal](err)
+	_, short := errors.AsType[hurried](err)
+	if refused || short || errors.Is(r.Context().Err(), context.Canceled) {
+		return errSaysNothing
+	}
+	e.failed(observe.Reason(err))
 	return err
 }
 

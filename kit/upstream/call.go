@@ -2,8 +2,9 @@ package upstream
 
 import "context"
 
-// call is what the attempts of one call share.
+// call is one call's context, and what its attempts share.
 type call struct {
+	context.Context
 	attempts int
 	tried    []string // addresses of endpoints
 	room     [4]string
@@ -11,16 +12,24 @@ type call struct {
 
 type callKey struct{}
 
-func withCall(ctx context.Context) context.Context {
-	c := new(call)
-	c.tried = c.room[:0]
-	return context.WithValue(ctx, callKey{}, c)
-}
-
-// callOf is the call that an attempt belongs to; one that is not retried is a call of its own.
-func callOf(ctx context.Context) *call {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
 		return c
 	}
-	return new(call)
+	return c.Context.Value(key)
+}
+
+// newCall makes ctx a call's.
+func newCall(ctx context.Context) *call {
+	c := &call{Context: ctx}
+	c.tried = c.room[:0]
+	return c
+}
+
+// callOf is the call that an attempt belongs to.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.(*call); ok {
+		return c
+	}
+	return ctx.Value(callKey{}).(*call) // the total time-out, which is always there, makes it
 }

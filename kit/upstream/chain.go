@@ -32,7 +32,7 @@ func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripp
 		chain = whole{chain}
 	}
 	if cfg.AttemptTimeout > 0 {
-		chain = attemptTimeout{cfg.AttemptTimeout, chain}
+		chain = newAttemptTimeout(cfg.AttemptTimeout, chain)
 	}
 	if cfg.Bulkhead > 0 {
 		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: chain, refused: m.refused}

@@ -82,7 +82,9 @@ func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Respons
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &answered{*bytes.NewReader(body), body}
+	if _, read := resp.Body.(*answered); !read {
+		resp.Body = &answered{*bytes.NewReader(body), body}
+	}
 	switch path := r.URL.EscapedPath(); {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
 		f.mu.Lock()

@@ -47,16 +47,14 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !rt.unsafe && !repeatable(r) {
 		return rt.next.RoundTrip(r)
 	}
-	r = r.WithContext(withCall(r.Context()))
 	r.RequestURI = "" // of a request that a proxy passes on; http.Client refuses it
 	req, err := retryablehttp.FromRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := rt.client.Do(req)
-	var told *url.Error // http.Client's, of what the caller knows
-	if errors.As(err, &told) {
-		err = told.Err
+	if told, ok := errors.AsType[*url.Error](err); ok {
+		err = told.Err // http.Client's, of what the caller knows
 	}
 	return resp, err
 }
@@ -85,14 +83,13 @@ type policy struct {
 // after the last try, for a caller that has gone, a refusal of this side's own, where all is open,
 // or an upstream that asks for more time than is left.
 func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	var refused refusal
+	if err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
+		return false, nil
+	}
 	call := callOf(ctx)
 	call.attempts++
-	switch {
-	case call.attempts >= p.attempts, ctx.Err() != nil, errors.As(err, &refused):
+	if _, refused := errors.AsType[refusal](err); refused || call.attempts >= p.attempts || ctx.Err() != nil {
 		return false, err
-	case err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests:
-		return false, nil
 	}
 	if deadline, ok := ctx.Deadline(); ok && retryAfter(resp) >= time.Until(deadline) {
 		return false, err

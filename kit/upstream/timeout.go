@@ -20,7 +20,7 @@ type totalTimeout struct {
 
 func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), t.limit)
-	resp, err := t.next.RoundTrip(r.WithContext(ctx))
+	resp, err := t.next.RoundTrip(r.WithContext(newCall(ctx))) // from here on the request is the chain's own
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause // says better than the broken connection what happened
@@ -52,7 +52,17 @@ func (b *cancelOnClose) Close() error {
 // answer: where every hop does so, the innermost gives up first.
 type attemptTimeout struct {
 	limit time.Duration
+	told  []string // limit, in the header
 	next  http.RoundTripper
+}
+
+func newAttemptTimeout(limit time.Duration, next http.RoundTripper) attemptTimeout {
+	return attemptTimeout{limit, milliseconds(limit), next}
+}
+
+// milliseconds is a header's value; 0 would be no limit.
+func milliseconds(d time.Duration) []string {
+	return []string{strconv.FormatInt(max(d.Milliseconds(), 1), 10)}
 }
 
 func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -61,9 +71,12 @@ func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 		limit = min(limit, deadline.Sub(clock())/2)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
-	defer cancel()                     // the whole answer has been read
-	ms := max(limit.Milliseconds(), 1) // 0 would be no limit
-	resp, err := t.next.RoundTrip(withHeader(r.WithContext(ctx), timeLeft, strconv.FormatInt(ms, 10)))
+	defer cancel() // the whole answer has been read
+	told := t.told
+	if limit < t.limit {
+		told = milliseconds(limit)
+	}
+	resp, err := t.next.RoundTrip(withHeader(r.WithContext(ctx), timeLeft, told))
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // says better than the broken connection what happened
 		if limit < t.limit/fairShare && errors.Is(err, context.DeadlineExceeded) {
@@ -85,12 +98,12 @@ func (h hurried) Unwrap() error { return h.error }
 
 // withHeader sets a header of a request that is already this stage's own copy; the headers are
 // copied, since attempts share them.
-func withHeader(r *http.Request, name, value string) *http.Request {
+func withHeader(r *http.Request, name string, value []string) *http.Request {
 	h := make(http.Header, len(r.Header)+1)
 	for k, v := range r.Header {
 		h[k] = v
 	}
-	h[name] = []string{value}
+	h[name] = value
 	r.Header = h
 	return r
 }
