@@ -102,6 +102,14 @@ func oldestFirst(history []byte) ([]byte, error) {
 	return append(places, ']'), nil
 }
 
+// noVehicles stands in for positions that position-tracker has never told.
+func noVehicles(r *http.Request) []byte {
+	if r.URL.Path != "/vehicles/" {
+		return nil
+	}
+	return []byte("[]")
+}
+
 // someDriver stands in for a driver whom staff-service has never told.
 func someDriver(r *http.Request) []byte {
 	if !strings.HasPrefix(r.URL.Path, "/driver/") {

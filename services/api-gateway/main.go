@@ -29,7 +29,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	defer o.Flush(ctx, &err)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{
-		tracker: upstream.New("position-tracker", cfg.tracker, cfg.upstream, o, upstream.NoPlaceholder),
+		tracker: upstream.New("position-tracker", cfg.tracker, cfg.upstream, o, noVehicles),
 		staff:   upstream.New("staff-service", cfg.staff, cfg.upstream, o, someDriver),
 		now:     time.Now,
 	}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"fleetman.example/kit/server/servertest"
+)
+
+// TestFallbacks has an upstream answer, fail and say that something is no more, and looks at what
+// the page gets: what was known, with its age, then a placeholder, each marked.
+func TestFallbacks(t *testing.T) {
+	var status atomic.Int64
+	status.Store(200)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status.Load() == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(int(status.Load()))
+		_, _ = io.WriteString(w, map[bool]string{true: `[{"lat":2,"lng":3},{"lat":1,"lng":0}]`, false: `{"name":"Pam Parry","photo":"1.jpg"}`}[strings.HasPrefix(r.URL.Path, "/history")])
+	}))
+	defer up.Close()
+	s := servertest.Start(t, run, map[string]string{
+		"POSITION_TRACKER_URL": up.URL, "STAFF_SERVICE_URL": up.URL,
+		"RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0",
+	})
+	const pam, unknown = `{"name":"Pam Parry","photo":"1.jpg"}`, `{"name":"Unknown driver","photo":"placeholder.png"}`
+	is := func(target string, wantStatus int, body, fallback string) {
+		t.Helper()
+		a := s.Call(t, "GET", target, "")
+		if a.Status != wantStatus || a.Body != body && wantStatus == 200 || !regexp.MustCompile("^"+fallback+"$").MatchString(a.Header.Get("X-Fallback")) {
+			t.Errorf("%s: got %d %s, X-Fallback: %q; want %d %s, %q", target, a.Status, a.Body, a.Header.Get("X-Fallback"), wantStatus, body, fallback)
+		}
+	}
+	const lastKnown = `last-known; age=\d+s`
+	is("/vehicles/driver/x", 200, pam, "")
+	is("/history/x", 200, `[{"lat":1,"lng":0},{"lat":2,"lng":3}]`, "")
+	for _, failing := range []int64{502, 0} {
+		status.Store(failing)
+		is("/vehicles/driver/x", 200, pam, lastKnown)
+		is("/vehicles/driver/y", 200, unknown, "placeholder")
+		is("/history/x", 200, `[{"lat":1,"lng":0},{"lat":2,"lng":3}]`, lastKnown)
+		is("/history/y", 500, "", "")
+		is("/photos/1.jpg", 500, "", "")
+		is("/vehicles/", 200, "[]", "placeholder")
+	}
+	status.Store(404)
+	is("/vehicles/driver/x", 404, "", "")
+	status.Store(502)
+	is("/vehicles/driver/x", 200, unknown, "placeholder") // no more, and not known any longer
+	status.Store(200)
+	is("/vehicles/driver/x", 200, pam, "")
+
+	req, err := http.NewRequest("GET", s.AdminURL+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := servertest.Do(t, req).Body
+	for _, want := range []string{
+		`fleetman_upstream_fallbacks_total\{.*fleetman_fallback="last-known".*server_address="staff-service".*\} 2\n`,
+		`fleetman_upstream_fallbacks_total\{.*fleetman_fallback="placeholder".*server_address="staff-service".*\} 3\n`,
+		`fleetman_upstream_fallbacks_total\{.*fleetman_fallback="placeholder".*server_address="position-tracker".*\} 2\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(metrics) {
+			t.Errorf("no %s in the metrics:\n%s", want, metrics)
+		}
+	}
+}
+
+// With RESILIENCE=off nothing stands in for an answer, as in the original.
+func TestNoFallbacksWhenOff(t *testing.T) {
+	up := upstreams(t, map[string]string{"GET /driver/x": "fails"})
+	a := start(t, up, up).Call(t, "GET", "/vehicles/driver/x", "")
+	if a.Status != 500 || a.Header["X-Fallback"] != nil {
+		t.Errorf("got %d %v", a.Status, a.Header)
+	}
+	if a := start(t, nowhere, up).Call(t, "GET", "/vehicles/", ""); a.Status != 200 || a.Body != "[]" || a.Header["X-Fallback"] != nil {
+		t.Errorf("got %d %s %v", a.Status, a.Body, a.Header)
+	}
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"fleetman.example/kit/server/servertest"
+)
+
+// staff is two replicas of staff-service, on one port of two addresses; the second answers nothing
+// until it is released, or its caller leaves.
+type staff struct {
+	url, hosts string // a name, and the file that tells its addresses
+	good, held atomic.Int64
+	release    chan struct{}
+}
+
+func newStaff(t *testing.T) *staff {
+	s := &staff{release: make(chan struct{})}
+	good := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { s.good.Add(1) })
+	slow := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s.held.Add(1)
+		select {
+		case <-s.release:
+		case <-r.Context().Done():
+		}
+	})
+	a, b := onePort(t, "127.0.1.1", "127.0.1.2")
+	for l, h := range map[net.Listener]http.Handler{a: good, b: slow} {
+		server := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
+		server.Start()
+		t.Cleanup(server.Close)
+	}
+	_, port, _ := net.SplitHostPort(a.Addr().String())
+	s.url, s.hosts = "http://staff:"+port, filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(s.hosts, []byte("127.0.1.1 staff\n127.0.1.2 staff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onePort listens on a port that is free at both addresses.
+func onePort(t *testing.T, first, second string) (a, b net.Listener) {
+	for range 100 {
+		a, err := net.Listen("tcp", first+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(a.Addr().String())
+		if b, err := net.Listen("tcp", net.JoinHostPort(second, port)); err == nil {
+			return a, b
+		}
+		a.Close()
+	}
+	t.Fatal("no port is free at both addresses")
+	return nil, nil
+}
+
+func reportOf(name string) string { return strings.Replace(first, "City Truck", name, 1) }
+
+// As in the original, one slow replica of staff-service stalls whoever is unlucky: the tracker
+// does not answer a report before staff-service has answered it.
+func TestOffOneSlowReplicaStallsReports(t *testing.T) {
+	telemetry, staff := newUpstreams(t), newStaff(t)
+	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.url, "HOSTS_FILE": staff.hosts, "UPSTREAM_SEED": "1"})
+	const reports = 30
+	var answered atomic.Int64
+	answers := make(chan servertest.Answer, reports)
+	for i := range reports {
+		go func() {
+			a := s.Call(t, "POST", "/vehicles/", reportOf(fmt.Sprint("vehicle ", i)))
+			answered.Add(1)
+			answers <- a
+		}()
+	}
+	servertest.Eventually(t, "each report is answered or held", func() bool { return answered.Load()+staff.held.Load() == reports })
+	if stalled := reports - answered.Load(); stalled == 0 || stalled != staff.held.Load() {
+		t.Errorf("%d reports are not answered, %d are held by the slow replica", stalled, staff.held.Load())
+	}
+	if a := s.Call(t, "GET", "/vehicles/", ""); strings.Count(a.Body, `"name"`) != reports {
+		t.Errorf("kept before staff-service is told: %s", a.Body)
+	}
+	close(staff.release)
+	for range reports {
+		if a := <-answers; a.Status != 200 || a.Header["X-Fallback"] != nil {
+			t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
+		}
+	}
+}
+
+// The library contains it: no report waits longer than an attempt may take, those that do say
+// what they were answered without, and after three the slow replica is not asked any more.
+func TestLibraryContainsOneSlowReplica(t *testing.T) {
+	telemetry, staff := newUpstreams(t), newStaff(t)
+	s := servertest.Start(t, run, map[string]string{
+		"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.url, "HOSTS_FILE": staff.hosts,
+		"RESILIENCE": "library", "ATTEMPT_TIMEOUT": "100ms", "BREAKER_OPEN_TIME": "1h",
+	})
+	telemetry.answers(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "7.5") })
+	var degraded int
+	const reports = 60
+	for i := range reports {
+		a := s.Call(t, "POST", "/vehicles/", reportOf(fmt.Sprint("vehicle ", i)))
+		if a.Status != 200 || a.Body != "" {
+			t.Fatalf("report %d: %d %s", i, a.Status, a.Body)
+		}
+		switch got := a.Header.Get("X-Fallback"); got {
+		case "":
+		case "speed-dropped":
+			degraded++
+		default:
+			t.Errorf("report %d: X-Fallback: %s", i, got)
+		}
+	}
+	if degraded != 3 || staff.held.Load() != 3 || staff.good.Load() != reports-3 {
+		t.Errorf("%d degraded, %d at the slow replica, %d at the other; want 3, 3, %d", degraded, staff.held.Load(), staff.good.Load(), reports-3)
+	}
+	req, err := http.NewRequest("GET", s.AdminURL+"/resilience", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := servertest.Do(t, req).Body; !regexp.MustCompile(`"address":"127\.0\.1\.2:\d+","state":"open".*"lastFailure":"no answer in time"`).MatchString(state) {
+		t.Errorf("the state does not show it:\n%s", state)
+	}
+}
+
+// What the tracker does without is told to the sender and counted.
+func TestFallbacks(t *testing.T) {
+	u := newUpstreams(t)
+	environment := map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0"}
+	s := servertest.Start(t, run, environment)
+	failing := func(parts ...string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			for _, part := range parts {
+				if strings.Contains(r.Method+" "+r.URL.Path, part) {
+					w.WriteHeader(http.StatusBadGateway)
+					return
+				}
+			}
+			if r.Method == http.MethodGet {
+				fmt.Fprint(w, "7.5")
+			}
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		fails []string
+		want  []string
+		speed string
+	}{
+		{"all is well", nil, nil, "7.5"},
+		{"no speed", []string{"GET /vehicles/"}, []string{"no-speed"}, "12.5"},
+		{"no staff", []string{"POST /driver/"}, []string{"speed-dropped"}, "7.5"},
+		{"neither", []string{"GET /vehicles/", "POST /driver/"}, []string{"no-speed", "speed-dropped"}, "12.5"},
+		{"not passed on", []string{"POST /vehicles/"}, nil, "7.5"},
+	} {
+		u.answers(failing(tc.fails...))
+		a := s.Call(t, "POST", "/vehicles/", reportOf(tc.name))
+		if a.Status != 200 || a.Body != "" || fmt.Sprint(a.Header["X-Fallback"]) != fmt.Sprint(tc.want) {
+			t.Errorf("%s: got %d %s, X-Fallback: %q, want %q", tc.name, a.Status, a.Body, a.Header["X-Fallback"], tc.want)
+		}
+		if a := s.Call(t, "GET", "/vehicles/"+strings.ReplaceAll(tc.name, " ", "%20"), ""); !strings.HasSuffix(a.Body, `,"speed":`+tc.speed+`}`) {
+			t.Errorf("%s: kept %s", tc.name, a.Body)
+		}
+	}
+	req, err := http.NewRequest("GET", s.AdminURL+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := servertest.Do(t, req).Body
+	for _, kind := range []string{"no-speed", "speed-dropped"} {
+		if !regexp.MustCompile(`fleetman_tracker_fallbacks_total\{fleetman_fallback="` + kind + `"[^\n]*\} 2\n`).MatchString(metrics) {
+			t.Errorf("%s is not counted twice:\n%s", kind, metrics)
+		}
+	}
+	environment["RESILIENCE"] = "off"
+	off := servertest.Start(t, run, environment)
+	u.answers(failing("POST /driver/"))
+	if a := off.Call(t, "POST", "/vehicles/", first); a.Status != 500 || a.Header["X-Fallback"] != nil {
+		t.Errorf("off: got %d %v", a.Status, a.Header)
+	}
+}
