@@ -15,6 +15,9 @@ import (
 // build compiles the programs that are needed and returns where they are.
 // go build does its own caching: nothing to do takes a fraction of a second.
 func build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {
+	if root, err = filepath.Abs(root); err != nil { // go build's -o is seen from the directory it runs in
+		return "", fmt.Errorf("building: %w", err)
+	}
 	bin = filepath.Join(root, ".cache", "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", fmt.Errorf("building: %w", err)
