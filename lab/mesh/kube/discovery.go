@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// discovery is the document at a path, without its slashes, that tells clients
+// document is the one at a path, without its slashes, that tells clients
 // what the API has.
-func discovery(path string) (document any, ok bool) {
+func document(path string) (found any, ok bool) {
 	switch path {
 	case "api":
 		return map[string]any{"kind": "APIVersions", "versions": []string{"v1"}, "serverAddressByClientCIDRs": []any{}}, true
@@ -62,7 +62,7 @@ func groups() []map[string]any {
 	return found
 }
 
-func resources(group, version string) (document any, ok bool) {
+func resources(group, version string) (list any, ok bool) {
 	var found []map[string]any
 	for i := range kinds {
 		k := &kinds[i]

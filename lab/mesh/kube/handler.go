@@ -42,8 +42,8 @@ func (s *Server) Handler() http.Handler {
 			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "this API is read-only: change the manifests and fleetman apply them"})
 			return
 		}
-		if document, ok := discovery(strings.Trim(r.URL.Path, "/")); ok {
-			writeJSON(w, http.StatusOK, document)
+		if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {
+			writeJSON(w, http.StatusOK, found)
 			return
 		}
 		what, err := parseRequest(r)

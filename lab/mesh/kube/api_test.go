@@ -1,0 +1,542 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/features"
+	featurestesting "k8s.io/client-go/features/testing"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+const patience = 20 * time.Second
+
+var (
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	virtuals   = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1beta1", Resource: "virtualservices"}
+)
+
+func configMap(name, value string, labels ...string) Object {
+	set := map[string]any{}
+	for _, label := range labels {
+		key, text, _ := strings.Cut(label, "=")
+		set[key] = text
+	}
+	return Object{
+		"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"value": value},
+		"metadata": map[string]any{"name": name, "namespace": "default", "labels": set},
+	}
+}
+
+func virtualService(apiVersion, name, host string) Object {
+	return Object{
+		"apiVersion": apiVersion, "kind": "VirtualService", "metadata": map[string]any{"name": name, "namespace": "default"},
+		"spec": map[string]any{"hosts": []any{host}},
+	}
+}
+
+// front is what clients talk to; the server behind it can be exchanged.
+type front struct {
+	*httptest.Server
+	behind         atomic.Pointer[Server]
+	lists, watches atomic.Int32
+}
+
+func newFront(t *testing.T) *front {
+	t.Helper()
+	f := &front{}
+	f.behind.Store(NewServer(time.Now))
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("watch") != "" {
+			f.watches.Add(1)
+		} else {
+			f.lists.Add(1)
+		}
+		f.behind.Load().Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { f.CloseClientConnections(); f.Close() })
+	return f
+}
+
+func (f *front) client(t *testing.T) *dynamic.DynamicClient {
+	t.Helper()
+	client, err := dynamic.NewForConfig(&rest.Config{Host: f.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func (f *front) replace(t *testing.T, objects ...Object) {
+	t.Helper()
+	if err := f.behind.Load().Replace(objects); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reflect keeps a store like the server's objects, with client-go's own code.
+func (f *front) reflect(t *testing.T, of schema.GroupVersionResource) cache.Store {
+	t.Helper()
+	resource := f.client(t).Resource(of).Namespace(metav1.NamespaceAll)
+	store := cache.NewStore(cache.MetaNamespaceKeyFunc)
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return resource.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return resource.Watch(ctx, o)
+		},
+	}
+	reflector := cache.NewReflectorWithOptions(lw, &unstructured.Unstructured{}, store, cache.ReflectorOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { reflector.RunWithContext(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return store
+}
+
+func has(store cache.Store, want ...string) func() error {
+	return func() error {
+		var got []string
+		for _, item := range store.List() {
+			o := item.(*unstructured.Unstructured)
+			value, _, _ := unstructured.NestedString(o.Object, "data", "value")
+			if hosts, ok, _ := unstructured.NestedStringSlice(o.Object, "spec", "hosts"); ok {
+				value = hosts[0]
+			}
+			got = append(got, o.GetName()+"="+value)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("the client has %q, want %q", got, want)
+		}
+		return nil
+	}
+}
+
+func await(t *testing.T, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Both ways in which clients begin: a list and then a watch, and a watch that
+// sends what there is first.
+func TestReflector(t *testing.T) {
+	for _, streaming := range []bool{false, true} {
+		t.Run(fmt.Sprintf("streaming=%v", streaming), func(t *testing.T) {
+			featurestesting.SetFeatureDuringTest(t, features.WatchListClient, streaming)
+			f := newFront(t)
+			f.replace(t, configMap("a", "1"), configMap("b", "1"), virtualService("networking.istio.io/v1alpha3", "v", "x"))
+			maps, services := f.reflect(t, configMaps), f.reflect(t, virtuals)
+			await(t, has(maps, "a=1", "b=1"))
+			await(t, has(services, "v=x"))
+
+			f.replace(t, configMap("b", "2"), configMap("c", "1"), virtualService("networking.istio.io/v1", "v", "y"))
+			await(t, has(maps, "b=2", "c=1"))
+			await(t, has(services, "v=y"))
+			f.replace(t)
+			await(t, has(maps))
+
+			lists := f.lists.Load()
+			if streaming && lists != 0 || !streaming && lists != 2 {
+				t.Errorf("%d lists", lists)
+			}
+			// cut off, it goes on where it was
+			watches := f.watches.Load()
+			f.CloseClientConnections()
+			f.replace(t, configMap("d", "4"))
+			await(t, has(maps, "d=4"))
+			if f.lists.Load() != lists || f.watches.Load() <= watches {
+				t.Errorf("%d lists, before %d; %d watches, before %d", f.lists.Load(), lists, f.watches.Load(), watches)
+			}
+		})
+	}
+}
+
+// A server that comes back has not seen what went before: its clients must not
+// believe that they are up to date.
+func TestRestart(t *testing.T) {
+	for _, streaming := range []bool{false, true} {
+		t.Run(fmt.Sprintf("streaming=%v", streaming), func(t *testing.T) {
+			featurestesting.SetFeatureDuringTest(t, features.WatchListClient, streaming)
+			f := newFront(t)
+			f.replace(t, configMap("a", "1"), configMap("gone", "1"))
+			store := f.reflect(t, configMaps)
+			await(t, has(store, "a=1", "gone=1"))
+			next := NewServer(time.Now)
+			if err := next.Replace([]Object{configMap("a", "2"), configMap("new", "1")}); err != nil {
+				t.Fatal(err)
+			}
+			f.behind.Store(next)
+			f.CloseClientConnections()
+			await(t, has(store, "a=2", "new=1"))
+		})
+	}
+}
+
+func TestVersionsTooOldAndTooNew(t *testing.T) {
+	f := newFront(t)
+	first := f.behind.Load().version
+	for i := range historySize + 10 {
+		f.replace(t, configMap("a", strconv.Itoa(i)))
+	}
+	resource := f.client(t).Resource(configMaps).Namespace("default")
+	for _, old := range []int64{1, first - 1, first} {
+		_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(old, 10)})
+		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+			t.Errorf("watch from %d: %v, want that it is too old", old, err)
+		}
+	}
+	_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(f.behind.Load().version+1, 10)})
+	if !apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) {
+		t.Errorf("watch from the future: %v", err)
+	}
+	// a watcher that is too slow is told so
+	behind := f.behind.Load()
+	if _, _, _, known := behind.since(behind.oldest); !known {
+		t.Error("the oldest version is unknown")
+	}
+	if _, _, _, known := behind.since(behind.oldest - 1); known {
+		t.Error("what is forgotten is known")
+	}
+}
+
+func next(t *testing.T, w watch.Interface) watch.Event {
+	t.Helper()
+	select {
+	case event, ok := <-w.ResultChan():
+		if !ok {
+			t.Fatal("the watch ended")
+		}
+		return event
+	case <-time.After(patience):
+		t.Fatal("no event")
+	}
+	return watch.Event{}
+}
+
+func describe(event watch.Event) string {
+	o := event.Object.(*unstructured.Unstructured)
+	return fmt.Sprintf("%s %s %s", event.Type, o.GetName(), o.GetResourceVersion())
+}
+
+func TestBookmarks(t *testing.T) {
+	f := newFront(t)
+	s := f.behind.Load()
+	s.bookmarkEvery = time.Millisecond
+	f.replace(t, configMap("a", "1"))
+	began := s.version
+	w, err := f.client(t).Resource(configMaps).Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(began, 10), AllowWatchBookmarks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	// what the watch does not show moves its bookmark on all the same
+	f.replace(t, configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x"))
+	await(t, func() error {
+		if got, want := describe(next(t, w)), fmt.Sprintf("BOOKMARK  %d", began+1); got != want {
+			return fmt.Errorf("got %q, want %q", got, want)
+		}
+		return nil
+	})
+}
+
+func TestInitialEvents(t *testing.T) {
+	f := newFront(t)
+	f.replace(t, configMap("a", "1"), configMap("b", "1"))
+	now := f.behind.Load().version
+	yes := true
+	resource := f.client(t).Resource(configMaps)
+	w, err := resource.Watch(t.Context(), metav1.ListOptions{
+		SendInitialEvents: &yes, AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	for _, want := range []string{fmt.Sprintf("ADDED a %d", now-1), fmt.Sprintf("ADDED b %d", now), fmt.Sprintf("BOOKMARK  %d", now)} {
+		event := next(t, w)
+		if got := describe(event); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		end := event.Object.(*unstructured.Unstructured).GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
+		if end != (event.Type == watch.Bookmark) {
+			t.Errorf("%s: the end of the initial events is %v", event.Type, end)
+		}
+	}
+	if _, err := resource.Watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes}); !apierrors.IsInvalid(err) {
+		t.Errorf("without bookmarks: %v", err)
+	}
+}
+
+// An object that begins or ceases to match comes and goes for that client.
+func TestSelectors(t *testing.T) {
+	f := newFront(t)
+	f.replace(t, configMap("a", "1", "app=x"), configMap("b", "1"))
+	resource := f.client(t).Resource(configMaps).Namespace("default")
+	list, err := resource.List(t.Context(), metav1.ListOptions{LabelSelector: "app in (x, y)"})
+	if err != nil || len(list.Items) != 1 || list.Items[0].GetName() != "a" {
+		t.Fatalf("%v, %v", list, err)
+	}
+	list, err = resource.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name!=a"})
+	if err != nil || len(list.Items) != 1 || list.Items[0].GetName() != "b" {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if _, err = resource.List(t.Context(), metav1.ListOptions{FieldSelector: "data.value=1"}); !apierrors.IsBadRequest(err) {
+		t.Errorf("a field that is not supported: %v", err)
+	}
+	w, err := resource.Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=x", ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	f.replace(t, configMap("a", "2", "app=x"), configMap("b", "1", "app=x"))
+	f.replace(t, configMap("a", "2"), configMap("b", "1", "app=x"))
+	f.replace(t)
+	for _, want := range []string{"MODIFIED a", "ADDED b", "DELETED a", "DELETED b"} {
+		if got := describe(next(t, w)); !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestReplace(t *testing.T) {
+	s := NewServer(time.Now)
+	if err := s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x")}); err != nil {
+		t.Fatal(err)
+	}
+	kind := KindOf("networking.istio.io/v1", "VirtualService")
+	before, version := s.get(kind, "default", "v"), s.version
+	for _, bad := range []Object{
+		{"apiVersion": "v1", "kind": "Widget", "metadata": map[string]any{"name": "w"}},
+		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "nowhere"}},
+		{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n", "namespace": "default"}},
+		{"apiVersion": "v1", "kind": "ConfigMap"},
+		{},
+		configMap("b", "again"),
+	} {
+		if err := s.Replace([]Object{configMap("b", "2"), bad}); err == nil {
+			t.Errorf("accepted %v", bad)
+		}
+		if s.version != version || s.get(kind, "default", "v") != before || len(s.history) != 2 {
+			t.Fatalf("%v changed the state", bad)
+		}
+	}
+	// what stays keeps its version, what changes keeps its identity
+	if err := s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1alpha3", "v", "y")}); err != nil {
+		t.Fatal(err)
+	}
+	after := s.get(kind, "default", "v")
+	was, is := before.object["metadata"].(map[string]any), after.object["metadata"].(map[string]any)
+	if s.version != version+1 || after.version != s.version {
+		t.Errorf("version %d of %d, before %d: one change is one version", after.version, s.version, version)
+	}
+	if is["uid"] != was["uid"] || is["creationTimestamp"] != was["creationTimestamp"] || was["generation"] != 1.0 || is["generation"] != 2.0 {
+		t.Errorf("metadata %v, before %v", is, was)
+	}
+}
+
+func TestEveryVersionOfAKind(t *testing.T) {
+	f := newFront(t)
+	f.replace(t, virtualService("networking.istio.io/v1alpha3", "v", "x"))
+	for _, version := range []string{"v1", "v1beta1", "v1alpha3"} {
+		of := schema.GroupVersionResource{Group: "networking.istio.io", Version: version, Resource: "virtualservices"}
+		object, err := f.client(t).Resource(of).Namespace("default").Get(t.Context(), "v", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := object.GetAPIVersion(), "networking.istio.io/"+version; got != want {
+			t.Errorf("apiVersion %s, want %s", got, want)
+		}
+	}
+	if _, err := f.client(t).Resource(virtuals).Namespace("default").Get(t.Context(), "w", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("an object that is not there: %v", err)
+	}
+	unknown := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v2", Resource: "virtualservices"}
+	if _, err := f.client(t).Resource(unknown).List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a version that is not there: %v", err)
+	}
+}
+
+func TestOnlyMetadata(t *testing.T) {
+	f := newFront(t)
+	f.replace(t, crd(KindOf("networking.istio.io/v1", "Gateway")))
+	client, err := metadata.NewForConfig(&rest.Config{Host: f.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	list, err := client.Resource(of).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 || list.Items[0].Name != "gateways.networking.istio.io" || list.Items[0].Kind != "PartialObjectMetadata" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	w, err := client.Resource(of).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	f.replace(t)
+	event := next(t, w)
+	if o, ok := event.Object.(*metav1.PartialObjectMetadata); !ok || event.Type != watch.Deleted || o.Name != "gateways.networking.istio.io" {
+		t.Errorf("%s %T %v", event.Type, event.Object, event.Object)
+	}
+}
+
+func TestDiscovery(t *testing.T) {
+	f := newFront(t)
+	client, err := discovery.NewDiscoveryClientForConfig(&rest.Config{Host: f.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lists, err := client.ServerGroupsAndResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, list := range lists {
+		for _, resource := range list.APIResources {
+			found[list.GroupVersion+" "+resource.Kind] = true
+			if len(resource.Verbs) != 3 {
+				t.Errorf("%s: verbs %v", resource.Name, resource.Verbs)
+			}
+		}
+	}
+	for i := range kinds {
+		for _, version := range kinds[i].Versions {
+			if key := kinds[i].apiVersion(version) + " " + kinds[i].Kind; !found[key] {
+				t.Errorf("%s is not discovered", key)
+			}
+		}
+	}
+	version, err := client.ServerVersion()
+	if err != nil || version.Major != "1" || version.Minor == "" {
+		t.Errorf("version %v, %v", version, err)
+	}
+}
+
+func ask(t *testing.T, f *front, method, path, accept string) (int, string, map[string]any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, f.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", accept)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(data, &body); err != nil {
+		t.Fatalf("%s %s: %v: %s", method, path, err, data)
+	}
+	return response.StatusCode, response.Header.Get("Content-Type"), body
+}
+
+func TestAnswers(t *testing.T) {
+	f := newFront(t)
+	f.replace(t, configMap("a", "1"))
+	for _, test := range []struct {
+		method, path string
+		status       int
+		reason       any
+	}{
+		{"GET", "/api/v1/configmaps", 200, nil},
+		{"GET", "/api/v1/namespaces/default/configmaps/a", 200, nil},
+		{"GET", "/api/v1/namespaces/default/configmaps/b", 404, "NotFound"},
+		{"GET", "/api/v1/namespaces/default/nodes", 404, "NotFound"},
+		{"GET", "/api/v1/widgets", 404, "NotFound"},
+		{"GET", "/apis/apps/v2/deployments", 404, "NotFound"},
+		{"GET", "/apis/none.example", 404, "NotFound"},
+		{"GET", "/", 404, "NotFound"},
+		{"GET", "/api/v1/configmaps?watch=maybe", 400, "BadRequest"},
+		{"GET", "/api/v1/configmaps?labelSelector=((", 400, "BadRequest"},
+		{"GET", "/api/v1/configmaps?resourceVersion=new", 400, "BadRequest"},
+		{"GET", "/api/v1/configmaps?watch=1&resourceVersion=-1", 400, "BadRequest"},
+		{"GET", "/api/v1/configmaps?watch=1&timeoutSeconds=x", 400, "BadRequest"},
+		{"POST", "/api/v1/namespaces/default/configmaps", 405, "MethodNotAllowed"},
+		{"DELETE", "/api/v1/namespaces/default/configmaps/a", 405, "MethodNotAllowed"},
+	} {
+		status, contentType, body := ask(t, f, test.method, test.path, "application/vnd.kubernetes.protobuf,application/json")
+		if status != test.status || contentType != "application/json" || body["reason"] != test.reason {
+			t.Errorf("%s %s: %d %s %v", test.method, test.path, status, contentType, body)
+		}
+		if test.status != 200 && (body["kind"] != "Status" || body["message"] == "" || body["code"] != float64(test.status)) {
+			t.Errorf("%s %s: %v is no Status", test.method, test.path, body)
+		}
+	}
+}
+
+func TestWatchTimeout(t *testing.T) {
+	f := newFront(t)
+	seconds := int64(1)
+	w, err := f.client(t).Resource(configMaps).Watch(t.Context(), metav1.ListOptions{TimeoutSeconds: &seconds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	select {
+	case _, open := <-w.ResultChan():
+		if open {
+			t.Error("an event without a change")
+		}
+	case <-time.After(patience):
+		t.Error("the watch goes on")
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	for _, seed := range []string{"/api/v1/pods", "/apis/apps/v1/namespaces/default/deployments/x?watch=1&timeoutSeconds=0", "/apis//v1/x", "/api/v1/namespaces//pods?fieldSelector=a%3Db"} {
+		f.Add(seed)
+	}
+	s := NewServer(time.Now)
+	if err := s.Replace([]Object{configMap("a", "1")}); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		request, err := http.NewRequest(http.MethodGet, "http://api/"+strings.TrimPrefix(path, "/"), nil)
+		if err != nil {
+			t.Skip()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // a watch ends at once
+		recorder := httptest.NewRecorder()
+		s.Handler().ServeHTTP(recorder, request.WithContext(ctx))
+		if code := recorder.Code; code != 200 && code != 400 && code != 404 && code != 410 && code != 422 && code != 504 {
+			t.Errorf("%q: status %d: %s", path, code, recorder.Body)
+		}
+	})
+}
