@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// image is one image to build: a service, as one of its variants.
+type image struct {
+	service string
+	name    string // repository:tag
+	version string
+	args    map[string]string // of the Dockerfile
+}
+
+// services are the directories below root/services that have a Dockerfile, sorted.
+func services(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(root, "services", "*", "Dockerfile"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for Dockerfiles in %s: %w", root, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no services/*/Dockerfile in %q: expected the repository's root", root)
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, filepath.Base(filepath.Dir(file)))
+	}
+	return names, nil
+}
+
+// own are the images of k8s/base: registry, then fleetman/NAME:tag.
+func own(services []string, registry, tag string) []image {
+	var images []image
+	for _, s := range services {
+		images = append(images, image{service: s, name: fmt.Sprintf("%sfleetman/%s:%s", registry, s, tag), version: tag})
+	}
+	return images
+}
+
+// variants are the suffixes of the published tags, what each bakes into its image, and the
+// services that have it (nil: all).
+var variants = map[string]struct {
+	args     map[string]string
+	services []string
+}{
+	"placeholder":           {map[string]string{"VARIANT": "placeholder"}, []string{"staff-service"}},
+	"bad":                   {map[string]string{"VARIANT": "bad"}, []string{"staff-service"}},
+	"fail-fast":             {map[string]string{"VARIANT": "fail-fast"}, []string{"staff-service"}},
+	"experimental":          {map[string]string{"VARIANT": "experimental"}, []string{"webapp"}},
+	"no-header-propagation": {map[string]string{"PROPAGATE_HEADERS": "false"}, nil},
+}
+
+// published are the images that stand in for those of the published manifests, by their names.
+func published(services []string, registry, tag string) []image {
+	var images []image
+	for _, s := range services {
+		repository := registry + "richardchesterwood/istio-fleetman-" + s
+		if s == "webapp" {
+			repository += "-angular"
+		}
+		images = append(images, image{service: s, name: repository + ":" + tag, version: tag})
+		for _, suffix := range slices.Sorted(maps.Keys(variants)) {
+			if v := variants[suffix]; v.services == nil || slices.Contains(v.services, s) {
+				version := tag + "-" + suffix
+				images = append(images, image{service: s, name: repository + ":" + version, version: version, args: v.args})
+			}
+		}
+	}
+	return images
+}
+
+// only keeps the images of the services that are named, separated by commas; "" keeps all.
+func only(images []image, names string) ([]image, error) {
+	if names == "" {
+		return images, nil
+	}
+	var kept []image
+	for name := range strings.SplitSeq(names, ",") {
+		before := len(kept)
+		for _, i := range images {
+			if i.service == name {
+				kept = append(kept, i)
+			}
+		}
+		if len(kept) == before {
+			return nil, fmt.Errorf("-services: no service %q", name)
+		}
+	}
+	return kept, nil
+}

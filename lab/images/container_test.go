@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// container is a running image; it is gone when its test is.
+type container struct {
+	docker
+	id string
+}
+
+// network is a network of the test's own, whose names its containers find each other by.
+func (d docker) network(t *testing.T) string {
+	t.Helper()
+	id := d.must(t, "network", "create", fmt.Sprintf("fleetman-test-%d", time.Now().UnixNano()))
+	t.Cleanup(func() { d.afterwards(t, "network", "rm", id) })
+	return id
+}
+
+// afterwards is for clean-ups: the test's context has ended then.
+func (d docker) afterwards(t *testing.T, args ...string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	if _, err := d.run(ctx, args...); err != nil {
+		t.Error(err)
+	}
+}
+
+// pod is what a manifest says of a container.
+type pod struct {
+	image, network, name string // name: of its Service, "" for none
+	env                  []string
+	command              []string // in the place of the image's
+}
+
+// start runs p as the manifests' securityContext has it, and waits until it says that it is ready.
+func (d docker) start(t *testing.T, p pod) container {
+	t.Helper()
+	args := []string{
+		"run", "--detach", "--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+		"--network", p.network, "--publish", "127.0.0.1::9090", "--publish", "127.0.0.1::8080", "--publish", "127.0.0.1::80", "--env", "ADMIN_ADDR=:9090",
+	}
+	if p.name != "" {
+		args = append(args, "--network-alias", p.name)
+	}
+	for _, e := range p.env {
+		args = append(args, "--env", e)
+	}
+	if len(p.command) > 0 {
+		args = append(args, "--entrypoint", p.command[0])
+	}
+	args = append(args, p.image)
+	if len(p.command) > 0 {
+		args = append(args, p.command[1:]...)
+	}
+	c := container{d, d.must(t, args...)}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs := exec.Command(d.command, "logs", "--tail", "30", c.id)
+			text, err := logs.CombinedOutput()
+			t.Logf("%s says, %v:\n%s", p.image, err, text)
+		}
+		d.afterwards(t, "rm", "--force", c.id)
+	})
+	c.until(t, 9090, "/readyz", "ready", func(a answer) bool { return a.status == 200 && a.body == "ready\n" })
+	return c
+}
+
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// ask sends a request to the container's port.
+func (c container) ask(method string, port int, path string, header http.Header) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	at, err := c.run(ctx, "port", c.id, fmt.Sprintf("%d/tcp", port))
+	if err != nil {
+		return answer{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+strings.TrimSpace(at)+path, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header = header
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, string(body), resp.Header}, err
+}
+
+func (c container) get(t *testing.T, port int, path string) answer {
+	t.Helper()
+	a, err := c.ask(http.MethodGet, port, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// until asks again and again, for a minute at most, until the answer is good.
+func (c container) until(t *testing.T, port int, path, wanted string, good func(answer) bool) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		a, err := c.ask(http.MethodGet, port, path, nil)
+		if err == nil && good(a) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("GET %s: got %d %s, %v; want %s", path, a.status, a.body, err, wanted)
+		}
+	}
+}
+
+// stop stops it as a cluster does, and checks that it went by itself and in order.
+func (c container) stop(t *testing.T) {
+	t.Helper()
+	c.must(t, "stop", "--time", "20", c.id)
+	if code := c.must(t, "inspect", "--format", "{{.State.ExitCode}}", c.id); code != "0" {
+		t.Errorf("stopped: got exit code %s, want 0", code)
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// docker builds images of one commit with a Docker engine.
+type docker struct {
+	command  string // the client
+	root     string // of the repository
+	platform string // "": the engine's own
+	source   string // "": the Dockerfile's
+	commit   commit
+	flags    []string  // more for docker build
+	stderr   io.Writer // gets the build's progress
+}
+
+// command is the client that DOCKER names, for machines with several.
+func command(getenv func(string) string) string {
+	if c := getenv("DOCKER"); c != "" {
+		return c
+	}
+	return "docker"
+}
+
+// run runs the client and returns what it prints.
+func (d docker) run(ctx context.Context, args ...string) (string, error) {
+	return output(exec.CommandContext(ctx, d.command, args...))
+}
+
+// answers is an error unless an engine does.
+func (d docker) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := d.run(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
+		return fmt.Errorf("no Docker engine (Debian: apt-get install docker.io, then start dockerd): %w", err)
+	}
+	return nil
+}
+
+type built struct {
+	id   string // sha256:…
+	size int64  // of its files, in bytes
+}
+
+// build builds i and gives it its name.
+func (d docker) build(ctx context.Context, i image) (built, error) {
+	id, err := d.fromDockerfile(ctx, i)
+	if err != nil {
+		return built{}, fmt.Errorf("build %s: %w", i.name, err)
+	}
+	if id, err = d.settle(ctx, id); err != nil {
+		return built{}, fmt.Errorf("set the time of %s: %w", i.name, err)
+	}
+	if _, err := d.run(ctx, "tag", id, i.name); err != nil {
+		return built{}, err
+	}
+	text, err := d.run(ctx, "image", "inspect", "--format", "{{.Size}}", id)
+	if err != nil {
+		return built{}, err
+	}
+	size, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return built{}, fmt.Errorf("size of %s: %w", i.name, err)
+	}
+	return built{id, size}, nil
+}
+
+func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err error) {
+	dir, err := os.MkdirTemp("", "image-*")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	idFile := filepath.Join(dir, "id")
+
+	args := []string{"build", "--iidfile", idFile, "--file", filepath.Join(d.root, "services", i.service, "Dockerfile")}
+	if d.platform != "" {
+		args = append(args, "--platform", d.platform)
+	}
+	args = append(args, d.flags...)
+	values := map[string]string{
+		"VERSION": i.version, "REVISION": d.commit.revision,
+		"SOURCE_DATE_EPOCH": strconv.FormatInt(d.commit.time.Unix(), 10), // BuildKit's own, since 0.11
+	}
+	maps.Copy(values, i.args)
+	if d.source != "" {
+		values["SOURCE"] = d.source
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		args = append(args, "--build-arg", name+"="+values[name])
+	}
+	c := exec.CommandContext(ctx, d.command, append(args, d.root)...)
+	// BuildKit also where it is not the default; its record of the build's time and machine is no
+	// part of an image that is the same everywhere.
+	c.Env = append(os.Environ(), "DOCKER_BUILDKIT=1", "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
+	c.Stdout, c.Stderr = d.stderr, d.stderr
+	if err := c.Run(); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(idFile)
+	return strings.TrimSpace(string(text)), err
+}
+
+// settle makes the commit's time the image's where BuildKit is too old to know SOURCE_DATE_EPOCH
+// (Docker before 23), and returns the id of the result.
+func (d docker) settle(ctx context.Context, id string) (string, error) {
+	created, err := d.run(ctx, "image", "inspect", "--format", "{{json .Created}}", id)
+	if err != nil {
+		return "", err
+	}
+	var at time.Time
+	if err := json.Unmarshal([]byte(created), &at); err == nil && at.Equal(d.commit.time) {
+		return id, nil
+	}
+	saved, err := d.run(ctx, "image", "save", id)
+	if err != nil {
+		return "", err
+	}
+	var settled bytes.Buffer
+	to, err := settleArchive(strings.NewReader(saved), &settled, d.commit.time)
+	if err != nil {
+		return "", err
+	}
+	load := exec.CommandContext(ctx, d.command, "image", "load", "--quiet")
+	load.Stdin = &settled
+	if _, err := output(load); err != nil {
+		return "", err
+	}
+	_, err = d.run(ctx, "image", "rm", id)
+	return to, err
+}

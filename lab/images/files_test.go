@@ -1,0 +1,51 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+)
+
+// checkFiles checks that a layer has the service's files, no other, all of one time.
+func checkFiles(t *testing.T, layer []byte, service string) {
+	t.Helper()
+	var found []string
+	for in := tar.NewReader(bytes.NewReader(layer)); ; {
+		h, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Sprintf("%s %v %d:%d", h.Name, h.FileInfo().Mode(), h.Uid, h.Gid)
+		if h.Linkname != "" {
+			line += " -> " + h.Linkname
+		}
+		found = append(found, line)
+		if h.ModTime.Unix() != 0 {
+			t.Errorf("%s is of %s", h.Name, h.ModTime)
+		}
+	}
+	slices.Sort(found)
+	want := []string{
+		"etc/ drwxr-xr-x 0:0",
+		"etc/ssl/ drwxr-xr-x 0:0",
+		"etc/ssl/certs/ drwxr-xr-x 0:0",
+		"etc/ssl/certs/ca-certificates.crt -rw-r--r-- 0:0",
+		"licenses/ drwxr-xr-x 0:0",
+		"licenses/LICENSE -rw-r--r-- 0:0",
+		"licenses/NOTICE -rw-r--r-- 0:0",
+		"usr/ drwxr-xr-x 0:0",
+		"usr/bin/ drwxr-xr-x 0:0",
+		"usr/bin/" + service + " -rwxr-xr-x 0:0",
+		"usr/bin/java Lrwxrwxrwx 0:0 -> " + service,
+	}
+	slices.Sort(want)
+	if !slices.Equal(found, want) {
+		t.Errorf("files: got  %q\nwant %q", found, want)
+	}
+}

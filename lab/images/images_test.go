@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// registry keeps the tests' images apart from those of whoever runs them.
+const registry = "fleetman.test/"
+
+// needDocker is an engine's client at the repository's root, with all that images are built on,
+// and the services.
+func needDocker(t *testing.T) (docker, []string) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := docker{command: command(os.Getenv), root: root, commit: commit{"0123456789abcdef", time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)}, source: "https://sources.example/fleet"}
+	if err := d.answers(t.Context()); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	// a build's network is the machine's: its way to the registries is the one that is known to work
+	d.flags = []string{"--network", "host"}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+		if os.Getenv(name) != "" {
+			d.flags = append(d.flags, "--build-arg", name)
+		}
+	}
+	names, err := services(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	needBases(t, d, names)
+	return d, names
+}
+
+// mustBuild builds i; the build's log is shown when that fails.
+func (d docker) mustBuild(t *testing.T, i image) built {
+	t.Helper()
+	var log bytes.Buffer
+	d.stderr = &log
+	began := time.Now()
+	b, err := d.build(t.Context(), i)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	t.Logf("%s %s %.1f MB in %.1f s", i.name, b.id, float64(b.size)/1e6, time.Since(began).Seconds())
+	return b
+}
+
+func (d docker) must(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := d.run(ctx, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+const largest = 25e6 // bytes of an image's files
+
+// Real images by a real engine: what is in them, that they come out the same again, and what they
+// answer.
+func TestImages(t *testing.T) {
+	d, names := needDocker(t)
+	ids := map[string]string{}
+	for _, i := range append(own(names, registry, "6"), published(names, registry, "6")...) {
+		b := d.mustBuild(t, i)
+		ids[i.name] = b.id
+		if b.size > largest {
+			t.Errorf("%s: %d bytes, at most %.0f expected", i.name, b.size, largest)
+		}
+	}
+	for _, s := range names {
+		t.Run("contents/"+s, func(t *testing.T) { checkContents(t, d, s, registry+"fleetman/"+s+":6", "amd64", elf.EM_X86_64) })
+	}
+	for _, s := range names {
+		t.Run("arm64/"+s, func(t *testing.T) {
+			d := d
+			d.platform = "linux/arm64"
+			i := own([]string{s}, registry, "6-arm64")[0]
+			i.version = "6"
+			if b := d.mustBuild(t, i); b.size > largest {
+				t.Errorf("%d bytes, at most %.0f expected", b.size, largest)
+			}
+			checkContents(t, d, s, i.name, "arm64", elf.EM_AARCH64)
+		})
+	}
+	t.Run("again", func(t *testing.T) { checkAgain(t, d, ids) })
+	t.Run("fleet", func(t *testing.T) { checkFleet(t, d) })
+	t.Run("variants", func(t *testing.T) { checkVariants(t, d) })
+}
+
+// A copy of the sources, with other times and modes, built without any layer of the first: the same image.
+func checkAgain(t *testing.T, d docker, ids map[string]string) {
+	root := t.TempDir()
+	for _, dir := range []string{"kit", "services/staff-service"} {
+		if err := os.CopyFS(filepath.Join(root, dir), os.DirFS(filepath.Join(d.root, dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"LICENSE", "NOTICE", ".dockerignore"} {
+		text, err := os.ReadFile(filepath.Join(d.root, file))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(root, file), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := own([]string{"staff-service"}, registry, "6")[0]
+	first := ids[i.name]
+	d.root, d.flags = root, append(slices.Clone(d.flags), "--no-cache")
+	i.name += "-again"
+	if b := d.mustBuild(t, i); b.id != first {
+		t.Errorf("got %s, the first time %s", b.id, first)
+	}
+	if published := ids[registry+"richardchesterwood/istio-fleetman-staff-service:6"]; published != first {
+		t.Errorf("the published form is %s, want the same image: %s", published, first)
+	}
+}
+
+// config is what is asked of an image's configuration.
+type config struct {
+	Architecture, OS, Created string
+	Config                    struct {
+		User, WorkingDir string
+		Env, Entrypoint  []string
+		Cmd              []string
+		Healthcheck      any
+		Volumes          map[string]any
+		ExposedPorts     map[string]any
+		Labels           map[string]string
+	}
+}
+
+func checkContents(t *testing.T, d docker, service, name, architecture string, machine elf.Machine) {
+	saved := d.must(t, "image", "save", name)
+	files, err := readArchive(strings.NewReader(saved))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var images []archived
+	var c config
+	if err := json.Unmarshal(files["manifest.json"], &images); err != nil || len(images) != 1 {
+		t.Fatalf("manifest.json: got %d images, %v", len(images), err)
+	}
+	if err := json.Unmarshal(files[images[0].Config], &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Architecture != architecture || c.OS != "linux" || c.Created != "2024-02-29T12:00:00Z" {
+		t.Errorf("got %s/%s of %s", c.OS, c.Architecture, c.Created)
+	}
+	if c.Config.User != "65532:65532" || !slices.Equal(c.Config.Entrypoint, []string{"/usr/bin/" + service}) || len(c.Config.Cmd) > 0 || c.Config.Healthcheck != nil || len(c.Config.Volumes) > 0 {
+		t.Errorf("got %+v", c.Config)
+	}
+	labels := map[string]string{
+		"org.opencontainers.image.title":    service,
+		"org.opencontainers.image.source":   "https://sources.example/fleet",
+		"org.opencontainers.image.revision": "0123456789abcdef",
+		"org.opencontainers.image.version":  "6",
+		"org.opencontainers.image.licenses": "MIT",
+	}
+	if !maps.Equal(c.Config.Labels, labels) {
+		t.Errorf("labels: got %v\nwant %v", c.Config.Labels, labels)
+	}
+	if len(images[0].Layers) != 1 {
+		t.Fatalf("got %d layers, want 1", len(images[0].Layers))
+	}
+	layer := files[images[0].Layers[0]]
+	checkFiles(t, layer, service)
+	programs, err := readArchive(bytes.NewReader(layer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := elf.NewFile(bytes.NewReader(programs["usr/bin/"+service]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if libraries, err := program.ImportedLibraries(); program.Machine != machine || len(libraries) > 0 || err != nil {
+		t.Errorf("the program: got %s, libraries %v, %v", program.Machine, libraries, err)
+	}
+}
