@@ -4,6 +4,14 @@ CACHE    := $(CURDIR)/.cache
 MODULES  := kit lab $(wildcard services/*)
 TAGS     := nomsgpack# 6 MB less of gin in each binary
 FUZZTIME ?= 10s
+# The lab's tests run programs whose sources go test does not know of: in CI no result is an old one.
+# A first build of all images takes longer than the 10 minutes that go test gives a package.
+TESTFLAGS ?= -timeout 30m $(if $(CI),-count=1)
+# Of the images: their tag, what stands before their names, linux/amd64 or linux/arm64 (unset: the engine's own).
+TAG      ?= 6
+REGISTRY ?=
+PLATFORM ?=
+SOURCE   ?=
 UP       ?= k8s/base
 
 export GOBIN := $(CACHE)/tools
@@ -13,10 +21,10 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FLEETMAN    := $(CACHE)/bin/fleetman
 
-.PHONY: help run test bench lint ui build test-go test-ui fuzz modules mesh-parts istioctl clean
+.PHONY: help run test bench lint ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
@@ -41,7 +49,7 @@ modules: ## every module is tidy, in step with the others, and builds alone as i
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
 test-go: ui ## the Go tests, with the race detector
-	go test -race -tags $(TAGS) work
+	go test -race -tags $(TAGS) $(TESTFLAGS) work
 
 test-ui: ui ## the page's own tests
 	cd services/webapp/ui && npm run --silent typecheck && npm test --silent
@@ -74,6 +82,12 @@ mesh-parts: $(FLEETMAN) ## what a mesh needs, into .cache: Istio (built, 4 to 8 
 	@$(FLEETMAN) parts
 istioctl: $(FLEETMAN) ## only what validates the manifests
 	@$(FLEETMAN) parts istioctl
+
+IMAGES := go run ./lab/images -tag '$(TAG)' -registry '$(REGISTRY)' -platform '$(PLATFORM)' -source '$(SOURCE)'
+images: ## the container images fleetman/NAME:TAG, with Docker
+	@$(IMAGES)
+images-published: ## the images by the published names and tags, variants included
+	@$(IMAGES) -published
 
 clean: ## remove what make brought and built
 	rm -rf $(CACHE) services/webapp/ui/node_modules services/webapp/ui/dist/assets services/webapp/ui/dist/index.html
