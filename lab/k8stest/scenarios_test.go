@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"fleetman.example/lab/manifest"
@@ -36,13 +37,20 @@ func scenarios(t *testing.T) []string {
 	return found
 }
 
+var loaded sync.Map // of *manifest.Objects by path: kustomize takes its time
+
+// load answers a copy whose objects may be replaced.
 func load(t *testing.T, path string) *manifest.Objects {
 	t.Helper()
-	objects, err := manifest.Load(path)
-	if err != nil {
-		t.Fatal(err)
+	known, ok := loaded.Load(path)
+	if !ok {
+		objects, err := manifest.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known, _ = loaded.LoadOrStore(path, objects)
 	}
-	return objects
+	return &manifest.Objects{All: slices.Clone(known.(*manifest.Objects).All)}
 }
 
 // TestTable: one directory for each row of the README's table, and no other.
