@@ -167,11 +167,7 @@ func ask(ctx context.Context, route Route, r *scenario.Requests, check string, s
 }
 
 // isReset tells a connection that was closed without an answer from one that
-// was never made, and from a time-out.
+// was refused, and from a time-out.
 func isReset(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return false
-	}
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

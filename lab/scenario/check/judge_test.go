@@ -1,0 +1,128 @@
+package check
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/scenario"
+)
+
+// expectation reads one as expect.yaml has it.
+func expectation(t *testing.T, text string) *scenario.Expect {
+	t.Helper()
+	var e scenario.Expect
+	if err := yaml.UnmarshalStrict([]byte(text), &e); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return &e
+}
+
+// answers are records in order, 100 ms apart, one a letter: g good (200, "one"),
+// G good with "two", b bad (502), r reset, s slow (200 after 5 s), t timed out
+// after 30 s, c cut short, f by fallback.
+func answers(letters string) []Record {
+	kinds := map[rune]Record{
+		'g': {Status: 200, Body: []byte("<one>"), Took: time.Millisecond},
+		'G': {Status: 200, Body: []byte("<two>"), Took: time.Millisecond},
+		'b': {Status: 502, Took: time.Millisecond},
+		'r': {Reset: true, Failure: "connection reset", Took: time.Millisecond},
+		's': {Status: 200, Body: []byte("<one>"), Took: 5 * time.Second},
+		't': {Failure: "time-out", Took: 30 * time.Second},
+		'c': {Status: 200, Failure: "unexpected EOF", Took: time.Millisecond},
+		'f': {Status: 200, Header: http.Header{"X-Fallback": {"last-known"}}, Took: time.Millisecond},
+	}
+	var records []Record
+	for i, letter := range letters {
+		record := kinds[letter]
+		record.Start = time.Duration(i) * 100 * time.Millisecond
+		record.Key = []string{"a", "b"}[i%2]
+		records = append(records, record)
+	}
+	return records
+}
+
+func TestJudge(t *testing.T) {
+	staff := []Call{
+		{"staff-service", "GET", "/driver/x", "spiffe://cluster.local/ns/default/sa/api-gateway"},
+		{"staff-service", "POST", "/driver/x/30", ""},
+		{"staff-service-risky", "GET", "/driver/x", ""},
+	}
+	tests := []struct {
+		expect, letters string
+		calls           []Call
+		action          time.Duration
+		holds           bool
+		saw             string
+	}{
+		{"{answers: {status: [200]}, count: all}", "gggg", nil, 0, true, "4 of 4 requests"},
+		{"{answers: {status: [200]}, count: all}", "ggbrc", nil, 0, false, "2 of 5 requests; others: 1× 200, cut short, 1× 502, 1× reset"},
+		{"{answers: {status: [5xx]}, count: none}", "gggb", nil, 0, false, "1 of 4 requests"},
+		{"{answers: {status: [404, 5xx]}, count: {atLeast: 1}}", "gggb", nil, 0, true, "1 of 4"},
+		{"{answers: {body: one}, count: {share: 0.5, confidence: 0.99}}", strings.Repeat("gG", 50), nil, 0, true, "50 of 100"},
+		{"{answers: {body: one}, count: {share: 0.1, confidence: 0.99}}", strings.Repeat("gG", 50), nil, 0, false, "50 of 100"},
+		{"{answers: {header: {x-fallback: .}}, count: {atMost: 1}}", "gff", nil, 0, false, "2 of 3"},
+		{`{answers: {header: {x-fallback: "^$"}}, count: {atLeast: 1}}`, "gff", nil, 0, true, "1 of 3 requests; others: 2× 200 by fallback"},
+		{"{answers: {reset: true}, count: all}", "rrr", nil, 0, true, "3 of 3"},
+		{"{answers: {reset: true}, count: all}", "rgr", nil, 0, false, "2 of 3 requests; others: 1× 200"},
+		{"{answers: {fasterThan: 3s}, count: all}", "gs", nil, 0, false, "others: 1× 200 after 5 s"},
+		{"{answers: {slowerThan: 1s}, count: {atLeast: 2}}", "gst", nil, 0, true, "2 of 3"},
+		{"{answers: {status: [200], slowerThan: 1s}, count: {atLeast: 2}}", "gst", nil, 0, false, "1 of 3"},
+
+		{"{received: {by: [staff-service]}, count: {perRequest: 2}}", "g", staff, 0, true, "2 of 1"},
+		{"{received: {by: [staff-service, staff-service-risky], method: GET}, count: all}", "gg", staff, 0, true, "2 of 2"},
+		{`{received: {by: [staff-service], path: "^/driver/x$"}, count: none}`, "g", staff, 0, false, "1 of 1"},
+		{"{received: {by: [staff-service], identity: api-gateway}, count: {atLeast: 2}}", "gg", staff, 0, false, "others: 1× POST of nobody known to staff-service"},
+		{"{received: {by: [other]}, count: none}", "g", staff, 0, true, "0 of 1"},
+
+		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gGgGgG", nil, 0, true, "2 of 2 keys"},
+		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gGgGGG", nil, 0, false, "1 of 2 keys"},
+		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gbgbgb", nil, 0, false, "1 of 2 keys"},
+		{`{distinct: {capture: "<(.*)>"}, count: {atLeast: 2, atMost: 2}}`, "ggGb", nil, 0, true, "one, two"},
+		{`{distinct: {capture: "<.*>"}, count: {atLeast: 2, atMost: 2}}`, "ggg", nil, 0, false, "<one>"},
+
+		{"{settles: {good: {status: [200]}, afterAtMost: 2, run: 3}}", "gbbggg", nil, 0, true, "2 others, then good ones from 0.3 s on, for 0.2 s until the end"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 1, run: 3}}", "gbbggg", nil, 0, false, "2 others"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 9, run: 3}}", "ggbggb", nil, 0, false, "no 3 in a row in 6 requests; others: 2× 502"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 0, run: 3, lastsAtLeast: 400ms, lastsAtMost: 600ms}}", "gggggbg", nil, 0, true, "for 0.5 s;"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 0, run: 3, lastsAtLeast: 600ms}}", "gggggbg", nil, 0, false, "for 0.5 s"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 0, run: 3, lastsAtMost: 400ms}}", "gggggbg", nil, 0, false, "for 0.5 s"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 0, run: 3, lastsAtMost: 400ms}}", "gggggggg", nil, 0, false, "until the end"},
+
+		{"{recovers: {good: {status: [200]}, within: 300ms, run: 2}}", "ggbbbbgg", nil, 300 * time.Millisecond, true, "after 0.3 s"},
+		{"{recovers: {good: {status: [200]}, within: 299ms, run: 2}}", "ggbbbbgg", nil, 300 * time.Millisecond, false, "after 0.3 s"},
+		{"{recovers: {good: {status: [200]}, within: 9s, run: 3}}", "ggbbbbgg", nil, 300 * time.Millisecond, false, "no 3 in a row in the 5 requests after it"},
+		{"{recovers: {good: {status: [200]}, within: 9s, run: 1}}", "gg", nil, time.Second, false, "no request after the last action"},
+	}
+	for _, test := range tests {
+		e := expectation(t, test.expect)
+		o := &observation{records: answers(test.letters), calls: test.calls, lastAction: test.action}
+		for _, record := range o.records {
+			o.ended = max(o.ended, record.Start)
+		}
+		finding := o.judge(e)
+		if finding.Holds != test.holds || !strings.Contains(finding.Saw, test.saw) {
+			t.Errorf("%s of %s: holds %v, saw %q; want %v, %q", test.expect, test.letters, finding.Holds, finding.Saw, test.holds, test.saw)
+		}
+	}
+}
+
+func TestExpectationsInWords(t *testing.T) {
+	tests := []struct{ expect, want string }{
+		{"{answers: {status: [200, 5xx], body: one}, count: {share: 0.1, confidence: 0.99}}", "3 to 18 (share 0.1 at 0.99) answers with status 200 or status 5xx, body /one/"},
+		{"{answers: {reset: true}, count: all}", "100 answers with a connection reset"},
+		{"{answers: {header: {b: x, a: z}, fasterThan: 1s}, count: {atLeast: 3}}", "3 or more answers with a /z/, b /x/, in less than 1s"},
+		{"{received: {by: [a, b], method: GET, path: x, identity: z}, count: none}", "0 calls that reached a or b as GET, path /x/, from /z/"},
+		{"{settles: {good: {status: [200]}, afterAtMost: 2, run: 3, lastsAtLeast: 1s, lastsAtMost: 2s}}", "at most 2 others before 3 in a row of status 200, for 1s at least, for 2s at most"},
+		{"{recovers: {good: {status: [200]}, within: 2s, run: 3}}", "3 in a row of status 200 within 2s of the last action"},
+	}
+	for _, test := range tests {
+		o := &observation{records: answers(strings.Repeat("g", 100))}
+		if got := o.judge(expectation(t, test.expect)).Expected; got != test.want {
+			t.Errorf("%s: %q, not %q", test.expect, got, test.want)
+		}
+	}
+}

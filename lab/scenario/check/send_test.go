@@ -1,0 +1,211 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/scenario"
+)
+
+func routeTo(address string) Route {
+	return Route{Host: "fleetman-webapp:80", Dial: func(ctx context.Context, _ int) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	}}
+}
+
+func nothing(context.Context, time.Time) error { return nil }
+
+func TestSendSaysWhatIsAskedFor(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	connections := map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		connections[r.RemoteAddr] = true
+		seen = append(seen, fmt.Sprintf("%s %s %s %s %s %s %s", r.Method, r.RequestURI, r.Host, r.Header.Get("X-My-Header"), r.Header.Get(Header), r.Header.Get("X-Myval"), body))
+		w.Header().Set("X-Version", "1")
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, "hello")
+	}))
+	defer server.Close()
+	r := &scenario.Requests{
+		Method: "POST", Path: "/driver/City%20Truck/30?a=b", Host: "x.localhost", Headers: map[string]string{"x-my-header": "canary"},
+		Body: "text", EachHeader: &scenario.EachHeader{Name: "x-myval", Values: 2}, Count: 4, Seed: 7,
+	}
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), r, "check-1", nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := headerValues(r)
+	for i, line := range seen {
+		if want := "POST /driver/City%20Truck/30?a=b x.localhost canary check-1 " + values[i%2] + " text"; line != want {
+			t.Errorf("request %d: %q, not %q", i, line, want)
+		}
+	}
+	for i, record := range records {
+		if record.Status != http.StatusTeapot || string(record.Body) != "hello" || record.Header.Get("X-Version") != "1" || record.Key != values[i%2] || record.Failure != "" {
+			t.Errorf("record %d: %+v", i, record)
+		}
+	}
+	if len(connections) != 4 {
+		t.Errorf("%d connections for 4 requests", len(connections))
+	}
+	if other := headerValues(&scenario.Requests{EachHeader: r.EachHeader, Seed: 8}); other[0] == values[0] {
+		t.Errorf("seeds 7 and 8 give the same values %v", values)
+	}
+	if again := headerValues(r); again[1] != values[1] || again[0] == again[1] {
+		t.Errorf("the same seed gives %v and %v", values, again)
+	}
+}
+
+func TestSourcesTakeTurns(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	var dialled []int
+	route := Route{Host: "x", Dial: func(ctx context.Context, source int) (net.Conn, error) {
+		dialled = append(dialled, source)
+		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
+	}}
+	records, err := send(t.Context(), route, &scenario.Requests{Path: "/", EachSource: 2, Count: 4}, "x", nothing)
+	if err != nil || fmt.Sprint(dialled) != "[1 2 1 2]" || records[0].Key != "source 1" || records[3].Key != "source 2" {
+		t.Errorf("dialled %v, %v, %+v", dialled, err, records)
+	}
+}
+
+func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
+	var now, most atomic.Int32
+	full := make(chan struct{})
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for {
+			old := most.Load()
+			if n <= old || most.CompareAndSwap(old, n) {
+				break
+			}
+		}
+		if n == 3 {
+			once.Do(func() { close(full) })
+		}
+		<-full // it takes three at once to get on
+	}))
+	defer server.Close()
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 30, Concurrency: 3}, "x", nothing)
+	if err != nil || count(records, func(r Record) bool { return r.Status == 200 }) != 30 || most.Load() != 3 {
+		t.Errorf("%v; %d at once, not 3; %+v", err, most.Load(), records)
+	}
+}
+
+// An open loop starts requests in time though the first does not end.
+func TestRateDoesNotWaitForAnswers(t *testing.T) {
+	last := make(chan struct{})
+	var arrived atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if arrived.Add(1) == 10 {
+			close(last)
+		}
+		<-last
+	}))
+	defer server.Close()
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 10, Rate: 200}, "x", nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, record := range records {
+		if record.Status != 200 || record.Start < time.Duration(i)*5*time.Millisecond {
+			t.Errorf("request %d began too early or failed: %+v", i, record)
+		}
+	}
+}
+
+func TestHowAnswersFailToCome(t *testing.T) {
+	closer := func(linger bool) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				if linger {
+					_, _ = conn.Read(make([]byte, 4096))
+				} else {
+					_ = conn.(*net.TCPConn).SetLinger(0)
+				}
+				conn.Close()
+			}
+		}()
+		return listener.Addr().String()
+	}
+	truncating := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "ten bytes.")
+	}))
+	defer truncating.Close()
+	release := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer hanging.Close()
+	defer close(release)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	tests := []struct {
+		name, address string
+		reset         bool
+		status        int
+		failure       string
+	}{
+		{"reset", closer(false), true, 0, ""},
+		{"closed", closer(true), true, 0, ""},
+		{"refused", gone.Addr().String(), false, 0, "connection refused"},
+		{"cut short", truncating.Listener.Addr().String(), false, 200, "reading the answer: unexpected EOF"},
+		{"never", hanging.Listener.Addr().String(), false, 0, "deadline exceeded"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := &scenario.Requests{Path: "/", Count: 1, Timeout: scenario.Duration{Duration: 200 * time.Millisecond}}
+			records, err := send(t.Context(), routeTo(test.address), r, "x", nothing)
+			if err != nil || records[0].Reset != test.reset || records[0].Status != test.status || !strings.Contains(records[0].Failure, test.failure) || records[0].Failure == "" {
+				t.Errorf("%+v, %v", records, err)
+			}
+		})
+	}
+}
+
+func TestSendEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, r := range []*scenario.Requests{{Path: "/", Count: 1000, Rate: 1}, {Path: "/", Count: 1000}} {
+		route := Route{Host: "x", Dial: func(ctx context.Context, _ int) (net.Conn, error) {
+			cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		if records, err := send(ctx, route, r, "x", nothing); err != context.Canceled || records != nil {
+			t.Errorf("%v, %d records", err, len(records))
+		}
+	}
+}
