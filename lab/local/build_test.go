@@ -12,7 +12,7 @@ func TestBuildFromElsewhere(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
 		"go.work":                "go 1.26\n\nuse ./services/ours\n",
-		"services/ours/go.mod":   "module ours.example\n\ngo 1.26\n",
+		"services/ours/go.mod":   "module made.example/ours\n\ngo 1.26\n",
 		"services/ours/main.go":  "package main\n\nfunc main() {}\n",
 		"somewhere/below/it.txt": "",
 	} {
