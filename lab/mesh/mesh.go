@@ -265,7 +265,7 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 	}
 	return kube.Derive(kube.World{
 		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
-		Node: m.site.NodeAddress, MeshConfig: meshConfig(), Began: m.began,
+		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(), Began: m.began,
 	})
 }
 

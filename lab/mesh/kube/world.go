@@ -22,6 +22,8 @@ type World struct {
 	Gateways  []Gateway
 	// Node is the machine's address.
 	Node netip.Addr
+	// DNS is where proxies ask for hosts outside the mesh.
+	DNS netip.AddrPort
 	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
 	MeshConfig string
 	// Began is when the run began: what is generated is older than it.
@@ -70,6 +72,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 		d.endpoints(service)
 	}
 	d.sidecars()
+	d.dns()
 	return d.objects, d.notes, nil
 }
 

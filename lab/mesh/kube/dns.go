@@ -1,0 +1,54 @@
+package kube
+
+import (
+	"slices"
+	"strings"
+)
+
+// dns makes the proxies ask the fleet's own DNS for hosts outside the mesh.
+// istiod tells the clusters of a ServiceEntry by DNS to use the system's
+// resolver, whatever a proxy's bootstrap says; there, the fleet's names are
+// unknown.
+func (d *deriver) dns() {
+	if !d.DNS.IsValid() {
+		return
+	}
+	var hosts []string
+	for _, o := range d.objects {
+		spec := mapOf(o["spec"])
+		resolution, _ := spec["resolution"].(string)
+		if o["kind"] != "ServiceEntry" || !strings.HasPrefix(resolution, "DNS") {
+			continue
+		}
+		names, _ := spec["hosts"].([]any)
+		for _, name := range names {
+			if text, ok := name.(string); ok {
+				hosts = append(hosts, text)
+			}
+		}
+	}
+	if len(hosts) == 0 {
+		return
+	}
+	slices.Sort(hosts)
+	var patches []any
+	for _, host := range slices.Compact(hosts) {
+		patches = append(patches, map[string]any{
+			"applyTo": "CLUSTER",
+			"match":   map[string]any{"cluster": map[string]any{"service": host}},
+			"patch": map[string]any{"operation": "MERGE", "value": map[string]any{"typed_dns_resolver_config": map[string]any{
+				"name": "envoy.network.dns_resolver.cares",
+				"typed_config": map[string]any{
+					"@type":                "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+					"resolvers":            []any{map[string]any{"socket_address": map[string]any{"address": d.DNS.Addr().String(), "port_value": d.DNS.Port()}}},
+					"dns_resolver_options": map[string]any{"no_default_search_domain": true},
+				},
+			}}},
+		})
+	}
+	d.add(Object{
+		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+		"metadata": map[string]any{"name": "fleetman-dns", "namespace": RootNamespace},
+		"spec":     map[string]any{"configPatches": patches},
+	})
+}
