@@ -87,6 +87,11 @@ func (p *places) find() error {
 	if err != nil {
 		return fmt.Errorf("finding the repository: %w", err)
 	}
+	if p.root != "" {
+		if p.root, err = filepath.Abs(p.root); err != nil {
+			return fmt.Errorf("--root: %w", err)
+		}
+	}
 	if p.root == "" {
 		for dir := here; ; dir = filepath.Dir(dir) {
 			if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {

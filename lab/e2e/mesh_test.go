@@ -1,0 +1,458 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/parts"
+)
+
+const driver = "/api/vehicles/driver/City%20Truck"
+
+// meshParts are the real programs; without them a test is skipped, but not in CI.
+func meshParts(t *testing.T) parts.Parts {
+	t.Helper()
+	absolute, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := parts.Source{Root: absolute, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") == "true" {
+		found, err := source.Find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	found, err := source.Have()
+	if err != nil {
+		t.Skip(err)
+	}
+	return found
+}
+
+func manifests(t *testing.T, paths ...string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Load(paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func scenarios(name string) string { return filepath.Join(root, "k8s", "scenarios", name) }
+
+// startMesh runs manifests on addresses of its own: 127.X.third.0/24 and the
+// network after it.
+func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string) {
+	t.Helper()
+	found := meshParts(t)
+	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third))
+	node := network.Addr().As4()
+	node[3] = 250
+	m, err := mesh.Start(t.Context(), objects, mesh.Options{Parts: found, Local: local.Options{
+		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: netip.AddrFrom4(node),
+		Progress: func(line string) { t.Log(line) },
+	}})
+	if err != nil && strings.HasSuffix(err.Error(), "run make ui") && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Stop)
+	for _, port := range m.Fleet().NodePorts() {
+		if port.Service == "istio-ingressgateway" && port.Name == "http" {
+			ingress = "http://" + port.Address.String()
+		}
+	}
+	return m, ingress
+}
+
+// good fails when the mesh is not in order, which may take a moment.
+func good(t *testing.T, m *mesh.Mesh) {
+	t.Helper()
+	var status mesh.Status
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if status = m.Status(t.Context()); status.Good() {
+			return
+		}
+		if time.Now().After(deadline) {
+			text, _ := json.MarshalIndent(status, "", "  ")
+			t.Fatalf("the mesh is not in order: %s", text)
+		}
+	}
+}
+
+// answers counts what a path says, asked n times over one connection.
+func answers(t *testing.T, url string, n int) map[string]int {
+	t.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	counts := map[string]int{}
+	for range n {
+		counts[answer(t.Context(), &client, url)]++
+	}
+	return counts
+}
+
+func answer(ctx context.Context, client *http.Client, url string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	switch text := string(body); {
+	case response.StatusCode == http.StatusOK && strings.Contains(text, "placeholder.png"):
+		return "risky"
+	case response.StatusCode == http.StatusOK && strings.Contains(text, `/1.jpg"`):
+		return "safe"
+	default:
+		return fmt.Sprintf("%d %s", response.StatusCode, text)
+	}
+}
+
+// asking sends requests one after the other until stop, which returns what was
+// answered.
+func asking(t *testing.T, url string, workers int) (stop func() map[string]int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	counts := map[string]int{}
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			client := http.Client{Timeout: patience, Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				// one that has begun is waited for
+				text := answer(context.WithoutCancel(ctx), &client, url)
+				mu.Lock()
+				counts[text]++
+				mu.Unlock()
+				sleep(ctx, 5*time.Millisecond)
+			}
+		})
+	}
+	return func() map[string]int { cancel(); running.Wait(); return counts }
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+func total(counts map[string]int) (sum int) {
+	for n := range maps.Values(counts) {
+		sum += n
+	}
+	return sum
+}
+
+// access are the lines of a proxy's access log.
+func access(t *testing.T, m *mesh.Mesh, proxy string) (found []envoy.AccessEntry) {
+	t.Helper()
+	for _, p := range m.Status(t.Context()).Proxies {
+		if p.Name != proxy {
+			continue
+		}
+		file, err := os.Open(p.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		for lines := bufio.NewScanner(file); lines.Scan(); {
+			if entry, ok := envoy.ParseAccess(lines.Bytes()); ok {
+				found = append(found, entry)
+			}
+		}
+	}
+	return found
+}
+
+// with changes a text in one object of the manifests.
+func with(t *testing.T, objects *manifest.Objects, kind, name, old, new string) *manifest.Objects {
+	t.Helper()
+	changed := &manifest.Objects{All: slices.Clone(objects.All)}
+	for i, o := range changed.All {
+		if o.Kind != kind || o.Name != name {
+			continue
+		}
+		if !strings.Contains(string(o.JSON), old) {
+			t.Fatalf("no %s in %s", old, o.JSON)
+		}
+		found, err := manifest.Decode(o.Source, []byte(strings.ReplaceAll(string(o.JSON), old, new)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed.All[i] = found[0]
+	}
+	return changed
+}
+
+// without leaves objects out.
+func without(objects *manifest.Objects, refs ...string) *manifest.Objects {
+	return &manifest.Objects{All: slices.DeleteFunc(slices.Clone(objects.All), func(o manifest.Object) bool { return slices.Contains(refs, o.Ref()) })}
+}
+
+// onlyRisky sends everybody to the risky version.
+func onlyRisky(t *testing.T, objects *manifest.Objects) *manifest.Objects {
+	t.Helper()
+	changed := with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":0`)
+	return with(t, changed, "VirtualService", "fleetman-staff-service", `"weight":10`, `"weight":100`)
+}
+
+// One mesh, from its start to its end: what it promises is asked of it step by
+// step, for its start is the dear part.
+func TestMesh(t *testing.T) {
+	objects := manifests(t, scenarios("canary-weighted"))
+	began := time.Now()
+	m, ingress := startMesh(t, 80, objects)
+	t.Logf("started in %v", time.Since(began))
+	good(t, m)
+
+	t.Run("identity", func(t *testing.T) {
+		if counts := answers(t, ingress+driver, 20); counts["safe"]+counts["risky"] != 20 {
+			t.Fatalf("answers %v", counts)
+		}
+		want := map[string]string{ // the caller of each, as its certificate says
+			"webapp-0":      "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
+			"api-gateway-0": "spiffe://cluster.local/ns/default/sa/webapp",
+		}
+		for proxy, caller := range want {
+			await(t, "the access log of "+proxy, func() bool {
+				return slices.ContainsFunc(access(t, m, proxy), func(e envoy.AccessEntry) bool {
+					return e.Inbound() && e.Identity == caller && strings.HasSuffix(e.Path, "/driver/City%20Truck") && e.Status == 200
+				})
+			})
+		}
+	})
+
+	t.Run("apply", func(t *testing.T) {
+		applied, err := m.Apply(t.Context(), onlyRisky(t, objects))
+		if err != nil || !slices.Equal(applied.Changed, []string{"VirtualService fleetman-staff-service changed"}) {
+			t.Fatalf("%+v, %v", applied, err)
+		}
+		t.Logf("in every proxy after %.2f s", applied.Seconds)
+		if counts := answers(t, ingress+driver, 50); counts["risky"] != 50 {
+			t.Errorf("answers %v", counts)
+		}
+		// refused whole: the old state stays
+		for _, refused := range []*manifest.Objects{
+			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight"`, `"wieght"`),
+			with(t, objects, "VirtualService", "fleetman-staff-service", "networking.istio.io/v1", "networking.istio.io/v7"),
+			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":-1`),
+			with(t, objects, "Deployment", "webapp", `"replicas":1`, `"replicas":2`),
+		} {
+			if applied, err := m.Apply(t.Context(), refused); err == nil || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%+v, %v; one line why is expected", applied, err)
+			}
+			if counts := answers(t, ingress+driver, 10); counts["risky"] != 10 {
+				t.Errorf("after a refusal: answers %v", counts)
+			}
+		}
+		if _, err := m.Apply(t.Context(), objects); err != nil {
+			t.Fatal(err)
+		}
+		if counts := answers(t, ingress+driver, 50); counts["safe"] < 25 || counts["safe"]+counts["risky"] != 50 {
+			t.Errorf("answers %v", counts)
+		}
+		good(t, m)
+	})
+
+	t.Run("istiod killed", func(t *testing.T) {
+		stop := asking(t, ingress+driver, 2)
+		before := m.Status(t.Context()).Istiod
+		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "istiod's return", func() bool {
+			now := m.Status(t.Context()).Istiod
+			return now.Ready && now.Restarts == before.Restarts+1
+		})
+		good(t, m)
+		counts := stop()
+		if counts["safe"]+counts["risky"] != total(counts) || total(counts) == 0 {
+			t.Errorf("answers meanwhile %v", counts)
+		}
+		if _, err := m.Apply(t.Context(), onlyRisky(t, objects)); err != nil {
+			t.Fatal(err)
+		}
+		if counts := answers(t, ingress+driver, 20); counts["risky"] != 20 {
+			t.Errorf("answers after its return %v", counts)
+		}
+		if _, err := m.Apply(t.Context(), objects); err != nil {
+			t.Fatal(err)
+		}
+	})
+
+	t.Run("proxy killed", func(t *testing.T) {
+		var pid int
+		for _, p := range m.Status(t.Context()).Proxies {
+			if p.Name == "api-gateway-0" {
+				pid = p.PID
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		var left, back atomic.Bool
+		killed := time.Now()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for event := range m.Fleet().Events(ctx) {
+			if event.Pod != "api-gateway-0" || event.Time.Before(killed) {
+				continue
+			}
+			left.Store(left.Load() || event.Kind == local.NotReady)
+			if back.Store(left.Load() && event.Kind == local.Ready); back.Load() {
+				break
+			}
+		}
+		if !left.Load() || !back.Load() {
+			t.Fatalf("the pod left: %v, came back: %v", left.Load(), back.Load())
+		}
+		good(t, m)
+		await(t, "answers", func() bool { return answers(t, ingress+driver, 1)["safe"] == 1 })
+	})
+
+	began = time.Now()
+	m.Stop()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+	if err := m.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// No request is lost when one of two replicas is ended, whatever the moment.
+func TestMeshDrain(t *testing.T) {
+	// two versions and no rule between them: two replicas
+	objects := without(manifests(t, scenarios("canary-weighted")), "VirtualService fleetman-staff-service", "DestinationRule fleetman-staff-service")
+	m, ingress := startMesh(t, 84, objects)
+	good(t, m)
+	stop := asking(t, ingress+driver, 4)
+	for _, pod := range m.Fleet().Pods() {
+		if strings.HasPrefix(pod.Name, "staff-service") {
+			endAndAwait(t, m.Fleet(), pod.Name)
+		}
+	}
+	counts := stop()
+	if counts["safe"]+counts["risky"] != total(counts) {
+		t.Errorf("answers %v", counts)
+	}
+	t.Logf("%d requests", total(counts))
+	good(t, m)
+}
+
+// The course's own manifests, as they are published.
+func TestMeshPublished(t *testing.T) {
+	objects := manifests(t, filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published"))
+	m, ingress := startMesh(t, 88, objects)
+	good(t, m)
+	for path, title := range map[string]string{
+		"/":             "<title>Fleet Management</title>",
+		"/experimental": "<title>Fleet Management Istio Premium Enterprise Edition</title>",
+	} {
+		response, err := http.Get(ingress + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK || !strings.Contains(string(body), title) {
+			t.Errorf("GET %s: %d %s", path, response.StatusCode, body)
+		}
+	}
+	// STRICT: the NodePort leads to the pod, and plaintext is reset there
+	for _, port := range m.Fleet().NodePorts() {
+		if port.Service == "fleetman-webapp" {
+			if response, err := http.Get("http://" + port.Address.String()); err == nil {
+				response.Body.Close()
+				t.Errorf("the NodePort answers %s in plaintext", response.Status)
+			}
+		}
+	}
+}
+
+// A launcher killed with -9 leaves nothing behind.
+func TestMeshOrphans(t *testing.T) {
+	meshParts(t)
+	binary := filepath.Join(t.TempDir(), "fleetman")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/fleetman").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	state := t.TempDir()
+	number := 100 + os.Getpid()%100
+	up := exec.Command(binary, "--root", root, "--state", state, "up", "--mesh", "--ingress-port", "0",
+		"--network", fmt.Sprintf("127.%d.92.0/24", number), "--node-address", fmt.Sprintf("127.%d.92.250", number), scenarios("sidecars"))
+	stderr, err := up.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = up.Process.Kill(); _ = up.Wait() })
+	ready := false
+	for lines := bufio.NewScanner(stderr); !ready && lines.Scan(); {
+		t.Log(lines.Text())
+		ready = strings.HasPrefix(lines.Text(), "ready after")
+	}
+	if !ready {
+		t.Fatal("it did not get ready")
+	}
+	text, err := exec.Command(binary, "--root", root, "--state", state, "mesh", "status", "--json").Output()
+	if err != nil {
+		t.Fatalf("mesh status: %v: %s", err, text)
+	}
+	var status mesh.Status
+	if err := json.Unmarshal(text, &status); err != nil {
+		t.Fatal(err)
+	}
+	pids := []int{status.Istiod.PID}
+	for _, p := range status.Proxies {
+		pids = append(pids, p.PID)
+	}
+	if len(pids) != 8 {
+		t.Fatalf("processes %v; istiod, six sidecars and the ingress are expected", pids)
+	}
+	if err := up.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = up.Wait()
+	for _, pid := range pids {
+		await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	}
+}
