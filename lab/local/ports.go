@@ -44,7 +44,7 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 	}
 	p.app, p.adminAt = netip.AddrPortFrom(p.ip, uint16(p.listen)), netip.AddrPortFrom(p.ip, uint16(p.admin))
 	if p.proxied {
-		if err := p.hideBehindProxy(targets, o.Network, h); err != nil {
+		if err := p.hideBehindProxy(targets, h); err != nil {
 			return err
 		}
 	}
@@ -61,20 +61,24 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 	return nil
 }
 
-// Ports of 127.0.0.1 for the programs behind proxies and for admin listeners
-// that a Service leads to: the pod's place in the network is added.
+// Ports of 127.0.0.1 for the programs behind proxies, and for admin listeners
+// that a Service leads to: the pod's place in the network is added. Fleets of
+// different networks have ranges of their own, below the ports that systems
+// give to outgoing connections.
 const (
 	appPorts   = 18000
-	adminPorts = 19000
+	adminPorts = appPorts + 256
+	rangeSize  = 512
+	ranges     = 28
 	noPort     = 1 // tcpmux: nobody listens there
 )
 
 // hideBehindProxy moves the program to 127.0.0.1, and leaves the pod's address
 // to the proxy.
-func (p *podPlan) hideBehindProxy(targets []portPair, network netip.Prefix, h host) error {
+func (p *podPlan) hideBehindProxy(targets []portPair, h host) error {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	move := func(first int) (netip.AddrPort, error) {
-		port, err := h.freePort(loopback, first+placeIn(network, p.ip))
+		port, err := h.freePort(loopback, first+placeOf(p.ip))
 		if err != nil {
 			return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", loopback, err)
 		}
@@ -103,14 +107,12 @@ func (p *podPlan) hideBehindProxy(targets []portPair, network netip.Prefix, h ho
 	return nil
 }
 
-// placeIn counts an address from its network's first, modulo 1000.
-func placeIn(network netip.Prefix, ip netip.Addr) int {
-	first, this := network.Masked().Addr().AsSlice(), ip.AsSlice()
-	place := 0
-	for i := range this {
-		place = place<<8 + int(this[i]) - int(first[i])
-	}
-	return place % 1000
+// placeOf is the range of an address's network, the default one's being the first, and
+// the address's place there.
+func placeOf(ip netip.Addr) int {
+	bytes := ip.AsSlice()
+	last := len(bytes) - 1
+	return (int(bytes[last-1])+ranges-1)%ranges*rangeSize + int(bytes[last])
 }
 
 // itself is where the program itself answers for a port of the manifests, for
