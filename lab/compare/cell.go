@@ -57,7 +57,7 @@ func (c *cell) run(ctx context.Context) (*record.Cell, error) {
 	c.seen = record.Cell{
 		Key: record.Key{Arm: c.arm.Name, Fault: c.fault.Name, Seed: c.seed}, Began: c.began, Rate: rate,
 		FaultAt: record.Moment(c.timing.Healthy), RepairAt: record.Moment(c.timing.Healthy + c.timing.Fault), End: record.Moment(c.timing.total()),
-		Rules: c.fault.Rules, Curve: c.fault.Curve,
+		Rules: c.fault.Rules, Curve: c.fault.Curve, Machine: thisMachine(),
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -39,6 +39,7 @@ type Cell struct {
 	Rules    string    `json:"rules"` // the fault's
 	Pods     []string  `json:"pods"`  // that had it
 	Curve    bool      `json:"curve,omitempty"`
+	Machine  string    `json:"machine,omitempty"`
 
 	Requests  []Request  `json:"-"`
 	Events    []Event    `json:"-"`

@@ -25,7 +25,9 @@ const (
 
 // Report is a comparison, fault by fault.
 type Report struct {
-	Faults []Fault `json:"faults"`
+	Date    string  `json:"date"` // of the first run
+	Machine string  `json:"machine,omitempty"`
+	Faults  []Fault `json:"faults"`
 }
 
 // Fault is what every arm made of one fault.
@@ -93,6 +95,9 @@ type Event struct {
 func Compute(cells []*record.Cell) Report {
 	var r Report
 	for _, c := range cells {
+		if r.Date == "" {
+			r.Date, r.Machine = c.Began.Format(time.DateOnly), c.Machine
+		}
 		f := find(&r.Faults, func(f *Fault) bool { return f.Name == c.Fault })
 		if f.Name == "" {
 			*f = Fault{Name: c.Fault, Rules: c.Rules, Pods: c.Pods, Rate: c.Rate, Seconds: seconds(c.RepairAt - c.FaultAt)}

@@ -180,6 +180,8 @@ func TestHops(t *testing.T) {
 	}
 }
 
+func counted(name, of string, n float64) record.Count { return record.Count{Name: name, Of: of, N: n} }
+
 // comparison is made up, from a seed.
 func comparison() (cells []*record.Cell) {
 	random := rand.New(rand.NewPCG(1, 0))
@@ -192,6 +194,7 @@ func comparison() (cells []*record.Cell) {
 				c := &record.Cell{
 					Key: record.Key{Arm: arm, Fault: fault.name, Seed: seed + 1}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14),
 					Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: fault.curve,
+					Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC), Machine: "2 cores, linux/amd64, Some CPU",
 				}
 				c.Requests = every(14, func(t float64) record.Request {
 					bad := t >= 3 && t < 9 && random.Float64() < .4
@@ -206,8 +209,8 @@ func comparison() (cells []*record.Cell) {
 				staff, gateway := 0.0, 0.0
 				for second := range 15 {
 					c.Samples = append(c.Samples,
-						record.Sample{At: at(float64(second) + .02), Pod: "api-gateway-0", Counts: []record.Count{{"client", "GET staff-service", staff}, {"server", "GET /vehicles/driver/:name", gateway}}},
-						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{{"server", "GET /driver/:vehicle", staff}}})
+						record.Sample{At: at(float64(second) + .02), Pod: "api-gateway-0", Counts: []record.Count{counted("client", "GET staff-service", staff), counted("server", "GET /vehicles/driver/:name", gateway)}},
+						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", staff)}})
 					gateway += 10
 					staff += 10
 					if arm == "library" && second > 3 && second < 7 {
@@ -230,14 +233,15 @@ func comparison() (cells []*record.Cell) {
 
 func TestGolden(t *testing.T) {
 	computed := Compute(comparison())
-	var text, data bytes.Buffer
+	var text, data, markdown bytes.Buffer
 	Text(&text, computed)
+	Markdown(&markdown, computed)
 	encoder := json.NewEncoder(&data)
 	encoder.SetIndent("", " ")
 	if err := encoder.Encode(computed); err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"comparison.txt": text.Bytes(), "comparison.json": data.Bytes()} {
+	for name, got := range map[string][]byte{"comparison.txt": text.Bytes(), "comparison.json": data.Bytes(), "comparison.md": markdown.Bytes()} {
 		path := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(path, got, 0o644); err != nil {

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/compare"
-	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
 
@@ -133,44 +130,13 @@ func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, 
 	if err := compare.Run(ctx, o); err != nil {
 		return err
 	}
-	return show(o.Out, asJSON, stdout)
+	format := "text"
+	if asJSON {
+		format = "json"
+	}
+	return show([]string{o.Out}, format, stdout)
 }
 
 func numbers(seeds []uint64) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(seeds), " ", ", "), "[]")
-}
-
-func reportCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "report DIR",
-		Short: "Compute a comparison's table again from its records",
-		Args:  exactly("DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(args[0], asJSON, cmd.OutOrStdout())
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, with every run, timeline and curve")
-	return cmd
-}
-
-// show reads the records of a directory and writes what they mean.
-func show(dir string, asJSON bool, w io.Writer) error {
-	file, err := os.Open(filepath.Join(dir, compare.RecordsFile))
-	if err != nil {
-		return fmt.Errorf("records: %w; the directory of a comparison is expected", err)
-	}
-	defer file.Close()
-	cells, err := record.Read(file, file.Name())
-	if err != nil {
-		return err
-	}
-	computed := report.Compute(cells)
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(computed)
-	}
-	report.Text(w, computed)
-	return nil
 }

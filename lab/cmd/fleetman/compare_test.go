@@ -29,7 +29,8 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "--seed", "0"}, "--seed 0: 1 to 4611686018427387804 is expected"},
 		{[]string{"compare", "--seed", "-1"}, `invalid argument "-1" for "--seed" flag: strconv.ParseUint: parsing "-1": invalid syntax; see fleetman compare --help`},
 		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": a network such as 127.0.77.0/24 is expected`},
-		{[]string{"report"}, "fleetman report: one DIR is expected, not 0"},
+		{[]string{"report"}, "fleetman report: the DIR of a comparison, or several, are expected"},
+		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: one of --json, --markdown and --readme is expected"},
 		{[]string{"fault"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
@@ -77,6 +78,28 @@ func TestReport(t *testing.T) {
 	code, stdout, stderr = fleetman(t, "report", "--json", dir)
 	if code != 0 || stderr != "" || !strings.Contains(stdout, `"good": 0.5,`) {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	}
+	code, stdout, stderr = fleetman(t, "report", dir, dir)
+	if want := "fleetman: records: none, bad-replica, seed 3 is in " + dir + " and in " + dir + "\n"; code != exitFailure || stdout != "" || stderr != want {
+		t.Errorf("twice: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
+	}
+	readme := filepath.Join(dir, "README.md")
+	for text, want := range map[string]string{
+		"a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n": "",
+		"no marks\n": "fleetman: --readme " + readme + ": the marks <!-- compare --> and <!-- /compare --> are expected\n",
+	} {
+		if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, stdout, stderr = fleetman(t, "report", dir, "--readme", readme)
+		written, err := os.ReadFile(readme)
+		if err != nil || stdout != "" || stderr != want || want != "" && string(written) != text {
+			t.Errorf("%q: stdout %q, stderr %q, want %q, %v", text, stdout, stderr, want, err)
+		}
+		if want == "" && (!strings.HasPrefix(string(written), "a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ") ||
+			!strings.Contains(string(written), "\n| bad-replica | none | 50 % | ") || !strings.HasSuffix(string(written), "|\n<!-- /compare -->\nb\n")) {
+			t.Errorf("got\n%s", written)
+		}
 	}
 	if err := os.WriteFile(path, file.Bytes()[:file.Len()-3], 0o644); err != nil {
 		t.Fatal(err)

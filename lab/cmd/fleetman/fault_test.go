@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFault sets, shows and clears faults of two real staff-services.
+func TestFault(t *testing.T) {
+	state := t.TempDir()
+	network := fmt.Sprintf("127.%d.246.", 100+os.Getpid()%100)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stdout, stderr buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{
+			"up", "--root", "../../..", "--state", state, "--network", network + "0/24", "--node-address", network + "250", "--ready-timeout", "1m",
+			"--replicas", "staff-service=2", "../../../k8s/base/staff-service.yaml",
+		}, os.Environ(), &stdout, &stderr)
+	}()
+	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(stderr.String(), "; Ctrl-C ends it\n"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) || len(done) > 0 { // it builds first
+			t.Fatalf("the fleet does not start: %s", stderr.String())
+		}
+	}
+	const none = "staff-service-0 - - none;staff-service-1 - - none"
+	both := func(rule string) string { return "staff-service-0 0 0 " + rule + ";staff-service-1 0 0 " + rule }
+	for _, test := range []struct {
+		args []string
+		code int
+		want string // the table's lines, or the error
+	}{
+		{[]string{"--show"}, 0, none},
+		{[]string{"fleetman-staff-service", "status=503,path=/x"}, 0, both("status=503,path=/x")},
+		{[]string{"staff-service-1", "reset;hang,rate=0.5"}, 0, "staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
+		{[]string{"--show", "staff-service"}, 0, "staff-service-0 0 0 status=503,path=/x;staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
+		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: expected a share from 0 to 1\n"},
+		{[]string{"stuff", "reset"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
+		{[]string{"verify", "stuff"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
+		{[]string{"staff-service", "--clear"}, 0, none},
+		{[]string{"--show"}, 0, none},
+	} {
+		code, out, errs := fleetman(t, append([]string{"fault", "--state", state}, test.args...)...)
+		got := errs
+		if code == 0 {
+			var lines []string
+			for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+				lines = append(lines, strings.Join(strings.Fields(line), " "))
+			}
+			header, rest := lines[0], lines[1:]
+			if got = strings.Join(rest, ";"); header != "POD MATCHED FIRED RULE" || errs != "" {
+				t.Errorf("%q: header %q, stderr %q", test.args, header, errs)
+			}
+		}
+		if code != test.code || got != test.want {
+			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.args, code, got, test.want)
+		}
+	}
+	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
+	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 7 {
+		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("the fleet ended with %d: %s", code, stderr.String())
+	}
+}

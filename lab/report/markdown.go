@@ -1,0 +1,78 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Markdown writes the outcomes as one table for a README.
+func Markdown(w io.Writer, r Report) {
+	var commands []string
+	for _, f := range r.Faults {
+		if c := f.command(r.Faults); !slices.Contains(commands, c) {
+			commands = append(commands, c)
+		}
+	}
+	fmt.Fprintf(w, "`%s`, %s", strings.Join(commands, "`, `"), r.Date)
+	if r.Machine != "" {
+		fmt.Fprintf(w, ", %s", r.Machine)
+	}
+	fmt.Fprint(w, ". From fault to repair; lowest..highest of the seeds.\n\n"+
+		"| fault | arm | good | degraded | failed | p99 | longest gap | contained | good then | recovered | attempts gateway → staff |\n"+
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range r.Faults {
+		for _, a := range f.Arms {
+			fmt.Fprintf(w, "| %s |\n", strings.Join([]string{
+				f.Name, a.Name,
+				a.each(percent, func(r Run) *float64 { return &r.Good }),
+				a.each(percent, func(r Run) *float64 { return &r.Degraded }),
+				a.each(percent, func(r Run) *float64 { return &r.Failed }),
+				a.each(latency, func(r Run) *float64 { return &r.P99 }),
+				a.each(latency, func(r Run) *float64 { return &r.LongestGap }),
+				a.each(latency, func(r Run) *float64 { return r.Contained }),
+				a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
+				a.each(latency, func(r Run) *float64 { return r.Recovered }),
+				a.both(func(r Run) *Hop { return &r.Hops[0] }),
+			}, " | "))
+		}
+	}
+	for _, f := range r.Faults {
+		if len(f.Arms[0].Runs[0].Curve) == 0 {
+			continue
+		}
+		var most []string
+		for _, a := range f.Arms {
+			most = append(most, a.Name+" "+a.each(ratio, func(r Run) *float64 { return pointer(r.mostAttempts(f.Seconds)) }))
+		}
+		fmt.Fprintf(w, "\n%s, attempts that reached staff-service for one request, in the worst second: %s.\n", f.Name, strings.Join(most, ", "))
+	}
+}
+
+// mostAttempts is the highest of the curve while the fault lasts.
+func (r Run) mostAttempts(seconds float64) float64 {
+	most := 0.0
+	for _, step := range r.Curve {
+		if step.At > 0 && step.At <= seconds && step.Requests > 0 {
+			most = max(most, step.Received/step.Requests)
+		}
+	}
+	return most
+}
+
+// command is what makes the runs of this fault, and of all others that had the
+// same arms and seeds.
+func (f Fault) command(all []Fault) string {
+	var arms, names []string
+	for _, a := range f.Arms {
+		arms = append(arms, a.Name)
+	}
+	for _, other := range all {
+		if slices.EqualFunc(other.Arms, f.Arms, func(a, b Arm) bool { return a.Name == b.Name }) && seeds(other) == seeds(f) {
+			names = append(names, other.Name)
+		}
+	}
+	return fmt.Sprintf("fleetman compare --arms %s --faults %s --seed %d --seeds %d",
+		strings.Join(arms, ","), strings.Join(names, ","), f.Arms[0].Runs[0].Seed, len(f.Arms[0].Runs))
+}
