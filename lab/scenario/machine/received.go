@@ -5,31 +5,40 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/scenario/check"
 )
 
-// Received implements check.Target. A pod with a proxy took what its own proxy
-// passed on to it; a pod without one took what others' proxies sent there.
+// Received implements check.Target.
 func (t *target) Received(_ context.Context, name string) ([]check.Call, error) {
 	if t.mesh == nil {
 		return nil, nil // nobody is there to see calls
 	}
-	deployment, bare := map[string]string{}, map[string]string{}
 	logs := t.mesh.ProxyLogs()
+	proxied, bare := map[string]string{}, map[string]string{}
 	for _, pod := range t.fleet.Pods() {
-		deployment[id(pod)] = pod.Deployment
-		if _, proxied := logs[id(pod)]; !proxied {
+		if _, ok := logs[id(pod)]; ok {
+			proxied[id(pod)] = pod.Deployment
+		} else {
 			bare[pod.Address] = pod.Deployment
 		}
 	}
+	return received(logs, proxied, bare, name)
+}
+
+// received reads the proxies' logs. A pod with a proxy took what its own proxy
+// passed on to it; a pod without one, known by its address, took what others'
+// proxies sent there.
+func received(logs, proxied, bare map[string]string, name string) ([]check.Call, error) {
 	var calls []check.Call
-	for proxy, log := range logs {
-		text, err := os.ReadFile(log)
+	for _, proxy := range slices.Sorted(maps.Keys(logs)) {
+		text, err := os.ReadFile(logs[proxy])
 		if err != nil {
 			return nil, fmt.Errorf("log of the proxy of %s: %w", proxy, err)
 		}
@@ -39,11 +48,11 @@ func (t *target) Received(_ context.Context, name string) ([]check.Call, error) 
 			}
 			entry, ok := envoy.ParseAccess(line)
 			if !ok || entry.Check != name || entry.Upstream == "" {
-				continue
+				continue // it went no further than the proxy
 			}
 			call := check.Call{Method: entry.Method, Path: entry.Path}
 			if entry.Inbound() {
-				call.Deployment, call.Identity = deployment[proxy], entry.Identity
+				call.Deployment, call.Identity = proxied[proxy], entry.Identity
 			} else {
 				host, _, _ := net.SplitHostPort(entry.Upstream)
 				call.Deployment = bare[host]

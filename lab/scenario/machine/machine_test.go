@@ -1,0 +1,171 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/scenario/check"
+)
+
+func TestReceived(t *testing.T) {
+	dir := t.TempDir()
+	log := func(name string, lines ...string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	entry := func(check, cluster, upstream, identity string) string {
+		return fmt.Sprintf(`{"check":%q,"cluster":%q,"upstream":%q,"identity":%q,"msg":"access","method":"GET","path":"/driver/x","status":200}`, check, cluster, upstream, identity)
+	}
+	logs := map[string]string{
+		"staff-0": log("staff-0",
+			entry("mine", "inbound|8080||", "127.0.0.1:18005", "spiffe://cluster.local/ns/default/sa/api-gateway"),
+			entry("mine", "inbound|8080||", "", ""),                 // refused by the proxy
+			entry("other", "inbound|8080||", "127.0.0.1:18005", ""), // of another check
+			entry("mine", "outbound|8080||monitoring.outside.svc.cluster.local", "127.0.1.9:8080", ""),
+			"mine is in a line that is no entry", `{"check":"mine","msg":"access"`),
+		"gateway": log("gateway", entry("mine", "outbound|8080||staff.default.svc.cluster.local", "127.0.1.5:8080", "")),
+	}
+	calls, err := received(logs, map[string]string{"staff-0": "staff-service"}, map[string]string{"127.0.1.9": "driver-monitoring"}, "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []check.Call{
+		{Deployment: "staff-service", Method: "GET", Path: "/driver/x", Identity: "spiffe://cluster.local/ns/default/sa/api-gateway"},
+		{Deployment: "driver-monitoring", Method: "GET", Path: "/driver/x"},
+	}
+	if fmt.Sprint(calls) != fmt.Sprint(want) {
+		t.Errorf("%v, not %v", calls, want)
+	}
+	if _, err := received(map[string]string{"x": filepath.Join(dir, "none")}, nil, nil, "mine"); err == nil || !strings.Contains(err.Error(), "log of the proxy of x") {
+		t.Errorf("no log: %v", err)
+	}
+}
+
+func TestLookUp(t *testing.T) {
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	text := "# fleetman\n127.0.1.5 staff staff.default # two pods\n127.0.1.6 staff\n\n127.0.1.7 webapp\n"
+	if err := os.WriteFile(hosts, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range 200 {
+		address, err := lookUp(hosts, "staff")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[address] = true
+	}
+	if len(seen) != 2 || !seen["127.0.1.5"] || !seen["127.0.1.6"] {
+		t.Errorf("staff leads to %v", seen)
+	}
+	if _, err := lookUp(hosts, "fleetman"); err == nil || !strings.Contains(err.Error(), "looking up fleetman: "+hosts) {
+		t.Errorf("a name in a comment: %v", err)
+	}
+	if _, err := lookUp(hosts+"x", "staff"); err == nil || !strings.Contains(err.Error(), "looking up staff") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	route := atNode(netip.MustParseAddr("127.0.0.1"), listener.Addr().(*net.TCPAddr).Port)
+	if route.Host != listener.Addr().String() {
+		t.Errorf("host %s", route.Host)
+	}
+	for source, want := range map[int]string{0: "127.0.0.1", 1: "127.0.250.1", 250: "127.0.250.250"} {
+		conn, err := route.Dial(t.Context(), source)
+		if err != nil {
+			t.Skipf("source %d: %v", source, err) // a system with one loopback address
+		}
+		if got := conn.LocalAddr().(*net.TCPAddr).IP.String(); got != want {
+			t.Errorf("source %d comes from %s", source, got)
+		}
+		conn.Close()
+	}
+}
+
+// A whole scenario with the real programs, and its control: copies of calls at
+// a workload that answers none.
+func TestMirroringWithRealProgramsEndToEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: half a minute")
+	}
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("the page is not built: make ui")
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	find := source.Find
+	if os.Getenv("CI") != "true" {
+		if _, err := source.Have(); err != nil {
+			t.Skip(strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	scenarios := filepath.Join(root, "k8s", "scenarios")
+	found, err := check.Find(scenarios, filepath.Join(scenarios, "mirroring"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := 0
+	start := Starter(Options{
+		Local: local.Options{
+			Root: root, State: t.TempDir(), Environ: os.Environ(),
+			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
+		},
+		Parts: find,
+	})
+	runner := check.Runner{Scenarios: scenarios, Start: func(ctx context.Context, objects *manifest.Objects) (check.Target, error) {
+		target, err := start(ctx, objects)
+		if err == nil {
+			started++
+			if seeds := target.Seeds(ctx); len(seeds) < 6 {
+				t.Errorf("seeds %v: of every pod one is expected", seeds)
+			}
+			if _, err := target.Route(scenario.Origin{Workload: "nobody"}, "x:80"); err == nil {
+				t.Error("a route from a workload that is not there")
+			}
+		}
+		return target, err
+	}}
+	results, err := runner.Run(t.Context(), found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bytes.Buffer
+	for _, result := range results {
+		if err := check.WriteLine(&report, result); err != nil {
+			t.Fatal(err)
+		}
+		if !result.OK() || result.Control == nil || !result.Control.Broken {
+			t.Errorf("%+v", result)
+		}
+	}
+	if len(results) != 1 || started != 2 {
+		t.Errorf("%d results, %d fleets", len(results), started)
+	}
+	t.Log(report.String())
+}
