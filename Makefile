@@ -21,7 +21,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FLEETMAN    := $(CACHE)/bin/fleetman
 
-.PHONY: help run test bench lint ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run test check bench lint ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
 
 test: ui lint modules test-ui test-go fuzz ## everything that CI checks
+
+check: ui $(FLEETMAN) ## what every scenario promises, and that it can be broken: some twenty minutes
+	$(FLEETMAN) check --json $(CACHE)/check.json --junit $(CACHE)/check.xml
 
 bench: ui ## measure what README's table shows, in about six minutes
 	go run ./lab/bench -readme README.md
