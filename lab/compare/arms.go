@@ -123,7 +123,7 @@ type Timing struct{ Healthy, Fault, After time.Duration }
 // report's window of 3 s.
 var (
 	Full      = Timing{5 * time.Second, 15 * time.Second, 15 * time.Second}
-	QuickOnes = Timing{3 * time.Second, 9 * time.Second, 13500 * time.Millisecond}
+	QuickOnes = Timing{3 * time.Second, 8 * time.Second, 13500 * time.Millisecond}
 )
 
 func (t Timing) of(f Fault) Timing {

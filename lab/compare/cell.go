@@ -99,8 +99,8 @@ func (c *cell) start(ctx context.Context) error {
 		Root: c.o.Root, Bin: c.o.Bin, State: filepath.Join(c.o.Out, "fleet"), Environ: c.o.Environ,
 		Network: c.o.Network, NodeAddress: netip.AddrFrom4(last),
 		Replicas: wanted, Set: c.arm.settings(c.seed),
-		StopTimeout:  2 * time.Second, // what is under way does not matter any more
-		ReadyTimeout: time.Minute,     // on a busy machine
+		StopTimeout:  time.Second, // what is under way does not matter any more
+		ReadyTimeout: time.Minute, // on a busy machine
 	})
 	var late *local.NotReadyError
 	if errors.As(err, &late) && len(late.Last) > 0 {

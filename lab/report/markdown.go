@@ -19,7 +19,7 @@ func Markdown(w io.Writer, r Report) {
 	if r.Machine != "" {
 		fmt.Fprintf(w, ", %s", r.Machine)
 	}
-	fmt.Fprint(w, ". From fault to repair; lowest..highest of the seeds.\n\n"+
+	fmt.Fprint(w, ". From fault to repair; [what each figure is](lab/compare/README.md#the-figures).\n\n"+
 		"| fault | arm | good | degraded | failed | p99 | longest gap | contained | good then | recovered | attempts gateway → staff |\n"+
 		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, f := range r.Faults {
@@ -38,6 +38,7 @@ func Markdown(w io.Writer, r Report) {
 			}, " | "))
 		}
 	}
+	fmt.Fprintf(w, "\n%s\n", luck)
 	for _, f := range r.Faults {
 		if len(f.Arms[0].Runs[0].Curve) == 0 {
 			continue

@@ -30,9 +30,12 @@ recovered: the same from the repair to the end, of answers that are not fresh: f
 attempts a request: by the caller's count / by the receiver's.
 `, Window, Slow, Tolerance*100)
 	if spread {
-		fmt.Fprintln(w, "A range is the seeds' lowest and highest: where nothing chooses, a new connection goes to a random replica and the one that was free last is used again, so luck decides whether and for how long a caller meets the bad replica.")
+		fmt.Fprintln(w, luck)
 	}
 }
+
+// luck explains why the seeds differ.
+const luck = "A range is the seeds' lowest and highest: where nothing chooses, a new connection goes to a random replica and the one that was free last is used again, so luck decides whether and for how long a caller meets the bad replica."
 
 func seeds(f Fault) string {
 	var all []string
