@@ -38,7 +38,9 @@ func Markdown(w io.Writer, r Report) {
 			}, " | "))
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", luck)
+	if r.spread() {
+		fmt.Fprintf(w, "\n%s\n", luck)
+	}
 	for _, f := range r.Faults {
 		if len(f.Arms[0].Runs[0].Curve) == 0 {
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -12,16 +13,12 @@ import (
 // Text writes the report for people: a range goes from the lowest to the
 // highest of the seeds.
 func Text(w io.Writer, r Report) {
-	spread := false
 	for _, f := range r.Faults {
 		fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests a second; seeds %s\n\n", f.Name, f.Rules, strings.Join(f.Pods, ", "), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
 		f.outcomes(w)
 		f.attempts(w)
 		f.curves(w)
 		f.timelines(w)
-		for _, a := range f.Arms {
-			spread = spread || len(a.Runs) > 1
-		}
 	}
 	fmt.Fprintf(w, `good, degraded, failed, latencies (from intended start), positions, gap, attempts: from fault to repair.
 longest gap: between two reports of one vehicle that reached the tracker; 1.5 s of it may be the vehicle's own.
@@ -29,13 +26,20 @@ contained: from the fault to the first request from which on, until the repair, 
 recovered: the same from the repair to the end, of answers that are not fresh: failed, slow or degraded.
 attempts a request: by the caller's count / by the receiver's.
 `, Window, Slow, Tolerance*100)
-	if spread {
+	if r.spread() {
 		fmt.Fprintln(w, luck)
 	}
 }
 
 // luck explains why the seeds differ.
 const luck = "A range is the seeds' lowest and highest: where nothing chooses, a new connection goes to a random replica and the one that was free last is used again, so luck decides whether and for how long a caller meets the bad replica."
+
+// spread tells whether there are ranges.
+func (r Report) spread() bool {
+	return slices.ContainsFunc(r.Faults, func(f Fault) bool {
+		return slices.ContainsFunc(f.Arms, func(a Arm) bool { return len(a.Runs) > 1 })
+	})
+}
 
 func seeds(f Fault) string {
 	var all []string
