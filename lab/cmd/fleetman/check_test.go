@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckAndPartsRefuse(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken")
+	if err := os.Mkdir(broken, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "expect.yaml"), []byte("promises: [{promise: x, chekcs: []}]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"check", "--run", "("}, exitUsage, "--run: error parsing regexp"},
+		{[]string{"check", "--network", "x"}, exitUsage, `--network "x": a network such as 127.0.1.0/24 is expected`},
+		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "finding scenarios"},
+		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},
+		{[]string{"check", broken}, exitFailure, "chekcs"},
+		{[]string{"check", "--run", "nobody promises this"}, exitFailure, `no promise matches --run "nobody promises this"`},
+		{[]string{"parts", "kubectl"}, exitUsage, `no part "kubectl"; pilot-discovery, istioctl and envoy are expected`},
+	} {
+		code, stdout, stderr := fleetman(t, test.args...)
+		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("fleetman %s: exit code %d, not %d; %q, not one line with %q", strings.Join(test.args, " "), code, test.code, stderr, test.want)
+		}
+	}
+}
+
+func TestPartsOfTheUser(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "istioctl")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ISTIOCTL", program)
+	code, stdout, stderr := fleetman(t, "parts", "istioctl")
+	if want := "istioctl of a version that it does not tell from ISTIOCTL: " + program + "\n"; code != 0 || stdout != want || stderr != "" {
+		t.Errorf("exit code %d, %q, %q; %q is expected", code, stdout, stderr, want)
+	}
+}

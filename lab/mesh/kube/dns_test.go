@@ -1,0 +1,52 @@
+package kube
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+
+	"fleetman.example/lab/manifest"
+)
+
+// Only hosts that Envoy looks up itself are led to the fleet's DNS.
+func TestDNSOfServiceEntries(t *testing.T) {
+	entry := func(name, resolution string, hosts ...string) manifest.Object {
+		text, err := json.Marshal(map[string]any{
+			"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": map[string]any{"name": name, "namespace": "default"},
+			"spec": map[string]any{"hosts": hosts, "resolution": resolution},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return manifest.Object{APIVersion: "networking.istio.io/v1", Kind: "ServiceEntry", Namespace: "default", Name: name, JSON: text}
+	}
+	w := World{Manifests: &manifest.Objects{All: []manifest.Object{
+		entry("a", "DNS", "b.example", "a.example"), entry("b", "DNS_ROUND_ROBIN", "a.example"), entry("c", "STATIC", "c.example"), entry("d", "NONE", "d.example"),
+	}}, Node: netip.MustParseAddr("127.0.0.1"), DNS: netip.MustParseAddrPort("127.0.0.1:5353")}
+	filters := func(w World) (patched []string, texts []string) {
+		objects, _, err := Derive(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			if o["kind"] != "EnvoyFilter" {
+				continue
+			}
+			for _, patch := range mapOf(o["spec"])["configPatches"].([]any) {
+				patched = append(patched, mapOf(mapOf(mapOf(patch)["match"])["cluster"])["service"].(string))
+				text, _ := json.Marshal(mapOf(mapOf(patch)["patch"])["value"])
+				texts = append(texts, string(text))
+			}
+		}
+		return patched, texts
+	}
+	patched, texts := filters(w)
+	want := `{"typed_dns_resolver_config":{"name":"envoy.network.dns_resolver.cares","typed_config":{"@type":"type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig","dns_resolver_options":{"no_default_search_domain":true},"resolvers":[{"socket_address":{"address":"127.0.0.1","port_value":5353}}]}}}`
+	if len(patched) != 2 || patched[0] != "a.example" || patched[1] != "b.example" || texts[0] != want {
+		t.Errorf("patched %v with %v", patched, texts)
+	}
+	w.Manifests = &manifest.Objects{All: w.Manifests.All[2:]}
+	if patched, _ := filters(w); len(patched) != 0 {
+		t.Errorf("without any by DNS: %v", patched)
+	}
+}
