@@ -1,0 +1,369 @@
+package kube
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: staff}
+spec:
+  selector: {matchLabels: {app: staff}}
+  template:
+    metadata: {labels: {app: staff, version: safe}}
+    spec:
+      containers:
+      - {name: c, image: i, ports: [{name: web, containerPort: 8080}, {name: admin, containerPort: 9090}]}
+`
+
+const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: staff}
+spec: {selector: {app: staff}, ports: [{name: http, port: 80, targetPort: web}]}
+`
+
+// world has the pods of the manifests' first Deployment: staff-0 is ready,
+// staff-1 is not.
+func world(t *testing.T, documents ...string) World {
+	t.Helper()
+	objects, err := manifest.Decode("test.yaml", []byte(strings.Join(documents, "\n---\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := World{
+		Manifests: &manifest.Objects{All: objects}, Node: netip.MustParseAddr("127.0.0.1"), MeshConfig: "rootNamespace: istio-system", Began: time.Unix(1, 0),
+		Gateways: []Gateway{{Name: "istio-ingressgateway", IP: netip.MustParseAddr("127.0.1.1"), Istio: "ingressgateway", NodePorts: map[int]int{80: 31380}}},
+		States:   map[string]local.PodState{"staff-0": {ID: "staff-0", Ready: true}, "staff-1": {ID: "staff-1"}},
+	}
+	for _, d := range manifest.Of[*appsv1.Deployment](w.Manifests) {
+		for i := range 2 {
+			w.Pods = append(w.Pods, local.MeshPod{
+				ID: fmt.Sprintf("%s-%d", d.Name, i), Name: fmt.Sprintf("%s-%d", d.Name, i), Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels,
+				IP: netip.AddrFrom4([4]byte{127, 0, 1, byte(11 + i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 2, byte(11 + i)}), Proxied: true,
+				Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18011 + i}},
+			})
+		}
+		break
+	}
+	return w
+}
+
+func derive(t *testing.T, w World) (objects []Object, notes []string) {
+	t.Helper()
+	objects, notes, err := Derive(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := NewServer(time.Now).Replace(objects); err != nil {
+		t.Fatal(err)
+	}
+	return objects, notes
+}
+
+// find is one object, by kind and name.
+func find(t *testing.T, objects []Object, kind, name string) Object {
+	t.Helper()
+	for _, o := range objects {
+		if o["kind"] == kind && mapOf(o["metadata"])["name"] == name {
+			return o
+		}
+	}
+	t.Fatalf("no %s %s", kind, name)
+	return nil
+}
+
+func at(o any, path ...any) any {
+	for _, step := range path {
+		switch key := step.(type) {
+		case string:
+			m, ok := o.(Object)
+			if !ok {
+				m = mapOf(o)
+			}
+			o = m[key]
+		case int:
+			list, _ := o.([]any)
+			if key >= len(list) {
+				return nil
+			}
+			o = list[key]
+		}
+	}
+	return o
+}
+
+// expect compares a value at a path, by its text.
+func expect(t *testing.T, o Object, want string, path ...any) {
+	t.Helper()
+	if got := fmt.Sprint(at(o, path...)); got != want {
+		t.Errorf("%s %v: %v is %s, want %s", o["kind"], at(o, "metadata", "name"), path, got, want)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	objects, notes := derive(t, world(t, deployment, service))
+	if len(notes) != 0 {
+		t.Errorf("notes %q", notes)
+	}
+	pod := find(t, objects, "Pod", "staff-0")
+	expect(t, pod, "127.0.1.11", "status", "podIP")
+	expect(t, pod, "TCP", "spec", "containers", 0, "ports", 0, "protocol")
+	expect(t, pod, "default", "spec", "serviceAccountName")
+	expect(t, pod, "istio", "metadata", "labels", "security.istio.io/tlsMode")
+	expect(t, pod, "staff", "metadata", "labels", "service.istio.io/canonical-name")
+	expect(t, pod, "safe", "metadata", "labels", "service.istio.io/canonical-revision")
+	expect(t, pod, "Ready", "status", "conditions", 3, "type")
+	expect(t, pod, "True", "status", "conditions", 3, "status")
+	expect(t, find(t, objects, "Pod", "staff-1"), "False", "status", "conditions", 3, "status")
+	s := find(t, objects, "Service", "staff")
+	expect(t, s, "ClusterIP", "spec", "type")
+	expect(t, s, "TCP", "spec", "ports", 0, "protocol")
+	if ip, err := netip.ParseAddr(at(s, "spec", "clusterIP").(string)); err != nil || !ip.IsPrivate() {
+		t.Errorf("clusterIP %v", ip)
+	}
+	slice := find(t, objects, "EndpointSlice", "staff-0")
+	expect(t, slice, "8080", "ports", 0, "port")
+	expect(t, slice, "http", "ports", 0, "name")
+	expect(t, slice, "staff", "metadata", "labels", "kubernetes.io/service-name")
+	expect(t, slice, "[127.0.1.11]", "endpoints", 0, "addresses")
+	expect(t, slice, "true", "endpoints", 0, "conditions", "ready")
+	expect(t, slice, "false", "endpoints", 1, "conditions", "ready")
+	// the same world is the same objects: nobody hears of a change
+	server := NewServer(time.Now)
+	for range 2 {
+		again, _ := derive(t, world(t, deployment, service))
+		if err := server.Replace(again); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(server.history) != len(objects) {
+		t.Errorf("%d changes for %d objects", len(server.history), len(objects))
+	}
+}
+
+// A port that needs root has moved, in all that istiod reads.
+func TestMovedPort(t *testing.T) {
+	w := world(t, strings.ReplaceAll(deployment, "8080", "80"), strings.ReplaceAll(service, "web", "80"))
+	for i := range w.Pods {
+		w.Pods[i].Inbound = []local.Inbound{{Declared: 80, Port: 10080, App: 18011 + i}}
+	}
+	objects, _ := derive(t, w)
+	expect(t, find(t, objects, "Pod", "staff-0"), "10080", "spec", "containers", 0, "ports", 0, "containerPort")
+	expect(t, find(t, objects, "Service", "staff"), "80", "spec", "ports", 0, "port")
+	expect(t, find(t, objects, "Service", "staff"), "10080", "spec", "ports", 0, "targetPort")
+	expect(t, find(t, objects, "EndpointSlice", "staff-0"), "10080", "ports", 0, "port")
+	expect(t, find(t, objects, "Sidecar", "fleetman-staff-0"), "10080", "spec", "ingress", 0, "port", "number")
+}
+
+func TestSidecars(t *testing.T) {
+	w := world(t, deployment, service)
+	w.Pods[1].Proxied = false
+	objects, _ := derive(t, w)
+	s := find(t, objects, "Sidecar", "fleetman-staff-0")
+	expect(t, s, "map[fleetman.example/pod:staff-0]", "spec", "workloadSelector", "labels")
+	expect(t, s, "map[name:http-8080 number:8080 protocol:HTTP]", "spec", "ingress", 0, "port")
+	expect(t, s, "127.0.1.11", "spec", "ingress", 0, "bind")
+	expect(t, s, "127.0.0.1:18011", "spec", "ingress", 0, "defaultEndpoint")
+	expect(t, s, "[map[bind:127.0.2.11 captureMode:NONE hosts:[*/*]]]", "spec", "egress")
+	if kinds := fmt.Sprint(objects); strings.Contains(kinds, "fleetman-staff-1") {
+		t.Error("a pod without a proxy has a Sidecar")
+	}
+	expect(t, find(t, objects, "Pod", "staff-1"), "<nil>", "metadata", "labels", "security.istio.io/tlsMode")
+}
+
+// What the manifests' own Sidecars say is in the generated ones, by Istio's
+// order of which counts.
+func TestUsersSidecar(t *testing.T) {
+	sidecar := func(namespace, name, spec string) string {
+		return fmt.Sprintf("apiVersion: networking.istio.io/v1beta1\nkind: Sidecar\nmetadata: {name: %s, namespace: %s}\nspec: %s\n", name, namespace, spec)
+	}
+	mesh := sidecar("istio-system", "default", `{outboundTrafficPolicy: {mode: ALLOW_ANY}, egress: [{hosts: ["istio-system/*"]}]}`)
+	namespaces := sidecar("default", "default", `{outboundTrafficPolicy: {mode: REGISTRY_ONLY}, egress: [{hosts: ["./*"]}]}`)
+	pods := sidecar("default", "staff", `{workloadSelector: {labels: {app: staff}}, inboundConnectionPool: {http: {http1MaxPendingRequests: 7}},
+  ingress: [{port: {number: 8080, name: http, protocol: HTTP}, defaultEndpoint: "127.0.0.1:8080", connectionPool: {tcp: {maxConnections: 3}}},
+            {port: {number: 7000, name: http, protocol: HTTP}, defaultEndpoint: "127.0.0.1:7000"}]}`)
+	others := sidecar("default", "others", `{workloadSelector: {labels: {app: other}}, egress: [{hosts: ["~/*"]}]}`)
+	for _, test := range []struct {
+		documents      []string
+		policy, egress string
+		notes          int
+	}{
+		{[]string{others}, "<nil>", "[*/*]", 0},
+		{[]string{mesh, others}, "map[mode:ALLOW_ANY]", "[istio-system/*]", 0},
+		{[]string{mesh, namespaces, others}, "map[mode:REGISTRY_ONLY]", "[./*]", 0},
+		{[]string{mesh, namespaces, pods, others}, "<nil>", "[*/*]", 2}, // one a pod: no such port
+	} {
+		objects, notes := derive(t, world(t, append([]string{deployment, service}, test.documents...)...))
+		s := find(t, objects, "Sidecar", "fleetman-staff-0")
+		expect(t, s, test.policy, "spec", "outboundTrafficPolicy")
+		expect(t, s, test.egress, "spec", "egress", 0, "hosts")
+		expect(t, s, "127.0.2.11", "spec", "egress", 0, "bind")
+		if len(notes) != test.notes {
+			t.Errorf("notes %q, want %d", notes, test.notes)
+		}
+		if test.notes > 0 {
+			expect(t, s, "3", "spec", "ingress", 0, "connectionPool", "tcp", "maxConnections")
+			expect(t, s, "127.0.0.1:18011", "spec", "ingress", 0, "defaultEndpoint")
+			expect(t, s, "7", "spec", "inboundConnectionPool", "http", "http1MaxPendingRequests")
+		}
+	}
+}
+
+func gateway(selector, server string) string {
+	return "apiVersion: networking.istio.io/v1alpha3\nkind: Gateway\nmetadata: {name: g}\nspec: {selector: " + selector + ", servers: [" + server + "]}\n"
+}
+
+func TestGateways(t *testing.T) {
+	http := `{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}`
+	objects, notes := derive(t, world(t, deployment, gateway("{istio: ingressgateway}", http+`, {port: {number: 31400, name: raw, protocol: TCP}, hosts: ["*"]}`)))
+	if len(notes) != 0 {
+		t.Errorf("notes %q", notes)
+	}
+	expect(t, find(t, objects, "Gateway", "g"), "127.0.1.1", "spec", "servers", 0, "bind")
+	expect(t, find(t, objects, "Gateway", "g"), "127.0.1.1", "spec", "servers", 1, "bind")
+	if ports := GatewayPorts(objects, "istio-ingressgateway"); !slices.Equal(ports, []int{80, 31400}) {
+		t.Errorf("ports %v", ports)
+	}
+	s := find(t, objects, "Service", "istio-ingressgateway")
+	expect(t, s, "8080", "spec", "ports", 0, "targetPort")
+	expect(t, s, "31380", "spec", "ports", 0, "nodePort")
+	expect(t, find(t, objects, "EndpointSlice", "istio-ingressgateway-0"), "[127.0.1.1]", "endpoints", 0, "addresses")
+
+	for _, test := range []struct{ document, note string }{
+		{gateway("{istio: mine}", http), "Gateway g: spec.selector: not applied: it selects no gateway; there are istio: ingressgateway"},
+		{gateway("{istio: ingressgateway}", `{port: {number: 443, name: s, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}`), "Gateway g: spec.servers[0].tls.credentialName: not applied: istiod gives certificates of Secrets only to proxies that prove who they are"},
+		{"apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: w}\nspec: {url: oci://x}\n", "WasmPlugin w: not applied: proxies here run no WebAssembly plug-ins"},
+	} {
+		if _, notes := derive(t, world(t, deployment, test.document)); !slices.Equal(notes, []string{test.note}) {
+			t.Errorf("notes %q, want %q", notes, test.note)
+		}
+	}
+}
+
+// No Istio object may be left out in silence: each kind in each of its versions
+// is served, and one that Istio does not have is an error.
+func TestNothingIsLeftOut(t *testing.T) {
+	for i := range kinds {
+		k := &kinds[i]
+		if !k.Istio() {
+			continue
+		}
+		for _, version := range k.Versions {
+			document := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: x, namespace: other}\nspec: {}\n", k.apiVersion(version), k.Kind)
+			objects, _ := derive(t, world(t, deployment, document))
+			find(t, objects, k.Kind, "x")
+			expect(t, find(t, objects, "Namespace", "other"), "other", "metadata", "labels", "kubernetes.io/metadata.name")
+		}
+	}
+	for _, head := range []string{"networking.istio.io/v2\nkind: Gateway", "networking.istio.io/v1\nkind: Gatewya", "security.istio.io/v1alpha3\nkind: PeerAuthentication", "mesh.istio.io/v1\nkind: X"} {
+		_, _, err := Derive(world(t, deployment, "apiVersion: "+head+"\nmetadata: {name: x}\n"))
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v; one line is expected", head, err)
+		}
+	}
+	// every object of every scenario
+	paths, err := filepath.Glob("../../../k8s/scenarios/*/kustomization.yaml")
+	deeper, _ := filepath.Glob("../../../k8s/scenarios/*/*/kustomization.yaml")
+	if paths = append(paths, deeper...); err != nil || len(paths) < 10 {
+		t.Fatalf("scenarios %q, %v", paths, err)
+	}
+	for _, path := range paths {
+		all, err := manifest.Load(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := world(t, deployment)
+		w.Manifests = all
+		objects, notes := derive(t, w)
+		if len(notes) != 0 {
+			t.Errorf("%s: notes %q", path, notes)
+		}
+		for _, o := range all.All {
+			find(t, objects, o.Kind, o.Name)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	w := world(t, deployment, service,
+		"apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: other}\nspec: {ports: [{port: 80}]}\n",
+		"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: se}\nspec: {hosts: [api.example.com, \"*.example.org\"]}\n")
+	objects, _ := derive(t, w)
+	text, wildcards := HostsFile(objects, &w.Pods[0])
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); fields[0] == "127.0.2.11" {
+			names = append(names, fields[1:]...)
+		}
+	}
+	want := []string{
+		"api.example.com", "far.other", "far.other.svc", "far.other.svc.cluster.local",
+		"istio-ingressgateway.istio-system", "istio-ingressgateway.istio-system.svc", "istio-ingressgateway.istio-system.svc.cluster.local",
+		"staff", "staff.default", "staff.default.svc", "staff.default.svc.cluster.local",
+	}
+	if !slices.Equal(names, want) || !slices.Equal(wildcards, []string{"*.example.org"}) {
+		t.Errorf("names %q, wildcards %q", names, wildcards)
+	}
+	for _, test := range []struct {
+		host  string
+		known bool
+		want  []string
+	}{
+		{"staff.default", true, []string{"127.0.1.11"}},
+		{"staff.default.svc.cluster.local", true, []string{"127.0.1.11"}},
+		{"far.other.svc", true, nil},
+		{"staff.other", false, nil},
+		{"staff.default.example.com", false, nil},
+		{"api.example.com", false, nil},
+	} {
+		if got, known := Endpoints(objects, test.host); known != test.known || !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v %v", test.host, got, known)
+		}
+	}
+	w.States = nil // none is ready: as a cluster address, they are there all the same
+	objects, _ = derive(t, w)
+	if got, _ := Endpoints(objects, "staff.default"); !slices.Equal(got, []string{"127.0.1.11", "127.0.1.12"}) {
+		t.Errorf("endpoints without a ready one: %v", got)
+	}
+}
+
+// Services without a port's name, ports without a container's: as published.
+func TestPublished(t *testing.T) {
+	dir := "../../local/testdata/published"
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	all, err := manifest.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := world(t, deployment)
+	w.Manifests, w.Pods = all, nil
+	for _, d := range manifest.Of[*appsv1.Deployment](all) {
+		w.Pods = append(w.Pods, local.MeshPod{
+			ID: d.Name + "-0", Name: d.Name + "-0", Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels, IP: netip.MustParseAddr("127.0.1.9"), Proxied: true,
+			Outbound: netip.MustParseAddr("127.0.2.9"), Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18009}},
+		})
+	}
+	objects, notes := derive(t, w)
+	if len(notes) != 0 {
+		t.Errorf("notes %q", notes)
+	}
+	expect(t, find(t, objects, "EndpointSlice", "fleetman-staff-service-0"), "8080", "ports", 0, "port")
+	expect(t, find(t, objects, "Sidecar", "fleetman-staff-service-0"), "HTTP", "spec", "ingress", 0, "port", "protocol")
+	expect(t, find(t, objects, "PeerAuthentication", "default"), "istio-system", "metadata", "namespace")
+}

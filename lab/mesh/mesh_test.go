@@ -1,0 +1,155 @@
+package mesh
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleetman.example/lab/manifest"
+)
+
+// Istio's table of who gets a sidecar.
+func TestInjects(t *testing.T) {
+	for _, test := range []struct {
+		namespace, pod, annotation, revision string
+		want                                 bool
+	}{
+		{"", "", "", "", false},
+		{"", "true", "", "", true},
+		{"", "", "true", "", false}, // no webhook looks at a pod for its annotation's sake
+		{"", "", "", "default", true},
+		{"", "false", "", "default", false},
+		{"istio-injection=enabled", "", "", "", true},
+		{"istio-injection=enabled", "true", "", "", true},
+		{"istio-injection=enabled", "false", "", "", false},
+		{"istio-injection=enabled", "", "false", "", false},
+		{"istio-injection=enabled", "true", "false", "", true}, // the label counts more
+		{"istio-injection=disabled", "", "", "", false},
+		{"istio-injection=disabled", "true", "", "", false},
+		{"istio.io/rev=default", "", "", "", true},
+		{"istio.io/rev=default", "false", "", "", false},
+	} {
+		labels, template := map[string]string{}, corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{}, Annotations: map[string]string{}}}
+		set := func(m map[string]string, key, value string) {
+			if value != "" {
+				m[key] = value
+			}
+		}
+		key, value, _ := strings.Cut(test.namespace, "=")
+		set(labels, key, value)
+		set(template.Labels, injectPod, test.pod)
+		set(template.Labels, injectRevision, test.revision)
+		set(template.Annotations, injectPod, test.annotation)
+		if got := injects(labels, &template); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+		template.Spec.HostNetwork = true
+		if injects(labels, &template) {
+			t.Errorf("%+v: a pod in the host's network got a sidecar", test)
+		}
+	}
+}
+
+func decode(t *testing.T, text string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Decode("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &manifest.Objects{All: objects}
+}
+
+func TestDifferences(t *testing.T) {
+	const before = `
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: a}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: gone}
+`
+	after := strings.NewReplacer("port: 80", "port: 81", "name: gone", "name: new").Replace(before)
+	after = strings.Replace(after, "kind: Gateway\nmetadata: {name: a}", "kind: Gateway\nmetadata: {name: a}\nspec: {}", 1)
+	var got []string
+	restart := 0
+	for _, d := range differences(decode(t, before), decode(t, after)) {
+		got = append(got, d.ref+" "+d.how)
+		if d.needsRestart() {
+			restart++
+		}
+	}
+	want := []string{"Service a changed", "Gateway a changed", "VirtualService new is new", "VirtualService gone is gone"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || restart != 1 {
+		t.Errorf("%q, %d need a restart", got, restart)
+	}
+	if same := differences(decode(t, before), decode(t, before)); len(same) != 0 {
+		t.Errorf("the same differ: %v", same)
+	}
+}
+
+func TestDNS(t *testing.T) {
+	socket, address, err := listenDNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serveDNS(t.Context(), socket, func(name string) ([]netip.Addr, bool) {
+			switch name {
+			case "driver-monitoring.outside":
+				return []netip.Addr{netip.MustParseAddr("127.0.1.8"), netip.MustParseAddr("127.0.1.9")}, true
+			case "empty.outside":
+				return nil, true
+			}
+			return nil, false
+		})
+	}()
+	defer func() { socket.Close(); <-done }()
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", address.String())
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	// garbage is no answer and no end
+	conn, err := net.Dial("udp", address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, garbage := range []string{"x", strings.Repeat("\xff", 100)} {
+		if _, err := conn.Write([]byte(garbage)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := resolver.LookupNetIP(ctx, "ip", "Driver-Monitoring.outside.")
+	var got []string
+	for _, address := range found {
+		got = append(got, address.String())
+	}
+	slices.Sort(got)
+	if err != nil || !slices.Equal(got, []string{"127.0.1.8", "127.0.1.9"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if found, err := resolver.LookupNetIP(ctx, "ip", "empty.outside."); err == nil {
+		t.Errorf("a name without addresses: %v", found)
+	}
+	if found, err := resolver.LookupNetIP(ctx, "ip", "localhost.invalid."); err == nil {
+		t.Errorf("a name that is not there: %v", found)
+	}
+}
