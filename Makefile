@@ -51,7 +51,8 @@ modules: ## every module is tidy, in step with the others, and builds alone as i
 	test "$$before" = "$$(cat go.work go.work.sum $(MODULES:%=%/go.mod) $(MODULES:%=%/go.sum) | sha256sum)" || { echo 'go work sync changed the modules: commit what it wrote'; git diff --stat; exit 1; }
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
-test-go: ui ## the Go tests, with the race detector
+# In CI nothing may skip for want of a part.
+test-go: ui $(if $(CI),mesh-parts) ## the Go tests, with the race detector
 	go test -race -tags $(TAGS) $(TESTFLAGS) work
 
 test-ui: ui ## the page's own tests
