@@ -17,6 +17,10 @@ const (
 	Terminating EventKind = "terminating" // it is asked to end
 	Exited      EventKind = "exited"      // its process is gone
 	Waiting     EventKind = "waiting"     // the next start is delayed
+
+	// A proxy's view of other pods.
+	Ejected  EventKind = "ejected"  // its outlier detection shut one out
+	Returned EventKind = "returned" // and lets it in again
 )
 
 // Event is one change of one pod.

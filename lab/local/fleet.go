@@ -48,9 +48,10 @@ type Fleet struct {
 	running   sync.WaitGroup
 	finished  chan struct{}
 
-	mu      sync.Mutex
-	pods    []*pod
-	stopped bool
+	mu       sync.Mutex
+	pods     []*pod
+	meshLogs []namedLog
+	stopped  bool
 }
 
 // Start builds what is needed, starts all pods at once and returns when all

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,27 +15,61 @@ import (
 // logPoll is how often a followed log file is looked at.
 const logPoll = 100 * time.Millisecond
 
-// Logs writes the log of a pod, or of every pod when name is "all", to w. With
+// namedLog is a log file that is no pod's.
+type namedLog struct{ name, path string }
+
+// logsOf are the log files that a name means.
+func (f *Fleet) logsOf(name string) ([]namedLog, error) {
+	f.mu.Lock()
+	others := slices.Clone(f.meshLogs)
+	f.mu.Unlock()
+	switch name {
+	case "all":
+		var logs []namedLog
+		for _, p := range f.pods {
+			logs = append(logs, namedLog{p.plan.id(), p.log.Name()})
+		}
+		return logs, nil
+	case "mesh":
+		if len(others) > 0 {
+			return others, nil
+		}
+	}
+	var names []string
+	for _, log := range others {
+		if log.name == name {
+			return []namedLog{log}, nil
+		}
+		names = append(names, log.name)
+	}
+	p, err := f.find(name)
+	switch {
+	case err == nil:
+		return []namedLog{{p.plan.id(), p.log.Name()}}, nil
+	case len(names) > 0:
+		return nil, fmt.Errorf("%w; and, of the mesh, %s", err, strings.Join(names, ", "))
+	}
+	return nil, err
+}
+
+// Logs writes the log of a pod, or of every pod when name is "all", to w; with
+// a mesh also that of a part of it, or of all of them, "mesh". With
 // follow it goes on until the fleet has stopped or the context ends. With
 // prefix each line starts with the pod's name.
 func (f *Fleet) Logs(ctx context.Context, name string, follow, prefix bool, w io.Writer) error {
-	pods := f.pods
-	if name != "all" {
-		p, err := f.find(name)
-		if err != nil {
-			return err
-		}
-		pods = []*pod{p}
+	logs, err := f.logsOf(name)
+	if err != nil {
+		return err
 	}
 	out := &lineWriter{w: w}
 	var copying sync.WaitGroup
-	errs := make([]error, len(pods))
-	for i, p := range pods {
+	errs := make([]error, len(logs))
+	for i, log := range logs {
 		start := ""
 		if prefix {
-			start = p.plan.id() + " | "
+			start = log.name + " | "
 		}
-		copying.Go(func() { errs[i] = f.copyLog(ctx, p.log.Name(), start, follow, out) })
+		copying.Go(func() { errs[i] = f.copyLog(ctx, log.path, start, follow, out) })
 		if !follow {
 			copying.Wait() // one pod after the other
 		}

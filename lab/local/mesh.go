@@ -80,8 +80,21 @@ type PodState struct {
 // of its own.
 func (s *Site) Spawn(cmd *exec.Cmd) (*Process, error) { return s.fleet.spawner.start(cmd) }
 
-// OpenLog opens a log file, empty, beside the pods' own.
-func (s *Site) OpenLog(name string) (*os.File, error) { return openLog(s.State, name) }
+// OpenLog opens a log file, empty, beside the pods' own; Fleet.Logs knows it by
+// its name.
+func (s *Site) OpenLog(name string) (*os.File, error) {
+	file, err := openLog(s.State, name)
+	if err != nil {
+		return nil, err
+	}
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	s.fleet.meshLogs = append(s.fleet.meshLogs, namedLog{name, file.Name()})
+	return file, nil
+}
+
+// Event adds to what Fleet.Events yields.
+func (s *Site) Event(e Event) { s.fleet.events.add(e) }
 
 // SetProxyReady says whether a pod's proxy works: without it the pod is not
 // ready. It is true from the start.

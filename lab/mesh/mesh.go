@@ -111,6 +111,9 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.running.Go(m.watchRejections)
+	for _, p := range m.proxies {
+		m.running.Go(func() { m.watchEjections(p) })
+	}
 	return m, nil
 }
 

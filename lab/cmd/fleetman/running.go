@@ -54,7 +54,11 @@ func logsCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs POD|all",
 		Short: "Show the log of a pod of the running fleet, or of all",
-		Args:  exactly("POD, or all,"),
+		Long: `Show the log of a pod of the running fleet, or of all pods.
+
+With a mesh: POD.envoy is the log of a pod's proxy, with a line a request;
+istio-ingressgateway and istiod have theirs, and mesh is all of these.`,
+		Args: exactly("POD, or all,"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := connect(where)
 			if err != nil {
