@@ -406,6 +406,66 @@ func TestMeshPublished(t *testing.T) {
 	}
 }
 
+// A request is one trace, with the spans of the services and of their proxies.
+func TestMeshTraces(t *testing.T) {
+	otlp := newCollector(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv("OTEL_METRICS_EXPORTER", "none")
+	t.Setenv("OTEL_LOGS_EXPORTER", "none")
+	m, ingress := startMesh(t, 96, manifests(t, scenarios("canary-weighted")))
+	if counts := answers(t, ingress+driver, 1); counts["safe"]+counts["risky"] != 1 {
+		t.Fatalf("answers %v", counts)
+	}
+	good(t, m)
+	want := []string{
+		"istio-ingressgateway.istio-system CLIENT", "webapp.default SERVER", "webapp SERVER", "webapp CLIENT", "webapp.default CLIENT",
+		"api-gateway.default SERVER", "api-gateway SERVER", "api-gateway CLIENT", "api-gateway.default CLIENT", "staff-service.default SERVER", "staff-service SERVER",
+	}
+	var drawing string
+	defer func() { t.Logf("the trace:\n%s", drawing) }()
+	await(t, "the trace of one question", func() bool {
+		for id := range otlp.ids("istio-ingressgateway.istio-system") {
+			drawing = otlp.drawing(id)
+			at := 0
+			for line := range strings.Lines(drawing) {
+				if at < len(want) && strings.HasPrefix(strings.TrimLeft(line, " "), want[at]) && strings.Count(line, "  ") >= at {
+					at++
+				}
+			}
+			if at == len(want) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// ids are the traces that a service has a span of.
+func (c *collector) ids(service string) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[string]bool{}
+	for _, s := range c.spans {
+		if s.service == service {
+			found[s.trace] = true
+		}
+	}
+	return found
+}
+
+func (c *collector) drawing(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var spans []span
+	for _, s := range c.spans {
+		if s.trace == id {
+			spans = append(spans, s)
+		}
+	}
+	return draw(spans)
+}
+
 // A launcher killed with -9 leaves nothing behind.
 func TestMeshOrphans(t *testing.T) {
 	meshParts(t)

@@ -37,7 +37,7 @@ type istiod struct {
 }
 
 // newIstiod chooses free ports, for all of the run: proxies come back to them.
-func newIstiod(dir, api string) (*istiod, error) {
+func newIstiod(dir, api, config string) (*istiod, error) {
 	i := &istiod{dir: dir, client: http.Client{Timeout: 5 * time.Second}}
 	var open []net.Listener
 	defer func() {
@@ -66,7 +66,7 @@ func newIstiod(dir, api string) (*istiod, error) {
 	if err := os.WriteFile(i.kubeconfig(), text, 0o600); err != nil {
 		return i, fmt.Errorf("kubeconfig: %w", err)
 	}
-	if err := os.WriteFile(i.meshConfig(), []byte(meshConfig()), 0o644); err != nil {
+	if err := os.WriteFile(i.meshConfig(), []byte(config), 0o644); err != nil {
 		return i, fmt.Errorf("mesh configuration: %w", err)
 	}
 	return i, nil
@@ -76,15 +76,19 @@ func (i *istiod) kubeconfig() string { return filepath.Join(i.dir, "kubeconfig")
 func (i *istiod) meshConfig() string { return filepath.Join(i.dir, "mesh.yaml") }
 
 // meshConfig is what an installation's ConfigMap would say.
-func meshConfig() string {
-	text, err := yaml.Marshal(map[string]any{
+func meshConfig(collector *kube.Collector) string {
+	config := map[string]any{
 		"rootNamespace":         kube.RootNamespace,
 		"ingressControllerMode": "OFF",
 		"enableAutoMtls":        true,
 		"accessLogFile":         "/dev/stdout",
 		"accessLogEncoding":     "JSON",
 		"accessLogFormat":       envoy.AccessLogFormat(),
-	})
+	}
+	if collector != nil {
+		collector.MeshConfig(config)
+	}
+	text, err := yaml.Marshal(config)
 	if err != nil {
 		panic(err) // maps of strings can always be written
 	}

@@ -46,17 +46,18 @@ type Mesh struct {
 	fleet   *local.Fleet
 
 	// Set by Start, before any other call.
-	site     *local.Site
-	api      *kube.Server
-	certs    *certs.Server
-	gateways []kube.Gateway
-	istiod   *istiod
-	proxies  []*proxy
-	dns      netip.AddrPort
-	closers  []func()
-	stop     context.CancelFunc
-	stopping context.Context
-	running  sync.WaitGroup
+	site      *local.Site
+	api       *kube.Server
+	certs     *certs.Server
+	gateways  []kube.Gateway
+	istiod    *istiod
+	proxies   []*proxy
+	dns       netip.AddrPort
+	collector *kube.Collector
+	closers   []func()
+	stop      context.CancelFunc
+	stopping  context.Context
+	running   sync.WaitGroup
 
 	applying  sync.Mutex   // one change at a time
 	nodePorts map[int]bool // of the ingress, that are open
@@ -163,6 +164,10 @@ func (h hooks) Start(ctx context.Context, site *local.Site) error {
 	if err := os.MkdirAll(m.dir(), 0o755); err != nil {
 		return fmt.Errorf("mesh: %w", err)
 	}
+	var note string
+	if m.collector, note = tracing(ctx, environment(site.Environ)); note != "" {
+		site.Progress(note)
+	}
 	if err := m.serve(); err != nil {
 		return err
 	}
@@ -214,7 +219,7 @@ func (m *Mesh) serve() error {
 	m.running.Go(func() { serveDNS(m.stopping, socket, m.lookUp) })
 	m.closers = append(m.closers, func() { socket.Close() })
 
-	m.istiod, err = newIstiod(m.dir(), api.Addr().String())
+	m.istiod, err = newIstiod(m.dir(), api.Addr().String(), meshConfig(m.collector))
 	m.istiod.secrets = secrets.Addr().(*net.TCPAddr).AddrPort()
 	return err
 }
@@ -268,7 +273,7 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 	}
 	return kube.Derive(kube.World{
 		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
-		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(), Began: m.began,
+		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), Collector: m.collector, Began: m.began,
 	})
 }
 

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -151,5 +152,33 @@ func TestDNS(t *testing.T) {
 	}
 	if found, err := resolver.LookupNetIP(ctx, "ip", "localhost.invalid."); err == nil {
 		t.Errorf("a name that is not there: %v", found)
+	}
+}
+
+func TestTracing(t *testing.T) {
+	for _, test := range []struct {
+		environ []string
+		want    string // address, path, whether by gRPC
+		note    string
+	}{
+		{nil, "", ""},
+		{[]string{"OTEL_TRACES_EXPORTER=otlp"}, "127.0.0.1:4318 /v1/traces false", ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9:99/x/"}, "127.0.0.9:99 /x/v1/traces false", ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.8/y"}, "127.0.0.8:4318 /y false", ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "127.0.0.9:4317  true", ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_TRACES_EXPORTER=none"}, "", ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.9"}, "", "their collector is an http:// URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=127.0.0.9:4318"}, "", "their collector is an http:// URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9:99999"}, "", "no port"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://nowhere.invalid"}, "", "has no address"},
+	} {
+		collector, note := tracing(t.Context(), environment(test.environ))
+		got := ""
+		if collector != nil {
+			got = fmt.Sprint(collector.Address, " ", collector.Path, " ", collector.GRPC)
+		}
+		if got != test.want || (note != "") != (test.note != "") || !strings.Contains(note, test.note) {
+			t.Errorf("%q: %q, %q", test.environ, got, note)
+		}
 	}
 }

@@ -26,6 +26,8 @@ type World struct {
 	DNS netip.AddrPort
 	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
 	MeshConfig string
+	// Collector is where proxies send their spans; nil: nowhere.
+	Collector *Collector
 	// Began is when the run began: what is generated is older than it.
 	Began time.Time
 }
@@ -62,6 +64,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	d.namespaces()
 	d.node()
 	d.meshConfig()
+	d.collector()
 	for i := range d.Pods {
 		d.pod(&d.Pods[i])
 	}
