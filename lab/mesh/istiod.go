@@ -81,6 +81,7 @@ func meshConfig(collector *kube.Collector) string {
 		"rootNamespace":         kube.RootNamespace,
 		"ingressControllerMode": "OFF",
 		"enableAutoMtls":        true,
+		"enableTracing":         collector != nil,
 		"accessLogFile":         "/dev/stdout",
 		"accessLogEncoding":     "JSON",
 		"accessLogFormat":       envoy.AccessLogFormat(),
@@ -158,7 +159,8 @@ func (i *istiod) keep(m *Mesh) {
 		select {
 		case <-proc.Done():
 		case <-m.stopping.Done():
-			end(proc)
+			_ = proc.Signal(syscall.SIGKILL) // it has nothing to lose, and takes its time on SIGTERM
+			<-proc.Done()
 			return
 		}
 		m.site.Progress(fmt.Sprintf("istiod ended (%s) and is started again; traffic goes on with the last configuration", proc.How()))

@@ -14,8 +14,7 @@ const collectorHost = "otel-collector.fleetman.example"
 
 const collectorProvider = "otel"
 
-// MeshConfig adds the collector to istiod's configuration: every request is
-// traced that its caller does not ask to leave out.
+// MeshConfig adds the collector to istiod's configuration.
 func (c *Collector) MeshConfig(config map[string]any) {
 	provider := map[string]any{"service": collectorHost, "port": c.Address.Port()}
 	if !c.GRPC {
@@ -23,8 +22,6 @@ func (c *Collector) MeshConfig(config map[string]any) {
 	}
 	config["extensionProviders"] = []any{map[string]any{"name": collectorProvider, "opentelemetry": provider}}
 	config["defaultProviders"] = map[string]any{"tracing": []any{collectorProvider}}
-	config["enableTracing"] = true
-	config["defaultConfig"] = map[string]any{"tracing": map[string]any{"sampling": 100}}
 }
 
 // collector is a ServiceEntry: without a service of that name istiod leaves
