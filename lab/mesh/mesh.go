@@ -196,7 +196,7 @@ func (m *Mesh) serve() error {
 	m.api = kube.NewServer(time.Now)
 	api, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("Kubernetes API: %w", err)
+		return fmt.Errorf("the Kubernetes API: %w", err)
 	}
 	server := &http.Server{Handler: m.api.Handler(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return m.stopping }}
 	m.running.Go(func() { _ = server.Serve(api) })

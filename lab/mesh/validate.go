@@ -41,7 +41,7 @@ func validate(ctx context.Context, istioctl string, objects *manifest.Objects) e
 	case ctx.Err() != nil:
 		return fmt.Errorf("validating Istio's objects: %w", ctx.Err())
 	case errors.As(err, &exit):
-		return fmt.Errorf("Istio refuses the manifests: %s", strings.Join(strings.Fields(output.String()), " "))
+		return fmt.Errorf("refused by Istio: %s", strings.Join(strings.Fields(output.String()), " "))
 	}
 	return fmt.Errorf("validating Istio's objects: %w", err)
 }

@@ -49,15 +49,13 @@ func world(t *testing.T, documents ...string) World {
 		Gateways: []Gateway{{Name: "istio-ingressgateway", IP: netip.MustParseAddr("127.0.1.1"), Istio: "ingressgateway", NodePorts: map[int]int{80: 31380}}},
 		States:   map[string]local.PodState{"staff-0": {ID: "staff-0", Ready: true}, "staff-1": {ID: "staff-1"}},
 	}
-	for _, d := range manifest.Of[*appsv1.Deployment](w.Manifests) {
-		for i := range 2 {
-			w.Pods = append(w.Pods, local.MeshPod{
-				ID: fmt.Sprintf("%s-%d", d.Name, i), Name: fmt.Sprintf("%s-%d", d.Name, i), Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels,
-				IP: netip.AddrFrom4([4]byte{127, 0, 1, byte(11 + i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 2, byte(11 + i)}), Proxied: true,
-				Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18011 + i}},
-			})
-		}
-		break
+	d := manifest.Of[*appsv1.Deployment](w.Manifests)[0]
+	for i := range 2 {
+		w.Pods = append(w.Pods, local.MeshPod{
+			ID: fmt.Sprintf("%s-%d", d.Name, i), Name: fmt.Sprintf("%s-%d", d.Name, i), Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels,
+			IP: netip.AddrFrom4([4]byte{127, 0, 1, byte(11 + i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 2, byte(11 + i)}), Proxied: true,
+			Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18011 + i}},
+		})
 	}
 	return w
 }

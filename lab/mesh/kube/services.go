@@ -22,7 +22,7 @@ func (d *deriver) service(written *corev1.Service, object Object) error {
 	d.defaults(s)
 	made, err := toObject(s)
 	if err != nil {
-		return fmt.Errorf("Service %s: %w", s.Name, err)
+		return fmt.Errorf("defaults of Service %s: %w", s.Name, err)
 	}
 	object["spec"] = made["spec"]
 	delete(object, "status")
