@@ -169,7 +169,7 @@ func (f *Fleet) explain(p *pod) error {
 	if p.lastExit != "" {
 		why += fmt.Sprintf(", %d restarts, last ended with %s", p.restarts, p.lastExit)
 	}
-	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: lastLines(p.log.Name(), 10)}
+	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
 }
 
 // fail ends the start of the fleet; afterwards it does nothing.

@@ -141,8 +141,8 @@ func (f *Fleet) copyLog(ctx context.Context, path, prefix string, follow bool, o
 	}
 }
 
-// lastLines are the last n lines of a file, from its last 16 kB.
-func lastLines(path string, n int) []string {
+// LastLines are the last n lines of a file, from its last 16 kB.
+func LastLines(path string, n int) []string {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil

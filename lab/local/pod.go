@@ -241,7 +241,7 @@ func (p *pod) exited(proc *Process, delay time.Duration) (last bool) {
 	if !p.everReady && p.restarts+1 >= maxEarlyExits {
 		f.fail(&NotReadyError{
 			Pod: p.plan.id(), Why: fmt.Sprintf("exited %d times before it was ready, last with %s", p.restarts+1, p.lastExit),
-			Log: p.log.Name(), Last: lastLines(p.log.Name(), 10),
+			Log: p.log.Name(), Last: LastLines(p.log.Name(), 10),
 		})
 	}
 	return false

@@ -131,14 +131,14 @@ func TestEventsAreBounded(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
-	if got := lastLines(path, 3); got != nil {
+	if got := LastLines(path, 3); got != nil {
 		t.Errorf("of no file: %q", got)
 	}
 	text := strings.Repeat("long ago\n", 5000) + "one\ntwo\nthree\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := lastLines(path, 2), []string{"two", "three"}; !slices.Equal(got, want) {
+	if got, want := LastLines(path, 2), []string{"two", "three"}; !slices.Equal(got, want) {
 		t.Errorf("last lines %q, want %q", got, want)
 	}
 }

@@ -127,9 +127,18 @@ func (m *Mesh) startIstiod(ctx context.Context) error {
 	}
 	m.running.Go(func() { i.keep(m) })
 	if err := i.awaitReady(ctx); err != nil {
-		return fmt.Errorf("istiod: %w; its log is %s", err, i.log.Name())
+		return fmt.Errorf("istiod %w; %s", err, lastWords(i.log.Name()))
 	}
 	return nil
+}
+
+// lastWords say where a log is, and how it ends.
+func lastWords(log string) string {
+	text := "its log is " + log
+	if last := local.LastLines(log, 1); len(last) > 0 {
+		text += fmt.Sprintf(", which ends with: %.500s", last[0])
+	}
+	return text
 }
 
 func (i *istiod) start(m *Mesh) error {
@@ -207,7 +216,7 @@ func (i *istiod) awaitReady(ctx context.Context) error {
 		case <-proc.Done():
 			return fmt.Errorf("ended with %s", proc.How())
 		case <-ctx.Done():
-			return fmt.Errorf("not ready: %w", err)
+			return fmt.Errorf("is not ready: %w", err)
 		}
 	}
 }

@@ -78,6 +78,10 @@ type Failure struct {
 	Proxy, Why string
 }
 
+// readyTimeout is how long istiod and the proxies may take, and after them the
+// pods, when Options.Local does not say.
+const readyTimeout = 30 * time.Second
+
 // Start brings up a fleet with its mesh and returns when all proxies have their
 // configuration and all pods are ready. The context bounds the start alone. An
 // update that a proxy rejects makes it fail. After an error nothing is left
@@ -85,6 +89,9 @@ type Failure struct {
 func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Mesh, error) {
 	if options.Local.Progress == nil {
 		options.Local.Progress = func(string) {}
+	}
+	if options.Local.ReadyTimeout == 0 {
+		options.Local.ReadyTimeout = readyTimeout
 	}
 	if options.Rejected == nil {
 		options.Rejected = func(string, string) {}
@@ -161,6 +168,8 @@ func (h hooks) Changed(pods []local.PodState) {
 func (h hooks) Start(ctx context.Context, site *local.Site) error {
 	m := h.m
 	m.site = site
+	ctx, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
+	defer cancel()
 	if err := os.MkdirAll(m.dir(), 0o755); err != nil {
 		return fmt.Errorf("mesh: %w", err)
 	}

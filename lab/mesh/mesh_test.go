@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/parts"
 )
 
 // Istio's table of who gets a sidecar.
@@ -179,6 +183,44 @@ func TestTracing(t *testing.T) {
 		}
 		if got != test.want || (note != "") != (test.note != "") || !strings.Contains(note, test.note) {
 			t.Errorf("%q: %q, %q", test.environ, got, note)
+		}
+	}
+}
+
+// A control plane that does not come is said at once, with what it said last,
+// and leaves nothing behind.
+func TestStartFails(t *testing.T) {
+	script := func(text string) string {
+		path := filepath.Join(t.TempDir(), "pilot-discovery")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "webapp"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	objects := decode(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/webapp}]}}}\n")
+	state := t.TempDir()
+	number := 100 + os.Getpid()%100
+	for _, test := range []struct{ pilot, want string }{
+		{script("echo no luck; exit 3"), "istiod ended with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", which ends with: no luck"},
+		{script("exec sleep 100"), "istiod is not ready: "},
+		{"/nonexistent", "starting istiod: "},
+	} {
+		m, err := Start(t.Context(), objects, Options{
+			Parts: parts.Parts{Pilot: parts.Part{Path: test.pilot}, Envoy: parts.Part{Path: "/nonexistent"}},
+			Local: local.Options{
+				Bin: bin, State: state, ReadyTimeout: time.Second,
+				Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.120.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.120.250", number)),
+			},
+		})
+		if err == nil {
+			m.Stop()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v, want %s...", err, test.want)
 		}
 	}
 }

@@ -129,9 +129,9 @@ func (p *proxy) awaitReady(ctx context.Context, proc *local.Process) error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-proc.Done():
-			return fmt.Errorf("proxy of %s ended with %s; its log is %s", p.name, proc.How(), p.log.Name())
+			return fmt.Errorf("proxy of %s ended with %s; %s", p.name, proc.How(), lastWords(p.log.Name()))
 		case <-ctx.Done():
-			return fmt.Errorf("proxy of %s is not ready: %w; its log is %s", p.name, err, p.log.Name())
+			return fmt.Errorf("proxy of %s is not ready: %w; %s", p.name, err, lastWords(p.log.Name()))
 		}
 	}
 }
