@@ -203,6 +203,7 @@ func (m *Mesh) dir() string { return filepath.Join(m.site.State, "mesh") }
 // certificates, the names.
 func (m *Mesh) serve() error {
 	m.api = kube.NewServer(time.Now)
+	m.api.Forward = m.forward
 	api, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("the Kubernetes API: %w", err)

@@ -38,6 +38,12 @@ const tooNew = "ResourceVersionTooLarge"
 // for: clients that prefer protobuf accept that.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if namespace, pod, ok := forwarded(r.URL.Path); ok && s.Forward != nil && r.Method == http.MethodPost {
+			if f, failed := s.portForward(w, r, namespace, pod).(failure); failed {
+				writeFailure(w, f)
+			}
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "this API is read-only: change the manifests and fleetman apply them"})
 			return

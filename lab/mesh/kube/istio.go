@@ -268,3 +268,14 @@ func sortBy(list []any, field string) {
 		return strings.Compare(x, y)
 	})
 }
+
+// ControlPlane is the name of istiod's pod, in the root namespace.
+const ControlPlane = "istiod-0"
+
+// controlPlane is istiod's own pod, by which istioctl finds it. Nobody's
+// traffic leads there, so it has no Service.
+func (d *deriver) controlPlane() {
+	labels := map[string]any{"app": "istiod", "istio": "pilot", "istio.io/rev": "default"}
+	spec := Object{"serviceAccountName": "istiod", "nodeName": nodeName, "containers": []any{map[string]any{"name": "discovery", "image": "pilot"}}}
+	d.add(d.podObject(ControlPlane, RootNamespace, d.Node.String(), labels, map[string]any{}, spec, true))
+}

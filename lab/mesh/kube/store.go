@@ -27,6 +27,10 @@ const historySize = 10_000
 
 // Server holds the objects and answers for them.
 type Server struct {
+	// Forward is for port-forward; nil: pods have no ports. It is set before
+	// the first request.
+	Forward Forward
+
 	clock         func() time.Time
 	bookmarkEvery time.Duration
 

@@ -71,6 +71,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	for i := range d.Gateways {
 		d.gateway(&d.Gateways[i])
 	}
+	d.controlPlane()
 	for _, service := range d.services {
 		d.endpoints(service)
 	}

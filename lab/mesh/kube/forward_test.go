@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+)
+
+// The client's own port-forward, against a pod's port and against one that the
+// pod does not have.
+func TestPortForward(t *testing.T) {
+	pod := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "pod's ", r.URL.Path) }))
+	t.Cleanup(pod.Close)
+	f := newFront(t)
+	s := f.behind.Load()
+	s.Forward = func(namespace, name string, port int) (string, bool) {
+		return strings.TrimPrefix(pod.URL, "http://"), namespace == "default" && name == "p" && port == 15000
+	}
+	f.replace(t, Object{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "default"}})
+	transport, upgrader, err := spdy.RoundTripperFor(&rest.Config{Host: f.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(name string, port int) (*portforward.PortForwarder, *bytes.Buffer, error) {
+		target, err := url.Parse(f.URL + "/api/v1/namespaces/default/pods/" + name + "/portforward")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
+		stop, ready, failures := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		var complaints bytes.Buffer
+		forwarder, err := portforward.New(dialer, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, &complaints)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { defer close(ended); failures <- forwarder.ForwardPorts() }()
+		t.Cleanup(func() { close(stop); <-ended })
+		select {
+		case <-ready:
+			return forwarder, &complaints, nil
+		case err := <-failures:
+			return nil, nil, err
+		}
+	}
+	get := func(forwarder *portforward.PortForwarder, path string) (string, error) {
+		ports, err := forwarder.GetPorts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", ports[0].Local, path))
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return string(body), err
+	}
+	forwarder, _, err := open("p", 15000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/ready", "/stats"} {
+		if body, err := get(forwarder, path); err != nil || body != "pod's "+path {
+			t.Errorf("%s: %q, %v", path, body, err)
+		}
+	}
+	if forwarder, _, err = open("p", 7); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := get(forwarder, "/"); err == nil {
+		t.Errorf("a port that the pod does not have answers %q", body)
+	}
+	if _, _, err = open("q", 15000); err == nil || !strings.Contains(err.Error(), `pods "q" not found`) {
+		t.Errorf("a pod that is not there: %v", err)
+	}
+}
