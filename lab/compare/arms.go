@@ -17,9 +17,17 @@ type Arm struct {
 	Dir           string            // of the manifests, below the repository
 	Callers       map[string]string // environment of every service that calls another
 	Replicas      map[string]int    // over the manifests', besides those of every arm
+	Mesh          bool              // with a real istiod and real proxies
+	Ingress       bool              // the load goes through the mesh's ingress gateway
 }
 
-const base = "k8s/base"
+const (
+	base       = "k8s/base"
+	resilience = "k8s/scenarios/resilience/"
+)
+
+// oneBad are the scenarios' own bad replica: here the fault is set instead.
+var oneBad = map[string]int{"staff-service-bad": 0}
 
 // Arms are those that are known.
 var Arms = []Arm{
@@ -30,12 +38,39 @@ var Arms = []Arm{
 	},
 	{
 		Name: "matched", Meaning: "the chain with the numbers of k8s/scenarios/resilience, which a mesh can have too",
-		Dir: "k8s/scenarios/resilience/library", Replicas: map[string]int{"staff-service-bad": 0}, // the fault is set here instead
+		Dir: resilience + "library", Replicas: oneBad,
+	},
+	{
+		Name: "sidecars", Meaning: "a proxy beside every pod, and no policy: what the mesh does out of the box, and its price",
+		Dir: resilience + "sidecars", Replicas: oneBad, Mesh: true,
+	},
+	{
+		Name: "mesh", Meaning: "the proxies with the policies of k8s/scenarios/resilience: matched's numbers",
+		Dir: resilience + "mesh", Replicas: oneBad, Mesh: true,
+	},
+	{
+		Name: "both", Meaning: "the mesh for replicas and retries, the library for time-outs, fallback and a breaker for each upstream",
+		Dir: resilience + "both", Replicas: oneBad, Mesh: true,
+	},
+	{
+		Name: "ingress", Meaning: "sidecars, asked through the mesh's ingress gateway: what that door costs",
+		Dir: resilience + "sidecars", Replicas: oneBad, Mesh: true, Ingress: true,
 	},
 	{
 		Name: "retries", Meaning: "three tries and nothing else: no budget to speak of, no breaker, no time-outs", Dir: base,
 		Callers: map[string]string{"RETRY_ATTEMPTS": "3", "RETRY_BUDGET_PERCENT": "1000"},
 	},
+}
+
+// Profile is a list of arms that are worth comparing.
+type Profile struct{ Name, Meaning, Arms string }
+
+// Profiles are those that are known.
+var Profiles = []Profile{
+	{"plain", "without proxies", "none,library"},
+	{"all", "the five ways to run the fleet", "none,library,sidecars,mesh,both"},
+	{"matched", "the same numbers on each side, those of k8s/scenarios/resilience", "none,matched,sidecars,mesh,both"},
+	{"defaults", "what each side does out of the box", "none,library,sidecars"},
 }
 
 // callers are the services that call another, the page's own aside: nobody
@@ -88,7 +123,13 @@ var Faults = []Fault{
 var (
 	Usual = "bad-replica,dead-replica,all-bad,slow-body,crash-loop"
 	Quick = "bad-replica,all-bad"
+	// QuickMany is Quick for more than Few arms.
+	QuickMany = "bad-replica"
 )
+
+// Few is how many arms a quick comparison can take through two faults, and a
+// long one through two seeds; more get one.
+const Few = 3
 
 // Pick finds arms, or faults, by a list of names with commas.
 func Pick[T any](known []T, name func(T) string, list string) ([]T, error) {
@@ -122,7 +163,7 @@ type Timing struct{ Healthy, Fault, After time.Duration }
 // longest recovery that is of interest, an open period of 10 s, and for the
 // report's window of 3 s.
 var (
-	Full      = Timing{5 * time.Second, 15 * time.Second, 15 * time.Second}
+	Full      = Timing{4 * time.Second, 14 * time.Second, 13500 * time.Millisecond}
 	QuickOnes = Timing{3 * time.Second, 8 * time.Second, 13500 * time.Millisecond}
 )
 

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +16,8 @@ import (
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/record"
 )
 
@@ -26,8 +29,11 @@ type cell struct {
 	seed   uint64
 	timing Timing
 
-	fleet  *local.Fleet
-	client faults.Client
+	parts   parts.Parts // of an arm with a mesh
+	mesh    *mesh.Mesh  // nil without
+	proxies []proxy
+	fleet   *local.Fleet
+	client  faults.Client
 
 	mu    sync.Mutex
 	began time.Time // of the load; guarded, since pods have events before
@@ -47,11 +53,11 @@ func (c *cell) run(ctx context.Context) (*record.Cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	gateway, err := faults.Find(c.fleet.Pods(), "api-gateway")
+	door, err := c.door()
 	if err != nil {
 		return nil, err
 	}
-	s := newSender(gateway[0], vehicles)
+	s := newSender(door, vehicles)
 	rate := c.o.Rate * float64(c.fault.Times)
 	c.began = time.Now()
 	c.seen = record.Cell{
@@ -72,17 +78,49 @@ func (c *cell) run(ctx context.Context) (*record.Cell, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	var names []string
 	for _, shot := range shots {
+		names = append(names, checkName(shot.N))
 		c.seen.Requests = append(c.seen.Requests, record.Request{
 			Intended: record.Moment(shot.Intended), Start: record.Moment(shot.Start), End: record.Moment(shot.End), Held: shot.Held,
-			Vehicle: shot.Outcome.vehicle, Status: shot.Outcome.status, Degraded: shot.Outcome.degraded, Error: shot.Outcome.failure,
+			Vehicle: shot.Outcome.vehicle, Status: shot.Outcome.status, Degraded: shot.Outcome.degraded, Error: shot.Outcome.failure, Injected: shot.Outcome.fault,
 		})
+	}
+	if err := c.passages(ctx, names); err != nil {
+		return nil, err
 	}
 	if err := c.aftermath(ctx, vehicles); err != nil {
 		return nil, err
 	}
+	if c.mesh != nil {
+		if err := c.mesh.Err(); err != nil { // a rejected update: not what the manifests say was measured
+			return nil, err
+		}
+	}
 	return &c.seen, nil
 }
+
+// door is where the load goes: the gateway's own port, for all arms the same;
+// with proxies its own takes the call there.
+func (c *cell) door() (netip.AddrPort, error) {
+	if c.arm.Ingress {
+		for _, port := range c.fleet.NodePorts() {
+			if port.Service == "istio-ingressgateway" && port.Name == "http" {
+				return port.Address, nil
+			}
+		}
+		return netip.AddrPort{}, errors.New("the mesh has no ingress gateway")
+	}
+	gateway, err := faults.Find(c.fleet.Pods(), "api-gateway")
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	address, err := netip.ParseAddr(gateway[0].Address)
+	return netip.AddrPortFrom(address, uint16(gateway[0].Port)), err
+}
+
+//go:embed ingress.yaml
+var ingressObjects []byte
 
 // start runs the arm's fleet with two replicas of the victim, without the
 // page.
@@ -91,17 +129,35 @@ func (c *cell) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.arm.Ingress {
+		door, err := manifest.Decode("ingress.yaml", ingressObjects)
+		if err != nil {
+			return err
+		}
+		objects.All = append(objects.All, door...)
+	}
 	wanted := map[string]int{victim: replicas, "webapp": 0}
 	maps.Copy(wanted, c.arm.Replicas)
 	last := c.o.Network.Masked().Addr().As4()
 	last[3] = 250
-	c.fleet, err = local.Start(ctx, objects, local.Options{
+	options := local.Options{
 		Root: c.o.Root, Bin: c.o.Bin, State: filepath.Join(c.o.Out, "fleet"), Environ: c.o.Environ,
 		Network: c.o.Network, NodeAddress: netip.AddrFrom4(last),
 		Replicas: wanted, Set: c.arm.settings(c.seed),
 		StopTimeout:  time.Second, // what is under way does not matter any more
 		ReadyTimeout: time.Minute, // on a busy machine
-	})
+	}
+	if c.arm.Mesh {
+		if c.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: options, Parts: c.parts}); err == nil {
+			c.fleet = c.mesh.Fleet()
+			c.proxies, err = proxiesOf(ctx, c.mesh)
+		}
+		if err != nil && c.mesh != nil {
+			c.mesh.Stop()
+		}
+	} else {
+		c.fleet, err = local.Start(ctx, objects, options)
+	}
 	var late *local.NotReadyError
 	if errors.As(err, &late) && len(late.Last) > 0 {
 		err = fmt.Errorf("%w: %s", err, late.Last[len(late.Last)-1])

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/record"
 )
 
@@ -25,14 +27,23 @@ type Options struct {
 	Rate   float64 // requests a second
 	Timing Timing
 
+	// Parts brings the mesh's programs; it is asked once, when an arm has a mesh.
+	Parts func(context.Context) (parts.Parts, error)
+
 	Progress func(line string)
 }
 
 // RecordsFile is the name of the records within Options.Out.
 const RecordsFile = "records.jsonl"
 
-// overhead is about what starting and stopping a fleet takes.
-const overhead = 3 * time.Second
+// overhead is about what starting and stopping a fleet takes, without a mesh
+// and with one.
+func (a Arm) overhead() time.Duration {
+	if a.Mesh {
+		return 5 * time.Second
+	}
+	return 2 * time.Second
+}
 
 // Run lets every arm meet every fault once a seed, one after the other, and
 // writes each run's records when it has ended: what was whole when the context
@@ -51,13 +62,17 @@ func Run(ctx context.Context, o Options) (err error) {
 			err = fmt.Errorf("records: %w", closed)
 		}
 	}()
+	var found parts.Parts
+	if slices.ContainsFunc(o.Arms, func(a Arm) bool { return a.Mesh }) {
+		if found, err = o.Parts(ctx); err != nil {
+			return err
+		}
+	}
 	cells := o.cells()
 	for i, c := range cells {
-		var left time.Duration
-		for _, later := range cells[i:] {
-			left += later.timing.total() + overhead
-		}
+		left := expected(cells[i:])
 		o.Progress(fmt.Sprintf("%d of %d: %s, %s, seed %d (%v to go)", i+1, len(cells), c.arm.Name, c.fault.Name, c.seed, left.Round(time.Second)))
+		c.parts = found
 		seen, err := c.run(ctx)
 		if err != nil {
 			return fmt.Errorf("%s, %s, seed %d: %w", c.arm.Name, c.fault.Name, c.seed, err)
@@ -72,6 +87,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	return nil
+}
+
+// Expected is about how long a comparison takes, once its programs are there.
+func Expected(o Options) time.Duration { return expected(o.cells()) }
+
+func expected(cells []*cell) (sum time.Duration) {
+	for _, c := range cells {
+		sum += c.timing.total() + c.arm.overhead()
+	}
+	return sum
 }
 
 // cells are all runs. The arms take turns, so that what else the machine does

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
@@ -31,9 +33,9 @@ func TestPick(t *testing.T) {
 		}
 	}
 	for list, want := range map[string]string{
-		"":          `"": one or more of none,library,matched,retries, with commas, are expected`,
-		"none,":     `"": one or more of none,library,matched,retries, with commas, are expected`,
-		"none,nobu": `"nobu": one or more of none,library,matched,retries, with commas, are expected`,
+		"":          `"": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
+		"none,":     `"": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
+		"none,nobu": `"nobu": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
 		"none,none": `"none": named twice`,
 	} {
 		if picked, err := Pick(Arms, armName, list); err == nil || err.Error() != want || picked != nil {
@@ -134,6 +136,147 @@ func TestComparison(t *testing.T) {
 		}
 		for _, hop := range run.Hops {
 			if hop.Requests == 0 || math.Abs(hop.Attempts-hop.Received) > 8 { // under way at the ends
+				t.Errorf("%s: the two ends disagree: %+v", name, hop)
+			}
+		}
+	}
+}
+
+func armsNamed(t *testing.T, names string) []Arm {
+	t.Helper()
+	arms, err := Pick(Arms, armName, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arms
+}
+
+// TestProfiles: each names arms that are known.
+func TestProfiles(t *testing.T) {
+	for _, p := range Profiles {
+		if len(armsNamed(t, p.Arms)) < 2 {
+			t.Errorf("%s: %s: nothing to compare", p.Name, p.Arms)
+		}
+	}
+}
+
+func TestOutboundTo(t *testing.T) {
+	for cluster, want := range map[string]string{
+		"outbound|8080||fleetman-staff-service.default.svc.cluster.local":     "staff-service",
+		"outbound|8080|safe|fleetman-staff-service.default.svc.cluster.local": "staff-service",
+		"outbound|80||other.shop.svc.cluster.local":                           "other",
+		"inbound|8080||":  "",
+		"xds-grpc":        "",
+		"outbound|8080||": "",
+	} {
+		if got, ok := outboundTo(cluster); got != want || ok != (want != "") {
+			t.Errorf("%s: got %q, %v, want %q", cluster, got, ok, want)
+		}
+	}
+}
+
+func TestPassage(t *testing.T) {
+	began := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	pods := map[string]string{"127.0.77.4": "staff-service-0"}
+	sidecar := proxy{name: "api-gateway-0", address: "127.0.77.6"}
+	for name, test := range map[string]struct {
+		proxy proxy
+		entry envoy.AccessEntry
+		want  record.Passage
+	}{
+		"out": {
+			sidecar,
+			envoy.AccessEntry{Cluster: "outbound|8080||x", Upstream: "127.0.77.4:8080", Status: 504, Flags: "UT", Details: "response_timeout"},
+			record.Passage{Side: record.Out, To: "staff-service-0", Status: 504, Flags: "UT", Details: "response_timeout"},
+		},
+		"in":            {sidecar, envoy.AccessEntry{Cluster: "inbound|8080||", Upstream: "127.0.0.1:18004", Status: 502, Flags: "-", Fault: "status"}, record.Passage{Side: record.In, Status: 502, Flags: "-", Fault: "status"}},
+		"in, refused":   {sidecar, envoy.AccessEntry{Local: "127.0.77.6:8080", Status: 403, Flags: "-"}, record.Passage{Side: record.In, Status: 403, Flags: "-"}},
+		"out, no route": {sidecar, envoy.AccessEntry{Local: "127.0.78.6:8080", Status: 404, Flags: "NR"}, record.Passage{Side: record.Out, Status: 404, Flags: "NR"}},
+		"gateway": {
+			proxy{name: "api-gateway-0", gateway: true},
+			envoy.AccessEntry{Cluster: "outbound|8080||x", Upstream: "127.0.77.4:8080", Status: 200, Flags: "-"},
+			record.Passage{Side: record.AtGateway, To: "staff-service-0", Status: 200, Flags: "-"},
+		},
+	} {
+		test.entry.Time = began.Add(1500 * time.Millisecond)
+		test.want.At, test.want.Proxy = record.Moment(1500*time.Millisecond), "api-gateway-0"
+		if got := test.proxy.passage(test.entry, pods, began); got != test.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
+		}
+	}
+}
+
+// meshParts are the real programs; without them a test is skipped, but not in CI.
+func meshParts(t *testing.T) parts.Parts {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") == "true" {
+		found, err := source.Find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	found, err := source.Have()
+	if err != nil {
+		t.Skip(err)
+	}
+	return found
+}
+
+// TestMeshComparison is a short one with real proxies: without a policy the bad
+// replica shows, and the policies shut it out.
+func TestMeshComparison(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute of load")
+	}
+	found := meshParts(t)
+	o := options(t, 238)
+	o.Arms = armsNamed(t, "sidecars,mesh")
+	o.Parts = func(context.Context) (parts.Parts, error) { return found, nil }
+	if err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(filepath.Join(o.Out, RecordsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cells, err := record.Read(file, file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	computed := report.Compute(cells)
+	report.Text(t.Output(), computed)
+	sidecars, mesh := computed.Faults[0].Arms[0].Runs[0], computed.Faults[0].Arms[1].Runs[0]
+	if sidecars.Failed == 0 || sidecars.Origins[report.FromApp] == 0 {
+		t.Errorf("the fault does not show without a policy: %.3f failed, made by %v", sidecars.Failed, sidecars.Origins)
+	}
+	if mesh.After == nil || mesh.After.Good <= sidecars.Good {
+		t.Errorf("mesh: %+v after containment, sidecars: %.3f good", mesh.After, sidecars.Good)
+	}
+	ejected := false
+	for _, e := range mesh.Timeline {
+		ejected = ejected || e.What == string(local.Ejected) && e.Who == "api-gateway-0"
+	}
+	if !ejected {
+		t.Errorf("nothing was ejected: %+v", mesh.Timeline)
+	}
+	for name, run := range map[string]report.Run{"sidecars": sidecars, "mesh": mesh} {
+		if run.Proxies == nil || run.Proxies.Count != 7 || run.Proxies.Cores <= 0 || run.Proxies.Memory < 10e6 {
+			t.Errorf("%s: proxies %+v", name, run.Proxies)
+		}
+		if run.Origins[report.Unknown] > 0 {
+			t.Errorf("%s: failures made by %v", name, run.Origins)
+		}
+		for _, hop := range run.Whole {
+			// under way at the ends, and what a receiver did not get to count: a
+			// caller that goes away
+			if hop.Tries == 0 || math.Abs(hop.Tries-hop.Received) > 5 {
 				t.Errorf("%s: the two ends disagree: %+v", name, hop)
 			}
 		}

@@ -35,7 +35,7 @@ func (c *cell) sampleUntil(ctx context.Context, end time.Duration) error {
 	}
 }
 
-// sample asks all pods at once. One that does not answer is left out: it has
+// sample asks all pods, and their proxies, at once. One that does not answer is left out: it has
 // crashed.
 func (c *cell) sample(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, sampleEvery)
@@ -47,6 +47,15 @@ func (c *cell) sample(ctx context.Context) {
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: pod.Name, Counts: counts})
+			}
+		})
+	}
+	for _, p := range c.proxies {
+		all.Go(func() {
+			if counts, err := p.count(ctx); err == nil {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: p.name + record.ProxySuffix, Counts: counts})
 			}
 		})
 	}

@@ -7,12 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"strconv"
 	"syscall"
 	"time"
-
-	"fleetman.example/lab/local"
 )
 
 // patience is how long a caller waits for the whole answer: one who looks at
@@ -26,10 +24,10 @@ type sender struct {
 	vehicles []string
 }
 
-func newSender(gateway local.Pod, vehicles []string) *sender {
+func newSender(door netip.AddrPort, vehicles []string) *sender {
 	return &sender{
 		client:  http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: maxInFlight, DisableCompression: true}},
-		gateway: "http://" + net.JoinHostPort(gateway.Address, strconv.Itoa(gateway.Port)), vehicles: vehicles,
+		gateway: "http://" + door.String(), vehicles: vehicles,
 	}
 }
 
@@ -38,6 +36,7 @@ type outcome struct {
 	vehicle           string
 	status            int
 	degraded, failure string
+	fault             string
 }
 
 func (s *sender) send(ctx context.Context, n int) outcome {
@@ -47,13 +46,14 @@ func (s *sender) send(ctx context.Context, n int) outcome {
 		o.failure = err.Error()
 		return o
 	}
+	request.Header.Set(checkHeader, checkName(n))
 	response, err := s.client.Do(request)
 	if err != nil {
 		o.failure = reason(err)
 		return o
 	}
 	defer response.Body.Close()
-	o.status, o.degraded = response.StatusCode, response.Header.Get("X-Fallback")
+	o.status, o.degraded, o.fault = response.StatusCode, response.Header.Get("X-Fallback"), response.Header.Get("X-Fault")
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	switch {
 	case err != nil:

@@ -58,7 +58,30 @@ type Request struct {
 	Status   int    `json:"status"` // 0: no answer
 	Degraded string `json:"degraded,omitempty"`
 	Error    string `json:"error,omitempty"`
-	Held     bool   `json:"held,omitempty"` // it waited for room among the requests under way
+	Held     bool   `json:"held,omitempty"`     // it waited for room among the requests under way
+	Injected string `json:"injected,omitempty"` // the answer's X-Fault
+	// Passages are what the proxies' logs say of a request that failed, in the
+	// order in which it reached them.
+	Passages []Passage `json:"passages,omitempty"`
+}
+
+// Sides of a passage.
+const (
+	AtGateway = "gateway" // through a gateway of the mesh
+	Out       = "out"     // from a service, through its own proxy
+	In        = "in"      // to a service, through its own proxy
+)
+
+// Passage is one line of a proxy's access log.
+type Passage struct {
+	At      Moment `json:"at"`
+	Proxy   string `json:"proxy"` // its pod, or the gateway's name
+	Side    string `json:"side"`
+	Status  int    `json:"status"` // 0: no answer
+	Flags   string `json:"flags"`  // Envoy's response flags, "-" for none
+	Details string `json:"details,omitempty"`
+	To      string `json:"to,omitempty"` // the pod of the last try
+	Fault   string `json:"fault,omitempty"`
 }
 
 // Latency is what the caller waited.
@@ -80,7 +103,8 @@ type Event struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Sample is what one pod has counted since its process began.
+// Sample is what one pod has counted since its process began. That of its proxy
+// is a sample of its own, of the pod's name with ProxySuffix.
 type Sample struct {
 	Key
 	At     Moment  `json:"at"`
@@ -88,8 +112,13 @@ type Sample struct {
 	Counts []Count `json:"counts"`
 }
 
+// ProxySuffix tells a proxy's sample from its pod's.
+const ProxySuffix = ".envoy"
+
 // Count is a counter: Name is client, server or reports; Of is what it counts,
-// such as "GET staff-service" or "GET /driver/:vehicle" or "delivered".
+// such as "GET staff-service" or "GET /driver/:vehicle" or "delivered". A
+// proxy's are tries, of the service they went to, cpu, in seconds, and memory,
+// in resident bytes.
 type Count struct {
 	Name string  `json:"name"`
 	Of   string  `json:"of,omitempty"`

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -9,55 +10,77 @@ import (
 )
 
 // Hop is the calls of one service at another. Attempts are counted by the
-// caller, Received by the receiver; the two differ by what was under way at
-// the ends, and by what a receiver never saw or did not live to count.
+// caller, Tries by its proxy, Received by the receiver. The last two, or
+// without a proxy the first and the last, differ by what was under way at the
+// ends, and by what a receiver never saw or did not live to count.
 type Hop struct {
 	Name     string  `json:"hop"`
 	Requests float64 `json:"requests"` // for which the caller made calls
 	Attempts float64 `json:"attempts"`
+	Tries    float64 `json:"tries,omitempty"` // 0 without a proxy
 	Received float64 `json:"received"`
 }
 
-// PerRequest is attempts a request by both counts; 0 without any request.
-func (h Hop) PerRequest() (attempts, received float64) {
+// PerRequest is attempts a request by each count; 0 without any request.
+func (h Hop) PerRequest() (attempts, tries, received float64) {
 	if h.Requests == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return h.Attempts / h.Requests, h.Received / h.Requests
+	return h.Attempts / h.Requests, h.Tries / h.Requests, h.Received / h.Requests
 }
 
-// counter names what a service counts.
+// counter names what a service, or its proxy, counts; an empty of is all of
+// that name.
 type counter struct{ service, name, of string }
 
-// hops are the fleet's edges; one request makes one call at each.
+// hops are the fleet's edges; one request makes so many calls at each. A
+// proxy does not count by method, so a hop has all calls from one service to
+// another.
 var hops = []struct {
 	name                         string
+	calls                        float64
 	requests, attempts, received counter
+	tries                        counter
 }{
 	{
-		"gateway>staff",
+		"gateway>staff", 1,
 		counter{"api-gateway", "server", "GET /vehicles/driver/:name"},
 		counter{"api-gateway", "client", "GET staff-service"},
 		counter{"staff-service", "server", "GET /driver/:vehicle"},
+		counter{"api-gateway", "tries", "staff-service"},
 	},
 	{
-		"tracker>staff",
+		"tracker>staff", 1,
 		counter{"position-tracker", "server", "POST /vehicles"},
 		counter{"position-tracker", "client", "POST staff-service"},
 		counter{"staff-service", "server", "POST /driver/:vehicle/:speed"},
+		counter{"position-tracker", "tries", "staff-service"},
 	},
 	{
-		"tracker>telemetry",
+		"tracker>telemetry", 2, // the position, then the speed
 		counter{"position-tracker", "server", "POST /vehicles"},
-		counter{"position-tracker", "client", "GET vehicle-telemetry"},
-		counter{"vehicle-telemetry", "server", "GET /vehicles/:name"},
+		counter{"position-tracker", "client", "* vehicle-telemetry"},
+		counter{"vehicle-telemetry", "server", ""},
+		counter{"position-tracker", "tries", "vehicle-telemetry"},
 	},
 	{
-		"simulator>tracker",
+		"simulator>tracker", 1,
 		counter{"position-simulator", "reports", ""},
 		counter{"position-simulator", "client", "POST position-tracker"},
 		counter{"position-tracker", "server", "POST /vehicles"},
+		counter{"position-simulator", "tries", "position-tracker"},
 	},
+}
+
+// has tells whether a count is what it names; "* NAME" is all calls at NAME.
+func (c counter) has(count record.Count) bool {
+	if count.Name != c.name {
+		return false
+	}
+	if rest, any := strings.CutPrefix(c.of, "*"); any {
+		return strings.HasSuffix(count.Of, rest)
+	}
+	return c.of == "" || count.Of == c.of
 }
 
 // counters are what the services have counted at each moment, whatever their
@@ -99,7 +122,7 @@ func (c counters) at(of counter, moment record.Moment) float64 {
 			}
 			now := 0.0
 			for _, count := range s.Counts {
-				if count.Name == of.name && (of.of == "" || count.Of == of.of) {
+				if of.has(count) {
 					now += count.N
 				}
 			}
@@ -117,9 +140,46 @@ func (c counters) hops(from, until record.Moment) []Hop {
 	var found []Hop
 	for _, h := range hops {
 		grown := func(of counter) float64 { return c.at(of, until) - c.at(of, from) }
-		found = append(found, Hop{h.name, grown(h.requests), grown(h.attempts), grown(h.received)})
+		found = append(found, Hop{h.name, grown(h.requests) * h.calls, grown(h.attempts), grown(h.tries), grown(h.received)})
 	}
 	return found
+}
+
+// proxies is nil when there are none.
+func (c counters) proxies(from, until record.Moment) *Proxies {
+	var all Proxies
+	cpu := 0.0
+	for pod, samples := range c.byPod {
+		if !strings.HasSuffix(pod, record.ProxySuffix) {
+			continue
+		}
+		all.Count++
+		first, last, memory := math.NaN(), 0.0, 0.0
+		for _, s := range samples {
+			if s.At > until+sampleSlack {
+				break
+			}
+			for _, count := range s.Counts {
+				switch count.Name {
+				case "cpu":
+					if last = count.N; s.At <= from+sampleSlack || math.IsNaN(first) {
+						first = last
+					}
+				case "memory":
+					memory = count.N
+				}
+			}
+		}
+		if !math.IsNaN(first) {
+			cpu += last - first
+		}
+		all.Memory += memory
+	}
+	if all.Count == 0 {
+		return nil
+	}
+	all.Cores = math.Round(cpu/seconds(until-from)*1e6) / 1e6
+	return &all
 }
 
 // CurveStep is about a second: what the load asked, and what reached the first

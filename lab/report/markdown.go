@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -19,12 +20,16 @@ func Markdown(w io.Writer, r Report) {
 	if r.Machine != "" {
 		fmt.Fprintf(w, ", %s", r.Machine)
 	}
-	fmt.Fprint(w, ". From fault to repair; [what each figure is](lab/compare/README.md#the-figures).\n\n"+
-		"| fault | arm | good | degraded | failed | p99 | longest gap | contained | good then | recovered | attempts gateway → staff |\n"+
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	fmt.Fprint(w, ". From fault to repair; [what each figure is](lab/compare/README.md#the-figures).\n\n")
+	columns := []string{"fault", "arm", "good", "degraded", "failed", "p99", "longest gap", "contained", "good then", "recovered", "attempts gateway → staff", "failures made by"}
+	proxied := r.proxied()
+	if proxied {
+		columns = append(columns, "proxies' CPU", "memory")
+	}
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 	for _, f := range r.Faults {
 		for _, a := range f.Arms {
-			fmt.Fprintf(w, "| %s |\n", strings.Join([]string{
+			row := []string{
 				f.Name, a.Name,
 				a.each(percent, func(r Run) *float64 { return &r.Good }),
 				a.each(percent, func(r Run) *float64 { return &r.Degraded }),
@@ -34,8 +39,14 @@ func Markdown(w io.Writer, r Report) {
 				a.each(latency, func(r Run) *float64 { return r.Contained }),
 				a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
 				a.each(latency, func(r Run) *float64 { return r.Recovered }),
-				a.both(func(r Run) *Hop { return &r.Hops[0] }),
-			}, " | "))
+				a.counts(func(r Run) *Hop { return &r.Hops[0] }),
+				cmp.Or(a.failedAt(), "-"),
+			}
+			if proxied {
+				cpu, memory := a.cost()
+				row = append(row, cpu, memory)
+			}
+			fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
 		}
 	}
 	if r.spread() {

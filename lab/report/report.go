@@ -65,12 +65,26 @@ type Run struct {
 	LongestGap       float64 `json:"longestGap"` // between two reports of one vehicle
 	GapHealthy       float64 `json:"longestGapBefore"`
 
-	Contained *float64    `json:"contained"` // from the fault; null: never
-	After     *Aftermath  `json:"afterContainment"`
-	Recovered *float64    `json:"recovered"` // from the repair; null: not by the end
-	Hops      []Hop       `json:"hops"`
-	Timeline  []Event     `json:"timeline"`
-	Curve     []CurveStep `json:"curve,omitempty"`
+	Contained *float64   `json:"contained"` // from the fault; null: never
+	After     *Aftermath `json:"afterContainment"`
+	Recovered *float64   `json:"recovered"` // from the repair; null: not by the end
+	Hops      []Hop      `json:"hops"`
+	// Whole are the hops from begin to end, with nothing of the fault under way
+	// at either.
+	Whole   []Hop    `json:"hopsOfWholeRun"`
+	Proxies *Proxies `json:"proxies,omitempty"` // null: the arm has none
+	// Origins are how many of the failed answers each kind of place made.
+	Origins  map[string]int `json:"origins,omitempty"`
+	Timeline []Event        `json:"timeline"`
+	Curve    []CurveStep    `json:"curve,omitempty"`
+}
+
+// Proxies are all of an arm's together. Memory counts pages that they share
+// once for each.
+type Proxies struct {
+	Count  int     `json:"count"`
+	Cores  float64 `json:"cores"`       // used on average
+	Memory float64 `json:"memoryBytes"` // resident at the repair
 }
 
 // Aftermath is the time from containment to repair.
@@ -140,6 +154,9 @@ func compute(c *record.Cell) Run {
 
 	counts := newCounters(c.Samples)
 	r.Hops = counts.hops(c.FaultAt, c.RepairAt)
+	r.Whole = counts.hops(0, c.End)
+	r.Proxies = counts.proxies(c.FaultAt, c.RepairAt)
+	r.Origins = origins(during, r.Proxies != nil)
 	healthy := between(c.Requests, 0, c.FaultAt)
 	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, hurt, share(healthy, hurt)+Tolerance); ok {
 		r.Contained = pointer(seconds(at - c.FaultAt))
@@ -179,5 +196,8 @@ func timeline(c *record.Cell) []Event {
 	return events
 }
 
-// told are the events that the text form shows: what was done, and breakers.
-func told(e Event) bool { return e.Who == "fleetman" || strings.HasPrefix(e.What, "breaker ") }
+// told are the events that the text form shows: what was done, breakers, and
+// what proxies shut out and let in again.
+func told(e Event) bool {
+	return e.Who == "fleetman" || strings.HasPrefix(e.What, "breaker ") || e.What == "ejected" || e.What == "returned"
+}

@@ -175,8 +175,8 @@ func TestHops(t *testing.T) {
 	if h := c.hops(at(1), at(4))[0]; h.Received != 7 || h.Attempts != 0 {
 		t.Errorf("got %+v", h)
 	}
-	if a, r := (Hop{Requests: 10, Attempts: 12, Received: 11}).PerRequest(); a != 1.2 || r != 1.1 {
-		t.Errorf("per request: %v, %v", a, r)
+	if a, p, r := (Hop{Requests: 10, Attempts: 12, Tries: 13, Received: 11}).PerRequest(); a != 1.2 || p != 1.3 || r != 1.1 {
+		t.Errorf("per request: %v, %v, %v", a, p, r)
 	}
 }
 
@@ -190,7 +190,7 @@ func comparison() (cells []*record.Cell) {
 		curve bool
 	}{{"bad-replica", false}, {"storm", true}} {
 		for seed := range uint64(2) {
-			for _, arm := range []string{"none", "library"} {
+			for _, arm := range []string{"none", "library", "mesh"} {
 				c := &record.Cell{
 					Key: record.Key{Arm: arm, Fault: fault.name, Seed: seed + 1}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14),
 					Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: fault.curve,
@@ -201,6 +201,13 @@ func comparison() (cells []*record.Cell) {
 					switch {
 					case bad && arm == "none":
 						return failed
+					case bad && arm == "mesh" && t > 4:
+						r := failed
+						r.Passages = []record.Passage{
+							{Proxy: "api-gateway-0", Side: record.In, Status: 500, Flags: "-", Details: "via_upstream"},
+							{Proxy: "api-gateway-0", Side: record.Out, Status: 504, Flags: "UT", Details: "response_timeout"},
+						}
+						return r
 					case bad && t > 4:
 						return degraded
 					}
@@ -211,6 +218,11 @@ func comparison() (cells []*record.Cell) {
 					c.Samples = append(c.Samples,
 						record.Sample{At: at(float64(second) + .02), Pod: "api-gateway-0", Counts: []record.Count{counted("client", "GET staff-service", staff), counted("server", "GET /vehicles/driver/:name", gateway)}},
 						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", staff)}})
+					if arm == "mesh" {
+						c.Samples = append(c.Samples,
+							record.Sample{At: at(float64(second) + .03), Pod: "api-gateway-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", 1+float64(second)/50), counted("memory", "", 68e6), counted("tries", "staff-service", staff)}},
+							record.Sample{At: at(float64(second) + .03), Pod: "staff-service-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", .5), counted("memory", "", 66e6)}})
+					}
 					gateway += 10
 					staff += 10
 					if arm == "library" && second > 3 && second < 7 {
@@ -219,6 +231,11 @@ func comparison() (cells []*record.Cell) {
 					c.Positions = append(c.Positions, record.Position{At: at(float64(second)), Vehicle: "City Truck"})
 				}
 				c.Events = []record.Event{{At: at(3.01), Who: "fleetman", What: "fault set", Detail: "staff-service-0: status=502,rate=0.5"}, {At: at(9), Who: "fleetman", What: "repaired", Detail: "staff-service-0"}}
+				if arm == "mesh" {
+					c.Events = append(c.Events,
+						record.Event{At: at(4.2), Who: "api-gateway-0", What: "ejected", Detail: "its proxy shuts staff-service-0 out"},
+						record.Event{At: at(13.2), Who: "api-gateway-0", What: "returned", Detail: "its proxy lets staff-service-0 in again"})
+				}
 				if arm == "library" {
 					for i := range 18 {
 						c.Events = append(c.Events, record.Event{At: at(3.5 + float64(i)/4), Who: "api-gateway-0", What: "breaker open", Detail: fmt.Sprintf("staff-service at 127.0.77.4:8080: status 502, %d", i)})
@@ -229,6 +246,24 @@ func comparison() (cells []*record.Cell) {
 		}
 	}
 	return cells
+}
+
+// TestProxies: CPU from fault to repair, memory at the repair, of all together.
+func TestProxies(t *testing.T) {
+	sample := func(second float64, pod string, cpu, memory float64) record.Sample {
+		return record.Sample{At: at(second), Pod: pod, Counts: []record.Count{counted("cpu", "", cpu), counted("memory", "", memory)}}
+	}
+	c := newCounters([]record.Sample{
+		sample(0, "a-0.envoy", 1, 10), sample(2.1, "a-0.envoy", 1.5, 11), sample(4.1, "a-0.envoy", 2, 12), sample(5, "a-0.envoy", 9, 99),
+		sample(3, "b-0.envoy", 7, 5), sample(4, "b-0.envoy", 7.5, 6),
+		sample(2, "a-0", 100, 100), sample(4, "a-0", 200, 200),
+	})
+	if got := c.proxies(at(2), at(4)); got == nil || *got != (Proxies{Count: 2, Cores: .5, Memory: 18}) {
+		t.Errorf("got %+v", got)
+	}
+	if got := newCounters([]record.Sample{sample(2, "a-0", 1, 1)}).proxies(at(2), at(4)); got != nil {
+		t.Errorf("without any proxy: %+v", got)
+	}
 }
 
 func TestGolden(t *testing.T) {

@@ -17,6 +17,9 @@ func Text(w io.Writer, r Report) {
 		fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests a second; seeds %s\n\n", f.Name, f.Rules, strings.Join(f.Pods, ", "), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
 		f.outcomes(w)
 		f.attempts(w)
+		f.agreement(w)
+		f.proxies(w)
+		f.origins(w)
 		f.curves(w)
 		f.timelines(w)
 	}
@@ -24,7 +27,7 @@ func Text(w io.Writer, r Report) {
 longest gap: between two reports of one vehicle that reached the tracker; 1.5 s of it may be the vehicle's own.
 contained: from the fault to the first request from which on, until the repair, no window of %v has a share of failed or slow (over %v) answers more than %v points above that before the fault.
 recovered: the same from the repair to the end, of answers that are not fresh: failed, slow or degraded.
-attempts a request: by the caller's count / by the receiver's.
+attempts a request: by the caller's count / by its proxy's, where there is one / by the receiver's.
 `, Window, Slow, Tolerance*100)
 	if r.spread() {
 		fmt.Fprintln(w, luck)
@@ -91,9 +94,9 @@ func (f Fault) attempts(w io.Writer) {
 	for _, a := range f.Arms {
 		row := []string{a.Name}
 		for i := range hops {
-			row = append(row, a.both(func(r Run) *Hop { return &r.Hops[i] }))
+			row = append(row, a.counts(func(r Run) *Hop { return &r.Hops[i] }))
 		}
-		row = append(row, a.both(func(r Run) *Hop {
+		row = append(row, a.counts(func(r Run) *Hop {
 			if r.After == nil {
 				return nil
 			}
@@ -105,22 +108,120 @@ func (f Fault) attempts(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// both shows a hop by the caller's count and by the receiver's.
-func (a Arm) both(hop func(Run) *Hop) string {
-	side := func(received bool) string {
+// counts shows a hop by the caller's count, by its proxy's when there is one,
+// and by the receiver's.
+func (a Arm) counts(hop func(Run) *Hop) string {
+	side := func(pick func(attempts, tries, received float64) float64) string {
 		return a.each(ratio, func(r Run) *float64 {
 			h := hop(r)
 			if h == nil || h.Requests == 0 {
 				return nil
 			}
-			sent, got := h.PerRequest()
-			if received {
-				return &got
-			}
-			return &sent
+			return pointer(pick(h.PerRequest()))
 		})
 	}
-	return side(false) + " / " + side(true)
+	shown := []string{side(func(attempts, _, _ float64) float64 { return attempts })}
+	if a.proxied() {
+		shown = append(shown, side(func(_, tries, _ float64) float64 { return tries }))
+	}
+	shown = append(shown, side(func(_, _, received float64) float64 { return received }))
+	return strings.Join(shown, " / ")
+}
+
+func (a Arm) proxied() bool {
+	return slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Proxies != nil })
+}
+
+func (r Report) proxied() bool {
+	return slices.ContainsFunc(r.Faults, func(f Fault) bool { return slices.ContainsFunc(f.Arms, Arm.proxied) })
+}
+
+// cost is what an arm's proxies use: CPU and memory.
+func (a Arm) cost() (cpu, memory string) {
+	figure := func(pick func(*Proxies) float64) func(Run) *float64 {
+		return func(r Run) *float64 {
+			if r.Proxies == nil {
+				return nil
+			}
+			return pointer(pick(r.Proxies))
+		}
+	}
+	return a.each(percent, figure(func(p *Proxies) float64 { return p.Cores })), a.each(megabytes, figure(func(p *Proxies) float64 { return p.Memory }))
+}
+
+// proxies shows what each arm's proxies cost.
+func (f Fault) proxies(w io.Writer) {
+	if !slices.ContainsFunc(f.Arms, Arm.proxied) {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "all proxies\tnumber\tCPU, of one core\tmemory")
+	for _, a := range f.Arms {
+		if a.proxied() {
+			cpu, memory := a.cost()
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", a.Name, a.Runs[0].Proxies.Count, cpu, memory)
+		}
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// agreement shows what Envoy's statistics and the receivers counted from begin
+// to end.
+func (f Fault) agreement(w io.Writer) {
+	if !slices.ContainsFunc(f.Arms, Arm.proxied) {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "whole run: proxies' tries / received")
+	for _, h := range hops {
+		fmt.Fprint(t, "\t", h.name)
+	}
+	fmt.Fprintln(t)
+	for _, a := range f.Arms {
+		if !a.proxied() {
+			continue
+		}
+		fmt.Fprint(t, a.Name)
+		for i := range hops {
+			var both []string
+			for _, r := range a.Runs {
+				both = append(both, fmt.Sprintf("%.0f / %.0f", r.Whole[i].Tries, r.Whole[i].Received))
+			}
+			fmt.Fprint(t, "\t", strings.Join(both, ", "))
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// failedAt are the origins that an arm's failures have, in words.
+func (a Arm) failedAt() string {
+	var all []string
+	for _, origin := range Origins {
+		if slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Origins[origin] > 0 }) {
+			all = append(all, origin+" "+a.each(whole, func(r Run) *float64 { return pointer(float64(r.Origins[origin])) }))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// origins shows where each arm's failed answers were made.
+func (f Fault) origins(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	any := false
+	fmt.Fprintln(t, "failed answers\tmade by")
+	for _, a := range f.Arms {
+		if at := a.failedAt(); at != "" {
+			any = true
+			fmt.Fprintf(t, "%s\t%s\n", a.Name, at)
+		}
+	}
+	if any {
+		t.Flush()
+		fmt.Fprintln(w)
+	}
 }
 
 // curves shows, second by second, the attempts that reached the receiver for
@@ -154,8 +255,8 @@ func (f Fault) curves(w io.Writer) {
 // longestTimeline bounds what the text form shows of one run.
 const longestTimeline = 16
 
-// timelines shows what was done and what the breakers did, of each arm its
-// first seed.
+// timelines shows what was done and what breakers and proxies' outlier
+// detection did, of each arm its first seed.
 func (f Fault) timelines(w io.Writer) {
 	for _, a := range f.Arms {
 		var lines []string
@@ -199,6 +300,9 @@ var (
 	latency = unit{" s", func(v float64) string { return number(v, 3) }}
 	rate    = unit{"", func(v float64) string { return number(v, 2) }}
 	ratio   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
+	whole   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }}
+
+	megabytes = unit{" MB", func(v float64) string { return strconv.FormatFloat(v/1e6, 'f', 0, 64) }}
 )
 
 // each shows a figure of all runs: one value, or lowest..highest; "never" for a

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/compare"
 	"fleetman.example/lab/record"
@@ -18,8 +21,11 @@ func TestCompareUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"compare", "x"}, `fleetman compare: no argument is expected, not "x"`},
-		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,matched,retries, with commas, are expected`},
-		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,matched,retries, with commas, are expected`},
+		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`},
+		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`},
+		{[]string{"compare", "--profile", "mine"}, `--profile "mine": one of plain,all,matched,defaults is expected`},
+		{[]string{"compare", "--profile", "plain,all"}, `--profile "plain,all": one of plain,all,matched,defaults is expected`},
+		{[]string{"compare", "--profile", "all", "--arms", "none"}, "--arms none, --profile all: one of them is expected"},
 		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm, with commas, are expected`},
 		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": named twice`},
 		{[]string{"compare", "--rate", "0"}, "--rate 0: 1 to 1000 requests a second are expected"},
@@ -41,6 +47,44 @@ func TestCompareUsage(t *testing.T) {
 		code, stdout, stderr := fleetman(t, test.args...)
 		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {
 			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
+		}
+	}
+}
+
+// TestCompareChoices: what is compared, by flags.
+func TestCompareChoices(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                "none,library × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 2",
+		"--quick":                         "none,library × bad-replica,all-bad × 1",
+		"--profile all":                   "none,library,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
+		"--profile all --quick":           "none,library,sidecars,mesh,both × bad-replica × 1",
+		"--profile matched --seeds 3":     "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 3",
+		"--profile defaults --quick":      "none,library,sidecars × bad-replica,all-bad × 1",
+		"--arms mesh,none --faults storm": "mesh,none × storm × 2",
+	} {
+		var f compareFlags
+		cmd := new(cobra.Command)
+		f.add(cmd)
+		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.options(cmd, places{root: t.TempDir()}, nil)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		var arms, faults []string
+		for _, a := range got.Arms {
+			arms = append(arms, a.Name)
+		}
+		for _, fault := range got.Faults {
+			faults = append(faults, fault.Name)
+		}
+		if text := fmt.Sprintf("%s × %s × %d", strings.Join(arms, ","), strings.Join(faults, ","), len(got.Seeds)); text != want {
+			t.Errorf("%q: got %s, want %s", args, text, want)
+		}
+		if longest := compare.Expected(got); strings.Contains(args, "--quick") && longest > 3*time.Minute || args == "--profile all" && longest > 15*time.Minute {
+			t.Errorf("%q: takes %v", args, longest)
 		}
 	}
 }
