@@ -48,7 +48,7 @@ func (c *cell) run(ctx context.Context) (*record.Cell, error) {
 	if err := c.start(ctx); err != nil {
 		return nil, err
 	}
-	defer c.fleet.Stop()
+	defer c.stop()
 	vehicles, err := c.awaitVehicles(ctx)
 	if err != nil {
 		return nil, err
@@ -163,6 +163,13 @@ func (c *cell) start(ctx context.Context) error {
 		err = fmt.Errorf("%w: %s", err, late.Last[len(late.Last)-1])
 	}
 	return err
+}
+
+func (c *cell) stop() {
+	for _, p := range c.proxies {
+		p.admin.Close()
+	}
+	c.fleet.Stop()
 }
 
 // timeline sets the fault and repairs it, with samples all along.

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -203,6 +204,31 @@ func TestPassage(t *testing.T) {
 		if got := test.proxy.passage(test.entry, pods, began); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
+	}
+}
+
+// TestMissingParts: they are asked for once, before any run, and only for an
+// arm with a mesh.
+func TestMissingParts(t *testing.T) {
+	asked := 0
+	missing := func(context.Context) (parts.Parts, error) {
+		asked++
+		return parts.Parts{}, errors.New("envoy is missing: make mesh-parts")
+	}
+	o := options(t, 237)
+	o.Arms, o.Parts = armsNamed(t, "none,mesh"), missing
+	if err := Run(t.Context(), o); err == nil || err.Error() != "envoy is missing: make mesh-parts" || asked != 1 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || len(text) != 0 {
+		t.Errorf("records %q, %v", text, err)
+	}
+	o = options(t, 236)
+	o.Arms, o.Parts = armsNamed(t, "none"), missing
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Run(ctx, o); !errors.Is(err, context.Canceled) || asked != 1 {
+		t.Errorf("without a mesh: asked %d times: %v", asked, err)
 	}
 }
 

@@ -15,7 +15,10 @@ func sample() *Cell {
 		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: true,
 		Requests: []Request{
 			{Intended: 0, Start: 1, End: 2*ms + 3000, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},
-			{Intended: 100 * ms, Start: 100 * ms, End: 10_100 * ms, Vehicle: "Village Truck", Error: "no answer in time", Held: true},
+			{
+				Intended: 100 * ms, Start: 100 * ms, End: 10_100 * ms, Vehicle: "Village Truck", Error: "no answer in time", Held: true, Injected: "delay",
+				Passages: []Passage{{At: 101 * ms, Proxy: "api-gateway-0", Side: Out, Status: 504, Flags: "UT", Details: "response_timeout", To: "staff-service-0", Fault: "delay"}},
+			},
 		},
 		Events:    []Event{{At: 5000 * ms, Who: "fleetman", What: "fault set", Detail: "on staff-service-0"}, {At: -1 * ms, Who: "staff-service-0", What: "ready"}},
 		Samples:   []Sample{{At: 1000 * ms, Pod: "api-gateway-0", Counts: []Count{{"client", "GET staff-service", 12}, {"cpu", "", 1.25}}}},

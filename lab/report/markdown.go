@@ -49,6 +49,9 @@ func Markdown(w io.Writer, r Report) {
 			fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
 		}
 	}
+	if proxied {
+		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. \"Attempts\" are by the caller's count / by its proxy's / by the receiver's.\n")
+	}
 	if r.spread() {
 		fmt.Fprintf(w, "\n%s\n", luck)
 	}
