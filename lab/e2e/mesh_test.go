@@ -346,15 +346,55 @@ func TestMesh(t *testing.T) {
 		await(t, "answers", func() bool { return answers(t, ingress+driver, 1)["safe"] == 1 })
 	})
 
+	if err := m.Err(); err != nil {
+		t.Error(err)
+	}
+
+	t.Run("rejected by the proxies", func(t *testing.T) {
+		filter, err := manifest.Decode("filter.yaml", []byte(onlyIstiosEnvoyHas))
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), filter...)})
+		if err == nil || !strings.Contains(err.Error(), "proxy of ") || !strings.Contains(err.Error(), "rejected an update: ") ||
+			!strings.HasSuffix(err.Error(), "; the old state is back") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v, %v", applied, err)
+		}
+		if m.Err() == nil {
+			t.Error("the run is none the worse")
+		}
+		status := m.Status(t.Context())
+		if status.Good() || len(status.Failures) == 0 {
+			t.Errorf("the mesh is in order: %+v", status.Failures)
+		}
+		if counts := answers(t, ingress+driver, 10); counts["safe"]+counts["risky"] != 10 {
+			t.Errorf("answers %v", counts)
+		}
+	})
+
 	began = time.Now()
 	m.Stop()
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
-	if err := m.Err(); err != nil {
-		t.Error(err)
-	}
 }
+
+// onlyIstiosEnvoyHas is a filter that istiod sends as it is told, and that an
+// upstream Envoy does not know.
+const onlyIstiosEnvoyHas = `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: stats}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: istio.stats
+        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
+`
 
 // No request is lost when one of two replicas is ended, whatever the moment.
 func TestMeshDrain(t *testing.T) {

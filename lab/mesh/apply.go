@@ -49,6 +49,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	}
 	began := time.Now()
 	m.mu.Lock()
+	failures := len(m.failures)
 	notes, err := m.publishLocked(objects)
 	m.mu.Unlock()
 	if err != nil {
@@ -59,13 +60,10 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 		result.Changed = append(result.Changed, c.ref+" "+c.how)
 	}
 	if err = m.openNodePorts(); err == nil {
-		err = m.awaitApplied(ctx)
+		err = m.awaitApplied(ctx, failures)
 	}
 	if err == nil {
 		result.Seconds = time.Since(began).Seconds()
-		err = m.check(ctx)
-	}
-	if err == nil {
 		return result, nil
 	}
 	m.mu.Lock()
@@ -130,8 +128,9 @@ const (
 
 // awaitApplied returns when istiod holds every Istio object in the version that
 // it was shown and every proxy has taken what istiod sent. An object that
-// istiod does not hold is one that would not be applied, so it is an error.
-func (m *Mesh) awaitApplied(ctx context.Context) error {
+// istiod does not hold is one that would not be applied, so it is an error; so
+// is any failure after the first ones.
+func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)
 	defer cancel()
 	var waiting error
@@ -147,7 +146,10 @@ func (m *Mesh) awaitApplied(ctx context.Context) error {
 			fallthrough
 		default:
 			if waiting = m.notSynced(ctx); waiting == nil && time.Since(held) > debounce {
-				return nil
+				return m.check(ctx, failures)
+			}
+			if failed := m.errSince(failures); failed != nil {
+				return m.check(ctx, failures)
 			}
 		}
 		select {

@@ -69,6 +69,7 @@ type Mesh struct {
 	dirty     chan struct{} // of size 1: states have changed
 	notes     map[string]bool
 	failures  []Failure
+	told      map[string]bool // which of them
 }
 
 // Failure is something that makes a run worthless: a proxy that does not do
@@ -101,7 +102,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m := &Mesh{
 		options: options, began: time.Now(), manifests: objects, states: map[string]local.PodState{},
-		dirty: make(chan struct{}, 1), notes: map[string]bool{}, nodePorts: map[int]bool{},
+		dirty: make(chan struct{}, 1), notes: map[string]bool{}, told: map[string]bool{}, nodePorts: map[int]bool{},
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
 	options.Local.Mesh = hooks{m}
@@ -111,14 +112,11 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.fleet = fleet
-	if err = m.awaitApplied(ctx); err == nil {
-		err = m.check(ctx)
-	}
-	if err != nil {
+	m.running.Go(m.watchRejections)
+	if err := m.awaitApplied(ctx, 0); err != nil {
 		fleet.Stop()
 		return nil, err
 	}
-	m.running.Go(m.watchRejections)
 	for _, p := range m.proxies {
 		m.running.Go(func() { m.watchEjections(p) })
 	}
@@ -309,7 +307,7 @@ func (m *Mesh) follow() {
 		select {
 		case <-m.dirty:
 			if err := m.publish(); err != nil {
-				m.fail("Kubernetes API", err.Error())
+				m.fail(err.Error(), "Kubernetes API", err.Error())
 			}
 		case <-m.stopping.Done():
 			return
@@ -330,26 +328,28 @@ func (m *Mesh) lookUp(name string) (addresses []netip.Addr, known bool) {
 	return addresses, known
 }
 
-// fail notes what makes the run worthless.
-func (m *Mesh) fail(proxy, why string) {
+// fail notes what makes the run worthless, once for each key.
+func (m *Mesh) fail(key, proxy, why string) {
 	m.mu.Lock()
-	for _, known := range m.failures {
-		if known.Proxy == proxy && known.Why == why {
-			m.mu.Unlock()
-			return
-		}
+	if m.told[key] {
+		m.mu.Unlock()
+		return
 	}
+	m.told[key] = true
 	m.failures = append(m.failures, Failure{Time: time.Now(), Proxy: proxy, Why: why})
 	m.mu.Unlock()
 	m.options.Rejected(proxy, why)
 }
 
 // Err is not nil when something has made the run worthless.
-func (m *Mesh) Err() error {
+func (m *Mesh) Err() error { return m.errSince(0) }
+
+// errSince leaves the first failures out.
+func (m *Mesh) errSince(first int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []error
-	for _, failure := range m.failures {
+	for _, failure := range m.failures[first:] {
 		all = append(all, fmt.Errorf("%s: %s", failure.Proxy, failure.Why))
 	}
 	return errors.Join(all...)

@@ -104,6 +104,13 @@ func (p *proxy) process() *local.Process {
 	return p.proc
 }
 
+// started counts its processes.
+func (p *proxy) started() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.restarts
+}
+
 func (p *proxy) start(m *Mesh) error {
 	cmd := exec.Command(m.options.Parts.Envoy.Path, envoy.Args(p.bootstrap)...)
 	cmd.Dir = m.dir()

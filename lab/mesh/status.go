@@ -30,19 +30,28 @@ func (m *Mesh) lookForRejections(ctx context.Context) {
 			continue // it is being started, or stopped
 		}
 		for _, rejection := range found {
-			m.fail("proxy of "+p.name, "rejected an update: "+rejection.String())
+			// the count tells one from the next; the reason is gone when the update is
+			key := fmt.Sprintf("%s %d %s %d", p.name, p.started(), rejection.Stat, rejection.Count)
+			if rejection.Stat == "" {
+				key = p.name + " " + rejection.String()
+			}
+			m.fail(key, "proxy of "+p.name, "rejected an update: "+rejection.String())
 		}
 	}
 	for _, refusal := range m.certs.Refusals() {
-		m.fail("certificates", refusal)
+		m.fail(refusal, "certificates", refusal)
 	}
 }
 
-// check tells whether anything was rejected so far.
-func (m *Mesh) check(ctx context.Context) error {
+// check tells whether anything was rejected, the first failures aside.
+func (m *Mesh) check(ctx context.Context, first int) error {
 	m.lookForRejections(ctx)
-	if err := m.Err(); err != nil {
-		return fmt.Errorf("mesh: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if err := m.errSince(first); err != nil {
+		first, others, _ := strings.Cut(err.Error(), "\n")
+		if others != "" { // each has been shown
+			first += fmt.Sprintf("; and %d more", 1+strings.Count(others, "\n"))
+		}
+		return fmt.Errorf("mesh: %s", first)
 	}
 	return nil
 }
