@@ -40,9 +40,9 @@ const RecordsFile = "records.jsonl"
 // and with one.
 func (a Arm) overhead() time.Duration {
 	if a.Mesh {
-		return 5 * time.Second
+		return 6 * time.Second
 	}
-	return 2 * time.Second
+	return 3 * time.Second
 }
 
 // Run lets every arm meet every fault once a seed, one after the other, and
