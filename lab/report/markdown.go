@@ -50,7 +50,7 @@ func Markdown(w io.Writer, r Report) {
 		}
 	}
 	if proxied {
-		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. \"Attempts\" are by the caller's count / by its proxy's / by the receiver's.\n")
+		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. *sidecars* is the mesh without a policy, *matched* the library with the mesh's numbers. Attempts are by the caller's count / by its proxy's / by the receiver's.\n")
 	}
 	if r.spread() {
 		fmt.Fprintf(w, "\n%s\n", luck)
