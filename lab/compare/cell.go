@@ -78,6 +78,7 @@ func (c *cell) run(ctx context.Context) (*record.Cell, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	c.sample(ctx, lastPatience)
 	var names []string
 	for _, shot := range shots {
 		names = append(names, checkName(shot.N))

@@ -18,10 +18,14 @@ import (
 // sampleEvery is the grain of the curves.
 const sampleEvery = time.Second
 
+// lastPatience is how long the sample after the load may take: the counts of the whole run hang
+// on it, even on a busy machine.
+const lastPatience = 15 * time.Second
+
 // sampleUntil samples all pods now, every second and at the end.
 func (c *cell) sampleUntil(ctx context.Context, end time.Duration) error {
 	for {
-		c.sample(ctx)
+		c.sample(ctx, sampleEvery)
 		now := time.Since(c.began)
 		if now >= end {
 			return ctx.Err()
@@ -35,10 +39,10 @@ func (c *cell) sampleUntil(ctx context.Context, end time.Duration) error {
 	}
 }
 
-// sample asks all pods, and their proxies, at once. One that does not answer is left out: it has
-// crashed.
-func (c *cell) sample(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sampleEvery)
+// sample asks all pods, and their proxies, at once. One that does not answer in patience is left
+// out: it has crashed, or the machine is busy.
+func (c *cell) sample(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, pod := range c.fleet.Pods() {

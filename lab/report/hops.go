@@ -103,6 +103,14 @@ func newCounters(samples []record.Sample) counters {
 	return c
 }
 
+// last is the moment of the last sample, which is taken when the load has ended.
+func (c counters) last() record.Moment {
+	if len(c.moments) == 0 {
+		return 0
+	}
+	return c.moments[len(c.moments)-1]
+}
+
 // sampleSlack is how long after a moment its sample may have been taken: less
 // than the time between two.
 const sampleSlack = record.Moment(400 * time.Millisecond)

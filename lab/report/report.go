@@ -154,7 +154,7 @@ func compute(c *record.Cell) Run {
 
 	counts := newCounters(c.Samples)
 	r.Hops = counts.hops(c.FaultAt, c.RepairAt)
-	r.Whole = counts.hops(0, c.End)
+	r.Whole = counts.hops(0, counts.last())
 	r.Proxies = counts.proxies(c.FaultAt, c.RepairAt)
 	r.Origins = origins(during, r.Proxies != nil)
 	healthy := between(c.Requests, 0, c.FaultAt)
