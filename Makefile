@@ -51,9 +51,13 @@ modules: ## every module is tidy, in step with the others, and builds alone as i
 	test "$$before" = "$$(cat go.work go.work.sum $(MODULES:%=%/go.mod) $(MODULES:%=%/go.sum) | sha256sum)" || { echo 'go work sync changed the modules: commit what it wrote'; git diff --stat; exit 1; }
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
+# These measure, or keep both cores busy: one at a time, after the others.
+ALONE := $(addprefix fleetman.example/lab/,compare e2e images scenario/machine)
+
 # In CI nothing may skip for want of a part.
 test-go: ui $(if $(CI),mesh-parts) ## the Go tests, with the race detector
-	go test -race -tags $(TAGS) $(TESTFLAGS) work
+	go test -race -tags $(TAGS) $(TESTFLAGS) $$(go list -tags $(TAGS) work | grep -vxF $(ALONE:%=-e %))
+	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE)
 
 test-ui: ui ## the page's own tests
 	cd services/webapp/ui && npm run --silent typecheck && npm test --silent
