@@ -50,7 +50,7 @@ func BenchmarkChain(b *testing.B) {
 	run("0 bare", dial)
 	run("1 trace", testObserver(b).Transport("staff-service", dial))
 	with("2 total time-out")
-	run("3 whole answer", totalTimeout{cfg.Timeout, whole{testObserver(b).Transport("staff-service", dial)}})
+	run("3 whole answer", totalTimeout{limit: cfg.Timeout, next: whole{testObserver(b).Transport("staff-service", dial)}})
 	cfg.AttemptTimeout = full.AttemptTimeout
 	with("4 attempt time-out")
 	cfg.Bulkhead = full.Bulkhead

@@ -1,16 +1,30 @@
 package upstream
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // call is one call's context, and what its attempts share.
 type call struct {
 	context.Context
+	deadline time.Time // zero: the context's
 	attempts int
+	first    *outcome // of the first attempt, while the retry stage takes over
 	tried    []string // addresses of endpoints
 	room     [4]string
 }
 
 type callKey struct{}
+
+// Deadline is when the call's time is over. Where a call's attempts are bounded nothing else ends
+// it then: see totalTimeout.
+func (c *call) Deadline() (time.Time, bool) {
+	if c.deadline.IsZero() {
+		return c.Context.Deadline()
+	}
+	return c.deadline, true
+}
 
 func (c *call) Value(key any) any {
 	if key == (callKey{}) {
@@ -19,9 +33,9 @@ func (c *call) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// newCall makes ctx a call's.
-func newCall(ctx context.Context) *call {
-	c := &call{Context: ctx}
+// newCall makes ctx a call's, with a deadline of its own unless that is zero.
+func newCall(ctx context.Context, deadline time.Time) *call {
+	c := &call{Context: ctx, deadline: deadline}
 	c.tried = c.room[:0]
 	return c
 }

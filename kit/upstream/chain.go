@@ -47,7 +47,7 @@ func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripp
 		view.budget = newBudget(cfg.Retry.BudgetPercent)
 		chain = newRetry(cfg.Retry, view.budget, chain, ready, cfg.draw, m)
 	}
-	chain = totalTimeout{cfg.Timeout, chain}
+	chain = totalTimeout{cfg.Timeout, chain, cfg.AttemptTimeout > 0}
 	if cfg.Fallback && placeholder != nil {
 		chain = newFallback(chain, placeholder, m)
 	}

@@ -81,6 +81,11 @@ func (rs *resolver) ask(ctx context.Context, host string) ([]string, error) {
 			return addrs, nil
 		}
 	}
+	if deadline, ok := ctx.Deadline(); ok { // a call's own may have no timer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
 	addrs, err := rs.dns(ctx, host)
 	slices.Sort(addrs)
 	return slices.Compact(addrs), err

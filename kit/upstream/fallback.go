@@ -85,7 +85,7 @@ func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Respons
 	if _, read := resp.Body.(*answered); !read {
 		resp.Body = &answered{*bytes.NewReader(body), body}
 	}
-	switch path := r.URL.EscapedPath(); {
+	switch path := spelled(r); {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -94,6 +94,14 @@ func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Respons
 		f.keep(path, known{resp.Header.Get("Content-Type"), body, clock()})
 	}
 	return resp, nil
+}
+
+// spelled is the path as the call has it. URL.EscapedPath would check the spelling, a string each time.
+func spelled(r *http.Request) string {
+	if r.URL.RawPath != "" {
+		return r.URL.RawPath
+	}
+	return r.URL.Path
 }
 
 func (f *fallback) keep(path string, answer known) {
@@ -124,7 +132,7 @@ func (f *fallback) forget(path string) {
 // degraded is the answer in place of one that has failed; nil when there is none.
 func (f *fallback) degraded(r *http.Request) *http.Response {
 	f.mu.Lock()
-	last, ok := f.known[r.URL.EscapedPath()]
+	last, ok := f.known[spelled(r)]
 	f.mu.Unlock()
 	kind, says := "last-known", ""
 	if ok {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,8 +13,9 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// retry repeats calls that are safe to repeat. go-retryablehttp makes the tries; what is a
-// failure, how long to wait and whether the budget allows it is decided here.
+// retry repeats calls that are safe to repeat. The first try, most often the only one, is made
+// directly. When it has failed, go-retryablehttp takes the call over from that outcome on; what is
+// a failure, how long to wait and whether the budget allows it is decided here.
 type retry struct {
 	client *retryablehttp.Client
 	next   http.RoundTripper
@@ -27,7 +29,7 @@ func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, ready func() b
 		next: next, budget: b, unsafe: cfg.Unsafe,
 		client: &retryablehttp.Client{
 			HTTPClient: &http.Client{
-				Transport:     next,
+				Transport:     resumed{next},
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			},
 			RetryMax:     cfg.Attempts - 1,
@@ -47,7 +49,27 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !rt.unsafe && !repeatable(r) {
 		return rt.next.RoundTrip(r)
 	}
-	r.RequestURI = "" // of a request that a proxy passes on; http.Client refuses it
+	if err := makeRewindable(r); err != nil {
+		return nil, err
+	}
+	resp, err := rt.next.RoundTrip(r)
+	if good(resp, err) {
+		return resp, err
+	}
+	return rt.resume(r, &outcome{resp, err})
+}
+
+// resume lets go-retryablehttp go on with a call whose first try has failed.
+func (rt *retry) resume(r *http.Request, first *outcome) (*http.Response, error) {
+	callOf(r.Context()).first = first
+	deadline, _ := r.Context().Deadline()
+	ctx, cancel := context.WithDeadline(r.Context(), deadline) // waits end with the call's time, too
+	defer cancel()                                             // the whole answer has been read
+	r = r.WithContext(ctx)                                     // a copy: the first try's connection may still hold the other
+	r.RequestURI = ""                                          // of a request that a proxy passes on; http.Client refuses it
+	if r.GetBody != nil {
+		r.Body, _ = r.GetBody() // a buffer's, which has no errors
+	}
 	req, err := retryablehttp.FromRequest(r)
 	if err != nil {
 		return nil, err
@@ -57,6 +79,43 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 		err = told.Err // http.Client's, of what the caller knows
 	}
 	return resp, err
+}
+
+// outcome is what has become of a try.
+type outcome struct {
+	resp *http.Response
+	err  error
+}
+
+// resumed makes the tries after the first, whose outcome it only tells.
+type resumed struct{ next http.RoundTripper }
+
+func (t resumed) RoundTrip(r *http.Request) (*http.Response, error) {
+	call := callOf(r.Context())
+	if first := call.first; first != nil {
+		call.first = nil
+		return first.resp, first.err
+	}
+	return t.next.RoundTrip(r)
+}
+
+// makeRewindable keeps a body that can be sent once only, such as one that a proxy passes on.
+func makeRewindable(r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
+		return nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return err
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
+}
+
+// good tells whether an answer ends its call: any but a 5xx or a 429.
+func good(resp *http.Response, err error) bool {
+	return err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests
 }
 
 // repeatable tells whether a call does no harm when it arrives twice: a GET, or a position, which
@@ -83,7 +142,7 @@ type policy struct {
 // after the last try, for a caller that has gone, a refusal of this side's own, where all is open,
 // or an upstream that asks for more time than is left.
 func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
+	if good(resp, err) {
 		return false, nil
 	}
 	call := callOf(ctx)

@@ -16,15 +16,20 @@ const timeLeft = "X-Envoy-Expected-Rq-Timeout-Ms"
 type totalTimeout struct {
 	limit time.Duration
 	next  http.RoundTripper
+	// Every attempt, its answer included, ends within what is left of the call's time, and so does
+	// all else that takes time. A deadline is then enough, without a timer of the call's own.
+	bounded bool
 }
 
 func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.bounded {
+		resp, err := t.next.RoundTrip(r.WithContext(newCall(r.Context(), t.until(r.Context()))))
+		return resp, reason(r.Context(), err)
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), t.limit)
-	resp, err := t.next.RoundTrip(r.WithContext(newCall(ctx))) // from here on the request is the chain's own
+	resp, err := t.next.RoundTrip(r.WithContext(newCall(ctx, time.Time{}))) // from here on the request is the chain's own
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause // says better than the broken connection what happened
-		}
+		err = reason(ctx, err)
 		cancel()
 		return nil, err
 	}
@@ -34,6 +39,24 @@ func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = &cancelOnClose{resp.Body, cancel}
 	}
 	return resp, nil
+}
+
+// until is when a call that begins now has to be over, for its caller too.
+func (t totalTimeout) until(ctx context.Context) time.Time {
+	end := clock().Add(t.limit)
+	if callers, ok := ctx.Deadline(); ok && callers.Before(end) {
+		return callers
+	}
+	return end
+}
+
+// reason is why ctx has ended, which says better than the broken connection what happened; err
+// where it has not.
+func reason(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
 }
 
 // cancelOnClose frees a call's timer when its answer has been read.
@@ -69,6 +92,9 @@ func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	limit := t.limit
 	if deadline, ok := r.Context().Deadline(); ok {
 		limit = min(limit, deadline.Sub(clock())/2)
+	}
+	if limit <= 0 { // the context of a call without a timer would not end
+		return nil, hurried{context.DeadlineExceeded}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel() // the whole answer has been read

@@ -193,3 +193,36 @@ func TestBulkheadUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+// A call whose attempts are bounded has no timer; what it waits for ends in time all the same.
+func TestTimeIsOverWithoutATimer(t *testing.T) {
+	bubble(t, "a look-up that hangs", func(t *testing.T) {
+		rs := newResolver(newDialer("", nil))
+		rs.dns = func(ctx context.Context, _ string) ([]string, error) { <-ctx.Done(); return nil, ctx.Err() }
+		cfg := library(t, "RETRY_ATTEMPTS", "0")
+		b := &bench{t: t, wire: newWire(nil), cfg: cfg, o: testObserver(t)}
+		b.RoundTripper = newChain("staff-service", cfg, b.o, b.wire, rs.lookup, nil)
+		b.is(b.get(), "look up staff-service:8080: "+context.DeadlineExceeded.Error())
+		if time.Since(epoch) != cfg.Timeout || len(b.take()) != 0 {
+			t.Errorf("ended after %s, want %s", time.Since(epoch), cfg.Timeout)
+		}
+	})
+	bubble(t, "a wait between tries", func(t *testing.T) {
+		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), newWire(statuses(503)), nil)
+		b.is(b.get(), context.DeadlineExceeded.Error())
+		if time.Since(epoch) != b.cfg.Timeout || len(b.take()) != 1 {
+			t.Errorf("ended after %s, want %s", time.Since(epoch), b.cfg.Timeout)
+		}
+	})
+	bubble(t, "no time for an attempt", func(t *testing.T) {
+		w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
+		ctx := newCall(t.Context(), time.Now())
+		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newAttemptTimeout(time.Second, w).RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
+			t.Errorf("got %v after %s", err, time.Since(epoch))
+		}
+	})
+}
