@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"errors"
+	"math"
+	"math/big"
 	"strconv"
 )
 
@@ -36,6 +38,16 @@ func ParseDecimal(raw []byte) (Decimal, error) {
 func (d Decimal) Float() float64 {
 	v, _ := strconv.ParseFloat(string(d), 64)
 	return v
+}
+
+// Within tells whether d is from -limit to limit, to its last digit.
+func (d Decimal) Within(limit int64) bool {
+	v := math.Abs(d.Float())
+	if v != float64(limit) {
+		return v < float64(limit)
+	}
+	exact, ok := new(big.Rat).SetString(string(d)) // small: a float64 of this value has few digits before the point
+	return ok && exact.Abs(exact).Cmp(new(big.Rat).SetInt64(limit)) <= 0
 }
 
 // isNumber tells whether s is a number by JSON's grammar (RFC 8259, section 6).

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -95,19 +96,17 @@ func decodeName(raw json.RawMessage) (string, error) {
 	return name, nil
 }
 
-func decodeDegrees(field string, raw json.RawMessage, limit float64) (Decimal, error) {
+func decodeDegrees(field string, raw json.RawMessage, limit int64) (Decimal, error) {
 	d, err := ParseDecimal(raw)
-	if err == nil && d != "" {
-		if v := d.Float(); v >= -limit && v <= limit {
-			return d, nil
-		}
+	if err == nil && d != "" && d.Within(limit) {
+		return d, nil
 	}
-	return "", &FieldError{field, fmt.Sprintf("degrees from -%g to %g as a JSON number of at most %d characters", limit, limit, maxDigits)}
+	return "", &FieldError{field, fmt.Sprintf("degrees from -%d to %d as a JSON number of at most %d characters", limit, limit, maxDigits)}
 }
 
 func decodeSpeed(raw json.RawMessage) (Decimal, error) {
 	d, err := ParseDecimal(raw)
-	if err != nil {
+	if err != nil || math.IsInf(d.Float(), 0) {
 		return "", &FieldError{"speed", "miles per hour as a JSON number, or null"}
 	}
 	return d, nil

@@ -2,7 +2,6 @@ package track
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 
 	"fleetman.example/kit/fleet"
@@ -21,10 +20,10 @@ func newPoint(lat, lng string) (Point, error) {
 }
 
 // degrees holds a coordinate to what the services accept on the wire.
-func degrees(field, text string, limit float64) (fleet.Decimal, error) {
+func degrees(field, text string, limit int64) (fleet.Decimal, error) {
 	d, err := fleet.ParseDecimal([]byte(text))
-	if err != nil || d == "" || math.Abs(d.Float()) > limit {
-		return "", fmt.Errorf("%s: expected a decimal number from -%g to %g, found %s", field, limit, limit, quote(text))
+	if err != nil || d == "" || !d.Within(limit) {
+		return "", fmt.Errorf("%s: expected a decimal number from -%d to %d, found %s", field, limit, limit, quote(text))
 	}
 	return d, nil
 }
