@@ -138,14 +138,18 @@ func TestVariants(t *testing.T) {
 
 func TestRosterFile(t *testing.T) {
 	for name, tc := range map[string]struct{ text, err string }{
-		"good":          {`[{"vehicle":"T","driver":"D","photo":"p.png"}]`, ""},
-		"no JSON":       {`vehicle: T`, "expected an array of"},
-		"unknown field": {`[{"vehicle":"T","driver":"D","photo":"p","age":7}]`, `unknown field "age"`},
-		"bad vehicle":   {`[{"vehicle":"a/b","driver":"D","photo":"p"}]`, "entry 1: vehicle: name: expected"},
-		"twice":         {`[{"vehicle":"T","driver":"D","photo":"p"},{"vehicle":"T","driver":"E","photo":"p"}]`, `entry 2: vehicle "T": expected once`},
-		"no driver":     {`[{"vehicle":"T","photo":"p"}]`, "entry 1: driver: expected a name"},
-		"no photo":      {`[{"vehicle":"T","driver":"D"}]`, "entry 1: photo: expected a file name"},
-		"more":          {`[] []`, "expected nothing after the array"},
+		"good":                {`[{"vehicle":"T","driver":"D","photo":"p.png"}]`, ""},
+		"no JSON":             {`vehicle: T`, "expected an array of"},
+		"unknown field":       {`[{"vehicle":"T","driver":"D","photo":"p","age":7}]`, `unknown field "age"`},
+		"bad vehicle":         {`[{"vehicle":"a/b","driver":"D","photo":"p"}]`, "entry 1: vehicle: name: expected"},
+		"twice":               {`[{"vehicle":"T","driver":"D","photo":"p"},{"vehicle":"T","driver":"E","photo":"p"}]`, `entry 2: vehicle "T": expected once`},
+		"no driver":           {`[{"vehicle":"T","photo":"p"}]`, "entry 1: driver: expected a name"},
+		"driver of two lines": {`[{"vehicle":"T","driver":"D\nE","photo":"p"}]`, "entry 1: driver: expected a name of printable text"},
+		"nobody":              {`[]`, "expected one entry at least"},
+		"null":                {`null`, "expected one entry at least"},
+		"a number":            {`[{"vehicle":7}]`, `all texts: found a number at byte 13`},
+		"no photo":            {`[{"vehicle":"T","driver":"D"}]`, "entry 1: photo: expected a file name"},
+		"more":                {`[] []`, "expected nothing after the array"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "staff.json")

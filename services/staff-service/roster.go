@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"fleetman.example/kit/fleet"
 )
@@ -48,10 +49,17 @@ func readRoster(text []byte) (roster, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&entries); err != nil {
-		return nil, fmt.Errorf("expected an array of {\"vehicle\", \"driver\", \"photo\"}: %w", err)
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) { // its own text is of Go's types
+			err = fmt.Errorf("found a %s at byte %d", wrong.Value, wrong.Offset)
+		}
+		return nil, fmt.Errorf("expected an array of {\"vehicle\", \"driver\", \"photo\"}, all texts: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("expected nothing after the array")
+	}
+	if len(entries) == 0 {
+		return nil, errors.New("expected one entry at least")
 	}
 	r := make(roster, len(entries))
 	for i, e := range entries {
@@ -61,8 +69,8 @@ func readRoster(text []byte) (roster, error) {
 			return nil, fmt.Errorf("entry %d: vehicle: %w", i+1, fleet.CheckName(e.Vehicle))
 		case twice:
 			return nil, fmt.Errorf("entry %d: vehicle %q: expected once", i+1, e.Vehicle)
-		case e.Driver == "":
-			return nil, fmt.Errorf("entry %d: driver: expected a name", i+1)
+		case e.Driver == "" || strings.ContainsFunc(e.Driver, unprintable):
+			return nil, fmt.Errorf("entry %d: driver: expected a name of printable text", i+1)
 		case fleet.CheckName(e.Photo) != nil:
 			return nil, fmt.Errorf("entry %d: photo: expected a file name", i+1)
 		}
@@ -70,6 +78,8 @@ func readRoster(text []byte) (roster, error) {
 	}
 	return r, nil
 }
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // driver answers who drives a vehicle. The vehicles that a larger fleet adds ("City Truck 17")
 // are driven by their route's driver.
