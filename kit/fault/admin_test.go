@@ -22,6 +22,7 @@ import (
 func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
 	r := env.New(getenv)
 	cfg := server.ReadConfig(r, ":8080")
+	cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
 	if err := r.Err(); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func TestInAService(t *testing.T) {
 	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
 		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
 	}
-	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || a.Body != "body: expected at most 10 bytes" {
+	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: expected at most 10 bytes"`) {
 		t.Errorf("too large: got %d %s", a.Status, a.Body)
 	}
 	admin(t, s, "PUT", "/faults", "status=500,path=/driver/,method=POST", "")

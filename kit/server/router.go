@@ -121,8 +121,9 @@ func patience(c *gin.Context) {
 	c.Next()
 }
 
-// bound makes reading more than limit bytes of a body fail, and waiting for it longer than
-// bodyTimeout, for net/http too, which reads what a handler has left before it answers.
+// bound refuses a body that says it has more than limit bytes, before it is sent where the caller
+// waits to be told. It makes reading more than limit bytes of a body fail, and waiting for it longer
+// than bodyTimeout, for net/http too, which reads what a handler has left before it answers.
 func bound(limit int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.Body == nil || c.Request.Body == http.NoBody {
@@ -131,8 +132,20 @@ func bound(limit int64) gin.HandlerFunc {
 		// net/http lifts the deadline when it has seen the body's end. An error: there is no
 		// connection to wait for.
 		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+		if c.Request.ContentLength > limit {
+			refuseBody(c.Writer)
+			apierror.Write(c, apierror.BodyTooLarge(limit))
+			return
+		}
 		c.Request.Body = http.MaxBytesReader(innermost(c.Writer), c.Request.Body, limit)
 	}
+}
+
+// refuseBody makes net/http answer without waiting for the body, and leave a caller that is still
+// sending it the time to read the answer. It has no other way to be told than a reader that has
+// met its limit.
+func refuseBody(w http.ResponseWriter) {
+	_, _ = http.MaxBytesReader(innermost(w), io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }
 
 // innermost is net/http's own writer: told of a body that is too large, it leaves a caller that
@@ -172,7 +185,7 @@ func JSONBody(c *gin.Context) ([]byte, error) {
 	_, err := io.Copy(&text, c.Request.Body)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", tooLarge.Limit)
+		return nil, apierror.BodyTooLarge(tooLarge.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, apierror.New(http.StatusRequestTimeout, "body: expected within %s", bodyTimeout)

@@ -250,10 +250,13 @@ func TestBodyThatNeverComes(t *testing.T) {
 		body   string
 		within time.Duration
 	}{
-		"/vehicles/": {408, shape(408, "body: expected within 30s", "/vehicles/"), 30 * time.Second},
-		"/unread":    {200, "unread", 30 * time.Second},
+		"/vehicles/ 10":     {408, shape(408, "body: expected within 30s", "/vehicles/"), 30 * time.Second},
+		"/vehicles/ 101":    {413, shape(413, "body: expected at most 100 bytes", "/vehicles/"), 0},
+		"/vehicles/ 999999": {413, shape(413, "body: expected at most 100 bytes", "/vehicles/"), 0},
+		"/unread 10":        {200, "unread", 30 * time.Second},
 	} {
 		t.Run(path, func(t *testing.T) {
+			path, length, _ := strings.Cut(path, " ")
 			synctest.Test(t, func(t *testing.T) {
 				r := server.NewRouter(server.Config{MaxBody: 100}, observer(t))
 				echo(r)
@@ -266,7 +269,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 				listener <- far
 				began := time.Now()
 				go func() {
-					_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
+					_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "+length+"\r\n\r\n{")
 				}()
 				reader := bufio.NewReader(conn)
 				resp, err := http.ReadResponse(reader, nil)

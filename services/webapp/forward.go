@@ -25,7 +25,6 @@ const gateway = "api-gateway"
 type forwarder struct {
 	base      *url.URL
 	timeout   time.Duration // for the whole answer
-	maxBody   int64         // bytes of a request
 	transport http.RoundTripper
 	buffers   *buffers
 	log       *log.Logger // for answers that break off
@@ -35,7 +34,6 @@ func newForwarder(cfg config, o *observe.Observer) *forwarder {
 	return &forwarder{
 		base:      cfg.Gateway,
 		timeout:   cfg.Upstream.Timeout,
-		maxBody:   cfg.Server.MaxBody,
 		transport: upstream.New(gateway, cfg.Gateway, cfg.Upstream, o).RoundTripper(),
 		buffers:   new(buffers),
 		log:       slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
@@ -43,10 +41,6 @@ func newForwarder(cfg config, o *observe.Observer) *forwarder {
 }
 
 func (f *forwarder) forward(c *gin.Context) {
-	if c.Request.ContentLength > f.maxBody {
-		apierror.Write(c, tooLarge(f.maxBody))
-		return
-	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), f.timeout)
 	defer cancel()
 	path, query := gatewayPath(c.Request)
@@ -72,16 +66,12 @@ func (f *forwarder) forward(c *gin.Context) {
 func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return tooLarge(large.Limit)
+		return apierror.BodyTooLarge(large.Limit)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // says better than the broken connection what happened
 	}
 	return &upstream.Error{Upstream: gateway, Method: method, Path: path, Cause: err}
-}
-
-func tooLarge(limit int64) error {
-	return apierror.New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", limit)
 }
 
 // gatewayPath is the request's escaped path without its /api, as the caller wrote it (the router
