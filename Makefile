@@ -21,7 +21,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FLEETMAN    := $(CACHE)/bin/fleetman
 
-.PHONY: help run test check bench lint ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run test check bench lint format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18

@@ -29,6 +29,9 @@ const hidden = "(set)"
 // New returns a Reader over getenv (os.Getenv in a program, a map in a test).
 func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
+// Getenv is a variable that is not the service's own: neither logged nor in its table.
+func (r *Reader) Getenv(name string) string { return r.getenv(name) }
+
 // read notes one variable and answers its text; an empty variable means its default.
 func (r *Reader) read(name, def, meaning string) string {
 	value := strings.TrimSpace(r.getenv(name))

@@ -165,11 +165,14 @@ func (o *Observer) Shutdown(ctx context.Context) error {
 // flushTimeout bounds the wait for a collector at the end of a program.
 const flushTimeout = 5 * time.Second
 
-// Flush shuts down at the end of a program whose ctx has ended, and joins what fails to *err.
-func (o *Observer) Flush(ctx context.Context, err *error) {
+// Flush shuts down at the end of a program whose ctx has ended. A collector that is away is a line
+// of the log: the program did what it is for.
+func (o *Observer) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	*err = errors.Join(*err, o.Shutdown(ctx))
+	if err := o.Shutdown(ctx); err != nil {
+		o.Log.WarnContext(ctx, "telemetry not flushed", "error", err)
+	}
 }
 
 // withTrace adds the ids of the trace that a log line belongs to.

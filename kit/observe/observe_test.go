@@ -14,6 +14,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
 )
@@ -110,7 +111,7 @@ func TestOffUnlessAVariableSaysSo(t *testing.T) {
 			if n := runtime.NumGoroutine(); n > before {
 				t.Errorf("%d goroutines started", n-before)
 			}
-			if h := http.NewServeMux(); o.Handler(h) != http.Handler(h) {
+			if h := http.NewServeMux(); o.Handler(h, true) != http.Handler(h) {
 				t.Error("a handler lies around the service's own")
 			}
 			ctx, span := o.Tracer().Start(t.Context(), "x")
@@ -141,8 +142,7 @@ func TestTracesAreExported(t *testing.T) {
 			ctx, span := o.Tracer().Start(t.Context(), "x")
 			o.Log.With("a", 1).InfoContext(ctx, "within")
 			span.End()
-			var err error
-			if o.Flush(ctx, &err); err != nil || exports() != 1 {
+			if err := o.Shutdown(ctx); err != nil || exports() != 1 {
 				t.Errorf("%d exports, %v", exports(), err)
 			}
 			sc := span.SpanContext()
@@ -179,13 +179,35 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-func TestFlushKeepsTheErrorBefore(t *testing.T) {
-	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
+// A collector that is away at the end costs a line of the log.
+func TestFlushWithoutACollector(t *testing.T) {
+	setenv(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "100"})
+	var log bytes.Buffer
+	o, err := observe.Start(t.Context(), "test", os.Getenv, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = io.EOF
-	if o.Flush(t.Context(), &err); err == nil || err.Error() != "EOF" {
-		t.Errorf("got %v", err)
+	if o.Flush(t.Context()); !strings.Contains(log.String(), `"level":"WARN","msg":"telemetry not flushed"`) {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+func TestCheck(t *testing.T) {
+	r := env.New(envtest.Map(map[string]string{
+		"OTEL_TRACES_EXPORTER": "foo", "OTEL_METRICS_EXPORTER": "bar", "OTEL_LOGS_EXPORTER": "prometheus",
+		"OTEL_EXPORTER_OTLP_PROTOCOL": "smoke", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json",
+	}))
+	observe.Check(r)
+	const want = `configuration: OTEL_TRACES_EXPORTER="foo": expected one of otlp, console, none
+OTEL_METRICS_EXPORTER="bar": expected one of otlp, console, prometheus, none
+OTEL_LOGS_EXPORTER="prometheus": expected one of otlp, console, none
+OTEL_EXPORTER_OTLP_LOGS_PROTOCOL="http/json": expected one of http/protobuf, grpc
+OTEL_EXPORTER_OTLP_PROTOCOL="smoke": expected one of http/protobuf, grpc`
+	if err := r.Err(); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	good := env.New(envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}))
+	if observe.Check(good); good.Err() != nil {
+		t.Error(good.Err())
 	}
 }

@@ -70,7 +70,7 @@ func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Head
 		resp.Body.Close()
 		o.Log.InfoContext(c.Request.Context(), "called")
 	})
-	service := httptest.NewServer(o.Handler(r))
+	service := httptest.NewServer(o.Handler(r, propagate))
 	defer service.Close()
 	req, err := http.NewRequest("GET", service.URL+"/vehicles/City%20Truck", nil)
 	if err != nil {
@@ -112,6 +112,19 @@ func TestPropagationOff(t *testing.T) {
 	}
 	if line := lines()[0]; line["trace_id"] != nil {
 		t.Errorf("logged %v", line)
+	}
+}
+
+// With tracing on, too, nothing of the caller's goes on, and each service's trace is its own.
+func TestPropagationOffWithTracing(t *testing.T) {
+	tracing(t, nil)
+	o, lines := start(t)
+	defer o.Flush(t.Context())
+	if got := pass(t, o, false); !reflect.DeepEqual(got, own) {
+		t.Errorf("got %v, want %v", got, own)
+	}
+	if line := lines()[0]; line["trace_id"] == nil || line["trace_id"] == traceID {
+		t.Errorf("logged %v, want a trace of its own", line)
 	}
 }
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -15,8 +16,9 @@ import (
 // otelhttp, which makes every program 1.6 MB larger.
 
 // Handler makes next's requests server spans, which Middleware completes; with tracing off it is
-// next.
-func (o *Observer) Handler(next http.Handler) http.Handler {
+// next. Without propagate each is a trace of its own: it is no part of its caller's, and the calls
+// made for it do not tell of it.
+func (o *Observer) Handler(next http.Handler, propagate bool) http.Handler {
 	if !o.tracing {
 		return next
 	}
@@ -24,8 +26,12 @@ func (o *Observer) Handler(next http.Handler) http.Handler {
 		if state := r.Header["Tracestate"]; len(state) > 1 { // the propagator reads only the first
 			r.Header["Tracestate"] = []string{strings.Join(state, ",")}
 		}
-		method := knownMethod(r.Method)
-		ctx := o.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		method, ctx := knownMethod(r.Method), r.Context()
+		if propagate {
+			ctx = o.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		} else {
+			ctx = context.WithValue(ctx, aloneKey{}, true)
+		}
 		ctx, span := o.Tracer().Start(ctx, method, oteltrace.WithSpanKind(oteltrace.SpanKindServer), oteltrace.WithAttributes(
 			attribute.String("http.request.method", method), attribute.String("url.scheme", "http"),
 			attribute.String("url.path", r.URL.Path), attribute.String("server.address", r.Host),
@@ -34,6 +40,9 @@ func (o *Observer) Handler(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
+
+// aloneKey marks the context of a request whose trace is not told to others.
+type aloneKey struct{}
 
 // complete adds to a server span what is known when the request has its answer.
 func complete(span oteltrace.Span, s series) {
@@ -62,7 +71,9 @@ func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, span := t.o.Tracer().Start(r.Context(), method+" "+t.upstream, oteltrace.WithSpanKind(oteltrace.SpanKindClient), oteltrace.WithAttributes(
 		attribute.String("http.request.method", method), attribute.String("url.full", r.URL.String()), attribute.String("server.address", t.upstream)))
 	r = r.Clone(ctx) // the caller's request and headers stay as they are
-	t.o.propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
+	if ctx.Value(aloneKey{}) == nil {
+		t.o.propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
+	}
 	resp, err := t.next.RoundTrip(r)
 	if err != nil {
 		span.SetStatus(codes.Error, Reason(err))

@@ -61,7 +61,7 @@ func TestServerSpan(t *testing.T) {
 		req := httptest.NewRequest(tc.method, tc.target, nil)
 		req.Header.Set("User-Agent", "knocking")
 		req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-		o.Handler(r).ServeHTTP(httptest.NewRecorder(), req)
+		o.Handler(r, true).ServeHTTP(httptest.NewRecorder(), req)
 		if len(spans.Ended()) != 1 {
 			t.Fatalf("%s %s: got %d spans, want 1", tc.method, tc.target, len(spans.Ended()))
 		}

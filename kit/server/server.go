@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,19 +40,24 @@ type Config struct {
 	Admin      map[string]http.Handler // more of the admin listener, by pattern
 }
 
-// ReadConfig reads the configuration of a service that listens on listenDefault.
+// ReadConfig reads the configuration of a service that listens on listenDefault, all but
+// DrainTimeout: see ReadDrainTimeout.
 func ReadConfig(r *env.Reader, listenDefault string) Config {
-	return Config{
+	observe.Check(r)
+	cfg := Config{
 		ListenAddr:       r.Addr("LISTEN_ADDR", listenDefault, "where the service listens"),
 		AdminAddr:        readAdmin(r),
 		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest request body, in bytes; a larger one is answered 413"),
 		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
 		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
-		DrainTimeout:     readDrainTimeout(r),
 		Faults:           readFaults(r),
 		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token for changes of faults where `ADMIN_ADDR` is not on loopback; unset, they are refused there"),
 		Admin:            make(map[string]http.Handler),
 	}
+	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
+		r.Fail("ADMIN_ADDR", "expected another address than LISTEN_ADDR's")
+	}
+	return cfg
 }
 
 func readFaults(r *env.Reader) *fault.Set {
@@ -74,15 +80,31 @@ func (cfg Config) injector(o *observe.Observer) fault.Injector {
 
 // ReadAdminConfig reads the configuration of a program that only sends.
 func ReadAdminConfig(r *env.Reader) Config {
-	return Config{AdminAddr: readAdmin(r), DrainTimeout: readDrainTimeout(r), Admin: make(map[string]http.Handler)}
+	observe.Check(r)
+	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
 }
 
 func readAdmin(r *env.Reader) string {
 	return r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "where `/healthz`, `/readyz` and `/metrics` are")
 }
 
-func readDrainTimeout(r *env.Reader) time.Duration {
-	return r.Duration("DRAIN_TIMEOUT", 65*time.Second, 0, 10*time.Minute, "longest wait for accepted requests after SIGTERM; longer than `UPSTREAM_TIMEOUT`")
+// ReadDrainTimeout reads how long accepted requests may take after SIGTERM, for a service whose
+// longest request makes so many calls of other services, one after the other, each within timeout.
+// Less than they may take would break off what was accepted.
+func ReadDrainTimeout(r *env.Reader, calls int, timeout time.Duration) time.Duration {
+	longest, than := time.Duration(calls)*timeout, "`UPSTREAM_TIMEOUT`"
+	if calls > 1 {
+		than = fmt.Sprintf("%d times `UPSTREAM_TIMEOUT`, for the calls that one request makes", calls)
+	}
+	meaning := "longest wait for accepted requests after SIGTERM"
+	if calls > 0 {
+		meaning += "; longer than " + than
+	}
+	drain := r.Duration("DRAIN_TIMEOUT", max(longest, bodyTimeout)+5*time.Second, 0, time.Hour, meaning)
+	if calls > 0 && drain <= longest {
+		r.Fail("DRAIN_TIMEOUT", "expected longer than %s: %s", longest, strings.ReplaceAll(than, "`", ""))
+	}
+	return drain
 }
 
 // asJava is the name by which the demo's published manifests start every service:
@@ -140,7 +162,7 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	server := newServer(leaving(&draining, o.Handler(handler)))
+	server := newServer(leaving(&draining, o.Handler(handler, cfg.PropagateHeaders)))
 	go func() { failed <- server.Serve(listener) }()
 	o.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
 

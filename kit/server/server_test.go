@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -30,6 +31,7 @@ func service(routes func(r server.Router)) servertest.Run {
 	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
 		r := env.New(getenv)
 		cfg := server.ReadConfig(r, ":8080")
+		cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
 		if err := r.Err(); err != nil {
 			return err
 		}
@@ -37,7 +39,7 @@ func service(routes func(r server.Router)) servertest.Run {
 		if err != nil {
 			return err
 		}
-		defer o.Flush(ctx, &err)
+		defer o.Flush(ctx)
 		router := server.NewRouter(cfg, o)
 		routes(router)
 		return server.Run(ctx, cfg, o, router)
@@ -292,9 +294,10 @@ func TestHeaderTooLarge(t *testing.T) {
 func TestConfig(t *testing.T) {
 	r := env.New(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "ADMIN_ADDR": "x", "MAX_BODY_BYTES": "0", "PROPAGATE_HEADERS": "no", "DRAIN_DELAY": "2m", "DRAIN_TIMEOUT": "-1s"}))
 	server.ReadConfig(r, ":8080")
+	server.ReadDrainTimeout(r, 1, time.Minute)
 	for _, want := range []string{
 		`LISTEN_ADDR="8080": expected host:port`, `ADMIN_ADDR="x": expected host:port`, `MAX_BODY_BYTES="0": expected a whole number from 1 to 67108864`,
-		`PROPAGATE_HEADERS="no": expected true or false`, `DRAIN_DELAY="2m": expected a duration from 0s to 1m`, `DRAIN_TIMEOUT="-1s": expected a duration from 0s to 10m`,
+		`PROPAGATE_HEADERS="no": expected true or false`, `DRAIN_DELAY="2m": expected a duration from 0s to 1m`, `DRAIN_TIMEOUT="-1s": expected a duration from 0s to 1h`,
 	} {
 		if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -307,6 +310,37 @@ func TestConfig(t *testing.T) {
 	r = env.New(envtest.Map(nil))
 	if cfg := server.ReadAdminConfig(r); cfg.ListenAddr != "" || cfg.AdminAddr != "127.0.0.1:9090" || r.Err() != nil {
 		t.Errorf("got %+v, %v", cfg, r.Err())
+	}
+}
+
+// What contradicts itself is refused, with both sides named.
+func TestConfigContradictions(t *testing.T) {
+	for _, tc := range []struct {
+		values map[string]string
+		calls  int
+		want   string // of the error; empty: none
+		drain  time.Duration
+	}{
+		{nil, 0, "", 35 * time.Second},
+		{nil, 1, "", 65 * time.Second},
+		{nil, 3, "", 185 * time.Second},
+		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 1, "", 61 * time.Second},
+		{map[string]string{"DRAIN_TIMEOUT": "0s"}, 0, "", 0},
+		{map[string]string{"DRAIN_TIMEOUT": "60s"}, 1, `configuration: DRAIN_TIMEOUT="60s": expected longer than 1m0s: UPSTREAM_TIMEOUT`, time.Minute},
+		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 3, `configuration: DRAIN_TIMEOUT="61s": expected longer than 3m0s: 3 times UPSTREAM_TIMEOUT, for the calls that one request makes`, 61 * time.Second},
+		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR=":9090": expected another address than LISTEN_ADDR's`, 65 * time.Second},
+		{map[string]string{"LISTEN_ADDR": ":0", "ADMIN_ADDR": ":0"}, 1, "", 65 * time.Second},
+	} {
+		r := env.New(envtest.Map(tc.values))
+		server.ReadConfig(r, ":8080")
+		drain := server.ReadDrainTimeout(r, tc.calls, time.Minute)
+		got := ""
+		if err := r.Err(); err != nil {
+			got = err.Error()
+		}
+		if got != tc.want || drain != tc.drain {
+			t.Errorf("%v, %d calls: got %q and %s, want %q and %s", tc.values, tc.calls, got, drain, tc.want, tc.drain)
+		}
 	}
 }
 

@@ -2,16 +2,34 @@ package manifest
 
 import (
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
-// drain is the services' DRAIN_TIMEOUT, in seconds.
-const drain = 65
+// drain is a service's DRAIN_TIMEOUT by its README's table, in seconds.
+func drain(t *testing.T, service string) int64 {
+	t.Helper()
+	text, err := os.ReadFile("../../services/" + service + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("`DRAIN_TIMEOUT` \\| `([^`]*)`").FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s: no default of DRAIN_TIMEOUT", service)
+	}
+	d, err := time.ParseDuration(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(d.Seconds())
+}
 
 func loadBase(t *testing.T) *Objects {
 	t.Helper()
@@ -74,7 +92,7 @@ func TestBasePods(t *testing.T) {
 			"readiness at /readyz":             c.ReadinessProbe.HTTPGet.Path == "/readyz" && c.ReadinessProbe.HTTPGet.Port.StrVal == "admin",
 			"liveness at /healthz":             c.LivenessProbe.HTTPGet.Path == "/healthz" && c.LivenessProbe.HTTPGet.Port.StrVal == "admin",
 			"a preStop sleep":                  c.Lifecycle.PreStop.Sleep.Seconds == 3,
-			"a grace period beyond the drain":  *pod.TerminationGracePeriodSeconds > drain+c.Lifecycle.PreStop.Sleep.Seconds,
+			"a grace period beyond the drain":  *pod.TerminationGracePeriodSeconds > drain(t, d.Name)+c.Lifecycle.PreStop.Sleep.Seconds,
 			"a low port only with its sysctl":  c.Ports[0].ContainerPort >= 1024 || (len(pod.SecurityContext.Sysctls) == 1 && pod.SecurityContext.Sysctls[0].Name == "net.ipv4.ip_unprivileged_port_start"),
 			"every port with a name, for mesh": !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == "" }),
 		} {

@@ -26,6 +26,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		tracker:  r.URL("POSITION_TRACKER_URL", "http://fleetman-position-tracker:8080", "where position-tracker is"),
 		staff:    r.URL("STAFF_SERVICE_URL", "http://fleetman-staff-service:8080", "where staff-service is"),
 	}
+	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	cfg.upstream.State.Mount(cfg.Server.Admin)
 	cfg.effective, cfg.table = r, r.Table()
 	return cfg, r.Err()

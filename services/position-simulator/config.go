@@ -14,7 +14,8 @@ type config struct {
 	server    server.Config
 	upstream  upstream.Config
 	tracker   *url.URL
-	tracksDir string
+	routes    []*route
+	ignored   []string // files of TRACKS_DIR that are no tracks
 	fleetSize int
 	interval  time.Duration
 	seed      uint64
@@ -22,15 +23,19 @@ type config struct {
 
 // readConfig reads the environment; random is the seed where none is set.
 func readConfig(r *env.Reader, random uint64) config {
-	return config{
-		tracker:   r.URL("POSITION_TRACKER_URL", "http://fleetman-position-tracker:8080", "where reports go"),
-		tracksDir: r.String("TRACKS_DIR", "", "directory of the tracks to drive, see Tracks; unset, the five routes that ship with the program"),
-		fleetSize: r.Int("FLEET_SIZE", 5, 1, 100_000, "vehicles: one for each track by name, then `City Truck 2` and so on, which start elsewhere on the same tracks"),
-		interval:  r.Duration("REPORT_INTERVAL", time.Second, 10*time.Millisecond, time.Hour, "mean time between two reports of a vehicle; each is drawn evenly from half of it to one and a half times"),
-		seed:      readSeed(r, random),
-		upstream:  upstream.ReadConfig(r),
-		server:    server.ReadAdminConfig(r),
+	cfg := config{tracker: r.URL("POSITION_TRACKER_URL", "http://fleetman-position-tracker:8080", "where reports go")}
+	dir := r.String("TRACKS_DIR", "", "directory of the tracks to drive, see Tracks; unset, the five routes that ship with the program")
+	var err error
+	if cfg.routes, cfg.ignored, err = loadRoutes(dir); err != nil {
+		r.Fail("TRACKS_DIR", "%v", err)
 	}
+	cfg.fleetSize = r.Int("FLEET_SIZE", 5, 1, 100_000, "vehicles: one for each track by name, then `City Truck 2` and so on, which start elsewhere on the same tracks")
+	cfg.interval = r.Duration("REPORT_INTERVAL", time.Second, 10*time.Millisecond, time.Hour, "mean time between two reports of a vehicle; each is drawn evenly from half of it to one and a half times")
+	cfg.seed = readSeed(r, random)
+	cfg.upstream = upstream.ReadConfig(r)
+	cfg.server = server.ReadAdminConfig(r)
+	cfg.server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
+	return cfg
 }
 
 func readSeed(r *env.Reader, random uint64) uint64 {

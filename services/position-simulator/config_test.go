@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,22 +17,26 @@ func TestConfigDefaults(t *testing.T) {
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.tracker.String() != "http://fleetman-position-tracker:8080" || cfg.tracksDir != "" || cfg.fleetSize != 5 ||
+	if cfg.tracker.String() != "http://fleetman-position-tracker:8080" || len(cfg.routes) != 5 || cfg.fleetSize != 5 ||
 		cfg.interval != time.Second || cfg.seed != 42 || cfg.upstream.Timeout != time.Minute || cfg.server.ListenAddr != "" {
 		t.Errorf("%+v", cfg)
 	}
 }
 
 func TestConfigReadsAll(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "van"), []byte("lat=\"1\" lon=\"0\"\nlat=\"1.0001\" lon=\"0\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	r := env.New(envtest.Map(map[string]string{
-		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": "t", "FLEET_SIZE": "100000",
+		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": dir, "FLEET_SIZE": "100000",
 		"REPORT_INTERVAL": "250ms", "SEED": "18446744073709551615", "UPSTREAM_TIMEOUT": "2s",
 	}))
 	cfg := readConfig(r, 42)
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.tracker.String() != "http://tracker:9" || cfg.tracksDir != "t" || cfg.fleetSize != 100_000 ||
+	if cfg.tracker.String() != "http://tracker:9" || len(cfg.routes) != 1 || cfg.routes[0].File != "van" || cfg.fleetSize != 100_000 ||
 		cfg.interval != 250*time.Millisecond || cfg.seed != 1<<64-1 || cfg.upstream.Timeout != 2*time.Second {
 		t.Errorf("%+v", cfg)
 	}
@@ -39,7 +45,8 @@ func TestConfigReadsAll(t *testing.T) {
 func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 	for _, bad := range []map[string]string{
 		{"POSITION_TRACKER_URL": "ftp://x", "FLEET_SIZE": "0", "REPORT_INTERVAL": "0s", "SEED": "-1", "UPSTREAM_TIMEOUT": "soon", "ADMIN_ADDR": "nowhere", "DRAIN_TIMEOUT": "-1s"},
-		{"POSITION_TRACKER_URL": "http://", "FLEET_SIZE": "100001", "REPORT_INTERVAL": "2h", "SEED": "1.5"},
+		{"POSITION_TRACKER_URL": "http://", "FLEET_SIZE": "100001", "REPORT_INTERVAL": "2h", "SEED": "1.5", "DRAIN_TIMEOUT": "60s"},
+		{"TRACKS_DIR": "/nowhere", "OTEL_TRACES_EXPORTER": "smoke", "OTEL_EXPORTER_OTLP_PROTOCOL": "carrier pigeon"},
 		{"FLEET_SIZE": "five", "REPORT_INTERVAL": "1", "SEED": "18446744073709551616"},
 	} {
 		r := env.New(envtest.Map(bad))
@@ -49,7 +56,7 @@ func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 			t.Fatalf("%v accepted", bad)
 		}
 		for name, value := range bad {
-			if !strings.Contains(err.Error(), name+`="`+value+`": expected `) {
+			if !strings.Contains(err.Error(), name+`="`+value+`": `) {
 				t.Errorf("no word of %s=%s in\n%v", name, value, err)
 			}
 		}

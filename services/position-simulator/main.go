@@ -33,17 +33,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	defer o.Flush(ctx, &err)
+	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", r)
-	routes, ignored, err := loadRoutes(cfg.tracksDir)
+	vehicles, err := newFleet(cfg.routes, cfg.fleetSize, cfg.seed)
 	if err != nil {
 		return err
 	}
-	vehicles, err := newFleet(routes, cfg.fleetSize, cfg.seed)
-	if err != nil {
-		return err
-	}
-	o.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(routes), "seed", cfg.seed, "ignored_files", ignored)
+	o.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(cfg.routes), "seed", cfg.seed, "ignored_files", cfg.ignored)
 	debug.FreeOSMemory() // reading XML leaves more garbage than the routes take
 	return drive(ctx, cfg, o, vehicles)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"embed"
-	"fmt"
 	"io/fs"
 	"os"
 	"sort"
@@ -55,7 +54,7 @@ func loadRoutes(dir string) (routes []*route, ignored []string, err error) {
 	}
 	tracks, ignored, err := track.ReadDir(fsys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the tracks of TRACKS_DIR=%q: %w", dir, err)
+		return nil, nil, err
 	}
 	for _, t := range tracks {
 		routes = append(routes, newRoute(t))

@@ -31,6 +31,9 @@ func (a api) routes(r server.Router) http.Handler {
 	return r
 }
 
+// callsOfReport is how many calls of other services one report takes, one after the other.
+const callsOfReport = 3
+
 // report takes one position: it looks the speed up, keeps the report, passes it on, and tells
 // staff-service the speed before it answers. So a slow staff-service stalls the sender, and one
 // that fails makes the answer 500 with the report already kept: the sender may repeat it.

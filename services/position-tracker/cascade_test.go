@@ -188,3 +188,26 @@ func TestFallbacks(t *testing.T) {
 		t.Errorf("off: got %d %v", a.Status, a.Header)
 	}
 }
+
+// A report whose three calls all take as long as they may is accepted before SIGTERM and answered
+// after it.
+func TestDrainOutlastsThreeSlowCalls(t *testing.T) {
+	telemetry, staff := newUpstreams(t), newUpstreams(t)
+	arrived := make(chan struct{}, 3)
+	hang := func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}
+	telemetry.answers(hang)
+	staff.answers(hang)
+	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.URL, "UPSTREAM_TIMEOUT": "300ms"})
+	answer := make(chan servertest.Answer, 1)
+	go func() { answer <- s.Call(t, "POST", "/vehicles/", first) }()
+	<-arrived
+	if err := s.Stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if a := <-answer; a.Status != 500 || !strings.Contains(a.Body, "no answer in time reading staff-service POST /driver/") {
+		t.Errorf("got %d %s", a.Status, a.Body)
+	}
+}

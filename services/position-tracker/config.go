@@ -28,6 +28,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		staff:        r.URL("STAFF_SERVICE_URL", "http://fleetman-staff-service:8080", "where staff-service is"),
 		historyLimit: r.Int("HISTORY_LIMIT", 2000, 1, 1_000_000, "reports kept of a vehicle; the oldest go first"),
 	}
+	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, callsOfReport, cfg.upstream.Timeout)
 	cfg.upstream.State.Mount(cfg.Server.Admin)
 	cfg.effective, cfg.table = r, r.Table()
 	return cfg, r.Err()

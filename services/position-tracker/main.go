@@ -26,7 +26,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer o.Flush(ctx, &err)
+	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	fallbacks, err := newFallbacks(cfg.upstream.Fallback, o.Meter())
 	if err != nil {

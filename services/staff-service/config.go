@@ -34,6 +34,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		monitoring: r.URL("DRIVER_MONITORING_URL", "", "the driver-monitoring system that gets every driver's speed"),
 	}
 	cfg.Server.Faults.Prepend(cfg.variant.faults())
+	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	cfg.upstream.State.Mount(cfg.Server.Admin)
 	if !strings.HasSuffix(cfg.photoBase, "/") {
 		cfg.photoBase += "/"

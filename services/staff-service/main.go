@@ -25,7 +25,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer o.Flush(ctx, &err)
+	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{roster: cfg.staff(), photoBase: cfg.photoBase, log: o.Log}
 	if cfg.monitoring != nil {

@@ -17,6 +17,7 @@ type config struct {
 func readConfig(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := config{Server: server.ReadConfig(r, ":8080")}
+	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
 	cfg.effective, cfg.table = r, r.Table()
 	return cfg, r.Err()
 }

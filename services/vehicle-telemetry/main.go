@@ -25,7 +25,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	defer o.Flush(ctx, &err)
+	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{windows: newWindows(), now: time.Now}
 	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))

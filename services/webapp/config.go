@@ -36,6 +36,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		PhotoOrigins: photoOrigins(r),
 		effective:    r,
 	}
+	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.Upstream.Timeout)
 	cfg.Upstream.State.Mount(cfg.Server.Admin)
 	return cfg, r.Err()
 }
