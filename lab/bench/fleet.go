@@ -29,6 +29,7 @@ type point struct {
 	cores    float64 // CPU of tracker, telemetry and staff, in cores
 	sender   float64 // the simulator's
 	others   float64 // what all else on the machine took, in cores
+	stolen   float64 // what the machine's host gave to other machines, in cores
 	memory   int64   // bytes resident in tracker, telemetry and staff
 	tries    int
 }
@@ -38,17 +39,24 @@ func (p point) holds() bool {
 	return p.p99 < targetP99 && p.lost == 0 && p.rate > .97*float64(p.vehicles)
 }
 
-// fleet measures growing fleets, then larger ones for as long as the target holds.
+// fleet measures growing fleets, then larger ones for as long as the target holds, and the fleet of
+// the target with plain handlers in the services' places: what they do not serve either is held by
+// the machine, the kernel and net/http.
 func (b bench) fleet(ctx context.Context, r *result) error {
+	plain, err := b.try(ctx, targetFleet, "plain handlers: ", plainChain)
+	if err != nil {
+		return err
+	}
+	r.plain = plain
 	for _, vehicles := range b.size.fleets {
-		p, err := b.try(ctx, vehicles)
+		p, err := b.try(ctx, vehicles, "", b.trackerChain)
 		if err != nil {
 			return err
 		}
 		r.curve = append(r.curve, p)
 	}
 	for last := r.curve[len(r.curve)-1]; b.size.beyond > 0 && last.holds() && last.vehicles < largest; {
-		p, err := b.try(ctx, last.vehicles+b.size.beyond)
+		p, err := b.try(ctx, last.vehicles+b.size.beyond, "", b.trackerChain)
 		if err != nil {
 			return err
 		}
@@ -60,14 +68,14 @@ func (b bench) fleet(ctx context.Context, r *result) error {
 
 // try measures a fleet again when the target was missed: other work on the machine may be why,
 // and the figure is what the services can do.
-func (b bench) try(ctx context.Context, vehicles int) (best point, err error) {
+func (b bench) try(ctx context.Context, vehicles int, whose string, start starter) (best point, err error) {
 	for try := range b.size.tries {
-		p, err := b.drive(ctx, vehicles)
+		p, err := b.drive(ctx, vehicles, start)
 		if err != nil {
 			return p, err
 		}
-		b.say("%d vehicles: %.0f reports a second, p99 %.1f ms, %.0f lost, %.2f + %.2f cores (others %.2f), %d MB",
-			vehicles, p.rate, ms(p.p99), p.lost, p.cores, p.sender, p.others, p.memory/1e6)
+		b.say("%s%d vehicles: %.0f reports a second, p99 %.1f ms, %.0f lost, %.2f + %.2f cores (others %.2f, stolen %.2f), %d MB",
+			whose, vehicles, p.rate, ms(p.p99), p.lost, p.cores, p.sender, p.others, p.stolen, p.memory/1e6)
 		if try == 0 || p.holds() || p.p99 < best.p99 {
 			best = p
 		}
@@ -79,8 +87,11 @@ func (b bench) try(ctx context.Context, vehicles int) (best point, err error) {
 	return best, nil
 }
 
-func (b bench) drive(ctx context.Context, vehicles int) (p point, err error) {
-	chain, err := b.trackerChain(ctx)
+// starter starts what a report passes; the first process takes it.
+type starter func(context.Context) (group, error)
+
+func (b bench) drive(ctx context.Context, vehicles int, start starter) (p point, err error) {
+	chain, err := start(ctx)
 	defer func() { chain.stop() }()
 	if err != nil {
 		return p, err
@@ -122,9 +133,10 @@ func (b bench) drive(ctx context.Context, vehicles int) (p point, err error) {
 
 // reading is all counters at one moment.
 type reading struct {
-	at                  time.Time
-	chain, sender, busy time.Duration
-	sent                counters
+	at            time.Time
+	chain, sender time.Duration
+	all           machineTime
+	sent          counters
 }
 
 func take(chain, sender group) (r reading, err error) {
@@ -132,7 +144,7 @@ func take(chain, sender group) (r reading, err error) {
 	r.at = time.Now()
 	r.chain, errs[0] = chain.cpu()
 	r.sender, errs[1] = sender.cpu()
-	r.busy, errs[2] = machineBusy()
+	r.all, errs[2] = readMachineTime()
 	r.sent, errs[3] = scrape(sender[0].admin)
 	return r, errors.Join(errs[:]...)
 }
@@ -146,7 +158,8 @@ func (r reading) since(before reading) point {
 		cores:  (r.chain - before.chain).Seconds() / elapsed,
 		sender: (r.sender - before.sender).Seconds() / elapsed,
 	}
-	p.others = max(0, (r.busy-before.busy).Seconds()/elapsed-p.cores-p.sender)
+	p.others = max(0, (r.all.busy-before.all.busy).Seconds()/elapsed-p.cores-p.sender)
+	p.stolen = (r.all.stolen - before.all.stolen).Seconds() / elapsed
 	p.p99 = time.Duration(math.MaxInt64)
 	if q := reports.quantile(.99); !math.IsInf(q, 1) && !math.IsNaN(q) {
 		p.p99 = time.Duration(q * float64(time.Second))

@@ -130,7 +130,7 @@ type size struct {
 var (
 	full = size{
 		rounds: 25, round: 500 * time.Millisecond, starts: 15,
-		fleets: []int{500, 1000, 2000, 4000, targetFleet}, warm: 4 * time.Second, window: 10 * time.Second,
+		fleets: []int{500, 1000, 2000, 3000, 4000, 5000, targetFleet}, warm: 4 * time.Second, window: 10 * time.Second,
 		beyond: 1000, tries: 3, idleAfter: 5 * time.Second,
 	}
 	quick = size{

@@ -59,32 +59,38 @@ func parseResident(status string) (int64, error) {
 	return 0, errors.New("process status: expected VmRSS")
 }
 
-// machineBusy is what all cores have worked so far.
-func machineBusy() (time.Duration, error) {
+// machineTime is what all cores have done so far: what they worked here, and what they would have
+// worked had the machine's host not given them to others.
+type machineTime struct{ busy, stolen time.Duration }
+
+func readMachineTime() (machineTime, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, err
+		return machineTime{}, err
 	}
-	return parseBusy(string(text))
+	return parseMachineTime(string(text))
 }
 
-// parseBusy adds up the first line of proc_stat(5) without idle, iowait and the guests' times
+// parseMachineTime adds up the first line of proc_stat(5) without idle, iowait and the guests' times
 // (which are in user's and nice's already).
-func parseBusy(text string) (time.Duration, error) {
+func parseMachineTime(text string) (m machineTime, err error) {
 	first, _, _ := strings.Cut(text, "\n")
 	fields := strings.Fields(first)
 	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, fmt.Errorf("stat %.40q: expected cpu and 8 numbers", first)
+		return m, fmt.Errorf("stat %.40q: expected cpu and 8 numbers", first)
 	}
-	var ticks uint64
-	for _, i := range []int{1, 2, 3, 6, 7} { // user nice system irq softirq
+	for _, i := range []int{1, 2, 3, 6, 7, 8} { // user nice system irq softirq steal
 		n, err := strconv.ParseUint(fields[i], 10, 63)
 		if err != nil {
-			return 0, fmt.Errorf("stat: %w", err)
+			return m, fmt.Errorf("stat: %w", err)
 		}
-		ticks += n
+		took := &m.busy
+		if i == 8 {
+			took = &m.stolen
+		}
+		*took += time.Duration(n) * tick
 	}
-	return time.Duration(ticks) * tick, nil
+	return m, nil
 }
 
 // machine says where and when figures were measured.

@@ -39,13 +39,13 @@ func TestParseResident(t *testing.T) {
 	}
 }
 
-func TestParseBusy(t *testing.T) {
-	got, err := parseBusy("cpu  100 20 30 4000 500 6 7 80 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
-	if err != nil || got != 1630*time.Millisecond {
-		t.Errorf("got %v, %v, want 1.63s", got, err)
+func TestParseMachineTime(t *testing.T) {
+	got, err := parseMachineTime("cpu  100 20 30 4000 500 6 7 80 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+	if want := (machineTime{1630 * time.Millisecond, 800 * time.Millisecond}); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	for _, text := range []string{"", "cpu 1 2\n", "intr 1 2 3 4 5 6 7 8 9\n", "cpu a 2 3 4 5 6 7 8 9\n"} {
-		if got, err := parseBusy(text); err == nil {
+		if got, err := parseMachineTime(text); err == nil {
 			t.Errorf("%q: got %v, want an error", text, got)
 		}
 	}
@@ -71,7 +71,7 @@ func TestThisProcess(t *testing.T) {
 	if n, err := residentMemory(os.Getpid()); err != nil || n < 1<<20 {
 		t.Errorf("resident: got %d, %v", n, err)
 	}
-	if d, err := machineBusy(); err != nil || d <= 0 {
-		t.Errorf("busy: got %v, %v", d, err)
+	if m, err := readMachineTime(); err != nil || m.busy <= 0 {
+		t.Errorf("got %v, %v", m, err)
 	}
 }

@@ -16,8 +16,9 @@ func sample() result {
 		gatewayCPU:       [3]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}},
 		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86},
 		chainCPU: [2]spread{{170, 160, 180}, {130, 125, 140}}, chainToBare: spread{1.308, 1.25, 1.4},
+		plain: point{vehicles: 6000, p99: 40 * time.Millisecond, rate: 6001},
 		curve: []point{
-			{vehicles: 1000, p99: 3 * time.Millisecond, rate: 1001, cores: .2, sender: .1, others: .05, memory: 80e6},
+			{vehicles: 1000, p99: 3 * time.Millisecond, rate: 1001, cores: .2, sender: .1, others: .05, stolen: .31, memory: 80e6},
 			{vehicles: 3000, p99: 9 * time.Millisecond, rate: 2998, cores: .6, sender: .3, others: .04, memory: 120e6},
 			{vehicles: 6000, p99: 31 * time.Millisecond, rate: 5990, cores: 1.2, sender: .5, memory: 180e6},
 		},
