@@ -2,9 +2,13 @@ package golden_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"fleetman.example/kit/golden"
@@ -67,4 +71,89 @@ type skipper struct {
 func (s skipper) Skipf(format string, args ...any) {
 	s.why <- fmt.Sprintf(format, args...)
 	runtime.Goexit()
+}
+
+// complaints counts what a test says against its subject, so that this one need not fail.
+type complaints struct {
+	testing.TB
+	said []string
+}
+
+func (c *complaints) Errorf(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
+
+func TestReplay(t *testing.T) {
+	const recording = `[
+		{"name":"x list","request":{"method":"GET","target":"/list","headers":[["Host","x"]]},"status":200,"headers":[["Content-Type","application/json;charset=UTF-8"],["Vary","Origin"]],"body":"[{\"n\":2,\"timestamp\":\"2023-11-13T05:31:33.279+0000\"},{\"n\":1}]","varies":["order: by hash"]},
+		{"name":"y other","request":{"method":"GET","target":"/nosuch"},"status":200,"body":"another service's"},
+		{"name":"x speed","request":{"method":"GET","target":"/speed","headers":[["Host","x"]]},"status":200,"body":"12.500001"},
+		{"name":"x latin","request":{"method":"POST","target":"/echo","headers":[["Host","x"],["Content-Length","2"]],"body":"é!"},"status":200,"headers":[["Content-Type","text/plain"]],"body":"e9 21"},
+		{"name":"x gone","request":{"method":"GET","target":"/gone","headers":[["Host","x"]]},"status":404,"headers":[["Content-Type","application/json"]],"body":"{\"timestamp\":\"2026-11-22T08:05:32.893+00:00\",\"status\":404,\"error\":\"Not Found\",\"path\":\"/gone\"}"}]`
+	workspace(t, "head/staff.json", recording)
+	for _, file := range []string{"head/telemetry", "head/tracker", "head/gateway", "t6/telemetry", "t6/staff", "t6/tracker", "t6/gateway"} {
+		text := "[]"
+		if file == "t6/staff" {
+			text = recording
+		}
+		path := filepath.Join("../../../shared/golden", file+".json")
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := `{"timestamp":"2026-01-01T00:00:00.000+0000","status":404,"error":"Not Found","message":"ours","path":"/gone"}`
+	speed := "12.500002"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/list":
+			_, _ = io.WriteString(w, `[{"n":1},{"n":2,"timestamp":"2026-01-01T00:00:00.000+0000"}]`)
+		case "/speed":
+			w.Header()["Content-Type"] = nil
+			_, _ = io.WriteString(w, speed)
+		case "/echo":
+			body, _ := io.ReadAll(r.Body)
+			w.Header().Set("Content-Type", "text/plain")
+			fmt.Fprintf(w, "% x", body)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, gone)
+		}
+	}))
+	defer s.Close()
+	prepared := 0
+	start := func() (string, golden.Prepare) {
+		return s.URL, func([]golden.Call, int) { prepared++ }
+	}
+	replay := func(service string, table ...golden.Difference) string {
+		c := &complaints{TB: t}
+		golden.Replay(c, service, start, table)
+		return strings.Join(c.said, "\n")
+	}
+	if said := replay("x"); said != "" || prepared != 10 {
+		t.Errorf("%d times prepared: %s", prepared, said)
+	}
+	if said := replay("z"); !strings.Contains(said, "head has no calls of z") {
+		t.Error(said)
+	}
+	if said := replay("x", golden.Difference{"x speed", "200", "200", "why"}); said != "no call differs as the table says: x speed: 200, not 200" {
+		t.Error(said)
+	}
+	speed = "13"
+	if said := replay("x"); !strings.Contains(said, "head x speed: GET /speed") || !strings.Contains(said, "t6 x speed") {
+		t.Error(said)
+	}
+	if said := replay("x", golden.Difference{"head x speed", `200 (1)2\.5`, "200 $13$", "why"}, golden.Difference{"t6 .*", `200 12\.5`, "200 14", "why"}); !strings.Contains(said, "t6 x speed: GET /speed") {
+		t.Error(said)
+	}
+	if said := replay("x", golden.Difference{"x speed", `200 (1)2\.5`, `200 $13$`, "why"}); said != "" {
+		t.Error(said)
+	}
+	speed, gone = "12.5", `{"status":404,"error":"Not Found","path":"/gone"}`
+	if said := replay("x"); !strings.Contains(said, "head x gone: an error without the contract's shape: expected its five fields") {
+		t.Error(said)
+	}
 }
