@@ -128,6 +128,31 @@ func TestOddRequestLines(t *testing.T) {
 	}
 }
 
+// What is no HTTP request has no handler: net/http answers it, in text/plain and not in the
+// contract's shape, as the README says.
+func TestNoRequest(t *testing.T) {
+	s := servertest.Start(t, service(echo), nil)
+	for _, tc := range []struct {
+		name, text string
+		status     int
+		answer     string
+	}{
+		{"escape", "GET /vehicles/%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "400 Bad Request"},
+		{"two lengths", "POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "400 Bad Request"},
+		{"no host", "GET /vehicles/ HTTP/1.1\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
+		{"large headers", "GET /vehicles/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 70<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
+	} {
+		resp := raw(t, s, tc.text, false)
+		body, err := io.ReadAll(resp.Body)
+		if kind := resp.Header.Get("Content-Type"); err != nil || resp.StatusCode != tc.status || kind != "text/plain; charset=utf-8" || string(body) != tc.answer {
+			t.Errorf("%s: got %d %s %q %v, want %d %q", tc.name, resp.StatusCode, kind, body, err, tc.status, tc.answer)
+		}
+	}
+	if a := s.Call(t, "GET", "/", ""); a.Status != 200 || a.Body != "root" {
+		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
+	}
+}
+
 // raw sends text as it is, then, with end, the end of it, and reads the answer.
 func raw(t *testing.T, s *servertest.Service, text string, end bool) *http.Response {
 	t.Helper()
