@@ -1,5 +1,5 @@
 // Package golden reads the recorded answers of the original, which lie beside the repository and
-// are no part of it: a clone without them skips the tests that compare.
+// are no part of it: a clone without them skips the tests that compare, CI does not.
 package golden
 
 import (
@@ -23,7 +23,8 @@ type Call struct {
 	Varies  []string
 }
 
-// Shared is the path of a file of the shared test data. It skips the test where there is none.
+// Shared is the path of a file of the shared test data. Where there is none it skips the test, and
+// fails it in CI, where nothing may skip.
 func Shared(t testing.TB, elem ...string) string {
 	t.Helper()
 	root, err := os.Getwd()
@@ -37,7 +38,11 @@ func Shared(t testing.TB, elem ...string) string {
 	}
 	path := filepath.Join(append([]string{filepath.Dir(root), "shared"}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no test data at %s: it lies beside the repository and is no part of it", filepath.Join(append([]string{"..", "shared"}, elem...)...))
+		report := t.Skipf
+		if os.Getenv("CI") == "true" {
+			report = t.Fatalf
+		}
+		report("no test data at %s: it lies beside the repository and is no part of it", filepath.Join(append([]string{"..", "shared"}, elem...)...))
 	}
 	return path
 }

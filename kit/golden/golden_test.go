@@ -47,29 +47,37 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestSharedSkipsWhereThereIsNone(t *testing.T) {
+func TestSharedWhereThereIsNone(t *testing.T) {
 	workspace(t, "there", "")
 	if path := golden.Shared(t, "golden", "there"); filepath.Base(path) != "there" {
 		t.Errorf("got %s", path)
 	}
-	skipped := make(chan string)
-	go func() {
-		defer close(skipped)
-		golden.Shared(skipper{t, skipped}, "golden", "absent")
-	}()
-	if got, want := <-skipped, "no test data at ../shared/golden/absent: it lies beside the repository and is no part of it"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for ci, want := range map[string]string{"": "skips: ", "true": "fails: "} {
+		t.Setenv("CI", ci)
+		ended := make(chan string)
+		go func() {
+			defer close(ended)
+			golden.Shared(ends{t, ended}, "golden", "absent")
+		}()
+		if got, want := <-ended, want+"no test data at ../shared/golden/absent: it lies beside the repository and is no part of it"; got != want {
+			t.Errorf("CI=%s: got %q, want %q", ci, got, want)
+		}
 	}
 }
 
-// skipper hands out why a test skips, so that this one need not.
-type skipper struct {
+// ends hands out how a test ends, so that this one need not.
+type ends struct {
 	testing.TB
-	why chan<- string
+	how chan<- string
 }
 
-func (s skipper) Skipf(format string, args ...any) {
-	s.why <- fmt.Sprintf(format, args...)
+func (e ends) Skipf(format string, args ...any) {
+	e.how <- "skips: " + fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func (e ends) Fatalf(format string, args ...any) {
+	e.how <- "fails: " + fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/skip"
 )
 
 const webappPage = root + "/services/webapp/ui/dist/index.html"
@@ -183,8 +185,8 @@ func TestTraces(t *testing.T) {
 	})
 
 	t.Run("a question of the page", func(t *testing.T) {
-		if !withPage && os.Getenv("CI") != "true" {
-			t.Skip("the page is not built; run make ui")
+		if !withPage {
+			skip.Without(t, "the page is not built: make ui")
 		}
 		webapp := start("webapp", "API_GATEWAY_URL="+gateway.url)
 		status, body := fetch(t, webapp.url+"/api/vehicles/driver/City%20Truck")

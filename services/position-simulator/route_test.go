@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/golden"
 	"fleetman.example/services/position-simulator/track"
 )
-
-const recordings = "../../../shared/tracks"
 
 func TestRouteAt(t *testing.T) {
 	points := []track.Point{{Lat: "0", Lng: "0"}, {Lat: "1", Lng: "0"}, {Lat: "2", Lng: "0"}}
@@ -76,9 +75,7 @@ func TestLoadRoutesErrors(t *testing.T) {
 // Whatever the moment, a vehicle is at a point of its recorded track, digit
 // for digit, and passes all of them in their order.
 func TestRecordedTracksAreReplayedDigitForDigit(t *testing.T) {
-	if _, err := os.Stat(recordings); err != nil {
-		t.Skip("no recorded tracks beside the repository:", err)
-	}
+	recordings := golden.Shared(t, "tracks")
 	routes, _, err := loadRoutes(recordings)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/skip"
 )
 
 const version = "v0.0.0-20260827124520-eed52ebb66ad"
@@ -178,7 +180,7 @@ func TestAKilledRunLeavesNothingThatCounts(t *testing.T) {
 
 func TestTheBuildKeepsTheLockWithoutItsParent(t *testing.T) {
 	if _, err := exec.LookPath("flock"); err != nil {
-		t.Skip("flock(1) is not there to look at the lock with")
+		skip.Without(t, "no flock(1) to look at the lock with: it comes with util-linux")
 	}
 	f := newFixture(t)
 	// A child that outlives the build's parent has the lock open as its file 3.

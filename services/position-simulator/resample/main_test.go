@@ -10,17 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/kit/golden"
 	"fleetman.example/services/position-simulator/track"
 )
-
-const recordings = "../../../../shared/tracks"
-
-func needRecordings(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat(recordings); err != nil {
-		t.Skip("no recorded tracks beside the repository:", err)
-	}
-}
 
 // haversine is a second reckoning of distance, on a sphere: it differs from
 // the ellipsoid by less than 0.4 % in Britain.
@@ -80,7 +72,7 @@ func TestRoutesAreEven(t *testing.T) {
 }
 
 func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
-	needRecordings(t)
+	recordings := golden.Shared(t, "tracks")
 	dir := t.TempDir()
 	if err := run([]string{"-from", recordings, "-to", dir}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
@@ -103,7 +95,7 @@ func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
 // Every point of a route is on the recorded road: at most the rounding to
 // seven decimals away from the line between two recorded points.
 func TestRoutesStayOnTheRoad(t *testing.T) {
-	needRecordings(t)
+	recordings := golden.Shared(t, "tracks")
 	for _, r := range routes {
 		data, err := os.ReadFile(filepath.Join(recordings, r.file))
 		if err != nil {

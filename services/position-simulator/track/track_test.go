@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"fleetman.example/kit/golden"
 )
 
 const (
@@ -186,10 +188,7 @@ func TestReadDir(t *testing.T) {
 
 // The recorded tracks and what their README says of them.
 func TestReadRecordedTracks(t *testing.T) {
-	const dir = "../../../../shared/tracks"
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no recorded tracks beside the repository:", err)
-	}
+	dir := golden.Shared(t, "tracks")
 	tracks, ignored, err := ReadDir(os.DirFS(dir))
 	if err != nil {
 		t.Fatal(err)
