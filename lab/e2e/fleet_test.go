@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -123,57 +122,4 @@ func latest(t *testing.T, page string) map[string]position {
 func meters(a, b position) float64 {
 	const degree = 111_320 // of latitude
 	return math.Hypot((a.Lat-b.Lat)*degree, (a.Lng-b.Lng)*degree*math.Cos(a.Lat*math.Pi/180))
-}
-
-// TestFleet: vehicles move along their tracks at speeds that fit, and a pod
-// that is killed comes back.
-func TestFleet(t *testing.T) {
-	fleet := start(t, 252, func(o *local.Options) {
-		o.Set = []local.Setting{{Target: "position-simulator", Name: "REPORT_INTERVAL", Value: "200ms"}}
-	})
-	page := "http://" + fleet.NodePorts()[0].Address.String()
-
-	var first map[string]position
-	await(t, "five vehicles", func() bool { first = latest(t, page); return first != nil })
-	for _, name := range []string{"City Truck", "Huddersfield Truck A", "Huddersfield Truck B", "London Riverside", "Village Truck"} {
-		if _, ok := first[name]; !ok {
-			t.Errorf("no %s among %v", name, first)
-		}
-	}
-	var now map[string]position
-	await(t, "all to move for five seconds and to have a speed", func() bool {
-		now = latest(t, page)
-		for name, p := range now {
-			if p.Speed == nil || p.time(t).Sub(first[name].time(t)) < 5*time.Second || meters(p, first[name]) == 0 {
-				return false
-			}
-		}
-		return now != nil
-	})
-	for name, p := range now {
-		// the straight line is the shortest, so it bounds the speed from below
-		mph := meters(p, first[name]) / p.time(t).Sub(first[name].time(t)).Seconds() / 0.44704
-		if *p.Speed < 0 || *p.Speed > 70 || mph > 70 {
-			t.Errorf("%s: speed %v mph, moved at %.1f mph at least; 0 to 70 is plausible", name, *p.Speed, mph)
-		}
-	}
-	var driver struct{ Name string }
-	if !get(t, page+"/api/vehicles/driver/City%20Truck", &driver) || driver.Name != "Pam Parry" {
-		t.Errorf("City Truck's driver is %q, want Pam Parry", driver.Name)
-	}
-
-	for _, name := range []string{"api-gateway-0", "position-tracker-0"} {
-		if err := fleet.Kill(name, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		await(t, name+" to come back", func() bool {
-			for _, pod := range fleet.Pods() {
-				if pod.Name == name {
-					return pod.Restarts == 1 && pod.Ready
-				}
-			}
-			return false
-		})
-		await(t, "five vehicles without the old "+name, func() bool { return latest(t, page) != nil })
-	}
 }

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// place is where a point of a route is, digit for digit.
+type place struct{ lat, lng float64 }
+
+// route is a shipped track: a vehicle is at one point more every second.
+type route struct {
+	points []position
+	index  map[place]int
+}
+
+var (
+	gpxName  = regexp.MustCompile(`<name>([^<]+)</name>`)
+	gpxPoint = regexp.MustCompile(`<trkpt lat="([^"]+)" lon="([^"]+)"`)
+)
+
+// shippedRoutes reads the routes by their vehicles' names.
+func shippedRoutes(t *testing.T) map[string]route {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "services", "position-simulator", "routes", "*.gpx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := map[string]route{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := gpxName.FindSubmatch(text)
+		if name == nil {
+			t.Fatalf("%s has no name", file)
+		}
+		r := route{index: map[place]int{}}
+		for _, p := range gpxPoint.FindAllSubmatch(text, -1) {
+			lat, err := strconv.ParseFloat(string(p[1]), 64)
+			lng, other := strconv.ParseFloat(string(p[2]), 64)
+			if err != nil || other != nil {
+				t.Fatalf("%s: %q", file, p[0])
+			}
+			r.index[place{lat, lng}] = len(r.points)
+			r.points = append(r.points, position{Lat: lat, Lng: lng})
+		}
+		routes[string(name[1])] = r
+	}
+	if len(routes) != 5 {
+		t.Fatalf("%d routes are shipped, want five", len(routes))
+	}
+	return routes
+}
+
+// window is about what a speed is made of, in seconds: ten reports, 200 ms apart.
+const window = 2
+
+// speed is a vehicle's at a point, in miles per hour: along the straight line of the last window.
+func (r route) speed(at int) float64 {
+	return meters(r.points[at-window], r.points[at]) / window / 0.44704
+}
+
+// drive is what was seen of one vehicle.
+type drive struct {
+	points         int           // driven
+	took           time.Duration // between the receipts of the first and the last of them
+	samples        int
+	told, expected float64 // sums of speeds: as the fleet tells them, and as the route has them
+	odd            []position
+}
+
+// watch follows all vehicles for some time from when they have speeds.
+func watch(t *testing.T, page string, routes map[string]route, long time.Duration) map[string]*drive {
+	t.Helper()
+	drives, last := map[string]*drive{}, map[string]string{}
+	began, from := map[string]time.Time{}, map[string]int{}
+	await(t, "all vehicles to drive for a while", func() bool {
+		done := false
+		for name, p := range latest(t, page) {
+			at, known := routes[name].index[place{p.Lat, p.Lng}]
+			if drives[name] == nil {
+				drives[name] = &drive{}
+			}
+			d := drives[name]
+			switch {
+			case !known:
+				d.odd = append(d.odd, p)
+				continue
+			case p.Speed == nil || at <= window || p.Timestamp == last[name]:
+				continue
+			case d.samples == 0:
+				began[name], from[name] = p.time(t), at
+			}
+			last[name] = p.Timestamp
+			d.samples++
+			d.told += *p.Speed
+			d.expected += routes[name].speed(at)
+			d.points = at - from[name]
+			d.took = p.time(t).Sub(began[name])
+		}
+		for _, d := range drives {
+			if d.took < long {
+				return false
+			}
+			done = true
+		}
+		return done && len(drives) == len(routes)
+	})
+	return drives
+}
+
+// The pace is a point a second, of which the ends may be a second off each, and half a second
+// more is left to a busy machine. Speeds over two seconds are a third off at most, one by one;
+// over the whole drive a quarter is ample.
+const (
+	paceMargin  = 2.5 // s
+	speedMargin = 0.25
+)
+
+// implausible says what is wrong with a drive along a route.
+func (d *drive) implausible(r route) string {
+	if len(d.odd) > 0 {
+		return fmt.Sprintf("not on its route: %+v", d.odd[0])
+	}
+	seconds := d.took.Seconds()
+	if off := float64(d.points) - seconds; off < -paceMargin || off > paceMargin {
+		return fmt.Sprintf("%d points in %.1f s, want one a second", d.points, seconds)
+	}
+	if ratio := d.told / d.expected; d.samples < 10 || !(ratio > 1-speedMargin && ratio < 1+speedMargin) {
+		return fmt.Sprintf("%.1f mph on average of %d reports, %.1f by its route of %d points", d.told/float64(d.samples), d.samples, d.expected/float64(d.samples), len(r.points))
+	}
+	return ""
+}
+
+// The bounds of TestFleet tell a speed from twice, or half of, it.
+func TestImplausible(t *testing.T) {
+	right := drive{points: 7, took: 6 * time.Second, samples: 30, told: 30 * 21, expected: 30 * 20}
+	for name, tc := range map[string]struct {
+		change func(*drive)
+		want   string
+	}{
+		"right":           {func(*drive) {}, ""},
+		"speeds doubled":  {func(d *drive) { d.told *= 2 }, "42.0 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"speeds halved":   {func(d *drive) { d.told /= 2 }, "10.5 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"speeds in km/h":  {func(d *drive) { d.told *= 1.609 }, "33.8 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"drives doubly":   {func(d *drive) { d.points *= 2 }, "14 points in 6.0 s, want one a second"},
+		"stands":          {func(d *drive) { d.points = 0 }, "0 points in 6.0 s, want one a second"},
+		"beside its road": {func(d *drive) { d.odd = []position{{Name: "X"}} }, "not on its route: {Name:X Lat:0 Lng:0 Timestamp: Speed:<nil>}"},
+	} {
+		d := right
+		tc.change(&d)
+		if got := d.implausible(route{}); got != tc.want {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
+	}
+}
