@@ -417,6 +417,74 @@ func TestMeshDrain(t *testing.T) {
 	good(t, m)
 }
 
+// The way out by the egress gateway: plaintext to it, for its server is plain
+// HTTP, and from there to the host outside.
+func TestMeshEgress(t *testing.T) {
+	const host = "driver-monitoring.outside.svc.cluster.local"
+	rules, err := manifest.Decode("gateway.yaml", []byte(`
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: egress}
+spec: {selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [`+host+`]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: egress}
+spec:
+  hosts: [`+host+`]
+  gateways: [mesh, egress]
+  http:
+  - match: [{gateways: [mesh], port: 8080}]
+    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
+  - match: [{gateways: [egress], port: 80}]
+    route: [{destination: {host: `+host+`, port: {number: 8080}}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the gateway's namespace has to see the host too
+	objects := with(t, manifests(t, scenarios("egress")), "ServiceEntry", "driver-monitoring", `"exportTo":["."]`, `"exportTo":["*"]`)
+	objects.All = append(objects.All, rules...)
+	m, _ := startMesh(t, 100, objects)
+	good(t, m)
+	path := "/driver/City%20Truck/31"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host + ":8080"
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("status %d: %s", response.StatusCode, body)
+	}
+	await(t, "the egress gateway's access log", func() bool {
+		return slices.ContainsFunc(access(t, m, "istio-egressgateway"), func(e envoy.AccessEntry) bool {
+			return e.Path == path && e.Status == http.StatusOK && e.Cluster == "outbound|8080||"+host
+		})
+	})
+	good(t, m)
+}
+
+// outbound is the address where a pod's names lead: the same host in the next
+// network.
+func outbound(t *testing.T, m *mesh.Mesh, pod string) string {
+	t.Helper()
+	for _, p := range m.Fleet().Pods() {
+		if p.Name == pod {
+			ip := netip.MustParseAddr(p.Address).As4()
+			ip[2]++
+			return netip.AddrFrom4(ip).String()
+		}
+	}
+	t.Fatalf("no pod %s", pod)
+	return ""
+}
+
 // The course's own manifests, as they are published.
 func TestMeshPublished(t *testing.T) {
 	objects := manifests(t, filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published"))

@@ -30,7 +30,7 @@ func nodes() map[string]Node {
 		"gateway": {
 			Role: Gateway, IP: netip.MustParseAddr("127.0.1.1"), Name: "istio-ingressgateway-0", Namespace: "istio-system",
 			Workload: "istio-ingressgateway", ServiceAccount: "istio-ingressgateway", IstioVersion: "1.31.1",
-			Labels: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway", "security.istio.io/tlsMode": "istio"},
+			Labels: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway"},
 			Admin:  netip.AddrPortFrom(netip.MustParseAddr("127.0.1.1"), 15001),
 			XDS:    netip.AddrPortFrom(loopback, 15010), SDS: netip.AddrPortFrom(loopback, 15099),
 		},

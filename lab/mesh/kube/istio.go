@@ -20,9 +20,11 @@ func (g *Gateway) podName() string { return g.Name + "-0" }
 
 func (g *Gateway) labels() map[string]any { return anyMap(g.Labels()) }
 
-// Labels are those of the gateway's pod.
+// Labels are those of the gateway's pod. It has no tlsMode: only the sidecars'
+// template of Istio's injector sets that, and with it callers in the mesh would
+// speak mutual TLS to a Gateway's server that is plain HTTP.
 func (g *Gateway) Labels() map[string]string {
-	return map[string]string{"app": g.Name, "istio": g.Istio, PodLabel: g.podName(), "security.istio.io/tlsMode": "istio"}
+	return map[string]string{"app": g.Name, "istio": g.Istio, PodLabel: g.podName()}
 }
 
 // GatewayPort is where a gateway's pod listens for a port of its Service: a
