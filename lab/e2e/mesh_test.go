@@ -291,6 +291,44 @@ func TestMesh(t *testing.T) {
 		good(t, m)
 	})
 
+	t.Run("every kind", func(t *testing.T) {
+		more, err := manifest.Decode("kinds.yaml", []byte(everyKind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), more...)})
+		if err != nil || len(applied.Changed) != len(more) {
+			t.Fatalf("%+v, %v", applied, err)
+		}
+		// each is in a proxy's configuration, or said not to be
+		config, err := proxyConfig(t, m, "staff-service-0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateway, err := proxyConfig(t, m, "istio-ingressgateway")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range more {
+			noted := slices.ContainsFunc(applied.Notes, func(note string) bool { return strings.HasPrefix(note, object.Ref()+": not applied: ") })
+			sign := "of-" + strings.ToLower(object.Kind)
+			switch object.Kind {
+			case "Sidecar":
+				sign = "block_all" // what REGISTRY_ONLY makes of other names
+			case "PeerAuthentication":
+				continue // it only takes something away; TestMeshCommand meets one
+			}
+			shows := strings.Contains(config+gateway, sign)
+			if noted == shows {
+				t.Errorf("%s: noted: %v, in a proxy's configuration: %v", object.Ref(), noted, shows)
+			}
+		}
+		good(t, m)
+		if _, err := m.Apply(t.Context(), objects); err != nil {
+			t.Fatal(err)
+		}
+	})
+
 	t.Run("istiod killed", func(t *testing.T) {
 		stop := asking(t, ingress+driver, 2)
 		before := m.Status(t.Context()).Istiod
@@ -379,6 +417,99 @@ func TestMesh(t *testing.T) {
 		t.Errorf("it took %v to stop", took)
 	}
 }
+
+// proxyConfig is what a proxy has.
+func proxyConfig(t *testing.T, m *mesh.Mesh, name string) (string, error) {
+	for _, p := range m.Status(t.Context()).Proxies {
+		if p.Name == name {
+			client := envoy.NewClient(netip.MustParseAddrPort(p.Admin))
+			defer client.Close()
+			text, err := client.Config(t.Context())
+			return string(text), err
+		}
+	}
+	return "", fmt.Errorf("no proxy of %s", name)
+}
+
+// everyKind has an object of each of Istio's kinds, with something in it that
+// is found in a proxy's configuration: of-KIND. ProxyConfig is not for a
+// running fleet.
+const everyKind = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: kinds}
+spec: {hosts: [of-serviceentry.example], location: MESH_EXTERNAL, resolution: STATIC, addresses: [240.0.0.9], ports: [{number: 8080, name: http, protocol: HTTP}], workloadSelector: {labels: {kinds: "yes"}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: kinds}
+spec: {address: 127.0.0.77, locality: of-workloadentry, labels: {kinds: "yes"}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: kinds}
+spec: {template: {serviceAccount: default}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: kinds}
+spec: {host: of-serviceentry.example, subsets: [{name: of-destinationrule}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: kinds}
+spec: {hosts: [of-serviceentry.example], http: [{name: of-virtualservice, route: [{destination: {host: of-serviceentry.example, subset: of-destinationrule}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: kinds}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 31999, name: of-gateway, protocol: HTTP}, hosts: ["of-gateway.example"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: kinds-gateway}
+spec: {hosts: [of-gateway.example], gateways: [kinds], http: [{name: of-virtualservice, route: [{destination: {host: fleetman-webapp}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: kinds}
+spec: {workloadSelector: {labels: {app: staff-service}}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: kinds}
+spec: {configPatches: [{applyTo: CLUSTER, match: {context: ANY}, patch: {operation: ADD, value: {name: of-envoyfilter, type: STATIC, connect_timeout: 1s}}}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: kinds}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/of-authorizationpolicy]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: kinds}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: kinds}
+spec: {jwtRules: [{issuer: of-requestauthentication, jwks: '{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}]}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: kinds}
+spec: {accessLogging: [{providers: [{name: envoy}], filter: {expression: "request.path != '/of-telemetry'"}}]}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: kinds}
+spec: {url: "oci://of-example.invalid/x"}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: {name: kinds}
+spec: {lua: {inlineCode: "-- of-trafficextension"}}
+`
 
 // onlyIstiosEnvoyHas is a filter that istiod sends as it is told, and that an
 // upstream Envoy does not know.

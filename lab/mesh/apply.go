@@ -38,7 +38,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	changed := differences(before, objects)
 	for _, c := range changed {
 		if c.needsRestart() {
-			return Applied{}, fmt.Errorf("%s %s: pods, Services and namespaces stay as they are while a fleet runs: start it anew with these manifests", c.ref, c.how)
+			return Applied{}, fmt.Errorf("%s %s: pods with their proxies, Services and namespaces stay as they are while a fleet runs: start it anew with these manifests", c.ref, c.how)
 		}
 	}
 	if !slices.Equal(gatewayNames(before), gatewayNames(objects)) {
@@ -80,10 +80,10 @@ type difference struct {
 	object   manifest.Object
 }
 
-// needsRestart tells what pods, names and ports are made of.
+// needsRestart tells what pods, their proxies, names and ports are made of.
 func (d difference) needsRestart() bool {
 	if d.object.Typed == nil {
-		return false
+		return d.object.Kind == "ProxyConfig" // on a cluster too it counts from a pod's next start
 	}
 	switch d.object.Kind {
 	case "Deployment", "Service", "ConfigMap", "Secret", "Namespace":

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ type Options struct {
 	// Rejected hears, once each, of updates that a proxy rejected, and of other
 	// things that make the run worthless; nil discards them. Err has them too.
 	Rejected func(proxy, why string)
+
+	// hide keeps objects from istiod, for the tests' sake.
+	hide func(kube.Object) bool
 }
 
 // Mesh is a running fleet with its mesh.
@@ -247,6 +251,9 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 	objects, notes, err := m.derive(manifests)
 	if err != nil {
 		return nil, err
+	}
+	if hide := m.options.hide; hide != nil {
+		objects = slices.DeleteFunc(objects, hide)
 	}
 	if err := m.api.Replace(objects); err != nil {
 		return nil, err

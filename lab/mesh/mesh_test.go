@@ -17,6 +17,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/parts"
 )
 
@@ -222,5 +223,62 @@ func TestStartFails(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want %s...", err, test.want)
 		}
+	}
+}
+
+// realParts are the real programs; without them a test is skipped, but not in CI.
+func realParts(t *testing.T) parts.Parts {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") == "true" {
+		found, err := source.Find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	found, err := source.Have()
+	if err != nil {
+		t.Skip(err)
+	}
+	return found
+}
+
+// istiod watches no kind whose definition it does not find, so it never holds
+// an object of it: that is said, and the old state stays.
+func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
+	found := realParts(t)
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "webapp"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/webapp}]}}}\n"
+	const telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: unseen}\nspec: {accessLogging: [{disabled: true}]}\n"
+	number := 100 + os.Getpid()%100
+	m, err := Start(t.Context(), decode(t, pod), Options{
+		Parts: found,
+		Local: local.Options{
+			Bin: bin, State: t.TempDir(), Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.124.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.124.250", number)),
+		},
+		hide: func(o kube.Object) bool {
+			return o["kind"] == "CustomResourceDefinition" && o["metadata"].(map[string]any)["name"] == "telemetries.telemetry.istio.io"
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	applied, err := m.Apply(ctx, decode(t, pod+"---\n"+telemetry))
+	if err == nil || err.Error() != "mesh: istiod does not have Telemetry unseen: it would not be applied; the old state is back" {
+		t.Errorf("%+v, %v", applied, err)
+	}
+	if applied, err := m.Apply(t.Context(), decode(t, pod)); err != nil || len(applied.Changed) != 0 {
+		t.Errorf("the state that should be back: %+v, %v", applied, err)
 	}
 }

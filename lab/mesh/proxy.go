@@ -21,6 +21,7 @@ type proxy struct {
 	node      envoy.Node
 	gateway   bool
 	bootstrap string // file
+	workers   int    // threads; 0: one a core
 	log       *os.File
 	admin     *envoy.Client
 
@@ -74,6 +75,7 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 func (p *proxy) prepare(m *Mesh) (err error) {
 	p.node.Privileged = m.site.FirstUnprivileged <= 80
 	p.node.DNS, p.node.XDS, p.node.SDS = m.dns, m.istiod.grpc, m.istiod.secrets
+	p.workers = kube.Concurrency(m.manifests, p.node.Namespace, p.node.Labels)
 	p.admin = envoy.NewClient(p.node.AdminAddress())
 	text, err := envoy.Bootstrap(p.node)
 	if err != nil {
@@ -112,7 +114,7 @@ func (p *proxy) started() int {
 }
 
 func (p *proxy) start(m *Mesh) error {
-	cmd := exec.Command(m.options.Parts.Envoy.Path, envoy.Args(p.bootstrap)...)
+	cmd := exec.Command(m.options.Parts.Envoy.Path, envoy.Args(p.bootstrap, p.workers)...)
 	cmd.Dir = m.dir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir()}
 	cmd.Stdout, cmd.Stderr = p.log, p.log

@@ -94,7 +94,7 @@ func startEnvoy(t *testing.T, sds netip.AddrPort) string {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(part.Path, append(envoy.Args(config), "--admin-address-path", admin)...)
+	cmd := exec.Command(part.Path, append(envoy.Args(config, 1), "--admin-address-path", admin)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func start(t *testing.T, upstream string) *running {
 	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "1").Replace(good))
 	r.write(t, "envoy.yaml", strings.ReplaceAll(bootstrap, "DIR", r.dir))
 	admin := filepath.Join(r.dir, "admin")
-	cmd := exec.Command(program, append(Args(filepath.Join(r.dir, "envoy.yaml")), "--admin-address-path", admin)...)
+	cmd := exec.Command(program, append(Args(filepath.Join(r.dir, "envoy.yaml"), 1), "--admin-address-path", admin)...)
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -9,11 +9,11 @@ import (
 // DrainTime is how long listeners go on closing connections gracefully.
 const DrainTime = 45 * time.Second
 
-// Args is the command line of an Envoy with the given bootstrap file.
-func Args(bootstrap string) []string {
-	return []string{
+// Args is the command line of an Envoy with the given bootstrap file and number
+// of worker threads, 0 for as many as there are cores.
+func Args(bootstrap string, workers int) []string {
+	args := []string{
 		"--config-path", bootstrap,
-		"--concurrency", "1",
 		"--disable-hot-restart", // it needs shared memory that two Envoys would fight for
 		"--drain-time-s", strconv.Itoa(int(DrainTime.Seconds())),
 		// else pooled connections keep the old policy after a change
@@ -21,6 +21,10 @@ func Args(bootstrap string) []string {
 		"--file-flush-interval-msec", "200",
 		"--log-level", "warning",
 	}
+	if workers > 0 {
+		args = append(args, "--concurrency", strconv.Itoa(workers))
+	}
+	return args
 }
 
 // ValidateArgs checks a bootstrap file and exits.

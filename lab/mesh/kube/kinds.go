@@ -102,6 +102,7 @@ var kinds = []Kind{
 	istio("security", "PeerAuthentication", "peerauthentications", allOfSecurity, "pa"),
 	istio("security", "RequestAuthentication", "requestauthentications", allOfSecurity, "ra"),
 	istio("telemetry", "Telemetry", "telemetries", allOfTelemetry),
+	istio("extensions", "TrafficExtension", "trafficextensions", []string{"v1alpha1"}),
 	istio("extensions", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}),
 }
 

@@ -76,6 +76,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 		d.endpoints(service)
 	}
 	d.sidecars()
+	d.proxyConfigs()
 	d.dns()
 	return d.objects, d.notes, nil
 }
@@ -128,8 +129,12 @@ func (d *deriver) read() error {
 			d.bind(m, object)
 		case kind.Kind == "Sidecar":
 			d.users = append(d.users, object)
-		case kind.Kind == "WasmPlugin":
+		case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
+			// istiod must not have it: proxies would reject what it makes of it
 			d.note("%s: not applied: proxies here run no WebAssembly plug-ins", m.Ref())
+			continue
+		case kind.Kind == "WorkloadGroup":
+			d.note("%s: not applied: no machine outside the fleet registers by it", m.Ref())
 		case kind.Kind == "Deployment":
 			d.deployment(m, object)
 		}
