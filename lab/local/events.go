@@ -21,6 +21,7 @@ const (
 	// A proxy's view of other pods.
 	Ejected  EventKind = "ejected"  // its outlier detection shut one out
 	Returned EventKind = "returned" // and lets it in again
+	Retried  EventKind = "retried"  // it sent requests to some again
 )
 
 // Event is one change of one pod.

@@ -116,12 +116,13 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.fleet = fleet
-	m.running.Go(m.watchRejections)
+	m.running.Go(m.watchRefusals)
 	if err := m.awaitApplied(ctx, 0); err != nil {
 		fleet.Stop()
 		return nil, err
 	}
 	for _, p := range m.proxies {
+		m.running.Go(func() { p.watch(m) })
 		m.running.Go(func() { m.watchEjections(p) })
 	}
 	return m, nil

@@ -17,6 +17,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/parts"
 )
@@ -280,5 +281,43 @@ func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
 	}
 	if applied, err := m.Apply(t.Context(), decode(t, pod)); err != nil || len(applied.Changed) != 0 {
 		t.Errorf("the state that should be back: %+v, %v", applied, err)
+	}
+}
+
+// A proxy counts as down after several failures in a row, and as up at once.
+func TestProbing(t *testing.T) {
+	var h probing
+	var got []string
+	for i, answer := range "gbbbgbbbbbgg" {
+		var err error
+		if answer == 'b' {
+			err = context.DeadlineExceeded
+		}
+		if changed, ready := h.heard(err); changed {
+			got = append(got, fmt.Sprint(i, ready))
+		}
+	}
+	if want := []string{"8 false", "10 true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestRetried(t *testing.T) {
+	const staff = "outbound|8080|safe|staff.default.svc.cluster.local"
+	for _, test := range []struct {
+		is, was envoy.ClusterStats
+		want    string
+	}{
+		{envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, ""},
+		{envoy.ClusterStats{Retries: 4, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, "its proxy sends a request again to staff.default:8080 subset safe; 0 came to a good end"},
+		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sends 6 requests again to staff.default:8080 subset safe, and 2 not, for maxRetries; 4 came to a good end"},
+	} {
+		test.is.Cluster = staff
+		if got := retried(&test.is, &test.was); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+	if got := Upstream("outbound|80||httpbin.org"); got != "httpbin.org:80" {
+		t.Errorf("%q", got)
 	}
 }

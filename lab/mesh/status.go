@@ -2,59 +2,12 @@ package mesh
 
 import (
 	"context"
-	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
-
-// rejectionPoll is how often proxies are asked whether they rejected anything.
-const rejectionPoll = time.Second
-
-// watchRejections makes every update that a proxy rejects an error of the run.
-func (m *Mesh) watchRejections() {
-	for {
-		select {
-		case <-time.After(rejectionPoll):
-			m.lookForRejections(m.stopping)
-		case <-m.stopping.Done():
-			return
-		}
-	}
-}
-
-func (m *Mesh) lookForRejections(ctx context.Context) {
-	for _, p := range m.proxies {
-		found, err := p.admin.Rejected(ctx)
-		if err != nil {
-			continue // it is being started, or stopped
-		}
-		for _, rejection := range found {
-			// the count tells one from the next; the reason is gone when the update is
-			key := fmt.Sprintf("%s %d %s %d", p.name, p.started(), rejection.Stat, rejection.Count)
-			if rejection.Stat == "" {
-				key = p.name + " " + rejection.String()
-			}
-			m.fail(key, "proxy of "+p.name, "rejected an update: "+rejection.String())
-		}
-	}
-	for _, refusal := range m.certs.Refusals() {
-		m.fail(refusal, "certificates", refusal)
-	}
-}
-
-// check tells whether anything was rejected, the first failures aside.
-func (m *Mesh) check(ctx context.Context, first int) error {
-	m.lookForRejections(ctx)
-	if err := m.errSince(first); err != nil {
-		first, others, _ := strings.Cut(err.Error(), "\n")
-		if others != "" { // each has been shown
-			first += fmt.Sprintf("; and %d more", 1+strings.Count(others, "\n"))
-		}
-		return fmt.Errorf("mesh: %s", first)
-	}
-	return nil
-}
 
 // Status is a running mesh at one moment.
 type Status struct {
@@ -91,10 +44,23 @@ type ProxyStatus struct {
 	Synced   bool     `json:"synced"`
 	Rejected []string `json:"rejected,omitempty"`
 	// Ejected are hosts that outlier detection shut out, as CLUSTER ADDRESS.
-	Ejected  []string `json:"ejected,omitempty"`
-	Restarts int      `json:"restarts"`
-	PID      int      `json:"pid"`
-	Log      string   `json:"log"`
+	Ejected []string `json:"ejected,omitempty"`
+	// Upstreams are those that it has sent requests to.
+	Upstreams []UpstreamStatus `json:"upstreams,omitempty"`
+	Restarts  int              `json:"restarts"`
+	PID       int              `json:"pid"`
+	Log       string           `json:"log"`
+}
+
+// UpstreamStatus is what a proxy counted of one upstream since it started.
+type UpstreamStatus struct {
+	Cluster      string `json:"cluster"` // outbound|8080|SUBSET|HOST
+	Tries        uint64 `json:"tries"`   // retries are among them
+	Retries      uint64 `json:"retries"`
+	RetrySuccess uint64 `json:"retrySuccess"`
+	// Overflow are requests and retries that the circuit breaker's limits refused.
+	Overflow  uint64 `json:"overflow"`
+	Ejections uint64 `json:"ejections"` // of its hosts, by outlier detection
 }
 
 // Good is false when anything is rejected, out of step or left out.
@@ -106,39 +72,53 @@ func (s *Status) Good() bool {
 	return good
 }
 
-// Status asks istiod and every proxy.
+// statusWithin bounds Status: who does not answer until then is not ready.
+const statusWithin = 2 * time.Second
+
+// Status asks istiod and every proxy, all at once.
 func (m *Mesh) Status(ctx context.Context) Status {
+	ctx, cancel := context.WithTimeout(ctx, statusWithin)
+	defer cancel()
 	i := m.istiod
 	status := Status{Kubeconfig: i.kubeconfig(), Proxies: make([]ProxyStatus, len(m.proxies))}
+	var asking sync.WaitGroup
+	for n, p := range m.proxies {
+		asking.Go(func() { status.Proxies[n] = p.status(ctx) })
+	}
 	_, err := i.ask(ctx, "/ready")
 	i.mu.Lock()
 	status.Istiod = IstiodStatus{Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(), Restarts: i.restarts, PID: i.proc.PID(), Log: i.log.Name()}
 	i.mu.Unlock()
+	var syncs map[string]*syncState
 	if err == nil {
 		status.Istiod.NotApplied, _ = m.notHeld(ctx)
-	}
-	syncs, _ := m.syncs(ctx)
-	var asking sync.WaitGroup
-	for n, p := range m.proxies {
-		asking.Go(func() { status.Proxies[n] = p.status(ctx, syncs[p.node.Name+"."+p.node.Namespace]) })
+		syncs, _ = m.syncs(ctx)
 	}
 	asking.Wait()
+	for n, p := range m.proxies {
+		known := syncs[p.node.Name+"."+p.node.Namespace]
+		status.Proxies[n].Synced = status.Proxies[n].Synced && known != nil && known.done()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	status.Failures = append(status.Failures, m.failures...)
 	return status
 }
 
-func (p *proxy) status(ctx context.Context, known *syncState) ProxyStatus {
+// status is what the proxy itself says; whether it has the last that istiod
+// sent is for istiod to say.
+func (p *proxy) status(ctx context.Context) ProxyStatus {
 	p.mu.Lock()
 	status := ProxyStatus{
 		Name: p.name, Namespace: p.node.Namespace, Gateway: p.gateway, Address: p.node.IP.String(), Admin: p.node.AdminAddress().String(),
 		Restarts: p.restarts, PID: p.proc.PID(), Log: p.log.Name(),
 	}
 	p.mu.Unlock()
-	status.Ready = p.admin.Ready(ctx) == nil
+	if status.Ready = p.admin.Ready(ctx) == nil; !status.Ready {
+		return status
+	}
 	connected, err := p.admin.Connected(ctx)
-	status.Synced = err == nil && connected && known != nil && known.done()
+	status.Synced = err == nil && connected
 	rejected, _ := p.admin.Rejected(ctx)
 	for _, rejection := range rejected {
 		status.Rejected = append(status.Rejected, rejection.String())
@@ -146,6 +126,15 @@ func (p *proxy) status(ctx context.Context, known *syncState) ProxyStatus {
 	ejected, _ := p.admin.Ejected(ctx)
 	for _, host := range ejected {
 		status.Ejected = append(status.Ejected, host.Cluster+" "+host.Address.String())
+	}
+	clusters, _ := p.admin.Clusters(ctx)
+	for _, name := range slices.Sorted(maps.Keys(clusters)) {
+		if c := clusters[name]; strings.HasPrefix(name, "outbound|") && c.Requests+c.PendingOverflow+c.Ejections > 0 {
+			status.Upstreams = append(status.Upstreams, UpstreamStatus{
+				Cluster: name, Tries: c.Requests, Retries: c.Retries, RetrySuccess: c.RetrySuccess,
+				Overflow: c.RetryOverflow + c.PendingOverflow, Ejections: c.Ejections,
+			})
+		}
 	}
 	return status
 }

@@ -29,9 +29,13 @@ func meshCommand(where *places) *cobra.Command {
 	var asJSON bool
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show for each proxy whether it is in step, what it rejected, which hosts it ejected",
+		Short: "Show for each proxy whether it is in step, what it rejected, retried and ejected",
 		Long: `Show for each proxy whether it has accepted istiod's last word, which updates it
-rejected and which hosts its outlier detection has shut out.
+rejected and which hosts its outlier detection has shut out; and for each upstream
+that it has sent requests to, since it started: tries, retries and those of them
+that came to a good end, what the circuit breaker's limits refused, ejections.
+
+A proxy that does not answer within two seconds is not ready.
 
 The exit code is 1 when something is rejected, out of step or not applied.`,
 		Args: none,
@@ -66,11 +70,20 @@ The exit code is 1 when something is rejected, out of step or not applied.`,
 
 func printMesh(w io.Writer, status *mesh.Status) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PROXY OF\tADDRESS\tREADY\tSYNCED\tREJECTED\tEJECTED\tRESTARTS")
+	fmt.Fprintln(table, "PROXY OF\tADMIN\tREADY\tSYNCED\tREJECTED\tEJECTED\tRESTARTS")
 	for _, p := range status.Proxies {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", p.Name, p.Address, yesNo(p.Ready), yesNo(p.Synced), len(p.Rejected), len(p.Ejected), p.Restarts)
+		fmt.Fprintf(table, "%s\thttp://%s\t%s\t%s\t%d\t%d\t%d\n", p.Name, p.Admin, yesNo(p.Ready), yesNo(p.Synced), len(p.Rejected), len(p.Ejected), p.Restarts)
 	}
 	table.Flush()
+	fmt.Fprintln(w)
+	fmt.Fprintln(table, "PROXY OF\tUPSTREAM\tTRIES\tRETRIES\tGOOD ONES\tOVERFLOW\tEJECTIONS")
+	for _, p := range status.Proxies {
+		for _, u := range p.Upstreams {
+			fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\n", p.Name, mesh.Upstream(u.Cluster), u.Tries, u.Retries, u.RetrySuccess, u.Overflow, u.Ejections)
+		}
+	}
+	table.Flush()
+	fmt.Fprintln(w)
 	for _, p := range status.Proxies {
 		for _, why := range p.Rejected {
 			fmt.Fprintf(w, "%s rejected: %s\n", p.Name, why)
@@ -90,6 +103,7 @@ func printMesh(w io.Writer, status *mesh.Status) {
 		ready = "not ready"
 	}
 	fmt.Fprintf(w, "istiod: %s, %d restarts; kubectl and istioctl: export KUBECONFIG=%s\n", ready, status.Istiod.Restarts, status.Kubeconfig)
+	fmt.Fprintln(w, "all that a proxy counts, for Prometheus: ADMIN/stats/prometheus")
 	fmt.Fprintf(w, "istioctl proxy-status --xds-address %s --plaintext\n", status.Istiod.GRPC)
 }
 

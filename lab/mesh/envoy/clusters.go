@@ -96,7 +96,17 @@ type ClusterStats struct {
 
 // Clusters are the statistics of istiod's clusters, by name.
 func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error) {
-	stats, err := c.stats(ctx, `^cluster\.(in|out)bound\|`)
+	return c.clusters(ctx, `^cluster\.(in|out)bound\|`)
+}
+
+// Retries are the same with nothing but the retries that there were, and those
+// that were refused: a small answer, for who asks often.
+func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) {
+	return c.clusters(ctx, `^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`)
+}
+
+func (c *Client) clusters(ctx context.Context, filter string) (map[string]*ClusterStats, error) {
+	stats, err := c.stats(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
