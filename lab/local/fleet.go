@@ -73,9 +73,11 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	for _, note := range p.notes {
 		o.Progress(note)
 	}
-	unlock, err := lockState(o.State)
-	if err != nil {
-		return nil, err
+	unlock := func() {}
+	if !o.Locked {
+		if unlock, err = Lock(o.State); err != nil {
+			return nil, err
+		}
 	}
 	bin := o.Bin
 	if err = checkAddresses(p, o); err == nil && bin == "" {

@@ -19,6 +19,9 @@ type Options struct {
 	// State is the directory for the hosts file and the logs. One fleet at a
 	// time may have it.
 	State string
+	// Locked: the caller has taken the state directory with Lock, and gives it
+	// back.
+	Locked bool
 
 	// Network holds the pods' addresses: its first address refuses
 	// connections, the next is the first pod's. The zero value is 127.0.1.0/24.

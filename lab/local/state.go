@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// lockState makes the state directory and takes it for this process. The lock
-// goes with the process, however that ends.
-func lockState(dir string) (unlock func(), err error) {
+// Lock makes the state directory and takes it for this process. The lock goes
+// with the process, however that ends.
+func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

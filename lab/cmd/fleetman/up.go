@@ -119,6 +119,14 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	}
 	options.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	began := time.Now()
+	// before anything is built, which may take minutes, all for a fleet that
+	// cannot start
+	unlock, err := local.Lock(where.state)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	options.Locked = true
 	fleet, meshed, err := start(ctx, where, f, objects, options, environ, stderr)
 	if err != nil {
 		var late *local.NotReadyError
