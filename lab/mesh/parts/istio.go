@@ -2,6 +2,7 @@ package parts
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -45,6 +46,7 @@ func (s Source) IstioVersion() (string, error) {
 func (s Source) goTool(ctx context.Context, tool goTool) (Part, error) {
 	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
+		part.Version = builtFrom(part.Path)
 		return part, err
 	}
 	if s.Root == "" {
@@ -67,6 +69,7 @@ func (s Source) goTool(ctx context.Context, tool goTool) (Part, error) {
 func (s Source) goToolAtHand(tool goTool) (Part, error) {
 	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
+		part.Version = builtFrom(part.Path)
 		return part, err
 	}
 	version, err := s.IstioVersion()
@@ -78,6 +81,31 @@ func (s Source) goToolAtHand(tool goTool) (Part, error) {
 		return Part{}, fmt.Errorf("no %s: build it with make mesh-parts, or set %s to the program", tool.name, tool.variable)
 	}
 	return part, nil
+}
+
+const istioModule = "istio.io/istio"
+
+// builtFrom is the version of Istio's module in a Go program, or the commit when
+// it was built in Istio's own repository; empty when it tells neither.
+func builtFrom(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Path == istioModule {
+			return dependency.Version
+		}
+	}
+	if info.Main.Path == istioModule && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && info.Main.Path == istioModule {
+			return setting.Value
+		}
+	}
+	return ""
 }
 
 func (s Source) goBuild(ctx context.Context, tool goTool, to string, lock *os.File) error {

@@ -139,6 +139,29 @@ func TestFindBringsAllOnce(t *testing.T) {
 	}
 }
 
+// A program from elsewhere tells its version, when it is Istio's.
+func TestBuiltFrom(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := Source{Root: root, Getenv: func(string) string { return "" }}
+	pilot, err := source.goToolAtHand(pilotDiscovery)
+	if err != nil {
+		t.Skip(err)
+	}
+	if got := builtFrom(pilot.Path); got != pilot.Version {
+		t.Errorf("%s is built from %q, not %q", pilot.Path, got, pilot.Version)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := builtFrom(self); got != "" {
+		t.Errorf("this test is built from Istio %s", got)
+	}
+}
+
 func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
 	f := newFixture(t)
 	// The build ends when the other run has said that it waits.
