@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,11 +60,17 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	for _, c := range changed {
 		result.Changed = append(result.Changed, c.ref+" "+c.how)
 	}
+	var analysis []string
+	var analyzing sync.WaitGroup
+	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
 	if err = m.openNodePorts(); err == nil {
 		err = m.awaitApplied(ctx, failures)
 	}
+	result.Seconds = time.Since(began).Seconds()
+	analyzing.Wait() // before the old state may come back
 	if err == nil {
-		result.Seconds = time.Since(began).Seconds()
+		m.tell(analysis)
+		result.Notes = append(result.Notes, analysis...)
 		return result, nil
 	}
 	m.mu.Lock()

@@ -117,10 +117,16 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m.fleet = fleet
 	m.running.Go(m.watchRefusals)
-	if err := m.awaitApplied(ctx, 0); err != nil {
+	var analysis []string
+	var analyzing sync.WaitGroup
+	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
+	err = m.awaitApplied(ctx, 0)
+	analyzing.Wait()
+	if err != nil {
 		fleet.Stop()
 		return nil, err
 	}
+	m.tell(analysis)
 	for _, p := range m.proxies {
 		m.running.Go(func() { p.watch(m) })
 		m.running.Go(func() { m.watchEjections(p) })
@@ -273,12 +279,7 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 			return nil, err
 		}
 	}
-	for _, note := range notes {
-		if !m.notes[note] {
-			m.notes[note] = true
-			m.site.Progress(note)
-		}
-	}
+	m.tellLocked(notes)
 	return notes, nil
 }
 

@@ -321,3 +321,22 @@ func TestRetried(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Only what is said of the manifests' own objects is shown, once.
+func TestFindings(t *testing.T) {
+	objects := decode(t, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n")
+	const said = `{"code": "IST0101", "level": "Error", "message": "Referenced gateway not found: \"nobody\"", "origin": "VirtualService other/v"}`
+	got, err := findings([]byte("["+said+","+said+`,
+		{"code": "IST0102", "level": "Warning", "message": "m", "origin": "Namespace other"},
+		{"code": "IST0127", "level": "Warning", "message": "m", "origin": "Sidecar other/fleetman-x-0"}]`), objects)
+	want := []string{
+		`VirtualService other/v: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`,
+		"Namespace other: warning: m (istioctl analyze, IST0102)",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+	if got, err := findings([]byte("x"), objects); err == nil {
+		t.Errorf("%q", got)
+	}
+}
