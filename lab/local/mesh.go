@@ -74,6 +74,7 @@ type Inbound struct {
 type PodState struct {
 	ID                 string
 	Ready, Terminating bool
+	Restarts           int
 }
 
 // Spawn starts a process that does not outlive this one, in a process group
@@ -126,7 +127,7 @@ func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 func (f *Fleet) states() []PodState {
 	states := make([]PodState, 0, len(f.pods))
 	for _, p := range f.pods {
-		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating})
+		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.restarts})
 	}
 	return states
 }

@@ -14,7 +14,7 @@ func (m *Mesh) forward(namespace, pod string, port int) (address string, ok bool
 	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
 		// istiod's usual ports
 		at, known := map[int]netip.AddrPort{
-			8080: m.istiod.http, 9876: m.istiod.internal, 15010: m.istiod.grpc, 15014: m.istiod.monitoring,
+			8080: m.istiod.http, 9876: m.istiod.internal, 15010: m.istiod.grpc, 15012: m.istiod.secure, 15014: m.istiod.monitoring,
 		}[port]
 		return at.String(), known
 	}

@@ -28,6 +28,7 @@ type istiod struct {
 	dir                              string
 	grpc, http, monitoring, internal netip.AddrPort
 	secrets                          netip.AddrPort // the certificate service, for the proxies
+	secure                           netip.AddrPort // the same as grpc, with TLS
 	log                              *os.File
 	client                           http.Client
 

@@ -238,8 +238,11 @@ func (m *Mesh) serve() error {
 	m.running.Go(func() { serveDNS(m.stopping, socket, m.lookUp) })
 	m.closers = append(m.closers, func() { socket.Close() })
 
-	m.istiod, err = newIstiod(m.dir(), api.Addr().String(), meshConfig(m.collector))
+	if m.istiod, err = newIstiod(m.dir(), api.Addr().String(), meshConfig(m.collector)); err != nil {
+		return err
+	}
 	m.istiod.secrets = secrets.Addr().(*net.TCPAddr).AddrPort()
+	m.istiod.secure, err = m.serveSecure()
 	return err
 }
 

@@ -19,8 +19,7 @@ type Status struct {
 	Kubeconfig string `json:"kubeconfig"`
 }
 
-// IstiodStatus is the control plane's. GRPC is what istioctl wants in
-// --xds-address.
+// IstiodStatus is the control plane's. GRPC is its plain port.
 type IstiodStatus struct {
 	Ready    bool   `json:"ready"`
 	GRPC     string `json:"grpc"`

@@ -104,7 +104,6 @@ func printMesh(w io.Writer, status *mesh.Status) {
 	}
 	fmt.Fprintf(w, "istiod: %s, %d restarts; kubectl and istioctl: export KUBECONFIG=%s\n", ready, status.Istiod.Restarts, status.Kubeconfig)
 	fmt.Fprintln(w, "all that a proxy counts, for Prometheus: ADMIN/stats/prometheus")
-	fmt.Fprintf(w, "istioctl proxy-status --xds-address %s --plaintext\n", status.Istiod.GRPC)
 }
 
 func yesNo(yes bool) string {

@@ -2,8 +2,10 @@ package kube
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,6 +46,10 @@ func (s *Server) Handler() http.Handler {
 			}
 			return
 		}
+		if account, ok := tokenOf(r.URL.Path); ok && r.Method == http.MethodPost {
+			s.token(w, account)
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "this API is read-only: change the manifests and fleetman apply them"})
 			return
@@ -68,6 +74,8 @@ type request struct {
 	version         string // of the kind
 	namespace, name string // empty: all
 	onlyMetadata    bool
+	table           bool
+	includeObject   string // in a table's rows
 	watch           bool
 	bookmarks       bool
 	initialEvents   bool
@@ -78,7 +86,8 @@ type request struct {
 }
 
 func parseRequest(r *http.Request) (request, error) {
-	q := request{onlyMetadata: strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")}
+	accept := r.Header.Get("Accept")
+	q := request{onlyMetadata: strings.Contains(accept, "as=PartialObjectMetadata"), table: strings.Contains(accept, "as=Table;v=v1;g=meta.k8s.io")}
 	missing := failure{http.StatusNotFound, "NotFound", "the server could not find the requested resource"}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	group := ""
@@ -134,6 +143,11 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 		if q.timeoutSeconds, err = strconv.Atoi(text); err != nil {
 			return bad("timeoutSeconds", err)
 		}
+	}
+	switch q.includeObject = query.Get("includeObject"); q.includeObject {
+	case "", "None", "Metadata", "Object":
+	default:
+		return bad("includeObject", errors.New("None, Metadata or Object is expected"))
 	}
 	q.resourceVersion = query.Get("resourceVersion")
 	if q.resourceVersion != "" {
@@ -195,10 +209,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) error
 		if o == nil {
 			return failure{http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", q.kind.key(), q.name)}
 		}
+		if q.table {
+			writeJSON(w, http.StatusOK, s.table(&q, []*stored{o}, strconv.FormatInt(o.version, 10)))
+			return nil
+		}
 		writeRaw(w, q.render(o))
 		return nil
 	}
 	found, version := s.list(q.kind)
+	if q.table {
+		found = slices.DeleteFunc(found, func(o *stored) bool { return !q.matches(o) })
+		writeJSON(w, http.StatusOK, s.table(&q, found, strconv.FormatInt(version, 10)))
+		return nil
+	}
 	items := []json.RawMessage{}
 	for _, o := range found {
 		if q.matches(o) {

@@ -159,7 +159,7 @@ func (d *deriver) sidecars() {
 			"metadata": map[string]any{
 				"name": "fleetman-" + pod.Name, "namespace": pod.Namespace,
 				// the oldest of several that select a pod counts
-				"creationTimestamp": time.Unix(0, 0).UTC().Format(time.RFC3339),
+				"creationTimestamp": d.Began.Add(-time.Second).UTC().Format(time.RFC3339),
 			},
 			"spec": spec,
 		})

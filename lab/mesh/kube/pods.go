@@ -74,7 +74,11 @@ func (d *deriver) pod(p *local.MeshPod) {
 		d.note("Pod %s: %v", p.ID, err)
 		return
 	}
-	d.add(d.podObject(p.Name, p.Namespace, p.IP.String(), anyMap(PodLabels(p)), annotations, made, d.States[p.ID].Ready))
+	object := d.podObject(p.Name, p.Namespace, p.IP.String(), anyMap(PodLabels(p)), annotations, made, d.States[p.ID].Ready)
+	if containers, _ := mapOf(object["status"])["containerStatuses"].([]any); len(containers) > 0 {
+		mapOf(containers[0])["restartCount"] = d.States[p.ID].Restarts
+	}
+	d.add(object)
 }
 
 func (d *deriver) podObject(name, namespace, ip string, labels, annotations map[string]any, spec Object, ready bool) Object {

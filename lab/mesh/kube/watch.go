@@ -24,6 +24,10 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error
 	case after != 0 && !q.initialEvents && !known:
 		return tooOld(after)
 	}
+	if q.table {
+		// kubectl get --watch prints what it knows of an object by itself
+		q.table = false
+	}
 	stream := &watchStream{w: w, control: http.NewResponseController(w), q: q}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)

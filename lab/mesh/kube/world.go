@@ -111,6 +111,7 @@ func (d *deriver) read() error {
 			return fmt.Errorf("%s: %s: %w", m.Source, m.Ref(), err)
 		}
 		metadata := mapOf(object["metadata"])
+		delete(metadata, "creationTimestamp") // for the API server to say
 		if kind.Namespaced {
 			metadata["namespace"] = m.Namespace
 		}

@@ -1,0 +1,89 @@
+package kube
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/local"
+)
+
+// asTable is what kubectl get asks for.
+const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+
+func TestTables(t *testing.T) {
+	f := newFront(t)
+	w := world(t, deployment, service,
+		"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, creationTimestamp: \"2001-01-01T00:00:00Z\"}\nspec: {hosts: [a, b], gateways: [g]}\n",
+		"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: staff}\n",
+		"apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\nspec: {mtls: {mode: STRICT}}\n")
+	w.Began = f.behind.Load().clock()
+	w.States["staff-0"] = local.PodState{ID: "staff-0", Ready: true, Restarts: 3}
+	objects, _ := derive(t, w)
+	f.replace(t, objects...)
+	for _, test := range []struct{ path, header, row string }{
+		{"/api/v1/namespaces/default/pods", "Name|Ready|Status|Restarts|Age|IP|Node", "staff-0|2/2|Running|3|AGE|127.0.1.11|localhost"},
+		{"/api/v1/namespaces/default/pods?labelSelector=fleetman.example/pod%3Dstaff-1", "Name|Ready|Status|Restarts|Age|IP|Node", "staff-1|0/2|Running|0|AGE|127.0.1.12|localhost"},
+		{"/api/v1/namespaces/istio-system/services/istio-ingressgateway", "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector", "istio-ingressgateway|NodePort|10.96.0.3|<none>|80:31380/TCP|AGE|app=istio-ingressgateway,istio=ingressgateway"},
+		{"/apis/apps/v1/deployments", "Name|Ready|Up-to-date|Available|Age", "staff|1/2|2|1|AGE"},
+		{"/apis/networking.istio.io/v1beta1/virtualservices", "Name|Gateways|Hosts|Age", `v|["g"]|["a","b"]|AGE`},
+		{"/apis/networking.istio.io/v1/destinationrules", "Name|Host|Age", "d|staff|AGE"},
+		{"/apis/security.istio.io/v1/peerauthentications", "Name|Mode|Age", "p|STRICT|AGE"},
+		{"/apis/networking.istio.io/v1/namespaces/default/sidecars", "Name|Age", "fleetman-staff-0|AGE"},
+		{"/api/v1/nodes", "Name|Age", "localhost|AGE"},
+	} {
+		status, _, body := ask(t, f, "GET", test.path, asTable)
+		if status != http.StatusOK || body["kind"] != "Table" || body["apiVersion"] != "meta.k8s.io/v1" {
+			t.Errorf("%s: %d %v", test.path, status, body)
+			continue
+		}
+		var header []string
+		age := -1
+		for i, definition := range body["columnDefinitions"].([]any) {
+			name := mapOf(definition)["name"].(string)
+			if header = append(header, name); name == "Age" {
+				age = i
+			}
+		}
+		first := mapOf(body["rows"].([]any)[0])
+		var row []string
+		for i, cell := range first["cells"].([]any) {
+			text := fmt.Sprint(cell)
+			if i == age && strings.HasSuffix(text, "s") { // of seconds: nothing here is older than this test
+				text = "AGE"
+			}
+			row = append(row, text)
+		}
+		if got := strings.Join(header, "|"); got != test.header {
+			t.Errorf("%s: columns %s, want %s", test.path, got, test.header)
+		}
+		if got := strings.Join(row, "|"); got != test.row {
+			t.Errorf("%s: %s, want %s", test.path, got, test.row)
+		}
+		if kind := mapOf(first["object"])["kind"]; kind != "PartialObjectMetadata" {
+			t.Errorf("%s: the row's object is %v", test.path, kind)
+		}
+	}
+	_, _, body := ask(t, f, "GET", "/api/v1/pods?includeObject=Object", asTable)
+	if kind := at(body, "rows", 0, "object", "kind"); kind != "Pod" {
+		t.Errorf("with whole objects: %v", kind)
+	}
+	if status, _, _ := ask(t, f, "GET", "/api/v1/pods?includeObject=half", asTable); status != http.StatusBadRequest {
+		t.Errorf("half an object: %d", status)
+	}
+}
+
+// istioctl proxy-status wants a token first.
+func TestToken(t *testing.T) {
+	f := newFront(t)
+	status, _, body := ask(t, f, "POST", "/api/v1/namespaces/istio-system/serviceaccounts/default/token", "application/json")
+	if status != http.StatusCreated || body["kind"] != "TokenRequest" || at(body, "status", "token") == "" || at(body, "status", "expirationTimestamp") == "" {
+		t.Errorf("%d %v", status, body)
+	}
+	for _, path := range []string{"/api/v1/namespaces/a/serviceaccounts/b", "/api/v1/namespaces/a/pods/b/token"} {
+		if status, _, _ := ask(t, f, "POST", path, "application/json"); status != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
