@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -616,36 +614,6 @@ func outbound(t *testing.T, m *mesh.Mesh, pod string) string {
 	return ""
 }
 
-// The course's own manifests, as they are published.
-func TestMeshPublished(t *testing.T) {
-	objects := manifests(t, filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published"))
-	m, ingress := startMesh(t, 88, objects)
-	good(t, m)
-	for path, title := range map[string]string{
-		"/":             "<title>Fleet Management</title>",
-		"/experimental": "<title>Fleet Management Istio Premium Enterprise Edition</title>",
-	} {
-		response, err := http.Get(ingress + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		if response.StatusCode != http.StatusOK || !strings.Contains(string(body), title) {
-			t.Errorf("GET %s: %d %s", path, response.StatusCode, body)
-		}
-	}
-	// STRICT: the NodePort leads to the pod, and plaintext is reset there
-	for _, port := range m.Fleet().NodePorts() {
-		if port.Service == "fleetman-webapp" {
-			if response, err := http.Get("http://" + port.Address.String()); err == nil {
-				response.Body.Close()
-				t.Errorf("the NodePort answers %s in plaintext", response.Status)
-			}
-		}
-	}
-}
-
 // A request is one trace, with the spans of the services and of their proxies.
 func TestMeshTraces(t *testing.T) {
 	otlp := newCollector(t)
@@ -704,55 +672,4 @@ func (c *collector) drawing(id string) string {
 		}
 	}
 	return draw(spans)
-}
-
-// A launcher killed with -9 leaves nothing behind.
-func TestMeshOrphans(t *testing.T) {
-	meshParts(t)
-	binary := filepath.Join(t.TempDir(), "fleetman")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/fleetman").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	state := t.TempDir()
-	number := 100 + os.Getpid()%100
-	up := exec.Command(binary, "--root", root, "--state", state, "up", "--mesh", "--ingress-port", "0",
-		"--network", fmt.Sprintf("127.%d.92.0/24", number), "--node-address", fmt.Sprintf("127.%d.92.250", number), scenarios("sidecars"))
-	stderr, err := up.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := up.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = up.Process.Kill(); _ = up.Wait() })
-	ready := false
-	for lines := bufio.NewScanner(stderr); !ready && lines.Scan(); {
-		t.Log(lines.Text())
-		ready = strings.HasPrefix(lines.Text(), "ready after")
-	}
-	if !ready {
-		t.Fatal("it did not get ready")
-	}
-	text, err := exec.Command(binary, "--root", root, "--state", state, "mesh", "status", "--json").Output()
-	if err != nil {
-		t.Fatalf("mesh status: %v: %s", err, text)
-	}
-	var status mesh.Status
-	if err := json.Unmarshal(text, &status); err != nil {
-		t.Fatal(err)
-	}
-	pids := []int{status.Istiod.PID}
-	for _, p := range status.Proxies {
-		pids = append(pids, p.PID)
-	}
-	if len(pids) != 8 {
-		t.Fatalf("processes %v; istiod, six sidecars and the ingress are expected", pids)
-	}
-	if err := up.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = up.Wait()
-	for _, pid := range pids {
-		await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
-	}
 }
