@@ -526,17 +526,22 @@ spec:
         typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
 `
 
-// No request is lost when one of two replicas is ended, whatever the moment.
+// No request is lost when one of two replicas is ended with its proxy, whatever
+// the moment: of the last hop and of one in the middle.
 func TestMeshDrain(t *testing.T) {
 	// two versions and no rule between them: two replicas
 	objects := without(manifests(t, scenarios("canary-weighted")), "VirtualService fleetman-staff-service", "DestinationRule fleetman-staff-service")
+	objects = with(t, objects, "Deployment", "api-gateway", `"replicas":1`, `"replicas":2`)
 	m, ingress := startMesh(t, 84, objects)
 	good(t, m)
+	proxies := map[string]int{}
+	for _, p := range m.Status(t.Context()).Proxies {
+		proxies[p.Name] = p.PID
+	}
 	stop := asking(t, ingress+driver, 4)
-	for _, pod := range m.Fleet().Pods() {
-		if strings.HasPrefix(pod.Name, "staff-service") {
-			endAndAwait(t, m.Fleet(), pod.Name)
-		}
+	ended := []string{"staff-service-0", "api-gateway-0"}
+	for _, name := range ended {
+		endAndAwait(t, m.Fleet(), name)
 	}
 	counts := stop()
 	if counts["safe"]+counts["risky"] != total(counts) {
@@ -544,6 +549,11 @@ func TestMeshDrain(t *testing.T) {
 	}
 	t.Logf("%d requests", total(counts))
 	good(t, m)
+	for _, p := range m.Status(t.Context()).Proxies {
+		if gone := slices.Contains(ended, p.Name); gone != (p.PID != proxies[p.Name]) {
+			t.Errorf("%s: process %d, before %d", p.Name, p.PID, proxies[p.Name])
+		}
+	}
 }
 
 // The way out by the egress gateway: plaintext to it, for its server is plain

@@ -212,7 +212,7 @@ func (f *Fleet) Kill(name string, sig syscall.Signal) error {
 	case proc == nil:
 		return fmt.Errorf("pod %s: no process now; it waits for its restart", p.plan.id())
 	case sig == syscall.SIGTERM:
-		p.terminate(proc, "asked to end")
+		p.terminate(proc, "asked to end", true)
 		return nil
 	default:
 		return proc.Signal(sig)

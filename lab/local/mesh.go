@@ -24,6 +24,12 @@ type Mesh interface {
 	// Changed hears, in order, which pods are ready. It must not call the
 	// fleet, and not wait.
 	Changed(pods []PodState)
+	// Ending comes when a pod is deleted, after its preStop and just before its
+	// program is asked to end: its proxy tells callers to go.
+	Ending(id string)
+	// Ended comes when that program has ended: its proxy goes too. It returns when
+	// there is a new one for the next program, or stopping is closed.
+	Ended(id string, stopping <-chan struct{})
 	// Draining comes when the fleet stops, before any pod is asked to end; it
 	// returns when the requests under way have had their time.
 	Draining()

@@ -43,6 +43,7 @@ type pod struct {
 	// The fleet's mutex guards these.
 	proc        *Process // nil between two processes
 	terminating bool     // this process is being ended
+	deleted     bool     // and its proxy with it
 	answers     bool     // by its readiness probe
 	proxyDown   bool
 	ready       bool // in the endpoints
@@ -72,8 +73,12 @@ func (p *pod) run() {
 		probes.Wait()
 
 		delay := pause.delay(time.Since(proc.started))
-		if p.exited(proc, delay) {
+		last, deleted := p.exited(proc, delay)
+		if last {
 			return
+		}
+		if deleted {
+			p.fleet.options.Mesh.Ended(p.plan.id(), p.fleet.stopping)
 		}
 		select {
 		case <-time.After(delay):
@@ -103,7 +108,7 @@ func (p *pod) start(first bool) (*Process, error) {
 	if !first {
 		p.restarts++
 	}
-	p.proc, p.terminating, p.answers, p.ready, p.state = proc, false, false, false, "running"
+	p.proc, p.terminating, p.deleted, p.answers, p.ready, p.state = proc, false, false, false, false, "running"
 	f.note(p, Started, fmt.Sprintf("process %d", proc.pid))
 	return proc, nil
 }
@@ -119,7 +124,7 @@ func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *Process
 			wg.Go(func() {
 				live.watch(ctx, false, func(ok bool, err error) {
 					if !ok {
-						p.terminate(proc, fmt.Sprintf("liveness probe failed: %v", err))
+						p.terminate(proc, fmt.Sprintf("liveness probe failed: %v", err), false)
 					}
 				})
 			})
@@ -146,7 +151,7 @@ func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *Process) b
 	started := false
 	startup.watch(waiting, true, func(bool, error) { started = true; cancel() })
 	if !started && ctx.Err() == nil {
-		p.terminate(proc, "startup probe failed")
+		p.terminate(proc, "startup probe failed", false)
 	}
 	return started
 }
@@ -187,8 +192,10 @@ func (p *pod) leave(why string) {
 }
 
 // terminate ends the process as a cluster does: out of the endpoints, preStop,
-// SIGTERM, and SIGKILL at the end of the grace period. It does not wait.
-func (p *pod) terminate(proc *Process, why string) {
+// SIGTERM, and SIGKILL at the end of the grace period. It does not wait. A pod
+// that is deleted has a new proxy afterwards, one whose container is restarted
+// keeps its own.
+func (p *pod) terminate(proc *Process, why string, deleted bool) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -196,6 +203,8 @@ func (p *pod) terminate(proc *Process, why string) {
 		return
 	}
 	p.terminating, p.state = true, "terminating"
+	p.deleted = deleted && f.options.Mesh != nil
+	gone := p.deleted
 	f.note(p, Terminating, why)
 	p.leave(why)
 	go func() {
@@ -214,6 +223,9 @@ func (p *pod) terminate(proc *Process, why string) {
 			case <-f.stopping: // Stop has its own, shorter, grace
 				return
 			case <-timer.C:
+				if gone && step.send == syscall.SIGTERM {
+					f.options.Mesh.Ending(p.plan.id())
+				}
 				_ = proc.Signal(step.send)
 			}
 		}
@@ -221,8 +233,8 @@ func (p *pod) terminate(proc *Process, why string) {
 }
 
 // exited notes the end of the process; last is true when there will be no
-// other.
-func (p *pod) exited(proc *Process, delay time.Duration) (last bool) {
+// other, deleted when the pod's proxy is to end too.
+func (p *pod) exited(proc *Process, delay time.Duration) (last, deleted bool) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,7 +244,7 @@ func (p *pod) exited(proc *Process, delay time.Duration) (last bool) {
 	p.proc = nil
 	if f.stopped {
 		p.state = "stopped"
-		return true
+		return true, false
 	}
 	p.state = "waiting"
 	if delay > 0 {
@@ -244,7 +256,7 @@ func (p *pod) exited(proc *Process, delay time.Duration) (last bool) {
 			Log: p.log.Name(), Last: LastLines(p.log.Name(), 10),
 		})
 	}
-	return false
+	return false, p.deleted
 }
 
 func (p *pod) snapshot() Pod {

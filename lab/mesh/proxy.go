@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fleetman.example/lab/local"
@@ -24,6 +25,9 @@ type proxy struct {
 	workers   int    // threads; 0: one a core
 	log       *os.File
 	admin     *envoy.Client
+
+	// leaving: its pod is deleted, so its end is no surprise.
+	leaving atomic.Bool
 
 	mu       sync.Mutex
 	proc     *local.Process
@@ -159,10 +163,15 @@ func (p *proxy) keep(m *Mesh) {
 		}
 		why := fmt.Sprintf("its proxy ended with %s", proc.How())
 		m.site.SetProxyReady(p.name, false, why)
-		m.site.Progress(fmt.Sprintf("%s: %s and is started again", p.name, why))
-		for {
+		pause := restartPause
+		if p.leaving.Load() {
+			pause = 0
+		} else {
+			m.site.Progress(fmt.Sprintf("%s: %s and is started again", p.name, why))
+		}
+		for ; ; pause = restartPause {
 			select {
-			case <-time.After(restartPause):
+			case <-time.After(pause):
 			case <-m.stopping.Done():
 				return
 			}
@@ -178,7 +187,51 @@ func (p *proxy) keep(m *Mesh) {
 		p.restarts++
 		p.mu.Unlock()
 		m.site.SetProxyReady(p.name, true, "")
+		p.leaving.Store(false)
 	}
+}
+
+// Ending implements local.Mesh.
+func (h hooks) Ending(id string) {
+	if p := h.m.proxyOf(id); p != nil {
+		ctx, cancel := context.WithTimeout(h.m.stopping, lookTimeout)
+		defer cancel()
+		_ = p.admin.Drain(ctx) // one that does not answer is ended all the same
+	}
+}
+
+// Ended implements local.Mesh.
+func (h hooks) Ended(id string, stopping <-chan struct{}) {
+	p := h.m.proxyOf(id)
+	if p == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.m.stopping, podDrainTime)
+	defer cancel()
+	p.drain(ctx)
+	p.leaving.Store(true)
+	end(p.process())
+	for p.leaving.Load() {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-stopping:
+			return
+		}
+	}
+}
+
+// podDrainTime is how long a proxy whose program has ended may finish the
+// requests that are under way: istio-agent's terminationDrainDuration.
+const podDrainTime = 5 * time.Second
+
+// proxyOf is the proxy of a pod, nil when it has none.
+func (m *Mesh) proxyOf(id string) *proxy {
+	for _, p := range m.proxies {
+		if p.name == id && !p.gateway {
+			return p
+		}
+	}
+	return nil
 }
 
 // drain lets the requests under way end, and tells clients to go.
