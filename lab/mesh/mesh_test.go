@@ -324,14 +324,17 @@ func TestRetried(t *testing.T) {
 
 // Only what is said of the manifests' own objects is shown, once.
 func TestFindings(t *testing.T) {
-	objects := decode(t, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n")
+	objects := decode(t, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s2}\n")
 	const said = `{"code": "IST0101", "level": "Error", "message": "Referenced gateway not found: \"nobody\"", "origin": "VirtualService other/v"}`
 	got, err := findings([]byte("["+said+","+said+`,
 		{"code": "IST0102", "level": "Warning", "message": "m", "origin": "Namespace other"},
+		{"code": "IST0110", "level": "Error", "message": "The Sidecars [fleetman-a-0 s] in namespace", "origin": "Sidecar default/s"},
+		{"code": "IST0110", "level": "Error", "message": "The Sidecars [fleetman-a-0 s s2] in namespace", "origin": "Sidecar default/s2"},
 		{"code": "IST0127", "level": "Warning", "message": "m", "origin": "Sidecar other/fleetman-x-0"}]`), objects)
 	want := []string{
 		`VirtualService other/v: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`,
 		"Namespace other: warning: m (istioctl analyze, IST0102)",
+		"Sidecar s2: error: The Sidecars [fleetman-a-0 s s2] in namespace (istioctl analyze, IST0110)",
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v, want %q", got, err, want)

@@ -99,12 +99,33 @@ func findings(output []byte, objects *manifest.Objects) ([]string, error) {
 	var notes []string
 	for _, message := range messages {
 		ref, ours := refs[message.Origin]
+		if message.Code == twoSidecars && others(message.Message, objects) == 0 {
+			continue // it is beside our own, which says what it says
+		}
 		line := fmt.Sprintf("%s: %s: %s (istioctl analyze, %s)", ref, strings.ToLower(message.Level), message.Message, message.Code)
 		if ours && !slices.Contains(notes, line) {
 			notes = append(notes, line)
 		}
 	}
 	return notes, nil
+}
+
+// twoSidecars is the code of a message that two Sidecars select one pod: The
+// Sidecars [A B] in namespace ....
+const twoSidecars = "IST0110"
+
+// others is how many of the Sidecars in such a message are the manifests', one
+// aside.
+func others(message string, objects *manifest.Objects) int {
+	_, list, _ := strings.Cut(message, "[")
+	list, _, _ = strings.Cut(list, "]")
+	count := -1
+	for _, name := range strings.Fields(list) {
+		if slices.ContainsFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "Sidecar" && o.Name == name }) {
+			count++
+		}
+	}
+	return max(count, 0)
 }
 
 // tell shows every line once.
