@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -66,14 +67,28 @@ func scenarios(name string) string { return filepath.Join(root, "k8s", "scenario
 // network after it.
 func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string) {
 	t.Helper()
+	m, ingress, _ = startMeshTimed(t, third, objects)
+	return m, ingress
+}
+
+// startMeshTimed tells how long it took, what was built aside.
+func startMeshTimed(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string, took time.Duration) {
+	t.Helper()
 	found := meshParts(t)
+	began := time.Now()
 	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third))
 	node := network.Addr().As4()
 	node[3] = 250
 	m, err := mesh.Start(t.Context(), objects, mesh.Options{Parts: found, Local: local.Options{
 		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: netip.AddrFrom4(node),
-		Progress: func(line string) { t.Log(line) },
+		Progress: func(line string) {
+			t.Log(line)
+			if strings.HasPrefix(line, "built in ") {
+				began = time.Now()
+			}
+		},
 	}})
+	took = time.Since(began)
 	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
 		skip.Without(t, err)
 	}
@@ -86,7 +101,24 @@ func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh
 			ingress = "http://" + port.Address.String()
 		}
 	}
-	return m, ingress
+	return m, ingress, took
+}
+
+// Warm, all proxies are live and all pods ready within ten seconds. What else
+// the machine does may be in the way, so up to three starts.
+func startInTime(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string) {
+	t.Helper()
+	for try := 1; ; try++ {
+		m, ingress, took := startMeshTimed(t, third, objects)
+		t.Logf("start %d took %v", try, took)
+		if took <= 10*time.Second {
+			return m, ingress
+		}
+		if try == 3 {
+			t.Fatalf("it took %v to start; ten seconds are promised", took)
+		}
+		m.Stop()
+	}
 }
 
 // good fails when the mesh is not in order, which may take a moment.
@@ -235,9 +267,7 @@ func onlyRisky(t *testing.T, objects *manifest.Objects) *manifest.Objects {
 // step, for its start is the dear part.
 func TestMesh(t *testing.T) {
 	objects := manifests(t, scenarios("canary-weighted"))
-	began := time.Now()
-	m, ingress := startMesh(t, 80, objects)
-	t.Logf("started in %v", time.Since(began))
+	m, ingress := startInTime(t, 80, objects)
 	good(t, m)
 
 	t.Run("identity", func(t *testing.T) {
@@ -287,6 +317,111 @@ func TestMesh(t *testing.T) {
 			t.Errorf("answers %v", counts)
 		}
 		good(t, m)
+	})
+
+	// A change is in traffic within a second: the median of five, from the call to
+	// the first answer that shows it. What else the machine does may be in the
+	// way, so up to three rounds.
+	t.Run("a change within a second", func(t *testing.T) {
+		risky := onlyRisky(t, objects)
+		safe := with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":10`, `"weight":0`)
+		safe = with(t, safe, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":100`)
+		for round := 1; ; round++ {
+			var took []time.Duration
+			for i := range 5 {
+				to, want := risky, "risky"
+				if i%2 == 1 {
+					to, want = safe, "safe"
+				}
+				if i == 0 { // whatever was before, it is not there yet
+					if _, err := m.Apply(t.Context(), safe); err != nil {
+						t.Fatal(err)
+					}
+				}
+				began := time.Now()
+				applied := make(chan error, 1)
+				go func() { _, err := m.Apply(t.Context(), to); applied <- err }()
+				await(t, "the change", func() bool { return answers(t, ingress+driver, 1)[want] == 1 })
+				took = append(took, time.Since(began))
+				if err := <-applied; err != nil {
+					t.Fatal(err)
+				}
+				if counts := answers(t, ingress+driver, 10); counts[want] != 10 {
+					t.Errorf("after apply had returned: %v", counts)
+				}
+			}
+			slices.Sort(took)
+			t.Logf("round %d: %v", round, took)
+			if took[2] <= time.Second {
+				break
+			}
+			if round == 3 {
+				t.Errorf("the median of five changes is %v; a second is promised", took[2])
+				break
+			}
+		}
+		if _, err := m.Apply(t.Context(), objects); err != nil {
+			t.Fatal(err)
+		}
+	})
+
+	t.Run("retries", func(t *testing.T) {
+		more, err := manifest.Decode("retries.yaml", []byte(retries))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), more...)}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var setter faults.Client
+		gateway, err := faults.Find(m.Fleet().Pods(), "api-gateway")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := setter.Set(t.Context(), gateway[0], "status=503,rate=0.5"); err != nil {
+			t.Fatal(err)
+		}
+		answers(t, ingress+driver, 20)
+		if _, err := setter.Clear(t.Context(), gateway[0]); err != nil {
+			t.Fatal(err)
+		}
+		const cluster = "outbound|8080||fleetman-api-gateway.default.svc.cluster.local"
+		for _, p := range m.Status(t.Context()).Proxies {
+			at := slices.IndexFunc(p.Upstreams, func(u mesh.UpstreamStatus) bool { return u.Cluster == cluster })
+			if p.Name != "webapp-0" {
+				continue
+			}
+			// half of 20 fail at first: none at all once in a million times
+			if at < 0 || p.Upstreams[at].Retries == 0 || p.Upstreams[at].RetrySuccess == 0 || p.Upstreams[at].Tries < 20+p.Upstreams[at].Retries {
+				t.Errorf("upstreams of %s: %+v", p.Name, p.Upstreams)
+			}
+			response, err := http.Get("http://" + p.Admin + "/stats/prometheus")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			if !strings.Contains(string(text), `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`) {
+				t.Error("its metrics have no retries")
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for event := range m.Fleet().Events(ctx) {
+			if event.Kind == local.Retried && event.Pod == "webapp-0" && event.Time.After(began) {
+				if !strings.Contains(event.Detail, " again to fleetman-api-gateway.default:8080; ") {
+					t.Errorf("the event says %q", event.Detail)
+				}
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			t.Error("no event tells of the retries")
+		}
+		if _, err := m.Apply(t.Context(), objects); err != nil {
+			t.Fatal(err)
+		}
 	})
 
 	t.Run("every kind", func(t *testing.T) {
@@ -409,12 +544,19 @@ func TestMesh(t *testing.T) {
 		}
 	})
 
-	began = time.Now()
+	began := time.Now()
 	m.Stop()
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
 }
+
+const retries = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: retries}
+spec: {hosts: [fleetman-api-gateway], http: [{route: [{destination: {host: fleetman-api-gateway}}], retries: {attempts: 5, retryOn: 5xx}}]}
+`
 
 // proxyConfig is what a proxy has.
 func proxyConfig(t *testing.T, m *mesh.Mesh, name string) (string, error) {
