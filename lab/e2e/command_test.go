@@ -275,6 +275,55 @@ func TestMeshCommand(t *testing.T) {
 		}
 	})
 
+	t.Run("saved while watched", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "more.yaml")
+		save := func(text string) { // in one step: half a file would be seen too
+			t.Helper()
+			err := os.WriteFile(path+".new", []byte(text), 0o644)
+			if err == nil {
+				err = os.Rename(path+".new", path)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: saved}\nspec: {hosts: [saved.example], ports: [{number: 8080, name: http, protocol: HTTP}]}\n"
+		save(entry)
+		watching := exec.Command(c.binary, "--root", root, "--state", c.state, "apply", "--watch", folder, file, path)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		watching.Stdout, watching.Stderr = write, write
+		err = watching.Start()
+		write.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watching.Process.Kill()
+		lines := bufio.NewScanner(read)
+		for _, step := range []struct{ text, want string }{
+			{"", "ServiceEntry saved is new; in every proxy"},
+			{entry + "x: [", "fleetman: " + path + ": not YAML"},
+			{strings.Replace(entry, "8080", "8081", 1), "ServiceEntry saved changed; in every proxy"},
+			{"# nothing\n", "ServiceEntry saved is gone; in every proxy"},
+		} {
+			if step.text != "" {
+				save(step.text)
+			}
+			if !lines.Scan() || !strings.HasPrefix(lines.Text(), step.want) {
+				t.Fatalf("it said %q, want %q", lines.Text(), step.want)
+			}
+		}
+		if err := watching.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := watching.Wait(); err != nil {
+			t.Errorf("ended by Ctrl-C: %v", err)
+		}
+	})
+
 	t.Run("istioctl", func(t *testing.T) {
 		status := c.mesh(t)
 		istioctl := func(args ...string) string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
 
@@ -114,14 +115,19 @@ func yesNo(yes bool) string {
 }
 
 func applyCommand(where *places) *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	cmd := &cobra.Command{
 		Use:   "apply DIR|FILE...",
 		Short: "Make these manifests the running mesh's, all of them or none",
 		Long: `Make these manifests the running mesh's: what is not in them any more is taken
 away. It returns when every proxy has its new configuration.
 
 What Istio refuses is refused whole and the old state stays; so is what would
-change pods, Services or namespaces, for which the fleet has to be started anew.`,
+change pods, Services or namespaces, for which the fleet has to be started anew.
+
+With --watch it goes on until Ctrl-C and applies them again whenever one of these
+files, or one below these directories, is saved. What is refused is shown, and the
+next change is waited for.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("fleetman apply: one DIR or FILE at least is expected")}
@@ -137,14 +143,29 @@ change pods, Services or namespaces, for which the fleet has to be started anew.
 			if err != nil {
 				return err
 			}
-			applied, err := client.Apply(cmd.Context(), args)
-			if err != nil {
+			once := func() error {
+				applied, err := client.Apply(cmd.Context(), args)
+				if err == nil {
+					printApplied(cmd.OutOrStdout(), applied)
+				}
 				return err
 			}
-			printApplied(cmd.OutOrStdout(), applied)
-			return nil
+			if !watch {
+				return once()
+			}
+			saved := manifest.Watch(args)
+			for {
+				if err := once(); err != nil && cmd.Context().Err() == nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: %v\n", err)
+				}
+				if !saved(cmd.Context()) {
+					return nil
+				}
+			}
 		},
 	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "apply them again at every change, until Ctrl-C")
+	return cmd
 }
 
 func printApplied(w io.Writer, applied mesh.Applied) {

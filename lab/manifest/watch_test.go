@@ -1,0 +1,44 @@
+package manifest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestWatch(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "a.yaml")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(file, "a")
+	saved := Watch([]string{dir, file})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, test := range []struct {
+		what   string
+		change func()
+	}{
+		{"written", func() { write(file, "ab") }},
+		{"new below", func() { write(filepath.Join(dir, "x", "b.yaml"), "") }},
+		{"gone", func() { _ = os.Remove(file) }},
+	} {
+		test.change()
+		if !saved(ctx) {
+			t.Errorf("%s: not seen", test.what)
+		}
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	if saved(ended) {
+		t.Error("a change without one")
+	}
+}
