@@ -145,15 +145,21 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	for {
 		switch missing, err := m.notHeld(ctx); {
 		case err != nil:
-			waiting = err
+			if waiting == nil || ctx.Err() == nil { // a question that the deadline cuts off is no reason
+				waiting = err
+			}
 		case len(missing) > 0:
 			waiting = fmt.Errorf("istiod does not have %s: it would not be applied", strings.Join(missing, ", "))
 		case held.IsZero():
 			held = time.Now()
 			fallthrough
 		default:
-			if waiting = m.notSynced(ctx); waiting == nil && time.Since(held) > debounce {
+			late := m.notSynced(ctx)
+			if late == nil && time.Since(held) > debounce {
 				return m.check(ctx, failures)
+			}
+			if waiting == nil || ctx.Err() == nil {
+				waiting = late
 			}
 			if failed := m.errSince(failures); failed != nil {
 				return m.check(ctx, failures)

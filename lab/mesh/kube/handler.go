@@ -147,7 +147,7 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 	switch q.includeObject = query.Get("includeObject"); q.includeObject {
 	case "", "None", "Metadata", "Object":
 	default:
-		return bad("includeObject", errors.New("None, Metadata or Object is expected"))
+		return bad("includeObject", errors.New("one of None, Metadata, Object is expected"))
 	}
 	q.resourceVersion = query.Get("resourceVersion")
 	if q.resourceVersion != "" {
