@@ -1,33 +1,94 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"fleetman.example/lab/control"
-	"fleetman.example/lab/local"
-	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/skip"
 )
 
-// command is a fleet that the fleetman command runs.
+// command is a `fleetman up` that runs, as a user starts it, on addresses of its own.
 type command struct {
 	binary, state string
-	up            *exec.Cmd
 	network       string // 127.X.Y.
+	out, errors   string // files of what it prints
+	up            *exec.Cmd
+	ended         chan error
+}
+
+// launch builds the command and starts a fleet with it, on 127.X.third.0/24; it returns when what
+// it prints says that all is ready.
+func launch(t *testing.T, third int, args ...string) *command {
+	t.Helper()
+	dir := t.TempDir()
+	c := &command{
+		binary: filepath.Join(dir, "fleetman"), state: filepath.Join(dir, "state"),
+		network: fmt.Sprintf("127.%d.%d.", 100+os.Getpid()%100, third),
+		out:     filepath.Join(dir, "stdout"), errors: filepath.Join(dir, "stderr"), ended: make(chan error, 1),
+	}
+	build := exec.Command("go", "build", "-o", c.binary, "./lab/cmd/fleetman")
+	build.Dir = root
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building fleetman: %v\n%s", err, text)
+	}
+	c.up = exec.Command(c.binary, append([]string{"--root", root, "--state", c.state}, c.upArgs(args...)...)...)
+	c.up.Stdout, c.up.Stderr = create(t, c.out), create(t, c.errors)
+	if err := c.up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan struct{})
+	go func() { c.ended <- c.up.Wait(); close(waited) }()
+	t.Cleanup(func() {
+		_ = c.up.Process.Kill() // its pods end with it; an error: it has ended
+		<-waited
+		if t.Failed() {
+			t.Logf("fleetman up said:\n%s%s", read(t, c.out), read(t, c.errors))
+		}
+	})
+	await(t, "the fleet to be ready", func() bool {
+		select {
+		case err := <-c.ended:
+			if text := read(t, c.errors); strings.Contains(text, "run make ui") {
+				skip.Without(t, strings.TrimSpace(text))
+			}
+			t.Fatalf("fleetman up ended: %v", err)
+		default:
+		}
+		return strings.Contains(read(t, c.errors), "ready after")
+	})
+	return c
+}
+
+// upArgs are the arguments with which such a fleet is started.
+func (c *command) upArgs(more ...string) []string {
+	return append([]string{"up", "--network", c.network + "0/24", "--node-address", c.network + "250", "--ready-timeout", patience.String()}, more...)
+}
+
+func create(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // run is another command to the same fleet.
@@ -54,74 +115,20 @@ func (c *command) read(t *testing.T, into any, args ...string) {
 	}
 }
 
-func (c *command) mesh(t *testing.T) *mesh.Status {
+// ask is another command that must succeed, and what it prints.
+func (c *command) ask(t *testing.T, args ...string) string {
 	t.Helper()
-	status := &mesh.Status{}
-	c.read(t, status, "mesh", "status", "--json")
-	return status
+	code, stdout, stderr := c.run(t, args...)
+	if code != 0 {
+		t.Fatalf("fleetman %q: exit code %d: %s", args, code, stderr)
+	}
+	return stdout
 }
 
 func (c *command) pods(t *testing.T) (status control.Status) {
 	t.Helper()
 	c.read(t, &status, "pods", "--json")
 	return status
-}
-
-// tries are those of the api-gateway's proxy to the versions of staff-service.
-func (c *command) tries(t *testing.T) map[string]int {
-	t.Helper()
-	found := map[string]int{}
-	for _, p := range c.mesh(t).Proxies {
-		for _, u := range p.Upstreams {
-			if subset := strings.Split(u.Cluster, "|")[2]; strings.HasPrefix(p.Name, "api-gateway") {
-				found[subset] = int(u.Tries)
-			}
-		}
-	}
-	return found
-}
-
-func (c *command) upArgs(more ...string) []string {
-	return append([]string{"up", "--mesh", "--ingress-port", "0", "--network", c.network + "0/24", "--node-address", c.network + "250"}, more...)
-}
-
-// launch starts a fleet by the command and waits until it is ready.
-func launch(t *testing.T, third int, manifests ...string) *command {
-	t.Helper()
-	meshParts(t)
-	c := &command{binary: filepath.Join(t.TempDir(), "fleetman"), state: t.TempDir(), network: fmt.Sprintf("127.%d.%d.", 100+os.Getpid()%100, third)}
-	if out, err := exec.Command("go", "build", "-o", c.binary, "../cmd/fleetman").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	c.up = exec.Command(c.binary, append([]string{"--root", root, "--state", c.state}, c.upArgs(manifests...)...)...)
-	stderr, err := c.up.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.up.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready, ended := make(chan bool), make(chan struct{})
-	t.Cleanup(func() { _ = c.up.Process.Kill(); <-ended })
-	go func() {
-		defer close(ended)
-		waiting := true
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			t.Log(lines.Text())
-			if waiting && strings.HasPrefix(lines.Text(), "ready after") {
-				waiting = false
-				ready <- true
-			}
-		}
-		if waiting {
-			ready <- false
-		}
-		_ = c.up.Wait()
-	}()
-	if !<-ready {
-		t.Fatal("it did not get ready")
-	}
-	return c
 }
 
 func (c *command) nodePort(t *testing.T, service string) string {
@@ -133,269 +140,4 @@ func (c *command) nodePort(t *testing.T, service string) string {
 	}
 	t.Fatalf("no NodePort of %s", service)
 	return ""
-}
-
-// The course's own manifests as they are published, a folder and a plain file,
-// run by the command, and what the other commands then do: one fleet for all,
-// and at its end a launcher killed with -9, which leaves nothing behind.
-func TestMeshCommand(t *testing.T) {
-	folder, file := filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published", "mesh.yaml")
-	c := launch(t, 92, folder, file)
-	ingress := c.nodePort(t, "istio-ingressgateway")
-	// split asks n times. The risky version of these manifests fails and is slow,
-	// so how many went to it is for the caller's proxy to say: 9 to 1 is the rule.
-	split := func(t *testing.T, n int) {
-		t.Helper()
-		before := c.tries(t)
-		counts := map[string]int{}
-		var mu sync.Mutex
-		var asking sync.WaitGroup
-		for range 20 {
-			asking.Go(func() {
-				for text, times := range answers(t, ingress+driver, n/20) {
-					mu.Lock()
-					counts[text] += times
-					mu.Unlock()
-				}
-			})
-		}
-		asking.Wait()
-		after := c.tries(t)
-		safe, risky := after["safe-group"]-before["safe-group"], after["risky-group"]-before["risky-group"]
-		t.Logf("%d to the safe version, %d to the risky one", safe, risky)
-		// of 200 none with a probability of 1e-9, of 20 more than 10 with 1e-6
-		if counts["safe"] < n/2 || safe+risky < n || risky > max(n/5, 10)+1 || n >= 200 && risky == 0 {
-			t.Errorf("answers %v; %d to the safe version, %d to the risky one", counts, safe, risky)
-		}
-	}
-
-	t.Run("published", func(t *testing.T) {
-		for path, title := range map[string]string{
-			"/":             "<title>Fleet Management</title>",
-			"/experimental": "<title>Fleet Management Istio Premium Enterprise Edition</title>",
-		} {
-			response, err := http.Get(ingress + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, _ := io.ReadAll(response.Body)
-			response.Body.Close()
-			if response.StatusCode != http.StatusOK || !strings.Contains(string(body), title) {
-				t.Errorf("GET %s: %d %s", path, response.StatusCode, body)
-			}
-		}
-		split(t, 200)
-		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
-		// STRICT: the NodePort leads to the pod, and plaintext is reset there
-		if response, err := http.Get(c.nodePort(t, "fleetman-webapp")); err == nil {
-			response.Body.Close()
-			t.Errorf("the NodePort answers %s in plaintext", response.Status)
-		}
-	})
-
-	t.Run("a list of plain files", func(t *testing.T) {
-		files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-		if err != nil || len(files) < 2 {
-			t.Fatalf("files %q, %v", files, err)
-		}
-		code, stdout, stderr := c.run(t, append([]string{"apply"}, append(files, file)...)...)
-		if code != 0 || !strings.HasSuffix(stdout, "nothing changed\n") {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
-	})
-
-	t.Run("a second launcher", func(t *testing.T) {
-		before := c.mesh(t)
-		began := time.Now()
-		code, stdout, stderr := c.run(t, c.upArgs(folder, file)...)
-		want := fmt.Sprintf("fleetman: another fleet runs in %s (process %d): stop it, or take another directory with --state, and other addresses with --network and --node-address\n", c.state, c.up.Process.Pid)
-		if code != 1 || stdout != "" || stderr != want {
-			t.Errorf("exit code %d, %s%s, want %s", code, stdout, stderr, want)
-		}
-		t.Logf("it said so after %v", time.Since(began))
-		after := c.mesh(t)
-		if !after.Good() || after.Istiod.PID != before.Istiod.PID {
-			t.Errorf("the first: %+v", after)
-		}
-		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
-	})
-
-	t.Run("a broken manifest", func(t *testing.T) {
-		rules, err := os.ReadFile(filepath.Join(folder, "istio.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		workloads, err := os.ReadFile(filepath.Join(folder, "workloads.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(rules, []byte("weight: 90")) || !bytes.Contains(workloads, []byte("replicas: 1")) {
-			t.Fatal("the published manifests have changed")
-		}
-		for _, test := range []struct {
-			name             string
-			rules, workloads string
-			want             string
-		}{
-			{"does not parse", strings.Replace(string(rules), "spec:", "spec: [", 1), string(workloads), "istio.yaml"},
-			{"a field misspelt in Istio's object", strings.Replace(string(rules), "weight: 90", "wieght: 90", 1), string(workloads), "wieght"},
-			{"a field misspelt in a cluster's", string(rules), strings.Replace(string(workloads), "replicas: 1", "replicsa: 1", 1), "replicsa"},
-			{"another Deployment", string(rules), strings.Replace(string(workloads), "replicas: 1", "replicas: 2", 1), "Deployment "},
-		} {
-			dir := t.TempDir()
-			for name, text := range map[string]string{"istio.yaml": test.rules, "workloads.yaml": test.workloads} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			code, stdout, stderr := c.run(t, "apply", dir, filepath.Join(folder, "services.yaml"), file)
-			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.want) {
-				t.Errorf("%s: exit code %d, %s%s", test.name, code, stdout, stderr)
-			}
-			t.Log(strings.TrimSpace(stderr))
-		}
-		split(t, 20)
-		if status := c.mesh(t); !status.Good() {
-			t.Errorf("the mesh is not in order: %+v", status)
-		}
-	})
-
-	t.Run("an object that leads nowhere", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "nowhere.yaml")
-		text := "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: nowhere}\nspec: {hosts: [a.example], gateways: [nobody], http: [{route: [{destination: {host: fleetman-webapp}}]}]}\n"
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		code, stdout, stderr := c.run(t, "apply", folder, file, path)
-		if code != 0 || !strings.Contains(stdout, `VirtualService nowhere: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`) {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
-		if code, stdout, stderr := c.run(t, "apply", folder, file); code != 0 || !strings.Contains(stdout, "VirtualService nowhere is gone") {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
-	})
-
-	t.Run("saved while watched", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "more.yaml")
-		save := func(text string) { // in one step: half a file would be seen too
-			t.Helper()
-			err := os.WriteFile(path+".new", []byte(text), 0o644)
-			if err == nil {
-				err = os.Rename(path+".new", path)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: saved}\nspec: {hosts: [saved.example], ports: [{number: 8080, name: http, protocol: HTTP}]}\n"
-		save(entry)
-		watching := exec.Command(c.binary, "--root", root, "--state", c.state, "apply", "--watch", folder, file, path)
-		read, write, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer read.Close()
-		watching.Stdout, watching.Stderr = write, write
-		err = watching.Start()
-		write.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer watching.Process.Kill()
-		lines := bufio.NewScanner(read)
-		for _, step := range []struct{ text, want string }{
-			{"", "ServiceEntry saved is new; in every proxy"},
-			{entry + "x: [", "fleetman: " + path + ": not YAML"},
-			{strings.Replace(entry, "8080", "8081", 1), "ServiceEntry saved changed; in every proxy"},
-			{"# nothing\n", "ServiceEntry saved is gone; in every proxy"},
-		} {
-			if step.text != "" {
-				save(step.text)
-			}
-			if !lines.Scan() || !strings.HasPrefix(lines.Text(), step.want) {
-				t.Fatalf("it said %q, want %q", lines.Text(), step.want)
-			}
-		}
-		if err := watching.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
-		if err := watching.Wait(); err != nil {
-			t.Errorf("ended by Ctrl-C: %v", err)
-		}
-	})
-
-	t.Run("istioctl", func(t *testing.T) {
-		status := c.mesh(t)
-		istioctl := func(args ...string) string {
-			cmd := exec.CommandContext(t.Context(), meshParts(t).Istioctl.Path, args...)
-			cmd.Env = append(os.Environ(), "KUBECONFIG="+status.Kubeconfig)
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Errorf("istioctl %q: %v: %s", args, err, out)
-			}
-			return string(out)
-		}
-		proxies := istioctl("proxy-status")
-		for _, p := range status.Proxies {
-			if name := strings.TrimSuffix(p.Name, "-0") + "-0." + p.Namespace; !strings.Contains(proxies, name) {
-				t.Errorf("istioctl proxy-status has no %s: %s", name, proxies)
-			}
-		}
-		if out := istioctl("analyze", "--all-namespaces", "--failure-threshold", "Warning"); !strings.Contains(out, "No validation issues found") {
-			t.Errorf("istioctl analyze: %s", out)
-		}
-	})
-
-	t.Run("a proxy that hangs", func(t *testing.T) {
-		pod := slices.IndexFunc(c.pods(t).Pods, func(p local.Pod) bool { return strings.HasPrefix(p.Name, "api-gateway") })
-		if pod < 0 {
-			t.Fatal("no api-gateway")
-		}
-		id := c.pods(t).Pods[pod].Name
-		proxies := c.mesh(t).Proxies
-		proxy := proxies[slices.IndexFunc(proxies, func(p mesh.ProxyStatus) bool { return p.Name == id })]
-		if err := syscall.Kill(proxy.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		defer syscall.Kill(proxy.PID, syscall.SIGCONT)
-		stopped := time.Now()
-		ready := func() bool { return c.pods(t).Pods[pod].Ready }
-		await(t, "the pod to be unready", func() bool { return !ready() })
-		t.Logf("unready after %v", time.Since(stopped))
-		asked := time.Now()
-		status := c.mesh(t)
-		if took := time.Since(asked); took > 6*time.Second { // it gives up after two
-			t.Errorf("mesh status took %v", took)
-		}
-		for _, p := range status.Proxies {
-			if p.Ready == (p.Name == id) || status.Good() {
-				t.Errorf("%s is ready: %v; all is good: %v", p.Name, p.Ready, status.Good())
-			}
-		}
-		if err := syscall.Kill(proxy.PID, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-		await(t, "the pod to be ready", ready)
-		await(t, "answers", func() bool { return total(answers(t, ingress+driver, 1)) == 1 && c.mesh(t).Good() })
-	})
-
-	t.Run("killed", func(t *testing.T) {
-		status := c.mesh(t)
-		pids := []int{status.Istiod.PID}
-		for _, p := range status.Proxies {
-			pids = append(pids, p.PID)
-		}
-		for _, pod := range c.pods(t).Pods {
-			pids = append(pids, pod.PID)
-		}
-		if want := 2 + 2*len(c.pods(t).Pods); len(pids) != want || slices.Contains(pids, 0) {
-			t.Fatalf("processes %v; istiod, the ingress, and a proxy and a program for each pod are expected", pids)
-		}
-		if err := c.up.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range pids {
-			await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
-		}
-	})
 }
