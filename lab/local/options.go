@@ -63,7 +63,8 @@ type Setting struct {
 	Target, Name, Value string
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills in what is not said.
+func (o Options) WithDefaults() Options {
 	if !o.Network.IsValid() {
 		o.Network = netip.MustParsePrefix("127.0.1.0/24")
 	}

@@ -31,9 +31,20 @@ type Promise struct {
 	Given Given `json:"given,omitzero"`
 	// Checks run one after the other; the promise holds when all of them hold.
 	Checks []Check `json:"checks"`
-	// Control is the other fleet, on top of Given: on it, one check at least
-	// must not hold.
+	// Control is the other fleet, on top of Given: on it, no check may hold that
+	// is not a guard.
 	Control Control `json:"control"`
+}
+
+// Pace is how long the promise's requests take at least, in seconds, where a
+// rate says so.
+func (p *Promise) Pace() (seconds float64) {
+	for _, c := range p.Checks {
+		if c.Requests.Rate > 0 {
+			seconds += float64(c.Requests.Count) / c.Requests.Rate
+		}
+	}
+	return seconds
 }
 
 // Given changes the environment of Deployments.
@@ -49,6 +60,9 @@ type Control struct {
 	// groups), "sidecars" (the proxies, and the rules with them), or objects as
 	// "ServiceEntry driver-monitoring".
 	Without []string `json:"without,omitempty"`
+	// With is a file beside the expect.yaml: its objects are added, or take the
+	// places of those of the same names.
+	With string `json:"with,omitempty"`
 	// Set changes the environment of Deployments.
 	Set []Setting `json:"set,omitempty"`
 	// Scenario is another directory below k8s/scenarios, run instead.
@@ -61,6 +75,9 @@ type Check struct {
 	// Actions happen while the requests run.
 	Actions []Action `json:"actions,omitempty"`
 	Expect  []Expect `json:"expect"`
+	// Guard marks a check that holds on the control's fleet too: what a change
+	// must leave as it is. A promise has one other check at least.
+	Guard bool `json:"guard,omitempty"`
 }
 
 // Requests are what is sent.

@@ -5,7 +5,9 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +43,9 @@ func (p *Promise) validate() error {
 	if len(p.Checks) == 0 {
 		return fmt.Errorf(".checks: empty; one at least is expected")
 	}
+	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return !c.Guard }) {
+		return fmt.Errorf(".checks: all are guards; one at least that the control breaks is expected")
+	}
 	for i := range p.Checks {
 		if err := p.Checks[i].validate(); err != nil {
 			return fmt.Errorf(".checks[%d]%w", i, err)
@@ -53,18 +58,21 @@ var objectForm = regexp.MustCompile(`^[A-Z][A-Za-z]* [a-z0-9][a-z0-9./-]*$`)
 
 func (c *Control) validate() error {
 	kinds := 0
-	for _, set := range []bool{len(c.Without) > 0, len(c.Set) > 0, c.Scenario != ""} {
+	for _, set := range []bool{len(c.Without) > 0, c.With != "", len(c.Set) > 0, c.Scenario != ""} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(".control: %d of without, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing", kinds)
+		return fmt.Errorf(".control: %d of without, with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing", kinds)
 	}
 	for i, what := range c.Without {
 		if what != "rules" && what != "sidecars" && !objectForm.MatchString(what) {
 			return fmt.Errorf(`.control.without[%d]: %.60q; rules, sidecars, or an object such as "ServiceEntry driver-monitoring" is expected`, i, what)
 		}
+	}
+	if c.With != "" && c.With != filepath.Base(c.With) {
+		return fmt.Errorf(".control.with: %.60q; the name of a file beside expect.yaml is expected", c.With)
 	}
 	if strings.HasPrefix(c.Scenario, "/") || strings.Contains(c.Scenario, "..") {
 		return fmt.Errorf(".control.scenario: %.60q; a directory below k8s/scenarios, such as mtls-strict, is expected", c.Scenario)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,8 @@ type checkFlags struct {
 	up                upFlags
 	json, junit, only string
 	noControl         bool
+	jobs              int
+	seed              uint64
 }
 
 func checkCommand(where *places, environ []string) *cobra.Command {
@@ -48,6 +52,8 @@ that expect.yaml states. The exit code is 1 when a promise does not hold.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.only, "run", "", "check only promises whose \"SCENARIO: SENTENCE\" matches this regular expression")
 	flags.BoolVar(&f.noControl, "no-control", false, "leave out the fleets where the promises must not hold")
+	flags.IntVar(&f.jobs, "jobs", 1, "how many fleets run at once, each on the next two networks and the node's next address")
+	flags.Uint64Var(&f.seed, "seed", 0, "makes the same choices of faults, addresses and times again; 0 draws one")
 	flags.StringVar(&f.json, "json", "", "write all that was seen to this file, as JSON")
 	flags.StringVar(&f.junit, "junit", "", "write the results to this file, as JUnit XML")
 	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
@@ -69,6 +75,12 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 			return usageError{fmt.Errorf("--run: %w", err)}
 		}
 	}
+	if f.jobs < 1 || f.jobs > 8 {
+		return usageError{fmt.Errorf("--jobs %d: expected 1 to 8", f.jobs)}
+	}
+	if f.seed == 0 {
+		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
+	}
 	if where.root == "" && len(dirs) == 0 {
 		return usageError{errors.New("check: no scenarios: name a directory, or start it inside the repository, for k8s/scenarios")}
 	}
@@ -85,7 +97,7 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 	began := time.Now()
 	runner := check.Runner{
 		Start:     machine.Starter(machine.Options{Local: options, Parts: onlyOnce(source.Find)}),
-		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress,
+		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress, Jobs: f.jobs, Seed: f.seed,
 		Done: func(r check.Result) { _ = check.WriteLine(stdout, r) },
 	}
 	results, runErr := runner.Run(ctx, scenarios)
@@ -119,7 +131,10 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 // onlyOnce remembers the parts, and says where they are from.
 func onlyOnce(find func(context.Context) (parts.Parts, error)) func(context.Context) (parts.Parts, error) {
 	var found *parts.Parts
+	var asking sync.Mutex
 	return func(ctx context.Context) (parts.Parts, error) {
+		asking.Lock()
+		defer asking.Unlock()
 		if found != nil {
 			return *found, nil
 		}

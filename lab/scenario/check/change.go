@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -60,6 +61,44 @@ func without(objects *manifest.Objects, what []string) (*manifest.Objects, error
 		changed.All = append(changed.All, object)
 	}
 	return changed, nil
+}
+
+// with is the fleet with the objects of a file, over those of the same names.
+func with(objects *manifest.Objects, file string) (*manifest.Objects, error) {
+	more, err := manifest.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	changed := &manifest.Objects{}
+	for _, object := range objects.All {
+		if !slices.ContainsFunc(more.All, func(other manifest.Object) bool { return other.Ref() == object.Ref() }) {
+			changed.All = append(changed.All, object)
+		}
+	}
+	changed.All = append(changed.All, more.All...)
+	return changed, nil
+}
+
+// seeds are the variables by which services take their chances from a seed.
+var seeds = []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"}
+
+// withSeed gives each Deployment a seed of its own, so that two replicas of
+// different Deployments do not misbehave in step. A manifest's own seed stays.
+func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error) {
+	var settings []scenario.Setting
+	for _, deployment := range manifest.Of[*appsv1.Deployment](objects) {
+		for _, name := range seeds {
+			if slices.ContainsFunc(deployment.Spec.Template.Spec.Containers, func(c corev1.Container) bool {
+				return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name })
+			}) {
+				continue
+			}
+			sum := fnv.New64a()
+			fmt.Fprint(sum, seed, deployment.Name)
+			settings = append(settings, scenario.Setting{Target: deployment.Name, Name: name, Value: fmt.Sprint(1 + sum.Sum64()>>12)}) // 0 would be none
+		}
+	}
+	return withSettings(objects, settings, false)
 }
 
 // injectionLabels ask Istio for a proxy, of a namespace or of a pod.

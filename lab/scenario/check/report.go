@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -51,13 +52,19 @@ func (r Result) complaints() []string {
 		case control.Error != "":
 			lines = append(lines, fmt.Sprintf("its control, %s, could not be run: %s", control.Change, control.Error))
 		case !control.Broken:
-			lines = append(lines, fmt.Sprintf("it holds %s too, so it proves nothing", control.Change))
 			for _, check := range control.Checks {
+				if !check.provesNothing() {
+					continue
+				}
+				lines = append(lines, fmt.Sprintf("%s: it holds %s too, so it proves nothing", check.Requests, control.Change))
 				for _, finding := range check.Findings {
-					lines = append(lines, fmt.Sprintf("there, %s: expected %s; saw %s", check.Requests, finding.Expected, finding.Saw))
+					lines = append(lines, fmt.Sprintf("there: expected %s; saw %s", finding.Expected, finding.Saw))
 				}
 			}
 		}
+	}
+	if len(lines) > 0 {
+		lines = append(lines, fmt.Sprintf("again, with the same chances: --seed %d --run '^%s: %s$'", r.Seed, regexp.QuoteMeta(r.Scenario), regexp.QuoteMeta(r.Promise)))
 	}
 	return lines
 }
@@ -100,6 +107,16 @@ type junitText struct {
 	Text    string `xml:",chardata"`
 }
 
+// seen is what checks expected and saw, a line each.
+func seen(where string, checks []CheckResult) (text string) {
+	for _, check := range checks {
+		for _, finding := range check.Findings {
+			text += fmt.Sprintf("%s%s: expected %s; saw %s\n", where, check.Requests, finding.Expected, finding.Saw)
+		}
+	}
+	return text
+}
+
 // WriteJUnit writes a test suite for each scenario, a test case for each
 // promise.
 func WriteJUnit(w io.Writer, results []Result) error {
@@ -125,10 +142,9 @@ func WriteJUnit(w io.Writer, results []Result) error {
 				suite.Failures++
 			}
 		}
-		for _, check := range r.Checks {
-			for _, finding := range check.Findings {
-				test.Output += fmt.Sprintf("%s: expected %s; saw %s\n", check.Requests, finding.Expected, finding.Saw)
-			}
+		test.Output = fmt.Sprintf("seed %d\n", r.Seed) + seen("", r.Checks)
+		if r.Control != nil {
+			test.Output += seen("the control, "+r.Control.Change+": ", r.Control.Checks)
 		}
 		suite.Cases = append(suite.Cases, test)
 		suite.Tests++

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fleetman.example/lab/manifest"
@@ -72,10 +74,15 @@ func load(root, dir string) (Scenario, error) {
 	return Scenario{Name: name, Dir: dir, Objects: objects, File: file}, nil
 }
 
-// Runner checks scenarios one after the other, each promise and each control on
-// a fleet of its own, so that nothing is left over from the one before.
+// Runner checks scenarios, each promise and each control on a fleet of its own,
+// so that nothing is left over from the one before.
 type Runner struct {
 	Start Start
+	// Jobs is how many fleets run at once; 0 is one.
+	Jobs int
+	// Seed makes the fleets' chances the same again: which requests meet a
+	// fault, which addresses are chosen, when vehicles report.
+	Seed uint64
 	// Scenarios is the directory of the scenarios that controls name.
 	Scenarios string
 	// NoControl leaves the controls out.
@@ -100,8 +107,7 @@ type Result struct {
 	// Control is the same on the fleet where it cannot hold; nil when it was
 	// left out.
 	Control *ControlResult `json:"control,omitempty"`
-	// Seeds are those of the pods' faults.
-	Seeds map[string]uint64 `json:"seeds,omitempty"`
+	Seed    uint64         `json:"seed"`
 }
 
 // CheckResult is one check.
@@ -109,20 +115,23 @@ type CheckResult struct {
 	Requests string    `json:"requests"`
 	Seconds  float64   `json:"seconds"`
 	Findings []Finding `json:"findings"`
+	Guard    bool      `json:"guard,omitempty"`
 }
 
 func (c CheckResult) holds() bool {
 	return !slices.ContainsFunc(c.Findings, func(f Finding) bool { return !f.Holds })
 }
 
+// provesNothing is of a control's check.
+func (c CheckResult) provesNothing() bool { return c.holds() && !c.Guard }
+
 // ControlResult is a control.
 type ControlResult struct {
 	Change string `json:"change"`
-	// Broken is whether the promise did not hold, as it must be.
-	Broken bool              `json:"broken"`
-	Error  string            `json:"error,omitempty"`
-	Checks []CheckResult     `json:"checks"`
-	Seeds  map[string]uint64 `json:"seeds,omitempty"`
+	// Broken is whether no check held but the guards, as it must be.
+	Broken bool          `json:"broken"`
+	Error  string        `json:"error,omitempty"`
+	Checks []CheckResult `json:"checks"`
 }
 
 // OK is whether the promise holds, and is one that can be broken.
@@ -130,25 +139,66 @@ func (r Result) OK() bool {
 	return r.Holds && r.Error == "" && (r.Control == nil || (r.Control.Broken && r.Control.Error == ""))
 }
 
+// task is one promise to check.
+type task struct {
+	of      Scenario
+	promise *scenario.Promise
+	result  int // where its result goes
+}
+
 // Run checks the scenarios. Its error is that of the context; all else is in
-// the results.
+// the results, which have the order of the files.
 func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error) {
-	var results []Result
+	var tasks []task
 	for _, s := range scenarios {
 		for i := range s.File.Promises {
 			promise := &s.File.Promises[i]
-			if r.Only != nil && !r.Only.MatchString(s.Name+": "+promise.Promise) {
-				continue
-			}
-			result := r.promise(ctx, s, promise)
-			if ctx.Err() != nil {
-				return results, context.Cause(ctx)
-			}
-			results = append(results, result)
-			if r.Done != nil {
-				r.Done(result)
+			if r.Only == nil || r.Only.MatchString(s.Name+": "+promise.Promise) {
+				tasks = append(tasks, task{s, promise, len(tasks)})
 			}
 		}
+	}
+	if len(tasks) > 0 {
+		r.progress("seed %d", r.Seed)
+	}
+	results := make([]Result, len(tasks))
+	if r.Jobs > 1 { // the longest first, so that none is left alone at the end
+		slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(b.promise.Pace(), a.promise.Pace()) })
+	}
+	var telling sync.Mutex
+	next := make(chan task)
+	var workers sync.WaitGroup
+	for place := range max(r.Jobs, 1) {
+		at := r
+		at.Progress = func(line string) {
+			telling.Lock()
+			defer telling.Unlock()
+			if r.Progress != nil {
+				r.Progress(line)
+			}
+		}
+		workers.Go(func() {
+			for t := range next {
+				result := at.promise(ctx, place, t.of, t.promise)
+				if ctx.Err() != nil {
+					continue
+				}
+				telling.Lock()
+				results[t.result] = result
+				if r.Done != nil {
+					r.Done(result)
+				}
+				telling.Unlock()
+			}
+		})
+	}
+	for _, t := range tasks {
+		next <- t
+	}
+	close(next)
+	workers.Wait()
+	if ctx.Err() != nil {
+		return slices.DeleteFunc(results, func(r Result) bool { return r.Scenario == "" }), context.Cause(ctx)
 	}
 	return results, nil
 }
@@ -159,9 +209,9 @@ func (r Runner) progress(format string, args ...any) {
 	}
 }
 
-func (r Runner) promise(ctx context.Context, s Scenario, p *scenario.Promise) (result Result) {
+func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.Promise) (result Result) {
 	began := time.Now()
-	result = Result{Scenario: s.Name, Promise: p.Promise}
+	result = Result{Scenario: s.Name, Promise: p.Promise, Seed: r.Seed}
 	defer func() { result.Seconds = time.Since(began).Seconds() }()
 	objects, err := withSettings(s.Objects, p.Given.Set, false)
 	if err != nil {
@@ -169,7 +219,7 @@ func (r Runner) promise(ctx context.Context, s Scenario, p *scenario.Promise) (r
 		return result
 	}
 	r.progress("%s: %s", s.Name, p.Promise)
-	result.Checks, result.Seeds, err = r.checks(ctx, objects, p, false)
+	result.Checks, err = r.checks(ctx, place, objects, p)
 	if err != nil {
 		result.Error = err.Error()
 		return result
@@ -180,22 +230,24 @@ func (r Runner) promise(ctx context.Context, s Scenario, p *scenario.Promise) (r
 	}
 	result.Control = &ControlResult{Change: describeControl(&p.Control)}
 	r.progress("%s: the same %s, where it must not hold", s.Name, result.Control.Change)
-	if objects, err = r.control(objects, p); err == nil {
-		result.Control.Checks, result.Control.Seeds, err = r.checks(ctx, objects, p, true)
+	if objects, err = r.control(s, objects, p); err == nil {
+		result.Control.Checks, err = r.checks(ctx, place, objects, p)
 	}
 	if err != nil {
 		result.Control.Error = err.Error()
 		return result
 	}
-	result.Control.Broken = slices.ContainsFunc(result.Control.Checks, func(c CheckResult) bool { return !c.holds() })
+	result.Control.Broken = !slices.ContainsFunc(result.Control.Checks, CheckResult.provesNothing)
 	return result
 }
 
 // control is the fleet on which a promise must not hold.
-func (r Runner) control(objects *manifest.Objects, p *scenario.Promise) (*manifest.Objects, error) {
+func (r Runner) control(s Scenario, objects *manifest.Objects, p *scenario.Promise) (*manifest.Objects, error) {
 	switch c := &p.Control; {
 	case len(c.Without) > 0:
 		return without(objects, c.Without)
+	case c.With != "":
+		return with(objects, filepath.Join(s.Dir, c.With))
 	case len(c.Set) > 0:
 		return withSettings(objects, c.Set, false)
 	default:
@@ -211,6 +263,8 @@ func describeControl(c *scenario.Control) string {
 	switch {
 	case len(c.Without) > 0:
 		return "without " + strings.Join(c.Without, " and ")
+	case c.With != "":
+		return "with " + c.With
 	case len(c.Set) > 0:
 		var all []string
 		for _, s := range c.Set {
@@ -221,34 +275,32 @@ func describeControl(c *scenario.Control) string {
 	return "in the scenario " + c.Scenario
 }
 
-// checks runs a promise's checks on one fleet; firstFailure stops at the first
-// that does not hold.
-func (r Runner) checks(ctx context.Context, objects *manifest.Objects, p *scenario.Promise, firstFailure bool) (results []CheckResult, seeds map[string]uint64, err error) {
-	target, err := r.Start(ctx, objects)
+// checks runs a promise's checks on one fleet.
+func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects, p *scenario.Promise) (results []CheckResult, err error) {
+	if objects, err = withSeed(objects, r.Seed); err != nil {
+		return nil, err
+	}
+	target, err := r.Start(ctx, place, objects)
 	if err != nil {
-		return nil, nil, fmt.Errorf("starting the fleet: %w", err)
+		return nil, fmt.Errorf("starting the fleet: %w", err)
 	}
 	defer target.Stop()
-	seeds = target.Seeds(ctx)
 	for i := range p.Checks {
 		result, err := r.check(ctx, target, &p.Checks[i])
 		if err != nil {
-			return results, seeds, fmt.Errorf("check %d, %s: %w", i+1, describeRequests(&p.Checks[i].Requests), err)
+			return results, fmt.Errorf("check %d, %s: %w", i+1, describeRequests(&p.Checks[i].Requests), err)
 		}
 		results = append(results, result)
-		if firstFailure && !result.holds() {
-			break
-		}
 	}
 	if err := target.Err(); err != nil {
-		return results, seeds, fmt.Errorf("what was seen is worth nothing: %w", err)
+		return results, fmt.Errorf("what was seen is worth nothing: %w", err)
 	}
-	return results, seeds, nil
+	return results, nil
 }
 
 func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (CheckResult, error) {
 	began := time.Now()
-	result := CheckResult{Requests: describeRequests(&c.Requests)}
+	result := CheckResult{Requests: describeRequests(&c.Requests), Guard: c.Guard}
 	route, err := target.Route(c.Requests.From, c.Requests.To)
 	if err != nil {
 		return result, err

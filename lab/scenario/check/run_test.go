@@ -83,6 +83,8 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	root = t.TempDir()
 	for name, text := range map[string]string{
 		"one/lesson/fleet.yaml": fleetYAML, "one/lesson/expect.yaml": promises,
+		"one/lesson/other.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n---\n" +
+			"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n",
 		"one/lesson/kustomization.yaml": "resources: [fleet.yaml]\n",
 		"one/plain/fleet.yaml":          strings.Split(fleetYAML, "apiVersion: networking")[0],
 		"one/plain/kustomization.yaml":  "resources: [fleet.yaml]\n",
@@ -106,6 +108,7 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 type fleet struct {
 	*httptest.Server
 	objects *manifest.Objects
+	place   int
 	broken  error
 
 	mu     sync.Mutex
@@ -139,9 +142,6 @@ func (f *fleet) SetFaults(_ context.Context, deployment, rules string) error {
 	return nil
 }
 
-func (f *fleet) Seeds(context.Context) map[string]uint64 {
-	return map[string]uint64{"staff-service-0": 7}
-}
 func (f *fleet) Err() error { return f.broken }
 func (f *fleet) Stop() {
 	f.Close()
@@ -152,6 +152,7 @@ func (f *fleet) Stop() {
 
 // fleets starts fleets, and remembers them.
 type fleets struct {
+	mu      sync.Mutex
 	started []*fleet
 	// status is what a fleet of these objects answers.
 	status func(*manifest.Objects) int
@@ -159,7 +160,7 @@ type fleets struct {
 	err    error
 }
 
-func (all *fleets) start(_ context.Context, objects *manifest.Objects) (Target, error) {
+func (all *fleets) start(_ context.Context, place int, objects *manifest.Objects) (Target, error) {
 	if all.err != nil {
 		return nil, all.err
 	}
@@ -170,6 +171,9 @@ func (all *fleets) start(_ context.Context, objects *manifest.Objects) (Target, 
 		f.calls[r.Header.Get(Header)] = append(f.calls[r.Header.Get(Header)], Call{Deployment: "staff-service", Method: r.Method, Path: r.URL.Path})
 		w.WriteHeader(all.status(objects))
 	}))
+	f.place = place
+	all.mu.Lock()
+	defer all.mu.Unlock()
 	all.started = append(all.started, f)
 	return f, nil
 }
@@ -207,7 +211,7 @@ func only200With(ref string) func(*manifest.Objects) int {
 func run(t *testing.T, all *fleets, root string, found []Scenario) Result {
 	t.Helper()
 	var done []Result
-	results, err := Runner{Start: all.start, Scenarios: root, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
+	results, err := Runner{Start: all.start, Scenarios: root, Seed: 7, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
 	if err != nil || len(results) != 1 || len(done) != 1 {
 		t.Fatalf("%d results, %d told of, %v", len(results), len(done), err)
 	}
@@ -235,7 +239,7 @@ func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 	if !has(all.started[1].objects, "DestinationRule fleetman-staff-service") || variable(found[0].Objects, "A") != "" {
 		t.Error("more was changed than was asked for")
 	}
-	if result.Seeds["staff-service-0"] != 7 || len(result.Checks[0].Findings) != 2 {
+	if result.Seed != 7 || variable(all.started[1].objects, "FAULTS_SEED") == "" || len(result.Checks[0].Findings) != 2 {
 		t.Errorf("%+v", result)
 	}
 }
@@ -250,7 +254,7 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 		starts int
 	}{
 		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 answers with status 200; saw 0 of 3 requests; others: 3× 503", 1},
-		{"its control holds too", fleets{status: always}, nil, "it holds without VirtualService fleetman-staff-service too, so it proves nothing", 2},
+		{"its control holds too", fleets{status: always}, nil, "3× GET /driver/x from node port 32000: it holds without VirtualService fleetman-staff-service too, so it proves nothing", 2},
 		{"the run is worthless", fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "what was seen is worth nothing: a proxy rejected an update", 1},
 		{"no fleet", fleets{err: errors.New("port in use")}, nil, "starting the fleet: port in use", 0},
 		{"no way in", fleets{status: always}, func(s string) string {
@@ -263,7 +267,8 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 			return strings.Replace(s, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", 1)
 		}, "its control, in the scenario nowhere, could not be run", 1},
 	}
-	for _, test := range tests {
+	for i := range tests {
+		test := &tests[i]
 		t.Run(test.name, func(t *testing.T) {
 			text := promiseYAML
 			if test.change != nil {
@@ -309,6 +314,9 @@ func TestControlsOfOtherKinds(t *testing.T) {
 		{"{without: [rules]}", func(o *manifest.Objects) bool { return has(o, "DestinationRule fleetman-staff-service") }, func(o *manifest.Objects) bool {
 			return injected(o) && !has(o, "VirtualService fleetman-staff-service") && NeedsMesh(o)
 		}},
+		{"{with: other.yaml}", func(o *manifest.Objects) bool { return !has(o, "PeerAuthentication default") }, func(o *manifest.Objects) bool {
+			return has(o, "PeerAuthentication default") && has(o, "VirtualService fleetman-staff-service") && len(o.All) == 6
+		}},
 		{"{without: [sidecars]}", injected, func(o *manifest.Objects) bool {
 			return !NeedsMesh(o) && has(o, "Deployment staff-service")
 		}},
@@ -341,6 +349,98 @@ func TestControlsOfOtherKinds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+const twoChecksYAML = `
+promises:
+  - promise: the rule decides
+    checks:
+      - requests: {from: "nodePort:32000", path: /a, count: 3}
+        expect: [{answers: {status: [200]}, count: all}]
+      - requests: {from: "nodePort:32000", path: /b, count: 3}
+        GUARD
+        expect: [{answers: {status: [200, 500]}, count: all}]
+    control: {without: [VirtualService fleetman-staff-service]}
+`
+
+// Every check has to fail on the control's fleet, all that come after a failed
+// one too, save those that say that they hold there.
+func TestGuards(t *testing.T) {
+	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
+		root, found := scenarios(t, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
+		all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
+		result := run(t, all, root, found)
+		if result.OK() != ok || len(result.Control.Checks) != 2 {
+			t.Errorf("%q: %+v, %+v", guard, result, result.Control)
+		}
+		var out bytes.Buffer
+		if err := WriteLine(&out, result); err != nil {
+			t.Fatal(err)
+		}
+		if complains := strings.Contains(out.String(), "/b from node port 32000: it holds without VirtualService fleetman-staff-service too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); complains == ok {
+			t.Errorf("%q:\n%s", guard, out.String())
+		}
+	}
+}
+
+// Fleets that run at once have different places, and the results keep their
+// order, whichever is there first.
+func TestJobs(t *testing.T) {
+	text := "promises:\n"
+	for i := range 6 { // the last takes longest, and so comes first
+		text += strings.Replace(strings.TrimPrefix(promiseYAML, "\npromises:\n"), "everyone gets an answer", fmt.Sprint("promise ", i), 1)
+		text = strings.Replace(text, "path: /driver/x, count: 3}", fmt.Sprintf("path: /driver/x, count: 3, rate: %d}", 100-10*i), 1)
+	}
+	root, found := scenarios(t, text)
+	running := map[int]int{}
+	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
+	results, err := Runner{Jobs: 3, Seed: 1, Scenarios: root, Start: func(ctx context.Context, place int, objects *manifest.Objects) (Target, error) {
+		target, err := all.start(ctx, place, objects)
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		if running[place]++; running[place] > 1 {
+			t.Errorf("two fleets at once in place %d", place)
+		}
+		return placed{target, func() { all.mu.Lock(); running[place]--; all.mu.Unlock() }}, err
+	}}.Run(t.Context(), found)
+	if err != nil || len(results) != 6 || len(running) != 3 {
+		t.Fatalf("%d results from %d places, %v", len(results), len(running), err)
+	}
+	for i, result := range results {
+		if result.Promise != fmt.Sprint("promise ", i) || !result.OK() {
+			t.Errorf("%d: %+v", i, result)
+		}
+	}
+}
+
+// placed is a target whose end is told of.
+type placed struct {
+	Target
+	ended func()
+}
+
+func (p placed) Stop() { p.Target.Stop(); p.ended() }
+
+func TestSeeds(t *testing.T) {
+	_, found := scenarios(t, promiseYAML)
+	objects := found[0].Objects
+	env := func(seed uint64, name string) string {
+		changed, err := withSeed(objects, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return variable(changed, name)
+	}
+	if first, again, other := env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"); first == "" || first != again || first == other {
+		t.Errorf("seeds %q, again %q, another %q", first, again, other)
+	}
+	var err error
+	if objects, err = withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if env(1, "SEED") != "5" {
+		t.Errorf("the manifest's own seed became %q", env(1, "SEED"))
 	}
 }
 
@@ -414,7 +514,7 @@ func reported() []Result {
 	return []Result{
 		{
 			Scenario: "plain", Promise: "the page <b>&</b> is served", Holds: true, Seconds: 3.25, Checks: []CheckResult{holds},
-			Control: &ControlResult{Change: "without rules", Broken: true, Checks: []CheckResult{broken}}, Seeds: map[string]uint64{"webapp-0": 1 << 63},
+			Control: &ControlResult{Change: "without rules", Broken: true, Checks: []CheckResult{broken}}, Seed: 1 << 63,
 		},
 		{Scenario: "plain", Promise: "nothing fails", Seconds: 2, Checks: []CheckResult{holds, broken}},
 		{

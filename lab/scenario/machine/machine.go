@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,12 +35,13 @@ type Options struct {
 	Parts func(context.Context) (parts.Parts, error)
 }
 
-// Starter starts fleets, one at a time.
+// Starter starts fleets, one at a time in each place.
 func Starter(o Options) check.Start {
 	if o.IngressPort == 0 {
 		o.IngressPort = mesh.IngressPort
 	}
-	return func(ctx context.Context, objects *manifest.Objects) (check.Target, error) {
+	return func(ctx context.Context, place int, objects *manifest.Objects) (check.Target, error) {
+		o := o.at(place)
 		t := &target{options: o}
 		var err error
 		if check.NeedsMesh(objects) {
@@ -60,6 +62,22 @@ func Starter(o Options) check.Start {
 		}
 		return t, nil
 	}
+}
+
+// at are the options of one place: another directory, another address of the
+// node, and another network, two further each, for a mesh takes the next one too.
+func (o Options) at(place int) Options {
+	if place == 0 {
+		return o
+	}
+	o.Local = o.Local.WithDefaults()
+	network, node := o.Local.Network.Addr().As4(), o.Local.NodeAddress.As4()
+	network[2] += byte(2 * place)
+	node[3] += byte(place)
+	o.Local.Network = netip.PrefixFrom(netip.AddrFrom4(network), o.Local.Network.Bits())
+	o.Local.NodeAddress = netip.AddrFrom4(node)
+	o.Local.State = filepath.Join(o.Local.State, strconv.Itoa(place))
+	return o
 }
 
 // explain adds the last lines of the log of a pod that did not get ready.
@@ -128,16 +146,6 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 		}
 	}
 	return nil
-}
-
-func (t *target) Seeds(ctx context.Context) map[string]uint64 {
-	seeds := map[string]uint64{}
-	for _, pod := range t.fleet.Pods() {
-		if state, err := t.faults.Get(ctx, pod); err == nil {
-			seeds[id(pod)] = state.Seed
-		}
-	}
-	return seeds
 }
 
 // Route implements check.Target.

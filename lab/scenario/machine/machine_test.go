@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,9 +10,6 @@ import (
 	"testing"
 
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh/parts"
-	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/skip"
 )
@@ -103,67 +98,14 @@ func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// A whole scenario with the real programs, and its control: copies of calls at
-// a workload that answers none.
-func TestMirroringWithRealProgramsEndToEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: half a minute")
+// Fleets that run at once share neither addresses nor directories.
+func TestPlaces(t *testing.T) {
+	o := Options{Local: local.Options{State: "state", Network: netip.MustParsePrefix("127.0.41.0/24")}}
+	if first := o.at(0); first.Local.Network != o.Local.Network || first.Local.State != "state" {
+		t.Errorf("%+v", first.Local)
 	}
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
+	third := o.at(2).Local
+	if third.Network.String() != "127.0.45.0/24" || third.NodeAddress.String() != "127.0.0.3" || third.State != filepath.Join("state", "2") {
+		t.Errorf("%+v", third)
 	}
-	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
-		skip.Without(t, "the page is not built: make ui")
-	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	find := source.Find
-	if os.Getenv("CI") != "true" {
-		if _, err := source.Have(); err != nil {
-			t.Skip(strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
-	scenarios := filepath.Join(root, "k8s", "scenarios")
-	found, err := check.Find(scenarios, filepath.Join(scenarios, "mirroring"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	started := 0
-	start := Starter(Options{
-		Local: local.Options{
-			Root: root, State: t.TempDir(), Environ: os.Environ(),
-			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
-		},
-		Parts: find,
-	})
-	runner := check.Runner{Scenarios: scenarios, Start: func(ctx context.Context, objects *manifest.Objects) (check.Target, error) {
-		target, err := start(ctx, objects)
-		if err == nil {
-			started++
-			if seeds := target.Seeds(ctx); len(seeds) < 6 {
-				t.Errorf("seeds %v: of every pod one is expected", seeds)
-			}
-			if _, err := target.Route(scenario.Origin{Workload: "nobody"}, "x:80"); err == nil {
-				t.Error("a route from a workload that is not there")
-			}
-		}
-		return target, err
-	}}
-	results, err := runner.Run(t.Context(), found)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report bytes.Buffer
-	for _, result := range results {
-		if err := check.WriteLine(&report, result); err != nil {
-			t.Fatal(err)
-		}
-		if !result.OK() || result.Control == nil || !result.Control.Broken {
-			t.Errorf("%+v", result)
-		}
-	}
-	if len(results) != 1 || started != 2 {
-		t.Errorf("%d results, %d fleets", len(results), started)
-	}
-	t.Log(report.String())
 }
