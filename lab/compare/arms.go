@@ -94,7 +94,7 @@ func (a Arm) settings(seed uint64) []local.Setting {
 // Fault is what goes wrong for a while.
 type Fault struct {
 	Name, Meaning string
-	Rules         string // as FAULTS has them
+	Rules         string // as FAULTS has them; empty: none are set
 	All           bool   // in every replica; else in the first
 	Again         bool   // set anew whenever the replica comes back
 	Times         int    // load, in times of the rate
@@ -116,6 +116,7 @@ var Faults = []Fault{
 	{"slow-body", "one of two replicas sends its answers at 20 bytes a second, about 4 s each", "slow=20", false, false, 1, 1, false},
 	{"crash-loop", "one of two replicas exits at one request in five, again and again", "crash,rate=0.2", false, true, 1, 1, false},
 	{"storm", "both replicas answer 502 at once, under ten times the load", "status=502", true, false, 10, 2, true},
+	{"healthy", "nothing at all, under twenty times the load: what each arm costs", "", true, false, 20, 2, false},
 }
 
 // Usual are the faults that a comparison has unless told otherwise; Quick are
@@ -169,6 +170,9 @@ var (
 
 func (t Timing) of(f Fault) Timing {
 	t.Fault *= time.Duration(f.Longer)
+	if f.Rules == "" { // nothing to recover from
+		t.After = time.Second
+	}
 	return t
 }
 

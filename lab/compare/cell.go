@@ -32,6 +32,7 @@ type cell struct {
 	parts   parts.Parts // of an arm with a mesh
 	mesh    *mesh.Mesh  // nil without
 	proxies []proxy
+	istiod  int // its process; 0 without a mesh
 	fleet   *local.Fleet
 	client  faults.Client
 
@@ -151,7 +152,7 @@ func (c *cell) start(ctx context.Context) error {
 	if c.arm.Mesh {
 		if c.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: options, Parts: c.parts}); err == nil {
 			c.fleet = c.mesh.Fleet()
-			c.proxies, err = proxiesOf(ctx, c.mesh)
+			c.proxies, c.istiod, err = proxiesOf(ctx, c.mesh)
 		}
 		if err != nil && c.mesh != nil {
 			c.mesh.Stop()
@@ -181,6 +182,9 @@ func (c *cell) timeline(ctx context.Context) error {
 	}
 	if !c.fault.All {
 		victims = victims[:1]
+	}
+	if c.fault.Rules == "" {
+		return c.sampleUntil(ctx, c.timing.total())
 	}
 	for _, pod := range victims {
 		c.seen.Pods = append(c.seen.Pods, pod.Name)

@@ -26,16 +26,17 @@ type proxy struct {
 	admin   *envoy.Client
 }
 
-func proxiesOf(ctx context.Context, m *mesh.Mesh) ([]proxy, error) {
-	var found []proxy
-	for _, p := range m.Status(ctx).Proxies {
+// proxiesOf answers the process of the control plane, too.
+func proxiesOf(ctx context.Context, m *mesh.Mesh) (found []proxy, istiod int, err error) {
+	status := m.Status(ctx)
+	for _, p := range status.Proxies {
 		admin, err := netip.ParseAddrPort(p.Admin)
 		if err != nil {
-			return nil, fmt.Errorf("proxy of %s: %w", p.Name, err)
+			return nil, 0, fmt.Errorf("proxy of %s: %w", p.Name, err)
 		}
 		found = append(found, proxy{p.Name, p.Gateway, p.Address, p.PID, p.Log, envoy.NewClient(admin)})
 	}
-	return found, nil
+	return found, status.Istiod.PID, nil
 }
 
 // count is what the proxy has counted and used: tries by the service they went
@@ -51,11 +52,10 @@ func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 			tries[to] += float64(stats.Requests)
 		}
 	}
-	usage, err := envoy.Process(ctx, p.pid)
+	counts, err := usage(ctx, p.pid)
 	if err != nil {
 		return nil, err
 	}
-	counts := []record.Count{{Name: "cpu", N: usage.CPU.Seconds()}, {Name: "memory", N: float64(usage.RSS)}}
 	for to, n := range tries {
 		if n > 0 {
 			counts = append(counts, record.Count{Name: "tries", Of: to, N: n})

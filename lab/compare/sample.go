@@ -11,6 +11,7 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scrape"
 )
@@ -45,25 +46,41 @@ func (c *cell) sample(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, pod := range c.fleet.Pods() {
+	ask := func(name string, count func() ([]record.Count, error)) {
 		all.Go(func() {
-			if counts, err := count(ctx, &c.client.HTTP, pod); err == nil {
+			if counts, err := count(); err == nil {
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: pod.Name, Counts: counts})
+				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: name, Counts: counts})
 			}
+		})
+	}
+	for _, pod := range c.fleet.Pods() {
+		ask(pod.Name, func() ([]record.Count, error) {
+			counts, err := count(ctx, &c.client.HTTP, pod)
+			if err != nil {
+				return nil, err
+			}
+			used, err := usage(ctx, pod.PID)
+			return append(used, counts...), err
 		})
 	}
 	for _, p := range c.proxies {
-		all.Go(func() {
-			if counts, err := p.count(ctx); err == nil {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: p.name + record.ProxySuffix, Counts: counts})
-			}
-		})
+		ask(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
+	}
+	if c.istiod != 0 {
+		ask(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, c.istiod) })
 	}
 	all.Wait()
+}
+
+// usage is what a process has used: CPU seconds, resident bytes.
+func usage(ctx context.Context, pid int) ([]record.Count, error) {
+	used, err := envoy.Process(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	return []record.Count{{Name: "cpu", N: used.CPU.Seconds()}, {Name: "memory", N: float64(used.RSS)}}, nil
 }
 
 // series are the metrics that are kept, each by the labels that say what it

@@ -115,10 +115,13 @@ type Sample struct {
 // ProxySuffix tells a proxy's sample from its pod's.
 const ProxySuffix = ".envoy"
 
+// ControlPlane is the name under which the mesh's control plane has samples.
+const ControlPlane = "istiod"
+
 // Count is a counter: Name is client, server or reports; Of is what it counts,
 // such as "GET staff-service" or "GET /driver/:vehicle" or "delivered". A
-// proxy's are tries, of the service they went to, cpu, in seconds, and memory,
-// in resident bytes.
+// proxy's are tries, of the service they went to. Every process has cpu, in
+// seconds, and memory, in resident bytes.
 type Count struct {
 	Name string  `json:"name"`
 	Of   string  `json:"of,omitempty"`

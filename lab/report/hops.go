@@ -1,7 +1,6 @@
 package report
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -151,43 +150,6 @@ func (c counters) hops(from, until record.Moment) []Hop {
 		found = append(found, Hop{h.name, grown(h.requests) * h.calls, grown(h.attempts), grown(h.tries), grown(h.received)})
 	}
 	return found
-}
-
-// proxies is nil when there are none.
-func (c counters) proxies(from, until record.Moment) *Proxies {
-	var all Proxies
-	cpu := 0.0
-	for pod, samples := range c.byPod {
-		if !strings.HasSuffix(pod, record.ProxySuffix) {
-			continue
-		}
-		all.Count++
-		first, last, memory := math.NaN(), 0.0, 0.0
-		for _, s := range samples {
-			if s.At > until+sampleSlack {
-				break
-			}
-			for _, count := range s.Counts {
-				switch count.Name {
-				case "cpu":
-					if last = count.N; s.At <= from+sampleSlack || math.IsNaN(first) {
-						first = last
-					}
-				case "memory":
-					memory = count.N
-				}
-			}
-		}
-		if !math.IsNaN(first) {
-			cpu += last - first
-		}
-		all.Memory += memory
-	}
-	if all.Count == 0 {
-		return nil
-	}
-	all.Cores = math.Round(cpu/seconds(until-from)*1e6) / 1e6
-	return &all
 }
 
 // CurveStep is about a second: what the load asked, and what reached the first

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Markdown writes the outcomes as one table for a README.
+// Markdown writes a README's tables: the outcomes, and what the arms cost.
 func Markdown(w io.Writer, r Report) {
 	var commands []string
 	for _, f := range r.Faults {
@@ -21,39 +21,13 @@ func Markdown(w io.Writer, r Report) {
 		fmt.Fprintf(w, ", %s", r.Machine)
 	}
 	fmt.Fprint(w, ". From fault to repair; [what each figure is](lab/compare/README.md#the-figures).\n\n")
-	columns := []string{"fault", "arm", "good", "degraded", "failed", "p99", "longest gap", "contained", "good then", "recovered", "attempts gateway → staff", "failures made by"}
-	proxied := r.proxied()
-	if proxied {
-		columns = append(columns, "proxies' CPU", "memory")
+	if slices.ContainsFunc(r.Faults, func(f Fault) bool { return !f.Healthy() }) {
+		r.outcomesMarkdown(w)
 	}
-	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 	for _, f := range r.Faults {
-		for _, a := range f.Arms {
-			row := []string{
-				f.Name, a.Name,
-				a.each(percent, func(r Run) *float64 { return &r.Good }),
-				a.each(percent, func(r Run) *float64 { return &r.Degraded }),
-				a.each(percent, func(r Run) *float64 { return &r.Failed }),
-				a.each(latency, func(r Run) *float64 { return &r.P99 }),
-				a.each(latency, func(r Run) *float64 { return &r.LongestGap }),
-				a.each(latency, func(r Run) *float64 { return r.Contained }),
-				a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
-				a.each(latency, func(r Run) *float64 { return r.Recovered }),
-				a.counts(func(r Run) *Hop { return &r.Hops[0] }),
-				cmp.Or(a.failedAt(), "-"),
-			}
-			if proxied {
-				cpu, memory := a.cost()
-				row = append(row, cpu, memory)
-			}
-			fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+		if f.Healthy() {
+			f.costMarkdown(w, r.Faults)
 		}
-	}
-	if proxied {
-		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. *sidecars* is the mesh without a policy, *matched* the library with the mesh's numbers. Attempts are by the caller's count / by its proxy's / by the receiver's.\n")
-	}
-	if r.spread() {
-		fmt.Fprintf(w, "\n%s\n", luck)
 	}
 	for _, f := range r.Faults {
 		if len(f.Arms[0].Runs[0].Curve) == 0 {
@@ -64,6 +38,52 @@ func Markdown(w io.Writer, r Report) {
 			most = append(most, a.Name+" "+a.each(ratio, func(r Run) *float64 { return pointer(r.mostAttempts(f.Seconds)) }))
 		}
 		fmt.Fprintf(w, "\n%s, attempts that reached staff-service for one request, in the worst second: %s.\n", f.Name, strings.Join(most, ", "))
+	}
+}
+
+// outcomesMarkdown writes what each arm made of each fault.
+func (r Report) outcomesMarkdown(w io.Writer) {
+	columns := []string{"fault", "arm", "good", "degraded", "failed", "p50", "p99", "longest gap", "contained", "good then", "recovered", "attempts gateway → staff", "failures made by"}
+	proxied := r.proxied()
+	if proxied {
+		columns = append(columns, "proxies' CPU", "memory", "counts of the whole run")
+	}
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
+	for _, f := range r.Faults {
+		if f.Healthy() {
+			continue
+		}
+		for _, a := range f.Arms {
+			row := []string{
+				f.Name, a.Name,
+				a.each(percent, func(r Run) *float64 { return &r.Good }),
+				a.each(percent, func(r Run) *float64 { return &r.Degraded }),
+				a.each(percent, func(r Run) *float64 { return &r.Failed }),
+				a.each(latency, func(r Run) *float64 { return &r.P50 }),
+				a.each(latency, func(r Run) *float64 { return &r.P99 }),
+				a.each(latency, func(r Run) *float64 { return &r.LongestGap }),
+				a.each(latency, func(r Run) *float64 { return r.Contained }),
+				a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
+				a.each(latency, func(r Run) *float64 { return r.Recovered }),
+				a.counts(func(r Run) *Hop { return &r.Hops[0] }),
+				cmp.Or(a.failedAt(), "-"),
+			}
+			if proxied {
+				cpu, memory := a.proxiesUse()
+				counts := "-"
+				if a.proxied() {
+					counts = a.agree()
+				}
+				row = append(row, cpu, memory, counts)
+			}
+			fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+		}
+	}
+	if proxied {
+		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. *sidecars* is the mesh without a policy, *matched* the library with the mesh's numbers. Attempts are by the caller's count / by its proxy's / by the receiver's; of the whole run, with nothing under way, the last two must agree, but for what a crashed process did not live to count.\n")
+	}
+	if r.spread() {
+		fmt.Fprintf(w, "\n%s\n", luck)
 	}
 }
 

@@ -71,20 +71,12 @@ type Run struct {
 	Hops      []Hop      `json:"hops"`
 	// Whole are the hops from begin to end, with nothing of the fault under way
 	// at either.
-	Whole   []Hop    `json:"hopsOfWholeRun"`
-	Proxies *Proxies `json:"proxies,omitempty"` // null: the arm has none
+	Whole []Hop `json:"hopsOfWholeRun"`
+	Cost  Cost  `json:"cost"`
 	// Origins are how many of the failed answers each kind of place made.
 	Origins  map[string]int `json:"origins,omitempty"`
 	Timeline []Event        `json:"timeline"`
 	Curve    []CurveStep    `json:"curve,omitempty"`
-}
-
-// Proxies are all of an arm's together. Memory counts pages that they share
-// once for each.
-type Proxies struct {
-	Count  int     `json:"count"`
-	Cores  float64 `json:"cores"`       // used on average
-	Memory float64 `json:"memoryBytes"` // resident at the repair
 }
 
 // Aftermath is the time from containment to repair.
@@ -155,8 +147,8 @@ func compute(c *record.Cell) Run {
 	counts := newCounters(c.Samples)
 	r.Hops = counts.hops(c.FaultAt, c.RepairAt)
 	r.Whole = counts.hops(0, counts.last())
-	r.Proxies = counts.proxies(c.FaultAt, c.RepairAt)
-	r.Origins = origins(during, r.Proxies != nil)
+	r.Cost = counts.costs(c.FaultAt, c.RepairAt)
+	r.Origins = origins(during, r.proxied())
 	healthy := between(c.Requests, 0, c.FaultAt)
 	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, hurt, share(healthy, hurt)+Tolerance); ok {
 		r.Contained = pointer(seconds(at - c.FaultAt))

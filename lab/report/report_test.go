@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,21 +249,68 @@ func comparison() (cells []*record.Cell) {
 	return cells
 }
 
-// TestProxies: CPU from fault to repair, memory at the repair, of all together.
-func TestProxies(t *testing.T) {
+// TestCosts: CPU from fault to repair, memory at the repair, of each kind of
+// process together.
+func TestCosts(t *testing.T) {
 	sample := func(second float64, pod string, cpu, memory float64) record.Sample {
 		return record.Sample{At: at(second), Pod: pod, Counts: []record.Count{counted("cpu", "", cpu), counted("memory", "", memory)}}
 	}
 	c := newCounters([]record.Sample{
 		sample(0, "a-0.envoy", 1, 10), sample(2.1, "a-0.envoy", 1.5, 11), sample(4.1, "a-0.envoy", 2, 12), sample(5, "a-0.envoy", 9, 99),
 		sample(3, "b-0.envoy", 7, 5), sample(4, "b-0.envoy", 7.5, 6),
-		sample(2, "a-0", 100, 100), sample(4, "a-0", 200, 200),
+		sample(2, "a-0", 100, 100), sample(4, "a-0", 101, 200),
+		sample(2, "b-0", 7, 1), sample(3, "b-0", 8, 2), sample(3.5, "b-0", .5, 3), sample(4, "b-0", 1, 4), // a new process since 3 s
+		sample(2, record.ControlPlane, 4, 50), sample(4, record.ControlPlane, 5, 60),
 	})
-	if got := c.proxies(at(2), at(4)); got == nil || *got != (Proxies{Count: 2, Cores: .5, Memory: 18}) {
-		t.Errorf("got %+v", got)
+	want := Cost{Services: Use{2, 1.5, 204}, Proxies: Use{2, .5, 18}, ControlPlane: Use{1, .5, 60}}
+	if got := c.costs(at(2), at(4)); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := newCounters([]record.Sample{sample(2, "a-0", 1, 1)}).proxies(at(2), at(4)); got != nil {
-		t.Errorf("without any proxy: %+v", got)
+	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(at(2), at(4)); got != (Cost{}) {
+		t.Errorf("without any figure: %+v", got)
+	}
+}
+
+// TestHealthy: what an arm adds is over none's of the same seed, CPU that of
+// 1 000 requests a second.
+func TestHealthy(t *testing.T) {
+	run := func(seed uint64, p50, p99, services, proxies float64) Run {
+		r := Run{Seed: seed, Good: 1, P50: p50, P99: p99, Whole: make([]Hop, len(hops)), Cost: Cost{Services: Use{6, services, 100e6}}}
+		if proxies > 0 {
+			r.Cost.Proxies, r.Cost.ControlPlane = Use{7, proxies, 300e6}, Use{1, .01, 150e6}
+		}
+		return r
+	}
+	f := Fault{Name: "healthy", Rate: 200, Seconds: 28, Arms: []Arm{
+		{"mesh", []Run{run(1, .004, .02, .11, .2), run(2, .0035, .03, .1, .22)}},
+		{"none", []Run{run(1, .002, .01, .1, 0), run(2, .0025, .01, .1, 0)}},
+	}}
+	_, rows := f.costs()
+	for i, want := range []string{
+		"mesh|100 %|3.50..4.00 ms|1.00..2.00 ms|20.00..30.00 ms|10.00..20.00 ms|0.50..0.55 cores|1.00..1.10 cores|1.05..1.10 cores|0.05 cores|100 MB|300 MB|300 MB|150 MB",
+		"none|100 %|2.00..2.50 ms|-|10.00 ms|-|0.50 cores|-|-|-|100 MB|-|-|-",
+	} {
+		if got := strings.Join(rows[i], "|"); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	var text, markdown bytes.Buffer
+	Text(&text, Report{Faults: []Fault{f}})
+	Markdown(&markdown, Report{Faults: []Fault{f}})
+	if !strings.Contains(text.String(), "healthy: no fault, for 28 s; 200 requests a second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.50..4.00 ms | 1.00..2.00 ms |") {
+		t.Errorf("%s\n%s", text.String(), markdown.String())
+	}
+}
+
+// TestAgree: what is under way is no difference, what is lost or doubled is.
+func TestAgree(t *testing.T) {
+	arm := Arm{Runs: []Run{{Whole: []Hop{{Tries: 100, Received: 97}, {Tries: 50, Received: 55}}}}}
+	if got := arm.agree(); got != "agree" {
+		t.Errorf("got %q", got)
+	}
+	arm.Runs[0].Whole[1].Received = 56
+	if got := arm.agree(); got != "differ by 6" {
+		t.Errorf("got %q", got)
 	}
 }
 

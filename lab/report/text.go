@@ -14,6 +14,12 @@ import (
 // highest of the seeds.
 func Text(w io.Writer, r Report) {
 	for _, f := range r.Faults {
+		if f.Healthy() {
+			fmt.Fprintf(w, "%s: no fault, for %s s; %s requests a second; seeds %s\n\n", f.Name, number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
+			f.cost(w)
+			f.agreement(w)
+			continue
+		}
 		fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests a second; seeds %s\n\n", f.Name, f.Rules, strings.Join(f.Pods, ", "), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
 		f.outcomes(w)
 		f.attempts(w)
@@ -129,24 +135,26 @@ func (a Arm) counts(hop func(Run) *Hop) string {
 }
 
 func (a Arm) proxied() bool {
-	return slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Proxies != nil })
+	return slices.ContainsFunc(a.Runs, Run.proxied)
 }
+
+func (r Run) proxied() bool { return r.Cost.Proxies.Processes > 0 }
 
 func (r Report) proxied() bool {
 	return slices.ContainsFunc(r.Faults, func(f Fault) bool { return slices.ContainsFunc(f.Arms, Arm.proxied) })
 }
 
-// cost is what an arm's proxies use: CPU and memory.
-func (a Arm) cost() (cpu, memory string) {
-	figure := func(pick func(*Proxies) float64) func(Run) *float64 {
+// proxiesUse is what an arm's proxies use: CPU and memory.
+func (a Arm) proxiesUse() (cpu, memory string) {
+	figure := func(pick func(Use) float64) func(Run) *float64 {
 		return func(r Run) *float64 {
-			if r.Proxies == nil {
+			if !r.proxied() {
 				return nil
 			}
-			return pointer(pick(r.Proxies))
+			return pointer(pick(r.Cost.Proxies))
 		}
 	}
-	return a.each(percent, figure(func(p *Proxies) float64 { return p.Cores })), a.each(megabytes, figure(func(p *Proxies) float64 { return p.Memory }))
+	return a.each(percent, figure(func(u Use) float64 { return u.Cores })), a.each(megabytes, figure(func(u Use) float64 { return u.Memory }))
 }
 
 // proxies shows what each arm's proxies cost.
@@ -158,8 +166,8 @@ func (f Fault) proxies(w io.Writer) {
 	fmt.Fprintln(t, "all proxies\tnumber\tCPU, of one core\tmemory")
 	for _, a := range f.Arms {
 		if a.proxied() {
-			cpu, memory := a.cost()
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", a.Name, a.Runs[0].Proxies.Count, cpu, memory)
+			cpu, memory := a.proxiesUse()
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", a.Name, a.Runs[0].Cost.Proxies.Processes, cpu, memory)
 		}
 	}
 	t.Flush()
@@ -177,7 +185,7 @@ func (f Fault) agreement(w io.Writer) {
 	for _, h := range hops {
 		fmt.Fprint(t, "\t", h.name)
 	}
-	fmt.Fprintln(t)
+	fmt.Fprintln(t, "\t")
 	for _, a := range f.Arms {
 		if !a.proxied() {
 			continue
@@ -190,10 +198,30 @@ func (f Fault) agreement(w io.Writer) {
 			}
 			fmt.Fprint(t, "\t", strings.Join(both, ", "))
 		}
-		fmt.Fprintln(t)
+		fmt.Fprintf(t, "\t%s\n", a.agree())
 	}
 	t.Flush()
 	fmt.Fprintln(w)
+}
+
+// underWay is how far the two counts of a hop may be apart without anything
+// being lost or doubled: a report of each of the five vehicles may be on its way
+// when the last sample is taken.
+const underWay = 5
+
+// agree tells whether Envoy's statistics and the receivers counted the same at
+// every hop.
+func (a Arm) agree() string {
+	most := 0.0
+	for _, r := range a.Runs {
+		for _, h := range r.Whole {
+			most = max(most, math.Abs(h.Tries-h.Received))
+		}
+	}
+	if most <= underWay {
+		return "agree"
+	}
+	return fmt.Sprintf("differ by %.0f", most)
 }
 
 // failedAt are the origins that an arm's failures have, in words.
@@ -302,7 +330,9 @@ var (
 	ratio   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
 	whole   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }}
 
-	megabytes = unit{" MB", func(v float64) string { return strconv.FormatFloat(v/1e6, 'f', 0, 64) }}
+	milliseconds = unit{" ms", func(v float64) string { return strconv.FormatFloat(v*1e3, 'f', 2, 64) }}
+	ofCores      = unit{" cores", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
+	megabytes    = unit{" MB", func(v float64) string { return strconv.FormatFloat(v/1e6, 'f', 0, 64) }}
 )
 
 // each shows a figure of all runs: one value, or lowest..highest; "never" for a

@@ -65,7 +65,7 @@ func (f *compareFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.faults, "faults", compare.Usual, fmt.Sprintf("the faults, with commas (--quick: %s; with more than %d arms %s)", compare.Quick, compare.Few, compare.QuickMany))
 	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and routes (default: drawn, and told)")
 	flags.IntVar(&f.seeds, "seeds", 2, fmt.Sprintf("how many seeds, each one more than the last (--quick, or more than %d arms: 1)", compare.Few))
-	flags.BoolVar(&f.quick, "quick", false, "one or two faults, one seed, shorter: three minutes at most")
+	flags.BoolVar(&f.quick, "quick", false, "one or two faults, one seed, shorter: within three minutes with the arms of any profile; more take the time that is told")
 	flags.Float64Var(&f.rate, "rate", 10, "requests a second at the gateway")
 	flags.DurationVar(&f.duration, "duration", compare.Full.Fault, "how long a fault lasts (--quick: "+compare.QuickOnes.Fault.String()+")")
 	flags.StringVar(&f.out, "out", "", "directory for the records (default ROOT/.cache/compare/TIME)")

@@ -26,7 +26,7 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "--profile", "mine"}, `--profile "mine": one of plain,all,matched,defaults is expected`},
 		{[]string{"compare", "--profile", "plain,all"}, `--profile "plain,all": one of plain,all,matched,defaults is expected`},
 		{[]string{"compare", "--profile", "all", "--arms", "none"}, "--arms none, --profile all: one of them is expected"},
-		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm, with commas, are expected`},
+		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm,healthy, with commas, are expected`},
 		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": named twice`},
 		{[]string{"compare", "--rate", "0"}, "--rate 0: 1 to 1000 requests a second are expected"},
 		{[]string{"compare", "--rate", "NaN"}, "--rate NaN: 1 to 1000 requests a second are expected"},
