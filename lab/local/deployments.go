@@ -8,29 +8,37 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"fleetman.example/lab/manifest"
 )
 
 // deployment is a Deployment and the program of its image.
 type deployment struct {
 	object  *appsv1.Deployment
+	name    string // for people, with the file that it stands in
 	program string
 	tagEnv  string // NAME=VALUE that the image's tag stands for, or empty
 }
 
 type deploymentSet []*deployment
 
-func newDeploymentSet(objects []*appsv1.Deployment, known programs) (deploymentSet, error) {
+func newDeploymentSet(objects *manifest.Objects, known programs) (deploymentSet, error) {
 	var set deploymentSet
-	for _, object := range objects {
-		containers := object.Spec.Template.Spec.Containers
+	for _, object := range objects.All {
+		typed, ok := object.Typed.(*appsv1.Deployment)
+		if !ok {
+			continue
+		}
+		d := &deployment{object: typed, name: object.Source + ": " + object.Ref()}
+		containers := typed.Spec.Template.Spec.Containers
 		if len(containers) != 1 {
-			return nil, fmt.Errorf("%s: spec.template.spec.containers: %d; a pod is one process here, so 1 is expected", ref(object), len(containers))
+			return nil, fmt.Errorf("%s: spec.template.spec.containers: %d; a pod is one process here, so 1 is expected", d.name, len(containers))
 		}
-		program, env, err := known.program(containers[0].Image)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", ref(object), err)
+		var err error
+		if d.program, d.tagEnv, err = known.program(containers[0].Image); err != nil {
+			return nil, fmt.Errorf("%s: spec.template.spec.containers[0].image: %w", d.name, err)
 		}
-		set = append(set, &deployment{object: object, program: program, tagEnv: env})
+		set = append(set, d)
 	}
 	return set, nil
 }

@@ -100,7 +100,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	if len(deployments) == 0 {
 		return nil, fmt.Errorf("no Deployment in the manifests: nothing to run")
 	}
-	fleet, err := newDeploymentSet(deployments, known)
+	fleet, err := newDeploymentSet(objects, known)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			}
 			pod, err := newPod(d, i, ip, settings[d.object], services, objects, o, h)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", ref(d.object), err)
+				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
 			p.pods = append(p.pods, pod)
 			if o.Mesh != nil {
@@ -144,6 +144,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 		}
 	}
 	p.notes = append(LeftOut(objects, o.Mesh != nil), partsLeftOut(deployments)...)
+	p.notes = append(p.notes, selectingNone(services, deployments)...)
 	return p, nil
 }
 
@@ -273,6 +274,24 @@ func LeftOut(objects *manifest.Objects, mesh bool) []string {
 	}
 	sort.Strings(kinds)
 	return []string{"not applied here: " + strings.Join(kinds, "; ")}
+}
+
+// selectingNone names the Services whose selector fits no pod's labels: not an
+// error, for on a cluster the pods may come later.
+func selectingNone(services []*corev1.Service, deployments []*appsv1.Deployment) []string {
+	var none []string
+	for _, s := range services {
+		selector := labels.SelectorFromSet(s.Spec.Selector)
+		if !selector.Empty() && !slices.ContainsFunc(deployments, func(d *appsv1.Deployment) bool {
+			return namespaceOf(d.Namespace) == namespaceOf(s.Namespace) && selector.Matches(labels.Set(d.Spec.Template.Labels))
+		}) {
+			none = append(none, fmt.Sprintf("%s (%s)", ref(s), selector))
+		}
+	}
+	if len(none) == 0 {
+		return nil
+	}
+	return []string{"selects no pod: " + strings.Join(none, ", ")}
 }
 
 // partsLeftOut names the parts of pods that a process does not have.

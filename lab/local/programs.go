@@ -80,7 +80,7 @@ func (p programs) program(image string) (name, env string, err error) {
 	}
 	ours := owner == "fleetman" || strings.HasSuffix(owner, "/fleetman")
 	if !slices.Contains(p, base) || !(ours || published) {
-		return "", "", fmt.Errorf("image %q: no program of that name; known are %s, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME",
+		return "", "", fmt.Errorf("%q: no program of that name; known are %s, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME",
 			image, strings.Join(p, ", "))
 	}
 	match := publishedTag.FindStringSubmatch(tag)
@@ -89,7 +89,7 @@ func (p programs) program(image string) (name, env string, err error) {
 	}
 	v, known := variants[match[1]]
 	if !known || (v.programs != nil && !slices.Contains(v.programs, base)) {
-		return "", "", fmt.Errorf("image %q: no variant %q of %s; known are %s", image, match[1], base, knownVariants(base))
+		return "", "", fmt.Errorf("%q: no variant %q of %s; known are %s", image, match[1], base, knownVariants(base))
 	}
 	return base, v.env, nil
 }

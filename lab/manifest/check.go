@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -70,6 +71,12 @@ func checkDeployment(d *appsv1.Deployment) error {
 	if selector.Empty() || !selector.Matches(labels.Set(d.Spec.Template.Labels)) {
 		return fmt.Errorf("spec.selector: %q does not select the labels of spec.template, %q", selector, labels.Set(d.Spec.Template.Labels))
 	}
+	if err := oneOf("spec.strategy.type", d.Spec.Strategy.Type, appsv1.RollingUpdateDeploymentStrategyType, appsv1.RecreateDeploymentStrategyType); err != nil {
+		return err
+	}
+	if err := oneOf("spec.template.spec.restartPolicy", d.Spec.Template.Spec.RestartPolicy, corev1.RestartPolicyAlways); err != nil {
+		return err
+	}
 	if len(d.Spec.Template.Spec.Containers) == 0 {
 		return fmt.Errorf("spec.template.spec.containers: empty; one is expected")
 	}
@@ -86,7 +93,13 @@ func checkDeployment(d *appsv1.Deployment) error {
 		if c.Image == "" {
 			return fmt.Errorf("%s.image: missing", field)
 		}
+		if err := oneOf(field+".imagePullPolicy", c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever); err != nil {
+			return err
+		}
 		for j, port := range c.Ports {
+			if err := checkProtocol(fmt.Sprintf("%s.ports[%d]", field, j), port.Protocol); err != nil {
+				return err
+			}
 			if port.ContainerPort < 1 || port.ContainerPort > 65535 {
 				return fmt.Errorf("%s.ports[%d].containerPort: %d; 1 to 65535 is expected", field, j, port.ContainerPort)
 			}
@@ -107,8 +120,14 @@ func checkService(s *corev1.Service) error {
 	if len(s.Spec.Ports) == 0 && s.Spec.Type != corev1.ServiceTypeExternalName && s.Spec.ClusterIP != corev1.ClusterIPNone {
 		return fmt.Errorf("spec.ports: empty; one at least is expected")
 	}
+	if err := oneOf("spec.type", s.Spec.Type, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName); err != nil {
+		return err
+	}
 	names := map[string]bool{}
 	for i, port := range s.Spec.Ports {
+		if err := checkProtocol(fmt.Sprintf("spec.ports[%d]", i), port.Protocol); err != nil {
+			return err
+		}
 		if port.Port < 1 || port.Port > 65535 {
 			return fmt.Errorf("spec.ports[%d].port: %d; 1 to 65535 is expected", i, port.Port)
 		}
@@ -130,4 +149,21 @@ func checkService(s *corev1.Service) error {
 		names[port.Name] = true
 	}
 	return nil
+}
+
+func checkProtocol(field string, p corev1.Protocol) error {
+	return oneOf(field+".protocol", p, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
+}
+
+// oneOf checks a word of a fixed set, which the Go types take as any string;
+// none is the API server's default.
+func oneOf[T ~string](field string, got T, known ...T) error {
+	if got == "" || slices.Contains(known, got) {
+		return nil
+	}
+	var words []string
+	for _, k := range known {
+		words = append(words, string(k))
+	}
+	return fmt.Errorf("%s: %.60q; %s is expected", field, got, strings.Join(words, ", "))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -111,7 +112,7 @@ type head struct {
 func decodeObject(source, where string, data []byte) ([]Object, error) {
 	var h head
 	if err := json.Unmarshal(data, &h); err != nil {
-		return nil, fmt.Errorf("%s: not a Kubernetes object: %s", where, oneLine(err))
+		return nil, fmt.Errorf("%s: not a Kubernetes object: %s", where, wrongType(err))
 	}
 	switch {
 	case h.APIVersion == "":
@@ -164,17 +165,62 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 		if !strings.Contains(gv.Group, ".") {
 			return nil, fmt.Errorf("apiVersion: no group %q in Kubernetes", gv.Group)
 		}
-		return nil, nil
+		return nil, checkIstio(gv.Group, gv.Version, kind)
 	}
 	typed, err := scheme.New(gv.WithKind(kind))
 	if err != nil {
 		return nil, fmt.Errorf("kind: no %s in %s; check the spelling and the version", kind, apiVersion)
 	}
 	strict, err := kjson.UnmarshalStrict(data, typed)
-	if err = errors.Join(append([]error{err}, strict...)...); err != nil {
+	if err != nil {
+		return nil, errors.New(wrongType(err))
+	}
+	if err := errors.Join(strict...); err != nil {
 		return nil, errors.New(oneLine(err))
 	}
 	return typed, nil
+}
+
+// wrongType says what the decoder's error about a value of another type means
+// to who wrote the manifest; other errors stay as they are.
+func wrongType(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return oneLine(err)
+	}
+	text := expected(wrong.Type) + " is expected, found "
+	switch number, isNumber := strings.CutPrefix(wrong.Value, "number "); {
+	case isNumber: // 1.5, or one that is too large
+		text = fmt.Sprintf("an %s is expected, found %s", wrong.Type, number)
+	case wrong.Value == "bool":
+		text += expected(reflect.TypeFor[bool]())
+	case wrong.Value == "array":
+		text += "a list"
+	case wrong.Value == "object":
+		text += "an object"
+	default:
+		text += "a " + wrong.Value
+	}
+	if wrong.Field != "" {
+		text = wrong.Field + ": " + text
+	}
+	return text
+}
+
+func expected(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Pointer:
+		return expected(t.Elem())
+	}
+	return "a number"
 }
 
 // clusterScoped tells the kinds that have no namespace.

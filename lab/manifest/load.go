@@ -6,10 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"sigs.k8s.io/kustomize/api/konfig"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 // Load reads kustomize directories, directories of plain YAML or JSON files
@@ -40,7 +36,7 @@ func loadPath(path string) ([]Object, error) {
 		return nil, fmt.Errorf("reading manifests: %w", err)
 	case !info.IsDir():
 		return loadFile(path)
-	case isKustomization(path):
+	case kustomizationOf(path) != "":
 		return build(path)
 	}
 	entries, err := os.ReadDir(path)
@@ -68,13 +64,6 @@ func isManifest(entry fs.DirEntry) bool {
 	return !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(entry.Name()))
 }
 
-func isKustomization(dir string) bool {
-	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
-		info, err := os.Stat(filepath.Join(dir, name))
-		return err == nil && !info.IsDir()
-	})
-}
-
 func loadFile(path string) ([]Object, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -91,25 +80,4 @@ func loadFile(path string) ([]Object, error) {
 		return nil, fmt.Errorf("reading manifests: %w", err)
 	}
 	return Decode(path, data)
-}
-
-// build runs kustomize, as `kubectl apply -k` would.
-func build(dir string) ([]Object, error) {
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
-	if err != nil {
-		return nil, fmt.Errorf("%s: kustomize: %s", dir, oneLine(err))
-	}
-	var objects []Object
-	for _, resource := range resources.Resources() {
-		data, err := resource.MarshalJSON()
-		if err != nil {
-			return nil, fmt.Errorf("%s: kustomize: %s: %s", dir, resource.CurId(), oneLine(err))
-		}
-		found, err := decodeObject(dir, dir, data)
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, found...)
-	}
-	return objects, nil
 }

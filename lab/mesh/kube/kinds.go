@@ -1,6 +1,10 @@
 package kube
 
-import "strings"
+import (
+	"strings"
+
+	"fleetman.example/lab/manifest"
+)
 
 // Kind is one kind of objects that the API serves.
 type Kind struct {
@@ -41,19 +45,9 @@ func builtin(group, version, kind, plural string, namespaced bool, short ...stri
 	return Kind{Group: group, Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: []string{version}, Namespaced: namespaced, Short: short}
 }
 
-func istio(group, kind, plural string, versions []string, short ...string) Kind {
-	return Kind{Group: group + ".istio.io", Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: versions, Namespaced: true, Short: short}
-}
-
-var (
-	allOfNetworking = []string{"v1", "v1beta1", "v1alpha3"}
-	allOfSecurity   = []string{"v1", "v1beta1"}
-	allOfTelemetry  = []string{"v1", "v1alpha1"}
-)
-
 // kinds is all that is served. What istiod or kubectl ask for and no manifest
 // has is an empty list.
-var kinds = []Kind{
+var kinds = append([]Kind{
 	core("Namespace", "namespaces", false, "ns"),
 	core("Node", "nodes", false, "no"),
 	core("Service", "services", true, "svc"),
@@ -88,22 +82,13 @@ var kinds = []Kind{
 	builtin("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false),
 	builtin("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false),
 	builtin("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false, "crd"),
+}, istioKinds()...)
 
-	istio("networking", "VirtualService", "virtualservices", allOfNetworking, "vs"),
-	istio("networking", "DestinationRule", "destinationrules", allOfNetworking, "dr"),
-	istio("networking", "Gateway", "gateways", allOfNetworking, "gw"),
-	istio("networking", "ServiceEntry", "serviceentries", allOfNetworking, "se"),
-	istio("networking", "Sidecar", "sidecars", allOfNetworking),
-	istio("networking", "WorkloadEntry", "workloadentries", allOfNetworking, "we"),
-	istio("networking", "WorkloadGroup", "workloadgroups", allOfNetworking, "wg"),
-	istio("networking", "EnvoyFilter", "envoyfilters", []string{"v1alpha3"}),
-	istio("networking", "ProxyConfig", "proxyconfigs", []string{"v1beta1"}),
-	istio("security", "AuthorizationPolicy", "authorizationpolicies", allOfSecurity, "ap"),
-	istio("security", "PeerAuthentication", "peerauthentications", allOfSecurity, "pa"),
-	istio("security", "RequestAuthentication", "requestauthentications", allOfSecurity, "ra"),
-	istio("telemetry", "Telemetry", "telemetries", allOfTelemetry),
-	istio("extensions", "TrafficExtension", "trafficextensions", []string{"v1alpha1"}),
-	istio("extensions", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}),
+func istioKinds() (all []Kind) {
+	for _, k := range manifest.IstioKinds {
+		all = append(all, Kind{Group: k.Group, Kind: k.Kind, Plural: k.Plural, Singular: strings.ToLower(k.Kind), Versions: k.Versions, Namespaced: true, Short: k.Short})
+	}
+	return all
 }
 
 // KindOf finds the kind of an apiVersion and a kind's name; it is nil when the

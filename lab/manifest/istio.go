@@ -1,0 +1,64 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// IstioKind is a kind of Istio's, which this package checks no further:
+// istioctl does.
+type IstioKind struct {
+	Group, Kind, Plural string
+	// Versions are those that Istio serves, the stored one first.
+	Versions []string
+	Short    []string
+}
+
+var (
+	allOfNetworking = []string{"v1", "v1beta1", "v1alpha3"}
+	allOfSecurity   = []string{"v1", "v1beta1"}
+	allOfTelemetry  = []string{"v1", "v1alpha1"}
+)
+
+// IstioKinds are all kinds of the groups that they name.
+var IstioKinds = []IstioKind{
+	{"networking.istio.io", "VirtualService", "virtualservices", allOfNetworking, []string{"vs"}},
+	{"networking.istio.io", "DestinationRule", "destinationrules", allOfNetworking, []string{"dr"}},
+	{"networking.istio.io", "Gateway", "gateways", allOfNetworking, []string{"gw"}},
+	{"networking.istio.io", "ServiceEntry", "serviceentries", allOfNetworking, []string{"se"}},
+	{"networking.istio.io", "Sidecar", "sidecars", allOfNetworking, nil},
+	{"networking.istio.io", "WorkloadEntry", "workloadentries", allOfNetworking, []string{"we"}},
+	{"networking.istio.io", "WorkloadGroup", "workloadgroups", allOfNetworking, []string{"wg"}},
+	{"networking.istio.io", "EnvoyFilter", "envoyfilters", []string{"v1alpha3"}, nil},
+	{"networking.istio.io", "ProxyConfig", "proxyconfigs", []string{"v1beta1"}, nil},
+	{"security.istio.io", "AuthorizationPolicy", "authorizationpolicies", allOfSecurity, []string{"ap"}},
+	{"security.istio.io", "PeerAuthentication", "peerauthentications", allOfSecurity, []string{"pa"}},
+	{"security.istio.io", "RequestAuthentication", "requestauthentications", allOfSecurity, []string{"ra"}},
+	{"telemetry.istio.io", "Telemetry", "telemetries", allOfTelemetry, nil},
+	{"extensions.istio.io", "TrafficExtension", "trafficextensions", []string{"v1alpha1"}, nil},
+	{"extensions.istio.io", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}, nil},
+}
+
+// checkIstio finds a misspelt kind of a group of Istio's. Other groups, such
+// as the installation's own, are not known here.
+func checkIstio(group, version, kind string) error {
+	known := false
+	for _, k := range IstioKinds {
+		if k.Group != group {
+			continue
+		}
+		known = true
+		if k.Kind != kind {
+			continue
+		}
+		if !slices.Contains(k.Versions, version) {
+			return fmt.Errorf("apiVersion: no %s in %s/%s; %s is expected", kind, group, version, strings.Join(k.Versions, ", "))
+		}
+		return nil
+	}
+	if known {
+		return fmt.Errorf("kind: no %s in %s/%s; check the spelling and the version", kind, group, version)
+	}
+	return nil
+}
