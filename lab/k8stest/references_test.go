@@ -278,6 +278,41 @@ func TestDangling(t *testing.T) {
 	}
 }
 
+// TestDanglingPods: it is alive for Kubernetes's own objects, too.
+func TestDanglingPods(t *testing.T) {
+	root := copyOf(t)
+	for _, test := range []struct {
+		object, old, replacement, want string
+	}{
+		{"Service fleetman-webapp", `"name":"http"`, `"name":"page"`, "port 80 has no protocol in its name"},
+		{"Service fleetman-webapp", `"name":"http",`, "", "port 80 has no protocol in its name"},
+		{"Service fleetman-webapp", `"targetPort":"http"`, `"targetPort":"page"`, `port 80: Deployment webapp has no port "page"`},
+		{"Service fleetman-webapp", `"selector":{"app":"webapp"}`, `"selector":{"app":"web"}`, "selects no pod: map[app:web]"},
+		{"PodDisruptionBudget staff-service", `"matchLabels":{"app":"staff-service"}`, `"matchLabels":{"app":"stuff-service"}`, "selects no pod"},
+		{"NetworkPolicy fleetman-staff-service", `"podSelector":{"matchLabels":{"app":"staff-service"}}`, `"podSelector":{"matchLabels":{"app":"stuff-service"}}`, "selects no pod"},
+	} {
+		t.Run(test.object+" "+test.old, func(t *testing.T) {
+			objects, err := combine(t, root, []string{"network-policies"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Ref() == test.object })
+			text := string(objects.All[i].JSON)
+			if strings.Count(text, test.old) != 1 {
+				t.Fatalf("want %s once in %s", test.old, text)
+			}
+			changed, err := manifest.Decode("changed.json", []byte(strings.Replace(text, test.old, test.replacement, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects.All[i] = changed[0]
+			if found, want := dangling(t, objects), []string{test.object + ": " + test.want}; !slices.Equal(found, want) {
+				t.Errorf("found %q, want %q", found, want)
+			}
+		})
+	}
+}
+
 // breakRule is the scenario with one change to the first of Istio's objects
 // that has the old text.
 func breakRule(t *testing.T, name, old, replacement string) *manifest.Objects {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"fleetman.example/lab/manifest"
@@ -16,22 +19,105 @@ import (
 // number, as k8s/scenarios/resilience/README.md promises.
 func TestMatched(t *testing.T) {
 	library := configured(t, "library")
-	var policies, routes int
+	var policies int
+	found := map[string][]route{}
 	for _, object := range load(t, filepath.Join(k8s, "scenarios/resilience/mesh")).All {
 		switch object.Kind {
 		case "DestinationRule":
 			policies++
 			matchPolicy(t, object, library)
 		case "VirtualService":
-			if object.Name == "fleetman-staff-service" || object.Name == "fleetman-vehicle-telemetry" {
-				routes++
-				matchRoute(t, object, library)
+			found[object.Name] = routes(t, object)
+		}
+	}
+	delete(found, "fleetman-webapp") // the ingress gateway's, which has no policy
+	if policies != 4 {
+		t.Errorf("%d policies compared, want 4", policies)
+	}
+	gateway, tracker := caller(t, "webapp", library), caller(t, "position-simulator", library)
+	want := map[string][]route{
+		"fleetman-staff-service":     {repeated("GET", library), once("", library)},
+		"fleetman-vehicle-telemetry": {repeated("GET, POST /vehicles/", library), once("", library)},
+		"fleetman-position-tracker":  {repeated("GET", library), repeated("POST /vehicles/", tracker), once("", tracker)},
+		"fleetman-api-gateway":       {once("", gateway)},
+	}
+	for name, w := range want {
+		if got := found[name]; !slices.Equal(got, w) {
+			t.Errorf("%s: the mesh has\n%+v, the library\n%+v", name, got, w)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("routes %v, want those of %d services", slices.Sorted(maps.Keys(found)), len(want))
+	}
+	// Envoy's is ten times RETRY_BACKOFF
+	if library["RETRY_BACKOFF"] != "25ms" || library["RETRY_BACKOFF_MAX"] != "250ms" {
+		t.Errorf("back-off of %s up to %s", library["RETRY_BACKOFF"], library["RETRY_BACKOFF_MAX"])
+	}
+	if gateway["RETRY_ATTEMPTS"] != "1" || tracker["RETRY_ATTEMPTS"] != library["RETRY_ATTEMPTS"] {
+		t.Errorf("webapp tries %s times, position-simulator %s times", gateway["RETRY_ATTEMPTS"], tracker["RETRY_ATTEMPTS"])
+	}
+}
+
+// route is what one of a VirtualService's does with the calls that match.
+type route struct{ match, tries, try, all, on, backoff string }
+
+// repeated is the route of calls that are safe to repeat, by the environment of
+// the library in their caller.
+func repeated(match string, library map[string]string) route {
+	return route{match, library["RETRY_ATTEMPTS"], library["ATTEMPT_TIMEOUT"], library["UPSTREAM_TIMEOUT"], "5xx,reset,connect-failure", library["RETRY_BACKOFF"]}
+}
+
+// once is the route of the others: one try.
+func once(match string, library map[string]string) route {
+	return route{match: match, tries: "1", all: library["ATTEMPT_TIMEOUT"]}
+}
+
+func routes(t *testing.T, object manifest.Object) (found []route) {
+	t.Helper()
+	var rule struct {
+		Spec struct {
+			HTTP []struct {
+				Timeout string
+				Match   []struct {
+					Method struct{ Exact string }
+					URI    struct{ Prefix string }
+				}
+				Retries struct {
+					Attempts                        int
+					PerTryTimeout, RetryOn, Backoff string
+				}
 			}
 		}
 	}
-	if policies != 4 || routes != 2 {
-		t.Errorf("%d policies and %d routes compared, want 4 and 2", policies, routes)
+	if err := json.Unmarshal(object.JSON, &rule); err != nil {
+		t.Fatal(err)
 	}
+	for _, h := range rule.Spec.HTTP {
+		var match []string
+		for _, m := range h.Match {
+			match = append(match, strings.TrimSpace(m.Method.Exact+" "+m.URI.Prefix))
+		}
+		found = append(found, route{strings.Join(match, ", "), strconv.Itoa(1 + h.Retries.Attempts), h.Retries.PerTryTimeout, h.Timeout, h.Retries.RetryOn, h.Retries.Backoff})
+	}
+	return found
+}
+
+// caller is the library's environment in one Deployment, which has some numbers
+// of its own.
+func caller(t *testing.T, deployment string, library map[string]string) map[string]string {
+	t.Helper()
+	own := maps.Clone(library)
+	for _, d := range manifest.Of[*appsv1.Deployment](load(t, filepath.Join(k8s, "scenarios/resilience/library"))) {
+		if d.Name == deployment {
+			for _, e := range d.Spec.Template.Spec.Containers[0].Env {
+				own[e.Name] = e.Value
+			}
+		}
+	}
+	if maps.Equal(own, library) {
+		t.Fatalf("%s has no numbers of its own", deployment)
+	}
+	return own
 }
 
 // configured is the arm's environment of the library.
@@ -89,41 +175,6 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 	// Envoy's cap is 300 s
 	if library["BREAKER_OPEN_GROWTH"] != "30" || library["BREAKER_OPEN_TIME"] != "10s" {
 		t.Errorf("the library opens for %s times %s, Envoy for 300 s at most", library["BREAKER_OPEN_GROWTH"], library["BREAKER_OPEN_TIME"])
-	}
-}
-
-func matchRoute(t *testing.T, object manifest.Object, library map[string]string) {
-	t.Helper()
-	var rule struct {
-		Spec struct {
-			HTTP []struct {
-				Name, Timeout string
-				Retries       struct {
-					Attempts                        int
-					PerTryTimeout, RetryOn, Backoff string
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(object.JSON, &rule); err != nil {
-		t.Fatal(err)
-	}
-	repeated, once := rule.Spec.HTTP[0], rule.Spec.HTTP[1]
-	for variable, got := range map[string]string{
-		"RETRY_ATTEMPTS":   strconv.Itoa(1 + repeated.Retries.Attempts),
-		"RETRY_BACKOFF":    repeated.Retries.Backoff,
-		"ATTEMPT_TIMEOUT":  repeated.Retries.PerTryTimeout,
-		"UPSTREAM_TIMEOUT": repeated.Timeout,
-	} {
-		if want := library[variable]; got != want {
-			t.Errorf("%s: the mesh has %s, the library %s=%s", object.Ref(), got, variable, want)
-		}
-	}
-	if repeated.Retries.RetryOn != "5xx,reset,connect-failure" || library["RETRY_BACKOFF_MAX"] != "250ms" {
-		t.Errorf("%s: retried on %s, back-off up to %s; Envoy's is ten times %s", object.Ref(), repeated.Retries.RetryOn, library["RETRY_BACKOFF_MAX"], repeated.Retries.Backoff)
-	}
-	if once.Retries.Attempts != 0 || once.Timeout != library["ATTEMPT_TIMEOUT"] {
-		t.Errorf("%s: route %s tries %d more times within %s; a call that is not safe to repeat has one try of %s", object.Ref(), once.Name, once.Retries.Attempts, once.Timeout, library["ATTEMPT_TIMEOUT"])
 	}
 }
 
