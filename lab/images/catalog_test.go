@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,11 @@ func TestDockerfilesAreOne(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(repository, "services", name, "Dockerfile"))
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, base := range from.FindAllStringSubmatch(string(text), -1) {
+			if !regexp.MustCompile(`:\d+\.\d+\.\d+-`).MatchString(base[1]) {
+				t.Errorf("%s builds on %s, which is another image every month", name, base[1])
+			}
 		}
 		_, after, found := strings.Cut(string(text), "# The patch version")
 		if !found {
