@@ -4,6 +4,7 @@
 package k8stest
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,6 +77,9 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(string(readme), "](components/"+entry.Name()+")") {
 			t.Errorf("k8s/README.md has no row for components/%s", entry.Name())
 		}
+	}
+	if sets := fmt.Sprintf("every set, %d of them", len(combinations(true))); !strings.Contains(string(readme), sets) {
+		t.Errorf("k8s/README.md does not say %q", sets)
 	}
 	last := 0
 	for _, c := range components {
