@@ -19,6 +19,10 @@ import (
 // pod of every scenario, the second versions included.
 func TestPods(t *testing.T) {
 	selectors := map[string]map[string]string{}
+	graces := map[string]int64{} // of base's, by program: package manifest holds them against each drain
+	for _, d := range manifest.Of[*appsv1.Deployment](load(t, filepath.Join(k8s, "base"))) {
+		graces[d.Name] = *d.Spec.Template.Spec.TerminationGracePeriodSeconds
+	}
 	for _, name := range append(scenarios(t), "../base") {
 		objects := load(t, filepath.Join(k8s, "scenarios", name))
 		accounts := map[string]bool{}
@@ -42,7 +46,7 @@ func TestPods(t *testing.T) {
 				"seccomp":                             pod.Spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
 				"no capabilities, no more privileges": slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) && !*c.SecurityContext.AllowPrivilegeEscalation,
 				"a read-only root":                    *c.SecurityContext.ReadOnlyRootFilesystem,
-				"a preStop sleep, and time to drain":  *pod.Spec.TerminationGracePeriodSeconds > 65+c.Lifecycle.PreStop.Sleep.Seconds,
+				"a preStop sleep, and time to drain":  c.Lifecycle.PreStop.Sleep.Seconds == 3 && *pod.Spec.TerminationGracePeriodSeconds == graces[c.Name],
 				"a new pod before the old one leaves": simulator || d.Spec.Strategy.RollingUpdate.MaxSurge.IntVal == 1 && d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal == 0,
 				"never two simulators":                !simulator || d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType,
 				"replicas of a service spread":        simulator || slices.Equal(pod.Spec.TopologySpreadConstraints[0].MatchLabelKeys, []string{"app"}),
