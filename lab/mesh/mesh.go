@@ -117,6 +117,9 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m.fleet = fleet
 	m.running.Go(m.watchRefusals)
+	for _, p := range m.proxies { // what one rejects it never has applied
+		m.running.Go(func() { p.watch(m) })
+	}
 	var analysis []string
 	var analyzing sync.WaitGroup
 	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
@@ -128,7 +131,6 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m.tell(analysis)
 	for _, p := range m.proxies {
-		m.running.Go(func() { p.watch(m) })
 		m.running.Go(func() { m.watchEjections(p) })
 	}
 	return m, nil

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/parts"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/skip"
@@ -107,5 +110,70 @@ func TestPlaces(t *testing.T) {
 	third := o.at(2).Local
 	if third.Network.String() != "127.0.45.0/24" || third.NodeAddress.String() != "127.0.0.3" || third.State != filepath.Join("state", "2") {
 		t.Errorf("%+v", third)
+	}
+}
+
+// realPrograms are what a scenario needs to run as it is.
+func realPrograms(t *testing.T, state string) Options {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: half a minute")
+	}
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
+		skip.Without(t, "the page is not built: make ui")
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") != "true" {
+		if _, err := source.Have(); err != nil {
+			t.Skip(strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	return Options{
+		Local: local.Options{
+			Root: root, State: state, Environ: os.Environ(),
+			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
+		},
+		Parts: source.Find,
+	}
+}
+
+// An update that a proxy rejects fails the check, though nobody would see it in
+// an answer: here of a filter that only Istio's own Envoy has.
+func TestARejectedUpdateFailsTheCheck(t *testing.T) {
+	options := realPrograms(t, filepath.Join(t.TempDir(), "fleet"))
+	scenarios := filepath.Join(options.Local.Root, "k8s", "scenarios")
+	found, err := check.Find(scenarios, filepath.Join(scenarios, "sidecars"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter, err := manifest.Decode("filter.yaml", []byte(`
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: stats}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: istio.stats
+        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found[0].Objects.All = append(found[0].Objects.All, filter...)
+	found[0].File.Promises = found[0].File.Promises[:1]
+	results, err := check.Runner{Scenarios: scenarios, Start: Starter(options), NoControl: true}.Run(t.Context(), found)
+	if err != nil || len(results) != 1 {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	if results[0].OK() || !strings.Contains(results[0].Error, "rejected an update: ") {
+		t.Errorf("%+v", results[0])
 	}
 }
