@@ -8,6 +8,12 @@ import (
 	"time"
 )
 
+// Where a fleet is when nothing else is said.
+var (
+	DefaultNetwork     = netip.MustParsePrefix("127.0.1.0/24")
+	DefaultNodeAddress = netip.MustParseAddr("127.0.0.1")
+)
+
 // Options say where a fleet runs and how it differs from its manifests.
 type Options struct {
 	// Root is the repository whose services/ hold the programs. It may be
@@ -24,9 +30,10 @@ type Options struct {
 	Locked bool
 
 	// Network holds the pods' addresses: its first address refuses
-	// connections, the next is the first pod's. The zero value is 127.0.1.0/24.
+	// connections, the next is the first pod's. The zero value is DefaultNetwork.
 	Network netip.Prefix
-	// NodeAddress is where NodePorts are opened. The zero value is 127.0.0.1.
+	// NodeAddress is where NodePorts are opened. The zero value is
+	// DefaultNodeAddress.
 	NodeAddress netip.Addr
 
 	// Mesh runs proxies beside the pods; nil: there are none.
@@ -63,13 +70,12 @@ type Setting struct {
 	Target, Name, Value string
 }
 
-// WithDefaults fills in what is not said.
-func (o Options) WithDefaults() Options {
+func (o Options) withDefaults() Options {
 	if !o.Network.IsValid() {
-		o.Network = netip.MustParsePrefix("127.0.1.0/24")
+		o.Network = DefaultNetwork
 	}
 	if !o.NodeAddress.IsValid() {
-		o.NodeAddress = netip.MustParseAddr("127.0.0.1")
+		o.NodeAddress = DefaultNodeAddress
 	}
 	if o.ReadyTimeout == 0 {
 		o.ReadyTimeout = 30 * time.Second
