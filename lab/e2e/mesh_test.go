@@ -299,7 +299,6 @@ func TestMesh(t *testing.T) {
 		// refused whole: the old state stays
 		for _, refused := range []*manifest.Objects{
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight"`, `"wieght"`),
-			with(t, objects, "VirtualService", "fleetman-staff-service", "networking.istio.io/v1", "networking.istio.io/v7"),
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":-1`),
 			with(t, objects, "Deployment", "webapp", `"replicas":1`, `"replicas":2`),
 		} {
