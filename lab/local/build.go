@@ -12,17 +12,6 @@ import (
 	"time"
 )
 
-// Build compiles all programs of the repository, for fleets that are to find
-// them in Options.Bin: several at once, or one after the other.
-func Build(ctx context.Context, o Options) (bin string, err error) {
-	o = o.withDefaults()
-	all, err := findPrograms(o.Root, "")
-	if err != nil {
-		return "", err
-	}
-	return build(ctx, o.Root, all, o.Progress)
-}
-
 // build compiles the programs that are needed and returns where they are.
 // go build does its own caching: nothing to do takes a fraction of a second.
 func build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {

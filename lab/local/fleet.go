@@ -58,7 +58,7 @@ type Fleet struct {
 // are ready. The context bounds the start alone: Stop ends the fleet. After an
 // error nothing is left running.
 func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fleet, error) {
-	o := options.withDefaults()
+	o := options.WithDefaults()
 	known, err := findPrograms(o.Root, o.Bin)
 	if err != nil {
 		return nil, err

@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-// Where a fleet is when nothing else is said.
-var (
-	DefaultNetwork     = netip.MustParsePrefix("127.0.1.0/24")
-	DefaultNodeAddress = netip.MustParseAddr("127.0.0.1")
-)
-
 // Options say where a fleet runs and how it differs from its manifests.
 type Options struct {
 	// Root is the repository whose services/ hold the programs. It may be
@@ -30,10 +24,9 @@ type Options struct {
 	Locked bool
 
 	// Network holds the pods' addresses: its first address refuses
-	// connections, the next is the first pod's. The zero value is DefaultNetwork.
+	// connections, the next is the first pod's. The zero value is 127.0.1.0/24.
 	Network netip.Prefix
-	// NodeAddress is where NodePorts are opened. The zero value is
-	// DefaultNodeAddress.
+	// NodeAddress is where NodePorts are opened. The zero value is 127.0.0.1.
 	NodeAddress netip.Addr
 
 	// Mesh runs proxies beside the pods; nil: there are none.
@@ -70,12 +63,13 @@ type Setting struct {
 	Target, Name, Value string
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills in what is not said.
+func (o Options) WithDefaults() Options {
 	if !o.Network.IsValid() {
-		o.Network = DefaultNetwork
+		o.Network = netip.MustParsePrefix("127.0.1.0/24")
 	}
 	if !o.NodeAddress.IsValid() {
-		o.NodeAddress = DefaultNodeAddress
+		o.NodeAddress = netip.MustParseAddr("127.0.0.1")
 	}
 	if o.ReadyTimeout == 0 {
 		o.ReadyTimeout = 30 * time.Second

@@ -37,7 +37,7 @@ func decode(t *testing.T, text string) *manifest.Objects {
 
 func mustPlan(t *testing.T, objects *manifest.Objects, o Options, h host) *plan {
 	t.Helper()
-	p, err := makePlan(objects, o.withDefaults(), sixPrograms, h)
+	p, err := makePlan(objects, o.WithDefaults(), sixPrograms, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestPlanBadInput(t *testing.T) {
 		{"too many", good, Options{Replicas: map[string]int{"staff": 255}, Network: netip.MustParsePrefix("127.0.1.0/29")}, "more pods than addresses in 127.0.1.0/29; choose a larger --network"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := makePlan(decode(t, test.text), test.o.withDefaults(), sixPrograms, rootHost)
+			_, err := makePlan(decode(t, test.text), test.o.WithDefaults(), sixPrograms, rootHost)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -249,7 +249,7 @@ func TestServiceOfNobody(t *testing.T) {
 func TestReplicasOfAmbiguousProgram(t *testing.T) {
 	text := strings.ReplaceAll(one("", "{port: 8080}"), "name: staff}", "name: staff-a}")
 	text += "---\n" + strings.ReplaceAll(strings.SplitN(text, "---", 2)[0], "staff-a", "staff-b")
-	_, err := makePlan(decode(t, text), Options{Replicas: map[string]int{"staff-service": 2}}.withDefaults(), sixPrograms, rootHost)
+	_, err := makePlan(decode(t, text), Options{Replicas: map[string]int{"staff-service": 2}}.WithDefaults(), sixPrograms, rootHost)
 	if want := "--replicas staff-service: several Deployments run that program; name one of staff-a and staff-b"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

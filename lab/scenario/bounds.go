@@ -4,8 +4,7 @@ import "math"
 
 // Range is the inclusive range of counts that passes, of n observations. For a
 // share it is the smallest range that a binomial count of that share stays in
-// with the stated confidence; for ShareAbove it is what such a count exceeds
-// with no more than the rest of it.
+// with the stated confidence.
 func (c Count) Range(n int) (low, high int) {
 	switch {
 	case c.All:
@@ -21,8 +20,6 @@ func (c Count) Range(n int) (low, high int) {
 		return lowest(n, *c.ShareAtLeast, 1-c.Confidence), n
 	case c.ShareAtMost != nil:
 		return 0, highest(n, *c.ShareAtMost, 1-c.Confidence)
-	case c.ShareAbove != nil:
-		return highest(n, *c.ShareAbove, 1-c.Confidence) + 1, n
 	}
 	high = math.MaxInt
 	if c.AtLeast != nil {

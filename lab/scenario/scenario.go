@@ -14,11 +14,7 @@
 //	    control: {without: [rules]}
 package scenario
 
-import (
-	"time"
-
-	"fleetman.example/lab/manifest"
-)
+import "time"
 
 // File is one expect.yaml.
 type File struct {
@@ -35,12 +31,20 @@ type Promise struct {
 	Given Given `json:"given,omitzero"`
 	// Checks run one after the other; the promise holds when all of them hold.
 	Checks []Check `json:"checks"`
-	// Control is the other fleet, on top of Given: on it no check must hold but
-	// guards.
+	// Control is the other fleet, on top of Given: on it, no check may hold that
+	// is not a guard.
 	Control Control `json:"control"`
-	// Alone: no other fleet runs meanwhile, for this one keeps the whole machine
-	// busy.
-	Alone bool `json:"alone,omitempty"`
+}
+
+// Pace is how long the promise's requests take at least, in seconds, where a
+// rate says so.
+func (p *Promise) Pace() (seconds float64) {
+	for _, c := range p.Checks {
+		if c.Requests.Rate > 0 {
+			seconds += float64(c.Requests.Count) / c.Requests.Rate
+		}
+	}
+	return seconds
 }
 
 // Given changes the environment of Deployments.
@@ -50,17 +54,15 @@ type Given struct {
 }
 
 // Control says how the fleet is changed, so that the promise cannot hold:
-// exactly one of without (also with with, or with alone), set and scenario.
+// exactly one field is set.
 type Control struct {
 	// Without names what is left out: "rules" (all objects of Istio's API
 	// groups), "sidecars" (the proxies, and the rules with them), or objects as
 	// "ServiceEntry driver-monitoring".
 	Without []string `json:"without,omitempty"`
-	// With are Istio objects, as manifests have them, that are added, or stand in
-	// the place of those of the same name: routes that do not look at what the
-	// promise is about, say. Without a route at all nothing would answer,
-	// whatever the promise is.
-	With []Object `json:"with,omitempty"`
+	// With is a file beside the expect.yaml: its objects are added, or take the
+	// places of those of the same names.
+	With string `json:"with,omitempty"`
 	// Set changes the environment of Deployments.
 	Set []Setting `json:"set,omitempty"`
 	// Scenario is another directory below k8s/scenarios, run instead.
@@ -69,14 +71,13 @@ type Control struct {
 
 // Check is a number of requests and what must be seen of them.
 type Check struct {
-	// Guard marks a check that holds on the control's fleet too, and has to: it
-	// tells that there only that is gone which the promise is about. The other
-	// checks must not hold there.
-	Guard    bool     `json:"guard,omitempty"`
 	Requests Requests `json:"requests"`
 	// Actions happen while the requests run.
 	Actions []Action `json:"actions,omitempty"`
 	Expect  []Expect `json:"expect"`
+	// Guard marks a check that holds on the control's fleet too: what a change
+	// must leave as it is. A promise has one other check at least.
+	Guard bool `json:"guard,omitempty"`
 }
 
 // Requests are what is sent.
@@ -126,12 +127,10 @@ type Action struct {
 }
 
 // Expect is one observation and how often it must have been made: exactly one
-// of answers, received, consistent, distinct, settles and recovers.
+// of the first six fields is set.
 type Expect struct {
-	// Answers counts the answers that look like this, but for those to so many
-	// first requests: what is promised from a containment on.
-	Answers    *Answer `json:"answers,omitempty"`
-	AfterFirst int     `json:"afterFirst,omitempty"`
+	// Answers counts the answers that look like this.
+	Answers *Answer `json:"answers,omitempty"`
 	// Received counts the calls that a workload took because of the requests.
 	Received *Received `json:"received,omitempty"`
 	// Consistent counts the values of EachHeader, or the sources, whose
@@ -216,11 +215,7 @@ type Count struct {
 	// side. Confidence is the probability that a system whose share is true
 	// passes.
 	Share, ShareAtLeast, ShareAtMost *float64
-	// ShareAbove is for what has to be shown: Confidence is the probability that
-	// a system whose share is this one, or less, does not pass. It takes many
-	// requests: 1497 without an exception show 0.998 at 0.95.
-	ShareAbove *float64
-	Confidence float64
+	Confidence                       float64
 }
 
 // Duration is written as 1.5s.
@@ -235,9 +230,6 @@ type Origin struct {
 
 // Status is one status, or with Class one class of them: 5 for 5xx.
 type Status struct{ Code, Class int }
-
-// Object is one manifest of Istio's.
-type Object struct{ manifest.Object }
 
 // Setting is one variable of the Deployments that Target names.
 type Setting struct{ Target, Name, Value string }

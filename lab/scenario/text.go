@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"fleetman.example/lab/manifest"
 )
 
 // Pattern is a regular expression in Go's syntax, unanchored.
@@ -122,35 +120,18 @@ func (c *Count) UnmarshalJSON(data []byte) error {
 		Share        *float64 `json:"share"`
 		ShareAtLeast *float64 `json:"shareAtLeast"`
 		ShareAtMost  *float64 `json:"shareAtMost"`
-		ShareAbove   *float64 `json:"shareAbove"`
 		Confidence   float64  `json:"confidence"`
 	}
 	strict := json.NewDecoder(bytes.NewReader(data))
 	strict.DisallowUnknownFields()
 	if err := strict.Decode(&fields); err != nil {
-		return fmt.Errorf("%.60s: %s; all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast, shareAtMost and shareAbove is expected",
+		return fmt.Errorf("%.60s: %s; all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast and shareAtMost is expected",
 			data, strings.TrimPrefix(err.Error(), "json: "))
 	}
 	*c = Count{
 		AtLeast: fields.AtLeast, AtMost: fields.AtMost, PerRequest: fields.PerRequest,
-		Share: fields.Share, ShareAtLeast: fields.ShareAtLeast, ShareAtMost: fields.ShareAtMost, ShareAbove: fields.ShareAbove, Confidence: fields.Confidence,
+		Share: fields.Share, ShareAtLeast: fields.ShareAtLeast, ShareAtMost: fields.ShareAtMost, Confidence: fields.Confidence,
 	}
-	return nil
-}
-
-// UnmarshalJSON reads a manifest.
-func (o *Object) UnmarshalJSON(data []byte) error {
-	found, err := manifest.Decode("control.with", data)
-	if err != nil {
-		return err
-	}
-	if len(found) != 1 {
-		return fmt.Errorf("control.with: %d objects in one; one is expected", len(found))
-	}
-	if !IsRule(found[0]) {
-		return fmt.Errorf("control.with: %.60s; an object of Istio's API groups is expected", found[0].Ref())
-	}
-	o.Object = found[0]
 	return nil
 }
 

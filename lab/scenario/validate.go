@@ -5,7 +5,9 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,17 +43,13 @@ func (p *Promise) validate() error {
 	if len(p.Checks) == 0 {
 		return fmt.Errorf(".checks: empty; one at least is expected")
 	}
-	guards := 0
+	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return !c.Guard }) {
+		return fmt.Errorf(".checks: all are guards; one at least that the control breaks is expected")
+	}
 	for i := range p.Checks {
 		if err := p.Checks[i].validate(); err != nil {
 			return fmt.Errorf(".checks[%d]%w", i, err)
 		}
-		if p.Checks[i].Guard {
-			guards++
-		}
-	}
-	if guards == len(p.Checks) {
-		return fmt.Errorf(".checks: all are guards; one at least that its control breaks is expected")
 	}
 	return p.Control.validate()
 }
@@ -60,18 +58,21 @@ var objectForm = regexp.MustCompile(`^[A-Z][A-Za-z]* [a-z0-9][a-z0-9./-]*$`)
 
 func (c *Control) validate() error {
 	kinds := 0
-	for _, set := range []bool{len(c.Without)+len(c.With) > 0, len(c.Set) > 0, c.Scenario != ""} {
+	for _, set := range []bool{len(c.Without) > 0, c.With != "", len(c.Set) > 0, c.Scenario != ""} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(".control: %d of without or with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing", kinds)
+		return fmt.Errorf(".control: %d of without, with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing", kinds)
 	}
 	for i, what := range c.Without {
 		if what != "rules" && what != "sidecars" && !objectForm.MatchString(what) {
 			return fmt.Errorf(`.control.without[%d]: %.60q; rules, sidecars, or an object such as "ServiceEntry driver-monitoring" is expected`, i, what)
 		}
+	}
+	if c.With != "" && c.With != filepath.Base(c.With) {
+		return fmt.Errorf(".control.with: %.60q; the name of a file beside expect.yaml is expected", c.With)
 	}
 	if strings.HasPrefix(c.Scenario, "/") || strings.Contains(c.Scenario, "..") {
 		return fmt.Errorf(".control.scenario: %.60q; a directory below k8s/scenarios, such as mtls-strict, is expected", c.Scenario)
@@ -180,9 +181,6 @@ func (e *Expect) validate(c *Check) error {
 	if kinds != 1 {
 		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles and recovers; exactly one is expected", kinds)
 	}
-	if e.AfterFirst != 0 && (e.Answers == nil || e.AfterFirst < 0 || e.AfterFirst >= c.Requests.Count) {
-		return fmt.Errorf(".afterFirst: %d; for answers alone, fewer than the %d requests are expected", e.AfterFirst, c.Requests.Count)
-	}
 	switch {
 	case e.Settles != nil:
 		if s := e.Settles; s.Run < 1 || s.AfterAtMost < 0 || s.Run+s.AfterAtMost > c.Requests.Count {
@@ -240,7 +238,7 @@ func (a *Answer) validate() error {
 
 // validateCount refuses bounds that no observation can break.
 func (e *Expect) validateCount(r *Requests) error {
-	n, c := r.Count-e.AfterFirst, e.Count
+	n, c := r.Count, e.Count
 	if e.Consistent != nil {
 		n = r.keys()
 	}
@@ -252,8 +250,6 @@ func (e *Expect) validateCount(r *Requests) error {
 	switch {
 	case c.PerRequest != nil && e.Received == nil:
 		return fmt.Errorf(".count.perRequest: only calls that were received are counted for each request")
-	case c.ShareAbove != nil && low > n:
-		return fmt.Errorf(".count.shareAbove: not even %d of %d show %v at %v; more requests are expected", n, n, *c.ShareAbove, c.Confidence)
 	case !open && low > n:
 		return fmt.Errorf(".count: at least %d of %d", low, n)
 	case low > high:
@@ -266,13 +262,13 @@ func (e *Expect) validateCount(r *Requests) error {
 
 func (c *Count) validate() error {
 	given := 0
-	for _, set := range []bool{c.All, c.None, c.AtLeast != nil || c.AtMost != nil, c.PerRequest != nil, c.Share != nil, c.ShareAtLeast != nil, c.ShareAtMost != nil, c.ShareAbove != nil} {
+	for _, set := range []bool{c.All, c.None, c.AtLeast != nil || c.AtMost != nil, c.PerRequest != nil, c.Share != nil, c.ShareAtLeast != nil, c.ShareAtMost != nil} {
 		if set {
 			given++
 		}
 	}
 	if given != 1 {
-		return fmt.Errorf(".count: all, none, or one of atLeast with atMost, perRequest, share, shareAtLeast, shareAtMost and shareAbove is expected")
+		return fmt.Errorf(".count: all, none, or one of atLeast with atMost, perRequest, share, shareAtLeast and shareAtMost is expected")
 	}
 	for _, number := range []*int{c.AtLeast, c.AtMost, c.PerRequest} {
 		if number != nil && (*number < 0 || *number > 100*maxRequests) {
@@ -280,7 +276,7 @@ func (c *Count) validate() error {
 		}
 	}
 	isShare := false
-	for _, share := range []*float64{c.Share, c.ShareAtLeast, c.ShareAtMost, c.ShareAbove} {
+	for _, share := range []*float64{c.Share, c.ShareAtLeast, c.ShareAtMost} {
 		if share == nil {
 			continue
 		}

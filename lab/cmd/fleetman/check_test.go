@@ -27,9 +27,6 @@ func TestCheckAndPartsRefuse(t *testing.T) {
 	}{
 		{[]string{"check", "--run", "("}, exitUsage, "--run: error parsing regexp"},
 		{[]string{"check", "--network", "x"}, exitUsage, `--network "x": a network such as 127.0.1.0/24 is expected`},
-		{[]string{"check", "--jobs", "0"}, exitUsage, "--jobs 0: 1 to 14 is expected"},
-		{[]string{"check", "--jobs", "2", "--network", "127.255.255.0/24"}, exitUsage, "--jobs 2: fleets at once: 127.255.255.0/24 and 127.0.0.1 leave no addresses for fleet 2"},
-		{[]string{"check", "--seed", "-1"}, exitUsage, "--seed"},
 		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "finding scenarios"},
 		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},
 		{[]string{"check", broken}, exitFailure, "chekcs"},

@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"fleetman.example/lab/manifest"
@@ -45,68 +44,6 @@ func withSettings(objects *manifest.Objects, settings []scenario.Setting, missin
 	return changed, nil
 }
 
-// withSeeds is the fleet with seeds of its own for all that its services draw.
-// They come from a ConfigMap that is a Deployment's first source of variables,
-// so that what its manifest says wins.
-func withSeeds(objects *manifest.Objects, seed uint64) (*manifest.Objects, error) {
-	changed := &manifest.Objects{}
-	for _, object := range objects.All {
-		deployment, ok := object.Typed.(*appsv1.Deployment)
-		if !ok {
-			changed.All = append(changed.All, object)
-			continue
-		}
-		seeds := &corev1.ConfigMap{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-			ObjectMeta: metav1.ObjectMeta{Name: deployment.Name + "-seeds", Namespace: object.Namespace},
-			Data:       map[string]string{},
-		}
-		for _, variable := range []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"} {
-			seeds.Data[variable] = fmt.Sprint(derived(seed, deployment.Name, variable))
-		}
-		added, err := retyped(manifest.Object{
-			APIVersion: "v1", Kind: "ConfigMap", Namespace: object.Namespace, Name: seeds.Name, Source: object.Source,
-		}, seeds)
-		if err != nil {
-			return nil, err
-		}
-		deployment = deployment.DeepCopy()
-		for i := range deployment.Spec.Template.Spec.Containers {
-			container := &deployment.Spec.Template.Spec.Containers[i]
-			from := corev1.EnvFromSource{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: seeds.Name}}}
-			container.EnvFrom = slices.Insert(container.EnvFrom, 0, from)
-		}
-		if object, err = retyped(object, deployment); err != nil {
-			return nil, err
-		}
-		changed.All = append(changed.All, added, object)
-	}
-	return changed, nil
-}
-
-// derived is one of many seeds of a run, and within what every variable takes:
-// 1 to 1<<62.
-func derived(seed uint64, names ...string) uint64 {
-	hash := fnv.New64a()
-	fmt.Fprintf(hash, "%d %q", seed, names)
-	return hash.Sum64()>>2 | 1
-}
-
-// with is the fleet with a control's objects, some of them in the place of
-// others.
-func with(objects *manifest.Objects, more []scenario.Object) *manifest.Objects {
-	changed := &manifest.Objects{All: slices.Clone(objects.All)}
-	for _, object := range more {
-		at := slices.IndexFunc(changed.All, func(o manifest.Object) bool { return scenario.IsRule(o) && o.Ref() == object.Ref() })
-		if at < 0 {
-			changed.All = append(changed.All, object.Object)
-		} else {
-			changed.All[at] = object.Object
-		}
-	}
-	return changed
-}
-
 // without is the fleet without what a control leaves out.
 func without(objects *manifest.Objects, what []string) (*manifest.Objects, error) {
 	changed := &manifest.Objects{}
@@ -124,6 +61,44 @@ func without(objects *manifest.Objects, what []string) (*manifest.Objects, error
 		changed.All = append(changed.All, object)
 	}
 	return changed, nil
+}
+
+// with is the fleet with the objects of a file, over those of the same names.
+func with(objects *manifest.Objects, file string) (*manifest.Objects, error) {
+	more, err := manifest.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	changed := &manifest.Objects{}
+	for _, object := range objects.All {
+		if !slices.ContainsFunc(more.All, func(other manifest.Object) bool { return other.Ref() == object.Ref() }) {
+			changed.All = append(changed.All, object)
+		}
+	}
+	changed.All = append(changed.All, more.All...)
+	return changed, nil
+}
+
+// seeds are the variables by which services take their chances from a seed.
+var seeds = []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"}
+
+// withSeed gives each Deployment a seed of its own, so that two replicas of
+// different Deployments do not misbehave in step. A manifest's own seed stays.
+func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error) {
+	var settings []scenario.Setting
+	for _, deployment := range manifest.Of[*appsv1.Deployment](objects) {
+		for _, name := range seeds {
+			if slices.ContainsFunc(deployment.Spec.Template.Spec.Containers, func(c corev1.Container) bool {
+				return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name })
+			}) {
+				continue
+			}
+			sum := fnv.New64a()
+			fmt.Fprint(sum, seed, deployment.Name)
+			settings = append(settings, scenario.Setting{Target: deployment.Name, Name: name, Value: fmt.Sprint(1 + sum.Sum64()>>12)}) // 0 would be none
+		}
+	}
+	return withSettings(objects, settings, false)
 }
 
 // injectionLabels ask Istio for a proxy, of a namespace or of a pod.

@@ -22,7 +22,6 @@ type Finding struct {
 // observation is all that is known about the requests of one check.
 type observation struct {
 	records    []Record
-	asked      int // requests, of which a control may have sent the first ones only
 	calls      []Call
 	lastAction time.Duration // from the first request's start
 	ended      time.Duration // of the last request
@@ -31,11 +30,8 @@ type observation struct {
 func (o *observation) judge(e *scenario.Expect) Finding {
 	switch {
 	case e.Answers != nil:
-		records, what := o.records[min(e.AfterFirst, len(o.records)):], "answers with "+describe(e.Answers)
-		if e.AfterFirst > 0 {
-			what += fmt.Sprintf(" after the first %d", e.AfterFirst)
-		}
-		return bound(e.Count, count(records, like(e.Answers)), len(records), o.asked-e.AfterFirst, what, "requests", others(records, e.Answers))
+		seen := count(o.records, like(e.Answers))
+		return bound(e.Count, seen, len(o.records), "answers with "+describe(e.Answers), "requests", o.others(e.Answers))
 	case e.Received != nil:
 		seen := 0
 		for _, call := range o.calls {
@@ -43,23 +39,22 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 				seen++
 			}
 		}
-		return bound(e.Count, seen, len(o.records), o.asked, "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
+		return bound(e.Count, seen, len(o.records), "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
 	case e.Consistent != nil:
 		agreeing, keys := o.consistent(e.Consistent.Capture.Regexp)
-		return bound(e.Count, agreeing, keys, keys, fmt.Sprintf("keys whose answers agree on /%s/", e.Consistent.Capture), "keys", "")
+		return bound(e.Count, agreeing, keys, fmt.Sprintf("keys whose answers agree on /%s/", e.Consistent.Capture), "keys", "")
 	case e.Distinct != nil:
 		found := o.distinct(e.Distinct.Capture.Regexp)
-		return bound(e.Count, len(found), len(o.records), o.asked, fmt.Sprintf("different captures of /%s/", e.Distinct.Capture), "requests", strings.Join(found, ", "))
+		return bound(e.Count, len(found), len(o.records), fmt.Sprintf("different captures of /%s/", e.Distinct.Capture), "requests", strings.Join(found, ", "))
 	case e.Settles != nil:
 		return o.settles(e.Settles)
 	}
 	return o.recovers(e.Recovers)
 }
 
-// bound judges a number, seen of so many when so many were asked for. more says
-// what else there was.
-func bound(c *scenario.Count, seen, of, asked int, what, unit, more string) Finding {
-	low, high := c.Range(asked)
+// bound judges a number. more says what else there was.
+func bound(c *scenario.Count, seen, of int, what, unit, more string) Finding {
+	low, high := c.Range(of)
 	expected := fmt.Sprintf("%d to %d", low, high)
 	switch {
 	case low == high:
@@ -70,7 +65,7 @@ func bound(c *scenario.Count, seen, of, asked int, what, unit, more string) Find
 	for _, share := range []struct {
 		name  string
 		value *float64
-	}{{"share", c.Share}, {"share at least", c.ShareAtLeast}, {"share at most", c.ShareAtMost}, {"share above", c.ShareAbove}} {
+	}{{"share", c.Share}, {"share at least", c.ShareAtLeast}, {"share at most", c.ShareAtMost}} {
 		if share.value != nil {
 			expected += fmt.Sprintf(" (%s %v at %v)", share.name, *share.value, c.Confidence)
 		}
@@ -157,7 +152,7 @@ func (o *observation) settles(s *scenario.Settles) Finding {
 	if s.LastsAtMost.Duration > 0 {
 		finding.Expected += fmt.Sprintf(", for %v at most", s.LastsAtMost)
 	}
-	others := others(o.records, &s.Good)
+	others := o.others(&s.Good)
 	first := firstRun(o.records, like(&s.Good), s.Run)
 	if first < 0 {
 		finding.Saw = fmt.Sprintf("no %d in a row in %d requests; %s", s.Run, len(o.records), others)
@@ -192,7 +187,7 @@ func (o *observation) recovers(r *scenario.Recovers) Finding {
 	}
 	first := firstRun(o.records[from:], like(&r.Good), r.Run)
 	if first < 0 {
-		finding.Saw = fmt.Sprintf("no %d in a row in the %d requests after it; %s", r.Run, len(o.records)-from, others(o.records, &r.Good))
+		finding.Saw = fmt.Sprintf("no %d in a row in the %d requests after it; %s", r.Run, len(o.records)-from, o.others(&r.Good))
 		return finding
 	}
 	after := o.records[from+first].Start - o.lastAction

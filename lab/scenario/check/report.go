@@ -5,18 +5,18 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
-// WriteLine writes a result as one line, and what did not hold below it, with
-// the seed to see it again.
+// WriteLine writes a result as one line, and what did not hold below it.
 func WriteLine(w io.Writer, r Result) error {
 	var text strings.Builder
-	verdict, seed := "ok  ", ""
+	verdict := "ok  "
 	if !r.OK() {
-		verdict, seed = "FAIL", fmt.Sprintf(", seed %d", r.Seed)
+		verdict = "FAIL"
 	}
-	fmt.Fprintf(&text, "%s %s: %s (%s%.0f s%s)\n", verdict, r.Scenario, r.Promise, controlNote(r), r.Seconds, seed)
+	fmt.Fprintf(&text, "%s %s: %s (%s%.0f s)\n", verdict, r.Scenario, r.Promise, controlNote(r), r.Seconds)
 	for _, line := range r.complaints() {
 		fmt.Fprintf(&text, "       %s\n", line)
 	}
@@ -28,25 +28,10 @@ func controlNote(r Result) string {
 	switch {
 	case r.Control == nil:
 		return ""
-	case !r.Control.Broken:
-		return ""
+	case r.Control.Broken:
+		return "broken " + r.Control.Change + ", "
 	}
-	note := "broken " + r.Control.Change + ", "
-	if n := r.guards(); n > 0 {
-		note += fmt.Sprintf("%d of %d checks on guard, ", n, len(r.Checks))
-	}
-	return note
-}
-
-// guards is how many of the checks are meant to hold in the control, too.
-func (r Result) guards() int {
-	n := 0
-	for _, check := range r.Checks {
-		if check.Guard {
-			n++
-		}
-	}
-	return n
+	return ""
 }
 
 // complaints say why a result is not good, a line each.
@@ -63,22 +48,23 @@ func (r Result) complaints() []string {
 		}
 	}
 	if control := r.Control; control != nil {
-		if control.Error != "" {
+		switch {
+		case control.Error != "":
 			lines = append(lines, fmt.Sprintf("its control, %s, could not be run: %s", control.Change, control.Error))
-		}
-		for i, check := range control.Checks {
-			switch {
-			case check.holds() && !check.Guard:
-				lines = append(lines, fmt.Sprintf("check %d holds %s too, so it proves nothing", i+1, control.Change))
-			case !check.holds() && check.Guard:
-				lines = append(lines, fmt.Sprintf("check %d is a guard and does not hold %s: more is broken there than the promise", i+1, control.Change))
-			default:
-				continue
-			}
-			for _, finding := range check.Findings {
-				lines = append(lines, fmt.Sprintf("there, %s: expected %s; saw %s", check.Requests, finding.Expected, finding.Saw))
+		case !control.Broken:
+			for _, check := range control.Checks {
+				if !check.provesNothing() {
+					continue
+				}
+				lines = append(lines, fmt.Sprintf("%s: it holds %s too, so it proves nothing", check.Requests, control.Change))
+				for _, finding := range check.Findings {
+					lines = append(lines, fmt.Sprintf("there: expected %s; saw %s", finding.Expected, finding.Saw))
+				}
 			}
 		}
+	}
+	if len(lines) > 0 {
+		lines = append(lines, fmt.Sprintf("again, with the same chances: --seed %d --run '^%s: %s$'", r.Seed, regexp.QuoteMeta(r.Scenario), regexp.QuoteMeta(r.Promise)))
 	}
 	return lines
 }
@@ -98,19 +84,13 @@ func WriteJSON(w io.Writer, results []Result) error {
 }
 
 type junitSuite struct {
-	XMLName    xml.Name        `xml:"testsuite"`
-	Name       string          `xml:"name,attr"`
-	Tests      int             `xml:"tests,attr"`
-	Failures   int             `xml:"failures,attr"`
-	Errors     int             `xml:"errors,attr"`
-	Time       string          `xml:"time,attr"`
-	Properties []junitProperty `xml:"properties>property"`
-	Cases      []junitCase     `xml:"testcase"`
-}
-
-type junitProperty struct {
-	Name  string `xml:"name,attr"`
-	Value string `xml:"value,attr"`
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []junitCase `xml:"testcase"`
 }
 
 type junitCase struct {
@@ -127,6 +107,16 @@ type junitText struct {
 	Text    string `xml:",chardata"`
 }
 
+// seen is what checks expected and saw, a line each.
+func seen(where string, checks []CheckResult) (text string) {
+	for _, check := range checks {
+		for _, finding := range check.Findings {
+			text += fmt.Sprintf("%s%s: expected %s; saw %s\n", where, check.Requests, finding.Expected, finding.Saw)
+		}
+	}
+	return text
+}
+
 // WriteJUnit writes a test suite for each scenario, a test case for each
 // promise.
 func WriteJUnit(w io.Writer, results []Result) error {
@@ -138,7 +128,7 @@ func WriteJUnit(w io.Writer, results []Result) error {
 	var suite *junitSuite
 	for _, r := range results {
 		if suite == nil || suite.Name != r.Scenario {
-			suite = &junitSuite{Name: r.Scenario, Properties: []junitProperty{{"seed", fmt.Sprint(r.Seed)}}}
+			suite = &junitSuite{Name: r.Scenario}
 			suites.Suites = append(suites.Suites, suite)
 		}
 		test := junitCase{Class: r.Scenario, Name: r.Promise, Time: fmt.Sprintf("%.3f", r.Seconds)}
@@ -152,10 +142,9 @@ func WriteJUnit(w io.Writer, results []Result) error {
 				suite.Failures++
 			}
 		}
-		for _, check := range r.Checks {
-			for _, finding := range check.Findings {
-				test.Output += fmt.Sprintf("%s: expected %s; saw %s\n", check.Requests, finding.Expected, finding.Saw)
-			}
+		test.Output = fmt.Sprintf("seed %d\n", r.Seed) + seen("", r.Checks)
+		if r.Control != nil {
+			test.Output += seen("the control, "+r.Control.Change+": ", r.Control.Checks)
 		}
 		suite.Cases = append(suite.Cases, test)
 		suite.Tests++

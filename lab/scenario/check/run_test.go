@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +83,8 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	root = t.TempDir()
 	for name, text := range map[string]string{
 		"one/lesson/fleet.yaml": fleetYAML, "one/lesson/expect.yaml": promises,
+		"one/lesson/other.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n---\n" +
+			"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n",
 		"one/lesson/kustomization.yaml": "resources: [fleet.yaml]\n",
 		"one/plain/fleet.yaml":          strings.Split(fleetYAML, "apiVersion: networking")[0],
 		"one/plain/kustomization.yaml":  "resources: [fleet.yaml]\n",
@@ -106,8 +107,8 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 // fleet is a target whose answers a handler gives.
 type fleet struct {
 	*httptest.Server
-	slot    int
 	objects *manifest.Objects
+	place   int
 	broken  error
 
 	mu     sync.Mutex
@@ -141,9 +142,6 @@ func (f *fleet) SetFaults(_ context.Context, deployment, rules string) error {
 	return nil
 }
 
-func (f *fleet) Seeds(context.Context) map[string]uint64 {
-	return map[string]uint64{"staff-service-0": 7}
-}
 func (f *fleet) Err() error { return f.broken }
 func (f *fleet) Stop() {
 	f.Close()
@@ -152,49 +150,30 @@ func (f *fleet) Stop() {
 	f.ended = true
 }
 
-func (f *fleet) hasEnded() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.ended
-}
-
 // fleets starts fleets, and remembers them.
 type fleets struct {
+	mu      sync.Mutex
 	started []*fleet
 	// status is what a fleet of these objects answers.
 	status func(*manifest.Objects) int
 	broken error
 	err    error
-
-	mu      sync.Mutex
-	most    int   // fleets at once
-	clashes []int // slots that two had at once
 }
 
-func (all *fleets) start(_ context.Context, slot int, objects *manifest.Objects) (Target, error) {
+func (all *fleets) start(_ context.Context, place int, objects *manifest.Objects) (Target, error) {
 	if all.err != nil {
 		return nil, all.err
 	}
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	f := &fleet{slot: slot, objects: objects, broken: all.broken, calls: map[string][]Call{}}
+	f := &fleet{objects: objects, broken: all.broken, calls: map[string][]Call{}}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.calls[r.Header.Get(Header)] = append(f.calls[r.Header.Get(Header)], Call{Deployment: "staff-service", Method: r.Method, Path: r.URL.Path})
 		w.WriteHeader(all.status(objects))
 	}))
-	running := 1
-	for _, other := range all.started {
-		if other.hasEnded() {
-			continue
-		}
-		running++
-		if other.slot == slot {
-			all.clashes = append(all.clashes, slot)
-		}
-	}
-	all.most = max(all.most, running)
+	f.place = place
+	all.mu.Lock()
+	defer all.mu.Unlock()
 	all.started = append(all.started, f)
 	return f, nil
 }
@@ -232,7 +211,7 @@ func only200With(ref string) func(*manifest.Objects) int {
 func run(t *testing.T, all *fleets, root string, found []Scenario) Result {
 	t.Helper()
 	var done []Result
-	results, err := Runner{Start: all.start, Scenarios: root, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
+	results, err := Runner{Start: all.start, Scenarios: root, Seed: 7, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
 	if err != nil || len(results) != 1 || len(done) != 1 {
 		t.Fatalf("%d results, %d told of, %v", len(results), len(done), err)
 	}
@@ -260,7 +239,7 @@ func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 	if !has(all.started[1].objects, "DestinationRule fleetman-staff-service") || variable(found[0].Objects, "A") != "" {
 		t.Error("more was changed than was asked for")
 	}
-	if result.Seeds["staff-service-0"] != 7 || len(result.Checks[0].Findings) != 2 {
+	if result.Seed != 7 || variable(all.started[1].objects, "FAULTS_SEED") == "" || len(result.Checks[0].Findings) != 2 {
 		t.Errorf("%+v", result)
 	}
 }
@@ -269,32 +248,27 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 	always := func(*manifest.Objects) int { return http.StatusOK }
 	tests := []struct {
 		name   string
-		fleets *fleets
+		fleets fleets
 		change func(string) string
 		want   string // in what is written
 		starts int
 	}{
-		{"it does not hold", &fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 answers with status 200; saw 0 of 3 requests; others: 3× 503", 2},
-		{"its control holds too", &fleets{status: always}, nil, "check 1 holds without VirtualService fleetman-staff-service too, so it proves nothing", 2},
-		{"one of its checks holds in the control", &fleets{status: only200With("VirtualService fleetman-staff-service")}, func(s string) string {
-			return strings.Replace(s, "    control:", "      - requests: {from: \"nodePort:32000\", path: /driver/x, count: 4}\n        expect: [{answers: {body: x}, count: none}]\n    control:", 1)
-		}, "check 2 holds without VirtualService fleetman-staff-service too, so it proves nothing\n       there, 4× GET /driver/x from node port 32000: expected 0 answers with body /x/; saw 0 of 4 requests", 2},
-		{"a guard does not hold in the control", &fleets{status: only200With("VirtualService fleetman-staff-service")}, func(s string) string {
-			return strings.Replace(s, "    control:", "      - guard: true\n        requests: {from: \"nodePort:32000\", path: /driver/x, count: 4}\n        expect: [{answers: {status: [200]}, count: all}]\n    control:", 1)
-		}, "check 2 is a guard and does not hold without VirtualService fleetman-staff-service: more is broken there than the promise", 2},
-		{"the run is worthless", &fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "what was seen is worth nothing: a proxy rejected an update", 2},
-		{"no fleet", &fleets{err: errors.New("port in use")}, nil, "starting the fleet: port in use", 0},
-		{"no way in", &fleets{status: always}, func(s string) string {
+		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 answers with status 200; saw 0 of 3 requests; others: 3× 503", 1},
+		{"its control holds too", fleets{status: always}, nil, "3× GET /driver/x from node port 32000: it holds without VirtualService fleetman-staff-service too, so it proves nothing", 2},
+		{"the run is worthless", fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "what was seen is worth nothing: a proxy rejected an update", 1},
+		{"no fleet", fleets{err: errors.New("port in use")}, nil, "starting the fleet: port in use", 0},
+		{"no way in", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, `"nodePort:32000"`, "ingress", 1)
-		}, "check 1, 3× GET /driver/x from the ingress: no ingress here", 2},
-		{"faults that are refused", &fleets{status: always}, func(s string) string {
+		}, "check 1, 3× GET /driver/x from the ingress: no ingress here", 1},
+		{"faults that are refused", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, faults: nonsense}]\n        expect:", 1)
-		}, `giving staff-service the faults "nonsense": rule 1: nonsense`, 2},
-		{"a control that cannot be run", &fleets{status: always}, func(s string) string {
+		}, `giving staff-service the faults "nonsense": rule 1: nonsense`, 1},
+		{"a control that cannot be run", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", 1)
 		}, "its control, in the scenario nowhere, could not be run", 1},
 	}
-	for _, test := range tests {
+	for i := range tests {
+		test := &tests[i]
 		t.Run(test.name, func(t *testing.T) {
 			text := promiseYAML
 			if test.change != nil {
@@ -308,7 +282,7 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 			} else {
 				root, found = scenarios(t, text)
 			}
-			result := run(t, test.fleets, root, found)
+			result := run(t, &test.fleets, root, found)
 			var out bytes.Buffer
 			if err := WriteLine(&out, result); err != nil {
 				t.Fatal(err)
@@ -340,22 +314,14 @@ func TestControlsOfOtherKinds(t *testing.T) {
 		{"{without: [rules]}", func(o *manifest.Objects) bool { return has(o, "DestinationRule fleetman-staff-service") }, func(o *manifest.Objects) bool {
 			return injected(o) && !has(o, "VirtualService fleetman-staff-service") && NeedsMesh(o)
 		}},
+		{"{with: other.yaml}", func(o *manifest.Objects) bool { return !has(o, "PeerAuthentication default") }, func(o *manifest.Objects) bool {
+			return has(o, "PeerAuthentication default") && has(o, "VirtualService fleetman-staff-service") && len(o.All) == 6
+		}},
 		{"{without: [sidecars]}", injected, func(o *manifest.Objects) bool {
 			return !NeedsMesh(o) && has(o, "Deployment staff-service")
 		}},
 		{`{set: ["staff-service:VARIANT=bad"]}`, func(o *manifest.Objects) bool { return variable(o, "VARIANT") == "standard" }, func(o *manifest.Objects) bool {
 			return variable(o, "VARIANT") == "bad" && has(o, "VirtualService fleetman-staff-service")
-		}},
-		{"{with: [{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: fleetman-staff-service}, spec: {hosts: [other]}}, {apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: g}}]}", func(o *manifest.Objects) bool {
-			return !has(o, "Gateway g")
-		}, func(o *manifest.Objects) bool {
-			var hosts []string
-			for _, object := range o.All {
-				if object.Kind == "VirtualService" {
-					hosts = append(hosts, string(object.JSON))
-				}
-			}
-			return len(hosts) == 1 && strings.Contains(hosts[0], "other") && has(o, "DestinationRule fleetman-staff-service")
 		}},
 		{"{scenario: one/plain}", func(o *manifest.Objects) bool { return has(o, "VirtualService fleetman-staff-service") }, func(o *manifest.Objects) bool {
 			return variable(o, "A") == "1" && !has(o, "VirtualService fleetman-staff-service")
@@ -383,6 +349,98 @@ func TestControlsOfOtherKinds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+const twoChecksYAML = `
+promises:
+  - promise: the rule decides
+    checks:
+      - requests: {from: "nodePort:32000", path: /a, count: 3}
+        expect: [{answers: {status: [200]}, count: all}]
+      - requests: {from: "nodePort:32000", path: /b, count: 3}
+        GUARD
+        expect: [{answers: {status: [200, 500]}, count: all}]
+    control: {without: [VirtualService fleetman-staff-service]}
+`
+
+// Every check has to fail on the control's fleet, all that come after a failed
+// one too, save those that say that they hold there.
+func TestGuards(t *testing.T) {
+	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
+		root, found := scenarios(t, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
+		all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
+		result := run(t, all, root, found)
+		if result.OK() != ok || len(result.Control.Checks) != 2 {
+			t.Errorf("%q: %+v, %+v", guard, result, result.Control)
+		}
+		var out bytes.Buffer
+		if err := WriteLine(&out, result); err != nil {
+			t.Fatal(err)
+		}
+		if complains := strings.Contains(out.String(), "/b from node port 32000: it holds without VirtualService fleetman-staff-service too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); complains == ok {
+			t.Errorf("%q:\n%s", guard, out.String())
+		}
+	}
+}
+
+// Fleets that run at once have different places, and the results keep their
+// order, whichever is there first.
+func TestJobs(t *testing.T) {
+	text := "promises:\n"
+	for i := range 6 { // the last takes longest, and so comes first
+		text += strings.Replace(strings.TrimPrefix(promiseYAML, "\npromises:\n"), "everyone gets an answer", fmt.Sprint("promise ", i), 1)
+		text = strings.Replace(text, "path: /driver/x, count: 3}", fmt.Sprintf("path: /driver/x, count: 3, rate: %d}", 100-10*i), 1)
+	}
+	root, found := scenarios(t, text)
+	running := map[int]int{}
+	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
+	results, err := Runner{Jobs: 3, Seed: 1, Scenarios: root, Start: func(ctx context.Context, place int, objects *manifest.Objects) (Target, error) {
+		target, err := all.start(ctx, place, objects)
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		if running[place]++; running[place] > 1 {
+			t.Errorf("two fleets at once in place %d", place)
+		}
+		return placed{target, func() { all.mu.Lock(); running[place]--; all.mu.Unlock() }}, err
+	}}.Run(t.Context(), found)
+	if err != nil || len(results) != 6 || len(running) != 3 {
+		t.Fatalf("%d results from %d places, %v", len(results), len(running), err)
+	}
+	for i, result := range results {
+		if result.Promise != fmt.Sprint("promise ", i) || !result.OK() {
+			t.Errorf("%d: %+v", i, result)
+		}
+	}
+}
+
+// placed is a target whose end is told of.
+type placed struct {
+	Target
+	ended func()
+}
+
+func (p placed) Stop() { p.Target.Stop(); p.ended() }
+
+func TestSeeds(t *testing.T) {
+	_, found := scenarios(t, promiseYAML)
+	objects := found[0].Objects
+	env := func(seed uint64, name string) string {
+		changed, err := withSeed(objects, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return variable(changed, name)
+	}
+	if first, again, other := env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"); first == "" || first != again || first == other {
+		t.Errorf("seeds %q, again %q, another %q", first, again, other)
+	}
+	var err error
+	if objects, err = withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if env(1, "SEED") != "5" {
+		t.Errorf("the manifest's own seed became %q", env(1, "SEED"))
 	}
 }
 
@@ -414,157 +472,6 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 	}
 	if got := fmt.Sprint(all.started[0].faults); got != "[staff-service status=502,rate=1 staff-service none]" {
 		t.Errorf("faults %s", got)
-	}
-}
-
-// A control ends when nothing that is still to come can make a check hold.
-func TestAControlGoesOnOnlyWhileItMayHold(t *testing.T) {
-	root, found := scenarios(t, strings.Replace(promiseYAML, "count: 3}", "count: 500}", 1))
-	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
-	result := run(t, all, root, found)
-	if !result.OK() || result.Control.Checks[0].Sent == 0 || result.Control.Checks[0].Sent > 3 || result.Checks[0].Sent != 0 {
-		t.Errorf("%+v, %+v", result.Checks, result.Control)
-	}
-	if got := result.Control.Checks[0].Findings[0]; !strings.HasPrefix(got.Expected, "500 answers") {
-		t.Errorf("%+v: the bounds are those of all requests", got)
-	}
-}
-
-func TestDecided(t *testing.T) {
-	for _, test := range []struct {
-		expect, letters string
-		at              int // the record that decides; -1: none
-	}{
-		{"{answers: {status: [200]}, count: all}", "ggbg", 2},
-		{"{answers: {status: [200]}, count: all}", "gggg", -1},
-		{"{answers: {status: [5xx]}, count: none}", "ggbg", 2},
-		{"{answers: {status: [200]}, count: {atLeast: 3}}", "gbgbb", 4},
-		{"{answers: {status: [5xx]}, count: {atMost: 1}}", "bgbg", 2},
-		{"{answers: {status: [5xx]}, count: {share: 0.5, confidence: 0.99}}", "bgbgbgbg", -1},
-		{"{answers: {status: [200]}, afterFirst: 2, count: all}", "bbgbg", 3},
-		{"{settles: {good: {status: [200]}, afterAtMost: 1, run: 2}}", "bgbgb", 2},
-		{"{settles: {good: {status: [200]}, afterAtMost: 1, run: 2}}", "bggbb", -1},
-		{`{distinct: {capture: "<(.*)>"}, count: {atLeast: 2}}`, "bbbb", -1},
-		{"{received: {by: [other]}, count: none}", "bbbb", -1},
-	} {
-		records := answers(test.letters)
-		c := &scenario.Check{Requests: scenario.Requests{Count: len(records)}, Expect: []scenario.Expect{*expectation(t, test.expect)}}
-		enough, at := decided(c), -1
-		for i, record := range records {
-			if enough(i, record) {
-				at = i
-				break
-			}
-		}
-		if at != test.at {
-			t.Errorf("%s of %s: decided at %d, not %d", test.expect, test.letters, at, test.at)
-		}
-	}
-	// what comes out of turn is not held against the run that it interrupts
-	settles := expectation(t, "{settles: {good: {status: [200]}, afterAtMost: 0, run: 2}}")
-	enough := decided(&scenario.Check{Requests: scenario.Requests{Count: 3}, Expect: []scenario.Expect{*settles}})
-	for _, i := range []int{2, 0, 1} {
-		if enough(i, answers("ggb")[i]) {
-			t.Errorf("decided at %d", i)
-		}
-	}
-}
-
-func TestFleetsAtOnce(t *testing.T) {
-	var text strings.Builder
-	text.WriteString("promises:\n")
-	for i := range 5 {
-		one := strings.Replace(strings.TrimPrefix(promiseYAML, "\npromises:\n"), "everyone", fmt.Sprintf("number %d", i), 1)
-		if i == 0 {
-			one = strings.Replace(one, "    checks:", "    alone: true\n    checks:", 1)
-		}
-		if i == 3 { // half a second
-			one = strings.Replace(one, "count: 3}", "count: 50, rate: 100}", 1)
-		}
-		text.WriteString(one)
-	}
-	root, found := scenarios(t, text.String())
-	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
-	var done []string
-	results, err := Runner{
-		Start: all.start, Scenarios: root, Jobs: 3, Progress: func(string) {}, Done: func(r Result) { done = append(done, r.Promise) },
-	}.Run(t.Context(), found)
-	if err != nil || len(results) != 5 || len(done) != 5 {
-		t.Fatalf("%d results, %q, %v", len(results), done, err)
-	}
-	for i, r := range results {
-		if !r.OK() || r.Promise != fmt.Sprintf("number %d gets an answer", i) {
-			t.Errorf("result %d is %+v", i, r)
-		}
-	}
-	if all.most > 3 || len(all.clashes) > 0 || len(all.started) != 10 {
-		t.Errorf("%d fleets, %d at once, slots %v twice", len(all.started), all.most, all.clashes)
-	}
-	if done[4] != "number 0 gets an answer" {
-		t.Errorf("done in the order %q: what must be alone comes last", done)
-	}
-	for _, f := range all.started[8:] {
-		if f.slot != 0 {
-			t.Errorf("alone, in slot %d", f.slot)
-		}
-	}
-}
-
-func TestSeeds(t *testing.T) {
-	root, found := scenarios(t, promiseYAML)
-	seeds := func(seed uint64) map[string]string {
-		all := &fleets{status: func(*manifest.Objects) int { return http.StatusOK }}
-		results, err := Runner{Start: all.start, Scenarios: root, Seed: seed}.Run(t.Context(), found)
-		if err != nil || results[0].Seed != seed {
-			t.Fatalf("%+v, %v", results, err)
-		}
-		var data map[string]string
-		for i, f := range all.started {
-			maps := manifest.Of[*corev1.ConfigMap](f.objects)
-			from := manifest.Of[*appsv1.Deployment](f.objects)[0].Spec.Template.Spec.Containers[0].EnvFrom
-			if len(maps) != 1 || len(from) != 1 || from[0].ConfigMapRef.Name != maps[0].Name {
-				t.Fatalf("%v of %v", from, maps)
-			}
-			if i > 0 && fmt.Sprint(data) != fmt.Sprint(maps[0].Data) {
-				t.Errorf("the control draws from %v, not %v", maps[0].Data, data)
-			}
-			data = maps[0].Data
-		}
-		return data
-	}
-	one, again, other := seeds(1), seeds(1), seeds(2)
-	if fmt.Sprint(one) != fmt.Sprint(again) {
-		t.Errorf("seed 1 gives %v and %v", one, again)
-	}
-	for _, name := range []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"} {
-		value, err := strconv.ParseUint(one[name], 10, 62)
-		if err != nil || value == 0 || one[name] == other[name] {
-			t.Errorf("%s is %q, with another seed %q: %v", name, one[name], other[name], err)
-		}
-	}
-	if one["SEED"] == one["FAULTS_SEED"] {
-		t.Error("one seed for all")
-	}
-}
-
-// Variables of a later source win over an earlier one's, and those of env over
-// all: what a manifest says itself comes after the seeds.
-func TestAManifestsOwnSeedWins(t *testing.T) {
-	own := strings.Replace(fleetYAML, "env: [", "envFrom: [{configMapRef: {name: own}}], env: [", 1)
-	objects, err := manifest.Decode("fleet.yaml", []byte(own))
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed, err := withSeeds(&manifest.Objects{All: objects}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	container := manifest.Of[*appsv1.Deployment](changed)[0].Spec.Template.Spec.Containers[0]
-	if from := container.EnvFrom; len(from) != 2 || from[0].ConfigMapRef.Name != "staff-service-seeds" || from[1].ConfigMapRef.Name != "own" || len(container.Env) != 1 {
-		t.Errorf("%+v", container)
-	}
-	if before := objects[1].Typed.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].EnvFrom; len(before) != 1 {
-		t.Errorf("the scenario's own objects were changed: %v", before)
 	}
 }
 
@@ -604,23 +511,17 @@ func TestFindRefuses(t *testing.T) {
 func reported() []Result {
 	holds := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Holds: true, Expected: "3 answers with status 200", Saw: "3 of 3 requests"}}}
 	broken := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Expected: "3 answers with status 200", Saw: "1 of 3 requests; others: 2× 503"}}}
-	guard := holds
-	guard.Guard, broken.Sent = true, 3
 	return []Result{
 		{
 			Scenario: "plain", Promise: "the page <b>&</b> is served", Holds: true, Seconds: 3.25, Checks: []CheckResult{holds},
-			Control: &ControlResult{Change: "without rules", Broken: true, Checks: []CheckResult{broken}}, Seed: 42, Seeds: map[string]uint64{"webapp-0": 1 << 63},
+			Control: &ControlResult{Change: "without rules", Broken: true, Checks: []CheckResult{broken}}, Seed: 1 << 63,
 		},
-		{
-			Scenario: "plain", Promise: "the door stays open", Holds: true, Seconds: 5, Checks: []CheckResult{holds, guard},
-			Control: &ControlResult{Change: "without rules", Broken: true, Checks: []CheckResult{broken, guard}}, Seed: 42,
-		},
-		{Scenario: "plain", Promise: "nothing fails", Seconds: 2, Checks: []CheckResult{holds, broken}, Seed: 42},
+		{Scenario: "plain", Promise: "nothing fails", Seconds: 2, Checks: []CheckResult{holds, broken}},
 		{
 			Scenario: "resilience/mesh", Promise: "it is contained", Holds: true, Seconds: 4, Checks: []CheckResult{holds},
-			Control: &ControlResult{Change: "without rules", Checks: []CheckResult{holds}}, Seed: 42,
+			Control: &ControlResult{Change: "without rules", Checks: []CheckResult{holds}},
 		},
-		{Scenario: "resilience/mesh", Promise: "it starts", Seconds: 1, Error: "starting the fleet: port in use", Seed: 42},
+		{Scenario: "resilience/mesh", Promise: "it starts", Seconds: 1, Error: "starting the fleet: port in use"},
 	}
 }
 

@@ -38,12 +38,9 @@ type Record struct {
 }
 
 // send sends what is asked for. during gets the time of the first request and
-// is waited for. enough is told of each record by its place, and ends the
-// sending when it says so; nil never does.
-func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error, enough func(int, Record) bool) ([]Record, error) {
+// is waited for.
+func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error) ([]Record, error) {
 	records := make([]Record, r.Count)
-	stop := make(chan struct{})
-	var once sync.Once
 	values := headerValues(r)
 	began := time.Now()
 	var acting sync.WaitGroup
@@ -62,49 +59,39 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 		start := time.Now()
 		records[i] = ask(ctx, route, r, check, source, key)
 		records[i].Start, records[i].Took, records[i].Key = start.Sub(began), time.Since(start), key
-		if enough != nil && enough(i, records[i]) {
-			once.Do(func() { close(stop) })
-		}
 	}
-	sent := 0
 	if r.Rate > 0 {
-		sent = openLoop(ctx, r, began, stop, one)
+		openLoop(ctx, r, began, one)
 	} else {
-		sent = closedLoop(ctx, r, stop, one)
+		closedLoop(ctx, r, one)
 	}
 	acting.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	return records[:sent], failed
+	return records, failed
 }
 
-// openLoop starts requests at even intervals, however long they take, and
-// returns how many.
-func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, stop <-chan struct{}, one func(int)) int {
+// openLoop starts requests at even intervals, however long they take.
+func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one func(int)) {
 	var sending sync.WaitGroup
-	defer sending.Wait()
 	for i := range r.Count {
 		due := time.Duration(float64(i) / r.Rate * float64(time.Second))
 		select {
 		case <-time.After(time.Until(began.Add(due))):
-		case <-stop:
-			return i
 		case <-ctx.Done():
-			return i
+			sending.Wait()
+			return
 		}
 		sending.Go(func() { one(i) })
 	}
-	return r.Count
+	sending.Wait()
 }
 
-// closedLoop has Concurrency requests under way until all are done, and returns
-// how many.
-func closedLoop(ctx context.Context, r *scenario.Requests, stop <-chan struct{}, one func(int)) int {
+// closedLoop has Concurrency requests under way until all are done.
+func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) {
 	next := make(chan int)
 	var sending sync.WaitGroup
-	defer sending.Wait()
-	defer close(next)
 	for range max(1, r.Concurrency) {
 		sending.Go(func() {
 			for i := range next {
@@ -115,13 +102,11 @@ func closedLoop(ctx context.Context, r *scenario.Requests, stop <-chan struct{},
 	for i := range r.Count {
 		select {
 		case next <- i:
-		case <-stop:
-			return i
 		case <-ctx.Done():
-			return i
 		}
 	}
-	return r.Count
+	close(next)
+	sending.Wait()
 }
 
 // headerValues are the values of EachHeader, the same for the same seed.

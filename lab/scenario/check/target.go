@@ -12,10 +12,10 @@ import (
 )
 
 // Start runs a fleet of these objects and returns when it is in step: its pods
-// are ready, its proxies know each other, its vehicles have positions. Fleets
-// that run at once have different slots, counted from 0. After an error nothing
-// is left running.
-type Start func(ctx context.Context, slot int, objects *manifest.Objects) (Target, error)
+// are ready, its proxies know each other, its vehicles have positions. After an
+// error nothing is left running. Fleets that run at once have different places,
+// counted from 0.
+type Start func(ctx context.Context, place int, objects *manifest.Objects) (Target, error)
 
 // Target is a running fleet, on this machine or on a cluster.
 type Target interface {
@@ -28,8 +28,6 @@ type Target interface {
 	// SetFaults gives the pods of a Deployment rules in the grammar of FAULTS;
 	// "none" repairs them.
 	SetFaults(ctx context.Context, deployment, rules string) error
-	// Seeds are those of the pods' faults, by pod.
-	Seeds(ctx context.Context) map[string]uint64
 	// Err is what made the run worthless, such as an update that a proxy
 	// rejected.
 	Err() error

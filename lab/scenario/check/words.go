@@ -10,9 +10,9 @@ import (
 )
 
 // others sums up the answers that do not look like this, by what they were.
-func others(records []Record, a *scenario.Answer) string {
+func (o *observation) others(a *scenario.Answer) string {
 	kinds := map[string]int{}
-	for _, record := range records {
+	for _, record := range o.records {
 		if !like(a)(record) {
 			kinds[kindOf(record)]++
 		}

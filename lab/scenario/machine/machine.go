@@ -3,9 +3,7 @@
 package machine
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"fleetman.example/lab/faults"
@@ -30,8 +27,6 @@ import (
 
 // Options say how fleets run.
 type Options struct {
-	// Local is for the fleet of slot 0; the others have the networks, the node
-	// addresses and the state directories after its own.
 	Local local.Options
 	// IngressPort is where the ingress gateway is reached at the node's
 	// address; mesh.IngressPort when 0.
@@ -40,25 +35,18 @@ type Options struct {
 	Parts func(context.Context) (parts.Parts, error)
 }
 
-// Starter starts fleets, one at a time in each slot.
+// Starter starts fleets, one at a time in each place.
 func Starter(o Options) check.Start {
 	if o.IngressPort == 0 {
 		o.IngressPort = mesh.IngressPort
 	}
-	bring := bringer{options: o}
-	return func(ctx context.Context, slot int, objects *manifest.Objects) (check.Target, error) {
-		o := o
-		var err error
-		if o.Local, err = At(o.Local, slot); err != nil {
-			return nil, err
-		}
-		if o.Local.Bin, err = bring.programs(ctx); err != nil {
-			return nil, err
-		}
+	return func(ctx context.Context, place int, objects *manifest.Objects) (check.Target, error) {
+		o := o.at(place)
 		t := &target{options: o}
+		var err error
 		if check.NeedsMesh(objects) {
 			var found parts.Parts
-			if found, err = bring.mesh(ctx); err != nil {
+			if found, err = o.Parts(ctx); err != nil {
 				return nil, err
 			}
 			if t.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: o.Local, Parts: found, IngressPort: o.IngressPort}); err != nil {
@@ -76,65 +64,20 @@ func Starter(o Options) check.Start {
 	}
 }
 
-// bringer has the programs of fleets brought once, for all of them.
-type bringer struct {
-	options Options
-	mu      sync.Mutex
-	bin     string
-	parts   *parts.Parts
-}
-
-func (b *bringer) programs(ctx context.Context) (bin string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.bin == "" && b.options.Local.Bin == "" {
-		b.bin, err = local.Build(ctx, b.options.Local)
+// at are the options of one place: another directory, another address of the
+// node, and another network, two further each, for a mesh takes the next one too.
+func (o Options) at(place int) Options {
+	if place == 0 {
+		return o
 	}
-	return cmp.Or(b.options.Local.Bin, b.bin), err
-}
-
-func (b *bringer) mesh(ctx context.Context) (parts.Parts, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.parts == nil {
-		found, err := b.options.Parts(ctx)
-		if err != nil {
-			return found, err
-		}
-		b.parts = &found
-	}
-	return *b.parts, nil
-}
-
-// At is where the fleet of a slot runs: a network further for each, and one
-// more for the proxies' own side of a mesh, a node address further, and a state
-// directory beside the first.
-func At(o local.Options, slot int) (local.Options, error) {
-	if slot == 0 {
-		return o, nil
-	}
-	network, node := o.Network, o.NodeAddress
-	if !network.IsValid() {
-		network = local.DefaultNetwork
-	}
-	if !node.IsValid() {
-		node = local.DefaultNodeAddress
-	}
-	if !network.Addr().Is4() || !node.Is4() {
-		return o, fmt.Errorf("fleets at once: IPv4 addresses are expected, not %v and %v", network, node)
-	}
-	further := func(address netip.Addr, by int) netip.Addr {
-		bytes := address.As4()
-		binary.BigEndian.PutUint32(bytes[:], binary.BigEndian.Uint32(bytes[:])+uint32(by))
-		return netip.AddrFrom4(bytes)
-	}
-	first := further(network.Masked().Addr(), slot*2<<(32-network.Bits()))
-	o.Network, o.NodeAddress = netip.PrefixFrom(first, network.Bits()), further(node, slot)
-	if first.IsLoopback() != network.Addr().IsLoopback() || o.NodeAddress.IsLoopback() != node.IsLoopback() {
-		return o, fmt.Errorf("fleets at once: %v and %v leave no addresses for fleet %d", network, node, slot+1)
-	}
-	o.State = fmt.Sprintf("%s-%d", filepath.Clean(o.State), slot+1)
-	return o, nil
+	o.Local = o.Local.WithDefaults()
+	network, node := o.Local.Network.Addr().As4(), o.Local.NodeAddress.As4()
+	network[2] += byte(2 * place)
+	node[3] += byte(place)
+	o.Local.Network = netip.PrefixFrom(netip.AddrFrom4(network), o.Local.Network.Bits())
+	o.Local.NodeAddress = netip.AddrFrom4(node)
+	o.Local.State = filepath.Join(o.Local.State, strconv.Itoa(place))
+	return o
 }
 
 // explain adds the last lines of the log of a pod that did not get ready.
@@ -205,21 +148,11 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 	return nil
 }
 
-func (t *target) Seeds(ctx context.Context) map[string]uint64 {
-	seeds := map[string]uint64{}
-	for _, pod := range t.fleet.Pods() {
-		if state, err := t.faults.Get(ctx, pod); err == nil {
-			seeds[id(pod)] = state.Seed
-		}
-	}
-	return seeds
-}
-
 // Route implements check.Target.
 func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
 	node := t.options.Local.NodeAddress
 	if !node.IsValid() {
-		node = local.DefaultNodeAddress
+		node = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	switch {
 	case from.Ingress:

@@ -1,21 +1,18 @@
 package machine
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/parts"
-	"fleetman.example/lab/scenario"
+
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/skip"
 )
@@ -104,31 +101,15 @@ func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// Fleets at once share no address and no directory.
-func TestAt(t *testing.T) {
-	network, node := netip.MustParsePrefix("127.0.41.7/24"), netip.MustParseAddr("127.0.40.1")
-	for _, test := range []struct {
-		network netip.Prefix
-		node    netip.Addr
-		slot    int
-		want    string
-	}{
-		{network, node, 0, "127.0.41.7/24 127.0.40.1 /state"},
-		{network, node, 1, "127.0.43.0/24 127.0.40.2 /state-2"},
-		{network, node, 3, "127.0.47.0/24 127.0.40.4 /state-4"},
-		{netip.Prefix{}, netip.Addr{}, 2, "127.0.5.0/24 127.0.0.3 /state-3"},
-		{netip.MustParsePrefix("127.2.0.0/16"), node, 1, "127.4.0.0/16 127.0.40.2 /state-2"},
-		{netip.MustParsePrefix("127.255.255.0/24"), node, 1, "fleets at once: 127.255.255.0/24 and 127.0.40.1 leave no addresses for fleet 2"},
-		{netip.MustParsePrefix("fd00::/64"), node, 1, "fleets at once: IPv4 addresses are expected, not fd00::/64 and 127.0.40.1"},
-	} {
-		o, err := At(local.Options{Network: test.network, NodeAddress: test.node, State: "/state"}, test.slot)
-		got := fmt.Sprintf("%v %v %s", o.Network, o.NodeAddress, o.State)
-		if err != nil {
-			got = err.Error()
-		}
-		if got != test.want {
-			t.Errorf("slot %d of %v: %s, not %s", test.slot, test.network, got, test.want)
-		}
+// Fleets that run at once share neither addresses nor directories.
+func TestPlaces(t *testing.T) {
+	o := Options{Local: local.Options{State: "state", Network: netip.MustParsePrefix("127.0.41.0/24")}}
+	if first := o.at(0); first.Local.Network != o.Local.Network || first.Local.State != "state" {
+		t.Errorf("%+v", first.Local)
+	}
+	third := o.at(2).Local
+	if third.Network.String() != "127.0.45.0/24" || third.NodeAddress.String() != "127.0.0.3" || third.State != filepath.Join("state", "2") {
+		t.Errorf("%+v", third)
 	}
 }
 
@@ -195,55 +176,4 @@ spec:
 	if results[0].OK() || !strings.Contains(results[0].Error, "rejected an update: ") {
 		t.Errorf("%+v", results[0])
 	}
-}
-
-// A whole scenario with the real programs, and its control, both at once:
-// copies of calls at a workload that answers none.
-func TestMirroringWithRealProgramsEndToEnd(t *testing.T) {
-	options := realPrograms(t, filepath.Join(t.TempDir(), "fleet"))
-	scenarios := filepath.Join(options.Local.Root, "k8s", "scenarios")
-	found, err := check.Find(scenarios, filepath.Join(scenarios, "mirroring"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	seen := map[int]map[string]uint64{} // seeds by slot
-	start := Starter(options)
-	runner := check.Runner{Scenarios: scenarios, Jobs: 2, Seed: 7, Start: func(ctx context.Context, slot int, objects *manifest.Objects) (check.Target, error) {
-		target, err := start(ctx, slot, objects)
-		if err == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			seen[slot] = target.Seeds(ctx)
-			if _, err := target.Route(scenario.Origin{Workload: "nobody"}, "x:80"); err == nil {
-				t.Error("a route from a workload that is not there")
-			}
-		}
-		return target, err
-	}}
-	results, err := runner.Run(t.Context(), found)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report bytes.Buffer
-	for _, result := range results {
-		if err := check.WriteLine(&report, result); err != nil {
-			t.Fatal(err)
-		}
-		if !result.OK() || result.Control == nil || !result.Control.Broken {
-			t.Errorf("%+v", result)
-		}
-	}
-	if len(results) != 1 || len(seen) != 2 {
-		t.Errorf("%d results, %d fleets", len(results), len(seen))
-	}
-	if len(seen[0]) < 6 || fmt.Sprint(seen[0]) != fmt.Sprint(seen[1]) {
-		t.Errorf("seeds %v and %v: of every pod one is expected, the same in both", seen[0], seen[1])
-	}
-	for pod, seed := range seen[0] {
-		if seed == 0 || seed == seen[0]["webapp-0"] && pod != "webapp-0" {
-			t.Errorf("seeds %v: each of its own", seen[0])
-		}
-	}
-	t.Log(report.String())
 }
