@@ -49,7 +49,14 @@ func Starter(o Options) check.Start {
 			if found, err = o.Parts(ctx); err != nil {
 				return nil, err
 			}
-			if t.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: o.Local, Parts: found, IngressPort: o.IngressPort}); err != nil {
+			// A port that was free may be another fleet's by the time that istiod opens it.
+			for tries := range 3 {
+				t.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: o.Local, Parts: found, IngressPort: o.IngressPort})
+				if err == nil || tries == 2 || !strings.Contains(err.Error(), "address already in use") {
+					break
+				}
+			}
+			if err != nil {
 				return nil, explain(err)
 			}
 			t.fleet = t.mesh.Fleet()
