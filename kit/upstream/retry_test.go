@@ -228,7 +228,7 @@ func TestRetryAfter(t *testing.T) {
 		"exactly the time left":       {"10", -1},
 		"more than the time left":     {"3600", -1},
 		"a date beyond the time left": {in(time.Hour), -1},
-		"an age":                      {"99999999999999999999", 0},
+		"an age":                      {"99999999999999999999", -1},
 	} {
 		for _, status := range []int{429, 503} {
 			bubble(t, fmt.Sprint(name, " ", status), func(t *testing.T) {

@@ -89,14 +89,16 @@ func milliseconds(d time.Duration) []string {
 }
 
 func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
-	limit := t.limit
+	limit, now := t.limit, clock()
 	if deadline, ok := r.Context().Deadline(); ok {
-		limit = min(limit, deadline.Sub(clock())/2)
+		limit = min(limit, deadline.Sub(now)/2)
 	}
 	if limit <= 0 { // the context of a call without a timer would not end
 		return nil, hurried{context.DeadlineExceeded}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	// By the same clock reading: later, the call's own deadline might be the earlier one, and WithDeadline
+	// would leave the timer to a call that has none.
+	ctx, cancel := context.WithDeadline(r.Context(), now.Add(limit))
 	defer cancel() // the whole answer has been read
 	told := t.told
 	if limit < t.limit {

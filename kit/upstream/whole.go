@@ -23,6 +23,11 @@ func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil && resp.StatusCode < http.StatusInternalServerError { // a 5xx says enough without its body
 		return nil, err
 	}
+	if err != nil {
+		resp.ContentLength = int64(len(body)) // of what there is
+		resp.Header = resp.Header.Clone()
+		resp.Header.Del("Content-Length")
+	}
 	resp.Body = &answered{*bytes.NewReader(body), body}
 	return resp, nil
 }
@@ -55,8 +60,8 @@ func readAll(resp *http.Response) ([]byte, error) {
 	}
 	if resp.ContentLength >= 0 {
 		body := make([]byte, resp.ContentLength)
-		_, err := io.ReadFull(resp.Body, body)
-		return body, err
+		n, err := io.ReadFull(resp.Body, body)
+		return body[:n], err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {
