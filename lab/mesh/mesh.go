@@ -38,6 +38,9 @@ type Options struct {
 	// Rejected hears, once each, of updates that a proxy rejected, and of other
 	// things that make the run worthless; nil discards them. Err has them too.
 	Rejected func(proxy, why string)
+	// LookEvery is how often each proxy is asked whether it is ready, what it
+	// rejected and what it sent again; 0 is every second.
+	LookEvery time.Duration
 
 	// hide keeps objects from istiod, for the tests' sake.
 	hide func(kube.Object) bool
@@ -98,6 +101,9 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	if options.Local.ReadyTimeout == 0 {
 		options.Local.ReadyTimeout = readyTimeout
 	}
+	if options.LookEvery == 0 {
+		options.LookEvery = lookEvery
+	}
 	if options.Rejected == nil {
 		options.Rejected = func(string, string) {}
 	}
@@ -117,8 +123,10 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m.fleet = fleet
 	m.running.Go(m.watchRefusals)
-	for _, p := range m.proxies { // what one rejects it never has applied
-		m.running.Go(func() { p.watch(m) })
+	for i, p := range m.proxies { // what one rejects it never has applied
+		m.running.Go(func() {
+			p.watch(m, options.LookEvery, options.LookEvery/time.Duration(len(m.proxies))*time.Duration(i))
+		})
 	}
 	var analysis []string
 	var analyzing sync.WaitGroup
