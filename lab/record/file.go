@@ -140,6 +140,8 @@ func (c *Cell) check(before []*Cell) error {
 		return fmt.Errorf("rate: %v; more than 0 is expected", c.Rate)
 	case c.FaultAt < 0 || c.RepairAt <= c.FaultAt || c.End < c.RepairAt:
 		return errors.New("faultAt, repairAt, end: moments in this order are expected")
+	case c.LoadUntil != 0 && (c.LoadUntil < c.RepairAt || c.LoadUntil > c.End):
+		return errors.New("loadUntil: a moment from repairAt to end is expected")
 	}
 	for _, other := range before {
 		if other.Arm == c.Arm && other.Fault == c.Fault && other.Seed == c.Seed {

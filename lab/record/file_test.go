@@ -12,7 +12,7 @@ func sample() *Cell {
 	const ms = Moment(time.Millisecond)
 	return &Cell{
 		Key: Key{Arm: "library", Fault: "bad-replica", Seed: 18446744073709551615}, Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC),
-		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: true,
+		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: true, LoadUntil: 30_000 * ms,
 		Requests: []Request{
 			{Intended: 0, Start: 1, End: 2*ms + 3000, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},
 			{
@@ -21,7 +21,7 @@ func sample() *Cell {
 			},
 		},
 		Events:    []Event{{At: 5000 * ms, Who: "fleetman", What: "fault set", Detail: "on staff-service-0"}, {At: -1 * ms, Who: "staff-service-0", What: "ready"}},
-		Samples:   []Sample{{At: 1000 * ms, Pod: "api-gateway-0", Counts: []Count{{"client", "GET staff-service", 12}, {"cpu", "", 1.25}}}},
+		Samples:   []Sample{{At: 1000 * ms, Pod: "api-gateway-0", Counts: []Count{{"client", "GET staff-service", 12}, {"cpu", "", 1.25}}, Usage: true}},
 		Positions: []Position{{At: 123 * ms, Vehicle: "City Truck"}},
 	}
 }
@@ -73,6 +73,7 @@ func TestBadLines(t *testing.T) {
 		"too far":          {lines[0] + `{"kind":"event",` + key + `,"at":1e300}` + "\n", `r.jsonl:2: 1e300: seconds are expected`},
 		"ends before":      {lines[0] + `{"kind":"request",` + key + `,"intended":1,"start":1,"end":0.5}` + "\n", "r.jsonl:2: start, end: not before intended, and in this order, are expected"},
 		"repair too early": {strings.Replace(lines[0], `"repairAt":20`, `"repairAt":5`, 1), "r.jsonl:1: faultAt, repairAt, end: moments in this order are expected"},
+		"load too short":   {strings.Replace(lines[0], `"loadUntil":30`, `"loadUntil":19`, 1), "r.jsonl:1: loadUntil: a moment from repairAt to end is expected"},
 		"no rate":          {strings.Replace(lines[0], `"rate":10`, `"rate":0`, 1), "r.jsonl:1: rate: 0; more than 0 is expected"},
 		"too long":         {lines[0] + strings.Repeat("x", maxLine+1), "r.jsonl:2: at most 1048576 bytes are expected"},
 	} {

@@ -39,7 +39,10 @@ type Cell struct {
 	Rules    string    `json:"rules"` // the fault's
 	Pods     []string  `json:"pods"`  // that had it
 	Curve    bool      `json:"curve,omitempty"`
-	Machine  string    `json:"machine,omitempty"`
+	// LoadUntil is when the load ends, if before End: what is used from then on
+	// is used without it.
+	LoadUntil Moment `json:"loadUntil,omitempty"`
+	Machine   string `json:"machine,omitempty"`
 
 	Requests  []Request  `json:"-"`
 	Events    []Event    `json:"-"`
@@ -110,6 +113,9 @@ type Sample struct {
 	At     Moment  `json:"at"`
 	Pod    string  `json:"pod"`
 	Counts []Count `json:"counts"`
+	// Usage tells that the pod was not asked: there are cpu and memory only, and
+	// what it has counted is not known.
+	Usage bool `json:"usage,omitempty"`
 }
 
 // ProxySuffix tells a proxy's sample from its pod's.
