@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"fleetman.example/lab/record"
 )
@@ -16,6 +17,8 @@ import (
 type Use struct {
 	Processes int     `json:"processes"`
 	Cores     float64 `json:"cores"`
+	Idle      float64 `json:"coresIdle,omitempty"`    // without the load
+	Per1000   float64 `json:"coresPer1000,omitempty"` // what 1 000 requests a second have over that
 	Memory    float64 `json:"memoryBytes"`
 }
 
@@ -24,74 +27,131 @@ type Cost struct {
 	Services     Use `json:"services"`
 	Proxies      Use `json:"proxies"`
 	ControlPlane Use `json:"controlPlane"`
+	// IdleSeconds are those that Idle is measured in; 0 of a run that has none,
+	// where Idle and Per1000 are not known.
+	IdleSeconds float64 `json:"idleSeconds,omitempty"`
 }
+
+// Added is what a run has over the baseline's of the same seed: latencies in
+// seconds, CPU and memory of services and proxies together.
+type Added struct {
+	P50     float64 `json:"p50"`
+	P99     float64 `json:"p99"`
+	Per1000 float64 `json:"coresPer1000"`
+	Memory  float64 `json:"memoryBytes"`
+}
+
+// settling is how long what the load left behind may take.
+const settling = record.Moment(time.Second)
 
 // costs reads a run's use from its samples.
-func (c counters) costs(from, until record.Moment) Cost {
-	return Cost{
-		Services: c.use(from, until, func(pod string) bool {
+func (c counters) costs(cell *record.Cell) Cost {
+	quiet := cell.LoadUntil + settling
+	idled := cell.LoadUntil > 0 && quiet < cell.End
+	use := func(of func(pod string) bool) Use {
+		u := c.use(cell.FaultAt, cell.RepairAt, of)
+		if idled {
+			u.Idle = c.use(quiet, cell.End, of).Cores
+			u.Per1000 = micro((u.Cores - u.Idle) * 1000 / cell.Rate)
+		}
+		return u
+	}
+	cost := Cost{
+		Services: use(func(pod string) bool {
 			return !strings.HasSuffix(pod, record.ProxySuffix) && pod != record.ControlPlane
 		}),
-		Proxies:      c.use(from, until, func(pod string) bool { return strings.HasSuffix(pod, record.ProxySuffix) }),
-		ControlPlane: c.use(from, until, func(pod string) bool { return pod == record.ControlPlane }),
+		Proxies:      use(func(pod string) bool { return strings.HasSuffix(pod, record.ProxySuffix) }),
+		ControlPlane: use(func(pod string) bool { return pod == record.ControlPlane }),
 	}
+	if idled {
+		cost.IdleSeconds = seconds(cell.End - quiet)
+	}
+	return cost
 }
 
-// use adds up the samples of some. One that has used less CPU than before is a
-// new process.
+// use adds up the samples of some.
 func (c counters) use(from, until record.Moment, of func(pod string) bool) (all Use) {
 	cpu := 0.0
 	for pod, samples := range c.byPod {
 		if !of(pod) {
 			continue
 		}
-		first, before, last, memory := math.NaN(), 0.0, 0.0, 0.0
+		var spent []spending
+		memory, before, last := 0.0, 0.0, 0.0
 		for _, s := range samples {
-			if s.At > until+sampleSlack {
-				break
-			}
 			for _, count := range s.Counts {
 				switch count.Name {
 				case "cpu":
-					if count.N < last {
+					if count.N < last { // a new process
 						before += last
 					}
-					if last = count.N; s.At <= from+sampleSlack || math.IsNaN(first) {
-						first = before + last
-					}
+					last = count.N
+					spent = append(spent, spending{s.At, before + last})
 				case "memory":
-					memory = count.N
+					if s.At <= until+sampleSlack {
+						memory = count.N
+					}
 				}
 			}
 		}
-		if math.IsNaN(first) {
+		if len(spent) == 0 || spent[0].at > until+sampleSlack {
 			continue
 		}
 		all.Processes++
-		cpu += before + last - first
+		cpu += spentBy(spent, until) - spentBy(spent, from)
 		all.Memory += memory
 	}
-	all.Cores = math.Round(cpu/seconds(until-from)*1e6) / 1e6
+	all.Cores = micro(cpu / seconds(until-from))
 	return all
 }
+
+// spending is the CPU, in seconds, that a pod has used until a moment.
+type spending struct {
+	at  record.Moment
+	cpu float64
+}
+
+// spentBy is on the straight line between the samples around a moment, so that
+// it matters little when each was taken, or that one is missing.
+func spentBy(spent []spending, moment record.Moment) float64 {
+	i, _ := slices.BinarySearchFunc(spent, moment, func(s spending, m record.Moment) int { return int(s.at - m) })
+	switch {
+	case i == 0:
+		return spent[0].cpu
+	case i == len(spent):
+		return spent[i-1].cpu
+	}
+	a, b := spent[i-1], spent[i]
+	return a.cpu + (b.cpu-a.cpu)*float64(moment-a.at)/float64(b.at-a.at)
+}
+
+// micro rounds to a millionth.
+func micro(v float64) float64 { return math.Round(v*1e6) / 1e6 }
 
 // baseline is the arm that the others' cost is compared with.
 const baseline = "none"
 
-// over is what a figure has over the baseline's of the same seed; nil without
-// one, and for the baseline itself.
-func (f Fault) over(arm Arm, figure func(Run) float64) func(Run) *float64 {
+// added fills in what each run has over the baseline's of the same seed, where
+// there is one.
+func (f Fault) added() {
 	none := slices.IndexFunc(f.Arms, func(a Arm) bool { return a.Name == baseline })
-	return func(r Run) *float64 {
-		if none < 0 || arm.Name == baseline {
-			return nil
-		}
-		for _, other := range f.Arms[none].Runs {
-			if other.Seed == r.Seed {
-				return pointer(figure(r) - figure(other))
+	if none < 0 {
+		return
+	}
+	for _, a := range f.Arms {
+		for i := range a.Runs {
+			r := &a.Runs[i]
+			for _, base := range f.Arms[none].Runs {
+				if a.Name == baseline || base.Seed != r.Seed {
+					continue
+				}
+				r.Added = &Added{
+					P50: micro(r.P50 - base.P50), P99: micro(r.P99 - base.P99),
+					Per1000: micro(r.Cost.Services.Per1000 + r.Cost.Proxies.Per1000 - base.Cost.Services.Per1000 - base.Cost.Proxies.Per1000),
+					Memory:  r.Cost.Services.Memory + r.Cost.Proxies.Memory - base.Cost.Services.Memory - base.Cost.Proxies.Memory,
+				}
 			}
 		}
-		return nil
 	}
 }
 
@@ -101,12 +161,16 @@ func (f Fault) Healthy() bool { return f.Rules == "" }
 // costs are the table's heads and rows: what each arm adds to the latency, and
 // the CPU of 1 000 requests a second.
 func (f Fault) costs() (heads []string, rows [][]string) {
-	heads = []string{"arm", "good", "p50", "added", "p99", "added", "CPU: services", "proxies", "added", "control plane", "memory: services", "proxies", "added", "control plane"}
-	per1000 := 1000 / f.Rate
-	both := func(of func(Use) float64) func(Run) float64 {
-		return func(r Run) float64 { return of(r.Cost.Services) + of(r.Cost.Proxies) }
+	heads = []string{"arm", "good", "p50", "added", "p99", "added", "CPU: services", "proxies", "added", "idle: services", "proxies", "control plane", "memory: services", "proxies", "added", "control plane", "counts"}
+	per1000, idle, memory := func(u Use) float64 { return u.Per1000 }, func(u Use) float64 { return u.Idle }, func(u Use) float64 { return u.Memory }
+	ifIdled := func(figure func(Run) *float64) func(Run) *float64 {
+		return func(r Run) *float64 {
+			if r.Cost.IdleSeconds == 0 {
+				return nil
+			}
+			return figure(r)
+		}
 	}
-	cores, memory := func(u Use) float64 { return u.Cores * per1000 }, func(u Use) float64 { return u.Memory }
 	used := func(pick func(Cost) Use, of func(Use) float64) func(Run) *float64 {
 		return func(r Run) *float64 {
 			if pick(r.Cost).Processes == 0 {
@@ -115,27 +179,41 @@ func (f Fault) costs() (heads []string, rows [][]string) {
 			return pointer(of(pick(r.Cost)))
 		}
 	}
+	added := func(of func(Added) float64) func(Run) *float64 {
+		return func(r Run) *float64 {
+			if r.Added == nil {
+				return nil
+			}
+			return pointer(of(*r.Added))
+		}
+	}
 	services, proxies, control := func(c Cost) Use { return c.Services }, func(c Cost) Use { return c.Proxies }, func(c Cost) Use { return c.ControlPlane }
 	for _, a := range f.Arms {
 		rows = append(rows, []string{
 			a.Name,
 			a.each(percent, func(r Run) *float64 { return &r.Good }),
 			a.each(milliseconds, func(r Run) *float64 { return &r.P50 }),
-			a.each(milliseconds, f.over(a, func(r Run) float64 { return r.P50 })),
+			a.each(milliseconds, added(func(d Added) float64 { return d.P50 })),
 			a.each(milliseconds, func(r Run) *float64 { return &r.P99 }),
-			a.each(milliseconds, f.over(a, func(r Run) float64 { return r.P99 })),
-			a.each(ofCores, used(services, cores)),
-			a.each(ofCores, used(proxies, cores)),
-			a.each(ofCores, f.over(a, both(cores))),
-			a.each(ofCores, used(control, cores)),
+			a.each(milliseconds, added(func(d Added) float64 { return d.P99 })),
+			a.each(ofCores, ifIdled(used(services, per1000))),
+			a.each(ofCores, ifIdled(used(proxies, per1000))),
+			a.each(ofCores, ifIdled(added(func(d Added) float64 { return d.Per1000 }))),
+			a.each(percent, ifIdled(used(services, idle))),
+			a.each(percent, ifIdled(used(proxies, idle))),
+			a.each(percent, ifIdled(used(control, idle))),
 			a.each(megabytes, used(services, memory)),
 			a.each(megabytes, used(proxies, memory)),
-			a.each(megabytes, f.over(a, both(memory))),
+			a.each(megabytes, added(func(d Added) float64 { return d.Memory })),
 			a.each(megabytes, used(control, memory)),
+			a.agree(),
 		})
 	}
 	return heads, rows
 }
+
+// costIs says what the table's figures are.
+const costIs = "CPU is what 1 000 requests a second need over the idle fleet; idle, of one core, that of the five vehicles' reports and of waiting. Added is over none with the same seed, of services and proxies together."
 
 // cost writes the table for people.
 func (f Fault) cost(w io.Writer) {
@@ -145,13 +223,12 @@ func (f Fault) cost(w io.Writer) {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	t.Flush()
-	fmt.Fprintln(w, "\nCPU is of 1 000 requests a second, in cores; added is over none's, of services and proxies together.")
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "\n%s\n\n", costIs)
 }
 
 // costMarkdown writes it for a README.
 func (f Fault) costMarkdown(w io.Writer, all []Fault) {
-	fmt.Fprintf(w, "\nWhat an arm costs while nothing fails, at %s requests a second and five vehicles (`%s`). CPU is of 1 000 requests a second; *added* is over *none*, services and proxies together.\n\n", number(f.Rate, 1), f.command(all))
+	fmt.Fprintf(w, "\nWhat an arm costs while nothing fails, at %s requests a second and five vehicles (`%s`). %s\n\n", number(f.Rate, 1), f.command(all), costIs)
 	heads, rows := f.costs()
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
 	for _, row := range rows {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +128,9 @@ func (c counters) at(of counter, moment record.Moment) float64 {
 			if s.At > moment+sampleSlack {
 				break
 			}
+			if s.Usage {
+				continue
+			}
 			now := 0.0
 			for _, count := range s.Counts {
 				if of.has(count) {
@@ -150,6 +154,70 @@ func (c counters) hops(from, until record.Moment) []Hop {
 		found = append(found, Hop{h.name, grown(h.requests) * h.calls, grown(h.attempts), grown(h.tries), grown(h.received)})
 	}
 	return found
+}
+
+// Counts tell whether those who count the same calls, from begin to end of a
+// run, agree: a proxy's tries and what was received, or without a proxy the
+// caller's attempts and what was received. Where there is no fault nothing is
+// tried again, so all of them are the same.
+type Counts struct {
+	Agree bool    `json:"agree"` // at every hop
+	Calls float64 `json:"calls"` // received; of none nothing can be told
+	// Most is the largest difference, and Hop where it is; Allowed is how much of
+	// one may be under way.
+	Most    float64 `json:"most"`
+	Hop     string  `json:"hop,omitempty"`
+	Allowed float64 `json:"allowed"`
+	// Crashes are processes that ended: what they had counted since the sample
+	// before is lost.
+	Crashes int `json:"crashes,omitempty"`
+}
+
+// underWay is how far the counts of a hop may be apart without anything being
+// lost or doubled: a report of each of the five vehicles may be on its way when
+// a sample is taken.
+const underWay = 5
+
+func (r Run) compareCounts(c *record.Cell) Counts {
+	found := Counts{Allowed: underWay}
+	for _, h := range r.Whole {
+		found.Calls += h.Received
+		same := []float64{h.Received}
+		if r.proxied() {
+			same = append(same, h.Tries)
+		}
+		if c.Rules == "" || !r.proxied() {
+			same = append(same, h.Attempts)
+		}
+		if apart := slices.Max(same) - slices.Min(same); apart > found.Most {
+			found.Most, found.Hop = apart, h.Name
+		}
+	}
+	for _, e := range c.Events {
+		if e.What == "exited" && e.At < c.End {
+			found.Crashes++
+		}
+	}
+	found.Agree = found.Calls > 0 && found.Most <= underWay
+	return found
+}
+
+// String is the verdict in words.
+func (c Counts) String() string {
+	switch {
+	case c.Agree:
+		return "agree"
+	case c.Calls == 0 && c.Most <= c.Allowed:
+		return "-"
+	}
+	text := fmt.Sprintf("differ by %.0f", c.Most)
+	switch {
+	case c.Crashes == 1:
+		text += " (a crash)"
+	case c.Crashes > 1:
+		text += fmt.Sprintf(" (%d crashes)", c.Crashes)
+	}
+	return text
 }
 
 // CurveStep is about a second: what the load asked, and what reached the first

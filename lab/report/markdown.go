@@ -43,10 +43,10 @@ func Markdown(w io.Writer, r Report) {
 
 // outcomesMarkdown writes what each arm made of each fault.
 func (r Report) outcomesMarkdown(w io.Writer) {
-	columns := []string{"fault", "arm", "good", "degraded", "failed", "p50", "p99", "longest gap", "contained", "good then", "recovered", "attempts gateway → staff", "failures made by"}
+	columns := []string{"fault", "arm", "good", "degraded", "failed", "p50", "p99", "longest gap", "contained", "good then", "recovered", "attempts gateway → staff", "failures made by", "counts of the whole run"}
 	proxied := r.proxied()
 	if proxied {
-		columns = append(columns, "proxies' CPU", "memory", "counts of the whole run")
+		columns = append(columns, "proxies' CPU", "memory")
 	}
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 	for _, f := range r.Faults {
@@ -66,22 +66,19 @@ func (r Report) outcomesMarkdown(w io.Writer) {
 				a.each(percent, func(r Run) *float64 { return after(r, func(a *Aftermath) float64 { return a.Good }) }),
 				a.each(latency, func(r Run) *float64 { return r.Recovered }),
 				a.counts(func(r Run) *Hop { return &r.Hops[0] }),
-				cmp.Or(a.failedAt(), "-"),
+				cmp.Or(a.failedAt(), "-"), a.agree(),
 			}
 			if proxied {
 				cpu, memory := a.proxiesUse()
-				counts := "-"
-				if a.proxied() {
-					counts = a.agree()
-				}
-				row = append(row, cpu, memory, counts)
+				row = append(row, cpu, memory)
 			}
 			fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
 		}
 	}
 	if proxied {
-		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. *sidecars* is the mesh without a policy, *matched* the library with the mesh's numbers. Attempts are by the caller's count / by its proxy's / by the receiver's; of the whole run, with nothing under way, the last two must agree, but for what a crashed process did not live to count.\n")
+		fmt.Fprint(w, "\n[Why library and mesh differ](lab/compare/README.md#library-and-mesh), fault by fault. *sidecars* is the mesh without a policy, *matched* the library with the mesh's numbers.\n")
 	}
+	fmt.Fprintf(w, "\nAttempts are by the caller's count / by its proxy's, where there is one / by the receiver's. Of the whole run the last two must agree, but for what a crashed process did not live to count; %d may be under way at the ends.\n", underWay)
 	if r.spread() {
 		fmt.Fprintf(w, "\n%s\n", luck)
 	}

@@ -68,11 +68,16 @@ type Run struct {
 	Contained *float64   `json:"contained"` // from the fault; null: never
 	After     *Aftermath `json:"afterContainment"`
 	Recovered *float64   `json:"recovered"` // from the repair; null: not by the end
-	Hops      []Hop      `json:"hops"`
-	// Whole are the hops from begin to end, with nothing of the fault under way
+	// Hops are null without a fault: nobody is asked while an arm's price is
+	// measured.
+	Hops []Hop `json:"hops"`
+	// Whole are the hops from begin to end, with nothing of the load under way
 	// at either.
-	Whole []Hop `json:"hopsOfWholeRun"`
-	Cost  Cost  `json:"cost"`
+	Whole  []Hop  `json:"hopsOfWholeRun"`
+	Counts Counts `json:"countsOfWholeRun"`
+	Cost   Cost   `json:"cost"`
+	// Added is null with a fault, in the baseline, and without one.
+	Added *Added `json:"addedOverNone,omitempty"`
 	// Origins are how many of the failed answers each kind of place made.
 	Origins  map[string]int `json:"origins,omitempty"`
 	Timeline []Event        `json:"timeline"`
@@ -112,6 +117,11 @@ func Compute(cells []*record.Cell) Report {
 		a.Name = c.Arm
 		a.Runs = append(a.Runs, compute(c))
 	}
+	for _, f := range r.Faults {
+		if f.Healthy() {
+			f.added()
+		}
+	}
 	return r
 }
 
@@ -145,15 +155,21 @@ func compute(c *record.Cell) Run {
 	r.PositionsHealthy, r.GapHealthy = deliveries(c, 0, c.FaultAt)
 
 	counts := newCounters(c.Samples)
-	r.Hops = counts.hops(c.FaultAt, c.RepairAt)
+	if c.Rules != "" {
+		r.Hops = counts.hops(c.FaultAt, c.RepairAt)
+	}
 	r.Whole = counts.hops(0, counts.last())
-	r.Cost = counts.costs(c.FaultAt, c.RepairAt)
+	r.Cost = counts.costs(c)
+	r.Counts = r.compareCounts(c)
 	r.Origins = origins(during, r.proxied())
 	healthy := between(c.Requests, 0, c.FaultAt)
 	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, hurt, share(healthy, hurt)+Tolerance); ok {
 		r.Contained = pointer(seconds(at - c.FaultAt))
 		rest := between(c.Requests, at, c.RepairAt)
-		after := Aftermath{Requests: len(rest), Hops: counts.hops(at, c.RepairAt)}
+		after := Aftermath{Requests: len(rest)}
+		if c.Rules != "" {
+			after.Hops = counts.hops(at, c.RepairAt)
+		}
 		after.Good, after.Degraded, after.Failed = shares(rest)
 		r.After = &after
 	}

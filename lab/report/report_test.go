@@ -256,66 +256,151 @@ func TestCosts(t *testing.T) {
 		return record.Sample{At: at(second), Pod: pod, Counts: []record.Count{counted("cpu", "", cpu), counted("memory", "", memory)}}
 	}
 	c := newCounters([]record.Sample{
-		sample(0, "a-0.envoy", 1, 10), sample(2.1, "a-0.envoy", 1.5, 11), sample(4.1, "a-0.envoy", 2, 12), sample(5, "a-0.envoy", 9, 99),
+		sample(1.9, "a-0.envoy", 1, 10), sample(2.1, "a-0.envoy", 1.5, 11), sample(3.9, "a-0.envoy", 1.5, 12), sample(4.1, "a-0.envoy", 2, 12), sample(5, "a-0.envoy", 9, 99), // between two samples in proportion
 		sample(3, "b-0.envoy", 7, 5), sample(4, "b-0.envoy", 7.5, 6),
 		sample(2, "a-0", 100, 100), sample(4, "a-0", 101, 200),
 		sample(2, "b-0", 7, 1), sample(3, "b-0", 8, 2), sample(3.5, "b-0", .5, 3), sample(4, "b-0", 1, 4), // a new process since 3 s
 		sample(2, record.ControlPlane, 4, 50), sample(4, record.ControlPlane, 5, 60),
 	})
-	want := Cost{Services: Use{2, 1.5, 204}, Proxies: Use{2, .5, 18}, ControlPlane: Use{1, .5, 60}}
-	if got := c.costs(at(2), at(4)); got != want {
+	cell := &record.Cell{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
+	want := Cost{Services: Use{2, 1.5, 0, 0, 204}, Proxies: Use{2, .5, 0, 0, 18}, ControlPlane: Use{1, .5, 0, 0, 60}}
+	if got := c.costs(cell); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(at(2), at(4)); got != (Cost{}) {
+	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(cell); got != (Cost{}) {
 		t.Errorf("without any figure: %+v", got)
 	}
 }
 
-// TestHealthy: what an arm adds is over none's of the same seed, CPU that of
-// 1 000 requests a second.
-func TestHealthy(t *testing.T) {
-	run := func(seed uint64, p50, p99, services, proxies float64) Run {
-		r := Run{Seed: seed, Good: 1, P50: p50, P99: p99, Whole: make([]Hop, len(hops)), Cost: Cost{Services: Use{6, services, 100e6}}}
-		if proxies > 0 {
-			r.Cost.Proxies, r.Cost.ControlPlane = Use{7, proxies, 300e6}, Use{1, .01, 150e6}
+// healthyCell is made up: 200 requests a second for 7 s, of which 5 s are judged,
+// each answered after p50 but for one in 50; and CPU at so many cores, a fifth of
+// them when the load has ended.
+func healthyCell(arm string, seed uint64, p50, p99, services, proxies float64) *record.Cell {
+	c := &record.Cell{Key: record.Key{Arm: arm, Fault: "healthy", Seed: seed}, Rate: 200, FaultAt: at(2), RepairAt: at(7), LoadUntil: at(7), End: at(12)}
+	for i := range 1400 {
+		due := at(float64(i) / 200)
+		latency := at(p50)
+		if i%50 == 7 {
+			latency = at(p99)
 		}
-		return r
+		c.Requests = append(c.Requests, record.Request{Intended: due, Start: due, End: due + latency, Status: 200})
 	}
-	f := Fault{Name: "healthy", Rate: 200, Seconds: 28, Arms: []Arm{
-		{"mesh", []Run{run(1, .004, .02, .11, .2), run(2, .0035, .03, .1, .22)}},
-		{"none", []Run{run(1, .002, .01, .1, 0), run(2, .0025, .01, .1, 0)}},
-	}}
-	_, rows := f.costs()
+	for second := range 13 {
+		asked := second == 0 || second == 12
+		t, loaded := float64(second), min(float64(second), 7)
+		sample := func(pod string, cores, memory float64, counts ...record.Count) {
+			used := []record.Count{counted("cpu", "", 3+(loaded+(t-loaded)/5)*cores), counted("memory", "", memory)}
+			if asked {
+				used = append(used, counts...)
+			}
+			c.Samples = append(c.Samples, record.Sample{At: at(t), Pod: pod, Counts: used, Usage: !asked})
+		}
+		n := 7 + loaded*200
+		sample("api-gateway-0", services*.75, 30e6, counted("server", "GET /vehicles/driver/:name", n), counted("client", "GET staff-service", n))
+		sample("staff-service-0", services*.25, 20e6, counted("server", "GET /driver/:vehicle", n))
+		if proxies > 0 {
+			sample("api-gateway-0"+record.ProxySuffix, proxies/2, 70e6, counted("tries", "staff-service", n))
+			sample("staff-service-0"+record.ProxySuffix, proxies/2, 70e6)
+			sample(record.ControlPlane, .01, 120e6)
+		}
+	}
+	return c
+}
+
+// TestHealthy: what an arm adds is over none's of the same seed, CPU that of
+// 1 000 requests a second, from records in which nobody was asked meanwhile.
+func TestHealthy(t *testing.T) {
+	computed := Compute([]*record.Cell{
+		healthyCell("mesh", 1, .004, .02, .11, .2), healthyCell("none", 1, .002, .01, .1, 0),
+		healthyCell("mesh", 2, .003, .03, .1, .22), healthyCell("none", 2, .002, .011, .1, 0),
+	})
+	_, rows := computed.Faults[0].costs()
 	for i, want := range []string{
-		"mesh|100 %|3.50..4.00 ms|1.00..2.00 ms|20.00..30.00 ms|10.00..20.00 ms|0.50..0.55 cores|1.00..1.10 cores|1.05..1.10 cores|0.05 cores|100 MB|300 MB|300 MB|150 MB",
-		"none|100 %|2.00..2.50 ms|-|10.00 ms|-|0.50 cores|-|-|-|100 MB|-|-|-",
+		"mesh|100 %|3.00..4.00 ms|1.00..2.00 ms|20.00..30.00 ms|10.00..19.00 ms|0.40..0.44 cores|0.80..0.88 cores|0.84..0.88 cores|2..2.2 %|4..4.4 %|0.2 %|50 MB|140 MB|140 MB|120 MB|agree",
+		"none|100 %|2.00 ms|-|10.00..11.00 ms|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
 		if got := strings.Join(rows[i], "|"); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
+	mesh := computed.Faults[0].Arms[0].Runs[0]
+	if want := (Added{P50: .002, P99: .01, Per1000: .84, Memory: 140e6}); mesh.Added == nil || *mesh.Added != want {
+		t.Errorf("added %+v, want %+v", mesh.Added, want)
+	}
+	if whole := (Hop{"gateway>staff", 1400, 1400, 1400, 1400}); mesh.Whole[0] != whole || mesh.Hops != nil {
+		t.Errorf("got %+v and %+v, want %+v and none", mesh.Whole[0], mesh.Hops, whole)
+	}
 	var text, markdown bytes.Buffer
-	Text(&text, Report{Faults: []Fault{f}})
-	Markdown(&markdown, Report{Faults: []Fault{f}})
-	if !strings.Contains(text.String(), "healthy: no fault, for 28 s; 200 requests a second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.50..4.00 ms | 1.00..2.00 ms |") {
+	Text(&text, computed)
+	Markdown(&markdown, computed)
+	if !strings.Contains(text.String(), "healthy: no fault, for 5 s; 200 requests a second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.00..4.00 ms | 1.00..2.00 ms |") {
 		t.Errorf("%s\n%s", text.String(), markdown.String())
+	}
+	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {
+		t.Errorf("cost %+v", cost)
+	}
+	busy := healthyCell("none", 1, .002, .01, .1, 0)
+	busy.LoadUntil = 0
+	busyOnly := Compute([]*record.Cell{busy})
+	if _, rows := busyOnly.Faults[0].costs(); rows[0][6] != "-" || rows[0][9] != "-" {
+		t.Errorf("without any idle time: %q", rows[0])
+	}
+	alone := Compute([]*record.Cell{healthyCell("none", 1, .002, .01, .1, 0), healthyCell("mesh", 2, .004, .02, .11, .2)})
+	if r := alone.Faults[0].Arms[1].Runs[0]; r.Added != nil {
+		t.Errorf("over none's of another seed: %+v", r.Added)
 	}
 }
 
 // TestAgree: what is under way is no difference, what is lost or doubled is.
 func TestAgree(t *testing.T) {
-	arm := Arm{Runs: []Run{{Whole: []Hop{{Tries: 100, Received: 97}, {Tries: 50, Received: 55}}}}}
-	if got := arm.agree(); got != "agree" {
-		t.Errorf("got %q", got)
+	for name, test := range map[string]struct {
+		change func(c *record.Cell, last []record.Sample)
+		want   string
+	}{
+		"as counted": {func(*record.Cell, []record.Sample) {}, "agree"},
+		"under way":  {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N -= underWay }, "agree"},
+		"lost":       {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N -= 6 }, "differ by 6"},
+		"doubled":    {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N += 40 }, "differ by 40"},
+		"crashed": {func(c *record.Cell, last []record.Sample) {
+			last[1].Counts[2].N -= 13
+			c.Events = append(c.Events, record.Event{At: at(3), Who: "staff-service-0", What: "exited"}, record.Event{At: at(5), Who: "staff-service-0", What: "exited"})
+		}, "differ by 13 (2 crashes)"},
+		"tried again, though nothing fails": {func(_ *record.Cell, last []record.Sample) {
+			last[1].Counts[2].N += 9
+			last[2].Counts[2].N += 9
+		}, "differ by 9"},
+		"tried again by the proxy in a fault": {func(c *record.Cell, last []record.Sample) {
+			c.Rules = "reset"
+			last[1].Counts[2].N += 9
+			last[2].Counts[2].N += 9
+		}, "agree"},
+		"lost on the way to the receiver in a fault": {func(c *record.Cell, last []record.Sample) {
+			c.Rules = "reset"
+			last[2].Counts[2].N += 9
+		}, "differ by 9"},
+	} {
+		c := healthyCell("mesh", 1, .004, .02, .11, .2)
+		test.change(c, c.Samples[len(c.Samples)-5:])
+		run := Compute([]*record.Cell{c}).Faults[0].Arms[0].Runs[0]
+		if got := run.Counts.String(); got != test.want || run.Counts.Agree != (got == "agree") || run.Counts.Allowed != 5 {
+			t.Errorf("%s: got %q, %+v, want %q", name, got, run.Counts, test.want)
+		}
 	}
-	arm.Runs[0].Whole[1].Received = 56
-	if got := arm.agree(); got != "differ by 6" {
-		t.Errorf("got %q", got)
+	silent := healthyCell("mesh", 1, .004, .02, .11, .2)
+	silent.Samples = nil
+	if r := Compute([]*record.Cell{silent}).Faults[0].Arms[0].Runs[0]; r.Counts.Agree || r.Counts.String() != "-" {
+		t.Errorf("nothing counted: %+v", r.Counts)
+	}
+	none := healthyCell("none", 1, .002, .01, .1, 0)
+	none.Rules = "reset"
+	none.Samples[len(none.Samples)-1].Counts[2].N += 7
+	if r := Compute([]*record.Cell{none}).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "gateway>staff" {
+		t.Errorf("without a proxy: %+v", r.Counts)
 	}
 }
 
 func TestGolden(t *testing.T) {
-	computed := Compute(comparison())
+	computed := Compute(append(comparison(), healthyCell("none", 1, .002, .01, .1, 0), healthyCell("mesh", 1, .003, .02, .11, .2)))
 	var text, data, markdown bytes.Buffer
 	Text(&text, computed)
 	Markdown(&markdown, computed)

@@ -33,8 +33,9 @@ func Text(w io.Writer, r Report) {
 longest gap: between two reports of one vehicle that reached the tracker; 1.5 s of it may be the vehicle's own.
 contained: from the fault to the first request from which on, until the repair, no window of %v has a share of failed or slow (over %v) answers more than %v points above that before the fault.
 recovered: the same from the repair to the end, of answers that are not fresh: failed, slow or degraded.
-attempts a request: by the caller's count / by its proxy's, where there is one / by the receiver's.
-`, Window, Slow, Tolerance*100)
+attempts a request, calls counted: by the caller / by its proxy, where there is one / by the receiver.
+whole run: the last two agree when they are at most %d apart, what may be under way at the ends; where nothing fails, the first too.
+`, Window, Slow, Tolerance*100, underWay)
 	if r.spread() {
 		fmt.Fprintln(w, luck)
 	}
@@ -174,29 +175,28 @@ func (f Fault) proxies(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// agreement shows what Envoy's statistics and the receivers counted from begin
+// agreement shows what callers, their proxies and receivers counted from begin
 // to end.
 func (f Fault) agreement(w io.Writer) {
-	if !slices.ContainsFunc(f.Arms, Arm.proxied) {
-		return
-	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "whole run: proxies' tries / received")
+	fmt.Fprint(t, "whole run: calls counted")
 	for _, h := range hops {
 		fmt.Fprint(t, "\t", h.name)
 	}
 	fmt.Fprintln(t, "\t")
 	for _, a := range f.Arms {
-		if !a.proxied() {
-			continue
-		}
 		fmt.Fprint(t, a.Name)
 		for i := range hops {
-			var both []string
+			var all []string
 			for _, r := range a.Runs {
-				both = append(both, fmt.Sprintf("%.0f / %.0f", r.Whole[i].Tries, r.Whole[i].Received))
+				h := r.Whole[i]
+				text := fmt.Sprintf("%.0f / %.0f", h.Attempts, h.Received)
+				if r.proxied() {
+					text = fmt.Sprintf("%.0f / %.0f / %.0f", h.Attempts, h.Tries, h.Received)
+				}
+				all = append(all, text)
 			}
-			fmt.Fprint(t, "\t", strings.Join(both, ", "))
+			fmt.Fprint(t, "\t", strings.Join(all, ", "))
 		}
 		fmt.Fprintf(t, "\t%s\n", a.agree())
 	}
@@ -204,24 +204,15 @@ func (f Fault) agreement(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// underWay is how far the two counts of a hop may be apart without anything
-// being lost or doubled: a report of each of the five vehicles may be on its way
-// when the last sample is taken.
-const underWay = 5
-
-// agree tells whether Envoy's statistics and the receivers counted the same at
-// every hop.
+// agree is the verdict of the runs' counts: the worst one's.
 func (a Arm) agree() string {
-	most := 0.0
-	for _, r := range a.Runs {
-		for _, h := range r.Whole {
-			most = max(most, math.Abs(h.Tries-h.Received))
+	worst := a.Runs[0].Counts
+	for _, r := range a.Runs[1:] {
+		if r.Counts.Most > worst.Most {
+			worst = r.Counts
 		}
 	}
-	if most <= underWay {
-		return "agree"
-	}
-	return fmt.Sprintf("differ by %.0f", most)
+	return worst.String()
 }
 
 // failedAt are the origins that an arm's failures have, in words.
@@ -330,7 +321,7 @@ var (
 	ratio   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
 	whole   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }}
 
-	milliseconds = unit{" ms", func(v float64) string { return strconv.FormatFloat(v*1e3, 'f', 2, 64) }}
+	milliseconds = unit{" ms", func(v float64) string { return strconv.FormatFloat(math.Round(v*1e5)/100+0, 'f', 2, 64) }}
 	ofCores      = unit{" cores", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
 	megabytes    = unit{" MB", func(v float64) string { return strconv.FormatFloat(v/1e6, 'f', 0, 64) }}
 )
