@@ -167,7 +167,7 @@ func profileNames() string {
 func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, stderr io.Writer) error {
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	o.Parts = parts.Source{Root: o.Root, Getenv: getenv(o.Environ), Progress: o.Progress}.Find
-	o.Progress(fmt.Sprintf("seeds %s; records in %s", numbers(o.Seeds), o.Out))
+	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", len(o.Arms)*len(o.Faults)*len(o.Seeds), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
 	if err := compare.Run(ctx, o); err != nil {
 		return err
 	}
