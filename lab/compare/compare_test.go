@@ -264,11 +264,16 @@ func contained(t *testing.T, arm string, run report.Run) {
 	if run.After == nil {
 		t.Fatalf("%s: not contained", arm)
 	}
-	share := .998
-	least, _ := scenario.Count{ShareAtLeast: &share, Confidence: .9999}.Range(run.After.Requests)
-	if good := int(math.Round(run.After.Good * float64(run.After.Requests))); good < least {
+	if good, least := goodOf(run.After.Requests, run.After.Good); good < least {
 		t.Errorf("%s: %d of %d good after containment, want %d at least", arm, good, run.After.Requests, least)
 	}
+}
+
+// goodOf is how many of all are good, and how few may be where 99.8 % are.
+func goodOf(all int, share float64) (good, least int) {
+	promised := .998
+	least, _ = scenario.Count{ShareAtLeast: &promised, Confidence: .9999}.Range(all)
+	return int(math.Round(share * float64(all))), least
 }
 
 // TestMeshComparison is a short one with real proxies: without a policy the bad
@@ -300,6 +305,9 @@ func TestMeshComparison(t *testing.T) {
 		t.Errorf("the fault does not show without a policy: %.3f failed, made by %v", sidecars.Failed, sidecars.Origins)
 	}
 	contained(t, "mesh", mesh)
+	if good, least := goodOf(sidecars.Requests, sidecars.Good); good >= least {
+		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound tells nothing", good, sidecars.Requests)
+	}
 	if sidecars.After != nil && sidecars.After.Good >= mesh.After.Good {
 		t.Errorf("sidecars are as good as the mesh: %+v after containment", sidecars.After)
 	}
