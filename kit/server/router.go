@@ -168,13 +168,17 @@ func isJSON(contentType string) bool {
 	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
-// JSONBody reads the whole body of a request that says it is JSON. Errors are the caller's:
-// 415 for another type, 413 for too many bytes, 408 for a body that takes too long, 400 for one
-// that broke off.
+// JSONBody is Body for a request that says it is JSON; 415 for one of another type.
 func JSONBody(c *gin.Context) ([]byte, error) {
 	if !isJSON(c.Request.Header.Get("Content-Type")) {
 		return nil, apierror.New(http.StatusUnsupportedMediaType, "Content-Type: expected application/json")
 	}
+	return Body(c)
+}
+
+// Body reads the whole body of a request. Errors are the caller's: 413 for too many bytes, 408 for
+// a body that takes too long, 400 for one that broke off.
+func Body(c *gin.Context) ([]byte, error) {
 	if c.Request.Body == nil {
 		return nil, nil
 	}

@@ -78,9 +78,13 @@ func (cfg Config) injector(o *observe.Observer) fault.Injector {
 	return fault.Injector{Set: cfg.Faults, Log: o.Log, Count: count, Exit: os.Exit}
 }
 
-// ReadAdminConfig reads the configuration of a program that only sends.
+// ReadAdminConfig reads the configuration of a program that only sends. It has no requests that
+// could meet a fault, and one that would never fire is not taken in silence.
 func ReadAdminConfig(r *env.Reader) Config {
 	observe.Check(r)
+	if r.String("FAULTS", "", "must be unset: nobody calls this program, so no request could meet a fault") != "" {
+		r.Fail("FAULTS", "expected none: nobody calls this program; set them where it calls")
+	}
 	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
 }
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -22,31 +22,47 @@ import (
 type breakers struct {
 	upstream string
 	cfg      BreakerConfig
-	next     http.RoundTripper
+	next     attempter
 	lookup   lookupFunc
 	changed  func(transition)
+	turn     atomic.Uint32 // of the round robin
 
 	mu        sync.Mutex
-	endpoints []*endpoint // in the order of the lookup
-	turn      int         // of the round robin
+	endpoints []*endpoint // in the order of the lookup; replaced, never written to
 	open      int         // endpoints that are open or half-open, and in the list
 }
+
+// lookupFunc answers host:port of each endpoint of the upstream.
+type lookupFunc func(c *call) ([]string, error)
 
 // endpoint is one address of an upstream with its breaker.
 type endpoint struct {
 	addr    string // empty: whatever the dialer finds
-	breaker *gobreaker.TwoStepCircuitBreaker[any]
-	counted bool // among breakers.open, whose lock guards it
+	breaker *gobreaker.CircuitBreaker[outcome]
+	reopens moment // when an open one may be probed
+	rests   moment // until when it has asked to be left alone, by Retry-After
+	counted bool   // among breakers.open, whose lock guards it
 
 	mu       sync.Mutex
-	opened   int       // times in a row, without having closed
-	reopens  time.Time // when an open one may be probed
-	lastFail string    // why an attempt failed last
+	opened   int    // times in a row, without having closed
+	lastFail string // why an attempt failed last
 }
 
-func newBreakers(upstream string, cfg BreakerConfig, next http.RoundTripper, lookup lookupFunc, changed func(transition)) *breakers {
+// moment is a time, in nanoseconds since 1970; 0 is none.
+type moment struct{ atomic.Int64 }
+
+func (m *moment) set(t time.Time) { m.Store(t.UnixNano()) }
+
+// ahead tells whether the moment is still to come.
+func (m *moment) ahead() bool {
+	at := m.Load()
+	return at != 0 && clock().UnixNano() < at
+}
+
+func newBreakers(upstream string, cfg BreakerConfig, next attempter, lookup lookupFunc, changed func(transition)) *breakers {
 	b := &breakers{upstream: upstream, cfg: cfg, next: next, lookup: lookup, changed: changed}
 	if cfg.Scope == scopeUpstream {
+		b.cfg.MaxOpenPercent = 100 // a share of endpoints, which this scope does not know
 		b.endpoints = []*endpoint{b.newEndpoint("")}
 	}
 	return b
@@ -54,7 +70,7 @@ func newBreakers(upstream string, cfg BreakerConfig, next http.RoundTripper, loo
 
 func (b *breakers) newEndpoint(addr string) *endpoint {
 	e := &endpoint{addr: addr}
-	e.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+	e.breaker = gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
 		MaxRequests: uint32(b.cfg.Probes),
 		Timeout:     b.cfg.OpenTime, // grown by endpoint.reopens
 		ReadyToTrip: func(c gobreaker.Counts) bool {
@@ -101,7 +117,7 @@ func (b *breakers) onChange(e *endpoint, from, to gobreaker.State) {
 	switch to {
 	case gobreaker.StateOpen:
 		e.opened++
-		e.reopens = clock().Add(b.cfg.OpenTime * time.Duration(min(e.opened, b.cfg.Growth)))
+		e.reopens.set(clock().Add(b.cfg.OpenTime * time.Duration(min(e.opened, b.cfg.Growth))))
 	case gobreaker.StateClosed:
 		e.opened = 0
 		b.mu.Lock()
@@ -123,105 +139,97 @@ func cause(to gobreaker.State, lastFail string) string {
 	return "good answer"
 }
 
-func (b *breakers) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := b.refresh(r); err != nil {
-		return nil, fmt.Errorf("look up %s: %w", r.URL.Host, err)
+func (b *breakers) attempt(c *call) (*http.Response, error) {
+	endpoints, err := b.current(c)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", c.r.URL.Host, err)
 	}
-	e, done := b.choose(callOf(r.Context()))
-	if e == nil {
-		return nil, errOpen
+	turn := b.turn.Add(1) - 1
+	for choice := range choices {
+		for i := range uint32(len(endpoints)) {
+			e := endpoints[(turn+i)%uint32(len(endpoints))]
+			if e.choice(c) != choice || e.reopens.ahead() {
+				continue
+			}
+			if made, ok := e.attempt(c, b); ok {
+				return made.resp, made.err
+			}
+		}
 	}
-	resp, err := b.next.RoundTrip(e.request(r))
-	done(e.outcome(r, resp, err))
-	return resp, err
+	return nil, errOpen
+}
+
+// choices are how well an endpoint suits a call: not tried yet, not tried but asking to be left
+// alone, tried.
+const choices = 3
+
+func (e *endpoint) choice(c *call) int {
+	switch {
+	case slices.Contains(c.tried, e.addr):
+		return 2
+	case e.rests.ahead():
+		return 1
+	}
+	return 0
+}
+
+// attempt makes one at this endpoint; not ok is the breaker's refusal.
+func (e *endpoint) attempt(c *call, b *breakers) (made outcome, ok bool) {
+	made, _ = e.breaker.Execute(func() (made outcome, _ error) {
+		ok, c.addr, c.tried = true, e.addr, append(c.tried, e.addr)
+		made.resp, made.err = b.next.attempt(c)
+		if after := retryAfter(made.resp); after > 0 {
+			e.rests.set(clock().Add(min(after, b.cfg.OpenTime))) // whatever it asks for, no longer than for a failure
+		}
+		return made, e.tells(c, made)
+	})
+	return made, ok
 }
 
 // ready tells whether there is an endpoint that may be called.
-func (b *breakers) ready() bool {
+func (b *breakers) ready() bool { return b.some(func(*endpoint) bool { return true }) }
+
+// elsewhere tells whether there is a ready one that c has not been to.
+func (b *breakers) elsewhere(c *call) bool {
+	return b.some(func(e *endpoint) bool { return e.choice(c) == 0 })
+}
+
+func (b *breakers) some(suits func(*endpoint) bool) bool {
 	b.mu.Lock()
 	endpoints := b.endpoints
 	b.mu.Unlock()
 	return slices.ContainsFunc(endpoints, func(e *endpoint) bool {
-		return !e.early() && e.breaker.State() != gobreaker.StateOpen
+		return suits(e) && !e.reopens.ahead() && e.breaker.State() != gobreaker.StateOpen
 	})
 }
 
-// choose takes the next endpoint whose breaker lets a call through, one that the call has not
-// tried yet if there is one.
-func (b *breakers) choose(call *call) (*endpoint, func(error)) {
+// notClosed is how many endpoints are open or half-open.
+func (b *breakers) notClosed() int64 {
 	b.mu.Lock()
-	endpoints, turn := b.endpoints, b.turn
-	b.turn++
-	b.mu.Unlock()
-	for _, again := range []bool{false, true} {
-		for i := range endpoints {
-			e := endpoints[(turn+i)%len(endpoints)]
-			if slices.Contains(call.tried, e.addr) != again {
-				continue
-			}
-			if done := e.allow(); done != nil {
-				call.tried = append(call.tried, e.addr)
-				return e, done
-			}
-		}
-	}
-	return nil, nil
+	defer b.mu.Unlock()
+	return int64(b.open)
 }
 
-// early tells whether an open endpoint's time is not over. gobreaker's own is the shortest; a
-// longer one is waited for here.
-func (e *endpoint) early() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return !e.reopens.IsZero() && clock().Before(e.reopens)
-}
-
-// allow asks the breaker; nil means no.
-func (e *endpoint) allow() func(error) {
-	if e.early() {
+// tells is what an attempt says to the breaker: nil is a good answer.
+func (e *endpoint) tells(c *call, made outcome) error {
+	if made.err == nil && made.resp.StatusCode < http.StatusInternalServerError {
 		return nil
 	}
-	done, err := e.breaker.Allow()
-	if err != nil {
-		return nil
+	if made.err == nil {
+		e.failed("status " + made.resp.Status)
+		return errStatus
 	}
-	return done
-}
-
-// request is r, sent to this endpoint under the upstream's name.
-func (e *endpoint) request(r *http.Request) *http.Request {
-	if e.addr == "" {
-		return r
-	}
-	both := &struct { // at once
-		http.Request
-		url.URL
-	}{*r, *r.URL}
-	if both.Request.Host == "" {
-		both.Request.Host = both.URL.Host
-	}
-	both.URL.Host = e.addr
-	both.Request.URL = &both.URL
-	return &both.Request
-}
-
-// outcome is what a call tells the breaker: nil is a good answer.
-func (e *endpoint) outcome(r *http.Request, resp *http.Response, err error) error {
-	if err == nil && resp.StatusCode < http.StatusInternalServerError {
-		return nil
-	}
-	if err == nil {
-		e.failed("status " + resp.Status)
-		return errors.New(resp.Status)
-	}
-	_, refused := errors.AsType[refusal](err)
-	_, short := errors.AsType[hurried](err)
-	if refused || short || errors.Is(r.Context().Err(), context.Canceled) {
+	_, refused := errors.AsType[refusal](made.err)
+	_, short := errors.AsType[hurried](made.err)
+	if refused || short || errors.Is(c.ctx.Err(), context.Canceled) {
 		return errSaysNothing
 	}
-	e.failed(observe.Reason(err))
-	return err
+	e.failed(observe.Reason(made.err))
+	return made.err
 }
+
+// errStatus is an answer of 500 or above.
+var errStatus = errors.New("status of a failure")
 
 func (e *endpoint) failed(why string) {
 	e.mu.Lock()
@@ -229,20 +237,20 @@ func (e *endpoint) failed(why string) {
 	e.lastFail = why
 }
 
-// refresh brings the endpoints in step with what the name resolves to. One that is still there
+// current answers the endpoints, in step with what the name resolves to. One that is still there
 // keeps its breaker.
-func (b *breakers) refresh(r *http.Request) error {
+func (b *breakers) current(c *call) ([]*endpoint, error) {
 	if b.cfg.Scope == scopeUpstream {
-		return nil
+		return b.endpoints, nil
 	}
-	addrs, err := b.lookup(r)
+	addrs, err := b.lookup(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if slices.EqualFunc(b.endpoints, addrs, func(e *endpoint, addr string) bool { return e.addr == addr }) {
-		return nil
+		return b.endpoints, nil
 	}
 	known := make(map[string]*endpoint, len(b.endpoints))
 	for _, e := range b.endpoints {
@@ -260,5 +268,5 @@ func (b *breakers) refresh(r *http.Request) error {
 	for _, gone := range known {
 		b.notOpen(gone)
 	}
-	return nil
+	return b.endpoints, nil
 }

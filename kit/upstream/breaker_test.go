@@ -273,6 +273,29 @@ func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
 	})
 }
 
+// A stage that panics in a probe leaves the breaker open, not half-open for ever.
+func TestProbeThatPanics(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset })
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), w, nil)
+		b.get()
+		time.Sleep(11 * time.Second)
+		w.answer = func(*http.Request, int) (*http.Response, error) { panic("of a test") }
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			b.get()
+		}()
+		b.is(b.get(), refused)
+		time.Sleep(11 * time.Second)
+		w.answer = newWire(nil).answer
+		b.is(b.get(), "200 ok")
+	})
+}
+
 // Each opening in a row is longer, up to the bound; a good answer ends the row.
 func TestOpenTimeGrows(t *testing.T) {
 	for growth, want := range map[string][]int{"1": {10, 10, 10, 10}, "3": {10, 20, 30, 30, 30}} {
@@ -398,7 +421,7 @@ func TestAnswerOfAGoneEndpoint(t *testing.T) {
 func TestScopeUpstream(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
-		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2", "BREAKER_MAX_OPEN_PERCENT", "50"), newWire(bad.answer), nil, "a:80", "b:80")
 		b.is(b.get(), "502 ") // its second try trips the breaker; there is no third
 		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
 		b.is(b.get(), refused)
@@ -429,7 +452,7 @@ func TestEndpointKeepsTheName(t *testing.T) {
 func TestLookupFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(nil)
-		chain := newChain("x", library(t), testObserver(t), w, func(*http.Request) ([]string, error) { return nil, errReset }, nil)
+		chain := newChain("x", library(t), testObserver(t), w, func(*call) ([]string, error) { return nil, errReset }, nil)
 		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
 		b.is(b.get(), "look up staff-service:8080: "+errReset.Error())
 	})

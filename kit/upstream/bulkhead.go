@@ -11,17 +11,17 @@ import (
 type bulkhead struct {
 	limit    int64
 	inFlight atomic.Int64
-	next     http.RoundTripper
+	next     attempter
 	refused  func(context.Context)
 }
 
-func (b *bulkhead) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b *bulkhead) attempt(c *call) (*http.Response, error) {
 	if !b.enter() {
-		b.refused(r.Context())
+		b.refused(c.ctx)
 		return nil, errBulkhead
 	}
 	defer b.inFlight.Add(-1)
-	return b.next.RoundTrip(r)
+	return b.next.attempt(c)
 }
 
 // enter counts a call that may be made. One that may not is never counted, so that it keeps no

@@ -2,48 +2,51 @@ package upstream
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 	"time"
 )
 
-// call is one call's context, and what its attempts share.
+// call is one call on its way through the chain: the caller's request, which no stage writes to,
+// and what its attempts share. Only its caller's goroutine touches it.
 type call struct {
-	context.Context
-	deadline time.Time // zero: the context's
-	attempts int
-	first    *outcome // of the first attempt, while the retry stage takes over
-	tried    []string // addresses of endpoints
-	room     [4]string
+	r        *http.Request
+	ctx      context.Context // its end ends the call, too
+	deadline time.Time       // when the call has to be over
+
+	tries   int           // as the retry stage counts them
+	last    outcome       // of the latest try
+	resumed bool          // go-retryablehttp has been told of the first
+	wait    time.Duration // before the next
+
+	addr  string   // host:port of the endpoint that an attempt goes to; empty: the dialer's choice
+	tried []string // endpoints that the call has been to
+	room  [4]string
+	url   url.URL // the first attempt's
 }
 
-type callKey struct{}
+// outcome is what has become of a try.
+type outcome struct {
+	resp *http.Response
+	err  error
+}
 
-// Deadline is when the call's time is over. Where a call's attempts are bounded nothing else ends
-// it then: see totalTimeout.
-func (c *call) Deadline() (time.Time, bool) {
-	if c.deadline.IsZero() {
-		return c.Context.Deadline()
+// attempter is a stage within the retry: it makes one attempt of a call.
+type attempter interface {
+	attempt(c *call) (*http.Response, error)
+}
+
+// newCall is r, to be over within limit and within its caller's patience.
+func newCall(r *http.Request, limit time.Duration) *call {
+	c := &call{r: r, ctx: r.Context(), deadline: clock().Add(limit)}
+	if callers, ok := c.ctx.Deadline(); ok && callers.Before(c.deadline) {
+		c.deadline = callers
 	}
-	return c.deadline, true
-}
-
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// newCall makes ctx a call's, with a deadline of its own unless that is zero.
-func newCall(ctx context.Context, deadline time.Time) *call {
-	c := &call{Context: ctx, deadline: deadline}
 	c.tried = c.room[:0]
 	return c
 }
 
-// callOf is the call that an attempt belongs to.
-func callOf(ctx context.Context) *call {
-	if c, ok := ctx.(*call); ok {
-		return c
-	}
-	return ctx.Value(callKey{}).(*call) // the total time-out, which is always there, makes it
+// timed is the call's context with a timer, for what waits.
+func (c *call) timed() (context.Context, context.CancelFunc) {
+	return context.WithDeadline(c.ctx, c.deadline)
 }

@@ -16,7 +16,8 @@ import (
 //	breaker          one an endpoint or one for the upstream: an open one is not called
 //	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which says
 //	                 nothing about the upstream, is not counted against it
-//	attempt time-out bounds one attempt; inside the breaker, so that slowness is counted
+//	attempt time-out bounds one attempt; inside the breaker, so that slowness is counted. It makes
+//	                 the attempt's own request, and is there without a time-out of its own, too
 //	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt, and
 //	                 one that is being read is a concurrent call
 //	trace            a span and a measurement for each attempt
@@ -27,35 +28,35 @@ import (
 func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripper, lookup lookupFunc, placeholder Placeholder) http.RoundTripper {
 	m := newInstruments(name, o)
 	view := cfg.State.add(name)
-	chain := o.Transport(name, dial)
-	if cfg.AttemptTimeout > 0 || cfg.Retry.Attempts > 1 || cfg.Breaker.Failures > 0 || cfg.Bulkhead > 0 {
-		chain = whole{chain}
+	wire := o.Transport(name, dial)
+	if cfg.inAttempts() {
+		wire = whole{wire}
 	}
-	if cfg.AttemptTimeout > 0 {
-		chain = newAttemptTimeout(cfg.AttemptTimeout, chain)
-	}
+	var chain attempter = newAttempt(cfg, wire)
 	if cfg.Bulkhead > 0 {
 		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: chain, refused: m.refused}
 		chain = view.bulkhead
 	}
-	ready := func() bool { return true }
 	if cfg.Breaker.Failures > 0 {
 		view.breakers = newBreakers(name, cfg.Breaker, chain, lookup, m.transitioned(cfg.State))
-		chain, ready = view.breakers, view.breakers.ready
+		chain = view.breakers
 	}
 	if cfg.Retry.Attempts > 1 {
 		view.budget = newBudget(cfg.Retry.BudgetPercent)
-		chain = newRetry(cfg.Retry, view.budget, chain, ready, cfg.draw, m)
+		chain = newRetry(cfg.Retry, view.budget, chain, view.breakers, cfg.draw, m)
 	}
-	chain = totalTimeout{cfg.Timeout, chain, cfg.AttemptTimeout > 0}
+	m.watch(view)
+	var whole http.RoundTripper = totalTimeout{cfg.Timeout, chain, cfg.AttemptTimeout > 0}
 	if cfg.Fallback && placeholder != nil {
-		chain = newFallback(chain, placeholder, m)
+		whole = newFallback(whole, placeholder, m)
 	}
-	return chain
+	return whole
 }
 
-// lookupFunc answers host:port of each endpoint of r's upstream.
-type lookupFunc func(r *http.Request) ([]string, error)
+// inAttempts tells whether a stage is on that sees a call as attempts.
+func (c Config) inAttempts() bool {
+	return c.AttemptTimeout > 0 || c.Retry.Attempts > 1 || c.Breaker.Failures > 0 || c.Bulkhead > 0
+}
 
 // clock is the time; inside a synctest bubble it is the bubble's.
 var clock = time.Now

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -25,11 +26,11 @@ type wire struct {
 	answer func(r *http.Request, n int) (*http.Response, error) // n counts from 1
 
 	mu       sync.Mutex
-	attempts []attempt
+	attempts []made
 	open     int // bodies of answers that are not closed
 }
 
-type attempt struct {
+type made struct {
 	at                 time.Duration // since the wire was made
 	addr, method, body string
 	timeLeft           string
@@ -53,7 +54,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	w.mu.Lock()
-	w.attempts = append(w.attempts, attempt{time.Since(epoch), r.URL.Host, r.Method, string(body), r.Header.Get(timeLeft)})
+	w.attempts = append(w.attempts, made{time.Since(epoch), r.URL.Host, r.Method, string(body), r.Header.Get(timeLeft)})
 	n := len(w.attempts)
 	w.mu.Unlock()
 	resp, err := w.answer(r, n)
@@ -84,7 +85,7 @@ func (b *watched) Close() error {
 }
 
 // take answers the attempts since the last time.
-func (w *wire) take() []attempt {
+func (w *wire) take() []made {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	attempts := w.attempts
@@ -181,6 +182,8 @@ type bench struct {
 	o    *observe.Observer
 }
 
+var staffURL = &url.URL{Scheme: "http", Host: "staff-service:8080"}
+
 // newBench builds a chain that ends in w.
 func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
@@ -191,7 +194,7 @@ func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs 
 	return b
 }
 
-func (b *bench) lookup(*http.Request) ([]string, error) {
+func (b *bench) lookup(*call) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.book, nil
@@ -280,11 +283,14 @@ func (b *bench) closed() {
 }
 
 // counted is a counter of this chain, on /metrics.
-func (b *bench) counted(counter string) (n float64) {
+func (b *bench) counted(counter string) float64 { return b.shown(counter + "_total") }
+
+// shown is the sum of a metric's series, on /metrics.
+func (b *bench) shown(metric string) (n float64) {
 	w := httptest.NewRecorder()
 	b.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for line := range strings.Lines(w.Body.String()) {
-		if strings.HasPrefix(line, strings.ReplaceAll(counter, ".", "_")+"_total{") {
+		if strings.HasPrefix(line, strings.ReplaceAll(metric, ".", "_")+"{") {
 			var v float64
 			_, _ = fmt.Sscan(line[strings.LastIndex(line, " "):], &v)
 			n += v
@@ -298,28 +304,31 @@ func bubble(t *testing.T, name string, test func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
+// within is the stage within another; nil where there is none.
+func within(stage any) any {
+	switch s := stage.(type) {
+	case *fallback:
+		return s.next
+	case totalTimeout:
+		return s.next
+	case *retry:
+		return s.next
+	case *breakers:
+		return s.next
+	case *bulkhead:
+		return s.next
+	case oneAttempt:
+		return s.next
+	case whole:
+		return s.next
+	}
+	return nil
+}
+
 // stages names what a chain is made of, from the outside in.
-func stages(rt http.RoundTripper) (names []string) {
-	for rt != nil {
-		names = append(names, strings.TrimPrefix(fmt.Sprintf("%T", rt), "*"))
-		switch s := rt.(type) {
-		case *fallback:
-			rt = s.next
-		case totalTimeout:
-			rt = s.next
-		case *retry:
-			rt = s.next
-		case *breakers:
-			rt = s.next
-		case *bulkhead:
-			rt = s.next
-		case attemptTimeout:
-			rt = s.next
-		case whole:
-			rt = s.next
-		default:
-			rt = nil
-		}
+func stages(chain any) (names []string) {
+	for stage := chain; stage != nil; stage = within(stage) {
+		names = append(names, strings.TrimPrefix(fmt.Sprintf("%T", stage), "*"))
 	}
 	return names
 }
@@ -332,16 +341,16 @@ func TestNesting(t *testing.T) {
 		placeholder Placeholder
 		want        string
 	}{
-		"off":                               {library(t, "RESILIENCE", "off"), some, "totalTimeout observe.measured"},
-		"library":                           {library(t), some, "fallback totalTimeout retry breakers bulkhead attemptTimeout whole observe.measured"},
-		"library, nothing to fall to":       {library(t), nil, "totalTimeout retry breakers bulkhead attemptTimeout whole observe.measured"},
-		"only fallback":                     {only(t, "FALLBACK", "true"), some, "fallback totalTimeout observe.measured"},
-		"only retry":                        {only(t, "RETRY_ATTEMPTS", "2"), some, "totalTimeout retry whole observe.measured"},
-		"one try is no retry":               {only(t, "RETRY_ATTEMPTS", "1"), some, "totalTimeout observe.measured"},
-		"only breaker":                      {only(t, "BREAKER_FAILURES", "1"), some, "totalTimeout breakers whole observe.measured"},
-		"only bulkhead":                     {only(t, "BULKHEAD", "1"), some, "totalTimeout bulkhead whole observe.measured"},
-		"only attempt time-out":             {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout attemptTimeout whole observe.measured"},
-		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry attemptTimeout whole observe.measured"},
+		"off":                               {library(t, "RESILIENCE", "off"), some, "totalTimeout oneAttempt observe.measured"},
+		"library":                           {library(t), some, "fallback totalTimeout retry breakers bulkhead oneAttempt whole observe.measured"},
+		"library, nothing to fall to":       {library(t), nil, "totalTimeout retry breakers bulkhead oneAttempt whole observe.measured"},
+		"only fallback":                     {only(t, "FALLBACK", "true"), some, "fallback totalTimeout oneAttempt observe.measured"},
+		"only retry":                        {only(t, "RETRY_ATTEMPTS", "2"), some, "totalTimeout retry oneAttempt whole observe.measured"},
+		"one try is no retry":               {only(t, "RETRY_ATTEMPTS", "1"), some, "totalTimeout oneAttempt observe.measured"},
+		"only breaker":                      {only(t, "BREAKER_FAILURES", "1"), some, "totalTimeout breakers oneAttempt whole observe.measured"},
+		"only bulkhead":                     {only(t, "BULKHEAD", "1"), some, "totalTimeout bulkhead oneAttempt whole observe.measured"},
+		"only attempt time-out":             {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout oneAttempt whole observe.measured"},
+		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry oneAttempt whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chain := newChain("x", tc.cfg, testObserver(t), newWire(nil), nil, tc.placeholder)
@@ -356,23 +365,11 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// find is the stage of a type in a chain.
-func find[T any](rt http.RoundTripper) (found T) {
-	for rt != nil {
-		if s, ok := rt.(T); ok {
+// find is the stage of a type in a chain; its zero value where there is none.
+func find[T any](chain any) (found T) {
+	for stage := chain; stage != nil; stage = within(stage) {
+		if s, ok := stage.(T); ok {
 			return s
-		}
-		switch s := rt.(type) {
-		case *fallback:
-			rt = s.next
-		case totalTimeout:
-			rt = s.next
-		case *retry:
-			rt = s.next
-		case *breakers:
-			rt = s.next
-		default:
-			rt = nil
 		}
 	}
 	return found

@@ -3,72 +3,106 @@ package upstream
 import (
 	"context"
 	"net"
-	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
 )
 
-// How long a looked-up name stays: short, so that an endpoint that is no longer ready is soon
-// left alone, but not so short that each call asks.
-const lookupAge = 100 * time.Millisecond
+const (
+	// How long a looked-up name stays: short, so that an endpoint that is no longer ready is soon
+	// left alone, but not so short that each call asks.
+	lookupAge = 100 * time.Millisecond
+	// How long the call that asks anew waits for the answer before it goes with what is known: several
+	// times what a name server nearby takes.
+	lookupPatience = 20 * time.Millisecond
+	// How long one look-up may take.
+	lookupTimeout = 5 * time.Second
+)
 
-// resolver answers all addresses of an upstream: those of the hosts file first, then DNS, which
-// answers all ready pods for a headless Service.
+// resolver answers all endpoints of an upstream: those of the hosts file first, then DNS, which
+// answers all ready pods for a headless Service. Once it has had an answer, no call depends on
+// another: when a name is not found any more, or not in time, the last addresses stay; the breakers
+// know better who answers.
 type resolver struct {
-	hosts *dialer
-	dns   func(ctx context.Context, host string) ([]string, error)
+	host, port string
+	hosts      *dialer
+	dns        func(ctx context.Context, host string) ([]string, error)
 
-	mu   sync.Mutex
-	seen map[string]resolved
+	mu     sync.Mutex
+	addrs  []string      // host:port, in a stable order; nil: none yet
+	err    error         // of the last look-up
+	at     time.Time     // when it ended
+	flight chan struct{} // closed when the look-up under way ends; nil: there is none
 }
 
-type resolved struct {
-	addrs []string
-	at    time.Time
+func newResolver(base *url.URL, hosts *dialer) *resolver {
+	port := base.Port()
+	if port == "" {
+		port = "80" // New has no endpoints of https
+	}
+	return &resolver{host: base.Hostname(), port: port, hosts: hosts, dns: net.DefaultResolver.LookupHost}
 }
 
-func newResolver(hosts *dialer) *resolver {
-	return &resolver{hosts: hosts, dns: net.DefaultResolver.LookupHost, seen: make(map[string]resolved)}
-}
-
-// lookup answers host:port for each address of what r calls, in a stable order. When a name that
-// was known is not found any more, its last addresses stay: the breakers know better who answers.
-func (rs *resolver) lookup(r *http.Request) ([]string, error) {
-	now, hostport := clock(), r.URL.Host
+// lookup answers host:port of each endpoint.
+func (rs *resolver) lookup(c *call) ([]string, error) {
 	rs.mu.Lock()
-	last, ok := rs.seen[hostport]
+	addrs, flight := rs.addrs, rs.flight
+	if addrs != nil && (flight != nil || clock().Sub(rs.at) < lookupAge) {
+		rs.mu.Unlock()
+		return addrs, nil
+	}
+	if flight == nil {
+		flight = make(chan struct{})
+		rs.flight = flight
+		go rs.ask(flight)
+	}
 	rs.mu.Unlock()
-	if ok && now.Sub(last.at) < lookupAge {
-		return last.addrs, nil
+	ctx, cancel := c.timed()
+	defer cancel()
+	if addrs != nil {
+		ctx, cancel = context.WithTimeout(ctx, lookupPatience)
+		defer cancel()
 	}
-	addrs, err := rs.ask(r.Context(), r.URL.Hostname())
-	if err != nil && !ok {
-		return nil, err
+	select {
+	case <-flight:
+	case <-ctx.Done():
 	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.addrs != nil {
+		return rs.addrs, nil
+	}
+	if rs.flight == flight {
+		return nil, context.Cause(ctx)
+	}
+	return nil, rs.err
+}
+
+// ask looks the name up, for all calls: it ends with none of them.
+func (rs *resolver) ask(flight chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	found, err := rs.find(ctx)
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
 	if err == nil {
-		port := r.URL.Port()
-		if port == "" {
-			port = "80" // New has no endpoints of https
-		}
-		last.addrs = make([]string, len(addrs))
-		for i, addr := range addrs {
-			last.addrs[i] = net.JoinHostPort(addr, port)
+		rs.addrs = make([]string, 0, len(found))
+		for _, addr := range oneFamily(found) {
+			rs.addrs = append(rs.addrs, net.JoinHostPort(addr, rs.port))
 		}
 	}
-	last.at = now
-	rs.mu.Lock()
-	rs.seen[hostport] = last
-	rs.mu.Unlock()
-	return last.addrs, nil
+	rs.err, rs.at, rs.flight = err, clock(), nil
+	close(flight)
 }
 
-func (rs *resolver) ask(ctx context.Context, host string) ([]string, error) {
-	if net.ParseIP(host) != nil {
-		return []string{host}, nil
+func (rs *resolver) find(ctx context.Context) ([]string, error) {
+	if net.ParseIP(rs.host) != nil {
+		return []string{rs.host}, nil
 	}
 	if rs.hosts.path != "" {
-		found, err := rs.hosts.lookup(host)
+		found, err := rs.hosts.lookup(rs.host)
 		if err != nil {
 			return nil, err
 		}
@@ -77,16 +111,23 @@ func (rs *resolver) ask(ctx context.Context, host string) ([]string, error) {
 			for i, a := range found {
 				addrs[i] = a.String()
 			}
-			slices.Sort(addrs)
 			return addrs, nil
 		}
 	}
-	if deadline, ok := ctx.Deadline(); ok { // a call's own may have no timer
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-		defer cancel()
-	}
-	addrs, err := rs.dns(ctx, host)
+	return rs.dns(ctx, rs.host)
+}
+
+// oneFamily answers the IPv4 addresses, the IPv6 ones where there are no others: a pod of a cluster
+// with both has one of each, and would have two breakers. They are in order, each once.
+func oneFamily(addrs []string) []string {
 	slices.Sort(addrs)
-	return slices.Compact(addrs), err
+	addrs = slices.Compact(addrs)
+	v4 := slices.DeleteFunc(slices.Clone(addrs), func(text string) bool {
+		addr, err := netip.ParseAddr(text)
+		return err == nil && !addr.Unmap().Is4()
+	})
+	if len(v4) == 0 {
+		return addrs
+	}
+	return v4
 }

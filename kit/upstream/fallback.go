@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // FallbackHeader says of a degraded answer what it is, so that it never poses as fresh:
@@ -31,7 +30,7 @@ type fallback struct {
 	m           *instruments
 
 	mu    sync.Mutex
-	known map[string]known // by path
+	known map[string]known // by key
 	size  int              // what known takes, in bytes
 }
 
@@ -46,7 +45,7 @@ type known struct {
 const maxKnown = 32 << 20
 
 // bytes is what an answer takes, with about what the map keeps beside it.
-func (k known) bytes(path string) int { return len(path) + len(k.contentType) + len(k.body) + 128 }
+func (k known) bytes(key string) int { return len(key) + len(k.contentType) + len(k.body) + 128 }
 
 func newFallback(next http.RoundTripper, placeholder Placeholder, m *instruments) *fallback {
 	return &fallback{next: next, placeholder: placeholder, m: m, known: make(map[string]known)}
@@ -76,7 +75,7 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // remember keeps a good answer, and forgets what another answer says is no more. An answer that
-// is itself degraded is not kept: it would pose as fresh.
+// is itself degraded is not kept, as it would pose as fresh, and neither is an injected one.
 func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Response, error) {
 	body, err := readAll(resp)
 	if err != nil {
@@ -85,30 +84,54 @@ func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Respons
 	if _, read := resp.Body.(*answered); !read {
 		resp.Body = &answered{*bytes.NewReader(body), body}
 	}
-	switch path := spelled(r); {
+	switch {
+	case resp.Header[FallbackHeader] != nil, resp.Header["X-Fault"] != nil:
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.forget(path)
-	case resp.StatusCode == http.StatusOK && resp.Header[FallbackHeader] == nil:
-		f.keep(path, known{resp.Header.Get("Content-Type"), body, clock()})
+		f.forget(key(r))
+	case resp.StatusCode == http.StatusOK:
+		f.keep(key(r), known{resp.Header.Get("Content-Type"), body, clock()})
 	}
 	return resp, nil
 }
 
-// spelled is the path as the call has it. URL.EscapedPath would check the spelling, a string each time.
-func spelled(r *http.Request) string {
-	if r.URL.RawPath != "" {
-		return r.URL.RawPath
+// key tells a call's answer from others': its path, as the call has it (URL.EscapedPath would check
+// the spelling, a string each time), its query, and the headers that go on, since releases are
+// routed by them. Most calls have a path only.
+func key(r *http.Request) string {
+	k := r.URL.RawPath
+	if k == "" {
+		k = r.URL.Path
 	}
-	return r.URL.Path
+	if r.URL.RawQuery != "" {
+		k += "?" + r.URL.RawQuery
+	}
+	var routed []string
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "X-") && !ofTheWay(name) {
+			routed = append(routed, "\n"+name+": "+strings.Join(values, ", "))
+		}
+	}
+	slices.Sort(routed)
+	return k + strings.Join(routed, "")
 }
 
-func (f *fallback) keep(path string, answer known) {
+// ofTheWay tells whether a header names one request, or its way here, and not what it asks for.
+func ofTheWay(name string) bool {
+	switch name {
+	case "X-Request-Id", "X-Correlation-Id", "X-Real-Ip", "X-Ot-Span-Context", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id":
+		return true
+	}
+	return strings.HasPrefix(name, "X-B3-") || strings.HasPrefix(name, "X-Envoy-") ||
+		strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Datadog-")
+}
+
+func (f *fallback) keep(key string, answer known) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.forget(path)
-	needs := answer.bytes(path)
+	f.forget(key)
+	needs := answer.bytes(key)
 	if needs > maxKnown {
 		return
 	}
@@ -118,21 +141,21 @@ func (f *fallback) keep(path string, answer known) {
 		}
 		f.forget(other)
 	}
-	f.known[path] = answer
+	f.known[key] = answer
 	f.size += needs
 }
 
-func (f *fallback) forget(path string) {
-	if answer, ok := f.known[path]; ok {
-		f.size -= answer.bytes(path)
-		delete(f.known, path)
+func (f *fallback) forget(key string) {
+	if answer, ok := f.known[key]; ok {
+		f.size -= answer.bytes(key)
+		delete(f.known, key)
 	}
 }
 
 // degraded is the answer in place of one that has failed; nil when there is none.
 func (f *fallback) degraded(r *http.Request) *http.Response {
 	f.mu.Lock()
-	last, ok := f.known[spelled(r)]
+	last, ok := f.known[key(r)]
 	f.mu.Unlock()
 	kind, says := "last-known", ""
 	if ok {
@@ -144,8 +167,7 @@ func (f *fallback) degraded(r *http.Request) *http.Response {
 			return nil
 		}
 	}
-	f.m.fellBack(r.Context(), kind)
-	trace.SpanFromContext(r.Context()).SetAttributes(attribute.String("fleetman.fallback", says))
+	f.m.fellBack(r.Context(), kind, says)
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

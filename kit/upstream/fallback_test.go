@@ -185,3 +185,46 @@ func TestWhatIsKnownIsBounded(t *testing.T) {
 		t.Errorf("%d bytes left of nothing", f.size)
 	}
 }
+
+// A release that is routed by a header has its own answers; what names one request or its way here
+// makes no difference.
+func TestFallbackKeepsReleasesApart(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		works := true
+		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(r *http.Request, n int) (*http.Response, error) {
+			if !works {
+				return answer(502, ""), nil
+			}
+			return answered200(r.Header.Get("X-My-Header") + r.URL.RawQuery), nil
+		}), somebody)
+		get := func(query string, headers ...string) string {
+			r := b.request(t.Context(), "GET", "/driver/x"+query, "")
+			for i := 0; i < len(headers); i += 2 {
+				r.Header.Add(headers[i], headers[i+1])
+			}
+			return b.read(b.RoundTrip(r))
+		}
+		const nobody = `200 {"name":"somebody"} (placeholder)`
+		b.is(get("", "X-My-Header", "canary", "X-Request-Id", "1"), "200 canary")
+		b.is(get("?a=b"), "200 a=b")
+		works = false
+		b.is(get(""), nobody)
+		b.is(get("?a=c"), nobody)
+		b.is(get("", "X-My-Header", "other"), nobody)
+		b.is(get("", "X-My-Header", "canary", "X-Other", "y"), nobody)
+		b.is(get("", "X-Request-Id", "2", "X-B3-Traceid", "3", "X-Envoy-Attempt-Count", "1", "X-Forwarded-For", "::1", "Accept", "*/*", "X-My-Header", "canary"), "200 canary (last-known; age=0s)")
+		b.is(get("?a=b"), "200 a=b (last-known; age=0s)")
+	})
+}
+
+// What a fault made up is not known.
+func TestInjectedAnswersAreNotKnown(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+			return []*http.Response{answered200("real"), answer(200, "", "X-Fault", "status"), answer(404, "", "X-Fault", "status"), answer(502, "")}[n-1], nil
+		}), somebody)
+		for _, want := range []string{"200 real", "200 ", "404 ", "200 real (last-known; age=0s)"} {
+			b.is(b.get(), want)
+		}
+	})
+}

@@ -15,16 +15,20 @@ import (
 // attributes, and each count is an event of the call's span too.
 type instruments struct {
 	upstream attribute.KeyValue
+	meter    metric.Meter
 	counters map[string]metric.Int64Counter
 }
 
-// The counters and what they count.
+// The counters and the gauges, and what they tell.
 const (
 	countRetries     = "fleetman.upstream.retries"
 	countDenied      = "fleetman.upstream.retries.denied"
 	countRefused     = "fleetman.upstream.bulkhead.refused"
 	countTransitions = "fleetman.upstream.breaker.transitions"
 	countFallbacks   = "fleetman.upstream.fallbacks"
+	gaugeOpen        = "fleetman.upstream.breaker.open"
+	gaugeBudget      = "fleetman.upstream.retries.saved"
+	gaugeInFlight    = "fleetman.upstream.bulkhead.in_flight"
 )
 
 var counters = map[string]string{
@@ -32,19 +36,42 @@ var counters = map[string]string{
 	countDenied:      "Retries that the budget did not allow.",
 	countRefused:     "Calls that the bulkhead refused.",
 	countTransitions: "Changes of a breaker's state.",
-	countFallbacks:   "Degraded answers in place of an upstream's.",
+	countFallbacks:   "Answers without what an upstream should have said or done.",
 }
 
 func newInstruments(upstream string, o *observe.Observer) *instruments {
-	m := &instruments{attribute.String("server.address", upstream), make(map[string]metric.Int64Counter)}
+	m := &instruments{attribute.String("server.address", upstream), o.Meter(), make(map[string]metric.Int64Counter)}
 	for name, description := range counters {
-		counter, err := o.Meter().Int64Counter(name, metric.WithDescription(description))
-		if err != nil {
-			panic(fmt.Sprintf("metric %s: %v", name, err)) // names are constants
-		}
+		counter, err := m.meter.Int64Counter(name, metric.WithDescription(description))
+		must(name, err)
 		m.counters[name] = counter
 	}
 	return m
+}
+
+// must is for metrics whose names are constants.
+func must(name string, err error) {
+	if err != nil {
+		panic(fmt.Sprintf("metric %s: %v", name, err))
+	}
+}
+
+// watch shows the state of v's stages as gauges.
+func (m *instruments) watch(v *view) {
+	gauge := func(on bool, name, description string, value func() int64) {
+		if !on {
+			return
+		}
+		_, err := m.meter.Int64ObservableGauge(name, metric.WithDescription(description),
+			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+				o.Observe(value(), metric.WithAttributes(m.upstream))
+				return nil
+			}))
+		must(name, err)
+	}
+	gauge(v.breakers != nil, gaugeOpen, "Endpoints whose breaker is open or half-open.", func() int64 { return v.breakers.notClosed() })
+	gauge(v.budget != nil, gaugeBudget, "Retries that the budget allows now.", func() int64 { return v.budget.saved.Load() / 100 })
+	gauge(v.bulkhead != nil, gaugeInFlight, "Concurrent calls.", func() int64 { return v.bulkhead.inFlight.Load() })
 }
 
 func (m *instruments) add(ctx context.Context, name string, attrs ...attribute.KeyValue) {
@@ -57,8 +84,10 @@ func (m *instruments) retried(ctx context.Context) { m.add(ctx, countRetries) }
 func (m *instruments) denied(ctx context.Context)  { m.add(ctx, countDenied) }
 func (m *instruments) refused(ctx context.Context) { m.add(ctx, countRefused) }
 
-func (m *instruments) fellBack(ctx context.Context, kind string) {
+// fellBack counts a degraded answer by its kind; the span has all that the answer says.
+func (m *instruments) fellBack(ctx context.Context, kind, says string) {
 	m.add(ctx, countFallbacks, attribute.String("fleetman.fallback", kind))
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("fleetman.fallback", says))
 }
 
 // transitioned counts a breaker's change and shows it in state.

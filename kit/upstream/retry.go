@@ -1,12 +1,9 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -14,104 +11,75 @@ import (
 )
 
 // retry repeats calls that are safe to repeat. The first try, most often the only one, is made
-// directly. When it has failed, go-retryablehttp takes the call over from that outcome on; what is
-// a failure, how long to wait and whether the budget allows it is decided here.
+// directly. When it has failed, go-retryablehttp takes the call over from that outcome on: its loop
+// makes the tries and the waits. What is a failure, how long to wait and whether the budget allows
+// it is decided here.
 type retry struct {
-	client *retryablehttp.Client
-	next   http.RoundTripper
-	budget *budget
-	unsafe bool
+	cfg       RetryConfig
+	client    *retryablehttp.Client
+	next      attempter
+	budget    *budget
+	endpoints *breakers // nil: there is nowhere else to go
+	random    func() float64
+	m         *instruments
 }
 
-// newRetry makes tries of next while ready says that there is one to make.
-func newRetry(cfg RetryConfig, b *budget, next http.RoundTripper, ready func() bool, random func() float64, m *instruments) *retry {
-	return &retry{
-		next: next, budget: b, unsafe: cfg.Unsafe,
-		client: &retryablehttp.Client{
-			HTTPClient: &http.Client{
-				Transport:     resumed{next},
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
-			RetryMax:     cfg.Attempts - 1,
-			RetryWaitMin: cfg.Backoff,
-			RetryWaitMax: cfg.BackoffMax,
-			CheckRetry:   policy{cfg.Attempts, b, ready, m}.check,
-			Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
-				return wait(least, most, n, resp, random())
-			},
-			ErrorHandler: oneOf,
+func newRetry(cfg RetryConfig, b *budget, next attempter, endpoints *breakers, random func() float64, m *instruments) *retry {
+	rt := &retry{cfg: cfg, next: next, budget: b, endpoints: endpoints, random: random, m: m}
+	rt.client = &retryablehttp.Client{
+		HTTPClient: &http.Client{Transport: resumed{next}},
+		RetryMax:   cfg.Attempts - 1,
+		CheckRetry: func(ctx context.Context, _ *http.Response, _ error) (bool, error) { return rt.again(callOf(ctx)), nil },
+		Backoff: func(_, _ time.Duration, _ int, told *http.Response) time.Duration {
+			return callOf(told.Request.Context()).wait
 		},
 	}
+	return rt
 }
 
-func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
+func (rt *retry) attempt(c *call) (*http.Response, error) {
 	rt.budget.earn()
-	if !rt.unsafe && !repeatable(r) {
-		return rt.next.RoundTrip(r)
-	}
-	if err := makeRewindable(r); err != nil {
-		return nil, err
-	}
-	resp, err := rt.next.RoundTrip(r)
-	if good(resp, err) {
+	c.tries++
+	resp, err := rt.next.attempt(c)
+	if good(resp, err) || !rt.cfg.Unsafe && !repeatable(c.r) || !rewinds(c.r) {
 		return resp, err
 	}
-	return rt.resume(r, &outcome{resp, err})
+	c.last = outcome{resp, err}
+	return rt.resume(c)
 }
 
 // resume lets go-retryablehttp go on with a call whose first try has failed.
-func (rt *retry) resume(r *http.Request, first *outcome) (*http.Response, error) {
-	callOf(r.Context()).first = first
-	deadline, _ := r.Context().Deadline()
-	ctx, cancel := context.WithDeadline(r.Context(), deadline) // waits end with the call's time, too
-	defer cancel()                                             // the whole answer has been read
-	r = r.WithContext(ctx)                                     // a copy: the first try's connection may still hold the other
-	r.RequestURI = ""                                          // of a request that a proxy passes on; http.Client refuses it
-	if r.GetBody != nil {
-		r.Body, _ = r.GetBody() // a buffer's, which has no errors
-	}
-	req, err := retryablehttp.FromRequest(r)
+func (rt *retry) resume(c *call) (*http.Response, error) {
+	ctx, cancel := c.timed() // waits end with the call's time, too
+	defer cancel()           // the whole answer has been read
+	r, err := retryablehttp.FromRequest((&http.Request{URL: c.r.URL}).WithContext(context.WithValue(ctx, callKey{}, c)))
 	if err != nil {
 		return nil, err
 	}
-	resp, err := rt.client.Do(req)
-	if told, ok := errors.AsType[*url.Error](err); ok {
-		err = told.Err // http.Client's, of what the caller knows
+	if _, err := rt.client.Do(r); err != nil { // the time was over in a wait
+		return nil, err
 	}
-	return resp, err
+	return c.last.resp, c.last.err
 }
 
-// outcome is what has become of a try.
-type outcome struct {
-	resp *http.Response
-	err  error
-}
-
-// resumed makes the tries after the first, whose outcome it only tells.
-type resumed struct{ next http.RoundTripper }
+// resumed makes the tries after the first. go-retryablehttp is only told that there was one: what
+// has become of it stays with the call.
+type resumed struct{ next attempter }
 
 func (t resumed) RoundTrip(r *http.Request) (*http.Response, error) {
-	call := callOf(r.Context())
-	if first := call.first; first != nil {
-		call.first = nil
-		return first.resp, first.err
+	c := callOf(r.Context())
+	if c.resumed {
+		c.tries++
+		c.last.resp, c.last.err = t.next.attempt(c)
 	}
-	return t.next.RoundTrip(r)
+	c.resumed = true
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
 }
 
-// makeRewindable keeps a body that can be sent once only, such as one that a proxy passes on.
-func makeRewindable(r *http.Request) error {
-	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
-		return nil
-	}
-	body, err := io.ReadAll(r.Body)
-	if err = errors.Join(err, r.Body.Close()); err != nil {
-		return err
-	}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	r.Body, _ = r.GetBody()
-	return nil
-}
+type callKey struct{}
+
+// callOf is the call that go-retryablehttp is at.
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // good tells whether an answer ends its call: any but a 5xx or a 429.
 func good(resp *http.Response, err error) bool {
@@ -130,47 +98,52 @@ func repeatable(r *http.Request) bool {
 	return false
 }
 
-// policy decides whether an attempt is followed by another.
-type policy struct {
-	attempts int
-	budget   *budget
-	ready    func() bool
-	m        *instruments
+// rewinds tells whether a request's body can be sent again.
+func rewinds(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// check retries what may go better elsewhere or later: no answer, or a 5xx. It does not retry
-// after the last try, for a caller that has gone, a refusal of this side's own, where all is open,
-// or an upstream that asks for more time than is left.
-func (p policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if good(resp, err) {
-		return false, nil
+// again decides whether the last try is followed by another, and after what wait. It retries what
+// may go better elsewhere or later: no answer, a 5xx or a 429. It does not retry after the last try,
+// for a caller that has gone, what was refused or given up on this side, where all is open, or where
+// the upstream asks for more time than is left.
+func (rt *retry) again(c *call) bool {
+	resp, err := c.last.resp, c.last.err
+	if good(resp, err) || c.tries >= rt.cfg.Attempts || c.ctx.Err() != nil || final(err) {
+		return false
 	}
-	call := callOf(ctx)
-	call.attempts++
-	if _, refused := errors.AsType[refusal](err); refused || call.attempts >= p.attempts || ctx.Err() != nil {
-		return false, err
+	c.wait = backoff(rt.cfg, c.tries-1, rt.random())
+	if after := retryAfter(resp); after > 0 && !rt.elsewhere(c) { // it is the endpoint's that asks
+		c.wait = after
+		if after >= c.deadline.Sub(clock()) {
+			return false
+		}
 	}
-	if deadline, ok := ctx.Deadline(); ok && retryAfter(resp) >= time.Until(deadline) {
-		return false, err
+	if rt.endpoints != nil && !rt.endpoints.ready() {
+		return false // what is known of the failure says more than a refusal would
 	}
-	if !p.ready() {
-		return false, err // what is known of the failure says more than a refusal would
+	if !rt.budget.spend() {
+		rt.m.denied(c.ctx)
+		return false
 	}
-	if !p.budget.spend() {
-		p.m.denied(ctx)
-		return false, err
-	}
-	p.m.retried(ctx)
-	return true, nil
+	rt.m.retried(c.ctx)
+	return true
 }
 
-// wait is how long to wait before retry n, from 0: what the upstream asks for, else a time drawn
-// evenly from 0 to least × 2ⁿ, at most most ("full jitter").
-func wait(least, most time.Duration, n int, resp *http.Response, draw float64) time.Duration {
-	if after := retryAfter(resp); after > 0 {
-		return after
-	}
-	return time.Duration(draw * float64(min(most, least<<min(n, 20))))
+// final tells whether an attempt that failed would fail again.
+func final(err error) bool {
+	_, refused := errors.AsType[refusal](err)
+	_, large := errors.AsType[tooLarge](err)
+	return refused || large
+}
+
+// elsewhere tells whether there is a ready endpoint that the call has not been to.
+func (rt *retry) elsewhere(c *call) bool { return rt.endpoints != nil && rt.endpoints.elsewhere(c) }
+
+// backoff is the wait before retry n, from 0: drawn evenly from 0 to cfg.Backoff × 2ⁿ, at most
+// cfg.BackoffMax ("full jitter").
+func backoff(cfg RetryConfig, n int, draw float64) time.Duration {
+	return time.Duration(draw * float64(min(cfg.BackoffMax, cfg.Backoff<<min(n, 20))))
 }
 
 // retryAfter is what an answer asks for in Retry-After, in seconds or as a date; 0 when it does
@@ -180,22 +153,15 @@ func retryAfter(resp *http.Response) time.Duration {
 		return 0
 	}
 	text := resp.Header.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
 	seconds, err := strconv.ParseUint(text, 10, 31)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // as many as there are, then: longer than any call
 		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(0, time.Until(at))
+		return max(0, at.Sub(clock()))
 	}
 	return 0
-}
-
-// oneOf makes the last attempt the answer: a response or an error, never both.
-func oneOf(resp *http.Response, err error, _ int) (*http.Response, error) {
-	if err != nil && resp != nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10))
-		_ = resp.Body.Close()
-		resp = nil
-	}
-	return resp, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -76,6 +77,11 @@ func TestWhatIsRetried(t *testing.T) {
 		"502, 503, then 200": {statuses(502, 503, 200), 3, "200 x"},
 		"502 for good":       {statuses(502), 3, "502 x"},
 		"reset for good":     {reset, 3, errReset.Error()},
+		"too large": {func(*http.Request, int) (*http.Response, error) {
+			resp := answer(200, "x")
+			resp.ContentLength = maxAnswer + 1
+			return resp, nil
+		}, 1, "answer of more than 67108864 bytes"},
 		"broken off, then 200": {func(_ *http.Request, n int) (*http.Response, error) {
 			if n == 1 {
 				return brokenOff(), nil
@@ -153,7 +159,7 @@ func TestBudgetIsEarnedByAllCalls(t *testing.T) {
 	})
 }
 
-func TestWait(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	const ms = time.Millisecond
 	for _, tc := range []struct {
 		n    int
@@ -169,14 +175,14 @@ func TestWait(t *testing.T) {
 		{63, .5, 125 * ms},
 		{9, 0, 0},
 	} {
-		if got := wait(25*ms, 250*ms, tc.n, nil, tc.draw); got != tc.want {
+		if got := backoff(RetryConfig{Backoff: 25 * ms, BackoffMax: 250 * ms}, tc.n, tc.draw); got != tc.want {
 			t.Errorf("retry %d, drawn %g: %s, want %s", tc.n, tc.draw, got, tc.want)
 		}
 	}
-	if got := wait(0, 0, 3, nil, .9); got != 0 {
+	if got := backoff(RetryConfig{}, 3, .9); got != 0 {
 		t.Errorf("without back-off: %s", got)
 	}
-	if got := wait(time.Minute, 10*time.Minute, 30, nil, .999); got < 9*time.Minute || got >= 10*time.Minute {
+	if got := backoff(RetryConfig{Backoff: time.Minute, BackoffMax: 10 * time.Minute}, 30, .999); got < 9*time.Minute || got >= 10*time.Minute {
 		t.Errorf("far out: %s", got)
 	}
 }
@@ -256,6 +262,42 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// What one endpoint asks for concerns no other: the call goes on elsewhere at once, and as long as
+// the endpoint asks, at most the open time, calls go elsewhere first.
+func TestRetryAfterIsTheEndpoints(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		bubble(t, fmt.Sprint(status), func(t *testing.T) {
+			busy := &failing{bad: []string{"a:80"}, how: func(*http.Request) (*http.Response, error) {
+				return answer(status, "later", "Retry-After", "3600"), nil
+			}}
+			b := newBench(t, library(t), newWire(busy.answer), nil, "a:80", "b:80")
+			for range 30 {
+				b.is(b.get(), "200 ok from b:80")
+			}
+			if took := time.Since(epoch); took >= b.cfg.Retry.Backoff {
+				t.Errorf("took %s, want one back-off at most", took)
+			}
+			if n := strings.Count(b.addrs(), "a:80"); n != 1 {
+				t.Errorf("asked %d times meanwhile, want once", n)
+			}
+			time.Sleep(b.cfg.Breaker.OpenTime)
+			b.get()
+			b.get()
+			if n := strings.Count(b.addrs(), "a:80"); n != 1 {
+				t.Errorf("asked %d times after the open time, want once", n)
+			}
+			busy.bad = []string{"a:80", "b:80"}
+			b.is(b.get(), fmt.Sprint(status, " later")) // all ask for more time than there is
+			b.addrs()
+			busy.bad = nil
+			b.get()
+			if b.addrs() == "" {
+				t.Error("endpoints that all ask to be left alone are not called at all")
+			}
+		})
+	}
+}
+
 // A caller that goes during an attempt or a wait ends the tries at once.
 func TestCallerGoneEndsTheTries(t *testing.T) {
 	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
@@ -280,13 +322,15 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), newWire(statuses(502, 200)), nil)
 	proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
 	for _, method := range []string{"GET", "HEAD", "POST"} {
-		var body *strings.Reader
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest(method, "/vehicles/", nil)
+		var body io.Reader
 		if method == "POST" {
 			body = strings.NewReader("a report")
-			r = httptest.NewRequest(method, "/vehicles/", body)
 		}
+		r := httptest.NewRequest(method, "/vehicles/", body)
+		if method == "POST" {
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("a report")), nil }
+		}
+		w := httptest.NewRecorder()
 		proxy.ServeHTTP(w, r)
 		if w.Code != 200 || w.Body.String() != "x" {
 			t.Errorf("%s: got %d %s", method, w.Code, w.Body)
@@ -295,5 +339,16 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 	made := b.take()
 	if len(made) != 4 || made[3].body != "a report" {
 		t.Errorf("%d attempts: %v", len(made), made)
+	}
+}
+
+// A body that comes from elsewhere as it is sent can be sent only once.
+func TestBodyThatDoesNotRewindIsSentOnce(t *testing.T) {
+	b := newBench(t, library(t), newWire(statuses(502, 200)), nil)
+	r := b.request(t.Context(), "POST", "/vehicles/", "a report")
+	r.GetBody = nil
+	b.is(b.read(b.RoundTrip(r)), "502 x")
+	if made := b.take(); len(made) != 1 || made[0].body != "a report" {
+		t.Errorf("sent %v", made)
 	}
 }

@@ -144,9 +144,9 @@ func (b *breakers) json() []endpointJSON {
 	for _, e := range endpoints {
 		e.mu.Lock()
 		j := endpointJSON{Address: e.addr, State: gobreaker.StateOpen.String(), Opened: e.opened, LastFailure: e.lastFail}
-		until := e.reopens
 		e.mu.Unlock()
-		if clock().Before(until) {
+		if e.reopens.ahead() {
+			until := time.Unix(0, e.reopens.Load()).UTC()
 			j.OpenUntil = &until
 		} else {
 			j.State, j.ConsecutiveFailures = e.breaker.State().String(), e.breaker.Counts().ConsecutiveFailures

@@ -149,3 +149,24 @@ func TestSlowListener(t *testing.T) {
 		t.Errorf("%d told, %d kept", len(l), len(s.transitions))
 	}
 }
+
+// What GET /resilience shows of now, /metrics does too, under the names that all services have.
+func TestGauges(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80"}}
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		is := func(open, saved, inFlight float64) {
+			t.Helper()
+			for metric, want := range map[string]float64{gaugeOpen: open, gaugeBudget: saved, gaugeInFlight: inFlight} {
+				if got := b.shown(metric); got != want {
+					t.Errorf("%s is %g, want %g", metric, got, want)
+				}
+			}
+		}
+		is(0, burst, 0)
+		b.get()
+		is(1, burst-1, 0)
+		b.answer = func(r *http.Request, _ int) (*http.Response, error) { is(1, burst-1, 1); return answered200("ok"), nil }
+		b.get()
+	})
+}

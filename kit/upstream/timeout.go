@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -15,19 +16,21 @@ const timeLeft = "X-Envoy-Expected-Rq-Timeout-Ms"
 // totalTimeout bounds a call with all its attempts and the reading of its answer.
 type totalTimeout struct {
 	limit time.Duration
-	next  http.RoundTripper
+	next  attempter
 	// Every attempt, its answer included, ends within what is left of the call's time, and so does
 	// all else that takes time. A deadline is then enough, without a timer of the call's own.
 	bounded bool
 }
 
 func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := newCall(r, t.limit)
 	if t.bounded {
-		resp, err := t.next.RoundTrip(r.WithContext(newCall(r.Context(), t.until(r.Context()))))
+		resp, err := t.next.attempt(c)
 		return resp, reason(r.Context(), err)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), t.limit)
-	resp, err := t.next.RoundTrip(r.WithContext(newCall(ctx, time.Time{}))) // from here on the request is the chain's own
+	ctx, cancel := c.timed()
+	c.ctx = ctx
+	resp, err := t.next.attempt(c)
 	if err != nil {
 		err = reason(ctx, err)
 		cancel()
@@ -39,15 +42,6 @@ func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = &cancelOnClose{resp.Body, cancel}
 	}
 	return resp, nil
-}
-
-// until is when a call that begins now has to be over, for its caller too.
-func (t totalTimeout) until(ctx context.Context) time.Time {
-	end := clock().Add(t.limit)
-	if callers, ok := ctx.Deadline(); ok && callers.Before(end) {
-		return callers
-	}
-	return end
 }
 
 // reason is why ctx has ended, which says better than the broken connection what happened; err
@@ -70,17 +64,27 @@ func (b *cancelOnClose) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// attemptTimeout bounds one attempt, and tells the upstream how long that is. An attempt takes at
-// most half of the time that is left, so that there is time for another, and for the caller's own
-// answer: where every hop does so, the innermost gives up first.
-type attemptTimeout struct {
-	limit time.Duration
-	told  []string // limit, in the header
+// oneAttempt makes an attempt's own request, bounds it, and tells the upstream how long it has. An
+// attempt takes at most half of the time that is left, so that there is time for another, and for
+// the caller's own answer: where every hop does so, the innermost gives up first.
+type oneAttempt struct {
+	limit time.Duration // 0: the call's alone
+	told  []string      // limit, in the header
+	tell  bool
+	alone bool // net/http makes no attempts of its own beside this one
 	next  http.RoundTripper
 }
 
-func newAttemptTimeout(limit time.Duration, next http.RoundTripper) attemptTimeout {
-	return attemptTimeout{limit, milliseconds(limit), next}
+func newAttempt(cfg Config, next http.RoundTripper) oneAttempt {
+	return oneAttempt{cfg.AttemptTimeout, cfg.told(), cfg.inAttempts(), cfg.Retry.Attempts > 1, next}
+}
+
+// told is the header of a call that has all the time of an attempt; nil without a bound.
+func (c Config) told() []string {
+	if c.AttemptTimeout == 0 {
+		return nil
+	}
+	return milliseconds(c.AttemptTimeout)
 }
 
 // milliseconds is a header's value; 0 would be no limit.
@@ -88,26 +92,26 @@ func milliseconds(d time.Duration) []string {
 	return []string{strconv.FormatInt(max(d.Milliseconds(), 1), 10)}
 }
 
-func (t attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
-	limit, now := t.limit, clock()
-	if deadline, ok := r.Context().Deadline(); ok {
-		limit = min(limit, deadline.Sub(now)/2)
+func (a oneAttempt) attempt(c *call) (*http.Response, error) {
+	now := clock()
+	left := c.deadline.Sub(now)
+	if a.limit == 0 {
+		return a.next.RoundTrip(a.request(c, c.ctx, milliseconds(left)))
 	}
-	if limit <= 0 { // the context of a call without a timer would not end
-		return nil, hurried{context.DeadlineExceeded}
-	}
-	// By the same clock reading: later, the call's own deadline might be the earlier one, and WithDeadline
-	// would leave the timer to a call that has none.
-	ctx, cancel := context.WithDeadline(r.Context(), now.Add(limit))
-	defer cancel() // the whole answer has been read
-	told := t.told
-	if limit < t.limit {
+	limit, told := a.limit, a.told
+	if limit > left/2 {
+		limit = left / 2
 		told = milliseconds(limit)
 	}
-	resp, err := t.next.RoundTrip(withHeader(r.WithContext(ctx), timeLeft, told))
+	if limit <= 0 {
+		return nil, hurried{context.DeadlineExceeded}
+	}
+	ctx, cancel := context.WithDeadline(c.ctx, now.Add(limit))
+	defer cancel() // the whole answer has been read
+	resp, err := a.next.RoundTrip(a.request(c, ctx, told))
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // says better than the broken connection what happened
-		if limit < t.limit/fairShare && errors.Is(err, context.DeadlineExceeded) {
+		if limit < a.limit/fairShare && errors.Is(err, context.DeadlineExceeded) {
 			err = hurried{err}
 		}
 	}
@@ -124,14 +128,54 @@ type hurried struct{ error }
 
 func (h hurried) Unwrap() error { return h.error }
 
-// withHeader sets a header of a request that is already this stage's own copy; the headers are
-// copied, since attempts share them.
-func withHeader(r *http.Request, name string, value []string) *http.Request {
-	h := make(http.Header, len(r.Header)+1)
-	for k, v := range r.Header {
+// request is an attempt's own: sent to its endpoint under the upstream's name. An attempt before
+// it may still be on its connection, so it shares only what neither writes.
+func (a oneAttempt) request(c *call, ctx context.Context, told []string) *http.Request {
+	r := c.r.WithContext(ctx)
+	if c.addr != "" {
+		if r.Host == "" {
+			r.Host = r.URL.Host
+		}
+		u := &c.url
+		if c.tries > 1 {
+			u = new(url.URL)
+		}
+		*u = *c.r.URL
+		u.Host = c.addr
+		r.URL = u
+	}
+	if r.GetBody != nil && c.tries > 1 {
+		r.Body, _ = r.GetBody() // a buffer's, which has no errors
+	}
+	if given := r.Header[timeLeft]; a.tell && (len(given) != 1 || given[0] != told[0]) {
+		r.Header = with(r.Header, timeLeft, told)
+	}
+	if a.alone {
+		r.GetBody = nil
+		if r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			r.Body, r.TransferEncoding = once{}, identity
+		}
+	}
+	return r
+}
+
+// with is a copy of headers with one more.
+func with(headers http.Header, name string, value []string) http.Header {
+	h := make(http.Header, len(headers)+1)
+	for k, v := range headers {
 		h[k] = v
 	}
 	h[name] = value
-	r.Header = h
-	return r
+	return h
 }
+
+// once is the empty body of a request that net/http must not send again. It would, as often as it
+// has idle connections that turn out to be closed, where there is no body or a way to have it
+// anew, and neither budget nor breaker would hear of it. On the wire it is no body at all: identity
+// keeps net/http from looking whether there is one.
+type once struct{}
+
+func (once) Read([]byte) (int, error) { return 0, io.EOF }
+func (once) Close() error             { return nil }
+
+var identity = []string{"identity"}

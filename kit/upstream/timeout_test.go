@@ -160,23 +160,26 @@ func TestBulkhead(t *testing.T) {
 	})
 }
 
+type attemptFunc func(c *call) (*http.Response, error)
+
+func (f attemptFunc) attempt(c *call) (*http.Response, error) { return f(c) }
+
 // A refused call keeps no other out, however many there are.
 func TestBulkheadUnderLoad(t *testing.T) {
 	const limit = 4
-	b := &bulkhead{limit: limit, refused: func(context.Context) {}}
 	release, entered := make(chan struct{}), make(chan bool, 1000)
-	b.next = newWire(func(*http.Request, int) (*http.Response, error) {
+	b := &bulkhead{limit: limit, refused: func(context.Context) {}, next: attemptFunc(func(*call) (*http.Response, error) {
 		entered <- true
 		<-release
 		return answered200("ok"), nil
-	})
+	})}
 	r, err := http.NewRequest("GET", "http://x/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1000)
 	for range 1000 {
-		go func() { _, err := b.RoundTrip(r); done <- err }()
+		go func() { _, err := b.attempt(newCall(r, time.Minute)); done <- err }()
 	}
 	for range 1000 - limit {
 		if err := <-done; !errors.Is(err, errBulkhead) {
@@ -197,7 +200,7 @@ func TestBulkheadUnderLoad(t *testing.T) {
 // A call whose attempts are bounded has no timer; what it waits for ends in time all the same.
 func TestTimeIsOverWithoutATimer(t *testing.T) {
 	bubble(t, "a look-up that hangs", func(t *testing.T) {
-		rs := newResolver(newDialer("", nil))
+		rs := newResolver(staffURL, newDialer("", nil))
 		rs.dns = func(ctx context.Context, _ string) ([]string, error) { <-ctx.Done(); return nil, ctx.Err() }
 		cfg := library(t, "RETRY_ATTEMPTS", "0")
 		b := &bench{t: t, wire: newWire(nil), cfg: cfg, o: testObserver(t)}
@@ -206,6 +209,7 @@ func TestTimeIsOverWithoutATimer(t *testing.T) {
 		if time.Since(epoch) != cfg.Timeout || len(b.take()) != 0 {
 			t.Errorf("ended after %s, want %s", time.Since(epoch), cfg.Timeout)
 		}
+		time.Sleep(lookupTimeout) // of the bubble: the look-up ends by itself
 	})
 	bubble(t, "a wait between tries", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), newWire(statuses(503)), nil)
@@ -216,12 +220,11 @@ func TestTimeIsOverWithoutATimer(t *testing.T) {
 	})
 	bubble(t, "no time for an attempt", func(t *testing.T) {
 		w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
-		ctx := newCall(t.Context(), time.Now())
-		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://x/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newAttemptTimeout(time.Second, w).RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
+		if _, err := newAttempt(library(t), w).attempt(newCall(r, 0)); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
 	})

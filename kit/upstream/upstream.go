@@ -19,7 +19,9 @@ import (
 type Client struct {
 	name  string
 	base  url.URL
+	told  []string // the time of an attempt, which most have: see timeLeft
 	chain http.RoundTripper
+	m     *instruments
 }
 
 // New returns a Client of the upstream called name (as errors, metrics and spans call it) at
@@ -40,11 +42,17 @@ func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholde
 	if len(placeholder) > 0 {
 		fallback = placeholder[0]
 	}
-	return &Client{name, *base, newChain(name, cfg, o, transport, newResolver(hosts).lookup, fallback)}
+	chain := newChain(name, cfg, o, transport, newResolver(base, hosts).lookup, fallback)
+	return &Client{name, *base, cfg.told(), chain, newInstruments(name, o)}
 }
 
-// RoundTripper is the same chain for a reverse proxy.
+// RoundTripper is the same chain for a reverse proxy. Only a request without a body, or with one that
+// GetBody gives anew, is ever repeated.
 func (c *Client) RoundTripper() http.RoundTripper { return c.chain }
+
+// FellBack counts, and tells the request's span, that ctx's request is answered without what the
+// upstream should have done for it; kind says without what.
+func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind) }
 
 // Response is an upstream's whole answer, of a status below 500.
 type Response struct {
@@ -108,6 +116,9 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 		r.Body, _ = r.GetBody()
 	}
 	observe.Propagate(ctx, r.Header)
+	if c.told != nil {
+		r.Header[timeLeft] = c.told
+	}
 	return r
 }
 

@@ -10,6 +10,9 @@ import (
 // maxAnswer bounds an answer, in bytes; the longest the contract knows is a history, well below.
 const maxAnswer = 64 << 20
 
+// believed is how long, in bytes, an answer may say it is for room to be made before it comes.
+const believed = 64 << 10
+
 // whole reads every answer to its end, so that one that breaks off, or takes too long, fails as
 // one that never came.
 type whole struct{ next http.RoundTripper }
@@ -58,14 +61,22 @@ func readAll(resp *http.Response) ([]byte, error) {
 	if resp.ContentLength > maxAnswer {
 		return nil, tooLarge{}
 	}
-	if resp.ContentLength >= 0 {
+	if resp.ContentLength >= 0 && resp.ContentLength <= believed {
 		body := make([]byte, resp.ContentLength)
 		n, err := io.ReadFull(resp.Body, body)
 		return body[:n], err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
-		err = tooLarge{}
+	var body bytes.Buffer
+	if resp.ContentLength > believed {
+		body.Grow(believed)
 	}
-	return body, err
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	switch n := int64(body.Len()); {
+	case err != nil:
+	case n > maxAnswer:
+		err = tooLarge{}
+	case n < resp.ContentLength:
+		err = io.ErrUnexpectedEOF
+	}
+	return body.Bytes(), err
 }

@@ -1,7 +1,10 @@
 package upstream
 
 import (
+	"io"
 	"net/http"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -18,4 +21,48 @@ func TestBrokenOff5xxKeepsWhatCame(t *testing.T) {
 		b.is(b.get(), "502 ok")
 		b.closed()
 	})
+}
+
+// Answers of all lengths come whole, whether they say how long they are or not.
+func TestAnswersOfAllLengths(t *testing.T) {
+	for _, n := range []int{0, 1, believed - 1, believed, believed + 1, 5 * believed} {
+		body := strings.Repeat("x", n)
+		for _, says := range []int64{int64(n), -1} {
+			resp := answered200(body)
+			resp.ContentLength = says
+			got, err := readAll(resp)
+			if err != nil || string(got) != body {
+				t.Errorf("%d bytes, said to be %d: got %d and %v", n, says, len(got), err)
+			}
+		}
+	}
+	for _, says := range []int64{3, believed + 1} {
+		resp := answered200("ok")
+		resp.ContentLength = says
+		if got, err := readAll(resp); err != io.ErrUnexpectedEOF || string(got) != "ok" {
+			t.Errorf("two bytes, said to be %d: got %q and %v", says, got, err)
+		}
+	}
+	resp := answered200("")
+	resp.Body, resp.ContentLength = io.NopCloser(endless{}), -1
+	if _, err := readAll(resp); err != (tooLarge{}) {
+		t.Errorf("an endless answer: got %v", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// What an answer says of its length takes no room before it comes.
+func TestNoRoomForWhatIsOnlySaid(t *testing.T) {
+	resp := answered200("")
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader("ok")), maxAnswer
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _ = readAll(resp)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 4*believed {
+		t.Errorf("two bytes took %d", took)
+	}
 }

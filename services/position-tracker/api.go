@@ -16,7 +16,7 @@ import (
 
 type api struct {
 	history          *history
-	fallbacks        fallbacks
+	fallback         bool // off: only staff-service's failing matters, and it fails the report
 	telemetry, staff *upstream.Client
 	log              *slog.Logger
 	now              func() time.Time
@@ -52,8 +52,8 @@ func (a api) report(c *gin.Context) {
 	ctx := c.Request.Context()
 	if speed, ok := a.speed(ctx, p.Name); ok {
 		p.Speed = speed
-	} else if a.fallbacks.on {
-		a.degraded(c, noSpeed)
+	} else if a.fallback {
+		degraded(c, a.telemetry, noSpeed)
 	}
 	a.history.add(p, received)
 	if _, err := a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body); err != nil {
@@ -64,17 +64,23 @@ func (a api) report(c *gin.Context) {
 		speed = "0"
 	}
 	if _, err := a.staff.Do(ctx, http.MethodPost, upstream.Path("driver", p.Name, string(speed)), nil); err != nil {
-		if a.fallbacks.on && ctx.Err() == nil {
-			a.degraded(c, speedDropped)
+		if a.fallback && ctx.Err() == nil {
+			degraded(c, a.staff, speedDropped)
 			return
 		}
 		apierror.Write(c, err)
 	}
 }
 
+// What the tracker does without when an upstream fails; the answer says so in X-Fallback.
+const (
+	noSpeed      = "no-speed"      // vehicle-telemetry did not say
+	speedDropped = "speed-dropped" // staff-service did not take it
+)
+
 // degraded makes an answer say what it was given without.
-func (a api) degraded(c *gin.Context, kind string) {
-	a.fallbacks.note(c.Request.Context(), kind)
+func degraded(c *gin.Context, without *upstream.Client, kind string) {
+	without.FellBack(c.Request.Context(), kind)
 	c.Writer.Header().Add(upstream.FallbackHeader, kind)
 }
 

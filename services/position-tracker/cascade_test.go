@@ -176,8 +176,8 @@ func TestFallbacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	metrics := servertest.Do(t, req).Body
-	for _, kind := range []string{"no-speed", "speed-dropped"} {
-		if !regexp.MustCompile(`fleetman_tracker_fallbacks_total\{fleetman_fallback="` + kind + `"[^\n]*\} 2\n`).MatchString(metrics) {
+	for kind, upstream := range map[string]string{"no-speed": "vehicle-telemetry", "speed-dropped": "staff-service"} {
+		if !regexp.MustCompile(`fleetman_upstream_fallbacks_total\{fleetman_fallback="` + kind + `"[^\n]*server_address="` + upstream + `"[^\n]*\} 2\n`).MatchString(metrics) {
 			t.Errorf("%s is not counted twice:\n%s", kind, metrics)
 		}
 	}

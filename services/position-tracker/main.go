@@ -28,13 +28,9 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	}
 	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	fallbacks, err := newFallbacks(cfg.upstream.Fallback, o.Meter())
-	if err != nil {
-		return err
-	}
 	api := api{
 		history:   newHistory(cfg.historyLimit),
-		fallbacks: fallbacks,
+		fallback:  cfg.upstream.Fallback,
 		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, o),
 		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, o),
 		log:       o.Log,

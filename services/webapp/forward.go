@@ -1,8 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"fleetman.example/kit/apierror"
 	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
@@ -41,6 +43,10 @@ func newForwarder(cfg config, o *observe.Observer) *forwarder {
 }
 
 func (f *forwarder) forward(c *gin.Context) {
+	if err := receive(c); err != nil {
+		apierror.Write(c, err)
+		return
+	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), f.timeout)
 	defer cancel()
 	path, query := gatewayPath(c.Request)
@@ -63,11 +69,21 @@ func (f *forwarder) forward(c *gin.Context) {
 	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
 }
 
-func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return apierror.BodyTooLarge(large.Limit)
+// receive reads the request's whole body before the call begins: the time that its sender takes is
+// not the gateway's, which a time-out or a breaker would take it for.
+func receive(c *gin.Context) error {
+	body, err := server.Body(c)
+	if err != nil {
+		return err
 	}
+	r := c.Request
+	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
+}
+
+func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // says better than the broken connection what happened
 	}
