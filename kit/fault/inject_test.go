@@ -193,10 +193,13 @@ func TestKinds(t *testing.T) {
 			if crashed := s.exited.Load() == 2; crashed != (rule == "crash") {
 				t.Errorf("exit code %d", s.exited.Load()-1)
 			}
-			first, _, _ := strings.Cut(rule, ";")
-			first, _, _ = strings.Cut(first, "=")
-			s.wants(t, "fleetman_faults_total{", `fleetman_fault="`+first+`"`)
-			s.wants(t, "http_server_request_duration_seconds_count", `fleetman_fault="`+first+`"`, want.measure)
+			var kinds []string
+			for one := range strings.SplitSeq(rule, ";") {
+				kind, _, _ := strings.Cut(one, "=")
+				kinds = append(kinds, kind)
+				s.wants(t, "fleetman_faults_total{", `fleetman_fault="`+kind+`"`)
+			}
+			s.wants(t, "http_server_request_duration_seconds_count", `fleetman_fault="`+strings.Join(kinds, ",")+`"`, want.measure)
 			if s.spanSays() == "" {
 				t.Error("the span does not tell")
 			}

@@ -19,12 +19,14 @@
 // and any of these fields, all of which have to match:
 //
 //	rate=R           share of the matching requests, from 0 to 1 (1)
-//	method=M         the method
+//	method=M         the method; GET is HEAD, too, which is answered as one
 //	path=P           what the escaped path begins with; one that ends without a slash is seen with it
-//	header=Name:V    a header's value; header=Name: any value
+//	header=Name:V    one of a header's values; header=Name: any value
 //	after=D, for=D   a window that begins D after the rule is set and lasts D
 //	every=D          the window comes again every D
 //	count=N          fires at most N times
+//
+// A value has no "," and no ";": there is no way to quote them. What could never fire is an error.
 package fault
 
 import (
@@ -32,6 +34,7 @@ import (
 	"math"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,9 +150,9 @@ var fields = map[string]field{
 		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
 	}},
 	"rate":   {"", "a share from 0 to 1", setRate},
-	"method": {"", "an HTTP method", setMethod},
-	"path":   {"", "what a path begins with, such as /driver/", func(r *Rule, v string, _ bool) bool { r.Path = v; return strings.HasPrefix(v, "/") }},
-	"header": {"", "Name:value", setHeader},
+	"method": {"", "an HTTP method other than HEAD, which is answered as GET", setMethod},
+	"path":   {"", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
+	"header": {"", "Name:value, of a header other than Host", setHeader},
 	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
 	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
 	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
@@ -198,13 +201,21 @@ func setRate(r *Rule, value string, _ bool) bool {
 
 func setMethod(r *Rule, value string, _ bool) bool {
 	r.Method = value
-	return value != "" && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	return value != "" && value != http.MethodHead && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// setPath refuses what no escaped path has.
+func setPath(r *Rule, value string, _ bool) bool {
+	r.Path = value
+	return strings.HasPrefix(value, "/") && !strings.ContainsFunc(value, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`?#"<>^`+"`{|}", c)
+	})
 }
 
 func setHeader(r *Rule, value string, _ bool) bool {
 	name, want, ok := strings.Cut(value, ":")
 	r.Header, r.Value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(want)
-	return ok && r.Header != "" && strings.Trim(r.Header, token) == ""
+	return ok && r.Header != "" && r.Header != "Host" && strings.Trim(r.Header, token) == ""
 }
 
 // token is what a header's name is made of.
@@ -226,7 +237,7 @@ func (r *Rule) matches(req *http.Request, since time.Duration) bool {
 	}
 	if r.Header != "" {
 		values := req.Header.Values(r.Header)
-		if len(values) == 0 || r.Value != "" && values[0] != r.Value {
+		if len(values) == 0 || r.Value != "" && !slices.Contains(values, r.Value) {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 // will be.
 func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	ctx := c.Request.Context()
-	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status(), fault: c.Writer.Header().Get("X-Fault")}
+	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status(), fault: faults(c.Writer.Header())}
 	if aborted {
 		s.failure = "aborted"
 	}
@@ -114,6 +115,9 @@ func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	}
 	o.requests.record(ctx, o.requests.server, "http.route", s, start)
 }
+
+// faults names the faults that were injected into an answer; most have none.
+func faults(answer http.Header) string { return strings.Join(answer["X-Fault"], ",") }
 
 // knownMethod keeps a caller from making up series.
 func knownMethod(method string) string {
@@ -146,7 +150,7 @@ func (m measured) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		s.failure = Reason(err)
 	} else {
-		s.status = resp.StatusCode
+		s.status, s.fault = resp.StatusCode, faults(resp.Header)
 	}
 	m.o.requests.record(r.Context(), m.o.requests.client, "server.address", s, start)
 	return resp, err

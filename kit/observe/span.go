@@ -47,6 +47,7 @@ type aloneKey struct{}
 // complete adds to a server span what is known when the request has its answer.
 func complete(span oteltrace.Span, s series) {
 	span.SetAttributes(attribute.Int("http.response.status_code", s.status))
+	toldOfFaults(span, s.fault)
 	if s.target != "" { // without a route the name stays the method
 		span.SetName(s.method + " " + s.target)
 		span.SetAttributes(attribute.String("http.route", s.target))
@@ -56,6 +57,13 @@ func complete(span oteltrace.Span, s series) {
 		span.SetStatus(codes.Error, s.failure)
 	case s.status >= http.StatusInternalServerError:
 		span.SetStatus(codes.Error, "")
+	}
+}
+
+// toldOfFaults adds to a span which faults its answer says were injected.
+func toldOfFaults(span oteltrace.Span, faults string) {
+	if faults != "" {
+		span.SetAttributes(attribute.String("fleetman.fault", faults))
 	}
 }
 
@@ -81,6 +89,7 @@ func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
+	toldOfFaults(span, faults(resp.Header))
 	if resp.StatusCode >= http.StatusBadRequest {
 		span.SetStatus(codes.Error, "")
 	}

@@ -132,3 +132,39 @@ func TestClientSpan(t *testing.T) {
 		}
 	}
 }
+
+// An injected answer says so in the spans and the measurements of both sides, every fault of it.
+func TestFaultsAreTold(t *testing.T) {
+	o, spans := recording(t)
+	router := gin.New()
+	router.Use(o.Middleware(true))
+	router.GET("/", func(c *gin.Context) {
+		c.Writer.Header()["X-Fault"] = []string{"delay", "status"}
+		c.Status(http.StatusBadGateway)
+	})
+	transport := o.Transport("staff-service", roundTrip(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		o.Handler(router, true).ServeHTTP(w, r)
+		return w.Result(), nil
+	}))
+	resp, err := transport.RoundTrip(httptest.NewRequest("GET", "/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if len(spans.Ended()) != 2 {
+		t.Fatalf("got %d spans, want 2", len(spans.Ended()))
+	}
+	for _, span := range spans.Ended() {
+		if got := attributes(span)["fleetman.fault"]; got != "delay,status" {
+			t.Errorf("%s span: fleetman.fault %q", span.SpanKind(), got)
+		}
+	}
+	w := httptest.NewRecorder()
+	o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, metric := range []string{"http_server_request_duration_seconds_count", "http_client_request_duration_seconds_count"} {
+		if !strings.Contains(w.Body.String(), metric+`{fleetman_fault="delay,status"`) {
+			t.Errorf("%s does not tell:\n%s", metric, w.Body)
+		}
+	}
+}
