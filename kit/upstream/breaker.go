@@ -62,7 +62,6 @@ func (m *moment) ahead() bool {
 func newBreakers(upstream string, cfg BreakerConfig, next attempter, lookup lookupFunc, changed func(transition)) *breakers {
 	b := &breakers{upstream: upstream, cfg: cfg, next: next, lookup: lookup, changed: changed}
 	if cfg.Scope == scopeUpstream {
-		b.cfg.MaxOpenPercent = 100 // a share of endpoints, which this scope does not know
 		b.endpoints = []*endpoint{b.newEndpoint("")}
 	}
 	return b

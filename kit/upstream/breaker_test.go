@@ -421,7 +421,7 @@ func TestAnswerOfAGoneEndpoint(t *testing.T) {
 func TestScopeUpstream(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
-		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2", "BREAKER_MAX_OPEN_PERCENT", "50"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
 		b.is(b.get(), "502 ") // its second try trips the breaker; there is no third
 		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
 		b.is(b.get(), refused)
@@ -429,6 +429,13 @@ func TestScopeUpstream(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		bad.bad = nil
 		b.is(b.get(), "200 ok from staff-service:8080")
+	})
+	bubble(t, "never left out", func(t *testing.T) {
+		bad := &failing{bad: []string{"staff-service:8080"}}
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_MAX_OPEN_PERCENT", "99"), newWire(bad.answer), nil)
+		for range 20 {
+			b.is(b.get(), "502 ")
+		}
 	})
 }
 

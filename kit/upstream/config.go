@@ -87,7 +87,7 @@ func ReadConfig(r *env.Reader) Config {
 			Failures:       number("BREAKER_FAILURES", 3, 1000, "consecutive 5xx answers and calls without an answer that open a breaker; `0`: no breaker (library: `3`)"),
 			OpenTime:       r.Duration("BREAKER_OPEN_TIME", 10*time.Second, time.Millisecond, time.Hour, "how long a breaker stays open"),
 			Growth:         r.Int("BREAKER_OPEN_GROWTH", 1, 1, 1000, "longest open time, in times of `BREAKER_OPEN_TIME`, of a breaker that opens again and again"),
-			MaxOpenPercent: r.Int("BREAKER_MAX_OPEN_PERCENT", 100, 0, 100, "endpoints of an upstream that may be open at once; with `BREAKER_SCOPE=upstream` there is no such share"),
+			MaxOpenPercent: r.Int("BREAKER_MAX_OPEN_PERCENT", 100, 0, 100, "endpoints of an upstream that may be open at once; below `100` one that stands alone, as that of `BREAKER_SCOPE=upstream` does, never opens"),
 			Probes:         r.Int("BREAKER_PROBES", 1, 1, 100, "good answers that close a breaker again"),
 		},
 		Bulkhead:  number("BULKHEAD", 100, 100_000, "concurrent calls of an upstream; `0`: no bound (library: `100`)"),

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // Markdown writes a README's tables: the outcomes, and what the arms cost.
@@ -30,15 +31,58 @@ func Markdown(w io.Writer, r Report) {
 		}
 	}
 	for _, f := range r.Faults {
-		if len(f.Arms[0].Runs[0].Curve) == 0 {
-			continue
+		if len(f.Arms[0].Runs[0].Curve) > 0 {
+			f.curvesMarkdown(w)
 		}
-		var most []string
-		for _, a := range f.Arms {
-			most = append(most, a.Name+" "+a.each(ratio, func(r Run) *float64 { return pointer(r.mostAttempts(f.Seconds)) }))
-		}
-		fmt.Fprintf(w, "\n%s, attempts that reached staff-service for one request, in the worst second: %s.\n", f.Name, strings.Join(most, ", "))
 	}
+}
+
+// curvesMarkdown draws each arm's first seed, a character a second.
+func (f Fault) curvesMarkdown(w io.Writer) {
+	highest := 0.0
+	var most []string
+	for _, a := range f.Arms {
+		most = append(most, a.Name+" "+a.each(ratio, func(r Run) *float64 { return pointer(r.mostAttempts(f.Seconds)) }))
+		for _, step := range a.Runs[0].Curve {
+			highest = max(highest, step.attempts())
+		}
+	}
+	fmt.Fprintf(w, "\n%s, second by second, from %s s before the fault: attempts that reached staff-service for one request (%c none, %c %s) and fresh answers (%c none, %c all). A bar is the fault's begin and its repair.\n\n```\n",
+		f.Name, number(1-f.Arms[0].Runs[0].Curve[0].At, 1), bars[0], bars[len(bars)-1], ratio.show(highest), bars[0], bars[len(bars)-1])
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, a := range f.Arms {
+		curve := a.Runs[0].Curve
+		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Name,
+			f.draw(curve, func(s CurveStep) float64 { return s.attempts() / highest }), f.draw(curve, func(s CurveStep) float64 { return s.Good }))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "```\n\nIn the worst second of the fault: %s attempts a request.\n", strings.Join(most, ", "))
+}
+
+// bars are shares from none to all.
+var bars = []rune("▁▂▃▄▅▆▇█")
+
+// draw shows a share of each step; one that is not nothing is never drawn as nothing, nor one that
+// is not all as all.
+func (f Fault) draw(curve []CurveStep, share func(CurveStep) float64) string {
+	var drawn strings.Builder
+	last := -1.0
+	for _, step := range curve {
+		if last <= 0 && step.At > 0 || last <= f.Seconds && step.At > f.Seconds {
+			drawn.WriteRune('|')
+		}
+		last = step.At
+		between := len(bars) - 2 // of neither nothing nor all
+		switch v := share(step); {
+		case v <= 0:
+			drawn.WriteRune(bars[0])
+		case v >= 1:
+			drawn.WriteRune(bars[len(bars)-1])
+		default:
+			drawn.WriteRune(bars[1+int(v*float64(between))])
+		}
+	}
+	return drawn.String()
 }
 
 // outcomesMarkdown writes what each arm made of each fault.
@@ -88,11 +132,19 @@ func (r Report) outcomesMarkdown(w io.Writer) {
 func (r Run) mostAttempts(seconds float64) float64 {
 	most := 0.0
 	for _, step := range r.Curve {
-		if step.At > 0 && step.At <= seconds && step.Requests > 0 {
-			most = max(most, step.Received/step.Requests)
+		if step.At > 0 && step.At <= seconds {
+			most = max(most, step.attempts())
 		}
 	}
 	return most
+}
+
+// attempts is those that were received for one request; none where there was no load.
+func (s CurveStep) attempts() float64 {
+	if s.Requests == 0 {
+		return 0
+	}
+	return s.Received / s.Requests
 }
 
 // command is what makes the runs of this fault, and of all others that had the
