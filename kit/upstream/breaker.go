@@ -177,7 +177,7 @@ func (e *endpoint) attempt(c *call, b *breakers) (made outcome, ok bool) {
 	made, _ = e.breaker.Execute(func() (made outcome, _ error) {
 		ok, c.addr, c.tried = true, e.addr, append(c.tried, e.addr)
 		made.resp, made.err = b.next.attempt(c)
-		if after := retryAfter(made.resp); after > 0 {
+		if after := retryAfter(made.resp); after > 0 && !good(made.resp, made.err) {
 			e.rests.set(clock().Add(min(after, b.cfg.OpenTime))) // whatever it asks for, no longer than for a failure
 		}
 		return made, e.tells(c, made)

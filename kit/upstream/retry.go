@@ -106,18 +106,18 @@ func rewinds(r *http.Request) bool {
 // again decides whether the last try is followed by another, and after what wait. It retries what
 // may go better elsewhere or later: no answer, a 5xx or a 429. It does not retry after the last try,
 // for a caller that has gone, what was refused or given up on this side, where all is open, or where
-// the upstream asks for more time than is left.
+// there is no time for the wait.
 func (rt *retry) again(c *call) bool {
 	resp, err := c.last.resp, c.last.err
 	if good(resp, err) || c.tries >= rt.cfg.Attempts || c.ctx.Err() != nil || final(err) {
 		return false
 	}
 	c.wait = backoff(rt.cfg, c.tries-1, rt.random())
-	if after := retryAfter(resp); after > 0 && !rt.elsewhere(c) { // it is the endpoint's that asks
+	if after := retryAfter(resp); after > 0 && !rt.elsewhere(c) { // it is the endpoint that asks
 		c.wait = after
-		if after >= c.deadline.Sub(clock()) {
-			return false
-		}
+	}
+	if c.wait >= c.deadline.Sub(clock()) {
+		return false
 	}
 	if rt.endpoints != nil && !rt.endpoints.ready() {
 		return false // what is known of the failure says more than a refusal would

@@ -96,12 +96,12 @@ func (a oneAttempt) attempt(c *call) (*http.Response, error) {
 	now := clock()
 	left := c.deadline.Sub(now)
 	if a.limit == 0 {
-		return a.next.RoundTrip(a.request(c, c.ctx, milliseconds(left)))
+		return a.next.RoundTrip(a.request(c, c.ctx, a.says(left)))
 	}
 	limit, told := a.limit, a.told
 	if limit > left/2 {
 		limit = left / 2
-		told = milliseconds(limit)
+		told = a.says(limit)
 	}
 	if limit <= 0 {
 		return nil, hurried{context.DeadlineExceeded}
@@ -116,6 +116,14 @@ func (a oneAttempt) attempt(c *call) (*http.Response, error) {
 		}
 	}
 	return resp, err
+}
+
+// says is the header of an attempt that has less than its limit, or no limit; nil tells nothing.
+func (a oneAttempt) says(left time.Duration) []string {
+	if !a.tell {
+		return nil
+	}
+	return milliseconds(left)
 }
 
 // An attempt that had less than this part of its limit, since its caller had no more time, tells
@@ -147,7 +155,7 @@ func (a oneAttempt) request(c *call, ctx context.Context, told []string) *http.R
 	if r.GetBody != nil && c.tries > 1 {
 		r.Body, _ = r.GetBody() // a buffer's, which has no errors
 	}
-	if given := r.Header[timeLeft]; a.tell && (len(given) != 1 || given[0] != told[0]) {
+	if given := r.Header[timeLeft]; told != nil && (len(given) != 1 || given[0] != told[0]) {
 		r.Header = with(r.Header, timeLeft, told)
 	}
 	if a.alone {
