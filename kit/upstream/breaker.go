@@ -177,12 +177,19 @@ func (e *endpoint) attempt(c *call, b *breakers) (made outcome, ok bool) {
 	made, _ = e.breaker.Execute(func() (made outcome, _ error) {
 		ok, c.addr, c.tried = true, e.addr, append(c.tried, e.addr)
 		made.resp, made.err = b.next.attempt(c)
-		if after := retryAfter(made.resp); after > 0 && !good(made.resp, made.err) {
-			e.rests.set(clock().Add(min(after, b.cfg.OpenTime))) // whatever it asks for, no longer than for a failure
+		if !good(made.resp, made.err) {
+			e.rest(min(retryAfter(made.resp), b.cfg.OpenTime)) // whatever it asks for, no longer than for failures
 		}
 		return made, e.tells(c, made)
 	})
 	return made, ok
+}
+
+// rest leaves the endpoint alone for as long as it has asked; 0 is not at all.
+func (e *endpoint) rest(asked time.Duration) {
+	if asked > 0 {
+		e.rests.set(clock().Add(asked))
+	}
 }
 
 // ready tells whether there is an endpoint that may be called.

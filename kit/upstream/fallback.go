@@ -130,19 +130,23 @@ func ofTheWay(name string) bool {
 func (f *fallback) keep(key string, answer known) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.forget(key)
-	needs := answer.bytes(key)
-	if needs > maxKnown {
+	if answer.bytes(key) > maxKnown {
+		f.forget(key)
 		return
 	}
-	for other := range f.known { // any will do, when there is no room
-		if f.size+needs <= maxKnown {
-			break
-		}
-		f.forget(other)
+	if last, ok := f.known[key]; ok {
+		f.size -= last.bytes(key)
 	}
 	f.known[key] = answer
-	f.size += needs
+	f.size += answer.bytes(key)
+	for other := range f.known { // any will do, when there is no room
+		if f.size <= maxKnown {
+			break
+		}
+		if other != key {
+			f.forget(other)
+		}
+	}
 }
 
 func (f *fallback) forget(key string) {
