@@ -51,6 +51,29 @@ func TestTimeLeftOfTheCaller(t *testing.T) {
 	}
 }
 
+// Without a time-out of its own an attempt has all that is left, and says so; a chain that is off
+// says nothing.
+func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
+	for name, want := range map[string]string{"RETRY_ATTEMPTS": "10000, 7000", "BREAKER_FAILURES": "10000", "BULKHEAD": "10000", "FALLBACK": ""} {
+		bubble(t, name, func(t *testing.T) {
+			value := "2"
+			if name == "FALLBACK" {
+				value = "true"
+			}
+			b := newBench(t, only(t, name, value, "RETRY_BACKOFF", "0s"), newWire(func(*http.Request, int) (*http.Response, error) {
+				time.Sleep(3 * time.Second)
+				return answer(503, ""), nil
+			}), nil)
+			b.is(b.get(), "503 ")
+			var told []string
+			for _, a := range b.take() {
+				told = append(told, a.timeLeft)
+			}
+			b.is(strings.Join(told, ", "), want)
+		})
+	}
+}
+
 // The header is each attempt's own: the caller's request and the other attempts do not see it.
 func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 		{"POSITION_TRACKER_URL": "ftp://x", "FLEET_SIZE": "0", "REPORT_INTERVAL": "0s", "SEED": "-1", "UPSTREAM_TIMEOUT": "soon", "ADMIN_ADDR": "nowhere", "DRAIN_TIMEOUT": "-1s"},
 		{"POSITION_TRACKER_URL": "http://", "FLEET_SIZE": "100001", "REPORT_INTERVAL": "2h", "SEED": "1.5", "DRAIN_TIMEOUT": "60s"},
 		{"TRACKS_DIR": "/nowhere", "OTEL_TRACES_EXPORTER": "smoke", "OTEL_EXPORTER_OTLP_PROTOCOL": "carrier pigeon"},
-		{"FLEET_SIZE": "five", "REPORT_INTERVAL": "1", "SEED": "18446744073709551616"},
+		{"FLEET_SIZE": "five", "REPORT_INTERVAL": "1", "SEED": "18446744073709551616", "FAULTS": "reset"},
 	} {
 		r := env.New(envtest.Map(bad))
 		readConfig(r, 42)
