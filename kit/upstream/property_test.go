@@ -38,7 +38,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 		if random.Float64() >= faultiness {
 			return 0
 		}
-		return 1 + random.IntN(9)
+		return 1 + random.IntN(10)
 	}
 	kinds := make([]int, 4096)
 	for i := range kinds {
@@ -101,7 +101,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 	}
 }
 
-// misbehave answers in one of ten ways; the first is good.
+// misbehave answers in one of eleven ways; the first is good.
 func misbehave(r *http.Request, kind int) (*http.Response, error) {
 	switch kind {
 	case 1:
@@ -124,6 +124,8 @@ func misbehave(r *http.Request, kind int) (*http.Response, error) {
 		case <-r.Context().Done():
 			return nil, r.Context().Err()
 		}
+	case 10:
+		return answer(429, "", "Retry-After", "30"), nil
 	case 9:
 		resp := brokenOff()
 		resp.StatusCode = 500
