@@ -65,8 +65,10 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 			if _, err := c.Do(t.Context(), "GET", "/driver/x", nil); err == nil {
 				t.Error("got an answer")
 			}
-			if n := got.Load(); n < tc.least || n > tc.most {
-				t.Errorf("%d requests came of one call, want %d to %d", n, tc.least, tc.most)
+			n := got.Load()
+			t.Logf("%d requests came of one call", n)
+			if n < tc.least || n > tc.most {
+				t.Errorf("want %d to %d", tc.least, tc.most)
 			}
 		})
 	}
