@@ -26,7 +26,8 @@
 //	every=D          the window comes again every D
 //	count=N          fires at most N times
 //
-// A value has no "," and no ";": there is no way to quote them. What could never fire is an error.
+// A value has no "," and no ";": there is no way to quote them. A method, a path or a header that no
+// request has is an error; a rate of 0 is not, it switches a rule off.
 package fault
 
 import (
@@ -34,6 +35,7 @@ import (
 	"math"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,10 +206,13 @@ func setMethod(r *Rule, value string, _ bool) bool {
 	return value != "" && value != http.MethodHead && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// setPath refuses what no escaped path has.
+// setPath refuses what no escaped path has, or none that the router has made canonical.
 func setPath(r *Rule, value string, _ bool) bool {
 	r.Path = value
-	return strings.HasPrefix(value, "/") && !strings.ContainsFunc(value, func(c rune) bool {
+	if _, err := url.PathUnescape(value); err != nil {
+		return false
+	}
+	return strings.HasPrefix(value, "/") && !strings.Contains(value, "//") && !strings.ContainsFunc(value, func(c rune) bool {
 		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`?#"<>^`+"`{|}", c)
 	})
 }

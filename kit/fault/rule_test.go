@@ -123,6 +123,8 @@ func TestParseMistakes(t *testing.T) {
 		"reset,path=driver":                     "path: expected what a path begins with, escaped and without a query, such as /driver/City%20Truck",
 		"reset,path=/driver/City Truck":         "path: expected what a path begins with, escaped",
 		"reset,path=/driver?x":                  "path: expected what a path begins with, escaped and without a query",
+		"reset,path=//driver":                   "path: expected what a path begins with, escaped and without a query",
+		"reset,path=/%zz":                       "path: expected what a path begins with, escaped and without a query",
 		"reset,path=/Zoë":                       "path: expected what a path begins with, escaped",
 		"reset,method=HEAD":                     "method: expected an HTTP method other than HEAD",
 		"reset,header=host:x":                   "header: expected Name:value, of a header other than Host",

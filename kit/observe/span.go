@@ -110,6 +110,9 @@ type spanBody struct {
 func (b spanBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
+		if err != io.EOF {
+			b.span.SetStatus(codes.Error, Reason(err))
+		}
 		b.span.End()
 	}
 	return n, err

@@ -48,15 +48,18 @@ type endpoint struct {
 	lastFail string // why an attempt failed last
 }
 
-// moment is a time, in nanoseconds since 1970; 0 is none.
-type moment struct{ atomic.Int64 }
+// moment is a time, or none.
+type moment struct{ at atomic.Pointer[time.Time] }
 
-func (m *moment) set(t time.Time) { m.Store(t.UnixNano()) }
+func (m *moment) set(t time.Time) { m.at.Store(&t) }
 
-// ahead tells whether the moment is still to come.
-func (m *moment) ahead() bool {
-	at := m.Load()
-	return at != 0 && clock().UnixNano() < at
+// left is how long it is until the moment; 0 when it is over.
+func (m *moment) left() time.Duration {
+	at := m.at.Load()
+	if at == nil {
+		return 0
+	}
+	return max(0, at.Sub(clock()))
 }
 
 func newBreakers(upstream string, cfg BreakerConfig, next attempter, lookup lookupFunc, changed func(transition)) *breakers {
@@ -147,7 +150,7 @@ func (b *breakers) attempt(c *call) (*http.Response, error) {
 	for choice := range choices {
 		for i := range uint32(len(endpoints)) {
 			e := endpoints[(turn+i)%uint32(len(endpoints))]
-			if e.choice(c) != choice || e.reopens.ahead() {
+			if e.choice(c) != choice || e.reopens.left() > 0 {
 				continue
 			}
 			if made, ok := e.attempt(c, b); ok {
@@ -158,18 +161,18 @@ func (b *breakers) attempt(c *call) (*http.Response, error) {
 	return nil, errOpen
 }
 
-// choices are how well an endpoint suits a call: not tried yet, not tried but asking to be left
-// alone, tried.
-const choices = 3
+// choices are how well an endpoint suits a call: not tried yet, tried, and the same two of those
+// that ask to be left alone.
+const choices = 4
 
-func (e *endpoint) choice(c *call) int {
-	switch {
-	case slices.Contains(c.tried, e.addr):
-		return 2
-	case e.rests.ahead():
-		return 1
+func (e *endpoint) choice(c *call) (choice int) {
+	if e.rests.left() > 0 {
+		choice = 2
 	}
-	return 0
+	if slices.Contains(c.tried, e.addr) {
+		choice++
+	}
+	return choice
 }
 
 // attempt makes one at this endpoint; not ok is the breaker's refusal.
@@ -192,21 +195,31 @@ func (e *endpoint) rest(asked time.Duration) {
 	}
 }
 
-// ready tells whether there is an endpoint that may be called.
-func (b *breakers) ready() bool { return b.some(func(*endpoint) bool { return true }) }
-
-// elsewhere tells whether there is a ready one that c has not been to.
-func (b *breakers) elsewhere(c *call) bool {
-	return b.some(func(e *endpoint) bool { return e.choice(c) == 0 })
+// ready tells whether there is an endpoint that may be called, or none is known yet.
+func (b *breakers) ready() bool {
+	endpoints := b.all()
+	return len(endpoints) == 0 || slices.ContainsFunc(endpoints, (*endpoint).ready)
 }
 
-func (b *breakers) some(suits func(*endpoint) bool) bool {
+func (e *endpoint) ready() bool {
+	return e.reopens.left() == 0 && e.breaker.State() != gobreaker.StateOpen
+}
+
+// leastRest is how long all ready endpoints ask to be left alone, where the one at addr asks now.
+func (b *breakers) leastRest(addr string, asks time.Duration) time.Duration {
+	least := asks
+	for _, e := range b.all() {
+		if e.addr != addr && e.ready() {
+			least = min(least, e.rests.left())
+		}
+	}
+	return least
+}
+
+func (b *breakers) all() []*endpoint {
 	b.mu.Lock()
-	endpoints := b.endpoints
-	b.mu.Unlock()
-	return slices.ContainsFunc(endpoints, func(e *endpoint) bool {
-		return suits(e) && !e.reopens.ahead() && e.breaker.State() != gobreaker.StateOpen
-	})
+	defer b.mu.Unlock()
+	return b.endpoints
 }
 
 // notClosed is how many endpoints are open or half-open.

@@ -120,6 +120,40 @@ func TestHurriedCallsDoNotTrip(t *testing.T) {
 	}
 }
 
+// Neither does one whose time another endpoint of the same upstream used up, or its caller had no more
+// of, where attempts have no time-out of their own.
+func TestHurriedWithoutAnAttemptTimeout(t *testing.T) {
+	slow := func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(50 * time.Millisecond):
+			return answered200("ok"), nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	bubble(t, "impatient callers", func(t *testing.T) {
+		b := newBench(t, only(t, "BREAKER_FAILURES", "3"), newWire(func(r *http.Request, _ int) (*http.Response, error) { return slow(r) }), nil)
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+			b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
+			cancel()
+		}
+		b.is(b.get(), "200 ok")
+	})
+	bubble(t, "time used up", func(t *testing.T) {
+		b := newBench(t, library(t, "ATTEMPT_TIMEOUT", "0s", "BREAKER_FAILURES", "1", "RETRY_BACKOFF", "0s"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			if r.URL.Host == "a:80" {
+				time.Sleep(2990 * time.Millisecond)
+				return answer(502, ""), nil
+			}
+			return slow(r)
+		}), nil, "a:80", "b:80")
+		b.is(b.get(), context.DeadlineExceeded.Error())
+		b.is(b.get(), "200 ok")
+		b.is(b.addrs(), "a:80 b:80 b:80")
+	})
+}
+
 func TestOpenEndpointIsSkipped(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"b:80"}}
@@ -462,5 +496,16 @@ func TestLookupFails(t *testing.T) {
 		chain := newChain("x", library(t), testObserver(t), w, func(*call) ([]string, error) { return nil, errReset }, nil)
 		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
 		b.is(b.get(), "look up staff-service:8080: "+errReset.Error())
+	})
+	bubble(t, "once", func(t *testing.T) {
+		w, asked := newWire(nil), 0
+		chain := newChain("x", library(t), testObserver(t), w, func(*call) ([]string, error) {
+			if asked++; asked == 1 {
+				return nil, errReset
+			}
+			return []string{"a:80"}, nil
+		}, nil)
+		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
+		b.is(b.get(), "200 ok")
 	})
 }

@@ -23,14 +23,19 @@ func newBudget(percent int) *budget {
 }
 
 // earn counts one call.
-func (b *budget) earn() {
+func (b *budget) earn() { b.add(b.percent) }
+
+func (b *budget) add(hundredths int64) {
 	for {
 		saved := b.saved.Load()
-		if saved >= burst*100 || b.saved.CompareAndSwap(saved, min(saved+b.percent, burst*100)) {
+		if saved >= burst*100 || b.saved.CompareAndSwap(saved, min(saved+hundredths, burst*100)) {
 			return
 		}
 	}
 }
+
+// giveBack returns a retry that was not made.
+func (b *budget) giveBack() { b.add(100) }
 
 // spend takes one retry; false when none is left.
 func (b *budget) spend() bool {

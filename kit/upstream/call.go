@@ -17,6 +17,7 @@ type call struct {
 	tries   int           // as the retry stage counts them
 	last    outcome       // of the latest try
 	resumed bool          // go-retryablehttp has been told of the first
+	refused bool          // the latest, on this side; it is not in last
 	wait    time.Duration // before the next
 
 	addr  string   // host:port of the endpoint that an attempt goes to; empty: the dialer's choice

@@ -120,7 +120,7 @@ func TestEndpointsAreLookedUpAgain(t *testing.T) {
 // All first calls wait for one look-up; its failing is theirs, and the next call asks again.
 func TestFirstLookup(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		n := &server{names: names{takes: time.Second, err: errReset}}
+		n := &server{names: names{takes: 100 * time.Millisecond, err: errReset}}
 		b := newNamed(t, n)
 		answers := make(chan string)
 		for range 3 {

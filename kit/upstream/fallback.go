@@ -38,7 +38,8 @@ type fallback struct {
 type known struct {
 	contentType string
 	body        []byte
-	at          time.Time
+	at          time.Time // when it was asked for
+	gone        bool      // it is no more, since then
 }
 
 // maxKnown bounds what is remembered of an upstream, in bytes.
@@ -52,12 +53,13 @@ func newFallback(next http.RoundTripper, placeholder Placeholder, m *instruments
 }
 
 func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := clock()
 	resp, err := f.next.RoundTrip(r)
 	if r.Method != http.MethodGet {
 		return resp, err
 	}
 	if err == nil && resp.StatusCode < http.StatusInternalServerError {
-		if resp, err = f.remember(r, resp); err == nil {
+		if resp, err = f.remember(r, resp, began); err == nil {
 			return resp, nil
 		}
 	}
@@ -75,8 +77,9 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // remember keeps a good answer, and forgets what another answer says is no more. An answer that
-// is itself degraded is not kept, as it would pose as fresh, and neither is an injected one.
-func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Response, error) {
+// is itself degraded is not kept, as it would pose as fresh, and neither is an injected one, nor
+// one in an encoding that the next caller may not know.
+func (f *fallback) remember(r *http.Request, resp *http.Response, began time.Time) (*http.Response, error) {
 	body, err := readAll(resp)
 	if err != nil {
 		return nil, err
@@ -85,13 +88,14 @@ func (f *fallback) remember(r *http.Request, resp *http.Response) (*http.Respons
 		resp.Body = &answered{*bytes.NewReader(body), body}
 	}
 	switch {
-	case resp.Header[FallbackHeader] != nil, resp.Header["X-Fault"] != nil:
+	case resp.Header[FallbackHeader] != nil, resp.Header["X-Fault"] != nil, resp.Header["Content-Encoding"] != nil:
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.forget(key(r))
+		f.keep(key(r), known{at: began, gone: true})
 	case resp.StatusCode == http.StatusOK:
-		f.keep(key(r), known{resp.Header.Get("Content-Type"), body, clock()})
+		if cap(body) > len(body) {
+			body = slices.Clip(bytes.Clone(body))
+		}
+		f.keep(key(r), known{resp.Header.Get("Content-Type"), body, began, false})
 	}
 	return resp, nil
 }
@@ -103,6 +107,9 @@ func key(r *http.Request) string {
 	k := r.URL.RawPath
 	if k == "" {
 		k = r.URL.Path
+	}
+	if strings.ContainsAny(k, "?\n") { // which stand for something else below
+		k = r.URL.EscapedPath()
 	}
 	if r.URL.RawQuery != "" {
 		k += "?" + r.URL.RawQuery
@@ -127,14 +134,20 @@ func ofTheWay(name string) bool {
 		strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Datadog-")
 }
 
+// keep takes answer for what is known, unless that is later: a slow answer is an old one. That
+// something is gone is known only of what was there.
 func (f *fallback) keep(key string, answer known) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	last, ok := f.known[key]
+	if ok && last.at.After(answer.at) || !ok && answer.gone {
+		return
+	}
 	if answer.bytes(key) > maxKnown {
 		f.forget(key)
 		return
 	}
-	if last, ok := f.known[key]; ok {
+	if ok {
 		f.size -= last.bytes(key)
 	}
 	f.known[key] = answer
@@ -162,7 +175,7 @@ func (f *fallback) degraded(r *http.Request) *http.Response {
 	last, ok := f.known[key(r)]
 	f.mu.Unlock()
 	kind, says := "last-known", ""
-	if ok {
+	if ok && !last.gone {
 		says = fmt.Sprintf("last-known; age=%ds", int(clock().Sub(last.at).Seconds()))
 	} else {
 		kind, says = "placeholder", "placeholder"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,74 @@ func TestFallbackKeepsReleasesApart(t *testing.T) {
 		b.is(get("", "X-Request-Id", "2", "X-B3-Traceid", "3", "X-Envoy-Attempt-Count", "1", "X-Forwarded-For", "::1", "Accept", "*/*", "X-My-Header", "canary"), "200 canary (last-known; age=0s)")
 		b.is(get("?a=b"), "200 a=b (last-known; age=0s)")
 	})
+}
+
+// A slow answer is an old one: it takes no newer one's place, and brings nothing back.
+func TestSlowAnswerIsOld(t *testing.T) {
+	for newer, want := range map[*http.Response]string{
+		answered200("new"): "200 new (last-known; age=1s)",
+		answer(404, ""):    `200 {"name":"somebody"} (placeholder)`,
+	} {
+		bubble(t, newer.Status, func(t *testing.T) {
+			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+				switch n {
+				case 1:
+					return answered200("first"), nil
+				case 2:
+					time.Sleep(900 * time.Millisecond)
+					return answered200("old"), nil
+				case 3:
+					return newer, nil
+				}
+				return answer(502, ""), nil
+			}), somebody)
+			b.get()
+			time.Sleep(time.Second)
+			slow := make(chan string)
+			go func() { slow <- b.get() }()
+			time.Sleep(100 * time.Millisecond)
+			b.get()
+			b.is(<-slow, "200 old")
+			time.Sleep(300 * time.Millisecond)
+			b.is(b.get(), want)
+		})
+	}
+}
+
+// What is kept is the answer's own, takes no more room than it says, and can be read by anyone.
+func TestWhatIsKept(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			resp := answered200(strings.Repeat("x", 20))
+			resp.ContentLength = -1
+			if r.URL.Path == "/driver/zipped" {
+				resp.Header.Set("Content-Encoding", "gzip")
+			}
+			return resp, nil
+		}), somebody)
+		b.get()
+		b.call("GET", "/driver/zipped", "")
+		f := find[*fallback](b.RoundTripper)
+		if kept, ok := f.known["/driver/x"]; !ok || len(f.known) != 1 || cap(kept.body) > 32 {
+			t.Errorf("kept %d, of %d bytes", len(f.known), cap(kept.body))
+		}
+	})
+}
+
+func TestKeysDiffer(t *testing.T) {
+	seen := make(map[string]string)
+	for _, target := range []string{"/a?b=1", "/a%3Fb=1", "/a%0AX-User:%20jason", "/a", "/a%20b", "/a?"} {
+		for _, user := range []string{"", "jason"} {
+			r := httptest.NewRequest("GET", "http://s"+target, nil)
+			if user != "" {
+				r.Header.Set("X-User", user)
+			}
+			if other, ok := seen[key(r)]; ok && target != "/a?" {
+				t.Errorf("%s of %q has the key of %s", target, user, other)
+			}
+			seen[key(r)] = target + " of " + user
+		}
+	}
 }
 
 // What a fault made up is not known.

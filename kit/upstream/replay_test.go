@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -8,29 +10,60 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/observe"
 )
 
 // With retry on, an upstream that resets every connection gets the tries of the chain and no more.
-// Without, net/http repeats a GET on one idle connection after another, as in any Go program.
+// Without, net/http repeats what it takes for safe on one idle connection after another, as in any
+// Go program.
 func TestNoAttemptsBesideTheChains(t *testing.T) {
-	const idle = 50
-	for _, tc := range []struct {
-		name        string
+	const idle = 20
+	off, on := library(t, "RESILIENCE", "off"), library(t)
+	do := func(method string) func(context.Context, *Client, string) error {
+		return func(ctx context.Context, c *Client, _ string) error {
+			_, err := c.Do(ctx, method, "/driver/x/1", nil)
+			return err
+		}
+	}
+	withNoBody := func(method string) func(context.Context, *Client, string) error {
+		return func(ctx context.Context, c *Client, url string) error {
+			r, err := http.NewRequestWithContext(ctx, method, url+"/driver/x/1", http.NoBody)
+			if err != nil {
+				return err
+			}
+			resp, err := c.RoundTripper().RoundTrip(r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return err
+		}
+	}
+	for name, tc := range map[string]struct {
 		cfg         Config
+		call        func(context.Context, *Client, string) error
+		key         string // X-Idempotency-Key, which net/http goes by
 		least, most int64
 	}{
-		{"off", library(t, "RESILIENCE", "off"), 4, idle + 1},
-		{"library", library(t), 3, 3},
-		{"only retry", only(t, "RETRY_ATTEMPTS", "2"), 2, 2},
+		"off":                        {off, do("GET"), "", 4, idle + 1},
+		"off, a POST with a key":     {off, do("POST"), "1", 4, idle + 1},
+		"library":                    {on, do("GET"), "", 3, 3},
+		"library, HEAD":              {on, do("HEAD"), "", 3, 3},
+		"library, no body":           {on, withNoBody("GET"), "", 3, 3},
+		"library, OPTIONS":           {on, withNoBody("OPTIONS"), "", 1, 1},
+		"library, POST":              {on, do("POST"), "", 1, 1},
+		"library, a POST with a key": {on, do("POST"), "1", 1, 1},
+		"only retry":                 {only(t, "RETRY_ATTEMPTS", "2"), do("GET"), "", 2, 2},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			var resets atomic.Bool
 			var got atomic.Int64
 			var all sync.WaitGroup
 			all.Add(idle)
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if len(r.TransferEncoding) > 0 || r.ContentLength != 0 || r.Header.Get("Content-Length") != "" {
-					t.Errorf("a GET has a body: %v, %d bytes", r.TransferEncoding, r.ContentLength)
+				if len(r.TransferEncoding) > 0 || r.ContentLength != 0 {
+					t.Errorf("a %s has a body: %v, %d bytes", r.Method, r.TransferEncoding, r.ContentLength)
 				}
 				if !resets.Load() {
 					all.Done()
@@ -47,22 +80,22 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				_ = conn.Close()
 			}))
 			defer s.Close()
-			base, err := url.Parse(s.URL)
-			if err != nil {
-				t.Fatal(err)
+			ctx := t.Context()
+			if tc.key != "" {
+				ctx = observe.Carry(ctx, http.Header{"X-Idempotency-Key": {tc.key}})
 			}
-			c := New("staff-service", base, tc.cfg, testObserver(t))
+			c := New("staff-service", address(t, s.URL), tc.cfg, testObserver(t))
 			var calls sync.WaitGroup
 			for range idle {
 				calls.Go(func() {
-					if _, err := c.Do(t.Context(), "GET", "/driver/x", nil); err != nil {
+					if err := tc.call(ctx, c, s.URL); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			calls.Wait()
 			resets.Store(true)
-			if _, err := c.Do(t.Context(), "GET", "/driver/x", nil); err == nil {
+			if err := tc.call(ctx, c, s.URL); err == nil {
 				t.Error("got an answer")
 			}
 			n := got.Load()
@@ -71,5 +104,34 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				t.Errorf("want %d to %d", tc.least, tc.most)
 			}
 		})
+	}
+}
+
+func address(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// A HEAD's answer says how long another's body is, and has none.
+func TestHead(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") }))
+	defer s.Close()
+	for _, traces := range []string{"none", "console"} {
+		for _, mode := range []string{"off", "library"} {
+			o, err := observe.Start(t.Context(), "test", envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": traces}), io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := New("staff-service", address(t, s.URL), library(t, "RESILIENCE", mode), o)
+			for range 4 { // a breaker would open after three
+				if resp, err := c.Do(t.Context(), "HEAD", "/driver/x", nil); err != nil || resp.Status != 200 || len(resp.Body) != 0 {
+					t.Errorf("traces %s, %s: got %v, %v", traces, mode, resp, err)
+				}
+			}
+		}
 	}
 }

@@ -27,9 +27,11 @@ type retry struct {
 func newRetry(cfg RetryConfig, b *budget, next attempter, endpoints *breakers, random func() float64, m *instruments) *retry {
 	rt := &retry{cfg: cfg, next: next, budget: b, endpoints: endpoints, random: random, m: m}
 	rt.client = &retryablehttp.Client{
-		HTTPClient: &http.Client{Transport: resumed{next}},
+		HTTPClient: &http.Client{Transport: resumed{rt}},
 		RetryMax:   cfg.Attempts - 1,
-		CheckRetry: func(ctx context.Context, _ *http.Response, _ error) (bool, error) { return rt.again(callOf(ctx)), nil },
+		CheckRetry: func(ctx context.Context, _ *http.Response, _ error) (bool, error) {
+			return rt.another(callOf(ctx)), nil
+		},
 		Backoff: func(_, _ time.Duration, _ int, told *http.Response) time.Duration {
 			return callOf(told.Request.Context()).wait
 		},
@@ -56,7 +58,8 @@ func (rt *retry) resume(c *call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := rt.client.Do(r); err != nil { // the time was over in a wait
+	if _, err := rt.client.Do(r); err != nil { // the caller left in a wait, or the time was over
+		rt.budget.giveBack()
 		return nil, err
 	}
 	return c.last.resp, c.last.err
@@ -64,16 +67,29 @@ func (rt *retry) resume(c *call) (*http.Response, error) {
 
 // resumed makes the tries after the first. go-retryablehttp is only told that there was one: what
 // has become of it stays with the call.
-type resumed struct{ next attempter }
+type resumed struct{ *retry }
 
-func (t resumed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (rt resumed) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := callOf(r.Context())
 	if c.resumed {
-		c.tries++
-		c.last.resp, c.last.err = t.next.attempt(c)
+		rt.again(c)
 	}
 	c.resumed = true
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+}
+
+// again makes another try. One that this side refuses is none: what is known of the failure before
+// it says more.
+func (rt *retry) again(c *call) {
+	c.tries++
+	resp, err := rt.next.attempt(c)
+	if _, refused := errors.AsType[refusal](err); refused {
+		rt.budget.giveBack()
+		c.refused = true
+		return
+	}
+	rt.m.retried(c.ctx)
+	c.last = outcome{resp, err}
 }
 
 type callKey struct{}
@@ -103,19 +119,16 @@ func rewinds(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// again decides whether the last try is followed by another, and after what wait. It retries what
-// may go better elsewhere or later: no answer, a 5xx or a 429. It does not retry after the last try,
-// for a caller that has gone, what was refused or given up on this side, where all is open, or where
-// there is no time for the wait.
-func (rt *retry) again(c *call) bool {
+// another decides whether the last try is followed by one more, and after what wait. It retries
+// what may go better elsewhere or later: no answer, a 5xx or a 429. It does not retry after the last
+// try, for a caller that has gone, what was refused or given up on this side, where all is open, or
+// where there is no time for the wait.
+func (rt *retry) another(c *call) bool {
 	resp, err := c.last.resp, c.last.err
-	if good(resp, err) || c.tries >= rt.cfg.Attempts || c.ctx.Err() != nil || final(err) {
+	if good(resp, err) || c.tries >= rt.cfg.Attempts || c.ctx.Err() != nil || c.refused || final(err) {
 		return false
 	}
-	c.wait = backoff(rt.cfg, c.tries-1, rt.random())
-	if after := retryAfter(resp); after > 0 && !rt.elsewhere(c) { // it is the endpoint that asks
-		c.wait = after
-	}
+	c.wait = max(rt.rest(c), backoff(rt.cfg, c.tries-1, rt.random()))
 	if c.wait >= c.deadline.Sub(clock()) {
 		return false
 	}
@@ -126,8 +139,16 @@ func (rt *retry) again(c *call) bool {
 		rt.m.denied(c.ctx)
 		return false
 	}
-	rt.m.retried(c.ctx)
 	return true
+}
+
+// rest is how long the endpoint that answered last, and all others, ask to be left alone.
+func (rt *retry) rest(c *call) time.Duration {
+	asked := retryAfter(c.last.resp)
+	if asked > 0 && rt.endpoints != nil {
+		return rt.endpoints.leastRest(c.addr, asked)
+	}
+	return asked
 }
 
 // final tells whether an attempt that failed would fail again.
@@ -136,9 +157,6 @@ func final(err error) bool {
 	_, large := errors.AsType[tooLarge](err)
 	return refused || large
 }
-
-// elsewhere tells whether there is a ready endpoint that the call has not been to.
-func (rt *retry) elsewhere(c *call) bool { return rt.endpoints != nil && rt.endpoints.elsewhere(c) }
 
 // backoff is the wait before retry n, from 0: drawn evenly from 0 to cfg.Backoff × 2ⁿ, at most
 // cfg.BackoffMax ("full jitter").

@@ -42,7 +42,11 @@ func TestWhatIsRepeated(t *testing.T) {
 	} {
 		bubble(t, fmt.Sprintf("%s %s %s %t", tc.method, tc.path, tc.body, tc.unsafe), func(t *testing.T) {
 			b := newBench(t, library(t, "RETRY_UNSAFE", fmt.Sprint(tc.unsafe), "BREAKER_FAILURES", "0"), newWire(statuses(503)), nil)
-			b.is(b.call(tc.method, tc.path, tc.body), "503 x")
+			want := "503 x"
+			if tc.method == "HEAD" {
+				want = "503 "
+			}
+			b.is(b.call(tc.method, tc.path, tc.body), want)
 			made := b.take()
 			if len(made) != tc.attempts {
 				t.Errorf("%d attempts, want %d", len(made), tc.attempts)
@@ -312,6 +316,9 @@ func TestCallerGoneEndsTheTries(t *testing.T) {
 			if !errors.Is(err, context.Canceled) || time.Since(epoch) != 500*time.Millisecond || len(b.take()) != 1 {
 				t.Errorf("got %v after %s", err, time.Since(epoch))
 			}
+			if retries, saved := b.counted(countRetries), b.budget().saved.Load(); retries != 0 || saved != burst*100 {
+				t.Errorf("%g retries counted, %d hundredths left", retries, saved)
+			}
 			b.closed()
 		})
 	}
@@ -332,7 +339,7 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		proxy.ServeHTTP(w, r)
-		if w.Code != 200 || w.Body.String() != "x" {
+		if w.Code != 200 || w.Body.String() != "x" && method != "HEAD" {
 			t.Errorf("%s: got %d %s", method, w.Code, w.Body)
 		}
 	}
@@ -340,6 +347,86 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 	if len(made) != 4 || made[3].body != "a report" {
 		t.Errorf("%d attempts: %v", len(made), made)
 	}
+}
+
+// A POST without a body, which a reverse proxy leaves a way to have anew, has none the second time.
+func TestEmptyPostStaysEmpty(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(func(r *http.Request, n int) (*http.Response, error) {
+			if r.Body != nil || r.ContentLength != 0 {
+				t.Errorf("attempt %d has a body, of %d bytes", n, r.ContentLength)
+			}
+			return statuses(502, 200)(r, n)
+		}), nil)
+		r := b.request(t.Context(), "POST", "/vehicles/", "")
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
+		b.is(b.read(b.RoundTrip(r)), "200 x")
+	})
+}
+
+// A body that cannot be had anew after all ends the call with that error, and nothing is sent.
+func TestBodyCannotBeHadAnew(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(statuses(502)), nil)
+		r := b.request(t.Context(), "POST", "/vehicles/", "a report")
+		r.GetBody = func() (io.ReadCloser, error) { return nil, errReset }
+		b.is(b.read(b.RoundTrip(r)), "body, again: "+errReset.Error())
+		if made := b.take(); len(made) != 1 {
+			t.Errorf("%d attempts", len(made))
+		}
+	})
+}
+
+// A try that the breaker refuses is none: the failure before it is the answer, and the budget keeps
+// its retry.
+func TestRefusedTryIsNone(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(func(r *http.Request, n int) (*http.Response, error) {
+			switch n {
+			case 1:
+				time.Sleep(900 * time.Millisecond)
+				return answer(502, "late"), nil
+			case 2:
+				return answer(500, ""), nil
+			}
+			return hang(r) // the probe
+		})
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "300ms"), w, nil)
+		late := make(chan string, 2)
+		go func() { late <- b.get() }()
+		time.Sleep(100 * time.Millisecond)
+		b.is(b.call("POST", "/driver/x/1", ""), "500 ")
+		time.Sleep(400 * time.Millisecond)
+		probe := make(chan string, 1)
+		go func() { probe <- b.call("POST", "/driver/x/1", "") }()
+		b.is(<-late, "502 late")
+		if retries, saved := b.counted(countRetries), b.budget().saved.Load(); retries != 0 || saved != burst*100 {
+			t.Errorf("%g retries counted, %d hundredths left", retries, saved)
+		}
+		<-probe
+	})
+}
+
+// All endpoints ask to be left alone: the call waits for the first that may be called again.
+func TestLeastRest(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		asks := map[string]string{"a:80": "1", "b:80": "2"}
+		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			if after := asks[r.URL.Host]; after != "" {
+				return answer(503, "", "Retry-After", after), nil
+			}
+			return answered200("ok from " + r.URL.Host), nil
+		}), nil, "a:80", "b:80")
+		asks["b:80"] = ""
+		b.is(b.get(), "200 ok from b:80") // a rests for 1 s
+		time.Sleep(900*time.Millisecond - time.Since(epoch))
+		asks = map[string]string{"b:80": "2"}
+		begin := time.Now()
+		b.is(b.get(), "200 ok from a:80")
+		if took := time.Since(begin); took < 100*time.Millisecond || took > 100*time.Millisecond+b.cfg.Retry.BackoffMax {
+			t.Errorf("waited %s, want until a's second is over", took)
+		}
+	})
 }
 
 // A body that comes from elsewhere as it is sent can be sent only once.

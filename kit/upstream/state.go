@@ -145,9 +145,8 @@ func (b *breakers) json() []endpointJSON {
 		e.mu.Lock()
 		j := endpointJSON{Address: e.addr, State: gobreaker.StateOpen.String(), Opened: e.opened, LastFailure: e.lastFail}
 		e.mu.Unlock()
-		if e.reopens.ahead() {
-			until := time.Unix(0, e.reopens.Load()).UTC()
-			j.OpenUntil = &until
+		if e.reopens.left() > 0 {
+			j.OpenUntil = e.reopens.at.Load()
 		} else {
 			j.State, j.ConsecutiveFailures = e.breaker.State().String(), e.breaker.Counts().ConsecutiveFailures
 		}

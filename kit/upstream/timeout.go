@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -23,6 +24,14 @@ type totalTimeout struct {
 }
 
 func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.call(r)
+	if err != nil && r.Body != nil {
+		_ = r.Body.Close() // when it was not sent; a second time does nothing
+	}
+	return resp, err
+}
+
+func (t totalTimeout) call(r *http.Request) (*http.Response, error) {
 	c := newCall(r, t.limit)
 	if t.bounded {
 		resp, err := t.next.attempt(c)
@@ -69,6 +78,7 @@ func (b *cancelOnClose) Close() error {
 // the caller's own answer: where every hop does so, the innermost gives up first.
 type oneAttempt struct {
 	limit time.Duration // 0: the call's alone
+	usual time.Duration // how long an attempt may take
 	told  []string      // limit, in the header
 	tell  bool
 	alone bool // net/http makes no attempts of its own beside this one
@@ -76,7 +86,11 @@ type oneAttempt struct {
 }
 
 func newAttempt(cfg Config, next http.RoundTripper) oneAttempt {
-	return oneAttempt{cfg.AttemptTimeout, cfg.told(), cfg.inAttempts(), cfg.Retry.Attempts > 1, next}
+	a := oneAttempt{limit: cfg.AttemptTimeout, usual: cfg.AttemptTimeout, told: cfg.told(), tell: cfg.inAttempts(), alone: cfg.Retry.Attempts > 1, next: next}
+	if a.limit == 0 {
+		a.usual = cfg.Timeout
+	}
+	return a
 }
 
 // told is the header of a call that has all the time of an attempt; nil without a bound.
@@ -93,25 +107,31 @@ func milliseconds(d time.Duration) []string {
 }
 
 func (a oneAttempt) attempt(c *call) (*http.Response, error) {
-	now := clock()
+	now, ctx, told := clock(), c.ctx, a.told
 	left := c.deadline.Sub(now)
+	limit := min(a.limit, left/2)
 	if a.limit == 0 {
-		return a.next.RoundTrip(a.request(c, c.ctx, a.says(left)))
-	}
-	limit, told := a.limit, a.told
-	if limit > left/2 {
-		limit = left / 2
-		told = a.says(limit)
+		limit = left
 	}
 	if limit <= 0 {
 		return nil, hurried{context.DeadlineExceeded}
 	}
-	ctx, cancel := context.WithDeadline(c.ctx, now.Add(limit))
-	defer cancel() // the whole answer has been read
-	resp, err := a.next.RoundTrip(a.request(c, ctx, told))
+	if limit != a.limit {
+		told = a.says(limit)
+	}
+	if a.limit > 0 {
+		timed, cancel := context.WithDeadline(ctx, now.Add(limit))
+		defer cancel() // the whole answer has been read
+		ctx = timed
+	}
+	r, err := a.request(c, ctx, told)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.next.RoundTrip(r)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // says better than the broken connection what happened
-		if limit < a.limit/fairShare && errors.Is(err, context.DeadlineExceeded) {
+		if limit < a.usual/fairShare && errors.Is(err, context.DeadlineExceeded) {
 			err = hurried{err}
 		}
 	}
@@ -126,7 +146,7 @@ func (a oneAttempt) says(left time.Duration) []string {
 	return milliseconds(left)
 }
 
-// An attempt that had less than this part of its limit, since its caller had no more time, tells
+// An attempt that had less than this part of its usual time, since its caller had no more time, tells
 // nothing about the upstream when it ends without an answer: a slow upstream that used the time up
 // must not open the breaker of the next.
 const fairShare = 10
@@ -138,7 +158,7 @@ func (h hurried) Unwrap() error { return h.error }
 
 // request is an attempt's own: sent to its endpoint under the upstream's name. An attempt before
 // it may still be on its connection, so it shares only what neither writes.
-func (a oneAttempt) request(c *call, ctx context.Context, told []string) *http.Request {
+func (a oneAttempt) request(c *call, ctx context.Context, told []string) (*http.Request, error) {
 	r := c.r.WithContext(ctx)
 	if c.addr != "" {
 		if r.Host == "" {
@@ -152,19 +172,32 @@ func (a oneAttempt) request(c *call, ctx context.Context, told []string) *http.R
 		u.Host = c.addr
 		r.URL = u
 	}
-	if r.GetBody != nil && c.tries > 1 {
-		r.Body, _ = r.GetBody() // a buffer's, which has no errors
+	if c.tries > 1 && r.Body != nil && r.GetBody != nil {
+		var err error
+		if r.Body, err = r.GetBody(); err != nil {
+			return nil, fmt.Errorf("body, again: %w", err)
+		}
 	}
 	if given := r.Header[timeLeft]; told != nil && (len(given) != 1 || given[0] != told[0]) {
 		r.Header = with(r.Header, timeLeft, told)
 	}
-	if a.alone {
+	if a.alone && replays(r) {
 		r.GetBody = nil
-		if r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if r.Body == nil || r.Body == http.NoBody {
 			r.Body, r.TransferEncoding = once{}, identity
 		}
 	}
-	return r
+	return r, nil
+}
+
+// replays tells whether net/http takes a request for one that it may send again by itself, when
+// the connection breaks on which it was sent: its Request.isReplayable.
+func replays(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
 // with is a copy of headers with one more.

@@ -183,6 +183,30 @@ func TestBulkhead(t *testing.T) {
 	})
 }
 
+// A body is closed, whatever becomes of the call, as http.RoundTripper asks.
+func TestBodyIsClosed(t *testing.T) {
+	for _, values := range [][]string{{"BREAKER_FAILURES", "1"}, {"RESILIENCE", "off"}} {
+		bubble(t, values[0], func(t *testing.T) {
+			b := newBench(t, library(t, values...), newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset }), nil)
+			for range 3 { // the second time the breaker refuses
+				body := &closing{Reader: strings.NewReader("x")}
+				r := b.request(t.Context(), "POST", "/driver/x/1", "")
+				r.Body, r.ContentLength = body, 1
+				if _, err := b.RoundTrip(r); err == nil || !body.closed {
+					t.Errorf("got %v, closed: %t", err, body.closed)
+				}
+			}
+		})
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
 type attemptFunc func(c *call) (*http.Response, error)
 
 func (f attemptFunc) attempt(c *call) (*http.Response, error) { return f(c) }

@@ -54,7 +54,8 @@ func (c *Client) RoundTripper() http.RoundTripper { return c.chain }
 // upstream should have done for it; kind says without what.
 func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind) }
 
-// Response is an upstream's whole answer, of a status below 500.
+// Response is an upstream's whole answer, of a status below 500. It is to be read only: the chain
+// may have remembered it.
 type Response struct {
 	Status int
 	Header http.Header

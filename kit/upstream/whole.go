@@ -55,7 +55,7 @@ func readAll(resp *http.Response) ([]byte, error) {
 	if a, ok := resp.Body.(*answered); ok {
 		return a.all, nil
 	}
-	if resp.Body == http.NoBody { // to a HEAD, whose answer's length is that of another's body
+	if resp.Request != nil && resp.Request.Method == http.MethodHead { // the length is that of another's body
 		return nil, nil
 	}
 	if resp.ContentLength > maxAnswer {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -56,25 +57,37 @@ func (a api) report(c *gin.Context) {
 		degraded(c, a.telemetry, noSpeed)
 	}
 	a.history.add(p, received)
-	if _, err := a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body); err != nil {
+	if err := deliver(a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body)); err != nil {
 		a.log.DebugContext(ctx, "report not passed on", "vehicle", p.Name, "error", err)
+		if a.fallback {
+			degraded(c, a.telemetry, notPassedOn)
+		}
 	}
 	speed := p.Speed
 	if speed == "" {
 		speed = "0"
 	}
-	if _, err := a.staff.Do(ctx, http.MethodPost, upstream.Path("driver", p.Name, string(speed)), nil); err != nil {
-		if a.fallback && ctx.Err() == nil {
-			degraded(c, a.staff, speedDropped)
-			return
-		}
+	resp, err := a.staff.Do(ctx, http.MethodPost, upstream.Path("driver", p.Name, string(speed)), nil)
+	switch {
+	case a.fallback && ctx.Err() == nil && deliver(resp, err) != nil:
+		degraded(c, a.staff, speedDropped)
+	case err != nil:
 		apierror.Write(c, err)
 	}
+}
+
+// deliver tells what came of a call that brings something: an answer of 400 or above has not taken it.
+func deliver(resp *upstream.Response, err error) error {
+	if err == nil && resp.Status >= http.StatusBadRequest {
+		return fmt.Errorf("status %d", resp.Status)
+	}
+	return err
 }
 
 // What the tracker does without when an upstream fails; the answer says so in X-Fallback.
 const (
 	noSpeed      = "no-speed"      // vehicle-telemetry did not say
+	notPassedOn  = "not-passed-on" // vehicle-telemetry did not take the report
 	speedDropped = "speed-dropped" // staff-service did not take it
 )
 

@@ -137,11 +137,11 @@ func TestFallbacks(t *testing.T) {
 	u := newUpstreams(t)
 	environment := map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0"}
 	s := servertest.Start(t, run, environment)
-	failing := func(parts ...string) func(http.ResponseWriter, *http.Request) {
+	failing := func(status int, parts ...string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			for _, part := range parts {
 				if strings.Contains(r.Method+" "+r.URL.Path, part) {
-					w.WriteHeader(http.StatusBadGateway)
+					w.WriteHeader(status)
 					return
 				}
 			}
@@ -150,6 +150,8 @@ func TestFallbacks(t *testing.T) {
 			}
 		}
 	}
+	upstreamOf := map[string]string{"no-speed": "vehicle-telemetry", "not-passed-on": "vehicle-telemetry", "speed-dropped": "staff-service"}
+	times := make(map[string]int)
 	for _, tc := range []struct {
 		name  string
 		fails []string
@@ -160,15 +162,22 @@ func TestFallbacks(t *testing.T) {
 		{"no speed", []string{"GET /vehicles/"}, []string{"no-speed"}, "12.5"},
 		{"no staff", []string{"POST /driver/"}, []string{"speed-dropped"}, "7.5"},
 		{"neither", []string{"GET /vehicles/", "POST /driver/"}, []string{"no-speed", "speed-dropped"}, "12.5"},
-		{"not passed on", []string{"POST /vehicles/"}, nil, "7.5"},
+		{"not passed on", []string{"POST /vehicles/"}, []string{"not-passed-on"}, "7.5"},
+		{"nothing", []string{"/"}, []string{"no-speed", "not-passed-on", "speed-dropped"}, "12.5"},
 	} {
-		u.answers(failing(tc.fails...))
-		a := s.Call(t, "POST", "/vehicles/", reportOf(tc.name))
-		if a.Status != 200 || a.Body != "" || fmt.Sprint(a.Header["X-Fallback"]) != fmt.Sprint(tc.want) {
-			t.Errorf("%s: got %d %s, X-Fallback: %q, want %q", tc.name, a.Status, a.Body, a.Header["X-Fallback"], tc.want)
-		}
-		if a := s.Call(t, "GET", "/vehicles/"+strings.ReplaceAll(tc.name, " ", "%20"), ""); !strings.HasSuffix(a.Body, `,"speed":`+tc.speed+`}`) {
-			t.Errorf("%s: kept %s", tc.name, a.Body)
+		for _, status := range []int{http.StatusBadGateway, http.StatusTooManyRequests, http.StatusNotFound} {
+			name := fmt.Sprint(tc.name, " ", status)
+			u.answers(failing(status, tc.fails...))
+			a := s.Call(t, "POST", "/vehicles/", reportOf(name))
+			if a.Status != 200 || a.Body != "" || fmt.Sprint(a.Header["X-Fallback"]) != fmt.Sprint(tc.want) {
+				t.Errorf("%s: got %d %s, X-Fallback: %q, want %q", name, a.Status, a.Body, a.Header["X-Fallback"], tc.want)
+			}
+			if a := s.Call(t, "GET", "/vehicles/"+strings.ReplaceAll(name, " ", "%20"), ""); !strings.HasSuffix(a.Body, `,"speed":`+tc.speed+`}`) {
+				t.Errorf("%s: kept %s", name, a.Body)
+			}
+			for _, kind := range tc.want {
+				times[kind]++
+			}
 		}
 	}
 	req, err := http.NewRequest("GET", s.AdminURL+"/metrics", nil)
@@ -176,14 +185,14 @@ func TestFallbacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	metrics := servertest.Do(t, req).Body
-	for kind, upstream := range map[string]string{"no-speed": "vehicle-telemetry", "speed-dropped": "staff-service"} {
-		if !regexp.MustCompile(`fleetman_upstream_fallbacks_total\{fleetman_fallback="` + kind + `"[^\n]*server_address="` + upstream + `"[^\n]*\} 2\n`).MatchString(metrics) {
-			t.Errorf("%s is not counted twice:\n%s", kind, metrics)
+	for kind, n := range times {
+		if !regexp.MustCompile(fmt.Sprintf(`fleetman_upstream_fallbacks_total\{fleetman_fallback="%s"[^\n]*server_address="%s"[^\n]*\} %d\n`, kind, upstreamOf[kind], n)).MatchString(metrics) {
+			t.Errorf("%s is not counted %d times:\n%s", kind, n, metrics)
 		}
 	}
 	environment["RESILIENCE"] = "off"
 	off := servertest.Start(t, run, environment)
-	u.answers(failing("POST /driver/"))
+	u.answers(failing(http.StatusBadGateway, "POST /driver/"))
 	if a := off.Call(t, "POST", "/vehicles/", first); a.Status != 500 || a.Header["X-Fallback"] != nil {
 		t.Errorf("off: got %d %v", a.Status, a.Header)
 	}
