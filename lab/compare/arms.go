@@ -167,7 +167,7 @@ type Timing struct{ Healthy, Fault, After time.Duration }
 // longest recovery that is of interest, an open period of 10 s, and for the
 // report's window of 3 s.
 var (
-	Full      = Timing{3 * time.Second, 15 * time.Second, 13500 * time.Millisecond}
+	Full      = Timing{3 * time.Second, 15 * time.Second, 13200 * time.Millisecond}
 	QuickOnes = Timing{3 * time.Second, 8 * time.Second, 13500 * time.Millisecond}
 )
 
