@@ -165,7 +165,6 @@ func TestToken(t *testing.T) {
 		{"everywhere, another scheme", ":0", "secret", "Basic secret", false},
 		{"everywhere, with", ":0", "secret", "Bearer secret", true},
 		{"everywhere, the scheme in small letters", ":0", "secret", "bearer secret", true},
-		{"everywhere, another scheme", ":0", "secret", "Basic secret", false},
 		{"all of IPv4, without", "0.0.0.0:0", "secret", "", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

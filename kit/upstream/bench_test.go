@@ -44,7 +44,7 @@ func BenchmarkChain(b *testing.B) {
 		b.Run(name, func(b *testing.B) { benchmark(b, chain, cfg.told()) })
 	}
 	with := func(name string) {
-		run(name, newChain("staff-service", cfg, testObserver(b), dial, lookup, NoPlaceholder))
+		run(name, newChain(newInstruments("staff-service", testObserver(b)), cfg, dial, lookup, NoPlaceholder))
 	}
 
 	run("0 bare", dial)

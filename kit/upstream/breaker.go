@@ -238,9 +238,8 @@ func (e *endpoint) tells(c *call, made outcome) error {
 		e.failed("status " + made.resp.Status)
 		return errStatus
 	}
-	_, refused := errors.AsType[refusal](made.err)
 	_, short := errors.AsType[hurried](made.err)
-	if refused || short || errors.Is(c.ctx.Err(), context.Canceled) {
+	if short || isRefusal(made.err) || errors.Is(c.ctx.Err(), context.Canceled) {
 		return errSaysNothing
 	}
 	e.failed(observe.Reason(made.err))

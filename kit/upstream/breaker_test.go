@@ -290,18 +290,23 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
+// newProbed builds a chain whose breaker has been open for its time: the next call is a probe.
+func newProbed(t *testing.T) *bench {
+	b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset }), nil)
+	b.get()
+	time.Sleep(11 * time.Second)
+	return b
+}
+
 // A probe whose caller leaves, or that the bulkhead refuses, is given back.
 func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		w := newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset })
-		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), w, nil)
-		b.get()
-		time.Sleep(11 * time.Second)
-		w.answer = func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }
+		b := newProbed(t)
+		b.answer = func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.Canceled.Error())
-		w.answer = newWire(nil).answer
+		b.answer = newWire(nil).answer
 		b.is(b.get(), "200 ok")
 		b.is(b.get(), "200 ok")
 	})
@@ -310,11 +315,8 @@ func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
 // A stage that panics in a probe leaves the breaker open, not half-open for ever.
 func TestProbeThatPanics(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		w := newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset })
-		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), w, nil)
-		b.get()
-		time.Sleep(11 * time.Second)
-		w.answer = func(*http.Request, int) (*http.Response, error) { panic("of a test") }
+		b := newProbed(t)
+		b.answer = func(*http.Request, int) (*http.Response, error) { panic("of a test") }
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -325,7 +327,7 @@ func TestProbeThatPanics(t *testing.T) {
 		}()
 		b.is(b.get(), refused)
 		time.Sleep(11 * time.Second)
-		w.answer = newWire(nil).answer
+		b.answer = newWire(nil).answer
 		b.is(b.get(), "200 ok")
 	})
 }
@@ -491,21 +493,20 @@ func TestEndpointKeepsTheName(t *testing.T) {
 }
 
 func TestLookupFails(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		w := newWire(nil)
-		chain := newChain("x", library(t), testObserver(t), w, func(*call) ([]string, error) { return nil, errReset }, nil)
-		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
-		b.is(b.get(), "look up staff-service:8080: "+errReset.Error())
-	})
-	bubble(t, "once", func(t *testing.T) {
-		w, asked := newWire(nil), 0
-		chain := newChain("x", library(t), testObserver(t), w, func(*call) ([]string, error) {
-			if asked++; asked == 1 {
-				return nil, errReset
+	for _, times := range []int{1, 100} { // of look-ups
+		bubble(t, fmt.Sprint(times), func(t *testing.T) {
+			asked := 0
+			b := (&bench{t: t, wire: newWire(nil), cfg: library(t)}).build(func(*call) ([]string, error) {
+				if asked++; asked <= times {
+					return nil, errReset
+				}
+				return []string{"a:80"}, nil
+			}, nil)
+			want := "200 ok"
+			if times > 1 {
+				want = "look up staff-service:8080: " + errReset.Error()
 			}
-			return []string{"a:80"}, nil
-		}, nil)
-		b := &bench{t: t, RoundTripper: chain, wire: w, cfg: library(t)}
-		b.is(b.get(), "200 ok")
-	})
+			b.is(b.get(), want)
+		})
+	}
 }

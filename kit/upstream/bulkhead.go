@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 )
@@ -42,6 +43,11 @@ func (b *bulkhead) enter() bool {
 type refusal string
 
 func (e refusal) Error() string { return string(e) }
+
+func isRefusal(err error) bool {
+	_, refused := errors.AsType[refusal](err)
+	return refused
+}
 
 // Reason is what metrics and callers are told (see observe.Reason).
 func (e refusal) Reason() string { return string(e) }

@@ -3,8 +3,6 @@ package upstream
 import (
 	"net/http"
 	"time"
-
-	"fleetman.example/kit/observe"
 )
 
 // newChain nests what stands between a call and the wire. From the outside in:
@@ -25,32 +23,31 @@ import (
 //
 // This is the order that Resilience4j and failsafe-go document, with a balancer inside the retry.
 // A stage that is off is not there: off leaves the total time-out, trace and dial.
-func newChain(name string, cfg Config, o *observe.Observer, dial http.RoundTripper, lookup lookupFunc, placeholder Placeholder) http.RoundTripper {
-	m := newInstruments(name, o)
-	view := cfg.State.add(name)
-	wire := o.Transport(name, dial)
+func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, placeholder Placeholder) http.RoundTripper {
+	view := cfg.State.add(m.name)
+	wire := m.o.Transport(m.name, dial)
 	if cfg.inAttempts() {
 		wire = whole{wire}
 	}
-	var chain attempter = newAttempt(cfg, wire)
+	var attempts attempter = newAttempt(cfg, wire)
 	if cfg.Bulkhead > 0 {
-		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: chain, refused: m.refused}
-		chain = view.bulkhead
+		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: attempts, refused: m.refused}
+		attempts = view.bulkhead
 	}
 	if cfg.Breaker.Failures > 0 {
-		view.breakers = newBreakers(name, cfg.Breaker, chain, lookup, m.transitioned(cfg.State))
-		chain = view.breakers
+		view.breakers = newBreakers(m.name, cfg.Breaker, attempts, lookup, m.transitioned(cfg.State))
+		attempts = view.breakers
 	}
 	if cfg.Retry.Attempts > 1 {
 		view.budget = newBudget(cfg.Retry.BudgetPercent)
-		chain = newRetry(cfg.Retry, view.budget, chain, view.breakers, cfg.draw, m)
+		attempts = newRetry(cfg.Retry, view.budget, attempts, view.breakers, cfg.draw, m)
 	}
 	m.watch(view)
-	var whole http.RoundTripper = totalTimeout{cfg.Timeout, chain, cfg.AttemptTimeout > 0}
+	var chain http.RoundTripper = totalTimeout{cfg.Timeout, attempts, cfg.AttemptTimeout > 0}
 	if cfg.Fallback && placeholder != nil {
-		whole = newFallback(whole, placeholder, m)
+		chain = newFallback(chain, placeholder, m)
 	}
-	return whole
+	return chain
 }
 
 // inAttempts tells whether a stage is on that sees a call as attempts.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -182,15 +181,19 @@ type bench struct {
 	o    *observe.Observer
 }
 
-var staffURL = &url.URL{Scheme: "http", Host: "staff-service:8080"}
-
 // newBench builds a chain that ends in w.
 func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
 		addrs = []string{"a:80"}
 	}
-	b := &bench{t: t, wire: w, cfg: cfg, book: addrs, o: testObserver(t)}
-	b.RoundTripper = newChain("staff-service", cfg, b.o, w, b.lookup, placeholder)
+	b := &bench{t: t, wire: w, cfg: cfg, book: addrs}
+	return b.build(b.lookup, placeholder)
+}
+
+// build gives b its chain.
+func (b *bench) build(lookup lookupFunc, placeholder Placeholder) *bench {
+	b.o = testObserver(b.t)
+	b.RoundTripper = newChain(newInstruments("staff-service", b.o), b.cfg, b.wire, lookup, placeholder)
 	return b
 }
 
@@ -353,7 +356,7 @@ func TestNesting(t *testing.T) {
 		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry oneAttempt whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chain := newChain("x", tc.cfg, testObserver(t), newWire(nil), nil, tc.placeholder)
+			chain := newChain(newInstruments("x", testObserver(t)), tc.cfg, newWire(nil), nil, tc.placeholder)
 			if got := strings.ReplaceAll(strings.Join(stages(chain), " "), "upstream.", ""); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}

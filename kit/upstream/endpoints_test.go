@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -47,13 +48,11 @@ func (s *server) becomes(n names) (asked int) {
 
 const never = time.Hour
 
-// newNamed builds a chain that asks n for its endpoints.
-func newNamed(t *testing.T, n *server) *bench {
-	rs := newResolver(staffURL, newDialer("", nil))
+// newNamed builds a library chain, with changes, that asks n for its endpoints.
+func newNamed(t *testing.T, n *server, values ...string) *bench {
+	rs := newResolver(&url.URL{Scheme: "http", Host: "staff-service:8080"}, newDialer("", nil))
 	rs.dns = n.lookup
-	b := &bench{t: t, wire: newWire(nil), cfg: library(t), o: testObserver(t)}
-	b.RoundTripper = newChain("staff-service", b.cfg, b.o, b.wire, rs.lookup, nil)
-	return b
+	return (&bench{t: t, wire: newWire(nil), cfg: library(t, values...)}).build(rs.lookup, nil)
 }
 
 // Once the endpoints are known no call fails, or waits for long, because of the name server.

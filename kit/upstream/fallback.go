@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fleetman.example/kit/fault"
 )
 
 // FallbackHeader says of a degraded answer what it is, so that it never poses as fresh:
@@ -88,7 +90,7 @@ func (f *fallback) remember(r *http.Request, resp *http.Response, began time.Tim
 		resp.Body = &answered{*bytes.NewReader(body), body}
 	}
 	switch {
-	case resp.Header[FallbackHeader] != nil, resp.Header["X-Fault"] != nil, resp.Header["Content-Encoding"] != nil:
+	case resp.Header[FallbackHeader] != nil, resp.Header[fault.Header] != nil, resp.Header["Content-Encoding"] != nil:
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
 		f.keep(key(r), known{at: began, gone: true})
 	case resp.StatusCode == http.StatusOK:

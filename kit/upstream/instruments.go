@@ -14,8 +14,9 @@ import (
 // instruments count what the chain did for one upstream; every service has the same names and
 // attributes, and each count is an event of the call's span too.
 type instruments struct {
+	name     string // of the upstream
+	o        *observe.Observer
 	upstream attribute.KeyValue
-	meter    metric.Meter
 	counters map[string]metric.Int64Counter
 }
 
@@ -40,9 +41,9 @@ var counters = map[string]string{
 }
 
 func newInstruments(upstream string, o *observe.Observer) *instruments {
-	m := &instruments{attribute.String("server.address", upstream), o.Meter(), make(map[string]metric.Int64Counter)}
+	m := &instruments{upstream, o, attribute.String("server.address", upstream), make(map[string]metric.Int64Counter)}
 	for name, description := range counters {
-		counter, err := m.meter.Int64Counter(name, metric.WithDescription(description))
+		counter, err := o.Meter().Int64Counter(name, metric.WithDescription(description))
 		must(name, err)
 		m.counters[name] = counter
 	}
@@ -62,7 +63,7 @@ func (m *instruments) watch(v *view) {
 		if !on {
 			return
 		}
-		_, err := m.meter.Int64ObservableGauge(name, metric.WithDescription(description),
+		_, err := m.o.Meter().Int64ObservableGauge(name, metric.WithDescription(description),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 				o.Observe(value(), metric.WithAttributes(m.upstream))
 				return nil

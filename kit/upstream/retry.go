@@ -83,7 +83,7 @@ func (rt resumed) RoundTrip(r *http.Request) (*http.Response, error) {
 func (rt *retry) again(c *call) {
 	c.tries++
 	resp, err := rt.next.attempt(c)
-	if _, refused := errors.AsType[refusal](err); refused {
+	if isRefusal(err) {
 		rt.budget.giveBack()
 		c.refused = true
 		return
@@ -153,9 +153,8 @@ func (rt *retry) rest(c *call) time.Duration {
 
 // final tells whether an attempt that failed would fail again.
 func final(err error) bool {
-	_, refused := errors.AsType[refusal](err)
 	_, large := errors.AsType[tooLarge](err)
-	return refused || large
+	return large || isRefusal(err)
 }
 
 // backoff is the wait before retry n, from 0: drawn evenly from 0 to cfg.Backoff × 2ⁿ, at most

@@ -137,9 +137,7 @@ func (v *view) json() upstreamJSON {
 }
 
 func (b *breakers) json() []endpointJSON {
-	b.mu.Lock()
-	endpoints := slices.Clone(b.endpoints)
-	b.mu.Unlock()
+	endpoints := b.all()
 	shown := make([]endpointJSON, 0, len(endpoints))
 	for _, e := range endpoints {
 		e.mu.Lock()

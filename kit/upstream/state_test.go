@@ -22,13 +22,12 @@ func TestStateGolden(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		cfg := library(t, "BREAKER_FAILURES", "2", "BULKHEAD", "5", "RETRY_BACKOFF", "0s")
 		bad := &failing{bad: []string{"10.0.0.2:8080"}}
-		b := &bench{t: t, wire: newWire(bad.answer), cfg: cfg, book: []string{"10.0.0.1:8080", "10.0.0.2:8080"}}
-		b.RoundTripper = newChain("staff-service", cfg, testObserver(t), b.wire, b.lookup, nil)
+		b := newBench(t, cfg, newWire(bad.answer), nil, "10.0.0.1:8080", "10.0.0.2:8080")
 		for range 6 {
 			b.is(b.get(), "200 ok from 10.0.0.1:8080")
 		}
-		newChain("vehicle-telemetry", Config{Timeout: time.Second, State: cfg.State, Breaker: BreakerConfig{Scope: scopeUpstream, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1}}, testObserver(t), b.wire, nil, nil)
-		newChain("off", Config{Timeout: time.Second, State: cfg.State}, testObserver(t), b.wire, nil, nil)
+		newChain(newInstruments("vehicle-telemetry", b.o), Config{Timeout: time.Second, State: cfg.State, Breaker: BreakerConfig{Scope: scopeUpstream, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1}}, b.wire, nil, nil)
+		newChain(newInstruments("off", b.o), Config{Timeout: time.Second, State: cfg.State}, b.wire, nil, nil)
 		time.Sleep(11 * time.Second)
 		b.get()
 		b.get()

@@ -247,14 +247,10 @@ func TestBulkheadUnderLoad(t *testing.T) {
 // A call whose attempts are bounded has no timer; what it waits for ends in time all the same.
 func TestTimeIsOverWithoutATimer(t *testing.T) {
 	bubble(t, "a look-up that hangs", func(t *testing.T) {
-		rs := newResolver(staffURL, newDialer("", nil))
-		rs.dns = func(ctx context.Context, _ string) ([]string, error) { <-ctx.Done(); return nil, ctx.Err() }
-		cfg := library(t, "RETRY_ATTEMPTS", "0")
-		b := &bench{t: t, wire: newWire(nil), cfg: cfg, o: testObserver(t)}
-		b.RoundTripper = newChain("staff-service", cfg, b.o, b.wire, rs.lookup, nil)
+		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
 		b.is(b.get(), "look up staff-service:8080: "+context.DeadlineExceeded.Error())
-		if time.Since(epoch) != cfg.Timeout || len(b.take()) != 0 {
-			t.Errorf("ended after %s, want %s", time.Since(epoch), cfg.Timeout)
+		if time.Since(epoch) != b.cfg.Timeout || len(b.take()) != 0 {
+			t.Errorf("ended after %s, want %s", time.Since(epoch), b.cfg.Timeout)
 		}
 		time.Sleep(lookupTimeout) // of the bubble: the look-up ends by itself
 	})

@@ -42,8 +42,8 @@ func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholde
 	if len(placeholder) > 0 {
 		fallback = placeholder[0]
 	}
-	chain := newChain(name, cfg, o, transport, newResolver(base, hosts).lookup, fallback)
-	return &Client{name, *base, cfg.told(), chain, newInstruments(name, o)}
+	m := newInstruments(name, o)
+	return &Client{name, *base, cfg.told(), newChain(m, cfg, transport, newResolver(base, hosts).lookup, fallback), m}
 }
 
 // RoundTripper is the same chain for a reverse proxy. Only a request without a body, or with one that
@@ -112,15 +112,20 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 	r.Header["User-Agent"] = userAgent
 	if body != nil {
 		r.Header["Content-Type"] = contentType
-		r.ContentLength = int64(len(body))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		r.Body, _ = r.GetBody()
+		SetBody(r, body)
 	}
 	observe.Propagate(ctx, r.Header)
 	if c.told != nil {
 		r.Header[timeLeft] = c.told
 	}
 	return r
+}
+
+// SetBody gives a request a whole body, which the chain can send again.
+func SetBody(r *http.Request, body []byte) {
+	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
 }
 
 // shared by all requests, never written

@@ -138,11 +138,14 @@ func (f Fault) added() {
 	if none < 0 {
 		return
 	}
-	for _, a := range f.Arms {
+	for i, a := range f.Arms {
+		if i == none {
+			continue
+		}
 		for i := range a.Runs {
 			r := &a.Runs[i]
 			for _, base := range f.Arms[none].Runs {
-				if a.Name == baseline || base.Seed != r.Seed {
+				if base.Seed != r.Seed {
 					continue
 				}
 				r.Added = &Added{

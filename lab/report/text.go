@@ -260,7 +260,7 @@ func (f Fault) curves(w io.Writer) {
 		fmt.Fprintf(t, "%s\t", number(step.At, 1))
 		for _, a := range f.Arms {
 			if curve := a.Runs[0].Curve; i < len(curve) && curve[i].Requests > 0 {
-				fmt.Fprintf(t, "%s\t%s\t", ratio.show(curve[i].Received/curve[i].Requests), percent.show(curve[i].Good))
+				fmt.Fprintf(t, "%s\t%s\t", ratio.show(curve[i].attempts()), percent.show(curve[i].Good))
 			} else {
 				fmt.Fprint(t, "-\t-\t")
 			}

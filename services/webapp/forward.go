@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -76,10 +74,7 @@ func receive(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	r := c.Request
-	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	r.Body, _ = r.GetBody()
+	upstream.SetBody(c.Request, body)
 	return nil
 }
 
