@@ -1,4 +1,4 @@
-# Prerequisites: Go 1.26, Node 20, make. All else comes into .cache, or into Go's and npm's own caches.
+# Prerequisites: Go 1.26, Node 22, make. All else comes into .cache, or into Go's and npm's own caches.
 SHELL    := /bin/bash -euo pipefail
 CACHE    := $(CURDIR)/.cache
 MODULES  := kit lab $(wildcard services/*)
@@ -79,7 +79,7 @@ services/webapp/ui/dist/index.html: services/webapp/ui/node_modules/.package-loc
 	cd services/webapp/ui && npm run --silent build
 	@touch $@
 services/webapp/ui/node_modules/.package-lock.json: services/webapp/ui/package-lock.json
-	@command -v npm >/dev/null || { echo 'Node is missing: install Node 20 or newer, with npm'; exit 1; }
+	@command -v npm >/dev/null || { echo 'Node is missing: install Node 22 or newer, with npm'; exit 1; }
 	cd services/webapp/ui && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 

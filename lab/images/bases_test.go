@@ -102,10 +102,11 @@ func newBase(t *testing.T, name string) base {
 		return b
 	case "node":
 		version, node := told(t, "node", "--version"), program(t, "node")
-		wanted, _, _ := strings.Cut(tag, ".")
-		// the major version is enough for a test: what builds the page is in npm's lock
-		if major, _, _ := strings.Cut(version, "."); major != "v"+wanted {
-			t.Fatalf("the webapp's Dockerfile builds with Node %s, this machine has %s: an image of it cannot be made here", wanted, version)
+		// The major version is enough for a test: what builds the page is in npm's lock.
+		wanted, _, _ := strings.Cut(tag, "-")
+		if major, _, _ := strings.Cut(version, "."); !strings.HasPrefix("v"+wanted, major+".") {
+			version = "v" + wanted
+			node = told(t, "npm", "exec", "--yes", "--package=node@"+wanted, "--", "node", "--print", "process.execPath")
 		}
 		npm := filepath.Dir(filepath.Dir(program(t, "npm"))) // …/npm/bin/npm-cli.js
 		b := base{version: version + " npm " + told(t, "npm", "--version"), trees: map[string]string{"/usr/lib/node_modules/npm": npm}, files: map[string]string{"/bin/node": node}}
