@@ -148,7 +148,7 @@ func TestAdminIsNotOnTheServicesPort(t *testing.T) {
 	}
 }
 
-// Where others reach the admin listener, a change needs the token.
+// A change needs the token, where there is one, and else a listener on loopback.
 func TestToken(t *testing.T) {
 	for _, tc := range []struct {
 		name, addr, token string
@@ -156,8 +156,10 @@ func TestToken(t *testing.T) {
 		changed           bool
 	}{
 		{"loopback", "127.0.0.1:0", "", "", true},
-		{"loopback, token set", "127.0.0.1:0", "secret", "", true},
-		{"IPv6 loopback", "[::1]:0", "secret", "", true},
+		{"IPv6 loopback", "[::1]:0", "", "", true},
+		{"loopback, without", "127.0.0.1:0", "secret", "", false},
+		{"loopback, with", "127.0.0.1:0", "secret", "Bearer secret", true},
+		{"IPv6 loopback, wrong", "[::1]:0", "secret", "Bearer x", false},
 		{"everywhere, no token set", ":0", "", "", false},
 		{"everywhere, no token set, an empty one given", ":0", "", "Bearer ", false},
 		{"everywhere, without", ":0", "secret", "", false},
@@ -177,7 +179,7 @@ func TestToken(t *testing.T) {
 					}
 					continue
 				}
-				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "expected the bearer token of ADMIN_TOKEN") {
+				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "Authorization: must be Bearer and the token of ADMIN_TOKEN") {
 					t.Errorf("%s: got %d %v %s", method, a.Status, a.Header, a.Body)
 				}
 				if got := fmt.Sprint(told(t, admin(t, s, "GET", "/faults", "", ""))); got != "[0/0 delay=1ms]" {

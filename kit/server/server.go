@@ -36,7 +36,7 @@ type Config struct {
 	DrainTimeout     time.Duration // how long accepted requests may then take
 
 	Faults     *fault.Set              // what goes wrong on purpose; nil: nothing ever
-	AdminToken string                  // what changes of Faults need where the admin listener is not on loopback
+	AdminToken string                  // what changes of Faults need; empty: they need none on loopback, and are refused elsewhere
 	Admin      map[string]http.Handler // more of the admin listener, by pattern
 }
 
@@ -51,7 +51,7 @@ func ReadConfig(r *env.Reader, listenDefault string) Config {
 		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
 		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
 		Faults:           readFaults(r),
-		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token for changes of faults where `ADMIN_ADDR` is not on loopback; unset, they are refused there"),
+		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token that changes of faults need; unset, they are refused, but on loopback, where they need none"),
 		Admin:            make(map[string]http.Handler),
 	}
 	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
@@ -224,5 +224,5 @@ func adminHandler(cfg Config, o *observe.Observer, addr net.Addr, draining *atom
 	for pattern, handler := range cfg.Admin {
 		mux.Handle(pattern, handler)
 	}
-	return mux
+	return withoutForeignPages(addr, mux)
 }
