@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,13 @@ func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules s
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+Admin(pod)+"/faults", strings.NewReader(rules))
 	if err != nil {
 		return state, fmt.Errorf("pod %s: %w", pod.Name, err)
+	}
+	if pod.AdminTokenFile != "" {
+		token, err := os.ReadFile(pod.AdminTokenFile)
+		if err != nil {
+			return state, fmt.Errorf("pod %s: its admin listener's token: %w", pod.Name, err)
+		}
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {

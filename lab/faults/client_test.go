@@ -6,8 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"fleetman.example/lab/local"
@@ -38,7 +41,7 @@ func TestClient(t *testing.T) {
 	var asked []string
 	pod := podOf(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		asked = append(asked, fmt.Sprintf("%s %s %s", r.Method, r.URL.Path, body))
+		asked = append(asked, fmt.Sprintf("%s %s %s%s", r.Method, r.URL.Path, body, r.Header.Get("Authorization")))
 		_, _ = w.Write([]byte(`{"seed":7,"rules":[{"rule":"reset,rate=0.5","matched":4,"fired":2},{"rule":"hang","matched":0,"fired":0}]}`))
 	})
 	var client Client
@@ -53,7 +56,18 @@ func TestClient(t *testing.T) {
 	if _, err := client.Clear(t.Context(), pod); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults "}; !reflect.DeepEqual(asked, want) {
+	pod.AdminTokenFile = filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(pod.AdminTokenFile, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Get(t.Context(), pod); err != nil {
+		t.Error(err)
+	}
+	pod.AdminTokenFile += "x"
+	if _, err := client.Get(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), "pod staff-service-0: its admin listener's token: open ") {
+		t.Errorf("no token: %v", err)
+	}
+	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults ", "GET /faults Bearer secret"}; !reflect.DeepEqual(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
 }

@@ -2,9 +2,10 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -66,6 +67,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	if o.State, err = filepath.Abs(o.State); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
+	o.adminToken = rand.Text()
 	p, err := makePlan(objects, o, known, thisHost())
 	if err != nil {
 		return nil, err
@@ -108,6 +110,9 @@ func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 			return err
 		}
 		f.pods = append(f.pods, p)
+	}
+	if err := writeSecret(adminTokenFile(f.options.State), f.options.adminToken); err != nil {
+		return err
 	}
 	if err := f.writeHosts(); err != nil {
 		return err
@@ -300,6 +305,7 @@ func (f *Fleet) release() {
 		_ = os.Remove(p.hostsFile)
 	}
 	_ = os.Remove(f.hostsFile)
+	_ = os.Remove(adminTokenFile(f.options.State))
 	f.unlock()
 }
 
@@ -371,7 +377,7 @@ func (f *Fleet) openPorts() error {
 				if len(ready) == 0 {
 					return "", false
 				}
-				chosen := ready[rand.IntN(len(ready))].plan
+				chosen := ready[mathrand.IntN(len(ready))].plan
 				return chosen.address(port.target(chosen)), true
 			}
 			if err := f.openNodePort(port.service, port.name, port.port, pick); err != nil {

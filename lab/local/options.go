@@ -54,6 +54,10 @@ type Options struct {
 	// Progress gets one line at a time on what Start is doing and what it
 	// leaves out; nil discards them.
 	Progress func(line string)
+
+	// adminToken is the pods' ADMIN_TOKEN, whatever the manifests say: other
+	// users of this machine reach their admin listeners. Start draws it.
+	adminToken string
 }
 
 // Setting is one variable for the Deployments that Target names: a

@@ -180,6 +180,9 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 	if err != nil {
 		return nil, err
 	}
+	if o.adminToken != "" {
+		env[adminToken] = o.adminToken
+	}
 	maps.Copy(env, set)
 	if err := p.listenOn(env, &container, services, o, h); err != nil {
 		return nil, err

@@ -24,6 +24,12 @@ type Pod struct {
 	Port         int    `json:"port"`
 	DeclaredPort int    `json:"declaredPort"`
 	AdminPort    int    `json:"adminPort"`
+	// AppAddress is where the program itself listens when a proxy has the
+	// pod's address; empty without a proxy.
+	AppAddress string `json:"appAddress,omitempty"`
+	// AdminTokenFile holds the bearer token that changes by the admin listener
+	// need; empty when --set gives the pod another.
+	AdminTokenFile string `json:"adminTokenFile,omitempty"`
 
 	State    string    `json:"state"` // running, terminating, waiting, stopped
 	Ready    bool      `json:"ready"`
@@ -265,6 +271,12 @@ func (p *pod) snapshot() Pod {
 		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
 		State: p.state, Ready: p.ready, Restarts: p.restarts, Log: p.log.Name(),
+	}
+	if p.plan.proxied && p.plan.listen != 0 {
+		s.AppAddress = p.plan.app.String()
+	}
+	if o := &p.fleet.options; o.adminToken != "" && p.plan.env[adminToken] == o.adminToken {
+		s.AdminTokenFile = adminTokenFile(o.State)
 	}
 	if p.proc != nil {
 		s.PID, s.Started = p.proc.pid, p.proc.started

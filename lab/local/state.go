@@ -47,3 +47,21 @@ func openLog(state, pod string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// adminToken is the variable that the services read.
+const adminToken = "ADMIN_TOKEN"
+
+// adminTokenFile is where the token of the fleet with that state directory is.
+func adminTokenFile(state string) string { return filepath.Join(state, "admin-token") }
+
+// writeSecret makes a file that only this user can read, also where there was
+// one that others could.
+func writeSecret(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
