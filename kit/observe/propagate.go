@@ -35,7 +35,7 @@ func Carry(ctx context.Context, inbound http.Header) context.Context {
 // kept, and no other of their kind.
 func Propagate(ctx context.Context, outbound http.Header) {
 	for name := range outbound {
-		if travels(name) || hopOwn(name) {
+		if travels(name) || isHopByHop(name) {
 			delete(outbound, name)
 		}
 	}
@@ -45,20 +45,55 @@ func Propagate(ctx context.Context, outbound http.Header) {
 	}
 }
 
-// travels tells whether a canonical header name is one that goes out again.
+// RemoveInternal removes the headers of a request that only the fleet's own services and proxies may
+// set, and keeps all others. The service at the entrance calls it for every request before anything
+// reads a header, since there anyone may be the caller:
+//
+//	http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+//		observe.RemoveInternal(r.Header)
+//		router.ServeHTTP(w, r)
+//	})
+//
+// Removed are X-Envoy-*, which set time-outs, retries and routes, X-Fault, X-Fallback and
+// X-Error-Origin, which describe an answer, and X-Forwarded-Client-Cert, which is an identity.
+//
+// Kept are the X-Envoy-* headers in which an ingress proxy only describes a request, the other
+// X-Forwarded-* (an ingress proxy sets them, and nothing in the fleet decides by them), trace
+// context, request ids and every header that a release may be routed by.
+func RemoveInternal(inbound http.Header) {
+	for name := range inbound {
+		if isInternal(name) {
+			delete(inbound, name)
+		}
+	}
+}
+
+// isInternal reports whether a canonical header name is one that RemoveInternal removes.
+func isInternal(name string) bool {
+	switch name {
+	case "X-Envoy-External-Address", "X-Envoy-Decorator-Operation", "X-Envoy-Original-Path", "X-Envoy-Original-Host",
+		"X-Envoy-Peer-Metadata", "X-Envoy-Peer-Metadata-Id":
+		return false
+	case "X-Forwarded-Client-Cert":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Envoy-") || isHopByHop(name)
+}
+
+// travels reports whether a canonical header name is one that goes out again.
 func travels(name string) bool {
 	switch name {
 	case "Traceparent", "Tracestate", "Baggage", "B3":
 		return true
 	}
-	return strings.HasPrefix(name, "X-") && !hopOwn(name)
+	return strings.HasPrefix(name, "X-") && !isHopByHop(name)
 }
 
-// hopOwn names the x- headers that speak of one hop only: time-outs and attempts (Envoy's), and
-// what was done to one answer.
-func hopOwn(name string) bool {
+// isHopByHop reports whether an x- header is about one hop only: time-outs and attempts (Envoy's),
+// and the description of one answer.
+func isHopByHop(name string) bool {
 	switch name {
-	case "X-Fault", "X-Fallback",
+	case "X-Fault", "X-Fallback", "X-Error-Origin",
 		"X-Envoy-Attempt-Count", "X-Envoy-Is-Timeout-Retry", "X-Envoy-Expected-Rq-Timeout-Ms",
 		"X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms",
 		"X-Envoy-Upstream-Stream-Duration-Ms", "X-Envoy-Upstream-Rq-Timeout-Alt-Response":

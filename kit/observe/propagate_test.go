@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,8 +26,8 @@ var inbound = http.Header{
 	"x-ot-span-context": {"o"}, "x-envoy-external-address": {"e"},
 	"traceparent": {parent}, "tracestate": {"a=1", "b=2"}, "baggage": {"k=v"},
 	"b3": {traceID + "-" + spanID + "-1"}, "x-b3-traceid": {traceID}, "x-b3-spanid": {spanID}, "x-b3-parentspanid": {spanID}, "x-b3-sampled": {"1"}, "x-b3-flags": {"0"},
-	// the hop's own
-	"x-fault": {"delay"}, "X-Fallback": {"last-known"}, "x-envoy-attempt-count": {"2"}, "x-envoy-is-timeout-retry": {"1"},
+	// hop-by-hop
+	"x-fault": {"delay"}, "x-error-origin": {"timeout"}, "X-Fallback": {"last-known"}, "x-envoy-attempt-count": {"2"}, "x-envoy-is-timeout-retry": {"1"},
 	"x-envoy-expected-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-per-try-timeout-ms": {"5"},
 	"x-envoy-upstream-stream-duration-ms": {"5"}, "x-envoy-upstream-rq-timeout-alt-response": {"1"},
 	// not ours to pass on
@@ -189,4 +190,39 @@ func TestCarryOfNothing(t *testing.T) {
 	if ctx := observe.Carry(t.Context(), http.Header{"Accept": {"a"}, "X-Fault": {"delay"}}); ctx != t.Context() {
 		t.Error("a context was made for nothing")
 	}
+}
+
+// RemoveInternal removes what only the fleet may set, and keeps what an ingress proxy describes, trace
+// context and the headers that releases are routed by.
+func TestRemoveInternal(t *testing.T) {
+	kept := []string{
+		"Accept", "Authorization", "Cookie", "X-My-Header", "X-Myval", "X-Request-Id", "X-Fleetman-Check", "X-Amz-Cf-Id",
+		"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-Ot-Span-Context",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip",
+		"X-Envoy-External-Address", "X-Envoy-Decorator-Operation", "X-Envoy-Original-Path", "X-Envoy-Original-Host",
+		"X-Envoy-Peer-Metadata", "X-Envoy-Peer-Metadata-Id",
+	}
+	removed := []string{
+		"X-Envoy-Expected-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms",
+		"X-Envoy-Retry-On", "X-Envoy-Max-Retries", "X-Envoy-Retriable-Status-Codes", "X-Envoy-Hedge-On-Per-Try-Timeout",
+		"X-Envoy-Attempt-Count", "X-Envoy-Original-Dst-Host", "X-Envoy-Force-Trace", "X-Envoy-Internal", "X-Envoy-Of-Tomorrow",
+		"X-Forwarded-Client-Cert", "X-Fault", "X-Fallback", "X-Error-Origin",
+	}
+	h := make(http.Header)
+	for _, name := range append(slices.Clone(kept), removed...) {
+		h.Set(name, "1")
+		h.Add(name, "2")
+	}
+	observe.RemoveInternal(h)
+	for _, name := range kept {
+		if got := h.Values(name); !slices.Equal(got, []string{"1", "2"}) {
+			t.Errorf("%s: got %q, want it kept", name, got)
+		}
+	}
+	for _, name := range removed {
+		if got, ok := h[name]; ok {
+			t.Errorf("%s: got %q, want it removed", name, got)
+		}
+	}
+	observe.RemoveInternal(nil)
 }
