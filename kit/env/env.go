@@ -1,5 +1,5 @@
-// Package env reads a service's configuration from its environment: pure, every bad variable
-// reported at once, and the table of a README made from the same calls that read the values.
+// Package env reads a service's configuration from its environment. It reads values only, reports
+// every bad variable at once, and makes the table of a README from the same calls.
 package env
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Reader collects what each read asked for, found and thought wrong.
+// Reader reads variables and keeps, for the log, the table and the error, what it read.
 type Reader struct {
 	getenv func(string) string
 	vars   []variable
@@ -29,10 +29,10 @@ const hidden = "(set)"
 // New returns a Reader over getenv (os.Getenv in a program, a map in a test).
 func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
-// Getenv is a variable that is not the service's own: neither logged nor in its table.
+// Getenv returns a variable that is not the service's own: it is neither logged nor in the table.
 func (r *Reader) Getenv(name string) string { return r.getenv(name) }
 
-// read notes one variable and answers its text; an empty variable means its default.
+// read records one variable and returns its text. An empty variable means its default.
 func (r *Reader) read(name, def, meaning string) string {
 	value := strings.TrimSpace(r.getenv(name))
 	if value == "" {
@@ -42,15 +42,22 @@ func (r *Reader) read(name, def, meaning string) string {
 	return value
 }
 
-// Fail adds a rule of the service's own to the errors: "NAME=value: " and what was expected.
+// Fail adds an error about a variable: its name, its value and what the value must be.
 func (r *Reader) Fail(name, format string, args ...any) {
-	value := r.getenv(name)
 	for _, v := range r.vars {
 		if v.name == name && v.value == hidden {
-			value = hidden
+			r.FailSecret(name, format, args...)
+			return
 		}
 	}
-	r.errs = append(r.errs, fmt.Errorf("%s=%q: %s", name, value, fmt.Sprintf(format, args...)))
+	r.fail(name, strconv.Quote(r.getenv(name)), format, args...)
+}
+
+// FailSecret is Fail for a variable whose value may hold a secret.
+func (r *Reader) FailSecret(name, format string, args ...any) { r.fail(name, hidden, format, args...) }
+
+func (r *Reader) fail(name, got, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf("%s: %s: %s", name, got, fmt.Sprintf(format, args...)))
 }
 
 // String reads any text.
@@ -69,7 +76,7 @@ func (r *Reader) Secret(name, meaning string) string {
 func (r *Reader) Bool(name string, def bool, meaning string) bool {
 	v, err := strconv.ParseBool(r.read(name, strconv.FormatBool(def), meaning))
 	if err != nil {
-		r.Fail(name, "expected true or false")
+		r.Fail(name, "must be true or false")
 		return def
 	}
 	return v
@@ -84,17 +91,7 @@ func (r *Reader) Int(name string, def, min, max int, meaning string) int {
 func (r *Reader) Int64(name string, def, min, max int64, meaning string) int64 {
 	v, err := strconv.ParseInt(r.read(name, strconv.FormatInt(def, 10), meaning), 10, 64)
 	if err != nil || v < min || v > max {
-		r.Fail(name, "expected a whole number from %d to %d", min, max)
-		return def
-	}
-	return v
-}
-
-// Float reads a number between min and max.
-func (r *Reader) Float(name string, def, min, max float64, meaning string) float64 {
-	v, err := strconv.ParseFloat(r.read(name, strconv.FormatFloat(def, 'g', -1, 64), meaning), 64)
-	if err != nil || !(v >= min && v <= max) { // NaN is in no range
-		r.Fail(name, "expected a number from %g to %g", min, max)
+		r.Fail(name, "must be a whole number from %d to %d", min, max)
 		return def
 	}
 	return v
@@ -104,7 +101,7 @@ func (r *Reader) Float(name string, def, min, max float64, meaning string) float
 func (r *Reader) Duration(name string, def, min, max time.Duration, meaning string) time.Duration {
 	v, err := time.ParseDuration(r.read(name, shortDuration(def), meaning))
 	if err != nil || v < min || v > max {
-		r.Fail(name, "expected a duration from %s to %s, such as %s", shortDuration(min), shortDuration(max), shortDuration(def))
+		r.Fail(name, "must be a duration from %s to %s, such as %s", shortDuration(min), shortDuration(max), shortDuration(def))
 		return def
 	}
 	return v
@@ -114,14 +111,14 @@ func (r *Reader) Duration(name string, def, min, max time.Duration, meaning stri
 func (r *Reader) OneOf(name, def string, known []string, meaning string) string {
 	v := r.read(name, def, meaning+" ("+strings.Join(known, ", ")+")")
 	if !slices.Contains(known, v) {
-		r.Fail(name, "expected one of %s", strings.Join(known, ", "))
+		r.Fail(name, "must be one of %s", strings.Join(known, ", "))
 		return def
 	}
 	return v
 }
 
 // URL reads an http or https address without query; a bare host:port reads as http://host:port.
-// A variable without a value and without a default is nil.
+// It returns nil for a variable without a value and without a default.
 func (r *Reader) URL(name, def, meaning string) *url.URL {
 	text := r.read(name, def, meaning)
 	if text == "" {
@@ -132,14 +129,14 @@ func (r *Reader) URL(name, def, meaning string) *url.URL {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || !isPort(u.Port()) || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		r.Fail(name, "expected an address such as http://host:port")
+		r.Fail(name, "must be an address such as http://host:port")
 		return &url.URL{}
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u
 }
 
-// isPort accepts what a call can go to; none means the scheme's own.
+// isPort reports whether a call can go to port; empty means the scheme's own.
 func isPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return port == "" || err == nil && n > 0
@@ -153,12 +150,12 @@ func (r *Reader) Addr(name, def, meaning string) string {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		r.Fail(name, "expected host:port or :port")
+		r.Fail(name, "must be host:port or :port")
 	}
 	return v
 }
 
-// Err joins every bad variable, one a line; nil when all are good.
+// Err returns the errors of all bad variables, one a line, or nil.
 func (r *Reader) Err() error {
 	if len(r.errs) == 0 {
 		return nil
@@ -166,7 +163,7 @@ func (r *Reader) Err() error {
 	return fmt.Errorf("configuration: %w", errors.Join(r.errs...))
 }
 
-// LogValue is the effective configuration, for one log line at start.
+// LogValue returns the effective configuration, for one log line at the start.
 func (r *Reader) LogValue() slog.Value {
 	attrs := make([]slog.Attr, len(r.vars))
 	for i, v := range r.vars {
@@ -175,7 +172,7 @@ func (r *Reader) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Table is the configuration table of a README: variable, default, meaning.
+// Table returns the configuration table of a README: variable, default, meaning.
 func (r *Reader) Table() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")

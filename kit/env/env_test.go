@@ -32,8 +32,6 @@ func TestReads(t *testing.T) {
 		"int, most":                 {"9", func(r *env.Reader) any { return r.Int("V", 5, 1, 9, "") }, 9},
 		"int, default":              {"", func(r *env.Reader) any { return r.Int("V", 5, 1, 9, "") }, 5},
 		"int64":                     {"4611686018427387904", func(r *env.Reader) any { return r.Int64("V", 0, 0, 1<<62, "") }, int64(1 << 62)},
-		"float":                     {"0.25", func(r *env.Reader) any { return r.Float("V", 1, 0, 1, "") }, 0.25},
-		"float, default":            {"", func(r *env.Reader) any { return r.Float("V", .5, 0, 1, "") }, .5},
 		"duration":                  {"1m30s", func(r *env.Reader) any { return r.Duration("V", 0, 0, time.Hour, "") }, 90 * time.Second},
 		"duration, default":         {"", func(r *env.Reader) any { return r.Duration("V", time.Minute, 0, time.Hour, "") }, time.Minute},
 		"one of":                    {"bad", func(r *env.Reader) any { return r.OneOf("V", "good", []string{"good", "bad"}, "") }, "bad"},
@@ -71,16 +69,15 @@ func TestRefuses(t *testing.T) {
 		def    any // what the caller gets meanwhile; nil: not looked at
 		want   string
 	}{
-		"bool":     {[]string{"maybe", "yes", "2"}, func(r *env.Reader) any { return r.Bool("V", true, "") }, true, "expected true or false"},
-		"int":      {[]string{"0", "10", "x", "1.5", "0x5", "99999999999999999999"}, func(r *env.Reader) any { return r.Int("V", 5, 1, 9, "") }, 5, "expected a whole number from 1 to 9"},
-		"float":    {[]string{"-0.1", "1.1", "NaN", "Inf", "half"}, func(r *env.Reader) any { return r.Float("V", .5, 0, 1, "") }, .5, "expected a number from 0 to 1"},
-		"duration": {[]string{"5", "-1s", "2h", "soon"}, func(r *env.Reader) any { return r.Duration("V", time.Minute, 0, time.Hour, "") }, time.Minute, "expected a duration from 0s to 1h, such as 1m"},
-		"one of":   {[]string{"worse", "GOOD"}, func(r *env.Reader) any { return r.OneOf("V", "good", []string{"good", "bad"}, "") }, "good", "expected one of good, bad"},
+		"bool":     {[]string{"maybe", "yes", "2"}, func(r *env.Reader) any { return r.Bool("V", true, "") }, true, "must be true or false"},
+		"int":      {[]string{"0", "10", "x", "1.5", "0x5", "99999999999999999999"}, func(r *env.Reader) any { return r.Int("V", 5, 1, 9, "") }, 5, "must be a whole number from 1 to 9"},
+		"duration": {[]string{"5", "-1s", "2h", "soon"}, func(r *env.Reader) any { return r.Duration("V", time.Minute, 0, time.Hour, "") }, time.Minute, "must be a duration from 0s to 1h, such as 1m"},
+		"one of":   {[]string{"worse", "GOOD"}, func(r *env.Reader) any { return r.OneOf("V", "good", []string{"good", "bad"}, "") }, "good", "must be one of good, bad"},
 		"url": {
 			[]string{"http://", ":8080", "x y", "ftp://h", "http://h?q=1", "http://h#f", "http://user:pw@h", "http://h:port", "http://h:99999", "http://h:0", "http://h/%zz", "http://[::1"},
-			func(r *env.Reader) any { r.URL("V", "http://d", ""); return nil }, nil, "expected an address such as http://host:port",
+			func(r *env.Reader) any { r.URL("V", "http://d", ""); return nil }, nil, "must be an address such as http://host:port",
 		},
-		"address": {[]string{"8080", "h", ":", ":http", ":65536", ":-1", "a:b:c"}, func(r *env.Reader) any { return r.Addr("V", ":80", "") }, nil, "expected host:port or :port"},
+		"address": {[]string{"8080", "h", ":", ":http", ":65536", ":-1", "a:b:c"}, func(r *env.Reader) any { return r.Addr("V", ":80", "") }, nil, "must be host:port or :port"},
 	} {
 		for _, value := range tc.values {
 			t.Run(name+" "+value, func(t *testing.T) {
@@ -88,7 +85,7 @@ func TestRefuses(t *testing.T) {
 				if got := tc.read(r); tc.def != nil && got != tc.def {
 					t.Errorf("got %#v, want the default %#v", got, tc.def)
 				}
-				want := `configuration: V="` + value + `": ` + tc.want
+				want := `configuration: V: "` + value + `": ` + tc.want
 				if err := r.Err(); err == nil || err.Error() != want {
 					t.Errorf("got  %v\nwant %s", err, want)
 				}
@@ -105,7 +102,7 @@ func read(values map[string]string) *env.Reader {
 	r.OneOf("VARIANT", "standard", []string{"standard", "bad"}, "how it behaves")
 	r.Int("LIMIT", 10, 1, 99, "most")
 	if token := r.Secret("TOKEN", "opens the door"); token != "" && len(token) < 8 {
-		r.Fail("TOKEN", "expected at least %d characters", 8)
+		r.Fail("TOKEN", "must be at least %d characters", 8)
 	}
 	return r
 }
@@ -115,11 +112,11 @@ func TestEveryErrorAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	want := `configuration: TIMEOUT="1": expected a duration from 1s to 2h, such as 1h
-UPSTREAM_URL="://": expected an address such as http://host:port
-VARIANT="odd": expected one of standard, bad
-LIMIT="0": expected a whole number from 1 to 99
-TOKEN="(set)": expected at least 8 characters`
+	want := `configuration: TIMEOUT: "1": must be a duration from 1s to 2h, such as 1h
+UPSTREAM_URL: "://": must be an address such as http://host:port
+VARIANT: "odd": must be one of standard, bad
+LIMIT: "0": must be a whole number from 1 to 99
+TOKEN: (set): must be at least 8 characters`
 	if err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

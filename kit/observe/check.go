@@ -1,36 +1,86 @@
 package observe
 
 import (
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"fleetman.example/kit/env"
 )
 
-// What the SDK's exporters take, by the variables' names
+// What the SDK takes, by the variables' names
 // (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
 var (
 	exporters = map[string][]string{
-		"OTEL_TRACES_EXPORTER":  {"otlp", "console", "none"},
-		"OTEL_METRICS_EXPORTER": {"otlp", "console", "prometheus", "none"},
-		"OTEL_LOGS_EXPORTER":    {"otlp", "console", "none"},
+		"TRACES":  {"otlp", "console", "none"},
+		"METRICS": {"otlp", "console", "prometheus", "none"},
+		"LOGS":    {"otlp", "console", "none"},
 	}
-	protocols = []string{"http/protobuf", "grpc"}
+	protocols   = []string{"http/protobuf", "grpc"}
+	propagators = []string{"tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray", "ottrace", "none"}
+	samplers    = []string{
+		"always_on", "always_off", "traceidratio",
+		"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+	}
 )
 
-// Check holds the words among the OTEL_* variables to those that are known, so that Start's errors
-// are not the first to tell of them, one by one. They are the SDK's own, and in no table.
+// Check adds to r's errors every OTEL_* variable that the SDK would refuse later or pass over: it
+// logs a sampler that it does not know and goes on with its default, and logs a malformed list of
+// headers whole, tokens included. The variables are the SDK's own, and in no table.
 func Check(r *env.Reader) {
 	for _, signal := range []string{"TRACES", "METRICS", "LOGS"} {
-		name := "OTEL_" + signal + "_EXPORTER"
-		oneOf(r, name, exporters[name])
-		oneOf(r, "OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL", protocols)
+		oneOf(r, "OTEL_"+signal+"_EXPORTER", exporters[signal])
+		checkOTLP(r, "OTEL_EXPORTER_OTLP_"+signal+"_")
 	}
-	oneOf(r, "OTEL_EXPORTER_OTLP_PROTOCOL", protocols)
+	checkOTLP(r, "OTEL_EXPORTER_OTLP_")
+	oneOf(r, "OTEL_TRACES_SAMPLER", samplers)
+	sampler, ratio := r.Getenv("OTEL_TRACES_SAMPLER"), r.Getenv("OTEL_TRACES_SAMPLER_ARG")
+	if v, err := strconv.ParseFloat(ratio, 64); strings.HasSuffix(sampler, "traceidratio") && ratio != "" && (err != nil || !(v >= 0 && v <= 1)) {
+		r.Fail("OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1")
+	}
+	for name := range strings.SplitSeq(r.Getenv("OTEL_PROPAGATORS"), ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(propagators, name) {
+			r.Fail("OTEL_PROPAGATORS", "must be names separated by commas, of %s", strings.Join(propagators, ", "))
+			break
+		}
+	}
+}
+
+// checkOTLP checks the variables of one exporter, or of all.
+func checkOTLP(r *env.Reader, prefix string) {
+	oneOf(r, prefix+"PROTOCOL", protocols)
+	oneOf(r, prefix+"COMPRESSION", []string{"gzip", "none"})
+	if text := r.Getenv(prefix + "ENDPOINT"); text != "" {
+		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			r.FailSecret(prefix+"ENDPOINT", "must be an address such as http://host:4318") // it may hold a password
+		}
+	}
+	if text := r.Getenv(prefix + "TIMEOUT"); text != "" {
+		if ms, err := strconv.ParseInt(text, 10, 32); err != nil || ms <= 0 {
+			r.Fail(prefix+"TIMEOUT", "must be a whole number of milliseconds from 1")
+		}
+	}
+	if text := r.Getenv(prefix + "HEADERS"); text != "" && !isHeaderList(text) {
+		r.FailSecret(prefix+"HEADERS", "must be name=value pairs separated by commas, with values percent-encoded")
+	}
+}
+
+// isHeaderList reports whether the SDK reads text without a complaint.
+func isHeaderList(text string) bool {
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		if _, err := url.PathUnescape(value); !ok || err != nil || !httpguts.ValidHeaderFieldName(strings.TrimSpace(name)) {
+			return false
+		}
+	}
+	return true
 }
 
 func oneOf(r *env.Reader, name string, known []string) {
 	if value := r.Getenv(name); value != "" && !slices.Contains(known, value) {
-		r.Fail(name, "expected one of %s", strings.Join(known, ", "))
+		r.Fail(name, "must be one of %s", strings.Join(known, ", "))
 	}
 }

@@ -196,17 +196,36 @@ func TestCheck(t *testing.T) {
 	r := env.New(envtest.Map(map[string]string{
 		"OTEL_TRACES_EXPORTER": "foo", "OTEL_METRICS_EXPORTER": "bar", "OTEL_LOGS_EXPORTER": "prometheus",
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "smoke", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json",
+		"OTEL_EXPORTER_OTLP_HEADERS": "authorization: Bearer t0ken", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=t0ken%zz",
+		"OTEL_EXPORTER_OTLP_METRICS_HEADERS": "a b=t0ken", "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "a=t0ken,",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318", "OTEL_EXPORTER_OTLP_TIMEOUT": "10s", "OTEL_EXPORTER_OTLP_COMPRESSION": "zip",
+		"OTEL_TRACES_SAMPLER": "sometimes", "OTEL_PROPAGATORS": "tracecontext,pigeon",
 	}))
 	observe.Check(r)
-	const want = `configuration: OTEL_TRACES_EXPORTER="foo": expected one of otlp, console, none
-OTEL_METRICS_EXPORTER="bar": expected one of otlp, console, prometheus, none
-OTEL_LOGS_EXPORTER="prometheus": expected one of otlp, console, none
-OTEL_EXPORTER_OTLP_LOGS_PROTOCOL="http/json": expected one of http/protobuf, grpc
-OTEL_EXPORTER_OTLP_PROTOCOL="smoke": expected one of http/protobuf, grpc`
+	const headers = "_HEADERS: (set): must be name=value pairs separated by commas, with values percent-encoded\n"
+	const want = `configuration: OTEL_TRACES_EXPORTER: "foo": must be one of otlp, console, none
+OTEL_EXPORTER_OTLP_TRACES` + headers + `OTEL_METRICS_EXPORTER: "bar": must be one of otlp, console, prometheus, none
+OTEL_EXPORTER_OTLP_METRICS` + headers + `OTEL_LOGS_EXPORTER: "prometheus": must be one of otlp, console, none
+OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: "http/json": must be one of http/protobuf, grpc
+OTEL_EXPORTER_OTLP_LOGS` + headers + `OTEL_EXPORTER_OTLP_PROTOCOL: "smoke": must be one of http/protobuf, grpc
+OTEL_EXPORTER_OTLP_COMPRESSION: "zip": must be one of gzip, none
+OTEL_EXPORTER_OTLP_ENDPOINT: (set): must be an address such as http://host:4318
+OTEL_EXPORTER_OTLP_TIMEOUT: "10s": must be a whole number of milliseconds from 1
+OTEL_EXPORTER_OTLP` + headers + `OTEL_TRACES_SAMPLER: "sometimes": must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio
+OTEL_PROPAGATORS: "tracecontext,pigeon": must be names separated by commas, of tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace, none`
 	if err := r.Err(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	good := env.New(envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}))
+	ratio := env.New(envtest.Map(map[string]string{"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.5"}))
+	if observe.Check(ratio); ratio.Err() == nil || ratio.Err().Error() != `configuration: OTEL_TRACES_SAMPLER_ARG: "1.5": must be a number from 0 to 1` {
+		t.Error(ratio.Err())
+	}
+	good := env.New(envtest.Map(map[string]string{
+		"OTEL_TRACES_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20t0ken, x-team=a=b", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4317/base",
+		"OTEL_EXPORTER_OTLP_TIMEOUT": "5000", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+		"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25", "OTEL_PROPAGATORS": "b3, baggage",
+	}))
 	if observe.Check(good); good.Err() != nil {
 		t.Error(good.Err())
 	}

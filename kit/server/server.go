@@ -55,7 +55,7 @@ func ReadConfig(r *env.Reader, listenDefault string) Config {
 		Admin:            make(map[string]http.Handler),
 	}
 	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
-		r.Fail("ADMIN_ADDR", "expected another address than LISTEN_ADDR's")
+		r.Fail("ADMIN_ADDR", "must be another address than LISTEN_ADDR's")
 	}
 	return cfg
 }
@@ -83,7 +83,7 @@ func (cfg Config) injector(o *observe.Observer) fault.Injector {
 func ReadAdminConfig(r *env.Reader) Config {
 	observe.Check(r)
 	if r.String("FAULTS", "", "must be unset: nobody calls this program, so no request could meet a fault") != "" {
-		r.Fail("FAULTS", "expected none: nobody calls this program; set them where it calls")
+		r.Fail("FAULTS", "must be unset: nobody calls this program; set them where it calls")
 	}
 	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
 }
@@ -106,7 +106,7 @@ func ReadDrainTimeout(r *env.Reader, calls int, timeout time.Duration) time.Dura
 	}
 	drain := r.Duration("DRAIN_TIMEOUT", max(longest, bodyTimeout)+5*time.Second, 0, time.Hour, meaning)
 	if calls > 0 && drain <= longest {
-		r.Fail("DRAIN_TIMEOUT", "expected longer than %s: %s", longest, strings.ReplaceAll(than, "`", ""))
+		r.Fail("DRAIN_TIMEOUT", "must be longer than %s: %s", longest, strings.ReplaceAll(than, "`", ""))
 	}
 	return drain
 }

@@ -296,8 +296,8 @@ func TestConfig(t *testing.T) {
 	server.ReadConfig(r, ":8080")
 	server.ReadDrainTimeout(r, 1, time.Minute)
 	for _, want := range []string{
-		`LISTEN_ADDR="8080": expected host:port`, `ADMIN_ADDR="x": expected host:port`, `MAX_BODY_BYTES="0": expected a whole number from 1 to 67108864`,
-		`PROPAGATE_HEADERS="no": expected true or false`, `DRAIN_DELAY="2m": expected a duration from 0s to 1m`, `DRAIN_TIMEOUT="-1s": expected a duration from 0s to 1h`,
+		`LISTEN_ADDR: "8080": must be host:port`, `ADMIN_ADDR: "x": must be host:port`, `MAX_BODY_BYTES: "0": must be a whole number from 1 to 67108864`,
+		`PROPAGATE_HEADERS: "no": must be true or false`, `DRAIN_DELAY: "2m": must be a duration from 0s to 1m`, `DRAIN_TIMEOUT: "-1s": must be a duration from 0s to 1h`,
 	} {
 		if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -326,9 +326,9 @@ func TestConfigContradictions(t *testing.T) {
 		{nil, 3, "", 185 * time.Second},
 		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 1, "", 61 * time.Second},
 		{map[string]string{"DRAIN_TIMEOUT": "0s"}, 0, "", 0},
-		{map[string]string{"DRAIN_TIMEOUT": "60s"}, 1, `configuration: DRAIN_TIMEOUT="60s": expected longer than 1m0s: UPSTREAM_TIMEOUT`, time.Minute},
-		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 3, `configuration: DRAIN_TIMEOUT="61s": expected longer than 3m0s: 3 times UPSTREAM_TIMEOUT, for the calls that one request makes`, 61 * time.Second},
-		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR=":9090": expected another address than LISTEN_ADDR's`, 65 * time.Second},
+		{map[string]string{"DRAIN_TIMEOUT": "60s"}, 1, `configuration: DRAIN_TIMEOUT: "60s": must be longer than 1m0s: UPSTREAM_TIMEOUT`, time.Minute},
+		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 3, `configuration: DRAIN_TIMEOUT: "61s": must be longer than 3m0s: 3 times UPSTREAM_TIMEOUT, for the calls that one request makes`, 61 * time.Second},
+		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR: ":9090": must be another address than LISTEN_ADDR's`, 65 * time.Second},
 		{map[string]string{"LISTEN_ADDR": ":0", "ADMIN_ADDR": ":0"}, 1, "", 65 * time.Second},
 	} {
 		r := env.New(envtest.Map(tc.values))

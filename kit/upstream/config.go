@@ -98,11 +98,14 @@ func ReadConfig(r *env.Reader) Config {
 	if seed := r.Int64("UPSTREAM_SEED", 0, 0, 1<<62, "makes the choice of addresses and the back-off reproducible; `0`: it is not"); seed != 0 {
 		cfg.random, cfg.mu = rand.New(rand.NewPCG(uint64(seed), 0)), new(sync.Mutex)
 	}
+	if err := checkHosts(cfg.HostsFile); err != nil {
+		r.Fail("HOSTS_FILE", "must be a readable file in the form of hosts(5): %v", err)
+	}
 	if cfg.Retry.BackoffMax < cfg.Retry.Backoff {
-		r.Fail("RETRY_BACKOFF_MAX", "expected at least RETRY_BACKOFF, %s", cfg.Retry.Backoff)
+		r.Fail("RETRY_BACKOFF_MAX", "must be at least RETRY_BACKOFF, %s", cfg.Retry.Backoff)
 	}
 	if cfg.AttemptTimeout > cfg.Timeout {
-		r.Fail("ATTEMPT_TIMEOUT", "expected at most UPSTREAM_TIMEOUT, %s", cfg.Timeout)
+		r.Fail("ATTEMPT_TIMEOUT", "must be at most UPSTREAM_TIMEOUT, %s", cfg.Timeout)
 	}
 	return cfg
 }

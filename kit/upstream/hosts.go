@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -77,6 +78,31 @@ func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 // when the file was replaced, not written to.
 func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// checkHosts returns an error for a file that cannot be read, and for the first line that is not an
+// address with its names. An empty path is no file.
+func checkHosts(path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if _, err := netip.ParseAddr(fields[0]); err != nil || len(fields) < 2 {
+			return fmt.Errorf("line %d: %.60q: must be an address and its names", number, strings.TrimSpace(line))
+		}
+	}
+	return nil
 }
 
 // parseHosts reads the form of hosts(5): an address, then its names; # begins a comment. A line

@@ -90,9 +90,11 @@ func TestHostsFileForms(t *testing.T) {
 		"lines of nonsense": {"staff\n127.0.3.999 staff\n127.0.3.1\n127.0.3.1 staff\n", "staff"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			write(t, file, tc.hosts)
+			write(t, file, "127.0.3.9 other\n") // the start checks what the file holds then
 			host := tc.host + ":" + port
-			if got := who(t, client(t, "http://"+host, map[string]string{"HOSTS_FILE": file}), host); got != "127.0.3.1" {
+			c := client(t, "http://"+host, map[string]string{"HOSTS_FILE": file})
+			write(t, file, tc.hosts)
+			if got := who(t, c, host); got != "127.0.3.1" {
 				t.Errorf("answered by %s", got)
 			}
 		})
@@ -146,7 +148,12 @@ func TestHostsFileIsReadAgain(t *testing.T) {
 }
 
 func TestHostsFileMissing(t *testing.T) {
-	c := client(t, "http://127.0.0.1:1", map[string]string{"HOSTS_FILE": filepath.Join(t.TempDir(), "none")})
+	file := filepath.Join(t.TempDir(), "hosts")
+	write(t, file, "")
+	c := client(t, "http://127.0.0.1:1", map[string]string{"HOSTS_FILE": file})
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
 	_, err := c.Do(t.Context(), "GET", "/", nil)
 	if err == nil || err.Error() != "HOSTS_FILE not readable reading staff-service GET /" || !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("got %v", err)

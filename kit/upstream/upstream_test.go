@@ -296,7 +296,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("got %+v, %v", cfg, r.Err())
 	}
 	r = env.New(envtest.Map(map[string]string{"UPSTREAM_TIMEOUT": "0s"}))
-	if upstream.ReadConfig(r); r.Err() == nil || !strings.Contains(r.Err().Error(), `UPSTREAM_TIMEOUT="0s": expected a duration from 1ms to 10m`) {
+	if upstream.ReadConfig(r); r.Err() == nil || !strings.Contains(r.Err().Error(), `UPSTREAM_TIMEOUT: "0s": must be a duration from 1ms to 10m`) {
 		t.Errorf("got %v", r.Err())
 	}
 }

@@ -45,7 +45,7 @@ func readSeed(r *env.Reader, random uint64) uint64 {
 	}
 	seed, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		r.Fail("SEED", "expected a whole number from 0 to 18446744073709551615")
+		r.Fail("SEED", "must be a whole number from 0 to 18446744073709551615")
 	}
 	return seed
 }

@@ -56,7 +56,7 @@ func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 			t.Fatalf("%v accepted", bad)
 		}
 		for name, value := range bad {
-			if !strings.Contains(err.Error(), name+`="`+value+`": `) {
+			if !strings.Contains(err.Error(), name+`: "`+value+`": `) {
 				t.Errorf("no word of %s=%s in\n%v", name, value, err)
 			}
 		}

@@ -25,7 +25,7 @@ func TestConfigReportsEverythingAtOnce(t *testing.T) {
 	_, err := readConfig(envtest.Map(map[string]string{
 		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
 	}))
-	for _, want := range []string{"VARIANT=\"worse\": expected one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
+	for _, want := range []string{"VARIANT: \"worse\": must be one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %s", err, want)
 		}

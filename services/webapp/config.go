@@ -48,7 +48,7 @@ func photoOrigins(r *env.Reader) []string {
 	origins := strings.Fields(r.String("PHOTO_ORIGINS", "", "from where, besides its own, the page may load the drivers' photos: origins separated by spaces; the port may be `*`"))
 	for _, o := range origins {
 		if !origin.MatchString(o) {
-			r.Fail("PHOTO_ORIGINS", "expected origins such as https://photos.example:8443 separated by spaces")
+			r.Fail("PHOTO_ORIGINS", "must be origins such as https://photos.example:8443 separated by spaces")
 			break
 		}
 	}

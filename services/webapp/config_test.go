@@ -36,12 +36,12 @@ func TestConfigNamesAllBadVariables(t *testing.T) {
 		t.Fatal("expected an error")
 	}
 	for _, want := range []string{
-		`VARIANT="premium": expected one of standard, experimental`,
-		`API_GATEWAY_URL="ftp://gateway": expected an address such as http://host:port`,
-		`LISTEN_ADDR="80": expected host:port or :port`,
-		`MAX_BODY_BYTES="-1": expected a whole number`,
-		`UPSTREAM_TIMEOUT="soon": expected a duration`,
-		`PHOTO_ORIGINS="https://photos.example; script-src *": expected origins such as https://photos.example:8443 separated by spaces`,
+		`VARIANT: "premium": must be one of standard, experimental`,
+		`API_GATEWAY_URL: "ftp://gateway": must be an address such as http://host:port`,
+		`LISTEN_ADDR: "80": must be host:port or :port`,
+		`MAX_BODY_BYTES: "-1": must be a whole number`,
+		`UPSTREAM_TIMEOUT: "soon": must be a duration`,
+		`PHOTO_ORIGINS: "https://photos.example; script-src *": must be origins such as https://photos.example:8443 separated by spaces`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)

@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 
 func TestRunTellsBadConfiguration(t *testing.T) {
 	err := run(t.Context(), nil, envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), `VARIANT="bad": expected one of standard, experimental`) {
+	if err == nil || !strings.Contains(err.Error(), `VARIANT: "bad": must be one of standard, experimental`) {
 		t.Errorf("%v; expected the bad variable named", err)
 	}
 }
