@@ -3,8 +3,6 @@ package k8stest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +15,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/skip"
 )
 
@@ -152,36 +149,6 @@ func TestInstall(t *testing.T) {
 	for _, want := range []string{"nodePort: 31380", "istio: ingressgateway", "accessLogEncoding: JSON", `"identity": "%DOWNSTREAM_PEER_URI_SAN%"`} {
 		if !strings.Contains(rendered, want) {
 			t.Errorf("the rendered installation has no %q", want)
-		}
-	}
-}
-
-// TestAccessLog: the lessons' commands find in a cluster's access log what they
-// find in the local mesh's.
-func TestAccessLog(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(k8s, "istio.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var installation struct {
-		Spec struct {
-			MeshConfig struct{ AccessLogFormat string }
-		}
-	}
-	var cluster, local map[string]string
-	err = yaml.Unmarshal(text, &installation)
-	err = errors.Join(err, json.Unmarshal([]byte(installation.Spec.MeshConfig.AccessLogFormat), &cluster), json.Unmarshal([]byte(envoy.AccessLogFormat()), &local))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, operator := range cluster {
-		if local[name] != operator {
-			t.Errorf("%s: %s, in the local mesh %q", name, operator, local[name])
-		}
-	}
-	for _, name := range []string{"method", "path", "host", "status", "flags", "route", "identity"} {
-		if cluster[name] == "" {
-			t.Errorf("no %s", name)
 		}
 	}
 }

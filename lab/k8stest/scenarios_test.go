@@ -8,14 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
@@ -102,7 +98,7 @@ func TestScenarios(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(k8s, "scenarios", name)
 			objects := load(t, dir)
-			checkReadme(t, name, filepath.Join(dir, "README.md"), objects)
+			checkReadme(t, name, objects)
 			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
 			if err != nil {
 				t.Fatal(err)
@@ -117,55 +113,4 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
-}
-
-// traps are what readers' commands must not do.
-var traps = map[string]*regexp.Regexp{
-	"kubectl shows ten lines a pod when it chooses by label: --tail=-1": regexp.MustCompile(`kubectl logs -l (?:[^\n|-]|-[^-]|--[^t])*[|\n]`),
-	"a loop without end hides the commands below it":                    regexp.MustCompile(`(?m)^while `),
-	"NODE is a variable":                       regexp.MustCompile(`[^$]NODE:`),
-	"this starts the pods of others anew, too": regexp.MustCompile("kubectl rollout restart deployment *[\n`#]"),
-}
-
-var setEnv = regexp.MustCompile(`kubectl set env ((?:deployment/\S+ )+)(\w+)=`)
-
-func checkReadme(t *testing.T, name, path string, objects *manifest.Objects) {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	text := string(data)
-	apply := "kubectl apply -k k8s/scenarios/" + name + "\n"
-	for _, want := range []string{"# ", "## Try it\n", "## What you will see\n", "## Undo\n", apply, "kubectl delete -k k8s/scenarios/" + name} {
-		if !strings.Contains(text, want) {
-			t.Errorf("README.md: no %q", want)
-		}
-	}
-	if _, then, _ := strings.Cut(text, apply); !strings.HasPrefix(then, "kubectl rollout ") {
-		t.Error("README.md: what follows apply does not wait for the pods")
-	}
-	for why, trap := range traps {
-		if found := trap.FindString(text); found != "" {
-			t.Errorf("README.md: %q: %s", found, why)
-		}
-	}
-	// apply takes back what the manifests say, and leaves other variables as they are
-	try, undo, _ := strings.Cut(text, "## Undo\n")
-	for _, set := range setEnv.FindAllStringSubmatch(try, -1) {
-		for _, target := range strings.Fields(set[1]) {
-			d, _ := strings.CutPrefix(target, "deployment/")
-			if !says(objects, d, set[2]) && !strings.Contains(undo, "kubectl set env "+target+" "+set[2]+"-") {
-				t.Errorf("README.md: %s of %s is set, and not undone", set[2], target)
-			}
-		}
-	}
-}
-
-// says tells whether the manifests set a Deployment's variable.
-func says(objects *manifest.Objects, deployment, variable string) bool {
-	return slices.ContainsFunc(manifest.Of[*appsv1.Deployment](objects), func(d *appsv1.Deployment) bool {
-		return d.Name == deployment && slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Env, func(e corev1.EnvVar) bool { return e.Name == variable })
-	})
 }

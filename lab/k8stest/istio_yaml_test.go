@@ -1,0 +1,84 @@
+package k8stest
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/mesh/envoy"
+)
+
+// operator is what these tests read of k8s/istio.yaml.
+type operator struct {
+	Spec struct {
+		MeshConfig struct {
+			AccessLogFile, AccessLogEncoding, AccessLogFormat string
+			DefaultConfig                                     struct {
+				ProxyStatsMatcher struct{ InclusionRegexps []string }
+			}
+		}
+	}
+}
+
+func istioYAML(t *testing.T) (o operator) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(k8s, "istio.yaml"))
+	if err == nil {
+		err = yaml.Unmarshal(data, &o)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestAccessLog: proxies on a cluster log the fields of the local mesh's proxies,
+// so that what reads the one reads the other.
+func TestAccessLog(t *testing.T) {
+	config := istioYAML(t).Spec.MeshConfig
+	if config.AccessLogFile != "/dev/stdout" || config.AccessLogEncoding != "JSON" {
+		t.Errorf("the log is %s, in %s", config.AccessLogFile, config.AccessLogEncoding)
+	}
+	var cluster, local map[string]string
+	if err := json.Unmarshal([]byte(config.AccessLogFormat), &cluster); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(envoy.AccessLogFormat()), &local); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range slices.Sorted(maps.Keys(local)) {
+		if cluster[field] != local[field] {
+			t.Errorf("%s: k8s/istio.yaml has %q, the local mesh %q", field, cluster[field], local[field])
+		}
+		delete(cluster, field)
+	}
+	if len(cluster) > 0 {
+		t.Errorf("k8s/istio.yaml has fields that the local mesh lacks: %v", cluster)
+	}
+}
+
+// TestStatsMatcher: the counters that the local mesh reports are kept by proxies
+// on a cluster, too; Istio's own choice is smaller.
+func TestStatsMatcher(t *testing.T) {
+	kept := regexp.MustCompile("^(?:" + strings.Join(istioYAML(t).Spec.MeshConfig.DefaultConfig.ProxyStatsMatcher.InclusionRegexps, "|") + ")$")
+	const upstream = "cluster.outbound|8080||fleetman-staff-service.default.svc.cluster.local;."
+	for _, counter := range []string{
+		"upstream_rq_total", "upstream_rq_retry", "upstream_rq_retry_success", "upstream_rq_retry_overflow",
+		"upstream_rq_pending_overflow", "upstream_cx_overflow", "outlier_detection.ejections_active",
+		"outlier_detection.ejections_enforced_total", "upstream_rq_timeout", "circuit_breakers.default.rq_open",
+	} {
+		if !kept.MatchString(upstream + counter) {
+			t.Errorf("%s is not kept", counter)
+		}
+	}
+	if other := "server.days_until_first_cert_expiring"; kept.MatchString(other) {
+		t.Errorf("%s is kept: everything is", other)
+	}
+}

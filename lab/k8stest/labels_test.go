@@ -1,0 +1,116 @@
+package k8stest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/scenario"
+)
+
+const partOf = "app.kubernetes.io/part-of"
+
+// TestPartOf: every object that a scenario or a control creates has the label by
+// which it is found and deleted, pods included. The namespace default, which
+// existed before, must not have it: it would be deleted, too.
+func TestPartOf(t *testing.T) {
+	for _, name := range scenarios(t) {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(k8s, "scenarios", name)
+			for _, line := range unlabelled(load(t, dir)) {
+				t.Error(line)
+			}
+			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range expect.Promises {
+				if p.Control.With == "" {
+					continue
+				}
+				for _, line := range unlabelled(load(t, filepath.Join(dir, p.Control.With))) {
+					t.Errorf("%s: %s", p.Control.With, line)
+				}
+			}
+		})
+	}
+	root := copyOf(t)
+	for _, c := range components {
+		objects, err := combine(t, root, append(slices.Clone(c.needs), c.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range unlabelled(objects) {
+			t.Errorf("components/%s: %s", c.name, line)
+		}
+	}
+}
+
+// unlabelled returns one line for each object whose label is wrong.
+func unlabelled(objects *manifest.Objects) (found []string) {
+	for _, object := range objects.All {
+		got, want := labelsOf(object)[partOf], "fleetman"
+		if n, ok := object.Typed.(*corev1.Namespace); ok && n.Name == manifest.DefaultNamespace {
+			want = ""
+		}
+		if got != want {
+			found = append(found, fmt.Sprintf("%s: label %s is %q, want %q", object.Ref(), partOf, got, want))
+		}
+		if d, ok := object.Typed.(*appsv1.Deployment); ok && d.Spec.Template.Labels[partOf] != "fleetman" {
+			found = append(found, object.Ref()+": its pods have no label "+partOf)
+		}
+	}
+	return found
+}
+
+func labelsOf(object manifest.Object) map[string]string {
+	var parsed struct {
+		Metadata struct{ Labels map[string]string }
+	}
+	if err := json.Unmarshal(object.JSON, &parsed); err != nil {
+		panic(err) // it was JSON when it was read
+	}
+	return parsed.Metadata.Labels
+}
+
+func TestPartOfFinds(t *testing.T) {
+	const text = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: plaintext}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default, labels: {app.kubernetes.io/part-of: fleetman}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fine, labels: {app.kubernetes.io/part-of: fleetman}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: webapp, labels: {app.kubernetes.io/part-of: fleetman}}
+spec:
+  selector: {matchLabels: {app: webapp}}
+  template: {metadata: {labels: {app: webapp}}, spec: {containers: [{name: webapp, image: fleetman/webapp:6}]}}
+`
+	file := filepath.Join(t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`PeerAuthentication plaintext: label app.kubernetes.io/part-of is "", want "fleetman"`,
+		`Namespace default: label app.kubernetes.io/part-of is "fleetman", want ""`,
+		`Deployment webapp: its pods have no label app.kubernetes.io/part-of`,
+	}
+	if got := unlabelled(load(t, file)); !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
