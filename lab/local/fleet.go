@@ -36,18 +36,17 @@ func (e *NotReadyError) Error() string {
 
 // Fleet is a running fleet.
 type Fleet struct {
-	options   Options
-	plan      *plan
-	hostsFile string
-	events    *eventLog
-	spawner   *spawner
-	unlock    func()
-	nodes     []*openNodePort
-	forwards  []*forwarder
-	stopping  chan struct{} // closed when stopped becomes true
-	failed    chan error    // the first failure while starting
-	running   sync.WaitGroup
-	finished  chan struct{}
+	options  Options
+	plan     *plan
+	events   *eventLog
+	spawner  *spawner
+	unlock   func()
+	nodes    []*openNodePort
+	forwards []*forwarder
+	stopping chan struct{} // closed when stopped becomes true
+	failed   chan error    // the first failure while starting
+	running  sync.WaitGroup
+	finished chan struct{}
 
 	mu       sync.Mutex
 	pods     []*pod
@@ -93,7 +92,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 		return nil, err
 	}
 	f := &Fleet{
-		options: o, plan: p, hostsFile: filepath.Join(o.State, "hosts"), events: newEventLog(), unlock: unlock,
+		options: o, plan: p, events: newEventLog(), unlock: unlock,
 		stopping: make(chan struct{}), failed: make(chan error, 1), finished: make(chan struct{}),
 	}
 	if err = f.start(ctx, bin); err != nil {
@@ -198,8 +197,9 @@ func (f *Fleet) Pods() []Pod {
 	return pods
 }
 
-// HostsFile is the file that leads to the Services, in hosts(5) format.
-func (f *Fleet) HostsFile() string { return f.hostsFile }
+// HostsFile is the file that leads to the Services, in hosts(5) format, with
+// the names of the default namespace.
+func (f *Fleet) HostsFile() string { return hostsFile(f.options.State, manifest.DefaultNamespace) }
 
 // Kill sends a signal to a pod's process, which is started again when it has
 // ended. SIGTERM ends it as deleting a pod does: it leaves the endpoints, its
@@ -304,7 +304,9 @@ func (f *Fleet) release() {
 	for _, p := range f.plan.pods {
 		_ = os.Remove(p.hostsFile)
 	}
-	_ = os.Remove(f.hostsFile)
+	for _, namespace := range f.plan.namespaces() {
+		_ = os.Remove(hostsFile(f.options.State, namespace))
+	}
 	_ = os.Remove(adminTokenFile(f.options.State))
 	f.unlock()
 }
@@ -332,17 +334,25 @@ func (f *Fleet) site() *Site {
 	}
 }
 
+// writeHosts writes the hosts file of every namespace that has pods, and that
+// of the default one, with the mutex held.
 func (f *Fleet) writeHosts() error {
-	var entries []hostsEntry
+	var services []serviceAddresses
 	for i := range f.plan.services {
 		service := &f.plan.services[i]
-		entry := hostsEntry{names: serviceNames(service.name, service.namespace)}
+		answering := serviceAddresses{name: service.name, namespace: service.namespace}
 		for _, p := range f.endpoints(service) {
-			entry.addresses = append(entry.addresses, p.plan.ip)
+			answering.addresses = append(answering.addresses, p.plan.ip)
 		}
-		entries = append(entries, entry)
+		services = append(services, answering)
 	}
-	return writeAtomically(f.hostsFile, renderHosts(entries, f.options.Network.Masked().Addr()))
+	refusing := f.options.Network.Masked().Addr()
+	for _, namespace := range f.plan.namespaces() {
+		if err := writeAtomically(hostsFile(f.options.State, namespace), renderHosts(services, namespace, refusing)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endpoints are the ready pods of a Service, with the mutex held.

@@ -209,6 +209,34 @@ func TestFleetPublished(t *testing.T) {
 	}
 }
 
+// TestNamespaces: a pod's hosts file has the short names of its own namespace.
+func TestNamespaces(t *testing.T) {
+	apart := strings.ReplaceAll(one("", "{port: 8080}"), "metadata: {name:", "metadata: {namespace: apart, name:")
+	o := testOptions(t)
+	f := startFleet(t, decode(t, strings.Join([]string{one("", "{port: 8080}"), apart}, "---\n")), o)
+	for _, pod := range f.Pods() {
+		env, err := environmentAt(pod.Address + ":8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts, err := os.ReadFile(env["HOSTS_FILE"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		namespace, _, found := strings.Cut(pod.Name, "/")
+		if !found {
+			namespace = "default"
+		}
+		if want := fmt.Sprintf("\n%s staff staff.%s ", pod.Address, namespace); !strings.Contains(string(hosts), want) {
+			t.Errorf("pod %s: hosts file %s\n%s\nwant %q", pod.Name, env["HOSTS_FILE"], hosts, want)
+		}
+	}
+	f.Stop()
+	if left, err := filepath.Glob(filepath.Join(o.State, "hosts*")); err != nil || len(left) > 0 {
+		t.Errorf("hosts files left behind: %v, %v", left, err)
+	}
+}
+
 // TestServicePort: a Service's port that is not the pod's own is opened on the
 // pod's address.
 func TestServicePort(t *testing.T) {

@@ -5,39 +5,46 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
+	"path/filepath"
+
+	"fleetman.example/lab/manifest"
 )
 
-// hostsEntry is one Service and the addresses that answer for it.
-type hostsEntry struct {
-	names     []string
-	addresses []netip.Addr
+// serviceAddresses are the addresses that answer for one Service.
+type serviceAddresses struct {
+	name, namespace string
+	addresses       []netip.Addr
 }
 
-// serviceNames are the names that a cluster's DNS has for a Service. The bare
-// name is resolved in the caller's namespace there; here there is one file for
-// all, so only the default namespace's Services have it.
-func serviceNames(name, namespace string) []string {
-	qualified := []string{name + "." + namespace, name + "." + namespace + ".svc", name + "." + namespace + ".svc.cluster.local"}
-	if namespace != "default" {
-		return qualified
+// hostsFile is the path of the hosts file of a namespace's pods. No pod's own
+// file, which is hosts.POD, has that name.
+func hostsFile(state, namespace string) string {
+	if namespace == manifest.DefaultNamespace {
+		return filepath.Join(state, "hosts")
 	}
-	return append([]string{name}, qualified...)
+	return filepath.Join(state, "hosts-"+namespace)
 }
 
-// renderHosts gives hosts(5) text, one line an endpoint. A Service without any
-// gets the refusing address, so that callers are refused at once, as on a
-// cluster, and do not turn to DNS.
-func renderHosts(entries []hostsEntry, refusing netip.Addr) []byte {
+// renderHosts returns hosts(5) text for the pods of a namespace, one line an
+// endpoint, with the names that a cluster's DNS has there: the Services of the
+// namespace itself have their short name too. A Service without endpoints gets
+// the refusing address, so that a call is refused at once, as on a cluster, and
+// does not fall back to DNS.
+func renderHosts(services []serviceAddresses, namespace string, refusing netip.Addr) []byte {
 	var out bytes.Buffer
-	out.WriteString("# kept by fleetman: the Services and their ready pods\n")
-	for _, entry := range entries {
-		addresses := entry.addresses
+	fmt.Fprintf(&out, "# kept by fleetman: the Services and their ready pods, as namespace %s names them\n", namespace)
+	for _, service := range services {
+		qualified := service.name + "." + service.namespace
+		names := qualified + " " + qualified + ".svc " + qualified + ".svc.cluster.local"
+		if service.namespace == namespace {
+			names = service.name + " " + names
+		}
+		addresses := service.addresses
 		if len(addresses) == 0 {
 			addresses = []netip.Addr{refusing}
 		}
 		for _, address := range addresses {
-			fmt.Fprintf(&out, "%s %s\n", address, strings.Join(entry.names, " "))
+			fmt.Fprintf(&out, "%s %s\n", address, names)
 		}
 	}
 	return out.Bytes()

@@ -148,6 +148,16 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	return p, nil
 }
 
+// namespaces are those of the pods, and the default one, sorted.
+func (p *plan) namespaces() []string {
+	names := []string{manifest.DefaultNamespace}
+	for _, pod := range p.pods {
+		names = append(names, pod.namespace)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // podAddresses yields the network's addresses after its first.
 func podAddresses(network netip.Prefix) func() (netip.Addr, bool) {
 	next := network.Masked().Addr()
@@ -163,9 +173,9 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 	p := &podPlan{
 		name: fmt.Sprintf("%s-%d", d.object.Name, index), namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
 		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, ip: ip,
-		grace:     30 * time.Second, // Kubernetes's default
-		hostsFile: filepath.Join(o.State, "hosts"),
+		grace: 30 * time.Second, // Kubernetes's default
 	}
+	p.hostsFile = hostsFile(o.State, p.namespace)
 	if o.Mesh != nil && o.Mesh.Injects(p.namespace, &d.object.Spec.Template) {
 		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
 		p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))

@@ -28,17 +28,25 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestRenderHosts(t *testing.T) {
-	got := string(renderHosts([]hostsEntry{
-		{names: serviceNames("staff", "default"), addresses: []netip.Addr{netip.MustParseAddr("127.0.1.7"), netip.MustParseAddr("127.0.1.8")}},
-		{names: serviceNames("tracker", "fleet")},
-	}, netip.MustParseAddr("127.0.1.0")))
-	want := `# kept by fleetman: the Services and their ready pods
+	services := []serviceAddresses{
+		{name: "staff", namespace: "default", addresses: []netip.Addr{netip.MustParseAddr("127.0.1.7"), netip.MustParseAddr("127.0.1.8")}},
+		{name: "tracker", namespace: "fleet"},
+	}
+	for namespace, want := range map[string]string{
+		"default": `# kept by fleetman: the Services and their ready pods, as namespace default names them
 127.0.1.7 staff staff.default staff.default.svc staff.default.svc.cluster.local
 127.0.1.8 staff staff.default staff.default.svc staff.default.svc.cluster.local
 127.0.1.0 tracker.fleet tracker.fleet.svc tracker.fleet.svc.cluster.local
-`
-	if got != want {
-		t.Errorf("hosts\n%s\nwant\n%s", got, want)
+`,
+		"fleet": `# kept by fleetman: the Services and their ready pods, as namespace fleet names them
+127.0.1.7 staff.default staff.default.svc staff.default.svc.cluster.local
+127.0.1.8 staff.default staff.default.svc staff.default.svc.cluster.local
+127.0.1.0 tracker tracker.fleet tracker.fleet.svc tracker.fleet.svc.cluster.local
+`,
+	} {
+		if got := string(renderHosts(services, namespace, netip.MustParseAddr("127.0.1.0"))); got != want {
+			t.Errorf("hosts of %s\n%s\nwant\n%s", namespace, got, want)
+		}
 	}
 }
 
