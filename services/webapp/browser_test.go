@@ -1,24 +1,17 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -37,46 +30,63 @@ var drivers = map[string]string{
 	stale:                  "June Snell",
 }
 
+// What the page asks the gateway for, without the vehicle's name.
+const (
+	positionsPath = "/vehicles/"
+	driverPath    = "/vehicles/driver/"
+	trailPath     = "/history/"
+)
+
 // fakeGateway is a fleet that moves a step north with every look at it.
 type fakeGateway struct {
 	photos string
 
-	mu    sync.Mutex
-	looks int
-	down  bool
+	mu       sync.Mutex
+	looks    int
+	age      time.Duration     // of every report
+	fails    map[string]bool   // by path: answers 500
+	fallback map[string]string // by path: X-Fallback of the answer
+	crowd    int               // vehicles on one spot, beside the others
 }
 
-func (g *fakeGateway) setDown(down bool) {
+// set changes what the gateway answers.
+func (g *fakeGateway) set(change func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.down = down
+	change()
 }
 
 func (g *fakeGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.down {
+	name, what := lastOf(r.URL.Path)
+	if g.fails[what] {
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprint(w, `{"status":500,"error":"Internal Server Error","message":"status 500 reading position-tracker GET /vehicles/"}`)
 		return
 	}
+	fallback := g.fallback[what]
+	if fallback != "" {
+		w.Header().Set("X-Fallback", fallback)
+	}
 	var answer any
-	switch name, what := lastOf(r.URL.Path); what {
-	case "/vehicles/":
+	switch {
+	case what == positionsPath && fallback == "placeholder":
+		answer = []string{}
+	case what == positionsPath:
 		g.looks++
 		answer = g.positions()
-	case "/history/":
+	case what == trailPath:
 		answer = []map[string]float64{{"lat": 53.36, "lng": -1.48}, {"lat": 53.37, "lng": -1.48}}
-	case "/vehicles/driver/":
-		driver, ok := drivers[name]
-		if !ok {
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `{"status":404,"error":"Not Found","message":"nobody drives it"}`)
-			return
-		}
-		answer = map[string]string{"name": driver, "photo": g.photos + url.PathEscape(name) + ".svg"}
+	case what == driverPath && fallback == "placeholder":
+		answer = map[string]string{"name": "Unknown driver", "photo": "placeholder.png"}
+	case what == driverPath && drivers[name] != "":
+		answer = map[string]string{"name": drivers[name], "photo": g.photos + url.PathEscape(name) + ".svg"}
+	case what == driverPath:
+		w.WriteHeader(http.StatusNotFound)
+		answer = map[string]any{"status": 404, "error": "Not Found", "message": "nobody drives it"}
 	default:
-		http.NotFound(w, r)
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	_ = json.NewEncoder(w).Encode(answer)
@@ -87,9 +97,12 @@ func (g *fakeGateway) positions() []map[string]any {
 		"City Truck": {53.38, -1.48}, "Huddersfield Truck A": {53.65, -1.79}, "Huddersfield Truck B": {53.63, -1.75},
 		"London Riverside": {51.5, -0.09}, stale: {53.2, -1.7}, hostile: {52.5, 0.5},
 	}
+	for i := range g.crowd {
+		starts[fmt.Sprintf("Depot Van %d", i+1)] = [2]float64{52.2, -1.1}
+	}
 	var all []map[string]any
 	for name, start := range starts {
-		at := time.Now()
+		at := time.Now().Add(-g.age)
 		if name == stale {
 			at = at.Add(-time.Minute)
 		}
@@ -107,8 +120,9 @@ func lastOf(path string) (name, before string) {
 	return path[i:], path[:i]
 }
 
-func TestBrowser(t *testing.T) {
-	browser := chromium(t)
+// serveFleet starts the page in front of a gateway, and its experimental variant.
+func serveFleet(t *testing.T) (fleet *fakeGateway, base, experiment string) {
+	t.Helper()
 	page := pageOf(t)
 	photos := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "Huddersfield") {
@@ -119,12 +133,17 @@ func TestBrowser(t *testing.T) {
 		fmt.Fprint(w, `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>`)
 	}))
 	t.Cleanup(photos.Close)
-	fleet := &fakeGateway{photos: photos.URL + "/photos/"}
+	fleet = &fakeGateway{photos: photos.URL + "/photos/", fails: map[string]bool{}, fallback: map[string]string{}}
 	gateway := httptest.NewServer(fleet)
 	t.Cleanup(gateway.Close)
-	base := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "PHOTO_ORIGINS="+photos.URL)
-	experiment := serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "VARIANT=experimental", "PHOTO_ORIGINS="+photos.URL)
+	base = serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "PHOTO_ORIGINS="+photos.URL)
+	experiment = serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "VARIANT=experimental", "PHOTO_ORIGINS="+photos.URL)
+	return fleet, base, experiment
+}
 
+func TestBrowser(t *testing.T) {
+	browser := chromium(t)
+	fleet, base, experiment := serveFleet(t)
 	b := open(t, browser)
 	b.run(chromedp.Navigate(base + "/"))
 
@@ -134,7 +153,7 @@ func TestBrowser(t *testing.T) {
 	b.until("six markers", `JSON.stringify([...document.querySelectorAll(".vehicle .name")].map(e => e.textContent).sort())`, asJSON(want))
 	b.until("nothing of the hostile name as HTML", `String(window.broken) + document.querySelectorAll('img[src="x"]').length`, "undefined0")
 	b.until("the unreadable report told", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
-	b.until("one stale vehicle", `document.querySelector(".row.stale .who").textContent + ", " + document.getElementById("summary").textContent`, stale+", 6 vehicles, 1 stale")
+	b.until("one stale vehicle", `document.querySelector(".row.stale .who").textContent + ", " + document.getElementById("summary").textContent`, stale+", 5 of 6 vehicles live")
 	b.until("its speed", `document.querySelector(".row .speed").textContent`, "31 mph")
 
 	// Chosen with the keyboard: driver, photo, and it moves.
@@ -157,11 +176,11 @@ func TestBrowser(t *testing.T) {
 	b.until("back", `document.querySelector(".driver").textContent`, "Duke T. Dog")
 
 	// An API that fails is told, with the last known fleet kept, and forgotten when it is back.
-	fleet.setDown(true)
+	fleet.set(func() { fleet.fails[positionsPath] = true })
 	b.until("the failure", `document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/, "TIME")`,
 		"Positions unavailable since TIME: status 500 reading position-tracker GET /vehicles/")
 	b.until("the fleet still there", `String(document.querySelectorAll(".row").length)`, "6")
-	fleet.setDown(false)
+	fleet.set(func() { fleet.fails[positionsPath] = false })
 	b.until("the recovery", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
 
 	// The experimental variant, and a vehicle's own address.
@@ -172,140 +191,149 @@ func TestBrowser(t *testing.T) {
 	b.run(chromedp.Click(".close"))
 	b.until("its own path kept", `location.pathname`, "/experimental")
 
-	b.checkHosts(base, experiment, photos.URL+"/photos/")
+	b.checkHosts(base, experiment, fleet.photos)
 }
 
-// chromium is the browser's path.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); name != "" && err == nil {
-			return path
-		}
-	}
-	missing(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
-	return ""
-}
+// chosenText is what the panel shows, without the figures that change.
+const chosenText = `[...document.querySelectorAll(".details h2, .details .driver, .details .quality, .details .note")]
+	.filter(e => !e.hidden).map(e => e.textContent).join(" | ").replace(/\d+ s ago|just now/, "AGE")`
 
-// pageOf is the page as built, whose files all have a type that browsers take.
-func pageOf(t *testing.T) fs.FS {
-	t.Helper()
-	page, err := fs.Sub(built, "ui/dist")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fs.Stat(page, index); err != nil {
-		missing(t, "the page is not built: run `make ui`")
-	}
-	_ = fs.WalkDir(page, ".", func(name string, entry fs.DirEntry, _ error) error {
-		if !entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") && contentType(name) == "application/octet-stream" {
-			t.Errorf("%s: contentType does not know it", name)
-		}
-		return nil
+// A degraded answer looks degraded, the badge claims nothing of it, and every message goes with its cause.
+func TestBrowserDegraded(t *testing.T) {
+	browser := chromium(t)
+	fleet, base, _ := serveFleet(t)
+	fleet.set(func() { fleet.fails[trailPath], fleet.fails[driverPath] = true, true })
+	b := open(t, browser)
+	b.run(chromedp.Navigate(base + "/vehicle/City%20Truck"))
+	const reason = "status 500 reading position-tracker GET /vehicles/"
+	b.until("driver and trail unavailable", chosenText, "City Truck | driver unavailable | "+reason+" | trail unavailable: "+reason)
+
+	fleet.set(func() {
+		clear(fleet.fails)
+		fleet.fallback[driverPath], fleet.fallback[trailPath] = "placeholder", "last-known; age=40s"
 	})
-	return page
+	b.until("a placeholder is no person", chosenText+` + " " + document.querySelector(".portrait").textContent`,
+		"City Truck | driver unknown | placeholder | trail last known, AGE ?")
+	fleet.set(func() { fleet.fallback[driverPath], fleet.fallback[trailPath] = "last-known; age=12s", "" })
+	b.until("the last known driver, with the age", chosenText, "City Truck | Pam Parry | last known, AGE")
+	b.until("looks degraded", `getComputedStyle(document.querySelector(".portrait")).borderStyle`, "dashed")
+	var age string
+	b.run(chromedp.Evaluate(`document.querySelector(".quality").textContent`, &age))
+	b.until("the age goes on", fmt.Sprintf(`String(document.querySelector(".quality").textContent !== %q)`, age), "true")
+	fleet.set(func() { clear(fleet.fallback) })
+	b.until("all of it clears after the repair", chosenText, "City Truck | Pam Parry")
+	fleet.set(func() { fleet.fails[driverPath] = true })
+	b.until("a failure shows on an open panel", chosenText, "City Truck | Pam Parry | last known, AGE · "+reason)
+	fleet.set(func() { clear(fleet.fails) })
+	b.until("and clears", chosenText, "City Truck | Pam Parry")
+
+	const badge = `document.getElementById("summary").textContent.replace(/\d\d:\d\d:\d\d/, "TIME") + "; " +
+		document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/g, "TIME") + "; " + document.getElementById("announcer").textContent`
+	const unreadable = "1 report in the last answer could not be read"
+	fleet.set(func() { fleet.age = 6 * time.Second })
+	b.until("late positions are not live", `document.getElementById("summary").textContent`, "0 of 6 vehicles live")
+	fleet.set(func() { fleet.age = 0 })
+	fleet.set(func() { fleet.fails[positionsPath] = true })
+	b.until("nothing is live without an answer", badge,
+		"6 vehicles as of TIME; Positions unavailable since TIME: "+reason+"; Positions are unavailable")
+	fleet.set(func() { fleet.fails[positionsPath], fleet.fallback[positionsPath] = false, "last-known; age=3s" })
+	b.until("nor with the last known", badge,
+		"6 vehicles as of TIME; Positions degraded since TIME: last known at TIME; Positions are the last known")
+	fleet.set(func() { fleet.fallback[positionsPath] = "placeholder" })
+	b.until("nor with a placeholder, which takes no vehicle away", badge+` + "; " + document.querySelectorAll(".row").length`,
+		"6 vehicles as of TIME; Positions degraded since TIME: last known at TIME; Positions are unavailable; 6")
+	fleet.set(func() { clear(fleet.fallback) })
+	b.until("live again", badge, "5 of 6 vehicles live; "+unreadable+"; Some positions are late")
 }
 
-// missing skips a test for want of a part of the system, which CI has to have.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
+// Everything works from the keyboard: the list comes first, choosing leads into the panel, Escape back.
+func TestBrowserKeyboard(t *testing.T) {
+	browser := chromium(t)
+	_, base, _ := serveFleet(t)
+	b := open(t, browser)
+	b.run(chromedp.Navigate(base + "/"))
+	b.until("the list", `String(document.querySelectorAll(".row").length)`, "6")
+	const focused = `(document.activeElement.id || document.activeElement.title || document.activeElement.className || document.activeElement.tagName)`
+	b.run(chromedp.KeyEvent(kb.Tab))
+	b.until("the list first", focused+` + " " + document.activeElement.textContent.startsWith("<img")`, "pick true")
+	b.run(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
+	b.until("the panel after a choice", focused+` + " " + document.querySelector("h2").textContent`, "details City Truck")
+	stops := []string{}
+	for range 9 {
+		var stop string
+		b.run(chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(focused, &stop))
+		stops = append(stops, stop)
 	}
-	t.Skip(what)
-}
-
-// tab is one tab of a browser, and what it asked for.
-type tab struct {
-	*testing.T
-	ctx context.Context
-
-	mu       sync.Mutex
-	asked    []string
-	problems []string
-}
-
-func open(t *testing.T, browser string) *tab {
-	t.Helper()
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.Flag("headless", "new"),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true),
-		chromedp.WindowSize(1280, 800))
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	b := &tab{T: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, b.note)
-	b.run(network.Enable(), runtime.Enable(), log.Enable())
-	return b
-}
-
-func (b *tab) note(event any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch event := event.(type) {
-	case *network.EventRequestWillBeSent:
-		b.asked = append(b.asked, event.Request.URL)
-	case *runtime.EventExceptionThrown:
-		b.problems = append(b.problems, event.ExceptionDetails.Error())
-	case *log.EventEntryAdded:
-		if event.Entry.Source == log.SourceSecurity { // refused by the Content-Security-Policy
-			b.problems = append(b.problems, event.Entry.Text)
-		}
+	want := []string{
+		"follow", "close", "map", "Zoom in", "Zoom out",
+		"Leaflet, in a new tab", "Natural Earth, in a new tab", "GeoNames, in a new tab", "BODY",
 	}
+	if asJSON(stops) != asJSON(want) {
+		t.Errorf("after the panel Tab leads to\n%s, want\n%s", asJSON(stops), asJSON(want))
+	}
+	b.until("links that keep the map open", `JSON.stringify([...document.querySelectorAll("a[href^=http]")].filter(a => a.target !== "_blank" || a.rel !== "noopener"))`, "[]")
+	b.run(chromedp.KeyEvent(kb.Escape))
+	b.until("Escape closes", `location.pathname + " " + document.getElementById("details").hidden`, "/ true")
+	b.until("and leads back", focused+` + " " + document.activeElement.querySelector(".who").textContent`, "pick City Truck")
+	b.run(chromedp.KeyEvent(kb.Enter), chromedp.Click(".close"))
+	b.until("as the button does", focused+` + " " + document.activeElement.querySelector(".who").textContent`, "pick City Truck")
+	b.until("one live region, not the panel", `JSON.stringify([...document.querySelectorAll("[aria-live], [role=status], [role=alert], [role=log]")].map(e => e.id))`, `["announcer"]`)
+
+	// Less motion: the map jumps.
+	b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}))
+	b.until("no transition", `getComputedStyle(document.querySelector(".leaflet-zoom-animated")).transitionDuration`, "0s")
+	b.run(chromedp.Evaluate(`window.animated = 0; new MutationObserver(() => document.querySelector(".leaflet-zoom-anim, .leaflet-pan-anim") && window.animated++)
+		.observe(document.getElementById("map"), {subtree: true, attributes: true, attributeFilter: ["class"]})`, nil))
+	const scale = `document.querySelector(".leaflet-control-scale-line").textContent`
+	var before string
+	b.run(chromedp.Evaluate(scale, &before), chromedp.Click(".leaflet-control-zoom-in"))
+	b.until("the zoom", fmt.Sprintf(`String(%s !== %q)`, scale, before), "true")
+	b.run(chromedp.Focus("#map"), chromedp.KeyEvent(kb.ArrowRight))
+	b.until("without an animation", `String(window.animated)`, "0")
 }
 
-func (b *tab) run(actions ...chromedp.Action) {
-	b.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
-		b.Fatal(err)
-	}
+// Where many stand on one spot their number is shown, and one of them can be chosen.
+func TestBrowserCrowd(t *testing.T) {
+	browser := chromium(t)
+	fleet, base, _ := serveFleet(t)
+	fleet.set(func() { fleet.crowd = 40 })
+	b := open(t, browser)
+	b.run(chromedp.Navigate(base + "/"))
+	const groups = `[...document.querySelectorAll(".pin.group:not([hidden])")].map(e => e.textContent).join()`
+	b.until("the number", groups, "40 vehicles here: Depot Van 1 + 39")
+	b.run(chromedp.Focus(".pin.group"), chromedp.KeyEvent(kb.Enter))
+	b.until("the names, with the focus", `document.querySelectorAll(".chooser .pick").length + " " + document.activeElement.textContent`, "40 Depot Van 1")
+	b.run(chromedp.KeyEvent(kb.Escape))
+	b.until("Escape back to the map", `document.querySelectorAll(".chooser").length + " " + document.activeElement.className`, "0 pin group")
+	b.run(chromedp.Click(".pin.group"))
+	b.until("a click as well", `String(document.querySelectorAll(".chooser .pick").length)`, "40")
+	b.run(chromedp.Click(`//*[@class="chooser"]//button[.//*[text()="Depot Van 17"]]`, chromedp.BySearch))
+	b.until("the one chosen", `document.querySelector("h2").textContent + " " + location.pathname`, "Depot Van 17 /vehicle/Depot%20Van%2017")
+	b.until("stands apart", `document.querySelector(".pin.selected .name").textContent + " " + `+groups, "Depot Van 17 39 vehicles here: Depot Van 1 + 38")
 }
 
-// until evaluates a text in the page until it is what is wanted.
-func (b *tab) until(what, script, want string) {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
-	defer cancel()
-	var got string
-	var err error
-	for ctx.Err() == nil {
-		// A page that is on its way has no elements yet.
-		if err = chromedp.Run(ctx, chromedp.Evaluate(script, &got)); err == nil && got == want {
-			b.Log(what)
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
+// Nothing that axe-core knows of stands in the way of a user, in any state of the page, light and dark.
+func TestBrowserAccessible(t *testing.T) {
+	browser := chromium(t)
+	axe := axeCore(t)
+	fleet, base, experiment := serveFleet(t)
+	fleet.set(func() { fleet.crowd = 40 })
+	b := open(t, browser)
+	for _, scheme := range []string{"light", "dark"} {
+		fleet.set(func() { clear(fleet.fails); clear(fleet.fallback) })
+		b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+		b.run(chromedp.Navigate(base + "/"))
+		b.until("the list", `String(document.querySelectorAll(".row").length)`, "46")
+		b.run(chromedp.Evaluate(`document.querySelector(".pin.group").click()`, nil))
+		b.until("the chooser", `String(document.querySelectorAll(".chooser .pick").length)`, "40")
+		b.check(axe, scheme+", the chooser open")
+		b.run(chromedp.Navigate(base + "/vehicle/City%20Truck"))
+		b.until("the driver", `document.querySelector(".driver").textContent`, "Pam Parry")
+		b.check(axe, scheme+", a vehicle chosen")
+		fleet.set(func() { fleet.fails[positionsPath], fleet.fallback[driverPath] = true, "placeholder" })
+		b.run(chromedp.Navigate(experiment + "/experimental/vehicle/Village%20Truck"))
+		b.until("the failure", `document.getElementById("banner").textContent.slice(0, 21)`, "Positions unavailable")
+		b.until("the placeholder", `document.querySelector(".driver").textContent`, "driver unknown")
+		b.check(axe, scheme+", experimental, degraded")
 	}
-	b.Fatalf("%s: the page has %q (%v), expected %q", what, got, err, want)
-}
-
-// checkHosts fails for every request outside the given addresses, and for every broken script.
-func (b *tab) checkHosts(allowed ...string) {
-	b.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, address := range b.asked {
-		if !strings.HasPrefix(address, "data:") && !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(address, a) }) {
-			b.Errorf("the page asked %s", address)
-		}
-	}
-	if len(b.asked) < 10 {
-		b.Errorf("saw %d requests, expected those of a page at work", len(b.asked))
-	}
-	for _, problem := range b.problems {
-		b.Errorf("script: %s", problem)
-	}
-}
-
-func asJSON(v any) string {
-	text, _ := json.Marshal(v)
-	// As JSON.stringify writes it.
-	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(text))
 }

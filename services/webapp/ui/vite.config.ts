@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   // Absolute asset paths: the page is the same under /, /experimental and /vehicle/NAME.
@@ -6,5 +6,7 @@ export default defineConfig({
   // The Go server tells hashed files by the folder "assets" and lets browsers keep them for ever.
   // emptyOutDir: what is in ui/dist goes into the binary; public/.gitkeep puts its placeholder back.
   build: { assetsDir: "assets", emptyOutDir: true, modulePreload: { polyfill: false } },
+  // contrast.test.ts reads the style sheet.
+  test: { css: true },
   server: { proxy: { "/api": { target: "http://localhost:8080", rewrite: (path) => path.slice("/api".length) } } },
 });

@@ -1,4 +1,4 @@
-import { decodeDriver, decodeError, decodeHistory, decodeReports, type Decoded, type Driver, type Point, type Report } from "./wire";
+import { decodeDriver, decodeError, decodeFallback, decodeHistory, decodeReports, type Decoded, type Driver, type Fallback, type Point, type Report } from "./wire";
 
 /** Longer than a slow gateway answers in a good run, short enough that a stall is told to the user. */
 const TIMEOUT = 10_000;
@@ -12,34 +12,33 @@ export class ApiError extends Error {
   }
 }
 
-export interface Positions extends Decoded<Report> {
+export interface Answer<T> {
+  value: T;
+  /** What stands in for the value, undefined when it is fresh. */
+  fallback: Fallback | undefined;
   /** The server's clock at the answer in ms since 1970, undefined when it did not say. */
   serverTime: number | undefined;
 }
 
-export async function positions(): Promise<Positions> {
-  const { body, date } = await get("/api/vehicles/");
-  return { ...shaped("/api/vehicles/", () => decodeReports(body)), serverTime: date };
+export function positions(): Promise<Answer<Decoded<Report>>> {
+  return get("/api/vehicles/", decodeReports);
 }
 
-export async function history(name: string): Promise<Point[]> {
-  const path = `/api/history/${encodeURIComponent(name)}`;
-  const { body } = await get(path);
-  return shaped(path, () => decodeHistory(body)).good;
+export function history(name: string): Promise<Answer<Point[]>> {
+  return get(`/api/history/${encodeURIComponent(name)}`, (body) => decodeHistory(body).good);
 }
 
-/** The vehicle's driver, undefined when nobody drives it. */
-export async function driver(name: string): Promise<Driver | undefined> {
+/** The vehicle's driver, null when nobody drives it. */
+export async function driver(name: string): Promise<Answer<Driver | null>> {
   try {
-    const { body } = await get(`/api/vehicles/driver/${encodeURIComponent(name)}`);
-    return decodeDriver(body);
+    return await get(`/api/vehicles/driver/${encodeURIComponent(name)}`, (body) => decodeDriver(body) ?? null);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
+    if (error instanceof ApiError && error.status === 404) return { value: null, fallback: undefined, serverTime: undefined };
     throw error;
   }
 }
 
-async function get(path: string): Promise<{ body: unknown; date: number | undefined }> {
+async function get<T>(path: string, decode: (body: unknown) => T): Promise<Answer<T>> {
   let response: Response;
   let text: string;
   try {
@@ -57,7 +56,11 @@ async function get(path: string): Promise<{ body: unknown; date: number | undefi
   }
   if (!response.ok) throw new ApiError(decodeError(body) ?? `status ${response.status}`, response.status);
   const date = Date.parse(response.headers.get("Date") ?? "");
-  return { body, date: Number.isNaN(date) ? undefined : date };
+  return {
+    value: shaped(path, () => decode(body)),
+    fallback: decodeFallback(response.headers.get("X-Fallback")),
+    serverTime: Number.isNaN(date) ? undefined : date,
+  };
 }
 
 function shaped<T>(path: string, decode: () => T): T {

@@ -7,7 +7,7 @@ import { colour } from "./theme";
 
 type Line = [lat: number, lng: number][];
 
-const CREDIT = 'Map: <a href="https://www.naturalearthdata.com">Natural Earth</a>, <a href="https://www.geonames.org">GeoNames</a> (CC BY 4.0)';
+const CREDIT = `Map: ${credit("https://www.naturalearthdata.com", "Natural Earth")}, ${credit("https://www.geonames.org", "GeoNames")} (CC BY 4.0)`;
 
 /** The smallest town labelled, by zoom level from 5 on: as many names as a screen holds. */
 const SMALLEST = [400_000, 150_000, 80_000, 40_000, 20_000, 8_000, 3_000];
@@ -42,6 +42,11 @@ export function addBasemap(map: L.Map): Basemap {
   restyle();
   map.on("zoomend", restyle);
   return { restyle, avoid: addTowns(map) };
+}
+
+/** A link that leaves the live map open. */
+export function credit(address: string, name: string): string {
+  return `<a href="${address}" target="_blank" rel="noopener" title="${name}, in a new tab">${name}</a>`;
 }
 
 function addTowns(map: L.Map): (boxes: Box[]) => void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clockAhead, Fleet, GONE_AFTER, STALE_AFTER } from "./fleet";
+import { clockAhead, Fleet, GONE_AFTER, LIVE_AFTER, STALE_AFTER } from "./fleet";
 import type { Report } from "./wire";
 
 const T = Date.UTC(2026, 0, 1);
@@ -35,11 +35,36 @@ describe("Fleet", () => {
     expect(fleet.vehicles.get("A")?.report.speed).toBe(30);
   });
 
-  it("is stale after ten seconds, not at them", () => {
+  it("is stale after STALE_AFTER, not at it", () => {
     const fleet = new Fleet();
     const [a] = fleet.update([report("A")], T);
     expect(fleet.isStale(a!, T + STALE_AFTER)).toBe(false);
     expect(fleet.isStale(a!, T + STALE_AFTER + 1)).toBe(true);
+  });
+
+  it("is live only when no report was late for LIVE_AFTER", () => {
+    const fleet = new Fleet();
+    const [a] = fleet.update([report("A")], T);
+    const live = (now: number) => {
+      fleet.observe(now);
+      return fleet.isLive(a!, now);
+    };
+    expect(live(T + STALE_AFTER)).toBe(true);
+    expect(live(T + STALE_AFTER + 1)).toBe(false);
+    fleet.update([report("A", T + STALE_AFTER + 2)], T + STALE_AFTER + 2);
+    expect(live(T + STALE_AFTER + 2)).toBe(false);
+    fleet.update([report("A", T + LIVE_AFTER + STALE_AFTER)], T + LIVE_AFTER + STALE_AFTER);
+    expect(live(T + LIVE_AFTER + STALE_AFTER + 1)).toBe(false);
+    expect(live(T + LIVE_AFTER + STALE_AFTER + 2)).toBe(true);
+  });
+
+  it("is stale at once when an answer leaves it out", () => {
+    const fleet = new Fleet();
+    const [a] = fleet.update([report("A")], T);
+    fleet.update([], T + 1);
+    expect(fleet.isStale(a!, T + 1)).toBe(true);
+    fleet.update([report("A")], T + 2);
+    expect(fleet.isStale(a!, T + 2)).toBe(false);
   });
 
   it("keeps a vehicle that is no longer named until its report is old", () => {

@@ -1,8 +1,10 @@
 import { next, standing, type Motion } from "./motion";
 import type { Report } from "./wire";
 
-/** Milliseconds after which a report is no longer where the vehicle is. */
-export const STALE_AFTER = 10_000;
+/** Milliseconds after which a report is no longer where the vehicle is: in a good run the next one is there after 2.5 s at the latest. */
+export const STALE_AFTER = 4_000;
+/** Milliseconds without a stale report after which a vehicle is live again: between two late reports it is not. */
+export const LIVE_AFTER = 10_000;
 /** Milliseconds after which a vehicle that the API no longer names is forgotten. */
 export const GONE_AFTER = 300_000;
 /** Clocks closer than this are taken as equal: the Date header counts whole seconds. */
@@ -14,6 +16,10 @@ export interface Vehicle {
   index: number;
   report: Report;
   motion: Motion;
+  /** Whether the latest answer held it. */
+  named: boolean;
+  /** When it was last seen stale, or left out, in milliseconds of the page's clock. */
+  staleAt: number;
 }
 
 /** All vehicles seen, by name, and the difference to the server's clock. */
@@ -27,8 +33,9 @@ export class Fleet {
     if (serverTime !== undefined) this.clockAhead = clockAhead(serverTime, now);
     const moved = [...reports].sort(byName).flatMap((report) => this.take(report, now) ?? []);
     const named = new Set(reports.map((report) => report.name));
-    for (const { name, report } of this.vehicles.values()) {
-      if (!named.has(name) && this.age(report, now) > GONE_AFTER) this.vehicles.delete(name);
+    for (const vehicle of this.vehicles.values()) {
+      vehicle.named = named.has(vehicle.name);
+      if (!vehicle.named && this.age(vehicle.report, now) > GONE_AFTER) this.vehicles.delete(vehicle.name);
     }
     return moved;
   }
@@ -36,7 +43,7 @@ export class Fleet {
   private take(report: Report, now: number): Vehicle | undefined {
     const known = this.vehicles.get(report.name);
     if (known === undefined) {
-      const vehicle = { name: report.name, index: this.seen++, report, motion: standing(report) };
+      const vehicle = { name: report.name, index: this.seen++, report, motion: standing(report), named: true, staleAt: -Infinity };
       this.vehicles.set(report.name, vehicle);
       return vehicle;
     }
@@ -55,7 +62,19 @@ export class Fleet {
   }
 
   isStale(vehicle: Vehicle, now: number): boolean {
-    return this.age(vehicle.report, now) > STALE_AFTER;
+    return !vehicle.named || this.age(vehicle.report, now) > STALE_AFTER;
+  }
+
+  /** Remembers who is stale now; to be called at least once a second. */
+  observe(now: number): void {
+    for (const vehicle of this.vehicles.values()) {
+      if (this.isStale(vehicle, now)) vehicle.staleAt = now;
+    }
+  }
+
+  /** Reports whether a vehicle was observed in time for LIVE_AFTER. */
+  isLive(vehicle: Vehicle, now: number): boolean {
+    return now - vehicle.staleAt > LIVE_AFTER;
   }
 
   sorted(): Vehicle[] {

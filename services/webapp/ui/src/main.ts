@@ -1,53 +1,72 @@
 import "leaflet/dist/leaflet.css";
 import "./style.css";
 import { driver, history, positions } from "./api";
+import { Conditions, type Part } from "./condition";
 import { Fleet, type Vehicle } from "./fleet";
 import { FleetMap } from "./map";
-import { Details, VehicleList, type DriverState, type Row } from "./panel";
+import { Details, setText, VehicleList, type Row } from "./panel";
 import { format, parse } from "./route";
-import { clockText } from "./text";
+import { badge, banner, driverSpoken, positionsSpoken, trailSpoken, trailText } from "./status";
 import { extend, join } from "./trail";
-import type { Point } from "./wire";
+import { message, Watch, type Seen } from "./watch";
+import type { Driver, Point } from "./wire";
 
 const POLL_EVERY = 1_000;
-/** A driver that could not be had is asked for again after this. */
-const DRIVER_RETRY = 5_000;
+/** A driver is asked for again after this, so that a failure of now shows on an open panel. */
+const DRIVER_EVERY = 10_000;
 
 const fleet = new Fleet();
+const conditions = new Conditions();
 const place = parse(location.pathname);
 let following = place.vehicle !== undefined;
-let trail: Point[] = [];
-let note = "";
 let fitted = false;
-let failing: { since: Date; reason: string } | undefined;
-let bad = 0;
-// Counts choices, so that an answer for an earlier one is dropped.
-let choice = 0;
+/** When the positions shown were asked for, undefined before the first. */
+let asOf: number | undefined;
+/** What the latest positions were, undefined before the first answer. */
+let latest: { state: "fresh" | "last-known" | "placeholder" | "failed"; unreadable: number; reason: string } | undefined;
+/** Points of the chosen vehicle that were seen since its trail was asked for. */
+let since: Point[] = [];
+/** The last sentence for a screen reader about each part. */
+const spoken = new Map<Part, string>();
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
-const map = new FleetMap(element("map"), select, () => setFollowing(false));
-const list = new VehicleList(element("list"), element<HTMLInputElement>("filter"), select, render);
-const details = new Details(element("details"), () => setFollowing(!following), () => select(undefined));
+const map = new FleetMap(element("map"), choose, () => setFollowing(false));
+const list = new VehicleList(element("list"), element<HTMLInputElement>("filter"), choose, render);
+const details = new Details(element("details"), () => setFollowing(!following), close);
+const drivers = new Watch<Driver | null>(driver, (seen) => answered("driver", seen), DRIVER_EVERY);
+const trails = new Watch<Point[]>(history, (seen) => answered("trail", seen));
 
-function select(name: string | undefined): void {
-  if (name === place.vehicle) return setFollowing(name !== undefined);
-  place.vehicle = name;
-  window.history.pushState(null, "", format(place));
-  choose();
+/** Opens a vehicle's panel, with the focus in it. */
+function choose(name: string): void {
+  if (name !== place.vehicle) go(name);
+  else setFollowing(true);
+  details.focus();
 }
 
-function choose(): void {
-  choice++;
-  trail = [];
-  note = "";
+/** Closes the panel; the focus goes back to the vehicle in the list. */
+function close(): void {
+  const name = place.vehicle;
+  if (name === undefined) return;
+  go(undefined);
+  list.focus(name);
+}
+
+function go(name: string | undefined): void {
+  place.vehicle = name;
+  window.history.pushState(null, "", format(place));
+  show();
+}
+
+/** Starts anew with the vehicle of the page's address. */
+function show(): void {
+  since = [];
   following = place.vehicle !== undefined;
   map.follow(undefined);
-  const name = place.vehicle;
-  if (name === undefined) map.fit(fleet.sorted().map(({ motion }) => motion.to));
-  else {
-    void loadDriver(name, choice);
-    void loadTrail(name, choice);
-  }
+  conditions.clear("driver");
+  conditions.clear("trail");
+  drivers.choose(place.vehicle);
+  trails.choose(place.vehicle);
+  if (place.vehicle === undefined) map.fit(fleet.sorted().map(({ motion }) => motion.to));
   render();
 }
 
@@ -56,87 +75,86 @@ function setFollowing(on: boolean): void {
   render();
 }
 
-async function loadDriver(name: string, asked: number): Promise<void> {
-  const tell = (state: DriverState) => asked === choice && details.showDriver(state);
-  tell({ state: "loading" });
-  try {
-    const found = await driver(name);
-    tell(found === undefined ? { state: "nobody" } : { state: "known", driver: found });
-  } catch (error) {
-    tell({ state: "failed", reason: message(error) });
-    setTimeout(() => asked === choice && void loadDriver(name, asked), DRIVER_RETRY);
-  }
-}
-
-async function loadTrail(name: string, asked: number): Promise<void> {
-  try {
-    const known = await history(name);
-    if (asked !== choice) return;
-    trail = join(known, trail);
-  } catch (error) {
-    if (asked !== choice) return;
-    note = `trail unavailable: ${message(error)}`;
-  }
+function answered(part: Part, { state, reason }: Seen<unknown>): void {
+  if (state !== "asking") conditions.set(part, state, Date.now(), reason);
   render();
 }
 
 async function poll(): Promise<void> {
   try {
-    const answer = await positions();
-    failing = undefined;
-    bad = answer.bad;
-    const moved = fleet.update(answer.good, Date.now(), answer.serverTime);
-    if (moved.some(({ name }) => name === place.vehicle)) trail = extend(trail, chosen()!.report);
+    const { value, fallback, serverTime } = await positions();
+    const now = Date.now();
+    const recovered = latest?.state === "failed";
+    latest = { state: fallback?.kind ?? "fresh", unreadable: value.bad, reason: "" };
+    if (fallback?.kind !== "placeholder") {
+      asOf = now - (fallback?.age ?? 0);
+      const moved = fleet.update(value.good, now, serverTime);
+      if (moved.some(({ name }) => name === place.vehicle)) since = extend(since, chosen()!.report);
+    }
+    if (recovered && place.vehicle !== undefined) mendTrail();
     if (!fitted && fleet.vehicles.size > 0) {
       fitted = true;
       map.fit(fleet.sorted().map(({ report }) => report));
     }
   } catch (error) {
-    failing = { since: failing?.since ?? new Date(), reason: message(error) };
+    latest = { state: "failed", unreadable: 0, reason: message(error) };
   }
   render();
 }
 
+/** Fills the gap that a failure of the positions left. */
+function mendTrail(): void {
+  since = [];
+  trails.again();
+}
+
 function render(): void {
   const now = Date.now();
+  fleet.observe(now);
   const vehicles = fleet.sorted();
   const row = (vehicle: Vehicle): Row => ({ vehicle, age: fleet.age(vehicle.report, now), stale: fleet.isStale(vehicle, now) });
   const rows = vehicles.map(row);
   const vehicle = chosen();
   list.show(rows, place.vehicle);
   map.show(vehicles, (vehicle) => fleet.isStale(vehicle, now), place.vehicle);
-  map.showTrail(vehicle, trail);
+  map.showTrail(vehicle, join(trails.seen.value ?? [], since));
   map.follow(following ? vehicle : undefined);
   if (place.vehicle === undefined) details.hide();
-  else details.show(place.vehicle, vehicle && row(vehicle), following, note);
+  else details.show({ name: place.vehicle, row: vehicle && row(vehicle), following, driver: drivers.seen, note: trailText(trails.seen, now), now });
 
-  const stale = rows.filter((row) => row.stale).length;
-  setText("summary", rows.length === 0 ? "" : `${count(rows.length, "vehicle")}${stale > 0 ? `, ${stale} stale` : " live"}`);
-  setText("empty", failing || rows.length > 0 ? "" : fitted ? "No vehicle is reported." : "Waiting for the first positions…");
-  setText("banner", banner());
+  const live = vehicles.filter((vehicle) => fleet.isLive(vehicle, now)).length;
+  if (latest !== undefined) conditions.set("positions", latest.state === "fresh" && live < rows.length ? "late" : latest.state, now, latest.reason);
+  renderStatus(rows.length, live);
 }
 
-function banner(): string {
-  if (failing) return `Positions unavailable since ${clockText(failing.since)}: ${failing.reason}`;
-  return bad > 0 ? `${count(bad, "report")} in the last answer could not be read` : "";
+function renderStatus(vehicles: number, live: number): void {
+  const condition = conditions.of("positions");
+  const summary = condition ? badge(vehicles, live, condition.state, asOf ?? condition.since) : "";
+  write("summary", summary);
+  element("summary").dataset["state"] = condition?.state ?? "fresh";
+  write("banner", condition && latest ? banner(condition, asOf, latest.unreadable) : "");
+  const empty = latest?.state === "fresh" ? "No vehicle is reported." : "Waiting for the first positions…";
+  write("empty", vehicles > 0 || latest?.state === "failed" ? "" : empty);
+  speak("positions", condition ? positionsSpoken(condition.state) : "");
+  speak("driver", driverSpoken(drivers.seen));
+  speak("trail", trailSpoken(trails.seen));
+}
+
+/** Tells a screen reader about a part, once for each change. */
+function speak(part: Part, text: string): void {
+  if ((spoken.get(part) ?? "") === text) return;
+  spoken.set(part, text);
+  element("announcer").textContent = text;
 }
 
 function chosen(): Vehicle | undefined {
   return place.vehicle === undefined ? undefined : fleet.vehicles.get(place.vehicle);
 }
 
-function setText(id: string, text: string): void {
+function write(id: string, text: string): void {
   const target = element(id);
-  if (target.textContent !== text) target.textContent = text;
+  setText(target, text);
   target.hidden = text === "";
-}
-
-function count(n: number, thing: string): string {
-  return `${n} ${thing}${n === 1 ? "" : "s"}`;
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function pollForever(): Promise<never> {
@@ -153,13 +171,21 @@ function animate(): void {
 }
 
 window.addEventListener("popstate", () => {
+  const left = place.vehicle;
   Object.assign(place, parse(location.pathname));
-  choose();
+  const inside = details.holdsFocus();
+  show();
+  if (inside && place.vehicle === undefined && left !== undefined) list.focus(left);
+});
+window.addEventListener("keydown", (event) => {
+  // The filter's own Escape empties it.
+  if (event.key !== "Escape" || event.defaultPrevented || (event.target instanceof HTMLInputElement && event.target.value !== "")) return;
+  if (!map.closeChooser()) close();
 });
 // Ages and staleness go on while an answer is awaited.
 setInterval(render, POLL_EVERY);
 // The server writes the variant's title; the header repeats it.
 element("title").textContent = document.title;
-if (place.vehicle !== undefined) choose();
+if (place.vehicle !== undefined) show();
 animate();
 void pollForever();

@@ -1,9 +1,12 @@
 import L from "leaflet";
-import { addBasemap, pane, type Basemap } from "./basemap";
+import { addBasemap, credit, pane, type Basemap } from "./basemap";
+import { Chooser } from "./chooser";
 import type { Vehicle } from "./fleet";
+import { group } from "./groups";
 import { covered, place } from "./labels";
 import { arrived, at, distance } from "./motion";
-import { colour, onThemeChange, vehicleColour } from "./theme";
+import { make, setText } from "./panel";
+import { colour, onThemeChange, vehicleColour, vehicleVariable } from "./theme";
 import { pieces } from "./trail";
 import type { Point } from "./wire";
 
@@ -20,12 +23,19 @@ const GAP = 15;
 const SIDES = ["right", "left", "above", "below"] as const;
 /** More names than this are no help. */
 const NAMED_AT_MOST = 60;
+/** Markers closer than this, in pixels, cannot be told apart. */
+const NEAR = 14;
 
 interface Marker {
   marker: L.Marker;
   root: HTMLElement;
   arrow: SVGElement;
+  count: HTMLElement;
+  hint: HTMLElement;
+  label: HTMLElement;
   moving: boolean;
+  /** The vehicles that the marker stands for: its own, or those of a group that it leads, or none. */
+  members: Vehicle[];
 }
 
 /** The map: basemap, vehicles that glide from report to report, and one trail. */
@@ -40,6 +50,9 @@ export class FleetMap {
   private followed: string | undefined;
   private goal: Point | undefined;
   private readonly calm = matchMedia("(prefers-reduced-motion: reduce)");
+  private readonly chooser: Chooser;
+  private vehicles: Vehicle[] = [];
+  private selected: string | undefined;
 
   constructor(
     element: HTMLElement,
@@ -48,7 +61,9 @@ export class FleetMap {
   ) {
     this.map = L.map(element, { zoomControl: false, minZoom: 5, maxZoom: 17, zoomSnap: 0.5, attributionControl: false });
     this.map.fitBounds(BRITAIN);
-    L.control.attribution({ prefix: '<a href="https://leafletjs.com">Leaflet</a>', position: "bottomright" }).addTo(this.map);
+    this.chooser = new Chooser(this.map, onSelect);
+    keepCalm(this.map, this.calm);
+    L.control.attribution({ prefix: credit("https://leafletjs.com", "Leaflet"), position: "bottomright" }).addTo(this.map);
     L.control.zoom({ position: "topright" }).addTo(this.map);
     L.control.scale({ position: "bottomright" }).addTo(this.map);
     this.basemap = addBasemap(this.map);
@@ -58,7 +73,10 @@ export class FleetMap {
     this.head = L.polyline([], { renderer, interactive: false, weight: 4, opacity: 0.85 }).addTo(this.map);
     onThemeChange(() => this.basemap.restyle());
     this.map.on("zoomstart", () => (this.zooming = true));
-    this.map.on("zoomend", () => (this.zooming = false));
+    this.map.on("zoomend", () => {
+      this.zooming = false;
+      this.arrange();
+    });
     this.map.on("dragstart", onDrag);
     new ResizeObserver(() => this.map.invalidateSize()).observe(element);
   }
@@ -85,7 +103,14 @@ export class FleetMap {
       entry.marker.setZIndexOffset(vehicle.name === selected ? 1000 : 0);
     }
     this.map.getContainer().classList.toggle("many", vehicles.length > NAMED_AT_MOST);
-    this.name(vehicles, selected);
+    this.vehicles = vehicles;
+    this.selected = selected;
+    this.arrange();
+  }
+
+  /** Closes the list of a spot's vehicles; false when none is open. */
+  closeChooser(): boolean {
+    return this.chooser.close();
   }
 
   /** Draws every moving vehicle where it is now. */
@@ -128,9 +153,9 @@ export class FleetMap {
   }
 
   private add({ name, index, report }: Vehicle): Marker {
-    const root = document.createElement("div");
-    root.className = "pin";
-    root.style.setProperty("--colour", `var(--vehicle-${index % 8})`);
+    const root = make("button", "pin");
+    root.type = "button";
+    root.style.setProperty("--colour", vehicleVariable(index));
     const arrow = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     arrow.setAttribute("viewBox", "-12 -12 24 24");
     const circle = document.createElementNS(arrow.namespaceURI, "circle");
@@ -138,26 +163,45 @@ export class FleetMap {
     const tip = document.createElementNS(arrow.namespaceURI, "path");
     tip.setAttribute("d", "M0-6 5 5 0 2.5-5 5Z");
     arrow.append(circle, tip);
-    const label = document.createElement("span");
-    label.className = "name";
-    label.textContent = name;
-    root.append(arrow as unknown as Node, label);
+    const count = make("span", "count");
+    const hint = make("span", "spoken");
+    const label = make("span", "name", name);
+    root.append(arrow as unknown as Node, count, hint, label);
     const icon = L.divIcon({ className: "vehicle", html: root, iconSize: [24, 24] });
-    const marker = L.marker([report.lat, report.lng], { icon, keyboard: false, alt: name }).addTo(this.map);
-    marker.on("click", () => this.onSelect(name));
-    const entry = { marker, root, arrow: arrow as unknown as SVGElement, moving: true };
+    const marker = L.marker([report.lat, report.lng], { icon, keyboard: false }).addTo(this.map);
+    const entry: Marker = { marker, root, arrow: arrow as unknown as SVGElement, count, hint, label, moving: true, members: [] };
+    marker.on("click", () => {
+      if (entry.members.length > 1) this.chooser.open(marker.getLatLng(), entry.members, root);
+      else this.onSelect(name);
+    });
     this.markers.set(name, entry);
     return entry;
   }
 
+  /** Groups the vehicles that cover one another at this zoom, and names the markers. */
+  private arrange(): void {
+    const apart = this.vehicles.filter(({ name }) => name === this.selected);
+    const others = this.vehicles.filter(({ name }) => name !== this.selected);
+    const spots = others.map(({ motion }) => this.map.latLngToContainerPoint([motion.to.lat, motion.to.lng]));
+    // Of two among few both names are seen, and can be chosen.
+    const smallest = this.vehicles.length > NAMED_AT_MOST ? 2 : 3;
+    const groups = [...apart.map((vehicle) => [vehicle]), ...group(spots, NEAR, smallest).map((members) => members.map((i) => others[i]!))];
+    for (const entry of this.markers.values()) entry.members = [];
+    for (const members of groups) {
+      const entry = this.markers.get(members[0]!.name);
+      if (entry) entry.members = members;
+    }
+    for (const entry of this.markers.values()) mark(entry);
+    this.name(groups.map(([leader]) => leader!));
+  }
+
   // Names where there is room for them, the selected vehicle's first.
-  private name(vehicles: Vehicle[], selected: string | undefined): void {
+  private name(leaders: Vehicle[]): void {
     const view = this.map.getBounds();
-    const shown = vehicles.filter(({ motion }) => view.contains([motion.to.lat, motion.to.lng]));
-    shown.sort((a, b) => Number(b.name === selected) - Number(a.name === selected));
+    const shown = leaders.filter(({ motion }) => view.contains([motion.to.lat, motion.to.lng]));
     const labels = shown.slice(0, NAMED_AT_MOST).map(({ name, motion }) => ({
       ...this.map.latLngToContainerPoint([motion.to.lat, motion.to.lng]),
-      width: Math.min(name.length * LETTER + 14, 200),
+      width: Math.min((this.markers.get(name)?.label.textContent ?? name).length * LETTER + 14, 200),
       height: 22,
     }));
     const sides = place(labels, GAP, [...SIDES]);
@@ -168,4 +212,32 @@ export class FleetMap {
       if (entry) entry.root.dataset["side"] = sides[i] ?? "";
     });
   }
+}
+
+/** Shows what a marker stands for. One vehicle is in the list too, for the keyboard and for a screen reader; a group is not. */
+function mark({ root, count, hint, label, members }: Marker): void {
+  const [leader] = members;
+  // With Leaflet's own element around it, which would take the clicks.
+  for (const element of [root, root.parentElement!]) element.hidden = leader === undefined;
+  if (leader === undefined) return;
+  const grouped = members.length > 1;
+  root.classList.toggle("group", grouped);
+  root.tabIndex = grouped ? 0 : -1;
+  root.ariaHidden = grouped ? null : "true";
+  setText(count, grouped ? String(members.length) : "");
+  setText(hint, grouped ? " vehicles here: " : "");
+  setText(label, grouped ? `${leader.name} + ${members.length - 1}` : leader.name);
+}
+
+/** Has the map jump, not glide, for one who has asked their system for less motion; the answer may change. */
+function keepCalm(map: L.Map, calm: MediaQueryList): void {
+  const { zoomAnimationThreshold, inertia } = map.options;
+  const apply = () => {
+    map.options.zoomAnimationThreshold = calm.matches ? 0 : (zoomAnimationThreshold ?? 4);
+    map.options.inertia = calm.matches ? false : (inertia ?? true);
+  };
+  apply();
+  calm.addEventListener("change", apply);
+  const panBy = map.panBy.bind(map);
+  map.panBy = (offset, options) => panBy(offset, calm.matches ? { ...options, animate: false } : options);
 }

@@ -1,5 +1,8 @@
 import type { Vehicle } from "./fleet";
+import { driverText, qualityText } from "./status";
 import { ageText, initials, speedText } from "./text";
+import { vehicleVariable } from "./theme";
+import type { Seen } from "./watch";
 import type { Driver } from "./wire";
 
 /** Rows drawn at most: more are for the filter to find. */
@@ -12,9 +15,6 @@ export interface Row {
   age: number;
   stale: boolean;
 }
-
-/** The driver as far as it is known: still asked for, nobody, a person, or a failure with its reason. */
-export type DriverState = { state: "loading" } | { state: "nobody" } | { state: "known"; driver: Driver } | { state: "failed"; reason: string };
 
 /** The list of vehicles: rows are kept and their text changed, so that focus stays where it is. */
 export class VehicleList {
@@ -47,16 +47,22 @@ export class VehicleList {
       item.classList.toggle("stale", row.stale);
       button.setAttribute("aria-pressed", String(row.vehicle.name === selected));
       setText(speed, speedText(row.vehicle.report.speed));
-      setText(age, row.stale ? `stale · ${ageText(row.age)}` : ageText(row.age));
+      setText(age, whenText(row));
     });
     setText(this.more, `${found.length - shown.length} more: type to filter`);
     if (found.length > shown.length) this.list.append(this.more);
     else this.more.remove();
   }
 
+  /** Puts the focus on a vehicle, or as near as the list has it. */
+  focus(name: string): void {
+    const first = this.rows.values().next().value;
+    (this.rows.get(name) ?? first)?.button.focus();
+  }
+
   private add({ name, index }: Vehicle) {
     const item = make("li", "row");
-    item.style.setProperty("--colour", `var(--vehicle-${index % 8})`);
+    item.style.setProperty("--colour", vehicleVariable(index));
     const button = make("button", "pick");
     button.type = "button";
     button.addEventListener("click", () => this.onSelect(name));
@@ -70,14 +76,27 @@ export class VehicleList {
   }
 }
 
-/** The card of the chosen vehicle. */
+/** What the panel shows of the chosen vehicle. */
+export interface Choice {
+  name: string;
+  /** Undefined for a vehicle that nobody has reported. */
+  row: Row | undefined;
+  following: boolean;
+  driver: Seen<Driver | null>;
+  note: string;
+  now: number;
+}
+
+/** The panel of the chosen vehicle. */
 export class Details {
   private readonly portrait = make("div", "portrait");
   private readonly driver = make("p", "driver");
+  private readonly quality = make("p", "quality");
   private readonly vehicle = make("h2");
   private readonly facts = make("p", "facts");
   private readonly note = make("p", "note");
   private readonly followButton = make("button", "follow");
+  private shown: Seen<Driver | null> | undefined;
 
   constructor(
     private readonly card: HTMLElement,
@@ -89,8 +108,9 @@ export class Details {
     close.setAttribute("aria-label", "Show the whole fleet");
     close.addEventListener("click", onClose);
     this.followButton.addEventListener("click", onFollow);
+    this.vehicle.id = "chosen";
     const text = make("div", "about");
-    text.append(this.vehicle, this.driver, this.facts, this.note, this.followButton);
+    text.append(this.vehicle, this.driver, this.quality, this.facts, this.note, this.followButton);
     card.append(this.portrait, text, close);
   }
 
@@ -98,51 +118,61 @@ export class Details {
     this.card.hidden = true;
   }
 
-  /** The vehicle's own line; `row` is undefined for a vehicle that nobody has reported. */
-  show(name: string, row: Row | undefined, following: boolean, note: string): void {
+  focus(): void {
+    this.card.focus();
+  }
+
+  holdsFocus(): boolean {
+    return this.card.contains(document.activeElement);
+  }
+
+  show({ name, row, following, driver, note, now }: Choice): void {
     this.card.hidden = false;
-    this.card.style.setProperty("--colour", row ? `var(--vehicle-${row.vehicle.index % 8})` : "var(--quiet)");
+    this.card.style.setProperty("--colour", row ? vehicleVariable(row.vehicle.index) : "var(--quiet)");
+    this.card.dataset["driver"] = driver.state;
     setText(this.vehicle, name);
+    setText(this.driver, driverText(driver));
+    setText(this.quality, qualityText(driver, now));
+    this.quality.hidden = this.quality.textContent === "";
     setText(this.facts, row ? facts(row) : "not reported by anyone yet");
+    this.facts.classList.toggle("stale", row?.stale ?? false);
     setText(this.note, note);
     this.note.hidden = note === "";
     this.followButton.hidden = row === undefined;
     this.followButton.setAttribute("aria-pressed", String(following));
     setText(this.followButton, following ? "Following" : "Follow");
+    if (driver !== this.shown) this.showPortrait(driver);
+    this.shown = driver;
   }
 
-  showDriver(state: DriverState): void {
-    this.portrait.replaceChildren(make("span", "initials", state.state === "known" ? initials(state.driver.name) : "?"));
-    setText(this.driver, driverText(state));
-    if (state.state !== "known" || state.driver.photo === "") return;
+  // After each answer: a photo that could not be loaded is tried again.
+  private showPortrait({ value }: Seen<Driver | null>): void {
+    const src = value?.photo ?? "";
+    const alt = value ? `Portrait of ${value.name}` : "";
+    const there = this.portrait.querySelector("img");
+    if (src !== "" && there?.getAttribute("src") === src && there.alt === alt) return;
+    this.portrait.replaceChildren(make("span", "initials", value ? initials(value.name) : "?"));
+    if (src === "") return;
     const photo = make("img");
-    photo.alt = `Portrait of ${state.driver.name}`;
-    // Until it has loaded, and for ever when it cannot, the initials stay.
-    photo.addEventListener("load", () => this.portrait.replaceChildren(photo));
-    photo.src = state.driver.photo;
+    photo.alt = alt;
+    // Until it has loaded the initials stay.
+    photo.addEventListener("load", () => this.shown?.value?.photo === src && this.portrait.replaceChildren(photo));
+    photo.src = src;
   }
 }
 
-function facts({ vehicle, age, stale }: Row): string {
-  const { speed } = vehicle.report;
-  const when = stale ? `stale: last report ${ageText(age)}` : `reported ${ageText(age)}`;
-  return `${speed === null ? "speed unknown" : speedText(speed)} · ${when}`;
+function facts(row: Row): string {
+  const { speed } = row.vehicle.report;
+  return `${speed === null ? "speed unknown" : speedText(speed)} · ${row.stale ? whenText(row) : `reported ${ageText(row.age)}`}`;
 }
 
-function driverText(state: DriverState): string {
-  switch (state.state) {
-    case "loading":
-      return "asking for the driver…";
-    case "nobody":
-      return "no driver";
-    case "known":
-      return state.driver.name;
-    case "failed":
-      return `driver unavailable: ${state.reason}`;
-  }
+/** The age of a row's position and speed. */
+function whenText({ vehicle, age, stale }: Row): string {
+  if (!vehicle.named) return `no longer reported · ${ageText(age)}`;
+  return stale ? `stale · ${ageText(age)}` : ageText(age);
 }
 
-function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", text = ""): HTMLElementTagNameMap[K] {
+export function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", text = ""): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   element.className = className;
   element.textContent = text;
@@ -150,6 +180,6 @@ function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", tex
 }
 
 // Unchanged text is left alone: a screen reader repeats what is written anew.
-function setText(element: HTMLElement, text: string): void {
+export function setText(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }

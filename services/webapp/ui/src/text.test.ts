@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ageText, initials, speedText } from "./text";
+import { ageText, initials, lastKnownText, speedText } from "./text";
 
 describe("text", () => {
   it.each([
@@ -17,6 +17,11 @@ describe("text", () => {
     [60_000, "1 min ago"],
     [3_600_000, "1 h ago"],
   ])("age %i is %s", (age, want) => expect(ageText(age)).toBe(want));
+
+  it.each([
+    [0, "last known, just now"],
+    [12_000, "last known, 12 s ago"],
+  ])("a value of %i ms ago is %s", (age, want) => expect(lastKnownText(age)).toBe(want));
 
   it.each([
     ["Pam Parry", "PP"],

@@ -11,6 +11,16 @@ export function ageText(age: number): string {
   return `${Math.floor(seconds / 3600)} h ago`;
 }
 
+/** "last known, 12 s ago". */
+export function lastKnownText(age: number): string {
+  const text = ageText(age);
+  return `last known, ${text === "now" ? "just now" : text}`;
+}
+
+export function count(n: number, thing: string): string {
+  return `${n} ${thing}${n === 1 ? "" : "s"}`;
+}
+
 export function initials(name: string): string {
   const words = name.split(/\s+/).filter((word) => /^\p{L}/u.test(word));
   const picked = words.length > 1 ? [words[0], words.at(-1)] : words;

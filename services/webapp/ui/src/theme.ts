@@ -9,6 +9,11 @@ export function onThemeChange(then: () => void): void {
 
 const COLOURS = 8;
 
+/** The CSS colour of the vehicle that was seen as number `index`. */
+export function vehicleVariable(index: number): string {
+  return `var(--vehicle-${index % COLOURS})`;
+}
+
 export function vehicleColour(index: number): string {
   return colour(`vehicle-${index % COLOURS}`);
 }

@@ -26,6 +26,7 @@ describe("join", () => {
     ["seen since, no overlap", line(1, 2, 3), line(4, 5), line(1, 2, 3, 4, 5)],
     ["an overlap", line(1, 2, 3), line(2, 3, 4), line(1, 2, 3, 4)],
     ["a history that is further", line(1, 2, 3, 4), line(2, 3), line(1, 2, 3, 4)],
+    ["a history that is further, and not as far", line(1, 2, 3), line(0, 2, 4), line(1, 2, 3, 4)],
     ["a second journey over the same points", range(0, 100), line(0, 1), [...range(0, 100), ...line(0, 1)]],
   ])("joins %s", (_, history, since, want) => {
     expect(join(history, since)).toEqual(want);

@@ -15,12 +15,10 @@ export function extend(trail: Point[], point: Point): Point[] {
 /** The history from the API, oldest first, continued by what was seen since it was asked for. */
 export function join(history: Point[], since: Point[]): Point[] {
   const trail = history.slice(-TRAIL_LIMIT);
-  const last = trail.at(-1);
-  const newest = since.at(-1);
-  if (last === undefined || newest === undefined) return since.reduce(extend, trail);
   // Only the end is compared: on its next journey a vehicle passes every point again.
-  if (trail.slice(-OVERLAP).some((point) => same(point, newest))) return trail;
-  return since.slice(since.findLastIndex((point) => same(point, last)) + 1).reduce(extend, trail);
+  const end = trail.slice(-OVERLAP);
+  const overlap = since.findLastIndex((point) => end.some((other) => same(other, point)));
+  return since.slice(overlap + 1).reduce(extend, trail);
 }
 
 /** Pieces to draw: a new journey starts a new piece, `far` says when two points are of different ones. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decodeDriver, decodeError, decodeHistory, decodeReports, decodeTime } from "./wire";
+import { decodeDriver, decodeError, decodeFallback, decodeHistory, decodeReports, decodeTime } from "./wire";
 
 const good = { name: "City Truck", lat: 53.372627338394, lng: -1.4846392348, timestamp: "2023-11-13T05:31:33.279+0000", speed: 7.477 };
 
@@ -80,5 +80,20 @@ describe("decodeError", () => {
     [undefined, undefined],
   ])("reads %j", (body, want) => {
     expect(decodeError(body)).toBe(want);
+  });
+});
+
+describe("decodeFallback", () => {
+  it.each([
+    [null, undefined],
+    ["", undefined],
+    ["last-known; age=12s", { kind: "last-known", age: 12_000 }],
+    ["last-known; age=0s", { kind: "last-known", age: 0 }],
+    ["placeholder", { kind: "placeholder" }],
+    // Of another kind, or of an unknown age: no fresh answer.
+    ["last-known", { kind: "placeholder" }],
+    ["cached", { kind: "placeholder" }],
+  ])("reads %j", (header, want) => {
+    expect(decodeFallback(header)).toEqual(want);
   });
 });

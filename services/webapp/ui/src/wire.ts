@@ -24,6 +24,16 @@ export interface Decoded<T> {
   bad: number;
 }
 
+/** What an upstream's failure left of an answer; `age` is in milliseconds. */
+export type Fallback = { kind: "last-known"; age: number } | { kind: "placeholder" };
+
+/** The X-Fallback header: "last-known; age=12s", "placeholder"; undefined without one. Any other is no fresh answer either. */
+export function decodeFallback(header: string | null): Fallback | undefined {
+  if (header === null || header.trim() === "") return undefined;
+  const [, age] = /last-known\s*;\s*age=(\d+)s/.exec(header) ?? [];
+  return age === undefined ? { kind: "placeholder" } : { kind: "last-known", age: Number(age) * 1000 };
+}
+
 export function decodeReports(body: unknown): Decoded<Report> {
   return each(body, report);
 }

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// chromium is the browser's path.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); name != "" && err == nil {
+			return path
+		}
+	}
+	missing(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
+	return ""
+}
+
+// pageOf is the page as built, whose files all have a type that browsers take.
+func pageOf(t *testing.T) fs.FS {
+	t.Helper()
+	page, err := fs.Sub(built, "ui/dist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Stat(page, index); err != nil {
+		missing(t, "the page is not built: run `make ui`")
+	}
+	_ = fs.WalkDir(page, ".", func(name string, entry fs.DirEntry, _ error) error {
+		if !entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") && contentType(name) == "application/octet-stream" {
+			t.Errorf("%s: contentType does not know it", name)
+		}
+		return nil
+	})
+	return page
+}
+
+// missing skips a test for want of a part of the system, which CI has to have.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// tab is one tab of a browser, and what it asked for.
+type tab struct {
+	*testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	asked    []string
+	problems []string
+}
+
+func open(t *testing.T, browser string) *tab {
+	t.Helper()
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.Flag("headless", "new"),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true),
+		chromedp.WindowSize(1280, 800))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &tab{T: t, ctx: ctx}
+	chromedp.ListenTarget(ctx, b.note)
+	b.run(network.Enable(), runtime.Enable(), log.Enable())
+	return b
+}
+
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch event := event.(type) {
+	case *network.EventRequestWillBeSent:
+		b.asked = append(b.asked, event.Request.URL)
+	case *runtime.EventExceptionThrown:
+		b.problems = append(b.problems, event.ExceptionDetails.Error())
+	case *log.EventEntryAdded:
+		if event.Entry.Source == log.SourceSecurity { // refused by the Content-Security-Policy
+			b.problems = append(b.problems, event.Entry.Text)
+		}
+	}
+}
+
+func (b *tab) run(actions ...chromedp.Action) {
+	b.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// until evaluates a text in the page until it is what is wanted.
+func (b *tab) until(what, script, want string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	var got string
+	var err error
+	for ctx.Err() == nil {
+		// A page that is on its way has no elements yet.
+		if err = chromedp.Run(ctx, chromedp.Evaluate(script, &got)); err == nil && got == want {
+			b.Log(what)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	b.Fatalf("%s: the page has %q (%v), expected %q", what, got, err, want)
+}
+
+// checkHosts fails for every request outside the given addresses, and for every broken script.
+func (b *tab) checkHosts(allowed ...string) {
+	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, address := range b.asked {
+		if !strings.HasPrefix(address, "data:") && !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(address, a) }) {
+			b.Errorf("the page asked %s", address)
+		}
+	}
+	if len(b.asked) < 10 {
+		b.Errorf("saw %d requests, expected those of a page at work", len(b.asked))
+	}
+	for _, problem := range b.problems {
+		b.Errorf("script: %s", problem)
+	}
+}
+
+func asJSON(v any) string {
+	text, _ := json.Marshal(v)
+	// As JSON.stringify writes it.
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(text))
+}
+
+// axeCore is the text of axe-core, which finds what shuts users out of a page.
+func axeCore(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("ui/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		missing(t, "axe-core is not installed: run `make ui`")
+	}
+	return string(text)
+}
+
+// check has axe-core look at the page as it is.
+func (b *tab) check(axe, what string) {
+	b.Helper()
+	const run = `axe.run().then(({violations, passes}) => JSON.stringify({
+		passes: passes.length,
+		violations: violations.flatMap(v => v.nodes.map(n => v.impact + " " + v.id + ": " + n.target + ": " + n.failureSummary)),
+	}))`
+	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	var text string
+	b.run(chromedp.Evaluate(axe+";''", nil), chromedp.Evaluate(run, &text, await))
+	var found struct {
+		Passes     int
+		Violations []string
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		b.Fatal(err)
+	}
+	if found.Passes < 15 {
+		b.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
+	}
+	for _, violation := range found.Violations {
+		b.Errorf("%s: %s", what, violation)
+	}
+}

@@ -1,0 +1,42 @@
+/** What the page asks the fleet for. */
+export type Part = "positions" | "driver" | "trail";
+
+/**
+ * The quality of the latest answer: `late` is a good answer that holds old positions, `last-known`
+ * and `placeholder` are what X-Fallback names, `failed` is no answer.
+ */
+export type State = "fresh" | "late" | "last-known" | "placeholder" | "failed";
+
+export interface Condition {
+  part: Part;
+  state: State;
+  /** When the part was last fresh or not: milliseconds of the page's clock at the change. */
+  since: number;
+  /** Why it is not fresh, "" when the state says it all. */
+  reason: string;
+}
+
+/** The condition of every part in use. Each answer replaces the one before, so no failure outlives its repair. */
+export class Conditions {
+  private readonly parts = new Map<Part, Condition>();
+
+  set(part: Part, state: State, now: number, reason = ""): void {
+    const before = this.parts.get(part);
+    const same = before !== undefined && (before.state === "fresh") === (state === "fresh");
+    this.parts.set(part, { part, state, since: same ? before.since : now, reason });
+  }
+
+  /** Removes a part that the page no longer asks for. */
+  clear(part: Part): void {
+    this.parts.delete(part);
+  }
+
+  of(part: Part): Condition | undefined {
+    return this.parts.get(part);
+  }
+
+  /** The parts that are not fresh, the longest first. */
+  degraded(): Condition[] {
+    return [...this.parts.values()].filter(({ state }) => state !== "fresh").sort((a, b) => a.since - b.since);
+  }
+}

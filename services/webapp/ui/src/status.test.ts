@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import type { Condition, State } from "./condition";
+import { badge, banner, driverSpoken, driverText, positionsSpoken, qualityText, trailSpoken, trailText } from "./status";
+import type { Seen } from "./watch";
+import type { Driver } from "./wire";
+
+const NOON = new Date(2026, 0, 1, 12, 0, 0).getTime();
+const pam: Driver = { name: "Pam Parry", photo: "" };
+
+describe("badge", () => {
+  it.each<[number, number, State, string]>([
+    [0, 0, "fresh", ""],
+    [1, 1, "fresh", "1 vehicle live"],
+    [5, 5, "fresh", "5 vehicles live"],
+    [5, 2, "late", "2 of 5 vehicles live"],
+    [5, 5, "last-known", "5 vehicles as of 12:00:00"],
+    [5, 5, "placeholder", "5 vehicles as of 12:00:00"],
+    [5, 5, "failed", "5 vehicles as of 12:00:00"],
+  ])("says of %i vehicles, %i live, %s: %s", (vehicles, live, state, want) => {
+    expect(badge(vehicles, live, state, NOON)).toBe(want);
+  });
+});
+
+describe("banner", () => {
+  it.each<[State, number | undefined, number, string]>([
+    ["fresh", NOON, 0, ""],
+    ["fresh", NOON, 1, "1 report in the last answer could not be read"],
+    ["late", NOON, 0, ""],
+    ["failed", NOON, 0, "Positions unavailable since 12:00:05: status 502"],
+    ["last-known", NOON, 0, "Positions degraded since 12:00:05: last known at 12:00:00"],
+    ["placeholder", undefined, 0, "Positions degraded since 12:00:05: none known"],
+  ])("%s", (state, asOf, unreadable, want) => {
+    const condition: Condition = { part: "positions", state, since: NOON + 5_000, reason: "status 502" };
+    expect(banner(condition, asOf, unreadable)).toBe(want);
+  });
+});
+
+describe("a driver", () => {
+  const seen = (state: Seen<unknown>["state"], value?: Driver | null, reason = ""): Seen<Driver | null> => ({ state, value, asOf: value === undefined ? undefined : NOON, reason });
+  it.each<[string, Seen<Driver | null>, string, string, string]>([
+    ["asked for", seen("asking"), "asking for the driver…", "", ""],
+    ["fresh", seen("fresh", pam), "Pam Parry", "", "Driver: Pam Parry"],
+    ["nobody", seen("fresh", null), "no driver", "", "no driver"],
+    ["last known", seen("last-known", pam), "Pam Parry", "last known, 12 s ago", "Driver: Pam Parry, last known"],
+    ["a placeholder", seen("placeholder"), "driver unknown", "placeholder", "driver unknown"],
+    ["a placeholder after a name", seen("placeholder", pam), "Pam Parry", "last known, 12 s ago", "Driver: Pam Parry, last known"],
+    ["failed", seen("failed", undefined, "status 502"), "driver unavailable", "status 502", "driver unavailable"],
+    ["failed after a name", seen("failed", pam, "status 502"), "Pam Parry", "last known, 12 s ago · status 502", "Driver: Pam Parry, last known"],
+  ])("%s", (_, seen, text, quality, spoken) => {
+    expect([driverText(seen), qualityText(seen, NOON + 12_000), driverSpoken(seen)]).toEqual([text, quality, spoken]);
+  });
+});
+
+describe("a trail", () => {
+  it.each<[string, Seen<number[]>, string, string]>([
+    ["asked for", { state: "asking", value: undefined, asOf: undefined, reason: "" }, "", ""],
+    ["fresh", { state: "fresh", value: [], asOf: NOON, reason: "" }, "", ""],
+    ["failed", { state: "failed", value: undefined, asOf: undefined, reason: "status 502" }, "trail unavailable: status 502", "Trail is unavailable"],
+    ["last known", { state: "last-known", value: [], asOf: NOON, reason: "" }, "trail last known, 12 s ago", "Trail is the last known"],
+  ])("%s", (_, seen, text, spoken) => {
+    expect([trailText(seen, NOON + 12_000), trailSpoken(seen)]).toEqual([text, spoken]);
+  });
+});
+
+it("speaks of a state, never of an age", () => {
+  const states: State[] = ["fresh", "late", "last-known", "placeholder", "failed"];
+  expect(states.map(positionsSpoken).filter((text) => text === "" || /\d/.test(text))).toEqual([]);
+});

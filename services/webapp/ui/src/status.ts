@@ -1,0 +1,72 @@
+import type { Condition, State } from "./condition";
+import { clockText, count, lastKnownText } from "./text";
+import type { Driver } from "./wire";
+import type { Seen } from "./watch";
+
+/** What the header claims of the vehicles: live is said of those alone whose reports come in time. */
+export function badge(vehicles: number, live: number, state: State, asOf: number): string {
+  if (vehicles === 0) return "";
+  if (state !== "fresh" && state !== "late") return `${count(vehicles, "vehicle")} as of ${clockText(new Date(asOf))}`;
+  return live === vehicles ? `${count(vehicles, "vehicle")} live` : `${live} of ${count(vehicles, "vehicle")} live`;
+}
+
+/** What stands over the map while the positions are not the fleet's own of now. */
+export function banner(positions: Condition, asOf: number | undefined, unreadable: number): string {
+  const since = clockText(new Date(positions.since));
+  const known = asOf === undefined ? "none known" : `last known at ${clockText(new Date(asOf))}`;
+  switch (positions.state) {
+    case "failed":
+      return `Positions unavailable since ${since}: ${positions.reason}`;
+    case "last-known":
+    case "placeholder":
+      return `Positions degraded since ${since}: ${known}`;
+    case "fresh":
+    case "late":
+      return unreadable > 0 ? `${count(unreadable, "report")} in the last answer could not be read` : "";
+  }
+}
+
+export function driverText({ state, value }: Seen<Driver | null>): string {
+  if (value !== undefined) return value?.name ?? "no driver";
+  return { asking: "asking for the driver…", failed: "driver unavailable" }[state as string] ?? "driver unknown";
+}
+
+/** What a value that is not fresh is, with its age; "" for a fresh one. */
+export function qualityText({ state, value, asOf, reason }: Seen<unknown>, now: number): string {
+  if (state === "fresh" || state === "asking") return "";
+  const known = value === undefined ? "" : lastKnownText(now - (asOf ?? now));
+  return [known || (state === "placeholder" ? "placeholder" : ""), reason].filter((text) => text !== "").join(" · ");
+}
+
+/** One sentence for a screen reader, which changes with the state and not with an age. */
+export function positionsSpoken(state: State): string {
+  switch (state) {
+    case "fresh":
+      return "Positions are live";
+    case "late":
+      return "Some positions are late";
+    case "last-known":
+      return "Positions are the last known";
+    case "placeholder":
+    case "failed":
+      return "Positions are unavailable";
+  }
+}
+
+export function driverSpoken(seen: Seen<Driver | null>): string {
+  if (seen.state === "asking") return "";
+  const text = driverText(seen);
+  const named = seen.value ? `Driver: ${text}` : text;
+  return seen.state === "fresh" || seen.value === undefined ? named : `${named}, last known`;
+}
+
+export function trailSpoken({ state }: Seen<unknown>): string {
+  return state === "fresh" || state === "asking" ? "" : state === "last-known" ? "Trail is the last known" : "Trail is unavailable";
+}
+
+/** The sentence under the driver's about the trail, "" when it is whole. */
+export function trailText(seen: Seen<unknown>, now: number): string {
+  const quality = qualityText(seen, now);
+  if (quality === "") return "";
+  return seen.value === undefined ? `trail unavailable: ${quality}` : `trail ${quality}`;
+}
