@@ -54,13 +54,11 @@ func (c *Client) Logs(ctx context.Context, pod string, follow, prefix bool, w io
 	return nil
 }
 
-// Kill sends a signal to a pod's process.
-func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) error {
-	body, err := c.call(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}})
-	if err != nil {
-		return err
-	}
-	return body.Close()
+// Kill sends a signal to a pod's process, and returns what was done, in words.
+func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error) {
+	var answer killed
+	err := c.read(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, &answer)
+	return answer.Did, err
 }
 
 // Mesh asks how the mesh is.

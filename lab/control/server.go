@@ -108,11 +108,12 @@ func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q; a number from 1 to 64 is expected", query.Get("signal")))
 			return
 		}
-		if err := fleet.Kill(query.Get("pod"), syscall.Signal(number)); err != nil {
+		did, err := fleet.Kill(query.Get("pod"), syscall.Signal(number))
+		if err != nil {
 			writeError(w, http.StatusNotFound, err)
 			return
 		}
-		writeJSON(w, http.StatusOK, struct{}{})
+		writeJSON(w, http.StatusOK, killed{did})
 	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 		encoder := json.NewEncoder(&flushing{w: w})
@@ -139,6 +140,11 @@ func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 		writeJSON(w, http.StatusOK, applied)
 	}))
 	return mux
+}
+
+// killed is the answer to POST /kill.
+type killed struct {
+	Did string `json:"did"` // in words
 }
 
 func withMesh(meshed *mesh.Mesh, handler http.HandlerFunc) http.HandlerFunc {

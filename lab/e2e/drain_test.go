@@ -71,7 +71,7 @@ func endAndAwait(t *testing.T, fleet *local.Fleet, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := fleet.Kill(name, syscall.SIGTERM); err != nil {
+	if _, err := fleet.Kill(name, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	exited := false

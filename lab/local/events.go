@@ -16,7 +16,8 @@ const (
 	NotReady    EventKind = "notready"    // it left them
 	Terminating EventKind = "terminating" // it is asked to end
 	Exited      EventKind = "exited"      // its process is gone
-	Waiting     EventKind = "waiting"     // the next start is delayed
+	Waiting     EventKind = "waiting"     // the next start is delayed, or the last one failed
+	GivenUp     EventKind = "given up"    // it is not started again
 
 	// A proxy's view of other pods.
 	Ejected  EventKind = "ejected"  // its outlier detection shut one out

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net/netip"
@@ -15,13 +14,12 @@ import (
 	"time"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/process"
 )
 
-// maxEarlyExits is how often a pod that was never ready may exit until the
-// start of the fleet is given up: about two seconds at the default back-off.
+// maxEarlyExits is how many starts of a pod that was never ready may fail until
+// the start of the fleet is given up: about two seconds at the default back-off.
 const maxEarlyExits = 5
-
-var errStopping = errors.New("the fleet is stopping")
 
 // NotReadyError is a pod that does not get ready when the fleet starts.
 type NotReadyError struct {
@@ -39,12 +37,13 @@ type Fleet struct {
 	options  Options
 	plan     *plan
 	events   *eventLog
-	spawner  *spawner
+	spawner  *process.Spawner
 	unlock   func()
 	nodes    []*openNodePort
 	forwards []*forwarder
-	stopping chan struct{} // closed when stopped becomes true
-	failed   chan error    // the first failure while starting
+	ending   context.Context // of the pods' processes
+	end      context.CancelFunc
+	failed   chan error // the first failure while starting
 	running  sync.WaitGroup
 	finished chan struct{}
 
@@ -93,8 +92,9 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	}
 	f := &Fleet{
 		options: o, plan: p, events: newEventLog(), unlock: unlock,
-		stopping: make(chan struct{}), failed: make(chan error, 1), finished: make(chan struct{}),
+		failed: make(chan error, 1), finished: make(chan struct{}),
 	}
+	f.ending, f.end = context.WithCancel(context.Background())
 	if err = f.start(ctx, bin); err != nil {
 		f.Stop()
 		return nil, err
@@ -104,7 +104,8 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 
 func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 	for _, planned := range f.plan.pods {
-		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program), state: "waiting"}
+		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program)}
+		p.supervise()
 		if p.log, err = openLog(f.options.State, planned.id()); err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 	if err := f.openPorts(); err != nil {
 		return err
 	}
-	if f.spawner, err = newSpawner(); err != nil {
+	if f.spawner, err = process.NewSpawner(); err != nil {
 		return err
 	}
 	if mesh := f.options.Mesh; mesh != nil {
@@ -128,7 +129,7 @@ func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 		}
 	}
 	for _, p := range f.pods {
-		f.running.Go(p.run)
+		f.running.Go(func() { p.supervisor.Run(f.ending) })
 	}
 	return f.awaitReady(ctx)
 }
@@ -172,8 +173,8 @@ func (f *Fleet) explain(p *pod) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	why := fmt.Sprintf("not ready after %v", f.options.ReadyTimeout)
-	if p.lastExit != "" {
-		why += fmt.Sprintf(", %d restarts, last ended with %s", p.restarts, p.lastExit)
+	if p.status.Why != "" {
+		why += fmt.Sprintf(", %d restarts, last failed with %s", p.status.Restarts, p.status.Why)
 	}
 	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
 }
@@ -204,23 +205,27 @@ func (f *Fleet) HostsFile() string { return hostsFile(f.options.State, manifest.
 // Kill sends a signal to a pod's process, which is started again when it has
 // ended. SIGTERM ends it as deleting a pod does: it leaves the endpoints, its
 // preStop sleep passes, it may drain for its grace period. The name may be
-// that of a Deployment with one replica.
-func (f *Fleet) Kill(name string, sig syscall.Signal) error {
+// that of a Deployment with one replica. Kill returns what it did, in words.
+func (f *Fleet) Kill(name string, sig syscall.Signal) (did string, err error) {
 	p, err := f.find(name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	f.mu.Lock()
-	proc := p.proc
+	now, terminating := p.status, p.terminating
 	f.mu.Unlock()
+	id, proc := p.plan.id(), now.Process
 	switch {
 	case proc == nil:
-		return fmt.Errorf("pod %s: no process now; it waits for its restart", p.plan.id())
+		return "", fmt.Errorf("pod %s: no process: %s", id, now)
+	case sig == syscall.SIGTERM && terminating:
+		return fmt.Sprintf("%s is already terminating", id), nil
 	case sig == syscall.SIGTERM:
 		p.terminate(proc, "asked to end", true)
-		return nil
+		return fmt.Sprintf("%s (process %d) leaves its endpoints, gets SIGTERM after %v and SIGKILL after %v, and is started again",
+			id, proc.PID(), p.plan.preStop, p.plan.grace), nil
 	default:
-		return proc.Signal(sig)
+		return fmt.Sprintf("%s (process %d): sent signal %d (%v)", id, proc.PID(), int(sig), sig), proc.Signal(sig)
 	}
 }
 
@@ -253,7 +258,6 @@ func (f *Fleet) Stop() {
 		return
 	}
 	f.stopped = true
-	close(f.stopping)
 	for _, node := range f.nodes {
 		node.stopAccepting()
 	}
@@ -265,26 +269,14 @@ func (f *Fleet) Stop() {
 	if f.options.Mesh != nil {
 		f.options.Mesh.Draining()
 	}
-	f.signalAll(syscall.SIGTERM)
-	kill := time.AfterFunc(f.options.StopTimeout, func() { f.signalAll(syscall.SIGKILL) })
+	f.end()
 	f.running.Wait()
-	kill.Stop()
 	if f.options.Mesh != nil {
 		f.options.Mesh.Stop()
 	}
 	f.release()
 	f.events.end()
 	close(f.finished)
-}
-
-func (f *Fleet) signalAll(sig syscall.Signal) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, p := range f.pods {
-		if p.proc != nil {
-			_ = p.proc.Signal(sig)
-		}
-	}
 }
 
 // release gives back what the fleet had, its processes aside.
@@ -296,7 +288,7 @@ func (f *Fleet) release() {
 		forward.close()
 	}
 	if f.spawner != nil {
-		f.spawner.close()
+		f.spawner.Close()
 	}
 	for _, p := range f.pods {
 		p.log.Close()
@@ -313,7 +305,7 @@ func (f *Fleet) release() {
 
 // note adds an event, with the mutex held, so that events are in order.
 func (f *Fleet) note(p *pod, kind EventKind, detail string) {
-	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.restarts})
+	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
 }
 
 // publish brings the hosts file up to date, with the mutex held.

@@ -46,9 +46,6 @@ var fakeBin = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	if os.Getenv("LAB_TEST_LAUNCHER") != "" {
-		os.Exit(launchAndWait())
-	}
 	code := m.Run()
 	if dir, err := fakeBin(); err == nil {
 		os.RemoveAll(dir)
@@ -309,8 +306,13 @@ func TestReadinessAndLiveness(t *testing.T) {
 func TestKill(t *testing.T) {
 	o := testOptions(t)
 	f := startFleet(t, decode(t, one(quickProbes+", lifecycle: {preStop: {sleep: {seconds: 1}}}", "{port: 8080}")), o)
-	if err := f.Kill("staff-0", syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	pid := f.Pods()[0].PID
+	did, err := f.Kill("staff-0", syscall.SIGTERM)
+	if want := fmt.Sprintf("staff-0 (process %d) leaves its endpoints, gets SIGTERM after 1s and SIGKILL after 30s, and is started again", pid); err != nil || did != want {
+		t.Fatalf("killed: %q, %v; want %q", did, err, want)
+	}
+	if did, err := f.Kill("staff-0", syscall.SIGTERM); err != nil || did != "staff-0 is already terminating" {
+		t.Errorf("killed again: %q, %v", did, err)
 	}
 	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{o.Network.Addr().String()}) {
 		t.Errorf("on its way out, staff is at %v", got)
@@ -325,14 +327,55 @@ func TestKill(t *testing.T) {
 	}
 	_, n = await(t, f, n, "staff-0", Ready)
 
-	if err := f.Kill("staff", syscall.SIGKILL); err != nil { // by its Deployment's name
+	if _, err := f.Kill("staff", syscall.SIGKILL); err != nil { // by its Deployment's name
 		t.Fatal(err)
 	}
 	if exited, _ := await(t, f, n, "staff-0", Exited); exited.Detail != "signal: killed" {
 		t.Errorf("it exited with %q", exited.Detail)
 	}
-	if err := f.Kill("stuff", syscall.SIGTERM); err == nil || err.Error() != `no pod "stuff"; there are staff-0` {
+	if _, err := f.Kill("stuff", syscall.SIGTERM); err == nil || err.Error() != `no pod "stuff"; there are staff-0` {
 		t.Errorf("killing nobody: %v", err)
+	}
+}
+
+// TestRestartThatFails: while a program is missing its pod waits, with the next
+// try and the reason in its status, in an event and in Kill's error; then it
+// comes back by itself.
+func TestRestartThatFails(t *testing.T) {
+	o := testOptions(t)
+	program, aside := filepath.Join(t.TempDir(), "staff-service"), filepath.Join(t.TempDir(), "aside")
+	if err := os.Link(filepath.Join(o.Bin, "staff-service"), program); err != nil {
+		t.Fatal(err)
+	}
+	o.Bin = filepath.Dir(program)
+	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
+	if err := os.Rename(program, aside); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Kill("staff-0", syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	missing := "fork/exec " + program + ": no such file or directory"
+	event, n := await(t, f, 0, "staff-0", Waiting)
+	if !strings.HasPrefix(event.Detail, missing+": next try in ") {
+		t.Errorf("the event is %+v", event)
+	}
+	if pod := f.Pods()[0]; pod.State != "waiting" || pod.Why != missing || pod.NextTry.IsZero() || pod.Ready {
+		t.Errorf("the pod is %+v", pod)
+	}
+	if did, err := f.Kill("staff-0", syscall.SIGKILL); err == nil || !strings.HasPrefix(err.Error(), "pod staff-0: no process: waiting, next try at ") || !strings.HasSuffix(err.Error(), ": "+missing) {
+		t.Errorf("killed meanwhile: %q, %v", did, err)
+	}
+	for range 10 { // more than at the start of a fleet: now it never gives up
+		_, n = await(t, f, n, "staff-0", Waiting)
+	}
+	if err := os.Rename(aside, program); err != nil {
+		t.Fatal(err)
+	}
+	_, n = await(t, f, n, "staff-0", Started)
+	await(t, f, n, "staff-0", Ready)
+	if pod := f.Pods()[0]; pod.State != "running" || pod.Why != "" || !pod.NextTry.IsZero() || pod.Restarts != 1 {
+		t.Errorf("back, the pod is %+v", pod)
 	}
 }
 
@@ -377,7 +420,7 @@ func TestStartFailures(t *testing.T) {
 	}{
 		{
 			"a pod that exits at once", func(_ *testing.T, o *Options) { o.Set = []Setting{{"staff", "FAKE_EXIT", "3"}} },
-			"pod staff-0: exited 5 times before it was ready, last with exit status 3; its log is STATE/logs/staff-0.log", "fake: FAKE_EXIT is set",
+			"pod staff-0: given up because it failed 5 times, last with exit status 3; its log is STATE/logs/staff-0.log", "fake: FAKE_EXIT is set",
 		},
 		{
 			"a pod that never gets ready", func(_ *testing.T, o *Options) {
@@ -393,7 +436,7 @@ func TestStartFailures(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			"pod staff-0: starting BIN/staff-service: fork/exec BIN/staff-service: exec format error", "",
+			"pod staff-0: given up because it failed 5 times, last with fork/exec BIN/staff-service: exec format error; its log is STATE/logs/staff-0.log", "",
 		},
 		{
 			"the pod's port in use", func(t *testing.T, o *Options) { occupy(t, podIP(*o, 1)+":8080") },

@@ -9,6 +9,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"fleetman.example/lab/process"
 )
 
 // Mesh runs proxies beside the pods.
@@ -85,7 +87,7 @@ type PodState struct {
 
 // Spawn starts a process that does not outlive this one, in a process group
 // of its own.
-func (s *Site) Spawn(cmd *exec.Cmd) (*Process, error) { return s.fleet.spawner.start(cmd) }
+func (s *Site) Spawn(cmd *exec.Cmd) (*process.Process, error) { return s.fleet.spawner.Start(cmd) }
 
 // OpenLog opens a log file, empty, beside the pods' own; Fleet.Logs knows it by
 // its name.
@@ -103,15 +105,15 @@ func (s *Site) OpenLog(name string) (*os.File, error) {
 // Event adds to what Fleet.Events yields.
 func (s *Site) Event(e Event) { s.fleet.events.add(e) }
 
-// SetProxyReady says whether a pod's proxy works: without it the pod is not
-// ready. It is true from the start.
-func (s *Site) SetProxyReady(id string, ready bool, why string) {
+// SetProxyDown says why a pod's proxy does not work, or, with an empty reason,
+// that it does: without its proxy the pod is not ready. It works from the start.
+func (s *Site) SetProxyDown(id, why string) {
 	f := s.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.pods {
-		if p.plan.id() == id && p.proxyDown == ready {
-			p.proxyDown = !ready
+		if p.plan.id() == id {
+			p.proxyDown = why
 			p.join(why)
 		}
 	}
@@ -133,7 +135,7 @@ func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 func (f *Fleet) states() []PodState {
 	states := make([]PodState, 0, len(f.pods))
 	for _, p := range f.pods {
-		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.restarts})
+		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts})
 	}
 	return states
 }

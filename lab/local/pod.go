@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -8,9 +9,11 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
-// Pod is what a pod is like at one moment.
+// Pod is a pod at one moment.
 type Pod struct {
 	Name       string `json:"name"`
 	Namespace  string `json:"namespace"`
@@ -31,8 +34,12 @@ type Pod struct {
 	// need; empty when --set gives the pod another.
 	AdminTokenFile string `json:"adminTokenFile,omitempty"`
 
-	State    string    `json:"state"` // running, terminating, waiting, stopped
-	Ready    bool      `json:"ready"`
+	State string `json:"state"` // running, terminating, waiting, given up, stopped
+	Ready bool   `json:"ready"`
+	// Why is why the pod is not ready, as far as it is known.
+	Why string `json:"why,omitempty"`
+	// NextTry is when a pod that waits is started again.
+	NextTry  time.Time `json:"nextTry,omitzero"`
 	Restarts int       `json:"restarts"`
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
@@ -41,117 +48,114 @@ type Pod struct {
 
 // pod keeps one replica running.
 type pod struct {
-	plan    *podPlan
-	fleet   *Fleet
-	program string // path
-	log     *os.File
+	plan       *podPlan
+	fleet      *Fleet
+	program    string // path
+	log        *os.File
+	supervisor *process.Supervisor
 
 	// The fleet's mutex guards these.
-	proc        *Process // nil between two processes
-	terminating bool     // this process is being ended
-	deleted     bool     // and its proxy with it
-	answers     bool     // by its readiness probe
-	proxyDown   bool
-	ready       bool // in the endpoints
-	everReady   bool
-	restarts    int
-	state       string
-	lastExit    string
+	status      process.Status // as the supervisor last reported it
+	terminating bool           // this process is being ended
+	deleted     bool           // and its proxy with it
+	answers     bool           // by its readiness probe
+	proxyDown   string         // why its proxy does not work; empty: it does
+	ready       bool           // in the endpoints
+	why         string         // it is not ready
 }
 
-// run starts the process and starts it again whenever it ends, until the fleet
-// stops.
-func (p *pod) run() {
-	pause := backoff{first: p.fleet.options.RestartBackoff}
-	for first := true; ; first = false {
-		proc, err := p.start(first)
-		if err != nil {
-			if err != errStopping {
-				p.fleet.fail(fmt.Errorf("pod %s: starting %s: %w", p.plan.id(), p.program, err))
-			}
-			return
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		var probes sync.WaitGroup
-		p.startProbes(ctx, &probes, proc)
-		<-proc.done
-		cancel()
-		probes.Wait()
-
-		delay := pause.delay(time.Since(proc.started))
-		last, deleted := p.exited(proc, delay)
-		if last {
-			return
-		}
-		if deleted {
-			p.fleet.options.Mesh.Ended(p.plan.id(), p.fleet.stopping)
-		}
-		select {
-		case <-time.After(delay):
-		case <-p.fleet.stopping:
-			return
-		}
-	}
+// supervise makes the pod ready to run.
+func (p *pod) supervise() {
+	p.status.State = process.Waiting
+	p.supervisor = process.New(process.Config{
+		Start: p.start, Attend: p.probe, BeforeRestart: p.replaceProxy, Changed: p.changed,
+		Backoff: p.fleet.options.RestartBackoff, Tries: maxEarlyExits, Grace: p.fleet.options.StopTimeout,
+	})
 }
 
-// start holds the fleet's mutex, so that no process starts once the fleet
-// stops.
-func (p *pod) start(first bool) (*Process, error) {
+func (p *pod) start() (*process.Process, error) {
 	f := p.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.stopped {
-		return nil, errStopping
-	}
 	cmd := exec.Command(p.program)
 	cmd.Dir = f.options.State
 	cmd.Env = p.plan.processEnv(f.options.Environ)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
-	proc, err := f.spawner.start(cmd)
-	if err != nil {
-		return nil, err
-	}
-	if !first {
-		p.restarts++
-	}
-	p.proc, p.terminating, p.deleted, p.answers, p.ready, p.state = proc, false, false, false, false, "running"
-	f.note(p, Started, fmt.Sprintf("process %d", proc.pid))
-	return proc, nil
+	return f.spawner.Start(cmd)
 }
 
-// startProbes obeys the manifest's; a pod without a readiness probe is ready
+// changed keeps the endpoints and the events in line with the supervisor.
+func (p *pod) changed(now process.Status) {
+	f := p.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := p.status
+	p.status = now
+	if was.Process != nil {
+		f.note(p, Exited, now.Why)
+		p.leave("its process has exited")
+	}
+	p.terminating = false
+	switch now.State {
+	case process.Running:
+		p.deleted, p.answers, p.ready, p.why = false, false, false, ""
+		f.note(p, Started, fmt.Sprintf("process %d", now.Process.PID()))
+	case process.Waiting:
+		switch delay := time.Until(now.Next).Round(time.Millisecond); {
+		case was.Process == nil: // it could not be started
+			f.note(p, Waiting, fmt.Sprintf("%s: next try in %v", now.Why, max(delay, 0)))
+		case delay > 0:
+			f.note(p, Waiting, fmt.Sprintf("restart in %v", delay))
+		}
+	case process.GivenUp:
+		f.note(p, GivenUp, now.Why)
+		f.fail(&NotReadyError{Pod: p.plan.id(), Why: now.String(), Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)})
+	case process.Stopped:
+	}
+}
+
+// replaceProxy gives the next process of a deleted pod a new proxy.
+func (p *pod) replaceProxy(ctx context.Context) {
+	f := p.fleet
+	f.mu.Lock()
+	deleted := p.deleted
+	f.mu.Unlock()
+	if deleted {
+		f.options.Mesh.Ended(p.plan.id(), ctx.Done())
+	}
+}
+
+// probe runs the manifest's probes; a pod without a readiness probe is ready
 // when its port accepts a connection, or at once when it has no port.
-func (p *pod) startProbes(ctx context.Context, wg *sync.WaitGroup, proc *Process) {
-	wg.Go(func() {
-		if startup := p.plan.startup; startup != nil && !p.awaitStartup(ctx, startup, proc) {
-			return
-		}
-		if live := p.plan.liveness; live != nil {
-			wg.Go(func() {
-				live.watch(ctx, false, func(ok bool, err error) {
-					if !ok {
-						p.terminate(proc, fmt.Sprintf("liveness probe failed: %v", err), false)
-					}
-				})
+func (p *pod) probe(ctx context.Context, proc *process.Process) {
+	if startup := p.plan.startup; startup != nil && !p.awaitStartup(ctx, startup, proc) {
+		return
+	}
+	var living sync.WaitGroup
+	defer living.Wait()
+	if live := p.plan.liveness; live != nil {
+		living.Go(func() {
+			live.watch(ctx, false, func(ok bool, err error) {
+				if !ok {
+					p.terminate(proc, fmt.Sprintf("liveness probe failed: %v", err), false)
+				}
 			})
-		}
-		switch ready := p.plan.readiness; {
-		case ready != nil:
-			ready.watch(ctx, true, func(ok bool, err error) { p.setReady(proc, ok, err) })
-		case p.plan.listen != 0:
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			accepts := &probe{check: tcpCheck(p.plan.app.String(), time.Second), successes: 1}
-			accepts.watch(ctx, true, func(bool, error) { p.setReady(proc, true, nil); cancel() })
-		default:
-			p.setReady(proc, true, nil)
-		}
-	})
+		})
+	}
+	switch ready := p.plan.readiness; {
+	case ready != nil:
+		ready.watch(ctx, true, func(ok bool, err error) { p.setReady(proc, ok, err) })
+	case p.plan.listen != 0:
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		accepts := &probe{check: tcpCheck(p.plan.app.String(), time.Second), successes: 1}
+		accepts.watch(ctx, true, func(bool, error) { p.setReady(proc, true, nil); cancel() })
+	default:
+		p.setReady(proc, true, nil)
+	}
 }
 
-// awaitStartup is true when the probe has succeeded; it ends the process when
+// awaitStartup reports whether the startup probe has succeeded; it ends the process when
 // the probe has failed for as long as it may.
-func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *Process) bool {
+func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *process.Process) bool {
 	waiting, cancel := context.WithTimeout(ctx, startup.delay+time.Duration(startup.failures)*startup.period)
 	defer cancel()
 	started := false
@@ -162,11 +166,11 @@ func (p *pod) awaitStartup(ctx context.Context, startup *probe, proc *Process) b
 	return started
 }
 
-func (p *pod) setReady(proc *Process, ready bool, why error) {
+func (p *pod) setReady(proc *process.Process, ready bool, why error) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p.proc != proc || p.terminating || f.stopped || p.answers == ready {
+	if p.status.Process != proc || p.terminating || f.stopped || p.answers == ready {
 		return
 	}
 	p.answers = ready
@@ -176,15 +180,15 @@ func (p *pod) setReady(proc *Process, ready bool, why error) {
 // join brings the endpoints in line with what is known of the pod, with the
 // fleet's mutex held; why is for the case that it leaves.
 func (p *pod) join(why string) {
-	ready := p.answers && !p.proxyDown && !p.terminating && !p.fleet.stopped
-	if p.ready == ready {
+	ready := p.answers && p.proxyDown == "" && !p.terminating && !p.fleet.stopped
+	if p.why = why; p.ready == ready {
 		return
 	}
 	p.ready = ready
-	p.everReady = p.everReady || ready
 	p.fleet.publish()
 	if ready {
-		p.fleet.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(p.proc.started).Milliseconds()))
+		p.supervisor.Settle()
+		p.fleet.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(p.status.Process.Started()).Milliseconds()))
 		return
 	}
 	p.fleet.note(p, NotReady, why)
@@ -201,14 +205,14 @@ func (p *pod) leave(why string) {
 // SIGTERM, and SIGKILL at the end of the grace period. It does not wait. A pod
 // that is deleted has a new proxy afterwards, one whose container is restarted
 // keeps its own.
-func (p *pod) terminate(proc *Process, why string, deleted bool) {
+func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 	f := p.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p.proc != proc || p.terminating || f.stopped {
+	if p.status.Process != proc || p.terminating || f.stopped {
 		return
 	}
-	p.terminating, p.state = true, "terminating"
+	p.terminating = true
 	p.deleted = deleted && f.options.Mesh != nil
 	gone := p.deleted
 	f.note(p, Terminating, why)
@@ -224,9 +228,9 @@ func (p *pod) terminate(proc *Process, why string, deleted bool) {
 			timer := time.NewTimer(step.after)
 			defer timer.Stop()
 			select {
-			case <-proc.done:
+			case <-proc.Done():
 				return
-			case <-f.stopping: // Stop has its own, shorter, grace
+			case <-f.ending.Done(): // the supervisor has its own, shorter, grace period
 				return
 			case <-timer.C:
 				if gone && step.send == syscall.SIGTERM {
@@ -238,39 +242,12 @@ func (p *pod) terminate(proc *Process, why string, deleted bool) {
 	}()
 }
 
-// exited notes the end of the process; last is true when there will be no
-// other, deleted when the pod's proxy is to end too.
-func (p *pod) exited(proc *Process, delay time.Duration) (last, deleted bool) {
-	f := p.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p.lastExit = proc.How()
-	f.note(p, Exited, p.lastExit)
-	p.leave("its process has exited")
-	p.proc = nil
-	if f.stopped {
-		p.state = "stopped"
-		return true, false
-	}
-	p.state = "waiting"
-	if delay > 0 {
-		f.note(p, Waiting, fmt.Sprintf("restart in %v", delay))
-	}
-	if !p.everReady && p.restarts+1 >= maxEarlyExits {
-		f.fail(&NotReadyError{
-			Pod: p.plan.id(), Why: fmt.Sprintf("exited %d times before it was ready, last with %s", p.restarts+1, p.lastExit),
-			Log: p.log.Name(), Last: LastLines(p.log.Name(), 10),
-		})
-	}
-	return false, p.deleted
-}
-
 func (p *pod) snapshot() Pod {
 	s := Pod{
 		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Program: p.plan.program,
 		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
-		State: p.state, Ready: p.ready, Restarts: p.restarts, Log: p.log.Name(),
+		State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
 	}
 	if p.plan.proxied && p.plan.listen != 0 {
 		s.AppAddress = p.plan.app.String()
@@ -278,8 +255,17 @@ func (p *pod) snapshot() Pod {
 	if o := &p.fleet.options; o.adminToken != "" && p.plan.env[adminToken] == o.adminToken {
 		s.AdminTokenFile = adminTokenFile(o.State)
 	}
-	if p.proc != nil {
-		s.PID, s.Started = p.proc.pid, p.proc.started
+	switch proc := p.status.Process; {
+	case proc == nil:
+		s.Why = p.status.Why
+	default:
+		s.PID, s.Started = proc.PID(), proc.Started()
+		if p.terminating {
+			s.State = "terminating"
+		}
+		if !p.ready {
+			s.Why = cmp.Or(p.proxyDown, p.why)
+		}
 	}
 	return s
 }

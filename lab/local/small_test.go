@@ -14,19 +14,6 @@ import (
 	"time"
 )
 
-func TestBackoff(t *testing.T) {
-	b := backoff{first: 250 * time.Millisecond}
-	var got []time.Duration
-	for _, up := range []time.Duration{0, 0, 0, 0, 0, 0, 0, 14 * time.Second, 15 * time.Second, 0} {
-		got = append(got, b.delay(up))
-	}
-	const ms = time.Millisecond
-	want := []time.Duration{0, 250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 7500 * ms, 7500 * ms, 0, 250 * ms}
-	if !slices.Equal(got, want) {
-		t.Errorf("delays %v, want %v", got, want)
-	}
-}
-
 func TestRenderHosts(t *testing.T) {
 	services := []serviceAddresses{
 		{name: "staff", namespace: "default", addresses: []netip.Addr{netip.MustParseAddr("127.0.1.7"), netip.MustParseAddr("127.0.1.8")}},

@@ -12,8 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -21,6 +19,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/process"
 )
 
 // istiod is Istio's control plane, unmodified, with its ports for this run.
@@ -32,9 +31,8 @@ type istiod struct {
 	log                              *os.File
 	client                           http.Client
 
-	mu       sync.Mutex
-	proc     *local.Process
-	restarts int
+	supervisor *process.Supervisor
+	gaveUp     chan struct{} // closed when the first start failed
 }
 
 // newIstiod chooses free ports, for all of the run: proxies come back to them.
@@ -123,13 +121,19 @@ func (m *Mesh) startIstiod(ctx context.Context) error {
 	if i.log, err = m.site.OpenLog("istiod"); err != nil {
 		return err
 	}
-	if err := i.start(m); err != nil {
-		return err
-	}
-	m.running.Go(func() { i.keep(m) })
+	i.gaveUp = make(chan struct{})
+	i.supervisor = process.New(process.Config{ // no grace period: it has nothing to lose, and takes its time on SIGTERM
+		Start: func() (*process.Process, error) { return i.start(m) }, Changed: func(now process.Status) { i.changed(m, now) },
+		Backoff: restartBackoff, Tries: 1,
+	})
+	m.running.Go(func() {
+		defer i.log.Close()
+		i.supervisor.Run(m.stopping)
+	})
 	if err := i.awaitReady(ctx); err != nil {
 		return fmt.Errorf("istiod %w; %s", err, lastWords(i.log.Name()))
 	}
+	i.supervisor.Settle()
 	return nil
 }
 
@@ -142,65 +146,35 @@ func lastWords(log string) string {
 	return text
 }
 
-func (i *istiod) start(m *Mesh) error {
+func (i *istiod) start(m *Mesh) (*process.Process, error) {
 	cmd := i.command(m.options.Parts.Pilot.Path)
 	cmd.Stdout, cmd.Stderr = i.log, i.log
-	proc, err := m.site.Spawn(cmd)
-	if err != nil {
-		return fmt.Errorf("starting istiod: %w", err)
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.proc = proc
-	return nil
+	return m.site.Spawn(cmd)
 }
 
-// restartPause is between the end of a process of the mesh and its next start.
-const restartPause = 250 * time.Millisecond
-
-// keep starts istiod again whenever it ends, until the mesh stops, and then
-// ends it. Meanwhile the proxies go on with what they have.
-func (i *istiod) keep(m *Mesh) {
-	defer i.log.Close()
-	for {
-		i.mu.Lock()
-		proc := i.proc
-		i.mu.Unlock()
-		select {
-		case <-proc.Done():
-		case <-m.stopping.Done():
-			_ = proc.Signal(syscall.SIGKILL) // it has nothing to lose, and takes its time on SIGTERM
-			<-proc.Done()
-			return
-		}
-		m.site.Progress(fmt.Sprintf("istiod ended (%s) and is started again; traffic goes on with the last configuration", proc.How()))
-		for {
-			select {
-			case <-time.After(restartPause):
-			case <-m.stopping.Done():
-				return
-			}
-			if err := i.start(m); err == nil {
-				break
-			}
-		}
-		i.mu.Lock()
-		i.restarts++
-		i.mu.Unlock()
-	}
-}
+// restartBackoff is the delay of the second restart in a row of a process of
+// the mesh; the first one comes at once.
+const restartBackoff = 250 * time.Millisecond
 
 // endTime is what a process of the mesh gets between SIGTERM and SIGKILL.
 const endTime = 2 * time.Second
 
-func end(proc *local.Process) {
-	_ = proc.Signal(syscall.SIGTERM)
-	select {
-	case <-proc.Done():
-	case <-time.After(endTime):
-		_ = proc.Signal(syscall.SIGKILL)
-		<-proc.Done()
+// changed makes events of istiod's restarts. Meanwhile the proxies go on with
+// the configuration that they have.
+func (i *istiod) changed(m *Mesh, now process.Status) {
+	event := local.Event{Time: time.Now(), Pod: "istiod", Restarts: now.Restarts}
+	switch {
+	case now.State == process.GivenUp:
+		close(i.gaveUp)
+		return
+	case now.State == process.Waiting:
+		event.Kind, event.Detail = local.Exited, now.String()+"; the proxies go on with their last configuration"
+	case now.State == process.Running && now.Restarts > 0:
+		event.Kind, event.Detail = local.Started, fmt.Sprintf("process %d", now.Process.PID())
+	default:
+		return
 	}
+	m.site.Event(event)
 }
 
 func (i *istiod) awaitReady(ctx context.Context) error {
@@ -209,13 +183,10 @@ func (i *istiod) awaitReady(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		i.mu.Lock()
-		proc := i.proc
-		i.mu.Unlock()
 		select {
 		case <-time.After(20 * time.Millisecond):
-		case <-proc.Done():
-			return fmt.Errorf("ended with %s", proc.How())
+		case <-i.gaveUp:
+			return fmt.Errorf("failed with %s", i.supervisor.Status().Why)
 		case <-ctx.Done():
 			return fmt.Errorf("is not ready: %w", err)
 		}

@@ -207,9 +207,9 @@ func TestStartFails(t *testing.T) {
 	state := t.TempDir()
 	number := 100 + os.Getpid()%100
 	for _, test := range []struct{ pilot, want string }{
-		{script("echo no luck; exit 3"), "istiod ended with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", which ends with: no luck"},
+		{script("echo no luck; exit 3"), "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", which ends with: no luck"},
 		{script("exec sleep 100"), "istiod is not ready: "},
-		{"/nonexistent", "starting istiod: "},
+		{"/nonexistent", "istiod failed with fork/exec /nonexistent: no such file or directory; "},
 	} {
 		m, err := Start(t.Context(), objects, Options{
 			Parts: parts.Parts{Pilot: parts.Part{Path: test.pilot}, Envoy: parts.Part{Path: "/nonexistent"}},

@@ -7,13 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/process"
 )
 
 // proxy keeps one Envoy running.
@@ -26,12 +26,11 @@ type proxy struct {
 	log       *os.File
 	admin     *envoy.Client
 
-	// leaving: its pod is deleted, so its end is no surprise.
-	leaving atomic.Bool
+	supervisor *process.Supervisor
+	first      chan error // how its first start ended, once
 
 	mu       sync.Mutex
-	proc     *local.Process
-	restarts int
+	replaced chan struct{} // closed when the proxy of a deleted pod has a successor that is ready; else nil
 }
 
 // startProxies starts all at once and returns when each has a configuration
@@ -57,20 +56,23 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 	if len(m.proxies) == len(m.gateways) {
 		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled")
 	}
-	ready := make(chan error, len(m.proxies))
 	for _, p := range m.proxies {
 		if err := p.prepare(m); err != nil {
 			return err
 		}
-		if err := p.start(m); err != nil {
-			return err
-		}
-		m.running.Go(func() { p.keep(m) })
-		go func() { ready <- p.awaitReady(ctx, p.process()) }()
+		m.running.Go(func() {
+			defer p.log.Close()
+			p.supervisor.Run(m.stopping)
+		})
 	}
-	for range m.proxies {
-		if err := <-ready; err != nil {
-			return err
+	for _, p := range m.proxies {
+		select {
+		case err := <-p.first:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("proxy of %s is not ready: %w; %s", p.name, p.probe(m.stopping), lastWords(p.log.Name()))
 		}
 	}
 	return nil
@@ -92,6 +94,11 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 	if err := m.certs.Allow(p.node.ID(), certs.Identity{Namespace: p.node.Namespace, ServiceAccount: p.node.ServiceAccount}); err != nil {
 		return fmt.Errorf("proxy of %s: %w", p.name, err)
 	}
+	p.first = make(chan error, 1)
+	p.supervisor = process.New(process.Config{
+		Start: func() (*process.Process, error) { return p.start(m) }, Attend: func(ctx context.Context, _ *process.Process) { p.attend(ctx, m) },
+		Changed: func(now process.Status) { p.changed(m, now) }, Backoff: restartBackoff, Tries: 1, Grace: endTime,
+	})
 	p.log, err = m.site.OpenLog(p.logName())
 	return err
 }
@@ -104,90 +111,62 @@ func (p *proxy) logName() string {
 	return p.name + ".envoy"
 }
 
-func (p *proxy) process() *local.Process {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proc
-}
-
-// started counts its processes.
-func (p *proxy) started() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.restarts
-}
-
-func (p *proxy) start(m *Mesh) error {
+func (p *proxy) start(m *Mesh) (*process.Process, error) {
 	cmd := exec.Command(m.options.Parts.Envoy.Path, envoy.Args(p.bootstrap, p.workers)...)
 	cmd.Dir = m.dir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir()}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
-	proc, err := m.site.Spawn(cmd)
-	if err != nil {
-		return fmt.Errorf("starting the proxy of %s: %w", p.name, err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.proc = proc
-	return nil
+	return m.site.Spawn(cmd)
 }
 
-// awaitReady waits for one process of it.
-func (p *proxy) awaitReady(ctx context.Context, proc *local.Process) error {
-	for {
-		err := p.admin.Ready(ctx)
-		if err == nil {
-			return nil
-		}
+// attend waits until one process of the proxy is ready; until then its pod is
+// not.
+func (p *proxy) attend(ctx context.Context, m *Mesh) {
+	for p.admin.Ready(ctx) != nil {
 		select {
 		case <-time.After(20 * time.Millisecond):
-		case <-proc.Done():
-			return fmt.Errorf("proxy of %s ended with %s; %s", p.name, proc.How(), lastWords(p.log.Name()))
 		case <-ctx.Done():
-			return fmt.Errorf("proxy of %s is not ready: %w; %s", p.name, err, lastWords(p.log.Name()))
+			return
 		}
+	}
+	p.supervisor.Settle()
+	m.site.SetProxyDown(p.name, "")
+	p.started(nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.replaced != nil {
+		close(p.replaced)
+		p.replaced = nil
 	}
 }
 
-// keep starts it again whenever it ends, until the mesh stops, and then ends
-// it. Its pod is ready only while it is.
-func (p *proxy) keep(m *Mesh) {
-	defer p.log.Close()
-	for {
-		proc := p.process()
-		select {
-		case <-proc.Done():
-		case <-m.stopping.Done():
-			end(proc)
-			return
+// started tells startProxies how the first start ended; afterwards it does
+// nothing.
+func (p *proxy) started(err error) {
+	select {
+	case p.first <- err:
+	default:
+	}
+}
+
+// changed keeps the pod and the events in line with the supervisor.
+func (p *proxy) changed(m *Mesh, now process.Status) {
+	p.mu.Lock()
+	replacing := p.replaced != nil
+	p.mu.Unlock()
+	switch now.State {
+	case process.GivenUp:
+		p.started(fmt.Errorf("proxy of %s failed with %s; %s", p.name, now.Why, lastWords(p.log.Name())))
+	case process.Waiting:
+		m.site.SetProxyDown(p.name, "its proxy failed with "+now.Why)
+		if !replacing {
+			m.site.Event(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Exited, Detail: now.String(), Restarts: now.Restarts})
 		}
-		why := fmt.Sprintf("its proxy ended with %s", proc.How())
-		m.site.SetProxyReady(p.name, false, why)
-		pause := restartPause
-		if p.leaving.Load() {
-			pause = 0
-		} else {
-			m.site.Progress(fmt.Sprintf("%s: %s and is started again", p.name, why))
+	case process.Running:
+		if now.Restarts > 0 && !replacing {
+			m.site.Event(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Started, Detail: fmt.Sprintf("process %d", now.Process.PID()), Restarts: now.Restarts})
 		}
-		for ; ; pause = restartPause {
-			select {
-			case <-time.After(pause):
-			case <-m.stopping.Done():
-				return
-			}
-			if p.start(m) == nil && p.awaitReady(m.stopping, p.process()) == nil {
-				break
-			}
-			if m.stopping.Err() != nil {
-				end(p.process())
-				return
-			}
-		}
-		p.mu.Lock()
-		p.restarts++
-		p.mu.Unlock()
-		m.site.SetProxyReady(p.name, true, "")
-		p.leaving.Store(false)
+	case process.Stopped:
 	}
 }
 
@@ -209,14 +188,17 @@ func (h hooks) Ended(id string, stopping <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(h.m.stopping, podDrainTime)
 	defer cancel()
 	p.drain(ctx)
-	p.leaving.Store(true)
-	end(p.process())
-	for p.leaving.Load() {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-stopping:
-			return
-		}
+	replaced := make(chan struct{})
+	p.mu.Lock()
+	p.replaced = replaced
+	p.mu.Unlock()
+	p.supervisor.Renew()
+	if proc := p.supervisor.Status().Process; proc != nil {
+		proc.End(endTime)
+	}
+	select {
+	case <-replaced:
+	case <-stopping:
 	}
 }
 

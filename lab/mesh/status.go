@@ -24,6 +24,7 @@ type IstiodStatus struct {
 	Ready    bool   `json:"ready"`
 	GRPC     string `json:"grpc"`
 	HTTP     string `json:"http"`
+	State    string `json:"state"` // running, or waiting and why
 	Restarts int    `json:"restarts"`
 	PID      int    `json:"pid"`
 	Log      string `json:"log"`
@@ -46,6 +47,7 @@ type ProxyStatus struct {
 	Ejected []string `json:"ejected,omitempty"`
 	// Upstreams are those that it has sent requests to.
 	Upstreams []UpstreamStatus `json:"upstreams,omitempty"`
+	State     string           `json:"state"` // running, or waiting and why
 	Restarts  int              `json:"restarts"`
 	PID       int              `json:"pid"`
 	Log       string           `json:"log"`
@@ -85,9 +87,10 @@ func (m *Mesh) Status(ctx context.Context) Status {
 		asking.Go(func() { status.Proxies[n] = p.status(ctx) })
 	}
 	_, err := i.ask(ctx, "/ready")
-	i.mu.Lock()
-	status.Istiod = IstiodStatus{Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(), Restarts: i.restarts, PID: i.proc.PID(), Log: i.log.Name()}
-	i.mu.Unlock()
+	now := i.supervisor.Status()
+	status.Istiod = IstiodStatus{
+		Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(), State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: i.log.Name(),
+	}
 	var syncs map[string]*syncState
 	if err == nil {
 		status.Istiod.NotApplied, _ = m.notHeld(ctx)
@@ -107,12 +110,11 @@ func (m *Mesh) Status(ctx context.Context) Status {
 // status is what the proxy itself says; whether it has the last that istiod
 // sent is for istiod to say.
 func (p *proxy) status(ctx context.Context) ProxyStatus {
-	p.mu.Lock()
+	now := p.supervisor.Status()
 	status := ProxyStatus{
 		Name: p.name, Namespace: p.node.Namespace, Gateway: p.gateway, Address: p.node.IP.String(), Admin: p.node.AdminAddress().String(),
-		Restarts: p.restarts, PID: p.proc.PID(), Log: p.log.Name(),
+		State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: p.log.Name(),
 	}
-	p.mu.Unlock()
 	if status.Ready = p.admin.Ready(ctx) == nil; !status.Ready {
 		return status
 	}

@@ -90,7 +90,7 @@ func (p *proxy) readiness(m *Mesh, ready bool, err error) {
 	if !ready {
 		why = fmt.Sprintf("its proxy's readiness probe failed %d times: %v", unreadyAfter, err)
 	}
-	m.site.SetProxyReady(p.name, ready, why)
+	m.site.SetProxyDown(p.name, why)
 	if p.gateway && !ready {
 		m.site.Progress(p.name + ": " + why)
 	} else if p.gateway {
@@ -107,7 +107,7 @@ func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
 	}
 	for _, rejection := range found {
 		// the count tells one from the next; the reason is gone when the update is
-		key := fmt.Sprintf("%s %d %s %d", p.name, p.started(), rejection.Stat, rejection.Count)
+		key := fmt.Sprintf("%s %d %s %d", p.name, p.supervisor.Status().Restarts, rejection.Stat, rejection.Count)
 		if rejection.Stat == "" {
 			key = p.name + " " + rejection.String()
 		}

@@ -165,7 +165,7 @@ func TestUp(t *testing.T) {
 		t.Errorf("a second launcher: exit code %d, stderr %q", code, errs)
 	}
 
-	if code, out, errs := fleetman(t, "kill", "--signal", "kill", "staff-service-1", "--state", state); code != 0 || out+errs != "" {
+	if code, out, errs := fleetman(t, "kill", "--signal", "kill", "staff-service-1", "--state", state); code != 0 || !strings.HasSuffix(out, "): sent signal 9 (killed)\n") || errs != "" {
 		t.Errorf("kill: exit code %d, stdout %q, stderr %q", code, out, errs)
 	}
 	await(t, "the killed pod's return", func() bool {
@@ -204,7 +204,7 @@ func TestUpNotReady(t *testing.T) {
 	code, stdout, stderr := fleetman(t, "up", "--bin", bin, "--state", state, "--network", network+"0/24", "--node-address", network+"250",
 		"--restart-backoff", "1ms", "--set", "staff-service:FAKE_EXIT=3", "../../../k8s/base/staff-service.yaml")
 	want := strings.Repeat("  fake: FAKE_EXIT is set\n", 5) +
-		"fleetman: pod staff-service-0: exited 5 times before it was ready, last with exit status 3; its log is " + state + "/logs/staff-service-0.log\n"
+		"fleetman: pod staff-service-0: given up because it failed 5 times, last with exit status 3; its log is " + state + "/logs/staff-service-0.log\n"
 	if code != exitFailure || stdout != "" || stderr != want {
 		t.Errorf("exit code %d, stdout %q, stderr\n%s\nwant\n%s", code, stdout, stderr, want)
 	}

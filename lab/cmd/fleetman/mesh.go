@@ -86,6 +86,9 @@ func printMesh(w io.Writer, status *mesh.Status) {
 	table.Flush()
 	fmt.Fprintln(w)
 	for _, p := range status.Proxies {
+		if p.State != "running" {
+			fmt.Fprintf(w, "%s: its proxy is %s\n", p.Name, p.State)
+		}
 		for _, why := range p.Rejected {
 			fmt.Fprintf(w, "%s rejected: %s\n", p.Name, why)
 		}
@@ -101,7 +104,7 @@ func printMesh(w io.Writer, status *mesh.Status) {
 	}
 	ready := "ready"
 	if !status.Istiod.Ready {
-		ready = "not ready"
+		ready = "not ready, " + status.Istiod.State
 	}
 	fmt.Fprintf(w, "istiod: %s, %d restarts; kubectl and istioctl: export KUBECONFIG=%s\n", ready, status.Istiod.Restarts, status.Kubeconfig)
 	fmt.Fprintln(w, "all that a proxy counts, for Prometheus: ADMIN/stats/prometheus")

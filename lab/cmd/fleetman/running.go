@@ -92,7 +92,11 @@ is sent at once.`,
 			if err != nil {
 				return err
 			}
-			return client.Kill(cmd.Context(), args[0], sig)
+			did, err := client.Kill(cmd.Context(), args[0], sig)
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), did)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&name, "signal", "TERM", "TERM, KILL, INT, HUP, QUIT, ABRT, USR1, USR2, STOP, CONT or a number")

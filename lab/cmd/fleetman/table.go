@@ -19,6 +19,11 @@ func printStatus(w io.Writer, status control.Status) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", pod.Name, address(pod), readiness(pod), pod.Restarts, pod.Image, orDash(pod.Variant))
 	}
 	table.Flush()
+	for _, pod := range status.Pods {
+		if why := explain(pod); why != "" {
+			fmt.Fprintf(w, "%s is not ready: %s\n", pod.Name, why)
+		}
+	}
 	for _, port := range status.NodePorts {
 		fmt.Fprintf(w, "%s: http://%s\n", port.Service, port.Address)
 	}
@@ -45,6 +50,14 @@ func readiness(pod local.Pod) string {
 		return "no, " + pod.State
 	}
 	return "no"
+}
+
+// explain says in words why a pod is not ready, and when it is started again.
+func explain(pod local.Pod) string {
+	if pod.Ready || pod.NextTry.IsZero() {
+		return pod.Why
+	}
+	return fmt.Sprintf("%s; next try at %s", pod.Why, pod.NextTry.Format("15:04:05.000"))
 }
 
 func orDash(text string) string {

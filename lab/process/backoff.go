@@ -1,4 +1,4 @@
-package local
+package process
 
 import "time"
 
@@ -8,8 +8,8 @@ type backoff struct {
 	first, next time.Duration
 }
 
-// delay is how long to wait before the next start of a process that ran for
-// up.
+// delay returns how long to wait before the next start of a process that ran
+// for up. After 60×first the back-off starts again at 0.
 func (b *backoff) delay(up time.Duration) time.Duration {
 	if up >= 60*b.first {
 		b.next = 0

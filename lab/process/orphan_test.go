@@ -1,0 +1,102 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if by := os.Getenv("LAB_TEST_LAUNCHER"); by != "" {
+		os.Exit(launchAndWait(by))
+	}
+	os.Exit(m.Run())
+}
+
+// launchAndWait is the launcher that TestNoOrphans kills: it prints the IDs of
+// its processes and waits forever.
+func launchAndWait(by string) int {
+	if by == "guardian" { // as on a system without Pdeathsig
+		childAttr = func() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+	}
+	s, err := NewSpawner()
+	for range 2 {
+		var p *Process
+		if err == nil {
+			p, err = s.Start(exec.Command("sleep", "600"))
+		}
+		if err != nil {
+			fmt.Println("error", err)
+			return 1
+		}
+		fmt.Println("process", p.PID())
+	}
+	fmt.Println("guardian", s.guardian.Process.Pid)
+	select {}
+}
+
+// TestNoOrphans kills a launcher with -9: by the kernel's Pdeathsig or, where
+// there is none, by the guardian, no process outlives it.
+func TestNoOrphans(t *testing.T) {
+	for _, by := range []string{"kernel", "guardian"} {
+		t.Run(by, func(t *testing.T) {
+			launcher := exec.Command(os.Args[0])
+			launcher.Env = append(os.Environ(), "LAB_TEST_LAUNCHER="+by)
+			stdout, err := launcher.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := launcher.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var pids []int
+			for lines := bufio.NewScanner(stdout); len(pids) < 3 && lines.Scan(); {
+				var what string
+				var pid int
+				if _, err := fmt.Sscan(lines.Text(), &what, &pid); err != nil {
+					t.Fatalf("the launcher printed %q", lines.Text())
+				}
+				pids = append(pids, pid)
+			}
+			if len(pids) != 3 {
+				t.Fatalf("processes %v, want two and a guardian", pids)
+			}
+			if err := launcher.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = launcher.Wait()
+			for deadline := time.Now().Add(20 * time.Second); ; {
+				left := alive(pids)
+				if len(left) == 0 {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("processes %v outlived the launcher", left)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// alive returns the processes that still run; a zombie does not.
+func alive(pids []int) []int {
+	var left []int
+	for _, pid := range pids {
+		if syscall.Kill(pid, 0) == syscall.ESRCH {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(pid), "stat"))
+		if err == nil && strings.Contains(string(status), ") Z ") {
+			continue
+		}
+		left = append(left, pid)
+	}
+	return left
+}

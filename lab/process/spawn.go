@@ -1,0 +1,96 @@
+package process
+
+import (
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// guardianScript reads "+ PID" and "- PID" lines and, when the pipe ends
+// because its writer is gone, for whatever reason, kills the process groups
+// that are left.
+const guardianScript = `trap '' HUP INT TERM
+groups=
+while read -r op pid; do
+  case $op in
+  +) groups="$groups $pid" ;;
+  -) rest=
+     for g in $groups; do [ "$g" = "$pid" ] || rest="$rest $g"; done
+     groups=$rest ;;
+  esac
+done
+for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
+exit 0
+`
+
+// Spawner starts processes that do not outlive this one, not even when it is
+// killed with -9: on Linux the kernel kills them (Pdeathsig), and everywhere a
+// guardian, a shell that reads from a pipe, kills their process groups.
+type Spawner struct {
+	jobs     chan func()
+	pipe     io.WriteCloser
+	guardian *exec.Cmd
+}
+
+// NewSpawner starts the guardian.
+func NewSpawner() (*Spawner, error) {
+	s := &Spawner{jobs: make(chan func())}
+	s.guardian = exec.Command("/bin/sh", "-c", guardianScript)
+	// a group of its own: Ctrl-C in the terminal does not reach it
+	s.guardian.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var err error
+	if s.pipe, err = s.guardian.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start the guardian: %w", err)
+	}
+	if err := s.guardian.Start(); err != nil {
+		return nil, fmt.Errorf("start the guardian: %w", err)
+	}
+	go func() {
+		// Pdeathsig is sent when the thread that forked ends, so one thread
+		// starts all processes and lives as long as the Spawner.
+		runtime.LockOSThread()
+		for job := range s.jobs {
+			job()
+		}
+	}()
+	return s, nil
+}
+
+// Close ends the guardian. Every process must have exited.
+func (s *Spawner) Close() {
+	close(s.jobs)
+	s.pipe.Close()
+	_ = s.guardian.Wait()
+}
+
+// Start runs the command in a process group of its own.
+func (s *Spawner) Start(cmd *exec.Cmd) (*Process, error) {
+	cmd.SysProcAttr = childAttr()
+	started := make(chan error)
+	s.jobs <- func() {
+		err := cmd.Start()
+		if err == nil {
+			s.tell('+', cmd.Process.Pid)
+		}
+		started <- err
+	}
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	p := &Process{pid: cmd.Process.Pid, started: time.Now(), signal: cmd.Process.Signal, done: make(chan struct{})}
+	go func() {
+		p.exit = cmd.Wait()
+		s.tell('-', p.pid)
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// tell ignores errors: without a guardian, Linux still has Pdeathsig.
+func (s *Spawner) tell(op byte, pid int) {
+	_, _ = s.pipe.Write(append(strconv.AppendInt([]byte{op, ' '}, int64(pid), 10), '\n'))
+}

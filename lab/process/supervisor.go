@@ -1,0 +1,199 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// State is the state of a supervised program.
+type State string
+
+// The states. A Supervisor that runs is in one of the first two; it ends in
+// one of the last two.
+const (
+	Waiting State = "waiting"  // no process; Status.Next is the time of the next start
+	Running State = "running"  // Status.Process runs
+	GivenUp State = "given up" // it is not started again
+	Stopped State = "stopped"  // the context of Run has ended, and so has the process
+)
+
+// Status is a supervised program at one moment.
+type Status struct {
+	State State
+	// Process is the running process; nil in every state but Running.
+	Process *Process
+	// Next is when the next start is tried; zero unless waiting.
+	Next time.Time
+	// Why is how the last process exited, or why the last start failed; empty
+	// before.
+	Why string
+	// Restarts counts the processes after the first one.
+	Restarts int
+}
+
+// String returns "running", "waiting, next try at 15:04:05.000: exit status 1"
+// or "given up because …".
+func (s Status) String() string {
+	switch {
+	case s.State == GivenUp:
+		return "given up because " + s.Why
+	case s.State == Waiting && s.Why != "":
+		return fmt.Sprintf("waiting, next try at %s: %s", s.Next.Format("15:04:05.000"), s.Why)
+	}
+	return string(s.State)
+}
+
+// Config says how a program is supervised.
+type Config struct {
+	// Start starts one process. An error counts as a process that exited at
+	// once: the next try follows, after the back-off.
+	Start func() (*Process, error)
+	// Attend runs beside each process, such as its probes; its context ends
+	// when the process has exited. Nil: nothing does.
+	Attend func(context.Context, *Process)
+	// BeforeRestart is called before each restart, while the back-off passes.
+	// Nil: nothing is done.
+	BeforeRestart func(context.Context)
+	// Changed is called with every new status, in order. Nil: nobody is told.
+	Changed func(Status)
+	// Backoff is the delay of the second restart in a row; the first one comes
+	// at once. It doubles, up to 30 times Backoff, and starts again at 0 after
+	// a process that ran for 60 times Backoff, as on a cluster.
+	Backoff time.Duration
+	// Tries is after how many failed starts the program is given up, unless
+	// Settle is called before; 0: never.
+	Tries int
+	// Grace is how long a process may take to end, between SIGTERM and
+	// SIGKILL, when the context of Run ends; 0: SIGKILL at once.
+	Grace time.Duration
+}
+
+// Supervisor starts a program again whenever it ends.
+type Supervisor struct {
+	config Config
+
+	mu      sync.Mutex
+	status  Status
+	settled bool
+	renewed bool
+
+	processes int // started so far; only Run's goroutine reads it
+}
+
+// New returns a Supervisor that waits for Run.
+func New(config Config) *Supervisor {
+	if config.Attend == nil {
+		config.Attend = func(context.Context, *Process) {}
+	}
+	if config.BeforeRestart == nil {
+		config.BeforeRestart = func(context.Context) {}
+	}
+	if config.Changed == nil {
+		config.Changed = func(Status) {}
+	}
+	return &Supervisor{config: config, status: Status{State: Waiting}}
+}
+
+// Status returns the current status.
+func (s *Supervisor) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Settle says that the program works: from now on it is never given up.
+func (s *Supervisor) Settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
+}
+
+// Renew says that the next exit is intended: the back-off starts again at 0.
+func (s *Supervisor) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewed = true
+}
+
+// Run supervises the program until the context ends, then ends the process. It
+// returns earlier only when it gives up. Run must be called once.
+func (s *Supervisor) Run(ctx context.Context) {
+	pause := backoff{first: s.config.Backoff}
+	for tries := 1; ctx.Err() == nil; tries++ {
+		began := time.Now()
+		why := s.runOnce(ctx)
+		if ctx.Err() != nil {
+			s.set(func(now *Status) { *now = Status{State: Stopped, Why: why, Restarts: now.Restarts} })
+			return
+		}
+		if s.givesUp(tries) {
+			if tries > 1 {
+				why = fmt.Sprintf("it failed %d times, last with %s", tries, why)
+			}
+			s.set(func(now *Status) { *now = Status{State: GivenUp, Why: why, Restarts: now.Restarts} })
+			return
+		}
+		if s.takeRenewed() {
+			pause.next = 0
+		}
+		next := time.Now().Add(pause.delay(time.Since(began)))
+		s.set(func(now *Status) { *now = Status{State: Waiting, Next: next, Why: why, Restarts: now.Restarts} })
+		s.config.BeforeRestart(ctx)
+		sleepUntil(ctx, next)
+	}
+	s.set(func(now *Status) { now.State, now.Next = Stopped, time.Time{} })
+}
+
+// runOnce starts one process and returns, when it has exited, why.
+func (s *Supervisor) runOnce(ctx context.Context) string {
+	p, err := s.config.Start()
+	if err != nil {
+		return err.Error()
+	}
+	s.processes++
+	s.set(func(now *Status) { *now = Status{State: Running, Process: p, Why: now.Why, Restarts: s.processes - 1} })
+	attended, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var attending sync.WaitGroup
+	attending.Go(func() { s.config.Attend(attended, p) })
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.End(s.config.Grace)
+	}
+	cancel()
+	attending.Wait()
+	return p.exitText()
+}
+
+func (s *Supervisor) set(change func(*Status)) {
+	s.mu.Lock()
+	change(&s.status)
+	now := s.status
+	s.mu.Unlock()
+	s.config.Changed(now)
+}
+
+func (s *Supervisor) givesUp(tries int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.settled && s.config.Tries > 0 && tries >= s.config.Tries
+}
+
+func (s *Supervisor) takeRenewed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	renewed := s.renewed
+	s.renewed = false
+	return renewed
+}
+
+func sleepUntil(ctx context.Context, next time.Time) {
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
