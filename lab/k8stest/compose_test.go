@@ -1,0 +1,125 @@
+package k8stest
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/manifest"
+)
+
+// composed is one service of compose.yaml.
+type composed struct {
+	Image    string `json:"image"`
+	Build    struct{ Context, Dockerfile string }
+	Grace    string `json:"stop_grace_period"`
+	ReadOnly bool   `json:"read_only"`
+	Networks struct {
+		Default struct{ Aliases []string }
+	}
+	Ports       []string
+	Environment map[string]string
+	CapDrop     []string          `json:"cap_drop"`
+	Security    []string          `json:"security_opt"`
+	Sysctls     map[string]string `json:"sysctls"`
+	Restart     string
+}
+
+// TestCompose holds compose.yaml to k8s/base, which describes the fleet: the same
+// services, images, names, ports and bounds, and no variable of the manifests is
+// missing.
+func TestCompose(t *testing.T) {
+	data, err := os.ReadFile("../../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Services map[string]composed }
+	if err := yaml.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	base := load(t, filepath.Join(k8s, "base"))
+	want := map[string]composed{}
+	for _, d := range manifest.Of[*appsv1.Deployment](base) {
+		want[d.Name] = asComposed(t, d, manifest.Of[*corev1.Service](base))
+	}
+	if got, all := slices.Sorted(maps.Keys(file.Services)), slices.Sorted(maps.Keys(want)); !slices.Equal(got, all) {
+		t.Fatalf("compose.yaml has the services %v, k8s/base %v", got, all)
+	}
+	for name, w := range want {
+		got := file.Services[name]
+		// what compose.yaml lets the user set, off where it is not
+		for variable, value := range got.Environment {
+			if open := value == "${RESILIENCE:-off}" || value == "${FAULTS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+":-}"; open {
+				delete(got.Environment, variable)
+			}
+		}
+		if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", w); g != w {
+			t.Errorf("compose.yaml: %s:\n%s\nk8s/base:\n%s", name, g, w)
+		}
+	}
+}
+
+// asComposed is what compose.yaml has to say of a Deployment.
+func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) composed {
+	t.Helper()
+	pod := d.Spec.Template.Spec
+	c := pod.Containers[0]
+	if *d.Spec.Replicas != 1 || len(pod.Containers) != 1 {
+		t.Fatalf("Deployment %s: %d replicas of %d containers; compose.yaml has one of one", d.Name, *d.Spec.Replicas, len(pod.Containers))
+	}
+	w := composed{
+		Image:       c.Image,
+		Grace:       fmt.Sprintf("%ds", *pod.TerminationGracePeriodSeconds),
+		ReadOnly:    *c.SecurityContext.ReadOnlyRootFilesystem,
+		Environment: map[string]string{},
+		Restart:     "unless-stopped",
+		Security:    []string{"no-new-privileges:true"},
+	}
+	w.Build.Context, w.Build.Dockerfile = ".", "services/"+d.Name+"/Dockerfile"
+	for _, capability := range c.SecurityContext.Capabilities.Drop {
+		w.CapDrop = append(w.CapDrop, string(capability))
+	}
+	for _, e := range c.Env {
+		if !strings.HasPrefix(e.Name, "ADMIN_") { // of kubelet's probes, and of the Secret
+			w.Environment[e.Name] = e.Value
+		}
+	}
+	if pod.SecurityContext.Sysctls != nil {
+		w.Sysctls = map[string]string{}
+	}
+	for _, s := range pod.SecurityContext.Sysctls {
+		w.Sysctls[s.Name] = s.Value
+	}
+	for _, s := range services {
+		if s.Spec.Selector["app"] != d.Labels["app"] {
+			continue
+		}
+		w.Networks.Default.Aliases = append(w.Networks.Default.Aliases, s.Name)
+		for _, port := range s.Spec.Ports {
+			if target := containerPort(c, port.TargetPort.StrVal); target != port.Port {
+				t.Errorf("Service %s: port %d leads to %d; compose translates none", s.Name, port.Port, target)
+			}
+			if port.NodePort != 0 {
+				w.Ports = append(w.Ports, fmt.Sprintf("%d:%d", port.NodePort, port.Port))
+			}
+		}
+	}
+	return w
+}
+
+func containerPort(c corev1.Container, name string) int32 {
+	for _, p := range c.Ports {
+		if p.Name == name {
+			return p.ContainerPort
+		}
+	}
+	return 0
+}
