@@ -18,14 +18,18 @@ import (
 
 // Check is one kind of fault, counted at both ends.
 type Check struct {
-	Kind     string
+	Kind string
+	// Proxied is true for a caller that reaches the pod through its proxy.
+	Proxied  bool
 	Set      int // how often the rule was to fire
-	Injected int // how often the pod says that it did
+	Injected int // how often the pod counted that it fired
 	Seen     int // how often a caller met it
 	Problem  string
+
+	instead met // the last answer that was not the fault
 }
 
-// OK tells whether both ends agree with what was set.
+// OK reports whether both ends agree with what was set.
 func (c Check) OK() bool { return c.Problem == "" }
 
 // header marks the requests of a verification, so that nobody else's meet its
@@ -38,6 +42,17 @@ type kind struct {
 	name, rule string
 	times      int
 	met        func(met) bool
+	// cutsOff: the connection ends without an answer, which a proxy turns into
+	// one of its own.
+	cutsOff bool
+}
+
+// seen reports whether m is what a caller sees of the fault.
+func (k kind) seen(m met, proxied bool) bool {
+	if proxied && k.cutsOff {
+		return m.fromProxy()
+	}
+	return k.met(m)
 }
 
 // met is what a caller was answered.
@@ -49,31 +64,49 @@ type met struct {
 	took   time.Duration
 }
 
+func (m met) String() string {
+	text := fmt.Sprintf("status %d, %d bytes, %.60q, after %s", m.status, len(m.body), m.body, m.took.Round(time.Millisecond))
+	if m.err != nil {
+		text = fmt.Sprintf("%v after %s", m.err, m.took.Round(time.Millisecond))
+	}
+	return text
+}
+
 func (m met) says(kind string) bool { return m.header.Get("X-Fault") == kind }
 
-// hangs is how long a caller waits; an answer of a pod on the same machine
-// takes a hundredth of it.
-const hangs = time.Second
+// fromProxy reports whether Envoy answered in place of a program that cut the
+// connection off (response flag UC) or was not there any more (UF).
+func (m met) fromProxy() bool {
+	return m.err == nil && m.status == http.StatusServiceUnavailable && m.header.Get("X-Fault") == "" &&
+		strings.HasPrefix(m.body, "upstream connect error or disconnect/reset before headers")
+}
+
+// hangs is how long a caller of hang waits: an answer of a pod on the same
+// machine takes a hundredth of it. The others wait for a busy machine too.
+const (
+	hangs    = time.Second
+	patience = 10 * time.Second
+)
 
 var kinds = []kind{
-	{"delay", "delay=100ms", 3, func(m met) bool {
+	{name: "delay", rule: "delay=100ms", times: 3, met: func(m met) bool {
 		return m.err == nil && m.status != 0 && m.says("delay") && m.took >= 100*time.Millisecond
 	}},
-	{"status", "status=503,retry-after=7s", 3, func(m met) bool {
+	{name: "status", rule: "status=503,retry-after=7s", times: 3, met: func(m met) bool {
 		return m.err == nil && m.status == 503 && m.says("status") && m.header.Get("Retry-After") == "7" && m.body == ""
 	}},
-	{"reset", "reset", 3, func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
-	{"hang", "hang", 2, func(m met) bool {
+	{name: "reset", rule: "reset", times: 3, cutsOff: true, met: func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
+	{name: "hang", rule: "hang", times: 2, met: func(m met) bool {
 		var timeout net.Error
 		return errors.As(m.err, &timeout) && timeout.Timeout() && m.took >= hangs
 	}},
-	{"truncate", "truncate=5", 3, func(m met) bool {
+	{name: "truncate", rule: "truncate=5", times: 3, met: func(m met) bool {
 		return m.says("truncate") && len(m.body) == 5 && errors.Is(m.err, io.ErrUnexpectedEOF)
 	}},
-	{"slow", "slow=500", 3, func(m met) bool { // it sends a piece every 100 ms
+	{name: "slow", rule: "slow=500", times: 3, met: func(m met) bool { // it sends a piece every 100 ms
 		return m.says("slow") && m.err == nil && m.took >= time.Duration(len(m.body))*time.Second/500-100*time.Millisecond
 	}},
-	{"crash", "crash", 1, func(m met) bool {
+	{name: "crash", rule: "crash", times: 1, cutsOff: true, met: func(m met) bool {
 		return m.status == 0 && (errors.Is(m.err, io.EOF) || errors.Is(m.err, syscall.ECONNRESET))
 	}},
 }
@@ -84,19 +117,21 @@ type Verifier struct {
 	Pod    func(context.Context) (local.Pod, error) // as it is now
 }
 
-// Run sets every kind of fault in turn, meets it as a caller and counts. The
-// rules that were there are in force again at its end, with counts of 0.
-func (v Verifier) Run(ctx context.Context) (checks []Check, err error) {
+// Run sets every kind of fault in turn, meets it as a caller and counts: at the
+// program's own port and, where a proxy stands before it, through the proxy too,
+// unless the mesh's rules refuse such a caller: the note says so. The rules that
+// were there are in force again at its end, with counts of 0.
+func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err error) {
 	pod, err := v.Pod(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if pod.Port == 0 {
-		return nil, fmt.Errorf("pod %s: it takes no requests", pod.Name)
+		return nil, "", fmt.Errorf("pod %s: it takes no requests", pod.Name)
 	}
 	before, err := v.Client.Get(ctx, pod)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -107,18 +142,45 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, err error) {
 		}
 		err = errors.Join(err, restored)
 	}()
-	for _, k := range kinds {
-		check, err := v.check(ctx, pod, k)
-		if err != nil {
-			return checks, err
+	ways := []bool{false}
+	if pod.AppAddress != "" {
+		if _, err := v.Client.Clear(ctx, pod); err != nil { // they would meet the question
+			return nil, "", err
 		}
-		checks = append(checks, check)
+		if note = refused(ctx, pod); note == "" {
+			ways = append(ways, true)
+		}
 	}
-	return checks, nil
+	for _, proxied := range ways {
+		if pod, err = v.Pod(ctx); err != nil { // its restarts are counted
+			return checks, note, err
+		}
+		for _, k := range kinds {
+			check, err := v.check(ctx, pod, k, proxied)
+			if err != nil {
+				return checks, note, err
+			}
+			checks = append(checks, check)
+		}
+	}
+	return checks, note, nil
 }
 
-func (v Verifier) check(ctx context.Context, pod local.Pod, k kind) (Check, error) {
-	check := Check{Kind: k.name, Set: k.times}
+// refused is why the pod's proxy lets no caller of the verification through,
+// empty when it does: mutual TLS may be strict, or a policy may forbid it.
+func refused(ctx context.Context, pod local.Pod) string {
+	m := ask(ctx, pod, "none", true, patience)
+	switch {
+	case m.err != nil:
+		return fmt.Sprintf("not through the proxy of %s: it refuses a caller outside the mesh: %v", pod.Name, m.err)
+	case m.status != http.StatusNotFound:
+		return fmt.Sprintf("not through the proxy of %s: it answers a caller outside the mesh with %d %.100s", pod.Name, m.status, strings.TrimSpace(m.body))
+	}
+	return ""
+}
+
+func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool) (Check, error) {
+	check := Check{Kind: k.name, Proxied: proxied, Set: k.times}
 	counted, err := v.counted(ctx, pod, k.name)
 	if err != nil {
 		return check, err
@@ -127,9 +189,15 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind) (Check, erro
 	if _, err := v.Client.Set(ctx, pod, rule); err != nil {
 		return check, err
 	}
+	wait := patience
+	if k.name == "hang" {
+		wait = hangs
+	}
 	for range k.times {
-		if k.met(ask(ctx, pod, k.name)) {
+		if m := ask(ctx, pod, k.name, proxied, wait); k.seen(m, proxied) {
 			check.Seen++
+		} else {
+			check.instead = m
 		}
 	}
 	if k.name == "crash" {
@@ -137,7 +205,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind) (Check, erro
 	}
 	harmed := 0
 	for range k.times {
-		if m := ask(ctx, pod, k.name); m.err != nil || m.header.Get("X-Fault") != "" {
+		if m := ask(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
 			harmed++
 		}
 	}
@@ -166,9 +234,9 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind) (Check, erro
 func (c *Check) judge() {
 	switch {
 	case c.Injected != c.Set:
-		c.Problem = fmt.Sprintf("injected %d, expected %d", c.Injected, c.Set)
+		c.Problem = fmt.Sprintf("injected %d: must be %d", c.Injected, c.Set)
 	case c.Seen != c.Set:
-		c.Problem = fmt.Sprintf("a caller saw %d, expected %d", c.Seen, c.Set)
+		c.Problem = fmt.Sprintf("a caller saw %d: must be %d; it got %s", c.Seen, c.Set, c.instead)
 	}
 }
 
@@ -214,9 +282,13 @@ func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int,
 
 // ask is one caller with a connection of its own. The path is known nowhere:
 // its answer is the pod's 404, which has a body.
-func ask(ctx context.Context, pod local.Pod, kind string) met {
-	client := http.Client{Timeout: hangs, Transport: &http.Transport{DisableKeepAlives: true}}
-	url := "http://" + net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)) + "/fleetman-verify"
+func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
+	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true}}
+	at := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
+	if pod.AppAddress != "" && !proxied {
+		at = pod.AppAddress
+	}
+	url := "http://" + at + "/fleetman-verify"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return met{err: err}

@@ -40,7 +40,7 @@ func TestVerifyService(t *testing.T) {
 	if _, err := client.Set(t.Context(), fleet.Pods()[0], before); err != nil {
 		t.Fatal(err)
 	}
-	checks, err := Verifier{Client: client, Pod: now}.Run(t.Context())
+	checks, _, err := Verifier{Client: client, Pod: now}.Run(t.Context())
 	if err != nil || len(checks) != len(kinds) {
 		t.Fatalf("%d checks, %v", len(checks), err)
 	}
@@ -122,14 +122,14 @@ func TestVerifyTells(t *testing.T) {
 		want string
 	}{
 		{"honest", &liar{}, ""},
-		{"injects less", &liar{skips: true}, "injected 2, expected 3"},
-		{"counts less", &liar{forgets: true}, "injected 2, expected 3"},
+		{"injects less", &liar{skips: true}, "injected 2: must be 3"},
+		{"counts less", &liar{forgets: true}, "injected 2: must be 3"},
 		{"metrics differ", &liar{miscounts: true}, "its metrics say 6"},
-		{"does more", &liar{overdoes: true}, "injected 6, expected 3"},
-		{"does more and hides it", &liar{overdoes: true, forgets: true}, "injected 5, expected 3"},
+		{"does more", &liar{overdoes: true}, "injected 6: must be 3"},
+		{"does more and hides it", &liar{overdoes: true, forgets: true}, "injected 5: must be 3"},
 	} {
 		pod := podOf(t, test.pod.ServeHTTP)
-		check, err := Verifier{Client: &Client{}}.check(t.Context(), pod, status)
+		check, err := Verifier{Client: &Client{}}.check(t.Context(), pod, status, false)
 		if err != nil || check.Problem != test.want || check.OK() != (test.want == "") {
 			t.Errorf("%s: got %+v, %v, want %q", test.name, check, err, test.want)
 		}
@@ -144,7 +144,7 @@ func TestVerifyRestores(t *testing.T) {
 		pod := podOf(t, fake.ServeHTTP)
 		ctx, cancel := context.WithCancel(t.Context())
 		fake.onSet = cancel
-		_, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) {
+		_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) {
 			return pod, nil
 		}}.Run(ctx)
 		fake.mu.Lock()
@@ -170,9 +170,19 @@ func TestMet(t *testing.T) {
 		"slow":     {404, fault("slow"), strings.Repeat("x", 500), nil, 900 * time.Millisecond},
 		"crash":    {err: io.EOF},
 	}
+	const envoy = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+	byProxy := met{503, http.Header{}, envoy, nil, 0}
 	for _, k := range kinds {
-		if !k.met(good[k.name]) {
+		if !k.seen(good[k.name], false) {
 			t.Errorf("%s is not seen", k.name)
+		}
+		if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
+			t.Errorf("%s behind a proxy is not told from %s without", k.name, k.name)
+		}
+		for _, m := range []met{{503, http.Header{}, "no healthy upstream", nil, 0}, {503, fault("reset"), envoy, nil, 0}, {502, http.Header{}, envoy, nil, 0}} {
+			if k.seen(m, true) {
+				t.Errorf("%s behind a proxy is seen in %+v", k.name, m)
+			}
 		}
 		for _, m := range []met{{404, http.Header{}, "{}", nil, time.Millisecond}, {err: errors.New("no route")}, {404, fault(k.name), "{}x{}x", nil, 0}} {
 			if k.met(m) && k.name != "slow" || k.name == "slow" && m.header.Get("X-Fault") != "slow" && k.met(m) {
@@ -182,8 +192,32 @@ func TestMet(t *testing.T) {
 	}
 }
 
+// A proxy that refuses a caller outside the mesh is no failure of the faults.
+func TestRefused(t *testing.T) {
+	pod := podOf(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get(header) {
+		case "none":
+			http.Error(w, "RBAC: access denied", http.StatusForbidden)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	pod.AppAddress = "127.0.0.1:1"
+	if got, want := refused(t.Context(), pod), "not through the proxy of staff-service-0: it answers a caller outside the mesh with 403 RBAC: access denied"; got != want {
+		t.Errorf("by a policy: got %q, want %q", got, want)
+	}
+	open := podOf(t, http.NotFound)
+	if got := refused(t.Context(), open); got != "" {
+		t.Errorf("open: got %q", got)
+	}
+	away := podAt(t, "127.0.0.1:1")
+	if got := refused(t.Context(), away); !strings.HasPrefix(got, "not through the proxy of staff-service-0: it refuses a caller outside the mesh: ") {
+		t.Errorf("by TLS: got %q", got)
+	}
+}
+
 func TestNotServing(t *testing.T) {
-	_, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
+	_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
 	if err == nil || err.Error() != "pod position-simulator-0: it takes no requests" {
 		t.Errorf("got %v", err)
 	}
