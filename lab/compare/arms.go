@@ -1,10 +1,9 @@
-// Package compare lets arms meet the same faults under the same load, and
-// keeps records of all that was seen. What they mean is computed by package
-// report, from the records alone.
 package compare
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ var Arms = []Arm{
 		Dir: resilience + "both", Replicas: oneBad, Mesh: true,
 	},
 	{
-		Name: "ingress", Meaning: "sidecars, asked through the mesh's ingress gateway: what that door costs",
+		Name: "ingress", Meaning: "sidecars, with the load at the mesh's ingress gateway: what that hop costs",
 		Dir: resilience + "sidecars", Replicas: oneBad, Mesh: true, Ingress: true,
 	},
 	{
@@ -73,43 +72,66 @@ var Profiles = []Profile{
 	{"defaults", "what each side does out of the box", "none,library,sidecars"},
 }
 
-// callers are the services that call another, the page's own aside: nobody
-// looks at it here.
-var callers = []string{"position-simulator", "position-tracker", "api-gateway"}
+// callers are the services that call another.
+var callers = []string{"position-simulator", "position-tracker", "api-gateway", "webapp"}
 
-// settings are the arm's and the seed's: all that is random in the services
-// is drawn from it.
-func (a Arm) settings(seed uint64) []local.Setting {
-	text := fmt.Sprint(seed)
-	set := []local.Setting{{Target: victim, Name: "FAULTS_SEED", Value: text}, {Target: "position-simulator", Name: "SEED", Value: text}}
+// settings are the arm's, and the seed's: all that is random in the services
+// depends on it.
+func (p plan) settings() []local.Setting {
+	text := fmt.Sprint(p.seed)
+	set := []local.Setting{{Target: p.o.Service, Name: "FAULTS_SEED", Value: text}, {Target: "position-simulator", Name: "SEED", Value: text}}
 	for _, caller := range callers {
 		set = append(set, local.Setting{Target: caller, Name: "UPSTREAM_SEED", Value: text})
-		for name, value := range a.Callers {
-			set = append(set, local.Setting{Target: caller, Name: name, Value: value})
+	}
+	return append(set, p.arm.settings()...)
+}
+
+// settings are those that are over the manifests', for every caller.
+func (a Arm) settings() (set []local.Setting) {
+	for _, caller := range callers {
+		for _, name := range slices.Sorted(maps.Keys(a.Callers)) {
+			set = append(set, local.Setting{Target: caller, Name: name, Value: a.Callers[name]})
 		}
 	}
 	return set
 }
 
-// Fault is what goes wrong for a while.
+// recorded are the arm's settings as the records have them: the manifests, the
+// programs of the mesh, the variables.
+func (p plan) recorded() []string {
+	all := []string{p.arm.Dir}
+	if p.arm.Mesh {
+		all = append(all, "istiod "+p.o.found.Pilot.Version, "envoy "+p.o.found.Envoy.Version)
+	}
+	for _, s := range p.arm.settings() {
+		all = append(all, fmt.Sprintf("%s %s=%s", s.Target, s.Name, s.Value))
+	}
+	return all
+}
+
+// Fault is set for a while.
 type Fault struct {
 	Name, Meaning string
-	Rules         string // as FAULTS has them; empty: none are set
-	All           bool   // in every replica; else in the first
+	Rules         string // as FAULTS has them; empty: no fault
+	All           bool   // in every replica; else in the one that received most of the load
 	Again         bool   // set anew whenever the replica comes back
 	Times         int    // load, in times of the rate
 	Longer        int    // in times of the usual length
 	Curve         bool   // the report shows it second by second
 }
 
-// none tells that nothing goes wrong: the run shows what an arm costs.
+// none reports whether there is no fault: the run shows what an arm costs.
 func (f Fault) none() bool { return f.Rules == "" }
 
-// victim is the service that faults are set in, two replicas of it.
+// staff is the service that has the fault unless Options.Service is another, and
+// replicas the number of its pods.
 const (
-	victim   = "staff-service"
+	staff    = "staff-service"
 	replicas = 2
 )
+
+// Services are those that can have the fault.
+var Services = []string{staff, "vehicle-telemetry", "position-tracker", "api-gateway"}
 
 // Faults are those that are known.
 var Faults = []Fault{
@@ -118,12 +140,12 @@ var Faults = []Fault{
 	{"all-bad", "both replicas answer after 0 to 5 s, half of the answers 502", "delay=0s..5s;status=502,rate=0.5", true, false, 1, 1, false},
 	{"slow-body", "one of two replicas sends its answers at 20 bytes a second, about 4 s each", "slow=20", false, false, 1, 1, false},
 	{"crash-loop", "one of two replicas exits at one request in five, again and again", "crash,rate=0.2", false, true, 1, 1, false},
-	{"storm", "both replicas answer 502 at once, under ten times the load", "status=502", true, false, 10, 2, true},
+	{"storm", "retry storm: both replicas answer 502 at once, under ten times the load", "status=502", true, false, 10, 2, true},
 	{"healthy", "nothing at all, under twenty times the load: what each arm costs", "", true, false, 20, 2, false},
 }
 
-// Usual are the faults that a comparison has unless told otherwise; Quick are
-// those of a quick one.
+// Usual are the faults of a comparison by default; Quick are those of a quick
+// one.
 var (
 	Usual = "bad-replica,dead-replica,all-bad,slow-body,crash-loop"
 	Quick = "bad-replica,all-bad"
@@ -146,7 +168,7 @@ next:
 	for wanted := range strings.SplitSeq(list, ",") {
 		for _, other := range seen {
 			if other == wanted {
-				return nil, fmt.Errorf("%q: named twice", wanted)
+				return nil, fmt.Errorf("%q: must be there once", wanted)
 			}
 		}
 		for i, n := range names {
@@ -155,7 +177,7 @@ next:
 				continue next
 			}
 		}
-		return nil, fmt.Errorf("%q: one or more of %s, with commas, are expected", wanted, strings.Join(names, ","))
+		return nil, fmt.Errorf("%q: must be one or more of %s, separated by commas", wanted, strings.Join(names, ","))
 	}
 	return picked, nil
 }
@@ -163,16 +185,16 @@ next:
 // Timing is how long each part of a run takes.
 type Timing struct{ Healthy, Fault, After time.Duration }
 
-// Timings of a comparison. After the repair there has to be time for the
-// longest recovery that is of interest, an open period of 10 s, and for the
-// report's window of 3 s.
+// Timings of a comparison. After the repair there must be time for the longest
+// recovery of interest, an open period of 10 s, and for the report's window of
+// 3 s.
 var (
 	Full      = Timing{3 * time.Second, 15 * time.Second, 13200 * time.Millisecond}
 	QuickOnes = Timing{3 * time.Second, 8 * time.Second, 13500 * time.Millisecond}
 )
 
-// idle is how long a fleet without a fault runs on without the load, for its CPU then: of a process
-// it is known to 10 ms, and 13 of them are added up.
+// idle is how long a fleet without a fault runs on without load, to measure its CPU then: a process's
+// is known to 10 ms, and 13 of them are added up.
 const idle = 8 * time.Second
 
 func (t Timing) of(f Fault) Timing {

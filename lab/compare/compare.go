@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"fleetman.example/lab/mesh/parts"
@@ -24,13 +25,21 @@ type Options struct {
 	Arms   []Arm
 	Faults []Fault
 	Seeds  []uint64
-	Rate   float64 // requests a second
+	Rate   float64 // requests per second
 	Timing Timing
+	Quick  bool // see Options.command
+	// OneSeedForAll uses only the first seed with a fault in all replicas: which of
+	// them a connection leads to makes no difference.
+	OneSeedForAll bool
+	Target        string // Gateway or Page
+	Service       string // the one that has the fault
 
 	// Parts brings the mesh's programs; it is asked once, when an arm has a mesh.
 	Parts func(context.Context) (parts.Parts, error)
 
 	Progress func(line string)
+
+	found parts.Parts
 }
 
 // RecordsFile is the name of the records within Options.Out.
@@ -45,70 +54,130 @@ func (a Arm) overhead() time.Duration {
 	return 3 * time.Second
 }
 
-// Run lets every arm meet every fault once a seed, one after the other, and
-// writes each run's records when it has ended: what was whole when the context
-// ends stays.
+// Run makes every run, one after the other, and writes the records of each when
+// it has ended: when ctx ends, those of the whole runs are kept.
 func Run(ctx context.Context, o Options) (err error) {
-	if err := os.MkdirAll(o.Out, 0o755); err != nil {
-		return fmt.Errorf("records: %w", err)
-	}
-	path := filepath.Join(o.Out, RecordsFile)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	file, err := o.create()
 	if err != nil {
-		return fmt.Errorf("records: %w; an older comparison's are kept: name another directory with --out", err)
+		return err
 	}
 	defer func() {
 		if closed := file.Close(); err == nil && closed != nil {
 			err = fmt.Errorf("records: %w", closed)
 		}
 	}()
-	var found parts.Parts
 	if slices.ContainsFunc(o.Arms, func(a Arm) bool { return a.Mesh }) {
-		if found, err = o.Parts(ctx); err != nil {
+		if o.found, err = o.Parts(ctx); err != nil {
 			return err
 		}
 	}
-	cells := o.cells()
-	for i, c := range cells {
-		left := expected(cells[i:])
-		o.Progress(fmt.Sprintf("%d of %d: %s, %s, seed %d (%v to go)", i+1, len(cells), c.arm.Name, c.fault.Name, c.seed, left.Round(time.Second)))
-		c.parts = found
-		seen, err := c.run(ctx)
+	if err := record.WriteHeader(file, Header(ctx, o)); err != nil {
+		return err
+	}
+	plans := o.plans()
+	for i, p := range plans {
+		o.Progress(fmt.Sprintf("%d of %d: %s (%v to go)", i+1, len(plans), p.name(), expected(plans[i:]).Round(time.Second)))
+		if i > 0 && o.Bin == "" { // built once
+			p.o.Bin = filepath.Join(o.Root, ".cache", "bin")
+		}
+		seen, err := onTime(o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), i, len(plans), o.Out, ctx.Err())
+		}
 		if err != nil {
-			return fmt.Errorf("%s, %s, seed %d: %w", c.arm.Name, c.fault.Name, c.seed, err)
+			return fmt.Errorf("%s: %w", p.name(), err)
 		}
 		if err := record.Write(file, seen); err != nil {
 			return err
-		}
-		if o.Bin == "" { // built once
-			for j := range cells {
-				cells[j].o.Bin = filepath.Join(o.Root, ".cache", "bin")
-			}
 		}
 	}
 	return nil
 }
 
-// Expected is about how long a comparison takes, once its programs are there.
-func Expected(o Options) time.Duration { return expected(o.cells()) }
+// create makes the file of the records. It never replaces one.
+func (o Options) create() (*os.File, error) {
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(o.Out, RecordsFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("records: %w: --out must be a directory without records", err)
+	}
+	return file, nil
+}
 
-func expected(cells []*cell) (sum time.Duration) {
-	for _, c := range cells {
-		sum += c.timing.total() + c.arm.overhead()
+// Header is the first line of the records.
+func Header(ctx context.Context, o Options) *record.Comparison {
+	return &record.Comparison{
+		Began: time.Now(), Command: o.command(),
+		Conditions: record.Conditions{
+			Seeds: o.Seeds, Rate: o.Rate, Target: o.Target, Service: o.Service, Quick: o.Quick,
+			Machine: thisMachine(), Versions: versions(ctx, o.Root),
+			Healthy: record.Offset(o.Timing.Healthy), Fault: record.Offset(o.Timing.Fault), After: record.Offset(o.Timing.After),
+		},
+	}
+}
+
+// command is the command line that makes the same comparison: every option that
+// changes what is measured is there, whatever its default.
+func (o Options) command() string {
+	words := []string{
+		"fleetman compare",
+		"--arms " + names(o.Arms, func(a Arm) string { return a.Name }),
+		"--faults " + names(o.Faults, func(f Fault) string { return f.Name }),
+		fmt.Sprintf("--seed %d", o.Seeds[0]),
+	}
+	if !o.OneSeedForAll {
+		words = append(words, fmt.Sprintf("--seeds %d", len(o.Seeds)))
+	}
+	words = append(words, fmt.Sprintf("--rate %v", o.Rate), fmt.Sprintf("--duration %v", o.Timing.Fault))
+	if o.Target != Gateway {
+		words = append(words, "--target "+o.Target)
+	}
+	if o.Service != staff {
+		words = append(words, "--service "+o.Service)
+	}
+	if o.Quick {
+		words = append(words, "--quick")
+	}
+	return strings.Join(words, " ")
+}
+
+func names[T any](all []T, name func(T) string) string {
+	var list []string
+	for _, one := range all {
+		list = append(list, name(one))
+	}
+	return strings.Join(list, ",")
+}
+
+// Expected is about how long a comparison takes, once its programs are there.
+func Expected(o Options) time.Duration { return expected(o.plans()) }
+
+// Runs is the number of runs.
+func Runs(o Options) int { return len(o.plans()) }
+
+func expected(plans []plan) (sum time.Duration) {
+	for _, p := range plans {
+		sum += p.timing.total() + p.arm.overhead()
 	}
 	return sum
 }
 
-// cells are all runs. The arms take turns, so that what else the machine does
+// plans are all runs. The arms take turns, so that other work of the machine
 // meets them alike.
-func (o Options) cells() []*cell {
-	var cells []*cell
+func (o Options) plans() []plan {
+	var plans []plan
 	for _, fault := range o.Faults {
-		for _, seed := range o.Seeds {
+		seeds := o.Seeds
+		if o.OneSeedForAll && fault.All {
+			seeds = seeds[:1]
+		}
+		for _, seed := range seeds {
 			for _, arm := range o.Arms {
-				cells = append(cells, &cell{o: o, arm: arm, fault: fault, seed: seed, timing: o.Timing.of(fault)})
+				plans = append(plans, plan{o, arm, fault, seed, o.Timing.of(fault)})
 			}
 		}
 	}
-	return cells
+	return plans
 }

@@ -35,10 +35,10 @@ func TestPick(t *testing.T) {
 		}
 	}
 	for list, want := range map[string]string{
-		"":          `"": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
-		"none,":     `"": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
-		"none,nobu": `"nobu": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`,
-		"none,none": `"none": named twice`,
+		"":          `"": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
+		"none,":     `"": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
+		"none,nobu": `"nobu": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
+		"none,none": `"none": must be there once`,
 	} {
 		if picked, err := Pick(Arms, armName, list); err == nil || err.Error() != want || picked != nil {
 			t.Errorf("%q: got %v, %v, want %s", list, picked, err, want)
@@ -46,12 +46,12 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// TestCells: the arms take turns, and every one has the same seeds.
-func TestCells(t *testing.T) {
+// TestPlans: the arms take turns, and every one has the same seeds.
+func TestPlans(t *testing.T) {
 	o := Options{Arms: Arms[:2], Faults: []Fault{Faults[0], Faults[5]}, Seeds: []uint64{7, 8}, Timing: Timing{time.Second, 10 * time.Second, 2 * time.Second}}
 	var got []string
-	for _, c := range o.cells() {
-		got = append(got, fmt.Sprintf("%s %s %d %v", c.fault.Name, c.arm.Name, c.seed, c.timing.total()))
+	for _, p := range o.plans() {
+		got = append(got, fmt.Sprintf("%s %s %d %v", p.fault.Name, p.arm.Name, p.seed, p.timing.total()))
 	}
 	want := []string{
 		"bad-replica none 7 13s", "bad-replica library 7 13s", "bad-replica none 8 13s", "bad-replica library 8 13s",
@@ -60,11 +60,15 @@ func TestCells(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	o.OneSeedForAll = true
+	if plans := o.plans(); len(plans) != 6 || plans[4].seed != 7 || plans[5].seed != 7 { // the storm is in all replicas
+		t.Errorf("one seed for a fault in all replicas: got %+v", plans)
+	}
 }
 
 func TestSettings(t *testing.T) {
 	got := map[local.Setting]bool{}
-	for _, s := range Arms[1].settings(42) {
+	for _, s := range (plan{o: Options{Service: staff}, arm: Arms[1], seed: 42}).settings() {
 		got[s] = true
 	}
 	for _, want := range []local.Setting{
@@ -74,12 +78,13 @@ func TestSettings(t *testing.T) {
 		{Target: "api-gateway", Name: "RESILIENCE", Value: "library"},
 		{Target: "position-tracker", Name: "RESILIENCE", Value: "library"},
 		{Target: "position-simulator", Name: "RESILIENCE", Value: "library"},
+		{Target: "webapp", Name: "RESILIENCE", Value: "library"},
 	} {
 		if !got[want] {
 			t.Errorf("no %+v", want)
 		}
 	}
-	for _, s := range Arms[0].settings(42) {
+	for _, s := range (plan{o: Options{Service: staff}, arm: Arms[0], seed: 42}).settings() {
 		if s.Name == "RESILIENCE" {
 			t.Errorf("without any resilience: %+v", s)
 		}
@@ -91,7 +96,37 @@ func options(t *testing.T, third int) Options {
 		Root: "../..", Out: t.TempDir(), Environ: os.Environ(), Progress: func(line string) { t.Log(line) }, Rate: 20,
 		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
 		Arms:    Arms[:2], Faults: Faults[:1], Seeds: []uint64{1}, Timing: Timing{2 * time.Second, 8 * time.Second, 4 * time.Second},
+		Target: Gateway, Service: staff,
 	}
+}
+
+// records are those in a directory.
+func records(t *testing.T, dir string) *record.Comparison {
+	t.Helper()
+	file, err := os.Open(filepath.Join(dir, RecordsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	read, err := record.Read(file, file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// reported is the only fault of a comparison.
+func reported(t *testing.T, dir string) report.Fault {
+	t.Helper()
+	computed, err := report.Compute(records(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report.Text(t.Output(), computed)
+	if len(computed.Groups) != 1 || len(computed.Groups[0].Faults) != 1 {
+		t.Fatalf("got %+v", computed)
+	}
+	return computed.Groups[0].Faults[0]
 }
 
 // TestComparison is a short one with the real services: one of two replicas is
@@ -104,21 +139,8 @@ func TestComparison(t *testing.T) {
 	if err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(filepath.Join(o.Out, RecordsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	cells, err := record.Read(file, file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	computed := report.Compute(cells)
-	report.Text(t.Output(), computed)
-	if len(computed.Faults) != 1 || len(computed.Faults[0].Arms) != 2 {
-		t.Fatalf("got %+v", computed)
-	}
-	none, library := computed.Faults[0].Arms[0].Runs[0], computed.Faults[0].Arms[1].Runs[0]
+	computed := reported(t, o.Out)
+	none, library := computed.Arms[0].Runs[0], computed.Arms[1].Runs[0]
 	if none.Failed == 0 {
 		t.Error("the fault does not show without resilience: the comparison proves nothing")
 	}
@@ -135,6 +157,9 @@ func TestComparison(t *testing.T) {
 		t.Errorf("no breaker opened: %+v", library.Timeline)
 	}
 	for name, run := range map[string]report.Run{"none": none, "library": library} {
+		if run.Met.Requests == 0 {
+			t.Errorf("%s: no request met the fault: %+v", name, run.Met)
+		}
 		if run.Requests != 160 || math.Abs(run.Good+run.Degraded+run.Failed-1) > 1e-9 || run.PositionsHealthy < 2 {
 			t.Errorf("%s: %+v", name, run)
 		}
@@ -179,32 +204,32 @@ func TestOutboundTo(t *testing.T) {
 	}
 }
 
-func TestPassage(t *testing.T) {
+func TestEntry(t *testing.T) {
 	began := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	pods := map[string]string{"127.0.77.4": "staff-service-0"}
 	sidecar := proxy{name: "api-gateway-0", address: "127.0.77.6"}
 	for name, test := range map[string]struct {
 		proxy proxy
 		entry envoy.AccessEntry
-		want  record.Passage
+		want  record.AccessLogEntry
 	}{
 		"out": {
 			sidecar,
 			envoy.AccessEntry{Cluster: "outbound|8080||x", Upstream: "127.0.77.4:8080", Status: 504, Flags: "UT", Details: "response_timeout"},
-			record.Passage{Side: record.Out, To: "staff-service-0", Status: 504, Flags: "UT", Details: "response_timeout"},
+			record.AccessLogEntry{Side: record.Out, To: "staff-service-0", Status: 504, Flags: "UT", Details: "response_timeout"},
 		},
-		"in":            {sidecar, envoy.AccessEntry{Cluster: "inbound|8080||", Upstream: "127.0.0.1:18004", Status: 502, Flags: "-", Fault: "status"}, record.Passage{Side: record.In, Status: 502, Flags: "-", Fault: "status"}},
-		"in, refused":   {sidecar, envoy.AccessEntry{Local: "127.0.77.6:8080", Status: 403, Flags: "-"}, record.Passage{Side: record.In, Status: 403, Flags: "-"}},
-		"out, no route": {sidecar, envoy.AccessEntry{Local: "127.0.78.6:8080", Status: 404, Flags: "NR"}, record.Passage{Side: record.Out, Status: 404, Flags: "NR"}},
+		"in":            {sidecar, envoy.AccessEntry{Cluster: "inbound|8080||", Upstream: "127.0.0.1:18004", Status: 502, Flags: "-", Fault: "status"}, record.AccessLogEntry{Side: record.In, Status: 502, Flags: "-", Fault: "status"}},
+		"in, refused":   {sidecar, envoy.AccessEntry{Local: "127.0.77.6:8080", Status: 403, Flags: "-"}, record.AccessLogEntry{Side: record.In, Status: 403, Flags: "-"}},
+		"out, no route": {sidecar, envoy.AccessEntry{Local: "127.0.78.6:8080", Status: 404, Flags: "NR"}, record.AccessLogEntry{Side: record.Out, Status: 404, Flags: "NR"}},
 		"gateway": {
 			proxy{name: "api-gateway-0", gateway: true},
 			envoy.AccessEntry{Cluster: "outbound|8080||x", Upstream: "127.0.77.4:8080", Status: 200, Flags: "-"},
-			record.Passage{Side: record.AtGateway, To: "staff-service-0", Status: 200, Flags: "-"},
+			record.AccessLogEntry{Side: record.AtGateway, To: "staff-service-0", Status: 200, Flags: "-"},
 		},
 	} {
 		test.entry.Time = began.Add(1500 * time.Millisecond)
-		test.want.At, test.want.Proxy = record.Moment(1500*time.Millisecond), "api-gateway-0"
-		if got := test.proxy.passage(test.entry, pods, began); got != test.want {
+		test.want.At, test.want.Proxy = record.Offset(1500*time.Millisecond), "api-gateway-0"
+		if got := test.proxy.entry(test.entry, pods, began); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}
@@ -289,20 +314,10 @@ func TestMeshComparison(t *testing.T) {
 	if err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(filepath.Join(o.Out, RecordsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	cells, err := record.Read(file, file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	computed := report.Compute(cells)
-	report.Text(t.Output(), computed)
-	sidecars, mesh := computed.Faults[0].Arms[0].Runs[0], computed.Faults[0].Arms[1].Runs[0]
+	computed := reported(t, o.Out)
+	sidecars, mesh := computed.Arms[0].Runs[0], computed.Arms[1].Runs[0]
 	if sidecars.Failed == 0 || sidecars.Origins[report.FromApp] == 0 {
-		t.Errorf("the fault does not show without a policy: %.3f failed, made by %v", sidecars.Failed, sidecars.Origins)
+		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", sidecars.Failed, sidecars.Origins)
 	}
 	contained(t, "mesh", mesh)
 	if good, least := goodOf(sidecars.Requests, sidecars.Good); good >= least {
@@ -323,12 +338,12 @@ func TestMeshComparison(t *testing.T) {
 			t.Errorf("%s: cost %+v", name, c)
 		}
 		if run.Origins[report.Unknown] > 0 {
-			t.Errorf("%s: failures made by %v", name, run.Origins)
+			t.Errorf("%s: origins of failures %v", name, run.Origins)
 		}
 		for _, hop := range run.Whole {
 			// under way at the ends, and what a receiver did not get to count: a
 			// caller that goes away
-			if hop.Tries == 0 || math.Abs(hop.Tries-hop.Received) > 5 {
+			if hop.ProxyAttempts == 0 || math.Abs(hop.ProxyAttempts-hop.Received) > 5 {
 				t.Errorf("%s: the two ends disagree: %+v", name, hop)
 			}
 		}
@@ -343,7 +358,7 @@ func TestOlderRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Run(t.Context(), o)
-	if text, _ := os.ReadFile(path); err == nil || !strings.HasSuffix(err.Error(), "file exists; an older comparison's are kept: name another directory with --out") || string(text) != "precious\n" {
+	if text, _ := os.ReadFile(path); err == nil || !strings.HasSuffix(err.Error(), "file exists: --out must be a directory without records") || string(text) != "precious\n" {
 		t.Errorf("got %v, records %q", err, text)
 	}
 }
@@ -355,10 +370,71 @@ func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(0, cancel)
 	err := Run(ctx, o)
-	if err == nil || !strings.HasPrefix(err.Error(), "none, bad-replica, seed 1: ") {
+	if want := "interrupted in none, bad-replica, seed 1: 0 of 2 runs are kept in " + o.Out + ": context canceled"; !errors.Is(err, context.Canceled) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("records %q, %v: want the header only", text, err)
+	}
+}
+
+// TestOnTime: a run whose load was late is measured again, a bounded number of
+// times.
+func TestOnTime(t *testing.T) {
+	run := func(lateness time.Duration) *record.Run {
+		r := new(record.Run)
+		for range 100 {
+			r.Requests = append(r.Requests, record.Request{Start: record.Offset(lateness)})
+		}
+		return r
+	}
+	for name, test := range map[string]struct {
+		lateness []time.Duration // of each measurement
+		want     int
+		late     bool
+		progress string
+	}{
+		"on time":     {[]time.Duration{time.Millisecond}, 1, false, ""},
+		"late once":   {[]time.Duration{4 * time.Second, 0}, 2, false, "x: the load was late (p99 4s, at most 4s; must be p99 10ms, at most 250ms): measuring again\n"},
+		"always late": {[]time.Duration{time.Second, time.Second, time.Second}, 3, true, strings.Repeat("x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): measuring again\n", 2) + "x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): kept and marked after 3 measurements\n"},
+	} {
+		n, progress := 0, ""
+		got, err := onTime(func(line string) { progress += line + "\n" }, "x", func() (*record.Run, error) {
+			n++
+			return run(test.lateness[n-1]), nil
+		})
+		if err != nil || got.Measurements != test.want || n != test.want || got.Lateness().TooLate() != test.late || progress != test.progress {
+			t.Errorf("%s: %d measurements, record %d, late %v, %v\n%s", name, n, got.Measurements, got.Lateness(), err, progress)
+		}
+	}
+	failure := errors.New("no fleet")
+	if _, err := onTime(func(string) {}, "x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
-	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || len(text) != 0 {
-		t.Errorf("records %q, %v", text, err)
+}
+
+// TestEventNames: the records' names are those of the fleet's events.
+func TestEventNames(t *testing.T) {
+	for name, kind := range map[string]local.EventKind{record.EventExited: local.Exited, record.EventEjected: local.Ejected, record.EventReturned: local.Returned} {
+		if name != string(kind) {
+			t.Errorf("got %s, want %s", name, kind)
+		}
+	}
+}
+
+// TestBusiest: the fault goes where the load went.
+func TestBusiest(t *testing.T) {
+	sample := func(pod string, reads, writes float64) record.Sample {
+		return record.Sample{Pod: pod, Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: reads}, {Name: record.CountServer, Of: "POST /driver/:vehicle/:speed", N: writes}}}
+	}
+	pods := []local.Pod{{Name: "staff-service-0"}, {Name: "staff-service-1"}}
+	for want, samples := range map[string][]record.Sample{
+		"staff-service-0": {sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 0)},
+		"staff-service-1": {sample("staff-service-0", 1, 99), sample("staff-service-1", 0, 0), sample("staff-service-0", 1, 99), sample("staff-service-1", 30, 0)},
+	} {
+		r := &run{seen: record.Run{Samples: samples}}
+		if got := r.busiest(pods); len(got) != 1 || got[0].Name != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
 	}
 }

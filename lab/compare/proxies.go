@@ -26,7 +26,7 @@ type proxy struct {
 	admin   *envoy.Client
 }
 
-// proxiesOf answers the process of the control plane, too.
+// proxiesOf returns the proxies and the process of the control plane.
 func proxiesOf(ctx context.Context, m *mesh.Mesh) (found []proxy, istiod int, err error) {
 	status := m.Status(ctx)
 	for _, p := range status.Proxies {
@@ -39,33 +39,33 @@ func proxiesOf(ctx context.Context, m *mesh.Mesh) (found []proxy, istiod int, er
 	return found, status.Istiod.PID, nil
 }
 
-// count is what the proxy has counted and used: tries by the service they went
-// to, CPU seconds, resident bytes.
+// count returns the proxy's counters: attempts by upstream service, CPU seconds,
+// resident bytes.
 func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 	clusters, err := p.admin.Clusters(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tries := map[string]float64{}
+	attempts := map[string]float64{}
 	for name, stats := range clusters {
 		if to, ok := outboundTo(name); ok {
-			tries[to] += float64(stats.Requests)
+			attempts[to] += float64(stats.Requests)
 		}
 	}
 	counts, err := usage(ctx, p.pid)
 	if err != nil {
 		return nil, err
 	}
-	for to, n := range tries {
+	for to, n := range attempts {
 		if n > 0 {
-			counts = append(counts, record.Count{Name: "tries", Of: to, N: n})
+			counts = append(counts, record.Count{Name: record.CountProxyAttempts, Of: to, N: n})
 		}
 	}
 	slices.SortFunc(counts, func(a, b record.Count) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Of, b.Of)) })
 	return counts, nil
 }
 
-// outboundTo is the service of outbound|8080|SUBSET|fleetman-NAME.NAMESPACE.svc.cluster.local.
+// outboundTo returns the service of outbound|8080|SUBSET|fleetman-NAME.NAMESPACE.svc.cluster.local.
 func outboundTo(cluster string) (service string, ok bool) {
 	part := strings.Split(cluster, "|")
 	if len(part) != 4 || part[0] != "outbound" {
@@ -75,25 +75,25 @@ func outboundTo(cluster string) (service string, ok bool) {
 	return strings.TrimPrefix(name, "fleetman-"), name != ""
 }
 
-// logFlush is more than Envoy keeps lines of its log back.
+// logFlush is longer than Envoy buffers lines of its access log.
 const logFlush = 400 * time.Millisecond
 
-// checkHeader is written to the proxies' logs and travels with a request.
+// checkHeader names a request of the load in the proxies' access logs.
 const checkHeader = "X-Fleetman-Check"
 
-// checkName tells a request of the load in them.
+// checkName is the value of checkHeader, a different one for each request.
 func checkName(n int) string { return fmt.Sprintf("load-%d", n) }
 
-// passages adds to the requests that failed what the proxies' logs say of them;
+// accessLogs adds the proxies' access-log entries to the requests that failed;
 // names are those that checkName gave the requests.
-func (c *cell) passages(ctx context.Context, names []string) error {
+func (r *run) accessLogs(ctx context.Context, names []string) error {
 	failed := map[string]*record.Request{}
-	for i := range c.seen.Requests {
-		if r := &c.seen.Requests[i]; r.Failed() {
-			failed[names[i]] = r
+	for i := range r.seen.Requests {
+		if request := &r.seen.Requests[i]; request.Failed() {
+			failed[names[i]] = request
 		}
 	}
-	if len(failed) == 0 || len(c.proxies) == 0 {
+	if len(failed) == 0 || len(r.proxies) == 0 {
 		return nil
 	}
 	select {
@@ -102,13 +102,13 @@ func (c *cell) passages(ctx context.Context, names []string) error {
 		return ctx.Err()
 	}
 	pods := map[string]string{}
-	for _, pod := range c.fleet.Pods() {
+	for _, pod := range r.fleet.Pods() {
 		pods[pod.Address] = pod.Name
 	}
-	for _, p := range c.proxies {
+	for _, p := range r.proxies {
 		text, err := os.ReadFile(p.log)
 		if err != nil {
-			return fmt.Errorf("log of the proxy of %s: %w", p.name, err)
+			return fmt.Errorf("read the access log of %s: %w", p.name, err)
 		}
 		for line := range bytes.Lines(text) {
 			if !bytes.Contains(line, []byte(checkName(0)[:5])) {
@@ -118,18 +118,19 @@ func (c *cell) passages(ctx context.Context, names []string) error {
 			if !ok {
 				continue
 			}
-			if r := failed[entry.Check]; r != nil {
-				r.Passages = append(r.Passages, p.passage(entry, pods, c.began))
+			if request := failed[entry.Check]; request != nil {
+				request.AccessLog = append(request.AccessLog, p.entry(entry, pods, r.began))
 			}
 		}
 	}
-	for _, r := range failed {
-		slices.SortStableFunc(r.Passages, func(a, b record.Passage) int { return cmp.Compare(a.At, b.At) })
+	for _, request := range failed {
+		slices.SortStableFunc(request.AccessLog, func(a, b record.AccessLogEntry) int { return cmp.Compare(a.At, b.At) })
 	}
 	return nil
 }
 
-func (p proxy) passage(e envoy.AccessEntry, pods map[string]string, began time.Time) record.Passage {
+// entry is the record of an access-log entry of this proxy.
+func (p proxy) entry(e envoy.AccessEntry, pods map[string]string, began time.Time) record.AccessLogEntry {
 	host := func(address string) string {
 		parsed, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -137,15 +138,15 @@ func (p proxy) passage(e envoy.AccessEntry, pods map[string]string, began time.T
 		}
 		return parsed.Addr().String()
 	}
-	passage := record.Passage{
-		At: record.Moment(e.Time.Sub(began)), Proxy: p.name, Side: record.Out, Status: e.Status,
+	entry := record.AccessLogEntry{
+		At: record.Offset(e.Time.Sub(began)), Proxy: p.name, Side: record.Out, Status: e.Status,
 		Flags: e.Flags, Details: e.Details, To: pods[host(e.Upstream)], Fault: e.Fault,
 	}
 	switch {
 	case p.gateway:
-		passage.Side = record.AtGateway
+		entry.Side = record.AtGateway
 	case e.Inbound(), e.Cluster == "" && host(e.Local) == p.address:
-		passage.Side, passage.To = record.In, ""
+		entry.Side, entry.To = record.In, ""
 	}
-	return passage
+	return entry
 }

@@ -16,18 +16,18 @@ import (
 	"fleetman.example/lab/scrape"
 )
 
-// sampleEvery is the grain of the curves.
+// sampleEvery is the time between two samples, and so the step of the curves.
 const sampleEvery = time.Second
 
-// lastPatience is how long the sample after the load may take: the counts of the whole run hang
-// on it, even on a busy machine.
+// lastPatience is how long the first and the last sample may take. The counts of the whole run
+// need both, on a busy machine too.
 const lastPatience = 15 * time.Second
 
-// sampleFirst asks all before the load begins, so that none of it is under way when the counts of
-// the whole run begin.
-func (c *cell) sampleFirst(ctx context.Context) []record.Sample {
-	c.sample(ctx, lastPatience)
-	first := c.seen.Samples
+// sampleFirst takes the samples before the load begins, so that no request of it is in flight when
+// the counts of the whole run begin.
+func (r *run) sampleFirst(ctx context.Context) []record.Sample {
+	r.sample(ctx, lastPatience)
+	first := r.seen.Samples
 	for i := range first {
 		first[i].At = 0
 	}
@@ -35,62 +35,62 @@ func (c *cell) sampleFirst(ctx context.Context) []record.Sample {
 }
 
 // sampleUntil samples every second and at the end.
-func (c *cell) sampleUntil(ctx context.Context, end time.Duration) error {
-	for now := time.Since(c.began); now < end; now = time.Since(c.began) {
+func (r *run) sampleUntil(ctx context.Context, end time.Duration) error {
+	for now := time.Since(r.began); now < end; now = time.Since(r.began) {
 		next := min((now/sampleEvery*sampleEvery)+sampleEvery, end)
 		select {
 		case <-time.After(next - now):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if c.fault.none() {
-			c.sampleUsage(ctx)
+		if r.fault.none() {
+			r.sampleUsage(ctx)
 		} else {
-			c.sample(ctx, sampleEvery)
+			r.sample(ctx, sampleEvery)
 		}
 	}
 	return ctx.Err()
 }
 
-// sampleUsage leaves pods and proxies alone and reads the system's figures: where the price of an
-// arm is measured, requests would wait for the answers about it (one in a hundred for 15 ms, with
-// proxies), and those answers' CPU would be the arm's.
-func (c *cell) sampleUsage(ctx context.Context) {
-	at := record.Moment(time.Since(c.began))
+// sampleUsage reads the system's figures only. While the cost of an arm is measured, reading every
+// process's counters would delay requests (one in a hundred by 15 ms, with proxies) and use CPU that
+// is not the arm's.
+func (r *run) sampleUsage(ctx context.Context) {
+	at := record.Offset(time.Since(r.began))
 	note := func(name string, pid int) {
 		if counts, err := usage(ctx, pid); err == nil {
-			c.seen.Samples = append(c.seen.Samples, record.Sample{At: at, Pod: name, Counts: counts, Usage: true})
+			r.seen.Samples = append(r.seen.Samples, record.Sample{At: at, Pod: name, Counts: counts, UsageOnly: true})
 		}
 	}
-	for _, pod := range c.fleet.Pods() {
+	for _, pod := range r.fleet.Pods() {
 		note(pod.Name, pod.PID)
 	}
-	for _, p := range c.proxies {
+	for _, p := range r.proxies {
 		note(p.name+record.ProxySuffix, p.pid)
 	}
-	if c.istiod != 0 {
-		note(record.ControlPlane, c.istiod)
+	if r.istiod != 0 {
+		note(record.ControlPlane, r.istiod)
 	}
 }
 
-// sample asks all pods, and their proxies, at once. One that does not answer in patience is left
-// out: it has crashed, or the machine is busy.
-func (c *cell) sample(ctx context.Context, patience time.Duration) {
+// sample reads the counters of all pods and proxies at once. One that does not answer within
+// patience is left out: it has crashed, or the machine is busy.
+func (r *run) sample(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup
 	ask := func(name string, count func() ([]record.Count, error)) {
 		all.Go(func() {
 			if counts, err := count(); err == nil {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.seen.Samples = append(c.seen.Samples, record.Sample{At: record.Moment(time.Since(c.began)), Pod: name, Counts: counts})
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: name, Counts: counts})
 			}
 		})
 	}
-	for _, pod := range c.fleet.Pods() {
+	for _, pod := range r.fleet.Pods() {
 		ask(pod.Name, func() ([]record.Count, error) {
-			counts, err := count(ctx, &c.client.HTTP, pod)
+			counts, err := count(ctx, &r.client.HTTP, pod)
 			if err != nil {
 				return nil, err
 			}
@@ -98,33 +98,32 @@ func (c *cell) sample(ctx context.Context, patience time.Duration) {
 			return append(used, counts...), err
 		})
 	}
-	for _, p := range c.proxies {
+	for _, p := range r.proxies {
 		ask(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
 	}
-	if c.istiod != 0 {
-		ask(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, c.istiod) })
+	if r.istiod != 0 {
+		ask(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, r.istiod) })
 	}
 	all.Wait()
 }
 
-// usage is what a process has used: CPU seconds, resident bytes.
+// usage returns the CPU seconds and the resident bytes of a process.
 func usage(ctx context.Context, pid int) ([]record.Count, error) {
 	used, err := envoy.Process(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
-	return []record.Count{{Name: "cpu", N: used.CPU.Seconds()}, {Name: "memory", N: float64(used.RSS)}}, nil
+	return []record.Count{{Name: record.CountCPU, N: used.CPU.Seconds()}, {Name: record.CountMemory, N: float64(used.RSS)}}, nil
 }
 
-// series are the metrics that are kept, each by the labels that say what it
-// counts.
+// series are the metrics that are kept, with the labels that become Count.Of.
 var series = map[string]struct {
 	name   string
 	labels []string
 }{
-	"http_client_request_duration_seconds_count": {"client", []string{"http_request_method", "server_address"}},
-	"http_server_request_duration_seconds_count": {"server", []string{"http_request_method", "http_route"}},
-	"fleetman_simulator_reports_total":           {"reports", []string{"outcome"}},
+	"http_client_request_duration_seconds_count": {record.CountClient, []string{"http_request_method", "server_address"}},
+	"http_server_request_duration_seconds_count": {record.CountServer, []string{"http_request_method", "http_route"}},
+	"fleetman_simulator_reports_total":           {record.CountReports, []string{"outcome"}},
 }
 
 func count(ctx context.Context, client *http.Client, pod local.Pod) ([]record.Count, error) {

@@ -11,37 +11,55 @@ import (
 	"net/url"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/record"
 )
 
-// patience is how long a caller waits for the whole answer: one who looks at
-// a page has given up by then.
+// patience is how long a caller waits for the whole answer: a user of a page
+// gives up by then.
 const patience = 10 * time.Second
 
-// sender asks the gateway who drives a vehicle, one vehicle after the other.
+// sender sends the requests of the load, one vehicle after the other: at the
+// gateway who drives it, at the page all positions and that in turn.
 type sender struct {
 	client   http.Client
-	gateway  string
+	base     string
+	page     bool
 	vehicles []string
 }
 
-func newSender(door netip.AddrPort, vehicles []string) *sender {
+func newSender(target string, address netip.AddrPort, vehicles []string) *sender {
 	return &sender{
-		client:  http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: maxInFlight, DisableCompression: true}},
-		gateway: "http://" + door.String(), vehicles: vehicles,
+		client: http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: maxInFlight, DisableCompression: true}},
+		base:   "http://" + address.String(), page: target == Page, vehicles: vehicles,
 	}
 }
 
-// outcome is what became of a request.
-type outcome struct {
-	vehicle           string
-	status            int
-	degraded, failure string
-	fault             string
+// request returns the path of request n.
+func (s *sender) request(n int) (route, vehicle, path string) {
+	if !s.page {
+		vehicle = s.vehicles[n%len(s.vehicles)]
+		return record.RouteDriver, vehicle, "/vehicles/driver/" + url.PathEscape(vehicle)
+	}
+	if n%2 == 0 {
+		return record.RoutePositions, "", "/api/vehicles/"
+	}
+	vehicle = s.vehicles[n/2%len(s.vehicles)]
+	return record.RouteDriver, vehicle, "/api/vehicles/driver/" + url.PathEscape(vehicle)
 }
 
-func (s *sender) send(ctx context.Context, n int) outcome {
-	o := outcome{vehicle: s.vehicles[n%len(s.vehicles)]}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway+"/vehicles/driver/"+url.PathEscape(o.vehicle), nil)
+// outcome is how a request ended.
+type outcome struct {
+	route, vehicle    string
+	status            int
+	degraded, failure string
+	fault, origin     string
+}
+
+func (s *sender) send(ctx context.Context, n int) (o outcome) {
+	var path string
+	o.route, o.vehicle, path = s.request(n)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, nil)
 	if err != nil {
 		o.failure = err.Error()
 		return o
@@ -53,8 +71,9 @@ func (s *sender) send(ctx context.Context, n int) outcome {
 		return o
 	}
 	defer response.Body.Close()
-	o.status, o.degraded, o.fault = response.StatusCode, response.Header.Get("X-Fallback"), response.Header.Get("X-Fault")
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	header := response.Header
+	o.status, o.degraded, o.fault, o.origin = response.StatusCode, header.Get("X-Fallback"), header.Get("X-Fault"), header.Get("X-Error-Origin")
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	switch {
 	case err != nil:
 		o.failure = reason(err)
@@ -64,16 +83,16 @@ func (s *sender) send(ctx context.Context, n int) outcome {
 	return o
 }
 
-// message is the contract's of an error.
+// message returns the message of an error answer, as the contract has it.
 func message(body []byte) string {
-	var said struct{ Message string }
-	if json.Unmarshal(body, &said) != nil || said.Message == "" {
+	var answer struct{ Message string }
+	if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
 		return "an error without a message"
 	}
-	return said.Message
+	return answer.Message
 }
 
-// reason says in a few words why there is no answer.
+// reason returns in a few words why there is no answer.
 func reason(err error) string {
 	var timeout net.Error
 	switch {

@@ -10,73 +10,88 @@ import (
 type Plan struct {
 	Pace     Pace
 	Duration time.Duration
-	// MaxInFlight bounds the requests under way. One that falls due beyond it
-	// waits for room, and its wait counts: see Shot.Held.
+	// MaxInFlight is the most requests in flight. A request that is due beyond it
+	// waits, and its wait is a part of its latency: see Request.Delayed.
 	MaxInFlight int
+
+	now func() time.Time // time.Now when nil
 }
 
-// Shot is one request. Times are counted from the start of the load; Intended
-// is when it was due, from which its latency counts: the time until it was
-// sent is a part of what its caller waited.
-type Shot[T any] struct {
+// Request is one request of the load. Times count from the start of the load.
+// Intended is the start that the plan gives the request, Start the actual one.
+type Request[T any] struct {
 	N                    int
 	Intended, Start, End time.Duration
-	Held                 bool // it waited for room
-	Outcome              T
+	// Delayed requests could not start in time because too many were in flight,
+	// at their own intended start or at that of a request before them.
+	Delayed bool
+	Outcome T
 }
 
-// Latency is what the caller waited.
-func (s Shot[T]) Latency() time.Duration { return s.End - s.Intended }
+// Latency is the time from the intended start to the end: the time before the
+// actual start is a part of what the caller waits.
+func (r Request[T]) Latency() time.Duration { return r.End - r.Intended }
 
 // Run sends every request of the plan and returns them, in the order of their
-// intended starts, when all have ended. When ctx ends it sends no more; what
-// is under way has ctx to hear of it.
-func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n int) T) []Shot[T] {
-	var under sync.WaitGroup
-	room := make(chan struct{}, p.MaxInFlight)
-	shots := make([]Shot[T], p.Pace.Count(p.Duration))
-	begin := time.Now()
+// intended starts, when all have ended. When ctx ends, Run sends no more; the
+// requests in flight have the same ctx.
+func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n int) T) []Request[T] {
+	now := p.now
+	if now == nil {
+		now = time.Now
+	}
+	begin := now()
+	elapsed := func() time.Duration { return now().Sub(begin) }
+
+	var inFlight sync.WaitGroup
+	slots := make(chan struct{}, p.MaxInFlight)
+	requests := make([]Request[T], p.Pace.Count(p.Duration))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	sent := 0
-	for n := range shots {
-		timer.Reset(p.Pace.Wait(time.Since(begin), n))
+	sent, blockedUntil := 0, time.Duration(0) // the loop waited for a slot
+	for n := range requests {
+		timer.Reset(p.Pace.Wait(elapsed(), n))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		}
-		shot := &shots[n]
-		shot.N, shot.Intended = n, p.Pace.Due(n)
-		if !enter(ctx, room, &shot.Held) {
+		request := &requests[n]
+		request.N, request.Intended = n, p.Pace.Due(n)
+		waited, ok := enter(ctx, slots)
+		if !ok {
 			break
 		}
+		if waited {
+			blockedUntil = elapsed()
+		}
+		request.Delayed = request.Intended < blockedUntil
 		sent++
-		under.Go(func() {
-			defer func() { <-room }()
-			shot.Start = time.Since(begin)
-			shot.Outcome = send(ctx, n)
-			shot.End = time.Since(begin)
+		inFlight.Go(func() {
+			defer func() { <-slots }()
+			request.Start = elapsed()
+			request.Outcome = send(ctx, n)
+			request.End = elapsed()
 		})
 	}
-	under.Wait()
-	return shots[:sent]
+	inFlight.Wait()
+	return requests[:sent]
 }
 
-// enter takes room; false when ctx has ended.
-func enter(ctx context.Context, room chan struct{}, held *bool) bool {
+// enter takes a slot and reports whether it had to wait for one; ok is false
+// when ctx has ended.
+func enter(ctx context.Context, slots chan struct{}) (waited, ok bool) {
 	if ctx.Err() != nil {
-		return false
+		return false, false
 	}
 	select {
-	case room <- struct{}{}:
-		return true
+	case slots <- struct{}{}:
+		return false, true
 	default:
 	}
-	*held = true
 	select {
-	case room <- struct{}{}:
-		return true
+	case slots <- struct{}{}:
+		return true, true
 	case <-ctx.Done():
-		return false
+		return true, false
 	}
 }

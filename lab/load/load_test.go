@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,35 +53,35 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		const from, to = 2 * time.Second, 5 * time.Second
-		shots := Run(t.Context(), Plan{Pace: 10, Duration: 8 * time.Second, MaxInFlight: 100}, func(context.Context, int) int {
+		requests := Run(t.Context(), Plan{Pace: 10, Duration: 8 * time.Second, MaxInFlight: 100}, func(context.Context, int) int {
 			if now := time.Since(begin); now >= from && now < to {
 				time.Sleep(to - now)
 			}
 			return 200
 		})
-		if len(shots) != 80 {
-			t.Fatalf("%d requests, want 80", len(shots))
+		if len(requests) != 80 {
+			t.Fatalf("%d requests, want 80", len(requests))
 		}
-		for n, s := range shots {
+		for n, s := range requests {
 			intended := time.Duration(n) * 100 * time.Millisecond
 			want := time.Duration(0)
 			if intended >= from && intended < to {
 				want = to - intended
 			}
-			if s.N != n || s.Intended != intended || s.Start != intended || s.Latency() != want || s.Held || s.Outcome != 200 {
+			if s.N != n || s.Intended != intended || s.Start != intended || s.Latency() != want || s.Delayed || s.Outcome != 200 {
 				t.Errorf("request %d: %+v, latency %v, want %v", n, s, s.Latency(), want)
 			}
 		}
 	})
 }
 
-// TestRoom: with room for one, the second of two requests waits for the first,
-// says so, and its latency counts from when it was due.
-func TestRoom(t *testing.T) {
+// TestMaxInFlight: with one request in flight at most, the second waits for the
+// first and is delayed, and its latency counts from its intended start.
+func TestMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		most, under := 0, 0
-		shots := Run(t.Context(), Plan{Pace: 10, Duration: 300 * time.Millisecond, MaxInFlight: 1}, func(context.Context, int) string {
+		requests := Run(t.Context(), Plan{Pace: 10, Duration: 300 * time.Millisecond, MaxInFlight: 1}, func(context.Context, int) string {
 			mu.Lock()
 			under++
 			most = max(most, under)
@@ -91,15 +92,15 @@ func TestRoom(t *testing.T) {
 			mu.Unlock()
 			return "ok"
 		})
-		want := []Shot[string]{
+		want := []Request[string]{
 			{0, 0, 0, 250 * time.Millisecond, false, "ok"},
 			{1, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, true, "ok"},
 			{2, 200 * time.Millisecond, 500 * time.Millisecond, 750 * time.Millisecond, true, "ok"},
 		}
-		if len(shots) != len(want) || most != 1 {
-			t.Fatalf("%d requests, %d at once", len(shots), most)
+		if len(requests) != len(want) || most != 1 {
+			t.Fatalf("%d requests, %d at once", len(requests), most)
 		}
-		for i, s := range shots {
+		for i, s := range requests {
 			if s != want[i] {
 				t.Errorf("got %+v, want %+v", s, want[i])
 			}
@@ -107,7 +108,57 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// TestEnd: when the context ends no more is sent, and what is under way is
+// TestStopped stops a generator for 4 s, as SIGSTOP does: the requests of that
+// time start late without being delayed by others, and none is lost.
+func TestStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stopped atomic.Bool
+		now := func() time.Time {
+			if stopped.Load() {
+				return time.Now().Add(4 * time.Second)
+			}
+			return time.Now()
+		}
+		requests := Run(t.Context(), Plan{Pace: 10, Duration: 10 * time.Second, MaxInFlight: 100, now: now}, func(_ context.Context, n int) int {
+			if n == 20 {
+				stopped.Store(true)
+			}
+			return 200
+		})
+		if len(requests) != 100 {
+			t.Fatalf("%d requests, want 100", len(requests))
+		}
+		for n, r := range requests {
+			late := time.Duration(0)
+			if n > 20 {
+				late = max(0, 6100*time.Millisecond-r.Intended) // the timer of the next one runs on
+			}
+			if r.Start-r.Intended != late || r.Delayed || r.Outcome != 200 {
+				t.Errorf("request %d: %+v, want %v late", n, r, late)
+			}
+		}
+	})
+}
+
+// TestBlocked: the requests that were due while the loop waited for a slot are
+// delayed too, though there is one for them by then.
+func TestBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := Run(t.Context(), Plan{Pace: 10, Duration: time.Second, MaxInFlight: 2}, func(_ context.Context, n int) int {
+			if n < 2 {
+				time.Sleep(550*time.Millisecond - time.Duration(n)*100*time.Millisecond)
+			}
+			return n
+		})
+		for n, r := range requests {
+			if want := n >= 2 && n <= 5; r.Delayed != want || (r.Start == r.Intended) == want {
+				t.Errorf("request %d: %+v, delayed: want %v", n, r, want)
+			}
+		}
+	})
+}
+
+// TestEnd: when the context ends no more is sent, and what is in flight is
 // waited for.
 func TestEnd(t *testing.T) {
 	for name, room := range map[string]int{"room": 100, "no room": 2} {
@@ -115,14 +166,14 @@ func TestEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 350*time.Millisecond)
 				defer cancel()
-				shots := Run(ctx, Plan{Pace: 10, Duration: time.Hour, MaxInFlight: room}, func(ctx context.Context, _ int) error {
+				requests := Run(ctx, Plan{Pace: 10, Duration: time.Hour, MaxInFlight: room}, func(ctx context.Context, _ int) error {
 					<-ctx.Done()
 					return ctx.Err()
 				})
-				if want := min(4, room); len(shots) != want {
-					t.Fatalf("%d requests, want %d", len(shots), want)
+				if want := min(4, room); len(requests) != want {
+					t.Fatalf("%d requests, want %d", len(requests), want)
 				}
-				for _, s := range shots {
+				for _, s := range requests {
 					if s.End != 350*time.Millisecond || s.Outcome != context.DeadlineExceeded {
 						t.Errorf("got %+v", s)
 					}

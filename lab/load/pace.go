@@ -1,6 +1,3 @@
-// Package load sends requests at a steady pace whatever becomes of them (an
-// open loop), as many callers who do not know of each other do: a stall delays
-// answers, never the requests after it.
 package load
 
 import (
@@ -8,10 +5,10 @@ import (
 	"time"
 )
 
-// Pace is requests a second.
+// Pace is a rate in requests per second.
 type Pace float64
 
-// Due is when request n, from 0, is to be sent, counted from the start.
+// Due is the intended start of request n, which counts from 0.
 func (p Pace) Due(n int) time.Duration {
 	return time.Duration(math.Round(float64(n) / float64(p) * float64(time.Second)))
 }
@@ -22,7 +19,8 @@ func (p Pace) Wait(elapsed time.Duration, n int) time.Duration {
 	return max(0, p.Due(n)-elapsed)
 }
 
-// Count is how many requests are due within d, the first of them at once.
+// Count is the number of requests that are due within d; the first is due at
+// once.
 func (p Pace) Count(d time.Duration) int {
 	n := int(float64(p) * d.Seconds())
 	for p.Due(n) < d {

@@ -9,63 +9,72 @@ import (
 	"io"
 )
 
-// Write appends a cell's lines, the cell's own first.
-func Write(w io.Writer, c *Cell) error {
-	buffered := bufio.NewWriter(w)
-	encoder := json.NewEncoder(buffered)
-	put := func(key *Key, kind string, line any) error {
-		*key = Key{kind, c.Arm, c.Fault, c.Seed}
-		return encoder.Encode(line)
-	}
-	errs := []error{put(&c.Key, KindCell, c)}
-	for i := range c.Requests {
-		errs = append(errs, put(&c.Requests[i].Key, KindRequest, &c.Requests[i]))
-	}
-	for i := range c.Events {
-		errs = append(errs, put(&c.Events[i].Key, KindEvent, &c.Events[i]))
-	}
-	for i := range c.Samples {
-		errs = append(errs, put(&c.Samples[i].Key, KindSample, &c.Samples[i]))
-	}
-	for i := range c.Positions {
-		errs = append(errs, put(&c.Positions[i].Key, KindPosition, &c.Positions[i]))
-	}
-	if err := errors.Join(append(errs, buffered.Flush())...); err != nil {
-		return fmt.Errorf("writing the records of %s, %s, seed %d: %w", c.Arm, c.Fault, c.Seed, err)
+// WriteHeader writes a comparison's first line. Its runs follow with Write.
+func WriteHeader(w io.Writer, c *Comparison) error {
+	c.Kind, c.Format = KindComparison, Format
+	if err := json.NewEncoder(w).Encode(c); err != nil {
+		return fmt.Errorf("write the comparison's record: %w", err)
 	}
 	return nil
 }
 
-// maxLine bounds a line, in bytes.
+// Write appends a run's lines, the run's own first.
+func Write(w io.Writer, r *Run) error {
+	buffered := bufio.NewWriter(w)
+	encoder := json.NewEncoder(buffered)
+	put := func(key *Key, kind string, line any) error {
+		*key = Key{kind, r.Arm, r.Fault, r.Seed}
+		return encoder.Encode(line)
+	}
+	errs := []error{put(&r.Key, KindRun, r)}
+	for i := range r.Requests {
+		errs = append(errs, put(&r.Requests[i].Key, KindRequest, &r.Requests[i]))
+	}
+	for i := range r.Events {
+		errs = append(errs, put(&r.Events[i].Key, KindEvent, &r.Events[i]))
+	}
+	for i := range r.Samples {
+		errs = append(errs, put(&r.Samples[i].Key, KindSample, &r.Samples[i]))
+	}
+	for i := range r.Positions {
+		errs = append(errs, put(&r.Positions[i].Key, KindPosition, &r.Positions[i]))
+	}
+	if err := errors.Join(append(errs, buffered.Flush())...); err != nil {
+		return fmt.Errorf("write the records of %s: %w", r.Name(), err)
+	}
+	return nil
+}
+
+// maxLine is the longest line, in bytes.
 const maxLine = 1 << 20
 
-// Read reads all cells, in their order. An error names the line: name:NUMBER.
-func Read(r io.Reader, name string) ([]*Cell, error) {
-	var cells []*Cell
+// Read reads a comparison with its runs, in their order. An error starts with
+// the line: name:NUMBER.
+func Read(r io.Reader, name string) (*Comparison, error) {
+	var c Comparison
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	lines.Split(wholeLines)
 	number := 0
 	for lines.Scan() {
 		number++
-		var err error
-		if cells, err = readLine(cells, lines.Bytes()); err != nil {
+		if err := c.readLine(lines.Bytes()); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%s:%d: at most %d bytes are expected", name, number+1, maxLine)
+		return nil, fmt.Errorf("%s:%d: the line is too long: must be at most %d bytes", name, number+1, maxLine)
 	} else if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	if len(cells) == 0 {
-		return nil, fmt.Errorf("%s: no records", name)
+	if len(c.Runs) == 0 {
+		return nil, fmt.Errorf("%s: no runs", name)
 	}
-	return cells, nil
+	return &c, nil
 }
 
-// wholeLines is bufio.ScanLines, but keeps the end of a line, so that one that
-// was cut off is told.
+// wholeLines is bufio.ScanLines, but keeps the end of a line, so that a line
+// that was cut off can be refused.
 func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i+1], nil
@@ -76,39 +85,63 @@ func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return 0, nil, nil
 }
 
-func readLine(cells []*Cell, line []byte) ([]*Cell, error) {
+func (c *Comparison) readLine(line []byte) error {
 	if !bytes.HasSuffix(line, []byte("\n")) {
-		return nil, errors.New("the line is cut off")
+		return errors.New("the line is cut off")
 	}
 	var key Key
+	if c.Kind == "" { // the first line's fault is a number
+		return c.readHeader(line)
+	}
 	if err := json.Unmarshal(line, &key); err != nil {
-		return nil, fmt.Errorf("one JSON object a line is expected: %w", err)
+		return fmt.Errorf("not a JSON object: %w", err)
 	}
-	if key.Kind == KindCell {
-		c := new(Cell)
-		if err := decode(line, c); err != nil {
-			return nil, err
+	if key.Kind == KindRun {
+		r := new(Run)
+		if err := decode(line, r); err != nil {
+			return err
 		}
-		return append(cells, c), c.check(cells)
+		if err := r.check(c.Runs); err != nil {
+			return err
+		}
+		c.Runs = append(c.Runs, r)
+		return nil
 	}
-	if len(cells) == 0 {
-		return nil, fmt.Errorf("kind: %q; the first line has to be a %s", key.Kind, KindCell)
+	if len(c.Runs) == 0 {
+		return fmt.Errorf("kind: %.40q: must be %s in the second line", key.Kind, KindRun)
 	}
-	c := cells[len(cells)-1]
-	if key.Arm != c.Arm || key.Fault != c.Fault || key.Seed != c.Seed {
-		return nil, fmt.Errorf("arm %q, fault %q, seed %d: not of the cell before it, %s, %s, seed %d", key.Arm, key.Fault, key.Seed, c.Arm, c.Fault, c.Seed)
+	return c.Runs[len(c.Runs)-1].readLine(line, key)
+}
+
+func (c *Comparison) readHeader(line []byte) error {
+	var key struct{ Kind string }
+	if err := json.Unmarshal(line, &key); err != nil {
+		return fmt.Errorf("not a JSON object: %w", err)
+	}
+	if key.Kind != KindComparison {
+		return fmt.Errorf("kind: %.40q: must be %s in the first line; records of an older fleetman are not read", key.Kind, KindComparison)
+	}
+	if err := decode(line, c); err != nil {
+		return err
+	}
+	return c.check()
+}
+
+func (r *Run) readLine(line []byte, key Key) error {
+	if key.Arm != r.Arm || key.Fault != r.Fault || key.Seed != r.Seed {
+		return fmt.Errorf("arm, fault, seed: %s: must be those of the run before it, %s", key.Name(), r.Name())
 	}
 	switch key.Kind {
 	case KindRequest:
-		return cells, read(line, &c.Requests)
+		return read(line, &r.Requests)
 	case KindEvent:
-		return cells, read(line, &c.Events)
+		return read(line, &r.Events)
 	case KindSample:
-		return cells, read(line, &c.Samples)
+		return read(line, &r.Samples)
 	case KindPosition:
-		return cells, read(line, &c.Positions)
+		return read(line, &r.Positions)
 	}
-	return nil, fmt.Errorf("kind: %.40q; one of %s, %s, %s, %s, %s is expected", key.Kind, KindCell, KindRequest, KindEvent, KindSample, KindPosition)
+	return fmt.Errorf("kind: %.40q: must be one of %s, %s, %s, %s, %s", key.Kind, KindRun, KindRequest, KindEvent, KindSample, KindPosition)
 }
 
 func read[T any](line []byte, into *[]T) error {
@@ -117,7 +150,7 @@ func read[T any](line []byte, into *[]T) error {
 		return err
 	}
 	if r, ok := any(one).(Request); ok && (r.Start < r.Intended || r.End < r.Start) {
-		return fmt.Errorf("start, end: not before intended, and in this order, are expected")
+		return errors.New("intended, start, end: must be in this order")
 	}
 	*into = append(*into, one)
 	return nil
@@ -126,26 +159,23 @@ func read[T any](line []byte, into *[]T) error {
 func decode(line []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	return nil
+	return decoder.Decode(into)
 }
 
-func (c *Cell) check(before []*Cell) error {
+func (r *Run) check(before []*Run) error {
 	switch {
-	case c.Arm == "" || c.Fault == "":
-		return errors.New("arm, fault: names are expected")
-	case c.Rate <= 0:
-		return fmt.Errorf("rate: %v; more than 0 is expected", c.Rate)
-	case c.FaultAt < 0 || c.RepairAt <= c.FaultAt || c.End < c.RepairAt:
-		return errors.New("faultAt, repairAt, end: moments in this order are expected")
-	case c.LoadUntil != 0 && (c.LoadUntil < c.RepairAt || c.LoadUntil > c.End):
-		return errors.New("loadUntil: a moment from repairAt to end is expected")
+	case r.Arm == "" || r.Fault == "":
+		return fmt.Errorf("arm, fault: %q, %q: must be names", r.Arm, r.Fault)
+	case !(r.Rate > 0):
+		return fmt.Errorf("rate: %v: must be more than 0", r.Rate)
+	case r.FaultAt < 0 || r.RepairAt <= r.FaultAt || r.End < r.RepairAt:
+		return errors.New("faultAt, repairAt, end: must be in this order")
+	case r.LoadUntil != 0 && (r.LoadUntil < r.RepairAt || r.LoadUntil > r.End):
+		return errors.New("loadUntil: must be between repairAt and end")
 	}
 	for _, other := range before {
-		if other.Arm == c.Arm && other.Fault == c.Fault && other.Seed == c.Seed {
-			return fmt.Errorf("%s, %s, seed %d: a second time", c.Arm, c.Fault, c.Seed)
+		if other.Arm == r.Arm && other.Fault == r.Fault && other.Seed == r.Seed {
+			return fmt.Errorf("%s: must be there once", r.Name())
 		}
 	}
 	return nil

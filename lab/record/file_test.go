@@ -8,101 +8,194 @@ import (
 	"time"
 )
 
-func sample() *Cell {
-	const ms = Moment(time.Millisecond)
-	return &Cell{
+func header() *Comparison {
+	return &Comparison{
+		Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC), Command: "fleetman compare --arms none",
+		Conditions: Conditions{
+			Seeds: []uint64{18446744073709551615}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores",
+			Versions: map[string]string{"fleetman": "0123456789ab"}, Healthy: Offset(3 * time.Second), Fault: Offset(15 * time.Second), After: Offset(13200 * time.Millisecond),
+		},
+	}
+}
+
+func sample() *Run {
+	const ms = Offset(time.Millisecond)
+	return &Run{
 		Key: Key{Arm: "library", Fault: "bad-replica", Seed: 18446744073709551615}, Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC),
-		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: true, LoadUntil: 30_000 * ms,
+		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Replicas: 2, Curve: true, LoadUntil: 30_000 * ms,
+		Settings: []string{"k8s/base", "api-gateway RESILIENCE=library"}, Measurements: 1,
 		Requests: []Request{
-			{Intended: 0, Start: 1, End: 2*ms + 3000, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},
+			{Intended: 0, Start: 1, End: 2*ms + 3000, Route: RouteDriver, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},
 			{
-				Intended: 100 * ms, Start: 100 * ms, End: 10_100 * ms, Vehicle: "Village Truck", Error: "no answer in time", Held: true, Injected: "delay",
-				Passages: []Passage{{At: 101 * ms, Proxy: "api-gateway-0", Side: Out, Status: 504, Flags: "UT", Details: "response_timeout", To: "staff-service-0", Fault: "delay"}},
+				Intended: 100 * ms, Start: 100 * ms, End: 10_100 * ms, Route: RouteDriver, Vehicle: "Village Truck", Error: "no answer in time", Delayed: true, Injected: "delay", Origin: "timeout; service=api-gateway",
+				AccessLog: []AccessLogEntry{{At: 101 * ms, Proxy: "api-gateway-0", Side: Out, Status: 504, Flags: "UT", Details: "response_timeout", To: "staff-service-0", Fault: "delay"}},
 			},
 		},
-		Events:    []Event{{At: 5000 * ms, Who: "fleetman", What: "fault set", Detail: "on staff-service-0"}, {At: -1 * ms, Who: "staff-service-0", What: "ready"}},
-		Samples:   []Sample{{At: 1000 * ms, Pod: "api-gateway-0", Counts: []Count{{"client", "GET staff-service", 12}, {"cpu", "", 1.25}}, Usage: true}},
+		Events:    []Event{{At: 5000 * ms, Who: Launcher, What: EventFaultSet, Detail: "on staff-service-0"}, {At: -1 * ms, Who: "staff-service-0", What: "ready"}},
+		Samples:   []Sample{{At: 1000 * ms, Pod: "api-gateway-0", Counts: []Count{{CountClient, "GET staff-service", 12}, {CountCPU, "", 1.25}}, UsageOnly: true}},
 		Positions: []Position{{At: 123 * ms, Vehicle: "City Truck"}},
 	}
+}
+
+// text is a whole file.
+func text(t testing.TB, c *Comparison) string {
+	t.Helper()
+	var file bytes.Buffer
+	if err := WriteHeader(&file, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range c.Runs {
+		if err := Write(&file, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return file.String()
 }
 
 func TestRoundTrip(t *testing.T) {
 	other := sample()
 	other.Arm, other.Requests, other.Samples = "none", nil, nil
-	var file bytes.Buffer
-	written := []*Cell{sample(), other}
-	for _, c := range written {
-		if err := Write(&file, c); err != nil {
-			t.Fatal(err)
-		}
+	written := header()
+	written.Runs = []*Run{sample(), other}
+	file := text(t, written)
+	if !strings.Contains(file, `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"route":"driver","vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n") {
+		t.Errorf("got\n%s", file)
 	}
-	if !strings.Contains(file.String(), `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n") {
-		t.Errorf("got\n%s", file.String())
-	}
-	read, err := Read(&file, "records")
+	read, err := Read(strings.NewReader(file), "records")
 	if err != nil {
 		t.Fatal(err)
 	}
-	written[0].Requests[0].Start = 0 // kept to the microsecond
+	written.Runs[0].Requests[0].Start = 0 // kept to the microsecond
 	if !reflect.DeepEqual(read, written) {
-		t.Errorf("got %+v, want %+v", read[0], written[0])
+		t.Errorf("got %+v, want %+v", read, written)
 	}
 }
 
 func TestBadLines(t *testing.T) {
-	var file bytes.Buffer
-	if err := Write(&file, sample()); err != nil {
-		t.Fatal(err)
-	}
-	whole := file.String()
+	c := header()
+	c.Runs = []*Run{sample()}
+	whole := text(t, c)
 	lines := strings.SplitAfter(whole, "\n")
+	first, run := lines[0], lines[0]+lines[1]
 	key := `"arm":"library","fault":"bad-replica","seed":18446744073709551615`
 	for name, test := range map[string]struct{ text, want string }{
-		"empty":            {"", "r.jsonl: no records"},
-		"cut off":          {whole[:len(whole)-9], "r.jsonl:7: the line is cut off"},
-		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:7: the line is cut off"},
-		"garbage":          {lines[0] + "garbage\n", "r.jsonl:2: one JSON object a line is expected: invalid character 'g' looking for beginning of value"},
-		"binary":           {lines[0] + "\x00\xff\n", `r.jsonl:2: one JSON object a line is expected: invalid character '\x00' looking for beginning of value`},
-		"empty line":       {lines[0] + "\n" + lines[1], "r.jsonl:2: one JSON object a line is expected: unexpected end of JSON input"},
-		"no cell":          {lines[1], `r.jsonl:1: kind: "request"; the first line has to be a cell`},
-		"another's":        {lines[0] + strings.Replace(lines[1], "library", "none", 1), `r.jsonl:2: arm "none", fault "bad-replica", seed 18446744073709551615: not of the cell before it, library, bad-replica, seed 18446744073709551615`},
-		"twice":            {whole + lines[0], "r.jsonl:8: library, bad-replica, seed 18446744073709551615: a second time"},
-		"unknown kind":     {lines[0] + `{"kind":"x",` + key + "}\n", `r.jsonl:2: kind: "x"; one of cell, request, event, sample, position is expected`},
-		"unknown field":    {lines[0] + `{"kind":"event",` + key + `,"when":1}` + "\n", `r.jsonl:2: json: unknown field "when"`},
-		"not seconds":      {lines[0] + `{"kind":"event",` + key + `,"at":"1s"}` + "\n", `r.jsonl:2: "1s": seconds are expected`},
-		"too far":          {lines[0] + `{"kind":"event",` + key + `,"at":1e300}` + "\n", `r.jsonl:2: 1e300: seconds are expected`},
-		"ends before":      {lines[0] + `{"kind":"request",` + key + `,"intended":1,"start":1,"end":0.5}` + "\n", "r.jsonl:2: start, end: not before intended, and in this order, are expected"},
-		"repair too early": {strings.Replace(lines[0], `"repairAt":20`, `"repairAt":5`, 1), "r.jsonl:1: faultAt, repairAt, end: moments in this order are expected"},
-		"load too short":   {strings.Replace(lines[0], `"loadUntil":30`, `"loadUntil":19`, 1), "r.jsonl:1: loadUntil: a moment from repairAt to end is expected"},
-		"no rate":          {strings.Replace(lines[0], `"rate":10`, `"rate":0`, 1), "r.jsonl:1: rate: 0; more than 0 is expected"},
-		"too long":         {lines[0] + strings.Repeat("x", maxLine+1), "r.jsonl:2: at most 1048576 bytes are expected"},
+		"empty":            {"", "r.jsonl: no runs"},
+		"no run":           {first, "r.jsonl: no runs"},
+		"cut off":          {whole[:len(whole)-9], "r.jsonl:8: the line is cut off"},
+		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:8: the line is cut off"},
+		"garbage":          {first + "garbage\n", "r.jsonl:2: not a JSON object: invalid character 'g' looking for beginning of value"},
+		"garbage first":    {"garbage\n", "r.jsonl:1: not a JSON object: invalid character 'g' looking for beginning of value"},
+		"binary":           {first + "\x00\xff\n", `r.jsonl:2: not a JSON object: invalid character '\x00' looking for beginning of value`},
+		"empty line":       {first + "\n" + lines[1], "r.jsonl:2: not a JSON object: unexpected end of JSON input"},
+		"no header":        {lines[1], `r.jsonl:1: kind: "run": must be comparison in the first line; records of an older fleetman are not read`},
+		"older records":    {`{"kind":"cell","arm":"none"}` + "\n", `r.jsonl:1: kind: "cell": must be comparison in the first line; records of an older fleetman are not read`},
+		"another format":   {strings.Replace(first, `"format":2`, `"format":3`, 1), "r.jsonl:1: format: 3: must be 2; make the comparison again"},
+		"no seeds":         {strings.Replace(first, `[18446744073709551615]`, `[]`, 1), "r.jsonl:1: seeds: none: must be at least one"},
+		"no command":       {strings.Replace(first, `"fleetman compare`, `"rm`, 1), `r.jsonl:1: command: "rm --arms none": must be a command line of fleetman`},
+		"header rate":      {strings.Replace(first, `"rate":10`, `"rate":-1`, 1), "r.jsonl:1: rate: -1: must be more than 0"},
+		"no run's line":    {first + lines[2], `r.jsonl:2: kind: "request": must be run in the second line`},
+		"another's":        {run + strings.Replace(lines[2], "library", "none", 1), `r.jsonl:3: arm, fault, seed: none, bad-replica, seed 18446744073709551615: must be those of the run before it, library, bad-replica, seed 18446744073709551615`},
+		"twice":            {whole + lines[1], "r.jsonl:9: library, bad-replica, seed 18446744073709551615: must be there once"},
+		"unknown kind":     {run + `{"kind":"x",` + key + "}\n", `r.jsonl:3: kind: "x": must be one of run, request, event, sample, position`},
+		"a second header":  {run + `{"kind":"comparison",` + key + "}\n", `r.jsonl:3: kind: "comparison": must be one of run, request, event, sample, position`},
+		"unknown field":    {run + `{"kind":"event",` + key + `,"when":1}` + "\n", `r.jsonl:3: json: unknown field "when"`},
+		"not seconds":      {run + `{"kind":"event",` + key + `,"at":"1s"}` + "\n", `r.jsonl:3: offset: "1s": must be seconds`},
+		"too far":          {run + `{"kind":"event",` + key + `,"at":1e300}` + "\n", `r.jsonl:3: offset: 1e300: must be seconds`},
+		"ends before":      {run + `{"kind":"request",` + key + `,"intended":1,"start":1,"end":0.5}` + "\n", "r.jsonl:3: intended, start, end: must be in this order"},
+		"repair too early": {first + strings.Replace(lines[1], `"repairAt":20`, `"repairAt":5`, 1), "r.jsonl:2: faultAt, repairAt, end: must be in this order"},
+		"load too short":   {first + strings.Replace(lines[1], `"loadUntil":30`, `"loadUntil":19`, 1), "r.jsonl:2: loadUntil: must be between repairAt and end"},
+		"no rate":          {first + strings.Replace(lines[1], `"rate":10`, `"rate":0`, 1), "r.jsonl:2: rate: 0: must be more than 0"},
+		"too long":         {first + strings.Repeat("x", maxLine+1), "r.jsonl:2: the line is too long: must be at most 1048576 bytes"},
 	} {
-		cells, err := Read(strings.NewReader(test.text), "r.jsonl")
-		if err == nil || err.Error() != test.want || cells != nil {
-			t.Errorf("%s: got %v, %v\nwant %s", name, cells, err, test.want)
+		read, err := Read(strings.NewReader(test.text), "r.jsonl")
+		if err == nil || err.Error() != test.want || read != nil {
+			t.Errorf("%s: got %v, %v\nwant %s", name, read, err, test.want)
+		}
+	}
+}
+
+// TestDifference compares every field of the conditions.
+func TestDifference(t *testing.T) {
+	if got := header().Difference(header().Conditions); got != "" {
+		t.Errorf("the same: %q", got)
+	}
+	for want, change := range map[string]func(*Conditions){
+		"rate: 10 and 20":                                            func(c *Conditions) { c.Rate = 20 },
+		"quick: false and true":                                      func(c *Conditions) { c.Quick = true },
+		"seeds: [18446744073709551615] and [1]":                      func(c *Conditions) { c.Seeds = []uint64{1} },
+		`machine: "2 cores" and "4 cores"`:                           func(c *Conditions) { c.Machine = "4 cores" },
+		`versions: {"fleetman":"0123456789ab"} and {"fleetman":"b"}`: func(c *Conditions) { c.Versions = map[string]string{"fleetman": "b"} },
+		"faultSeconds: 15 and 16":                                    func(c *Conditions) { c.Fault = Offset(16 * time.Second) },
+		`target: "gateway" and "page"`:                               func(c *Conditions) { c.Target = "page" },
+	} {
+		other := header().Conditions
+		change(&other)
+		if got := header().Difference(other); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestLateness: with the generator stopped for 4 s, the requests that were due
+// meanwhile start late; those that wait for answers do not count.
+func TestLateness(t *testing.T) {
+	requests := func(lateness func(n int) time.Duration, delayed bool) *Run {
+		r := new(Run)
+		for n := range 300 {
+			intended := Offset(n) * Offset(100*time.Millisecond)
+			r.Requests = append(r.Requests, Request{Intended: intended, Start: intended + Offset(lateness(n)), Delayed: delayed})
+		}
+		return r
+	}
+	stopped := func(n int) time.Duration {
+		if n >= 100 && n < 140 {
+			return time.Duration(140-n) * 100 * time.Millisecond
+		}
+		return time.Millisecond
+	}
+	for name, test := range map[string]struct {
+		run  *Run
+		want Lateness
+		late bool
+	}{
+		"none":          {new(Run), Lateness{}, false},
+		"on time":       {requests(func(int) time.Duration { return time.Millisecond }, false), Lateness{time.Millisecond, time.Millisecond}, false},
+		"stopped":       {requests(stopped, false), Lateness{3700 * time.Millisecond, 4 * time.Second}, true},
+		"in flight":     {requests(stopped, true), Lateness{}, false},
+		"a busy moment": {requests(func(n int) time.Duration { return time.Duration(n/297) * 200 * time.Millisecond }, false), Lateness{0, 200 * time.Millisecond}, false},
+		"one too late":  {requests(func(n int) time.Duration { return time.Duration(n/299) * 251 * time.Millisecond }, false), Lateness{0, 251 * time.Millisecond}, true},
+		"always late":   {requests(func(int) time.Duration { return 11 * time.Millisecond }, false), Lateness{11 * time.Millisecond, 11 * time.Millisecond}, true},
+	} {
+		if got := test.run.Lateness(); got != test.want || got.TooLate() != test.late {
+			t.Errorf("%s: got %+v, %v, want %+v, %v", name, got, got.TooLate(), test.want, test.late)
+		}
+	}
+}
+
+func TestLastKnown(t *testing.T) {
+	for degraded, want := range map[string]time.Duration{"last-known; age=12s": 12 * time.Second, "last-known; age=0s": 0, "placeholder": -1, "": -1, "last-known": -1, "speed": -1, "last-known; age=x": -1} {
+		age, ok := Request{Degraded: degraded}.LastKnown()
+		if ok != (want >= 0) || ok && age != want {
+			t.Errorf("%q: got %v, %v, want %v", degraded, age, ok, want)
 		}
 	}
 }
 
 func FuzzRead(f *testing.F) {
-	var file bytes.Buffer
-	if err := Write(&file, sample()); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(file.String())
-	f.Fuzz(func(t *testing.T, text string) {
-		cells, err := Read(strings.NewReader(text), "r.jsonl")
-		if (err == nil) == (cells == nil) {
-			t.Fatalf("%d cells and %v", len(cells), err)
+	c := header()
+	c.Runs = []*Run{sample()}
+	f.Add(text(f, c))
+	f.Fuzz(func(t *testing.T, input string) {
+		read, err := Read(strings.NewReader(input), "r.jsonl")
+		if (err == nil) == (read == nil) {
+			t.Fatalf("%v and %v", read, err)
 		}
-		var again bytes.Buffer
-		for _, c := range cells {
-			if err := Write(&again, c); err != nil {
-				t.Fatal(err)
-			}
+		if err != nil {
+			return
 		}
-		if read, err2 := Read(&again, "again"); err == nil && (err2 != nil || len(read) != len(cells)) {
-			t.Fatalf("what was read, written again, is not read: %v", err2)
+		again, err := Read(strings.NewReader(text(t, read)), "again")
+		if err != nil || len(again.Runs) != len(read.Runs) {
+			t.Fatalf("what was read, written again, is not read: %v", err)
 		}
 	})
 }

@@ -1,5 +1,3 @@
-// Package record keeps what was seen while an arm met a fault: one JSON object
-// a line, from which every figure of a report is computed.
 package record
 
 import (
@@ -7,20 +5,21 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Kinds of lines.
 const (
-	KindCell     = "cell"     // the first of a cell's
-	KindRequest  = "request"  // of the load
-	KindEvent    = "event"    // what was done, and what happened
-	KindSample   = "sample"   // the services' own counts at one moment
-	KindPosition = "position" // one report of a vehicle, as the tracker keeps it
+	KindComparison = "comparison" // the first line
+	KindRun        = "run"        // the first line of a run
+	KindRequest    = "request"    // one request of the load
+	KindEvent      = "event"      // one change of a pod, a breaker or a fault
+	KindSample     = "sample"     // one process's counters at one offset
+	KindPosition   = "position"   // one report of a vehicle, as the tracker keeps it
 )
 
-// Key says which cell a line belongs to: one arm that met one fault with one
-// seed.
+// Key names the run that a line belongs to: one arm, one fault, one seed.
 type Key struct {
 	Kind  string `json:"kind"`
 	Arm   string `json:"arm"`
@@ -28,21 +27,26 @@ type Key struct {
 	Seed  uint64 `json:"seed"`
 }
 
-// Cell is all of one run: begin, fault at FaultAt, repair at RepairAt, End.
-type Cell struct {
+// Run is one arm with one fault and one seed. The fault is set at FaultAt and
+// cleared at RepairAt; the run ends at End.
+type Run struct {
 	Key
 	Began    time.Time `json:"began"`
-	Rate     float64   `json:"rate"` // requests a second
-	FaultAt  Moment    `json:"faultAt"`
-	RepairAt Moment    `json:"repairAt"`
-	End      Moment    `json:"end"`
-	Rules    string    `json:"rules"` // the fault's
-	Pods     []string  `json:"pods"`  // that had it
+	Rate     float64   `json:"rate"` // requests per second
+	FaultAt  Offset    `json:"faultAt"`
+	RepairAt Offset    `json:"repairAt"`
+	End      Offset    `json:"end"`
+	Rules    string    `json:"rules"`    // the fault's
+	Pods     []string  `json:"pods"`     // those that had the fault
+	Replicas int       `json:"replicas"` // of the service that had it
 	Curve    bool      `json:"curve,omitempty"`
-	// LoadUntil is when the load ends, if before End: what is used from then on
-	// is used without it.
-	LoadUntil Moment `json:"loadUntil,omitempty"`
-	Machine   string `json:"machine,omitempty"`
+	// LoadUntil is the end of the load, if before End: what processes use after
+	// it, they use without load.
+	LoadUntil Offset `json:"loadUntil,omitempty"`
+	// Settings are the arm's: its manifests, then "SERVICE NAME=VALUE".
+	Settings []string `json:"settings,omitempty"`
+	// Measurements counts how often the run was made until its load was on time.
+	Measurements int `json:"measurements"`
 
 	Requests  []Request  `json:"-"`
 	Events    []Event    `json:"-"`
@@ -50,84 +54,129 @@ type Cell struct {
 	Positions []Position `json:"-"`
 }
 
-// Request is one request of the load. Its latency counts from Intended, when
-// it was due.
+// Name is how a run is called in messages.
+func (k Key) Name() string { return fmt.Sprintf("%s, %s, seed %d", k.Arm, k.Fault, k.Seed) }
+
+// Routes of the load.
+const (
+	RouteDriver    = "driver"    // who drives a vehicle
+	RoutePositions = "positions" // all positions, as the page reads them
+)
+
+// Request is one request of the load. Its latency counts from Intended, the
+// start that the schedule gives it.
 type Request struct {
 	Key
-	Intended Moment `json:"intended"`
-	Start    Moment `json:"start"`
-	End      Moment `json:"end"`
-	Vehicle  string `json:"vehicle"`
-	Status   int    `json:"status"` // 0: no answer
-	Degraded string `json:"degraded,omitempty"`
+	Intended Offset `json:"intended"`
+	Start    Offset `json:"start"` // the actual one
+	End      Offset `json:"end"`
+	Route    string `json:"route"`
+	Vehicle  string `json:"vehicle,omitempty"`
+	Status   int    `json:"status"`             // 0: no answer
+	Degraded string `json:"degraded,omitempty"` // the answer's X-Fallback
 	Error    string `json:"error,omitempty"`
-	Held     bool   `json:"held,omitempty"`     // it waited for room among the requests under way
+	// Delayed requests could not start in time: too many were in flight.
+	Delayed  bool   `json:"delayed,omitempty"`
 	Injected string `json:"injected,omitempty"` // the answer's X-Fault
-	// Passages are what the proxies' logs say of a request that failed, in the
-	// order in which it reached them.
-	Passages []Passage `json:"passages,omitempty"`
+	// Origin is the answer's X-Error-Origin: "breaker; service=api-gateway".
+	Origin string `json:"origin,omitempty"`
+	// AccessLog is what the proxies logged of a request that failed, in the order
+	// in which it reached them.
+	AccessLog []AccessLogEntry `json:"accessLog,omitempty"`
 }
 
-// Sides of a passage.
+// Sides of an access-log entry.
 const (
 	AtGateway = "gateway" // through a gateway of the mesh
 	Out       = "out"     // from a service, through its own proxy
 	In        = "in"      // to a service, through its own proxy
 )
 
-// Passage is one line of a proxy's access log.
-type Passage struct {
-	At      Moment `json:"at"`
-	Proxy   string `json:"proxy"` // its pod, or the gateway's name
+// AccessLogEntry is one line of a proxy's access log.
+type AccessLogEntry struct {
+	At      Offset `json:"at"`
+	Proxy   string `json:"proxy"` // the name of its pod or gateway
 	Side    string `json:"side"`
 	Status  int    `json:"status"` // 0: no answer
 	Flags   string `json:"flags"`  // Envoy's response flags, "-" for none
 	Details string `json:"details,omitempty"`
-	To      string `json:"to,omitempty"` // the pod of the last try
+	To      string `json:"to,omitempty"` // the pod of the last attempt
 	Fault   string `json:"fault,omitempty"`
 }
 
-// Latency is what the caller waited.
+// Latency is the time from the intended start to the end.
 func (r Request) Latency() time.Duration { return time.Duration(r.End - r.Intended) }
 
-// Good tells a fresh answer.
+// Lateness is the time from the intended start to the actual one.
+func (r Request) Lateness() time.Duration { return time.Duration(r.Start - r.Intended) }
+
+// Good reports whether the answer is a usable one and no fallback's.
 func (r Request) Good() bool { return r.Status == 200 && r.Error == "" && r.Degraded == "" }
 
-// Failed tells a request without a usable answer.
+// Failed reports whether there is no usable answer.
 func (r Request) Failed() bool { return r.Status != 200 || r.Error != "" }
 
-// Event is one thing that happened: Who a pod or "fleetman", What a word or
-// two.
+// LastKnown returns the age of a degraded answer that is the last known one; ok
+// is false for any other answer, a placeholder among them.
+func (r Request) LastKnown() (age time.Duration, ok bool) {
+	rest, ok := strings.CutPrefix(r.Degraded, "last-known; age=")
+	if !ok {
+		return 0, false
+	}
+	age, err := time.ParseDuration(rest)
+	return age, err == nil
+}
+
+// Names in Event.Who and Event.What.
+const (
+	Launcher = "fleetman" // in Who, besides the names of pods
+
+	EventFaultSet     = "fault set"
+	EventFaultCleared = "fault cleared"
+	EventBreaker      = "breaker " // the new state follows: "breaker open"
+	EventExited       = "exited"
+	EventEjected      = "ejected"
+	EventReturned     = "returned"
+)
+
+// Event is one change: Who a pod or the launcher, What a word or two.
 type Event struct {
 	Key
-	At     Moment `json:"at"`
+	At     Offset `json:"at"`
 	Who    string `json:"who"`
 	What   string `json:"what"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// Sample is what one pod has counted since its process began. That of its proxy
-// is a sample of its own, of the pod's name with ProxySuffix.
+// Sample is what one process has counted since it began. The sample of a pod's
+// proxy is one of its own, with the pod's name and ProxySuffix.
 type Sample struct {
 	Key
-	At     Moment  `json:"at"`
+	At     Offset  `json:"at"`
 	Pod    string  `json:"pod"`
 	Counts []Count `json:"counts"`
-	// Usage tells that the pod was not asked: there are cpu and memory only, and
-	// what it has counted is not known.
-	Usage bool `json:"usage,omitempty"`
+	// UsageOnly samples have CPU and memory alone: the process was not asked for
+	// its counters.
+	UsageOnly bool `json:"usageOnly,omitempty"`
 }
 
-// ProxySuffix tells a proxy's sample from its pod's.
+// ProxySuffix distinguishes a proxy's sample from its pod's.
 const ProxySuffix = ".envoy"
 
-// ControlPlane is the name under which the mesh's control plane has samples.
+// ControlPlane is the name of the mesh's control plane in samples.
 const ControlPlane = "istiod"
 
-// Count is a counter: Name is client, server or reports; Of is what it counts,
-// such as "GET staff-service" or "GET /driver/:vehicle" or "delivered". A
-// proxy's are tries, of the service they went to. Every process has cpu, in
-// seconds, and memory, in resident bytes.
+// Names of counters.
+const (
+	CountClient        = "client"        // calls, by method and upstream: "GET staff-service"
+	CountServer        = "server"        // requests, by method and route: "GET /driver/:vehicle"
+	CountReports       = "reports"       // reports of vehicles, by outcome: "delivered"
+	CountProxyAttempts = "proxyAttempts" // attempts of a proxy, by upstream service
+	CountCPU           = "cpu"           // of a process, in seconds
+	CountMemory        = "memory"        // of a process, in resident bytes
+)
+
+// Count is one counter's value: Of is what it counts.
 type Count struct {
 	Name string  `json:"name"`
 	Of   string  `json:"of,omitempty"`
@@ -137,26 +186,25 @@ type Count struct {
 // Position is one report that the tracker has kept.
 type Position struct {
 	Key
-	At      Moment `json:"at"` // of its receipt
+	At      Offset `json:"at"` // of its receipt
 	Vehicle string `json:"vehicle"`
 }
 
-// Moment is a time since the cell's begin; seconds in JSON, to the
-// microsecond.
-type Moment time.Duration
+// Offset is a time since the run's start; in JSON, seconds to the microsecond.
+type Offset time.Duration
 
 // MarshalJSON writes seconds.
-func (m Moment) MarshalJSON() ([]byte, error) {
-	text := strconv.AppendFloat(nil, math.Round(time.Duration(m).Seconds()*1e6)/1e6, 'f', 6, 64)
+func (o Offset) MarshalJSON() ([]byte, error) {
+	text := strconv.AppendFloat(nil, math.Round(time.Duration(o).Seconds()*1e6)/1e6, 'f', 6, 64)
 	return bytes.TrimSuffix(bytes.TrimRight(text, "0"), []byte(".")), nil
 }
 
 // UnmarshalJSON reads seconds.
-func (m *Moment) UnmarshalJSON(text []byte) error {
+func (o *Offset) UnmarshalJSON(text []byte) error {
 	seconds, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || math.Abs(seconds) > 1e6 {
-		return fmt.Errorf("%.30s: seconds are expected", text)
+		return fmt.Errorf("offset: %.30s: must be seconds", text)
 	}
-	*m = Moment(math.Round(seconds*1e6)) * Moment(time.Microsecond)
+	*o = Offset(math.Round(seconds*1e6)) * Offset(time.Microsecond)
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// Use is what processes have used: cores on average from fault to repair,
-// resident bytes at the repair. Pages that they share count once for each.
+// Use is the average number of cores that processes used from fault to repair,
+// and their resident bytes at the repair. Shared pages count once for each.
 type Use struct {
 	Processes int     `json:"processes"`
 	Cores     float64 `json:"cores"`
@@ -22,17 +22,17 @@ type Use struct {
 	Memory    float64 `json:"memoryBytes"`
 }
 
-// Cost is what a run took. Proxies are those beside the pods and of gateways.
+// Cost is what a run used. Proxies are those beside the pods and the gateways.
 type Cost struct {
 	Services     Use `json:"services"`
 	Proxies      Use `json:"proxies"`
 	ControlPlane Use `json:"controlPlane"`
-	// IdleSeconds are those that Idle is measured in; 0 of a run that has none,
-	// where Idle and Per1000 are not known.
+	// IdleSeconds is the time in which Idle is measured; 0: Idle and Per1000 are
+	// unknown.
 	IdleSeconds float64 `json:"idleSeconds,omitempty"`
 }
 
-// Added is what a run has over the baseline's of the same seed: latencies in
+// Added is the difference to the baseline's run with the same seed: latencies in
 // seconds, CPU and memory of services and proxies together.
 type Added struct {
 	P50     float64 `json:"p50"`
@@ -41,18 +41,18 @@ type Added struct {
 	Memory  float64 `json:"memoryBytes"`
 }
 
-// settling is how long what the load left behind may take.
-const settling = record.Moment(time.Second)
+// settling is how long the last requests of the load may take to end.
+const settling = record.Offset(time.Second)
 
-// costs reads a run's use from its samples.
-func (c counters) costs(cell *record.Cell) Cost {
-	quiet := cell.LoadUntil + settling
-	idled := cell.LoadUntil > 0 && quiet < cell.End
+// costs computes a run's use from its samples.
+func (c counters) costs(run *record.Run) Cost {
+	quiet := run.LoadUntil + settling
+	idled := run.LoadUntil > 0 && quiet < run.End
 	use := func(of func(pod string) bool) Use {
-		u := c.use(cell.FaultAt, cell.RepairAt, of)
+		u := c.use(run.FaultAt, run.RepairAt, of)
 		if idled {
-			u.Idle = c.use(quiet, cell.End, of).Cores
-			u.Per1000 = micro((u.Cores - u.Idle) * 1000 / cell.Rate)
+			u.Idle = c.use(quiet, run.End, of).Cores
+			u.Per1000 = micro((u.Cores - u.Idle) * 1000 / run.Rate)
 		}
 		return u
 	}
@@ -64,13 +64,13 @@ func (c counters) costs(cell *record.Cell) Cost {
 		ControlPlane: use(func(pod string) bool { return pod == record.ControlPlane }),
 	}
 	if idled {
-		cost.IdleSeconds = seconds(cell.End - quiet)
+		cost.IdleSeconds = seconds(run.End - quiet)
 	}
 	return cost
 }
 
 // use adds up the samples of some.
-func (c counters) use(from, until record.Moment, of func(pod string) bool) (all Use) {
+func (c counters) use(from, until record.Offset, of func(pod string) bool) (all Use) {
 	cpu := 0.0
 	for pod, samples := range c.byPod {
 		if !of(pod) {
@@ -81,13 +81,13 @@ func (c counters) use(from, until record.Moment, of func(pod string) bool) (all 
 		for _, s := range samples {
 			for _, count := range s.Counts {
 				switch count.Name {
-				case "cpu":
+				case record.CountCPU:
 					if count.N < last { // a new process
 						before += last
 					}
 					last = count.N
 					spent = append(spent, spending{s.At, before + last})
-				case "memory":
+				case record.CountMemory:
 					if s.At <= until+sampleSlack {
 						memory = count.N
 					}
@@ -105,16 +105,16 @@ func (c counters) use(from, until record.Moment, of func(pod string) bool) (all 
 	return all
 }
 
-// spending is the CPU, in seconds, that a pod has used until a moment.
+// spending is the CPU, in seconds, that a pod has used until an offset.
 type spending struct {
-	at  record.Moment
+	at  record.Offset
 	cpu float64
 }
 
-// spentBy is on the straight line between the samples around a moment, so that
+// spentBy is on the straight line between the samples around an offset, so that
 // it matters little when each was taken, or that one is missing.
-func spentBy(spent []spending, moment record.Moment) float64 {
-	i, _ := slices.BinarySearchFunc(spent, moment, func(s spending, m record.Moment) int { return int(s.at - m) })
+func spentBy(spent []spending, offset record.Offset) float64 {
+	i, _ := slices.BinarySearchFunc(spent, offset, func(s spending, m record.Offset) int { return int(s.at - m) })
 	switch {
 	case i == 0:
 		return spent[0].cpu
@@ -122,7 +122,7 @@ func spentBy(spent []spending, moment record.Moment) float64 {
 		return spent[i-1].cpu
 	}
 	a, b := spent[i-1], spent[i]
-	return a.cpu + (b.cpu-a.cpu)*float64(moment-a.at)/float64(b.at-a.at)
+	return a.cpu + (b.cpu-a.cpu)*float64(offset-a.at)/float64(b.at-a.at)
 }
 
 // micro rounds to a millionth.
@@ -158,7 +158,7 @@ func (f Fault) added() {
 	}
 }
 
-// Healthy tells a fault that is none: its runs show what each arm costs.
+// Healthy reports whether nothing fails: the runs show what each arm costs.
 func (f Fault) Healthy() bool { return f.Rules == "" }
 
 // costs are the table's heads and rows: what each arm adds to the latency, and
@@ -230,8 +230,8 @@ func (f Fault) cost(w io.Writer) {
 }
 
 // costMarkdown writes it for a README.
-func (f Fault) costMarkdown(w io.Writer, all []Fault) {
-	fmt.Fprintf(w, "\nWhat an arm costs while nothing fails, at %s requests a second and five vehicles (`%s`). %s\n\n", number(f.Rate, 1), f.command(all), costIs)
+func (f Fault) costMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "What an arm costs while nothing fails, at %s requests per second and five vehicles. %s\n\n", number(f.Rate, 1), costIs)
 	heads, rows := f.costs()
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
 	for _, row := range rows {

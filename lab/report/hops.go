@@ -9,28 +9,29 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// Hop is the calls of one service at another. Attempts are counted by the
-// caller, Tries by its proxy, Received by the receiver. The last two, or
-// without a proxy the first and the last, differ by what was under way at the
-// ends, and by what a receiver never saw or did not live to count.
+// Hop is the calls of one service to another. Attempts are counted by the
+// caller, ProxyAttempts by its proxy, Received by the upstream. The last two, or
+// without a proxy the first and the last, differ by the calls in flight at the
+// ends, and by those that the upstream never got or crashed before it counted.
 type Hop struct {
-	Name     string  `json:"hop"`
-	Requests float64 `json:"requests"` // for which the caller made calls
-	Attempts float64 `json:"attempts"`
-	Tries    float64 `json:"tries,omitempty"` // 0 without a proxy
-	Received float64 `json:"received"`
+	Name          string  `json:"hop"`
+	Requests      float64 `json:"requests"` // for which the caller made calls
+	Attempts      float64 `json:"attempts"`
+	ProxyAttempts float64 `json:"proxyAttempts,omitempty"` // 0 without a proxy
+	Received      float64 `json:"received"`
 }
 
-// PerRequest is attempts a request by each count; 0 without any request.
-func (h Hop) PerRequest() (attempts, tries, received float64) {
+// PerRequest returns the attempts per request by each count; 0 without any
+// request.
+func (h Hop) PerRequest() (attempts, proxyAttempts, received float64) {
 	if h.Requests == 0 {
 		return 0, 0, 0
 	}
-	return h.Attempts / h.Requests, h.Tries / h.Requests, h.Received / h.Requests
+	return h.Attempts / h.Requests, h.ProxyAttempts / h.Requests, h.Received / h.Requests
 }
 
-// counter names what a service, or its proxy, counts; an empty of is all of
-// that name.
+// counter is a counter of a service or its proxy; an empty of is all of that
+// name.
 type counter struct{ service, name, of string }
 
 // hops are the fleet's edges; one request makes so many calls at each. A
@@ -40,39 +41,40 @@ var hops = []struct {
 	name                         string
 	calls                        float64
 	requests, attempts, received counter
-	tries                        counter
+	proxyAttempts                counter
 }{
 	{
 		"gateway>staff", 1,
-		counter{"api-gateway", "server", "GET /vehicles/driver/:name"},
-		counter{"api-gateway", "client", "GET staff-service"},
-		counter{"staff-service", "server", "GET /driver/:vehicle"},
-		counter{"api-gateway", "tries", "staff-service"},
+		counter{"api-gateway", record.CountServer, "GET /vehicles/driver/:name"},
+		counter{"api-gateway", record.CountClient, "GET staff-service"},
+		counter{"staff-service", record.CountServer, "GET /driver/:vehicle"},
+		counter{"api-gateway", record.CountProxyAttempts, "staff-service"},
 	},
 	{
 		"tracker>staff", 1,
-		counter{"position-tracker", "server", "POST /vehicles"},
-		counter{"position-tracker", "client", "POST staff-service"},
-		counter{"staff-service", "server", "POST /driver/:vehicle/:speed"},
-		counter{"position-tracker", "tries", "staff-service"},
+		counter{"position-tracker", record.CountServer, "POST /vehicles"},
+		counter{"position-tracker", record.CountClient, "POST staff-service"},
+		counter{"staff-service", record.CountServer, "POST /driver/:vehicle/:speed"},
+		counter{"position-tracker", record.CountProxyAttempts, "staff-service"},
 	},
 	{
 		"tracker>telemetry", 2, // the position, then the speed
-		counter{"position-tracker", "server", "POST /vehicles"},
-		counter{"position-tracker", "client", "* vehicle-telemetry"},
-		counter{"vehicle-telemetry", "server", ""},
-		counter{"position-tracker", "tries", "vehicle-telemetry"},
+		counter{"position-tracker", record.CountServer, "POST /vehicles"},
+		counter{"position-tracker", record.CountClient, "* vehicle-telemetry"},
+		counter{"vehicle-telemetry", record.CountServer, ""},
+		counter{"position-tracker", record.CountProxyAttempts, "vehicle-telemetry"},
 	},
 	{
 		"simulator>tracker", 1,
-		counter{"position-simulator", "reports", ""},
-		counter{"position-simulator", "client", "POST position-tracker"},
-		counter{"position-tracker", "server", "POST /vehicles"},
-		counter{"position-simulator", "tries", "position-tracker"},
+		counter{"position-simulator", record.CountReports, ""},
+		counter{"position-simulator", record.CountClient, "POST position-tracker"},
+		counter{"position-tracker", record.CountServer, "POST /vehicles"},
+		counter{"position-simulator", record.CountProxyAttempts, "position-tracker"},
 	},
 }
 
-// has tells whether a count is what it names; "* NAME" is all calls at NAME.
+// has reports whether a count belongs to the counter; "* NAME" is all calls to
+// NAME.
 func (c counter) has(count record.Count) bool {
 	if count.Name != c.name {
 		return false
@@ -83,57 +85,64 @@ func (c counter) has(count record.Count) bool {
 	return c.of == "" || count.Of == c.of
 }
 
-// counters are what the services have counted at each moment, whatever their
-// pods' processes went through.
+// counters are the samples by pod, each pod's in order.
 type counters struct {
-	moments []record.Moment // of all samples, ascending
+	offsets []record.Offset // of all samples, ascending
 	byPod   map[string][]record.Sample
 }
 
 func newCounters(samples []record.Sample) counters {
 	c := counters{byPod: map[string][]record.Sample{}}
 	for _, s := range samples {
-		c.moments = append(c.moments, s.At)
+		c.offsets = append(c.offsets, s.At)
 		c.byPod[s.Pod] = append(c.byPod[s.Pod], s)
 	}
-	slices.Sort(c.moments)
+	slices.Sort(c.offsets)
 	for _, of := range c.byPod {
 		slices.SortStableFunc(of, func(a, b record.Sample) int { return int(a.At - b.At) })
 	}
 	return c
 }
 
-// last is the moment of the last sample, which is taken when the load has ended.
-func (c counters) last() record.Moment {
-	if len(c.moments) == 0 {
+// last is the offset of the last sample, which is taken when the load has ended.
+func (c counters) last() record.Offset {
+	if len(c.offsets) == 0 {
 		return 0
 	}
-	return c.moments[len(c.moments)-1]
+	return c.offsets[len(c.offsets)-1]
 }
 
-// sampleSlack is how long after a moment its sample may have been taken: less
+// sampleSlack is how long after an offset its sample may have been taken: less
 // than the time between two.
-const sampleSlack = record.Moment(400 * time.Millisecond)
+const sampleSlack = record.Offset(400 * time.Millisecond)
 
-// at is what a service has counted until a moment. A pod that counts less than
-// before has begun anew.
-func (c counters) at(of counter, moment record.Moment) float64 {
-	sum := 0.0
+// at returns the value of a service's counter at an offset, over all of its
+// pods.
+func (c counters) at(of counter, offset record.Offset) float64 {
+	return c.sum(func(pod string) bool {
+		i := strings.LastIndexByte(pod, '-')
+		return i >= 0 && pod[:i] == of.service
+	}, of.has, offset)
+}
+
+// sum adds up the counts of some pods at an offset. A process that counts less
+// than before has started anew.
+func (c counters) sum(of func(pod string) bool, has func(record.Count) bool, offset record.Offset) (sum float64) {
 	for pod, samples := range c.byPod {
-		if i := strings.LastIndexByte(pod, '-'); i < 0 || pod[:i] != of.service {
+		if !of(pod) {
 			continue
 		}
 		before, last := 0.0, 0.0
 		for _, s := range samples {
-			if s.At > moment+sampleSlack {
+			if s.At > offset+sampleSlack {
 				break
 			}
-			if s.Usage {
+			if s.UsageOnly {
 				continue
 			}
 			now := 0.0
 			for _, count := range s.Counts {
-				if of.has(count) {
+				if has(count) {
 					now += count.N
 				}
 			}
@@ -147,44 +156,44 @@ func (c counters) at(of counter, moment record.Moment) float64 {
 	return sum
 }
 
-func (c counters) hops(from, until record.Moment) []Hop {
+func (c counters) hops(from, until record.Offset) []Hop {
 	var found []Hop
 	for _, h := range hops {
 		grown := func(of counter) float64 { return c.at(of, until) - c.at(of, from) }
-		found = append(found, Hop{h.name, grown(h.requests) * h.calls, grown(h.attempts), grown(h.tries), grown(h.received)})
+		found = append(found, Hop{h.name, grown(h.requests) * h.calls, grown(h.attempts), grown(h.proxyAttempts), grown(h.received)})
 	}
 	return found
 }
 
-// Counts tell whether those who count the same calls, from begin to end of a
-// run, agree: a proxy's tries and what was received, or without a proxy the
-// caller's attempts and what was received. Where there is no fault nothing is
-// tried again, so all of them are the same.
+// Counts compares the counts of the same calls over a whole run: a proxy's
+// attempts with what the upstream received, or without a proxy the caller's
+// attempts with what the upstream received. Without a fault nothing is retried,
+// so all of them are compared.
 type Counts struct {
 	Agree bool    `json:"agree"` // at every hop
-	Calls float64 `json:"calls"` // received; of none nothing can be told
+	Calls float64 `json:"calls"` // received; 0: there is nothing to compare
 	// Most is the largest difference, and Hop where it is; Allowed is how much of
-	// one may be under way.
+	// one may be in flight.
 	Most    float64 `json:"most"`
 	Hop     string  `json:"hop,omitempty"`
 	Allowed float64 `json:"allowed"`
-	// Crashes are processes that ended: what they had counted since the sample
-	// before is lost.
+	// Crashes are processes that ended: what they counted after their last sample
+	// is lost.
 	Crashes int `json:"crashes,omitempty"`
 }
 
-// underWay is how far the counts of a hop may be apart without anything being
-// lost or doubled: a report of each of the five vehicles may be on its way when
-// a sample is taken.
-const underWay = 5
+// inFlight is how far the counts of a hop may differ without a call lost or
+// doubled: each of the five vehicles may have a report in flight when a sample
+// is taken.
+const inFlight = 5
 
-func (r Run) compareCounts(c *record.Cell) Counts {
-	found := Counts{Allowed: underWay}
+func (r Run) compareCounts(c *record.Run) Counts {
+	found := Counts{Allowed: inFlight}
 	for _, h := range r.Whole {
 		found.Calls += h.Received
 		same := []float64{h.Received}
 		if r.proxied() {
-			same = append(same, h.Tries)
+			same = append(same, h.ProxyAttempts)
 		}
 		if c.Rules == "" || !r.proxied() {
 			same = append(same, h.Attempts)
@@ -194,15 +203,15 @@ func (r Run) compareCounts(c *record.Cell) Counts {
 		}
 	}
 	for _, e := range c.Events {
-		if e.What == "exited" && e.At < c.End {
+		if e.What == record.EventExited && e.At < c.End {
 			found.Crashes++
 		}
 	}
-	found.Agree = found.Calls > 0 && found.Most <= underWay
+	found.Agree = found.Calls > 0 && found.Most <= inFlight
 	return found
 }
 
-// String is the verdict in words.
+// String is the result in words.
 func (c Counts) String() string {
 	switch {
 	case c.Agree:
@@ -220,8 +229,8 @@ func (c Counts) String() string {
 	return text
 }
 
-// CurveStep is about a second: what the load asked, and what reached the first
-// hop's receiver, by its own count.
+// CurveStep is one second: the load's requests, and what the first hop's upstream
+// received, by its own count.
 type CurveStep struct {
 	At       float64 `json:"at"` // its end, from the fault
 	Requests float64 `json:"requests"`
@@ -230,14 +239,14 @@ type CurveStep struct {
 }
 
 // curve goes from the begin to the end, a step a second.
-func (c counters) curve(cell *record.Cell) []CurveStep {
+func (c counters) curve(run *record.Run) []CurveStep {
 	var steps []CurveStep
-	const step = record.Moment(time.Second)
-	for from := record.Moment(0); from+step <= cell.End; from += step {
-		due := between(cell.Requests, from, from+step)
+	const step = record.Offset(time.Second)
+	for from := record.Offset(0); from+step <= run.End; from += step {
+		due := between(run.Requests, from, from+step)
 		good, _, _ := shares(due)
 		steps = append(steps, CurveStep{
-			At: seconds(from + step - cell.FaultAt), Requests: float64(len(due)), Good: good,
+			At: seconds(from + step - run.FaultAt), Requests: float64(len(due)), Good: good,
 			Received: c.at(hops[0].received, from+step) - c.at(hops[0].received, from),
 		})
 	}

@@ -7,20 +7,20 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// Origins of a failed answer: where it was made, not only passed on.
+// Origins of a failed answer: the component that produced it.
 const (
 	FromApp     = "app"                   // a service's own code, or its fault
-	FromLibrary = "library"               // a chain that gave up, or did not try
-	FromCaller  = "sidecar of the caller" // by its time-out, its limits, or for want of a replica
+	FromLibrary = "library"               // a stage of the chain, which gave up or did not call
+	FromCaller  = "sidecar of the caller" // its time-out, a limit, or no endpoint left
 	FromCallee  = "sidecar of the callee" // its service broke the connection, say
 	FromGateway = "gateway"               // a gateway of the mesh
-	Unknown     = "unknown"               // no proxy has logged it
+	Unknown     = "unknown"               // no proxy has an access-log entry
 )
 
 // Origins are all, in the order in which they are shown.
 var Origins = []string{FromApp, FromLibrary, FromCaller, FromCallee, FromGateway, Unknown}
 
-// origins counts where the failed answers were made; nil when there is none.
+// origins counts the failed answers by origin; nil when there are none.
 func origins(requests []record.Request, proxied bool) map[string]int {
 	var found map[string]int
 	for _, r := range requests {
@@ -34,77 +34,85 @@ func origins(requests []record.Request, proxied bool) map[string]int {
 	return found
 }
 
-// origin follows a failed request from its door inwards, as long as what a
-// proxy answered was only passed on. Where the proxies say nothing it goes by
-// what the answer says itself.
+// origin takes the answer's own word, its X-Error-Origin, for the library, and
+// the proxies' access logs for the rest.
 func origin(r record.Request, proxied bool) string {
-	if proxied && len(r.Passages) == 0 {
+	switch {
+	case fromLibrary(r):
+		return FromLibrary
+	case !proxied:
+		return FromApp
+	case len(r.AccessLog) == 0:
 		return Unknown
 	}
-	door, gaveUp := "", false // the pod that the request came to first; its caller went away
-	for _, p := range r.Passages {
-		switch p.Side {
+	return loggedOrigin(r)
+}
+
+// fromLibrary reports whether a stage of a chain produced the answer.
+func fromLibrary(r record.Request) bool {
+	stage, _, _ := strings.Cut(r.Origin, ";")
+	switch strings.TrimSpace(stage) {
+	case "breaker", "bulkhead", "timeout":
+		return true
+	}
+	return false
+}
+
+// loggedOrigin follows a failed request from the first pod inwards, as long as
+// what a proxy answered came from behind it.
+func loggedOrigin(r record.Request) string {
+	first, gaveUp := "", false // the pod that the request came to first; its caller left
+	for _, e := range r.AccessLog {
+		switch e.Side {
 		case record.AtGateway:
-			if !passedOn(p) {
+			if !fromUpstream(e) {
 				return FromGateway
 			}
 		case record.In:
-			if door == "" {
-				door = p.Proxy
-				if gaveUp = left(p); !gaveUp && !passedOn(p) {
+			if first == "" {
+				first = e.Proxy
+				if gaveUp = callerLeft(e); !gaveUp && !fromUpstream(e) {
 					return FromCallee
 				}
 			}
 		}
 	}
-	out, called := lastFailed(r.Passages, func(p record.Passage) bool { return p.Side == record.Out })
-	if !called {
-		return bySaying(r)
-	}
+	out, called := lastFailed(r.AccessLog, func(e record.AccessLogEntry) bool { return e.Side == record.Out })
 	switch {
-	case left(out) && !gaveUp:
+	case !called:
+		return FromApp
+	case callerLeft(out) && !gaveUp:
 		return FromLibrary
-	case !left(out) && !passedOn(out):
+	case !callerLeft(out) && !fromUpstream(out):
 		return FromCaller
 	}
-	in, known := lastFailed(r.Passages, func(p record.Passage) bool {
-		return p.Side == record.In && p.Proxy != door && (out.To == "" || p.Proxy == out.To)
+	in, known := lastFailed(r.AccessLog, func(e record.AccessLogEntry) bool {
+		return e.Side == record.In && e.Proxy != first && (out.To == "" || e.Proxy == out.To)
 	})
-	if known && !left(in) && !passedOn(in) {
+	if known && !callerLeft(in) && !fromUpstream(in) {
 		return FromCallee
 	}
 	return FromApp
 }
 
-func lastFailed(passages []record.Passage, is func(record.Passage) bool) (record.Passage, bool) {
-	for _, p := range slices.Backward(passages) {
-		if is(p) && (p.Status != 200 || p.Flags != "-") {
-			return p, true
+// lastFailed returns the last entry of a failure for which is holds.
+func lastFailed(log []record.AccessLogEntry, is func(record.AccessLogEntry) bool) (record.AccessLogEntry, bool) {
+	for _, e := range slices.Backward(log) {
+		if is(e) && (e.Status != 200 || e.Flags != "-") {
+			return e, true
 		}
 	}
-	return record.Passage{}, false
+	return record.AccessLogEntry{}, false
 }
 
-// passedOn tells an answer, or the end of one, that came from behind the
+// fromUpstream reports whether an answer, or its early end, came from behind the
 // proxy.
-func passedOn(p record.Passage) bool {
-	return p.Details == "via_upstream" || strings.HasPrefix(p.Details, "upstream_reset_after_response_started")
+func fromUpstream(e record.AccessLogEntry) bool {
+	return e.Details == "via_upstream" || strings.HasPrefix(e.Details, "upstream_reset_after_response_started")
 }
 
-// left tells that the proxy's caller went away before the answer was whole.
-func left(p record.Passage) bool {
-	return slices.Contains(strings.Split(p.Flags, ","), "DC")
-}
-
-// bySaying goes by the message. A service without the library has no
-// time-out of its own that ends before its callers'.
-func bySaying(r record.Request) string {
-	what, _, said := strings.Cut(r.Error, " reading ")
-	if r.Status != 0 && said && r.Injected == "" {
-		switch what {
-		case "circuit open", "too many concurrent calls", "no answer in time":
-			return FromLibrary
-		}
-	}
-	return FromApp
+// callerLeft reports whether the proxy's caller closed the connection before the
+// answer was whole.
+func callerLeft(e record.AccessLogEntry) bool {
+	return slices.Contains(strings.Split(e.Flags, ","), "DC")
 }

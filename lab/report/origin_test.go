@@ -10,62 +10,74 @@ import (
 // A request's way: the ingress gateway, the api-gateway's proxy, its service,
 // its proxy again, the proxy of a staff-service, that service.
 func TestOrigin(t *testing.T) {
-	passage := func(side, proxy string, status int, flags, details string) record.Passage {
-		return record.Passage{Side: side, Proxy: proxy, Status: status, Flags: flags, Details: details}
+	entry := func(side, proxy string, status int, flags, details string) record.AccessLogEntry {
+		return record.AccessLogEntry{Side: side, Proxy: proxy, Status: status, Flags: flags, Details: details}
 	}
-	gate := func(status int, flags, details string) record.Passage {
-		return passage(record.AtGateway, "istio-ingressgateway", status, flags, details)
+	gate := func(status int, flags, details string) record.AccessLogEntry {
+		return entry(record.AtGateway, "istio-ingressgateway", status, flags, details)
 	}
-	door := func(status int, flags, details string) record.Passage {
-		return passage(record.In, "api-gateway-0", status, flags, details)
+	door := func(status int, flags, details string) record.AccessLogEntry {
+		return entry(record.In, "api-gateway-0", status, flags, details)
 	}
-	out := func(to string, status int, flags, details string) record.Passage {
-		p := passage(record.Out, "api-gateway-0", status, flags, details)
+	out := func(to string, status int, flags, details string) record.AccessLogEntry {
+		p := entry(record.Out, "api-gateway-0", status, flags, details)
 		p.To = to
 		return p
 	}
-	in := func(pod string, status int, flags, details string) record.Passage {
-		return passage(record.In, pod, status, flags, details)
+	in := func(pod string, status int, flags, details string) record.AccessLogEntry {
+		return entry(record.In, pod, status, flags, details)
 	}
 	passed := door(500, "-", "via_upstream")
+	said := func(origin string) record.Request {
+		return record.Request{Status: 500, Error: "an error", Origin: origin}
+	}
 	answer := func(text string) record.Request { return record.Request{Status: 500, Error: text} }
 	for name, test := range map[string]struct {
-		request  record.Request
-		passages []record.Passage
-		want     string
+		request   record.Request
+		accessLog []record.AccessLogEntry
+		want      string
 	}{
-		"the service answers 502":              {answer("status 502 reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream")}, FromApp},
-		"after retries, the last one's":        {answer("status 502 reading staff-service GET /driver/x"), []record.Passage{passed, out("s-1", 502, "URX", "via_upstream"), in("s-0", 503, "UC", "upstream_reset_before_response_started{connection_termination}"), in("s-1", 502, "-", "via_upstream")}, FromApp},
-		"the callee's proxy loses its service": {answer("status 503 reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 503, "URX", "via_upstream"), in("s-0", 503, "UC", "upstream_reset_before_response_started{connection_termination}")}, FromCallee},
-		"the caller's proxy has waited":        {answer("status 504 reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 504, "UT", "response_timeout"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromCaller},
-		"no host is left":                      {answer("status 503 reading staff-service GET /driver/x"), []record.Passage{passed, out("", 503, "UH", "no_healthy_upstream")}, FromCaller},
-		"too many at once":                     {answer("status 503 reading staff-service GET /driver/x"), []record.Passage{passed, out("", 503, "UO", "upstream_reset_before_response_started{overflow}")}, FromCaller},
-		"the library gives up":                 {answer("no answer in time reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
-		"the library gives up, its last one":   {answer("no answer in time reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream"), out("s-1", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
-		"the library does not call":            {answer("circuit open reading staff-service GET /driver/x"), []record.Passage{passed}, FromLibrary},
-		"the caller goes first":                {record.Request{Error: "no answer in time"}, []record.Passage{door(0, "DC", "downstream_remote_disconnect"), out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromApp},
-		"the body breaks off":                  {answer("connection closed reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}"), in("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}")}, FromApp},
-		"the gateway's own fault":              {record.Request{Status: 502, Error: "injected", Injected: "status"}, []record.Passage{door(502, "-", "via_upstream")}, FromApp},
-		"its proxy does not reach it":          {record.Request{Status: 503, Error: "an error without a message"}, []record.Passage{door(503, "UF", "upstream_reset_before_response_started{remote_connection_failure}")}, FromCallee},
-		"the ingress has nobody":               {record.Request{Status: 503, Error: "an error without a message"}, []record.Passage{gate(503, "UH", "no_healthy_upstream")}, FromGateway},
-		"the ingress passes on":                {answer("status 502 reading staff-service GET /driver/x"), []record.Passage{gate(500, "-", "via_upstream"), passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream")}, FromApp},
+		"the service answers 502":              {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream")}, FromApp},
+		"after retries, the last one's":        {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-1", 502, "URX", "via_upstream"), in("s-0", 503, "UC", "upstream_reset_before_response_started{connection_termination}"), in("s-1", 502, "-", "via_upstream")}, FromApp},
+		"the callee's proxy loses its service": {answer("status 503 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 503, "URX", "via_upstream"), in("s-0", 503, "UC", "upstream_reset_before_response_started{connection_termination}")}, FromCallee},
+		"the caller's proxy has waited":        {answer("status 504 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 504, "UT", "response_timeout"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromCaller},
+		"no host is left":                      {answer("status 503 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("", 503, "UH", "no_healthy_upstream")}, FromCaller},
+		"too many at once":                     {answer("status 503 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("", 503, "UO", "upstream_reset_before_response_started{overflow}")}, FromCaller},
+		"the library gives up":                 {answer("no answer in time reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
+		"the library gives up, its last one":   {answer("no answer in time reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream"), out("s-1", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
+		"the library does not call":            {said("breaker; service=api-gateway"), []record.AccessLogEntry{passed}, FromLibrary},
+		"the caller goes first":                {record.Request{Error: "no answer in time"}, []record.AccessLogEntry{door(0, "DC", "downstream_remote_disconnect"), out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromApp},
+		"the body breaks off":                  {answer("connection closed reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}"), in("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}")}, FromApp},
+		"the gateway's own fault":              {record.Request{Status: 502, Error: "injected", Injected: "status"}, []record.AccessLogEntry{door(502, "-", "via_upstream")}, FromApp},
+		"its proxy does not reach it":          {record.Request{Status: 503, Error: "an error without a message"}, []record.AccessLogEntry{door(503, "UF", "upstream_reset_before_response_started{remote_connection_failure}")}, FromCallee},
+		"the ingress has nobody":               {record.Request{Status: 503, Error: "an error without a message"}, []record.AccessLogEntry{gate(503, "UH", "no_healthy_upstream")}, FromGateway},
+		"the ingress passes on":                {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{gate(500, "-", "via_upstream"), passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream")}, FromApp},
 		"nothing in the logs":                  {answer("status 502 reading staff-service GET /driver/x"), nil, Unknown},
-		"a callee without a proxy":             {answer("status 502 reading staff-service GET /driver/x"), []record.Passage{passed, out("s-0", 502, "-", "via_upstream")}, FromApp},
+		"a callee without a proxy":             {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream")}, FromApp},
 	} {
-		test.request.Passages = test.passages
+		test.request.AccessLog = test.accessLog
 		if got := origin(test.request, true); got != test.want {
 			t.Errorf("%s: got %s, want %s", name, got, test.want)
 		}
 	}
-	for name, want := range map[string]string{ // without proxies
-		"status 502 reading staff-service GET /driver/x":                     FromApp,
-		"connection reset reading staff-service GET /driver/x":               FromApp,
-		"no answer in time reading staff-service GET /driver/x":              FromLibrary,
-		"circuit open reading staff-service GET /driver/x":                   FromLibrary,
-		"too many concurrent calls reading position-tracker GET /vehicles/x": FromLibrary,
+	for header, want := range map[string]string{
+		"breaker; service=api-gateway":       FromLibrary,
+		"bulkhead; service=position-tracker": FromLibrary,
+		"timeout; service=api-gateway":       FromLibrary,
+		"timeout":                            FromLibrary,
+		"upstream; service=staff-service":    FromApp,
+		"":                                   FromApp,
 	} {
-		if got := origin(answer(name), false); got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
+		// the message is for people: no wording of it changes the origin
+		for _, message := range []string{"circuit open reading staff-service GET /driver/x", "no answer in time reading staff-service GET /driver/x", "reworded", ""} {
+			r := record.Request{Status: 500, Error: message, Origin: header}
+			if got := origin(r, false); got != want {
+				t.Errorf("%q, %q: got %s, want %s", header, message, got, want)
+			}
+			r.AccessLog = []record.AccessLogEntry{passed}
+			if got := origin(r, true); got != want {
+				t.Errorf("%q, %q, with proxies: got %s, want %s", header, message, got, want)
+			}
 		}
 	}
 	if got := origin(record.Request{Error: "no answer in time"}, false); got != FromApp {

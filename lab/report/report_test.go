@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func at(seconds float64) record.Moment {
-	return record.Moment(math.Round(seconds*1000)) * record.Moment(time.Millisecond)
+func at(seconds float64) record.Offset {
+	return record.Offset(math.Round(seconds*1000)) * record.Offset(time.Millisecond)
 }
 
 // every makes requests at 10 a second, each as made says.
@@ -36,10 +36,10 @@ func every(until float64, made func(t float64) record.Request) (requests []recor
 }
 
 var (
-	good     = record.Request{Status: 200, End: record.Moment(2 * time.Millisecond)}
-	late     = record.Request{Status: 200, End: record.Moment(1600 * time.Millisecond)}
-	failed   = record.Request{Status: 500, Error: "status 502 reading staff-service", End: record.Moment(3 * time.Millisecond)}
-	degraded = record.Request{Status: 200, Degraded: "last-known; age=3s", End: record.Moment(time.Millisecond)}
+	good     = record.Request{Status: 200, End: record.Offset(2 * time.Millisecond)}
+	late     = record.Request{Status: 200, End: record.Offset(1600 * time.Millisecond)}
+	failed   = record.Request{Status: 500, Error: "status 502 reading staff-service", End: record.Offset(3 * time.Millisecond)}
+	degraded = record.Request{Status: 200, Degraded: "last-known; age=3s", End: record.Offset(time.Millisecond)}
 )
 
 func TestQuantile(t *testing.T) {
@@ -87,7 +87,7 @@ func TestSettled(t *testing.T) {
 		"one goes wrong":     {func(t float64) record.Request { return pick(within(t, 9, 9.1), failed) }, 0, false},
 		"one in each 3 s":    {func(t float64) record.Request { return pick(int(t*10+.5)%30 == 0, failed) }, 0, false},
 		"a second of it":     {func(t float64) record.Request { return pick(within(t, 5, 6), failed) }, 0.9, false},                        // the last may go wrong
-		"late answers":       {func(t float64) record.Request { return pick(within(t, 5, 6), late) }, 0.9, false},                          // they hurt as failed ones do
+		"late answers":       {func(t float64) record.Request { return pick(within(t, 5, 6), late) }, 0.9, false},                          // they violatesSLO as failed ones do
 		"it comes back":      {func(t float64) record.Request { return pick(within(t, 5, 6) || within(t, 12, 12.2), failed) }, 7.1, false}, // from 12.1 on there is one
 		"until the repair":   {func(t float64) record.Request { return pick(within(t, 5, 20), failed) }, 0, true},                          // never
 		"at the very end":    {func(t float64) record.Request { return pick(within(t, 19, 20), failed) }, 0, true},                         // no window after it
@@ -101,13 +101,13 @@ func TestSettled(t *testing.T) {
 		"just time for it": {func(t float64) record.Request { return pick(within(t, 5, 17), failed) }, 11.9, false}, // 3 s are
 	} {
 		requests := every(30, test.made)
-		healthy := share(between(requests, 0, at(5)), hurt)
-		got, ok := settled(requests, at(5), at(20), hurt, healthy+Tolerance)
+		healthy := share(between(requests, 0, at(5)), violatesSLO)
+		got, ok := settled(requests, at(5), at(20), violatesSLO, healthy+Tolerance)
 		if ok == test.never || ok && got != at(5+test.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, seconds(got-at(5)), ok, test.want)
 		}
 	}
-	if _, ok := settled(nil, 0, at(20), hurt, 1); ok {
+	if _, ok := settled(nil, 0, at(20), violatesSLO, 1); ok {
 		t.Error("settled without any request")
 	}
 }
@@ -121,25 +121,25 @@ func pick(bad bool, instead record.Request) record.Request {
 
 // TestRecovered: degraded answers are no recovery.
 func TestRecovered(t *testing.T) {
-	cell := &record.Cell{Key: record.Key{Arm: "library", Fault: "all-bad"}, FaultAt: at(5), RepairAt: at(15), End: at(30), Rate: 10}
-	cell.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
-	run := compute(cell)
-	if run.Contained == nil || *run.Contained != 0 || run.After.Degraded != 0.99 || run.Recovered == nil || *run.Recovered != 6.9 {
-		t.Errorf("got %+v, %+v, recovered %v", run, run.After, run.Recovered)
+	run := &record.Run{Key: record.Key{Arm: "library", Fault: "all-bad"}, FaultAt: at(5), RepairAt: at(15), End: at(30), Rate: 10}
+	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
+	got := compute(run)
+	if got.Contained == nil || *got.Contained != 0 || got.After.Degraded != 0.99 || got.Recovered == nil || *got.Recovered != 6.9 {
+		t.Errorf("got %+v, %+v, recovered %v", got, got.After, got.Recovered)
 	}
 }
 
 // TestDeliveries: a vehicle that stalls from 4 s to 9 s, another that never
 // reports again after 6 s.
 func TestDeliveries(t *testing.T) {
-	cell := &record.Cell{End: at(12)}
+	run := &record.Run{End: at(12)}
 	for i := range 12 {
 		second := float64(i)
 		if second <= 4 || second >= 9 {
-			cell.Positions = append(cell.Positions, record.Position{At: at(second), Vehicle: "A"})
+			run.Positions = append(run.Positions, record.Position{At: at(second), Vehicle: "A"})
 		}
 		if second <= 6 {
-			cell.Positions = append(cell.Positions, record.Position{At: at(second + .5), Vehicle: "B"})
+			run.Positions = append(run.Positions, record.Position{At: at(second + .5), Vehicle: "B"})
 		}
 	}
 	for _, test := range []struct{ from, until, perSecond, longest float64 }{
@@ -148,7 +148,7 @@ func TestDeliveries(t *testing.T) {
 		{4, 6, 1.5, 5}, // A's
 		{9, 12, 1, 5.5},
 	} {
-		if perSecond, longest := deliveries(cell, at(test.from), at(test.until)); perSecond != test.perSecond || longest != test.longest {
+		if perSecond, longest := deliveries(run, at(test.from), at(test.until)); perSecond != test.perSecond || longest != test.longest {
 			t.Errorf("from %v to %v: %v a second, longest gap %v, want %v and %v", test.from, test.until, perSecond, longest, test.perSecond, test.longest)
 		}
 	}
@@ -176,15 +176,35 @@ func TestHops(t *testing.T) {
 	if h := c.hops(at(1), at(4))[0]; h.Received != 7 || h.Attempts != 0 {
 		t.Errorf("got %+v", h)
 	}
-	if a, p, r := (Hop{Requests: 10, Attempts: 12, Tries: 13, Received: 11}).PerRequest(); a != 1.2 || p != 1.3 || r != 1.1 {
+	if a, p, r := (Hop{Requests: 10, Attempts: 12, ProxyAttempts: 13, Received: 11}).PerRequest(); a != 1.2 || p != 1.3 || r != 1.1 {
 		t.Errorf("per request: %v, %v, %v", a, p, r)
 	}
 }
 
 func counted(name, of string, n float64) record.Count { return record.Count{Name: name, Of: of, N: n} }
 
+// of is a comparison with the given runs, at 10 requests per second unless they
+// say otherwise.
+func of(runs ...*record.Run) *record.Comparison {
+	return &record.Comparison{
+		Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC), Command: "fleetman compare --arms none,library,mesh --seeds 2",
+		Conditions: record.Conditions{Seeds: []uint64{1, 2}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores, linux/amd64, Some CPU", Versions: map[string]string{"fleetman": "0123456789ab"}},
+		Runs:       runs,
+	}
+}
+
+// computed is the report of one comparison.
+func computed(t *testing.T, runs ...*record.Run) Group {
+	t.Helper()
+	r, err := Compute(of(runs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Groups[0]
+}
+
 // comparison is made up, from a seed.
-func comparison() (cells []*record.Cell) {
+func comparison() (runs []*record.Run) {
 	random := rand.New(rand.NewPCG(1, 0))
 	for _, fault := range []struct {
 		name  string
@@ -192,10 +212,10 @@ func comparison() (cells []*record.Cell) {
 	}{{"bad-replica", false}, {"storm", true}} {
 		for seed := range uint64(2) {
 			for _, arm := range []string{"none", "library", "mesh"} {
-				c := &record.Cell{
+				c := &record.Run{
 					Key: record.Key{Arm: arm, Fault: fault.name, Seed: seed + 1}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14),
-					Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Curve: fault.curve,
-					Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC), Machine: "2 cores, linux/amd64, Some CPU",
+					Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Replicas: 2, Curve: fault.curve, Measurements: 1,
+					Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC),
 				}
 				c.Requests = every(14, func(t float64) record.Request {
 					bad := t >= 3 && t < 9 && random.Float64() < .4
@@ -204,7 +224,7 @@ func comparison() (cells []*record.Cell) {
 						return failed
 					case bad && arm == "mesh" && t > 4:
 						r := failed
-						r.Passages = []record.Passage{
+						r.AccessLog = []record.AccessLogEntry{
 							{Proxy: "api-gateway-0", Side: record.In, Status: 500, Flags: "-", Details: "via_upstream"},
 							{Proxy: "api-gateway-0", Side: record.Out, Status: 504, Flags: "UT", Details: "response_timeout"},
 						}
@@ -221,7 +241,7 @@ func comparison() (cells []*record.Cell) {
 						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", staff)}})
 					if arm == "mesh" {
 						c.Samples = append(c.Samples,
-							record.Sample{At: at(float64(second) + .03), Pod: "api-gateway-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", 1+float64(second)/50), counted("memory", "", 68e6), counted("tries", "staff-service", staff)}},
+							record.Sample{At: at(float64(second) + .03), Pod: "api-gateway-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", 1+float64(second)/50), counted("memory", "", 68e6), counted(record.CountProxyAttempts, "staff-service", staff)}},
 							record.Sample{At: at(float64(second) + .03), Pod: "staff-service-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", .5), counted("memory", "", 66e6)}})
 					}
 					gateway += 10
@@ -231,22 +251,22 @@ func comparison() (cells []*record.Cell) {
 					}
 					c.Positions = append(c.Positions, record.Position{At: at(float64(second)), Vehicle: "City Truck"})
 				}
-				c.Events = []record.Event{{At: at(3.01), Who: "fleetman", What: "fault set", Detail: "staff-service-0: status=502,rate=0.5"}, {At: at(9), Who: "fleetman", What: "repaired", Detail: "staff-service-0"}}
+				c.Events = []record.Event{{At: at(3.01), Who: record.Launcher, What: record.EventFaultSet, Detail: "staff-service-0: status=502,rate=0.5"}, {At: at(9), Who: record.Launcher, What: record.EventFaultCleared, Detail: "staff-service-0"}}
 				if arm == "mesh" {
 					c.Events = append(c.Events,
-						record.Event{At: at(4.2), Who: "api-gateway-0", What: "ejected", Detail: "its proxy shuts staff-service-0 out"},
-						record.Event{At: at(13.2), Who: "api-gateway-0", What: "returned", Detail: "its proxy lets staff-service-0 in again"})
+						record.Event{At: at(4.2), Who: "api-gateway-0", What: "ejected", Detail: "its proxy ejects staff-service-0"},
+						record.Event{At: at(13.2), Who: "api-gateway-0", What: "returned", Detail: "its proxy returns staff-service-0"})
 				}
 				if arm == "library" {
 					for i := range 18 {
 						c.Events = append(c.Events, record.Event{At: at(3.5 + float64(i)/4), Who: "api-gateway-0", What: "breaker open", Detail: fmt.Sprintf("staff-service at 127.0.77.4:8080: status 502, %d", i)})
 					}
 				}
-				cells = append(cells, c)
+				runs = append(runs, c)
 			}
 		}
 	}
-	return cells
+	return runs
 }
 
 // TestCosts: CPU from fault to repair, memory at the repair, of each kind of
@@ -262,21 +282,21 @@ func TestCosts(t *testing.T) {
 		sample(2, "b-0", 7, 1), sample(3, "b-0", 8, 2), sample(3.5, "b-0", .5, 3), sample(4, "b-0", 1, 4), // a new process since 3 s
 		sample(2, record.ControlPlane, 4, 50), sample(4, record.ControlPlane, 5, 60),
 	})
-	cell := &record.Cell{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
+	run := &record.Run{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
 	want := Cost{Services: Use{2, 1.5, 0, 0, 204}, Proxies: Use{2, .5, 0, 0, 18}, ControlPlane: Use{1, .5, 0, 0, 60}}
-	if got := c.costs(cell); got != want {
+	if got := c.costs(run); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(cell); got != (Cost{}) {
+	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(run); got != (Cost{}) {
 		t.Errorf("without any figure: %+v", got)
 	}
 }
 
-// healthyCell is made up: 200 requests a second for 7 s, of which 5 s are judged,
+// healthyRun is made up: 200 requests a second for 7 s, of which 5 s are judged,
 // each answered after p50 but for one in 50; and CPU at so many cores, a fifth of
 // them when the load has ended.
-func healthyCell(arm string, seed uint64, p50, p99, services, proxies float64) *record.Cell {
-	c := &record.Cell{Key: record.Key{Arm: arm, Fault: "healthy", Seed: seed}, Rate: 200, FaultAt: at(2), RepairAt: at(7), LoadUntil: at(7), End: at(12)}
+func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *record.Run {
+	c := &record.Run{Key: record.Key{Arm: arm, Fault: "healthy", Seed: seed}, Rate: 200, FaultAt: at(2), RepairAt: at(7), LoadUntil: at(7), End: at(12)}
 	for i := range 1400 {
 		due := at(float64(i) / 200)
 		latency := at(p50)
@@ -293,13 +313,13 @@ func healthyCell(arm string, seed uint64, p50, p99, services, proxies float64) *
 			if asked {
 				used = append(used, counts...)
 			}
-			c.Samples = append(c.Samples, record.Sample{At: at(t), Pod: pod, Counts: used, Usage: !asked})
+			c.Samples = append(c.Samples, record.Sample{At: at(t), Pod: pod, Counts: used, UsageOnly: !asked})
 		}
 		n := 7 + loaded*200
 		sample("api-gateway-0", services*.75, 30e6, counted("server", "GET /vehicles/driver/:name", n), counted("client", "GET staff-service", n))
 		sample("staff-service-0", services*.25, 20e6, counted("server", "GET /driver/:vehicle", n))
 		if proxies > 0 {
-			sample("api-gateway-0"+record.ProxySuffix, proxies/2, 70e6, counted("tries", "staff-service", n))
+			sample("api-gateway-0"+record.ProxySuffix, proxies/2, 70e6, counted(record.CountProxyAttempts, "staff-service", n))
 			sample("staff-service-0"+record.ProxySuffix, proxies/2, 70e6)
 			sample(record.ControlPlane, .01, 120e6)
 		}
@@ -310,11 +330,14 @@ func healthyCell(arm string, seed uint64, p50, p99, services, proxies float64) *
 // TestHealthy: what an arm adds is over none's of the same seed, CPU that of
 // 1 000 requests a second, from records in which nobody was asked meanwhile.
 func TestHealthy(t *testing.T) {
-	computed := Compute([]*record.Cell{
-		healthyCell("mesh", 1, .004, .02, .11, .2), healthyCell("none", 1, .002, .01, .1, 0),
-		healthyCell("mesh", 2, .003, .03, .1, .22), healthyCell("none", 2, .002, .011, .1, 0),
-	})
-	_, rows := computed.Faults[0].costs()
+	both, err := Compute(of(
+		healthyRun("mesh", 1, .004, .02, .11, .2), healthyRun("none", 1, .002, .01, .1, 0),
+		healthyRun("mesh", 2, .003, .03, .1, .22), healthyRun("none", 2, .002, .011, .1, 0),
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows := both.Groups[0].Faults[0].costs()
 	for i, want := range []string{
 		"mesh|100 %|3.00..4.00 ms|1.00..2.00 ms|20.00..30.00 ms|10.00..19.00 ms|0.40..0.44 cores|0.80..0.88 cores|0.84..0.88 cores|2..2.2 %|4..4.4 %|0.2 %|50 MB|140 MB|140 MB|120 MB|agree",
 		"none|100 %|2.00 ms|-|10.00..11.00 ms|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
@@ -323,7 +346,7 @@ func TestHealthy(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	mesh := computed.Faults[0].Arms[0].Runs[0]
+	mesh := both.Groups[0].Faults[0].Arms[0].Runs[0]
 	if want := (Added{P50: .002, P99: .01, Per1000: .84, Memory: 140e6}); mesh.Added == nil || *mesh.Added != want {
 		t.Errorf("added %+v, want %+v", mesh.Added, want)
 	}
@@ -331,82 +354,83 @@ func TestHealthy(t *testing.T) {
 		t.Errorf("got %+v and %+v, want %+v and none", mesh.Whole[0], mesh.Hops, whole)
 	}
 	var text, markdown bytes.Buffer
-	Text(&text, computed)
-	Markdown(&markdown, computed)
-	if !strings.Contains(text.String(), "healthy: no fault, for 5 s; 200 requests a second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.00..4.00 ms | 1.00..2.00 ms |") {
+	Text(&text, both)
+	Markdown(&markdown, both)
+	if !strings.Contains(text.String(), "healthy: no fault, for 5 s; 200 requests per second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.00..4.00 ms | 1.00..2.00 ms |") {
 		t.Errorf("%s\n%s", text.String(), markdown.String())
 	}
 	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {
 		t.Errorf("cost %+v", cost)
 	}
-	busy := healthyCell("none", 1, .002, .01, .1, 0)
+	busy := healthyRun("none", 1, .002, .01, .1, 0)
 	busy.LoadUntil = 0
-	busyOnly := Compute([]*record.Cell{busy})
+	busyOnly := computed(t, busy)
 	if _, rows := busyOnly.Faults[0].costs(); rows[0][6] != "-" || rows[0][9] != "-" {
 		t.Errorf("without any idle time: %q", rows[0])
-	}
-	alone := Compute([]*record.Cell{healthyCell("none", 1, .002, .01, .1, 0), healthyCell("mesh", 2, .004, .02, .11, .2)})
-	if r := alone.Faults[0].Arms[1].Runs[0]; r.Added != nil {
-		t.Errorf("over none's of another seed: %+v", r.Added)
 	}
 }
 
 // TestAgree: what is under way is no difference, what is lost or doubled is.
 func TestAgree(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(c *record.Cell, last []record.Sample)
+		change func(c *record.Run, last []record.Sample)
 		want   string
 	}{
-		"as counted": {func(*record.Cell, []record.Sample) {}, "agree"},
-		"under way":  {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N -= underWay }, "agree"},
-		"lost":       {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N -= 6 }, "differ by 6"},
-		"doubled":    {func(_ *record.Cell, last []record.Sample) { last[1].Counts[2].N += 40 }, "differ by 40"},
-		"crashed": {func(c *record.Cell, last []record.Sample) {
+		"as counted": {func(*record.Run, []record.Sample) {}, "agree"},
+		"under way":  {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= inFlight }, "agree"},
+		"lost":       {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= 6 }, "differ by 6"},
+		"doubled":    {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N += 40 }, "differ by 40"},
+		"crashed": {func(c *record.Run, last []record.Sample) {
 			last[1].Counts[2].N -= 13
-			c.Events = append(c.Events, record.Event{At: at(3), Who: "staff-service-0", What: "exited"}, record.Event{At: at(5), Who: "staff-service-0", What: "exited"})
+			c.Events = append(c.Events, record.Event{At: at(3), Who: "staff-service-0", What: record.EventExited}, record.Event{At: at(5), Who: "staff-service-0", What: record.EventExited})
 		}, "differ by 13 (2 crashes)"},
-		"tried again, though nothing fails": {func(_ *record.Cell, last []record.Sample) {
+		"tried again, though nothing fails": {func(_ *record.Run, last []record.Sample) {
 			last[1].Counts[2].N += 9
 			last[2].Counts[2].N += 9
 		}, "differ by 9"},
-		"tried again by the proxy in a fault": {func(c *record.Cell, last []record.Sample) {
+		"tried again by the proxy in a fault": {func(c *record.Run, last []record.Sample) {
 			c.Rules = "reset"
 			last[1].Counts[2].N += 9
 			last[2].Counts[2].N += 9
 		}, "agree"},
-		"lost on the way to the receiver in a fault": {func(c *record.Cell, last []record.Sample) {
+		"lost on the way to the receiver in a fault": {func(c *record.Run, last []record.Sample) {
 			c.Rules = "reset"
 			last[2].Counts[2].N += 9
 		}, "differ by 9"},
 	} {
-		c := healthyCell("mesh", 1, .004, .02, .11, .2)
+		c := healthyRun("mesh", 1, .004, .02, .11, .2)
 		test.change(c, c.Samples[len(c.Samples)-5:])
-		run := Compute([]*record.Cell{c}).Faults[0].Arms[0].Runs[0]
+		run := computed(t, c).Faults[0].Arms[0].Runs[0]
 		if got := run.Counts.String(); got != test.want || run.Counts.Agree != (got == "agree") || run.Counts.Allowed != 5 {
 			t.Errorf("%s: got %q, %+v, want %q", name, got, run.Counts, test.want)
 		}
 	}
-	silent := healthyCell("mesh", 1, .004, .02, .11, .2)
+	silent := healthyRun("mesh", 1, .004, .02, .11, .2)
 	silent.Samples = nil
-	if r := Compute([]*record.Cell{silent}).Faults[0].Arms[0].Runs[0]; r.Counts.Agree || r.Counts.String() != "-" {
+	if r := computed(t, silent).Faults[0].Arms[0].Runs[0]; r.Counts.Agree || r.Counts.String() != "-" {
 		t.Errorf("nothing counted: %+v", r.Counts)
 	}
-	none := healthyCell("none", 1, .002, .01, .1, 0)
+	none := healthyRun("none", 1, .002, .01, .1, 0)
 	none.Rules = "reset"
 	none.Samples[len(none.Samples)-1].Counts[2].N += 7
-	if r := Compute([]*record.Cell{none}).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "gateway>staff" {
+	if r := computed(t, none).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "gateway>staff" {
 		t.Errorf("without a proxy: %+v", r.Counts)
 	}
 }
 
 func TestGolden(t *testing.T) {
-	computed := Compute(append(comparison(), healthyCell("none", 1, .002, .01, .1, 0), healthyCell("mesh", 1, .003, .02, .11, .2)))
+	healthy := of(healthyRun("none", 1, .002, .01, .1, 0), healthyRun("mesh", 1, .003, .02, .11, .2))
+	healthy.Seeds, healthy.Command = []uint64{1}, "fleetman compare --arms none,mesh --faults healthy --seeds 1"
+	both, err := Compute(of(comparison()...), healthy)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var text, data, markdown bytes.Buffer
-	Text(&text, computed)
-	Markdown(&markdown, computed)
+	Text(&text, both)
+	Markdown(&markdown, both)
 	encoder := json.NewEncoder(&data)
 	encoder.SetIndent("", " ")
-	if err := encoder.Encode(computed); err != nil {
+	if err := encoder.Encode(both); err != nil {
 		t.Fatal(err)
 	}
 	for name, got := range map[string][]byte{"comparison.txt": text.Bytes(), "comparison.json": data.Bytes(), "comparison.md": markdown.Bytes()} {
@@ -420,6 +444,159 @@ func TestGolden(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: got\n%s\nwant (%v)\n%s", name, got, err, want)
 		}
+	}
+}
+
+// TestConditions refuses runs of one fault under different conditions.
+func TestConditions(t *testing.T) {
+	run := func(arm, fault string, seed uint64, change ...func(*record.Run)) *record.Run {
+		r := &record.Run{
+			Key: record.Key{Arm: arm, Fault: fault, Seed: seed}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14), Rules: "reset",
+			Pods: []string{"staff-service-0"}, Replicas: 1, Settings: []string{"k8s/base"}, Requests: every(14, func(float64) record.Request { return good }),
+			Samples: []record.Sample{{At: at(4), Pod: "staff-service-0", Counts: []record.Count{counted(record.CountServer, "GET /driver/:vehicle", 9)}}},
+		}
+		for _, c := range change {
+			c(r)
+		}
+		return r
+	}
+	faster := func(c *record.Comparison) { c.Rate, c.Command = 20, "fleetman compare --rate 20" }
+	same := func(*record.Comparison) {}
+	for name, test := range map[string]struct {
+		first, second *record.Run
+		change        func(second *record.Comparison)
+		groups        int
+		want          string
+	}{
+		"the same":                {run("none", "x", 1), run("library", "x", 1), same, 1, ""},
+		"another rate":            {run("none", "x", 1), run("library", "x", 1), faster, 0, "x: rate: 10 and 20: must be the same to be compared; report each directory alone"},
+		"other seeds":             {run("none", "x", 1), run("library", "x", 3), func(c *record.Comparison) { c.Seeds = []uint64{3, 4} }, 0, "x: seeds: [1,2] and [3,4]: must be the same to be compared; report each directory alone"},
+		"another rate, and fault": {run("none", "x", 1), run("library", "y", 1), faster, 2, ""},
+		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length: "reset", 10, 6 s and "status=502", 10, 6 s: must be the same to be compared; report each directory alone`},
+		"other settings":          {run("none", "x", 1), run("none", "x", 2, func(r *record.Run) { r.Settings = []string{"k8s/base", "api-gateway A=B"} }), same, 0, `none, x, seed 2: settings: ["k8s/base"] and ["k8s/base" "api-gateway A=B"]: must be the same to be compared; report each directory alone`},
+		"twice":                   {run("none", "x", 1), run("none", "x", 1), same, 0, "none, x, seed 1: must be there once"},
+	} {
+		second := of(test.second)
+		test.change(second)
+		r, err := Compute(of(test.first), second)
+		if test.want != "" {
+			if err == nil || err.Error() != test.want {
+				t.Errorf("%s: got %v\nwant %s", name, err, test.want)
+			}
+			continue
+		}
+		if err != nil || len(r.Groups) != test.groups {
+			t.Errorf("%s: got %d groups, %v, want %d", name, len(r.Groups), err, test.groups)
+			continue
+		}
+		var text, markdown bytes.Buffer
+		Text(&text, r)
+		Markdown(&markdown, r)
+		for _, g := range r.Groups { // shown apart: each has its own command
+			command := g.Commands[0]
+			if strings.Contains(text.String(), command) != (test.groups > 1) || !strings.Contains(markdown.String(), "`"+command+"`") {
+				t.Errorf("%s: no %q in\n%s\n%s", name, command, text.String(), markdown.String())
+			}
+		}
+	}
+}
+
+// TestNotes: what the figures do not support is the first thing that is said.
+func TestNotes(t *testing.T) {
+	run := func(arm string, seed uint64, change ...func(*record.Run)) *record.Run {
+		r := &record.Run{
+			Key: record.Key{Arm: arm, Fault: "x", Seed: seed}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14), Rules: "reset", Measurements: 1,
+			Pods: []string{"staff-service-1"}, Replicas: 2, Requests: every(14, func(float64) record.Request { return good }),
+		}
+		for _, second := range []float64{3, 9} {
+			r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: "staff-service-1", Counts: []record.Count{
+				counted(record.CountServer, "GET /driver/:vehicle", second), counted(record.CountServer, "POST /driver/:vehicle/:speed", second),
+			}})
+		}
+		for _, c := range change {
+			c(r)
+		}
+		return r
+	}
+	unmet := func(names ...string) func(*record.Run) {
+		return func(r *record.Run) {
+			for i, count := range r.Samples[1].Counts {
+				if slices.Contains(names, count.Of[:3]) {
+					r.Samples[1].Counts[i].N = 3
+				}
+			}
+		}
+	}
+	crash := func(r *record.Run) {
+		r.Events = append(r.Events, record.Event{At: at(5), Who: "staff-service-1", What: record.EventExited})
+	}
+	late := func(r *record.Run) {
+		for i := range r.Requests {
+			r.Requests[i].Start = r.Requests[i].Intended + at(.3)
+		}
+		r.Measurements = 3
+	}
+	oneSeed := "x: one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much"
+	for name, test := range map[string]struct {
+		runs []*record.Run
+		want []string
+	}{
+		"two seeds":                      {[]*record.Run{run("none", 1), run("none", 2)}, nil},
+		"one seed":                       {[]*record.Run{run("none", 1), run("library", 1)}, []string{oneSeed}},
+		"one seed, all replicas":         {[]*record.Run{run("none", 1, func(r *record.Run) { r.Replicas = 1 })}, nil},
+		"no request met the fault":       {[]*record.Run{run("none", 1, unmet("GET", "POS")), run("none", 2)}, []string{"x: none, seed 1: no request met the fault, by chance: its figures say nothing about it"}},
+		"no report met the fault":        {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2)}, []string{"x: none, seed 1: no report of a vehicle met the fault, by chance: its positions and gap say nothing about it"}},
+		"no service that takes a report": {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2, unmet("POS"))}, nil},
+		"the first request crashed it":   {[]*record.Run{run("none", 1, unmet("GET", "POS"), crash), run("none", 2)}, nil},
+		"late":                           {[]*record.Run{run("none", 1, late), run("none", 2)}, []string{"x: none, seed 1: the load itself was late (p99 0.3 s, at most 0.3 s, measured 3 times): its latencies are not the services'"}},
+		"interrupted":                    {[]*record.Run{run("none", 1), run("library", 1), run("none", 2), run("library", 2), run("none", 3)}, []string{"x: seed 3 left out: not every arm has a run with it"}},
+	} {
+		r, err := Compute(of(test.runs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text, markdown bytes.Buffer
+		Text(&text, r)
+		Markdown(&markdown, r)
+		lines, quoted := "", ""
+		for _, note := range test.want {
+			lines, quoted = lines+note+"\n", quoted+"> "+note+"\n\n"
+		}
+		if !strings.HasPrefix(text.String(), lines+"x: reset in staff-service-1 for 6 s") || !strings.HasPrefix(markdown.String(), quoted+"`fleetman") {
+			t.Errorf("%s: got\n%s\n%s\nwant %q first", name, text.String(), markdown.String(), test.want)
+		}
+		for _, a := range r.Groups[0].Faults[0].Arms {
+			if len(a.Runs) != len(r.Groups[0].Faults[0].Arms[0].Runs) {
+				t.Errorf("%s: %s has %d runs", name, a.Name, len(a.Runs))
+			}
+		}
+	}
+}
+
+// TestLastKnown: last known answers are told from placeholders, with their ages.
+func TestLastKnown(t *testing.T) {
+	n := 0
+	run := &record.Run{Key: record.Key{Arm: "library", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(0), RepairAt: at(10), End: at(10), Rules: "reset"}
+	run.Requests = every(10, func(float64) record.Request {
+		n++
+		r := good
+		switch {
+		case n <= 40:
+			r.Degraded = fmt.Sprintf("last-known; age=%ds", n)
+		case n <= 50:
+			r.Degraded = "placeholder"
+		}
+		return r
+	})
+	group := computed(t, run)
+	got := group.Faults[0].Arms[0].Runs[0]
+	if want := (Ages{.4, 20, 40}); got.LastKnown != want || got.Degraded != .5 {
+		t.Errorf("got %+v of %v, want %+v of 0.5", got.LastKnown, got.Degraded, want)
+	}
+	var text bytes.Buffer
+	Text(&text, Report{[]Group{group}})
+	if !strings.Contains(text.String(), "library  50 %  50 %      40 %        40 s    0 %") {
+		t.Errorf("got\n%s", text.String())
 	}
 }
 

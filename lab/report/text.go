@@ -3,70 +3,120 @@ package report
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"fleetman.example/lab/record"
 )
 
-// Text writes the report for people: a range goes from the lowest to the
+// Text writes the report for a terminal: a range goes from the lowest to the
 // highest of the seeds.
 func Text(w io.Writer, r Report) {
-	for _, f := range r.Faults {
-		if f.Healthy() {
-			fmt.Fprintf(w, "%s: no fault, for %s s; %s requests a second; seeds %s\n\n", f.Name, number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
-			f.cost(w)
-			f.agreement(w)
-			continue
+	for _, g := range r.Groups {
+		if len(r.Groups) > 1 {
+			fmt.Fprintf(w, "%s\n\n", g.heading(""))
 		}
-		fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests a second; seeds %s\n\n", f.Name, f.Rules, strings.Join(f.Pods, ", "), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
-		f.outcomes(w)
-		f.attempts(w)
-		f.agreement(w)
-		f.proxies(w)
-		f.origins(w)
-		f.curves(w)
-		f.timelines(w)
+		for _, f := range g.Faults {
+			f.text(w)
+		}
 	}
 	fmt.Fprintf(w, `good, degraded, failed, latencies (from intended start), positions, gap, attempts: from fault to repair.
+last known, oldest: degraded answers that are the last known one, of all requests, and the highest age; the other degraded ones are placeholders.
 longest gap: between two reports of one vehicle that reached the tracker; 1.5 s of it may be the vehicle's own.
-contained: from the fault to the first request from which on, until the repair, no window of %v has a share of failed or slow (over %v) answers more than %v points above that before the fault.
-recovered: the same from the repair to the end, of answers that are not fresh: failed, slow or degraded.
-attempts a request, calls counted: by the caller / by its proxy, where there is one / by the receiver.
-whole run: the last two agree when they are at most %d apart, what may be under way at the ends; where nothing fails, the first too.
-`, Window, Slow, Tolerance*100, underWay)
+contained: from the fault to the first request from which on, until the repair, no window of %v has a share of SLO violations (failed, or over %v) more than %v points above that before the fault.
+recovered: the same from the repair to the end, with degraded answers as violations.
+attempts per request, calls counted: by the caller / by its proxy, where there is one / by the upstream.
+whole run: the last two agree when they differ by at most %d, what may be in flight at the ends; where nothing fails, the first too.
+`, Window, Slow, Tolerance*100, inFlight)
 	if r.spread() {
-		fmt.Fprintln(w, luck)
+		fmt.Fprintln(w, variance)
 	}
 }
 
-// luck explains why the seeds differ.
-const luck = "A range is the seeds' lowest and highest: where nothing chooses, a new connection goes to a random replica and the one that was free last is used again, so luck decides whether and for how long a caller meets the bad replica."
+// text writes one fault's tables, its notes first.
+func (f Fault) text(w io.Writer) {
+	for _, note := range f.Notes {
+		fmt.Fprintf(w, "%s: %s\n", f.Name, note)
+	}
+	if f.Healthy() {
+		fmt.Fprintf(w, "%s: no fault, for %s s; %s requests per second; seeds %s\n\n", f.Name, number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
+		f.cost(w)
+		f.agreement(w)
+		return
+	}
+	fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests per second; seeds %s\n\n", f.Name, f.Rules, f.where(), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
+	f.outcomes(w)
+	f.attempts(w)
+	f.agreement(w)
+	f.proxies(w)
+	f.origins(w)
+	f.curves(w)
+	f.timelines(w)
+}
 
-// spread tells whether there are ranges.
+// heading describes the comparisons of a group; quote stands around commands.
+func (g Group) heading(quote string) string {
+	c := g.Conditions
+	text := quote + strings.Join(g.Commands, quote+", "+quote) + quote + ", " + g.Date
+	for _, part := range []string{c.Machine, c.Versions["fleetman"]} {
+		if part != "" {
+			text += ", " + part
+		}
+	}
+	return text
+}
+
+// variance is the reason why seeds differ.
+const variance = "A range is the seeds' lowest and highest: where nothing balances, a new connection goes to a random replica and the connection that was free last is used again, so how often a caller meets the bad replica is chance."
+
+// spread reports whether there are ranges.
 func (r Report) spread() bool {
-	return slices.ContainsFunc(r.Faults, func(f Fault) bool {
-		return slices.ContainsFunc(f.Arms, func(a Arm) bool { return len(a.Runs) > 1 })
-	})
+	return r.any(func(a Arm) bool { return len(a.Runs) > 1 })
+}
+
+// any reports whether is holds for some arm.
+func (r Report) any(is func(Arm) bool) bool {
+	return slices.ContainsFunc(r.Groups, func(g Group) bool { return g.any(is) })
+}
+
+func (g Group) any(is func(Arm) bool) bool {
+	return slices.ContainsFunc(g.Faults, func(f Fault) bool { return slices.ContainsFunc(f.Arms, is) })
 }
 
 func seeds(f Fault) string {
-	var all []string
+	var all []uint64
 	for _, run := range f.Arms[0].Runs {
-		all = append(all, strconv.FormatUint(run.Seed, 10))
+		all = append(all, run.Seed)
 	}
-	return strings.Join(all, ", ")
+	return numbers(all)
+}
+
+// where names the pods that had the fault in some run.
+func (f Fault) where() string {
+	var all []string
+	for _, a := range f.Arms {
+		for _, r := range a.Runs {
+			all = append(all, r.pods...)
+		}
+	}
+	slices.Sort(all)
+	between := ", "
+	if f.partial() {
+		between = " or "
+	}
+	return strings.Join(slices.Compact(all), between)
 }
 
 func (f Fault) outcomes(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "arm\tgood\tdegraded\tfailed\tp50\tp99\tp99.9\tpositions/s\tlongest gap\tcontained\tgood then\tdegraded then\trecovered")
+	fmt.Fprintln(t, "arm\tgood\tdegraded\tlast known\toldest\tfailed\tp50\tp99\tp99.9\tpositions/s\tlongest gap\tcontained\tgood then\tdegraded then\trecovered")
 	for _, a := range f.Arms {
 		row := []string{
 			a.Name,
 			a.each(percent, func(r Run) *float64 { return &r.Good }),
 			a.each(percent, func(r Run) *float64 { return &r.Degraded }),
+			a.lastKnown(), a.oldest(),
 			a.each(percent, func(r Run) *float64 { return &r.Failed }),
 			a.each(latency, func(r Run) *float64 { return &r.P50 }),
 			a.each(latency, func(r Run) *float64 { return &r.P99 }),
@@ -84,6 +134,22 @@ func (f Fault) outcomes(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
+// lastKnown and oldest describe the degraded answers, if there are any.
+func (a Arm) lastKnown() string {
+	return a.each(percent, func(r Run) *float64 { return unless(r.Degraded == 0, r.LastKnown.Share) })
+}
+
+func (a Arm) oldest() string {
+	return a.each(age, func(r Run) *float64 { return unless(r.LastKnown.Share == 0, r.LastKnown.Max) })
+}
+
+func unless(absent bool, v float64) *float64 {
+	if absent {
+		return nil
+	}
+	return &v
+}
+
 func after(r Run, figure func(*Aftermath) float64) *float64 {
 	if r.After == nil {
 		return nil
@@ -93,7 +159,7 @@ func after(r Run, figure func(*Aftermath) float64) *float64 {
 
 func (f Fault) attempts(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "attempts a request")
+	fmt.Fprint(t, "attempts per request")
 	for _, h := range hops {
 		fmt.Fprint(t, "\t", h.name)
 	}
@@ -115,10 +181,10 @@ func (f Fault) attempts(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// counts shows a hop by the caller's count, by its proxy's when there is one,
-// and by the receiver's.
+// counts formats a hop by the caller's count, by its proxy's when there is one,
+// and by the upstream's.
 func (a Arm) counts(hop func(Run) *Hop) string {
-	side := func(pick func(attempts, tries, received float64) float64) string {
+	side := func(pick func(attempts, proxyAttempts, received float64) float64) string {
 		return a.each(ratio, func(r Run) *float64 {
 			h := hop(r)
 			if h == nil || h.Requests == 0 {
@@ -129,7 +195,7 @@ func (a Arm) counts(hop func(Run) *Hop) string {
 	}
 	shown := []string{side(func(attempts, _, _ float64) float64 { return attempts })}
 	if a.proxied() {
-		shown = append(shown, side(func(_, tries, _ float64) float64 { return tries }))
+		shown = append(shown, side(func(_, proxyAttempts, _ float64) float64 { return proxyAttempts }))
 	}
 	shown = append(shown, side(func(_, _, received float64) float64 { return received }))
 	return strings.Join(shown, " / ")
@@ -141,11 +207,7 @@ func (a Arm) proxied() bool {
 
 func (r Run) proxied() bool { return r.Cost.Proxies.Processes > 0 }
 
-func (r Report) proxied() bool {
-	return slices.ContainsFunc(r.Faults, func(f Fault) bool { return slices.ContainsFunc(f.Arms, Arm.proxied) })
-}
-
-// proxiesUse is what an arm's proxies use: CPU and memory.
+// proxiesUse formats what an arm's proxies use.
 func (a Arm) proxiesUse() (cpu, memory string) {
 	figure := func(pick func(Use) float64) func(Run) *float64 {
 		return func(r Run) *float64 {
@@ -158,7 +220,7 @@ func (a Arm) proxiesUse() (cpu, memory string) {
 	return a.each(percent, figure(func(u Use) float64 { return u.Cores })), a.each(megabytes, figure(func(u Use) float64 { return u.Memory }))
 }
 
-// proxies shows what each arm's proxies cost.
+// proxies writes what each arm's proxies use.
 func (f Fault) proxies(w io.Writer) {
 	if !slices.ContainsFunc(f.Arms, Arm.proxied) {
 		return
@@ -175,7 +237,7 @@ func (f Fault) proxies(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// agreement shows what callers, their proxies and receivers counted from begin
+// agreement writes what callers, their proxies and upstreams counted from begin
 // to end.
 func (f Fault) agreement(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -192,7 +254,7 @@ func (f Fault) agreement(w io.Writer) {
 				h := r.Whole[i]
 				text := fmt.Sprintf("%.0f / %.0f", h.Attempts, h.Received)
 				if r.proxied() {
-					text = fmt.Sprintf("%.0f / %.0f / %.0f", h.Attempts, h.Tries, h.Received)
+					text = fmt.Sprintf("%.0f / %.0f / %.0f", h.Attempts, h.ProxyAttempts, h.Received)
 				}
 				all = append(all, text)
 			}
@@ -204,7 +266,7 @@ func (f Fault) agreement(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// agree is the verdict of the runs' counts: the worst one's.
+// agree is the result of the run whose counts differ most.
 func (a Arm) agree() string {
 	worst := a.Runs[0].Counts
 	for _, r := range a.Runs[1:] {
@@ -215,8 +277,8 @@ func (a Arm) agree() string {
 	return worst.String()
 }
 
-// failedAt are the origins that an arm's failures have, in words.
-func (a Arm) failedAt() string {
+// origins formats the origins of an arm's failed answers.
+func (a Arm) origins() string {
 	var all []string
 	for _, origin := range Origins {
 		if slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Origins[origin] > 0 }) {
@@ -226,13 +288,13 @@ func (a Arm) failedAt() string {
 	return strings.Join(all, ", ")
 }
 
-// origins shows where each arm's failed answers were made.
+// origins writes the origins of each arm's failed answers.
 func (f Fault) origins(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	any := false
-	fmt.Fprintln(t, "failed answers\tmade by")
+	fmt.Fprintln(t, "failed answers\torigin")
 	for _, a := range f.Arms {
-		if at := a.failedAt(); at != "" {
+		if at := a.origins(); at != "" {
 			any = true
 			fmt.Fprintf(t, "%s\t%s\n", a.Name, at)
 		}
@@ -243,7 +305,7 @@ func (f Fault) origins(w io.Writer) {
 	}
 }
 
-// curves shows, second by second, the attempts that reached the receiver for
+// curves writes, second by second, the attempts that the upstream received for
 // one request of the load, and the share of good answers; of each arm its first
 // seed.
 func (f Fault) curves(w io.Writer) {
@@ -271,18 +333,18 @@ func (f Fault) curves(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// longestTimeline bounds what the text form shows of one run.
+// longestTimeline is the most events of one run in the text form.
 const longestTimeline = 16
 
-// timelines shows what was done and what breakers and proxies' outlier
-// detection did, of each arm its first seed.
+// timelines writes the changes of faults, breakers and ejections, of each arm its
+// first seed.
 func (f Fault) timelines(w io.Writer) {
 	for _, a := range f.Arms {
 		var lines []string
 		breakers := false
 		for _, e := range a.Runs[0].Timeline {
-			if told(e) {
-				breakers = breakers || e.Who != "fleetman"
+			if inText(e) {
+				breakers = breakers || e.Who != record.Launcher
 				lines = append(lines, fmt.Sprintf("%8.3f s  %s: %s", e.At, e.Who, e.What)+detail(e))
 			}
 		}
@@ -306,60 +368,4 @@ func detail(e Event) string {
 		return ""
 	}
 	return ", " + e.Detail
-}
-
-// unit is how a figure is written.
-type unit struct {
-	name string
-	show func(float64) string
-}
-
-var (
-	percent = unit{" %", func(v float64) string { return number(v*100, 1) }}
-	latency = unit{" s", func(v float64) string { return number(v, 3) }}
-	rate    = unit{"", func(v float64) string { return number(v, 2) }}
-	ratio   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
-	whole   = unit{"", func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }}
-
-	milliseconds = unit{" ms", func(v float64) string { return strconv.FormatFloat(math.Round(v*1e5)/100+0, 'f', 2, 64) }}
-	ofCores      = unit{" cores", func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}
-	megabytes    = unit{" MB", func(v float64) string { return strconv.FormatFloat(v/1e6, 'f', 0, 64) }}
-)
-
-// each shows a figure of all runs: one value, or lowest..highest; "never" for a
-// run without it.
-func (a Arm) each(u unit, figure func(Run) *float64) string {
-	low, high, missing := math.Inf(1), math.Inf(-1), 0
-	for _, r := range a.Runs {
-		if v := figure(r); v != nil {
-			low, high = min(low, *v), max(high, *v)
-		} else {
-			missing++
-		}
-	}
-	switch from, to := u.show(low), u.show(high); {
-	case missing == len(a.Runs):
-		return "-"
-	case missing > 0 && from == to:
-		return from + u.name + " or -"
-	case missing > 0:
-		return from + ".." + to + u.name + " or -"
-	case from == to:
-		return from + u.name
-	default:
-		return from + ".." + to + u.name
-	}
-}
-
-// number has at most some decimals, and no zeros at its end. It rounds a share
-// of failures to what is not less than it was told: 99.96 % is not 100 %.
-func number(v float64, decimals int) string {
-	if scale := math.Pow10(decimals); v < 100 && v > 99 {
-		v = math.Floor(v*scale+1e-6) / scale
-	}
-	text := strconv.FormatFloat(v, 'f', decimals, 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,24 +19,25 @@ import (
 	"fleetman.example/lab/report"
 )
 
-// compareFlags are those of `fleetman compare`, as they are written.
+// compareFlags are the flags of `fleetman compare`, as they are written.
 type compareFlags struct {
-	arms, profile, faults, out, bin, network string
-	seed                                     uint64
-	seeds                                    int
-	rate                                     float64
-	duration                                 time.Duration
-	quick, asJSON                            bool
+	arms, profile, faults, target, service, out, bin, network string
+
+	seed          uint64
+	seeds         int
+	rate          float64
+	duration      time.Duration
+	quick, asJSON bool
 }
 
 func compareCommand(where *places, environ []string) *cobra.Command {
 	var f compareFlags
 	cmd := &cobra.Command{
 		Use:   "compare",
-		Short: "Let arms (no resilience, the library, the mesh, ...) meet the same faults, and show what each makes of them",
-		Long: `Let arms meet the same faults under the same load, each in a fleet of its own,
-and show what each makes of them. The raw records are kept; fleetman report
-computes the same table from them.
+		Short: "Compare arms (no resilience, the library, the mesh, ...) with the same faults",
+		Long: `Compare arms with the same faults under the same load. Each run has a fleet of
+its own. The records are kept; fleetman report computes the same tables from
+them.
 
 Arms:
 ` + list(compare.Arms, func(a compare.Arm) (string, string) { return a.Name, a.Meaning }) + `
@@ -42,6 +45,9 @@ Profiles, which are lists of arms:
 ` + list(compare.Profiles, func(p compare.Profile) (string, string) { return p.Name, p.Arms + ": " + p.Meaning }) + `
 Faults:
 ` + list(compare.Faults, func(f compare.Fault) (string, string) { return f.Name, f.Meaning }),
+		Example: `  fleetman compare --quick
+  fleetman compare --profile matched --faults healthy
+  fleetman compare --arms none,library --faults all-bad --target page`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := where.find(); err != nil {
@@ -60,19 +66,27 @@ Faults:
 
 func (f *compareFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.arms, "arms", "", "the arms, with commas")
+	flags.StringVar(&f.arms, "arms", "", "the arms, separated by commas")
 	flags.StringVar(&f.profile, "profile", compare.Profiles[0].Name, "the arms, by a profile's name")
-	flags.StringVar(&f.faults, "faults", compare.Usual, fmt.Sprintf("the faults, with commas (--quick: %s; with more than %d arms %s)", compare.Quick, compare.Few, compare.QuickMany))
-	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and routes (default: drawn, and told)")
-	flags.IntVar(&f.seeds, "seeds", 2, fmt.Sprintf("how many seeds, each one more than the last (--quick, or more than %d arms: 1)", compare.Few))
-	flags.BoolVar(&f.quick, "quick", false, "one or two faults, one seed, shorter: within three minutes with the arms of any profile; more take the time that is told")
-	flags.Float64Var(&f.rate, "rate", 10, "requests a second at the gateway")
+	flags.StringVar(&f.faults, "faults", compare.Usual, fmt.Sprintf("the faults, separated by commas (--quick: %s; with more than %d arms %s)", compare.Quick, compare.Few, compare.QuickMany))
+	flags.StringVar(&f.target, "target", compare.Gateway, "where the load goes: "+strings.Join(compare.Targets, ", "))
+	flags.StringVar(&f.service, "service", compare.Services[0], "the service that has the fault: "+strings.Join(compare.Services, ", "))
+	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and routes (default: random, printed)")
+	flags.IntVar(&f.seeds, "seeds", 2, fmt.Sprintf("how many seeds, each one more than the last (more than %d arms: 1; --quick: as many of %d as fit into %v, and one for a fault in all replicas)", compare.Few, quickSeeds, quickTime))
+	flags.BoolVar(&f.quick, "quick", false, fmt.Sprintf("one or two faults, shorter: %v at most with the arms of any profile", quickTime))
+	flags.Float64Var(&f.rate, "rate", 10, "requests per second")
 	flags.DurationVar(&f.duration, "duration", compare.Full.Fault, "how long a fault lasts (--quick: "+compare.QuickOnes.Fault.String()+")")
 	flags.StringVar(&f.out, "out", "", "directory for the records (default ROOT/.cache/compare/TIME)")
-	flags.BoolVar(&f.asJSON, "json", false, "the report as JSON")
+	flags.BoolVar(&f.asJSON, "json", false, "write the report as JSON")
 	flags.StringVar(&f.network, "network", "127.0.77.0/24", "the pods' addresses, and, at .250, the NodePorts'")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
 }
+
+// A quick comparison takes this many seeds, if they fit into this time.
+const (
+	quickSeeds = 3
+	quickTime  = 3 * time.Minute
+)
 
 func list[T any](known []T, of func(T) (name, meaning string)) string {
 	var text strings.Builder
@@ -84,24 +98,19 @@ func list[T any](known []T, of func(T) (name, meaning string)) string {
 }
 
 func (f compareFlags) options(cmd *cobra.Command, where places, environ []string) (o compare.Options, err error) {
-	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: environ, Rate: f.rate, Timing: compare.Full}
+	o = compare.Options{
+		Root: where.root, Bin: f.bin, Out: f.out, Environ: environ,
+		Rate: f.rate, Timing: compare.Full, Quick: f.quick, Target: f.target, Service: f.service,
+	}
 	given := cmd.Flags().Changed
 	if o.Arms, err = f.pickArms(given); err != nil {
 		return o, err
 	}
-	many := len(o.Arms) > compare.Few
+	if o.Faults, err = f.pickFaults(given, len(o.Arms)); err != nil {
+		return o, err
+	}
 	if f.quick {
 		o.Timing = compare.QuickOnes
-		switch {
-		case given("faults"):
-		case many:
-			f.faults = compare.QuickMany
-		default:
-			f.faults = compare.Quick
-		}
-	}
-	if (f.quick || many) && !given("seeds") {
-		f.seeds = 1
 	}
 	if given("duration") {
 		o.Timing.Fault = f.duration
@@ -109,43 +118,94 @@ func (f compareFlags) options(cmd *cobra.Command, where places, environ []string
 	if !given("seed") {
 		f.seed = rand.Uint64N(1_000_000) + 1
 	}
-	if o.Faults, err = compare.Pick(compare.Faults, func(f compare.Fault) string { return f.Name }, f.faults); err != nil {
-		return o, fmt.Errorf("--faults %w", err)
+	if err := f.check(&o); err != nil {
+		return o, err
 	}
-	switch network, err := netip.ParsePrefix(f.network); {
-	case err != nil || !network.Addr().Is4() || network.Bits() > 24:
-		return o, fmt.Errorf("--network %q: a network such as 127.0.77.0/24 is expected", f.network)
-	case !(f.rate >= 1 && f.rate <= 1000): // NaN too
-		return o, fmt.Errorf("--rate %v: 1 to 1000 requests a second are expected", f.rate)
-	case o.Timing.Fault < report.Window || o.Timing.Fault > time.Hour:
-		return o, fmt.Errorf("--duration %v: %v to 1h is expected", o.Timing.Fault, report.Window)
-	case f.seeds < 1 || f.seeds > 100:
-		return o, fmt.Errorf("--seeds %d: 1 to 100 are expected", f.seeds)
-	case f.seed < 1 || f.seed > 1<<62-100:
-		return o, fmt.Errorf("--seed %d: 1 to %d is expected", f.seed, 1<<62-100)
-	case where.root == "":
-		return o, fmt.Errorf("compare: no repository here; name it with --root")
-	default:
-		o.Network = network
-	}
-	for i := range f.seeds {
-		o.Seeds = append(o.Seeds, f.seed+uint64(i))
-	}
+	f.pickSeeds(&o, given("seeds"))
 	if o.Out == "" {
 		o.Out = filepath.Join(where.root, ".cache", "compare", time.Now().Format("20060102-150405"))
 	}
 	return o, nil
 }
 
+// check refuses what cannot be compared.
+func (f compareFlags) check(o *compare.Options) error {
+	network, err := netip.ParsePrefix(f.network)
+	o.Network = network
+	ingress := slices.ContainsFunc(o.Arms, func(a compare.Arm) bool { return a.Ingress })
+	switch {
+	case err != nil || !network.Addr().Is4() || network.Bits() > 24:
+		return fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", f.network)
+	case !(f.rate >= 1 && f.rate <= 1000): // NaN too
+		return fmt.Errorf("--rate %v: must be between 1 and 1000 requests per second", f.rate)
+	case o.Timing.Fault < report.Window || o.Timing.Fault > time.Hour:
+		return fmt.Errorf("--duration %v: must be between %v and 1h", o.Timing.Fault, report.Window)
+	case f.seeds < 1 || f.seeds > 100:
+		return fmt.Errorf("--seeds %d: must be between 1 and 100", f.seeds)
+	case f.seed < 1 || f.seed > 1<<62-100:
+		return fmt.Errorf("--seed %d: must be between 1 and %d", f.seed, 1<<62-100)
+	case !slices.Contains(compare.Targets, f.target):
+		return fmt.Errorf("--target %q: must be one of %s", f.target, strings.Join(compare.Targets, ","))
+	case ingress && f.target != compare.Gateway:
+		return fmt.Errorf("--target %s: must be %s with the arm ingress", f.target, compare.Gateway)
+	case !slices.Contains(compare.Services, f.service):
+		return fmt.Errorf("--service %q: must be one of %s", f.service, strings.Join(compare.Services, ","))
+	case o.Root == "":
+		return errors.New("--root: not given, and no repository here: must be the directory of go.work")
+	}
+	return nil
+}
+
+// pickFaults picks fewer faults for a quick comparison.
+func (f compareFlags) pickFaults(given func(string) bool, arms int) ([]compare.Fault, error) {
+	switch {
+	case !f.quick || given("faults"):
+	case arms > compare.Few:
+		f.faults = compare.QuickMany
+	default:
+		f.faults = compare.Quick
+	}
+	faults, err := compare.Pick(compare.Faults, func(f compare.Fault) string { return f.Name }, f.faults)
+	if err != nil {
+		return nil, fmt.Errorf("--faults %w", err)
+	}
+	return faults, nil
+}
+
+// pickSeeds takes those that are given. A quick comparison takes as many as fit
+// into its time otherwise.
+func (f compareFlags) pickSeeds(o *compare.Options, given bool) {
+	n := f.seeds
+	switch {
+	case given:
+	case f.quick:
+		n, o.OneSeedForAll = quickSeeds, true
+		if !slices.ContainsFunc(o.Faults, func(f compare.Fault) bool { return !f.All }) {
+			n = 1
+		}
+	case len(o.Arms) > compare.Few:
+		n = 1
+	}
+	for ; ; n-- {
+		o.Seeds = nil
+		for i := range n {
+			o.Seeds = append(o.Seeds, f.seed+uint64(i))
+		}
+		if n == 1 || given || !f.quick || compare.Expected(*o) <= quickTime {
+			return
+		}
+	}
+}
+
 func (f compareFlags) pickArms(given func(string) bool) ([]compare.Arm, error) {
 	if given("arms") && given("profile") {
-		return nil, fmt.Errorf("--arms %s, --profile %s: one of them is expected", f.arms, f.profile)
+		return nil, fmt.Errorf("--arms %s, --profile %s: must be one of them", f.arms, f.profile)
 	}
 	flag, names := "--arms", f.arms
 	if !given("arms") {
 		picked, err := compare.Pick(compare.Profiles, func(p compare.Profile) string { return p.Name }, f.profile)
 		if err != nil || len(picked) > 1 {
-			return nil, fmt.Errorf("--profile %q: one of %s is expected", f.profile, profileNames())
+			return nil, fmt.Errorf("--profile %q: must be one of %s", f.profile, profileNames())
 		}
 		flag, names = "--profile", picked[0].Arms
 	}
@@ -167,7 +227,7 @@ func profileNames() string {
 func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, stderr io.Writer) error {
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	o.Parts = parts.Source{Root: o.Root, Getenv: getenv(o.Environ), Progress: o.Progress}.Find
-	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", len(o.Arms)*len(o.Faults)*len(o.Seeds), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
+	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", compare.Runs(o), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
 	if err := compare.Run(ctx, o); err != nil {
 		return err
 	}

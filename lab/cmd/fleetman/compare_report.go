@@ -22,17 +22,17 @@ func reportCommand() *cobra.Command {
 	var readme string
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
-		Short: "Compute a comparison's table again from its records, or that of several together",
+		Short: "Compute the tables of one or more comparisons from their records",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("%s: the DIR of a comparison, or several, are expected", cmd.CommandPath())}
+				return usageError{fmt.Errorf("%s: no DIR: must be one or more directories of comparisons", cmd.CommandPath())}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case asJSON && asMarkdown, (asJSON || asMarkdown) && readme != "":
-				return usageError{errors.New("fleetman report: one of --json, --markdown and --readme is expected")}
+				return usageError{errors.New("fleetman report: --json, --markdown, --readme: must be one of them")}
 			case readme != "":
 				return intoReadme(args, readme)
 			case asJSON:
@@ -43,30 +43,26 @@ func reportCommand() *cobra.Command {
 			return show(args, "text", cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, with every run, timeline and curve")
-	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "as one table in Markdown")
-	cmd.Flags().StringVar(&readme, "readme", "", "put that table into this file, between its marks <!-- compare --> and <!-- /compare -->")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON, with every run, timeline and curve")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "write Markdown tables")
+	cmd.Flags().StringVar(&readme, "readme", "", "put these tables into a file, between its marks <!-- compare --> and <!-- /compare -->")
 	return cmd
 }
 
-// show reads the records of comparisons and writes what they mean.
+// show reads the records of comparisons and writes the report.
 func show(dirs []string, format string, w io.Writer) error {
-	var all []*record.Cell
-	seen := map[record.Key]string{}
+	var all []*record.Comparison
 	for _, dir := range dirs {
-		cells, err := readRecords(dir)
+		read, err := readRecords(dir)
 		if err != nil {
 			return err
 		}
-		for _, c := range cells {
-			if other, twice := seen[c.Key]; twice {
-				return fmt.Errorf("records: %s, %s, seed %d is in %s and in %s", c.Arm, c.Fault, c.Seed, other, dir)
-			}
-			seen[c.Key] = dir
-		}
-		all = append(all, cells...)
+		all = append(all, read)
 	}
-	computed := report.Compute(all)
+	computed, err := report.Compute(all...)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
 	switch format {
 	case "json":
 		encoder := json.NewEncoder(w)
@@ -80,10 +76,10 @@ func show(dirs []string, format string, w io.Writer) error {
 	return nil
 }
 
-func readRecords(dir string) ([]*record.Cell, error) {
+func readRecords(dir string) (*record.Comparison, error) {
 	file, err := os.Open(filepath.Join(dir, compare.RecordsFile))
 	if err != nil {
-		return nil, fmt.Errorf("records: %w; the directory of a comparison is expected", err)
+		return nil, fmt.Errorf("records: %w: must be the directory of a comparison", err)
 	}
 	defer file.Close()
 	return record.Read(file, file.Name())
@@ -99,7 +95,7 @@ func intoReadme(dirs []string, path string) error {
 	before, rest, found := strings.Cut(string(text), begin)
 	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		return fmt.Errorf("--readme %s: the marks %s and %s are expected", path, strings.TrimSpace(begin), end)
+		return fmt.Errorf("--readme %s: no marks: must have %s and %s", path, strings.TrimSpace(begin), end)
 	}
 	var table bytes.Buffer
 	if err := show(dirs, "markdown", &table); err != nil {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,22 +23,25 @@ func TestCompareUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"compare", "x"}, `fleetman compare: no argument is expected, not "x"`},
-		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`},
-		{[]string{"compare", "--arms", ""}, `--arms "": one or more of none,library,matched,sidecars,mesh,both,ingress,retries, with commas, are expected`},
-		{[]string{"compare", "--profile", "mine"}, `--profile "mine": one of plain,all,matched,defaults is expected`},
-		{[]string{"compare", "--profile", "plain,all"}, `--profile "plain,all": one of plain,all,matched,defaults is expected`},
-		{[]string{"compare", "--profile", "all", "--arms", "none"}, "--arms none, --profile all: one of them is expected"},
-		{[]string{"compare", "--faults", "fire"}, `--faults "fire": one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm,healthy, with commas, are expected`},
-		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": named twice`},
-		{[]string{"compare", "--rate", "0"}, "--rate 0: 1 to 1000 requests a second are expected"},
-		{[]string{"compare", "--rate", "NaN"}, "--rate NaN: 1 to 1000 requests a second are expected"},
-		{[]string{"compare", "--duration", "1s"}, "--duration 1s: 3s to 1h is expected"},
-		{[]string{"compare", "--seeds", "0"}, "--seeds 0: 1 to 100 are expected"},
-		{[]string{"compare", "--seed", "0"}, "--seed 0: 1 to 4611686018427387804 is expected"},
+		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
+		{[]string{"compare", "--arms", ""}, `--arms "": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
+		{[]string{"compare", "--profile", "mine"}, `--profile "mine": must be one of plain,all,matched,defaults`},
+		{[]string{"compare", "--profile", "plain,all"}, `--profile "plain,all": must be one of plain,all,matched,defaults`},
+		{[]string{"compare", "--profile", "all", "--arms", "none"}, "--arms none, --profile all: must be one of them"},
+		{[]string{"compare", "--faults", "fire"}, `--faults "fire": must be one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm,healthy, separated by commas`},
+		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": must be there once`},
+		{[]string{"compare", "--rate", "0"}, "--rate 0: must be between 1 and 1000 requests per second"},
+		{[]string{"compare", "--rate", "NaN"}, "--rate NaN: must be between 1 and 1000 requests per second"},
+		{[]string{"compare", "--duration", "1s"}, "--duration 1s: must be between 3s and 1h"},
+		{[]string{"compare", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
+		{[]string{"compare", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387804"},
 		{[]string{"compare", "--seed", "-1"}, `invalid argument "-1" for "--seed" flag: strconv.ParseUint: parsing "-1": invalid syntax; see fleetman compare --help`},
-		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": a network such as 127.0.77.0/24 is expected`},
-		{[]string{"report"}, "fleetman report: the DIR of a comparison, or several, are expected"},
-		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: one of --json, --markdown and --readme is expected"},
+		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
+		{[]string{"compare", "--target", "webapp"}, `--target "webapp": must be one of gateway,page`},
+		{[]string{"compare", "--target", "page", "--arms", "ingress,none"}, "--target page: must be gateway with the arm ingress"},
+		{[]string{"compare", "--service", "staff"}, `--service "staff": must be one of staff-service,vehicle-telemetry,position-tracker,api-gateway`},
+		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
+		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --markdown, --readme: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
@@ -51,27 +56,85 @@ func TestCompareUsage(t *testing.T) {
 	}
 }
 
+// parse reads the flags of compare.
+func parse(t *testing.T, args string) (compare.Options, error) {
+	t.Helper()
+	var f compareFlags
+	cmd := new(cobra.Command)
+	f.add(cmd)
+	if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	return f.options(cmd, places{root: t.TempDir()}, nil)
+}
+
+// TestCommandReproduces: the command that the report prints makes the same
+// comparison.
+func TestCommandReproduces(t *testing.T) {
+	for _, args := range []string{
+		"", "--quick", "--quick --seeds 3", "--quick --faults storm --profile all", "--profile matched --rate 2.5 --duration 4s",
+		"--arms none,ingress --faults healthy,all-bad --seed 7 --seeds 3", "--target page --service position-tracker --quick --duration 5s",
+	} {
+		want, err := parse(t, args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		writeRecords(t, dir, want)
+		code, stdout, stderr := fleetman(t, "report", "--markdown", dir)
+		command, _, found := strings.Cut(strings.TrimPrefix(stdout, "`fleetman compare "), "`, ")
+		if code != 0 || !found {
+			t.Fatalf("%q: exit code %d, stderr %s, stdout %s", args, code, stderr, stdout)
+		}
+		got, err := parse(t, command)
+		if err != nil {
+			t.Fatalf("%q: %q: %v", args, command, err)
+		}
+		for _, o := range []*compare.Options{&got, &want} { // where, not what
+			o.Root, o.Out = "", ""
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: printed %q\n got %+v\nwant %+v", args, command, got, want)
+		}
+	}
+}
+
+// writeRecords writes one run of a comparison.
+func writeRecords(t *testing.T, dir string, o compare.Options) {
+	t.Helper()
+	var file bytes.Buffer
+	second := record.Offset(time.Second)
+	run := &record.Run{
+		Key: record.Key{Arm: o.Arms[0].Name, Fault: o.Faults[0].Name, Seed: o.Seeds[0]}, Rate: o.Rate, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset",
+		Requests: []record.Request{{Intended: 2 * second, Start: 2 * second, End: 2 * second, Status: 200}},
+		Samples:  []record.Sample{{At: 5 * second, Pod: "staff-service-0", Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: 1}}}},
+		Pods:     []string{"staff-service-0"}, Replicas: 1,
+	}
+	if err := errors.Join(record.WriteHeader(&file, compare.Header(t.Context(), o)), record.Write(&file, run)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, compare.RecordsFile), file.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCompareChoices: what is compared, by flags.
 func TestCompareChoices(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                   "none,library × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 2",
-		"--quick":                            "none,library × bad-replica,all-bad × 1",
-		"--profile all":                      "none,library,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
-		"--profile all --quick":              "none,library,sidecars,mesh,both × bad-replica × 1",
-		"--profile matched --seeds 3":        "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 3",
-		"--profile defaults --quick":         "none,library,sidecars × bad-replica,all-bad × 1",
-		"--profile matched":                  "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
-		"--arms mesh,none --faults storm":    "mesh,none × storm × 2",
-		"--profile matched --faults healthy": "none,matched,sidecars,mesh,both × healthy × 1",
+		"":                                           "none,library × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 2",
+		"--quick":                                    "none,library × bad-replica,all-bad × 2",
+		"--quick --faults bad-replica":               "none,library × bad-replica × 3",
+		"--quick --seeds 1":                          "none,library × bad-replica,all-bad × 1",
+		"--profile all":                              "none,library,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
+		"--profile all --quick":                      "none,library,sidecars,mesh,both × bad-replica × 1",
+		"--profile matched --seeds 3":                "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 3",
+		"--profile defaults --quick":                 "none,library,sidecars × bad-replica,all-bad × 1",
+		"--profile matched":                          "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
+		"--arms mesh,none --faults storm":            "mesh,none × storm × 2",
+		"--profile matched --faults healthy":         "none,matched,sidecars,mesh,both × healthy × 1",
 		"--profile matched --faults healthy --quick": "none,matched,sidecars,mesh,both × healthy × 1",
 	} {
-		var f compareFlags
-		cmd := new(cobra.Command)
-		f.add(cmd)
-		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := f.options(cmd, places{root: t.TempDir()}, nil)
+		got, err := parse(t, args)
 		if err != nil {
 			t.Errorf("%q: %v", args, err)
 			continue
@@ -114,13 +177,15 @@ func TestFaultWithoutFleet(t *testing.T) {
 // TestReport computes from records alone.
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
-	second := record.Moment(time.Second)
-	cell := &record.Cell{
-		Key: record.Key{Arm: "none", Fault: "bad-replica", Seed: 3}, Rate: 1, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset", Pods: []string{"staff-service-0"},
+	second := record.Offset(time.Second)
+	run := &record.Run{
+		Key: record.Key{Arm: "none", Fault: "bad-replica", Seed: 3}, Rate: 1, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset", Pods: []string{"staff-service-0"}, Replicas: 1,
 		Requests: []record.Request{{Intended: 2 * second, Start: 2 * second, End: 4 * second, Status: 500, Error: "no answer"}, {Intended: 3 * second, Start: 3 * second, End: 3 * second, Status: 200}},
+		Samples:  []record.Sample{{At: 5 * second, Pod: "staff-service-0", Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: 1}}}},
 	}
+	header := &record.Comparison{Command: "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1", Conditions: record.Conditions{Seeds: []uint64{3}, Rate: 1}}
 	var file bytes.Buffer
-	if err := record.Write(&file, cell); err != nil {
+	if err := errors.Join(record.WriteHeader(&file, header), record.Write(&file, run)); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, compare.RecordsFile)
@@ -128,7 +193,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := fleetman(t, "report", dir)
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "bad-replica: reset in staff-service-0 for 4 s; 1 requests a second; seeds 3\n") || !strings.Contains(stdout, "none  50 %") {
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "bad-replica: reset in staff-service-0 for 4 s; 1 requests per second; seeds 3\n") || !strings.Contains(stdout, "none  50 %") {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
 	}
 	code, stdout, stderr = fleetman(t, "report", "--json", dir)
@@ -136,13 +201,13 @@ func TestReport(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
 	}
 	code, stdout, stderr = fleetman(t, "report", dir, dir)
-	if want := "fleetman: records: none, bad-replica, seed 3 is in " + dir + " and in " + dir + "\n"; code != exitFailure || stdout != "" || stderr != want {
+	if want := "fleetman: report: none, bad-replica, seed 3: must be there once\n"; code != exitFailure || stdout != "" || stderr != want {
 		t.Errorf("twice: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
 	}
 	readme := filepath.Join(dir, "README.md")
 	for text, want := range map[string]string{
 		"a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n": "",
-		"no marks\n": "fleetman: --readme " + readme + ": the marks <!-- compare --> and <!-- /compare --> are expected\n",
+		"no marks\n": "fleetman: --readme " + readme + ": no marks: must have <!-- compare --> and <!-- /compare -->\n",
 	} {
 		if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -153,7 +218,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q: stdout %q, stderr %q, want %q, %v", text, stdout, stderr, want, err)
 		}
 		if want == "" && (!strings.HasPrefix(string(written), "a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ") ||
-			!strings.Contains(string(written), "\n| bad-replica | none | 50 % | ") || !strings.HasSuffix(string(written), " may be under way at the ends.\n<!-- /compare -->\nb\n")) {
+			!strings.Contains(string(written), "\n| bad-replica | none | 50 % | ") || !strings.HasSuffix(string(written), " may be in flight at the ends.\n<!-- /compare -->\nb\n")) {
 			t.Errorf("got\n%s", written)
 		}
 	}
@@ -161,12 +226,12 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr = fleetman(t, "report", dir)
-	if want := "fleetman: " + path + ":3: the line is cut off\n"; code != exitFailure || stdout != "" || stderr != want {
+	if want := "fleetman: " + path + ":5: the line is cut off\n"; code != exitFailure || stdout != "" || stderr != want {
 		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
 	}
 	empty := t.TempDir()
 	code, stdout, stderr = fleetman(t, "report", empty)
-	if want := "fleetman: records: open " + filepath.Join(empty, compare.RecordsFile) + ": no such file or directory; the directory of a comparison is expected\n"; code != exitFailure || stdout != "" || stderr != want {
+	if want := "fleetman: records: open " + filepath.Join(empty, compare.RecordsFile) + ": no such file or directory: must be the directory of a comparison\n"; code != exitFailure || stdout != "" || stderr != want {
 		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
 	}
 }

@@ -1,0 +1,84 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Format is the version of the records' fields.
+const Format = 2
+
+// Comparison is the first line of the records, with the runs that follow it.
+type Comparison struct {
+	Kind   string    `json:"kind"`
+	Format int       `json:"format"`
+	Began  time.Time `json:"began"`
+	// Command is the command line that makes the same comparison again.
+	Command string `json:"command"`
+	Conditions
+
+	Runs []*Run `json:"-"`
+}
+
+// Conditions are the parameters that runs must share to be compared.
+type Conditions struct {
+	Seeds   []uint64 `json:"seeds"`
+	Rate    float64  `json:"rate"` // requests per second, before the fault's factor
+	Target  string   `json:"target"`
+	Service string   `json:"service"` // the one that has the fault
+	Quick   bool     `json:"quick"`
+	Machine string   `json:"machine"`
+	// Versions are those of the programs, by name: fleetman, go, istio, envoy.
+	Versions map[string]string `json:"versions"`
+	// The lengths of the three parts of a run, before the fault's factor.
+	Healthy Offset `json:"healthySeconds"`
+	Fault   Offset `json:"faultSeconds"`
+	After   Offset `json:"afterSeconds"`
+}
+
+// Difference names the first field in which two differ, with both values, the
+// way an error shows it; it is empty when they are the same.
+func (c Conditions) Difference(other Conditions) string {
+	return difference(c, other)
+}
+
+// difference compares the JSON forms of two values, field by field.
+func difference(a, b any) string {
+	mine, others := fields(a), fields(b)
+	for _, name := range slices.Sorted(maps.Keys(mine)) {
+		if !bytes.Equal(mine[name], others[name]) {
+			return fmt.Sprintf("%s: %s and %s", name, mine[name], others[name])
+		}
+	}
+	return ""
+}
+
+func fields(v any) (all map[string]json.RawMessage) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		panic(err) // both types are plain data
+	}
+	return all
+}
+
+func (c *Comparison) check() error {
+	switch {
+	case c.Format != Format:
+		return fmt.Errorf("format: %d: must be %d; make the comparison again", c.Format, Format)
+	case !(c.Rate > 0):
+		return fmt.Errorf("rate: %v: must be more than 0", c.Rate)
+	case len(c.Seeds) == 0:
+		return fmt.Errorf("seeds: none: must be at least one")
+	case !strings.HasPrefix(c.Command, "fleetman "):
+		return fmt.Errorf("command: %.60q: must be a command line of fleetman", c.Command)
+	}
+	return nil
+}

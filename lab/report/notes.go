@@ -1,0 +1,106 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fleetman.example/lab/record"
+)
+
+// Met counts what reached the pods that had the fault, between fault and
+// repair.
+type Met struct {
+	Requests float64 `json:"requests"` // reads: the load's
+	Reports  float64 `json:"reports"`  // writes: the vehicles'
+	Crashes  float64 `json:"crashes"`  // each ended the count of at least one of them
+}
+
+// met sums the counters of the pods that had the fault.
+func (c counters) met(run *record.Run) (m Met) {
+	for _, pod := range run.Pods {
+		only := func(name string) bool { return name == pod }
+		grown := func(method string) float64 {
+			of := func(count record.Count) bool {
+				return count.Name == record.CountServer && strings.HasPrefix(count.Of, method+" ")
+			}
+			return c.sum(only, of, run.RepairAt) - c.sum(only, of, run.FaultAt)
+		}
+		m.Requests += grown("GET")
+		m.Reports += grown("POST")
+	}
+	for _, e := range run.Events {
+		if e.What == record.EventExited && slices.Contains(run.Pods, e.Who) && e.At >= run.FaultAt && e.At < run.RepairAt {
+			m.Crashes++
+		}
+	}
+	return m
+}
+
+// dropUneven leaves out the seeds that not every arm has: the comparison was
+// interrupted.
+func (f *Fault) dropUneven() {
+	all := func(seed uint64) bool {
+		return !slices.ContainsFunc(f.Arms, func(a Arm) bool {
+			return !slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Seed == seed })
+		})
+	}
+	var dropped []uint64
+	for i := range f.Arms {
+		f.Arms[i].Runs = slices.DeleteFunc(f.Arms[i].Runs, func(r Run) bool {
+			if all(r.Seed) {
+				return false
+			}
+			dropped = append(dropped, r.Seed)
+			return true
+		})
+		slices.SortFunc(f.Arms[i].Runs, func(a, b Run) int { return int(int64(a.Seed - b.Seed)) })
+	}
+	if slices.Sort(dropped); len(dropped) > 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("seed %s left out: not every arm has a run with it", numbers(slices.Compact(dropped))))
+	}
+}
+
+// note says what the figures of the fault do not support.
+func (f *Fault) note() {
+	for _, a := range f.Arms {
+		for _, r := range a.Runs {
+			where := fmt.Sprintf("%s, seed %d: ", a.Name, r.Seed)
+			if l := r.Lateness; l.TooLate {
+				f.Notes = append(f.Notes, where+fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", number(l.P99, 3), number(l.Max, 3), l.Measurements))
+			}
+			switch {
+			case f.Healthy() || r.Met.Crashes > 0:
+			case r.Met.Requests == 0:
+				f.Notes = append(f.Notes, where+"no request met the fault, by chance: its figures say nothing about it")
+			case r.Met.Reports == 0 && f.reportsCanMeet():
+				f.Notes = append(f.Notes, where+"no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
+			}
+		}
+	}
+	if len(f.Arms) > 0 && len(f.Arms[0].Runs) == 1 && f.partial() {
+		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
+	}
+}
+
+// reportsCanMeet reports whether vehicles' reports reached the fault in some
+// run: not every service takes them.
+func (f *Fault) reportsCanMeet() bool {
+	return slices.ContainsFunc(f.Arms, func(a Arm) bool {
+		return slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Met.Reports > 0 })
+	})
+}
+
+// partial reports whether some replicas had no fault.
+func (f *Fault) partial() bool {
+	return !f.Healthy() && len(f.Arms[0].Runs[0].pods) < f.replicas
+}
+
+func numbers(seeds []uint64) string {
+	var all []string
+	for _, seed := range seeds {
+		all = append(all, strconv.FormatUint(seed, 10))
+	}
+	return strings.Join(all, ", ")
+}
