@@ -283,10 +283,10 @@ func TestRefusedCombinations(t *testing.T) {
 		set  []string
 		want string
 	}{
-		{[]string{"library-endpoints"}, "components/library-endpoints/kustomization.yaml: no ConfigMap resilience to merge with; the component that makes it is missing, or stands after this one"},
+		{[]string{"library-endpoints"}, "(the component that creates it must be listed before the one that merges)"},
 		{[]string{"staff-canary", "one-bad-replica"}, "testing value /metadata/labels/version failed"},
 		{[]string{"one-bad-replica", "staff-canary"}, "testing value /metadata/labels/version failed"},
-		{[]string{"staff-canary", "staff-canary"}, "staff-canary/risky/kustomization.yaml: Deployment staff-service-risky: there are two of that name"},
+		{[]string{"staff-canary", "staff-canary"}, "may not add resource with an already registered id: Deployment.v1.apps/staff-service-risky"},
 	} {
 		_, err := combine(t, root, test.set)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {

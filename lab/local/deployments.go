@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -15,15 +16,16 @@ import (
 // deployment is a Deployment and the program of its image.
 type deployment struct {
 	object  *appsv1.Deployment
-	name    string // for people, with the file that it stands in
+	name    string // in messages, with its file
 	program string
 	tagEnv  string // NAME=VALUE that the image's tag stands for, or empty
 }
 
 type deploymentSet []*deployment
 
-func newDeploymentSet(objects *manifest.Objects, known programs) (deploymentSet, error) {
-	var set deploymentSet
+// newDeploymentSet returns the Deployments that can run. The notes are those of
+// published images that no program here stands for.
+func newDeploymentSet(objects *manifest.Objects, known programs) (set deploymentSet, notes []string, err error) {
 	for _, object := range objects.All {
 		typed, ok := object.Typed.(*appsv1.Deployment)
 		if !ok {
@@ -32,19 +34,45 @@ func newDeploymentSet(objects *manifest.Objects, known programs) (deploymentSet,
 		d := &deployment{object: typed, name: object.Source + ": " + object.Ref()}
 		containers := typed.Spec.Template.Spec.Containers
 		if len(containers) != 1 {
-			return nil, fmt.Errorf("%s: spec.template.spec.containers: %d; a pod is one process here, so 1 is expected", d.name, len(containers))
+			return nil, nil, fmt.Errorf("%s: spec.template.spec.containers: %d: must be 1: a pod is one process here", d.name, len(containers))
 		}
-		var err error
-		if d.program, d.tagEnv, err = known.program(containers[0].Image); err != nil {
-			return nil, fmt.Errorf("%s: spec.template.spec.containers[0].image: %w", d.name, err)
+		var unknown *unknownProgramError
+		switch d.program, d.tagEnv, err = known.program(containers[0].Image); {
+		case errors.As(err, &unknown):
+			notes = append(notes, fmt.Sprintf("left out: %s: image %s", d.name, unknown))
+		case err != nil:
+			return nil, nil, fmt.Errorf("%s: spec.template.spec.containers[0].image: %w", d.name, err)
+		default:
+			set = append(set, d)
 		}
-		set = append(set, d)
 	}
-	return set, nil
+	if len(set) == 0 {
+		return nil, nil, nothingToRun(objects, notes)
+	}
+	return set, notes, nil
 }
 
-// named finds the Deployments a user means: by their name, by their name
-// without "fleetman-", by their program.
+// nothingToRun is the error for manifests without a Deployment that can run: it
+// names what they have instead.
+func nothingToRun(objects *manifest.Objects, notes []string) error {
+	const most = 5
+	var there []string
+	for i, object := range objects.All {
+		if i == most {
+			there = append(there, fmt.Sprintf("%d more", len(objects.All)-most))
+			break
+		}
+		there = append(there, object.Ref())
+	}
+	text := "no Deployment to run in the manifests"
+	if len(there) > 0 {
+		text += ", which have " + strings.Join(there, ", ")
+	}
+	return errors.New(strings.Join(append([]string{text}, append(notes, notOfTheFleet(objects)...)...), "; "))
+}
+
+// named returns the Deployments of a name, of a name without "fleetman-", or of
+// a program: of the first of these that has any.
 func (s deploymentSet) named(name string) ([]*deployment, error) {
 	for _, matches := range []func(*deployment) bool{
 		func(d *deployment) bool { return d.object.Name == name },
@@ -68,7 +96,7 @@ func (s deploymentSet) named(name string) ([]*deployment, error) {
 		names = append(names, d.object.Name)
 	}
 	slices.Sort(names)
-	return nil, fmt.Errorf("no Deployment %q in the manifests; there are %s", name, strings.Join(slices.Compact(names), ", "))
+	return nil, fmt.Errorf("%q: must be a Deployment of the manifests: %s", name, strings.Join(slices.Compact(names), ", "))
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -78,10 +106,10 @@ func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[strin
 	for _, setting := range set {
 		found, err := s.named(setting.Target)
 		if err != nil {
-			return nil, fmt.Errorf("--set %s: %w", setting.Target, err)
+			return nil, fmt.Errorf("--set %w", err)
 		}
 		if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
-			return nil, fmt.Errorf("--set %s: %.60q: the name of a variable is expected, and no NUL in its value", setting.Target, setting.Name)
+			return nil, fmt.Errorf("--set %s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
 		}
 		for _, d := range found {
 			if result[d.object] == nil {
@@ -104,13 +132,13 @@ func (s deploymentSet) replicas(wanted map[string]int) (map[*appsv1.Deployment]i
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		found, err := s.named(name)
 		if err != nil {
-			return nil, fmt.Errorf("--replicas %s: %w", name, err)
+			return nil, fmt.Errorf("--replicas %w", err)
 		}
 		if len(found) > 1 {
-			return nil, fmt.Errorf("--replicas %s: several Deployments run that program; name one of %s and %s", name, found[0].object.Name, found[1].object.Name)
+			return nil, fmt.Errorf("--replicas %s: a program of several Deployments: must be one of them, such as %s or %s", name, found[0].object.Name, found[1].object.Name)
 		}
 		if wanted[name] < 0 {
-			return nil, fmt.Errorf("--replicas %s: %d; 0 or more is expected", name, wanted[name])
+			return nil, fmt.Errorf("--replicas %s: %d: must be at least 0", name, wanted[name])
 		}
 		result[found[0].object] = wanted[name]
 	}

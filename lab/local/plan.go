@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -96,11 +95,7 @@ type host struct {
 func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*plan, error) {
 	p := &plan{}
 	services := manifest.Of[*corev1.Service](objects)
-	deployments := manifest.Of[*appsv1.Deployment](objects)
-	if len(deployments) == 0 {
-		return nil, fmt.Errorf("no Deployment in the manifests: nothing to run")
-	}
-	fleet, err := newDeploymentSet(objects, known)
+	fleet, notes, err := newDeploymentSet(objects, known)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +138,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			p.services = append(p.services, newService(s))
 		}
 	}
-	p.notes = append(LeftOut(objects, o.Mesh != nil), partsLeftOut(deployments)...)
-	p.notes = append(p.notes, selectingNone(services, deployments)...)
+	p.notes = slices.Concat(LeftOut(objects, o.Mesh != nil), notes, partsLeftOut(fleet), selectingNone(services, fleet))
 	return p, nil
 }
 
@@ -258,45 +252,80 @@ func ref(object metav1.Object) string {
 	return manifest.Object{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}.Ref()
 }
 
-// LeftOut names the objects that have no effect here, in one line or none; with
+// LeftOut names the objects that have no effect here, one line each reason; with
 // a mesh, Istio's have.
 func LeftOut(objects *manifest.Objects, mesh bool) []string {
+	lines := slices.Concat(objects.Notes, notOfTheFleet(objects))
 	byKind := map[string][]string{}
 	for _, object := range objects.All {
-		if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {
-			continue // the mesh's own, which answers for them
+		if !applied(object, mesh) {
+			byKind[object.Kind] = append(byKind[object.Kind], strings.TrimPrefix(object.Ref(), object.Kind+" "))
 		}
-		switch typed := object.Typed.(type) {
-		case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
-			continue
-		case *policyv1.PodDisruptionBudget: // nobody drains this machine
-			continue
-		case *corev1.Service:
-			if len(typed.Spec.Selector) > 0 && typed.Spec.Type != corev1.ServiceTypeExternalName {
-				continue
-			}
-		}
-		byKind[object.Kind] = append(byKind[object.Kind], strings.TrimPrefix(object.Ref(), object.Kind+" "))
 	}
 	if len(byKind) == 0 {
-		return nil
+		return lines
 	}
 	var kinds []string
 	for kind, names := range byKind {
 		kinds = append(kinds, kind+" "+strings.Join(names, ", "))
 	}
-	sort.Strings(kinds)
-	return []string{"not applied here: " + strings.Join(kinds, "; ")}
+	slices.Sort(kinds)
+	return append(lines, "not applied here: "+strings.Join(kinds, "; "))
 }
 
-// selectingNone names the Services whose selector fits no pod's labels: not an
-// error, for on a cluster the pods may come later.
-func selectingNone(services []*corev1.Service, deployments []*appsv1.Deployment) []string {
+// applied reports whether an object has an effect here, or needs none.
+func applied(object manifest.Object, mesh bool) bool {
+	if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {
+		return true // the mesh itself names those that it cannot apply
+	}
+	switch typed := object.Typed.(type) {
+	case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
+		return true
+	case *policyv1.PodDisruptionBudget: // nobody drains this machine
+		return true
+	case *corev1.Service:
+		return mesh || len(typed.Spec.Selector) > 0 && typed.Spec.Type != corev1.ServiceTypeExternalName
+	}
+	return false
+}
+
+// notOfTheFleet has one line for each reason to leave objects out: their names,
+// or their number when there are many.
+func notOfTheFleet(objects *manifest.Objects) []string {
+	const most = 3
+	type group struct{ refs, sources []string }
+	byReason := map[string]*group{}
+	for _, object := range objects.LeftOut {
+		g := byReason[object.LeftOut]
+		if g == nil {
+			g = &group{}
+			byReason[object.LeftOut] = g
+		}
+		g.refs = append(g.refs, object.Ref())
+		if !slices.Contains(g.sources, object.Source) {
+			g.sources = append(g.sources, object.Source)
+		}
+	}
+	var lines []string
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		g := byReason[reason]
+		what := strings.Join(g.refs, ", ")
+		if len(g.refs) > most {
+			what = fmt.Sprintf("%d objects", len(g.refs))
+		}
+		lines = append(lines, fmt.Sprintf("left out: %s of %s: %s", what, strings.Join(g.sources, ", "), reason))
+	}
+	return lines
+}
+
+// selectingNone names the Services whose selector matches no pod. That is no
+// error: on a cluster the pods may come later.
+func selectingNone(services []*corev1.Service, fleet deploymentSet) []string {
 	var none []string
 	for _, s := range services {
 		selector := labels.SelectorFromSet(s.Spec.Selector)
-		if !selector.Empty() && !slices.ContainsFunc(deployments, func(d *appsv1.Deployment) bool {
-			return namespaceOf(d.Namespace) == namespaceOf(s.Namespace) && selector.Matches(labels.Set(d.Spec.Template.Labels))
+		if !selector.Empty() && !slices.ContainsFunc(fleet, func(d *deployment) bool {
+			return namespaceOf(d.object.Namespace) == namespaceOf(s.Namespace) && selector.Matches(labels.Set(d.object.Spec.Template.Labels))
 		}) {
 			none = append(none, fmt.Sprintf("%s (%s)", ref(s), selector))
 		}
@@ -308,9 +337,10 @@ func selectingNone(services []*corev1.Service, deployments []*appsv1.Deployment)
 }
 
 // partsLeftOut names the parts of pods that a process does not have.
-func partsLeftOut(deployments []*appsv1.Deployment) []string {
+func partsLeftOut(fleet deploymentSet) []string {
 	var commands, parts []string
-	for _, d := range deployments {
+	for _, deployment := range fleet {
+		d := deployment.object
 		spec := d.Spec.Template.Spec
 		if c := spec.Containers[0]; len(c.Command)+len(c.Args) > 0 {
 			commands = append(commands, d.Name)
@@ -329,7 +359,7 @@ func partsLeftOut(deployments []*appsv1.Deployment) []string {
 	}
 	var notes []string
 	if len(commands) > 0 {
-		notes = append(notes, "command and args ignored, a known image leads to its program here: "+strings.Join(commands, ", "))
+		notes = append(notes, "command and args not applied, an image stands for its program here: "+strings.Join(commands, ", "))
 	}
 	if len(parts) > 0 {
 		notes = append(notes, "not applied here: "+strings.Join(parts, "; "))

@@ -32,7 +32,15 @@ func decode(t *testing.T, text string) *manifest.Objects {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &manifest.Objects{All: objects}
+	all := &manifest.Objects{}
+	for _, object := range objects {
+		if object.LeftOut != "" {
+			all.LeftOut = append(all.LeftOut, object)
+		} else {
+			all.All = append(all.All, object)
+		}
+	}
+	return all
 }
 
 func mustPlan(t *testing.T, objects *manifest.Objects, o Options, h host) *plan {
@@ -65,7 +73,7 @@ func TestPlanPublished(t *testing.T) {
 	}
 	wantNotes := []string{
 		"not applied here: DestinationRule grouping-rules-for-our-photograph-canary-release; PeerAuthentication istio-system/default; VirtualService a-set-of-routing-rules-we-can-call-this-anything",
-		"command and args ignored, a known image leads to its program here: position-simulator, position-tracker, api-gateway",
+		"command and args not applied, an image stands for its program here: position-simulator, position-tracker, api-gateway",
 	}
 	if !slices.Equal(p.notes, wantNotes) {
 		t.Errorf("notes %q, want %q", p.notes, wantNotes)
@@ -110,6 +118,21 @@ func TestPlanBase(t *testing.T) {
 	}
 	if want := []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}; !slices.Equal(p.programs, want) {
 		t.Errorf("programs %v, want %v", p.programs, want)
+	}
+}
+
+// TestPlanChapter: a published directory carries Istio's installation and an image
+// that fleetman has no program for; the rest runs, and a line tells what does not.
+func TestPlanChapter(t *testing.T) {
+	notes := mustPlan(t, load(t, "testdata/chapter"), Options{}, userHost).notes
+	want := []string{
+		"testdata/chapter/9-label-target-istio-version.yaml: Namespace default: replaces the one of testdata/chapter/4-label-default-namespace.yaml",
+		"left out: 8 objects of testdata/chapter/1-istio-init.yaml, testdata/chapter/2-istio-minikube.yaml: part of an Istio installation, and fleetman runs an istiod of its own",
+		`left out: testdata/chapter/5-application-full-stack.yaml: Deployment photo-service: image "richardchesterwood/istio-fleetman-photo-service:5-arm64": no program photo-service here`,
+		"selects no pod: Service fleetman-photo-service (app=photo-service)",
+	}
+	if !slices.Equal(notes, want) {
+		t.Errorf("notes\n%s\nwant\n%s", strings.Join(notes, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -205,9 +228,15 @@ func TestPlanBadInput(t *testing.T) {
 		o          Options
 		want       string
 	}{
-		{"no Deployment", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}", Options{}, "no Deployment in the manifests: nothing to run"},
-		{"an unknown image", strings.Replace(good, "fleetman/staff-service:6", "nginx:1", 1), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].image: "nginx:1": no program of that name; known are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME`},
-		{"two containers", one("}, {name: other, image: \"fleetman/webapp:6\"", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: spec.template.spec.containers: 2; a pod is one process here, so 1 is expected"},
+		{"no Deployment", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}", Options{}, "no Deployment to run in the manifests, which have Namespace a"},
+		{"a StatefulSet alone", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}", Options{}, "no Deployment to run in the manifests, which have StatefulSet a"},
+		{
+			"an installation alone", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: istiod, namespace: istio-system}",
+			Options{},
+			"no Deployment to run in the manifests; left out: Deployment istio-system/istiod of test.yaml: part of an Istio installation, and fleetman runs an istiod of its own",
+		},
+		{"an unknown image", strings.Replace(good, "fleetman/staff-service:6", "nginx:1", 1), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].image: "nginx:1": must be fleetman/NAME or richardchesterwood/istio-fleetman-NAME, NAME one of api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{"two containers", one("}, {name: other, image: \"fleetman/webapp:6\"", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: spec.template.spec.containers: 2: must be 1: a pod is one process here"},
 		{"a port of no name", one("", "{port: 80, targetPort: web}"), Options{}, `test.yaml: Deployment staff: Service staff: spec.ports[0].targetPort: container staff has no port named "web"`},
 		{"one port to two", one("", "{name: a, port: 80, targetPort: 8080}, {name: b, port: 80, targetPort: 8081}"), Options{}, "test.yaml: Deployment staff: Service staff: spec.ports[1]: port 80 leads to 8081, in another Service of the same pods to 8080; one address a pod cannot do both"},
 		{"a strange LISTEN_ADDR", one(", env: [{name: LISTEN_ADDR, value: '8080'}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: LISTEN_ADDR: "8080"; :8080 or host:8080 is expected`},
@@ -219,9 +248,9 @@ func TestPlanBadInput(t *testing.T) {
 		{"a key that is not there", one(", env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: no key "x" in ConfigMap settings of the manifests`},
 		{"a ConfigMap that is not there", one(", envFrom: [{configMapRef: {name: x}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: envFrom[0]: no ConfigMap x in the manifests"},
 		{"a resource", one(", env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: env[0] A: valueFrom: fieldRef, configMapKeyRef or secretKeyRef is expected; a process has nothing else"},
-		{"a setting for nobody", good, Options{Set: []Setting{{"stuff", "A", "1"}}}, `--set stuff: no Deployment "stuff" in the manifests; there are staff`},
-		{"a setting without a name", good, Options{Set: []Setting{{"staff", "A B", "1"}}}, `--set staff: "A B": the name of a variable is expected, and no NUL in its value`},
-		{"replicas of nobody", good, Options{Replicas: map[string]int{"stuff": 2}}, `--replicas stuff: no Deployment "stuff" in the manifests; there are staff`},
+		{"a setting for nobody", good, Options{Set: []Setting{{"stuff", "A", "1"}}}, `--set "stuff": must be a Deployment of the manifests: staff`},
+		{"a setting without a name", good, Options{Set: []Setting{{"staff", "A B", "1"}}}, `--set staff: "A B": must be the name of a variable, and its value without NUL`},
+		{"replicas of nobody", good, Options{Replicas: map[string]int{"stuff": 2}}, `--replicas "stuff": must be a Deployment of the manifests: staff`},
 		{"too many", good, Options{Replicas: map[string]int{"staff": 255}, Network: netip.MustParsePrefix("127.0.1.0/29")}, "more pods than addresses in 127.0.1.0/29; choose a larger --network"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -250,7 +279,7 @@ func TestReplicasOfAmbiguousProgram(t *testing.T) {
 	text := strings.ReplaceAll(one("", "{port: 8080}"), "name: staff}", "name: staff-a}")
 	text += "---\n" + strings.ReplaceAll(strings.SplitN(text, "---", 2)[0], "staff-a", "staff-b")
 	_, err := makePlan(decode(t, text), Options{Replicas: map[string]int{"staff-service": 2}}.WithDefaults(), sixPrograms, rootHost)
-	if want := "--replicas staff-service: several Deployments run that program; name one of staff-a and staff-b"; err == nil || err.Error() != want {
+	if want := "--replicas staff-service: a program of several Deployments: must be one of them, such as staff-a or staff-b"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// programs are the names of the programs that can be run, sorted.
+// programs are the names of the programs that fleetman can run, sorted.
 type programs []string
 
 // findPrograms lists services/ of the repository, or the ready-made programs.
@@ -19,7 +19,7 @@ func findPrograms(root, bin string) (programs, error) {
 	case root != "":
 		modules, err := filepath.Glob(filepath.Join(root, "services", "*", "go.mod"))
 		if err != nil {
-			return nil, fmt.Errorf("looking for programs in %s: %w", root, err)
+			return nil, fmt.Errorf("find programs in %s: %w", root, err)
 		}
 		for _, module := range modules {
 			found = append(found, filepath.Base(filepath.Dir(module)))
@@ -27,7 +27,7 @@ func findPrograms(root, bin string) (programs, error) {
 	case bin != "":
 		entries, err := os.ReadDir(bin)
 		if err != nil {
-			return nil, fmt.Errorf("looking for programs: %w", err)
+			return nil, fmt.Errorf("find programs: %w", err)
 		}
 		for _, entry := range entries {
 			if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
@@ -35,14 +35,17 @@ func findPrograms(root, bin string) (programs, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("no programs: neither a repository (--root) nor a directory of programs (--bin) is given")
+		return nil, fmt.Errorf("--root: missing: must be set to the repository, or --bin to a directory of programs")
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no programs in %q; a services/NAME/go.mod or an executable file is expected", root+bin)
+		return nil, fmt.Errorf("%q: no programs: must have services/NAME/go.mod, or executable files", root+bin)
 	}
 	slices.Sort(found)
 	return found, nil
 }
+
+// publisher is the owner of the published images.
+const publisher = "richardchesterwood"
 
 // variant is what the tag of a published image stands for.
 type variant struct {
@@ -58,18 +61,28 @@ var variants = map[string]variant{
 	"no-header-propagation": {"PROPAGATE_HEADERS=false", nil},
 }
 
-// publishedTag is a tag of the published form: a release and its variant.
-// Other tags (a semantic version, a commit) say nothing about a variant.
-var publishedTag = regexp.MustCompile(`^[0-9]+(?:-(.+))?$`)
+// publishedTag is a tag of the published form: a release, its variant, and the
+// architecture of the half that is for arm64, which is the same program. Other
+// tags (a semantic version, a commit) stand for no variant.
+var publishedTag = regexp.MustCompile(`^[0-9]+(?:-(.+?))??(?:-(?:arm64|amd64))?$`)
 
-// program gives the name of the program an image stands for, and the variable
-// (NAME=VALUE, or empty) that its tag stands for.
+// unknownProgramError is an image that has the form of a published one and
+// stands for no program.
+type unknownProgramError struct{ image, program string }
+
+func (e *unknownProgramError) Error() string {
+	return fmt.Sprintf("%q: no program %s here", e.image, e.program)
+}
+
+// program returns the name of the program that an image stands for, and the
+// variable (NAME=VALUE, or empty) that its tag stands for.
 func (p programs) program(image string) (name, env string, err error) {
 	repository, _, _ := strings.Cut(image, "@")
 	tag := ""
 	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
 		repository, tag = repository[:i], repository[i+1:]
 	}
+	repository = strings.TrimPrefix(repository, "docker.io/")
 	owner, base := "", repository
 	if i := strings.LastIndexByte(repository, '/'); i >= 0 {
 		owner, base = repository[:i], repository[i+1:]
@@ -79,9 +92,11 @@ func (p programs) program(image string) (name, env string, err error) {
 		base = strings.TrimSuffix(short, "-angular")
 	}
 	ours := owner == "fleetman" || strings.HasSuffix(owner, "/fleetman")
-	if !slices.Contains(p, base) || !(ours || published) {
-		return "", "", fmt.Errorf("%q: no program of that name; known are %s, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME",
-			image, strings.Join(p, ", "))
+	switch known := slices.Contains(p, base); {
+	case published && !known && owner == publisher:
+		return "", "", &unknownProgramError{image, base}
+	case !known || !(ours || published):
+		return "", "", fmt.Errorf("%q: must be fleetman/NAME or %s/istio-fleetman-NAME, NAME one of %s", image, publisher, strings.Join(p, ", "))
 	}
 	match := publishedTag.FindStringSubmatch(tag)
 	if match == nil || match[1] == "" {
@@ -89,7 +104,7 @@ func (p programs) program(image string) (name, env string, err error) {
 	}
 	v, known := variants[match[1]]
 	if !known || (v.programs != nil && !slices.Contains(v.programs, base)) {
-		return "", "", fmt.Errorf("%q: no variant %q of %s; known are %s", image, match[1], base, knownVariants(base))
+		return "", "", fmt.Errorf("%q: variant %q of %s: must be one of %s", image, match[1], base, knownVariants(base))
 	}
 	return base, v.env, nil
 }

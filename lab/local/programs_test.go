@@ -12,18 +12,22 @@ var sixPrograms = programs{"api-gateway", "position-simulator", "position-tracke
 
 func TestProgram(t *testing.T) {
 	for image, want := range map[string]string{
-		"fleetman/staff-service":                                                "staff-service",
-		"fleetman/staff-service:6":                                              "staff-service",
-		"fleetman/staff-service:6-bad":                                          "staff-service VARIANT=bad",
-		"fleetman/staff-service:6-fail-fast":                                    "staff-service VARIANT=fail-fast",
-		"fleetman/staff-service:1.2.0-rc.1":                                     "staff-service",
-		"fleetman/staff-service@sha256:0123":                                    "staff-service",
-		"localhost:5000/fleetman/webapp:6-experimental":                         "webapp VARIANT=experimental",
-		"richardchesterwood/istio-fleetman-staff-service:6-placeholder":         "staff-service VARIANT=placeholder",
-		"richardchesterwood/istio-fleetman-webapp-angular:6":                    "webapp",
-		"richardchesterwood/istio-fleetman-webapp-angular:6-experimental":       "webapp VARIANT=experimental",
-		"richardchesterwood/istio-fleetman-api-gateway:6-no-header-propagation": "api-gateway PROPAGATE_HEADERS=false",
-		"docker.io/richardchesterwood/istio-fleetman-position-simulator:6":      "position-simulator",
+		"fleetman/staff-service":                                                         "staff-service",
+		"fleetman/staff-service:6":                                                       "staff-service",
+		"fleetman/staff-service:6-bad":                                                   "staff-service VARIANT=bad",
+		"fleetman/staff-service:6-fail-fast":                                             "staff-service VARIANT=fail-fast",
+		"fleetman/staff-service:1.2.0-rc.1":                                              "staff-service",
+		"fleetman/staff-service@sha256:0123":                                             "staff-service",
+		"localhost:5000/fleetman/webapp:6-experimental":                                  "webapp VARIANT=experimental",
+		"richardchesterwood/istio-fleetman-staff-service:6-placeholder":                  "staff-service VARIANT=placeholder",
+		"richardchesterwood/istio-fleetman-webapp-angular:6":                             "webapp",
+		"richardchesterwood/istio-fleetman-webapp-angular:6-experimental":                "webapp VARIANT=experimental",
+		"richardchesterwood/istio-fleetman-api-gateway:6-no-header-propagation":          "api-gateway PROPAGATE_HEADERS=false",
+		"richardchesterwood/istio-fleetman-staff-service:6-placeholder-arm64":            "staff-service VARIANT=placeholder",
+		"richardchesterwood/istio-fleetman-api-gateway:5-arm64":                          "api-gateway",
+		"richardchesterwood/istio-fleetman-position-tracker:6-amd64":                     "position-tracker",
+		"richardchesterwood/istio-fleetman-webapp-angular:6-no-header-propagation-arm64": "webapp PROPAGATE_HEADERS=false",
+		"docker.io/richardchesterwood/istio-fleetman-position-simulator:6":               "position-simulator",
 	} {
 		name, env, err := sixPrograms.program(image)
 		if got := strings.TrimSpace(name + " " + env); err != nil || got != want {
@@ -33,16 +37,18 @@ func TestProgram(t *testing.T) {
 }
 
 func TestProgramUnknown(t *testing.T) {
-	const known = "no program of that name; known are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp, each as fleetman/NAME and richardchesterwood/istio-fleetman-NAME"
+	const known = "must be fleetman/NAME or richardchesterwood/istio-fleetman-NAME, NAME one of api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp"
 	for image, want := range map[string]string{
-		"nginx:1.27":                    known,
-		"fleetman/staff":                known,
-		"":                              known,
-		"fleetman/":                     known,
-		"other/staff-service:6":         known,
-		"fleetman/webapp-angular":       known,
-		"fleetman/webapp:6-bad":         `no variant "bad" of webapp; known are experimental, no-header-propagation`,
-		"fleetman/staff-service:6-baad": `no variant "baad" of staff-service; known are bad, fail-fast, no-header-propagation, placeholder`,
+		"nginx:1.27":              known,
+		"fleetman/staff":          known,
+		"":                        known,
+		"fleetman/":               known,
+		"other/staff-service:6":   known,
+		"fleetman/webapp-angular": known,
+		"richardchesterwood/istio-fleetman-photo-service:5-arm64": `"richardchesterwood/istio-fleetman-photo-service:5-arm64": no program photo-service here`,
+		"other/istio-fleetman-photo-service:5":                    known,
+		"fleetman/webapp:6-bad":                                   `variant "bad" of webapp: must be one of experimental, no-header-propagation`,
+		"fleetman/staff-service:6-baad":                           `variant "baad" of staff-service: must be one of bad, fail-fast, no-header-propagation, placeholder`,
 	} {
 		_, _, err := sixPrograms.program(image)
 		if err == nil || !strings.HasSuffix(err.Error(), want) {

@@ -9,45 +9,39 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
+// checkName returns what is wrong with a name, "" for nothing.
 func checkName(name string) string {
 	if name == "" {
 		return "missing"
 	}
 	if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
-		return fmt.Sprintf("%.60q: lower-case letters, digits, '-' and '.' are expected", name)
+		return fmt.Sprintf("%.60q: must be lower-case letters, digits, '-' and '.'", name)
 	}
 	return ""
 }
 
-// check finds what a cluster's API would refuse and what would only show when
-// the fleet runs: the parts of Deployments and Services that the pods are made
-// of, and objects that are in each other's way.
+// check refuses what the API of a cluster refuses too, of the fields that
+// fleetman reads, and objects that exclude each other. All else is for the
+// cluster, or for kubeconform, to check.
 func (o *Objects) check() error {
-	seen := map[string]Object{}
-	nodePorts := map[int32]Object{}
-	for _, object := range o.All {
-		group := schema.FromAPIVersionAndKind(object.APIVersion, object.Kind).Group
-		key := strings.Join([]string{group, object.Kind, object.Namespace, object.Name}, "|")
-		if first, twice := seen[key]; twice {
-			return fmt.Errorf("%s: %s: there are two of that name, the other in %s", object.Source, object.Ref(), first.Source)
+	seen := map[string]bool{}
+	nodePorts := map[int32]string{}
+	for i := range o.All {
+		object := &o.All[i]
+		if seen[object.key()] {
+			return fmt.Errorf("%s: %s: must be there once only", object.Source, object.Ref())
 		}
-		seen[key] = object
-
+		seen[object.key()] = true
 		var err error
 		switch typed := object.Typed.(type) {
 		case *appsv1.Deployment:
 			err = checkDeployment(typed)
 		case *corev1.Service:
-			err = checkService(typed)
-			for _, port := range typed.Spec.Ports {
-				if first, taken := nodePorts[port.NodePort]; taken && port.NodePort != 0 && err == nil {
-					err = fmt.Errorf("spec.ports: nodePort %d is %s's already", port.NodePort, first.Ref())
-				}
-				nodePorts[port.NodePort] = object
+			if err = checkService(typed); err == nil {
+				err = claim(nodePorts, object, typed)
 			}
 		}
 		if err != nil {
@@ -57,9 +51,23 @@ func (o *Objects) check() error {
 	return nil
 }
 
+// claim enters the node ports of a Service in owners.
+func claim(owners map[int32]string, object *Object, s *corev1.Service) error {
+	for i, port := range s.Spec.Ports {
+		if port.NodePort == 0 {
+			continue
+		}
+		if owner, taken := owners[port.NodePort]; taken {
+			return fmt.Errorf("spec.ports[%d].nodePort: %d: must be another than that of %s", i, port.NodePort, owner)
+		}
+		owners[port.NodePort] = object.Ref()
+	}
+	return nil
+}
+
 func checkDeployment(d *appsv1.Deployment) error {
 	if d.Spec.Replicas != nil && *d.Spec.Replicas < 0 {
-		return fmt.Errorf("spec.replicas: %d; 0 or more is expected", *d.Spec.Replicas)
+		return fmt.Errorf("spec.replicas: %d: must be at least 0", *d.Spec.Replicas)
 	}
 	if d.Spec.Selector == nil {
 		return fmt.Errorf("spec.selector: missing")
@@ -68,102 +76,79 @@ func checkDeployment(d *appsv1.Deployment) error {
 	if err != nil {
 		return fmt.Errorf("spec.selector: %s", oneLine(err))
 	}
-	if selector.Empty() || !selector.Matches(labels.Set(d.Spec.Template.Labels)) {
-		return fmt.Errorf("spec.selector: %q does not select the labels of spec.template, %q", selector, labels.Set(d.Spec.Template.Labels))
-	}
-	if err := oneOf("spec.strategy.type", d.Spec.Strategy.Type, appsv1.RollingUpdateDeploymentStrategyType, appsv1.RecreateDeploymentStrategyType); err != nil {
-		return err
-	}
-	if err := oneOf("spec.template.spec.restartPolicy", d.Spec.Template.Spec.RestartPolicy, corev1.RestartPolicyAlways); err != nil {
-		return err
+	if set := labels.Set(d.Spec.Template.Labels); selector.Empty() || !selector.Matches(set) {
+		return fmt.Errorf("spec.selector: %q: must select the labels of spec.template, %q", selector, set)
 	}
 	if len(d.Spec.Template.Spec.Containers) == 0 {
-		return fmt.Errorf("spec.template.spec.containers: empty; one is expected")
+		return fmt.Errorf("spec.template.spec.containers: missing")
 	}
-	names := map[string]bool{}
 	for i, c := range d.Spec.Template.Spec.Containers {
-		field := fmt.Sprintf("spec.template.spec.containers[%d]", i)
-		if msg := checkName(c.Name); msg != "" {
-			return fmt.Errorf("%s.name: %s", field, msg)
-		}
-		if names[c.Name] {
-			return fmt.Errorf("%s.name: there are two containers %s", field, c.Name)
-		}
-		names[c.Name] = true
-		if c.Image == "" {
-			return fmt.Errorf("%s.image: missing", field)
-		}
-		if err := oneOf(field+".imagePullPolicy", c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever); err != nil {
-			return err
-		}
-		for j, port := range c.Ports {
-			if err := checkProtocol(fmt.Sprintf("%s.ports[%d]", field, j), port.Protocol); err != nil {
-				return err
-			}
-			if port.ContainerPort < 1 || port.ContainerPort > 65535 {
-				return fmt.Errorf("%s.ports[%d].containerPort: %d; 1 to 65535 is expected", field, j, port.ContainerPort)
-			}
-		}
-		for j, env := range c.Env {
-			if env.Name == "" || strings.ContainsAny(env.Name, "=\x00") || strings.ContainsRune(env.Value, 0) {
-				return fmt.Errorf("%s.env[%d].name: %.60q: a name without '=', and no NUL, is expected", field, j, env.Name)
-			}
-			if env.Value != "" && env.ValueFrom != nil {
-				return fmt.Errorf("%s.env[%d]: %s has both value and valueFrom", field, j, env.Name)
-			}
+		if err := checkContainer(c); err != nil {
+			return fmt.Errorf("spec.template.spec.containers[%d].%w", i, err)
 		}
 	}
 	return nil
 }
 
-func checkService(s *corev1.Service) error {
-	if len(s.Spec.Ports) == 0 && s.Spec.Type != corev1.ServiceTypeExternalName && s.Spec.ClusterIP != corev1.ClusterIPNone {
-		return fmt.Errorf("spec.ports: empty; one at least is expected")
+func checkContainer(c corev1.Container) error {
+	if c.Image == "" {
+		return fmt.Errorf("image: missing")
 	}
-	if err := oneOf("spec.type", s.Spec.Type, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName); err != nil {
-		return err
+	for i, port := range c.Ports {
+		if err := checkPort(port.ContainerPort); err != nil {
+			return fmt.Errorf("ports[%d].containerPort: %w", i, err)
+		}
+	}
+	for i, env := range c.Env {
+		if env.Name == "" || strings.ContainsAny(env.Name, "=\x00") || strings.ContainsRune(env.Value, 0) {
+			return fmt.Errorf("env[%d].name: %.60q: must be a name without '=', and a value without NUL", i, env.Name)
+		}
+		if env.Value != "" && env.ValueFrom != nil {
+			return fmt.Errorf("env[%d].valueFrom: must be empty beside a value", i)
+		}
+	}
+	return nil
+}
+
+func checkPort(port int32) error {
+	if port < 1 || port > 65535 {
+		return fmt.Errorf("%d: must be between 1 and 65535", port)
+	}
+	return nil
+}
+
+// The node ports that a cluster has by default.
+const firstNodePort, lastNodePort = 30000, 32767
+
+func checkService(s *corev1.Service) error {
+	types := []corev1.ServiceType{"", corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName}
+	if !slices.Contains(types, s.Spec.Type) {
+		return fmt.Errorf("spec.type: %.60q: must be ClusterIP, NodePort, LoadBalancer or ExternalName", s.Spec.Type)
+	}
+	if len(s.Spec.Ports) == 0 && s.Spec.Type != corev1.ServiceTypeExternalName && s.Spec.ClusterIP != corev1.ClusterIPNone {
+		return fmt.Errorf("spec.ports: missing")
 	}
 	names := map[string]bool{}
 	for i, port := range s.Spec.Ports {
-		if err := checkProtocol(fmt.Sprintf("spec.ports[%d]", i), port.Protocol); err != nil {
-			return err
-		}
-		if port.Port < 1 || port.Port > 65535 {
-			return fmt.Errorf("spec.ports[%d].port: %d; 1 to 65535 is expected", i, port.Port)
+		if err := checkPort(port.Port); err != nil {
+			return fmt.Errorf("spec.ports[%d].port: %w", i, err)
 		}
 		if target := port.TargetPort.IntVal; target < 0 || target > 65535 {
-			return fmt.Errorf("spec.ports[%d].targetPort: %d; 1 to 65535, or a port's name, is expected", i, target)
+			return fmt.Errorf("spec.ports[%d].targetPort: %d: must be between 1 and 65535, or the name of a port", i, target)
 		}
-		if port.NodePort < 0 || port.NodePort > 65535 {
-			return fmt.Errorf("spec.ports[%d].nodePort: %d; 30000 to 32767 is usual", i, port.NodePort)
+		if n := port.NodePort; n != 0 && (n < firstNodePort || n > lastNodePort) {
+			return fmt.Errorf("spec.ports[%d].nodePort: %d: must be between %d and %d", i, n, firstNodePort, lastNodePort)
 		}
 		if port.NodePort != 0 && s.Spec.Type != corev1.ServiceTypeNodePort && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
-			return fmt.Errorf("spec.ports[%d].nodePort: %d, but spec.type is not NodePort", i, port.NodePort)
+			return fmt.Errorf("spec.ports[%d].nodePort: %d: must be of a Service of type NodePort or LoadBalancer", i, port.NodePort)
 		}
 		if len(s.Spec.Ports) > 1 && port.Name == "" {
-			return fmt.Errorf("spec.ports[%d].name: missing; of several ports each has a name", i)
+			return fmt.Errorf("spec.ports[%d].name: missing: must be set when there are several ports", i)
 		}
 		if names[port.Name] {
-			return fmt.Errorf("spec.ports[%d].name: there are two ports %q", i, port.Name)
+			return fmt.Errorf("spec.ports[%d].name: %q: must be another than that of the other ports", i, port.Name)
 		}
 		names[port.Name] = true
 	}
 	return nil
-}
-
-func checkProtocol(field string, p corev1.Protocol) error {
-	return oneOf(field+".protocol", p, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
-}
-
-// oneOf checks a word of a fixed set, which the Go types take as any string;
-// none is the API server's default.
-func oneOf[T ~string](field string, got T, known ...T) error {
-	if got == "" || slices.Contains(known, got) {
-		return nil
-	}
-	var words []string
-	for _, k := range known {
-		words = append(words, string(k))
-	}
-	return fmt.Errorf("%s: %.60q; %s is expected", field, got, strings.Join(words, ", "))
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 
+	goyaml "go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -23,7 +25,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// maxBytes bounds one file: a hundred times the largest manifest of a fleet.
+// maxBytes is the largest size of one file: ten times that of Istio's whole
+// installation.
 const maxBytes = 4 << 20
 
 var scheme = newScheme()
@@ -45,19 +48,25 @@ func newScheme() *runtime.Scheme {
 // items. Its errors are one line: source, line or object, field.
 func Decode(source string, data []byte) ([]Object, error) {
 	if len(data) > maxBytes {
-		return nil, fmt.Errorf("%s: %d bytes; a manifest has at most %d", source, len(data), maxBytes)
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
+	}
+	docs, err := split(source, data)
+	if err != nil {
+		return nil, err
 	}
 	var objects []Object
-	for _, doc := range split(data) {
-		where := fmt.Sprintf("%s:%d", source, doc.line)
+	for _, doc := range docs {
+		if err := doc.check(source); err != nil {
+			return nil, err
+		}
 		asJSON, err := yaml.YAMLToJSONStrict(doc.text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: not YAML: %s", source, inFile(oneLine(err), doc.line))
+			return nil, doc.notYAML(source, err)
 		}
 		if isNull(asJSON) {
 			continue
 		}
-		found, err := decodeObject(source, where, asJSON)
+		found, err := decodeObject(source, fmt.Sprintf("%s:%d", source, doc.line), asJSON)
 		if err != nil {
 			return nil, err
 		}
@@ -71,26 +80,71 @@ type document struct {
 	text []byte
 }
 
-// split cuts a file at its "---" lines.
-func split(data []byte) []document {
+// split cuts a file at its lines that begin with "---", as kubectl does: only a
+// comment may follow on such a line.
+func split(source string, data []byte) ([]document, error) {
 	docs := []document{{line: 1}}
-	start, line := 0, 0
-	for start < len(data) {
-		end := len(data)
-		if i := bytes.IndexByte(data[start:], '\n'); i >= 0 {
-			end = start + i + 1
-		}
+	line := 0
+	for text := range bytes.Lines(data) {
 		line++
-		current := &docs[len(docs)-1]
-		text := data[start:end]
-		if rest, ok := bytes.CutPrefix(text, []byte("---")); ok && len(bytes.TrimSpace(rest)) == 0 {
-			docs = append(docs, document{line: line + 1})
-		} else {
+		rest, separator := bytes.CutPrefix(text, []byte("---"))
+		if !separator {
+			current := &docs[len(docs)-1]
 			current.text = append(current.text, text...)
+			continue
 		}
-		start = end
+		if rest = bytes.TrimSpace(rest); len(rest) > 0 && rest[0] != '#' {
+			return nil, fmt.Errorf("%s:%d: %.60q after ---: must be a comment, or on the next line", source, line, rest)
+		}
+		docs = append(docs, document{line: line + 1})
 	}
-	return docs
+	return docs, nil
+}
+
+// check refuses what the conversion to JSON does not read to its end (a second
+// document, after "..." or after a JSON object) and what aliases make many times
+// larger than the text.
+func (d document) check(source string) error {
+	decoder := goyaml.NewDecoder(bytes.NewReader(d.text))
+	var first, second goyaml.Node
+	switch err := decoder.Decode(&first); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return d.notYAML(source, err)
+	}
+	if expandedNodes(&first, map[*goyaml.Node]int{}) > maxNodes {
+		return fmt.Errorf("%s:%d: more than %d values, with aliases: must be fewer", source, d.line, maxNodes)
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s:%d: a second document after the end of this one: must come after a line with ---", source, d.line)
+	}
+	return nil
+}
+
+func (d document) notYAML(source string, err error) error {
+	return fmt.Errorf("%s: not YAML: %s", source, inFile(oneLine(err), d.line))
+}
+
+// maxNodes is the largest number of values in one document, aliases expanded.
+const maxNodes = 1_000_000
+
+// expandedNodes is the number of values below a node with its aliases expanded,
+// or some number above maxNodes.
+func expandedNodes(node *goyaml.Node, known map[*goyaml.Node]int) int {
+	if node.Kind == goyaml.AliasNode {
+		node = node.Alias
+	}
+	if n, seen := known[node]; seen {
+		return n
+	}
+	known[node] = maxNodes + 1 // an anchor that contains itself has no end
+	n := 1
+	for _, child := range node.Content {
+		n = min(n+expandedNodes(child, known), maxNodes+1)
+	}
+	known[node] = n
+	return n
 }
 
 var (
@@ -103,27 +157,28 @@ type head struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Metadata   struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
+		Name      string            `json:"name"`
+		Namespace string            `json:"namespace"`
+		Labels    map[string]string `json:"labels"`
 	} `json:"metadata"`
 	Items []json.RawMessage `json:"items"`
 }
 
 func decodeObject(source, where string, data []byte) ([]Object, error) {
 	var h head
-	if err := json.Unmarshal(data, &h); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &h); err != nil {
 		return nil, fmt.Errorf("%s: not a Kubernetes object: %s", where, wrongType(err))
 	}
 	switch {
 	case h.APIVersion == "":
-		return nil, fmt.Errorf("%s: apiVersion: missing; every object has one, such as v1 or apps/v1", where)
+		return nil, fmt.Errorf("%s: apiVersion: missing: must be such as v1 or apps/v1", where)
 	case h.Kind == "":
-		return nil, fmt.Errorf("%s: kind: missing; every object has one, such as Deployment", where)
+		return nil, fmt.Errorf("%s: kind: missing: must be such as Deployment", where)
 	case !apiVersionForm.MatchString(h.APIVersion):
-		return nil, fmt.Errorf("%s: apiVersion: %.60q; VERSION or GROUP/VERSION is expected", where, h.APIVersion)
+		return nil, fmt.Errorf("%s: apiVersion: %.60q: must be VERSION or GROUP/VERSION", where, h.APIVersion)
 	case !kindForm.MatchString(h.Kind):
-		return nil, fmt.Errorf("%s: kind: %.60q; a word such as Deployment is expected", where, h.Kind)
-	case h.Kind == "List" && h.APIVersion == "v1":
+		return nil, fmt.Errorf("%s: kind: %.60q: must be a word such as Deployment", where, h.Kind)
+	case strings.HasSuffix(h.Kind, "List") && h.Items != nil:
 		var objects []Object
 		for i, item := range h.Items {
 			found, err := decodeObject(source, fmt.Sprintf("%s: items[%d]", where, i), item)
@@ -133,6 +188,12 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 			objects = append(objects, found...)
 		}
 		return objects, nil
+	}
+	if reason := leftOut(&h); reason != "" && h.Metadata.Name != "" {
+		return []Object{{
+			APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: h.Metadata.Name,
+			Source: source, JSON: data, LeftOut: reason,
+		}}, nil
 	}
 	object := Object{
 		APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: h.Metadata.Name,
@@ -155,7 +216,7 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 	return []Object{object}, nil
 }
 
-// decodeTyped is nil without an error for a kind of another project.
+// decodeTyped returns nil without an error for a kind of another project.
 func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
@@ -163,13 +224,13 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 	}
 	if !scheme.IsGroupRegistered(gv.Group) {
 		if !strings.Contains(gv.Group, ".") {
-			return nil, fmt.Errorf("apiVersion: no group %q in Kubernetes", gv.Group)
+			return nil, fmt.Errorf("apiVersion: %q: must be a group of Kubernetes, or a domain name", gv.Group)
 		}
 		return nil, checkIstio(gv.Group, gv.Version, kind)
 	}
 	typed, err := scheme.New(gv.WithKind(kind))
 	if err != nil {
-		return nil, fmt.Errorf("kind: no %s in %s; check the spelling and the version", kind, apiVersion)
+		return nil, fmt.Errorf("kind: %s: must be a kind of %s", kind, apiVersion)
 	}
 	strict, err := kjson.UnmarshalStrict(data, typed)
 	if err != nil {
@@ -181,25 +242,16 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 	return typed, nil
 }
 
-// wrongType says what the decoder's error about a value of another type means
-// to who wrote the manifest; other errors stay as they are.
+// wrongType puts the decoder's error about a value of another type into the
+// words of manifests; other errors stay as they are.
 func wrongType(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) {
 		return oneLine(err)
 	}
-	text := expected(wrong.Type) + " is expected, found "
-	switch number, isNumber := strings.CutPrefix(wrong.Value, "number "); {
-	case isNumber: // 1.5, or one that is too large
-		text = fmt.Sprintf("an %s is expected, found %s", wrong.Type, number)
-	case wrong.Value == "bool":
-		text += expected(reflect.TypeFor[bool]())
-	case wrong.Value == "array":
-		text += "a list"
-	case wrong.Value == "object":
-		text += "an object"
-	default:
-		text += "a " + wrong.Value
+	text := jsonType(wrong.Value) + ": must be " + goType(wrong.Type)
+	if number, isNumber := strings.CutPrefix(wrong.Value, "number "); isNumber { // 1.5, or one that is too large
+		text = fmt.Sprintf("%s: must be an %s", number, wrong.Type)
 	}
 	if wrong.Field != "" {
 		text = wrong.Field + ": " + text
@@ -207,7 +259,19 @@ func wrongType(err error) string {
 	return text
 }
 
-func expected(t reflect.Type) string {
+func jsonType(value string) string {
+	switch value {
+	case "bool":
+		return goType(reflect.TypeFor[bool]())
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	}
+	return "a " + value
+}
+
+func goType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -218,12 +282,12 @@ func expected(t reflect.Type) string {
 	case reflect.Struct, reflect.Map:
 		return "an object"
 	case reflect.Pointer:
-		return expected(t.Elem())
+		return goType(t.Elem())
 	}
 	return "a number"
 }
 
-// clusterScoped tells the kinds that have no namespace.
+// clusterScoped reports whether objects of a kind have no namespace.
 func clusterScoped(kind string) bool {
 	switch kind {
 	case "Namespace", "Node", "PersistentVolume", "ClusterRole", "ClusterRoleBinding",
@@ -240,7 +304,7 @@ func isNull(data []byte) bool {
 
 var lineNumber = regexp.MustCompile(`\bline ([0-9]+)`)
 
-// inFile turns a document's line numbers into its file's.
+// inFile replaces a document's line numbers by its file's.
 func inFile(text string, first int) string {
 	return lineNumber.ReplaceAllStringFunc(text, func(match string) string {
 		number, err := strconv.Atoi(strings.TrimPrefix(match, "line "))

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -48,6 +49,60 @@ items:
 	}
 }
 
+// aliasBomb is a ConfigMap of 9^9 values in 400 bytes.
+var aliasBomb = func() string {
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	for i := range 8 {
+		text += fmt.Sprintf("  a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), ", "))
+	}
+	return text
+}()
+
+// TestDecodeSeparators: no object is lost behind a line that separates documents.
+func TestDecodeSeparators(t *testing.T) {
+	account := func(name string) string {
+		return "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: " + name + "}\n"
+	}
+	for name, text := range map[string]string{
+		"a comment":           account("a") + "--- # the Service\n" + account("b"),
+		"a tab and a comment": account("a") + "---\t# the Service\n" + account("b"),
+		"spaces":              account("a") + "---   \n" + account("b"),
+		"carriage returns":    strings.ReplaceAll(account("a")+"---\n"+account("b"), "\n", "\r\n"),
+		"no final newline":    account("a") + "---\n" + strings.TrimSuffix(account("b"), "\n"),
+		"an end of document":  account("a") + "...\n---\n" + account("b") + "...\n# the end\n",
+		"a typed List":        "apiVersion: v1\nkind: ServiceAccountList\nitems:\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: b}}\n",
+	} {
+		objects, err := Decode("x.yaml", []byte(text))
+		if err != nil || names(&Objects{All: objects}) != "ServiceAccount a, ServiceAccount b" {
+			t.Errorf("%s: %s, %v", name, names(&Objects{All: objects}), err)
+		}
+	}
+}
+
+// TestDecodeLeftOut: what an installation of Istio consists of is left out, in
+// whatever version, and the mesh's own rules are not.
+func TestDecodeLeftOut(t *testing.T) {
+	for text, want := range map[string]string{
+		"apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: istio-galley, namespace: istio-system}":                                                         Installation,
+		"apiVersion: apiextensions.k8s.io/v1beta1\nkind: CustomResourceDefinition\nmetadata: {name: gateways.networking.istio.io}":                                               Installation,
+		"apiVersion: rbac.authorization.k8s.io/v1beta1\nkind: ClusterRole\nmetadata: {name: 'istio:reader'}":                                                                     Installation,
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}":                                                                                                        Installation,
+		"apiVersion: monitoring.kiali.io/v1alpha1\nkind: MonitoringDashboard\nmetadata: {name: go}":                                                                              Installation,
+		"apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: stats-filter-1.8, namespace: istio-system, labels: {operator.istio.io/component: Pilot}}": Installation,
+		"apiVersion: authentication.istio.io/v1alpha1\nkind: MeshPolicy\nmetadata: {name: default, labels: {release: istio, heritage: Tiller}}":                                  Installation,
+		"apiVersion: authentication.istio.io/v1alpha1\nkind: MeshPolicy\nmetadata: {name: default}":                                                                              FormerIstio,
+		"apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}":                                                         "",
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}":                                                                         "",
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}":                                                                                         "",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {release: istio}}":                                                                                  "",
+	} {
+		objects, err := Decode("x.yaml", []byte(text))
+		if err != nil || len(objects) != 1 || objects[0].LeftOut != want {
+			t.Errorf("%s: %+v, %v, want left out: %q", text, objects, err, want)
+		}
+	}
+}
+
 func TestDecodeBadInput(t *testing.T) {
 	const deployment = `apiVersion: apps/v1
 kind: Deployment
@@ -59,28 +114,37 @@ metadata: {name: staff}
 			"a misspelt field deep inside", deployment + "spec: {template: {spec: {containers: [{imagee: a}]}}}",
 			`x.yaml: Deployment staff: unknown field "spec.template.spec.containers[0].imagee"`,
 		},
-		{"a wrong type", deployment + "spec: {replicas: many}", "x.yaml: Deployment staff: spec.replicas: a number is expected, found a string"},
-		{"half a replica", deployment + "spec: {replicas: 1.5}", "x.yaml: Deployment staff: spec.replicas: an int32 is expected, found 1.5"},
-		{"a list for an object", deployment + "spec: []", "x.yaml: Deployment staff: spec: an object is expected, found a list"},
-		{"a word for a list", deployment + "spec: {template: {spec: {containers: true}}}", "x.yaml: Deployment staff: spec.template.spec.containers: a list is expected, found true or false"},
-		{"a number for a name", "apiVersion: v1\nkind: Service\nmetadata: {name: 5}", "x.yaml:1: not a Kubernetes object: metadata.name: a string is expected, found a number"},
-		{"a kind that Istio does not have", "apiVersion: networking.istio.io/v1\nkind: VirtualServise\nmetadata: {name: a}", "x.yaml: VirtualServise a: kind: no VirtualServise in networking.istio.io/v1; check the spelling and the version"},
-		{"a version that Istio does not have", "apiVersion: networking.istio.io/v2\nkind: Gateway\nmetadata: {name: a}", "x.yaml: Gateway a: apiVersion: no Gateway in networking.istio.io/v2; v1, v1beta1, v1alpha3 is expected"},
+		{"a wrong type", deployment + "spec: {replicas: many}", "x.yaml: Deployment staff: spec.replicas: a string: must be a number"},
+		{"half a replica", deployment + "spec: {replicas: 1.5}", "x.yaml: Deployment staff: spec.replicas: 1.5: must be an int32"},
+		{"a list for an object", deployment + "spec: []", "x.yaml: Deployment staff: spec: a list: must be an object"},
+		{"a word for a list", deployment + "spec: {template: {spec: {containers: true}}}", "x.yaml: Deployment staff: spec.template.spec.containers: true or false: must be a list"},
+		{"a number for a name", "apiVersion: v1\nkind: Service\nmetadata: {name: 5}", "x.yaml:1: not a Kubernetes object: metadata.name: a number: must be a string"},
+		{"a kind that Istio does not have", "apiVersion: networking.istio.io/v1\nkind: VirtualServise\nmetadata: {name: a}", "x.yaml: VirtualServise a: kind: VirtualServise: must be a kind of networking.istio.io/v1"},
+		{"a version that Istio does not have", "apiVersion: networking.istio.io/v2\nkind: Gateway\nmetadata: {name: a}", "x.yaml: Gateway a: apiVersion: networking.istio.io/v2: must be of version v1, v1beta1, v1alpha3"},
 		{"a field twice", deployment + "kind: Service", `x.yaml: not YAML: line 4: key "kind" already set in map`},
-		{"a kind that does not exist", "apiVersion: apps/v1\nkind: Deploiment\nmetadata: {name: a}", "x.yaml: Deploiment a: kind: no Deploiment in apps/v1; check the spelling and the version"},
-		{"a version that is gone", "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}", "x.yaml: Deployment a: kind: no Deployment in apps/v1beta1; check the spelling and the version"},
-		{"a group that does not exist", "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: a}", `x.yaml: Deployment a: apiVersion: no group "extensions" in Kubernetes`},
-		{"an apiVersion with two slashes", "apiVersion: a/b/c\nkind: Deployment\nmetadata: {name: a}", `x.yaml:1: apiVersion: "a/b/c"; VERSION or GROUP/VERSION is expected`},
-		{"no apiVersion", "kind: Service\nmetadata: {name: a}", "x.yaml:1: apiVersion: missing; every object has one, such as v1 or apps/v1"},
-		{"no kind", "apiVersion: v1\nmetadata: {name: a}", "x.yaml:1: kind: missing; every object has one, such as Deployment"},
-		{"a kind of two words", "apiVersion: v1\nkind: 'A\n\nb'\nmetadata: {name: a}", `x.yaml:1: kind: "A\nb"; a word such as Deployment is expected`},
+		{"a kind that does not exist", "apiVersion: apps/v1\nkind: Deploiment\nmetadata: {name: a}", "x.yaml: Deploiment a: kind: Deploiment: must be a kind of apps/v1"},
+		{"a version that is gone", "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}", "x.yaml: Deployment a: kind: Deployment: must be a kind of apps/v1beta1"},
+		{"a group that does not exist", "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: a}", `x.yaml: Deployment a: apiVersion: "extensions": must be a group of Kubernetes, or a domain name`},
+		{"an apiVersion with two slashes", "apiVersion: a/b/c\nkind: Deployment\nmetadata: {name: a}", `x.yaml:1: apiVersion: "a/b/c": must be VERSION or GROUP/VERSION`},
+		{"no apiVersion", "kind: Service\nmetadata: {name: a}", "x.yaml:1: apiVersion: missing: must be such as v1 or apps/v1"},
+		{"no kind", "apiVersion: v1\nmetadata: {name: a}", "x.yaml:1: kind: missing: must be such as Deployment"},
+		{"a kind of two words", "apiVersion: v1\nkind: 'A\n\nb'\nmetadata: {name: a}", `x.yaml:1: kind: "A\nb": must be a word such as Deployment`},
 		{"no name, in the second document", "---\napiVersion: v1\nkind: Service", "x.yaml:2: Service: metadata.name: missing"},
-		{"a name of a strange form", "apiVersion: v1\nkind: Service\nmetadata: {name: 'A b\n\n/../c'}", `x.yaml:1: Service: metadata.name: "A b\n/../c": lower-case letters, digits, '-' and '.' are expected`},
-		{"a strange namespace", "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: ../b}", `x.yaml:1: Service a: metadata.namespace: "../b": lower-case letters, digits, '-' and '.' are expected`},
-		{"a list at the top", "- a\n- b", "x.yaml:1: not a Kubernetes object: an object is expected, found a list"},
+		{"a name of a strange form", "apiVersion: v1\nkind: Service\nmetadata: {name: 'A b\n\n/../c'}", `x.yaml:1: Service: metadata.name: "A b\n/../c": must be lower-case letters, digits, '-' and '.'`},
+		{"a strange namespace", "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: ../b}", `x.yaml:1: Service a: metadata.namespace: "../b": must be lower-case letters, digits, '-' and '.'`},
+		{"a list at the top", "- a\n- b", "x.yaml:1: not a Kubernetes object: a list: must be an object"},
 		{"no YAML", "# first\n---\na: [", "x.yaml: not YAML: yaml: line 3: did not find expected node content"},
-		{"a bad item of a List", "apiVersion: v1\nkind: List\nitems: [{kind: a}]", "x.yaml:1: items[0]: apiVersion: missing; every object has one, such as v1 or apps/v1"},
-		{"too large", strings.Repeat("#", maxBytes+1), "x.yaml: 4194305 bytes; a manifest has at most 4194304"},
+		{"a bad item of a List", "apiVersion: v1\nkind: List\nitems: [{kind: a}]", "x.yaml:1: items[0]: apiVersion: missing: must be such as v1 or apps/v1"},
+		{"text after ---", "a: b\n--- c: d\n", `x.yaml:2: "c: d" after ---: must be a comment, or on the next line`},
+		{"four dashes", "----\n" + deployment, `x.yaml:1: "-" after ---: must be a comment, or on the next line`},
+		{"a document after the end of another", deployment + "...\n" + deployment, "x.yaml:1: a second document after the end of this one: must come after a line with ---"},
+		{"a document after carriage returns", "a: b\r---\rc: d\r", "x.yaml:1: a second document after the end of this one: must come after a line with ---"},
+		{"two JSON objects", `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a"}}` + "\n" + `{"apiVersion":"v1"}`, "x.yaml:1: a second document after the end of this one: must come after a line with ---"},
+		{"two JSON objects in the third document", "---\n---\n{}{}", "x.yaml:3: a second document after the end of this one: must come after a line with ---"},
+		{"aliases of aliases", aliasBomb, "x.yaml:1: more than 1000000 values, with aliases: must be fewer"},
+		{"an alias in itself", "a: &a [*a]", "x.yaml:1: more than 1000000 values, with aliases: must be fewer"},
+		{"a field of another case", "apiVersion: v1\nKind: Service\nmetadata: {name: a}", "x.yaml:1: kind: missing: must be such as Deployment"},
+		{"too large", strings.Repeat("#", maxBytes+1), "x.yaml: 4194305 bytes: must be at most 4194304"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			objects, err := Decode("x.yaml", []byte(test.text))

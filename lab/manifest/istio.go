@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// IstioKind is a kind of Istio's, which this package checks no further:
-// istioctl does.
+// IstioKind is a kind of Istio's own API. This package does not check the fields
+// of such objects: istioctl does.
 type IstioKind struct {
 	Group, Kind, Plural string
-	// Versions are those that Istio serves, the stored one first.
+	// Versions are the versions that Istio serves, the stored one first.
 	Versions []string
 	Short    []string
 }
@@ -21,7 +21,7 @@ var (
 	allOfTelemetry  = []string{"v1", "v1alpha1"}
 )
 
-// IstioKinds are all kinds of the groups that they name.
+// IstioKinds are all kinds of Istio's four API groups.
 var IstioKinds = []IstioKind{
 	{"networking.istio.io", "VirtualService", "virtualservices", allOfNetworking, []string{"vs"}},
 	{"networking.istio.io", "DestinationRule", "destinationrules", allOfNetworking, []string{"dr"}},
@@ -40,8 +40,8 @@ var IstioKinds = []IstioKind{
 	{"extensions.istio.io", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}, nil},
 }
 
-// checkIstio finds a misspelt kind of a group of Istio's. Other groups, such
-// as the installation's own, are not known here.
+// checkIstio refuses a misspelt kind, or a version that Istio does not serve, in
+// one of the groups of IstioKinds. It accepts every other group.
 func checkIstio(group, version, kind string) error {
 	known := false
 	for _, k := range IstioKinds {
@@ -53,12 +53,12 @@ func checkIstio(group, version, kind string) error {
 			continue
 		}
 		if !slices.Contains(k.Versions, version) {
-			return fmt.Errorf("apiVersion: no %s in %s/%s; %s is expected", kind, group, version, strings.Join(k.Versions, ", "))
+			return fmt.Errorf("apiVersion: %s/%s: must be of version %s", group, version, strings.Join(k.Versions, ", "))
 		}
 		return nil
 	}
 	if known {
-		return fmt.Errorf("kind: no %s in %s/%s; check the spelling and the version", kind, group, version)
+		return fmt.Errorf("kind: %s: must be a kind of %s/%s", kind, group, version)
 	}
 	return nil
 }

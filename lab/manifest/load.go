@@ -18,10 +18,7 @@ func Load(paths ...string) (*Objects, error) {
 		if err != nil {
 			return nil, err
 		}
-		objects.All = append(objects.All, found...)
-	}
-	if len(objects.All) == 0 {
-		return nil, fmt.Errorf("%v: no objects in there", paths)
+		objects.add(found)
 	}
 	if err := objects.check(); err != nil {
 		return nil, err
@@ -33,7 +30,7 @@ func loadPath(path string) ([]Object, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading manifests: %w", err)
+		return nil, fmt.Errorf("read manifests: %w", err)
 	case !info.IsDir():
 		return loadFile(path)
 	case kustomizationOf(path) != "":
@@ -41,7 +38,7 @@ func loadPath(path string) ([]Object, error) {
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading manifests: %w", err)
+		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	var objects []Object
 	for _, entry := range entries {
@@ -55,7 +52,7 @@ func loadPath(path string) ([]Object, error) {
 		objects = append(objects, found...)
 	}
 	if len(objects) == 0 {
-		return nil, fmt.Errorf("%s: no kustomization.yaml, and no .yaml, .yml or .json file with an object in it", path)
+		return nil, fmt.Errorf("%s: must have a kustomization.yaml, or .yaml, .yml or .json files with objects", path)
 	}
 	return objects, nil
 }
@@ -67,17 +64,17 @@ func isManifest(entry fs.DirEntry) bool {
 func loadFile(path string) ([]Object, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading manifests: %w", err)
+		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: neither a file nor a directory", path)
+		return nil, fmt.Errorf("%s: must be a file or a directory", path)
 	}
 	if info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s: %d bytes; a manifest has at most %d", path, info.Size(), maxBytes)
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), maxBytes)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading manifests: %w", err)
+		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	return Decode(path, data)
 }

@@ -1,10 +1,15 @@
 package manifest
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 const (
@@ -84,64 +89,33 @@ func TestLoadBadInput(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		{"nothing there", nil, "DIR: no kustomization.yaml, and no .yaml, .yml or .json file with an object in it"},
-		{"two Services of one name", map[string]string{"a.yaml": service, "b.yaml": service}, "DIR/b.yaml: Service staff: there are two of that name, the other in DIR/a.yaml"},
-		{"a cyclic kustomization", map[string]string{"kustomization.yaml": "resources: [sub]", "sub/kustomization.yaml": "resources: [..]"}, "DIR/kustomization.yaml: resources: a cycle: DIR → DIR/sub → DIR"},
-		{"a typo in a kustomization", map[string]string{"kustomization.yaml": "resource: [a.yaml]", "a.yaml": service}, `DIR/kustomization.yaml: unknown field "resource"`},
-		{"a missing resource", map[string]string{"kustomization.yaml": "resources: [b.yaml]"}, "DIR/kustomization.yaml: resources: b.yaml: no such file or directory"},
-		{
-			"a cycle further in, of components",
-			map[string]string{
-				"kustomization.yaml":   "resources: [a.yaml]\ncomponents: [b]",
-				"b/kustomization.yaml": component + "components: [../c]", "c/kustomization.yaml": component + "components: [../b]", "a.yaml": service,
-			},
-			"DIR/kustomization.yaml: components: a cycle: DIR → DIR/b → DIR/c → DIR/b",
-		},
-		{"a kustomization that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
-		{"a resource that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": "a: ["}, "DIR/b/a.yaml: not YAML: yaml: line 1: did not find expected node content"},
-		{"a resource without a name", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "kind: Service"}, "DIR/a.yaml: missing metadata.name"},
-		{"two Services of one name in a kustomization", map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]", "a.yaml": service, "b.yaml": service}, "DIR/b.yaml: Service staff: there are two of that name"},
-		{"two Services of one name in two kustomizations", map[string]string{"kustomization.yaml": "resources: [a.yaml, b]", "a.yaml": service, "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": service}, "DIR/b/kustomization.yaml: Service staff: there are two of that name"},
-		{"a component that is not there", map[string]string{"kustomization.yaml": "resources: [a.yaml]\ncomponents: [b]", "a.yaml": service}, "DIR/kustomization.yaml: components: DIR/b: no such file or directory"},
-		{"a component that is none", map[string]string{"kustomization.yaml": "resources: [a.yaml]\ncomponents: [b]", "a.yaml": service, "b/kustomization.yaml": "resources: []"}, "DIR/kustomization.yaml: components: DIR/b: a Component is expected, found a Kustomization"},
-		{
-			"a component without the one that it needs",
-			map[string]string{"kustomization.yaml": "resources: [a.yaml]\ncomponents: [b]", "a.yaml": service, "b/kustomization.yaml": component + "configMapGenerator: [{name: c, behavior: merge, literals: [A=1]}]"},
-			"DIR/b/kustomization.yaml: no ConfigMap c to merge with; the component that makes it is missing, or stands after this one",
-		},
-		{"a patch that is not there", map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: b.yaml}]", "a.yaml": service}, "DIR/kustomization.yaml: patches: b.yaml: no such file or directory"},
-		{"a patch of nothing", map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: b.yaml}]", "a.yaml": service, "b.yaml": deployment}, "DIR/kustomization.yaml: patches: no Deployment staff to change"},
-		{"a patch that is none", map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{patch: 'a: b'}]", "a.yaml": service}, `DIR/kustomization.yaml: patches: unable to parse SM or JSON patch from [patch: "a: b"]`},
-		{"a file of variables that is not there", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, envs: [b.env]}]"}, "DIR/kustomization.yaml: loading KV pairs: env source files: [b.env]: no such file or directory"},
+		{"nothing there", nil, "DIR: must have a kustomization.yaml, or .yaml, .yml or .json files with objects"},
+		{"two Services of one name", map[string]string{"a.yaml": service + "---\n" + service}, "DIR/a.yaml: Service staff: must be there once only"},
 		{"a typo behind a kustomization", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": change(service, "ports", "prots")}, `DIR: Service staff: unknown field "spec.prots"`},
-		{"a port of nowhere", map[string]string{"a.yaml": change(service, "8080", "80800")}, "DIR/a.yaml: Service staff: spec.ports[0].port: 80800; 1 to 65535 is expected"},
-		{"a targetPort of nowhere", map[string]string{"a.yaml": change(service, "8080", "8080, targetPort: -1")}, "DIR/a.yaml: Service staff: spec.ports[0].targetPort: -1; 1 to 65535, or a port's name, is expected"},
-		{"no ports", map[string]string{"a.yaml": change(service, "{port: 8080}", "")}, "DIR/a.yaml: Service staff: spec.ports: empty; one at least is expected"},
-		{"a nodePort without its type", map[string]string{"a.yaml": change(service, "8080", "8080, nodePort: 30080")}, "DIR/a.yaml: Service staff: spec.ports[0].nodePort: 30080, but spec.type is not NodePort"},
-		{"ports without names", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080}, {port: 8081, name: b}")}, "DIR/a.yaml: Service staff: spec.ports[0].name: missing; of several ports each has a name"},
-		{"ports of one name", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080, name: b}, {port: 8081, name: b}")}, `DIR/a.yaml: Service staff: spec.ports[1].name: there are two ports "b"`},
+		{"a port of nowhere", map[string]string{"a.yaml": change(service, "8080", "80800")}, "DIR/a.yaml: Service staff: spec.ports[0].port: 80800: must be between 1 and 65535"},
+		{"a targetPort of nowhere", map[string]string{"a.yaml": change(service, "8080", "8080, targetPort: -1")}, "DIR/a.yaml: Service staff: spec.ports[0].targetPort: -1: must be between 1 and 65535, or the name of a port"},
+		{"no ports", map[string]string{"a.yaml": change(service, "{port: 8080}", "")}, "DIR/a.yaml: Service staff: spec.ports: missing"},
+		{"a nodePort without its type", map[string]string{"a.yaml": change(service, "8080", "8080, nodePort: 30080")}, "DIR/a.yaml: Service staff: spec.ports[0].nodePort: 30080: must be of a Service of type NodePort or LoadBalancer"},
+		{"a nodePort that no cluster has", map[string]string{"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 8080, port: 8080")}, "DIR/a.yaml: Service staff: spec.ports[0].nodePort: 8080: must be between 30000 and 32767"},
+		{"ports without names", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080}, {port: 8081, name: b}")}, "DIR/a.yaml: Service staff: spec.ports[0].name: missing: must be set when there are several ports"},
+		{"ports of one name", map[string]string{"a.yaml": change(service, "{port: 8080}", "{port: 8080, name: b}, {port: 8081, name: b}")}, `DIR/a.yaml: Service staff: spec.ports[1].name: "b": must be another than that of the other ports`},
 		{
 			"a nodePort twice",
 			map[string]string{
 				"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"),
 				"b.yaml": change(change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"), "staff", "tracker"),
 			},
-			"DIR/b.yaml: Service tracker: spec.ports: nodePort 30080 is Service staff's already",
+			"DIR/b.yaml: Service tracker: spec.ports[0].nodePort: 30080: must be another than that of Service staff",
 		},
-		{"an unknown protocol of a Service", map[string]string{"a.yaml": change(service, "8080", "8080, protocol: TPC")}, `DIR/a.yaml: Service staff: spec.ports[0].protocol: "TPC"; TCP, UDP, SCTP is expected`},
-		{"an unknown type of a Service", map[string]string{"a.yaml": change(service, "spec: {", "spec: {type: NodePorts, ")}, `DIR/a.yaml: Service staff: spec.type: "NodePorts"; ClusterIP, NodePort, LoadBalancer, ExternalName is expected`},
-		{"an unknown protocol of a container", map[string]string{"a.yaml": change(deployment, "image:", "ports: [{containerPort: 1, protocol: tcp}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].ports[0].protocol: "tcp"; TCP, UDP, SCTP is expected`},
-		{"an unknown pull policy", map[string]string{"a.yaml": change(deployment, "image:", "imagePullPolicy: IfMissing, image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].imagePullPolicy: "IfMissing"; Always, IfNotPresent, Never is expected`},
-		{"an unknown restart policy", map[string]string{"a.yaml": change(deployment, "containers:", "restartPolicy: Sometimes, containers:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.restartPolicy: "Sometimes"; Always is expected`},
-		{"an unknown strategy", map[string]string{"a.yaml": change(deployment, "selector:", "strategy: {type: Rolling}\n  selector:")}, `DIR/a.yaml: Deployment staff: spec.strategy.type: "Rolling"; RollingUpdate, Recreate is expected`},
-		{"negative replicas", map[string]string{"a.yaml": change(deployment, "selector:", "replicas: -1\n  selector:")}, "DIR/a.yaml: Deployment staff: spec.replicas: -1; 0 or more is expected"},
-		{"a selector that misses", map[string]string{"a.yaml": change(deployment, "labels: {app: staff}", "labels: {app: other}")}, `DIR/a.yaml: Deployment staff: spec.selector: "app=staff" does not select the labels of spec.template, "app=other"`},
+		{"an unknown type of a Service", map[string]string{"a.yaml": change(service, "spec: {", "spec: {type: NodePorts, ")}, `DIR/a.yaml: Service staff: spec.type: "NodePorts": must be ClusterIP, NodePort, LoadBalancer or ExternalName`},
+		{"negative replicas", map[string]string{"a.yaml": change(deployment, "selector:", "replicas: -1\n  selector:")}, "DIR/a.yaml: Deployment staff: spec.replicas: -1: must be at least 0"},
+		{"a selector that misses", map[string]string{"a.yaml": change(deployment, "labels: {app: staff}", "labels: {app: other}")}, `DIR/a.yaml: Deployment staff: spec.selector: "app=staff": must select the labels of spec.template, "app=other"`},
 		{"no selector", map[string]string{"a.yaml": change(deployment, "selector: {matchLabels: {app: staff}}", "")}, "DIR/a.yaml: Deployment staff: spec.selector: missing"},
-		{"no container", map[string]string{"a.yaml": change(deployment, "{name: staff, image: fleetman/staff-service:6}", "")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers: empty; one is expected"},
+		{"no container", map[string]string{"a.yaml": change(deployment, "{name: staff, image: fleetman/staff-service:6}", "")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers: missing"},
 		{"no image", map[string]string{"a.yaml": change(deployment, ", image: fleetman/staff-service:6", "")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].image: missing"},
-		{"a variable without a name", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A=B}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].name: "A=B": a name without '=', and no NUL, is expected`},
-		{"a variable with two values", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A, value: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], image:")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0]: A has both value and valueFrom"},
-		{"a container port of nowhere", map[string]string{"a.yaml": change(deployment, "image:", "ports: [{containerPort: 0}], image:")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].ports[0].containerPort: 0; 1 to 65535 is expected"},
+		{"a variable without a name", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A=B}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].name: "A=B": must be a name without '=', and a value without NUL`},
+		{"a variable with two values", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A, value: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], image:")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].valueFrom: must be empty beside a value"},
+		{"a container port of nowhere", map[string]string{"a.yaml": change(deployment, "image:", "ports: [{containerPort: 0}], image:")}, "DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].ports[0].containerPort: 0: must be between 1 and 65535"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := write(t, test.files)
@@ -155,7 +129,115 @@ func TestLoadBadInput(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "reading manifests: stat ") {
+	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "read manifests: stat ") {
 		t.Errorf("a path that is not there: %v", err)
 	}
+}
+
+// TestLaterFile: as with kubectl apply, the object of a later file replaces that
+// of an earlier one, and a line says so when they differ.
+func TestLaterFile(t *testing.T) {
+	other := strings.Replace(service, "8080", "8081", 1)
+	dir := write(t, map[string]string{"a.yaml": service, "b.yaml": service, "c.yaml": other})
+	objects, err := Load(dir)
+	if err != nil || names(objects) != "Service staff" {
+		t.Fatalf("objects %s, %v", names(objects), err)
+	}
+	if port := Of[*corev1.Service](objects)[0].Spec.Ports[0].Port; port != 8081 {
+		t.Errorf("port %d, want that of the last file, 8081", port)
+	}
+	want := fmt.Sprintf("%[1]s/c.yaml: Service staff: replaces the one of %[1]s/b.yaml", dir)
+	if !slices.Equal(objects.Notes, []string{want}) {
+		t.Errorf("notes %q, want %q", objects.Notes, want)
+	}
+}
+
+// TestKustomizeErrors: each is one line that begins with the kustomization and
+// names what is wrong. The words in between are kustomize's own.
+func TestKustomizeErrors(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"a cycle", map[string]string{"kustomization.yaml": "resources: [sub]", "sub/kustomization.yaml": "resources: [..]"}, []string{"cycle detected", "DIR/sub"}},
+		{"a misspelt field", map[string]string{"kustomization.yaml": "resource: [a.yaml]", "a.yaml": service}, []string{`unknown field "resource"`}},
+		{"a missing resource", map[string]string{"kustomization.yaml": "resources: [b.yaml]"}, []string{"b.yaml", "(each entry must be a file or a directory beside the kustomization)"}},
+		{"a resource without a name", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "kind: Service"}, []string{"a.yaml", "missing metadata.name"}},
+		{"a name twice", map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]", "a.yaml": service, "b.yaml": service}, []string{"b.yaml", "already registered id", "staff"}},
+		{
+			"a component without the one that it needs",
+			map[string]string{"kustomization.yaml": "resources: [a.yaml]\ncomponents: [b]", "a.yaml": service, "b/kustomization.yaml": component + "configMapGenerator: [{name: c, behavior: merge, literals: [A=1]}]"},
+			[]string{"DIR/b", "(the component that creates it must be listed before the one that merges)"},
+		},
+		{
+			"a patch of nothing",
+			map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: b.yaml}]", "a.yaml": service, "b.yaml": deployment},
+			[]string{"staff", "(the resources must have an object of the patch's kind and name)"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := write(t, test.files)
+			objects, err := Load(dir)
+			if err == nil {
+				t.Fatalf("accepted: %s", names(objects))
+			}
+			got := strings.ReplaceAll(err.Error(), dir, "DIR")
+			for _, part := range test.want {
+				if !strings.HasPrefix(got, "DIR/kustomization.yaml: kustomize: ") || strings.Contains(got, "\n") || !strings.Contains(got, part) {
+					t.Errorf("\n got %q\nwant one line, DIR/kustomization.yaml: kustomize: ...%s", got, part)
+				}
+			}
+		})
+	}
+}
+
+// TestKustomizeBounds: what kustomize reads is local, and as bounded as plain
+// files are; kustomize itself would take minutes, or all memory, or fetch.
+func TestKustomizeBounds(t *testing.T) {
+	const only = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
+	large := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + strings.Repeat("x", 1<<20) + "}\n"
+	doubling := map[string]string{"l0/kustomization.yaml": "resources: [a.yaml]", "l0/a.yaml": "# " + strings.Repeat("x", 100_000) + "\n" + service}
+	for i := 1; i < 20; i++ { // each level reads the one below twice
+		twice := fmt.Sprintf("resources: [../l%d]\n", i-1)
+		doubling[fmt.Sprintf("l%d/kustomization.yaml", i)] = "resources: [a, b]"
+		doubling[fmt.Sprintf("l%d/a/kustomization.yaml", i)] = "namePrefix: a\n" + strings.Replace(twice, "..", "../..", 1)
+		doubling[fmt.Sprintf("l%d/b/kustomization.yaml", i)] = "namePrefix: b\n" + strings.Replace(twice, "..", "../..", 1)
+	}
+	doubling["kustomization.yaml"] = "resources: [l19]"
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"aliases of aliases", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": aliasBomb}, "DIR/b/a.yaml:1: more than 1000000 values, with aliases: must be fewer"},
+		{"a large resource", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": large}, "DIR/a.yaml: 1048639 bytes: must be at most 1048576 in a kustomization"},
+		{"a large file of a generator", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, files: [a.txt]}]", "a.txt": large}, "DIR/a.txt: 1048639 bytes: must be at most 1048576 in a kustomization"},
+		{"a tree that doubles", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
+		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
+		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:1: a second document after the end of this one: must come after a line with ---"},
+		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
+		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + only},
+		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + only},
+		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := write(t, test.files)
+			objects, err := Load(dir)
+			if err == nil {
+				t.Fatalf("accepted: %s", names(objects))
+			}
+			if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != test.want {
+				t.Errorf("\n got %.300q\nwant %q", got, test.want)
+			}
+		})
+	}
+	t.Run("no time", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		dir := write(t, map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service})
+		if resources, err := kustomize(ctx, dir); err == nil {
+			t.Errorf("built %v after its time", resources)
+		}
+	})
 }

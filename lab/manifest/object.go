@@ -3,7 +3,13 @@
 package manifest
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // DefaultNamespace is where an object without a namespace lives.
@@ -20,9 +26,11 @@ type Object struct {
 	// Typed is the object as the Go type of its kind, read strictly. It is nil
 	// for kinds that Kubernetes itself does not have, such as Istio's.
 	Typed runtime.Object
+	// LeftOut is why the object is no part of the fleet; "" for one that is.
+	LeftOut string
 }
 
-// Ref names the object for people: "Deployment webapp", with the namespace
+// Ref is the object's name in messages: "Deployment webapp", with the namespace
 // when it is not the default one.
 func (o Object) Ref() string {
 	if o.Namespace == "" || o.Namespace == DefaultNamespace {
@@ -34,9 +42,39 @@ func (o Object) Ref() string {
 // Objects are the manifests of a fleet, in the order they were read.
 type Objects struct {
 	All []Object
+	// LeftOut are the objects that were read and are no part of the fleet.
+	LeftOut []Object
+	// Notes are what Load did to the objects, one line each.
+	Notes []string
 }
 
-// Of picks the objects of one Go type, such as *appsv1.Deployment, in order.
+// add takes the objects of one file or kustomization. As with kubectl apply, a
+// later file's object replaces that of an earlier one.
+func (o *Objects) add(found []Object) {
+	for _, object := range found {
+		if object.LeftOut != "" {
+			o.LeftOut = append(o.LeftOut, object)
+			continue
+		}
+		i := slices.IndexFunc(o.All, func(other Object) bool { return other.key() == object.key() && other.Source != object.Source })
+		if i < 0 {
+			o.All = append(o.All, object)
+			continue
+		}
+		if !bytes.Equal(o.All[i].JSON, object.JSON) {
+			o.Notes = append(o.Notes, fmt.Sprintf("%s: %s: replaces the one of %s", object.Source, object.Ref(), o.All[i].Source))
+		}
+		o.All[i] = object
+	}
+}
+
+// key is the same for objects that a cluster takes for one.
+func (o *Object) key() string {
+	group := schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).Group
+	return strings.Join([]string{group, o.Kind, o.Namespace, o.Name}, "|")
+}
+
+// Of returns the objects of one Go type, such as *appsv1.Deployment, in order.
 func Of[T runtime.Object](o *Objects) []T {
 	var found []T
 	for _, object := range o.All {

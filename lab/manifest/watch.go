@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// watchPoll is how often files are looked at: soon enough for who saves one and
-// looks at the page.
+// watchPoll is the time between two looks at the files.
 const watchPoll = 200 * time.Millisecond
 
-// Watch remembers how the files are, and those below the directories, and
-// returns a function that waits until any has come, gone or been written since
-// its last return. It is false when the context has ended.
+// Watch returns a function that waits until one of the files, or a file below
+// one of the directories, has been created, written or removed since it last
+// returned. It returns false when the context has ended.
 func Watch(paths []string) func(context.Context) bool {
 	seen := state(paths)
 	return func(ctx context.Context) bool {
@@ -35,8 +34,8 @@ func Watch(paths []string) func(context.Context) bool {
 	}
 }
 
-// state is a sum over names, sizes and times. What cannot be read is not there:
-// to say so is for who loads it.
+// state is a checksum of names, sizes and times. It leaves out what cannot be
+// read: Load returns that error.
 func state(paths []string) uint64 {
 	sum := fnv.New64a()
 	for _, path := range paths {

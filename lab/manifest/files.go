@@ -1,0 +1,157 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	goyaml "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// The bounds of what one kustomize build may read. It takes a minute for ten
+// times as much in one file, and reads a file again for each path that leads to it.
+const (
+	maxBuildFile  = 1 << 20
+	maxBuildBytes = 8 << 20
+)
+
+// boundedFiles are the files that kustomize reads: each is local, small, and
+// small too when its aliases are expanded.
+type boundedFiles struct {
+	filesys.FileSystem
+	ctx     context.Context
+	dir     string
+	read    atomic.Int64
+	refused error // the first refusal
+}
+
+// ReadFile implements filesys.FileSystem.
+func (f *boundedFiles) ReadFile(path string) ([]byte, error) {
+	data, err := f.readFile(path)
+	if err == nil {
+		err = f.check(path, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+func (f *boundedFiles) readFile(path string) ([]byte, error) {
+	if err := f.ctx.Err(); err != nil {
+		return nil, err
+	}
+	stat, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case stat.IsDir(): // kustomize tries an entry as a file first
+		return f.FileSystem.ReadFile(path)
+	case !stat.Mode().IsRegular():
+		return nil, f.refuse("%s: must be a file", f.near(path))
+	case stat.Size() > maxBuildFile:
+		return nil, f.refuse("%s: %d bytes: must be at most %d in a kustomization", f.near(path), stat.Size(), maxBuildFile)
+	case f.read.Add(stat.Size()) > maxBuildBytes:
+		return nil, f.refuse("%s: kustomize: reads more than %d bytes: must be fewer", kustomizationOf(f.dir), maxBuildBytes)
+	}
+	return f.FileSystem.ReadFile(path)
+}
+
+// check looks into YAML before kustomize does.
+func (f *boundedFiles) check(path string, data []byte) error {
+	kustomization := slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path))
+	if !kustomization && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+		return nil
+	}
+	docs, err := split(f.near(path), data)
+	if err != nil {
+		return f.refuse("%w", err)
+	}
+	for _, doc := range docs {
+		if err := doc.check(f.near(path)); err != nil {
+			return f.refuse("%w", err)
+		}
+		var root goyaml.Node
+		if kustomization && goyaml.Unmarshal(doc.text, &root) == nil {
+			if field, remote := remoteEntry(&root, ""); remote != "" {
+				return f.refuse("%s: %s: %s: must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)",
+					f.near(path), field, remote)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *boundedFiles) refuse(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if f.refused == nil {
+		f.refused = err
+	}
+	return err
+}
+
+// near is a path that kustomize made absolute, below dir as the user named it.
+func (f *boundedFiles) near(path string) string {
+	if root, err := filepath.Abs(f.dir); err == nil {
+		if root, err = filepath.EvalSymlinks(root); err == nil {
+			if inside, err := filepath.Rel(root, path); err == nil {
+				return filepath.Join(f.dir, inside)
+			}
+		}
+	}
+	return path
+}
+
+// pathFields are the fields of a kustomization that lead to files.
+var pathFields = []string{
+	"resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators",
+	"path", "files", "envs", "env", "patchesStrategicMerge",
+}
+
+// remoteEntry is the first entry of a kustomization that kustomize would fetch,
+// and its field.
+func remoteEntry(node *goyaml.Node, field string) (where, remote string) {
+	switch node.Kind {
+	case goyaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if where, remote = remoteEntry(node.Content[i+1], node.Content[i].Value); remote != "" {
+				return where, remote
+			}
+		}
+	case goyaml.ScalarNode:
+		if slices.Contains(pathFields, field) && isRemote(node.Value) {
+			return field, node.Value
+		}
+	case goyaml.AliasNode:
+		return remoteEntry(node.Alias, field)
+	default:
+		for _, child := range node.Content {
+			if where, remote = remoteEntry(child, field); remote != "" {
+				return where, remote
+			}
+		}
+	}
+	return "", ""
+}
+
+// isRemote reports whether kustomize would take an entry for a URL or for a Git
+// repository.
+func isRemote(entry string) bool {
+	if strings.Contains(entry, "\n") { // a patch in place
+		return false
+	}
+	entry = strings.ToLower(strings.TrimSpace(entry))
+	for _, prefix := range []string{"git::", "git@", "gh:", "github.com/", "github.com:"} {
+		if strings.HasPrefix(entry, prefix) {
+			return true
+		}
+	}
+	return strings.Contains(entry, "://") || strings.Contains(entry, "@github.com:") || strings.Contains(entry, "?ref=")
+}
