@@ -45,17 +45,16 @@ describe("Fleet", () => {
   it("is live only when no report was late for LIVE_AFTER", () => {
     const fleet = new Fleet();
     const [a] = fleet.update([report("A")], T);
-    const live = (now: number) => {
-      fleet.observe(now);
-      return fleet.isLive(a!, now);
-    };
+    const live = (now: number) => fleet.observe(now).length === 0;
     expect(live(T + STALE_AFTER)).toBe(true);
     expect(live(T + STALE_AFTER + 1)).toBe(false);
+    expect(a?.worstAge).toBe(STALE_AFTER + 1);
     fleet.update([report("A", T + STALE_AFTER + 2)], T + STALE_AFTER + 2);
     expect(live(T + STALE_AFTER + 2)).toBe(false);
     fleet.update([report("A", T + LIVE_AFTER + STALE_AFTER)], T + LIVE_AFTER + STALE_AFTER);
     expect(live(T + LIVE_AFTER + STALE_AFTER + 1)).toBe(false);
     expect(live(T + LIVE_AFTER + STALE_AFTER + 2)).toBe(true);
+    expect(a?.worstAge).toBe(0);
   });
 
   it("is stale at once when an answer leaves it out", () => {

@@ -18,8 +18,10 @@ export interface Vehicle {
   motion: Motion;
   /** Whether the latest answer held it. */
   named: boolean;
-  /** When it was last seen stale, or left out, in milliseconds of the page's clock. */
-  staleAt: number;
+  /** When it was last observed stale, in milliseconds of the page's clock; undefined for a vehicle that is live. */
+  staleAt: number | undefined;
+  /** The oldest that its report was while it was not live, in milliseconds. */
+  worstAge: number;
 }
 
 /** All vehicles seen, by name, and the difference to the server's clock. */
@@ -43,7 +45,7 @@ export class Fleet {
   private take(report: Report, now: number): Vehicle | undefined {
     const known = this.vehicles.get(report.name);
     if (known === undefined) {
-      const vehicle = { name: report.name, index: this.seen++, report, motion: standing(report), named: true, staleAt: -Infinity };
+      const vehicle = { name: report.name, index: this.seen++, report, motion: standing(report), named: true, staleAt: undefined, worstAge: 0 };
       this.vehicles.set(report.name, vehicle);
       return vehicle;
     }
@@ -65,16 +67,18 @@ export class Fleet {
     return !vehicle.named || this.age(vehicle.report, now) > STALE_AFTER;
   }
 
-  /** Remembers who is stale now; to be called at least once a second. */
-  observe(now: number): void {
+  /** Notes who is stale now, and returns the vehicles that are not live. To be called at least once a second. */
+  observe(now: number): Vehicle[] {
     for (const vehicle of this.vehicles.values()) {
-      if (this.isStale(vehicle, now)) vehicle.staleAt = now;
+      if (this.isStale(vehicle, now)) {
+        vehicle.staleAt = now;
+        vehicle.worstAge = Math.max(vehicle.worstAge, this.age(vehicle.report, now));
+      } else if (vehicle.staleAt !== undefined && now - vehicle.staleAt > LIVE_AFTER) {
+        vehicle.staleAt = undefined;
+        vehicle.worstAge = 0;
+      }
     }
-  }
-
-  /** Reports whether a vehicle was observed in time for LIVE_AFTER. */
-  isLive(vehicle: Vehicle, now: number): boolean {
-    return now - vehicle.staleAt > LIVE_AFTER;
+    return [...this.vehicles.values()].filter(({ staleAt }) => staleAt !== undefined);
   }
 
   sorted(): Vehicle[] {

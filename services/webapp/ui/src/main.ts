@@ -110,7 +110,7 @@ function mendTrail(): void {
 
 function render(): void {
   const now = Date.now();
-  fleet.observe(now);
+  const late = fleet.observe(now);
   const vehicles = fleet.sorted();
   const row = (vehicle: Vehicle): Row => ({ vehicle, age: fleet.age(vehicle.report, now), stale: fleet.isStale(vehicle, now) });
   const rows = vehicles.map(row);
@@ -122,14 +122,13 @@ function render(): void {
   if (place.vehicle === undefined) details.hide();
   else details.show({ name: place.vehicle, row: vehicle && row(vehicle), following, driver: drivers.seen, note: trailText(trails.seen, now), now });
 
-  const live = vehicles.filter((vehicle) => fleet.isLive(vehicle, now)).length;
-  if (latest !== undefined) conditions.set("positions", latest.state === "fresh" && live < rows.length ? "late" : latest.state, now, latest.reason);
-  renderStatus(rows.length, live);
+  if (latest !== undefined) conditions.set("positions", latest.state === "fresh" && late.length > 0 ? "late" : latest.state, now, latest.reason);
+  renderStatus(rows.length, late);
 }
 
-function renderStatus(vehicles: number, live: number): void {
+function renderStatus(vehicles: number, late: Vehicle[]): void {
   const condition = conditions.of("positions");
-  const summary = condition ? badge(vehicles, live, condition.state, asOf ?? condition.since) : "";
+  const summary = condition ? badge(vehicles, late, condition.state, asOf ?? condition.since) : "";
   write("summary", summary);
   element("summary").dataset["state"] = condition?.state ?? "fresh";
   write("banner", condition && latest ? banner(condition, asOf, latest.unreadable) : "");

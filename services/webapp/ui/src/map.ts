@@ -199,13 +199,15 @@ export class FleetMap {
   private name(leaders: Vehicle[]): void {
     const view = this.map.getBounds();
     const shown = leaders.filter(({ motion }) => view.contains([motion.to.lat, motion.to.lng]));
-    const labels = shown.slice(0, NAMED_AT_MOST).map(({ name, motion }) => ({
+    const all = shown.map(({ name, motion }) => ({
       ...this.map.latLngToContainerPoint([motion.to.lat, motion.to.lng]),
       width: Math.min((this.markers.get(name)?.label.textContent ?? name).length * LETTER + 14, 200),
       height: 22,
     }));
-    const sides = place(labels, GAP, [...SIDES]);
-    this.basemap.avoid(covered(labels, GAP, sides));
+    const labels = all.slice(0, NAMED_AT_MOST);
+    const unnamed = covered(all.slice(NAMED_AT_MOST), GAP, []);
+    const sides = place(labels, GAP, [...SIDES], unnamed);
+    this.basemap.avoid([...covered(labels, GAP, sides), ...unnamed]);
     for (const { root } of this.markers.values()) root.dataset["side"] = "";
     shown.forEach(({ name }, i) => {
       const entry = this.markers.get(name);
@@ -229,15 +231,13 @@ function mark({ root, count, hint, label, members }: Marker): void {
   setText(label, grouped ? `${leader.name} + ${members.length - 1}` : leader.name);
 }
 
-/** Has the map jump, not glide, for one who has asked their system for less motion; the answer may change. */
+/** Has the map jump, not glide, for one who has asked their system for less motion. Leaflet reads these options at each move. */
 function keepCalm(map: L.Map, calm: MediaQueryList): void {
   const { zoomAnimationThreshold, inertia } = map.options;
-  const apply = () => {
-    map.options.zoomAnimationThreshold = calm.matches ? 0 : (zoomAnimationThreshold ?? 4);
-    map.options.inertia = calm.matches ? false : (inertia ?? true);
-  };
-  apply();
-  calm.addEventListener("change", apply);
+  Object.defineProperties(map.options, {
+    zoomAnimationThreshold: { get: () => (calm.matches ? 0 : zoomAnimationThreshold) },
+    inertia: { get: () => !calm.matches && inertia },
+  });
   const panBy = map.panBy.bind(map);
   map.panBy = (offset, options) => panBy(offset, calm.matches ? { ...options, animate: false } : options);
 }

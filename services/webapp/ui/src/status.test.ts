@@ -8,16 +8,16 @@ const NOON = new Date(2026, 0, 1, 12, 0, 0).getTime();
 const pam: Driver = { name: "Pam Parry", photo: "" };
 
 describe("badge", () => {
-  it.each<[number, number, State, string]>([
-    [0, 0, "fresh", ""],
-    [1, 1, "fresh", "1 vehicle live"],
-    [5, 5, "fresh", "5 vehicles live"],
-    [5, 2, "late", "2 of 5 vehicles live"],
-    [5, 5, "last-known", "5 vehicles as of 12:00:00"],
-    [5, 5, "placeholder", "5 vehicles as of 12:00:00"],
-    [5, 5, "failed", "5 vehicles as of 12:00:00"],
-  ])("says of %i vehicles, %i live, %s: %s", (vehicles, live, state, want) => {
-    expect(badge(vehicles, live, state, NOON)).toBe(want);
+  it.each<[number, number[], State, string]>([
+    [0, [], "fresh", ""],
+    [1, [], "fresh", "1 vehicle live"],
+    [5, [], "fresh", "5 vehicles live"],
+    [5, [6_000, 4_500], "late", "2 of 5 late, up to 6 s"],
+    [5, [], "last-known", "5 vehicles as of 12:00:00"],
+    [5, [], "placeholder", "5 vehicles as of 12:00:00"],
+    [5, [], "failed", "5 vehicles as of 12:00:00"],
+  ])("says of %i vehicles, late by %j ms, %s: %s", (vehicles, late, state, want) => {
+    expect(badge(vehicles, late.map((worstAge) => ({ worstAge })), state, NOON)).toBe(want);
   });
 });
 

@@ -1,13 +1,19 @@
 import type { Condition, State } from "./condition";
-import { clockText, count, lastKnownText } from "./text";
+import { clockText, count, durationText, lastKnownText } from "./text";
 import type { Driver } from "./wire";
 import type { Seen } from "./watch";
 
-/** What the header claims of the vehicles: live is said of those alone whose reports come in time. */
-export function badge(vehicles: number, live: number, state: State, asOf: number): string {
+/** What the header claims of the vehicles. They are live while all reports come in time; `late` are those whose reports do not. */
+export function badge(vehicles: number, late: { worstAge: number }[], state: State, asOf: number): string {
   if (vehicles === 0) return "";
-  if (state !== "fresh" && state !== "late") return `${count(vehicles, "vehicle")} as of ${clockText(new Date(asOf))}`;
-  return live === vehicles ? `${count(vehicles, "vehicle")} live` : `${live} of ${count(vehicles, "vehicle")} live`;
+  switch (state) {
+    case "fresh":
+      return `${count(vehicles, "vehicle")} live`;
+    case "late":
+      return `${late.length} of ${vehicles} late, up to ${durationText(Math.max(...late.map(({ worstAge }) => worstAge)))}`;
+    default:
+      return `${count(vehicles, "vehicle")} as of ${clockText(new Date(asOf))}`;
+  }
 }
 
 /** What stands over the map while the positions are not the fleet's own of now. */

@@ -4,11 +4,15 @@ export function speedText(speed: number | null): string {
 
 /** "now", "12 s ago", "3 min ago", "2 h ago". */
 export function ageText(age: number): string {
-  const seconds = Math.floor(age / 1000);
-  if (seconds < 2) return "now";
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  return `${Math.floor(seconds / 3600)} h ago`;
+  return age < 2_000 ? "now" : `${durationText(age)} ago`;
+}
+
+/** "12 s", "3 min", "2 h". */
+export function durationText(duration: number): string {
+  const seconds = Math.floor(duration / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h`;
 }
 
 /** "last known, 12 s ago". */
