@@ -40,7 +40,7 @@ var Arms = []Arm{
 		Dir: resilience + "library", Replicas: oneBad,
 	},
 	{
-		Name: "sidecars", Meaning: "a proxy beside every pod, and no policy: what the mesh does out of the box, and its price",
+		Name: "sidecars", Meaning: "a proxy beside every pod, and no policy: what the mesh does out of the box, and its cost",
 		Dir: resilience + "sidecars", Replicas: oneBad, Mesh: true,
 	},
 	{
@@ -56,7 +56,7 @@ var Arms = []Arm{
 		Dir: resilience + "sidecars", Replicas: oneBad, Mesh: true, Ingress: true,
 	},
 	{
-		Name: "retries", Meaning: "three tries and nothing else: no budget to speak of, no breaker, no time-outs", Dir: base,
+		Name: "retries", Meaning: "three attempts and nothing else: a retry budget of 1000 %, no breaker, no time-outs", Dir: base,
 		Callers: map[string]string{"RETRY_ATTEMPTS": "3", "RETRY_BUDGET_PERCENT": "1000"},
 	},
 }

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -34,12 +35,13 @@ type Options struct {
 	Target        string // Gateway or Page
 	Service       string // the one that has the fault
 
-	// Parts brings the mesh's programs; it is asked once, when an arm has a mesh.
+	// Parts brings the mesh's binaries; it is called once, when an arm has a mesh.
 	Parts func(context.Context) (parts.Parts, error)
 
 	Progress func(line string)
 
-	found parts.Parts
+	found        parts.Parts
+	measurements int // of a run whose load is late, at most; 0: maxMeasurements
 }
 
 // RecordsFile is the name of the records within Options.Out.
@@ -80,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		if i > 0 && o.Bin == "" { // built once
 			p.o.Bin = filepath.Join(o.Root, ".cache", "bin")
 		}
-		seen, err := onTime(o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
+		seen, err := onTime(cmp.Or(o.measurements, maxMeasurements), o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), i, len(plans), o.Out, ctx.Err())
 		}

@@ -164,7 +164,7 @@ func TestComparison(t *testing.T) {
 			t.Errorf("%s: %+v", name, run)
 		}
 		for _, hop := range run.Hops {
-			if hop.Requests == 0 || math.Abs(hop.Attempts-hop.Received) > 8 { // under way at the ends
+			if hop.Requests == 0 || math.Abs(hop.Attempts-hop.Received) > 8 { // in flight at the ends
 				t.Errorf("%s: the two ends disagree: %+v", name, hop)
 			}
 		}
@@ -235,18 +235,18 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// TestMissingParts: they are asked for once, before any run, and only for an
+// TestMissingParts: they are looked for once, before any run, and only for an
 // arm with a mesh.
 func TestMissingParts(t *testing.T) {
-	asked := 0
+	calls := 0
 	missing := func(context.Context) (parts.Parts, error) {
-		asked++
+		calls++
 		return parts.Parts{}, errors.New("envoy is missing: make mesh-parts")
 	}
 	o := options(t, 237)
 	o.Arms, o.Parts = armsNamed(t, "none,mesh"), missing
-	if err := Run(t.Context(), o); err == nil || err.Error() != "envoy is missing: make mesh-parts" || asked != 1 {
-		t.Errorf("asked %d times: %v", asked, err)
+	if err := Run(t.Context(), o); err == nil || err.Error() != "envoy is missing: make mesh-parts" || calls != 1 {
+		t.Errorf("%d calls: %v", calls, err)
 	}
 	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || len(text) != 0 {
 		t.Errorf("records %q, %v", text, err)
@@ -255,8 +255,8 @@ func TestMissingParts(t *testing.T) {
 	o.Arms, o.Parts = armsNamed(t, "none"), missing
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Run(ctx, o); !errors.Is(err, context.Canceled) || asked != 1 {
-		t.Errorf("without a mesh: asked %d times: %v", asked, err)
+	if err := Run(ctx, o); !errors.Is(err, context.Canceled) || calls != 1 {
+		t.Errorf("without a mesh: %d calls: %v", calls, err)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestMeshComparison(t *testing.T) {
 	}
 	contained(t, "mesh", mesh)
 	if good, least := goodOf(sidecars.Requests, sidecars.Good); good >= least {
-		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound tells nothing", good, sidecars.Requests)
+		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound proves nothing", good, sidecars.Requests)
 	}
 	if sidecars.After != nil && sidecars.After.Good >= mesh.After.Good {
 		t.Errorf("sidecars are as good as the mesh: %+v after containment", sidecars.After)
@@ -341,7 +341,7 @@ func TestMeshComparison(t *testing.T) {
 			t.Errorf("%s: origins of failures %v", name, run.Origins)
 		}
 		for _, hop := range run.Whole {
-			// under way at the ends, and what a receiver did not get to count: a
+			// in flight at the ends, and what an upstream did not count: a
 			// caller that goes away
 			if hop.ProxyAttempts == 0 || math.Abs(hop.ProxyAttempts-hop.Received) > 5 {
 				t.Errorf("%s: the two ends disagree: %+v", name, hop)
@@ -364,7 +364,7 @@ func TestOlderRecords(t *testing.T) {
 }
 
 // TestStopped: a comparison that is ended leaves no records of the run that
-// was under way, and no fleet.
+// was interrupted, and no fleet.
 func TestStopped(t *testing.T) {
 	o := options(t, 241)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -396,10 +396,10 @@ func TestOnTime(t *testing.T) {
 	}{
 		"on time":     {[]time.Duration{time.Millisecond}, 1, false, ""},
 		"late once":   {[]time.Duration{4 * time.Second, 0}, 2, false, "x: the load was late (p99 4s, at most 4s; must be p99 10ms, at most 250ms): measuring again\n"},
-		"always late": {[]time.Duration{time.Second, time.Second, time.Second}, 3, true, strings.Repeat("x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): measuring again\n", 2) + "x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): kept and marked after 3 measurements\n"},
+		"always late": {[]time.Duration{time.Second, time.Second, time.Second}, 3, true, strings.Repeat("x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): measuring again\n", 2) + "x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): kept and marked after measurement 3\n"},
 	} {
 		n, progress := 0, ""
-		got, err := onTime(func(line string) { progress += line + "\n" }, "x", func() (*record.Run, error) {
+		got, err := onTime(maxMeasurements, func(line string) { progress += line + "\n" }, "x", func() (*record.Run, error) {
 			n++
 			return run(test.lateness[n-1]), nil
 		})
@@ -408,7 +408,7 @@ func TestOnTime(t *testing.T) {
 		}
 	}
 	failure := errors.New("no fleet")
-	if _, err := onTime(func(string) {}, "x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
+	if _, err := onTime(maxMeasurements, func(string) {}, "x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,9 +49,9 @@ const maxInFlight = 1000
 // maxMeasurements is how often a run is made until its load is on time.
 const maxMeasurements = 3
 
-// onTime measures a run until its load is on time, at most maxMeasurements
+// onTime measures a run until its load is on time, at most the given number of
 // times, and returns the last one.
-func onTime(progress func(string), name string, measure func() (*record.Run, error)) (*record.Run, error) {
+func onTime(most int, progress func(string), name string, measure func() (*record.Run, error)) (*record.Run, error) {
 	for n := 1; ; n++ {
 		seen, err := measure()
 		if err != nil {
@@ -63,11 +63,11 @@ func onTime(progress func(string), name string, measure func() (*record.Run, err
 			return seen, nil
 		}
 		again := "measuring again"
-		if n == maxMeasurements {
-			again = fmt.Sprintf("kept and marked after %d measurements", n)
+		if n == most {
+			again = fmt.Sprintf("kept and marked after measurement %d", n)
 		}
 		progress(fmt.Sprintf("%s: the load was late (%v; must be p99 %v, at most %v): %s", name, late, record.UsualLateness, record.MaxLateness, again))
-		if n == maxMeasurements {
+		if n == most {
 			return seen, nil
 		}
 	}

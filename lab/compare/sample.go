@@ -79,7 +79,7 @@ func (r *run) sample(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup
-	ask := func(name string, count func() ([]record.Count, error)) {
+	read := func(name string, count func() ([]record.Count, error)) {
 		all.Go(func() {
 			if counts, err := count(); err == nil {
 				r.mu.Lock()
@@ -89,7 +89,7 @@ func (r *run) sample(ctx context.Context, patience time.Duration) {
 		})
 	}
 	for _, pod := range r.fleet.Pods() {
-		ask(pod.Name, func() ([]record.Count, error) {
+		read(pod.Name, func() ([]record.Count, error) {
 			counts, err := count(ctx, &r.client.HTTP, pod)
 			if err != nil {
 				return nil, err
@@ -99,10 +99,10 @@ func (r *run) sample(ctx context.Context, patience time.Duration) {
 		})
 	}
 	for _, p := range r.proxies {
-		ask(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
+		read(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
 	}
 	if r.istiod != 0 {
-		ask(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, r.istiod) })
+		read(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, r.istiod) })
 	}
 	all.Wait()
 }

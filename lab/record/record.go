@@ -155,8 +155,8 @@ type Sample struct {
 	At     Offset  `json:"at"`
 	Pod    string  `json:"pod"`
 	Counts []Count `json:"counts"`
-	// UsageOnly samples have CPU and memory alone: the process was not asked for
-	// its counters.
+	// UsageOnly samples have CPU and memory alone: the process's counters were not
+	// read.
 	UsageOnly bool `json:"usageOnly,omitempty"`
 }
 

@@ -215,8 +215,8 @@ func (f Fault) costs() (heads []string, rows [][]string) {
 	return heads, rows
 }
 
-// costIs says what the table's figures are.
-const costIs = "CPU is what 1 000 requests a second need over the idle fleet; idle, of one core, that of the five vehicles' reports and of waiting. Added is over none with the same seed, of services and proxies together."
+// costIs explains the table's figures.
+const costIs = "CPU is what 1 000 requests a second need over the idle fleet; idle, of one core, that of the five vehicles' reports and of waiting. Added is the difference to none with the same seed, of services and proxies together."
 
 // cost writes the table for people.
 func (f Fault) cost(w io.Writer) {

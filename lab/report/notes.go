@@ -62,7 +62,7 @@ func (f *Fault) dropUneven() {
 	}
 }
 
-// note says what the figures of the fault do not support.
+// note adds what the figures of the fault do not support.
 func (f *Fault) note() {
 	for _, a := range f.Arms {
 		for _, r := range a.Runs {

@@ -16,7 +16,7 @@ func TestOrigin(t *testing.T) {
 	gate := func(status int, flags, details string) record.AccessLogEntry {
 		return entry(record.AtGateway, "istio-ingressgateway", status, flags, details)
 	}
-	door := func(status int, flags, details string) record.AccessLogEntry {
+	first := func(status int, flags, details string) record.AccessLogEntry {
 		return entry(record.In, "api-gateway-0", status, flags, details)
 	}
 	out := func(to string, status int, flags, details string) record.AccessLogEntry {
@@ -27,8 +27,8 @@ func TestOrigin(t *testing.T) {
 	in := func(pod string, status int, flags, details string) record.AccessLogEntry {
 		return entry(record.In, pod, status, flags, details)
 	}
-	passed := door(500, "-", "via_upstream")
-	said := func(origin string) record.Request {
+	passed := first(500, "-", "via_upstream")
+	marked := func(origin string) record.Request {
 		return record.Request{Status: 500, Error: "an error", Origin: origin}
 	}
 	answer := func(text string) record.Request { return record.Request{Status: 500, Error: text} }
@@ -45,11 +45,11 @@ func TestOrigin(t *testing.T) {
 		"too many at once":                     {answer("status 503 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("", 503, "UO", "upstream_reset_before_response_started{overflow}")}, FromCaller},
 		"the library gives up":                 {answer("no answer in time reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
 		"the library gives up, its last one":   {answer("no answer in time reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream"), out("s-1", 0, "DC", "downstream_remote_disconnect")}, FromLibrary},
-		"the library does not call":            {said("breaker; service=api-gateway"), []record.AccessLogEntry{passed}, FromLibrary},
-		"the caller goes first":                {record.Request{Error: "no answer in time"}, []record.AccessLogEntry{door(0, "DC", "downstream_remote_disconnect"), out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromApp},
+		"the library does not call":            {marked("breaker; service=api-gateway"), []record.AccessLogEntry{passed}, FromLibrary},
+		"the caller goes first":                {record.Request{Error: "no answer in time"}, []record.AccessLogEntry{first(0, "DC", "downstream_remote_disconnect"), out("s-0", 0, "DC", "downstream_remote_disconnect"), in("s-0", 0, "DC", "downstream_remote_disconnect")}, FromApp},
 		"the body breaks off":                  {answer("connection closed reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}"), in("s-0", 200, "UC", "upstream_reset_after_response_started{connection_termination}")}, FromApp},
-		"the gateway's own fault":              {record.Request{Status: 502, Error: "injected", Injected: "status"}, []record.AccessLogEntry{door(502, "-", "via_upstream")}, FromApp},
-		"its proxy does not reach it":          {record.Request{Status: 503, Error: "an error without a message"}, []record.AccessLogEntry{door(503, "UF", "upstream_reset_before_response_started{remote_connection_failure}")}, FromCallee},
+		"the gateway's own fault":              {record.Request{Status: 502, Error: "injected", Injected: "status"}, []record.AccessLogEntry{first(502, "-", "via_upstream")}, FromApp},
+		"its proxy does not reach it":          {record.Request{Status: 503, Error: "an error without a message"}, []record.AccessLogEntry{first(503, "UF", "upstream_reset_before_response_started{remote_connection_failure}")}, FromCallee},
 		"the ingress has nobody":               {record.Request{Status: 503, Error: "an error without a message"}, []record.AccessLogEntry{gate(503, "UH", "no_healthy_upstream")}, FromGateway},
 		"the ingress passes on":                {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{gate(500, "-", "via_upstream"), passed, out("s-0", 502, "-", "via_upstream"), in("s-0", 502, "-", "via_upstream")}, FromApp},
 		"nothing in the logs":                  {answer("status 502 reading staff-service GET /driver/x"), nil, Unknown},

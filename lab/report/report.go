@@ -69,6 +69,8 @@ type Run struct {
 	P99      float64 `json:"p99"`
 	P999     float64 `json:"p999"`
 
+	// Routes are null when the load has one route.
+	Routes []Route `json:"routes,omitempty"`
 	// LastKnown is the part of Degraded that had the last known answer; the rest
 	// had a placeholder, or an answer without a part of it.
 	LastKnown Ages `json:"lastKnown"`
@@ -100,6 +102,15 @@ type Run struct {
 	Curve    []CurveStep    `json:"curve,omitempty"`
 
 	pods []string // that had the fault
+}
+
+// Route is the part of the load with one route.
+type Route struct {
+	Name     string  `json:"route"`
+	Requests int     `json:"requests"`
+	Good     float64 `json:"good"`
+	Degraded float64 `json:"degraded"`
+	Failed   float64 `json:"failed"`
 }
 
 // Ages describe the answers from the last known one: their share of all
@@ -159,7 +170,9 @@ func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 	for _, g := range r.Groups {
 		for i := range g.Faults {
 			f := &g.Faults[i]
-			f.dropUneven()
+			if f.dropUneven(); len(f.Arms[0].Runs) == 0 {
+				return Report{}, fmt.Errorf("%s: seeds: none that every arm has: must be at least one", f.Name)
+			}
 			f.note()
 			if f.Healthy() {
 				f.added()
@@ -224,7 +237,7 @@ func compute(c *record.Run) Run {
 	during := between(c.Requests, c.FaultAt, c.RepairAt)
 	late := c.Lateness()
 	r := Run{
-		Seed: c.Seed, Requests: len(during), Timeline: timeline(c), pods: c.Pods, LastKnown: lastKnown(during),
+		Seed: c.Seed, Requests: len(during), Timeline: timeline(c), pods: c.Pods, LastKnown: lastKnown(during), Routes: routes(during),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), c.Measurements},
 	}
 	r.Good, r.Degraded, r.Failed = shares(during)

@@ -23,7 +23,7 @@ func at(seconds float64) record.Offset {
 	return record.Offset(math.Round(seconds*1000)) * record.Offset(time.Millisecond)
 }
 
-// every makes requests at 10 a second, each as made says.
+// every makes 10 requests per second, each by a call of made.
 func every(until float64, made func(t float64) record.Request) (requests []record.Request) {
 	for i := range int(until * 10) {
 		t := float64(i) / 10
@@ -92,7 +92,7 @@ func TestSettled(t *testing.T) {
 		"until the repair":   {func(t float64) record.Request { return pick(within(t, 5, 20), failed) }, 0, true},                          // never
 		"at the very end":    {func(t float64) record.Request { return pick(within(t, 19, 20), failed) }, 0, true},                         // no window after it
 		"after the repair":   {func(t float64) record.Request { return pick(within(t, 20, 25), failed) }, 0, false},                        // not of the fault
-		"degraded in time":   {func(t float64) record.Request { return pick(within(t, 5, 20), degraded) }, 0, false},                       // contained, though not fresh
+		"degraded in time":   {func(t float64) record.Request { return pick(within(t, 5, 20), degraded) }, 0, false},                       // contained, though degraded
 		"it was so before":   {func(t float64) record.Request { return pick(int(t*10+.5)%10 == 0, failed) }, 0, false},                     // a tenth, before and during
 		"worse than before": {func(t float64) record.Request {
 			return pick(int(t*10+.5)%10 == 0 || t > 5 && int(t*10+.5)%10 < 3, failed)
@@ -306,14 +306,14 @@ func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *r
 		c.Requests = append(c.Requests, record.Request{Intended: due, Start: due, End: due + latency, Status: 200})
 	}
 	for second := range 13 {
-		asked := second == 0 || second == 12
+		whole := second == 0 || second == 12
 		t, loaded := float64(second), min(float64(second), 7)
 		sample := func(pod string, cores, memory float64, counts ...record.Count) {
 			used := []record.Count{counted("cpu", "", 3+(loaded+(t-loaded)/5)*cores), counted("memory", "", memory)}
-			if asked {
+			if whole {
 				used = append(used, counts...)
 			}
-			c.Samples = append(c.Samples, record.Sample{At: at(t), Pod: pod, Counts: used, UsageOnly: !asked})
+			c.Samples = append(c.Samples, record.Sample{At: at(t), Pod: pod, Counts: used, UsageOnly: !whole})
 		}
 		n := 7 + loaded*200
 		sample("api-gateway-0", services*.75, 30e6, counted("server", "GET /vehicles/driver/:name", n), counted("client", "GET staff-service", n))
@@ -328,7 +328,7 @@ func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *r
 }
 
 // TestHealthy: what an arm adds is over none's of the same seed, CPU that of
-// 1 000 requests a second, from records in which nobody was asked meanwhile.
+// 1 000 requests a second, from records without counters in between.
 func TestHealthy(t *testing.T) {
 	both, err := Compute(of(
 		healthyRun("mesh", 1, .004, .02, .11, .2), healthyRun("none", 1, .002, .01, .1, 0),
@@ -370,14 +370,14 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
-// TestAgree: what is under way is no difference, what is lost or doubled is.
+// TestAgree: what is in flight is no difference, what is lost or doubled is.
 func TestAgree(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(c *record.Run, last []record.Sample)
 		want   string
 	}{
 		"as counted": {func(*record.Run, []record.Sample) {}, "agree"},
-		"under way":  {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= inFlight }, "agree"},
+		"in flight":  {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= inFlight }, "agree"},
 		"lost":       {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= 6 }, "differ by 6"},
 		"doubled":    {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N += 40 }, "differ by 40"},
 		"crashed": {func(c *record.Run, last []record.Sample) {
@@ -474,6 +474,7 @@ func TestConditions(t *testing.T) {
 		"another rate, and fault": {run("none", "x", 1), run("library", "y", 1), faster, 2, ""},
 		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length: "reset", 10, 6 s and "status=502", 10, 6 s: must be the same to be compared; report each directory alone`},
 		"other settings":          {run("none", "x", 1), run("none", "x", 2, func(r *record.Run) { r.Settings = []string{"k8s/base", "api-gateway A=B"} }), same, 0, `none, x, seed 2: settings: ["k8s/base"] and ["k8s/base" "api-gateway A=B"]: must be the same to be compared; report each directory alone`},
+		"no common seed":          {run("none", "x", 1), run("library", "x", 2), same, 0, "x: seeds: none that every arm has: must be at least one"},
 		"twice":                   {run("none", "x", 1), run("none", "x", 1), same, 0, "none, x, seed 1: must be there once"},
 	} {
 		second := of(test.second)
@@ -501,7 +502,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestNotes: what the figures do not support is the first thing that is said.
+// TestNotes: what the figures do not support comes first.
 func TestNotes(t *testing.T) {
 	run := func(arm string, seed uint64, change ...func(*record.Run)) *record.Run {
 		r := &record.Run{
@@ -573,7 +574,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestLastKnown: last known answers are told from placeholders, with their ages.
+// TestLastKnown separates last known answers, with their ages, from placeholders.
 func TestLastKnown(t *testing.T) {
 	n := 0
 	run := &record.Run{Key: record.Key{Arm: "library", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(0), RepairAt: at(10), End: at(10), Rules: "reset"}
@@ -596,6 +597,30 @@ func TestLastKnown(t *testing.T) {
 	var text bytes.Buffer
 	Text(&text, Report{[]Group{group}})
 	if !strings.Contains(text.String(), "library  50 %  50 %      40 %        40 s    0 %") {
+		t.Errorf("got\n%s", text.String())
+	}
+}
+
+// TestRoutes: the outcomes of a load with two routes are there for each.
+func TestRoutes(t *testing.T) {
+	n := 0
+	run := &record.Run{Key: record.Key{Arm: "library", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(0), RepairAt: at(10), End: at(10), Rules: "reset"}
+	run.Requests = every(10, func(float64) record.Request {
+		n++
+		r := pick(n%2 == 0 && n <= 50, failed)
+		r.Route = record.RoutePositions
+		if n%2 == 0 {
+			r.Route = record.RouteDriver
+		}
+		return r
+	})
+	group := computed(t, run)
+	if got, want := group.Faults[0].Arms[0].Runs[0].Routes, []Route{{"driver", 50, .5, 0, .5}, {"positions", 50, 1, 0, 0}}; !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	var text bytes.Buffer
+	Text(&text, Report{[]Group{group}})
+	if !strings.Contains(text.String(), "driver     library  50 %   0 %       50 %\npositions  library  100 %  0 %       0 %\n") {
 		t.Errorf("got\n%s", text.String())
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -9,7 +10,7 @@ import (
 )
 
 // between are the requests, ordered by intended start, that were due from one
-// moment until before another.
+// offset until before another.
 func between(requests []record.Request, from, until record.Offset) []record.Request {
 	first := func(at record.Offset) int {
 		i, _ := slices.BinarySearchFunc(requests, at, func(r record.Request, at record.Offset) int { return int(r.Intended - at) })
@@ -43,6 +44,23 @@ func shares(requests []record.Request) (good, degraded, failed float64) {
 	return share(requests, record.Request.Good),
 		share(requests, func(r record.Request) bool { return !r.Good() && !r.Failed() }),
 		share(requests, record.Request.Failed)
+}
+
+// routes splits the requests by route, if there are several.
+func routes(requests []record.Request) (all []Route) {
+	byName := map[string][]record.Request{}
+	for _, r := range requests {
+		byName[r.Route] = append(byName[r.Route], r)
+	}
+	if len(byName) < 2 {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		r := Route{Name: name, Requests: len(byName[name])}
+		r.Good, r.Degraded, r.Failed = shares(byName[name])
+		all = append(all, r)
+	}
+	return all
 }
 
 // lastKnown describes the answers from the last known one.

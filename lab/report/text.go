@@ -47,6 +47,7 @@ func (f Fault) text(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s: %s in %s for %s s; %s requests per second; seeds %s\n\n", f.Name, f.Rules, f.where(), number(f.Seconds, 1), number(f.Rate, 1), seeds(f))
 	f.outcomes(w)
+	f.routes(w)
 	f.attempts(w)
 	f.agreement(w)
 	f.proxies(w)
@@ -129,6 +130,33 @@ func (f Fault) outcomes(w io.Writer) {
 			a.each(latency, func(r Run) *float64 { return r.Recovered }),
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// routes writes the outcomes of each route, if the load has several.
+func (f Fault) routes(w io.Writer) {
+	if len(f.Arms[0].Runs[0].Routes) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "route\tarm\tgood\tdegraded\tfailed")
+	for _, route := range f.Arms[0].Runs[0].Routes {
+		for _, a := range f.Arms {
+			share := func(of func(Route) float64) string {
+				return a.each(percent, func(r Run) *float64 {
+					for _, mine := range r.Routes {
+						if mine.Name == route.Name {
+							return pointer(of(mine))
+						}
+					}
+					return nil
+				})
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", route.Name, a.Name, share(func(r Route) float64 { return r.Good }),
+				share(func(r Route) float64 { return r.Degraded }), share(func(r Route) float64 { return r.Failed }))
+		}
 	}
 	t.Flush()
 	fmt.Fprintln(w)
