@@ -31,9 +31,9 @@ func New(status int, format string, args ...any) *Error {
 	return &Error{Status: status, Message: err.Error(), Cause: errors.Unwrap(err)}
 }
 
-// BodyTooLarge is the answer to a body of more than limit bytes.
+// BodyTooLarge returns the error of a body of more than limit bytes.
 func BodyTooLarge(limit int64) *Error {
-	return New(http.StatusRequestEntityTooLarge, "body: expected at most %d bytes", limit)
+	return New(http.StatusRequestEntityTooLarge, "body: larger: must be at most %d bytes", limit)
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -27,8 +27,8 @@ func TestAnswer(t *testing.T) {
 		status int
 		body   string // behind the timestamp
 	}{
-		"chosen":        {apierror.New(400, "lat: expected degrees"), "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"lat: expected degrees","path":"/vehicles/"}`},
-		"another type":  {&fleet.FieldError{Field: "name", Expected: "a name"}, "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"name: expected a name","path":"/vehicles/"}`},
+		"chosen":        {apierror.New(400, "lat: missing: must be degrees"), "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"lat: missing: must be degrees","path":"/vehicles/"}`},
+		"another type":  {&fleet.FieldError{Field: "name", Got: "7", Must: "a name"}, "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"name: 7: must be a name","path":"/vehicles/"}`},
 		"wrapped":       {fmt.Errorf("report: %w", refused), "/x", 409, `"status":409,"error":"Conflict","message":"report: taken by \"a\": file already exists","path":"/x"}`},
 		"unknown":       {errors.New("dial 10.0.0.1: password wrong"), "/x", 500, `"status":500,"error":"Internal Server Error","message":"internal error","path":"/x"}`},
 		"doubled slash": {apierror.New(404, "no such path"), "//vehicles//", 404, `"status":404,"error":"Not Found","message":"no such path","path":"//vehicles//"}`},

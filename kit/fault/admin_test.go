@@ -104,9 +104,9 @@ func TestAdmin(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"status=99", 400, `"rule 1 (status=99): status: expected an HTTP status from 200 to 599"`},
-		{"reset;delay", 400, `"rule 2 (delay): delay: expected a duration`},
-		{strings.Repeat("reset;", 20_000), 413, "body: expected at most 65536 bytes of rules"},
+		{"status=99", 400, `"rule 1 (status=99): status: \"99\": must be an HTTP status from 200 to 599"`},
+		{"reset;delay", 400, `"rule 2 (delay): delay: \"\": must be a duration`},
+		{strings.Repeat("reset;", 20_000), 413, "body: larger: must be at most 65536 bytes of rules"},
 	} {
 		a := admin(t, s, "PUT", "/faults", bad.rules, "")
 		if a.Status != bad.status || !strings.Contains(a.Body, bad.want) {
@@ -199,7 +199,7 @@ func TestInAService(t *testing.T) {
 	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
 		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
 	}
-	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: expected at most 10 bytes"`) {
+	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: larger: must be at most 10 bytes"`) {
 		t.Errorf("too large: got %d %s", a.Status, a.Body)
 	}
 	admin(t, s, "PUT", "/faults", "status=500,path=/driver/,method=POST", "")
@@ -222,7 +222,7 @@ func TestBadFaultsInTheEnvironment(t *testing.T) {
 	err := run(t.Context(), nil, func(name string) string {
 		return map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}[name]
 	}, io.Discard, io.Discard)
-	for _, want := range []string{`FAULTS="status=502;slow": rule 2 (slow): slow: expected bytes a second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
+	for _, want := range []string{`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes a second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

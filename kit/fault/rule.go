@@ -1,5 +1,5 @@
-// Package fault makes a service misbehave exactly as told, for experiments: rules say which
-// requests meet which fault, and every injected answer says that it is one.
+// Package fault injects faults into a service, for experiments: rules say which requests meet which
+// fault, and a header of every injected answer names the fault.
 //
 // The grammar is the same in the environment, on the admin listener and at the command line:
 // rules separated by ";", fields by ",".
@@ -31,6 +31,7 @@
 package fault
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -82,7 +83,7 @@ func (r Rule) String() string { return r.text }
 // longest bounds every duration of a rule.
 const longest = 24 * time.Hour
 
-// Parse reads rules; empty text is none. An error tells the rule, from 1, and the field.
+// Parse reads rules; empty text is none. An error names the rule, from 1, and the field.
 func Parse(text string) ([]Rule, error) {
 	var rules []Rule
 	for part := range strings.SplitSeq(text, ";") {
@@ -106,38 +107,38 @@ func parseRule(text string) (Rule, error) {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
 		read, ok := fields[name]
 		if !ok {
-			return r, fmt.Errorf("%.100q: expected one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
+			return r, fmt.Errorf("%.100q: must be one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
 		}
 		if seen[name] {
-			return r, fmt.Errorf("%s: expected once", name)
+			return r, fmt.Errorf("%s: twice: must be given once", name)
 		}
 		seen[name] = true
 		if read.kind != "" {
 			if r.Kind != "" {
-				return r, fmt.Errorf("%s: expected one kind a rule, there is %s already; separate rules by ;", name, r.Kind)
+				return r, fmt.Errorf("%s: after %s: must be in a rule of its own, as each kind; separate rules by ;", name, r.Kind)
 			}
 			r.Kind = read.kind
 		}
 		if !read.set(&r, value, hasValue) {
-			return r, fmt.Errorf("%s: expected %s", name, read.expected)
+			return r, fmt.Errorf("%s: %.100q: must be %s", name, value, read.must)
 		}
 	}
 	switch {
 	case r.Kind == "":
-		return r, fmt.Errorf("expected a kind: delay, status, reset, hang, truncate, slow or crash")
+		return r, errors.New("kind: missing: must be delay, status, reset, hang, truncate, slow or crash")
 	case r.RetryAfter != 0 && r.Kind != Status:
-		return r, fmt.Errorf("retry-after: expected with status only")
+		return r, fmt.Errorf("retry-after: with %s: must be with status", r.Kind)
 	case r.Every != 0 && (r.For == 0 || r.For >= r.Every):
-		return r, fmt.Errorf("every: expected with a shorter for")
+		return r, errors.New("every: must be with a shorter for")
 	}
 	return r, nil
 }
 
-// field reads one field's value into a rule; false means that it is not as expected.
+// field reads one field's value into a rule; it reports false for a bad one.
 type field struct {
-	kind     Kind // of the fields that are one
-	expected string
-	set      func(r *Rule, value string, hasValue bool) bool
+	kind Kind // of the fields that are one
+	must string
+	set  func(r *Rule, value string, hasValue bool) bool
 }
 
 var fields = map[string]field{
@@ -232,7 +233,7 @@ func setCount(r *Rule, value string, _ bool) bool {
 	return err == nil && r.Count > 0
 }
 
-// matches tells whether a request meets the rule at a time since it was set.
+// matches reports whether a request meets the rule at a time since it was set.
 func (r *Rule) matches(req *http.Request, since time.Duration) bool {
 	if r.Method != "" && r.Method != req.Method {
 		return false

@@ -75,7 +75,7 @@ type Injection struct {
 	Wait time.Duration // of a delay
 }
 
-// Decide answers the faults that a request meets, in the order of the rules. One that ends the
+// Decide returns the faults that a request meets, in the order of the rules. One that ends the
 // request ends the list; where it leaves no answer, there is no body to meet a fault either.
 func (s *Set) Decide(r *http.Request) []Injection {
 	s.mu.Lock()
@@ -114,7 +114,7 @@ func (c *counted) draw() (share float64, wait time.Duration) {
 	return share, c.Least + time.Duration(c.random.Float64()*float64(c.Most-c.Least+1))
 }
 
-// ends tells whether a fault is all that a request gets.
+// ends reports whether a fault is all that a request gets.
 func (r *Rule) ends() bool {
 	switch r.Kind {
 	case Status, Reset, Hang, Crash:
@@ -123,5 +123,5 @@ func (r *Rule) ends() bool {
 	return false
 }
 
-// onBody tells whether a fault is done to an answer's body.
+// onBody reports whether a fault is done to an answer's body.
 func (r *Rule) onBody() bool { return r.Kind == Truncate || r.Kind == Slow }

@@ -14,7 +14,7 @@ const maxDigits = 100
 // Empty means no number, null on the wire.
 type Decimal string
 
-var errDecimal = errors.New("expected a JSON number")
+var errDecimal = errors.New("not a JSON number")
 
 // ParseDecimal reads a JSON number, or a JSON string that holds one; null and nothing are "".
 func ParseDecimal(raw []byte) (Decimal, error) {
@@ -40,7 +40,7 @@ func (d Decimal) Float() float64 {
 	return v
 }
 
-// Within tells whether d is from -limit to limit, to its last digit.
+// Within reports whether d is from -limit to limit, to its last digit.
 func (d Decimal) Within(limit int64) bool {
 	v := math.Abs(d.Float())
 	if v != float64(limit) {
@@ -50,7 +50,7 @@ func (d Decimal) Within(limit int64) bool {
 	return ok && exact.Abs(exact).Cmp(new(big.Rat).SetInt64(limit)) <= 0
 }
 
-// isNumber tells whether s is a number by JSON's grammar (RFC 8259, section 6).
+// isNumber reports whether s is a number by JSON's grammar (RFC 8259, section 6).
 func isNumber(s []byte) bool {
 	digits := func() bool {
 		n := 0

@@ -22,7 +22,7 @@ const TimeLayout = "2006-01-02T15:04:05.000-0700"
 type Position struct {
 	Name      string
 	Lat, Lng  Decimal   // WGS84 degrees
-	Timestamp time.Time // the sender's, or the time of receipt in what the tracker answers
+	Timestamp time.Time // the sender's, zero when it gave none; the time of receipt in the tracker's answers
 	Speed     Decimal   // miles per hour; empty while unknown, null on the wire
 }
 
@@ -32,15 +32,31 @@ type Driver struct {
 	Photo string `json:"photo"`
 }
 
-// FieldError is a report that cannot be accepted: the field and what was expected of it.
-type FieldError struct{ Field, Expected string }
+// FieldError is a report that cannot be accepted: the field, what it was and what it must be.
+type FieldError struct{ Field, Got, Must string }
 
-func (e *FieldError) Error() string { return e.Field + ": expected " + e.Expected }
+func (e *FieldError) Error() string { return e.Field + ": " + e.Got + ": must be " + e.Must }
+
+// Shown returns what a caller sent as an error shows it: at most 60 bytes of it.
+func Shown(text string) string {
+	if len(text) > 60 {
+		return strings.ToValidUTF8(text[:60], "") + "…"
+	}
+	return text
+}
+
+// got is Shown for a field's JSON.
+func got(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "missing"
+	}
+	return Shown(string(raw))
+}
 
 // HTTPStatus makes a bad field the caller's mistake.
 func (e *FieldError) HTTPStatus() int { return http.StatusBadRequest }
 
-// wire is a report as it comes; the fields are read one by one, so that an error names its field.
+// wire is a report as it was sent; the fields are read one by one, so that an error names its field.
 type wire struct {
 	Name      json.RawMessage `json:"name"`
 	Lat       json.RawMessage `json:"lat"`
@@ -49,17 +65,17 @@ type wire struct {
 	Speed     json.RawMessage `json:"speed"`
 }
 
-// Decode reads one report. A report without a timestamp was made now. Errors are *FieldError.
+// Decode reads one report that was received now. Errors are *FieldError.
 func Decode(body []byte, now time.Time) (Position, error) {
 	if !utf8.Valid(body) {
-		return Position{}, &FieldError{"body", "UTF-8"}
+		return Position{}, &FieldError{"body", "other bytes", "UTF-8"}
 	}
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return Position{}, &FieldError{"body", "a JSON object"}
+		return Position{}, &FieldError{"body", got(trimmed), "a JSON object"}
 	}
 	w, err := read(body)
 	if err != nil {
-		return Position{}, &FieldError{"body", fmt.Sprintf("a JSON object (%v)", err)}
+		return Position{}, &FieldError{"body", err.Error(), "a JSON object"}
 	}
 	var p Position
 	var errs [5]error
@@ -88,7 +104,7 @@ func read(body []byte) (wire, error) {
 func decodeName(raw json.RawMessage) (string, error) {
 	name, err := unquote(raw)
 	if err != nil {
-		return "", &FieldError{"name", "a vehicle's name as a JSON string"}
+		return "", &FieldError{"name", got(raw), "a vehicle's name as a JSON string"}
 	}
 	if err := CheckName(name); err != nil {
 		return "", err
@@ -101,13 +117,13 @@ func decodeDegrees(field string, raw json.RawMessage, limit int64) (Decimal, err
 	if err == nil && d != "" && d.Within(limit) {
 		return d, nil
 	}
-	return "", &FieldError{field, fmt.Sprintf("degrees from -%d to %d as a JSON number of at most %d characters", limit, limit, maxDigits)}
+	return "", &FieldError{field, got(raw), fmt.Sprintf("degrees from -%d to %d as a JSON number of at most %d characters", limit, limit, maxDigits)}
 }
 
 func decodeSpeed(raw json.RawMessage) (Decimal, error) {
 	d, err := ParseDecimal(raw)
 	if err != nil || math.IsInf(d.Float(), 0) {
-		return "", &FieldError{"speed", "miles per hour as a JSON number, or null"}
+		return "", &FieldError{"speed", got(raw), "miles per hour as a JSON number, or null"}
 	}
 	return d, nil
 }
@@ -119,17 +135,17 @@ var oldest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 const maxAhead = 24 * time.Hour
 
 // decodeTime reads the contract's form, any RFC 3339 form, or milliseconds since 1970, which the
-// original accepts; nothing, null and "" mean now.
+// original accepts; nothing, null and "" are no timestamp.
 func decodeTime(raw json.RawMessage, now time.Time) (time.Time, error) {
 	if len(raw) == 0 || string(raw) == "null" || string(raw) == `""` {
-		return now.UTC(), nil
+		return time.Time{}, nil
 	}
 	t, err := parseTime(raw)
 	if err != nil {
-		return time.Time{}, &FieldError{"timestamp", "a time such as 2023-11-13T05:31:33.279+0000"}
+		return time.Time{}, &FieldError{"timestamp", got(raw), "a time such as 2023-11-13T05:31:33.279+0000"}
 	}
 	if t.Before(oldest) || t.After(now.Add(maxAhead)) {
-		return time.Time{}, &FieldError{"timestamp", "a time from the year 2000 to a day ahead of this clock"}
+		return time.Time{}, &FieldError{"timestamp", got(raw), "a time from the year 2000 to a day ahead of this clock"}
 	}
 	return t.UTC(), nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fleet"
 	"fleetman.example/kit/observe"
 )
 
@@ -171,7 +172,7 @@ func isJSON(contentType string) bool {
 // JSONBody is Body for a request that says it is JSON; 415 for one of another type.
 func JSONBody(c *gin.Context) ([]byte, error) {
 	if !isJSON(c.Request.Header.Get("Content-Type")) {
-		return nil, apierror.New(http.StatusUnsupportedMediaType, "Content-Type: expected application/json")
+		return nil, apierror.New(http.StatusUnsupportedMediaType, "Content-Type: %q: must be application/json", fleet.Shown(c.Request.Header.Get("Content-Type")))
 	}
 	return Body(c)
 }
@@ -192,7 +193,7 @@ func Body(c *gin.Context) ([]byte, error) {
 		return nil, apierror.BodyTooLarge(tooLarge.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, apierror.New(http.StatusRequestTimeout, "body: expected within %s", bodyTimeout)
+		return nil, apierror.New(http.StatusRequestTimeout, "body: incomplete: must be sent within %s", bodyTimeout)
 	}
 	if err != nil {
 		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)

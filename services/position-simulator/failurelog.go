@@ -13,9 +13,9 @@ type failureLog struct {
 	log    *slog.Logger
 	period time.Duration
 
-	mu     sync.Mutex
-	next   time.Time
-	unsaid int
+	mu         sync.Mutex
+	next       time.Time
+	suppressed int
 }
 
 func newFailureLog(log *slog.Logger, period time.Duration) *failureLog {
@@ -26,23 +26,23 @@ func (f *failureLog) add(ctx context.Context, what string, attrs ...slog.Attr) {
 	f.mu.Lock()
 	now := time.Now()
 	if now.Before(f.next) {
-		f.unsaid++
+		f.suppressed++
 		f.mu.Unlock()
 		return
 	}
-	unsaid := f.unsaid
-	f.unsaid = 0
+	suppressed := f.suppressed
+	f.suppressed = 0
 	f.next = now.Add(f.period)
 	f.mu.Unlock()
-	f.log.LogAttrs(ctx, slog.LevelWarn, what, append(attrs, slog.Int("unsaid", unsaid))...)
+	f.log.LogAttrs(ctx, slog.LevelWarn, what, append(attrs, slog.Int("suppressed", suppressed))...)
 }
 
 // end says how many failures were kept back since the last line.
 func (f *failureLog) end(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.unsaid > 0 {
-		f.log.LogAttrs(ctx, slog.LevelWarn, "more reports failed", slog.Int("unsaid", f.unsaid))
-		f.unsaid = 0
+	if f.suppressed > 0 {
+		f.log.LogAttrs(ctx, slog.LevelWarn, "more reports failed", slog.Int("suppressed", f.suppressed))
+		f.suppressed = 0
 	}
 }

@@ -26,10 +26,10 @@ func TestFailureLog(t *testing.T) {
 		}
 		log.end(t.Context())
 		log.end(t.Context())
-		want := `level=WARN msg="report failed" vehicle=A unsaid=0
-level=WARN msg="report failed" vehicle=A unsaid=99
-level=WARN msg="report failed" vehicle=A unsaid=99
-level=WARN msg="more reports failed" unsaid=49
+		want := `level=WARN msg="report failed" vehicle=A suppressed=0
+level=WARN msg="report failed" vehicle=A suppressed=99
+level=WARN msg="report failed" vehicle=A suppressed=99
+level=WARN msg="more reports failed" suppressed=49
 `
 		if got := out.String(); got != want {
 			t.Errorf("got\n%swant\n%s", got, strings.TrimSpace(want))

@@ -10,29 +10,32 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// Waits between two tries to reach a tracker that is not there yet.
+// Waits between two attempts to reach a tracker that does not answer yet.
 const (
 	firstWait = 100 * time.Millisecond
 	longWait  = 5 * time.Second
 )
 
-// forget has the tracker forget every vehicle, trying until it answers or ctx
-// is done. A refusal is an answer: it is logged and the fleet drives all the
-// same.
-func forget(ctx context.Context, log *slog.Logger, rng *rand.Rand, do func(ctx context.Context, method, path string, body []byte) (*upstream.Response, error)) error {
+type doFunc func(ctx context.Context, method, path string, body []byte) (*upstream.Response, error)
+
+// forget has the tracker delete what it keeps of one vehicle from an earlier journey. It tries
+// until the tracker answers or ctx is done. A refusal is an answer: it is logged, and the vehicle
+// drives all the same.
+func forget(ctx context.Context, failures *failureLog, do doFunc, vehicle string) error {
+	path := upstream.Path("vehicles", vehicle)
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
-		answer, err := do(ctx, http.MethodDelete, "/vehicles/", nil)
+		answer, err := do(ctx, http.MethodDelete, path, nil)
 		if err == nil {
 			if answer.Status >= 300 {
-				log.WarnContext(ctx, "the tracker refused to forget its vehicles", "status", answer.Status, "answer", excerpt(answer.Body))
+				failures.add(ctx, "vehicle not forgotten", slog.String("vehicle", vehicle), slog.Int("status", answer.Status), slog.String("answer", excerpt(answer.Body)))
 			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		pause := wait/2 + time.Duration(rng.Int64N(int64(wait))) // so that simulators started together do not try together
-		log.WarnContext(ctx, "the tracker does not answer yet", "error", err, "wait", pause)
+		pause := wait/2 + rand.N(wait) // so that vehicles started together do not try together
+		failures.add(ctx, "the tracker does not answer yet", slog.String("vehicle", vehicle), slog.Any("error", err), slog.Duration("wait", pause))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

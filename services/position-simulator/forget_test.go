@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,10 +14,8 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-type call func(context.Context, string, string, []byte) (*upstream.Response, error)
-
 func TestForget(t *testing.T) {
-	away := &upstream.Error{Upstream: "position-tracker", Method: "DELETE", Path: "/vehicles/", Status: 503}
+	away := &upstream.Error{Upstream: "position-tracker", Method: "DELETE", Path: "/vehicles/City%20Truck", Status: 503}
 	for _, tc := range []struct {
 		name     string
 		failures int
@@ -27,15 +24,15 @@ func TestForget(t *testing.T) {
 		log      string
 	}{
 		{"at once", 0, 200, 1, ""},
-		{"after a while", 9, 200, 10, `"status 503 reading position-tracker DELETE /vehicles/"`},
-		{"refused", 0, 404, 1, `msg="the tracker refused to forget its vehicles" status=404 answer="no such path"`},
+		{"after a while", 9, 200, 10, `"status 503 reading position-tracker DELETE /vehicles/City%20Truck"`},
+		{"refused", 0, 404, 1, `msg="vehicle not forgotten" vehicle="City Truck" status=404 answer="no such path"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				var tries []time.Time
 				do := func(_ context.Context, method, path string, body []byte) (*upstream.Response, error) {
-					if method != http.MethodDelete || path != "/vehicles/" || body != nil {
+					if method != http.MethodDelete || path != "/vehicles/City%20Truck" || body != nil {
 						t.Errorf("called %s %s with %q", method, path, body)
 					}
 					tries = append(tries, time.Now())
@@ -44,7 +41,7 @@ func TestForget(t *testing.T) {
 					}
 					return &upstream.Response{Status: tc.status, Body: []byte("no such path")}, nil
 				}
-				if err := forget(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), rand.New(rand.NewPCG(1, 2)), do); err != nil {
+				if err := forget(t.Context(), newFailureLog(slog.New(slog.NewTextHandler(&log, nil)), time.Second), do, "City Truck"); err != nil {
 					t.Fatal(err)
 				}
 				if len(tries) != tc.tries {
@@ -69,10 +66,10 @@ func TestForgetStopsWhenTold(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		start := time.Now()
-		var do call = func(context.Context, string, string, []byte) (*upstream.Response, error) {
+		var do doFunc = func(context.Context, string, string, []byte) (*upstream.Response, error) {
 			return nil, errors.New("away")
 		}
-		err := forget(ctx, slog.New(slog.DiscardHandler), rand.New(rand.NewPCG(1, 2)), do)
+		err := forget(ctx, newFailureLog(slog.New(slog.DiscardHandler), time.Second), do, "A")
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}

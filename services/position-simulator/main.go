@@ -62,12 +62,12 @@ func drive(ctx context.Context, cfg config, o *observe.Observer, vehicles []*veh
 		defer stop()
 		served <- server.Run(serving, cfg.server, o, nil)
 	}()
-	chance := rand.New(rand.NewPCG(cfg.seed, uint64(len(vehicles))))
-	if forget(driving, o.Log, chance, client.Do) == nil { // it fails only when told to stop
-		defer context.AfterFunc(driving, func() { o.Log.Info("draining") })()
-		s := simulator{vehicles: vehicles, interval: cfg.interval, drain: cfg.server.DrainTimeout, send: rep.send, skipped: rep.skipped}
-		s.run(driving)
+	defer context.AfterFunc(driving, func() { o.Log.Info("draining") })()
+	s := simulator{
+		vehicles: vehicles, interval: cfg.interval, drain: cfg.server.DrainTimeout, send: rep.send, skipped: rep.skipped,
+		forget: func(ctx context.Context, vehicle string) error { return forget(ctx, rep.failures, client.Do, vehicle) },
 	}
+	s.run(driving)
 	rep.failures.end(ctx)
 	stopServing()
 	return <-served

@@ -23,15 +23,16 @@ import (
 // fakeTracker stands where the position-tracker would.
 type fakeTracker struct {
 	*httptest.Server
-	calls  chan string // every call, as it comes in
-	answer func(w http.ResponseWriter, r *http.Request, p fleet.Position)
+	calls     chan string // every call but a DELETE
+	forgotten chan string // the path of every DELETE
+	answer    func(w http.ResponseWriter, r *http.Request, p fleet.Position)
 
 	mu      sync.Mutex
 	reports []fleet.Position
 }
 
 func newFakeTracker(t *testing.T) *fakeTracker {
-	f := &fakeTracker{calls: make(chan string, 100_000), answer: func(http.ResponseWriter, *http.Request, fleet.Position) {}}
+	f := &fakeTracker{calls: make(chan string, 100_000), forgotten: make(chan string, 100_000), answer: func(http.ResponseWriter, *http.Request, fleet.Position) {}}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var p fleet.Position
 		if r.Method == http.MethodPost {
@@ -49,7 +50,11 @@ func newFakeTracker(t *testing.T) *fakeTracker {
 			f.reports = append(f.reports, p)
 			f.mu.Unlock()
 		}
-		f.calls <- r.Method + " " + r.URL.Path
+		if r.Method == http.MethodDelete {
+			f.forgotten <- r.URL.Path
+		} else {
+			f.calls <- r.Method + " " + r.URL.Path
+		}
 		f.answer(w, r, p)
 	}))
 	t.Cleanup(f.Close)
@@ -164,7 +169,6 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 		t.Errorf("logged %v", got)
 	}
 	admin := "http://" + p.line(t, "listening")["admin"].(string)
-	tracker.expect(t, "DELETE /vehicles/")
 	for range 60 {
 		tracker.expect(t, "POST /vehicles/")
 	}
@@ -204,6 +208,15 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 		}
 	}
 	checkReports(t, tracker)
+	close(tracker.forgotten)
+	forgotten := slices.Sorted(func(yield func(string) bool) {
+		for path := range tracker.forgotten {
+			yield(path)
+		}
+	})
+	if want := []string{"/vehicles/City Truck", "/vehicles/Huddersfield Truck A", "/vehicles/Huddersfield Truck B", "/vehicles/London Riverside", "/vehicles/Village Truck"}; !slices.Equal(forgotten, want) {
+		t.Errorf("forgot %q, want %q", forgotten, want)
+	}
 }
 
 // checkReports holds what the tracker got to the shipped routes.
@@ -235,7 +248,7 @@ func checkReports(t *testing.T, tracker *fakeTracker) {
 
 func TestRunWaitsForTheTracker(t *testing.T) {
 	tracker := newFakeTracker(t)
-	deletes := 0 // the tries come one after the other
+	deletes := 0 // one vehicle's come one after the other
 	tracker.answer = func(w http.ResponseWriter, r *http.Request, _ fleet.Position) {
 		if r.Method == http.MethodDelete {
 			if deletes++; deletes < 3 {
@@ -243,12 +256,15 @@ func TestRunWaitsForTheTracker(t *testing.T) {
 			}
 		}
 	}
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms"})
-	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/" {
+	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "1"})
+	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
 	}
-	for _, want := range []string{"DELETE", "DELETE", "DELETE", "POST", "POST"} {
-		tracker.expect(t, want+" /vehicles/")
+	for range 2 {
+		tracker.expect(t, "POST /vehicles/")
+	}
+	if n := len(tracker.forgotten); n != 3 {
+		t.Errorf("%d DELETEs, want 3", n)
 	}
 	p.stop()
 	if err := p.end(t); err != nil {
@@ -276,11 +292,10 @@ func TestRunSaysWhatBecameOfReports(t *testing.T) {
 			}
 			p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "2"})
 			admin := "http://" + p.line(t, "listening")["admin"].(string)
-			if got := p.line(t, tc.msg); got[tc.attr] != tc.want || got["level"] != "WARN" || got["unsaid"] != 0.0 {
+			if got := p.line(t, tc.msg); got[tc.attr] != tc.want || got["level"] != "WARN" || got["suppressed"] != 0.0 {
 				t.Errorf("logged %v", got)
 			}
 			// The vehicles drive on all the same.
-			tracker.expect(t, "DELETE /vehicles/")
 			for range 20 {
 				tracker.expect(t, "POST /vehicles/")
 			}
@@ -297,8 +312,8 @@ func TestRunSaysWhatBecameOfReports(t *testing.T) {
 }
 
 func TestRunStopsWhileWaitingForTheTracker(t *testing.T) {
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": "127.0.0.1:1"})
-	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/" {
+	p := start(t, map[string]string{"POSITION_TRACKER_URL": "127.0.0.1:1", "FLEET_SIZE": "1"})
+	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
 	}
 	p.stop()
@@ -321,7 +336,7 @@ func TestRunErrors(t *testing.T) {
 	}{
 		{"environment", map[string]string{"FLEET_SIZE": "none", "SEED": "x"}, nil, "configuration: FLEET_SIZE: \"none\": must be a whole number from 1 to 100000\nSEED: \"x\": must be a whole number from 0 to 18446744073709551615"},
 		{"arguments", nil, []string{"-v"}, `position-simulator: expected no arguments, found ["-v"]; it is configured by its environment`},
-		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR="` + broken + `": van line 1: lat: expected a decimal number from -90 to 90, found "91"`},
+		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR: "` + broken + `": van line 1: lat: expected a decimal number from -90 to 90, found "91"`},
 		{"admin port taken", map[string]string{"ADMIN_ADDR": strings.TrimPrefix(tracker.URL, "http://"), "POSITION_TRACKER_URL": "127.0.0.1:1"}, nil, "ADMIN_ADDR: listen tcp "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -8,12 +8,13 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// simulator drives a fleet, a goroutine a vehicle: each is asleep but for its
-// own report, so that one report of a vehicle is in flight and no more.
+// simulator drives a fleet, a goroutine a vehicle: each sleeps between its own
+// reports, so that at most one report of a vehicle is in flight.
 type simulator struct {
 	vehicles []*vehicle
-	interval time.Duration // mean between two reports of a vehicle
-	drain    time.Duration // what a report under way may still take at the end
+	interval time.Duration                                   // mean between two reports of a vehicle
+	drain    time.Duration                                   // what a report under way may still take at the end
+	forget   func(ctx context.Context, vehicle string) error // before its first report
 	send     func(context.Context, fleet.Position)
 	skipped  func(n int) // reports fell due while the one before was in flight
 }
@@ -37,6 +38,7 @@ func (s *simulator) drive(ctx, sending context.Context, v *vehicle, start time.T
 	due := start.Add(v.firstDue(s.interval))
 	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
+	fresh := true
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,6 +47,12 @@ func (s *simulator) drive(ctx, sending context.Context, v *vehicle, start time.T
 		}
 		if ctx.Err() != nil { // both at once: no new report
 			return
+		}
+		if fresh {
+			if s.forget(ctx, v.name) != nil { // it fails only when ctx is done
+				return
+			}
+			fresh, due = false, time.Now()
 		}
 		now := time.Now()
 		s.send(sending, v.report(now.Sub(start), now))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,9 +19,10 @@ func dec(i int) fleet.Decimal { return fleet.Decimal(strconv.Itoa(i)) }
 type recorder struct {
 	takes time.Duration
 
-	mu      sync.Mutex
-	reports map[string][]fleet.Position
-	skips   int
+	mu        sync.Mutex
+	reports   map[string][]fleet.Position
+	skips     int
+	forgotten []string
 }
 
 func (r *recorder) send(_ context.Context, p fleet.Position) {
@@ -31,6 +33,16 @@ func (r *recorder) send(_ context.Context, p fleet.Position) {
 	r.reports[p.Name] = append(r.reports[p.Name], p)
 	r.mu.Unlock()
 	time.Sleep(r.takes)
+}
+
+// forget notes a vehicle that has not reported yet.
+func (r *recorder) forget(_ context.Context, vehicle string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.reports[vehicle]) == 0 {
+		r.forgotten = append(r.forgotten, vehicle)
+	}
+	return nil
 }
 
 func (r *recorder) skipped(n int) {
@@ -45,7 +57,7 @@ func driveFor(t *testing.T, vehicles []*vehicle, interval, takes, while time.Dur
 	r := &recorder{takes: takes}
 	ctx, stop := context.WithTimeout(t.Context(), while)
 	defer stop()
-	(&simulator{vehicles: vehicles, interval: interval, drain: time.Hour, send: r.send, skipped: r.skipped}).run(ctx)
+	(&simulator{vehicles: vehicles, interval: interval, drain: time.Hour, send: r.send, skipped: r.skipped, forget: r.forget}).run(ctx)
 	return r
 }
 
@@ -57,6 +69,9 @@ func TestPace(t *testing.T) {
 				start := time.Now()
 				vehicles := mustFleet(t, []*route{routeOf("A", 30)}, 2, 5)
 				r := driveFor(t, vehicles, interval, 0, rounds*interval)
+				if slices.Sort(r.forgotten); !slices.Equal(r.forgotten, []string{"A", "A 2"}) {
+					t.Errorf("forgot %v before their first reports", r.forgotten)
+				}
 				if r.skips != 0 {
 					t.Errorf("%d reports skipped with an upstream that answers at once", r.skips)
 				}
@@ -143,7 +158,7 @@ func TestDrain(t *testing.T) {
 				var stopped time.Time
 				s := simulator{
 					vehicles: mustFleet(t, []*route{routeOf("A", 30)}, 1, 1),
-					interval: time.Second, drain: tc.drain, skipped: func(int) {},
+					interval: time.Second, drain: tc.drain, skipped: func(int) {}, forget: new(recorder).forget,
 					send: func(sending context.Context, _ fleet.Position) {
 						reports.Add(1)
 						stopped = time.Now()

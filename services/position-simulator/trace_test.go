@@ -51,7 +51,6 @@ func TestRunTracesEveryReport(t *testing.T) {
 		}
 	}
 	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "OTEL_TRACES_EXPORTER": "otlp"})
-	tracker.expect(t, "DELETE /vehicles/")
 	for range 30 {
 		tracker.expect(t, "POST /vehicles/")
 	}

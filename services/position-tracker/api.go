@@ -28,6 +28,7 @@ func (a api) routes(r server.Router) http.Handler {
 	r.GET("/vehicles", a.vehicles)
 	r.DELETE("/vehicles", a.clear)
 	r.GET("/vehicles/:name", a.vehicle)
+	r.DELETE("/vehicles/:name", a.remove)
 	r.GET("/history/:name", a.past)
 	return r
 }
@@ -35,8 +36,8 @@ func (a api) routes(r server.Router) http.Handler {
 // callsOfReport is how many calls of other services one report takes, one after the other.
 const callsOfReport = 3
 
-// report takes one position: it looks the speed up, keeps the report, passes it on, and tells
-// staff-service the speed before it answers. So a slow staff-service stalls the sender, and one
+// report takes one position: it looks the speed up, keeps the report, passes it on, and posts the
+// speed to staff-service before it answers. So a slow staff-service stalls the sender, and one
 // that fails makes the answer 500 with the report already kept: the sender may repeat it.
 func (a api) report(c *gin.Context) {
 	received := a.now()
@@ -56,7 +57,10 @@ func (a api) report(c *gin.Context) {
 	} else if a.fallback {
 		degraded(c, a.telemetry, noSpeed)
 	}
-	a.history.add(p, received)
+	if err := a.history.add(p, received); err != nil {
+		apierror.Write(c, err)
+		return
+	}
 	if err := deliver(a.telemetry.Do(ctx, http.MethodPost, "/vehicles/", body)); err != nil {
 		a.log.DebugContext(ctx, "report not passed on", "vehicle", p.Name, "error", err)
 		if a.fallback {
@@ -76,7 +80,7 @@ func (a api) report(c *gin.Context) {
 	}
 }
 
-// deliver tells what came of a call that brings something: an answer of 400 or above has not taken it.
+// deliver returns the error of a call that posts something: an answer of 400 or above has not taken it.
 func deliver(resp *upstream.Response, err error) error {
 	if err == nil && resp.Status >= http.StatusBadRequest {
 		return fmt.Errorf("status %d", resp.Status)
@@ -84,21 +88,21 @@ func deliver(resp *upstream.Response, err error) error {
 	return err
 }
 
-// What the tracker does without when an upstream fails; the answer says so in X-Fallback.
+// What a degraded answer was given without, in X-Fallback.
 const (
-	noSpeed      = "no-speed"      // vehicle-telemetry did not say
+	noSpeed      = "no-speed"      // vehicle-telemetry did not answer with one
 	notPassedOn  = "not-passed-on" // vehicle-telemetry did not take the report
 	speedDropped = "speed-dropped" // staff-service did not take it
 )
 
-// degraded makes an answer say what it was given without.
+// degraded marks an answer with what it was given without.
 func degraded(c *gin.Context, without *upstream.Client, kind string) {
 	without.FellBack(c.Request.Context(), kind)
 	c.Writer.Header().Add(upstream.FallbackHeader, kind)
 }
 
-// speed asks vehicle-telemetry; "" is a speed that is not known yet. Not ok means that telemetry
-// is away, which costs only the speed.
+// speed gets the speed from vehicle-telemetry; "" is one that is not known yet. It is not ok when
+// telemetry fails, which costs only the speed.
 func (a api) speed(ctx context.Context, name string) (speed fleet.Decimal, ok bool) {
 	resp, err := a.telemetry.Do(ctx, http.MethodGet, upstream.Path("vehicles", name), nil)
 	if err == nil && resp.Status == http.StatusOK {
@@ -111,7 +115,7 @@ func (a api) speed(ctx context.Context, name string) (speed fleet.Decimal, ok bo
 	return speed, resp.Status == http.StatusOK
 }
 
-// vehicles answers the latest position of every vehicle, by name.
+// vehicles sends the latest position of every vehicle, by name.
 func (a api) vehicles(c *gin.Context) {
 	vehicles := a.history.all()
 	latest := make([]fleet.Position, 0, len(vehicles))
@@ -126,7 +130,18 @@ func (a api) clear(c *gin.Context) {
 	c.Status(http.StatusOK)
 }
 
-// vehicle answers the latest position of one vehicle.
+// remove forgets one vehicle; one that was never seen is as good as forgotten.
+func (a api) remove(c *gin.Context) {
+	name := c.Param("name")
+	if err := fleet.CheckName(name); err != nil {
+		apierror.Write(c, err)
+		return
+	}
+	a.history.remove(name)
+	c.Status(http.StatusOK)
+}
+
+// vehicle sends the latest position of one vehicle.
 func (a api) vehicle(c *gin.Context) {
 	v, err := a.find(c.Param("name"))
 	if err != nil {
@@ -136,7 +151,7 @@ func (a api) vehicle(c *gin.Context) {
 	c.Data(http.StatusOK, contentType, v.latest().AppendJSON(nil))
 }
 
-// past answers every position kept of one vehicle, newest first.
+// past sends every position kept of one vehicle, newest first.
 func (a api) past(c *gin.Context) {
 	v, err := a.find(c.Param("name"))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,17 +182,18 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"GET", "/vehicles/Nobody", "", 404, `vehicle \"Nobody\" never seen","path":"/vehicles/Nobody"`},
 		{"GET", "/history/Nobody", "", 404, `vehicle \"Nobody\" never seen`},
-		{"GET", "/vehicles/a%2Fb", "", 400, "name: expected"},
-		{"GET", "/history/%2e%2e", "", 400, "name: expected"},
-		{"GET", "/vehicles/x%0Ay", "", 400, "name: expected"},
-		{"GET", "/vehicles/" + strings.Repeat("x", 10_000), "", 400, "name: expected"},
-		{"POST", "/vehicles/", `{"name":`, 400, "body: expected a JSON object"},
-		{"POST", "/vehicles/", `{"name":"A","lat":NaN,"lng":1}`, 400, "body: expected a JSON object"},
-		{"POST", "/vehicles/", `{"name":"A","lat":90.1,"lng":1}`, 400, "lat: expected degrees from -90 to 90"},
-		{"POST", "/vehicles/", `{"name":"A","lat":1,"lng":1,"timestamp":"9999-12-31T00:00:00Z"}`, 400, "timestamp: expected"},
-		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, "body: expected at most 65536 bytes"},
+		{"GET", "/vehicles/a%2Fb", "", 400, "name: "},
+		{"GET", "/history/%2e%2e", "", 400, "name: "},
+		{"GET", "/vehicles/x%0Ay", "", 400, "name: "},
+		{"GET", "/vehicles/" + strings.Repeat("x", 10_000), "", 400, "name: "},
+		{"POST", "/vehicles/", `{"name":`, 400, "body: "},
+		{"POST", "/vehicles/", `{"name":"A","lat":NaN,"lng":1}`, 400, "body: "},
+		{"POST", "/vehicles/", `{"name":"A","lat":90.1,"lng":1}`, 400, "lat: 90.1: must be degrees from -90 to 90"},
+		{"POST", "/vehicles/", `{"name":"A","lat":1,"lng":1,"timestamp":"9999-12-31T00:00:00Z"}`, 400, "timestamp: \\\"9999-12-31T00:00:00Z\\\": must be a time from the year 2000"},
+		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, "body: larger: must be at most 65536 bytes"},
 		{"PUT", "/vehicles/", `{}`, 405, "method PUT not supported here"},
-		{"DELETE", "/vehicles/A", "", 405, "method DELETE not supported here"},
+		{"DELETE", "/history/A", "", 405, "method DELETE not supported here"},
+		{"DELETE", "/vehicles/a%2Fb", "", 400, "name: "},
 		{"GET", "/history/", "", 404, "no such path"},
 	} {
 		a := s.Call(t, tc.method, tc.target, tc.body)
@@ -207,6 +209,50 @@ func TestAnswers(t *testing.T) {
 	}
 	if a := s.Call(t, "GET", "/vehicles/", ""); a.Body != "[]" {
 		t.Errorf("after DELETE: %s", a.Body)
+	}
+}
+
+// A sender that starts anew has its own vehicles forgotten, and nobody else's.
+func TestForgetOneVehicle(t *testing.T) {
+	u := newUpstreams(t)
+	s := startWith(t, u.URL, u.URL)
+	for _, name := range []string{"A", "B c"} {
+		if a := s.Call(t, "POST", "/vehicles/", `{"name":"`+name+`","lat":1,"lng":2}`); a.Status != 200 {
+			t.Fatalf("got %d %s", a.Status, a.Body)
+		}
+	}
+	for _, target := range []string{"/vehicles/B%20c", "/vehicles/B%20c", "/vehicles/nobody/"} {
+		if a := s.Call(t, "DELETE", target, ""); a.Status != 200 || a.Body != "" {
+			t.Errorf("DELETE %s: got %d %s", target, a.Status, a.Body)
+		}
+	}
+	for target, want := range map[string]int{"/vehicles/A": 200, "/history/A": 200, "/vehicles/B%20c": 404, "/history/B%20c": 404} {
+		if a := s.Call(t, "GET", target, ""); a.Status != want {
+			t.Errorf("%s: got %d %s, want %d", target, a.Status, a.Body, want)
+		}
+	}
+	if a := s.Call(t, "GET", "/vehicles/", ""); strings.Count(a.Body, `"name"`) != 1 {
+		t.Errorf("got %s", a.Body)
+	}
+}
+
+func TestTooManyVehicles(t *testing.T) {
+	u := newUpstreams(t)
+	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "MAX_VEHICLES": "1"})
+	for _, tc := range []struct {
+		method, target, body string
+		status               int
+		answer               string
+	}{
+		{"POST", "/vehicles/", `{"name":"A","lat":1,"lng":2}`, 200, ""},
+		{"POST", "/vehicles/", `{"name":"B","lat":1,"lng":2}`, 409, `"message":"name: \"B\": must be one of the 1 vehicles known (MAX_VEHICLES)"`},
+		{"POST", "/vehicles/", `{"name":"A","lat":1,"lng":2}`, 200, ""},
+		{"DELETE", "/vehicles/A", "", 200, ""},
+		{"POST", "/vehicles/", `{"name":"B","lat":1,"lng":2}`, 200, ""},
+	} {
+		if a := s.Call(t, tc.method, tc.target, tc.body); a.Status != tc.status || !strings.Contains(a.Body, tc.answer) {
+			t.Errorf("%s %s: got %d %s, want %d %s", tc.method, tc.body, a.Status, a.Body, tc.status, tc.answer)
+		}
 	}
 }
 
@@ -262,8 +308,20 @@ func TestGolden(t *testing.T) {
 		{`tracker all, no slash|tracker all, doubled slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "a slash more or less reaches the same handler"},
 		{`head tracker history trailing slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "a slash more or less reaches the same handler"},
 		{`t6 tracker all, two trailing`, `200 `, `404 Content-Type=application/json 404 Not Found /vehicles//$`, "one slash more, not two, as head"},
-		{`tracker known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=GET$`, "a preflight is answered by what it lacks, not by 403"},
-	}, golden.Everywhere...))
+		{`tracker DELETE one`, `405 `, `200$`, "a sender that starts anew forgets its own vehicles, and nobody else's"},
+		{`tracker known path, (?:PUT|PATCH)`, `405 .*Allow=GET `, `405 Content-Type=application/json Allow=DELETE,GET 405 Method Not Allowed /vehicles/City%20Truck$`, "one vehicle can be forgotten"},
+		{`tracker known path, OPTIONS`, `200 `, `200 Allow=DELETE,GET$`, "one vehicle can be forgotten"},
+		{`tracker known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=(?:DELETE,)?GET$`, "a preflight is answered by what it lacks, not by 403"},
+	}, everywhereButTrace()...))
+}
+
+// everywhereButTrace is golden.Everywhere with one more method in Allow.
+func everywhereButTrace() []golden.Difference {
+	differences := slices.Clone(golden.Everywhere)
+	for i := range differences {
+		differences[i][2] = strings.Replace(differences[i][2], "Allow=GET ", "Allow=DELETE,GET ", 1)
+	}
+	return differences
 }
 
 // recordedReport is a report in a recording, as it was sent or as it was answered.

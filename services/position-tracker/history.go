@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fleetman.example/kit/fleet"
@@ -12,11 +13,19 @@ import (
 
 // history keeps the last reports of every vehicle. It is safe for concurrent use.
 type history struct {
-	limit int // reports of one vehicle
+	limits limits
+	kept   atomic.Int64 // reports of all vehicles
 
 	mu     sync.RWMutex
 	byName map[string]*vehicle
 	sorted []*vehicle // by name
+}
+
+// limits bound a history's memory, whatever callers send.
+type limits struct {
+	vehicles int
+	reports  int   // of one vehicle
+	total    int64 // reports of all vehicles
 }
 
 // vehicle holds one vehicle's reports by the sender's time, oldest first. That time also tells
@@ -24,8 +33,17 @@ type history struct {
 type vehicle struct {
 	name string
 
-	mu      sync.RWMutex
-	reports []report
+	mu        sync.RWMutex
+	reports   []report
+	forgotten bool // and in no list any more
+}
+
+// forget marks v and returns how many reports it has kept.
+func (v *vehicle) forget() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.forgotten = true
+	return int64(len(v.reports))
 }
 
 type report struct {
@@ -34,46 +52,77 @@ type report struct {
 	lat, lng, speed fleet.Decimal
 }
 
-func newHistory(limit int) *history {
-	return &history{limit: limit, byName: make(map[string]*vehicle)}
+func newHistory(l limits) *history {
+	return &history{limits: l, byName: make(map[string]*vehicle)}
 }
 
-// add keeps p, which was received at the given time with the speed in it.
-func (h *history) add(p fleet.Position, received time.Time) {
-	r := report{p.Timestamp.UnixNano(), received.UnixMilli(), p.Lat, p.Lng, p.Speed}
-	v, ok := h.find(p.Name)
-	if !ok {
-		v = h.begin(p.Name, r) // then r is seen below, unless another report began it meanwhile
+// add keeps p, which was received at the given time with the speed in it. A report without the
+// sender's timestamp is its own, whatever else was received in the same nanosecond.
+func (h *history) add(p fleet.Position, received time.Time) error {
+	r, stamped := report{p.Timestamp.UnixNano(), received.UnixMilli(), p.Lat, p.Lng, p.Speed}, true
+	if p.Timestamp.IsZero() {
+		r.sent, stamped = received.UnixNano(), false
 	}
+	for {
+		v, ok := h.find(p.Name)
+		if !ok {
+			if began, err := h.begin(p.Name, r); began || err != nil {
+				return err
+			}
+			continue
+		}
+		if h.insert(v, r, stamped) {
+			return nil
+		}
+	}
+}
+
+// insert puts r where its time belongs. It reports false for a vehicle that was forgotten meanwhile.
+func (h *history) insert(v *vehicle, r report, stamped bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.forgotten {
+		return false
+	}
 	at, seen := len(v.reports), false
 	if at > 0 && r.sent <= v.reports[at-1].sent { // seldom: a report that came twice or late
 		at, seen = slices.BinarySearchFunc(v.reports, r.sent, func(r report, sent int64) int { return cmp.Compare(r.sent, sent) })
 	}
-	if seen || at == 0 && len(v.reports) == h.limit {
-		return
+	for ; seen && !stamped; at++ { // the next nanosecond that is free
+		r.sent++
+		seen = at+1 < len(v.reports) && v.reports[at+1].sent == r.sent
+	}
+	full := len(v.reports) >= h.limits.reports || h.kept.Load() >= h.limits.total
+	if seen || at == 0 && full {
+		return true
 	}
 	v.reports = slices.Insert(v.reports, at, r)
-	if len(v.reports) > h.limit {
-		v.reports[0] = report{}
-		v.reports = v.reports[1:]
+	if !full {
+		h.kept.Add(1)
+		return true
 	}
+	v.reports[0] = report{}
+	v.reports = v.reports[1:]
+	return true
 }
 
-// begin starts the history of a vehicle with its first report, so that no history is empty, or
-// answers the one that was begun meanwhile.
-func (h *history) begin(name string, first report) *vehicle {
+// begin starts the history of a vehicle with its first report, so that no history is empty. It
+// reports false when another report has begun it meanwhile.
+func (h *history) begin(name string, first report) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if v, ok := h.byName[name]; ok {
-		return v
+	if _, ok := h.byName[name]; ok {
+		return false, nil
+	}
+	if len(h.byName) >= h.limits.vehicles {
+		return false, fleet.TooManyVehicles(name, h.limits.vehicles)
 	}
 	v := &vehicle{name: name, reports: []report{first}}
 	h.byName[name] = v
 	at, _ := slices.BinarySearchFunc(h.sorted, name, func(v *vehicle, name string) int { return strings.Compare(v.name, name) })
 	h.sorted = slices.Insert(slices.Clone(h.sorted), at, v) // readers hold the old one
-	return v
+	h.kept.Add(1)
+	return true, nil
 }
 
 func (h *history) find(name string) (*vehicle, bool) {
@@ -87,24 +136,40 @@ func (h *history) find(name string) (*vehicle, bool) {
 func (h *history) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, v := range h.sorted {
+		h.kept.Add(-v.forget())
+	}
 	h.byName, h.sorted = make(map[string]*vehicle), nil
 }
 
-// all answers every vehicle, by name.
+// remove forgets one vehicle.
+func (h *history) remove(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v, ok := h.byName[name]
+	if !ok {
+		return
+	}
+	delete(h.byName, name)
+	h.sorted = slices.DeleteFunc(slices.Clone(h.sorted), func(other *vehicle) bool { return other == v })
+	h.kept.Add(-v.forget())
+}
+
+// all returns every vehicle, by name.
 func (h *history) all() []*vehicle {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.sorted
 }
 
-// latest answers the position that the vehicle sent last.
+// latest returns the position that the vehicle sent last.
 func (v *vehicle) latest() fleet.Position {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.position(v.reports[len(v.reports)-1])
 }
 
-// newestFirst answers every position kept.
+// newestFirst returns every position kept.
 func (v *vehicle) newestFirst() []fleet.Position {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -115,7 +180,7 @@ func (v *vehicle) newestFirst() []fleet.Position {
 	return positions
 }
 
-// position is a report as the tracker answers it: with the time of receipt.
+// position returns a report as the tracker sends it: with the time of receipt.
 func (v *vehicle) position(r report) fleet.Position {
 	return fleet.Position{Name: v.name, Lat: r.lat, Lng: r.lng, Timestamp: time.UnixMilli(r.received), Speed: r.speed}
 }

@@ -29,6 +29,19 @@ func latitudes(h *history) (newestFirst []string) {
 	return newestFirst
 }
 
+// historyOf keeps up to reports of a vehicle.
+func historyOf(reports int) *history {
+	return newHistory(limits{vehicles: 10, reports: reports, total: 1000})
+}
+
+// keep adds a report that has to be taken.
+func keep(t *testing.T, h *history, p fleet.Position) {
+	t.Helper()
+	if err := h.add(p, start); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	for name, tc := range map[string]struct {
 		sent []int
@@ -44,9 +57,9 @@ func TestHistory(t *testing.T) {
 		"the one that went":    {[]int{1, 2, 3, 4, 5, 1}, []string{"5", "4", "3", "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHistory(4)
+			h := historyOf(4)
 			for _, n := range tc.sent {
-				h.add(at(n), start)
+				keep(t, h, at(n))
 			}
 			if got := latitudes(h); !slices.Equal(got, tc.want) {
 				t.Errorf("got %v, want %v", got, tc.want)
@@ -60,9 +73,9 @@ func TestHistory(t *testing.T) {
 }
 
 func TestSameMillisecondOfReceipt(t *testing.T) {
-	h := newHistory(10)
-	h.add(at(1), start)
-	h.add(at(2), start)
+	h := historyOf(10)
+	keep(t, h, at(1))
+	keep(t, h, at(2))
 	if got := latitudes(h); !slices.Equal(got, []string{"2", "1"}) {
 		t.Errorf("got %v", got)
 	}
@@ -75,13 +88,13 @@ func TestSameMillisecondOfReceipt(t *testing.T) {
 // Eight senders, each report sent by two of them in its own order: none is lost, none is twice.
 func TestConcurrentReports(t *testing.T) {
 	const reports, senders = 500, 8
-	h := newHistory(reports)
+	h := historyOf(reports)
 	var wg sync.WaitGroup
 	for sender := range senders {
 		wg.Go(func() {
 			for _, n := range rand.New(rand.NewPCG(uint64(sender), 0)).Perm(reports) {
 				if n%(senders/2) == sender%(senders/2) {
-					h.add(at(n), start)
+					keep(t, h, at(n))
 				}
 				h.all()
 			}
@@ -96,5 +109,68 @@ func TestConcurrentReports(t *testing.T) {
 		if want := fmt.Sprint(reports - 1 - i); lat != want {
 			t.Fatalf("report %d: got %s, want %s", i, lat, want)
 		}
+	}
+}
+
+// Reports without the sender's timestamp are told apart by nothing, so that each is one of its own.
+func TestReportsOfOneNanosecond(t *testing.T) {
+	h := historyOf(10)
+	for n := range 4 {
+		p := at(n)
+		p.Timestamp = time.Time{}
+		keep(t, h, p)
+	}
+	keep(t, h, at(9)) // later
+	late := at(4)
+	late.Timestamp = time.Time{}
+	keep(t, h, late)
+	if got, want := latitudes(h), []string{"9", "4", "3", "2", "1", "0"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	h := newHistory(limits{vehicles: 2, reports: 4, total: 5})
+	named := func(name string, n int) fleet.Position {
+		p := at(n)
+		p.Name = name
+		return p
+	}
+	for n := range 6 {
+		keep(t, h, at(n))
+	}
+	for n := range 3 {
+		keep(t, h, named("U", n))
+	}
+	if err := h.add(named("V", 1), start); err == nil || err.Error() != `name: "V": must be one of the 2 vehicles known (MAX_VEHICLES)` {
+		t.Errorf("got %v", err)
+	}
+	u, _ := h.find("U")
+	if got := latitudes(h); !slices.Equal(got, []string{"5", "4", "3", "2"}) || len(u.reports) != 1 || u.latest().Lat != "2" || h.kept.Load() != 5 {
+		t.Errorf("kept %v and %v, %d in all", got, u.reports, h.kept.Load())
+	}
+	h.remove("T")
+	h.remove("nobody")
+	keep(t, h, named("V", 1))
+	keep(t, h, named("U", 3))
+	if latitudes(h) != nil || len(h.all()) != 2 || len(u.reports) != 2 || h.kept.Load() != 3 {
+		t.Errorf("after one was forgotten: %d vehicles, %v, %d in all", len(h.all()), u.reports, h.kept.Load())
+	}
+	if h.clear(); h.kept.Load() != 0 {
+		t.Errorf("after clear: %d kept", h.kept.Load())
+	}
+}
+
+// A report that comes while its vehicle is being forgotten is kept.
+func TestForgetWhileReporting(t *testing.T) {
+	h := historyOf(1000)
+	var wg sync.WaitGroup
+	for n := range 500 {
+		wg.Go(func() { h.remove("T") })
+		keep(t, h, at(n))
+	}
+	wg.Wait()
+	if kept := int64(len(latitudes(h))); h.kept.Load() != kept {
+		t.Errorf("%d counted, %d kept", h.kept.Load(), kept)
 	}
 }

@@ -29,7 +29,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{
-		history:   newHistory(cfg.historyLimit),
+		history:   newHistory(cfg.limits),
 		fallback:  cfg.upstream.Fallback,
 		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, o),
 		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, o),

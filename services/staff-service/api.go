@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -59,7 +60,7 @@ func (a api) speed(c *gin.Context) {
 		return
 	}
 	if d, err := fleet.ParseDecimal([]byte(speed)); err != nil || d == "" {
-		apierror.Write(c, &fleet.FieldError{Field: "speed", Expected: "miles per hour as a number"})
+		apierror.Write(c, &fleet.FieldError{Field: "speed", Got: strconv.Quote(fleet.Shown(speed)), Must: "miles per hour as a number"})
 		return
 	}
 	ctx := c.Request.Context()

@@ -25,20 +25,26 @@ func (a api) routes(r server.Router) http.Handler {
 
 // report keeps a position.
 func (a api) report(c *gin.Context) {
+	received := a.now()
 	body, err := server.JSONBody(c)
 	if err != nil {
 		apierror.Write(c, err)
 		return
 	}
-	p, err := fleet.Decode(body, a.now())
+	p, err := fleet.Decode(body, received)
 	if err != nil {
 		apierror.Write(c, err)
 		return
 	}
-	a.windows.add(p.Name, fix{lat: p.Lat.Float(), lng: p.Lng.Float(), at: p.Timestamp.UnixNano()})
+	if p.Timestamp.IsZero() {
+		p.Timestamp = received
+	}
+	if err := a.windows.add(p.Name, fix{lat: p.Lat.Float(), lng: p.Lng.Float(), at: p.Timestamp.UnixNano()}); err != nil {
+		apierror.Write(c, err)
+	}
 }
 
-// speed answers miles per hour as a bare JSON number, nothing while it is unknown.
+// speed sends miles per hour as a bare JSON number, nothing while it is unknown.
 func (a api) speed(c *gin.Context) {
 	name := c.Param("name")
 	if err := fleet.CheckName(name); err != nil {

@@ -27,6 +27,6 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	}
 	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{windows: newWindows(), now: time.Now}
+	api := api{windows: newWindows(cfg.maxVehicles), now: time.Now}
 	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/tidwall/geodesic"
+
+	"fleetman.example/kit/fleet"
 )
 
 const (
@@ -22,6 +25,8 @@ type fix struct {
 
 // windows keeps the last reports of every vehicle, in the order in which they came.
 type windows struct {
+	most int // vehicles
+
 	mu     sync.RWMutex
 	byName map[string]*window
 }
@@ -32,33 +37,45 @@ type window struct {
 	count int // reports ever kept; the newest is at (count-1) % windowSize
 }
 
-func newWindows() *windows { return &windows{byName: make(map[string]*window)} }
+func newWindows(most int) *windows { return &windows{most: most, byName: make(map[string]*window)} }
 
 // add keeps a report; the same report again changes nothing.
-func (w *windows) add(name string, f fix) {
-	w.mu.RLock()
-	v := w.byName[name]
-	w.mu.RUnlock()
-	if v == nil {
-		w.mu.Lock()
-		if v = w.byName[name]; v == nil {
-			v = new(window)
-			w.byName[name] = v
-		}
-		w.mu.Unlock()
+func (w *windows) add(name string, f fix) error {
+	v, err := w.window(name)
+	if err != nil {
+		return err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, seen := range v.fixes[:min(v.count, windowSize)] {
-		if seen == f {
-			return
-		}
+	if !slices.Contains(v.fixes[:min(v.count, windowSize)], f) {
+		v.fixes[v.count%windowSize] = f
+		v.count++
 	}
-	v.fixes[v.count%windowSize] = f
-	v.count++
+	return nil
 }
 
-// speed answers the miles per hour between the oldest and the newest report kept, and whether it
+// window returns a vehicle's window, a new one for a vehicle that reports for the first time.
+func (w *windows) window(name string) (*window, error) {
+	w.mu.RLock()
+	v := w.byName[name]
+	w.mu.RUnlock()
+	if v != nil {
+		return v, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if v = w.byName[name]; v != nil {
+		return v, nil
+	}
+	if len(w.byName) >= w.most {
+		return nil, fleet.TooManyVehicles(name, w.most)
+	}
+	v = new(window)
+	w.byName[name] = v
+	return v, nil
+}
+
+// speed returns the miles per hour between the oldest and the newest report kept, and whether it
 // is known: not with fewer than two reports, nor from data at fault.
 func (w *windows) speed(name string) (mph float64, known bool) {
 	w.mu.RLock()
@@ -80,7 +97,7 @@ func (w *windows) speed(name string) (mph float64, known bool) {
 	return between(fixes[oldest], fixes[(count-1)%windowSize])
 }
 
-// between answers the speed from one report to a later one. No time passed is 0, as in the
+// between returns the speed from one report to a later one. No time passed is 0, as in the
 // original; time running backwards or more than maxSpeed is unknown.
 func between(from, to fix) (mph float64, known bool) {
 	elapsed := time.Duration(to.at - from.at).Seconds()

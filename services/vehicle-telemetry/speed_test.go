@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 
+	"fleetman.example/kit/apierror"
+
 	"fleetman.example/kit/golden"
 )
 
@@ -144,14 +146,25 @@ func TestWindow(t *testing.T) {
 		"no time passed": {fixes: []fix{second(1), {lat: 54, lng: -1, at: 1e9}}, mph: 0, known: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWindows()
+			w := newWindows(1)
 			for _, f := range tc.fixes {
-				w.add("T", f)
+				if err := w.add("T", f); err != nil {
+					t.Error(err)
+				}
 			}
 			mph, known := w.speed("T")
 			if known != tc.known || math.Abs(mph-tc.mph) > 0.001 {
 				t.Errorf("got %g, %t; want %g, %t", mph, known, tc.mph, tc.known)
 			}
 		})
+	}
+}
+
+func TestTooManyVehicles(t *testing.T) {
+	w := newWindows(1)
+	first := w.add("A", fix{})
+	err := w.add("B", fix{})
+	if first != nil || w.add("A", fix{at: 1}) != nil || err == nil || err.Error() != `name: "B": must be one of the 1 vehicles known (MAX_VEHICLES)` || apierror.Status(err) != 409 {
+		t.Errorf("got %v, then %v", first, err)
 	}
 }

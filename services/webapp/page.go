@@ -94,7 +94,7 @@ func asVariant(body []byte, variant string) ([]byte, error) {
 		`data-variant="` + standard + `"`:         `data-variant="` + variant + `"`,
 	} {
 		if bytes.Count(body, []byte(from)) != 1 {
-			return nil, fmt.Errorf("%s: expected %s once", index, from)
+			return nil, fmt.Errorf("%s: must have %s once", index, from)
 		}
 		body = bytes.Replace(body, []byte(from), []byte(to), 1)
 	}
