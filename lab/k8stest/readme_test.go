@@ -21,8 +21,8 @@ var traps = map[string]*regexp.Regexp{
 	"a loop without end hides the commands below it":                    regexp.MustCompile(`(?m)^while `),
 	"NODE is a variable":                    regexp.MustCompile(`[^$]NODE:`),
 	"this restarts the pods of others, too": regexp.MustCompile("kubectl rollout restart deployment *[\n`#]"),
-	"the container may end before kubectl is attached, and nothing is printed: feed it to sh": regexp.MustCompile(`kubectl debug .* -- +(?:[^s\n]|s[^h\n])`),
-	"what is not found is an error, and the namespace default cannot be deleted":              regexp.MustCompile(`(?m)^kubectl delete -[fk] (?:[^-\n]|-[^-\n]|--[^i\n])*$`),
+	"the container may end before kubectl is attached, and nothing is printed: let it sleep, and exec": regexp.MustCompile(`kubectl debug .* -- +(?:[^s\n]|s[^l\n])`),
+	"what is not found is an error, and the namespace default cannot be deleted":                       regexp.MustCompile(`(?m)^kubectl delete -[fk] (?:[^-\n]|-[^-\n]|--[^i\n])*$`),
 }
 
 const (
@@ -115,7 +115,8 @@ func TestTraps(t *testing.T) {
 		caught  bool
 	}{
 		{"kubectl debug --profile=restricted -it pod/webapp --image=curlimages/curl -- curl -i fleetman-staff-service:8080/\n", true},
-		{"echo 'curl -s x; exit' | kubectl debug -qi pod/webapp --image=curlimages/curl:8.12.1 -- sh\n", false},
+		{"echo 'curl -s x; exit' | kubectl debug -qi pod/webapp --image=curlimages/curl:8.12.1 -- sh\n", true},
+		{"kubectl debug --profile=restricted $POD --image=curlimages/curl:8.12.1 --container=curl -- sleep 1h\n", false},
 		{"kubectl delete -k k8s/scenarios/egress\n", true},
 		{"kubectl delete -k k8s/scenarios/egress -l app.kubernetes.io/part-of=fleetman --ignore-not-found   # everything\n", false},
 		{"kubectl delete -f k8s/scenarios/egress/istio.yaml   # the rules\n", true},
