@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestWords(t *testing.T) {
+	for _, test := range []struct{ file, line, want string }{
+		{"kit/x/x.go", "// ready tells whether the pod is ready", `"tells whether": must be "reports whether"; "// ready tells": must be "returns"`},
+		{"kit/x/x.go", "// ready reports whether the pod is ready", ""},
+		{"kit/x/x.go", `errors.New("rate: one at least is expected")`, `"is expected": must be "FIELD: GOT: must be …"`},
+		{"kit/x/x.go", `fmt.Errorf("rate: %s: must be at least 1", got)`, ""},
+		{"README.md", "the one door for the page", `"door": must be "target, gateway, entry"`},
+		{"README.md", "outdoors", ""},
+		{"lab/compare/x.go", "func (c cell) run()", `"cell": must be "run"`},
+		{"docs/tables.md", "a cell of the table", ""},
+		{"docs/x.md", "// ready tells nothing", ""},
+		{"lab/mesh/x.go", "in step with istiod", `"in step": must be "in sync"`},
+	} {
+		if got := strings.Join(words(test.file, test.line), "; "); got != test.want {
+			t.Errorf("%s: %s: found %s, want %s", test.file, test.line, got, test.want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	tree := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"README.md":                    "# A title, with *marks*\n[ok](docs/a.md) [ok](docs) [ok](https://example.com/x) [here](#a-title-with-marks)\n[bad](docs/b.md) [bad](docs/a.md#none)\n```\n[no](link)\n```\n",
+		"docs/a.md":                    "# Why it is so\n[up](../README.md#a-title-with-marks) [out](../../x)\n",
+		"lab/old.go":                   "// luck\n",
+		"lab/new.go":                   "// luck\n",
+		"lab/new.txt":                  "luck\n",
+		"lab/x/testdata/a.md":          "luck [bad](none)\n",
+		"services/w/node_modules/a.md": "luck\n",
+	} {
+		tree[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	found, err := check(tree, []string{"lab/old.go"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range found {
+		got = append(got, fmt.Sprint(f))
+	}
+	want := []string{
+		"README.md:3: link docs/b.md: must lead to a file of the repository",
+		"README.md:3: link docs/a.md#none: must lead to a file of the repository",
+		"docs/a.md:2: link ../../x: must lead to a file of the repository",
+		`lab/new.go:1: "luck": must be "variance, by chance"`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if _, err := check(fstest.MapFS{"a": &fstest.MapFile{Mode: fs.ModeDir}}, nil); err != nil {
+		t.Errorf("an empty tree: %v", err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	var out, errs strings.Builder
+	if code := run([]string{"-root", "testdata/none"}, &out, &errs); code != 1 || !strings.HasPrefix(errs.String(), "prose: ") {
+		t.Errorf("no such root: exit code %d, %q", code, errs.String())
+	}
+	if code := run([]string{"-nothing"}, &out, &errs); code != 2 {
+		t.Errorf("an unknown flag: exit code %d, want 2", code)
+	}
+}
