@@ -18,7 +18,8 @@ export GOBIN := $(CACHE)/tools
 export npm_config_cache := $(CACHE)/npm
 
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FLEETMAN    := $(CACHE)/bin/fleetman
 
 .PHONY: help run test check bench lint format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
@@ -38,10 +39,11 @@ check: ui $(FLEETMAN) ## what every scenario promises, and that it can be broken
 bench: ui ## measure what README's table shows, in about six minutes
 	go run ./lab/bench -readme README.md
 
-lint: ## format, vet and staticcheck
+lint: ## format, vet, linters (built in a minute or two the first time), workflows
 	@unformatted=$$($(GOFUMPT) -l $(MODULES)); test -z "$$unformatted" || { echo "not formatted (make format): $$unformatted"; exit 1; }
 	go vet -tags $(TAGS) work
-	$(STATICCHECK) -tags $(TAGS) work
+	$(GOLANGCI) run $(MODULES:%=./%/...)
+	$(ACTIONLINT)
 
 format: ## format the Go code
 	$(GOFUMPT) -l -w $(MODULES)

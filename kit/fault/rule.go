@@ -46,6 +46,7 @@ import (
 // Kind is what a fault does.
 type Kind string
 
+// The kinds of faults.
 const (
 	Delay    Kind = "delay"
 	Status   Kind = "status"

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pack is an archive of files: name, body, name, body …
+// pack is an archive of files: name, body, name, body and so on.
 func pack(t *testing.T, files ...string) io.Reader {
 	t.Helper()
 	var b bytes.Buffer

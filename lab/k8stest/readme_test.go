@@ -116,7 +116,7 @@ func TestTraps(t *testing.T) {
 	}{
 		{"kubectl debug --profile=restricted -it pod/webapp --image=curlimages/curl -- curl -i fleetman-staff-service:8080/\n", true},
 		{"echo 'curl -s x; exit' | kubectl debug -qi pod/webapp --image=curlimages/curl:8.12.1 -- sh\n", true},
-		{"kubectl debug --profile=restricted $POD --image=curlimages/curl:8.12.1 --container=curl -- sleep 1h\n", false},
+		{"kubectl debug --profile=restricted $POD --image=curlimages/curl:8.12.1 --container=curl -- sleep 30\n", false},
 		{"kubectl delete -k k8s/scenarios/egress\n", true},
 		{"kubectl delete -k k8s/scenarios/egress -l app.kubernetes.io/part-of=fleetman --ignore-not-found   # everything\n", false},
 		{"kubectl delete -f k8s/scenarios/egress/istio.yaml   # the rules\n", true},
