@@ -128,17 +128,17 @@ func TestVariants(t *testing.T) {
 func TestRosterFile(t *testing.T) {
 	for name, tc := range map[string]struct{ text, err string }{
 		"good":                {`[{"vehicle":"T","driver":"D","photo":"p.png"}]`, ""},
-		"no JSON":             {`vehicle: T`, "expected an array of"},
+		"no JSON":             {`vehicle: T`, ": must be an array of"},
 		"unknown field":       {`[{"vehicle":"T","driver":"D","photo":"p","age":7}]`, `unknown field "age"`},
-		"bad vehicle":         {`[{"vehicle":"a/b","driver":"D","photo":"p"}]`, "entry 1: vehicle: name: expected"},
-		"twice":               {`[{"vehicle":"T","driver":"D","photo":"p"},{"vehicle":"T","driver":"E","photo":"p"}]`, `entry 2: vehicle "T": expected once`},
-		"no driver":           {`[{"vehicle":"T","photo":"p"}]`, "entry 1: driver: expected a name"},
-		"driver of two lines": {`[{"vehicle":"T","driver":"D\nE","photo":"p"}]`, "entry 1: driver: expected a name of printable text"},
-		"nobody":              {`[]`, "expected one entry at least"},
-		"null":                {`null`, "expected one entry at least"},
-		"a number":            {`[{"vehicle":7}]`, `all texts: found a number at byte 13`},
-		"no photo":            {`[{"vehicle":"T","driver":"D"}]`, "entry 1: photo: expected a file name"},
-		"more":                {`[] []`, "expected nothing after the array"},
+		"bad vehicle":         {`[{"vehicle":"a/b","driver":"D","photo":"p"}]`, `entry 1: vehicle: name: "a/b": must be`},
+		"twice":               {`[{"vehicle":"T","driver":"D","photo":"p"},{"vehicle":"T","driver":"E","photo":"p"}]`, `entry 2: vehicle: "T": must be in one entry only`},
+		"no driver":           {`[{"vehicle":"T","photo":"p"}]`, `entry 1: driver: "": must be a name`},
+		"driver of two lines": {`[{"vehicle":"T","driver":"D\nE","photo":"p"}]`, `entry 1: driver: "D\nE": must be a name of printable text`},
+		"nobody":              {`[]`, "empty: must have an entry"},
+		"null":                {`null`, "empty: must have an entry"},
+		"a number":            {`[{"vehicle":7}]`, `a number at byte 13: must be an array of {"vehicle", "driver", "photo"}, all strings`},
+		"no photo":            {`[{"vehicle":"T","driver":"D"}]`, `entry 1: photo: "": must be a file name`},
+		"more":                {`[] []`, "text after the array: must be one array"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "staff.json")

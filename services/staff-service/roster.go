@@ -38,12 +38,12 @@ func openRoster(path string) (roster, error) {
 		return nil, err
 	}
 	if len(text) > maxRoster {
-		return nil, fmt.Errorf("expected at most %d bytes", maxRoster)
+		return nil, fmt.Errorf("larger: must be at most %d bytes", maxRoster)
 	}
 	return readRoster(text)
 }
 
-// readRoster reads an array of {"vehicle", "driver", "photo"}. An error tells the entry, from 1.
+// readRoster reads an array of {"vehicle", "driver", "photo"}. An error names the entry, from 1.
 func readRoster(text []byte) (roster, error) {
 	var entries []struct{ Vehicle, Driver, Photo string }
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -51,15 +51,15 @@ func readRoster(text []byte) (roster, error) {
 	if err := decoder.Decode(&entries); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) { // its own text is of Go's types
-			err = fmt.Errorf("found a %s at byte %d", wrong.Value, wrong.Offset)
+			err = fmt.Errorf("a %s at byte %d", wrong.Value, wrong.Offset)
 		}
-		return nil, fmt.Errorf("expected an array of {\"vehicle\", \"driver\", \"photo\"}, all texts: %w", err)
+		return nil, fmt.Errorf("%w: must be an array of {\"vehicle\", \"driver\", \"photo\"}, all strings", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("expected nothing after the array")
+		return nil, errors.New("text after the array: must be one array")
 	}
 	if len(entries) == 0 {
-		return nil, errors.New("expected one entry at least")
+		return nil, errors.New("empty: must have an entry")
 	}
 	r := make(roster, len(entries))
 	for i, e := range entries {
@@ -68,11 +68,11 @@ func readRoster(text []byte) (roster, error) {
 		case fleet.CheckName(e.Vehicle) != nil:
 			return nil, fmt.Errorf("entry %d: vehicle: %w", i+1, fleet.CheckName(e.Vehicle))
 		case twice:
-			return nil, fmt.Errorf("entry %d: vehicle %q: expected once", i+1, e.Vehicle)
+			return nil, fmt.Errorf("entry %d: vehicle: %q: must be in one entry only", i+1, e.Vehicle)
 		case e.Driver == "" || strings.ContainsFunc(e.Driver, unprintable):
-			return nil, fmt.Errorf("entry %d: driver: expected a name of printable text", i+1)
+			return nil, fmt.Errorf("entry %d: driver: %q: must be a name of printable text", i+1, fleet.Shown(e.Driver))
 		case fleet.CheckName(e.Photo) != nil:
-			return nil, fmt.Errorf("entry %d: photo: expected a file name", i+1)
+			return nil, fmt.Errorf("entry %d: photo: %q: must be a file name", i+1, fleet.Shown(e.Photo))
 		}
 		r[e.Vehicle] = fleet.Driver{Name: e.Driver, Photo: e.Photo}
 	}
@@ -81,7 +81,7 @@ func readRoster(text []byte) (roster, error) {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// driver answers who drives a vehicle. The vehicles that a larger fleet adds ("City Truck 17")
+// driver returns who drives a vehicle. The vehicles that a larger fleet adds ("City Truck 17")
 // are driven by their route's driver.
 func (r roster) driver(vehicle string) (fleet.Driver, bool) {
 	if d, ok := r[vehicle]; ok {
@@ -95,7 +95,7 @@ func (r roster) driver(vehicle string) (fleet.Driver, bool) {
 	return d, ok
 }
 
-// withPhoto is the roster with the same photo for everyone.
+// withPhoto returns the roster with the same photo for everyone.
 func (r roster) withPhoto(file string) roster {
 	same := make(roster, len(r))
 	for vehicle, d := range r {
