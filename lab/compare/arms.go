@@ -115,8 +115,8 @@ type Fault struct {
 	Rules         string // as FAULTS has them; empty: no fault
 	All           bool   // in every replica; else in the one that received most of the load
 	Again         bool   // set anew whenever the replica comes back
-	Times         int    // load, in times of the rate
-	Longer        int    // in times of the usual length
+	Times         int    // load, in times of the rate; 0 is 1
+	Longer        int    // in times of the usual length; 0 is 1
 	Curve         bool   // the report shows it second by second
 }
 
@@ -135,13 +135,13 @@ var Services = []string{staff, "vehicle-telemetry", "position-tracker", "api-gat
 
 // Faults are those that are known.
 var Faults = []Fault{
-	{"bad-replica", "one of two replicas answers after 0 to 5 s, half of the answers 502", "delay=0s..5s;status=502,rate=0.5", false, false, 1, 1, false},
-	{"dead-replica", "one of two replicas resets every connection", "reset", false, false, 1, 1, false},
-	{"all-bad", "both replicas answer after 0 to 5 s, half of the answers 502", "delay=0s..5s;status=502,rate=0.5", true, false, 1, 1, false},
-	{"slow-body", "one of two replicas sends its answers at 20 bytes a second, about 4 s each", "slow=20", false, false, 1, 1, false},
-	{"crash-loop", "one of two replicas exits at one request in five, again and again", "crash,rate=0.2", false, true, 1, 1, false},
-	{"storm", "retry storm: both replicas answer 502 at once, under ten times the load", "status=502", true, false, 10, 2, true},
-	{"healthy", "nothing at all, under twenty times the load: what each arm costs", "", true, false, 20, 2, false},
+	{Name: "bad-replica", Meaning: "one of two replicas answers after 0 to 5 s, half of the answers 502", Rules: "delay=0s..5s;status=502,rate=0.5"},
+	{Name: "dead-replica", Meaning: "one of two replicas resets every connection", Rules: "reset"},
+	{Name: "all-bad", Meaning: "both replicas answer after 0 to 5 s, half of the answers 502", Rules: "delay=0s..5s;status=502,rate=0.5", All: true},
+	{Name: "slow-body", Meaning: "one of two replicas sends its answers at 20 bytes per second, about 4 s each", Rules: "slow=20"},
+	{Name: "crash-loop", Meaning: "one of two replicas exits at one request in five, again and again", Rules: "crash,rate=0.2", Again: true},
+	{Name: "storm", Meaning: "retry storm: both replicas answer 502 at once, under ten times the load", Rules: "status=502", All: true, Times: 10, Longer: 2, Curve: true},
+	{Name: "healthy", Meaning: "no fault, under twenty times the load: what each arm costs", All: true, Times: 20, Longer: 2},
 }
 
 // Usual are the faults of a comparison by default; Quick are those of a quick
@@ -198,7 +198,7 @@ var (
 const idle = 8 * time.Second
 
 func (t Timing) of(f Fault) Timing {
-	t.Fault *= time.Duration(f.Longer)
+	t.Fault *= time.Duration(max(1, f.Longer))
 	if f.none() { // nothing to recover from
 		t.After = idle
 	}

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -40,8 +39,7 @@ type Options struct {
 
 	Progress func(line string)
 
-	found        parts.Parts
-	measurements int // of a run whose load is late, at most; 0: maxMeasurements
+	found parts.Parts
 }
 
 // RecordsFile is the name of the records within Options.Out.
@@ -82,7 +80,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		if i > 0 && o.Bin == "" { // built once
 			p.o.Bin = filepath.Join(o.Root, ".cache", "bin")
 		}
-		seen, err := onTime(cmp.Or(o.measurements, maxMeasurements), o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
+		seen, err := onTime(o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), i, len(plans), o.Out, ctx.Err())
 		}

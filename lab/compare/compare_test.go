@@ -399,7 +399,7 @@ func TestOnTime(t *testing.T) {
 		"always late": {[]time.Duration{time.Second, time.Second, time.Second}, 3, true, strings.Repeat("x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): measuring again\n", 2) + "x: the load was late (p99 1s, at most 1s; must be p99 10ms, at most 250ms): kept and marked after measurement 3\n"},
 	} {
 		n, progress := 0, ""
-		got, err := onTime(maxMeasurements, func(line string) { progress += line + "\n" }, "x", func() (*record.Run, error) {
+		got, err := onTime(func(line string) { progress += line + "\n" }, "x", func() (*record.Run, error) {
 			n++
 			return run(test.lateness[n-1]), nil
 		})
@@ -408,7 +408,7 @@ func TestOnTime(t *testing.T) {
 		}
 	}
 	failure := errors.New("no fleet")
-	if _, err := onTime(maxMeasurements, func(string) {}, "x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
+	if _, err := onTime(func(string) {}, "x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,9 +49,9 @@ const maxInFlight = 1000
 // maxMeasurements is how often a run is made until its load is on time.
 const maxMeasurements = 3
 
-// onTime measures a run until its load is on time, at most the given number of
+// onTime measures a run until its load is on time, at most maxMeasurements
 // times, and returns the last one.
-func onTime(most int, progress func(string), name string, measure func() (*record.Run, error)) (*record.Run, error) {
+func onTime(progress func(string), name string, measure func() (*record.Run, error)) (*record.Run, error) {
 	for n := 1; ; n++ {
 		seen, err := measure()
 		if err != nil {
@@ -63,11 +63,11 @@ func onTime(most int, progress func(string), name string, measure func() (*recor
 			return seen, nil
 		}
 		again := "measuring again"
-		if n == most {
+		if n == maxMeasurements {
 			again = fmt.Sprintf("kept and marked after measurement %d", n)
 		}
 		progress(fmt.Sprintf("%s: the load was late (%v; must be p99 %v, at most %v): %s", name, late, record.UsualLateness, record.MaxLateness, again))
-		if n == most {
+		if n == maxMeasurements {
 			return seen, nil
 		}
 	}
@@ -123,7 +123,7 @@ func (r *run) begin(first []record.Sample) {
 	}
 }
 
-func (r *run) rate() float64 { return r.o.Rate * float64(r.fault.Times) }
+func (r *run) rate() float64 { return r.o.Rate * float64(max(1, r.fault.Times)) }
 
 // loadAndFault sends the load and, beside it, sets the fault and clears it.
 func (r *run) loadAndFault(ctx context.Context, s *sender) ([]load.Request[outcome], error) {

@@ -78,7 +78,7 @@ type Request struct {
 	// Delayed requests could not start in time: too many were in flight.
 	Delayed  bool   `json:"delayed,omitempty"`
 	Injected string `json:"injected,omitempty"` // the answer's X-Fault
-	// Origin is the answer's X-Error-Origin: "breaker; service=api-gateway".
+	// Origin is the answer's X-Error-Origin: "breaker; service=staff-service".
 	Origin string `json:"origin,omitempty"`
 	// AccessLog is what the proxies logged of a request that failed, in the order
 	// in which it reached them.
