@@ -1,5 +1,3 @@
-// Package fleet is the wire: what a vehicle's position and a driver look like between services.
-// Source: the recorded answers of the original and the contract in the README.
 package fleet
 
 import (

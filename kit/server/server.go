@@ -1,5 +1,3 @@
-// Package server runs a service: it listens, serves, tells its health on an admin listener, and
-// drains when it is told to stop.
 package server
 
 import (

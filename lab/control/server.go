@@ -1,5 +1,3 @@
-// Package control lets other fleetman commands talk to a running fleet, over a
-// socket in its state directory.
 package control
 
 import (

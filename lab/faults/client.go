@@ -1,5 +1,3 @@
-// Package faults tells running pods to misbehave, through their admin
-// listeners, and reads how often they did.
 package faults
 
 import (

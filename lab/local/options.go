@@ -1,6 +1,3 @@
-// Package local runs the pods of a fleet as processes of this machine: one
-// loopback address each, the names in a hosts file, probes, restarts and logs
-// as on a cluster.
 package local
 
 import (

@@ -1,5 +1,3 @@
-// Package mesh runs the pods of a fleet with a proxy beside each: a real istiod,
-// fed by a Kubernetes API that this process plays, and real Envoys.
 package mesh
 
 import (

@@ -1,4 +1,3 @@
-// api-gateway is the one door for the page.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// staff-service answers who drives a vehicle, and notes how fast.
 package main
 
 import (

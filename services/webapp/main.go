@@ -1,4 +1,3 @@
-// webapp serves the fleet's page and stands between it and the api-gateway.
 package main
 
 import (

@@ -1,7 +1,3 @@
-// Package certs gives the mesh's proxies their certificates: an authority in
-// memory, and a server of Envoy's secret discovery service (SDS) that hands out
-// and renews what the authority signs. All dates come from the time package, so
-// tests run in a bubble of testing/synctest.
 package certs
 
 import (

@@ -1,5 +1,3 @@
-// Package envoy runs with an unmodified Envoy: it renders its bootstrap and
-// its command line, and reads and steers it by its admin address.
 package envoy
 
 import (

@@ -1,6 +1,3 @@
-// Package kube plays the Kubernetes API that istiod reads: read-only, from
-// objects in memory, with the lists, watches and resource versions that
-// clients of the real one rely on.
 package kube
 
 import (

@@ -1,6 +1,3 @@
-// Package parts finds or brings the programs of other projects that a mesh is
-// made of: Istio's pilot-discovery and istioctl, and Envoy. What it brings is
-// kept below ROOT/.cache/tools under names that hold the version.
 package parts
 
 import (

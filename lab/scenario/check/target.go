@@ -1,6 +1,3 @@
-// Package check proves what scenarios promise: it starts the fleet, sends the
-// requests of expect.yaml, judges what came back, and does the same on a fleet
-// where the promise cannot hold. Where the fleet runs is behind one interface.
 package check
 
 import (

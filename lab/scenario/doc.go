@@ -1,0 +1,15 @@
+// Package scenario reads what a scenario promises: the expect.yaml beside its manifests. How the
+// requests are sent is not a part of it, so the same file serves a fleet on this machine and one on a
+// cluster.
+//
+//	promises:
+//	  - promise: one driver in ten is answered by the risky version
+//	    checks:
+//	      - requests: {from: ingress, path: /api/vehicles/driver/City%20Truck, count: 1000, concurrency: 10}
+//	        expect:
+//	          - answers: {status: [200]}
+//	            count: all
+//	          - answers: {body: placeholder\.png}
+//	            count: {share: 0.1, confidence: 0.9999}
+//	    control: {without: [rules]}
+package scenario

@@ -1,0 +1,2 @@
+// Command staff-service answers who drives a vehicle, and takes drivers' speeds.
+package main

@@ -1,0 +1,2 @@
+// Command vehicle-telemetry computes the speed of a vehicle from its positions.
+package main
