@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -234,20 +235,20 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// TestServicePort: a Service's port that is not the pod's own is opened on the
-// pod's address.
+// TestServicePort: the ports of a pod's Services answer, and no others.
 func TestServicePort(t *testing.T) {
 	o := testOptions(t)
-	startFleet(t, decode(t, one("", "{name: a, port: 8080, targetPort: 8081}, {name: b, port: 8090, targetPort: 8081}")), o)
-	for _, port := range []string{"8080", "8081", "8090"} {
-		if env, err := environmentAt(podIP(o, 1) + ":" + port); err != nil || env["HOSTNAME"] != "staff-0" {
-			t.Errorf("port %s: %v, %v", port, env, err)
+	startFleet(t, decode(t, one("", "{name: a, port: 8070, targetPort: 8080}, {name: b, port: 8090, targetPort: 8080}, {name: c, port: 8080, targetPort: 9999}")), o)
+	for port, open := range map[string]bool{"8070": true, "8090": true, "8080": false, "9999": false} {
+		env, err := environmentAt(podIP(o, 1) + ":" + port)
+		if open && (err != nil || env["HOSTNAME"] != "staff-0") || !open && !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("port %s: %v, %v, want open: %v", port, env, err, open)
 		}
 	}
 }
 
 // quickProbes makes probes that see a change at their next look.
-const quickProbes = `, ports: [{name: admin, containerPort: 9090}], readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1, failureThreshold: 1},
+const quickProbes = `, env: [{name: ADMIN_ADDR, value: ":9090"}], ports: [{name: admin, containerPort: 9090}], readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1, failureThreshold: 1},
   livenessProbe: {httpGet: {path: /healthz, port: admin}, periodSeconds: 1, failureThreshold: 1}`
 
 func TestRestartAfterExit(t *testing.T) {

@@ -72,7 +72,7 @@ type MeshPod struct {
 }
 
 // Inbound is a port of a proxied pod: Declared as the manifests have it, Port
-// at the pod's address (which differs when the declared one needs root), App
+// at the pod's address (another when the declared one is not free there), App
 // the program's own at 127.0.0.1.
 type Inbound struct {
 	Declared, Port, App int

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -51,7 +49,12 @@ type podPlan struct {
 	readiness, liveness, startup *probe
 	preStop, grace               time.Duration
 
-	forwards []portPair // ports of Services that are not the pod's own
+	// Where the pod is reachable as on a cluster: not a listener on loopback.
+	listenOpen, adminOpen bool
+
+	ports    map[int]int // of its Services, each with the port at ip that serves it
+	forwards []portPair  // those of them that have to be opened
+	notes    []string
 }
 
 type portPair struct{ from, to int }
@@ -138,8 +141,22 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			p.services = append(p.services, newService(s))
 		}
 	}
-	p.notes = slices.Concat(LeftOut(objects, o.Mesh != nil), notes, partsLeftOut(fleet), selectingNone(services, fleet))
+	p.notes = slices.Concat(LeftOut(objects, o.Mesh != nil), notes, partsLeftOut(fleet), selectingNone(services, fleet),
+		notHere(services), missing(objects, fleet), p.podNotes())
 	return p, nil
+}
+
+// podNotes are the pods' own, each once: replicas have the same.
+func (p *plan) podNotes() []string {
+	var notes []string
+	for _, pod := range p.pods {
+		for _, note := range pod.notes {
+			if !slices.Contains(notes, note) {
+				notes = append(notes, note)
+			}
+		}
+	}
+	return notes
 }
 
 // namespaces are those of the pods, and the default one, sorted.
@@ -188,7 +205,7 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 		env[adminToken] = o.adminToken
 	}
 	maps.Copy(env, set)
-	if err := p.listenOn(env, &container, services, o, h); err != nil {
+	if err := p.listenOn(env, &container, services, h); err != nil {
 		return nil, err
 	}
 	p.env = env
@@ -210,6 +227,10 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 		}
 		if *kind.to, err = newProbe(kind.from, &container, p); err != nil {
 			return nil, fmt.Errorf("spec.template.spec.containers[0].%s: %w", kind.field, err)
+		}
+		if port := (*kind.to).port; p.itself(port) == p.address(noPort) {
+			p.notes = append(p.notes, fmt.Sprintf("%s: spec.template.spec.containers[0].%s: port %d: fails, as on a cluster: %s",
+				ref(d.object), kind.field, port, p.whereItListens()))
 		}
 	}
 	return p, nil
@@ -250,119 +271,4 @@ func ref(object metav1.Object) string {
 		kind = "Service"
 	}
 	return manifest.Object{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName()}.Ref()
-}
-
-// LeftOut names the objects that have no effect here, one line each reason; with
-// a mesh, Istio's have.
-func LeftOut(objects *manifest.Objects, mesh bool) []string {
-	lines := slices.Concat(objects.Notes, notOfTheFleet(objects))
-	byKind := map[string][]string{}
-	for _, object := range objects.All {
-		if !applied(object, mesh) {
-			byKind[object.Kind] = append(byKind[object.Kind], strings.TrimPrefix(object.Ref(), object.Kind+" "))
-		}
-	}
-	if len(byKind) == 0 {
-		return lines
-	}
-	var kinds []string
-	for kind, names := range byKind {
-		kinds = append(kinds, kind+" "+strings.Join(names, ", "))
-	}
-	slices.Sort(kinds)
-	return append(lines, "not applied here: "+strings.Join(kinds, "; "))
-}
-
-// applied reports whether an object has an effect here, or needs none.
-func applied(object manifest.Object, mesh bool) bool {
-	if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {
-		return true // the mesh itself names those that it cannot apply
-	}
-	switch typed := object.Typed.(type) {
-	case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
-		return true
-	case *policyv1.PodDisruptionBudget: // nobody drains this machine
-		return true
-	case *corev1.Service:
-		return mesh || len(typed.Spec.Selector) > 0 && typed.Spec.Type != corev1.ServiceTypeExternalName
-	}
-	return false
-}
-
-// notOfTheFleet has one line for each reason to leave objects out: their names,
-// or their number when there are many.
-func notOfTheFleet(objects *manifest.Objects) []string {
-	const most = 3
-	type group struct{ refs, sources []string }
-	byReason := map[string]*group{}
-	for _, object := range objects.LeftOut {
-		g := byReason[object.LeftOut]
-		if g == nil {
-			g = &group{}
-			byReason[object.LeftOut] = g
-		}
-		g.refs = append(g.refs, object.Ref())
-		if !slices.Contains(g.sources, object.Source) {
-			g.sources = append(g.sources, object.Source)
-		}
-	}
-	var lines []string
-	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
-		g := byReason[reason]
-		what := strings.Join(g.refs, ", ")
-		if len(g.refs) > most {
-			what = fmt.Sprintf("%d objects", len(g.refs))
-		}
-		lines = append(lines, fmt.Sprintf("left out: %s of %s: %s", what, strings.Join(g.sources, ", "), reason))
-	}
-	return lines
-}
-
-// selectingNone names the Services whose selector matches no pod. That is no
-// error: on a cluster the pods may come later.
-func selectingNone(services []*corev1.Service, fleet deploymentSet) []string {
-	var none []string
-	for _, s := range services {
-		selector := labels.SelectorFromSet(s.Spec.Selector)
-		if !selector.Empty() && !slices.ContainsFunc(fleet, func(d *deployment) bool {
-			return namespaceOf(d.object.Namespace) == namespaceOf(s.Namespace) && selector.Matches(labels.Set(d.object.Spec.Template.Labels))
-		}) {
-			none = append(none, fmt.Sprintf("%s (%s)", ref(s), selector))
-		}
-	}
-	if len(none) == 0 {
-		return nil
-	}
-	return []string{"selects no pod: " + strings.Join(none, ", ")}
-}
-
-// partsLeftOut names the parts of pods that a process does not have.
-func partsLeftOut(fleet deploymentSet) []string {
-	var commands, parts []string
-	for _, deployment := range fleet {
-		d := deployment.object
-		spec := d.Spec.Template.Spec
-		if c := spec.Containers[0]; len(c.Command)+len(c.Args) > 0 {
-			commands = append(commands, d.Name)
-		}
-		if c := spec.Containers[0]; c.Lifecycle != nil && (c.Lifecycle.PostStart != nil || c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep == nil) {
-			parts = append(parts, d.Name+": lifecycle hooks other than preStop.sleep")
-		}
-		for _, c := range spec.InitContainers {
-			parts = append(parts, d.Name+": init container "+c.Name)
-		}
-		for _, v := range spec.Volumes {
-			if v.EmptyDir == nil {
-				parts = append(parts, d.Name+": volume "+v.Name)
-			}
-		}
-	}
-	var notes []string
-	if len(commands) > 0 {
-		notes = append(notes, "command and args not applied, an image stands for its program here: "+strings.Join(commands, ", "))
-	}
-	if len(parts) > 0 {
-		notes = append(notes, "not applied here: "+strings.Join(parts, "; "))
-	}
-	return notes
 }

@@ -3,7 +3,10 @@ package local
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +96,7 @@ func TestPlanPublished(t *testing.T) {
 
 func TestPlanBase(t *testing.T) {
 	o := Options{
-		Set: []Setting{{"staff-service", "VARIANT", "bad"}, {"fleetman-webapp", "LISTEN_ADDR", ":8088"}}, Replicas: map[string]int{"staff-service": 2, "position-simulator": 0},
+		Set: []Setting{{"staff-service", "VARIANT", "bad"}, {"fleetman-webapp", "LISTEN_ADDR", "0.0.0.0:80"}}, Replicas: map[string]int{"staff-service": 2, "position-simulator": 0},
 	}
 	p := mustPlan(t, load(t, "../../k8s/base"), o, rootHost)
 	var got []string
@@ -106,7 +109,7 @@ func TestPlanBase(t *testing.T) {
 		"staff-service-0 127.0.1.3:8080 127.0.1.3:9090 bad",
 		"staff-service-1 127.0.1.4:8080 127.0.1.4:9090 bad",
 		"api-gateway-0 127.0.1.5:8080 127.0.1.5:9090 ",
-		"webapp-0 127.0.1.6:8088 127.0.1.6:9090 ",
+		"webapp-0 127.0.1.6:80 127.0.1.6:9090 ",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("pods\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -153,6 +156,10 @@ metadata: {name: staff}
 spec: {selector: {app: staff}, ports: [%s]}
 ---
 apiVersion: v1
+kind: ServiceAccount
+metadata: {name: clerk}
+---
+apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
 data: {SEED: "7", A_URL: http://a}
@@ -166,19 +173,72 @@ stringData: {OTHER: plain}
 }
 
 func TestPlanPorts(t *testing.T) {
+	const at9999 = "Service staff: spec.ports[0].targetPort: 9999: calls fail, as on a cluster: Deployment staff listens on 8080 (LISTEN_ADDR) and 9090 on loopback alone (ADMIN_ADDR)"
 	for _, test := range []struct{ name, container, port, want string }{
-		{"the Service's port alone", "", "{port: 8080}", "8080 admin 9090 []"},
-		{"a targetPort", "", "{port: 80, targetPort: 8088}", "8088 admin 9090 [{80 8088}]"},
-		{"a named targetPort", ", ports: [{name: a, containerPort: 7000}, {name: web, containerPort: 7001}]", "{port: 80, targetPort: web}", "7001 admin 9090 [{80 7001}]"},
-		{"LISTEN_ADDR decides", ", env: [{name: LISTEN_ADDR, value: ':8000'}]", "{port: 8000}", "8000 admin 9090 []"},
-		{"the admin port is not the main one", ", env: [{name: ADMIN_ADDR, value: '0.0.0.0:7777'}], ports: [{containerPort: 7777}]", "{port: 7777, name: a}, {port: 8080, name: b}", "8080 admin 7777 []"},
+		{"the program's own", "", "{port: 8080}", "8080 admin 9090 map[8080:8080] []"},
+		{"another Service port", "", "{port: 80, targetPort: 8080}", "18080 admin 9090 map[80:18080] [{80 18080}]"},
+		{"several Service ports", "", "{port: 80, targetPort: 8080, name: a}, {port: 8080, name: b}", "8080 admin 9090 map[80:8080 8080:8080] [{80 8080}]"},
+		{"a named targetPort", ", ports: [{name: a, containerPort: 7000}, {name: web, containerPort: 8080}]", "{port: 80, targetPort: web}", "18080 admin 9090 map[80:18080] [{80 18080}]"},
+		{"LISTEN_ADDR", ", env: [{name: LISTEN_ADDR, value: ':8000'}]", "{port: 8000}", "8000 admin 9090 map[8000:8000] []"},
+		{"a wrong targetPort", "", "{port: 8080, targetPort: 9999}", "18080 admin 9090 map[8080:1] [] " + at9999},
+		{"a container port that the program does not know of", ", ports: [{name: web, containerPort: 9999}]", "{port: 80, targetPort: web}", "18080 admin 9090 map[80:1] [] " + at9999},
+		{"the admin port", ", env: [{name: ADMIN_ADDR, value: '0.0.0.0:7777'}]", "{port: 7777, name: a}, {port: 8080, name: b}", "8080 admin 7777 map[7777:7777 8080:8080] []"},
+		{
+			"the admin port, on loopback", "", "{port: 9090, name: a}, {port: 8080, name: b}",
+			"8080 admin 9090 map[8080:8080 9090:1] [] Service staff: spec.ports[0].targetPort: 9090: calls fail, as on a cluster: Deployment staff listens on 8080 (LISTEN_ADDR) and 9090 on loopback alone (ADMIN_ADDR)",
+		},
+		{
+			"loopback", ", env: [{name: LISTEN_ADDR, value: 'localhost:8080'}]", "{port: 8080}",
+			"8080 admin 9090 map[8080:1] [] Service staff: spec.ports[0].targetPort: 8080: calls fail, as on a cluster: Deployment staff listens on 8080 on loopback alone (LISTEN_ADDR) and 9090 on loopback alone (ADMIN_ADDR)",
+		},
+		{"the pod's own address", ", env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}, {name: LISTEN_ADDR, value: '$(IP):8080'}]", "{port: 8080}", "8080 admin 9090 map[8080:8080] []"},
+		{"UDP", "", "{port: 53, protocol: UDP, name: a}, {port: 8080, name: b}", "8080 admin 9090 map[8080:8080] [] Service staff: spec.ports[0].protocol: UDP: not applied here: programs listen on TCP"},
+		{"no port translation without a cluster IP", "", "{port: 80, targetPort: 8080}], clusterIP: None, x: [", "8080 admin 9090 map[] []"},
+		{
+			"a probe of a port that nothing listens on", ", readinessProbe: {tcpSocket: {port: 9999}}", "{port: 8080}",
+			"8080 admin 9090 map[8080:8080] [] Deployment staff: spec.template.spec.containers[0].readinessProbe: port 9999: fails, as on a cluster: Deployment staff listens on 8080 (LISTEN_ADDR) and 9090 on loopback alone (ADMIN_ADDR)",
+		},
+		{"an affinity", "", "{port: 8080}], sessionAffinity: ClientIP, x: [", "8080 admin 9090 map[8080:8080] [] Service staff: spec.sessionAffinity: ClientIP: not applied here"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			pod := mustPlan(t, decode(t, one(test.container, test.port)), Options{}, rootHost).pods[0]
-			if got := fmt.Sprintf("%d admin %d %v", pod.listen, pod.admin, pod.forwards); got != test.want {
-				t.Errorf("%s, want %s", got, test.want)
+			p := mustPlan(t, decode(t, strings.Replace(one(test.container, test.port), ", x: []", "", 1)), Options{}, userHost)
+			pod := p.pods[0]
+			if got := strings.TrimSpace(fmt.Sprintf("%d admin %d %v %v %s", pod.listen, pod.admin, pod.ports, pod.forwards, strings.Join(p.notes, "; "))); got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// TestPlanWithoutService: a pod that no Service selects listens on its own
+// address too.
+func TestPlanWithoutService(t *testing.T) {
+	text, _, _ := strings.Cut(one("", "{port: 8080}"), "---")
+	p := mustPlan(t, decode(t, text), Options{Replicas: map[string]int{"staff": 2}}, userHost)
+	for i, want := range []string{"127.0.1.1:8080", "127.0.1.2:8080"} {
+		if got := p.pods[i].env["LISTEN_ADDR"]; got != want {
+			t.Errorf("pod %d: LISTEN_ADDR %s, want %s", i, got, want)
+		}
+	}
+	if want := []string{"not in the manifests, and a cluster must have it: ServiceAccount clerk"}; !slices.Equal(p.notes, want) {
+		t.Errorf("notes %q, want %q", p.notes, want)
+	}
+}
+
+// TestDefaultPorts holds the programs' ports against the services' READMEs.
+func TestDefaultPorts(t *testing.T) {
+	for _, program := range sixPrograms {
+		text, err := os.ReadFile("../../services/" + program + "/README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if found := regexp.MustCompile("`LISTEN_ADDR` \\| `:([0-9]+)`").FindSubmatch(text); found != nil {
+			want, _ = strconv.Atoi(string(found[1]))
+		}
+		if got := defaultPort(program); got != want {
+			t.Errorf("%s: port %d, want that of its README, %d", program, got, want)
+		}
 	}
 }
 
@@ -237,13 +297,14 @@ func TestPlanBadInput(t *testing.T) {
 		},
 		{"an unknown image", strings.Replace(good, "fleetman/staff-service:6", "nginx:1", 1), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].image: "nginx:1": must be fleetman/NAME or richardchesterwood/istio-fleetman-NAME, NAME one of api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
 		{"two containers", one("}, {name: other, image: \"fleetman/webapp:6\"", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: spec.template.spec.containers: 2: must be 1: a pod is one process here"},
-		{"a port of no name", one("", "{port: 80, targetPort: web}"), Options{}, `test.yaml: Deployment staff: Service staff: spec.ports[0].targetPort: container staff has no port named "web"`},
-		{"one port to two", one("", "{name: a, port: 80, targetPort: 8080}, {name: b, port: 80, targetPort: 8081}"), Options{}, "test.yaml: Deployment staff: Service staff: spec.ports[1]: port 80 leads to 8081, in another Service of the same pods to 8080; one address a pod cannot do both"},
-		{"a strange LISTEN_ADDR", one(", env: [{name: LISTEN_ADDR, value: '8080'}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: LISTEN_ADDR: "8080"; :8080 or host:8080 is expected`},
-		{"a strange ADMIN_ADDR", one(", env: [{name: ADMIN_ADDR, value: ':0x1'}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: ADMIN_ADDR: ":0x1"; :8080 or host:8080 is expected`},
-		{"an exec probe", one(", readinessProbe: {exec: {command: [a]}}", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: spec.template.spec.containers[0].readinessProbe: httpGet or tcpSocket is expected; exec and grpc are not done for a process"},
-		{"a probe at a port of no name", one(", livenessProbe: {tcpSocket: {port: a}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].livenessProbe: tcpSocket.port: container staff has no port named "a"`},
-		{"a probe by TLS", one(", startupProbe: {httpGet: {port: 1, scheme: HTTPS}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].startupProbe: httpGet.scheme: "HTTPS"; HTTP is expected`},
+		{"a port of no name", one("", "{port: 80, targetPort: web}"), Options{}, `test.yaml: Deployment staff: Service staff: spec.ports[0].targetPort: "web": must be the name of a port of container staff`},
+		{"one port to two", one("", "{name: a, port: 80, targetPort: 8080}, {name: b, port: 80, targetPort: 8081}"), Options{}, "test.yaml: Deployment staff: Service staff: spec.ports[1].targetPort: 8081: must be 8080, as for port 80 in another Service of the same pods: they have one address here"},
+		{"a strange LISTEN_ADDR", one(", env: [{name: LISTEN_ADDR, value: '8080'}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: LISTEN_ADDR: "8080": must be :PORT or HOST:PORT, such as :8080`},
+		{"a strange ADMIN_ADDR", one(", env: [{name: ADMIN_ADDR, value: ':0x1'}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: ADMIN_ADDR: ":0x1": must be :PORT or HOST:PORT, such as :8080`},
+		{"an exec probe", one(", readinessProbe: {exec: {command: [a]}}", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: spec.template.spec.containers[0].readinessProbe: must be httpGet or tcpSocket: exec and grpc are not applied to a process"},
+		{"a probe at a port of no name", one(", livenessProbe: {tcpSocket: {port: a}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].livenessProbe: tcpSocket.port: "a": must be the name of a port of container staff`},
+		{"a probe of no port", one(", livenessProbe: {httpGet: {path: /}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].livenessProbe: httpGet.port: 0: must be between 1 and 65535`},
+		{"a probe by TLS", one(", startupProbe: {httpGet: {port: 1, scheme: HTTPS}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].startupProbe: httpGet.scheme: "HTTPS": must be HTTP`},
 		{"a field that a pod does not have", one(", env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: fieldRef: no field "spec.x" of a pod; metadata.name, metadata.namespace, metadata.labels['KEY'], status.podIP, spec.nodeName, spec.serviceAccountName are known`},
 		{"a key that is not there", one(", env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: no key "x" in ConfigMap settings of the manifests`},
 		{"a ConfigMap that is not there", one(", envFrom: [{configMapRef: {name: x}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: envFrom[0]: no ConfigMap x in the manifests"},

@@ -6,39 +6,38 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// adminPort is the services' own default.
+// adminPort is the port of the services' own default of ADMIN_ADDR, which is on
+// loopback.
 const adminPort = 9090
 
-// listenOn finds the pod's ports, from its environment, its container and the
-// Services that select it, and sets LISTEN_ADDR and ADMIN_ADDR to them on the
-// pod's address.
-func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services []*corev1.Service, o Options, h host) error {
+// listenOn finds the ports where the program listens on a cluster, by its
+// environment or by its own default, and sets LISTEN_ADDR and ADMIN_ADDR to them
+// on the pod's address. A Service reaches them, and no others.
+func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services []*corev1.Service, h host) error {
 	var err error
-	if p.admin, err = portOf(env, "ADMIN_ADDR"); err != nil {
+	if p.want, p.listenOpen, err = p.listener(env, "LISTEN_ADDR", defaultPort(p.program)); err != nil {
 		return err
 	}
-	if p.admin == 0 {
-		p.admin = adminPort
+	if p.admin, p.adminOpen, err = p.listener(env, "ADMIN_ADDR", adminPort); err != nil {
+		return err
+	}
+	if _, set := env["ADMIN_ADDR"]; !set {
+		p.adminOpen = false
 	}
 	targets, err := p.targets(c, services)
 	if err != nil {
 		return err
 	}
-	if p.want, err = portOf(env, "LISTEN_ADDR"); err != nil {
-		return err
-	}
-	if p.want == 0 {
-		p.want = p.mainPort(c, targets)
-	}
 	p.listen = p.want
-	if p.listen != 0 && p.listen < h.firstUnprivileged {
-		if p.listen, err = h.freePort(p.ip, 10000+p.want); err != nil {
+	if p.listen != 0 && (p.listen < h.firstUnprivileged || hides(targets, p.want)) {
+		if p.listen, err = h.freePort(p.ip, 10000+p.want%50000); err != nil {
 			return fmt.Errorf("finding a free port on %s: %w", p.ip, err)
 		}
 	}
@@ -52,13 +51,77 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 	if p.listen != 0 {
 		env["LISTEN_ADDR"] = p.app.String()
 	}
-	for _, pair := range targets {
-		pair.to = p.actual(pair.to)
-		if pair.from != pair.to {
-			p.forwards = append(p.forwards, pair)
+	p.route(targets)
+	return nil
+}
+
+// listener is the port of a variable of the form host:port, and whether it is
+// reachable from outside the pod.
+func (p *podPlan) listener(env map[string]string, name string, otherwise int) (port int, open bool, err error) {
+	value, set := env[name]
+	if !set {
+		return otherwise, true, nil
+	}
+	host, text, err := net.SplitHostPort(value)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || port < 1 || port > 65535 {
+		return 0, false, fmt.Errorf("%s: %.60q: must be :PORT or HOST:PORT, such as :8080", name, value)
+	}
+	ip, _ := netip.ParseAddr(host)
+	return port, host != "localhost" && (!ip.IsLoopback() || ip == p.ip), nil
+}
+
+// route opens the ports of the pod's Services, each to where its target port is
+// served. Calls to another target fail, as on a cluster.
+func (p *podPlan) route(targets []target) {
+	p.ports = map[int]int{}
+	for _, t := range targets {
+		at := p.serving(t.to)
+		if at == 0 {
+			at = noPort
+			p.notes = append(p.notes, fmt.Sprintf("%s: spec.ports[%d].targetPort: %d: calls fail, as on a cluster: %s",
+				t.service, t.index, t.to, p.whereItListens()))
+		}
+		if t.headless { // callers reach the pod itself
+			continue
+		}
+		p.ports[t.from] = at
+		if at != noPort && at != t.from {
+			p.forwards = append(p.forwards, portPair{t.from, at})
 		}
 	}
-	return nil
+}
+
+// serving is the port at the pod's address where the program, or its proxy,
+// answers for a port of the manifests; 0 when nothing listens there.
+func (p *podPlan) serving(port int) int {
+	switch {
+	case port == p.want && p.listenOpen:
+		return p.listen
+	case port == p.admin && p.adminOpen:
+		return p.admin
+	}
+	return 0
+}
+
+// whereItListens says in a note which ports of the program are open.
+func (p *podPlan) whereItListens() string {
+	var at []string
+	for _, l := range []struct {
+		variable string
+		port     int
+		open     bool
+	}{{"LISTEN_ADDR", p.want, p.listenOpen}, {"ADMIN_ADDR", p.admin, p.adminOpen}} {
+		switch {
+		case l.port != 0 && l.open:
+			at = append(at, fmt.Sprintf("%d (%s)", l.port, l.variable))
+		case l.port != 0:
+			at = append(at, fmt.Sprintf("%d on loopback alone (%s)", l.port, l.variable))
+		}
+	}
+	return fmt.Sprintf("Deployment %s listens on %s", p.deployment, strings.Join(at, " and "))
 }
 
 // Ports of 127.0.0.1 for the programs behind proxies, and for admin listeners
@@ -70,12 +133,12 @@ const (
 	adminPorts = appPorts + 256
 	rangeSize  = 512
 	ranges     = 28
-	noPort     = 1 // tcpmux: nobody listens there
+	noPort     = 1 // tcpmux: nothing listens there
 )
 
 // hideBehindProxy moves the program to 127.0.0.1, and leaves the pod's address
 // to the proxy.
-func (p *podPlan) hideBehindProxy(targets []portPair, h host) error {
+func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	move := func(first int) (netip.AddrPort, error) {
 		port, err := h.freePort(loopback, first+placeOf(p.ip))
@@ -89,14 +152,18 @@ func (p *podPlan) hideBehindProxy(targets []portPair, h host) error {
 		if p.app, err = move(appPorts); err != nil {
 			return err
 		}
-		p.inbound = append(p.inbound, Inbound{Declared: p.want, Port: p.listen, App: int(p.app.Port())})
+		in := Inbound{Declared: p.want, Port: p.listen, App: int(p.app.Port())}
+		if !p.listenOpen {
+			in.App = noPort
+		}
+		p.inbound = append(p.inbound, in)
 	}
-	for _, pair := range targets {
-		if slices.ContainsFunc(p.inbound, func(in Inbound) bool { return in.Declared == pair.to }) {
+	for _, t := range targets {
+		if slices.ContainsFunc(p.inbound, func(in Inbound) bool { return in.Declared == t.to }) {
 			continue
 		}
-		in := Inbound{Declared: pair.to, Port: pair.to, App: noPort}
-		if pair.to == p.admin {
+		in := Inbound{Declared: t.to, Port: t.to, App: noPort}
+		if t.to == p.admin && p.adminOpen {
 			if p.adminAt, err = move(adminPorts); err != nil {
 				return err
 			}
@@ -115,81 +182,76 @@ func placeOf(ip netip.Addr) int {
 	return (int(bytes[last-1])+ranges-1)%ranges*rangeSize + int(bytes[last])
 }
 
-// itself is where the program itself answers for a port of the manifests, for
-// kubelet's probes do not go through the proxy.
+// itself is where the program itself answers for a port of the manifests: the
+// probes of a kubelet do not pass the proxy.
 func (p *podPlan) itself(port int) string {
-	switch port {
-	case p.want:
+	switch {
+	case port == p.want && p.listenOpen:
 		return p.app.String()
-	case p.admin:
+	case port == p.admin && p.adminOpen:
 		return p.adminAt.String()
 	}
-	return p.address(port)
-}
-
-// actual is where the program answers for a port of the manifests.
-func (p *podPlan) actual(port int) int {
-	if port == p.want {
-		return p.listen
-	}
-	return port
+	return p.address(noPort)
 }
 
 // portFor is the pod's own port behind a Service's.
 func (p *podPlan) portFor(servicePort int) int {
-	for _, pair := range p.forwards {
-		if pair.from == servicePort {
-			return pair.to
-		}
+	if port, known := p.ports[servicePort]; known {
+		return port
 	}
-	return servicePort
+	return noPort
 }
 
-// mainPort is the port of the pod's Services, or its container's first, the
-// admin port aside; 0 when it only sends.
-func (p *podPlan) mainPort(c *corev1.Container, targets []portPair) int {
-	for _, pair := range targets {
-		if pair.to != p.admin {
-			return pair.to
-		}
-	}
-	for _, port := range c.Ports {
-		if int(port.ContainerPort) != p.admin {
-			return int(port.ContainerPort)
-		}
-	}
-	return 0
+// target is a port of a Service that selects the pod, and the container's port
+// that it leads to.
+type target struct {
+	service  string
+	index    int // in spec.ports
+	from, to int
+	headless bool
 }
 
-// targets are the ports of the Services that select the pod, each with the
-// container's port that it leads to.
-func (p *podPlan) targets(c *corev1.Container, services []*corev1.Service) ([]portPair, error) {
-	var targets []portPair
+// hides reports whether the Services of a pod lead elsewhere than to a port, so
+// that calls to it by a Service's name are refused on a cluster.
+func hides(targets []target, port int) bool {
+	return len(targets) > 0 && !slices.ContainsFunc(targets, func(t target) bool {
+		return t.headless || t.from == port && t.to == port
+	})
+}
+
+func (p *podPlan) targets(c *corev1.Container, services []*corev1.Service) ([]target, error) {
+	var targets []target
 	from := map[int]int{}
 	for _, s := range services {
 		if namespaceOf(s.Namespace) != p.namespace || len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(p.labels) {
 			continue
 		}
 		for i, port := range s.Spec.Ports {
-			target, err := containerPort(port.TargetPort, int(port.Port), c)
+			if !isTCP(port) {
+				continue
+			}
+			to, err := containerPort(port.TargetPort, int(port.Port), c)
 			if err != nil {
 				return nil, fmt.Errorf("%s: spec.ports[%d].targetPort: %w", ref(s), i, err)
 			}
-			if other, taken := from[int(port.Port)]; taken {
-				if other != target {
-					return nil, fmt.Errorf("%s: spec.ports[%d]: port %d leads to %d, in another Service of the same pods to %d; one address a pod cannot do both",
-						ref(s), i, port.Port, target, other)
+			t := target{service: ref(s), index: i, from: int(port.Port), to: to, headless: s.Spec.ClusterIP == corev1.ClusterIPNone}
+			if other, taken := from[t.from]; taken && !t.headless {
+				if other != to {
+					return nil, fmt.Errorf("%s: spec.ports[%d].targetPort: %d: must be %d, as for port %d in another Service of the same pods: they have one address here",
+						t.service, i, to, other, t.from)
 				}
 				continue
 			}
-			from[int(port.Port)] = target
-			targets = append(targets, portPair{from: int(port.Port), to: target})
+			if !t.headless {
+				from[t.from] = to
+			}
+			targets = append(targets, t)
 		}
 	}
 	return targets, nil
 }
 
-// containerPort resolves a port by number or name; absent, it is the default.
+// containerPort resolves a port by number or name; 0 stands for otherwise.
 func containerPort(target intstr.IntOrString, otherwise int, c *corev1.Container) (int, error) {
 	if target.Type == intstr.Int {
 		if target.IntVal == 0 {
@@ -202,19 +264,5 @@ func containerPort(target intstr.IntOrString, otherwise int, c *corev1.Container
 			return int(port.ContainerPort), nil
 		}
 	}
-	return 0, fmt.Errorf("container %s has no port named %q", c.Name, target.StrVal)
-}
-
-// portOf reads the port of a host:port variable; 0 when it is not set.
-func portOf(env map[string]string, name string) (int, error) {
-	value, set := env[name]
-	if !set {
-		return 0, nil
-	}
-	if _, text, err := net.SplitHostPort(value); err == nil {
-		if port, err := strconv.Atoi(text); err == nil && port >= 1 && port <= 65535 {
-			return port, nil
-		}
-	}
-	return 0, fmt.Errorf("%s: %.60q; :8080 or host:8080 is expected", name, value)
+	return 0, fmt.Errorf("%q: must be the name of a port of container %s", target.StrVal, c.Name)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // firstPoll is how often a pod is asked while it has never been ready, so that
@@ -18,6 +19,7 @@ const firstPoll = 20 * time.Millisecond
 
 // probe is one of a container's probes.
 type probe struct {
+	port                int // of the manifests
 	check               func(context.Context) error
 	delay, period       time.Duration
 	failures, successes int // in a row, until it counts
@@ -34,24 +36,34 @@ func newProbe(from *corev1.Probe, c *corev1.Container, p *podPlan) (*probe, erro
 	switch {
 	case from.HTTPGet != nil:
 		get := from.HTTPGet
-		port, err := containerPort(get.Port, 0, c)
+		port, err := probedPort(get.Port, c)
 		if err != nil {
 			return nil, fmt.Errorf("httpGet.port: %w", err)
 		}
 		if get.Scheme != "" && get.Scheme != corev1.URISchemeHTTP {
-			return nil, fmt.Errorf("httpGet.scheme: %q; HTTP is expected", get.Scheme)
+			return nil, fmt.Errorf("httpGet.scheme: %q: must be HTTP", get.Scheme)
 		}
+		made.port = port
 		made.check = httpCheck(p.itself(port), get, timeout)
 	case from.TCPSocket != nil:
-		port, err := containerPort(from.TCPSocket.Port, 0, c)
+		port, err := probedPort(from.TCPSocket.Port, c)
 		if err != nil {
 			return nil, fmt.Errorf("tcpSocket.port: %w", err)
 		}
+		made.port = port
 		made.check = tcpCheck(p.itself(port), timeout)
 	default:
-		return nil, fmt.Errorf("httpGet or tcpSocket is expected; exec and grpc are not done for a process")
+		return nil, fmt.Errorf("must be httpGet or tcpSocket: exec and grpc are not applied to a process")
 	}
 	return made, nil
+}
+
+func probedPort(port intstr.IntOrString, c *corev1.Container) (int, error) {
+	found, err := containerPort(port, 0, c)
+	if err == nil && (found < 1 || found > 65535) {
+		err = fmt.Errorf("%d: must be between 1 and 65535", found)
+	}
+	return found, err
 }
 
 func seconds(value, otherwise int32) time.Duration {

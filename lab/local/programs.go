@@ -44,6 +44,18 @@ func findPrograms(root, bin string) (programs, error) {
 	return found, nil
 }
 
+// defaultPort is the port of a program's LISTEN_ADDR when the manifests do not
+// set it; 0 for one that only sends.
+func defaultPort(program string) int {
+	switch program {
+	case "position-simulator":
+		return 0
+	case "webapp":
+		return 80
+	}
+	return 8080
+}
+
 // publisher is the owner of the published images.
 const publisher = "richardchesterwood"
 

@@ -135,7 +135,7 @@ func TestUp(t *testing.T) {
 	await(t, "the table of pods", func() bool { return strings.Contains(stderr.String(), "; Ctrl-C ends it\n") })
 	port := "80"
 	if os.Geteuid() != 0 && strings.Contains(stdout.String(), ":10080") {
-		port = "10080 (for 80, which needs root)"
+		port = "10080 (for 80)"
 	}
 	table := []string{
 		"POD ADDRESS READY RESTARTS IMAGE VARIANT",

@@ -29,15 +29,15 @@ func printStatus(w io.Writer, status control.Status) {
 	}
 }
 
-// address says where a pod listens, and where its manifest has it when that
-// port needs root.
+// address is where a pod listens, and the port of its manifest when that is
+// another: one that needs root, or that no Service leads to.
 func address(pod local.Pod) string {
 	if pod.Port == 0 {
 		return pod.Address
 	}
 	text := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
 	if pod.DeclaredPort != pod.Port {
-		text += fmt.Sprintf(" (for %d, which needs root)", pod.DeclaredPort)
+		text += fmt.Sprintf(" (for %d)", pod.DeclaredPort)
 	}
 	return text
 }
