@@ -1,0 +1,56 @@
+package upstream_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/observe"
+	"fleetman.example/kit/upstream"
+)
+
+// The first attempt fails, and the caller does not notice.
+func Example() {
+	var attempts atomic.Int32
+	staff := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if attempts.Add(1) == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		fmt.Fprint(w, `{"name":"Pam Parry"}`)
+	}))
+	defer staff.Close()
+	base, err := url.Parse(staff.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	environment := map[string]string{"RESILIENCE": "library"}
+	getenv := func(name string) string { return environment[name] }
+	reader := env.New(getenv)
+	cfg := upstream.ReadConfig(reader)
+	if err := reader.Err(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	observer, err := observe.Start(context.Background(), "example", getenv, io.Discard)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := upstream.New("staff-service", base, cfg, observer)
+	answer, err := client.Do(context.Background(), http.MethodGet, "/driver/"+url.PathEscape("City Truck"), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(answer.Status, string(answer.Body), "after", attempts.Load(), "attempts")
+	// Output:
+	// 200 {"name":"Pam Parry"} after 2 attempts
+}

@@ -1,0 +1,33 @@
+package load_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fleetman.example/lab/load"
+)
+
+// The latency of a request counts from its intended start, so a slow answer cannot hide the wait
+// of the requests behind it.
+func ExampleRun() {
+	plan := load.Plan{Pace: 100, Duration: 50 * time.Millisecond, MaxInFlight: 10}
+	for _, request := range load.Run(context.Background(), plan, func(_ context.Context, n int) string {
+		return fmt.Sprintf("answer %d", n)
+	}) {
+		fmt.Println(request.Intended, request.Outcome, request.Latency() >= 0)
+	}
+	// Output:
+	// 0s answer 0 true
+	// 10ms answer 1 true
+	// 20ms answer 2 true
+	// 30ms answer 3 true
+	// 40ms answer 4 true
+}
+
+func ExamplePace() {
+	pace := load.Pace(4) // requests per second
+	fmt.Println(pace.Due(6), pace.Count(time.Second), pace.Wait(time.Second, 6))
+	// Output:
+	// 1.5s 4 500ms
+}
