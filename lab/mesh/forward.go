@@ -1,26 +1,36 @@
 package mesh
 
 import (
+	"net"
 	"net/netip"
 
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 )
 
-// forward is where the port of a pod is on this machine.
-func (m *Mesh) forward(namespace, pod string, port int) (address string, ok bool) {
+// forward is where the port of a pod is on this machine. Who may ask may also
+// change a proxy, so its admin port is Envoy's own.
+func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 	if port < 1 || port > 65535 {
-		return "", false
+		return nil
 	}
 	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
 		// istiod's usual ports
-		at, known := map[int]netip.AddrPort{
-			8080: m.istiod.http, 9876: m.istiod.internal, 15010: m.istiod.grpc, 15012: m.istiod.secure, 15014: m.istiod.monitoring,
-		}[port]
-		return at.String(), known
+		at, known := map[int]netip.AddrPort{8080: m.istiod.http, 15010: m.istiod.grpc, 15012: m.istiod.secure, 15014: m.istiod.monitoring}[port]
+		if !known {
+			return nil
+		}
+		return net.TCPAddrFromAddrPort(at)
 	}
+	for _, p := range m.proxies {
+		if p.node.Name == pod && p.node.Namespace == namespace && port == envoy.AdminPort {
+			return &net.UnixAddr{Net: "unix", Name: p.node.AdminSocket}
+		}
+	}
+	at := func(ip netip.Addr) net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))) }
 	for i := range m.gateways {
 		if g := &m.gateways[i]; namespace == kube.RootNamespace && pod == g.Name+"-0" {
-			return netip.AddrPortFrom(g.IP, uint16(port)).String(), true
+			return at(g.IP)
 		}
 	}
 	for i := range m.site.Pods {
@@ -33,7 +43,7 @@ func (m *Mesh) forward(namespace, pod string, port int) (address string, ok bool
 				port = in.Port
 			}
 		}
-		return netip.AddrPortFrom(p.IP, uint16(port)).String(), true
+		return at(p.IP)
 	}
-	return "", false
+	return nil
 }

@@ -24,19 +24,18 @@ import (
 
 // istiod is Istio's control plane, unmodified, with its ports for this run.
 type istiod struct {
-	dir                              string
-	grpc, http, monitoring, internal netip.AddrPort
-	secrets                          netip.AddrPort // the certificate service, for the proxies
-	secure                           netip.AddrPort // the same as grpc, with TLS
-	log                              *os.File
-	client                           http.Client
+	dir                    string
+	grpc, http, monitoring netip.AddrPort
+	secure                 netip.AddrPort // the same as grpc, with TLS
+	log                    *os.File
+	client                 http.Client
 
 	supervisor *process.Supervisor
 	gaveUp     chan struct{} // closed when the first start failed
 }
 
 // newIstiod chooses free ports, for all of the run: proxies come back to them.
-func newIstiod(dir, api, config string) (*istiod, error) {
+func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
 	i := &istiod{dir: dir, client: http.Client{Timeout: 5 * time.Second}}
 	var open []net.Listener
 	defer func() {
@@ -44,7 +43,7 @@ func newIstiod(dir, api, config string) (*istiod, error) {
 			listener.Close()
 		}
 	}()
-	for _, port := range []*netip.AddrPort{&i.grpc, &i.http, &i.monitoring, &i.internal} {
+	for _, port := range []*netip.AddrPort{&i.grpc, &i.http, &i.monitoring} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return i, fmt.Errorf("istiod: finding a free port: %w", err)
@@ -52,17 +51,7 @@ func newIstiod(dir, api, config string) (*istiod, error) {
 		open = append(open, listener)
 		*port = listener.Addr().(*net.TCPAddr).AddrPort()
 	}
-	kubeconfig := map[string]any{
-		"apiVersion": "v1", "kind": "Config", "current-context": "fleetman",
-		"clusters": []any{map[string]any{"name": "fleetman", "cluster": map[string]any{"server": "http://" + api}}},
-		"contexts": []any{map[string]any{"name": "fleetman", "context": map[string]any{"cluster": "fleetman", "user": "fleetman"}}},
-		"users":    []any{map[string]any{"name": "fleetman", "user": map[string]any{}}},
-	}
-	text, err := yaml.Marshal(kubeconfig)
-	if err != nil {
-		return i, fmt.Errorf("kubeconfig: %w", err)
-	}
-	if err := os.WriteFile(i.kubeconfig(), text, 0o600); err != nil {
+	if err := os.WriteFile(i.kubeconfig(), kubeconfig, 0o600); err != nil {
 		return i, fmt.Errorf("kubeconfig: %w", err)
 	}
 	if err := os.WriteFile(i.meshConfig(), []byte(config), 0o644); err != nil {
@@ -103,7 +92,10 @@ func (i *istiod) command(program string) *exec.Cmd {
 		"--registries=Kubernetes", "--kubeconfig="+i.kubeconfig(), "--meshConfig="+i.meshConfig(), "--networksConfig=/nonexistent",
 		"--clusterID=Kubernetes", "--domain=cluster.local",
 		"--grpcAddr="+i.grpc.String(), "--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+i.http.String(),
-		"--monitoringAddr="+i.monitoring.String(), "--ctrlz_address=127.0.0.1", fmt.Sprintf("--ctrlz_port=%d", i.internal.Port()),
+		"--monitoringAddr="+i.monitoring.String(), "--profile=false",
+		// ControlZ, which any user and any page in a browser could end istiod with, cannot be switched
+		// off; at an address of nobody's (RFC 5737) it does not start, and istiod goes on without it
+		"--ctrlz_address=192.0.2.1",
 		"--log_as_json")
 	cmd.Dir = i.dir
 	cmd.Env = []string{

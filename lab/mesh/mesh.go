@@ -2,10 +2,10 @@ package mesh
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +18,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/certs"
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/parts"
 )
@@ -59,6 +60,7 @@ type Mesh struct {
 	proxies   []*proxy
 	dns       netip.AddrPort
 	collector *kube.Collector
+	sockets   string // a directory
 	closers   []func()
 	stop      context.CancelFunc
 	stopping  context.Context
@@ -187,8 +189,8 @@ func (h hooks) Start(ctx context.Context, site *local.Site) error {
 	m.site = site
 	ctx, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
 	defer cancel()
-	if err := os.MkdirAll(m.dir(), 0o755); err != nil {
-		return fmt.Errorf("mesh: %w", err)
+	if err := m.makeDirs(); err != nil {
+		return err
 	}
 	var note string
 	if m.collector, note = tracing(ctx, environment(site.Environ)); note != "" {
@@ -216,23 +218,45 @@ func (h hooks) Start(ctx context.Context, site *local.Site) error {
 
 func (m *Mesh) dir() string { return filepath.Join(m.site.State, "mesh") }
 
+// makeDirs makes the directory of the mesh's files and that of its sockets: the
+// same, unless a socket's path would be too long. No other user can enter them.
+func (m *Mesh) makeDirs() error {
+	if err := os.MkdirAll(m.dir(), 0o700); err != nil {
+		return fmt.Errorf("mesh: %w", err)
+	}
+	if err := os.Chmod(m.dir(), 0o700); err != nil { // there may be one that others could enter
+		return fmt.Errorf("mesh: %w", err)
+	}
+	m.sockets = m.dir()
+	if len(m.socket("admin-9999")) <= envoy.MaxSocket {
+		return nil
+	}
+	var err error
+	if m.sockets, err = os.MkdirTemp("", "fleetman-"); err != nil { // of mode 0700
+		return fmt.Errorf("mesh: %w", err)
+	}
+	m.closers = append(m.closers, func() { os.RemoveAll(m.sockets) })
+	return nil
+}
+
+func (m *Mesh) socket(name string) string { return filepath.Join(m.sockets, name) }
+
 // serve opens what istiod and the proxies ask: the Kubernetes API, the
 // certificates, the names.
 func (m *Mesh) serve() error {
 	m.api = kube.NewServer(time.Now)
 	m.api.Forward = m.forward
-	api, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("the Kubernetes API: %w", err)
-	}
-	server := &http.Server{Handler: m.api.Handler(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return m.stopping }}
-	m.running.Go(func() { _ = server.Serve(api) })
-	m.closers = append(m.closers, func() { server.Close() })
-
+	m.api.Token = rand.Text()
+	var err error
 	if m.certs, err = certs.NewServer(certs.Options{}); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
-	secrets, err := net.Listen("tcp", "127.0.0.1:0")
+	api, err := m.serveAPI()
+	if err != nil {
+		return fmt.Errorf("the Kubernetes API: %w", err)
+	}
+	_ = os.Remove(m.socket("sds")) // of a launcher that was killed
+	secrets, err := net.Listen("unix", m.socket("sds"))
 	if err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
@@ -246,10 +270,9 @@ func (m *Mesh) serve() error {
 	m.running.Go(func() { serveDNS(m.stopping, socket, m.lookUp) })
 	m.closers = append(m.closers, func() { socket.Close() })
 
-	if m.istiod, err = newIstiod(m.dir(), api.Addr().String(), meshConfig(m.collector)); err != nil {
+	if m.istiod, err = newIstiod(m.dir(), m.kubeconfig(api.String()), meshConfig(m.collector)); err != nil {
 		return err
 	}
-	m.istiod.secrets = secrets.Addr().(*net.TCPAddr).AddrPort()
 	m.istiod.secure, err = m.serveSecure()
 	return err
 }

@@ -3,9 +3,12 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,9 +83,13 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 
 func (p *proxy) prepare(m *Mesh) (err error) {
 	p.node.Privileged = m.site.FirstUnprivileged <= 80
-	p.node.DNS, p.node.XDS, p.node.SDS = m.dns, m.istiod.grpc, m.istiod.secrets
+	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiod.grpc, m.socket("sds")
+	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", slices.Index(m.proxies, p)))
 	p.workers = kube.Concurrency(m.manifests, p.node.Namespace, p.node.Labels)
-	p.admin = envoy.NewClient(p.node.AdminAddress())
+	p.admin = envoy.NewSocketClient(p.node.AdminSocket)
+	if err := p.serveAdmin(m); err != nil {
+		return err
+	}
 	text, err := envoy.Bootstrap(p.node)
 	if err != nil {
 		return err
@@ -101,6 +108,19 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 	})
 	p.log, err = m.site.OpenLog(p.logName())
 	return err
+}
+
+// serveAdmin lets anyone on this machine read the admin interface at the pod's
+// address.
+func (p *proxy) serveAdmin(m *Mesh) error {
+	listener, err := net.Listen("tcp", p.node.AdminAddress().String())
+	if err != nil {
+		return fmt.Errorf("proxy of %s: its admin port: %w", p.name, err)
+	}
+	server := &http.Server{Handler: envoy.Reader(p.admin), ReadHeaderTimeout: 5 * time.Second}
+	m.running.Go(func() { _ = server.Serve(listener) })
+	m.closers = append(m.closers, func() { server.Close() })
+	return nil
 }
 
 // logName is that of the log beside its pod's.

@@ -3,26 +3,75 @@ package mesh
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/kube"
 )
 
+var loopback = net.IPv4(127, 0, 0, 1)
+
+// certificate is for a server of the control plane on this machine.
+func (m *Mesh) certificate(account string) (tls.Certificate, error) {
+	issued, err := m.certs.Authority().Issue(certs.Identity{Namespace: kube.RootNamespace, ServiceAccount: account}, 10*365*24*time.Hour, loopback)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(issued.Chain, issued.Key)
+}
+
+// serveAPI opens the Kubernetes API. It has TLS because clients send their
+// token over nothing else.
+func (m *Mesh) serveAPI() (net.Addr, error) {
+	pair, err := m.certificate("kube-apiserver")
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler: m.api.Handler(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return m.stopping },
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
+		ErrorLog:  log.New(io.Discard, "", 0), // of handshakes that clients gave up
+	}
+	m.running.Go(func() { _ = server.ServeTLS(listener, "", "") })
+	m.closers = append(m.closers, func() { server.Close() })
+	return listener.Addr(), nil
+}
+
+// kubeconfig leads istiod, kubectl and istioctl to the API; its token lets them in.
+func (m *Mesh) kubeconfig(api string) []byte {
+	text, err := yaml.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "fleetman",
+		"clusters": []any{map[string]any{"name": "fleetman", "cluster": map[string]any{
+			"server": "https://" + api, "certificate-authority-data": base64.StdEncoding.EncodeToString(m.certs.Authority().Root()),
+		}}},
+		"contexts": []any{map[string]any{"name": "fleetman", "context": map[string]any{"cluster": "fleetman", "user": "fleetman"}}},
+		"users":    []any{map[string]any{"name": "fleetman", "user": map[string]any{"token": m.api.Token}}},
+	})
+	if err != nil {
+		panic(err) // maps of strings can always be written
+	}
+	return text
+}
+
 // serveSecure opens istiod's port for TLS, 15012 on a cluster: istioctl
 // proxy-status goes there. What comes out of it goes to istiod's plain port, for
 // the istiod of this mesh has no certificate of its own.
 func (m *Mesh) serveSecure() (netip.AddrPort, error) {
-	issued, err := m.certs.Authority().Issue(certs.Identity{Namespace: kube.RootNamespace, ServiceAccount: "istiod"}, 10*365*24*time.Hour)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("istiod's port for TLS: %w", err)
-	}
-	pair, err := tls.X509KeyPair(issued.Chain, issued.Key)
+	pair, err := m.certificate("istiod")
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("istiod's port for TLS: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
 	"regexp"
 	"time"
@@ -85,8 +86,8 @@ type Certificate struct {
 }
 
 // Issue makes a key and signs a certificate for it that is good for client and
-// server and lasts for the given time.
-func (a *Authority) Issue(id Identity, lifetime time.Duration) (Certificate, error) {
+// server, at the addresses too, and lasts for the given time.
+func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.IP) (Certificate, error) {
 	if err := id.check(); err != nil {
 		return Certificate{}, err
 	}
@@ -109,6 +110,7 @@ func (a *Authority) Issue(id Identity, lifetime time.Duration) (Certificate, err
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		URIs:         []*url.URL{id.URI(a.domain)},
+		IPAddresses:  addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {

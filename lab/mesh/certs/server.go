@@ -110,8 +110,9 @@ func (s *Server) identity(nodeID string) (id Identity, known bool) {
 	return id, known
 }
 
-// Serve answers proxies at the listener until the context ends. The listener
-// belongs on a loopback address: the keys travel in clear.
+// Serve answers proxies at the listener until the context ends. The listener is
+// a Unix socket that only this user can reach: whoever reaches it gets the keys,
+// for a node's ID is no secret.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer()
 	secretservice.RegisterSecretDiscoveryServiceServer(server, s)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -24,12 +25,21 @@ const adminTimeout = 5 * time.Second
 // maxAnswer bounds one answer; a configuration dump of a small mesh is about 1 MB.
 const maxAnswer = 64 << 20
 
-// NewClient speaks with the Envoy whose admin interface listens there.
+// NewClient returns a client of the admin interface at an address.
 func NewClient(admin netip.AddrPort) *Client {
-	return &Client{
-		base: "http://" + admin.String(),
-		http: &http.Client{Timeout: adminTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}},
-	}
+	return newClient("http://"+admin.String(), new(net.Dialer).DialContext)
+}
+
+// NewSocketClient returns a client of the admin interface at a Unix socket.
+func NewSocketClient(path string) *Client {
+	return newClient("http://envoy", func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	})
+}
+
+func newClient(base string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
+	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}
+	return &Client{base: base, http: &http.Client{Timeout: adminTimeout, Transport: transport}}
 }
 
 // Close gives up the connection.

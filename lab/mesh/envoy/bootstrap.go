@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"text/template"
 )
 
-// AdminPort is the admin port at the pod's address, as on a cluster.
+// AdminPort is where the admin interface is read at the pod's address, as on a
+// cluster. Envoy itself has it on a Unix socket: it ends the proxy for anyone
+// who can POST.
 const AdminPort = 15000
 
 // Role is what Istio takes a proxy for.
@@ -32,14 +35,17 @@ type Node struct {
 	Labels                    map[string]string // the pod's
 	// IstioVersion is the version of istiod that it serves; 1.31.0 when empty.
 	IstioVersion string
-	// Admin is where the admin interface listens; IP:AdminPort when zero.
-	Admin netip.AddrPort
+	// AdminSocket is the path of the admin interface's Unix socket, in a
+	// directory that only this user can enter.
+	AdminSocket string
 	// Privileged proxies may listen on ports below 1024.
 	Privileged bool
 	// DNS resolves the names of endpoints; the system's does when zero.
 	DNS netip.AddrPort
-	// XDS is istiod's gRPC address, SDS that of the certificates.
-	XDS, SDS netip.AddrPort
+	// XDS is istiod's gRPC address.
+	XDS netip.AddrPort
+	// SDSSocket is the path of the certificate service's Unix socket.
+	SDSSocket string
 }
 
 // ID is the name by which istiod and the certificates know the proxy.
@@ -56,13 +62,17 @@ func (n Node) Cluster() string {
 	return app + "." + n.Namespace
 }
 
-// Upstreams are the static clusters, by name.
-func (n Node) Upstreams() map[string]netip.AddrPort {
-	return map[string]netip.AddrPort{"xds-grpc": n.XDS, "sds-grpc": n.SDS}
+// Upstreams are the addresses of the static clusters, by name, as Envoy's
+// core.v3.Address has them.
+func (n Node) Upstreams() map[string]any {
+	return map[string]any{
+		"xds-grpc": map[string]any{"socket_address": map[string]any{"address": n.XDS.Addr(), "port_value": n.XDS.Port()}},
+		"sds-grpc": map[string]any{"pipe": map[string]any{"path": n.SDSSocket}},
+	}
 }
 
-// AdminAddress is where the admin interface listens.
-func (n Node) AdminAddress() netip.AddrPort { return n.withDefaults().Admin }
+// AdminAddress is where the admin interface is read.
+func (n Node) AdminAddress() netip.AddrPort { return netip.AddrPortFrom(n.IP, AdminPort) }
 
 func (n Node) withDefaults() Node {
 	if n.Workload == "" {
@@ -71,14 +81,14 @@ func (n Node) withDefaults() Node {
 	if n.IstioVersion == "" {
 		n.IstioVersion = "1.31.0"
 	}
-	if !n.Admin.IsValid() {
-		n.Admin = netip.AddrPortFrom(n.IP, AdminPort)
-	}
 	if n.Labels == nil {
 		n.Labels = map[string]string{}
 	}
 	return n
 }
+
+// MaxSocket is the longest path of a Unix socket, in bytes: macOS's.
+const MaxSocket = 103
 
 //go:embed bootstrap.yaml.tmpl
 var bootstrapText string
@@ -105,12 +115,12 @@ func Bootstrap(n Node) ([]byte, error) {
 	if !n.IP.IsValid() {
 		return nil, fmt.Errorf("bootstrap of %s: no address", n.Name)
 	}
-	for _, field := range []struct {
-		name    string
-		address netip.AddrPort
-	}{{"admin", n.Admin}, {"istiod's", n.XDS}, {"the certificates'", n.SDS}} {
-		if !field.address.IsValid() || field.address.Port() == 0 {
-			return nil, fmt.Errorf("bootstrap of %s: %s address %q; an address and a port are expected", n.Name, field.name, field.address)
+	if !n.XDS.IsValid() || n.XDS.Port() == 0 {
+		return nil, fmt.Errorf("bootstrap of %s: istiod's address: %q: must be an address and a port", n.Name, n.XDS)
+	}
+	for _, field := range []struct{ name, path string }{{"the admin socket", n.AdminSocket}, {"the certificates' socket", n.SDSSocket}} {
+		if !filepath.IsAbs(field.path) || len(field.path) > MaxSocket {
+			return nil, fmt.Errorf("bootstrap of %s: %s: %q: must be an absolute path of at most %d bytes", n.Name, field.name, field.path, MaxSocket)
 		}
 	}
 	var text bytes.Buffer

@@ -25,14 +25,13 @@ func nodes() map[string]Node {
 			Role: Sidecar, IP: netip.MustParseAddr("127.0.1.11"), Name: "api-gateway-0", Namespace: "default",
 			ServiceAccount: "fleetman-api-gateway",
 			Labels:         map[string]string{"app": "fleetman-api-gateway", "version": "v1", "security.istio.io/tlsMode": "istio"},
-			XDS:            netip.AddrPortFrom(loopback, 15010), SDS: netip.AddrPortFrom(loopback, 15099),
+			XDS:            netip.AddrPortFrom(loopback, 15010), SDSSocket: "/run/mesh/sds", AdminSocket: "/run/mesh/admin",
 		},
 		"gateway": {
 			Role: Gateway, IP: netip.MustParseAddr("127.0.1.1"), Name: "istio-ingressgateway-0", Namespace: "istio-system",
 			Workload: "istio-ingressgateway", ServiceAccount: "istio-ingressgateway", IstioVersion: "1.31.1",
 			Labels: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway"},
-			Admin:  netip.AddrPortFrom(netip.MustParseAddr("127.0.1.1"), 15001),
-			XDS:    netip.AddrPortFrom(loopback, 15010), SDS: netip.AddrPortFrom(loopback, 15099),
+			XDS:    netip.AddrPortFrom(loopback, 15010), SDSSocket: "/run/mesh/sds", AdminSocket: "/run/mesh/admin",
 		},
 	}
 }
@@ -98,7 +97,9 @@ func TestBootstrapRefuses(t *testing.T) {
 		{func(n *Node) { n.Workload = "A B" }, `workload "A B"`},
 		{func(n *Node) { n.IP = netip.Addr{} }, "no address"},
 		{func(n *Node) { n.XDS = netip.AddrPort{} }, "istiod's address"},
-		{func(n *Node) { n.SDS = netip.AddrPortFrom(loopback, 0) }, "the certificates' address"},
+		{func(n *Node) { n.SDSSocket = "" }, `the certificates' socket: "": must be an absolute path of at most 103 bytes`},
+		{func(n *Node) { n.AdminSocket = "/" + strings.Repeat("a", 103) }, "the admin socket: "},
+		{func(n *Node) { n.AdminSocket = "admin" }, `the admin socket: "admin": must be`},
 	}
 	for _, test := range tests {
 		node := nodes()["sidecar"]

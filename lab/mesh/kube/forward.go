@@ -18,9 +18,9 @@ import (
 // what they try first, over a WebSocket, they give up for it.
 const portForwardProtocol = "portforward.k8s.io"
 
-// Forward leads a port of a pod to an address; ok is false when the pod has no
-// such port.
-type Forward func(namespace, pod string, port int) (address string, ok bool)
+// Forward leads a port of a pod to an address of this machine, nil when the pod
+// has no such port.
+type Forward func(namespace, pod string, port int) net.Addr
 
 // portForward passes connections on to a pod's ports, as kubelet does.
 func (s *Server) portForward(w http.ResponseWriter, r *http.Request, namespace, pod string) error {
@@ -82,22 +82,28 @@ func (s *Server) pass(stream, complain httpstream.Stream, namespace, pod string)
 		fail(fmt.Errorf("port %.20q: a number is expected", stream.Headers().Get(corev1.PortHeader)))
 		return
 	}
-	address, ok := s.Forward(namespace, pod, port)
-	if !ok {
+	address := s.Forward(namespace, pod, port)
+	if address == nil {
 		fail(fmt.Errorf("pod %s/%s has no port %d", namespace, pod, port))
 		return
 	}
-	conn, err := net.Dial("tcp", address)
+	conn, err := net.Dial(address.Network(), address.String())
 	if err != nil {
 		fail(err)
 		return
 	}
 	defer conn.Close()
 	ended := make(chan struct{}, 2)
-	go func() { _, _ = io.Copy(conn, stream); _ = conn.(*net.TCPConn).CloseWrite(); ended <- struct{}{} }()
+	go func() { _, _ = io.Copy(conn, stream); closeWrite(conn); ended <- struct{}{} }()
 	go func() { _, _ = io.Copy(stream, conn); _ = stream.Close(); ended <- struct{}{} }()
 	<-ended
 	<-ended
+}
+
+func closeWrite(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
 }
 
 // forwarded reads /api/v1/namespaces/NAMESPACE/pods/POD/portforward.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,8 +23,11 @@ func TestPortForward(t *testing.T) {
 	t.Cleanup(pod.Close)
 	f := newFront(t)
 	s := f.behind.Load()
-	s.Forward = func(namespace, name string, port int) (string, bool) {
-		return strings.TrimPrefix(pod.URL, "http://"), namespace == "default" && name == "p" && port == 15000
+	s.Forward = func(namespace, name string, port int) net.Addr {
+		if namespace == "default" && name == "p" && port == 15000 {
+			return pod.Listener.Addr()
+		}
+		return nil
 	}
 	f.replace(t, Object{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "default"}})
 	transport, upgrader, err := spdy.RoundTripperFor(&rest.Config{Host: f.URL})

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ const tooNew = "ResourceVersionTooLarge"
 // for: clients that prefer protobuf accept that.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.authorized(r) {
+			writeFailure(w, failure{http.StatusUnauthorized, "Unauthorized", "Authorization: must be the bearer token of the fleet's kubeconfig"})
+			return
+		}
 		if namespace, pod, ok := forwarded(r.URL.Path); ok && s.Forward != nil && r.Method == http.MethodPost {
 			if f, failed := s.portForward(w, r, namespace, pod).(failure); failed {
 				writeFailure(w, f)
@@ -66,6 +71,11 @@ func (s *Server) Handler() http.Handler {
 			writeFailure(w, f)
 		}
 	})
+}
+
+func (s *Server) authorized(r *http.Request) bool {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return s.Token == "" || ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.Token)) == 1
 }
 
 // request is what is asked for.

@@ -25,8 +25,10 @@ const historySize = 10_000
 // Server holds the objects and answers for them.
 type Server struct {
 	// Forward is for port-forward; nil: pods have no ports. It is set before
-	// the first request.
+	// the first request, and so is Token.
 	Forward Forward
+	// Token is the bearer token that every request needs; empty: none does.
+	Token string
 
 	clock         func() time.Time
 	bookmarkEvery time.Duration

@@ -1,0 +1,171 @@
+package control
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/parts"
+)
+
+// nobody is a user that has nothing to do with the fleet.
+const nobody = 65534
+
+// asNobody calls try on a thread of that user's: its right to open files and
+// sockets is that of a process of this user.
+func asNobody(try func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} {
+			if call == syscall.SYS_SETRESUID {
+				if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+					done <- fmt.Errorf("setgroups: %w", errno)
+					return
+				}
+			}
+			if _, _, errno := syscall.RawSyscall(call, nobody, nobody, nobody); errno != 0 {
+				done <- fmt.Errorf("becoming another user: %w", errno)
+				return
+			}
+		}
+		done <- try()
+	}()
+	return <-done
+}
+
+func read(path string) func() error {
+	return func() error {
+		_, err := os.ReadFile(path)
+		return err
+	}
+}
+
+func connect(path string) func() error {
+	return func() error {
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(fd)
+		return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+	}
+}
+
+// TestAnotherUser holds the table of SECURITY.md against a running mesh: what
+// another user of this machine may do, and what not.
+func TestAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	find := func() (parts.Parts, error) { return source.Find(t.Context()) }
+	if os.Getenv("CI") != "true" {
+		find = source.Have
+	}
+	programs, err := find()
+	if err != nil {
+		t.Skip(err)
+	}
+	objects, err := manifest.Load(filepath.Join(root, "k8s/base/staff-service.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	injected, err := manifest.Decode("namespace.yaml", []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects.All = append(objects.All, injected...)
+	temp := t.TempDir()
+	if err := os.Chmod(filepath.Dir(temp), 0o755); err != nil { // or nothing below it could be reached anyway
+		t.Fatal(err)
+	}
+	state := filepath.Join(temp, "state")
+	network := fmt.Sprintf("127.%d.126.", 100+os.Getpid()%100)
+	m, err := mesh.Start(t.Context(), objects, mesh.Options{Parts: programs, Local: local.Options{
+		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: time.Minute, Progress: func(line string) { t.Log(line) },
+		Network: netip.MustParsePrefix(network + "0/24"), NodeAddress: netip.MustParseAddr(network + "250"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	server, err := Serve(state, m.Fleet(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+
+	if err := asNobody(read(filepath.Join(state, "hosts"))); err != nil {
+		t.Fatalf("the state directory cannot be reached, so nothing below is proved: %v", err)
+	}
+	for name, try := range map[string]func() error{
+		"the kubeconfig": read(filepath.Join(state, "mesh", "kubeconfig")), "the admin token": read(filepath.Join(state, "admin-token")),
+		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-0")),
+		"the control socket": connect(filepath.Join(state, "control.sock")),
+	} {
+		if err := try(); err != nil {
+			t.Errorf("%s, as the fleet's own user: %v", name, err)
+		}
+		if err := asNobody(try); !errors.Is(err, syscall.EACCES) {
+			t.Errorf("%s, as another user: %v, want %v", name, err, syscall.EACCES)
+		}
+	}
+	// a port of loopback does not know who calls
+	pod := m.Fleet().Pods()[0]
+	kubeconfig, err := os.ReadFile(filepath.Join(state, "mesh", "kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := regexp.MustCompile(`https://[0-9.:]+`).FindString(string(kubeconfig))
+	admin := fmt.Sprintf("http://%s:%d", pod.Address, pod.AdminPort)
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for _, test := range []struct {
+		method, url, body string
+		status            int
+	}{
+		{"GET", api + "/api/v1/secrets", "", 401},
+		{"POST", api + "/api/v1/namespaces/default/serviceaccounts/default/token", "{}", 401},
+		{"POST", api + "/api/v1/namespaces/default/pods/" + pod.Name + "/portforward", "", 401},
+		{"PUT", admin + "/faults", "crash", 401},
+		{"DELETE", admin + "/faults", "", 401},
+		{"GET", admin + "/faults", "", 200},
+		{"GET", admin + "/metrics", "", 200},
+		{"POST", "http://" + pod.Address + ":15000/quitquitquit", "", 405},
+		{"POST", "http://" + pod.Address + ":15000/drain_listeners", "", 405},
+		{"GET", "http://" + pod.Address + ":15000/stats/prometheus", "", 200},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Errorf("%s %s: %v", test.method, test.url, err)
+			continue
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("%s %s: got %d %.200s, want %d", test.method, test.url, response.StatusCode, body, test.status)
+		}
+	}
+}

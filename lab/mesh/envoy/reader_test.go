@@ -1,0 +1,69 @@
+package envoy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The admin interface at the pod's address is read, never changed.
+func TestReader(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.String())
+	})}}
+	behind.Start()
+	defer behind.Close()
+	client := NewSocketClient(socket)
+	defer client.Close()
+	front := httptest.NewServer(Reader(client))
+	defer front.Close()
+	for _, test := range []struct {
+		method, path, host string
+		status             int
+		body               string // its beginning
+	}{
+		{"GET", "/stats/prometheus?filter=a", "", 200, "GET /stats/prometheus?filter=a"},
+		{"GET", "/ready", "localhost:15000", 200, "GET /ready"},
+		{"GET", "/ready", "127.0.1.2", 200, "GET /ready"},
+		{"GET", "/ready", "[::1]:15000", 200, "GET /ready"},
+		{"POST", "/quitquitquit", "", 405, "method: POST: must be GET or HEAD"},
+		{"PUT", "/runtime_modify", "", 405, "method: PUT: must be GET or HEAD"},
+		{"DELETE", "/", "", 405, "method: DELETE: must be GET or HEAD"},
+		{"GET", "/config_dump", "rebind.evil.example:15000", 403, "Host: rebind.evil.example:15000: must be an address or localhost"},
+		{"GET", "/config_dump", "127.0.1.2.evil.example", 403, "Host: 127.0.1.2.evil.example: must be"},
+	} {
+		request, err := http.NewRequest(test.method, front.URL+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = test.host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != test.status || !strings.HasPrefix(string(body), test.body) {
+			t.Errorf("%s %s of %q: got %d %q, %v, want %d %q", test.method, test.path, test.host, response.StatusCode, body, err, test.status, test.body)
+		}
+	}
+	behind.Close()
+	response, err := http.Get(front.URL + "/ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode != 502 || !strings.HasPrefix(string(body), "the proxy does not answer: ") {
+		t.Errorf("without a proxy: got %d %q", response.StatusCode, body)
+	}
+}
