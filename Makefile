@@ -22,7 +22,7 @@ GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FLEETMAN    := $(CACHE)/bin/fleetman
 
-.PHONY: help run test check bench lint format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run test check bench lint prose format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ lint: ## format, vet, linters (built in a minute or two the first time), workflo
 	go vet -tags $(TAGS) work
 	$(GOLANGCI) run $(MODULES:%=./%/...)
 	$(ACTIONLINT)
+
+prose: ## words that the glossary replaces, links that lead nowhere
+	@go run ./lab/prose
 
 format: ## format the Go code
 	$(GOFUMPT) -l -w $(MODULES)
