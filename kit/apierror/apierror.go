@@ -58,8 +58,9 @@ func Write(c *gin.Context, err error) {
 	c.Abort()
 }
 
-// Answer writes err as the answer to r. An error that chooses a status (HTTPStatus() int) shows
-// its text; any other is a 500 with a generic message.
+// Answer writes err as the answer to r. An error that chooses a status (HTTPStatus() int) shows its
+// text; any other is a 500 with a generic message. An error that has an origin (Origin() Origin) names
+// it in OriginHeader.
 func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := Status(err), "internal error"
 	var chooses statusError
@@ -78,6 +79,10 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 		Path:      path,
 	})
 	h := w.Header()
+	var failed interface{ Origin() Origin }
+	if errors.As(err, &failed) && failed.Origin() != (Origin{}) {
+		h.Set(OriginHeader, failed.Origin().String())
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(b)))
