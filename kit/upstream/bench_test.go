@@ -36,21 +36,22 @@ func (*stillBody) Close() error { return nil }
 // BenchmarkChain adds one stage after another to a bare transport, on the healthy path.
 func BenchmarkChain(b *testing.B) {
 	dial := still{[]byte(`{"name":"Pam Parry","photo":"1.jpg"}`)}
-	lookup := func(*call) ([]string, error) { return twoAddrs, nil }
+	lookup := func(context.Context) ([]string, error) { return twoAddrs, nil }
 	full := library(b)
 	full.random = nil
 	cfg := Config{Timeout: full.Timeout}
 	run := func(name string, chain http.RoundTripper) {
-		b.Run(name, func(b *testing.B) { benchmark(b, chain, cfg.told()) })
+		b.Run(name, func(b *testing.B) { benchmark(b, chain) })
 	}
 	with := func(name string) {
-		run(name, newChain(newInstruments("staff-service", testObserver(b)), cfg, dial, lookup, NoPlaceholder))
+		m := newInstruments("staff-service", testObserver(b))
+		run(name, newChain(m, cfg, dial, lookup, newFallback(cfg, nil, m)))
 	}
 
 	run("0 bare", dial)
 	run("1 trace", testObserver(b).Transport("staff-service", dial))
 	with("2 total time-out")
-	run("3 whole answer", totalTimeout{limit: cfg.Timeout, next: newAttempt(cfg, whole{testObserver(b).Transport("staff-service", dial)})})
+	run("3 whole answer", totalTimeout{cfg.Timeout, whole{testObserver(b).Transport("staff-service", dial)}})
 	cfg.AttemptTimeout = full.AttemptTimeout
 	with("4 attempt time-out")
 	cfg.Bulkhead = full.Bulkhead
@@ -66,12 +67,12 @@ func BenchmarkChain(b *testing.B) {
 var twoAddrs = []string{"10.0.0.1:8080", "10.0.0.2:8080"}
 
 // benchmark makes calls as Client.Do does, each with its answer read.
-func benchmark(b *testing.B, chain http.RoundTripper, told []string) {
+func benchmark(b *testing.B, chain http.RoundTripper) {
 	base, err := url.Parse("http://staff-service:8080")
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := &Client{name: "staff-service", base: *base, told: told, chain: chain}
+	c := &Client{name: "staff-service", base: *base, chain: chain}
 	ctx, cancel := context.WithCancel(b.Context()) // as a server's requests have it
 	defer cancel()
 	b.ReportAllocs()

@@ -10,8 +10,7 @@ type budget struct {
 	saved   atomic.Int64 // hundredths of a retry
 }
 
-// burst is how many retries a service may make before it has made any call, and after a quiet
-// time.
+// burst is how many retries a service may make before it has made any call, and after a quiet time.
 const burst = 10
 
 func newBudget(percent int) *budget {
@@ -37,7 +36,7 @@ func (b *budget) add(hundredths int64) {
 // giveBack returns a retry that was not made.
 func (b *budget) giveBack() { b.add(100) }
 
-// spend takes one retry; false when none is left.
+// spend takes one retry and reports whether there was one.
 func (b *budget) spend() bool {
 	for {
 		saved := b.saved.Load()

@@ -2,31 +2,42 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 )
 
-// bulkhead refuses a call at once when limit calls are under way, so that one slow upstream does
-// not hold everything that its callers have.
+// bulkhead refuses a call at once when limit calls are in flight, so that one slow upstream does not
+// hold everything that its callers have. A call is in flight until its answer has been read.
 type bulkhead struct {
 	limit    int64
 	inFlight atomic.Int64
-	next     attempter
-	refused  func(context.Context)
+	refused  func(context.Context) // is called for each refusal
+	next     http.RoundTripper
 }
 
-func (b *bulkhead) attempt(c *call) (*http.Response, error) {
+func (b *bulkhead) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !b.enter() {
-		b.refused(c.ctx)
+		b.refused(r.Context())
 		return nil, errBulkhead
 	}
-	defer b.inFlight.Add(-1)
-	return b.next.attempt(c)
+	entered := true
+	defer func() {
+		if entered {
+			b.leave()
+		}
+	}()
+	resp, err := b.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, read := resp.Body.(*answered); !read {
+		entered = false
+		whenRead(resp, b.leave)
+	}
+	return resp, nil
 }
 
-// enter counts a call that may be made. One that may not is never counted, so that it keeps no
-// other out.
+// enter counts a call that may be made. A refused one is never counted, so that it keeps no other out.
 func (b *bulkhead) enter() bool {
 	for {
 		n := b.inFlight.Load()
@@ -39,20 +50,4 @@ func (b *bulkhead) enter() bool {
 	}
 }
 
-// refusal is a call that this side did not make.
-type refusal string
-
-func (e refusal) Error() string { return string(e) }
-
-func isRefusal(err error) bool {
-	_, refused := errors.AsType[refusal](err)
-	return refused
-}
-
-// Reason is what metrics and callers are told (see observe.Reason).
-func (e refusal) Reason() string { return string(e) }
-
-const (
-	errBulkhead = refusal("too many concurrent calls") // the bulkhead's
-	errOpen     = refusal("circuit open")              // the breakers': no endpoint may be called
-)
+func (b *bulkhead) leave() { b.inFlight.Add(-1) }

@@ -5,55 +5,69 @@ import (
 	"time"
 )
 
-// newChain nests what stands between a call and the wire. From the outside in:
+// newChain nests the stages between a call and the wire, each an http.RoundTripper that knows none of
+// the others. From the outside in:
 //
-//	fallback         answers with what is known when all within has failed (see Placeholder)
-//	total time-out   over all attempts; nothing within outlives the caller's patience
-//	retry            repeats what is safe to repeat, within a budget of all calls
-//	balance          chooses an endpoint for each attempt; an open one is skipped
-//	breaker          one an endpoint or one for the upstream: an open one is not called
-//	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which says
-//	                 nothing about the upstream, is not counted against it
-//	attempt time-out bounds one attempt; inside the breaker, so that slowness is counted. It makes
-//	                 the attempt's own request, and is there without a time-out of its own, too
+//	fallback         answers with what is known when everything within has failed (see Placeholder)
+//	total time-out   over all attempts and waits
+//	retry            repeats what is safe to repeat, within a budget of all calls; net/http repeats
+//	                 nothing beside it
+//	balance          picks an endpoint for each attempt; an open one is skipped
+//	breaker          one an endpoint, or one for the upstream; it takes the evidence of each attempt
+//	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which proves
+//	                 nothing about the upstream, is no evidence against it
+//	attempt time-out bounds one attempt; inside the breaker, so that slowness is evidence
 //	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt, and
 //	                 one that is being read is a concurrent call
 //	trace            a span and a measurement for each attempt
+//	final status     makes an answer without a final status an error
 //	dial
 //
 // This is the order that Resilience4j and failsafe-go document, with a balancer inside the retry.
 // A stage that is off is not there: off leaves the total time-out, trace and dial.
-func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, placeholder Placeholder) http.RoundTripper {
+//
+// Two stages need a fact that another one has, and get it here, as a function: the balancer refuses
+// a call only where a fallback stands in for it; the retry waits until the balancer has an endpoint
+// that does not ask to be left alone, and not at all where it has none; and the attempts that the
+// retry makes of one call share the balancer's history of it.
+func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, fb *fallback) http.RoundTripper {
 	view := cfg.State.add(m.name)
-	wire := m.o.Transport(m.name, dial)
-	if cfg.inAttempts() {
-		wire = whole{wire}
+	chain := m.o.Transport(m.name, finalStatus{dial})
+	if cfg.hasAttempts() {
+		chain = newAttemptTimeout(cfg.AttemptTimeout, cfg.Timeout, whole{chain})
 	}
-	var attempts attempter = newAttempt(cfg, wire)
 	if cfg.Bulkhead > 0 {
-		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), next: attempts, refused: m.refused}
-		attempts = view.bulkhead
+		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), refused: m.refused, next: chain}
+		chain = view.bulkhead
 	}
 	if cfg.Breaker.Failures > 0 {
-		view.breakers = newBreakers(m.name, cfg.Breaker, attempts, lookup, m.transitioned(cfg.State))
-		attempts = view.breakers
+		mayRefuse := func(r *http.Request) bool {
+			return cfg.Fallback && (cfg.Optional || fb != nil && fb.standsIn(r))
+		}
+		view.balancer = newBalancer(cfg.Breaker, lookup, mayRefuse, m.transitioned(cfg.State), chain)
+		chain = view.balancer
 	}
 	if cfg.Retry.Attempts > 1 {
-		view.budget = newBudget(cfg.Retry.BudgetPercent)
-		attempts = newRetry(cfg.Retry, view.budget, attempts, view.breakers, cfg.draw, m)
+		rt := newRetry(cfg.Retry, cfg.draw, chain)
+		rt.retried, rt.denied = m.retried, m.denied
+		view.budget = rt.budget
+		chain = rt
+		if view.balancer != nil {
+			rt.ready = view.balancer.Ready
+			rt.rest = func(*http.Response) time.Duration { return view.balancer.Rest() }
+			rt.begin = withHistory
+		}
 	}
 	m.watch(view)
-	var chain http.RoundTripper = totalTimeout{cfg.Timeout, attempts, cfg.AttemptTimeout > 0}
-	if cfg.Fallback && placeholder != nil {
-		chain = newFallback(chain, placeholder, m)
+	chain = totalTimeout{cfg.Timeout, chain}
+	if cfg.Fallback && fb != nil {
+		fb.next = chain
+		chain = fb
 	}
 	return chain
 }
 
-// inAttempts tells whether a stage is on that sees a call as attempts.
-func (c Config) inAttempts() bool {
+// hasAttempts reports whether a stage is on that sees a call as attempts.
+func (c Config) hasAttempts() bool {
 	return c.AttemptTimeout > 0 || c.Retry.Attempts > 1 || c.Breaker.Failures > 0 || c.Bulkhead > 0
 }
-
-// clock is the time; inside a synctest bubble it is the bubble's.
-var clock = time.Now

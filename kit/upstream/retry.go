@@ -3,108 +3,90 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// retry repeats calls that are safe to repeat. The first try, most often the only one, is made
-// directly. When it has failed, go-retryablehttp takes the call over from that outcome on: its loop
-// makes the tries and the waits. What is a failure, how long to wait and whether the budget allows
-// it is decided here.
+// retry repeats calls that are safe to repeat, by go-retryablehttp, which makes every attempt from the
+// first on. What is repeated, after what wait and within which budget is decided here.
 type retry struct {
-	cfg       RetryConfig
-	client    *retryablehttp.Client
-	next      attempter
-	budget    *budget
-	endpoints *breakers // nil: there is nowhere else to go
-	random    func() float64
-	m         *instruments
+	cfg      RetryConfig
+	attempts *http.Client // makes one attempt
+	policies sync.Pool    // of *policy
+	budget   *budget
+	// begin returns the context that the attempts of one call share.
+	begin func(context.Context) context.Context
+	// rest returns how long a call has to wait after a failed attempt, resp nil where it had no answer;
+	// ready reports whether there is any use in another.
+	rest    func(resp *http.Response) time.Duration
+	ready   func() bool
+	random  func() float64
+	retried func(context.Context) // is called for each retry
+	denied  func(context.Context) // is called for each retry that the budget did not allow
 }
 
-func newRetry(cfg RetryConfig, b *budget, next attempter, endpoints *breakers, random func() float64, m *instruments) *retry {
-	rt := &retry{cfg: cfg, next: next, budget: b, endpoints: endpoints, random: random, m: m}
-	rt.client = &retryablehttp.Client{
-		HTTPClient: &http.Client{Transport: resumed{rt}},
-		RetryMax:   cfg.Attempts - 1,
-		CheckRetry: func(ctx context.Context, _ *http.Response, _ error) (bool, error) {
-			return rt.another(callOf(ctx)), nil
+func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *retry {
+	rt := &retry{
+		cfg: cfg,
+		attempts: &http.Client{
+			Transport:     next,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it is an answer as any other
 		},
-		Backoff: func(_, _ time.Duration, _ int, told *http.Response) time.Duration {
-			return callOf(told.Request.Context()).wait
-		},
+		budget:  newBudget(cfg.BudgetPercent),
+		rest:    retryAfter,
+		ready:   func() bool { return true },
+		random:  random,
+		retried: func(context.Context) {},
+		denied:  func(context.Context) {},
+		begin:   func(ctx context.Context) context.Context { return ctx },
 	}
+	rt.policies.New = rt.newPolicy
 	return rt
 }
 
-func (rt *retry) attempt(c *call) (*http.Response, error) {
+func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	rt.budget.earn()
-	c.tries++
-	resp, err := rt.next.attempt(c)
-	if good(resp, err) || !rt.cfg.Unsafe && !repeatable(c.r) || !rewinds(c.r) {
-		return resp, err
+	if !rt.cfg.Unsafe && !isRepeatable(r) || !isRewindable(r) {
+		return rt.attempts.Transport.RoundTrip(withoutReplay(r.Context(), r))
 	}
-	c.last = outcome{resp, err}
-	return rt.resume(c)
-}
-
-// resume lets go-retryablehttp go on with a call whose first try has failed.
-func (rt *retry) resume(c *call) (*http.Response, error) {
-	ctx, cancel := c.timed() // waits end with the call's time, too
-	defer cancel()           // the whole answer has been read
-	r, err := retryablehttp.FromRequest((&http.Request{URL: c.r.URL}).WithContext(context.WithValue(ctx, callKey{}, c)))
+	request, err := retryable(rt.begin(r.Context()), r)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := rt.client.Do(r); err != nil { // the caller left in a wait, or the time was over
+	p := rt.policies.Get().(*policy)
+	resp, err := p.client.Do(request)
+	if p.reserved { // the caller left in the wait
 		rt.budget.giveBack()
-		return nil, err
 	}
-	return c.last.resp, c.last.err
-}
-
-// resumed makes the tries after the first. go-retryablehttp is only told that there was one: what
-// has become of it stays with the call.
-type resumed struct{ *retry }
-
-func (rt resumed) RoundTrip(r *http.Request) (*http.Response, error) {
-	c := callOf(r.Context())
-	if c.resumed {
-		rt.again(c)
+	p.failed, p.reserved = 0, false
+	rt.policies.Put(p)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok { // http.Client's
+		err = wrapped.Err
 	}
-	c.resumed = true
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+	return resp, err
 }
 
-// again makes another try. One that this side refuses is none: what is known of the failure before
-// it says more.
-func (rt *retry) again(c *call) {
-	c.tries++
-	resp, err := rt.next.attempt(c)
-	if isRefusal(err) {
-		rt.budget.giveBack()
-		c.refused = true
-		return
+// retryable returns r as go-retryablehttp takes it, its body to be had anew for each attempt.
+func retryable(ctx context.Context, r *http.Request) (*retryablehttp.Request, error) {
+	request := &retryablehttp.Request{Request: withoutReplay(ctx, r)}
+	request.RequestURI = "" // a proxy's request has one, which http.Client refuses
+	if r.ContentLength == 0 {
+		return request, nil
 	}
-	rt.m.retried(c.ctx)
-	c.last = outcome{resp, err}
+	err := request.SetBody(retryablehttp.ReaderFunc(func() (io.Reader, error) { return r.GetBody() }))
+	request.ContentLength, request.GetBody = r.ContentLength, nil
+	return request, err
 }
 
-type callKey struct{}
-
-// callOf is the call that go-retryablehttp is at.
-func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
-
-// good tells whether an answer ends its call: any but a 5xx or a 429.
-func good(resp *http.Response, err error) bool {
-	return err == nil && resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests
-}
-
-// repeatable tells whether a call does no harm when it arrives twice: a GET, or a position, which
-// its name and timestamp tell from another.
-func repeatable(r *http.Request) bool {
+// isRepeatable reports whether a call does no harm when it arrives twice: a GET, or a position, whose
+// name and timestamp identify it.
+func isRepeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		return true
@@ -114,57 +96,74 @@ func repeatable(r *http.Request) bool {
 	return false
 }
 
-// rewinds tells whether a request's body can be sent again.
-func rewinds(r *http.Request) bool {
+// isRewindable reports whether the body of a request can be sent again.
+func isRewindable(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// another decides whether the last try is followed by one more, and after what wait. It retries
-// what may go better elsewhere or later: no answer, a 5xx or a 429. It does not retry after the last
-// try, for a caller that has gone, what was refused or given up on this side, where all is open, or
-// where there is no time for the wait.
-func (rt *retry) another(c *call) bool {
-	resp, err := c.last.resp, c.last.err
-	if good(resp, err) || c.tries >= rt.cfg.Attempts || c.ctx.Err() != nil || c.refused || final(err) {
-		return false
-	}
-	c.wait = max(rt.rest(c), backoff(rt.cfg, c.tries-1, rt.random()))
-	if c.wait >= c.deadline.Sub(clock()) {
-		return false
-	}
-	if rt.endpoints != nil && !rt.endpoints.ready() {
-		return false // what is known of the failure says more than a refusal would
-	}
-	if !rt.budget.spend() {
-		rt.m.denied(c.ctx)
-		return false
-	}
-	return true
+// policy is go-retryablehttp's client with the hooks of one call at a time: they decide on its retries.
+type policy struct {
+	*retry
+	client   retryablehttp.Client
+	failed   int  // attempts of the call
+	reserved bool // the budget's retry for one that has not been made yet
 }
 
-// rest is how long the endpoint that answered last, and all others, ask to be left alone.
-func (rt *retry) rest(c *call) time.Duration {
-	asked := retryAfter(c.last.resp)
-	if asked > 0 && rt.endpoints != nil {
-		return rt.endpoints.leastRest(c.addr, asked)
+func (rt *retry) newPolicy() any {
+	p := &policy{retry: rt}
+	p.client = retryablehttp.Client{
+		HTTPClient:   rt.attempts,
+		RetryMax:     rt.cfg.Attempts - 1,
+		RetryWaitMin: rt.cfg.Backoff,
+		RetryWaitMax: rt.cfg.BackoffMax,
+		CheckRetry:   p.check,
+		Backoff:      p.backoff,
+		PrepareRetry: p.prepare,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	return asked
+	return p
 }
 
-// final tells whether an attempt that failed would fail again.
-func final(err error) bool {
-	_, large := errors.AsType[tooLarge](err)
-	return large || isRefusal(err)
+// check is the CheckRetry hook. It allows a retry where another attempt may end better, the caller is
+// there, the longest wait before it ends in time, and the budget has one.
+func (p *policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	o := outcome{resp, err}
+	p.failed++
+	if o.succeeded() || o.isFinal() || p.failed >= p.cfg.Attempts || ctx.Err() != nil {
+		return false, nil
+	}
+	longest := max(p.rest(resp), backoff(p.cfg.Backoff, p.cfg.BackoffMax, p.failed-1, 1))
+	if deadline, ok := ctx.Deadline(); ok && longest >= time.Until(deadline) || !p.ready() {
+		return false, nil
+	}
+	if !p.budget.spend() {
+		p.denied(ctx)
+		return false, nil
+	}
+	p.reserved = true
+	return true, nil
 }
 
-// backoff is the wait before retry n, from 0: drawn evenly from 0 to cfg.Backoff × 2ⁿ, at most
-// cfg.BackoffMax ("full jitter").
-func backoff(cfg RetryConfig, n int, draw float64) time.Duration {
-	return time.Duration(draw * float64(min(cfg.BackoffMax, cfg.Backoff<<min(n, 20))))
+// backoff is the Backoff hook.
+func (p *policy) backoff(least, most time.Duration, n int, resp *http.Response) time.Duration {
+	return max(p.rest(resp), backoff(least, most, n, p.random()))
 }
 
-// retryAfter is what an answer asks for in Retry-After, in seconds or as a date; 0 when it does
-// not ask.
+// prepare is the PrepareRetry hook, called when the wait is over.
+func (p *policy) prepare(r *http.Request) error {
+	p.reserved = false
+	p.retried(r.Context())
+	return nil
+}
+
+// backoff returns the wait before retry n, from 0: draw × first × 2ⁿ, at most draw × most ("full
+// jitter").
+func backoff(first, most time.Duration, n int, draw float64) time.Duration {
+	return time.Duration(draw * float64(min(most, first<<min(n, 20))))
+}
+
+// retryAfter returns what an answer asks for in Retry-After, in seconds or as a date; 0 when it asks
+// for nothing.
 func retryAfter(resp *http.Response) time.Duration {
 	if resp == nil {
 		return 0
@@ -178,7 +177,7 @@ func retryAfter(resp *http.Response) time.Duration {
 		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(clock()))
+		return max(0, time.Until(at))
 	}
 	return 0
 }

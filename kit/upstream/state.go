@@ -7,12 +7,10 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 )
 
-// State shows what the chains of a service's upstreams know: breakers, budgets, bulkheads, and
-// the last changes of breakers. It is safe for concurrent use; a nil *State shows nothing.
+// State shows the chains of a service's upstreams: endpoints and their breakers, retry budgets,
+// bulkheads, and the last changes of breakers. It is safe for concurrent use; a nil *State shows nothing.
 type State struct {
 	mu          sync.Mutex
 	views       []*view
@@ -23,7 +21,7 @@ type State struct {
 // view is one upstream's stages; those that are off are nil.
 type view struct {
 	name     string
-	breakers *breakers
+	balancer *balancer
 	budget   *budget
 	bulkhead *bulkhead
 }
@@ -61,7 +59,7 @@ func (s *State) add(name string) *view {
 	return v
 }
 
-// record keeps a change and tells who listens. A listener that does not keep up misses some.
+// record keeps a change and sends it to the listeners. A listener that does not keep up misses some.
 func (s *State) record(t transition) {
 	if s == nil {
 		return
@@ -106,7 +104,7 @@ type bulkheadJSON struct {
 	Limit    int64 `json:"limit"`
 }
 
-// ServeHTTP answers the state as JSON: {"upstreams":[…],"transitions":[…]}.
+// ServeHTTP writes the state as JSON: {"upstreams":[…],"transitions":[…]}.
 func (s *State) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	views, transitions := slices.Clone(s.views), slices.Clone(s.transitions)
@@ -124,8 +122,8 @@ func (s *State) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 func (v *view) json() upstreamJSON {
 	j := upstreamJSON{Upstream: v.name}
-	if v.breakers != nil {
-		j.Endpoints = v.breakers.json()
+	if v.balancer != nil {
+		j.Endpoints = v.balancer.json()
 	}
 	if v.budget != nil {
 		j.Budget = &budgetJSON{v.budget.percent, float64(v.budget.saved.Load()) / 100}
@@ -136,17 +134,17 @@ func (v *view) json() upstreamJSON {
 	return j
 }
 
-func (b *breakers) json() []endpointJSON {
-	endpoints := b.all()
-	shown := make([]endpointJSON, 0, len(endpoints))
-	for _, e := range endpoints {
-		e.mu.Lock()
-		j := endpointJSON{Address: e.addr, State: gobreaker.StateOpen.String(), Opened: e.opened, LastFailure: e.lastFail}
-		e.mu.Unlock()
-		if e.reopens.left() > 0 {
-			j.OpenUntil = e.reopens.at.Load()
+func (b *balancer) json() []endpointJSON {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	shown := make([]endpointJSON, 0, len(b.endpoints))
+	for _, e := range b.endpoints {
+		j := endpointJSON{Address: e.addr, State: e.breaker.state().String(), Opened: e.breaker.opened, LastFailure: e.breaker.failure}
+		if e.breaker.isWaiting() {
+			until := e.breaker.reopens
+			j.OpenUntil = &until
 		} else {
-			j.State, j.ConsecutiveFailures = e.breaker.State().String(), e.breaker.Counts().ConsecutiveFailures
+			j.ConsecutiveFailures = e.breaker.two.Counts().ConsecutiveFailures
 		}
 		shown = append(shown, j)
 	}

@@ -2,66 +2,30 @@ package upstream
 
 import (
 	"context"
-	"io"
+	"errors"
 	"net/http"
 	"time"
 )
 
-// totalTimeout bounds a call with all its attempts and the reading of its answer.
+// totalTimeout bounds a call with everything within, the reading of the answer included.
 type totalTimeout struct {
 	limit time.Duration
-	next  attempter
-	// Every attempt, its answer included, ends within what is left of the call's time, and so does
-	// all else that takes time. A deadline is then enough, without a timer of the call's own.
-	bounded bool
+	next  http.RoundTripper
 }
 
 func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.call(r)
-	if err != nil && r.Body != nil {
-		_ = r.Body.Close() // when it was not sent; a second time does nothing
-	}
-	return resp, err
-}
-
-func (t totalTimeout) call(r *http.Request) (*http.Response, error) {
-	c := newCall(r, t.limit)
-	if t.bounded {
-		resp, err := t.next.attempt(c)
-		return resp, reason(r.Context(), err)
-	}
-	ctx, cancel := c.timed()
-	c.ctx = ctx
-	resp, err := t.next.attempt(c)
+	ctx, cancel := context.WithTimeout(r.Context(), t.limit)
+	resp, err := t.next.RoundTrip(r.WithContext(ctx))
 	if err != nil {
-		err = reason(ctx, err)
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = cause // more precise than the broken connection
+		}
 		cancel()
+		if r.Body != nil {
+			_ = r.Body.Close() // where nothing was sent; a second time does nothing
+		}
 		return nil, err
 	}
-	if _, read := resp.Body.(*answered); read {
-		cancel()
-	} else {
-		resp.Body = &cancelOnClose{resp.Body, cancel}
-	}
+	whenRead(resp, cancel)
 	return resp, nil
-}
-
-// reason is why ctx has ended, which says better than the broken connection what happened; err
-// where it has not.
-func reason(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
-	}
-	return err
-}
-
-// cancelOnClose frees a call's timer when its answer has been read.
-type cancelOnClose struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (b *cancelOnClose) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
 }

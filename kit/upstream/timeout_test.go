@@ -177,7 +177,7 @@ func TestBulkhead(t *testing.T) {
 			b.is(<-answers, "200 ok")
 		}
 		b.is(b.get(), "200 ok") // the breaker has not heard of refusals
-		if n := find[*bulkhead](find[*breakers](b.RoundTripper).next).inFlight.Load(); n != 0 {
+		if n := find[*bulkhead](b.RoundTripper).inFlight.Load(); n != 0 {
 			t.Errorf("%d calls are left over", n)
 		}
 	})
@@ -207,15 +207,15 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-type attemptFunc func(c *call) (*http.Response, error)
+type roundTrip func(*http.Request) (*http.Response, error)
 
-func (f attemptFunc) attempt(c *call) (*http.Response, error) { return f(c) }
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // A refused call keeps no other out, however many there are.
 func TestBulkheadUnderLoad(t *testing.T) {
 	const limit = 4
 	release, entered := make(chan struct{}), make(chan bool, 1000)
-	b := &bulkhead{limit: limit, refused: func(context.Context) {}, next: attemptFunc(func(*call) (*http.Response, error) {
+	b := &bulkhead{limit: limit, refused: func(context.Context) {}, next: roundTrip(func(*http.Request) (*http.Response, error) {
 		entered <- true
 		<-release
 		return answered200("ok"), nil
@@ -226,7 +226,13 @@ func TestBulkheadUnderLoad(t *testing.T) {
 	}
 	done := make(chan error, 1000)
 	for range 1000 {
-		go func() { _, err := b.attempt(newCall(r, time.Minute)); done <- err }()
+		go func() {
+			resp, err := b.RoundTrip(r)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			done <- err
+		}()
 	}
 	for range 1000 - limit {
 		if err := <-done; !errors.Is(err, errBulkhead) {
@@ -244,8 +250,8 @@ func TestBulkheadUnderLoad(t *testing.T) {
 	}
 }
 
-// A call whose attempts are bounded has no timer; what it waits for ends in time all the same.
-func TestTimeIsOverWithoutATimer(t *testing.T) {
+// What a call waits for ends in time, and no wait is begun that has none.
+func TestTimeIsOver(t *testing.T) {
 	bubble(t, "a look-up that hangs", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
 		b.is(b.get(), "look up staff-service:8080: "+context.DeadlineExceeded.Error())
@@ -264,11 +270,13 @@ func TestTimeIsOverWithoutATimer(t *testing.T) {
 	})
 	bubble(t, "no time for an attempt", func(t *testing.T) {
 		w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
-		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://x/", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newAttempt(library(t), w).attempt(newCall(r, 0)); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
+		if _, err := newAttemptTimeout(time.Second, 3*time.Second, w).RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
 	})

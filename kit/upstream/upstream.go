@@ -5,13 +5,16 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"fleetman.example/kit/apierror"
 	"fleetman.example/kit/observe"
 )
 
@@ -19,14 +22,28 @@ import (
 type Client struct {
 	name  string
 	base  url.URL
-	told  []string // the time of an attempt, which most have: see timeLeft
 	chain http.RoundTripper
 	m     *instruments
 }
 
-// New returns a Client of the upstream called name (as errors, metrics and spans call it) at
-// base. A placeholder makes it remember good answers, where cfg has fallback on; see Placeholder.
-func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder ...Placeholder) *Client {
+// New returns a Client of the upstream called name (as errors, metrics and spans call it) at base.
+// Nothing stands in for its answers.
+func New(name string, base *url.URL, cfg Config, o *observe.Observer) *Client {
+	return newClient(name, base, cfg, newInstruments(name, o), nil)
+}
+
+// NewWithFallback is New for an upstream whose GETs have a fallback where cfg has it on: the last good
+// answer or, where there is none, the placeholder; a nil placeholder is none.
+func NewWithFallback(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder Placeholder) *Client {
+	m := newInstruments(name, o)
+	return newClient(name, base, cfg, m, newFallback(cfg, placeholder, m))
+}
+
+func newFallback(cfg Config, placeholder Placeholder, m *instruments) *fallback {
+	return &fallback{known: newStore(cfg.FallbackVary), placeholder: placeholder, fellBack: m.fellBack}
+}
+
+func newClient(name string, base *url.URL, cfg Config, m *instruments, fb *fallback) *Client {
 	if base.Scheme == "https" {
 		cfg.Breaker.Scope = scopeUpstream // a certificate is of a name, not of an endpoint's address
 	}
@@ -38,20 +55,15 @@ func New(name string, base *url.URL, cfg Config, o *observe.Observer, placeholde
 		DisableCompression:  true, // answers pass byte for byte
 		ReadBufferSize:      4 << 10,
 	}
-	var fallback Placeholder
-	if len(placeholder) > 0 {
-		fallback = placeholder[0]
-	}
-	m := newInstruments(name, o)
-	return &Client{name, *base, cfg.told(), newChain(m, cfg, transport, newResolver(base, hosts).lookup, fallback), m}
+	return &Client{name, *base, newChain(m, cfg, transport, newResolver(base, hosts).lookup, fb), m}
 }
 
 // RoundTripper is the same chain for a reverse proxy. Only a request without a body, or with one that
 // GetBody gives anew, is ever repeated.
 func (c *Client) RoundTripper() http.RoundTripper { return c.chain }
 
-// FellBack counts, and tells the request's span, that ctx's request is answered without what the
-// upstream should have done for it; kind says without what.
+// FellBack counts, and notes in the request's span, that the request of ctx is answered without what
+// the upstream should have done for it; kind names what is missing.
 func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind) }
 
 // Response is an upstream's whole answer, of a status below 500. It is to be read only: the chain
@@ -62,12 +74,14 @@ type Response struct {
 	Body   []byte
 }
 
-// Error is a call without a usable answer: the upstream said 5xx, could not be reached or took
-// too long.
+// Error is a call without a usable answer: the upstream answered 5xx, could not be reached or took too
+// long.
 type Error struct {
 	Upstream, Method, Path string
 	Status                 int   // 0 when there was no answer
 	Cause                  error // nil when there was one
+
+	behind apierror.Origin // of a service behind the upstream, where its answer names one
 }
 
 func (e *Error) Error() string {
@@ -82,6 +96,27 @@ func (e *Error) Unwrap() error { return e.Cause }
 // HTTPStatus is what a service answers when an upstream failed it: 500, as the original.
 func (e *Error) HTTPStatus() int { return http.StatusInternalServerError }
 
+// Origin returns whose failure the error is: the upstream's, or that of a service behind it. It is the
+// zero Origin where the caller left: then nothing failed.
+func (e *Error) Origin() apierror.Origin {
+	if e.behind != (apierror.Origin{}) {
+		return e.behind
+	}
+	var timeout net.Error
+	kind := apierror.OriginUpstream
+	switch {
+	case errors.Is(e.Cause, context.Canceled):
+		return apierror.Origin{}
+	case errors.Is(e.Cause, errOpen):
+		kind = apierror.OriginBreaker
+	case errors.Is(e.Cause, errBulkhead):
+		kind = apierror.OriginBulkhead
+	case errors.As(e.Cause, &timeout) && timeout.Timeout():
+		kind = apierror.OriginTimeout
+	}
+	return apierror.Origin{Kind: kind, Service: e.Upstream}
+}
+
 // Do calls the upstream. path is escaped (see Path); body is JSON, nil for none. The headers
 // that ctx carries go along. Any status below 500 is a Response, all else an *Error.
 func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Response, error) {
@@ -93,8 +128,10 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 		return fail(err)
 	}
 	answer, err := readAll(resp)
-	if resp.StatusCode >= http.StatusInternalServerError { // its body, whole or not, says no more
-		return nil, &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
+	if resp.StatusCode >= http.StatusInternalServerError { // a failure, whether or not its body is whole
+		failed := &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
+		failed.behind, _ = apierror.ReadOrigin(resp.Header)
+		return nil, failed
 	}
 	if err != nil {
 		return fail(err)
@@ -115,9 +152,6 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 		SetBody(r, body)
 	}
 	observe.Propagate(ctx, r.Header)
-	if c.told != nil {
-		r.Header[timeLeft] = c.told
-	}
 	return r
 }
 

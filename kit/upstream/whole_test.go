@@ -25,7 +25,7 @@ func TestBrokenOff5xxKeepsWhatCame(t *testing.T) {
 
 // Answers of all lengths come whole, whether they say how long they are or not.
 func TestAnswersOfAllLengths(t *testing.T) {
-	for _, n := range []int{0, 1, believed - 1, believed, believed + 1, 5 * believed} {
+	for _, n := range []int{0, 1, maxPreallocated - 1, maxPreallocated, maxPreallocated + 1, 5 * maxPreallocated} {
 		body := strings.Repeat("x", n)
 		for _, says := range []int64{int64(n), -1} {
 			resp := answered200(body)
@@ -36,7 +36,7 @@ func TestAnswersOfAllLengths(t *testing.T) {
 			}
 		}
 	}
-	for _, says := range []int64{3, believed + 1} {
+	for _, says := range []int64{3, maxPreallocated + 1} {
 		resp := answered200("ok")
 		resp.ContentLength = says
 		if got, err := readAll(resp); err != io.ErrUnexpectedEOF || string(got) != "ok" {
@@ -62,7 +62,7 @@ func TestNoRoomForWhatIsOnlySaid(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, _ = readAll(resp)
 	runtime.ReadMemStats(&after)
-	if took := after.TotalAlloc - before.TotalAlloc; took > 4*believed {
+	if took := after.TotalAlloc - before.TotalAlloc; took > 4*maxPreallocated {
 		t.Errorf("two bytes took %d", took)
 	}
 }

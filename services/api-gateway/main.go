@@ -28,8 +28,8 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	defer o.Flush(ctx)
 	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
 	api := api{
-		tracker: upstream.New("position-tracker", cfg.tracker, cfg.upstream, o, noVehicles),
-		staff:   upstream.New("staff-service", cfg.staff, cfg.upstream, o, someDriver),
+		tracker: upstream.NewWithFallback("position-tracker", cfg.tracker, cfg.upstream, o, noVehicles),
+		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, o, someDriver),
 		now:     time.Now,
 	}
 	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))

@@ -33,6 +33,7 @@ func readConfig(getenv func(string) string) (config, error) {
 			total:    r.Int64("HISTORY_TOTAL", 500_000, 1, 100_000_000, "reports kept of all vehicles; where there are as many, a report takes the place of its vehicle's oldest"),
 		},
 	}
+	cfg.upstream.Optional = true // a report is taken without them, where FALLBACK is on
 	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, callsOfReport, cfg.upstream.Timeout)
 	cfg.upstream.State.Mount(cfg.Server.Admin)
 	cfg.effective, cfg.table = r, r.Table()

@@ -1,0 +1,249 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fleetman.example/kit/apierror"
+)
+
+// inTime is by when an answer serves its caller: the comparison's own limit.
+const inTime = time.Second
+
+// TestLibraryIsNeverWorseThanNone sends the same calls through the same faults, drawn by one seed,
+// without resilience and with all of RESILIENCE=library. Good and degraded answers within a second are
+// never fewer with the library, on any route, whatever the topology: what one switch turns on does
+// no harm.
+func TestLibraryIsNeverWorseThanNone(t *testing.T) {
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-30s %-12s %6s %8s   served in time of each route\n", "topology", "fault", "none", "library")
+	for _, topology := range topologies {
+		for _, f := range namedFaults {
+			for _, bad := range []string{"one", "all"} {
+				bubble(t, topology.name+"/"+f.name+"/"+bad, func(t *testing.T) {
+					none := trial(t, topology, f, bad == "all", false)
+					library := trial(t, topology, f, bad == "all", true)
+					for route := range none {
+						// What chance decides, which endpoint a call meets and how a drawn fault answers, may differ by
+						// three standard deviations of a share of a half.
+						slack := 0.0
+						if none[route] > 0 && none[route] < 1-1e-9 {
+							slack = 3 * 0.5 / math.Sqrt(callsOfTrial)
+						}
+						if library[route] < none[route]-slack-1e-9 {
+							t.Errorf("%s: %.0f %% served in time with the library, %.0f %% without", route, 100*library[route], 100*none[route])
+						}
+						fmt.Fprintf(&table, "%-30s %-12s %5.0f%% %7.0f%%   %s\n", topology.name, f.name+" "+bad, 100*none[route], 100*library[route], route)
+					}
+				})
+			}
+		}
+	}
+	t.Logf("\n%s", &table)
+}
+
+// callsOfTrial is how many calls each route has, 50 ms apart: 20 s, twice the open time.
+const callsOfTrial = 400
+
+// namedFault is how a bad endpoint answers.
+type namedFault struct {
+	name   string
+	answer func(r *http.Request, random *rand.Rand) (*http.Response, error)
+}
+
+var namedFaults = []namedFault{
+	{"502", func(*http.Request, *rand.Rand) (*http.Response, error) { return answer(502, ""), nil }},
+	{"half 502", func(_ *http.Request, random *rand.Rand) (*http.Response, error) {
+		if random.IntN(2) == 0 {
+			return answer(502, ""), nil
+		}
+		return answered200("ok"), nil
+	}},
+	{"slow", func(r *http.Request, _ *rand.Rand) (*http.Response, error) { return after(r, 150*time.Millisecond) }},
+	{"bad variant", func(r *http.Request, random *rand.Rand) (*http.Response, error) {
+		wait, fails := time.Duration(random.Float64()*float64(5*time.Second)), random.IntN(2) == 0
+		resp, err := after(r, wait)
+		if err == nil && fails {
+			return answer(502, ""), nil
+		}
+		return resp, err
+	}},
+	{"hang", func(r *http.Request, _ *rand.Rand) (*http.Response, error) { return hang(r) }},
+	{"reset", func(*http.Request, *rand.Rand) (*http.Response, error) { return nil, errReset }},
+	{"truncated", func(*http.Request, *rand.Rand) (*http.Response, error) { return brokenOff(), nil }},
+	{"429", func(*http.Request, *rand.Rand) (*http.Response, error) {
+		return answer(429, "", "Retry-After", "1"), nil
+	}},
+	{"half 429", func(_ *http.Request, random *rand.Rand) (*http.Response, error) {
+		if random.IntN(2) == 0 {
+			return answer(429, ""), nil
+		}
+		return answered200("ok"), nil
+	}},
+}
+
+// after answers after a while, unless the caller leaves before.
+func after(r *http.Request, d time.Duration) (*http.Response, error) {
+	select {
+	case <-time.After(d):
+		return answered200("ok"), nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// site builds what a topology is made of: clients, their chains, and what these end in.
+type site struct {
+	t       *testing.T
+	library bool
+	random  *rand.Rand
+	mu      sync.Mutex
+	fault   namedFault
+	all     bool // all endpoints of staff-service are bad, not only the first
+}
+
+// client returns a chain to the endpoints at addrs, which answer by wire.
+func (s *site) client(placeholder Placeholder, optional bool, wire roundTrip, addrs ...string) http.RoundTripper {
+	mode := "off"
+	if s.library {
+		mode = "library"
+	}
+	cfg := library(s.t, "RESILIENCE", mode)
+	cfg.Optional = optional
+	dialed := func(r *http.Request, _ int) (*http.Response, error) {
+		if !s.library { // the dialer chooses, as kube-proxy does
+			s.mu.Lock()
+			r = r.Clone(r.Context())
+			r.URL.Host = addrs[s.random.IntN(len(addrs))]
+			s.mu.Unlock()
+		}
+		return wire(r)
+	}
+	return buildBench(s.t, cfg, newWire(dialed), placeholder, addrs...)
+}
+
+// staff answers as staff-service: the endpoint a is bad, and b where all are.
+func (s *site) staff(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != "a:80" && !s.all {
+		return after(r, 2*time.Millisecond)
+	}
+	s.mu.Lock() // a fault draws when it begins
+	random := rand.New(rand.NewPCG(s.random.Uint64(), 0))
+	s.mu.Unlock()
+	return s.fault.answer(r, random)
+}
+
+// healthy answers as an upstream without a fault.
+func healthy(r *http.Request) (*http.Response, error) { return after(r, 2*time.Millisecond) }
+
+// relay answers as a service that calls another for each route, within the time of its caller, and
+// answers 500 with the origin where that fails, as kit/apierror does.
+func relay(routes map[string]http.RoundTripper) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		ctx := r.Context()
+		if ms, err := strconv.Atoi(r.Header.Get(timeLeft)); err == nil {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(ms)*time.Millisecond)
+			defer cancel()
+		}
+		c := &Client{name: strings.TrimPrefix(r.URL.Path, "/") + "-service", base: *r.URL, chain: routes[r.URL.Path]}
+		c.base.Path = ""
+		resp, err := c.Do(ctx, r.Method, r.URL.Path, nil)
+		if err != nil {
+			origin := err.(*Error).Origin()
+			if origin == (apierror.Origin{}) { // the caller left
+				return nil, ctx.Err()
+			}
+			return answer(500, "", apierror.OriginHeader, origin.String()), nil
+		}
+		return answer(resp.Status, string(resp.Body), FallbackHeader, resp.Header.Get(FallbackHeader)), nil
+	}
+}
+
+// topology builds the chain of the outermost client; its routes are called in turn.
+type topology struct {
+	name   string
+	routes []string
+	build  func(s *site) http.RoundTripper
+}
+
+var topologies = []topology{
+	{"single endpoint", []string{"/driver"}, func(s *site) http.RoundTripper {
+		return s.client(nil, false, s.staff, "a:80")
+	}},
+	{"single endpoint, fallback", []string{"/driver"}, func(s *site) http.RoundTripper {
+		return s.client(somebodyElse, false, s.staff, "a:80")
+	}},
+	{"two endpoints", []string{"/driver"}, func(s *site) http.RoundTripper {
+		return s.client(nil, false, s.staff, "a:80", "b:80")
+	}},
+	{"two endpoints, fallback", []string{"/driver"}, func(s *site) http.RoundTripper {
+		return s.client(somebodyElse, false, s.staff, "a:80", "b:80")
+	}},
+	{"relay without resilience", []string{"/positions", "/driver"}, func(s *site) http.RoundTripper {
+		plain := &site{t: s.t, random: rand.New(rand.NewPCG(3, 4)), fault: s.fault, all: s.all}
+		return s.client(nil, false, relay(map[string]http.RoundTripper{
+			"/positions": plain.client(nil, false, healthy, "t:80"),
+			"/driver":    plain.client(nil, false, s.staff, "a:80", "b:80"),
+		}), "g:80")
+	}},
+	{"relay", []string{"/positions", "/driver"}, func(s *site) http.RoundTripper {
+		return s.client(nil, false, relay(map[string]http.RoundTripper{
+			"/positions": s.client(somebodyElse, false, healthy, "t:80"),
+			"/driver":    s.client(somebodyElse, false, s.staff, "a:80", "b:80"),
+		}), "g:80")
+	}},
+	{"webapp, gateway, tracker, staff", []string{"/positions", "/driver"}, func(s *site) http.RoundTripper {
+		tracker := relay(map[string]http.RoundTripper{"/positions": s.client(nil, true, healthy, "v:80")})
+		return s.client(nil, false, relay(map[string]http.RoundTripper{
+			"/positions": s.client(somebodyElse, false, tracker, "t:80"),
+			"/driver":    s.client(somebodyElse, false, s.staff, "a:80", "b:80"),
+		}), "g:80")
+	}},
+}
+
+func somebodyElse(*http.Request) []byte { return []byte(`{"name":"somebody"}`) }
+
+// trial returns the share of calls of each route that are served in time.
+func trial(t *testing.T, tp topology, f namedFault, all, library bool) map[string]float64 {
+	s := &site{t: t, library: library, random: rand.New(rand.NewPCG(1, 2)), fault: f, all: all}
+	chain := tp.build(s)
+	served := make(map[string]float64)
+	var mu sync.Mutex
+	var calls sync.WaitGroup
+	for range callsOfTrial {
+		for _, route := range tp.routes {
+			calls.Go(func() {
+				begin := time.Now()
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://upstream:8080"+route, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp, err := chain.RoundTrip(r)
+				if err == nil {
+					_, err = readAll(resp)
+				}
+				if err == nil && resp.StatusCode < 400 && time.Since(begin) <= inTime {
+					mu.Lock()
+					served[route] += 1.0 / callsOfTrial
+					mu.Unlock()
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	calls.Wait()
+	for _, route := range tp.routes {
+		served[route] += 0 // a route that was never served is in the table, too
+	}
+	return served
+}

@@ -1,0 +1,243 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/env/envtest"
+)
+
+// An open breaker refuses only where something stands in for the answer; where nothing does, the call
+// is made all the same, once, and a good answer is the caller's at once.
+func TestRefusalNeedsAFallback(t *testing.T) {
+	somebodyOrNothing := func(r *http.Request) []byte {
+		if r.URL.Path == "/history/x" {
+			return nil
+		}
+		return []byte("{}")
+	}
+	for name, tc := range map[string]struct {
+		values       []string
+		placeholder  Placeholder
+		optional     bool
+		method, path string
+		refused      string // empty: the call is made
+	}{
+		"nothing stands in":            {method: "GET", path: "/driver/x"},
+		"one breaker for all":          {values: []string{"BREAKER_SCOPE", "upstream"}, method: "GET", path: "/driver/x"},
+		"placeholder":                  {placeholder: somebodyOrNothing, method: "GET", path: "/driver/x", refused: "200 {} (placeholder)"},
+		"no placeholder for this path": {placeholder: somebodyOrNothing, method: "GET", path: "/history/x"},
+		"a POST has no fallback":       {placeholder: somebodyOrNothing, method: "POST", path: "/driver/x/1"},
+		"optional":                     {optional: true, method: "POST", path: "/driver/x/1", refused: refused},
+		"optional, fallback off":       {values: []string{"FALLBACK", "false"}, optional: true, method: "POST", path: "/driver/x/1"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			cfg := library(t, append([]string{"BREAKER_FAILURES", "1"}, tc.values...)...)
+			cfg.Optional = tc.optional
+			b := buildBench(t, cfg, newWire(statuses(502)), tc.placeholder, "a:80", "b:80")
+			for range 3 {
+				b.call(tc.method, tc.path, "")
+			}
+			b.take()
+			want, attempts := tc.refused, 0
+			if want == "" {
+				want, attempts = "502 x", 1
+			}
+			b.is(b.call(tc.method, tc.path, ""), want)
+			if made := b.take(); len(made) != attempts {
+				t.Errorf("%d attempts with all endpoints open, want %d", len(made), attempts)
+			}
+			b.answer = newWire(nil).answer
+			if want = tc.refused; want == "" {
+				want = "200 ok"
+			}
+			b.is(b.call(tc.method, tc.path, ""), want)
+			b.agrees()
+		})
+	}
+}
+
+// A failure of a service behind the endpoint opens no breaker and is retried; one that the service
+// behind was not even asked for is not retried.
+func TestFailuresBehindOpenNothing(t *testing.T) {
+	for origin, attempts := range map[string]int{
+		"upstream; service=staff-service": 3, "timeout; service=staff-service": 1,
+		"breaker; service=staff-service": 1, "bulkhead; service=staff-service": 1,
+	} {
+		bubble(t, origin, func(t *testing.T) {
+			b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(func(*http.Request, int) (*http.Response, error) {
+				return answer(500, "x", apierror.OriginHeader, origin), nil
+			}), nil)
+			b.is(b.get(), "500 x")
+			if made := b.take(); len(made) != attempts {
+				t.Errorf("%d attempts, want %d", len(made), attempts)
+			}
+			for range 20 {
+				b.is(b.get(), "500 x")
+			}
+			b.answer = newWire(nil).answer
+			b.is(b.get(), "200 ok")
+		})
+	}
+}
+
+// Impatient callers of an upstream that takes 150 ms change nothing for others.
+func TestImpatientCallers(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+			return after(r, 150*time.Millisecond)
+		}), nil, "a:80", "b:80")
+		for range 30 {
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
+			cancel()
+		}
+		for range 4 {
+			b.is(b.get(), "200 ok")
+		}
+	})
+}
+
+// An upstream that gives up at the time that it was told, a moment before the timer of this side, is
+// one that a shortened attempt proves nothing about.
+func TestUpstreamGivesUpFirst(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		wire := roundTrip(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(100 * time.Millisecond)
+			return nil, io.EOF
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = newAttemptTimeout(time.Second, 3*time.Second, wire).RoundTrip(r)
+		if _, short := errors.AsType[shortened](err); !short {
+			t.Errorf("got %v, want a shortened attempt", err)
+		}
+	})
+}
+
+// Where callers' time is always short, an endpoint that hangs is no failure, but the other is
+// preferred.
+func TestHangingEndpointIsAvoidedByShortenedAttempts(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		bad := &failing{bad: []string{"a:80"}, how: hang}
+		b := newBench(t, library(t), newWire(bad.answer), nil, "a:80", "b:80")
+		for range 40 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			b.is(b.callAs(ctx, "GET", "/driver/x", ""), "200 ok from b:80")
+			cancel()
+		}
+		if n := strings.Count(b.addrs(), "a:80"); n != 3 {
+			t.Errorf("%d attempts at the endpoint that hangs, want 3", n)
+		}
+		if open := find[*balancer](b.RoundTripper).Open(); open != 0 {
+			t.Errorf("%d breakers are open", open)
+		}
+	})
+}
+
+// A final 429 has a fallback, as a 503 has.
+func TestFallbackForTooManyRequests(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), newWire(func(_ *http.Request, n int) (*http.Response, error) {
+			if n == 1 {
+				return answered200("known"), nil
+			}
+			return answer(429, "later"), nil
+		}), somebody)
+		b.is(b.get(), "200 known")
+		time.Sleep(5 * time.Second)
+		b.is(b.get(), "200 known (last-known; age=5s)")
+		b.is(b.call("GET", "/driver/y", ""), `200 {"name":"somebody"} (placeholder)`)
+		b.is(b.call("GET", "/photos/1.jpg", ""), "429 later") // nothing stands in
+		b.closed()
+	})
+}
+
+// A body without end ends with the total time-out, with all stages off too, over a real connection.
+func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
+	for _, mode := range []string{"off", "library"} {
+		for _, through := range []string{"Do", "RoundTripper"} {
+			t.Run(mode+" "+through, func(t *testing.T) {
+				gone := make(chan struct{})
+				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer close(gone)
+					for r.Context().Err() == nil {
+						_, _ = io.WriteString(w, "x")
+						_ = http.NewResponseController(w).Flush()
+						select {
+						case <-r.Context().Done():
+						case <-time.After(time.Millisecond):
+						}
+					}
+				}))
+				defer s.Close()
+				cfg := library(t, "RESILIENCE", mode, "UPSTREAM_TIMEOUT", "300ms", "ATTEMPT_TIMEOUT", "300ms", "RETRY_ATTEMPTS", "0")
+				c := New("staff-service", address(t, s.URL), cfg, testObserver(t))
+				var err error
+				if through == "Do" {
+					_, err = c.Do(t.Context(), "GET", "/endless", nil)
+				} else {
+					r, bad := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/endless", nil)
+					if bad != nil {
+						t.Fatal(bad)
+					}
+					var resp *http.Response
+					if resp, err = c.RoundTripper().RoundTrip(r); err == nil {
+						_, err = io.ReadAll(resp.Body)
+						resp.Body.Close()
+					}
+				}
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want the end of the time", err)
+				}
+				<-gone // the upstream is not left sending
+			})
+		}
+	}
+}
+
+// RESILIENCE=off wins over single stages where it is set; unset, they count.
+func TestOffWins(t *testing.T) {
+	stages := map[string]string{
+		"FALLBACK": "true", "RETRY_ATTEMPTS": "3", "BREAKER_FAILURES": "3", "BULKHEAD": "5", "ATTEMPT_TIMEOUT": "1s", "UPSTREAM_TIMEOUT": "5s",
+	}
+	for mode, on := range map[string]bool{"": true, "off": false, " off ": false, "library": true} {
+		stages["RESILIENCE"] = mode
+		r := env.New(envtest.Map(stages))
+		cfg := ReadConfig(r)
+		if r.Err() != nil {
+			t.Fatal(r.Err())
+		}
+		if got := cfg.Fallback && cfg.Retry.Attempts == 3 && cfg.hasAttempts(); got != on || !on && (cfg.Fallback || cfg.hasAttempts()) || cfg.Timeout != 5*time.Second {
+			t.Errorf("RESILIENCE=%q: got %+v", mode, cfg)
+		}
+	}
+}
+
+func TestFallbackVary(t *testing.T) {
+	for value, want := range map[string]string{"": "X-My-Header", "x-a": "X-A", "x-a, X-B": "X-A X-B"} {
+		r := env.New(envtest.Map(map[string]string{"FALLBACK_VARY": value}))
+		if got := strings.Join(ReadConfig(r).FallbackVary, " "); got != want || r.Err() != nil {
+			t.Errorf("%q: got %q, %v", value, got, r.Err())
+		}
+	}
+	for _, bad := range []string{"x a", "x-a,", "x:y"} {
+		r := env.New(envtest.Map(map[string]string{"FALLBACK_VARY": bad}))
+		ReadConfig(r)
+		if err := r.Err(); err == nil || !strings.Contains(err.Error(), "FALLBACK_VARY") || !strings.Contains(err.Error(), "must be names of headers separated by commas") {
+			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
