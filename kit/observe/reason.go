@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Reason says in a few words, without an address, why a call got no answer: it labels metrics
-// and may be shown to a caller. An error with a method Reason() string says it itself.
+// Reason returns in a few words, without an address, why a call got no answer: it labels metrics and
+// may be shown to a caller. An error with a method Reason() string words it itself.
 func Reason(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error

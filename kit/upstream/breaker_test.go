@@ -66,7 +66,7 @@ func TestTrips(t *testing.T) {
 	}
 }
 
-// What says nothing bad about the upstream opens nothing.
+// What is no evidence against the upstream opens nothing.
 func TestDoesNotTrip(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer func(r *http.Request, n int) (*http.Response, error)

@@ -240,7 +240,7 @@ func TestBulkheadUnderLoad(t *testing.T) {
 		}
 	}
 	if len(entered) != limit {
-		t.Errorf("%d calls were let in, want %d", len(entered), limit)
+		t.Errorf("%d calls entered, want %d", len(entered), limit)
 	}
 	close(release)
 	for range limit {
