@@ -47,8 +47,17 @@ func TestReadOrigin(t *testing.T) {
 		}
 	}
 	for _, bad := range [][]string{
-		nil, {""}, {"upstream"}, {"upstream; service="}, {"upstream;service=a"}, {"Upstream; service=a"}, {"self; service=a"},
-		{"upstream; service=a b"}, {"upstream; service=A"}, {"upstream; service=a; service=b"}, {"upstream; service=" + strings.Repeat("a", 64)},
+		nil,
+		{""},
+		{"upstream"},
+		{"upstream; service="},
+		{"upstream;service=a"},
+		{"Upstream; service=a"},
+		{"self; service=a"},
+		{"upstream; service=a b"},
+		{"upstream; service=A"},
+		{"upstream; service=a; service=b"},
+		{"upstream; service=" + strings.Repeat("a", 64)},
 		{"upstream; service=a", "upstream; service=b"},
 	} {
 		if got, ok := ReadOrigin(http.Header{OriginHeader: bad}); ok {

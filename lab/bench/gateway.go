@@ -8,8 +8,9 @@ import (
 
 const driverPath = "/vehicles/driver/City%20Truck"
 
-// gateway compares the CPU of one look-up of a driver: our gateway, a plain handler that makes
-// the same call, and httputil.ReverseProxy, all with the same upstream.
+// gateway compares the CPU of one look-up of a driver: our gateway, without and with the whole
+// resilience chain, a plain handler that makes the same call, and httputil.ReverseProxy, all with the
+// same upstream.
 func (b bench) gateway(ctx context.Context, r *result) error {
 	var all group
 	defer func() { all.stop() }()
@@ -23,6 +24,9 @@ func (b bench) gateway(ctx context.Context, r *result) error {
 		func() (*process, error) { return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr) },
 		func() (*process, error) { return plain(ctx, "handler", staff.addr) },
 		func() (*process, error) { return plain(ctx, "proxy", staff.addr) },
+		func() (*process, error) {
+			return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr, "RESILIENCE=library")
+		},
 	} {
 		p, err := begin()
 		if err != nil {
@@ -41,8 +45,9 @@ func (b bench) gateway(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	r.gatewayCPU = [3]spread{spreadOf(cost[0]), spreadOf(cost[1]), spreadOf(cost[2])}
+	r.gatewayCPU = [4]spread{spreadOf(cost[0]), spreadOf(cost[1]), spreadOf(cost[2]), spreadOf(cost[3])}
 	r.gatewayToHandler, r.gatewayToProxy = spreadOf(ratios(cost[0], cost[1])), spreadOf(ratios(cost[0], cost[2]))
+	r.wholeToHandler = spreadOf(ratios(cost[3], cost[1]))
 	return nil
 }
 

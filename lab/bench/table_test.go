@@ -13,8 +13,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func sample() result {
 	return result{
-		gatewayCPU:       [3]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}},
-		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86},
+		gatewayCPU:       [4]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}, {53, 50, 58}},
+		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86}, wholeToHandler: spread{1.33, 1.3, 1.45},
 		chainCPU: [2]spread{{170, 160, 180}, {130, 125, 140}}, chainToBare: spread{1.308, 1.25, 1.4},
 		plain: point{vehicles: 6000, p99: 40 * time.Millisecond, rate: 6001},
 		curve: []point{
@@ -34,7 +34,7 @@ func TestMarkdown(t *testing.T) {
 	missed := sample()
 	missed.gatewayToProxy.median, missed.curve[1].p99 = 1.01, 51*time.Millisecond
 	missed.programs[1].binary = 22_000_001
-	gatewayOnly := result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy}
+	gatewayOnly := result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy, wholeToHandler: sample().wholeToHandler}
 	for _, tc := range []struct {
 		name   string
 		result result
