@@ -1,6 +1,7 @@
 # Prerequisites: Go 1.26, Node 22, make. All else comes into .cache, or into Go's and npm's own caches.
 SHELL    := /bin/bash -euo pipefail
-CACHE    := $(CURDIR)/.cache
+# Paths are relative, and so right in a directory with spaces, quotes or $ in its own path.
+CACHE    := .cache
 MODULES  := kit lab $(wildcard services/*)
 TAGS     := nomsgpack# 6 MB less of gin in each binary
 FUZZTIME ?= 6s
@@ -14,8 +15,13 @@ PLATFORM ?=
 SOURCE   ?=
 UP       ?= k8s/base
 
-export GOBIN := $(CACHE)/tools
-export npm_config_cache := $(CACHE)/npm
+export npm_config_cache := $(CURDIR)/.cache/npm
+# The build's environment is the project's own, whatever the user's, or go env -w, says: see lab/gobuild.
+export GOFLAGS      := -mod=readonly -buildvcs=false
+export GOWORK       := auto
+export GO111MODULE  := on
+export CGO_ENABLED  := 1# the race detector needs it
+unexport GOOS GOARCH GOBIN GOEXPERIMENT
 
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -25,7 +31,7 @@ FLEETMAN    := $(CACHE)/bin/fleetman
 .PHONY: help run test check bench lint prose format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
@@ -77,6 +83,8 @@ fuzz: ## every fuzz test for FUZZTIME
 	  done; \
 	done
 
+# A registry that cannot be reached is given up after seconds, not minutes.
+NPM_NETWORK := --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=2000 --fetch-timeout=30000
 # The page is built when its sources are newer than what was built of them.
 UI_SOURCES := $(shell find services/webapp/ui -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
 ui: services/webapp/ui/dist/index.html ## the page, as the webapp embeds it
@@ -85,14 +93,21 @@ services/webapp/ui/dist/index.html: services/webapp/ui/node_modules/.package-loc
 	@touch $@
 services/webapp/ui/node_modules/.package-lock.json: services/webapp/ui/package-lock.json
 	@command -v npm >/dev/null || { echo 'Node is missing: install Node 22 or newer, with npm'; exit 1; }
-	cd services/webapp/ui && npm ci --no-audit --no-fund --loglevel=error
+	@echo "getting the page's packages with npm ci: up to a minute, once"
+	@cd services/webapp/ui && npm ci --prefer-offline --no-audit --no-fund --loglevel=error $(NPM_NETWORK) || \
+	  { echo 'npm ci failed: it needs the npm registry once (npm config get registry, proxy); a copy of services/webapp/ui/node_modules does too'; exit 1; }
 	@touch $@
 
 build: $(FLEETMAN) ## the fleetman command
 .PHONY: $(FLEETMAN)
 $(FLEETMAN):
 	@mkdir -p $(CACHE)/bin
-	@go build -trimpath -o $@ ./lab/cmd/fleetman
+	@test -e $@ || echo 'building the fleetman command: up to a minute, once'
+	@CGO_ENABLED=0 go build -v -trimpath -buildvcs=$$(git rev-parse HEAD &>/dev/null && echo auto || echo false) -o $@ ./lab/cmd/fleetman 2>&1 | { \
+	  packages=0; while read -r line; do case $$line in \
+	    *[\ :\#]*) echo "$$line" >&2 ;; \
+	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "building the fleetman command: $$packages packages compiled" ;; \
+	  esac; done; }
 
 mesh-parts: $(FLEETMAN) ## what a mesh needs, into .cache: Istio (built, 4 to 8 minutes once) and Envoy
 	@$(FLEETMAN) parts

@@ -1,15 +1,15 @@
 package local
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/gobuild"
 )
 
 // build compiles the programs that are needed and returns where they are.
@@ -22,13 +22,13 @@ func build(ctx context.Context, root string, needed []string, progress func(stri
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", fmt.Errorf("building: %w", err)
 	}
-	args := []string{"build", "-v", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w", "-o", bin + string(filepath.Separator)}
+	packages := []string{}
 	for _, name := range needed {
 		ui := filepath.Join(root, "services", name, "ui")
 		if exists(filepath.Join(ui, "package.json")) && !exists(filepath.Join(ui, "dist", "index.html")) {
 			return "", fmt.Errorf("building %s: its page is not built (no services/%s/ui/dist/index.html); run make ui", name, name)
 		}
-		args = append(args, "./services/"+name)
+		packages = append(packages, "./services/"+name)
 	}
 	unlock, err := lockBuild(filepath.Join(bin, ".lock"))
 	if err != nil {
@@ -38,39 +38,12 @@ func build(ctx context.Context, root string, needed []string, progress func(stri
 
 	progress(fmt.Sprintf("building %s (a minute the first time)", strings.Join(needed, ", ")))
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the images; a libc takes memory in every process
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 2 * time.Second
-	stderr, err := cmd.StderrPipe()
+	err = gobuild.Build{
+		Dir: root, Flags: []string{"-tags", "nomsgpack", "-ldflags", "-s -w"}, Packages: packages, Output: bin + string(filepath.Separator),
+		Work: filepath.Join(bin, ".work"), Name: "the services", Every: 2 * time.Second, Progress: progress,
+	}.Run(ctx)
 	if err != nil {
 		return "", fmt.Errorf("building: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("building: %w; Go 1.26 or later is needed on the PATH, or programs in --bin", err)
-	}
-	compiled, complaints := 0, []string{}
-	shown := began
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		line := lines.Text()
-		if strings.ContainsAny(line, " :#") {
-			if !strings.HasPrefix(line, "#") {
-				complaints = append(complaints, strings.TrimSpace(line))
-			}
-			continue
-		}
-		compiled++ // go build -v names a package a line
-		if time.Since(shown) > 2*time.Second {
-			shown = time.Now()
-			progress(fmt.Sprintf("building: %d packages compiled, now %s", compiled, line))
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("building: %w", ctx.Err())
-		}
-		return "", fmt.Errorf("building: %w: %s", err, strings.Join(complaints, "; "))
 	}
 	progress(fmt.Sprintf("built in %.1f s", time.Since(began).Seconds()))
 	return bin, nil

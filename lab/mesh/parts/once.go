@@ -1,14 +1,11 @@
 package parts
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -70,54 +67,6 @@ func (s Source) lock(ctx context.Context, lock *os.File, what string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for another run that is bringing it: %w", ctx.Err())
 		case <-time.After(lockPoll):
-		}
-	}
-}
-
-// runLines runs a command whose output is read a line at a time, and which
-// holds the lock while it lives. When the context ends, it is interrupted, and
-// killed two seconds later.
-func runLines(ctx context.Context, cmd *exec.Cmd, lock *os.File, line func(string)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer read.Close()
-	cmd.Stdout, cmd.Stderr = write, write
-	cmd.ExtraFiles = []*os.File{lock}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its own children go with it
-	if err := cmd.Start(); err != nil {
-		write.Close()
-		return err
-	}
-	write.Close()
-	group, ended := -cmd.Process.Pid, make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-ended:
-			return
-		case <-ctx.Done():
-		}
-		_ = syscall.Kill(group, syscall.SIGINT)
-		select {
-		case <-ended:
-		case <-time.After(2 * time.Second):
-			_ = syscall.Kill(group, syscall.SIGKILL)
-			read.Close()
-		}
-	}()
-	lines := bufio.NewReader(read)
-	for {
-		text, err := lines.ReadString('\n')
-		if text != "" {
-			line(strings.TrimSuffix(text, "\n"))
-		}
-		if err != nil { // the end: all that had the pipe have exited
-			return cmd.Wait()
 		}
 	}
 }

@@ -1,0 +1,114 @@
+package gobuild
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixture returns a build of one package, and a directory on the PATH for a go
+// of the test's own.
+func fixture(t *testing.T) (b Build, path string, lines func() string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), `a "b" $c 'd' ü`)
+	for name, text := range map[string]string{
+		"go.work": "go 1.26\n\nuse ./ours\n", "ours/go.mod": "module made.example/ours\n\ngo 1.26\n", "ours/main.go": "package main\n\nfunc main() {}\n",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []string
+	b = Build{
+		Dir: dir, Packages: []string{"./ours"}, Output: filepath.Join(dir, "out"), Work: filepath.Join(dir, "work"),
+		Name: "ours", Progress: func(line string) { said = append(said, line) }, Every: time.Hour,
+	}
+	return b, t.TempDir(), func() string { return strings.Join(said, "\n") }
+}
+
+// TestUsersEnvironment: whatever the user has set for builds of their own, by
+// the environment or by go env -w, this build is the project's.
+func TestUsersEnvironment(t *testing.T) {
+	b, _, _ := fixture(t)
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte("GOFLAGS=-mod=mod\nGOWORK=off\nGO111MODULE=off\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"GOENV": file, "GOFLAGS": "-mod=mod", "GOWORK": "off", "GO111MODULE": "off", "GOBIN": "relative", "GOOS": "plan9", "CGO_ENABLED": "1", "CC": "/nonexistent",
+	} {
+		t.Setenv(name, value)
+	}
+	if err := b.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "") // now the file's counts
+	if err := b.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.Output); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(b.Work); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary files are left: %v", err)
+	}
+}
+
+// TestInterrupted: a build that is interrupted leaves no temporary files, not
+// even when go has no time to remove them.
+func TestInterrupted(t *testing.T) {
+	b, path, _ := fixture(t)
+	script := "#!/bin/sh\nmkdir \"$GOTMPDIR/go-build1\"; echo some/package; trap 'exit 1' INT; while :; do sleep 0.01; done\n"
+	if err := os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path+":/usr/bin:/bin")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.Every, b.Progress = 0, func(string) { cancel() }
+	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if _, err := os.Stat(b.Work); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary files are left: %v", err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	b, path, lines := fixture(t)
+	script := `#!/bin/sh
+case $1 in
+list) printf 'a\nb\nc\n'; : >"$GOTMPDIR/counted" ;;
+build) echo a; while [ ! -e "$GOTMPDIR/counted" ]; do sleep 0.01; done; sleep 0.2; echo b; echo '# b' ; echo 'b.go:1: bad'; exit 1 ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path+":/usr/bin:/bin")
+	b.Every = 0
+	if err := b.Run(t.Context()); err == nil || err.Error() != "exit status 1: b.go:1: bad" {
+		t.Errorf("a build that fails: %v", err)
+	}
+	want := "building ours: 1 packages compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
+	if got := lines(); got != want {
+		t.Errorf("progress\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestEnv(t *testing.T) {
+	got := Env([]string{"A=1", "GOFLAGS=-mod=mod", "GOARCH=arm"}, "GOWORK=off")
+	if got[0] != "A=1" || slices.Contains(got, "GOARCH=arm") || got[len(got)-1] != "GOWORK=off" ||
+		slices.Index(got, "GOFLAGS=-mod=mod") > slices.Index(got, "GOFLAGS=-mod=readonly -buildvcs=false") {
+		t.Errorf("environment %q", got)
+	}
+}
