@@ -110,7 +110,9 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 		}
 	}
 	if runErr != nil {
-		return runErr
+		return interrupted(ctx, runErr, func() string {
+			return fmt.Sprintf("%d promises were checked, see above; --run checks the others alone", len(results))
+		})
 	}
 	failed := 0
 	for _, r := range results {

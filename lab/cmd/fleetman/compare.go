@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"fleetman.example/lab/compare"
 	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
 
@@ -229,13 +231,32 @@ func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, 
 	o.Parts = parts.Source{Root: o.Root, Getenv: getenv(o.Environ), Progress: o.Progress}.Find
 	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", compare.Runs(o), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
 	if err := compare.Run(ctx, o); err != nil {
-		return err
+		return interrupted(ctx, err, func() string { return keptRuns(o) })
 	}
 	format := "text"
 	if asJSON {
 		format = "json"
 	}
 	return show([]string{o.Out}, format, stdout)
+}
+
+// keptRuns says in words which runs an interrupted comparison has kept, and how
+// to go on.
+func keptRuns(o compare.Options) string {
+	kept := 0
+	path := filepath.Join(o.Out, compare.RecordsFile)
+	if file, err := os.Open(path); err == nil {
+		defer file.Close()
+		if comparison, err := record.Read(file, path); err == nil {
+			kept = len(comparison.Runs)
+		}
+	}
+	again := fmt.Sprintf("the same flags with --seed %d and another --out measure all again", o.Seeds[0])
+	if kept == 0 {
+		return "no run was complete; " + again
+	}
+	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s",
+		kept, len(o.Arms)*len(o.Faults)*len(o.Seeds), o.Out, again)
 }
 
 func numbers(seeds []uint64) string {

@@ -16,8 +16,9 @@ import (
 
 // Exit codes.
 const (
-	exitFailure = 1 // what was asked for could not be done
-	exitUsage   = 2 // it was asked for in the wrong way
+	exitFailure     = 1   // what was asked for could not be done
+	exitUsage       = 2   // usage error: a wrong command line
+	exitInterrupted = 130 // Ctrl-C or SIGTERM came before it was done, as shells have it
 )
 
 func main() {
@@ -32,7 +33,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := interrupted(ctx, root.ExecuteContext(ctx), nil)
 	if err == nil {
 		return 0
 	}
@@ -40,6 +41,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	var ended interruptedError
+	if errors.As(err, &ended) {
+		return exitInterrupted
 	}
 	return exitFailure
 }

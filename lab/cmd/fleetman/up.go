@@ -161,10 +161,10 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	fmt.Fprintln(stderr, "stopping")
 	fleet.Stop()
 	logging.Wait()
-	if meshed != nil {
-		return meshed.Err()
+	if meshed == nil || meshed.Err() == nil {
+		return nil
 	}
-	return nil
+	return finalError{meshed.Err()}
 }
 
 // start gives a nil mesh without --mesh.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestInterrupted: a command that Ctrl-C ends before it is done says so, in one
+// line, and exits with 130, wherever it was.
+func TestInterrupted(t *testing.T) {
+	bin := t.TempDir()
+	for _, name := range []string{"staff-service", "position-simulator", "position-tracker", "vehicle-telemetry", "api-gateway", "webapp"} {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput(); err != nil {
+			t.Fatalf("building the fake: %v: %s", err, out)
+		}
+	}
+	network := fmt.Sprintf("127.%d.249.", 100+os.Getpid()%100)
+	out := t.TempDir()
+	for _, test := range []struct {
+		name  string
+		args  []string
+		until string // this is on stderr
+		file  string // or there is such a file
+		want  string // the last line
+	}{
+		{
+			"up, while pods start",
+			[]string{
+				"up", "--bin", bin, "--network", network + "0/24", "--node-address", network + "250",
+				"--set", "staff-service:FAKE_UNREADY=true", "../../../k8s/base/staff-service.yaml",
+			},
+			"", "logs/staff-service-0.log", "fleetman: interrupted\n",
+		},
+		{
+			"compare, in its first run",
+			[]string{
+				"compare", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--faults", "bad-replica", "--seeds", "1", "--seed", "7", "--out", out,
+			},
+			"1 of 1: ", "", "fleetman: interrupted: no run was complete; the same flags with --seed 7 and another --out measure all again\n",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			state := t.TempDir()
+			var stdout, stderr buffer
+			done := make(chan int, 1)
+			go func() { done <- run(ctx, append(test.args, "--state", state), os.Environ(), &stdout, &stderr) }()
+			await(t, test.name, func() bool {
+				_, err := os.Stat(filepath.Join(state, test.file))
+				return test.file != "" && err == nil || test.until != "" && strings.Contains(stderr.String(), test.until)
+			})
+			cancel()
+			if code := <-done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), test.want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
+				t.Errorf("exit code %d, stderr\n%s\nwant %s", code, stderr.String(), test.want)
+			}
+		})
+	}
+}
+
+// TestInterruptedError: what fails after an interruption fails because of it,
+// but for an error that is marked as final, and nothing else does.
+func TestInterruptedError(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	bad := errors.New("bad")
+	kept := func() string { return "2 of 3 are kept" }
+	for _, test := range []struct {
+		ctx  context.Context
+		err  error
+		left func() string
+		want error
+	}{
+		{t.Context(), bad, nil, bad},
+		{cancelled, nil, nil, nil},
+		{cancelled, bad, nil, interruptedError{}},
+		{cancelled, bad, kept, interruptedError{"2 of 3 are kept"}},
+		{cancelled, interruptedError{"1 is kept"}, nil, interruptedError{"1 is kept"}},
+		{cancelled, finalError{bad}, nil, finalError{bad}},
+	} {
+		if got := interrupted(test.ctx, test.err, test.left); got != test.want {
+			t.Errorf("%v: %v, want %v", test.err, got, test.want)
+		}
+	}
+}

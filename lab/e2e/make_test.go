@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fleetman.example/lab/skip"
+)
+
+// TestMakeInAnyPath: help, build, run and clean work, and clean removes only
+// its own, in a directory whose path has spaces, quotes, a $ and a letter that
+// is not ASCII, whatever the user's go settings are.
+func TestMakeInAnyPath(t *testing.T) {
+	if _, err := os.Stat(filepath.Join(root, "services/webapp/ui/dist/index.html")); err != nil {
+		skip.Without(t, "the page is not built: run make ui")
+	}
+	dir := t.TempDir()
+	clone := filepath.Join(dir, `Documents and "code" it's $HOME ü`)
+	keep := filepath.Join(dir, "Documents", "keep")
+	copyTree := exec.Command("bash", "-euo", "pipefail", "-c", `
+		mkdir -p "$1" "$2"; : >"$2/keep"
+		git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$1"
+		mkdir -p "$1/services/webapp/ui/node_modules"
+		touch "$1/services/webapp/ui/node_modules/.package-lock.json"
+		cp -r services/webapp/ui/dist "$1/services/webapp/ui/"; touch -d tomorrow "$1/services/webapp/ui/dist/index.html"`, "copy", clone, filepath.Dir(keep))
+	copyTree.Dir = root
+	if out, err := copyTree.CombinedOutput(); err != nil {
+		skip.Without(t, fmt.Sprintf("a copy of the repository, by git ls-files and GNU cp: %v: %s", err, out))
+	}
+	command := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("make", args...)
+		cmd.Dir = clone
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GO111MODULE=off", "GOBIN=relative")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		return cmd
+	}
+	do := func(args ...string) string {
+		t.Helper()
+		out, err := command(args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("make %q: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	if out := do("help"); !strings.Contains(out, "clean") {
+		t.Errorf("make help prints %s", out)
+	}
+	do("build")
+	if _, err := os.Stat(filepath.Join(clone, ".cache/bin/fleetman")); err != nil {
+		t.Error(err)
+	}
+
+	network := fmt.Sprintf("127.%d.245.", 100+os.Getpid()%100)
+	up := command("run", "UP=--network "+network+"0/24 --node-address "+network+"250 --ready-timeout "+patience.String()+" k8s/base")
+	var printed bytes.Buffer
+	log := create(t, filepath.Join(dir, "log"))
+	up.Stdout, up.Stderr = &printed, log
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- up.Wait() }()
+	await(t, "the fleet to be ready", func() bool {
+		select {
+		case err := <-ended:
+			t.Fatalf("make run: %v: %s", err, read(t, log.Name()))
+		default:
+		}
+		return strings.Contains(read(t, log.Name()), "ready after")
+	})
+	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil { // as the terminal's Ctrl-C
+		t.Fatal(err)
+	}
+	if err := <-ended; !strings.HasSuffix(read(t, log.Name()), "stopping\n") {
+		t.Errorf("make run ended with %v: %s", err, read(t, log.Name()))
+	}
+	if !strings.Contains(printed.String(), "fleetman-webapp: http://"+network+"250:30080") {
+		t.Errorf("make run printed %s", printed.String())
+	}
+
+	do("clean")
+	for _, gone := range []string{".cache", "services/webapp/ui/node_modules", "services/webapp/ui/dist/index.html"} {
+		if _, err := os.Stat(filepath.Join(clone, gone)); !os.IsNotExist(err) {
+			t.Errorf("after make clean, %s: %v", gone, err)
+		}
+	}
+	for _, kept := range []string{keep, filepath.Join(clone, "Makefile")} {
+		if _, err := os.Stat(kept); err != nil {
+			t.Errorf("after make clean: %v", err)
+		}
+	}
+}
