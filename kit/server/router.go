@@ -35,7 +35,7 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.ContextWithFallback = true
-	r.Use(o.Middleware(cfg.PropagateHeaders), patience, bound(cfg.MaxBody))
+	r.Use(o.Middleware(cfg.PropagateHeaders), patience, bound(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
 	if cfg.Faults != nil {
 		r.Use(cfg.injector(o).Middleware)
 	}
@@ -125,7 +125,7 @@ func patience(c *gin.Context) {
 // bound refuses a body that says it has more than limit bytes, before it is sent where the caller
 // waits to be told. It makes reading more than limit bytes of a body fail, and waiting for it longer
 // than bodyTimeout, for net/http too, which reads what a handler has left before it answers.
-func bound(limit int64) gin.HandlerFunc {
+func bound(limit int64, under *pool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.Body == nil || c.Request.Body == http.NoBody {
 			return
@@ -139,8 +139,35 @@ func bound(limit int64) gin.HandlerFunc {
 			return
 		}
 		c.Request.Body = http.MaxBytesReader(innermost(c.Writer), c.Request.Body, limit)
+		share := &bodyShare{under: under}
+		c.Set(bodyShareKey, share)
+		defer share.release()
+		c.Next()
 	}
 }
+
+const bodyShareKey = "fleetman/body"
+
+// bodyShare is what one request has taken of the pool.
+type bodyShare struct {
+	under *pool
+	taken int64
+}
+
+// grow takes what a buffer of size bytes needs, and reports whether there was room.
+func (s *bodyShare) grow(size int) bool {
+	more := int64(size) - freeBody - s.taken
+	if more <= 0 {
+		return true
+	}
+	if !s.under.take(more) {
+		return false
+	}
+	s.taken += more
+	return true
+}
+
+func (s *bodyShare) release() { s.under.used.Add(-s.taken) }
 
 // refuseBody makes net/http answer without waiting for the body, and leave a caller that is still
 // sending it the time to read the answer. It has no other way to be told than a reader that has
@@ -178,25 +205,42 @@ func JSONBody(c *gin.Context) ([]byte, error) {
 }
 
 // Body reads the whole body of a request. Errors are the caller's: 413 for too many bytes, 408 for
-// a body that takes too long, 400 for one that broke off.
+// a body that takes too long, 400 for one that broke off. Only 503 is not: the bodies under way
+// take all the memory there is for them.
 func Body(c *gin.Context) ([]byte, error) {
-	if c.Request.Body == nil {
+	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		return nil, nil
 	}
-	var text bytes.Buffer
-	if n := c.Request.ContentLength; n > 0 && n < 64<<10 {
-		text.Grow(int(n) + bytes.MinRead) // room to see the end without growing
+	value, _ := c.Get(bodyShareKey)
+	share, _ := value.(*bodyShare)
+	// As much as has come, not as much as is announced: a caller may announce and never send.
+	text := make([]byte, 0, min(max(c.Request.ContentLength+1, bytes.MinRead), freeBody)) // room to see the end without growing
+	for {
+		if len(text) == cap(text) {
+			if share != nil && !share.grow(2*cap(text)) {
+				refuseBody(c.Writer)
+				return nil, apierror.New(http.StatusServiceUnavailable, "body: bodies under way take %d bytes: must be sent again later", share.under.size)
+			}
+			text = append(make([]byte, 0, 2*cap(text)), text...)
+		}
+		n, err := c.Request.Body.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		if err == io.EOF {
+			return text, nil
+		}
+		if err != nil {
+			return nil, bodyError(err)
+		}
 	}
-	_, err := io.Copy(&text, c.Request.Body)
+}
+
+func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, apierror.BodyTooLarge(tooLarge.Limit)
+	switch {
+	case errors.As(err, &tooLarge):
+		return apierror.BodyTooLarge(tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return apierror.New(http.StatusRequestTimeout, "body: incomplete: must be sent within %s", bodyTimeout)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, apierror.New(http.StatusRequestTimeout, "body: incomplete: must be sent within %s", bodyTimeout)
-	}
-	if err != nil {
-		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)
-	}
-	return text.Bytes(), nil
+	return apierror.New(http.StatusBadRequest, "body: %w", err)
 }

@@ -29,6 +29,7 @@ type Config struct {
 	ListenAddr       string        // empty: no listener but the admin's
 	AdminAddr        string        // health and metrics; never reachable through ListenAddr
 	MaxBody          int64         // bytes of a request's body
+	MaxConnections   int           // of ListenAddr, at once
 	PropagateHeaders bool          // whether inbound headers go out again on calls made for a request
 	DrainDelay       time.Duration // from SIGTERM to closing the listener: time for callers to leave
 	DrainTimeout     time.Duration // how long accepted requests may then take
@@ -46,6 +47,7 @@ func ReadConfig(r *env.Reader, listenDefault string) Config {
 		ListenAddr:       r.Addr("LISTEN_ADDR", listenDefault, "where the service listens"),
 		AdminAddr:        readAdmin(r),
 		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest request body, in bytes; a larger one is answered 413"),
+		MaxConnections:   r.Int("MAX_CONNECTIONS", 1500, 1, 1_000_000, "connections at once; requests on others are answered 503"),
 		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
 		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
 		Faults:           readFaults(r),
@@ -122,9 +124,10 @@ const asJava = "java"
 // for 8 MB more; a higher GOGC would do so too, but multiply the tracker's large heap.
 func Main(run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error) int {
 	if len(os.Args) > 1 && filepath.Base(os.Args[0]) != asJava {
-		fmt.Fprintf(os.Stderr, "expected no arguments, found %q: a service is configured by its environment\n", os.Args[1:])
+		fmt.Fprintf(os.Stderr, "arguments: %q: must be none: a service is configured by its environment\n", os.Args[1:])
 		return 2
 	}
+	limitMemory()
 	ballast := make([]byte, 8<<20)
 	defer runtime.KeepAlive(ballast)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -164,7 +167,9 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	server := newServer(leaving(&draining, o.Handler(handler, cfg.PropagateHeaders)))
+	callers := &crowd{most: int64(cfg.MaxConnections)}
+	server := newServer(leaving(&draining, callers.refuse(o.Handler(handler, cfg.PropagateHeaders))))
+	server.ConnContext, server.ConnState = callers.accepted, callers.changed
 	go func() { failed <- server.Serve(listener) }()
 	o.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
 
@@ -184,6 +189,9 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	return nil
 }
 
+// maxHeader bounds a request's line and headers, in bytes; net/http answers 431 to more.
+const maxHeader = 16 << 10
+
 // newServer bounds what a caller may take of a connection. Callers close idle connections after
 // 90 s (kit/upstream), so the server, which waits longer, never closes one that is being used.
 func newServer(handler http.Handler) *http.Server {
@@ -191,7 +199,7 @@ func newServer(handler http.Handler) *http.Server {
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHeader - 4<<10, // net/http reads 4 kB more
 	}
 }
 

@@ -283,10 +283,10 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 
 func TestHeaderTooLarge(t *testing.T) {
 	s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }), nil)
-	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 80<<10)); a.Status != http.StatusRequestHeaderFieldsTooLarge {
+	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 17<<10)); a.Status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %d %s", a.Status, a.Body)
 	}
-	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 32<<10)); a.Status != 200 {
+	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 8<<10)); a.Status != 200 {
 		t.Errorf("half of it: got %d %s", a.Status, a.Body)
 	}
 }
@@ -378,9 +378,9 @@ func TestMainsExitCode(t *testing.T) {
 		stderr  string
 	}{
 		{"fails", []string{"webapp"}, 1, "one\ntwo\n"},
-		{"fails", []string{"webapp", "-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
-		{"fails", []string{"webapp", "java", "-jar"}, 2, `expected no arguments, found ["java" "-jar"]: a service is configured by its environment` + "\n"},
-		{"fails", []string{"javac", "-v"}, 2, `expected no arguments, found ["-v"]: a service is configured by its environment` + "\n"},
+		{"fails", []string{"webapp", "-v"}, 2, `arguments: ["-v"]: must be none: a service is configured by its environment` + "\n"},
+		{"fails", []string{"webapp", "java", "-jar"}, 2, `arguments: ["java" "-jar"]: must be none: a service is configured by its environment` + "\n"},
+		{"fails", []string{"javac", "-v"}, 2, `arguments: ["-v"]: must be none: a service is configured by its environment` + "\n"},
 		{"fails", []string{"java", "-Xmx50m", "-jar", "webapp.jar"}, 1, "one\ntwo\n"},
 		{"fails", []string{"/usr/bin/java", "-jar", "webapp.jar"}, 1, "one\ntwo\n"},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 
+	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 )
 
@@ -16,5 +17,13 @@ func (a api) routes(r server.Router) http.Handler {
 	r.Any("/api/*path", a.gateway.forward)
 	// All else is the page's: it reads the path itself.
 	r.NoRoute(a.page.serve)
-	return r
+	return withoutInternalHeaders(r)
+}
+
+// withoutInternalHeaders removes what only the fleet itself may set: anyone can call the webapp.
+func withoutInternalHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		observe.RemoveInternal(r.Header)
+		next.ServeHTTP(w, r)
+	})
 }

@@ -171,6 +171,23 @@ func TestForwardKeepsMethodAndBody(t *testing.T) {
 	}
 }
 
+// A caller from outside shortens no attempt: with the library on, a gateway that answers in its time
+// stays reachable for everybody.
+func TestStrangersTimeoutIsIgnored(t *testing.T) {
+	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+			_, _ = io.WriteString(w, "[]")
+		case <-r.Context().Done():
+		}
+	}), "RESILIENCE=library")
+	for range 5 {
+		if resp, body := get(t, base, "/api/vehicles/", "X-Envoy-Expected-Rq-Timeout-Ms: 40"); resp.StatusCode != 200 || body != "[]" {
+			t.Errorf("got %d %s", resp.StatusCode, body)
+		}
+	}
+}
+
 func TestForwardHeaders(t *testing.T) {
 	for _, tt := range []struct {
 		propagate string
@@ -178,7 +195,7 @@ func TestForwardHeaders(t *testing.T) {
 	}{
 		{"true", map[string][]string{
 			"Accept": {"text/html"}, "Authorization": {"Basic x"}, "X-Two": {"a", "b"}, "X-Forwarded-For": {"10.0.0.1"},
-			"B3": {"1-2"}, "Baggage": {"k=v"}, "X-Envoy-Expected-Rq-Timeout-Ms": nil, "X-Fault": nil, "Keep-Alive": nil, "Proxy-Authorization": nil,
+			"B3": {"1-2"}, "Baggage": {"k=v"}, "X-Envoy-Expected-Rq-Timeout-Ms": nil, "X-Envoy-Retry-On": nil, "X-Forwarded-Client-Cert": nil, "X-Fault": nil, "Keep-Alive": nil, "Proxy-Authorization": nil,
 		}},
 		{"false", map[string][]string{
 			"Accept": {"text/html"}, "Authorization": {"Basic x"}, "X-Two": nil, "X-Forwarded-For": nil, "B3": nil, "Baggage": nil,
@@ -191,7 +208,7 @@ func TestForwardHeaders(t *testing.T) {
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 		}), "PROPAGATE_HEADERS="+tt.propagate)
 		resp, body := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
-			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 5", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
+			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 9000", "X-Envoy-Retry-On: 5xx", "X-Forwarded-Client-Cert: By=spiffe://x", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
 		if resp.StatusCode != 200 || body != "" {
 			t.Errorf("status %d, body %q; expected 200 and nothing", resp.StatusCode, body)
 		}

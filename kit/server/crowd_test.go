@@ -1,0 +1,123 @@
+package server_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fleetman.example/kit/server/servertest"
+)
+
+// dial opens a connection and sends text on it.
+func dial(t *testing.T, s *servertest.Service, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	s := servertest.Start(t, service(echo), map[string]string{"MAX_CONNECTIONS": "4"})
+	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	answer := func(conn net.Conn) (int, string, http.Header) {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return 0, err.Error(), nil
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.Close {
+			resp.Header.Set("Connection", "close") // which ReadResponse takes off
+		}
+		return resp.StatusCode, string(body), resp.Header
+	}
+	var kept []net.Conn
+	for range 4 {
+		conn := dial(t, s, request)
+		if status, body, _ := answer(conn); status != 200 || body != "root" {
+			t.Fatalf("within the bound: got %d %s", status, body)
+		}
+		kept = append(kept, conn)
+	}
+	above := dial(t, s, request)
+	status, body, header := answer(above)
+	if want := shape(503, "connections: 5: must be at most 4 (MAX_CONNECTIONS)", "/"); status != 503 || untimed(body) != want || header.Get("Retry-After") != "1" || header.Get("Connection") != "close" {
+		t.Errorf("above the bound: got %d %s %v", status, untimed(body), header)
+	}
+	servertest.Eventually(t, "the connection above the bound is closed, and there is room again", func() bool {
+		kept[0].Close()
+		conn := dial(t, s, request)
+		defer conn.Close()
+		status, _, _ := answer(conn)
+		return status == 200
+	})
+}
+
+// Far above the bound a connection costs nothing: it is closed unread.
+func TestConnectionsFarAboveTheBoundAreClosed(t *testing.T) {
+	s := servertest.Start(t, service(echo), map[string]string{"MAX_CONNECTIONS": "1"})
+	held := dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(held), nil); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	conn := dial(t, s, "") // sends nothing, and would be waited for
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+// 1,500 connections, and a quarter more, stay far within the 128 MiB that the manifests give: at
+// most so many bytes each, beside an idle service's 25 MB and the 16 MiB of bodies under way.
+func TestConnectionsCostLittle(t *testing.T) {
+	const callers, most = 200, 40 << 10
+	headers := strings.Builder{}
+	for i := range 70 {
+		fmt.Fprintf(&headers, "X-%d: %s\r\n", i, strings.Repeat("y", 180))
+	}
+	for name, tc := range map[string]struct {
+		text string
+		most uint64
+	}{
+		"announce much, send little": {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{", most},
+		"many headers":               {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n" + headers.String() + "\r\n{", 2 * most},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := servertest.Start(t, service(echo), nil)
+			before := inUse()
+			var conns []net.Conn
+			for range callers {
+				conns = append(conns, dial(t, s, tc.text))
+			}
+			// Their requests are read before this one's is: it comes last and is answered.
+			if a := s.Call(t, "GET", "/", ""); a.Status != 200 {
+				t.Fatalf("got %d %s", a.Status, a.Body)
+			}
+			if each := (max(inUse(), before) - before) / callers; each > tc.most {
+				t.Errorf("a connection costs %d bytes, want at most %d", each, tc.most)
+			}
+			for _, c := range conns {
+				c.Close() // or the drain waits for them
+			}
+		})
+	}
+}
+
+// inUse is what the heap and the stacks take, in bytes.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
