@@ -79,7 +79,13 @@ func (f *boundedFiles) check(path string, data []byte) error {
 			return f.refuse("%w", err)
 		}
 		var root goyaml.Node
-		if kustomization && goyaml.Unmarshal(doc.text, &root) == nil {
+		if goyaml.Unmarshal(doc.text, &root) != nil {
+			continue
+		}
+		if field, key := otherKey(&root, ""); key != "" {
+			return f.refuse("%s: %s: %s: must be a string, as in %q: kustomize writes no object with another key", f.near(path), field, key, key)
+		}
+		if kustomization {
 			if field, remote := remoteEntry(&root, ""); remote != "" {
 				return f.refuse("%s: %s: %s: must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)",
 					f.near(path), field, remote)
@@ -136,6 +142,32 @@ func remoteEntry(node *goyaml.Node, field string) (where, remote string) {
 			if where, remote = remoteEntry(child, field); remote != "" {
 				return where, remote
 			}
+		}
+	}
+	return "", ""
+}
+
+// otherKey is the first key that is no string, and the field that has it.
+func otherKey(node *goyaml.Node, path string) (field, key string) {
+	if node.Kind != goyaml.MappingNode {
+		for i, child := range node.Content {
+			within := path
+			if node.Kind == goyaml.SequenceNode {
+				within = fmt.Sprintf("%s[%d]", path, i)
+			}
+			if field, key = otherKey(child, within); key != "" {
+				return field, key
+			}
+		}
+		return "", ""
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name := node.Content[i]
+		if tag := name.ShortTag(); tag == "!!int" || tag == "!!float" || tag == "!!bool" || tag == "!!null" {
+			return path, name.Value
+		}
+		if field, key = otherKey(node.Content[i+1], strings.TrimPrefix(path+"."+name.Value, ".")); key != "" {
+			return field, key
 		}
 	}
 	return "", ""

@@ -217,6 +217,11 @@ func TestKustomizeBounds(t *testing.T) {
 		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
 		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:1: a second document after the end of this one: must come after a line with ---"},
 		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
+		{
+			"a key that is a number",
+			map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {portLevelMtls: {8080: {mode: STRICT}}}\n"},
+			`DIR/a.yaml: spec.portLevelMtls: 8080: must be a string, as in "8080": kustomize writes no object with another key`,
+		},
 		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + only},
 		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + only},
 		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},

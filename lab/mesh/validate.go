@@ -14,49 +14,70 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// isIstio tells Istio's objects from a cluster's own.
+// isIstio reports whether an object is of one of Istio's APIs.
 func isIstio(object manifest.Object) bool {
 	group, _, _ := strings.Cut(object.APIVersion, "/")
 	return strings.HasSuffix(group, ".istio.io")
 }
 
-// validate lets Istio say what it thinks of its objects, strictly: istiod
-// itself lets unknown fields pass. The error is one line.
+// validate checks Istio's objects with istioctl, which refuses unknown fields,
+// as istiod does not. The error is one line with the file, the object and the
+// field.
 func validate(ctx context.Context, istioctl string, objects *manifest.Objects) error {
-	var documents bytes.Buffer
+	var all []manifest.Object
 	for _, object := range objects.All {
 		if isIstio(object) {
-			fmt.Fprintf(&documents, "---\n%s\n", object.JSON)
+			all = append(all, object)
 		}
 	}
-	if documents.Len() == 0 {
-		return nil
+	why, err := refusal(ctx, istioctl, all)
+	if err != nil || why == "" {
+		return err
+	}
+	for _, object := range all { // it names objects, but not their files
+		alone, err := refusal(ctx, istioctl, []manifest.Object{object})
+		if err != nil {
+			return err
+		}
+		if alone != "" {
+			return fmt.Errorf("%s: %s: refused by Istio: %s", object.Source, object.Ref(), alone)
+		}
+	}
+	return fmt.Errorf("refused by Istio: %s", why)
+}
+
+// refusal is what istioctl validate prints about objects that it refuses, in
+// one line; "" when it accepts them.
+func refusal(ctx context.Context, istioctl string, objects []manifest.Object) (string, error) {
+	if len(objects) == 0 {
+		return "", nil
+	}
+	var documents, output bytes.Buffer
+	for _, object := range objects {
+		fmt.Fprintf(&documents, "---\n%s\n", object.JSON)
 	}
 	cmd := exec.CommandContext(ctx, istioctl, "validate", "-f", "-")
-	cmd.Stdin = &documents
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = &documents, &output, &output
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return nil
+		return "", nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("validating Istio's objects: %w", ctx.Err())
+		return "", fmt.Errorf("validate Istio's objects: %w", ctx.Err())
 	case errors.As(err, &exit):
-		return fmt.Errorf("refused by Istio: %s", strings.Join(strings.Fields(output.String()), " "))
+		return strings.Join(strings.Fields(output.String()), " "), nil
 	}
-	return fmt.Errorf("validating Istio's objects: %w", err)
+	return "", fmt.Errorf("validate Istio's objects: %w", err)
 }
 
-// analyzeTimeout bounds istioctl analyze, which takes a tenth of a second.
+// analyzeTimeout is how long istioctl analyze may take; it usually takes 0.1 s.
 const analyzeTimeout = 10 * time.Second
 
-// analyze lets Istio look at all objects together, as the API has them: what is
-// valid by itself may still lead nowhere, such as a gateway that there is not or
-// a selector that matches nothing. The lines are about the manifests' own
-// objects. They refuse nothing: a cluster takes such objects too, what they
-// refer to may come later, and analyzers may err.
+// analyze returns the warnings of istioctl analyze about the manifests' objects.
+// It checks all objects together: a valid one may refer to a gateway that does
+// not exist, or select nothing. Warnings refuse nothing: a cluster accepts such
+// objects, what they refer to may be created later, and analyzers may be wrong.
 func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string {
 	program := m.options.Parts.Istioctl.Path
 	if program == "" || !slices.ContainsFunc(objects.All, isIstio) {
@@ -80,15 +101,16 @@ func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string 
 	return notes
 }
 
-// findings are the lines of istioctl analyze about the manifests' objects.
+// findings returns one line for each message of istioctl analyze about an object
+// of the manifests.
 func findings(output []byte, objects *manifest.Objects) ([]string, error) {
 	var messages []struct {
 		Code, Level, Message, Origin string
 	}
 	if err := json.Unmarshal(output, &messages); err != nil {
-		return nil, fmt.Errorf("reading what it says: %w", err)
+		return nil, fmt.Errorf("read its output: %w", err)
 	}
-	refs := map[string]string{} // by what istioctl calls an object
+	refs := map[string]string{} // by istioctl's name of an object
 	for _, o := range objects.All {
 		namespace := o.Namespace
 		if namespace != "" {
@@ -100,7 +122,7 @@ func findings(output []byte, objects *manifest.Objects) ([]string, error) {
 	for _, message := range messages {
 		ref, ours := refs[message.Origin]
 		if message.Code == twoSidecars && others(message.Message, objects) == 0 {
-			continue // it is beside our own, which says what it says
+			continue // the other one is generated from it
 		}
 		line := fmt.Sprintf("%s: %s: %s (istioctl analyze, %s)", ref, strings.ToLower(message.Level), message.Message, message.Code)
 		if ours && !slices.Contains(notes, line) {
@@ -110,12 +132,11 @@ func findings(output []byte, objects *manifest.Objects) ([]string, error) {
 	return notes, nil
 }
 
-// twoSidecars is the code of a message that two Sidecars select one pod: The
-// Sidecars [A B] in namespace ....
+// twoSidecars is the code of the message that two Sidecars select the same pod:
+// "The Sidecars [A B] in namespace ...".
 const twoSidecars = "IST0110"
 
-// others is how many of the Sidecars in such a message are the manifests', one
-// aside.
+// others is the number of the manifests' Sidecars in such a message, less one.
 func others(message string, objects *manifest.Objects) int {
 	_, list, _ := strings.Cut(message, "[")
 	list, _, _ = strings.Cut(list, "]")
@@ -128,7 +149,7 @@ func others(message string, objects *manifest.Objects) int {
 	return max(count, 0)
 }
 
-// tell shows every line once.
+// tell prints every line once.
 func (m *Mesh) tell(notes []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

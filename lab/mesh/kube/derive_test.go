@@ -198,12 +198,12 @@ func TestUsersSidecar(t *testing.T) {
 	for _, test := range []struct {
 		documents      []string
 		policy, egress string
-		notes          int
+		notes          int // others selects no pod
 	}{
-		{[]string{others}, "<nil>", "[*/*]", 0},
-		{[]string{mesh, others}, "map[mode:ALLOW_ANY]", "[istio-system/*]", 0},
-		{[]string{mesh, namespaces, others}, "map[mode:REGISTRY_ONLY]", "[./*]", 0},
-		{[]string{mesh, namespaces, pods, others}, "<nil>", "[*/*]", 2}, // one a pod: no such port
+		{[]string{others}, "<nil>", "[*/*]", 1},
+		{[]string{mesh, others}, "map[mode:ALLOW_ANY]", "[istio-system/*]", 1},
+		{[]string{mesh, namespaces, others}, "map[mode:REGISTRY_ONLY]", "[./*]", 1},
+		{[]string{mesh, namespaces, pods, others}, "<nil>", "[*/*]", 3}, // one a pod: no such port
 	} {
 		objects, notes := derive(t, world(t, append([]string{deployment, service}, test.documents...)...))
 		s := find(t, objects, "Sidecar", "fleetman-staff-0")
@@ -213,7 +213,7 @@ func TestUsersSidecar(t *testing.T) {
 		if len(notes) != test.notes {
 			t.Errorf("notes %q, want %d", notes, test.notes)
 		}
-		if test.notes > 0 {
+		if test.notes > 1 {
 			expect(t, s, "3", "spec", "ingress", 0, "connectionPool", "tcp", "maxConnections")
 			expect(t, s, "127.0.0.1:18011", "spec", "ingress", 0, "defaultEndpoint")
 			expect(t, s, "7", "spec", "inboundConnectionPool", "http", "http1MaxPendingRequests")
@@ -296,6 +296,12 @@ func TestNothingIsLeftOut(t *testing.T) {
 		}
 		w := world(t, deployment)
 		w.Manifests = all
+		for i, d := range manifest.Of[*appsv1.Deployment](all) {
+			w.Pods = append(w.Pods, local.MeshPod{
+				ID: d.Name, Name: d.Name, Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels, Proxied: true,
+				IP: netip.AddrFrom4([4]byte{127, 0, 3, byte(i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 4, byte(i)}),
+			})
+		}
 		objects, notes := derive(t, w)
 		if len(notes) != 0 {
 			t.Errorf("%s: notes %q", path, notes)

@@ -78,6 +78,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	d.sidecars()
 	d.proxyConfigs()
 	d.dns()
+	d.idle()
 	return d.objects, d.notes, nil
 }
 
@@ -106,8 +107,8 @@ func (d *deriver) read() error {
 			}
 			continue // local names it
 		}
-		var object Object
-		if err := json.Unmarshal(m.JSON, &object); err != nil {
+		object, err := objectOf(m)
+		if err != nil {
 			return fmt.Errorf("%s: %s: %w", m.Source, m.Ref(), err)
 		}
 		metadata := mapOf(object["metadata"])
@@ -125,9 +126,14 @@ func (d *deriver) read() error {
 		case *corev1.Namespace:
 			continue // with the others
 		}
+		if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
+			return fmt.Errorf("%s: %s: %s: %s: must be empty: no proxy here has a file of a container", m.Source, m.Ref(), field, file)
+		}
 		switch {
 		case kind.Kind == "Gateway" && kind.Istio():
 			d.bind(m, object)
+		case kind.Kind == "EnvoyFilter":
+			d.envoyFilter(m, object)
 		case kind.Kind == "Sidecar":
 			d.users = append(d.users, object)
 		case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
@@ -223,5 +229,6 @@ func toObject(typed any) (Object, error) {
 		return nil, err
 	}
 	var object Object
-	return object, json.Unmarshal(data, &object)
+	err = json.Unmarshal(data, &object)
+	return object, err
 }

@@ -1,0 +1,99 @@
+package kube
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"fleetman.example/lab/manifest"
+)
+
+// wildcardListener is the name that a cluster gives to the listener of a port.
+var wildcardListener = regexp.MustCompile(`^0\.0\.0\.0_([0-9]+)$`)
+
+// envoyFilter translates what an EnvoyFilter matches by the listeners that
+// iptables need on a cluster into the listeners that a proxy has here, and notes
+// the patches whose listener no proxy has.
+func (d *deriver) envoyFilter(m manifest.Object, object Object) {
+	patches, _ := mapOf(object["spec"])["configPatches"].([]any)
+	for i, patch := range patches {
+		match := mapOf(mapOf(patch)["match"])
+		listener := mapOf(match["listener"])
+		if len(listener) == 0 {
+			continue
+		}
+		if why := translate(match, listener); why != "" {
+			d.note("%s: %s: spec.configPatches[%d].match.listener: not applied: %s", m.Source, m.Ref(), i, why)
+		}
+	}
+}
+
+// translate changes a match in place; it returns why no listener here can match.
+func translate(match, listener map[string]any) string {
+	name, _ := listener["name"].(string)
+	port, _ := listener["portNumber"].(float64)
+	chain := mapOf(listener["filterChain"])
+	chainName, _ := chain["name"].(string)
+	switch {
+	case name == "virtualInbound" || port == 15006:
+		if context := match["context"]; context == nil || context == "ANY" {
+			match["context"] = "SIDECAR_INBOUND"
+		}
+		delete(listener, "name")
+		if port == 15006 {
+			delete(listener, "portNumber")
+		}
+		if strings.HasPrefix(chainName, "virtualInbound") {
+			return fmt.Sprintf("filterChain.name: %s: a proxy here has inbound listeners for the ports of its pod alone", chainName)
+		}
+		delete(chain, "name") // of a port, such as 0.0.0.0_8080
+		if to := wildcardListener.FindStringSubmatch(chainName); to != nil {
+			number, _ := strconv.Atoi(to[1])
+			listener["portNumber"] = float64(number)
+		}
+		if to := chain["destinationPort"]; to != nil { // here it is the listener's own
+			listener["portNumber"] = to
+			delete(chain, "destinationPort")
+		}
+	case name == "virtualOutbound" || port == 15001:
+		return "virtualOutbound: a proxy here has outbound listeners for the ports of Services alone"
+	case name != "":
+		to := wildcardListener.FindStringSubmatch(name)
+		if to == nil {
+			return fmt.Sprintf("name: %s: a proxy here has its listeners at addresses of its own: match by portNumber", name)
+		}
+		number, _ := strconv.Atoi(to[1])
+		delete(listener, "name")
+		listener["portNumber"] = float64(number)
+	}
+	return ""
+}
+
+// certificateFiles are the fields of TLS settings that name files of a proxy's
+// container.
+var certificateFiles = []string{"serverCertificate", "clientCertificate", "privateKey", "caCertificates", "caCrl"}
+
+// fileField is the first such field below a value, and its file.
+func fileField(value any, path string) (field, file string) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, name := range certificateFiles {
+			if file, _ := value[name].(string); strings.HasPrefix(file, "/") {
+				return path + "." + name, file
+			}
+		}
+		for name, child := range value {
+			if field, file = fileField(child, path+"."+name); file != "" {
+				return field, file
+			}
+		}
+	case []any:
+		for i, child := range value {
+			if field, file = fileField(child, fmt.Sprintf("%s[%d]", path, i)); file != "" {
+				return field, file
+			}
+		}
+	}
+	return "", ""
+}
