@@ -89,7 +89,7 @@ func recovery(c *gin.Context) {
 		if v == nil {
 			return
 		}
-		if v == http.ErrAbortHandler {
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
 		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())

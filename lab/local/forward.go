@@ -34,7 +34,7 @@ func (f *forwarder) accept() {
 	for {
 		client, err := f.listener.Accept()
 		if err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 				continue
 			}
 			if isClosed(err) {

@@ -46,7 +46,7 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		if namespace, pod, ok := forwarded(r.URL.Path); ok && s.Forward != nil && r.Method == http.MethodPost {
-			if f, failed := s.portForward(w, r, namespace, pod).(failure); failed {
+			if f, failed := errors.AsType[failure](s.portForward(w, r, namespace, pod)); failed {
 				writeFailure(w, f)
 			}
 			return
@@ -67,7 +67,7 @@ func (s *Server) Handler() http.Handler {
 		if err == nil {
 			err = s.answer(w, r, what)
 		}
-		if f, ok := err.(failure); ok {
+		if f, ok := errors.AsType[failure](err); ok {
 			writeFailure(w, f)
 		}
 	})

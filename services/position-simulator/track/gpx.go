@@ -55,7 +55,7 @@ func readGPX(data []byte) (Track, error) {
 func (r *gpxReader) read() error {
 	for {
 		token, err := r.d.RawToken() // a quarter faster than Token, which matches the tags; see close
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r.finish()
 		}
 		if err != nil {
