@@ -28,8 +28,8 @@ var traps = map[string]*regexp.Regexp{
 const (
 	selector = " -l app.kubernetes.io/part-of=fleetman"
 	rollout  = "kubectl rollout status deployment" + selector + " --timeout=2m\n"
-	// The first request after a rollout: kube-proxy opens a node port within a second.
-	answering = "curl -sf -o /dev/null --retry 9 --retry-delay 1 --retry-all-errors "
+	// In the first seconds after a rollout node ports refuse, and names lead nowhere.
+	answering = "curl -sf -o /dev/null --retry 30 --retry-delay 1 --retry-all-errors "
 	// A Service that is created again while old pods end leads to those alone.
 	gone = "kubectl wait --for=delete pods" + selector + " --timeout=2m\n"
 )
