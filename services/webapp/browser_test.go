@@ -202,11 +202,12 @@ const chosenText = `[...document.querySelectorAll(".details h2, .details .driver
 func TestBrowserDegraded(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, _ := serveFleet(t)
-	fleet.set(func() { fleet.fails[trailPath], fleet.fails[driverPath] = true, true })
+	fleet.set(func() { fleet.fails[positionsPath], fleet.fails[trailPath], fleet.fails[driverPath] = true, true, true })
 	b := open(t, browser)
 	b.run(chromedp.Navigate(base + "/vehicle/City%20Truck"))
 	const reason = "status 500 reading position-tracker GET /vehicles/"
 	b.until("driver and trail unavailable", chosenText, "City Truck | driver unavailable | "+reason+" | trail unavailable: "+reason)
+	b.until("no claim about the vehicle either", `document.querySelector(".facts").textContent`, "position unknown")
 
 	fleet.set(func() {
 		clear(fleet.fails)

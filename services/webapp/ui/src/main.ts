@@ -120,7 +120,7 @@ function render(): void {
   map.showTrail(vehicle, join(trails.seen.value ?? [], since));
   map.follow(following ? vehicle : undefined);
   if (place.vehicle === undefined) details.hide();
-  else details.show({ name: place.vehicle, row: vehicle && row(vehicle), following, driver: drivers.seen, note: trailText(trails.seen, now), now });
+  else details.show({ name: place.vehicle, row: vehicle && row(vehicle), fresh: latest?.state === "fresh", following, driver: drivers.seen, note: trailText(trails.seen, now), now });
 
   if (latest !== undefined) conditions.set("positions", latest.state === "fresh" && late.length > 0 ? "late" : latest.state, now, latest.reason);
   renderStatus(rows.length, late);

@@ -79,8 +79,10 @@ export class VehicleList {
 /** What the panel shows of the chosen vehicle. */
 export interface Choice {
   name: string;
-  /** Undefined for a vehicle that nobody has reported. */
+  /** Undefined for a vehicle without a position. */
   row: Row | undefined;
+  /** Whether the positions are fresh, so that a vehicle without one was never reported. */
+  fresh: boolean;
   following: boolean;
   driver: Seen<Driver | null>;
   note: string;
@@ -126,7 +128,7 @@ export class Details {
     return this.card.contains(document.activeElement);
   }
 
-  show({ name, row, following, driver, note, now }: Choice): void {
+  show({ name, row, fresh, following, driver, note, now }: Choice): void {
     this.card.hidden = false;
     this.card.style.setProperty("--colour", row ? vehicleVariable(row.vehicle.index) : "var(--quiet)");
     this.card.dataset["driver"] = driver.state;
@@ -134,7 +136,7 @@ export class Details {
     setText(this.driver, driverText(driver));
     setText(this.quality, qualityText(driver, now));
     this.quality.hidden = this.quality.textContent === "";
-    setText(this.facts, row ? facts(row) : "not reported by anyone yet");
+    setText(this.facts, row ? facts(row) : fresh ? "not reported by anyone yet" : "position unknown");
     this.facts.classList.toggle("stale", row?.stale ?? false);
     setText(this.note, note);
     this.note.hidden = note === "";
