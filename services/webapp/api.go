@@ -15,7 +15,7 @@ type api struct {
 func (a api) routes(r server.Router) http.Handler {
 	r.Any("/api", a.gateway.forward)
 	r.Any("/api/*path", a.gateway.forward)
-	// All else is the page's: it reads the path itself.
+	// Every other path is the page, which reads the path itself.
 	r.NoRoute(a.page.serve)
 	return withoutInternalHeaders(r)
 }

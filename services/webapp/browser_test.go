@@ -152,7 +152,7 @@ func TestBrowser(t *testing.T) {
 	b.until("the list of six vehicles", `JSON.stringify([...document.querySelectorAll(".row .who")].map(e => e.textContent))`, asJSON(want))
 	b.until("six markers", `JSON.stringify([...document.querySelectorAll(".vehicle .name")].map(e => e.textContent).sort())`, asJSON(want))
 	b.until("nothing of the hostile name as HTML", `String(window.broken) + document.querySelectorAll('img[src="x"]').length`, "undefined0")
-	b.until("the unreadable report told", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
+	b.until("a message about the unreadable report", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
 	b.until("one stale vehicle", `document.querySelector(".row.stale .who").textContent + ", " + document.getElementById("summary").textContent`, stale+", 1 of 6 late, up to 1 min")
 	b.until("its speed", `document.querySelector(".row .speed").textContent`, "31 mph")
 
@@ -175,7 +175,7 @@ func TestBrowser(t *testing.T) {
 	b.run(chromedp.NavigateBack())
 	b.until("back", `document.querySelector(".driver").textContent`, "Duke T. Dog")
 
-	// An API that fails is told, with the last known fleet kept, and forgotten when it is back.
+	// A failure of the API is shown, with the last known fleet, until the API is back.
 	fleet.set(func() { fleet.fails[positionsPath] = true })
 	b.until("the failure", `document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/, "TIME")`,
 		"Positions unavailable since TIME: status 500 reading position-tracker GET /vehicles/")
@@ -198,7 +198,8 @@ func TestBrowser(t *testing.T) {
 const chosenText = `[...document.querySelectorAll(".details h2, .details .driver, .details .quality, .details .note")]
 	.filter(e => !e.hidden).map(e => e.textContent).join(" | ").replace(/\d+ s ago|just now/, "AGE")`
 
-// A degraded answer looks degraded, the badge claims nothing of it, and every message goes with its cause.
+// TestBrowserDegraded checks that a degraded answer looks degraded, that the badge does not call it
+// live, and that every message clears when its cause does.
 func TestBrowserDegraded(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, _ := serveFleet(t)
@@ -247,7 +248,8 @@ func TestBrowserDegraded(t *testing.T) {
 	b.until("live again", badge, "1 of 6 late, up to 1 min; "+unreadable+"; Some positions are late")
 }
 
-// Everything works from the keyboard: the list comes first, choosing leads into the panel, Escape back.
+// TestBrowserKeyboard uses the page without a mouse: the list comes first, Enter moves the focus into
+// the panel, Escape returns it.
 func TestBrowserKeyboard(t *testing.T) {
 	browser := chromium(t)
 	_, base, _ := serveFleet(t)
@@ -299,7 +301,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.until("no animation", `String(window.animated)`, "0")
 }
 
-// Where many stand on one spot their number is shown, and one of them can be chosen.
+// TestBrowserCrowd puts 40 vehicles on one spot: the map shows the number, and one can be chosen.
 func TestBrowserCrowd(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, _ := serveFleet(t)
@@ -319,7 +321,7 @@ func TestBrowserCrowd(t *testing.T) {
 	b.until("stands apart", `document.querySelector(".pin.selected .name").textContent + " " + `+groups, "Depot Van 17 39 vehicles here: Depot Van 1 + 38")
 }
 
-// Nothing that axe-core knows of stands in the way of a user, in any state of the page, light and dark.
+// TestBrowserAccessible has axe-core find nothing in any state of the page, light and dark.
 func TestBrowserAccessible(t *testing.T) {
 	browser := chromium(t)
 	axe := axeCore(t)

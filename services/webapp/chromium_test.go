@@ -18,7 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the browser's path.
+// chromium returns the browser's path.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
@@ -30,7 +30,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// pageOf is the page as built, whose files all have a type that browsers take.
+// pageOf returns the page as built; each of its files has a content type.
 func pageOf(t *testing.T) fs.FS {
 	t.Helper()
 	page, err := fs.Sub(built, "ui/dist")
@@ -49,7 +49,7 @@ func pageOf(t *testing.T) fs.FS {
 	return page
 }
 
-// missing skips a test for want of a part of the system, which CI has to have.
+// missing skips a test that lacks a part of the system; in CI it fails.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -58,7 +58,7 @@ func missing(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// tab is one tab of a browser, and what it asked for.
+// tab is one tab of a browser, with the addresses that it requested.
 type tab struct {
 	*testing.T
 	ctx context.Context
@@ -108,7 +108,7 @@ func (b *tab) run(actions ...chromedp.Action) {
 	}
 }
 
-// until evaluates a text in the page until it is what is wanted.
+// until evaluates script in the page until the result is want.
 func (b *tab) until(what, script, want string) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
@@ -153,7 +153,7 @@ func asJSON(v any) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(text))
 }
 
-// axeCore is the text of axe-core, which finds what shuts users out of a page.
+// axeCore returns the source of axe-core, which finds accessibility defects of a page.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("ui/node_modules/axe-core/axe.min.js")
@@ -163,7 +163,7 @@ func axeCore(t *testing.T) string {
 	return string(text)
 }
 
-// check has axe-core look at the page as it is.
+// check fails for every defect that axe-core finds in the page as it is now.
 func (b *tab) check(axe, what string) {
 	b.Helper()
 	const run = `axe.run().then(({violations, passes}) => JSON.stringify({

@@ -21,7 +21,7 @@ import (
 
 const gateway = "api-gateway"
 
-// forwarder hands requests on to the api-gateway, and its answers back as they come.
+// forwarder forwards requests to the api-gateway, and returns its answers unchanged.
 type forwarder struct {
 	base      *url.URL
 	timeout   time.Duration // for the whole answer
@@ -67,8 +67,8 @@ func (f *forwarder) forward(c *gin.Context) {
 	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
 }
 
-// receive reads the request's whole body before the call begins: the time that its sender takes is
-// not the gateway's, which a time-out or a breaker would take it for.
+// receive reads the request's whole body before the call begins, so that a time-out or a breaker does
+// not count the time that a slow sender takes as the gateway's.
 func receive(c *gin.Context) error {
 	body, err := server.Body(c)
 	if err != nil {
@@ -80,13 +80,13 @@ func receive(c *gin.Context) error {
 
 func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause // says better than the broken connection what happened
+		err = cause // more precise than the broken connection
 	}
 	return &upstream.Error{Upstream: gateway, Method: method, Path: path, Cause: err}
 }
 
-// gatewayPath is the request's escaped path without its /api, as the caller wrote it (the router
-// has seen a tidier one), and its query.
+// gatewayPath returns the request's escaped path without its /api, as the caller wrote it (the
+// router has normalized its own), and its query.
 func gatewayPath(r *http.Request) (path, query string) {
 	path, _, _ = strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(path, "/") { // http://host/path, as to a proxy
@@ -108,7 +108,7 @@ func unescape(path string) string {
 	return plain
 }
 
-// buffers lends the copy buffers that a ReverseProxy would make anew for every answer.
+// buffers pools the copy buffers that a ReverseProxy would otherwise allocate for every answer.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10 // bytes, ReverseProxy's own

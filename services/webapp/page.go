@@ -26,7 +26,7 @@ const (
 	assets = "/assets/" // file names there hold a hash of their content
 )
 
-// What the variants say; index.html comes with the standard's.
+// titles of the variants; index.html has the standard one.
 var titles = map[string]string{
 	standard:     "Fleet Management",
 	experimental: "Fleet Management Istio Premium Enterprise Edition",
@@ -47,7 +47,7 @@ type file struct {
 	forever bool // its content never changes under this name
 }
 
-// newPage reads what `make ui` built and writes the variant into index.html.
+// newPage reads the files that `make ui` built and writes the variant into index.html.
 func newPage(dist fs.FS, variant string, photoOrigins []string) (*page, error) {
 	p := &page{files: make(map[string]file), policy: policy(photoOrigins)}
 	err := fs.WalkDir(dist, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -86,8 +86,8 @@ func newFile(name string, body []byte) file {
 	}
 }
 
-// asVariant writes the variant's title into index.html on the server, so that one without a
-// browser sees it too; the attribute is what the style sheet colours the header by.
+// asVariant writes the variant's title into index.html on the server, so that curl shows it too.
+// The style sheet colours the header by the attribute.
 func asVariant(body []byte, variant string) ([]byte, error) {
 	for from, to := range map[string]string{
 		"<title>" + titles[standard] + "</title>": "<title>" + titles[variant] + "</title>",
@@ -147,7 +147,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(body))
 }
 
-// contentType does not ask the system's tables, which differ between machines.
+// contentType does not use the system's tables, which differ between machines.
 func contentType(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".html", ".css":
@@ -164,7 +164,7 @@ func contentType(name string) string {
 	return "application/octet-stream"
 }
 
-// zip is nil for a body that would not shrink.
+// zip returns nil for a body that would not shrink.
 func zip(name string, body []byte) []byte {
 	if path.Ext(name) == ".png" {
 		return nil
@@ -178,7 +178,7 @@ func zip(name string, body []byte) []byte {
 	return b.Bytes()
 }
 
-// acceptsGzip reads Accept-Encoding: gzip named, and not with a weight of 0.
+// acceptsGzip reports whether Accept-Encoding names gzip with a weight above 0.
 func acceptsGzip(values []string) bool {
 	for _, encoding := range strings.Split(strings.Join(values, ","), ",") {
 		name, params, err := mime.ParseMediaType(strings.TrimSpace(encoding))

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   // Absolute asset paths: the page is the same under /, /experimental and /vehicle/NAME.
   base: "/",
-  // The Go server tells hashed files by the folder "assets" and lets browsers keep them for ever.
+  // The Go server recognizes hashed files by the folder "assets" and lets browsers keep them for ever.
   // emptyOutDir: what is in ui/dist goes into the binary; public/.gitkeep puts its placeholder back.
   build: { assetsDir: "assets", emptyOutDir: true, modulePreload: { polyfill: false } },
   // contrast.test.ts reads the style sheet.

@@ -1,6 +1,6 @@
 import { decodeDriver, decodeError, decodeFallback, decodeHistory, decodeReports, type Decoded, type Driver, type Fallback, type Point, type Report } from "./wire";
 
-/** Longer than a slow gateway answers in a good run, short enough that a stall is told to the user. */
+/** Longer than a slow gateway answers in a good run, short enough that a user sees a stall. */
 const TIMEOUT = 10_000;
 
 export class ApiError extends Error {
@@ -14,9 +14,9 @@ export class ApiError extends Error {
 
 export interface Answer<T> {
   value: T;
-  /** What stands in for the value, undefined when it is fresh. */
+  /** Where a degraded value comes from, undefined for a fresh one. */
   fallback: Fallback | undefined;
-  /** The server's clock at the answer in ms since 1970, undefined when it did not say. */
+  /** The server's clock at the answer in ms since 1970, undefined without a Date header. */
   serverTime: number | undefined;
 }
 

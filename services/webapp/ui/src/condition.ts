@@ -1,4 +1,4 @@
-/** What the page asks the fleet for. */
+/** A part of the data that the page requests. */
 export type Part = "positions" | "driver" | "trail";
 
 /**
@@ -10,13 +10,13 @@ export type State = "fresh" | "late" | "last-known" | "placeholder" | "failed";
 export interface Condition {
   part: Part;
   state: State;
-  /** When the part was last fresh or not: milliseconds of the page's clock at the change. */
+  /** When the part became degraded, or fresh again, in milliseconds of the page's clock. */
   since: number;
-  /** Why it is not fresh, "" when the state says it all. */
+  /** Why it is not fresh, "" when the state is the whole reason. */
   reason: string;
 }
 
-/** The condition of every part in use. Each answer replaces the one before, so no failure outlives its repair. */
+/** The condition of every part in use. Each answer replaces the condition, so that a failure clears at the first fresh answer. */
 export class Conditions {
   private readonly parts = new Map<Part, Condition>();
 
@@ -35,7 +35,7 @@ export class Conditions {
     return this.parts.get(part);
   }
 
-  /** The parts that are not fresh, the longest first. */
+  /** Returns the parts that are not fresh, the longest degraded first. */
   degraded(): Condition[] {
     return [...this.parts.values()].filter(({ state }) => state !== "fresh").sort((a, b) => a.since - b.since);
   }

@@ -12,7 +12,7 @@ import { message, Watch, type Seen } from "./watch";
 import type { Driver, Point } from "./wire";
 
 const POLL_EVERY = 1_000;
-/** A driver is asked for again after this, so that a failure of now shows on an open panel. */
+/** Milliseconds between two requests for a fresh driver, so that a failure shows on an open panel. */
 const DRIVER_EVERY = 10_000;
 
 const fleet = new Fleet();
@@ -20,9 +20,9 @@ const conditions = new Conditions();
 const place = parse(location.pathname);
 let following = place.vehicle !== undefined;
 let fitted = false;
-/** When the positions shown were asked for, undefined before the first. */
+/** When the positions shown were true, in milliseconds of the page's clock; undefined before the first. */
 let asOf: number | undefined;
-/** What the latest positions were, undefined before the first answer. */
+/** The state of the latest positions, undefined before the first answer. */
 let latest: { state: "fresh" | "last-known" | "placeholder" | "failed"; unreadable: number; reason: string } | undefined;
 /** Points of the chosen vehicle that were seen since its trail was asked for. */
 let since: Point[] = [];
@@ -139,7 +139,7 @@ function renderStatus(vehicles: number, late: Vehicle[]): void {
   speak("trail", trailSpoken(trails.seen));
 }
 
-/** Tells a screen reader about a part, once for each change. */
+/** Announces a part to a screen reader, once per change. */
 function speak(part: Part, text: string): void {
   if ((spoken.get(part) ?? "") === text) return;
   spoken.set(part, text);

@@ -23,7 +23,7 @@ const GAP = 15;
 const SIDES = ["right", "left", "above", "below"] as const;
 /** More names than this are no help. */
 const NAMED_AT_MOST = 60;
-/** Markers closer than this, in pixels, cannot be told apart. */
+/** Markers closer than this, in pixels, cover each other. */
 const NEAR = 14;
 
 interface Marker {
@@ -216,7 +216,7 @@ export class FleetMap {
   }
 }
 
-/** Shows what a marker stands for. One vehicle is in the list too, for the keyboard and for a screen reader; a group is not. */
+/** Draws a marker as a vehicle or as a group. Only a group takes the focus: a single vehicle is in the list. */
 function mark({ root, count, hint, label, members }: Marker): void {
   const [leader] = members;
   // With Leaflet's own element around it, which would take the clicks.
@@ -231,7 +231,7 @@ function mark({ root, count, hint, label, members }: Marker): void {
   setText(label, grouped ? `${leader.name} + ${members.length - 1}` : leader.name);
 }
 
-/** Has the map jump, not glide, for one who has asked their system for less motion. Leaflet reads these options at each move. */
+/** Switches the map's animations off while the system asks for reduced motion. Leaflet reads these options at each move. */
 function keepCalm(map: L.Map, calm: MediaQueryList): void {
   const { zoomAnimationThreshold, inertia } = map.options;
   Object.defineProperties(map.options, {

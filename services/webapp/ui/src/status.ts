@@ -3,7 +3,7 @@ import { clockText, count, durationText, lastKnownText } from "./text";
 import type { Driver } from "./wire";
 import type { Seen } from "./watch";
 
-/** What the header claims of the vehicles. They are live while all reports come in time; `late` are those whose reports do not. */
+/** The header's summary. The vehicles are live while all reports are on time; `late` holds those whose reports are not. */
 export function badge(vehicles: number, late: { worstAge: number }[], state: State, asOf: number): string {
   if (vehicles === 0) return "";
   switch (state) {
@@ -16,7 +16,7 @@ export function badge(vehicles: number, late: { worstAge: number }[], state: Sta
   }
 }
 
-/** What stands over the map while the positions are not the fleet's own of now. */
+/** The banner over the map, "" while the positions are fresh. */
 export function banner(positions: Condition, asOf: number | undefined, unreadable: number): string {
   const since = clockText(new Date(positions.since));
   const known = asOf === undefined ? "none known" : `last known at ${clockText(new Date(asOf))}`;
@@ -37,14 +37,14 @@ export function driverText({ state, value }: Seen<Driver | null>): string {
   return { asking: "asking for the driver…", failed: "driver unavailable" }[state as string] ?? "driver unknown";
 }
 
-/** What a value that is not fresh is, with its age; "" for a fresh one. */
+/** The quality of a degraded value, with its age; "" for a fresh one. */
 export function qualityText({ state, value, asOf, reason }: Seen<unknown>, now: number): string {
   if (state === "fresh" || state === "asking") return "";
   const known = value === undefined ? "" : lastKnownText(now - (asOf ?? now));
   return [known || (state === "placeholder" ? "placeholder" : ""), reason].filter((text) => text !== "").join(" · ");
 }
 
-/** One sentence for a screen reader, which changes with the state and not with an age. */
+/** One sentence for a screen reader. It changes with the state, not with an age. */
 export function positionsSpoken(state: State): string {
   switch (state) {
     case "fresh":
@@ -70,7 +70,7 @@ export function trailSpoken({ state }: Seen<unknown>): string {
   return state === "fresh" || state === "asking" ? "" : state === "last-known" ? "Trail is the last known" : "Trail is unavailable";
 }
 
-/** The sentence under the driver's about the trail, "" when it is whole. */
+/** The quality of the trail, "" for a fresh one. */
 export function trailText(seen: Seen<unknown>, now: number): string {
   const quality = qualityText(seen, now);
   if (quality === "") return "";

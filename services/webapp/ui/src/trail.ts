@@ -21,7 +21,7 @@ export function join(history: Point[], since: Point[]): Point[] {
   return since.slice(overlap + 1).reduce(extend, trail);
 }
 
-/** Pieces to draw: a new journey starts a new piece, `far` says when two points are of different ones. */
+/** Pieces to draw: a new journey starts a new piece. `far` reports whether two points belong to different journeys. */
 export function pieces(trail: Point[], far: (a: Point, b: Point) => boolean): Point[][] {
   const all: Point[][] = [];
   trail.forEach((point, i) => {

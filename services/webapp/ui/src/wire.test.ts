@@ -41,7 +41,7 @@ describe("decodeReports", () => {
   });
 
   it.each([[{}], [null], ["[]"]])("refuses %j, which is no array", (body) => {
-    expect(() => decodeReports(body)).toThrow("expected a JSON array");
+    expect(() => decodeReports(body)).toThrow("must be a JSON array");
   });
 });
 

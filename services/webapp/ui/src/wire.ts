@@ -1,4 +1,4 @@
-// What the API says, checked. Bad entries are left out and counted; the good ones beside them stay.
+// Decoders of the API's answers. Bad entries are left out and counted; the good ones beside them stay.
 
 export interface Point {
   lat: number;
@@ -24,10 +24,10 @@ export interface Decoded<T> {
   bad: number;
 }
 
-/** What an upstream's failure left of an answer; `age` is in milliseconds. */
+/** The source of a degraded answer; `age` is in milliseconds. */
 export type Fallback = { kind: "last-known"; age: number } | { kind: "placeholder" };
 
-/** The X-Fallback header: "last-known; age=12s", "placeholder"; undefined without one. Any other is no fresh answer either. */
+/** The X-Fallback header: "last-known; age=12s", "placeholder"; undefined without one. Any other value counts as a placeholder. */
 export function decodeFallback(header: string | null): Fallback | undefined {
   if (header === null || header.trim() === "") return undefined;
   const [, age] = /last-known\s*;\s*age=(\d+)s/.exec(header) ?? [];
@@ -48,10 +48,10 @@ export function decodeDriver(body: unknown): Driver | undefined {
   return { name: body["name"], photo: typeof photo === "string" && /^(https?:\/\/|\/)/.test(photo) ? ownPortrait(photo) : "" };
 }
 
-/** Where staff-service says photos are unless it is told otherwise: on a host of the internet. */
+/** The default of PHOTO_BASE_URL in staff-service: a host of the internet. */
 const PUBLISHED = "https://rac-istio-course-images.s3.amazonaws.com/";
 
-/** The page asks no outside host: of the published photos it shows the fleet's own portraits. */
+/** The page requests nothing from other hosts: it replaces the published photos by the fleet's own portraits. */
 function ownPortrait(photo: string): string {
   return photo.startsWith(PUBLISHED) ? `/api/photos/${encodeURIComponent(photo.slice(PUBLISHED.length))}` : photo;
 }
@@ -70,7 +70,7 @@ export function decodeTime(value: unknown): number | undefined {
 }
 
 function each<T>(body: unknown, decode: (value: unknown) => T | undefined): Decoded<T> {
-  if (!Array.isArray(body)) throw new Error("expected a JSON array");
+  if (!Array.isArray(body)) throw new Error("must be a JSON array");
   const good = body.map(decode).filter((value) => value !== undefined);
   return { good, bad: body.length - good.length };
 }
