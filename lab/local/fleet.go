@@ -363,7 +363,9 @@ type openNodePort struct {
 	*forwarder
 	service string
 	name    string
-	address netip.AddrPort
+	// declared is the manifests' number of the port, 0 when they have none.
+	declared int
+	address  netip.AddrPort
 }
 
 // openPorts opens the NodePorts and the Services' ports that differ from the
@@ -382,7 +384,7 @@ func (f *Fleet) openPorts() error {
 				chosen := ready[mathrand.IntN(len(ready))].plan
 				return chosen.address(port.target(chosen)), true
 			}
-			if err := f.openNodePort(port.service, port.name, port.port, pick); err != nil {
+			if err := f.openNodePort(port.service, port.name, port.declared, port.port, pick); err != nil {
 				return err
 			}
 		}
@@ -390,15 +392,15 @@ func (f *Fleet) openPorts() error {
 	return f.openForwards()
 }
 
-func (f *Fleet) openNodePort(service, name string, port int, pick func() (string, bool)) error {
+func (f *Fleet) openNodePort(service, name string, declared, port int, pick func() (string, bool)) error {
 	opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port)).String(), pick)
 	if err != nil {
-		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, "--node-address"))
+		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, "--node-address, or another port with --node-port"))
 	}
 	address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: service, name: name, address: address})
+	f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: service, name: name, declared: declared, address: address})
 	return nil
 }
 
@@ -424,9 +426,11 @@ func (f *Fleet) openForwards() error {
 
 // NodePort is a port of this machine that leads to a Service's pods.
 type NodePort struct {
-	Service string         `json:"service"`
-	Name    string         `json:"name,omitempty"`
-	Address netip.AddrPort `json:"address"`
+	Service string `json:"service"`
+	Name    string `json:"name,omitempty"`
+	// Declared is the manifests' number of the port, 0 when they have none.
+	Declared int            `json:"declared,omitempty"`
+	Address  netip.AddrPort `json:"address"`
 }
 
 // NodePorts are those that are open, in the manifests' order.
@@ -435,7 +439,7 @@ func (f *Fleet) NodePorts() []NodePort {
 	defer f.mu.Unlock()
 	var ports []NodePort
 	for _, node := range f.nodes {
-		ports = append(ports, NodePort{Service: node.service, Name: node.name, Address: node.address})
+		ports = append(ports, NodePort{Service: node.service, Name: node.name, Declared: node.declared, Address: node.address})
 	}
 	return ports
 }

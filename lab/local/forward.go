@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -25,9 +26,43 @@ func newForwarder(address string, pick func() (string, bool)) (*forwarder, error
 	if err != nil {
 		return nil, err
 	}
+	if err := leadsHere(listener.(*net.TCPListener), listener.Addr().String(), arrivesWithin); err != nil {
+		listener.Close()
+		return nil, err
+	}
 	f := &forwarder{listener: listener, pick: pick, conns: map[net.Conn]struct{}{}}
 	f.done.Go(f.accept)
 	return f, nil
+}
+
+// arrivesWithin is how long a connection on this machine may take.
+const arrivesWithin = 5 * time.Second
+
+// leadsHere connects to an address and is nil when the listener is what takes
+// the connection. Where a cluster on the same machine has a node port of that
+// number, rules of its kube-proxy take it, though the port can be opened.
+func leadsHere(listener *net.TCPListener, address string, within time.Duration) error {
+	elsewhere := func(err error) error {
+		return fmt.Errorf("%s does not lead to this fleet: another program takes its connections, as a cluster's kube-proxy does: take another port with --node-port or --ingress-port, or other addresses with --node-address (%w)", address, err)
+	}
+	conn, err := net.DialTimeout("tcp", address, within)
+	if err != nil {
+		return elsewhere(err)
+	}
+	defer conn.Close()
+	if err := listener.SetDeadline(time.Now().Add(within)); err != nil {
+		return err
+	}
+	for {
+		arrived, err := listener.Accept()
+		if err != nil {
+			return elsewhere(err)
+		}
+		arrived.Close() // a caller who is that early tries again
+		if arrived.RemoteAddr().String() == conn.LocalAddr().String() {
+			return listener.SetDeadline(time.Time{})
+		}
+	}
 }
 
 func (f *forwarder) accept() {

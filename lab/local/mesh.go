@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -121,7 +122,24 @@ func (s *Site) SetProxyDown(id, why string) {
 
 // OpenNodePort opens a port of the node that leads to an address of the mesh.
 func (s *Site) OpenNodePort(service, name string, port int, to netip.AddrPort) error {
-	return s.fleet.openNodePort(service, name, port, func() (string, bool) { return to.String(), true })
+	return s.fleet.openNodePort(service, name, 0, port, func() (string, bool) { return to.String(), true })
+}
+
+// CloseNodePorts closes the ports of a Service of the mesh.
+func (s *Site) CloseNodePorts(service string) {
+	f := s.fleet
+	f.mu.Lock()
+	var closing []*openNodePort
+	f.nodes = slices.DeleteFunc(f.nodes, func(node *openNodePort) bool {
+		if node.service == service {
+			closing = append(closing, node)
+		}
+		return node.service == service
+	})
+	f.mu.Unlock()
+	for _, node := range closing {
+		node.close()
+	}
 }
 
 func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {

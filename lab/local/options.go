@@ -26,6 +26,12 @@ type Options struct {
 	// NodeAddress is where NodePorts are opened. The zero value is 127.0.0.1.
 	NodeAddress netip.Addr
 
+	// NodePorts replaces the numbers of NodePorts, by the name of the Service,
+	// or SERVICE:PORT for one of several; 0 is a free one.
+	NodePorts map[string]int
+	// FreeNodePorts makes every NodePort that NodePorts does not name a free one.
+	FreeNodePorts bool
+
 	// Mesh runs proxies beside the pods; nil: there are none.
 	Mesh Mesh
 

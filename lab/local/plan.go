@@ -82,7 +82,9 @@ type nodePort struct {
 	service string
 	name    string // of the port
 	port    int    // 0: any free one
-	target  func(*podPlan) int
+	// declared is the manifests' number, which Options may replace.
+	declared int
+	target   func(*podPlan) int
 }
 
 func (s *servicePlan) selects(p *podPlan) bool {
@@ -138,8 +140,11 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	p.programs = slices.Sorted(maps.Keys(needed))
 	for _, s := range services {
 		if len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName {
-			p.services = append(p.services, newService(s))
+			p.services = append(p.services, newService(s, &o))
 		}
+	}
+	if err := p.checkNodePorts(o.NodePorts); err != nil {
+		return nil, err
 	}
 	p.notes = slices.Concat(LeftOut(objects, o.Mesh != nil), notes, partsLeftOut(fleet), selectingNone(services, fleet),
 		notHere(services), missing(objects, fleet), p.podNotes())
@@ -243,18 +248,46 @@ func preStopSleep(c corev1.Container) time.Duration {
 	return time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
 }
 
-func newService(s *corev1.Service) servicePlan {
+func newService(s *corev1.Service, o *Options) servicePlan {
 	planned := servicePlan{name: s.Name, namespace: namespaceOf(s.Namespace), selector: labels.SelectorFromSet(s.Spec.Selector)}
 	if s.Spec.Type != corev1.ServiceTypeNodePort && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return planned
 	}
 	for _, port := range s.Spec.Ports {
+		number, chosen := o.NodePorts[s.Name+":"+port.Name]
+		if !chosen {
+			number, chosen = o.NodePorts[s.Name]
+		}
+		if !chosen && !o.FreeNodePorts {
+			number = int(port.NodePort)
+		}
 		planned.nodePorts = append(planned.nodePorts, nodePort{
-			service: s.Name, name: port.Name, port: int(port.NodePort),
+			service: s.Name, name: port.Name, port: number, declared: int(port.NodePort),
 			target: func(p *podPlan) int { return p.portFor(int(port.Port)) },
 		})
 	}
 	return planned
+}
+
+// checkNodePorts refuses the name of a port that is not there.
+func (p *plan) checkNodePorts(chosen map[string]int) error {
+	var known []string
+	for _, s := range p.services {
+		for _, port := range s.nodePorts {
+			if len(s.nodePorts) == 1 {
+				known = append(known, s.name)
+			}
+			if port.name != "" {
+				known = append(known, s.name+":"+port.name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("--node-port %s=%d: must be a Service with a NodePort: %s", name, chosen[name], strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 func namespaceOf(namespace string) string {

@@ -40,12 +40,18 @@ func (m *Mesh) makeGateways() {
 }
 
 // openNodePorts lets the ports of the ingress be reached at the node's
-// address; those without a number of their own get a free one.
+// address; those without a number of their own get a free one. Without a Gateway
+// nothing answers there, so none is open.
 func (m *Mesh) openNodePorts() error {
-	m.mu.Lock()
-	ports := kube.GatewayPorts(m.objects, ingressGateway)
-	m.mu.Unlock() // the fleet calls us with its own mutex held
 	g := m.gateways[0]
+	m.mu.Lock()
+	ports, used := kube.GatewayPorts(m.objects, ingressGateway), kube.HasGateway(m.objects, &g)
+	m.mu.Unlock() // the fleet calls us with its own mutex held
+	if !used {
+		m.site.CloseNodePorts(g.Name)
+		clear(m.nodePorts)
+		return nil
+	}
 	for _, port := range ports {
 		if m.nodePorts[port] {
 			continue

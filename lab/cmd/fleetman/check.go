@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/scenario/machine"
@@ -60,7 +59,8 @@ that expect.yaml states. The exit code is 1 when a promise does not hold.`,
 	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "the pods' addresses")
 	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
 	flags.StringVar(&f.up.bin, "bin", "", "a directory of ready-made programs (default: build them)")
-	f.up.restartBackoff, f.up.ingressPort = 250*time.Millisecond, mesh.IngressPort
+	flags.IntVar(&f.up.ingressPort, "ingress-port", 0, "where the mesh's ingress gateway is reached at the node's address (default: a free port, as for every NodePort)")
+	f.up.restartBackoff = 250 * time.Millisecond
 	return cmd
 }
 
@@ -96,7 +96,7 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 	source := partsSource(&where, environ, progress)
 	began := time.Now()
 	runner := check.Runner{
-		Start:     machine.Starter(machine.Options{Local: options, Parts: onlyOnce(source.Find)}),
+		Start:     machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Parts: onlyOnce(source.Find)}),
 		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress, Jobs: f.jobs, Seed: f.seed,
 		Done: func(r check.Result) { _ = check.WriteLine(stdout, r) },
 	}

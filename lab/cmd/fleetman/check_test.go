@@ -26,6 +26,8 @@ func TestCheckAndPartsRefuse(t *testing.T) {
 		want string
 	}{
 		{[]string{"check", "--run", "("}, exitUsage, "--run: error parsing regexp"},
+		{[]string{"check", "--ingress-port", "70000"}, exitUsage, "--ingress-port 70000: "},
+		{[]string{"up", "--node-port", "fleetman-webapp"}, exitUsage, "--node-port fleetman-webapp: must be SERVICE=PORT"},
 		{[]string{"check", "--network", "x"}, exitUsage, `--network "x": a network such as 127.0.1.0/24 is expected`},
 		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "finding scenarios"},
 		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},

@@ -25,7 +25,7 @@ import (
 // upFlags are those of `fleetman up`, as they are written.
 type upFlags struct {
 	bin, network, nodeAddress    string
-	set, replicas                []string
+	set, replicas, nodePorts     []string
 	readyTimeout, restartBackoff time.Duration
 	logs, mesh                   bool
 	ingressPort                  int
@@ -57,6 +57,7 @@ k8s/base when none is given.`,
 		"delay of a pod's second restart in a row; it doubles, up to 30 times this (on a cluster: 10s)")
 	flags.StringVar(&f.network, "network", "127.0.1.0/24", "the pods' addresses")
 	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
+	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open a Service's NodePort at another port, as fleetman-webapp=8081; 0 is a free one (may be repeated)")
 	flags.BoolVar(&f.mesh, "mesh", false, "with a real istiod, and a real Envoy beside every pod whose namespace says so")
 	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "where the mesh's ingress gateway is reached at the node's address; 0 is a free one")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
@@ -66,7 +67,7 @@ k8s/base when none is given.`,
 func (f upFlags) options(where places, environ []string) (o local.Options, err error) {
 	o = local.Options{
 		Root: where.root, Bin: f.bin, State: where.state, Environ: environ,
-		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{},
+		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
 	}
 	if f.readyTimeout <= 0 {
 		return o, fmt.Errorf("--ready-timeout %v: more than 0 is expected", f.readyTimeout)
@@ -98,6 +99,14 @@ func (f upFlags) options(where places, environ []string) (o local.Options, err e
 			return o, fmt.Errorf("--replicas %q: DEPLOYMENT=NUMBER is expected, such as staff-service=2", text)
 		}
 		o.Replicas[name] = count
+	}
+	for _, text := range f.nodePorts {
+		service, number, _ := strings.Cut(text, "=")
+		port, err := strconv.Atoi(number)
+		if err != nil || service == "" || port < 0 || port > 65535 {
+			return o, fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", text)
+		}
+		o.NodePorts[service] = port
 	}
 	return o, nil
 }

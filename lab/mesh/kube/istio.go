@@ -85,6 +85,16 @@ func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 	return ports
 }
 
+// HasGateway reports whether a Gateway selects the gateway's proxy.
+func HasGateway(objects []Object, g *Gateway) bool {
+	for _, o := range objects {
+		if o["kind"] == "Gateway" && selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
+			return true
+		}
+	}
+	return false
+}
+
 // GatewayPorts are the ports of a gateway's Service.
 func GatewayPorts(objects []Object, name string) []int {
 	var found []int

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"fleetman.example/lab/faults"
@@ -29,7 +30,7 @@ import (
 type Options struct {
 	Local local.Options
 	// IngressPort is where the ingress gateway is reached at the node's
-	// address; mesh.IngressPort when 0.
+	// address; 0 is a free port, as every NodePort gets one.
 	IngressPort int
 	// Parts brings the mesh's programs; it is asked when a mesh is needed.
 	Parts func(context.Context) (parts.Parts, error)
@@ -37,9 +38,7 @@ type Options struct {
 
 // Starter starts fleets, one at a time in each place.
 func Starter(o Options) check.Start {
-	if o.IngressPort == 0 {
-		o.IngressPort = mesh.IngressPort
-	}
+	o.Local.FreeNodePorts = true
 	return func(ctx context.Context, place int, objects *manifest.Objects) (check.Target, error) {
 		o := o.at(place)
 		t := &target{options: o}
@@ -157,15 +156,11 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 
 // Route implements check.Target.
 func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
-	node := t.options.Local.NodeAddress
-	if !node.IsValid() {
-		node = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
 	switch {
 	case from.Ingress:
-		return atNode(node, t.options.IngressPort), nil
+		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" && p.Name == "http" }), nil
 	case from.NodePort != 0:
-		return atNode(node, from.NodePort), nil
+		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }), nil
 	}
 	pods := t.pods(from.Workload)
 	if len(pods) == 0 {
@@ -186,6 +181,19 @@ func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
 		}
 		return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(address, port))
 	}}, nil
+}
+
+// nodeRoute reaches the node's port that is meant. Where there is none, as for
+// the ingress of a fleet without a Gateway, connections are refused.
+func (t *target) nodeRoute(meant func(local.NodePort) bool) check.Route {
+	for _, port := range t.fleet.NodePorts() {
+		if meant(port) {
+			return atNode(port.Address.Addr(), int(port.Address.Port()))
+		}
+	}
+	return check.Route{Host: "node", Dial: func(context.Context, int) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}}
 }
 
 // atNode reaches a port of the node. Each source is a loopback address of its

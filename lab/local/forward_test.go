@@ -1,0 +1,64 @@
+package local
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// A port that another program answers at is not this fleet's, though it could
+// be opened.
+func TestLeadsHere(t *testing.T) {
+	listen := func() *net.TCPListener {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		return listener.(*net.TCPListener)
+	}
+	ours, others := listen(), listen()
+	early, err := net.Dial("tcp", ours.Addr().String()) // a caller before the question
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	if err := leadsHere(ours, ours.Addr().String(), 5*time.Second); err != nil {
+		t.Errorf("its own: %v", err)
+	}
+	if err := leadsHere(ours, others.Addr().String(), 10*time.Millisecond); err == nil || !strings.Contains(err.Error(), others.Addr().String()+" does not lead to this fleet: another program takes its connections") {
+		t.Errorf("another's: %v", err)
+	}
+	others.Close()
+	if err := leadsHere(ours, others.Addr().String(), 5*time.Second); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("nobody's: %v", err)
+	}
+}
+
+func TestNodePortNumbers(t *testing.T) {
+	service := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Name: "http", NodePort: 30080}, {Name: "admin", NodePort: 30090}}}}
+	service.Name = "web"
+	for _, test := range []struct {
+		options Options
+		want    [2]int
+		refused string
+	}{
+		{Options{}, [2]int{30080, 30090}, ""},
+		{Options{FreeNodePorts: true}, [2]int{0, 0}, ""},
+		{Options{NodePorts: map[string]int{"web:http": 8081}}, [2]int{8081, 30090}, ""},
+		{Options{NodePorts: map[string]int{"web:http": 8081}, FreeNodePorts: true}, [2]int{8081, 0}, ""},
+		{Options{NodePorts: map[string]int{"wbe": 1}}, [2]int{30080, 30090}, "--node-port wbe=1: must be a Service with a NodePort: web:http, web:admin"},
+	} {
+		planned := newService(service, &test.options)
+		if got := [2]int{planned.nodePorts[0].port, planned.nodePorts[1].port}; got != test.want || planned.nodePorts[0].declared != 30080 {
+			t.Errorf("%+v: got %v, want %v", test.options, got, test.want)
+		}
+		err := (&plan{services: []servicePlan{planned}}).checkNodePorts(test.options.NodePorts)
+		if test.refused == "" && err != nil || test.refused != "" && (err == nil || err.Error() != test.refused) {
+			t.Errorf("%+v: got %v, want %q", test.options, err, test.refused)
+		}
+	}
+}
