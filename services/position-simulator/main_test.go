@@ -336,7 +336,7 @@ func TestRunErrors(t *testing.T) {
 	}{
 		{"environment", map[string]string{"FLEET_SIZE": "none", "SEED": "x"}, nil, "configuration: FLEET_SIZE: \"none\": must be a whole number from 1 to 100000\nSEED: \"x\": must be a whole number from 0 to 18446744073709551615"},
 		{"arguments", nil, []string{"-v"}, `position-simulator: expected no arguments, found ["-v"]; it is configured by its environment`},
-		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR: "` + broken + `": van line 1: lat: expected a decimal number from -90 to 90, found "91"`},
+		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR: "` + broken + `": van: line 1: lat: "91": must be a decimal number from -90 to 90`},
 		{"admin port taken", map[string]string{"ADMIN_ADDR": strings.TrimPrefix(tracker.URL, "http://"), "POSITION_TRACKER_URL": "127.0.0.1:1"}, nil, "ADMIN_ADDR: listen tcp "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func TestShippedRoutes(t *testing.T) {
 func TestLoadRoutesErrors(t *testing.T) {
 	empty := t.TempDir()
 	for dir, want := range map[string]string{
-		empty:               "no tracks: expected files NAME.gpx",
+		empty:               "no tracks: must have files NAME.gpx",
 		empty + "/nowhere":  "no such file or directory",
 		"config_test.go":    "not a directory",
 		"../../services/..": "no tracks",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,8 @@ import (
 // keeps a file of nothing but opening tags from filling the memory.
 const maxDepth = 64
 
-// The elements that matter; everything else in a GPX file is passed over.
+// The elements that are read; all others of a GPX file are passed over, and so is every element of a
+// foreign namespace with what is in it.
 var (
 	pathName  = []string{"gpx", "trk", "name"}
 	pathPoint = []string{"gpx", "trk", "trkseg", "trkpt"}
@@ -26,26 +28,30 @@ var (
 
 // gpxReader walks the file's elements. Segments of the track are joined.
 type gpxReader struct {
-	d     *xml.Decoder
-	stack []string // local names of the open elements
-	text  strings.Builder
-	root  bool
-	trk   bool
-	timed bool // the point at hand has a time
-	times []time.Time
-	t     Track
+	d         *xml.Decoder
+	stack     []string // local names of the open elements
+	foreign   int      // depth of the outermost open element of a foreign namespace; 0: none
+	prefix    string   // of GPX's own elements: that of the root
+	routes    int      // <rte> elements, which hold no track
+	waypoints int
+	text      strings.Builder
+	root      bool
+	trk       bool
+	timed     bool // the point at hand has a time
+	times     []time.Time
+	t         Track
 }
 
 func readGPX(data []byte) (Track, error) {
 	r := gpxReader{d: xml.NewDecoder(bytes.NewReader(data))}
 	r.t.Points = make([]Point, 0, min(bytes.Count(data, []byte("<trkpt")), MaxPoints))
 	r.d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, fmt.Errorf("expected UTF-8, found the encoding %s", quote(charset))
+		return nil, fmt.Errorf("encoding: %s: must be UTF-8", quote(charset))
 	}
 	if err := r.read(); err != nil {
 		line, _ := r.d.InputPos()
 		if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
-			line, err = syntax.Line, fmt.Errorf("expected well-formed XML: %s", syntax.Msg)
+			line, err = syntax.Line, fmt.Errorf("%s: must be well-formed XML", syntax.Msg)
 		}
 		return Track{}, fmt.Errorf("line %d: %w", line, err)
 	}
@@ -67,7 +73,9 @@ func (r *gpxReader) read() error {
 		case xml.EndElement:
 			err = r.close(e)
 		case xml.CharData:
-			r.text.Write(e)
+			if r.foreign == 0 {
+				r.text.Write(e)
+			}
 		}
 		if err != nil {
 			return err
@@ -78,19 +86,33 @@ func (r *gpxReader) read() error {
 func (r *gpxReader) at(path []string) bool { return slices.Equal(r.stack, path) }
 
 func (r *gpxReader) open(e xml.StartElement) error {
-	r.text.Reset()
 	r.stack = append(r.stack, e.Name.Local)
+	if len(r.stack) > maxDepth {
+		return fmt.Errorf("<%s>: %d deep: must be at most %d", e.Name.Local, len(r.stack), maxDepth)
+	}
+	if len(r.stack) > 1 && r.foreign == 0 && (e.Name.Space != r.prefix || !isGPX(e)) {
+		r.foreign = len(r.stack)
+	}
+	if r.foreign > 0 {
+		return nil
+	}
+	r.text.Reset()
 	switch {
-	case len(r.stack) > maxDepth:
-		return fmt.Errorf("expected elements at most %d deep", maxDepth)
 	case len(r.stack) == 1:
 		if e.Name.Local != "gpx" || r.root {
-			return fmt.Errorf("expected one <gpx> element, found <%s>", e.Name.Local)
+			return fmt.Errorf("root: <%s>: must be one <gpx>", e.Name.Local)
 		}
-		r.root = true
+		if !isGPX(e) {
+			return fmt.Errorf("<gpx>: a foreign namespace: must be %s1/1 or %s1/0", namespace, namespace)
+		}
+		r.root, r.prefix = true, e.Name.Space
+	case len(r.stack) == 2 && e.Name.Local == "rte":
+		r.routes++
+	case len(r.stack) == 2 && e.Name.Local == "wpt":
+		r.waypoints++
 	case len(r.stack) == 2 && e.Name.Local == "trk":
 		if r.trk {
-			return errors.New("expected one <trk> a file, found a second one")
+			return errors.New("<trk>: a second one: must be one a file")
 		}
 		r.trk = true
 	case r.at(pathPoint):
@@ -101,20 +123,20 @@ func (r *gpxReader) open(e xml.StartElement) error {
 
 func (r *gpxReader) point(attrs []xml.Attr) error {
 	if len(r.t.Points) == MaxPoints {
-		return fmt.Errorf("expected at most %d points", MaxPoints)
+		return fmt.Errorf("points: more: must be at most %d", MaxPoints)
 	}
 	var lat, lng string
 	for _, a := range attrs {
-		switch a.Name.Local {
-		case "lat":
+		switch a.Name { // without a prefix, since attributes of GPX have no namespace
+		case xml.Name{Local: "lat"}:
 			lat = a.Value
-		case "lon":
+		case xml.Name{Local: "lon"}:
 			lng = a.Value
 		}
 	}
-	p, err := newPoint(lat, lng)
+	p, err := newPoint(lat, lng, fromXSD)
 	if err != nil {
-		return fmt.Errorf("<trkpt> %w", err)
+		return fmt.Errorf("<trkpt>: %w", err)
 	}
 	r.t.Points = append(r.t.Points, p)
 	r.timed = false
@@ -123,19 +145,29 @@ func (r *gpxReader) point(attrs []xml.Attr) error {
 
 func (r *gpxReader) close(e xml.EndElement) error {
 	if n := len(r.stack); n == 0 || r.stack[n-1] != e.Name.Local {
-		return fmt.Errorf("expected well-formed XML: </%s> closes no element", e.Name.Local)
+		return fmt.Errorf("</%s>: closes no element: must be well-formed XML", e.Name.Local)
+	}
+	depth := len(r.stack)
+	if r.foreign > 0 {
+		if depth == r.foreign {
+			r.foreign = 0
+		}
+		r.stack = r.stack[:depth-1]
+		return nil
 	}
 	var err error
 	switch {
 	case r.at(pathName):
 		if r.t.Name = strings.Join(strings.Fields(r.text.String()), " "); r.t.Name != "" {
-			err = fleet.CheckName(r.t.Name)
+			if err = fleet.CheckName(r.t.Name); err != nil {
+				err = fmt.Errorf("<trk>: %w", err)
+			}
 		}
 	case r.at(pathTime):
 		err = r.time(strings.TrimSpace(r.text.String()))
 	case r.at(pathPoint):
 		if len(r.times) > 0 && !r.timed {
-			err = errors.New("<trkpt> has no <time>: expected one at every point or at none")
+			err = errors.New("<time>: missing: must be at every point or at none")
 		}
 	}
 	r.stack = r.stack[:len(r.stack)-1]
@@ -149,15 +181,15 @@ func (r *gpxReader) time(text string) error {
 	}
 	switch n := len(r.times); {
 	case err != nil:
-		return fmt.Errorf("<time>: expected a time like 2026-11-22T08:05:36Z, found %s", quote(text))
+		return fmt.Errorf("<time>: %s: must be a time such as 2026-11-22T08:05:36Z", quote(text))
 	case r.timed:
-		return errors.New("<trkpt>: expected one <time>, found a second one")
+		return errors.New("<time>: a second one: must be one a point")
 	case n != len(r.t.Points)-1:
-		return errors.New("<time>: expected one at every point or at none, but earlier points have none")
+		return errors.New("<time>: missing at earlier points: must be at every point or at none")
 	case n > 0 && at.Before(r.times[n-1]):
-		return fmt.Errorf("<time>: expected no time before the former point's, found %s", quote(text))
+		return fmt.Errorf("<time>: %s: must not be before the former point's", quote(text))
 	case n > 0 && at.Sub(r.times[0]) > MaxDuration:
-		return fmt.Errorf("<time>: expected a journey of at most %v, found %s", MaxDuration, quote(text))
+		return fmt.Errorf("<time>: %s: must be at most %v after the first", quote(text), MaxDuration)
 	}
 	r.times = append(r.times, at)
 	r.timed = true
@@ -166,19 +198,65 @@ func (r *gpxReader) time(text string) error {
 
 func (r *gpxReader) finish() error {
 	if !r.root {
-		return errors.New("expected a <gpx> element, found none")
+		return errors.New("root: missing: must be one <gpx>")
 	}
 	if n := len(r.stack); n > 0 {
-		return fmt.Errorf("expected well-formed XML: <%s> is not closed", r.stack[n-1])
+		return fmt.Errorf("<%s>: not closed: must be well-formed XML", r.stack[n-1])
+	}
+	if len(r.t.Points) == 0 {
+		found := "no <trk>"
+		switch {
+		case r.trk:
+			found = "a <trk> without <trkpt>"
+		case r.routes > 0:
+			found = fmt.Sprintf("no <trk> but %d <rte>, a plan without the road between its points", r.routes)
+		case r.waypoints > 0:
+			found = fmt.Sprintf("no <trk> but %d <wpt>, which are places", r.waypoints)
+		}
+		return fmt.Errorf("<gpx>: %s: must have a <trk> with points", found)
 	}
 	if len(r.times) == 0 {
 		return nil
 	}
 	if n := len(r.times); n > 1 && r.times[n-1].Equal(r.times[0]) {
-		return errors.New("<time>: expected times that go on, but all points have the same")
+		return errors.New("<time>: the same at all points: must go on")
 	}
 	for _, at := range r.times {
 		r.t.At = append(r.t.At, at.Sub(r.times[0]))
 	}
 	return nil
+}
+
+// namespace is what the names of GPX's versions begin with.
+const namespace = "http://www.topografix.com/GPX/"
+
+// isGPX reports whether what an element declares leaves its own prefix to GPX. A file without any
+// declaration is taken for GPX, as most of its readers do.
+func isGPX(e xml.StartElement) bool {
+	for _, a := range e.Attr {
+		declares := e.Name.Space == "" && a.Name == xml.Name{Local: "xmlns"} || e.Name.Space != "" && a.Name == xml.Name{Space: "xmlns", Local: e.Name.Space}
+		if declares && !strings.HasPrefix(a.Value, namespace) {
+			return false
+		}
+	}
+	return true
+}
+
+// xsdDecimal is what GPX's degrees are: no exponent, but a sign, zeros before and white space around.
+var xsdDecimal = regexp.MustCompile(`^[ \t\r\n]*(?:\+|(-))?0*([0-9]*)(?:\.([0-9]*))?[ \t\r\n]*$`)
+
+// fromXSD writes an xsd:decimal as a JSON number, digit for digit. It returns "" for any other text.
+func fromXSD(text string) string {
+	m := xsdDecimal.FindStringSubmatch(text)
+	if m == nil || !strings.ContainsAny(text, "0123456789") {
+		return ""
+	}
+	number := m[1] + m[2]
+	if m[2] == "" {
+		number += "0"
+	}
+	if m[3] != "" {
+		number += "." + m[3]
+	}
+	return number
 }

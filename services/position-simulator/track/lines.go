@@ -16,13 +16,13 @@ func readLines(data []byte) (Track, error) {
 			continue
 		}
 		if len(t.Points) == MaxPoints {
-			return Track{}, fmt.Errorf("line %d: expected at most %d points", number, MaxPoints)
+			return Track{}, fmt.Errorf("line %d: points: more: must be at most %d", number, MaxPoints)
 		}
 		lat, lng, ok := splitLine(line)
 		if !ok {
-			return Track{}, fmt.Errorf(`line %d: expected lat="…" lon="…", found %s`, number, quote(line))
+			return Track{}, fmt.Errorf(`line %d: %s: must be lat="…" lon="…"`, number, quote(line))
 		}
-		p, err := newPoint(lat, lng)
+		p, err := newPoint(lat, lng, asItIs)
 		if err != nil {
 			return Track{}, fmt.Errorf("line %d: %w", number, err)
 		}
@@ -43,3 +43,5 @@ func splitLine(line string) (lat, lng string, ok bool) {
 	lng, ok = strings.CutSuffix(rest, `"`)
 	return lat, lng, ok
 }
+
+func asItIs(text string) string { return text }

@@ -7,28 +7,29 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-func newPoint(lat, lng string) (Point, error) {
+// newPoint reads a point; number returns the JSON number of a text, or "" for one that is none.
+func newPoint(lat, lng string, number func(string) string) (Point, error) {
 	p := Point{}
 	var err error
-	if p.Lat, err = degrees("lat", lat, 90); err != nil {
+	if p.Lat, err = degrees("lat", lat, number(lat), 90); err != nil {
 		return Point{}, err
 	}
-	if p.Lng, err = degrees("lon", lng, 180); err != nil {
+	if p.Lng, err = degrees("lon", lng, number(lng), 180); err != nil {
 		return Point{}, err
 	}
 	return p, nil
 }
 
-// degrees holds a coordinate to what the services accept on the wire.
-func degrees(field, text string, limit int64) (fleet.Decimal, error) {
-	d, err := fleet.ParseDecimal([]byte(text))
+// degrees checks that a coordinate is what the services accept on the wire.
+func degrees(field, text, number string, limit int64) (fleet.Decimal, error) {
+	d, err := fleet.ParseDecimal([]byte(number))
 	if err != nil || d == "" || !d.Within(limit) {
-		return "", fmt.Errorf("%s: expected a decimal number from -%d to %d, found %s", field, limit, limit, quote(text))
+		return "", fmt.Errorf("%s: %s: must be a decimal number from -%d to %d", field, quote(text), limit, limit)
 	}
 	return d, nil
 }
 
-// quote shows what was found without repeating a whole broken file.
+// quote returns what was found, quoted, and at most the first 60 bytes of it.
 func quote(text string) string {
 	const most = 60
 	if len(text) > most {

@@ -56,17 +56,17 @@ func ReadDir(fsys fs.FS) (tracks []Track, ignored []string, err error) {
 		case r.err != nil:
 			broken = append(broken, r.err)
 		case taken:
-			broken = append(broken, fmt.Errorf("%s: expected one track a vehicle, but %q is in %s too", r.file, t.Name, first))
+			broken = append(broken, fmt.Errorf("%s: name: %q: must be of one track only, and is in %s too", r.file, t.Name, first))
 		default:
 			files[t.Name] = r.file
 			tracks = append(tracks, t)
 		}
 	}
 	if points > MaxPoints {
-		broken = append(broken, fmt.Errorf("%d points in %d tracks, expected at most %d", points, len(tracks), MaxPoints))
+		broken = append(broken, fmt.Errorf("points: %d in %d tracks: must be at most %d", points, len(tracks), MaxPoints))
 	}
 	if len(tracks)+len(broken) == 0 {
-		broken = append(broken, errors.New(`no tracks: expected files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`))
+		broken = append(broken, errors.New(`no tracks: must have files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`))
 	}
 	if err := errors.Join(broken...); err != nil {
 		return nil, ignored, err
@@ -140,7 +140,7 @@ func readFile(fsys fs.FS, file string) (Track, error) {
 	case !info.Mode().IsRegular():
 		return Track{}, errNoTrack
 	case info.Size() > MaxFileBytes:
-		return Track{}, fmt.Errorf("%s: %d bytes, expected at most %d", file, info.Size(), MaxFileBytes)
+		return Track{}, fmt.Errorf("%s: %d bytes: must be at most %d", file, info.Size(), MaxFileBytes)
 	}
 	data, err := fs.ReadFile(fsys, file)
 	if err != nil {
@@ -150,7 +150,7 @@ func readFile(fsys fs.FS, file string) (Track, error) {
 }
 
 // Read reads one track: GPX when the file's name ends in .gpx, else one point
-// a line. An error names the file, the line and what was expected.
+// a line. An error names the file, the line, what was found and what it must be.
 func Read(file string, data []byte) (Track, error) {
 	read := readLines
 	if strings.EqualFold(path.Ext(file), ".gpx") {
@@ -158,10 +158,10 @@ func Read(file string, data []byte) (Track, error) {
 	}
 	t, err := read(data)
 	if err != nil {
-		return Track{}, fmt.Errorf("%s %w", file, err)
+		return Track{}, fmt.Errorf("%s: %w", file, err)
 	}
 	if len(t.Points) < 2 {
-		return Track{}, fmt.Errorf("%s: expected at least 2 points, found %d", file, len(t.Points))
+		return Track{}, fmt.Errorf("%s: points: %d: must be at least 2", file, len(t.Points))
 	}
 	t.File = file
 	if t.Name == "" {

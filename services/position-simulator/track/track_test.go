@@ -69,38 +69,46 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 	const ok = `<trkpt lat="1" lon="2"/><trkpt lat="1" lon="2"/>`
 	const at = "<time>2026-11-22T08:00:00Z</time>"
 	for _, tc := range []struct{ name, file, data, want string }{
-		{"no line form", "f", "lat=\"1\" lon=\"2\"\n1,2\n", `f line 2: expected lat="…" lon="…", found "1,2"`},
-		{"cut off", "f", "lat=\"1\" lon=\"2\"\nlat=\"1\" lo", `f line 2: expected lat="…" lon="…", found "lat=\"1\" lo"`},
-		{"long line", "f", strings.Repeat("x", 9999), `f line 1: expected lat="…" lon="…", found "` + strings.Repeat("x", 60) + `"…`},
-		{"NaN", "f", `lat="NaN" lon="2"`, `f line 1: lat: expected a decimal number from -90 to 90, found "NaN"`},
-		{"hexadecimal", "f", `lat="0x1" lon="2"`, `f line 1: lat: expected a decimal number from -90 to 90, found "0x1"`},
-		{"no JSON number", "f", `lat="1." lon="2"`, `f line 1: lat: expected a decimal number from -90 to 90, found "1."`},
-		{"too far north", "f", `lat="90.1" lon="2"`, `f line 1: lat: expected a decimal number from -90 to 90, found "90.1"`},
-		{"too far west", "f", `lat="1" lon="-180.5"`, `f line 1: lon: expected a decimal number from -180 to 180, found "-180.5"`},
-		{"too many digits", "f", `lat="1.` + strings.Repeat("0", 99) + `" lon="2"`, `f line 1: lat: expected a decimal number from -90 to 90, found "1.` + strings.Repeat("0", 58) + `"…`},
-		{"empty", "f", "", "f: expected at least 2 points, found 0"},
-		{"one point", "f", `lat="1" lon="2"`, "f: expected at least 2 points, found 1"},
-		{"name of the file", strings.Repeat("f", 300), "lat=\"1\" lon=\"2\"\nlat=\"1\" lon=\"2\"", strings.Repeat("f", 300) + ": name: expected 1 to 100 bytes of printable text without a slash"},
+		{"no line form", "f", "lat=\"1\" lon=\"2\"\n1,2\n", `f: line 2: "1,2": must be lat="…" lon="…"`},
+		{"cut off", "f", "lat=\"1\" lon=\"2\"\nlat=\"1\" lo", `f: line 2: "lat=\"1\" lo": must be lat="…" lon="…"`},
+		{"long line", "f", strings.Repeat("x", 9999), `f: line 1: "` + strings.Repeat("x", 60) + `"…: must be lat="…" lon="…"`},
+		{"NaN", "f", `lat="NaN" lon="2"`, `f: line 1: lat: "NaN": must be a decimal number from -90 to 90`},
+		{"hexadecimal", "f", `lat="0x1" lon="2"`, `f: line 1: lat: "0x1": must be a decimal number from -90 to 90`},
+		{"no JSON number", "f", `lat="1." lon="2"`, `f: line 1: lat: "1.": must be a decimal number from -90 to 90`},
+		{"too far north", "f", `lat="90.1" lon="2"`, `f: line 1: lat: "90.1": must be a decimal number from -90 to 90`},
+		{"too far west", "f", `lat="1" lon="-180.5"`, `f: line 1: lon: "-180.5": must be a decimal number from -180 to 180`},
+		{"too many digits", "f", `lat="1.` + strings.Repeat("0", 99) + `" lon="2"`, `f: line 1: lat: "1.` + strings.Repeat("0", 58) + `"…: must be a decimal number from -90 to 90`},
+		{"empty", "f", "", "f: points: 0: must be at least 2"},
+		{"one point", "f", `lat="1" lon="2"`, "f: points: 1: must be at least 2"},
+		{"name of the file", strings.Repeat("f", 300), "lat=\"1\" lon=\"2\"\nlat=\"1\" lon=\"2\"", strings.Repeat("f", 300) + ": name: \"" + "F" + strings.Repeat("f", 59) + "…\": must be 1 to 100 bytes of printable text without a slash"},
 
-		{"empty GPX", "f.gpx", "", "f.gpx line 1: expected a <gpx> element, found none"},
-		{"no XML", "f.gpx", "\nlat=1 & lon=2", "f.gpx line 2: expected well-formed XML: invalid character entity & (no semicolon)"},
-		{"KML", "f.gpx", "<kml/>", "f.gpx line 1: expected one <gpx> element, found <kml>"},
-		{"cut off GPX", "f.gpx", "<gpx><trk>\n<trkseg>", "f.gpx line 2: expected well-formed XML: <trkseg> is not closed"},
-		{"crossed", "f.gpx", "<gpx>\n<trk>\n</gpx></trk>", "f.gpx line 3: expected well-formed XML: </gpx> closes no element"},
-		{"two documents", "f.gpx", gpxOf(ok) + "\n<gpx/>", "f.gpx line 4: expected one <gpx> element, found <gpx>"},
-		{"two tracks", "f.gpx", "<gpx><trk/>\n<trk/></gpx>", "f.gpx line 2: expected one <trk> a file, found a second one"},
-		{"another encoding", "f.gpx", `<?xml version="1.0" encoding="UTF-16"?><gpx/>`, `expected UTF-8, found the encoding "UTF-16"`},
-		{"bottomless", "f.gpx", "<gpx>" + strings.Repeat("<a>", 99), "f.gpx line 1: expected elements at most 64 deep"},
-		{"no points", "f.gpx", "<gpx><wpt lat='1' lon='2'/></gpx>", "f.gpx: expected at least 2 points, found 0"},
-		{"no lon", "f.gpx", gpxOf(`<trkpt lat="1"/>`), `f.gpx line 2: <trkpt> lon: expected a decimal number from -180 to 180, found ""`},
-		{"time out of nowhere", "f.gpx", gpxOf(`<trkpt lat="1" lon="2"><time>noon</time></trkpt>`), `f.gpx line 2: <time>: expected a time like 2026-11-22T08:05:36Z, found "noon"`},
-		{"time missing", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'/>"), "f.gpx line 3: <trkpt> has no <time>: expected one at every point or at none"},
-		{"time too late", "f.gpx", gpxOf("<trkpt lat='1' lon='2'/>\n<trkpt lat='1' lon='2'>" + at + "</trkpt>"), "f.gpx line 3: <time>: expected one at every point or at none, but earlier points have none"},
-		{"two times", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + at + `</trkpt>`), "f.gpx line 2: <trkpt>: expected one <time>, found a second one"},
-		{"time backwards", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2026-11-22T07:59:59Z</time></trkpt>"), `f.gpx line 3: <time>: expected no time before the former point's, found "2026-11-22T07:59:59Z"`},
-		{"a year's journey", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2027-11-22T08:00:00Z</time></trkpt>"), `f.gpx line 3: <time>: expected a journey of at most 720h0m0s, found "2027-11-22T08:00:00Z"`},
-		{"time stands still", "f.gpx", gpxOf(strings.Repeat(`<trkpt lat="1" lon="2">`+at+`</trkpt>`, 2)), "<time>: expected times that go on, but all points have the same"},
-		{"name with a slash", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>a/b</name>", 1), "f.gpx line 1: name: expected 1 to 100 bytes of printable text without a slash"},
+		{"empty GPX", "f.gpx", "", "f.gpx: line 1: root: missing: must be one <gpx>"},
+		{"no XML", "f.gpx", "\nlat=1 & lon=2", "f.gpx: line 2: invalid character entity & (no semicolon): must be well-formed XML"},
+		{"KML", "f.gpx", "<kml/>", "f.gpx: line 1: root: <kml>: must be one <gpx>"},
+		{"cut off GPX", "f.gpx", "<gpx><trk>\n<trkseg>", "f.gpx: line 2: <trkseg>: not closed: must be well-formed XML"},
+		{"crossed", "f.gpx", "<gpx>\n<trk>\n</gpx></trk>", "f.gpx: line 3: </gpx>: closes no element: must be well-formed XML"},
+		{"two documents", "f.gpx", gpxOf(ok) + "\n<gpx/>", "f.gpx: line 4: root: <gpx>: must be one <gpx>"},
+		{"two tracks", "f.gpx", "<gpx><trk/>\n<trk/></gpx>", "f.gpx: line 2: <trk>: a second one: must be one a file"},
+		{"another encoding", "f.gpx", `<?xml version="1.0" encoding="UTF-16"?><gpx/>`, `encoding: "UTF-16": must be UTF-8`},
+		{"bottomless", "f.gpx", "<gpx>" + strings.Repeat("<a>", 99), "f.gpx: line 1: <a>: 65 deep: must be at most 64"},
+		{"no points", "f.gpx", "<gpx><wpt lat='1' lon='2'/></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <wpt>, which are places: must have a <trk> with points"},
+		{"no lon", "f.gpx", gpxOf(`<trkpt lat="1"/>`), `f.gpx: line 2: <trkpt>: lon: "": must be a decimal number from -180 to 180`},
+		{"time out of nowhere", "f.gpx", gpxOf(`<trkpt lat="1" lon="2"><time>noon</time></trkpt>`), `f.gpx: line 2: <time>: "noon": must be a time such as 2026-11-22T08:05:36Z`},
+		{"time missing", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'/>"), "f.gpx: line 3: <time>: missing: must be at every point or at none"},
+		{"time too late", "f.gpx", gpxOf("<trkpt lat='1' lon='2'/>\n<trkpt lat='1' lon='2'>" + at + "</trkpt>"), "f.gpx: line 3: <time>: missing at earlier points: must be at every point or at none"},
+		{"two times", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + at + `</trkpt>`), "f.gpx: line 2: <time>: a second one: must be one a point"},
+		{"time backwards", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2026-11-22T07:59:59Z</time></trkpt>"), `f.gpx: line 3: <time>: "2026-11-22T07:59:59Z": must not be before the former point's`},
+		{"a year's journey", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2027-11-22T08:00:00Z</time></trkpt>"), `f.gpx: line 3: <time>: "2027-11-22T08:00:00Z": must be at most 720h0m0s after the first`},
+		{"time stands still", "f.gpx", gpxOf(strings.Repeat(`<trkpt lat="1" lon="2">`+at+`</trkpt>`, 2)), "<time>: the same at all points: must go on"},
+		{"name with a slash", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>a/b</name>", 1), `f.gpx: line 1: <trk>: name: "a/b": must be 1 to 100 bytes of printable text without a slash`},
+		{"a date for a name", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>8/22/2014 18:48</name>", 1), `f.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`},
+		{"a route", "f.gpx", "<gpx><rte><name>r</name><rtept lat='1' lon='1'/><rtept lat='1' lon='2'/></rte></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <rte>, a plan without the road between its points: must have a <trk> with points"},
+		{"nothing in it", "f.gpx", "<gpx/>", "f.gpx: line 1: <gpx>: no <trk>: must have a <trk> with points"},
+		{"an empty track", "f.gpx", "<gpx><trk/></gpx>", "f.gpx: line 1: <gpx>: a <trk> without <trkpt>: must have a <trk> with points"},
+		{"an exponent", "f.gpx", gpxOf(`<trkpt lat="1e1" lon="2"/>`), `<trkpt>: lat: "1e1": must be a decimal number from -90 to 90`},
+		{"two signs", "f.gpx", gpxOf(`<trkpt lat="+-1" lon="2"/>`), `<trkpt>: lat: "+-1": must be a decimal number from -90 to 90`},
+		{"a point alone", "f.gpx", gpxOf(`<trkpt lat="." lon="2"/>`), `<trkpt>: lat: ".": must be a decimal number from -90 to 90`},
+		{"a foreign root", "f.gpx", `<gpx xmlns="urn:x"/>`, `f.gpx: line 1: <gpx>: a foreign namespace: must be http://www.topografix.com/GPX/1/1 or http://www.topografix.com/GPX/1/0`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := Read(tc.file, []byte(tc.data))
@@ -114,9 +122,60 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Elements of a foreign namespace are none of GPX's, whatever their names.
+func TestReadGPXNamespaces(t *testing.T) {
+	const points = `<trkseg><trkpt lat="1" lon="2"/><trkpt lat="1" lon="3"/></trkseg>`
+	for name, data := range map[string]string{
+		"prefix":              `<gpx xmlns="http://www.topografix.com/GPX/1/0" xmlns:x="urn:x"><trk><name>Van</name><x:name>Other</x:name>` + points + `</trk></gpx>`,
+		"declared in place":   `<gpx xmlns="http://www.topografix.com/GPX/1/1"><trk><name>Van</name><name xmlns="urn:x">Other</name>` + points + `</trk></gpx>`,
+		"within":              `<gpx><trk><name>Va<x:b>u</x:b>n</name><extensions><x:trk><name>Other</name></x:trk></extensions>` + points + `</trk></gpx>`,
+		"a track":             `<gpx xmlns:x="urn:x"><x:trk><name>Other</name></x:trk><trk><name>Van</name>` + points + `</trk></gpx>`,
+		"GPX has the prefix":  strings.NewReplacer("</", "</g:", "<", "<g:").Replace(`<gpx xmlns:g="http://www.topografix.com/GPX/1/1"><trk><name>Van</name>` + points + `</trk></gpx>`),
+		"a foreign attribute": `<gpx><trk><name>Van</name>` + strings.Replace(points, `lat="1"`, `x:lat="9" lat="1"`, 1) + `</trk></gpx>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Read("f.gpx", []byte(data))
+			if want := []Point{{"1", "2"}, {"1", "3"}}; err != nil || got.Name != "Van" || !reflect.DeepEqual(got.Points, want) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// GPX's degrees are xsd:decimal, which JSON's numbers are not.
+func TestReadGPXDecimals(t *testing.T) {
+	for in, want := range map[string]string{
+		"53.3798165805637836456298828125": "53.3798165805637836456298828125", "+1.50": "1.50", "01.5": "1.5", "-007": "-7", "1.": "1", ".5": "0.5", "-.50": "-0.50",
+		"00": "0", " 1.5\t": "1.5", "-0.0": "-0.0",
+	} {
+		got, err := Read("f.gpx", []byte(gpxOf(`<trkpt lat="`+in+`" lon="2"/><trkpt lat="1" lon="2"/>`)))
+		if err != nil || string(got.Points[0].Lat) != want {
+			t.Errorf("%q: got %v, %v, want %s", in, got.Points, err, want)
+		}
+	}
+}
+
+// The shared examples: what a user's files have looked like.
+func TestReadSharedCases(t *testing.T) {
+	for file, want := range map[string]string{
+		"gpx-foreign-name.gpx": "Morning Van",
+		"gpx-name-date.gpx":    `gpx-name-date.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`,
+		"gpx-route-only.gpx":   "gpx-route-only.gpx: line 2: <gpx>: no <trk> but 1 <rte>, a plan without the road between its points: must have a <trk> with points",
+	} {
+		data, err := os.ReadFile(golden.Shared(t, "cases", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		track, err := Read(file, data)
+		if got := track.Name; err == nil && got != want || err != nil && err.Error() != want {
+			t.Errorf("%s: got %q, %v", file, got, err)
+		}
+	}
+}
+
 func TestReadLimits(t *testing.T) {
 	line := "lat=\"1\" lon=\"2\"\n"
-	if _, err := Read("f", []byte(strings.Repeat(line, MaxPoints+1))); err == nil || !strings.Contains(err.Error(), "f line 1000001: expected at most 1000000 points") {
+	if _, err := Read("f", []byte(strings.Repeat(line, MaxPoints+1))); err == nil || !strings.Contains(err.Error(), "f: line 1000001: points: more: must be at most 1000000") {
 		t.Errorf("too many points: %v", err)
 	}
 	dir := t.TempDir()
@@ -128,7 +187,7 @@ func TestReadLimits(t *testing.T) {
 	if err := big.Truncate(MaxFileBytes + 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ReadDir(os.DirFS(dir)); err == nil || err.Error() != "big: 33554433 bytes, expected at most 33554432" {
+	if _, _, err := ReadDir(os.DirFS(dir)); err == nil || err.Error() != "big: 33554433 bytes: must be at most 33554432" {
 		t.Errorf("too large a file: %v", err)
 	}
 }
@@ -156,9 +215,9 @@ func TestReadDir(t *testing.T) {
 		fs   fstest.MapFS
 		want string
 	}{
-		{"nothing there", fstest.MapFS{"README.md": file("")}, `no tracks: expected files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`},
-		{"one vehicle twice", fstest.MapFS{"a_b": file(twoLines), "a-b": file(twoLines)}, `a_b: expected one track a vehicle, but "A B" is in a-b too`},
-		{"all broken files", fstest.MapFS{"a": file("?"), "b": file(twoLines), "c.gpx": file("<kml/>")}, "a line 1: expected lat=\"…\" lon=\"…\", found \"?\"\nc.gpx line 1: expected one <gpx> element, found <kml>"},
+		{"nothing there", fstest.MapFS{"README.md": file("")}, `no tracks: must have files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`},
+		{"one vehicle twice", fstest.MapFS{"a_b": file(twoLines), "a-b": file(twoLines)}, `a_b: name: "A B": must be of one track only, and is in a-b too`},
+		{"all broken files", fstest.MapFS{"a": file("?"), "b": file(twoLines), "c.gpx": file("<kml/>")}, "a: line 1: \"?\": must be lat=\"…\" lon=\"…\"\nc.gpx: line 1: root: <kml>: must be one <gpx>"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tracks, _, err := ReadDir(tc.fs)
