@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"fleetman.example/lab/skip"
 )
@@ -66,14 +67,16 @@ func TestMakeInAnyPath(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- up.Wait() }()
-	await(t, "the fleet to be ready", func() bool {
+	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(read(t, log.Name()), "ready after"); { // the services are built
 		select {
 		case err := <-ended:
 			t.Fatalf("make run: %v: %s", err, read(t, log.Name()))
-		default:
+		case <-time.After(100 * time.Millisecond):
 		}
-		return strings.Contains(read(t, log.Name()), "ready after")
-	})
+		if time.Now().After(deadline) {
+			t.Fatalf("make run is not ready: %s", read(t, log.Name()))
+		}
+	}
 	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil { // as the terminal's Ctrl-C
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ type Fleet struct {
 	plan     *plan
 	events   *eventLog
 	spawner  *process.Spawner
+	claims   claims
 	unlock   func()
 	nodes    []*openNodePort
 	forwards []*forwarder
@@ -47,10 +48,12 @@ type Fleet struct {
 	running  sync.WaitGroup
 	finished chan struct{}
 
-	mu       sync.Mutex
-	pods     []*pod
-	meshLogs []namedLog
-	stopped  bool
+	mu        sync.Mutex
+	pods      []*pod
+	meshLogs  []namedLog
+	stale     string // why the hosts files are not up to date; empty: they are
+	rewriting bool   // rewrite comes
+	stopped   bool
 }
 
 // Start builds what is needed, starts all pods at once and returns when all
@@ -79,19 +82,24 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 			return nil, err
 		}
 	}
+	taken, err := claim(p, o)
+	if err == nil {
+		err = checkPorts(p, o)
+	}
 	bin := o.Bin
-	if err = checkAddresses(p, o); err == nil && bin == "" {
+	if err == nil && bin == "" {
 		bin, err = build(ctx, o.Root, p.programs, o.Progress)
 	}
 	if err == nil {
 		bin, err = filepath.Abs(bin)
 	}
 	if err != nil {
+		taken.release()
 		unlock()
 		return nil, err
 	}
 	f := &Fleet{
-		options: o, plan: p, events: newEventLog(), unlock: unlock,
+		options: o, plan: p, events: newEventLog(), claims: taken, unlock: unlock,
 		failed: make(chan error, 1), finished: make(chan struct{}),
 	}
 	f.ending, f.end = context.WithCancel(context.Background())
@@ -162,7 +170,7 @@ func (f *Fleet) notReady() *pod {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.pods {
-		if !p.ready {
+		if !p.ready || f.stale != "" {
 			return p
 		}
 	}
@@ -300,6 +308,7 @@ func (f *Fleet) release() {
 		_ = os.Remove(hostsFile(f.options.State, namespace))
 	}
 	_ = os.Remove(adminTokenFile(f.options.State))
+	f.claims.release()
 	f.unlock()
 }
 
@@ -308,14 +317,40 @@ func (f *Fleet) note(p *pod, kind EventKind, detail string) {
 	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
 }
 
-// publish brings the hosts file up to date, with the mutex held.
+// hostsRetry is after how long hosts files that could not be written, on a full
+// disk say, are written again.
+const hostsRetry = 250 * time.Millisecond
+
+// publish brings the hosts files up to date, with the mutex held. While they
+// are not, no pod is ready: callers may not find it.
 func (f *Fleet) publish() {
+	was := f.stale
+	f.stale = ""
 	if err := f.writeHosts(); err != nil {
-		f.options.Progress(err.Error())
+		f.stale = err.Error()
+	}
+	switch {
+	case f.stale != "" && was == "":
+		f.events.add(Event{Time: time.Now(), Pod: "hosts files", Kind: NotReady, Detail: f.stale + ": written again until it succeeds"})
+	case f.stale == "" && was != "":
+		f.events.add(Event{Time: time.Now(), Pod: "hosts files", Kind: Ready, Detail: "written"})
+	}
+	if f.stale != "" && !f.rewriting {
+		f.rewriting = true
+		time.AfterFunc(hostsRetry, f.rewrite)
 	}
 	// a fleet that stops keeps its endpoints, for the requests under way
 	if f.options.Mesh != nil && !f.stopped {
 		f.options.Mesh.Changed(f.states())
+	}
+}
+
+func (f *Fleet) rewrite() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rewriting = false
+	if f.stale != "" && !f.stopped {
+		f.publish()
 	}
 }
 
@@ -340,7 +375,7 @@ func (f *Fleet) writeHosts() error {
 	}
 	refusing := f.options.Network.Masked().Addr()
 	for _, namespace := range f.plan.namespaces() {
-		if err := writeAtomically(hostsFile(f.options.State, namespace), renderHosts(services, namespace, refusing)); err != nil {
+		if err := f.options.writeFile(hostsFile(f.options.State, namespace), renderHosts(services, namespace, refusing)); err != nil {
 			return err
 		}
 	}

@@ -380,6 +380,41 @@ func TestRestartThatFails(t *testing.T) {
 	}
 }
 
+// TestFullDisk: hosts files that cannot be written are written again until they
+// can, and until then no pod is ready.
+func TestFullDisk(t *testing.T) {
+	o := testOptions(t)
+	var full atomic.Bool
+	o.writeFile = func(path string, data []byte) error {
+		if full.Load() {
+			return fmt.Errorf("write %s: %w", path, syscall.ENOSPC)
+		}
+		return writeAtomically(path, data)
+	}
+	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
+	full.Store(true)
+	if _, err := f.Kill("staff-0", syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	why := "write " + f.HostsFile() + ": no space left on device"
+	event, n := await(t, f, 0, "hosts files", NotReady)
+	if event.Detail != why+": written again until it succeeds" {
+		t.Errorf("the event is %+v", event)
+	}
+	_, n = await(t, f, n, "staff-0", Ready) // by its probe: the disk is still full
+	if pod := f.Pods()[0]; pod.Ready || pod.Why != why || pod.State != "running" {
+		t.Errorf("with stale names the pod is %+v", pod)
+	}
+	full.Store(false)
+	await(t, f, n, "hosts files", Ready)
+	if pod := f.Pods()[0]; !pod.Ready || pod.Why != "" {
+		t.Errorf("with room the pod is %+v", pod)
+	}
+	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{podIP(o, 1)}) {
+		t.Errorf("staff is at %v", got)
+	}
+}
+
 // TestStop: a process that will not end is killed, one that drains may.
 func TestStop(t *testing.T) {
 	o := testOptions(t)

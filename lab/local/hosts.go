@@ -55,10 +55,11 @@ func renderHosts(services []serviceAddresses, namespace string, refusing netip.A
 func writeAtomically(path string, data []byte) error {
 	next := path + ".next"
 	if err := os.WriteFile(next, data, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		_ = os.Remove(next) // room for the others
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,42 +40,6 @@ func freePort(ip netip.Addr, wanted int) (int, error) {
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// checkAddresses finds out before anything is started whether the machine has
-// the pods' addresses and nobody else listens on them.
-func checkAddresses(p *plan, o Options) error {
-	for _, pod := range p.pods {
-		for _, port := range []struct {
-			what    string
-			address netip.AddrPort
-		}{
-			{"its port", netip.AddrPortFrom(pod.ip, uint16(pod.listen))},
-			{"its program's port", pod.app},
-			{"its admin port", pod.adminAt},
-		} {
-			if port.address.Port() == 0 {
-				continue
-			}
-			listener, err := net.Listen("tcp", port.address.String())
-			if errors.Is(err, syscall.EADDRNOTAVAIL) {
-				return missingAddress(pod.ip, o.Network, len(p.pods), runtime.GOOS)
-			}
-			if err != nil {
-				return fmt.Errorf("pod %s: %s: %w", pod.id(), port.what, explainListen(err, pod.ip, "--network"))
-			}
-			listener.Close()
-		}
-		if pod.proxied {
-			listener, err := net.Listen("tcp", netip.AddrPortFrom(pod.outbound, 0).String())
-			if err != nil {
-				network := netip.PrefixFrom(outboundOf(o.Network.Masked().Addr(), o.Network), o.Network.Bits())
-				return missingAddress(pod.outbound, network, len(p.pods), runtime.GOOS)
-			}
-			listener.Close()
-		}
-	}
-	return nil
 }
 
 // missingAddress says how to get the pods' addresses.

@@ -61,6 +61,8 @@ type Options struct {
 	// adminToken is the pods' ADMIN_TOKEN, whatever the manifests say: other
 	// users of this machine reach their admin listeners. Start draws it.
 	adminToken string
+	// writeFile replaces a hosts file; tests let it fail.
+	writeFile func(path string, data []byte) error
 }
 
 // Setting is one variable for the Deployments that Target names: a
@@ -86,6 +88,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.StopTimeout == 0 {
 		o.StopTimeout = 4 * time.Second
+	}
+	if o.writeFile == nil {
+		o.writeFile = writeAtomically
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}

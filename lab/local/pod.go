@@ -266,6 +266,9 @@ func (p *pod) snapshot() Pod {
 		if !p.ready {
 			s.Why = cmp.Or(p.proxyDown, p.why)
 		}
+		if p.fleet.stale != "" {
+			s.Ready, s.Why = false, p.fleet.stale
+		}
 	}
 	return s
 }

@@ -177,11 +177,19 @@ func (h hooks) Changed(pods []local.PodState) {
 		h.m.states[pod.ID] = pod
 	}
 	h.m.mu.Unlock()
+	h.m.markDirty()
+}
+
+// markDirty lets follow publish the pods' states.
+func (m *Mesh) markDirty() {
 	select {
-	case h.m.dirty <- struct{}{}:
+	case m.dirty <- struct{}{}:
 	default:
 	}
 }
+
+// publishRetry is after how long a publication that failed is tried again.
+const publishRetry = time.Second
 
 // Start implements local.Mesh.
 func (h hooks) Start(ctx context.Context, site *local.Site) error {
@@ -351,6 +359,7 @@ func (m *Mesh) follow() {
 		case <-m.dirty:
 			if err := m.publish(); err != nil {
 				m.fail(err.Error(), "Kubernetes API", err.Error())
+				time.AfterFunc(publishRetry, m.markDirty) // on a full disk, say
 			}
 		case <-m.stopping.Done():
 			return

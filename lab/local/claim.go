@@ -1,0 +1,139 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"syscall"
+)
+
+// claimPort is a port that no program uses. A fleet listens there, at each of
+// its addresses, for as long as it runs: so two fleets never share an address,
+// whenever their programs and proxies open ports there.
+const claimPort = 65535
+
+// claims are the listeners that hold a fleet's addresses.
+type claims []net.Listener
+
+// claim takes every address that the fleet will use: the pods', those that the
+// names of proxied pods lead to, the gateways' and the refusing one.
+func claim(p *plan, o Options) (taken claims, err error) {
+	defer func() {
+		if err != nil {
+			taken.release()
+		}
+	}()
+	for _, address := range addressesOf(p, o) {
+		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return taken, fmt.Errorf("--network %v: %v is another fleet's: must be a network that is free%s", o.Network, address, meshNetworks(p, o))
+		case err != nil:
+			network := o.Network.Masked()
+			if !network.Contains(address) {
+				network = netip.PrefixFrom(outboundOf(network.Addr(), network), network.Bits())
+			}
+			return taken, missingAddress(address, network, len(p.pods), runtime.GOOS)
+		}
+		taken = append(taken, listener)
+	}
+	return taken, nil
+}
+
+func (c claims) release() {
+	for _, listener := range c {
+		listener.Close()
+	}
+}
+
+func addressesOf(p *plan, o Options) []netip.Addr {
+	var addresses []netip.Addr
+	for _, pod := range p.pods {
+		addresses = append(addresses, pod.ip)
+		if pod.proxied {
+			addresses = append(addresses, pod.outbound)
+		}
+	}
+	addresses = append(addresses, p.gateways...)
+	return append(addresses, o.Network.Masked().Addr())
+}
+
+// meshNetworks reminds of the second network that a mesh needs.
+func meshNetworks(p *plan, o Options) string {
+	for _, pod := range p.pods {
+		if pod.proxied {
+			network := o.Network.Masked()
+			return fmt.Sprintf(", and with --mesh the next one too, %v", netip.PrefixFrom(outboundOf(network.Addr(), network), network.Bits()))
+		}
+	}
+	return ""
+}
+
+// envoyAdminPort is the port of a proxy's admin interface at its address.
+const envoyAdminPort = 15000
+
+// usedPort is an address that the fleet will listen on.
+type usedPort struct {
+	what    string // for people
+	address netip.AddrPort
+	flag    string // that moves it
+}
+
+// checkPorts returns an error if another program listens on an address that
+// the fleet will use, before anything is started.
+func checkPorts(p *plan, o Options) error {
+	for _, port := range portsOf(p, o) {
+		if port.address.Port() == 0 || int(port.address.Port()) < firstUnprivilegedPort() {
+			continue
+		}
+		listener, err := net.Listen("tcp", port.address.String())
+		if err != nil {
+			return fmt.Errorf("%s: %w", port.what, explainListen(err, port.address.Addr(), port.flag))
+		}
+		listener.Close()
+	}
+	return nil
+}
+
+func portsOf(p *plan, o Options) []usedPort {
+	var ports []usedPort
+	services := map[int]bool{}
+	for _, pod := range p.pods {
+		for _, pair := range pod.forwards {
+			services[pair.from] = true
+		}
+		services[pod.want] = true
+	}
+	for _, pod := range p.pods {
+		add := func(what string, address netip.AddrPort) {
+			ports = append(ports, usedPort{fmt.Sprintf("pod %s: %s", pod.id(), what), address, "--network"})
+		}
+		add("its port", netip.AddrPortFrom(pod.ip, uint16(pod.listen)))
+		add("its program's port", pod.app)
+		add("its admin port", pod.adminAt)
+		for _, pair := range pod.forwards {
+			add("a port of its Service", netip.AddrPortFrom(pod.ip, uint16(pair.from)))
+		}
+		if pod.proxied {
+			add("its proxy's admin port", netip.AddrPortFrom(pod.ip, envoyAdminPort))
+			for _, port := range slices.Sorted(maps.Keys(services)) {
+				add("its proxy's port for calls", netip.AddrPortFrom(pod.outbound, uint16(port)))
+			}
+		}
+	}
+	for _, gateway := range p.gateways {
+		ports = append(ports, usedPort{"the gateway's admin port", netip.AddrPortFrom(gateway, envoyAdminPort), "--network"})
+	}
+	for _, service := range p.services {
+		for _, port := range service.nodePorts {
+			ports = append(ports, usedPort{
+				fmt.Sprintf("NodePort %d of Service %s", port.port, port.service), netip.AddrPortFrom(o.NodeAddress, uint16(port.port)), "--node-address",
+			})
+		}
+	}
+	return ports
+}

@@ -1,0 +1,90 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// proxied is a mesh that gives every pod a proxy, and does nothing else.
+type proxied struct{}
+
+func (proxied) Injects(string, *corev1.PodTemplateSpec) bool { return true }
+func (proxied) Gateways() int                                { return 1 }
+func (proxied) Start(context.Context, *Site) error           { return nil }
+func (proxied) Changed([]PodState)                           {}
+func (proxied) Ending(string)                                {}
+func (proxied) Ended(string, <-chan struct{})                {}
+func (proxied) Draining()                                    {}
+func (proxied) Stop()                                        {}
+
+// TestSecondFleetOnTheSameAddresses: a fleet whose network, or whose mesh's
+// second network, is another fleet's is refused before anything is started,
+// whichever came first.
+func TestSecondFleetOnTheSameAddresses(t *testing.T) {
+	networks.Add(1)
+	lower := testOptions(t)
+	upper := testOptions(t) // the next network
+	networks.Add(1)         // and the one after it is the mesh's
+	if next := outboundOf(lower.Network.Addr(), lower.Network); next != upper.Network.Addr() {
+		t.Fatalf("networks %v and %v", lower.Network, upper.Network)
+	}
+	staff := one("", "{port: 8080}")
+	last := func(n netip.Prefix, host byte) string {
+		bytes := n.Addr().As4()
+		bytes[3] = host
+		return netip.AddrFrom4(bytes).String()
+	}
+	for _, test := range []struct {
+		name          string
+		first, second Options
+		want          string
+	}{
+		{
+			"the same network", lower, lower,
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free", lower.Network, last(lower.Network, 1)),
+		},
+		{
+			"the second network of a mesh", withMesh(upper), withMesh(lower),
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v",
+				lower.Network, last(upper.Network, 2), upper.Network),
+		},
+		{
+			"the first network, which is a mesh's second", withMesh(lower), withMesh(upper),
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v",
+				upper.Network, last(upper.Network, 2), netip.PrefixFrom(outboundOf(upper.Network.Addr(), upper.Network), 24)),
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.second.State = t.TempDir()
+			f := startFleet(t, decode(t, staff), test.first)
+			defer f.Stop()
+			_, err := Start(t.Context(), decode(t, staff), test.second)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("\n got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	startFleet(t, decode(t, staff), lower) // all is free again
+}
+
+func withMesh(o Options) Options {
+	o.Mesh = proxied{}
+	return o
+}
+
+// TestPortInUse: the ports that a mesh will open are checked too.
+func TestPortInUse(t *testing.T) {
+	o := withMesh(testOptions(t))
+	networks.Add(1)
+	occupy(t, outboundOf(o.Network.Addr().Next().Next(), o.Network).String()+":8080")
+	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")), o)
+	want := fmt.Sprintf("pod staff-0: its proxy's port for calls: %v:8080 is in use: stop the program that listens there, or take other addresses with --network",
+		outboundOf(o.Network.Addr().Next().Next(), o.Network))
+	if err == nil || err.Error() != want {
+		t.Errorf("\n got %v\nwant %s", err, want)
+	}
+}
