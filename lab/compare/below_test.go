@@ -1,0 +1,94 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/record"
+	"fleetman.example/lab/report"
+)
+
+// TestLibraryIsNotBelowNone: what one switch turns on is never worse than off.
+// With every replica of one service bad, the load reads positions and drivers at
+// the page. RESILIENCE=library on all callers (webapp, api-gateway,
+// position-tracker) gives at least as many usable answers of each kind, good or
+// degraded and within the SLO, as no resilience does. The fault outlasts an open
+// time of a breaker.
+func TestLibraryIsNotBelowNone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute of load")
+	}
+	for i, service := range Services {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel() // four fleets with little load
+			o := options(t, 225+i)
+			o.Target, o.Service = Page, service
+			o.Arms = armsNamed(t, "none,library")
+			o.Timing = Timing{2 * time.Second, 13 * time.Second, 200 * time.Millisecond}
+			var err error
+			if o.Faults, err = Pick(Faults, faultName, "all-bad"); err != nil {
+				t.Fatal(err)
+			}
+			if err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			runs := records(t, o.Out).Runs
+			for _, route := range []string{record.RoutePositions, record.RouteDriver} {
+				none, library := usableOf(runs[0], route), usableOf(runs[1], route)
+				t.Logf("%s, usable: none %v, library %v", route, none, library)
+				if library.placeholders > 0 { // every vehicle was asked for before the fault
+					t.Errorf("%s: %d placeholders although the answers were known", route, library.placeholders)
+				}
+				if none.all < 100 || library.all < 100 {
+					t.Errorf("%s: only %d and %d requests", route, none.all, library.all)
+				}
+				slack := .03              // a machine that stalls makes a few answers late
+				if none.good < none.all { // chance decides: three standard deviations of a half
+					slack = 3 * .5 / math.Sqrt(float64(library.all))
+				}
+				if library.share() < none.share()-slack {
+					t.Errorf("%s: library %v is below none %v; its failures: %s", route, library, none, strings.Join(library.failures, "; "))
+				}
+			}
+		})
+	}
+}
+
+// usable counts the usable answers of one route.
+type usable struct {
+	good, degraded, all int
+	placeholders        int      // of the degraded
+	failures            []string // the first few
+}
+
+func (u usable) share() float64 { return float64(u.good+u.degraded) / float64(u.all) }
+
+func (u usable) String() string {
+	return fmt.Sprintf("%d good + %d degraded of %d", u.good, u.degraded, u.all)
+}
+
+// usableOf counts between fault and repair.
+func usableOf(run *record.Run, route string) (u usable) {
+	for _, r := range run.Requests {
+		if r.Route != route || r.Intended < run.FaultAt || r.Intended >= run.RepairAt {
+			continue
+		}
+		u.all++
+		late := r.Latency() > report.Slow
+		switch {
+		case r.Good() && !late:
+			u.good++
+		case !r.Failed() && !late:
+			u.degraded++
+			if _, known := r.LastKnown(); !known {
+				u.placeholders++
+			}
+		case len(u.failures) < 3:
+			u.failures = append(u.failures, fmt.Sprintf("at %.1f s, after %v: %s", time.Duration(r.Intended-run.FaultAt).Seconds(), r.Latency(), r.Error))
+		}
+	}
+	return u
+}
