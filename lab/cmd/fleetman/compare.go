@@ -240,7 +240,7 @@ func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, 
 	return show([]string{o.Out}, format, stdout)
 }
 
-// keptRuns says in words which runs an interrupted comparison has kept, and how
+// keptRuns describes which runs an interrupted comparison has kept, and how
 // to go on.
 func keptRuns(o compare.Options) string {
 	kept := 0
@@ -256,7 +256,7 @@ func keptRuns(o compare.Options) string {
 		return "no run was complete; " + again
 	}
 	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s",
-		kept, len(o.Arms)*len(o.Faults)*len(o.Seeds), o.Out, again)
+		kept, compare.Runs(o), o.Out, again)
 }
 
 func numbers(seeds []uint64) string {
