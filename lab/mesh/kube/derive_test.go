@@ -242,7 +242,7 @@ func TestGateways(t *testing.T) {
 	expect(t, find(t, objects, "EndpointSlice", "istio-ingressgateway-0"), "[127.0.1.1]", "endpoints", 0, "addresses")
 
 	for _, test := range []struct{ document, note string }{
-		{gateway("{istio: mine}", http), "Gateway g: spec.selector: not applied: it selects no gateway; there are istio: ingressgateway"},
+		{gateway("{istio: mine}", http), "Gateway g: spec.selector: not applied: must select a gateway: istio: ingressgateway"},
 		{gateway("{istio: ingressgateway}", `{port: {number: 443, name: s, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}`), "Gateway g: spec.servers[0].tls.credentialName: not applied: istiod gives certificates of Secrets only to proxies that prove who they are"},
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: w}\nspec: {wasm: {url: oci://x}}\n", "TrafficExtension w: not applied: proxies here run no WebAssembly plug-ins"},
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: w}\nspec: {url: oci://x}\n", "WasmPlugin w: not applied: proxies here run no WebAssembly plug-ins"},

@@ -18,8 +18,6 @@ import (
 
 func (g *Gateway) podName() string { return g.Name + "-0" }
 
-func (g *Gateway) labels() map[string]any { return anyMap(g.Labels()) }
-
 // Labels are those of the gateway's pod. It has no tlsMode: only the sidecars'
 // template of Istio's injector sets that, and with it callers in the mesh would
 // speak mutual TLS to a Gateway's server that is plain HTTP.
@@ -38,11 +36,8 @@ func GatewayPort(port int) int {
 
 // gateway makes the pod and the Service that Istio's installation brings.
 func (d *deriver) gateway(g *Gateway) {
-	spec := Object{
-		"serviceAccountName": g.Name, "nodeName": nodeName,
-		"containers": []any{map[string]any{"name": "istio-proxy", "image": "envoy"}},
-	}
-	d.add(d.podObject(g.podName(), RootNamespace, g.IP.String(), g.labels(), map[string]any{}, spec, true))
+	d.addPod(metav1.ObjectMeta{Name: g.podName(), Namespace: RootNamespace, Labels: g.Labels()},
+		corev1.PodSpec{ServiceAccountName: g.Name, Containers: []corev1.Container{{Name: "istio-proxy", Image: "envoy"}}}, g.IP.String(), true, 0)
 	s := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: metav1.ObjectMeta{Name: g.Name, Namespace: RootNamespace, Labels: map[string]string{"app": g.Name, "istio": g.Istio}},
@@ -55,15 +50,8 @@ func (d *deriver) gateway(g *Gateway) {
 		})
 	}
 	d.defaults(s)
-	object, err := toObject(s)
-	if err != nil {
-		d.note("Service %s: %v", g.Name, err)
-		return
-	}
-	delete(object, "status")
-	delete(mapOf(object["metadata"]), "creationTimestamp")
 	d.services = append(d.services, s)
-	d.add(object)
+	d.addTyped(s)
 }
 
 // gatewayPorts are 80 and those that Gateways ask for, each with its protocol.
@@ -142,7 +130,7 @@ func (d *deriver) bind(m manifest.Object, object Object) {
 		}
 		return
 	}
-	d.note("%s: spec.selector: not applied: it selects no gateway; there are %s", m.Ref(), strings.Join(known, ", "))
+	d.note("%s: spec.selector: not applied: must select a gateway: %s", m.Ref(), strings.Join(known, ", "))
 }
 
 // sidecars make one Sidecar a proxied pod: what iptables do on a cluster,
@@ -272,22 +260,13 @@ func egress(pod *local.MeshPod, user map[string]any) []any {
 	return listeners
 }
 
-// sortBy sorts maps by the text of a field.
-func sortBy(list []any, field string) {
-	slices.SortFunc(list, func(a, b any) int {
-		x, _ := mapOf(a)[field].(string)
-		y, _ := mapOf(b)[field].(string)
-		return strings.Compare(x, y)
-	})
-}
-
 // ControlPlane is the name of istiod's pod, in the root namespace.
 const ControlPlane = "istiod-0"
 
 // controlPlane is istiod's own pod, by which istioctl finds it. Nobody's
 // traffic leads there, so it has no Service.
 func (d *deriver) controlPlane() {
-	labels := map[string]any{"app": "istiod", "istio": "pilot", "istio.io/rev": "default"}
-	spec := Object{"serviceAccountName": "istiod", "nodeName": nodeName, "containers": []any{map[string]any{"name": "discovery", "image": "pilot"}}}
-	d.add(d.podObject(ControlPlane, RootNamespace, d.Node.String(), labels, map[string]any{}, spec, true))
+	d.addPod(metav1.ObjectMeta{
+		Name: ControlPlane, Namespace: RootNamespace, Labels: map[string]string{"app": "istiod", "istio": "pilot", "istio.io/rev": "default"},
+	}, corev1.PodSpec{ServiceAccountName: "istiod", Containers: []corev1.Container{{Name: "discovery", Image: "pilot"}}}, d.Node.String(), true, 0)
 }

@@ -2,9 +2,9 @@ package kube
 
 import (
 	"maps"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/local"
 )
@@ -26,7 +26,8 @@ func PodLabels(pod *local.MeshPod) map[string]string {
 	return labels
 }
 
-// ServiceAccount is a pod's, as the API server defaults it.
+// ServiceAccount is the name of a pod's service account, with the API server's
+// default.
 func ServiceAccount(pod *local.MeshPod) string {
 	return first(pod.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
 }
@@ -46,13 +47,12 @@ func first(texts ...string) string {
 	return ""
 }
 
-// pod is one of a Deployment's, as its controller, the scheduler, the injector
-// and kubelet would leave it.
+// pod adds a pod of a Deployment as its controller, the scheduler, the injector
+// and the kubelet would leave it.
 func (d *deriver) pod(p *local.MeshPod) {
 	template := p.Deployment.Spec.Template.DeepCopy()
-	spec := &template.Spec
+	spec := template.Spec
 	spec.ServiceAccountName = ServiceAccount(p)
-	spec.NodeName = nodeName
 	for i := range spec.Containers {
 		for j := range spec.Containers[i].Ports {
 			port := &spec.Containers[i].Ports[j]
@@ -63,49 +63,49 @@ func (d *deriver) pod(p *local.MeshPod) {
 			}
 		}
 	}
-	annotations := anyMap(template.Annotations)
+	annotations := template.Annotations
 	if p.Proxied {
-		// how istioctl tells that a pod has its proxy
+		// istioctl finds by these that a pod has its proxy
 		spec.Containers = append(spec.Containers, corev1.Container{Name: "istio-proxy", Image: "envoy"})
+		annotations = maps.Clone(annotations)
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
 		annotations["sidecar.istio.io/status"] = `{"containers":["istio-proxy"],"revision":"default"}`
 	}
-	made, err := toObject(spec)
-	if err != nil {
-		d.note("Pod %s: %v", p.ID, err)
-		return
-	}
-	object := d.podObject(p.Name, p.Namespace, p.IP.String(), anyMap(PodLabels(p)), annotations, made, d.States[p.ID].Ready)
-	if containers, _ := mapOf(object["status"])["containerStatuses"].([]any); len(containers) > 0 {
-		mapOf(containers[0])["restartCount"] = d.States[p.ID].Restarts
-	}
-	d.add(object)
+	state := d.States[p.ID]
+	d.addPod(metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: PodLabels(p), Annotations: annotations}, spec, p.IP.String(), state.Ready, state.Restarts)
 }
 
-func (d *deriver) podObject(name, namespace, ip string, labels, annotations map[string]any, spec Object, ready bool) Object {
-	truth := "False"
+// addPod adds a pod that runs; restarts are those of its first container.
+func (d *deriver) addPod(meta metav1.ObjectMeta, spec corev1.PodSpec, ip string, ready bool, restarts int) {
+	began := metav1.NewTime(d.Began.UTC())
+	truth := corev1.ConditionFalse
 	if ready {
-		truth = "True"
+		truth = corev1.ConditionTrue
 	}
-	began := d.Began.UTC().Format(time.RFC3339)
-	var conditions, containers []any
-	for condition, status := range map[string]string{"Ready": truth, "ContainersReady": truth, "Initialized": "True", "PodScheduled": "True"} {
-		conditions = append(conditions, map[string]any{"type": condition, "status": status, "lastTransitionTime": began})
-	}
-	sortBy(conditions, "type")
-	all, _ := spec["containers"].([]any)
-	for _, container := range all {
-		containers = append(containers, map[string]any{
-			"name": mapOf(container)["name"], "image": mapOf(container)["image"], "imageID": "", "restartCount": 0,
-			"ready": ready, "started": true, "state": map[string]any{"running": map[string]any{"startedAt": began}},
-		})
-	}
-	return Object{
-		"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": labels, "annotations": annotations},
-		"spec":     map[string]any(spec),
-		"status": map[string]any{
-			"phase": "Running", "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}}, "hostIP": d.Node.String(),
-			"startTime": began, "conditions": conditions, "containerStatuses": containers,
+	spec.NodeName = nodeName
+	pod := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: meta,
+		Spec:       spec,
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}, HostIP: d.Node.String(), StartTime: &began,
+			Conditions: []corev1.PodCondition{
+				{Type: corev1.ContainersReady, Status: truth, LastTransitionTime: began},
+				{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: began},
+				{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: began},
+				{Type: corev1.PodReady, Status: truth, LastTransitionTime: began},
+			},
 		},
 	}
+	started := true
+	for _, container := range spec.Containers {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: container.Name, Image: container.Image, Ready: ready, Started: &started, RestartCount: int32(restarts),
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: began}},
+		})
+		restarts = 0
+	}
+	d.addTyped(pod)
 }

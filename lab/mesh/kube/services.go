@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -108,7 +110,7 @@ func (d *deriver) endpointsOf(s *corev1.Service) []endpoint {
 	}
 	for i := range d.Gateways {
 		g := &d.Gateways[i]
-		if selects(s, RootNamespace, stringMap(g.labels())) {
+		if selects(s, RootNamespace, g.Labels()) {
 			found = append(found, endpoint{
 				name: g.podName(), namespace: RootNamespace, ip: g.IP.String(), ready: true,
 				port: func(target intstr.IntOrString) (int, bool) { return target.IntValue(), target.Type == intstr.Int },
@@ -133,51 +135,51 @@ func targetPort(pod *local.MeshPod, target intstr.IntOrString) (int, bool) {
 	return 0, false
 }
 
-// endpoints makes a Service's EndpointSlices: one for each set of target ports
-// that its pods have, for names may stand for different ones.
+// endpoints adds a Service's EndpointSlices: one for each set of target ports
+// that its pods have, as a port's name may stand for different numbers.
 func (d *deriver) endpoints(s *corev1.Service) {
 	if len(s.Spec.Selector) == 0 || s.Spec.Type == corev1.ServiceTypeExternalName {
 		return
 	}
-	slicesOf := map[string][]any{}
-	portsOf := map[string][]any{}
+	byPorts := map[string]*discoveryv1.EndpointSlice{}
 	for _, e := range d.endpointsOf(s) {
-		var ports []any
+		var ports []discoveryv1.EndpointPort
 		for _, port := range s.Spec.Ports {
-			number, known := e.port(port.TargetPort)
-			if !known {
-				continue
+			if number, known := e.port(port.TargetPort); known {
+				at := int32(number)
+				ports = append(ports, discoveryv1.EndpointPort{Name: &port.Name, Port: &at, Protocol: &port.Protocol, AppProtocol: port.AppProtocol})
 			}
-			entry := map[string]any{"name": port.Name, "port": number, "protocol": string(port.Protocol)}
-			if port.AppProtocol != nil {
-				entry["appProtocol"] = *port.AppProtocol
-			}
-			ports = append(ports, entry)
 		}
-		key := fmt.Sprint(ports)
-		portsOf[key] = ports
-		slicesOf[key] = append(slicesOf[key], map[string]any{
-			"addresses":  []any{e.ip},
-			"conditions": map[string]any{"ready": e.ready, "serving": e.ready, "terminating": e.terminating},
-			"nodeName":   nodeName,
-			"targetRef":  map[string]any{"kind": "Pod", "name": e.name, "namespace": e.namespace},
+		key := ""
+		for _, port := range ports {
+			key += fmt.Sprintf("%s:%d ", *port.Name, *port.Port)
+		}
+		slice := byPorts[key]
+		if slice == nil {
+			slice = &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Ports: ports}
+			byPorts[key] = slice
+		}
+		node := nodeName
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Addresses:  []string{e.ip},
+			Conditions: discoveryv1.EndpointConditions{Ready: &e.ready, Serving: &e.ready, Terminating: &e.terminating},
+			NodeName:   &node,
+			TargetRef:  &corev1.ObjectReference{Kind: "Pod", Name: e.name, Namespace: e.namespace},
 		})
 	}
-	for i, key := range slices.Sorted(maps.Keys(slicesOf)) {
-		labels := anyMap(s.Labels)
-		labels["kubernetes.io/service-name"] = s.Name
-		labels["endpointslice.kubernetes.io/managed-by"] = "endpointslice-controller.k8s.io"
-		if s.Spec.ClusterIP == corev1.ClusterIPNone {
-			labels["service.kubernetes.io/headless"] = ""
+	for i, key := range slices.Sorted(maps.Keys(byPorts)) {
+		slice, controller := byPorts[key], true
+		slice.TypeMeta = metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"}
+		slice.ObjectMeta = metav1.ObjectMeta{
+			Name: fmt.Sprintf("%s-%d", s.Name, i), Namespace: s.Namespace, Labels: maps.Clone(s.Labels),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: s.Name, Controller: &controller}},
 		}
-		d.add(Object{
-			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-			"metadata": map[string]any{
-				"name": fmt.Sprintf("%s-%d", s.Name, i), "namespace": s.Namespace, "labels": labels,
-				"ownerReferences": []any{map[string]any{"apiVersion": "v1", "kind": "Service", "name": s.Name, "uid": "", "controller": true}},
-			},
-			"endpoints": slicesOf[key], "ports": portsOf[key],
-		})
+		metav1.SetMetaDataLabel(&slice.ObjectMeta, discoveryv1.LabelServiceName, s.Name)
+		metav1.SetMetaDataLabel(&slice.ObjectMeta, discoveryv1.LabelManagedBy, "endpointslice-controller.k8s.io")
+		if s.Spec.ClusterIP == corev1.ClusterIPNone {
+			metav1.SetMetaDataLabel(&slice.ObjectMeta, corev1.IsHeadlessService, "")
+		}
+		d.addTyped(slice)
 	}
 }
 

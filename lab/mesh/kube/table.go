@@ -98,8 +98,8 @@ func podRestarts(o *stored, _ time.Time) any {
 	containers, _ := mapOf(o.object["status"])["containerStatuses"].([]any)
 	restarts := 0
 	for _, container := range containers {
-		count, _ := mapOf(container)["restartCount"].(int)
-		restarts += count
+		count, _ := mapOf(container)["restartCount"].(float64)
+		restarts += int(count)
 	}
 	return restarts
 }

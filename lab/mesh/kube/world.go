@@ -3,12 +3,15 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -93,6 +96,17 @@ type deriver struct {
 
 func (d *deriver) add(o Object) { d.objects = append(d.objects, o) }
 
+// addTyped adds an object of a Go type.
+func (d *deriver) addTyped(typed runtime.Object) {
+	made, err := toObject(typed)
+	if err != nil {
+		d.note("%s: %v", typed.GetObjectKind().GroupVersionKind().Kind, err)
+		return
+	}
+	delete(mapOf(made["metadata"]), "creationTimestamp") // the API server sets it
+	d.add(made)
+}
+
 func (d *deriver) note(format string, args ...any) {
 	d.notes = append(d.notes, fmt.Sprintf(format, args...))
 }
@@ -150,7 +164,8 @@ func (d *deriver) read() error {
 	return nil
 }
 
-// namespaces are all that are named anywhere, and those every cluster has.
+// namespaces adds every namespace that is named anywhere, and those that every
+// cluster has.
 func (d *deriver) namespaces() {
 	written := map[string]*corev1.Namespace{}
 	names := []string{manifest.DefaultNamespace, "kube-system", RootNamespace}
@@ -164,38 +179,36 @@ func (d *deriver) namespaces() {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		labels, annotations := map[string]any{}, map[string]any{}
-		if from := written[name]; from != nil {
-			labels, annotations = anyMap(from.Labels), anyMap(from.Annotations)
+		made := &corev1.Namespace{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerKubernetes}}, Status: corev1.NamespaceStatus{Phase: corev1.NamespaceActive},
 		}
-		labels["kubernetes.io/metadata.name"] = name
-		d.add(Object{
-			"apiVersion": "v1", "kind": "Namespace",
-			"metadata": map[string]any{"name": name, "labels": labels, "annotations": annotations},
-			"spec":     map[string]any{"finalizers": []any{"kubernetes"}}, "status": map[string]any{"phase": "Active"},
-		})
+		if from := written[name]; from != nil {
+			made.Labels, made.Annotations = maps.Clone(from.Labels), from.Annotations
+		}
+		metav1.SetMetaDataLabel(&made.ObjectMeta, corev1.LabelMetadataName, name)
+		d.addTyped(made)
 	}
 }
 
 const nodeName = "localhost"
 
 func (d *deriver) node() {
-	d.add(Object{
-		"apiVersion": "v1", "kind": "Node",
-		"metadata": map[string]any{"name": nodeName, "labels": map[string]any{"kubernetes.io/hostname": nodeName}},
-		"spec":     map[string]any{},
-		"status": map[string]any{
-			"addresses":  []any{map[string]any{"type": "InternalIP", "address": d.Node.String()}, map[string]any{"type": "Hostname", "address": nodeName}},
-			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+	d.addTyped(&corev1.Node{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+		ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{corev1.LabelHostname: nodeName}},
+		Status: corev1.NodeStatus{
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: d.Node.String()}, {Type: corev1.NodeHostName, Address: nodeName}},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
 		},
 	})
 }
 
 func (d *deriver) meshConfig() {
-	d.add(Object{
-		"apiVersion": "v1", "kind": "ConfigMap",
-		"metadata": map[string]any{"name": "istio", "namespace": RootNamespace},
-		"data":     map[string]any{"mesh": d.MeshConfig, "meshNetworks": "networks: {}"},
+	d.addTyped(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "istio", Namespace: RootNamespace},
+		Data:       map[string]string{"mesh": d.MeshConfig, "meshNetworks": "networks: {}"},
 	})
 }
 
@@ -222,7 +235,7 @@ func anyMap(from map[string]string) map[string]any {
 	return to
 }
 
-// toObject is the JSON of a typed object.
+// toObject returns a typed object as its JSON has it.
 func toObject(typed any) (Object, error) {
 	data, err := json.Marshal(typed)
 	if err != nil {
