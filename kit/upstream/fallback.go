@@ -76,10 +76,8 @@ func (f *fallback) remember(r *http.Request, resp *http.Response, began time.Tim
 // degraded returns the answer in place of one that has failed, and its kind; nil when there is none.
 func (f *fallback) degraded(r *http.Request) (resp *http.Response, kind string) {
 	last, ok := f.known.find(r)
-	kind, text := "last-known", ""
-	if ok {
-		text = fmt.Sprintf("last-known; age=%ds", int(time.Since(last.at).Seconds()))
-	} else {
+	kind, text := "last-known", fmt.Sprintf("last-known; age=%ds", int(time.Since(last.at).Seconds()))
+	if !ok {
 		if f.placeholder != nil {
 			last.body = f.placeholder(r)
 		}

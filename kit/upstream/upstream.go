@@ -1,5 +1,3 @@
-// Package upstream calls a service: by its name, within a time, with the headers and the trace
-// of the request that the call is made for.
 package upstream
 
 import (
@@ -162,7 +160,7 @@ func SetBody(r *http.Request, body []byte) {
 	r.Body, _ = r.GetBody()
 }
 
-// shared by all requests, never written
+// These are shared by all requests and never written.
 var (
 	blank       = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	userAgent   = []string{"fleetman"}
