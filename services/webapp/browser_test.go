@@ -335,6 +335,7 @@ func TestBrowserAccessible(t *testing.T) {
 		b.until("the list", `String(document.querySelectorAll(".row").length)`, "46")
 		b.run(chromedp.Evaluate(`document.querySelector(".pin.group").click()`, nil))
 		b.until("the chooser", `String(document.querySelectorAll(".chooser .pick").length)`, "40")
+		b.until("it has faded in", `getComputedStyle(document.querySelector(".leaflet-popup")).opacity`, "1")
 		b.check(axe, scheme+", the chooser open")
 		b.run(chromedp.Navigate(base + "/vehicle/City%20Truck"))
 		b.until("the driver", `document.querySelector(".driver").textContent`, "Pam Parry")
