@@ -11,8 +11,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// environment is the container's, with the variable of the image's tag below
-// it, as if the image had it built in.
+// environment returns the container's variables over that of the image's tag,
+// which stands for one that is built into the image.
 func environment(d *deployment, p *podPlan, c *corev1.Container, objects *manifest.Objects) (map[string]string, error) {
 	env := map[string]string{"HOSTNAME": p.name}
 	if name, value, ok := strings.Cut(d.tagEnv, "="); ok {
@@ -55,7 +55,7 @@ func (p *podPlan) lookUp(from *corev1.EnvVarSource, d *deployment, objects *mani
 		ref := from.SecretKeyRef
 		return keyOf("Secret", ref.Name, ref.Key, isTrue(ref.Optional), secret(objects, p.namespace, ref.Name))
 	}
-	return "", false, fmt.Errorf("valueFrom: fieldRef, configMapKeyRef or secretKeyRef is expected; a process has nothing else")
+	return "", false, fmt.Errorf("valueFrom: must be fieldRef, configMapKeyRef or secretKeyRef")
 }
 
 func (p *podPlan) field(path string, d *deployment) (string, error) {
@@ -82,7 +82,7 @@ func (p *podPlan) field(path string, d *deployment) (string, error) {
 		}
 		return "default", nil
 	}
-	return "", fmt.Errorf("fieldRef: no field %.60q of a pod; metadata.name, metadata.namespace, metadata.labels['KEY'], status.podIP, spec.nodeName, spec.serviceAccountName are known", path)
+	return "", fmt.Errorf("fieldRef: %.60q: must be metadata.name, metadata.namespace, metadata.labels['KEY'], metadata.annotations['KEY'], status.podIP, status.hostIP, spec.nodeName or spec.serviceAccountName", path)
 }
 
 func subscript(path, field string) (key string, ok bool) {
@@ -96,7 +96,7 @@ func subscript(path, field string) (key string, ok bool) {
 func keyOf(kind, name, key string, optional bool, data map[string]string) (string, bool, error) {
 	value, found := data[key]
 	if !found && !optional {
-		return "", false, fmt.Errorf("no key %q in %s %s of the manifests", key, kind, name)
+		return "", false, fmt.Errorf("%q: must be a key of %s %s in the manifests", key, kind, name)
 	}
 	return value, found, nil
 }
@@ -107,17 +107,17 @@ func allOf(from corev1.EnvFromSource, namespace string, objects *manifest.Object
 		if data := configMap(objects, namespace, from.ConfigMapRef.Name); data != nil || isTrue(from.ConfigMapRef.Optional) {
 			return data, nil
 		}
-		return nil, fmt.Errorf("no ConfigMap %s in the manifests", from.ConfigMapRef.Name)
+		return nil, fmt.Errorf("ConfigMap %s: must be in the manifests", from.ConfigMapRef.Name)
 	case from.SecretRef != nil:
 		if data := secret(objects, namespace, from.SecretRef.Name); data != nil || isTrue(from.SecretRef.Optional) {
 			return data, nil
 		}
-		return nil, fmt.Errorf("no Secret %s in the manifests", from.SecretRef.Name)
+		return nil, fmt.Errorf("Secret %s: must be in the manifests", from.SecretRef.Name)
 	}
-	return nil, fmt.Errorf("configMapRef or secretRef is expected")
+	return nil, fmt.Errorf("missing: must be configMapRef or secretRef")
 }
 
-// configMap and secret are nil when the manifests do not have it.
+// configMap returns nil when the manifests do not have it; so does secret.
 func configMap(objects *manifest.Objects, namespace, name string) map[string]string {
 	for _, c := range manifest.Of[*corev1.ConfigMap](objects) {
 		if c.Name == name && namespaceOf(c.Namespace) == namespace {
@@ -144,8 +144,8 @@ func secret(objects *manifest.Objects, namespace, name string) map[string]string
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// expand replaces $(NAME) by variables that stand before; $$ is a dollar sign,
-// and a name that is not known stays as it is: Kubernetes's rules.
+// expand replaces $(NAME) by a variable that is defined before; $$ is a dollar
+// sign, and an unknown name stays as it is: the rules of Kubernetes.
 func expand(value string, env map[string]string) string {
 	var out strings.Builder
 	for {
@@ -173,8 +173,8 @@ func expand(value string, env map[string]string) string {
 	}
 }
 
-// processEnv is what the process gets: the pod's own, over what passes through
-// from the launcher.
+// processEnv is the environment of the process: the pod's own variables over
+// those that it inherits from fleetman.
 func (p *podPlan) processEnv(launcher []string) []string {
 	env := map[string]string{}
 	for _, variable := range launcher {

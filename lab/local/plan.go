@@ -16,14 +16,14 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// plan is what the manifests come down to on one machine.
+// plan is the fleet of the manifests on one machine.
 type plan struct {
 	pods     []*podPlan
 	services []servicePlan
-	programs []string // needed, sorted
+	programs []string // that the pods run, sorted
 	gateways []netip.Addr
 	meshed   []MeshPod // the same pods, for the mesh
-	notes    []string  // what is left out, one line each
+	notes    []string  // what is not applied, one line each
 }
 
 // podPlan is one replica of a Deployment.
@@ -33,10 +33,10 @@ type podPlan struct {
 	labels                      labels.Set
 	ip                          netip.Addr
 
-	// listen is the port at the pod's address, 0 for none; want is the port of
-	// the manifests, which differs when it is a privileged one. The program
-	// itself listens at app, its admin listener at adminAt: both at the pod's
-	// address too, unless a proxy is there.
+	// want is the port that the program has on a cluster, 0 for none; listen is
+	// the one at the pod's address, another when want is privileged or when no
+	// Service leads to it. The program itself listens at app, its admin listener
+	// at adminAt: both at the pod's address too, unless a proxy is there.
 	listen, want, admin int
 	app, adminAt        netip.AddrPort
 
@@ -63,7 +63,7 @@ func (p *podPlan) address(port int) string {
 	return netip.AddrPortFrom(p.ip, uint16(port)).String()
 }
 
-// id names the pod: its name, with the namespace unless that is the default.
+// id is the pod's name, with its namespace unless that is the default one.
 func (p *podPlan) id() string {
 	if p.namespace == manifest.DefaultNamespace {
 		return p.name
@@ -91,9 +91,9 @@ func (s *servicePlan) selects(p *podPlan) bool {
 	return p.namespace == s.namespace && s.selector.Matches(p.labels)
 }
 
-// host is what a plan has to know of the machine.
+// host is what a plan depends on of the machine.
 type host struct {
-	firstUnprivileged int // ports below are refused to this user
+	firstUnprivileged int // the first port that this user may listen on
 	freePort          func(ip netip.Addr, wanted int) (int, error)
 }
 
@@ -125,7 +125,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 			needed[d.program] = true
 			ip, ok := addresses()
 			if !ok {
-				return nil, fmt.Errorf("more pods than addresses in %s; choose a larger --network", o.Network)
+				return nil, fmt.Errorf("--network %s: too few addresses: must have one for each pod", o.Network)
 			}
 			pod, err := newPod(d, i, ip, settings[d.object], services, objects, o, h)
 			if err != nil {
@@ -174,7 +174,8 @@ func (p *plan) namespaces() []string {
 	return slices.Compact(names)
 }
 
-// podAddresses yields the network's addresses after its first.
+// podAddresses returns a function that returns the network's addresses, after its
+// first, one by one.
 func podAddresses(network netip.Prefix) func() (netip.Addr, bool) {
 	next := network.Masked().Addr()
 	return func() (netip.Addr, bool) {
@@ -189,7 +190,7 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 	p := &podPlan{
 		name: fmt.Sprintf("%s-%d", d.object.Name, index), namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
 		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, ip: ip,
-		grace: 30 * time.Second, // Kubernetes's default
+		grace: 30 * time.Second, // Kubernetes' default
 	}
 	p.hostsFile = hostsFile(o.State, p.namespace)
 	if o.Mesh != nil && o.Mesh.Injects(p.namespace, &d.object.Spec.Template) {
@@ -297,7 +298,7 @@ func namespaceOf(namespace string) string {
 	return namespace
 }
 
-// ref names an object of a cluster's own kinds for people.
+// ref is the name of a Deployment or Service in messages.
 func ref(object metav1.Object) string {
 	kind := "Deployment"
 	if _, ok := object.(*corev1.Service); ok {

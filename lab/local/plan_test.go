@@ -305,14 +305,14 @@ func TestPlanBadInput(t *testing.T) {
 		{"a probe at a port of no name", one(", livenessProbe: {tcpSocket: {port: a}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].livenessProbe: tcpSocket.port: "a": must be the name of a port of container staff`},
 		{"a probe of no port", one(", livenessProbe: {httpGet: {path: /}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].livenessProbe: httpGet.port: 0: must be between 1 and 65535`},
 		{"a probe by TLS", one(", startupProbe: {httpGet: {port: 1, scheme: HTTPS}}", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: spec.template.spec.containers[0].startupProbe: httpGet.scheme: "HTTPS": must be HTTP`},
-		{"a field that a pod does not have", one(", env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: fieldRef: no field "spec.x" of a pod; metadata.name, metadata.namespace, metadata.labels['KEY'], status.podIP, spec.nodeName, spec.serviceAccountName are known`},
-		{"a key that is not there", one(", env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: no key "x" in ConfigMap settings of the manifests`},
-		{"a ConfigMap that is not there", one(", envFrom: [{configMapRef: {name: x}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: envFrom[0]: no ConfigMap x in the manifests"},
-		{"a resource", one(", env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: env[0] A: valueFrom: fieldRef, configMapKeyRef or secretKeyRef is expected; a process has nothing else"},
+		{"a field that a pod does not have", one(", env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: fieldRef: "spec.x": must be metadata.name, metadata.namespace, metadata.labels['KEY'], metadata.annotations['KEY'], status.podIP, status.hostIP, spec.nodeName or spec.serviceAccountName`},
+		{"a key that is not there", one(", env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: x}}}]", "{port: 8080}"), Options{}, `test.yaml: Deployment staff: env[0] A: "x": must be a key of ConfigMap settings in the manifests`},
+		{"a ConfigMap that is not there", one(", envFrom: [{configMapRef: {name: x}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: envFrom[0]: ConfigMap x: must be in the manifests"},
+		{"a resource", one(", env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]", "{port: 8080}"), Options{}, "test.yaml: Deployment staff: env[0] A: valueFrom: must be fieldRef, configMapKeyRef or secretKeyRef"},
 		{"a setting for nobody", good, Options{Set: []Setting{{"stuff", "A", "1"}}}, `--set "stuff": must be a Deployment of the manifests: staff`},
 		{"a setting without a name", good, Options{Set: []Setting{{"staff", "A B", "1"}}}, `--set staff: "A B": must be the name of a variable, and its value without NUL`},
 		{"replicas of nobody", good, Options{Replicas: map[string]int{"stuff": 2}}, `--replicas "stuff": must be a Deployment of the manifests: staff`},
-		{"too many", good, Options{Replicas: map[string]int{"staff": 255}, Network: netip.MustParsePrefix("127.0.1.0/29")}, "more pods than addresses in 127.0.1.0/29; choose a larger --network"},
+		{"too many", good, Options{Replicas: map[string]int{"staff": 255}, Network: netip.MustParsePrefix("127.0.1.0/29")}, "--network 127.0.1.0/29: too few addresses: must have one for each pod"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := makePlan(decode(t, test.text), test.o.WithDefaults(), sixPrograms, rootHost)

@@ -106,7 +106,7 @@ func (p *podPlan) serving(port int) int {
 	return 0
 }
 
-// whereItListens says in a note which ports of the program are open.
+// whereItListens is the part of a note that lists the program's ports.
 func (p *podPlan) whereItListens() string {
 	var at []string
 	for _, l := range []struct {
@@ -124,10 +124,10 @@ func (p *podPlan) whereItListens() string {
 	return fmt.Sprintf("Deployment %s listens on %s", p.deployment, strings.Join(at, " and "))
 }
 
-// Ports of 127.0.0.1 for the programs behind proxies, and for admin listeners
-// that a Service leads to: the pod's place in the network is added. Fleets of
-// different networks have ranges of their own, below the ports that systems
-// give to outgoing connections.
+// The first ports at 127.0.0.1 of the programs behind proxies, and of admin
+// listeners that a Service leads to; a pod's own is its place in the network
+// further. Fleets of different networks have ranges of their own, below the
+// ports that systems use for outgoing connections.
 const (
 	appPorts   = 18000
 	adminPorts = appPorts + 256

@@ -12,7 +12,7 @@ import (
 
 const ingressGateway = "istio-ingressgateway"
 
-// gatewayNames are the proxies at the edge: the ingress always, the egress
+// gatewayNames are the gateways to run: the ingress gateway always, the egress
 // gateway when a Gateway selects it.
 func gatewayNames(objects *manifest.Objects) []string {
 	names := []string{"ingressgateway"}
@@ -39,8 +39,8 @@ func (m *Mesh) makeGateways() {
 	m.gateways[0].NodePorts[80] = m.options.IngressPort
 }
 
-// openNodePorts lets the ports of the ingress be reached at the node's
-// address; those without a number of their own get a free one. Without a Gateway
+// openNodePorts opens the ports of the ingress gateway at the node's address;
+// one without a node port gets a free one. Without a Gateway
 // nothing answers there, so none is open.
 func (m *Mesh) openNodePorts() error {
 	g := m.gateways[0]

@@ -280,7 +280,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 	}
 	// of the groups that it knows, package manifest says so
 	_, _, err := Derive(world(t, deployment, "apiVersion: mesh.istio.io/v1\nkind: X\nmetadata: {name: x}\n"))
-	if want := "test.yaml: X x: Istio has no kind X in mesh.istio.io/v1"; err == nil || err.Error() != want {
+	if want := "test.yaml: X x: kind: X: must be a kind that Istio has in mesh.istio.io/v1"; err == nil || err.Error() != want {
 		t.Errorf("%v; want %s", err, want)
 	}
 	// every object of every scenario

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// dns makes the proxies ask the fleet's own DNS for hosts outside the mesh.
-// istiod tells the clusters of a ServiceEntry by DNS to use the system's
-// resolver, whatever a proxy's bootstrap says; there, the fleet's names are
-// unknown.
+// dns makes the proxies resolve hosts outside the mesh by the fleet's own DNS.
+// istiod configures the clusters of a ServiceEntry that is resolved by DNS to use
+// the system's resolver, which does not have the fleet's names. The setting of a
+// proxy's bootstrap has no effect on them.
 func (d *deriver) dns() {
 	if !d.DNS.IsValid() {
 		return

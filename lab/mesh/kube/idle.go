@@ -59,8 +59,8 @@ func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, wh
 	return "", ""
 }
 
-// selectsNone reports by its result that the labels, with the object's
-// namespace, select no proxy; without labels the namespace does.
+// selectsNone returns the field when the labels, in the scope of the object's
+// namespace, select no proxy, and the namespace when there are no labels.
 func (d *deriver) selectsNone(m manifest.Object, field string, selector, spec map[string]any) (where, why string) {
 	if spec["targetRefs"] != nil || spec["targetRef"] != nil {
 		return "", ""
@@ -84,7 +84,8 @@ func (d *deriver) selectsNone(m manifest.Object, field string, selector, spec ma
 	return field, fmt.Sprintf("%v: no pod with a proxy has these labels", stringMap(selector))
 }
 
-// portsOfNone reports a port of portLevelMtls that no selected pod has.
+// portsOfNone returns the field of portLevelMtls for a port that no selected pod
+// has.
 func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (field, why string) {
 	ports := mapOf(spec["portLevelMtls"])
 	for _, text := range slices.Sorted(maps.Keys(ports)) {

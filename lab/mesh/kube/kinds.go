@@ -34,7 +34,7 @@ func (k *Kind) serves(version string) bool {
 	return false
 }
 
-// Istio tells Istio's own kinds.
+// Istio reports whether the kind is one of Istio's own.
 func (k *Kind) Istio() bool { return strings.HasSuffix(k.Group, ".istio.io") }
 
 func core(kind, plural string, namespaced bool, short ...string) Kind {
@@ -45,8 +45,8 @@ func builtin(group, version, kind, plural string, namespaced bool, short ...stri
 	return Kind{Group: group, Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: []string{version}, Namespaced: namespaced, Short: short}
 }
 
-// kinds is all that is served. What istiod or kubectl ask for and no manifest
-// has is an empty list.
+// kinds are all that the API serves. Some are there because istiod or kubectl
+// list them, though no manifest has one.
 var kinds = append([]Kind{
 	core("Namespace", "namespaces", false, "ns"),
 	core("Node", "nodes", false, "no"),
@@ -91,8 +91,8 @@ func istioKinds() (all []Kind) {
 	return all
 }
 
-// KindOf finds the kind of an apiVersion and a kind's name; it is nil when the
-// API does not have it in that version.
+// KindOf returns the kind of an apiVersion and a kind's name, nil when the API
+// does not serve it in that version.
 func KindOf(apiVersion, kind string) *Kind {
 	group, version, grouped := strings.Cut(apiVersion, "/")
 	if !grouped {

@@ -9,7 +9,7 @@ import (
 
 // HostsFile is the hosts(5) text of a proxied pod: every name of a Service or a
 // ServiceEntry leads to the pod's own proxy. The Services of its namespace have
-// their short name too. Wildcards cannot be in such a file; they are returned.
+// their short name too. A hosts file cannot have wildcards: they are returned.
 func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []string) {
 	var names []string
 	for _, o := range objects {

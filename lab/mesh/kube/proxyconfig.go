@@ -6,8 +6,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// proxyConfig is a ProxyConfig of the manifests. istiod does nothing with one:
-// on a cluster the injector reads it, when a pod is made.
+// proxyConfig is a ProxyConfig of the manifests. istiod does not read it: on a
+// cluster the injector does, when it creates a pod.
 type proxyConfig struct {
 	ref       string
 	namespace string
@@ -32,8 +32,8 @@ func proxyConfigs(objects *manifest.Objects) []proxyConfig {
 	return found
 }
 
-// covers tells whether the object is for a proxy, and how closely: the mesh's,
-// the namespace's, the pod's own.
+// covers returns how closely the object is for a proxy: 3 for its pod's, 2 for
+// its namespace's, 1 for the mesh's, 0 for none.
 func (c *proxyConfig) covers(namespace string, labels map[string]string) int {
 	switch selector := c.Spec.Selector.MatchLabels; {
 	case len(selector) > 0 && c.namespace == namespace && selectedBy(anyMap(selector), labels):
@@ -48,10 +48,9 @@ func (c *proxyConfig) covers(namespace string, labels map[string]string) int {
 	return 0
 }
 
-// Concurrency is the number of worker threads that ProxyConfigs want for a
-// proxy, by Istio's order: the closest that says one counts, and of several
-// that are as close the first; 0 is as many as there are cores. It is 1 when
-// none says.
+// Concurrency is the number of worker threads that ProxyConfigs set for a proxy.
+// By Istio's order the closest one that sets it counts, and of several as close
+// the first; 0 is one for each core. Defaults to 1.
 func Concurrency(objects *manifest.Objects, namespace string, labels map[string]string) int {
 	configs := proxyConfigs(objects)
 	for close := 3; close > 0; close-- {
@@ -68,8 +67,8 @@ func Concurrency(objects *manifest.Objects, namespace string, labels map[string]
 	return 1
 }
 
-// proxyConfigs notes what of them is for others than Envoy, and those that no
-// proxy heeds.
+// proxyConfigs notes their fields that are not for Envoy, and those that select
+// no proxy.
 func (d *deriver) proxyConfigs() {
 	for _, c := range proxyConfigs(d.Manifests) {
 		heeded := false

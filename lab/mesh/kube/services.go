@@ -63,8 +63,8 @@ func (d *deriver) defaults(s *corev1.Service) {
 	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 }
 
-// moved is where the Service's pods answer for a port that needs root: all at
-// the same one, or the Service has no single target port and the first counts.
+// moved is the port at which the Service's pods serve a target port that is not
+// free at their addresses. It is that of the first pod: all have the same.
 func (d *deriver) moved(s *corev1.Service, port int) int {
 	for i := range d.Pods {
 		if pod := &d.Pods[i]; selects(s, pod.Namespace, pod.Labels) {

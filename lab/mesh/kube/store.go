@@ -35,7 +35,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	version int64 // of the last change
-	oldest  int64 // what a client has to have seen to be told the rest
+	oldest  int64 // the first version from which the history is complete
 	objects map[string]map[string]*stored
 	history []change
 	more    chan struct{} // closed, and replaced, at every change
@@ -69,8 +69,8 @@ func NewServer(clock func() time.Time) *Server {
 	}
 }
 
-// Replace makes the given objects all there are, at once. Objects that did not
-// change keep their version; watchers hear of the others. After an error
+// Replace replaces all objects by the given ones, at once. Objects that did not
+// change keep their version; watchers get the others. After an error
 // nothing has changed.
 func (s *Server) Replace(objects []Object) error {
 	s.mu.Lock()
@@ -86,7 +86,7 @@ func (s *Server) Replace(objects []Object) error {
 			next[of] = map[string]*stored{}
 		}
 		if next[of][key] != nil {
-			return fmt.Errorf("%s %s: there are two of that name", made.kind.Kind, key)
+			return fmt.Errorf("%s %s: must be there once only", made.kind.Kind, key)
 		}
 		next[of][key] = made
 	}
@@ -148,7 +148,7 @@ func identify(object Object) (*stored, error) {
 	made.name, _ = metadata["name"].(string)
 	made.namespace, _ = metadata["namespace"].(string)
 	if made.name == "" || kind.Namespaced != (made.namespace != "") {
-		return nil, fmt.Errorf("%s %q in namespace %q: a name is expected, and a namespace for the kinds that have one", kind.Kind, made.name, made.namespace)
+		return nil, fmt.Errorf("%s %q in namespace %q: must have a name, and a namespace if its kind has one", kind.Kind, made.name, made.namespace)
 	}
 	return made, nil
 }

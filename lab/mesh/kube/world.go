@@ -17,7 +17,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// World is what a cluster's controllers would make objects of.
+// World is what a cluster's controllers would derive objects from.
 type World struct {
 	Manifests *manifest.Objects
 	Pods      []local.MeshPod
@@ -29,7 +29,7 @@ type World struct {
 	DNS netip.AddrPort
 	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
 	MeshConfig string
-	// Collector is where proxies send their spans; nil: nowhere.
+	// Collector is where proxies send their spans; nil for none.
 	Collector *Collector
 	// Began is when the run began: what is generated is older than it.
 	Began time.Time
@@ -51,9 +51,9 @@ const RootNamespace = "istio-system"
 // PodLabel is a label that one pod alone has: its name.
 const PodLabel = "fleetman.example/pod"
 
-// Derive gives all objects of the world: the manifests' with the defaults of an
+// Derive returns all objects of the world: the manifests' with the defaults of an
 // API server, and what controllers and Istio's injector would add. The notes
-// name what the mesh cannot apply, one line each.
+// name what the mesh does not apply, one line each.
 func Derive(w World) (objects []Object, notes []string, err error) {
 	d := &deriver{World: w, clusterIPs: map[string]string{}}
 	if err := d.read(); err != nil {
@@ -111,15 +111,15 @@ func (d *deriver) note(format string, args ...any) {
 	d.notes = append(d.notes, fmt.Sprintf(format, args...))
 }
 
-// read takes the manifests' own objects, with the defaults that matter.
+// read adds the manifests' own objects, with the defaults that istiod depends on.
 func (d *deriver) read() error {
 	for _, m := range d.Manifests.All {
 		kind := KindOf(m.APIVersion, m.Kind)
 		if kind == nil {
 			if group, _, _ := strings.Cut(m.APIVersion, "/"); strings.HasSuffix(group, "istio.io") {
-				return fmt.Errorf("%s: %s: Istio has no kind %s in %s", m.Source, m.Ref(), m.Kind, m.APIVersion)
+				return fmt.Errorf("%s: %s: kind: %s: must be a kind that Istio has in %s", m.Source, m.Ref(), m.Kind, m.APIVersion)
 			}
-			continue // local names it
+			continue // package local has a note of it
 		}
 		object, err := objectOf(m)
 		if err != nil {
@@ -212,7 +212,7 @@ func (d *deriver) meshConfig() {
 	})
 }
 
-// deployment gets a status, for kubectl's sake.
+// deployment sets the status that kubectl prints.
 func (d *deriver) deployment(m manifest.Object, object Object) {
 	total, ready := 0, 0
 	for i := range d.Pods {
