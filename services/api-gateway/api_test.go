@@ -12,21 +12,20 @@ import (
 	"sync"
 	"testing"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
 func TestReadme(t *testing.T) {
-	cfg, err := readConfig(envtest.Map(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	envtest.CheckReadme(t, "README.md", cfg.table)
+	r := env.New(envtest.Map(nil))
+	readConfig(r)
+	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
 func TestConfigReportsEverythingAtOnce(t *testing.T) {
-	_, err := readConfig(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://a?b", "POSITION_TRACKER_URL": ":", "PROPAGATE_HEADERS": "maybe"}))
+	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://a?b", "POSITION_TRACKER_URL": ":", "PROPAGATE_HEADERS": "maybe"}))
 	for _, name := range []string{"STAFF_SERVICE_URL", "POSITION_TRACKER_URL", "PROPAGATE_HEADERS"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -247,4 +246,11 @@ func newestFirst(places string) string {
 	}
 	text, _ := json.Marshal(reports) // it was JSON
 	return string(text)
+}
+
+// read reads the configuration from getenv.
+func read(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := readConfig(r)
+	return cfg, r.Err()
 }

@@ -1,36 +1,23 @@
+// api-gateway is the entrance of the fleet's API.
 package main
 
 import (
-	"context"
-	"io"
+	"net/http"
 	"os"
-	"time"
 
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-const service = "api-gateway"
+var run = server.Program("api-gateway", readConfig, build)
 
 func main() { os.Exit(server.Main(run)) }
 
-// run is the whole program; it returns when ctx ends and every accepted request is answered.
-func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
-	cfg, err := readConfig(getenv)
-	if err != nil {
-		return err
-	}
-	o, err := observe.Start(ctx, service, getenv, stdout)
-	if err != nil {
-		return err
-	}
-	defer o.Flush(ctx)
-	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{
-		tracker: upstream.NewWithFallback("position-tracker", cfg.tracker, cfg.upstream, o, noVehicles),
-		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, o, someDriver),
-		now:     time.Now,
-	}
-	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+func build(cfg config, app server.App) (http.Handler, error) {
+	cfg.upstream.State.Mount(app.Admin)
+	return api{
+		tracker: upstream.NewWithFallback("position-tracker", cfg.tracker, cfg.upstream, app.Observer, noVehicles),
+		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, app.Observer, someDriver),
+		now:     app.Now,
+	}.routes(app.Router), nil
 }

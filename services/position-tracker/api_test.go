@@ -12,21 +12,20 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
 func TestReadme(t *testing.T) {
-	cfg, err := readConfig(envtest.Map(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	envtest.CheckReadme(t, "README.md", cfg.table)
+	r := env.New(envtest.Map(nil))
+	readConfig(r)
+	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
 func TestConfigReportsEverythingAtOnce(t *testing.T) {
-	_, err := readConfig(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}))
+	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}))
 	for _, name := range []string{"STAFF_SERVICE_URL", "VEHICLE_TELEMETRY_URL", "HISTORY_LIMIT"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -350,4 +349,11 @@ func speedAfter(calls []golden.Call, i int) string {
 		}
 	}
 	return ""
+}
+
+// read reads the configuration from getenv.
+func read(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := readConfig(r)
+	return cfg, r.Err()
 }

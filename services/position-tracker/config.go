@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net/url"
 
 	"fleetman.example/kit/env"
@@ -11,19 +10,16 @@ import (
 )
 
 type config struct {
-	Server           server.Config
+	server.Config
 	upstream         upstream.Config
 	telemetry, staff *url.URL
 	limits           limits
-	effective        slog.LogValuer // for one log line
-	table            string         // for the README
 }
 
-// readConfig reads the whole configuration; its error names every bad variable.
-func readConfig(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
+// readConfig reads the whole configuration.
+func readConfig(r *env.Reader) config {
 	cfg := config{
-		Server:    server.ReadConfig(r, ":8080"),
+		Config:    server.ReadConfig(r, ":8080"),
 		upstream:  upstream.ReadConfig(r),
 		telemetry: r.URL("VEHICLE_TELEMETRY_URL", "http://fleetman-vehicle-telemetry:8080", "where vehicle-telemetry is"),
 		staff:     r.URL("STAFF_SERVICE_URL", "http://fleetman-staff-service:8080", "where staff-service is"),
@@ -34,8 +30,6 @@ func readConfig(getenv func(string) string) (config, error) {
 		},
 	}
 	cfg.upstream.Optional = true // a report is taken without them, where FALLBACK is on
-	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, callsOfReport, cfg.upstream.Timeout)
-	cfg.upstream.State.Mount(cfg.Server.Admin)
-	cfg.effective, cfg.table = r, r.Table()
-	return cfg, r.Err()
+	cfg.DrainTimeout = server.ReadDrainTimeout(r, callsOfReport, cfg.upstream.Timeout)
+	return cfg
 }

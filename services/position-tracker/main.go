@@ -1,39 +1,26 @@
+// position-tracker keeps the latest position and the history of every vehicle.
 package main
 
 import (
-	"context"
-	"io"
+	"net/http"
 	"os"
-	"time"
 
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-const service = "position-tracker"
+var run = server.Program("position-tracker", readConfig, build)
 
 func main() { os.Exit(server.Main(run)) }
 
-// run is the whole program; it returns when ctx ends and every accepted request is answered.
-func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
-	cfg, err := readConfig(getenv)
-	if err != nil {
-		return err
-	}
-	o, err := observe.Start(ctx, service, getenv, stdout)
-	if err != nil {
-		return err
-	}
-	defer o.Flush(ctx)
-	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{
+func build(cfg config, app server.App) (http.Handler, error) {
+	cfg.upstream.State.Mount(app.Admin)
+	return api{
 		history:   newHistory(cfg.limits),
 		fallback:  cfg.upstream.Fallback,
-		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, o),
-		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, o),
-		log:       o.Log,
-		now:       time.Now,
-	}
-	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, app.Observer),
+		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, app.Observer),
+		log:       app.Log,
+		now:       app.Now,
+	}.routes(app.Router), nil
 }

@@ -8,21 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
 func TestReadme(t *testing.T) {
-	cfg, err := readConfig(envtest.Map(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	envtest.CheckReadme(t, "README.md", cfg.table)
+	r := env.New(envtest.Map(nil))
+	readConfig(r)
+	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
 func TestConfigReportsEverythingAtOnce(t *testing.T) {
-	_, err := readConfig(envtest.Map(map[string]string{
+	_, err := read(envtest.Map(map[string]string{
 		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
 	}))
 	for _, want := range []string{"VARIANT: \"worse\": must be one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
@@ -155,4 +154,11 @@ func TestRosterFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// read reads the configuration from getenv.
+func read(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := readConfig(r)
+	return cfg, r.Err()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net/url"
 	"strings"
 
@@ -11,21 +10,18 @@ import (
 )
 
 type config struct {
-	Server     server.Config
+	server.Config
 	upstream   upstream.Config
 	variant    variant
 	roster     roster
 	photoBase  string
-	monitoring *url.URL       // nil: none
-	effective  slog.LogValuer // for one log line
-	table      string         // for the README
+	monitoring *url.URL // nil: none
 }
 
-// readConfig reads the whole configuration; its error names every bad variable.
-func readConfig(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
+// readConfig reads the whole configuration.
+func readConfig(r *env.Reader) config {
 	cfg := config{
-		Server:   server.ReadConfig(r, ":8080"),
+		Config:   server.ReadConfig(r, ":8080"),
 		upstream: upstream.ReadConfig(r),
 		variant: variant(r.OneOf("VARIANT", string(standard), knownVariants,
 			"how the service behaves")),
@@ -33,9 +29,8 @@ func readConfig(getenv func(string) string) (config, error) {
 			"what stands before the file name of a photo; the service's own portraits are under `/photos/`"),
 		monitoring: r.URL("DRIVER_MONITORING_URL", "", "the driver-monitoring system that gets every driver's speed"),
 	}
-	cfg.Server.Faults.Prepend(cfg.variant.faults())
-	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
-	cfg.upstream.State.Mount(cfg.Server.Admin)
+	cfg.Faults.Prepend(cfg.variant.faults())
+	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	if !strings.HasSuffix(cfg.photoBase, "/") {
 		cfg.photoBase += "/"
 	}
@@ -44,8 +39,7 @@ func readConfig(getenv func(string) string) (config, error) {
 	if cfg.roster, err = openRoster(file); err != nil {
 		r.Fail("STAFF_FILE", "%v", err)
 	}
-	cfg.effective, cfg.table = r, r.Table()
-	return cfg, r.Err()
+	return cfg
 }
 
 // staff is the roster as the variant shows it.

@@ -1,34 +1,23 @@
+// staff-service knows who drives a vehicle, and takes the drivers' speeds.
 package main
 
 import (
-	"context"
-	"io"
+	"net/http"
 	"os"
 
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-const service = "staff-service"
+var run = server.Program("staff-service", readConfig, build)
 
 func main() { os.Exit(server.Main(run)) }
 
-// run is the whole program; it returns when ctx ends and every accepted request is answered.
-func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
-	cfg, err := readConfig(getenv)
-	if err != nil {
-		return err
-	}
-	o, err := observe.Start(ctx, service, getenv, stdout)
-	if err != nil {
-		return err
-	}
-	defer o.Flush(ctx)
-	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{roster: cfg.staff(), photoBase: cfg.photoBase, log: o.Log}
+func build(cfg config, app server.App) (http.Handler, error) {
+	cfg.upstream.State.Mount(app.Admin)
+	api := api{roster: cfg.staff(), photoBase: cfg.photoBase, log: app.Log}
 	if cfg.monitoring != nil {
-		api.monitoring = upstream.New("driver-monitoring", cfg.monitoring, cfg.upstream, o)
+		api.monitoring = upstream.New("driver-monitoring", cfg.monitoring, cfg.upstream, app.Observer)
 	}
-	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+	return api.routes(app.Router), nil
 }

@@ -4,21 +4,20 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
 func TestReadme(t *testing.T) {
-	cfg, err := readConfig(envtest.Map(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	envtest.CheckReadme(t, "README.md", cfg.table)
+	r := env.New(envtest.Map(nil))
+	readConfig(r)
+	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
 func TestConfigReportsEverythingAtOnce(t *testing.T) {
-	_, err := readConfig(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "MAX_BODY_BYTES": "-1", "DRAIN_DELAY": "soon"}))
+	_, err := read(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "MAX_BODY_BYTES": "-1", "DRAIN_DELAY": "soon"}))
 	for _, name := range []string{"LISTEN_ADDR", "MAX_BODY_BYTES", "DRAIN_DELAY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -85,4 +84,11 @@ func TestGolden(t *testing.T) {
 		{`telemetry known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=GET$`, "a preflight is answered by what it lacks, not by 403"},
 		{`telemetry odd name speed unescaped a;b`, `200$`, `200 Content-Type=application/json 12.447`, "a semicolon belongs to the name"},
 	}, golden.Everywhere...))
+}
+
+// read reads the configuration from getenv.
+func read(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := readConfig(r)
+	return cfg, r.Err()
 }

@@ -1,31 +1,17 @@
+// vehicle-telemetry computes the speed of every vehicle from its last positions.
 package main
 
 import (
-	"context"
-	"io"
+	"net/http"
 	"os"
-	"time"
 
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 )
 
-const service = "vehicle-telemetry"
+var run = server.Program("vehicle-telemetry", readConfig, build)
 
 func main() { os.Exit(server.Main(run)) }
 
-// run is the whole program; it returns when ctx ends and every accepted request is answered.
-func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
-	cfg, err := readConfig(getenv)
-	if err != nil {
-		return err
-	}
-	o, err := observe.Start(ctx, service, getenv, stdout)
-	if err != nil {
-		return err
-	}
-	defer o.Flush(ctx)
-	o.Log.InfoContext(ctx, "configuration", "env", cfg.effective)
-	api := api{windows: newWindows(cfg.maxVehicles), now: time.Now}
-	return server.Run(ctx, cfg.Server, o, api.routes(server.NewRouter(cfg.Server, o)))
+func build(cfg config, app server.App) (http.Handler, error) {
+	return api{windows: newWindows(cfg.maxVehicles), now: app.Now}.routes(app.Router), nil
 }

@@ -17,6 +17,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -54,7 +55,7 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 		name, value, _ := strings.Cut(pair, "=")
 		values[name] = value
 	}
-	cfg, err := readConfig(envtest.Map(values))
+	cfg, err := read(envtest.Map(values))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,13 +63,13 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := observe.Start(t.Context(), service, envtest.Map(nil), io.Discard)
+	o, err := observe.Start(t.Context(), "webapp", envtest.Map(nil), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = o.Shutdown(context.Background()) })
 	api := api{page: page, gateway: newForwarder(cfg, o)}
-	s := httptest.NewServer(api.routes(server.NewRouter(cfg.Server, o)))
+	s := httptest.NewServer(api.routes(server.NewRouter(cfg.Config, o)))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -436,4 +437,11 @@ func TestPageRefusesToStart(t *testing.T) {
 			t.Errorf("%v: %v; expected %s", tt.dist, err, tt.want)
 		}
 	}
+}
+
+// read reads the configuration from getenv.
+func read(getenv func(string) string) (config, error) {
+	r := env.New(getenv)
+	cfg := readConfig(r)
+	return cfg, r.Err()
 }

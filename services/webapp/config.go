@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net/url"
 	"regexp"
 	"strings"
@@ -17,28 +16,24 @@ const (
 )
 
 type config struct {
-	Server       server.Config
+	server.Config
 	Upstream     upstream.Config
 	Gateway      *url.URL
 	Variant      string
 	PhotoOrigins []string
-	effective    slog.LogValuer
 }
 
-// readConfig reads the whole configuration; its error names every bad variable.
-func readConfig(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
+// readConfig reads the whole configuration.
+func readConfig(r *env.Reader) config {
 	cfg := config{
-		Server:       server.ReadConfig(r, ":80"),
+		Config:       server.ReadConfig(r, ":80"),
 		Upstream:     upstream.ReadConfig(r),
 		Gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "where `/api/…` is forwarded"),
 		Variant:      r.OneOf("VARIANT", standard, []string{standard, experimental}, "the page's title and header"),
 		PhotoOrigins: photoOrigins(r),
-		effective:    r,
 	}
-	cfg.Server.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.Upstream.Timeout)
-	cfg.Upstream.State.Mount(cfg.Server.Admin)
-	return cfg, r.Err()
+	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.Upstream.Timeout)
+	return cfg
 }
 
 // An origin goes into a header whose separators it must not bring along.

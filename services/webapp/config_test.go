@@ -9,22 +9,19 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	cfg, err := readConfig(envtest.Map(nil))
-	if err != nil {
+	r := env.New(envtest.Map(nil))
+	cfg := readConfig(r)
+	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Server.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 0 {
+	if cfg.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 0 {
 		t.Errorf("defaults: %+v", cfg)
 	}
-	table, ok := cfg.effective.(*env.Reader)
-	if !ok {
-		t.Fatal("the effective configuration is not the reader's")
-	}
-	envtest.CheckReadme(t, "README.md", table.Table())
+	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
 func TestConfigNamesAllBadVariables(t *testing.T) {
-	_, err := readConfig(envtest.Map(map[string]string{
+	_, err := read(envtest.Map(map[string]string{
 		"VARIANT":          "premium",
 		"API_GATEWAY_URL":  "ftp://gateway",
 		"LISTEN_ADDR":      "80",
@@ -59,7 +56,7 @@ func TestPhotoOrigins(t *testing.T) {
 		"'unsafe-inline'":                              false,
 		"https://*":                                    false,
 	} {
-		_, err := readConfig(envtest.Map(map[string]string{"PHOTO_ORIGINS": value}))
+		_, err := read(envtest.Map(map[string]string{"PHOTO_ORIGINS": value}))
 		if (err == nil) != good {
 			t.Errorf("%s: %v; expected good: %t", value, err, good)
 		}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"fleetman.example/kit/env"
+	"fleetman.example/kit/observe"
+)
+
+// App is what a service's routes are built with.
+type App struct {
+	*observe.Observer
+	Router
+
+	// Admin is more of the admin listener, by pattern.
+	Admin map[string]http.Handler
+
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Configured is a service's configuration: a struct that embeds Config.
+type Configured interface{ common() Config }
+
+func (c Config) common() Config { return c }
+
+// Program returns the run of a service that others call: it reads the configuration by read, sets
+// telemetry up, and serves what routes returns until ctx ends and every accepted request is
+// answered. So a service is its configuration and its routes.
+func Program[C Configured](name string, read func(*env.Reader) C, routes func(C, App) (http.Handler, error)) func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+		r := env.New(getenv)
+		cfg := read(r)
+		if err := r.Err(); err != nil {
+			return err
+		}
+		o, err := observe.Start(ctx, name, getenv, stdout)
+		if err != nil {
+			return err
+		}
+		defer o.Flush(ctx)
+		o.Log.InfoContext(ctx, "configuration", "env", r)
+		common := cfg.common()
+		handler, err := routes(cfg, App{Observer: o, Router: NewRouter(common, o), Admin: common.Admin, Now: time.Now})
+		if err != nil {
+			return err
+		}
+		return Run(ctx, common, o, handler)
+	}
+}
