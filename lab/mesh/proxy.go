@@ -86,6 +86,7 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiod.grpc, m.socket("sds")
 	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", slices.Index(m.proxies, p)))
 	p.workers = kube.Concurrency(m.manifests, p.node.Namespace, p.node.Labels)
+	_ = os.Remove(p.node.AdminSocket) // of an earlier fleet
 	p.admin = envoy.NewSocketClient(p.node.AdminSocket)
 	if err := p.serveAdmin(m); err != nil {
 		return err

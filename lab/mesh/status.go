@@ -17,6 +17,8 @@ type Status struct {
 	Failures []Failure `json:"failures,omitempty"`
 	// Kubeconfig leads kubectl and istioctl to this mesh.
 	Kubeconfig string `json:"kubeconfig"`
+	// Istioctl is the program of istiod's version.
+	Istioctl string `json:"istioctl"`
 }
 
 // IstiodStatus is the control plane's. GRPC is its plain port.
@@ -81,7 +83,7 @@ func (m *Mesh) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
 	i := m.istiod
-	status := Status{Kubeconfig: i.kubeconfig(), Proxies: make([]ProxyStatus, len(m.proxies))}
+	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Parts.Istioctl.Path, Proxies: make([]ProxyStatus, len(m.proxies))}
 	var asking sync.WaitGroup
 	for n, p := range m.proxies {
 		asking.Go(func() { status.Proxies[n] = p.status(ctx) })

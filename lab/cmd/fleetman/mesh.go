@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -106,8 +107,19 @@ func printMesh(w io.Writer, status *mesh.Status) {
 	if !status.Istiod.Ready {
 		ready = "not ready, " + status.Istiod.State
 	}
-	fmt.Fprintf(w, "istiod: %s, %d restarts; kubectl and istioctl: export KUBECONFIG=%s\n", ready, status.Istiod.Restarts, status.Kubeconfig)
+	fmt.Fprintf(w, "istiod: %s, %d restarts\n", ready, status.Istiod.Restarts)
+	fmt.Fprintf(w, "kubectl and istioctl: export KUBECONFIG=%s\nistioctl of this version: %s\n", shellQuote(status.Kubeconfig), shellQuote(status.Istioctl))
 	fmt.Fprintln(w, "all that a proxy counts, for Prometheus: ADMIN/stats/prometheus")
+}
+
+// shellQuote makes a path one word of a shell.
+func shellQuote(path string) string {
+	if !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/._-+~", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 func yesNo(yes bool) string {

@@ -55,8 +55,8 @@ func (s *Server) Handler() http.Handler {
 			s.token(w, account)
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "this API is read-only: change the manifests and fleetman apply them"})
+		if command := instead(r); command != "" {
+			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "not answered by the local fleet: " + command})
 			return
 		}
 		if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {

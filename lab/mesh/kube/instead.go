@@ -1,0 +1,45 @@
+package kube
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/manifest"
+)
+
+// instead is the command for what kubectl asks in vain, "" for a request that
+// the API answers. GET of /openapi/v2 is what kubectl apply, create and replace
+// begin with.
+func instead(r *http.Request) string {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if len(parts) >= 6 && parts[2] == "namespaces" && parts[4] == "pods" {
+		pod := parts[5]
+		if parts[3] != manifest.DefaultNamespace {
+			pod = parts[3] + "/" + pod
+		}
+		switch {
+		case len(parts) == 6 && r.Method == http.MethodDelete:
+			return fmt.Sprintf("use fleetman kill %s, which ends the pod as its deletion does", pod)
+		case len(parts) == 7 && parts[6] == "log" && r.URL.Query().Get("container") == "istio-proxy":
+			return fmt.Sprintf("use fleetman logs %s.envoy", pod)
+		case len(parts) == 7 && parts[6] == "log":
+			return "use fleetman logs " + pod
+		case len(parts) == 7 && (parts[6] == "exec" || parts[6] == "attach"):
+			return "run the command in a shell: a pod is a process of this machine, and fleetman pods --json has its id"
+		case len(parts) == 7 && parts[6] == "ephemeralcontainers":
+			return "run the command in a shell: a pod is a process of this machine; only its own names lead through its proxy (fleetman pods --json)"
+		}
+	}
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/scale") && !reads:
+		return "start the fleet anew with fleetman up --replicas DEPLOYMENT=NUMBER"
+	case slices.Contains(parts, "deployments") && !reads:
+		return "use fleetman kill POD to restart a pod, and fleetman up to start the fleet anew with other Deployments"
+	case r.URL.Path == "/openapi/v2" || !reads:
+		return "use fleetman apply DIR|FILE..., which has Istio check the manifests and applies all of them or none"
+	}
+	return ""
+}

@@ -1,0 +1,42 @@
+package kube
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What kubectl asks in vain is answered with the command to use.
+func TestInstead(t *testing.T) {
+	const pods = "/api/v1/namespaces/default/pods/"
+	for _, test := range []struct{ method, path, want string }{
+		{"GET", "/openapi/v2?timeout=32s", "use fleetman apply DIR|FILE..."},
+		{"POST", "/apis/networking.istio.io/v1/namespaces/default/virtualservices", "use fleetman apply DIR|FILE..."},
+		{"PATCH", "/api/v1/namespaces/default/services/web", "use fleetman apply DIR|FILE..."},
+		{"GET", pods + "staff-0/log?container=staff", "use fleetman logs staff-0"},
+		{"GET", pods + "staff-0/log?container=istio-proxy&follow=true", "use fleetman logs staff-0.envoy"},
+		{"GET", "/api/v1/namespaces/apps/pods/staff-0/log", "use fleetman logs apps/staff-0"},
+		{"GET", pods + "staff-0/exec?command=ls", "run the command in a shell"},
+		{"POST", pods + "staff-0/attach", "run the command in a shell"},
+		{"PATCH", pods + "staff-0/ephemeralcontainers", "run the command in a shell"},
+		{"DELETE", pods + "staff-0", "use fleetman kill staff-0, which"},
+		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff/scale", "start the fleet anew with fleetman up --replicas"},
+		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff", "use fleetman kill POD to restart a pod"},
+	} {
+		recorder := httptest.NewRecorder()
+		NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, http.NoBody))
+		body := recorder.Body.String()
+		if recorder.Code != 405 || !strings.Contains(body, `"kind":"Status"`) || !strings.Contains(body, `"message":"not answered by the local fleet: `+test.want) {
+			t.Errorf("%s %s: got %d %s, want %q", test.method, test.path, recorder.Code, body, test.want)
+		}
+	}
+	for _, path := range []string{"/version", "/openapi/v3", pods, "/apis/apps/v1/deployments"} {
+		recorder := httptest.NewRecorder()
+		NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest("GET", path, http.NoBody))
+		if recorder.Code != 200 {
+			t.Errorf("%s: got %d %s", path, recorder.Code, recorder.Body)
+		}
+	}
+}
