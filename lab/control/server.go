@@ -12,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -87,8 +89,8 @@ func (s *Server) Close() {
 
 func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts(), HostsFile: fleet.HostsFile()})
+	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, Status{Pods: withFaults(r.Context(), fleet.Pods()), NodePorts: fleet.NodePorts(), HostsFile: fleet.HostsFile()})
 	})
 	mux.HandleFunc("GET /logs", func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -138,6 +140,29 @@ func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 		writeJSON(w, http.StatusOK, applied)
 	}))
 	return mux
+}
+
+// faultsTimeout is how long a pod may take to tell its faults.
+const faultsTimeout = 300 * time.Millisecond
+
+// withFaults asks all pods for the faults that are in force; one that does not
+// answer is shown without.
+func withFaults(ctx context.Context, pods []local.Pod) []local.Pod {
+	ctx, cancel := context.WithTimeout(ctx, faultsTimeout)
+	defer cancel()
+	var client faults.Client
+	var asking sync.WaitGroup
+	for i, pod := range pods {
+		if pod.Port != 0 && pod.PID != 0 {
+			asking.Go(func() {
+				if state, err := client.Get(ctx, pod); err == nil {
+					pods[i].Faults = state.Text()
+				}
+			})
+		}
+	}
+	asking.Wait()
+	return pods
 }
 
 // killed is the answer to POST /kill.

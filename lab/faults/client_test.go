@@ -105,17 +105,19 @@ func TestClientErrors(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	pods := []local.Pod{
-		{Name: "staff-0", Deployment: "fleetman-staff", Program: "staff-service"},
-		{Name: "staff-1", Deployment: "fleetman-staff", Program: "staff-service"},
+		{Name: "staff-0", Deployment: "fleetman-staff", Program: "staff-service", Services: []string{"fleetman-drivers"}},
+		{Name: "staff-1", Deployment: "fleetman-staff", Program: "staff-service", Services: []string{"fleetman-drivers"}},
+		{Name: "drivers-0", Deployment: "drivers", Program: "staff-service"},
+		{Name: "drivers-bad-0", Deployment: "drivers-bad", Program: "staff-bad", Services: []string{"fleetman-drivers", "other"}},
 		{Name: "web-0", Deployment: "web", Program: "webapp"},
 	}
-	for name, want := range map[string]int{"staff-1": 1, "fleetman-staff": 2, "staff": 2, "staff-service": 2, "fleetman-staff-service": 2, "web": 1, "webapp": 1} {
+	for name, want := range map[string]int{"staff-1": 1, "fleetman-staff": 2, "staff": 2, "staff-service": 3, "fleetman-staff-service": 3, "drivers": 3, "fleetman-drivers": 3, "other": 1, "drivers-bad": 1, "web": 1, "webapp": 1} {
 		if found, err := Find(pods, name); err != nil || len(found) != want {
 			t.Errorf("%s: got %v, %v, want %d pods", name, found, err, want)
 		}
 	}
 	_, err := Find(pods, "stuff")
-	if want := `no service or pod "stuff"; there are the services fleetman-staff, web and the pods staff-0, staff-1, web-0`; err == nil || err.Error() != want {
+	if want := `no service or pod "stuff"; there are the services drivers, drivers-bad, fleetman-staff, web and the pods staff-0, staff-1, drivers-0, drivers-bad-0, web-0`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

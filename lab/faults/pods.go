@@ -8,12 +8,15 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// Find finds the pods a user means: one by its name, or all of a service by the
-// name of its Deployment or Service, or of its program.
+// Find returns the pods a user means: one by its name, or all of a Service, of
+// whatever Deployment, of a Deployment, or of a program.
 func Find(pods []local.Pod, name string) ([]local.Pod, error) {
 	bare := strings.TrimPrefix(name, "fleetman-")
 	for _, matches := range []func(local.Pod) bool{
 		func(p local.Pod) bool { return p.Name == name },
+		func(p local.Pod) bool {
+			return slices.ContainsFunc(p.Services, func(s string) bool { return strings.TrimPrefix(s, "fleetman-") == bare })
+		},
 		func(p local.Pod) bool { return strings.TrimPrefix(p.Deployment, "fleetman-") == bare },
 		func(p local.Pod) bool { return p.Program == bare },
 	} {

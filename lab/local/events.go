@@ -19,6 +19,11 @@ const (
 	Waiting     EventKind = "waiting"     // the next start is delayed, or the last one failed
 	GivenUp     EventKind = "given up"    // it is not started again
 
+	// What its program reports: see package watch.
+	FaultSet     EventKind = "fault set"
+	FaultCleared EventKind = "fault cleared"
+	Breaker      EventKind = "breaker" // one of its breakers changed
+
 	// A proxy's view of other pods.
 	Ejected  EventKind = "ejected"  // its outlier detection shut one out
 	Returned EventKind = "returned" // and lets it in again
@@ -80,6 +85,9 @@ func (l *eventLog) since(n int) (events []Event, next int, more <-chan struct{},
 	from := max(n-l.dropped, 0)
 	return append([]Event(nil), l.events[from:]...), l.dropped + len(l.events), l.more, l.ended
 }
+
+// Note adds an event that another package has seen.
+func (f *Fleet) Note(e Event) { f.events.add(e) }
 
 // Events yields what has happened from the fleet's start, then what happens,
 // until the fleet has stopped or the context ends.

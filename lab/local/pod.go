@@ -18,9 +18,11 @@ type Pod struct {
 	Name       string `json:"name"`
 	Namespace  string `json:"namespace"`
 	Deployment string `json:"deployment"`
-	Program    string `json:"program"`
-	Image      string `json:"image"`
-	Variant    string `json:"variant,omitempty"`
+	// Services are those that select the pod.
+	Services []string `json:"services,omitempty"`
+	Program  string   `json:"program"`
+	Image    string   `json:"image"`
+	Variant  string   `json:"variant,omitempty"`
 	// Address is the pod's IP, Port where its program listens (0: nowhere),
 	// DeclaredPort what the manifests say, AdminPort where its probes are.
 	Address      string `json:"address"`
@@ -44,6 +46,8 @@ type Pod struct {
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Log      string    `json:"log"` // file
+	// Faults are the rules in force, as far as they were asked for.
+	Faults string `json:"faults,omitempty"`
 }
 
 // pod keeps one replica running.
@@ -254,6 +258,11 @@ func (p *pod) snapshot() Pod {
 	}
 	if o := &p.fleet.options; o.adminToken != "" && p.plan.env[adminToken] == o.adminToken {
 		s.AdminTokenFile = adminTokenFile(o.State)
+	}
+	for i := range p.fleet.plan.services {
+		if service := &p.fleet.plan.services[i]; service.selects(p.plan) {
+			s.Services = append(s.Services, service.name)
+		}
 	}
 	switch proc := p.status.Process; {
 	case proc == nil:

@@ -20,7 +20,7 @@ func faultCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fault SERVICE|POD 'RULES'",
 		Short: "Make pods of the running fleet misbehave exactly as told",
-		Long: `Make all pods of a service, or one pod, of the running fleet misbehave exactly
+		Long: `Make all pods behind a Service, or one pod, of the running fleet misbehave exactly
 as told. The rules take the place of those that were there, until they are
 cleared or the pod restarts.
 
@@ -28,6 +28,7 @@ cleared or the pod restarts.
   fleetman fault staff-service 'status=502,method=GET,for=30s'
   fleetman fault --show
   fleetman fault staff-service --clear
+  fleetman fault --clear
 
 Rules are separated by ;, their fields by a comma. A rule has one of delay=2s,
 delay=0s..5s, status=502 (retry-after=3s), reset, hang, truncate, truncate=100,
@@ -44,7 +45,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 				return usageError{errors.New("fleetman fault: --clear or --show is expected, not both")}
 			case show && len(args) <= 1:
 				change = get
-			case clear && len(args) == 1:
+			case clear && len(args) <= 1:
 				change = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
 					return c.Clear(ctx, pod)
 				}
@@ -67,7 +68,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 			return eachPod(cmd.Context(), pods, change, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().BoolVar(&clear, "clear", false, "end all faults of SERVICE or POD")
+	cmd.Flags().BoolVar(&clear, "clear", false, "end all faults of all pods, or of SERVICE or POD")
 	cmd.Flags().BoolVar(&show, "show", false, "show the rules in force, of all pods or of SERVICE or POD, and how often each matched a request and fired")
 	cmd.AddCommand(verifyCommand(where))
 	return cmd

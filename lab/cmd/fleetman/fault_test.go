@@ -39,10 +39,11 @@ func TestFault(t *testing.T) {
 		{[]string{"fleetman-staff-service", "status=503,path=/x"}, 0, both("status=503,path=/x")},
 		{[]string{"staff-service-1", "reset;hang,rate=0.5"}, 0, "staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
 		{[]string{"--show", "staff-service"}, 0, "staff-service-0 0 0 status=503,path=/x;staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
-		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: expected a share from 0 to 1\n"},
+		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: \"2\": must be a share from 0 to 1\n"},
 		{[]string{"stuff", "reset"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
 		{[]string{"verify", "stuff"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
-		{[]string{"staff-service", "--clear"}, 0, none},
+		{[]string{"staff-service-0", "--clear"}, 0, "staff-service-0 - - none"},
+		{[]string{"--clear"}, 0, none},
 		{[]string{"--show"}, 0, none},
 	} {
 		code, out, errs := fleetman(t, append([]string{"fault", "--state", state}, test.args...)...)
@@ -61,6 +62,21 @@ func TestFault(t *testing.T) {
 			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.args, code, got, test.want)
 		}
 	}
+	if code, out, _ := fleetman(t, "fault", "staff-service-1", "status=503,path=/x", "--state", state); code != 0 {
+		t.Errorf("set: exit code %d: %s", code, out)
+	}
+	await(t, "the launcher's line of it", func() bool {
+		return strings.Contains(stderr.String(), " staff-service-1 fault set: status=503,path=/x\n")
+	})
+	if _, out, _ := fleetman(t, "pods", "--state", state); !strings.Contains(out, "\nstaff-service-1 has faults: status=503,path=/x\n") {
+		t.Errorf("pods shows no faults: %s", out)
+	}
+	if code, out, _ := fleetman(t, "fault", "--clear", "--state", state); code != 0 {
+		t.Errorf("clear: exit code %d: %s", code, out)
+	}
+	await(t, "the launcher's line of it", func() bool {
+		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: it has no faults\n")
+	})
 	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
 	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 7 {
 		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)

@@ -23,6 +23,9 @@ func printStatus(w io.Writer, status control.Status) {
 		if why := explain(pod); why != "" {
 			fmt.Fprintf(w, "%s is not ready: %s\n", pod.Name, why)
 		}
+		if pod.Faults != "" {
+			fmt.Fprintf(w, "%s has faults: %s\n", pod.Name, pod.Faults)
+		}
 	}
 	for _, port := range status.NodePorts {
 		fmt.Fprintf(w, "%s: http://%s\n", port.Service, port.Address)

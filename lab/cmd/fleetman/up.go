@@ -20,6 +20,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/watch"
 )
 
 // upFlags are those of `fleetman up`, as they are written.
@@ -165,6 +166,7 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 			}
 		})
 	}
+	logging.Go(func() { watch.Pods(ctx, fleet) })
 	showEvents(ctx, fleet, time.Now(), stderr)
 
 	fmt.Fprintln(stderr, "stopping")

@@ -1,0 +1,111 @@
+// Package watch adds to a fleet's events what its pods' admin listeners report:
+// faults that are set and cleared, breakers that open and close.
+package watch
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+)
+
+// every is how often a pod is asked for its faults, and after how long an event
+// stream that ended, as with its pod's process, is opened again.
+const every = time.Second
+
+// Fleet is what Pods needs of a fleet.
+type Fleet interface {
+	Pods() []local.Pod
+	Note(local.Event)
+}
+
+// Pods watches every pod that takes requests until the context ends.
+func Pods(ctx context.Context, fleet Fleet) {
+	var watching sync.WaitGroup
+	for _, pod := range fleet.Pods() {
+		if pod.Port == 0 {
+			continue
+		}
+		watching.Go(func() { watchFaults(ctx, fleet, pod) })
+		watching.Go(func() { watchBreakers(ctx, fleet, pod) })
+	}
+	watching.Wait()
+}
+
+// watchFaults makes an event of every change of a pod's rules.
+func watchFaults(ctx context.Context, fleet Fleet, pod local.Pod) {
+	client := faults.Client{HTTP: http.Client{Timeout: every}}
+	for known := ""; ; {
+		if state, err := client.Get(ctx, pod); err == nil && state.Text() != known {
+			known = state.Text()
+			event := local.Event{Time: time.Now(), Pod: pod.Name, Kind: local.FaultSet, Detail: known}
+			if known == "" {
+				event.Kind, event.Detail = local.FaultCleared, "it has no faults"
+			}
+			fleet.Note(event)
+		}
+		if !sleep(ctx) {
+			return
+		}
+	}
+}
+
+// watchBreakers makes an event of every change of a breaker in a pod.
+func watchBreakers(ctx context.Context, fleet Fleet, pod local.Pod) {
+	for {
+		if found := readBreakers(ctx, fleet, pod); !found || !sleep(ctx) {
+			return
+		}
+	}
+}
+
+// readBreakers reads a pod's stream of transitions to its end. It reports false
+// when the program has none.
+func readBreakers(ctx context.Context, fleet Fleet, pod local.Pod) (found bool) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience/events", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return true // the pod is being started again
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return response.StatusCode != http.StatusNotFound
+	}
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		var t struct {
+			Time                                time.Time
+			Upstream, Endpoint, From, To, Cause string
+		}
+		if !ok || json.Unmarshal([]byte(data), &t) != nil {
+			continue
+		}
+		upstream := t.Upstream
+		if t.Endpoint != "" {
+			upstream += " at " + t.Endpoint
+		}
+		fleet.Note(local.Event{
+			Time: t.Time, Pod: pod.Name, Kind: local.Breaker, Detail: fmt.Sprintf("%s: %s, was %s: %s", upstream, t.To, t.From, t.Cause),
+		})
+	}
+	return true
+}
+
+func sleep(ctx context.Context) bool {
+	select {
+	case <-time.After(every):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
