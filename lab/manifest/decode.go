@@ -105,8 +105,18 @@ func split(source string, data []byte) ([]document, error) {
 // document, after "..." or after a JSON object) and what aliases make many times
 // larger than the text.
 func (d document) check(source string) error {
+	return checkOne(source, d, "a second document after the end of this one: must come after a line with ---")
+}
+
+// CheckSingle refuses a text of more than one YAML document, for readers that
+// would stop at the end of the first.
+func CheckSingle(source string, data []byte) error {
+	return checkOne(source, document{line: 1, text: data}, "a second document: must be one alone")
+}
+
+func checkOne(source string, d document, second string) error {
 	decoder := goyaml.NewDecoder(bytes.NewReader(d.text))
-	var first, second goyaml.Node
+	var first, next goyaml.Node
 	switch err := decoder.Decode(&first); {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -116,8 +126,8 @@ func (d document) check(source string) error {
 	if expandedNodes(&first, map[*goyaml.Node]int{}) > maxNodes {
 		return fmt.Errorf("%s:%d: more than %d values, with aliases: must be fewer", source, d.line, maxNodes)
 	}
-	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s:%d: a second document after the end of this one: must come after a line with ---", source, d.line)
+	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s:%d: %s", source, d.line, second)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/manifest"
 )
 
 // maxBytes bounds one file: some hundred promises.
@@ -34,6 +36,9 @@ func Load(path string) (*File, error) {
 func Decode(source string, data []byte) (*File, error) {
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("%s: %d bytes; at most %d are expected", source, len(data), maxBytes)
+	}
+	if err := manifest.CheckSingle(source, data); err != nil {
+		return nil, err
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
