@@ -61,13 +61,11 @@ func (s *store) keep(r *http.Request, answer known) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.peek(k)
-	if ok && last.at.After(answer.at) || !ok && answer.tombstone {
-		return
-	}
-	s.recent.remove(k)
-	s.frequent.remove(k)
 	switch {
+	case ok && last.at.After(answer.at), !ok && answer.tombstone:
 	case answer.size(k) > maxKnown:
+		s.recent.remove(k)
+		s.frequent.remove(k)
 	case ok:
 		s.promote(k, answer)
 	default:
@@ -84,8 +82,6 @@ func (s *store) find(r *http.Request) (known, bool) {
 	if !ok || answer.tombstone {
 		return known{}, false
 	}
-	s.recent.remove(k)
-	s.frequent.remove(k)
 	s.promote(k, answer)
 	return answer, true
 }
@@ -97,9 +93,10 @@ func (s *store) peek(key string) (known, bool) {
 	return s.recent.lru.Peek(key)
 }
 
-// promote adds an answer to the frequent ones; those that have no room there any more are recent ones
-// again.
+// promote makes an answer the latest of the frequent ones; those that have no room there any more are
+// recent ones again.
 func (s *store) promote(key string, answer known) {
+	s.recent.remove(key)
 	for _, demoted := range s.frequent.add(key, answer) {
 		s.recent.add(demoted.key, demoted.known)
 	}
@@ -147,8 +144,11 @@ func newSegment(size int) segment {
 	return segment{lru: lru, max: size}
 }
 
-// add adds an entry as the latest and returns those that left for it.
+// add makes an entry, new or not, the latest, and returns those that left for it.
 func (s *segment) add(key string, answer known) (evicted []entry) {
+	if old, ok := s.lru.Peek(key); ok {
+		s.size -= old.size(key)
+	}
 	s.lru.Add(key, answer)
 	s.size += answer.size(key)
 	for s.size > s.max {
