@@ -16,14 +16,14 @@ type image struct {
 	args    map[string]string // of the Dockerfile
 }
 
-// services are the directories below root/services that have a Dockerfile, sorted.
+// services returns the names of the directories below root/services that have a Dockerfile, sorted.
 func services(root string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(root, "services", "*", "Dockerfile"))
 	if err != nil {
-		return nil, fmt.Errorf("looking for Dockerfiles in %s: %w", root, err)
+		return nil, fmt.Errorf("find Dockerfiles in %s: %w", root, err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("no services/*/Dockerfile in %q: expected the repository's root", root)
+		return nil, fmt.Errorf("-root: %s: must have services/*/Dockerfile", root)
 	}
 	var names []string
 	for _, file := range files {
@@ -54,8 +54,9 @@ var variants = map[string]struct {
 	"no-header-propagation": {map[string]string{"PROPAGATE_HEADERS": "false"}, nil},
 }
 
-// published are the images that stand in for those of the published manifests, by their names.
-func published(services []string, registry, tag string) []image {
+// published are the images that replace those of the published manifests, by their names. The
+// manifests for arm64 have tags of their own, which the images of that platform get too.
+func published(services []string, registry, tag, platform string) []image {
 	var images []image
 	for _, s := range services {
 		repository := registry + "richardchesterwood/istio-fleetman-" + s
@@ -68,6 +69,12 @@ func published(services []string, registry, tag string) []image {
 				version := tag + "-" + suffix
 				images = append(images, image{service: s, name: repository + ":" + version, version: version, args: v.args})
 			}
+		}
+	}
+	if platform == "linux/arm64" {
+		for _, i := range slices.Clone(images) {
+			i.name += "-arm64"
+			images = append(images, i)
 		}
 	}
 	return images
@@ -87,7 +94,7 @@ func only(images []image, names string) ([]image, error) {
 			}
 		}
 		if len(kept) == before {
-			return nil, fmt.Errorf("-services: no service %q", name)
+			return nil, fmt.Errorf("-services: %s: must be the name of a service", name)
 		}
 	}
 	return kept, nil

@@ -19,7 +19,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, i := range append(own(names, "", "6"), published(names, "r.example/", "6")...) {
+	for _, i := range append(own(names, "", "6"), published(names, "r.example/", "6", "linux/amd64")...) {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", i.name, i.args["VARIANT"], i.args["PROPAGATE_HEADERS"])))
 		if _, tag, _ := strings.Cut(i.name, ":"); i.version != tag || !strings.Contains(i.name, i.service) {
 			t.Errorf("%s: version %s, service %s", i.name, i.version, i.service)
@@ -39,6 +39,20 @@ func TestNames(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestNamesOfArm64: the published manifests for arm64 name their images by tags of their own.
+func TestNamesOfArm64(t *testing.T) {
+	var got []string
+	for _, i := range published([]string{"staff-service"}, "", "6", "linux/arm64") {
+		_, tag, _ := strings.Cut(i.name, ":")
+		got = append(got, tag+" "+i.args["VARIANT"])
+	}
+	for _, want := range []string{"6 ", "6-arm64 ", "6-placeholder placeholder", "6-placeholder-arm64 placeholder"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("tags %q, want %q among them", got, want)
+		}
 	}
 }
 
@@ -85,8 +99,8 @@ func TestBadCommandLines(t *testing.T) {
 		args string
 		want string
 	}{
-		{"-root " + empty, `images: no services/*/Dockerfile in "` + empty + `": expected the repository's root` + "\n"},
-		{"-root " + repository + " -services staff", `images: -services: no service "staff"` + "\n"},
+		{"-root " + empty, "images: -root: " + empty + ": must have services/*/Dockerfile\n"},
+		{"-root " + repository + " -services staff", "images: -services: staff: must be the name of a service\n"},
 		{"-root " + repository + " webapp", `images: no arguments expected, found ["webapp"]` + "\n"},
 		{"-root " + repository, "images: no Docker engine (Debian: apt-get install docker.io, then start dockerd): "},
 	} {

@@ -83,7 +83,7 @@ const largest = 25e6 // bytes of an image's files
 func TestImages(t *testing.T) {
 	d, names := needDocker(t)
 	ids := map[string]string{}
-	for _, i := range append(own(names, registry, "6"), published(names, registry, "6")...) {
+	for _, i := range append(own(names, registry, "6"), published(names, registry, "6", "")...) {
 		b := d.mustBuild(t, i)
 		ids[i.name] = b.id
 		if b.size > largest {

@@ -66,7 +66,7 @@ func build(ctx context.Context, o options, getenv func(string) string, stdout, s
 	}
 	images := own(names, o.registry, o.tag)
 	if o.published {
-		images = published(names, o.registry, o.tag)
+		images = published(names, o.registry, o.tag, o.platform)
 	}
 	if images, err = only(images, o.services); err != nil {
 		return err
