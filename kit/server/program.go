@@ -25,7 +25,7 @@ type App struct {
 // Configured is a service's configuration: a struct that embeds Config.
 type Configured interface{ common() Config }
 
-func (c Config) common() Config { return c }
+func (cfg Config) common() Config { return cfg }
 
 // Program returns the run of a service that others call: it reads the configuration by read, sets
 // telemetry up, and serves what routes returns until ctx ends and every accepted request is
