@@ -76,7 +76,7 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 		}
 	}
 	if f.jobs < 1 || f.jobs > 8 {
-		return usageError{fmt.Errorf("--jobs %d: expected 1 to 8", f.jobs)}
+		return usageError{fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)}
 	}
 	if f.seed == 0 {
 		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
@@ -114,6 +114,11 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 			return fmt.Sprintf("%d promises were checked, see above; --run checks the others alone", len(results))
 		})
 	}
+	return f.verdict(results, time.Since(began), stderr)
+}
+
+// verdict is an error unless every promise holds.
+func (f checkFlags) verdict(results []check.Result, took time.Duration, stderr io.Writer) error {
 	failed := 0
 	for _, r := range results {
 		if !r.OK() {
@@ -126,7 +131,7 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 	case failed > 0:
 		return fmt.Errorf("%d of %d promises do not hold, or prove nothing", failed, len(results))
 	}
-	fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), time.Since(began).Round(time.Second))
+	fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), took.Round(time.Second))
 	return nil
 }
 

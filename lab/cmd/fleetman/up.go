@@ -154,9 +154,17 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	}
 	defer server.Close()
 
-	status := control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()}
-	printStatus(stdout, status)
+	printStatus(stdout, control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()})
 	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
+	f.follow(ctx, fleet, stdout, stderr)
+	if meshed == nil || meshed.Err() == nil {
+		return nil
+	}
+	return finalError{meshed.Err()}
+}
+
+// follow shows what happens until the context ends, and stops the fleet.
+func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, stdout, stderr io.Writer) {
 	var logging sync.WaitGroup
 	if f.logs {
 		logging.Go(func() {
@@ -172,10 +180,6 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	fmt.Fprintln(stderr, "stopping")
 	fleet.Stop()
 	logging.Wait()
-	if meshed == nil || meshed.Err() == nil {
-		return nil
-	}
-	return finalError{meshed.Err()}
 }
 
 // start gives a nil mesh without --mesh.
