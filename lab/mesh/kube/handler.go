@@ -56,7 +56,12 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		if command := instead(r); command != "" {
-			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", "not answered by the local fleet: " + command})
+			command = "not answered by the local fleet: " + command
+			if r.URL.Path == openAPI { // client-go reads no Status here, and shows the text of few codes
+				http.Error(w, command, http.StatusNotAcceptable)
+				return
+			}
+			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", command})
 			return
 		}
 		if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {

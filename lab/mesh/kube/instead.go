@@ -9,9 +9,11 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
+// openAPI is what kubectl apply, create and replace read first.
+const openAPI = "/openapi/v2"
+
 // instead is the command for what kubectl asks in vain, "" for a request that
-// the API answers. GET of /openapi/v2 is what kubectl apply, create and replace
-// begin with.
+// the API answers.
 func instead(r *http.Request) string {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -38,7 +40,7 @@ func instead(r *http.Request) string {
 		return "start the fleet anew with fleetman up --replicas DEPLOYMENT=NUMBER"
 	case slices.Contains(parts, "deployments") && !reads:
 		return "use fleetman kill POD to restart a pod, and fleetman up to start the fleet anew with other Deployments"
-	case r.URL.Path == "/openapi/v2" || !reads:
+	case r.URL.Path == openAPI || !reads:
 		return "use fleetman apply DIR|FILE..., which has Istio check the manifests and applies all of them or none"
 	}
 	return ""

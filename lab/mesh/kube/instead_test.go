@@ -12,7 +12,6 @@ import (
 func TestInstead(t *testing.T) {
 	const pods = "/api/v1/namespaces/default/pods/"
 	for _, test := range []struct{ method, path, want string }{
-		{"GET", "/openapi/v2?timeout=32s", "use fleetman apply DIR|FILE..."},
 		{"POST", "/apis/networking.istio.io/v1/namespaces/default/virtualservices", "use fleetman apply DIR|FILE..."},
 		{"PATCH", "/api/v1/namespaces/default/services/web", "use fleetman apply DIR|FILE..."},
 		{"GET", pods + "staff-0/log?container=staff", "use fleetman logs staff-0"},
@@ -31,6 +30,11 @@ func TestInstead(t *testing.T) {
 		if recorder.Code != 405 || !strings.Contains(body, `"kind":"Status"`) || !strings.Contains(body, `"message":"not answered by the local fleet: `+test.want) {
 			t.Errorf("%s %s: got %d %s, want %q", test.method, test.path, recorder.Code, body, test.want)
 		}
+	}
+	recorder := httptest.NewRecorder()
+	NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/openapi/v2?timeout=32s", http.NoBody))
+	if recorder.Code != 406 || !strings.HasPrefix(recorder.Body.String(), "not answered by the local fleet: use fleetman apply DIR|FILE...") || !strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/plain") {
+		t.Errorf("what kubectl apply begins with: got %d %s", recorder.Code, recorder.Body)
 	}
 	for _, path := range []string{"/version", "/openapi/v3", pods, "/apis/apps/v1/deployments"} {
 		recorder := httptest.NewRecorder()
