@@ -108,7 +108,7 @@ func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) 
 				t.Errorf("Service %s: port %d leads to %d; compose translates none", s.Name, port.Port, target)
 			}
 			if port.NodePort != 0 {
-				w.Ports = append(w.Ports, fmt.Sprintf("%d:%d", port.NodePort, port.Port))
+				w.Ports = append(w.Ports, fmt.Sprintf("127.0.0.1:%d:%d", port.NodePort, port.Port))
 			}
 		}
 	}
