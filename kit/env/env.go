@@ -18,10 +18,14 @@ import (
 type Reader struct {
 	getenv func(string) string
 	vars   []variable
+	shared bool // what is read now is documented once for all services
 	errs   []error
 }
 
-type variable struct{ name, def, value, meaning string }
+type variable struct {
+	name, def, value, meaning string
+	shared                    bool
+}
 
 // hidden stands for a secret's value in the log and in errors.
 const hidden = "(set)"
@@ -38,7 +42,7 @@ func (r *Reader) read(name, def, meaning string) string {
 	if value == "" {
 		value = def
 	}
-	r.vars = append(r.vars, variable{name, def, value, meaning})
+	r.vars = append(r.vars, variable{name, def, value, meaning, r.shared})
 	return value
 }
 
@@ -172,11 +176,28 @@ func (r *Reader) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Table returns the configuration table of a README: variable, default, meaning.
-func (r *Reader) Table() string {
+// Shared calls read, whose variables several services have: they are in SharedTable, not in Table.
+func (r *Reader) Shared(read func()) {
+	before := r.shared
+	r.shared = true
+	read()
+	r.shared = before
+}
+
+// Table returns the configuration table of a README, of the service's own variables: variable,
+// default, meaning.
+func (r *Reader) Table() string { return r.table(false) }
+
+// SharedTable returns the table of the variables that several services have.
+func (r *Reader) SharedTable() string { return r.table(true) }
+
+func (r *Reader) table(shared bool) string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
 	for _, v := range r.vars {
+		if v.shared != shared {
+			continue
+		}
 		def := "unset"
 		if v.def != "" {
 			def = "`" + v.def + "`"

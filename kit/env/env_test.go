@@ -144,3 +144,20 @@ func TestEffectiveConfigurationWithoutSecrets(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+func TestSharedVariablesHaveATableOfTheirOwn(t *testing.T) {
+	r := env.New(envtest.Map(nil))
+	r.String("OWN", "", "its own")
+	r.Shared(func() {
+		r.Shared(func() { r.String("INNER", "", "shared") })
+		r.String("OUTER", "", "shared")
+	})
+	r.String("LAST", "", "its own")
+	const head = "| variable | default | meaning |\n| --- | --- | --- |\n"
+	if got, want := r.Table(), head+"| `OWN` | unset | its own |\n| `LAST` | unset | its own |\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got, want := r.SharedTable(), head+"| `INNER` | unset | shared |\n| `OUTER` | unset | shared |\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

@@ -43,8 +43,18 @@ type Config struct {
 // DrainTimeout: see ReadDrainTimeout.
 func ReadConfig(r *env.Reader, listenDefault string) Config {
 	observe.Check(r)
-	cfg := Config{
-		ListenAddr:       r.Addr("LISTEN_ADDR", listenDefault, "where the service listens"),
+	cfg := Config{ListenAddr: r.Addr("LISTEN_ADDR", listenDefault, "where the service listens")}
+	r.Shared(func() { cfg.readShared(r) })
+	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
+		r.Fail("ADMIN_ADDR", "must be another address than LISTEN_ADDR's")
+	}
+	return cfg
+}
+
+// readShared reads what every service that listens has.
+func (cfg *Config) readShared(r *env.Reader) {
+	*cfg = Config{
+		ListenAddr:       cfg.ListenAddr,
 		AdminAddr:        readAdmin(r),
 		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest request body, in bytes; a larger one is answered 413"),
 		MaxConnections:   r.Int("MAX_CONNECTIONS", 1500, 1, 1_000_000, "connections at once; requests on others are answered 503"),
@@ -54,10 +64,6 @@ func ReadConfig(r *env.Reader, listenDefault string) Config {
 		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token that changes of faults need; unset, they are refused, but on loopback, where they need none"),
 		Admin:            make(map[string]http.Handler),
 	}
-	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
-		r.Fail("ADMIN_ADDR", "must be another address than LISTEN_ADDR's")
-	}
-	return cfg
 }
 
 func readFaults(r *env.Reader) *fault.Set {
@@ -88,8 +94,11 @@ func ReadAdminConfig(r *env.Reader) Config {
 	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
 }
 
-func readAdmin(r *env.Reader) string {
-	return r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "where `/healthz`, `/readyz` and `/metrics` are")
+func readAdmin(r *env.Reader) (addr string) {
+	r.Shared(func() {
+		addr = r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "where `/healthz`, `/readyz` and `/metrics` are")
+	})
+	return addr
 }
 
 // ReadDrainTimeout reads how long accepted requests may take after SIGTERM, for a service whose

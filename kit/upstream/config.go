@@ -69,7 +69,12 @@ const (
 // ReadConfig reads it from the environment. RESILIENCE=library only moves the defaults, so each
 // stage can be set, or switched off, alone. RESILIENCE=off, where it is set, wins over all of them:
 // what it is compared with has no stage that a manifest left on. Unset, each stage is as it is set.
-func ReadConfig(r *env.Reader) Config {
+func ReadConfig(r *env.Reader) (cfg Config) {
+	r.Shared(func() { cfg = readConfig(r) })
+	return cfg
+}
+
+func readConfig(r *env.Reader) Config {
 	library := r.OneOf("RESILIENCE", "off", []string{"off", "library"}, "`library` switches every stage of the resilience chain on; `off`, where it is set, all of them off, whatever the variables of single stages are") == "library"
 	number := func(name string, def, max int, meaning string) int {
 		return r.Int(name, onlyIf(library, def), 0, max, meaning)
