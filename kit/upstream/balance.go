@@ -238,14 +238,15 @@ func (b *balancer) Ready() bool {
 
 func (e *endpoint) ready() bool { return e.breaker.state() != gobreaker.StateOpen }
 
-// Rest returns how long it is until the first endpoint that may be called does not rest any more.
+// Rest returns how long it is until the first endpoint that may be called, of all where none may, does
+// not rest any more.
 func (b *balancer) Rest() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var least time.Duration
-	found := false
+	found, none := false, !slices.ContainsFunc(b.endpoints, (*endpoint).ready)
 	for _, e := range b.endpoints {
-		if left := max(0, time.Until(e.rests)); e.ready() && (!found || left < least) {
+		if left := max(0, time.Until(e.rests)); (none || e.ready()) && (!found || left < least) {
 			least, found = left, true
 		}
 	}

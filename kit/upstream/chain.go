@@ -28,7 +28,7 @@ import (
 //
 // Two stages need a fact that another one has, and get it here, as a function: the balancer refuses
 // a call only where a fallback stands in for it; the retry waits until the balancer has an endpoint
-// that does not ask to be left alone, and not at all where it has none; and the attempts that the
+// that does not ask to be left alone, and ends where the balancer would refuse the next attempt; and the attempts that the
 // retry makes of one call share the balancer's history of it.
 func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, fb *fallback) http.RoundTripper {
 	view := cfg.State.add(m.name)
@@ -40,10 +40,10 @@ func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupF
 		view.bulkhead = &bulkhead{limit: int64(cfg.Bulkhead), refused: m.refused, next: chain}
 		chain = view.bulkhead
 	}
+	mayRefuse := func(r *http.Request) bool {
+		return cfg.Fallback && (cfg.Optional || fb != nil && fb.standsIn(r))
+	}
 	if cfg.Breaker.Failures > 0 {
-		mayRefuse := func(r *http.Request) bool {
-			return cfg.Fallback && (cfg.Optional || fb != nil && fb.standsIn(r))
-		}
 		view.balancer = newBalancer(cfg.Breaker, lookup, mayRefuse, m.transitioned(cfg.State), chain)
 		chain = view.balancer
 	}
@@ -53,7 +53,7 @@ func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupF
 		view.budget = rt.budget
 		chain = rt
 		if view.balancer != nil {
-			rt.ready = view.balancer.Ready
+			rt.ready = func(r *http.Request) bool { return view.balancer.Ready() || !mayRefuse(r) }
 			rt.rest = func(*http.Response) time.Duration { return view.balancer.Rest() }
 			rt.begin = withHistory
 		}

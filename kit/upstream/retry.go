@@ -25,7 +25,7 @@ type retry struct {
 	// rest returns how long a call has to wait after a failed attempt, resp nil where it had no answer;
 	// ready reports whether there is any use in another.
 	rest    func(resp *http.Response) time.Duration
-	ready   func() bool
+	ready   func(r *http.Request) bool
 	random  func() float64
 	retried func(context.Context) // is called for each retry
 	denied  func(context.Context) // is called for each retry that the budget did not allow
@@ -40,7 +40,7 @@ func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *r
 		},
 		budget:  newBudget(cfg.BudgetPercent),
 		rest:    retryAfter,
-		ready:   func() bool { return true },
+		ready:   func(*http.Request) bool { return true },
 		random:  random,
 		retried: func(context.Context) {},
 		denied:  func(context.Context) {},
@@ -60,11 +60,12 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	p := rt.policies.Get().(*policy)
+	p.request = r
 	resp, err := p.client.Do(request)
 	if p.reserved { // the caller left in the wait
 		rt.budget.giveBack()
 	}
-	p.failed, p.reserved = 0, false
+	p.request, p.failed, p.reserved = nil, 0, false
 	rt.policies.Put(p)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok { // http.Client's
 		err = wrapped.Err
@@ -105,6 +106,7 @@ func isRewindable(r *http.Request) bool {
 type policy struct {
 	*retry
 	client   retryablehttp.Client
+	request  *http.Request
 	failed   int  // attempts of the call
 	reserved bool // the budget's retry for one that has not been made yet
 }
@@ -133,7 +135,7 @@ func (p *policy) check(ctx context.Context, resp *http.Response, err error) (boo
 		return false, nil
 	}
 	longest := max(p.rest(resp), backoff(p.cfg.Backoff, p.cfg.BackoffMax, p.failed-1, 1))
-	if deadline, ok := ctx.Deadline(); ok && longest >= time.Until(deadline) || !p.ready() {
+	if deadline, ok := ctx.Deadline(); ok && longest >= time.Until(deadline) || !p.ready(p.request) {
 		return false, nil
 	}
 	if !p.budget.spend() {
