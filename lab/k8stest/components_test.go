@@ -17,7 +17,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// component is what k8s/README.md's table says of one.
+// component is a row of k8s/README.md's table.
 type component struct {
 	name  string
 	not   []string // cannot be used with
@@ -171,7 +171,7 @@ func TestComponents(t *testing.T) {
 				t.Error(line)
 			}
 			if istioctl() == "" {
-				return // TestIstioAccepts says so
+				return // TestIstioAccepts fails then
 			}
 			if said := accepted(t, with); said != "" {
 				t.Errorf("istioctl: %s", said)
@@ -213,7 +213,7 @@ func TestCombinations(t *testing.T) {
 
 // TestVersionsFirst: in the table's order a component's change of a service
 // reaches the version that another component adds; in the other order it does
-// not, and nothing says so.
+// not, without an error.
 func TestVersionsFirst(t *testing.T) {
 	root := copyOf(t)
 	environment := func(set ...string) map[string]map[string]string {

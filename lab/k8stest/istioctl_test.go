@@ -56,7 +56,7 @@ func needIstioctl(t *testing.T) {
 	skip.Without(t, "no istioctl: `make istioctl` builds it (some minutes, once), or set ISTIOCTL")
 }
 
-// accepted is what istioctl says against the objects: nothing when it accepts
+// accepted returns what istioctl prints against the objects: "" when it accepts
 // them without any remark.
 func accepted(t *testing.T, objects *manifest.Objects) string {
 	t.Helper()
@@ -81,7 +81,7 @@ func accepted(t *testing.T, objects *manifest.Objects) string {
 	return said
 }
 
-// run answers istioctl's words, with the file's name taken out.
+// run returns what istioctl prints, with the file's name taken out.
 func run(t *testing.T, file string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -68,7 +68,7 @@ type inventory struct {
 }
 
 // dangling finds what istioctl lets pass: references that lead nowhere. It
-// answers one line for each.
+// returns one line for each.
 func dangling(t *testing.T, objects *manifest.Objects) []string {
 	t.Helper()
 	in := take(t, objects)
@@ -164,7 +164,7 @@ func hasPort(d *appsv1.Deployment, name string) bool {
 	return slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
 }
 
-// rule answers what leads nowhere in one of Istio's objects; heads are the
+// rule returns what leads nowhere in one of Istio's objects; heads are the
 // hosts that earlier VirtualServices and DestinationRules have taken.
 func (in *inventory) rule(t *testing.T, object manifest.Object, heads map[string]string) (found []string) {
 	t.Helper()

@@ -40,7 +40,7 @@ func scenarios(t *testing.T) []string {
 
 var loaded sync.Map // of *manifest.Objects by path: kustomize takes its time
 
-// load answers a copy whose objects may be replaced.
+// load returns a copy whose objects may be replaced.
 func load(t *testing.T, path string) *manifest.Objects {
 	t.Helper()
 	known, ok := loaded.Load(path)

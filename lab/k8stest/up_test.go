@@ -19,7 +19,7 @@ import (
 )
 
 // TestUp starts every scenario's pods, with fakes for programs, as `fleetman
-// up` does, and reads what it says of the objects that it does not apply.
+// up` does, and reads its notes on the objects that it does not apply.
 func TestUp(t *testing.T) {
 	bin := fakes(t)
 	for i, name := range scenarios(t) {
@@ -52,11 +52,11 @@ func TestUp(t *testing.T) {
 			}
 			for _, object := range objects.All {
 				if named := strings.Contains(said.String(), object.Name); scenario.IsRule(object) && !named {
-					t.Errorf("it does not say that %s is not applied: %s", object.Ref(), said.String())
+					t.Errorf("no note that %s is not applied: %s", object.Ref(), said.String())
 				}
 			}
 			if rules := slices.ContainsFunc(objects.All, scenario.IsRule); !rules && said.Len() > 0 {
-				t.Errorf("it says %s, though all is applied", said.String())
+				t.Errorf("notes %s, want none, as all is applied", said.String())
 			}
 		})
 	}
