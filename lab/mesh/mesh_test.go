@@ -254,10 +254,10 @@ func realParts(t *testing.T) parts.Parts {
 func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
 	found := realParts(t)
 	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "webapp"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "position-simulator"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/webapp}]}}}\n"
+	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/position-simulator}]}}}\n"
 	const telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: unseen}\nspec: {accessLogging: [{disabled: true}]}\n"
 	number := 100 + os.Getpid()%100
 	m, err := Start(t.Context(), decode(t, pod), Options{
