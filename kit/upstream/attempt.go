@@ -18,14 +18,14 @@ const timeLeft = "X-Envoy-Expected-Rq-Timeout-Ms"
 type attemptTimeout struct {
 	limit time.Duration // 0: only what the call has left
 	full  time.Duration // how long an attempt is configured to take
-	told  []string      // the header of an attempt that has all of limit, as most have
+	sent  []string      // the header of an attempt that has all of limit, as most have
 	next  http.RoundTripper
 }
 
 // newAttemptTimeout returns the stage for calls that take total at most; without a limit of its own an
 // attempt has all that its call has left.
 func newAttemptTimeout(limit, total time.Duration, next http.RoundTripper) attemptTimeout {
-	a := attemptTimeout{limit: limit, full: limit, told: milliseconds(limit), next: next}
+	a := attemptTimeout{limit: limit, full: limit, sent: milliseconds(limit), next: next}
 	if limit == 0 {
 		a.full = total
 	}
@@ -50,11 +50,11 @@ func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	end := begin.Add(limit)
 	ctx, cancel := context.WithDeadline(r.Context(), end)
 	attempt := r.WithContext(ctx)
-	told := a.told
+	sent := a.sent
 	if limit != a.limit {
-		told = milliseconds(limit)
+		sent = milliseconds(limit)
 	}
-	attempt.Header = with(r.Header, timeLeft, told)
+	attempt.Header = with(r.Header, timeLeft, sent)
 	resp, err := a.next.RoundTrip(attempt)
 	if err == nil {
 		whenRead(resp, cancel)

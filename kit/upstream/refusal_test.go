@@ -109,7 +109,7 @@ func TestImpatientCallers(t *testing.T) {
 	})
 }
 
-// An upstream that gives up at the time that it was told, a moment before the timer of this side, is
+// An upstream that gives up at the time that the header gave it, a moment before the timer of this side, is
 // one that a shortened attempt proves nothing about.
 func TestUpstreamGivesUpFirst(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
