@@ -310,7 +310,7 @@ func TestRetried(t *testing.T) {
 	}{
 		{envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, ""},
 		{envoy.ClusterStats{Retries: 4, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, "its proxy sends a request again to staff.default:8080 subset safe; 0 came to a good end"},
-		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sends 6 requests again to staff.default:8080 subset safe, and 2 not, for maxRetries; 4 came to a good end"},
+		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sends 6 requests again to staff.default:8080 subset safe, and 2 not, for its retry budget or maxRetries; 4 came to a good end"},
 	} {
 		test.is.Cluster = staff
 		if got := retried(&test.is, &test.was); got != test.want {

@@ -144,7 +144,7 @@ func retried(is, was *envoy.ClusterStats) string {
 		text = "its proxy sends a request again to " + Upstream(is.Cluster)
 	}
 	if refused > 0 {
-		text += fmt.Sprintf(", and %d not, for maxRetries", refused)
+		text += fmt.Sprintf(", and %d not, for its retry budget or maxRetries", refused)
 	}
 	return fmt.Sprintf("%s; %d came to a good end", text, is.RetrySuccess-was.RetrySuccess)
 }

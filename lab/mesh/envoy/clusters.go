@@ -81,7 +81,7 @@ type ClusterStats struct {
 	PerTryTimeouts  uint64
 	Retries         uint64
 	RetrySuccess    uint64
-	RetryOverflow   uint64 // retries that the circuit breaker maxRetries refused
+	RetryOverflow   uint64 // retries that the retry budget, or maxRetries, refused
 	RetryExhausted  uint64 // requests whose retries were used up
 	PendingOverflow uint64 // requests that the connection pool refused
 	ConnectFailures uint64
