@@ -137,8 +137,9 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 			TrafficPolicy struct {
 				ConnectionPool struct {
 					TCP  struct{ MaxConnections int }
-					HTTP struct{ HTTP1MaxPendingRequests, HTTP2MaxRequests, MaxRetries int }
+					HTTP struct{ HTTP1MaxPendingRequests, HTTP2MaxRequests int }
 				}
+				RetryBudget      struct{ Percent int }
 				OutlierDetection struct {
 					Consecutive5xxErrors       int
 					BaseEjectionTime, Interval string
@@ -162,8 +163,7 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 		"BREAKER_OPEN_TIME":        outlier.BaseEjectionTime,
 		"BREAKER_MAX_OPEN_PERCENT": strconv.Itoa(outlier.MaxEjectionPercent),
 		"BULKHEAD":                 strconv.Itoa(pool.TCP.MaxConnections),
-		// of BULKHEAD, which is 100
-		"RETRY_BUDGET_PERCENT": strconv.Itoa(pool.HTTP.MaxRetries),
+		"RETRY_BUDGET_PERCENT":     strconv.Itoa(rule.Spec.TrafficPolicy.RetryBudget.Percent),
 	} {
 		if want := library[variable]; got != want {
 			t.Errorf("%s: the mesh has %s, the library %s=%s", object.Ref(), got, variable, want)
