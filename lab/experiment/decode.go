@@ -1,0 +1,323 @@
+package experiment
+
+import (
+	"encoding"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"fleetman.example/lab/manifest"
+)
+
+// Problem is one mistake in an experiment.
+type Problem struct {
+	Source string // the file; empty for an experiment that flags made
+	Line   int
+	Field  string // its path: arms[0].mesh
+	Text   string // "GOT: must be ..."
+}
+
+// Error is one line.
+func (p Problem) Error() string {
+	text := p.Text
+	if p.Field != "" {
+		text = p.Field + ": " + text
+	}
+	if p.Line > 0 {
+		return fmt.Sprintf("%s:%d: %s", p.Source, p.Line, text)
+	}
+	if p.Source != "" {
+		return p.Source + ": " + text
+	}
+	return text
+}
+
+// Problems are all mistakes of an experiment, in the order of their lines.
+type Problems []Problem
+
+// Error is one line for each.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// maxBytes bounds one file: some thousand lines.
+const maxBytes = 1 << 20
+
+// Read reads the experiment in a file. Figures are the names that goals may have; nil
+// allows any. An error of the content is Problems.
+func Read(path string, figures []string) (*Experiment, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the experiment: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxBytes {
+		return nil, fmt.Errorf("%s: must be a file of at most %d bytes", path, maxBytes)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the experiment: %w", err)
+	}
+	return Decode(path, data, figures)
+}
+
+// Decode reads the text of an experiment, fills in the defaults and checks it.
+func Decode(source string, data []byte, figures []string) (*Experiment, error) {
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
+	}
+	if err := manifest.CheckSingle(source, data); err != nil {
+		return nil, err
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, fmt.Errorf("%s: not YAML: %s", source, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	d := &decoder{source: source, lines: map[string]int{}}
+	e := New()
+	e.Source, e.lines = source, d.lines
+	if len(root.Content) == 0 {
+		return nil, Problems{{source, 1, "", "empty: must be an experiment"}}
+	}
+	d.value(root.Content[0], e, "", "")
+	if e.Question == "" {
+		e.Question = firstComment(data)
+	}
+	if len(d.problems) == 0 { // else the fields that could not be read would be reported again
+		d.problems = e.check(figures)
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, d.problems
+	}
+	return e, nil
+}
+
+func firstComment(data []byte) string {
+	first, _, _ := strings.Cut(string(data), "\n")
+	comment, found := strings.CutPrefix(first, "#")
+	if !found {
+		return ""
+	}
+	return strings.TrimSpace(comment)
+}
+
+// decoder reads YAML nodes into Go values and notes every mistake.
+type decoder struct {
+	source   string
+	lines    map[string]int // of each path that was read
+	problems Problems
+}
+
+// nodeDecoder is a type with forms of its own.
+type nodeDecoder interface {
+	decodeNode(d *decoder, n *yaml.Node, path string)
+}
+
+func (d *decoder) fail(n *yaml.Node, path, must string) {
+	d.problems = append(d.problems, Problem{d.source, n.Line, path, got(n) + ": " + must})
+}
+
+// got is a node the way an error shows it.
+func got(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "an object"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!null":
+		return "empty"
+	}
+	return fmt.Sprintf("%.60q", n.Value)
+}
+
+// value reads a node into what the pointer leads to. Form is what it must be, ""
+// for what the type says.
+func (d *decoder) value(n *yaml.Node, pointer any, path, form string) {
+	d.read(n, reflect.ValueOf(pointer).Elem(), path, form)
+}
+
+func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if d.lines != nil {
+		d.lines[path] = n.Line
+	}
+	if form == "" {
+		form = formOf(into.Type())
+	}
+	switch own := into.Addr().Interface().(type) {
+	case nodeDecoder:
+		own.decodeNode(d, n, path)
+		return
+	case encoding.TextUnmarshaler:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+			d.fail(n, path, "must be "+form)
+		} else if err := own.UnmarshalText([]byte(n.Value)); err != nil {
+			d.problems = append(d.problems, Problem{d.source, n.Line, path, err.Error()})
+		}
+		return
+	}
+	switch into.Kind() {
+	case reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		d.read(n, into.Elem(), path, form)
+	case reflect.Struct:
+		d.readStruct(n, into, path, form)
+	case reflect.Map:
+		d.readMap(n, into, path, form)
+	case reflect.Slice:
+		d.readSlice(n, into, path, form)
+	default:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || !setScalar(into, n) {
+			d.fail(n, path, "must be "+form)
+		}
+	}
+}
+
+// pairs calls each for every key of a mapping, and notes a key that is there
+// twice.
+func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.Node)) {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if seen[key.Value] {
+			d.fail(key, path, "must be there once")
+			continue
+		}
+		seen[key.Value] = true
+		each(key, n.Content[i+1])
+	}
+}
+
+func (d *decoder) readStruct(n *yaml.Node, into reflect.Value, path, form string) {
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, path, "must be "+form)
+		return
+	}
+	fields := fieldsOf(into.Type())
+	d.pairs(n, path, func(key, value *yaml.Node) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == key.Value })
+		if i < 0 {
+			d.fail(key, path, "must be one of "+namesOf(fields))
+			return
+		}
+		d.read(value, into.Field(fields[i].index), join(path, key.Value), "")
+	})
+}
+
+func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path, form string) {
+	if n.Kind != yaml.MappingNode {
+		d.fail(n, path, "must be "+form)
+		return
+	}
+	into.Set(reflect.MakeMap(into.Type()))
+	d.pairs(n, path, func(key, value *yaml.Node) {
+		if key.Kind != yaml.ScalarNode {
+			d.fail(key, path, "must be a name")
+			return
+		}
+		element := reflect.New(into.Type().Elem()).Elem()
+		d.read(value, element, join(path, key.Value), "")
+		into.SetMapIndex(reflect.ValueOf(key.Value), element)
+	})
+}
+
+func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path, form string) {
+	if n.Kind != yaml.SequenceNode {
+		d.fail(n, path, "must be "+form)
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
+	for i, element := range n.Content {
+		d.read(element, into.Index(i), fmt.Sprintf("%s[%d]", path, i), "")
+	}
+}
+
+// setScalar reports whether the text of a node is of the value's type.
+func setScalar(into reflect.Value, n *yaml.Node) bool {
+	var err error
+	switch into.Kind() {
+	case reflect.String:
+		into.SetString(n.Value)
+	case reflect.Bool:
+		var is bool
+		err = n.Decode(&is)
+		into.SetBool(is)
+	case reflect.Int:
+		var number int64
+		number, err = strconv.ParseInt(n.Value, 10, 32)
+		into.SetInt(number)
+	case reflect.Uint64:
+		var number uint64
+		number, err = strconv.ParseUint(n.Value, 10, 64)
+		into.SetUint(number)
+	default:
+		var number float64
+		number, err = strconv.ParseFloat(n.Value, 64)
+		into.SetFloat(number)
+	}
+	return err == nil
+}
+
+type field struct {
+	name  string
+	index int
+}
+
+// fieldsOf returns the fields that a file may have.
+func fieldsOf(t reflect.Type) (fields []field) {
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			fields = append(fields, field{name, i})
+		}
+	}
+	return fields
+}
+
+func namesOf(fields []field) string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// formOf is what a value of a type must be, in words.
+func formOf(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[Duration]():
+		return "a duration such as 1.5s"
+	case reflect.TypeFor[Share]():
+		return "a share such as 0.95 or 95%"
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return formOf(t.Elem())
+	case reflect.Struct:
+		return "an object with " + namesOf(fieldsOf(t))
+	case reflect.Map:
+		return "an object, by name"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Uint64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a string"
+}
+
+func join(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }

@@ -1,0 +1,150 @@
+package experiment
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Expand returns the arms with everything that they have from the fleet and from
+// each other, and the faults, one for each point of the sweep. An arm that
+// depends on the sweep is called library:attempts=3.
+func (e *Experiment) Expand() (arms []Arm, faults []Fault) {
+	for _, arm := range e.Arms {
+		whole := e.whole(arm)
+		for _, at := range e.points(whole) {
+			arms = append(arms, whole.at(e, at))
+		}
+	}
+	for _, fault := range e.Faults {
+		for _, at := range e.points(fault) {
+			filled := fault
+			filled.Of, filled.Point, filled.Name = fault.Name, at, e.nameAt(fault.Name, at)
+			filled.Inject = slices.Clone(fault.Inject)
+			for i := range filled.Inject {
+				filled.Inject[i].Rules = at.fill(filled.Inject[i].Rules)
+				filled.Inject[i].Action = Action(at.fill(string(filled.Inject[i].Action)))
+			}
+			faults = append(faults, filled)
+		}
+	}
+	return arms, faults
+}
+
+// Meet reports whether an arm and a fault are of one point: an axis that both
+// depend on has the same value in both.
+func Meet(a Arm, f Fault) bool {
+	for axis, value := range a.Point {
+		if other, both := f.Point[axis]; both && other != value {
+			return false
+		}
+	}
+	return true
+}
+
+// At returns the sweep's values of an arm with a fault.
+func At(a Arm, f Fault) Point { return a.Point.with(f.Point) }
+
+// whole returns an arm on top of the arm that it is from, or of the fleet.
+func (e *Experiment) whole(a Arm) Arm {
+	below := e.Fleet
+	if i := slices.IndexFunc(e.Arms, func(other Arm) bool { return other.Name == a.From }); a.From != "" && i >= 0 {
+		below = e.whole(e.Arms[i])
+	}
+	if len(a.Manifests) == 0 {
+		a.Manifests = below.Manifests
+	}
+	if a.Mesh == nil {
+		a.Mesh = below.Mesh
+	}
+	if a.Target == "" {
+		a.Target = below.Target
+	}
+	a.Patches = append(slices.Clone(below.Patches), a.Patches...)
+	replicas := maps.Clone(below.Replicas)
+	if replicas == nil {
+		replicas = map[string]int{}
+	}
+	maps.Copy(replicas, a.Replicas)
+	env := map[string]map[string]string{}
+	for _, layer := range []map[string]map[string]string{below.Env, a.Env} {
+		for service, variables := range layer {
+			if env[service] == nil {
+				env[service] = map[string]string{}
+			}
+			maps.Copy(env[service], variables)
+		}
+	}
+	a.Replicas, a.Env = replicas, env
+	return a
+}
+
+// at fills in the values of the sweep.
+func (a Arm) at(e *Experiment, at Point) Arm {
+	a.Of, a.Point, a.Name = a.Name, at, e.nameAt(a.Name, at)
+	env := map[string]map[string]string{}
+	for service, variables := range a.Env {
+		env[service] = map[string]string{}
+		for name, value := range variables {
+			env[service][name] = at.fill(value)
+		}
+	}
+	a.Env = env
+	a.Manifests = slices.Clone(a.Manifests)
+	for i, path := range a.Manifests {
+		a.Manifests[i] = at.fill(path)
+	}
+	patches := make([]Object, len(a.Patches))
+	for i, patch := range a.Patches {
+		patches[i] = at.fillAny(map[string]any(patch)).(map[string]any)
+	}
+	a.Patches = patches
+	return a
+}
+
+// nameAt is a name with the values of a point, in the order of the axes.
+func (e *Experiment) nameAt(name string, at Point) string {
+	var values []string
+	for _, axis := range e.Sweep {
+		if value, depends := at[axis.Name]; depends {
+			values = append(values, axis.Name+"="+string(value))
+		}
+	}
+	if len(values) == 0 {
+		return name
+	}
+	return name + ":" + strings.Join(values, ",")
+}
+
+// points are all combinations of the axes that a part of the experiment depends
+// on; one empty point if there is none.
+func (e *Experiment) points(part any) []Point {
+	points := []Point{{}}
+	used := placeholders(part)
+	for _, axis := range e.Sweep {
+		if !slices.Contains(used, axis.Name) {
+			continue
+		}
+		var more []Point
+		for _, point := range points {
+			for _, value := range axis.Values {
+				more = append(more, point.with(Point{axis.Name: value}))
+			}
+		}
+		points = more
+	}
+	return points
+}
+
+// placeholders are the names in the placeholders of a part of the experiment.
+func placeholders(part any) (names []string) {
+	text, err := json.Marshal(part)
+	if err != nil {
+		return nil // what JSON cannot have, a file cannot either
+	}
+	for _, match := range placeholder.FindAllSubmatch(text, -1) {
+		names = append(names, string(match[1]))
+	}
+	return names
+}

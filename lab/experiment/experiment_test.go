@@ -1,0 +1,282 @@
+package experiment
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const whole = `# Does an outlierDetection on vehicle-telemetry take a bad replica out?
+fleet:
+  replicas: {vehicle-telemetry: 2, webapp: 0}
+arms:
+  - name: sidecars
+    manifests: repo:k8s/scenarios/sidecars
+    mesh: true
+  - name: mine
+    from: sidecars
+    manifests: [repo:k8s/scenarios/sidecars, telemetry.yaml]
+    env: {callers: {RESILIENCE: "off"}, api-gateway: {A: 1}}
+  - name: ten
+    from: mine
+    patches: [{kind: DestinationRule, metadata: {name: telemetry}, spec: {trafficPolicy: {outlierDetection: {maxEjectionPercent: "${percent}"}}}}]
+faults:
+  - name: bad
+    inject:
+      - {service: vehicle-telemetry, rules: "status=503,rate=${share}"}
+      - {service: staff-service, replicas: all, action: stop 5s}
+  - name: two
+    inject: [{service: staff-service, replicas: [staff-service-0], rules: reset}]
+load:
+  rate: 50
+  timeout: 2s
+  streams:
+    - {name: driver, path: "/vehicles/driver/{vehicle}", share: 3, headers: {X-User: jason}}
+    - {name: all, method: POST, path: /vehicles/, body: "{}"}
+phases: {healthy: 3s, fault: 10s, after: 5s}
+seeds: [7, 8]
+slo: 250ms
+sweep:
+  - {name: percent, values: [10, 100]}
+  - {name: share, values: [0.25, 0.5]}
+theory: [{figure: good, formula: "1 - share"}]
+goals:
+  - {figure: good, arm: ten, fault: bad, atLeast: 99.8%}
+  - {figure: p99, arm: ten, over: sidecars, fault: two, atMost: 3ms, confidence: 90%}
+`
+
+func decode(t *testing.T, text string) *Experiment {
+	t.Helper()
+	e, err := Decode("x.yaml", []byte(text), []string{"good", "p99"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestDecode(t *testing.T) {
+	e := decode(t, whole)
+	if e.Question != "Does an outlierDetection on vehicle-telemetry take a bad replica out?" || e.SLO != Duration(250*time.Millisecond) ||
+		e.Phases != (Phases{Duration(3 * time.Second), Duration(10 * time.Second), Duration(5 * time.Second)}) || !slices.Equal(e.Seeds, []uint64{7, 8}) {
+		t.Errorf("got %+v", e)
+	}
+	if l := e.Load; l.Target != TargetGateway || l.Rate != 50 || l.MaxInFlight != 1000 || l.Streams[0].Method != "GET" || l.Streams[1].Share != 1 {
+		t.Errorf("load %+v", l)
+	}
+	if in := e.Faults[0].Inject; in[0].Replicas.N(2) != 1 || in[1].Replicas.N(3) != 3 || !slices.Equal(e.Faults[1].Inject[0].Replicas.Names, []string{"staff-service-0"}) {
+		t.Errorf("replicas %+v", in)
+	}
+	if g := e.Goals; g[0].Confidence != .95 || g[1].Confidence != .9 || g[1].Over != "sidecars" {
+		t.Errorf("goals %+v", g)
+	}
+}
+
+// TestExpand: an arm has everything of the one that it is from, and there is one
+// for each value that it depends on.
+func TestExpand(t *testing.T) {
+	e := decode(t, whole)
+	arms, faults := e.Expand()
+	var names []string
+	for _, a := range arms {
+		names = append(names, a.Name)
+	}
+	for _, f := range faults {
+		names = append(names, f.Name)
+	}
+	if want := []string{"sidecars", "mine", "ten:percent=10", "ten:percent=100", "bad:share=0.25", "bad:share=0.5", "two"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
+	}
+	ten := arms[2]
+	if !ten.HasMesh() || ten.Of != "ten" || !slices.Equal(ten.Manifests, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}) ||
+		ten.Replicas["vehicle-telemetry"] != 2 || ten.Env["callers"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
+		t.Errorf("got %+v", ten)
+	}
+	text, _ := json.Marshal(ten.Patches)
+	if want := `[{"kind":"DestinationRule","metadata":{"name":"telemetry"},"spec":{"trafficPolicy":{"outlierDetection":{"maxEjectionPercent":10}}}}]`; string(text) != want {
+		t.Errorf("patch %s, want %s", text, want)
+	}
+	if got := faults[1].Inject[0].Rules; got != "status=503,rate=0.5" {
+		t.Errorf("rules %s", got)
+	}
+	if got := At(ten, faults[1]); !reflect.DeepEqual(got, Point{"percent": "10", "share": "0.5"}) {
+		t.Errorf("point %v", got)
+	}
+	if !Meet(ten, faults[0]) || Meet(Arm{Point: Point{"a": "1"}}, Fault{Point: Point{"a": "2"}}) {
+		t.Error("an axis of both must have one value")
+	}
+}
+
+// TestJSON: the records have an experiment as JSON, which is read as the file is.
+func TestJSON(t *testing.T) {
+	want := decode(t, whole)
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := new(Experiment)
+	if err := json.Unmarshal(text, got); err != nil {
+		t.Fatal(err)
+	}
+	got.Source, got.lines = want.Source, want.lines
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	again := decode(t, string(text)) // JSON is YAML
+	again.lines = want.lines
+	if !reflect.DeepEqual(again, want) {
+		t.Errorf("read as a file: got %+v, want %+v", again, want)
+	}
+}
+
+// TestMistakes: all of them at once, each with its line, its field, what was found
+// and what is allowed.
+func TestMistakes(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"empty":     {"", []string{"x.yaml:1: empty: must be an experiment"}},
+		"no object": {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, slo, sweep, theory, goals"}},
+		"unknown fields, wrong types": {
+			"question: q\narms:\n  - name: a\n    manifest: x\n    mesh: perhaps\n    replicas: {s: many}\nload:\n  rate: fast\n  timeout: 10\nseeds: [x]\nfault: []\n",
+			[]string{
+				`x.yaml:4: arms[0]: "manifest": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target`,
+				`x.yaml:5: arms[0].mesh: "perhaps": must be true or false`,
+				`x.yaml:6: arms[0].replicas.s: "many": must be a whole number`,
+				`x.yaml:8: load.rate: "fast": must be a number`,
+				`x.yaml:9: load.timeout: "10": must be a duration such as 1.5s`,
+				`x.yaml:10: seeds[0]: "x": must be a whole number`,
+				`x.yaml:11: "fault": must be one of question, fleet, arms, faults, load, phases, seeds, slo, sweep, theory, goals`,
+			},
+		},
+		"wrong values": {
+			"question: q\narms:\n  - name: a b\n    manifests: x\n  - name: c\n    from: nobody\nfaults:\n  - name: f\n    inject:\n      - service: s\n      - {service: s, action: explode}\nload:\n  rate: 5000\nphases: {fault: 0s}\ngoals:\n  - {figure: fun, arm: c, fault: g, confidence: 10%}\n",
+			[]string{
+				`x.yaml:3: arms[0].name: "a b": must be 1 to 40 letters, digits, '.', '_' and '-'`,
+				`x.yaml:6: arms[1].from: "nobody": must be an arm before this one`,
+				`x.yaml:10: faults[0].inject[0]: rules "", action "": must be one of them`,
+				`x.yaml:11: faults[0].inject[1].action: "explode": must be kill, stop 5s or roll`,
+				`x.yaml:13: load.rate: 5000: must be between 0.1 and 1000 requests per second`,
+				`x.yaml:14: phases.fault: 0s: must be between 100ms and 1h`,
+				`x.yaml:16: goals[0].figure: "fun": must be one of good, p99`,
+				`x.yaml:16: goals[0].fault: "g": must be one of f`,
+				`x.yaml:16: goals[0]: no bound: must have atLeast, atMost or both`,
+				`x.yaml:16: goals[0].confidence: 0.1: must be at least 50%, and less than 100%`,
+			},
+		},
+		"no question": {"arms: [{name: a, manifests: x}]\n", []string{`x.yaml:1: question: "": must be the question that the experiment answers, in one line, here or as a comment in the file's first line`}},
+		"no manifests": {"question: q\narms: [{name: a}, {name: b, from: a}]\n", []string{
+			"x.yaml:2: arms[0].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",
+			"x.yaml:2: arms[1].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",
+		}},
+		"sweep": {
+			"question: q\narms: [{name: a, manifests: x, env: {s: {A: \"${n}\", B: \"${gone}\"}}}]\nsweep:\n  - {name: n, values: [1, 1]}\n  - {name: unused, values: [2]}\ngoals: [{figure: good, arm: a, fault: healthy, atLeast: 1 / (n - n)}, {figure: good, arm: a, fault: healthy, atMost: 1 ^ n}]\n",
+			[]string{
+				`x.yaml:4: sweep[0].values[1]: "1": must be there once`,
+				"x.yaml:4: sweep: no gone: must be there for ${gone}",
+				`x.yaml:5: sweep[1].name: "unused": must be in an arm or in a fault, as ${unused}`,
+				"x.yaml:6: goals[0].atLeast: 1 / (n - n): +Inf: must be a number",
+				"x.yaml:6: goals[1].atMost: 1 ^ n: ^: must be one of + - * /",
+			},
+		},
+		"twice": {"question: q\nquestion: r\narms: [{name: a, manifests: x}]\n", []string{`x.yaml:2: "question": must be there once`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Decode("x.yaml", []byte(test.text), []string{"good", "p99"})
+			if err == nil || err.Error() != strings.Join(test.want, "\n") {
+				t.Errorf("got\n%v\nwant\n%s", err, strings.Join(test.want, "\n"))
+			}
+		})
+	}
+}
+
+func TestParseGoal(t *testing.T) {
+	for text, want := range map[string]Goal{
+		"library, bad-replica: good >= 99.8% at 90%": {Arm: "library", Fault: "bad-replica", Figure: "good", AtLeast: "99.8%", Confidence: .9},
+		"mesh,healthy:p99 over none <= 3ms":          {Arm: "mesh", Fault: "healthy", Figure: "p99", Over: "none", AtMost: "3ms", Confidence: .95},
+	} {
+		got, err := ParseGoal(text)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+		if again, err := ParseGoal(got.String()); err != nil || again != want {
+			t.Errorf("%s: read again: %+v, %v", got, again, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"good >= 1":           `"good >= 1": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`,
+		"a, b: good >= much!": `"much!": must be a number, a share such as 99.8%, a duration such as 3ms, or a formula of + - * / pow, min and max`,
+	} {
+		if _, err := ParseGoal(text); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestBound(t *testing.T) {
+	at := Point{"share": "0.5", "attempts": "3", "open": "10s"}
+	for bound, want := range map[Bound]float64{
+		"0.998": .998, "99.8%": .998, "3ms": .003, "-1": -1, "1 - pow(share, attempts)": .875,
+		"(1 - pow(share, attempts)) / (1 - share)": 1.75, "min(open, 3) * 2": 6,
+	} {
+		if got, err := bound.Value(at); err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", bound, got, err, want)
+		}
+	}
+	for _, bound := range []Bound{"nobody", "1 % 2", "f(1, 2)", "pow(1)", "\"a\"", "1;2"} {
+		if got, err := bound.Value(at); err == nil {
+			t.Errorf("%s: got %v, want an error", bound, got)
+		}
+	}
+}
+
+// FuzzDecode: whatever the text, either an experiment that says what to do, and
+// stays the same through JSON, or lines that say what is wrong.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(whole))
+	f.Add([]byte("question: q\narms: [{name: a, manifests: x}]\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("question: {? [a] : b}\narms: [{name: a, manifests: x, patches: [{1: 2}]}]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := Decode("x.yaml", text, nil)
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				if !strings.HasPrefix(line, "x.yaml:") {
+					t.Fatalf("error %q", err)
+				}
+			}
+			return
+		}
+		arms, faults := e.Expand()
+		if len(arms) < len(e.Arms) || len(faults) < len(e.Faults) {
+			t.Fatalf("%d arms, %d faults of %+v", len(arms), len(faults), e)
+		}
+		asJSON, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(asJSON, New()); err != nil {
+			t.Fatalf("%s: %v", asJSON, err)
+		}
+	})
+}
+
+func TestRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(path, []byte(whole), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := Read(path, nil); err != nil || e.Source != path {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	for where, want := range map[string]string{path + "x": "read the experiment: stat " + path + "x: no such file or directory", t.TempDir(): "must be a file of at most 1048576 bytes"} {
+		if _, err := Read(where, nil); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got %v", where, err)
+		}
+	}
+}
