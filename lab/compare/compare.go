@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
 )
 
@@ -34,12 +34,12 @@ type Options struct {
 	Target        string // Gateway or Page
 	Service       string // the one that has the fault
 
-	// Parts brings the mesh's binaries; it is called once, when an arm has a mesh.
-	Parts func(context.Context) (parts.Parts, error)
+	// Binaries brings the mesh's binaries; it is called once, when an arm has a mesh.
+	Binaries func(context.Context) (binaries.Set, error)
 
 	Progress func(line string)
 
-	found parts.Parts
+	found binaries.Set
 }
 
 // RecordsFile is the name of the records within Options.Out.
@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}()
 	if slices.ContainsFunc(o.Arms, func(a Arm) bool { return a.Mesh }) {
-		if o.found, err = o.Parts(ctx); err != nil {
+		if o.found, err = o.Binaries(ctx); err != nil {
 			return err
 		}
 	}

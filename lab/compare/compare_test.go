@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
-	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 	"fleetman.example/lab/scenario"
@@ -239,12 +239,12 @@ func TestEntry(t *testing.T) {
 // arm with a mesh.
 func TestMissingParts(t *testing.T) {
 	calls := 0
-	missing := func(context.Context) (parts.Parts, error) {
+	missing := func(context.Context) (binaries.Set, error) {
 		calls++
-		return parts.Parts{}, errors.New("envoy is missing: make mesh-parts")
+		return binaries.Set{}, errors.New("envoy is missing: make mesh-parts")
 	}
 	o := options(t, 237)
-	o.Arms, o.Parts = armsNamed(t, "none,mesh"), missing
+	o.Arms, o.Binaries = armsNamed(t, "none,mesh"), missing
 	if err := Run(t.Context(), o); err == nil || err.Error() != "envoy is missing: make mesh-parts" || calls != 1 {
 		t.Errorf("%d calls: %v", calls, err)
 	}
@@ -252,7 +252,7 @@ func TestMissingParts(t *testing.T) {
 		t.Errorf("records %q, %v", text, err)
 	}
 	o = options(t, 236)
-	o.Arms, o.Parts = armsNamed(t, "none"), missing
+	o.Arms, o.Binaries = armsNamed(t, "none"), missing
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := Run(ctx, o); !errors.Is(err, context.Canceled) || calls != 1 {
@@ -260,14 +260,14 @@ func TestMissingParts(t *testing.T) {
 	}
 }
 
-// meshParts are the real programs; without them a test is skipped, but not in CI.
-func meshParts(t *testing.T) parts.Parts {
+// meshBinaries are the real programs; without them a test is skipped, but not in CI.
+func meshBinaries(t *testing.T) binaries.Set {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	if os.Getenv("CI") == "true" {
 		found, err := source.Find(t.Context())
 		if err != nil {
@@ -307,10 +307,10 @@ func TestMeshComparison(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of load")
 	}
-	found := meshParts(t)
+	found := meshBinaries(t)
 	o := options(t, 238)
 	o.Arms = armsNamed(t, "sidecars,mesh")
-	o.Parts = func(context.Context) (parts.Parts, error) { return found, nil }
+	o.Binaries = func(context.Context) (binaries.Set, error) { return found, nil }
 	if err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (r *run) startMesh(ctx context.Context, objects *manifest.Objects, options 
 	if r.fault.none() {
 		lookEvery = kubeletEvery
 	}
-	if r.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: options, Parts: r.o.found, LookEvery: lookEvery}); err == nil {
+	if r.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: options, Binaries: r.o.found, LookEvery: lookEvery}); err == nil {
 		r.fleet = r.mesh.Fleet()
 		r.proxies, r.istiod, err = proxiesOf(ctx, r.mesh)
 	}

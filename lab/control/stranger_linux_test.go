@@ -19,7 +19,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 )
 
 // nobody is a user that has nothing to do with the fleet.
@@ -76,8 +76,8 @@ func TestAnotherUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	find := func() (parts.Parts, error) { return source.Find(t.Context()) }
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	find := func() (binaries.Set, error) { return source.Find(t.Context()) }
 	if os.Getenv("CI") != "true" {
 		find = source.Have
 	}
@@ -100,7 +100,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 	state := filepath.Join(temp, "state")
 	network := fmt.Sprintf("127.%d.126.", 100+os.Getpid()%100)
-	m, err := mesh.Start(t.Context(), objects, mesh.Options{Parts: programs, Local: local.Options{
+	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: programs, Local: local.Options{
 		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: time.Minute, Progress: func(line string) { t.Log(line) },
 		Network: netip.MustParsePrefix(network + "0/24"), NodeAddress: netip.MustParseAddr(network + "250"),
 	}})

@@ -23,21 +23,21 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
-	"fleetman.example/lab/mesh/parts"
 	"fleetman.example/lab/skip"
 )
 
 const driver = "/api/vehicles/driver/City%20Truck"
 
-// meshParts are the real programs; without them a test is skipped, but not in CI.
-func meshParts(t *testing.T) parts.Parts {
+// meshBinaries are the real programs; without them a test is skipped, but not in CI.
+func meshBinaries(t *testing.T) binaries.Set {
 	t.Helper()
 	absolute, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: absolute, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: absolute, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	if os.Getenv("CI") == "true" {
 		found, err := source.Find(t.Context())
 		if err != nil {
@@ -74,12 +74,12 @@ func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh
 // startMeshTimed tells how long it took, what was built aside.
 func startMeshTimed(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string, took time.Duration) {
 	t.Helper()
-	found := meshParts(t)
+	found := meshBinaries(t)
 	began := time.Now()
 	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third))
 	node := network.Addr().As4()
 	node[3] = 250
-	m, err := mesh.Start(t.Context(), objects, mesh.Options{Parts: found, Local: local.Options{
+	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: found, Local: local.Options{
 		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: netip.AddrFrom4(node),
 		Progress: func(line string) {
 			t.Log(line)

@@ -45,7 +45,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	if !slices.Equal(gatewayNames(before), gatewayNames(objects)) {
 		return Applied{}, fmt.Errorf("these manifests need other gateways (%s): start the fleet anew with them", strings.Join(gatewayNames(objects), ", "))
 	}
-	if err := validate(ctx, m.options.Parts.Istioctl.Path, objects); err != nil {
+	if err := validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err
 	}
 	began := time.Now()

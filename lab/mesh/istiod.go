@@ -139,7 +139,7 @@ func lastWords(log string) string {
 }
 
 func (i *istiod) start(m *Mesh) (*process.Process, error) {
-	cmd := i.command(m.options.Parts.Pilot.Path)
+	cmd := i.command(m.options.Binaries.Pilot.Path)
 	cmd.Stdout, cmd.Stderr = i.log, i.log
 	return m.site.Spawn(cmd)
 }

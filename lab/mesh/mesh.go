@@ -17,10 +17,10 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
-	"fleetman.example/lab/mesh/parts"
 )
 
 // IngressPort is the published NodePort of the ingress gateway.
@@ -29,8 +29,8 @@ const IngressPort = 31380
 // Options say how a mesh runs; those of the fleet are local's.
 type Options struct {
 	Local local.Options
-	// Parts are the programs.
-	Parts parts.Parts
+	// Binaries are the programs.
+	Binaries binaries.Set
 	// IngressPort is where the ingress gateway's port 80 is reached, at the
 	// node's address; 0 is a free one.
 	IngressPort int
@@ -107,7 +107,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	if options.Rejected == nil {
 		options.Rejected = func(string, string) {}
 	}
-	if err := validate(ctx, options.Parts.Istioctl.Path, objects); err != nil {
+	if err := validate(ctx, options.Binaries.Istioctl.Path, objects); err != nil {
 		return nil, err
 	}
 	m := &Mesh{

@@ -17,9 +17,9 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
-	"fleetman.example/lab/mesh/parts"
 )
 
 // Istio's table of who gets a sidecar.
@@ -212,7 +212,7 @@ func TestStartFails(t *testing.T) {
 		{"/nonexistent", "istiod failed with fork/exec /nonexistent: no such file or directory; "},
 	} {
 		m, err := Start(t.Context(), objects, Options{
-			Parts: parts.Parts{Pilot: parts.Part{Path: test.pilot}, Envoy: parts.Part{Path: "/nonexistent"}},
+			Binaries: binaries.Set{Pilot: binaries.Binary{Path: test.pilot}, Envoy: binaries.Binary{Path: "/nonexistent"}},
 			Local: local.Options{
 				Bin: bin, State: state, ReadyTimeout: time.Second,
 				Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.120.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.120.250", number)),
@@ -227,14 +227,14 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// realParts are the real programs; without them a test is skipped, but not in CI.
-func realParts(t *testing.T) parts.Parts {
+// realBinaries are the real programs; without them a test is skipped, but not in CI.
+func realBinaries(t *testing.T) binaries.Set {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	if os.Getenv("CI") == "true" {
 		found, err := source.Find(t.Context())
 		if err != nil {
@@ -252,7 +252,7 @@ func realParts(t *testing.T) parts.Parts {
 // istiod watches no kind whose definition it does not find, so it never holds
 // an object of it: that is said, and the old state stays.
 func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
-	found := realParts(t)
+	found := realBinaries(t)
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "position-simulator"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
 	const telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: unseen}\nspec: {accessLogging: [{disabled: true}]}\n"
 	number := 100 + os.Getpid()%100
 	m, err := Start(t.Context(), decode(t, pod), Options{
-		Parts: found,
+		Binaries: found,
 		Local: local.Options{
 			Bin: bin, State: t.TempDir(), Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.124.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.124.250", number)),
 		},

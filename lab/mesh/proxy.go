@@ -133,7 +133,7 @@ func (p *proxy) logName() string {
 }
 
 func (p *proxy) start(m *Mesh) (*process.Process, error) {
-	cmd := exec.Command(m.options.Parts.Envoy.Path, envoy.Args(p.bootstrap, p.workers)...)
+	cmd := exec.Command(m.options.Binaries.Envoy.Path, envoy.Args(p.bootstrap, p.workers)...)
 	cmd.Dir = m.dir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir()}
 	cmd.Stdout, cmd.Stderr = p.log, p.log

@@ -83,7 +83,7 @@ func (m *Mesh) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
 	i := m.istiod
-	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Parts.Istioctl.Path, Proxies: make([]ProxyStatus, len(m.proxies))}
+	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(m.proxies))}
 	var asking sync.WaitGroup
 	for n, p := range m.proxies {
 		asking.Go(func() { status.Proxies[n] = p.status(ctx) })

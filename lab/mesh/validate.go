@@ -79,7 +79,7 @@ const analyzeTimeout = 10 * time.Second
 // not exist, or select nothing. Warnings refuse nothing: a cluster accepts such
 // objects, what they refer to may be created later, and analyzers may be wrong.
 func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string {
-	program := m.options.Parts.Istioctl.Path
+	program := m.options.Binaries.Istioctl.Path
 	if program == "" || !slices.ContainsFunc(objects.All, isIstio) {
 		return nil
 	}

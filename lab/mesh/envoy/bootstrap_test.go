@@ -12,7 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -118,7 +118,7 @@ func envoyPath(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	if os.Getenv("CI") == "true" {
 		part, err := source.Envoy(t.Context())
 		if err != nil {

@@ -21,7 +21,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
 )
@@ -32,8 +32,8 @@ type Options struct {
 	// IngressPort is where the ingress gateway is reached at the node's
 	// address; 0 is a free port, as every NodePort gets one.
 	IngressPort int
-	// Parts brings the mesh's programs; it is asked when a mesh is needed.
-	Parts func(context.Context) (parts.Parts, error)
+	// Binaries brings the mesh's programs; it is asked when a mesh is needed.
+	Binaries func(context.Context) (binaries.Set, error)
 }
 
 // Starter starts fleets, one at a time in each place.
@@ -44,13 +44,13 @@ func Starter(o Options) check.Start {
 		t := &target{options: o}
 		var err error
 		if check.NeedsMesh(objects) {
-			var found parts.Parts
-			if found, err = o.Parts(ctx); err != nil {
+			var found binaries.Set
+			if found, err = o.Binaries(ctx); err != nil {
 				return nil, err
 			}
 			// A port that was free may be another fleet's by the time that istiod opens it.
 			for tries := range 3 {
-				t.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: o.Local, Parts: found, IngressPort: o.IngressPort})
+				t.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: o.Local, Binaries: found, IngressPort: o.IngressPort})
 				if err == nil || tries == 2 || !strings.Contains(err.Error(), "address already in use") {
 					break
 				}

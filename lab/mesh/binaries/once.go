@@ -1,4 +1,4 @@
-package parts
+package binaries
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// lockPoll is how often a run that waits for another's work looks again.
+// lockPoll is how often a run tries to take a lock that another run holds.
 const lockPoll = 200 * time.Millisecond
 
-// once makes the file path unless it is there. Only whole files get that name:
-// make writes to another one, which is renamed at the end. Of two runs at once
-// one makes it and the other waits. The lock goes with the last process that
-// has it open, so who passes it on to a child keeps others out for as long as
-// the child writes, whatever happens to this process.
+// once makes the file path unless it exists. make writes to another file, which is renamed when it is
+// complete, so a file named path is always a complete one. Of two runs at once one makes the file and
+// the other waits. The system releases the lock when the last process that has the lock's file open
+// ends: make passes the file to its child, and the lock holds for as long as the child writes, even
+// when this process is killed.
 func (s Source) once(ctx context.Context, path string, make func(ctx context.Context, temporary string, lock *os.File) error) error {
 	if isProgram(path) {
 		return nil
@@ -33,11 +33,11 @@ func (s Source) once(ctx context.Context, path string, make func(ctx context.Con
 	if err := s.lock(ctx, lock, filepath.Base(path)); err != nil {
 		return err
 	}
-	if isProgram(path) { // made while this run waited
+	if isProgram(path) { // by the run that this one waited for
 		return nil
 	}
 	temporary := path + ".partial"
-	if err := os.RemoveAll(temporary); err != nil { // of a run that was killed
+	if err := os.RemoveAll(temporary); err != nil { // left by a run that was killed
 		return err
 	}
 	defer os.RemoveAll(temporary)
@@ -51,21 +51,21 @@ func (s Source) once(ctx context.Context, path string, make func(ctx context.Con
 }
 
 func (s Source) lock(ctx context.Context, lock *os.File, what string) error {
-	for said := false; ; {
+	for reported := false; ; {
 		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("locking %s: %w", lock.Name(), err)
+			return fmt.Errorf("lock %s: %w", lock.Name(), err)
 		}
-		if !said {
-			s.progress("another run is bringing %s; waiting for it", what)
-			said = true
+		if !reported {
+			s.progress("waiting for another run that makes %s", what)
+			reported = true
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for another run that is bringing it: %w", ctx.Err())
+			return fmt.Errorf("wait for another run that makes it: %w", ctx.Err())
 		case <-time.After(lockPoll):
 		}
 	}

@@ -1,4 +1,4 @@
-package parts
+package binaries
 
 import (
 	"context"
@@ -20,72 +20,72 @@ var (
 	istioctl       = goTool{"istioctl", "istio.io/istio/istioctl/cmd/istioctl", "ISTIOCTL"}
 )
 
-// Pilot is istiod: pilot-discovery, from PILOT_DISCOVERY or built.
-func (s Source) Pilot(ctx context.Context) (Part, error) { return s.goTool(ctx, pilotDiscovery) }
+// Pilot returns istiod's binary, pilot-discovery: from PILOT_DISCOVERY, else built.
+func (s Source) Pilot(ctx context.Context) (Binary, error) { return s.goTool(ctx, pilotDiscovery) }
 
-// Istioctl is istioctl, from ISTIOCTL or built.
-func (s Source) Istioctl(ctx context.Context) (Part, error) { return s.goTool(ctx, istioctl) }
+// Istioctl returns istioctl: from ISTIOCTL, else built.
+func (s Source) Istioctl(ctx context.Context) (Binary, error) { return s.goTool(ctx, istioctl) }
 
 var istioForm = regexp.MustCompile(`(?m)^\s*(?:require\s+)?istio\.io/istio\s+(v\S+)`)
 
-// IstioVersion is the version that lab/istio pins.
+// IstioVersion returns the version of Istio that lab/istio pins.
 func (s Source) IstioVersion() (string, error) {
 	path := filepath.Join(s.Root, "lab", "istio", "go.mod")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("finding out Istio's version: %w", err)
+		return "", fmt.Errorf("find Istio's version: %w", err)
 	}
 	match := istioForm.FindSubmatch(data)
 	if match == nil {
-		return "", fmt.Errorf("finding out Istio's version: %s requires no istio.io/istio", path)
+		return "", fmt.Errorf("find Istio's version: %s: must require istio.io/istio", path)
 	}
 	return string(match[1]), nil
 }
 
-func (s Source) goTool(ctx context.Context, tool goTool) (Part, error) {
-	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
+func (s Source) goTool(ctx context.Context, tool goTool) (Binary, error) {
+	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
-		part.Version = builtFrom(part.Path)
-		return part, err
+		binary.Version = builtFrom(binary.Path)
+		return binary, err
 	}
 	if s.Root == "" {
-		return Part{}, fmt.Errorf("no %s: there is no repository to build it from; set %s to the program, or give --root", tool.name, tool.variable)
+		return Binary{}, fmt.Errorf("find %s: no repository to build it from: set %s to its path, or use --root", tool.name, tool.variable)
 	}
 	version, err := s.IstioVersion()
 	if err != nil {
-		return Part{}, fmt.Errorf("no %s: %w; set %s to the program", tool.name, err, tool.variable)
+		return Binary{}, fmt.Errorf("find %s: %w: set %s to its path", tool.name, err, tool.variable)
 	}
-	part = Part{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
-	err = s.once(ctx, part.Path, func(ctx context.Context, temporary string, lock *os.File) error {
+	binary = Binary{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
+	err = s.once(ctx, binary.Path, func(ctx context.Context, temporary string, lock *os.File) error {
 		return s.goBuild(ctx, tool, temporary, lock)
 	})
 	if err != nil {
-		return Part{}, fmt.Errorf("no %s: %w; make mesh-parts tries again, or set %s to the program", tool.name, err, tool.variable)
+		return Binary{}, fmt.Errorf("find %s: %w: run make mesh-parts to try again, or set %s to its path", tool.name, err, tool.variable)
 	}
-	return part, nil
+	return binary, nil
 }
 
-func (s Source) goToolAtHand(tool goTool) (Part, error) {
-	part, ok, err := s.fromEnvironment(tool.name, tool.variable)
+func (s Source) goToolAtHand(tool goTool) (Binary, error) {
+	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
-		part.Version = builtFrom(part.Path)
-		return part, err
+		binary.Version = builtFrom(binary.Path)
+		return binary, err
 	}
 	version, err := s.IstioVersion()
 	if err != nil {
-		return Part{}, err
+		return Binary{}, err
 	}
-	part = Part{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
-	if !isProgram(part.Path) {
-		return Part{}, fmt.Errorf("no %s: build it with make mesh-parts, or set %s to the program", tool.name, tool.variable)
+	binary = Binary{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
+	if !isProgram(binary.Path) {
+		return Binary{}, fmt.Errorf("find %s: not found: run make mesh-parts, or set %s to its path", tool.name, tool.variable)
 	}
-	return part, nil
+	return binary, nil
 }
 
 const istioModule = "istio.io/istio"
 
-// builtFrom is the version of Istio's module in a Go program, or the commit when
-// it was built in Istio's own repository; empty when it tells neither.
+// builtFrom returns the version of Istio's module in a Go program, or the commit when it was built in
+// Istio's own repository. It returns "" when the program contains neither.
 func builtFrom(path string) string {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s Source) goBuild(ctx context.Context, tool goTool, to string, lock *os.Fi
 		Work: to + ".work", Lock: lock, Name: tool.name, Every: 5 * time.Second, Progress: func(line string) { s.progress("%s", line) },
 	}.Run(ctx)
 	if err != nil {
-		return fmt.Errorf("building it: %w", err)
+		return fmt.Errorf("build: %w", err)
 	}
 	s.progress("built %s in %s", tool.name, time.Since(began).Round(time.Second))
 	return nil
