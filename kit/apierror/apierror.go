@@ -1,4 +1,5 @@
-// Package apierror is the one error shape of every service, as the original's clients parse it:
+// Package apierror writes the errors of every service in the one shape that the original's clients
+// parse:
 //
 //	{"timestamp":"2023-11-07T07:49:21.555+0000","status":400,"error":"Bad Request","message":"…","path":"/vehicles/"}
 package apierror
@@ -17,15 +18,14 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// Error is an answer that is not a success: its HTTP status, the message that the caller may
-// read, and the cause, which only the log shows.
+// Error is a response that is not a success.
 type Error struct {
-	Status  int
-	Message string
-	Cause   error
+	Status  int    // HTTP status
+	Message string // sent to the caller
+	Cause   error  // logged, never sent; nil: none
 }
 
-// New returns an Error with a message for the caller; %w keeps a cause for errors.Is.
+// New returns an Error with a formatted message. The operand of %w becomes its cause.
 func New(status int, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Status: status, Message: err.Error(), Cause: errors.Unwrap(err)}
@@ -39,10 +39,10 @@ func BodyTooLarge(limit int64) *Error {
 func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.Cause }
 
-// HTTPStatus is the answer's status; any error that has this method chooses its own.
+// HTTPStatus returns e.Status. Answer and Status use the method of any error that has it.
 func (e *Error) HTTPStatus() int { return e.Status }
 
-// body keeps the order of the original's fields.
+// body has its fields in the order of the original's.
 type body struct {
 	Timestamp string `json:"timestamp"`
 	Status    int    `json:"status"`
@@ -58,9 +58,9 @@ func Write(c *gin.Context, err error) {
 	c.Abort()
 }
 
-// Answer writes err as the answer to r. An error that chooses a status (HTTPStatus() int) shows its
-// text; any other is a 500 with a generic message. An error that has an origin (Origin() Origin) names
-// it in OriginHeader.
+// Answer writes err as the answer to r. An error with a method HTTPStatus() int is answered with that
+// status and its text, any other with 500 and a generic message. The origin of an error with a method
+// Origin() Origin goes into OriginHeader.
 func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := Status(err), "internal error"
 	var chooses statusError
@@ -71,7 +71,7 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	if path == "" {
 		path = r.URL.EscapedPath()
 	}
-	b, _ := json.Marshal(body{ // strings and a number always marshal
+	b, _ := json.Marshal(body{ // never fails: strings and a number
 		Timestamp: time.Now().UTC().Format(fleet.TimeLayout),
 		Status:    status,
 		Error:     http.StatusText(status),
@@ -92,7 +92,7 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 
 type statusError interface{ HTTPStatus() int }
 
-// Status is the HTTP status that err chooses, 500 when it chooses none.
+// Status returns the HTTP status of err: that of its method HTTPStatus() int, 500 without one.
 func Status(err error) int {
 	var chooses statusError
 	if errors.As(err, &chooses) {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// OriginHeader names, in the answer of a service that was failed by another, the origin of the
-// failure: "upstream; service=staff-service". A relay that is failed in turn passes it on. It is for
-// programs; the message, for people, may change. An answer without it is of the service's own making.
-// The error's JSON does not have it: its fields are those that the original's clients parse.
+// OriginHeader is the header in which a service that fails because of another one names the origin of
+// the failure: "upstream; service=staff-service". Each service on the way back copies it. A failure
+// without it originates in the service that answered. The header is for programs; the message, for
+// people, may change. It is not part of the error's JSON, which has the fields of the original only.
 const OriginHeader = "X-Error-Origin"
 
 // Origin is the component that produced a failure, and how.
 type Origin struct {
 	Kind    OriginKind
-	Service string // whose failure it is
+	Service string // the service that failed, or could not be called
 }
 
 // OriginKind is how a call to a service failed.
@@ -22,18 +22,18 @@ type OriginKind string
 
 // The kinds of an origin.
 const (
-	OriginUpstream OriginKind = "upstream" // it answered 5xx, broke off or could not be reached
-	OriginTimeout  OriginKind = "timeout"  // its answer took too long
-	OriginBreaker  OriginKind = "breaker"  // its caller's circuit breaker refused the call
-	OriginBulkhead OriginKind = "bulkhead" // its caller's bulkhead refused the call
+	OriginUpstream OriginKind = "upstream" // a 5xx, a broken connection or none at all
+	OriginTimeout  OriginKind = "timeout"  // no answer in time
+	OriginBreaker  OriginKind = "breaker"  // the caller's circuit breaker refused the call
+	OriginBulkhead OriginKind = "bulkhead" // the caller's bulkhead refused the call
 )
 
 const originService = "; service="
 
 func (o Origin) String() string { return string(o.Kind) + originService + o.Service }
 
-// ReadOrigin returns the origin that the headers of an answer name; false where they name none, or not
-// in this form.
+// ReadOrigin returns the origin in the headers of an answer. It returns false without exactly one
+// well-formed OriginHeader.
 func ReadOrigin(answer http.Header) (Origin, bool) {
 	values := answer[OriginHeader]
 	if len(values) != 1 {
@@ -47,7 +47,7 @@ func ReadOrigin(answer http.Header) (Origin, bool) {
 	return Origin{}, false
 }
 
-// isServiceName reports whether name is a DNS label, as the names of services are.
+// isServiceName reports whether name is a DNS label, as names of Kubernetes Services are.
 func isServiceName(name string) bool {
 	return name != "" && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }

@@ -1,5 +1,5 @@
 // Package env reads a service's configuration from its environment. It reads values only, reports
-// every bad variable at once, and makes the table of a README from the same calls.
+// all bad variables in one error, and generates the table of a README from the same calls.
 package env
 
 import (
@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// Reader reads variables and keeps, for the log, the table and the error, what it read.
+// Reader reads variables and records each one for the log, the table and the error.
 type Reader struct {
 	getenv func(string) string
 	vars   []variable
-	shared bool // what is read now is documented once for all services
+	shared bool // variables read now go into SharedTable
 	errs   []error
 }
 
@@ -27,16 +27,16 @@ type variable struct {
 	shared                    bool
 }
 
-// hidden stands for a secret's value in the log and in errors.
+// hidden replaces a secret's value in the log and in errors.
 const hidden = "(set)"
 
 // New returns a Reader over getenv (os.Getenv in a program, a map in a test).
 func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
-// Getenv returns a variable that is not the service's own: it is neither logged nor in the table.
+// Getenv returns the value of a variable without recording it: it is neither logged nor in the table.
 func (r *Reader) Getenv(name string) string { return r.getenv(name) }
 
-// read records one variable and returns its text. An empty variable means its default.
+// read records one variable and returns its value without surrounding space, or def if that is empty.
 func (r *Reader) read(name, def, meaning string) string {
 	value := strings.TrimSpace(r.getenv(name))
 	if value == "" {
@@ -46,7 +46,8 @@ func (r *Reader) read(name, def, meaning string) string {
 	return value
 }
 
-// Fail adds an error about a variable: its name, its value and what the value must be.
+// Fail adds the error "NAME: VALUE: " and a formatted rest, such as "must be …", to Err. A secret's
+// value is replaced by "(set)".
 func (r *Reader) Fail(name, format string, args ...any) {
 	for _, v := range r.vars {
 		if v.name == name && v.value == hidden {
@@ -57,17 +58,18 @@ func (r *Reader) Fail(name, format string, args ...any) {
 	r.fail(name, strconv.Quote(r.getenv(name)), format, args...)
 }
 
-// FailSecret is Fail for a variable whose value may hold a secret.
+// FailSecret is Fail for a variable whose value may contain a secret and was not read by Secret.
 func (r *Reader) FailSecret(name, format string, args ...any) { r.fail(name, hidden, format, args...) }
 
 func (r *Reader) fail(name, got, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s: %s", name, got, fmt.Sprintf(format, args...)))
 }
 
-// String reads any text.
+// String reads any text. Like all methods that read, it returns def if the variable is empty or bad, and
+// takes the meaning for the table.
 func (r *Reader) String(name, def, meaning string) string { return r.read(name, def, meaning) }
 
-// Secret reads a text whose value is never shown, neither in the log nor in the table.
+// Secret reads a text that is shown neither in the log nor in errors. It has no default.
 func (r *Reader) Secret(name, meaning string) string {
 	value := r.read(name, "", meaning)
 	if value != "" {
@@ -76,7 +78,7 @@ func (r *Reader) Secret(name, meaning string) string {
 	return value
 }
 
-// Bool reads true or false, in any form that strconv.ParseBool knows.
+// Bool reads true or false, in any form that strconv.ParseBool accepts.
 func (r *Reader) Bool(name string, def bool, meaning string) bool {
 	v, err := strconv.ParseBool(r.read(name, strconv.FormatBool(def), meaning))
 	if err != nil {
@@ -111,7 +113,7 @@ func (r *Reader) Duration(name string, def, min, max time.Duration, meaning stri
 	return v
 }
 
-// OneOf reads one of the known words.
+// OneOf reads one of the known words, which it appends to the meaning.
 func (r *Reader) OneOf(name, def string, known []string, meaning string) string {
 	v := r.read(name, def, meaning+" ("+strings.Join(known, ", ")+")")
 	if !slices.Contains(known, v) {
@@ -121,8 +123,9 @@ func (r *Reader) OneOf(name, def string, known []string, meaning string) string 
 	return v
 }
 
-// URL reads an http or https address without query; a bare host:port reads as http://host:port.
-// It returns nil for a variable without a value and without a default.
+// URL reads an http or https address without query, fragment and user. host:port is short for
+// http://host:port. It returns nil for an empty variable with an empty default, and an empty URL for a
+// bad one.
 func (r *Reader) URL(name, def, meaning string) *url.URL {
 	text := r.read(name, def, meaning)
 	if text == "" {
@@ -140,13 +143,13 @@ func (r *Reader) URL(name, def, meaning string) *url.URL {
 	return u
 }
 
-// isPort reports whether a call can go to port; empty means the scheme's own.
+// isPort reports whether port is from 1 to 65535, or empty: the default of the scheme.
 func isPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return port == "" || err == nil && n > 0
 }
 
-// Addr reads an address to listen on; an empty host means every interface, port 0 any free port.
+// Addr reads an address to listen on. An empty host means every interface, port 0 any free port.
 func (r *Reader) Addr(name, def, meaning string) string {
 	v := r.read(name, def, meaning)
 	_, port, err := net.SplitHostPort(v)
@@ -159,7 +162,7 @@ func (r *Reader) Addr(name, def, meaning string) string {
 	return v
 }
 
-// Err returns the errors of all bad variables, one a line, or nil.
+// Err returns the errors of all bad variables, one per line, or nil.
 func (r *Reader) Err() error {
 	if len(r.errs) == 0 {
 		return nil
@@ -167,7 +170,7 @@ func (r *Reader) Err() error {
 	return fmt.Errorf("configuration: %w", errors.Join(r.errs...))
 }
 
-// LogValue returns the effective configuration, for one log line at the start.
+// LogValue returns the effective value of each variable read.
 func (r *Reader) LogValue() slog.Value {
 	attrs := make([]slog.Attr, len(r.vars))
 	for i, v := range r.vars {
@@ -176,7 +179,7 @@ func (r *Reader) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Shared calls read, whose variables several services have: they are in SharedTable, not in Table.
+// Shared calls read. The variables that it reads go into SharedTable instead of Table.
 func (r *Reader) Shared(read func()) {
 	before := r.shared
 	r.shared = true
@@ -184,11 +187,10 @@ func (r *Reader) Shared(read func()) {
 	r.shared = before
 }
 
-// Table returns the configuration table of a README, of the service's own variables: variable,
-// default, meaning.
+// Table returns the Markdown table of the service's own variables: variable, default, meaning.
 func (r *Reader) Table() string { return r.table(false) }
 
-// SharedTable returns the table of the variables that several services have.
+// SharedTable returns the table of the variables read within Shared.
 func (r *Reader) SharedTable() string { return r.table(true) }
 
 func (r *Reader) table(shared bool) string {
@@ -207,7 +209,7 @@ func (r *Reader) table(shared bool) string {
 	return b.String()
 }
 
-// shortDuration writes 1m0s as 1m and 1h0m0s as 1h.
+// shortDuration formats 1m0s as 1m and 1h0m0s as 1h.
 func shortDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -12,7 +12,7 @@ import (
 	"fleetman.example/kit/apierror"
 )
 
-// stateJSON is what the admin listener answers.
+// stateJSON is the body of every successful answer.
 type stateJSON struct {
 	Seed  uint64     `json:"seed"`
 	Rules []ruleJSON `json:"rules"`
@@ -37,9 +37,9 @@ func (s *Set) state() stateJSON {
 // maxRules bounds the text of rules, in bytes.
 const maxRules = 64 << 10
 
-// Admin answers GET, PUT and DELETE of the rules: PUT takes them in the grammar of the package,
-// all answer the rules in force and their counts. A change needs the bearer token. With no token, a
-// change is refused unless listener is an address of loopback.
+// Admin returns the handler of GET, PUT and DELETE of the rules. The body of PUT has the package's
+// grammar. Every answer has the rules in force and their counts. A change needs token as its bearer
+// token. If token is empty, changes are refused, unless listener is a loopback address.
 func (s *Set) Admin(listener net.Addr, token string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		open := token == "" && isLoopback(listener)

@@ -11,58 +11,59 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// held is an answer that is kept back until it is whole.
-type held struct {
+// buffered is a ResponseWriter that buffers the whole answer.
+type buffered struct {
 	gin.ResponseWriter
 	body bytes.Buffer
 }
 
-func hold(c *gin.Context) *held {
-	h := &held{ResponseWriter: c.Writer}
-	c.Writer = h
-	return h
+// buffer replaces c.Writer by a buffered one.
+func buffer(c *gin.Context) *buffered {
+	b := &buffered{ResponseWriter: c.Writer}
+	c.Writer = b
+	return b
 }
 
-func (h *held) Write(b []byte) (int, error)       { return h.body.Write(b) }
-func (h *held) WriteString(s string) (int, error) { return h.body.WriteString(s) }
-func (h *held) WriteHeaderNow()                   {}
-func (h *held) Flush()                            {}
-func (h *held) Size() int                         { return h.body.Len() }
-func (h *held) Written() bool                     { return h.body.Len() > 0 }
+func (b *buffered) Write(p []byte) (int, error)       { return b.body.Write(p) }
+func (b *buffered) WriteString(s string) (int, error) { return b.body.WriteString(s) }
+func (b *buffered) WriteHeaderNow()                   {}
+func (b *buffered) Flush()                            {}
+func (b *buffered) Size() int                         { return b.body.Len() }
+func (b *buffered) Written() bool                     { return b.body.Len() > 0 }
 
-// send sends the answer as the faults of its body have it: at the slowest of their paces, and cut
-// to the shortest of their lengths. The length it announces is that of the whole.
-func (h *held) send(ctx context.Context, faults []Injection) {
-	body := h.body.Bytes()
+// send sends the answer with the faults Truncate and Slow: at the lowest rate and cut to the shortest
+// length. Its Content-Length is that of the whole answer.
+func (b *buffered) send(ctx context.Context, faults []Injection) {
+	body := b.body.Bytes()
 	keep, perSecond, length := len(body), math.MaxInt, len(body)
 	for _, f := range faults {
 		switch f.Kind {
-		case Truncate: // never whole; an answer without a body breaks off after its headers
+		case Truncate: // at least one byte is missing, even of an empty body
 			keep, length = min(keep, int(f.Bytes), max(len(body)-1, 0)), max(len(body), 1)
 		case Slow:
 			perSecond = min(perSecond, int(f.Bytes))
 		}
 	}
-	h.Header().Set("Content-Length", strconv.Itoa(length))
-	h.ResponseWriter.WriteHeaderNow()
+	b.Header().Set("Content-Length", strconv.Itoa(length))
+	b.ResponseWriter.WriteHeaderNow()
 	if perSecond == math.MaxInt {
-		_, _ = h.ResponseWriter.Write(body[:keep])
+		_, _ = b.ResponseWriter.Write(body[:keep])
 	} else {
-		h.trickle(ctx, body[:keep], perSecond)
+		b.trickle(ctx, body[:keep], perSecond)
 	}
 	if keep < length {
-		h.ResponseWriter.Flush()
+		b.ResponseWriter.Flush()
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// pace is how often a slow body sends a piece.
-const pace = 100 * time.Millisecond
+// tick is the time between two writes of a slow body.
+const tick = 100 * time.Millisecond
 
-// trickle sends body at a number of bytes a second, while the caller is there.
-func (h *held) trickle(ctx context.Context, body []byte, perSecond int) {
-	h.ResponseWriter.Flush()
-	ticks := time.NewTicker(pace)
+// trickle sends body at perSecond bytes per second. It aborts the request when ctx is done.
+func (b *buffered) trickle(ctx context.Context, body []byte, perSecond int) {
+	b.ResponseWriter.Flush()
+	ticks := time.NewTicker(tick)
 	defer ticks.Stop()
 	start := time.Now()
 	for sent := 0; sent < len(body); {
@@ -73,8 +74,8 @@ func (h *held) trickle(ctx context.Context, body []byte, perSecond int) {
 		}
 		due := min(int(time.Since(start).Seconds()*float64(perSecond)), len(body))
 		if due > sent {
-			_, _ = h.ResponseWriter.Write(body[sent:due])
-			h.ResponseWriter.Flush()
+			_, _ = b.ResponseWriter.Write(body[sent:due])
+			b.ResponseWriter.Flush()
 			sent = due
 		}
 	}

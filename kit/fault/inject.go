@@ -15,20 +15,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Header says of an answer which fault was injected, so that a real failure is never taken for
-// one. An answer with several has it several times.
+// Header is the header of an answer that names the kind of an injected fault, once per fault. It tells
+// injected failures from real ones.
 const Header = "X-Fault"
 
-// Injector makes requests meet the faults of a Set.
+// Injector injects the faults of a Set into requests.
 type Injector struct {
 	Set   *Set
 	Log   *slog.Logger
-	Count metric.Int64Counter // of injected faults, by kind
-	Exit  func(code int)      // ends the process
+	Count metric.Int64Counter // counts injected faults by kind
+	Exit  func(code int)      // os.Exit
 }
 
-// Middleware is the injector in a router. What is done to an answer's body is done after all
-// else.
+// Middleware injects the faults of one request: first those that come before the answer or replace
+// it, then those of the answer's body.
 func (i Injector) Middleware(c *gin.Context) {
 	injections := i.Set.Decide(c.Request)
 	var body []Injection
@@ -42,13 +42,13 @@ func (i Injector) Middleware(c *gin.Context) {
 		i.inject(c, injections)
 		return
 	}
-	held := hold(c)
+	answer := buffer(c)
 	i.inject(c, injections)
 	c.Next()
-	held.send(c.Request.Context(), body)
+	answer.send(c.Request.Context(), body)
 }
 
-// inject does what is done before the answer, or instead of it.
+// inject injects the faults that come before the answer or replace it.
 func (i Injector) inject(c *gin.Context, injections []Injection) {
 	for _, f := range injections {
 		switch f.Kind {
@@ -63,7 +63,7 @@ func (i Injector) inject(c *gin.Context, injections []Injection) {
 			reset(c)
 		case Hang:
 			wait(c, longest)
-			panic(http.ErrAbortHandler) // should it be stopped while the caller still waits
+			panic(http.ErrAbortHandler) // no answer, even after the longest wait
 		case Crash:
 			i.Log.ErrorContext(c.Request.Context(), "crash injected")
 			i.Exit(1)
@@ -71,7 +71,7 @@ func (i Injector) inject(c *gin.Context, injections []Injection) {
 	}
 }
 
-// note tells the answer, the span and the metrics of a fault.
+// note adds a fault to the answer's headers, the span and the metrics.
 func (i Injector) note(c *gin.Context, kind Kind) {
 	c.Writer.Header().Add(Header, string(kind))
 	ctx, attr := c.Request.Context(), attribute.String("fleetman.fault", string(kind))
@@ -79,9 +79,9 @@ func (i Injector) note(c *gin.Context, kind Kind) {
 	i.Count.Add(ctx, 1, metric.WithAttributes(attr))
 }
 
-// wait holds a request up. It reads the body first: net/http sees the caller leave only then.
-// When the caller has left, or no longer waits, the request ends without an answer: an empty 200
-// would be taken for one.
+// wait waits for d. It reads the body first, because net/http notices a closed connection only after
+// that. If the caller leaves or its time-out ends meanwhile, wait aborts the request: returning would
+// send an empty 200.
 func wait(c *gin.Context, d time.Duration) {
 	body, err := io.ReadAll(c.Request.Body)
 	c.Request.Body = &replayed{bytes.NewReader(body), err}
@@ -94,9 +94,9 @@ func wait(c *gin.Context, d time.Duration) {
 	}
 }
 
-// replayed is a body that has been read, with the error that ended it.
+// replayed is a body that has been read once, and the error that ended it.
 type replayed struct {
-	read *bytes.Reader // not embedded: its WriteTo would pass the error over
+	read *bytes.Reader // not embedded: its WriteTo would drop the error
 	err  error
 }
 
@@ -110,7 +110,7 @@ func (r *replayed) Read(p []byte) (int, error) {
 
 func (*replayed) Close() error { return nil }
 
-// reset closes the connection with an RST, so that the caller sees a reset and not an end.
+// reset closes the connection with an RST instead of a FIN.
 func reset(c *gin.Context) {
 	if conn, _, err := http.NewResponseController(c.Writer).Hijack(); err == nil {
 		if tcp, ok := conn.(*net.TCPConn); ok {
@@ -118,5 +118,5 @@ func reset(c *gin.Context) {
 		}
 		_ = conn.Close()
 	}
-	panic(http.ErrAbortHandler) // what measures the request must not take it for an answer
+	panic(http.ErrAbortHandler) // measured as aborted, not as an answer
 }

@@ -27,34 +27,35 @@ const (
 	Crash    Kind = "crash"
 )
 
-// Kinds lists them all.
+// Kinds lists all kinds.
 var Kinds = []Kind{Delay, Status, Reset, Hang, Truncate, Slow, Crash}
 
 // Rule is one fault and the requests that meet it.
 type Rule struct {
 	Kind       Kind
-	Least      time.Duration // of a delay
-	Most       time.Duration
+	Least      time.Duration // shortest delay
+	Most       time.Duration // longest delay
 	Status     int
-	RetryAfter time.Duration // 0: none
-	Bytes      int64         // kept by truncate; a second for slow
+	RetryAfter time.Duration // with Status; 0: no header
+	Bytes      int64         // Truncate: bytes kept; Slow: bytes per second
 
-	Rate              float64
-	Method, Path      string // empty: any
-	Header, Value     string // Header empty: any request; Value empty: any value
+	Rate              float64 // share of the matching requests, from 0 to 1
+	Method, Path      string  // empty: any
+	Header, Value     string  // Header empty: any request; Value empty: any value
 	After, For, Every time.Duration
-	Count             int64 // 0: no bound
+	Count             int64 // 0: no limit
 
-	text string
+	text string // as parsed
 }
 
-// String is the rule as it was written.
+// String returns the text that r was parsed from.
 func (r Rule) String() string { return r.text }
 
-// longest bounds every duration of a rule.
+// longest is the longest duration in a rule.
 const longest = 24 * time.Hour
 
-// Parse reads rules; empty text is none. An error names the rule, from 1, and the field.
+// Parse parses rules separated by ";". It returns no rules for an empty text. An error names the rule,
+// counted from 1, and the field.
 func Parse(text string) ([]Rule, error) {
 	var rules []Rule
 	for part := range strings.SplitSeq(text, ";") {
@@ -81,12 +82,12 @@ func parseRule(text string) (Rule, error) {
 			return r, fmt.Errorf("%.100q: must be one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
 		}
 		if seen[name] {
-			return r, fmt.Errorf("%s: twice: must be given once", name)
+			return r, fmt.Errorf("%s: given twice: must be given once", name)
 		}
 		seen[name] = true
 		if read.kind != "" {
 			if r.Kind != "" {
-				return r, fmt.Errorf("%s: after %s: must be in a rule of its own, as each kind; separate rules by ;", name, r.Kind)
+				return r, fmt.Errorf("%s: second kind after %s: must be in a rule of its own (separate rules by ;)", name, r.Kind)
 			}
 			r.Kind = read.kind
 		}
@@ -100,16 +101,17 @@ func parseRule(text string) (Rule, error) {
 	case r.RetryAfter != 0 && r.Kind != Status:
 		return r, fmt.Errorf("retry-after: with %s: must be with status", r.Kind)
 	case r.Every != 0 && (r.For == 0 || r.For >= r.Every):
-		return r, errors.New("every: must be with a shorter for")
+		return r, fmt.Errorf("every: %s: must be longer than for, which must be set", r.Every)
 	}
 	return r, nil
 }
 
-// field reads one field's value into a rule; it reports false for a bad one.
+// field describes a field of a rule.
 type field struct {
-	kind Kind // of the fields that are one
-	must string
-	set  func(r *Rule, value string, hasValue bool) bool
+	kind Kind   // of a field that is a kind; empty: a condition
+	must string // what the value must be, for errors
+	// set parses value into r and reports whether it is valid. hasValue is false without a "=".
+	set func(r *Rule, value string, hasValue bool) bool
 }
 
 var fields = map[string]field{
@@ -178,7 +180,7 @@ func setMethod(r *Rule, value string, _ bool) bool {
 	return value != "" && value != http.MethodHead && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// setPath refuses what no escaped path has, or none that the router has made canonical.
+// setPath accepts a prefix of an escaped path in the router's canonical form.
 func setPath(r *Rule, value string, _ bool) bool {
 	r.Path = value
 	if _, err := url.PathUnescape(value); err != nil {
@@ -195,7 +197,7 @@ func setHeader(r *Rule, value string, _ bool) bool {
 	return ok && r.Header != "" && r.Header != "Host" && strings.Trim(r.Header, token) == ""
 }
 
-// token is what a header's name is made of.
+// token has the characters of a header's name (RFC 9110, section 5.6.2).
 const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 func setCount(r *Rule, value string, _ bool) bool {
@@ -204,12 +206,12 @@ func setCount(r *Rule, value string, _ bool) bool {
 	return err == nil && r.Count > 0
 }
 
-// matches reports whether a request meets the rule at a time since it was set.
+// matches reports whether req meets the rule, a time since after the rule was set.
 func (r *Rule) matches(req *http.Request, since time.Duration) bool {
 	if r.Method != "" && r.Method != req.Method {
 		return false
 	}
-	if r.Path != "" && !strings.HasPrefix(req.URL.EscapedPath()+"/", r.Path) { // routers take the last slash off
+	if r.Path != "" && !strings.HasPrefix(req.URL.EscapedPath()+"/", r.Path) { // the router removes the final slash
 		return false
 	}
 	if r.Header != "" {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Set is the rules in force. It is safe for concurrent use.
+// Set holds the rules in force. It is safe for concurrent use.
 type Set struct {
 	now func() time.Time
 
@@ -19,29 +19,29 @@ type Set struct {
 	rules []*counted
 }
 
-// counted is a rule with how often it matched and fired, and its own random numbers, from the
-// seed and its text: what other rules there are, and what they draw, does not change what it draws.
+// counted is a rule, how many requests matched it and how often it fired. Its random generator is
+// seeded by the Set's seed and the rule's text: its numbers do not depend on other rules.
 type counted struct {
 	Rule
 	matched, fired int64
 	random         *rand.Rand
 }
 
-// NewSet returns a Set of rules. The same seed and the same order of requests give the same
-// faults; seed 0 draws one.
+// NewSet returns a Set of rules. The same seed and the same sequence of requests give the same
+// faults. Seed 0 means a random seed.
 func NewSet(seed uint64, rules []Rule, now func() time.Time) *Set {
 	if seed == 0 {
-		seed = rand.Uint64N(maxDrawn) + 1
+		seed = rand.Uint64N(maxRandomSeed) + 1
 	}
 	s := &Set{now: now, seed: seed}
 	s.Replace(rules)
 	return s
 }
 
-// maxDrawn bounds a seed that is drawn, so that it can be given back: a number in JSON has 53 bits.
-const maxDrawn = 1 << 53
+// maxRandomSeed is the largest random seed: JSON carries integers exactly up to 2⁵³.
+const maxRandomSeed = 1 << 53
 
-// Replace puts rules in force instead of those that are; all counts begin at 0.
+// Replace replaces the rules in force. All counts and windows start again.
 func (s *Set) Replace(rules []Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,11 +52,11 @@ func (s *Set) Replace(rules []Rule) {
 		hash := fnv.New64a()
 		_, _ = hash.Write([]byte(r.text))
 		s.rules[i] = &counted{Rule: r, random: rand.New(rand.NewPCG(s.seed, hash.Sum64()+texts[r.text]))}
-		texts[r.text]++ // the same rule again draws its own
+		texts[r.text]++ // equal rules get different seeds
 	}
 }
 
-// Prepend puts rules in force before those that are.
+// Prepend inserts rules before those in force. All counts and windows start again.
 func (s *Set) Prepend(rules []Rule) {
 	s.mu.Lock()
 	for _, r := range s.rules {
@@ -66,17 +66,17 @@ func (s *Set) Prepend(rules []Rule) {
 	s.Replace(rules)
 }
 
-// Seed is what the decisions are drawn from.
+// Seed returns the seed, also if it is random.
 func (s *Set) Seed() uint64 { return s.seed }
 
-// Injection is a fault that a request meets now.
+// Injection is a fault to inject into one request.
 type Injection struct {
 	Rule
-	Wait time.Duration // of a delay
+	Wait time.Duration // of Delay
 }
 
-// Decide returns the faults that a request meets, in the order of the rules. One that ends the
-// request ends the list; where it leaves no answer, there is no body to meet a fault either.
+// Decide returns the faults that r meets, in the order of the rules. The list ends with the first fault
+// that ends the request. Unless that is Status, there is no answer, so the list has no faults of a body.
 func (s *Set) Decide(r *http.Request) []Injection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *Set) Decide(r *http.Request) []Injection {
 			continue
 		}
 		rule.matched++
-		share, wait := rule.draw() // for a request that has its end too: the next one's draw is the same
+		share, wait := rule.draw() // for every match, so that later numbers do not depend on other rules
 		if ended || share >= rule.Rate || rule.Count > 0 && rule.fired >= rule.Count {
 			continue
 		}
@@ -108,13 +108,13 @@ func (s *Set) Decide(r *http.Request) []Injection {
 	return injections
 }
 
-// draw takes what one request needs of a rule's random numbers: always two.
+// draw takes two random numbers: the share that is compared with the rate, and the delay.
 func (c *counted) draw() (share float64, wait time.Duration) {
 	share = c.random.Float64()
 	return share, c.Least + time.Duration(c.random.Float64()*float64(c.Most-c.Least+1))
 }
 
-// ends reports whether a fault is all that a request gets.
+// ends reports whether the fault ends the request.
 func (r *Rule) ends() bool {
 	switch r.Kind {
 	case Status, Reset, Hang, Crash:
@@ -123,5 +123,5 @@ func (r *Rule) ends() bool {
 	return false
 }
 
-// onBody reports whether a fault is done to an answer's body.
+// onBody reports whether the fault changes how an answer's body is sent.
 func (r *Rule) onBody() bool { return r.Kind == Truncate || r.Kind == Slow }

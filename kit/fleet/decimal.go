@@ -7,16 +7,17 @@ import (
 	"strconv"
 )
 
-// maxDigits bounds a number's length in characters; the longest in the recordings has 45.
+// maxDigits is the longest number, in characters. The longest in the recordings has 45.
 const maxDigits = 100
 
-// Decimal is a JSON number kept as its text, because the tracks hold more digits than a float64.
-// Empty means no number, null on the wire.
+// Decimal is the text of a JSON number: the tracks have more digits than a float64. Empty means no
+// number, null in JSON.
 type Decimal string
 
 var errDecimal = errors.New("not a JSON number")
 
-// ParseDecimal reads a JSON number, or a JSON string that holds one; null and nothing are "".
+// ParseDecimal parses a JSON number, or a JSON string that contains one. It returns "" for null and for
+// no text.
 func ParseDecimal(raw []byte) (Decimal, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", nil
@@ -34,19 +35,19 @@ func ParseDecimal(raw []byte) (Decimal, error) {
 	return Decimal(raw), nil
 }
 
-// Float is d's nearest float64; an infinity when it is beyond one, 0 when d is empty.
+// Float returns the float64 nearest to d: an infinity if d is out of range, 0 if d is empty.
 func (d Decimal) Float() float64 {
 	v, _ := strconv.ParseFloat(string(d), 64)
 	return v
 }
 
-// Within reports whether d is from -limit to limit, to its last digit.
+// Within reports whether d is from -limit to limit, computed exactly.
 func (d Decimal) Within(limit int64) bool {
 	v := math.Abs(d.Float())
 	if v != float64(limit) {
 		return v < float64(limit)
 	}
-	exact, ok := new(big.Rat).SetString(string(d)) // small: a float64 of this value has few digits before the point
+	exact, ok := new(big.Rat).SetString(string(d)) // cheap: d is near limit, so its exponent is small
 	return ok && exact.Abs(exact).Cmp(new(big.Rat).SetInt64(limit)) <= 0
 }
 

@@ -1,4 +1,3 @@
-// Package fleet is the wire format of the services: a vehicle's position, a driver, exact decimal
-// numbers.
-// Source: the recorded answers of the original and the contract in the README.
+// Package fleet defines the JSON that the services exchange: positions, drivers and exact decimal
+// numbers. Its sources are the recorded answers of the original and the contract in the README.
 package fleet

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxName bounds a vehicle's name, in bytes.
+// maxName is the longest name of a vehicle, in bytes.
 const maxName = 100
 
-// CheckName accepts what can be one segment of a path and one line of a log: 1 to 100 bytes of
-// printable UTF-8 without a slash, and neither "." nor "..". Its error is a *FieldError.
+// CheckName returns a *FieldError unless name is 1 to 100 bytes of printable UTF-8, not blank, without
+// slash and backslash, and neither "." nor "..": it becomes a path segment and part of a log line.
 func CheckName(name string) error {
 	printable := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) && r != '/' && r != '\\' }
 	if name == "" || len(name) > maxName || strings.TrimSpace(name) == "" || name == "." || name == ".." ||

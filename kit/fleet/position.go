@@ -13,29 +13,29 @@ import (
 	"unicode/utf8"
 )
 
-// TimeLayout is how every service writes a time: UTC, milliseconds, offset +0000.
+// TimeLayout is the layout of every time in JSON: UTC, milliseconds, offset +0000.
 const TimeLayout = "2006-01-02T15:04:05.000-0700"
 
-// Position is where a vehicle was at one moment.
+// Position is where a vehicle was at one time.
 type Position struct {
 	Name      string
 	Lat, Lng  Decimal   // WGS84 degrees
-	Timestamp time.Time // the sender's, zero when it gave none; the time of receipt in the tracker's answers
-	Speed     Decimal   // miles per hour; empty while unknown, null on the wire
+	Timestamp time.Time // set by the sender, or zero; in the tracker's answers, the time of receipt
+	Speed     Decimal   // miles per hour; empty: unknown
 }
 
-// Driver is who drives a vehicle.
+// Driver is the driver of a vehicle.
 type Driver struct {
 	Name  string `json:"name"`
 	Photo string `json:"photo"`
 }
 
-// FieldError is a report that cannot be accepted: the field, what it was and what it must be.
+// FieldError is the error of a field: its name, its value and what the value must be.
 type FieldError struct{ Field, Got, Must string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Got + ": must be " + e.Must }
 
-// Shown returns what a caller sent as an error shows it: at most 60 bytes of it.
+// Shown returns at most the first 60 bytes of text, for an error.
 func Shown(text string) string {
 	if len(text) > 60 {
 		return strings.ToValidUTF8(text[:60], "") + "…"
@@ -43,7 +43,7 @@ func Shown(text string) string {
 	return text
 }
 
-// got is Shown for a field's JSON.
+// got returns Shown for a field's JSON, "missing" for no JSON.
 func got(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return "missing"
@@ -51,10 +51,10 @@ func got(raw json.RawMessage) string {
 	return Shown(string(raw))
 }
 
-// HTTPStatus makes a bad field the caller's mistake.
+// HTTPStatus returns 400.
 func (e *FieldError) HTTPStatus() int { return http.StatusBadRequest }
 
-// wire is a report as it was sent; the fields are read one by one, so that an error names its field.
+// wire is a report with undecoded fields. They are decoded one by one, so that an error names its field.
 type wire struct {
 	Name      json.RawMessage `json:"name"`
 	Lat       json.RawMessage `json:"lat"`
@@ -63,10 +63,10 @@ type wire struct {
 	Speed     json.RawMessage `json:"speed"`
 }
 
-// Decode reads one report that was received now. Errors are *FieldError.
+// Decode decodes and checks a report received at now. Its errors are *FieldError.
 func Decode(body []byte, now time.Time) (Position, error) {
 	if !utf8.Valid(body) {
-		return Position{}, &FieldError{"body", "other bytes", "UTF-8"}
+		return Position{}, &FieldError{"body", "invalid bytes", "UTF-8"}
 	}
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return Position{}, &FieldError{"body", got(trimmed), "a JSON object"}
@@ -126,14 +126,15 @@ func decodeSpeed(raw json.RawMessage) (Decimal, error) {
 	return d, nil
 }
 
-// The oldest moment a report can be from, and how far a sender's clock may be ahead of ours:
-// beyond them a timestamp is a mistake, and one far ahead would stay the latest for ever.
+// oldest is the earliest valid timestamp.
 var oldest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// maxAhead is how far a timestamp may be ahead of this clock. A position far ahead would remain the
+// latest of its vehicle.
 const maxAhead = 24 * time.Hour
 
-// decodeTime reads the contract's form, any RFC 3339 form, or milliseconds since 1970, which the
-// original accepts; nothing, null and "" are no timestamp.
+// decodeTime accepts what the original accepts: TimeLayout, RFC 3339 and milliseconds since 1970. It
+// returns the zero time for no JSON, null and "".
 func decodeTime(raw json.RawMessage, now time.Time) (time.Time, error) {
 	if len(raw) == 0 || string(raw) == "null" || string(raw) == `""` {
 		return time.Time{}, nil
@@ -165,7 +166,7 @@ func parseTime(raw json.RawMessage) (time.Time, error) {
 	return time.Time{}, errors.New("no known form")
 }
 
-// AppendJSON appends p as every service writes it, digit for digit.
+// AppendJSON appends p as JSON. Lat, Lng and Speed keep all their digits.
 func (p Position) AppendJSON(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = appendString(b, p.Name)
@@ -191,7 +192,7 @@ func appendString(b []byte, s string) []byte {
 			var buf bytes.Buffer
 			enc := json.NewEncoder(&buf)
 			enc.SetEscapeHTML(false) // as the original writes it
-			_ = enc.Encode(s)        // a string always encodes
+			_ = enc.Encode(s)        // never fails for a string
 			return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 )
 
-// scan reads a report as the fleet's own services write it: the known fields, by their exact names,
-// each a number, null or a string without escapes. It reports false for anything else, which
-// encoding/json then reads. Every report is read twice on its way, and a Decode with scan takes a
-// third of the time.
+// scan is a fast path for reports as the fleet's own services write them: an object of the known
+// fields, by their exact names, each a number, null or a string without escapes. It returns false for
+// anything else, which encoding/json then decodes. With scan, Decode takes a third of the time; each
+// report is decoded by two services.
 func scan(report []byte) (w wire, ok bool) {
 	s := scanner{report}
 	if !s.skip('{') {
@@ -29,7 +29,8 @@ func scan(report []byte) (w wire, ok bool) {
 	}
 }
 
-// set keeps a field's value as it came; the last one of a name counts, as in encoding/json.
+// set stores the undecoded value of a field and reports whether the name is known. The last value of a
+// repeated name wins, as in encoding/json.
 func (w *wire) set(quoted, value []byte) bool {
 	switch string(quoted) {
 	case `"name"`:
@@ -48,9 +49,10 @@ func (w *wire) set(quoted, value []byte) bool {
 	return true
 }
 
-// scanner takes tokens off its front; white space before one is skipped.
+// scanner splits JSON into tokens. All methods skip white space first.
 type scanner struct{ rest []byte }
 
+// end reports whether nothing is left.
 func (s *scanner) end() bool {
 	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\r' || s.rest[0] == '\t') {
 		s.rest = s.rest[1:]
@@ -58,6 +60,7 @@ func (s *scanner) end() bool {
 	return len(s.rest) == 0
 }
 
+// skip removes c and reports whether it was the next byte.
 func (s *scanner) skip(c byte) bool {
 	if s.end() || s.rest[0] != c {
 		return false
@@ -66,7 +69,7 @@ func (s *scanner) skip(c byte) bool {
 	return true
 }
 
-// text takes a string without escapes, with its quotes.
+// text removes and returns a string without escapes, with its quotes.
 func (s *scanner) text() ([]byte, bool) {
 	if s.end() || s.rest[0] != '"' {
 		return nil, false
@@ -78,6 +81,7 @@ func (s *scanner) text() ([]byte, bool) {
 	return s.take(closing + 2), true
 }
 
+// value removes and returns a string without escapes, a number or null.
 func (s *scanner) value() ([]byte, bool) {
 	if s.end() || s.rest[0] == '"' {
 		return s.text()
@@ -90,13 +94,14 @@ func (s *scanner) value() ([]byte, bool) {
 	return v, string(v) == "null" || isNumber(v)
 }
 
+// take removes and returns n bytes.
 func (s *scanner) take(n int) []byte {
 	token := s.rest[:n:n]
 	s.rest = s.rest[n:]
 	return token
 }
 
-// plain reports whether a JSON string's inside is its text: printable ASCII, nothing escaped.
+// plain reports whether the text between the quotes of a JSON string is printable ASCII without escapes.
 func plain(inside []byte) bool {
 	for _, c := range inside {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -106,7 +111,7 @@ func plain(inside []byte) bool {
 	return true
 }
 
-// unquote reads a JSON string; null is "", as in encoding/json.
+// unquote decodes a JSON string. null becomes "", as in encoding/json.
 func unquote(raw []byte) (text string, err error) {
 	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && plain(raw[1:n-1]) {
 		return string(raw[1 : n-1]), nil

@@ -1,5 +1,5 @@
-// Package golden reads the recorded answers of the original, which lie beside the repository and
-// are no part of it: a clone without them skips the tests that compare, CI does not.
+// Package golden compares services with recorded answers of the original. The recordings are beside
+// the repository, not in it: without them the tests are skipped, in CI they fail.
 package golden
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Call is one recorded call.
+// Call is a recorded request and its answer.
 type Call struct {
 	Name    string
 	Request struct {
@@ -23,8 +23,8 @@ type Call struct {
 	Varies  []string
 }
 
-// Shared is the path of a file of the shared test data. Where there is none it skips the test, and
-// fails it in CI, where nothing may skip.
+// Shared returns the path of a file of the shared test data. If the file does not exist, Shared skips
+// the test; in CI (CI=true) it fails the test.
 func Shared(t testing.TB, elem ...string) string {
 	t.Helper()
 	root, err := os.Getwd()
@@ -42,13 +42,13 @@ func Shared(t testing.TB, elem ...string) string {
 		if os.Getenv("CI") == "true" {
 			report = t.Fatalf
 		}
-		report("no test data at %s: it lies beside the repository and is no part of it", filepath.Join(append([]string{"..", "shared"}, elem...)...))
+		report("no test data at %s: it is beside the repository, not in it", filepath.Join(append([]string{"..", "shared"}, elem...)...))
 	}
 	return path
 }
 
-// Load reads the recordings of one file, such as "head/tracker.json", by name. Of calls with the
-// same name the first stays.
+// Load reads the recordings of one file, such as "head/tracker.json". byName has the first call of each
+// name.
 func Load(t testing.TB, file string) (ordered []Call, byName map[string]Call) {
 	t.Helper()
 	text, err := os.ReadFile(Shared(t, "golden", filepath.FromSlash(file)))

@@ -59,7 +59,7 @@ func TestSharedWhereThereIsNone(t *testing.T) {
 			defer close(ended)
 			golden.Shared(ends{t, ended}, "golden", "absent")
 		}()
-		if got, want := <-ended, want+"no test data at ../shared/golden/absent: it lies beside the repository and is no part of it"; got != want {
+		if got, want := <-ended, want+"no test data at ../shared/golden/absent: it is beside the repository, not in it"; got != want {
 			t.Errorf("CI=%s: got %q, want %q", ci, got, want)
 		}
 	}

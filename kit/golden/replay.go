@@ -17,33 +17,36 @@ import (
 	"unicode/utf8"
 )
 
-// The recordings, in the order in which they were made: each system kept its state from one file
-// to the next.
+// The recordings, in the order in which they were made. Each system kept its state between files.
 var (
 	systems = []string{"head", "t6"}
 	files   = []string{"telemetry", "staff", "tracker", "gateway"}
 )
 
-// Difference is a row of a table of answers that are meant to be others than the original's: which
-// calls, what the original said, what ours says, why. The first three are regular expressions: of
-// the whole of a call's name ("head " or "t6 " before it narrows the row to one version of the
-// original), and of the beginnings of the two answers, each as "STATUS headers body", an error's
-// body as "STATUS name path". $1 in ours is what the first group of the original's has matched.
+// Difference is an intended difference between the original's answers and ours:
+//
+//	0  regular expression of the calls' names; "head " or "t6 " before it limits it to one version of
+//	   the original
+//	1  regular expression of the beginning of the original's answer
+//	2  regular expression of the beginning of our answer; $1 is the first group of 1
+//	3  the reason
+//
+// An answer is written as "STATUS headers body", the body of an error as "STATUS name path".
 type Difference [4]string
 
 // Prepare makes a service's upstreams answer as they did when calls[i] was recorded. It is called
-// before each call of a file, other services' too.
+// before each call of a file, including those of other services.
 type Prepare func(calls []Call, i int)
 
-// Replay makes every recorded call of a service, which is the first word of the call's name, and
-// fails for an answer that is neither the original's nor in the table, and for a row that no
-// answer needs. start gives a service without a past, for each version of the original; prepare
+// Replay sends every recorded call of a service (the first word of a call's name). It fails the test for
+// an answer that is neither equal to the original's nor in table, and for a row of table that no answer
+// needs. start is called for each version of the original and starts a service without state; prepare
 // may be nil.
 //
-// Two answers are the same when their statuses, relevant headers and bodies are. What varies from
-// run to run is masked in both: times and, where the recording says so, order. Speeds may differ
-// by a millionth (see the recordings' README). Of an error the status, its name and the path
-// count: head has no message, t6 shows Java's, and ours has always the contract's five fields.
+// Two answers are equal if their statuses, relevant headers and bodies are equal. Times, and the order
+// where the recording declares that it varies, are ignored. Speeds may differ by a millionth (see the
+// recordings' README). Of an error, only the status, its name and the path are compared: head has no
+// message and t6 has Java's. Each of our errors must have the contract's five fields.
 func Replay(t testing.TB, service string, start func() (url string, prepare Prepare), table []Difference) {
 	t.Helper()
 	rows := make([]*row, len(table))
@@ -77,17 +80,17 @@ func Replay(t testing.TB, service string, start func() (url string, prepare Prep
 	}
 }
 
-// Everywhere are the differences of all services: what comes before a service's own handlers.
+// Everywhere has the differences of all services, which arise before a service's own handlers.
 var Everywhere = []Difference{
 	{".* nothing there, Accept html .*", "404 Content-Type=text/html.*Whitelabel", "404 Content-Type=application/json 404 Not Found /nosuch$", "errors have one shape, JSON"},
 	{".* known path, TRACE", "405 Content-Type=message/http", "405 Content-Type=application/json Allow=GET 405 Method Not Allowed", "errors have one shape, JSON"},
 	{".* encoded slash", "400 Content-Type=text/html.*HTTP Status 400", "400 Content-Type=application/json 400 Bad Request", "errors have one shape, JSON"},
-	{".* bad escape", "400 Content-Type=text/html.*HTTP Status 400", "400 Content-Type=text/plain; charset=utf-8 400 Bad Request$", "what is no HTTP request is answered before a service sees it"},
+	{".* bad escape", "400 Content-Type=text/html.*HTTP Status 400", "400 Content-Type=text/plain; charset=utf-8 400 Bad Request$", "net/http answers what is not an HTTP request"},
 	{".* /error", "500 Content-Type=application/json 999 None", "404 Content-Type=application/json 404 Not Found /error$", "no pages of Spring's own"},
 	{"t6 .* favicon", "200 Content-Type=image/x-icon", "404 Content-Type=application/json 404 Not Found /favicon.ico$", "no pages of Spring's own"},
-	{".* known path, Accept .*", `406|200 Content-Type=application/(?:xhtml\+)?xml <\?xml`, `200 Content-Type=application/json [^<]`, "answers are JSON, whatever Accept asks for"},
-	{"head .* known path, (?:trailing|doubled leading) slash", "404 ", "200 Content-Type=application/json ", "a slash too many reaches the same handler"},
-	{".* semicolon", "200 ", "404 Content-Type=application/json 404 Not Found .*(?:;|%3B)a=b$|200$", "a semicolon belongs to the name"},
+	{".* known path, Accept .*", `406|200 Content-Type=application/(?:xhtml\+)?xml <\?xml`, `200 Content-Type=application/json [^<]`, "answers are JSON, whatever the Accept header is"},
+	{"head .* known path, (?:trailing|doubled leading) slash", "404 ", "200 Content-Type=application/json ", "an extra slash reaches the same handler"},
+	{".* semicolon", "200 ", "404 Content-Type=application/json 404 Not Found .*(?:;|%3B)a=b$|200$", "a semicolon is part of the name"},
 	{"t6 .* dot segments", "200 ", "404 Content-Type=application/json 404 Not Found /x/", "no path is rewritten"},
 }
 
@@ -104,7 +107,7 @@ func newRow(t testing.TB, d Difference) *row {
 	return &row{calls: pattern(t, "^(?:(?:head|t6) )?(?:"+d[0]+")$"), original: pattern(t, "^(?:"+d[1]+")"), ours: d[2]}
 }
 
-// pattern is an expression in which a dot may be the end of a line: bodies have several.
+// pattern compiles an expression in which a dot matches a newline too.
 func pattern(t testing.TB, expression string) *regexp.Regexp {
 	t.Helper()
 	r, err := regexp.Compile("(?s)" + expression)
@@ -114,17 +117,17 @@ func pattern(t testing.TB, expression string) *regexp.Regexp {
 	return r
 }
 
-// says tells whether the row is about the call and the two answers.
-func (r *row) says(t testing.TB, name, original, ours string) bool {
+// matches reports whether the row explains the difference between the answers to a call.
+func (r *row) matches(t testing.TB, name, original, ours string) bool {
 	matched := r.original.FindStringSubmatch(original)
 	if matched == nil || !r.calls.MatchString(name) {
 		return false
 	}
-	expected := r.ours
+	want := r.ours
 	if len(matched) > 1 {
-		expected = strings.ReplaceAll(expected, "$1", regexp.QuoteMeta(matched[1]))
+		want = strings.ReplaceAll(want, "$1", regexp.QuoteMeta(matched[1]))
 	}
-	return pattern(t, "^(?:"+expected+")").MatchString(ours)
+	return pattern(t, "^(?:"+want+")").MatchString(ours)
 }
 
 func compare(t testing.TB, name string, original, ours answer, c Call, rows []*row) {
@@ -139,7 +142,7 @@ func compare(t testing.TB, name string, original, ours answer, c Call, rows []*r
 		return
 	}
 	for _, r := range rows {
-		if r.says(t, name, want, got) {
+		if r.matches(t, name, want, got) {
 			r.used++
 			return
 		}
@@ -147,7 +150,7 @@ func compare(t testing.TB, name string, original, ours answer, c Call, rows []*r
 	t.Errorf("%s: %s %.80s\n got %.400s\nwant %.400s", name, c.Request.Method, c.Request.Target, got, want)
 }
 
-// answer is one HTTP answer, read whole.
+// answer is an HTTP answer with its whole body.
 type answer struct {
 	status int
 	header http.Header
@@ -162,7 +165,7 @@ func recorded(c Call) answer {
 	return a
 }
 
-// make sends the call as it was recorded, byte for byte, which no client library would.
+// make sends the call byte for byte as it was recorded, which net/http's client does not.
 func (c Call) make(t testing.TB, url string) answer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -170,7 +173,7 @@ func (c Call) make(t testing.TB, url string) answer {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // a TCP connection takes one
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // never fails on a TCP connection
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", c.Request.Method, c.Request.Target)
 	length := 0
@@ -194,12 +197,13 @@ func (c Call) make(t testing.TB, url string) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s: reading the answer: %v", c.Name, err)
+		t.Fatalf("%s: read answer: %v", c.Name, err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// sent is a body as it went out: Latin-1 where the recording, which is UTF-8, is longer than that.
+// sent returns the bytes that were sent for a recorded body. The recording is UTF-8; if length is its
+// number of characters, the body was sent as Latin-1.
 func sent(body string, length int) string {
 	if len(body) == length || utf8.RuneCountInString(body) != length {
 		return body
@@ -211,21 +215,21 @@ func sent(body string, length int) string {
 	return string(b)
 }
 
-// text is the whole answer with what varies masked.
+// text returns the whole answer with the varying parts masked.
 func (a answer) text(c Call) string {
 	return strings.TrimSpace(a.line(c) + " " + masked(a.body, c))
 }
 
-// Headers that tell a caller something; the others are the server's own business (Date,
-// Connection, Transfer-Encoding, Vary, …).
+// relevant are the headers that are compared. Others (Date, Connection, Transfer-Encoding, Vary, …)
+// depend on the server's implementation.
 var relevant = []string{
 	"Content-Type", "Allow",
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age",
 }
 
-// line is the answer without its body. JSON is UTF-8 whether the type says so or not. The methods
-// of Allow have no order; HEAD goes with GET, and OPTIONS with all. Only a page of another origin
-// looks at Access-Control headers.
+// line returns the status and the relevant headers. A charset of application/json is ignored: JSON is
+// UTF-8. So are the order of methods in Allow, HEAD and OPTIONS there, and Access-Control headers of an
+// answer to a request without Origin.
 func (a answer) line(c Call) string {
 	parts := []string{strconv.Itoa(a.status)}
 	for _, name := range relevant {
@@ -257,6 +261,7 @@ var (
 	date    = regexp.MustCompile(`[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d UTC \d{4}`)
 )
 
+// masked returns a body without its varying parts. Of an error it has the status, its name and the path.
 func masked(body string, c Call) string {
 	if e, ok := asError(body); ok {
 		return fmt.Sprintf("%v %v %v", e["status"], e["error"], e["path"])
@@ -276,7 +281,7 @@ func masked(body string, c Call) string {
 	return "[" + strings.Join(elements, ",") + "]"
 }
 
-// asError reads what looks like an error of ours or of the original's.
+// asError decodes a body that has the fields status and error.
 func asError(body string) (map[string]any, bool) {
 	var e map[string]any
 	if json.Unmarshal([]byte(body), &e) != nil || e["status"] == nil || e["error"] == nil {
@@ -287,12 +292,12 @@ func asError(body string) (map[string]any, bool) {
 
 var errorShape = regexp.MustCompile(`^\{"timestamp":"[^"]{23}\+0000","status":\d{3},"error":"[A-Za-z ]+","message":".+","path":".*"\}$`)
 
-// shape tells what an error lacks of the contract's shape.
+// shape returns what is wrong with an error's body by the contract; empty: nothing.
 func (a answer) shape() string {
 	e, _ := asError(a.body)
 	switch {
 	case !errorShape.MatchString(a.body) || !instant.MatchString(a.body):
-		return "expected its five fields"
+		return "must have the five fields"
 	case e["status"] != float64(a.status):
 		return fmt.Sprintf("status %d", a.status)
 	case a.header.Get("Content-Type") != "application/json":
@@ -301,12 +306,12 @@ func (a answer) shape() string {
 	return ""
 }
 
-// netHTTP tells an answer that net/http gave before a service could: see the README.
+// netHTTP reports whether net/http gave an answer before a handler was called: see the README.
 func netHTTP(a answer) bool {
 	return strings.HasPrefix(a.body, "400 Bad Request") && strings.HasPrefix(a.header.Get("Content-Type"), "text/plain")
 }
 
-// sameSpeed tells whether two bodies are one bare number, as closely as the recordings promise.
+// sameSpeed reports whether two bodies are numbers that differ by at most a millionth.
 func sameSpeed(a, b string) bool {
 	x, err := strconv.ParseFloat(a, 64)
 	y, other := strconv.ParseFloat(b, 64)

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/kit/env"
 )
 
-// What the SDK takes, by the variables' names
+// The values that the SDK accepts
 // (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
 var (
 	exporters = map[string][]string{
@@ -27,9 +27,9 @@ var (
 	}
 )
 
-// Check adds to r's errors every OTEL_* variable that the SDK would refuse later or pass over: it
-// logs a sampler that it does not know and goes on with its default, and logs a malformed list of
-// headers whole, tokens included. The variables are the SDK's own, and in no table.
+// Check adds to r an error for every OTEL_* variable with a value that the SDK would reject later or
+// ignore. The SDK logs an unknown sampler and uses its default; it logs a malformed list of headers
+// whole, including tokens. The variables are not recorded in r's tables.
 func Check(r *env.Reader) {
 	for _, signal := range []string{"TRACES", "METRICS", "LOGS"} {
 		oneOf(r, "OTEL_"+signal+"_EXPORTER", exporters[signal])
@@ -49,13 +49,13 @@ func Check(r *env.Reader) {
 	}
 }
 
-// checkOTLP checks the variables of one exporter, or of all.
+// checkOTLP checks the variables of one exporter, or of all, by their prefix.
 func checkOTLP(r *env.Reader, prefix string) {
 	oneOf(r, prefix+"PROTOCOL", protocols)
 	oneOf(r, prefix+"COMPRESSION", []string{"gzip", "none"})
 	if text := r.Getenv(prefix + "ENDPOINT"); text != "" {
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			r.FailSecret(prefix+"ENDPOINT", "must be an address such as http://host:4318") // it may hold a password
+			r.FailSecret(prefix+"ENDPOINT", "must be an address such as http://host:4318") // may contain a password
 		}
 	}
 	if text := r.Getenv(prefix + "TIMEOUT"); text != "" {
@@ -68,7 +68,7 @@ func checkOTLP(r *env.Reader, prefix string) {
 	}
 }
 
-// isHeaderList reports whether the SDK reads text without a complaint.
+// isHeaderList reports whether the SDK can parse text as a list of headers.
 func isHeaderList(text string) bool {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")

@@ -13,29 +13,30 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
-// instruments measure requests with the names and attributes of OpenTelemetry's HTTP
-// conventions (semconv 1.26), in seconds.
+// instruments are the histograms of requests, in seconds, with the names and attributes of
+// OpenTelemetry's HTTP conventions (semconv 1.26).
 type instruments struct {
 	server, client metric.Float64Histogram
 	known          *knownSeries
 }
 
-// knownSeries keeps each series' attributes, so that a request builds none. A sync.Map would
-// allocate its key anew for every look-up.
+// knownSeries caches the attributes of each series, so that a request allocates none. A sync.Map would
+// allocate its key in every look-up.
 type knownSeries struct {
 	mu      sync.RWMutex
 	options map[series][]metric.RecordOption
 }
 
-// series is one line of a histogram: the route or the upstream, and how it ended.
+// series is one time series of a histogram.
 type series struct {
-	method, target string
-	status         int
-	failure        string
-	fault          string // injected
+	method  string
+	target  string // the route or the upstream
+	status  int    // 0: none
+	failure string // reason of an error; empty: none
+	fault   string // kinds of injected faults, separated by commas
 }
 
-// Bounds in seconds: from a loopback answer to the longest that an upstream may take.
+// Bounds in seconds: from an answer over loopback to the longest time-out of a call.
 var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
 func newInstruments(meter metric.Meter) (i instruments, err error) {
@@ -50,7 +51,7 @@ func newInstruments(meter metric.Meter) (i instruments, err error) {
 	return i, err
 }
 
-// record adds one measurement; targetKey says what target is in the conventions.
+// record adds one measurement. targetKey is the attribute of the series' target.
 func (i *instruments) record(ctx context.Context, h metric.Float64Histogram, targetKey string, s series, since time.Time) {
 	took := time.Since(since).Seconds()
 	i.known.mu.RLock()
@@ -79,9 +80,8 @@ func (s series) attributes(targetKey string) attribute.Set {
 	return attribute.NewSet(attrs...)
 }
 
-// Middleware measures every request by its route template, and logs the ones that failed with
-// 500 or above or broke off in their answer. With propagate it carries the inbound headers that
-// go out again.
+// Middleware measures every request by its route template, and logs requests that fail with a 5xx or
+// are aborted. If propagate is true it calls Carry.
 func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -98,8 +98,8 @@ func (o *Observer) Middleware(propagate bool) gin.HandlerFunc {
 	}
 }
 
-// answered logs and measures a request that has its answer, or, aborted, as much of it as there
-// will be.
+// answered measures a request after its handlers returned or, if aborted is true, panicked. It logs a
+// failure.
 func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	ctx := c.Request.Context()
 	s := series{method: knownMethod(c.Request.Method), target: c.FullPath(), status: c.Writer.Status(), fault: faults(c.Writer.Header())}
@@ -116,10 +116,10 @@ func (o *Observer) answered(c *gin.Context, start time.Time, aborted bool) {
 	o.requests.record(ctx, o.requests.server, "http.route", s, start)
 }
 
-// faults names the faults that were injected into an answer; most have none.
+// faults returns the kinds of the faults that were injected into an answer, separated by commas.
 func faults(answer http.Header) string { return strings.Join(answer["X-Fault"], ",") }
 
-// knownMethod keeps a caller from making up series.
+// knownMethod returns method, or _OTHER for an uncommon one: callers must not be able to add series.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -128,8 +128,8 @@ func knownMethod(method string) string {
 	return "_OTHER"
 }
 
-// Transport measures every attempt that next makes at upstream and, with tracing on, makes it a
-// client span.
+// Transport returns next with a measurement and, if tracing is on, a client span for every attempt at
+// upstream.
 func (o *Observer) Transport(upstream string, next http.RoundTripper) http.RoundTripper {
 	if o.tracing {
 		next = traced{o, upstream, next}

@@ -46,9 +46,8 @@ type Observer struct {
 	shutdown   []func(context.Context) error
 }
 
-// Start sets telemetry up for service. Log lines go to logTo as JSON. The exporters read the
-// process's own OTEL_* variables; getenv decides which of them are on. An error names what is
-// wrong with them.
+// Start sets up telemetry for service. It logs to logTo as JSON. getenv decides which exporters are on;
+// the exporters themselves read the OTEL_* variables of the process. Errors name the variables.
 func Start(ctx context.Context, service string, getenv func(string) string, logTo io.Writer) (*Observer, error) {
 	o := &Observer{tracers: noop.NewTracerProvider(), registry: prometheus.NewRegistry()}
 	res, err := resource.New(ctx,
@@ -64,13 +63,13 @@ func Start(ctx context.Context, service string, getenv func(string) string, logT
 			return nil, errors.Join(err, o.Shutdown(ctx))
 		}
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // the SDK has one handler a process
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // one for the process
 		slog.New(local).Warn("telemetry", "service", service, "error", err)
 	}))
 	return o, nil
 }
 
-// on tells whether a signal (TRACES, METRICS, LOGS) is to be exported.
+// on reports whether a signal (TRACES, METRICS, LOGS) has an exporter.
 func on(getenv func(string) string, signal string) bool {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return false
@@ -81,7 +80,7 @@ func on(getenv func(string) string, signal string) bool {
 	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
-// refused names the variables that an exporter's error is about; the SDK does not.
+// refused adds to an exporter's error the variables that it depends on; the SDK does not name them.
 func refused(getenv func(string) string, signal string, err error) error {
 	exporter := "OTEL_" + signal + "_EXPORTER"
 	return fmt.Errorf("%s=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", exporter, getenv(exporter), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err)
@@ -139,18 +138,18 @@ func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv
 	return nil
 }
 
-// Meter makes a service's own instruments; they show on /metrics too.
+// Meter returns the meter for a service's own instruments, which /metrics shows too.
 func (o *Observer) Meter() metric.Meter { return o.meters.Meter(scope) }
 
-// Tracer makes a service's own spans; with tracing off they are empty and free.
+// Tracer returns the tracer for a service's own spans. With tracing off it records nothing.
 func (o *Observer) Tracer() oteltrace.Tracer { return o.tracers.Tracer(scope) }
 
-// Metrics answers in Prometheus text form.
+// Metrics returns the handler of /metrics, in Prometheus text format.
 func (o *Observer) Metrics() http.Handler {
 	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
 }
 
-// Shutdown flushes what is to be exported, until ctx ends.
+// Shutdown exports what is pending and stops the exporters. It returns an error if ctx ends before that.
 func (o *Observer) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, stop := range o.shutdown {
@@ -159,11 +158,11 @@ func (o *Observer) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// flushTimeout bounds the wait for a collector at the end of a program.
+// flushTimeout is the longest wait for a collector at the end of a program.
 const flushTimeout = 5 * time.Second
 
-// Flush shuts down at the end of a program whose ctx has ended. A collector that is away is a line
-// of the log: the program did what it is for.
+// Flush calls Shutdown at the end of a program whose ctx has ended. It logs an error instead of returning
+// it: an unreachable collector is not a failure of the program.
 func (o *Observer) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
@@ -172,7 +171,7 @@ func (o *Observer) Flush(ctx context.Context) {
 	}
 }
 
-// withTrace adds the ids of the trace that a log line belongs to.
+// withTrace adds the ids of trace and span to log lines.
 type withTrace struct{ slog.Handler }
 
 func (h withTrace) Handle(ctx context.Context, record slog.Record) error {

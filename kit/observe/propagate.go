@@ -9,16 +9,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// carriedKey holds the inbound headers that go out again on every call made for a request.
+// carriedKey is the context key of the inbound headers to propagate.
 type carriedKey struct{}
 
-// Carry returns a context with the headers of an inbound request that go out again on every call
-// made for it: all x- headers, W3C trace context and baggage, and B3. Mesh tracing and releases
-// routed by a header depend on it.
+// Carry returns a context with the inbound headers that are propagated to every call made for the
+// request: all x- headers except hop-by-hop ones, W3C trace context and baggage, and B3. Mesh tracing and
+// releases routed by a header depend on them.
 func Carry(ctx context.Context, inbound http.Header) context.Context {
 	var carried http.Header
 	for name, values := range inbound {
-		if travels(name) {
+		if isPropagated(name) {
 			if carried == nil {
 				carried = make(http.Header, 4)
 			}
@@ -31,11 +31,11 @@ func Carry(ctx context.Context, inbound http.Header) context.Context {
 	return context.WithValue(ctx, carriedKey{}, carried)
 }
 
-// Propagate makes outbound the headers of a call made for the request of ctx: those that Carry
-// kept, and no other of their kind.
+// Propagate sets the headers that Carry stored in ctx on an outbound request. It removes all other
+// headers that Carry would propagate, and hop-by-hop headers.
 func Propagate(ctx context.Context, outbound http.Header) {
 	for name := range outbound {
-		if travels(name) || isHopByHop(name) {
+		if isPropagated(name) || isHopByHop(name) {
 			delete(outbound, name)
 		}
 	}
@@ -45,21 +45,20 @@ func Propagate(ctx context.Context, outbound http.Header) {
 	}
 }
 
-// RemoveInternal removes the headers of a request that only the fleet's own services and proxies may
-// set, and keeps all others. The service at the entrance calls it for every request before anything
-// reads a header, since there anyone may be the caller:
+// RemoveInternal removes the headers that only the fleet's own services and proxies may set. The service
+// that is exposed to outside callers calls it for every request, before anything reads a header:
 //
 //	http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 //		observe.RemoveInternal(r.Header)
 //		router.ServeHTTP(w, r)
 //	})
 //
-// Removed are X-Envoy-*, which set time-outs, retries and routes, X-Fault, X-Fallback and
-// X-Error-Origin, which describe an answer, and X-Forwarded-Client-Cert, which is an identity.
+// It removes X-Envoy-*, which sets time-outs, retries and routes; X-Fault, X-Fallback and
+// X-Error-Origin, which describe an answer; and X-Forwarded-Client-Cert, which is an identity.
 //
-// Kept are the X-Envoy-* headers in which an ingress proxy only describes a request, the other
-// X-Forwarded-* (an ingress proxy sets them, and nothing in the fleet decides by them), trace
-// context, request ids and every header that a release may be routed by.
+// It keeps X-Envoy-* headers with which an ingress proxy only describes a request, the other
+// X-Forwarded-* headers (set by an ingress proxy, never used in the fleet), trace context, request ids
+// and all headers by which a release may be routed.
 func RemoveInternal(inbound http.Header) {
 	for name := range inbound {
 		if isInternal(name) {
@@ -68,7 +67,7 @@ func RemoveInternal(inbound http.Header) {
 	}
 }
 
-// isInternal reports whether a canonical header name is one that RemoveInternal removes.
+// isInternal reports whether RemoveInternal removes the header with this canonical name.
 func isInternal(name string) bool {
 	switch name {
 	case "X-Envoy-External-Address", "X-Envoy-Decorator-Operation", "X-Envoy-Original-Path", "X-Envoy-Original-Host",
@@ -80,8 +79,8 @@ func isInternal(name string) bool {
 	return strings.HasPrefix(name, "X-Envoy-") || isHopByHop(name)
 }
 
-// travels reports whether a canonical header name is one that goes out again.
-func travels(name string) bool {
+// isPropagated reports whether Carry propagates the header with this canonical name.
+func isPropagated(name string) bool {
 	switch name {
 	case "Traceparent", "Tracestate", "Baggage", "B3":
 		return true
@@ -89,8 +88,8 @@ func travels(name string) bool {
 	return strings.HasPrefix(name, "X-") && !isHopByHop(name)
 }
 
-// isHopByHop reports whether an x- header is about one hop only: time-outs and attempts (Envoy's),
-// and the description of one answer.
+// isHopByHop reports whether an x- header is valid for one hop only: Envoy's time-outs and attempts, and
+// headers that describe one answer.
 func isHopByHop(name string) bool {
 	switch name {
 	case "X-Fault", "X-Fallback", "X-Error-Origin",
@@ -102,8 +101,8 @@ func isHopByHop(name string) bool {
 	return false
 }
 
-// spanContext is the trace that ctx belongs to: our own span's, or, with tracing off, the one
-// that the caller named, so that log lines still join its trace.
+// spanContext returns the trace of ctx: that of the current span or, with tracing off, that of the
+// caller's Traceparent header, so that log lines have the caller's trace id.
 func spanContext(ctx context.Context) trace.SpanContext {
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		return sc

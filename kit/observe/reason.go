@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// Reason returns in a few words, without an address, why a call got no answer: it labels metrics and
-// may be shown to a caller. An error with a method Reason() string words it itself.
+// Reason returns why a call got no answer: the result of err's method Reason() string, if it has one, or
+// a few words without an address. It is a label of metrics and may be sent to callers.
 func Reason(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
-	var told interface{ Reason() string }
+	var reasoned interface{ Reason() string }
 	switch {
-	case errors.As(err, &told):
-		return told.Reason()
+	case errors.As(err, &reasoned):
+		return reasoned.Reason()
 	case errors.Is(err, context.Canceled):
 		return "caller gone"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

@@ -12,18 +12,18 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
-// Spans are made here, by OpenTelemetry's HTTP conventions (semconv 1.26), and not by contrib's
-// otelhttp, which makes every program 1.6 MB larger.
+// Spans follow OpenTelemetry's HTTP conventions (semconv 1.26). They are made here because contrib's
+// otelhttp makes every program 1.6 MB larger.
 
-// Handler makes next's requests server spans, which Middleware completes; with tracing off it is
-// next. Without propagate each is a trace of its own: it is no part of its caller's, and the calls
-// made for it do not tell of it.
+// Handler returns next with a server span for each request, which Middleware completes. With tracing off
+// it returns next. If propagate is false, each request starts a trace of its own, and calls made for it
+// send no trace context.
 func (o *Observer) Handler(next http.Handler, propagate bool) http.Handler {
 	if !o.tracing {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if state := r.Header["Tracestate"]; len(state) > 1 { // the propagator reads only the first
+		if state := r.Header["Tracestate"]; len(state) > 1 { // the propagator reads the first header only
 			r.Header["Tracestate"] = []string{strings.Join(state, ",")}
 		}
 		method, ctx := knownMethod(r.Method), r.Context()
@@ -41,13 +41,13 @@ func (o *Observer) Handler(next http.Handler, propagate bool) http.Handler {
 	})
 }
 
-// aloneKey marks the context of a request whose trace is not told to others.
+// aloneKey marks the context of a request whose trace context is not sent on.
 type aloneKey struct{}
 
-// complete adds to a server span what is known when the request has its answer.
+// complete adds the outcome of the request to its server span.
 func complete(span oteltrace.Span, s series) {
 	span.SetAttributes(attribute.Int("http.response.status_code", s.status))
-	toldOfFaults(span, s.fault)
+	setFaults(span, s.fault)
 	if s.target != "" { // without a route the name stays the method
 		span.SetName(s.method + " " + s.target)
 		span.SetAttributes(attribute.String("http.route", s.target))
@@ -60,14 +60,14 @@ func complete(span oteltrace.Span, s series) {
 	}
 }
 
-// toldOfFaults adds to a span which faults its answer says were injected.
-func toldOfFaults(span oteltrace.Span, faults string) {
+// setFaults adds injected faults, if any, to a span.
+func setFaults(span oteltrace.Span, faults string) {
 	if faults != "" {
 		span.SetAttributes(attribute.String("fleetman.fault", faults))
 	}
 }
 
-// traced makes every attempt a client span, from the request to the end of the answer's body.
+// traced makes a client span for every attempt, which ends with the answer's body.
 type traced struct {
 	o        *Observer
 	upstream string
@@ -78,7 +78,7 @@ func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	method := knownMethod(r.Method)
 	ctx, span := t.o.Tracer().Start(r.Context(), method+" "+t.upstream, oteltrace.WithSpanKind(oteltrace.SpanKindClient), oteltrace.WithAttributes(
 		attribute.String("http.request.method", method), attribute.String("url.full", r.URL.String()), attribute.String("server.address", t.upstream)))
-	r = r.Clone(ctx) // the caller's request and headers stay as they are
+	r = r.Clone(ctx) // a RoundTripper must not change the caller's request
 	if ctx.Value(aloneKey{}) == nil {
 		t.o.propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	}
@@ -89,11 +89,11 @@ func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
-	toldOfFaults(span, faults(resp.Header))
+	setFaults(span, faults(resp.Header))
 	if resp.StatusCode >= http.StatusBadRequest {
 		span.SetStatus(codes.Error, "")
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, and must stay one
+	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, an io.ReadWriteCloser
 		span.End()
 		return resp, nil
 	}
@@ -101,7 +101,7 @@ func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// spanBody ends its span with the body; a second End does nothing.
+// spanBody ends its span when the body is read or closed. A second End has no effect.
 type spanBody struct {
 	io.ReadCloser
 	span oteltrace.Span

@@ -9,11 +9,11 @@ import (
 	"fleetman.example/kit/apierror"
 )
 
-// withoutForeignPages refuses what a foreign page in a browser of this machine can send to an
-// admin listener: a change from another origin, which needs no preflight, and, on loopback, any
-// request by a name whose DNS record is the page's own to move (DNS rebinding). Elsewhere the
-// names of a cluster, which are anyone's choice, lead here.
-func withoutForeignPages(addr net.Addr, next http.Handler) http.Handler {
+// rejectForeignPages rejects with 403 what a foreign page in a browser on this machine can send to an
+// admin listener: a request from another origin that changes something and needs no preflight, and, on
+// loopback, a request to a host name in public DNS, whose owner can point it here (DNS rebinding). On
+// other addresses any host name is valid, as a cluster may give the pod any name.
+func rejectForeignPages(addr net.Addr, next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		apierror.Answer(w, r, apierror.New(http.StatusForbidden, "Origin: %.100s: must be this listener's own", r.Header.Get("Origin")))
@@ -32,8 +32,8 @@ func withoutForeignPages(addr net.Addr, next http.Handler) http.Handler {
 	})
 }
 
-// isLocalHost reports whether nobody outside can make host lead here: it is an address, or a name
-// that public DNS cannot have (one label, or a cluster's).
+// isLocalHost reports whether host is an address or a name that cannot be in public DNS: one label, or a
+// name of a cluster.
 func isLocalHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -1,3 +1,3 @@
-// Package server runs a service: it listens, serves, reports its health on an admin listener, and
-// drains on SIGTERM.
+// Package server runs a service: it listens, serves requests, serves health and metrics on an admin
+// listener, and drains on SIGTERM.
 package server

@@ -16,7 +16,7 @@ import (
 func TestBodiesUnderWayAreBounded(t *testing.T) {
 	under := &pool{size: 12 << 10}
 	r := gin.New()
-	r.Use(bound(1<<20, under))
+	r.Use(limitBody(1<<20, under))
 	reading, goOn := make(chan struct{}), make(chan struct{})
 	r.POST("/", func(c *gin.Context) {
 		body, err := Body(c)
@@ -47,7 +47,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	if used := under.used.Load(); used != 12<<10 {
 		t.Errorf("%d bytes taken, want %d", used, 12<<10)
 	}
-	if status, body := post("/", 5000); status != 503 || !strings.Contains(body, `"message":"body: bodies under way take 12288 bytes: must be sent again later"`) {
+	if status, body := post("/", 5000); status != 503 || !strings.Contains(body, `"message":"body: no memory left of 12288 bytes for all bodies: must be sent again later"`) {
 		t.Errorf("too many: got %d %s", status, body)
 	}
 	if status, body := post("/", 2000); status != 200 || body != "2000" {

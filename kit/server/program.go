@@ -10,15 +10,15 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// App is what a service's routes are built with.
+// App has what a service needs to build its routes.
 type App struct {
 	*observe.Observer
 	Router
 
-	// Admin is more of the admin listener, by pattern.
+	// Admin has further handlers of the admin listener, by http.ServeMux pattern.
 	Admin map[string]http.Handler
 
-	// Now is the clock.
+	// Now is time.Now.
 	Now func() time.Time
 }
 
@@ -27,9 +27,9 @@ type Configured interface{ common() Config }
 
 func (cfg Config) common() Config { return cfg }
 
-// Program returns the run of a service that others call: it reads the configuration by read, sets
-// telemetry up, and serves what routes returns until ctx ends and every accepted request is
-// answered. So a service is its configuration and its routes.
+// Program returns the function for Main that runs the service called name. The function reads the
+// configuration with read, sets up telemetry, and serves the handler that routes returns until ctx ends
+// and every accepted request is answered.
 func Program[C Configured](name string, read func(*env.Reader) C, routes func(C, App) (http.Handler, error)) func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
 		r := env.New(getenv)

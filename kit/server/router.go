@@ -23,19 +23,19 @@ import (
 
 func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every route
 
-// Router is gin with what every service shares: measurements, header propagation, recovery, a
-// bound on bodies, the contract's errors for unknown paths and methods. Routes are registered
-// without a trailing slash; a trailing or doubled leading one reaches the same handler.
+// Router is a gin.Engine with what every service needs: measurements, header propagation, recovery,
+// limits on bodies, and the contract's errors for unknown paths and methods. Routes are registered
+// without a trailing slash. A request with one, or with a doubled leading slash, reaches the same handler.
 type Router struct{ *gin.Engine }
 
 // NewRouter returns a Router without routes.
 func NewRouter(cfg Config, o *observe.Observer) Router {
 	r := gin.New()
-	r.UseRawPath, r.UnescapePathValues = true, true // a name with %2F is one segment, and refused as a name
+	r.UseRawPath, r.UnescapePathValues = true, true // a name with %2F is one segment; fleet.CheckName rejects it
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.ContextWithFallback = true
-	r.Use(o.Middleware(cfg.PropagateHeaders), patience, bound(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
+	r.Use(o.Middleware(cfg.PropagateHeaders), callerTimeout, limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
 	if cfg.Faults != nil {
 		r.Use(cfg.injector(o).Middleware)
 	}
@@ -43,7 +43,7 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 	r.NoRoute(func(c *gin.Context) {
 		apierror.Write(c, apierror.New(http.StatusNotFound, "no such path"))
 	})
-	r.NoMethod(func(c *gin.Context) { // gin has set Allow
+	r.NoMethod(func(c *gin.Context) { // gin sets Allow
 		if c.Request.Method == http.MethodOptions {
 			c.Status(http.StatusOK)
 			return
@@ -57,13 +57,13 @@ func NewRouter(cfg Config, o *observe.Observer) Router {
 func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	routed := req
 	path, raw := canonical(req.URL.Path), canonical(req.URL.RawPath)
-	raw = strings.ReplaceAll(raw, "+", "%2B") // gin would read it as a blank
+	raw = strings.ReplaceAll(raw, "+", "%2B") // gin decodes + as a space
 	if path != req.URL.Path || raw != req.URL.RawPath || req.Method == http.MethodHead {
 		u, copied := *req.URL, *req
 		u.Path, u.RawPath = path, raw
 		copied.URL = &u
 		if req.Method == http.MethodHead {
-			copied.Method = http.MethodGet // net/http drops the body of its own request's answer
+			copied.Method = http.MethodGet // net/http drops the body, since req stays a HEAD
 		}
 		routed = &copied
 	}
@@ -71,7 +71,7 @@ func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	req.Pattern = routed.Pattern // where OpenTelemetry looks for the route
 }
 
-// canonical leaves one leading slash and takes one trailing slash off.
+// canonical removes all leading slashes but one, and one trailing slash.
 func canonical(path string) string {
 	for strings.HasPrefix(path, "//") {
 		path = path[1:]
@@ -82,7 +82,7 @@ func canonical(path string) string {
 	return path
 }
 
-// recovery turns a panic into a 500; http.ErrAbortHandler still aborts the connection.
+// recovery answers a panic with 500. http.ErrAbortHandler still aborts the connection.
 func recovery(c *gin.Context) {
 	defer func() {
 		v := recover()
@@ -95,7 +95,7 @@ func recovery(c *gin.Context) {
 		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		if c.Writer.Written() {
 			_ = c.Error(err)
-			panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
+			panic(http.ErrAbortHandler) // a partial answer must not look complete
 		}
 		apierror.Write(c, err)
 	}()
@@ -105,11 +105,11 @@ func recovery(c *gin.Context) {
 // bodyTimeout is how long a caller may take to send a body.
 const bodyTimeout = 30 * time.Second
 
-// patience ends a request's context when its caller stops waiting, where the caller says when: in
-// the header in which Envoy says so.
-func patience(c *gin.Context) {
+// callerTimeout ends a request's context after the time in X-Envoy-Expected-Rq-Timeout-Ms, the header in
+// which Envoy and package upstream send how long the caller waits.
+func callerTimeout(c *gin.Context) {
 	text := c.Request.Header.Get("X-Envoy-Expected-Rq-Timeout-Ms")
-	if text == "" { // most requests; ParseInt would make an error each time
+	if text == "" { // most requests: ParseInt would allocate an error
 		return
 	}
 	ms, err := strconv.ParseInt(text, 10, 32)
@@ -122,16 +122,17 @@ func patience(c *gin.Context) {
 	c.Next()
 }
 
-// bound refuses a body that says it has more than limit bytes, before it is sent where the caller
-// waits to be told. It makes reading more than limit bytes of a body fail, and waiting for it longer
-// than bodyTimeout, for net/http too, which reads what a handler has left before it answers.
-func bound(limit int64, under *pool) gin.HandlerFunc {
+// limitBody answers 413 to a request whose Content-Length is above limit, before reading the body (so a
+// caller that sent "Expect: 100-continue" does not send it). Reading more than limit bytes, or for longer
+// than bodyTimeout, fails. That includes net/http, which reads the rest of a body before it answers.
+// Bodies take their memory from under.
+func limitBody(limit int64, under *pool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.Body == nil || c.Request.Body == http.NoBody {
 			return
 		}
-		// net/http lifts the deadline when it has seen the body's end. An error: there is no
-		// connection to wait for.
+		// net/http removes the deadline at the body's end. An error means that there is no connection, as
+		// in a test.
 		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 		if c.Request.ContentLength > limit {
 			refuseBody(c.Writer)
@@ -148,13 +149,13 @@ func bound(limit int64, under *pool) gin.HandlerFunc {
 
 const bodyShareKey = "fleetman/body"
 
-// bodyShare is what one request has taken of the pool.
+// bodyShare counts what one request has taken from the pool.
 type bodyShare struct {
 	under *pool
 	taken int64
 }
 
-// grow takes what a buffer of size bytes needs, and reports whether there was room.
+// grow takes enough bytes for a buffer of size bytes and reports whether they were available.
 func (s *bodyShare) grow(size int) bool {
 	more := int64(size) - freeBody - s.taken
 	if more <= 0 {
@@ -169,15 +170,14 @@ func (s *bodyShare) grow(size int) bool {
 
 func (s *bodyShare) release() { s.under.used.Add(-s.taken) }
 
-// refuseBody makes net/http answer without waiting for the body, and leave a caller that is still
-// sending it the time to read the answer. It has no other way to be told than a reader that has
-// met its limit.
+// refuseBody makes net/http answer without reading the rest of the body, and delay closing the connection,
+// so that a caller that is still sending can read the answer. The only interface for that is a
+// MaxBytesReader that has reached its limit.
 func refuseBody(w http.ResponseWriter) {
 	_, _ = http.MaxBytesReader(innermost(w), io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }
 
-// innermost is net/http's own writer: told of a body that is too large, it leaves a caller that
-// is still sending the time to read the answer.
+// innermost returns net/http's own ResponseWriter, the only one that a MaxBytesReader can inform.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -189,14 +189,15 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 }
 
 func isJSON(contentType string) bool {
-	if contentType == "application/json" { // what every report says; the parser makes a map each time
+	if contentType == "application/json" { // every report: ParseMediaType would allocate a map
 		return true
 	}
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
-// JSONBody is Body for a request that says it is JSON; 415 for one of another type.
+// JSONBody is Body for a request with a JSON Content-Type. For any other type it returns an error with
+// status 415.
 func JSONBody(c *gin.Context) ([]byte, error) {
 	if !isJSON(c.Request.Header.Get("Content-Type")) {
 		return nil, apierror.New(http.StatusUnsupportedMediaType, "Content-Type: %q: must be application/json", fleet.Shown(c.Request.Header.Get("Content-Type")))
@@ -204,22 +205,23 @@ func JSONBody(c *gin.Context) ([]byte, error) {
 	return Body(c)
 }
 
-// Body reads the whole body of a request. Errors are the caller's: 413 for too many bytes, 408 for
-// a body that takes too long, 400 for one that broke off. Only 503 is not: the bodies under way
-// take all the memory there is for them.
+// Body reads the whole body of a request. Its errors have the status 413 for a body of too many bytes, 408
+// for one that takes too long, 400 for an incomplete one, and 503 if the bodies being handled take
+// all the memory that the pool has.
 func Body(c *gin.Context) ([]byte, error) {
 	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		return nil, nil
 	}
 	value, _ := c.Get(bodyShareKey)
 	share, _ := value.(*bodyShare)
-	// As much as has come, not as much as is announced: a caller may announce and never send.
-	text := make([]byte, 0, min(max(c.Request.ContentLength+1, bytes.MinRead), freeBody)) // room to see the end without growing
+	// The buffer grows with the bytes received, not with Content-Length: a caller need not send them. One
+	// byte more than Content-Length lets Read return io.EOF without growing.
+	text := make([]byte, 0, min(max(c.Request.ContentLength+1, bytes.MinRead), freeBody))
 	for {
 		if len(text) == cap(text) {
 			if share != nil && !share.grow(2*cap(text)) {
 				refuseBody(c.Writer)
-				return nil, apierror.New(http.StatusServiceUnavailable, "body: bodies under way take %d bytes: must be sent again later", share.under.size)
+				return nil, apierror.New(http.StatusServiceUnavailable, "body: no memory left of %d bytes for all bodies: must be sent again later", share.under.size)
 			}
 			text = append(make([]byte, 0, 2*cap(text)), text...)
 		}

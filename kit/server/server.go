@@ -24,58 +24,58 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// Config is what every service's listener needs.
+// Config configures the listeners of a service.
 type Config struct {
-	ListenAddr       string        // empty: no listener but the admin's
-	AdminAddr        string        // health and metrics; never reachable through ListenAddr
-	MaxBody          int64         // bytes of a request's body
-	MaxConnections   int           // of ListenAddr, at once
-	PropagateHeaders bool          // whether inbound headers go out again on calls made for a request
-	DrainDelay       time.Duration // from SIGTERM to closing the listener: time for callers to leave
-	DrainTimeout     time.Duration // how long accepted requests may then take
+	ListenAddr       string        // empty: only the admin listener
+	AdminAddr        string        // of the admin listener: health, metrics, faults
+	MaxBody          int64         // largest body of a request, in bytes
+	MaxConnections   int           // concurrent connections of ListenAddr
+	PropagateHeaders bool          // see observe.Carry
+	DrainDelay       time.Duration // from SIGTERM to closing the listener, so that callers can move away
+	DrainTimeout     time.Duration // longest wait for accepted requests after that
 
-	Faults     *fault.Set              // what goes wrong on purpose; nil: nothing ever
-	AdminToken string                  // what changes of Faults need; empty: they need none on loopback, and are refused elsewhere
-	Admin      map[string]http.Handler // more of the admin listener, by pattern
+	Faults     *fault.Set              // faults to inject; nil: none, and no endpoint to set them
+	AdminToken string                  // bearer token to change Faults; empty: see fault.Set.Admin
+	Admin      map[string]http.Handler // further handlers of the admin listener, by http.ServeMux pattern
 }
 
-// ReadConfig reads the configuration of a service that listens on listenDefault, all but
+// ReadConfig reads the configuration of a service whose default address is listenDefault, except
 // DrainTimeout: see ReadDrainTimeout.
 func ReadConfig(r *env.Reader, listenDefault string) Config {
 	observe.Check(r)
-	cfg := Config{ListenAddr: r.Addr("LISTEN_ADDR", listenDefault, "where the service listens")}
+	cfg := Config{ListenAddr: r.Addr("LISTEN_ADDR", listenDefault, "address to listen on")}
 	r.Shared(func() { cfg.readShared(r) })
 	if _, port, _ := net.SplitHostPort(cfg.ListenAddr); cfg.ListenAddr == cfg.AdminAddr && port != "0" {
-		r.Fail("ADMIN_ADDR", "must be another address than LISTEN_ADDR's")
+		r.Fail("ADMIN_ADDR", "must differ from LISTEN_ADDR")
 	}
 	return cfg
 }
 
-// readShared reads what every service that listens has.
+// readShared reads the variables that all listening services have.
 func (cfg *Config) readShared(r *env.Reader) {
 	*cfg = Config{
 		ListenAddr:       cfg.ListenAddr,
 		AdminAddr:        readAdmin(r),
-		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest request body, in bytes; a larger one is answered 413"),
-		MaxConnections:   r.Int("MAX_CONNECTIONS", 1500, 1, 1_000_000, "connections at once; requests on others are answered 503"),
-		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether inbound x-, trace and baggage headers go out again on every call made for a request"),
-		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time between SIGTERM and closing the listener; the service says it is not ready, and answers close their connections"),
+		MaxBody:          r.Int64("MAX_BODY_BYTES", 64<<10, 1, 64<<20, "largest body of a request, in bytes; larger ones are answered 413"),
+		MaxConnections:   r.Int("MAX_CONNECTIONS", 1500, 1, 1_000_000, "concurrent connections; requests on further ones are answered 503"),
+		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether calls made for a request carry its x-, trace and baggage headers"),
+		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time from SIGTERM to closing the listener; meanwhile `/readyz` answers 503 and each answer closes its connection"),
 		Faults:           readFaults(r),
-		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token that changes of faults need; unset, they are refused, but on loopback, where they need none"),
+		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token to change faults; if unset, changes are refused, except on loopback, where they need no token"),
 		Admin:            make(map[string]http.Handler),
 	}
 }
 
 func readFaults(r *env.Reader) *fault.Set {
-	rules, err := fault.Parse(r.String("FAULTS", "", "what goes wrong on purpose, such as `delay=0s..5s,rate=0.5;status=502,path=/driver/`; the grammar is in `kit/fault`"))
+	rules, err := fault.Parse(r.String("FAULTS", "", "faults to inject, such as `delay=0s..5s,rate=0.5;status=502,path=/driver/`; see `kit/fault` for the grammar"))
 	if err != nil {
 		r.Fail("FAULTS", "%v", err)
 	}
-	seed := r.Int64("FAULTS_SEED", 0, 0, math.MaxInt64, "makes faults reproducible: the same seed and the same order of requests, the same faults; `0` draws one")
+	seed := r.Int64("FAULTS_SEED", 0, 0, math.MaxInt64, "seed of the faults: the same seed and sequence of requests give the same faults; `0`: random")
 	return fault.NewSet(uint64(seed), rules, time.Now)
 }
 
-// injector makes requests meet cfg.Faults.
+// injector returns the injector of cfg.Faults.
 func (cfg Config) injector(o *observe.Observer) fault.Injector {
 	count, err := o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
 	if err != nil {
@@ -84,53 +84,52 @@ func (cfg Config) injector(o *observe.Observer) fault.Injector {
 	return fault.Injector{Set: cfg.Faults, Log: o.Log, Count: count, Exit: os.Exit}
 }
 
-// ReadAdminConfig reads the configuration of a program that only sends. It has no requests that
-// could meet a fault, and one that would never fire is not taken in silence.
+// ReadAdminConfig reads the configuration of a program that has only an admin listener. A value of FAULTS
+// is an error: the program has no requests into which a fault could be injected.
 func ReadAdminConfig(r *env.Reader) Config {
 	observe.Check(r)
-	if r.String("FAULTS", "", "must be unset: nobody calls this program, so no request could meet a fault") != "" {
-		r.Fail("FAULTS", "must be unset: nobody calls this program; set them where it calls")
+	if r.String("FAULTS", "", "must be unset: this program receives no requests") != "" {
+		r.Fail("FAULTS", "must be unset: this program receives no requests; inject faults into the service that it calls")
 	}
 	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
 }
 
 func readAdmin(r *env.Reader) (addr string) {
 	r.Shared(func() {
-		addr = r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "where `/healthz`, `/readyz` and `/metrics` are")
+		addr = r.Addr("ADMIN_ADDR", "127.0.0.1:9090", "address of `/healthz`, `/readyz` and `/metrics`")
 	})
 	return addr
 }
 
-// ReadDrainTimeout reads how long accepted requests may take after SIGTERM, for a service whose
-// longest request makes so many calls of other services, one after the other, each within timeout.
-// Less than they may take would break off what was accepted.
+// ReadDrainTimeout reads Config.DrainTimeout for a service whose longest request makes calls calls, one
+// after the other, each of at most timeout. A value that is not longer than all of them is an error: it
+// would abort accepted requests.
 func ReadDrainTimeout(r *env.Reader, calls int, timeout time.Duration) time.Duration {
 	longest, than := time.Duration(calls)*timeout, "`UPSTREAM_TIMEOUT`"
 	if calls > 1 {
-		than = fmt.Sprintf("%d times `UPSTREAM_TIMEOUT`, for the calls that one request makes", calls)
+		than = fmt.Sprintf("%d times `UPSTREAM_TIMEOUT`, as one request makes %d calls", calls, calls)
 	}
-	meaning := "longest wait for accepted requests after SIGTERM"
+	meaning := "longest wait for accepted requests after `DRAIN_DELAY`"
 	if calls > 0 {
-		meaning += "; longer than " + than
+		meaning += "; must be longer than " + than
 	}
 	drain := r.Duration("DRAIN_TIMEOUT", max(longest, bodyTimeout)+5*time.Second, 0, time.Hour, meaning)
 	if calls > 0 && drain <= longest {
-		r.Fail("DRAIN_TIMEOUT", "must be longer than %s: %s", longest, strings.ReplaceAll(than, "`", ""))
+		r.Fail("DRAIN_TIMEOUT", "must be longer than %s (%s)", longest, strings.ReplaceAll(than, "`", ""))
 	}
 	return drain
 }
 
-// asJava is the name by which the demo's published manifests start every service:
-// `command: ["java", "-Xmx50m", "-jar", "webapp.jar"]`. The images have the program under it too,
-// and what follows it is for a JVM.
+// asJava is the second name of the program in the images. The demo's published manifests start every
+// service by `command: ["java", "-Xmx50m", "-jar", "webapp.jar"]`; such arguments are ignored.
 const asJava = "java"
 
-// Main runs a service's run until SIGTERM or SIGINT and returns the process's exit code: 2 for
-// arguments (unless it was started as java), 1 for an error, which goes to stderr, whole.
+// Main calls run with a context that ends on SIGTERM or SIGINT, and returns the exit code of the process: 2
+// for arguments (unless the program is started as java), 1 for an error, which it writes to stderr.
 //
-// A service's heap is a few MB, so the collector would run for every 4 MB that requests leave
-// behind, a twentieth of all CPU. The ballast, never touched and so never resident, has it wait
-// for 8 MB more; a higher GOGC would do so too, but multiply the tracker's large heap.
+// A service's heap is a few MB, so the garbage collector would run for every 4 MB that requests allocate,
+// which takes a twentieth of all CPU. The ballast, never written and so never resident, delays it by 8 MB.
+// A higher GOGC would have the same effect, but would multiply the tracker's large heap.
 func Main(run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error) int {
 	if len(os.Args) > 1 && filepath.Base(os.Args[0]) != asJava {
 		fmt.Fprintf(os.Stderr, "arguments: %q: must be none: a service is configured by its environment\n", os.Args[1:])
@@ -148,10 +147,10 @@ func Main(run func(ctx context.Context, args []string, getenv func(string) strin
 	return 0
 }
 
-// Run listens, then serves handler (nil: only the admin listener) until ctx ends, then drains:
-// it says that it is not ready, goes on accepting for DrainDelay while every answer closes its
-// connection, then closes the listener and waits for what was accepted. The line "listening" of
-// the log tells the addresses.
+// Run serves handler on cfg.ListenAddr, and the admin listener, until ctx ends; a nil handler means only
+// the admin listener. It logs "listening" with the addresses. Then it drains: for DrainDelay, /readyz
+// answers 503 and every answer closes its connection; after that it closes the listener and waits for
+// accepted requests, at most DrainTimeout.
 func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Handler) (err error) {
 	admin, err := net.Listen("tcp", cfg.AdminAddr)
 	if err != nil {
@@ -176,9 +175,9 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	callers := &crowd{most: int64(cfg.MaxConnections)}
-	server := newServer(leaving(&draining, callers.refuse(o.Handler(handler, cfg.PropagateHeaders))))
-	server.ConnContext, server.ConnState = callers.accepted, callers.changed
+	conns := &connLimit{max: int64(cfg.MaxConnections)}
+	server := newServer(closing(&draining, conns.refuse(o.Handler(handler, cfg.PropagateHeaders))))
+	server.ConnContext, server.ConnState = conns.accepted, conns.changed
 	go func() { failed <- server.Serve(listener) }()
 	o.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
 
@@ -189,7 +188,7 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	}
 	draining.Store(true)
 	o.Log.Info("draining")
-	time.Sleep(cfg.DrainDelay) // nothing is waited for but callers' leaving, which no one announces
+	time.Sleep(cfg.DrainDelay) // no event announces that callers have moved away
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(deadline); err != nil {
@@ -198,11 +197,11 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 	return nil
 }
 
-// maxHeader bounds a request's line and headers, in bytes; net/http answers 431 to more.
+// maxHeader is the largest request line and headers, in bytes. net/http answers 431 to more.
 const maxHeader = 16 << 10
 
-// newServer bounds what a caller may take of a connection. Callers close idle connections after
-// 90 s (kit/upstream), so the server, which waits longer, never closes one that is being used.
+// newServer returns a server with limits on time and headers. Its idle time-out is longer than that of
+// its callers (90 s in kit/upstream), so that it never closes a connection that a caller is about to use.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -212,8 +211,8 @@ func newServer(handler http.Handler) *http.Server {
 	}
 }
 
-// leaving closes each connection with its answer while the service drains.
-func leaving(draining *atomic.Bool, next http.Handler) http.Handler {
+// closing makes each answer close its connection while the service drains.
+func closing(draining *atomic.Bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -239,5 +238,5 @@ func adminHandler(cfg Config, o *observe.Observer, addr net.Addr, draining *atom
 	for pattern, handler := range cfg.Admin {
 		mux.Handle(pattern, handler)
 	}
-	return withoutForeignPages(addr, mux)
+	return rejectForeignPages(addr, mux)
 }

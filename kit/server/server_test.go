@@ -326,9 +326,9 @@ func TestConfigContradictions(t *testing.T) {
 		{nil, 3, "", 185 * time.Second},
 		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 1, "", 61 * time.Second},
 		{map[string]string{"DRAIN_TIMEOUT": "0s"}, 0, "", 0},
-		{map[string]string{"DRAIN_TIMEOUT": "60s"}, 1, `configuration: DRAIN_TIMEOUT: "60s": must be longer than 1m0s: UPSTREAM_TIMEOUT`, time.Minute},
-		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 3, `configuration: DRAIN_TIMEOUT: "61s": must be longer than 3m0s: 3 times UPSTREAM_TIMEOUT, for the calls that one request makes`, 61 * time.Second},
-		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR: ":9090": must be another address than LISTEN_ADDR's`, 65 * time.Second},
+		{map[string]string{"DRAIN_TIMEOUT": "60s"}, 1, `configuration: DRAIN_TIMEOUT: "60s": must be longer than 1m0s (UPSTREAM_TIMEOUT)`, time.Minute},
+		{map[string]string{"DRAIN_TIMEOUT": "61s"}, 3, `configuration: DRAIN_TIMEOUT: "61s": must be longer than 3m0s (3 times UPSTREAM_TIMEOUT, as one request makes 3 calls)`, 61 * time.Second},
+		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR: ":9090": must differ from LISTEN_ADDR`, 65 * time.Second},
 		{map[string]string{"LISTEN_ADDR": ":0", "ADMIN_ADDR": ":0"}, 1, "", 65 * time.Second},
 	} {
 		r := env.New(envtest.Map(tc.values))

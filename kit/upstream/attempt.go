@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// timeLeft is the header in which Envoy sends an upstream how many milliseconds its caller waits.
+// timeLeft is the header in which Envoy sends an upstream how long the caller waits, in milliseconds.
 const timeLeft = "X-Envoy-Expected-Rq-Timeout-Ms"
 
-// attemptTimeout bounds one attempt and sends the bound to the upstream. An attempt takes at most half
-// of the time that the call has left, so that there is time for another and for the caller's own
-// answer: where every hop does so, the innermost gives up first.
+// attemptTimeout limits the time of one attempt and sends the limit to the upstream. An attempt with a
+// limit takes at most half of the time that the call has left. The other half is for another attempt and
+// for the answer to the caller. If every hop does so, the innermost one gives up first.
 type attemptTimeout struct {
-	limit time.Duration // 0: only what the call has left
-	full  time.Duration // how long an attempt is configured to take
-	sent  []string      // the header of an attempt that has all of limit, as most have
+	limit time.Duration // 0: the time that the call has left
+	full  time.Duration // longest time of an attempt by configuration
+	sent  []string      // value of the header for limit, the most frequent one
 	next  http.RoundTripper
 }
 
-// newAttemptTimeout returns the stage for calls that take total at most; without a limit of its own an
-// attempt has all that its call has left.
+// newAttemptTimeout returns the stage for calls that take at most total. If limit is 0, an attempt may
+// take all the time that its call has left.
 func newAttemptTimeout(limit, total time.Duration, next http.RoundTripper) attemptTimeout {
 	a := attemptTimeout{limit: limit, full: limit, sent: milliseconds(limit), next: next}
 	if limit == 0 {
@@ -32,13 +32,13 @@ func newAttemptTimeout(limit, total time.Duration, next http.RoundTripper) attem
 	return a
 }
 
-// milliseconds returns a value of the header; 0 would be no limit.
+// milliseconds returns the header's value for d: at least 1, because 0 means no limit.
 func milliseconds(d time.Duration) []string {
 	return []string{strconv.FormatInt(max(d.Milliseconds(), 1), 10)}
 }
 
-// An attempt with less than this part of its full time is shortened. The last tenth is what the nesting
-// of equal time-outs takes away, and no caller's doing.
+// shortenedPercent is the part of its full time below which an attempt is shortened. It is not 100,
+// because nested time-outs of equal length take some time of each other.
 const shortenedPercent = 90
 
 func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -62,9 +62,9 @@ func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer cancel()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = cause // more precise than the broken connection
+		err = cause // more precise than the error of the connection
 	} else if !time.Now().Before(end) {
-		err = context.DeadlineExceeded // the upstream gave up in time, and its end of the connection was faster than the timer
+		err = context.DeadlineExceeded // the upstream closed the connection at its time-out, before this timer fired
 	}
 	if limit < a.full*shortenedPercent/100 && errors.Is(err, context.DeadlineExceeded) {
 		err = shortened{err}
@@ -72,8 +72,8 @@ func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// limitAt returns how long an attempt that begins now may take: whole milliseconds where there are
-// any, as the header says them, so that the upstream never gives up before this side does.
+// limitAt returns the longest time of an attempt that begins at now. Above 1 ms it is truncated to
+// milliseconds, the unit of the header, so that the upstream does not give up before this side.
 func (a attemptTimeout) limitAt(ctx context.Context, now time.Time) time.Duration {
 	limit := a.limit
 	if deadline, ok := ctx.Deadline(); ok {

@@ -13,35 +13,35 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// balancer sends each attempt to an endpoint. With scope endpoint there is one, with a breaker of its
-// own, for each address that the name resolves to: Envoy's outlier detection as a library. With
-// scope upstream there is one for all, and the dialer chooses the address.
+// balancer sends each attempt to an endpoint. With the scope "endpoint" every address that the name
+// resolves to is an endpoint with its own breaker: Envoy's outlier detection as a library. With the
+// scope "upstream" there is one endpoint, and the dialer chooses the address.
 type balancer struct {
 	cfg    BreakerConfig
 	lookup lookupFunc
-	// mayRefuse reports whether a refusal serves the caller of r: something stands in for an answer.
-	// Where nothing does, a call that may succeed is better than a refusal (Envoy's panic mode).
+	// mayRefuse reports whether the caller of r can do without an answer, so that r is refused while all
+	// breakers are open. Otherwise the call is made: it may succeed (Envoy's panic mode).
 	mayRefuse func(r *http.Request) bool
-	changed   func(transition) // is called with mu held
+	changed   func(transition) // called with mu held
 	next      http.RoundTripper
 
 	mu        sync.Mutex
 	turn      int         // of the round robin
-	endpoints []*endpoint // in the order of the lookup
-	open      int         // endpoints that are counted
+	endpoints []*endpoint // in the order of the look-up
+	open      int         // number of endpoints with counted set
 }
 
 // lookupFunc returns host:port of each endpoint of the upstream.
 type lookupFunc func(ctx context.Context) ([]string, error)
 
-// endpoint is one address of an upstream. The lock of its balancer guards it.
+// endpoint is one address of an upstream, guarded by the mutex of its balancer.
 type endpoint struct {
 	addr    string // empty: the dialer chooses
 	breaker *breaker
-	rests   time.Time // until when it is picked last
-	short   int       // consecutive attempts that were shortened and had no answer
+	rests   time.Time // until then, other endpoints are preferred
+	short   int       // consecutive shortened attempts without an answer
 	present bool      // the name still resolves to it
-	counted bool      // among the open ones
+	counted bool      // in balancer.open
 }
 
 func newBalancer(cfg BreakerConfig, lookup lookupFunc, mayRefuse func(*http.Request) bool, changed func(transition), next http.RoundTripper) *balancer {
@@ -69,14 +69,14 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 // errPanic is the outcome of an attempt in which a stage panicked.
 var errPanic = errors.New("panic")
 
-// picked is the endpoint of an attempt, and what takes the evidence of it.
+// picked is the endpoint picked for an attempt.
 type picked struct {
 	*balancer
 	*endpoint
-	report func(evidence error) // nil: the attempt is made in spite of the breaker, which takes none
+	report func(evidence error) // reports to the breaker; nil: the attempt is made although it is open
 }
 
-// direct returns r as it is sent to the endpoint: to its address, under the name of the upstream.
+// direct returns r directed to the endpoint's address, with the upstream's name in the Host header.
 func (p picked) direct(r *http.Request) *http.Request {
 	if p.addr == "" {
 		return r
@@ -93,8 +93,9 @@ func (p picked) direct(r *http.Request) *http.Request {
 	return &d.Request
 }
 
-// Pick chooses the endpoint of the next attempt: one that this call has not tried before one that it
-// has, those that rest last, those whose breaker is open not at all. Done takes the outcome.
+// Pick picks the endpoint of the call's next attempt, by rank. It skips endpoints with an open breaker. If
+// all are open, it returns errOpen where mayRefuse allows it, and otherwise the best of them. The caller
+// must call Done with the outcome.
 func (b *balancer) Pick(r *http.Request) (picked, error) {
 	addrs, err := b.lookup(r.Context())
 	if err != nil {
@@ -119,7 +120,8 @@ func (b *balancer) Pick(r *http.Request) (picked, error) {
 	return p, nil
 }
 
-// pick returns the best endpoint whose breaker allows an attempt, or, anyway, the best one.
+// pick returns the endpoint with the lowest rank whose breaker allows an attempt, or, if anyway is true,
+// the one with the lowest rank.
 func (b *balancer) pick(h *history, anyway bool) (p picked, ok bool) {
 	first, now := b.turn, time.Now()
 	b.turn++
@@ -138,10 +140,11 @@ func (b *balancer) pick(h *history, anyway bool) (p picked, ok bool) {
 	return picked{}, false
 }
 
-// ranks is how many values rank has.
+// ranks is the number of values of rank.
 const ranks = 4
 
-// rank orders the endpoints for a call: not tried yet, tried, then the same two of those that rest.
+// rank orders the endpoints for a call: 0 not tried yet, 1 tried, 2 resting and not tried yet, 3 resting
+// and tried.
 func (e *endpoint) rank(h *history, now time.Time) (rank int) {
 	if now.Before(e.rests) {
 		rank = 2
@@ -152,10 +155,10 @@ func (e *endpoint) rank(h *history, now time.Time) (rank int) {
 	return rank
 }
 
-// Done takes the outcome of an attempt of a call with the context ctx. An endpoint that asks for it by
-// Retry-After rests; so does one that leaves one shortened attempt after another without an answer,
-// which is no evidence against it but a reason to prefer the others. Neither rests longer than a
-// breaker is open the first time.
+// Done reports the outcome of the attempt to the breaker. ctx is the context of the call. An endpoint that
+// sends Retry-After rests for that time, at most OpenTime. After each Failures consecutive shortened attempts
+// without an answer it rests for OpenTime: they are no evidence against the endpoint, but a reason to
+// prefer others.
 func (p picked) Done(ctx context.Context, o outcome) {
 	evidence := o.evidence(ctx)
 	p.mu.Lock()
@@ -179,7 +182,7 @@ func (p picked) Done(ctx context.Context, o outcome) {
 	}
 }
 
-// resolve makes b.endpoints those at addrs. One that is still there keeps its breaker.
+// resolve sets b.endpoints to those at addrs. Known addresses keep their endpoint and its breaker.
 func (b *balancer) resolve(addrs []string) {
 	if slices.EqualFunc(b.endpoints, addrs, func(e *endpoint, addr string) bool { return e.addr == addr }) {
 		return
@@ -212,12 +215,12 @@ func (b *balancer) newEndpoint(addr string) *endpoint {
 	return e
 }
 
-// mayOpen reports whether e's breaker may open without too large a share of the endpoints being open.
+// mayOpen reports whether e's breaker may open by MaxOpenPercent.
 func (b *balancer) mayOpen(e *endpoint) bool {
 	return !e.present || (b.open+1)*100 <= b.cfg.MaxOpenPercent*len(b.endpoints)
 }
 
-// count keeps b.open the number of present endpoints that are open or half-open.
+// count updates b.open, the number of present endpoints that are open or half-open.
 func (b *balancer) count(e *endpoint, open bool) {
 	open = open && e.present
 	switch {
@@ -229,7 +232,7 @@ func (b *balancer) count(e *endpoint, open bool) {
 	e.counted = open
 }
 
-// Ready reports whether there is an endpoint that may be called, or none is known yet.
+// Ready reports whether an endpoint's breaker is not open, or no endpoint is known yet.
 func (b *balancer) Ready() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -238,37 +241,37 @@ func (b *balancer) Ready() bool {
 
 func (e *endpoint) ready() bool { return e.breaker.state() != gobreaker.StateOpen }
 
-// Rest returns how long it is until the first endpoint that may be called, of all where none may, does
-// not rest any more.
+// Rest returns the time until the first endpoint stops resting. It considers the endpoints whose breaker
+// is not open, or all if every breaker is open.
 func (b *balancer) Rest() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var least time.Duration
-	found, none := false, !slices.ContainsFunc(b.endpoints, (*endpoint).ready)
+	found, noneReady := false, !slices.ContainsFunc(b.endpoints, (*endpoint).ready)
 	for _, e := range b.endpoints {
-		if left := max(0, time.Until(e.rests)); (none || e.ready()) && (!found || left < least) {
+		if left := max(0, time.Until(e.rests)); (noneReady || e.ready()) && (!found || left < least) {
 			least, found = left, true
 		}
 	}
 	return least
 }
 
-// Open returns how many endpoints are open or half-open.
+// Open returns the number of endpoints that are open or half-open.
 func (b *balancer) Open() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int64(b.open)
 }
 
-// history is the context of one call that may make several attempts, and the endpoints that they were
-// sent to. A nil history is of a call that makes one attempt only.
+// history is the context of one call. It stores the endpoints of the call's attempts. A call with one
+// attempt has a nil history.
 type history struct {
 	context.Context
 	addrs []string
 	room  [4]string
 }
 
-// withHistory returns ctx as that of one call whose attempts go to different endpoints.
+// withHistory returns ctx with an empty history.
 func withHistory(ctx context.Context) context.Context {
 	h := &history{Context: ctx}
 	h.addrs = h.room[:0]

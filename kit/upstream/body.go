@@ -7,14 +7,14 @@ import (
 	"net/http"
 )
 
-// maxAnswer bounds an answer, in bytes; the longest the contract knows is a history, well below.
+// maxAnswer is the longest body of an answer, in bytes. The longest of the contract, a history, is far
+// shorter.
 const maxAnswer = 64 << 20
 
-// maxPreallocated bounds the memory reserved by an announced length before the body has arrived, in
-// bytes.
+// maxPreallocated is how much memory is allocated for a Content-Length before the body arrives, in bytes.
 const maxPreallocated = 64 << 10
 
-// answered is a body that has been read to its end.
+// answered is a body that has been read into memory.
 type answered struct {
 	bytes.Reader
 	all []byte
@@ -24,8 +24,8 @@ func newAnswered(body []byte) *answered { return &answered{*bytes.NewReader(body
 
 func (*answered) Close() error { return nil }
 
-// whenRead calls release when the body of resp has been read: at once where a stage within has done
-// so, otherwise when the body is closed.
+// whenRead calls release when the body of resp is no longer needed: immediately if an inner stage has read
+// it, otherwise when it is closed.
 func whenRead(resp *http.Response, release func()) {
 	if _, read := resp.Body.(*answered); read {
 		release()
@@ -57,7 +57,7 @@ func readAll(resp *http.Response) ([]byte, error) {
 	if a, ok := resp.Body.(*answered); ok {
 		return a.all, nil
 	}
-	if resp.Request != nil && resp.Request.Method == http.MethodHead { // the length is that of another's body
+	if resp.Request != nil && resp.Request.Method == http.MethodHead { // Content-Length without a body
 		return nil, nil
 	}
 	if resp.ContentLength > maxAnswer {

@@ -7,24 +7,24 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// breaker is the circuit breaker of one endpoint: gobreaker in its two-step form, with an open time
-// that grows with each opening in a row. It is not safe for concurrent use: the lock of whoever
-// holds it also guards what mayOpen reads and changed writes.
+// breaker is the circuit breaker of one endpoint: a two-step gobreaker whose open time grows with each
+// consecutive opening. It is not safe for concurrent use: the balancer's mutex guards it, and with it the
+// state that mayOpen and changed use.
 type breaker struct {
 	cfg     BreakerConfig
 	two     *gobreaker.TwoStepCircuitBreaker[any]
-	reopens time.Time // when an open one may be probed
-	opened  int       // times in a row, without having closed
-	failure string    // why the last failed attempt failed
+	reopens time.Time // end of the open time: then a probe is allowed
+	opened  int       // consecutive openings without closing
+	failure string    // reason of the last failed attempt
 }
 
-// newBreaker returns a closed breaker. mayOpen reports whether one more breaker may be open; changed
-// is called after each change of state.
+// newBreaker returns a closed breaker. mayOpen reports whether this breaker may open. changed is called
+// after each change of state.
 func newBreaker(cfg BreakerConfig, mayOpen func() bool, changed func(from, to gobreaker.State, cause string)) *breaker {
 	b := &breaker{cfg: cfg}
 	b.two = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		MaxRequests: uint32(cfg.Probes),
-		Timeout:     cfg.OpenTime, // the first time; reopens has the grown one
+		Timeout:     cfg.OpenTime, // the shortest; reopens has the actual end
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			return c.ConsecutiveFailures >= uint32(cfg.Failures) && mayOpen()
 		},
@@ -34,7 +34,7 @@ func newBreaker(cfg BreakerConfig, mayOpen func() bool, changed func(from, to go
 	return b
 }
 
-// enter keeps the times of a new state and returns its cause.
+// enter updates the fields for a new state and returns the cause of the change.
 func (b *breaker) enter(state gobreaker.State) (cause string) {
 	switch state {
 	case gobreaker.StateOpen:
@@ -48,20 +48,19 @@ func (b *breaker) enter(state gobreaker.State) (cause string) {
 	return "good answer"
 }
 
-// allow returns the function that takes the evidence of the attempt that may be made now, by way of
-// take; nil where none may.
+// allow returns the function to pass to take after an attempt, or nil if no attempt may be made now.
 func (b *breaker) allow() (report func(evidence error)) {
 	if b.isWaiting() {
 		return nil
 	}
 	report, err := b.two.Allow()
-	if err != nil { // open, or half-open with all its probes in flight
+	if err != nil { // open, or half-open with all probes in flight
 		return nil
 	}
 	return report
 }
 
-// take takes the evidence of an attempt that allow allowed.
+// take reports the evidence of an attempt (see outcome.evidence). report is allow's result.
 func (b *breaker) take(report func(error), evidence error) {
 	if evidence != nil && !errors.Is(evidence, errNoEvidence) {
 		b.failure = failureReason(evidence)
@@ -69,10 +68,11 @@ func (b *breaker) take(report func(error), evidence error) {
 	report(evidence)
 }
 
-// isWaiting reports whether the open time, grown or not, is not over.
+// isWaiting reports whether the breaker's open time has not ended.
 func (b *breaker) isWaiting() bool { return time.Now().Before(b.reopens) }
 
-// state returns the state; gobreaker half-opens by being asked, so it is not asked too early.
+// state returns the state. During the open time it does not call gobreaker's State, which would change to
+// half-open after Timeout.
 func (b *breaker) state() gobreaker.State {
 	if b.isWaiting() {
 		return gobreaker.StateOpen

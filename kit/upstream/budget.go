@@ -2,15 +2,15 @@ package upstream
 
 import "sync/atomic"
 
-// budget lets retries be a share of calls, so that an outage is not multiplied: each call earns
-// percent hundredths of a retry, and at most burst are saved up. Of n calls come at most
-// n × percent/100 + burst retries.
+// budget limits retries to a share of calls, so that they do not multiply the load of an outage. Each call
+// earns percent hundredths of a retry, up to burst retries. n calls make at most n × percent/100 + burst
+// retries.
 type budget struct {
 	percent int64
 	saved   atomic.Int64 // hundredths of a retry
 }
 
-// burst is how many retries a service may make before it has made any call, and after a quiet time.
+// burst is the largest number of saved retries, and the initial one.
 const burst = 10
 
 func newBudget(percent int) *budget {
@@ -33,10 +33,10 @@ func (b *budget) add(hundredths int64) {
 	}
 }
 
-// giveBack returns a retry that was not made.
+// giveBack adds a retry that was spent but not made.
 func (b *budget) giveBack() { b.add(100) }
 
-// spend takes one retry and reports whether there was one.
+// spend takes one retry and reports whether one was available.
 func (b *budget) spend() bool {
 	for {
 		saved := b.saved.Load()

@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// bulkhead refuses a call at once when limit calls are in flight, so that one slow upstream does not
-// hold everything that its callers have. A call is in flight until its answer has been read.
+// bulkhead refuses calls while limit calls are in flight, so that one slow upstream does not take all
+// resources of the service. A call is in flight until its answer has been read.
 type bulkhead struct {
 	limit    int64
 	inFlight atomic.Int64
-	refused  func(context.Context) // is called for each refusal
+	refused  func(context.Context) // called for each refusal
 	next     http.RoundTripper
 }
 
@@ -37,7 +37,8 @@ func (b *bulkhead) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// enter counts a call that may be made. A refused one is never counted, so that it keeps no other out.
+// enter counts a call and reports whether it may be made. A refused call is never counted, not even for a
+// short time, so it cannot cause another refusal.
 func (b *bulkhead) enter() bool {
 	for {
 		n := b.inFlight.Load()

@@ -5,31 +5,30 @@ import (
 	"time"
 )
 
-// newChain nests the stages between a call and the wire, each an http.RoundTripper that knows none of
-// the others. From the outside in:
+// newChain composes the stages between a call and the network. Each is an http.RoundTripper that does not
+// depend on the others. From the outside in:
 //
-//	fallback         answers with what is known when everything within has failed (see Placeholder)
-//	total time-out   over all attempts and waits
-//	retry            repeats what is safe to repeat, within a budget of all calls; net/http repeats
-//	                 nothing beside it
-//	balance          picks an endpoint for each attempt; an open one is skipped
-//	breaker          one an endpoint, or one for the upstream; it takes the evidence of each attempt
-//	bulkhead         bounds concurrent calls; inside the breaker, so that a refusal, which proves
-//	                 nothing about the upstream, is no evidence against it
-//	attempt time-out bounds one attempt; inside the breaker, so that slowness is evidence
-//	whole answer     reads the body, so that one that breaks off or crawls is a failed attempt, and
-//	                 one that is being read is a concurrent call
-//	trace            a span and a measurement for each attempt
-//	final status     makes an answer without a final status an error
+//	fallback         after a failure, answers with the last known answer or the placeholder
+//	total time-out   limits a call, with all attempts and waits
+//	retry            repeats calls that are safe to repeat, within a budget of all calls; keeps net/http
+//	                 from repeating any
+//	balance          picks an endpoint for each attempt and skips those whose breaker is open
+//	breaker          one per endpoint, or one for the upstream; counts failed attempts
+//	bulkhead         limits concurrent calls; inside the breaker, which must ignore its refusals: they
+//	                 prove nothing about the upstream
+//	attempt time-out limits one attempt; inside the breaker, so that a slow answer counts as a failure
+//	whole answer     reads the body, so that an incomplete or slow body is a failed attempt, and a call
+//	                 counts as concurrent while its body is read
+//	trace            makes a span and a measurement for each attempt
+//	final status     returns an error for an answer without a final status
 //	dial
 //
-// This is the order that Resilience4j and failsafe-go document, with a balancer inside the retry.
-// A stage that is off is not there: off leaves the total time-out, trace and dial.
+// Resilience4j and failsafe-go document this order; here a balancer is added inside the retry. A stage that
+// is switched off is left out: total time-out, trace, final status and dial remain.
 //
-// Two stages need a fact that another one has, and get it here, as a function: the balancer refuses
-// a call only where a fallback stands in for it; the retry waits until the balancer has an endpoint
-// that does not ask to be left alone, and ends where the balancer would refuse the next attempt; and the attempts that the
-// retry makes of one call share the balancer's history of it.
+// Some stages need information of others, which newChain passes as functions. The balancer refuses a call
+// only if a fallback can replace its answer. The retry waits until an endpoint of the balancer does not
+// rest, and stops if the balancer would refuse the next attempt. The attempts of one call share a history.
 func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, fb *fallback) http.RoundTripper {
 	view := cfg.State.add(m.name)
 	chain := m.o.Transport(m.name, finalStatus{dial})
@@ -48,7 +47,7 @@ func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupF
 		chain = view.balancer
 	}
 	if cfg.Retry.Attempts > 1 {
-		rt := newRetry(cfg.Retry, cfg.draw, chain)
+		rt := newRetry(cfg.Retry, cfg.randomFloat, chain)
 		rt.retried, rt.denied = m.retried, m.denied
 		view.budget = rt.budget
 		chain = rt
@@ -67,7 +66,7 @@ func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupF
 	return chain
 }
 
-// hasAttempts reports whether a stage is on that sees a call as attempts.
+// hasAttempts reports whether a stage is on that handles single attempts.
 func (c Config) hasAttempts() bool {
 	return c.AttemptTimeout > 0 || c.Retry.Attempts > 1 || c.Breaker.Failures > 0 || c.Bulkhead > 0
 }

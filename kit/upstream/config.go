@@ -12,28 +12,29 @@ import (
 	"fleetman.example/kit/env"
 )
 
-// Config is how a service calls its upstreams. A zero value switches its stage off.
+// Config configures the calls of a service to its upstreams. The zero value of a field switches its stage
+// off.
 type Config struct {
 	Timeout        time.Duration // longest wait for an answer, over all attempts
-	HostsFile      string        // names to look up before DNS; empty: only DNS
-	AttemptTimeout time.Duration
+	HostsFile      string        // file in the form of hosts(5), looked up before DNS; empty: only DNS
+	AttemptTimeout time.Duration // longest wait of one attempt
 	Retry          RetryConfig
 	Breaker        BreakerConfig
-	Bulkhead       int // concurrent calls of an upstream
+	Bulkhead       int // concurrent calls to an upstream
 	Fallback       bool
-	FallbackVary   []string // headers that make two calls of one path differ, in canonical form
-	// Optional is set by a service that goes on without an answer. A refusal then serves it better than
-	// a call that will fail; it counts only with Fallback on.
+	FallbackVary   []string // headers that are part of a stored answer's key, in canonical form
+	// Optional is set by a service that can do without an answer. With Fallback on, its calls are then
+	// refused while all breakers are open.
 	Optional bool
 
-	State *State // where breakers, budgets and bulkheads are shown; nil: nowhere
+	State *State // shows breakers, budgets and bulkheads; nil: not shown
 
-	random *rand.Rand // nil: the process's own
+	random *rand.Rand // nil: the global source
 	mu     *sync.Mutex
 }
 
-// draw returns a random number from 0 to below 1, for addresses and back-off.
-func (c Config) draw() float64 {
+// randomFloat returns a random number in [0, 1), for addresses and back-off.
+func (c Config) randomFloat() float64 {
 	if c.random == nil {
 		return rand.Float64()
 	}
@@ -42,40 +43,40 @@ func (c Config) draw() float64 {
 	return c.random.Float64()
 }
 
-// RetryConfig bounds the tries of one call and the retries of all.
+// RetryConfig limits the attempts of one call and the retries of all calls.
 type RetryConfig struct {
-	Attempts      int           // tries of one call, the first included; below 2: off
-	Backoff       time.Duration // before the first retry at most; doubles with each
-	BackoffMax    time.Duration
-	BudgetPercent int  // retries, in percent of calls
-	Unsafe        bool // also calls that are not safe to repeat
+	Attempts      int           // attempts of one call, including the first; below 2: off
+	Backoff       time.Duration // longest wait before the first retry; doubles with each retry
+	BackoffMax    time.Duration // longest wait before any retry
+	BudgetPercent int           // retries of all calls, in percent of calls
+	Unsafe        bool          // retry calls that are not safe to repeat, too
 }
 
-// BreakerConfig has the knobs of Envoy's outlier detection.
+// BreakerConfig has parameters like those of Envoy's outlier detection.
 type BreakerConfig struct {
 	Scope          string        // scopeUpstream or scopeEndpoint
-	Failures       int           // consecutive 5xx answers and calls without one that open it; 0: off
-	OpenTime       time.Duration // how long it stays open
-	Growth         int           // times OpenTime at most, when it opens again and again; 1: never longer
-	MaxOpenPercent int           // endpoints that may be open at once
-	Probes         int           // successful calls that close a half-open one
+	Failures       int           // consecutive failures (a 5xx or no answer) that open a breaker; 0: off
+	OpenTime       time.Duration // how long a breaker is open the first time
+	Growth         int           // longest open time, as a multiple of OpenTime
+	MaxOpenPercent int           // share of the endpoints that may be open at the same time
+	Probes         int           // successful calls that close a half-open breaker
 }
 
 const (
-	scopeUpstream = "upstream"
-	scopeEndpoint = "endpoint"
+	scopeUpstream = "upstream" // one breaker for the upstream
+	scopeEndpoint = "endpoint" // one breaker per endpoint
 )
 
-// ReadConfig reads it from the environment. RESILIENCE=library only moves the defaults, so each
-// stage can be set, or switched off, alone. RESILIENCE=off, where it is set, wins over all of them:
-// what it is compared with has no stage that a manifest left on. Unset, each stage is as it is set.
+// ReadConfig reads the configuration. RESILIENCE=library changes the defaults of the stages, so that each
+// can still be set or switched off alone. RESILIENCE=off switches all stages off and ignores their
+// variables. Without RESILIENCE all stages are off by default.
 func ReadConfig(r *env.Reader) (cfg Config) {
 	r.Shared(func() { cfg = readConfig(r) })
 	return cfg
 }
 
 func readConfig(r *env.Reader) Config {
-	library := r.OneOf("RESILIENCE", "off", []string{"off", "library"}, "`library` switches every stage of the resilience chain on; `off`, where it is set, all of them off, whatever the variables of single stages are") == "library"
+	library := r.OneOf("RESILIENCE", "off", []string{"off", "library"}, "`library` switches on every stage of the resilience chain by default; `off`, if set, switches off all stages and ignores their variables") == "library"
 	number := func(name string, def, max int, meaning string) int {
 		return r.Int(name, onlyIf(library, def), 0, max, meaning)
 	}
@@ -88,29 +89,29 @@ func readConfig(r *env.Reader) Config {
 	}
 	cfg := Config{
 		Timeout:        r.Duration("UPSTREAM_TIMEOUT", timeout, time.Millisecond, 10*time.Minute, "longest wait for an upstream's answer, over all attempts (library: `3s`)"),
-		AttemptTimeout: duration("ATTEMPT_TIMEOUT", time.Second, "longest wait for one attempt; `0s`: no bound of its own (library: `1s`)"),
+		AttemptTimeout: duration("ATTEMPT_TIMEOUT", time.Second, "longest wait for one attempt; `0s`: no limit of its own (library: `1s`)"),
 		Retry: RetryConfig{
-			Attempts:      number("RETRY_ATTEMPTS", 3, 10, "attempts of a call, the first included; `0`: no retry (library: `3`)"),
-			Backoff:       r.Duration("RETRY_BACKOFF", 25*time.Millisecond, 0, time.Minute, "longest wait before the first retry; it doubles, and the wait is drawn evenly from 0"),
+			Attempts:      number("RETRY_ATTEMPTS", 3, 10, "attempts of a call, including the first; `0`: no retry (library: `3`)"),
+			Backoff:       r.Duration("RETRY_BACKOFF", 25*time.Millisecond, 0, time.Minute, "longest wait before the first retry, doubled for each further one; the wait is random, from 0"),
 			BackoffMax:    r.Duration("RETRY_BACKOFF_MAX", 250*time.Millisecond, 0, time.Minute, "longest wait before any retry"),
 			BudgetPercent: r.Int("RETRY_BUDGET_PERCENT", 20, 0, 1000, "retries of all calls, in percent of calls"),
-			Unsafe:        r.Bool("RETRY_UNSAFE", false, "whether to repeat calls that are not safe to repeat, too"),
+			Unsafe:        r.Bool("RETRY_UNSAFE", false, "whether to retry calls that are not safe to repeat, too"),
 		},
 		Breaker: BreakerConfig{
-			Scope:          r.OneOf("BREAKER_SCOPE", scopeEndpoint, []string{scopeEndpoint, scopeUpstream}, "whether every address of an upstream has a breaker, or the upstream has one"),
-			Failures:       number("BREAKER_FAILURES", 3, 1000, "consecutive 5xx answers and calls without an answer that open a breaker, which then refuses the calls that something stands in for; `0`: no breaker (library: `3`)"),
-			OpenTime:       r.Duration("BREAKER_OPEN_TIME", 10*time.Second, time.Millisecond, time.Hour, "how long a breaker stays open"),
-			Growth:         r.Int("BREAKER_OPEN_GROWTH", 1, 1, 1000, "longest open time, in times of `BREAKER_OPEN_TIME`, of a breaker that opens again and again"),
-			MaxOpenPercent: r.Int("BREAKER_MAX_OPEN_PERCENT", 100, 0, 100, "endpoints of an upstream that may be open at once; below `100` one that stands alone, as that of `BREAKER_SCOPE=upstream` does, never opens"),
-			Probes:         r.Int("BREAKER_PROBES", 1, 1, 100, "good answers that close a breaker again"),
+			Scope:          r.OneOf("BREAKER_SCOPE", scopeEndpoint, []string{scopeEndpoint, scopeUpstream}, "whether each endpoint of an upstream has a breaker, or the upstream has one"),
+			Failures:       number("BREAKER_FAILURES", 3, 1000, "consecutive failures (a 5xx or no answer) that open a breaker; `0`: no breaker (library: `3`)"),
+			OpenTime:       r.Duration("BREAKER_OPEN_TIME", 10*time.Second, time.Millisecond, time.Hour, "how long a breaker is open the first time"),
+			Growth:         r.Int("BREAKER_OPEN_GROWTH", 1, 1, 1000, "longest open time of a breaker that opens repeatedly, as a multiple of `BREAKER_OPEN_TIME`"),
+			MaxOpenPercent: r.Int("BREAKER_MAX_OPEN_PERCENT", 100, 0, 100, "share of an upstream's endpoints that may be open at the same time; below `100` a single endpoint, such as that of `BREAKER_SCOPE=upstream`, never opens"),
+			Probes:         r.Int("BREAKER_PROBES", 1, 1, 100, "successful calls that close a half-open breaker"),
 		},
-		Bulkhead:     number("BULKHEAD", 100, 100_000, "concurrent calls of an upstream; `0`: no bound (library: `100`)"),
-		Fallback:     r.Bool("FALLBACK", library, "whether to answer with what is known when an upstream fails (library: `true`)"),
+		Bulkhead:     number("BULKHEAD", 100, 100_000, "concurrent calls to an upstream; `0`: no limit (library: `100`)"),
+		Fallback:     r.Bool("FALLBACK", library, "whether to replace a failed answer by the last known one or a placeholder (library: `true`)"),
 		FallbackVary: readVary(r),
-		HostsFile:    r.String("HOSTS_FILE", "", "names to look up before DNS, in the form of hosts(5); read again when it changes"),
+		HostsFile:    r.String("HOSTS_FILE", "", "file in the form of hosts(5), looked up before DNS; read again when it changes"),
 		State:        NewState(),
 	}
-	if seed := r.Int64("UPSTREAM_SEED", 0, 0, 1<<62, "makes the choice of addresses and the back-off reproducible; `0`: it is not"); seed != 0 {
+	if seed := r.Int64("UPSTREAM_SEED", 0, 0, 1<<62, "seed of the choice of addresses and of back-off; `0`: random"); seed != 0 {
 		cfg.random, cfg.mu = rand.New(rand.NewPCG(uint64(seed), 0)), new(sync.Mutex)
 	}
 	if err := checkHosts(cfg.HostsFile); err != nil {
@@ -128,9 +129,9 @@ func readConfig(r *env.Reader) Config {
 	return cfg
 }
 
-// readVary reads the headers that make two calls of one path differ.
+// readVary reads Config.FallbackVary.
 func readVary(r *env.Reader) (headers []string) {
-	names := r.String("FALLBACK_VARY", "X-My-Header", "the request headers, separated by commas, by which the answers to one path and query differ: those that releases are routed by")
+	names := r.String("FALLBACK_VARY", "X-My-Header", "request headers, separated by commas, by which answers to one path and query differ, such as those that releases are routed by")
 	for name := range strings.SplitSeq(names, ",") {
 		name = strings.TrimSpace(name)
 		if !httpguts.ValidHeaderFieldName(name) {
@@ -142,7 +143,7 @@ func readVary(r *env.Reader) (headers []string) {
 	return headers
 }
 
-// onlyIf returns v where on, and the zero value, which switches a stage off, elsewhere.
+// onlyIf returns v if on is true, otherwise the zero value, which switches a stage off.
 func onlyIf[T any](on bool, v T) T {
 	var off T
 	if on {

@@ -1,4 +1,4 @@
-// Package upstream sends the requests of one service to another: by name, within a time, with the
-// headers and the trace of the request that it handles, and through a chain of resilience stages that
-// RESILIENCE=library switches on. newChain composes them and gives the reason for the order.
+// Package upstream calls other services. A call has a time-out, propagates the headers and the trace of
+// the request that it is made for, and passes a chain of resilience stages, which RESILIENCE=library
+// switches on. newChain composes them and documents their order.
 package upstream

@@ -11,20 +11,19 @@ import (
 )
 
 const (
-	// How long a look-up is valid: short, so that an endpoint that is no longer ready soon has no calls
-	// any more, but not so short that each call looks up.
+	// lookupAge is how long a look-up is valid: short, so that an endpoint that is no longer ready soon
+	// gets no calls, but long enough that most calls need no look-up.
 	lookupAge = 100 * time.Millisecond
-	// How long the call that looks up again waits before it uses the last addresses: several times
-	// what a name server nearby takes.
+	// lookupPatience is how long the call that starts a new look-up waits before it uses the previous
+	// addresses: several times what a name server in the cluster takes.
 	lookupPatience = 20 * time.Millisecond
-	// How long one look-up may take.
+	// lookupTimeout is the longest time of a look-up.
 	lookupTimeout = 5 * time.Second
 )
 
-// resolver finds all endpoints of an upstream: in the hosts file first, then by DNS, which has all
-// ready pods of a headless Service. Once it has found some, no call depends on the next look-up: when
-// a name is not found any more, or not in time, the last addresses stay; what answers is for the
-// breakers to find out.
+// resolver finds all endpoints of an upstream: in the hosts file, then in DNS, which has all ready pods of
+// a headless Service. Once it has found some, calls do not depend on further look-ups: if one fails or
+// takes too long, the previous addresses remain in use, and their breakers handle those that fail.
 type resolver struct {
 	host, port string
 	hosts      *dialer
@@ -33,14 +32,14 @@ type resolver struct {
 	mu     sync.Mutex
 	addrs  []string      // host:port, in a stable order; nil: none yet
 	err    error         // of the last look-up
-	at     time.Time     // when it ended
-	flight chan struct{} // closed when the look-up under way ends; nil: there is none
+	at     time.Time     // end of the last look-up
+	flight chan struct{} // closed when the current look-up ends; nil: there is none
 }
 
 func newResolver(base *url.URL, hosts *dialer) *resolver {
 	port := base.Port()
 	if port == "" {
-		port = "80" // New has no endpoints of https
+		port = "80" // for https the scope is upstream, which needs no resolver
 	}
 	return &resolver{host: base.Hostname(), port: port, hosts: hosts, dns: net.DefaultResolver.LookupHost}
 }
@@ -79,7 +78,7 @@ func (rs *resolver) lookup(ctx context.Context) ([]string, error) {
 	return nil, rs.err
 }
 
-// refresh looks the name up, for all calls: it ends with none of them.
+// refresh looks the name up for all calls, so it does not use the context of one.
 func (rs *resolver) refresh(flight chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
@@ -116,8 +115,8 @@ func (rs *resolver) find(ctx context.Context) ([]string, error) {
 	return rs.dns(ctx, rs.host)
 }
 
-// oneFamily returns the IPv4 addresses, the IPv6 ones where there are no others: a pod of a cluster
-// with both has one of each, and would have two breakers. They are in order, each once.
+// oneFamily returns the IPv4 addresses, or the IPv6 ones if there are no others, sorted and without
+// duplicates. In a dual-stack cluster a pod has one of each and would have two breakers.
 func oneFamily(addrs []string) []string {
 	slices.Sort(addrs)
 	addrs = slices.Compact(addrs)

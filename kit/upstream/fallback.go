@@ -10,19 +10,18 @@ import (
 	"fleetman.example/kit/fault"
 )
 
-// FallbackHeader marks a degraded answer, so that it never passes for a fresh one: "last-known;
-// age=12s", "placeholder".
+// FallbackHeader is the header of a degraded answer: "last-known; age=12s" or "placeholder".
 const FallbackHeader = "X-Fallback"
 
-// Placeholder returns a JSON answer to a GET for which nothing is known; nil where there is none.
+// Placeholder returns the JSON to answer to a GET without a last known answer, or nil for none.
 type Placeholder func(r *http.Request) []byte
 
-// fallback answers a GET that has failed with the last good answer to the same call, or with a
-// placeholder. A final 429 has failed, as a 503 has.
+// fallback replaces the answer to a failed GET by the last good answer to the same call, or by a
+// placeholder. A 429 is a failure, too.
 type fallback struct {
 	next        http.RoundTripper
 	known       *store
-	placeholder Placeholder // nil: there is none
+	placeholder Placeholder // nil: none
 	fellBack    func(ctx context.Context, kind, text string)
 }
 
@@ -36,10 +35,10 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err = f.remember(r, resp, began); err == nil {
 			return resp, nil
 		}
-		resp = nil // its body broke off
+		resp = nil // its body is incomplete
 	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
-		return resp, err // no one waits for a fallback
+		return resp, err // the caller has left
 	}
 	degraded, kind := f.degraded(r)
 	if degraded == nil {
@@ -52,9 +51,8 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 	return degraded, nil
 }
 
-// remember keeps a good answer, and forgets what another answer says is no more. An answer that is
-// itself degraded or injected is not kept, and neither is one in an encoding that the next caller may
-// not accept.
+// remember stores a 200, and a tombstone for a 404 or 410. It does not store an answer that is degraded,
+// injected, or encoded in a way that the next caller may not accept.
 func (f *fallback) remember(r *http.Request, resp *http.Response, began time.Time) error {
 	body, err := readAll(resp)
 	if err != nil {
@@ -73,7 +71,7 @@ func (f *fallback) remember(r *http.Request, resp *http.Response, began time.Tim
 	return nil
 }
 
-// degraded returns the answer in place of one that has failed, and its kind; nil when there is none.
+// degraded returns the answer that replaces a failed one, and its kind, or nil if there is none.
 func (f *fallback) degraded(r *http.Request) (resp *http.Response, kind string) {
 	last, ok := f.known.find(r)
 	kind, text := "last-known", fmt.Sprintf("last-known; age=%ds", int(time.Since(last.at).Seconds()))
@@ -96,7 +94,7 @@ func (f *fallback) degraded(r *http.Request) (resp *http.Response, kind string) 
 	}, kind
 }
 
-// standsIn reports whether there is an answer in place of a failed one to r.
+// standsIn reports whether there is an answer that replaces a failed one to r.
 func (f *fallback) standsIn(r *http.Request) bool {
 	if r.Method != http.MethodGet {
 		return false

@@ -13,30 +13,30 @@ import (
 	"time"
 )
 
-// dialer opens connections to names: those of a hosts file first, then DNS. A name with several
-// addresses gives a random one to each new connection, as kube-proxy does.
+// dialer opens connections to names, which it looks up in a hosts file, then in DNS. If the hosts file has
+// several addresses for a name, each connection goes to a random one, as with kube-proxy.
 type dialer struct {
 	net.Dialer
-	path string         // a file in the form of hosts(5), with several addresses a name; empty: only DNS
-	draw func() float64 // from 0 to below 1
+	path   string         // file in the form of hosts(5); a name may have several addresses; empty: only DNS
+	random func() float64 // in [0, 1)
 
 	mu    sync.Mutex
-	seen  os.FileInfo // of the version that names are from
+	seen  os.FileInfo // version of the file that names was read from
 	names map[string][]netip.Addr
 }
 
-// unreadable is a HOSTS_FILE that cannot be read.
+// unreadable is the error of a HOSTS_FILE that cannot be read.
 type unreadable struct{ error }
 
 func (e unreadable) Error() string  { return "HOSTS_FILE: " + e.error.Error() }
 func (e unreadable) Unwrap() error  { return e.error }
 func (e unreadable) Reason() string { return "HOSTS_FILE not readable" }
 
-// connectTimeout bounds one connection attempt; the call's own time-out may end it sooner.
+// connectTimeout is the longest time to connect. The call's own time-out may be shorter.
 const connectTimeout = 10 * time.Second
 
-func newDialer(path string, draw func() float64) *dialer {
-	return &dialer{Dialer: net.Dialer{Timeout: connectTimeout}, path: path, draw: draw}
+func newDialer(path string, random func() float64) *dialer {
+	return &dialer{Dialer: net.Dialer{Timeout: connectTimeout}, path: path, random: random}
 }
 
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -50,13 +50,13 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 			return nil, err
 		}
 		if len(addrs) > 0 {
-			address = net.JoinHostPort(addrs[int(d.draw()*float64(len(addrs)))].String(), port)
+			address = net.JoinHostPort(addrs[int(d.random()*float64(len(addrs)))].String(), port)
 		}
 	}
 	return d.Dialer.DialContext(ctx, network, address)
 }
 
-// lookup returns the addresses of a name, reading the file again when it has changed.
+// lookup returns the addresses of a name in the file, which it reads again after a change.
 func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 	info, err := os.Stat(d.path)
 	if err != nil {
@@ -74,14 +74,14 @@ func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 	return d.names[strings.ToLower(strings.TrimSuffix(name, "."))], nil
 }
 
-// sameVersion reports whether two versions of a file are one; two within one tick of the clock differ
-// when the file was replaced, not written to.
+// sameVersion reports whether a and b describe the same version of a file. A new version of the same size,
+// within one tick of the file system's clock, is recognised only if the file is replaced.
 func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// checkHosts returns an error for a file that cannot be read, and for the first line that is not an
-// address with its names. An empty path is no file.
+// checkHosts returns an error if the file cannot be read, or for the first line that is not an address
+// and its names. It returns nil for an empty path.
 func checkHosts(path string) error {
 	if path == "" {
 		return nil
@@ -105,8 +105,8 @@ func checkHosts(path string) error {
 	return nil
 }
 
-// parseHosts reads the form of hosts(5): an address, then its names; # begins a comment. A line
-// without a valid address is ignored, as in the C library.
+// parseHosts parses a file in the form of hosts(5): an address, then its names; # begins a comment. It
+// ignores lines without a valid address, as the C library does.
 func parseHosts(text []byte) map[string][]netip.Addr {
 	names := make(map[string][]netip.Addr)
 	lines := bufio.NewScanner(bytes.NewReader(text))

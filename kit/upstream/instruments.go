@@ -11,8 +11,8 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// instruments count what the chain of one upstream does; every service has the same names and
-// attributes, and each count is an event of the call's span too.
+// instruments are the metrics of the chain of one upstream. Their names and attributes are the same in
+// all services. Each count is an event of the call's span, too.
 type instruments struct {
 	name     string // of the upstream
 	o        *observe.Observer
@@ -20,7 +20,6 @@ type instruments struct {
 	counters map[string]metric.Int64Counter
 }
 
-// The counters and the gauges.
 const (
 	countRetries     = "fleetman.upstream.retries"
 	countDenied      = "fleetman.upstream.retries.denied"
@@ -37,7 +36,7 @@ var counters = map[string]string{
 	countDenied:      "Retries that the budget did not allow.",
 	countRefused:     "Calls that the bulkhead refused.",
 	countTransitions: "Changes of a breaker's state.",
-	countFallbacks:   "Answers without what an upstream should have contributed.",
+	countFallbacks:   "Degraded answers.",
 }
 
 func newInstruments(upstream string, o *observe.Observer) *instruments {
@@ -50,14 +49,14 @@ func newInstruments(upstream string, o *observe.Observer) *instruments {
 	return m
 }
 
-// must is for metrics whose names are constants.
+// must panics on an error about a metric: its name is a constant.
 func must(name string, err error) {
 	if err != nil {
 		panic(fmt.Sprintf("metric %s: %v", name, err))
 	}
 }
 
-// watch shows the state of v's stages as gauges.
+// watch exports the state of v's stages as gauges.
 func (m *instruments) watch(v *view) {
 	gauge := func(on bool, name, description string, value func() int64) {
 		if !on {
@@ -85,13 +84,13 @@ func (m *instruments) retried(ctx context.Context) { m.add(ctx, countRetries) }
 func (m *instruments) denied(ctx context.Context)  { m.add(ctx, countDenied) }
 func (m *instruments) refused(ctx context.Context) { m.add(ctx, countRefused) }
 
-// fellBack counts a degraded answer by its kind; the span has the whole text of its header.
+// fellBack counts a degraded answer by its kind, and adds the text of its header to the span.
 func (m *instruments) fellBack(ctx context.Context, kind, text string) {
 	m.add(ctx, countFallbacks, attribute.String("fleetman.fallback", kind))
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("fleetman.fallback", text))
 }
 
-// transitioned counts a breaker's change and shows it in state.
+// transitioned returns a function that counts a breaker's change of state and records it in state.
 func (m *instruments) transitioned(state *State) func(transition) {
 	return func(t transition) {
 		t.Upstream = m.name

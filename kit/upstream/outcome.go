@@ -10,22 +10,21 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// outcome is how a call, or one attempt of it, ended: with an answer or an error. The stages share
-// it as their vocabulary, and nothing else.
+// outcome is the result of a call, or of one attempt. It is the only type that the stages share.
 type outcome struct {
 	resp *http.Response
 	err  error
 }
 
-// succeeded reports whether the caller has what it asked for, so that neither a retry nor a fallback
-// could do better: any answer but a 5xx and a 429.
+// succeeded reports whether the outcome is an answer other than a 5xx or a 429. Only other outcomes are
+// retried or replaced by a fallback.
 func (o outcome) succeeded() bool {
 	return o.err == nil && o.resp.StatusCode < http.StatusInternalServerError && o.resp.StatusCode != http.StatusTooManyRequests
 }
 
-// isFinal reports whether another attempt would fail the same way: an answer that is too large, a
-// refusal of this side, or a refusal or time-out of a service behind the endpoint, which has made
-// its own attempts.
+// isFinal reports whether another attempt would fail in the same way: an answer that is too large, a
+// refusal by this side, or a refusal or time-out with another service as its origin. The endpoint has then
+// made its own attempts.
 func (o outcome) isFinal() bool {
 	if o.err != nil {
 		_, large := errors.AsType[tooLarge](o.err)
@@ -35,12 +34,12 @@ func (o outcome) isFinal() bool {
 	return behind && origin.Kind != apierror.OriginUpstream
 }
 
-// evidence is what the outcome of an attempt, made for a call with the context ctx, proves about its
-// endpoint: nil that it works, errNoEvidence nothing, any other error that it fails.
+// evidence returns what the outcome of an attempt proves about its endpoint: nil that it works, any error
+// but errNoEvidence that it fails. ctx is the context of the call.
 //
-// A 5xx that names a service behind the endpoint proves that the endpoint itself works: it serves
-// other routes with other upstreams. Nothing is proved by a refusal of this side, by a caller that
-// left, and by an attempt that had less time than it is configured to have.
+// A 5xx whose origin is another service proves that the endpoint works: it serves other routes with
+// other upstreams. A refusal by this side, a caller that left, and an attempt that had less time than
+// configured are no evidence.
 func (o outcome) evidence(ctx context.Context) error {
 	if o.err != nil {
 		_, short := errors.AsType[shortened](o.err)
@@ -61,7 +60,7 @@ func (o outcome) evidence(ctx context.Context) error {
 // errNoEvidence is the outcome of an attempt that proves nothing about its endpoint.
 var errNoEvidence = errors.New("no evidence about the upstream")
 
-// badStatus is an answer whose status is that of a failure.
+// badStatus is the error of an answer with a status of 500 or above.
 type badStatus struct{ status int }
 
 func (e badStatus) Error() string {
@@ -69,24 +68,24 @@ func (e badStatus) Error() string {
 }
 func (e badStatus) Reason() string { return fmt.Sprintf("status %d", e.status) }
 
-// shortened is the end of an attempt without an answer that had less time than it is configured to
-// have, because its caller had no more. It proves nothing about the upstream, however long it took.
+// shortened is the error of an attempt that had no answer and less time than configured, because its
+// caller's time was short. It proves nothing about the upstream, however long the attempt took.
 type shortened struct{ error }
 
 func (s shortened) Unwrap() error { return s.error }
 
-// refusal is a call that this side did not make.
+// refusal is the error of a call that this side did not make.
 type refusal string
 
 const (
 	errBulkhead   = refusal("too many concurrent calls")
-	errOpen       = refusal("circuit open") // no endpoint may be called
-	errNoEndpoint = refusal("no endpoint")  // the name resolves to nothing
+	errOpen       = refusal("circuit open") // the breakers of all endpoints are open
+	errNoEndpoint = refusal("no endpoint")  // the name has no addresses
 )
 
 func (e refusal) Error() string { return string(e) }
 
-// Reason is what metrics and callers show (see observe.Reason).
+// Reason is used by observe.Reason.
 func (e refusal) Reason() string { return string(e) }
 
 func isRefusal(err error) bool {
@@ -94,7 +93,7 @@ func isRefusal(err error) bool {
 	return refused
 }
 
-// failureReason returns the text of a failure as GET /resilience shows it.
+// failureReason returns the text of a failure for GET /resilience.
 func failureReason(err error) string {
 	if status, ok := errors.AsType[badStatus](err); ok {
 		return status.Error()

@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// withoutReplay returns r, with the context ctx, as a request that net/http does not send again by
-// itself when the connection breaks on which it was sent. It would, as often as it has idle
-// connections that turn out to be closed, and neither the retry budget nor a breaker would count it.
+// withoutReplay returns r with the context ctx, changed so that net/http does not send it again after a
+// broken connection. net/http repeats some requests once for each idle connection that turns out to be
+// closed, which neither the retry budget nor a breaker would count.
 func withoutReplay(ctx context.Context, r *http.Request) *http.Request {
 	r = r.WithContext(ctx)
 	if !isReplayable(r) {
@@ -21,8 +21,7 @@ func withoutReplay(ctx context.Context, r *http.Request) *http.Request {
 	return r
 }
 
-// isReplayable reports whether net/http takes a request for one that it may send again: its
-// Request.isReplayable.
+// isReplayable reports whether net/http may send a request again. It copies Request.isReplayable.
 func isReplayable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -31,8 +30,8 @@ func isReplayable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// once is the empty body of a request that net/http must not send again. On the wire it is no body at
-// all: identity keeps net/http from probing whether there is one.
+// once is an empty body that keeps net/http from sending its request again. With the transfer encoding
+// identity net/http does not probe the body and sends none.
 type once struct{}
 
 func (once) Read([]byte) (int, error) { return 0, io.EOF }

@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// retry repeats calls that are safe to repeat, by go-retryablehttp, which makes every attempt from the
-// first on. What is repeated, after what wait and within which budget is decided here.
+// retry repeats calls that are safe to repeat. go-retryablehttp makes all attempts, including the first;
+// its policy decides which calls are repeated, after what wait, and within the budget.
 type retry struct {
 	cfg      RetryConfig
 	attempts *http.Client // makes one attempt
@@ -22,13 +22,13 @@ type retry struct {
 	budget   *budget
 	// begin returns the context that the attempts of one call share.
 	begin func(context.Context) context.Context
-	// rest returns how long a call has to wait after a failed attempt, resp nil where it had no answer;
-	// ready reports whether there is any use in another.
-	rest    func(resp *http.Response) time.Duration
+	// rest returns the shortest wait after a failed attempt with the answer resp, nil for none.
+	rest func(resp *http.Response) time.Duration
+	// ready reports whether another attempt may be made.
 	ready   func(r *http.Request) bool
-	random  func() float64
-	retried func(context.Context) // is called for each retry
-	denied  func(context.Context) // is called for each retry that the budget did not allow
+	random  func() float64        // in [0, 1)
+	retried func(context.Context) // called for each retry
+	denied  func(context.Context) // called for each retry that the budget does not allow
 }
 
 func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *retry {
@@ -36,7 +36,7 @@ func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *r
 		cfg: cfg,
 		attempts: &http.Client{
 			Transport:     next,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it is an answer as any other
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // redirects are not followed
 		},
 		budget:  newBudget(cfg.BudgetPercent),
 		rest:    retryAfter,
@@ -62,21 +62,21 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	p := rt.policies.Get().(*policy)
 	p.request = r
 	resp, err := p.client.Do(request)
-	if p.reserved { // the caller left in the wait
+	if p.reserved { // the caller left during the wait
 		rt.budget.giveBack()
 	}
 	p.request, p.failed, p.reserved = nil, 0, false
 	rt.policies.Put(p)
-	if wrapped, ok := errors.AsType[*url.Error](err); ok { // http.Client's
+	if wrapped, ok := errors.AsType[*url.Error](err); ok { // added by http.Client
 		err = wrapped.Err
 	}
 	return resp, err
 }
 
-// retryable returns r as go-retryablehttp takes it, its body to be had anew for each attempt.
+// retryable returns r as a request of go-retryablehttp, which gets a new body for each attempt.
 func retryable(ctx context.Context, r *http.Request) (*retryablehttp.Request, error) {
 	request := &retryablehttp.Request{Request: withoutReplay(ctx, r)}
-	request.RequestURI = "" // a proxy's request has one, which http.Client refuses
+	request.RequestURI = "" // set by a reverse proxy, rejected by http.Client
 	if r.ContentLength == 0 {
 		return request, nil
 	}
@@ -85,8 +85,8 @@ func retryable(ctx context.Context, r *http.Request) (*retryablehttp.Request, er
 	return request, err
 }
 
-// isRepeatable reports whether a call does no harm when it arrives twice: a GET, or a position, whose
-// name and timestamp identify it.
+// isRepeatable reports whether a call is safe to repeat: a GET or HEAD, or a report, which is identified by
+// its name and timestamp.
 func isRepeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -102,13 +102,13 @@ func isRewindable(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// policy is go-retryablehttp's client with the hooks of one call at a time: they decide on its retries.
+// policy is a client of go-retryablehttp whose hooks decide on the retries of one call at a time.
 type policy struct {
 	*retry
 	client   retryablehttp.Client
-	request  *http.Request
-	failed   int  // attempts of the call
-	reserved bool // the budget's retry for one that has not been made yet
+	request  *http.Request // of the call
+	failed   int           // attempts of the call that have ended
+	reserved bool          // a retry has been taken from the budget, but not made yet
 }
 
 func (rt *retry) newPolicy() any {
@@ -126,8 +126,8 @@ func (rt *retry) newPolicy() any {
 	return p
 }
 
-// check is the CheckRetry hook. It allows a retry where another attempt may end better, the caller is
-// there, the longest wait before it ends in time, and the budget has one.
+// check is the CheckRetry hook. It allows a retry if another attempt may succeed, the caller has not left,
+// the longest wait ends before the deadline, and the budget has a retry.
 func (p *policy) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	o := outcome{resp, err}
 	p.failed++
@@ -151,21 +151,20 @@ func (p *policy) backoff(least, most time.Duration, n int, resp *http.Response) 
 	return max(p.rest(resp), backoff(least, most, n, p.random()))
 }
 
-// prepare is the PrepareRetry hook, called when the wait is over.
+// prepare is the PrepareRetry hook, which is called after the wait.
 func (p *policy) prepare(r *http.Request) error {
 	p.reserved = false
 	p.retried(r.Context())
 	return nil
 }
 
-// backoff returns the wait before retry n, from 0: draw × first × 2ⁿ, at most draw × most ("full
-// jitter").
-func backoff(first, most time.Duration, n int, draw float64) time.Duration {
-	return time.Duration(draw * float64(min(most, first<<min(n, 20))))
+// backoff returns the wait before retry n, counted from 0: jitter × min(first × 2ⁿ, most). jitter is a random
+// number in [0, 1) ("full jitter"), or 1 for the longest wait.
+func backoff(first, most time.Duration, n int, jitter float64) time.Duration {
+	return time.Duration(jitter * float64(min(most, first<<min(n, 20))))
 }
 
-// retryAfter returns what an answer asks for in Retry-After, in seconds or as a date; 0 when it asks
-// for nothing.
+// retryAfter returns the time until an answer's Retry-After, in seconds or as a date; 0 without one.
 func retryAfter(resp *http.Response) time.Duration {
 	if resp == nil {
 		return 0
@@ -175,7 +174,7 @@ func retryAfter(resp *http.Response) time.Duration {
 		return 0
 	}
 	seconds, err := strconv.ParseUint(text, 10, 31)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // as many as there are, then: longer than any call
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range: seconds is the largest value
 		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// State shows the chains of a service's upstreams: endpoints and their breakers, retry budgets,
-// bulkheads, and the last changes of breakers. It is safe for concurrent use; a nil *State shows nothing.
+// State is the state of the chains of a service: endpoints and their breakers, retry budgets, bulkheads,
+// and the last transitions of breakers. It is safe for concurrent use. A nil *State records nothing.
 type State struct {
 	mu          sync.Mutex
 	views       []*view
@@ -18,7 +18,7 @@ type State struct {
 	listeners   map[chan transition]struct{}
 }
 
-// view is one upstream's stages; those that are off are nil.
+// view has the stages of one upstream; a stage that is off is nil.
 type view struct {
 	name     string
 	balancer *balancer
@@ -26,29 +26,29 @@ type view struct {
 	bulkhead *bulkhead
 }
 
-// transition is one change of a breaker.
+// transition is a change of a breaker's state.
 type transition struct {
 	Time     time.Time `json:"time"`
 	Upstream string    `json:"upstream"`
-	Endpoint string    `json:"endpoint,omitempty"` // empty where the upstream has one breaker
+	Endpoint string    `json:"endpoint,omitempty"` // empty with the scope upstream
 	From     string    `json:"from"`
 	To       string    `json:"to"`
 	Cause    string    `json:"cause"`
 }
 
-// keptTransitions bounds what is shown of the past.
+// keptTransitions is the number of transitions that are kept.
 const keptTransitions = 100
 
-// NewState returns a State that shows nothing yet.
+// NewState returns an empty State.
 func NewState() *State { return &State{listeners: make(map[chan transition]struct{})} }
 
-// Mount puts the state and its events on an admin listener.
+// Mount adds the handlers of the state and its events to those of an admin listener.
 func (s *State) Mount(admin map[string]http.Handler) {
 	admin["GET /resilience"] = s
 	admin["GET /resilience/events"] = http.HandlerFunc(s.Events)
 }
 
-// add shows another upstream; its stages are filled in before the first call.
+// add adds an upstream. The caller sets the stages of the view before the first call.
 func (s *State) add(name string) *view {
 	v := &view{name: name}
 	if s != nil {
@@ -59,7 +59,7 @@ func (s *State) add(name string) *view {
 	return v
 }
 
-// record keeps a change and sends it to the listeners. A listener that does not keep up misses some.
+// record adds a transition and sends it to the listeners. A listener whose buffer is full misses it.
 func (s *State) record(t transition) {
 	if s == nil {
 		return
@@ -96,7 +96,7 @@ type endpointJSON struct {
 
 type budgetJSON struct {
 	Percent int64   `json:"percent"`
-	Saved   float64 `json:"saved"` // retries
+	Saved   float64 `json:"saved"` // in retries
 }
 
 type bulkheadJSON struct {
@@ -151,7 +151,7 @@ func (b *balancer) json() []endpointJSON {
 	return shown
 }
 
-// Events streams each change of a breaker as a server-sent event, until the caller leaves.
+// Events streams each transition as a server-sent event, until the caller closes the connection.
 func (s *State) Events(w http.ResponseWriter, r *http.Request) {
 	changes := make(chan transition, keptTransitions)
 	s.mu.Lock()
@@ -170,7 +170,7 @@ func (s *State) Events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case t := <-changes:
-			data, _ := json.Marshal(t) // times and texts always marshal
+			data, _ := json.Marshal(t) // never fails: a time and strings
 			fmt.Fprintf(w, "event: transition\ndata: %s\n\n", data)
 		}
 	}

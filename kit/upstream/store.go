@@ -12,34 +12,34 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// The store of one upstream, in bytes: a gateway with two of them stays at a quarter of its pod's
+// Sizes of the store of one upstream, in bytes. The two stores of a gateway take a quarter of its pod's
 // 128 MiB.
 const (
-	maxRecent   = 4 << 20 // answers that were given once
-	maxFrequent = 8 << 20 // answers that were given again
+	maxRecent   = 4 << 20 // answers that were stored once
+	maxFrequent = 8 << 20 // answers that were stored or used again
 	maxKnown    = 4 << 20 // one answer: all positions of a fleet of 20,000
-	maxKey      = 2 << 10 // path, query and headers of a call; longer ones are not kept
+	maxKey      = 2 << 10 // path, query and headers of a call; answers with longer keys are not stored
 )
 
-// store keeps the last good answer to each call, in a segmented LRU: a new call can only take the
-// place of others that were answered once. A call that is answered again moves to the frequent ones,
-// so that a caller who makes up ever new calls removes nothing that is in use.
+// store has the last good answer to each call, in a segmented LRU. A new call evicts only recent
+// answers. A call that is made again moves to the frequent ones, so that a caller who makes many
+// different calls evicts nothing that is in use.
 type store struct {
-	vary []string // the headers that make two calls differ, in canonical form
+	vary []string // headers that are part of the key, in canonical form
 
 	mu               sync.Mutex
 	recent, frequent segment
 }
 
-// known is a good answer of the past.
+// known is a stored answer.
 type known struct {
 	contentType string
 	body        []byte
-	at          time.Time // when it was asked for
-	tombstone   bool      // what was known is deleted since then
+	at          time.Time // when the request was sent
+	tombstone   bool      // the resource is known to be deleted
 }
 
-// overhead is about what the store needs for one answer besides its texts, in bytes.
+// overhead is roughly what an answer needs in addition to its strings, in bytes.
 const overhead = 256
 
 func (k known) size(key string) int { return len(key) + len(k.contentType) + len(k.body) + overhead }
@@ -48,8 +48,8 @@ func newStore(vary []string) *store {
 	return &store{vary: vary, recent: newSegment(maxRecent), frequent: newSegment(maxFrequent)}
 }
 
-// keep replaces what is known of a call, unless that was asked for later: a slow answer is an old one.
-// A tombstone is kept only in place of an answer.
+// keep stores answer, unless the stored answer to the same call was requested later: a slow answer is an
+// old one. It stores a tombstone only if there is an answer to replace.
 func (s *store) keep(r *http.Request, answer known) {
 	k := s.key(r)
 	if len(k) > maxKey {
@@ -73,7 +73,7 @@ func (s *store) keep(r *http.Request, answer known) {
 	}
 }
 
-// find returns what is known of a call, and notes that it is in use.
+// find returns the stored answer to a call, and moves it to the frequent ones.
 func (s *store) find(r *http.Request) (known, bool) {
 	k := s.key(r)
 	s.mu.Lock()
@@ -93,8 +93,7 @@ func (s *store) peek(key string) (known, bool) {
 	return s.recent.lru.Peek(key)
 }
 
-// promote makes an answer the latest of the frequent ones; those that have no room there any more are
-// recent ones again.
+// promote adds an answer to the frequent ones. Answers that it evicts from there become recent ones.
 func (s *store) promote(key string, answer known) {
 	s.recent.remove(key)
 	for _, demoted := range s.frequent.add(key, answer) {
@@ -102,15 +101,14 @@ func (s *store) promote(key string, answer known) {
 	}
 }
 
-// key identifies a call: its path, its query, and the headers that it varies by. Most calls have a
-// path only. The path is taken as the call has it; URL.EscapedPath would check the spelling, a string
-// each time.
+// key returns the key of a call: its path, query and the headers in vary. Most calls have a path only,
+// so key avoids the allocations of URL.EscapedPath.
 func (s *store) key(r *http.Request) string {
 	k := r.URL.RawPath
 	if k == "" {
 		k = r.URL.Path
 	}
-	if strings.ContainsAny(k, "?\n") { // which are separators below
+	if strings.ContainsAny(k, "?\n") { // the separators below
 		k = r.URL.EscapedPath()
 	}
 	if r.URL.RawQuery != "" {
@@ -124,13 +122,13 @@ func (s *store) key(r *http.Request) string {
 	return k
 }
 
-// segment is an LRU that is bounded by the size of its entries.
+// segment is an LRU cache that is limited by the total size of its entries.
 type segment struct {
 	lru       *simplelru.LRU[string, known]
 	size, max int // bytes
 }
 
-// entry is what has left a segment.
+// entry is an evicted entry of a segment.
 type entry struct {
 	key string
 	known
@@ -139,12 +137,12 @@ type entry struct {
 func newSegment(size int) segment {
 	lru, err := simplelru.NewLRU[string, known](math.MaxInt, nil)
 	if err != nil {
-		panic(err) // the size is a constant
+		panic(err) // never: the size is positive
 	}
 	return segment{lru: lru, max: size}
 }
 
-// add makes an entry, new or not, the latest, and returns those that left for it.
+// add adds or replaces the answer of key as the latest entry, and returns the entries that it evicts.
 func (s *segment) add(key string, answer known) (evicted []entry) {
 	if old, ok := s.lru.Peek(key); ok {
 		s.size -= old.size(key)

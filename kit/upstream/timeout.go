@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// totalTimeout bounds a call with everything within, the reading of the answer included.
+// totalTimeout limits the time of a call, including the reading of its answer.
 type totalTimeout struct {
 	limit time.Duration
 	next  http.RoundTripper
@@ -18,11 +18,11 @@ func (t totalTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = cause // more precise than the broken connection
+			err = cause // more precise than the error of the connection
 		}
 		cancel()
 		if r.Body != nil {
-			_ = r.Body.Close() // where nothing was sent; a second time does nothing
+			_ = r.Body.Close() // not closed yet if nothing was sent; a second Close has no effect
 		}
 		return nil, err
 	}

@@ -24,14 +24,14 @@ type Client struct {
 	m     *instruments
 }
 
-// New returns a Client of the upstream called name (as errors, metrics and spans call it) at base.
-// Nothing stands in for its answers.
+// New returns a Client of the upstream at base, without a fallback. Errors, metrics and spans call the
+// upstream name.
 func New(name string, base *url.URL, cfg Config, o *observe.Observer) *Client {
 	return newClient(name, base, cfg, newInstruments(name, o), nil)
 }
 
-// NewWithFallback is New for an upstream whose GETs have a fallback where cfg has it on: the last good
-// answer or, where there is none, the placeholder; a nil placeholder is none.
+// NewWithFallback is New with a fallback for GETs, if cfg.Fallback is on: the last good answer or, if there
+// is none, the placeholder, which may be nil.
 func NewWithFallback(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder Placeholder) *Client {
 	m := newInstruments(name, o)
 	return newClient(name, base, cfg, m, newFallback(cfg, placeholder, m))
@@ -43,43 +43,43 @@ func newFallback(cfg Config, placeholder Placeholder, m *instruments) *fallback 
 
 func newClient(name string, base *url.URL, cfg Config, m *instruments, fb *fallback) *Client {
 	if base.Scheme == "https" {
-		cfg.Breaker.Scope = scopeUpstream // a certificate is of a name, not of an endpoint's address
+		cfg.Breaker.Scope = scopeUpstream // certificates are for the name, not for the endpoints' addresses
 	}
-	hosts := newDialer(cfg.HostsFile, cfg.draw)
+	hosts := newDialer(cfg.HostsFile, cfg.randomFloat)
 	transport := &http.Transport{
 		DialContext:         hosts.DialContext,
-		MaxIdleConnsPerHost: 1024, // one a concurrent call; the default of 2 opens and closes all the time
+		MaxIdleConnsPerHost: 1024, // one per concurrent call; with the default, 2, most connections are used once
 		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true, // answers pass byte for byte
+		DisableCompression:  true, // answers are passed on unchanged
 		ReadBufferSize:      4 << 10,
 	}
 	return &Client{name, *base, newChain(m, cfg, transport, newResolver(base, hosts).lookup, fb), m}
 }
 
-// RoundTripper is the same chain for a reverse proxy. Only a request without a body, or with one that
-// GetBody gives anew, is ever repeated.
+// RoundTripper returns the chain, for a reverse proxy. It repeats only requests without a body or with
+// GetBody.
 func (c *Client) RoundTripper() http.RoundTripper { return c.chain }
 
-// FellBack counts, and notes in the request's span, that the request of ctx is answered without what
-// the upstream should have done for it; kind names what is missing.
+// FellBack counts a degraded answer that a service made without the upstream's answer, and adds it to the
+// span of ctx. kind is the attribute of metric and span.
 func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind) }
 
-// Response is an upstream's whole answer, of a status below 500. It is to be read only: the chain
-// may have remembered it.
+// Response is an upstream's answer with a status below 500. It must not be modified: the fallback may
+// have stored it.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Error is a call without a usable answer: the upstream answered 5xx, could not be reached or took too
-// long.
+// Error is the error of a call: the upstream answered 5xx, could not be reached or took too long, or this
+// side refused the call.
 type Error struct {
 	Upstream, Method, Path string
-	Status                 int   // 0 when there was no answer
-	Cause                  error // nil when there was one
+	Status                 int   // 0 without an answer
+	Cause                  error // nil with an answer
 
-	behind apierror.Origin // of a service behind the upstream, where its answer names one
+	behind apierror.Origin // named by the answer
 }
 
 func (e *Error) Error() string {
@@ -91,11 +91,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// HTTPStatus is what a service answers when an upstream failed it: 500, as the original.
+// HTTPStatus returns 500, as the original answers if an upstream fails.
 func (e *Error) HTTPStatus() int { return http.StatusInternalServerError }
 
-// Origin returns whose failure the error is: the upstream's, or that of a service behind it. It is the
-// zero Origin where the caller left: then nothing failed.
+// Origin returns the origin that the answer names, otherwise the upstream. It returns the zero Origin if
+// the caller left: then nothing failed.
 func (e *Error) Origin() apierror.Origin {
 	if e.behind != (apierror.Origin{}) {
 		return e.behind
@@ -115,8 +115,9 @@ func (e *Error) Origin() apierror.Origin {
 	return apierror.Origin{Kind: kind, Service: e.Upstream}
 }
 
-// Do calls the upstream. path is escaped (see Path); body is JSON, nil for none. The headers
-// that ctx carries go along. Any status below 500 is a Response, all else an *Error.
+// Do calls the upstream. path is escaped (see Path). body is JSON, or nil for none. The headers that
+// observe.Carry stored in ctx are propagated. Do returns a Response for a status below 500, otherwise an
+// *Error.
 func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Response, error) {
 	fail := func(err error) (*Response, error) {
 		return nil, &Error{Upstream: c.name, Method: method, Path: path, Cause: err}
@@ -126,7 +127,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 		return fail(err)
 	}
 	answer, err := readAll(resp)
-	if resp.StatusCode >= http.StatusInternalServerError { // a failure, whether or not its body is whole
+	if resp.StatusCode >= http.StatusInternalServerError { // an error in reading the body does not matter
 		failed := &Error{Upstream: c.name, Method: method, Path: path, Status: resp.StatusCode}
 		failed.behind, _ = apierror.ReadOrigin(resp.Header)
 		return nil, failed
@@ -137,12 +138,12 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 	return &Response{resp.StatusCode, resp.Header, answer}, nil
 }
 
-// request builds what http.NewRequest would, without parsing the address again.
+// request returns a request as http.NewRequest does, without parsing the address again.
 func (c *Client) request(ctx context.Context, method, path string, body []byte) *http.Request {
 	u := c.base
 	u.RawPath = c.base.EscapedPath() + path
 	u.Path = unescape(u.RawPath)
-	r := blank.WithContext(ctx) // the one copy
+	r := blank.WithContext(ctx) // copies blank
 	r.Method, r.URL, r.Host, r.Header = method, &u, u.Host, make(http.Header, 4)
 	r.Header["User-Agent"] = userAgent
 	if body != nil {
@@ -153,14 +154,14 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 	return r
 }
 
-// SetBody gives a request a whole body, which the chain can send again.
+// SetBody sets the body of a request, and GetBody, so that the chain can send it again.
 func SetBody(r *http.Request, body []byte) {
 	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Body, _ = r.GetBody()
 }
 
-// These are shared by all requests and never written.
+// Shared by all requests, never modified.
 var (
 	blank       = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	userAgent   = []string{"fleetman"}
@@ -178,7 +179,7 @@ func unescape(path string) string {
 	return plain
 }
 
-// Path joins segments to an escaped path: Path("driver", "City Truck") is "/driver/City%20Truck".
+// Path returns the escaped path of segments: Path("driver", "City Truck") returns "/driver/City%20Truck".
 func Path(segments ...string) string {
 	var b strings.Builder
 	for _, s := range segments {

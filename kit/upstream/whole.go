@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// whole reads every answer to its end, so that one that breaks off, or takes too long, fails like one
-// that never came.
+// whole reads every answer to its end. An answer that is incomplete or takes too long is an error, like no
+// answer.
 type whole struct{ next http.RoundTripper }
 
 func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -15,11 +15,11 @@ func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body, err := readAll(resp)
-	if err != nil && resp.StatusCode < http.StatusInternalServerError { // a 5xx is a failure, with or without its body
+	if err != nil && resp.StatusCode < http.StatusInternalServerError { // a 5xx is a failure anyway
 		return nil, err
 	}
 	if err != nil {
-		resp.ContentLength = int64(len(body)) // of what has arrived
+		resp.ContentLength = int64(len(body)) // the bytes received
 		resp.Header = resp.Header.Clone()
 		resp.Header.Del("Content-Length")
 	}
@@ -27,8 +27,8 @@ func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// finalStatus makes an answer without a final status (101, 000) an error: it is not what any caller
-// asked for, and the body of a 101 is the connection, which never ends.
+// finalStatus returns an error for an answer without a final status (101, 000): no caller requests an
+// upgrade, and the body of a 101 is the connection, which does not end.
 type finalStatus struct{ next http.RoundTripper }
 
 func (f finalStatus) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -40,7 +40,7 @@ func (f finalStatus) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, notFinal(resp.StatusCode)
 }
 
-// notFinal is the status of such an answer.
+// notFinal is the error of an answer without a final status.
 type notFinal int
 
 func (s notFinal) Error() string  { return fmt.Sprintf("status %03d: must be from 200 to 599", int(s)) }

@@ -82,7 +82,7 @@ func TestGolden(t *testing.T) {
 		{`telemetry GET /vehicles`, `404 `, `405 Content-Type=application/json Allow=POST 405 Method Not Allowed /vehicles$`, "/vehicles is /vehicles/"},
 		{`telemetry POST (?:path without trailing|doubled leading) slash`, `404 `, `200$`, "a slash more or less reaches the same handler"},
 		{`telemetry known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=GET$`, "a preflight is answered by what it lacks, not by 403"},
-		{`telemetry odd name speed unescaped a;b`, `200$`, `200 Content-Type=application/json 12.447`, "a semicolon belongs to the name"},
+		{`telemetry odd name speed unescaped a;b`, `200$`, `200 Content-Type=application/json 12.447`, "a semicolon is part of the name"},
 	}, golden.Everywhere...))
 }
 

@@ -1,4 +1,4 @@
-// Package envtest keeps the configuration table of a README equal to the code that reads it.
+// Package envtest tests that the configuration table of a README is the one that the code generates.
 package envtest
 
 import (
@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite what is generated from the code")
+var update = flag.Bool("update", false, "write the generated tables into the READMEs")
 
 const begin, end = "<!-- config -->\n", "<!-- /config -->"
 
-// CheckReadme fails when the text between the config marks of the file at path is not table.
-// With -update it writes table there.
+// CheckReadme fails the test if the text between the config marks of the file at path is not table.
+// With -update it replaces the text by table.
 func CheckReadme(t *testing.T, path, table string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -23,20 +23,20 @@ func CheckReadme(t *testing.T, path, table string) {
 	before, rest, ok := strings.Cut(string(text), begin)
 	old, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("%s: expected the marks %q and %q around the configuration table", path, strings.TrimSpace(begin), end)
+		t.Fatalf("%s: no marks: must be %q and %q around the configuration table", path, strings.TrimSpace(begin), strings.TrimSpace(end))
 	}
 	if old == table {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s: the configuration table is not what the code reads; run the test with -update. Expected:\n%s", path, table)
+		t.Fatalf("%s: configuration table out of date: run the test with -update; got\n%s\nwant\n%s", path, old, table)
 	}
 	if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Map is a getenv over fixed values.
+// Map returns a getenv function that looks names up in values.
 func Map(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }

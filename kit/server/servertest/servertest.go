@@ -1,4 +1,4 @@
-// Package servertest runs a whole service inside a test: its own run, real listeners, its log.
+// Package servertest runs a whole service inside a test, with real listeners and its log.
 package servertest
 
 import (
@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Run is the signature of a service's run.
+// Run is the function that server.Main calls.
 type Run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error
 
-// Service is one that runs.
+// Service is a running service.
 type Service struct {
-	URL, AdminURL string // "http://127.0.0.1:…"; URL is empty for one that only sends
+	URL, AdminURL string // "http://127.0.0.1:…"; URL is empty without a listener
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -29,11 +29,11 @@ type Service struct {
 	log bytes.Buffer
 }
 
-// patience bounds what should happen at once; a test that waits this long has failed.
+// patience is the longest wait for what should happen immediately.
 const patience = 10 * time.Second
 
-// Start runs a service with the given environment, on free ports of loopback unless the
-// environment says otherwise, and returns when it listens. The test's end stops it.
+// Start runs a service with the given environment and returns when it listens. By default it listens on
+// free ports of loopback. It is stopped at the end of the test.
 func Start(t testing.TB, run Run, environment map[string]string) *Service {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -54,7 +54,7 @@ func Start(t testing.TB, run Run, environment map[string]string) *Service {
 	go s.follow(reader, listening)
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
-			t.Errorf("stopping: %v", err)
+			t.Errorf("stop: %v", err)
 		}
 	})
 	select {
@@ -67,7 +67,7 @@ func Start(t testing.TB, run Run, environment map[string]string) *Service {
 	return s
 }
 
-// follow keeps the log and finds the addresses in it.
+// follow reads the log, takes the addresses from it and closes listening when it has them.
 func (s *Service) follow(log io.Reader, listening chan<- struct{}) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
@@ -86,28 +86,29 @@ func (s *Service) follow(log io.Reader, listening chan<- struct{}) {
 	}
 }
 
-// Log is what the service has logged so far.
+// Log returns what the service has logged so far.
 func (s *Service) Log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.String()
 }
 
-// Stop ends the service as SIGTERM does and answers run's error.
+// Stop ends the service as SIGTERM does and returns run's error.
 func (s *Service) Stop() error {
 	s.stop()
 	<-s.done
 	return s.err
 }
 
-// Answer is an HTTP answer, read whole.
+// Answer is an HTTP answer with its whole body.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Call makes one request and reads its answer. A body is sent as JSON; headers are pairs.
+// Call makes one request and returns its answer. A body is sent as JSON. headers are names and values in
+// turn.
 func (s *Service) Call(t testing.TB, method, target, body string, headers ...string) Answer {
 	t.Helper()
 	var r io.Reader
@@ -127,8 +128,8 @@ func (s *Service) Call(t testing.TB, method, target, body string, headers ...str
 	return Do(t, req)
 }
 
-// Do makes one request and reads its answer; it follows no redirect and reuses no connection, so
-// that nothing outlives the test.
+// Do makes one request and returns its answer. It follows no redirect and uses a connection of its own,
+// so that nothing outlives the test.
 func Do(t testing.TB, req *http.Request) Answer {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
@@ -139,12 +140,12 @@ func Do(t testing.TB, req *http.Request) Answer {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: reading the answer: %v", req.Method, req.URL, err)
+		t.Fatalf("%s %s: read answer: %v", req.Method, req.URL, err)
 	}
 	return Answer{resp.StatusCode, resp.Header, string(text)}
 }
 
-// Eventually fails the test when ok has not come true in time.
+// Eventually waits until ok returns true. It fails the test after 10 s.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); {
