@@ -33,7 +33,7 @@ func New(status int, format string, args ...any) *Error {
 
 // BodyTooLarge returns the error of a body of more than limit bytes.
 func BodyTooLarge(limit int64) *Error {
-	return New(http.StatusRequestEntityTooLarge, "body: larger: must be at most %d bytes", limit)
+	return New(http.StatusRequestEntityTooLarge, "body: too large: must be at most %d bytes", limit)
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -73,7 +73,7 @@ func readRules(w http.ResponseWriter, r *http.Request) ([]Rule, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRules))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: larger: must be at most %d bytes of rules", maxRules)
+		return nil, apierror.New(http.StatusRequestEntityTooLarge, "body: too large: must be at most %d bytes of rules", maxRules)
 	}
 	if err != nil {
 		return nil, apierror.New(http.StatusBadRequest, "body: %w", err)

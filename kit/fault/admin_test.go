@@ -106,7 +106,7 @@ func TestAdmin(t *testing.T) {
 	}{
 		{"status=99", 400, `"rule 1 (status=99): status: \"99\": must be an HTTP status from 200 to 599"`},
 		{"reset;delay", 400, `"rule 2 (delay): delay: \"\": must be a duration`},
-		{strings.Repeat("reset;", 20_000), 413, "body: larger: must be at most 65536 bytes of rules"},
+		{strings.Repeat("reset;", 20_000), 413, "body: too large: must be at most 65536 bytes of rules"},
 	} {
 		a := admin(t, s, "PUT", "/faults", bad.rules, "")
 		if a.Status != bad.status || !strings.Contains(a.Body, bad.want) {
@@ -199,7 +199,7 @@ func TestInAService(t *testing.T) {
 	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
 		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
 	}
-	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: larger: must be at most 10 bytes"`) {
+	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: too large: must be at most 10 bytes"`) {
 		t.Errorf("too large: got %d %s", a.Status, a.Body)
 	}
 	admin(t, s, "PUT", "/faults", "status=500,path=/driver/,method=POST", "")

@@ -178,7 +178,7 @@ func raw(t *testing.T, s *servertest.Service, text string, end bool) *http.Respo
 
 func TestJSONBody(t *testing.T) {
 	s := servertest.Start(t, service(echo), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "MAX_BODY_BYTES": "16"})
-	const tooLarge, wrongType = "body: larger: must be at most 16 bytes", "Content-Type: %q: must be application/json"
+	const tooLarge, wrongType = "body: too large: must be at most 16 bytes", "Content-Type: %q: must be application/json"
 	for _, tc := range []struct {
 		contentType, body string
 		chunked           bool
@@ -233,7 +233,7 @@ func TestJSONBody(t *testing.T) {
 func TestTooLargeIsReadWhileSending(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	for range 100 {
-		if a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20)); a.Status != 413 || untimed(a.Body) != shape(413, "body: larger: must be at most 65536 bytes", "/vehicles") {
+		if a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20)); a.Status != 413 || untimed(a.Body) != shape(413, "body: too large: must be at most 65536 bytes", "/vehicles") {
 			t.Fatalf("got %d %s", a.Status, a.Body)
 		}
 	}
@@ -279,8 +279,8 @@ func TestBodyThatNeverComes(t *testing.T) {
 		within time.Duration
 	}{
 		"/vehicles/ 10":     {408, shape(408, "body: incomplete: must be sent within 30s", "/vehicles/"), 30 * time.Second},
-		"/vehicles/ 101":    {413, shape(413, "body: larger: must be at most 100 bytes", "/vehicles/"), 0},
-		"/vehicles/ 999999": {413, shape(413, "body: larger: must be at most 100 bytes", "/vehicles/"), 0},
+		"/vehicles/ 101":    {413, shape(413, "body: too large: must be at most 100 bytes", "/vehicles/"), 0},
+		"/vehicles/ 999999": {413, shape(413, "body: too large: must be at most 100 bytes", "/vehicles/"), 0},
 		"/unread 10":        {200, "unread", 30 * time.Second},
 	} {
 		t.Run(path, func(t *testing.T) {

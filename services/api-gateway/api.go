@@ -32,7 +32,7 @@ func (a api) routes(r server.Router) http.Handler {
 	return withOrigin(r)
 }
 
-// banner tells a person who knocks where they are, in Java's form of a date.
+// banner answers with the service's name and the time, in the format of Java's Date.
 func (a api) banner(c *gin.Context) {
 	kind := "text/plain;charset=UTF-8"
 	if strings.Contains(c.GetHeader("Accept"), "text/html") {
@@ -42,7 +42,7 @@ func (a api) banner(c *gin.Context) {
 	c.Data(http.StatusOK, kind, fmt.Appendf(nil, "<p>Fleetman API Gateway at %s</p>", at))
 }
 
-// vehicles answers the latest positions; none when the tracker gives no answer at all.
+// vehicles answers with the latest positions, or with none if the tracker gives no answer.
 func (a api) vehicles(c *gin.Context) {
 	resp, err := a.tracker.Do(c.Request.Context(), http.MethodGet, "/vehicles/", nil)
 	var failed *upstream.Error
@@ -56,10 +56,11 @@ func (a api) vehicles(c *gin.Context) {
 	}
 }
 
-// pass makes a handler that answers what to answers for the named parameter, byte for byte.
+// pass returns a handler that forwards the request for the name in param to the path of an upstream, and
+// answers with the upstream's answer, unchanged.
 func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		resp, err := ask(c.Request.Context(), to, path, c.Param(param))
+		resp, err := get(c.Request.Context(), to, path, c.Param(param))
 		if err != nil {
 			apierror.Write(c, err)
 			return
@@ -68,9 +69,9 @@ func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
 	}
 }
 
-// history answers where a vehicle was, oldest first.
+// history answers with the places where a vehicle was, oldest first.
 func (a api) history(c *gin.Context) {
-	resp, err := ask(c.Request.Context(), a.tracker, "history", c.Param("name"))
+	resp, err := get(c.Request.Context(), a.tracker, "history", c.Param("name"))
 	if err == nil && resp.Status == http.StatusOK {
 		resp.Body, err = oldestFirst(resp.Body)
 	}
@@ -81,7 +82,7 @@ func (a api) history(c *gin.Context) {
 	answer(c, resp)
 }
 
-// oldestFirst turns the tracker's history, newest first, into what the page draws.
+// oldestFirst returns the coordinates of the tracker's history, which is newest first, in reverse order.
 func oldestFirst(history []byte) ([]byte, error) {
 	var reports []struct {
 		Lat json.RawMessage `json:"lat"`
@@ -102,7 +103,7 @@ func oldestFirst(history []byte) ([]byte, error) {
 	return append(places, ']'), nil
 }
 
-// noVehicles stands in for positions that position-tracker has never told.
+// noVehicles is the placeholder for the latest positions.
 func noVehicles(r *http.Request) []byte {
 	if r.URL.Path != "/vehicles/" {
 		return nil
@@ -110,22 +111,23 @@ func noVehicles(r *http.Request) []byte {
 	return []byte("[]")
 }
 
-// someDriver stands in for a driver whom staff-service has never told.
-func someDriver(r *http.Request) []byte {
+// unknownDriver is the placeholder for a driver.
+func unknownDriver(r *http.Request) []byte {
 	if !strings.HasPrefix(r.URL.Path, "/driver/") {
 		return nil
 	}
 	return []byte(`{"name":"Unknown driver","photo":"placeholder.png"}`)
 }
 
-// ask calls an upstream for one name.
-func ask(ctx context.Context, to *upstream.Client, path, name string) (*upstream.Response, error) {
+// get calls an upstream for one name.
+func get(ctx context.Context, to *upstream.Client, path, name string) (*upstream.Response, error) {
 	if err := fleet.CheckName(name); err != nil {
 		return nil, err
 	}
 	return to.Do(ctx, http.MethodGet, upstream.Path(path, name), nil)
 }
 
+// answer sends an upstream's answer, marked as degraded if it is.
 func answer(c *gin.Context, resp *upstream.Response) {
 	if degraded := resp.Header[upstream.FallbackHeader]; degraded != nil {
 		c.Writer.Header()[upstream.FallbackHeader] = degraded

@@ -6,8 +6,8 @@ import (
 	"fleetman.example/kit/server"
 )
 
-// withOrigin lets a page of any origin read every answer, errors too, and answers the question
-// that a browser asks before it sends a header of its own.
+// withOrigin returns next with CORS headers that allow pages of any origin to read every answer, including
+// errors, and to send any header in a GET.
 func withOrigin(next server.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -23,4 +23,4 @@ func withOrigin(next server.Router) http.Handler {
 	})
 }
 
-var anyOrigin = []string{"*"} // shared by all answers, never written
+var anyOrigin = []string{"*"} // shared by all answers, never modified

@@ -1,3 +1,3 @@
-// Command api-gateway is the API of the page: vehicles and their histories from position-tracker,
-// drivers from staff-service.
+// Command api-gateway is the entry of the fleet's API: vehicles and their histories from
+// position-tracker, drivers from staff-service.
 package main

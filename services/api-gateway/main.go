@@ -1,4 +1,3 @@
-// api-gateway is the entrance of the fleet's API.
 package main
 
 import (
@@ -17,7 +16,7 @@ func build(cfg config, app server.App) (http.Handler, error) {
 	cfg.upstream.State.Mount(app.Admin)
 	return api{
 		tracker: upstream.NewWithFallback("position-tracker", cfg.tracker, cfg.upstream, app.Observer, noVehicles),
-		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, app.Observer, someDriver),
+		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, app.Observer, unknownDriver),
 		now:     app.Now,
 	}.routes(app.Router), nil
 }

@@ -15,22 +15,22 @@ type config struct {
 	upstream  upstream.Config
 	tracker   *url.URL
 	routes    []*route
-	ignored   []string // files of TRACKS_DIR that are no tracks
+	ignored   []string // files in TRACKS_DIR that are not tracks
 	fleetSize int
 	interval  time.Duration
 	seed      uint64
 }
 
-// readConfig reads the environment; random is the seed where none is set.
+// readConfig reads the configuration. random is the default seed.
 func readConfig(r *env.Reader, random uint64) config {
-	cfg := config{tracker: r.URL("POSITION_TRACKER_URL", "http://fleetman-position-tracker:8080", "where reports go")}
-	dir := r.String("TRACKS_DIR", "", "directory of the tracks to drive, see Tracks; unset, the five routes that ship with the program")
+	cfg := config{tracker: r.URL("POSITION_TRACKER_URL", "http://fleetman-position-tracker:8080", "address of position-tracker")}
+	dir := r.String("TRACKS_DIR", "", "directory of the tracks, see Tracks; if unset, the five routes that are part of the program")
 	var err error
 	if cfg.routes, cfg.ignored, err = loadRoutes(dir); err != nil {
 		r.Fail("TRACKS_DIR", "%v", err)
 	}
-	cfg.fleetSize = r.Int("FLEET_SIZE", 5, 1, 100_000, "vehicles: one for each track by name, then `City Truck 2` and so on, which start elsewhere on the same tracks")
-	cfg.interval = r.Duration("REPORT_INTERVAL", time.Second, 10*time.Millisecond, time.Hour, "mean time between two reports of a vehicle; each is drawn evenly from half of it to one and a half times")
+	cfg.fleetSize = r.Int("FLEET_SIZE", 5, 1, 100_000, "number of vehicles: one per track, by name, then `City Truck 2` and so on, which start elsewhere on the same tracks")
+	cfg.interval = r.Duration("REPORT_INTERVAL", time.Second, 10*time.Millisecond, time.Hour, "mean time between two reports of a vehicle; each interval is random, uniform from 0.5 to 1.5 times this value")
 	cfg.seed = readSeed(r, random)
 	cfg.upstream = upstream.ReadConfig(r)
 	cfg.server = server.ReadAdminConfig(r)
@@ -39,7 +39,7 @@ func readConfig(r *env.Reader, random uint64) config {
 }
 
 func readSeed(r *env.Reader, random uint64) uint64 {
-	text := r.String("SEED", "", "where the suffixed vehicles start and when each vehicle reports, a whole number; unset, a random one, which the log tells")
+	text := r.String("SEED", "", "seed of where numbered vehicles start and when each vehicle reports, a whole number; default: random, logged")
 	if text == "" {
 		return random
 	}

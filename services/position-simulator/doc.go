@@ -1,3 +1,2 @@
-// Command position-simulator replays recorded tracks as the position reports
-// of a fleet.
+// Command position-simulator replays recorded tracks as the position reports of a fleet.
 package main

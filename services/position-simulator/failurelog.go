@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// failureLog writes one failure a period and how many it kept back since the
-// last: a fleet of thousands would otherwise write a line each, each second.
+// failureLog logs at most one failure per period, with the number of failures suppressed since the
+// previous one. Otherwise a fleet of thousands would log a line per vehicle and second.
 type failureLog struct {
 	log    *slog.Logger
 	period time.Duration
@@ -37,7 +37,7 @@ func (f *failureLog) add(ctx context.Context, what string, attrs ...slog.Attr) {
 	f.log.LogAttrs(ctx, slog.LevelWarn, what, append(attrs, slog.Int("suppressed", suppressed))...)
 }
 
-// end says how many failures were kept back since the last line.
+// end logs the number of failures suppressed since the last one, if any.
 func (f *failureLog) end(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

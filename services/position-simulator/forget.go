@@ -10,7 +10,7 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// Waits between two attempts to reach a tracker that does not answer yet.
+// Waits between attempts to reach the tracker.
 const (
 	firstWait = 100 * time.Millisecond
 	longWait  = 5 * time.Second
@@ -18,9 +18,9 @@ const (
 
 type doFunc func(ctx context.Context, method, path string, body []byte) (*upstream.Response, error)
 
-// forget has the tracker delete what it keeps of one vehicle from an earlier journey. It tries
-// until the tracker answers or ctx is done. A refusal is an answer: it is logged, and the vehicle
-// drives all the same.
+// forget deletes the tracker's history of a vehicle, left by an earlier run. It repeats the call until the
+// tracker answers or ctx is done, and returns an error only in the latter case. It logs an answer of 300 or
+// above.
 func forget(ctx context.Context, failures *failureLog, do doFunc, vehicle string) error {
 	path := upstream.Path("vehicles", vehicle)
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
@@ -35,7 +35,7 @@ func forget(ctx context.Context, failures *failureLog, do doFunc, vehicle string
 			return ctx.Err()
 		}
 		pause := wait/2 + rand.N(wait) // so that vehicles started together do not try together
-		failures.add(ctx, "the tracker does not answer yet", slog.String("vehicle", vehicle), slog.Any("error", err), slog.Duration("wait", pause))
+		failures.add(ctx, "tracker does not answer yet", slog.String("vehicle", vehicle), slog.Any("error", err), slog.Duration("wait", pause))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

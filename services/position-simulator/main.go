@@ -20,7 +20,7 @@ func main() { os.Exit(server.Main(run)) }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
 	if len(args) > 0 {
-		return fmt.Errorf("%s: expected no arguments, found %q; it is configured by its environment", name, args)
+		return fmt.Errorf("arguments: %q: must be none: %s is configured by its environment", args, name)
 	}
 	r := env.New(getenv)
 	cfg := readConfig(r, rand.Uint64())
@@ -38,12 +38,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	o.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(cfg.routes), "seed", cfg.seed, "ignored_files", cfg.ignored)
-	debug.FreeOSMemory() // reading XML leaves more garbage than the routes take
+	debug.FreeOSMemory() // parsing XML leaves more garbage than the size of the routes
 	return drive(ctx, cfg, o, vehicles)
 }
 
-// drive has the fleet report until ctx is done. The admin listener answers
-// until the last report is in; without it there is no fleet.
+// drive sends the fleet's reports until ctx is done. The admin listener serves until the last report is
+// answered; if it fails, drive stops and returns its error.
 func drive(ctx context.Context, cfg config, o *observe.Observer, vehicles []*vehicle) error {
 	cfg.upstream.State.Mount(cfg.server.Admin)
 	client := upstream.New("position-tracker", cfg.tracker, cfg.upstream, o)

@@ -257,7 +257,7 @@ func TestRunWaitsForTheTracker(t *testing.T) {
 		}
 	}
 	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "1"})
-	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/City%20Truck" {
+	if got := p.line(t, "tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
 	}
 	for range 2 {
@@ -313,7 +313,7 @@ func TestRunSaysWhatBecameOfReports(t *testing.T) {
 
 func TestRunStopsWhileWaitingForTheTracker(t *testing.T) {
 	p := start(t, map[string]string{"POSITION_TRACKER_URL": "127.0.0.1:1", "FLEET_SIZE": "1"})
-	if got := p.line(t, "the tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/City%20Truck" {
+	if got := p.line(t, "tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
 	}
 	p.stop()
@@ -335,7 +335,7 @@ func TestRunErrors(t *testing.T) {
 		want string
 	}{
 		{"environment", map[string]string{"FLEET_SIZE": "none", "SEED": "x"}, nil, "configuration: FLEET_SIZE: \"none\": must be a whole number from 1 to 100000\nSEED: \"x\": must be a whole number from 0 to 18446744073709551615"},
-		{"arguments", nil, []string{"-v"}, `position-simulator: expected no arguments, found ["-v"]; it is configured by its environment`},
+		{"arguments", nil, []string{"-v"}, `arguments: ["-v"]: must be none: position-simulator is configured by its environment`},
 		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR: "` + broken + `": van: line 1: lat: "91": must be a decimal number from -90 to 90`},
 		{"admin port taken", map[string]string{"ADMIN_ADDR": strings.TrimPrefix(tracker.URL, "http://"), "POSITION_TRACKER_URL": "127.0.0.1:1"}, nil, "ADMIN_ADDR: listen tcp "},
 	} {

@@ -16,8 +16,7 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// reporter sends positions to the tracker, each as a trace of its own, and
-// counts what becomes of them.
+// reporter sends positions to the tracker, each with a trace of its own, and counts their outcomes.
 type reporter struct {
 	tracker  *upstream.Client
 	tracer   trace.Tracer
@@ -27,8 +26,7 @@ type reporter struct {
 	failures *failureLog
 }
 
-// outcome is what became of a report; the options are made once, since every
-// report takes one.
+// outcome is how a report ended. attr is allocated once, not for every report.
 type outcome struct {
 	name string
 	attr metric.MeasurementOption
@@ -44,7 +42,7 @@ var (
 	failed    = newOutcome("failed")    // 5xx, or no answer
 )
 
-// Bounds in seconds: from a loopback answer to the longest wait for one.
+// Bounds in seconds: from an answer over loopback to the longest time-out of a call.
 var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
 func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, error) {
@@ -55,14 +53,14 @@ func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, erro
 		return nil, err
 	}
 	if r.skips, err = o.Meter().Int64Counter("fleetman.simulator.reports.skipped",
-		metric.WithUnit("{report}"), metric.WithDescription("Position reports that fell due while the vehicle's former one was in flight")); err != nil {
+		metric.WithUnit("{report}"), metric.WithDescription("Position reports that were due while the vehicle's previous one was in flight")); err != nil {
 		return nil, err
 	}
 	if r.duration, err = o.Meter().Float64Histogram("fleetman.simulator.report.duration",
 		metric.WithUnit("s"), bounds, metric.WithDescription("Time from sending a position report to its answer")); err != nil {
 		return nil, err
 	}
-	r.skipped(0) // so that there is a figure before the first one
+	r.skipped(0) // so that /metrics shows the counter before the first skipped report
 	return r, nil
 }
 
@@ -72,8 +70,8 @@ func (r *reporter) send(ctx context.Context, p fleet.Position) {
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("fleetman.vehicle", p.Name))
 	}
-	// A new body each time: the transport may still be reading the last one
-	// when its answer, or the failure, is back.
+	// Each report has a body of its own: the transport may still read the previous one after its call has
+	// returned.
 	body := p.AppendJSON(make([]byte, 0, 256))
 	began := time.Now()
 	answer, err := r.tracker.Do(ctx, http.MethodPost, "/vehicles/", body)
@@ -92,7 +90,7 @@ func (r *reporter) send(ctx context.Context, p fleet.Position) {
 	r.reports.Add(ctx, 1, result.attr)
 }
 
-// excerpt keeps a log line a line.
+// excerpt returns at most the first 300 bytes of body, for the log.
 func excerpt(body []byte) string { return string(body[:min(len(body), 300)]) }
 
 func (r *reporter) skipped(n int) { r.skips.Add(context.Background(), int64(n)) }

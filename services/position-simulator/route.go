@@ -13,11 +13,11 @@ import (
 //go:embed routes/*.gpx
 var shipped embed.FS
 
-// pointEvery is the pace of a track without times of its own, and how long a
-// vehicle stays at the last point of any track before its journey restarts.
+// pointEvery is the time between two points of a track without times, and the time that a vehicle stays at
+// the last point of any track before it starts again.
 const pointEvery = time.Second
 
-// route is a track as a journey that restarts at its end.
+// route is a track that starts again at its end, after period.
 type route struct {
 	track.Track
 	period time.Duration
@@ -30,7 +30,7 @@ func newRoute(t track.Track) *route {
 	return &route{t, time.Duration(len(t.Points)) * pointEvery}
 }
 
-// at is the last point reached after some time on the road.
+// at returns the last point reached after driving for a time.
 func (r *route) at(driven time.Duration) track.Point {
 	driven %= r.period
 	if r.At == nil {
@@ -40,8 +40,8 @@ func (r *route) at(driven time.Duration) track.Point {
 	return r.Points[i-1]
 }
 
-// loadRoutes reads the routes of a directory, by vehicle name, or the shipped
-// ones when dir is empty. Ignored are the directory's files that are no tracks.
+// loadRoutes reads the routes in dir, or the embedded ones if dir is empty. It returns them sorted by
+// vehicle name, with the names of files in dir that are not tracks.
 func loadRoutes(dir string) (routes []*route, ignored []string, err error) {
 	var fsys fs.FS
 	if dir == "" {

@@ -8,19 +8,17 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// simulator drives a fleet, a goroutine a vehicle: each sleeps between its own
-// reports, so that at most one report of a vehicle is in flight.
+// simulator drives a fleet, with a goroutine per vehicle. At most one report of a vehicle is in flight.
 type simulator struct {
 	vehicles []*vehicle
-	interval time.Duration                                   // mean between two reports of a vehicle
-	drain    time.Duration                                   // what a report under way may still take at the end
-	forget   func(ctx context.Context, vehicle string) error // before its first report
+	interval time.Duration                                   // mean time between two reports of a vehicle
+	drain    time.Duration                                   // longest wait for reports in flight at the end
+	forget   func(ctx context.Context, vehicle string) error // called before the first report
 	send     func(context.Context, fleet.Position)
-	skipped  func(n int) // reports fell due while the one before was in flight
+	skipped  func(n int) // called with the number of reports that were due while one was in flight
 }
 
-// run reports until ctx is done and returns when the last report under way
-// has its answer, or after the drain.
+// run sends reports until ctx is done, then waits until those in flight are answered, at most for drain.
 func (s *simulator) run(ctx context.Context) {
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -45,11 +43,11 @@ func (s *simulator) drive(ctx, sending context.Context, v *vehicle, start time.T
 			return
 		case <-timer.C:
 		}
-		if ctx.Err() != nil { // both at once: no new report
+		if ctx.Err() != nil { // select chooses at random if both are ready
 			return
 		}
 		if fresh {
-			if s.forget(ctx, v.name) != nil { // it fails only when ctx is done
+			if s.forget(ctx, v.name) != nil { // only if ctx is done
 				return
 			}
 			fresh, due = false, time.Now()

@@ -17,7 +17,7 @@ import (
 
 type api struct {
 	history          *history
-	fallback         bool // off: only staff-service's failing matters, and it fails the report
+	fallback         bool // off: a failure of staff-service fails a report
 	telemetry, staff *upstream.Client
 	log              *slog.Logger
 	now              func() time.Time
@@ -33,12 +33,12 @@ func (a api) routes(r server.Router) http.Handler {
 	return r
 }
 
-// callsOfReport is how many calls of other services one report takes, one after the other.
+// callsOfReport is the number of calls to other services that one report needs, one after the other.
 const callsOfReport = 3
 
-// report takes one position: it looks the speed up, keeps the report, passes it on, and posts the
-// speed to staff-service before it answers. So a slow staff-service stalls the sender, and one
-// that fails makes the answer 500 with the report already kept: the sender may repeat it.
+// report handles a position report: it gets the speed, stores the report, posts it to vehicle-telemetry,
+// and posts the speed to staff-service before it answers. So a slow staff-service delays the sender. If
+// staff-service fails, the answer is 500 although the report is stored: the sender may repeat it.
 func (a api) report(c *gin.Context) {
 	received := a.now()
 	body, err := server.JSONBody(c)
@@ -80,7 +80,7 @@ func (a api) report(c *gin.Context) {
 	}
 }
 
-// deliver returns the error of a call that posts something: an answer of 400 or above has not taken it.
+// deliver returns the error of a POST: an answer of 400 or above is an error, too.
 func deliver(resp *upstream.Response, err error) error {
 	if err == nil && resp.Status >= http.StatusBadRequest {
 		return fmt.Errorf("status %d", resp.Status)
@@ -88,21 +88,21 @@ func deliver(resp *upstream.Response, err error) error {
 	return err
 }
 
-// What a degraded answer was given without, in X-Fallback.
+// Values of X-Fallback in a degraded answer.
 const (
-	noSpeed      = "no-speed"      // vehicle-telemetry did not answer with one
-	notPassedOn  = "not-passed-on" // vehicle-telemetry did not take the report
-	speedDropped = "speed-dropped" // staff-service did not take it
+	noSpeed      = "no-speed"      // vehicle-telemetry did not return a speed
+	notPassedOn  = "not-passed-on" // vehicle-telemetry did not accept the report
+	speedDropped = "speed-dropped" // staff-service did not accept the speed
 )
 
-// degraded marks an answer with what it was given without.
+// degraded marks the answer as made without an upstream.
 func degraded(c *gin.Context, without *upstream.Client, kind string) {
 	without.FellBack(c.Request.Context(), kind)
 	c.Writer.Header().Add(upstream.FallbackHeader, kind)
 }
 
-// speed gets the speed from vehicle-telemetry; "" is one that is not known yet. It is not ok when
-// telemetry fails, which costs only the speed.
+// speed gets the speed from vehicle-telemetry; "" if it is not known yet. ok is false if vehicle-telemetry
+// fails.
 func (a api) speed(ctx context.Context, name string) (speed fleet.Decimal, ok bool) {
 	resp, err := a.telemetry.Do(ctx, http.MethodGet, upstream.Path("vehicles", name), nil)
 	if err == nil && resp.Status == http.StatusOK {
@@ -115,7 +115,7 @@ func (a api) speed(ctx context.Context, name string) (speed fleet.Decimal, ok bo
 	return speed, resp.Status == http.StatusOK
 }
 
-// vehicles sends the latest position of every vehicle, by name.
+// vehicles answers with the latest position of every vehicle, sorted by name.
 func (a api) vehicles(c *gin.Context) {
 	vehicles := a.history.all()
 	latest := make([]fleet.Position, 0, len(vehicles))
@@ -130,7 +130,7 @@ func (a api) clear(c *gin.Context) {
 	c.Status(http.StatusOK)
 }
 
-// remove forgets one vehicle; one that was never seen is as good as forgotten.
+// remove deletes one vehicle. It answers 200 for an unknown vehicle, too.
 func (a api) remove(c *gin.Context) {
 	name := c.Param("name")
 	if err := fleet.CheckName(name); err != nil {
@@ -141,7 +141,7 @@ func (a api) remove(c *gin.Context) {
 	c.Status(http.StatusOK)
 }
 
-// vehicle sends the latest position of one vehicle.
+// vehicle answers with the latest position of one vehicle.
 func (a api) vehicle(c *gin.Context) {
 	v, err := a.find(c.Param("name"))
 	if err != nil {
@@ -151,7 +151,7 @@ func (a api) vehicle(c *gin.Context) {
 	c.Data(http.StatusOK, contentType, v.latest().AppendJSON(nil))
 }
 
-// past sends every position kept of one vehicle, newest first.
+// past answers with all stored positions of one vehicle, newest first.
 func (a api) past(c *gin.Context) {
 	v, err := a.find(c.Param("name"))
 	if err != nil {
@@ -174,7 +174,7 @@ func (a api) find(name string) (*vehicle, error) {
 
 const contentType = "application/json"
 
-// positionSize is about what one position takes, in bytes.
+// positionSize is the approximate size of a position in JSON, in bytes.
 const positionSize = 192
 
 func appendPositions(positions []fleet.Position) []byte {

@@ -189,7 +189,7 @@ func TestAnswers(t *testing.T) {
 		{"POST", "/vehicles/", `{"name":"A","lat":NaN,"lng":1}`, 400, "body: "},
 		{"POST", "/vehicles/", `{"name":"A","lat":90.1,"lng":1}`, 400, "lat: 90.1: must be degrees from -90 to 90"},
 		{"POST", "/vehicles/", `{"name":"A","lat":1,"lng":1,"timestamp":"9999-12-31T00:00:00Z"}`, 400, "timestamp: \\\"9999-12-31T00:00:00Z\\\": must be a time from the year 2000"},
-		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, "body: larger: must be at most 65536 bytes"},
+		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, "body: too large: must be at most 65536 bytes"},
 		{"PUT", "/vehicles/", `{}`, 405, "method PUT not supported here"},
 		{"DELETE", "/history/A", "", 405, "method DELETE not supported here"},
 		{"DELETE", "/vehicles/a%2Fb", "", 400, "name: "},

@@ -1,3 +1,3 @@
-// Command position-tracker stores the latest position and the history of every vehicle, and reports
-// each speed to staff-service.
+// Command position-tracker stores the latest position and the history of every vehicle, and posts each
+// speed to staff-service.
 package main

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// history keeps the last reports of every vehicle. It is safe for concurrent use.
+// history stores the last reports of every vehicle. It is safe for concurrent use.
 type history struct {
 	limits limits
 	kept   atomic.Int64 // reports of all vehicles
@@ -21,24 +21,24 @@ type history struct {
 	sorted []*vehicle // by name
 }
 
-// limits bound a history's memory, whatever callers send.
+// limits bound a history's memory.
 type limits struct {
 	vehicles int
 	reports  int   // of one vehicle
 	total    int64 // reports of all vehicles
 }
 
-// vehicle holds one vehicle's reports by the sender's time, oldest first. That time also tells
-// one report from another, so a report that comes twice is kept once, wherever it belongs.
+// vehicle has one vehicle's reports, sorted by the sender's time, oldest first. The time identifies a
+// report: a report that is received twice is stored once.
 type vehicle struct {
 	name string
 
 	mu        sync.RWMutex
 	reports   []report
-	forgotten bool // and in no list any more
+	forgotten bool // removed from history's lists
 }
 
-// forget marks v and returns how many reports it has kept.
+// forget marks v as forgotten and returns the number of its reports.
 func (v *vehicle) forget() int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -56,8 +56,8 @@ func newHistory(l limits) *history {
 	return &history{limits: l, byName: make(map[string]*vehicle)}
 }
 
-// add keeps p, which was received at the given time with the speed in it. A report without the
-// sender's timestamp is its own, whatever else was received in the same nanosecond.
+// add stores p, which was received at the given time. A report without the sender's timestamp is always
+// stored, even if another one was received in the same nanosecond.
 func (h *history) add(p fleet.Position, received time.Time) error {
 	r, stamped := report{p.Timestamp.UnixNano(), received.UnixMilli(), p.Lat, p.Lng, p.Speed}, true
 	if p.Timestamp.IsZero() {
@@ -77,7 +77,7 @@ func (h *history) add(p fleet.Position, received time.Time) error {
 	}
 }
 
-// insert puts r where its time belongs. It reports false for a vehicle that was forgotten meanwhile.
+// insert inserts r by its time. It returns false if v has been forgotten meanwhile.
 func (h *history) insert(v *vehicle, r report, stamped bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -85,10 +85,10 @@ func (h *history) insert(v *vehicle, r report, stamped bool) bool {
 		return false
 	}
 	at, seen := len(v.reports), false
-	if at > 0 && r.sent <= v.reports[at-1].sent { // seldom: a report that came twice or late
+	if at > 0 && r.sent <= v.reports[at-1].sent { // rare: a repeated or late report
 		at, seen = slices.BinarySearchFunc(v.reports, r.sent, func(r report, sent int64) int { return cmp.Compare(r.sent, sent) })
 	}
-	for ; seen && !stamped; at++ { // the next nanosecond that is free
+	for ; seen && !stamped; at++ { // find the next free nanosecond
 		r.sent++
 		seen = at+1 < len(v.reports) && v.reports[at+1].sent == r.sent
 	}
@@ -106,8 +106,8 @@ func (h *history) insert(v *vehicle, r report, stamped bool) bool {
 	return true
 }
 
-// begin starts the history of a vehicle with its first report, so that no history is empty. It
-// reports false when another report has begun it meanwhile.
+// begin adds a vehicle with its first report, so that no vehicle is without reports. It returns false if
+// another report has added the vehicle meanwhile.
 func (h *history) begin(name string, first report) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,7 +120,7 @@ func (h *history) begin(name string, first report) (bool, error) {
 	v := &vehicle{name: name, reports: []report{first}}
 	h.byName[name] = v
 	at, _ := slices.BinarySearchFunc(h.sorted, name, func(v *vehicle, name string) int { return strings.Compare(v.name, name) })
-	h.sorted = slices.Insert(slices.Clone(h.sorted), at, v) // readers hold the old one
+	h.sorted = slices.Insert(slices.Clone(h.sorted), at, v) // readers use the old slice
 	h.kept.Add(1)
 	return true, nil
 }
@@ -132,7 +132,7 @@ func (h *history) find(name string) (*vehicle, bool) {
 	return v, ok
 }
 
-// clear forgets everything.
+// clear removes all vehicles.
 func (h *history) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -142,7 +142,7 @@ func (h *history) clear() {
 	h.byName, h.sorted = make(map[string]*vehicle), nil
 }
 
-// remove forgets one vehicle.
+// remove removes one vehicle, if known.
 func (h *history) remove(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,21 +155,21 @@ func (h *history) remove(name string) {
 	h.kept.Add(-v.forget())
 }
 
-// all returns every vehicle, by name.
+// all returns every vehicle, sorted by name. The slice must not be modified.
 func (h *history) all() []*vehicle {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.sorted
 }
 
-// latest returns the position that the vehicle sent last.
+// latest returns the position with the latest time of the sender.
 func (v *vehicle) latest() fleet.Position {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.position(v.reports[len(v.reports)-1])
 }
 
-// newestFirst returns every position kept.
+// newestFirst returns all positions, newest first.
 func (v *vehicle) newestFirst() []fleet.Position {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -180,7 +180,7 @@ func (v *vehicle) newestFirst() []fleet.Position {
 	return positions
 }
 
-// position returns a report as the tracker sends it: with the time of receipt.
+// position returns the position of a report, with the time of receipt.
 func (v *vehicle) position(r report) fleet.Position {
 	return fleet.Position{Name: v.name, Lat: r.lat, Lng: r.lng, Timestamp: time.UnixMilli(r.received), Speed: r.speed}
 }

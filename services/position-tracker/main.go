@@ -1,4 +1,3 @@
-// position-tracker keeps the latest position and the history of every vehicle.
 package main
 
 import (

@@ -16,15 +16,15 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// Portraits of the drivers, drawn for this project, for places without internet.
+// portraits are pictures of the drivers, drawn for this project, for use without internet access.
 //
 //go:embed photos/*.jpg photos/*.png
 var portraits embed.FS
 
 type api struct {
 	roster     roster
-	photoBase  string           // what stands before a photo's file name
-	monitoring *upstream.Client // nil: speeds are only noted
+	photoBase  string           // prefix of photos' file names
+	monitoring *upstream.Client // nil: speeds are only logged
 	log        *slog.Logger
 }
 
@@ -35,7 +35,7 @@ func (a api) routes(r server.Router) http.Handler {
 	return r
 }
 
-// driver answers who drives a vehicle.
+// driver answers with the driver of a vehicle.
 func (a api) driver(c *gin.Context) {
 	vehicle := c.Param("vehicle")
 	if err := fleet.CheckName(vehicle); err != nil {
@@ -48,11 +48,11 @@ func (a api) driver(c *gin.Context) {
 		return
 	}
 	d.Photo = a.photoBase + d.Photo
-	body, _ := json.Marshal(d) // two strings always marshal
+	body, _ := json.Marshal(d) // never fails: two strings
 	c.Data(http.StatusOK, "application/json", body)
 }
 
-// speed hands a driver's speed to the driver-monitoring system, or notes it.
+// speed posts a driver's speed to the driver-monitoring system, or logs it if there is none.
 func (a api) speed(c *gin.Context) {
 	vehicle, speed := c.Param("vehicle"), c.Param("speed")
 	if err := fleet.CheckName(vehicle); err != nil {
@@ -73,7 +73,7 @@ func (a api) speed(c *gin.Context) {
 	}
 }
 
-// photo answers one of the portraits.
+// photo answers with one of the portraits.
 func photo(c *gin.Context) {
 	file := c.Param("file")
 	image, err := fs.ReadFile(portraits, "photos/"+file)

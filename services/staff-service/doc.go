@@ -1,2 +1,2 @@
-// Command staff-service answers who drives a vehicle, and takes drivers' speeds.
+// Command staff-service returns the driver of a vehicle, and accepts drivers' speeds.
 package main

@@ -1,4 +1,3 @@
-// staff-service knows who drives a vehicle, and takes the drivers' speeds.
 package main
 
 import (

@@ -17,13 +17,13 @@ import (
 //go:embed roster.json
 var builtIn []byte
 
-// maxRoster bounds a roster's file, in bytes.
+// maxRoster is the largest size of a roster's file, in bytes.
 const maxRoster = 16 << 20
 
-// roster is who drives what, by vehicle; the photo is a file name.
+// roster has the driver of each vehicle, by the vehicle's name. A driver's photo is a file name.
 type roster map[string]fleet.Driver
 
-// openRoster reads the file at path, or the built-in roster for an empty path.
+// openRoster reads the roster in the file at path, or the built-in one if path is empty.
 func openRoster(path string) (roster, error) {
 	if path == "" {
 		return readRoster(builtIn)
@@ -38,19 +38,19 @@ func openRoster(path string) (roster, error) {
 		return nil, err
 	}
 	if len(text) > maxRoster {
-		return nil, fmt.Errorf("larger: must be at most %d bytes", maxRoster)
+		return nil, fmt.Errorf("too large: must be at most %d bytes", maxRoster)
 	}
 	return readRoster(text)
 }
 
-// readRoster reads an array of {"vehicle", "driver", "photo"}. An error names the entry, from 1.
+// readRoster parses an array of {"vehicle", "driver", "photo"}. Errors name the entry, counted from 1.
 func readRoster(text []byte) (roster, error) {
 	var entries []struct{ Vehicle, Driver, Photo string }
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&entries); err != nil {
 		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) { // its own text is of Go's types
+		if errors.As(err, &wrong) { // its own text names Go types
 			err = fmt.Errorf("a %s at byte %d", wrong.Value, wrong.Offset)
 		}
 		return nil, fmt.Errorf("%w: must be an array of {\"vehicle\", \"driver\", \"photo\"}, all strings", err)
@@ -81,8 +81,8 @@ func readRoster(text []byte) (roster, error) {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// driver returns who drives a vehicle. The vehicles that a larger fleet adds ("City Truck 17")
-// are driven by their route's driver.
+// driver returns the driver of a vehicle. A numbered vehicle of a larger fleet ("City Truck 17") has the
+// driver of the vehicle without a number.
 func (r roster) driver(vehicle string) (fleet.Driver, bool) {
 	if d, ok := r[vehicle]; ok {
 		return d, true
@@ -95,7 +95,7 @@ func (r roster) driver(vehicle string) (fleet.Driver, bool) {
 	return d, ok
 }
 
-// withPhoto returns the roster with the same photo for everyone.
+// withPhoto returns a copy of the roster with one photo for all drivers.
 func (r roster) withPhoto(file string) roster {
 	same := make(roster, len(r))
 	for vehicle, d := range r {

@@ -23,7 +23,7 @@ func (a api) routes(r server.Router) http.Handler {
 	return r
 }
 
-// report keeps a position.
+// report stores a position.
 func (a api) report(c *gin.Context) {
 	received := a.now()
 	body, err := server.JSONBody(c)
@@ -44,7 +44,7 @@ func (a api) report(c *gin.Context) {
 	}
 }
 
-// speed sends miles per hour as a bare JSON number, nothing while it is unknown.
+// speed answers with a JSON number in miles per hour, or with an empty body if the speed is unknown.
 func (a api) speed(c *gin.Context) {
 	name := c.Param("name")
 	if err := fleet.CheckName(name); err != nil {

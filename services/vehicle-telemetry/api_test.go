@@ -43,7 +43,7 @@ func TestAnswers(t *testing.T) {
 		{"HEAD", "/vehicles/City%20Truck", "", 200, ""},
 		{"POST", "/vehicles/", "{", 400, `"message":"body: unexpected end of JSON input: must be a JSON object`},
 		{"POST", "/vehicles/", `{"name":"X"}`, 400, `"message":"lat: missing: must be degrees`},
-		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, `"message":"body: larger: must be at most 65536 bytes"`},
+		{"POST", "/vehicles/", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, `"message":"body: too large: must be at most 65536 bytes"`},
 		{"GET", "/vehicles/a%2Fb", "", 400, `"message":"name: `},
 		{"GET", "/vehicles/%2e%2e", "", 400, `"message":"name: `},
 		{"GET", "/vehicles/a%0Ab", "", 400, `"message":"name: `},

@@ -11,7 +11,6 @@ type config struct {
 	maxVehicles int
 }
 
-// readConfig reads the whole configuration.
 func readConfig(r *env.Reader) config {
 	cfg := config{Config: server.ReadConfig(r, ":8080"), maxVehicles: fleet.ReadMaxVehicles(r)}
 	cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)

@@ -1,4 +1,3 @@
-// vehicle-telemetry computes the speed of every vehicle from its last positions.
 package main
 
 import (

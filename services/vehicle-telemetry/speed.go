@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	windowSize     = 10       // reports kept of a vehicle
-	maxSpeed       = 70       // mph; above it the data is at fault, as in the original
+	windowSize     = 10       // reports kept per vehicle
+	maxSpeed       = 70       // mph; higher speeds are treated as bad data, as in the original
 	metresPerMile  = 1609.344 // international mile
 	secondsPerHour = 3600
 )
 
-// fix is where a vehicle was at one moment, in WGS84 degrees.
+// fix is a vehicle's position at one time, in WGS84 degrees.
 type fix struct {
 	lat, lng float64
 	at       int64 // ns since 1970
 }
 
-// windows keeps the last reports of every vehicle, in the order in which they came.
+// windows stores the last reports of every vehicle, in the order of receipt.
 type windows struct {
-	most int // vehicles
+	most int // largest number of vehicles
 
 	mu     sync.RWMutex
 	byName map[string]*window
@@ -34,12 +34,12 @@ type windows struct {
 type window struct {
 	mu    sync.Mutex
 	fixes [windowSize]fix
-	count int // reports ever kept; the newest is at (count-1) % windowSize
+	count int // reports ever added; the newest is at (count-1) % windowSize
 }
 
 func newWindows(most int) *windows { return &windows{most: most, byName: make(map[string]*window)} }
 
-// add keeps a report; the same report again changes nothing.
+// add stores a report. A repeated report has no effect.
 func (w *windows) add(name string, f fix) error {
 	v, err := w.window(name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (w *windows) add(name string, f fix) error {
 	return nil
 }
 
-// window returns a vehicle's window, a new one for a vehicle that reports for the first time.
+// window returns a vehicle's window, creating it if necessary.
 func (w *windows) window(name string) (*window, error) {
 	w.mu.RLock()
 	v := w.byName[name]
@@ -75,8 +75,8 @@ func (w *windows) window(name string) (*window, error) {
 	return v, nil
 }
 
-// speed returns the miles per hour between the oldest and the newest report kept, and whether it
-// is known: not with fewer than two reports, nor from data at fault.
+// speed returns the speed between the oldest and the newest report kept, in miles per hour. known is false
+// with fewer than two reports, and for bad data.
 func (w *windows) speed(name string) (mph float64, known bool) {
 	w.mu.RLock()
 	v := w.byName[name]
@@ -97,8 +97,8 @@ func (w *windows) speed(name string) (mph float64, known bool) {
 	return between(fixes[oldest], fixes[(count-1)%windowSize])
 }
 
-// between returns the speed from one report to a later one. No time passed is 0, as in the
-// original; time running backwards or more than maxSpeed is unknown.
+// between returns the speed from one report to a later one: 0 if their times are equal, as in the
+// original, and unknown if the later one has an earlier time or the speed is above maxSpeed.
 func between(from, to fix) (mph float64, known bool) {
 	elapsed := time.Duration(to.at - from.at).Seconds()
 	if elapsed == 0 {

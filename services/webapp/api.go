@@ -15,12 +15,13 @@ type api struct {
 func (a api) routes(r server.Router) http.Handler {
 	r.Any("/api", a.gateway.forward)
 	r.Any("/api/*path", a.gateway.forward)
-	// Every other path is the page, which reads the path itself.
+	// All other paths serve the page, which evaluates the path.
 	r.NoRoute(a.page.serve)
 	return withoutInternalHeaders(r)
 }
 
-// withoutInternalHeaders removes what only the fleet itself may set: anyone can call the webapp.
+// withoutInternalHeaders returns next without the headers that only the fleet may set (see
+// observe.RemoveInternal): the webapp is exposed to outside callers.
 func withoutInternalHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		observe.RemoveInternal(r.Header)

@@ -227,10 +227,10 @@ func TestForwardHeaders(t *testing.T) {
 func TestForwardBoundsTheBody(t *testing.T) {
 	base := start(t, nobody(t), "MAX_BODY_BYTES=4")
 	resp, body := raw(t, base, "POST /api/vehicles/ HTTP/1.1\nHost: h\nContent-Length: 5\n\nhello")
-	checkError(t, resp, body, 413, "body: larger: must be at most 4 bytes", "/api/vehicles/")
+	checkError(t, resp, body, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
 
 	resp, body = raw(t, base, "POST /api/vehicles/ HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\n5\r\nhello\r\n0\r\n\r\n")
-	checkError(t, resp, body, 413, "body: larger: must be at most 4 bytes", "/api/vehicles/")
+	checkError(t, resp, body, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
 }
 
 // A body that comes slowly takes its sender's time, not the gateway's: nobody else notices.
@@ -429,7 +429,7 @@ func TestPageRefusesToStart(t *testing.T) {
 		dist fstest.MapFS
 		want string
 	}{
-		{fstest.MapFS{".gitkeep": {}}, "the page is not built: run `make ui`"},
+		{fstest.MapFS{".gitkeep": {}}, "page: not built: run `make ui`"},
 		{fstest.MapFS{"index.html": {Data: []byte(`<html data-variant="standard">`)}}, "index.html: must have <title>Fleet Management</title> once"},
 		{fstest.MapFS{"index.html": {Data: []byte(`<title>Fleet Management</title>`)}}, `index.html: must have data-variant="standard" once`},
 	} {

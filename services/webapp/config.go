@@ -23,12 +23,11 @@ type config struct {
 	PhotoOrigins []string
 }
 
-// readConfig reads the whole configuration.
 func readConfig(r *env.Reader) config {
 	cfg := config{
 		Config:       server.ReadConfig(r, ":80"),
 		Upstream:     upstream.ReadConfig(r),
-		Gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "where `/api/…` is forwarded"),
+		Gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "address of api-gateway, to which `/api/…` is forwarded"),
 		Variant:      r.OneOf("VARIANT", standard, []string{standard, experimental}, "the page's title and header"),
 		PhotoOrigins: photoOrigins(r),
 	}
@@ -36,11 +35,11 @@ func readConfig(r *env.Reader) config {
 	return cfg
 }
 
-// An origin goes into a header whose separators it must not bring along.
+// origin is the syntax of an origin. It excludes the separators of the header that it goes into.
 var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:([0-9]+|\*))?$`)
 
 func photoOrigins(r *env.Reader) []string {
-	origins := strings.Fields(r.String("PHOTO_ORIGINS", "", "from where, besides its own, the page may load the drivers' photos: origins separated by spaces; the port may be `*`"))
+	origins := strings.Fields(r.String("PHOTO_ORIGINS", "", "further origins from which the page may load the drivers' photos, separated by spaces; the port may be `*`"))
 	for _, o := range origins {
 		if !origin.MatchString(o) {
 			r.Fail("PHOTO_ORIGINS", "must be origins such as https://photos.example:8443 separated by spaces")

@@ -21,13 +21,13 @@ import (
 
 const gateway = "api-gateway"
 
-// forwarder forwards requests to the api-gateway, and returns its answers unchanged.
+// forwarder forwards requests to api-gateway, and its answers unchanged.
 type forwarder struct {
 	base      *url.URL
-	timeout   time.Duration // for the whole answer
+	timeout   time.Duration // of a call, including its whole answer
 	transport http.RoundTripper
 	buffers   *buffers
-	log       *log.Logger // for answers that break off
+	log       *log.Logger // logs incomplete answers
 }
 
 func newForwarder(cfg config, o *observe.Observer) *forwarder {
@@ -57,7 +57,7 @@ func (f *forwarder) forward(c *gin.Context) {
 			u.Path, u.RawPath = unescape(f.base.Path+path), f.base.EscapedPath()+path
 			u.RawQuery = query
 			r.Out.URL, r.Out.Host = &u, u.Host
-			// ReverseProxy drops X-Forwarded-*; the contract has every x- header go on.
+			// ReverseProxy removes X-Forwarded-*; the contract requires that all x- headers are forwarded.
 			observe.Propagate(ctx, r.Out.Header)
 		},
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
@@ -67,8 +67,8 @@ func (f *forwarder) forward(c *gin.Context) {
 	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
 }
 
-// receive reads the request's whole body before the call begins, so that a time-out or a breaker does
-// not count the time that a slow sender takes as the gateway's.
+// receive reads the whole body of a request before the call begins. Otherwise time-outs and the breaker
+// would attribute the time of a slow sender to the gateway.
 func receive(c *gin.Context) error {
 	body, err := server.Body(c)
 	if err != nil {
@@ -80,16 +80,16 @@ func receive(c *gin.Context) error {
 
 func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause // more precise than the broken connection
+		err = cause // more precise than the error of the connection
 	}
 	return &upstream.Error{Upstream: gateway, Method: method, Path: path, Cause: err}
 }
 
-// gatewayPath returns the request's escaped path without its /api, as the caller wrote it (the
-// router has normalized its own), and its query.
+// gatewayPath returns the request's escaped path without /api, and its query. It takes the path from
+// RequestURI, because the router has normalized URL.Path.
 func gatewayPath(r *http.Request) (path, query string) {
 	path, _, _ = strings.Cut(r.RequestURI, "?")
-	if !strings.HasPrefix(path, "/") { // http://host/path, as to a proxy
+	if !strings.HasPrefix(path, "/") { // http://host/path, as in a request to a proxy
 		_, path, _ = strings.Cut(path, "://")
 		_, path, _ = strings.Cut(path, "/")
 	}
@@ -111,7 +111,7 @@ func unescape(path string) string {
 // buffers pools the copy buffers that a ReverseProxy would otherwise allocate for every answer.
 type buffers struct{ pool sync.Pool }
 
-const bufferSize = 32 << 10 // bytes, ReverseProxy's own
+const bufferSize = 32 << 10 // bytes, as in ReverseProxy
 
 func (b *buffers) Get() []byte {
 	if buffer, ok := b.pool.Get().(*[]byte); ok {

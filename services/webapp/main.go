@@ -1,4 +1,3 @@
-// webapp serves the fleet's page and forwards its requests to the api-gateway.
 package main
 
 import (
@@ -10,7 +9,7 @@ import (
 	"fleetman.example/kit/server"
 )
 
-// The page as `make ui` built it; in a fresh clone there is only a placeholder.
+// built is the page that `make ui` builds; in a fresh clone it is only a placeholder.
 //
 //go:embed all:ui/dist
 var built embed.FS

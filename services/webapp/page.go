@@ -23,16 +23,16 @@ import (
 
 const (
 	index  = "index.html"
-	assets = "/assets/" // file names there hold a hash of their content
+	assets = "/assets/" // the file names contain a hash of the content
 )
 
-// titles of the variants; index.html has the standard one.
+// titles has the page's title of each variant. index.html is built with the standard one.
 var titles = map[string]string{
 	standard:     "Fleet Management",
 	experimental: "Fleet Management Istio Premium Enterprise Edition",
 }
 
-// page is the built user interface: its files by path, index.html for every other path.
+// page serves the built user interface: the files by path, and index.html for all other paths.
 type page struct {
 	files  map[string]file
 	index  file
@@ -44,7 +44,7 @@ type file struct {
 	body    []byte
 	etag    string // without quotes
 	zipped  func() []byte
-	forever bool // its content never changes under this name
+	forever bool // the content of a file with this name never changes
 }
 
 // newPage reads the files that `make ui` built and writes the variant into index.html.
@@ -62,11 +62,11 @@ func newPage(dist fs.FS, variant string, photoOrigins []string) (*page, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the page: %w", err)
+		return nil, fmt.Errorf("read page: %w", err)
 	}
 	plain, ok := p.files["/"+index]
 	if !ok {
-		return nil, errors.New("the page is not built: run `make ui`")
+		return nil, errors.New("page: not built: run `make ui`")
 	}
 	body, err := asVariant(plain.body, variant)
 	if err != nil {
@@ -81,13 +81,13 @@ func newFile(name string, body []byte) file {
 	sum := sha256.Sum256(body)
 	return file{
 		name: name, body: body, etag: hex.EncodeToString(sum[:8]),
-		zipped:  sync.OnceValue(func() []byte { return zip(name, body) }), // at first use: a start must not wait for it
+		zipped:  sync.OnceValue(func() []byte { return zip(name, body) }), // when first used, so as not to delay the start
 		forever: strings.HasPrefix(name, assets),
 	}
 }
 
-// asVariant writes the variant's title into index.html on the server, so that curl shows it too.
-// The style sheet colours the header by the attribute.
+// asVariant returns index.html with the variant's title, and with the attribute by which the style sheet
+// colours the header. The server does this, so that curl shows the variant too.
 func asVariant(body []byte, variant string) ([]byte, error) {
 	for from, to := range map[string]string{
 		"<title>" + titles[standard] + "</title>": "<title>" + titles[variant] + "</title>",
@@ -147,7 +147,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(body))
 }
 
-// contentType does not use the system's tables, which differ between machines.
+// contentType returns the type of a file. Package mime uses tables that differ between machines.
 func contentType(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".html", ".css":
@@ -164,7 +164,7 @@ func contentType(name string) string {
 	return "application/octet-stream"
 }
 
-// zip returns nil for a body that would not shrink.
+// zip returns the compressed body, or nil if it would not be smaller.
 func zip(name string, body []byte) []byte {
 	if path.Ext(name) == ".png" {
 		return nil

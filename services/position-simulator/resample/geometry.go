@@ -17,11 +17,11 @@ func spots(points []track.Point) []spot {
 	return s
 }
 
-// plane is the flat neighbourhood of a spot, in metres: true to WGS84 within
-// a millimetre over the some tens of metres that are measured here.
+// plane approximates WGS84 around a spot by a plane with coordinates in metres. Over some tens of metres,
+// as here, the error is below a millimetre.
 type plane struct {
 	at         spot
-	mLat, mLng float64 // metres a degree
+	mLat, mLng float64 // metres per degree
 }
 
 func planeAt(at spot) plane {

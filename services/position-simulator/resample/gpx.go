@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Seven decimals are a centimetre, and keep a route to some 40 bytes a point.
+// gpxHead is the beginning of a file. Degrees have seven decimals (about 1 cm), so that a point takes some
+// 40 bytes.
 const gpxHead = `<?xml version="1.0" encoding="UTF-8"?>
 <gpx version="1.1" creator="fleetman resample" xmlns="http://www.topografix.com/GPX/1/1">
 <metadata>

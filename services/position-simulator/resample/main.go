@@ -1,5 +1,5 @@
-// Command resample makes the routes that the simulator ships out of recorded
-// tracks: the same roads, at even distances.
+// Command resample makes the simulator's routes from recorded tracks: the same roads, with points at equal
+// distances.
 //
 //	go run ./resample -from DIR -to routes
 package main
@@ -15,9 +15,8 @@ import (
 	"fleetman.example/services/position-simulator/track"
 )
 
-// route is a track to make and the distance between its points in metres.
-// A vehicle moves one point a second, so this is its speed too: 6 m/s is
-// 13 mph (a London street), 12 m/s is 27 mph.
+// route is a track and the distance between the points of its route, in metres. A vehicle moves one point
+// per second, so step is its speed in m/s, too: 6 m/s is 13 mph (a London street), 12 m/s is 27 mph.
 type route struct {
 	file string
 	step float64
@@ -47,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if *from == "" {
-		return errors.New("-from: expected the directory of the recorded tracks")
+		return errors.New("-from: missing: must be the directory of the recorded tracks")
 	}
 	for _, r := range routes {
 		line, err := r.make(*from, *to)
@@ -59,7 +58,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// make writes one route and says what it did to the track.
+// make writes one route and returns a summary.
 func (r route) make(from, to string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(from, r.file))
 	if err != nil {

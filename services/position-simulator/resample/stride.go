@@ -2,12 +2,11 @@ package main
 
 import "math"
 
-// stride walks along the track with a pair of dividers set to step metres:
-// the next point is where the track first leaves the circle around this one.
-// So every step is even as the crow flies, which is what a vehicle's speed is
-// computed from; repeated points and the jitter of a receiver that stands
-// still vanish within the circle, and a gap in the recording is crossed in
-// even steps. What remains at the end is less than a step and is left off.
+// stride returns points on the track at equal distances of step metres. The next point is where the track
+// first leaves the circle of that radius around the current one. So distances are equal in a straight
+// line, from which a vehicle's speed is computed; repeated points, and the jitter of a receiver that
+// stands still, are within the circle; and a gap in the recording is filled with equal steps. The rest at
+// the end, less than a step, is dropped.
 func stride(s []spot, step float64) []spot {
 	at := s[0]
 	even := []spot{at}
@@ -23,7 +22,7 @@ func stride(s []spot, step float64) []spot {
 	return even
 }
 
-// leave finds where the way from a to b leaves the circle around at.
+// leave returns the point where the line from a to b leaves the circle around at, if it does.
 func leave(at, a, b spot, step float64) (spot, bool) {
 	p := planeAt(at)
 	bx, by := p.xy(b)
@@ -39,13 +38,13 @@ func leave(at, a, b spot, step float64) (spot, bool) {
 }
 
 const (
-	reach   = 12.0 // metres; two passes so close are the same road to a GPS receiver
-	cutMost = 0.05 // share of the track that may go to close the loop
+	reach   = 12.0 // metres; closer points are on the same road, by the accuracy of a GPS receiver
+	cutMost = 0.05 // largest share of the track that may be cut off to close the loop
 )
 
-// closeLoop cuts a track where its beginning and its end pass each other, so
-// that a journey that restarts does not jump. It leaves off as little as it
-// can, nothing when no such place is near the ends, and says how many metres.
+// closeLoop cuts a track where its beginning and its end pass each other, so that a vehicle that starts
+// again does not jump. It cuts off as little as possible, nothing if there is no such place near the ends,
+// and returns how much, in metres.
 func closeLoop(s []spot) (loop []spot, cut float64) {
 	along := make([]float64, len(s))
 	for i := 1; i < len(s); i++ {
@@ -56,7 +55,7 @@ func closeLoop(s []spot) (loop []spot, cut float64) {
 	first, last := 0, len(s)-1
 	for i := 0; along[i] <= least; i++ {
 		for j := len(s) - 1; along[i]+total-along[j] <= least; j-- {
-			// What is left off and the hop that remains count alike.
+			// Minimise the sum of the length that is cut off and the remaining jump.
 			if hop := metres(s[i], s[j]); hop <= reach && along[i]+total-along[j]+hop < least {
 				least = along[i] + total - along[j] + hop
 				first, last = i, j

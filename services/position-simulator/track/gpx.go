@@ -14,30 +14,30 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// maxDepth is far over the deepest element of GPX and its extensions, and
-// keeps a file of nothing but opening tags from filling the memory.
+// maxDepth is the largest depth of an element, far above that of GPX and its extensions. It bounds the
+// memory for a file that has only opening tags.
 const maxDepth = 64
 
-// The elements that are read; all others of a GPX file are passed over, and so is every element of a
-// foreign namespace with what is in it.
+// The elements that are read. All others are ignored, as are elements of a foreign namespace with their
+// contents.
 var (
 	pathName  = []string{"gpx", "trk", "name"}
 	pathPoint = []string{"gpx", "trk", "trkseg", "trkpt"}
 	pathTime  = []string{"gpx", "trk", "trkseg", "trkpt", "time"}
 )
 
-// gpxReader walks the file's elements. Segments of the track are joined.
+// gpxReader reads the elements of a file. It joins the segments of a track.
 type gpxReader struct {
 	d         *xml.Decoder
 	stack     []string // local names of the open elements
 	foreign   int      // depth of the outermost open element of a foreign namespace; 0: none
-	prefix    string   // of GPX's own elements: that of the root
-	routes    int      // <rte> elements, which hold no track
+	prefix    string   // namespace prefix of the root, and so of GPX's elements
+	routes    int      // number of <rte> elements
 	waypoints int
 	text      strings.Builder
 	root      bool
 	trk       bool
-	timed     bool // the point at hand has a time
+	timed     bool // the current point has a <time>
 	times     []time.Time
 	t         Track
 }
@@ -60,7 +60,7 @@ func readGPX(data []byte) (Track, error) {
 
 func (r *gpxReader) read() error {
 	for {
-		token, err := r.d.RawToken() // a quarter faster than Token, which matches the tags; see close
+		token, err := r.d.RawToken() // a quarter faster than Token, which checks that tags match; close does here
 		if errors.Is(err, io.EOF) {
 			return r.finish()
 		}
@@ -103,7 +103,7 @@ func (r *gpxReader) open(e xml.StartElement) error {
 			return fmt.Errorf("root: <%s>: must be one <gpx>", e.Name.Local)
 		}
 		if !isGPX(e) {
-			return fmt.Errorf("<gpx>: a foreign namespace: must be %s1/1 or %s1/0", namespace, namespace)
+			return fmt.Errorf("<gpx>: foreign namespace: must be %s1/1 or %s1/0", namespace, namespace)
 		}
 		r.root, r.prefix = true, e.Name.Space
 	case len(r.stack) == 2 && e.Name.Local == "rte":
@@ -112,7 +112,7 @@ func (r *gpxReader) open(e xml.StartElement) error {
 		r.waypoints++
 	case len(r.stack) == 2 && e.Name.Local == "trk":
 		if r.trk {
-			return errors.New("<trk>: a second one: must be one a file")
+			return errors.New("<trk>: second one: must be one per file")
 		}
 		r.trk = true
 	case r.at(pathPoint):
@@ -123,11 +123,11 @@ func (r *gpxReader) open(e xml.StartElement) error {
 
 func (r *gpxReader) point(attrs []xml.Attr) error {
 	if len(r.t.Points) == MaxPoints {
-		return fmt.Errorf("points: more: must be at most %d", MaxPoints)
+		return fmt.Errorf("points: too many: must be at most %d", MaxPoints)
 	}
 	var lat, lng string
 	for _, a := range attrs {
-		switch a.Name { // without a prefix, since attributes of GPX have no namespace
+		switch a.Name { // GPX's attributes have no namespace
 		case xml.Name{Local: "lat"}:
 			lat = a.Value
 		case xml.Name{Local: "lon"}:
@@ -176,18 +176,18 @@ func (r *gpxReader) close(e xml.EndElement) error {
 
 func (r *gpxReader) time(text string) error {
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil { // xsd:dateTime may leave the zone out; GPX says UTC
+	if err != nil { // the zone of an xsd:dateTime is optional; in GPX the default is UTC
 		at, err = time.Parse("2006-01-02T15:04:05", text)
 	}
 	switch n := len(r.times); {
 	case err != nil:
 		return fmt.Errorf("<time>: %s: must be a time such as 2026-11-22T08:05:36Z", quote(text))
 	case r.timed:
-		return errors.New("<time>: a second one: must be one a point")
+		return errors.New("<time>: second one: must be one per point")
 	case n != len(r.t.Points)-1:
 		return errors.New("<time>: missing at earlier points: must be at every point or at none")
 	case n > 0 && at.Before(r.times[n-1]):
-		return fmt.Errorf("<time>: %s: must not be before the former point's", quote(text))
+		return fmt.Errorf("<time>: %s: must not be before that of the previous point", quote(text))
 	case n > 0 && at.Sub(r.times[0]) > MaxDuration:
 		return fmt.Errorf("<time>: %s: must be at most %v after the first", quote(text), MaxDuration)
 	}
@@ -209,7 +209,7 @@ func (r *gpxReader) finish() error {
 		case r.trk:
 			found = "a <trk> without <trkpt>"
 		case r.routes > 0:
-			found = fmt.Sprintf("no <trk> but %d <rte>, a plan without the road between its points", r.routes)
+			found = fmt.Sprintf("no <trk> but %d <rte>, which are plans without the road between their points", r.routes)
 		case r.waypoints > 0:
 			found = fmt.Sprintf("no <trk> but %d <wpt>, which are places", r.waypoints)
 		}
@@ -219,7 +219,7 @@ func (r *gpxReader) finish() error {
 		return nil
 	}
 	if n := len(r.times); n > 1 && r.times[n-1].Equal(r.times[0]) {
-		return errors.New("<time>: the same at all points: must go on")
+		return errors.New("<time>: equal at all points: must increase")
 	}
 	for _, at := range r.times {
 		r.t.At = append(r.t.At, at.Sub(r.times[0]))
@@ -227,11 +227,11 @@ func (r *gpxReader) finish() error {
 	return nil
 }
 
-// namespace is what the names of GPX's versions begin with.
+// namespace is the common prefix of the namespaces of GPX's versions.
 const namespace = "http://www.topografix.com/GPX/"
 
-// isGPX reports whether what an element declares leaves its own prefix to GPX. A file without any
-// declaration is taken for GPX, as most of its readers do.
+// isGPX reports whether an element does not declare a foreign namespace for its own prefix. A file without
+// a declaration is GPX, as for most readers.
 func isGPX(e xml.StartElement) bool {
 	for _, a := range e.Attr {
 		declares := e.Name.Space == "" && a.Name == xml.Name{Local: "xmlns"} || e.Name.Space != "" && a.Name == xml.Name{Space: "xmlns", Local: e.Name.Space}
@@ -242,10 +242,11 @@ func isGPX(e xml.StartElement) bool {
 	return true
 }
 
-// xsdDecimal is what GPX's degrees are: no exponent, but a sign, zeros before and white space around.
+// xsdDecimal is the syntax of GPX's degrees: no exponent, but a sign, leading zeros and surrounding white
+// space.
 var xsdDecimal = regexp.MustCompile(`^[ \t\r\n]*(?:\+|(-))?0*([0-9]*)(?:\.([0-9]*))?[ \t\r\n]*$`)
 
-// fromXSD writes an xsd:decimal as a JSON number, digit for digit. It returns "" for any other text.
+// fromXSD returns an xsd:decimal as a JSON number with all its digits, and "" for any other text.
 func fromXSD(text string) string {
 	m := xsdDecimal.FindStringSubmatch(text)
 	if m == nil || !strings.ContainsAny(text, "0123456789") {

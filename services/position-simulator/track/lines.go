@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// readLines reads one lat="…" lon="…" a line. Blank lines are no points.
+// readLines reads one lat="…" lon="…" per line. It ignores blank lines.
 func readLines(data []byte) (Track, error) {
 	var t Track
 	number := 0
@@ -16,7 +16,7 @@ func readLines(data []byte) (Track, error) {
 			continue
 		}
 		if len(t.Points) == MaxPoints {
-			return Track{}, fmt.Errorf("line %d: points: more: must be at most %d", number, MaxPoints)
+			return Track{}, fmt.Errorf("line %d: points: too many: must be at most %d", number, MaxPoints)
 		}
 		lat, lng, ok := splitLine(line)
 		if !ok {

@@ -7,7 +7,7 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// newPoint reads a point; number returns the JSON number of a text, or "" for one that is none.
+// newPoint parses a point. number converts a text to a JSON number, or returns "" if it is not a number.
 func newPoint(lat, lng string, number func(string) string) (Point, error) {
 	p := Point{}
 	var err error
@@ -20,7 +20,7 @@ func newPoint(lat, lng string, number func(string) string) (Point, error) {
 	return p, nil
 }
 
-// degrees checks that a coordinate is what the services accept on the wire.
+// degrees checks that a coordinate is in range and short enough for the services.
 func degrees(field, text, number string, limit int64) (fleet.Decimal, error) {
 	d, err := fleet.ParseDecimal([]byte(number))
 	if err != nil || d == "" || !d.Within(limit) {
@@ -29,7 +29,7 @@ func degrees(field, text, number string, limit int64) (fleet.Decimal, error) {
 	return d, nil
 }
 
-// quote returns what was found, quoted, and at most the first 60 bytes of it.
+// quote quotes at most the first 60 bytes of text, for an error.
 func quote(text string) string {
 	const most = 60
 	if len(text) > most {

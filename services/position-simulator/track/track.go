@@ -15,29 +15,27 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// What a directory may hold; beyond it a file is no track but a mistake.
+// Limits of a directory of tracks.
 const (
-	MaxFileBytes = 32 << 20
-	MaxPoints    = 1_000_000 // over all files
-	MaxDuration  = 30 * 24 * time.Hour
+	MaxFileBytes = 32 << 20            // size of a file
+	MaxPoints    = 1_000_000           // points of all files
+	MaxDuration  = 30 * 24 * time.Hour // of one track
 )
 
-// Track is one vehicle's journey.
+// Track is a vehicle's recorded track.
 type Track struct {
 	Name   string // of the vehicle
 	File   string
 	Points []Point
-	// At is when each point is reached, from the first one on, never
-	// decreasing; nil for a track without times.
+	// At is the time of each point since the first one, in ascending order; nil for a track without times.
 	At []time.Duration
 }
 
-// Point holds WGS84 degrees, digit for digit as read.
+// Point has WGS84 degrees with all digits of the file.
 type Point struct{ Lat, Lng fleet.Decimal }
 
-// ReadDir reads every track of a directory and returns them by name, with the
-// names of the files that it took for no tracks. All broken files are
-// reported together.
+// ReadDir reads all tracks in a directory. It returns them sorted by name, with the names of files that are
+// not tracks. The error has all broken files.
 func ReadDir(fsys fs.FS) (tracks []Track, ignored []string, err error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
@@ -56,7 +54,7 @@ func ReadDir(fsys fs.FS) (tracks []Track, ignored []string, err error) {
 		case r.err != nil:
 			broken = append(broken, r.err)
 		case taken:
-			broken = append(broken, fmt.Errorf("%s: name: %q: must be of one track only, and is in %s too", r.file, t.Name, first))
+			broken = append(broken, fmt.Errorf("%s: name: %q: must differ from that in %s", r.file, t.Name, first))
 		default:
 			files[t.Name] = r.file
 			tracks = append(tracks, t)
@@ -81,8 +79,8 @@ type result struct {
 	err   error
 }
 
-// readAll reads the files side by side: encoding/xml takes some 2 µs a point,
-// and the simulator is to be ready within 50 ms of its start.
+// readAll reads the files concurrently: encoding/xml takes some 2 µs per point, and the simulator must be
+// ready 50 ms after its start.
 func readAll(fsys fs.FS, entries []fs.DirEntry) []result {
 	results := make([]result, len(entries))
 	var points atomic.Int64
@@ -95,7 +93,7 @@ func readAll(fsys fs.FS, entries []fs.DirEntry) []result {
 			r := &results[i]
 			r.file = e.Name()
 			if points.Load() > MaxPoints {
-				r.err = fmt.Errorf("%s: not read, the tracks before it hold over %d points", r.file, MaxPoints)
+				r.err = fmt.Errorf("%s: not read: earlier tracks have more than %d points", r.file, MaxPoints)
 				return
 			}
 			r.track, r.err = readFile(fsys, r.file)
@@ -106,8 +104,8 @@ func readAll(fsys fs.FS, entries []fs.DirEntry) []result {
 	return results
 }
 
-// isTrack tells tracks from what lies beside them by the file's name alone, so
-// that a broken track is an error and never silently passed over.
+// isTrack reports whether a file is a track, by its name alone: a broken track must be an error and not be
+// ignored.
 func isTrack(file string) bool {
 	if strings.HasPrefix(file, ".") {
 		return false
@@ -127,8 +125,8 @@ func isTrack(file string) bool {
 
 var errNoTrack = errors.New("no track")
 
-// readFile follows symbolic links, which is how a mounted ConfigMap holds its
-// files, and leaves pipes and directories alone.
+// readFile reads a file, or a symbolic link to one, as in a mounted ConfigMap. It returns errNoTrack for
+// other files, such as pipes and directories.
 func readFile(fsys fs.FS, file string) (Track, error) {
 	if !isTrack(file) {
 		return Track{}, errNoTrack
@@ -149,8 +147,8 @@ func readFile(fsys fs.FS, file string) (Track, error) {
 	return Read(file, data)
 }
 
-// Read reads one track: GPX when the file's name ends in .gpx, else one point
-// a line. An error names the file, the line, what was found and what it must be.
+// Read parses a track: GPX if the file's name ends in .gpx, otherwise one point per line. Errors have the
+// form "FILE: line N: FIELD: GOT: must be …".
 func Read(file string, data []byte) (Track, error) {
 	read := readLines
 	if strings.EqualFold(path.Ext(file), ".gpx") {
@@ -173,7 +171,7 @@ func Read(file string, data []byte) (Track, error) {
 	return t, nil
 }
 
-// nameOf makes "City Truck" of "city_truck.gpx".
+// nameOf returns the vehicle's name for a file: "City Truck" for "city_truck.gpx".
 func nameOf(file string) string {
 	words := strings.FieldsFunc(strings.TrimSuffix(file, path.Ext(file)), func(r rune) bool {
 		return r == '_' || r == '-' || r == ' '

@@ -88,7 +88,7 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		{"cut off GPX", "f.gpx", "<gpx><trk>\n<trkseg>", "f.gpx: line 2: <trkseg>: not closed: must be well-formed XML"},
 		{"crossed", "f.gpx", "<gpx>\n<trk>\n</gpx></trk>", "f.gpx: line 3: </gpx>: closes no element: must be well-formed XML"},
 		{"two documents", "f.gpx", gpxOf(ok) + "\n<gpx/>", "f.gpx: line 4: root: <gpx>: must be one <gpx>"},
-		{"two tracks", "f.gpx", "<gpx><trk/>\n<trk/></gpx>", "f.gpx: line 2: <trk>: a second one: must be one a file"},
+		{"two tracks", "f.gpx", "<gpx><trk/>\n<trk/></gpx>", "f.gpx: line 2: <trk>: second one: must be one per file"},
 		{"another encoding", "f.gpx", `<?xml version="1.0" encoding="UTF-16"?><gpx/>`, `encoding: "UTF-16": must be UTF-8`},
 		{"bottomless", "f.gpx", "<gpx>" + strings.Repeat("<a>", 99), "f.gpx: line 1: <a>: 65 deep: must be at most 64"},
 		{"no points", "f.gpx", "<gpx><wpt lat='1' lon='2'/></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <wpt>, which are places: must have a <trk> with points"},
@@ -96,19 +96,19 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		{"time out of nowhere", "f.gpx", gpxOf(`<trkpt lat="1" lon="2"><time>noon</time></trkpt>`), `f.gpx: line 2: <time>: "noon": must be a time such as 2026-11-22T08:05:36Z`},
 		{"time missing", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'/>"), "f.gpx: line 3: <time>: missing: must be at every point or at none"},
 		{"time too late", "f.gpx", gpxOf("<trkpt lat='1' lon='2'/>\n<trkpt lat='1' lon='2'>" + at + "</trkpt>"), "f.gpx: line 3: <time>: missing at earlier points: must be at every point or at none"},
-		{"two times", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + at + `</trkpt>`), "f.gpx: line 2: <time>: a second one: must be one a point"},
-		{"time backwards", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2026-11-22T07:59:59Z</time></trkpt>"), `f.gpx: line 3: <time>: "2026-11-22T07:59:59Z": must not be before the former point's`},
+		{"two times", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + at + `</trkpt>`), "f.gpx: line 2: <time>: second one: must be one per point"},
+		{"time backwards", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2026-11-22T07:59:59Z</time></trkpt>"), `f.gpx: line 3: <time>: "2026-11-22T07:59:59Z": must not be before that of the previous point`},
 		{"a year's journey", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2027-11-22T08:00:00Z</time></trkpt>"), `f.gpx: line 3: <time>: "2027-11-22T08:00:00Z": must be at most 720h0m0s after the first`},
-		{"time stands still", "f.gpx", gpxOf(strings.Repeat(`<trkpt lat="1" lon="2">`+at+`</trkpt>`, 2)), "<time>: the same at all points: must go on"},
+		{"time stands still", "f.gpx", gpxOf(strings.Repeat(`<trkpt lat="1" lon="2">`+at+`</trkpt>`, 2)), "<time>: equal at all points: must increase"},
 		{"name with a slash", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>a/b</name>", 1), `f.gpx: line 1: <trk>: name: "a/b": must be 1 to 100 bytes of printable text without a slash`},
 		{"a date for a name", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>8/22/2014 18:48</name>", 1), `f.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`},
-		{"a route", "f.gpx", "<gpx><rte><name>r</name><rtept lat='1' lon='1'/><rtept lat='1' lon='2'/></rte></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <rte>, a plan without the road between its points: must have a <trk> with points"},
+		{"a route", "f.gpx", "<gpx><rte><name>r</name><rtept lat='1' lon='1'/><rtept lat='1' lon='2'/></rte></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <rte>, which are plans without the road between their points: must have a <trk> with points"},
 		{"nothing in it", "f.gpx", "<gpx/>", "f.gpx: line 1: <gpx>: no <trk>: must have a <trk> with points"},
 		{"an empty track", "f.gpx", "<gpx><trk/></gpx>", "f.gpx: line 1: <gpx>: a <trk> without <trkpt>: must have a <trk> with points"},
 		{"an exponent", "f.gpx", gpxOf(`<trkpt lat="1e1" lon="2"/>`), `<trkpt>: lat: "1e1": must be a decimal number from -90 to 90`},
 		{"two signs", "f.gpx", gpxOf(`<trkpt lat="+-1" lon="2"/>`), `<trkpt>: lat: "+-1": must be a decimal number from -90 to 90`},
 		{"a point alone", "f.gpx", gpxOf(`<trkpt lat="." lon="2"/>`), `<trkpt>: lat: ".": must be a decimal number from -90 to 90`},
-		{"a foreign root", "f.gpx", `<gpx xmlns="urn:x"/>`, `f.gpx: line 1: <gpx>: a foreign namespace: must be http://www.topografix.com/GPX/1/1 or http://www.topografix.com/GPX/1/0`},
+		{"a foreign root", "f.gpx", `<gpx xmlns="urn:x"/>`, `f.gpx: line 1: <gpx>: foreign namespace: must be http://www.topografix.com/GPX/1/1 or http://www.topografix.com/GPX/1/0`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := Read(tc.file, []byte(tc.data))
@@ -160,7 +160,7 @@ func TestReadSharedCases(t *testing.T) {
 	for file, want := range map[string]string{
 		"gpx-foreign-name.gpx": "Morning Van",
 		"gpx-name-date.gpx":    `gpx-name-date.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`,
-		"gpx-route-only.gpx":   "gpx-route-only.gpx: line 2: <gpx>: no <trk> but 1 <rte>, a plan without the road between its points: must have a <trk> with points",
+		"gpx-route-only.gpx":   "gpx-route-only.gpx: line 2: <gpx>: no <trk> but 1 <rte>, which are plans without the road between their points: must have a <trk> with points",
 	} {
 		data, err := os.ReadFile(golden.Shared(t, "cases", file))
 		if err != nil {
@@ -175,7 +175,7 @@ func TestReadSharedCases(t *testing.T) {
 
 func TestReadLimits(t *testing.T) {
 	line := "lat=\"1\" lon=\"2\"\n"
-	if _, err := Read("f", []byte(strings.Repeat(line, MaxPoints+1))); err == nil || !strings.Contains(err.Error(), "f: line 1000001: points: more: must be at most 1000000") {
+	if _, err := Read("f", []byte(strings.Repeat(line, MaxPoints+1))); err == nil || !strings.Contains(err.Error(), "f: line 1000001: points: too many: must be at most 1000000") {
 		t.Errorf("too many points: %v", err)
 	}
 	dir := t.TempDir()
@@ -216,7 +216,7 @@ func TestReadDir(t *testing.T) {
 		want string
 	}{
 		{"nothing there", fstest.MapFS{"README.md": file("")}, `no tracks: must have files NAME.gpx, or files without an extension with one lat="…" lon="…" a line`},
-		{"one vehicle twice", fstest.MapFS{"a_b": file(twoLines), "a-b": file(twoLines)}, `a_b: name: "A B": must be of one track only, and is in a-b too`},
+		{"one vehicle twice", fstest.MapFS{"a_b": file(twoLines), "a-b": file(twoLines)}, `a_b: name: "A B": must differ from that in a-b`},
 		{"all broken files", fstest.MapFS{"a": file("?"), "b": file(twoLines), "c.gpx": file("<kml/>")}, "a: line 1: \"?\": must be lat=\"…\" lon=\"…\"\nc.gpx: line 1: root: <kml>: must be one <gpx>"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

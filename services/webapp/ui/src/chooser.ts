@@ -4,7 +4,7 @@ import { make } from "./panel";
 import { count } from "./text";
 import { vehicleVariable } from "./theme";
 
-/** The names of vehicles that share a spot of the map, to choose one of them. */
+/** A popup with the names of the vehicles at one spot of the map, to choose one. */
 export class Chooser {
   private popup: L.Popup | undefined;
   private opener: HTMLElement | undefined;
@@ -24,7 +24,7 @@ export class Chooser {
     content.querySelector("button")?.focus();
   }
 
-  /** Closes the chooser, with the focus back where it was opened; false when none is open. */
+  /** Closes the popup and returns the focus to the element that opened it. Returns false if it is not open. */
   close(): boolean {
     if (!this.popup?.isOpen()) return false;
     this.popup.close();

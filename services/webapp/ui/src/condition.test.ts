@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Conditions } from "./condition";
 
 describe("Conditions", () => {
-  it("counts from the change between fresh and degraded, whatever kind it is of", () => {
+  it("has the time of the last change between fresh and degraded", () => {
     const conditions = new Conditions();
     const at = (state: Parameters<Conditions["set"]>[1], now: number, reason = "") => {
       conditions.set("positions", state, now, reason);
@@ -15,7 +15,7 @@ describe("Conditions", () => {
     expect(at("fresh", 11)?.since).toBe(9);
   });
 
-  it("lists what is degraded, the longest first, and nothing that was cleared", () => {
+  it("lists degraded parts, the longest degraded first, without cleared ones", () => {
     const conditions = new Conditions();
     conditions.set("trail", "failed", 3);
     conditions.set("driver", "placeholder", 2);

@@ -2,8 +2,8 @@
 export type Part = "positions" | "driver" | "trail";
 
 /**
- * The quality of the latest answer: `late` is a good answer that holds old positions, `last-known`
- * and `placeholder` are what X-Fallback names, `failed` is no answer.
+ * The quality of the latest answer: `late` is a successful answer with old positions, `last-known` and
+ * `placeholder` are the kinds in X-Fallback, `failed` is no answer.
  */
 export type State = "fresh" | "late" | "last-known" | "placeholder" | "failed";
 
@@ -12,11 +12,11 @@ export interface Condition {
   state: State;
   /** When the part became degraded, or fresh again, in milliseconds of the page's clock. */
   since: number;
-  /** Why it is not fresh, "" when the state is the whole reason. */
+  /** Why the part is degraded, "" if the state says it all. */
   reason: string;
 }
 
-/** The condition of every part in use. Each answer replaces the condition, so that a failure clears at the first fresh answer. */
+/** The conditions of the parts in use. Each answer replaces its part's condition: the first fresh answer clears a failure. */
 export class Conditions {
   private readonly parts = new Map<Part, Condition>();
 
@@ -26,7 +26,7 @@ export class Conditions {
     this.parts.set(part, { part, state, since: same ? before.since : now, reason });
   }
 
-  /** Removes a part that the page no longer asks for. */
+  /** Removes a part that the page no longer requests. */
   clear(part: Part): void {
     this.parts.delete(part);
   }
@@ -35,7 +35,7 @@ export class Conditions {
     return this.parts.get(part);
   }
 
-  /** Returns the parts that are not fresh, the longest degraded first. */
+  /** Returns the degraded parts, the longest degraded first. */
   degraded(): Condition[] {
     return [...this.parts.values()].filter(({ state }) => state !== "fresh").sort((a, b) => a.since - b.since);
   }

@@ -16,7 +16,7 @@ const pairs: [text: string, ...background: string[]][] = [
   // Rows under the pointer, and chosen rows.
   ...["text", "quiet", "warn"].map((text): [string, string] => [text, "hover"]),
   ...vehicles.flatMap((vehicle) => ["text", "quiet", "warn"].map((text): [string, string, string] => [text, "page", `${vehicle} 13%`])),
-  // Portraits without a photo; "quiet" is the colour of a vehicle that nobody has reported.
+  // Portraits without a photo; "quiet" is the colour of a vehicle without a report.
   ...[...vehicles, "quiet"].map((vehicle): [string, string, string] => ["text", "page", `${vehicle} 18%`]),
   // "Following", and the number of a group, stale or not.
   ["page", "accent"],
@@ -24,7 +24,7 @@ const pairs: [text: string, ...background: string[]][] = [
   ["page", "quiet"],
   ["top-text", "top"],
   ["warn", "warn-page"],
-  // The map's credits and scale lie on whatever the map shows.
+  // The map's credits and scale are drawn over all parts of the map.
   ...["sea", "land", "coast", "road", "road-edge"].map((below): [string, string, string] => ["quiet", below, "halo"]),
   ["town", "land"],
   ["town", "sea"],
@@ -42,7 +42,7 @@ describe.each([
   });
 });
 
-it("knows every colour that the style sheet gives a text", () => {
+it("covers every text colour of the style sheet", () => {
   const used = new Set([...css.matchAll(/[^-\w]color: var\(--([\w-]+)\);/g)].map(([, name]) => name!));
   const tested = new Set(pairs.map(([text]) => text));
   expect([...used].filter((name) => !tested.has(name))).toEqual([]);

@@ -7,20 +7,20 @@ const report = (name: string, time = T, lat = 53): Report => ({ name, lat, lng: 
 const names = (fleet: Fleet) => fleet.sorted().map(({ name, index }) => `${name} ${index}`);
 
 describe("Fleet", () => {
-  it("lists by name and gives colours by name at first sight", () => {
+  it("lists vehicles by name, and assigns colours by name when they first appear", () => {
     const fleet = new Fleet();
     fleet.update([report("Village Truck"), report("City Truck")], T);
     fleet.update([report("Alpha"), report("Village Truck"), report("City Truck")], T);
     expect(names(fleet)).toEqual(["Alpha 2", "City Truck 0", "Village Truck 1"]);
   });
 
-  it("counts in names", () => {
+  it("sorts numbers in names by value", () => {
     const fleet = new Fleet();
     fleet.update([report("Truck 10"), report("Truck"), report("Truck 9")], T);
     expect(names(fleet)).toEqual(["Truck 0", "Truck 9 1", "Truck 10 2"]);
   });
 
-  it("says which vehicles moved on; the same report again is none", () => {
+  it("returns the vehicles with a new report, not those with a repeated one", () => {
     const fleet = new Fleet();
     const moved = (...reports: Report[]) => fleet.update(reports, T).map(({ name }) => name);
     expect(moved(report("A"), report("B"))).toEqual(["A", "B"]);
@@ -28,21 +28,21 @@ describe("Fleet", () => {
     expect(moved(report("A"), report("B", T + 1000, 53.0001))).toEqual(["B"]);
   });
 
-  it("takes a speed that came with the same report later", () => {
+  it("updates the speed of the same report", () => {
     const fleet = new Fleet();
     fleet.update([{ ...report("A"), speed: null }], T);
     fleet.update([report("A")], T);
     expect(fleet.vehicles.get("A")?.report.speed).toBe(30);
   });
 
-  it("is stale after STALE_AFTER, not at it", () => {
+  it("is stale after more than STALE_AFTER", () => {
     const fleet = new Fleet();
     const [a] = fleet.update([report("A")], T);
     expect(fleet.isStale(a!, T + STALE_AFTER)).toBe(false);
     expect(fleet.isStale(a!, T + STALE_AFTER + 1)).toBe(true);
   });
 
-  it("is live only when no report was late for LIVE_AFTER", () => {
+  it("is live after LIVE_AFTER without a late report", () => {
     const fleet = new Fleet();
     const [a] = fleet.update([report("A")], T);
     const live = (now: number) => fleet.observe(now).length === 0;
@@ -57,7 +57,7 @@ describe("Fleet", () => {
     expect(a?.worstAge).toBe(0);
   });
 
-  it("is stale at once when an answer leaves it out", () => {
+  it("is stale as soon as an answer omits it", () => {
     const fleet = new Fleet();
     const [a] = fleet.update([report("A")], T);
     fleet.update([], T + 1);
@@ -66,7 +66,7 @@ describe("Fleet", () => {
     expect(fleet.isStale(a!, T + 2)).toBe(false);
   });
 
-  it("keeps a vehicle that is no longer named until its report is old", () => {
+  it("keeps an omitted vehicle until its report is older than GONE_AFTER", () => {
     const fleet = new Fleet();
     fleet.update([report("A"), report("B")], T);
     fleet.update([], T + GONE_AFTER);

@@ -1,13 +1,13 @@
 import { next, standing, type Motion } from "./motion";
 import type { Report } from "./wire";
 
-/** Milliseconds after which a report is no longer where the vehicle is: in a good run the next one is there after 2.5 s at the latest. */
+/** Age in milliseconds from which a report is stale. Without a fault the next one arrives after at most 2.5 s. */
 export const STALE_AFTER = 4_000;
-/** Milliseconds without a stale report after which a vehicle is live again: between two late reports it is not. */
+/** Milliseconds without a stale report after which a vehicle is live again, so that it is not live between two late reports. */
 export const LIVE_AFTER = 10_000;
-/** Milliseconds after which a vehicle that the API no longer names is forgotten. */
+/** Age in milliseconds from which a vehicle is removed if the API no longer returns it. */
 export const GONE_AFTER = 300_000;
-/** Clocks closer than this are taken as equal: the Date header counts whole seconds. */
+/** Milliseconds. A smaller difference of clocks counts as none, because the Date header has whole seconds. */
 const CLOCKS_AGREE = 2_000;
 
 export interface Vehicle {
@@ -16,21 +16,21 @@ export interface Vehicle {
   index: number;
   report: Report;
   motion: Motion;
-  /** Whether the latest answer held it. */
+  /** Whether the latest answer contains the vehicle. */
   named: boolean;
-  /** When it was last observed stale, in milliseconds of the page's clock; undefined for a vehicle that is live. */
+  /** When the vehicle was last observed stale, in milliseconds of the page's clock; undefined if it is live. */
   staleAt: number | undefined;
-  /** The oldest that its report was while it was not live, in milliseconds. */
+  /** The greatest age of its report since it was last live, in milliseconds. */
   worstAge: number;
 }
 
-/** All vehicles seen, by name, and the difference to the server's clock. */
+/** All known vehicles, by name, and the difference to the server's clock. */
 export class Fleet {
   readonly vehicles = new Map<string, Vehicle>();
   private seen = 0;
   private clockAhead = 0;
 
-  /** Takes the reports of one answer and returns the vehicles that moved on. */
+  /** Adds the reports of one answer and returns the vehicles that have a new report. */
   update(reports: Report[], now: number, serverTime?: number): Vehicle[] {
     if (serverTime !== undefined) this.clockAhead = clockAhead(serverTime, now);
     const moved = [...reports].sort(byName).flatMap((report) => this.take(report, now) ?? []);
@@ -67,7 +67,7 @@ export class Fleet {
     return !vehicle.named || this.age(vehicle.report, now) > STALE_AFTER;
   }
 
-  /** Notes who is stale now, and returns the vehicles that are not live. To be called at least once a second. */
+  /** Updates which vehicles are stale and returns those that are not live. Must be called at least once per second. */
   observe(now: number): Vehicle[] {
     for (const vehicle of this.vehicles.values()) {
       if (this.isStale(vehicle, now)) {
@@ -86,7 +86,7 @@ export class Fleet {
   }
 }
 
-/** Milliseconds to add to the page's clock to have the server's. */
+/** Returns the milliseconds to add to the page's clock to get the server's. */
 export function clockAhead(serverTime: number, now: number): number {
   const difference = serverTime - now;
   return Math.abs(difference) < CLOCKS_AGREE ? 0 : difference;

@@ -15,7 +15,7 @@ describe("group", () => {
     expect(group(spots, 14, smallest)).toEqual(want);
   });
 
-  it("keeps each once, of 200 with 40 on one spot", () => {
+  it("has each of 200 vehicles once, with 40 at one spot", () => {
     const many = Array.from({ length: 200 }, (_, i) => (i % 5 === 0 ? { x: 300, y: 1000 } : { x: (i % 20) * 40 + 20, y: Math.floor(i / 20) * 50 }));
     const groups = group(many, 14, 2);
     expect(groups.flat().sort((a, b) => a - b)).toEqual(many.map((_, i) => i));

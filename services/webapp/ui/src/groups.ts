@@ -4,8 +4,8 @@ export interface Spot {
 }
 
 /**
- * The groups of spots that cover one another, each as indices with its leader first: a spot joins
- * the first leader that is closer than `near` pixels. Fewer than `smallest` are no group: each stands alone.
+ * Returns the groups of spots that overlap, each as indices with its leader first. A spot joins the first
+ * leader that is closer than `near` pixels. The spots of a group below `smallest` are returned one by one.
  */
 export function group(spots: Spot[], near: number, smallest: number): number[][] {
   const groups: number[][] = [];

@@ -5,16 +5,16 @@ const label = (x: number, y: number) => ({ x, y, width: 60, height: 20 });
 
 describe("place", () => {
   it("prefers the first side", () => expect(place([label(0, 0), label(500, 0)], 10, ["right", "left"])).toEqual(["right", "right"]));
-  it("goes to another side when the first is taken", () => expect(place([label(0, 0), label(-40, 0)], 10, ["right", "left"])).toEqual(["right", "left"]));
-  it("covers no other anchor", () => expect(place([label(0, 0), label(40, 0)], 10, ["right", "left"])).toEqual(["left", "right"]));
-  it("leaves out what finds no room", () => expect(place([label(0, 0), label(0, 5)], 10, ["right"])).toEqual(["right", undefined]));
-  it("keeps out of obstacles", () => expect(place([label(0, 0)], 10, ["right", "left"], [{ left: 20, top: -5, right: 30, bottom: 5 }])).toEqual(["left"]));
-  it("names nothing under an obstacle", () => expect(place([label(0, 0)], 10, ["right", "left"], [{ left: -5, top: -5, right: 5, bottom: 5 }])).toEqual([undefined]));
-  it("places nothing when there is nothing", () => expect(place([], 10, ["right"])).toEqual([]));
+  it("uses another side if the first is taken", () => expect(place([label(0, 0), label(-40, 0)], 10, ["right", "left"])).toEqual(["right", "left"]));
+  it("does not cover other anchors", () => expect(place([label(0, 0), label(40, 0)], 10, ["right", "left"])).toEqual(["left", "right"]));
+  it("omits labels without room", () => expect(place([label(0, 0), label(0, 5)], 10, ["right"])).toEqual(["right", undefined]));
+  it("avoids obstacles", () => expect(place([label(0, 0)], 10, ["right", "left"], [{ left: 20, top: -5, right: 30, bottom: 5 }])).toEqual(["left"]));
+  it("omits labels of anchors under an obstacle", () => expect(place([label(0, 0)], 10, ["right", "left"], [{ left: -5, top: -5, right: 5, bottom: 5 }])).toEqual([undefined]));
+  it("accepts no labels", () => expect(place([], 10, ["right"])).toEqual([]));
 });
 
 describe("covered", () => {
-  it("is the marker, and the label where it stands", () => {
+  it("returns the boxes of marker and label", () => {
     expect(covered([label(0, 0), label(100, 0)], 10, ["left", undefined])).toEqual([
       { left: -7, top: -7, right: 7, bottom: 7 },
       { left: -70, top: -10, right: -10, bottom: 10 },

@@ -1,4 +1,4 @@
-/** A label wanted on the map: its anchor and its size in pixels. */
+/** A label to place on the map: its anchor and its size, in pixels. */
 export interface Label {
   x: number;
   y: number;
@@ -16,9 +16,9 @@ export interface Box {
 }
 
 /**
- * The side of its anchor on which each label finds room, undefined for one that finds none.
- * Earlier labels come first; `gap` is the distance from the anchor in pixels, and the room
- * that every anchor keeps for its marker. What lies under an obstacle has no label.
+ * Returns the side of the anchor on which each label is placed, undefined for a label without room. Earlier
+ * labels take precedence. `gap` is the distance from the anchor in pixels, which is also kept free for
+ * markers. An anchor under an obstacle has no label.
  */
 export function place(labels: Label[], gap: number, sides: Side[], obstacles: Box[] = []): (Side | undefined)[] {
   const anchors = labels.map(({ x, y }) => around(x, y, gap * 0.7));
@@ -35,7 +35,7 @@ export function place(labels: Label[], gap: number, sides: Side[], obstacles: Bo
   });
 }
 
-/** What placed labels and their markers cover. */
+/** Returns the boxes that placed labels and their markers cover. */
 export function covered(labels: Label[], gap: number, sides: (Side | undefined)[]): Box[] {
   return labels.flatMap((label, i) => {
     const side = sides[i];

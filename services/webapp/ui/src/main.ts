@@ -20,11 +20,11 @@ const conditions = new Conditions();
 const place = parse(location.pathname);
 let following = place.vehicle !== undefined;
 let fitted = false;
-/** When the positions shown were true, in milliseconds of the page's clock; undefined before the first. */
+/** Time of the positions shown, in milliseconds of the page's clock; undefined before the first. */
 let asOf: number | undefined;
 /** The state of the latest positions, undefined before the first answer. */
 let latest: { state: "fresh" | "last-known" | "placeholder" | "failed"; unreadable: number; reason: string } | undefined;
-/** Points of the chosen vehicle that were seen since its trail was asked for. */
+/** Points of the chosen vehicle that arrived since its trail was requested. */
 let since: Point[] = [];
 /** The last sentence for a screen reader about each part. */
 const spoken = new Map<Part, string>();
@@ -57,7 +57,7 @@ function go(name: string | undefined): void {
   show();
 }
 
-/** Starts anew with the vehicle of the page's address. */
+/** Shows the vehicle in the page's address. */
 function show(): void {
   since = [];
   following = place.vehicle !== undefined;
@@ -76,7 +76,7 @@ function setFollowing(on: boolean): void {
 }
 
 function answered(part: Part, { state, reason }: Seen<unknown>): void {
-  if (state !== "asking") conditions.set(part, state, Date.now(), reason);
+  if (state !== "loading") conditions.set(part, state, Date.now(), reason);
   render();
 }
 
@@ -91,7 +91,7 @@ async function poll(): Promise<void> {
       const moved = fleet.update(value.good, now, serverTime);
       if (moved.some(({ name }) => name === place.vehicle)) since = extend(since, chosen()!.report);
     }
-    if (recovered && place.vehicle !== undefined) mendTrail();
+    if (recovered && place.vehicle !== undefined) reloadTrail();
     if (!fitted && fleet.vehicles.size > 0) {
       fitted = true;
       map.fit(fleet.sorted().map(({ report }) => report));
@@ -102,8 +102,8 @@ async function poll(): Promise<void> {
   render();
 }
 
-/** Fills the gap that a failure of the positions left. */
-function mendTrail(): void {
+/** Requests the trail again, after a failure of the positions left a gap. */
+function reloadTrail(): void {
   since = [];
   trails.again();
 }
@@ -177,13 +177,13 @@ window.addEventListener("popstate", () => {
   if (inside && place.vehicle === undefined && left !== undefined) list.focus(left);
 });
 window.addEventListener("keydown", (event) => {
-  // The filter's own Escape empties it.
+  // In the filter, Escape clears the text.
   if (event.key !== "Escape" || event.defaultPrevented || (event.target instanceof HTMLInputElement && event.target.value !== "")) return;
   if (!map.closeChooser()) close();
 });
-// Ages and staleness go on while an answer is awaited.
+// Ages change while a request is pending.
 setInterval(render, POLL_EVERY);
-// The server writes the variant's title; the header repeats it.
+// The server sets the variant's title; the header shows it too.
 element("title").textContent = document.title;
 if (place.vehicle !== undefined) show();
 animate();

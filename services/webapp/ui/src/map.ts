@@ -14,16 +14,16 @@ const BRITAIN: L.LatLngBoundsLiteral = [
   [49.9, -7.5],
   [58.7, 1.8],
 ];
-/** Metres between two points of one journey at most. */
+/** Longest distance between two points of one journey, in metres. */
 const ONE_JOURNEY = 1_500;
-/** Pixels of a letter in the widest of the usual fonts. */
+/** Width of a letter in pixels, in the widest common font. */
 const LETTER = 7.6;
-/** Pixels from the middle of a marker to its name. */
+/** Pixels from the centre of a marker to its name. */
 const GAP = 15;
 const SIDES = ["right", "left", "above", "below"] as const;
-/** More names than this are no help. */
+/** Largest number of names shown. */
 const NAMED_AT_MOST = 60;
-/** Markers closer than this, in pixels, cover each other. */
+/** Distance in pixels below which markers overlap. */
 const NEAR = 14;
 
 interface Marker {
@@ -34,11 +34,11 @@ interface Marker {
   hint: HTMLElement;
   label: HTMLElement;
   moving: boolean;
-  /** The vehicles that the marker stands for: its own, or those of a group that it leads, or none. */
+  /** The vehicles that the marker shows: its own, or those of the group that it leads, or none. */
   members: Vehicle[];
 }
 
-/** The map: basemap, vehicles that glide from report to report, and one trail. */
+/** The map: basemap, vehicles that move smoothly from report to report, and one trail. */
 export class FleetMap {
   private readonly map: L.Map;
   private readonly basemap: Basemap;
@@ -81,13 +81,13 @@ export class FleetMap {
     new ResizeObserver(() => this.map.invalidateSize()).observe(element);
   }
 
-  /** Shows all the points, no closer than a town fills the screen. */
+  /** Zooms to show all points, at most to the size of a town. */
   fit(points: Point[]): void {
     if (points.length === 0) return;
     this.map.fitBounds(L.latLngBounds(points.map(({ lat, lng }) => [lat, lng])), { padding: [70, 70], maxZoom: 12, animate: false });
   }
 
-  /** Adds, keeps and removes markers so that they are those of `vehicles`. */
+  /** Updates the markers to those of `vehicles`. */
   show(vehicles: Vehicle[], stale: (vehicle: Vehicle) => boolean, selected: string | undefined): void {
     const names = new Set(vehicles.map(({ name }) => name));
     for (const [name, { marker }] of this.markers) {
@@ -108,12 +108,12 @@ export class FleetMap {
     this.arrange();
   }
 
-  /** Closes the list of a spot's vehicles; false when none is open. */
+  /** Closes the chooser. Returns false if it is not open. */
   closeChooser(): boolean {
     return this.chooser.close();
   }
 
-  /** Draws every moving vehicle where it is now. */
+  /** Draws all moving vehicles at their positions at `now`. */
   frame(vehicles: Iterable<Vehicle>, now: number): void {
     if (this.zooming) return;
     const view = this.map.getBounds().pad(0.2);
@@ -134,13 +134,13 @@ export class FleetMap {
     this.trailOf = vehicle?.name;
     if (vehicle === undefined) this.head.setLatLngs([]);
     const style = { color: vehicle ? vehicleColour(vehicle.index) : colour("road") };
-    // The last step is the head's, which grows with the vehicle.
+    // The last step is drawn by `head`, which follows the vehicle.
     const lines = pieces(trail.slice(0, -1), (a, b) => distance(a, b) > ONE_JOURNEY);
     this.trail.setLatLngs(lines.map((line) => line.map(({ lat, lng }) => L.latLng(lat, lng)))).setStyle(style);
     this.head.setStyle(style);
   }
 
-  /** Goes to a vehicle and keeps it in the middle, undefined lets the map rest. */
+  /** Keeps a vehicle in the centre of the map; undefined stops that. */
   follow(vehicle: Vehicle | undefined): void {
     const first = vehicle !== undefined && this.followed !== vehicle.name;
     this.followed = vehicle?.name;
@@ -178,12 +178,12 @@ export class FleetMap {
     return entry;
   }
 
-  /** Groups the vehicles that cover one another at this zoom, and names the markers. */
+  /** Groups the vehicles that overlap at this zoom level, and places the names. */
   private arrange(): void {
     const apart = this.vehicles.filter(({ name }) => name === this.selected);
     const others = this.vehicles.filter(({ name }) => name !== this.selected);
     const spots = others.map(({ motion }) => this.map.latLngToContainerPoint([motion.to.lat, motion.to.lng]));
-    // Of two among few both names are seen, and can be chosen.
+    // With few vehicles, two at one spot need no group: both names are visible and can be chosen.
     const smallest = this.vehicles.length > NAMED_AT_MOST ? 2 : 3;
     const groups = [...apart.map((vehicle) => [vehicle]), ...group(spots, NEAR, smallest).map((members) => members.map((i) => others[i]!))];
     for (const entry of this.markers.values()) entry.members = [];
@@ -195,7 +195,7 @@ export class FleetMap {
     this.name(groups.map(([leader]) => leader!));
   }
 
-  // Names where there is room for them, the selected vehicle's first.
+  // Places names where there is room, the selected vehicle's first.
   private name(leaders: Vehicle[]): void {
     const view = this.map.getBounds();
     const shown = leaders.filter(({ motion }) => view.contains([motion.to.lat, motion.to.lng]));
@@ -216,10 +216,10 @@ export class FleetMap {
   }
 }
 
-/** Draws a marker as a vehicle or as a group. Only a group takes the focus: a single vehicle is in the list. */
+/** Draws a marker as a vehicle or as a group. Only a group is in the tab order: a single vehicle is in the list. */
 function mark({ root, count, hint, label, members }: Marker): void {
   const [leader] = members;
-  // With Leaflet's own element around it, which would take the clicks.
+  // Hide Leaflet's element around it too, which would receive clicks.
   for (const element of [root, root.parentElement!]) element.hidden = leader === undefined;
   if (leader === undefined) return;
   const grouped = members.length > 1;

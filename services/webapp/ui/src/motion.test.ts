@@ -6,12 +6,12 @@ const A = { lat: 53, lng: -1.5 };
 const B = { lat: 53.0001, lng: -1.5 };
 
 describe("motion", () => {
-  it("stands where it was first seen", () => {
+  it("stands at its first position", () => {
     expect(at(standing(A), 5)).toEqual(A);
     expect(arrived(standing(A), 5)).toBe(true);
   });
 
-  it("goes evenly and stops at the report", () => {
+  it("moves at constant speed and stops at the report", () => {
     const motion = next(standing(A), B, 1000, 100);
     expect(at(motion, 100)).toEqual(A);
     expect(at(motion, 600).lat).toBeCloseTo(53.00005, 9);
@@ -20,7 +20,7 @@ describe("motion", () => {
     expect([arrived(motion, 1099), arrived(motion, 1100)]).toEqual([false, true]);
   });
 
-  it("turns from where it is drawn when a report comes early", () => {
+  it("continues from where it is drawn when a report arrives early", () => {
     const half = next(next(standing(A), B, 1000, 0), A, 1000, 500);
     expect(half.from.lat).toBeCloseTo(53.00005, 9);
     expect(half.heading).toBe(180);
@@ -48,12 +48,12 @@ describe("motion", () => {
     expect(next(standing(A), to, 1000, 0).heading).toBeCloseTo(want, 1);
   });
 
-  it("keeps its heading while it stands", () => {
+  it("keeps its heading while it stands still", () => {
     const east = next(standing(A), { lat: 53, lng: -1.499 }, 1000, 0);
     expect(next(east, { lat: 53.000001, lng: -1.499 }, 1000, 5000).heading).toBe(east.heading);
   });
 
-  it("measures a degree of latitude and a shorter one of longitude", () => {
+  it("measures degrees of latitude and of longitude, which are shorter", () => {
     expect(distance(A, { lat: 54, lng: -1.5 })).toBeCloseTo(111_320, 0);
     expect(distance(A, { lat: 53, lng: -0.5 })).toBeCloseTo(66_994, 0);
   });

@@ -1,6 +1,6 @@
 import type { Point } from "./wire";
 
-/** A vehicle's way on the screen from where it is drawn to where it was last reported. */
+/** A vehicle's movement on the map, from where it is drawn to where it was last reported. */
 export interface Motion {
   from: Point;
   to: Point;
@@ -12,9 +12,9 @@ export interface Motion {
 }
 
 const METRES_A_DEGREE = 111_320;
-/** Metres a second. Faster is no drive but a new journey: the vehicle jumps. */
+/** Metres per second. Above it, the report starts a new journey: the vehicle jumps. */
 const TOO_FAST = 100;
-/** Metres. GPS noise below this must not turn the arrow. */
+/** Metres. Shorter moves are GPS noise and do not turn the arrow. */
 const TURNS = 1;
 
 export function standing(at: Point): Motion {
@@ -22,8 +22,8 @@ export function standing(at: Point): Motion {
 }
 
 /**
- * The motion after a report at `to`, `gap` ms after the one before: it takes as long as the
- * vehicle took, within limits that keep it from racing or lagging behind.
+ * Returns the motion after a report at `to`, `gap` ms after the previous one. It takes `gap` ms, within
+ * limits that keep it from being too fast or too far behind.
  */
 export function next(motion: Motion, to: Point, gap: number, now: number): Motion {
   const from = at(motion, now);
@@ -44,7 +44,7 @@ export function arrived(motion: Motion, now: number): boolean {
   return now >= motion.start + motion.duration;
 }
 
-/** Metres on a plane that touches the earth here: right to a percent over the length of a step. */
+/** Returns the distance in metres on a tangent plane, accurate to a percent over the length of a step. */
 export function distance(a: Point, b: Point): number {
   const east = (b.lng - a.lng) * Math.cos((a.lat * Math.PI) / 180);
   return Math.hypot(east, b.lat - a.lat) * METRES_A_DEGREE;

@@ -5,9 +5,9 @@ import { vehicleVariable } from "./theme";
 import type { Seen } from "./watch";
 import type { Driver } from "./wire";
 
-/** Rows drawn at most: more are for the filter to find. */
+/** Largest number of rows drawn; the filter finds the others. */
 const ROWS = 200;
-/** From this many vehicles on a filter helps. */
+/** Number of vehicles from which the filter is shown. */
 const FILTER_FROM = 12;
 
 export interface Row {
@@ -16,7 +16,7 @@ export interface Row {
   stale: boolean;
 }
 
-/** The list of vehicles: rows are kept and their text changed, so that focus stays where it is. */
+/** The list of vehicles. It keeps rows and changes their text, so that the focus is not lost. */
 export class VehicleList {
   private readonly rows = new Map<string, { item: HTMLElement; button: HTMLButtonElement; speed: HTMLElement; age: HTMLElement }>();
   private readonly more = make("li", "more");
@@ -54,7 +54,7 @@ export class VehicleList {
     else this.more.remove();
   }
 
-  /** Puts the focus on a vehicle, or as near as the list has it. */
+  /** Moves the focus to a vehicle, or to the first one if the list does not show it. */
   focus(name: string): void {
     const first = this.rows.values().next().value;
     (this.rows.get(name) ?? first)?.button.focus();
@@ -76,12 +76,12 @@ export class VehicleList {
   }
 }
 
-/** What the panel shows of the chosen vehicle. */
+/** The content of the panel of the chosen vehicle. */
 export interface Choice {
   name: string;
   /** Undefined for a vehicle without a position. */
   row: Row | undefined;
-  /** Whether the positions are fresh, so that a vehicle without one was never reported. */
+  /** Whether the positions are fresh; then a vehicle without a position is unknown. */
   fresh: boolean;
   following: boolean;
   driver: Seen<Driver | null>;

@@ -38,7 +38,7 @@ describe("banner", () => {
 describe("a driver", () => {
   const seen = (state: Seen<unknown>["state"], value?: Driver | null, reason = ""): Seen<Driver | null> => ({ state, value, asOf: value === undefined ? undefined : NOON, reason });
   it.each<[string, Seen<Driver | null>, string, string, string]>([
-    ["asked for", seen("asking"), "asking for the driver…", "", ""],
+    ["loading", seen("loading"), "loading driver…", "", ""],
     ["fresh", seen("fresh", pam), "Pam Parry", "", "Driver: Pam Parry"],
     ["nobody", seen("fresh", null), "no driver", "", "no driver"],
     ["last known", seen("last-known", pam), "Pam Parry", "last known, 12 s ago", "Driver: Pam Parry, last known"],
@@ -53,7 +53,7 @@ describe("a driver", () => {
 
 describe("a trail", () => {
   it.each<[string, Seen<number[]>, string, string]>([
-    ["asked for", { state: "asking", value: undefined, asOf: undefined, reason: "" }, "", ""],
+    ["loading", { state: "loading", value: undefined, asOf: undefined, reason: "" }, "", ""],
     ["fresh", { state: "fresh", value: [], asOf: NOON, reason: "" }, "", ""],
     ["failed", { state: "failed", value: undefined, asOf: undefined, reason: "status 502" }, "trail unavailable: status 502", "Trail is unavailable"],
     ["last known", { state: "last-known", value: [], asOf: NOON, reason: "" }, "trail last known, 12 s ago", "Trail is the last known"],
@@ -62,7 +62,7 @@ describe("a trail", () => {
   });
 });
 
-it("speaks of a state, never of an age", () => {
+it("announces states without ages", () => {
   const states: State[] = ["fresh", "late", "last-known", "placeholder", "failed"];
   expect(states.map(positionsSpoken).filter((text) => text === "" || /\d/.test(text))).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { clockText, count, durationText, lastKnownText } from "./text";
 import type { Driver } from "./wire";
 import type { Seen } from "./watch";
 
-/** The header's summary. The vehicles are live while all reports are on time; `late` holds those whose reports are not. */
+/** Returns the header's summary. Vehicles are live while all reports are on time; `late` has the others. */
 export function badge(vehicles: number, late: { worstAge: number }[], state: State, asOf: number): string {
   if (vehicles === 0) return "";
   switch (state) {
@@ -16,7 +16,7 @@ export function badge(vehicles: number, late: { worstAge: number }[], state: Sta
   }
 }
 
-/** The banner over the map, "" while the positions are fresh. */
+/** Returns the banner above the map, "" while the positions are fresh. */
 export function banner(positions: Condition, asOf: number | undefined, unreadable: number): string {
   const since = clockText(new Date(positions.since));
   const known = asOf === undefined ? "none known" : `last known at ${clockText(new Date(asOf))}`;
@@ -34,17 +34,17 @@ export function banner(positions: Condition, asOf: number | undefined, unreadabl
 
 export function driverText({ state, value }: Seen<Driver | null>): string {
   if (value !== undefined) return value?.name ?? "no driver";
-  return { asking: "asking for the driver…", failed: "driver unavailable" }[state as string] ?? "driver unknown";
+  return { loading: "loading driver…", failed: "driver unavailable" }[state as string] ?? "driver unknown";
 }
 
-/** The quality of a degraded value, with its age; "" for a fresh one. */
+/** Returns the quality of a degraded value, with its age; "" for a fresh one. */
 export function qualityText({ state, value, asOf, reason }: Seen<unknown>, now: number): string {
-  if (state === "fresh" || state === "asking") return "";
+  if (state === "fresh" || state === "loading") return "";
   const known = value === undefined ? "" : lastKnownText(now - (asOf ?? now));
   return [known || (state === "placeholder" ? "placeholder" : ""), reason].filter((text) => text !== "").join(" · ");
 }
 
-/** One sentence for a screen reader. It changes with the state, not with an age. */
+/** Returns a sentence for a screen reader. It depends on the state, not on an age. */
 export function positionsSpoken(state: State): string {
   switch (state) {
     case "fresh":
@@ -60,17 +60,17 @@ export function positionsSpoken(state: State): string {
 }
 
 export function driverSpoken(seen: Seen<Driver | null>): string {
-  if (seen.state === "asking") return "";
+  if (seen.state === "loading") return "";
   const text = driverText(seen);
   const named = seen.value ? `Driver: ${text}` : text;
   return seen.state === "fresh" || seen.value === undefined ? named : `${named}, last known`;
 }
 
 export function trailSpoken({ state }: Seen<unknown>): string {
-  return state === "fresh" || state === "asking" ? "" : state === "last-known" ? "Trail is the last known" : "Trail is unavailable";
+  return state === "fresh" || state === "loading" ? "" : state === "last-known" ? "Trail is the last known" : "Trail is unavailable";
 }
 
-/** The quality of the trail, "" for a fresh one. */
+/** Returns the quality of the trail, "" for a fresh one. */
 export function trailText(seen: Seen<unknown>, now: number): string {
   const quality = qualityText(seen, now);
   if (quality === "") return "";

@@ -1,4 +1,4 @@
-/** A colour of style.css by its custom property, for what is drawn on canvas. */
+/** Returns a colour of style.css by the name of its custom property, for drawing on a canvas. */
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
@@ -9,7 +9,7 @@ export function onThemeChange(then: () => void): void {
 
 const COLOURS = 8;
 
-/** The CSS colour of the vehicle that was seen as number `index`. */
+/** Returns the CSS colour of the vehicle with this index. */
 export function vehicleVariable(index: number): string {
   return `var(--vehicle-${index % COLOURS})`;
 }

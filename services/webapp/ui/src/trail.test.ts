@@ -6,14 +6,14 @@ const line = (...lats: number[]): Point[] => lats.map((lat) => ({ lat, lng: 0 })
 const range = (from: number, to: number) => line(...Array.from({ length: to - from }, (_, i) => from + i));
 
 describe("extend", () => {
-  it("adds a point and leaves the old trail as it was", () => {
+  it("adds a point and does not modify the old trail", () => {
     const old = line(1, 2);
     expect(extend(old, { lat: 3, lng: 0 })).toEqual(line(1, 2, 3));
     expect(old).toEqual(line(1, 2));
   });
-  it("counts the same place once", () => expect(extend(line(1, 2), { lat: 2, lng: 0 })).toEqual(line(1, 2)));
-  it("comes back to an earlier place", () => expect(extend(line(1, 2), { lat: 1, lng: 0 })).toEqual(line(1, 2, 1)));
-  it("drops its oldest end", () => {
+  it("does not repeat the last place", () => expect(extend(line(1, 2), { lat: 2, lng: 0 })).toEqual(line(1, 2)));
+  it("returns to an earlier place", () => expect(extend(line(1, 2), { lat: 1, lng: 0 })).toEqual(line(1, 2, 1)));
+  it("drops its oldest points", () => {
     const full = extend(range(0, TRAIL_LIMIT), { lat: -1, lng: 0 });
     expect([full.length, full[0], full.at(-1)]).toEqual([TRAIL_LIMIT, { lat: 1, lng: 0 }, { lat: -1, lng: 0 }]);
   });

@@ -1,27 +1,27 @@
 import type { Point } from "./wire";
 
-/** Points kept of a trail: the tracker's own bound. */
+/** Largest number of points of a trail, as in the tracker. */
 export const TRAIL_LIMIT = 2_000;
-/** Points that may have been reported while the history was on its way. */
+/** Largest number of points that are reported while the history is being requested. */
 const OVERLAP = 30;
 
-/** The trail with a point more at its newest end; the same place twice in a row counts once. */
+/** Returns the trail with a point added at its newest end, unless it is equal to the last one. */
 export function extend(trail: Point[], point: Point): Point[] {
   const last = trail.at(-1);
   if (last !== undefined && same(last, point)) return trail;
   return [...trail, { lat: point.lat, lng: point.lng }].slice(-TRAIL_LIMIT);
 }
 
-/** The history from the API, oldest first, continued by what was seen since it was asked for. */
+/** Returns the history from the API, oldest first, continued by the points that arrived since it was requested. */
 export function join(history: Point[], since: Point[]): Point[] {
   const trail = history.slice(-TRAIL_LIMIT);
-  // Only the end is compared: on its next journey a vehicle passes every point again.
+  // Only the end is compared: on its next journey a vehicle visits all points again.
   const end = trail.slice(-OVERLAP);
   const overlap = since.findLastIndex((point) => end.some((other) => same(other, point)));
   return since.slice(overlap + 1).reduce(extend, trail);
 }
 
-/** Pieces to draw: a new journey starts a new piece. `far` reports whether two points belong to different journeys. */
+/** Returns the pieces of a trail, one per journey. `far` reports whether two points belong to different journeys. */
 export function pieces(trail: Point[], far: (a: Point, b: Point) => boolean): Point[][] {
   const all: Point[][] = [];
   trail.forEach((point, i) => {

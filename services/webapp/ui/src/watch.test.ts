@@ -27,7 +27,7 @@ function watched(refresh?: number) {
 }
 
 describe("Watch", () => {
-  it("asks again after a failure until it is repaired, and then no more", async () => {
+  it("repeats the request after a failure until an answer is fresh", async () => {
     const { watch, upstream } = watched();
     upstream.answer = new Error("status 502");
     watch.choose("A");
@@ -40,7 +40,7 @@ describe("Watch", () => {
     expect(upstream.asked).toEqual(["A", "A"]);
   });
 
-  it("asks for a fresh value again where it is to be refreshed, and shows a failure of now", async () => {
+  it("requests a fresh value again with refresh, and shows a failure", async () => {
     const { watch, upstream } = watched(REFRESH);
     watch.choose("A");
     await vi.advanceTimersByTimeAsync(0);
@@ -49,7 +49,7 @@ describe("Watch", () => {
     expect(watch.seen).toEqual({ state: "failed", value: "Pam", asOf: 1_000_000, reason: "reset" });
   });
 
-  it("knows since when a last known value is true, and keeps it over a placeholder", async () => {
+  it("computes the time of a last known value, and keeps the value at a placeholder", async () => {
     const { watch, upstream } = watched();
     upstream.answer = lastKnown("Pam", 12_000);
     watch.choose("A");
@@ -60,7 +60,7 @@ describe("Watch", () => {
     expect(watch.seen).toEqual({ state: "placeholder", value: "Pam", asOf: 988_000, reason: "" });
   });
 
-  it("never takes a placeholder for a value", async () => {
+  it("does not store a placeholder as a value", async () => {
     const { watch, upstream } = watched();
     upstream.answer = placeholder("Unknown driver");
     watch.choose("A");
@@ -68,7 +68,7 @@ describe("Watch", () => {
     expect(watch.seen).toEqual({ state: "placeholder", value: undefined, asOf: undefined, reason: "" });
   });
 
-  it("drops the answer for an earlier choice, and asks for none when nothing is chosen", async () => {
+  it("ignores the answer for an earlier choice, and requests nothing if nothing is chosen", async () => {
     const { watch, upstream, seen } = watched(REFRESH);
     watch.choose("A");
     watch.choose("B");
@@ -76,6 +76,6 @@ describe("Watch", () => {
     expect([upstream.asked, seen]).toEqual([["A", "B"], ["fresh Pam"]]);
     watch.choose(undefined);
     await vi.advanceTimersByTimeAsync(10 * REFRESH);
-    expect([upstream.asked, watch.seen.state]).toEqual([["A", "B"], "asking"]);
+    expect([upstream.asked, watch.seen.state]).toEqual([["A", "B"], "loading"]);
   });
 });

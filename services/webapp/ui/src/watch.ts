@@ -1,41 +1,41 @@
 import type { Answer } from "./api";
 import type { State } from "./condition";
 
-/** Milliseconds until a value that is not fresh is asked for again. */
+/** Milliseconds until a degraded value is requested again. */
 export const RETRY = 5_000;
 
-/** A value and how good it is. A failed or placeholder answer leaves the value that was known before. */
+/** A value and its quality. A failed or placeholder answer keeps the previous value. */
 export interface Seen<T> {
-  state: State | "asking";
+  state: State | "loading";
   value: T | undefined;
-  /** When the value was true, in milliseconds of the page's clock; undefined without a value. */
+  /** Time of the value, in milliseconds of the page's clock; undefined without a value. */
   asOf: number | undefined;
   reason: string;
 }
 
-/** Asks for one value of the chosen vehicle until it is fresh, and from then on every `refresh` ms. */
+/** Requests a value of the chosen vehicle until it is fresh, and from then on every `refresh` ms. */
 export class Watch<T> {
-  seen: Seen<T> = asking();
+  seen: Seen<T> = loading();
   private name: string | undefined;
-  // Counts calls, so that an answer to an earlier one is dropped.
+  // Counts calls, so that the answer to an earlier one is ignored.
   private call = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `onAnswer` is called after every answer; without `refresh` a fresh value is not asked for again. */
+  /** `onAnswer` is called after every answer. Without `refresh` a fresh value is not requested again. */
   constructor(
-    private readonly ask: (name: string) => Promise<Answer<T>>,
+    private readonly request: (name: string) => Promise<Answer<T>>,
     private readonly onAnswer: (seen: Seen<T>) => void,
     private readonly refresh?: number,
   ) {}
 
-  /** Asks for another vehicle's value, or for none. */
+  /** Requests the value of another vehicle, or of none. */
   choose(name: string | undefined): void {
     this.name = name;
-    this.seen = asking();
+    this.seen = loading();
     this.again();
   }
 
-  /** Asks now; the value stays until the answer is there. */
+  /** Requests the value now; the previous value stays until the answer arrives. */
   again(): void {
     clearTimeout(this.timer);
     this.call++;
@@ -43,8 +43,8 @@ export class Watch<T> {
   }
 
   private async load(name: string, call: number): Promise<void> {
-    const seen = await this.ask(name).then(
-      (answer) => heard(this.seen, answer, Date.now()),
+    const seen = await this.request(name).then(
+      (answer) => answered(this.seen, answer, Date.now()),
       (error: unknown) => failed(this.seen, error),
     );
     if (call !== this.call) return;
@@ -59,11 +59,11 @@ export function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function asking<T>(): Seen<T> {
-  return { state: "asking", value: undefined, asOf: undefined, reason: "" };
+function loading<T>(): Seen<T> {
+  return { state: "loading", value: undefined, asOf: undefined, reason: "" };
 }
 
-function heard<T>(before: Seen<T>, { value, fallback }: Answer<T>, now: number): Seen<T> {
+function answered<T>(before: Seen<T>, { value, fallback }: Answer<T>, now: number): Seen<T> {
   switch (fallback?.kind) {
     case undefined:
       return { state: "fresh", value, asOf: now, reason: "" };

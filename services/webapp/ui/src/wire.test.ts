@@ -4,7 +4,7 @@ import { decodeDriver, decodeError, decodeFallback, decodeHistory, decodeReports
 const good = { name: "City Truck", lat: 53.372627338394, lng: -1.4846392348, timestamp: "2023-11-13T05:31:33.279+0000", speed: 7.477 };
 
 describe("decodeReports", () => {
-  it("reads the wire's example", () => {
+  it("decodes the contract's example", () => {
     expect(decodeReports([good])).toEqual({
       good: [{ name: "City Truck", lat: 53.372627338394, lng: -1.4846392348, time: Date.UTC(2023, 10, 13, 5, 31, 33, 279), speed: 7.477 }],
       bad: 0,
@@ -52,7 +52,7 @@ describe("decodeTime", () => {
 });
 
 describe("decodeHistory", () => {
-  it("keeps the order and leaves out what is no point", () => {
+  it("keeps the order and omits entries that are not points", () => {
     const body = [{ lat: 1, lng: 2 }, { lat: 1 }, 5, { lat: 3, lng: 4, speed: 1 }];
     expect(decodeHistory(body)).toEqual({ good: [{ lat: 1, lng: 2 }, { lat: 3, lng: 4 }], bad: 2 });
   });
@@ -90,7 +90,7 @@ describe("decodeFallback", () => {
     ["last-known; age=12s", { kind: "last-known", age: 12_000 }],
     ["last-known; age=0s", { kind: "last-known", age: 0 }],
     ["placeholder", { kind: "placeholder" }],
-    // Of another kind, or of an unknown age: no fresh answer.
+    // An unknown kind or age is a degraded answer, too.
     ["last-known", { kind: "placeholder" }],
     ["cached", { kind: "placeholder" }],
   ])("reads %j", (header, want) => {

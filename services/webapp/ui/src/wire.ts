@@ -1,4 +1,4 @@
-// Decoders of the API's answers. Bad entries are left out and counted; the good ones beside them stay.
+// Decoders of the API's answers. Bad entries of an array are omitted and counted.
 
 export interface Point {
   lat: number;
@@ -15,7 +15,7 @@ export interface Report extends Point {
 
 export interface Driver {
   name: string;
-  /** Address of the portrait, "" when there is none that a page may load. */
+  /** Address of the portrait, "" if there is none that a page may load. */
   photo: string;
 }
 
@@ -27,7 +27,7 @@ export interface Decoded<T> {
 /** The source of a degraded answer; `age` is in milliseconds. */
 export type Fallback = { kind: "last-known"; age: number } | { kind: "placeholder" };
 
-/** The X-Fallback header: "last-known; age=12s", "placeholder"; undefined without one. Any other value counts as a placeholder. */
+/** Decodes the X-Fallback header: "last-known; age=12s" or "placeholder". Any other value counts as a placeholder. Returns undefined without the header. */
 export function decodeFallback(header: string | null): Fallback | undefined {
   if (header === null || header.trim() === "") return undefined;
   const [, age] = /last-known\s*;\s*age=(\d+)s/.exec(header) ?? [];
@@ -48,21 +48,21 @@ export function decodeDriver(body: unknown): Driver | undefined {
   return { name: body["name"], photo: typeof photo === "string" && /^(https?:\/\/|\/)/.test(photo) ? ownPortrait(photo) : "" };
 }
 
-/** The default of PHOTO_BASE_URL in staff-service: a host of the internet. */
+/** The default of PHOTO_BASE_URL in staff-service, a public host. */
 const PUBLISHED = "https://rac-istio-course-images.s3.amazonaws.com/";
 
-/** The page requests nothing from other hosts: it replaces the published photos by the fleet's own portraits. */
+/** Replaces a published photo by the fleet's own portrait: the page requests nothing from other hosts. */
 function ownPortrait(photo: string): string {
   return photo.startsWith(PUBLISHED) ? `/api/photos/${encodeURIComponent(photo.slice(PUBLISHED.length))}` : photo;
 }
 
-/** The message of the services' one error shape, undefined for anything else. */
+/** Returns the message of an error of the services, undefined for anything else. */
 export function decodeError(body: unknown): string | undefined {
   if (!isRecord(body) || typeof body["message"] !== "string") return undefined;
   return body["message"] || undefined;
 }
 
-/** RFC 3339, and the wire's own offset without a colon (+0000), which Date refuses in some browsers. */
+/** Decodes an RFC 3339 time, whose offset may have no colon (+0000). Date rejects that form in some browsers. */
 export function decodeTime(value: unknown): number | undefined {
   if (typeof value !== "string") return undefined;
   const time = Date.parse(value.replace(/([+-]\d\d)(\d\d)$/, "$1:$2"));
