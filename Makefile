@@ -1,14 +1,14 @@
-# Prerequisites: Go 1.26, Node 22, make. All else comes into .cache, or into Go's and npm's own caches.
+# Prerequisites: Go 1.26, Node 22, make. Everything else is fetched into .cache and into the caches of Go and npm.
 SHELL    := /bin/bash -euo pipefail
-# Paths are relative, and so right in a directory with spaces, quotes or $ in its own path.
+# Paths are relative, so that the path of the directory may contain spaces, quotes or $.
 CACHE    := .cache
 MODULES  := kit lab $(wildcard services/*)
 TAGS     := nomsgpack# 6 MB less of gin in each binary
 FUZZTIME ?= 6s
-# The lab's tests run programs whose sources go test does not know of: in CI no result is an old one.
-# A first build of all images takes longer than the 10 minutes that go test gives a package.
+# The lab's tests run programs whose sources are not in go test's cache key: CI does not use the cache.
+# The first build of all images takes longer than 10 minutes, go test's default time-out.
 TESTFLAGS ?= -timeout 30m $(if $(CI),-count=1)
-# Of the images: their tag, what stands before their names, linux/amd64 or linux/arm64 (unset: the engine's own).
+# Images: tag, prefix of the names, linux/amd64 or linux/arm64 (default: that of the engine).
 TAG      ?= 6
 REGISTRY ?=
 PLATFORM ?=
@@ -16,7 +16,7 @@ SOURCE   ?=
 UP       ?= k8s/base
 
 export npm_config_cache := $(CURDIR)/.cache/npm
-# The build's environment is the project's own, whatever the user's, or go env -w, says: see lab/gobuild.
+# The build does not depend on the user's environment or on go env -w: see lab/gobuild.
 export GOFLAGS      := -mod=readonly -buildvcs=false
 export GOWORK       := auto
 export GO111MODULE  := on
@@ -30,53 +30,53 @@ FLEETMAN    := $(CACHE)/bin/fleetman
 
 .PHONY: help run test check bench lint prose format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
-help: ## what can be made
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
 
-# Scenarios are checked after the tests, for they measure.
-test: ui lint modules test-ui test-go fuzz $(if $(CI),check) ## everything that CI checks, but for the scenarios: see check
+# Scenarios are checked after the tests, because they measure.
+test: ui lint modules test-ui test-go fuzz $(if $(CI),check) ## run all checks of CI except the scenarios: see check
 
-check: ui $(FLEETMAN) ## what every scenario promises, and that it can be broken, in some five minutes; CI does so too
+check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls, in about five minutes
 	$(FLEETMAN) check --jobs 4 --json $(CACHE)/check.json --junit $(CACHE)/check.xml
 
-bench: ui ## measure what README's table shows, in about six minutes
+bench: ui ## measure the tables of README.md, in about six minutes
 	go run ./lab/bench -readme README.md
 
-lint: ## format, vet, linters (built in a minute or two the first time), workflows
+lint: ## check format, vet, linters (built in a minute or two the first time) and workflows
 	@unformatted=$$($(GOFUMPT) -l $(MODULES)); test -z "$$unformatted" || { echo "not formatted (make format): $$unformatted"; exit 1; }
 	go vet -tags $(TAGS) work
 	$(GOLANGCI) run $(MODULES:%=./%/...)
 	$(ACTIONLINT)
 
-prose: ## words that the glossary replaces, links that lead nowhere
+prose: ## check words against the glossary, and links
 	@go run ./lab/prose
 
 format: ## format the Go code
 	$(GOFUMPT) -l -w $(MODULES)
 
-modules: ## every module is tidy, in step with the others, and builds alone as its image does
+modules: ## check that every module is tidy, in sync with the others, and builds alone as for its image
 	@before=$$(cat go.work go.work.sum $(MODULES:%=%/go.mod) $(MODULES:%=%/go.sum) | sha256sum); \
 	go work sync; \
 	test "$$before" = "$$(cat go.work go.work.sum $(MODULES:%=%/go.mod) $(MODULES:%=%/go.sum) | sha256sum)" || { echo 'go work sync changed the modules: commit what it wrote'; git diff --stat; exit 1; }
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
-# These measure, or keep both cores busy: one at a time, after the others.
+# These tests measure or use both cores: one at a time, after the others.
 ALONE := $(addprefix fleetman.example/lab/,compare e2e images scenario/machine)
 
-# In CI nothing may skip for want of a part, and no combination of components is left out: these without
-# the race detector, which makes kustomize ten times as slow.
-test-go: ui $(if $(CI),mesh-parts) ## the Go tests, with the race detector
+# In CI no test may be skipped, and all combinations of components are tested: without the race detector,
+# which makes kustomize ten times as slow.
+test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector
 	go test -race -tags $(TAGS) $(TESTFLAGS) $(if $(CI),-skip '^TestCombinations$$') $$(go list -tags $(TAGS) work | grep -vxF $(ALONE:%=-e %))
 	$(if $(CI),go test -tags $(TAGS) $(TESTFLAGS) -run Combinations ./lab/k8stest -all)
 	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE)
 
-test-ui: ui ## the page's own tests
+test-ui: ui ## run the page's tests
 	cd services/webapp/ui && npm run --silent typecheck && npm test --silent
 
-fuzz: ## every fuzz test for FUZZTIME
+fuzz: ## run each fuzz test for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
 	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
 	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file); \
@@ -84,11 +84,11 @@ fuzz: ## every fuzz test for FUZZTIME
 	done
 
 NPM_QUIET := --no-audit --no-fund --loglevel=error
-# A registry that cannot be reached is given up after seconds; npm ci alone takes minutes.
+# Fails after seconds if the registry cannot be reached; npm ci alone takes minutes.
 NPM_QUICK := --fetch-retries=0 --fetch-timeout=10000
-# The page is built when its sources are newer than what was built of them.
+# The page is built if a source is newer than the built page.
 UI_SOURCES := $(shell find services/webapp/ui -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
-ui: services/webapp/ui/dist/index.html ## the page, as the webapp embeds it
+ui: services/webapp/ui/dist/index.html ## build the page that the webapp embeds
 services/webapp/ui/dist/index.html: services/webapp/ui/node_modules/.package-lock.json $(UI_SOURCES)
 	cd services/webapp/ui && npm run --silent build
 	@touch $@
@@ -101,7 +101,7 @@ services/webapp/ui/node_modules/.package-lock.json: services/webapp/ui/package-l
 	  npm ci $(NPM_QUIET); }
 	@touch $@
 
-build: $(FLEETMAN) ## the fleetman command
+build: $(FLEETMAN) ## build the fleetman command
 .PHONY: $(FLEETMAN)
 $(FLEETMAN):
 	@mkdir -p $(CACHE)/bin
@@ -112,16 +112,16 @@ $(FLEETMAN):
 	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "building the fleetman command: $$packages packages compiled" ;; \
 	  esac; done; }
 
-mesh-parts: $(FLEETMAN) ## what a mesh needs, into .cache: Istio (built, 4 to 8 minutes once) and Envoy
+mesh-parts: $(FLEETMAN) ## get the binaries of the mesh: Istio (built once, in 4 to 8 minutes) and Envoy
 	@$(FLEETMAN) parts
-istioctl: $(FLEETMAN) ## only what validates the manifests
+istioctl: $(FLEETMAN) ## get only istioctl, which validates the manifests
 	@$(FLEETMAN) parts istioctl
 
 IMAGES := go run ./lab/images -tag '$(TAG)' -registry '$(REGISTRY)' -platform '$(PLATFORM)' -source '$(SOURCE)'
-images: ## the container images fleetman/NAME:TAG, with Docker
+images: ## build the container images fleetman/NAME:TAG, with Docker
 	@$(IMAGES)
-images-published: ## the images by the published names and tags, variants included
+images-published: ## build the images with the published names and tags, including variants
 	@$(IMAGES) -published
 
-clean: ## remove what make brought and built
+clean: ## remove all files that make has fetched and built
 	rm -rf $(CACHE) services/webapp/ui/node_modules services/webapp/ui/dist/assets services/webapp/ui/dist/index.html
