@@ -28,7 +28,12 @@ GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FLEETMAN    := $(CACHE)/bin/fleetman
 
-.PHONY: help run test check bench lint prose format ui build test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+# The command's version: the last tag, the commits since then, and whether files are changed.
+VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
+BUILDFLAGS  = -trimpath -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)'
+
+.PHONY: help run test check bench lint prose format ui build install test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -40,7 +45,7 @@ run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 test: ui lint modules test-ui test-go fuzz $(if $(CI),check) ## run all checks of CI except the scenarios: see check
 
 check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls, in about five minutes
-	$(FLEETMAN) check --jobs 4 --json $(CACHE)/check.json --junit $(CACHE)/check.xml
+	$(FLEETMAN) check --jobs 4 -o json --junit $(CACHE)/check.xml >$(CACHE)/check.json
 
 bench: ui ## measure the tables of README.md, in about six minutes
 	go run ./lab/bench -readme README.md
@@ -106,16 +111,21 @@ build: $(FLEETMAN) ## build the fleetman command
 $(FLEETMAN):
 	@mkdir -p $(CACHE)/bin
 	@test -e $@ || echo 'building the fleetman command: up to a minute, once'
-	@CGO_ENABLED=0 go build -v -trimpath -buildvcs=$$(git rev-parse HEAD &>/dev/null && echo auto || echo false) -o $@ ./lab/cmd/fleetman 2>&1 | { \
+	@CGO_ENABLED=0 go build -v $(BUILDFLAGS) -o $@ ./lab/cmd/fleetman 2>&1 | { \
 	  packages=0; while read -r line; do case $$line in \
 	    *[\ :\#]*) echo "$$line" >&2 ;; \
 	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "building the fleetman command: $$packages packages compiled" ;; \
 	  esac; done; }
 
+install: export GOBIN := $(GOBIN)# the user's, which other targets do not have
+install: ## install the fleetman command into GOBIN, or GOPATH/bin
+	@CGO_ENABLED=0 go install $(BUILDFLAGS) ./lab/cmd/fleetman
+	@echo "installed $$(go list -f '{{.Target}}' ./lab/cmd/fleetman)"
+
 mesh-parts: $(FLEETMAN) ## get the binaries of the mesh: Istio (built once, in 4 to 8 minutes) and Envoy
-	@$(FLEETMAN) parts
+	@$(FLEETMAN) binaries
 istioctl: $(FLEETMAN) ## get only istioctl, which validates the manifests
-	@$(FLEETMAN) parts istioctl
+	@$(FLEETMAN) binaries istioctl
 
 IMAGES := go run ./lab/images -tag '$(TAG)' -registry '$(REGISTRY)' -platform '$(PLATFORM)' -source '$(SOURCE)'
 images: ## build the container images fleetman/NAME:TAG, with Docker

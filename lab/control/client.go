@@ -11,7 +11,9 @@ import (
 	"net/url"
 	"strconv"
 	"syscall"
+	"time"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
 
@@ -20,6 +22,9 @@ type Client struct {
 	state string
 	http  http.Client
 }
+
+// ErrNoFleet is the error of a client whose directory has no running fleet.
+var ErrNoFleet = errors.New("no fleet runs")
 
 // NewClient does not connect yet.
 func NewClient(state string) (*Client, error) {
@@ -36,14 +41,19 @@ func NewClient(state string) (*Client, error) {
 // Status asks how the fleet is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
-	return status, c.read(ctx, http.MethodGet, "/pods", nil, &status)
+	return status, c.read(ctx, http.MethodGet, "/status", nil, &status)
 }
 
 // Logs copies a pod's log, or with "all" every pod's, to w.
-func (c *Client) Logs(ctx context.Context, pod string, follow, prefix bool, w io.Writer) error {
-	body, err := c.call(ctx, http.MethodGet, "/logs", url.Values{
-		"pod": {pod}, "follow": {strconv.FormatBool(follow)}, "prefix": {strconv.FormatBool(prefix)},
-	})
+func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.Writer) error {
+	query := url.Values{"pod": {pod}, "follow": {strconv.FormatBool(o.Follow)}, "prefix": {strconv.FormatBool(o.Prefix)}}
+	if o.TailLines != nil {
+		query.Set("tail", strconv.Itoa(*o.TailLines))
+	}
+	if !o.Since.IsZero() {
+		query.Set("since", o.Since.Format(time.RFC3339Nano))
+	}
+	body, err := c.call(ctx, http.MethodGet, "/logs", query)
 	if err != nil {
 		return err
 	}
@@ -59,6 +69,12 @@ func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) (stri
 	var answer killed
 	err := c.read(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, &answer)
 	return answer.Did, err
+}
+
+// Stop begins the end of the fleet; local.AwaitUnlocked waits for it.
+func (c *Client) Stop(ctx context.Context) error {
+	var done struct{}
+	return c.read(ctx, http.MethodPost, "/stop", nil, &done)
 }
 
 // Mesh asks how the mesh is.
@@ -92,7 +108,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	response, err := c.http.Do(request)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("no fleet runs in %s; start one with fleetman up, or name its directory with --state", c.state)
+		return nil, fmt.Errorf("%w in %s; start one with fleetman up, or name its directory with --state", ErrNoFleet, c.state)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the fleet: %w", err)

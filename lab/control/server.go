@@ -12,21 +12,20 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
-	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
 
-// Status is a running fleet.
-type Status struct {
-	Pods      []local.Pod      `json:"pods"`
-	NodePorts []local.NodePort `json:"nodePorts"`
-	HostsFile string           `json:"hostsFile"`
+// Fleet is what a server shows and steers.
+type Fleet struct {
+	*local.Fleet
+	Mesh      *mesh.Mesh // nil without one
+	Manifests []string   // the paths that it was started with
+	Stop      func()     // begins its end, and returns at once
 }
 
 // socketPath is in the state directory, or, when that is too long for a
@@ -52,9 +51,9 @@ type Server struct {
 	done chan struct{}
 }
 
-// Serve starts answering; the mesh is nil when there is none. The state directory has to be the fleet's own: a
+// Serve starts answering. The state directory has to be the fleet's own: a
 // socket left there by a launcher that was killed is removed.
-func Serve(state string, fleet *local.Fleet, meshed *mesh.Mesh) (*Server, error) {
+func Serve(state string, fleet Fleet) (*Server, error) {
 	path, err := socketPath(state)
 	if err != nil {
 		return nil, err
@@ -68,7 +67,7 @@ func Serve(state string, fleet *local.Fleet, meshed *mesh.Mesh) (*Server, error)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	s := &Server{path: path, http: &http.Server{Handler: routes(fleet, meshed), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	s := &Server{path: path, http: &http.Server{Handler: routes(state, fleet), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(listener)
@@ -87,25 +86,24 @@ func (s *Server) Close() {
 	_ = os.Remove(s.path)
 }
 
-func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
+func routes(state string, fleet Fleet) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, Status{Pods: withFaults(r.Context(), fleet.Pods()), NodePorts: fleet.NodePorts(), HostsFile: fleet.HostsFile()})
+	since := time.Now()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: fleet.Manifests, HasMesh: fleet.Mesh != nil}
+		status.look(r.Context(), fleet.Fleet)
+		writeJSON(w, http.StatusOK, status)
 	})
-	mux.HandleFunc("GET /logs", func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		follow, _ := strconv.ParseBool(query.Get("follow"))
-		prefix, _ := strconv.ParseBool(query.Get("prefix"))
-		out := &flushing{w: w}
-		if err := fleet.Logs(r.Context(), query.Get("pod"), follow, prefix, out); err != nil && !out.wrote {
-			writeError(w, http.StatusNotFound, err)
-		}
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, struct{}{})
+		fleet.Stop()
 	})
+	mux.HandleFunc("GET /logs", func(w http.ResponseWriter, r *http.Request) { logs(w, r, fleet.Fleet) })
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		number, err := strconv.Atoi(query.Get("signal"))
 		if err != nil || number < 1 || number > 64 {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q; a number from 1 to 64 is expected", query.Get("signal")))
+			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q: must be a number from 1 to 64", query.Get("signal")))
 			return
 		}
 		did, err := fleet.Kill(query.Get("pod"), syscall.Signal(number))
@@ -115,24 +113,16 @@ func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 		}
 		writeJSON(w, http.StatusOK, killed{did})
 	})
-	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
-		encoder := json.NewEncoder(&flushing{w: w})
-		for event := range fleet.Events(r.Context()) {
-			if encoder.Encode(event) != nil {
-				return
-			}
-		}
-	})
-	mux.HandleFunc("GET /mesh", withMesh(meshed, func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, meshed.Status(r.Context()))
+	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
 	}))
-	mux.HandleFunc("POST /apply", withMesh(meshed, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /apply", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
 		objects, err := manifest.Load(r.URL.Query()["path"]...)
 		if err != nil {
 			writeError(w, http.StatusBadRequest, err)
 			return
 		}
-		applied, err := meshed.Apply(r.Context(), objects)
+		applied, err := fleet.Mesh.Apply(r.Context(), objects)
 		if err != nil {
 			writeError(w, http.StatusUnprocessableEntity, err)
 			return
@@ -142,27 +132,32 @@ func routes(fleet *local.Fleet, meshed *mesh.Mesh) http.Handler {
 	return mux
 }
 
-// faultsTimeout is how long a pod may take to tell its faults.
-const faultsTimeout = 300 * time.Millisecond
-
-// withFaults asks all pods for the faults that are in force; one that does not
-// answer is shown without.
-func withFaults(ctx context.Context, pods []local.Pod) []local.Pod {
-	ctx, cancel := context.WithTimeout(ctx, faultsTimeout)
-	defer cancel()
-	var client faults.Client
-	var asking sync.WaitGroup
-	for i, pod := range pods {
-		if pod.Port != 0 && pod.PID != 0 {
-			asking.Go(func() {
-				if state, err := client.Get(ctx, pod); err == nil {
-					pods[i].Faults = state.Text()
-				}
-			})
+// logs writes a pod's log as the query wants it.
+func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
+	query := r.URL.Query()
+	var o local.LogOptions
+	o.Follow, _ = strconv.ParseBool(query.Get("follow"))
+	o.Prefix, _ = strconv.ParseBool(query.Get("prefix"))
+	if text := query.Get("tail"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			writeError(w, http.StatusBadRequest, fmt.Errorf("tail: %.20q: must be a number of lines", text))
+			return
 		}
+		o.TailLines = &n
 	}
-	asking.Wait()
-	return pods
+	if text := query.Get("since"); text != "" {
+		since, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			writeError(w, http.StatusBadRequest, fmt.Errorf("since: %.40q: must be a time, as RFC 3339 has it", text))
+			return
+		}
+		o.Since = since
+	}
+	out := &flushing{w: w}
+	if err := fleet.Logs(r.Context(), query.Get("pod"), o, out); err != nil && !out.wrote {
+		writeError(w, http.StatusNotFound, err)
+	}
 }
 
 // killed is the answer to POST /kill.

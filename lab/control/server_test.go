@@ -11,17 +11,20 @@ import (
 
 // TestBadRequests: the socket's answers to what the command would never send.
 func TestBadRequests(t *testing.T) {
-	handler := routes(&local.Fleet{}, nil) // without pods
+	handler := routes("state", Fleet{Fleet: &local.Fleet{}}) // without pods
 	for _, test := range []struct {
 		method, path string
 		status       int
 		body         string
 	}{
-		{"POST", "/kill?pod=a", 400, `{"error":"signal: \"\"; a number from 1 to 64 is expected"}`},
-		{"POST", "/kill?pod=a&signal=0", 400, `{"error":"signal: \"0\"; a number from 1 to 64 is expected"}`},
-		{"POST", "/kill?pod=a&signal=65", 400, `{"error":"signal: \"65\"; a number from 1 to 64 is expected"}`},
+		{"POST", "/kill?pod=a", 400, `{"error":"signal: \"\": must be a number from 1 to 64"}`},
+		{"POST", "/kill?pod=a&signal=0", 400, `{"error":"signal: \"0\": must be a number from 1 to 64"}`},
+		{"POST", "/kill?pod=a&signal=65", 400, `{"error":"signal: \"65\": must be a number from 1 to 64"}`},
 		{"POST", "/kill?pod=a&signal=9", 404, `{"error":"no pod \"a\"; there are "}`},
 		{"GET", "/logs?pod=a", 404, `{"error":"no pod \"a\"; there are "}`},
+		{"GET", "/logs?pod=a&tail=-1", 400, `{"error":"tail: \"-1\": must be a number of lines"}`},
+		{"GET", "/logs?pod=a&since=1h", 400, `{"error":"since: \"1h\": must be a time, as RFC 3339 has it"}`},
+		{"POST", "/apply", 404, `{"error":"the running fleet has no mesh; start it with fleetman up --mesh"}`},
 		{"GET", "/kill", 405, "Method Not Allowed"},
 		{"GET", "/x", 404, "404 page not found"},
 	} {

@@ -108,7 +108,7 @@ func TestAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Stop()
-	server, err := Serve(state, m.Fleet(), m)
+	server, err := Serve(state, Fleet{Fleet: m.Fleet(), Mesh: m})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (c *command) ask(t *testing.T, args ...string) string {
 
 func (c *command) pods(t *testing.T) (status control.Status) {
 	t.Helper()
-	c.read(t, &status, "pods", "--json")
+	c.read(t, &status, "status", "-o", "json")
 	return status
 }
 

@@ -52,7 +52,7 @@ func start(t *testing.T, third int, change func(*local.Options)) *local.Fleet {
 	t.Cleanup(func() {
 		fleet.Stop()
 		if t.Failed() {
-			_ = fleet.Logs(context.Background(), "all", false, true, t.Output())
+			_ = fleet.Logs(context.Background(), "all", local.LogOptions{Prefix: true}, t.Output())
 		}
 	})
 	return fleet

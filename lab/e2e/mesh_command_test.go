@@ -24,7 +24,7 @@ import (
 func (c *command) mesh(t *testing.T) *mesh.Status {
 	t.Helper()
 	status := &mesh.Status{}
-	c.read(t, status, "mesh", "status", "--json")
+	c.read(t, status, "mesh", "status", "-o", "json")
 	return status
 }
 

@@ -18,13 +18,13 @@ import (
 
 // Check is one kind of fault, counted at both ends.
 type Check struct {
-	Kind string
+	Kind string `json:"kind"`
 	// Proxied is true for a caller that reaches the pod through its proxy.
-	Proxied  bool
-	Set      int // how often the rule was to fire
-	Injected int // how often the pod counted that it fired
-	Seen     int // how often a caller met it
-	Problem  string
+	Proxied  bool   `json:"proxied"`
+	Set      int    `json:"set"`      // how often the rule was to fire
+	Injected int    `json:"injected"` // how often the pod counted that it fired
+	Seen     int    `json:"seen"`     // how often a caller met it
+	Problem  string `json:"problem,omitempty"`
 
 	instead met // the last answer that was not the fault
 }

@@ -565,20 +565,20 @@ func TestLogs(t *testing.T) {
 	o.Replicas = map[string]int{"staff": 2}
 	f := startFleet(t, decode(t, one("", "{port: 8080}")), o)
 	var plain, prefixed bytes.Buffer
-	if err := f.Logs(t.Context(), "staff-1", false, false, &plain); err != nil || plain.String() != "fake: started staff-1\n" {
+	if err := f.Logs(t.Context(), "staff-1", LogOptions{}, &plain); err != nil || plain.String() != "fake: started staff-1\n" {
 		t.Errorf("the log is %q, %v", plain.String(), err)
 	}
-	if err := f.Logs(t.Context(), "all", false, true, &prefixed); err != nil || prefixed.String() != "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n" {
+	if err := f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed); err != nil || prefixed.String() != "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n" {
 		t.Errorf("all logs are %q, %v", prefixed.String(), err)
 	}
-	if err := f.Logs(t.Context(), "nobody", false, false, io.Discard); err == nil || err.Error() != `no pod "nobody"; there are staff-0, staff-1` {
+	if err := f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard); err == nil || err.Error() != `no pod "nobody"; there are staff-0, staff-1` {
 		t.Errorf("the log of nobody: %v", err)
 	}
 
 	// followed, it goes on to the fleet's end
 	var followed bytes.Buffer
 	done := make(chan error)
-	go func() { done <- f.Logs(t.Context(), "staff-0", true, false, &followed) }()
+	go func() { done <- f.Logs(t.Context(), "staff-0", LogOptions{Follow: true}, &followed) }()
 	f.Stop()
 	if err := <-done; err != nil || followed.String() != "fake: started staff-0\nfake: ends\n" {
 		t.Errorf("the followed log is %q, %v", followed.String(), err)

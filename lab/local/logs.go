@@ -52,11 +52,18 @@ func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 	return nil, err
 }
 
+// LogOptions say what Logs writes, in the terms of Kubernetes' PodLogOptions.
+// The zero value is all that there is.
+type LogOptions struct {
+	Follow    bool      // go on until the fleet has stopped or the context ends
+	Prefix    bool      // start each line with the pod's name
+	TailLines *int      // only the last lines of each log
+	Since     time.Time // only lines that are not older
+}
+
 // Logs writes the log of a pod, or of every pod when name is "all", to w; with
-// a mesh also that of a part of it, or of all of them, "mesh". With
-// follow it goes on until the fleet has stopped or the context ends. With
-// prefix each line starts with the pod's name.
-func (f *Fleet) Logs(ctx context.Context, name string, follow, prefix bool, w io.Writer) error {
+// a mesh also the log of one of its processes, or of all of them, "mesh".
+func (f *Fleet) Logs(ctx context.Context, name string, o LogOptions, w io.Writer) error {
 	logs, err := f.logsOf(name)
 	if err != nil {
 		return err
@@ -66,11 +73,11 @@ func (f *Fleet) Logs(ctx context.Context, name string, follow, prefix bool, w io
 	errs := make([]error, len(logs))
 	for i, log := range logs {
 		start := ""
-		if prefix {
+		if o.Prefix {
 			start = log.name + " | "
 		}
-		copying.Go(func() { errs[i] = f.copyLog(ctx, log.path, start, follow, out) })
-		if !follow {
+		copying.Go(func() { errs[i] = f.copyLog(ctx, log.path, start, o, out) })
+		if !o.Follow {
 			copying.Wait() // one pod after the other
 		}
 	}
@@ -104,15 +111,18 @@ func (l *lineWriter) write(prefix string, lines []byte) error {
 	return err
 }
 
-func (f *Fleet) copyLog(ctx context.Context, path, prefix string, follow bool, out *lineWriter) error {
+func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, out *lineWriter) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading a log: %w", err)
 	}
 	defer file.Close()
+	if err := o.skip(file); err != nil {
+		return fmt.Errorf("reading a log: %w", err)
+	}
 	var pending []byte // a line whose end is not written yet
 	chunk := make([]byte, 64<<10)
-	for last := !follow; ; {
+	for last := !o.Follow; ; {
 		n, err := file.Read(chunk)
 		pending = append(pending, chunk[:n]...)
 		if end := bytes.LastIndexByte(pending, '\n') + 1; end > 0 {

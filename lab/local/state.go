@@ -1,10 +1,12 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -15,7 +17,7 @@ func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(lockFile(dir), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -36,6 +38,56 @@ func Lock(dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	return func() { file.Close() }, nil
+}
+
+// lockFile is held by the launcher and has its process id.
+func lockFile(dir string) string { return filepath.Join(dir, "lock") }
+
+// Owner returns the process id of the launcher that has locked the state
+// directory; 0 when none has.
+func Owner(dir string) (process int, err error) {
+	file, err := os.Open(lockFile(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("state directory: %w", err)
+	}
+	defer file.Close()
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return 0, fmt.Errorf("state directory: lock %s: %w", file.Name(), err)
+	}
+	owner, err := os.ReadFile(file.Name())
+	if err == nil {
+		process, err = strconv.Atoi(strings.TrimSpace(string(owner)))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("state directory: process of %s: %w", file.Name(), err)
+	}
+	return process, nil
+}
+
+// AwaitUnlocked waits until no launcher has locked the state directory.
+func AwaitUnlocked(ctx context.Context, dir string) error {
+	file, err := os.Open(lockFile(dir))
+	if err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	unlocked := make(chan error, 1)
+	go func() { // until then, whatever the context does
+		defer file.Close()
+		unlocked <- syscall.Flock(int(file.Fd()), syscall.LOCK_SH)
+	}()
+	select {
+	case err := <-unlocked:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // openLog opens a pod's log file, empty.

@@ -224,7 +224,11 @@ func (h hooks) Start(ctx context.Context, site *local.Site) error {
 	return nil
 }
 
-func (m *Mesh) dir() string { return filepath.Join(m.site.State, "mesh") }
+// Kubeconfig returns the file that leads kubectl and istioctl to the mesh of a
+// fleet with that state directory.
+func Kubeconfig(state string) string { return filepath.Join(state, "mesh", "kubeconfig") }
+
+func (m *Mesh) dir() string { return filepath.Dir(Kubeconfig(m.site.State)) }
 
 // makeDirs makes the directory of the mesh's files and that of its sockets: the
 // same, unless a socket's path would be too long. No other user can enter them.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
@@ -21,17 +20,18 @@ import (
 
 // checkFlags are those of `fleetman check`, as they are written.
 type checkFlags struct {
-	up                upFlags
-	json, junit, only string
-	noControl         bool
-	jobs              int
-	seed              uint64
+	up          upFlags
+	output      output
+	junit, only string
+	noControl   bool
+	jobs        int
+	seed        uint64
 }
 
-func checkCommand(where *places, environ []string) *cobra.Command {
+func checkCommand(where *places) *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
-		Use:   "check [DIR...]",
+		Use:   "check [SCENARIO|DIR...]",
 		Short: "Prove what scenarios promise, and that each proof can fail",
 		Long: `Start each scenario's fleet, send the requests of its expect.yaml, and judge what
 comes back: one line a promise. Then the same on a fleet where the promise must
@@ -40,21 +40,28 @@ nothing, and fails.
 
 DIR is a scenario, or a directory with scenarios below it; k8s/scenarios when
 none is given. Shares are judged by the binomial distribution at the confidence
-that expect.yaml states. The exit code is 1 when a promise does not hold.`,
+that expect.yaml states. The exit code is 1 when a promise does not hold.
+
+With -o json or yaml the lines go to standard error, and all that was seen to
+standard output at the end.`,
+		Example: `  fleetman check canary-weighted
+  fleetman check --jobs 4 -o json --junit check.xml >check.json
+  fleetman check --run 'one answer in ten'`,
+		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
 			}
-			return checkAll(cmd.Context(), *where, f, args, environ, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return checkAll(cmd, *where, f, args)
 		},
 	}
+	f.output.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.only, "run", "", "check only promises whose \"SCENARIO: SENTENCE\" matches this regular expression")
 	flags.BoolVar(&f.noControl, "no-control", false, "leave out the fleets where the promises must not hold")
 	flags.IntVar(&f.jobs, "jobs", 1, "how many fleets run at once, each on the next two networks and the node's next address")
-	flags.Uint64Var(&f.seed, "seed", 0, "makes the same choices of faults, addresses and times again; 0 draws one")
-	flags.StringVar(&f.json, "json", "", "write all that was seen to this file, as JSON")
-	flags.StringVar(&f.junit, "junit", "", "write the results to this file, as JUnit XML")
+	flags.Uint64Var(&f.seed, "seed", 0, "makes the same choices of faults, addresses and times again (default: random, printed where a promise does not hold)")
+	flags.StringVar(&f.junit, "junit", "", "also write the results to this file, as JUnit XML")
 	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
 	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "the pods' addresses")
 	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
@@ -64,57 +71,66 @@ that expect.yaml states. The exit code is 1 when a promise does not hold.`,
 	return cmd
 }
 
-func checkAll(ctx context.Context, where places, f checkFlags, dirs, environ []string, stdout, stderr io.Writer) error {
-	options, err := f.up.options(where, environ)
+func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) error {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	runner, err := f.runner(where, stderr)
 	if err != nil {
 		return usageError{err}
 	}
-	var only *regexp.Regexp
-	if f.only != "" {
-		if only, err = regexp.Compile(f.only); err != nil {
-			return usageError{fmt.Errorf("--run: %w", err)}
+	if where.root == "" && len(args) == 0 {
+		return noRepository(", or name the directory of a scenario")
+	}
+	dirs := []string{where.scenarios()}
+	if len(args) > 0 {
+		if dirs, err = where.manifests(args); err != nil {
+			return err
 		}
 	}
-	if f.jobs < 1 || f.jobs > 8 {
-		return usageError{fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)}
-	}
-	if f.seed == 0 {
-		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
-	}
-	if where.root == "" && len(dirs) == 0 {
-		return usageError{errors.New("check: no scenarios: name a directory, or start it inside the repository, for k8s/scenarios")}
-	}
-	all := filepath.Join(where.root, "k8s", "scenarios")
-	if len(dirs) == 0 {
-		dirs = []string{all}
-	}
-	scenarios, err := check.Find(all, dirs...)
+	scenarios, err := check.Find(where.scenarios(), dirs...)
 	if err != nil {
 		return err
 	}
-	progress := func(line string) { fmt.Fprintln(stderr, line) }
-	source := partsSource(&where, environ, progress)
+	lines := cmd.OutOrStdout()
+	if f.output.structured() {
+		lines = stderr
+	}
+	runner.Done = func(r check.Result) { _ = check.WriteLine(lines, r) }
 	began := time.Now()
-	runner := check.Runner{
-		Start:     machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: onlyOnce(source.Find)}),
-		Scenarios: all, NoControl: f.noControl, Only: only, Progress: progress, Jobs: f.jobs, Seed: f.seed,
-		Done: func(r check.Result) { _ = check.WriteLine(stdout, r) },
-	}
 	results, runErr := runner.Run(ctx, scenarios)
-	for _, file := range []struct {
-		path  string
-		write func(io.Writer, []check.Result) error
-	}{{f.json, check.WriteJSON}, {f.junit, check.WriteJUnit}} {
-		if file.path != "" {
-			runErr = errors.Join(runErr, writeFile(file.path, func(w io.Writer) error { return file.write(w, results) }))
-		}
+	err = f.output.print(cmd, where.environ, check.Report(results), func(*printer) {}) // the lines are the table
+	if f.junit != "" {
+		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
 	}
-	if runErr != nil {
-		return interrupted(ctx, runErr, func() string {
+	if err = errors.Join(runErr, err); err != nil {
+		return interrupted(ctx, err, func() string {
 			return fmt.Sprintf("%d promises were checked, see above; --run checks the others alone", len(results))
 		})
 	}
 	return f.verdict(results, time.Since(began), stderr)
+}
+
+// runner returns what checks; its errors are those of the command line.
+func (f checkFlags) runner(where places, stderr io.Writer) (r check.Runner, err error) {
+	options, err := f.up.options(where)
+	if err != nil {
+		return r, err
+	}
+	if f.only != "" {
+		if r.Only, err = regexp.Compile(f.only); err != nil {
+			return r, fmt.Errorf("--run %s: must be a regular expression: %w", quoted(f.only), err)
+		}
+	}
+	if f.jobs < 1 || f.jobs > 8 {
+		return r, fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)
+	}
+	if f.seed == 0 {
+		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
+	}
+	r.Progress = func(line string) { fmt.Fprintln(stderr, line) }
+	find := onlyOnce(where.source(r.Progress).Find)
+	r.Start = machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find})
+	r.Scenarios, r.NoControl, r.Jobs, r.Seed = where.scenarios(), f.noControl, f.jobs, f.seed
+	return r, nil
 }
 
 // verdict is an error unless every promise holds.

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCheckAndPartsRefuse(t *testing.T) {
+func TestCheckRefuses(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	if err := os.Mkdir(broken, 0o755); err != nil {
@@ -25,15 +25,15 @@ func TestCheckAndPartsRefuse(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"check", "--run", "("}, exitUsage, "--run: error parsing regexp"},
+		{[]string{"check", "--run", "("}, exitUsage, "--run (: must be a regular expression: error parsing regexp"},
 		{[]string{"check", "--ingress-port", "70000"}, exitUsage, "--ingress-port 70000: "},
 		{[]string{"up", "--node-port", "fleetman-webapp"}, exitUsage, "--node-port fleetman-webapp: must be SERVICE=PORT"},
-		{[]string{"check", "--network", "x"}, exitUsage, `--network "x": a network such as 127.0.1.0/24 is expected`},
-		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "finding scenarios"},
+		{[]string{"check", "--network", "x"}, exitUsage, "--network x: must be a network, such as 127.0.1.0/24"},
+		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "nowhere: must be a file, a directory or a scenario; fleetman scenarios lists them"},
 		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},
 		{[]string{"check", broken}, exitFailure, "chekcs"},
-		{[]string{"check", "--run", "nobody promises this"}, exitFailure, `no promise matches --run "nobody promises this"`},
-		{[]string{"parts", "kubectl"}, exitUsage, `no part "kubectl"; pilot-discovery, istioctl and envoy are expected`},
+		{[]string{"check", "plain", "--run", "nobody promises this"}, exitFailure, `no promise matches --run "nobody promises this"`},
+		{[]string{"check", "canary-wieghted"}, exitFailure, "canary-wieghted: must be a file, a directory or a scenario: did you mean canary-weighted?"},
 	} {
 		code, stdout, stderr := fleetman(t, test.args...)
 		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
@@ -42,14 +42,14 @@ func TestCheckAndPartsRefuse(t *testing.T) {
 	}
 }
 
-func TestPartsOfTheUser(t *testing.T) {
+func TestBinariesOfTheUser(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "istioctl")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("ISTIOCTL", program)
-	code, stdout, stderr := fleetman(t, "parts", "istioctl")
-	if want := "istioctl of unknown version from ISTIOCTL: " + program + "\n"; code != 0 || stdout != want || stderr != "" {
-		t.Errorf("exit code %d, %q, %q; %q is expected", code, stdout, stderr, want)
+	code, stdout, stderr := fleetman(t, "binaries", "istioctl", "-o", "yaml")
+	if want := "- name: istioctl\n  path: " + program + "\n  source: ISTIOCTL\n"; code != 0 || stdout != want || stderr != "" {
+		t.Errorf("exit code %d, %q, %q, want %q", code, stdout, stderr, want)
 	}
 }

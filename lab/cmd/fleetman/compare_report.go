@@ -23,6 +23,8 @@ func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
 		Short: "Compute the tables of one or more comparisons from their records",
+		Example: `  fleetman report .cache/compare/20260102-150405
+  fleetman report --markdown first second`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s: no DIR: must be one or more directories of comparisons", cmd.CommandPath())}

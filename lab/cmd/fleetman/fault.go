@@ -4,37 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 )
 
 func faultCommand(where *places) *cobra.Command {
 	var clear, show bool
+	var o output
 	cmd := &cobra.Command{
 		Use:   "fault SERVICE|POD 'RULES'",
-		Short: "Make pods of the running fleet misbehave exactly as told",
-		Long: `Make all pods behind a Service, or one pod, of the running fleet misbehave exactly
-as told. The rules take the place of those that were there, until they are
-cleared or the pod restarts.
-
-  fleetman fault staff-service-0 'delay=0s..5s;status=502,rate=0.5'
-  fleetman fault staff-service 'status=502,method=GET,for=30s'
-  fleetman fault --show
-  fleetman fault staff-service --clear
-  fleetman fault --clear
+		Short: "Set, show and clear the faults of pods of the running fleet",
+		Long: `Set faults in all pods behind a Service, or in one pod, of the running fleet. The
+rules replace those that are in force, until they are cleared or the pod restarts.
 
 Rules are separated by ;, their fields by a comma. A rule has one of delay=2s,
 delay=0s..5s, status=502 (retry-after=3s), reset, hang, truncate, truncate=100,
 slow=20 (bytes a second), crash, and any of rate=0.5, method=GET, path=/driver/,
 header=Name:value, after=10s, for=10s, every=1m, count=3.`,
-		Args: cobra.ArbitraryArgs,
+		Example: `  fleetman fault staff-service-0 'delay=0s..5s;status=502,rate=0.5'
+  fleetman fault staff-service 'status=502,method=GET,for=30s'
+  fleetman fault --show
+  fleetman fault staff-service --clear
+  fleetman fault --clear`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: where.completeFault(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var change func(context.Context, *faults.Client, local.Pod) (faults.State, error)
 			get := func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
@@ -42,7 +40,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 			}
 			switch {
 			case clear && show:
-				return usageError{errors.New("fleetman fault: --clear or --show is expected, not both")}
+				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
 			case show && len(args) <= 1:
 				change = get
 			case clear && len(args) <= 1:
@@ -54,7 +52,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 					return c.Set(ctx, pod, args[1])
 				}
 			default:
-				return usageError{errors.New("fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help")}
+				return usageError{fmt.Errorf("fleetman fault: %d arguments: must be SERVICE or POD and one of RULES, or --clear or --show; see fleetman fault --help", len(args))}
 			}
 			pods, err := runningPods(cmd.Context(), where)
 			if err != nil {
@@ -65,9 +63,14 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
-			return eachPod(cmd.Context(), pods, change, cmd.OutOrStdout())
+			states, err := eachPod(cmd.Context(), pods, change)
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, where.environ, states, func(p *printer) { p.faults(states) })
 		},
 	}
+	o.add(cmd)
 	cmd.Flags().BoolVar(&clear, "clear", false, "end all faults of all pods, or of SERVICE or POD")
 	cmd.Flags().BoolVar(&show, "show", false, "show the rules in force, of all pods or of SERVICE or POD, and how often each matched a request and fired")
 	cmd.AddCommand(verifyCommand(where))
@@ -75,8 +78,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 }
 
 func runningPods(ctx context.Context, where *places) ([]local.Pod, error) {
-	var client *control.Client
-	client, err := connect(where)
+	client, err := where.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -94,39 +96,59 @@ func takesRequests(pods []local.Pod) (serving []local.Pod) {
 	return serving
 }
 
-// eachPod asks or tells every pod and shows its rules.
-func eachPod(ctx context.Context, pods []local.Pod, call func(context.Context, *faults.Client, local.Pod) (faults.State, error), w io.Writer) error {
+// podFaults are the faults of one pod.
+type podFaults struct {
+	Pod string `json:"pod"`
+	faults.State
+}
+
+// eachPod calls every pod and returns the rules that are then in force.
+func eachPod(ctx context.Context, pods []local.Pod, call func(context.Context, *faults.Client, local.Pod) (faults.State, error)) (states []podFaults, err error) {
 	var client faults.Client
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "POD\tMATCHED\tFIRED\tRULE")
 	for _, pod := range pods {
 		state, err := call(ctx, &client, pod)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		states = append(states, podFaults{pod.Name, state})
+	}
+	return states, nil
+}
+
+// faults writes a line for each rule.
+func (p *printer) faults(states []podFaults) {
+	var rows []row
+	for _, state := range states {
 		if len(state.Rules) == 0 {
-			fmt.Fprintf(table, "%s\t-\t-\tnone\n", pod.Name)
+			rows = append(rows, row{cells: []string{state.Pod, "-", "-", "none"}})
 		}
 		for _, r := range state.Rules {
-			fmt.Fprintf(table, "%s\t%d\t%d\t%s\n", pod.Name, r.Matched, r.Fired, r.Rule)
+			rows = append(rows, row{cells: []string{state.Pod, strconv.FormatInt(r.Matched, 10), strconv.FormatInt(r.Fired, 10), r.Rule}})
 		}
 	}
-	return table.Flush()
+	p.table([]string{"POD", "MATCHED", "FIRED", "RULE"}, rows)
 }
 
 func verifyCommand(where *places) *cobra.Command {
-	return &cobra.Command{
+	var o output
+	cmd := &cobra.Command{
 		Use:   "verify [SERVICE|POD]",
-		Short: "Check of every kind of fault that what is set is what is injected and what a caller sees",
+		Short: "Check that every kind of fault is injected and seen as it is set",
 		Long: `Set every kind of fault in one pod (the first of staff-service, or of SERVICE),
 meet it as a caller, and compare how often it was set to happen, how often the pod
 counted it and how often the caller saw it. With a mesh it does so twice: at the
 program's own port, and through the pod's proxy, where a reset and a crash are a
 503 of Envoy's. Nobody else's requests meet these faults, but each time the pod
 crashes once. The rules that were there are in force again at the end.`,
+		Example: `  fleetman fault verify
+  fleetman fault verify api-gateway`,
+		ValidArgsFunction: completeFirst(func(cmd *cobra.Command) []string {
+			status := where.ask(cmd)
+			return append(serviceNames(status), podNames(status)...)
+		}),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("%s: one SERVICE or POD at most is expected, not %d", cmd.CommandPath(), len(args))}
+				return usageError{fmt.Errorf("%s: %d arguments: must be at most one SERVICE or POD", cmd.CommandPath(), len(args))}
 			}
 			return nil
 		},
@@ -143,12 +165,14 @@ crashes once. The rules that were there are in force again at the end.`,
 			if err != nil {
 				return err
 			}
-			return verify(cmd.Context(), where, found[0].Name, cmd.OutOrStdout())
+			return verify(cmd, where, found[0].Name, &o)
 		},
 	}
+	o.add(cmd)
+	return cmd
 }
 
-func verify(ctx context.Context, where *places, pod string, w io.Writer) error {
+func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
 	now := func(ctx context.Context) (local.Pod, error) {
 		pods, err := runningPods(ctx, where)
 		if err != nil {
@@ -160,31 +184,34 @@ func verify(ctx context.Context, where *places, pod string, w io.Writer) error {
 		}
 		return found[0], nil
 	}
-	checks, note, err := faults.Verifier{Client: &faults.Client{}, Pod: now}.Run(ctx)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KIND\tVIA\tSET\tINJECTED\tSEEN\tVERDICT")
+	checks, note, err := faults.Verifier{Client: &faults.Client{}, Pod: now}.Run(cmd.Context())
+	err = errors.Join(o.print(cmd, where.environ, checks, func(p *printer) { p.verified(checks) }), err)
+	if note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
 	wrong := 0
 	for _, c := range checks {
-		verdict := "ok"
 		if !c.OK() {
-			verdict = c.Problem
 			wrong++
 		}
-		via := "-"
+	}
+	if err == nil && wrong > 0 {
+		return fmt.Errorf("fault verify: %d of %d checks do not have what was set", wrong, len(checks))
+	}
+	return err
+}
+
+func (p *printer) verified(checks []faults.Check) {
+	var rows []row
+	for _, c := range checks {
+		verdict, via := "ok", "-"
+		if !c.OK() {
+			verdict = c.Problem
+		}
 		if c.Proxied {
 			via = "proxy"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", c.Kind, via, c.Set, c.Injected, c.Seen, verdict)
+		rows = append(rows, row{[]string{c.Kind, via, strconv.Itoa(c.Set), strconv.Itoa(c.Injected), strconv.Itoa(c.Seen), verdict}, ifNot(c.OK())})
 	}
-	table.Flush()
-	if note != "" {
-		fmt.Fprintln(w, note)
-	}
-	switch {
-	case err != nil:
-		return err
-	case wrong > 0:
-		return fmt.Errorf("fault verify: %d of %d checks do not have what was set", wrong, len(checks))
-	}
-	return nil
+	p.table([]string{"KIND", "VIA", "SET", "INJECTED", "SEEN", "VERDICT"}, rows)
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,21 +24,21 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run is the program; its result is the exit code.
+// run is the program; it returns the exit code.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	root := newCommand(environ)
+	root := newCommand(environ, stdout, stderr)
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	valid := false // the command line
+	root.PersistentPreRun = func(*cobra.Command, []string) { valid = true }
 	err := interrupted(ctx, root.ExecuteContext(ctx), nil)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(stderr, "fleetman: %v\n", err)
 	var usage usageError
-	if errors.As(err, &usage) {
+	if !valid || errors.As(err, &usage) {
 		return exitUsage
 	}
 	var ended interruptedError
@@ -49,86 +48,86 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return exitFailure
 }
 
-// usageError is a command line that makes no sense.
-type usageError struct{ error }
+// Groups of commands, as the help shows them.
+const (
+	groupFleet   = "fleet"
+	groupLook    = "look"
+	groupBreak   = "break"
+	groupMeasure = "measure"
+	groupSetUp   = "setup"
+)
 
-func (u usageError) Unwrap() error { return u.error }
-
-func newCommand(environ []string) *cobra.Command {
+func newCommand(environ []string, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "fleetman",
-		Short:         "Run the fleet of the manifests on this machine",
+		Use:   "fleetman",
+		Short: "Run the fleet of the manifests on this machine",
+		Long: `Run the fleet of the manifests on this machine: each pod is a process, with a
+real istiod and real Envoys where the manifests want a mesh.
+
+Exit codes:
+  0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
+  1    what was asked for could not be done, or does not hold
+  2    usage error: a wrong command line
+  130  interrupted before it was done`,
+		Example: `  fleetman up
+  fleetman up --mesh canary-weighted
+  fleetman fault staff-service 'delay=0s..5s;status=502,rate=0.5'
+  fleetman status`,
+		Version:       readVersion().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("no command %q; see fleetman --help", args[0])}
-			}
-			return cmd.Help()
-		},
-		Args: cobra.ArbitraryArgs,
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
-	})
-	var where places
-	flags := root.PersistentFlags()
-	flags.StringVar(&where.root, "root", "", "the repository (default: the directory of go.work, here or above)")
-	flags.StringVar(&where.state, "state", "", "the fleet's directory: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
-	root.AddCommand(upCommand(&where, environ), podsCommand(&where), logsCommand(&where), killCommand(&where), partsCommand(&where, environ))
-	root.AddCommand(meshCommand(&where), applyCommand(&where), checkCommand(&where, environ))
-	root.AddCommand(faultCommand(&where), compareCommand(&where, environ), reportCommand())
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	subcommandsOnly(root)
+	root.SetVersionTemplate("fleetman {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	where := &places{environ: environ}
+	where.add(root)
+
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{groupFleet, "Run a fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), scenariosCommand(where)}},
+		{groupLook, "Look at it:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where)}},
+		{groupBreak, "Break it:", []*cobra.Command{faultCommand(where), killCommand(where)}},
+		{groupMeasure, "Prove and measure:", []*cobra.Command{checkCommand(where), completeCompare(compareCommand(where, environ)), reportCommand()}},
+		{groupSetUp, "Set up:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, command := range group.commands {
+			command.GroupID = group.id
+			root.AddCommand(command)
+		}
+	}
+	addStandardCommands(root)
 	return root
 }
 
-// places are the directories that every command needs.
-type places struct{ root, state string }
-
-// find fills in what is not given. There may be no repository: root is empty
-// then.
-func (p *places) find() error {
-	here, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("finding the repository: %w", err)
+// addStandardCommands adds cobra's own commands, with examples. They write to
+// what root has as its output now.
+func addStandardCommands(root *cobra.Command) {
+	root.SetHelpCommandGroupID(groupSetUp)
+	root.SetCompletionCommandGroupID(groupSetUp)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	examples := map[string]string{
+		"help":       "  fleetman help compare",
+		"completion": "  source <(fleetman completion bash)",
+		"bash":       "  source <(fleetman completion bash)",
+		"zsh":        "  source <(fleetman completion zsh)",
+		"fish":       "  fleetman completion fish | source",
+		"powershell": "  fleetman completion powershell | Out-String | Invoke-Expression",
 	}
-	if p.root != "" {
-		if p.root, err = filepath.Abs(p.root); err != nil {
-			return fmt.Errorf("--root: %w", err)
+	for _, command := range root.Commands() {
+		if command.Name() == "completion" {
+			subcommandsOnly(command)
 		}
-	}
-	if p.root == "" {
-		for dir := here; ; dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-				p.root = dir
-				break
+		for _, c := range append(command.Commands(), command) {
+			if c.Example == "" {
+				c.Example = examples[c.Name()]
 			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
 		}
-	} else if _, err := os.Stat(filepath.Join(p.root, "go.work")); err != nil {
-		return usageError{fmt.Errorf("--root %s: no repository of the fleet, it has no go.work", p.root)}
 	}
-	if p.state == "" {
-		p.state = filepath.Join(p.root, ".cache", "fleetman") // below here when there is no repository
-	}
-	return nil
-}
-
-// exactly wants one argument of the given name.
-func exactly(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usageError{fmt.Errorf("%s: one %s is expected, not %d", cmd.CommandPath(), name, len(args))}
-		}
-		return nil
-	}
-}
-
-func none(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s: no argument is expected, not %q", cmd.CommandPath(), args[0])}
-	}
-	return nil
 }

@@ -9,10 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/control"
 )
@@ -61,43 +65,59 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"upp"}, `fleetman: no command "upp"; see fleetman --help`},
-		{[]string{"up", "--sett", "a"}, "fleetman: unknown flag: --sett; see fleetman up --help"},
-		{[]string{"up", "--set", "staff-service=bad"}, `fleetman: --set "staff-service=bad": DEPLOYMENT:NAME=VALUE is expected, such as staff-service:VARIANT=bad`},
-		{[]string{"up", "--replicas", "staff-service"}, `fleetman: --replicas "staff-service": DEPLOYMENT=NUMBER is expected, such as staff-service=2`},
-		{[]string{"up", "--replicas", "staff-service=-1"}, `fleetman: --replicas "staff-service=-1": DEPLOYMENT=NUMBER is expected, such as staff-service=2`},
-		{[]string{"up", "--network", "127.0.1.1"}, `fleetman: --network "127.0.1.1": a network such as 127.0.1.0/24 is expected`},
-		{[]string{"up", "--node-address", "localhost"}, `fleetman: --node-address "localhost": an address such as 127.0.0.1 is expected`},
-		{[]string{"up", "--ready-timeout", "0s"}, "fleetman: --ready-timeout 0s: more than 0 is expected"},
-		{[]string{"up", "--restart-backoff", "-1s"}, "fleetman: --restart-backoff -1s: more than 0 is expected"},
-		{[]string{"up", "--root", "/nowhere"}, "fleetman: --root /nowhere: no repository of the fleet, it has no go.work"},
-		{[]string{"pods", "x"}, `fleetman: fleetman pods: no argument is expected, not "x"`},
-		{[]string{"logs"}, "fleetman: fleetman logs: one POD, or all, is expected, not 0"},
-		{[]string{"kill", "a", "b"}, "fleetman: fleetman kill: one POD is expected, not 2"},
-		{[]string{"kill", "a", "--signal", "NICE"}, `fleetman: --signal "NICE": a number from 1 to 64 or one of ABRT, CONT, HUP, INT, KILL, QUIT, STOP, TERM, USR1, USR2 is expected`},
+		{[]string{"upp"}, "unknown command \"upp\": did you mean up? See fleetman --help"},
+		{[]string{"statsu"}, "unknown command \"statsu\": did you mean status? See fleetman --help"},
+		{[]string{"fly"}, "unknown command \"fly\"; see fleetman --help"},
+		{[]string{"mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},
+		{[]string{"completion", "tcsh"}, "unknown command \"tcsh\": did you mean bash or fish or zsh? See fleetman completion --help"},
+		{[]string{"up", "--sett", "a"}, "unknown flag --sett: did you mean --set? See fleetman up --help"},
+		{[]string{"up", "--quickly"}, "unknown flag --quickly; see fleetman up --help"},
+		{[]string{"up", "-x"}, "unknown shorthand flag: 'x' in -x; see fleetman up --help"},
+		{[]string{"up", "--set"}, "flag needs an argument: --set; see fleetman up --help"},
+		{[]string{"up", "--set", "staff-service=bad"}, "--set staff-service=bad: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad"},
+		{[]string{"up", "--replicas", "staff-service"}, "--replicas staff-service: must be DEPLOYMENT=NUMBER, such as staff-service=2"},
+		{[]string{"up", "--replicas", "staff-service=-1"}, "--replicas staff-service=-1: must be DEPLOYMENT=NUMBER, such as staff-service=2"},
+		{[]string{"up", "--network", "127.0.1.1"}, "--network 127.0.1.1: must be a network, such as 127.0.1.0/24"},
+		{[]string{"up", "--node-address", ""}, "--node-address \"\": must be an address, such as 127.0.0.1"},
+		{[]string{"up", "--ready-timeout", "0s"}, "--ready-timeout 0s: must be more than 0s"},
+		{[]string{"up", "--ready-timeout", "soon"}, "--ready-timeout soon: must be a duration, such as 500ms or 1m30s; see fleetman up --help"},
+		{[]string{"up", "--ingress-port", "http"}, "--ingress-port http: must be a whole number; see fleetman up --help"},
+		{[]string{"up", "--mesh=maybe"}, "--mesh maybe: must be true or false; see fleetman up --help"},
+		{[]string{"up", "--restart-backoff", "-1s"}, "--restart-backoff -1s: must be more than 0s"},
+		{[]string{"up", "--root", "/nowhere"}, "--root /nowhere: must be a clone of the repository, with go.work and k8s/base"},
+		{[]string{"pods", "x"}, "fleetman pods: \"x\": must be without arguments"},
+		{[]string{"pods", "-o", "xml"}, "--output xml: must be one of table, wide, json, yaml; see fleetman pods --help"},
+		{[]string{"logs"}, "fleetman logs: 0 arguments: must be one POD, or all"},
+		{[]string{"logs", "all", "--tail", "-2"}, "--tail -2: must be the number of lines, or -1 for all"},
+		{[]string{"logs", "all", "--since", "0s"}, "--since 0s: must be more than 0s"},
+		{[]string{"kill", "a", "b"}, "fleetman kill: 2 arguments: must be one POD"},
+		{[]string{"kill", "a", "--signal", "NICE"}, "--signal NICE: must be a number from 1 to 64 or one of ABRT, CONT, HUP, INT, KILL, QUIT, STOP, TERM, USR1, USR2"},
+		{[]string{"apply"}, "fleetman apply: 0 arguments: must be one SCENARIO, DIR or FILE, or more"},
+		{[]string{"fault", "a"}, "fleetman fault: 1 arguments: must be SERVICE or POD and one of RULES, or --clear or --show; see fleetman fault --help"},
+		{[]string{"fault", "--clear", "--show"}, "fleetman fault: --clear, --show: must be one of them"},
+		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
+		{[]string{"binaries", "kubectl"}, "kubectl: must be one of envoy, istioctl, pilot-discovery"},
+		{[]string{"env", "--shell", "csh"}, "--shell csh: must be one of sh, fish"},
 	} {
 		code, stdout, stderr := fleetman(t, test.args...)
-		if code != exitUsage || stderr != test.want+"\n" || stdout != "" {
+		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {
 			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
 		}
-	}
-}
-
-func TestHelp(t *testing.T) {
-	code, stdout, stderr := fleetman(t)
-	if code != 0 || stderr != "" || !strings.Contains(stdout, "fleetman [command]") {
-		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
 
 func TestNoFleet(t *testing.T) {
 	state := t.TempDir()
 	want := fmt.Sprintf("fleetman: no fleet runs in %s; start one with fleetman up, or name its directory with --state\n", state)
-	for _, args := range [][]string{{"pods"}, {"logs", "all"}, {"kill", "staff-service"}} {
+	for _, args := range [][]string{{"pods"}, {"status"}, {"logs", "all"}, {"kill", "staff-service"}, {"mesh", "status"}, {"apply", "plain"}, {"fault", "--show"}} {
 		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
 		if code != exitFailure || stderr != want || stdout != "" {
 			t.Errorf("%q: exit code %d, stdout %q, stderr %q, want %q", args, code, stdout, stderr, want)
 		}
+	}
+	code, stdout, stderr := fleetman(t, "down", "--state", state)
+	if want := "no fleet runs in " + state + "\n"; code != 0 || stderr != want || stdout != "" {
+		t.Errorf("down: exit code %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
 	}
 }
 
@@ -154,6 +174,15 @@ func TestUp(t *testing.T) {
 	if code, out, errs := fleetman(t, "pods", "--state", state); code != 0 || errs != "" || !strings.HasPrefix(stdout.String(), out) {
 		t.Errorf("pods: exit code %d, stderr %q, stdout\n%s", code, errs, out)
 	}
+	for _, test := range []struct {
+		flag, want string
+	}{
+		{"--tail=0", ""}, {"--tail=1", "fake: started webapp-0\n"}, {"--since=1h", "fake: started webapp-0\n"}, {"--since=1ns", ""},
+	} {
+		if code, out, errs := fleetman(t, "logs", test.flag, "webapp-0", "--state", state); code != 0 || errs != "" || out != test.want {
+			t.Errorf("logs %s: exit code %d, stderr %q, stdout %q", test.flag, code, errs, out)
+		}
+	}
 	if code, out, errs := fleetman(t, "logs", "webapp", "--state", state); code != 0 || errs != "" || out != "fake: started webapp-0\n" {
 		t.Errorf("logs: exit code %d, stderr %q, stdout %q", code, errs, out)
 	}
@@ -169,10 +198,10 @@ func TestUp(t *testing.T) {
 		t.Errorf("kill: exit code %d, stdout %q, stderr %q", code, out, errs)
 	}
 	await(t, "the killed pod's return", func() bool {
-		code, out, errs := fleetman(t, "pods", "--json", "--state", state)
+		code, out, errs := fleetman(t, "pods", "-o", "json", "--state", state)
 		var status control.Status
 		if err := json.Unmarshal([]byte(out), &status); code != 0 || err != nil || len(status.Pods) != 3 {
-			t.Fatalf("pods --json: exit code %d, stderr %q, %v, stdout %s", code, errs, err, out)
+			t.Fatalf("pods -o json: exit code %d, stderr %q, %v, stdout %s", code, errs, err, out)
 		}
 		return status.Pods[1].Restarts == 1 && status.Pods[1].Ready
 	})
@@ -180,7 +209,35 @@ func TestUp(t *testing.T) {
 		t.Errorf("the launcher says nothing of it: %s", stderr.String())
 	}
 
-	cancel()
+	_, out, _ := fleetman(t, "__complete", "--state", state, "kill", "")
+	if want := "staff-service-0\nstaff-service-1\nwebapp-0\n:4\n"; out != want {
+		t.Errorf("completes kill with %q, want %q", out, want)
+	}
+	_, out, _ = fleetman(t, "__complete", "--state", state, "fault", "")
+	if want := "verify\tCheck that every kind of fault is injected and seen as it is set\nfleetman-staff-service\nfleetman-webapp\nstaff-service-0\nstaff-service-1\nwebapp-0\n:4\n"; out != want {
+		t.Errorf("completes fault with %q, want %q", out, want)
+	}
+	code, out, errs := fleetman(t, "status", "-o", "yaml", "--state", state)
+	var status control.Status
+	if err := yaml.Unmarshal([]byte(out), &status); err != nil || code != 0 || status.PID != os.Getpid() || status.State != state ||
+		len(status.Pods) != 3 || len(status.Manifests) != 2 || time.Since(status.Since) > time.Hour || status.HasMesh {
+		t.Errorf("status -o yaml: exit code %d, stderr %q, %v, stdout\n%s", code, errs, err, out)
+	}
+	code, out, errs = fleetman(t, "status", "--state", state)
+	screen := regexp.MustCompile(`^running    for \d+s, since [0-9: -]+, process ` + strconv.Itoa(os.Getpid()) + `
+manifests  \S+/k8s/base/staff-service.yaml \S+/k8s/base/webapp.yaml
+open       http://` + network + `250:30080 \(fleetman-webapp\)
+pods       3 of 3 ready
+mesh       none
+$`)
+	if code != 0 || errs != "" || !screen.MatchString(out) {
+		t.Errorf("status: exit code %d, stderr %q, stdout\n%s", code, errs, out)
+	}
+
+	code, out, errs = fleetman(t, "down", "--state", state)
+	if want := fmt.Sprintf("ended the fleet of %s (process %d)\n", state, os.Getpid()); code != 0 || out != "" || errs != want {
+		t.Errorf("down: exit code %d, stdout %q, stderr %q, want %q", code, out, errs, want)
+	}
 	select {
 	case code := <-done:
 		if code != 0 || !strings.HasSuffix(stderr.String(), "stopping\n") {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,21 +31,25 @@ type upFlags struct {
 	ingressPort                  int
 }
 
-func upCommand(where *places, environ []string) *cobra.Command {
+func upCommand(where *places) *cobra.Command {
 	var f upFlags
 	cmd := &cobra.Command{
-		Use:   "up [DIR|FILE...]",
+		Use:   "up [SCENARIO|DIR|FILE...]",
 		Short: "Start the fleet and keep it running until Ctrl-C",
 		Long: `Start every pod of the manifests as a process of this machine, and keep the
-fleet running until Ctrl-C.
+fleet running until Ctrl-C or fleetman down.
 
-The manifests are a kustomize directory, a directory of plain YAML, or files;
-k8s/base when none is given.`,
+The manifests are a kustomize directory, a directory of plain YAML, files, or the
+name of a scenario, see fleetman scenarios; k8s/base when none is given.`,
+		Example: `  fleetman up
+  fleetman up --replicas staff-service=2 --set staff-service:VARIANT=bad
+  fleetman up --mesh canary-weighted`,
+		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
 			}
-			return up(cmd.Context(), *where, f, args, environ, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return up(cmd, *where, f, args)
 		},
 	}
 	flags := cmd.Flags()
@@ -62,34 +65,36 @@ k8s/base when none is given.`,
 	flags.BoolVar(&f.mesh, "mesh", false, "with a real istiod, and a real Envoy beside every pod whose namespace says so")
 	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "where the mesh's ingress gateway is reached at the node's address; 0 is a free one")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
+	completeFlag(cmd, "set", where.completePrograms(":"))
+	completeFlag(cmd, "replicas", where.completePrograms("="))
 	return cmd
 }
 
-func (f upFlags) options(where places, environ []string) (o local.Options, err error) {
+func (f upFlags) options(where places) (o local.Options, err error) {
 	o = local.Options{
-		Root: where.root, Bin: f.bin, State: where.state, Environ: environ,
+		Root: where.root, Bin: f.bin, State: where.state, Environ: where.environ,
 		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
 	}
 	if f.readyTimeout <= 0 {
-		return o, fmt.Errorf("--ready-timeout %v: more than 0 is expected", f.readyTimeout)
+		return o, fmt.Errorf("--ready-timeout %v: must be more than 0s", f.readyTimeout)
 	}
 	if f.ingressPort < 0 || f.ingressPort > 65535 {
-		return o, fmt.Errorf("--ingress-port %d: 0 to 65535 is expected", f.ingressPort)
+		return o, fmt.Errorf("--ingress-port %d: must be between 0 and 65535", f.ingressPort)
 	}
 	if f.restartBackoff <= 0 {
-		return o, fmt.Errorf("--restart-backoff %v: more than 0 is expected", f.restartBackoff)
+		return o, fmt.Errorf("--restart-backoff %v: must be more than 0s", f.restartBackoff)
 	}
 	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
-		return o, fmt.Errorf("--network %q: a network such as 127.0.1.0/24 is expected", f.network)
+		return o, fmt.Errorf("--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
 	}
 	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
-		return o, fmt.Errorf("--node-address %q: an address such as 127.0.0.1 is expected", f.nodeAddress)
+		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	}
 	for _, text := range f.set {
 		target, assignment, ok := strings.Cut(text, ":")
 		name, value, assigned := strings.Cut(assignment, "=")
 		if !ok || !assigned || target == "" {
-			return o, fmt.Errorf("--set %q: DEPLOYMENT:NAME=VALUE is expected, such as staff-service:VARIANT=bad", text)
+			return o, fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text))
 		}
 		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
 	}
@@ -97,7 +102,7 @@ func (f upFlags) options(where places, environ []string) (o local.Options, err e
 		name, number, _ := strings.Cut(text, "=")
 		count, err := strconv.Atoi(number)
 		if err != nil || name == "" || count < 0 {
-			return o, fmt.Errorf("--replicas %q: DEPLOYMENT=NUMBER is expected, such as staff-service=2", text)
+			return o, fmt.Errorf("--replicas %s: must be DEPLOYMENT=NUMBER, such as staff-service=2", quoted(text))
 		}
 		o.Replicas[name] = count
 	}
@@ -105,25 +110,24 @@ func (f upFlags) options(where places, environ []string) (o local.Options, err e
 		service, number, _ := strings.Cut(text, "=")
 		port, err := strconv.Atoi(number)
 		if err != nil || service == "" || port < 0 || port > 65535 {
-			return o, fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", text)
+			return o, fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", quoted(text))
 		}
 		o.NodePorts[service] = port
 	}
 	return o, nil
 }
 
-func up(ctx context.Context, where places, f upFlags, args, environ []string, stdout, stderr io.Writer) error {
-	options, err := f.options(where, environ)
+func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	options, err := f.options(where)
 	if err != nil {
 		return usageError{err}
 	}
-	if len(args) == 0 {
-		if where.root == "" {
-			return usageError{errors.New("up: no manifests: name a directory or files, or start it inside the repository, for k8s/base")}
-		}
-		args = []string{filepath.Join(where.root, "k8s", "base")}
+	paths, err := where.manifestsOrBase(args)
+	if err != nil {
+		return err
 	}
-	objects, err := manifest.Load(args...)
+	objects, err := manifest.Load(paths...)
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 	}
 	defer unlock()
 	options.Locked = true
-	fleet, meshed, err := start(ctx, where, f, objects, options, environ, stderr)
+	fleet, meshed, err := start(cmd.Context(), where, f, objects, options, stderr)
 	if err != nil {
 		var late *local.NotReadyError
 		if errors.As(err, &late) {
@@ -148,13 +152,16 @@ func up(ctx context.Context, where places, f upFlags, args, environ []string, st
 		return err
 	}
 	defer fleet.Stop()
-	server, err := control.Serve(where.state, fleet, meshed)
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	server, err := control.Serve(where.state, control.Fleet{Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop})
 	if err != nil {
 		return err
 	}
 	defer server.Close()
 
-	printStatus(stdout, control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()})
+	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
+	show.pods(control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()})
 	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
 	f.follow(ctx, fleet, stdout, stderr)
 	if meshed == nil || meshed.Err() == nil {
@@ -169,7 +176,7 @@ func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, stdout, stderr 
 	if f.logs {
 		logging.Go(func() {
 			// it ends with the fleet, so that the last lines are shown too
-			if err := fleet.Logs(context.WithoutCancel(ctx), "all", true, true, stdout); err != nil {
+			if err := fleet.Logs(context.WithoutCancel(ctx), "all", local.LogOptions{Follow: true, Prefix: true}, stdout); err != nil {
 				fmt.Fprintf(stderr, "logs: %v\n", err)
 			}
 		})
@@ -183,13 +190,12 @@ func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, stdout, stderr 
 }
 
 // start gives a nil mesh without --mesh.
-func start(ctx context.Context, where places, f upFlags, objects *manifest.Objects, options local.Options, environ []string, stderr io.Writer) (*local.Fleet, *mesh.Mesh, error) {
+func start(ctx context.Context, where places, f upFlags, objects *manifest.Objects, options local.Options, stderr io.Writer) (*local.Fleet, *mesh.Mesh, error) {
 	if !f.mesh {
 		fleet, err := local.Start(ctx, objects, options)
 		return fleet, nil, err
 	}
-	source := binaries.Source{Root: where.root, Getenv: getenv(environ), Progress: options.Progress}
-	found, err := source.Find(ctx)
+	found, err := where.source(options.Progress).Find(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

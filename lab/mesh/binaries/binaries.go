@@ -10,14 +10,14 @@ import (
 
 // Binary is one program.
 type Binary struct {
-	Name string // pilot-discovery, istioctl or envoy
-	Path string // absolute
+	Name string `json:"name"` // pilot-discovery, istioctl or envoy
+	Path string `json:"path"` // absolute
 	// Version is a release such as 1.40.0, a Go module's version or a commit. It is empty when the
 	// program does not contain it.
-	Version string
+	Version string `json:"version,omitempty"`
 	// Source is where the binary was found: the name of the variable, such as "ENVOY_PATH", "the PATH"
 	// or "the cache".
-	Source string
+	Source string `json:"source"`
 }
 
 func (b Binary) String() string {

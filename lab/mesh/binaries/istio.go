@@ -65,6 +65,9 @@ func (s Source) goTool(ctx context.Context, tool goTool) (Binary, error) {
 	return binary, nil
 }
 
+// IstioctlAtHand is like Istioctl, but builds nothing: a missing program is an error.
+func (s Source) IstioctlAtHand() (Binary, error) { return s.goToolAtHand(istioctl) }
+
 func (s Source) goToolAtHand(tool goTool) (Binary, error) {
 	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {

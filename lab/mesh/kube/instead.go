@@ -30,9 +30,9 @@ func instead(r *http.Request) string {
 		case len(parts) == 7 && parts[6] == "log":
 			return "use fleetman logs " + pod
 		case len(parts) == 7 && (parts[6] == "exec" || parts[6] == "attach"):
-			return "run the command in a shell: a pod is a process of this machine, and fleetman pods --json has its id"
+			return "run the command in a shell: a pod is a process of this machine, and fleetman pods -o json has its id"
 		case len(parts) == 7 && parts[6] == "ephemeralcontainers":
-			return "run the command in a shell: a pod is a process of this machine; only its own names lead through its proxy (fleetman pods --json)"
+			return "run the command in a shell: a pod is a process of this machine; only its own names lead through its proxy (fleetman pods -o json)"
 		}
 	}
 	switch {

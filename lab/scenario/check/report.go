@@ -1,7 +1,6 @@
 package check
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -69,18 +68,19 @@ func (r Result) complaints() []string {
 	return lines
 }
 
-// WriteJSON writes {"ok": ..., "results": [...]}.
-func WriteJSON(w io.Writer, results []Result) error {
+// Summary is the results, and whether all of them are good.
+type Summary struct {
+	OK      bool     `json:"ok"`
+	Results []Result `json:"results"`
+}
+
+// Report returns the summary of results.
+func Report(results []Result) Summary {
 	ok := true
 	for _, r := range results {
 		ok = ok && r.OK()
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
-		OK      bool     `json:"ok"`
-		Results []Result `json:"results"`
-	}{ok, results})
+	return Summary{ok, results}
 }
 
 type junitSuite struct {

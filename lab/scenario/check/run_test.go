@@ -533,8 +533,12 @@ func TestReports(t *testing.T) {
 			}
 			return err
 		},
-		"report.json": func(b *bytes.Buffer) error { return WriteJSON(b, reported()) },
-		"report.xml":  func(b *bytes.Buffer) error { return WriteJUnit(b, reported()) },
+		"report.json": func(b *bytes.Buffer) error {
+			encoder := json.NewEncoder(b)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(Report(reported()))
+		},
+		"report.xml": func(b *bytes.Buffer) error { return WriteJUnit(b, reported()) },
 	} {
 		var got bytes.Buffer
 		if err := write(&got); err != nil {

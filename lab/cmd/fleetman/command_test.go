@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/scenario"
+)
+
+// each calls f with every command that the help shows.
+func each(cmd *cobra.Command, f func(*cobra.Command)) {
+	f(cmd)
+	for _, c := range cmd.Commands() {
+		each(c, f)
+	}
+}
+
+// TestHelp holds every command to the same form.
+func TestHelp(t *testing.T) {
+	each(newCommand(nil, io.Discard, io.Discard), func(cmd *cobra.Command) {
+		var help bytes.Buffer
+		cmd.SetOut(&help)
+		if err := cmd.Help(); err != nil {
+			t.Errorf("%s: %v", cmd.CommandPath(), err)
+		}
+		if !strings.Contains(help.String(), "\nExamples:\n  ") || !strings.Contains(cmd.Example, "fleetman") {
+			t.Errorf("%s: its help has no example: %s", cmd.CommandPath(), help.String())
+		}
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%s: its short help is %q", cmd.CommandPath(), cmd.Short)
+		}
+		if cmd.Parent() != nil && !cmd.Parent().HasParent() && cmd.GroupID == "" {
+			t.Errorf("%s is in no group", cmd.CommandPath())
+		}
+		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
+			if len(strings.TrimRight(line, "\n")) > 100 && cmd.Name() != "compare" {
+				t.Errorf("%s: a line of %d characters: %s", cmd.CommandPath(), len(line), line)
+			}
+		}
+		if flag := cmd.Flags().Lookup("output"); flag != nil && (flag.Shorthand != "o" || flag.DefValue != "table") {
+			t.Errorf("%s: -o is %+v", cmd.CommandPath(), flag)
+		}
+	})
+	code, stdout, stderr := fleetman(t)
+	for _, want := range []string{"fleetman [command]", "Run a fleet:\n", "Set up:\n", "\n  130  interrupted"} {
+		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
+			t.Errorf("exit code %d, stderr %q, want %q in %s", code, stderr, want, stdout)
+		}
+	}
+}
+
+// TestReadme holds the table of commands to the code.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	each(newCommand(nil, io.Discard, io.Discard), func(cmd *cobra.Command) {
+		if cmd.HasSubCommands() && cmd.Name() != "fault" || cmd.Name() == "help" || cmd.Parent().Name() == "completion" {
+			return
+		}
+		if !bytes.Contains(text, []byte("\n| `"+cmd.CommandPath())) {
+			t.Errorf("lab/README.md has no row for %s", cmd.CommandPath())
+		}
+	})
+}
+
+func TestComplete(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string // among the lines
+	}{
+		{[]string{"up", "--mesh", "canary-w"}, "canary-weighted\tA canary release by weight"},
+		{[]string{"apply", "resilience/m"}, "resilience/mesh\tArm mesh: the same policies in the proxies"},
+		{[]string{"check", ""}, "plain\tThe fleet, no mesh"},
+		{[]string{"up", "--replicas", "staff"}, "staff-service="},
+		{[]string{"up", "--set", "staff"}, "staff-service:"},
+		{[]string{"pods", "-o", ""}, "yaml"},
+		{[]string{"kill", "--signal", ""}, "KILL"},
+		{[]string{"fault", "staff-service", ""}, "status="},
+		{[]string{"binaries", "i"}, "istioctl"},
+		{[]string{"env", "--shell", ""}, "fish"},
+		{[]string{"compare", "--arms", "none,l"}, "none,library\tthe chain of kit/upstream, with the defaults of RESILIENCE=library"},
+		{[]string{"compare", "--faults", "all"}, "all-bad\t"},
+		{[]string{"compare", "--profile", "m"}, "matched\t"},
+		{[]string{"compare", "--target", ""}, "page"},
+		{[]string{"compare", "--service", "s"}, "staff-service"},
+		{[]string{"sta"}, "status\tShow the running fleet on one screen"},
+		{[]string{"logs", ""}, "all\tevery pod"},
+	} {
+		args := append([]string{"__complete", "--state", filepath.Join(t.TempDir(), "none")}, test.args...)
+		code, stdout, stderr := fleetman(t, args...)
+		if code != 0 || !strings.Contains("\n"+stdout, "\n"+test.want) {
+			t.Errorf("%q: exit code %d, %q, stderr %q, want %q", test.args, code, stdout, stderr, test.want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, stdout, stderr := fleetman(t, "completion", shell); code != 0 || stderr != "" || !strings.Contains(stdout, "fleetman") {
+			t.Errorf("completion %s: exit code %d, stderr %q", shell, code, stderr)
+		}
+	}
+	if names, _ := completeList([]string{"a\tA", "b"})(nil, nil, "a,"); len(names) != 1 || names[0] != "a,b" {
+		t.Errorf("after a, it completes %q", names)
+	}
+}
+
+// TestScenarios: every directory of a scenario is listed, and found by name.
+func TestScenarios(t *testing.T) {
+	code, stdout, stderr := fleetman(t, "scenarios")
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "SCENARIO ") || strings.Count(stdout, "\n") != 23 {
+		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
+	}
+	where := places{environ: []string{}}
+	if err := where.find(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := scenario.List(where.scenarios())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Title == "" || !strings.Contains(stdout, s.Name+" ") {
+			t.Errorf("%+v is not listed", s)
+		}
+		if paths, err := where.manifests([]string{s.Name}); err != nil || len(paths) != 1 || paths[0] != s.Dir {
+			t.Errorf("%s: %q, %v, want %s", s.Name, paths, err, s.Dir)
+		}
+	}
+	for _, bad := range []string{"", "..", "../base", "resilience", "/plain"} {
+		if paths, err := where.manifests([]string{bad}); bad != ".." && (err == nil || !strings.HasPrefix(err.Error(), bad+": must be a file, a directory or a scenario")) {
+			t.Errorf("%q: %q, %v", bad, paths, err)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, stderr := fleetman(t, "version", "-o", "json")
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `"istio": "v`) || !strings.Contains(stdout, `"envoy": "1.`) {
+		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	}
+	if code, stdout, stderr = fleetman(t, "--version"); code != 0 || stderr != "" || !strings.HasPrefix(stdout, "fleetman development, commit ") {
+		t.Errorf("--version: exit code %d, stderr %q, stdout %q", code, stderr, stdout)
+	}
+	for _, test := range []struct {
+		v    versions
+		want string
+	}{
+		{versions{Version: "1.0.0", Commit: "abc"}, "1.0.0, commit abc"},
+		{versions{Version: "1.0.0", Commit: "abc", Modified: true}, "1.0.0, commit abc (modified)"},
+		{versions{Version: "1.0.0"}, "1.0.0, commit not recorded"},
+	} {
+		if got := test.v.String(); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.v, got, test.want)
+		}
+	}
+}
+
+func TestEnv(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "an istioctl")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ISTIOCTL", program)
+	t.Setenv("SHELL", "/usr/bin/fish")
+	state := filepath.Join(t.TempDir(), "it's here")
+	bin := filepath.Join(state, "bin")
+	quoted := strings.ReplaceAll(state, "'", `'\''`)
+	for _, test := range []struct {
+		shell, path, want string
+	}{
+		{"sh", "/bin", "export KUBECONFIG='" + quoted + "/mesh/kubeconfig'\nexport PATH='" + quoted + "/bin':\"$PATH\"\n"},
+		{"sh", bin + ":/bin", "export KUBECONFIG='" + quoted + "/mesh/kubeconfig'\n"},
+		{"", "/bin", "set -gx KUBECONFIG '" + strings.ReplaceAll(state, "'", `\'`) + "/mesh/kubeconfig'\nset -gx PATH '" + strings.ReplaceAll(bin, "'", `\'`) + "' $PATH\n"},
+	} {
+		t.Setenv("PATH", test.path)
+		code, stdout, stderr := fleetman(t, "env", "--state", state, "--shell", test.shell)
+		if code != 0 || stderr != "" || stdout != test.want {
+			t.Errorf("exit code %d, stderr %q, stdout\n%s\nwant\n%s", code, stderr, stdout, test.want)
+		}
+	}
+	if target, err := os.Readlink(filepath.Join(bin, "istioctl")); err != nil || target != program {
+		t.Errorf("istioctl leads to %s, %v", target, err)
+	}
+	t.Setenv("ISTIOCTL", "/nowhere")
+	code, stdout, stderr := fleetman(t, "env", "--state", state, "--shell", "sh")
+	if code != 0 || strings.Contains(stdout, "PATH=") || !strings.HasPrefix(stderr, "fleetman: istioctl is not put on the PATH: ISTIOCTL") {
+		t.Errorf("without istioctl: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+// TestOutsideOfTheRepository: one clear error, unless the repository is named.
+func TestOutsideOfTheRepository(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	t.Setenv(rootVariable, "")
+	const none = "no repository here: start fleetman inside a clone, or name it with --root or FLEETMAN_ROOT"
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"up"}, exitUsage, none + ", or name a directory or files"},
+		{[]string{"check"}, exitUsage, none + ", or name the directory of a scenario"},
+		{[]string{"scenarios"}, exitUsage, none},
+		{[]string{"pods"}, exitUsage, none + ", or the fleet's directory with --state"},
+		{[]string{"down"}, exitUsage, none + ", or the fleet's directory with --state"},
+		{[]string{"up", "plain"}, exitFailure, "plain: must be a file or a directory; for a scenario's name, start fleetman inside the repository"},
+	} {
+		code, stdout, stderr := fleetman(t, test.args...)
+		if code != test.code || stdout != "" || stderr != "fleetman: "+test.want+"\n" {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q, want %q", test.args, code, stdout, stderr, test.want)
+		}
+	}
+	if code, stdout, stderr := fleetman(t, "version"); code != 0 || stderr != "" || !strings.Contains(stdout, "istio     -\n") {
+		t.Errorf("version: exit code %d, stderr %q, stdout %q", code, stderr, stdout)
+	}
+	if code, _, stderr := fleetman(t, "scenarios", "--root", root); code != 0 || stderr != "" {
+		t.Errorf("--root: exit code %d, stderr %q", code, stderr)
+	}
+	t.Setenv(rootVariable, root)
+	if code, _, stderr := fleetman(t, "scenarios"); code != 0 || stderr != "" {
+		t.Errorf("FLEETMAN_ROOT: exit code %d, stderr %q", code, stderr)
+	}
+	t.Setenv(rootVariable, "/nowhere")
+	if code, _, stderr := fleetman(t, "scenarios"); code != exitUsage || stderr != "fleetman: FLEETMAN_ROOT=/nowhere: must be a clone of the repository, with go.work and k8s/base\n" {
+		t.Errorf("a bad FLEETMAN_ROOT: exit code %d, stderr %q", code, stderr)
+	}
+}
+
+// TestColours: only on a terminal, and never with NO_COLOR.
+func TestColours(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminal: ", err)
+	}
+	defer terminal.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, test := range []struct {
+		name    string
+		w       io.Writer
+		environ []string
+		want    bool
+	}{
+		{"a terminal", terminal, []string{"TERM=xterm"}, true},
+		{"an empty NO_COLOR", terminal, []string{"NO_COLOR="}, true},
+		{"NO_COLOR", terminal, []string{"NO_COLOR=1"}, false},
+		{"a dumb terminal", terminal, []string{"TERM=dumb"}, false},
+		{"a file", file, nil, false},
+		{"no file", io.Discard, nil, false},
+	} {
+		if got := coloured(test.w, test.environ); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	var text bytes.Buffer
+	p := printer{w: &text, colour: true}
+	p.table([]string{"POD", "READY"}, []row{{cells: []string{"a-long-name", "yes"}}, {[]string{"b", "no"}, red}})
+	want := "\x1b[1mPOD          READY\x1b[0m\na-long-name  yes\n\x1b[31mb            no\x1b[0m\n"
+	if text.String() != want {
+		t.Errorf("%q, want %q", text.String(), want)
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/compare"
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/scenario"
+)
+
+// completeTimeout is how long the fleet may take to answer a shell that
+// completes a word.
+const completeTimeout = 2 * time.Second
+
+// ask returns the running fleet; without one, or when it does not answer, an
+// empty one.
+func (p *places) ask(cmd *cobra.Command) (status control.Status) {
+	client, err := p.connect()
+	if err != nil {
+		return status
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+	defer cancel()
+	status, _ = client.Status(ctx) // the error is for those who press enter
+	return status
+}
+
+// completeFirst completes the first argument by names; each may have a
+// description behind a tab.
+func completeFirst(names func(*cobra.Command) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(cmd), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func podNames(status control.Status) (names []string) {
+	for _, pod := range status.Pods {
+		names = append(names, pod.Name)
+	}
+	return names
+}
+
+func serviceNames(status control.Status) (names []string) {
+	for _, pod := range status.Pods {
+		names = append(names, pod.Services...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (p *places) completePods() cobra.CompletionFunc {
+	return completeFirst(func(cmd *cobra.Command) []string { return podNames(p.ask(cmd)) })
+}
+
+// completeLogs knows the logs of a mesh too.
+func (p *places) completeLogs() cobra.CompletionFunc {
+	return completeFirst(func(cmd *cobra.Command) []string {
+		status := p.ask(cmd)
+		names := append(podNames(status), "all\tevery pod")
+		if status.HasMesh {
+			for _, pod := range status.Pods {
+				names = append(names, pod.Name+".envoy")
+			}
+			names = append(names, "istiod", "istio-ingressgateway", "mesh\tistiod and every proxy")
+		}
+		return names
+	})
+}
+
+// kinds are those of faults, as rules begin with them.
+var kinds = []string{"delay=", "status=", "reset", "hang", "truncate", "slow=", "crash"}
+
+// completeFault completes SERVICE or POD, then the kind of a rule.
+func (p *places) completeFault() cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		switch len(args) {
+		case 0:
+			status := p.ask(cmd)
+			return append(serviceNames(status), podNames(status)...), cobra.ShellCompDirectiveNoFileComp
+		case 1:
+			return kinds, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeManifests completes the names of scenarios, beside files.
+func (p *places) completeManifests() cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		if p.find() != nil || p.root == "" {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		all, _ := scenario.List(p.scenarios())
+		var names []string
+		for _, s := range all {
+			names = append(names, cobra.CompletionWithDesc(s.Name, s.Title))
+		}
+		return names, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// completePrograms completes the part before sep of a flag such as --replicas
+// by the fleet's programs.
+func (p *places) completePrograms(sep string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		if p.find() != nil || p.root == "" {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		entries, _ := os.ReadDir(filepath.Join(p.root, "services"))
+		var names []string
+		for _, entry := range entries {
+			if entry.IsDir() {
+				names = append(names, entry.Name()+sep)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// completeList completes the last of names that are separated by commas, each
+// once.
+func completeList(names []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := typed[:strings.LastIndex(typed, ",")+1]
+		given := strings.Split(before, ",")
+		var left []string
+		for _, name := range names {
+			if word, _, _ := strings.Cut(name, "\t"); !slices.Contains(given, word) {
+				left = append(left, before+name)
+			}
+		}
+		return left, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// described returns names with descriptions, as shells show them.
+func described[T any](known []T, of func(T) (name, meaning string)) (names []string) {
+	for _, one := range known {
+		names = append(names, cobra.CompletionWithDesc(of(one)))
+	}
+	return names
+}
+
+// completeCompare completes the values of compare's flags.
+func completeCompare(cmd *cobra.Command) *cobra.Command {
+	completeFlag(cmd, "arms", completeList(described(compare.Arms, func(a compare.Arm) (string, string) { return a.Name, a.Meaning })))
+	completeFlag(cmd, "faults", completeList(described(compare.Faults, func(f compare.Fault) (string, string) { return f.Name, f.Meaning })))
+	completeFlag(cmd, "profile", fixed(described(compare.Profiles, func(p compare.Profile) (string, string) { return p.Name, p.Meaning })))
+	completeFlag(cmd, "target", fixed(compare.Targets))
+	completeFlag(cmd, "service", fixed(compare.Services))
+	return cmd
+}
+
+func fixed(names []string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// completeFlag completes the values of a flag that the command has.
+func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // there is no such flag
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/mesh"
+)
+
+func envCommand(where *places) *cobra.Command {
+	var shell string
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Print what points kubectl and istioctl of this shell to the fleet's mesh",
+		Long: `Print shell commands that set KUBECONFIG to the mesh of the fleet's directory and
+put the istioctl of its version on the PATH. They hold for every mesh that is
+started there, also for one that is not started yet.`,
+		Example: `  eval "$(fleetman env)"
+  fleetman env --shell fish | source`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if shell == "" && filepath.Base(getenv(where.environ)("SHELL")) == "fish" {
+				shell = "fish"
+			}
+			if shell == "" {
+				shell = shells[0]
+			}
+			if !slices.Contains(shells, shell) {
+				return usageError{fmt.Errorf("--shell %s: must be one of %s", quoted(shell), strings.Join(shells, ", "))}
+			}
+			if err := where.find(); err != nil {
+				return err
+			}
+			state, err := filepath.Abs(where.state)
+			if err != nil {
+				return fmt.Errorf("--state: %w", err)
+			}
+			bin := filepath.Join(state, "bin")
+			if err := where.linkIstioctl(bin); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: istioctl is not put on the PATH: %v\n", err)
+				bin = ""
+			}
+			if slices.Contains(filepath.SplitList(getenv(where.environ)("PATH")), bin) {
+				bin = "" // it is there already
+			}
+			fmt.Fprint(cmd.OutOrStdout(), exports(shell, mesh.Kubeconfig(state), bin))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&shell, "shell", "", "whose commands to print: "+strings.Join(shells, ", ")+" (default: fish in fish, else sh)")
+	completeFlag(cmd, "shell", fixed(shells))
+	return cmd
+}
+
+var shells = []string{"sh", "fish"}
+
+// exports returns the shell commands; an empty bin stays off the PATH.
+func exports(shell, kubeconfig, bin string) string {
+	set, path := "export KUBECONFIG=%s\n", "export PATH=%s:\"$PATH\"\n"
+	if shell == "fish" {
+		set, path = "set -gx KUBECONFIG %s\n", "set -gx PATH %s $PATH\n"
+	}
+	text := fmt.Sprintf(set, shellQuote(shell, kubeconfig))
+	if bin != "" {
+		text += fmt.Sprintf(path, shellQuote(shell, bin))
+	}
+	return text
+}
+
+// linkIstioctl makes istioctl, without the version in its name, in a directory
+// for the PATH.
+func (p *places) linkIstioctl(bin string) error {
+	istioctl, err := p.source(nil).IstioctlAtHand()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	link := filepath.Join(bin, "istioctl")
+	if old, err := os.Readlink(link); err == nil && old == istioctl.Path {
+		return nil
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(istioctl.Path, link)
+}
+
+// shellQuote makes a path one word of a shell.
+func shellQuote(shell, path string) string {
+	if !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/._-+", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return path
+	}
+	if shell == "fish" { // \ is special between quotes there
+		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(path) + "'"
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/local"
+)
+
+func logsCommand(where *places) *cobra.Command {
+	var o local.LogOptions
+	var tail int
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:   "logs POD|all",
+		Short: "Show the log of a pod of the running fleet, or of all",
+		Long: `Show the log of a pod of the running fleet, or of all pods.
+
+With a mesh: POD.envoy is the log of a pod's proxy, with a line a request;
+istio-ingressgateway and istiod have theirs, and mesh is all of these.
+
+--since takes the time that a line begins with; a line without one belongs to the
+next line that has one.`,
+		Example: `  fleetman logs -f staff-service-0
+  fleetman logs --tail 20 --since 30s api-gateway
+  fleetman logs --prefix all
+  fleetman logs -f staff-service-0.envoy`,
+		Args:              exactly("POD, or all"),
+		ValidArgsFunction: where.completeLogs(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case tail < -1:
+				return usageError{fmt.Errorf("--tail %d: must be the number of lines, or -1 for all", tail)}
+			case since < 0 || since == 0 && cmd.Flags().Changed("since"):
+				return usageError{fmt.Errorf("--since %v: must be more than 0s", since)}
+			}
+			if tail >= 0 {
+				o.TailLines = &tail
+			}
+			if since > 0 {
+				o.Since = time.Now().Add(-since)
+			}
+			client, err := where.connect()
+			if err != nil {
+				return err
+			}
+			return client.Logs(cmd.Context(), args[0], o, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&o.Follow, "follow", "f", false, "go on until Ctrl-C or the fleet's end")
+	flags.BoolVar(&o.Prefix, "prefix", false, "start each line with the pod's name")
+	flags.IntVar(&tail, "tail", -1, "show only the last lines of each log, this many; -1 is all")
+	flags.DurationVar(&since, "since", 0, "show only lines newer than this, as 30s or 5m")
+	return cmd
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"sigs.k8s.io/yaml"
+)
+
+// formats are the values of -o, the default first.
+var formats = []string{"table", "wide", "json", "yaml"}
+
+// output is the flag -o of every command that shows something.
+type output struct{ format string }
+
+// add adds the flag to a command.
+func (o *output) add(cmd *cobra.Command) {
+	o.format = formats[0]
+	cmd.Flags().VarP(o, "output", "o", "how to print: "+strings.Join(formats, ", "))
+	completeFlag(cmd, "output", fixed(formats))
+}
+
+func (o *output) String() string { return o.format }
+func (o *output) Type() string   { return "FORMAT" }
+
+// Set refuses what is no format.
+func (o *output) Set(text string) error {
+	if !slices.Contains(formats, text) {
+		return fmt.Errorf("one of %s", strings.Join(formats, ", "))
+	}
+	o.format = text
+	return nil
+}
+
+// structured reports whether a program reads what is printed.
+func (o *output) structured() bool { return o.format == "json" || o.format == "yaml" }
+
+// print writes value as JSON or YAML, or what show writes for people.
+func (o *output) print(cmd *cobra.Command, environ []string, value any, show func(*printer)) error {
+	out := cmd.OutOrStdout()
+	var text []byte
+	var err error
+	switch o.format {
+	case "json":
+		if text, err = json.MarshalIndent(value, "", "  "); err == nil {
+			text = append(text, '\n')
+		}
+	case "yaml":
+		text, err = yaml.Marshal(value)
+	default:
+		show(&printer{w: out, wide: o.format == "wide", colour: coloured(out, environ)})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("print %s: %w", o.format, err)
+	}
+	_, err = out.Write(text)
+	return err
+}
+
+// coloured reports whether w is a terminal that shows colours, and NO_COLOR is
+// not set (https://no-color.org).
+func coloured(w io.Writer, environ []string) bool {
+	get := getenv(environ)
+	file, ok := w.(*os.File)
+	return ok && get("NO_COLOR") == "" && get("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+}
+
+// Colours, as a terminal takes them.
+const (
+	plain = ""
+	bold  = "\x1b[1m"
+	red   = "\x1b[31m"
+	reset = "\x1b[0m"
+)
+
+// printer writes tables and lines for people.
+type printer struct {
+	w            io.Writer
+	wide, colour bool
+}
+
+// line writes one line.
+func (p *printer) line(colour, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if p.colour && colour != plain {
+		text = colour + text + reset
+	}
+	fmt.Fprintln(p.w, text)
+}
+
+// row is a line of a table.
+type row struct {
+	cells  []string
+	colour string
+}
+
+// table writes rows below a header, in columns.
+func (p *printer) table(header []string, rows []row) {
+	rows = append([]row{{header, bold}}, rows...)
+	var text strings.Builder
+	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(columns, strings.Join(r.cells, "\t"))
+	}
+	columns.Flush()
+	lines := strings.Split(text.String(), "\n")
+	for i, r := range rows {
+		p.line(r.colour, "%s", lines[i])
+	}
+}
+
+// columns returns a row's cells, or a table's header: those of the table, and
+// in the wide one more.
+func (p *printer) columns(always []string, wide ...string) []string {
+	if p.wide {
+		return append(always, wide...)
+	}
+	return always
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

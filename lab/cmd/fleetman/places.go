@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/scenario"
+)
+
+// rootVariable names the repository for commands that are started outside of
+// one.
+const rootVariable = "FLEETMAN_ROOT"
+
+// places are the directories that every command needs, and the environment.
+type places struct {
+	root, state string
+	environ     []string
+}
+
+// add adds the flags that all commands have.
+func (p *places) add(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.root, "root", "", "the repository (default: the one of this directory, else $"+rootVariable+")")
+	flags.StringVar(&p.state, "state", "", "the fleet's directory: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
+	_ = root.MarkPersistentFlagDirname("root")  // an error: there is no such flag
+	_ = root.MarkPersistentFlagDirname("state") // as above
+}
+
+// find fills in what is not given. There may be no repository: root is empty
+// then, and the fleet's directory below this one.
+func (p *places) find() error {
+	here, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the repository: %w", err)
+	}
+	given, name := p.root, "--root "
+	if given == "" {
+		p.root = repositoryAbove(here)
+	}
+	if p.root == "" {
+		given, name = getenv(p.environ)(rootVariable), rootVariable+"="
+	}
+	if given != "" {
+		if p.root, err = filepath.Abs(given); err != nil {
+			return fmt.Errorf("%s%s: %w", name, given, err)
+		}
+		if !isRepository(p.root) {
+			return usageError{fmt.Errorf("%s%s: must be a clone of the repository, with go.work and k8s/base", name, given)}
+		}
+	}
+	base := p.root
+	if base == "" {
+		base = here
+	}
+	if p.state == "" {
+		p.state = filepath.Join(base, ".cache", "fleetman")
+	}
+	return nil
+}
+
+func isRepository(dir string) bool {
+	for _, path := range []string{"go.work", "k8s/base"} {
+		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// repositoryAbove returns the repository that a directory is in; empty: none.
+func repositoryAbove(dir string) string {
+	for !isRepository(dir) {
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}
+
+// noRepository is the error of a command that needs a repository.
+func noRepository(or string) error {
+	return usageError{fmt.Errorf("no repository here: start fleetman inside a clone, or name it with --root or %s%s", rootVariable, or)}
+}
+
+// connect returns a client of the running fleet.
+func (p *places) connect() (*control.Client, error) {
+	given := p.state != ""
+	if err := p.find(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(p.state); err != nil && p.root == "" && !given {
+		return nil, noRepository(", or the fleet's directory with --state")
+	}
+	return control.NewClient(p.state)
+}
+
+// scenarios is the directory of the scenarios.
+func (p *places) scenarios() string { return filepath.Join(p.root, "k8s", "scenarios") }
+
+// manifests returns the paths that arguments mean: what exists is itself, all
+// else is the name of a scenario.
+func (p *places) manifests(args []string) ([]string, error) {
+	var paths, names []string
+	for _, arg := range args {
+		_, err := os.Stat(arg)
+		if !errors.Is(err, fs.ErrNotExist) {
+			paths = append(paths, arg)
+			continue
+		}
+		if p.root == "" {
+			return nil, fmt.Errorf("%s: must be a file or a directory; for a scenario's name, start fleetman inside the repository", arg)
+		}
+		if dir := filepath.Join(p.scenarios(), filepath.FromSlash(arg)); filepath.IsLocal(arg) && scenario.IsOne(dir) {
+			paths = append(paths, dir)
+			continue
+		}
+		all, err := scenario.List(p.scenarios())
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		hint := didYouMean(suggest(arg, names))
+		if hint == "" {
+			hint = "; fleetman scenarios lists them"
+		}
+		return nil, fmt.Errorf("%s: must be a file, a directory or a scenario%s", arg, hint)
+	}
+	return paths, nil
+}
+
+// manifestsOrBase returns the paths that arguments mean; without any
+// it is the base.
+func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
+	switch {
+	case len(args) > 0:
+		paths, err = p.manifests(args)
+	case p.root == "":
+		err = noRepository(", or name a directory or files")
+	default:
+		paths = []string{filepath.Join(p.root, "k8s", "base")}
+	}
+	return paths, err
+}
+
+// source is where the commands get the binaries of a mesh from.
+func (p *places) source(progress func(string)) binaries.Source {
+	return binaries.Source{Root: p.root, Progress: progress, Getenv: getenv(p.environ)}
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
+)
+
+// podList is what pods prints for programs.
+type podList struct {
+	Pods      []local.Pod      `json:"pods"`
+	NodePorts []local.NodePort `json:"nodePorts"`
+	HostsFile string           `json:"hostsFile"`
+}
+
+func podsCommand(where *places) *cobra.Command {
+	var o output
+	cmd := &cobra.Command{
+		Use:   "pods",
+		Short: "Show the pods of the running fleet",
+		Long: `Show the pods of the running fleet, of each that is not ready why, and when it is
+started again, and the faults that are set. wide, json and yaml have process ids
+and log files too.`,
+		Example: `  fleetman pods
+  fleetman pods -o json | jq -r '.pods[].pid'`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := where.connect()
+			if err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return o.print(cmd, where.environ, podList{status.Pods, status.NodePorts, status.HostsFile}, func(p *printer) { p.pods(status) })
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// pods writes the table of pods and, below it, what is wrong with them and
+// what a browser can open.
+func (p *printer) pods(status control.Status) {
+	var rows []row
+	for _, pod := range status.Pods {
+		cells := []string{pod.Name, address(pod), readiness(pod), strconv.Itoa(pod.Restarts), pod.Image, orDash(pod.Variant)}
+		rows = append(rows, row{p.columns(cells, age(pod.Started), strconv.Itoa(pod.PID), pod.Log), ifNot(pod.Ready)})
+	}
+	p.table(p.columns([]string{"POD", "ADDRESS", "READY", "RESTARTS", "IMAGE", "VARIANT"}, "AGE", "PROCESS", "LOG"), rows)
+	for _, pod := range status.Pods {
+		p.trouble(pod)
+	}
+	for _, port := range status.NodePorts {
+		p.line(plain, "%s: http://%s", port.Service, port.Address)
+	}
+}
+
+// trouble writes why a pod is not ready, and its faults.
+func (p *printer) trouble(pod local.Pod) {
+	if why := explain(pod); why != "" {
+		p.line(red, "%s is not ready: %s", pod.Name, why)
+	}
+	if pod.Faults != "" {
+		p.line(red, "%s has faults: %s", pod.Name, pod.Faults)
+	}
+}
+
+// ifNot returns the colour of a row that is good or not.
+func ifNot(good bool) string {
+	if good {
+		return plain
+	}
+	return red
+}
+
+// address is where a pod listens, and the port of its manifest when that is
+// another: one that needs root, or that no Service leads to.
+func address(pod local.Pod) string {
+	if pod.Port == 0 {
+		return pod.Address
+	}
+	text := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
+	if pod.DeclaredPort != pod.Port {
+		text += fmt.Sprintf(" (for %d)", pod.DeclaredPort)
+	}
+	return text
+}
+
+func readiness(pod local.Pod) string {
+	switch {
+	case pod.Ready:
+		return "yes"
+	case pod.State != "running":
+		return "no, " + pod.State
+	}
+	return "no"
+}
+
+// explain returns why a pod is not ready, and when it is started again.
+func explain(pod local.Pod) string {
+	if pod.Ready || pod.NextTry.IsZero() {
+		return pod.Why
+	}
+	return fmt.Sprintf("%s; next try at %s", pod.Why, pod.NextTry.Format("15:04:05.000"))
+}
+
+// age is the time since then, in seconds.
+func age(since time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	return time.Since(since).Round(time.Second).String()
+}
+
+func killCommand(where *places) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "kill POD",
+		Short: "Send a signal to a pod of the running fleet; it is started again when it ends",
+		Long: `Send a signal to a pod's process; it is started again when it ends.
+
+TERM ends it as deleting a pod does on a cluster: it leaves the endpoints, its
+preStop sleep passes, then it may drain for its grace period. Every other signal
+is sent at once.`,
+		Example: `  fleetman kill staff-service-0
+  fleetman kill --signal KILL api-gateway`,
+		Args:              exactly("POD"),
+		ValidArgsFunction: where.completePods(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sig, err := parseSignal(name)
+			if err != nil {
+				return usageError{err}
+			}
+			client, err := where.connect()
+			if err != nil {
+				return err
+			}
+			did, err := client.Kill(cmd.Context(), args[0], sig)
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), did)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&name, "signal", "TERM", strings.Join(signalNames(), ", ")+" or a number")
+	completeFlag(cmd, "signal", fixed(signalNames()))
+	return cmd
+}
+
+var signals = map[string]syscall.Signal{
+	"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
+	"ABRT": syscall.SIGABRT, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
+}
+
+func signalNames() []string { return slices.Sorted(maps.Keys(signals)) }
+
+func parseSignal(text string) (syscall.Signal, error) {
+	if number, err := strconv.Atoi(text); err == nil && number >= 1 && number <= 64 {
+		return syscall.Signal(number), nil
+	}
+	if sig, ok := signals[strings.TrimPrefix(strings.ToUpper(text), "SIG")]; ok {
+		return sig, nil
+	}
+	return 0, fmt.Errorf("--signal %s: must be a number from 1 to 64 or one of %s", quoted(text), strings.Join(signalNames(), ", "))
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/mesh"
+)
+
+// fleetStatus is what status prints for programs.
+type fleetStatus struct {
+	control.Status
+	Mesh *mesh.Status `json:"mesh,omitempty"` // nil without one
+}
+
+func statusCommand(where *places) *cobra.Command {
+	var o output
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the running fleet on one screen: age, manifests, page, and what is wrong",
+		Long: `Show the running fleet on one screen: since when it runs, its manifests, the
+addresses a browser can open, and what is not as it should be: pods that are not
+ready, faults that are set, breakers that are not closed, and of a mesh what is
+not in sync, rejected or ejected.`,
+		Example: `  fleetman status
+  fleetman status -o yaml`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := where.connect()
+			if err != nil {
+				return err
+			}
+			var status fleetStatus
+			if status.Status, err = client.Status(cmd.Context()); err != nil {
+				return err
+			}
+			if status.HasMesh {
+				of, err := client.Mesh(cmd.Context())
+				if err != nil {
+					return err
+				}
+				status.Mesh = &of
+			}
+			return o.print(cmd, where.environ, status, func(p *printer) { p.status(&status) })
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+func (p *printer) status(s *fleetStatus) {
+	p.field(plain, "running", "for %s, since %s, process %d", age(s.Since), s.Since.Format(time.DateTime), s.PID)
+	p.field(plain, "manifests", "%s", strings.Join(s.Manifests, " "))
+	for _, port := range s.NodePorts {
+		p.field(plain, "open", "http://%s (%s)", port.Address, port.Service)
+	}
+	ready := 0
+	for _, pod := range s.Pods {
+		if pod.Ready {
+			ready++
+		}
+	}
+	p.field(ifNot(ready == len(s.Pods)), "pods", "%d of %d ready", ready, len(s.Pods))
+	p.proxies(s.Mesh)
+	for _, pod := range s.Pods {
+		p.trouble(pod)
+	}
+	for _, b := range s.Breakers {
+		p.line(red, "%s", breakerText(b))
+	}
+	if s.Mesh != nil {
+		p.meshTrouble(s.Mesh)
+	}
+	if p.wide {
+		p.line(plain, "")
+		p.pods(s.Status)
+	}
+}
+
+// proxies writes the line of the mesh.
+func (p *printer) proxies(status *mesh.Status) {
+	if status == nil {
+		p.field(plain, "mesh", "none")
+		return
+	}
+	inSync := 0
+	for _, proxy := range status.Proxies {
+		if proxy.Ready && proxy.Synced {
+			inSync++
+		}
+	}
+	p.field(ifNot(status.Good()), "mesh", "istiod %s, %d of %d proxies in sync", istiodState(status), inSync, len(status.Proxies))
+}
+
+func (p *printer) field(colour, name, format string, args ...any) {
+	p.line(colour, "%-10s %s", name, fmt.Sprintf(format, args...))
+}
+
+func breakerText(b control.Breaker) string {
+	text := fmt.Sprintf("%s: breaker of %s", b.Pod, b.Upstream)
+	if b.Endpoint != "" {
+		text += " at " + b.Endpoint
+	}
+	text += " is " + b.State
+	if !b.Until.IsZero() {
+		text += " until " + b.Until.Local().Format("15:04:05.000")
+	}
+	if b.LastFailure != "" {
+		text += ": " + b.LastFailure
+	}
+	return text
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// exactly returns a check for one argument of the given name.
+func exactly(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError{fmt.Errorf("%s: %d arguments: must be one %s", cmd.CommandPath(), len(args), name)}
+		}
+		return nil
+	}
+}
+
+// none refuses arguments.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s: %q: must be without arguments", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// subcommandsOnly makes a command show its help, and refuse what is none of
+// its subcommands.
+func subcommandsOnly(cmd *cobra.Command) {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknown(fmt.Sprintf("command %q", args[0]), cmd.SuggestionsFor(args[0]), cmd)
+	}
+}
+
+// unknown is the error for a word that the command does not know.
+func unknown(what string, suggested []string, cmd *cobra.Command) error {
+	see := "; see"
+	if len(suggested) > 0 {
+		see = didYouMean(suggested) + " See"
+	}
+	return usageError{fmt.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())}
+}
+
+// flagError words pflag's errors as the other ones of flags.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &invalid):
+		return usageError{fmt.Errorf("--%s %s: must be %s; see %s --help", invalid.GetFlag().Name, quoted(invalid.GetValue()), valid(invalid), cmd.CommandPath())}
+	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "":
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		suggested := suggest(missing.GetSpecifiedName(), known)
+		for i, name := range suggested {
+			suggested[i] = "--" + name
+		}
+		return unknown("flag --"+missing.GetSpecifiedName(), suggested, cmd)
+	}
+	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+}
+
+// quoted shows an empty value too.
+func quoted(value string) string {
+	if value == "" || strings.ContainsAny(value, " \t\n") {
+		return fmt.Sprintf("%q", value)
+	}
+	return value
+}
+
+// valid describes the values of a flag.
+func valid(invalid *pflag.InvalidValueError) string {
+	switch invalid.GetFlag().Value.Type() {
+	case "duration":
+		return "a duration, such as 500ms or 1m30s"
+	case "int":
+		return "a whole number"
+	case "uint64":
+		return "a whole number, 0 or more"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	}
+	return invalid.Unwrap().Error()
+}
+
+// suggest returns the names that the typed one may mean, by cobra's measure.
+func suggest(typed string, known []string) []string {
+	names := cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, name := range known {
+		names.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	return names.SuggestionsFor(typed)
+}
+
+func didYouMean(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ": did you mean " + strings.Join(names, " or ") + "?"
+}

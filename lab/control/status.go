@@ -1,0 +1,105 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+)
+
+// Status is a running fleet.
+type Status struct {
+	State     string           `json:"state"`     // its directory
+	Since     time.Time        `json:"since"`     // when all its pods were ready first
+	PID       int              `json:"pid"`       // the launcher's
+	Manifests []string         `json:"manifests"` // the paths that it was started with
+	HasMesh   bool             `json:"hasMesh"`
+	Pods      []local.Pod      `json:"pods"`
+	NodePorts []local.NodePort `json:"nodePorts"`
+	HostsFile string           `json:"hostsFile"`
+	// Breakers are those that are not closed.
+	Breakers []Breaker `json:"breakers,omitempty"`
+}
+
+// Breaker is a circuit breaker of a pod's program for one of its upstreams.
+type Breaker struct {
+	Pod         string    `json:"pod"`
+	Upstream    string    `json:"upstream"`
+	Endpoint    string    `json:"endpoint,omitempty"` // empty where the upstream has one breaker
+	State       string    `json:"state"`              // open, half-open
+	Until       time.Time `json:"until,omitzero"`     // when an open one lets a request through
+	LastFailure string    `json:"lastFailure,omitempty"`
+}
+
+// lookTimeout is how long a pod may take to answer by its admin listener.
+const lookTimeout = 300 * time.Millisecond
+
+// look asks all pods for the faults in force and for their breakers. A pod that
+// does not answer in time is shown without.
+func (s *Status) look(ctx context.Context, fleet *local.Fleet) {
+	s.Pods, s.NodePorts, s.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var client faults.Client
+	var asking sync.WaitGroup
+	breakers := make([][]Breaker, len(s.Pods))
+	for i, pod := range s.Pods {
+		if pod.PID == 0 {
+			continue
+		}
+		asking.Go(func() { breakers[i], _ = readBreakers(ctx, pod) })
+		if pod.Port == 0 {
+			continue
+		}
+		asking.Go(func() {
+			if state, err := client.Get(ctx, pod); err == nil {
+				s.Pods[i].Faults = state.Text()
+			}
+		})
+	}
+	asking.Wait()
+	for _, of := range breakers {
+		s.Breakers = append(s.Breakers, of...)
+	}
+}
+
+// readBreakers returns the breakers of a pod that are not closed.
+func readBreakers(ctx context.Context, pod local.Pod) (breakers []Breaker, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("read breakers of %s: status %d", pod.Name, response.StatusCode)
+	}
+	var shown struct {
+		Upstreams []struct {
+			Upstream  string
+			Endpoints []struct {
+				Address, State, LastFailure string
+				OpenUntil                   time.Time
+			}
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&shown); err != nil {
+		return nil, fmt.Errorf("read breakers of %s: %w", pod.Name, err)
+	}
+	for _, u := range shown.Upstreams {
+		for _, e := range u.Endpoints {
+			if e.State != "closed" {
+				breakers = append(breakers, Breaker{pod.Name, u.Upstream, e.Address, e.State, e.OpenUntil, e.LastFailure})
+			}
+		}
+	}
+	return breakers, nil
+}
