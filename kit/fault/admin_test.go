@@ -19,7 +19,7 @@ import (
 )
 
 // run is a whole service that answers what it is sent.
-func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	r := env.New(getenv)
 	cfg := server.ReadConfig(r, ":8080")
 	cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
@@ -30,8 +30,8 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 	if err != nil {
 		return err
 	}
-	routes := server.NewRouter(cfg, o)
-	routes.Any("/driver/:name", func(c *gin.Context) {
+	app := server.NewApp(cfg, o)
+	app.Any("/driver/:name", func(c *gin.Context) {
 		body, err := server.JSONBody(c)
 		if c.Request.Method != http.MethodGet && err != nil {
 			c.String(http.StatusRequestEntityTooLarge, err.Error())
@@ -39,7 +39,7 @@ func run(ctx context.Context, _ []string, getenv func(string) string, stdout, _ 
 		}
 		c.String(http.StatusOK, "served "+string(body))
 	})
-	return server.Run(ctx, cfg, o, routes)
+	return app.Serve(ctx, app.Router)
 }
 
 // admin calls the admin listener.
@@ -219,9 +219,9 @@ func TestInAService(t *testing.T) {
 }
 
 func TestBadFaultsInTheEnvironment(t *testing.T) {
-	err := run(t.Context(), nil, func(name string) string {
+	err := run(t.Context(), func(name string) string {
 		return map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}[name]
-	}, io.Discard, io.Discard)
+	}, io.Discard)
 	for _, want := range []string{`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes a second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

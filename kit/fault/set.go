@@ -56,16 +56,6 @@ func (s *Set) Replace(rules []Rule) {
 	}
 }
 
-// Prepend inserts rules before those in force. All counts and windows start again.
-func (s *Set) Prepend(rules []Rule) {
-	s.mu.Lock()
-	for _, r := range s.rules {
-		rules = append(slices.Clip(rules), r.Rule)
-	}
-	s.mu.Unlock()
-	s.Replace(rules)
-}
-
 // Seed returns the seed, also if it is random.
 func (s *Set) Seed() uint64 { return s.seed }
 

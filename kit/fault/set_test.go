@@ -106,18 +106,6 @@ func TestWhatOneRequestMeets(t *testing.T) {
 	}
 }
 
-func TestPrepend(t *testing.T) {
-	s := NewSet(1, rules(t, "status=503"), time.Now)
-	preset := rules(t, "delay=1s;reset,rate=0")
-	s.Prepend(preset)
-	if got := kinds(s, request("GET", "/")); !slices.Equal(got, []Kind{Delay, Status}) {
-		t.Errorf("met %v", got)
-	}
-	if len(preset) != 2 || len(s.state().Rules) != 3 {
-		t.Errorf("%d rules given, %d in force", len(preset), len(s.state().Rules))
-	}
-}
-
 // decisions are what n requests meet of the rule called name.
 func decisions(s *Set, n int, name string) (made []string) {
 	for range n {

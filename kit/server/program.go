@@ -4,22 +4,51 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"fleetman.example/kit/env"
+	"fleetman.example/kit/fault"
 	"fleetman.example/kit/observe"
 )
 
-// App has what a service needs to build its routes.
+// Run is a service, from its environment to the end of ctx. It logs to stdout.
+type Run func(ctx context.Context, getenv func(string) string, stdout io.Writer) error
+
+// App has what a service needs to build its routes, and serves them.
 type App struct {
 	*observe.Observer
 	Router
 
-	// Admin has further handlers of the admin listener, by http.ServeMux pattern.
-	Admin map[string]http.Handler
+	// Admin has further handlers of the admin listener.
+	Admin *http.ServeMux
 
 	// Now is time.Now.
 	Now func() time.Time
+
+	config Config
+	faults *fault.Set // nil where nobody calls
+}
+
+// NewApp returns an App without routes.
+func NewApp(cfg Config, o *observe.Observer) *App {
+	a := &App{Observer: o, Admin: http.NewServeMux(), Now: time.Now, config: cfg}
+	if cfg.ListenAddr != "" {
+		a.faults = fault.NewSet(cfg.FaultsSeed, cfg.Faults, a.Now)
+	}
+	a.Router = a.newRouter()
+	return a
+}
+
+// injector makes requests meet the faults.
+func (a *App) injector() fault.Injector {
+	count, err := a.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return fault.Injector{Set: a.faults, Log: a.Log, Count: count, Exit: os.Exit}
 }
 
 // Configured is a service's configuration: a struct that embeds Config.
@@ -27,11 +56,10 @@ type Configured interface{ common() Config }
 
 func (cfg Config) common() Config { return cfg }
 
-// Program returns the function for Main that runs the service called name. The function reads the
-// configuration with read, sets up telemetry, and serves the handler that routes returns until ctx ends
-// and every accepted request is answered.
-func Program[C Configured](name string, read func(*env.Reader) C, routes func(C, App) (http.Handler, error)) func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+// Program returns the service called name. It reads the configuration with read, sets up telemetry, and
+// calls serve, which builds the service and runs it with App.Serve.
+func Program[C Configured](name string, read func(*env.Reader) C, serve func(context.Context, C, *App) error) Run {
+	return func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		r := env.New(getenv)
 		cfg := read(r)
 		if err := r.Err(); err != nil {
@@ -43,11 +71,6 @@ func Program[C Configured](name string, read func(*env.Reader) C, routes func(C,
 		}
 		defer o.Flush(ctx)
 		o.Log.InfoContext(ctx, "configuration", "env", r)
-		common := cfg.common()
-		handler, err := routes(cfg, App{Observer: o, Router: NewRouter(common, o), Admin: common.Admin, Now: time.Now})
-		if err != nil {
-			return err
-		}
-		return Run(ctx, common, o, handler)
+		return serve(ctx, cfg, NewApp(cfg.common(), o))
 	}
 }

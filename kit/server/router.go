@@ -18,7 +18,6 @@ import (
 
 	"fleetman.example/kit/apierror"
 	"fleetman.example/kit/fleet"
-	"fleetman.example/kit/observe"
 )
 
 func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every route
@@ -28,16 +27,16 @@ func init() { gin.SetMode(gin.ReleaseMode) } // gin's debug mode prints every ro
 // without a trailing slash. A request with one, or with a doubled leading slash, reaches the same handler.
 type Router struct{ *gin.Engine }
 
-// NewRouter returns a Router without routes.
-func NewRouter(cfg Config, o *observe.Observer) Router {
-	r := gin.New()
+// newRouter returns a Router without routes.
+func (a *App) newRouter() Router {
+	cfg, r := a.config, gin.New()
 	r.UseRawPath, r.UnescapePathValues = true, true // a name with %2F is one segment; fleet.CheckName rejects it
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.ContextWithFallback = true
-	r.Use(o.Middleware(cfg.PropagateHeaders), callerTimeout, limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
-	if cfg.Faults != nil {
-		r.Use(cfg.injector(o).Middleware)
+	r.Use(a.Middleware(cfg.PropagateHeaders), callerTimeout, limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
+	if a.faults != nil {
+		r.Use(a.injector().Middleware)
 	}
 	r.Use(recovery)
 	r.NoRoute(func(c *gin.Context) {

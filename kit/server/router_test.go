@@ -286,7 +286,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			path, length, _ := strings.Cut(path, " ")
 			synctest.Test(t, func(t *testing.T) {
-				r := server.NewRouter(server.Config{MaxBody: 100}, observer(t))
+				r := server.NewApp(server.Config{MaxBody: 100}, observer(t)).Router
 				echo(r)
 				listener := make(pipes)
 				s := &http.Server{Handler: r}
@@ -319,7 +319,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 // The bound on sending a body does not bound the handler's own work.
 func TestSlowHandlerAfterQuickBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := server.NewRouter(server.Config{MaxBody: 100}, observer(t))
+		r := server.NewApp(server.Config{MaxBody: 100}, observer(t)).Router
 		r.POST("/slow", func(c *gin.Context) {
 			body, err := io.ReadAll(c.Request.Body) // as a proxy does
 			select {
@@ -398,7 +398,7 @@ func TestRecovery(t *testing.T) {
 
 // The route is where OpenTelemetry looks for it, also when the path was canonicalised.
 func TestPattern(t *testing.T) {
-	r := server.NewRouter(server.Config{MaxBody: 1}, observer(t))
+	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
 	echo(r)
 	for target, want := range map[string]string{"/vehicles": "/vehicles", "//vehicles/": "/vehicles", "/vehicles/x/": "/vehicles/:name", "/nowhere/": ""} {
 		for _, method := range []string{"GET", "HEAD"} {

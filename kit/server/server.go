@@ -17,8 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
-
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/fault"
 	"fleetman.example/kit/observe"
@@ -34,9 +32,9 @@ type Config struct {
 	DrainDelay       time.Duration // from SIGTERM to closing the listener, so that callers can move away
 	DrainTimeout     time.Duration // longest wait for accepted requests after that
 
-	Faults     *fault.Set              // faults to inject; nil: none, and no endpoint to set them
-	AdminToken string                  // bearer token to change Faults; empty: see fault.Set.Admin
-	Admin      map[string]http.Handler // further handlers of the admin listener, by http.ServeMux pattern
+	Faults     []fault.Rule // faults to inject
+	FaultsSeed uint64       // of the faults; 0: random
+	AdminToken string       // bearer token to change faults; empty: see fault.Set.Admin
 }
 
 // ReadConfig reads the configuration of a service whose default address is listenDefault, except
@@ -60,28 +58,18 @@ func (cfg *Config) readShared(r *env.Reader) {
 		MaxConnections:   r.Int("MAX_CONNECTIONS", 1500, 1, 1_000_000, "concurrent connections; requests on further ones are answered 503"),
 		PropagateHeaders: r.Bool("PROPAGATE_HEADERS", true, "whether calls made for a request carry its x-, trace and baggage headers"),
 		DrainDelay:       r.Duration("DRAIN_DELAY", 500*time.Millisecond, 0, time.Minute, "time from SIGTERM to closing the listener; meanwhile `/readyz` answers 503 and each answer closes its connection"),
-		Faults:           readFaults(r),
-		AdminToken:       r.Secret("ADMIN_TOKEN", "bearer token to change faults; if unset, changes are refused, except on loopback, where they need no token"),
-		Admin:            make(map[string]http.Handler),
 	}
+	cfg.readFaults(r)
+	cfg.AdminToken = r.Secret("ADMIN_TOKEN", "bearer token to change faults; if unset, changes are refused, except on loopback, where they need no token")
 }
 
-func readFaults(r *env.Reader) *fault.Set {
-	rules, err := fault.Parse(r.String("FAULTS", "", "faults to inject, such as `delay=0s..5s,rate=0.5;status=502,path=/driver/`; see `kit/fault` for the grammar"))
+func (cfg *Config) readFaults(r *env.Reader) {
+	var err error
+	cfg.Faults, err = fault.Parse(r.String("FAULTS", "", "faults to inject, such as `delay=0s..5s,rate=0.5;status=502,path=/driver/`; see `kit/fault` for the grammar"))
 	if err != nil {
 		r.Fail("FAULTS", "%v", err)
 	}
-	seed := r.Int64("FAULTS_SEED", 0, 0, math.MaxInt64, "seed of the faults: the same seed and sequence of requests give the same faults; `0`: random")
-	return fault.NewSet(uint64(seed), rules, time.Now)
-}
-
-// injector returns the injector of cfg.Faults.
-func (cfg Config) injector(o *observe.Observer) fault.Injector {
-	count, err := o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return fault.Injector{Set: cfg.Faults, Log: o.Log, Count: count, Exit: os.Exit}
+	cfg.FaultsSeed = uint64(r.Int64("FAULTS_SEED", 0, 0, math.MaxInt64, "seed of the faults: the same seed and sequence of requests give the same faults; `0`: random"))
 }
 
 // ReadAdminConfig reads the configuration of a program that has only an admin listener. A value of FAULTS
@@ -91,7 +79,7 @@ func ReadAdminConfig(r *env.Reader) Config {
 	if r.String("FAULTS", "", "must be unset: this program receives no requests") != "" {
 		r.Fail("FAULTS", "must be unset: this program receives no requests; inject faults into the service that it calls")
 	}
-	return Config{AdminAddr: readAdmin(r), Admin: make(map[string]http.Handler)}
+	return Config{AdminAddr: readAdmin(r)}
 }
 
 func readAdmin(r *env.Reader) (addr string) {
@@ -130,7 +118,7 @@ const asJava = "java"
 // A service's heap is a few MB, so the garbage collector would run for every 4 MB that requests allocate,
 // which takes a twentieth of all CPU. The ballast, never written and so never resident, delays it by 8 MB.
 // A higher GOGC would have the same effect, but would multiply the tracker's large heap.
-func Main(run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error) int {
+func Main(run Run) int {
 	if len(os.Args) > 1 && filepath.Base(os.Args[0]) != asJava {
 		fmt.Fprintf(os.Stderr, "arguments: %q: must be none: a service is configured by its environment\n", os.Args[1:])
 		return 2
@@ -140,30 +128,31 @@ func Main(run func(ctx context.Context, args []string, getenv func(string) strin
 	defer runtime.KeepAlive(ballast)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, nil, os.Getenv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-// Run serves handler on cfg.ListenAddr, and the admin listener, until ctx ends; a nil handler means only
-// the admin listener. It logs "listening" with the addresses. Then it drains: for DrainDelay, /readyz
-// answers 503 and every answer closes its connection; after that it closes the listener and waits for
-// accepted requests, at most DrainTimeout.
-func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Handler) (err error) {
+// Serve serves handler on the service's address, and the admin listener, until ctx ends; a nil handler
+// means only the admin listener. It logs "listening" with the addresses. Then it drains: for DrainDelay,
+// /readyz answers 503 and every answer closes its connection; after that it closes the listener and waits
+// for accepted requests, at most DrainTimeout. Serve must be called once.
+func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
+	cfg := a.config
 	admin, err := net.Listen("tcp", cfg.AdminAddr)
 	if err != nil {
 		return fmt.Errorf("ADMIN_ADDR: %w", err)
 	}
 	var draining atomic.Bool
-	adminServer := newServer(adminHandler(cfg, o, admin.Addr(), &draining))
+	adminServer := newServer(a.adminHandler(admin.Addr(), &draining))
 	failed := make(chan error, 2)
 	go func() { failed <- adminServer.Serve(admin) }()
 	defer func() { err = errors.Join(err, adminServer.Close()) }()
 
 	if handler == nil {
-		o.Log.InfoContext(ctx, "listening", "admin", admin.Addr().String())
+		a.Log.InfoContext(ctx, "listening", "admin", admin.Addr().String())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -176,10 +165,10 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	conns := &connLimit{max: int64(cfg.MaxConnections)}
-	server := newServer(closing(&draining, conns.refuse(o.Handler(handler, cfg.PropagateHeaders))))
+	server := newServer(closing(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))
 	server.ConnContext, server.ConnState = conns.accepted, conns.changed
 	go func() { failed <- server.Serve(listener) }()
-	o.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
+	a.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
 
 	select {
 	case <-ctx.Done():
@@ -187,7 +176,7 @@ func Run(ctx context.Context, cfg Config, o *observe.Observer, handler http.Hand
 		return fmt.Errorf("serve: %w", err)
 	}
 	draining.Store(true)
-	o.Log.Info("draining")
+	a.Log.Info("draining")
 	time.Sleep(cfg.DrainDelay) // no event announces that callers have moved away
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
 	defer cancel()
@@ -221,8 +210,8 @@ func closing(draining *atomic.Bool, next http.Handler) http.Handler {
 	})
 }
 
-func adminHandler(cfg Config, o *observe.Observer, addr net.Addr, draining *atomic.Bool) http.Handler {
-	mux := http.NewServeMux()
+func (a *App) adminHandler(addr net.Addr, draining *atomic.Bool) http.Handler {
+	mux := a.Admin
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if draining.Load() {
@@ -231,12 +220,9 @@ func adminHandler(cfg Config, o *observe.Observer, addr net.Addr, draining *atom
 		}
 		_, _ = io.WriteString(w, "ready\n")
 	})
-	mux.Handle("GET /metrics", o.Metrics())
-	if cfg.Faults != nil {
-		mux.Handle("/faults", cfg.Faults.Admin(addr, cfg.AdminToken))
-	}
-	for pattern, handler := range cfg.Admin {
-		mux.Handle(pattern, handler)
+	mux.Handle("GET /metrics", a.Metrics())
+	if a.faults != nil {
+		mux.Handle("/faults", a.faults.Admin(addr, a.config.AdminToken))
 	}
 	return rejectForeignPages(addr, mux)
 }

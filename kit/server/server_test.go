@@ -27,8 +27,8 @@ import (
 )
 
 // service is a run whose routes are given.
-func service(routes func(r server.Router)) servertest.Run {
-	return func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) (err error) {
+func service(routes func(r server.Router)) server.Run {
+	return func(ctx context.Context, getenv func(string) string, stdout io.Writer) (err error) {
 		r := env.New(getenv)
 		cfg := server.ReadConfig(r, ":8080")
 		cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
@@ -40,9 +40,9 @@ func service(routes func(r server.Router)) servertest.Run {
 			return err
 		}
 		defer o.Flush(ctx)
-		router := server.NewRouter(cfg, o)
-		routes(router)
-		return server.Run(ctx, cfg, o, router)
+		app := server.NewApp(cfg, o)
+		routes(app.Router)
+		return app.Serve(ctx, app.Router)
 	}
 }
 
@@ -87,12 +87,12 @@ func TestAdmin(t *testing.T) {
 }
 
 func TestOnlyAdmin(t *testing.T) {
-	s := servertest.Start(t, func(ctx context.Context, _ []string, getenv func(string) string, stdout, _ io.Writer) error {
+	s := servertest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		o, err := observe.Start(ctx, "test", getenv, stdout)
 		if err != nil {
 			return err
 		}
-		return server.Run(ctx, server.Config{AdminAddr: "127.0.0.1:0"}, o, nil)
+		return server.NewApp(server.Config{AdminAddr: "127.0.0.1:0"}, o).Serve(ctx, nil)
 	}, nil)
 	if a := get(t, s.AdminURL+"/readyz"); a.Status != 200 || s.URL != "" {
 		t.Errorf("got %d, service at %q", a.Status, s.URL)
@@ -113,7 +113,7 @@ func TestOccupiedPort(t *testing.T) {
 		"LISTEN_ADDR": {ListenAddr: addr, AdminAddr: "127.0.0.1:0"},
 		"ADMIN_ADDR":  {ListenAddr: "127.0.0.1:0", AdminAddr: addr},
 	} {
-		err := server.Run(t.Context(), cfg, observer(t), http.NotFoundHandler())
+		err := server.NewApp(cfg, observer(t)).Serve(t.Context(), http.NotFoundHandler())
 		if want := name + ": listen tcp " + addr + ": bind: address already in use"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -199,8 +199,8 @@ func TestDrainTimeout(t *testing.T) {
 	defer close(h.release)
 	var failed error
 	run := service(h.routes)
-	s := servertest.Start(t, func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-		failed = run(ctx, args, getenv, stdout, stderr)
+	s := servertest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+		failed = run(ctx, getenv, stdout)
 		return nil
 	}, map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "DRAIN_TIMEOUT": "10ms"})
 	broken := make(chan error, 1)
@@ -352,7 +352,7 @@ func TestMain(m *testing.M) {
 	if outcome == "" {
 		os.Exit(m.Run())
 	}
-	os.Exit(server.Main(func(ctx context.Context, _ []string, _ func(string) string, stdout, _ io.Writer) error {
+	os.Exit(server.Main(func(ctx context.Context, _ func(string) string, stdout io.Writer) error {
 		if outcome == "fails" {
 			return errors.New("one\ntwo")
 		}

@@ -38,14 +38,15 @@ func BenchmarkChain(b *testing.B) {
 	dial := still{[]byte(`{"name":"Pam Parry","photo":"1.jpg"}`)}
 	lookup := func(context.Context) ([]string, error) { return twoAddrs, nil }
 	full := library(b)
-	full.random = nil
+	full.Seed = 0
 	cfg := Config{Timeout: full.Timeout}
 	run := func(name string, chain http.RoundTripper) {
 		b.Run(name, func(b *testing.B) { benchmark(b, chain) })
 	}
 	with := func(name string) {
-		m := newInstruments("staff-service", testObserver(b))
-		run(name, newChain(m, cfg, dial, lookup, newFallback(cfg, nil, m)))
+		set := newSet(b, cfg)
+		m := newInstruments("staff-service", set.o)
+		run(name, set.newChain(cfg, m, dial, lookup, newFallback(cfg, nil, m)))
 	}
 
 	run("0 bare", dial)

@@ -29,8 +29,8 @@ import (
 // Some stages need information of others, which newChain passes as functions. The balancer refuses a call
 // only if a fallback can replace its answer. The retry waits until an endpoint of the balancer does not
 // rest, and stops if the balancer would refuse the next attempt. The attempts of one call share a history.
-func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupFunc, fb *fallback) http.RoundTripper {
-	view := cfg.State.add(m.name)
+func (s *Set) newChain(cfg Config, m *instruments, dial http.RoundTripper, lookup lookupFunc, fb *fallback) http.RoundTripper {
+	view := s.shown.add(m.name)
 	chain := m.o.Transport(m.name, finalStatus{dial})
 	if cfg.hasAttempts() {
 		chain = newAttemptTimeout(cfg.AttemptTimeout, cfg.Timeout, whole{chain})
@@ -43,11 +43,11 @@ func newChain(m *instruments, cfg Config, dial http.RoundTripper, lookup lookupF
 		return cfg.Fallback && (cfg.Optional || fb != nil && fb.standsIn(r))
 	}
 	if cfg.Breaker.Failures > 0 {
-		view.balancer = newBalancer(cfg.Breaker, lookup, mayRefuse, m.transitioned(cfg.State), chain)
+		view.balancer = newBalancer(cfg.Breaker, lookup, mayRefuse, m.transitioned(s.shown), chain)
 		chain = view.balancer
 	}
 	if cfg.Retry.Attempts > 1 {
-		rt := newRetry(cfg.Retry, cfg.randomFloat, chain)
+		rt := newRetry(cfg.Retry, s.draw, chain)
 		rt.retried, rt.denied = m.retried, m.denied
 		view.budget = rt.budget
 		chain = rt

@@ -151,6 +151,8 @@ func testObserver(t testing.TB) *observe.Observer {
 	return o
 }
 
+func newSet(t testing.TB, cfg Config) *Set { return NewSet(cfg, testObserver(t), http.NewServeMux()) }
+
 // library is the configuration of RESILIENCE=library with changes; values are pairs.
 func library(t testing.TB, values ...string) Config {
 	t.Helper()
@@ -179,6 +181,7 @@ type bench struct {
 	cfg  Config
 	book []string // what the upstream's name resolves to
 	o    *observe.Observer
+	set  *Set
 }
 
 // newBench builds a chain that ends in w. Without a placeholder its caller goes on without an answer,
@@ -201,13 +204,14 @@ func buildBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addr
 
 // build gives b its chain.
 func (b *bench) build(lookup lookupFunc, placeholder Placeholder) *bench {
-	b.o = testObserver(b.t)
+	b.set = newSet(b.t, b.cfg)
+	b.o = b.set.o
 	m := newInstruments("staff-service", b.o)
 	var fb *fallback
 	if placeholder != nil {
 		fb = newFallback(b.cfg, placeholder, m)
 	}
-	b.RoundTripper = newChain(m, b.cfg, b.wire, lookup, fb)
+	b.RoundTripper = b.set.newChain(b.cfg, m, b.wire, lookup, fb)
 	return b
 }
 
@@ -371,7 +375,8 @@ func TestNesting(t *testing.T) {
 		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry attemptTimeout whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chain := newChain(newInstruments("x", testObserver(t)), tc.cfg, newWire(nil), nil, tc.fallback)
+			set := newSet(t, tc.cfg)
+			chain := set.newChain(tc.cfg, newInstruments("x", set.o), newWire(nil), nil, tc.fallback)
 			if got := strings.ReplaceAll(strings.Join(stages(chain), " "), "upstream.", ""); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}

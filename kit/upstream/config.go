@@ -1,10 +1,8 @@
 package upstream
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -27,20 +25,7 @@ type Config struct {
 	// refused while all breakers are open.
 	Optional bool
 
-	State *State // shows breakers, budgets and bulkheads; nil: not shown
-
-	random *rand.Rand // nil: the global source
-	mu     *sync.Mutex
-}
-
-// randomFloat returns a random number in [0, 1), for addresses and back-off.
-func (c Config) randomFloat() float64 {
-	if c.random == nil {
-		return rand.Float64()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.random.Float64()
+	Seed uint64 // of the choice of addresses and of back-off; 0: random
 }
 
 // RetryConfig limits the attempts of one call and the retries of all calls.
@@ -109,10 +94,7 @@ func readConfig(r *env.Reader) Config {
 		Fallback:     r.Bool("FALLBACK", library, "whether to replace a failed answer by the last known one or a placeholder (library: `true`)"),
 		FallbackVary: readVary(r),
 		HostsFile:    r.String("HOSTS_FILE", "", "file in the form of hosts(5), looked up before DNS; read again when it changes"),
-		State:        NewState(),
-	}
-	if seed := r.Int64("UPSTREAM_SEED", 0, 0, 1<<62, "seed of the choice of addresses and of back-off; `0`: random"); seed != 0 {
-		cfg.random, cfg.mu = rand.New(rand.NewPCG(uint64(seed), 0)), new(sync.Mutex)
+		Seed:         uint64(r.Int64("UPSTREAM_SEED", 0, 0, 1<<62, "seed of the choice of addresses and of back-off; `0`: random")),
 	}
 	if err := checkHosts(cfg.HostsFile); err != nil {
 		r.Fail("HOSTS_FILE", "must be a readable file in the form of hosts(5): %v", err)
@@ -124,7 +106,7 @@ func readConfig(r *env.Reader) Config {
 		r.Fail("ATTEMPT_TIMEOUT", "must be at most UPSTREAM_TIMEOUT, %s", cfg.Timeout)
 	}
 	if strings.TrimSpace(r.Getenv("RESILIENCE")) == "off" {
-		return Config{Timeout: cfg.Timeout, HostsFile: cfg.HostsFile, State: cfg.State, random: cfg.random, mu: cfg.mu}
+		return Config{Timeout: cfg.Timeout, HostsFile: cfg.HostsFile, Seed: cfg.Seed}
 	}
 	return cfg
 }

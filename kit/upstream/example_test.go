@@ -44,7 +44,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	client := upstream.New("staff-service", base, cfg, observer)
+	client := upstream.NewSet(cfg, observer, http.NewServeMux()).New("staff-service", base)
 	answer, err := client.Do(context.Background(), http.MethodGet, "/driver/"+url.PathEscape("City Truck"), nil)
 	if err != nil {
 		fmt.Println(err)

@@ -90,11 +90,11 @@ func (m *instruments) fellBack(ctx context.Context, kind, text string) {
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("fleetman.fallback", text))
 }
 
-// transitioned returns a function that counts a breaker's change of state and records it in state.
-func (m *instruments) transitioned(state *State) func(transition) {
+// transitioned returns a function that counts a breaker's change of state and records it in shown.
+func (m *instruments) transitioned(shown *chains) func(transition) {
 	return func(t transition) {
 		t.Upstream = m.name
 		m.add(context.Background(), countTransitions, attribute.String("fleetman.endpoint", t.Endpoint), attribute.String("fleetman.breaker.state", t.To))
-		state.record(t)
+		shown.record(t)
 	}
 }

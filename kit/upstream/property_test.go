@@ -96,7 +96,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 	if cfg.Breaker.Failures > 0 {
 		b.agrees()
 	}
-	if v := cfg.State.views[0]; v.bulkhead != nil && v.bulkhead.inFlight.Load() != 0 {
+	if v := b.set.shown.views[0]; v.bulkhead != nil && v.bulkhead.inFlight.Load() != 0 {
 		t.Errorf("%d calls are left in the bulkhead", v.bulkhead.inFlight.Load())
 	}
 }

@@ -187,7 +187,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 				}))
 				defer s.Close()
 				cfg := library(t, "RESILIENCE", mode, "UPSTREAM_TIMEOUT", "300ms", "ATTEMPT_TIMEOUT", "300ms", "RETRY_ATTEMPTS", "0")
-				c := New("staff-service", address(t, s.URL), cfg, testObserver(t))
+				c := newSet(t, cfg).New("staff-service", address(t, s.URL))
 				var err error
 				if through == "Do" {
 					_, err = c.Do(t.Context(), "GET", "/endless", nil)

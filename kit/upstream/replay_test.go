@@ -84,7 +84,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 			if tc.key != "" {
 				ctx = observe.Carry(ctx, http.Header{"X-Idempotency-Key": {tc.key}})
 			}
-			c := New("staff-service", address(t, s.URL), tc.cfg, testObserver(t))
+			c := newSet(t, tc.cfg).New("staff-service", address(t, s.URL))
 			var calls sync.WaitGroup
 			for range idle {
 				calls.Go(func() {
@@ -126,7 +126,7 @@ func TestHead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := New("staff-service", address(t, s.URL), library(t, "RESILIENCE", mode), o)
+			c := NewSet(library(t, "RESILIENCE", mode), o, http.NewServeMux()).New("staff-service", address(t, s.URL))
 			for range 4 { // a breaker would open after three
 				if resp, err := c.Do(t.Context(), "HEAD", "/driver/x", nil); err != nil || resp.Status != 200 || len(resp.Body) != 0 {
 					t.Errorf("traces %s, %s: got %v, %v", traces, mode, resp, err)

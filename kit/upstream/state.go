@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// State is the state of the chains of a service: endpoints and their breakers, retry budgets, bulkheads,
-// and the last transitions of breakers. It is safe for concurrent use. A nil *State records nothing.
-type State struct {
+// chains is the state of the chains of a service: endpoints and their breakers, retry budgets, bulkheads,
+// and the last transitions of breakers. It is safe for concurrent use.
+type chains struct {
 	mu          sync.Mutex
 	views       []*view
 	transitions []transition // the last ones, oldest first
@@ -39,31 +39,26 @@ type transition struct {
 // keptTransitions is the number of transitions that are kept.
 const keptTransitions = 100
 
-// NewState returns an empty State.
-func NewState() *State { return &State{listeners: make(map[chan transition]struct{})} }
+// newChains returns the state of no chain.
+func newChains() *chains { return &chains{listeners: make(map[chan transition]struct{})} }
 
-// Mount adds the handlers of the state and its events to those of an admin listener.
-func (s *State) Mount(admin map[string]http.Handler) {
-	admin["GET /resilience"] = s
-	admin["GET /resilience/events"] = http.HandlerFunc(s.Events)
+// mount adds the handlers of the state and its events to an admin listener.
+func (s *chains) mount(admin *http.ServeMux) {
+	admin.Handle("GET /resilience", s)
+	admin.HandleFunc("GET /resilience/events", s.Events)
 }
 
 // add adds an upstream. The caller sets the stages of the view before the first call.
-func (s *State) add(name string) *view {
+func (s *chains) add(name string) *view {
 	v := &view{name: name}
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.views = append(s.views, v)
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.views = append(s.views, v)
 	return v
 }
 
 // record adds a transition and sends it to the listeners. A listener whose buffer is full misses it.
-func (s *State) record(t transition) {
-	if s == nil {
-		return
-	}
+func (s *chains) record(t transition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.transitions = append(s.transitions, t)
@@ -105,7 +100,7 @@ type bulkheadJSON struct {
 }
 
 // ServeHTTP writes the state as JSON: {"upstreams":[…],"transitions":[…]}.
-func (s *State) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (s *chains) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	views, transitions := slices.Clone(s.views), slices.Clone(s.transitions)
 	s.mu.Unlock()
@@ -152,7 +147,7 @@ func (b *balancer) json() []endpointJSON {
 }
 
 // Events streams each transition as a server-sent event, until the caller closes the connection.
-func (s *State) Events(w http.ResponseWriter, r *http.Request) {
+func (s *chains) Events(w http.ResponseWriter, r *http.Request) {
 	changes := make(chan transition, keptTransitions)
 	s.mu.Lock()
 	s.listeners[changes] = struct{}{}

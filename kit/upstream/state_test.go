@@ -26,13 +26,13 @@ func TestStateGolden(t *testing.T) {
 		for range 6 {
 			b.is(b.get(), "200 ok from 10.0.0.1:8080")
 		}
-		newChain(newInstruments("vehicle-telemetry", b.o), Config{Timeout: time.Second, State: cfg.State, Breaker: BreakerConfig{Scope: scopeUpstream, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1}}, b.wire, nil, nil)
-		newChain(newInstruments("off", b.o), Config{Timeout: time.Second, State: cfg.State}, b.wire, nil, nil)
+		b.set.newChain(Config{Timeout: time.Second, Breaker: BreakerConfig{Scope: scopeUpstream, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1}}, newInstruments("vehicle-telemetry", b.o), b.wire, nil, nil)
+		b.set.newChain(Config{Timeout: time.Second}, newInstruments("off", b.o), b.wire, nil, nil)
 		time.Sleep(11 * time.Second)
 		b.get()
 		b.get()
 		w := httptest.NewRecorder()
-		cfg.State.ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
+		b.set.shown.ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
 		if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("got %d %v", w.Code, w.Header())
 		}
@@ -57,34 +57,30 @@ func TestStateGolden(t *testing.T) {
 
 // Nothing to show is empty lists, not null.
 func TestEmptyState(t *testing.T) {
-	admin := make(map[string]http.Handler)
-	NewState().Mount(admin)
+	admin := http.NewServeMux()
+	newChains().mount(admin)
 	w := httptest.NewRecorder()
-	admin["GET /resilience"].ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
+	admin.ServeHTTP(w, httptest.NewRequest("GET", "/resilience", nil))
 	if got := strings.TrimSpace(w.Body.String()); got != `{"upstreams":[],"transitions":[]}` {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestTransitionsAreBounded(t *testing.T) {
-	s := NewState()
+	s := newChains()
 	for i := range 250 {
 		s.record(transition{Upstream: fmt.Sprint(i)})
 	}
 	if n := len(s.transitions); n != keptTransitions || s.transitions[0].Upstream != "150" || s.transitions[n-1].Upstream != "249" {
 		t.Errorf("%d kept, from %s to %s", n, s.transitions[0].Upstream, s.transitions[n-1].Upstream)
 	}
-	var none *State
-	none.record(transition{}) // a chain without a State
-	if v := none.add("x"); v == nil {
-		t.Error("a chain without a State has no view")
-	}
 }
 
 // The stream tells a breaker's change as it happens, and lets go of a listener that leaves.
 func TestEvents(t *testing.T) {
-	cfg := only(t, "BREAKER_FAILURES", "1")
-	s := httptest.NewServer(http.HandlerFunc(cfg.State.Events))
+	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), newWire(statuses(502)), nil, "a:80", "b:80")
+	shown := b.set.shown
+	s := httptest.NewServer(http.HandlerFunc(shown.Events))
 	defer s.Close()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
@@ -100,7 +96,6 @@ func TestEvents(t *testing.T) {
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("got %d %v", resp.StatusCode, resp.Header)
 	}
-	b := newBench(t, cfg, newWire(statuses(502)), nil, "a:80", "b:80")
 	b.get()
 	b.get()
 	lines := bufio.NewScanner(resp.Body)
@@ -124,9 +119,9 @@ func TestEvents(t *testing.T) {
 	leave()
 	_, _ = io.Copy(io.Discard, resp.Body)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // polled, under a deadline
-		cfg.State.mu.Lock()
-		n := len(cfg.State.listeners)
-		cfg.State.mu.Unlock()
+		shown.mu.Lock()
+		n := len(shown.listeners)
+		shown.mu.Unlock()
 		if n == 0 {
 			return
 		}
@@ -138,7 +133,7 @@ func TestEvents(t *testing.T) {
 
 // A listener that does not keep up holds no call up.
 func TestSlowListener(t *testing.T) {
-	s := NewState()
+	s := newChains()
 	l := make(chan transition, 1)
 	s.listeners[l] = struct{}{}
 	for range 3 {

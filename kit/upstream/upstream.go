@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"fleetman.example/kit/apierror"
@@ -24,28 +26,53 @@ type Client struct {
 	m     *instruments
 }
 
-// New returns a Client of the upstream at base, without a fallback. Errors, metrics and spans call the
-// upstream name.
-func New(name string, base *url.URL, cfg Config, o *observe.Observer) *Client {
-	return newClient(name, base, cfg, newInstruments(name, o), nil)
+// Set has the upstreams of one service. They have one configuration and one source of random numbers.
+type Set struct {
+	cfg   Config
+	o     *observe.Observer
+	shown *chains
+	draw  func() float64 // returns a random number in [0, 1), for addresses and back-off
 }
 
-// NewWithFallback is New with a fallback for GETs, if cfg.Fallback is on: the last good answer or, if there
-// is none, the placeholder, which may be nil.
-func NewWithFallback(name string, base *url.URL, cfg Config, o *observe.Observer, placeholder Placeholder) *Client {
-	m := newInstruments(name, o)
-	return newClient(name, base, cfg, m, newFallback(cfg, placeholder, m))
+// NewSet returns a Set without upstreams. The state of its chains is served on the admin listener.
+func NewSet(cfg Config, o *observe.Observer, admin *http.ServeMux) *Set {
+	s := &Set{cfg, o, newChains(), rand.Float64}
+	s.shown.mount(admin)
+	if cfg.Seed != 0 {
+		var mu sync.Mutex
+		random := rand.New(rand.NewPCG(cfg.Seed, 0))
+		s.draw = func() float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return random.Float64()
+		}
+	}
+	return s
+}
+
+// New returns a Client of the upstream at base, without a fallback. Errors, metrics and spans call the
+// upstream name.
+func (s *Set) New(name string, base *url.URL) *Client {
+	return s.newClient(base, newInstruments(name, s.o), nil)
+}
+
+// NewWithFallback is New with a fallback for GETs, if it is on: the last good answer or, if there is none,
+// the placeholder, which may be nil.
+func (s *Set) NewWithFallback(name string, base *url.URL, placeholder Placeholder) *Client {
+	m := newInstruments(name, s.o)
+	return s.newClient(base, m, newFallback(s.cfg, placeholder, m))
 }
 
 func newFallback(cfg Config, placeholder Placeholder, m *instruments) *fallback {
 	return &fallback{known: newStore(cfg.FallbackVary), placeholder: placeholder, fellBack: m.fellBack}
 }
 
-func newClient(name string, base *url.URL, cfg Config, m *instruments, fb *fallback) *Client {
+func (s *Set) newClient(base *url.URL, m *instruments, fb *fallback) *Client {
+	cfg := s.cfg
 	if base.Scheme == "https" {
 		cfg.Breaker.Scope = scopeUpstream // certificates are for the name, not for the endpoints' addresses
 	}
-	hosts := newDialer(cfg.HostsFile, cfg.randomFloat)
+	hosts := newDialer(cfg.HostsFile, s.draw)
 	transport := &http.Transport{
 		DialContext:         hosts.DialContext,
 		MaxIdleConnsPerHost: 1024, // one per concurrent call; with the default, 2, most connections are used once
@@ -53,7 +80,7 @@ func newClient(name string, base *url.URL, cfg Config, m *instruments, fb *fallb
 		DisableCompression:  true, // answers are passed on unchanged
 		ReadBufferSize:      4 << 10,
 	}
-	return &Client{name, *base, newChain(m, cfg, transport, newResolver(base, hosts).lookup, fb), m}
+	return &Client{m.name, *base, s.newChain(cfg, m, transport, newResolver(base, hosts).lookup, fb), m}
 }
 
 // RoundTripper returns the chain, for a reverse proxy. It repeats only requests without a body or with

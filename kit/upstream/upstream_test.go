@@ -47,7 +47,7 @@ func client(t *testing.T, address string, values map[string]string) *upstream.Cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upstream.New("staff-service", base, cfg, observer(t))
+	return upstream.NewSet(cfg, observer(t), http.NewServeMux()).New("staff-service", base)
 }
 
 func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
@@ -203,7 +203,7 @@ func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
 // A name arrives as it was given, through the client, the wire and the router.
 func TestNamesArriveWhole(t *testing.T) {
 	var target, name string
-	r := server.NewRouter(server.Config{MaxBody: 1}, observer(t))
+	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
 	r.GET("/driver/:name", func(c *gin.Context) { target, name = c.Request.RequestURI, c.Param("name") })
 	s := serve(t, r.ServeHTTP)
 	for given, want := range map[string]string{

@@ -1,22 +1,22 @@
 package main
 
 import (
-	"net/http"
+	"context"
 	"os"
 
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-var run = server.Program("api-gateway", readConfig, build)
+var run = server.Program("api-gateway", readConfig, serve)
 
 func main() { os.Exit(server.Main(run)) }
 
-func build(cfg config, app server.App) (http.Handler, error) {
-	cfg.upstream.State.Mount(app.Admin)
-	return api{
-		tracker: upstream.NewWithFallback("position-tracker", cfg.tracker, cfg.upstream, app.Observer, noVehicles),
-		staff:   upstream.NewWithFallback("staff-service", cfg.staff, cfg.upstream, app.Observer, unknownDriver),
+func serve(ctx context.Context, cfg config, app *server.App) error {
+	upstreams := upstream.NewSet(cfg.upstream, app.Observer, app.Admin)
+	return app.Serve(ctx, api{
+		tracker: upstreams.NewWithFallback("position-tracker", cfg.tracker, noVehicles),
+		staff:   upstreams.NewWithFallback("staff-service", cfg.staff, unknownDriver),
 		now:     app.Now,
-	}.routes(app.Router), nil
+	}.routes(app.Router))
 }

@@ -13,12 +13,12 @@ import (
 
 func TestConfigDefaults(t *testing.T) {
 	r := env.New(envtest.Map(nil))
-	cfg := readConfig(r, 42)
+	cfg := readConfig(r)
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
 	if cfg.tracker.String() != "http://fleetman-position-tracker:8080" || len(cfg.routes) != 5 || cfg.fleetSize != 5 ||
-		cfg.interval != time.Second || cfg.seed != 42 || cfg.upstream.Timeout != time.Minute || cfg.server.ListenAddr != "" {
+		cfg.interval != time.Second || cfg.seed != nil || cfg.upstream.Timeout != time.Minute || cfg.ListenAddr != "" {
 		t.Errorf("%+v", cfg)
 	}
 }
@@ -32,12 +32,12 @@ func TestConfigReadsAll(t *testing.T) {
 		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": dir, "FLEET_SIZE": "100000",
 		"REPORT_INTERVAL": "250ms", "SEED": "18446744073709551615", "UPSTREAM_TIMEOUT": "2s",
 	}))
-	cfg := readConfig(r, 42)
+	cfg := readConfig(r)
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
 	if cfg.tracker.String() != "http://tracker:9" || len(cfg.routes) != 1 || cfg.routes[0].File != "van" || cfg.fleetSize != 100_000 ||
-		cfg.interval != 250*time.Millisecond || cfg.seed != 1<<64-1 || cfg.upstream.Timeout != 2*time.Second {
+		cfg.interval != 250*time.Millisecond || *cfg.seed != 1<<64-1 || cfg.upstream.Timeout != 2*time.Second {
 		t.Errorf("%+v", cfg)
 	}
 }
@@ -50,7 +50,7 @@ func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 		{"FLEET_SIZE": "five", "REPORT_INTERVAL": "1", "SEED": "18446744073709551616", "FAULTS": "reset"},
 	} {
 		r := env.New(envtest.Map(bad))
-		readConfig(r, 42)
+		readConfig(r)
 		err := r.Err()
 		if err == nil {
 			t.Fatalf("%v accepted", bad)
@@ -68,6 +68,6 @@ func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
 
 func TestReadme(t *testing.T) {
 	r := env.New(envtest.Map(nil))
-	readConfig(r, 42)
+	readConfig(r)
 	envtest.CheckReadme(t, "README.md", r.Table())
 }

@@ -88,7 +88,7 @@ func start(t *testing.T, environment map[string]string) *program {
 	read, write := io.Pipe()
 	environment["ADMIN_ADDR"] = "127.0.0.1:0"
 	go func() {
-		p.ended <- run(ctx, nil, envtest.Map(environment), write, io.Discard)
+		p.ended <- run(ctx, envtest.Map(environment), write)
 		write.Close()
 	}()
 	go func() {
@@ -331,16 +331,14 @@ func TestRunErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		env  map[string]string
-		args []string
 		want string
 	}{
-		{"environment", map[string]string{"FLEET_SIZE": "none", "SEED": "x"}, nil, "configuration: FLEET_SIZE: \"none\": must be a whole number from 1 to 100000\nSEED: \"x\": must be a whole number from 0 to 18446744073709551615"},
-		{"arguments", nil, []string{"-v"}, `arguments: ["-v"]: must be none: position-simulator is configured by its environment`},
-		{"tracks", map[string]string{"TRACKS_DIR": broken}, nil, `configuration: TRACKS_DIR: "` + broken + `": van: line 1: lat: "91": must be a decimal number from -90 to 90`},
-		{"admin port taken", map[string]string{"ADMIN_ADDR": strings.TrimPrefix(tracker.URL, "http://"), "POSITION_TRACKER_URL": "127.0.0.1:1"}, nil, "ADMIN_ADDR: listen tcp "},
+		{"environment", map[string]string{"FLEET_SIZE": "none", "SEED": "x"}, "configuration: FLEET_SIZE: \"none\": must be a whole number from 1 to 100000\nSEED: \"x\": must be a whole number from 0 to 18446744073709551615"},
+		{"tracks", map[string]string{"TRACKS_DIR": broken}, `configuration: TRACKS_DIR: "` + broken + `": van: line 1: lat: "91": must be a decimal number from -90 to 90`},
+		{"admin port taken", map[string]string{"ADMIN_ADDR": strings.TrimPrefix(tracker.URL, "http://"), "POSITION_TRACKER_URL": "127.0.0.1:1"}, "ADMIN_ADDR: listen tcp "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := run(t.Context(), tc.args, envtest.Map(tc.env), io.Discard, io.Discard)
+			err := run(t.Context(), envtest.Map(tc.env), io.Discard)
 			if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 				t.Errorf("got  %v\nwant %s", err, tc.want)
 			}

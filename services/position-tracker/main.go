@@ -1,25 +1,25 @@
 package main
 
 import (
-	"net/http"
+	"context"
 	"os"
 
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-var run = server.Program("position-tracker", readConfig, build)
+var run = server.Program("position-tracker", readConfig, serve)
 
 func main() { os.Exit(server.Main(run)) }
 
-func build(cfg config, app server.App) (http.Handler, error) {
-	cfg.upstream.State.Mount(app.Admin)
-	return api{
+func serve(ctx context.Context, cfg config, app *server.App) error {
+	upstreams := upstream.NewSet(cfg.upstream, app.Observer, app.Admin)
+	return app.Serve(ctx, api{
 		history:   newHistory(cfg.limits),
 		fallback:  cfg.upstream.Fallback,
-		telemetry: upstream.New("vehicle-telemetry", cfg.telemetry, cfg.upstream, app.Observer),
-		staff:     upstream.New("staff-service", cfg.staff, cfg.upstream, app.Observer),
+		telemetry: upstreams.New("vehicle-telemetry", cfg.telemetry),
+		staff:     upstreams.New("staff-service", cfg.staff),
 		log:       app.Log,
 		now:       app.Now,
-	}.routes(app.Router), nil
+	}.routes(app.Router))
 }

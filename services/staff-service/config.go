@@ -28,7 +28,7 @@ func readConfig(r *env.Reader) config {
 			"prefix of the file name of a photo; the service's own portraits are under `/photos/`"),
 		monitoring: r.URL("DRIVER_MONITORING_URL", "", "address of the driver-monitoring system, to which every driver's speed is posted"),
 	}
-	cfg.Faults.Prepend(cfg.variant.faults())
+	cfg.Faults = append(cfg.variant.faults(), cfg.Faults...)
 	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	if !strings.HasSuffix(cfg.photoBase, "/") {
 		cfg.photoBase += "/"

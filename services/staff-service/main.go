@@ -1,22 +1,22 @@
 package main
 
 import (
-	"net/http"
+	"context"
 	"os"
 
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
 
-var run = server.Program("staff-service", readConfig, build)
+var run = server.Program("staff-service", readConfig, serve)
 
 func main() { os.Exit(server.Main(run)) }
 
-func build(cfg config, app server.App) (http.Handler, error) {
-	cfg.upstream.State.Mount(app.Admin)
+func serve(ctx context.Context, cfg config, app *server.App) error {
+	upstreams := upstream.NewSet(cfg.upstream, app.Observer, app.Admin)
 	api := api{roster: cfg.staff(), photoBase: cfg.photoBase, log: app.Log}
 	if cfg.monitoring != nil {
-		api.monitoring = upstream.New("driver-monitoring", cfg.monitoring, cfg.upstream, app.Observer)
+		api.monitoring = upstreams.New("driver-monitoring", cfg.monitoring)
 	}
-	return api.routes(app.Router), nil
+	return app.Serve(ctx, api.routes(app.Router))
 }

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"net/http"
+	"context"
 	"os"
 
 	"fleetman.example/kit/server"
 )
 
-var run = server.Program("vehicle-telemetry", readConfig, build)
+var run = server.Program("vehicle-telemetry", readConfig, serve)
 
 func main() { os.Exit(server.Main(run)) }
 
-func build(cfg config, app server.App) (http.Handler, error) {
-	return api{windows: newWindows(cfg.maxVehicles), now: app.Now}.routes(app.Router), nil
+func serve(ctx context.Context, cfg config, app *server.App) error {
+	return app.Serve(ctx, api{windows: newWindows(cfg.maxVehicles), now: app.Now}.routes(app.Router))
 }

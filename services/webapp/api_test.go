@@ -40,10 +40,10 @@ func start(t *testing.T, gateway http.Handler, pairs ...string) string {
 	t.Helper()
 	g := httptest.NewServer(gateway)
 	t.Cleanup(g.Close)
-	return serve(t, append([]string{"API_GATEWAY_URL=" + g.URL}, pairs...)...)
+	return servePage(t, append([]string{"API_GATEWAY_URL=" + g.URL}, pairs...)...)
 }
 
-func serve(t *testing.T, pairs ...string) string {
+func servePage(t *testing.T, pairs ...string) string {
 	t.Helper()
 	return serveFrom(t, dist, pairs...)
 }
@@ -59,7 +59,7 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := newPage(dist, cfg.Variant, cfg.PhotoOrigins)
+	page, err := newPage(dist, cfg.variant, cfg.photoOrigins)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +68,8 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = o.Shutdown(context.Background()) })
-	api := api{page: page, gateway: newForwarder(cfg, o)}
-	s := httptest.NewServer(api.routes(server.NewRouter(cfg.Config, o)))
+	app := server.NewApp(cfg.Config, o)
+	s := httptest.NewServer(api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -134,7 +134,7 @@ func TestForwardKeepsThePath(t *testing.T) {
 		fmt.Fprintf(w, "%s %s at http://%s", r.Method, r.RequestURI, r.Host)
 	}))
 	t.Cleanup(g.Close)
-	base := serve(t, "API_GATEWAY_URL="+g.URL)
+	base := servePage(t, "API_GATEWAY_URL="+g.URL)
 	for _, tt := range []struct{ path, want string }{
 		{"/api/vehicles/", "/vehicles/"},
 		{"/api/vehicles", "/vehicles"},
@@ -283,7 +283,7 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	base := serve(t, "API_GATEWAY_URL="+l.Addr().String())
+	base := servePage(t, "API_GATEWAY_URL="+l.Addr().String())
 	resp, body := get(t, base, "/api/vehicles/driver/City%20Truck?x=1")
 	checkError(t, resp, body, 500, "connection refused reading api-gateway GET /vehicles/driver/City%20Truck", "/api/vehicles/driver/City%20Truck")
 

@@ -17,21 +17,21 @@ const (
 
 type config struct {
 	server.Config
-	Upstream     upstream.Config
-	Gateway      *url.URL
-	Variant      string
-	PhotoOrigins []string
+	upstream     upstream.Config
+	gateway      *url.URL
+	variant      string
+	photoOrigins []string
 }
 
 func readConfig(r *env.Reader) config {
 	cfg := config{
 		Config:       server.ReadConfig(r, ":80"),
-		Upstream:     upstream.ReadConfig(r),
-		Gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "address of api-gateway, to which `/api/…` is forwarded"),
-		Variant:      r.OneOf("VARIANT", standard, []string{standard, experimental}, "the page's title and header"),
-		PhotoOrigins: photoOrigins(r),
+		upstream:     upstream.ReadConfig(r),
+		gateway:      r.URL("API_GATEWAY_URL", "http://fleetman-api-gateway:8080", "address of api-gateway, to which `/api/…` is forwarded"),
+		variant:      r.OneOf("VARIANT", standard, []string{standard, experimental}, "the page's title and header"),
+		photoOrigins: photoOrigins(r),
 	}
-	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.Upstream.Timeout)
+	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	return cfg
 }
 

@@ -14,7 +14,7 @@ func TestConfig(t *testing.T) {
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.ListenAddr != ":80" || cfg.Gateway.String() != "http://fleetman-api-gateway:8080" || cfg.Variant != standard || len(cfg.PhotoOrigins) != 0 {
+	if cfg.ListenAddr != ":80" || cfg.gateway.String() != "http://fleetman-api-gateway:8080" || cfg.variant != standard || len(cfg.photoOrigins) != 0 {
 		t.Errorf("defaults: %+v", cfg)
 	}
 	envtest.CheckReadme(t, "README.md", r.Table())

@@ -30,13 +30,13 @@ type forwarder struct {
 	log       *log.Logger // logs incomplete answers
 }
 
-func newForwarder(cfg config, o *observe.Observer) *forwarder {
+func newForwarder(cfg config, app *server.App) *forwarder {
 	return &forwarder{
-		base:      cfg.Gateway,
-		timeout:   cfg.Upstream.Timeout,
-		transport: upstream.New(gateway, cfg.Gateway, cfg.Upstream, o).RoundTripper(),
+		base:      cfg.gateway,
+		timeout:   cfg.upstream.Timeout,
+		transport: upstream.NewSet(cfg.upstream, app.Observer, app.Admin).New(gateway, cfg.gateway).RoundTripper(),
 		buffers:   new(buffers),
-		log:       slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		log:       slog.NewLogLogger(app.Log.Handler(), slog.LevelWarn),
 	}
 }
 

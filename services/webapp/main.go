@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"embed"
 	"io/fs"
-	"net/http"
 	"os"
 
 	"fleetman.example/kit/server"
@@ -14,19 +14,18 @@ import (
 //go:embed all:ui/dist
 var built embed.FS
 
-var run = server.Program("webapp", readConfig, build)
+var run = server.Program("webapp", readConfig, serve)
 
 func main() { os.Exit(server.Main(run)) }
 
-func build(cfg config, app server.App) (http.Handler, error) {
-	cfg.Upstream.State.Mount(app.Admin)
+func serve(ctx context.Context, cfg config, app *server.App) error {
 	dist, err := fs.Sub(built, "ui/dist")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	page, err := newPage(dist, cfg.Variant, cfg.PhotoOrigins)
+	page, err := newPage(dist, cfg.variant, cfg.photoOrigins)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return api{page: page, gateway: newForwarder(cfg, app.Observer)}.routes(app.Router), nil
+	return app.Serve(ctx, api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router))
 }

@@ -19,9 +19,9 @@ func TestRun(t *testing.T) {
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, nil, envtest.Map(map[string]string{
+		err := run(ctx, envtest.Map(map[string]string{
 			"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "VARIANT": "experimental",
-		}), in, io.Discard)
+		}), in)
 		in.Close()
 		ended <- err
 	}()
@@ -55,7 +55,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunTellsBadConfiguration(t *testing.T) {
-	err := run(t.Context(), nil, envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard, io.Discard)
+	err := run(t.Context(), envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard)
 	if err == nil || !strings.Contains(err.Error(), `VARIANT: "bad": must be one of standard, experimental`) {
 		t.Errorf("%v; expected the bad variable named", err)
 	}

@@ -12,10 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-// Run is the function that server.Main calls.
-type Run func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error
+	"fleetman.example/kit/server"
+)
 
 // Service is a running service.
 type Service struct {
@@ -34,7 +33,7 @@ const patience = 10 * time.Second
 
 // Start runs a service with the given environment and returns when it listens. By default it listens on
 // free ports of loopback. It is stopped at the end of the test.
-func Start(t testing.TB, run Run, environment map[string]string) *Service {
+func Start(t testing.TB, run server.Run, environment map[string]string) *Service {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{stop: stop, done: make(chan struct{})}
@@ -47,7 +46,7 @@ func Start(t testing.TB, run Run, environment map[string]string) *Service {
 	reader, writer := io.Pipe()
 	go func() {
 		defer close(s.done)
-		s.err = run(ctx, nil, getenv, writer, writer)
+		s.err = run(ctx, getenv, writer)
 		writer.Close()
 	}()
 	listening := make(chan struct{})

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package envoy
-
-var usageOf = usageByPS
