@@ -112,7 +112,7 @@ func Header(ctx context.Context, o Options) *record.Comparison {
 		Began: time.Now(), Command: o.command(),
 		Conditions: record.Conditions{
 			Seeds: o.Seeds, Rate: o.Rate, Target: o.Target, Service: o.Service, Quick: o.Quick,
-			Machine: thisMachine(), Versions: versions(ctx, o.Root),
+			Machine: thisMachine(ctx), Versions: versions(ctx, o.Root),
 			Healthy: record.Offset(o.Timing.Healthy), Fault: record.Offset(o.Timing.Fault), After: record.Offset(o.Timing.After),
 		},
 	}

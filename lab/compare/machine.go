@@ -3,19 +3,18 @@ package compare
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
+
+	"fleetman.example/lab/process"
 )
 
 // thisMachine describes the machine that the figures are from.
-func thisMachine() string {
+func thisMachine(ctx context.Context) string {
 	machine := fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	if _, after, found := strings.Cut(string(text), "model name\t: "); found {
-		model, _, _ := strings.Cut(after, "\n")
-		return machine + ", " + strings.TrimSpace(model)
+	if model := process.MachineModel(ctx); model != runtime.GOARCH {
+		return machine + ", " + model
 	}
 	return machine
 }

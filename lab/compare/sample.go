@@ -9,9 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scrape"
 )
@@ -109,7 +111,7 @@ func (r *run) sample(ctx context.Context, patience time.Duration) {
 
 // usage returns the CPU seconds and the resident bytes of a process.
 func usage(ctx context.Context, pid int) ([]record.Count, error) {
-	used, err := envoy.Process(ctx, pid)
+	used, err := process.UsageOf(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
@@ -119,29 +121,26 @@ func usage(ctx context.Context, pid int) ([]record.Count, error) {
 // series are the metrics that are kept, with the labels that become Count.Of.
 var series = map[string]struct {
 	name   string
-	labels []string
+	labels []model.LabelName
 }{
-	"http_client_request_duration_seconds_count": {record.CountClient, []string{"http_request_method", "server_address"}},
-	"http_server_request_duration_seconds_count": {record.CountServer, []string{"http_request_method", "http_route"}},
-	"fleetman_simulator_reports_total":           {record.CountReports, []string{"outcome"}},
+	"http_client_request_duration_seconds_count": {record.CountClient, []model.LabelName{"http_request_method", "server_address"}},
+	"http_server_request_duration_seconds_count": {record.CountServer, []model.LabelName{"http_request_method", "http_route"}},
+	"fleetman_simulator_reports_total":           {record.CountReports, []model.LabelName{"outcome"}},
 }
 
 func count(ctx context.Context, client *http.Client, pod local.Pod) ([]record.Count, error) {
-	samples, err := scrape.Get(ctx, client, faults.Admin(pod), func(name string) bool {
-		_, kept := series[name]
-		return kept
-	})
+	samples, err := scrape.Get(ctx, client, faults.Admin(pod), slices.Collect(maps.Keys(series))...)
 	if err != nil {
 		return nil, err
 	}
 	sums := map[record.Count]float64{}
 	for _, s := range samples {
-		kept := series[s.Name]
-		of := s.Labels[kept.labels[0]]
+		kept := series[string(s.Metric[model.MetricNameLabel])]
+		of := string(s.Metric[kept.labels[0]])
 		for _, label := range kept.labels[1:] {
-			of += " " + s.Labels[label]
+			of += " " + string(s.Metric[label])
 		}
-		sums[record.Count{Name: kept.name, Of: of}] += s.Value
+		sums[record.Count{Name: kept.name, Of: of}] += float64(s.Value)
 	}
 	var counts []record.Count
 	for _, of := range slices.SortedFunc(maps.Keys(sums), func(a, b record.Count) int {

@@ -269,15 +269,14 @@ func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check)
 
 // counted is how many faults of a kind the pod's metrics have.
 func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int, error) {
-	const metric = "fleetman_faults_total"
-	samples, err := scrape.Get(ctx, &v.Client.HTTP, Admin(pod), func(name string) bool { return name == metric })
-	sum := 0.0
+	samples, err := scrape.Get(ctx, &v.Client.HTTP, Admin(pod), "fleetman_faults_total")
+	sum := 0
 	for _, s := range samples {
-		if s.Labels["fleetman_fault"] == kind {
-			sum += s.Value
+		if string(s.Metric["fleetman_fault"]) == kind {
+			sum += int(s.Value)
 		}
 	}
-	return int(sum), err
+	return sum, err
 }
 
 // ask is one caller with a connection of its own. The path is known nowhere:

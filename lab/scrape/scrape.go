@@ -1,29 +1,24 @@
-// Package scrape reads what a pod counts: its /metrics, in Prometheus's text
-// form.
+// Package scrape reads the metrics of a pod: its /metrics, in Prometheus's text
+// format.
 package scrape
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
+	"slices"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
-// Sample is one line of metrics.
-type Sample struct {
-	Name   string
-	Labels map[string]string
-	Value  float64
-}
-
-// maxMetrics bounds what is read of a pod, in bytes.
+// maxMetrics is the largest size of a pod's metrics, in bytes.
 const maxMetrics = 8 << 20
 
-// Get reads the metrics whose names wanted accepts from http://admin/metrics.
-func Get(ctx context.Context, client *http.Client, admin string, wanted func(name string) bool) ([]Sample, error) {
+// Get returns the samples of the given names from http://admin/metrics. A
+// histogram has those of its text format: NAME_bucket, NAME_sum, NAME_count.
+func Get(ctx context.Context, client *http.Client, admin string, names ...string) (model.Vector, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
@@ -36,55 +31,30 @@ func Get(ctx context.Context, client *http.Client, admin string, wanted func(nam
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("metrics of %s: status %d", admin, response.StatusCode)
 	}
-	samples, err := Parse(io.LimitReader(response.Body, maxMetrics), wanted)
+	samples, err := parse(io.LimitReader(response.Body, maxMetrics), names)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
 	}
 	return samples, nil
 }
 
-// Parse reads the lines whose names wanted accepts. Others are not looked at.
-func Parse(text io.Reader, wanted func(name string) bool) ([]Sample, error) {
-	var samples []Sample
-	lines := bufio.NewScanner(text)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		end := strings.IndexAny(line, "{ ")
-		if end <= 0 || line[0] == '#' || !wanted(line[:end]) {
-			continue
-		}
-		s, err := parseSample(line, end)
+func parse(text io.Reader, names []string) (model.Vector, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(text)
+	if err != nil {
+		return nil, err
+	}
+	var samples model.Vector
+	for _, family := range families {
+		found, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{}, family)
 		if err != nil {
-			return nil, fmt.Errorf("%.80q: %w", line, err)
+			return nil, err
 		}
-		samples = append(samples, s)
-	}
-	return samples, lines.Err()
-}
-
-func parseSample(line string, end int) (Sample, error) {
-	s := Sample{Name: line[:end], Labels: map[string]string{}}
-	rest := line[end:]
-	if strings.HasPrefix(rest, "{") {
-		rest = rest[1:]
-		for !strings.HasPrefix(rest, "}") {
-			name, after, found := strings.Cut(rest, "=")
-			quoted, err := strconv.QuotedPrefix(after)
-			if !found || err != nil {
-				return s, fmt.Errorf("label=\"value\" is expected")
+		for _, sample := range found {
+			if slices.Contains(names, string(sample.Metric[model.MetricNameLabel])) {
+				samples = append(samples, sample)
 			}
-			if s.Labels[strings.TrimSpace(name)], err = strconv.Unquote(quoted); err != nil {
-				return s, fmt.Errorf("label %s: %w", name, err)
-			}
-			rest = strings.TrimPrefix(after[len(quoted):], ",")
 		}
-		rest = rest[1:]
 	}
-	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ") // a time may follow
-	var err error
-	if s.Value, err = strconv.ParseFloat(number, 64); err != nil {
-		return s, fmt.Errorf("a number is expected")
-	}
-	return s, nil
+	return samples, nil
 }

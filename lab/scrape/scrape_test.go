@@ -1,59 +1,55 @@
 package scrape
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
 
-func all(string) bool { return true }
-
-func TestParse(t *testing.T) {
-	samples, err := Parse(strings.NewReader(`# HELP a_total Some } "text".
+func TestGet(t *testing.T) {
+	text := `# HELP a_total Some } "text".
 # TYPE a_total counter
 a_total{path="/a,b}\"c\"",empty="",} 12
 plain 1.5e+03 1700000000
-
-ignored{broken 1
-`), func(name string) bool { return name != "ignored" })
-	want := []Sample{
-		{"a_total", map[string]string{"path": `/a,b}"c"`, "empty": ""}, 12},
-		{"plain", map[string]string{}, 1500},
-	}
-	if err != nil || !reflect.DeepEqual(samples, want) {
-		t.Errorf("got %v, %v, want %v", samples, err, want)
-	}
-	for text, want := range map[string]string{
-		"a{x 1":      `"a{x 1": label="value" is expected`,
-		`a{x="1" 1`:  `"a{x=\"1\" 1": label="value" is expected`,
-		`a{x="1`:     `"a{x=\"1": label="value" is expected`,
-		"a one":      `"a one": a number is expected`,
-		`a{x="1"}`:   `"a{x=\"1\"}": a number is expected`,
-		"a{b=c} 1\n": `"a{b=c} 1": label="value" is expected`,
-	} {
-		if samples, err := Parse(strings.NewReader(text), all); err == nil || err.Error() != want || samples != nil {
-			t.Errorf("%q: got %v, %v, want %s", text, samples, err, want)
-		}
-	}
-}
-
-func TestGet(t *testing.T) {
+other 7
+# TYPE took_seconds histogram
+took_seconds_bucket{le="0.1"} 3
+took_seconds_bucket{le="+Inf"} 4
+took_seconds_sum 2.5
+took_seconds_count 4
+`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/metrics" {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = w.Write([]byte("up 1\n"))
+		_, _ = w.Write([]byte(text))
 	}))
 	defer server.Close()
 	admin := server.Listener.Addr().String()
-	samples, err := Get(t.Context(), server.Client(), admin, all)
-	if err != nil || len(samples) != 1 || samples[0].Value != 1 {
-		t.Errorf("got %v, %v", samples, err)
+	samples, err := Get(t.Context(), server.Client(), admin, "a_total", "plain", "took_seconds_bucket", "took_seconds_count")
+	var got []string
+	for _, s := range samples {
+		got = append(got, fmt.Sprintf("%v %v", s.Metric, s.Value))
 	}
-	if _, err := Get(t.Context(), server.Client(), admin+"/x", all); err == nil || err.Error() != "metrics of "+admin+"/x: status 404" {
+	slices.Sort(got)
+	want := []string{
+		`a_total{empty="", path="/a,b}\"c\""} 12`, "plain 1500", `took_seconds_bucket{le="+Inf"} 4`, `took_seconds_bucket{le="0.1"} 3`, "took_seconds_count 4",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	for broken, want := range map[string]string{`a{x="1": 1`: "line 1", "a one\n": `"one"`, "a{b=c} 1\n": "line 1", "": ""} {
+		text = broken
+		samples, err := Get(t.Context(), server.Client(), admin, "a")
+		if (err == nil) != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), "metrics of "+admin+": ") || !strings.Contains(err.Error(), want)) || samples != nil {
+			t.Errorf("%q: got %v, %v, want %s", broken, samples, err, want)
+		}
+	}
+	if _, err := Get(t.Context(), server.Client(), admin+"/x", "a"); err == nil || err.Error() != "metrics of "+admin+"/x: status 404" {
 		t.Errorf("got %v", err)
 	}
 }

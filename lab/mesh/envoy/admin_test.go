@@ -381,34 +381,6 @@ func TestDrainLosesNobody(t *testing.T) {
 	})
 }
 
-func TestUsageOfAProcess(t *testing.T) {
-	for name, ask := range map[string]func(context.Context, int) (Usage, error){"system": usageOf, "ps": usageByPS} {
-		usage, err := ask(t.Context(), os.Getpid())
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if usage.RSS < 1<<20 || usage.RSS > 8<<30 || usage.CPU < 0 || usage.CPU > time.Hour {
-			t.Errorf("%s: %+v", name, usage)
-		}
-	}
-	if _, err := Process(t.Context(), 1<<30); err == nil || !strings.Contains(err.Error(), "usage of process 1073741824") {
-		t.Errorf("a process that is not there: %v", err)
-	}
-	for line, want := range map[string]time.Duration{
-		"00:00:01 10": time.Second, "1:02.50 10": 62500 * time.Millisecond, "2-03:00:00 10": 51 * time.Hour,
-	} {
-		if usage, err := parsePS(line); err != nil || usage.CPU != want || usage.RSS != 10<<10 {
-			t.Errorf("%q: %+v, %v", line, usage, err)
-		}
-	}
-	for _, line := range []string{"", "1", "a:b 10", "0:1 x", "x-0:1 5"} {
-		if usage, err := parsePS(line); err == nil || !strings.HasPrefix(err.Error(), "ps said") {
-			t.Errorf("%q: %+v, %v", line, usage, err)
-		}
-	}
-}
-
 func TestAdminAnswersThatAreNone(t *testing.T) {
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ready" {
