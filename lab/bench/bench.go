@@ -1,117 +1,78 @@
-// Command bench measures the services against what they must be: CPU against plain net/http, the
+// Package bench measures the services against what they must be: CPU against plain net/http, the
 // largest fleet, start-up, size and memory. It knows them as programs only: it starts them as
-// processes on loopback addresses and reads what the kernel says of them (Linux's /proc).
-package main
+// processes on loopback addresses and reads what the kernel says of them.
+package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"path/filepath"
+	"net/http"
 	"runtime"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	os.Exit(exitCode(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+// services are the programs of the fleet.
+var services = []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
+
+// Options say what is measured.
+type Options struct {
+	Root  string // of the repository
+	Bin   string // directory of built services; empty: they are built from Root
+	Quick bool   // about a minute: fewer and shorter rounds
+	Only  string // one of Parts; empty: all
+	// Plain are the program and its first arguments that lead to ServePlain.
+	Plain    []string
+	Progress func(line string)
 }
 
-// errMissed is a bench that worked and found a target missed.
-var errMissed = errors.New("a target is missed")
+// Parts are what can be measured alone.
+var Parts = []string{"start", "gateway", "chain", "fleet"}
 
-func exitCode(err error, stderr io.Writer) int {
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	}
-	fmt.Fprintln(stderr, "bench:", err)
-	return 1
-}
-
-type options struct {
-	quick       bool
-	bin, readme string
-	root        string
-	only        string
-}
-
-func readOptions(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.BoolVar(&o.quick, "quick", false, "about a minute: fewer and shorter rounds")
-	flags.StringVar(&o.bin, "bin", "", "directory of built services; unset, they are built into .cache/bin")
-	flags.StringVar(&o.readme, "readme", "", "file that gets the tables between <!-- bench --> and <!-- /bench -->")
-	flags.StringVar(&o.root, "root", "", "root of the repository; unset, found from the working directory")
-	flags.StringVar(&o.only, "only", "", "one part: gateway, chain, fleet or start")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("expected no arguments, found %q", flags.Args())
-	}
-	if o.only != "" && !strings.Contains(" gateway chain fleet start ", " "+o.only+" ") {
-		return o, fmt.Errorf("-only=%q: expected gateway, chain, fleet or start", o.only)
-	}
-	if o.readme != "" && o.only != "" {
-		return o, errors.New("-readme: expected without -only, since the README shows the whole table")
-	}
-	return o, nil
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 1 && args[0] == "plain" { // one of our own comparison processes
-		return servePlain(ctx, args[1], args[2:], stdout)
-	}
-	o, err := readOptions(args, stderr)
-	if err != nil {
-		return err
-	}
-	if runtime.GOOS != "linux" {
-		return errors.New("expected Linux: CPU and memory are read from /proc")
-	}
-	if o.root == "" {
-		if o.root, err = findRoot(); err != nil {
-			return err
-		}
-	}
-	if o.bin == "" {
-		if o.bin, err = build(ctx, o.root, stderr); err != nil {
-			return err
-		}
-	}
-	began := time.Now()
-	b := bench{bin: o.bin, size: full, progress: stderr}
-	if o.quick {
-		b.size = quick
-	}
-	result, err := b.all(ctx, o.only)
-	if err != nil {
-		return err
-	}
-	text := result.markdown(thisMachine(began, o.quick))
-	fmt.Fprint(stdout, text)
-	fmt.Fprintf(stderr, "bench: took %s\n", time.Since(began).Round(time.Second))
-	if o.readme != "" {
-		if err := writeReadme(o.readme, text); err != nil {
-			return err
-		}
-	}
-	if result.missed() {
-		return errMissed
+// Check returns an error that names a wrong option.
+func (o Options) Check() error {
+	if o.Only != "" && !slices.Contains(Parts, o.Only) {
+		return fmt.Errorf("--only: %q: must be one of %s", o.Only, strings.Join(Parts, ", "))
 	}
 	return nil
+}
+
+// Run measures, and returns the result with the conditions of its measurement.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.New("bench: runs on Linux only: it reads CPU and memory from /proc")
+	}
+	r := &Result{machine: thisMachine(ctx, time.Now(), o.Quick)}
+	if o.Bin == "" {
+		var err error
+		if o.Bin, err = local.Build(ctx, o.Root, services, o.Progress); err != nil {
+			return nil, err
+		}
+	}
+	spawner, err := process.NewSpawner()
+	if err != nil {
+		return nil, err
+	}
+	defer spawner.Close()
+	b := bench{Options: o, size: full, spawner: spawner}
+	if o.Quick {
+		b.size = quick
+	}
+	for i, measure := range []func(context.Context, *Result) error{b.start, b.gateway, b.chain, b.fleet} {
+		if o.Only != "" && o.Only != Parts[i] {
+			continue
+		}
+		b.say("%s", Parts[i])
+		if err := measure(ctx, r); err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", Parts[i], err)
+		}
+	}
+	return r, nil
 }
 
 // size is how long and how often each figure is measured.
@@ -141,75 +102,21 @@ var (
 )
 
 type bench struct {
-	bin      string
-	size     size
-	progress io.Writer
+	Options
+	size    size
+	spawner *process.Spawner
+	client  http.Client // of the admin listeners
 }
 
-// all measures every part, or only one.
-func (b bench) all(ctx context.Context, only string) (result, error) {
-	var r result
-	for _, part := range []struct {
-		name    string
-		measure func(context.Context, *result) error
-	}{{"start", b.start}, {"gateway", b.gateway}, {"chain", b.chain}, {"fleet", b.fleet}} {
-		if only != "" && only != part.name {
-			continue
-		}
-		fmt.Fprintln(b.progress, "bench:", part.name)
-		if err := part.measure(ctx, &r); err != nil {
-			return r, fmt.Errorf("%s: %w", part.name, err)
-		}
-	}
-	return r, nil
+func (b *bench) say(format string, args ...any) { b.Progress(fmt.Sprintf("bench: "+format, args...)) }
+
+// machine is where and when figures were measured.
+type machine struct {
+	date, cpu, goVersion string
+	cores                int
+	quick                bool
 }
 
-func (b bench) say(format string, args ...any) {
-	fmt.Fprintf(b.progress, "bench:   "+format+"\n", args...)
-}
-
-// findRoot looks for go.work from the working directory upwards.
-func findRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("no go.work above the working directory; expected to run inside the repository, or -root")
-		}
-	}
-}
-
-const (
-	beginMark = "<!-- bench -->"
-	endMark   = "<!-- /bench -->"
-)
-
-// writeReadme replaces what stands between the marks.
-func writeReadme(path, text string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("-readme: %w", err)
-	}
-	updated, err := between(old, text)
-	if err != nil {
-		return fmt.Errorf("-readme %s: %w", path, err)
-	}
-	if bytes.Equal(old, updated) {
-		return nil
-	}
-	return os.WriteFile(path, updated, 0o644)
-}
-
-func between(old []byte, text string) ([]byte, error) {
-	head, rest, ok := bytes.Cut(old, []byte(beginMark))
-	_, tail, closed := bytes.Cut(rest, []byte(endMark))
-	if !ok || !closed {
-		return nil, fmt.Errorf("expected the marks %s and %s", beginMark, endMark)
-	}
-	return bytes.Join([][]byte{head, []byte(beginMark + "\n" + text + endMark), tail}, nil), nil
+func thisMachine(ctx context.Context, now time.Time, quick bool) machine {
+	return machine{now.UTC().Format(time.DateOnly), process.MachineModel(ctx), runtime.Version(), runtime.NumCPU(), quick}
 }

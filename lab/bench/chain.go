@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 
 // chain compares the CPU of one position report, summed over tracker, telemetry and staff, with
 // plain handlers that make the same hops.
-func (b bench) chain(ctx context.Context, r *result) error {
+func (b *bench) chain(ctx context.Context, r *Result) error {
 	ours, err := b.trackerChain(ctx)
 	defer func() { ours.stop() }()
 	if err != nil {
 		return err
 	}
-	bare, err := plainChain(ctx)
+	bare, err := b.plainChain(ctx)
 	defer func() { bare.stop() }()
 	if err != nil {
 		return err
@@ -33,41 +33,44 @@ func (b bench) chain(ctx context.Context, r *result) error {
 	return nil
 }
 
-// trackerChain starts the services that a report passes; the first one takes it.
-func (b bench) trackerChain(ctx context.Context) (g group, err error) {
-	telemetry, err := b.service(ctx, "vehicle-telemetry")
+// starter starts a program, whose upstreams are at addrs.
+type starter func(role string, addrs ...string) (*subject, error)
+
+// startChain starts what a report passes; the first one takes it.
+func startChain(start starter) (g group, err error) {
+	telemetry, err := start("telemetry")
 	if err != nil {
 		return g, err
 	}
 	g = group{telemetry}
-	staff, err := b.service(ctx, "staff-service")
+	staff, err := start("staff")
 	if err != nil {
 		return g, err
 	}
 	g = append(g, staff)
-	tracker, err := b.service(ctx, "position-tracker", "VEHICLE_TELEMETRY_URL="+telemetry.addr, "STAFF_SERVICE_URL="+staff.addr)
+	tracker, err := start("tracker", telemetry.addr, staff.addr)
 	if err != nil {
 		return g, err
 	}
 	return group{tracker, telemetry, staff}, nil
 }
 
-func plainChain(ctx context.Context) (g group, err error) {
-	telemetry, err := plain(ctx, "telemetry")
-	if err != nil {
-		return g, err
-	}
-	g = group{telemetry}
-	staff, err := plain(ctx, "staff")
-	if err != nil {
-		return g, err
-	}
-	g = append(g, staff)
-	tracker, err := plain(ctx, "tracker", telemetry.addr, staff.addr)
-	if err != nil {
-		return g, err
-	}
-	return group{tracker, telemetry, staff}, nil
+// trackerChain is startChain of the services.
+func (b *bench) trackerChain(ctx context.Context) (group, error) {
+	return startChain(func(role string, addrs ...string) (*subject, error) {
+		switch role {
+		case "telemetry":
+			return b.service(ctx, "vehicle-telemetry")
+		case "staff":
+			return b.service(ctx, "staff-service")
+		}
+		return b.service(ctx, "position-tracker", "VEHICLE_TELEMETRY_URL="+addrs[0], "STAFF_SERVICE_URL="+addrs[1])
+	})
+}
+
+// plainChain is startChain of plain handlers.
+func (b *bench) plainChain(ctx context.Context) (group, error) {
+	return startChain(func(role string, addrs ...string) (*subject, error) { return b.plain(ctx, role, addrs...) })
 }
 
 // vehiclesEach is how many vehicles a connection reports for, in turn.

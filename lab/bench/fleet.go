@@ -1,17 +1,21 @@
-package main
+package bench
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"math"
-	"net/http"
 	"os/exec"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/prometheus/common/model"
+
+	"fleetman.example/lab/process"
+	"fleetman.example/lab/scrape"
 )
 
 const (
@@ -34,7 +38,7 @@ type point struct {
 	tries    int
 }
 
-// holds tells whether a fleet was served: in time, every vehicle, nothing lost.
+// holds reports whether a fleet was served: in time, every vehicle, nothing lost.
 func (p point) holds() bool {
 	return p.p99 < targetP99 && p.lost == 0 && p.rate > .97*float64(p.vehicles)
 }
@@ -42,8 +46,8 @@ func (p point) holds() bool {
 // fleet measures growing fleets, then larger ones for as long as the target holds, and the fleet of
 // the target with plain handlers in the services' places: what they do not serve either is held by
 // the machine, the kernel and net/http.
-func (b bench) fleet(ctx context.Context, r *result) error {
-	plain, err := b.try(ctx, targetFleet, "plain handlers: ", plainChain)
+func (b *bench) fleet(ctx context.Context, r *Result) error {
+	plain, err := b.try(ctx, targetFleet, "plain handlers: ", b.plainChain)
 	if err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func (b bench) fleet(ctx context.Context, r *result) error {
 
 // try measures a fleet again when the target was missed: other work on the machine may be why,
 // and the figure is what the services can do.
-func (b bench) try(ctx context.Context, vehicles int, whose string, start starter) (best point, err error) {
+func (b *bench) try(ctx context.Context, vehicles int, whose string, start func(context.Context) (group, error)) (best point, err error) {
 	for try := range b.size.tries {
 		p, err := b.drive(ctx, vehicles, start)
 		if err != nil {
@@ -87,10 +91,7 @@ func (b bench) try(ctx context.Context, vehicles int, whose string, start starte
 	return best, nil
 }
 
-// starter starts what a report passes; the first process takes it.
-type starter func(context.Context) (group, error)
-
-func (b bench) drive(ctx context.Context, vehicles int, start starter) (p point, err error) {
+func (b *bench) drive(ctx context.Context, vehicles int, start func(context.Context) (group, error)) (p point, err error) {
 	chain, err := start(ctx)
 	defer func() { chain.stop() }()
 	if err != nil {
@@ -100,7 +101,7 @@ func (b bench) drive(ctx context.Context, vehicles int, start starter) (p point,
 	if err != nil {
 		return p, err
 	}
-	defer simulator.stop()
+	defer simulator.End(0)
 	sender := group{simulator}
 	if err := confine(ctx, append(sender, chain...)); err != nil {
 		return p, err
@@ -108,44 +109,37 @@ func (b bench) drive(ctx context.Context, vehicles int, start starter) (p point,
 	if err := sleep(ctx, b.size.warm); err != nil {
 		return p, err
 	}
-	before, err := take(chain, sender)
+	before, err := b.take(ctx, chain, sender)
 	if err != nil {
 		return p, err
 	}
 	if err := sleep(ctx, b.size.window); err != nil {
 		return p, err
 	}
-	after, err := take(chain, sender)
+	after, err := b.take(ctx, chain, sender)
 	if err != nil {
 		return p, err
 	}
 	p = after.since(before)
 	p.vehicles = vehicles
-	for _, service := range chain {
-		resident, err := residentMemory(service.pid)
-		if err != nil {
-			return p, err
-		}
-		p.memory += resident
-	}
 	return p, nil
 }
 
 // reading is all counters at one moment.
 type reading struct {
 	at            time.Time
-	chain, sender time.Duration
-	all           machineTime
+	chain, sender process.Usage
+	all           process.MachineTime
 	sent          counters
 }
 
-func take(chain, sender group) (r reading, err error) {
+func (b *bench) take(ctx context.Context, chain, sender group) (r reading, err error) {
 	var errs [4]error
 	r.at = time.Now()
-	r.chain, errs[0] = chain.cpu()
-	r.sender, errs[1] = sender.cpu()
-	r.all, errs[2] = readMachineTime()
-	r.sent, errs[3] = scrape(sender[0].admin)
+	r.chain, errs[0] = chain.usage(ctx)
+	r.sender, errs[1] = sender.usage(ctx)
+	r.all, errs[2] = process.TimeOfMachine(ctx)
+	r.sent, errs[3] = b.counters(ctx, sender[0].admin)
 	return r, errors.Join(errs[:]...)
 }
 
@@ -153,13 +147,14 @@ func (r reading) since(before reading) point {
 	elapsed := r.at.Sub(before.at).Seconds()
 	reports := r.sent.duration.since(before.sent.duration)
 	p := point{
+		memory: int64(r.chain.RSS),
 		rate:   reports.total() / elapsed,
 		lost:   r.sent.failed + r.sent.skipped - before.sent.failed - before.sent.skipped,
-		cores:  (r.chain - before.chain).Seconds() / elapsed,
-		sender: (r.sender - before.sender).Seconds() / elapsed,
+		cores:  (r.chain.CPU - before.chain.CPU).Seconds() / elapsed,
+		sender: (r.sender.CPU - before.sender.CPU).Seconds() / elapsed,
 	}
-	p.others = max(0, (r.all.busy-before.all.busy).Seconds()/elapsed-p.cores-p.sender)
-	p.stolen = (r.all.stolen - before.all.stolen).Seconds() / elapsed
+	p.others = max(0, (r.all.Busy-before.all.Busy).Seconds()/elapsed-p.cores-p.sender)
+	p.stolen = (r.all.Stolen - before.all.Stolen).Seconds() / elapsed
 	p.p99 = time.Duration(math.MaxInt64)
 	if q := reports.quantile(.99); !math.IsInf(q, 1) && !math.IsNaN(q) {
 		p.p99 = time.Duration(q * float64(time.Second))
@@ -167,17 +162,49 @@ func (r reading) since(before reading) point {
 	return p
 }
 
-func scrape(admin string) (counters, error) {
-	resp, err := http.Get("http://" + admin + "/metrics")
+// counters is what the simulator's metrics have of its reports.
+type counters struct {
+	duration histogram // of every report, whatever its outcome, in seconds
+	failed   float64   // reports without an answer below 300
+	skipped  float64   // reports that fell due while the vehicle's former one was in flight
+}
+
+const (
+	durationMetric = "fleetman_simulator_report_duration_seconds_bucket"
+	reportsMetric  = "fleetman_simulator_reports_total"
+	skippedMetric  = "fleetman_simulator_reports_skipped_total"
+)
+
+func (b *bench) counters(ctx context.Context, admin string) (c counters, err error) {
+	samples, err := scrape.Get(ctx, &b.client, admin, durationMetric, reportsMetric, skippedMetric)
 	if err != nil {
-		return counters{}, err
+		return c, err
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return counters{}, err
+	buckets, known := map[float64]float64{math.Inf(1): 0}, false
+	for _, s := range samples {
+		switch value := float64(s.Value); s.Metric[model.MetricNameLabel] {
+		case durationMetric:
+			bound, err := strconv.ParseFloat(string(s.Metric[model.BucketLabel]), 64)
+			if err != nil {
+				return c, fmt.Errorf("metrics of %s: le: %w", admin, err)
+			}
+			buckets[bound] += value
+		case reportsMetric:
+			if s.Metric["outcome"] != "delivered" {
+				c.failed += value
+			}
+		case skippedMetric:
+			c.skipped, known = value, true
+		}
 	}
-	return parseCounters(string(text))
+	if !known {
+		return c, fmt.Errorf("metrics of %s: %s: missing", admin, skippedMetric)
+	}
+	c.duration.bounds = slices.Sorted(maps.Keys(buckets))
+	for _, bound := range c.duration.bounds {
+		c.duration.counts = append(c.duration.counts, buckets[bound])
+	}
+	return c, nil
 }
 
 // confine keeps a fleet on two cores of a larger machine.
@@ -186,8 +213,8 @@ func confine(ctx context.Context, g group) error {
 		return nil
 	}
 	for _, p := range g {
-		if out, err := exec.CommandContext(ctx, "taskset", "-a", "-p", "-c", "0,1", strconv.Itoa(p.pid)).CombinedOutput(); err != nil {
-			return fmt.Errorf("keeping %s on two cores: %w: %s", filepath.Base(p.name), err, out)
+		if out, err := exec.CommandContext(ctx, "taskset", "-a", "-p", "-c", "0,1", strconv.Itoa(p.PID())).CombinedOutput(); err != nil {
+			return fmt.Errorf("keeping %s on two cores: %w: %s", p.name, err, out)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -11,20 +11,20 @@ const driverPath = "/vehicles/driver/City%20Truck"
 // gateway compares the CPU of one look-up of a driver: our gateway, without and with the whole
 // resilience chain, a plain handler that makes the same call, and httputil.ReverseProxy, all with the
 // same upstream.
-func (b bench) gateway(ctx context.Context, r *result) error {
+func (b *bench) gateway(ctx context.Context, r *Result) error {
 	var all group
 	defer func() { all.stop() }()
-	staff, err := plain(ctx, "staff")
+	staff, err := b.plain(ctx, "staff")
 	if err != nil {
 		return err
 	}
 	all = append(all, staff)
 	var subjects []group
-	for _, begin := range []func() (*process, error){
-		func() (*process, error) { return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr) },
-		func() (*process, error) { return plain(ctx, "handler", staff.addr) },
-		func() (*process, error) { return plain(ctx, "proxy", staff.addr) },
-		func() (*process, error) {
+	for _, begin := range []func() (*subject, error){
+		func() (*subject, error) { return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr) },
+		func() (*subject, error) { return b.plain(ctx, "handler", staff.addr) },
+		func() (*subject, error) { return b.plain(ctx, "proxy", staff.addr) },
+		func() (*subject, error) {
 			return b.service(ctx, "api-gateway", "STAFF_SERVICE_URL="+staff.addr, "RESILIENCE=library")
 		},
 	} {
@@ -63,19 +63,19 @@ func sameAnswers(subjects []group, path string) error {
 			return fmt.Errorf("%s: %w", s[0].name, err)
 		}
 		if answer != first {
-			return fmt.Errorf("%s answers %q, %s %q; expected the same", s[0].name, answer, subjects[0][0].name, first)
+			return fmt.Errorf("%s answers %q, %s %q: must be the same", s[0].name, answer, subjects[0][0].name, first)
 		}
 	}
 	return nil
 }
 
-// rounds loads the first process of each subject in turn, round by round, and answers the CPU of
+// rounds loads the first process of each subject in turn, round by round, and returns the CPU of
 // each subject's processes in microseconds a request. The first round only warms up.
-func (b bench) rounds(ctx context.Context, subjects []group, requests func(conn int) func([]byte) []byte) (cost [][]float64, err error) {
+func (b *bench) rounds(ctx context.Context, subjects []group, requests func(conn int) func([]byte) []byte) (cost [][]float64, err error) {
 	cost = make([][]float64, len(subjects))
 	for round := range b.size.rounds + 1 {
 		for i, s := range subjects {
-			before, err := s.cpu()
+			before, err := s.usage(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -83,14 +83,14 @@ func (b bench) rounds(ctx context.Context, subjects []group, requests func(conn 
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s[0].name, err)
 			}
-			after, err := s.cpu()
+			after, err := s.usage(ctx)
 			if err != nil {
 				return nil, err
 			}
 			if round == 0 {
 				continue
 			}
-			cost[i] = append(cost[i], float64(after-before)/float64(answered)/float64(time.Microsecond))
+			cost[i] = append(cost[i], float64(after.CPU-before.CPU)/float64(answered)/float64(time.Microsecond))
 		}
 		if round > 0 {
 			b.say("round %d of %d: %.1f µs a request", round, b.size.rounds, last(cost))

@@ -1,46 +1,20 @@
-package main
+package bench
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 )
-
-func TestReadAnswer(t *testing.T) {
-	for _, tc := range []struct {
-		name, text string
-		status     int
-		body, err  string
-	}{
-		{"body", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc", 200, "abc", ""},
-		{"empty", "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", 500, "", ""},
-		{"longer than the buffer", "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n" + strings.Repeat("x", 40), 200, strings.Repeat("x", 40), ""},
-		{"other protocol", "HTTP/1.0 200 OK\r\n\r\n", 0, "", "expected HTTP/1.1"},
-		{"no number", "HTTP/1.1 abc OK\r\n\r\n", 0, "", "expected a status"},
-		{"no length", "HTTP/1.1 200 OK\r\n\r\n", 0, "", "expected a Content-Length"},
-		{"too long", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", 0, "", "at most 1 MB"},
-		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na", 200, "", "EOF"},
-		{"nothing", "", 0, "", "EOF"},
-	} {
-		status, body, err := readAnswer(bufio.NewReaderSize(strings.NewReader(tc.text), 36))
-		if tc.err != "" {
-			if err == nil || !strings.Contains(err.Error(), tc.err) {
-				t.Errorf("%s: got %v, want %q", tc.name, err, tc.err)
-			}
-			continue
-		}
-		if err != nil || status != tc.status || string(body) != tc.body {
-			t.Errorf("%s: got %d %q %v, want %d %q", tc.name, status, body, err, tc.status, tc.body)
-		}
-	}
-}
 
 func TestLoad(t *testing.T) {
 	var served atomic.Int64
@@ -60,7 +34,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("got %d, %v, served %d", n, err, served.Load())
 	}
 	_, err = load(context.Background(), addr, time.Minute, same("/bad"))
-	if err == nil || !strings.Contains(err.Error(), "GET /bad HTTP/1.1: answered 418, expected 200") {
+	if err == nil || !strings.Contains(err.Error(), "GET /bad HTTP/1.1: status 418: must be 200") {
 		t.Errorf("got %v, want the status and the request", err)
 	}
 }
@@ -141,18 +115,42 @@ func TestPlain(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, tc := range []struct{ args, err string }{
-		{"", ""},
-		{"-quick -readme README.md", ""},
-		{"extra", "expected no arguments"},
-		{"-only sizes", "expected gateway, chain, fleet or start"},
-		{"-only chain -readme README.md", "expected without -only"},
-		{"-slow", "not defined"},
-	} {
-		var complaints bytes.Buffer
-		_, err := readOptions(strings.Fields(tc.args), &complaints)
-		if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
-			t.Errorf("%q: got %v, want %q", tc.args, err, tc.err)
+	for only, want := range map[string]string{"": "", "chain": "", "sizes": `--only: "sizes": must be one of start, gateway, chain, fleet`} {
+		if err := (Options{Only: only}).Check(); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%q: got %v, want %q", only, err, want)
 		}
+	}
+}
+
+func TestCounters(t *testing.T) {
+	text := `# TYPE fleetman_simulator_report_duration_seconds histogram
+fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="0.0005"} 10
+fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="0.05"} 90
+fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="+Inf"} 95
+fleetman_simulator_report_duration_seconds_sum{outcome="delivered"} 1.5e+06
+fleetman_simulator_report_duration_seconds_count{outcome="delivered"} 95
+fleetman_simulator_report_duration_seconds_bucket{outcome="failed",le="0.05"} 1
+fleetman_simulator_report_duration_seconds_bucket{outcome="failed",le="+Inf"} 5
+fleetman_simulator_report_duration_seconds_sum{outcome="failed"} 1
+fleetman_simulator_report_duration_seconds_count{outcome="failed"} 5
+# TYPE fleetman_simulator_reports_total counter
+fleetman_simulator_reports_total{outcome="delivered"} 95
+fleetman_simulator_reports_total{outcome="failed"} 4
+fleetman_simulator_reports_total{outcome="refused"} 1
+fleetman_simulator_reports_skipped_total 7
+go_goroutines 9
+`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
+	defer server.Close()
+	admin := server.Listener.Addr().String()
+	b := new(bench)
+	got, err := b.counters(t.Context(), admin)
+	want := counters{histogram{[]float64{.0005, .05, math.Inf(1)}, []float64{10, 91, 100}}, 5, 7}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	text = ""
+	if _, err := b.counters(t.Context(), admin); err == nil || err.Error() != "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing" {
+		t.Errorf("got %v", err)
 	}
 }

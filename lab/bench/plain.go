@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// servePlain is what the services are measured against: the least that net/http needs to do the
+// ServePlain is what the services are measured against: the least that net/http needs to do the
 // same work. Each runs in a process of its own, as the services do.
-func servePlain(ctx context.Context, role string, args []string, stdout io.Writer) error {
+func ServePlain(ctx context.Context, role string, args []string, stdout io.Writer) error {
 	handler, err := plainHandler(role, args)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func servePlain(ctx context.Context, role string, args []string, stdout io.Write
 func plainHandler(role string, args []string) (http.Handler, error) {
 	needs := map[string]int{"staff": 0, "handler": 1, "proxy": 1, "telemetry": 0, "tracker": 2}
 	if n, ok := needs[role]; !ok || n != len(args) {
-		return nil, fmt.Errorf("plain %s %q: expected one of the roles %v and as many addresses", role, args, needs)
+		return nil, fmt.Errorf("plain: %s %q: must be one of the roles %v and as many addresses", role, args, needs)
 	}
 	switch role {
 	case "staff": // who drives, and where speeds go

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
 // program is one service as it starts and rests.
@@ -20,9 +22,9 @@ type program struct {
 const nowhere = "127.0.88.3:1"
 
 // start measures every service alone.
-func (b bench) start(ctx context.Context, r *result) error {
+func (b *bench) start(ctx context.Context, r *Result) error {
 	for _, name := range services {
-		info, err := os.Stat(filepath.Join(b.bin, name))
+		info, err := os.Stat(filepath.Join(b.Bin, name))
 		if err != nil {
 			return err
 		}
@@ -35,14 +37,16 @@ func (b bench) start(ctx context.Context, r *result) error {
 			}
 			took = append(took, ms(d))
 			if i < b.size.starts-1 {
-				running.stop()
+				running.End(0)
 				continue
 			}
 			err = sleep(ctx, b.size.idleAfter)
 			if err == nil {
-				p.idle, err = residentMemory(running.pid)
+				var used process.Usage
+				used, err = process.UsageOf(ctx, running.PID())
+				p.idle = int64(used.RSS)
 			}
-			running.stop()
+			running.End(0)
 			if err != nil {
 				return err
 			}
@@ -54,8 +58,8 @@ func (b bench) start(ctx context.Context, r *result) error {
 	return nil
 }
 
-// startOnce starts a service and waits until it says that it is ready.
-func (b bench) startOnce(ctx context.Context, name string) (*process, time.Duration, error) {
+// startOnce starts a service and waits until it is ready.
+func (b *bench) startOnce(ctx context.Context, name string) (*subject, time.Duration, error) {
 	began := time.Now()
 	p, err := b.service(ctx, name, "POSITION_TRACKER_URL="+nowhere)
 	if err != nil {
@@ -66,7 +70,7 @@ func (b bench) startOnce(ctx context.Context, name string) (*process, time.Durat
 			return p, time.Since(began), nil
 		}
 		if time.Since(began) > startTimeout || sleep(ctx, time.Millisecond) != nil {
-			p.stop()
+			p.End(0)
 			return nil, 0, fmt.Errorf("%s: not ready within %s: %w", name, startTimeout, err)
 		}
 	}

@@ -1,6 +1,7 @@
-package main
+package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -20,8 +21,8 @@ const (
 	targetIdle    = 25.0 // MB of 10^6 bytes
 )
 
-// result is everything measured; parts that were not are empty.
-type result struct {
+// Result is everything measured; parts that were not are empty.
+type Result struct {
 	gatewayCPU                       [4]spread // µs a request: ours, plain handler, proxy, ours with the whole chain
 	gatewayToHandler, gatewayToProxy spread
 	wholeToHandler                   spread
@@ -31,6 +32,7 @@ type result struct {
 	curve                            []point // the fleets of the plan
 	beyond                           []point // larger ones, while the target held
 	programs                         []program
+	machine                          machine
 }
 
 // row is one figure; ok means that its target holds.
@@ -39,7 +41,7 @@ type row struct {
 	ok                       bool
 }
 
-func (r result) rows() []row {
+func (r *Result) rows() []row {
 	var rows []row
 	if r.gatewayToHandler.median > 0 {
 		rows = append(rows,
@@ -62,14 +64,15 @@ func (r result) rows() []row {
 	return rows
 }
 
-func (r result) missed() bool {
+// Missed reports whether a target is missed.
+func (r *Result) Missed() bool {
 	return slices.ContainsFunc(r.rows(), func(r row) bool { return !r.ok })
 }
 
-func (r result) points() []point { return slices.Concat(r.curve, r.beyond) }
+func (r *Result) points() []point { return slices.Concat(r.curve, r.beyond) }
 
 // largest is the largest fleet below which every one was served too.
-func (r result) largest() row {
+func (r *Result) largest() row {
 	var best point
 	for _, p := range r.points() {
 		if !p.holds() {
@@ -89,7 +92,7 @@ func (r result) largest() row {
 
 // linear fits a line through the fleets that were served; of one that was not, neither CPU nor
 // memory says what a larger fleet takes.
-func (r result) linear(what string, y func(point) float64) row {
+func (r *Result) linear(what string, y func(point) float64) row {
 	var xs, ys []float64
 	for _, p := range r.points() {
 		if p.holds() {
@@ -105,22 +108,12 @@ func (r result) linear(what string, y func(point) float64) row {
 
 // worst is the service that is farthest from a target, with the range of all.
 func worst(programs []program, what, unit string, target float64, of func(program) float64) row {
-	w := slices.MaxFunc(programs, func(a, b program) int { return compare(of(a), of(b)) })
-	least := slices.MinFunc(programs, func(a, b program) int { return compare(of(a), of(b)) })
+	w := slices.MaxFunc(programs, func(a, b program) int { return cmp.Compare(of(a), of(b)) })
+	least := slices.MinFunc(programs, func(a, b program) int { return cmp.Compare(of(a), of(b)) })
 	return row{
 		"each service, " + what, fmt.Sprintf("at most %g %s", target, unit),
 		fmt.Sprintf("%.1f to %.1f %s (%s)", of(least), of(w), unit, w.name), of(w) <= target,
 	}
-}
-
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func ratio(s spread) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max) }
@@ -129,8 +122,9 @@ func micros(ours, theirs spread) string {
 	return fmt.Sprintf(": %.0f to %.0f µs", ours.median, theirs.median)
 }
 
-// markdown is the figures with their verdicts, then the fleets one by one.
-func (r result) markdown(m machine) string {
+// Markdown returns the figures with their verdicts, then the fleets one by one.
+func (r *Result) Markdown() string {
+	m := r.machine
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured by `make bench` on %s: %s, %d cores, %s", m.date, m.cpu, m.cores, m.goVersion)
 	if m.quick {

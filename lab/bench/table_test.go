@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"flag"
@@ -11,8 +11,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func sample() result {
-	return result{
+func sample() *Result {
+	return &Result{
 		gatewayCPU:       [4]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}, {53, 50, 58}},
 		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86}, wholeToHandler: spread{1.33, 1.3, 1.45},
 		chainCPU: [2]spread{{170, 160, 180}, {130, 125, 140}}, chainToBare: spread{1.308, 1.25, 1.4},
@@ -34,16 +34,17 @@ func TestMarkdown(t *testing.T) {
 	missed := sample()
 	missed.gatewayToProxy.median, missed.curve[1].p99 = 1.01, 51*time.Millisecond
 	missed.programs[1].binary = 22_000_001
-	gatewayOnly := result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy, wholeToHandler: sample().wholeToHandler}
+	gatewayOnly := &Result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy, wholeToHandler: sample().wholeToHandler}
 	for _, tc := range []struct {
 		name   string
-		result result
+		result *Result
 		missed bool
 	}{{"holds", sample(), false}, {"missed", missed, true}, {"gateway", gatewayOnly, false}} {
-		if got := tc.result.missed(); got != tc.missed {
+		if got := tc.result.Missed(); got != tc.missed {
 			t.Errorf("%s: got missed %v, want %v", tc.name, got, tc.missed)
 		}
-		got := tc.result.markdown(machine{"2026-11-22", "Some CPU", "go1.26.8", 2, tc.missed})
+		tc.result.machine = machine{"2026-11-22", "Some CPU", "go1.26.8", 2, tc.missed}
+		got := tc.result.Markdown()
 		path := filepath.Join("testdata", tc.name+".md")
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -67,20 +68,6 @@ func TestHolds(t *testing.T) {
 		bad := good
 		if change(&bad); !good.holds() || bad.holds() {
 			t.Errorf("%s: got %v for %+v and %v for %+v, want true and false", name, good.holds(), good, bad.holds(), bad)
-		}
-	}
-}
-
-func TestBetween(t *testing.T) {
-	for _, tc := range []struct{ old, want string }{
-		{"a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n", "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n"},
-		{"<!-- bench --><!-- /bench -->", "<!-- bench -->\nnew\n<!-- /bench -->"},
-		{"<!-- /bench --><!-- bench -->", ""},
-		{"none", ""},
-	} {
-		got, err := between([]byte(tc.old), "new\n")
-		if string(got) != tc.want || (err == nil) != (tc.want != "") {
-			t.Errorf("%q: got %q, %v, want %q", tc.old, got, err, tc.want)
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"fleetman.example/lab/gobuild"
 )
 
-// build compiles the programs that are needed and returns where they are.
+// Build compiles the programs that are needed and returns where they are.
 // go build does its own caching: nothing to do takes a fraction of a second.
-func build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {
+func Build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {
 	if root, err = filepath.Abs(root); err != nil { // go build's -o is seen from the directory it runs in
 		return "", fmt.Errorf("building: %w", err)
 	}

@@ -26,7 +26,7 @@ func TestBuildFromElsewhere(t *testing.T) {
 	}
 	t.Chdir(filepath.Join(root, "somewhere", "below"))
 	t.Setenv("GOFLAGS", "")
-	bin, err := build(t.Context(), "../..", []string{"ours"}, func(string) {})
+	bin, err := Build(t.Context(), "../..", []string{"ours"}, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	}
 	bin := o.Bin
 	if err == nil && bin == "" {
-		bin, err = build(ctx, o.Root, p.programs, o.Progress)
+		bin, err = Build(ctx, o.Root, p.programs, o.Progress)
 	}
 	if err == nil {
 		bin, err = filepath.Abs(bin)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -89,22 +88,9 @@ func readRecords(dir string) (*record.Comparison, error) {
 
 // intoReadme replaces what stands between a file's marks.
 func intoReadme(dirs []string, path string) error {
-	const begin, end = "<!-- compare -->\n", "<!-- /compare -->"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("--readme: %w", err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		return fmt.Errorf("--readme %s: no marks: must have %s and %s", path, strings.TrimSpace(begin), end)
-	}
 	var table bytes.Buffer
 	if err := show(dirs, "markdown", &table); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(before+begin+table.String()+end+after), 0o644); err != nil {
-		return fmt.Errorf("--readme: %w", err)
-	}
-	return nil
+	return replaceBetween(path, "compare", table.String())
 }

@@ -92,7 +92,7 @@ Exit codes:
 		{groupFleet, "Run a fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), scenariosCommand(where)}},
 		{groupLook, "Look at it:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where)}},
 		{groupBreak, "Break it:", []*cobra.Command{faultCommand(where), killCommand(where)}},
-		{groupMeasure, "Prove and measure:", []*cobra.Command{checkCommand(where), completeCompare(compareCommand(where, environ)), reportCommand()}},
+		{groupMeasure, "Prove and measure:", []*cobra.Command{checkCommand(where), completeCompare(compareCommand(where, environ)), reportCommand(), benchCommand(where)}},
 		{groupSetUp, "Set up:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/bench"
+)
+
+func benchCommand(where *places) *cobra.Command {
+	var o bench.Options
+	var readme string
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the services against plain net/http, on Linux",
+		Long: `Measure the services: CPU against plain net/http handlers, the largest fleet,
+start-up, size and idle memory, as Markdown. All takes about six minutes. The
+exit code is 1 when a target is missed.`,
+		Example: `  fleetman bench --quick
+  fleetman bench --only gateway`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Check(); err != nil {
+				return usageError{err}
+			}
+			if readme != "" && o.Only != "" {
+				return usageError{errors.New("--readme: must be without --only: the README shows the whole table")}
+			}
+			if err := where.find(); err != nil {
+				return err
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Root, o.Plain = where.root, []string{self, "bench", "plain"}
+			o.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
+			result, err := bench.Run(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(cmd.OutOrStdout(), result.Markdown())
+			if readme != "" {
+				if err := replaceBetween(readme, "bench", result.Markdown()); err != nil {
+					return err
+				}
+			}
+			if result.Missed() {
+				return errors.New("bench: a target is missed")
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Quick, "quick", false, "fewer and shorter rounds: about a minute")
+	flags.StringVar(&o.Bin, "bin", "", "a directory of ready-made programs (default: build them)")
+	flags.StringVar(&o.Only, "only", "", "one part: "+strings.Join(bench.Parts, ", "))
+	flags.StringVar(&readme, "readme", "", "put the tables into a file, between its marks <!-- bench --> and <!-- /bench -->")
+	cmd.AddCommand(&cobra.Command{
+		Use: "plain ROLE [ADDRESS...]", Hidden: true, Args: cobra.MinimumNArgs(1),
+		Short: "Serve what the services are measured against",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return bench.ServePlain(cmd.Context(), args[0], args[1:], cmd.OutOrStdout())
+		},
+	})
+	return cmd
+}
+
+// replaceBetween replaces the text between the marks <!-- NAME --> and <!-- /NAME --> of a file.
+func replaceBetween(path, name, text string) error {
+	begin, end := "<!-- "+name+" -->", "<!-- /"+name+" -->"
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("--readme: %w", err)
+	}
+	before, rest, found := strings.Cut(string(old), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		return fmt.Errorf("--readme %s: no marks: must have %s and %s", path, begin, end)
+	}
+	if err := os.WriteFile(path, []byte(before+begin+"\n"+text+end+after), 0o644); err != nil {
+		return fmt.Errorf("--readme: %w", err)
+	}
+	return nil
+}
