@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -101,7 +102,7 @@ func TestBadCommandLines(t *testing.T) {
 	}{
 		{"-root " + empty, "images: -root: " + empty + ": must have services/*/Dockerfile\n"},
 		{"-root " + repository + " -services staff", "images: -services: staff: must be the name of a service\n"},
-		{"-root " + repository + " webapp", `images: no arguments expected, found ["webapp"]` + "\n"},
+		{"-root " + repository + " webapp", `images: arguments: ["webapp"]: must be none` + "\n"},
 		{"-root " + repository, "images: no Docker engine (Debian: apt-get install docker.io, then start dockerd): "},
 	} {
 		var stdout, stderr strings.Builder
@@ -109,5 +110,14 @@ func TestBadCommandLines(t *testing.T) {
 		if code := run(t.Context(), strings.Fields(tc.args), noDocker, &stdout, &stderr); code != 1 || !strings.HasPrefix(stderr.String(), tc.want) || stdout.String() != "" {
 			t.Errorf("%s: got %d %s%s, want 1 %s", tc.args, code, &stdout, &stderr, tc.want)
 		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr strings.Builder
+	if code := run(ctx, []string{"-root", repository}, func(string) string { return "" }, &stdout, &stderr); code != 130 || stderr.String() != "images: interrupted\n" {
+		t.Errorf("got %d %s, want 130", code, &stderr)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,8 +61,8 @@ func (d docker) build(ctx context.Context, i image) (built, error) {
 	if err != nil {
 		return built{}, fmt.Errorf("build %s: %w", i.name, err)
 	}
-	if id, err = d.settle(ctx, id); err != nil {
-		return built{}, fmt.Errorf("set the time of %s: %w", i.name, err)
+	if err := d.checkTime(ctx, id); err != nil {
+		return built{}, fmt.Errorf("%s: %w", i.name, err)
 	}
 	if _, err := d.run(ctx, "tag", id, i.name); err != nil {
 		return built{}, err
@@ -115,31 +114,19 @@ func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err err
 	return strings.TrimSpace(string(text)), err
 }
 
-// settle makes the commit's time the image's where BuildKit is too old to know SOURCE_DATE_EPOCH
-// (Docker before 23), and returns the id of the result.
-func (d docker) settle(ctx context.Context, id string) (string, error) {
+// checkTime returns an error unless the commit's time is the image's: BuildKit
+// before 0.11 does not know SOURCE_DATE_EPOCH.
+func (d docker) checkTime(ctx context.Context, id string) error {
 	created, err := d.run(ctx, "image", "inspect", "--format", "{{json .Created}}", id)
 	if err != nil {
-		return "", err
+		return err
 	}
 	var at time.Time
-	if err := json.Unmarshal([]byte(created), &at); err == nil && at.Equal(d.commit.time) {
-		return id, nil
+	if err := json.Unmarshal([]byte(created), &at); err != nil {
+		return fmt.Errorf("created: %.60q: %w", created, err)
 	}
-	saved, err := d.run(ctx, "image", "save", id)
-	if err != nil {
-		return "", err
+	if !at.Equal(d.commit.time) {
+		return fmt.Errorf("created: %s: must be the commit's time, %s: build with Docker 23 or newer", at, d.commit.time)
 	}
-	var settled bytes.Buffer
-	to, err := settleArchive(strings.NewReader(saved), &settled, d.commit.time)
-	if err != nil {
-		return "", err
-	}
-	load := exec.CommandContext(ctx, d.command, "image", "load", "--quiet")
-	load.Stdin = &settled
-	if _, err := output(load); err != nil {
-		return "", err
-	}
-	_, err = d.run(ctx, "image", "rm", id)
-	return to, err
+	return nil
 }

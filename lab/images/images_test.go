@@ -1,11 +1,13 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"debug/elf"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -187,6 +189,28 @@ type config struct {
 		Volumes          map[string]any
 		ExposedPorts     map[string]any
 		Labels           map[string]string
+	}
+}
+
+// archived is an image in the manifest.json of an archive that docker save writes.
+type archived struct {
+	Config string
+	Layers []string
+}
+
+func readArchive(from io.Reader) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for in := tar.NewReader(from); ; {
+		header, err := in.Next()
+		if err == io.EOF {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if files[strings.TrimPrefix(header.Name, "./")], err = io.ReadAll(in); err != nil {
+			return nil, err
+		}
 	}
 }
 

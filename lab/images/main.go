@@ -40,7 +40,7 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("no arguments expected, found %q", flags.Args())
+		return o, fmt.Errorf("arguments: %q: must be none", flags.Args())
 	}
 	return o, nil
 }
@@ -51,8 +51,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err == nil {
 		err = build(ctx, o, getenv, stdout, stderr)
 	}
-	if err == nil || errors.Is(err, flag.ErrHelp) {
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "images: interrupted")
+		return 130 // as shells have it
 	}
 	fmt.Fprintln(stderr, "images:", err)
 	return 1
