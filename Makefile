@@ -69,7 +69,7 @@ modules: ## check that every module is tidy, in sync with the others, and builds
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
 # These tests measure or use both cores: one at a time, after the others.
-ALONE := $(addprefix fleetman.example/lab/,compare e2e images scenario/machine)
+ALONE := $(addprefix fleetman.example/lab/,compare e2e images runner)
 
 # In CI no test may be skipped, and all combinations of components are tested: without the race detector,
 # which makes kustomize ten times as slow.

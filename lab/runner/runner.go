@@ -1,6 +1,6 @@
-// Package machine runs scenarios on this machine: pods as processes, with real
+// Package runner runs scenarios on this machine: pods as processes, with real
 // proxies beside them when the manifests ask for any.
-package machine
+package runner
 
 import (
 	"context"

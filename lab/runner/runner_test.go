@@ -1,4 +1,4 @@
-package machine
+package runner
 
 import (
 	"fmt"
@@ -119,7 +119,7 @@ func realPrograms(t *testing.T, state string) Options {
 	if testing.Short() {
 		t.Skip("-short: half a minute")
 	}
-	root, err := filepath.Abs("../../..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
-	"fleetman.example/lab/scenario/machine"
 )
 
 // checkFlags are those of `fleetman check`, as they are written.
@@ -128,7 +128,7 @@ func (f checkFlags) runner(where places, stderr io.Writer) (r check.Runner, err 
 	}
 	r.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	find := onlyOnce(where.source(r.Progress).Find)
-	r.Start = machine.Starter(machine.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find})
+	r.Start = runner.Starter(runner.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find})
 	r.Scenarios, r.NoControl, r.Jobs, r.Seed = where.scenarios(), f.noControl, f.jobs, f.seed
 	return r, nil
 }
