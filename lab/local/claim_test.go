@@ -1,25 +1,13 @@
 package local
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
-// proxied is a mesh that gives every pod a proxy, and does nothing else.
-type proxied struct{}
-
-func (proxied) Injects(string, *corev1.PodTemplateSpec) bool { return true }
-func (proxied) Gateways() int                                { return 1 }
-func (proxied) Start(context.Context, *Site) error           { return nil }
-func (proxied) Changed([]PodState)                           {}
-func (proxied) Ending(string)                                {}
-func (proxied) Ended(string, <-chan struct{})                {}
-func (proxied) Draining()                                    {}
-func (proxied) Stop()                                        {}
+// injected is a namespace whose pods have proxies in a mesh.
+const injected = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n"
 
 // TestSecondFleetOnTheSameAddresses: a fleet whose network, or whose mesh's
 // second network, is another fleet's is refused before anything is started,
@@ -32,7 +20,7 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 	if next := outboundOf(lower.Network.Addr(), lower.Network); next != upper.Network.Addr() {
 		t.Fatalf("networks %v and %v", lower.Network, upper.Network)
 	}
-	staff := one("", "{port: 8080}")
+	staff := one("", "{port: 8080}") + injected
 	last := func(n netip.Prefix, host byte) string {
 		bytes := n.Addr().As4()
 		bytes[3] = host
@@ -72,7 +60,7 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 }
 
 func withMesh(o Options) Options {
-	o.Mesh = proxied{}
+	o.Mesh = true
 	return o
 }
 
@@ -81,7 +69,7 @@ func TestPortInUse(t *testing.T) {
 	o := withMesh(testOptions(t))
 	networks.Add(1)
 	occupy(t, outboundOf(o.Network.Addr().Next().Next(), o.Network).String()+":8080")
-	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")), o)
+	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")+injected), o)
 	want := fmt.Sprintf("pod staff-0: its proxy's port for calls: %v:8080 is in use: stop the program that listens there, or take other addresses with --network",
 		outboundOf(o.Network.Addr().Next().Next(), o.Network))
 	if err == nil || err.Error() != want {

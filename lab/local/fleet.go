@@ -47,9 +47,12 @@ type Fleet struct {
 	failed   chan error // the first failure while starting
 	running  sync.WaitGroup
 	finished chan struct{}
+	changes  chan struct{} // of size 1: see Site.Changes
+	stopOnce sync.Once
 
 	mu        sync.Mutex
 	pods      []*pod
+	states    []PodState // see Site.States
 	meshLogs  []namedLog
 	stale     string // why the hosts files are not up to date; empty: they are
 	rewriting bool   // rewrite comes
@@ -60,6 +63,20 @@ type Fleet struct {
 // are ready. The context bounds the start alone: Stop ends the fleet. After an
 // error nothing is left running.
 func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fleet, error) {
+	f, err := Prepare(ctx, objects, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Run(ctx); err != nil {
+		f.Stop()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Prepare is the part of Start before any pod runs: the programs are built, the
+// addresses and ports taken, the hosts files written.
+func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*Fleet, error) {
 	o := options.WithDefaults()
 	known, err := findPrograms(o.Root, o.Bin)
 	if err != nil {
@@ -100,17 +117,17 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 	}
 	f := &Fleet{
 		options: o, plan: p, events: newEventLog(), claims: taken, unlock: unlock,
-		failed: make(chan error, 1), finished: make(chan struct{}),
+		failed: make(chan error, 1), finished: make(chan struct{}), changes: make(chan struct{}, 1),
 	}
 	f.ending, f.end = context.WithCancel(context.Background())
-	if err = f.start(ctx, bin); err != nil {
+	if err = f.prepare(bin); err != nil {
 		f.Stop()
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *Fleet) start(ctx context.Context, bin string) (err error) {
+func (f *Fleet) prepare(bin string) (err error) {
 	for _, planned := range f.plan.pods {
 		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program)}
 		p.supervise()
@@ -128,14 +145,12 @@ func (f *Fleet) start(ctx context.Context, bin string) (err error) {
 	if err := f.openPorts(); err != nil {
 		return err
 	}
-	if f.spawner, err = process.NewSpawner(); err != nil {
-		return err
-	}
-	if mesh := f.options.Mesh; mesh != nil {
-		if err := mesh.Start(ctx, f.site()); err != nil {
-			return err
-		}
-	}
+	f.spawner, err = process.NewSpawner()
+	return err
+}
+
+// Run starts all pods of a prepared fleet, and returns when all are ready.
+func (f *Fleet) Run(ctx context.Context) error {
 	for _, p := range f.pods {
 		f.running.Go(func() { p.supervisor.Run(f.ending) })
 	}
@@ -256,15 +271,21 @@ func (f *Fleet) find(name string) (*pod, error) {
 }
 
 // Stop ends the fleet: no new connections, SIGTERM to all, SIGKILL after
-// Options.StopTimeout. It returns when every process has ended and may be
-// called again.
+// Options.StopTimeout. It returns when every process has exited and may be
+// called again. A fleet with a mesh is ended by the mesh's Stop.
 func (f *Fleet) Stop() {
+	f.stopOnce.Do(func() {
+		f.Leave()
+		f.End()
+		f.Release()
+	})
+}
+
+// Leave is the first part of Stop: node ports accept no connection, and every pod
+// leaves its endpoints.
+func (f *Fleet) Leave() {
 	f.mu.Lock()
-	if f.stopped {
-		f.mu.Unlock()
-		<-f.finished
-		return
-	}
+	defer f.mu.Unlock()
 	f.stopped = true
 	for _, node := range f.nodes {
 		node.stopAccepting()
@@ -272,23 +293,17 @@ func (f *Fleet) Stop() {
 	for _, p := range f.pods {
 		p.leave("the fleet stops")
 	}
-	f.mu.Unlock()
-
-	if f.options.Mesh != nil {
-		f.options.Mesh.Draining()
-	}
-	f.end()
-	f.running.Wait()
-	if f.options.Mesh != nil {
-		f.options.Mesh.Stop()
-	}
-	f.release()
-	f.events.end()
-	close(f.finished)
 }
 
-// release gives back what the fleet had, its processes aside.
-func (f *Fleet) release() {
+// End is the second part of Stop: all processes of pods end.
+func (f *Fleet) End() {
+	f.end()
+	f.running.Wait()
+}
+
+// Release is the last part of Stop: ports, files and addresses are free again, and
+// Events and Logs end.
+func (f *Fleet) Release() {
 	for _, node := range f.nodes {
 		node.close()
 	}
@@ -310,6 +325,8 @@ func (f *Fleet) release() {
 	_ = os.Remove(adminTokenFile(f.options.State))
 	f.claims.release()
 	f.unlock()
+	f.events.end()
+	close(f.finished)
 }
 
 // note adds an event, with the mutex held, so that events are in order.
@@ -339,10 +356,7 @@ func (f *Fleet) publish() {
 		f.rewriting = true
 		time.AfterFunc(hostsRetry, f.rewrite)
 	}
-	// a fleet that stops keeps its endpoints, for the requests under way
-	if f.options.Mesh != nil && !f.stopped {
-		f.options.Mesh.Changed(f.states())
-	}
+	f.updateStates()
 }
 
 func (f *Fleet) rewrite() {
@@ -351,13 +365,6 @@ func (f *Fleet) rewrite() {
 	f.rewriting = false
 	if f.stale != "" && !f.stopped {
 		f.publish()
-	}
-}
-
-func (f *Fleet) site() *Site {
-	return &Site{
-		Pods: f.plan.meshed, Gateways: f.plan.gateways, NodeAddress: f.options.NodeAddress, State: f.options.State,
-		Environ: f.options.Environ, FirstUnprivileged: thisHost().firstUnprivileged, Progress: f.options.Progress, fleet: f,
 	}
 }
 

@@ -8,40 +8,22 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"fleetman.example/lab/process"
 )
 
-// Mesh runs proxies beside the pods.
-type Mesh interface {
-	// Injects tells whether a pod of that namespace and template gets a proxy.
-	Injects(namespace string, template *corev1.PodTemplateSpec) bool
-	// Gateways is how many addresses of the network, the first ones, are the
-	// mesh's own.
-	Gateways() int
-	// Start starts all proxies, before any pod, and returns when they are
-	// ready. It writes the hosts files of the pods with a proxy.
-	Start(ctx context.Context, site *Site) error
-	// Changed hears, in order, which pods are ready. It must not call the
-	// fleet, and not wait.
-	Changed(pods []PodState)
-	// Ending comes when a pod is deleted, after its preStop and just before its
-	// program is asked to end: its proxy tells callers to go.
-	Ending(id string)
-	// Ended comes when that program has ended: its proxy goes too. It returns when
-	// there is a new one for the next program, or stopping is closed.
-	Ended(id string, stopping <-chan struct{})
-	// Draining comes when the fleet stops, before any pod is asked to end; it
-	// returns when the requests under way have had their time.
-	Draining()
-	// Stop ends what Start has started, also what a failed one has left. It
-	// comes after the last pod's end.
-	Stop()
+// Sidecar is the proxy of a pod.
+type Sidecar interface {
+	// Drain makes the callers of the proxy leave it. It is called when the pod is
+	// deleted, after its preStop sleep and just before its program is ended.
+	Drain()
+	// Replace ends the proxy and returns when a new one is ready, or when the
+	// context ends. It is called when the program of a deleted pod has exited.
+	Replace(context.Context)
 }
 
-// Site is what a mesh gets to work with.
+// Site is what a mesh has of its fleet.
 type Site struct {
 	Pods []MeshPod
 	// Gateways are the addresses that are the mesh's own.
@@ -79,7 +61,7 @@ type Inbound struct {
 	Declared, Port, App int
 }
 
-// PodState is what a mesh hears of a pod.
+// PodState is a pod as istiod sees it.
 type PodState struct {
 	ID                 string
 	Ready, Terminating bool
@@ -120,6 +102,28 @@ func (s *Site) SetProxyDown(id, why string) {
 	}
 }
 
+// SetSidecar gives a pod its proxy, before Fleet.Run.
+func (s *Site) SetSidecar(id string, proxy Sidecar) {
+	for _, p := range s.fleet.pods {
+		if p.plan.id() == id {
+			p.sidecar = proxy
+		}
+	}
+}
+
+// Changes receives when States returns others, or has done so since it was last
+// received from.
+func (s *Site) Changes() <-chan struct{} { return s.fleet.changes }
+
+// States returns all pods' states, as they were when the fleet was stopped if it
+// is.
+func (s *Site) States() []PodState {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.states
+}
+
 // OpenNodePort opens a port of the node that leads to an address of the mesh.
 func (s *Site) OpenNodePort(service, name string, port int, to netip.AddrPort) error {
 	return s.fleet.openNodePort(service, name, 0, port, func() (string, bool) { return to.String(), true })
@@ -149,13 +153,28 @@ func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 	}
 }
 
-// states are those of all pods, with the mutex held.
-func (f *Fleet) states() []PodState {
-	states := make([]PodState, 0, len(f.pods))
-	for _, p := range f.pods {
-		states = append(states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts})
+// updateStates is called with the mutex held. A fleet that stops keeps its
+// endpoints, for the requests in flight.
+func (f *Fleet) updateStates() {
+	if f.stopped {
+		return
 	}
-	return states
+	f.states = make([]PodState, 0, len(f.pods))
+	for _, p := range f.pods {
+		f.states = append(f.states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts})
+	}
+	select {
+	case f.changes <- struct{}{}:
+	default:
+	}
+}
+
+// Site returns what a mesh needs of the fleet.
+func (f *Fleet) Site() *Site {
+	return &Site{
+		Pods: f.plan.meshed, Gateways: f.plan.gateways, NodeAddress: f.options.NodeAddress, State: f.options.State,
+		Environ: f.options.Environ, FirstUnprivileged: thisHost().firstUnprivileged, Progress: f.options.Progress, fleet: f,
+	}
 }
 
 // outboundOf is the same host in the network after the pods': where a proxied

@@ -32,8 +32,9 @@ type Options struct {
 	// FreeNodePorts makes every NodePort that NodePorts does not name a free one.
 	FreeNodePorts bool
 
-	// Mesh runs proxies beside the pods; nil: there are none.
-	Mesh Mesh
+	// Mesh gives the pods addresses for the proxies that the manifests ask for,
+	// and reserves those of gateways. Package mesh sets it.
+	Mesh bool
 
 	// Set adds to the environment of Deployments, over what the manifests say.
 	Set []Setting

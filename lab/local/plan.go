@@ -113,8 +113,8 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 		return nil, err
 	}
 	addresses := podAddresses(o.Network)
-	if o.Mesh != nil {
-		for range o.Mesh.Gateways() {
+	if o.Mesh {
+		for range objects.Gateways() {
 			ip, _ := addresses()
 			p.gateways = append(p.gateways, ip)
 		}
@@ -132,7 +132,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
 			p.pods = append(p.pods, pod)
-			if o.Mesh != nil {
+			if o.Mesh {
 				p.meshed = append(p.meshed, pod.meshPod(d.object))
 			}
 		}
@@ -146,7 +146,7 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	if err := p.checkNodePorts(o.NodePorts); err != nil {
 		return nil, err
 	}
-	p.notes = slices.Concat(LeftOut(objects, o.Mesh != nil), notes, partsLeftOut(fleet), selectingNone(services, fleet),
+	p.notes = slices.Concat(LeftOut(objects, o.Mesh), notes, partsLeftOut(fleet), selectingNone(services, fleet),
 		notHere(services), missing(objects, fleet), p.podNotes())
 	return p, nil
 }
@@ -193,7 +193,7 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 		grace: 30 * time.Second, // Kubernetes' default
 	}
 	p.hostsFile = hostsFile(o.State, p.namespace)
-	if o.Mesh != nil && o.Mesh.Injects(p.namespace, &d.object.Spec.Template) {
+	if o.Mesh && objects.Injects(p.namespace, &d.object.Spec.Template) {
 		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
 		p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
 	}

@@ -57,6 +57,7 @@ type pod struct {
 	program    string // path
 	log        *os.File
 	supervisor *process.Supervisor
+	sidecar    Sidecar // nil: none
 
 	// The fleet's mutex guards these.
 	status      process.Status // as the supervisor last reported it
@@ -123,7 +124,7 @@ func (p *pod) replaceProxy(ctx context.Context) {
 	deleted := p.deleted
 	f.mu.Unlock()
 	if deleted {
-		f.options.Mesh.Ended(p.plan.id(), ctx.Done())
+		p.sidecar.Replace(ctx)
 	}
 }
 
@@ -217,7 +218,7 @@ func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 		return
 	}
 	p.terminating = true
-	p.deleted = deleted && f.options.Mesh != nil
+	p.deleted = deleted && p.sidecar != nil
 	gone := p.deleted
 	f.note(p, Terminating, why)
 	p.leave(why)
@@ -238,7 +239,7 @@ func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 				return
 			case <-timer.C:
 				if gone && step.send == syscall.SIGTERM {
-					f.options.Mesh.Ending(p.plan.id())
+					p.sidecar.Drain()
 				}
 				_ = proc.Signal(step.send)
 			}

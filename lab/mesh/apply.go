@@ -42,8 +42,8 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 			return Applied{}, fmt.Errorf("%s %s: pods with their proxies, Services and namespaces stay as they are while a fleet runs: start it anew with these manifests", c.ref, c.how)
 		}
 	}
-	if !slices.Equal(gatewayNames(before), gatewayNames(objects)) {
-		return Applied{}, fmt.Errorf("these manifests need other gateways (%s): start the fleet anew with them", strings.Join(gatewayNames(objects), ", "))
+	if !slices.Equal(before.Gateways(), objects.Gateways()) {
+		return Applied{}, fmt.Errorf("these manifests need other gateways (%s): start the fleet anew with them", strings.Join(objects.Gateways(), ", "))
 	}
 	if err := validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err

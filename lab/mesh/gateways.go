@@ -1,39 +1,16 @@
 package mesh
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
 
-	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/kube"
 )
 
 const ingressGateway = "istio-ingressgateway"
 
-// gatewayNames are the gateways to run: the ingress gateway always, the egress
-// gateway when a Gateway selects it.
-func gatewayNames(objects *manifest.Objects) []string {
-	names := []string{"ingressgateway"}
-	for _, object := range objects.All {
-		if object.Kind != "Gateway" {
-			continue
-		}
-		var gateway struct {
-			Spec struct {
-				Selector map[string]string `json:"selector"`
-			} `json:"spec"`
-		}
-		if json.Unmarshal(object.JSON, &gateway) == nil && gateway.Spec.Selector["istio"] == "egressgateway" && !slices.Contains(names, "egressgateway") {
-			names = append(names, "egressgateway")
-		}
-	}
-	return names
-}
-
 func (m *Mesh) makeGateways() {
-	for i, name := range gatewayNames(m.manifests) {
+	for i, name := range m.manifests.Gateways() {
 		m.gateways = append(m.gateways, kube.Gateway{Name: "istio-" + name, IP: m.site.Gateways[i], Istio: name, NodePorts: map[int]int{}})
 	}
 	m.gateways[0].NodePorts[80] = m.options.IngressPort
@@ -46,7 +23,7 @@ func (m *Mesh) openNodePorts() error {
 	g := m.gateways[0]
 	m.mu.Lock()
 	ports, used := kube.GatewayPorts(m.objects, ingressGateway), kube.HasGateway(m.objects, &g)
-	m.mu.Unlock() // the fleet calls us with its own mutex held
+	m.mu.Unlock()
 	if !used {
 		m.site.CloseNodePorts(g.Name)
 		clear(m.nodePorts)

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
@@ -65,6 +63,7 @@ type Mesh struct {
 	stop      context.CancelFunc
 	stopping  context.Context
 	running   sync.WaitGroup
+	stopOnce  sync.Once
 
 	applying  sync.Mutex   // one change at a time
 	nodePorts map[int]bool // of the ingress, that are open
@@ -72,8 +71,6 @@ type Mesh struct {
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
-	states    map[string]local.PodState
-	dirty     chan struct{} // of size 1: states have changed
 	notes     map[string]bool
 	failures  []Failure
 	told      map[string]bool // which of them
@@ -111,17 +108,24 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m := &Mesh{
-		options: options, began: time.Now(), manifests: objects, states: map[string]local.PodState{},
-		dirty: make(chan struct{}, 1), notes: map[string]bool{}, told: map[string]bool{}, nodePorts: map[int]bool{},
+		options: options, began: time.Now(), manifests: objects,
+		notes: map[string]bool{}, told: map[string]bool{}, nodePorts: map[int]bool{},
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
-	options.Local.Mesh = hooks{m}
-	fleet, err := local.Start(ctx, objects, options.Local)
+	options.Local.Mesh = true
+	fleet, err := local.Prepare(ctx, objects, options.Local)
 	if err != nil {
 		m.stop()
 		return nil, err
 	}
-	m.fleet = fleet
+	m.fleet, m.site = fleet, fleet.Site()
+	if err = m.startControlPlane(ctx); err == nil {
+		err = fleet.Run(ctx)
+	}
+	if err != nil {
+		m.Stop()
+		return nil, err
+	}
 	m.running.Go(m.watchRefusals)
 	for i, p := range m.proxies { // what one rejects it never has applied
 		m.running.Go(func() {
@@ -134,7 +138,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	err = m.awaitApplied(ctx, 0)
 	analyzing.Wait()
 	if err != nil {
-		fleet.Stop()
+		m.Stop()
 		return nil, err
 	}
 	m.tell(analysis)
@@ -147,62 +151,42 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 // Fleet is the fleet of pods.
 func (m *Mesh) Fleet() *local.Fleet { return m.fleet }
 
-// Stop ends all of it.
-func (m *Mesh) Stop() { m.fleet.Stop() }
-
-// hooks are what the fleet calls; they are not for others.
-type hooks struct{ m *Mesh }
-
-// Gateways implements local.Mesh.
-func (h hooks) Gateways() int { return len(gatewayNames(h.m.manifests)) }
-
-// Injects implements local.Mesh.
-func (h hooks) Injects(namespace string, template *corev1.PodTemplateSpec) bool {
-	return injects(namespaceLabels(h.m.manifests, namespace), template)
-}
-
-func namespaceLabels(objects *manifest.Objects, name string) map[string]string {
-	for _, namespace := range manifest.Of[*corev1.Namespace](objects) {
-		if namespace.Name == name {
-			return namespace.Labels
+// Stop ends all of it: the gateways have their requests answered, then the pods
+// end, then the mesh. It may be called again.
+func (m *Mesh) Stop() {
+	m.stopOnce.Do(func() {
+		m.fleet.Leave()
+		m.drainGateways()
+		m.fleet.End()
+		m.stop()
+		for _, closer := range m.closers {
+			closer()
 		}
-	}
-	return nil
-}
-
-// Changed implements local.Mesh.
-func (h hooks) Changed(pods []local.PodState) {
-	h.m.mu.Lock()
-	for _, pod := range pods {
-		h.m.states[pod.ID] = pod
-	}
-	h.m.mu.Unlock()
-	h.m.markDirty()
-}
-
-// markDirty lets follow publish the pods' states.
-func (m *Mesh) markDirty() {
-	select {
-	case m.dirty <- struct{}{}:
-	default:
-	}
+		m.running.Wait()
+		for _, p := range m.proxies {
+			if p.admin != nil {
+				p.admin.Close()
+			}
+		}
+		m.fleet.Release()
+	})
 }
 
 // publishRetry is after how long a publication that failed is tried again.
 const publishRetry = time.Second
 
-// Start implements local.Mesh.
-func (h hooks) Start(ctx context.Context, site *local.Site) error {
-	m := h.m
-	m.site = site
+// startControlPlane starts istiod and all proxies, and returns when the proxies
+// have a configuration. The hosts files of the pods that have a proxy are
+// written.
+func (m *Mesh) startControlPlane(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
 	defer cancel()
 	if err := m.makeDirs(); err != nil {
 		return err
 	}
 	var note string
-	if m.collector, note = tracing(ctx, environment(site.Environ)); note != "" {
-		site.Progress(note)
+	if m.collector, note = tracing(ctx, environment(m.site.Environ)); note != "" {
+		m.site.Progress(note)
 	}
 	if err := m.serve(); err != nil {
 		return err
@@ -330,9 +314,9 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 }
 
 func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, error) {
-	states := make(map[string]local.PodState, len(m.states))
-	for id, state := range m.states {
-		states[id] = state
+	states := map[string]local.PodState{}
+	for _, state := range m.site.States() {
+		states[state.ID] = state
 	}
 	return kube.Derive(kube.World{
 		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
@@ -356,17 +340,20 @@ func replaceFile(path string, text []byte) error {
 	return nil
 }
 
-// follow shows istiod every change of the pods' readiness.
+// follow publishes every change of the pods' readiness.
 func (m *Mesh) follow() {
+	var retry <-chan time.Time
 	for {
 		select {
-		case <-m.dirty:
-			if err := m.publish(); err != nil {
-				m.fail(err.Error(), "Kubernetes API", err.Error())
-				time.AfterFunc(publishRetry, m.markDirty) // on a full disk, say
-			}
+		case <-m.site.Changes():
+		case <-retry:
 		case <-m.stopping.Done():
 			return
+		}
+		retry = nil
+		if err := m.publish(); err != nil {
+			m.fail(err.Error(), "Kubernetes API", err.Error())
+			retry = time.After(publishRetry) // on a full disk, say
 		}
 	}
 }
@@ -411,13 +398,13 @@ func (m *Mesh) errSince(first int) error {
 	return errors.Join(all...)
 }
 
-// Draining implements local.Mesh: the gateways close their connections with
-// the answers that are under way.
-func (h hooks) Draining() {
+// drainGateways closes the gateways' connections with the answers that are in
+// flight.
+func (m *Mesh) drainGateways() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	var draining sync.WaitGroup
-	for _, p := range h.m.proxies {
+	for _, p := range m.proxies {
 		if p.gateway && p.admin != nil {
 			draining.Go(func() { p.drain(ctx) })
 		}
@@ -428,18 +415,3 @@ func (h hooks) Draining() {
 // drainTime is for requests at the gateways when the fleet stops; the pods'
 // own time comes after it.
 const drainTime = time.Second
-
-// Stop implements local.Mesh.
-func (h hooks) Stop() {
-	m := h.m
-	m.stop()
-	for _, closer := range m.closers {
-		closer()
-	}
-	m.running.Wait()
-	for _, p := range m.proxies {
-		if p.admin != nil {
-			p.admin.Close()
-		}
-	}
-}

@@ -107,6 +107,9 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 		Start: func() (*process.Process, error) { return p.start(m) }, Attend: func(ctx context.Context, _ *process.Process) { p.attend(ctx, m) },
 		Changed: func(now process.Status) { p.changed(m, now) }, Backoff: restartBackoff, Tries: 1, Grace: endTime,
 	})
+	if !p.gateway {
+		m.site.SetSidecar(p.name, sidecar{p, m.stopping})
+	}
 	p.log, err = m.site.OpenLog(p.logName())
 	return err
 }
@@ -191,51 +194,41 @@ func (p *proxy) changed(m *Mesh, now process.Status) {
 	}
 }
 
-// Ending implements local.Mesh.
-func (h hooks) Ending(id string) {
-	if p := h.m.proxyOf(id); p != nil {
-		ctx, cancel := context.WithTimeout(h.m.stopping, lookTimeout)
-		defer cancel()
-		_ = p.admin.Drain(ctx) // one that does not answer is ended all the same
-	}
+// sidecar is a proxy as its pod sees it.
+type sidecar struct {
+	*proxy
+	stopping context.Context // of the mesh
 }
 
-// Ended implements local.Mesh.
-func (h hooks) Ended(id string, stopping <-chan struct{}) {
-	p := h.m.proxyOf(id)
-	if p == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(h.m.stopping, podDrainTime)
+// Drain implements local.Sidecar.
+func (s sidecar) Drain() {
+	ctx, cancel := context.WithTimeout(s.stopping, lookTimeout)
 	defer cancel()
-	p.drain(ctx)
+	_ = s.admin.Drain(ctx) // one that does not answer is ended all the same
+}
+
+// Replace implements local.Sidecar.
+func (s sidecar) Replace(ctx context.Context) {
+	draining, cancel := context.WithTimeout(s.stopping, podDrainTime)
+	defer cancel()
+	s.drain(draining)
 	replaced := make(chan struct{})
-	p.mu.Lock()
-	p.replaced = replaced
-	p.mu.Unlock()
-	p.supervisor.Renew()
-	if proc := p.supervisor.Status().Process; proc != nil {
+	s.mu.Lock()
+	s.replaced = replaced
+	s.mu.Unlock()
+	s.supervisor.Renew()
+	if proc := s.supervisor.Status().Process; proc != nil {
 		proc.End(endTime)
 	}
 	select {
 	case <-replaced:
-	case <-stopping:
+	case <-ctx.Done():
 	}
 }
 
 // podDrainTime is how long a proxy whose program has ended may finish the
 // requests that are under way: istio-agent's terminationDrainDuration.
 const podDrainTime = 5 * time.Second
-
-// proxyOf is the proxy of a pod, nil when it has none.
-func (m *Mesh) proxyOf(id string) *proxy {
-	for _, p := range m.proxies {
-		if p.name == id && !p.gateway {
-			return p
-		}
-	}
-	return nil
-}
 
 // drain lets the requests under way end, and tells clients to go.
 func (p *proxy) drain(ctx context.Context) {

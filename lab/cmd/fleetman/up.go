@@ -151,7 +151,11 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 		}
 		return err
 	}
-	defer fleet.Stop()
+	end := fleet.Stop
+	if meshed != nil {
+		end = meshed.Stop
+	}
+	defer end()
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	server, err := control.Serve(where.state, control.Fleet{Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop})
@@ -163,7 +167,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
 	show.pods(control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()})
 	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
-	f.follow(ctx, fleet, stdout, stderr)
+	f.follow(ctx, fleet, end, stdout, stderr)
 	if meshed == nil || meshed.Err() == nil {
 		return nil
 	}
@@ -171,7 +175,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 }
 
 // follow shows what happens until the context ends, and stops the fleet.
-func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, stdout, stderr io.Writer) {
+func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, end func(), stdout, stderr io.Writer) {
 	var logging sync.WaitGroup
 	if f.logs {
 		logging.Go(func() {
@@ -185,7 +189,7 @@ func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, stdout, stderr 
 	showEvents(ctx, fleet, time.Now(), stderr)
 
 	fmt.Fprintln(stderr, "stopping")
-	fleet.Stop()
+	end()
 	logging.Wait()
 }
 
