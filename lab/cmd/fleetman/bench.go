@@ -11,6 +11,10 @@ import (
 	"fleetman.example/lab/bench"
 )
 
+// plainServer is the argument with which bench starts itself as a server that the
+// services are compared with: bench plain ROLE ADDRESS...
+const plainServer = "plain"
+
 func benchCommand(where *places) *cobra.Command {
 	var o bench.Options
 	var readme string
@@ -22,8 +26,16 @@ start-up, size and idle memory, as Markdown. All takes about six minutes. The
 exit code is 1 when a target is missed.`,
 		Example: `  fleetman bench --quick
   fleetman bench --only gateway`,
-		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 && args[0] == plainServer {
+				return nil
+			}
+			return none(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return bench.ServePlain(cmd.Context(), args[1], args[2:], cmd.OutOrStdout())
+			}
 			if err := o.Check(); err != nil {
 				return usageError{err}
 			}
@@ -37,7 +49,7 @@ exit code is 1 when a target is missed.`,
 			if err != nil {
 				return err
 			}
-			o.Root, o.Plain = where.root, []string{self, "bench", "plain"}
+			o.Root, o.Plain = where.root, []string{self, "bench", plainServer}
 			o.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 			result, err := bench.Run(cmd.Context(), o)
 			if err != nil {
@@ -60,13 +72,6 @@ exit code is 1 when a target is missed.`,
 	flags.StringVar(&o.Bin, "bin", "", "a directory of ready-made programs (default: build them)")
 	flags.StringVar(&o.Only, "only", "", "one part: "+strings.Join(bench.Parts, ", "))
 	flags.StringVar(&readme, "readme", "", "put the tables into a file, between its marks <!-- bench --> and <!-- /bench -->")
-	cmd.AddCommand(&cobra.Command{
-		Use: "plain ROLE [ADDRESS...]", Hidden: true, Args: cobra.MinimumNArgs(1),
-		Short: "Serve what the services are measured against",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return bench.ServePlain(cmd.Context(), args[0], args[1:], cmd.OutOrStdout())
-		},
-	})
 	return cmd
 }
 
