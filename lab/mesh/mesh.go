@@ -320,7 +320,7 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 	}
 	return kube.Derive(kube.World{
 		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
-		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), Collector: m.collector, Began: m.began,
+		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), IstioVersion: envoy.IstioVersion, Collector: m.collector, Began: m.began,
 	})
 }
 

@@ -16,6 +16,9 @@ import (
 // who can POST.
 const AdminPort = 15000
 
+// IstioVersion is the version that proxies report to istiod, unless Node has one.
+const IstioVersion = "1.31.0"
+
 // Role is what Istio takes a proxy for.
 type Role string
 
@@ -33,7 +36,7 @@ type Node struct {
 	Name, Namespace, Workload string
 	ServiceAccount            string
 	Labels                    map[string]string // the pod's
-	// IstioVersion is the version of istiod that it serves; 1.31.0 when empty.
+	// IstioVersion is the version of istiod that serves it. Defaults to the constant IstioVersion.
 	IstioVersion string
 	// AdminSocket is the path of the admin interface's Unix socket, in a
 	// directory that only this user can enter.
@@ -79,7 +82,7 @@ func (n Node) withDefaults() Node {
 		n.Workload = n.Name
 	}
 	if n.IstioVersion == "" {
-		n.IstioVersion = "1.31.0"
+		n.IstioVersion = IstioVersion
 	}
 	if n.Labels == nil {
 		n.Labels = map[string]string{}

@@ -13,19 +13,40 @@ import (
 var wildcardListener = regexp.MustCompile(`^0\.0\.0\.0_([0-9]+)$`)
 
 // envoyFilter translates what an EnvoyFilter matches by the listeners that
-// iptables need on a cluster into the listeners that a proxy has here, and notes
-// the patches whose listener no proxy has.
-func (d *deriver) envoyFilter(m manifest.Object, object Object) {
-	patches, _ := mapOf(object["spec"])["configPatches"].([]any)
+// iptables need on a cluster, and by ports that are others here, into the
+// listeners that a proxy has here. It notes the patches that no proxy matches.
+func (d *deriver) envoyFilter(m manifest.Object, spec map[string]any) {
+	t := d.targets(m, mapOf(spec["workloadSelector"])["labels"])
+	if len(t.pods)+len(t.gateways) == 0 || spec["targetRefs"] != nil {
+		return // idle notes the first, and istiod decides on the other
+	}
+	patches, _ := spec["configPatches"].([]any)
+	var translated []any
 	for i, patch := range patches {
 		match := mapOf(mapOf(patch)["match"])
-		listener := mapOf(match["listener"])
-		if len(listener) == 0 {
-			continue
+		if listener := mapOf(match["listener"]); len(listener) > 0 {
+			if why := translate(match, listener); why != "" {
+				d.note("%s: %s: spec.configPatches[%d].match.listener: not applied: %s", m.Source, m.Ref(), i, why)
+				translated = append(translated, patch)
+				continue
+			}
 		}
-		if why := translate(match, listener); why != "" {
-			d.note("%s: %s: spec.configPatches[%d].match.listener: not applied: %s", m.Source, m.Ref(), i, why)
+		alternatives := t.atMovedPorts(mapOf(patch))
+		field, why := "", ""
+		for _, alternative := range alternatives {
+			if field, why = t.without(alternative); field == "" {
+				break
+			}
 		}
+		if field != "" {
+			d.note("%s: %s: spec.configPatches[%d].%s: changes no proxy: %s", m.Source, m.Ref(), i, field, why)
+		}
+		for _, alternative := range alternatives {
+			translated = append(translated, alternative)
+		}
+	}
+	if patches != nil {
+		spec["configPatches"] = translated
 	}
 }
 

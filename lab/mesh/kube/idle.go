@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 )
 
@@ -32,56 +33,172 @@ func (d *deriver) idle() {
 // idleBecause returns the field that makes an object idle, "" when none does.
 // The objects that are noted elsewhere are not among them.
 func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) {
+	if field, why = d.exportedToNone(m, spec); field != "" {
+		return field, why
+	}
+	labels := func(field string) any { return mapOf(spec[field])["matchLabels"] }
 	switch m.Kind {
-	case "AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Telemetry":
-		if field, why = d.selectsNone(m, "spec.selector.matchLabels", mapOf(mapOf(spec["selector"])["matchLabels"]), spec); field != "" {
-			return field, why
+	case "AuthorizationPolicy":
+		return d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec)
+	case "PeerAuthentication":
+		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" {
+			field, why = d.portsOfNone(m, spec)
 		}
-		return d.portsOfNone(m, spec)
-	case "EnvoyFilter", "Sidecar":
-		return d.selectsNone(m, "spec.workloadSelector.labels", mapOf(mapOf(spec["workloadSelector"])["labels"]), spec)
+	case "RequestAuthentication":
+		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" && empty(spec["jwtRules"]) {
+			field, why = "spec.jwtRules", "there are none"
+		}
+	case "Telemetry":
+		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" {
+			field, why = d.reportsNothing(spec)
+		}
+	case "EnvoyFilter":
+		if field, why = d.selectsNone(m, "spec.workloadSelector.labels", mapOf(spec["workloadSelector"])["labels"], spec); field == "" && empty(spec["configPatches"]) {
+			field, why = "spec.configPatches", "there are none"
+		}
+	case "Sidecar":
+		return d.selectsNone(m, "spec.workloadSelector.labels", mapOf(spec["workloadSelector"])["labels"], spec)
 	case "DestinationRule":
-		host, _ := spec["host"].(string)
-		if field, why = d.selectsNone(m, "spec.workloadSelector.matchLabels", mapOf(mapOf(spec["workloadSelector"])["matchLabels"]), spec); field != "" {
-			return field, why
-		}
-		if !d.knows(host, m.Namespace) {
-			return "spec.host", host + ": no Service and no ServiceEntry has that host"
+		if field, why = d.selectsNone(m, "spec.workloadSelector.matchLabels", labels("workloadSelector"), spec); field == "" {
+			field, why = d.rulesNothing(m, spec)
 		}
 	case "VirtualService":
-		gateways, _ := spec["gateways"].([]any)
-		hosts, _ := spec["hosts"].([]any)
-		unknown := func(host any) bool { text, _ := host.(string); return !d.knows(text, m.Namespace) }
-		if len(hosts) > 0 && (len(gateways) == 0 || len(gateways) == 1 && gateways[0] == "mesh") && !slices.ContainsFunc(hosts, func(h any) bool { return !unknown(h) }) {
-			return "spec.hosts", fmt.Sprintf("%v: no Service and no ServiceEntry has one of these hosts", hosts)
+		return d.routesNothing(m, spec)
+	case "WorkloadEntry":
+		return d.joinsNothing(m, spec)
+	}
+	return field, why
+}
+
+func empty(list any) bool {
+	items, _ := list.([]any)
+	return len(items) == 0
+}
+
+// rulesNothing is for a DestinationRule: an unknown host, no policy, or a policy
+// for a port that the host does not have.
+func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, why string) {
+	host, _ := spec["host"].(string)
+	if !d.knows(host, m.Namespace) {
+		return "spec.host", host + ": no Service and no ServiceEntry has that host"
+	}
+	if spec["trafficPolicy"] == nil && empty(spec["subsets"]) {
+		return "spec", "neither trafficPolicy nor subsets"
+	}
+	var ports []int
+	for known, of := range d.hosts() {
+		if covers(host, m.Namespace, known) {
+			ports = append(ports, of...)
+		}
+	}
+	settings := func(at string, policy any) (field, why string) {
+		list, _ := mapOf(policy)["portLevelSettings"].([]any)
+		for i, setting := range list {
+			if number, _ := mapOf(mapOf(setting)["port"])["number"].(float64); !slices.Contains(ports, int(number)) {
+				return fmt.Sprintf("%s.portLevelSettings[%d].port.number", at, i), fmt.Sprintf("%v: %s has no such port", number, host)
+			}
+		}
+		return "", ""
+	}
+	field, why = settings("spec.trafficPolicy", spec["trafficPolicy"])
+	subsets, _ := spec["subsets"].([]any)
+	for i := 0; i < len(subsets) && field == ""; i++ {
+		field, why = settings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), mapOf(subsets[i])["trafficPolicy"])
+	}
+	return field, why
+}
+
+// routesNothing is for a VirtualService of the sidecars alone: of a gateway's, it
+// is istioctl analyze that finds that its hosts and the gateway's have nothing
+// in common.
+func (d *deriver) routesNothing(m manifest.Object, spec map[string]any) (field, why string) {
+	gateways, _ := spec["gateways"].([]any)
+	hosts, _ := spec["hosts"].([]any)
+	mesh := len(gateways) == 0 || len(gateways) == 1 && gateways[0] == "mesh"
+	known := func(host any) bool { text, _ := host.(string); return d.knows(text, m.Namespace) }
+	if mesh && len(hosts) > 0 && !slices.ContainsFunc(hosts, known) {
+		return "spec.hosts", fmt.Sprintf("%v: no Service and no ServiceEntry has one of these hosts", hosts)
+	}
+	return "", ""
+}
+
+// joinsNothing is for a WorkloadEntry: it counts as an endpoint of the
+// ServiceEntries and Services that select its labels.
+func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (field, why string) {
+	labels := stringMap(mapOf(spec["labels"]))
+	for _, s := range d.services {
+		if selects(s, m.Namespace, labels) {
+			return "", ""
+		}
+	}
+	for _, o := range d.objects {
+		selector := mapOf(mapOf(mapOf(o["spec"])["workloadSelector"])["labels"])
+		if o["kind"] == "ServiceEntry" && mapOf(o["metadata"])["namespace"] == m.Namespace && len(selector) > 0 && selectedBy(selector, labels) {
+			return "", ""
+		}
+	}
+	return "spec.labels", fmt.Sprintf("%v: no ServiceEntry and no Service of its namespace selects them", labels)
+}
+
+// reportsNothing is for a Telemetry object: providers that the mesh does not have.
+func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
+	providers := []string{"envoy", "prometheus", "stackdriver"} // istiod's own
+	if d.Collector != nil {
+		providers = append(providers, collectorProvider)
+	}
+	for _, section := range []string{"tracing", "metrics", "accessLogging"} {
+		list, _ := spec[section].([]any)
+		for i, entry := range list {
+			names, _ := mapOf(entry)["providers"].([]any)
+			for j, provider := range names {
+				if name, _ := mapOf(provider)["name"].(string); !slices.Contains(providers, name) {
+					return fmt.Sprintf("spec.%s[%d].providers[%d].name", section, i, j), fmt.Sprintf("%s: must be one of %s", name, strings.Join(providers, ", "))
+				}
+			}
+			switch {
+			case section == "tracing" && d.Collector == nil:
+				return "spec.tracing", "the mesh has no collector of traces: OTEL_EXPORTER_OTLP_ENDPOINT sets one"
+			case section == "metrics" && len(names) == 0:
+				return "spec.metrics", "the proxies report their own statistics alone"
+			}
 		}
 	}
 	return "", ""
 }
 
+// exportedToNone returns the field when the namespaces that see the object have no
+// proxy.
+func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (field, why string) {
+	namespaces, _ := spec["exportTo"].([]any)
+	if len(namespaces) == 0 {
+		return "", ""
+	}
+	for _, to := range namespaces {
+		namespace, _ := to.(string)
+		if namespace == "." {
+			namespace = m.Namespace
+		}
+		if namespace == "*" || namespace == RootNamespace && len(d.Gateways) > 0 ||
+			slices.ContainsFunc(d.Pods, func(pod local.MeshPod) bool { return pod.Proxied && pod.Namespace == namespace }) {
+			return "", ""
+		}
+	}
+	return "spec.exportTo", fmt.Sprintf("%v: no pod there has a proxy", namespaces)
+}
+
 // selectsNone returns the field when the labels, in the scope of the object's
 // namespace, select no proxy, and the namespace when there are no labels.
-func (d *deriver) selectsNone(m manifest.Object, field string, selector, spec map[string]any) (where, why string) {
+func (d *deriver) selectsNone(m manifest.Object, field string, selector any, spec map[string]any) (where, why string) {
 	if spec["targetRefs"] != nil || spec["targetRef"] != nil {
 		return "", ""
 	}
-	inScope := func(namespace string, set map[string]string) bool {
-		return (m.Namespace == namespace || m.Namespace == RootNamespace) && selectedBy(selector, set)
+	if t := d.targets(m, selector); len(t.pods) > 0 || len(t.gateways) > 0 {
+		return "", ""
 	}
-	for i := range d.Pods {
-		if pod := &d.Pods[i]; pod.Proxied && inScope(pod.Namespace, PodLabels(pod)) {
-			return "", ""
-		}
-	}
-	for i := range d.Gateways {
-		if inScope(RootNamespace, d.Gateways[i].Labels()) {
-			return "", ""
-		}
-	}
-	if len(selector) == 0 {
+	if len(mapOf(selector)) == 0 {
 		return "metadata.namespace", m.Namespace + ": no pod there has a proxy"
 	}
-	return field, fmt.Sprintf("%v: no pod with a proxy has these labels", stringMap(selector))
+	return field, fmt.Sprintf("%v: no pod with a proxy has these labels", stringMap(mapOf(selector)))
 }
 
 // portsOfNone returns the field of portLevelMtls for a port that no selected pod
@@ -109,33 +226,24 @@ func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (field, wh
 // knows reports whether a host, as an object of a namespace names it, is that of
 // a Service or ServiceEntry. A wildcard is known when it covers one.
 func (d *deriver) knows(host, namespace string) bool {
-	full := host
-	if !strings.ContainsAny(host, ".*") {
-		full = host + "." + namespace + ".svc.cluster.local"
-	}
-	same := func(known string) bool {
-		suffix, wildcard := strings.CutPrefix(full, "*")
-		knownSuffix, knownWildcard := strings.CutPrefix(known, "*")
-		return known == full || wildcard && strings.HasSuffix(known, suffix) || knownWildcard && strings.HasSuffix(full, knownSuffix)
-	}
-	for _, s := range d.services {
-		qualified := s.Name + "." + s.Namespace + ".svc.cluster.local"
-		if same(qualified) || full == s.Name+"."+s.Namespace || full == s.Name+"."+s.Namespace+".svc" {
+	for known := range d.hosts() {
+		if covers(host, namespace, known) {
 			return true
 		}
 	}
-	for _, o := range d.objects {
-		if o["kind"] != "ServiceEntry" {
-			continue
-		}
-		hosts, _ := mapOf(o["spec"])["hosts"].([]any)
-		for _, known := range hosts {
-			if text, ok := known.(string); ok && (same(text) || text == host) {
-				return true
-			}
-		}
-	}
 	return false
+}
+
+// covers reports whether a host, as an object of a namespace names it, is a full
+// name or, being a wildcard, covers it; a name that is a wildcard covers too.
+func covers(host, namespace, known string) bool {
+	if !strings.ContainsAny(host, ".*") {
+		host += "." + namespace + ".svc.cluster.local"
+	}
+	suffix, wildcard := strings.CutPrefix(host, "*")
+	knownSuffix, knownWildcard := strings.CutPrefix(known, "*")
+	return known == host || known == host+".svc.cluster.local" || known == host+".cluster.local" ||
+		wildcard && strings.HasSuffix(known, suffix) || knownWildcard && strings.HasSuffix(host, knownSuffix)
 }
 
 // objectOf is an object of the manifests as a map.

@@ -49,7 +49,7 @@ func (d *deriver) defaults(s *corev1.Service) {
 			port.TargetPort = intstr.FromInt32(port.Port)
 		}
 		if port.TargetPort.Type == intstr.Int {
-			port.TargetPort.IntVal = int32(d.moved(s, int(port.TargetPort.IntVal)))
+			port.TargetPort.IntVal = int32(d.movedTarget(s, int(port.TargetPort.IntVal)))
 		}
 	}
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
@@ -63,9 +63,9 @@ func (d *deriver) defaults(s *corev1.Service) {
 	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 }
 
-// moved is the port at which the Service's pods serve a target port that is not
+// movedTarget is the port at which the Service's pods serve a target port that is not
 // free at their addresses. It is that of the first pod: all have the same.
-func (d *deriver) moved(s *corev1.Service, port int) int {
+func (d *deriver) movedTarget(s *corev1.Service, port int) int {
 	for i := range d.Pods {
 		if pod := &d.Pods[i]; selects(s, pod.Namespace, pod.Labels) {
 			return actual(pod, port)

@@ -29,6 +29,8 @@ type World struct {
 	DNS netip.AddrPort
 	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
 	MeshConfig string
+	// IstioVersion is the version that the proxies report, "" for any.
+	IstioVersion string
 	// Collector is where proxies send their spans; nil for none.
 	Collector *Collector
 	// Began is when the run began: what is generated is older than it.
@@ -81,6 +83,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	d.sidecars()
 	d.proxyConfigs()
 	d.dns()
+	d.translateAll()
 	d.idle()
 	return d.objects, d.notes, nil
 }
@@ -146,8 +149,6 @@ func (d *deriver) read() error {
 		switch {
 		case kind.Kind == "Gateway" && kind.Istio():
 			d.bind(m, object)
-		case kind.Kind == "EnvoyFilter":
-			d.envoyFilter(m, object)
 		case kind.Kind == "Sidecar":
 			d.users = append(d.users, object)
 		case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:

@@ -1,0 +1,348 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// targets are the proxies that an object selects.
+type targets struct {
+	d        *deriver
+	pods     []*local.MeshPod
+	gateways []*Gateway
+}
+
+func (d *deriver) targets(m manifest.Object, selector any) targets {
+	t := targets{d: d}
+	in := func(namespace string) bool { return m.Namespace == namespace || m.Namespace == RootNamespace }
+	for i := range d.Pods {
+		if pod := &d.Pods[i]; pod.Proxied && in(pod.Namespace) && selectedBy(selector, PodLabels(pod)) {
+			t.pods = append(t.pods, pod)
+		}
+	}
+	for i := range d.Gateways {
+		if g := &d.Gateways[i]; in(RootNamespace) && selectedBy(selector, g.Labels()) {
+			t.gateways = append(t.gateways, g)
+		}
+	}
+	return t
+}
+
+// without returns the first field of a patch by which it matches nothing.
+func (t targets) without(patch map[string]any) (field, why string) {
+	applyTo, _ := patch["applyTo"].(string)
+	operation, _ := mapOf(patch["patch"])["operation"].(string)
+	match := mapOf(patch["match"])
+	context, _ := match["context"].(string)
+	switch {
+	case applyTo == "BOOTSTRAP":
+		return "applyTo", "BOOTSTRAP: a proxy here has a bootstrap of its own"
+	case context == "GATEWAY" && len(t.gateways) == 0, strings.HasPrefix(context, "SIDECAR_") && len(t.pods) == 0:
+		return "match.context", context + ": the filter selects no such proxy"
+	}
+	if version, _ := mapOf(match["proxy"])["proxyVersion"].(string); version != "" && t.d.IstioVersion != "" {
+		if expression, err := regexp.Compile(version); err == nil && !expression.MatchString(t.d.IstioVersion) {
+			return "match.proxy.proxyVersion", fmt.Sprintf("%s: the proxies' version is %s", version, t.d.IstioVersion)
+		}
+	}
+	if operation == "ADD" && slices.Contains([]string{"CLUSTER", "LISTENER", "EXTENSION_CONFIG"}, applyTo) {
+		return "", "" // istiod adds these whatever else the match has
+	}
+	if cluster := mapOf(match["cluster"]); len(cluster) > 0 {
+		return t.withoutCluster(context, cluster)
+	}
+	if routes := mapOf(match["routeConfiguration"]); len(routes) > 0 {
+		return t.withoutRoute(context, routes)
+	}
+	return t.withoutListener(context, mapOf(match["listener"]))
+}
+
+// cluster is one that istiod generates; the name is direction|port|subset|host.
+type cluster struct {
+	direction, subset string
+	port              int
+	hosts             []string // for an inbound one, of the Services that lead to it
+}
+
+func (c cluster) name() string {
+	if c.direction == "inbound" {
+		return fmt.Sprintf("inbound|%d||", c.port)
+	}
+	return fmt.Sprintf("outbound|%d|%s|%s", c.port, c.subset, c.hosts[0])
+}
+
+// alwaysClusters are the names of those that each proxy has.
+var alwaysClusters = []string{"BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"}
+
+func (t targets) withoutCluster(context string, match map[string]any) (field, why string) {
+	name, _ := match["name"].(string)
+	service, _ := match["service"].(string)
+	subset, _ := match["subset"].(string)
+	port, _ := match["portNumber"].(float64)
+	if full, known := t.d.fullName(service); known && full != service {
+		return "match.cluster.service", fmt.Sprintf("%s: must be the full name %s", service, full)
+	}
+	if slices.Contains(alwaysClusters, name) || slices.ContainsFunc(t.clusters(context), func(c cluster) bool {
+		if name != "" { // the only field that counts then
+			return c.name() == name
+		}
+		return (service == "" || slices.Contains(c.hosts, service)) && (subset == "" || c.subset == subset) && (port == 0 || c.port == int(port))
+	}) {
+		return "", ""
+	}
+	return "match.cluster", text(match) + ": no proxy has such a cluster"
+}
+
+// clusters are those of the selected proxies in a context.
+func (t targets) clusters(context string) (all []cluster) {
+	if context != "SIDECAR_INBOUND" {
+		for host, ports := range t.d.hosts() {
+			for _, port := range ports {
+				for _, subset := range append(t.d.subsets(host), "") {
+					all = append(all, cluster{direction: "outbound", subset: subset, port: port, hosts: []string{host}})
+				}
+			}
+		}
+	}
+	if context == "SIDECAR_OUTBOUND" || context == "GATEWAY" {
+		return all
+	}
+	for _, pod := range t.pods {
+		for _, in := range pod.Inbound {
+			c := cluster{direction: "inbound", port: in.Port}
+			for _, s := range t.d.services {
+				if selects(s, pod.Namespace, pod.Labels) {
+					c.hosts = append(c.hosts, s.Name+"."+s.Namespace+".svc.cluster.local")
+				}
+			}
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// withoutRoute checks each field by itself: the name of a configuration, a
+// virtual host's, a route's.
+func (t targets) withoutRoute(context string, match map[string]any) (field, why string) {
+	ports := t.ports(context)
+	port, _ := match["portNumber"].(float64)
+	if port != 0 && !slices.Contains(ports, int(port)) {
+		return "match.routeConfiguration.portNumber", fmt.Sprintf("%v: no proxy has routes for that port", port)
+	}
+	if name, _ := match["name"].(string); name != "" {
+		number := regexp.MustCompile(`[0-9]+`).FindString(name)
+		if at, _ := strconv.Atoi(number); !slices.Contains(ports, at) {
+			return "match.routeConfiguration.name", name + ": no proxy has routes of that name"
+		}
+	}
+	virtual := mapOf(match["vhost"])
+	if name, _ := virtual["name"].(string); name != "" && !t.hasVirtualHost(name, ports) {
+		return "match.routeConfiguration.vhost.name", name + ": no proxy has a virtual host of that name"
+	}
+	if name, _ := mapOf(virtual["route"])["name"].(string); name != "" && !t.d.hasRoute(name) {
+		return "match.routeConfiguration.vhost.route.name", name + ": no proxy has a route of that name"
+	}
+	return "", ""
+}
+
+// hasVirtualHost reports whether a virtual host's name is one of HOST:PORT,
+// inbound|http|PORT and those of calls to unknown hosts.
+func (t targets) hasVirtualHost(name string, ports []int) bool {
+	if slices.Contains([]string{"allow_any", "block_all"}, name) {
+		return true
+	}
+	at := strings.LastIndexAny(name, ":|")
+	if at < 0 {
+		return false
+	}
+	port, err := strconv.Atoi(name[at+1:])
+	if err != nil || !slices.Contains(ports, port) {
+		return false
+	}
+	host := name[:at]
+	if host == "inbound|http" || host == "blackhole" || host == "*" {
+		return true
+	}
+	if _, known := t.d.hosts()[host]; known {
+		return true
+	}
+	return strings.Contains(host, ".") && slices.ContainsFunc(t.d.specs("VirtualService"), func(spec map[string]any) bool {
+		hosts, _ := spec["hosts"].([]any)
+		return slices.Contains(hosts, any(host))
+	})
+}
+
+// hasRoute reports whether a route's name is that of a VirtualService's, alone or
+// with that of one of its matches, or istiod's own.
+func (d *deriver) hasRoute(name string) bool {
+	if slices.Contains([]string{"default", "allow_any", "block_all"}, name) {
+		return true
+	}
+	return slices.ContainsFunc(d.specs("VirtualService"), func(spec map[string]any) bool {
+		routes, _ := spec["http"].([]any)
+		return slices.ContainsFunc(routes, func(route any) bool {
+			own, _ := mapOf(route)["name"].(string)
+			return mapOf(route)["delegate"] != nil || own != "" && (own == name || strings.HasPrefix(name, own+"."))
+		})
+	})
+}
+
+// Filters that istiod generates for proxies without iptables and without Istio's
+// own build of Envoy. A test holds them against a running mesh.
+var (
+	listenerFilters = []string{"envoy.filters.listener.tls_inspector", "envoy.filters.listener.http_inspector"}
+	networkFilters  = []string{"envoy.filters.network.http_connection_manager", "envoy.filters.network.tcp_proxy", "envoy.filters.network.mongo_proxy", "envoy.filters.network.redis_proxy", "envoy.filters.network.mysql_proxy"}
+	httpFilters     = []string{"envoy.filters.http.router", "envoy.filters.http.cors", "envoy.filters.http.fault", "envoy.filters.http.grpc_stats", "envoy.filters.http.grpc_web"}
+	// policyFilters are those of a kind's objects.
+	policyFilters = map[string]string{
+		"envoy.filters.network.rbac": "AuthorizationPolicy", "envoy.filters.http.rbac": "AuthorizationPolicy", "envoy.filters.http.jwt_authn": "RequestAuthentication",
+	}
+)
+
+func (t targets) withoutListener(context string, match map[string]any) (field, why string) {
+	port, _ := match["portNumber"].(float64)
+	if port != 0 && !slices.Contains(t.ports(context), int(port)) {
+		return "match.listener.portNumber", fmt.Sprintf("%v: no proxy has a listener at that port", port)
+	}
+	filter := mapOf(mapOf(match["filterChain"])["filter"])
+	for _, f := range []struct {
+		field   string
+		name    any
+		known   []string
+		applyTo string
+	}{
+		{"listenerFilter", match["listenerFilter"], listenerFilters, "LISTENER_FILTER"},
+		{"filterChain.filter.name", filter["name"], networkFilters, "NETWORK_FILTER"},
+		{"filterChain.filter.subFilter.name", mapOf(filter["subFilter"])["name"], httpFilters, "HTTP_FILTER"},
+	} {
+		name, _ := f.name.(string)
+		if name == "" || slices.Contains(f.known, name) || t.d.inserted(f.applyTo, name) || policyFilters[name] != "" && len(t.d.specs(policyFilters[name])) > 0 {
+			continue
+		}
+		return "match.listener." + f.field, name + ": no proxy has a filter of that name"
+	}
+	return "", ""
+}
+
+// inserted reports whether an EnvoyFilter adds a filter of that name, which
+// another one may match.
+func (d *deriver) inserted(applyTo, name string) bool {
+	return slices.ContainsFunc(d.specs("EnvoyFilter"), func(spec map[string]any) bool {
+		patches, _ := spec["configPatches"].([]any)
+		return slices.ContainsFunc(patches, func(patch any) bool {
+			return mapOf(patch)["applyTo"] == applyTo && mapOf(mapOf(mapOf(patch)["patch"])["value"])["name"] == name
+		})
+	})
+}
+
+// ports are those of the selected proxies' listeners in a context, and those of
+// the Services behind a gateway's.
+func (t targets) ports(context string) (all []int) {
+	any := context == "" || context == "ANY"
+	if any || context == "SIDECAR_INBOUND" {
+		for _, pod := range t.pods {
+			for _, in := range pod.Inbound {
+				all = append(all, in.Port)
+			}
+		}
+	}
+	if any && len(t.pods) > 0 || context == "SIDECAR_OUTBOUND" {
+		for _, ports := range t.d.hosts() {
+			all = append(all, ports...)
+		}
+	}
+	if any || context == "GATEWAY" {
+		for _, g := range t.gateways {
+			for port := range t.d.gatewayPorts(g) {
+				all = append(all, port, GatewayPort(port))
+			}
+		}
+	}
+	return all
+}
+
+// specs are those of the objects of a kind of Istio's.
+func (d *deriver) specs(kind string) (all []map[string]any) {
+	for _, o := range d.objects {
+		if o["kind"] == kind {
+			all = append(all, mapOf(o["spec"]))
+		}
+	}
+	return all
+}
+
+// hosts are the full names of all Services and ServiceEntries, with their ports.
+func (d *deriver) hosts() map[string][]int {
+	all := map[string][]int{}
+	for _, s := range d.services {
+		host := s.Name + "." + s.Namespace + ".svc.cluster.local"
+		all[host] = nil
+		for _, port := range s.Spec.Ports {
+			all[host] = append(all[host], int(port.Port))
+		}
+	}
+	for _, spec := range d.specs("ServiceEntry") {
+		hosts, _ := spec["hosts"].([]any)
+		ports, _ := spec["ports"].([]any)
+		for _, host := range hosts {
+			name, _ := host.(string)
+			all[name] = append([]int(nil), all[name]...)
+			for _, port := range ports {
+				number, _ := mapOf(port)["number"].(float64)
+				all[name] = append(all[name], int(number))
+			}
+		}
+	}
+	return all
+}
+
+// fullName is the full name of a Service, or host of a ServiceEntry, that any of
+// its names stands for; of several Services with the short name, the first's.
+func (d *deriver) fullName(name string) (full string, known bool) {
+	if _, known := d.hosts()[name]; known {
+		return name, true
+	}
+	for _, s := range d.services {
+		full := s.Name + "." + s.Namespace + ".svc.cluster.local"
+		if slices.Contains([]string{s.Name, s.Name + "." + s.Namespace, s.Name + "." + s.Namespace + ".svc"}, name) {
+			return full, true
+		}
+	}
+	return name, false
+}
+
+// subsets are the names of those that DestinationRules give a host.
+func (d *deriver) subsets(host string) (names []string) {
+	for _, o := range d.objects {
+		if o["kind"] != "DestinationRule" {
+			continue
+		}
+		spec := mapOf(o["spec"])
+		written, _ := spec["host"].(string)
+		namespace, _ := mapOf(o["metadata"])["namespace"].(string)
+		if !covers(written, namespace, host) {
+			continue
+		}
+		subsets, _ := spec["subsets"].([]any)
+		for _, subset := range subsets {
+			name, _ := mapOf(subset)["name"].(string)
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func text(value any) string {
+	written, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(written)
+}

@@ -1,0 +1,164 @@
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// translateAll gives Istio's objects the ports that this mesh has for those of
+// the manifests: a pod's port below 1024 is another one where the user may not
+// listen there.
+func (d *deriver) translateAll() {
+	for _, m := range d.Manifests.All {
+		kind := KindOf(m.APIVersion, m.Kind)
+		if kind == nil || !kind.Istio() {
+			continue
+		}
+		i := slices.IndexFunc(d.objects, func(o Object) bool {
+			metadata := mapOf(o["metadata"])
+			return o["kind"] == m.Kind && metadata["name"] == m.Name && metadata["namespace"] == m.Namespace
+		})
+		if i < 0 {
+			continue
+		}
+		switch spec := mapOf(d.objects[i]["spec"]); m.Kind {
+		case "EnvoyFilter":
+			d.envoyFilter(m, spec)
+		case "PeerAuthentication":
+			movePortLevel(mapOf(spec["portLevelMtls"]), d.selected(m, spec))
+		case "AuthorizationPolicy":
+			moveOperations(spec, d.selected(m, spec))
+		case "ServiceEntry":
+			moveTargets(spec, d.selected(m, map[string]any{"selector": map[string]any{"matchLabels": mapOf(spec["workloadSelector"])["labels"]}}))
+		}
+	}
+}
+
+// selected are the pods that a policy selects.
+func (d *deriver) selected(m manifest.Object, spec map[string]any) []*local.MeshPod {
+	return d.targets(m, mapOf(spec["selector"])["matchLabels"]).pods
+}
+
+// moved are the other ports at which pods serve a port of the manifests; kept
+// reports whether one serves it at that port itself.
+func moved(pods []*local.MeshPod, port int) (to []int, kept bool) {
+	for _, pod := range pods {
+		for _, in := range pod.Inbound {
+			switch {
+			case in.Declared != port:
+			case in.Port == port:
+				kept = true
+			case !slices.Contains(to, in.Port):
+				to = append(to, in.Port)
+			}
+		}
+	}
+	return to, kept
+}
+
+func movePortLevel(modes map[string]any, pods []*local.MeshPod) {
+	for _, text := range slices.Sorted(maps.Keys(modes)) {
+		port, _ := strconv.Atoi(text)
+		to, kept := moved(pods, port)
+		for _, number := range to {
+			modes[strconv.Itoa(number)] = modes[text]
+		}
+		if len(to) > 0 && !kept {
+			delete(modes, text)
+		}
+	}
+}
+
+// moveOperations adds the other ports to a policy's: in a list of ports, one that
+// nothing has does no harm.
+func moveOperations(spec map[string]any, pods []*local.MeshPod) {
+	add := func(fields map[string]any, names ...string) {
+		for _, name := range names {
+			ports, _ := fields[name].([]any)
+			for _, port := range ports {
+				text, _ := port.(string)
+				number, _ := strconv.Atoi(text)
+				to, _ := moved(pods, number)
+				for _, other := range to {
+					fields[name] = append(slices.Clone(fields[name].([]any)), strconv.Itoa(other))
+				}
+			}
+		}
+	}
+	rules, _ := spec["rules"].([]any)
+	for _, rule := range rules {
+		to, _ := mapOf(rule)["to"].([]any)
+		for _, entry := range to {
+			add(mapOf(mapOf(entry)["operation"]), "ports", "notPorts")
+		}
+		when, _ := mapOf(rule)["when"].([]any)
+		for _, condition := range when {
+			if mapOf(condition)["key"] == "destination.port" {
+				add(mapOf(condition), "values", "notValues")
+			}
+		}
+	}
+}
+
+// moveTargets sets the target ports of a ServiceEntry that selects pods.
+func moveTargets(spec map[string]any, pods []*local.MeshPod) {
+	if len(mapOf(mapOf(spec["workloadSelector"])["labels"])) == 0 {
+		return
+	}
+	ports, _ := spec["ports"].([]any)
+	for _, port := range ports {
+		number, set := mapOf(port)["targetPort"].(float64)
+		if !set {
+			number, _ = mapOf(port)["number"].(float64)
+		}
+		if to, _ := moved(pods, int(number)); len(to) > 0 {
+			mapOf(port)["targetPort"] = float64(to[0])
+		}
+	}
+}
+
+// atMovedPorts returns an EnvoyFilter's patch once for each inbound port that its
+// match stands for here.
+func (t targets) atMovedPorts(patch map[string]any) []map[string]any {
+	match := mapOf(patch["match"])
+	context, _ := match["context"].(string)
+	if context == "SIDECAR_OUTBOUND" || context == "GATEWAY" {
+		return []map[string]any{patch}
+	}
+	for _, object := range []string{"listener", "cluster", "routeConfiguration"} {
+		fields := mapOf(match[object])
+		number, _ := fields["portNumber"].(float64)
+		port, name := int(number), ""
+		if written, _ := fields["name"].(string); strings.HasPrefix(written, "inbound|") {
+			name = written
+			port, _ = strconv.Atoi(strings.Split(written, "|")[1])
+		}
+		to, kept := moved(t.pods, port)
+		if len(to) == 0 {
+			continue
+		}
+		var patches []map[string]any
+		if kept || context != "SIDECAR_INBOUND" && name == "" {
+			patches = append(patches, patch)
+		}
+		for _, other := range to {
+			copied, inbound, at := maps.Clone(patch), maps.Clone(match), maps.Clone(fields)
+			if number != 0 {
+				at["portNumber"] = float64(other)
+			}
+			if name != "" {
+				at["name"] = fmt.Sprintf("inbound|%d||", other)
+			}
+			inbound["context"], inbound[object], copied["match"] = "SIDECAR_INBOUND", at, inbound
+			patches = append(patches, copied)
+		}
+		return patches
+	}
+	return []map[string]any{patch}
+}
