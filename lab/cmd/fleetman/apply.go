@@ -16,16 +16,15 @@ func applyCommand(where *places) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "apply SCENARIO|DIR|FILE...",
-		Short: "Make these manifests the running mesh's, all of them or none",
-		Long: `Make these manifests the running mesh's: what is not in them any more is taken
-away. It returns when every proxy has its new configuration.
+		Short: "Replace the manifests of the running mesh, all of them or none",
+		Long: `Replace the manifests of the running mesh: objects that are not in the new ones are
+deleted. The command returns when every proxy has its new configuration.
 
-What Istio refuses is refused whole and the old state stays; so is what would
-change pods, Services or namespaces, for which the fleet has to be started anew.
+Manifests that Istio rejects change nothing. Nor do manifests that differ in pods,
+Services or namespaces: for these, restart the fleet.
 
-With --watch it goes on until Ctrl-C and applies them again whenever one of these
-files, or one below these directories, is saved. What is refused is shown, and the
-next change is waited for.`,
+With --watch, apply them again whenever one of these files, or a file below these
+directories, is saved, until Ctrl-C. Errors are printed.`,
 		Example: `  fleetman apply mirroring
   fleetman apply --watch k8s/scenarios/mirroring`,
 		ValidArgsFunction: where.completeManifests(),
@@ -67,7 +66,7 @@ next change is waited for.`,
 			}
 		},
 	}
-	cmd.Flags().BoolVar(&watch, "watch", false, "apply them again at every change, until Ctrl-C")
+	cmd.Flags().BoolVar(&watch, "watch", false, "apply again at every change, until Ctrl-C")
 	return cmd
 }
 

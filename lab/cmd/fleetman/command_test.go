@@ -48,7 +48,7 @@ func TestHelp(t *testing.T) {
 		}
 	})
 	code, stdout, stderr := fleetman(t)
-	for _, want := range []string{"fleetman [command]", "Run a fleet:\n", "Set up:\n", "\n  130  interrupted"} {
+	for _, want := range []string{"fleetman [command]", "Fleet:\n", "Setup:\n", "\n  130  interrupted"} {
 		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
 			t.Errorf("exit code %d, stderr %q, want %q in %s", code, stderr, want, stdout)
 		}

@@ -15,12 +15,11 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// completeTimeout is how long the fleet may take to answer a shell that
-// completes a word.
+// completeTimeout limits how long the fleet may take to answer a completion.
 const completeTimeout = 2 * time.Second
 
-// ask returns the running fleet; without one, or when it does not answer, an
-// empty one.
+// ask returns the status of the running fleet; an empty one without a fleet, or
+// when it does not answer.
 func (p *places) ask(cmd *cobra.Command) (status control.Status) {
 	client, err := p.connect()
 	if err != nil {
@@ -28,12 +27,12 @@ func (p *places) ask(cmd *cobra.Command) (status control.Status) {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
 	defer cancel()
-	status, _ = client.Status(ctx) // the error is for those who press enter
+	status, _ = client.Status(ctx) // the command itself reports the error
 	return status
 }
 
-// completeFirst completes the first argument by names; each may have a
-// description behind a tab.
+// completeFirst completes the first argument with names, which may have a
+// description after a tab.
 func completeFirst(names func(*cobra.Command) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -62,7 +61,7 @@ func (p *places) completePods() cobra.CompletionFunc {
 	return completeFirst(func(cmd *cobra.Command) []string { return podNames(p.ask(cmd)) })
 }
 
-// completeLogs knows the logs of a mesh too.
+// completeLogs completes the names of logs, those of a mesh too.
 func (p *places) completeLogs() cobra.CompletionFunc {
 	return completeFirst(func(cmd *cobra.Command) []string {
 		status := p.ask(cmd)
@@ -77,7 +76,13 @@ func (p *places) completeLogs() cobra.CompletionFunc {
 	})
 }
 
-// kinds are those of faults, as rules begin with them.
+// faultTargets returns the Services and the pods that can have faults.
+func (p *places) faultTargets(cmd *cobra.Command) []string {
+	status := p.ask(cmd)
+	return append(serviceNames(status), podNames(status)...)
+}
+
+// kinds are the kinds of faults, as rules begin with them.
 var kinds = []string{"delay=", "status=", "reset", "hang", "truncate", "slow=", "crash"}
 
 // completeFault completes SERVICE or POD, then the kind of a rule.
@@ -85,8 +90,7 @@ func (p *places) completeFault() cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		switch len(args) {
 		case 0:
-			status := p.ask(cmd)
-			return append(serviceNames(status), podNames(status)...), cobra.ShellCompDirectiveNoFileComp
+			return p.faultTargets(cmd), cobra.ShellCompDirectiveNoFileComp
 		case 1:
 			return kinds, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 		}
@@ -94,7 +98,7 @@ func (p *places) completeFault() cobra.CompletionFunc {
 	}
 }
 
-// completeManifests completes the names of scenarios, beside files.
+// completeManifests completes the names of scenarios and of files.
 func (p *places) completeManifests() cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		if p.find() != nil || p.root == "" {
@@ -109,8 +113,8 @@ func (p *places) completeManifests() cobra.CompletionFunc {
 	}
 }
 
-// completePrograms completes the part before sep of a flag such as --replicas
-// by the fleet's programs.
+// completePrograms completes the part of a value before sep with the programs of
+// the fleet.
 func (p *places) completePrograms(sep string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		if p.find() != nil || p.root == "" {
@@ -127,8 +131,8 @@ func (p *places) completePrograms(sep string) cobra.CompletionFunc {
 	}
 }
 
-// completeList completes the last of names that are separated by commas, each
-// once.
+// completeList completes the last of comma-separated names with one that is not
+// among the others.
 func completeList(names []string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		before := typed[:strings.LastIndex(typed, ",")+1]
@@ -143,7 +147,7 @@ func completeList(names []string) cobra.CompletionFunc {
 	}
 }
 
-// described returns names with descriptions, as shells show them.
+// described returns names with descriptions after a tab.
 func described[T any](known []T, of func(T) (name, meaning string)) (names []string) {
 	for _, one := range known {
 		names = append(names, cobra.CompletionWithDesc(of(one)))
@@ -151,7 +155,7 @@ func described[T any](known []T, of func(T) (name, meaning string)) (names []str
 	return names
 }
 
-// completeCompare completes the values of compare's flags.
+// completeCompare adds completions of the flags of compare.
 func completeCompare(cmd *cobra.Command) *cobra.Command {
 	completeFlag(cmd, "arms", completeList(described(compare.Arms, func(a compare.Arm) (string, string) { return a.Name, a.Meaning })))
 	completeFlag(cmd, "faults", completeList(described(compare.Faults, func(f compare.Fault) (string, string) { return f.Name, f.Meaning })))
@@ -165,9 +169,9 @@ func fixed(names []string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// completeFlag completes the values of a flag that the command has.
+// completeFlag adds the completion of a flag.
 func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the command has no such flag
 	}
 }

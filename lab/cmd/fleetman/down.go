@@ -15,9 +15,9 @@ func downCommand(where *places) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
 		Short: "End the running fleet, and wait until it is gone",
-		Long: `End the running fleet as Ctrl-C does where it was started, and wait until all its
-processes are gone. A fleet that is still starting is ended too. Without a fleet
-there is nothing to do, which is no failure.`,
+		Long: `End the running fleet as Ctrl-C of fleetman up does, and wait until all its
+processes are gone. A fleet that is still starting is ended too. The exit code is
+0 when no fleet runs.`,
 		Example: `  fleetman down
   fleetman down --state /tmp/second`,
 		Args: none,
@@ -35,7 +35,7 @@ there is nothing to do, which is no failure.`,
 				return nil
 			}
 			err = client.Stop(cmd.Context())
-			if errors.Is(err, control.ErrNoFleet) { // it does not listen yet, or no more
+			if errors.Is(err, control.ErrNoFleet) { // it is starting, or has almost ended
 				err = syscall.Kill(process, syscall.SIGTERM)
 			}
 			if err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -19,10 +19,10 @@ func envCommand(where *places) *cobra.Command {
 	var shell string
 	cmd := &cobra.Command{
 		Use:   "env",
-		Short: "Print what points kubectl and istioctl of this shell to the fleet's mesh",
-		Long: `Print shell commands that set KUBECONFIG to the mesh of the fleet's directory and
-put the istioctl of its version on the PATH. They hold for every mesh that is
-started there, also for one that is not started yet.`,
+		Short: "Print shell commands that point kubectl and istioctl to the mesh",
+		Long: `Print shell commands that set KUBECONFIG to the mesh of the fleet's directory, and
+put the istioctl of its version on the PATH. They are valid for every mesh with
+that directory, before it is started too.`,
 		Example: `  eval "$(fleetman env)"
   fleetman env --shell fish | source`,
 		Args: none,
@@ -55,14 +55,14 @@ started there, also for one that is not started yet.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&shell, "shell", "", "whose commands to print: "+strings.Join(shells, ", ")+" (default: fish in fish, else sh)")
+	cmd.Flags().StringVar(&shell, "shell", "", "shell: "+strings.Join(shells, ", ")+" (default: fish in fish, else sh)")
 	completeFlag(cmd, "shell", fixed(shells))
 	return cmd
 }
 
 var shells = []string{"sh", "fish"}
 
-// exports returns the shell commands; an empty bin stays off the PATH.
+// exports returns the shell commands. An empty bin is not put on the PATH.
 func exports(shell, kubeconfig, bin string) string {
 	set, path := "export KUBECONFIG=%s\n", "export PATH=%s:\"$PATH\"\n"
 	if shell == "fish" {
@@ -75,8 +75,7 @@ func exports(shell, kubeconfig, bin string) string {
 	return text
 }
 
-// linkIstioctl makes istioctl, without the version in its name, in a directory
-// for the PATH.
+// linkIstioctl makes a link in bin to the istioctl whose name has a version.
 func (p *places) linkIstioctl(bin string) error {
 	istioctl, err := p.source(nil).IstioctlAtHand()
 	if err != nil {
@@ -95,14 +94,14 @@ func (p *places) linkIstioctl(bin string) error {
 	return os.Symlink(istioctl.Path, link)
 }
 
-// shellQuote makes a path one word of a shell.
+// shellQuote returns a path as one word of a shell.
 func shellQuote(shell, path string) string {
 	if !strings.ContainsFunc(path, func(r rune) bool {
 		return !strings.ContainsRune("/._-+", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	}) {
 		return path
 	}
-	if shell == "fish" { // \ is special between quotes there
+	if shell == "fish" { // which escapes with \ between quotes
 		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(path) + "'"
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"

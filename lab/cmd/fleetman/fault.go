@@ -19,8 +19,8 @@ func faultCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fault SERVICE|POD 'RULES'",
 		Short: "Set, show and clear the faults of pods of the running fleet",
-		Long: `Set faults in all pods behind a Service, or in one pod, of the running fleet. The
-rules replace those that are in force, until they are cleared or the pod restarts.
+		Long: `Set faults in all pods of a Service, or in one pod, of the running fleet. The rules
+replace earlier ones, and are in force until they are cleared or the pod restarts.
 
 Rules are separated by ;, their fields by a comma. A rule has one of delay=2s,
 delay=0s..5s, status=502 (retry-after=3s), reset, hang, truncate, truncate=100,
@@ -34,21 +34,20 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: where.completeFault(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var change func(context.Context, *faults.Client, local.Pod) (faults.State, error)
-			get := func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
-				return c.Get(ctx, pod)
-			}
+			var call func(context.Context, *faults.Client, local.Pod) (faults.State, error)
 			switch {
 			case clear && show:
 				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
 			case show && len(args) <= 1:
-				change = get
+				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
+					return c.Get(ctx, pod)
+				}
 			case clear && len(args) <= 1:
-				change = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
+				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
 					return c.Clear(ctx, pod)
 				}
 			case !clear && !show && len(args) == 2 && strings.TrimSpace(args[1]) != "":
-				change = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
+				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
 					return c.Set(ctx, pod, args[1])
 				}
 			default:
@@ -63,7 +62,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
-			states, err := eachPod(cmd.Context(), pods, change)
+			states, err := eachPod(cmd.Context(), pods, call)
 			if err != nil {
 				return err
 			}
@@ -71,8 +70,8 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().BoolVar(&clear, "clear", false, "end all faults of all pods, or of SERVICE or POD")
-	cmd.Flags().BoolVar(&show, "show", false, "show the rules in force, of all pods or of SERVICE or POD, and how often each matched a request and fired")
+	cmd.Flags().BoolVar(&clear, "clear", false, "clear the faults of all pods, or of SERVICE or POD")
+	cmd.Flags().BoolVar(&show, "show", false, "show the rules of all pods, or of SERVICE or POD, and how often each matched and fired")
 	cmd.AddCommand(verifyCommand(where))
 	return cmd
 }
@@ -86,7 +85,7 @@ func runningPods(ctx context.Context, where *places) ([]local.Pod, error) {
 	return status.Pods, err
 }
 
-// takesRequests are the pods that have faults.
+// takesRequests returns the pods that receive requests, and so can have faults.
 func takesRequests(pods []local.Pod) (serving []local.Pod) {
 	for _, pod := range pods {
 		if pod.Port != 0 {
@@ -135,17 +134,14 @@ func verifyCommand(where *places) *cobra.Command {
 		Use:   "verify [SERVICE|POD]",
 		Short: "Check that every kind of fault is injected and seen as it is set",
 		Long: `Set every kind of fault in one pod (the first of staff-service, or of SERVICE),
-meet it as a caller, and compare how often it was set to happen, how often the pod
-counted it and how often the caller saw it. With a mesh it does so twice: at the
-program's own port, and through the pod's proxy, where a reset and a crash are a
-503 of Envoy's. Nobody else's requests meet these faults, but each time the pod
-crashes once. The rules that were there are in force again at the end.`,
+send requests, and compare three counts: how often the fault was to be injected,
+how often the pod counted it, and how often the client saw it. With a mesh this is
+done twice: at the port of the program, and through the proxy of the pod, where a
+reset and a crash are a 503 by Envoy. Other requests do not meet these faults, but
+the pod crashes once each time. Earlier rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
-		ValidArgsFunction: completeFirst(func(cmd *cobra.Command) []string {
-			status := where.ask(cmd)
-			return append(serviceNames(status), podNames(status)...)
-		}),
+		ValidArgsFunction: completeFirst(where.faultTargets),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("%s: %d arguments: must be at most one SERVICE or POD", cmd.CommandPath(), len(args))}

@@ -8,7 +8,7 @@ import (
 // interruptedError is the error of a command that Ctrl-C or SIGTERM ended
 // before it was done.
 type interruptedError struct {
-	left string // what there is of its work, and how to go on; empty: nothing
+	left string // the results that are kept, and how to continue; empty: none
 }
 
 func (e interruptedError) Error() string {
@@ -18,14 +18,14 @@ func (e interruptedError) Error() string {
 	return "interrupted: " + e.left
 }
 
-// finalError is an error that stays when a command was ended by Ctrl-C: it is
-// not a consequence of the interruption.
+// finalError is an error that is not a consequence of Ctrl-C, and is reported
+// after it too.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// interrupted returns err, or, when the context was cancelled, an
-// interruptedError: what fails then, in whatever words, fails because of it.
+// interrupted returns err, or an interruptedError when the context was
+// cancelled: every other error is then a consequence of that.
 func interrupted(ctx context.Context, err error, left func() string) error {
 	var already interruptedError
 	var final finalError

@@ -18,11 +18,11 @@ func logsCommand(where *places) *cobra.Command {
 		Short: "Show the log of a pod of the running fleet, or of all",
 		Long: `Show the log of a pod of the running fleet, or of all pods.
 
-With a mesh: POD.envoy is the log of a pod's proxy, with a line a request;
-istio-ingressgateway and istiod have theirs, and mesh is all of these.
+With a mesh, POD.envoy is the log of the proxy of a pod, which has the access log;
+istio-ingressgateway and istiod are logs too, and mesh is all of these.
 
---since takes the time that a line begins with; a line without one belongs to the
-next line that has one.`,
+--since reads the time at the start of a line. A line without a time belongs to
+the next line that has one.`,
 		Example: `  fleetman logs -f staff-service-0
   fleetman logs --tail 20 --since 30s api-gateway
   fleetman logs --prefix all
@@ -50,9 +50,9 @@ next line that has one.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&o.Follow, "follow", "f", false, "go on until Ctrl-C or the fleet's end")
-	flags.BoolVar(&o.Prefix, "prefix", false, "start each line with the pod's name")
-	flags.IntVar(&tail, "tail", -1, "show only the last lines of each log, this many; -1 is all")
-	flags.DurationVar(&since, "since", 0, "show only lines newer than this, as 30s or 5m")
+	flags.BoolVarP(&o.Follow, "follow", "f", false, "follow until Ctrl-C or the end of the fleet")
+	flags.BoolVar(&o.Prefix, "prefix", false, "start each line with the name of the pod")
+	flags.IntVar(&tail, "tail", -1, "number of lines from the end of each log; -1 is all")
+	flags.DurationVar(&since, "since", 0, "show only lines that are newer than this duration, such as 30s")
 	return cmd
 }

@@ -51,8 +51,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 // Groups of commands, as the help shows them.
 const (
 	groupFleet   = "fleet"
-	groupLook    = "look"
-	groupBreak   = "break"
+	groupInspect    = "inspect"
+	groupFaults   = "faults"
 	groupMeasure = "measure"
 	groupSetUp   = "setup"
 )
@@ -61,8 +61,8 @@ func newCommand(environ []string, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "fleetman",
 		Short: "Run the fleet of the manifests on this machine",
-		Long: `Run the fleet of the manifests on this machine: each pod is a process, with a
-real istiod and real Envoys where the manifests want a mesh.
+		Long: `Run the fleet of the manifests on this machine: each pod is a process, and a mesh
+is an istiod with an Envoy for each injected pod.
 
 Exit codes:
   0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
@@ -89,11 +89,11 @@ Exit codes:
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{groupFleet, "Run a fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), scenariosCommand(where)}},
-		{groupLook, "Look at it:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where)}},
-		{groupBreak, "Break it:", []*cobra.Command{faultCommand(where), killCommand(where)}},
-		{groupMeasure, "Prove and measure:", []*cobra.Command{checkCommand(where), completeCompare(compareCommand(where, environ)), reportCommand(), benchCommand(where)}},
-		{groupSetUp, "Set up:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where)}},
+		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), scenariosCommand(where)}},
+		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where)}},
+		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
+		{groupMeasure, "Checks and measurements:", []*cobra.Command{checkCommand(where), completeCompare(compareCommand(where, environ)), reportCommand(), benchCommand(where)}},
+		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {
@@ -106,7 +106,7 @@ Exit codes:
 }
 
 // addStandardCommands adds cobra's own commands, with examples. They write to
-// what root has as its output now.
+// root's output as it is set at the call.
 func addStandardCommands(root *cobra.Command) {
 	root.SetHelpCommandGroupID(groupSetUp)
 	root.SetCompletionCommandGroupID(groupSetUp)

@@ -12,7 +12,7 @@ import (
 func meshCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "mesh",
-		Short:   "Look at the mesh of the running fleet",
+		Short:   "Inspect the mesh of the running fleet",
 		Example: "  fleetman mesh status",
 	}
 	subcommandsOnly(cmd)
@@ -24,16 +24,16 @@ func meshStatusCommand(where *places) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show for each proxy whether it is in sync, what it rejected, retried and ejected",
-		Long: `Show for each proxy whether it has acknowledged istiod's latest configuration,
-which updates it rejected and which hosts its outlier detection ejected; and for
-each upstream that it has sent requests to, since it started: tries, retries and
-those of them that succeeded, what the circuit breaker's limits refused,
-ejections.
+		Short: "Show whether proxies are in sync, rejected updates, retries and ejections",
+		Long: `Show for each proxy whether it has acknowledged istiod's latest configuration, the
+updates it rejected, and the hosts its outlier detection ejected. Show for each of
+its upstreams, since the proxy started: requests and retries sent, retries that
+succeeded, requests over the limits of the circuit breaker, and ejections.
 
 A proxy that does not answer within two seconds is not ready.
 
-The exit code is 1 when something is rejected, out of sync or not applied.`,
+The exit code is 1 when a proxy is not ready, not in sync or has rejected an
+update, or istiod does not have an object of the manifests.`,
 		Example: `  fleetman mesh status
   fleetman mesh status -o json | jq '.proxies[] | {name, synced, ejected}'`,
 		Args: none,
@@ -50,7 +50,7 @@ The exit code is 1 when something is rejected, out of sync or not applied.`,
 				return err
 			}
 			if !status.Good() {
-				return errors.New("the mesh is not in order")
+				return errors.New("mesh status: not all is ready, in sync and applied")
 			}
 			return nil
 		},
@@ -77,15 +77,15 @@ func (p *printer) mesh(status *mesh.Status) {
 	}
 	p.table(p.columns([]string{"PROXY OF", "ADMIN", "READY", "SYNCED", "REJECTED", "EJECTED", "RESTARTS"}, "ADDRESS", "PROCESS", "LOG"), proxies)
 	p.line(plain, "")
-	p.table([]string{"PROXY OF", "UPSTREAM", "TRIES", "RETRIES", "SUCCEEDED", "OVERFLOW", "EJECTIONS"}, upstreams)
+	p.table([]string{"PROXY OF", "UPSTREAM", "ATTEMPTS", "RETRIES", "SUCCEEDED", "OVERFLOW", "EJECTIONS"}, upstreams)
 	p.line(plain, "")
 	p.meshTrouble(status)
 	p.line(ifNot(status.Istiod.Ready), "istiod: %s, %d restarts", istiodState(status), status.Istiod.Restarts)
-	p.line(plain, "kubectl and istioctl: eval \"$(fleetman env)\"")
-	p.line(plain, "all that a proxy counts, for Prometheus: ADMIN/stats/prometheus")
+	p.line(plain, "for kubectl and istioctl: eval \"$(fleetman env)\"")
+	p.line(plain, "all statistics of a proxy: ADMIN/stats/prometheus")
 }
 
-// meshTrouble writes what is not in order, and what is ejected.
+// meshTrouble writes the problems of a mesh, and the ejected hosts.
 func (p *printer) meshTrouble(status *mesh.Status) {
 	for _, proxy := range status.Proxies {
 		if proxy.State != "running" {

@@ -30,7 +30,7 @@ func (o *output) add(cmd *cobra.Command) {
 func (o *output) String() string { return o.format }
 func (o *output) Type() string   { return "FORMAT" }
 
-// Set refuses what is no format.
+// Set sets the format.
 func (o *output) Set(text string) error {
 	if !slices.Contains(formats, text) {
 		return fmt.Errorf("one of %s", strings.Join(formats, ", "))
@@ -39,10 +39,10 @@ func (o *output) Set(text string) error {
 	return nil
 }
 
-// structured reports whether a program reads what is printed.
+// structured reports whether the format is for programs.
 func (o *output) structured() bool { return o.format == "json" || o.format == "yaml" }
 
-// print writes value as JSON or YAML, or what show writes for people.
+// print writes value as JSON or YAML; for the other formats it calls show.
 func (o *output) print(cmd *cobra.Command, environ []string, value any, show func(*printer)) error {
 	out := cmd.OutOrStdout()
 	var text []byte
@@ -73,7 +73,7 @@ func coloured(w io.Writer, environ []string) bool {
 	return ok && get("NO_COLOR") == "" && get("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
 
-// Colours, as a terminal takes them.
+// Colours, as escape sequences of terminals.
 const (
 	plain = ""
 	bold  = "\x1b[1m"
@@ -117,8 +117,7 @@ func (p *printer) table(header []string, rows []row) {
 	}
 }
 
-// columns returns a row's cells, or a table's header: those of the table, and
-// in the wide one more.
+// columns returns the cells of a row or a header, with those of the wide table.
 func (p *printer) columns(always []string, wide ...string) []string {
 	if p.wide {
 		return append(always, wide...)

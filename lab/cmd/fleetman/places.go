@@ -27,14 +27,14 @@ type places struct {
 // add adds the flags that all commands have.
 func (p *places) add(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&p.root, "root", "", "the repository (default: the one of this directory, else $"+rootVariable+")")
-	flags.StringVar(&p.state, "state", "", "the fleet's directory: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
+	flags.StringVar(&p.root, "root", "", "directory of the repository (default: the one around the current directory, else $"+rootVariable+")")
+	flags.StringVar(&p.state, "state", "", "directory of the fleet: control socket, hosts file, logs (default ROOT/.cache/fleetman)")
 	_ = root.MarkPersistentFlagDirname("root")  // an error: there is no such flag
 	_ = root.MarkPersistentFlagDirname("state") // as above
 }
 
-// find fills in what is not given. There may be no repository: root is empty
-// then, and the fleet's directory below this one.
+// find sets the directories that no flag gives. Outside of a repository, root is
+// empty and state is below the current directory.
 func (p *places) find() error {
 	here, err := os.Getwd()
 	if err != nil {
@@ -105,8 +105,8 @@ func (p *places) connect() (*control.Client, error) {
 // scenarios is the directory of the scenarios.
 func (p *places) scenarios() string { return filepath.Join(p.root, "k8s", "scenarios") }
 
-// manifests returns the paths that arguments mean: what exists is itself, all
-// else is the name of a scenario.
+// manifests returns the paths of arguments. One that does not exist is the name
+// of a scenario.
 func (p *places) manifests(args []string) ([]string, error) {
 	var paths, names []string
 	for _, arg := range args {
@@ -138,8 +138,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 	return paths, nil
 }
 
-// manifestsOrBase returns the paths that arguments mean; without any
-// it is the base.
+// manifestsOrBase is manifests; without arguments it returns the base.
 func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
 	switch {
 	case len(args) > 0:
@@ -152,7 +151,7 @@ func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
 	return paths, err
 }
 
-// source is where the commands get the binaries of a mesh from.
+// source returns what finds the binaries of a mesh.
 func (p *places) source(progress func(string)) binaries.Source {
 	return binaries.Source{Root: p.root, Progress: progress, Getenv: getenv(p.environ)}
 }

@@ -16,7 +16,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// podList is what pods prints for programs.
+// podList is the JSON of pods.
 type podList struct {
 	Pods      []local.Pod      `json:"pods"`
 	NodePorts []local.NodePort `json:"nodePorts"`
@@ -28,9 +28,10 @@ func podsCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pods",
 		Short: "Show the pods of the running fleet",
-		Long: `Show the pods of the running fleet, of each that is not ready why, and when it is
-started again, and the faults that are set. wide, json and yaml have process ids
-and log files too.`,
+		Long: `Show the pods of the running fleet and the faults that are set. For a pod that is
+not ready, show the reason and the time of its next start.
+
+wide, json and yaml have process ids and log files too.`,
 		Example: `  fleetman pods
   fleetman pods -o json | jq -r '.pods[].pid'`,
 		Args: none,
@@ -50,8 +51,8 @@ and log files too.`,
 	return cmd
 }
 
-// pods writes the table of pods and, below it, what is wrong with them and
-// what a browser can open.
+// pods writes the table of pods and, below it, their problems and the addresses
+// that a browser can open.
 func (p *printer) pods(status control.Status) {
 	var rows []row
 	for _, pod := range status.Pods {
@@ -67,7 +68,7 @@ func (p *printer) pods(status control.Status) {
 	}
 }
 
-// trouble writes why a pod is not ready, and its faults.
+// trouble writes why a pod is not ready, and the faults that are set.
 func (p *printer) trouble(pod local.Pod) {
 	if why := explain(pod); why != "" {
 		p.line(red, "%s is not ready: %s", pod.Name, why)
@@ -77,7 +78,7 @@ func (p *printer) trouble(pod local.Pod) {
 	}
 }
 
-// ifNot returns the colour of a row that is good or not.
+// ifNot returns red unless good.
 func ifNot(good bool) string {
 	if good {
 		return plain
@@ -85,8 +86,8 @@ func ifNot(good bool) string {
 	return red
 }
 
-// address is where a pod listens, and the port of its manifest when that is
-// another: one that needs root, or that no Service leads to.
+// address returns the address where a pod listens, with the port of its manifest
+// when that is another: one that needs root, or that no Service has.
 func address(pod local.Pod) string {
 	if pod.Port == 0 {
 		return pod.Address
@@ -116,7 +117,7 @@ func explain(pod local.Pod) string {
 	return fmt.Sprintf("%s; next try at %s", pod.Why, pod.NextTry.Format("15:04:05.000"))
 }
 
-// age is the time since then, in seconds.
+// age returns the time since then, in whole seconds.
 func age(since time.Time) string {
 	if since.IsZero() {
 		return "-"
@@ -128,12 +129,12 @@ func killCommand(where *places) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "kill POD",
-		Short: "Send a signal to a pod of the running fleet; it is started again when it ends",
-		Long: `Send a signal to a pod's process; it is started again when it ends.
+		Short: "Send a signal to a pod of the running fleet",
+		Long: `Send a signal to the process of a pod. The pod is restarted when its process ends.
 
-TERM ends it as deleting a pod does on a cluster: it leaves the endpoints, its
-preStop sleep passes, then it may drain for its grace period. Every other signal
-is sent at once.`,
+TERM does what deleting a pod does on a cluster: the pod leaves the endpoints, its
+preStop sleep passes, then the signal is sent, and the process has the grace
+period to drain. Every other signal is sent at once.`,
 		Example: `  fleetman kill staff-service-0
   fleetman kill --signal KILL api-gateway`,
 		Args:              exactly("POD"),

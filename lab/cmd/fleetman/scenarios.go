@@ -10,7 +10,7 @@ func scenariosCommand(where *places) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "scenarios",
-		Short: "List the scenarios, whose names up, apply and check take",
+		Short: "List the scenarios; up, apply and check accept their names",
 		Example: `  fleetman scenarios
   fleetman scenarios -o wide
   fleetman up --mesh canary-weighted`,

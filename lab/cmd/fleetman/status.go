@@ -11,21 +11,23 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// fleetStatus is what status prints for programs.
+// fleetStatus is the JSON of status.
 type fleetStatus struct {
 	control.Status
-	Mesh *mesh.Status `json:"mesh,omitempty"` // nil without one
+	Mesh *mesh.Status `json:"mesh,omitempty"` // nil without a mesh
 }
 
 func statusCommand(where *places) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the running fleet on one screen: age, manifests, page, and what is wrong",
-		Long: `Show the running fleet on one screen: since when it runs, its manifests, the
-addresses a browser can open, and what is not as it should be: pods that are not
-ready, faults that are set, breakers that are not closed, and of a mesh what is
-not in sync, rejected or ejected.`,
+		Short: "Show the running fleet on one screen: age, manifests, addresses, problems",
+		Long: `Show the running fleet on one screen: its age, its manifests, the addresses that a
+browser can open, pods that are not ready, faults that are set, breakers that are
+not closed, and of a mesh the proxies that are not in sync, rejected updates and
+ejected hosts.
+
+wide adds the table of pods.`,
 		Example: `  fleetman status
   fleetman status -o yaml`,
 		Args: none,
@@ -56,7 +58,7 @@ func (p *printer) status(s *fleetStatus) {
 	p.field(plain, "running", "for %s, since %s, process %d", age(s.Since), s.Since.Format(time.DateTime), s.PID)
 	p.field(plain, "manifests", "%s", strings.Join(s.Manifests, " "))
 	for _, port := range s.NodePorts {
-		p.field(plain, "open", "http://%s (%s)", port.Address, port.Service)
+		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)
 	}
 	ready := 0
 	for _, pod := range s.Pods {

@@ -22,7 +22,7 @@ import (
 	"fleetman.example/lab/watch"
 )
 
-// upFlags are those of `fleetman up`, as they are written.
+// upFlags are the values of the flags of `fleetman up`.
 type upFlags struct {
 	bin, network, nodeAddress    string
 	set, replicas, nodePorts     []string
@@ -36,11 +36,11 @@ func upCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [SCENARIO|DIR|FILE...]",
 		Short: "Start the fleet and keep it running until Ctrl-C",
-		Long: `Start every pod of the manifests as a process of this machine, and keep the
-fleet running until Ctrl-C or fleetman down.
+		Long: `Start every pod of the manifests as a process of this machine, and keep the fleet
+running until Ctrl-C or fleetman down.
 
-The manifests are a kustomize directory, a directory of plain YAML, files, or the
-name of a scenario, see fleetman scenarios; k8s/base when none is given.`,
+An argument is a kustomize directory, a directory of plain YAML, a file, or the
+name of a scenario (see fleetman scenarios). The default is k8s/base.`,
 		Example: `  fleetman up
   fleetman up --replicas staff-service=2 --set staff-service:VARIANT=bad
   fleetman up --mesh canary-weighted`,
@@ -53,18 +53,18 @@ name of a scenario, see fleetman scenarios; k8s/base when none is given.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.set, "set", nil, "set a variable, as staff-service:VARIANT=bad (may be repeated)")
-	flags.StringArrayVar(&f.replicas, "replicas", nil, "set the number of pods, as staff-service=2 (may be repeated)")
-	flags.BoolVar(&f.logs, "logs", false, "show the pods' logs, each line with its pod's name")
-	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "how long all pods may take to get ready")
+	flags.StringArrayVar(&f.set, "set", nil, "set an environment variable, such as staff-service:VARIANT=bad (repeatable)")
+	flags.StringArrayVar(&f.replicas, "replicas", nil, "set the number of pods, such as staff-service=2 (repeatable)")
+	flags.BoolVar(&f.logs, "logs", false, "print the logs of the pods, each line with the name of its pod")
+	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
 	flags.DurationVar(&f.restartBackoff, "restart-backoff", 250*time.Millisecond,
-		"delay of a pod's second restart in a row; it doubles, up to 30 times this (on a cluster: 10s)")
-	flags.StringVar(&f.network, "network", "127.0.1.0/24", "the pods' addresses")
-	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "where NodePorts are opened")
-	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open a Service's NodePort at another port, as fleetman-webapp=8081; 0 is a free one (may be repeated)")
-	flags.BoolVar(&f.mesh, "mesh", false, "with a real istiod, and a real Envoy beside every pod whose namespace says so")
-	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "where the mesh's ingress gateway is reached at the node's address; 0 is a free one")
-	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
+		"delay before the second restart of a pod in a row; doubles up to 30 times this (on a cluster: 10s)")
+	flags.StringVar(&f.network, "network", "127.0.1.0/24", "network of the pods")
+	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "address of the NodePorts")
+	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open the NodePort of a Service at another port, such as fleetman-webapp=8081; 0 is a free port (repeatable)")
+	flags.BoolVar(&f.mesh, "mesh", false, "start istiod, an ingress gateway, and an Envoy for every pod that is injected by its labels")
+	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "port of the ingress gateway at the node address; 0 is a free port")
+	flags.StringVar(&f.bin, "bin", "", "directory of the services' programs (default: build them)")
 	completeFlag(cmd, "set", where.completePrograms(":"))
 	completeFlag(cmd, "replicas", where.completePrograms("="))
 	return cmd
@@ -133,8 +133,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	}
 	options.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	began := time.Now()
-	// before anything is built, which may take minutes, all for a fleet that
-	// cannot start
+	// The lock comes before the build, which takes minutes and would be in vain.
 	unlock, err := local.Lock(where.state)
 	if err != nil {
 		return err
@@ -174,12 +173,12 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	return finalError{meshed.Err()}
 }
 
-// follow shows what happens until the context ends, and stops the fleet.
+// follow prints events until the context ends, then stops the fleet.
 func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, end func(), stdout, stderr io.Writer) {
 	var logging sync.WaitGroup
 	if f.logs {
 		logging.Go(func() {
-			// it ends with the fleet, so that the last lines are shown too
+			// It ends with the fleet, so that the last lines are printed too.
 			if err := fleet.Logs(context.WithoutCancel(ctx), "all", local.LogOptions{Follow: true, Prefix: true}, stdout); err != nil {
 				fmt.Fprintf(stderr, "logs: %v\n", err)
 			}
@@ -193,7 +192,7 @@ func (f upFlags) follow(ctx context.Context, fleet *local.Fleet, end func(), std
 	logging.Wait()
 }
 
-// start gives a nil mesh without --mesh.
+// start starts the fleet, and its mesh with --mesh; the mesh is nil without.
 func start(ctx context.Context, where places, f upFlags, objects *manifest.Objects, options local.Options, stderr io.Writer) (*local.Fleet, *mesh.Mesh, error) {
 	if !f.mesh {
 		fleet, err := local.Start(ctx, objects, options)
@@ -203,8 +202,8 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, part := range []binaries.Binary{found.Pilot, found.Envoy} {
-		options.Progress(part.String())
+	for _, binary := range []binaries.Binary{found.Pilot, found.Envoy} {
+		options.Progress(binary.String())
 	}
 	m, err := mesh.Start(ctx, objects, mesh.Options{
 		Local: options, Binaries: found, IngressPort: f.ingressPort,
@@ -218,6 +217,7 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 	return m.Fleet(), m, nil
 }
 
+// getenv returns os.Getenv for another environment.
 func getenv(environ []string) func(string) string {
 	return func(name string) string {
 		for _, variable := range slices.Backward(environ) {
@@ -229,8 +229,8 @@ func getenv(environ []string) func(string) string {
 	}
 }
 
-// showEvents shows what happens after a moment until the context ends; what
-// was before is in the table.
+// showEvents prints the events after a time until the context ends. Earlier
+// ones are in the table already.
 func showEvents(ctx context.Context, fleet *local.Fleet, from time.Time, w io.Writer) {
 	for event := range fleet.Events(ctx) {
 		if event.Time.After(from) {

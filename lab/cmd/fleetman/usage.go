@@ -14,7 +14,7 @@ type usageError struct{ error }
 
 func (u usageError) Unwrap() error { return u.error }
 
-// exactly returns a check for one argument of the given name.
+// exactly returns a check that there is one argument, of the given name.
 func exactly(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
@@ -24,7 +24,7 @@ func exactly(name string) cobra.PositionalArgs {
 	}
 }
 
-// none refuses arguments.
+// none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("%s: %q: must be without arguments", cmd.CommandPath(), args[0])}
@@ -32,8 +32,8 @@ func none(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// subcommandsOnly makes a command show its help, and refuse what is none of
-// its subcommands.
+// subcommandsOnly makes a command print its help without arguments, and fail with
+// one that is not a subcommand.
 func subcommandsOnly(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SuggestionsMinimumDistance = 2
@@ -45,7 +45,7 @@ func subcommandsOnly(cmd *cobra.Command) {
 	}
 }
 
-// unknown is the error for a word that the command does not know.
+// unknown returns the error for an unknown command or flag.
 func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	see := "; see"
 	if len(suggested) > 0 {
@@ -54,7 +54,7 @@ func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	return usageError{fmt.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())}
 }
 
-// flagError words pflag's errors as the other ones of flags.
+// flagError returns pflag's errors in the form of the project's own.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
@@ -73,7 +73,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 }
 
-// quoted shows an empty value too.
+// quoted returns a value for an error: in quotes when it is empty or has spaces.
 func quoted(value string) string {
 	if value == "" || strings.ContainsAny(value, " \t\n") {
 		return fmt.Sprintf("%q", value)
@@ -81,7 +81,7 @@ func quoted(value string) string {
 	return value
 }
 
-// valid describes the values of a flag.
+// valid returns a description of the valid values of a flag.
 func valid(invalid *pflag.InvalidValueError) string {
 	switch invalid.GetFlag().Value.Type() {
 	case "duration":
@@ -98,7 +98,8 @@ func valid(invalid *pflag.InvalidValueError) string {
 	return invalid.Unwrap().Error()
 }
 
-// suggest returns the names that the typed one may mean, by cobra's measure.
+// suggest returns the known names that are similar to the typed one, as cobra
+// compares commands.
 func suggest(typed string, known []string) []string {
 	names := cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, name := range known {

@@ -61,7 +61,7 @@ func versionCommand(where *places) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, the commit, and the pinned Istio and Envoy",
 		Long: `Print the version and the commit of this program, and the versions of Istio and
-Envoy that a mesh gets. The repository pins Istio's; outside of it none is shown.`,
+Envoy for a mesh. Istio's is pinned by the repository, and not shown outside of one.`,
 		Example: `  fleetman version
   fleetman version -o json`,
 		Args: none,
