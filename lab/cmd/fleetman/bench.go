@@ -45,6 +45,9 @@ exit code is 1 when a target is missed.`,
 			if err := where.find(); err != nil {
 				return err
 			}
+			if where.root == "" {
+				return noRepository("")
+			}
 			self, err := os.Executable()
 			if err != nil {
 				return err

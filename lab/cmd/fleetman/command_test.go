@@ -211,6 +211,7 @@ func TestOutsideOfTheRepository(t *testing.T) {
 		{[]string{"up"}, exitUsage, none + ", or name a directory or files"},
 		{[]string{"check"}, exitUsage, none + ", or name the directory of a scenario"},
 		{[]string{"scenarios"}, exitUsage, none},
+		{[]string{"bench", "--quick"}, exitUsage, none},
 		{[]string{"pods"}, exitUsage, none + ", or the fleet's directory with --state"},
 		{[]string{"down"}, exitUsage, none + ", or the fleet's directory with --state"},
 		{[]string{"up", "plain"}, exitFailure, "plain: must be a file or a directory; for a scenario's name, start fleetman inside the repository"},

@@ -51,8 +51,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 // Groups of commands, as the help shows them.
 const (
 	groupFleet   = "fleet"
-	groupInspect    = "inspect"
-	groupFaults   = "faults"
+	groupInspect = "inspect"
+	groupFaults  = "faults"
 	groupMeasure = "measure"
 	groupSetUp   = "setup"
 )
