@@ -1,0 +1,151 @@
+package stats
+
+import (
+	"math"
+	"testing"
+)
+
+func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
+
+// TestShare: R. G. Newcombe, "Two-sided confidence intervals for the single
+// proportion: comparison of seven methods", Statistics in Medicine 17 (1998),
+// 857-872, table I, method 3 (score).
+func TestShare(t *testing.T) {
+	for _, test := range []struct{ k, n, low, high float64 }{
+		{81, 263, .2553, .3662},
+		{15, 148, .0624, .1605},
+		{0, 20, 0, .1611},
+		{1, 29, .0061, .1718},
+	} {
+		if got := Share(Count{test.k, test.n}, .95); !near(got.Low, test.low, 5e-5) || !near(got.High, test.high, 5e-5) {
+			t.Errorf("%v of %v: got %+v, want %v to %v", test.k, test.n, got, test.low, test.high)
+		}
+	}
+	if got := Share(Count{20, 20}, .95); got.High != 1 || !near(got.Low, 1-.1611, 5e-5) {
+		t.Errorf("20 of 20: got %+v", got)
+	}
+	if got := Share(Count{}, .95); got != (Interval{0, 1}) {
+		t.Errorf("0 of 0: got %+v", got)
+	}
+}
+
+// TestShareDifference: R. G. Newcombe, "Interval estimation for the difference
+// between independent proportions: comparison of eleven methods", Statistics
+// in Medicine 17 (1998), 873-890, table II, method 10.
+func TestShareDifference(t *testing.T) {
+	for _, test := range []struct {
+		a, b      Count
+		low, high float64
+	}{
+		{Count{56, 70}, Count{48, 80}, .0524, .3339},
+		{Count{9, 10}, Count{3, 10}, .1705, .8090},
+		{Count{6, 7}, Count{2, 7}, .0582, .8062},
+		{Count{5, 56}, Count{0, 29}, -.0381, .1926},
+		{Count{0, 10}, Count{0, 20}, -.1611, .2775},
+		{Count{0, 10}, Count{0, 10}, -.2775, .2775},
+		{Count{10, 10}, Count{0, 20}, .6791, 1},
+	} {
+		if got := ShareDifference(test.a, test.b, .95); !near(got.Low, test.low, 5e-5) || !near(got.High, test.high, 5e-5) {
+			t.Errorf("%v less %v: got %+v, want %v to %v", test.a, test.b, got, test.low, test.high)
+		}
+	}
+}
+
+// TestMean: the additional hours of sleep of ten patients, paired (Student,
+// "The probable error of a mean", Biometrika 6, 1908, page 20); the interval
+// is that of R's help page of t.test for its data set sleep.
+func TestMean(t *testing.T) {
+	first := []float64{.7, -1.6, -.2, -1.2, -.1, 3.4, 3.7, .8, 0, 2}
+	second := []float64{1.9, .8, 1.1, .1, -.1, 4.4, 5.5, 1.6, 4.6, 3.4}
+	var differences []float64
+	for i := range first {
+		differences = append(differences, second[i]-first[i])
+	}
+	mean, got, ok := Mean(differences, .95)
+	if !ok || !near(mean, 1.58, 1e-9) || !near(got.Low, .7001142, 1e-7) || !near(got.High, 2.4598858, 1e-7) {
+		t.Errorf("got %v, %+v, %v", mean, got, ok)
+	}
+	if mean, _, ok := Mean([]float64{7}, .95); mean != 7 || ok {
+		t.Errorf("one value: %v, %v", mean, ok)
+	}
+	if _, _, ok := Mean(nil, .95); ok {
+		t.Error("no value has an interval")
+	}
+}
+
+// TestQuantile: the ranks of a median's interval are those of the sign test,
+// the critical value and one (J. H. Zar, "Biostatistical Analysis", table
+// B.27, two-sided 0.05).
+func TestQuantile(t *testing.T) {
+	for n, critical := range map[int]int{6: 0, 8: 0, 9: 1, 11: 1, 12: 2, 15: 3, 17: 4, 20: 5, 25: 7, 30: 9, 35: 11, 40: 13, 50: 17, 60: 21, 100: 39} {
+		var values []float64
+		for i := range n {
+			values = append(values, float64(i+1))
+		}
+		median, got, ok := Quantile(values, .5, .95)
+		if want := (Interval{float64(critical + 1), float64(n - critical)}); !ok || got != want || median != math.Ceil(float64(n)/2) {
+			t.Errorf("median of %d: got %v, %+v, %v, want %+v", n, median, got, ok, want)
+		}
+	}
+	if _, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95); ok {
+		t.Error("five values have no interval for the median")
+	}
+}
+
+// TestSupports: the smallest sample whose largest value is an upper limit of
+// a quantile with a one-sided confidence of 0.95 (S. S. Wilks, "Determination
+// of sample sizes for setting tolerance limits", Annals of Mathematical
+// Statistics 12, 1941): 59 for 0.95, 299 for 0.99, 2 995 for 0.999.
+func TestSupports(t *testing.T) {
+	for q, n := range map[float64]int{.95: 59, .99: 299, .999: 2995} {
+		if Supports(n-1, q, .9) || !Supports(n, q, .9) {
+			t.Errorf("%v: must need %d", q, n)
+		}
+	}
+	if Supports(367, .99, .95) || !Supports(368, .99, .95) || Supports(0, .5, .95) {
+		t.Error("two-sided: 0.99 must need 368, and none is not enough")
+	}
+}
+
+func TestPool(t *testing.T) {
+	alike, effective := Pool([]Count{{15, 150}, {14, 150}, {16, 150}})
+	if alike != (Count{45, 450}) || effective != alike {
+		t.Errorf("runs that differ by chance: %+v, %+v", alike, effective)
+	}
+	// Two runs, all and none: one observation each.
+	if _, effective := Pool([]Count{{0, 100}, {100, 100}}); !near(effective.N, 1, 1e-9) || !near(effective.Share(), .5, 1e-9) {
+		t.Errorf("runs that differ wholly: %+v", effective)
+	}
+	if pooled, effective := Pool([]Count{{0, 10}, {0, 10}}); pooled != effective || pooled.N != 20 {
+		t.Errorf("nothing counted: %+v, %+v", pooled, effective)
+	}
+}
+
+func TestPairedShares(t *testing.T) {
+	a := []Count{{30, 100}, {50, 100}, {70, 100}}
+	b := []Count{{20, 100}, {40, 100}, {60, 100}}
+	// Each pair differs by 0.1, though the seeds differ by more: the pooled
+	// counts alone decide nothing.
+	if got := PairedShares(a, b, .95); got.Low > 0 || got.High < .1 {
+		t.Errorf("got %+v", got)
+	}
+	same := []Count{{50, 100}, {50, 100}, {50, 100}}
+	more := []Count{{90, 100}, {91, 100}, {89, 100}}
+	if got := PairedShares(more, same, .95); !(got.Low > .3 && got.High < .5) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestNeeded: a share that was measured with as many requests as needed is
+// decided, with one fewer it is not.
+func TestNeeded(t *testing.T) {
+	for _, test := range []struct{ share, bound float64 }{{1, .998}, {.995, .998}, {.5, .51}, {0, .01}} {
+		n := float64(Needed(test.share, test.bound, .95))
+		if Share(Count{test.share * n, n}, .95).Contains(test.bound) || !Share(Count{test.share * (n - 1), n - 1}, .95).Contains(test.bound) {
+			t.Errorf("%v against %v: got %v", test.share, test.bound, n)
+		}
+	}
+	if got := Needed(.5, .5, .95); got != 0 {
+		t.Errorf("at the bound: got %d, want 0", got)
+	}
+}
