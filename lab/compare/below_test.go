@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"fleetman.example/lab/record"
-	"fleetman.example/lab/report"
 )
 
 // TestLibraryIsNotBelowNone: what one switch turns on is never worse than off.
@@ -86,7 +85,7 @@ func usableOf(run *record.Run, route string) (u usable) {
 			if len(u.failures) < 3 {
 				u.failures = append(u.failures, fmt.Sprintf("at %.1f s: %s", time.Duration(r.Intended-run.FaultAt).Seconds(), r.Error))
 			}
-		case r.Latency() > report.Slow:
+		case r.Latency() > SLO:
 			u.late++
 		case r.Good():
 			u.good++

@@ -42,6 +42,9 @@ type Options struct {
 	found binaries.Set
 }
 
+// SLO is the latency above which an answer violates the objective.
+const SLO = 1500 * time.Millisecond
+
 // RecordsFile is the name of the records within Options.Out.
 const RecordsFile = "records.jsonl"
 
@@ -113,7 +116,7 @@ func Header(ctx context.Context, o Options) *record.Comparison {
 		Conditions: record.Conditions{
 			Seeds: o.Seeds, Rate: o.Rate, Target: o.Target, Service: o.Service, Quick: o.Quick,
 			Machine: thisMachine(ctx), Versions: versions(ctx, o.Root),
-			Healthy: record.Offset(o.Timing.Healthy), Fault: record.Offset(o.Timing.Fault), After: record.Offset(o.Timing.After),
+			SLO: record.Offset(SLO), Healthy: record.Offset(o.Timing.Healthy), Fault: record.Offset(o.Timing.Fault), After: record.Offset(o.Timing.After),
 		},
 	}
 }

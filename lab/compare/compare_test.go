@@ -140,27 +140,28 @@ func TestComparison(t *testing.T) {
 		t.Fatal(err)
 	}
 	computed := reported(t, o.Out)
-	none, library := computed.Arms[0].Runs[0], computed.Arms[1].Runs[0]
-	if none.Failed == 0 {
+	none, library := computed.Arms[0], computed.Arms[1]
+	if none.Value("failed") == 0 {
 		t.Error("the fault does not show without resilience: the comparison proves nothing")
 	}
-	contained(t, "library", library)
+	contained(t, library)
 	// an attempt's time-out, and what a vehicle leaves between two reports itself
-	if longest := 1.0 + 1.5; library.LongestGap > longest {
-		t.Errorf("library: a vehicle stood still for %.2f s, want at most %.1f s", library.LongestGap, longest)
+	if longest, gap := 1.0+1.5, library.Value("gap"); !(gap <= longest) {
+		t.Errorf("library: a vehicle stood still for %.2f s, want at most %.1f s", gap, longest)
 	}
 	opened := false
-	for _, e := range library.Timeline {
+	for _, e := range library.Runs[0].Timeline {
 		opened = opened || e.What == "breaker open"
 	}
 	if !opened {
-		t.Errorf("no breaker opened: %+v", library.Timeline)
+		t.Errorf("no breaker opened: %+v", library.Runs[0].Timeline)
 	}
-	for name, run := range map[string]report.Run{"none": none, "library": library} {
+	for name, arm := range map[string]report.Arm{"none": none, "library": library} {
+		run := arm.Runs[0]
 		if run.Met.Requests == 0 {
 			t.Errorf("%s: no request met the fault: %+v", name, run.Met)
 		}
-		if run.Requests != 160 || math.Abs(run.Good+run.Degraded+run.Failed-1) > 1e-9 || run.PositionsHealthy < 2 {
+		if run.Requests != 160 || math.Abs(arm.Value("good")+arm.Value("degraded")+arm.Value("failed")-1) > 1e-5 {
 			t.Errorf("%s: %+v", name, run)
 		}
 		for _, hop := range run.Hops {
@@ -284,13 +285,14 @@ func meshBinaries(t *testing.T) binaries.Set {
 
 // contained fails unless the answers after containment are those of an arm of
 // which 99.8 % are good, at a confidence of 0.9999.
-func contained(t *testing.T, arm string, run report.Run) {
+func contained(t *testing.T, arm report.Arm) {
 	t.Helper()
-	if run.After == nil {
-		t.Fatalf("%s: not contained", arm)
+	then := arm.Figures["goodThen"]
+	if then.Value == nil {
+		t.Fatalf("%s: not contained", arm.Name)
 	}
-	if good, least := goodOf(run.After.Requests, run.After.Good); good < least {
-		t.Errorf("%s: %d of %d good after containment, want %d at least", arm, good, run.After.Requests, least)
+	if good, least := goodOf(then.N, *then.Value); good < least {
+		t.Errorf("%s: %d of %d good after containment, want %d at least", arm.Name, good, then.N, least)
 	}
 }
 
@@ -315,25 +317,25 @@ func TestMeshComparison(t *testing.T) {
 		t.Fatal(err)
 	}
 	computed := reported(t, o.Out)
-	sidecars, mesh := computed.Arms[0].Runs[0], computed.Arms[1].Runs[0]
-	if sidecars.Failed == 0 || sidecars.Origins[report.FromApp] == 0 {
-		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", sidecars.Failed, sidecars.Origins)
+	sidecars, mesh := computed.Arms[0], computed.Arms[1]
+	if failed, origins := sidecars.Value("failed"), sidecars.Runs[0].Origins; failed == 0 || origins[report.FromApp] == 0 {
+		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", failed, origins)
 	}
-	contained(t, "mesh", mesh)
-	if good, least := goodOf(sidecars.Requests, sidecars.Good); good >= least {
-		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound proves nothing", good, sidecars.Requests)
+	contained(t, mesh)
+	if good, least := goodOf(sidecars.Runs[0].Requests, sidecars.Value("good")); good >= least {
+		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound proves nothing", good, sidecars.Runs[0].Requests)
 	}
-	if sidecars.After != nil && sidecars.After.Good >= mesh.After.Good {
-		t.Errorf("sidecars are as good as the mesh: %+v after containment", sidecars.After)
+	if then := sidecars.Value("goodThen"); then >= mesh.Value("goodThen") {
+		t.Errorf("sidecars are as good as the mesh: %v after containment", then)
 	}
 	ejected := false
-	for _, e := range mesh.Timeline {
+	for _, e := range mesh.Runs[0].Timeline {
 		ejected = ejected || e.What == string(local.Ejected) && e.Who == "api-gateway-0"
 	}
 	if !ejected {
-		t.Errorf("nothing was ejected: %+v", mesh.Timeline)
+		t.Errorf("nothing was ejected: %+v", mesh.Runs[0].Timeline)
 	}
-	for name, run := range map[string]report.Run{"sidecars": sidecars, "mesh": mesh} {
+	for name, run := range map[string]report.Run{"sidecars": sidecars.Runs[0], "mesh": mesh.Runs[0]} {
 		if c := run.Cost; c.Proxies.Processes != 7 || c.Proxies.Cores <= 0 || c.Proxies.Memory < 10e6 || c.Services.Processes != 6 || c.Services.Cores <= 0 || c.ControlPlane.Processes != 1 || c.ControlPlane.Memory < 10e6 {
 			t.Errorf("%s: cost %+v", name, c)
 		}

@@ -38,16 +38,20 @@ func (r *run) target() (netip.AddrPort, error) {
 		}
 		return netip.AddrPort{}, errors.New("the mesh has no ingress gateway")
 	}
-	service := "api-gateway"
-	if r.o.Target == Page {
-		service = "webapp"
-	}
-	pods, err := faults.Find(r.fleet.Pods(), service)
+	pods, err := faults.Find(r.fleet.Pods(), r.entry())
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	address, err := netip.ParseAddr(pods[0].Address)
 	return netip.AddrPortFrom(address, uint16(pods[0].Port)), err
+}
+
+// entry is the service that the load reaches first.
+func (r *run) entry() string {
+	if r.o.Target == Page {
+		return "webapp"
+	}
+	return "api-gateway"
 }
 
 //go:embed ingress.yaml

@@ -94,6 +94,7 @@ func (p plan) measure(ctx context.Context) (*record.Run, error) {
 		return nil, err
 	}
 	r.sample(ctx, lastPatience)
+	r.findHops()
 	names := r.keep(answers)
 	if err := r.accessLogs(ctx, names); err != nil {
 		return nil, err
@@ -116,11 +117,20 @@ func (r *run) begin(first []record.Sample) {
 	r.seen = record.Run{
 		Key: record.Key{Arm: r.arm.Name, Fault: r.fault.Name, Seed: r.seed}, Began: r.began, Rate: r.rate(),
 		FaultAt: record.Offset(t.Healthy), RepairAt: record.Offset(t.Healthy + t.Fault), End: record.Offset(t.total()),
-		Rules: r.fault.Rules, Curve: r.fault.Curve, Replicas: len(r.victims()), Settings: r.recorded(), Samples: first,
+		Entry: r.entry(), Rules: r.fault.Rules, Curve: r.fault.Curve, Replicas: len(r.victims()), Settings: r.recorded(), Samples: first,
 	}
 	if r.fault.none() {
 		r.seen.LoadUntil = record.Offset(t.total() - t.After)
 	}
+}
+
+// findHops adds the calls of services to each other to the record.
+func (r *run) findHops() {
+	healthyUntil := r.seen.FaultAt
+	if r.fault.none() {
+		healthyUntil = 0 // of the whole run
+	}
+	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil)
 }
 
 func (r *run) rate() float64 { return r.o.Rate * float64(max(1, r.fault.Times)) }

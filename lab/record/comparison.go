@@ -11,7 +11,7 @@ import (
 )
 
 // Format is the version of the records' fields.
-const Format = 2
+const Format = 3
 
 // Comparison is the first line of the records, with the runs that follow it.
 type Comparison struct {
@@ -20,6 +20,8 @@ type Comparison struct {
 	Began  time.Time `json:"began"`
 	// Command is the command line that makes the same comparison again.
 	Command string `json:"command"`
+	// Experiment is the text of the experiment's file.
+	Experiment string `json:"experiment,omitempty"`
 	Conditions
 
 	Runs []*Run `json:"-"`
@@ -32,7 +34,9 @@ type Conditions struct {
 	Target  string   `json:"target"`
 	Service string   `json:"service"` // the one that has the fault
 	Quick   bool     `json:"quick"`
-	Machine string   `json:"machine"`
+	// SLO is the latency above which an answer violates the objective.
+	SLO     Offset `json:"sloSeconds"`
+	Machine string `json:"machine"`
 	// Versions are those of the programs, by name: fleetman, go, istio, envoy.
 	Versions map[string]string `json:"versions"`
 	// The lengths of the three parts of a run, before the fault's factor.
@@ -72,9 +76,11 @@ func fields(v any) (all map[string]json.RawMessage) {
 func (c *Comparison) check() error {
 	switch {
 	case c.Format != Format:
-		return fmt.Errorf("format: %d: must be %d; make the comparison again", c.Format, Format)
+		return fmt.Errorf("format: %d: must be %d; make the comparison again, or read it with the fleetman that made it", c.Format, Format)
 	case !(c.Rate > 0):
 		return fmt.Errorf("rate: %v: must be more than 0", c.Rate)
+	case c.SLO <= 0:
+		return fmt.Errorf("sloSeconds: %v: must be more than 0", time.Duration(c.SLO).Seconds())
 	case len(c.Seeds) == 0:
 		return fmt.Errorf("seeds: none: must be at least one")
 	case !strings.HasPrefix(c.Command, "fleetman "):

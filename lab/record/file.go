@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // WriteHeader writes a comparison's first line. Its runs follow with Write.
@@ -23,7 +24,8 @@ func Write(w io.Writer, r *Run) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
 	put := func(key *Key, kind string, line any) error {
-		*key = Key{kind, r.Arm, r.Fault, r.Seed}
+		*key = r.Key
+		key.Kind = kind
 		return encoder.Encode(line)
 	}
 	errs := []error{put(&r.Key, KindRun, r)}
@@ -128,7 +130,7 @@ func (c *Comparison) readHeader(line []byte) error {
 }
 
 func (r *Run) readLine(line []byte, key Key) error {
-	if key.Arm != r.Arm || key.Fault != r.Fault || key.Seed != r.Seed {
+	if !key.same(r.Key) {
 		return fmt.Errorf("arm, fault, seed: %s: must be those of the run before it, %s", key.Name(), r.Name())
 	}
 	switch key.Kind {
@@ -170,11 +172,13 @@ func (r *Run) check(before []*Run) error {
 		return fmt.Errorf("rate: %v: must be more than 0", r.Rate)
 	case r.FaultAt < 0 || r.RepairAt <= r.FaultAt || r.End < r.RepairAt:
 		return errors.New("faultAt, repairAt, end: must be in this order")
+	case slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Caller == "" || h.Upstream == "" || !(h.Calls > 0) }):
+		return errors.New("hops: must have a caller, an upstream and calls")
 	case r.LoadUntil != 0 && (r.LoadUntil < r.RepairAt || r.LoadUntil > r.End):
 		return errors.New("loadUntil: must be between repairAt and end")
 	}
 	for _, other := range before {
-		if other.Arm == r.Arm && other.Fault == r.Fault && other.Seed == r.Seed {
+		if other.same(r.Key) {
 			return fmt.Errorf("%s: must be there once", r.Name())
 		}
 	}

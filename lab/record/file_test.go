@@ -12,7 +12,7 @@ func header() *Comparison {
 	return &Comparison{
 		Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC), Command: "fleetman compare --arms none",
 		Conditions: Conditions{
-			Seeds: []uint64{18446744073709551615}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores",
+			Seeds: []uint64{18446744073709551615}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores", SLO: Offset(1500 * time.Millisecond),
 			Versions: map[string]string{"fleetman": "0123456789ab"}, Healthy: Offset(3 * time.Second), Fault: Offset(15 * time.Second), After: Offset(13200 * time.Millisecond),
 		},
 	}
@@ -23,7 +23,9 @@ func sample() *Run {
 	return &Run{
 		Key: Key{Arm: "library", Fault: "bad-replica", Seed: 18446744073709551615}, Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC),
 		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Replicas: 2, Curve: true, LoadUntil: 30_000 * ms,
-		Settings: []string{"k8s/base", "api-gateway RESILIENCE=library"}, Measurements: 1,
+		Settings: []string{"k8s/base", "api-gateway RESILIENCE=library"}, Measurements: 1, Entry: "api-gateway",
+		Hops:  []Hop{{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: "GET /vehicles/driver/:name", Calls: 1}},
+		ArmOf: "library", FaultOf: "bad-replica", Point: map[string]string{"attempts": "3"},
 		Requests: []Request{
 			{Intended: 0, Start: 1, End: 2*ms + 3000, Route: RouteDriver, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},
 			{
@@ -89,9 +91,11 @@ func TestBadLines(t *testing.T) {
 		"empty line":       {first + "\n" + lines[1], "r.jsonl:2: not a JSON object: unexpected end of JSON input"},
 		"no header":        {lines[1], `r.jsonl:1: kind: "run": must be comparison in the first line; records of an older fleetman are not read`},
 		"older records":    {`{"kind":"cell","arm":"none"}` + "\n", `r.jsonl:1: kind: "cell": must be comparison in the first line; records of an older fleetman are not read`},
-		"another format":   {strings.Replace(first, `"format":2`, `"format":3`, 1), "r.jsonl:1: format: 3: must be 2; make the comparison again"},
+		"another format":   {strings.Replace(first, `"format":3`, `"format":2`, 1), "r.jsonl:1: format: 2: must be 3; make the comparison again, or read it with the fleetman that made it"},
 		"no seeds":         {strings.Replace(first, `[18446744073709551615]`, `[]`, 1), "r.jsonl:1: seeds: none: must be at least one"},
 		"no command":       {strings.Replace(first, `"fleetman compare`, `"rm`, 1), `r.jsonl:1: command: "rm --arms none": must be a command line of fleetman`},
+		"no SLO":           {strings.Replace(first, `"sloSeconds":1.5`, `"sloSeconds":0`, 1), "r.jsonl:1: sloSeconds: 0: must be more than 0"},
+		"a hop to nowhere": {first + strings.Replace(lines[1], `"upstream":"staff-service"`, `"upstream":""`, 1), "r.jsonl:2: hops: must have a caller, an upstream and calls"},
 		"header rate":      {strings.Replace(first, `"rate":10`, `"rate":-1`, 1), "r.jsonl:1: rate: -1: must be more than 0"},
 		"no run's line":    {first + lines[2], `r.jsonl:2: kind: "request": must be run in the second line`},
 		"another's":        {run + strings.Replace(lines[2], "library", "none", 1), `r.jsonl:3: arm, fault, seed: none, bad-replica, seed 18446744073709551615: must be those of the run before it, library, bad-replica, seed 18446744073709551615`},

@@ -25,6 +25,8 @@ type Key struct {
 	Arm   string `json:"arm"`
 	Fault string `json:"fault"`
 	Seed  uint64 `json:"seed"`
+	// Repeat tells runs with the same seed apart: 0, 1, ...
+	Repeat int `json:"repeat,omitempty"`
 }
 
 // Run is one arm with one fault and one seed. The fault is set at FaultAt and
@@ -43,6 +45,15 @@ type Run struct {
 	// LoadUntil is the end of the load, if before End: what processes use after
 	// it, they use without load.
 	LoadUntil Offset `json:"loadUntil,omitempty"`
+	// Entry is the service that the load's requests reach first.
+	Entry string `json:"entry,omitempty"`
+	// Hops are the calls of services to each other that were seen.
+	Hops []Hop `json:"hops,omitempty"`
+	// ArmOf, FaultOf and Point are set in a sweep: the arm and the fault of the
+	// experiment, and the values of the sweep in this run.
+	ArmOf   string            `json:"armOf,omitempty"`
+	FaultOf string            `json:"faultOf,omitempty"`
+	Point   map[string]string `json:"point,omitempty"`
 	// Settings are the arm's: its manifests, then "SERVICE NAME=VALUE".
 	Settings []string `json:"settings,omitempty"`
 	// Measurements counts how often the run was made until its load was on time.
@@ -55,7 +66,19 @@ type Run struct {
 }
 
 // Name is how a run is called in messages.
-func (k Key) Name() string { return fmt.Sprintf("%s, %s, seed %d", k.Arm, k.Fault, k.Seed) }
+func (k Key) Name() string {
+	name := fmt.Sprintf("%s, %s, seed %d", k.Arm, k.Fault, k.Seed)
+	if k.Repeat > 0 {
+		name += fmt.Sprintf(", repeat %d", k.Repeat)
+	}
+	return name
+}
+
+// same reports whether two keys name the same run.
+func (k Key) same(other Key) bool {
+	k.Kind = other.Kind
+	return k == other
+}
 
 // Routes of the load.
 const (

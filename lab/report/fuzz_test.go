@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func FuzzReport(f *testing.F) {
 		}
 		f.Add(file.String())
 	}
-	f.Fuzz(func(_ *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, text string) {
 		c, err := record.Read(strings.NewReader(text), "r.jsonl")
 		if err != nil {
 			return
@@ -32,6 +33,12 @@ func FuzzReport(f *testing.F) {
 		if r, err := Compute(c); err == nil {
 			Text(io.Discard, r)
 			Markdown(io.Discard, r)
+			MarkdownSummary(io.Discard, r)
+			Summary(io.Discard, r, SummaryOptions{Color: true})
+			PairText(io.Discard, Compare(r, r), true)
+			if err := errors.Join(JSON(io.Discard, r), CSV(io.Discard, r)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

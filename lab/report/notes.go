@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,15 +18,15 @@ type Met struct {
 	Crashes  float64 `json:"crashes"`  // each ended the count of at least one of them
 }
 
-// met sums the counters of the pods that had the fault.
-func (c counters) met(run *record.Run) (m Met) {
+// metBy sums the counters of the pods that had the fault.
+func metBy(c record.Counters, run *record.Run) (m Met) {
 	for _, pod := range run.Pods {
 		only := func(name string) bool { return name == pod }
 		grown := func(method string) float64 {
 			of := func(count record.Count) bool {
 				return count.Name == record.CountServer && strings.HasPrefix(count.Of, method+" ")
 			}
-			return c.sum(only, of, run.RepairAt) - c.sum(only, of, run.FaultAt)
+			return c.Sum(only, of, run.RepairAt) - c.Sum(only, of, run.FaultAt)
 		}
 		m.Requests += grown("GET")
 		m.Reports += grown("POST")
@@ -41,26 +42,33 @@ func (c counters) met(run *record.Run) (m Met) {
 // dropUneven leaves out the seeds that not every arm has: the comparison was
 // interrupted.
 func (f *Fault) dropUneven() {
-	all := func(seed uint64) bool {
-		return !slices.ContainsFunc(f.Arms, func(a Arm) bool {
-			return !slices.ContainsFunc(a.Runs, func(r Run) bool { return r.Seed == seed })
-		})
+	all := func(r Run) bool {
+		return !slices.ContainsFunc(f.Arms, func(a Arm) bool { return !slices.ContainsFunc(a.Runs, r.same) })
 	}
 	var dropped []uint64
-	for i := range f.Arms {
-		f.Arms[i].Runs = slices.DeleteFunc(f.Arms[i].Runs, func(r Run) bool {
-			if all(r.Seed) {
-				return false
+	kept := make([][]Run, len(f.Arms))
+	for i, a := range f.Arms {
+		for _, r := range a.Runs {
+			if all(r) {
+				kept[i] = append(kept[i], r)
+			} else {
+				dropped = append(dropped, r.Seed)
 			}
-			dropped = append(dropped, r.Seed)
-			return true
+		}
+		slices.SortFunc(kept[i], func(a, b Run) int {
+			return cmp.Or(cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.Repeat, b.Repeat))
 		})
-		slices.SortFunc(f.Arms[i].Runs, func(a, b Run) int { return int(int64(a.Seed - b.Seed)) })
+	}
+	for i := range f.Arms {
+		f.Arms[i].Runs = kept[i]
 	}
 	if slices.Sort(dropped); len(dropped) > 0 {
 		f.Notes = append(f.Notes, fmt.Sprintf("seed %s left out: not every arm has a run with it", numbers(slices.Compact(dropped))))
 	}
 }
+
+// same reports whether two runs have the same seed and repeat.
+func (r Run) same(other Run) bool { return r.Seed == other.Seed && r.Repeat == other.Repeat }
 
 // note adds what the figures of the fault do not support.
 func (f *Fault) note() {
@@ -68,7 +76,7 @@ func (f *Fault) note() {
 		for _, r := range a.Runs {
 			where := fmt.Sprintf("%s, seed %d: ", a.Name, r.Seed)
 			if l := r.Lateness; l.TooLate {
-				f.Notes = append(f.Notes, where+fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", number(l.P99, 3), number(l.Max, 3), l.Measurements))
+				f.Notes = append(f.Notes, where+fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
 			}
 			switch {
 			case f.Healthy() || r.Met.Crashes > 0:
@@ -94,7 +102,7 @@ func (f *Fault) reportsCanMeet() bool {
 
 // partial reports whether some replicas had no fault.
 func (f *Fault) partial() bool {
-	return !f.Healthy() && len(f.Arms[0].Runs[0].pods) < f.replicas
+	return !f.Healthy() && len(f.Arms[0].Runs[0].seen.Pods) < f.Replicas
 }
 
 func numbers(seeds []uint64) string {

@@ -2,7 +2,7 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 )
 
@@ -42,41 +43,10 @@ var (
 	degraded = record.Request{Status: 200, Degraded: "last-known; age=3s", End: record.Offset(time.Millisecond)}
 )
 
-func TestQuantile(t *testing.T) {
-	ms := func(n ...int) (list []time.Duration) {
-		for _, v := range n {
-			list = append(list, time.Duration(v)*time.Millisecond)
-		}
-		return list
-	}
-	hundred := make([]int, 100)
-	for i := range hundred {
-		hundred[i] = i + 1
-	}
-	for _, test := range []struct {
-		sorted []time.Duration
-		q      float64
-		want   float64
-	}{
-		{nil, .5, 0},
-		{ms(7), .001, .007},
-		{ms(7), .999, .007},
-		{ms(1, 2, 3, 4), .5, .002},
-		{ms(1, 2, 3, 4, 5), .5, .003},
-		{ms(hundred...), .5, .05},
-		{ms(hundred...), .99, .099},
-		{ms(hundred...), .999, .1},
-		{ms(hundred...), .01, .001},
-	} {
-		if got := quantile(test.sorted, test.q); got != test.want {
-			t.Errorf("%v of %v: got %v, want %v", test.q, test.sorted, got, test.want)
-		}
-	}
-}
-
 // TestSettled: fault at 5 s, repair at 20 s, windows of 3 s in which one of 30
 // may go wrong.
 func TestSettled(t *testing.T) {
+	slow := Run{slo: 1500 * time.Millisecond}
 	within := func(t, from, until float64) bool { return t > from-1e-9 && t < until-1e-9 }
 	for name, test := range map[string]struct {
 		made  func(t float64) record.Request
@@ -87,7 +57,7 @@ func TestSettled(t *testing.T) {
 		"one goes wrong":     {func(t float64) record.Request { return pick(within(t, 9, 9.1), failed) }, 0, false},
 		"one in each 3 s":    {func(t float64) record.Request { return pick(int(t*10+.5)%30 == 0, failed) }, 0, false},
 		"a second of it":     {func(t float64) record.Request { return pick(within(t, 5, 6), failed) }, 0.9, false},                        // the last may go wrong
-		"late answers":       {func(t float64) record.Request { return pick(within(t, 5, 6), late) }, 0.9, false},                          // they violatesSLO as failed ones do
+		"late answers":       {func(t float64) record.Request { return pick(within(t, 5, 6), late) }, 0.9, false},                          // they violate the SLO as failed ones do
 		"it comes back":      {func(t float64) record.Request { return pick(within(t, 5, 6) || within(t, 12, 12.2), failed) }, 7.1, false}, // from 12.1 on there is one
 		"until the repair":   {func(t float64) record.Request { return pick(within(t, 5, 20), failed) }, 0, true},                          // never
 		"at the very end":    {func(t float64) record.Request { return pick(within(t, 19, 20), failed) }, 0, true},                         // no window after it
@@ -101,13 +71,13 @@ func TestSettled(t *testing.T) {
 		"just time for it": {func(t float64) record.Request { return pick(within(t, 5, 17), failed) }, 11.9, false}, // 3 s are
 	} {
 		requests := every(30, test.made)
-		healthy := share(between(requests, 0, at(5)), violatesSLO)
-		got, ok := settled(requests, at(5), at(20), violatesSLO, healthy+Tolerance)
+		healthy := share(between(requests, 0, at(5)), slow.violates)
+		got, ok := settled(requests, at(5), at(20), slow.violates, healthy+Tolerance)
 		if ok == test.never || ok && got != at(5+test.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, seconds(got-at(5)), ok, test.want)
 		}
 	}
-	if _, ok := settled(nil, 0, at(20), violatesSLO, 1); ok {
+	if _, ok := settled(nil, 0, at(20), slow.violates, 1); ok {
 		t.Error("settled without any request")
 	}
 }
@@ -123,9 +93,10 @@ func pick(bad bool, instead record.Request) record.Request {
 func TestRecovered(t *testing.T) {
 	run := &record.Run{Key: record.Key{Arm: "library", Fault: "all-bad"}, FaultAt: at(5), RepairAt: at(15), End: at(30), Rate: 10}
 	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
-	got := compute(run)
-	if got.Contained == nil || *got.Contained != 0 || got.After.Degraded != 0.99 || got.Recovered == nil || *got.Recovered != 6.9 {
-		t.Errorf("got %+v, %+v, recovered %v", got, got.After, got.Recovered)
+	got := compute(run, slo)
+	degradedThen, _ := column("degradedThen")
+	if got.Contained == nil || *got.Contained != 0 || *degradedThen.of(&got) != 0.99 || got.Recovered == nil || *got.Recovered != 6.9 {
+		t.Errorf("got %+v, degraded then %v, recovered %v", got, *degradedThen.of(&got), got.Recovered)
 	}
 }
 
@@ -154,32 +125,8 @@ func TestDeliveries(t *testing.T) {
 	}
 }
 
-// TestHops: counts are sums over a service's pods; one that restarts begins
-// anew, and one that is away keeps what it had.
-func TestHops(t *testing.T) {
-	received := []record.Count{{Name: "server", Of: "GET /driver/:vehicle"}}
-	sample := func(second float64, pod string, n float64) record.Sample {
-		counts := slices.Clone(received)
-		counts[0].N = n
-		return record.Sample{At: at(second), Pod: pod, Counts: append(counts, record.Count{Name: "server", Of: "POST /x", N: 1000})}
-	}
-	c := newCounters([]record.Sample{
-		sample(0.01, "staff-service-0", 100), sample(1.02, "staff-service-0", 110), sample(3.01, "staff-service-0", 4), sample(4.3, "staff-service-0", 5),
-		sample(0.01, "staff-service-1", 7), sample(1.02, "staff-service-1", 8), sample(2.01, "staff-service-1", 9), sample(3.01, "staff-service-1", 10),
-		sample(1.02, "staff-service-x-0", 1e6),
-	})
-	for second, want := range map[float64]float64{0: 107, 1: 118, 2: 119, 3: 124, 4: 125, 9: 125} {
-		if got := c.at(hops[0].received, at(second)); got != want {
-			t.Errorf("until %v s: got %v, want %v", second, got, want)
-		}
-	}
-	if h := c.hops(at(1), at(4))[0]; h.Received != 7 || h.Attempts != 0 {
-		t.Errorf("got %+v", h)
-	}
-	if a, p, r := (Hop{Requests: 10, Attempts: 12, ProxyAttempts: 13, Received: 11}).PerRequest(); a != 1.2 || p != 1.3 || r != 1.1 {
-		t.Errorf("per request: %v, %v, %v", a, p, r)
-	}
-}
+// slo is that of all comparisons here.
+const slo = record.Offset(1500 * time.Millisecond)
 
 func counted(name, of string, n float64) record.Count { return record.Count{Name: name, Of: of, N: n} }
 
@@ -188,7 +135,7 @@ func counted(name, of string, n float64) record.Count { return record.Count{Name
 func of(runs ...*record.Run) *record.Comparison {
 	return &record.Comparison{
 		Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC), Command: "fleetman compare --arms none,library,mesh --seeds 2",
-		Conditions: record.Conditions{Seeds: []uint64{1, 2}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores, linux/amd64, Some CPU", Versions: map[string]string{"fleetman": "0123456789ab"}},
+		Conditions: record.Conditions{Seeds: []uint64{1, 2}, Rate: 10, SLO: slo, Target: "gateway", Service: "staff-service", Machine: "2 cores, linux/amd64, Some CPU", Versions: map[string]string{"fleetman": "0123456789ab"}},
 		Runs:       runs,
 	}
 }
@@ -201,6 +148,20 @@ func computed(t *testing.T, runs ...*record.Run) Group {
 		t.Fatal(err)
 	}
 	return r.Groups[0]
+}
+
+// judge adds the verdicts on goals.
+func judge(t *testing.T, r *Report, goals ...string) {
+	t.Helper()
+	for _, text := range goals {
+		goal, err := experiment.ParseGoal(text)
+		if err == nil {
+			err = r.Judge(goal)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // comparison is made up, from a seed.
@@ -262,11 +223,17 @@ func comparison() (runs []*record.Run) {
 						c.Events = append(c.Events, record.Event{At: at(3.5 + float64(i)/4), Who: "api-gateway-0", What: "breaker open", Detail: fmt.Sprintf("staff-service at 127.0.77.4:8080: status 502, %d", i)})
 					}
 				}
-				runs = append(runs, c)
+				runs = append(runs, hopped(c, at(3)))
 			}
 		}
 	}
 	return runs
+}
+
+// hopped adds what the record of a run has of the hops.
+func hopped(c *record.Run, healthyUntil record.Offset) *record.Run {
+	c.Entry, c.Hops = "api-gateway", record.FindHops(c.Samples, healthyUntil)
+	return c
 }
 
 // TestCosts: CPU from fault to repair, memory at the repair, of each kind of
@@ -275,7 +242,7 @@ func TestCosts(t *testing.T) {
 	sample := func(second float64, pod string, cpu, memory float64) record.Sample {
 		return record.Sample{At: at(second), Pod: pod, Counts: []record.Count{counted("cpu", "", cpu), counted("memory", "", memory)}}
 	}
-	c := newCounters([]record.Sample{
+	c := record.NewCounters([]record.Sample{
 		sample(1.9, "a-0.envoy", 1, 10), sample(2.1, "a-0.envoy", 1.5, 11), sample(3.9, "a-0.envoy", 1.5, 12), sample(4.1, "a-0.envoy", 2, 12), sample(5, "a-0.envoy", 9, 99), // between two samples in proportion
 		sample(3, "b-0.envoy", 7, 5), sample(4, "b-0.envoy", 7.5, 6),
 		sample(2, "a-0", 100, 100), sample(4, "a-0", 101, 200),
@@ -284,10 +251,10 @@ func TestCosts(t *testing.T) {
 	})
 	run := &record.Run{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
 	want := Cost{Services: Use{2, 1.5, 0, 0, 204}, Proxies: Use{2, .5, 0, 0, 18}, ControlPlane: Use{1, .5, 0, 0, 60}}
-	if got := c.costs(run); got != want {
+	if got := costsOf(c, run); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := newCounters([]record.Sample{{At: at(2), Pod: "a-0"}}).costs(run); got != (Cost{}) {
+	if got := costsOf(record.NewCounters([]record.Sample{{At: at(2), Pod: "a-0"}}), run); got != (Cost{}) {
 		t.Errorf("without any figure: %+v", got)
 	}
 }
@@ -324,7 +291,7 @@ func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *r
 			sample(record.ControlPlane, .01, 120e6)
 		}
 	}
-	return c
+	return hopped(c, 0)
 }
 
 // TestHealthy: what an arm adds is over none's of the same seed, CPU that of
@@ -337,36 +304,29 @@ func TestHealthy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rows := both.Groups[0].Faults[0].costs()
+	fault := both.Groups[0].Faults[0]
+	s := fault.figures(costs)
 	for i, want := range []string{
-		"mesh|100 %|3.00..4.00 ms|1.00..2.00 ms|20.00..30.00 ms|10.00..19.00 ms|0.40..0.44 cores|0.80..0.88 cores|0.84..0.88 cores|2..2.2 %|4..4.4 %|0.2 %|50 MB|140 MB|140 MB|120 MB|agree",
-		"none|100 %|2.00 ms|-|10.00..11.00 ms|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
+		"arm|good|p50|p50 over none|p99|p99 over none|CPU: services|CPU: proxies|CPU over none|idle: services|idle: proxies|idle: control plane|memory: services|memory: proxies|memory over none|memory: control plane|counts",
+		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00)|20 ms (20..30)|10 ms (9.00..20)|0.42 cores (0.17..0.67)|0.84 cores (0.33..1.35)|0.86 cores (0.61..1.11)|2.1 % (0.8..3.4)|4.2 % (1.7..6.7)|0.2 %|50 MB|140 MB|140 MB|120 MB|agree",
+		"none|100 % (99.8..100)|2.00 ms|-|10 ms (10..11)|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
-		if got := strings.Join(rows[i], "|"); got != want {
+		got := strings.Join(append([][]string{s.heads}, s.rows...)[i], "|")
+		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	mesh := both.Groups[0].Faults[0].Arms[0].Runs[0]
-	if want := (Added{P50: .002, P99: .01, Per1000: .84, Memory: 140e6}); mesh.Added == nil || *mesh.Added != want {
-		t.Errorf("added %+v, want %+v", mesh.Added, want)
-	}
-	if whole := (Hop{"gateway>staff", 1400, 1400, 1400, 1400}); mesh.Whole[0] != whole || mesh.Hops != nil {
+	mesh := fault.Arms[0].Runs[0]
+	if whole := (Hop{Name: "api-gateway>staff-service", Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}); mesh.Whole[0] != whole || mesh.Hops != nil {
 		t.Errorf("got %+v and %+v, want %+v and none", mesh.Whole[0], mesh.Hops, whole)
-	}
-	var text, markdown bytes.Buffer
-	Text(&text, both)
-	Markdown(&markdown, both)
-	if !strings.Contains(text.String(), "healthy: no fault, for 5 s; 200 requests per second; seeds 1, 2") || !strings.Contains(markdown.String(), "| mesh | 100 % | 3.00..4.00 ms | 1.00..2.00 ms |") {
-		t.Errorf("%s\n%s", text.String(), markdown.String())
 	}
 	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {
 		t.Errorf("cost %+v", cost)
 	}
 	busy := healthyRun("none", 1, .002, .01, .1, 0)
 	busy.LoadUntil = 0
-	busyOnly := computed(t, busy)
-	if _, rows := busyOnly.Faults[0].costs(); rows[0][6] != "-" || rows[0][9] != "-" {
-		t.Errorf("without any idle time: %q", rows[0])
+	if a := computed(t, busy).Faults[0].Arms[0]; a.Figures["cpuServices"].Value != nil || a.Figures["idleServices"].Value != nil {
+		t.Errorf("without any idle time: %+v", a.Figures["cpuServices"])
 	}
 }
 
@@ -413,7 +373,7 @@ func TestAgree(t *testing.T) {
 	none := healthyRun("none", 1, .002, .01, .1, 0)
 	none.Rules = "reset"
 	none.Samples[len(none.Samples)-1].Counts[2].N += 7
-	if r := computed(t, none).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "gateway>staff" {
+	if r := computed(t, none).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "api-gateway>staff-service" {
 		t.Errorf("without a proxy: %+v", r.Counts)
 	}
 }
@@ -425,15 +385,20 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text, data, markdown bytes.Buffer
+	judge(t, &both, "library, bad-replica: failed <= 5%", "none, bad-replica: good >= 99.8% at 95%", "mesh, bad-replica: p99 <= 3ms", "mesh, healthy: p50 over none <= 3ms")
+	var text, markdown, summary, short, data, lines, goals bytes.Buffer
 	Text(&text, both)
 	Markdown(&markdown, both)
-	encoder := json.NewEncoder(&data)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(both); err != nil {
+	Summary(&summary, both, SummaryOptions{HTML: "DIR/report.html"})
+	MarkdownSummary(&short, both)
+	one, err := Compute(of(comparison()[:3]...))
+	if err := errors.Join(err, JSON(&data, one), CSV(&lines, both), JUnit(&goals, both)); err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"comparison.txt": text.Bytes(), "comparison.json": data.Bytes(), "comparison.md": markdown.Bytes()} {
+	for name, got := range map[string][]byte{
+		"comparison.txt": text.Bytes(), "comparison.json": data.Bytes(), "comparison.md": markdown.Bytes(), "comparison.csv": lines.Bytes(),
+		"summary.txt": summary.Bytes(), "summary.md": short.Bytes(), "goals.xml": goals.Bytes(),
+	} {
 		path := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(path, got, 0o644); err != nil {
@@ -495,7 +460,7 @@ func TestConditions(t *testing.T) {
 		Markdown(&markdown, r)
 		for _, g := range r.Groups { // shown apart: each has its own command
 			command := g.Commands[0]
-			if strings.Contains(text.String(), command) != (test.groups > 1) || !strings.Contains(markdown.String(), "`"+command+"`") {
+			if !strings.Contains(text.String(), command) || !strings.Contains(markdown.String(), "`"+command+"`") {
 				t.Errorf("%s: no %q in\n%s\n%s", name, command, text.String(), markdown.String())
 			}
 		}
@@ -561,9 +526,9 @@ func TestNotes(t *testing.T) {
 		Markdown(&markdown, r)
 		lines, quoted := "", ""
 		for _, note := range test.want {
-			lines, quoted = lines+note+"\n", quoted+"> "+note+"\n\n"
+			lines, quoted = lines+note+"\n\n", quoted+"> "+note+"\n\n"
 		}
-		if !strings.HasPrefix(text.String(), lines+"x: reset in staff-service-1 for 6 s") || !strings.HasPrefix(markdown.String(), quoted+"`fleetman") {
+		if !strings.Contains(text.String(), "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s") || !strings.Contains(markdown.String(), "0123456789ab\n\n"+quoted+"x: reset") {
 			t.Errorf("%s: got\n%s\n%s\nwant %q first", name, text.String(), markdown.String(), test.want)
 		}
 		for _, a := range r.Groups[0].Faults[0].Arms {
@@ -589,15 +554,11 @@ func TestLastKnown(t *testing.T) {
 		}
 		return r
 	})
-	group := computed(t, run)
-	got := group.Faults[0].Arms[0].Runs[0]
-	if want := (Ages{.4, 20, 40}); got.LastKnown != want || got.Degraded != .5 {
-		t.Errorf("got %+v of %v, want %+v of 0.5", got.LastKnown, got.Degraded, want)
-	}
-	var text bytes.Buffer
-	Text(&text, Report{[]Group{group}})
-	if !strings.Contains(text.String(), "library  50 %  50 %      40 %        40 s    0 %") {
-		t.Errorf("got\n%s", text.String())
+	a := computed(t, run).Faults[0].Arms[0]
+	for name, want := range map[string]float64{"lastKnown": .4, "oldest": 40, "degraded": .5} {
+		if got := a.Figures[name]; got.Value == nil || *got.Value != want {
+			t.Errorf("%s: got %+v, want %v", name, got, want)
+		}
 	}
 }
 
@@ -614,25 +575,36 @@ func TestRoutes(t *testing.T) {
 		}
 		return r
 	})
-	group := computed(t, run)
-	if got, want := group.Faults[0].Arms[0].Runs[0].Routes, []Route{{"driver", 50, .5, 0, .5}, {"positions", 50, 1, 0, 0}}; !slices.Equal(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	var text bytes.Buffer
-	Text(&text, Report{[]Group{group}})
-	if !strings.Contains(text.String(), "driver     library  50 %   0 %       50 %\npositions  library  100 %  0 %       0 %\n") {
-		t.Errorf("got\n%s", text.String())
+	got := computed(t, run).Faults[0].routes()
+	want := [][]string{{"driver", "library", "50 % (36.6..63.4)", "0 % (0..7.1)", "50 % (36.6..63.4)"}, {"positions", "library", "100 % (92.9..100)", "0 % (0..7.1)", "0 % (0..7.1)"}}
+	if !slices.EqualFunc(got.rows, want, slices.Equal) {
+		t.Errorf("got %q, want %q", got.rows, want)
 	}
 }
 
-func TestNumber(t *testing.T) {
+func TestUnits(t *testing.T) {
 	for _, test := range []struct {
-		v        float64
-		decimals int
-		want     string
-	}{{100, 1, "100"}, {99.96, 1, "99.9"}, {99.9, 1, "99.9"}, {0, 1, "0"}, {1.05, 2, "1.05"}, {12.345, 1, "12.3"}, {0.0021, 3, "0.002"}, {10, 1, "10"}} {
-		if got := number(test.v, test.decimals); got != test.want {
-			t.Errorf("%v: got %s, want %s", test.v, got, test.want)
+		unit Unit
+		v    float64
+		want string
+	}{
+		{percent, 1, "100 %"},
+		{percent, .9996, "99.9 %"},
+		{percent, .999, "99.9 %"},
+		{percent, 0, "0 %"},
+		{percent, -.0001, "0 %"},
+		{seconds3, 12.3456, "12.346 s"},
+		{duration, .0021, "2.10 ms"},
+		{duration, .0213, "21.3 ms"},
+		{duration, .4, "400 ms"},
+		{duration, 4.053, "4.05 s"},
+		{perSecond, 10, "10"},
+		{ratio, 1, "1.00"},
+		{megabytes, 515e6, "515 MB"},
+		{cores, .8, "0.80 cores"},
+	} {
+		if got := test.unit.text(test.v); got != test.want {
+			t.Errorf("%v: got %q, want %q", test.v, got, test.want)
 		}
 	}
 }

@@ -1,10 +1,7 @@
 package report
 
 import (
-	"maps"
-	"math"
 	"slices"
-	"time"
 
 	"fleetman.example/lab/record"
 )
@@ -19,14 +16,6 @@ func between(requests []record.Request, from, until record.Offset) []record.Requ
 	return requests[first(from):max(first(from), first(until))]
 }
 
-// violatesSLO reports whether a request failed or was slow. A degraded answer in
-// time does not violate the SLO.
-func violatesSLO(r record.Request) bool { return r.Failed() || r.Latency() > Slow }
-
-// violatesSLOOrDegraded reports whether the answer was less than a healthy
-// fleet's.
-func violatesSLOOrDegraded(r record.Request) bool { return !r.Good() || r.Latency() > Slow }
-
 func share(requests []record.Request, is func(record.Request) bool) float64 {
 	if len(requests) == 0 {
 		return 0
@@ -40,62 +29,25 @@ func share(requests []record.Request, is func(record.Request) bool) float64 {
 	return float64(n) / float64(len(requests))
 }
 
-func shares(requests []record.Request) (good, degraded, failed float64) {
-	return share(requests, record.Request.Good),
-		share(requests, func(r record.Request) bool { return !r.Good() && !r.Failed() }),
-		share(requests, record.Request.Failed)
-}
-
-// routes splits the requests by route, if there are several.
-func routes(requests []record.Request) (all []Route) {
-	byName := map[string][]record.Request{}
-	for _, r := range requests {
-		byName[r.Route] = append(byName[r.Route], r)
-	}
-	if len(byName) < 2 {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		r := Route{Name: name, Requests: len(byName[name])}
-		r.Good, r.Degraded, r.Failed = shares(byName[name])
-		all = append(all, r)
-	}
-	return all
-}
-
-// lastKnown describes the answers from the last known one.
-func lastKnown(requests []record.Request) Ages {
-	var ages []time.Duration
-	for _, r := range requests {
-		if age, ok := r.LastKnown(); ok && !r.Failed() {
-			ages = append(ages, age)
+// oldest is the highest age of a last known answer.
+func oldest(r *Run) *float64 {
+	var highest *float64
+	for _, request := range r.during {
+		if age, ok := request.LastKnown(); ok && !request.Failed() && (highest == nil || age.Seconds() > *highest) {
+			highest = pointer(age.Seconds())
 		}
 	}
-	if len(ages) == 0 {
-		return Ages{}
-	}
-	slices.Sort(ages)
-	return Ages{float64(len(ages)) / float64(len(requests)), quantile(ages, .5), quantile(ages, 1)}
+	return highest
 }
 
-// quantiles of the latencies.
-func quantiles(requests []record.Request) (p50, p99, p999 float64) {
-	latencies := make([]time.Duration, len(requests))
-	for i, request := range requests {
-		latencies[i] = request.Latency()
+// proxied is a figure that runs without proxies do not have.
+func proxied(of func(*Run) *float64) func(*Run) *float64 {
+	return func(r *Run) *float64 {
+		if !r.proxied() {
+			return nil
+		}
+		return of(r)
 	}
-	slices.Sort(latencies)
-	return quantile(latencies, .5), quantile(latencies, .99), quantile(latencies, .999)
-}
-
-// quantile is the smallest value that a share q of all do not exceed (nearest
-// rank), in seconds; 0 of none.
-func quantile(sorted []time.Duration, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	rank := int(math.Ceil(q * float64(len(sorted))))
-	return sorted[max(rank, 1)-1].Seconds()
 }
 
 // settled returns the intended start of the first request from which on every

@@ -233,11 +233,7 @@ func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, 
 	if err := compare.Run(ctx, o); err != nil {
 		return interrupted(ctx, err, func() string { return keptRuns(o) })
 	}
-	format := "text"
-	if asJSON {
-		format = "json"
-	}
-	return show([]string{o.Out}, format, stdout)
+	return reportFlags{asJSON: asJSON}.run([]string{o.Out}, nil, stdout)
 }
 
 // keptRuns describes which runs an interrupted comparison has kept, and how

@@ -41,7 +41,7 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "--target", "page", "--arms", "ingress,none"}, "--target page: must be gateway with the arm ingress"},
 		{[]string{"compare", "--service", "staff"}, `--service "staff": must be one of staff-service,vehicle-telemetry,position-tracker,api-gateway`},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
-		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --markdown, --readme: must be one of them"},
+		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
@@ -183,7 +183,7 @@ func TestReport(t *testing.T) {
 		Requests: []record.Request{{Intended: 2 * second, Start: 2 * second, End: 4 * second, Status: 500, Error: "no answer"}, {Intended: 3 * second, Start: 3 * second, End: 3 * second, Status: 200}},
 		Samples:  []record.Sample{{At: 5 * second, Pod: "staff-service-0", Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: 1}}}},
 	}
-	header := &record.Comparison{Command: "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1", Conditions: record.Conditions{Seeds: []uint64{3}, Rate: 1}}
+	header := &record.Comparison{Command: "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1", Conditions: record.Conditions{Seeds: []uint64{3}, Rate: 1, SLO: second}}
 	var file bytes.Buffer
 	if err := errors.Join(record.WriteHeader(&file, header), record.Write(&file, run)); err != nil {
 		t.Fatal(err)
@@ -193,16 +193,40 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := fleetman(t, "report", dir)
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "bad-replica: reset in staff-service-0 for 4 s; 1 requests per second; seeds 3\n") || !strings.Contains(stdout, "none  50 %") {
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "bad-replica   ██████······\n") || strings.Contains(stdout, "\x1b") {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
 	}
+	code, stdout, stderr = fleetman(t, "report", "--all", dir)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "bad-replica: reset in staff-service-0 for 4 s; 1 requests per second; seeds 3\n") || !strings.Contains(stdout, "none  50 %") {
+		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	}
+	for goal, want := range map[string]struct {
+		code   int
+		stderr string
+	}{
+		"none, bad-replica: good >= 1%":   {0, ""},
+		"none, bad-replica: good >= 100%": {1, "fleetman: goal none, bad-replica: good >= 100% at 95%: missed: 50 % (9.5..90.5) of 2 requests\n"},
+		"none, bad-replica: good >= 60%":  {3, "fleetman: goal none, bad-replica: good >= 60% at 95%: not decided by 2 requests: 50 % (9.5..90.5); about 93 would decide it\n"},
+		"none, bad-replica: best >= 60%":  {exitUsage, ""},
+		"library, bad-replica: good >= 1": {exitUsage, "fleetman: goal library, bad-replica: good >= 1 at 95%: no run of library with bad-replica: must be in the records\n"},
+		"none":                            {exitUsage, ""},
+	} {
+		code, _, stderr := fleetman(t, "report", dir, "--goal", goal)
+		if code != want.code || want.stderr != "" && stderr != want.stderr || code == exitUsage && stderr == "" {
+			t.Errorf("%s: exit code %d, stderr %q, want %d, %q", goal, code, stderr, want.code, want.stderr)
+		}
+	}
 	code, stdout, stderr = fleetman(t, "report", "--json", dir)
-	if code != 0 || stderr != "" || !strings.Contains(stdout, `"good": 0.5,`) {
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `"findings": [`) {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
 	}
 	code, stdout, stderr = fleetman(t, "report", dir, dir)
+	if code != 0 || stderr != "" || !strings.HasSuffix(stdout, " figures: no difference shown (--all shows them)\n") {
+		t.Errorf("side by side: exit code %d, stdout %s, stderr %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = fleetman(t, "report", dir, dir, dir)
 	if want := "fleetman: report: none, bad-replica, seed 3: must be there once\n"; code != exitFailure || stdout != "" || stderr != want {
-		t.Errorf("twice: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
+		t.Errorf("three times: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
 	}
 	readme := filepath.Join(dir, "README.md")
 	for text, want := range map[string]string{
@@ -218,7 +242,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q: stdout %q, stderr %q, want %q, %v", text, stdout, stderr, want, err)
 		}
 		if want == "" && (!strings.HasPrefix(string(written), "a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ") ||
-			!strings.Contains(string(written), "\n| bad-replica | none | 50 % | ") || !strings.HasSuffix(string(written), " may be in flight at the ends.\n<!-- /compare -->\nb\n")) {
+			!strings.Contains(string(written), "\n| bad-replica | 50 / 0 / 50; 0 of 2 above 2 s |\n") || !strings.HasSuffix(string(written), "\n<!-- /compare -->\nb\n")) {
 			t.Errorf("got\n%s", written)
 		}
 	}

@@ -41,6 +41,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if !valid || errors.As(err, &usage) {
 		return exitUsage
 	}
+	var goals goalsError
+	if errors.As(err, &goals) {
+		return goals.code
+	}
 	var ended interruptedError
 	if errors.As(err, &ended) {
 		return exitInterrupted
@@ -68,6 +72,7 @@ Exit codes:
   0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
   1    what was asked for could not be done, or does not hold
   2    usage error: a wrong command line
+  3    a goal is not decided by so few requests; 1 when one is missed
   130  interrupted before it was done`,
 		Example: `  fleetman up
   fleetman up --mesh canary-weighted

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/compare"
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/record"
+	"fleetman.example/lab/report"
+)
+
+// htmlFile is the name of the whole report beside the records.
+const htmlFile = "report.html"
+
+// reportFlags are the flags of `fleetman report`.
+type reportFlags struct {
+	asJSON, asCSV, asMarkdown, all bool
+	readme, hgrm, junit            string
+	goals                          []string
+}
+
+func reportCommand() *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report DIR...",
+		Short: "Compute figures, findings and verdicts from the records of comparisons",
+		Long: `Compute figures, findings and verdicts from the records of one or more
+comparisons. Directories with different faults make one report. Two directories
+with the same arms and faults are shown side by side, with the differences.
+
+The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
+not decided by so few requests.`,
+		Example: `  fleetman report DIR                     # findings and matrix, in 40 lines
+  fleetman report DIR --all               # every table
+  fleetman report BEFORE AFTER            # side by side
+  fleetman report DIR --goal 'library, bad-replica: good >= 99.8% at 95%'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("%s: no DIR: must be one or more directories of comparisons", cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			goals, err := f.check()
+			if err != nil {
+				return usageError{err}
+			}
+			return f.run(args, goals, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.all, "all", false, "write every table, curve and timeline")
+	flags.BoolVar(&f.asJSON, "json", false, "write JSON, with every figure, run, timeline and curve")
+	flags.BoolVar(&f.asCSV, "csv", false, "write CSV, a line for each figure")
+	flags.BoolVar(&f.asMarkdown, "markdown", false, "write a Markdown summary of at most 20 lines; with --all every table")
+	flags.StringVar(&f.readme, "readme", "", "put the Markdown into a file, between its marks <!-- compare --> and <!-- /compare -->")
+	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
+	flags.StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
+	flags.StringArrayVar(&f.goals, "goal", nil, "a goal besides the experiment's: ARM, FAULT: FIGURE >= BOUND [at 95%]")
+	return cmd
+}
+
+// check refuses what does not go together, and reads the goals.
+func (f reportFlags) check() (goals []experiment.Goal, err error) {
+	forms := 0
+	for _, given := range []bool{f.asJSON, f.asCSV, f.asMarkdown, f.readme != ""} {
+		if given {
+			forms++
+		}
+	}
+	if forms > 1 {
+		return nil, errors.New("fleetman report: --json, --csv, --markdown, --readme: must be one of them")
+	}
+	for _, text := range f.goals {
+		goal, err := experiment.ParseGoal(text)
+		if err != nil {
+			return nil, fmt.Errorf("--goal %w", err)
+		}
+		goals = append(goals, goal)
+	}
+	return goals, nil
+}
+
+func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) error {
+	if len(dirs) == 2 {
+		a, err := computeReport(dirs[:1])
+		if err != nil {
+			return err
+		}
+		b, err := computeReport(dirs[1:])
+		if err != nil {
+			return err
+		}
+		if report.Overlap(a, b) {
+			if err := b.Judge(goals...); err != nil {
+				return usageError{err}
+			}
+			return f.writePair(report.Compare(a, b), w)
+		}
+	}
+	r, err := computeReport(dirs)
+	if err != nil {
+		return err
+	}
+	if err := r.Judge(goals...); err != nil {
+		return usageError{err}
+	}
+	return f.write(r, dirs, w)
+}
+
+// write writes one report. The error is of the goals when one is not met.
+func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err error) {
+	markdown := report.MarkdownSummary
+	if f.all {
+		markdown = report.Markdown
+	}
+	switch {
+	case f.readme != "":
+		var text bytes.Buffer
+		markdown(&text, r)
+		err = replaceBetween(f.readme, "compare", text.String())
+	case f.asJSON:
+		err = report.JSON(w, r)
+	case f.asCSV:
+		err = report.CSV(w, r)
+	case f.asMarkdown:
+		markdown(w, r)
+	case f.all:
+		report.Text(w, r)
+	default:
+		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: htmlIn(dirs)})
+	}
+	if err == nil && f.hgrm != "" {
+		err = report.HGRM(f.hgrm, r)
+	}
+	if err == nil {
+		err = f.writeJUnit(r)
+	}
+	if err != nil {
+		return err
+	}
+	return goalsOf(r)
+}
+
+func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
+	switch {
+	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "":
+		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm: must be of one comparison")}
+	case f.asJSON:
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(p); err != nil {
+			return err
+		}
+	default:
+		report.PairText(w, p, f.all)
+	}
+	if err := f.writeJUnit(p.B); err != nil {
+		return err
+	}
+	return goalsOf(p.B)
+}
+
+func (f reportFlags) writeJUnit(r report.Report) error {
+	if f.junit == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := report.JUnit(&text, r); err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.junit, text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("--junit: %w", err)
+	}
+	return nil
+}
+
+// goalsError is a report with a goal that is not met.
+type goalsError struct {
+	code int // the exit code
+	text string
+}
+
+func (e goalsError) Error() string { return e.text }
+
+// goalsOf returns an error unless all goals of a report are met.
+func goalsOf(r report.Report) error {
+	code := r.ExitCode()
+	if code == report.ExitMet {
+		return nil
+	}
+	var texts []string
+	for _, v := range r.Goals {
+		if v.Result != report.GoalMet {
+			texts = append(texts, fmt.Sprintf("goal %s: %s", v.Goal, v.Text))
+		}
+	}
+	return goalsError{code, strings.Join(texts, "\nfleetman: ")}
+}
+
+// colored reports whether colours can be seen: in a terminal, unless NO_COLOR is
+// set (https://no-color.org).
+func colored(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// htmlIn is the first report.html of some directories; empty when there is none.
+func htmlIn(dirs []string) string {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, htmlFile)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// computeReport reads the records of comparisons and computes their report.
+func computeReport(dirs []string) (report.Report, error) {
+	var all []*record.Comparison
+	for _, dir := range dirs {
+		read, err := readRecords(dir)
+		if err != nil {
+			return report.Report{}, err
+		}
+		all = append(all, read)
+	}
+	computed, err := report.Compute(all...)
+	if err != nil {
+		return report.Report{}, fmt.Errorf("report: %w", err)
+	}
+	return computed, nil
+}
+
+func readRecords(dir string) (*record.Comparison, error) {
+	file, err := os.Open(filepath.Join(dir, compare.RecordsFile))
+	if err != nil {
+		return nil, fmt.Errorf("records: %w: must be the directory of a comparison", err)
+	}
+	defer file.Close()
+	return record.Read(file, file.Name())
+}

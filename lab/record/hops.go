@@ -1,0 +1,174 @@
+package record
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Hop is the calls of one service to another.
+type Hop struct {
+	Caller   string   `json:"caller"`
+	Upstream string   `json:"upstream"`
+	Methods  []string `json:"methods"` // of the calls
+	// Per is the route of the caller's own requests that lead to the calls, as
+	// CountServer has it; "" when the caller is not called: then they are its
+	// CountReports.
+	Per string `json:"per,omitempty"`
+	// Calls is how many calls one such request makes while nothing fails.
+	Calls float64 `json:"calls"`
+	// Shared hops have the methods of another caller, so that the upstream's count
+	// is not of this hop alone.
+	Shared bool `json:"shared,omitempty"`
+}
+
+// Name is how a hop is called.
+func (h Hop) Name() string { return h.Caller + ">" + h.Upstream }
+
+// HopCounts are the growth of a hop's counters over a part of a run.
+type HopCounts struct {
+	Requests      float64 // for which the caller made calls, times Calls
+	Attempts      float64 // by the caller's count
+	ProxyAttempts float64 // by its proxy's; 0 without one
+	Received      float64 // by the upstream's
+}
+
+// Hop returns what a hop's counters grew by from one offset to another.
+func (c Counters) Hop(h Hop, from, until Offset) HopCounts {
+	return HopCounts{
+		Requests:      h.Calls * c.grown(h.Caller, func(n Count) bool { return n.leadsTo(h) }, from, until),
+		Attempts:      c.grown(h.Caller, func(n Count) bool { return n.Name == CountClient && n.upstream() == h.Upstream }, from, until),
+		Received:      c.grown(h.Upstream, func(n Count) bool { return n.Name == CountServer && slices.Contains(h.Methods, n.method()) }, from, until),
+		ProxyAttempts: c.grown(h.Caller, func(n Count) bool { return n.Name == CountProxyAttempts && n.Of == h.Upstream }, from, until),
+	}
+}
+
+func (c Counters) grown(service string, has func(Count) bool, from, until Offset) float64 {
+	of := func(pod string) bool { return ServiceOf(pod) == service }
+	return c.Sum(of, has, until) - c.Sum(of, has, from)
+}
+
+func (n Count) leadsTo(h Hop) bool {
+	if h.Per == "" {
+		return n.Name == CountReports
+	}
+	return n.Name == CountServer && n.Of == h.Per
+}
+
+// method and upstream are the parts of what a CountClient or CountServer counts.
+func (n Count) method() string   { method, _, _ := strings.Cut(n.Of, " "); return method }
+func (n Count) upstream() string { _, upstream, _ := strings.Cut(n.Of, " "); return upstream }
+
+// FindHops finds the calls of services to each other in what they counted until
+// an offset up to which nothing failed; 0 is the end of the run.
+func FindHops(samples []Sample, healthyUntil Offset) (hops []Hop) {
+	c := NewCounters(samples)
+	if healthyUntil == 0 {
+		healthyUntil = c.last
+	}
+	callers := map[string]map[string]map[string]bool{} // caller, upstream, methods
+	for pod, own := range c.byPod {
+		for _, s := range own {
+			for _, n := range s.Counts {
+				if caller := ServiceOf(pod); n.Name == CountClient && caller != "" {
+					upstreams := at(callers, caller)
+					at(upstreams, n.upstream())[n.method()] = true
+				}
+			}
+		}
+	}
+	for _, caller := range slices.Sorted(maps.Keys(callers)) {
+		for _, upstream := range slices.Sorted(maps.Keys(callers[caller])) {
+			h := Hop{Caller: caller, Upstream: upstream, Methods: slices.Sorted(maps.Keys(callers[caller][upstream]))}
+			c.findCause(&h, healthyUntil)
+			hops = append(hops, h)
+		}
+	}
+	for i, h := range hops {
+		hops[i].Shared = slices.ContainsFunc(hops, func(other Hop) bool {
+			return other.Upstream == h.Upstream && other.Caller != h.Caller &&
+				slices.ContainsFunc(h.Methods, func(method string) bool { return slices.Contains(other.Methods, method) })
+		})
+	}
+	return hops
+}
+
+func at[K comparable, V any](of map[string]map[K]V, key string) map[K]V {
+	if of[key] == nil {
+		of[key] = map[K]V{}
+	}
+	return of[key]
+}
+
+// findCause finds the route of the caller whose requests make the calls, and how
+// many each makes. A safe request makes no unsafe calls, so calls of which some
+// are unsafe come from an unsafe one. Of several routes it is the one with the
+// most nearly whole number of calls.
+func (c Counters) findCause(h *Hop, until Offset) {
+	calls := c.Hop(*h, 0, until).Attempts
+	unsafe := slices.ContainsFunc(h.Methods, func(m string) bool { return m != "GET" && m != "HEAD" })
+	best := math.Inf(1)
+	h.Calls = 1
+	for _, route := range c.routes(h.Caller) {
+		get := strings.HasPrefix(route, "GET ") || strings.HasPrefix(route, "HEAD ")
+		requests := c.grown(h.Caller, func(n Count) bool { return n.Name == CountServer && n.Of == route }, 0, until)
+		if get == unsafe || requests == 0 {
+			continue
+		}
+		exact := calls / requests
+		rounded := max(math.Round(exact), 1)
+		if off := math.Abs(exact-rounded) / rounded; off < best {
+			best, h.Per, h.Calls = off, route, rounded
+		}
+	}
+}
+
+// routes are those of a service, sorted.
+func (c Counters) routes(service string) []string {
+	found := map[string]bool{}
+	for pod, samples := range c.byPod {
+		for _, s := range samples {
+			for _, n := range s.Counts {
+				if n.Name == CountServer && ServiceOf(pod) == service {
+					found[n.Of] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// LoadHops returns the hops on the load's path, from its entry on, nearest
+// first.
+func (r *Run) LoadHops() (path []Hop) {
+	reached := []string{r.Entry}
+	for i := 0; i < len(reached); i++ {
+		for _, h := range r.Hops {
+			if h.Caller != reached[i] {
+				continue
+			}
+			path = append(path, h)
+			if !slices.Contains(reached, h.Upstream) {
+				reached = append(reached, h.Upstream)
+			}
+		}
+	}
+	return path
+}
+
+// Watched returns the hop whose attempts tell of the fault: the load's nearest
+// to a service that had it, else the first from the entry, or the first of all.
+func (r *Run) Watched() (Hop, bool) {
+	path := r.LoadHops()
+	for _, h := range path {
+		if slices.ContainsFunc(r.Pods, func(pod string) bool { return ServiceOf(pod) == h.Upstream }) {
+			return h, true
+		}
+	}
+	all := append(path, r.Hops...)
+	if len(all) == 0 {
+		return Hop{}, false
+	}
+	return all[0], true
+}

@@ -1,0 +1,95 @@
+package record
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// counted is one sample of a pod.
+func counted(second float64, pod string, counts ...Count) Sample {
+	return Sample{At: Offset(second * float64(time.Second)), Pod: pod, Counts: counts}
+}
+
+// TestFindHops: the calls of a fleet with a seventh service, from what its
+// processes counted.
+func TestFindHops(t *testing.T) {
+	samples := []Sample{
+		counted(3, "webapp-0", Count{CountServer, "GET /api/vehicles/driver/:name", 15}, Count{CountServer, "GET /api/vehicles/", 15}, Count{CountClient, "GET api-gateway", 30}),
+		counted(3, "api-gateway-0", Count{CountServer, "GET /vehicles/driver/:name", 15}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "GET staff-service", 15}, Count{CountClient, "GET position-tracker", 16}),
+		counted(3, "position-tracker-0", Count{CountServer, "POST /vehicles", 14}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "POST staff-service", 14}, Count{CountClient, "POST vehicle-telemetry", 14}, Count{CountClient, "GET vehicle-telemetry", 14}),
+		counted(3, "position-simulator-0", Count{CountReports, "delivered", 14}, Count{CountClient, "POST position-tracker", 14}),
+		counted(3, "staff-service-0", Count{CountServer, "GET /driver/:vehicle", 15}, Count{CountServer, "POST /driver/:vehicle/:speed", 14}, Count{CountClient, "GET photo-store", 29}),
+		counted(3, "photo-store-0", Count{CountServer, "GET /photo/:vehicle", 29}),
+		counted(3, "api-gateway-0"+ProxySuffix, Count{CountProxyAttempts, "staff-service", 15}),
+	}
+	want := []Hop{
+		{Caller: "api-gateway", Upstream: "position-tracker", Methods: []string{"GET"}, Per: "GET /vehicles/", Calls: 1},
+		{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: "GET /vehicles/driver/:name", Calls: 1},
+		{Caller: "position-simulator", Upstream: "position-tracker", Methods: []string{"POST"}, Calls: 1},
+		{Caller: "position-tracker", Upstream: "staff-service", Methods: []string{"POST"}, Per: "POST /vehicles", Calls: 1},
+		{Caller: "position-tracker", Upstream: "vehicle-telemetry", Methods: []string{"GET", "POST"}, Per: "POST /vehicles", Calls: 2},
+		{Caller: "staff-service", Upstream: "photo-store", Methods: []string{"GET"}, Per: "GET /driver/:vehicle", Calls: 2},
+		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: "GET /api/vehicles/", Calls: 2},
+	}
+	got := FindHops(samples, Offset(3*time.Second))
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	counts := NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second))
+	if want := (HopCounts{15, 15, 15, 15}); counts != want {
+		t.Errorf("got %+v, want %+v", counts, want)
+	}
+	for _, test := range []struct {
+		entry, pod, want string
+	}{
+		{"webapp", "staff-service-1", "api-gateway>staff-service"},
+		{"api-gateway", "photo-store-0", "staff-service>photo-store"},
+		{"api-gateway", "api-gateway-0", "api-gateway>position-tracker"},
+		{"photo-store", "nobody-0", "api-gateway>position-tracker"},
+	} {
+		r := Run{Entry: test.entry, Pods: []string{test.pod}, Hops: got}
+		if h, ok := r.Watched(); !ok || h.Name() != test.want {
+			t.Errorf("from %s to %s: got %s, %v, want %s", test.entry, test.pod, h.Name(), ok, test.want)
+		}
+	}
+	if _, ok := new(Run).Watched(); ok {
+		t.Error("a run without hops watches one")
+	}
+}
+
+// TestShared: an upstream that two callers call alike cannot count them apart.
+func TestShared(t *testing.T) {
+	hops := FindHops([]Sample{
+		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
+		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
+	}, 0)
+	if len(hops) != 3 || !hops[0].Shared || !hops[1].Shared || hops[2].Shared {
+		t.Errorf("got %+v", hops)
+	}
+}
+
+// TestSum: counts are sums over a service's pods; one that restarts begins anew,
+// and one that is away keeps what it had.
+func TestSum(t *testing.T) {
+	received := func(n float64) []Count {
+		return []Count{{CountServer, "GET /driver/:vehicle", n}, {CountServer, "POST /x", 1000}}
+	}
+	c := NewCounters([]Sample{
+		counted(0.01, "staff-service-0", received(100)...), counted(1.02, "staff-service-0", received(110)...), counted(3.01, "staff-service-0", received(4)...), counted(4.3, "staff-service-0", received(5)...),
+		counted(0.01, "staff-service-1", received(7)...), counted(1.02, "staff-service-1", received(8)...), counted(2.01, "staff-service-1", received(9)...), counted(3.01, "staff-service-1", received(10)...),
+		counted(1.02, "staff-service-x-0", received(1e6)...),
+	})
+	of := func(pod string) bool { return ServiceOf(pod) == "staff-service" }
+	has := func(n Count) bool { return n.Of == "GET /driver/:vehicle" }
+	for second, want := range map[float64]float64{0: 107, 1: 118, 2: 119, 3: 124, 4: 125, 9: 125} {
+		if got := c.Sum(of, has, Offset(second*float64(time.Second))); got != want {
+			t.Errorf("until %v s: got %v, want %v", second, got, want)
+		}
+	}
+	for pod, want := range map[string]string{"staff-service-0": "staff-service", "api-gateway-0.envoy": "api-gateway", ControlPlane: "", "": ""} {
+		if got := ServiceOf(pod); got != want {
+			t.Errorf("%q: got %q, want %q", pod, got, want)
+		}
+	}
+}

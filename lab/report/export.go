@@ -1,0 +1,105 @@
+package report
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// JSON writes every figure, run, timeline and curve.
+func JSON(w io.Writer, r Report) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// CSV writes a line for each figure: of an arm, with its interval and its
+// difference to the baseline.
+func CSV(w io.Writer, r Report) error {
+	out := csv.NewWriter(w)
+	number := func(v *float64) string {
+		if v == nil {
+			return ""
+		}
+		return strconv.FormatFloat(*v, 'f', -1, 64)
+	}
+	write := func(cells ...string) { _ = out.Write(cells) } // Error has it
+	write("fault", "arm", "figure", "unit", "value", "low", "high", "n", "note", "baseline", "difference", "differenceLow", "differenceHigh", "shown")
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			for _, a := range f.Arms {
+				for _, c := range r.Columns {
+					v, d := a.Figures[c.Name], a.Over[c.Name]
+					if v.Value == nil && v.Note == "" {
+						continue
+					}
+					write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), v.Note,
+						f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
+				}
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// Bounds of a histogram's latencies, in microseconds, and its digits.
+const (
+	lowestMicros  = 1
+	highestMicros = int64(time.Hour / time.Microsecond)
+	digits        = 3
+)
+
+// HGRM writes the latencies of each arm with each fault into DIR, as
+// FAULT.ARM.hgrm, in milliseconds: the percentile distribution of HdrHistogram,
+// which its plotter reads.
+func HGRM(dir string, r Report) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the histograms: %w", err)
+	}
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			for _, a := range f.Arms {
+				h := hdrhistogram.New(lowestMicros, highestMicros, digits)
+				for _, r := range a.Runs {
+					for _, latency := range r.latencies {
+						if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
+							return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
+						}
+					}
+				}
+				if err := writeHistogram(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), h); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func writeHistogram(path string, h *hdrhistogram.Histogram) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write a histogram: %w", err)
+	}
+	buffered := bufio.NewWriter(file)
+	_, err = h.PercentilesPrint(buffered, 5, 1000)
+	if flushed := buffered.Flush(); err == nil {
+		err = flushed
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

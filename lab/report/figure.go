@@ -1,0 +1,308 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fleetman.example/lab/stats"
+)
+
+// Figure is one column of one arm with one fault, of all its runs: a value with
+// its interval.
+type Figure struct {
+	// Value is null when no run has one, and when the sample cannot support it;
+	// Note is then what can be said.
+	Value *float64 `json:"value"`
+	Low   *float64 `json:"low,omitempty"` // null without an interval
+	High  *float64 `json:"high,omitempty"`
+	N     int      `json:"n"` // requests of a share or a quantile, else runs
+	// Runs are the values of each run, in the order of Arm.Runs.
+	Runs []*float64 `json:"runs"`
+	Note string     `json:"note,omitempty"`
+
+	counts    []stats.Count // of each run, of a share
+	scale     float64       // of a share: 1, or the rate
+	latencies []float64     // of all runs, sorted, of a quantile
+}
+
+// figure computes the column of an arm.
+func (c Column) figure(runs []Run, confidence float64) (f Figure) {
+	for i := range runs {
+		f.Runs = append(f.Runs, c.of(&runs[i]))
+	}
+	switch {
+	case c.share != nil:
+		f.shares(c, runs, confidence)
+	case c.quantile > 0:
+		f.quantiles(c, runs, confidence)
+	default:
+		f.mean(c, runs, confidence)
+	}
+	return f
+}
+
+// of is the column's value of one run; nil when the run has none.
+func (c Column) of(r *Run) *float64 {
+	switch {
+	case c.share != nil:
+		count := c.share(r)
+		if count.N == 0 {
+			return nil
+		}
+		return pointer(micro(count.Share() * c.scaled(r)))
+	case c.quantile > 0:
+		if len(r.latencies) == 0 {
+			return nil
+		}
+		return pointer(micro(r.latencies[stats.Rank(len(r.latencies), c.quantile)-1]))
+	}
+	if v := c.value(r); v != nil {
+		return pointer(micro(*v))
+	}
+	return nil
+}
+
+// scaled is what a share is multiplied by.
+func (c Column) scaled(r *Run) float64 {
+	if c.scale == nil {
+		return 1
+	}
+	return c.scale(r)
+}
+
+func (f *Figure) shares(c Column, runs []Run, confidence float64) {
+	for i := range runs {
+		f.counts = append(f.counts, c.share(&runs[i]))
+	}
+	pooled, effective := stats.Pool(f.counts)
+	if f.N = int(pooled.N); f.N == 0 {
+		return
+	}
+	f.scale = c.scaled(&runs[0])
+	f.Value = pointer(micro(pooled.Share() * f.scale))
+	i := stats.Share(effective, confidence)
+	f.interval(stats.Interval{Low: i.Low * f.scale, High: i.High * f.scale})
+}
+
+func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
+	for i := range runs {
+		f.latencies = append(f.latencies, runs[i].latencies...)
+	}
+	if f.N = len(f.latencies); f.N == 0 {
+		return
+	}
+	slices.Sort(f.latencies)
+	value, i, ok := stats.Quantile(f.latencies, c.quantile, confidence)
+	if ok {
+		f.Value = pointer(micro(value))
+		f.interval(i)
+		return
+	}
+	above := f.N - stats.Rank(f.N, c.quantile)
+	f.Note = fmt.Sprintf("%d of %d above %s", above, f.N, c.Unit.text(value))
+}
+
+// mean is of the runs that have a value. Fewer than three runs have the
+// interval of the parts of a run, if the column has parts.
+func (f *Figure) mean(c Column, runs []Run, confidence float64) {
+	var values, parts []float64
+	for i, v := range f.Runs {
+		if v == nil {
+			continue
+		}
+		values = append(values, *v)
+		if c.parts != nil {
+			parts = append(parts, c.parts(&runs[i])...)
+		}
+	}
+	f.N = len(values)
+	switch missing := len(runs) - f.N; {
+	case f.N == 0 && c.never != "" && len(runs) > 0:
+		f.Note = c.never
+		return
+	case f.N == 0:
+		return
+	case missing > 0 && c.never != "":
+		f.Note = fmt.Sprintf("%d of %d runs %s", missing, len(runs), c.never)
+	}
+	if c.worst {
+		f.Value = pointer(slices.Max(values))
+		return
+	}
+	mean, i, ok := stats.Mean(values, confidence)
+	f.Value = pointer(micro(mean))
+	if len(values) < 3 {
+		if of, within, enough := stats.Mean(parts, confidence); enough {
+			i, ok = stats.Interval{Low: mean - of + within.Low, High: mean - of + within.High}, true
+		}
+	}
+	if ok {
+		f.interval(i)
+	}
+}
+
+func (f *Figure) interval(i stats.Interval) {
+	f.Low, f.High = pointer(micro(i.Low)), pointer(micro(i.High))
+}
+
+// Text formats the figure: 13.3 % (10.5..16.8).
+func (f Figure) Text(u Unit) string {
+	if f.Value == nil {
+		if f.Note == "" {
+			return "-"
+		}
+		return f.Note
+	}
+	text := u.text(*f.Value) + u.between(*f.Value, f.Low, f.High)
+	if f.Note != "" {
+		text += ", " + f.Note
+	}
+	return text
+}
+
+// Difference is a figure less that of another arm, paired run by run.
+type Difference struct {
+	Value *float64 `json:"value"` // null when one of them is
+	Low   *float64 `json:"low,omitempty"`
+	High  *float64 `json:"high,omitempty"`
+	// Shown reports whether the interval does not contain 0. Without an interval
+	// no difference is shown.
+	Shown bool `json:"shown"`
+	Pairs int  `json:"pairs"` // of runs
+}
+
+// over computes the difference of two arms' figures. Shares have the interval
+// of stats.PairedShares. Other figures have Student's interval of three pairs
+// or more; below that, what their own intervals leave open.
+func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
+	if mine.Value == nil || others.Value == nil {
+		return d
+	}
+	d.Value = pointer(micro(*mine.Value - *others.Value))
+	var pairs []float64
+	for i := range min(len(mine.Runs), len(others.Runs)) {
+		if a, b := mine.Runs[i], others.Runs[i]; a != nil && b != nil {
+			pairs = append(pairs, *a-*b)
+		}
+	}
+	d.Pairs = len(pairs)
+	var i stats.Interval
+	ok := true
+	switch {
+	case c.share != nil:
+		i = stats.PairedShares(mine.counts, others.counts, confidence)
+		i.Low, i.High = i.Low*mine.scale, i.High*mine.scale
+	case len(pairs) >= 3:
+		var mean float64
+		if mean, i, ok = stats.Mean(pairs, confidence); c.quantile == 0 {
+			d.Value = pointer(micro(mean))
+		}
+	case mine.Low != nil && others.Low != nil:
+		i = stats.Interval{Low: *mine.Low - *others.High, High: *mine.High - *others.Low}
+	default:
+		ok = false
+	}
+	if ok {
+		d.Low, d.High = pointer(micro(i.Low)), pointer(micro(i.High))
+		d.Shown = !i.Contains(0)
+	}
+	return d
+}
+
+// Text formats the difference; one that is not shown is called so.
+func (d Difference) Text(u Unit) string {
+	switch {
+	case d.Value == nil:
+		return "-"
+	case d.Low == nil:
+		return u.text(*d.Value) + ", one run"
+	case !d.Shown:
+		return "none shown" + u.between(math.NaN(), d.Low, d.High)
+	}
+	return u.text(*d.Value) + u.between(*d.Value, d.Low, d.High)
+}
+
+// Unit formats values.
+type Unit struct {
+	Name     string // as people read it: %
+	Base     string // of values in JSON and CSV: share, s, cores
+	factor   float64
+	decimals int
+	zeros    bool // at the end are kept
+	fits     bool // milliseconds or seconds, by the value
+}
+
+// MarshalText writes the unit of values in JSON.
+func (u Unit) MarshalText() ([]byte, error) { return []byte(u.Base), nil }
+
+// Units.
+var (
+	percent      = Unit{Name: "%", Base: "share", factor: 100, decimals: 1}
+	duration     = Unit{Name: "s", Base: "s", factor: 1, decimals: 2, fits: true}
+	seconds3     = Unit{Name: "s", Base: "s", factor: 1, decimals: 3}
+	wholeSeconds = Unit{Name: "s", Base: "s", factor: 1}
+	perSecond    = Unit{Base: "1/s", factor: 1, decimals: 2}
+	ratio        = Unit{Base: "1", factor: 1, decimals: 2, zeros: true}
+	cores        = Unit{Name: "cores", Base: "cores", factor: 1, decimals: 2, zeros: true}
+	percentCore  = Unit{Name: "%", Base: "cores", factor: 100, decimals: 1}
+	megabytes    = Unit{Name: "MB", Base: "bytes", factor: 1e-6}
+)
+
+// of is the unit in which v reads best.
+func (u Unit) of(v float64) Unit {
+	switch v = math.Abs(v); {
+	case math.IsNaN(v):
+		return Unit{}
+	case !u.fits || v >= 1:
+		return u
+	case v >= .1:
+		return Unit{Name: "ms", factor: 1000}
+	case v >= .01:
+		return Unit{Name: "ms", factor: 1000, decimals: 1}
+	}
+	return Unit{Name: "ms", factor: 1000, decimals: 2, zeros: true}
+}
+
+// text is a value with its unit.
+func (u Unit) text(v float64) string {
+	u = u.of(v)
+	return strings.TrimSpace(u.number(v) + " " + u.Name)
+}
+
+// between is the interval of a value, in brackets; nothing when its ends look the
+// same. Ends in the value's unit do not repeat it.
+func (u Unit) between(v float64, low, high *float64) string {
+	if low == nil || high == nil || u.text(*low) == u.text(*high) {
+		return ""
+	}
+	from, to := u.of(*low), u.of(*high)
+	if from.Name == to.Name && to.Name == u.of(v).Name {
+		return fmt.Sprintf(" (%s..%s)", from.number(*low), to.number(*high))
+	}
+	return fmt.Sprintf(" (%s..%s)", u.text(*low), u.text(*high))
+}
+
+// number has at most the unit's decimals. A percentage just below 100 is rounded
+// down: 99.96 % is not 100 %.
+func (u Unit) number(v float64) string {
+	v *= u.factor
+	if scale := math.Pow10(u.decimals); u.Name == "%" && v < 100 && v > 99 {
+		v = math.Floor(v*scale+1e-6) / scale
+	}
+	text := strconv.FormatFloat(v, 'f', u.decimals, 64)
+	if strings.Contains(text, ".") && !u.zeros {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	if strings.Trim(text, "-0.") == "" {
+		text = strings.TrimPrefix(text, "-")
+	}
+	return text
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// micro rounds to a millionth.
+func micro(v float64) float64 { return math.Round(v*1e6) / 1e6 }

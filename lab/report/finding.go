@@ -1,0 +1,191 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Finding is one sentence of the report, computed from its figures.
+type Finding struct {
+	Sentence string `json:"sentence"`
+	// Anchor names the part of the report that shows it: fault-NAME, cost-NAME,
+	// goals or repeats.
+	Anchor string `json:"anchor"`
+	// Figures are those that the sentence has.
+	Figures []FigureOf `json:"figures,omitempty"`
+}
+
+// FigureOf names a figure, or, with Over, the difference to the baseline.
+type FigureOf struct {
+	Fault  string `json:"fault"`
+	Arm    string `json:"arm"`
+	Column string `json:"column"`
+	Over   string `json:"over,omitempty"`
+}
+
+func (r Report) findings() []Finding {
+	all := []Finding{}
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			if f.Healthy() {
+				all = append(all, f.price()...)
+			} else {
+				all = append(all, f.finding())
+			}
+		}
+		if g.Repeats != nil {
+			all = append(all, g.Repeats.finding())
+		}
+	}
+	if len(r.Goals) > 0 {
+		n := map[string]int{}
+		for _, v := range r.Goals {
+			n[v.Result]++
+		}
+		all = append(all, Finding{Anchor: "goals", Sentence: fmt.Sprintf("Of %d goals %d are met, %d missed, %d not decided.", len(r.Goals), n[GoalMet], n[GoalMissed], n[GoalUndecided])})
+	}
+	return all
+}
+
+// anchor is a name as a part of a link.
+func anchor(kind, name string) string {
+	return kind + "-" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+// wording collects the parts of a sentence with their figures.
+type wording struct {
+	f       Fault
+	figures []FigureOf
+}
+
+func (s *wording) figure(a Arm, name string) string {
+	s.figures = append(s.figures, FigureOf{Fault: s.f.Name, Arm: a.Name, Column: name})
+	c, _ := column(name)
+	return a.Figures[name].Text(c.Unit)
+}
+
+// finding says who lost how many requests, who degraded how many, and who never
+// recovered.
+func (f Fault) finding() Finding {
+	s := wording{f: f}
+	var lossless []Arm
+	var parts, unlike, degraded, never []string
+	for _, a := range f.Arms {
+		lost := a.Figures["failed"]
+		switch {
+		case lost.Value == nil:
+			continue
+		case *lost.Value == 0:
+			lossless = append(lossless, a)
+		default:
+			parts = append(parts, fmt.Sprintf("%s lost %s", a.Name, s.figure(a, "failed")))
+		}
+		if d := a.Over["failed"]; a.Name != f.Baseline && d.Value != nil && *d.Value != 0 && !d.Shown {
+			unlike = append(unlike, a.Name)
+		}
+		if v := a.Figures["degraded"].Value; v != nil && *v > 0 {
+			degraded = append(degraded, a.Name+" "+s.figure(a, "degraded"))
+		}
+		if recovered := a.Figures["recovered"]; recovered.Value == nil && recovered.Note != "" {
+			never = append(never, fmt.Sprintf("%s (goodput %s of %s requests per second, %s of the attempts wasted)", a.Name, s.figure(a, "goodputAfter"), perSecond.text(f.Rate), s.figure(a, "wastedAfter")))
+		}
+	}
+	if len(lossless) > 0 {
+		var names []string
+		most := 0.0
+		for _, a := range lossless {
+			names, most = append(names, a.Name), max(most, *a.Figures["failed"].High)
+			s.figure(a, "failed")
+		}
+		parts = append(parts, fmt.Sprintf("%s lost none of %d requests (at most %s)", list(names), lossless[0].Figures["failed"].N, percent.text(most)))
+	}
+	text := fmt.Sprintf("%s, %s failing: %s.", f.Name, f.share(), strings.Join(parts, "; "))
+	if len(unlike) > 0 {
+		text += fmt.Sprintf(" No difference in that to %s is shown for %s.", f.Baseline, list(unlike))
+	}
+	if len(degraded) > 0 {
+		text += fmt.Sprintf(" Degraded answers: %s.", strings.Join(degraded, "; "))
+	}
+	if len(never) > 0 {
+		text += fmt.Sprintf(" Never recovered: %s.", strings.Join(never, "; "))
+	}
+	return Finding{text, anchor("fault", f.Name), s.figures}
+}
+
+// share says how many replicas of which service have the fault: one of 2
+// replicas of staff-service.
+func (f Fault) share() string {
+	var of []string
+	for _, pod := range f.Pods {
+		of = append(of, strings.TrimRight(strings.TrimRight(pod, "0123456789"), "-"))
+	}
+	of = slices.Compact(of)
+	if f.partial() {
+		return fmt.Sprintf("%d of %d replicas of %s", len(f.Arms[0].Runs[0].seen.Pods), f.Replicas, list(of))
+	}
+	return "all of " + list(of)
+}
+
+// price says what each arm adds to the baseline.
+func (f Fault) price() (all []Finding) {
+	s := wording{f: f}
+	var parts []string
+	for _, a := range f.Arms {
+		if a.Name == f.Baseline {
+			continue
+		}
+		var adds, none []string
+		alone := false // in one run
+		for _, what := range []struct{ name, at string }{{"p50", "at the median"}, {"p99", "at p99"}, {"cpu", "of CPU for 1 000 requests per second"}, {"memory", "of memory"}} {
+			c, _ := column(what.name)
+			d := a.Over[what.name]
+			if d.Value == nil {
+				continue
+			}
+			s.figures = append(s.figures, FigureOf{f.Name, a.Name, what.name, f.Baseline})
+			if d.Low != nil && !d.Shown {
+				none = append(none, what.at)
+				continue
+			}
+			adds = append(adds, c.Unit.text(*d.Value)+c.Unit.between(*d.Value, d.Low, d.High)+" "+what.at)
+			alone = alone || d.Low == nil
+		}
+		text := a.Name + " " + cmp.Or(list(adds), "nothing that is shown")
+		if len(adds) > 0 && len(none) > 0 {
+			text += " (no difference shown " + list(none) + ")"
+		}
+		if alone {
+			text += " (one run: CPU and memory without an interval)"
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []Finding{{fmt.Sprintf("%s, what each arm adds to %s: %s.", f.Name, f.Baseline, strings.Join(parts, "; ")), anchor("cost", f.Name), s.figures}}
+}
+
+func (r Repeats) finding() Finding {
+	is := "more alike than"
+	if !r.Difference.Shown {
+		is = "no more alike, as far as is shown, than"
+	} else if *r.Difference.Value < 0 {
+		is = "less alike than"
+	}
+	return Finding{Anchor: "repeats", Sentence: fmt.Sprintf("Two runs with one seed are %s two seeds: %s of the requests end alike, against %s.", is, r.SameSeed.Text(percent), r.OtherSeeds.Text(percent))}
+}
+
+// list is a, b and c.
+func list(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
+}

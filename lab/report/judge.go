@@ -1,0 +1,320 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/stats"
+)
+
+// Results of a goal.
+const (
+	GoalMet       = "met"
+	GoalMissed    = "missed"
+	GoalUndecided = "not decided"
+)
+
+// Verdict is one goal, with one arm and one fault.
+type Verdict struct {
+	Goal   string   `json:"goal"` // as it is written
+	Arm    string   `json:"arm"`
+	Fault  string   `json:"fault"`
+	Figure string   `json:"figure"`
+	Value  *float64 `json:"value"`
+	Low    *float64 `json:"low,omitempty"`
+	High   *float64 `json:"high,omitempty"`
+	// AtLeast and AtMost are the bounds, in the figure's unit.
+	AtLeast *float64 `json:"atLeast,omitempty"`
+	AtMost  *float64 `json:"atMost,omitempty"`
+	Result  string   `json:"result"`
+	// Needed is how many requests, or runs, decide a goal that is not decided, if
+	// the figure stays as it is; 0: no number does, or none is known.
+	Needed int    `json:"needed,omitempty"`
+	Of     string `json:"of"` // requests or runs
+	N      int    `json:"n"`
+	// Text is the verdict in words.
+	Text string `json:"text"`
+}
+
+// Exit codes of goals.
+const (
+	ExitMet     = 0
+	ExitMissed  = 1
+	ExitUnknown = 3
+)
+
+// ExitCode is that of a report's goals: missed if one is, else not decided if
+// one is.
+func (r Report) ExitCode() int {
+	code := ExitMet
+	for _, v := range r.Goals {
+		switch v.Result {
+		case GoalMissed:
+			return ExitMissed
+		case GoalUndecided:
+			code = ExitUnknown
+		}
+	}
+	return code
+}
+
+// Judge adds the verdicts on goals: of each, for every arm and fault that it is
+// about. With a sweep these are all of its points.
+func (r *Report) Judge(goals ...experiment.Goal) error {
+	for _, goal := range goals {
+		c, ok := column(goal.Figure)
+		if !ok {
+			return fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, strings.Join(Figures(), ", "))
+		}
+		before := len(r.Goals)
+		for _, f := range r.faults() {
+			for _, a := range f.Arms {
+				seen := a.Runs[0].seen
+				if !named(goal.Fault, seen.Fault, seen.FaultOf) || !named(goal.Arm, seen.Arm, seen.ArmOf) {
+					continue
+				}
+				v, err := c.judge(goal, f, a)
+				if err != nil {
+					return err
+				}
+				r.Goals = append(r.Goals, v)
+			}
+		}
+		if len(r.Goals) == before {
+			return fmt.Errorf("goal %s: no run of %s with %s: must be in the records", goal, goal.Arm, goal.Fault)
+		}
+	}
+	r.Findings = r.findings()
+	return nil
+}
+
+func named(wanted, name, of string) bool { return wanted == name || of != "" && wanted == of }
+
+// judge judges a goal with one arm and one fault: met when all of the interval
+// is within the bounds, missed when all of it is outside one.
+func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err error) {
+	v = Verdict{Goal: goal.String(), Arm: a.Name, Fault: f.Name, Figure: c.Name, Of: "runs"}
+	if v.AtLeast, err = bound(goal, goal.AtLeast, a); err != nil {
+		return v, err
+	}
+	if v.AtMost, err = bound(goal, goal.AtMost, a); err != nil {
+		return v, err
+	}
+	confidence := float64(goal.Confidence)
+	mine := c.figure(a.Runs, confidence)
+	v.N, v.Value, v.Low, v.High = mine.N, mine.Value, mine.Low, mine.High
+	if c.share != nil || c.quantile > 0 {
+		v.Of = "requests"
+	}
+	switch {
+	case goal.Over != "":
+		others, ok := f.arm(goal.Over)
+		if !ok {
+			return v, fmt.Errorf("goal %s: over %q: must be an arm with that fault", goal, goal.Over)
+		}
+		d := c.over(mine, c.figure(others.Runs, confidence), confidence)
+		v.Value, v.Low, v.High = d.Value, d.Low, d.High
+		v.decide(mine.never(c))
+		v.neededByWidth()
+	case c.quantile > 0:
+		v.decideQuantile(c, mine, confidence)
+	default:
+		v.decide(mine.never(c))
+		if c.share != nil {
+			v.neededShare(mine.scale, confidence)
+		} else {
+			v.neededByWidth()
+		}
+	}
+	v.Text = v.text(c, mine.Note, goal.Over != "")
+	return v, nil
+}
+
+// bound is a bound's value at the arm's point of the sweep; nil without a bound.
+func bound(goal experiment.Goal, b experiment.Bound, a Arm) (*float64, error) {
+	if b == "" {
+		return nil, nil
+	}
+	value, err := b.Value(point(a.Runs[0].seen.Point))
+	if err != nil {
+		return nil, fmt.Errorf("goal %s: %w", goal, err)
+	}
+	return &value, nil
+}
+
+func point(of map[string]string) experiment.Point {
+	p := experiment.Point{}
+	for name, value := range of {
+		p[name] = experiment.Value(value)
+	}
+	return p
+}
+
+// never reports of how many runs the figure has no value because it never came:
+// all, some or none.
+func (f Figure) never(c Column) (all, some bool) {
+	if c.never == "" {
+		return false, false
+	}
+	return f.N == 0 && len(f.Runs) > 0, f.N < len(f.Runs)
+}
+
+// decide compares the interval with the bounds. A time that never came is longer
+// than any.
+func (v *Verdict) decide(never, sometimes bool) {
+	v.Result = GoalUndecided
+	switch {
+	case never && v.AtMost != nil:
+		v.Result = GoalMissed
+	case never:
+		v.Result = GoalMet
+	case v.Low == nil || sometimes:
+	case v.AtLeast != nil && *v.High < *v.AtLeast, v.AtMost != nil && *v.Low > *v.AtMost:
+		v.Result = GoalMissed
+	case (v.AtLeast == nil || *v.Low >= *v.AtLeast) && (v.AtMost == nil || *v.High <= *v.AtMost):
+		v.Result = GoalMet
+	}
+}
+
+// decideQuantile judges the share of the requests that do not exceed the bound:
+// the quantile does not exceed it when that share is at least the quantile's.
+func (v *Verdict) decideQuantile(c Column, f Figure, confidence float64) {
+	v.Result = GoalMet
+	for _, b := range []struct {
+		limit *float64
+		most  bool
+	}{{v.AtMost, true}, {v.AtLeast, false}} {
+		if b.limit == nil {
+			continue
+		}
+		count := stats.Count{N: float64(len(f.latencies))}
+		for _, latency := range f.latencies {
+			if latency <= *b.limit {
+				count.K++
+			}
+		}
+		i := stats.Share(count, confidence)
+		switch above, below := i.Low >= c.quantile, i.High < c.quantile; {
+		case b.most && below, !b.most && above:
+			v.Result = GoalMissed
+			return
+		case !above && !below:
+			v.Result, v.Needed = GoalUndecided, stats.Needed(count.Share(), c.quantile, confidence)
+		}
+	}
+}
+
+// nearest returns the bound that the value is nearest to.
+func (v *Verdict) nearest() (b float64, ok bool) {
+	least := math.Inf(1)
+	for _, limit := range []*float64{v.AtLeast, v.AtMost} {
+		if limit != nil && v.Value != nil && math.Abs(*limit-*v.Value) < least {
+			b, least, ok = *limit, math.Abs(*limit-*v.Value), true
+		}
+	}
+	return b, ok
+}
+
+func (v *Verdict) neededShare(scale, confidence float64) {
+	if b, ok := v.nearest(); ok && v.Result == GoalUndecided && scale > 0 {
+		v.Needed = max(stats.Needed(*v.Value/scale, b/scale, confidence), v.byWidth())
+	}
+}
+
+// neededByWidth uses that an interval is half as wide with four times as many.
+func (v *Verdict) neededByWidth() {
+	if v.Result != GoalUndecided {
+		return
+	}
+	if v.Needed = v.byWidth(); v.Low == nil && v.Of == "runs" && v.Value != nil {
+		v.Needed = max(3, v.N+1)
+	}
+}
+
+func (v *Verdict) byWidth() int {
+	b, ok := v.nearest()
+	if !ok || v.Low == nil || b == *v.Value {
+		return 0
+	}
+	half := *v.Value - *v.Low
+	if b > *v.Value {
+		half = *v.High - *v.Value
+	}
+	ratio := half / math.Abs(b-*v.Value)
+	return max(v.N+1, int(math.Ceil(float64(v.N)*ratio*ratio)))
+}
+
+// text is the verdict in words: not decided by 450 requests: 99.8 % (98.4..100);
+// 1 917 would decide it.
+func (v *Verdict) text(c Column, note string, over bool) string {
+	value := Figure{Value: v.Value, Low: v.Low, High: v.High}.Text(c.Unit)
+	if note != "" && !over {
+		value = note
+	}
+	if v.Result != GoalUndecided {
+		return fmt.Sprintf("%s: %s of %d %s", v.Result, value, v.N, v.Of)
+	}
+	text := fmt.Sprintf("not decided by %d %s: %s", v.N, v.Of, value)
+	if v.Needed > 0 {
+		text += fmt.Sprintf("; about %d would decide it", v.Needed)
+	}
+	return text
+}
+
+// line is the verdict with its goal; with a sweep, with its point too.
+func (v Verdict) line() string {
+	point := ""
+	if !strings.HasPrefix(v.Goal, v.Arm+", "+v.Fault+":") {
+		point = " (" + v.Arm + ", " + v.Fault + ")"
+	}
+	return v.Goal + point + ": " + v.Text
+}
+
+// JUnit writes the goals as a test suite: a missed goal is a failure, one that
+// is not decided an error.
+func JUnit(w io.Writer, r Report) error {
+	type problem struct {
+		Message string `xml:"message,attr"`
+	}
+	type testcase struct {
+		Class   string   `xml:"classname,attr"`
+		Name    string   `xml:"name,attr"`
+		Failure *problem `xml:"failure"`
+		Error   *problem `xml:"error"`
+		Out     string   `xml:"system-out,omitempty"`
+	}
+	suite := struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Errors   int        `xml:"errors,attr"`
+		Cases    []testcase `xml:"testcase"`
+	}{Name: "fleetman goals", Tests: len(r.Goals)}
+	for _, v := range r.Goals {
+		c := testcase{Class: v.Fault + "." + v.Arm, Name: v.Goal, Out: v.Text}
+		switch v.Result {
+		case GoalMissed:
+			suite.Failures++
+			c.Failure = &problem{v.Text}
+		case GoalUndecided:
+			suite.Errors++
+			c.Error = &problem{v.Text}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	encoder := xml.NewEncoder(w)
+	encoder.Indent("", "  ")
+	if err := encoder.Encode(suite); err != nil {
+		return fmt.Errorf("write the goals: %w", err)
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}

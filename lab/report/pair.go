@@ -1,0 +1,106 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"fleetman.example/lab/stats"
+)
+
+// Pair is two comparisons side by side: before and after a change.
+type Pair struct {
+	A       Report   `json:"a"`
+	B       Report   `json:"b"`
+	Changes []Change `json:"changes"`
+	// Conditions name what the two did not have in common.
+	Conditions []string `json:"conditions,omitempty"`
+}
+
+// Change is what B's figure has over A's.
+type Change struct {
+	Fault      string     `json:"fault"`
+	Arm        string     `json:"arm"`
+	Column     string     `json:"column"`
+	A          Figure     `json:"a"`
+	B          Figure     `json:"b"`
+	Difference Difference `json:"difference"`
+}
+
+// Overlap reports whether two reports have an arm with a fault in common, so
+// that they can be compared side by side.
+func Overlap(a, b Report) bool {
+	return slices.ContainsFunc(a.faults(), func(f Fault) bool {
+		return slices.ContainsFunc(b.faults(), func(other Fault) bool {
+			return f.Name == other.Name && slices.ContainsFunc(f.Arms, func(arm Arm) bool { _, ok := other.arm(arm.Name); return ok })
+		})
+	})
+}
+
+func (r Report) faults() (all []Fault) {
+	for _, g := range r.Groups {
+		all = append(all, g.Faults...)
+	}
+	return all
+}
+
+// Compare puts two reports side by side: every figure that both have.
+func Compare(a, b Report) Pair {
+	p := Pair{A: a, B: b, Changes: []Change{}}
+	if len(a.Groups) > 0 && len(b.Groups) > 0 {
+		if d := a.Groups[0].Conditions.Difference(b.Groups[0].Conditions); d != "" {
+			p.Conditions = append(p.Conditions, d)
+		}
+	}
+	for _, f := range a.faults() {
+		i := slices.IndexFunc(b.faults(), func(other Fault) bool { return other.Name == f.Name })
+		if i < 0 {
+			continue
+		}
+		other := b.faults()[i]
+		if f.Rules != other.Rules || f.Rate != other.Rate || f.Seconds != other.Seconds {
+			p.Conditions = append(p.Conditions, fmt.Sprintf("%s: %q, %v per second, %v s and %q, %v per second, %v s", f.Name, f.Rules, f.Rate, f.Seconds, other.Rules, other.Rate, other.Seconds))
+		}
+		for _, before := range f.Arms {
+			after, ok := other.arm(before.Name)
+			if !ok {
+				continue
+			}
+			for _, c := range Columns {
+				mine, theirs := after.Figures[c.Name], before.Figures[c.Name]
+				if mine.Value == nil && theirs.Value == nil {
+					continue
+				}
+				p.Changes = append(p.Changes, Change{f.Name, before.Name, c.Name, theirs, mine, c.over(mine, theirs, stats.Confidence)})
+			}
+		}
+	}
+	return p
+}
+
+// PairText writes the figures whose difference is shown, and all of them with
+// all.
+func PairText(w io.Writer, p Pair, all bool) {
+	for _, condition := range p.Conditions {
+		fmt.Fprintf(w, "different conditions: %s\n\n", condition)
+	}
+	s := sheet{heads: []string{"fault", "arm", "figure", "A", "B", "B less A"}}
+	same := 0
+	for _, c := range p.Changes {
+		of, _ := column(c.Column)
+		if !c.Difference.Shown && !all {
+			same++
+			continue
+		}
+		s.rows = append(s.rows, []string{c.Fault, c.Arm, of.Head, c.A.Text(of.Unit), c.B.Text(of.Unit), c.Difference.Text(of.Unit)})
+	}
+	if len(s.rows) > 0 {
+		s.text(w)
+	}
+	if same > 0 {
+		fmt.Fprintf(w, "%d figures: no difference shown (--all shows them)\n", same)
+	}
+	for _, v := range p.B.Goals {
+		fmt.Fprintf(w, "B, %s\n", v.line())
+	}
+}

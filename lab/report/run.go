@@ -1,0 +1,223 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"fleetman.example/lab/record"
+	"fleetman.example/lab/stats"
+)
+
+// Window is the length of the windows in which containment and recovery are
+// measured, Tolerance how much the share of SLO violations may be above that
+// before the fault: at 10 requests per second, one of 30.
+const (
+	Window    = 3 * time.Second
+	Tolerance = 0.05
+)
+
+// Run is one arm, one fault, one seed. Times are in seconds; a request belongs
+// to its intended start.
+type Run struct {
+	Seed     uint64 `json:"seed"`
+	Repeat   int    `json:"repeat,omitempty"`
+	Requests int    `json:"requests"` // from fault to repair
+	Delayed  int    `json:"delayed,omitempty"`
+	// Contained is from the fault, Recovered from the repair; null: never.
+	Contained *float64 `json:"contained"`
+	Recovered *float64 `json:"recovered"`
+	// Met is what reached the pods with the fault between fault and repair.
+	Met      Met      `json:"met"`
+	Lateness Lateness `json:"lateness"`
+	// Hops are null without a fault: no counters are read while the cost of an arm
+	// is measured.
+	Hops []Hop `json:"hops,omitempty"`
+	// Whole are the hops from begin to end, with no request of the load in flight
+	// at either.
+	Whole  []Hop  `json:"hopsOfWholeRun,omitempty"`
+	Counts Counts `json:"countsOfWholeRun"`
+	Cost   Cost   `json:"cost"`
+	// Origins are the failed answers by origin.
+	Origins  map[string]int `json:"origins,omitempty"`
+	Timeline []Event        `json:"timeline"`
+	Curve    []Step         `json:"curve"`
+	// Percentiles are those of the latency that the sample supports.
+	Percentiles []Percentile `json:"percentiles"`
+
+	seen                  *record.Run
+	slo                   time.Duration
+	rate                  float64
+	during, contained     []record.Request // from fault, from containment, to repair
+	after                 []record.Request // from repair to the end of the load
+	latencies             []float64        // of during, sorted
+	positions, gap        float64
+	hasHop                bool
+	watched, watchedAfter record.HopCounts
+	watchedHop            record.Hop
+	counters              record.Counters
+}
+
+// Percentile is one value of the latency's distribution.
+type Percentile struct {
+	Share   float64 `json:"share"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Lateness is how much later than intended the load's requests started; see
+// record.Lateness.
+type Lateness struct {
+	P99          float64 `json:"p99"`
+	Max          float64 `json:"max"`
+	TooLate      bool    `json:"tooLate"`
+	Measurements int     `json:"measurements"`
+}
+
+// Event is one change, in seconds from the fault.
+type Event struct {
+	At     float64 `json:"at"`
+	Who    string  `json:"who"`
+	What   string  `json:"what"`
+	Detail string  `json:"detail,omitempty"`
+}
+
+// Step is one second: the load's requests, and what the watched hop's upstream
+// received, by its own count.
+type Step struct {
+	At       float64 `json:"at"` // its end, from the fault
+	Requests int     `json:"requests"`
+	Good     int     `json:"good"`
+	Degraded int     `json:"degraded"`
+	Received float64 `json:"received"`
+}
+
+func compute(seen *record.Run, slo record.Offset) Run {
+	slices.SortStableFunc(seen.Requests, func(a, b record.Request) int { return int(a.Intended - b.Intended) })
+	late := seen.Lateness()
+	r := Run{
+		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), rate: seen.Rate,
+		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: record.NewCounters(seen.Samples),
+		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
+	}
+	r.Requests = len(r.during)
+	for _, request := range r.during {
+		r.latencies = append(r.latencies, request.Latency().Seconds())
+		if request.Delayed {
+			r.Delayed++
+		}
+	}
+	slices.Sort(r.latencies)
+	r.after = between(seen.Requests, seen.RepairAt, seen.End)
+	r.settle()
+	r.positions, r.gap = deliveries(seen, seen.FaultAt, seen.RepairAt)
+	r.Cost = costsOf(r.counters, seen)
+	r.count()
+	r.Origins = origins(r.during, r.proxied())
+	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), r.percentiles()
+	return r
+}
+
+// proxied reports whether the run had proxies.
+func (r *Run) proxied() bool { return r.Cost.Proxies.Processes > 0 }
+
+// violates reports whether a request failed or was slow. A degraded answer in
+// time does not violate the SLO.
+func (r *Run) violates(request record.Request) bool {
+	return request.Failed() || request.Latency() > r.slo
+}
+
+// inTime reports whether the answer was good, and not slow.
+func (r *Run) inTime(request record.Request) bool {
+	return request.Good() && request.Latency() <= r.slo
+}
+
+// settle computes containment and recovery.
+func (r *Run) settle() {
+	c := r.seen
+	healthy := between(c.Requests, 0, c.FaultAt)
+	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, r.violates, share(healthy, r.violates)+Tolerance); ok {
+		r.Contained = pointer(seconds(at - c.FaultAt))
+		r.contained = between(c.Requests, at, c.RepairAt)
+	}
+	notGood := func(request record.Request) bool { return !r.inTime(request) }
+	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, share(healthy, notGood)+Tolerance); ok {
+		r.Recovered = pointer(seconds(at - c.RepairAt))
+	}
+}
+
+// wasted is the attempts that no good answer in time came of, and all that the
+// upstream received.
+func (r *Run) wasted(counts record.HopCounts, requests []record.Request) stats.Count {
+	if !r.hasHop || r.watchedHop.Shared || len(requests) == 0 {
+		return stats.Count{}
+	}
+	used := share(requests, r.inTime) * counts.Requests
+	return stats.Count{K: min(max(counts.Received-used, 0), counts.Received), N: counts.Received}
+}
+
+// seconds, to the microsecond that the records have.
+func seconds(o record.Offset) float64 { return time.Duration(o).Seconds() }
+
+func timeline(c *record.Run) []Event {
+	events := []Event{}
+	for _, e := range c.Events {
+		events = append(events, Event{seconds(e.At - c.FaultAt), e.Who, e.What, e.Detail})
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return int(1e6*a.At) - int(1e6*b.At) })
+	return events
+}
+
+// curve goes from the begin to the end, a step a second.
+func (r *Run) curve() []Step {
+	steps := []Step{}
+	const step = record.Offset(time.Second)
+	for from := record.Offset(0); from+step <= r.seen.End; from += step {
+		s := Step{At: seconds(from + step - r.seen.FaultAt)}
+		for _, request := range between(r.seen.Requests, from, from+step) {
+			s.Requests++
+			switch {
+			case request.Good():
+				s.Good++
+			case !request.Failed():
+				s.Degraded++
+			}
+		}
+		if r.hasHop && r.seen.Rules != "" {
+			s.Received = r.counters.Hop(r.watchedHop, from, from+step).Received
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// attempts per request of the load; 0 without load.
+func (s Step) attempts() float64 {
+	if s.Requests == 0 {
+		return 0
+	}
+	return s.Received / float64(s.Requests)
+}
+
+// hopParts are the attempts per request of each second between fault and repair.
+func hopParts(of func(record.HopCounts) float64) func(*Run) []float64 {
+	return func(r *Run) (parts []float64) {
+		const step = record.Offset(time.Second)
+		for from := r.seen.FaultAt; r.hasHop && from+step <= r.seen.RepairAt; from += step {
+			if counts := r.counters.Hop(r.watchedHop, from, from+step); counts.Requests > 0 {
+				parts = append(parts, of(counts)/counts.Requests)
+			}
+		}
+		return parts
+	}
+}
+
+// percentiles are evenly spaced on the axis of 1/(1-share), to the last one that
+// the sample supports.
+func (r *Run) percentiles() []Percentile {
+	all := []Percentile{}
+	for _, q := range []float64{0, .1, .25, .5, .75, .9, .95, .98, .99, .995, .998, .999, .9995, .9998, .9999} {
+		if n := len(r.latencies); n > 0 && (1-q)*float64(n) >= 1-1e-9 {
+			all = append(all, Percentile{q, micro(r.latencies[stats.Rank(n, q)-1])})
+		}
+	}
+	return all
+}

@@ -1,0 +1,264 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Size of a terminal that the summary fits.
+const (
+	Columns100 = 100
+	Lines40    = 40
+)
+
+// SummaryOptions are those of Summary.
+type SummaryOptions struct {
+	Color bool
+	HTML  string // the file with the whole report; empty: none
+}
+
+// Summary writes what came out in at most 40 lines of 100 characters: the
+// matrix, the findings, the goals, and where more is.
+func Summary(w io.Writer, r Report, o SummaryOptions) {
+	lines := r.matrix(o.Color)
+	var said []string
+	for _, f := range r.Findings {
+		said = append(said, wrap(f.Sentence, Columns100)...)
+	}
+	for _, v := range r.Goals {
+		if v.Result != GoalMet {
+			said = append(said, wrap(v.line(), Columns100)...)
+		}
+	}
+	last := "All tables: --all."
+	if o.HTML != "" {
+		last = "The whole report: " + o.HTML + "; all tables: --all."
+	}
+	if n := len(notesOf(r)); n > 0 {
+		last = fmt.Sprintf("%d notes on what the figures do not support: --all. ", n) + last
+	}
+	if most := Lines40 - 3; len(lines) > most {
+		lines = append(lines[:most-1], fmt.Sprintf("%d lines more: --all", len(lines)-most+1))
+	}
+	if room := Lines40 - len(lines) - 2; len(said) > room {
+		said = append(said[:max(room-1, 0)], fmt.Sprintf("%d lines more: --all", len(said)-max(room-1, 0)))
+	}
+	for _, line := range slices.Concat(lines, []string{""}, said, []string{last}) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func notesOf(r Report) (all []string) {
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			for _, note := range f.Notes {
+				all = append(all, f.Name+": "+note)
+			}
+		}
+	}
+	return all
+}
+
+// The outcomes in a bar: with colour all are blocks.
+var outcomeMarks = []struct {
+	name, mark, color string
+}{{"good", "█", "\x1b[32m"}, {"degraded", "▒", "\x1b[33m"}, {"failed", "·", "\x1b[31m"}}
+
+const colorOff = "\x1b[0m"
+
+// Widths of the matrix.
+const (
+	faultWidth = 14
+	fieldWidth = 14
+	barWidth   = 12
+)
+
+// matrix has two lines for each fault: a bar of good, degraded and failed for
+// each arm, and below it the share of good answers and p99. Arms that do not fit
+// beside each other follow below.
+func (r Report) matrix(color bool) (lines []string) {
+	arms := r.arms()
+	perBlock := (Columns100 - faultWidth) / fieldWidth
+	for block := range slices.Chunk(arms, perBlock) {
+		head := pad("", faultWidth)
+		for _, arm := range block {
+			head += pad(arm, fieldWidth)
+		}
+		lines = append(lines, strings.TrimRight(head, " "))
+		for _, g := range r.Groups {
+			for _, f := range g.Faults {
+				bar, figures := pad(f.Name, faultWidth), pad("", faultWidth)
+				for _, name := range block {
+					a, ok := f.arm(name)
+					if !ok {
+						bar, figures = bar+pad("", fieldWidth), figures+pad("", fieldWidth)
+						continue
+					}
+					bar += a.bar(color) + strings.Repeat(" ", fieldWidth-barWidth)
+					figures += pad(a.short(), fieldWidth)
+				}
+				lines = append(lines, strings.TrimRight(bar, " "), strings.TrimRight(figures, " "))
+			}
+		}
+	}
+	key := pad("", faultWidth) + "good █, degraded ▒, failed ·; below: good, and p99 or the highest"
+	if color {
+		key = pad("", faultWidth) + "good green, degraded yellow, failed red; below: good, and p99 or the highest"
+	}
+	return append(lines, key)
+}
+
+// arms are the names of all, in the order of the records.
+func (r Report) arms() (names []string) {
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			for _, a := range f.Arms {
+				if !slices.Contains(names, a.Name) {
+					names = append(names, a.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// bar is barWidth characters of outcomes. What there is of one has at least one
+// character.
+func (a Arm) bar(color bool) string {
+	widths := make([]int, len(outcomeMarks))
+	left, largest := barWidth, 0
+	for i, o := range outcomeMarks {
+		v := 0.0
+		if value := a.Figures[o.name].Value; value != nil {
+			v = *value
+		}
+		if widths[i] = int(math.Round(v * barWidth)); v > 0 && widths[i] == 0 {
+			widths[i] = 1
+		}
+		left -= widths[i]
+		if widths[i] > widths[largest] {
+			largest = i
+		}
+	}
+	if widths[largest] > 0 {
+		widths[largest] += left
+	}
+	var text strings.Builder
+	for i, o := range outcomeMarks {
+		switch drawn := max(widths[i], 0); {
+		case drawn == 0:
+		case color:
+			text.WriteString(o.color + strings.Repeat("█", drawn) + colorOff)
+		default:
+			text.WriteString(strings.Repeat(o.mark, drawn))
+		}
+	}
+	if widths[largest] == 0 {
+		text.WriteString(strings.Repeat(" ", barWidth))
+	}
+	return text.String()
+}
+
+// short is the share of good answers, and p99, or the highest latency of a
+// sample that has no p99.
+func (a Arm) short() string {
+	good, p99 := a.Figures["good"], a.Figures["p99"]
+	if good.Value == nil {
+		return "-"
+	}
+	text := percent.number(*good.Value) + "%"
+	switch {
+	case p99.Value != nil:
+		text += " " + strings.ReplaceAll(duration.text(*p99.Value), " ", "")
+	case len(p99.latencies) > 0:
+		text += " " + strings.ReplaceAll(duration.text(p99.latencies[len(p99.latencies)-1]), " ", "")
+	}
+	return text
+}
+
+// pad cuts or fills a text to a width, with a space at its end.
+func pad(text string, width int) string {
+	n := utf8.RuneCountInString(text)
+	if n >= width {
+		return string([]rune(text)[:width-2]) + "… "
+	}
+	return text + strings.Repeat(" ", width-n)
+}
+
+// wrap breaks a text at spaces; the lines after the first are indented.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
+			lines, line = append(lines, line), "  "+word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
+
+// mostMarkdown is the most lines of MarkdownSummary.
+const mostMarkdown = 20
+
+// MarkdownSummary writes the matrix and the findings in at most 20 lines.
+func MarkdownSummary(w io.Writer, r Report) {
+	arms := r.arms()
+	var commands []string
+	for _, g := range r.Groups {
+		commands = append(commands, g.heading("`"))
+	}
+	lines := []string{strings.Join(commands, "; ") + ".", "", "| good / degraded / failed, %; p99 | " + strings.Join(arms, " | ") + " |", "|" + strings.Repeat(" --- |", len(arms)+1)}
+	for _, g := range r.Groups {
+		for _, f := range g.Faults {
+			row := []string{f.Name}
+			for _, name := range arms {
+				cell := "-"
+				if a, ok := f.arm(name); ok {
+					cell = a.cell()
+				}
+				row = append(row, cell)
+			}
+			lines = append(lines, "| "+strings.Join(row, " | ")+" |")
+		}
+	}
+	lines = append(lines, "")
+	for _, f := range r.Findings {
+		lines = append(lines, "- "+f.Sentence)
+	}
+	if n := len(notesOf(r)); n > 0 {
+		lines = append(lines, fmt.Sprintf("- %d notes on what the figures do not support are in the whole report.", n))
+	}
+	if more := len(lines) - mostMarkdown; more > 0 {
+		lines = append(lines[:mostMarkdown-1], fmt.Sprintf("- %d lines more are in the whole report.", more+1))
+	}
+	fmt.Fprintln(w, strings.Join(lines, "\n"))
+}
+
+// cell is an arm's outcomes in a field of the Markdown matrix.
+func (a Arm) cell() string {
+	var shares []string
+	for _, o := range outcomeMarks {
+		value := a.Figures[o.name].Value
+		if value == nil {
+			return "-"
+		}
+		shares = append(shares, percent.number(*value))
+	}
+	return strings.Join(shares, " / ") + "; " + a.Figures["p99"].latency()
+}
+
+// latency is a quantile without its interval, or what stands for it.
+func (f Figure) latency() string {
+	if f.Value == nil {
+		return f.Note
+	}
+	return duration.text(*f.Value)
+}

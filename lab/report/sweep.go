@@ -1,0 +1,206 @@
+package report
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/record"
+	"fleetman.example/lab/stats"
+)
+
+// Sweep is one figure over one axis of the experiment's sweep: a curve.
+type Sweep struct {
+	Axis   string   `json:"axis"`
+	Figure string   `json:"figure"`
+	Series []Series `json:"series"`
+}
+
+// Series is one curve: one arm with one fault, and one value of each other
+// axis.
+type Series struct {
+	Arm    string            `json:"arm"`
+	Fault  string            `json:"fault"`
+	Others map[string]string `json:"others,omitempty"`
+	Points []Point           `json:"points"`
+}
+
+// Point is one value of the axis. Low and High are the band.
+type Point struct {
+	At     string `json:"at"`
+	Figure Figure `json:"figure"`
+	// Theory is what the figure should be; null without a formula.
+	Theory *float64 `json:"theory,omitempty"`
+}
+
+// sweeps are the curves of the figures that theories and goals name, or of good
+// and attempts, over each axis.
+func (g *Group) sweeps() (all []Sweep) {
+	for _, axis := range g.axes() {
+		for _, name := range g.sweptFigures() {
+			s := Sweep{Axis: axis, Figure: name}
+			for _, f := range g.Faults {
+				for _, a := range f.Arms {
+					s.add(g, f, a)
+				}
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// axes are the names of the swept values, in the experiment's order.
+func (g *Group) axes() (names []string) {
+	found := map[string]bool{}
+	for _, f := range g.Faults {
+		for _, a := range f.Arms {
+			for name := range a.Runs[0].seen.Point {
+				found[name] = true
+			}
+		}
+	}
+	if g.experiment != nil {
+		for _, axis := range g.experiment.Sweep {
+			if found[axis.Name] {
+				names = append(names, axis.Name)
+			}
+		}
+		return names
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+func (g *Group) sweptFigures() (names []string) {
+	if g.experiment != nil {
+		for _, t := range g.experiment.Theory {
+			names = append(names, t.Figure)
+		}
+		for _, goal := range g.experiment.Goals {
+			names = append(names, goal.Figure)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{"good", "attempts"}
+	}
+	var once []string
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
+}
+
+// add adds an arm's figure to its series.
+func (s *Sweep) add(g *Group, f Fault, a Arm) {
+	seen := a.Runs[0].seen
+	at, swept := seen.Point[s.Axis]
+	if !swept {
+		return
+	}
+	others := maps.Clone(seen.Point)
+	delete(others, s.Axis)
+	arm, fault := cmp.Or(seen.ArmOf, seen.Arm), cmp.Or(seen.FaultOf, seen.Fault)
+	of := find(&s.Series, func(o *Series) bool { return o.Arm == arm && o.Fault == fault && maps.Equal(o.Others, others) })
+	of.Arm, of.Fault, of.Others = arm, fault, others
+	of.Points = append(of.Points, Point{at, a.Figures[s.Figure], g.theory(s.Figure, seen)})
+}
+
+// theory is what a figure of a run should be.
+func (g *Group) theory(figure string, seen *record.Run) *float64 {
+	if g.experiment == nil {
+		return nil
+	}
+	for _, t := range g.experiment.Theory {
+		if t.Figure == figure && (t.Arm == "" || named(t.Arm, seen.Arm, seen.ArmOf)) && (t.Fault == "" || named(t.Fault, seen.Fault, seen.FaultOf)) {
+			if value, err := t.Formula.Value(point(seen.Point)); err == nil {
+				return &value
+			}
+		}
+	}
+	return nil
+}
+
+// sheet is the sweep as a table, a row for each point.
+func (s Sweep) sheet() (t sheet) {
+	c, _ := column(s.Figure)
+	t.before = c.Head + " over " + s.Axis
+	t.heads = []string{"arm", "fault", s.Axis, c.Head, "theory"}
+	for _, series := range s.Series {
+		var others []string
+		for _, name := range slices.Sorted(maps.Keys(series.Others)) {
+			others = append(others, name+"="+series.Others[name])
+		}
+		fault := strings.Join(append([]string{series.Fault}, others...), ", ")
+		for _, p := range series.Points {
+			theory := "-"
+			if p.Theory != nil {
+				theory = c.Unit.text(*p.Theory)
+			}
+			t.rows = append(t.rows, []string{series.Arm, fault, p.At, p.Figure.Text(c.Unit), theory})
+		}
+	}
+	return t
+}
+
+// Repeats say what a seed reproduces: the share of the requests that end alike
+// (good, degraded or failed) in two runs of one arm with one fault.
+type Repeats struct {
+	SameSeed   Figure `json:"sameSeed"`
+	OtherSeeds Figure `json:"otherSeeds"`
+	// Difference is the first less the second.
+	Difference Difference `json:"difference"`
+}
+
+// repeats compares the runs of each arm with each other; nil unless some seed
+// was measured twice and there are two seeds.
+func (g *Group) repeats() *Repeats {
+	var same, others []stats.Count
+	for _, f := range g.Faults {
+		for _, a := range f.Arms {
+			for i, r := range a.Runs {
+				for _, other := range a.Runs[i+1:] {
+					if f.Healthy() {
+						continue
+					}
+					if alike := r.alike(other); r.Seed == other.Seed {
+						same = append(same, alike)
+					} else {
+						others = append(others, alike)
+					}
+				}
+			}
+		}
+	}
+	if len(same) == 0 || len(others) == 0 {
+		return nil
+	}
+	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others)}
+	_, mine := stats.Pool(same)
+	_, theirs := stats.Pool(others)
+	i := stats.ShareDifference(mine, theirs, stats.Confidence)
+	r.Difference = Difference{pointer(micro(*r.SameSeed.Value - *r.OtherSeeds.Value)), pointer(micro(i.Low)), pointer(micro(i.High)), !i.Contains(0), min(len(same), len(others))}
+	return &r
+}
+
+func pooled(counts []stats.Count) (f Figure) {
+	f.counts, f.scale = counts, 1
+	all, effective := stats.Pool(counts)
+	f.N, f.Value = int(all.N), pointer(micro(all.Share()))
+	f.interval(stats.Share(effective, stats.Confidence))
+	return f
+}
+
+// alike counts the requests, in their order, that end alike in two runs.
+func (r Run) alike(other Run) (c stats.Count) {
+	for i := range min(len(r.during), len(other.during)) {
+		a, b := r.during[i], other.during[i]
+		c.N++
+		if a.Good() == b.Good() && a.Failed() == b.Failed() {
+			c.K++
+		}
+	}
+	return c
+}
