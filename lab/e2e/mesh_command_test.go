@@ -178,7 +178,7 @@ func TestMeshCommand(t *testing.T) {
 		if code != 0 || !strings.Contains(stdout, `VirtualService nowhere: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
-		if code, stdout, stderr := c.run(t, "apply", folder, file); code != 0 || !strings.Contains(stdout, "VirtualService nowhere is gone") {
+		if code, stdout, stderr := c.run(t, "apply", folder, file); code != 0 || !strings.Contains(stdout, "VirtualService nowhere deleted") {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
 	})
@@ -212,10 +212,10 @@ func TestMeshCommand(t *testing.T) {
 		defer watching.Process.Kill()
 		lines := bufio.NewScanner(read)
 		for _, step := range []struct{ text, want string }{
-			{"", "ServiceEntry saved is new; in every proxy"},
+			{"", "ServiceEntry saved created; in every proxy"},
 			{entry + "x: [", "fleetman: " + path + ": not YAML"},
 			{strings.Replace(entry, "8080", "8081", 1), "ServiceEntry saved changed; in every proxy"},
-			{"# nothing\n", "ServiceEntry saved is gone; in every proxy"},
+			{"# nothing\n", "ServiceEntry saved deleted; in every proxy"},
 		} {
 			if step.text != "" {
 				save(step.text)

@@ -409,7 +409,7 @@ func TestMesh(t *testing.T) {
 		defer cancel()
 		for event := range m.Fleet().Events(ctx) {
 			if event.Kind == local.Retried && event.Pod == "webapp-0" && event.Time.After(began) {
-				if !strings.Contains(event.Detail, " again to fleetman-api-gateway.default:8080; ") {
+				if !strings.Contains(event.Detail, " to fleetman-api-gateway.default:8080: ") {
 					t.Errorf("the event says %q", event.Detail)
 				}
 				break
@@ -528,7 +528,7 @@ func TestMesh(t *testing.T) {
 		}
 		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), filter...)})
 		if err == nil || !strings.Contains(err.Error(), "proxy of ") || !strings.Contains(err.Error(), "rejected an update: ") ||
-			!strings.HasSuffix(err.Error(), "; the old state is back") || strings.Contains(err.Error(), "\n") {
+			!strings.HasSuffix(err.Error(), "; the old objects are restored") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%+v, %v", applied, err)
 		}
 		if m.Err() == nil {

@@ -7,15 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// The labels and annotations that Istio's injector obeys.
+// The labels and annotations that Istio's injector reads.
 const (
 	injectNamespace = "istio-injection"
 	injectRevision  = "istio.io/rev"
 	injectPod       = "sidecar.istio.io/inject"
 )
 
-// Injects reports whether Istio would give a sidecar to the pods of a template:
-// by the labels of their namespace and their own.
+// Injects reports whether Istio injects a sidecar into the pods of a template, by the labels of their
+// namespace and their own.
 func (o *Objects) Injects(namespace string, template *corev1.PodTemplateSpec) bool {
 	for _, n := range Of[*corev1.Namespace](o) {
 		if n.Name == namespace {
@@ -25,9 +25,9 @@ func (o *Objects) Injects(namespace string, template *corev1.PodTemplateSpec) bo
 	return injects(nil, template)
 }
 
-// injects decides as Istio's webhooks and its injector do: the namespace's
-// label opens or closes, a pod may stay out, and may come in where its
-// namespace says nothing. A pod's label counts more than its annotation.
+// injects decides as Istio's webhooks and injector do. The namespace's label enables or disables
+// injection. Where it is enabled a pod may opt out; where the namespace has no label a pod may opt in. A
+// pod's label takes precedence over its annotation.
 func injects(namespace map[string]string, template *corev1.PodTemplateSpec) bool {
 	if template.Spec.HostNetwork {
 		return false

@@ -16,20 +16,19 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// Applied is what a change came to.
+// Applied is the result of Apply.
 type Applied struct {
-	// Changed are the objects that came, went or became others, in words.
+	// Changed has a line for each object that was created, changed or deleted.
 	Changed []string `json:"changed"`
-	// Notes are what is not applied, and why.
+	// Notes has a line for each field or object that is not applied, with the reason.
 	Notes []string `json:"notes,omitempty"`
-	// Seconds is how long it took until every proxy had it.
+	// Seconds is the time until every proxy had accepted the change.
 	Seconds float64 `json:"seconds"`
 }
 
-// Apply makes the manifests those of the running mesh, as kubectl apply with
-// --prune would, and returns when every proxy has its new configuration. What
-// Istio refuses, or what would change pods or Services, is refused whole: the
-// old state stays.
+// Apply replaces the manifests of the running mesh, as kubectl apply --prune does, and returns when
+// every proxy has accepted its new configuration. It applies all of the manifests or, after an error,
+// none. A change that Istio's validation refuses, or one of pods or Services, is an error.
 func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, error) {
 	m.applying.Lock()
 	defer m.applying.Unlock()
@@ -39,11 +38,11 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	changed := differences(before, objects)
 	for _, c := range changed {
 		if c.needsRestart() {
-			return Applied{}, fmt.Errorf("%s %s: pods with their proxies, Services and namespaces stay as they are while a fleet runs: start it anew with these manifests", c.ref, c.how)
+			return Applied{}, fmt.Errorf("%s: %s: must not change while the fleet runs: restart the fleet with these manifests", c.ref, c.how)
 		}
 	}
 	if !slices.Equal(before.Gateways(), objects.Gateways()) {
-		return Applied{}, fmt.Errorf("these manifests need other gateways (%s): start the fleet anew with them", strings.Join(objects.Gateways(), ", "))
+		return Applied{}, fmt.Errorf("gateways: %s: must not change while the fleet runs: restart the fleet with these manifests", strings.Join(objects.Gateways(), ", "))
 	}
 	if err := validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err
@@ -67,30 +66,31 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 		err = m.awaitApplied(ctx, failures)
 	}
 	result.Seconds = time.Since(began).Seconds()
-	analyzing.Wait() // before the old state may come back
+	analyzing.Wait() // before the old objects may be restored
 	if err == nil {
-		m.tell(analysis)
+		m.progressOnce(analysis)
 		result.Notes = append(result.Notes, analysis...)
 		return result, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, back := m.publishLocked(before); back != nil {
-		return Applied{}, fmt.Errorf("%w; and the old state does not come back: %w", err, back)
+	if _, failed := m.publishLocked(before); failed != nil {
+		return Applied{}, fmt.Errorf("%w; restore the old objects: %w", err, failed)
 	}
-	return Applied{}, fmt.Errorf("%w; the old state is back", err)
+	return Applied{}, fmt.Errorf("%w; the old objects are restored", err)
 }
 
-// difference is one object that two sets of manifests do not have alike.
+// difference is an object that was created, changed or deleted between two sets of manifests.
 type difference struct {
 	ref, how string
 	object   manifest.Object
 }
 
-// needsRestart tells what pods, their proxies, names and ports are made of.
+// needsRestart reports whether a running fleet cannot apply a change of the object: pods, their
+// proxies, names and ports are derived from it.
 func (d difference) needsRestart() bool {
 	if d.object.Typed == nil {
-		return d.object.Kind == "ProxyConfig" // on a cluster too it counts from a pod's next start
+		return d.object.Kind == "ProxyConfig" // on a cluster, too, it is read when a pod starts
 	}
 	switch d.object.Kind {
 	case "Deployment", "Service", "ConfigMap", "Secret", "Namespace":
@@ -112,50 +112,49 @@ func differences(before, after *manifest.Objects) []difference {
 	for _, key := range slices.Sorted(maps.Keys(made)) {
 		switch was, known := old[key]; {
 		case !known:
-			found = append(found, difference{made[key].Ref(), "is new", made[key]})
+			found = append(found, difference{made[key].Ref(), "created", made[key]})
 		case was.APIVersion != made[key].APIVersion || !bytes.Equal(was.JSON, made[key].JSON):
 			found = append(found, difference{made[key].Ref(), "changed", made[key]})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(old)) {
 		if _, known := made[key]; !known {
-			found = append(found, difference{old[key].Ref(), "is gone", old[key]})
+			found = append(found, difference{old[key].Ref(), "deleted", old[key]})
 		}
 	}
 	return found
 }
 
 const (
-	// appliedWithin is how long istiod may take to hear of its objects, and the
-	// proxies of theirs: on a busy machine a hundred times the usual.
+	// appliedWithin bounds the time until every proxy has accepted a change: a hundred times what it
+	// takes on an idle machine.
 	appliedWithin = 20 * time.Second
-	// debounce is istiod's wait for further changes before it tells proxies.
+	// debounce is how long istiod waits for further changes before it sends one to the proxies.
 	debounce = 100 * time.Millisecond
 )
 
-// awaitApplied returns when istiod holds every Istio object in the version that
-// it was shown and every proxy has taken what istiod sent. An object that
-// istiod does not hold is one that would not be applied, so it is an error; so
-// is any failure after the first ones.
+// awaitApplied returns when istiod has the published version of every Istio object and every proxy is
+// in sync. An object that istiod does not have would not be applied, so it is an error. So is a
+// failure of the mesh, except for the first ones, whose number is given.
 func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)
 	defer cancel()
 	var waiting error
-	held := time.Time{}
+	complete := time.Time{} // when istiod had every object
 	for {
-		switch missing, err := m.notHeld(ctx); {
+		switch missing, err := m.missing(ctx); {
 		case err != nil:
-			if waiting == nil || ctx.Err() == nil { // a question that the deadline cuts off is no reason
+			if waiting == nil || ctx.Err() == nil { // a request that the deadline interrupts is not the reason
 				waiting = err
 			}
 		case len(missing) > 0:
-			waiting = fmt.Errorf("istiod does not have %s: it would not be applied", strings.Join(missing, ", "))
-		case held.IsZero():
-			held = time.Now()
+			waiting = fmt.Errorf("istiod does not have %s", strings.Join(missing, ", "))
+		case complete.IsZero():
+			complete = time.Now()
 			fallthrough
 		default:
 			late := m.notSynced(ctx)
-			if late == nil && time.Since(held) > debounce {
+			if late == nil && time.Since(complete) > debounce {
 				return m.check(ctx, failures)
 			}
 			if waiting == nil || ctx.Err() == nil {
@@ -176,15 +175,15 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	}
 }
 
-// notHeld are the Istio objects that istiod does not have as they are.
-func (m *Mesh) notHeld(ctx context.Context) ([]string, error) {
+// missing returns the Istio objects of which istiod does not have the published version.
+func (m *Mesh) missing(ctx context.Context) ([]string, error) {
 	var held []struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
 			Name, Namespace, ResourceVersion string
 		} `json:"metadata"`
 	}
-	if err := m.istiod.askJSON(ctx, "/debug/configz", &held); err != nil {
+	if err := m.istiod.getJSON(ctx, "/debug/configz", &held); err != nil {
 		return nil, err
 	}
 	missing := m.api.IstioVersions()
@@ -197,17 +196,17 @@ func (m *Mesh) notHeld(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(missing)), nil
 }
 
-// syncState is what istiod knows of a proxy: for each kind of configuration, what
-// it sent and what was accepted.
+// syncState is istiod's record of a proxy: for each kind of configuration the nonces of the last
+// update that was sent and the last that was acknowledged.
 type syncState struct {
-	Proxy     string `json:"proxy"`
+	Proxy     string `json:"proxy"` // NAME.NAMESPACE
 	Resources map[string]struct {
 		Sent  string `json:"sent"`
 		Acked string `json:"acked"`
 	} `json:"resources"`
 }
 
-func (s *syncState) done() bool {
+func (s *syncState) synced() bool {
 	if len(s.Resources) == 0 {
 		return false
 	}
@@ -219,10 +218,10 @@ func (s *syncState) done() bool {
 	return true
 }
 
-// syncs are by the proxy's NAME.NAMESPACE.
+// syncs returns istiod's records, keyed by the proxy's NAME.NAMESPACE.
 func (m *Mesh) syncs(ctx context.Context) (map[string]*syncState, error) {
 	var list []*syncState
-	if err := m.istiod.askJSON(ctx, "/debug/syncz", &list); err != nil {
+	if err := m.istiod.getJSON(ctx, "/debug/syncz", &list); err != nil {
 		return nil, err
 	}
 	found := map[string]*syncState{}
@@ -232,6 +231,7 @@ func (m *Mesh) syncs(ctx context.Context) (map[string]*syncState, error) {
 	return found, nil
 }
 
+// notSynced returns an error that names the proxies that are not in sync.
 func (m *Mesh) notSynced(ctx context.Context) error {
 	found, err := m.syncs(ctx)
 	if err != nil {
@@ -239,12 +239,12 @@ func (m *Mesh) notSynced(ctx context.Context) error {
 	}
 	var late []string
 	for _, p := range m.proxies {
-		if s := found[p.node.Name+"."+p.node.Namespace]; s == nil || !s.done() {
+		if s := found[p.node.Name+"."+p.node.Namespace]; s == nil || !s.synced() {
 			late = append(late, p.name)
 		}
 	}
 	if len(late) > 0 {
-		return fmt.Errorf("no answer to istiod's last update from the proxies of %s", strings.Join(late, ", "))
+		return fmt.Errorf("proxies not in sync with istiod: %s", strings.Join(late, ", "))
 	}
 	return nil
 }

@@ -12,12 +12,11 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// dnsTimeout bounds a question to the system's resolver.
+// dnsTimeout bounds a query to the system's resolver.
 const dnsTimeout = 3 * time.Second
 
-// serveDNS answers proxies that ask for a host's address, over UDP, until the
-// socket is closed: the cluster's own names from lookup, all others from the
-// system.
+// serveDNS serves DNS over UDP to the proxies until the socket is closed. It resolves the cluster's
+// names with lookup and all others with the system's resolver.
 func serveDNS(ctx context.Context, socket net.PacketConn, lookup func(name string) (addresses []netip.Addr, known bool)) {
 	packet := make([]byte, 4096)
 	for {
@@ -78,11 +77,11 @@ func resolve(ctx context.Context, question dnsmessage.Message, lookup func(strin
 	return answer
 }
 
-// listenDNS opens the socket on a free port of loopback.
+// listenDNS opens a UDP socket at a free port of 127.0.0.1.
 func listenDNS() (net.PacketConn, netip.AddrPort, error) {
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		return nil, netip.AddrPort{}, fmt.Errorf("opening the proxies' DNS: %w", err)
+		return nil, netip.AddrPort{}, fmt.Errorf("listen for the proxies' DNS: %w", err)
 	}
 	return socket, socket.LocalAddr().(*net.UDPAddr).AddrPort(), nil
 }

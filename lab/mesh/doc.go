@@ -1,3 +1,3 @@
-// Package mesh runs the pods of a fleet with a proxy beside each: a real istiod, which reads a
-// Kubernetes API that this process serves, and real Envoys.
+// Package mesh runs a fleet with a service mesh: an unmodified istiod, which reads a Kubernetes API
+// that this process serves, and an unmodified Envoy beside each pod.
 package mesh

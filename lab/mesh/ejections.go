@@ -12,20 +12,19 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 )
 
-// ejectionPoll is how often a proxy's log is looked at; Envoy writes it every
-// 200 ms.
+// ejectionPoll is how often a proxy's log is read. Envoy flushes it every 200 ms.
 const ejectionPoll = 200 * time.Millisecond
 
-// watchEjections makes events of the hosts that a proxy's outlier detection
-// shuts out and lets in again, with Envoy's own times.
+// watchEjections makes an event of each ejection and return by a proxy's outlier detection, with the
+// times of Envoy's log.
 func (m *Mesh) watchEjections(p *proxy) {
 	file, err := os.Open(p.log.Name())
 	if err != nil {
-		m.site.Progress(fmt.Sprintf("ejections by %s are not shown: %v", p.name, err))
+		m.site.Progress(fmt.Sprintf("read ejections of %s: %v", p.name, err))
 		return
 	}
 	defer file.Close()
-	var pending []byte // a line whose end is not written yet
+	var pending []byte // the beginning of a line that is not complete yet
 	chunk := make([]byte, 64<<10)
 	for {
 		n, err := file.Read(chunk)
@@ -44,7 +43,7 @@ func (m *Mesh) watchEjections(p *proxy) {
 			continue
 		}
 		if err != io.EOF {
-			m.site.Progress(fmt.Sprintf("ejections by %s are not shown any more: %v", p.name, err))
+			m.site.Progress(fmt.Sprintf("read ejections of %s: %v", p.name, err))
 			return
 		}
 		select {
@@ -63,10 +62,10 @@ func (m *Mesh) event(p *proxy, e envoy.Ejection) local.Event {
 			host = pod.ID + " (" + e.Host + ")"
 		}
 	}
-	event.Detail = fmt.Sprintf("its proxy shuts %s out of %s: %s, for the %d. time", host, e.Cluster, strings.ToLower(e.Type), e.Times)
+	event.Detail = fmt.Sprintf("its proxy ejected %s from %s: %s, ejection %d of this host", host, e.Cluster, strings.ToLower(e.Type), e.Times)
 	if e.Action == "UNEJECT" {
 		event.Kind = local.Returned
-		event.Detail = fmt.Sprintf("its proxy lets %s into %s again", host, e.Cluster)
+		event.Detail = fmt.Sprintf("its proxy returned %s to %s", host, e.Cluster)
 	}
 	return event
 }

@@ -8,14 +8,15 @@ import (
 	"fleetman.example/lab/mesh/kube"
 )
 
-// forward is where the port of a pod is on this machine. Who may ask may also
-// change a proxy, so its admin port is Envoy's own.
+// forward returns the address of a pod's port on this machine, or nil when the pod has no such port.
+// Only holders of the fleet's token reach it, and they may change a proxy: a proxy's admin port is
+// Envoy's own socket, not the read-only one.
 func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 	if port < 1 || port > 65535 {
 		return nil
 	}
 	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
-		// istiod's usual ports
+		// the ports that istiod has on a cluster
 		at, known := map[int]netip.AddrPort{8080: m.istiod.http, 15010: m.istiod.grpc, 15012: m.istiod.secure, 15014: m.istiod.monitoring}[port]
 		if !known {
 			return nil

@@ -16,9 +16,8 @@ func (m *Mesh) makeGateways() {
 	m.gateways[0].NodePorts[80] = m.options.IngressPort
 }
 
-// openNodePorts opens the ports of the ingress gateway at the node's address;
-// one without a node port gets a free one. Without a Gateway
-// nothing answers there, so none is open.
+// openNodePorts opens the ports of the ingress gateway at the node's address. A port without a node
+// port gets a free one. Without a Gateway the gateway serves nothing, so no port is opened.
 func (m *Mesh) openNodePorts() error {
 	g := m.gateways[0]
 	m.mu.Lock()
@@ -40,7 +39,7 @@ func (m *Mesh) openNodePorts() error {
 		to := netip.AddrPortFrom(g.IP, uint16(kube.GatewayPort(port)))
 		switch err := m.site.OpenNodePort(g.Name, name, g.NodePorts[port], to); {
 		case err != nil && port == 80:
-			return fmt.Errorf("%w; or move it with --ingress-port", err)
+			return fmt.Errorf("%w, or set another port with --ingress-port", err)
 		case err != nil:
 			return err
 		}

@@ -22,11 +22,11 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// istiod is Istio's control plane, unmodified, with its ports for this run.
+// istiod is the process of an unmodified istiod.
 type istiod struct {
 	dir                    string
 	grpc, http, monitoring netip.AddrPort
-	secure                 netip.AddrPort // the same as grpc, with TLS
+	secure                 netip.AddrPort // forwards to grpc, with TLS
 	log                    *os.File
 	client                 http.Client
 
@@ -34,7 +34,8 @@ type istiod struct {
 	gaveUp     chan struct{} // closed when the first start failed
 }
 
-// newIstiod chooses free ports, for all of the run: proxies come back to them.
+// newIstiod writes istiod's configuration and chooses free ports. They stay the same when istiod
+// restarts, because proxies reconnect to them.
 func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
 	i := &istiod{dir: dir, client: http.Client{Timeout: 5 * time.Second}}
 	var open []net.Listener
@@ -46,16 +47,16 @@ func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
 	for _, port := range []*netip.AddrPort{&i.grpc, &i.http, &i.monitoring} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return i, fmt.Errorf("istiod: finding a free port: %w", err)
+			return i, fmt.Errorf("find a free port for istiod: %w", err)
 		}
 		open = append(open, listener)
 		*port = listener.Addr().(*net.TCPAddr).AddrPort()
 	}
 	if err := os.WriteFile(i.kubeconfig(), kubeconfig, 0o600); err != nil {
-		return i, fmt.Errorf("kubeconfig: %w", err)
+		return i, fmt.Errorf("write istiod's kubeconfig: %w", err)
 	}
 	if err := os.WriteFile(i.meshConfig(), []byte(config), 0o644); err != nil {
-		return i, fmt.Errorf("mesh configuration: %w", err)
+		return i, fmt.Errorf("write istiod's mesh configuration: %w", err)
 	}
 	return i, nil
 }
@@ -63,7 +64,7 @@ func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
 func (i *istiod) kubeconfig() string { return filepath.Join(i.dir, "kubeconfig") }
 func (i *istiod) meshConfig() string { return filepath.Join(i.dir, "mesh.yaml") }
 
-// meshConfig is what an installation's ConfigMap would say.
+// meshConfig returns the mesh configuration, in YAML, that an installation has in a ConfigMap.
 func meshConfig(collector *kube.Collector) string {
 	config := map[string]any{
 		"rootNamespace":         kube.RootNamespace,
@@ -79,22 +80,21 @@ func meshConfig(collector *kube.Collector) string {
 	}
 	text, err := yaml.Marshal(config)
 	if err != nil {
-		panic(err) // maps of strings can always be written
+		panic(err) // impossible for maps of strings
 	}
 	return string(text)
 }
 
-// command keeps out of the proxies what only Istio's own build of Envoy has,
-// and out of istiod what is for others to do here: certificates, the choice of
-// a leader.
+// command returns istiod's command. It disables the filters that only Istio's own build of Envoy has,
+// and istiod's certificate authority and leader election, which nothing needs here.
 func (i *istiod) command(program string) *exec.Cmd {
 	cmd := exec.Command(program, "discovery",
 		"--registries=Kubernetes", "--kubeconfig="+i.kubeconfig(), "--meshConfig="+i.meshConfig(), "--networksConfig=/nonexistent",
 		"--clusterID=Kubernetes", "--domain=cluster.local",
 		"--grpcAddr="+i.grpc.String(), "--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+i.http.String(),
 		"--monitoringAddr="+i.monitoring.String(), "--profile=false",
-		// ControlZ, which any user and any page in a browser could end istiod with, cannot be switched
-		// off; at an address of nobody's (RFC 5737) it does not start, and istiod goes on without it
+		// ControlZ cannot be disabled, and with it any user, and any page in a browser, could stop istiod.
+		// At an address for documentation (RFC 5737) it fails to listen, and istiod runs without it.
 		"--ctrlz_address=192.0.2.1",
 		"--log_as_json")
 	cmd.Dir = i.dir
@@ -106,7 +106,8 @@ func (i *istiod) command(program string) *exec.Cmd {
 	return cmd
 }
 
-// startIstiod returns when it is ready, and keeps it running from then on.
+// startIstiod starts istiod and returns when it is ready. From then on istiod is restarted whenever it
+// ends, until the mesh stops.
 func (m *Mesh) startIstiod(ctx context.Context) error {
 	i := m.istiod
 	var err error
@@ -114,7 +115,7 @@ func (m *Mesh) startIstiod(ctx context.Context) error {
 		return err
 	}
 	i.gaveUp = make(chan struct{})
-	i.supervisor = process.New(process.Config{ // no grace period: it has nothing to lose, and takes its time on SIGTERM
+	i.supervisor = process.New(process.Config{ // no grace period: istiod has no state, and is slow to end on SIGTERM
 		Start: func() (*process.Process, error) { return i.start(m) }, Changed: func(now process.Status) { i.changed(m, now) },
 		Backoff: restartBackoff, Tries: 1,
 	})
@@ -123,17 +124,17 @@ func (m *Mesh) startIstiod(ctx context.Context) error {
 		i.supervisor.Run(m.stopping)
 	})
 	if err := i.awaitReady(ctx); err != nil {
-		return fmt.Errorf("istiod %w; %s", err, lastWords(i.log.Name()))
+		return fmt.Errorf("istiod %w; %s", err, lastLine(i.log.Name()))
 	}
 	i.supervisor.Settle()
 	return nil
 }
 
-// lastWords say where a log is, and how it ends.
-func lastWords(log string) string {
+// lastLine returns a log's path and last line, for an error.
+func lastLine(log string) string {
 	text := "its log is " + log
 	if last := local.LastLines(log, 1); len(last) > 0 {
-		text += fmt.Sprintf(", which ends with: %.500s", last[0])
+		text += fmt.Sprintf(", last line: %.500s", last[0])
 	}
 	return text
 }
@@ -144,15 +145,13 @@ func (i *istiod) start(m *Mesh) (*process.Process, error) {
 	return m.site.Spawn(cmd)
 }
 
-// restartBackoff is the delay of the second restart in a row of a process of
-// the mesh; the first one comes at once.
+// restartBackoff is the delay of a process's second restart in a row. The first restart has none.
 const restartBackoff = 250 * time.Millisecond
 
-// endTime is what a process of the mesh gets between SIGTERM and SIGKILL.
+// endTime is the time between SIGTERM and SIGKILL of a proxy.
 const endTime = 2 * time.Second
 
-// changed makes events of istiod's restarts. Meanwhile the proxies go on with
-// the configuration that they have.
+// changed makes an event of each exit and restart of istiod.
 func (i *istiod) changed(m *Mesh, now process.Status) {
 	event := local.Event{Time: time.Now(), Pod: "istiod", Restarts: now.Restarts}
 	switch {
@@ -160,7 +159,7 @@ func (i *istiod) changed(m *Mesh, now process.Status) {
 		close(i.gaveUp)
 		return
 	case now.State == process.Waiting:
-		event.Kind, event.Detail = local.Exited, now.String()+"; the proxies go on with their last configuration"
+		event.Kind, event.Detail = local.Exited, now.String()+"; the proxies keep their last configuration"
 	case now.State == process.Running && now.Restarts > 0:
 		event.Kind, event.Detail = local.Started, fmt.Sprintf("process %d", now.Process.PID())
 	default:
@@ -171,7 +170,7 @@ func (i *istiod) changed(m *Mesh, now process.Status) {
 
 func (i *istiod) awaitReady(ctx context.Context) error {
 	for {
-		_, err := i.ask(ctx, "/ready")
+		_, err := i.get(ctx, "/ready")
 		if err == nil {
 			return nil
 		}
@@ -185,34 +184,34 @@ func (i *istiod) awaitReady(ctx context.Context) error {
 	}
 }
 
-// ask reads a document of istiod's debug interface.
-func (i *istiod) ask(ctx context.Context, path string) ([]byte, error) {
+// get returns a document of istiod's debug interface.
+func (i *istiod) get(ctx context.Context, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http.String()+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking istiod: %w", err)
+		return nil, fmt.Errorf("istiod: %w", err)
 	}
 	response, err := i.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking istiod: %w", err)
+		return nil, fmt.Errorf("istiod: %w", err) // err has the method and the URL
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 	if err != nil {
-		return nil, fmt.Errorf("asking istiod for %s: %w", path, err)
+		return nil, fmt.Errorf("get istiod's %s: %w", path, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("asking istiod for %s: status %d: %.200s", path, response.StatusCode, strings.TrimSpace(string(body)))
+		return nil, fmt.Errorf("get istiod's %s: status %d: %.200s", path, response.StatusCode, strings.TrimSpace(string(body)))
 	}
 	return body, nil
 }
 
-func (i *istiod) askJSON(ctx context.Context, path string, into any) error {
-	body, err := i.ask(ctx, path)
+func (i *istiod) getJSON(ctx context.Context, path string, into any) error {
+	body, err := i.get(ctx, path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("reading istiod's %s: %w", path, err)
+		return fmt.Errorf("parse istiod's %s: %w", path, err)
 	}
 	return nil
 }

@@ -24,26 +24,27 @@ import (
 // IngressPort is the published NodePort of the ingress gateway.
 const IngressPort = 31380
 
-// Options say how a mesh runs; those of the fleet are local's.
+// Options configures a mesh and its fleet.
 type Options struct {
+	// Local configures the fleet.
 	Local local.Options
-	// Binaries are the programs.
+	// Binaries are istiod's, istioctl and Envoy.
 	Binaries binaries.Set
-	// IngressPort is where the ingress gateway's port 80 is reached, at the
-	// node's address; 0 is a free one.
+	// IngressPort is the port at the node's address that leads to the ingress gateway's port 80.
+	// Defaults to a free one.
 	IngressPort int
-	// Rejected hears, once each, of updates that a proxy rejected, and of other
-	// things that make the run worthless; nil discards them. Err has them too.
+	// Rejected is called once for each failure of the mesh, such as an update that a proxy rejected.
+	// Nil discards them. Err returns them too.
 	Rejected func(proxy, why string)
-	// LookEvery is how often each proxy is asked whether it is ready, what it
-	// rejected and what it sent again; 0 is every second.
+	// LookEvery is how often each proxy's readiness, rejected updates and retries are polled. Defaults
+	// to 1s.
 	LookEvery time.Duration
 
-	// hide keeps objects from istiod, for the tests' sake.
+	// hide reports whether an object is kept from istiod. Tests set it.
 	hide func(kube.Object) bool
 }
 
-// Mesh is a running fleet with its mesh.
+// Mesh is a running fleet with a service mesh.
 type Mesh struct {
 	options Options
 	began   time.Time
@@ -66,31 +67,30 @@ type Mesh struct {
 	stopOnce  sync.Once
 
 	applying  sync.Mutex   // one change at a time
-	nodePorts map[int]bool // of the ingress, that are open
+	nodePorts map[int]bool // those of the ingress gateway that are open
 
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
-	notes     map[string]bool
+	notes     map[string]bool // those that were shown
 	failures  []Failure
-	told      map[string]bool // which of them
+	failed    map[string]bool // keys of failures
 }
 
-// Failure is something that makes a run worthless: a proxy that does not do
-// what istiod told it.
+// Failure is an event after which the results of a run are invalid: a proxy does not have the
+// configuration that istiod sent.
 type Failure struct {
 	Time       time.Time `json:"time"`
 	Proxy, Why string
 }
 
-// readyTimeout is how long istiod and the proxies may take, and after them the
-// pods, when Options.Local does not say.
+// readyTimeout is the default of Options.Local.ReadyTimeout. It bounds the start of istiod and the
+// proxies, and after it that of the pods.
 const readyTimeout = 30 * time.Second
 
-// Start brings up a fleet with its mesh and returns when all proxies have their
-// configuration and all pods are ready. The context bounds the start alone. An
-// update that a proxy rejects makes it fail. After an error nothing is left
-// running.
+// Start starts a fleet with its mesh and returns when all proxies are in sync and all pods are ready.
+// An update that a proxy rejects is an error. The context bounds the start alone. After an error
+// nothing is left running.
 func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Mesh, error) {
 	if options.Local.Progress == nil {
 		options.Local.Progress = func(string) {}
@@ -109,7 +109,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	}
 	m := &Mesh{
 		options: options, began: time.Now(), manifests: objects,
-		notes: map[string]bool{}, told: map[string]bool{}, nodePorts: map[int]bool{},
+		notes: map[string]bool{}, failed: map[string]bool{}, nodePorts: map[int]bool{},
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
 	options.Local.Mesh = true
@@ -127,7 +127,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.running.Go(m.watchRefusals)
-	for i, p := range m.proxies { // what one rejects it never has applied
+	for i, p := range m.proxies { // before awaitApplied: a proxy never applies an update that it rejects
 		m.running.Go(func() {
 			p.watch(m, options.LookEvery, options.LookEvery/time.Duration(len(m.proxies))*time.Duration(i))
 		})
@@ -141,18 +141,18 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		m.Stop()
 		return nil, err
 	}
-	m.tell(analysis)
+	m.progressOnce(analysis)
 	for _, p := range m.proxies {
 		m.running.Go(func() { m.watchEjections(p) })
 	}
 	return m, nil
 }
 
-// Fleet is the fleet of pods.
+// Fleet returns the fleet of pods.
 func (m *Mesh) Fleet() *local.Fleet { return m.fleet }
 
-// Stop ends all of it: the gateways have their requests answered, then the pods
-// end, then the mesh. It may be called again.
+// Stop stops everything and returns when all processes have ended: it drains the gateways, then stops the
+// pods, then the mesh. Further calls do nothing.
 func (m *Mesh) Stop() {
 	m.stopOnce.Do(func() {
 		m.fleet.Leave()
@@ -172,7 +172,7 @@ func (m *Mesh) Stop() {
 	})
 }
 
-// publishRetry is after how long a publication that failed is tried again.
+// publishRetry is the time before a failed publication is tried again.
 const publishRetry = time.Second
 
 // startControlPlane starts istiod and all proxies, and returns when the proxies
@@ -214,13 +214,13 @@ func Kubeconfig(state string) string { return filepath.Join(state, "mesh", "kube
 
 func (m *Mesh) dir() string { return filepath.Dir(Kubeconfig(m.site.State)) }
 
-// makeDirs makes the directory of the mesh's files and that of its sockets: the
-// same, unless a socket's path would be too long. No other user can enter them.
+// makeDirs makes the directories of the mesh's files and of its sockets. They are the same unless a
+// socket's path would be too long. Both have mode 0700: no other user can read them.
 func (m *Mesh) makeDirs() error {
 	if err := os.MkdirAll(m.dir(), 0o700); err != nil {
 		return fmt.Errorf("mesh: %w", err)
 	}
-	if err := os.Chmod(m.dir(), 0o700); err != nil { // there may be one that others could enter
+	if err := os.Chmod(m.dir(), 0o700); err != nil { // an existing one may have another mode
 		return fmt.Errorf("mesh: %w", err)
 	}
 	m.sockets = m.dir()
@@ -228,7 +228,7 @@ func (m *Mesh) makeDirs() error {
 		return nil
 	}
 	var err error
-	if m.sockets, err = os.MkdirTemp("", "fleetman-"); err != nil { // of mode 0700
+	if m.sockets, err = os.MkdirTemp("", "fleetman-"); err != nil {
 		return fmt.Errorf("mesh: %w", err)
 	}
 	m.closers = append(m.closers, func() { os.RemoveAll(m.sockets) })
@@ -237,24 +237,24 @@ func (m *Mesh) makeDirs() error {
 
 func (m *Mesh) socket(name string) string { return filepath.Join(m.sockets, name) }
 
-// serve opens what istiod and the proxies ask: the Kubernetes API, the
-// certificates, the names.
+// serve starts the servers for istiod and the proxies: the Kubernetes API, the certificate service and
+// DNS.
 func (m *Mesh) serve() error {
 	m.api = kube.NewServer(time.Now)
 	m.api.Forward = m.forward
 	m.api.Token = rand.Text()
 	var err error
 	if m.certs, err = certs.NewServer(certs.Options{}); err != nil {
-		return fmt.Errorf("certificates: %w", err)
+		return fmt.Errorf("certificate service: %w", err)
 	}
 	api, err := m.serveAPI()
 	if err != nil {
-		return fmt.Errorf("the Kubernetes API: %w", err)
+		return fmt.Errorf("Kubernetes API: %w", err)
 	}
-	_ = os.Remove(m.socket("sds")) // of a launcher that was killed
+	_ = os.Remove(m.socket("sds")) // left by a launcher that was killed
 	secrets, err := net.Listen("unix", m.socket("sds"))
 	if err != nil {
-		return fmt.Errorf("certificates: %w", err)
+		return fmt.Errorf("certificate service: %w", err)
 	}
 	m.running.Go(func() { _ = m.certs.Serve(m.stopping, secrets) })
 
@@ -273,8 +273,8 @@ func (m *Mesh) serve() error {
 	return err
 }
 
-// publish derives the objects of the world as it is and shows them to istiod
-// and, in their hosts files, to the pods.
+// publish derives the objects of the current state, serves them to istiod and writes the pods' hosts
+// files.
 func (m *Mesh) publish() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -282,8 +282,8 @@ func (m *Mesh) publish() error {
 	return err
 }
 
-// publishLocked returns what it cannot apply, one line each; every line is
-// shown once.
+// publishLocked is publish for given manifests, with m.mu held. The notes have a line for each field or
+// object that is not applied; it prints each note once.
 func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err error) {
 	objects, notes, err := m.derive(manifests)
 	if err != nil {
@@ -303,13 +303,13 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 		}
 		text, wildcards := kube.HostsFile(objects, pod)
 		for _, name := range wildcards {
-			notes = append(notes, fmt.Sprintf("ServiceEntry host %s: no name leads there by itself: a hosts file has no wildcards", name))
+			notes = append(notes, fmt.Sprintf("ServiceEntry host %s: not resolved for programs: a hosts file has no wildcards", name))
 		}
 		if err := replaceFile(pod.HostsFile, text); err != nil {
 			return nil, err
 		}
 	}
-	m.tellLocked(notes)
+	m.progressOnceLocked(notes)
 	return notes, nil
 }
 
@@ -324,23 +324,22 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 	})
 }
 
-// replaceFile lets a reader see the old text or the new, never a part; the same
-// text is left alone.
+// replaceFile replaces a file's text atomically. A file that has the text already is not written.
 func replaceFile(path string, text []byte) error {
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
 		return nil
 	}
 	next := path + ".next"
 	if err := os.WriteFile(next, text, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-// follow publishes every change of the pods' readiness.
+// follow publishes every change of the pods' states until the mesh stops.
 func (m *Mesh) follow() {
 	var retry <-chan time.Time
 	for {
@@ -358,7 +357,7 @@ func (m *Mesh) follow() {
 	}
 }
 
-// lookUp is the cluster's DNS: a Service's ready pods.
+// lookUp resolves a Service's name to the addresses of its ready pods.
 func (m *Mesh) lookUp(name string) (addresses []netip.Addr, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -371,23 +370,23 @@ func (m *Mesh) lookUp(name string) (addresses []netip.Addr, known bool) {
 	return addresses, known
 }
 
-// fail notes what makes the run worthless, once for each key.
+// fail records a failure, once for each key.
 func (m *Mesh) fail(key, proxy, why string) {
 	m.mu.Lock()
-	if m.told[key] {
+	if m.failed[key] {
 		m.mu.Unlock()
 		return
 	}
-	m.told[key] = true
+	m.failed[key] = true
 	m.failures = append(m.failures, Failure{Time: time.Now(), Proxy: proxy, Why: why})
 	m.mu.Unlock()
 	m.options.Rejected(proxy, why)
 }
 
-// Err is not nil when something has made the run worthless.
+// Err returns the failures since the start, joined, or nil.
 func (m *Mesh) Err() error { return m.errSince(0) }
 
-// errSince leaves the first failures out.
+// errSince is Err without the first failures.
 func (m *Mesh) errSince(first int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -398,8 +397,7 @@ func (m *Mesh) errSince(first int) error {
 	return errors.Join(all...)
 }
 
-// drainGateways closes the gateways' connections with the answers that are in
-// flight.
+// drainGateways makes each gateway close its connections after the responses in flight.
 func (m *Mesh) drainGateways() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -412,6 +410,5 @@ func (m *Mesh) drainGateways() {
 	draining.Wait()
 }
 
-// drainTime is for requests at the gateways when the fleet stops; the pods'
-// own time comes after it.
+// drainTime bounds the draining of the gateways when the fleet stops, before the pods are drained.
 const drainTime = time.Second

@@ -41,9 +41,9 @@ metadata: {name: a}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: gone}
+metadata: {name: old}
 `
-	after := strings.NewReplacer("port: 80", "port: 81", "name: gone", "name: new").Replace(before)
+	after := strings.NewReplacer("port: 80", "port: 81", "name: old", "name: new").Replace(before)
 	after = strings.Replace(after, "kind: Gateway\nmetadata: {name: a}", "kind: Gateway\nmetadata: {name: a}\nspec: {}", 1)
 	var got []string
 	restart := 0
@@ -53,14 +53,14 @@ metadata: {name: gone}
 			restart++
 		}
 	}
-	want := []string{"Service a changed", "Gateway a changed", "VirtualService new is new", "VirtualService gone is gone"}
+	want := []string{"Service a changed", "Gateway a changed", "VirtualService new created", "VirtualService old deleted"}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) || restart != 1 {
 		t.Errorf("%q, %d need a restart", got, restart)
 	}
 	if same := differences(decode(t, before), decode(t, before)); len(same) != 0 {
-		t.Errorf("the same differ: %v", same)
+		t.Errorf("differences of equal objects: %v", same)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestDNS(t *testing.T) {
 	}}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	// garbage is no answer and no end
+	// Invalid packets are ignored.
 	conn, err := net.Dial("udp", address.String())
 	if err != nil {
 		t.Fatal(err)
@@ -112,14 +112,14 @@ func TestDNS(t *testing.T) {
 		t.Errorf("a name without addresses: %v", found)
 	}
 	if found, err := resolver.LookupNetIP(ctx, "ip", "localhost.invalid."); err == nil {
-		t.Errorf("a name that is not there: %v", found)
+		t.Errorf("an unknown name: %v", found)
 	}
 }
 
 func TestTracing(t *testing.T) {
 	for _, test := range []struct {
 		environ []string
-		want    string // address, path, whether by gRPC
+		want    string // address, path and whether it uses gRPC
 		note    string
 	}{
 		{nil, "", ""},
@@ -128,10 +128,10 @@ func TestTracing(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.8/y"}, "127.0.0.8:4318 /y false", ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "127.0.0.9:4317  true", ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9", "OTEL_TRACES_EXPORTER=none"}, "", ""},
-		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.9"}, "", "their collector is an http:// URL"},
-		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=127.0.0.9:4318"}, "", "their collector is an http:// URL"},
-		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9:99999"}, "", "no port"},
-		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://nowhere.invalid"}, "", "has no address"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.9"}, "", "must be an http:// URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=127.0.0.9:4318"}, "", "must be an http:// URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9:99999"}, "", "must have a port"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://nowhere.invalid"}, "", "resolve nowhere.invalid: "},
 	} {
 		collector, note := tracing(t.Context(), environment(test.environ))
 		got := ""
@@ -144,8 +144,7 @@ func TestTracing(t *testing.T) {
 	}
 }
 
-// A control plane that does not come is said at once, with what it said last,
-// and leaves nothing behind.
+// When istiod does not start, Start returns an error with the last line of its log.
 func TestStartFails(t *testing.T) {
 	script := func(text string) string {
 		path := filepath.Join(t.TempDir(), "pilot-discovery")
@@ -162,7 +161,7 @@ func TestStartFails(t *testing.T) {
 	state := t.TempDir()
 	number := 100 + os.Getpid()%100
 	for _, test := range []struct{ pilot, want string }{
-		{script("echo no luck; exit 3"), "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", which ends with: no luck"},
+		{script("echo no port; exit 3"), "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", last line: no port"},
 		{script("exec sleep 100"), "istiod is not ready: "},
 		{"/nonexistent", "istiod failed with fork/exec /nonexistent: no such file or directory; "},
 	} {
@@ -182,7 +181,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// realBinaries are the real programs; without them a test is skipped, but not in CI.
+// realBinaries returns the binaries of a mesh. Without them it skips the test, except in CI.
 func realBinaries(t *testing.T) binaries.Set {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -204,9 +203,9 @@ func realBinaries(t *testing.T) binaries.Set {
 	return found
 }
 
-// istiod watches no kind whose definition it does not find, so it never holds
-// an object of it: that is said, and the old state stays.
-func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
+// istiod does not watch a kind without a CustomResourceDefinition, so it never has an object of that
+// kind. Apply returns an error and restores the old objects.
+func TestApplyObjectThatIstiodLacks(t *testing.T) {
 	found := realBinaries(t)
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "position-simulator"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
@@ -231,15 +230,15 @@ func TestAnObjectThatIstiodDoesNotHold(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	applied, err := m.Apply(ctx, decode(t, pod+"---\n"+telemetry))
-	if err == nil || err.Error() != "mesh: istiod does not have Telemetry unseen: it would not be applied; the old state is back" {
+	if err == nil || err.Error() != "mesh: istiod does not have Telemetry unseen; the old objects are restored" {
 		t.Errorf("%+v, %v", applied, err)
 	}
 	if applied, err := m.Apply(t.Context(), decode(t, pod)); err != nil || len(applied.Changed) != 0 {
-		t.Errorf("the state that should be back: %+v, %v", applied, err)
+		t.Errorf("Apply of the restored objects: %+v, %v", applied, err)
 	}
 }
 
-// A proxy counts as down after several failures in a row, and as up at once.
+// A proxy is down after several failed probes in a row, and up after one that succeeds.
 func TestProbing(t *testing.T) {
 	var h probing
 	var got []string
@@ -248,7 +247,7 @@ func TestProbing(t *testing.T) {
 		if answer == 'b' {
 			err = context.DeadlineExceeded
 		}
-		if changed, ready := h.heard(err); changed {
+		if changed, ready := h.add(err); changed {
 			got = append(got, fmt.Sprint(i, ready))
 		}
 	}
@@ -264,8 +263,8 @@ func TestRetried(t *testing.T) {
 		want    string
 	}{
 		{envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, ""},
-		{envoy.ClusterStats{Retries: 4, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, "its proxy sends a request again to staff.default:8080 subset safe; 0 came to a good end"},
-		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sends 6 requests again to staff.default:8080 subset safe, and 2 not, for its retry budget or maxRetries; 4 came to a good end"},
+		{envoy.ClusterStats{Retries: 4, RetrySuccess: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 2}, "its proxy sent 1 retry to staff.default:8080 subset safe: 0 succeeded"},
+		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sent 6 retries to staff.default:8080 subset safe: 4 succeeded; 2 more were refused by its retry budget or maxRetries"},
 	} {
 		test.is.Cluster = staff
 		if got := retried(&test.is, &test.was); got != test.want {
@@ -277,11 +276,11 @@ func TestRetried(t *testing.T) {
 	}
 }
 
-// Only what is said of the manifests' own objects is shown, once.
+// Only messages about the manifests' own objects are returned, each once.
 func TestFindings(t *testing.T) {
 	objects := decode(t, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s2}\n")
-	const said = `{"code": "IST0101", "level": "Error", "message": "Referenced gateway not found: \"nobody\"", "origin": "VirtualService other/v"}`
-	got, err := findings([]byte("["+said+","+said+`,
+	const message = `{"code": "IST0101", "level": "Error", "message": "Referenced gateway not found: \"nobody\"", "origin": "VirtualService other/v"}`
+	got, err := findings([]byte("["+message+","+message+`,
 		{"code": "IST0102", "level": "Warning", "message": "m", "origin": "Namespace other"},
 		{"code": "IST0110", "level": "Error", "message": "The Sidecars [fleetman-a-0 s] in namespace", "origin": "Sidecar default/s"},
 		{"code": "IST0110", "level": "Error", "message": "The Sidecars [fleetman-a-0 s s2] in namespace", "origin": "Sidecar default/s2"},

@@ -19,25 +19,24 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// proxy keeps one Envoy running.
+// proxy is a supervised Envoy, of a pod or a gateway.
 type proxy struct {
-	name      string // of its pod, as Fleet.Kill knows it
+	name      string // the pod's ID, or the gateway's name
 	node      envoy.Node
 	gateway   bool
-	bootstrap string // file
-	workers   int    // threads; 0: one a core
+	bootstrap string // path
+	workers   int    // threads; 0 is one for each core
 	log       *os.File
 	admin     *envoy.Client
 
 	supervisor *process.Supervisor
-	first      chan error // how its first start ended, once
+	first      chan error // receives the result of the first start
 
 	mu       sync.Mutex
-	replaced chan struct{} // closed when the proxy of a deleted pod has a successor that is ready; else nil
+	replaced chan struct{} // while the proxy of a deleted pod is replaced; closed when the new one is ready
 }
 
-// startProxies starts all at once and returns when each has a configuration
-// that it did not reject.
+// startProxies starts all proxies at once and returns when each is ready.
 func (m *Mesh) startProxies(ctx context.Context) error {
 	for i := range m.site.Pods {
 		pod := &m.site.Pods[i]
@@ -75,7 +74,7 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 				return err
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("proxy of %s is not ready: %w; %s", p.name, p.probe(m.stopping), lastWords(p.log.Name()))
+			return fmt.Errorf("proxy of %s is not ready: %w; %s", p.name, p.probe(m.stopping), lastLine(p.log.Name()))
 		}
 	}
 	return nil
@@ -86,7 +85,7 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiod.grpc, m.socket("sds")
 	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", slices.Index(m.proxies, p)))
 	p.workers = kube.Concurrency(m.manifests, p.node.Namespace, p.node.Labels)
-	_ = os.Remove(p.node.AdminSocket) // of an earlier fleet
+	_ = os.Remove(p.node.AdminSocket) // left by an earlier fleet
 	p.admin = envoy.NewSocketClient(p.node.AdminSocket)
 	if err := p.serveAdmin(m); err != nil {
 		return err
@@ -114,12 +113,12 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 	return err
 }
 
-// serveAdmin lets anyone on this machine read the admin interface at the pod's
-// address.
+// serveAdmin serves Envoy's admin interface, read-only, at the pod's address. Every user of this
+// machine can read it.
 func (p *proxy) serveAdmin(m *Mesh) error {
 	listener, err := net.Listen("tcp", p.node.AdminAddress().String())
 	if err != nil {
-		return fmt.Errorf("proxy of %s: its admin port: %w", p.name, err)
+		return fmt.Errorf("proxy of %s: admin port: %w", p.name, err)
 	}
 	server := &http.Server{Handler: envoy.Reader(p.admin), ReadHeaderTimeout: 5 * time.Second}
 	m.running.Go(func() { _ = server.Serve(listener) })
@@ -127,7 +126,7 @@ func (p *proxy) serveAdmin(m *Mesh) error {
 	return nil
 }
 
-// logName is that of the log beside its pod's.
+// logName returns the name of the proxy's log, without its extension.
 func (p *proxy) logName() string {
 	if p.gateway {
 		return p.name
@@ -143,8 +142,7 @@ func (p *proxy) start(m *Mesh) (*process.Process, error) {
 	return m.site.Spawn(cmd)
 }
 
-// attend waits until one process of the proxy is ready; until then its pod is
-// not.
+// attend waits until a new process of the proxy is ready and then marks its pod's proxy as up.
 func (p *proxy) attend(ctx context.Context, m *Mesh) {
 	for p.admin.Ready(ctx) != nil {
 		select {
@@ -164,8 +162,7 @@ func (p *proxy) attend(ctx context.Context, m *Mesh) {
 	}
 }
 
-// started tells startProxies how the first start ended; afterwards it does
-// nothing.
+// started sends the result of the first start to startProxies. Later calls do nothing.
 func (p *proxy) started(err error) {
 	select {
 	case p.first <- err:
@@ -173,14 +170,15 @@ func (p *proxy) started(err error) {
 	}
 }
 
-// changed keeps the pod and the events in line with the supervisor.
+// changed is called with the supervisor's status whenever it changes. It updates the pod's readiness
+// and makes events.
 func (p *proxy) changed(m *Mesh, now process.Status) {
 	p.mu.Lock()
 	replacing := p.replaced != nil
 	p.mu.Unlock()
 	switch now.State {
 	case process.GivenUp:
-		p.started(fmt.Errorf("proxy of %s failed with %s; %s", p.name, now.Why, lastWords(p.log.Name())))
+		p.started(fmt.Errorf("proxy of %s failed with %s; %s", p.name, now.Why, lastLine(p.log.Name())))
 	case process.Waiting:
 		m.site.SetProxyDown(p.name, "its proxy failed with "+now.Why)
 		if !replacing {
@@ -194,7 +192,7 @@ func (p *proxy) changed(m *Mesh, now process.Status) {
 	}
 }
 
-// sidecar is a proxy as its pod sees it.
+// sidecar is the proxy of a pod. It implements local.Sidecar.
 type sidecar struct {
 	*proxy
 	stopping context.Context // of the mesh
@@ -204,7 +202,7 @@ type sidecar struct {
 func (s sidecar) Drain() {
 	ctx, cancel := context.WithTimeout(s.stopping, lookTimeout)
 	defer cancel()
-	_ = s.admin.Drain(ctx) // one that does not answer is ended all the same
+	_ = s.admin.Drain(ctx) // a proxy that does not respond is ended all the same
 }
 
 // Replace implements local.Sidecar.
@@ -226,11 +224,11 @@ func (s sidecar) Replace(ctx context.Context) {
 	}
 }
 
-// podDrainTime is how long a proxy whose program has ended may finish the
-// requests that are under way: istio-agent's terminationDrainDuration.
+// podDrainTime bounds the requests in flight at a proxy whose program has ended. It is istio-agent's
+// terminationDrainDuration.
 const podDrainTime = 5 * time.Second
 
-// drain lets the requests under way end, and tells clients to go.
+// drain makes clients disconnect and returns when no request is in flight, or when the context ends.
 func (p *proxy) drain(ctx context.Context) {
 	if p.admin.Drain(ctx) != nil {
 		return

@@ -21,7 +21,7 @@ import (
 
 var loopback = net.IPv4(127, 0, 0, 1)
 
-// certificate is for a server of the control plane on this machine.
+// certificate issues a certificate, for 127.0.0.1, to a server of the control plane.
 func (m *Mesh) certificate(account string) (tls.Certificate, error) {
 	issued, err := m.certs.Authority().Issue(certs.Identity{Namespace: kube.RootNamespace, ServiceAccount: account}, 10*365*24*time.Hour, loopback)
 	if err != nil {
@@ -30,8 +30,8 @@ func (m *Mesh) certificate(account string) (tls.Certificate, error) {
 	return tls.X509KeyPair(issued.Chain, issued.Key)
 }
 
-// serveAPI opens the Kubernetes API. It has TLS because clients send their
-// token over nothing else.
+// serveAPI serves the Kubernetes API at a free port. It uses TLS because clients send their token over
+// TLS alone.
 func (m *Mesh) serveAPI() (net.Addr, error) {
 	pair, err := m.certificate("kube-apiserver")
 	if err != nil {
@@ -44,14 +44,14 @@ func (m *Mesh) serveAPI() (net.Addr, error) {
 	server := &http.Server{
 		Handler: m.api.Handler(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return m.stopping },
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
-		ErrorLog:  log.New(io.Discard, "", 0), // of handshakes that clients gave up
+		ErrorLog:  log.New(io.Discard, "", 0), // it logs every handshake that a client aborts
 	}
 	m.running.Go(func() { _ = server.ServeTLS(listener, "", "") })
 	m.closers = append(m.closers, func() { server.Close() })
 	return listener.Addr(), nil
 }
 
-// kubeconfig leads istiod, kubectl and istioctl to the API; its token lets them in.
+// kubeconfig returns the kubeconfig, with the API's address and token, for istiod, kubectl and istioctl.
 func (m *Mesh) kubeconfig(api string) []byte {
 	text, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "fleetman",
@@ -62,22 +62,22 @@ func (m *Mesh) kubeconfig(api string) []byte {
 		"users":    []any{map[string]any{"name": "fleetman", "user": map[string]any{"token": m.api.Token}}},
 	})
 	if err != nil {
-		panic(err) // maps of strings can always be written
+		panic(err) // impossible for maps of strings
 	}
 	return text
 }
 
-// serveSecure opens istiod's port for TLS, 15012 on a cluster: istioctl
-// proxy-status goes there. What comes out of it goes to istiod's plain port, for
-// the istiod of this mesh has no certificate of its own.
+// serveSecure serves istiod's port with TLS, 15012 on a cluster, at a free port: istioctl proxy-status
+// needs it. It terminates TLS and forwards to istiod's plaintext port, because istiod has no
+// certificate here.
 func (m *Mesh) serveSecure() (netip.AddrPort, error) {
 	pair, err := m.certificate("istiod")
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("istiod's port for TLS: %w", err)
+		return netip.AddrPort{}, fmt.Errorf("istiod's TLS port: %w", err)
 	}
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("istiod's port for TLS: %w", err)
+		return netip.AddrPort{}, fmt.Errorf("istiod's TLS port: %w", err)
 	}
 	m.closers = append(m.closers, func() { listener.Close() })
 	m.running.Go(func() {
@@ -92,7 +92,7 @@ func (m *Mesh) serveSecure() (netip.AddrPort, error) {
 	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
-// pipe copies both ways until one side ends, or the context.
+// pipe connects a client to an address. It copies both ways until one side or the context ends.
 func pipe(ctx context.Context, client net.Conn, to string) {
 	defer client.Close()
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)

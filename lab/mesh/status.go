@@ -9,45 +9,45 @@ import (
 	"time"
 )
 
-// Status is a running mesh at one moment.
+// Status is the state of a running mesh.
 type Status struct {
 	Istiod  IstiodStatus  `json:"istiod"`
 	Proxies []ProxyStatus `json:"proxies"`
-	// Failures make the run worthless, also when they are over.
+	// Failures are all failures since the start, including those that no longer apply.
 	Failures []Failure `json:"failures,omitempty"`
-	// Kubeconfig leads kubectl and istioctl to this mesh.
+	// Kubeconfig is the path of the kubeconfig for this mesh.
 	Kubeconfig string `json:"kubeconfig"`
-	// Istioctl is the program of istiod's version.
+	// Istioctl is the path of istioctl in istiod's version.
 	Istioctl string `json:"istioctl"`
 }
 
-// IstiodStatus is the control plane's. GRPC is its plain port.
+// IstiodStatus is the state of istiod.
 type IstiodStatus struct {
 	Ready    bool   `json:"ready"`
-	GRPC     string `json:"grpc"`
-	HTTP     string `json:"http"`
+	GRPC     string `json:"grpc"`  // address of the plaintext port
+	HTTP     string `json:"http"`  // address of the debug interface
 	State    string `json:"state"` // running, or waiting and why
 	Restarts int    `json:"restarts"`
 	PID      int    `json:"pid"`
 	Log      string `json:"log"`
-	// NotApplied are Istio objects of the manifests that istiod does not have.
+	// NotApplied are the manifests' Istio objects that istiod does not have.
 	NotApplied []string `json:"notApplied,omitempty"`
 }
 
-// ProxyStatus is one Envoy's.
+// ProxyStatus is the state of one Envoy.
 type ProxyStatus struct {
-	Name      string `json:"name"` // of its pod, or the gateway's
+	Name      string `json:"name"` // the pod's ID, or the gateway's name
 	Namespace string `json:"namespace"`
 	Gateway   bool   `json:"gateway"`
 	Address   string `json:"address"`
 	Admin     string `json:"admin"`
 	Ready     bool   `json:"ready"`
-	// Synced: it is connected, and has accepted the last that istiod sent.
+	// Synced reports whether the proxy is connected to istiod and has acknowledged its last update.
 	Synced   bool     `json:"synced"`
 	Rejected []string `json:"rejected,omitempty"`
-	// Ejected are hosts that outlier detection shut out, as CLUSTER ADDRESS.
+	// Ejected are the hosts that outlier detection ejects now, as CLUSTER ADDRESS.
 	Ejected []string `json:"ejected,omitempty"`
-	// Upstreams are those that it has sent requests to.
+	// Upstreams are the clusters to which the proxy has sent requests.
 	Upstreams []UpstreamStatus `json:"upstreams,omitempty"`
 	State     string           `json:"state"` // running, or waiting and why
 	Restarts  int              `json:"restarts"`
@@ -55,18 +55,18 @@ type ProxyStatus struct {
 	Log       string           `json:"log"`
 }
 
-// UpstreamStatus is what a proxy counted of one upstream since it started.
+// UpstreamStatus has a proxy's counters of one cluster since the proxy started.
 type UpstreamStatus struct {
 	Cluster      string `json:"cluster"` // outbound|8080|SUBSET|HOST
-	Tries        uint64 `json:"tries"`   // retries are among them
+	Tries        uint64 `json:"tries"`   // attempts, including retries
 	Retries      uint64 `json:"retries"`
-	RetrySuccess uint64 `json:"retrySuccess"`
-	// Overflow are requests and retries that the circuit breaker's limits refused.
+	RetrySuccess uint64 `json:"retrySuccess"` // retries that succeeded
+	// Overflow counts the requests and retries that a limit of the circuit breaker refused.
 	Overflow  uint64 `json:"overflow"`
-	Ejections uint64 `json:"ejections"` // of its hosts, by outlier detection
+	Ejections uint64 `json:"ejections"` // of the cluster's hosts, by outlier detection
 }
 
-// Good is false when anything is rejected, out of step or left out.
+// Good reports whether every proxy is in sync, no update was rejected and every object is applied.
 func (s *Status) Good() bool {
 	good := s.Istiod.Ready && len(s.Istiod.NotApplied) == 0 && len(s.Failures) == 0
 	for _, p := range s.Proxies {
@@ -75,33 +75,33 @@ func (s *Status) Good() bool {
 	return good
 }
 
-// statusWithin bounds Status: who does not answer until then is not ready.
+// statusWithin bounds Status. Istiod or a proxy that takes longer is reported as not ready.
 const statusWithin = 2 * time.Second
 
-// Status asks istiod and every proxy, all at once.
+// Status returns the state of the mesh. It queries istiod and all proxies concurrently.
 func (m *Mesh) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
 	i := m.istiod
 	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(m.proxies))}
-	var asking sync.WaitGroup
+	var queries sync.WaitGroup
 	for n, p := range m.proxies {
-		asking.Go(func() { status.Proxies[n] = p.status(ctx) })
+		queries.Go(func() { status.Proxies[n] = p.status(ctx) })
 	}
-	_, err := i.ask(ctx, "/ready")
+	_, err := i.get(ctx, "/ready")
 	now := i.supervisor.Status()
 	status.Istiod = IstiodStatus{
 		Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(), State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: i.log.Name(),
 	}
 	var syncs map[string]*syncState
 	if err == nil {
-		status.Istiod.NotApplied, _ = m.notHeld(ctx)
+		status.Istiod.NotApplied, _ = m.missing(ctx)
 		syncs, _ = m.syncs(ctx)
 	}
-	asking.Wait()
+	queries.Wait()
 	for n, p := range m.proxies {
 		known := syncs[p.node.Name+"."+p.node.Namespace]
-		status.Proxies[n].Synced = status.Proxies[n].Synced && known != nil && known.done()
+		status.Proxies[n].Synced = status.Proxies[n].Synced && known != nil && known.synced()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,8 +109,7 @@ func (m *Mesh) Status(ctx context.Context) Status {
 	return status
 }
 
-// status is what the proxy itself says; whether it has the last that istiod
-// sent is for istiod to say.
+// status returns the proxy's own state. Its Synced only reports the connection to istiod.
 func (p *proxy) status(ctx context.Context) ProxyStatus {
 	now := p.supervisor.Status()
 	status := ProxyStatus{

@@ -13,9 +13,9 @@ import (
 	"fleetman.example/lab/mesh/kube"
 )
 
-// tracing finds where the services send their traces, by OpenTelemetry's own
-// variables, so that the proxies' spans go there too; it is nil when they send
-// none. The note says why the proxies cannot.
+// tracing returns the collector to which the services send their spans, from OpenTelemetry's
+// variables, so that the proxies send theirs there too. It is nil when tracing is off, or when the
+// proxies cannot use it; note is then the reason.
 func tracing(ctx context.Context, getenv func(string) string) (collector *kube.Collector, note string) {
 	endpoint, path := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), ""
 	if endpoint == "" {
@@ -39,18 +39,18 @@ func tracing(ctx context.Context, getenv func(string) string) (collector *kube.C
 	}
 	at, err := url.Parse(endpoint)
 	if err != nil || at.Scheme != "http" || at.Hostname() == "" {
-		return nil, fmt.Sprintf("the proxies send no traces: their collector is an http:// URL, not %.100q", endpoint)
+		return nil, fmt.Sprintf("the proxies send no spans: OTEL_EXPORTER_OTLP_ENDPOINT: %.100q: must be an http:// URL", endpoint)
 	}
 	if at.Port() != "" {
 		standard = at.Port()
 	}
 	port, err := strconv.ParseUint(standard, 10, 16)
 	if err != nil {
-		return nil, fmt.Sprintf("the proxies send no traces: no port in %.100q", endpoint)
+		return nil, fmt.Sprintf("the proxies send no spans: OTEL_EXPORTER_OTLP_ENDPOINT: %.100q: must have a port between 1 and 65535", endpoint)
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", at.Hostname())
 	if err != nil || len(addresses) == 0 {
-		return nil, fmt.Sprintf("the proxies send no traces: %s has no address: %v", at.Hostname(), err)
+		return nil, fmt.Sprintf("the proxies send no spans: resolve %s: %v", at.Hostname(), err)
 	}
 	collector = &kube.Collector{Address: netip.AddrPortFrom(addresses[0].Unmap(), uint16(port)), GRPC: grpc}
 	if !grpc {
@@ -59,7 +59,7 @@ func tracing(ctx context.Context, getenv func(string) string) (collector *kube.C
 	return collector, ""
 }
 
-// environment reads a list as os.Environ gives it; the last of a name counts.
+// environment returns a getenv for a list in the form of os.Environ. The last value of a name counts.
 func environment(list []string) func(string) string {
 	return func(name string) string {
 		for _, variable := range slices.Backward(list) {

@@ -14,15 +14,14 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// isIstio reports whether an object is of one of Istio's APIs.
+// isIstio reports whether an object belongs to one of Istio's APIs.
 func isIstio(object manifest.Object) bool {
 	group, _, _ := strings.Cut(object.APIVersion, "/")
 	return strings.HasSuffix(group, ".istio.io")
 }
 
-// validate checks Istio's objects with istioctl, which refuses unknown fields,
-// as istiod does not. The error is one line with the file, the object and the
-// field.
+// validate checks Istio's objects with istioctl, which, unlike istiod, refuses unknown fields. The error
+// is one line with the file, the object and the field.
 func validate(ctx context.Context, istioctl string, objects *manifest.Objects) error {
 	var all []manifest.Object
 	for _, object := range objects.All {
@@ -34,7 +33,7 @@ func validate(ctx context.Context, istioctl string, objects *manifest.Objects) e
 	if err != nil || why == "" {
 		return err
 	}
-	for _, object := range all { // it names objects, but not their files
+	for _, object := range all { // istioctl's output has no file names
 		alone, err := refusal(ctx, istioctl, []manifest.Object{object})
 		if err != nil {
 			return err
@@ -46,8 +45,8 @@ func validate(ctx context.Context, istioctl string, objects *manifest.Objects) e
 	return fmt.Errorf("refused by Istio: %s", why)
 }
 
-// refusal is what istioctl validate prints about objects that it refuses, in
-// one line; "" when it accepts them.
+// refusal returns the output of istioctl validate about objects that it refuses, in one line. It
+// returns "" when all are valid.
 func refusal(ctx context.Context, istioctl string, objects []manifest.Object) (string, error) {
 	if len(objects) == 0 {
 		return "", nil
@@ -87,8 +86,8 @@ func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string 
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "analyze", "--all-namespaces", "--kubeconfig", m.istiod.kubeconfig(), "--output", "json", "--output-threshold", "Warning")
 	cmd.Dir = m.dir()
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	output, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) { // it exits with an error when it finds one
@@ -96,7 +95,7 @@ func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string 
 	}
 	notes, err := findings(output, objects)
 	if err != nil {
-		return []string{fmt.Sprintf("istioctl analyze: %v: %s", err, strings.Join(strings.Fields(complaints.String()), " "))}
+		return []string{fmt.Sprintf("istioctl analyze: %v: %s", err, strings.Join(strings.Fields(stderr.String()), " "))}
 	}
 	return notes
 }
@@ -136,7 +135,7 @@ func findings(output []byte, objects *manifest.Objects) ([]string, error) {
 // "The Sidecars [A B] in namespace ...".
 const twoSidecars = "IST0110"
 
-// others is the number of the manifests' Sidecars in such a message, less one.
+// others returns the number of the manifests' Sidecars in such a message, less one.
 func others(message string, objects *manifest.Objects) int {
 	_, list, _ := strings.Cut(message, "[")
 	list, _, _ = strings.Cut(list, "]")
@@ -149,14 +148,14 @@ func others(message string, objects *manifest.Objects) int {
 	return max(count, 0)
 }
 
-// tell prints every line once.
-func (m *Mesh) tell(notes []string) {
+// progressOnce prints the notes that were not printed before.
+func (m *Mesh) progressOnce(notes []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tellLocked(notes)
+	m.progressOnceLocked(notes)
 }
 
-func (m *Mesh) tellLocked(notes []string) {
+func (m *Mesh) progressOnceLocked(notes []string) {
 	for _, note := range notes {
 		if !m.notes[note] {
 			m.notes[note] = true

@@ -14,19 +14,17 @@ import (
 )
 
 const (
-	// lookEvery is how often each proxy is asked how it is, unless Options say,
-	// and lookTimeout how long it may take: an answer is there within milliseconds.
-	lookEvery   = time.Second
+	// lookEvery is the default of Options.LookEvery.
+	lookEvery = time.Second
+	// lookTimeout bounds one readiness probe; a proxy responds within milliseconds.
 	lookTimeout = time.Second
-	// unreadyAfter is how many probes in a row fail until a pod with this proxy
-	// is not ready. It is what Istio's injector writes into the proxy's
-	// readiness probe, with a period of 15 s.
+	// unreadyAfter is how many failed probes in a row make the proxy's pod unready. It is the
+	// failureThreshold of the readiness probe that Istio's injector writes, with a period of 15 s.
 	unreadyAfter = 4
 )
 
-// watch asks the proxy, until the mesh stops, whether it is ready, what it
-// rejected, what it sent again. It begins after a while of its own: the answers
-// of all proxies at once keep both of two cores from the requests for 10 ms.
+// watch polls the proxy's readiness, rejections and retries until the mesh stops. Each proxy has its own
+// initial delay, because polling all at once keeps two cores from the fleet's requests for 10 ms.
 func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 	var health probing
 	retries := map[string]*envoy.ClusterStats{}
@@ -47,31 +45,32 @@ func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 		if m.stopping.Err() != nil {
 			return
 		}
-		if changed, ready := health.heard(err); changed {
+		if changed, ready := health.add(err); changed {
 			p.readiness(m, ready, err)
 		}
 		if err != nil {
-			continue // it is being started, or stopped, or hangs
+			continue // the proxy starts, stops or hangs
 		}
 		p.lookForRejections(m.stopping, m)
 		retries = p.lookForRetries(m, retries)
 	}
 }
 
-// probe is its readiness probe.
+// probe is the proxy's readiness probe.
 func (p *proxy) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return p.admin.Ready(ctx)
 }
 
-// probing counts failures in a row.
+// probing counts failed probes in a row.
 type probing struct {
 	failed int
 	down   bool
 }
 
-func (h *probing) heard(err error) (changed, ready bool) {
+// add adds the result of a probe. changed reports whether it changes the readiness.
+func (h *probing) add(err error) (changed, ready bool) {
 	if err == nil {
 		changed = h.down
 		*h = probing{}
@@ -83,8 +82,8 @@ func (h *probing) heard(err error) (changed, ready bool) {
 	return changed, false
 }
 
-// readiness brings the pod in line with its proxy; a gateway has no pod of the
-// fleet's.
+// readiness applies the proxy's readiness to its pod. A gateway has no pod in the fleet: its readiness
+// is only printed.
 func (p *proxy) readiness(m *Mesh, ready bool, err error) {
 	why := ""
 	if !ready {
@@ -94,19 +93,18 @@ func (p *proxy) readiness(m *Mesh, ready bool, err error) {
 	if p.gateway && !ready {
 		m.site.Progress(p.name + ": " + why)
 	} else if p.gateway {
-		m.site.Progress(p.name + ": it answers again")
+		m.site.Progress(p.name + ": its proxy's readiness probe succeeds again")
 	}
 }
 
-// lookForRejections makes every update that a proxy rejects an error of the
-// run.
+// lookForRejections records a failure for every update that the proxy rejected.
 func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
 	found, err := p.admin.Rejected(ctx)
 	if err != nil {
 		return
 	}
 	for _, rejection := range found {
-		// the count tells one from the next; the reason is gone when the update is
+		// The count distinguishes one rejection from the next: the reason disappears with the next update.
 		key := fmt.Sprintf("%s %d %s %d", p.name, p.supervisor.Status().Restarts, rejection.Stat, rejection.Count)
 		if rejection.Stat == "" {
 			key = p.name + " " + rejection.String()
@@ -115,8 +113,7 @@ func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
 	}
 }
 
-// lookForRetries makes an event of what the proxy sent again to an upstream
-// since the last look.
+// lookForRetries makes an event of the proxy's retries to each upstream since the last call.
 func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) map[string]*envoy.ClusterStats {
 	now, err := p.admin.Retries(m.stopping)
 	if err != nil {
@@ -124,7 +121,7 @@ func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) m
 	}
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		is, was := now[name], before[name]
-		if was == nil || was.Retries > is.Retries { // one that was started again counts from 0
+		if was == nil || was.Retries > is.Retries { // the proxy was restarted
 			was = &envoy.ClusterStats{}
 		}
 		if detail := retried(is, was); detail != "" {
@@ -139,17 +136,18 @@ func retried(is, was *envoy.ClusterStats) string {
 	if sent == 0 && refused == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("its proxy sends %d requests again to %s", sent, Upstream(is.Cluster))
+	text := fmt.Sprintf("its proxy sent %d retries to %s", sent, Upstream(is.Cluster))
 	if sent == 1 {
-		text = "its proxy sends a request again to " + Upstream(is.Cluster)
+		text = "its proxy sent 1 retry to " + Upstream(is.Cluster)
 	}
+	text += fmt.Sprintf(": %d succeeded", is.RetrySuccess-was.RetrySuccess)
 	if refused > 0 {
-		text += fmt.Sprintf(", and %d not, for its retry budget or maxRetries", refused)
+		text += fmt.Sprintf("; %d more were refused by its retry budget or maxRetries", refused)
 	}
-	return fmt.Sprintf("%s; %d came to a good end", text, is.RetrySuccess-was.RetrySuccess)
+	return text
 }
 
-// Upstream is a cluster's name for people: HOST:PORT, and its subset.
+// Upstream returns a short name of a cluster: HOST:PORT, and the subset if it has one.
 func Upstream(cluster string) string {
 	parts := strings.Split(cluster, "|")
 	if len(parts) != 4 {
@@ -162,7 +160,7 @@ func Upstream(cluster string) string {
 	return text
 }
 
-// watchRefusals makes what the certificate service refused an error of the run.
+// watchRefusals records a failure for each refusal of the certificate service, until the mesh stops.
 func (m *Mesh) watchRefusals() {
 	for {
 		select {
@@ -180,17 +178,17 @@ func (m *Mesh) lookForRefusals() {
 	}
 }
 
-// check tells whether anything was rejected, the first failures aside.
+// check returns an error if an update was rejected, leaving the first failures out.
 func (m *Mesh) check(ctx context.Context, first int) error {
-	var asking sync.WaitGroup
+	var queries sync.WaitGroup
 	for _, p := range m.proxies {
-		asking.Go(func() { p.lookForRejections(ctx, m) })
+		queries.Go(func() { p.lookForRejections(ctx, m) })
 	}
-	asking.Wait()
+	queries.Wait()
 	m.lookForRefusals()
 	if err := m.errSince(first); err != nil {
 		first, others, _ := strings.Cut(err.Error(), "\n")
-		if others != "" { // each has been shown
+		if others != "" { // Options.Rejected was called with each
 			first += fmt.Sprintf("; and %d more", 1+strings.Count(others, "\n"))
 		}
 		return fmt.Errorf("mesh: %s", first)

@@ -16,17 +16,16 @@ import (
 	"time"
 )
 
-// Domain is the trust domain that Istio takes when it is not told another.
+// Domain is Istio's default trust domain.
 const Domain = "cluster.local"
 
 // authorityLifetime is longer than any fleet runs.
 const authorityLifetime = 10 * 365 * 24 * time.Hour
 
-// Identity is a workload's name: its service account.
+// Identity is a workload's service account.
 type Identity struct{ Namespace, ServiceAccount string }
 
-// URI is the identity as certificates hold it:
-// spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.
+// URI returns the identity's SPIFFE ID: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.
 func (i Identity) URI(domain string) *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: domain, Path: "/ns/" + i.Namespace + "/sa/" + i.ServiceAccount}
 }
@@ -35,12 +34,12 @@ var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
 func (i Identity) check() error {
 	if !name.MatchString(i.Namespace) || !name.MatchString(i.ServiceAccount) {
-		return fmt.Errorf("identity of namespace %.60q and service account %.60q; names of lower-case letters, digits, dots and dashes are expected", i.Namespace, i.ServiceAccount)
+		return fmt.Errorf("identity: namespace %.60q, service account %.60q: must be names of lower-case letters, digits, dots and dashes", i.Namespace, i.ServiceAccount)
 	}
 	return nil
 }
 
-// Authority signs certificates. Its key leaves the process nowhere.
+// Authority is a certificate authority. Its key never leaves the process.
 type Authority struct {
 	domain string
 	key    *ecdsa.PrivateKey
@@ -48,11 +47,11 @@ type Authority struct {
 	root   []byte
 }
 
-// NewAuthority makes an authority with a key of its own for a trust domain.
+// NewAuthority returns an authority with a new key for a trust domain.
 func NewAuthority(domain string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making the authority of %s: %w", domain, err)
+		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
 	}
 	now := time.Now()
 	template := &x509.Certificate{
@@ -67,32 +66,32 @@ func NewAuthority(domain string) (*Authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("making the authority of %s: %w", domain, err)
+		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making the authority of %s: %w", domain, err)
+		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
 	}
 	return &Authority{domain: domain, key: key, cert: cert, root: block("CERTIFICATE", der)}, nil
 }
 
-// Root is the authority's own certificate, in PEM.
+// Root returns the authority's own certificate, in PEM.
 func (a *Authority) Root() []byte { return bytes.Clone(a.root) }
 
-// Certificate is one workload's, in PEM.
+// Certificate is a workload's certificate and key, in PEM.
 type Certificate struct {
 	Chain, Key []byte
 	NotAfter   time.Time
 }
 
-// Issue makes a key and signs a certificate for it that is good for client and
-// server, at the addresses too, and lasts for the given time.
+// Issue makes a key and signs a certificate for it. The certificate is valid for client and server
+// authentication, for the given time, and for the addresses.
 func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.IP) (Certificate, error) {
 	if err := id.check(); err != nil {
 		return Certificate{}, err
 	}
 	fail := func(err error) (Certificate, error) {
-		return Certificate{}, fmt.Errorf("certificate of %s: %w", id.URI(a.domain), err)
+		return Certificate{}, fmt.Errorf("issue a certificate to %s: %w", id.URI(a.domain), err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -84,13 +84,13 @@ func serve(t *testing.T, server *Server) secretservice.SecretDiscoveryServiceCli
 		conn.Close()
 		cancel()
 		if err := <-served; err != nil {
-			t.Errorf("serving: %v", err)
+			t.Errorf("Serve: %v", err)
 		}
 	})
 	return secretservice.NewSecretDiscoveryServiceClient(conn)
 }
 
-// fetch gets both secrets over the wire, as a proxy does.
+// fetch requests both secrets over gRPC, as a proxy does.
 func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node string, id Identity) (tls.Certificate, *x509.CertPool, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -114,13 +114,13 @@ func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(got[rootSecret].GetValidationContext().GetTrustedCa().GetInlineBytes()) {
-		t.Fatal("ROOTCA holds no certificate")
+		t.Fatal("ROOTCA has no certificate")
 	}
 	return pair, pool, nil
 }
 
-// peer wants a certificate of the pool's authority with that name, as Envoy
-// does: by the SPIFFE name, not by the host's.
+// peer verifies, as Envoy does, that the peer's certificate is of the pool's authority and has the SPIFFE
+// ID.
 func peer(pool *x509.CertPool, want Identity) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		if len(state.PeerCertificates) == 0 {
@@ -139,7 +139,7 @@ func peer(pool *x509.CertPool, want Identity) func(tls.ConnectionState) error {
 	}
 }
 
-// handshake says how the server takes the client, and the client the server.
+// handshake returns the results of a TLS handshake at the server and at the client.
 func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error) {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
@@ -199,8 +199,8 @@ func TestHandshake(t *testing.T) {
 	tests := []struct {
 		name    string
 		present []tls.Certificate
-		wanted  Identity // that the client wants the server to be
-		server  string   // part of its error; empty: taken
+		wanted  Identity // the server's, that the client requires
+		server  string   // part of its error; empty: none
 		client  string
 	}{
 		{"the mesh's own", []tls.Certificate{trackerCert}, staff, "", ""},
@@ -237,10 +237,10 @@ func TestStrangersGetNothing(t *testing.T) {
 		id         Identity
 		refusal    string
 	}{
-		{"an unknown node", "gateway-0", tracker, `node "gateway-0" is not one of this mesh`},
-		{"no node", "", tracker, `node "" is not one of this mesh`},
-		{"another's identity", "tracker-0", staff, "node tracker-0 claims to be {Namespace:default ServiceAccount:fleetman-staff-service}"},
-		{"another namespace", "tracker-0", Identity{"prod", tracker.ServiceAccount}, "claims to be {Namespace:prod"},
+		{"an unknown node", "gateway-0", tracker, `node: "gateway-0": must be a node of this mesh`},
+		{"no node", "", tracker, `node: "": must be a node of this mesh`},
+		{"another's identity", "tracker-0", staff, "node tracker-0: identity: {Namespace:default ServiceAccount:fleetman-staff-service}"},
+		{"another namespace", "tracker-0", Identity{"prod", tracker.ServiceAccount}, "identity: {Namespace:prod"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestStrangersGetNothing(t *testing.T) {
 }
 
 func TestNewServerAndAllowRefuse(t *testing.T) {
-	if _, err := NewServer(Options{Lifetime: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "a second at least") {
+	if _, err := NewServer(Options{Lifetime: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "must be at least 1s") {
 		t.Errorf("a millisecond: %v", err)
 	}
 	server := newServer(t, Options{})
@@ -275,7 +275,7 @@ func leaf(t *testing.T, secret *tlsv3.Secret) *x509.Certificate {
 	t.Helper()
 	data, rest := pem.Decode(secret.GetTlsCertificate().GetCertificateChain().GetInlineBytes())
 	if data == nil || len(rest) > 0 {
-		t.Fatalf("one certificate is expected, not %q", secret)
+		t.Fatalf("secret %q, want one certificate", secret)
 	}
 	certificate, err := x509.ParseCertificate(data.Bytes)
 	if err != nil {
@@ -284,7 +284,7 @@ func leaf(t *testing.T, secret *tlsv3.Secret) *x509.Certificate {
 	return certificate
 }
 
-// pipe is a stream without a network, so that time can be a bubble's.
+// pipe is a stream without a network, so that it works in a bubble of testing/synctest.
 type pipe struct {
 	grpc.ServerStream
 	ctx     context.Context

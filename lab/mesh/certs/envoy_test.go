@@ -22,8 +22,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 )
 
-// A listener as istiod makes it for STRICT mutual TLS, with its secrets from
-// this package's server.
+// A listener as istiod configures it for STRICT mutual TLS, with the secrets of this package's server.
 const meshed = `
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
 node: {id: staff-0, cluster: staff, metadata: {NAMESPACE: default, SERVICE_ACCOUNT: fleetman-staff-service}}
@@ -65,7 +64,7 @@ static_resources:
 
 const sdsConfig = `{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: sds-grpc}}]}, resource_api_version: V3, initial_fetch_timeout: 0s}`
 
-// startEnvoy returns the address of the listener.
+// startEnvoy starts Envoy and returns the address of its listener.
 func startEnvoy(t *testing.T, sds netip.AddrPort) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
@@ -142,8 +141,7 @@ func listenerOf(t *testing.T, admin netip.AddrPort) string {
 	return address
 }
 
-// call speaks HTTP over TLS with the listener, and returns the server's
-// certificate.
+// call sends a request over TLS to the listener and returns the server's certificate.
 func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509.Certificate, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	conn, err := tls.DialWithDialer(dialer, "tcp", address, &tls.Config{Certificates: present, InsecureSkipVerify: true, VerifyConnection: peer(pool, staff)})

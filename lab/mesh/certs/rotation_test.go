@@ -20,7 +20,7 @@ func TestRotation(t *testing.T) {
 		stream.in <- request
 		serials := map[string]bool{}
 		for round := range 5 {
-			answer := <-stream.answers // the bubble's clock moves on until there is one
+			answer := <-stream.answers // the bubble's clock advances until there is one
 			if since := time.Since(began); since != time.Duration(round)*30*time.Minute {
 				t.Fatalf("certificate %d came after %s", round, since)
 			}
@@ -84,7 +84,7 @@ func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 		quiet("a request about an old answer")
 		stream.in <- refuse(both, second)
 		quiet("a refusal")
-		if all := server.Refusals(); len(all) != 1 || !strings.Contains(all[0], "staff-0 does not accept [ROOTCA default]: key does not match") {
+		if all := server.Refusals(); len(all) != 1 || !strings.Contains(all[0], "staff-0 rejected the secrets [ROOTCA default]: key does not match") {
 			t.Errorf("refusals %q", all)
 		}
 	})
@@ -95,7 +95,7 @@ func TestUnknownSecretsAndTypes(t *testing.T) {
 		server := newServer(t, Options{})
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, "kubernetes://tls")
-		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `no secret "kubernetes://tls"`) {
+		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `secret: "kubernetes://tls": must be default or ROOTCA`) {
 			t.Errorf("an unknown secret: %v", err)
 		}
 		stream, done = open(t, server)

@@ -13,17 +13,21 @@ import (
 	"google.golang.org/grpc"
 )
 
-// DefaultLifetime is a certificate's, as in Istio.
+// DefaultLifetime is the default lifetime of a certificate. It is Istio's.
 const DefaultLifetime = 24 * time.Hour
 
-// Options say how a server signs.
+// Options configures a server.
 type Options struct {
-	Domain   string        // Domain when empty
-	Lifetime time.Duration // DefaultLifetime when 0; renewed after half of it
-	Log      *slog.Logger  // what was refused, and by whom; nil discards it
+	// Domain is the trust domain. Defaults to the constant Domain.
+	Domain string
+	// Lifetime is how long a certificate is valid. It is renewed after half of that. Defaults to
+	// DefaultLifetime; must be at least 1s.
+	Lifetime time.Duration
+	// Log gets a warning for each refusal. Nil discards them.
+	Log *slog.Logger
 }
 
-// Server is one certificate service for all proxies of a mesh.
+// Server is the certificate service of a mesh's proxies.
 type Server struct {
 	secretservice.UnimplementedSecretDiscoveryServiceServer
 
@@ -31,16 +35,15 @@ type Server struct {
 	lifetime  time.Duration
 	log       *slog.Logger
 
-	mu    sync.Mutex
-	nodes map[string]Identity // by node ID
-	// refusals are what proxies did not take, and what they were not given.
+	mu       sync.Mutex
+	nodes    map[string]Identity // by node ID
 	refusals []string
 }
 
-// mostRefusals bounds what is kept of them.
+// mostRefusals is how many refusals are kept.
 const mostRefusals = 100
 
-// NewServer makes a server with an authority of its own, which knows nobody.
+// NewServer returns a server with a new authority. No node is allowed yet.
 func NewServer(o Options) (*Server, error) {
 	if o.Domain == "" {
 		o.Domain = Domain
@@ -49,7 +52,7 @@ func NewServer(o Options) (*Server, error) {
 		o.Lifetime = DefaultLifetime
 	}
 	if o.Lifetime < time.Second {
-		return nil, fmt.Errorf("certificates that last %s; a second at least is expected", o.Lifetime)
+		return nil, fmt.Errorf("lifetime of certificates: %s: must be at least 1s", o.Lifetime)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -61,11 +64,11 @@ func NewServer(o Options) (*Server, error) {
 	return &Server{authority: authority, lifetime: o.Lifetime, log: o.Log, nodes: map[string]Identity{}}, nil
 }
 
-// Authority signs what the server hands out.
+// Authority returns the server's authority.
 func (s *Server) Authority() *Authority { return s.authority }
 
-// Allow lets the proxy of that node ID have the identity's certificates, and no
-// other's. It takes the place of what was allowed before.
+// Allow gives a node, by its ID, the certificates of an identity. It replaces the node's earlier
+// identity.
 func (s *Server) Allow(nodeID string, id Identity) error {
 	if err := id.check(); err != nil {
 		return fmt.Errorf("node %s: %w", nodeID, err)
@@ -76,16 +79,15 @@ func (s *Server) Allow(nodeID string, id Identity) error {
 	return nil
 }
 
-// Forget takes that back: what the node has holds until it expires and is not
-// renewed.
+// Forget undoes Allow. The node's current certificate stays valid until it expires, but is not renewed.
 func (s *Server) Forget(nodeID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.nodes, nodeID)
 }
 
-// Refusals are the last secrets that proxies did not accept, and requests that
-// were refused, one line each.
+// Refusals returns the last 100 refusals, one line each: secrets that a proxy rejected and requests that
+// the server rejected.
 func (s *Server) Refusals() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,9 +112,8 @@ func (s *Server) identity(nodeID string) (id Identity, known bool) {
 	return id, known
 }
 
-// Serve answers proxies at the listener until the context ends. The listener is
-// a Unix socket that only this user can reach: whoever reaches it gets the keys,
-// for a node's ID is no secret.
+// Serve serves proxies at the listener until the context ends. The listener must be a Unix socket that
+// only this user can connect to: a node's ID is no secret, so everyone who connects can get its key.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer()
 	secretservice.RegisterSecretDiscoveryServiceServer(server, s)

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// The names that istiod lets proxies ask for.
+// The names of the secrets in the configuration that istiod sends.
 const (
 	workloadSecret = "default"
 	rootSecret     = "ROOTCA"
@@ -29,12 +29,12 @@ type subscription struct {
 	node     string
 	identity Identity
 	names    []string
-	sent     int // answers, the last one's nonce and version
+	sent     int // number of responses; nonce and version of the last one
 	renewal  <-chan time.Time
 }
 
-// StreamSecrets answers with the secrets that are asked for, and again when
-// half of their time is over. Nodes that are not allowed get PermissionDenied.
+// StreamSecrets sends the requested secrets, and new ones after half of their lifetime. A node that is
+// not allowed gets PermissionDenied.
 func (s *Server) StreamSecrets(stream secretservice.SecretDiscoveryService_StreamSecretsServer) error {
 	sub := &subscription{server: s, stream: stream}
 	requests, failed := make(chan *discovery.DiscoveryRequest), make(chan error, 1)
@@ -60,7 +60,7 @@ func (s *Server) StreamSecrets(stream secretservice.SecretDiscoveryService_Strea
 		case <-sub.renewal:
 			err = sub.send()
 		case <-failed:
-			return nil // the proxy has gone
+			return nil // the proxy has disconnected
 		case <-stream.Context().Done():
 			return nil
 		}
@@ -77,16 +77,16 @@ func (sub *subscription) take(request *discovery.DiscoveryRequest) error {
 		}
 	}
 	if request.GetTypeUrl() != secretType && request.GetTypeUrl() != "" {
-		return status.Errorf(codes.InvalidArgument, "type %q; %s is expected", request.GetTypeUrl(), secretType)
+		return status.Errorf(codes.InvalidArgument, "type_url: %q: must be %s", request.GetTypeUrl(), secretType)
 	}
 	if detail := request.GetErrorDetail(); detail != nil {
-		// Sent again it would be refused again.
-		sub.server.refused("%s does not accept %v: %s", sub.node, sub.names, detail.GetMessage())
+		// It is not sent again: the proxy would reject it again.
+		sub.server.refused("%s rejected the secrets %v: %s", sub.node, sub.names, detail.GetMessage())
 		return nil
 	}
 	nonce := request.GetResponseNonce()
 	if nonce != "" && nonce != strconv.Itoa(sub.sent) {
-		return nil // about an answer that another has followed already
+		return nil // about an earlier response
 	}
 	if nonce != "" && slices.Equal(request.GetResourceNames(), sub.names) {
 		return nil // accepted
@@ -95,19 +95,19 @@ func (sub *subscription) take(request *discovery.DiscoveryRequest) error {
 	return sub.send()
 }
 
-// introduce finds out who asks. The node's metadata has to say the same as what
-// was allowed for its ID.
+// introduce identifies the node of the first request. The identity in its metadata must be the one that
+// is allowed for its ID.
 func (sub *subscription) introduce(node *core.Node) error {
 	id, known := sub.server.identity(node.GetId())
 	if !known {
-		sub.server.refused("node %q is not one of this mesh", node.GetId())
-		return status.Errorf(codes.PermissionDenied, "node %q is not one of this mesh", node.GetId())
+		sub.server.refused("node: %q: must be a node of this mesh", node.GetId())
+		return status.Errorf(codes.PermissionDenied, "node: %q: must be a node of this mesh", node.GetId())
 	}
 	metadata := node.GetMetadata().GetFields()
 	claimed := Identity{metadata["NAMESPACE"].GetStringValue(), metadata["SERVICE_ACCOUNT"].GetStringValue()}
 	if claimed != id {
-		sub.server.refused("node %s claims to be %+v and is %+v", node.GetId(), claimed, id)
-		return status.Errorf(codes.PermissionDenied, "node %s is not of namespace %q and service account %q", node.GetId(), claimed.Namespace, claimed.ServiceAccount)
+		sub.server.refused("node %s: identity: %+v: must be %+v", node.GetId(), claimed, id)
+		return status.Errorf(codes.PermissionDenied, "node %s: identity: namespace %q, service account %q: must be those of its pod", node.GetId(), claimed.Namespace, claimed.ServiceAccount)
 	}
 	sub.node, sub.identity = node.GetId(), id
 	return nil
@@ -115,9 +115,9 @@ func (sub *subscription) introduce(node *core.Node) error {
 
 func (sub *subscription) send() error {
 	if id, known := sub.server.identity(sub.node); !known || id != sub.identity {
-		return status.Errorf(codes.PermissionDenied, "node %s is not one of this mesh any more", sub.node)
+		return status.Errorf(codes.PermissionDenied, "node: %s: is no longer a node of this mesh", sub.node)
 	}
-	answer := &discovery.DiscoveryResponse{TypeUrl: secretType}
+	response := &discovery.DiscoveryResponse{TypeUrl: secretType}
 	for _, name := range sub.names {
 		secret, err := sub.secret(name)
 		if err != nil {
@@ -127,15 +127,15 @@ func (sub *subscription) send() error {
 		if err != nil {
 			return status.Errorf(codes.Internal, "secret %s: %v", name, err)
 		}
-		answer.Resources = append(answer.Resources, packed)
+		response.Resources = append(response.Resources, packed)
 	}
 	sub.sent++
-	answer.VersionInfo = strconv.Itoa(sub.sent)
-	answer.Nonce = answer.VersionInfo
+	response.VersionInfo = strconv.Itoa(sub.sent)
+	response.Nonce = response.VersionInfo
 	if slices.Contains(sub.names, workloadSecret) {
 		sub.renewal = time.After(sub.server.lifetime / 2)
 	}
-	return sub.stream.Send(answer)
+	return sub.stream.Send(response)
 }
 
 func (sub *subscription) secret(name string) (*tls.Secret, error) {
@@ -153,8 +153,8 @@ func (sub *subscription) secret(name string) (*tls.Secret, error) {
 			TrustedCa: inline(sub.server.authority.Root()),
 		}}}, nil
 	}
-	sub.server.refused("%s asks for the secret %q", sub.node, name)
-	return nil, status.Errorf(codes.NotFound, "no secret %q; there are %s and %s", name, workloadSecret, rootSecret)
+	sub.server.refused("%s: secret: %q: must be %s or %s", sub.node, name, workloadSecret, rootSecret)
+	return nil, status.Errorf(codes.NotFound, "secret: %q: must be %s or %s", name, workloadSecret, rootSecret)
 }
 
 func inline(data []byte) *core.DataSource {

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// Client speaks with the admin interface of one Envoy.
+// Client is a client of an Envoy's admin interface.
 type Client struct {
 	base string
 	http *http.Client
 }
 
-// adminTimeout bounds one question; a busy Envoy answers within milliseconds.
+// adminTimeout bounds one request. A busy Envoy responds within milliseconds.
 const adminTimeout = 5 * time.Second
 
-// maxAnswer bounds one answer; a configuration dump of a small mesh is about 1 MB.
-const maxAnswer = 64 << 20
+// maxBody bounds the body of one response, in bytes. A configuration dump of a small mesh has about 1 MB.
+const maxBody = 64 << 20
 
 // NewClient returns a client of the admin interface at an address.
 func NewClient(admin netip.AddrPort) *Client {
@@ -42,27 +42,27 @@ func newClient(base string, dial func(ctx context.Context, network, address stri
 	return &Client{base: base, http: &http.Client{Timeout: adminTimeout, Transport: transport}}
 }
 
-// Close gives up the connection.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Ready is nil when Envoy has its first configuration and serves. Whether it
-// accepted that configuration is for Rejected to say.
+// Ready returns nil when Envoy has received its first configuration and serves. Envoy may have rejected
+// parts of that configuration: see Rejected.
 func (c *Client) Ready(ctx context.Context) error {
-	_, err := c.ask(ctx, http.MethodGet, "/ready", nil)
+	_, err := c.do(ctx, http.MethodGet, "/ready", nil)
 	return err
 }
 
-// Drain closes each connection with its next answer, as the first step of
-// going, so that callers leave. Listeners stay open and new requests are served.
+// Drain makes Envoy close each connection with its next response, so that callers disconnect before it
+// stops. Listeners stay open and new requests are served.
 func (c *Client) Drain(ctx context.Context) error {
-	if _, err := c.ask(ctx, http.MethodPost, "/healthcheck/fail", nil); err != nil {
+	if _, err := c.do(ctx, http.MethodPost, "/healthcheck/fail", nil); err != nil {
 		return err
 	}
-	_, err := c.ask(ctx, http.MethodPost, "/drain_listeners", url.Values{"skip_exit": {""}})
+	_, err := c.do(ctx, http.MethodPost, "/drain_listeners", url.Values{"skip_exit": {""}})
 	return err
 }
 
-// Active is the number of requests under way through the proxy.
+// Active returns the number of requests in flight.
 func (c *Client) Active(ctx context.Context) (int, error) {
 	stats, err := c.stats(ctx, `^http\.(inbound|outbound).*downstream_rq_active$`)
 	if err != nil {
@@ -75,22 +75,22 @@ func (c *Client) Active(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
-// ask returns the answer's body. An answer other than 200 is an error.
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
+// do returns the response's body. A status other than 200 is an error.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
 	where := c.base + path
 	if len(query) > 0 {
 		where += "?" + query.Encode()
 	}
 	request, err := http.NewRequestWithContext(ctx, method, where, nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking Envoy's admin interface: %w", err)
+		return nil, fmt.Errorf("Envoy's admin interface: %w", err)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking Envoy's admin interface: %w", err) // it names method and URL
+		return nil, fmt.Errorf("Envoy's admin interface: %w", err) // err has the method and the URL
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, where, err)
 	}
@@ -100,8 +100,8 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	return body, nil
 }
 
-func (c *Client) askJSON(ctx context.Context, path string, query url.Values, into any) error {
-	body, err := c.ask(ctx, http.MethodGet, path, query)
+func (c *Client) getJSON(ctx context.Context, path string, query url.Values, into any) error {
+	body, err := c.do(ctx, http.MethodGet, path, query)
 	if err != nil {
 		return err
 	}
@@ -111,26 +111,26 @@ func (c *Client) askJSON(ctx context.Context, path string, query url.Values, int
 	return nil
 }
 
-// stat is a counter or a gauge; histograms have no name.
+// stat is a counter or a gauge.
 type stat struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 }
 
 func (c *Client) stats(ctx context.Context, filter string) ([]stat, error) {
-	var answer struct {
+	var body struct {
 		Stats []struct {
 			Name  string          `json:"name"`
 			Value json.RawMessage `json:"value"` // a number, or a text readout's text
 		} `json:"stats"`
 	}
-	if err := c.askJSON(ctx, "/stats", url.Values{"format": {"json"}, "filter": {filter}}, &answer); err != nil {
+	if err := c.getJSON(ctx, "/stats", url.Values{"format": {"json"}, "filter": {filter}}, &body); err != nil {
 		return nil, err
 	}
 	var found []stat
-	for _, s := range answer.Stats {
+	for _, s := range body.Stats {
 		var value float64
-		if s.Name != "" && json.Unmarshal(s.Value, &value) == nil {
+		if s.Name != "" && json.Unmarshal(s.Value, &value) == nil { // histograms have no name
 			found = append(found, stat{s.Name, value})
 		}
 	}

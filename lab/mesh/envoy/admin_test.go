@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// running is a real Envoy whose listeners and clusters come from files in dir.
+// running is a real Envoy that reads its listeners and clusters from files in dir.
 type running struct {
 	*Client
 	pid      int
@@ -129,7 +129,7 @@ func start(t *testing.T, upstream string) *running {
 		reading.Wait()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("Envoy said:\n%s", r.lines())
+			t.Logf("Envoy's log:\n%s", r.lines())
 		}
 	})
 	r.until(t, "Envoy to be ready", func() error {
@@ -148,7 +148,7 @@ func start(t *testing.T, upstream string) *running {
 		return r.Ready(t.Context())
 	})
 	t.Cleanup(r.Close)
-	listeners, err := r.ask(t.Context(), http.MethodGet, "/listeners", nil)
+	listeners, err := r.do(t.Context(), http.MethodGet, "/listeners", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func start(t *testing.T, upstream string) *running {
 	return r
 }
 
-// write replaces a file in one step, as Envoy wants to notice it.
+// write replaces a file by renaming, which Envoy watches for.
 func (r *running) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(r.dir, name)
@@ -174,7 +174,7 @@ func (r *running) lines() string {
 	return r.log.String()
 }
 
-// until asks until there is no error.
+// until calls a function until it returns no error.
 func (r *running) until(t *testing.T, what string, ask func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -186,7 +186,7 @@ func (r *running) until(t *testing.T, what string, ask func() error) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waiting for %s: %v; Envoy said:\n%s", what, err, r.lines())
+			t.Fatalf("waiting for %s: %v; Envoy's log:\n%s", what, err, r.lines())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -235,7 +235,7 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 		t.Fatalf("three good requests: %+v", got)
 	}
 	if rejected, err := r.Rejected(t.Context()); err != nil || len(rejected) != 0 {
-		t.Fatalf("nothing was rejected, and yet %v, %v", rejected, err)
+		t.Fatalf("rejected %v, %v, want none", rejected, err)
 	}
 	if synced, err := r.Synced(t.Context()); err != nil || !synced {
 		t.Errorf("synced is %v, %v", synced, err)
@@ -250,11 +250,11 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	mu.Lock()
 	fail = true
 	mu.Unlock()
-	r.get(t, http.StatusBadGateway)           // both tries
-	r.until(t, "the ejection", func() error { // it is the main thread's work, the request a worker's
+	r.get(t, http.StatusBadGateway)           // both attempts
+	r.until(t, "the ejection", func() error { // the main thread ejects after the worker's response
 		ejected, err := r.Ejected(t.Context())
 		if err == nil && len(ejected) == 0 {
-			err = fmt.Errorf("nobody is ejected")
+			err = fmt.Errorf("no host is ejected")
 		}
 		if err == nil && (len(ejected) != 1 || ejected[0].Cluster != staffCluster || ejected[0].Address.String() != upstream.Listener.Addr().String()) {
 			t.Fatalf("ejected %+v", ejected)
@@ -316,7 +316,7 @@ func TestARejectedUpdateShows(t *testing.T) {
 			return err
 		}
 		if len(rejected) == 0 {
-			return fmt.Errorf("nothing is rejected")
+			return fmt.Errorf("no update is rejected")
 		}
 		got := rejected[0]
 		if len(rejected) != 1 || got.Stat != "listener_manager.lds.update_rejected" || got.Count != 1 || got.Resource != "bad" ||
@@ -328,7 +328,7 @@ func TestARejectedUpdateShows(t *testing.T) {
 		}
 		return nil
 	})
-	// what /ready keeps silent about
+	// /ready does not report a rejection.
 	if err := r.Ready(t.Context()); err != nil {
 		t.Errorf("ready: %v", err)
 	}
@@ -359,7 +359,7 @@ func TestDrainLosesNobody(t *testing.T) {
 	<-arrived
 	r.until(t, "one request under way", func() error {
 		if active, err := r.Active(t.Context()); err != nil || active != 1 {
-			return fmt.Errorf("%d are, %v", active, err)
+			return fmt.Errorf("%d requests, %v", active, err)
 		}
 		return nil
 	})
@@ -371,11 +371,11 @@ func TestDrainLosesNobody(t *testing.T) {
 	}
 	close(release)
 	if err := <-slow; err != nil {
-		t.Errorf("the request under way: %v", err)
+		t.Errorf("the request in flight: %v", err)
 	}
 	r.until(t, "no request under way", func() error {
 		if active, err := r.Active(t.Context()); err != nil || active != 0 {
-			return fmt.Errorf("%d are, %v", active, err)
+			return fmt.Errorf("%d requests, %v", active, err)
 		}
 		return nil
 	})

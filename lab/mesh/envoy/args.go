@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// DrainTime is how long listeners go on closing connections gracefully.
+// DrainTime is how long listeners close connections gracefully.
 const DrainTime = 45 * time.Second
 
-// Args is the command line of an Envoy with the given bootstrap file and number
-// of worker threads, 0 for as many as there are cores.
+// Args returns the arguments of an Envoy with the given bootstrap file and number of worker threads. 0
+// workers means one for each core.
 func Args(bootstrap string, workers int) []string {
 	args := []string{
 		"--config-path", bootstrap,
-		"--disable-hot-restart", // it needs shared memory that two Envoys would fight for
+		"--disable-hot-restart", // it needs shared memory, of which two Envoys would use the same
 		"--drain-time-s", strconv.Itoa(int(DrainTime.Seconds())),
-		// else pooled connections keep the old policy after a change
+		// otherwise pooled connections keep the old policy after a change
 		"--drain-strategy", "immediate",
 		"--file-flush-interval-msec", "200",
 		"--log-level", "warning",
@@ -27,14 +27,14 @@ func Args(bootstrap string, workers int) []string {
 	return args
 }
 
-// ValidateArgs checks a bootstrap file and exits.
+// ValidateArgs returns the arguments of an Envoy that validates a bootstrap file and exits.
 func ValidateArgs(bootstrap string) []string {
 	return []string{"--config-path", bootstrap, "--mode", "validate", "--log-level", "error"}
 }
 
-// AccessLogFormat is accessLogFormat of Istio's mesh configuration, with
-// accessLogEncoding JSON: one object a request with the keys of the services'
-// own logs, read back by AccessEntry.
+// AccessLogFormat returns the value of accessLogFormat in Istio's mesh configuration, for
+// accessLogEncoding JSON: an object for each request, with the keys of the services' own logs.
+// ParseAccess parses it.
 func AccessLogFormat() string {
 	text, err := json.MarshalIndent(map[string]string{
 		"time":             "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
@@ -62,7 +62,7 @@ func AccessLogFormat() string {
 		"downstream_local": "%DOWNSTREAM_LOCAL_ADDRESS%",
 	}, "", "  ")
 	if err != nil {
-		panic(err) // strings can always be written
+		panic(err) // impossible for strings
 	}
 	return string(text)
 }

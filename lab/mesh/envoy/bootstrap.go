@@ -11,15 +11,14 @@ import (
 	"text/template"
 )
 
-// AdminPort is where the admin interface is read at the pod's address, as on a
-// cluster. Envoy itself has it on a Unix socket: it ends the proxy for anyone
-// who can POST.
+// AdminPort is the port of the read-only admin interface at the pod's address, as on a cluster. Envoy's
+// own admin interface is at a Unix socket, because everyone who can POST to it can stop the proxy.
 const AdminPort = 15000
 
-// IstioVersion is the version that proxies report to istiod, unless Node has one.
+// IstioVersion is the default of Node.IstioVersion.
 const IstioVersion = "1.31.0"
 
-// Role is what Istio takes a proxy for.
+// Role is Istio's type of a proxy.
 type Role string
 
 // Roles.
@@ -28,22 +27,24 @@ const (
 	Gateway Role = "router"
 )
 
-// Node is one Envoy.
+// Node configures the bootstrap of one Envoy.
 type Node struct {
 	Role Role
 	IP   netip.Addr // the pod's
-	// Name is the pod's name; Workload, its Deployment's, is Name when empty.
-	Name, Namespace, Workload string
-	ServiceAccount            string
-	Labels                    map[string]string // the pod's
-	// IstioVersion is the version of istiod that serves it. Defaults to the constant IstioVersion.
+	// Name is the pod's name.
+	Name, Namespace string
+	// Workload is the name of the pod's Deployment. Defaults to Name.
+	Workload       string
+	ServiceAccount string
+	Labels         map[string]string // the pod's
+	// IstioVersion is the version that the proxy reports to istiod. Defaults to the constant IstioVersion.
 	IstioVersion string
-	// AdminSocket is the path of the admin interface's Unix socket, in a
-	// directory that only this user can enter.
+	// AdminSocket is the path of the admin interface's Unix socket, in a directory that only this user
+	// can read.
 	AdminSocket string
-	// Privileged proxies may listen on ports below 1024.
+	// Privileged reports whether the proxy may listen on ports below 1024.
 	Privileged bool
-	// DNS resolves the names of endpoints; the system's does when zero.
+	// DNS is the server that resolves the names of endpoints. Defaults to the system's.
 	DNS netip.AddrPort
 	// XDS is istiod's gRPC address.
 	XDS netip.AddrPort
@@ -51,12 +52,12 @@ type Node struct {
 	SDSSocket string
 }
 
-// ID is the name by which istiod and the certificates know the proxy.
+// ID returns the proxy's name at istiod and at the certificate service.
 func (n Node) ID() string {
 	return fmt.Sprintf("%s~%s~%s.%s~%s.svc.cluster.local", n.Role, n.IP, n.Name, n.Namespace, n.Namespace)
 }
 
-// Cluster is the service that the proxy says it belongs to.
+// Cluster returns the name of the proxy's service.
 func (n Node) Cluster() string {
 	app := n.Labels["app"]
 	if app == "" {
@@ -65,8 +66,8 @@ func (n Node) Cluster() string {
 	return app + "." + n.Namespace
 }
 
-// Upstreams are the addresses of the static clusters, by name, as Envoy's
-// core.v3.Address has them.
+// Upstreams returns the addresses of the static clusters, keyed by name, in the form of Envoy's
+// core.v3.Address.
 func (n Node) Upstreams() map[string]any {
 	return map[string]any{
 		"xds-grpc": map[string]any{"socket_address": map[string]any{"address": n.XDS.Addr(), "port_value": n.XDS.Port()}},
@@ -74,7 +75,7 @@ func (n Node) Upstreams() map[string]any {
 	}
 }
 
-// AdminAddress is where the admin interface is read.
+// AdminAddress returns the address of the read-only admin interface.
 func (n Node) AdminAddress() netip.AddrPort { return netip.AddrPortFrom(n.IP, AdminPort) }
 
 func (n Node) withDefaults() Node {
@@ -90,7 +91,7 @@ func (n Node) withDefaults() Node {
 	return n
 }
 
-// MaxSocket is the longest path of a Unix socket, in bytes: macOS's.
+// MaxSocket is the maximum length of a Unix socket's path, in bytes. It is macOS's limit.
 const MaxSocket = 103
 
 //go:embed bootstrap.yaml.tmpl
@@ -98,25 +99,24 @@ var bootstrapText string
 
 var bootstrapTemplate = template.Must(template.New("bootstrap").Funcs(template.FuncMap{"json": asJSON}).Parse(bootstrapText))
 
-// dnsName is what Kubernetes lets names be; it keeps the node ID's separators
-// out of them.
+// dnsName matches the names that Kubernetes allows. They contain no separator of a node ID.
 var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
-// Bootstrap is the text of the node's bootstrap, in YAML.
+// Bootstrap returns the node's bootstrap, in YAML.
 func Bootstrap(n Node) ([]byte, error) {
 	n = n.withDefaults()
 	if n.Role != Sidecar && n.Role != Gateway {
-		return nil, fmt.Errorf("bootstrap: role %q; %s or %s is expected", n.Role, Sidecar, Gateway)
+		return nil, fmt.Errorf("bootstrap of %s: role: %q: must be %s or %s", n.Name, n.Role, Sidecar, Gateway)
 	}
 	for _, field := range []struct{ name, value string }{
 		{"name", n.Name}, {"namespace", n.Namespace}, {"workload", n.Workload}, {"service account", n.ServiceAccount},
 	} {
 		if !dnsName.MatchString(field.value) {
-			return nil, fmt.Errorf("bootstrap of %s: %s %q; a name of lower-case letters, digits, dots and dashes is expected", n.Name, field.name, field.value)
+			return nil, fmt.Errorf("bootstrap of %s: %s: %q: must be a name of lower-case letters, digits, dots and dashes", n.Name, field.name, field.value)
 		}
 	}
 	if !n.IP.IsValid() {
-		return nil, fmt.Errorf("bootstrap of %s: no address", n.Name)
+		return nil, fmt.Errorf("bootstrap of %s: IP: must be set", n.Name)
 	}
 	if !n.XDS.IsValid() || n.XDS.Port() == 0 {
 		return nil, fmt.Errorf("bootstrap of %s: istiod's address: %q: must be an address and a port", n.Name, n.XDS)
@@ -133,7 +133,7 @@ func Bootstrap(n Node) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// asJSON writes a value so that YAML takes it for nothing else.
+// asJSON encodes a value as JSON, which YAML parses as the same value.
 func asJSON(value any) (string, error) {
 	text, err := json.Marshal(value)
 	return string(text), err

@@ -58,7 +58,7 @@ func TestBootstrapGolden(t *testing.T) {
 	}
 }
 
-// What the pods' labels say must not be able to say anything else in YAML.
+// Labels that look like other types in YAML stay strings.
 func TestBootstrapKeepsLabelsAsText(t *testing.T) {
 	node := nodes()["sidecar"]
 	node.Labels = map[string]string{"app": "yes", "version": "1.0", "odd": "a: \"b\"}\n- c # d", "empty": ""}
@@ -90,12 +90,12 @@ func TestBootstrapRefuses(t *testing.T) {
 		change func(*Node)
 		want   string
 	}{
-		{func(n *Node) { n.Role = "proxy" }, `role "proxy"`},
-		{func(n *Node) { n.Name = "a~b" }, `name "a~b"`},
-		{func(n *Node) { n.Namespace = "" }, `namespace ""`},
-		{func(n *Node) { n.ServiceAccount = "" }, `service account ""`},
-		{func(n *Node) { n.Workload = "A B" }, `workload "A B"`},
-		{func(n *Node) { n.IP = netip.Addr{} }, "no address"},
+		{func(n *Node) { n.Role = "proxy" }, `role: "proxy": must be sidecar or router`},
+		{func(n *Node) { n.Name = "a~b" }, `name: "a~b"`},
+		{func(n *Node) { n.Namespace = "" }, `namespace: ""`},
+		{func(n *Node) { n.ServiceAccount = "" }, `service account: ""`},
+		{func(n *Node) { n.Workload = "A B" }, `workload: "A B"`},
+		{func(n *Node) { n.IP = netip.Addr{} }, "IP: must be set"},
 		{func(n *Node) { n.XDS = netip.AddrPort{} }, "istiod's address"},
 		{func(n *Node) { n.SDSSocket = "" }, `the certificates' socket: "": must be an absolute path of at most 103 bytes`},
 		{func(n *Node) { n.AdminSocket = "/" + strings.Repeat("a", 103) }, "the admin socket: "},
@@ -111,7 +111,7 @@ func TestBootstrapRefuses(t *testing.T) {
 	}
 }
 
-// envoyPath is the real Envoy; without one the test is skipped, but not in CI.
+// envoyPath returns the path of a real Envoy. Without one it skips the test, except in CI.
 func envoyPath(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
@@ -149,7 +149,7 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, output)
 		}
 	}
-	// so that an acceptance says something
+	// Envoy refuses an invalid bootstrap.
 	path := filepath.Join(t.TempDir(), "broken.yaml")
 	text, _ := Bootstrap(nodes()["sidecar"])
 	if err := os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644); err != nil {

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Host is one endpoint of one cluster, as this proxy sees it.
+// Host is the proxy's state of one endpoint of one cluster.
 type Host struct {
 	Cluster string // outbound|8080|SUBSET|HOST
 	Address netip.AddrPort
 	Ejected bool // by outlier detection
-	// Health is what istiod said: HEALTHY, UNHEALTHY, DRAINING, ...
+	// Health is the status that istiod sent: HEALTHY, UNHEALTHY, DRAINING, ...
 	Health string
 }
 
-// Hosts are all endpoints of the clusters that istiod made.
+// Hosts returns all endpoints of the clusters that istiod configured.
 func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
-	var answer struct {
+	var body struct {
 		Clusters []struct {
 			Name  string `json:"name"`
 			Added bool   `json:"added_via_api"`
@@ -37,11 +37,11 @@ func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
 			} `json:"host_statuses"`
 		} `json:"cluster_statuses"`
 	}
-	if err := c.askJSON(ctx, "/clusters", url.Values{"format": {"json"}}, &answer); err != nil {
+	if err := c.getJSON(ctx, "/clusters", url.Values{"format": {"json"}}, &body); err != nil {
 		return nil, err
 	}
 	var hosts []Host
-	for _, cluster := range answer.Clusters {
+	for _, cluster := range body.Clusters {
 		if !cluster.Added {
 			continue
 		}
@@ -59,7 +59,7 @@ func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
 	return hosts, nil
 }
 
-// Ejected are the hosts that outlier detection keeps out now.
+// Ejected returns the hosts that outlier detection ejects now.
 func (c *Client) Ejected(ctx context.Context) ([]Host, error) {
 	hosts, err := c.Hosts(ctx)
 	var ejected []Host
@@ -71,36 +71,35 @@ func (c *Client) Ejected(ctx context.Context) ([]Host, error) {
 	return ejected, err
 }
 
-// ClusterStats are one cluster's counters since Envoy started; every try of a
-// request counts as a request of its own.
+// ClusterStats has a cluster's counters since Envoy started.
 type ClusterStats struct {
 	Cluster         string         // outbound|8080|SUBSET|HOST, or inbound|8080||
-	Requests        uint64         // tries sent
-	Codes           map[int]uint64 // of what callers got: of last tries, and Envoy's own
+	Requests        uint64         // attempts, including retries
+	Codes           map[int]uint64 // responses to callers, by status: those of last attempts, and Envoy's own
 	Timeouts        uint64
 	PerTryTimeouts  uint64
 	Retries         uint64
 	RetrySuccess    uint64
-	RetryOverflow   uint64 // retries that the retry budget, or maxRetries, refused
-	RetryExhausted  uint64 // requests whose retries were used up
-	PendingOverflow uint64 // requests that the connection pool refused
+	RetryOverflow   uint64 // retries refused by the retry budget or maxRetries
+	RetryExhausted  uint64 // requests that failed after all retries
+	PendingOverflow uint64 // requests refused by the connection pool's limits
 	ConnectFailures uint64
-	Resets          uint64 // while an answer was under way
+	Resets          uint64 // by the upstream, before the response was complete
 
 	EjectedNow       uint64
 	Ejections        uint64
-	EjectionOverflow uint64 // ejections that maxEjectionPercent forbade
+	EjectionOverflow uint64 // ejections prevented by maxEjectionPercent
 
 	TLSNoCertificate, TLSBadCertificate, TLSWrongName uint64
 }
 
-// Clusters are the statistics of istiod's clusters, by name.
+// Clusters returns the counters of the clusters that istiod configured, keyed by name.
 func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error) {
 	return c.clusters(ctx, `^cluster\.(in|out)bound\|`)
 }
 
-// Retries are the same with nothing but the retries that there were, and those
-// that were refused: a small answer, for who asks often.
+// Retries is like Clusters, with Retries, RetrySuccess and RetryOverflow alone. The response is small
+// enough to poll.
 func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) {
 	return c.clusters(ctx, `^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`)
 }
@@ -126,8 +125,8 @@ func (c *Client) clusters(ctx context.Context, filter string) (map[string]*Clust
 	return clusters, nil
 }
 
-// splitStat cuts cluster.outbound|8080||staff.default.svc.cluster.local;.upstream_rq_retry.
-// The semicolon is Istio's: names hold dots.
+// splitStat splits cluster.outbound|8080||staff.default.svc.cluster.local;.upstream_rq_retry. Istio adds
+// the semicolon because names contain dots.
 func splitStat(stat string) (cluster, counter string, ok bool) {
 	rest, ok := strings.CutPrefix(stat, "cluster.")
 	if !ok {

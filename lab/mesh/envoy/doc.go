@@ -1,3 +1,3 @@
-// Package envoy starts and controls an unmodified Envoy: its bootstrap, its command line, its admin
-// interface and its access log.
+// Package envoy has what is needed to run an unmodified Envoy: its bootstrap, its command line, a client
+// of its admin interface, and parsers of its logs.
 package envoy

@@ -6,22 +6,20 @@ import (
 	"time"
 )
 
-// Ejection is a line of the log about a host that outlier detection shut out or
-// let in again.
+// Ejection is an entry of the log about a host that outlier detection ejected or returned.
 type Ejection struct {
 	Time    time.Time `json:"timestamp"`
 	Cluster string    `json:"cluster_name"`
 	Host    string    `json:"upstream_url"` // ADDRESS:PORT
 	Action  string    `json:"action"`       // EJECT or UNEJECT
 	Type    string    `json:"type"`         // CONSECUTIVE_5XX, ...
-	// Times is how often it has been ejected; the ejection lasts as many times
-	// the base time.
+	// Times is how often the host has been ejected. The ejection lasts Times * baseEjectionTime.
 	Times int `json:"num_ejections"`
-	// Enforced is false for an ejection that was only noticed.
+	// Enforced reports whether the host was ejected, not just detected.
 	Enforced bool `json:"enforced"`
 }
 
-// ParseEjection reads one line of an Envoy's log; ok is false for any other.
+// ParseEjection parses a line of Envoy's log. ok is false when the line is not about an ejection.
 func ParseEjection(line []byte) (event Ejection, ok bool) {
 	if !bytes.Contains(line, []byte(`"upstream_url"`)) || !bytes.Contains(line, []byte(`"action"`)) {
 		return Ejection{}, false

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Reader answers GET requests as the admin interface at a Unix socket does, and
-// refuses all others: they would end or change the proxy, and any user of this
-// machine, or a page in its browser, could send one. A name as Host is refused:
-// its DNS record may be a foreign page's (DNS rebinding).
+// Reader returns a handler that serves the admin interface read-only. It forwards GET and HEAD requests
+// and refuses all others: every user of this machine, and every page in a browser, can send them, and
+// they would stop or change the proxy. It also refuses a Host header that is a name, because a page can
+// make its own name resolve to this address (DNS rebinding).
 func Reader(client *Client) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -20,14 +20,14 @@ func Reader(client *Client) http.Handler {
 		},
 		Transport: client.http.Transport,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			http.Error(w, fmt.Sprintf("the proxy does not answer: %v", err), http.StatusBadGateway)
+			http.Error(w, fmt.Sprintf("proxy: %v", err), http.StatusBadGateway)
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, fmt.Sprintf("method: %.20s: must be GET or HEAD; istioctl proxy-config changes what can be changed", r.Method), http.StatusMethodNotAllowed)
+			http.Error(w, fmt.Sprintf("method: %.20s: must be GET or HEAD; to change the log level, use istioctl proxy-config log", r.Method), http.StatusMethodNotAllowed)
 		case !isAddress(r.Host):
 			http.Error(w, fmt.Sprintf("Host: %.100s: must be an address or localhost", r.Host), http.StatusForbidden)
 		default:

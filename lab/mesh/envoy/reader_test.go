@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The admin interface at the pod's address is read, never changed.
+// The admin interface at the pod's address is read-only.
 func TestReader(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin")
 	listener, err := net.Listen("unix", socket)
@@ -63,7 +63,7 @@ func TestReader(t *testing.T) {
 	}
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	if response.StatusCode != 502 || !strings.HasPrefix(string(body), "the proxy does not answer: ") {
+	if response.StatusCode != 502 || !strings.HasPrefix(string(body), "proxy: dial unix ") {
 		t.Errorf("without a proxy: got %d %q", response.StatusCode, body)
 	}
 }

@@ -8,17 +8,15 @@ import (
 	"strings"
 )
 
-// Rejection is configuration from istiod that Envoy did not take. Envoy goes on
-// with what it had, and says LIVE.
+// Rejection is an update from istiod that Envoy rejected. Envoy keeps its earlier configuration and stays
+// ready.
 type Rejection struct {
-	// Stat is the counter that told, Count what it stood at: since Envoy
-	// started, so it never falls. Both are zero for a rejection that only the
-	// dump shows.
+	// Stat is the counter of rejections and Count its value since Envoy started. Both are zero for a
+	// rejection that only the configuration dump has.
 	Stat  string
 	Count int
-	// Resource is the listener's, cluster's or route's name, and Details is
-	// Envoy's reason, as far as the dump has them: it keeps only what is
-	// rejected still.
+	// Resource is the name of the listener, cluster or route, and Details is Envoy's reason. Both are
+	// empty when a later update was accepted: the configuration dump no longer has the rejection.
 	Resource, Details string
 }
 
@@ -32,8 +30,7 @@ func (r Rejection) String() string {
 	return fmt.Sprintf("%s: %s (%s is %d)", r.Resource, r.Details, r.Stat, r.Count)
 }
 
-// Rejected are the updates that Envoy rejected since it started; a run without
-// any is the only good one.
+// Rejected returns the updates that Envoy has rejected since it started.
 func (c *Client) Rejected(ctx context.Context) ([]Rejection, error) {
 	stats, err := c.stats(ctx, `update_rejected$`)
 	if err != nil {
@@ -46,10 +43,10 @@ func (c *Client) Rejected(ctx context.Context) ([]Rejection, error) {
 		}
 	}
 	if len(counted) == 0 {
-		return nil, nil // and no dump of a megabyte
+		return nil, nil // without the dump, which has a megabyte
 	}
 	var dump any
-	if err := c.askJSON(ctx, "/config_dump", nil, &dump); err != nil {
+	if err := c.getJSON(ctx, "/config_dump", nil, &dump); err != nil {
 		return nil, err
 	}
 	shown := errorStates(dump, "")
@@ -68,9 +65,9 @@ func (c *Client) Rejected(ctx context.Context) ([]Rejection, error) {
 	return counted, nil
 }
 
-// kindOf tells listener_manager.lds.update_rejected,
-// cluster_manager.cds.update_rejected and
-// http.PREFIX.rds.NAME.update_rejected apart.
+// kindOf returns the kind of resource that a counter is about. The counters are
+// listener_manager.lds.update_rejected, cluster_manager.cds.update_rejected and
+// http.PREFIX.rds.NAME.update_rejected.
 func kindOf(stat string) string {
 	switch {
 	case strings.HasPrefix(stat, "listener_manager."):
@@ -85,8 +82,8 @@ func kindOf(stat string) string {
 
 type reason struct{ kind, resource, details string }
 
-// errorStates finds every error_state in a configuration dump. kind is that of
-// the list that holds it.
+// errorStates returns every error_state in a configuration dump. kind is that of the list that contains
+// node.
 func errorStates(node any, kind string) []reason {
 	var found []reason
 	switch typed := node.(type) {
@@ -124,11 +121,10 @@ func errorStates(node any, kind string) []reason {
 	slices.SortFunc(found, func(a, b reason) int {
 		return strings.Compare(a.kind+a.resource+a.details, b.kind+b.resource+b.details)
 	})
-	return slices.Compact(found) // a dump shows a listener's twice
+	return slices.Compact(found) // a dump has that of a listener twice
 }
 
-// Synced tells whether Envoy has heard from istiod and accepted something of
-// each kind: listeners and clusters.
+// Synced reports whether Envoy has accepted listeners and clusters from istiod.
 func (c *Client) Synced(ctx context.Context) (bool, error) {
 	stats, err := c.stats(ctx, `^(listener_manager\.lds|cluster_manager\.cds)\.update_success$`)
 	if err != nil {
@@ -143,7 +139,7 @@ func (c *Client) Synced(ctx context.Context) (bool, error) {
 	return accepted == 2, nil
 }
 
-// Connected tells whether the stream to istiod is up now.
+// Connected reports whether Envoy is connected to istiod.
 func (c *Client) Connected(ctx context.Context) (bool, error) {
 	stats, err := c.stats(ctx, `^control_plane\.connected_state$`)
 	if err != nil {
@@ -152,7 +148,7 @@ func (c *Client) Connected(ctx context.Context) (bool, error) {
 	return len(stats) == 1 && stats[0].Value == 1, nil
 }
 
-// Config is Envoy's whole configuration, as /config_dump gives it.
+// Config returns Envoy's configuration dump, with endpoints, in JSON.
 func (c *Client) Config(ctx context.Context) ([]byte, error) {
-	return c.ask(ctx, "GET", "/config_dump", url.Values{"include_eds": {"on"}})
+	return c.do(ctx, "GET", "/config_dump", url.Values{"include_eds": {"on"}})
 }

@@ -56,7 +56,7 @@ func virtualService(apiVersion, name, host string) Object {
 	}
 }
 
-// front is what clients talk to; the server behind it can be exchanged.
+// front is the address of the API. The server behind it can be replaced.
 type front struct {
 	*httptest.Server
 	behind         atomic.Pointer[Server]
@@ -95,7 +95,7 @@ func (f *front) replace(t *testing.T, objects ...Object) {
 	}
 }
 
-// reflect keeps a store like the server's objects, with client-go's own code.
+// reflect keeps a store in sync with the server's objects, with client-go's Reflector.
 func (f *front) reflect(t *testing.T, of schema.GroupVersionResource) cache.Store {
 	t.Helper()
 	resource := f.client(t).Resource(of).Namespace(metav1.NamespaceAll)
@@ -148,8 +148,8 @@ func await(t *testing.T, check func() error) {
 	}
 }
 
-// Both ways in which clients begin: a list and then a watch, and a watch that
-// sends what there is first.
+// Clients begin in two ways: with a list and a watch after it, or with a watch that first sends the
+// existing objects.
 func TestReflector(t *testing.T) {
 	for _, streaming := range []bool{false, true} {
 		t.Run(fmt.Sprintf("streaming=%v", streaming), func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestReflector(t *testing.T) {
 			if streaming && lists != 0 || !streaming && lists != 2 {
 				t.Errorf("%d lists", lists)
 			}
-			// cut off, it goes on where it was
+			// after a disconnect it resumes without a list
 			watches := f.watches.Load()
 			f.CloseClientConnections()
 			f.replace(t, configMap("d", "4"))
@@ -182,8 +182,7 @@ func TestReflector(t *testing.T) {
 	}
 }
 
-// A server that comes back has not seen what went before: its clients must not
-// believe that they are up to date.
+// A restarted server does not have the changes before its start, so its clients have to list again.
 func TestRestart(t *testing.T) {
 	for _, streaming := range []bool{false, true} {
 		t.Run(fmt.Sprintf("streaming=%v", streaming), func(t *testing.T) {
@@ -213,20 +212,20 @@ func TestVersionsTooOldAndTooNew(t *testing.T) {
 	for _, old := range []int64{1, first - 1, first} {
 		_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(old, 10)})
 		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-			t.Errorf("watch from %d: %v, want that it is too old", old, err)
+			t.Errorf("watch from %d: %v, want too old", old, err)
 		}
 	}
 	_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(f.behind.Load().version+1, 10)})
 	if !apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) {
-		t.Errorf("watch from the future: %v", err)
+		t.Errorf("watch from a version that is too new: %v", err)
 	}
-	// a watcher that is too slow is told so
+	// a watch that is too slow gets an error
 	behind := f.behind.Load()
 	if _, _, _, known := behind.since(behind.oldest); !known {
 		t.Error("the oldest version is unknown")
 	}
 	if _, _, _, known := behind.since(behind.oldest - 1); known {
-		t.Error("what is forgotten is known")
+		t.Error("a version before the oldest is known")
 	}
 }
 
@@ -260,7 +259,7 @@ func TestBookmarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	// what the watch does not show moves its bookmark on all the same
+	// a change that the watch does not send advances its bookmark, too
 	f.replace(t, configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x"))
 	await(t, func() error {
 		if got, want := describe(next(t, w)), fmt.Sprintf("BOOKMARK  %d", began+1); got != want {
@@ -298,7 +297,8 @@ func TestInitialEvents(t *testing.T) {
 	}
 }
 
-// An object that begins or ceases to match comes and goes for that client.
+// An object that begins to match a selector is added for its client, and one that ceases to match is
+// deleted.
 func TestSelectors(t *testing.T) {
 	f := newFront(t)
 	f.replace(t, configMap("a", "1", "app=x"), configMap("b", "1"))
@@ -351,14 +351,14 @@ func TestReplace(t *testing.T) {
 			t.Fatalf("%v changed the state", bad)
 		}
 	}
-	// what stays keeps its version, what changes keeps its identity
+	// an unchanged object keeps its version, a changed one its UID
 	if err := s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1alpha3", "v", "y")}); err != nil {
 		t.Fatal(err)
 	}
 	after := s.get(kind, "default", "v")
 	was, is := before.object["metadata"].(map[string]any), after.object["metadata"].(map[string]any)
 	if s.version != version+1 || after.version != s.version {
-		t.Errorf("version %d of %d, before %d: one change is one version", after.version, s.version, version)
+		t.Errorf("version %d of %d, before %d, want one more", after.version, s.version, version)
 	}
 	if is["uid"] != was["uid"] || is["creationTimestamp"] != was["creationTimestamp"] || was["generation"] != 1.0 || is["generation"] != 2.0 {
 		t.Errorf("metadata %v, before %v", is, was)
@@ -379,11 +379,11 @@ func TestEveryVersionOfAKind(t *testing.T) {
 		}
 	}
 	if _, err := f.client(t).Resource(virtuals).Namespace("default").Get(t.Context(), "w", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("an object that is not there: %v", err)
+		t.Errorf("an unknown object: %v", err)
 	}
 	unknown := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v2", Resource: "virtualservices"}
 	if _, err := f.client(t).Resource(unknown).List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("a version that is not there: %v", err)
+		t.Errorf("an unknown version: %v", err)
 	}
 }
 
@@ -466,7 +466,7 @@ func ask(t *testing.T, f *front, method, path, accept string) (int, string, map[
 	return response.StatusCode, response.Header.Get("Content-Type"), body
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	f := newFront(t)
 	f.replace(t, configMap("a", "1"))
 	for _, test := range []struct {
@@ -514,7 +514,7 @@ func TestWatchTimeout(t *testing.T) {
 			t.Error("an event without a change")
 		}
 	case <-time.After(patience):
-		t.Error("the watch goes on")
+		t.Error("the watch does not end")
 	}
 }
 

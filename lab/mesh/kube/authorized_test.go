@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Without the fleet's token nobody reads anything.
+// No path can be read without the fleet's token.
 func TestUnauthorized(t *testing.T) {
 	s := NewServer(time.Now)
 	s.Token = "secret"

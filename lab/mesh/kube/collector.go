@@ -2,14 +2,14 @@ package kube
 
 import "net/netip"
 
-// Collector is where proxies send their spans, in OTLP.
+// Collector is the OpenTelemetry collector to which the proxies send spans, in OTLP.
 type Collector struct {
 	Address netip.AddrPort
-	GRPC    bool
-	Path    string // with HTTP
+	GRPC    bool   // the protocol: gRPC, else HTTP
+	Path    string // of the HTTP endpoint
 }
 
-// collectorHost is the collector's name in the mesh.
+// collectorHost is the collector's host name in the mesh.
 const collectorHost = "otel-collector.fleetman.example"
 
 const collectorProvider = "otel"
@@ -24,8 +24,8 @@ func (c *Collector) MeshConfig(config map[string]any) {
 	config["defaultProviders"] = map[string]any{"tracing": []any{collectorProvider}}
 }
 
-// collector is a ServiceEntry: without a service of that name istiod leaves
-// the provider out.
+// collector adds a ServiceEntry for the collector. Without a service of that name istiod ignores the
+// provider.
 func (d *deriver) collector() {
 	if d.Collector == nil {
 		return
@@ -40,7 +40,7 @@ func (d *deriver) collector() {
 		"metadata": map[string]any{"name": "fleetman-otel-collector", "namespace": RootNamespace},
 		"spec": map[string]any{
 			"hosts": []any{collectorHost}, "location": "MESH_EXTERNAL", "resolution": "STATIC", "ports": []any{port},
-			"addresses": []any{"240.0.0.1"}, // not for use: without any, it would be opened on all
+			"addresses": []any{"240.0.0.1"}, // unused; without an address the listener would be at all of this machine's
 			"endpoints": []any{map[string]any{"address": d.Collector.Address.Addr().String()}},
 		},
 	})

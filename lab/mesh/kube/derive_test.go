@@ -72,7 +72,7 @@ func derive(t *testing.T, w World) (objects []Object, notes []string) {
 	return objects, notes
 }
 
-// find is one object, by kind and name.
+// find returns an object by its kind and name.
 func find(t *testing.T, objects []Object, kind, name string) Object {
 	t.Helper()
 	for _, o := range objects {
@@ -104,7 +104,7 @@ func at(o any, path ...any) any {
 	return o
 }
 
-// expect compares a value at a path, by its text.
+// expect compares the value at a path, formatted as text.
 func expect(t *testing.T, o Object, want string, path ...any) {
 	t.Helper()
 	if got := fmt.Sprint(at(o, path...)); got != want {
@@ -140,7 +140,7 @@ func TestDefaults(t *testing.T) {
 	expect(t, slice, "[127.0.1.11]", "endpoints", 0, "addresses")
 	expect(t, slice, "true", "endpoints", 0, "conditions", "ready")
 	expect(t, slice, "false", "endpoints", 1, "conditions", "ready")
-	// the same world is the same objects: nobody hears of a change
+	// an unchanged state makes equal objects, so that no watch gets a change
 	server := NewServer(time.Now)
 	for range 2 {
 		again, _ := derive(t, world(t, deployment, service))
@@ -153,7 +153,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A port that needs root has moved, in all that istiod reads.
+// A port that needs root is replaced in all objects that istiod reads.
 func TestMovedPort(t *testing.T) {
 	w := world(t, strings.ReplaceAll(deployment, "8080", "80"), strings.ReplaceAll(service, "web", "80"))
 	for i := range w.Pods {
@@ -183,8 +183,7 @@ func TestSidecars(t *testing.T) {
 	expect(t, find(t, objects, "Pod", "staff-1"), "<nil>", "metadata", "labels", "security.istio.io/tlsMode")
 }
 
-// What the manifests' own Sidecars say is in the generated ones, by Istio's
-// order of which counts.
+// The generated Sidecars include the settings of the manifests' Sidecars, in Istio's order of precedence.
 func TestUsersSidecar(t *testing.T) {
 	sidecar := func(namespace, name, spec string) string {
 		return fmt.Sprintf("apiVersion: networking.istio.io/v1beta1\nkind: Sidecar\nmetadata: {name: %s, namespace: %s}\nspec: %s\n", name, namespace, spec)
@@ -203,7 +202,7 @@ func TestUsersSidecar(t *testing.T) {
 		{[]string{others}, "<nil>", "[*/*]", 1},
 		{[]string{mesh, others}, "map[mode:ALLOW_ANY]", "[istio-system/*]", 1},
 		{[]string{mesh, namespaces, others}, "map[mode:REGISTRY_ONLY]", "[./*]", 1},
-		{[]string{mesh, namespaces, pods, others}, "<nil>", "[*/*]", 3}, // one a pod: no such port
+		{[]string{mesh, namespaces, pods, others}, "<nil>", "[*/*]", 3}, // one for each pod: no such port
 	} {
 		objects, notes := derive(t, world(t, append([]string{deployment, service}, test.documents...)...))
 		s := find(t, objects, "Sidecar", "fleetman-staff-0")
@@ -243,7 +242,7 @@ func TestGateways(t *testing.T) {
 
 	for _, test := range []struct{ document, note string }{
 		{gateway("{istio: mine}", http), "Gateway g: spec.selector: not applied: must select a gateway: istio: ingressgateway"},
-		{gateway("{istio: ingressgateway}", `{port: {number: 443, name: s, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}`), "Gateway g: spec.servers[0].tls.credentialName: not applied: istiod gives certificates of Secrets only to proxies that prove who they are"},
+		{gateway("{istio: ingressgateway}", `{port: {number: 443, name: s, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}`), "Gateway g: spec.servers[0].tls.credentialName: not applied: istiod sends certificates of Secrets to authenticated proxies alone"},
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: w}\nspec: {wasm: {url: oci://x}}\n", "TrafficExtension w: not applied: proxies here run no WebAssembly plug-ins"},
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: w}\nspec: {url: oci://x}\n", "WasmPlugin w: not applied: proxies here run no WebAssembly plug-ins"},
 	} {
@@ -253,8 +252,8 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-// No Istio object may be left out in silence: each kind in each of its versions
-// is served, and one that Istio does not have is an error.
+// Every Istio object is either served or noted: each kind in each of its versions is served, and a kind
+// that Istio does not have is an error.
 func TestNothingIsLeftOut(t *testing.T) {
 	for i := range kinds {
 		k := &kinds[i]
@@ -267,8 +266,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 			if k.Kind != "WasmPlugin" {
 				find(t, objects, k.Kind, "x")
 			}
-			// what istiod does nothing with is said; that it has, and acts on,
-			// the others is for the tests with a real one
+			// objects that change nothing are noted; tests with a real istiod cover the others
 			noted := slices.ContainsFunc(notes, func(note string) bool {
 				return strings.HasPrefix(note, k.Kind+" other/x: not applied: ")
 			})
@@ -278,7 +276,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 			expect(t, find(t, objects, "Namespace", "other"), "other", "metadata", "labels", "kubernetes.io/metadata.name")
 		}
 	}
-	// of the groups that it knows, package manifest says so
+	// package manifest reports an unknown kind of a known group
 	_, _, err := Derive(world(t, deployment, "apiVersion: mesh.istio.io/v1\nkind: X\nmetadata: {name: x}\n"))
 	if want := "test.yaml: X x: kind: X: must be a kind that Istio has in mesh.istio.io/v1"; err == nil || err.Error() != want {
 		t.Errorf("%v; want %s", err, want)
@@ -312,7 +310,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 	}
 }
 
-// ProxyConfigs are the injector's on a cluster, so they are the launcher's here.
+// The injector reads ProxyConfigs on a cluster; here the launcher does.
 func TestProxyConfig(t *testing.T) {
 	config := func(name, namespace, spec string) string {
 		return "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: " + name + ", namespace: " + namespace + "}\nspec: " + spec + "\n"
@@ -384,14 +382,14 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %v %v", test.host, got, known)
 		}
 	}
-	w.States = nil // none is ready: as a cluster address, they are there all the same
+	w.States = nil // no pod is ready
 	objects, _ = derive(t, w)
 	if got, _ := Endpoints(objects, "staff.default"); !slices.Equal(got, []string{"127.0.1.11", "127.0.1.12"}) {
 		t.Errorf("endpoints without a ready one: %v", got)
 	}
 }
 
-// Services without a port's name, ports without a container's: as published.
+// Services without names of ports, and containers without ports.
 func TestPublished(t *testing.T) {
 	dir := "../../local/testdata/published"
 	if _, err := os.Stat(dir); err != nil {

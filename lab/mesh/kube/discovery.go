@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// document is the one at a path, without its slashes, that tells clients
-// what the API has.
+// document returns the discovery document at a path, which has no slash at its ends.
 func document(path string) (found any, ok bool) {
 	switch path {
 	case "api":
@@ -15,7 +14,7 @@ func document(path string) (found any, ok bool) {
 	case "apis":
 		return map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups()}, true
 	case "version":
-		// what istiod asks before it decides which kinds to use
+		// istiod chooses the kinds that it watches by this version
 		return map[string]string{
 			"major": "1", "minor": "36", "gitVersion": "v1.36.0+fleetman", "platform": runtime.GOOS + "/" + runtime.GOARCH,
 			"goVersion": runtime.Version(), "compiler": runtime.Compiler, "gitTreeState": "clean",
@@ -84,7 +83,7 @@ func resources(group, version string) (list any, ok bool) {
 	return map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": groupVersion, "resources": found}, true
 }
 
-// categories are what `kubectl get all` and `kubectl get istio-io` mean.
+// categories returns a kind's categories, for kubectl get all and kubectl get istio-io.
 func categories(k *Kind) []string {
 	switch {
 	case k.Istio():
@@ -95,8 +94,7 @@ func categories(k *Kind) []string {
 	return nil
 }
 
-// crd is the definition of an Istio kind: istiod watches only kinds that have
-// one.
+// crd returns the CustomResourceDefinition of an Istio kind. istiod only watches kinds that have one.
 func crd(k *Kind) Object {
 	var versions []any
 	for i, version := range k.Versions {

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// dns makes the proxies resolve hosts outside the mesh by the fleet's own DNS.
-// istiod configures the clusters of a ServiceEntry that is resolved by DNS to use
-// the system's resolver, which does not have the fleet's names. The setting of a
-// proxy's bootstrap has no effect on them.
+// dns adds an EnvoyFilter that makes the proxies resolve the hosts of ServiceEntries with the fleet's
+// DNS. Without it their clusters use the system's resolver, which does not know the fleet's names: for
+// these clusters istiod overrides the bootstrap's resolver.
 func (d *deriver) dns() {
 	if !d.DNS.IsValid() {
 		return

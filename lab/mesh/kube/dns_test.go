@@ -8,7 +8,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// Only hosts that Envoy looks up itself are led to the fleet's DNS.
+// Only clusters of hosts that Envoy resolves by DNS use the fleet's DNS.
 func TestDNSOfServiceEntries(t *testing.T) {
 	entry := func(name, resolution string, hosts ...string) manifest.Object {
 		text, err := json.Marshal(map[string]any{
@@ -47,6 +47,6 @@ func TestDNSOfServiceEntries(t *testing.T) {
 	}
 	w.Manifests = &manifest.Objects{All: w.Manifests.All[2:]}
 	if patched, _ := filters(w); len(patched) != 0 {
-		t.Errorf("without any by DNS: %v", patched)
+		t.Errorf("without a host by DNS: %v", patched)
 	}
 }

@@ -1,3 +1,4 @@
-// Package kube serves the Kubernetes API that istiod reads: read-only, from objects in memory, with
-// the lists, watches and resource versions that clients of a real API server rely on.
+// Package kube serves a read-only Kubernetes API from objects in memory, for istiod, kubectl and
+// istioctl. Lists, watches and resource versions work as those of a real API server. Derive makes the
+// objects from the manifests and the state of the fleet.
 package kube

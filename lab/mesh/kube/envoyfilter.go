@@ -9,12 +9,11 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// wildcardListener is the name that a cluster gives to the listener of a port.
+// wildcardListener matches the name that the listener of a port has on a cluster.
 var wildcardListener = regexp.MustCompile(`^0\.0\.0\.0_([0-9]+)$`)
 
-// envoyFilter translates what an EnvoyFilter matches by the listeners that
-// iptables need on a cluster, and by ports that are others here, into the
-// listeners that a proxy has here. It notes the patches that no proxy matches.
+// envoyFilter translates an EnvoyFilter's matches from the listeners and ports that proxies have on a
+// cluster, with iptables, to those that they have here. It notes the patches that match in no proxy.
 func (d *deriver) envoyFilter(m manifest.Object, spec map[string]any) {
 	t := d.targets(m, mapOf(spec["workloadSelector"])["labels"])
 	if len(t.pods)+len(t.gateways) == 0 || spec["targetRefs"] != nil {
@@ -50,7 +49,7 @@ func (d *deriver) envoyFilter(m manifest.Object, spec map[string]any) {
 	}
 }
 
-// translate changes a match in place; it returns why no listener here can match.
+// translate changes a match in place. It returns why no listener here can match, or "".
 func translate(match, listener map[string]any) string {
 	name, _ := listener["name"].(string)
 	port, _ := listener["portNumber"].(float64)
@@ -68,12 +67,12 @@ func translate(match, listener map[string]any) string {
 		if strings.HasPrefix(chainName, "virtualInbound") {
 			return fmt.Sprintf("filterChain.name: %s: a proxy here has inbound listeners for the ports of its pod alone", chainName)
 		}
-		delete(chain, "name") // of a port, such as 0.0.0.0_8080
+		delete(chain, "name") // that of a port, such as 0.0.0.0_8080
 		if to := wildcardListener.FindStringSubmatch(chainName); to != nil {
 			number, _ := strconv.Atoi(to[1])
 			listener["portNumber"] = float64(number)
 		}
-		if to := chain["destinationPort"]; to != nil { // here it is the listener's own
+		if to := chain["destinationPort"]; to != nil { // here each port has a listener
 			listener["portNumber"] = to
 			delete(chain, "destinationPort")
 		}
@@ -91,11 +90,10 @@ func translate(match, listener map[string]any) string {
 	return ""
 }
 
-// certificateFiles are the fields of TLS settings that name files of a proxy's
-// container.
+// certificateFiles are the fields of TLS settings that have the path of a file in the proxy's container.
 var certificateFiles = []string{"serverCertificate", "clientCertificate", "privateKey", "caCertificates", "caCrl"}
 
-// fileField is the first such field below a value, and its file.
+// fileField returns the path of the first of certificateFiles below a value, and its value.
 func fileField(value any, path string) (field, file string) {
 	switch value := value.(type) {
 	case map[string]any:

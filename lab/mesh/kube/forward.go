@@ -14,15 +14,14 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
-// portForwardProtocol is the one that kubectl and istioctl speak over SPDY;
-// what they try first, over a WebSocket, they give up for it.
+// portForwardProtocol is the protocol over SPDY. kubectl and istioctl try a WebSocket first and fall
+// back to it.
 const portForwardProtocol = "portforward.k8s.io"
 
-// Forward leads a port of a pod to an address of this machine, nil when the pod
-// has no such port.
+// Forward returns the address on this machine of a pod's port, or nil when the pod has no such port.
 type Forward func(namespace, pod string, port int) net.Addr
 
-// portForward passes connections on to a pod's ports, as kubelet does.
+// portForward forwards connections to a pod's ports, as the kubelet does.
 func (s *Server) portForward(w http.ResponseWriter, r *http.Request, namespace, pod string) error {
 	if s.get(KindOf("v1", "Pod"), namespace, pod) == nil {
 		return failure{http.StatusNotFound, "NotFound", fmt.Sprintf("pods %q not found", pod)}
@@ -40,12 +39,12 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request, namespace, 
 		}
 	})
 	if conn == nil {
-		return nil // it has answered
+		return nil // UpgradeResponse has responded
 	}
 	defer conn.Close()
 	var passing sync.WaitGroup
 	defer passing.Wait()
-	errors := map[string]httpstream.Stream{} // by request, until its data stream comes
+	errors := map[string]httpstream.Stream{} // by request ID, until the request's data stream arrives
 	for {
 		select {
 		case <-conn.CloseChan():
@@ -59,27 +58,27 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request, namespace, 
 				errors[id] = stream
 				continue
 			}
-			complain := errors[id]
+			errorStream := errors[id]
 			delete(errors, id)
-			passing.Go(func() { s.pass(stream, complain, namespace, pod) })
+			passing.Go(func() { s.pass(stream, errorStream, namespace, pod) })
 		}
 	}
 }
 
-// pass copies both ways until either side ends.
-func (s *Server) pass(stream, complain httpstream.Stream, namespace, pod string) {
+// pass connects a stream to a pod's port and copies both ways until both sides end.
+func (s *Server) pass(stream, errorStream httpstream.Stream, namespace, pod string) {
 	defer stream.Close()
 	fail := func(err error) {
-		if complain != nil {
-			_, _ = io.WriteString(complain, err.Error())
+		if errorStream != nil {
+			_, _ = io.WriteString(errorStream, err.Error())
 		}
 	}
-	if complain != nil {
-		defer complain.Close()
+	if errorStream != nil {
+		defer errorStream.Close()
 	}
 	port, err := strconv.Atoi(stream.Headers().Get(corev1.PortHeader))
 	if err != nil {
-		fail(fmt.Errorf("port %.20q: a number is expected", stream.Headers().Get(corev1.PortHeader)))
+		fail(fmt.Errorf("port: %.20q: must be a number", stream.Headers().Get(corev1.PortHeader)))
 		return
 	}
 	address := s.Forward(namespace, pod, port)
@@ -106,7 +105,7 @@ func closeWrite(conn net.Conn) {
 	}
 }
 
-// forwarded reads /api/v1/namespaces/NAMESPACE/pods/POD/portforward.
+// forwarded parses the path /api/v1/namespaces/NAMESPACE/pods/POD/portforward.
 func forwarded(path string) (namespace, pod string, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	if len(parts) != 7 || strings.Join(parts[:3], "/") != "api/v1/namespaces" || parts[4] != "pods" || parts[6] != "portforward" {

@@ -16,8 +16,7 @@ import (
 	"k8s.io/client-go/transport/spdy"
 )
 
-// The client's own port-forward, against a pod's port and against one that the
-// pod does not have.
+// client-go's port-forward, to a port that the pod has and to one that it does not have.
 func TestPortForward(t *testing.T) {
 	pod := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "pod's ", r.URL.Path) }))
 	t.Cleanup(pod.Close)
@@ -83,9 +82,9 @@ func TestPortForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	if body, err := get(forwarder, "/"); err == nil {
-		t.Errorf("a port that the pod does not have answers %q", body)
+		t.Errorf("a port that the pod does not have: body %q", body)
 	}
 	if _, _, err = open("q", 15000); err == nil || !strings.Contains(err.Error(), `pods "q" not found`) {
-		t.Errorf("a pod that is not there: %v", err)
+		t.Errorf("an unknown pod: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// failure is an error as the API answers it: its reason is one of metav1's.
+// failure is an error that the API returns as a Status. reason is one of metav1's StatusReasons.
 type failure struct {
 	code            int
 	reason, message string
@@ -28,7 +28,7 @@ func (f failure) status() map[string]any {
 		"status": "Failure", "reason": f.reason, "message": f.message, "code": f.code,
 	}
 	if f.reason == tooNew {
-		// what client-go looks for before it lists anew
+		// client-go lists again when the cause is this one
 		status["reason"] = "Timeout"
 		status["details"] = map[string]any{"causes": []any{map[string]any{"reason": tooNew, "message": f.message}}}
 	}
@@ -37,8 +37,7 @@ func (f failure) status() map[string]any {
 
 const tooNew = "ResourceVersionTooLarge"
 
-// Handler answers as a Kubernetes API server does, in JSON whatever is asked
-// for: clients that prefer protobuf accept that.
+// Handler returns the API's handler. It responds in JSON, which clients that prefer protobuf accept.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.authorized(r) {
@@ -56,8 +55,8 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		if command := instead(r); command != "" {
-			command = "not answered by the local fleet: " + command
-			if r.URL.Path == openAPI { // client-go reads no Status here, and shows the text of few codes
+			command = "not served by the local fleet: " + command
+			if r.URL.Path == openAPI { // client-go parses no Status of this path, and prints the body of a few codes only
 				http.Error(w, command, http.StatusNotAcceptable)
 				return
 			}
@@ -68,9 +67,9 @@ func (s *Server) Handler() http.Handler {
 			writeJSON(w, http.StatusOK, found)
 			return
 		}
-		what, err := parseRequest(r)
+		q, err := parseRequest(r)
 		if err == nil {
-			err = s.answer(w, r, what)
+			err = s.serve(w, r, q)
 		}
 		if f, ok := errors.AsType[failure](err); ok {
 			writeFailure(w, f)
@@ -83,14 +82,14 @@ func (s *Server) authorized(r *http.Request) bool {
 	return s.Token == "" || ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.Token)) == 1
 }
 
-// request is what is asked for.
+// request is a parsed get, list or watch.
 type request struct {
 	kind            *Kind
 	version         string // of the kind
 	namespace, name string // empty: all
 	onlyMetadata    bool
 	table           bool
-	includeObject   string // in a table's rows
+	includeObject   string // in a table's rows: None, Metadata or Object
 	watch           bool
 	bookmarks       bool
 	initialEvents   bool
@@ -162,7 +161,7 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 	switch q.includeObject = query.Get("includeObject"); q.includeObject {
 	case "", "None", "Metadata", "Object":
 	default:
-		return bad("includeObject", errors.New("one of None, Metadata, Object is expected"))
+		return bad("includeObject", errors.New("must be None, Metadata or Object"))
 	}
 	q.resourceVersion = query.Get("resourceVersion")
 	if q.resourceVersion != "" {
@@ -173,7 +172,7 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 	return nil
 }
 
-// fieldOf are the fields that a selector may name.
+// fieldOf has the fields that a field selector may use.
 var fieldOf = map[string]func(*stored) string{
 	"metadata.name":      func(o *stored) string { return o.name },
 	"metadata.namespace": func(o *stored) string { return o.namespace },
@@ -193,7 +192,7 @@ func (o *stored) text(path ...string) string {
 	return text
 }
 
-// matches tells whether an object, which may be nil, is among those asked for.
+// matches reports whether an object is among the requested ones. A nil object is not.
 func (q *request) matches(o *stored) bool {
 	if o == nil || q.namespace != "" && o.namespace != q.namespace || q.name != "" && o.name != q.name {
 		return false
@@ -215,7 +214,7 @@ func (q *request) matches(o *stored) bool {
 	return true
 }
 
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) error {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, q request) error {
 	if q.watch {
 		return s.watch(w, r, &q)
 	}
@@ -254,7 +253,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q request) error
 	return nil
 }
 
-// render is the object in the form that was asked for.
+// render returns the object in the requested version and form.
 func (q *request) render(o *stored) json.RawMessage {
 	data := o.json[q.version]
 	if q.onlyMetadata {
@@ -267,7 +266,7 @@ func metadataOf(object json.RawMessage) json.RawMessage {
 	var whole struct {
 		Metadata json.RawMessage `json:"metadata"`
 	}
-	_ = json.Unmarshal(object, &whole) // our own encoding
+	_ = json.Unmarshal(object, &whole) // encoded by this package
 	return fmt.Appendf(nil, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":%s}`, whole.Metadata)
 }
 

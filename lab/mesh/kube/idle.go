@@ -12,8 +12,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// idle notes the objects of the manifests that change no proxy's configuration:
-// istiod accepts them in silence.
+// idle notes the objects of the manifests that change no proxy's configuration. istiod accepts them
+// without a warning.
 func (d *deriver) idle() {
 	for _, m := range d.Manifests.All {
 		kind := KindOf(m.APIVersion, m.Kind)
@@ -22,7 +22,7 @@ func (d *deriver) idle() {
 		}
 		object, err := objectOf(m)
 		if err != nil {
-			continue // read has returned it
+			continue // read has returned the error
 		}
 		if field, why := d.idleBecause(m, mapOf(object["spec"])); field != "" {
 			d.note("%s: %s: %s: changes no proxy: %s", m.Source, m.Ref(), field, why)
@@ -30,8 +30,8 @@ func (d *deriver) idle() {
 	}
 }
 
-// idleBecause returns the field that makes an object idle, "" when none does.
-// The objects that are noted elsewhere are not among them.
+// idleBecause returns the field that makes an object idle and why, or "" when the object is not idle. It
+// ignores objects for which another method adds a note.
 func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) {
 	if field, why = d.exportedToNone(m, spec); field != "" {
 		return field, why
@@ -166,8 +166,7 @@ func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
 	return "", ""
 }
 
-// exportedToNone returns the field when the namespaces that see the object have no
-// proxy.
+// exportedToNone returns spec.exportTo when the namespaces in it have no proxy.
 func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (field, why string) {
 	namespaces, _ := spec["exportTo"].([]any)
 	if len(namespaces) == 0 {
@@ -186,8 +185,8 @@ func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (field,
 	return "spec.exportTo", fmt.Sprintf("%v: no pod there has a proxy", namespaces)
 }
 
-// selectsNone returns the field when the labels, in the scope of the object's
-// namespace, select no proxy, and the namespace when there are no labels.
+// selectsNone returns the selector's field when, in the scope of the object's namespace, the labels
+// select no proxy. When there are no labels, it returns the field of the namespace instead.
 func (d *deriver) selectsNone(m manifest.Object, field string, selector any, spec map[string]any) (where, why string) {
 	if spec["targetRefs"] != nil || spec["targetRef"] != nil {
 		return "", ""
@@ -201,8 +200,7 @@ func (d *deriver) selectsNone(m manifest.Object, field string, selector any, spe
 	return field, fmt.Sprintf("%v: no pod with a proxy has these labels", stringMap(mapOf(selector)))
 }
 
-// portsOfNone returns the field of portLevelMtls for a port that no selected pod
-// has.
+// portsOfNone returns the first field of portLevelMtls whose port no selected pod has.
 func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (field, why string) {
 	ports := mapOf(spec["portLevelMtls"])
 	for _, text := range slices.Sorted(maps.Keys(ports)) {
@@ -223,8 +221,8 @@ func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (field, wh
 	return "", ""
 }
 
-// knows reports whether a host, as an object of a namespace names it, is that of
-// a Service or ServiceEntry. A wildcard is known when it covers one.
+// knows reports whether a host, in an object of the given namespace, is that of a Service or a
+// ServiceEntry. A wildcard is known when it matches one.
 func (d *deriver) knows(host, namespace string) bool {
 	for known := range d.hosts() {
 		if covers(host, namespace, known) {
@@ -234,8 +232,8 @@ func (d *deriver) knows(host, namespace string) bool {
 	return false
 }
 
-// covers reports whether a host, as an object of a namespace names it, is a full
-// name or, being a wildcard, covers it; a name that is a wildcard covers too.
+// covers reports whether a host, in an object of the given namespace, matches a known full name. Both may
+// be wildcards.
 func covers(host, namespace, known string) bool {
 	if !strings.ContainsAny(host, ".*") {
 		host += "." + namespace + ".svc.cluster.local"
@@ -246,7 +244,7 @@ func covers(host, namespace, known string) bool {
 		wildcard && strings.HasSuffix(known, suffix) || knownWildcard && strings.HasSuffix(host, knownSuffix)
 }
 
-// objectOf is an object of the manifests as a map.
+// objectOf returns an object of the manifests as a map.
 func objectOf(m manifest.Object) (Object, error) {
 	var object Object
 	err := json.Unmarshal(m.JSON, &object)

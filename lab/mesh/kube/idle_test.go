@@ -8,8 +8,8 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// TestEnvoyFilterListeners: what matches by a listener that only iptables need
-// is translated, or a note tells that no listener here can match.
+// A match of a listener that only proxies with iptables have is translated, or noted when no listener here
+// can match.
 func TestEnvoyFilterListeners(t *testing.T) {
 	for _, test := range []struct{ match, want, note string }{
 		{`{context: SIDECAR_INBOUND, listener: {name: virtualInbound, filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}}}`, "map[context:SIDECAR_INBOUND listener:map[filterChain:map[filter:map[name:envoy.filters.network.tcp_proxy]]]]", ""},
@@ -35,7 +35,7 @@ func TestEnvoyFilterListeners(t *testing.T) {
 	}
 }
 
-// TestIdle: an object that changes no proxy's configuration is told.
+// An object that changes no proxy's configuration is noted.
 func TestIdle(t *testing.T) {
 	const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: out}\nspec: {hosts: [out.example.com, '*.wide.example.com'], workloadSelector: {labels: {app: legacy}}}\n"
 	for _, test := range []struct{ kind, spec, want string }{
@@ -92,10 +92,10 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestCertificateFiles: a proxy here has no file of a container.
+// A field with the path of a certificate in the proxy's container is an error.
 func TestCertificateFiles(t *testing.T) {
 	_, _, err := Derive(world(t, deployment, service, "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec: {selector: {istio: ingressgateway}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, serverCertificate: /etc/certs/tls.crt, privateKey: /etc/certs/tls.key}}]}\n"))
-	if want := "test.yaml: Gateway gw: spec.servers[0].tls.serverCertificate: /etc/certs/tls.crt: must be empty: no proxy here has a file of a container"; err == nil || err.Error() != want {
+	if want := "test.yaml: Gateway gw: spec.servers[0].tls.serverCertificate: /etc/certs/tls.crt: must be empty: proxies here run without containers and their files"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// openAPI is what kubectl apply, create and replace read first.
+// openAPI is the path that kubectl apply, create and replace request first.
 const openAPI = "/openapi/v2"
 
-// instead is the command for what kubectl asks in vain, "" for a request that
-// the API answers.
+// instead returns the command to use in place of a request that the API does not serve, or "" for a
+// request that it serves.
 func instead(r *http.Request) string {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -24,7 +24,7 @@ func instead(r *http.Request) string {
 		}
 		switch {
 		case len(parts) == 6 && r.Method == http.MethodDelete:
-			return fmt.Sprintf("use fleetman kill %s, which ends the pod as its deletion does", pod)
+			return fmt.Sprintf("use fleetman kill %s, which terminates the pod as its deletion does", pod)
 		case len(parts) == 7 && parts[6] == "log" && r.URL.Query().Get("container") == "istio-proxy":
 			return fmt.Sprintf("use fleetman logs %s.envoy", pod)
 		case len(parts) == 7 && parts[6] == "log":
@@ -32,16 +32,16 @@ func instead(r *http.Request) string {
 		case len(parts) == 7 && (parts[6] == "exec" || parts[6] == "attach"):
 			return "run the command in a shell: a pod is a process of this machine, and fleetman pods -o json has its id"
 		case len(parts) == 7 && parts[6] == "ephemeralcontainers":
-			return "run the command in a shell: a pod is a process of this machine; only its own names lead through its proxy (fleetman pods -o json)"
+			return "run the command in a shell: a pod is a process of this machine; fleetman pods -o json has the names that lead through its proxy"
 		}
 	}
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/scale") && !reads:
-		return "start the fleet anew with fleetman up --replicas DEPLOYMENT=NUMBER"
+		return "restart the fleet with fleetman up --replicas DEPLOYMENT=NUMBER"
 	case slices.Contains(parts, "deployments") && !reads:
-		return "use fleetman kill POD to restart a pod, and fleetman up to start the fleet anew with other Deployments"
+		return "use fleetman kill POD to restart a pod, and fleetman up to restart the fleet with other Deployments"
 	case r.URL.Path == openAPI || !reads:
-		return "use fleetman apply DIR|FILE..., which has Istio check the manifests and applies all of them or none"
+		return "use fleetman apply DIR|FILE..., which validates the manifests with Istio and applies all of them or none"
 	}
 	return ""
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What kubectl asks in vain is answered with the command to use.
+// A request that the API does not serve gets the command to use instead.
 func TestInstead(t *testing.T) {
 	const pods = "/api/v1/namespaces/default/pods/"
 	for _, test := range []struct{ method, path, want string }{
@@ -21,20 +21,20 @@ func TestInstead(t *testing.T) {
 		{"POST", pods + "staff-0/attach", "run the command in a shell"},
 		{"PATCH", pods + "staff-0/ephemeralcontainers", "run the command in a shell"},
 		{"DELETE", pods + "staff-0", "use fleetman kill staff-0, which"},
-		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff/scale", "start the fleet anew with fleetman up --replicas"},
+		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff/scale", "restart the fleet with fleetman up --replicas"},
 		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff", "use fleetman kill POD to restart a pod"},
 	} {
 		recorder := httptest.NewRecorder()
 		NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, http.NoBody))
 		body := recorder.Body.String()
-		if recorder.Code != 405 || !strings.Contains(body, `"kind":"Status"`) || !strings.Contains(body, `"message":"not answered by the local fleet: `+test.want) {
+		if recorder.Code != 405 || !strings.Contains(body, `"kind":"Status"`) || !strings.Contains(body, `"message":"not served by the local fleet: `+test.want) {
 			t.Errorf("%s %s: got %d %s, want %q", test.method, test.path, recorder.Code, body, test.want)
 		}
 	}
 	recorder := httptest.NewRecorder()
 	NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/openapi/v2?timeout=32s", http.NoBody))
-	if recorder.Code != 406 || !strings.HasPrefix(recorder.Body.String(), "not answered by the local fleet: use fleetman apply DIR|FILE...") || !strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/plain") {
-		t.Errorf("what kubectl apply begins with: got %d %s", recorder.Code, recorder.Body)
+	if recorder.Code != 406 || !strings.HasPrefix(recorder.Body.String(), "not served by the local fleet: use fleetman apply DIR|FILE...") || !strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/plain") {
+		t.Errorf("the first request of kubectl apply: got %d %s", recorder.Code, recorder.Body)
 	}
 	for _, path := range []string{"/version", "/openapi/v3", pods, "/apis/apps/v1/deployments"} {
 		recorder := httptest.NewRecorder()

@@ -18,15 +18,15 @@ import (
 
 func (g *Gateway) podName() string { return g.Name + "-0" }
 
-// Labels are those of the gateway's pod. It has no tlsMode: only the sidecars'
-// template of Istio's injector sets that, and with it callers in the mesh would
-// speak mutual TLS to a Gateway's server that is plain HTTP.
+// Labels returns the labels of the gateway's pod. security.istio.io/tlsMode is not among them: Istio's
+// injector sets it for sidecars alone, and with it callers in the mesh would use mutual TLS to a
+// Gateway's plaintext server.
 func (g *Gateway) Labels() map[string]string {
 	return map[string]string{"app": g.Name, "istio": g.Istio, PodLabel: g.podName()}
 }
 
-// GatewayPort is where a gateway's pod listens for a port of its Service: a
-// pod needs no root, on a cluster too.
+// GatewayPort returns the port at which a gateway's pod listens for a port of its Service. It is above
+// 1024, as on a cluster, so the pod needs no root.
 func GatewayPort(port int) int {
 	if port < 1024 {
 		return port + 8000
@@ -34,7 +34,7 @@ func GatewayPort(port int) int {
 	return port
 }
 
-// gateway makes the pod and the Service that Istio's installation brings.
+// gateway adds the pod and the Service that Istio's installation creates for a gateway.
 func (d *deriver) gateway(g *Gateway) {
 	d.addPod(metav1.ObjectMeta{Name: g.podName(), Namespace: RootNamespace, Labels: g.Labels()},
 		corev1.PodSpec{ServiceAccountName: g.Name, Containers: []corev1.Container{{Name: "istio-proxy", Image: "envoy"}}}, g.IP.String(), true, 0)
@@ -54,7 +54,8 @@ func (d *deriver) gateway(g *Gateway) {
 	d.addTyped(s)
 }
 
-// gatewayPorts are 80 and those that Gateways ask for, each with its protocol.
+// gatewayPorts returns the protocols of a gateway's ports: port 80 and those of the Gateways that select
+// it.
 func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 	ports := map[int]string{80: "http"}
 	for _, o := range d.objects {
@@ -83,7 +84,7 @@ func HasGateway(objects []Object, g *Gateway) bool {
 	return false
 }
 
-// GatewayPorts are the ports of a gateway's Service.
+// GatewayPorts returns the ports of a gateway's Service.
 func GatewayPorts(objects []Object, name string) []int {
 	var found []int
 	for _, o := range objects {
@@ -106,8 +107,8 @@ func selectedBy(selector any, set map[string]string) bool {
 	return labels.SelectorFromSet(wanted).Matches(labels.Set(set))
 }
 
-// bind gives a Gateway's servers the address of the gateway that it selects:
-// without, they would be opened on all addresses of this machine.
+// bind sets the address of a Gateway's servers to that of the gateway that it selects. Without it they
+// would listen at all addresses of this machine.
 func (d *deriver) bind(m manifest.Object, object Object) {
 	spec := mapOf(object["spec"])
 	var known []string
@@ -122,10 +123,10 @@ func (d *deriver) bind(m manifest.Object, object Object) {
 			if s := mapOf(server); s["bind"] == nil {
 				s["bind"] = g.IP.String()
 			} else {
-				d.note("%s: spec.servers[%d].bind: %v: it is only reached at %s there", m.Ref(), j, s["bind"], g.IP)
+				d.note("%s: spec.servers[%d].bind: %v: traffic to the gateway arrives at %s alone", m.Ref(), j, s["bind"], g.IP)
 			}
 			if tls := mapOf(mapOf(server)["tls"]); tls["credentialName"] != nil {
-				d.note("%s: spec.servers[%d].tls.credentialName: not applied: istiod gives certificates of Secrets only to proxies that prove who they are", m.Ref(), j)
+				d.note("%s: spec.servers[%d].tls.credentialName: not applied: istiod sends certificates of Secrets to authenticated proxies alone", m.Ref(), j)
 			}
 		}
 		return
@@ -133,8 +134,9 @@ func (d *deriver) bind(m manifest.Object, object Object) {
 	d.note("%s: spec.selector: not applied: must select a gateway: %s", m.Ref(), strings.Join(known, ", "))
 }
 
-// sidecars make one Sidecar a proxied pod: what iptables do on a cluster,
-// addresses do here. What the manifests' own say for the pod is in it.
+// sidecars adds a Sidecar for each pod with a proxy. On a cluster iptables redirect traffic to the
+// proxy; here the listeners have addresses of their own. The Sidecar includes the settings of the
+// manifests' Sidecar for the pod.
 func (d *deriver) sidecars() {
 	for i := range d.Pods {
 		pod := &d.Pods[i]
@@ -156,7 +158,7 @@ func (d *deriver) sidecars() {
 			"apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
 			"metadata": map[string]any{
 				"name": "fleetman-" + pod.Name, "namespace": pod.Namespace,
-				// the oldest of several that select a pod counts
+				// the oldest of several Sidecars that select a pod takes effect
 				"creationTimestamp": d.Began.Add(-time.Second).UTC().Format(time.RFC3339),
 			},
 			"spec": spec,
@@ -164,8 +166,8 @@ func (d *deriver) sidecars() {
 	}
 }
 
-// sidecarFor is the manifests' Sidecar that counts for a pod, by Istio's
-// order: the one that selects it, its namespace's, the mesh's; nil for none.
+// sidecarFor returns the manifests' Sidecar that takes effect for a pod, or nil. Istio's order is: one
+// that selects the pod, its namespace's, the mesh's.
 func (d *deriver) sidecarFor(pod *local.MeshPod) Object {
 	var namespaces, mesh Object
 	for _, o := range d.users {
@@ -187,13 +189,14 @@ func (d *deriver) sidecarFor(pod *local.MeshPod) Object {
 	return mesh
 }
 
+// ingress returns a listener for each port of the pod, with the settings of the manifests' Sidecar.
 func (d *deriver) ingress(pod *local.MeshPod, user map[string]any) []any {
 	var listeners []any
-	asked := map[int]map[string]any{}
+	settings := map[int]map[string]any{} // by port
 	given, _ := user["ingress"].([]any)
 	for _, listener := range given {
 		number, _ := mapOf(mapOf(listener)["port"])["number"].(float64)
-		asked[int(number)] = mapOf(listener)
+		settings[int(number)] = mapOf(listener)
 	}
 	for _, in := range pod.Inbound {
 		name, protocol := d.protocolAt(pod, in.Port)
@@ -201,23 +204,24 @@ func (d *deriver) ingress(pod *local.MeshPod, user map[string]any) []any {
 			"port": map[string]any{"number": in.Port, "name": name, "protocol": protocol},
 			"bind": pod.IP.String(), "defaultEndpoint": fmt.Sprintf("127.0.0.1:%d", in.App),
 		}
-		if from := asked[in.Declared]; from != nil {
+		if from := settings[in.Declared]; from != nil {
 			for _, field := range []string{"connectionPool", "tls"} {
 				if from[field] != nil {
 					listener[field] = from[field]
 				}
 			}
-			delete(asked, in.Declared)
+			delete(settings, in.Declared)
 		}
 		listeners = append(listeners, listener)
 	}
-	for _, number := range slices.Sorted(maps.Keys(asked)) {
-		d.note("Pod %s: its Sidecar's ingress listener on port %d is not applied: the pod has no such port", pod.ID, number)
+	for _, number := range slices.Sorted(maps.Keys(settings)) {
+		d.note("Pod %s: Sidecar: spec.ingress: port %d: not applied: the pod has no such port", pod.ID, number)
 	}
 	return listeners
 }
 
-// protocolAt is what the Services say of a pod's port.
+// protocolAt returns a name and the protocol of a pod's port, from the Services that select the pod. The
+// protocol is "" when istiod has to detect it.
 func (d *deriver) protocolAt(pod *local.MeshPod, number int) (name, protocol string) {
 	for _, s := range d.services {
 		if !selects(s, pod.Namespace, pod.Labels) {
@@ -241,11 +245,12 @@ func (d *deriver) protocolAt(pod *local.MeshPod, number int) (name, protocol str
 			}
 		}
 	}
-	// istiod finds out from the first bytes
+	// the proxy detects the protocol from the first bytes
 	return fmt.Sprintf("port-%d", number), ""
 }
 
-// egress opens each listener at the pod's own outbound address.
+// egress returns the egress listeners of the manifests' Sidecar, or one for all hosts, at the pod's
+// outbound address.
 func egress(pod *local.MeshPod, user map[string]any) []any {
 	given, _ := user["egress"].([]any)
 	if len(given) == 0 {
@@ -260,11 +265,11 @@ func egress(pod *local.MeshPod, user map[string]any) []any {
 	return listeners
 }
 
-// ControlPlane is the name of istiod's pod, in the root namespace.
+// ControlPlane is the name of istiod's pod in RootNamespace.
 const ControlPlane = "istiod-0"
 
-// controlPlane is istiod's own pod, by which istioctl finds it. Nobody's
-// traffic leads there, so it has no Service.
+// controlPlane adds istiod's pod, by which istioctl finds istiod. It needs no Service: proxies have
+// istiod's address.
 func (d *deriver) controlPlane() {
 	d.addPod(metav1.ObjectMeta{
 		Name: ControlPlane, Namespace: RootNamespace, Labels: map[string]string{"app": "istiod", "istio": "pilot", "istio.io/rev": "default"},

@@ -6,10 +6,10 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// Kind is one kind of objects that the API serves.
+// Kind is a kind of objects that the API serves.
 type Kind struct {
 	Group, Kind, Plural, Singular string
-	// Versions are those it is served under, the stored one first.
+	// Versions are the served versions, the stored one first.
 	Versions   []string
 	Namespaced bool
 	Short      []string
@@ -22,7 +22,7 @@ func (k *Kind) apiVersion(version string) string {
 	return k.Group + "/" + version
 }
 
-// key is unique among kinds.
+// key returns PLURAL.GROUP, which is unique among kinds.
 func (k *Kind) key() string { return k.Plural + "." + k.Group }
 
 func (k *Kind) serves(version string) bool {
@@ -34,7 +34,7 @@ func (k *Kind) serves(version string) bool {
 	return false
 }
 
-// Istio reports whether the kind is one of Istio's own.
+// Istio reports whether the kind belongs to one of Istio's APIs.
 func (k *Kind) Istio() bool { return strings.HasSuffix(k.Group, ".istio.io") }
 
 func core(kind, plural string, namespaced bool, short ...string) Kind {
@@ -45,8 +45,8 @@ func builtin(group, version, kind, plural string, namespaced bool, short ...stri
 	return Kind{Group: group, Kind: kind, Plural: plural, Singular: strings.ToLower(kind), Versions: []string{version}, Namespaced: namespaced, Short: short}
 }
 
-// kinds are all that the API serves. Some are there because istiod or kubectl
-// list them, though no manifest has one.
+// kinds are the kinds that the API serves. Some of them occur in no manifest, but istiod or kubectl list
+// them.
 var kinds = append([]Kind{
 	core("Namespace", "namespaces", false, "ns"),
 	core("Node", "nodes", false, "no"),
@@ -91,8 +91,7 @@ func istioKinds() (all []Kind) {
 	return all
 }
 
-// KindOf returns the kind of an apiVersion and a kind's name, nil when the API
-// does not serve it in that version.
+// KindOf returns the kind with the given apiVersion and name, or nil when the API does not serve it.
 func KindOf(apiVersion, kind string) *Kind {
 	group, version, grouped := strings.Cut(apiVersion, "/")
 	if !grouped {

@@ -7,9 +7,9 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// HostsFile is the hosts(5) text of a proxied pod: every name of a Service or a
-// ServiceEntry leads to the pod's own proxy. The Services of its namespace have
-// their short name too. A hosts file cannot have wildcards: they are returned.
+// HostsFile returns the hosts(5) file of a pod with a proxy. It resolves every name of a Service or a
+// ServiceEntry to the address of the pod's proxy; Services of the pod's namespace also have their short
+// name. It also returns the wildcard hosts, which a hosts file cannot contain.
 func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []string) {
 	var names []string
 	for _, o := range objects {
@@ -36,16 +36,16 @@ func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []s
 	}
 	slices.Sort(names)
 	var out strings.Builder
-	out.WriteString("# kept by fleetman: every name leads to the pod's own proxy\n")
+	out.WriteString("# kept by fleetman: every name resolves to the pod's own proxy\n")
 	for _, name := range slices.Compact(names) {
 		out.WriteString(pod.Outbound.String() + " " + name + "\n")
 	}
 	return []byte(out.String()), wildcards
 }
 
-// Endpoints are the addresses of a Service's ready pods, or of all its pods
-// when none is, by any of its qualified names; known is false when no Service
-// has that name.
+// Endpoints returns the addresses of a Service's ready pods, or those of all its pods when none is ready.
+// The host is the Service's name with its namespace, and optionally with svc or svc.cluster.local. known
+// is false when there is no such Service.
 func Endpoints(objects []Object, host string) (addresses []string, known bool) {
 	name, rest, _ := strings.Cut(host, ".")
 	namespace, suffix, _ := strings.Cut(rest, ".")

@@ -9,7 +9,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// PodLabels are a pod's labels with those that Istio's injector adds.
+// PodLabels returns a pod's labels, including those that Istio's injector adds.
 func PodLabels(pod *local.MeshPod) map[string]string {
 	labels := maps.Clone(map[string]string(pod.Labels))
 	if labels == nil {
@@ -19,15 +19,14 @@ func PodLabels(pod *local.MeshPod) map[string]string {
 	if !pod.Proxied {
 		return labels
 	}
-	// without it, callers stay in plaintext
+	// without it callers use plaintext
 	labels["security.istio.io/tlsMode"] = "istio"
 	setDefault(labels, "service.istio.io/canonical-name", first(labels["app.kubernetes.io/name"], labels["app"], pod.Deployment.Name))
 	setDefault(labels, "service.istio.io/canonical-revision", first(labels["app.kubernetes.io/version"], labels["version"], "latest"))
 	return labels
 }
 
-// ServiceAccount is the name of a pod's service account, with the API server's
-// default.
+// ServiceAccount returns the name of a pod's service account. Defaults to "default".
 func ServiceAccount(pod *local.MeshPod) string {
 	return first(pod.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
 }
@@ -47,8 +46,8 @@ func first(texts ...string) string {
 	return ""
 }
 
-// pod adds a pod of a Deployment as its controller, the scheduler, the injector
-// and the kubelet would leave it.
+// pod adds a pod of a Deployment, with the fields that the controller, the scheduler, Istio's injector
+// and the kubelet set.
 func (d *deriver) pod(p *local.MeshPod) {
 	template := p.Deployment.Spec.Template.DeepCopy()
 	spec := template.Spec
@@ -58,14 +57,14 @@ func (d *deriver) pod(p *local.MeshPod) {
 			port := &spec.Containers[i].Ports[j]
 			port.ContainerPort = int32(actual(p, int(port.ContainerPort)))
 			if port.Protocol == "" {
-				// or a named targetPort leads nowhere and istiod drops the listener
+				// without it a named targetPort does not resolve, and istiod drops the listener
 				port.Protocol = corev1.ProtocolTCP
 			}
 		}
 	}
 	annotations := template.Annotations
 	if p.Proxied {
-		// istioctl finds by these that a pod has its proxy
+		// istioctl detects a proxy by this container and this annotation
 		spec.Containers = append(spec.Containers, corev1.Container{Name: "istio-proxy", Image: "envoy"})
 		annotations = maps.Clone(annotations)
 		if annotations == nil {
@@ -77,7 +76,7 @@ func (d *deriver) pod(p *local.MeshPod) {
 	d.addPod(metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: PodLabels(p), Annotations: annotations}, spec, p.IP.String(), state.Ready, state.Restarts)
 }
 
-// addPod adds a pod that runs; restarts are those of its first container.
+// addPod adds a running pod. restarts is the number of its first container's.
 func (d *deriver) addPod(meta metav1.ObjectMeta, spec corev1.PodSpec, ip string, ready bool, restarts int) {
 	began := metav1.NewTime(d.Began.UTC())
 	truth := corev1.ConditionFalse

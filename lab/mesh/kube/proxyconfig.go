@@ -6,8 +6,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// proxyConfig is a ProxyConfig of the manifests. istiod does not read it: on a
-// cluster the injector does, when it creates a pod.
+// proxyConfig is a ProxyConfig of the manifests. On a cluster the injector reads it when a pod is
+// created; istiod does not read it.
 type proxyConfig struct {
 	ref       string
 	namespace string
@@ -32,8 +32,8 @@ func proxyConfigs(objects *manifest.Objects) []proxyConfig {
 	return found
 }
 
-// covers returns how closely the object is for a proxy: 3 for its pod's, 2 for
-// its namespace's, 1 for the mesh's, 0 for none.
+// covers returns the precedence of the object for a proxy: 3 when it selects the pod, 2 when it is for
+// the namespace, 1 when it is for the mesh, 0 when it does not apply.
 func (c *proxyConfig) covers(namespace string, labels map[string]string) int {
 	switch selector := c.Spec.Selector.MatchLabels; {
 	case len(selector) > 0 && c.namespace == namespace && selectedBy(anyMap(selector), labels):
@@ -48,14 +48,14 @@ func (c *proxyConfig) covers(namespace string, labels map[string]string) int {
 	return 0
 }
 
-// Concurrency is the number of worker threads that ProxyConfigs set for a proxy.
-// By Istio's order the closest one that sets it counts, and of several as close
-// the first; 0 is one for each core. Defaults to 1.
+// Concurrency returns the number of worker threads that the ProxyConfigs set for a proxy. 0 means one
+// for each core. The ProxyConfig with the highest precedence takes effect, and of several equal ones the
+// first. Defaults to 1.
 func Concurrency(objects *manifest.Objects, namespace string, labels map[string]string) int {
 	configs := proxyConfigs(objects)
-	for close := 3; close > 0; close-- {
+	for precedence := 3; precedence > 0; precedence-- {
 		for i := range configs {
-			if configs[i].covers(namespace, labels) != close {
+			if configs[i].covers(namespace, labels) != precedence {
 				continue
 			}
 			if workers := configs[i].Spec.Concurrency; workers != nil {
@@ -67,18 +67,18 @@ func Concurrency(objects *manifest.Objects, namespace string, labels map[string]
 	return 1
 }
 
-// proxyConfigs notes their fields that are not for Envoy, and those that select
-// no proxy.
+// proxyConfigs adds notes about ProxyConfigs that select no proxy, and about fields that Envoy does not
+// use.
 func (d *deriver) proxyConfigs() {
 	for _, c := range proxyConfigs(d.Manifests) {
-		heeded := false
+		used := false
 		for i := range d.Pods {
-			heeded = heeded || d.Pods[i].Proxied && c.covers(d.Pods[i].Namespace, PodLabels(&d.Pods[i])) > 0
+			used = used || d.Pods[i].Proxied && c.covers(d.Pods[i].Namespace, PodLabels(&d.Pods[i])) > 0
 		}
 		for i := range d.Gateways {
-			heeded = heeded || c.covers(RootNamespace, d.Gateways[i].Labels()) > 0
+			used = used || c.covers(RootNamespace, d.Gateways[i].Labels()) > 0
 		}
-		if !heeded {
+		if !used {
 			d.note("%s: not applied: it selects no proxy", c.ref)
 		}
 		if len(c.Spec.EnvironmentVariables) > 0 {

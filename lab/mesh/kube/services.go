@@ -15,7 +15,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// service keeps a Service of the manifests, with an API server's defaults.
+// service adds a Service of the manifests, with the API server's defaults.
 func (d *deriver) service(written *corev1.Service, object Object) error {
 	s := written.DeepCopy()
 	if s.Namespace == "" {
@@ -63,8 +63,8 @@ func (d *deriver) defaults(s *corev1.Service) {
 	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 }
 
-// movedTarget is the port at which the Service's pods serve a target port that is not
-// free at their addresses. It is that of the first pod: all have the same.
+// movedTarget returns the port at which the Service's pods serve a target port. It differs from the
+// target port when that is not free at their addresses. All pods of a Service have the same.
 func (d *deriver) movedTarget(s *corev1.Service, port int) int {
 	for i := range d.Pods {
 		if pod := &d.Pods[i]; selects(s, pod.Namespace, pod.Labels) {
@@ -78,7 +78,7 @@ func selects(s *corev1.Service, namespace string, set labels.Set) bool {
 	return len(s.Spec.Selector) > 0 && s.Namespace == namespace && labels.SelectorFromSet(s.Spec.Selector).Matches(set)
 }
 
-// actual is where a pod answers for a port of the manifests.
+// actual returns the port at which a pod serves a port of the manifests.
 func actual(pod *local.MeshPod, declared int) int {
 	for _, in := range pod.Inbound {
 		if in.Declared == declared {
@@ -88,7 +88,7 @@ func actual(pod *local.MeshPod, declared int) int {
 	return declared
 }
 
-// endpoint is one pod, or gateway, of a Service.
+// endpoint is a pod or gateway that a Service selects.
 type endpoint struct {
 	name, namespace, ip string
 	ready, terminating  bool
@@ -122,7 +122,7 @@ func (d *deriver) endpointsOf(s *corev1.Service) []endpoint {
 
 func targetPort(pod *local.MeshPod, target intstr.IntOrString) (int, bool) {
 	if target.Type == intstr.Int {
-		// a port that moved has moved in the Service already
+		// defaults has replaced a port that moved
 		return int(target.IntVal), true
 	}
 	for _, container := range pod.Deployment.Spec.Template.Spec.Containers {
@@ -135,8 +135,8 @@ func targetPort(pod *local.MeshPod, target intstr.IntOrString) (int, bool) {
 	return 0, false
 }
 
-// endpoints adds a Service's EndpointSlices: one for each set of target ports
-// that its pods have, as a port's name may stand for different numbers.
+// endpoints adds a Service's EndpointSlices. There is one for each set of target ports, because a port's
+// name may have different numbers in different pods.
 func (d *deriver) endpoints(s *corev1.Service) {
 	if len(s.Spec.Selector) == 0 || s.Spec.Type == corev1.ServiceTypeExternalName {
 		return

@@ -15,19 +15,18 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// Object is an object as its JSON has it.
+// Object is the JSON of a Kubernetes object.
 type Object map[string]any
 
-// historySize is how many changes a client may be behind; more, and it has to
-// list again. A change of readiness is two or three.
+// historySize is how many changes the server keeps. A client that is further behind has to list again. A
+// change of a pod's readiness makes two or three changes.
 const historySize = 10_000
 
-// Server holds the objects and answers for them.
+// Server is the API server. Forward and Token must be set before its first request.
 type Server struct {
-	// Forward is for port-forward; nil: pods have no ports. It is set before
-	// the first request, and so is Token.
+	// Forward resolves pods' ports for port-forward. Nil means that pods have no ports.
 	Forward Forward
-	// Token is the bearer token that every request needs; empty: none does.
+	// Token is the bearer token that every request must have. Empty means that none is required.
 	Token string
 
 	clock         func() time.Time
@@ -41,26 +40,24 @@ type Server struct {
 	more    chan struct{} // closed, and replaced, at every change
 }
 
-// stored is one version of one object; it does not change.
+// stored is one version of an object. It is immutable.
 type stored struct {
 	kind            *Kind
 	namespace, name string
 	object          Object
 	version         int64
-	json            map[string][]byte // by the version of its kind
+	json            map[string][]byte // by the version of the kind
 }
 
-// change is from one version of an object to the next; one of them is nil when
-// it came or went.
+// change is the creation, update or deletion of an object. from is nil for a creation, to for a deletion.
 type change struct {
 	kind     *Kind
 	version  int64
 	from, to *stored
 }
 
-// NewServer is empty. Its resource versions are microseconds of the clock, so
-// that those of an earlier server are too old for it, as they must be: it has
-// not seen what changed since.
+// NewServer returns a server without objects. Its resource versions start at the clock's microseconds, so
+// that those of an earlier server are too old: the new server does not have the changes since then.
 func NewServer(clock func() time.Time) *Server {
 	now := clock().UnixMicro()
 	return &Server{
@@ -69,9 +66,8 @@ func NewServer(clock func() time.Time) *Server {
 	}
 }
 
-// Replace replaces all objects by the given ones, at once. Objects that did not
-// change keep their version; watchers get the others. After an error
-// nothing has changed.
+// Replace replaces all objects by the given ones, atomically. Unchanged objects keep their version; all
+// other changes are sent to watches. After an error nothing has changed.
 func (s *Server) Replace(objects []Object) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +82,7 @@ func (s *Server) Replace(objects []Object) error {
 			next[of] = map[string]*stored{}
 		}
 		if next[of][key] != nil {
-			return fmt.Errorf("%s %s: must be there once only", made.kind.Kind, key)
+			return fmt.Errorf("%s %s: must be unique", made.kind.Kind, key)
 		}
 		next[of][key] = made
 	}
@@ -108,7 +104,8 @@ func (s *Server) Replace(objects []Object) error {
 	return nil
 }
 
-// compare gives new objects their versions and unchanged ones their old form.
+// compare returns the changes from the server's objects to the next ones. It gives new and changed
+// objects their versions and replaces unchanged ones by the stored ones.
 func (s *Server) compare(next map[string]map[string]*stored) (changes []change, version int64, err error) {
 	version = s.version
 	for i := range kinds {
@@ -141,7 +138,7 @@ func identify(object Object) (*stored, error) {
 	name, _ := object["kind"].(string)
 	kind := KindOf(apiVersion, name)
 	if kind == nil {
-		return nil, fmt.Errorf("%s %s: the API has no such kind", apiVersion, name)
+		return nil, fmt.Errorf("kind: %s %s: must be a kind that the API serves", apiVersion, name)
 	}
 	metadata, _ := object["metadata"].(map[string]any)
 	made := &stored{kind: kind, object: object}
@@ -157,10 +154,10 @@ func (o *stored) key() string { return objectKey(o.namespace, o.name) }
 
 func objectKey(namespace, name string) string { return namespace + "/" + name }
 
-// ours are the fields of metadata that the server sets.
-var ours = []string{"resourceVersion", "uid", "generation"}
+// serverFields are the fields of metadata that the server sets.
+var serverFields = []string{"resourceVersion", "uid", "generation"}
 
-// sameContent ignores what the server sets.
+// sameContent reports whether two objects are equal, ignoring the fields that the server sets.
 func sameContent(old, made Object) bool {
 	a, b := maps.Clone(old), maps.Clone(made)
 	a["metadata"], b["metadata"] = written(old), written(made)
@@ -170,7 +167,7 @@ func sameContent(old, made Object) bool {
 func written(object Object) map[string]any {
 	metadata, _ := object["metadata"].(map[string]any)
 	metadata = maps.Clone(metadata)
-	for _, field := range ours {
+	for _, field := range serverFields {
 		delete(metadata, field)
 	}
 	if metadata["creationTimestamp"] == nil || metadata[defaulted] != nil {
@@ -183,7 +180,7 @@ func written(object Object) map[string]any {
 // defaulted marks, in memory only, a creationTimestamp that the server set.
 const defaulted = "\x00created"
 
-// finish sets what the API server sets and writes the JSON.
+// finish sets the fields that the server sets and encodes the object.
 func (o *stored) finish(version int64, old *stored, now time.Time) error {
 	metadata := maps.Clone(o.object["metadata"].(map[string]any))
 	o.object = maps.Clone(o.object)
@@ -216,8 +213,8 @@ func (o *stored) finish(version int64, old *stored, now time.Time) error {
 	return nil
 }
 
-// encode writes the object under a version of its kind; the resource version
-// differs from its own when it is about its deletion.
+// encode returns the object's JSON in a version of its kind, with the given resource version. For a
+// deletion that is not the object's own.
 func (o *stored) encode(kindVersion string, version int64) ([]byte, error) {
 	object := maps.Clone(o.object)
 	metadata := maps.Clone(object["metadata"].(map[string]any))
@@ -226,7 +223,7 @@ func (o *stored) encode(kindVersion string, version int64) ([]byte, error) {
 	object["metadata"], object["apiVersion"], object["kind"] = metadata, o.kind.apiVersion(kindVersion), o.kind.Kind
 	data, err := json.Marshal(object)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: writing it as JSON: %w", o.kind.Kind, o.key(), err)
+		return nil, fmt.Errorf("encode %s %s: %w", o.kind.Kind, o.key(), err)
 	}
 	return data, nil
 }
@@ -236,8 +233,7 @@ func uid(kind, key string, version int64) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// list is a consistent view: the objects of a kind by key, and the version of
-// the last change.
+// list returns the objects of a kind, sorted by key, and the version of the last change, atomically.
 func (s *Server) list(kind *Kind) (found []*stored, version int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,9 +255,8 @@ func (s *Server) get(kind *Kind, namespace, name string) *stored {
 	return s.objects[kind.key()][objectKey(namespace, name)]
 }
 
-// since returns the changes after a version, the version they lead to and a
-// channel that is closed when there is more; ok is false when the server does
-// not know all of them.
+// since returns the changes after a version, the version of the last of them and a channel that is closed
+// when there is another. ok is false when the server no longer has all of the changes.
 func (s *Server) since(version int64) (changes []change, now int64, more <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,9 +267,8 @@ func (s *Server) since(version int64) (changes []change, now int64, more <-chan 
 	return slices.Clone(s.history[first:]), s.version, s.more, true
 }
 
-// IstioVersions are the resource versions of all Istio objects, by what people
-// call them: "VirtualService staff-service", with the namespace when it is not
-// the default one.
+// IstioVersions returns the resource versions of all Istio objects, keyed by manifest.Object.Ref, such as
+// "VirtualService staff-service".
 func (s *Server) IstioVersions() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// column is one of a table as kubectl shows it; those of a priority above 0
-// come with -o wide.
+// column is a column of kubectl's table. One with a priority above 0 is shown with -o wide alone.
 type column struct {
 	name, form string
 	priority   int
@@ -32,7 +31,7 @@ func ageColumn() column {
 	}}
 }
 
-// fieldColumn shows a field, as a definition's additionalPrinterColumns do.
+// fieldColumn returns a column of a field, like an entry of a CRD's additionalPrinterColumns.
 func fieldColumn(name string, priority int, path ...string) column {
 	return column{name: name, priority: priority, cell: func(o *stored, _ time.Time) any {
 		var at any = map[string]any(o.object)
@@ -41,8 +40,8 @@ func fieldColumn(name string, priority int, path ...string) column {
 		}
 		switch typed := at.(type) {
 		case nil:
-			return "" // a list's is JSON, as the API server has it
-		case []any, map[string]any:
+			return ""
+		case []any, map[string]any: // the API server shows them as JSON
 			text, _ := json.Marshal(typed)
 			return string(text)
 		}
@@ -50,8 +49,8 @@ func fieldColumn(name string, priority int, path ...string) column {
 	}}
 }
 
-// columns are those of a cluster's own API server for the kinds that people
-// look at, and of Istio's definitions.
+// columns returns a kind's columns: those of a cluster's API server for the common kinds, and those of
+// Istio's CRDs.
 func columns(kind *Kind) []column {
 	var middle, wide []column
 	switch kind.key() {
@@ -138,8 +137,8 @@ func deploymentReady(o *stored, _ time.Time) any {
 	return fmt.Sprintf("%v/%v", status["readyReplicas"], status["replicas"])
 }
 
-// table is how kubectl get wants objects: rows of cells. Each row has its object
-// too, whole when the request says so.
+// table returns objects as a metav1.Table, which kubectl get requests. Each row contains the object's
+// metadata, or the whole object or nothing when the request's includeObject says so.
 func (s *Server) table(q *request, found []*stored, version string) map[string]any {
 	all := columns(q.kind)
 	var definitions []any

@@ -9,7 +9,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// asTable is what kubectl get asks for.
+// asTable is the Accept header of kubectl get.
 const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 
 func TestTables(t *testing.T) {
@@ -50,7 +50,7 @@ func TestTables(t *testing.T) {
 		var row []string
 		for i, cell := range first["cells"].([]any) {
 			text := fmt.Sprint(cell)
-			if i == age && strings.HasSuffix(text, "s") { // of seconds: nothing here is older than this test
+			if i == age && strings.HasSuffix(text, "s") { // an age in seconds
 				text = "AGE"
 			}
 			row = append(row, text)
@@ -70,11 +70,11 @@ func TestTables(t *testing.T) {
 		t.Errorf("with whole objects: %v", kind)
 	}
 	if status, _, _ := ask(t, f, "GET", "/api/v1/pods?includeObject=half", asTable); status != http.StatusBadRequest {
-		t.Errorf("half an object: %d", status)
+		t.Errorf("an unknown includeObject: %d", status)
 	}
 }
 
-// istioctl proxy-status wants a token first.
+// istioctl proxy-status requests a token.
 func TestToken(t *testing.T) {
 	f := newFront(t)
 	status, _, body := ask(t, f, "POST", "/api/v1/namespaces/istio-system/serviceaccounts/default/token", "application/json")

@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// watch sends what changes, until the client goes or its time is over. Without
-// a resource version, or with 0, and with sendInitialEvents, it begins with
-// what there is.
+// watch sends changes until the client disconnects or the request's timeoutSeconds are over. It first
+// sends the existing objects when the resource version is empty or 0, or with sendInitialEvents.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error {
 	if q.initialEvents && !q.bookmarks {
-		return failure{http.StatusUnprocessableEntity, "Invalid", "sendInitialEvents: it ends with a bookmark, so allowWatchBookmarks is expected too"}
+		return failure{http.StatusUnprocessableEntity, "Invalid", "allowWatchBookmarks: false: must be true with sendInitialEvents"}
 	}
-	after, _ := strconv.ParseInt(q.resourceVersion, 10, 64) // parsed before
+	after, _ := strconv.ParseInt(q.resourceVersion, 10, 64) // valid: parseQuery has checked it
 	_, now, _, known := s.since(after)
 	switch {
 	case after > now:
@@ -24,10 +23,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error
 	case after != 0 && !q.initialEvents && !known:
 		return tooOld(after)
 	}
-	if q.table {
-		// kubectl get --watch prints what it knows of an object by itself
-		q.table = false
-	}
+	q.table = false // kubectl get --watch prints objects without a table, too
 	stream := &watchStream{w: w, control: http.NewResponseController(w), q: q}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
@@ -98,8 +94,8 @@ type watchStream struct {
 	err     error
 }
 
-// change is, to a client with a selector, a coming or a going too when an
-// object begins or ceases to match.
+// change sends a change. With a selector, an object that begins to match is ADDED and one that ceases to
+// match is DELETED.
 func (t *watchStream) change(c *change) {
 	before, after := t.q.matches(c.from), t.q.matches(c.to)
 	switch {
@@ -120,7 +116,7 @@ func (t *watchStream) change(c *change) {
 	}
 }
 
-// bookmark says how far the client is; last marks the end of the initial
+// bookmark sends a bookmark with the version that the client has now. last marks the end of the initial
 // events.
 func (t *watchStream) bookmark(version int64, last bool) {
 	annotations := ""

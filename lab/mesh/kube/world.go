@@ -17,45 +17,45 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// World is what a cluster's controllers would derive objects from.
+// World is the state from which Derive makes objects.
 type World struct {
 	Manifests *manifest.Objects
 	Pods      []local.MeshPod
-	States    map[string]local.PodState // by pod; a pod without is not ready
+	States    map[string]local.PodState // by pod ID; a pod without a state is not ready
 	Gateways  []Gateway
 	// Node is the machine's address.
 	Node netip.Addr
-	// DNS is where proxies ask for hosts outside the mesh.
+	// DNS is the address of the DNS server for hosts outside the mesh.
 	DNS netip.AddrPort
-	// MeshConfig is istiod's, shown as the ConfigMap that istioctl reads.
+	// MeshConfig is istiod's mesh configuration, for the ConfigMap that istioctl reads.
 	MeshConfig string
-	// IstioVersion is the version that the proxies report, "" for any.
+	// IstioVersion is the version that the proxies report. "" matches any.
 	IstioVersion string
-	// Collector is where proxies send their spans; nil for none.
+	// Collector is the collector of the proxies' spans. Nil means that there is none.
 	Collector *Collector
-	// Began is when the run began: what is generated is older than it.
+	// Began is the time of the run's start. Derived objects are created before it.
 	Began time.Time
 }
 
 // Gateway is a proxy at the edge of the mesh.
 type Gateway struct {
-	Name string // of the Service; its pod is NAME-0 and its account NAME too
+	Name string // of the Service and the service account; the pod is NAME-0
 	IP   netip.Addr
-	// Istio is the label that Gateways select it by: "ingressgateway".
+	// Istio is the value of the label istio, by which Gateways select it, such as "ingressgateway".
 	Istio string
-	// NodePorts are those of the Service's ports that have one.
+	// NodePorts are the node ports, keyed by the Service's port.
 	NodePorts map[int]int
 }
 
-// RootNamespace is where Istio keeps what counts for the whole mesh.
+// RootNamespace is Istio's root namespace, whose objects apply to the whole mesh.
 const RootNamespace = "istio-system"
 
-// PodLabel is a label that one pod alone has: its name.
+// PodLabel is the label whose value is the pod's name, so that a Sidecar can select one pod.
 const PodLabel = "fleetman.example/pod"
 
-// Derive returns all objects of the world: the manifests' with the defaults of an
-// API server, and what controllers and Istio's injector would add. The notes
-// name what the mesh does not apply, one line each.
+// Derive returns all objects of a cluster in the given state: those of the manifests, with the API
+// server's defaults, and those that controllers and Istio's injector add. The notes have a line for each
+// field or object that the mesh does not apply.
 func Derive(w World) (objects []Object, notes []string, err error) {
 	d := &deriver{World: w, clusterIPs: map[string]string{}}
 	if err := d.read(); err != nil {
@@ -122,14 +122,14 @@ func (d *deriver) read() error {
 			if group, _, _ := strings.Cut(m.APIVersion, "/"); strings.HasSuffix(group, "istio.io") {
 				return fmt.Errorf("%s: %s: kind: %s: must be a kind that Istio has in %s", m.Source, m.Ref(), m.Kind, m.APIVersion)
 			}
-			continue // package local has a note of it
+			continue // package local adds a note
 		}
 		object, err := objectOf(m)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", m.Source, m.Ref(), err)
 		}
 		metadata := mapOf(object["metadata"])
-		delete(metadata, "creationTimestamp") // for the API server to say
+		delete(metadata, "creationTimestamp") // the API server sets it
 		if kind.Namespaced {
 			metadata["namespace"] = m.Namespace
 		}
@@ -141,10 +141,10 @@ func (d *deriver) read() error {
 			}
 			continue
 		case *corev1.Namespace:
-			continue // with the others
+			continue // namespaces adds it
 		}
 		if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
-			return fmt.Errorf("%s: %s: %s: %s: must be empty: no proxy here has a file of a container", m.Source, m.Ref(), field, file)
+			return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), field, file)
 		}
 		switch {
 		case kind.Kind == "Gateway" && kind.Istio():
@@ -152,7 +152,7 @@ func (d *deriver) read() error {
 		case kind.Kind == "Sidecar":
 			d.users = append(d.users, object)
 		case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
-			// istiod must not have it: proxies would reject what it makes of it
+			// kept from istiod: proxies would reject the update
 			d.note("%s: not applied: proxies here run no WebAssembly plug-ins", m.Ref())
 			continue
 		case kind.Kind == "WorkloadGroup":
@@ -165,8 +165,7 @@ func (d *deriver) read() error {
 	return nil
 }
 
-// namespaces adds every namespace that is named anywhere, and those that every
-// cluster has.
+// namespaces adds all namespaces of the manifests' objects, and those that every cluster has.
 func (d *deriver) namespaces() {
 	written := map[string]*corev1.Namespace{}
 	names := []string{manifest.DefaultNamespace, "kube-system", RootNamespace}
@@ -213,7 +212,7 @@ func (d *deriver) meshConfig() {
 	})
 }
 
-// deployment sets the status that kubectl prints.
+// deployment sets a Deployment's status, which kubectl prints.
 func (d *deriver) deployment(m manifest.Object, object Object) {
 	total, ready := 0, 0
 	for i := range d.Pods {
@@ -236,7 +235,7 @@ func anyMap(from map[string]string) map[string]any {
 	return to
 }
 
-// toObject returns a typed object as its JSON has it.
+// toObject returns the JSON of a typed object.
 func toObject(typed any) (Object, error) {
 	data, err := json.Marshal(typed)
 	if err != nil {
