@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/big"
@@ -53,32 +54,8 @@ func (d Decimal) Within(limit int64) bool {
 
 // isNumber reports whether s is a number by JSON's grammar (RFC 8259, section 6).
 func isNumber(s []byte) bool {
-	digits := func() bool {
-		n := 0
-		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-			n++
-		}
-		s = s[n:]
-		return n > 0
-	}
-	if len(s) > 0 && s[0] == '-' {
-		s = s[1:]
-	}
-	if len(s) > 0 && s[0] == '0' {
-		s = s[1:]
-	} else if !digits() {
-		return false
-	}
-	if len(s) > 0 && s[0] == '.' {
-		if s = s[1:]; !digits() {
-			return false
-		}
-	}
-	if len(s) > 0 && (s[0] == 'e' || s[0] == 'E') {
-		if s = s[1:]; len(s) > 0 && (s[0] == '+' || s[0] == '-') {
-			s = s[1:]
-		}
-		return digits() && len(s) == 0
-	}
-	return len(s) == 0
+	n := len(s) // json.Valid accepts space around a value
+	return n > 0 && (s[0] == '-' || isDigit(s[0])) && isDigit(s[n-1]) && json.Valid(s)
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -145,7 +145,7 @@ func (d *decoder) value(n *yaml.Node, pointer any, path, form string) {
 	d.read(n, reflect.ValueOf(pointer).Elem(), path, form)
 }
 
-func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) {
+func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) { //nolint:gocyclo // one case for each kind of value
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}

@@ -189,17 +189,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if _, err := v.Client.Set(ctx, pod, rule); err != nil {
 		return check, err
 	}
-	wait := patience
-	if k.name == "hang" {
-		wait = hangs
-	}
-	for range k.times {
-		if m := ask(ctx, pod, k.name, proxied, wait); k.seen(m, proxied) {
-			check.Seen++
-		} else {
-			check.instead = m
-		}
-	}
+	check.see(ctx, pod, k, proxied)
 	if k.name == "crash" {
 		return v.afterCrash(ctx, pod, check)
 	}
@@ -229,6 +219,21 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 		check.Problem = fmt.Sprintf("its metrics say %d", after-counted)
 	}
 	return check, nil
+}
+
+// see makes the requests that meet the fault.
+func (c *Check) see(ctx context.Context, pod local.Pod, k kind, proxied bool) {
+	wait := patience
+	if k.name == "hang" {
+		wait = hangs
+	}
+	for range k.times {
+		if m := ask(ctx, pod, k.name, proxied, wait); k.seen(m, proxied) {
+			c.Seen++
+		} else {
+			c.instead = m
+		}
+	}
 }
 
 func (c *Check) judge() {

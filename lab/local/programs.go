@@ -89,16 +89,7 @@ func (e *unknownProgramError) Error() string {
 // program returns the name of the program that an image stands for, and the
 // variable (NAME=VALUE, or empty) that its tag stands for.
 func (p programs) program(image string) (name, env string, err error) {
-	repository, _, _ := strings.Cut(image, "@")
-	tag := ""
-	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
-		repository, tag = repository[:i], repository[i+1:]
-	}
-	repository = strings.TrimPrefix(repository, "docker.io/")
-	owner, base := "", repository
-	if i := strings.LastIndexByte(repository, '/'); i >= 0 {
-		owner, base = repository[:i], repository[i+1:]
-	}
+	owner, base, tag := splitImage(image)
 	short, published := strings.CutPrefix(base, "istio-fleetman-")
 	if published {
 		base = strings.TrimSuffix(short, "-angular")
@@ -119,6 +110,14 @@ func (p programs) program(image string) (name, env string, err error) {
 		return "", "", fmt.Errorf("%q: variant %q of %s: must be one of %s", image, match[1], base, knownVariants(base))
 	}
 	return base, v.env, nil
+}
+
+// splitImage returns the parts of [docker.io/][OWNER/]BASE[:TAG][@DIGEST].
+func splitImage(image string) (owner, base, tag string) {
+	repository, _, _ := strings.Cut(strings.TrimPrefix(image, "docker.io/"), "@")
+	i := strings.LastIndexByte(repository, '/')
+	base, tag, _ = strings.Cut(repository[i+1:], ":")
+	return repository[:max(i, 0)], base, tag
 }
 
 func knownVariants(program string) string {

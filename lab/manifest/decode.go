@@ -174,21 +174,29 @@ type head struct {
 	Items []json.RawMessage `json:"items"`
 }
 
+func (h *head) check() error {
+	switch {
+	case h.APIVersion == "":
+		return errors.New("apiVersion: missing: must be such as v1 or apps/v1")
+	case h.Kind == "":
+		return errors.New("kind: missing: must be such as Deployment")
+	case !apiVersionForm.MatchString(h.APIVersion):
+		return fmt.Errorf("apiVersion: %.60q: must be VERSION or GROUP/VERSION", h.APIVersion)
+	case !kindForm.MatchString(h.Kind):
+		return fmt.Errorf("kind: %.60q: must be a word such as Deployment", h.Kind)
+	}
+	return nil
+}
+
 func decodeObject(source, where string, data []byte) ([]Object, error) {
 	var h head
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &h); err != nil {
 		return nil, fmt.Errorf("%s: not a Kubernetes object: %s", where, wrongType(err))
 	}
-	switch {
-	case h.APIVersion == "":
-		return nil, fmt.Errorf("%s: apiVersion: missing: must be such as v1 or apps/v1", where)
-	case h.Kind == "":
-		return nil, fmt.Errorf("%s: kind: missing: must be such as Deployment", where)
-	case !apiVersionForm.MatchString(h.APIVersion):
-		return nil, fmt.Errorf("%s: apiVersion: %.60q: must be VERSION or GROUP/VERSION", where, h.APIVersion)
-	case !kindForm.MatchString(h.Kind):
-		return nil, fmt.Errorf("%s: kind: %.60q: must be a word such as Deployment", where, h.Kind)
-	case strings.HasSuffix(h.Kind, "List") && h.Items != nil:
+	if err := h.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	if strings.HasSuffix(h.Kind, "List") && h.Items != nil {
 		var objects []Object
 		for i, item := range h.Items {
 			found, err := decodeObject(source, fmt.Sprintf("%s: items[%d]", where, i), item)
@@ -199,15 +207,12 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 		}
 		return objects, nil
 	}
-	if reason := leftOut(&h); reason != "" && h.Metadata.Name != "" {
-		return []Object{{
-			APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: h.Metadata.Name,
-			Source: source, JSON: data, LeftOut: reason,
-		}}, nil
-	}
 	object := Object{
 		APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: h.Metadata.Name,
 		Source: source, JSON: data,
+	}
+	if object.LeftOut = leftOut(&h); object.LeftOut != "" && object.Name != "" {
+		return []Object{object}, nil
 	}
 	if object.Namespace == "" && !clusterScoped(h.Kind) {
 		object.Namespace = DefaultNamespace

@@ -3,10 +3,21 @@ package mesh
 import (
 	"net"
 	"net/netip"
+	"slices"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 )
+
+// forward returns the address of one of the ports that istiod has on a cluster.
+func (i *istiod) forward(port int) net.Addr {
+	at, known := map[int]netip.AddrPort{8080: i.http, 15010: i.grpc, 15012: i.secure, 15014: i.monitoring}[port]
+	if !known {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(at)
+}
 
 // forward returns the address of a pod's port on this machine, or nil when the pod has no such port.
 // Only holders of the fleet's token reach it, and they may change a proxy: a proxy's admin port is
@@ -16,22 +27,26 @@ func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 		return nil
 	}
 	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
-		// the ports that istiod has on a cluster
-		at, known := map[int]netip.AddrPort{8080: m.istiod.http, 15010: m.istiod.grpc, 15012: m.istiod.secure, 15014: m.istiod.monitoring}[port]
-		if !known {
-			return nil
-		}
-		return net.TCPAddrFromAddrPort(at)
+		return m.istiod.forward(port)
 	}
 	for _, p := range m.proxies {
 		if p.node.Name == pod && p.node.Namespace == namespace && port == envoy.AdminPort {
 			return &net.UnixAddr{Net: "unix", Name: p.node.AdminSocket}
 		}
 	}
-	at := func(ip netip.Addr) net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))) }
+	ip, port := m.addressOf(namespace, pod, port)
+	if !ip.IsValid() {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port)))
+}
+
+// addressOf returns the address of a gateway's or a fleet's pod, and its port for
+// a declared one.
+func (m *Mesh) addressOf(namespace, pod string, port int) (netip.Addr, int) {
 	for i := range m.gateways {
 		if g := &m.gateways[i]; namespace == kube.RootNamespace && pod == g.Name+"-0" {
-			return at(g.IP)
+			return g.IP, port
 		}
 	}
 	for i := range m.site.Pods {
@@ -39,12 +54,10 @@ func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 		if p.Name != pod || p.Namespace != namespace {
 			continue
 		}
-		for _, in := range p.Inbound {
-			if in.Declared == port {
-				port = in.Port
-			}
+		if i := slices.IndexFunc(p.Inbound, func(in local.Inbound) bool { return in.Declared == port }); i >= 0 {
+			port = p.Inbound[i].Port
 		}
-		return at(p.IP)
+		return p.IP, port
 	}
-	return nil
+	return netip.Addr{}, 0
 }

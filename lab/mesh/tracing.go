@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -25,26 +26,17 @@ func tracing(ctx context.Context, getenv func(string) string) (collector *kube.C
 	if exporter == "none" || endpoint == "" && exporter != "otlp" {
 		return nil, ""
 	}
-	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	grpc := protocol == "grpc"
+	grpc := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL")) == "grpc"
 	standard := "4318"
 	if grpc {
 		standard = "4317"
 	}
-	if endpoint == "" {
-		endpoint = "http://127.0.0.1:" + standard
-	}
+	endpoint = cmp.Or(endpoint, "http://127.0.0.1:"+standard)
 	at, err := url.Parse(endpoint)
 	if err != nil || at.Scheme != "http" || at.Hostname() == "" {
 		return nil, fmt.Sprintf("the proxies send no spans: OTEL_EXPORTER_OTLP_ENDPOINT: %.100q: must be an http:// URL", endpoint)
 	}
-	if at.Port() != "" {
-		standard = at.Port()
-	}
-	port, err := strconv.ParseUint(standard, 10, 16)
+	port, err := strconv.ParseUint(cmp.Or(at.Port(), standard), 10, 16)
 	if err != nil {
 		return nil, fmt.Sprintf("the proxies send no spans: OTEL_EXPORTER_OTLP_ENDPOINT: %.100q: must have a port between 1 and 65535", endpoint)
 	}

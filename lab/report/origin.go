@@ -60,7 +60,7 @@ func fromLibrary(r record.Request) bool {
 
 // loggedOrigin follows a failed request from the first pod inwards, as long as
 // what a proxy answered came from behind it.
-func loggedOrigin(r record.Request) string {
+func loggedOrigin(r record.Request) string { //nolint:gocyclo // one walk from the outside in
 	first, gaveUp := "", false // the pod that the request came to first; its caller left
 	for _, e := range r.AccessLog {
 		switch e.Side {

@@ -102,7 +102,7 @@ func (c *Check) validate() error {
 
 var methodForm = regexp.MustCompile(`^[A-Z]*$`)
 
-func (r *Requests) validate() error {
+func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 	target, err := url.ParseRequestURI(r.Path)
 	switch {
 	case r.From == Origin{}:
@@ -171,7 +171,7 @@ func (r *Requests) keys() int {
 	return r.EachSource
 }
 
-func (e *Expect) validate(c *Check) error {
+func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
 	kinds := 0
 	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil} {
 		if set {
@@ -260,7 +260,7 @@ func (e *Expect) validateCount(r *Requests) error {
 	return nil
 }
 
-func (c *Count) validate() error {
+func (c *Count) validate() error { //nolint:gocyclo // a flat list of bounds
 	given := 0
 	for _, set := range []bool{c.All, c.None, c.AtLeast != nil || c.AtMost != nil, c.PerRequest != nil, c.Share != nil, c.ShareAtLeast != nil, c.ShareAtMost != nil} {
 		if set {

@@ -131,7 +131,7 @@ func (f compareFlags) options(cmd *cobra.Command, where places, environ []string
 }
 
 // check refuses what cannot be compared.
-func (f compareFlags) check(o *compare.Options) error {
+func (f compareFlags) check(o *compare.Options) error { //nolint:gocyclo // a flat list of bounds
 	network, err := netip.ParsePrefix(f.network)
 	o.Network = network
 	ingress := slices.ContainsFunc(o.Arms, func(a compare.Arm) bool { return a.Ingress })

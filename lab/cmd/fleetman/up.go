@@ -90,11 +90,16 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
 		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	}
+	return o, f.readLists(&o)
+}
+
+// readLists reads the flags that may be repeated.
+func (f upFlags) readLists(o *local.Options) error {
 	for _, text := range f.set {
 		target, assignment, ok := strings.Cut(text, ":")
 		name, value, assigned := strings.Cut(assignment, "=")
 		if !ok || !assigned || target == "" {
-			return o, fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text))
+			return fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text))
 		}
 		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
 	}
@@ -102,7 +107,7 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 		name, number, _ := strings.Cut(text, "=")
 		count, err := strconv.Atoi(number)
 		if err != nil || name == "" || count < 0 {
-			return o, fmt.Errorf("--replicas %s: must be DEPLOYMENT=NUMBER, such as staff-service=2", quoted(text))
+			return fmt.Errorf("--replicas %s: must be DEPLOYMENT=NUMBER, such as staff-service=2", quoted(text))
 		}
 		o.Replicas[name] = count
 	}
@@ -110,11 +115,11 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 		service, number, _ := strings.Cut(text, "=")
 		port, err := strconv.Atoi(number)
 		if err != nil || service == "" || port < 0 || port > 65535 {
-			return o, fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", quoted(text))
+			return fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", quoted(text))
 		}
 		o.NodePorts[service] = port
 	}
-	return o, nil
+	return nil
 }
 
 func up(cmd *cobra.Command, where places, f upFlags, args []string) error {

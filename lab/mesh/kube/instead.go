@@ -22,17 +22,8 @@ func instead(r *http.Request) string {
 		if parts[3] != manifest.DefaultNamespace {
 			pod = parts[3] + "/" + pod
 		}
-		switch {
-		case len(parts) == 6 && r.Method == http.MethodDelete:
-			return fmt.Sprintf("use fleetman kill %s, which terminates the pod as its deletion does", pod)
-		case len(parts) == 7 && parts[6] == "log" && r.URL.Query().Get("container") == "istio-proxy":
-			return fmt.Sprintf("use fleetman logs %s.envoy", pod)
-		case len(parts) == 7 && parts[6] == "log":
-			return "use fleetman logs " + pod
-		case len(parts) == 7 && (parts[6] == "exec" || parts[6] == "attach"):
-			return "run the command in a shell: a pod is a process of this machine, and fleetman pods -o json has its id"
-		case len(parts) == 7 && parts[6] == "ephemeralcontainers":
-			return "run the command in a shell: a pod is a process of this machine; fleetman pods -o json has the names that lead through its proxy"
+		if command := ofPod(r, pod, strings.Join(parts[6:], "/")); command != "" {
+			return command
 		}
 	}
 	switch {
@@ -42,6 +33,26 @@ func instead(r *http.Request) string {
 		return "use fleetman kill POD to restart a pod, and fleetman up to restart the fleet with other Deployments"
 	case r.URL.Path == openAPI || !reads:
 		return "use fleetman apply DIR|FILE..., which validates the manifests with Istio and applies all of them or none"
+	}
+	return ""
+}
+
+// ofPod returns the command for a request to a pod, or to a subresource of it.
+func ofPod(r *http.Request, pod, subresource string) string {
+	switch subresource {
+	case "":
+		if r.Method == http.MethodDelete {
+			return fmt.Sprintf("use fleetman kill %s, which terminates the pod as its deletion does", pod)
+		}
+	case "log":
+		if r.URL.Query().Get("container") == "istio-proxy" {
+			pod += ".envoy"
+		}
+		return "use fleetman logs " + pod
+	case "exec", "attach":
+		return "run the command in a shell: a pod is a process of this machine, and fleetman pods -o json has its id"
+	case "ephemeralcontainers":
+		return "run the command in a shell: a pod is a process of this machine; fleetman pods -o json has the names that lead through its proxy"
 	}
 	return ""
 }

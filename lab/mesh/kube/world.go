@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -135,33 +136,40 @@ func (d *deriver) read() error {
 		}
 		object["apiVersion"] = kind.apiVersion(kind.Versions[0])
 		switch typed := m.Typed.(type) {
+		case *corev1.Namespace: // with the others
 		case *corev1.Service:
-			if err := d.service(typed, object); err != nil {
-				return err
-			}
-			continue
-		case *corev1.Namespace:
-			continue // namespaces adds it
-		}
-		if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
-			return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), field, file)
-		}
-		switch {
-		case kind.Kind == "Gateway" && kind.Istio():
-			d.bind(m, object)
-		case kind.Kind == "Sidecar":
-			d.users = append(d.users, object)
-		case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
-			// kept from istiod: proxies would reject the update
-			d.note("%s: not applied: proxies here run no WebAssembly plug-ins", m.Ref())
-			continue
-		case kind.Kind == "WorkloadGroup":
-			d.note("%s: not applied: no machine outside the fleet registers by it", m.Ref())
-		case kind.Kind == "Deployment":
+			err = d.service(typed, object)
+		case *appsv1.Deployment:
 			d.deployment(m, object)
+			d.add(object)
+		default:
+			err = d.addOther(kind, m, object)
 		}
-		d.add(object)
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// addOther adds an object that is no Service, Deployment or Namespace.
+func (d *deriver) addOther(kind *Kind, m manifest.Object, object Object) error {
+	if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
+		return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), field, file)
+	}
+	switch {
+	case kind.Kind == "Gateway" && kind.Istio():
+		d.bind(m, object)
+	case kind.Kind == "Sidecar":
+		d.users = append(d.users, object)
+	case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
+		// kept from istiod: proxies would reject the update
+		d.note("%s: not applied: proxies here run no WebAssembly plug-ins", m.Ref())
+		return nil
+	case kind.Kind == "WorkloadGroup":
+		d.note("%s: not applied: no machine outside the fleet registers by it", m.Ref())
+	}
+	d.add(object)
 	return nil
 }
 

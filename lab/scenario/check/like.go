@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"fleetman.example/lab/scenario"
 )
@@ -19,7 +20,7 @@ func like(a *scenario.Answer) func(Record) bool {
 		if r.Status == 0 || r.Failure != "" {
 			// A request that ended without an answer can have been slow all the same.
 			onlySlow := len(a.Status) == 0 && a.Body == nil && len(a.Header) == 0 && a.SlowerThan.Duration > 0
-			return onlySlow && r.Took > a.SlowerThan.Duration && (a.FasterThan.Duration == 0 || r.Took < a.FasterThan.Duration)
+			return onlySlow && inTime(a, r.Took)
 		}
 		if len(a.Status) > 0 && !slices.ContainsFunc(a.Status, func(s scenario.Status) bool { return s.Is(r.Status) }) {
 			return false
@@ -32,9 +33,13 @@ func like(a *scenario.Answer) func(Record) bool {
 				return false
 			}
 		}
-		return (a.FasterThan.Duration == 0 || r.Took < a.FasterThan.Duration) &&
-			(a.SlowerThan.Duration == 0 || r.Took > a.SlowerThan.Duration)
+		return inTime(a, r.Took)
 	}
+}
+
+// inTime reports whether an answer took as long as it should.
+func inTime(a *scenario.Answer, took time.Duration) bool {
+	return (a.FasterThan.Duration == 0 || took < a.FasterThan.Duration) && (a.SlowerThan.Duration == 0 || took > a.SlowerThan.Duration)
 }
 
 func received(want *scenario.Received, call Call) bool {

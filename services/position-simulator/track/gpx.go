@@ -99,25 +99,39 @@ func (r *gpxReader) open(e xml.StartElement) error {
 	r.text.Reset()
 	switch {
 	case len(r.stack) == 1:
-		if e.Name.Local != "gpx" || r.root {
-			return fmt.Errorf("root: <%s>: must be one <gpx>", e.Name.Local)
-		}
-		if !isGPX(e) {
-			return fmt.Errorf("<gpx>: foreign namespace: must be %s1/1 or %s1/0", namespace, namespace)
-		}
-		r.root, r.prefix = true, e.Name.Space
-	case len(r.stack) == 2 && e.Name.Local == "rte":
+		return r.openRoot(e)
+	case len(r.stack) == 2:
+		return r.openPart(e.Name.Local)
+	case r.at(pathPoint):
+		return r.point(e.Attr)
+	}
+	return nil
+}
+
+// openPart is called for an element of the root.
+func (r *gpxReader) openPart(name string) error {
+	switch name {
+	case "rte":
 		r.routes++
-	case len(r.stack) == 2 && e.Name.Local == "wpt":
+	case "wpt":
 		r.waypoints++
-	case len(r.stack) == 2 && e.Name.Local == "trk":
+	case "trk":
 		if r.trk {
 			return errors.New("<trk>: second one: must be one per file")
 		}
 		r.trk = true
-	case r.at(pathPoint):
-		return r.point(e.Attr)
 	}
+	return nil
+}
+
+func (r *gpxReader) openRoot(e xml.StartElement) error {
+	if e.Name.Local != "gpx" || r.root {
+		return fmt.Errorf("root: <%s>: must be one <gpx>", e.Name.Local)
+	}
+	if !isGPX(e) {
+		return fmt.Errorf("<gpx>: foreign namespace: must be %s1/1 or %s1/0", namespace, namespace)
+	}
+	r.root, r.prefix = true, e.Name.Space
 	return nil
 }
 
