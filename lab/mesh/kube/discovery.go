@@ -4,20 +4,26 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 )
 
 // document returns the discovery document at a path, which has no slash at its ends.
 func document(path string) (found any, ok bool) {
 	switch path {
 	case "api":
-		return map[string]any{"kind": "APIVersions", "versions": []string{"v1"}, "serverAddressByClientCIDRs": []any{}}, true
+		return metav1.APIVersions{
+			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}, ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{},
+		}, true
 	case "apis":
-		return map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups()}, true
+		return metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: groups()}, true
 	case "version":
 		// istiod chooses the kinds that it watches by this version
-		return map[string]string{
-			"major": "1", "minor": "36", "gitVersion": "v1.36.0+fleetman", "platform": runtime.GOOS + "/" + runtime.GOARCH,
-			"goVersion": runtime.Version(), "compiler": runtime.Compiler, "gitTreeState": "clean",
+		return version.Info{
+			Major: "1", Minor: "36", GitVersion: "v1.36.0+fleetman", Platform: runtime.GOOS + "/" + runtime.GOARCH,
+			GoVersion: runtime.Version(), Compiler: runtime.Compiler, GitTreeState: "clean",
 		}, true
 	case "healthz", "livez", "readyz":
 		return "ok", true
@@ -30,7 +36,7 @@ func document(path string) (found any, ok bool) {
 		return resources("", "v1")
 	case len(parts) == 2 && parts[0] == "apis":
 		for _, group := range groups() {
-			if group["name"] == parts[1] {
+			if group.Name == parts[1] {
 				return group, true
 			}
 		}
@@ -40,47 +46,44 @@ func document(path string) (found any, ok bool) {
 	return nil, false
 }
 
-func groups() []map[string]any {
-	var found []map[string]any
+func groups() []metav1.APIGroup {
+	var found []metav1.APIGroup
 	for i := range kinds {
-		name := kinds[i].Group
-		if name == "" || slices.ContainsFunc(found, func(g map[string]any) bool { return g["name"] == name }) {
+		k := &kinds[i]
+		if k.Group == "" {
 			continue
 		}
-		var versions []map[string]string
-		for j := range kinds {
-			for _, version := range kinds[j].Versions {
-				entry := map[string]string{"groupVersion": name + "/" + version, "version": version}
-				if kinds[j].Group == name && !slices.ContainsFunc(versions, func(v map[string]string) bool { return v["version"] == version }) {
-					versions = append(versions, entry)
-				}
+		at := slices.IndexFunc(found, func(g metav1.APIGroup) bool { return g.Name == k.Group })
+		if at < 0 {
+			at = len(found)
+			found = append(found, metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: k.Group})
+		}
+		group := &found[at]
+		for _, version := range k.Versions {
+			entry := metav1.GroupVersionForDiscovery{GroupVersion: k.apiVersion(version), Version: version}
+			if !slices.Contains(group.Versions, entry) {
+				group.Versions = append(group.Versions, entry)
 			}
 		}
-		found = append(found, map[string]any{"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]})
+		group.PreferredVersion = group.Versions[0]
 	}
 	return found
 }
 
 func resources(group, version string) (list any, ok bool) {
-	var found []map[string]any
+	found := metav1.APIResourceList{
+		TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
+		GroupVersion: schema.GroupVersion{Group: group, Version: version}.String(),
+	}
 	for i := range kinds {
-		k := &kinds[i]
-		if k.Group != group || !k.serves(version) {
-			continue
+		if k := &kinds[i]; k.Group == group && k.serves(version) {
+			found.APIResources = append(found.APIResources, metav1.APIResource{
+				Name: k.Plural, SingularName: k.Singular, Kind: k.Kind, Namespaced: k.Namespaced,
+				Verbs: metav1.Verbs{"get", "list", "watch"}, ShortNames: k.Short, Categories: categories(k),
+			})
 		}
-		found = append(found, map[string]any{
-			"name": k.Plural, "singularName": k.Singular, "kind": k.Kind, "namespaced": k.Namespaced,
-			"verbs": []string{"get", "list", "watch"}, "shortNames": k.Short, "categories": categories(k),
-		})
 	}
-	if found == nil {
-		return nil, false
-	}
-	groupVersion := version
-	if group != "" {
-		groupVersion = group + "/" + version
-	}
-	return map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": groupVersion, "resources": found}, true
+	return found, found.APIResources != nil
 }
 
 // categories returns a kind's categories, for kubectl get all and kubectl get istio-io.

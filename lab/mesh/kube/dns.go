@@ -3,6 +3,8 @@ package kube
 import (
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // dns adds an EnvoyFilter that makes the proxies resolve the hosts of ServiceEntries with the fleet's
@@ -14,16 +16,10 @@ func (d *deriver) dns() {
 	}
 	var hosts []string
 	for _, o := range d.objects {
-		spec := mapOf(o["spec"])
-		resolution, _ := spec["resolution"].(string)
-		if o["kind"] != "ServiceEntry" || !strings.HasPrefix(resolution, "DNS") {
-			continue
-		}
-		names, _ := spec["hosts"].([]any)
-		for _, name := range names {
-			if text, ok := name.(string); ok {
-				hosts = append(hosts, text)
-			}
+		resolution, _, _ := unstructured.NestedString(o, "spec", "resolution")
+		if o["kind"] == "ServiceEntry" && strings.HasPrefix(resolution, "DNS") {
+			names, _, _ := unstructured.NestedStringSlice(o, "spec", "hosts")
+			hosts = append(hosts, names...)
 		}
 	}
 	if len(hosts) == 0 {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -22,15 +24,15 @@ type failure struct {
 
 func (f failure) Error() string { return f.message }
 
-func (f failure) status() map[string]any {
-	status := map[string]any{
-		"apiVersion": "v1", "kind": "Status", "metadata": map[string]any{},
-		"status": "Failure", "reason": f.reason, "message": f.message, "code": f.code,
+func (f failure) status() metav1.Status {
+	status := metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status:   metav1.StatusFailure, Reason: metav1.StatusReason(f.reason), Message: f.message, Code: int32(f.code),
 	}
 	if f.reason == tooNew {
 		// client-go lists again when the cause is this one
-		status["reason"] = "Timeout"
-		status["details"] = map[string]any{"causes": []any{map[string]any{"reason": tooNew, "message": f.message}}}
+		status.Reason = metav1.StatusReasonTimeout
+		status.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: tooNew, Message: f.message}}}
 	}
 	return status
 }
@@ -183,12 +185,7 @@ var fieldOf = map[string]func(*stored) string{
 }
 
 func (o *stored) text(path ...string) string {
-	var at any = map[string]any(o.object)
-	for _, name := range path {
-		inner, _ := at.(map[string]any)
-		at = inner[name]
-	}
-	text, _ := at.(string)
+	text, _, _ := unstructured.NestedString(o.object, path...)
 	return text
 }
 
@@ -197,12 +194,8 @@ func (q *request) matches(o *stored) bool {
 	if o == nil || q.namespace != "" && o.namespace != q.namespace || q.name != "" && o.name != q.name {
 		return false
 	}
-	metadata, _ := o.object["metadata"].(map[string]any)
-	set := labels.Set{}
-	for name, value := range mapOf(metadata["labels"]) {
-		set[name], _ = value.(string)
-	}
-	if !q.labels.Matches(set) {
+	set, _, _ := unstructured.NestedStringMap(o.object, "metadata", "labels")
+	if !q.labels.Matches(labels.Set(set)) {
 		return false
 	}
 	for _, requirement := range q.fields.Requirements() {

@@ -7,13 +7,18 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
 // column is a column of kubectl's table. One with a priority above 0 is shown with -o wide alone.
 type column struct {
 	name, form string
-	priority   int
+	priority   int32
 	cell       func(o *stored, now time.Time) any
 }
 
@@ -32,12 +37,9 @@ func ageColumn() column {
 }
 
 // fieldColumn returns a column of a field, like an entry of a CRD's additionalPrinterColumns.
-func fieldColumn(name string, priority int, path ...string) column {
+func fieldColumn(name string, priority int32, path ...string) column {
 	return column{name: name, priority: priority, cell: func(o *stored, _ time.Time) any {
-		var at any = map[string]any(o.object)
-		for _, step := range path {
-			at = mapOf(at)[step]
-		}
+		at, _, _ := unstructured.NestedFieldNoCopy(o.object, path...)
 		switch typed := at.(type) {
 		case nil:
 			return ""
@@ -82,11 +84,16 @@ func columns(kind *Kind) []column {
 	return slices.Concat([]column{nameColumn()}, middle, []column{ageColumn()}, wide)
 }
 
+// typed is an object as the Go type of its kind.
+func typed[T any](o *stored) (t T) {
+	_ = json.Unmarshal(o.json[o.kind.Versions[0]], &t) // our own encoding
+	return t
+}
+
 func podReady(o *stored, _ time.Time) any {
-	containers, _ := mapOf(o.object["status"])["containerStatuses"].([]any)
-	ready := 0
+	ready, containers := 0, typed[corev1.Pod](o).Status.ContainerStatuses
 	for _, container := range containers {
-		if mapOf(container)["ready"] == true {
+		if container.Ready {
 			ready++
 		}
 	}
@@ -94,25 +101,21 @@ func podReady(o *stored, _ time.Time) any {
 }
 
 func podRestarts(o *stored, _ time.Time) any {
-	containers, _ := mapOf(o.object["status"])["containerStatuses"].([]any)
-	restarts := 0
-	for _, container := range containers {
-		count, _ := mapOf(container)["restartCount"].(float64)
-		restarts += int(count)
+	restarts := int32(0)
+	for _, container := range typed[corev1.Pod](o).Status.ContainerStatuses {
+		restarts += container.RestartCount
 	}
 	return restarts
 }
 
 func servicePorts(o *stored, _ time.Time) any {
-	ports, _ := mapOf(o.object["spec"])["ports"].([]any)
 	var texts []string
-	for _, port := range ports {
-		p := mapOf(port)
-		text := fmt.Sprint(p["port"])
-		if node, ok := p["nodePort"].(float64); ok && node > 0 {
-			text += fmt.Sprintf(":%v", node)
+	for _, port := range typed[corev1.Service](o).Spec.Ports {
+		text := fmt.Sprint(port.Port)
+		if port.NodePort > 0 {
+			text += fmt.Sprintf(":%d", port.NodePort)
 		}
-		texts = append(texts, fmt.Sprintf("%s/%v", text, p["protocol"]))
+		texts = append(texts, fmt.Sprintf("%s/%s", text, port.Protocol))
 	}
 	if len(texts) == 0 {
 		return "<none>"
@@ -121,55 +124,42 @@ func servicePorts(o *stored, _ time.Time) any {
 }
 
 func serviceSelector(o *stored, _ time.Time) any {
-	var pairs []string
-	for key, value := range mapOf(mapOf(o.object["spec"])["selector"]) {
-		pairs = append(pairs, fmt.Sprintf("%s=%v", key, value))
-	}
-	if len(pairs) == 0 {
-		return "<none>"
-	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, ",")
+	return labels.FormatLabels(typed[corev1.Service](o).Spec.Selector)
 }
 
 func deploymentReady(o *stored, _ time.Time) any {
-	status := mapOf(o.object["status"])
-	return fmt.Sprintf("%v/%v", status["readyReplicas"], status["replicas"])
+	status := typed[appsv1.Deployment](o).Status
+	return fmt.Sprintf("%d/%d", status.ReadyReplicas, status.Replicas)
 }
 
-// table returns objects as a metav1.Table, which kubectl get requests. Each row contains the object's
-// metadata, or the whole object or nothing when the request's includeObject says so.
-func (s *Server) table(q *request, found []*stored, version string) map[string]any {
-	all := columns(q.kind)
-	var definitions []any
-	for _, c := range all {
-		form := c.form
-		definition := map[string]any{"name": c.name, "type": "string", "format": "", "description": "", "priority": c.priority}
-		if form == "integer" {
-			definition["type"] = form
-		} else {
-			definition["format"] = form
-		}
-		definitions = append(definitions, definition)
+// table returns objects as kubectl get requests them. Each row contains the object's metadata, or the
+// whole object or nothing when the request's includeObject says so.
+func (s *Server) table(q *request, found []*stored, version string) *metav1.Table {
+	table := &metav1.Table{
+		TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "Table"}, ListMeta: metav1.ListMeta{ResourceVersion: version},
+		Rows: []metav1.TableRow{},
 	}
-	rows := []any{}
-	for _, o := range found {
-		var cells []any
-		for _, c := range all {
-			cells = append(cells, c.cell(o, s.clock()))
+	all := columns(q.kind)
+	for _, c := range all {
+		definition := metav1.TableColumnDefinition{Name: c.name, Type: "string", Format: c.form, Priority: c.priority}
+		if c.form == "integer" {
+			definition.Type, definition.Format = c.form, ""
 		}
-		row := map[string]any{"cells": cells}
+		table.ColumnDefinitions = append(table.ColumnDefinitions, definition)
+	}
+	for _, o := range found {
+		var row metav1.TableRow
+		for _, c := range all {
+			row.Cells = append(row.Cells, c.cell(o, s.clock()))
+		}
 		switch q.includeObject {
 		case "None":
 		case "Object":
-			row["object"] = json.RawMessage(o.json[q.version])
+			row.Object.Raw = o.json[q.version]
 		default:
-			row["object"] = metadataOf(o.json[q.version])
+			row.Object.Raw = metadataOf(o.json[q.version])
 		}
-		rows = append(rows, row)
+		table.Rows = append(table.Rows, row)
 	}
-	return map[string]any{
-		"apiVersion": "meta.k8s.io/v1", "kind": "Table", "metadata": map[string]any{"resourceVersion": version},
-		"columnDefinitions": definitions, "rows": rows,
-	}
+	return table
 }

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // tokenLife is the time until a token's expirationTimestamp.
@@ -22,10 +25,9 @@ func tokenOf(path string) (account [2]string, ok bool) {
 // token responds with a token, whether or not the service account exists. istioctl proxy-status requests
 // one before it connects to istiod, which does not check it here.
 func (s *Server) token(w http.ResponseWriter, account [2]string) {
-	writeJSON(w, http.StatusCreated, map[string]any{
-		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-		"metadata": map[string]any{"namespace": account[0], "name": account[1]},
-		"spec":     map[string]any{"audiences": []string{}},
-		"status":   map[string]any{"token": "not-checked", "expirationTimestamp": s.clock().Add(tokenLife).UTC().Format(time.RFC3339)},
+	writeJSON(w, http.StatusCreated, authenticationv1.TokenRequest{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: account[0], Name: account[1]},
+		Status:     authenticationv1.TokenRequestStatus{Token: "not-checked", ExpirationTimestamp: metav1.NewTime(s.clock().Add(tokenLife))},
 	})
 }
