@@ -52,7 +52,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// A request that no server has read has no RequestURI.
+// A request that was not received by a server has no RequestURI.
 func TestAnswerWithoutRequestURI(t *testing.T) {
 	w := httptest.NewRecorder()
 	apierror.Answer(w, &http.Request{URL: &url.URL{Path: "/driver/City Truck", RawQuery: "q"}}, apierror.New(404, "no"))

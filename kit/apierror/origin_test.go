@@ -16,7 +16,7 @@ func (failed) Error() string    { return "failed" }
 func (failed) HTTPStatus() int  { return http.StatusInternalServerError }
 func (f failed) Origin() Origin { return f.origin }
 
-// An answer names the origin of its error in the header, and keeps the original's fields in its JSON.
+// An answer has the origin of its error in a header, and only the original's fields in its JSON.
 func TestAnswerNamesTheOrigin(t *testing.T) {
 	for _, tc := range []struct {
 		err  error

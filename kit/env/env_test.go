@@ -11,7 +11,7 @@ import (
 	"fleetman.example/kit/env/envtest"
 )
 
-// one is a reader over the single variable V.
+// one returns a Reader with the single variable V.
 func one(value string) *env.Reader { return env.New(envtest.Map(map[string]string{"V": value})) }
 
 func TestReads(t *testing.T) {
@@ -66,7 +66,7 @@ func TestRefuses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		values []string
 		read   func(r *env.Reader) any
-		def    any // what the caller gets meanwhile; nil: not looked at
+		def    any // value returned for a bad variable; nil: not checked
 		want   string
 	}{
 		"bool":     {[]string{"maybe", "yes", "2"}, func(r *env.Reader) any { return r.Bool("V", true, "") }, true, "must be true or false"},
@@ -94,14 +94,14 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// read reads a small configuration, as a service does.
+// read reads a configuration like that of a service.
 func read(values map[string]string) *env.Reader {
 	r := env.New(envtest.Map(values))
 	r.Duration("TIMEOUT", time.Hour, time.Second, 2*time.Hour, "longest wait")
-	r.URL("UPSTREAM_URL", "", "where it is")
-	r.OneOf("VARIANT", "standard", []string{"standard", "bad"}, "how it behaves")
-	r.Int("LIMIT", 10, 1, 99, "most")
-	if token := r.Secret("TOKEN", "opens the door"); token != "" && len(token) < 8 {
+	r.URL("UPSTREAM_URL", "", "address")
+	r.OneOf("VARIANT", "standard", []string{"standard", "bad"}, "behaviour")
+	r.Int("LIMIT", 10, 1, 99, "largest number")
+	if token := r.Secret("TOKEN", "bearer token"); token != "" && len(token) < 8 {
 		r.Fail("TOKEN", "must be at least %d characters", 8)
 	}
 	return r
@@ -125,13 +125,13 @@ TOKEN: (set): must be at least 8 characters`
 func TestTable(t *testing.T) {
 	want := "| variable | default | meaning |\n| --- | --- | --- |\n" +
 		"| `TIMEOUT` | `1h` | longest wait |\n" +
-		"| `UPSTREAM_URL` | unset | where it is |\n" +
-		"| `VARIANT` | `standard` | how it behaves (standard, bad) |\n" +
-		"| `LIMIT` | `10` | most |\n" +
-		"| `TOKEN` | unset | opens the door |\n"
+		"| `UPSTREAM_URL` | unset | address |\n" +
+		"| `VARIANT` | `standard` | behaviour (standard, bad) |\n" +
+		"| `LIMIT` | `10` | largest number |\n" +
+		"| `TOKEN` | unset | bearer token |\n"
 	for name, values := range map[string]map[string]string{"unset": nil, "set": {"TIMEOUT": "3s", "LIMIT": "7", "TOKEN": "open sesame"}} {
 		if got := read(values).Table(); got != want {
-			t.Errorf("%s: the table does not depend on what is set; got\n%s\nwant\n%s", name, got, want)
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// run is a whole service that answers what it is sent.
+// run runs a service that answers with the body of the request.
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	r := env.New(getenv)
 	cfg := server.ReadConfig(r, ":8080")
@@ -55,8 +55,8 @@ func admin(t *testing.T, s *servertest.Service, method, path, rules, token strin
 	return servertest.Do(t, req)
 }
 
-// told is the state as the admin listener answers it: "matched/fired rule" of each.
-func told(t *testing.T, a servertest.Answer) (rules []string) {
+// rulesIn returns the rules in an answer of the admin listener, each as "matched/fired rule".
+func rulesIn(t *testing.T, a servertest.Answer) (rules []string) {
 	t.Helper()
 	var state struct {
 		Seed  json.Number
@@ -85,7 +85,7 @@ func TestAdmin(t *testing.T) {
 	}
 	is := func(a servertest.Answer, want ...string) {
 		t.Helper()
-		if got := told(t, a); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := rulesIn(t, a); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -133,7 +133,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// The admin listener is not reached through the service's own port.
+// The admin listener cannot be reached through the service's port.
 func TestAdminIsNotOnTheServicesPort(t *testing.T) {
 	s := servertest.Start(t, run, nil)
 	for _, target := range []string{"/faults", "//faults", "/faults/", "/driver/../faults"} {
@@ -143,16 +143,16 @@ func TestAdminIsNotOnTheServicesPort(t *testing.T) {
 			}
 		}
 	}
-	if a := admin(t, s, "GET", "/faults", "", ""); len(told(t, a)) != 0 {
+	if a := admin(t, s, "GET", "/faults", "", ""); len(rulesIn(t, a)) != 0 {
 		t.Errorf("rules in force: %s", a.Body)
 	}
 }
 
-// A change needs the token, where there is one, and else a listener on loopback.
+// A change needs the token, or, without a token, a listener on loopback.
 func TestToken(t *testing.T) {
 	for _, tc := range []struct {
 		name, addr, token string
-		with              string // the header Authorization
+		with              string // Authorization header
 		changed           bool
 	}{
 		{"loopback", "127.0.0.1:0", "", "", true},
@@ -174,7 +174,7 @@ func TestToken(t *testing.T) {
 			for method, left := range map[string]string{"PUT": "[0/0 reset,path=/x]", "DELETE": "[]"} {
 				a := admin(t, s, method, "/faults", "reset,path=/x", tc.with)
 				if tc.changed {
-					if got := fmt.Sprint(told(t, a)); got != left {
+					if got := fmt.Sprint(rulesIn(t, a)); got != left {
 						t.Errorf("%s: got %s, want %s", method, got, left)
 					}
 					continue
@@ -182,8 +182,8 @@ func TestToken(t *testing.T) {
 				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "Authorization: must be Bearer and the token of ADMIN_TOKEN") {
 					t.Errorf("%s: got %d %v %s", method, a.Status, a.Header, a.Body)
 				}
-				if got := fmt.Sprint(told(t, admin(t, s, "GET", "/faults", "", ""))); got != "[0/0 delay=1ms]" {
-					t.Errorf("refused, %s has left %s", method, got)
+				if got := fmt.Sprint(rulesIn(t, admin(t, s, "GET", "/faults", "", ""))); got != "[0/0 delay=1ms]" {
+					t.Errorf("after a refused %s the rules are %s", method, got)
 				}
 			}
 			if strings.Contains(s.Log(), "secret") {
@@ -193,7 +193,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Faults stand in front of the whole service, but let a body through as it came.
+// Faults apply to all routes, and do not change the body of a request.
 func TestInAService(t *testing.T) {
 	s := servertest.Start(t, run, map[string]string{"FAULTS": "delay=1ms", "MAX_BODY_BYTES": "10"})
 	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {

@@ -26,7 +26,7 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// service is a router with faults on a listener of its own.
+// service is a router with faults and its listener.
 type service struct {
 	*httptest.Server
 	o      *observe.Observer
@@ -34,10 +34,10 @@ type service struct {
 	spans  *tracetest.SpanRecorder
 	exited atomic.Int64 // code + 1
 	served atomic.Int64
-	left   chan struct{} // a request has left the middleware
+	left   chan struct{} // receives when a request leaves the middleware
 
 	mu   sync.Mutex
-	body string // as the handler last read it
+	body string // of the last request, as read by the handler
 }
 
 const answerBody = "0123456789abcdefghij"
@@ -84,7 +84,7 @@ func (s *service) handle(c *gin.Context) {
 	c.String(http.StatusOK, answerBody)
 }
 
-// call makes one request on a connection of its own and reads what comes.
+// call makes one request on a connection of its own and reads the answer, or a part of it.
 func (s *service) call(ctx context.Context, method, path, body string) (*http.Response, string, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
@@ -106,7 +106,7 @@ func (s *service) metrics(t *testing.T) string {
 	return w.Body.String()
 }
 
-// wants fails the test when a line with all of parts is not among the metrics.
+// wants fails the test if the metrics have no line with all of parts.
 func (s *service) wants(t *testing.T, parts ...string) {
 	t.Helper()
 	text := s.metrics(t)
@@ -122,16 +122,16 @@ func (s *service) wants(t *testing.T, parts ...string) {
 	t.Errorf("no line of the metrics has all of %q:\n%s", parts, text)
 }
 
-// spanSays answers what the request's span says of faults.
-func (s *service) spanSays() (said string) {
+// spanFaults returns the faults in the request's span.
+func (s *service) spanFaults() (kinds string) {
 	for _, span := range s.spans.Ended() {
 		for _, a := range span.Attributes() {
 			if a.Key == "fleetman.fault" {
-				said += a.Value.AsString() + " "
+				kinds += a.Value.AsString() + " "
 			}
 		}
 	}
-	return said
+	return kinds
 }
 
 func TestNoFault(t *testing.T) {
@@ -140,21 +140,21 @@ func TestNoFault(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || body != answerBody || resp.Header[fault.Header] != nil || s.body != "a report<nil>" {
 		t.Errorf("got %v %q %v, the handler %q", resp, body, err, s.body)
 	}
-	if s.spanSays() != "" || strings.Contains(s.metrics(t), "fleetman_fault") {
-		t.Errorf("a fault is told: %s%s", s.spanSays(), s.metrics(t))
+	if s.spanFaults() != "" || strings.Contains(s.metrics(t), "fleetman_fault") {
+		t.Errorf("got a fault: %s%s", s.spanFaults(), s.metrics(t))
 	}
 }
 
-// Each kind as a caller sees it, and as metrics and the span tell it.
+// Each kind of fault, as observed by a caller, by metrics and in the span.
 func TestKinds(t *testing.T) {
 	for rule, want := range map[string]struct {
 		status  int    // 0: no answer
-		body    string // what of it came
+		body    string // received part of the body
 		err     error
-		header  string // X-Fault, of an answer
+		header  string // X-Fault of the answer
 		length  int64
-		reached bool   // the handler
-		measure string // of the request's own measurement
+		reached bool   // whether the handler is called
+		measure string // labels of the request's measurement
 	}{
 		"delay=50ms":            {200, answerBody, nil, "[delay]", 20, true, `http_response_status_code="200"`},
 		"status=502":            {502, "", nil, "[status]", 0, false, `http_response_status_code="502"`},
@@ -185,7 +185,7 @@ func TestKinds(t *testing.T) {
 				t.Errorf("got %d %s, %d bytes announced", resp.StatusCode, resp.Header[fault.Header], resp.ContentLength)
 			}
 			if reached := s.served.Load() == 1; reached != want.reached || reached && s.body != "a report<nil>" {
-				t.Errorf("handler reached: %t, it read %q", reached, s.body)
+				t.Errorf("handler called: %t, with body %q", reached, s.body)
 			}
 			if rule == "delay=50ms" && took < 50*time.Millisecond {
 				t.Errorf("answered after %s", took)
@@ -200,8 +200,8 @@ func TestKinds(t *testing.T) {
 				s.wants(t, "fleetman_faults_total{", `fleetman_fault="`+kind+`"`)
 			}
 			s.wants(t, "http_server_request_duration_seconds_count", `fleetman_fault="`+strings.Join(kinds, ",")+`"`, want.measure)
-			if s.spanSays() == "" {
-				t.Error("the span does not tell")
+			if s.spanFaults() == "" {
+				t.Error("the span does not have the fault")
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestCountsEachInjection(t *testing.T) {
 	s.wants(t, `fleetman_faults_total{fleetman_fault="status"`, "} 3\n")
 }
 
-// An answer without a body, and one of a handler's error, are cut as well.
+// An answer without a body, and one with an error, are truncated too.
 func TestTruncateOtherAnswers(t *testing.T) {
 	s := start(t, "truncate=4")
 	resp, body, err := s.call(t.Context(), "GET", "/empty", "")
@@ -235,8 +235,8 @@ func TestTruncateOtherAnswers(t *testing.T) {
 	}
 }
 
-// The pace is what was told, below and above a byte a piece. Time can only be longer than told on
-// a busy machine; that it is not much longer is seen from the number of pieces.
+// The rate is that of the rule, below and above one byte per write. On a busy machine an answer can only
+// take longer; the number of writes shows that it does not take much longer.
 func TestSlowPace(t *testing.T) {
 	for perSecond, least := range map[int]time.Duration{19: 1000 * time.Millisecond, 40: 500 * time.Millisecond, 100: 200 * time.Millisecond} {
 		t.Run(fmt.Sprint(perSecond), func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestSlowPace(t *testing.T) {
 	}
 }
 
-// A caller that leaves frees what was held for it, whatever held it; no answer is made up.
+// When a caller leaves, its request ends during each kind of fault, without an answer.
 func TestCallerLeaves(t *testing.T) {
 	for _, rule := range []string{"hang", "delay=1h", "delay=1h;status=502", "slow=1"} {
 		for _, body := range []string{"", "a report"} {
@@ -293,18 +293,18 @@ func TestCallerLeaves(t *testing.T) {
 				select {
 				case <-s.left:
 				case <-time.After(10 * time.Second):
-					t.Fatal("still held for a caller that has left")
+					t.Fatal("the request has not ended")
 				}
 				if rule != "slow=1" && s.served.Load() != 0 {
-					t.Error("worked for a caller that has left")
+					t.Error("the handler was called after the caller had left")
 				}
-				servertest.Eventually(t, "measured as broken off", func() bool { return strings.Contains(s.metrics(t), `error_type="aborted"`) })
+				servertest.Eventually(t, "measured as aborted", func() bool { return strings.Contains(s.metrics(t), `error_type="aborted"`) })
 			})
 		}
 	}
 }
 
-// A caller that said how long it waits, and has not closed its connection, gets no made-up answer.
+// After the caller's time-out, a caller that has not closed its connection receives no answer.
 func TestPatienceEnds(t *testing.T) {
 	for _, rule := range []string{"delay=1h", "hang"} {
 		s := start(t, rule)

@@ -72,7 +72,7 @@ func TestParseSeveral(t *testing.T) {
 	}
 }
 
-// Each mistake is one error that names the rule, the field and what it must be.
+// The error of a bad rule names the rule, the field and what the value must be.
 func TestParseMistakes(t *testing.T) {
 	const kinds = "delay, status, reset, hang, truncate, slow, crash"
 	for text, want := range map[string]string{
@@ -196,13 +196,13 @@ func TestMatches(t *testing.T) {
 		{"reset,path=/driver/City%20", "GET", "/driver/City%20Truck", "", true},
 		{"reset,path=/driver/", "GET", "/drivers", "", false},
 		{"reset,path=/vehicles/", "POST", "/vehicles/", "", true},
-		{"reset,path=/vehicles/", "POST", "/vehicles", "", true}, // as the router has it
+		{"reset,path=/vehicles/", "POST", "/vehicles", "", true}, // without the final slash, which the router removes
 		{"reset,path=/vehicles", "POST", "/vehicles/A", "", true},
 		{"reset,path=/a%2Fb", "GET", "/a%2Fb", "", true},
 		{"reset,path=/a/b", "GET", "/a%2Fb", "", false},
 		{"reset,header=x-user:jason", "GET", "/", "jason", true},
 		{"reset,header=x-user:jason", "GET", "/", "jasons", false},
-		{"reset,header=x-user:another", "GET", "/", "jason", true}, // its second value
+		{"reset,header=x-user:another", "GET", "/", "jason", true}, // the second value
 		{"reset,header=x-user:", "GET", "/", "anyone", true},
 		{"reset,header=x-user:", "GET", "/", "", false},
 		{"reset,method=GET,path=/x,header=x-user:jason", "GET", "/x", "jason", true},
@@ -225,7 +225,7 @@ func TestMatches(t *testing.T) {
 func TestKindsAreTheGrammars(t *testing.T) {
 	for _, k := range Kinds {
 		if fields[string(k)].kind != k {
-			t.Errorf("%s is no field of the grammar", k)
+			t.Errorf("%s is not a field of the grammar", k)
 		}
 	}
 	var n int

@@ -20,7 +20,7 @@ func rules(t testing.TB, text string) []Rule {
 	return r
 }
 
-// kinds is what a request meets.
+// kinds returns the kinds of injections.
 func kinds(s *Set, r *http.Request) (met []Kind) {
 	for _, i := range s.Decide(r) {
 		met = append(met, i.Kind)
@@ -29,7 +29,7 @@ func kinds(s *Set, r *http.Request) (met []Kind) {
 }
 
 func TestWindows(t *testing.T) {
-	for rule, want := range map[string]string{ // one letter a second, from 0 s to 11 s
+	for rule, want := range map[string]string{ // one letter per second, from 0 s to 11 s
 		"reset":                          "xxxxxxxxxxxx",
 		"reset,after=3s":                 "...xxxxxxxxx",
 		"reset,for=2s":                   "xx..........",
@@ -58,7 +58,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// A window begins when its rule is put in force, and ends just before its time.
+// A window starts when its rule is set, and does not include its end.
 func TestWindowOfAReplacedRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet(1, rules(t, "reset,for=5s"), time.Now)
@@ -85,11 +85,11 @@ func TestWhatOneRequestMeets(t *testing.T) {
 	}{
 		"":                              {nil, ""},
 		"delay=1s;status=502":           {[]Kind{Delay, Status}, "1/1 1/1 "},
-		"status=502;delay=1s":           {[]Kind{Status}, "1/1 1/0 "}, // nothing after the end
+		"status=502;delay=1s":           {[]Kind{Status}, "1/1 1/0 "}, // a status ends the request
 		"delay=1s;delay=2s;reset;hang":  {[]Kind{Delay, Delay, Reset}, "1/1 1/1 1/1 1/0 "},
 		"truncate;slow=5":               {[]Kind{Truncate, Slow}, "1/1 1/1 "},
 		"truncate;status=502":           {[]Kind{Truncate, Status}, "1/1 1/1 "},
-		"truncate;slow=5;delay=1s;hang": {[]Kind{Delay, Hang}, "1/0 1/0 1/1 1/1 "}, // without an answer no body
+		"truncate;slow=5;delay=1s;hang": {[]Kind{Delay, Hang}, "1/0 1/0 1/1 1/1 "}, // without an answer there is no body
 		"slow=5;crash":                  {[]Kind{Crash}, "1/0 1/1 "},
 		"reset,method=POST;delay=1s":    {[]Kind{Delay}, "0/0 1/1 "},
 		"reset,rate=0;hang":             {[]Kind{Hang}, "1/0 1/1 "},
@@ -106,7 +106,7 @@ func TestWhatOneRequestMeets(t *testing.T) {
 	}
 }
 
-// decisions are what n requests meet of the rule called name.
+// decisions returns the injections of the rule called name in n requests.
 func decisions(s *Set, n int, name string) (made []string) {
 	for range n {
 		decided := ""
@@ -124,24 +124,24 @@ func TestSeed(t *testing.T) {
 	const delay = "delay=0s..5s,rate=0.5"
 	want := decisions(NewSet(7, rules(t, delay), time.Now), 200, delay)
 	if got := decisions(NewSet(7, rules(t, delay), time.Now), 200, delay); !slices.Equal(got, want) {
-		t.Errorf("the same seed decides\n%v, then\n%v", want, got)
+		t.Errorf("with the same seed got\n%v, then\n%v", want, got)
 	}
 	if got := decisions(NewSet(8, rules(t, delay), time.Now), 200, delay); slices.Equal(got, want) {
-		t.Error("another seed decides the same")
+		t.Error("another seed gives the same faults")
 	}
 	for _, others := range []string{"slow=1,rate=0.5;%s", "%s;status=502,rate=0.5", "delay=1s..2s,rate=0.5;%s;reset,rate=0.1", "truncate,path=/elsewhere;%s;hang,after=1h"} {
 		if got := decisions(NewSet(7, rules(t, fmt.Sprintf(others, delay)), time.Now), 200, delay); !slices.Equal(got, want) {
-			t.Errorf("among %s it decides otherwise:\n%v, want\n%v", others, got, want)
+			t.Errorf("with the rules %s got\n%v, want\n%v", others, got, want)
 		}
 	}
-	// After a rule that ends some requests, those that it lets through meet what they would have.
+	// A preceding rule that ends some requests does not change the faults of the others.
 	got := decisions(NewSet(7, rules(t, "status=502,rate=0.5;"+delay), time.Now), 200, delay)
 	for i := range got {
 		if got[i] != "" && got[i] != want[i] {
-			t.Fatalf("request %d meets %s behind another rule, %s alone", i, got[i], want[i])
+			t.Fatalf("request %d meets %s after another rule, %s without", i, got[i], want[i])
 		}
 	}
-	// Requests that do not match draw nothing; rules set again begin again.
+	// Requests that do not match take no random numbers; rules that are set again start again.
 	s := NewSet(7, rules(t, delay+",path=/x"), time.Now)
 	first := s.Decide(request("GET", "/x"))
 	s.Replace(rules(t, delay+",path=/x"))
@@ -151,14 +151,14 @@ func TestSeed(t *testing.T) {
 	if again := s.Decide(request("GET", "/x")); fmt.Sprint(again) != fmt.Sprint(first) {
 		t.Errorf("got %v, then %v", first, again)
 	}
-	// The same rule twice is two rules.
+	// Equal rules have different random numbers.
 	twice := NewSet(7, rules(t, "reset,rate=0.5,count=9;reset,rate=0.5,count=9"), time.Now)
 	if a, b := twice.rules[0].random.Uint64(), twice.rules[1].random.Uint64(); a == b {
-		t.Error("the same rule twice draws the same")
+		t.Error("equal rules meet the same requests")
 	}
 }
 
-// A seed that is drawn can be given back, through JSON too.
+// A random seed can be passed back, also through JSON.
 func TestDrawnSeed(t *testing.T) {
 	seen := make(map[uint64]bool)
 	for range 100 {
@@ -170,8 +170,8 @@ func TestDrawnSeed(t *testing.T) {
 	}
 }
 
-// deviations bounds what chance may do: four standard deviations, one test in 16,000. The seed
-// makes it the same chance each time.
+// deviations is the largest allowed difference, in standard deviations: 1 of 16,000 random seeds would exceed
+// it. The seed is fixed.
 const deviations = 4
 
 func TestDistribution(t *testing.T) {

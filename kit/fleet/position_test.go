@@ -36,7 +36,7 @@ func TestDecodeAccepts(t *testing.T) {
 				t.Fatal(err)
 			}
 			if p.Timestamp.IsZero() {
-				p.Timestamp = now // as who receives it does
+				p.Timestamp = now // as the services do
 			}
 			if got := string(p.AppendJSON(nil)); got != tc.out {
 				t.Errorf("got  %s\nwant %s", got, tc.out)
@@ -93,8 +93,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever comes in, either one error that names a field, or a report that reads back
-// as itself.
+// FuzzDecode checks that Decode returns either an error that names a field, or a report that AppendJSON and
+// Decode reproduce.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.5}`,
@@ -119,11 +119,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := fleet.Decode(out, now)
 		if err != nil {
-			t.Fatalf("reads not back: %v: %s", err, out)
+			t.Fatalf("decode again: %v: %s", err, out)
 		}
-		p.Timestamp = p.Timestamp.Truncate(time.Millisecond) // all that the wire carries
+		p.Timestamp = p.Timestamp.Truncate(time.Millisecond) // the resolution of TimeLayout
 		if again != p {
-			t.Errorf("read back %+v, want %+v", again, p)
+			t.Errorf("decoded again %+v, want %+v", again, p)
 		}
 	})
 }

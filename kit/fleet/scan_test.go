@@ -9,7 +9,7 @@ import (
 
 const recorded = `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`
 
-// What scan reads, encoding/json reads the same; what it leaves, it leaves whole.
+// scan returns the same as encoding/json, or false.
 func TestScan(t *testing.T) {
 	for text, want := range map[string]bool{
 		recorded: true,

@@ -14,7 +14,7 @@ import (
 	"fleetman.example/kit/golden"
 )
 
-// workspace makes a repository with shared test data beside it, and goes into it.
+// workspace creates a repository with shared test data beside it, and changes into it.
 func workspace(t *testing.T, file, text string) {
 	root := t.TempDir()
 	for path, text := range map[string]string{"repo/go.work": "", "repo/services/x/x.go": "", filepath.Join("shared/golden", file): text} {
@@ -65,7 +65,7 @@ func TestSharedWhereThereIsNone(t *testing.T) {
 	}
 }
 
-// ends hands out how a test ends, so that this one need not.
+// ends records how a test ends instead of ending it.
 type ends struct {
 	testing.TB
 	how chan<- string
@@ -81,14 +81,14 @@ func (e ends) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// complaints counts what a test says against its subject, so that this one need not fail.
+// complaints records the errors of a test instead of failing it.
 type complaints struct {
 	testing.TB
-	said []string
+	errors []string
 }
 
 func (c *complaints) Errorf(format string, args ...any) {
-	c.said = append(c.said, fmt.Sprintf(format, args...))
+	c.errors = append(c.errors, fmt.Sprintf(format, args...))
 }
 
 func TestReplay(t *testing.T) {
@@ -139,29 +139,29 @@ func TestReplay(t *testing.T) {
 	replay := func(service string, table ...golden.Difference) string {
 		c := &complaints{TB: t}
 		golden.Replay(c, service, start, table)
-		return strings.Join(c.said, "\n")
+		return strings.Join(c.errors, "\n")
 	}
-	if said := replay("x"); said != "" || prepared != 10 {
-		t.Errorf("%d times prepared: %s", prepared, said)
+	if errors := replay("x"); errors != "" || prepared != 10 {
+		t.Errorf("%d times prepared: %s", prepared, errors)
 	}
-	if said := replay("z"); !strings.Contains(said, "head has no calls of z") {
-		t.Error(said)
+	if errors := replay("z"); !strings.Contains(errors, "head has no calls of z") {
+		t.Error(errors)
 	}
-	if said := replay("x", golden.Difference{"x speed", "200", "200", "why"}); said != "no call differs as the table says: x speed: 200, not 200" {
-		t.Error(said)
+	if errors := replay("x", golden.Difference{"x speed", "200", "200", "why"}); errors != "no call needs the row: x speed: 200, not 200" {
+		t.Error(errors)
 	}
 	speed = "13"
-	if said := replay("x"); !strings.Contains(said, "head x speed: GET /speed") || !strings.Contains(said, "t6 x speed") {
-		t.Error(said)
+	if errors := replay("x"); !strings.Contains(errors, "head x speed: GET /speed") || !strings.Contains(errors, "t6 x speed") {
+		t.Error(errors)
 	}
-	if said := replay("x", golden.Difference{"head x speed", `200 (1)2\.5`, "200 $13$", "why"}, golden.Difference{"t6 .*", `200 12\.5`, "200 14", "why"}); !strings.Contains(said, "t6 x speed: GET /speed") {
-		t.Error(said)
+	if errors := replay("x", golden.Difference{"head x speed", `200 (1)2\.5`, "200 $13$", "why"}, golden.Difference{"t6 .*", `200 12\.5`, "200 14", "why"}); !strings.Contains(errors, "t6 x speed: GET /speed") {
+		t.Error(errors)
 	}
-	if said := replay("x", golden.Difference{"x speed", `200 (1)2\.5`, `200 $13$`, "why"}); said != "" {
-		t.Error(said)
+	if errors := replay("x", golden.Difference{"x speed", `200 (1)2\.5`, `200 $13$`, "why"}); errors != "" {
+		t.Error(errors)
 	}
 	speed, gone = "12.5", `{"status":404,"error":"Not Found","path":"/gone"}`
-	if said := replay("x"); !strings.Contains(said, "head x gone: an error without the contract's shape: expected its five fields") {
-		t.Error(said)
+	if errors := replay("x"); !strings.Contains(errors, "head x gone: an error without the contract's shape: must have the five fields") {
+		t.Error(errors)
 	}
 }

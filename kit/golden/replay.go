@@ -75,7 +75,7 @@ func Replay(t testing.TB, service string, start func() (url string, prepare Prep
 	}
 	for i, r := range rows {
 		if d := table[i]; r.used == 0 {
-			t.Errorf("no call differs as the table says: %s: %s, not %s", d[0], d[2], d[1])
+			t.Errorf("no call needs the row: %s: %s, not %s", d[0], d[2], d[1])
 		}
 	}
 }

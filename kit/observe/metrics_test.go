@@ -14,7 +14,7 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// scrape is the text that Prometheus reads.
+// scrape returns the text of /metrics.
 func scrape(t *testing.T, o *observe.Observer) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -81,7 +81,7 @@ func TestClientMetrics(t *testing.T) {
 			resp.Body.Close()
 		}
 	}
-	for _, method := range []string{"BREW", "WHEN"} { // a proxy sends what its callers say
+	for _, method := range []string{"BREW", "WHEN"} { // a proxy forwards its callers' methods
 		resp, err := o.Transport("api-gateway", answer(405, nil)).RoundTrip(httptest.NewRequest(method, "http://10.0.0.1:8080/", nil))
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// excerpt leaves the counts of requests.
+// excerpt returns the lines with the counts of requests.
 func excerpt(metrics string) string {
 	var b strings.Builder
 	for line := range strings.Lines(metrics) {
@@ -121,7 +121,7 @@ func excerpt(metrics string) string {
 	return b.String()
 }
 
-// A service's own instruments are on /metrics too.
+// /metrics has a service's own instruments too.
 func TestOwnInstruments(t *testing.T) {
 	o, _ := start(t)
 	counter, err := o.Meter().Int64Counter("fleetman.reports")

@@ -23,13 +23,12 @@ func init() {
 	gin.SetMode(gin.ReleaseMode) // gin's debug mode prints every route
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
-			_ = os.Unsetenv(name) // of whoever runs the tests
+			_ = os.Unsetenv(name) // set by the user who runs the tests
 		}
 	}
 }
 
-// setenv sets variables for the process, whose own the exporters read, and forgets them with the
-// test.
+// setenv sets variables of the process, which the exporters read, until the end of the test.
 func setenv(t *testing.T, values map[string]string) {
 	t.Helper()
 	for name, value := range values {
@@ -37,7 +36,7 @@ func setenv(t *testing.T, values map[string]string) {
 	}
 }
 
-// start starts telemetry as the process's environment says; lines are its log.
+// start starts telemetry with the environment of the process. lines returns its log.
 func start(t *testing.T) (o *observe.Observer, lines func() []map[string]any) {
 	t.Helper()
 	log := new(buffer)
@@ -57,7 +56,7 @@ func start(t *testing.T) (o *observe.Observer, lines func() []map[string]any) {
 	}
 }
 
-// buffer is written to by a handler and read by the test.
+// buffer is a bytes.Buffer that is safe for concurrent use.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -75,7 +74,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// tracing turns the export of traces on, to a collector that takes everything and tells how often.
+// tracing switches on the export of traces, to a collector that counts its requests.
 func tracing(t *testing.T, values map[string]string) (exports func() int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -97,7 +96,7 @@ func tracing(t *testing.T, values map[string]string) (exports func() int) {
 }
 
 func TestOffUnlessAVariableSaysSo(t *testing.T) {
-	const endpoint = "http://127.0.0.1:1" // where nobody listens
+	const endpoint = "http://127.0.0.1:1" // nothing listens there
 	for name, values := range map[string]map[string]string{
 		"nothing set":    nil,
 		"none":           {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
@@ -112,7 +111,7 @@ func TestOffUnlessAVariableSaysSo(t *testing.T) {
 				t.Errorf("%d goroutines started", n-before)
 			}
 			if h := http.NewServeMux(); o.Handler(h, true) != http.Handler(h) {
-				t.Error("a handler lies around the service's own")
+				t.Error("the service's handler is wrapped")
 			}
 			ctx, span := o.Tracer().Start(t.Context(), "x")
 			if span.IsRecording() || span.SpanContext().IsValid() {
@@ -179,7 +178,7 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// A collector that is away at the end costs a line of the log.
+// If the collector cannot be reached at the end, Flush logs it.
 func TestFlushWithoutACollector(t *testing.T) {
 	setenv(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "100"})
 	var log bytes.Buffer

@@ -20,7 +20,7 @@ const (
 	parent  = "00-" + traceID + "-" + spanID + "-01"
 )
 
-// inbound is one request's headers, named as a caller might write them.
+// inbound are the headers of a request, with names as a caller might write them.
 var inbound = http.Header{
 	"x-my-header": {"canary", "second"}, "X-MYVAL": {"1"}, "x-request-id": {"r"}, "x-forwarded-for": {"10.0.0.9"},
 	"x-ot-span-context": {"o"}, "x-envoy-external-address": {"e"},
@@ -30,7 +30,7 @@ var inbound = http.Header{
 	"x-fault": {"delay"}, "x-error-origin": {"timeout"}, "X-Fallback": {"last-known"}, "x-envoy-attempt-count": {"2"}, "x-envoy-is-timeout-retry": {"1"},
 	"x-envoy-expected-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-timeout-ms": {"5"}, "x-envoy-upstream-rq-per-try-timeout-ms": {"5"},
 	"x-envoy-upstream-stream-duration-ms": {"5"}, "x-envoy-upstream-rq-timeout-alt-response": {"1"},
-	// not ours to pass on
+	// not propagated
 	"cookie": {"c"}, "authorization": {"a"}, "xylophone": {"x"}, "accept-language": {"pl"},
 }
 
@@ -41,10 +41,10 @@ var travels = http.Header{
 	"B3": {traceID + "-" + spanID + "-1"}, "X-B3-Traceid": {traceID}, "X-B3-Spanid": {spanID}, "X-B3-Parentspanid": {spanID}, "X-B3-Sampled": {"1"}, "X-B3-Flags": {"0"},
 }
 
-// own is what a call has of its own accord.
+// own are the headers of a call without propagation.
 var own = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"test"}}
 
-// pass sends inbound to a service that makes one call for it, and returns what that call brought.
+// pass sends inbound to a service that makes one call, and returns the headers of that call.
 func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Header) {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { outbound = r.Header }))
@@ -77,7 +77,7 @@ func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Head
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(req.Header, inbound) // as they are: a key that is not canonical is sent so
+	maps.Copy(req.Header, inbound) // unchanged, including keys that are not canonical
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestHeadersGoOutAgain(t *testing.T) {
 	if got, want := pass(t, o, true), with(travels); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	// with tracing off a log line still joins the caller's trace
+	// With tracing off, log lines have the caller's trace id.
 	if line := lines()[0]; line["trace_id"] != traceID || line["span_id"] != spanID {
 		t.Errorf("logged %v", line)
 	}
@@ -116,7 +116,8 @@ func TestPropagationOff(t *testing.T) {
 	}
 }
 
-// With tracing on, too, nothing of the caller's goes on, and each service's trace is its own.
+// Without propagation, no header of the caller is sent on and each service has a trace of its own, with
+// tracing on too.
 func TestPropagationOffWithTracing(t *testing.T) {
 	tracing(t, nil)
 	o, lines := start(t)
@@ -129,12 +130,12 @@ func TestPropagationOffWithTracing(t *testing.T) {
 	}
 }
 
-// With tracing on the call is our own span's child, in the forms that OTEL_PROPAGATORS names; the
-// other headers go as they came.
+// With tracing on, the parent of a call is the service's own span, in the formats of OTEL_PROPAGATORS. The
+// other headers are unchanged.
 func TestHeadersWithTracing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		propagators string
-		ours        string                       // the header that is ours
+		ours        string                       // the header that the service sets
 		ids         func(h http.Header) []string // its trace and span
 	}{
 		"by default": {"", "Traceparent", func(h http.Header) []string { return strings.Split(h.Get("Traceparent"), "-")[1:3] }},
@@ -152,7 +153,7 @@ func TestHeadersWithTracing(t *testing.T) {
 			got := pass(t, o, true)
 			ids := tc.ids(got)
 			if len(ids) != 2 || ids[0] != traceID || ids[1] == spanID || len(ids[1]) != 16 {
-				t.Errorf("%s: not a span of ours within the caller's trace: %v", tc.ours, got)
+				t.Errorf("%s: not a new span in the caller's trace: %v", tc.ours, got)
 			}
 			for name, values := range travels {
 				mine := name == tc.ours || tc.ours == "X-B3-Traceid" && strings.HasPrefix(name, "X-B3-") || name == "Tracestate" || name == "Baggage"
@@ -188,12 +189,12 @@ func TestLogLinesWithoutATrace(t *testing.T) {
 
 func TestCarryOfNothing(t *testing.T) {
 	if ctx := observe.Carry(t.Context(), http.Header{"Accept": {"a"}, "X-Fault": {"delay"}}); ctx != t.Context() {
-		t.Error("a context was made for nothing")
+		t.Error("got a new context without headers to propagate")
 	}
 }
 
-// RemoveInternal removes what only the fleet may set, and keeps what an ingress proxy describes, trace
-// context and the headers that releases are routed by.
+// RemoveInternal removes headers that only the fleet may set. It keeps those with which an ingress proxy
+// describes a request, trace context, and headers by which releases are routed.
 func TestRemoveInternal(t *testing.T) {
 	kept := []string{
 		"Accept", "Authorization", "Cookie", "X-My-Header", "X-Myval", "X-Request-Id", "X-Fleetman-Check", "X-Amz-Cf-Id",

@@ -19,7 +19,7 @@ import (
 	"fleetman.example/kit/env/envtest"
 )
 
-// recording is an Observer whose spans a test sees when they have ended.
+// recording returns an Observer with a recorder of its ended spans.
 func recording(t *testing.T) (*Observer, *tracetest.SpanRecorder) {
 	t.Helper()
 	o, err := Start(t.Context(), "test", envtest.Map(nil), io.Discard)
@@ -83,7 +83,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A client span lasts until the answer's body is read or closed, whichever comes first.
+// A client span ends when the answer's body is read or closed, whichever is first.
 func TestClientSpan(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -133,7 +133,7 @@ func TestClientSpan(t *testing.T) {
 	}
 }
 
-// An injected answer says so in the spans and the measurements of both sides, every fault of it.
+// The spans and measurements of both sides have all faults of an injected answer.
 func TestFaultsAreTold(t *testing.T) {
 	o, spans := recording(t)
 	router := gin.New()
@@ -164,7 +164,7 @@ func TestFaultsAreTold(t *testing.T) {
 	o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, metric := range []string{"http_server_request_duration_seconds_count", "http_client_request_duration_seconds_count"} {
 		if !strings.Contains(w.Body.String(), metric+`{fleetman_fault="delay,status"`) {
-			t.Errorf("%s does not tell:\n%s", metric, w.Body)
+			t.Errorf("%s does not have the faults:\n%s", metric, w.Body)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// A foreign page in a browser of this machine neither changes faults nor reads anything.
+// A foreign page in a browser on this machine can neither change faults nor read anything.
 func TestForeignPages(t *testing.T) {
 	for _, tc := range []struct {
 		name, addr, method, host string
@@ -29,7 +29,7 @@ func TestForeignPages(t *testing.T) {
 		{"another site's change", "127.0.0.1:0", "POST", "", http.Header{"Origin": {"https://evil.example"}}, 403, `"message":"Origin: https://evil.example: must be this listener's own"`},
 		{"another port's change", "127.0.0.1:0", "PUT", "", http.Header{"Origin": {"http://127.0.0.1:1"}}, 403, `"message":"Origin: http://127.0.0.1:1: must be this listener's own"`},
 		{"a page without an origin", "127.0.0.1:0", "DELETE", "", http.Header{"Origin": {"null"}}, 403, `"message":"Origin: null: `},
-		{"a browser that says where from", "127.0.0.1:0", "PUT", "", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403, `"message":"Origin: `},
+		{"with Sec-Fetch-Site", "127.0.0.1:0", "PUT", "", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403, `"message":"Origin: `},
 		{"rebinding reads", "127.0.0.1:0", "GET", "rebind.evil.example:9090", nil, 403, `"message":"Host: rebind.evil.example:9090: must be an address, localhost or a name of the cluster"`},
 		{"rebinding changes", "127.0.0.1:0", "PUT", "rebind.evil.example", nil, 403, `"message":"Host: rebind.evil.example: `},
 		{"a name that begins as an address", "127.0.0.1:0", "GET", "127.0.0.1.evil.example", nil, 403, `"message":"Host: 127.0.0.1.evil.example: `},

@@ -65,21 +65,21 @@ func TestConnectionsAreBounded(t *testing.T) {
 	})
 }
 
-// Far above the bound a connection costs nothing: it is closed unread.
+// Above 1.25 times the limit, a connection is closed without reading from it.
 func TestConnectionsFarAboveTheBoundAreClosed(t *testing.T) {
 	s := servertest.Start(t, service(echo), map[string]string{"MAX_CONNECTIONS": "1"})
 	held := dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(held), nil); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("got %v, %v", resp, err)
 	}
-	conn := dial(t, s, "") // sends nothing, and would be waited for
+	conn := dial(t, s, "") // sends nothing
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
 }
 
-// 1,500 connections, and a quarter more, stay far within the 128 MiB that the manifests give: at
-// most so many bytes each, beside an idle service's 25 MB and the 16 MiB of bodies under way.
+// The memory of 1,500 connections and a quarter more is far below the 128 MiB of the manifests, in addition to
+// the 25 MB of an idle service and the 16 MiB of bodies. most is the limit per connection.
 func TestConnectionsCostLittle(t *testing.T) {
 	const callers, most = 200, 40 << 10
 	headers := strings.Builder{}
@@ -100,7 +100,7 @@ func TestConnectionsCostLittle(t *testing.T) {
 			for range callers {
 				conns = append(conns, dial(t, s, tc.text))
 			}
-			// Their requests are read before this one's is: it comes last and is answered.
+			// When this last request is answered, those of the other connections have been read.
 			if a := s.Call(t, "GET", "/", ""); a.Status != 200 {
 				t.Fatalf("got %d %s", a.Status, a.Body)
 			}
@@ -108,13 +108,13 @@ func TestConnectionsCostLittle(t *testing.T) {
 				t.Errorf("a connection costs %d bytes, want at most %d", each, tc.most)
 			}
 			for _, c := range conns {
-				c.Close() // or the drain waits for them
+				c.Close() // otherwise the drain waits for it
 			}
 		})
 	}
 }
 
-// inUse is what the heap and the stacks take, in bytes.
+// inUse returns the size of heap and stacks, in bytes.
 func inUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

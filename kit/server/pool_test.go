@@ -12,7 +12,7 @@ import (
 	"fleetman.example/kit/apierror"
 )
 
-// The bodies under way share one amount of memory, and give it back.
+// All bodies share a pool of memory and return their shares to it.
 func TestBodiesUnderWayAreBounded(t *testing.T) {
 	under := &pool{size: 12 << 10}
 	r := gin.New()
@@ -32,7 +32,7 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	})
 	post := func(target string, size int) (int, string) {
 		w := httptest.NewRecorder()
-		// A body of which no length is known, so that only what has come counts.
+		// A body without Content-Length: only the received bytes count.
 		r.ServeHTTP(w, httptest.NewRequest(http.MethodPost, target, io.MultiReader(strings.NewReader(strings.Repeat("x", size)))))
 		return w.Code, w.Body.String()
 	}

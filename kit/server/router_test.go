@@ -23,15 +23,15 @@ import (
 
 var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",`)
 
-// shape is an error's body by the contract.
+// shape is the contract's syntax of an error's body.
 func shape(status int, message, path string) string {
 	return fmt.Sprintf(`{"status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
 }
 
-// untimed takes the moment out of an error's body.
+// untimed removes the timestamp from an error's body.
 func untimed(body string) string { return timestamp.ReplaceAllString(body, "{") }
 
-// echo has a route of each kind; a POST answers the body that it got.
+// echo has a route of each kind. It answers a POST with the request's body.
 func echo(r server.Router) {
 	r.GET("/", func(c *gin.Context) { c.String(200, "root") })
 	r.GET("/vehicles", func(c *gin.Context) { c.String(200, "all") })
@@ -99,11 +99,11 @@ func TestRouting(t *testing.T) {
 		})
 	}
 	if get, head := s.Call(t, "GET", "/vehicles/x", ""), s.Call(t, "HEAD", "/vehicles/x", ""); head.Header.Get("Content-Length") != get.Header.Get("Content-Length") || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
-		t.Errorf("HEAD says %v, GET %v", head.Header, get.Header)
+		t.Errorf("headers of HEAD: %v, of GET: %v", head.Header, get.Header)
 	}
 }
 
-// What no client library sends.
+// Requests that client libraries do not send.
 func TestOddRequestLines(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	for line, want := range map[string]int{
@@ -128,8 +128,7 @@ func TestOddRequestLines(t *testing.T) {
 	}
 }
 
-// What is no HTTP request has no handler: net/http answers it, in text/plain and not in the
-// contract's shape, as the README says.
+// net/http answers malformed HTTP requests, as text/plain and not in the contract's shape; see the README.
 func TestNoRequest(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	for _, tc := range []struct {
@@ -153,7 +152,7 @@ func TestNoRequest(t *testing.T) {
 	}
 }
 
-// raw sends text as it is, then, with end, the end of it, and reads the answer.
+// raw sends text unchanged, closes its side of the connection if end is true, and reads the answer.
 func raw(t *testing.T, s *servertest.Service, text string, end bool) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -206,7 +205,7 @@ func TestJSONBody(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %d chunked %v", tc.contentType, len(tc.body), tc.chunked), func(t *testing.T) {
 			var body io.Reader = strings.NewReader(tc.body)
 			if tc.chunked {
-				body = io.MultiReader(body) // of a length that the client does not know
+				body = io.MultiReader(body) // hides the length from the client
 			}
 			req, err := http.NewRequest("POST", s.URL+"/vehicles/", body)
 			if err != nil {
@@ -229,7 +228,7 @@ func TestJSONBody(t *testing.T) {
 	}
 }
 
-// A caller reads that its body is too large although it is still sending it.
+// A caller receives the 413 for its body while it is still sending it.
 func TestTooLargeIsReadWhileSending(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	for range 100 {
@@ -255,7 +254,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	}
 }
 
-// pipes is a listener inside this process, so that its time can be synctest's.
+// pipes is a listener within the process, for use with synctest.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -269,9 +268,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
-// A caller that never sends the rest of its body gets an answer and loses its connection, whether
-// the handler reads the body or not; a later request on a connection that was quick enough is not
-// cut short.
+// A caller that does not send the rest of its body gets an answer, and its connection is closed, whether or
+// not the handler reads the body. The time limit does not apply to later requests of the connection.
 func TestBodyThatNeverComes(t *testing.T) {
 	for path, tc := range map[string]struct {
 		status int
@@ -316,7 +314,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 	}
 }
 
-// The bound on sending a body does not bound the handler's own work.
+// The time limit of a body does not apply to the handler.
 func TestSlowHandlerAfterQuickBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := server.NewApp(server.Config{MaxBody: 100}, observer(t)).Router
@@ -324,7 +322,7 @@ func TestSlowHandlerAfterQuickBody(t *testing.T) {
 			body, err := io.ReadAll(c.Request.Body) // as a proxy does
 			select {
 			case <-c.Request.Context().Done():
-				t.Error("the caller is taken to be gone")
+				t.Error("the request's context is done")
 			case <-time.After(59 * time.Second):
 			}
 			c.String(200, "%s %v", body, err)
@@ -374,7 +372,7 @@ func TestRecovery(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	if resp.StatusCode != 200 || string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("half an answer: got %d %s, %v, want a connection that breaks", resp.StatusCode, body, err)
+		t.Errorf("partial answer: got %d %s, %v, want a broken connection", resp.StatusCode, body, err)
 	}
 	if _, err := transport.RoundTrip(request(t, s.URL+"/abort")); !errors.Is(err, io.EOF) {
 		t.Errorf("aborted: got %v", err)
@@ -396,7 +394,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// The route is where OpenTelemetry looks for it, also when the path was canonicalised.
+// Request.Pattern has the route for OpenTelemetry, also if the path was canonicalised.
 func TestPattern(t *testing.T) {
 	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
 	echo(r)

@@ -26,7 +26,7 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// service is a run whose routes are given.
+// service returns a Run with the given routes.
 func service(routes func(r server.Router)) server.Run {
 	return func(ctx context.Context, getenv func(string) string, stdout io.Writer) (err error) {
 		r := env.New(getenv)
@@ -75,7 +75,7 @@ func TestAdmin(t *testing.T) {
 		if a := get(t, s.AdminURL+path); a.Status != want.status || !strings.HasPrefix(a.Body, want.body) {
 			t.Errorf("admin %s: got %d %.40s", path, a.Status, a.Body)
 		}
-		// whoever reaches the service must not reach its admin listener
+		// The admin listener must not be reachable through the service's address.
 		if a := get(t, s.URL+path); a.Status != 404 || !strings.Contains(a.Body, `"message":"no such path"`) {
 			t.Errorf("service %s: got %d %.40s", path, a.Status, a.Body)
 		}
@@ -120,7 +120,7 @@ func TestOccupiedPort(t *testing.T) {
 	}
 }
 
-// slow answers when it is released.
+// slow is a handler that answers when released.
 type slow struct{ entered, release chan struct{} }
 
 func newSlow() slow { return slow{make(chan struct{}, 1), make(chan struct{})} }
@@ -151,7 +151,7 @@ func TestDrain(t *testing.T) {
 		a := get(t, s.AdminURL+"/readyz")
 		return a.Status == 503 && a.Body == "draining\n"
 	})
-	// callers have not left yet: they are still answered, and asked to come back elsewhere
+	// During DRAIN_DELAY callers are answered, and their connections closed.
 	resp, err := new(http.Transport).RoundTrip(request(t, s.URL+"/quick"))
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDrain(t *testing.T) {
 	})
 	select {
 	case err := <-stopped:
-		t.Fatalf("stopped with a request unanswered: %v", err)
+		t.Fatalf("stopped before the request was answered: %v", err)
 	default:
 	}
 	if a := get(t, s.AdminURL+"/readyz"); a.Status != 503 {
@@ -220,8 +220,8 @@ func TestDrainTimeout(t *testing.T) {
 	}
 }
 
-// Under load over kept connections, every request that was accepted is answered whole, and no
-// kept connection is closed on a caller that uses it.
+// Under load over persistent connections, every accepted request is answered completely, and no connection is
+// closed while a caller uses it.
 func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	const callers = 16
 	var accepted, answered, lost atomic.Int64
@@ -236,7 +236,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	}), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "300ms"})
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
 	defer transport.CloseIdleConnections()
-	// call tells whether the service still takes new connections.
+	// call reports whether the service still accepts new connections.
 	call := func() bool {
 		kept := false
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }})
@@ -250,7 +250,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 		if err != nil {
 			if kept {
 				lost.Add(1)
-				t.Errorf("on a kept connection: %v", err)
+				t.Errorf("on a persistent connection: %v", err)
 			}
 			return false
 		}
@@ -276,7 +276,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	}
 	load.Wait()
 	if accepted.Load() != answered.Load() {
-		t.Errorf("%d accepted, %d answered whole", accepted.Load(), answered.Load())
+		t.Errorf("%d accepted, %d answered completely", accepted.Load(), answered.Load())
 	}
 	t.Logf("%d answered", answered.Load())
 }
@@ -313,12 +313,12 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What contradicts itself is refused, with both sides named.
+// Contradicting variables are an error that names both.
 func TestConfigContradictions(t *testing.T) {
 	for _, tc := range []struct {
 		values map[string]string
 		calls  int
-		want   string // of the error; empty: none
+		want   string // error; empty: none
 		drain  time.Duration
 	}{
 		{nil, 0, "", 35 * time.Second},
@@ -344,7 +344,7 @@ func TestConfigContradictions(t *testing.T) {
 	}
 }
 
-// asProgram makes the test binary the program that Main runs.
+// asProgram is the variable with which the test binary runs Main.
 const asProgram = "SERVER_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// still answers in the process at once; what a call costs over it is the chain's.
+// still answers immediately, within the process. The cost of a call above it is that of the chain.
 type still struct{ body []byte }
 
 func (s still) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -33,7 +33,7 @@ func (b *stillBody) Read(p []byte) (int, error) {
 
 func (*stillBody) Close() error { return nil }
 
-// BenchmarkChain adds one stage after another to a bare transport, on the healthy path.
+// BenchmarkChain adds one stage after another to a bare transport, without faults.
 func BenchmarkChain(b *testing.B) {
 	dial := still{[]byte(`{"name":"Pam Parry","photo":"1.jpg"}`)}
 	lookup := func(context.Context) ([]string, error) { return twoAddrs, nil }
@@ -67,14 +67,14 @@ func BenchmarkChain(b *testing.B) {
 
 var twoAddrs = []string{"10.0.0.1:8080", "10.0.0.2:8080"}
 
-// benchmark makes calls as Client.Do does, each with its answer read.
+// benchmark makes calls as Client.Do does, and reads their answers.
 func benchmark(b *testing.B, chain http.RoundTripper) {
 	base, err := url.Parse("http://staff-service:8080")
 	if err != nil {
 		b.Fatal(err)
 	}
 	c := &Client{name: "staff-service", base: *base, chain: chain}
-	ctx, cancel := context.WithCancel(b.Context()) // as a server's requests have it
+	ctx, cancel := context.WithCancel(b.Context()) // like the context of a server's request
 	defer cancel()
 	b.ReportAllocs()
 	begin := used()
@@ -86,12 +86,11 @@ func benchmark(b *testing.B, chain http.RoundTripper) {
 	b.ReportMetric(float64((used()-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
-// used is the processor time that the process has taken: unlike the time on the wall it leaves out
-// what other processes took of the machine.
+// used returns the CPU time of the process: unlike wall-clock time it does not depend on other processes.
 func used() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it is asked about itself
+		panic(err) // never fails for RUSAGE_SELF
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// failing fails every attempt at the addresses that bad has, in the way of how.
+// failing answers by how at the addresses in bad.
 type failing struct {
 	bad []string
 	how func(r *http.Request) (*http.Response, error)
@@ -29,7 +29,7 @@ func (f *failing) answer(r *http.Request, _ int) (*http.Response, error) {
 
 const refused = "circuit open"
 
-// TestTrips has a breaker open at exactly the nth consecutive failure, whatever the failure is.
+// TestTrips checks that a breaker opens at exactly the nth consecutive failure of any kind.
 func TestTrips(t *testing.T) {
 	for how, fail := range map[string]func(r *http.Request) (*http.Response, error){
 		"500":        func(*http.Request) (*http.Response, error) { return answer(500, "x"), nil },
@@ -66,11 +66,11 @@ func TestTrips(t *testing.T) {
 	}
 }
 
-// What is no evidence against the upstream opens nothing.
+// Outcomes that are no evidence against the upstream do not open a breaker.
 func TestDoesNotTrip(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer func(r *http.Request, n int) (*http.Response, error)
-		leave  time.Duration // of the caller; 0: stays
+		leave  time.Duration // when the caller leaves; 0: never
 	}{
 		"404":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(404, "no"), nil }},
 		"429":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(429, "slowly"), nil }},
@@ -100,8 +100,8 @@ func TestDoesNotTrip(t *testing.T) {
 	}
 }
 
-// An attempt that had less than its time, since its caller had no more, opens no breaker, however long
-// it was. Only the last tenth, which the nesting of equal time-outs takes, makes no difference.
+// An attempt that had less than nine tenths of its time, because its caller's time was short, does not open
+// a breaker, however long it took.
 func TestShortenedAttemptsDoNotTrip(t *testing.T) {
 	for left, trips := range map[time.Duration]bool{
 		-time.Second: false, 0: false, 10 * time.Millisecond: false, 200 * time.Millisecond: false, time.Second: false,
@@ -124,8 +124,7 @@ func TestShortenedAttemptsDoNotTrip(t *testing.T) {
 	}
 }
 
-// Neither does one whose time another endpoint of the same upstream used up, or its caller had no more
-// of, where attempts have no time-out of their own.
+// Nor does an attempt without a limit of its own, if another endpoint or the caller left it little time.
 func TestShortenedWithoutAnAttemptTimeout(t *testing.T) {
 	slow := func(r *http.Request) (*http.Response, error) {
 		select {
@@ -168,7 +167,7 @@ func TestOpenEndpointIsSkipped(t *testing.T) {
 			}
 		}
 		if n := strings.Count(b.addrs(), "b:80"); n != 3 {
-			t.Errorf("the bad endpoint had %d attempts before it was open, want 3", n)
+			t.Errorf("the bad endpoint had %d attempts before its breaker opened, want 3", n)
 		}
 		for range 30 {
 			b.get()
@@ -197,12 +196,12 @@ func TestRetryGoesToAnotherEndpoint(t *testing.T) {
 		b.budgetFull()
 		b.is(b.get(), "502 ")
 		if got := b.addrs(); got != "a:80 b:80 a:80" && got != "b:80 a:80 b:80" {
-			t.Errorf("with more tries than endpoints they went to %s", got)
+			t.Errorf("with more attempts than endpoints they went to %s", got)
 		}
 	})
 }
 
-// An open breaker ends the tries on its endpoint, not the call.
+// An open breaker ends the attempts at its endpoint, not the call.
 func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}}
@@ -211,7 +210,7 @@ func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
 		b.is(b.addrs(), "a:80 b:80")
 		bad.bad = []string{"a:80", "b:80"}
 		saved := b.budget().saved.Load()
-		b.is(b.get(), "502 ") // b fails and opens; nothing is left to try, or to wait for
+		b.is(b.get(), "502 ") // b fails and opens; no endpoint is left
 		b.is(b.addrs(), "b:80")
 		if time.Since(epoch) > 25*time.Millisecond || b.budget().saved.Load() < saved {
 			t.Errorf("after %s, %d hundredths of a retry are left of %d", time.Since(epoch), b.budget().saved.Load(), saved)
@@ -237,8 +236,8 @@ func TestAllOpenIsAnImmediateRefusal(t *testing.T) {
 			t.Errorf("refusals took %d hundredths of a retry", saved-left)
 		}
 		_, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
-		var told interface{ Reason() string }
-		if !errors.As(err, &told) || told.Reason() != refused {
+		var reasoned interface{ Reason() string }
+		if !errors.As(err, &reasoned) || reasoned.Reason() != refused {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -255,7 +254,7 @@ func TestHalfOpen(t *testing.T) {
 				w.answer = func(*http.Request, int) (*http.Response, error) { return nil, errReset }
 				b.get()
 				time.Sleep(10 * time.Second)
-				b.is(b.get(), refused) // still open at its time, open no longer just after
+				b.is(b.get(), refused) // open until just after the open time
 				time.Sleep(time.Nanosecond)
 				b.take()
 				w.answer = func(*http.Request, int) (*http.Response, error) {
@@ -269,9 +268,9 @@ func TestHalfOpen(t *testing.T) {
 				for range probes {
 					go func() { answers <- b.get() }()
 				}
-				wait := func() { time.Sleep(time.Millisecond) } // of the bubble: all others are blocked
+				wait := func() { time.Sleep(time.Millisecond) } // in the bubble: until all goroutines are blocked
 				wait()
-				b.is(b.get(), refused) // no more than the probes
+				b.is(b.get(), refused) // only probes are allowed
 				if made := b.take(); len(made) != probes {
 					t.Fatalf("%d attempts while half-open, want %d", len(made), probes)
 				}
@@ -294,7 +293,7 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
-// newProbed builds a chain whose breaker has been open for its time: the next call is a probe.
+// newProbed builds a chain whose breaker's open time has ended: the next call is a probe.
 func newProbed(t *testing.T) *bench {
 	b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset }), nil)
 	b.get()
@@ -302,7 +301,7 @@ func newProbed(t *testing.T) *bench {
 	return b
 }
 
-// A probe whose caller leaves, or that the bulkhead refuses, is given back.
+// A probe whose caller leaves, or that the bulkhead refuses, does not count.
 func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newProbed(t)
@@ -316,7 +315,7 @@ func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
 	})
 }
 
-// A stage that panics in a probe leaves the breaker open, not half-open for ever.
+// After a panic in a probe the breaker is open, not half-open for ever.
 func TestProbeThatPanics(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newProbed(t)
@@ -336,7 +335,7 @@ func TestProbeThatPanics(t *testing.T) {
 	})
 }
 
-// Each opening in a row is longer, up to the bound; a good answer ends the row.
+// The open time grows with each consecutive opening, up to the limit, until a good answer.
 func TestOpenTimeGrows(t *testing.T) {
 	for growth, want := range map[string][]int{"1": {10, 10, 10, 10}, "3": {10, 20, 30, 30, 30}} {
 		bubble(t, growth, func(t *testing.T) {
@@ -351,10 +350,10 @@ func TestOpenTimeGrows(t *testing.T) {
 			}
 			b.get()
 			for round := range 2 {
-				b.get() // the second failure in a row opens it
+				b.get() // the second consecutive failure opens the breaker
 				for _, seconds := range want {
 					open(seconds)
-					b.is(b.get(), "502 ") // a probe; it opens again
+					b.is(b.get(), "502 ") // a probe; the breaker opens again
 				}
 				open(want[len(want)-1])
 				bad.bad = nil
@@ -392,7 +391,7 @@ func TestMaxOpenPercent(t *testing.T) {
 	}
 }
 
-// What is open is counted right while breakers close, open again and endpoints come and go.
+// The number of open endpoints is correct while breakers close and reopen and endpoints change.
 func TestEndpointsComeAndGo(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80", "b:80"}}
@@ -408,7 +407,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 		}
 		b.agrees()
 		if addrs := b.addrs(); strings.Contains(addrs, "a:80") || strings.Count(addrs, "b:80") != 1 {
-			t.Errorf("a has gone, and b may open now: attempts went to %s", addrs)
+			t.Errorf("without a, b may open: attempts went to %s", addrs)
 		}
 		bad.bad = []string{"b:80"}
 		b.resolvesTo("a:80", "b:80", "c:80")
@@ -433,7 +432,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	})
 }
 
-// An answer of an endpoint that has gone changes nothing for those that are there.
+// An answer of a removed endpoint does not affect the others.
 func TestAnswerOfAGoneEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(func(r *http.Request, _ int) (*http.Response, error) {
@@ -457,12 +456,12 @@ func TestAnswerOfAGoneEndpoint(t *testing.T) {
 	})
 }
 
-// With scope upstream there is one breaker, and the dialer finds the address.
+// With the scope upstream there is one breaker, and the dialer chooses the address.
 func TestScopeUpstream(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
 		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
-		b.is(b.get(), "502 ") // its second try trips the breaker; there is no third
+		b.is(b.get(), "502 ") // the second attempt opens the breaker; there is no third
 		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
 		b.is(b.get(), refused)
 		b.is(b.addrs(), "")
@@ -479,7 +478,7 @@ func TestScopeUpstream(t *testing.T) {
 	})
 }
 
-// An endpoint is called under the upstream's name, at its own address.
+// A call to an endpoint has the endpoint's address and the upstream's name in Host.
 func TestEndpointKeepsTheName(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var host, target string
@@ -499,9 +498,9 @@ func TestEndpointKeepsTheName(t *testing.T) {
 func TestLookupFails(t *testing.T) {
 	for _, times := range []int{1, 100} { // of look-ups
 		bubble(t, fmt.Sprint(times), func(t *testing.T) {
-			asked := 0
+			lookups := 0
 			b := (&bench{t: t, wire: newWire(nil), cfg: library(t)}).build(func(context.Context) ([]string, error) {
-				if asked++; asked <= times {
+				if lookups++; lookups <= times {
 					return nil, errReset
 				}
 				return []string{"a:80"}, nil

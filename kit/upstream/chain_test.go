@@ -20,9 +20,9 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// wire is what a chain ends in: it answers in the process, and notes what it was sent.
+// wire is the last stage of a chain. It answers within the process and records the attempts.
 type wire struct {
-	answer func(r *http.Request, n int) (*http.Response, error) // n counts from 1
+	answer func(r *http.Request, n int) (*http.Response, error) // n is the attempt's number, from 1
 
 	mu       sync.Mutex
 	attempts []made
@@ -35,7 +35,7 @@ type made struct {
 	timeLeft           string
 }
 
-// newWire answers by answer; nil: 200 and "ok".
+// newWire returns a wire that answers with answer; nil means 200 and "ok".
 func newWire(answer func(r *http.Request, n int) (*http.Response, error)) *wire {
 	if answer == nil {
 		answer = func(*http.Request, int) (*http.Response, error) { return answered200("ok"), nil }
@@ -43,7 +43,7 @@ func newWire(answer func(r *http.Request, n int) (*http.Response, error)) *wire 
 	return &wire{answer: answer}
 }
 
-// epoch is when each bubble of synctest begins.
+// epoch is the start time of a synctest bubble.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -67,7 +67,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// watched is a body that the wire sees closed.
+// watched is a body that informs the wire when it is closed.
 type watched struct {
 	io.ReadCloser
 	w    *wire
@@ -83,7 +83,7 @@ func (b *watched) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// take answers the attempts since the last time.
+// take returns the attempts since its last call.
 func (w *wire) take() []made {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,7 +92,7 @@ func (w *wire) take() []made {
 	return attempts
 }
 
-// addrs is where the attempts since the last time went.
+// addrs returns the addresses of the attempts since its last call.
 func (w *wire) addrs() string {
 	var addrs []string
 	for _, a := range w.take() {
@@ -114,7 +114,7 @@ func answer(status int, body string, header ...string) *http.Response {
 
 func answered200(body string) *http.Response { return answer(http.StatusOK, body) }
 
-// hang answers nothing until the caller leaves.
+// hang waits until the caller leaves.
 func hang(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
@@ -122,7 +122,7 @@ func hang(r *http.Request) (*http.Response, error) {
 
 var errReset = errors.New("reset, as a test has it")
 
-// brokenOff is an answer that ends too soon, as net/http tells it.
+// brokenOff returns an incomplete answer, with the error of net/http.
 func brokenOff() *http.Response {
 	resp := answer(http.StatusOK, "")
 	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("ok"), iotest.ErrReader(io.ErrUnexpectedEOF)))
@@ -130,7 +130,7 @@ func brokenOff() *http.Response {
 	return resp
 }
 
-// crawls is a body that comes when the caller has left.
+// crawls is a body that blocks until the caller leaves.
 type crawls struct{ ctx context.Context }
 
 func (c crawls) Read([]byte) (int, error) { <-c.ctx.Done(); return 0, c.ctx.Err() }
@@ -153,7 +153,7 @@ func testObserver(t testing.TB) *observe.Observer {
 
 func newSet(t testing.TB, cfg Config) *Set { return NewSet(cfg, testObserver(t), http.NewServeMux()) }
 
-// library is the configuration of RESILIENCE=library with changes; values are pairs.
+// library returns the configuration of RESILIENCE=library with changes, given as pairs of name and value.
 func library(t testing.TB, values ...string) Config {
 	t.Helper()
 	set := map[string]string{"RESILIENCE": "library", "UPSTREAM_SEED": "1"}
@@ -168,7 +168,7 @@ func library(t testing.TB, values ...string) Config {
 	return cfg
 }
 
-// only is a configuration with a total time-out of 10 s and the stages that values switch on.
+// only returns a configuration with a total time-out of 10 s and the stages that values switch on.
 func only(t testing.TB, values ...string) Config {
 	return library(t, append([]string{"RESILIENCE", "", "UPSTREAM_TIMEOUT", "10s"}, values...)...)
 }
@@ -179,13 +179,13 @@ type bench struct {
 	http.RoundTripper
 	*wire
 	cfg  Config
-	book []string // what the upstream's name resolves to
+	book []string // the addresses of the upstream's name
 	o    *observe.Observer
 	set  *Set
 }
 
-// newBench builds a chain that ends in w. Without a placeholder its caller goes on without an answer,
-// so that an open breaker refuses its calls.
+// newBench builds a chain that ends in w. Without a placeholder Config.Optional is set, so that calls are
+// refused while all breakers are open.
 func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
 		addrs = []string{"a:80"}
@@ -196,13 +196,13 @@ func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs 
 	return buildBench(t, cfg, w, placeholder, addrs...)
 }
 
-// buildBench is newBench with cfg as it is.
+// buildBench is newBench with an unchanged cfg.
 func buildBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
 	b := &bench{t: t, wire: w, cfg: cfg, book: addrs}
 	return b.build(b.lookup, placeholder)
 }
 
-// build gives b its chain.
+// build builds b's chain.
 func (b *bench) build(lookup lookupFunc, placeholder Placeholder) *bench {
 	b.set = newSet(b.t, b.cfg)
 	b.o = b.set.o
@@ -231,7 +231,7 @@ func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// request is a call to the upstream by its name.
+// request returns a request to the upstream by its name.
 func (b *bench) request(ctx context.Context, method, path, body string) *http.Request {
 	var from io.Reader
 	if body != "" {
@@ -244,7 +244,7 @@ func (b *bench) request(ctx context.Context, method, path, body string) *http.Re
 	return r
 }
 
-// call makes one call and answers "status body", or the error; it checks what holds for each.
+// call makes one call and returns "status body", or the error. It checks what holds for all calls.
 func (b *bench) call(method, path, body string) string {
 	b.t.Helper()
 	return b.callAs(b.t.Context(), method, path, body)
@@ -256,11 +256,11 @@ func (b *bench) callAs(ctx context.Context, method, path, body string) string {
 	b.t.Helper()
 	begin := time.Now()
 	resp, err := b.RoundTrip(b.request(ctx, method, path, body))
-	said := b.read(resp, err)
+	result := b.read(resp, err)
 	if took := time.Since(begin); took > b.cfg.Timeout {
 		b.t.Errorf("took %s, longer than the total time-out", took)
 	}
-	return said
+	return result
 }
 
 func (b *bench) read(resp *http.Response, err error) string {
@@ -278,14 +278,14 @@ func (b *bench) read(resp *http.Response, err error) string {
 	if resp.ContentLength >= 0 && int64(len(text)) != resp.ContentLength && resp.StatusCode < 500 {
 		b.t.Errorf("read %d bytes of %d", len(text), resp.ContentLength)
 	}
-	said := fmt.Sprintf("%d %s", resp.StatusCode, text)
+	result := fmt.Sprintf("%d %s", resp.StatusCode, text)
 	if degraded := resp.Header.Get(FallbackHeader); degraded != "" {
-		said += " (" + degraded + ")"
+		result += " (" + degraded + ")"
 	}
-	return said
+	return result
 }
 
-// is fails the test when got is not want.
+// is fails the test if got is not want.
 func (b *bench) is(got, want string) {
 	b.t.Helper()
 	if got != want {
@@ -293,7 +293,7 @@ func (b *bench) is(got, want string) {
 	}
 }
 
-// none fails the test when an answer's body is still open.
+// none fails the test if a body is not closed.
 func (b *bench) closed() {
 	b.t.Helper()
 	b.mu.Lock()
@@ -303,10 +303,10 @@ func (b *bench) closed() {
 	}
 }
 
-// counted is a counter of this chain, on /metrics.
+// counted returns the value of a counter of this chain on /metrics.
 func (b *bench) counted(counter string) float64 { return b.shown(counter + "_total") }
 
-// shown is the sum of a metric's series, on /metrics.
+// shown returns the sum of a metric's series on /metrics.
 func (b *bench) shown(metric string) (n float64) {
 	w := httptest.NewRecorder()
 	b.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -320,12 +320,12 @@ func (b *bench) shown(metric string) (n float64) {
 	return n
 }
 
-// bubble is a test whose time is the bubble's own.
+// bubble runs a test in a synctest bubble.
 func bubble(t *testing.T, name string, test func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// within is the stage within another; nil where there is none.
+// within returns the next inner stage, or nil.
 func within(stage any) any {
 	switch s := stage.(type) {
 	case *fallback:
@@ -346,7 +346,7 @@ func within(stage any) any {
 	return nil
 }
 
-// stages names what a chain is made of, from the outside in.
+// stages returns the names of a chain's stages, from the outside in.
 func stages(chain any) (names []string) {
 	for stage := chain; stage != nil; stage = within(stage) {
 		names = append(names, strings.TrimPrefix(fmt.Sprintf("%T", stage), "*"))
@@ -354,7 +354,7 @@ func stages(chain any) (names []string) {
 	return names
 }
 
-// Off is exactly the total time-out, trace and dial; each stage can be set alone.
+// RESILIENCE=off leaves the total time-out, trace and dial. Each stage can be switched on alone.
 func TestNesting(t *testing.T) {
 	some := &fallback{}
 	for name, tc := range map[string]struct {
@@ -388,7 +388,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// find is the stage of a type in a chain; its zero value where there is none.
+// find returns the stage of a type in a chain, or its zero value.
 func find[T any](chain any) (found T) {
 	for stage := chain; stage != nil; stage = within(stage) {
 		if s, ok := stage.(T); ok {
@@ -400,10 +400,10 @@ func find[T any](chain any) (found T) {
 
 func (b *bench) budget() *budget { return find[*retry](b.RoundTripper).budget }
 
-// budgetFull gives the chain all the retries that may be saved up.
+// budgetFull fills the retry budget.
 func (b *bench) budgetFull() { b.budget().saved.Store(burst * 100) }
 
-// agrees fails the test when the count of open endpoints is not that of the open endpoints.
+// agrees fails the test if the balancer's count of open endpoints is wrong.
 func (b *bench) agrees() {
 	b.t.Helper()
 	br := find[*balancer](b.RoundTripper)

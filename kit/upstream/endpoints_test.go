@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// names is a name server: how long it takes, and what it answers.
+// names is the behaviour of a name server: its delay and its answer.
 type names struct {
 	takes time.Duration
 	addrs []string
 	err   error
 }
 
-// server is one that changes.
+// server is a name server whose behaviour changes.
 type server struct {
-	mu    sync.Mutex
-	asked int
+	mu      sync.Mutex
+	queries int
 	names
 }
 
 func (s *server) lookup(ctx context.Context, _ string) ([]string, error) {
 	s.mu.Lock()
-	s.asked++
+	s.queries++
 	n := s.names
 	s.mu.Unlock()
 	select {
@@ -38,24 +38,24 @@ func (s *server) lookup(ctx context.Context, _ string) ([]string, error) {
 	}
 }
 
-// becomes changes what it does, and answers how often it was asked since the last time.
-func (s *server) becomes(n names) (asked int) {
+// becomes changes the behaviour, and returns the number of queries since its last call.
+func (s *server) becomes(n names) (queries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked, s.asked, s.names = s.asked, 0, n
-	return asked
+	queries, s.queries, s.names = s.queries, 0, n
+	return queries
 }
 
 const never = time.Hour
 
-// newNamed builds a library chain, with changes, that asks n for its endpoints.
+// newNamed builds a library chain, with changes, that uses the name server n.
 func newNamed(t *testing.T, n *server, values ...string) *bench {
 	rs := newResolver(&url.URL{Scheme: "http", Host: "staff-service:8080"}, newDialer("", nil))
 	rs.dns = n.lookup
 	return (&bench{t: t, wire: newWire(nil), cfg: library(t, values...)}).build(rs.lookup, nil)
 }
 
-// Once the endpoints are known no call fails, or waits for long, because of the name server.
+// Once endpoints are known, no call fails or waits long because of the name server.
 func TestNameServerFailsLater(t *testing.T) {
 	for how, fail := range map[string]names{
 		"hangs":        {takes: never},
@@ -78,9 +78,9 @@ func TestNameServerFailsLater(t *testing.T) {
 				}
 				time.Sleep(gap)
 			}
-			asked := n.becomes(names{addrs: []string{"10.0.0.3"}})
-			if most := time.Duration(asked) * lookupPatience; waited > most || fail.takes > 0 && asked > 1+int(2*calls*gap/min(fail.takes, lookupTimeout)) {
-				t.Errorf("waited %s in all, the name server was asked %d times", waited, asked)
+			queries := n.becomes(names{addrs: []string{"10.0.0.3"}})
+			if most := time.Duration(queries) * lookupPatience; waited > most || fail.takes > 0 && queries > 1+int(2*calls*gap/min(fail.takes, lookupTimeout)) {
+				t.Errorf("waited %s in all, for %d queries", waited, queries)
 			}
 			time.Sleep(lookupTimeout + lookupAge)
 			b.take()
@@ -90,7 +90,7 @@ func TestNameServerFailsLater(t *testing.T) {
 	}
 }
 
-// The call that asks anew waits for an answer that comes soon; one that comes later serves the next.
+// The call that starts a look-up waits for an early answer. A later answer is used by the next call.
 func TestEndpointsAreLookedUpAgain(t *testing.T) {
 	for takes, want := range map[time.Duration]string{
 		0: "10.0.0.2:8080", lookupPatience - 1: "10.0.0.2:8080", lookupPatience + 1: "10.0.0.1:8080",
@@ -102,8 +102,8 @@ func TestEndpointsAreLookedUpAgain(t *testing.T) {
 				b.get()
 				time.Sleep(lookupAge / 10)
 			}
-			if asked := n.becomes(names{addrs: []string{"10.0.0.2"}, takes: takes}); asked < 5 || asked > 11 {
-				t.Errorf("asked %d times within ten ages", asked)
+			if queries := n.becomes(names{addrs: []string{"10.0.0.2"}, takes: takes}); queries < 5 || queries > 11 {
+				t.Errorf("%d queries within ten times lookupAge", queries)
 			}
 			time.Sleep(time.Hour)
 			b.take()
@@ -116,7 +116,7 @@ func TestEndpointsAreLookedUpAgain(t *testing.T) {
 	}
 }
 
-// All first calls wait for one look-up; its failing is theirs, and the next call asks again.
+// All first calls wait for one look-up. If it fails, they fail, and the next call starts another one.
 func TestFirstLookup(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		n := &server{names: names{takes: 100 * time.Millisecond, err: errReset}}
@@ -129,8 +129,8 @@ func TestFirstLookup(t *testing.T) {
 		for range 3 {
 			b.is(<-answers, want)
 		}
-		if asked := n.becomes(names{addrs: []string{"10.0.0.1"}}); asked == 0 || asked > b.cfg.Retry.Attempts {
-			t.Errorf("asked %d times", asked)
+		if queries := n.becomes(names{addrs: []string{"10.0.0.1"}}); queries == 0 || queries > b.cfg.Retry.Attempts {
+			t.Errorf("%d queries", queries)
 		}
 		b.is(b.get(), "200 ok")
 	})

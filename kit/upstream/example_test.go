@@ -14,7 +14,7 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// The first attempt fails, and the caller does not notice.
+// The first attempt fails; the second one succeeds.
 func Example() {
 	var attempts atomic.Int32
 	staff := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

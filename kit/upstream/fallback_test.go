@@ -47,9 +47,9 @@ func TestFallback(t *testing.T) {
 		b.is(b.get(), "200 x (last-known; age=0s)")
 		time.Sleep(12*time.Second + 999*time.Millisecond)
 		b.is(b.get(), "200 x (last-known; age=12s)")
-		b.is(b.get(), "200 x (last-known; age=12s)") // as often as it is asked for
+		b.is(b.get(), "200 x (last-known; age=12s)") // again
 		b.is(b.call("GET", "/driver/y", ""), `200 {"name":"somebody"} (placeholder)`)
-		b.is(b.call("GET", "/driver/posted", ""), `200 {"name":"somebody"} (placeholder)`) // a POST's answer is none of a GET's
+		b.is(b.call("GET", "/driver/posted", ""), `200 {"name":"somebody"} (placeholder)`) // the answer to a POST is not used for a GET
 		time.Sleep(24 * time.Hour)
 		b.is(b.get(), "200 x (last-known; age=86412s)")
 
@@ -61,7 +61,7 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-// What an answer says of what is known.
+// Which answers are stored, and which delete a stored one.
 func TestForgetting(t *testing.T) {
 	for status, want := range map[int]string{
 		404: `200 {"name":"somebody"} (placeholder)`,
@@ -82,7 +82,7 @@ func TestForgetting(t *testing.T) {
 	}
 }
 
-// A degraded answer of the upstream goes on as it is, but never poses as fresh later.
+// A degraded answer of the upstream is passed on unchanged and not stored.
 func TestDegradedAnswersAreNotKept(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
@@ -101,7 +101,7 @@ func TestDegradedAnswersAreNotKept(t *testing.T) {
 	})
 }
 
-// Nobody is there for a fallback when the caller has gone; one who waits no longer still gets it.
+// There is no fallback if the caller has left, but there is one after the caller's time-out.
 func TestNoFallbackForACallerWhoHasGone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), somebody)
@@ -117,7 +117,7 @@ func TestNoFallbackForACallerWhoHasGone(t *testing.T) {
 	})
 }
 
-// A refusal by the breaker or the bulkhead is answered too, at once.
+// A refusal by the breaker or the bulkhead is replaced too, immediately.
 func TestFallbackWhileOpen(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(statuses(200, 500)), somebody)
@@ -131,8 +131,8 @@ func TestFallbackWhileOpen(t *testing.T) {
 	})
 }
 
-// A release that is routed by a header of FALLBACK_VARY has answers of its own; any other header makes
-// no difference.
+// Answers to requests that differ in a header of FALLBACK_VARY are stored separately. Other headers are
+// ignored.
 func TestFallbackKeepsReleasesApart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		works := true
@@ -162,7 +162,7 @@ func TestFallbackKeepsReleasesApart(t *testing.T) {
 	})
 }
 
-// A slow answer is an old one: it takes no newer one's place, and brings nothing back.
+// A slow answer replaces neither an answer nor a tombstone that was requested later.
 func TestSlowAnswerIsOld(t *testing.T) {
 	for newer, want := range map[*http.Response]string{
 		answered200("new"): "200 new (last-known; age=1s)",
@@ -194,7 +194,7 @@ func TestSlowAnswerIsOld(t *testing.T) {
 	}
 }
 
-// What is kept is the answer's own, takes no more room than it says, and can be read by anyone.
+// A stored answer has the memory of its length and can be read concurrently.
 func TestWhatIsKept(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
@@ -214,7 +214,7 @@ func TestWhatIsKept(t *testing.T) {
 	})
 }
 
-// What a fault made up is not known.
+// An injected answer is not stored.
 func TestInjectedAnswersAreNotKnown(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {

@@ -15,13 +15,13 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// pods listens on one port of several loopback addresses, as a Service's pods do; each answers
-// its own address and closes the connection, so that the next call picks anew.
+// pods listens on one port of several loopback addresses, like the pods of a Service. Each answers with its
+// address and closes the connection, so that the next call chooses again.
 func pods(t *testing.T, addresses ...string) (port string) {
 	t.Helper()
 	var listeners []net.Listener
 	port = "0"
-	for range 20 { // a port that is free on one address may be taken on another
+	for range 20 { // a port that is free on one address may be in use on another
 		for _, address := range addresses {
 			l, err := net.Listen("tcp", net.JoinHostPort(address, port))
 			if err != nil {
@@ -59,7 +59,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// who answers a call, without the name that it was called by.
+// who returns the address that answers a call, and checks the Host header.
 func who(t *testing.T, c *upstream.Client, host string) string {
 	t.Helper()
 	resp, err := c.Do(t.Context(), "GET", "/", nil)
@@ -90,7 +90,7 @@ func TestHostsFileForms(t *testing.T) {
 		"lines of nonsense": {"staff\n127.0.3.999 staff\n127.0.3.1\n127.0.3.1 staff\n", "staff"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			write(t, file, "127.0.3.9 other\n") // the start checks what the file holds then
+			write(t, file, "127.0.3.9 other\n") // checked at the start
 			host := tc.host + ":" + port
 			c := client(t, "http://"+host, map[string]string{"HOSTS_FILE": file})
 			write(t, file, tc.hosts)
@@ -113,7 +113,7 @@ func TestEveryAddressIsUsed(t *testing.T) {
 		count[who(t, c, "staff:"+port)]++
 	}
 	for _, a := range addresses {
-		if count[a] < calls/6 { // half of its even share; less is a chance of 1 in 10^9
+		if count[a] < calls/6 { // half of its share; the probability of less is 1 in 10⁹
 			t.Errorf("uneven: %v", count)
 		}
 	}
@@ -132,7 +132,7 @@ func TestHostsFileIsReadAgain(t *testing.T) {
 	if got := who(t, c, "staff:"+port); got != "127.0.3.6" {
 		t.Errorf("written to: answered by %s", got)
 	}
-	// Replaced by one of the same size within the same tick of the clock.
+	// Replaced by a file of the same size within one tick of the clock.
 	info, err := os.Stat(file)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestHostsFileMissing(t *testing.T) {
 	}
 }
 
-// What the file does not name, DNS does: localhost needs no server of names.
+// Names that are not in the file are looked up in DNS; localhost needs no name server.
 func TestOtherNamesGoToDNS(t *testing.T) {
 	port := pods(t, "127.0.0.1")
 	file := filepath.Join(t.TempDir(), "hosts")

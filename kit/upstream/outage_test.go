@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// TestOutage has every endpoint fail for 30 s under steady load, with the defaults of
-// RESILIENCE=library: an outage, and ten times the load of one. What holds for the chain then holds
-// at any speed of the machine.
+// TestOutage lets all endpoints fail for 30 s under constant load, with the defaults of RESILIENCE=library.
+// It runs in synctest's time, so that the result does not depend on the machine.
 func TestOutage(t *testing.T) {
 	for name, tc := range map[string]struct {
-		every time.Duration // one call each
+		every time.Duration // time between two calls
 		fails func(r *http.Request) (*http.Response, error)
 	}{
 		"502 at once":             {10 * time.Millisecond, func(*http.Request) (*http.Response, error) { return answer(502, ""), nil }},
@@ -31,7 +30,7 @@ func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.
 	endpoints := []string{"a:80", "b:80"}
 	var mu sync.Mutex
 	var attempts, probes int
-	var repaired time.Time // just after each endpoint has failed a probe, the worst moment
+	var repaired time.Time // just after all endpoints have failed a probe: the worst case
 	w := newWire(nil)
 	w.answer = func(r *http.Request, _ int) (*http.Response, error) {
 		mu.Lock()
@@ -55,14 +54,14 @@ func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.
 		return resp, err
 	}
 	b := newBench(t, library(t), w, somebody, endpoints...)
-	b.callAs(t.Context(), "POST", "/driver/x/1", "") // nothing is known
+	b.callAs(t.Context(), "POST", "/driver/x/1", "") // no answer is stored
 	mu.Lock()
 	attempts = 0
 	mu.Unlock()
 
 	var calls sync.WaitGroup
 	var made, afterRepair int
-	var fresh, lastDegraded time.Time // by when a call was made
+	var fresh, lastDegraded time.Time // times of calls
 	for i := 0; time.Since(epoch) < lasts+3*b.cfg.Breaker.OpenTime; i++ {
 		mu.Lock()
 		if repaired.IsZero() {
@@ -101,7 +100,7 @@ func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.
 	t.Logf("%d calls, %d attempts; fresh %s after the repair, all from %s", made, attempts, fresh.Sub(repaired), lastDegraded.Sub(repaired))
 	for what, at := range map[string]time.Time{"the first fresh answer": fresh, "the last degraded one": lastDegraded} {
 		if took := at.Sub(repaired); took > b.cfg.Breaker.OpenTime+every {
-			t.Errorf("%s came %s after the repair, want within one open time", what, took)
+			t.Errorf("%s: %s after the repair, want at most one open time", what, took)
 		}
 	}
 }

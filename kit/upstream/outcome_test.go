@@ -12,7 +12,7 @@ import (
 
 const behind = "upstream; service=staff-service"
 
-// What an attempt's outcome means to the retry, the fallback and the breaker.
+// The meaning of an attempt's outcome for retry, fallback and breaker.
 func TestOutcome(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
@@ -20,7 +20,7 @@ func TestOutcome(t *testing.T) {
 	defer cancel()
 	for name, tc := range map[string]struct {
 		o                  outcome
-		ctx                context.Context // nil: of a caller who waits
+		ctx                context.Context // nil: the caller waits
 		succeeded, isFinal bool
 		evidence           string
 	}{
@@ -57,8 +57,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// An answer without a final status is a failure of the upstream for all stages and with all of them
-// off, and the endless body of a 101 is not read.
+// An answer without a final status is a failure of the upstream for all stages, and if all are off. The
+// endless body of a 101 is not read.
 func TestStatusThatIsNotFinal(t *testing.T) {
 	for status, want := range map[int]string{0: "status 000: must be from 200 to 599", 101: "status 101: must be from 200 to 599", 199: "status 199: must be from 200 to 599"} {
 		for mode, attempts := range map[string]int{"off": 1, "library": 3} {
@@ -78,7 +78,7 @@ func TestStatusThatIsNotFinal(t *testing.T) {
 	}
 }
 
-// The origin of an error is the upstream, or what its answer names.
+// The origin of an error is the upstream, or the service that its answer names.
 func TestOriginOfErrors(t *testing.T) {
 	for want, cause := range map[string]error{
 		"breaker; service=staff-service":  errOpen,
@@ -91,11 +91,11 @@ func TestOriginOfErrors(t *testing.T) {
 		}
 	}
 	if got := (&Error{Upstream: "staff-service", Cause: context.Canceled}).Origin(); got != (apierror.Origin{}) {
-		t.Errorf("caller gone: got %q, want none", got)
+		t.Errorf("caller has left: got %q, want none", got)
 	}
 }
 
-// A relay passes the origin of its upstream's failure on, hop by hop.
+// A service copies the origin of its upstream's failure.
 func TestOriginTravels(t *testing.T) {
 	for header, want := range map[string]string{"": "upstream; service=position-tracker", behind: behind, "nonsense": "upstream; service=position-tracker"} {
 		c := &Client{name: "position-tracker", chain: newWire(func(*http.Request, int) (*http.Response, error) {

@@ -15,13 +15,12 @@ import (
 	"fleetman.example/kit/apierror"
 )
 
-// inTime is by when an answer serves its caller: the comparison's own limit.
+// inTime is the limit for an answer to count as good: that of the comparison.
 const inTime = time.Second
 
-// TestLibraryIsNeverWorseThanNone sends the same calls through the same faults, drawn by one seed,
-// without resilience and with all of RESILIENCE=library. Good and degraded answers within a second are
-// never fewer with the library, on any route, whatever the topology: what one switch turns on does
-// no harm.
+// TestLibraryIsNeverWorseThanNone sends the same calls through the same faults, from one seed, without
+// resilience and with RESILIENCE=library. With the library no route of any topology may have fewer good and
+// degraded answers within a second.
 func TestLibraryIsNeverWorseThanNone(t *testing.T) {
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-30s %-12s %6s %8s   served in time of each route\n", "topology", "fault", "none", "library")
@@ -32,8 +31,8 @@ func TestLibraryIsNeverWorseThanNone(t *testing.T) {
 					none := trial(t, topology, f, bad == "all", false)
 					library := trial(t, topology, f, bad == "all", true)
 					for route := range none {
-						// What chance decides, which endpoint a call meets and how a drawn fault answers, may differ by
-						// three standard deviations of a share of a half.
+						// The endpoint of a call and the answer of a fault are random: the allowed difference is three
+						// standard deviations of a share of a half.
 						slack := 0.0
 						if none[route] > 0 && none[route] < 1-1e-9 {
 							slack = 3 * 0.5 / math.Sqrt(callsOfTrial)
@@ -50,10 +49,10 @@ func TestLibraryIsNeverWorseThanNone(t *testing.T) {
 	t.Logf("\n%s", &table)
 }
 
-// callsOfTrial is how many calls each route has, 50 ms apart: 20 s, twice the open time.
+// callsOfTrial is the number of calls of each route. They are 50 ms apart: 20 s, twice the open time.
 const callsOfTrial = 400
 
-// namedFault is how a bad endpoint answers.
+// namedFault is a behaviour of a bad endpoint.
 type namedFault struct {
 	name   string
 	answer func(r *http.Request, random *rand.Rand) (*http.Response, error)
@@ -90,7 +89,7 @@ var namedFaults = []namedFault{
 	}},
 }
 
-// after answers after a while, unless the caller leaves before.
+// after answers after a delay, unless the caller leaves before.
 func after(r *http.Request, d time.Duration) (*http.Response, error) {
 	select {
 	case <-time.After(d):
@@ -100,7 +99,7 @@ func after(r *http.Request, d time.Duration) (*http.Response, error) {
 	}
 }
 
-// site builds what a topology is made of: clients, their chains, and what these end in.
+// site builds the parts of a topology: clients, their chains, and the endpoints.
 type site struct {
 	t       *testing.T
 	library bool
@@ -110,7 +109,7 @@ type site struct {
 	all     bool // all endpoints of staff-service are bad, not only the first
 }
 
-// client returns a chain to the endpoints at addrs, which answer by wire.
+// client returns a chain to the endpoints at addrs, which answer with wire.
 func (s *site) client(placeholder Placeholder, optional bool, wire roundTrip, addrs ...string) http.RoundTripper {
 	mode := "off"
 	if s.library {
@@ -130,22 +129,22 @@ func (s *site) client(placeholder Placeholder, optional bool, wire roundTrip, ad
 	return buildBench(s.t, cfg, newWire(dialed), placeholder, addrs...)
 }
 
-// staff answers as staff-service: the endpoint a is bad, and b where all are.
+// staff answers as staff-service: endpoint a is bad, and so is b if all is set.
 func (s *site) staff(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != "a:80" && !s.all {
 		return after(r, 2*time.Millisecond)
 	}
-	s.mu.Lock() // a fault draws when it begins
+	s.mu.Lock() // faults use the random source when they begin
 	random := rand.New(rand.NewPCG(s.random.Uint64(), 0))
 	s.mu.Unlock()
 	return s.fault.answer(r, random)
 }
 
-// healthy answers as an upstream without a fault.
+// healthy answers as an upstream without faults.
 func healthy(r *http.Request) (*http.Response, error) { return after(r, 2*time.Millisecond) }
 
-// relay answers as a service that calls another for each route, within the time of its caller, and
-// answers 500 with the origin where that fails, as kit/apierror does.
+// relay answers as a service that calls another one on each route, within the time of its caller. If that
+// call fails, it answers 500 with the origin, as kit/apierror does.
 func relay(routes map[string]http.RoundTripper) roundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		ctx := r.Context()
@@ -212,7 +211,7 @@ var topologies = []topology{
 
 func somebodyElse(*http.Request) []byte { return []byte(`{"name":"somebody"}`) }
 
-// trial returns the share of calls of each route that are served in time.
+// trial returns, for each route, the share of calls with a good answer in time.
 func trial(t *testing.T, tp topology, f namedFault, all, library bool) map[string]float64 {
 	s := &site{t: t, library: library, random: rand.New(rand.NewPCG(1, 2)), fault: f, all: all}
 	chain := tp.build(s)
@@ -243,7 +242,7 @@ func trial(t *testing.T, tp topology, f namedFault, all, library bool) map[strin
 	}
 	calls.Wait()
 	for _, route := range tp.routes {
-		served[route] += 0 // a route that was never served is in the table, too
+		served[route] += 0 // so that the table has all routes
 	}
 	return served
 }

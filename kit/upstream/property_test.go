@@ -10,16 +10,15 @@ import (
 	"time"
 )
 
-// TestAnyFaults sends random calls through random chains over a random sequence of faults. It
-// holds what must hold for every chain: no more attempts than its bound, a response or an error
-// and never both, every body whole and closed, an end within the total time-out, and counts that
-// come back to nothing.
+// TestAnyFaults sends random calls through random chains with a random sequence of faults. It checks the
+// invariants of all chains: no more attempts than configured; either a response or an error; every body
+// complete and closed; an end within the total time-out; and counts that return to zero.
 func TestAnyFaults(t *testing.T) {
 	first := rand.Uint64N(1 << 40)
 	for i := range uint64(150) {
-		seed := i // always the same ones,
+		seed := i // some seeds are fixed,
 		if i >= 100 {
-			seed = first + i // and some that no one has seen
+			seed = first + i // the others random
 		}
 		bubble(t, fmt.Sprintf("seed %d", seed), func(t *testing.T) { anyFaults(t, rand.New(rand.NewPCG(seed, 0))) })
 	}
@@ -34,7 +33,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 		"BREAKER_OPEN_GROWTH", pick("1", "4"), "BREAKER_MAX_OPEN_PERCENT", pick("0", "50", "100"), "BREAKER_PROBES", pick("1", "2"),
 		"BULKHEAD", pick("0", "1", "4"), "FALLBACK", pick("true", "false"))
 	faultiness := random.Float64()
-	kind := func() int { // drawn where calls are one after another, by number where they are not
+	kind := func() int { // random for sequential calls, by number for concurrent ones
 		if random.Float64() >= faultiness {
 			return 0
 		}
@@ -69,9 +68,9 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 			}
 			go func() {
 				defer func() { leave(); done <- struct{}{} }()
-				said := b.callAs(ctx, method, path, body)
-				if strings.Contains(said, "reading: ") && wholeIsOn(b) {
-					t.Errorf("%s %s: %s", method, path, said)
+				result := b.callAs(ctx, method, path, body)
+				if strings.Contains(result, "reading: ") && wholeIsOn(b) {
+					t.Errorf("%s %s: %s", method, path, result)
 				}
 			}()
 		}
@@ -101,7 +100,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 	}
 }
 
-// misbehave answers in one of eleven ways; the first is good.
+// misbehave answers in one of eleven ways; the first one is a good answer.
 func misbehave(r *http.Request, kind int) (*http.Response, error) {
 	switch kind {
 	case 1:

@@ -15,8 +15,8 @@ import (
 	"fleetman.example/kit/env/envtest"
 )
 
-// An open breaker refuses only where something stands in for the answer; where nothing does, the call
-// is made all the same, with its retries, and a good answer is the caller's at once.
+// While all breakers are open, a call is refused only if a fallback can replace its answer. Otherwise it is
+// made, with its retries.
 func TestRefusalNeedsAFallback(t *testing.T) {
 	somebodyOrNothing := func(r *http.Request) []byte {
 		if r.URL.Path == "/history/x" {
@@ -68,8 +68,8 @@ func TestRefusalNeedsAFallback(t *testing.T) {
 	}
 }
 
-// A failure of a service behind the endpoint opens no breaker and is retried; one that the service
-// behind was not even asked for is not retried.
+// A failure that originates in another service does not open a breaker, and is retried. A refusal that
+// originates there is not.
 func TestFailuresBehindOpenNothing(t *testing.T) {
 	for origin, attempts := range map[string]int{
 		"upstream; service=staff-service": 3, "timeout; service=staff-service": 1,
@@ -92,7 +92,7 @@ func TestFailuresBehindOpenNothing(t *testing.T) {
 	}
 }
 
-// Impatient callers of an upstream that takes 150 ms change nothing for others.
+// Callers with a short time-out do not affect other callers of an upstream that takes 150 ms.
 func TestImpatientCallers(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
@@ -109,8 +109,8 @@ func TestImpatientCallers(t *testing.T) {
 	})
 }
 
-// An upstream that gives up at the time that the header gave it, a moment before the timer of this side, is
-// one that a shortened attempt proves nothing about.
+// If the upstream gives up at the time in the header, just before this side's timer, a shortened attempt is no
+// evidence.
 func TestUpstreamGivesUpFirst(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		wire := roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -130,7 +130,7 @@ func TestUpstreamGivesUpFirst(t *testing.T) {
 	})
 }
 
-// Where callers' time is always short, an endpoint that hangs is no failure, but the other is
+// If callers' time is always short, an endpoint that hangs does not count as failed, but the other one is
 // preferred.
 func TestHangingEndpointIsAvoidedByShortenedAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestHangingEndpointIsAvoidedByShortenedAttempts(t *testing.T) {
 	})
 }
 
-// A final 429 has a fallback, as a 503 has.
+// A final 429 is replaced by a fallback, as a 503 is.
 func TestFallbackForTooManyRequests(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(_ *http.Request, n int) (*http.Response, error) {
@@ -163,12 +163,12 @@ func TestFallbackForTooManyRequests(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		b.is(b.get(), "200 known (last-known; age=5s)")
 		b.is(b.call("GET", "/driver/y", ""), `200 {"name":"somebody"} (placeholder)`)
-		b.is(b.call("GET", "/photos/1.jpg", ""), "429 later") // nothing stands in
+		b.is(b.call("GET", "/photos/1.jpg", ""), "429 later") // there is no fallback
 		b.closed()
 	})
 }
 
-// A body without end ends with the total time-out, with all stages off too, over a real connection.
+// The total time-out ends an endless body, also with all stages off, over a real connection.
 func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 	for _, mode := range []string{"off", "library"} {
 		for _, through := range []string{"Do", "RoundTripper"} {
@@ -203,15 +203,15 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 					}
 				}
 				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v, want the end of the time", err)
+					t.Errorf("got %v, want context.DeadlineExceeded", err)
 				}
-				<-gone // the upstream is not left sending
+				<-gone // the upstream stops sending
 			})
 		}
 	}
 }
 
-// RESILIENCE=off wins over single stages where it is set; unset, they count.
+// RESILIENCE=off switches off stages that are set; unset, it does not.
 func TestOffWins(t *testing.T) {
 	stages := map[string]string{
 		"FALLBACK": "true", "RETRY_ATTEMPTS": "3", "BREAKER_FAILURES": "3", "BULKHEAD": "5", "ATTEMPT_TIMEOUT": "1s", "UPSTREAM_TIMEOUT": "5s",

@@ -15,9 +15,8 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// With retry on, an upstream that resets every connection gets the tries of the chain and no more.
-// Without, net/http repeats what it takes for safe on one idle connection after another, as in any
-// Go program.
+// With retry on, an upstream that resets every connection receives only the attempts of the chain. Without it,
+// net/http repeats requests that it considers safe on each idle connection, as in all Go programs.
 func TestNoAttemptsBesideTheChains(t *testing.T) {
 	const idle = 20
 	off, on := library(t, "RESILIENCE", "off"), library(t)
@@ -43,7 +42,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 	for name, tc := range map[string]struct {
 		cfg         Config
 		call        func(context.Context, *Client, string) error
-		key         string // X-Idempotency-Key, which net/http goes by
+		key         string // X-Idempotency-Key, which makes a POST safe for net/http
 		least, most int64
 	}{
 		"off":                        {off, do("GET"), "", 4, idle + 1},
@@ -67,7 +66,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				}
 				if !resets.Load() {
 					all.Done()
-					all.Wait() // so that each call has a connection
+					all.Wait() // so that each call opens a connection
 					return
 				}
 				got.Add(1)
@@ -99,7 +98,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				t.Error("got an answer")
 			}
 			n := got.Load()
-			t.Logf("%d requests came of one call", n)
+			t.Logf("one call made %d requests", n)
 			if n < tc.least || n > tc.most {
 				t.Errorf("want %d to %d", tc.least, tc.most)
 			}
@@ -116,7 +115,7 @@ func address(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// A HEAD's answer says how long another's body is, and has none.
+// The answer to a HEAD has a Content-Length and no body.
 func TestHead(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") }))
 	defer s.Close()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// statuses answers one status after another, the last for good.
+// statuses answers with one status after another, then always with the last one.
 func statuses(list ...int) func(*http.Request, int) (*http.Response, error) {
 	return func(_ *http.Request, n int) (*http.Response, error) {
 		return answer(list[min(n, len(list))-1], "x"), nil
@@ -103,14 +103,14 @@ func TestWhatIsRetried(t *testing.T) {
 				t.Errorf("%g retries counted, want %d", retries, tc.attempts-1)
 			}
 			if want := min(int64(burst*100), burst*100-int64(tc.attempts-1)*100); b.budget().saved.Load() != want {
-				t.Errorf("%d hundredths saved, want %d: the last try's failing takes none", b.budget().saved.Load(), want)
+				t.Errorf("%d hundredths saved, want %d: the last attempt takes none", b.budget().saved.Load(), want)
 			}
 			b.closed()
 		})
 	}
 }
 
-// Retries are at most the burst and a share of all calls.
+// The number of retries is at most the burst plus a share of all calls.
 func TestBudget(t *testing.T) {
 	for _, percent := range []int{0, 10, 20, 100} {
 		bubble(t, fmt.Sprint(percent), func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// Calls that are not repeated earn too; what is saved up has a bound.
+// Calls that are not repeated earn retries too; the number of saved retries is limited.
 func TestBudgetIsEarnedByAllCalls(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(statuses(503))
@@ -187,11 +187,11 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("without back-off: %s", got)
 	}
 	if got := backoff(time.Minute, 10*time.Minute, 30, .999); got < 9*time.Minute || got >= 10*time.Minute {
-		t.Errorf("far out: %s", got)
+		t.Errorf("retry with a large number: %s", got)
 	}
 }
 
-// Waits are drawn from the whole of 0 to their bound, which doubles.
+// Waits are uniform from 0 to their limit, which doubles.
 func TestFullJitter(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, only(t, "RETRY_ATTEMPTS", "4", "RETRY_BACKOFF", "100ms", "RETRY_BACKOFF_MAX", "200ms"), newWire(statuses(503)), nil)
@@ -226,7 +226,7 @@ func TestRetryAfter(t *testing.T) {
 	in := func(d time.Duration) string { return epoch.Add(d).Format(http.TimeFormat) }
 	for name, tc := range map[string]struct {
 		header string
-		gap    time.Duration // -1: not retried; of back-off: at most 100 ms
+		gap    time.Duration // before the retry; -1: not retried; back-off: at most 100 ms
 	}{
 		"seconds":                     {"2", 2 * time.Second},
 		"a date":                      {in(3 * time.Second), 3 * time.Second},
@@ -251,7 +251,7 @@ func TestRetryAfter(t *testing.T) {
 				got, made := b.get(), b.take()
 				if tc.gap < 0 {
 					if got != fmt.Sprintf("%d x", status) || len(made) != 1 || time.Since(epoch) != 0 {
-						t.Errorf("got %s after %d attempts and %s, want the answer at once", got, len(made), time.Since(epoch))
+						t.Errorf("got %s after %d attempts and %s, want the answer immediately", got, len(made), time.Since(epoch))
 					}
 					return
 				}
@@ -266,8 +266,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// What one endpoint asks for concerns no other: the call goes on elsewhere at once, and as long as
-// the endpoint asks, at most the open time, calls go elsewhere first.
+// Retry-After applies to one endpoint: the retry goes to another one after the back-off, and calls prefer the
+// other for that time, at most the open time.
 func TestRetryAfterIsTheEndpoints(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		bubble(t, fmt.Sprint(status), func(t *testing.T) {
@@ -282,27 +282,27 @@ func TestRetryAfterIsTheEndpoints(t *testing.T) {
 				t.Errorf("took %s, want one back-off at most", took)
 			}
 			if n := strings.Count(b.addrs(), "a:80"); n != 1 {
-				t.Errorf("asked %d times meanwhile, want once", n)
+				t.Errorf("%d attempts meanwhile, want one", n)
 			}
 			time.Sleep(b.cfg.Breaker.OpenTime)
 			b.get()
 			b.get()
 			if n := strings.Count(b.addrs(), "a:80"); n != 1 {
-				t.Errorf("asked %d times after the open time, want once", n)
+				t.Errorf("%d attempts after the open time, want one", n)
 			}
 			busy.bad = []string{"a:80", "b:80"}
-			b.is(b.get(), fmt.Sprint(status, " later")) // all ask for more time than there is
+			b.is(b.get(), fmt.Sprint(status, " later")) // all rest for longer than the time left
 			b.addrs()
 			busy.bad = nil
 			b.get()
 			if b.addrs() == "" {
-				t.Error("endpoints that all ask to be left alone are not called at all")
+				t.Error("no attempt while all endpoints rest")
 			}
 		})
 	}
 }
 
-// A caller that goes during an attempt or a wait ends the tries at once.
+// A caller that leaves during an attempt or a wait ends the call immediately.
 func TestCallerGoneEndsTheTries(t *testing.T) {
 	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
 		"in an attempt": func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
@@ -324,7 +324,7 @@ func TestCallerGoneEndsTheTries(t *testing.T) {
 	}
 }
 
-// A request that a reverse proxy passes on is retried as any other.
+// A request from a reverse proxy is retried like any other.
 func TestRetryOfAProxysRequest(t *testing.T) {
 	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), newWire(statuses(502, 200)), nil)
 	proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
@@ -349,7 +349,7 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 	}
 }
 
-// A POST without a body, which a reverse proxy leaves a way to have anew, has none the second time.
+// A POST with an empty body and GetBody, as from a reverse proxy, has no body in the second attempt.
 func TestEmptyPostStaysEmpty(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, n int) (*http.Response, error) {
@@ -364,7 +364,7 @@ func TestEmptyPostStaysEmpty(t *testing.T) {
 	})
 }
 
-// A body that cannot be had anew after all ends the call with that error, and nothing is sent.
+// If GetBody fails, the call ends with its error, and nothing is sent.
 func TestBodyCannotBeHadAnew(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(statuses(502)), nil)
@@ -377,7 +377,7 @@ func TestBodyCannotBeHadAnew(t *testing.T) {
 	})
 }
 
-// All endpoints ask to be left alone: the call waits for the first that may be called again.
+// If all endpoints rest, the call waits for the first one.
 func TestLeastRest(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		asks := map[string]string{"a:80": "1", "b:80": "2"}
@@ -399,7 +399,7 @@ func TestLeastRest(t *testing.T) {
 	})
 }
 
-// A body that comes from elsewhere as it is sent can be sent only once.
+// A streamed body can be sent only once.
 func TestBodyThatDoesNotRewindIsSentOnce(t *testing.T) {
 	b := newBench(t, library(t), newWire(statuses(502, 200)), nil)
 	r := b.request(t.Context(), "POST", "/vehicles/", "a report")

@@ -12,7 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// The tests here need one stage each, and nothing of the others.
+// Each test here needs one stage only.
 
 func ask(t *testing.T, stage http.RoundTripper, method, path, body string) (*http.Response, error) {
 	t.Helper()
@@ -36,7 +36,7 @@ func TestBreakerAlone(t *testing.T) {
 		mayOpen = false
 		fail()
 		if b.state() != gobreaker.StateClosed {
-			t.Error("opened though it may not")
+			t.Error("opened although mayOpen is false")
 		}
 		mayOpen = true
 		fail()
@@ -95,7 +95,7 @@ func TestBalancerAlone(t *testing.T) {
 			t.Errorf("got %v, want %v", err, errOpen)
 		}
 		if p, err := pick("/"); err != nil || p.endpoint == nil {
-			t.Errorf("got %v, want an endpoint all the same", err)
+			t.Errorf("got %v, want an endpoint", err)
 		}
 	})
 }
@@ -128,7 +128,7 @@ func TestAttemptTimeoutAlone(t *testing.T) {
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
-		// Without a stage within that reads the answer, its body is bounded, too.
+		// The time-out applies to the body too, if no inner stage has read it.
 		resp, err := ask(t, newAttemptTimeout(time.Second, time.Minute, roundTrip(func(r *http.Request) (*http.Response, error) { return crawling(r), nil })), "GET", "/", "")
 		if err != nil {
 			t.Fatal(err)

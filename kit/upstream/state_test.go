@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// TestStateGolden shows what GET /resilience answers after a bad endpoint, a refusal and retries.
+// TestStateGolden compares the answer of GET /resilience after a bad endpoint, a refusal and retries.
 func TestStateGolden(t *testing.T) {
 	var got bytes.Buffer
 	bubble(t, "", func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestStateGolden(t *testing.T) {
 		}
 	})
 	const path = "testdata/resilience.json"
-	if flag.Lookup("update").Value.String() == "true" { // envtest's
+	if flag.Lookup("update").Value.String() == "true" { // defined in envtest
 		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -51,11 +51,11 @@ func TestStateGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("%s is not what is answered (-update writes it anew):\n%s", path, &got)
+		t.Errorf("%s: out of date: run the test with -update; got\n%s", path, &got)
 	}
 }
 
-// Nothing to show is empty lists, not null.
+// Without state the answer has empty lists, not null.
 func TestEmptyState(t *testing.T) {
 	admin := http.NewServeMux()
 	newChains().mount(admin)
@@ -76,7 +76,7 @@ func TestTransitionsAreBounded(t *testing.T) {
 	}
 }
 
-// The stream tells a breaker's change as it happens, and lets go of a listener that leaves.
+// The stream sends transitions immediately, and removes a listener that leaves.
 func TestEvents(t *testing.T) {
 	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), newWire(statuses(502)), nil, "a:80", "b:80")
 	shown := b.set.shown
@@ -107,13 +107,13 @@ func TestEvents(t *testing.T) {
 			}
 			event[i] = lines.Text()
 		}
-		var told transition
+		var received transition
 		data, ok := strings.CutPrefix(event[1], "data: ")
-		if event[0] != "event: transition" || event[2] != "" || !ok || json.Unmarshal([]byte(data), &told) != nil {
+		if event[0] != "event: transition" || event[2] != "" || !ok || json.Unmarshal([]byte(data), &received) != nil {
 			t.Fatalf("got %q", event)
 		}
-		if told.Endpoint != endpoint || told.Upstream != "staff-service" || told.From != "closed" || told.To != "open" || told.Cause != "status 502 Bad Gateway" || time.Since(told.Time) > time.Minute {
-			t.Errorf("got %+v", told)
+		if received.Endpoint != endpoint || received.Upstream != "staff-service" || received.From != "closed" || received.To != "open" || received.Cause != "status 502 Bad Gateway" || time.Since(received.Time) > time.Minute {
+			t.Errorf("got %+v", received)
 		}
 	}
 	leave()
@@ -131,7 +131,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// A listener that does not keep up holds no call up.
+// A slow listener does not delay calls.
 func TestSlowListener(t *testing.T) {
 	s := newChains()
 	l := make(chan transition, 1)
@@ -140,11 +140,11 @@ func TestSlowListener(t *testing.T) {
 		s.record(transition{})
 	}
 	if len(l) != 1 || len(s.transitions) != 3 {
-		t.Errorf("%d told, %d kept", len(l), len(s.transitions))
+		t.Errorf("%d received, %d kept", len(l), len(s.transitions))
 	}
 }
 
-// What GET /resilience shows of now, /metrics does too, under the names that all services have.
+// /metrics has the current state of GET /resilience, with the same names in all services.
 func TestGauges(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// asked is a GET of path with pairs of headers.
-func asked(path string, headers ...string) *http.Request {
+// get returns a GET of path; headers are names and values in turn.
+func get(path string, headers ...string) *http.Request {
 	r := httptest.NewRequest("GET", "http://s"+path, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
@@ -20,13 +20,13 @@ func asked(path string, headers ...string) *http.Request {
 
 func newKnown(body string) known { return known{body: []byte(body), at: time.Now()} }
 
-// has reports whether the store has body for r, without noting a use.
+// has reports whether the store has body for r, without using it.
 func (s *store) has(r *http.Request, body string) bool {
 	answer, ok := s.peek(s.key(r))
 	return ok && string(answer.body) == body
 }
 
-// inBounds fails the test when the store is larger than it may be, or counts wrongly.
+// inBounds fails the test if the store is too large, or its count is wrong.
 func (s *store) inBounds(t *testing.T) {
 	t.Helper()
 	for name, seg := range map[string]*segment{"recent": &s.recent, "frequent": &s.frequent} {
@@ -43,37 +43,36 @@ func (s *store) inBounds(t *testing.T) {
 
 var vary = []string{"X-My-Header"}
 
-// A header that no release is routed by makes no entry, however large it is and however often it
-// changes, and the last known answer is found whatever it is.
+// Headers that are not part of the key are ignored, however large they are and however often they change.
 func TestChangingHeadersAreOneCall(t *testing.T) {
 	s := newStore(vary)
-	s.keep(asked("/driver/other"), newKnown("other"))
+	s.keep(get("/driver/other"), newKnown("other"))
 	for i := range 4500 {
-		s.keep(asked("/driver/x", "X-Amz-Cf-Id", fmt.Sprint(i), "X-Junk", strings.Repeat("j", 50_000)), newKnown("x"))
+		s.keep(get("/driver/x", "X-Amz-Cf-Id", fmt.Sprint(i), "X-Junk", strings.Repeat("j", 50_000)), newKnown("x"))
 	}
 	s.inBounds(t)
 	if total := s.recent.size + s.frequent.size; total > 2048 {
 		t.Errorf("%d bytes are kept of two answers", total)
 	}
 	for _, header := range []string{"X-Amz-Cf-Id", "X-Fleetman-Check", "X-Request-Start", "X-Csrf-Token"} {
-		if answer, ok := s.find(asked("/driver/x", header, "new")); !ok || string(answer.body) != "x" {
+		if answer, ok := s.find(get("/driver/x", header, "new")); !ok || string(answer.body) != "x" {
 			t.Errorf("%s: got %q, %t", header, answer.body, ok)
 		}
 	}
-	if !s.has(asked("/driver/other"), "other") {
+	if !s.has(get("/driver/other"), "other") {
 		t.Error("another call's answer is lost")
 	}
 }
 
-// A caller that makes up ever new calls takes the place of none that is in use.
+// A caller that makes many different calls does not evict answers that are in use.
 func TestOneCallerDoesNotEmptyTheStore(t *testing.T) {
 	for name, made := range map[string]func(i int) *http.Request{
-		"queries": func(i int) *http.Request { return asked(fmt.Sprintf("/driver/x?i=%d", i)) },
+		"queries": func(i int) *http.Request { return get(fmt.Sprintf("/driver/x?i=%d", i)) },
 		"header of a release": func(i int) *http.Request {
-			return asked("/driver/x", "X-My-Header", fmt.Sprint(i, strings.Repeat("j", 1500)))
+			return get("/driver/x", "X-My-Header", fmt.Sprint(i, strings.Repeat("j", 1500)))
 		},
 		"50 kB header": func(i int) *http.Request {
-			return asked("/driver/x", "X-My-Header", fmt.Sprint(i, strings.Repeat("j", 50_000)))
+			return get("/driver/x", "X-My-Header", fmt.Sprint(i, strings.Repeat("j", 50_000)))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +80,7 @@ func TestOneCallerDoesNotEmptyTheStore(t *testing.T) {
 			const others = 100
 			for range 2 {
 				for i := range others {
-					s.keep(asked(fmt.Sprintf("/driver/%d", i)), newKnown("known"))
+					s.keep(get(fmt.Sprintf("/driver/%d", i)), newKnown("known"))
 				}
 			}
 			for i := range 4500 {
@@ -89,7 +88,7 @@ func TestOneCallerDoesNotEmptyTheStore(t *testing.T) {
 			}
 			s.inBounds(t)
 			for i := range others {
-				if !s.has(asked(fmt.Sprintf("/driver/%d", i)), "known") {
+				if !s.has(get(fmt.Sprintf("/driver/%d", i)), "known") {
 					t.Fatalf("the answer to %d is lost", i)
 				}
 			}
@@ -97,37 +96,37 @@ func TestOneCallerDoesNotEmptyTheStore(t *testing.T) {
 	}
 }
 
-// The store is bounded by size, with answers of any size, new and repeated.
+// The size of the store is limited, for answers of any size, new and repeated.
 func TestStoreIsBounded(t *testing.T) {
 	s := newStore(nil)
 	big := strings.Repeat("x", 1<<20)
 	for i := range 100 {
 		for range 1 + i%2 {
-			s.keep(asked(fmt.Sprintf("/big/%d", i)), newKnown(big))
+			s.keep(get(fmt.Sprintf("/big/%d", i)), newKnown(big))
 			s.inBounds(t)
 		}
 	}
 	for i := range 500 {
-		s.keep(asked(fmt.Sprintf("/%s/%d", strings.Repeat("p", 100_000), i)), newKnown(""))
-		s.keep(asked(fmt.Sprintf("/%s/%d", strings.Repeat("p", 1000), i)), newKnown(""))
+		s.keep(get(fmt.Sprintf("/%s/%d", strings.Repeat("p", 100_000), i)), newKnown(""))
+		s.keep(get(fmt.Sprintf("/%s/%d", strings.Repeat("p", 1000), i)), newKnown(""))
 	}
 	s.inBounds(t)
-	if !s.has(asked("/big/99"), big) {
+	if !s.has(get("/big/99"), big) {
 		t.Error("the latest of the frequent answers is lost")
 	}
-	s.keep(asked("/big/99"), newKnown(strings.Repeat("x", maxKnown)))
-	if s.has(asked("/big/99"), big) {
-		t.Error("an answer that is too large to be kept leaves the older one")
+	s.keep(get("/big/99"), newKnown(strings.Repeat("x", maxKnown)))
+	if s.has(get("/big/99"), big) {
+		t.Error("the older answer remains after one that is too large to store")
 	}
 	s.inBounds(t)
 }
 
-// An answer takes no more room than its length.
+// A stored answer has no unused capacity.
 func TestKeptBodyIsClipped(t *testing.T) {
 	s := newStore(nil)
 	answer := newKnown("")
 	answer.body = append(make([]byte, 0, 1<<20), "x"...)
-	s.keep(asked("/x"), answer)
+	s.keep(get("/x"), answer)
 	kept, _ := s.peek("/x")
 	if cap(kept.body) > 32 {
 		t.Errorf("%d bytes are held for one", cap(kept.body))
@@ -139,7 +138,7 @@ func TestKeysDiffer(t *testing.T) {
 	seen := make(map[string]string)
 	for _, target := range []string{"/a?b=1", "/a%3Fb=1", "/a%0AX-User:%20jason", "/a", "/a%20b"} {
 		for _, user := range []string{"", "jason"} {
-			r := asked(target)
+			r := get(target)
 			if user != "" {
 				r.Header.Set("X-User", user)
 			}

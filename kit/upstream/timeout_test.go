@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Each attempt has the lesser of its limit and half of the time left, and tells the upstream.
+// Each attempt has the lesser of its limit and half of the time left, and sends it to the upstream.
 func TestAttemptTimeout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		total, limit string
-		want         string // of each attempt: when it began, and the header
+		want         string // start and header of each attempt
 	}{
 		"the limit":             {"9s", "1s", "0s 1000, 1s 1000, 2s 1000"},
 		"then half of the rest": {"3s", "1s", "0s 1000, 1s 1000, 2s 500"},
@@ -36,7 +36,7 @@ func TestAttemptTimeout(t *testing.T) {
 	}
 }
 
-// The caller's own patience counts too; no header says that there is no time at all.
+// The caller's deadline counts too; the header is never 0.
 func TestTimeLeftOfTheCaller(t *testing.T) {
 	for left, want := range map[time.Duration]string{time.Second: "500", 10 * time.Millisecond: "5", time.Millisecond: "1", time.Hour: "1000"} {
 		bubble(t, left.String(), func(t *testing.T) {
@@ -45,14 +45,14 @@ func TestTimeLeftOfTheCaller(t *testing.T) {
 			defer cancel()
 			b.is(b.callAs(ctx, "GET", "/driver/x", ""), "200 ok")
 			if got := b.take()[0].timeLeft; got != want {
-				t.Errorf("told %s ms, want %s", got, want)
+				t.Errorf("got %s ms, want %s", got, want)
 			}
 		})
 	}
 }
 
-// Without a time-out of its own an attempt has all that is left, and says so; a chain that is off
-// says nothing.
+// Without a limit of its own an attempt has all the time left, and sends it; with all stages off nothing is
+// sent.
 func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
 	for name, want := range map[string]string{"RETRY_ATTEMPTS": "10000, 7000", "BREAKER_FAILURES": "10000", "BULKHEAD": "10000", "FALLBACK": ""} {
 		bubble(t, name, func(t *testing.T) {
@@ -65,16 +65,16 @@ func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
 				return answer(503, ""), nil
 			}), nil)
 			b.is(b.get(), "503 ")
-			var told []string
+			var sent []string
 			for _, a := range b.take() {
-				told = append(told, a.timeLeft)
+				sent = append(sent, a.timeLeft)
 			}
-			b.is(strings.Join(told, ", "), want)
+			b.is(strings.Join(sent, ", "), want)
 		})
 	}
 }
 
-// The header is each attempt's own: the caller's request and the other attempts do not see it.
+// Each attempt has its own header; the caller's request and other attempts are not changed.
 func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var seen []http.Header
@@ -98,7 +98,7 @@ func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	})
 }
 
-// The total time-out ends the call exactly then, whatever is under way.
+// The total time-out ends a call exactly at its time, in every state of the call.
 func TestTotalTimeout(t *testing.T) {
 	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
 		"no answer":      func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
@@ -109,7 +109,7 @@ func TestTotalTimeout(t *testing.T) {
 			b := newBench(t, only(t, "UPSTREAM_TIMEOUT", "2500ms", "RETRY_ATTEMPTS", "10"), newWire(answers), nil)
 			got := b.get()
 			want, at := context.DeadlineExceeded.Error(), 2500*time.Millisecond
-			if name == "in a long wait" { // there is no time for the third
+			if name == "in a long wait" { // there is no time for a third attempt
 				want, at = "503 ", 2*time.Second
 			}
 			if got != want || time.Since(epoch) != at {
@@ -120,7 +120,7 @@ func TestTotalTimeout(t *testing.T) {
 	}
 }
 
-// With all else off the time-out still bounds the reading, and its timer goes with the body.
+// With all other stages off, the total time-out limits the reading of the body, and its timer ends with the body.
 func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var ctx context.Context
@@ -158,7 +158,7 @@ func TestBulkhead(t *testing.T) {
 		for range 3 {
 			go func() { answers <- b.get() }()
 		}
-		time.Sleep(time.Second) // of the bubble: all three wait
+		time.Sleep(time.Second) // in the bubble: until all three calls wait
 		if n := len(b.take()); n != 3 {
 			t.Fatalf("%d calls are under way", n)
 		}
@@ -176,14 +176,14 @@ func TestBulkhead(t *testing.T) {
 		for range 3 {
 			b.is(<-answers, "200 ok")
 		}
-		b.is(b.get(), "200 ok") // the breaker has not heard of refusals
+		b.is(b.get(), "200 ok") // refusals do not count for the breaker
 		if n := find[*bulkhead](b.RoundTripper).inFlight.Load(); n != 0 {
 			t.Errorf("%d calls are left over", n)
 		}
 	})
 }
 
-// A body is closed, whatever becomes of the call, as http.RoundTripper asks.
+// A request's body is closed in all cases, as http.RoundTripper requires.
 func TestBodyIsClosed(t *testing.T) {
 	for _, values := range [][]string{{"BREAKER_FAILURES", "1"}, {"RESILIENCE", "off"}} {
 		bubble(t, values[0], func(t *testing.T) {
@@ -211,7 +211,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A refused call keeps no other out, however many there are.
+// Refused calls do not count as in flight, however many there are.
 func TestBulkheadUnderLoad(t *testing.T) {
 	const limit = 4
 	release, entered := make(chan struct{}), make(chan bool, 1000)
@@ -250,7 +250,7 @@ func TestBulkheadUnderLoad(t *testing.T) {
 	}
 }
 
-// What a call waits for ends in time, and no wait is begun that has none.
+// A call's waits end in time; a wait without enough time is not started.
 func TestTimeIsOver(t *testing.T) {
 	bubble(t, "a look-up that hangs", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
@@ -258,7 +258,7 @@ func TestTimeIsOver(t *testing.T) {
 		if time.Since(epoch) != b.cfg.Timeout || len(b.take()) != 0 {
 			t.Errorf("ended after %s, want %s", time.Since(epoch), b.cfg.Timeout)
 		}
-		time.Sleep(lookupTimeout) // of the bubble: the look-up ends by itself
+		time.Sleep(lookupTimeout) // in the bubble: until the look-up ends
 	})
 	bubble(t, "no time for a wait", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), newWire(statuses(503)), nil)

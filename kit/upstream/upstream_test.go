@@ -35,7 +35,7 @@ func observer(t *testing.T) *observe.Observer {
 	return o
 }
 
-// client calls address as staff-service, configured by values.
+// client returns a client of the staff-service at address, configured by values.
 func client(t *testing.T, address string, values map[string]string) *upstream.Client {
 	t.Helper()
 	r := env.New(envtest.Map(values))
@@ -87,7 +87,7 @@ func TestAnswersBelow500(t *testing.T) {
 	}
 }
 
-// breakOff promises more than it sends.
+// breakOff sends less than its Content-Length.
 func breakOff(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Length", "100")
 	w.WriteHeader(status)
@@ -111,10 +111,10 @@ func TestFailures(t *testing.T) {
 	}
 	closed.Close()
 	for name, tc := range map[string]struct {
-		answer  http.HandlerFunc // nil: nobody listens
+		answer  http.HandlerFunc // nil: nothing listens
 		timeout string
 		status  int
-		cause   error // nil: not looked at
+		cause   error // nil: not checked
 		want    string
 	}{
 		"500":                 {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, status: 500, want: "status 500"},
@@ -155,7 +155,7 @@ func TestCallerGone(t *testing.T) {
 	gone := make(chan struct{})
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		leave()
-		<-r.Context().Done() // the call is not left running
+		<-r.Context().Done() // the call ends at the upstream too
 		close(gone)
 	})
 	_, err := client(t, s.URL, nil).Do(ctx, "GET", "/x", nil)
@@ -185,7 +185,7 @@ func TestLargestAnswer(t *testing.T) {
 	}
 }
 
-// Nobody goes on sending what nobody will read.
+// The upstream stops sending an answer that is too large.
 func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
 	gone := make(chan struct{})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -200,7 +200,7 @@ func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
 	<-gone
 }
 
-// A name arrives as it was given, through the client, the wire and the router.
+// A name is unchanged after client, network and router.
 func TestNamesArriveWhole(t *testing.T) {
 	var target, name string
 	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
@@ -245,7 +245,7 @@ func TestBaseWithAnEscapedPath(t *testing.T) {
 	}
 }
 
-// The headers of the request that a call is made for go along, and those of its hop do not.
+// A call propagates the headers of its request, except hop-by-hop headers.
 func TestHeadersTravel(t *testing.T) {
 	var got http.Header
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
@@ -258,7 +258,7 @@ func TestHeadersTravel(t *testing.T) {
 	}
 }
 
-// Answers of every kind leave their connection for the next call, and nothing running.
+// After answers of every kind the connection can be reused, and no goroutine remains.
 func TestNothingLeaks(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var connections atomic.Int64

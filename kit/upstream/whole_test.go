@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A 5xx whose body breaks off passes with what came of it, and nothing made up.
+// A 5xx with an incomplete body is passed on with the received part.
 func TestBrokenOff5xxKeepsWhatCame(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		resp := brokenOff()
@@ -23,24 +23,24 @@ func TestBrokenOff5xxKeepsWhatCame(t *testing.T) {
 	})
 }
 
-// Answers of all lengths come whole, whether they say how long they are or not.
+// Answers of all lengths are complete, with or without Content-Length.
 func TestAnswersOfAllLengths(t *testing.T) {
 	for _, n := range []int{0, 1, maxPreallocated - 1, maxPreallocated, maxPreallocated + 1, 5 * maxPreallocated} {
 		body := strings.Repeat("x", n)
-		for _, says := range []int64{int64(n), -1} {
+		for _, length := range []int64{int64(n), -1} {
 			resp := answered200(body)
-			resp.ContentLength = says
+			resp.ContentLength = length
 			got, err := readAll(resp)
 			if err != nil || string(got) != body {
-				t.Errorf("%d bytes, said to be %d: got %d and %v", n, says, len(got), err)
+				t.Errorf("%d bytes with Content-Length %d: got %d and %v", n, length, len(got), err)
 			}
 		}
 	}
-	for _, says := range []int64{3, maxPreallocated + 1} {
+	for _, length := range []int64{3, maxPreallocated + 1} {
 		resp := answered200("ok")
-		resp.ContentLength = says
+		resp.ContentLength = length
 		if got, err := readAll(resp); err != io.ErrUnexpectedEOF || string(got) != "ok" {
-			t.Errorf("two bytes, said to be %d: got %q and %v", says, got, err)
+			t.Errorf("two bytes with Content-Length %d: got %q and %v", length, got, err)
 		}
 	}
 	resp := answered200("")
@@ -54,7 +54,7 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// What an answer says of its length takes no room before it comes.
+// Content-Length does not cause an allocation of its size.
 func TestNoRoomForWhatIsOnlySaid(t *testing.T) {
 	resp := answered200("")
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader("ok")), maxAnswer

@@ -33,7 +33,7 @@ func TestConfigReportsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// upstreams is a tracker and a staff-service in one, with fixed answers by "METHOD target".
+// upstreams serves both as tracker and as staff-service, with fixed answers by "METHOD target".
 func upstreams(t *testing.T, answers map[string]string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, ok := answers[r.Method+" "+r.RequestURI]
@@ -123,7 +123,7 @@ func TestTrackerFailingIsA500(t *testing.T) {
 	}
 }
 
-// An upstream that never answers costs UPSTREAM_TIMEOUT: no vehicles, and a 500 for one.
+// If an upstream does not answer within UPSTREAM_TIMEOUT, there are no vehicles, and a single vehicle is a 500.
 func TestUpstreamTooSlow(t *testing.T) {
 	release := make(chan struct{})
 	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -157,7 +157,7 @@ func TestBannerAndPreflight(t *testing.T) {
 	}
 }
 
-// The recordings, call by call, with upstreams that answer what the original's gateway was told.
+// Replays the recordings, with upstreams that answer as those of the original's gateway did.
 func TestGolden(t *testing.T) {
 	recorded := func() (string, golden.Prepare) {
 		u := &recordedUpstreams{answers: make(map[string]string)}
@@ -170,29 +170,29 @@ func TestGolden(t *testing.T) {
 		{`gateway unknown history`, `500 `, `404 Content-Type=application/json 404 Not Found /history/Nobody$`, "unknown vehicle: 404"},
 		{`gateway unknown driver|gateway odd name .* driver`, `200 Content-Type=text/plain;charset=UTF-8 \{"name":null,"photo":null\}$`, `40[04] Content-Type=application/json 40[04] `, "unknown driver: 404"},
 		{`gateway odd name '' driver|gateway GET /vehicles/driver/`, `404 .*/vehicles/driver/$|500 `, `404 Content-Type=application/json 404 Not Found /vehicles/driver$`, "an extra slash reaches the same handler, here for an unknown vehicle named driver"},
-		{`gateway driver.*|t6 gateway path //?vehicles/driver/.*`, `200 Content-Type=text/(?:plain|html);charset=UTF-8 (.*)$`, `200 Content-Type=application/json $1$`, "what is JSON says so"},
-		{`gateway HEAD /vehicles/driver/.*`, `200 Content-Type=text/plain;charset=UTF-8$`, `200 Content-Type=application/json$`, "what is JSON says so"},
+		{`gateway driver.*|t6 gateway path //?vehicles/driver/.*`, `200 Content-Type=text/(?:plain|html);charset=UTF-8 (.*)$`, `200 Content-Type=application/json $1$`, "JSON has the type application/json"},
+		{`gateway HEAD /vehicles/driver/.*`, `200 Content-Type=text/plain;charset=UTF-8$`, `200 Content-Type=application/json$`, "JSON has the type application/json"},
 		{`gateway odd name 'a/b' (?:back|driver)`, `400 Content-Type=text/html`, `400 Content-Type=application/json 400 Bad Request /vehicles/.*a%2Fb$`, "errors have one shape, JSON"},
-		{`gateway odd name ' ' back`, `200 `, `400 Content-Type=application/json 400 Bad Request /vehicles/%20$`, "what cannot be a name is asked for in vain"},
+		{`gateway odd name ' ' back`, `200 `, `400 Content-Type=application/json 400 Bad Request /vehicles/%20$`, "an invalid name is a 400"},
 		{`t6 gateway odd name 'a;b' back`, `500 `, `200 Content-Type=application/json {"name":"a;b",`, "a semicolon is part of the name"},
-		{`gateway root, Origin`, `200 Content-Type=text/plain;charset=UTF-8 (<p>.*)$`, `200 Content-Type=text/plain;charset=UTF-8 Access-Control-Allow-Origin=\* $1$`, "any page may read every answer, the banner too"},
+		{`gateway root, Origin`, `200 Content-Type=text/plain;charset=UTF-8 (<p>.*)$`, `200 Content-Type=text/plain;charset=UTF-8 Access-Control-Allow-Origin=\* $1$`, "pages of any origin may read every answer, including the banner"},
 		{`t6 gateway (?:no vehicles(?:, Origin)?|one vehicle|odd name '' back)`, `404 `, `200 Content-Type=application/json .*\[.*\]$`, "only head has GET /vehicles/"},
 		{`t6 gateway (?:POST|DELETE) /vehicles/`, `404 `, `405 Content-Type=application/json Allow=GET 405 Method Not Allowed /vehicles/$`, "only head has GET /vehicles/"},
 		{`t6 gateway OPTIONS /vehicles/`, `404 `, `200 Allow=GET$`, "only head has GET /vehicles/"},
 		{`t6 gateway HEAD /vehicles/`, `404 `, `200 Content-Type=application/json$`, "only head has GET /vehicles/"},
-		{`gateway path //?vehicles/?`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "a slash more or less reaches the same handler"},
-		{`head gateway path //?vehicles/driver/City%20Truck/?`, `404 `, `200 Content-Type=application/json {"name":"Pam Parry",`, "a slash more or less reaches the same handler"},
-		{`head gateway path //?history/City%20Truck/?`, `404 `, `200 Content-Type=application/json \[{"lat":53.3798165805637836456298828125,`, "a slash more or less reaches the same handler"},
-		{`head gateway path //`, `404 `, `200 Content-Type=text/plain;charset=UTF-8 <p>Fleetman API Gateway at …</p>$`, "a slash more or less reaches the same handler"},
-		{`t6 gateway path //vehicles//driver/.*`, `200 `, `404 Content-Type=application/json 404 Not Found //vehicles//driver/City%20Truck$`, "a slash more, not one within, as head"},
-		{`gateway known path, preflight|head gateway preflight vehicles`, `200 Allow=DELETE,GET,PATCH,POST,PUT (.*)$`, `200 Allow=GET $1$`, "Allow tells what is"},
+		{`gateway path //?vehicles/?`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "the same handler with and without a final slash"},
+		{`head gateway path //?vehicles/driver/City%20Truck/?`, `404 `, `200 Content-Type=application/json {"name":"Pam Parry",`, "the same handler with and without a final slash"},
+		{`head gateway path //?history/City%20Truck/?`, `404 `, `200 Content-Type=application/json \[{"lat":53.3798165805637836456298828125,`, "the same handler with and without a final slash"},
+		{`head gateway path //`, `404 `, `200 Content-Type=text/plain;charset=UTF-8 <p>Fleetman API Gateway at …</p>$`, "the same handler with and without a final slash"},
+		{`t6 gateway path //vehicles//driver/.*`, `200 `, `404 Content-Type=application/json 404 Not Found //vehicles//driver/City%20Truck$`, "an extra slash at the beginning or end, not within, as in head"},
+		{`gateway known path, preflight|head gateway preflight vehicles`, `200 Allow=DELETE,GET,PATCH,POST,PUT (.*)$`, `200 Allow=GET $1$`, "Allow has the existing methods"},
 		{`t6 gateway preflight vehicles`, `403 .*Invalid CORS request$`, `200 Allow=GET Access-Control-Allow-Origin=\* Access-Control-Allow-Methods=GET Access-Control-Max-Age=1800$`, "only head has GET /vehicles/"},
 		{`gateway preflight POST`, `403 .*Invalid CORS request$`, `200 Allow=GET Access-Control-Allow-Origin=\*$`, "a preflight is answered by what it lacks, not by 403"},
 	}, golden.Everywhere...))
 }
 
-// recordedUpstreams is a tracker and a staff-service in one, which answer as the recordings tell;
-// whom no answer named they do not know, as the contract says it.
+// recordedUpstreams serves both as tracker and as staff-service, with the recorded answers. Vehicles without a
+// recorded answer are unknown.
 type recordedUpstreams struct {
 	mu      sync.Mutex
 	answers map[string]string // by path
@@ -214,7 +214,7 @@ func (u *recordedUpstreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, body)
 }
 
-// prepare learns from the answer to calls[i], the gateway's or the tracker's own.
+// prepare takes the upstreams' answers from the answer to calls[i], of the gateway or of the tracker.
 func (u *recordedUpstreams) prepare(calls []golden.Call, i int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -223,8 +223,8 @@ func (u *recordedUpstreams) prepare(calls []golden.Call, i int) {
 	switch service, _, _ := strings.Cut(c.Name, " "); {
 	case c.Request.Method == "DELETE" && service == "tracker":
 		clear(u.answers)
-	case err != nil || c.Request.Method != "GET" || c.Status != 200: // tells nothing of an upstream
-	case strings.Contains(c.Body, `"name":null`) || strings.HasPrefix(c.Body, "<") || strings.Contains(c.Request.Target, ";"): // what ours never say
+	case err != nil || c.Request.Method != "GET" || c.Status != 200: // has no upstream's answer
+	case strings.Contains(c.Body, `"name":null`) || strings.HasPrefix(c.Body, "<") || strings.Contains(c.Request.Target, ";"): // our upstreams never answer so
 	case service == "gateway" && strings.HasPrefix(path, "/vehicles/driver/"):
 		u.answers[strings.TrimPrefix(path, "/vehicles")] = c.Body
 	case service == "gateway" && strings.HasPrefix(path, "/history/"):
@@ -234,7 +234,7 @@ func (u *recordedUpstreams) prepare(calls []golden.Call, i int) {
 	}
 }
 
-// newestFirst is the tracker's history of which the gateway made places.
+// newestFirst returns the tracker's history for the gateway's answer.
 func newestFirst(places string) string {
 	var reports []map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(places), &reports); err != nil {
@@ -244,11 +244,11 @@ func newestFirst(places string) string {
 	for _, r := range reports {
 		r["name"], r["speed"] = []byte(`"City Truck"`), []byte("null")
 	}
-	text, _ := json.Marshal(reports) // it was JSON
+	text, _ := json.Marshal(reports) // never fails: it was JSON
 	return string(text)
 }
 
-// read reads the configuration from getenv.
+// read returns the configuration and its error.
 func read(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := readConfig(r)

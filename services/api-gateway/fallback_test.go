@@ -12,8 +12,8 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// TestFallbacks has an upstream answer, fail and say that something is no more, and looks at what
-// the page gets: what was known, with its age, then a placeholder, each marked.
+// TestFallbacks checks the answers to the page while an upstream answers, fails and answers 404: the last known
+// answer with its age, then a placeholder, each marked as degraded.
 func TestFallbacks(t *testing.T) {
 	var status atomic.Int64
 	status.Store(200)
@@ -53,7 +53,7 @@ func TestFallbacks(t *testing.T) {
 	status.Store(404)
 	is("/vehicles/driver/x", 404, "", "")
 	status.Store(502)
-	is("/vehicles/driver/x", 200, unknown, "placeholder") // no more, and not known any longer
+	is("/vehicles/driver/x", 200, unknown, "placeholder") // the 404 has deleted the last known answer
 	status.Store(200)
 	is("/vehicles/driver/x", 200, pam, "")
 
@@ -73,7 +73,7 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
-// With RESILIENCE=off nothing stands in for an answer, as in the original.
+// With RESILIENCE=off there is no fallback, as in the original.
 func TestNoFallbacksWhenOff(t *testing.T) {
 	up := upstreams(t, map[string]string{"GET /driver/x": "fails"})
 	a := start(t, up, up).Call(t, "GET", "/vehicles/driver/x", "")

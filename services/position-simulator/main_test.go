@@ -20,11 +20,11 @@ import (
 	"fleetman.example/services/position-simulator/track"
 )
 
-// fakeTracker stands where the position-tracker would.
+// fakeTracker is a position-tracker with settable answers.
 type fakeTracker struct {
 	*httptest.Server
-	calls     chan string // every call but a DELETE
-	forgotten chan string // the path of every DELETE
+	calls     chan string // all calls except DELETEs
+	forgotten chan string // paths of DELETEs
 	answer    func(w http.ResponseWriter, r *http.Request, p fleet.Position)
 
 	mu      sync.Mutex
@@ -73,11 +73,11 @@ func (f *fakeTracker) expect(t *testing.T, want string) {
 	}
 }
 
-// program is run, running.
+// program is a running simulator.
 type program struct {
 	stop  context.CancelFunc
 	ended chan error
-	lines chan map[string]any // of its log; closed at its end
+	lines chan map[string]any // of the log; closed at the end
 }
 
 func start(t *testing.T, environment map[string]string) *program {
@@ -129,7 +129,7 @@ func (p *program) end(t *testing.T) error {
 	case err := <-p.ended:
 		return err
 	case <-time.After(20 * time.Second):
-		t.Fatal("it does not end")
+		t.Fatal("the program does not end")
 		return nil
 	}
 }
@@ -160,7 +160,7 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 			held <- p
 			<-release
 			if err := r.Context().Err(); err != nil {
-				t.Errorf("the report in flight at the stop was given up: %v", err)
+				t.Errorf("the report in flight at the stop was aborted: %v", err)
 			}
 		})
 	}
@@ -219,7 +219,7 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 	}
 }
 
-// checkReports holds what the tracker got to the shipped routes.
+// checkReports checks the received reports against the embedded routes.
 func checkReports(t *testing.T, tracker *fakeTracker) {
 	t.Helper()
 	routes, _, err := loadRoutes("")
@@ -232,9 +232,9 @@ func checkReports(t *testing.T, tracker *fakeTracker) {
 		if i < 0 {
 			t.Fatalf("unknown vehicle in %+v", p)
 		}
-		// Seconds into the journey, so among the first points.
+		// The simulator has run for seconds, so it is among the first points.
 		if !slices.ContainsFunc(routes[i].Points[:60], func(q track.Point) bool { return q.Lat == p.Lat && q.Lng == p.Lng }) {
-			t.Errorf("%+v is no point of its route's beginning", p)
+			t.Errorf("%+v is not one of the first points of its route", p)
 		}
 		if !p.Timestamp.After(seen[p.Name]) || p.Speed != "" {
 			t.Errorf("%+v after %v", p, seen[p.Name])
@@ -248,7 +248,7 @@ func checkReports(t *testing.T, tracker *fakeTracker) {
 
 func TestRunWaitsForTheTracker(t *testing.T) {
 	tracker := newFakeTracker(t)
-	deletes := 0 // one vehicle's come one after the other
+	deletes := 0 // of one vehicle, in sequence
 	tracker.answer = func(w http.ResponseWriter, r *http.Request, _ fleet.Position) {
 		if r.Method == http.MethodDelete {
 			if deletes++; deletes < 3 {
@@ -295,7 +295,7 @@ func TestRunSaysWhatBecameOfReports(t *testing.T) {
 			if got := p.line(t, tc.msg); got[tc.attr] != tc.want || got["level"] != "WARN" || got["suppressed"] != 0.0 {
 				t.Errorf("logged %v", got)
 			}
-			// The vehicles drive on all the same.
+			// The vehicle still reports.
 			for range 20 {
 				tracker.expect(t, "POST /vehicles/")
 			}

@@ -72,8 +72,7 @@ func TestLoadRoutesErrors(t *testing.T) {
 	}
 }
 
-// Whatever the moment, a vehicle is at a point of its recorded track, digit
-// for digit, and passes all of them in their order.
+// At any time a vehicle is at a point of its track, with all digits, and it visits all points in order.
 func TestRecordedTracksAreReplayedDigitForDigit(t *testing.T) {
 	recordings := golden.Shared(t, "tracks")
 	routes, _, err := loadRoutes(recordings)
@@ -91,7 +90,7 @@ func TestRecordedTracksAreReplayedDigitForDigit(t *testing.T) {
 		}
 		lines := strings.Fields(string(text))
 		n := len(lines) / 2
-		for s := range n + 3 { // round the end too
+		for s := range n + 3 { // beyond the end too
 			now := time.Unix(int64(s), 0)
 			p := v.report(time.Duration(s)*time.Second+600*time.Millisecond, now)
 			if got := `lat="` + string(p.Lat) + `"`; got != lines[2*(s%n)] {

@@ -15,7 +15,7 @@ import (
 
 func dec(i int) fleet.Decimal { return fleet.Decimal(strconv.Itoa(i)) }
 
-// recorder takes reports for a while each.
+// recorder records reports; each takes some time.
 type recorder struct {
 	takes time.Duration
 
@@ -35,7 +35,7 @@ func (r *recorder) send(_ context.Context, p fleet.Position) {
 	time.Sleep(r.takes)
 }
 
-// forget notes a vehicle that has not reported yet.
+// forget records a vehicle that has not reported yet.
 func (r *recorder) forget(_ context.Context, vehicle string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *recorder) skipped(n int) {
 	r.mu.Unlock()
 }
 
-// driveFor runs a fleet for a while of the bubble's time.
+// driveFor runs a fleet for a time of the synctest bubble.
 func driveFor(t *testing.T, vehicles []*vehicle, interval, takes, while time.Duration) *recorder {
 	t.Helper()
 	r := &recorder{takes: takes}
@@ -73,11 +73,11 @@ func TestPace(t *testing.T) {
 					t.Errorf("forgot %v before their first reports", r.forgotten)
 				}
 				if r.skips != 0 {
-					t.Errorf("%d reports skipped with an upstream that answers at once", r.skips)
+					t.Errorf("%d reports skipped with an upstream that answers immediately", r.skips)
 				}
 				for _, v := range vehicles {
 					got := r.reports[v.name]
-					// The mean of 2000 even draws is within 3 % of the interval, five standard deviations.
+					// The mean of 2000 uniform intervals is within 3 %, five standard deviations.
 					if len(got) < rounds*97/100 || len(got) > rounds*103/100 {
 						t.Errorf("%s reported %d times in %d intervals", v.name, len(got), rounds)
 					}
@@ -90,7 +90,7 @@ func TestPace(t *testing.T) {
 								t.Fatalf("%s reported after %v", v.name, gap)
 							}
 						}
-						// Where it is follows from the time alone, round and round.
+						// The position depends only on the time, also after the route has started again.
 						driven := v.ahead + p.Timestamp.Sub(start)
 						if want := dec(int(driven/time.Second) % 30); p.Lat != want {
 							t.Fatalf("%s after %v at %s, want %s", v.name, driven, p.Lat, want)
@@ -102,8 +102,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// A slow upstream: what falls due while a report is in flight is skipped, to
-// the very number, and never sent later.
+// With a slow upstream, reports that are due while one is in flight are skipped and counted exactly, and never
+// sent later.
 func TestSlowUpstreamSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const takes, while = 10 * time.Second, 10 * time.Minute

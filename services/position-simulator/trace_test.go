@@ -42,12 +42,12 @@ func TestRunTracesEveryReport(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 
 	tracker := newFakeTracker(t)
-	heard := map[string]bool{} // trace and span id, as the tracker got them
+	received := map[string]bool{} // trace and span id, as the tracker got them
 	tracker.answer = func(_ http.ResponseWriter, r *http.Request, _ fleet.Position) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.Method == http.MethodPost {
-			heard[r.Header.Get("Traceparent")] = true
+			received[r.Header.Get("Traceparent")] = true
 		}
 	}
 	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "OTEL_TRACES_EXPORTER": "otlp"})
@@ -75,13 +75,13 @@ func TestRunTracesEveryReport(t *testing.T) {
 			if root, ok := roots[string(s.TraceId)]; !ok || root != string(s.ParentSpanId) {
 				t.Errorf("a call outside of its report: %v", s)
 			}
-			if parent := traceparent(s); !heard[parent] {
-				t.Errorf("the tracker has not heard of %s", parent)
+			if parent := traceparent(s); !received[parent] {
+				t.Errorf("the tracker has not received %s", parent)
 			}
 		}
 	}
-	if len(tracker.reports) < 30 || len(roots) != len(tracker.reports) || calls != len(roots) || len(heard) != len(roots) {
-		t.Errorf("%d reports, %d traces, %d calls, %d trace headers", len(tracker.reports), len(roots), calls, len(heard))
+	if len(tracker.reports) < 30 || len(roots) != len(tracker.reports) || calls != len(roots) || len(received) != len(roots) {
+		t.Errorf("%d reports, %d traces, %d calls, %d trace headers", len(tracker.reports), len(roots), calls, len(received))
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"fleetman.example/services/position-simulator/track"
 )
 
-// routeOf makes a route whose points are 0, 1, … n-1 degrees north.
+// routeOf returns a route whose points are 0, 1, … n-1 degrees north.
 func routeOf(name string, n int) *route {
 	t := track.Track{Name: name, File: strings.ToLower(name)}
 	for i := range n {
@@ -64,7 +64,7 @@ func TestFleetNames(t *testing.T) {
 	}
 }
 
-// plan is all that chance decides for a vehicle.
+// plan returns all that depends on the random numbers of a vehicle.
 func plan(v *vehicle) string {
 	s := fmt.Sprint(v.name, v.ahead, v.firstDue(time.Second))
 	for range 5 {
@@ -85,7 +85,7 @@ func TestSeedDecides(t *testing.T) {
 	routes := []*route{routeOf("A", 1000), routeOf("B", 1000)}
 	one := plans(mustFleet(t, routes, 40, 7))
 	if again := plans(mustFleet(t, routes, 40, 7)); !slices.Equal(one, again) {
-		t.Error("one seed, two fleets")
+		t.Error("the same seed gives different fleets")
 	}
 	if larger := plans(mustFleet(t, routes, 90, 7)); !slices.Equal(one, larger[:40]) {
 		t.Error("a larger fleet's first vehicles differ")
@@ -108,7 +108,7 @@ func TestSuffixedVehiclesStartElsewhere(t *testing.T) {
 	var starts [parts]int
 	for _, v := range vehicles[1:] {
 		if v.report(0, time.Time{}).Lat == "0" {
-			t.Errorf("%s starts where the first one does", v.name)
+			t.Errorf("%s starts at the same place as the first one", v.name)
 		}
 		starts[int(v.ahead*parts/r.period)]++
 	}

@@ -33,13 +33,13 @@ func TestConfigReportsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// upstreams is a telemetry and a staff-service in one, which note what they are asked.
+// upstreams serves both as vehicle-telemetry and as staff-service, and records the requests.
 type upstreams struct {
 	*httptest.Server
-	mu     sync.Mutex
-	asked  []string
-	header http.Header
-	answer func(w http.ResponseWriter, r *http.Request) // nil: 200 and nothing
+	mu       sync.Mutex
+	requests []string
+	header   http.Header
+	answer   func(w http.ResponseWriter, r *http.Request) // nil: 200 with an empty body
 }
 
 func newUpstreams(t *testing.T) *upstreams {
@@ -47,7 +47,7 @@ func newUpstreams(t *testing.T) *upstreams {
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		u.mu.Lock()
-		u.asked = append(u.asked, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
+		u.requests = append(u.requests, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
 		u.header = r.Header
 		answer := u.answer
 		u.mu.Unlock()
@@ -59,13 +59,13 @@ func newUpstreams(t *testing.T) *upstreams {
 	return u
 }
 
-// take answers what was asked since the last time.
+// take returns the requests since its last call.
 func (u *upstreams) take() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	asked := u.asked
-	u.asked = nil
-	return asked
+	requests := u.requests
+	u.requests = nil
+	return requests
 }
 
 func (u *upstreams) answers(f func(w http.ResponseWriter, r *http.Request)) {
@@ -93,8 +93,8 @@ func TestReport(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		answer func(http.ResponseWriter, *http.Request)
-		speed  string // as kept and told to staff-service
-		told   string
+		speed  string // as stored and posted to staff-service
+		posted string
 	}{
 		{"known", speed("7.4770534017002185024"), "7.4770534017002185024", "7.4770534017002185024"},
 		{"not yet known", speed(""), "null", "0"},
@@ -106,12 +106,12 @@ func TestReport(t *testing.T) {
 			if a := s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "X-Fault", "delay"); a.Status != 200 || a.Body != "" {
 				t.Fatalf("got %d %s", a.Status, a.Body)
 			}
-			want := []string{"GET /vehicles/City%20Truck", "POST /vehicles/ " + first, "POST /driver/City%20Truck/" + tc.told}
+			want := []string{"GET /vehicles/City%20Truck", "POST /vehicles/ " + first, "POST /driver/City%20Truck/" + tc.posted}
 			if got := u.take(); fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("asked %q, want %q", got, want)
+				t.Errorf("got requests %q, want %q", got, want)
 			}
 			if u.header.Get("x-my-header") != "canary" || u.header.Get("x-fault") != "" {
-				t.Errorf("headers passed on: %v", u.header)
+				t.Errorf("propagated headers: %v", u.header)
 			}
 			a := s.Call(t, "GET", "/vehicles/City%20Truck", "")
 			if prefix, suffix := first[:strings.Index(first, `"timestamp"`)], `,"speed":`+tc.speed+`}`; a.Status != 200 || !strings.HasPrefix(a.Body, prefix) || !strings.HasSuffix(a.Body, suffix) {
@@ -130,9 +130,9 @@ func TestReport(t *testing.T) {
 
 func TestStaffFailingIsA500WithTheReportKept(t *testing.T) {
 	u := newUpstreams(t)
-	s := startWith(t, "127.0.0.1:1", u.URL) // telemetry away: costs only the speed
+	s := startWith(t, "127.0.0.1:1", u.URL) // without vehicle-telemetry only the speed is missing
 	u.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
-	for range 2 { // repeated, the report is kept once
+	for range 2 { // a repeated report is stored once
 		a := s.Call(t, "POST", "/vehicles/", first)
 		if a.Status != 500 || !strings.Contains(a.Body, `"message":"status 502 reading staff-service POST /driver/City%20Truck/12.5","path":"/vehicles/"`) {
 			t.Errorf("got %d %s", a.Status, a.Body)
@@ -148,7 +148,7 @@ func TestHeadersStayWhenPropagationIsOff(t *testing.T) {
 	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "PROPAGATE_HEADERS": "false"})
 	s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(u.take()) != 3 || u.header.Get("x-my-header") != "" || u.header.Get("traceparent") != "" {
-		t.Errorf("headers passed on: %v", u.header)
+		t.Errorf("propagated headers: %v", u.header)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A sender that starts anew has its own vehicles forgotten, and nobody else's.
+// A sender that restarts deletes its own vehicles, and no others.
 func TestForgetOneVehicle(t *testing.T) {
 	u := newUpstreams(t)
 	s := startWith(t, u.URL, u.URL)
@@ -255,14 +255,14 @@ func TestTooManyVehicles(t *testing.T) {
 	}
 }
 
-// The recordings, call by call, with a telemetry that answers what the original's did.
+// Replays the recordings, with a vehicle-telemetry that answers as the original's did.
 func TestGolden(t *testing.T) {
 	start := func() (string, golden.Prepare) {
 		u := newUpstreams(t)
 		s := startWith(t, u.URL, u.URL)
 		return s.URL, func(calls []golden.Call, i int) {
 			if c := calls[i]; c.Request.Method == "POST" && strings.HasPrefix(c.Name, "tracker digits ") {
-				s.Call(t, "DELETE", "/vehicles/", "") // they have one timestamp: a second would be the first again
+				s.Call(t, "DELETE", "/vehicles/", "") // the reports have the same timestamp: a second one would be a repetition
 			}
 			speed := speedAfter(calls, i)
 			u.answers(func(w http.ResponseWriter, r *http.Request) {
@@ -284,7 +284,7 @@ func TestGolden(t *testing.T) {
 		{`tracker digits 5.310E\+1 back`, `200 .*"lat":53\.10,`, `200 .*"lat":5\.310E\+1,`, "digit for digit as they came, not as Java writes them"},
 		{`tracker (?:no name|empty object|odd name 'a/b'|odd name '')`, `500 `, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "a report without a name, or with one that is no part of a path, is refused, not kept and then 500"},
 		{`tracker odd name ' '|tracker POST (?:lat null|name is a number)`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "a report without a name or a place is refused"},
-		{`tracker odd name ' ' back`, `200 `, `400 Content-Type=application/json 400 Bad Request /vehicles/%20$`, "what cannot be a name is asked for in vain"},
+		{`tracker odd name ' ' back`, `200 `, `400 Content-Type=application/json 400 Bad Request /vehicles/%20$`, "an invalid name is a 400"},
 		{`tracker odd name 'a/b' back`, `400 Content-Type=text/html`, `400 Content-Type=application/json 400 Bad Request /vehicles/a%2Fb$`, "errors have one shape, JSON"},
 		{`tracker after no name`, `200 .*"name":null`, `200 Content-Type=application/json \[\]$`, "a report without a name is refused"},
 		{
@@ -300,13 +300,13 @@ func TestGolden(t *testing.T) {
 		{`tracker POST lat out of range`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "a latitude over 90 is refused"},
 		{`tracker POST timestamp .*`, `400 `, `200$`, "any RFC 3339 time is accepted"},
 		{`tracker POST trailing garbage`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "what is no JSON is refused to its last byte"},
-		{`tracker POST no body at all`, `400 `, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "the type is asked for before the body"},
+		{`tracker POST no body at all`, `400 `, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "the Content-Type is checked before the body"},
 		{`t6 tracker POST xml`, `500 `, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "reports are JSON"},
-		{`tracker POST (?:path without trailing|doubled leading) slash|tracker DELETE without slash`, `404 `, `200$`, "a slash more or less reaches the same handler"},
+		{`tracker POST (?:path without trailing|doubled leading) slash|tracker DELETE without slash`, `404 `, `200$`, "the same handler with and without a final slash"},
 		{`tracker after the odd bodies`, `200 `, `200 Content-Type=application/json \[{"name":"City Truck \+0000",.*{"name":"City Truck \+00:00",.*"City Truck no milliseconds Z"`, "what was refused is in no list, any RFC 3339 time is"},
-		{`tracker all, no slash|tracker all, doubled slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "a slash more or less reaches the same handler"},
-		{`head tracker history trailing slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "a slash more or less reaches the same handler"},
-		{`t6 tracker all, two trailing`, `200 `, `404 Content-Type=application/json 404 Not Found /vehicles//$`, "one slash more, not two, as head"},
+		{`tracker all, no slash|tracker all, doubled slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "the same handler with and without a final slash"},
+		{`head tracker history trailing slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "the same handler with and without a final slash"},
+		{`t6 tracker all, two trailing`, `200 `, `404 Content-Type=application/json 404 Not Found /vehicles//$`, "one extra slash, not two, as in head"},
 		{`tracker DELETE one`, `405 `, `200$`, "a sender that starts anew forgets its own vehicles, and nobody else's"},
 		{`tracker known path, (?:PUT|PATCH)`, `405 .*Allow=GET `, `405 Content-Type=application/json Allow=DELETE,GET 405 Method Not Allowed /vehicles/City%20Truck$`, "one vehicle can be forgotten"},
 		{`tracker known path, OPTIONS`, `200 `, `200 Allow=DELETE,GET$`, "one vehicle can be forgotten"},
@@ -314,7 +314,7 @@ func TestGolden(t *testing.T) {
 	}, everywhereButTrace()...))
 }
 
-// everywhereButTrace is golden.Everywhere with one more method in Allow.
+// everywhereButTrace returns golden.Everywhere with one more method in Allow.
 func everywhereButTrace() []golden.Difference {
 	differences := slices.Clone(golden.Everywhere)
 	for i := range differences {
@@ -323,15 +323,15 @@ func everywhereButTrace() []golden.Difference {
 	return differences
 }
 
-// recordedReport is a report in a recording, as it was sent or as it was answered.
+// recordedReport is a report in a recorded request or answer.
 type recordedReport struct {
 	Name     string
 	Lat, Lng float64
 	Speed    json.RawMessage
 }
 
-// speedAfter is the speed in the first answer that shows the report of calls[i]: what telemetry
-// said when it was recorded. None is unknown.
+// speedAfter returns the speed in the first answer with the report of calls[i], which is that of the recorded
+// vehicle-telemetry; "" if there is none.
 func speedAfter(calls []golden.Call, i int) string {
 	var sent recordedReport
 	if c := calls[i]; c.Request.Body == nil || json.Unmarshal([]byte(*c.Request.Body), &sent) != nil {
@@ -351,7 +351,7 @@ func speedAfter(calls []golden.Call, i int) string {
 	return ""
 }
 
-// read reads the configuration from getenv.
+// read returns the configuration and its error.
 func read(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := readConfig(r)

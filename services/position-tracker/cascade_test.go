@@ -15,10 +15,10 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// staff is two replicas of staff-service, on one port of two addresses; the second answers nothing
-// until it is released, or its caller leaves.
+// staff has two replicas of staff-service, on one port of two addresses. The second one does not answer until it
+// is released or its caller leaves.
 type staff struct {
-	url, hosts string // a name, and the file that tells its addresses
+	url, hosts string // the URL with a name, and the hosts file with its addresses
 	good, held atomic.Int64
 	release    chan struct{}
 }
@@ -66,8 +66,8 @@ func onePort(t *testing.T, first, second string) (a, b net.Listener) {
 
 func reportOf(name string) string { return strings.Replace(first, "City Truck", name, 1) }
 
-// As in the original, one slow replica of staff-service stalls whoever is unlucky: the tracker
-// does not answer a report before staff-service has answered it.
+// As in the original, one slow replica of staff-service delays the reports that reach it: the tracker does not
+// answer a report before staff-service has answered.
 func TestOffOneSlowReplicaStallsReports(t *testing.T) {
 	telemetry, staff := newUpstreams(t), newStaff(t)
 	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.url, "HOSTS_FILE": staff.hosts, "UPSTREAM_SEED": "1"})
@@ -83,10 +83,10 @@ func TestOffOneSlowReplicaStallsReports(t *testing.T) {
 	}
 	servertest.Eventually(t, "each report is answered or held", func() bool { return answered.Load()+staff.held.Load() == reports })
 	if stalled := reports - answered.Load(); stalled == 0 || stalled != staff.held.Load() {
-		t.Errorf("%d reports are not answered, %d are held by the slow replica", stalled, staff.held.Load())
+		t.Errorf("%d reports are not answered, %d are at the slow replica", stalled, staff.held.Load())
 	}
 	if a := s.Call(t, "GET", "/vehicles/", ""); strings.Count(a.Body, `"name"`) != reports {
-		t.Errorf("kept before staff-service is told: %s", a.Body)
+		t.Errorf("stored before staff-service answers: %s", a.Body)
 	}
 	close(staff.release)
 	for range reports {
@@ -96,8 +96,8 @@ func TestOffOneSlowReplicaStallsReports(t *testing.T) {
 	}
 }
 
-// The library contains it: no report waits longer than an attempt may take, those that do say
-// what they were answered without, and after three the slow replica is not asked any more.
+// With the library no report waits longer than an attempt. Answers without staff-service are marked, and after
+// three failures the slow replica receives no calls.
 func TestLibraryContainsOneSlowReplica(t *testing.T) {
 	telemetry, staff := newUpstreams(t), newStaff(t)
 	s := servertest.Start(t, run, map[string]string{
@@ -128,11 +128,11 @@ func TestLibraryContainsOneSlowReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	if state := servertest.Do(t, req).Body; !regexp.MustCompile(`"address":"127\.0\.1\.2:\d+","state":"open".*"lastFailure":"no answer in time"`).MatchString(state) {
-		t.Errorf("the state does not show it:\n%s", state)
+		t.Errorf("the state does not show the open breaker:\n%s", state)
 	}
 }
 
-// What the tracker does without is told to the sender and counted.
+// The answer names what is missing, and each kind is counted.
 func TestFallbacks(t *testing.T) {
 	u := newUpstreams(t)
 	environment := map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0"}
@@ -198,8 +198,7 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
-// A report whose three calls all take as long as they may is accepted before SIGTERM and answered
-// after it.
+// A report whose three calls all take the longest time is accepted before SIGTERM and answered after it.
 func TestDrainOutlastsThreeSlowCalls(t *testing.T) {
 	telemetry, staff := newUpstreams(t), newUpstreams(t)
 	arrived := make(chan struct{}, 3)

@@ -13,7 +13,7 @@ import (
 
 var start = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 
-// at is a position of vehicle T sent n seconds after start; its latitude tells n.
+// at returns a position of vehicle T sent n seconds after start, with the latitude n.
 func at(n int) fleet.Position {
 	return fleet.Position{Name: "T", Lat: fleet.Decimal(fmt.Sprint(n)), Lng: "-1.50", Timestamp: start.Add(time.Duration(n) * time.Second)}
 }
@@ -29,12 +29,12 @@ func latitudes(h *history) (newestFirst []string) {
 	return newestFirst
 }
 
-// historyOf keeps up to reports of a vehicle.
+// historyOf returns a history of at most reports reports per vehicle.
 func historyOf(reports int) *history {
 	return newHistory(limits{vehicles: 10, reports: reports, total: 1000})
 }
 
-// keep adds a report that has to be taken.
+// keep adds a report, which must be accepted.
 func keep(t *testing.T, h *history, p fleet.Position) {
 	t.Helper()
 	if err := h.add(p, start); err != nil {
@@ -85,7 +85,7 @@ func TestSameMillisecondOfReceipt(t *testing.T) {
 	}
 }
 
-// Eight senders, each report sent by two of them in its own order: none is lost, none is twice.
+// Eight senders send each report twice, in different orders: none is lost or stored twice.
 func TestConcurrentReports(t *testing.T) {
 	const reports, senders = 500, 8
 	h := historyOf(reports)
@@ -112,7 +112,7 @@ func TestConcurrentReports(t *testing.T) {
 	}
 }
 
-// Reports without the sender's timestamp are told apart by nothing, so that each is one of its own.
+// Reports without the sender's timestamp are never repetitions.
 func TestReportsOfOneNanosecond(t *testing.T) {
 	h := historyOf(10)
 	for n := range 4 {
@@ -161,7 +161,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// A report that comes while its vehicle is being forgotten is kept.
+// A report received while its vehicle is being deleted is stored.
 func TestForgetWhileReporting(t *testing.T) {
 	h := historyOf(1000)
 	var wg sync.WaitGroup

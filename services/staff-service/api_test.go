@@ -72,7 +72,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The recordings, call by call.
+// Replays the recordings.
 func TestGolden(t *testing.T) {
 	start := func() (string, golden.Prepare) { return servertest.Start(t, run, nil).URL, nil }
 	golden.Replay(t, "staff", start, append([]golden.Difference{
@@ -156,7 +156,7 @@ func TestRosterFile(t *testing.T) {
 	}
 }
 
-// read reads the configuration from getenv.
+// read returns the configuration and its error.
 func read(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := readConfig(r)

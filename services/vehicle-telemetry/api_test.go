@@ -62,7 +62,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The recordings, call by call.
+// Replays the recordings.
 func TestGolden(t *testing.T) {
 	start := func() (string, golden.Prepare) { return servertest.Start(t, run, nil).URL, nil }
 	golden.Replay(t, "telemetry", start, append([]golden.Difference{
@@ -77,16 +77,16 @@ func TestGolden(t *testing.T) {
 		{`telemetry POST lat out of range`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "a latitude over 90 is refused"},
 		{`telemetry POST timestamp .*`, `400 `, `200$`, "any RFC 3339 time is accepted"},
 		{`telemetry POST trailing garbage`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "what is no JSON is refused to its last byte"},
-		{`telemetry POST no body at all`, `400 `, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "the type is asked for before the body"},
+		{`telemetry POST no body at all`, `400 `, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "the Content-Type is checked before the body"},
 		{`t6 telemetry POST xml`, `200$`, `415 Content-Type=application/json 415 Unsupported Media Type /vehicles/$`, "reports are JSON"},
 		{`telemetry GET /vehicles`, `404 `, `405 Content-Type=application/json Allow=POST 405 Method Not Allowed /vehicles$`, "/vehicles is /vehicles/"},
-		{`telemetry POST (?:path without trailing|doubled leading) slash`, `404 `, `200$`, "a slash more or less reaches the same handler"},
+		{`telemetry POST (?:path without trailing|doubled leading) slash`, `404 `, `200$`, "the same handler with and without a final slash"},
 		{`telemetry known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=GET$`, "a preflight is answered by what it lacks, not by 403"},
 		{`telemetry odd name speed unescaped a;b`, `200$`, `200 Content-Type=application/json 12.447`, "a semicolon is part of the name"},
 	}, golden.Everywhere...))
 }
 
-// read reads the configuration from getenv.
+// read returns the configuration and its error.
 func read(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := readConfig(r)

@@ -14,8 +14,8 @@ import (
 
 type line struct{ lat1, lng1, lat2, lng2, metres float64 }
 
-// The test lines that GeographicLib publishes with its geodesic routines (test_geodesic.py,
-// "testcases"), and shorter ones made by its own Geodesic.WGS84.Direct and Inverse, version 2.1.
+// The test data of GeographicLib's geodesic routines (test_geodesic.py, "testcases"), and shorter geodesics
+// computed by its Geodesic.WGS84.Direct and Inverse, version 2.1.
 var (
 	published = []line{
 		{35.60777, -139.44815, -11.17491, -69.95921, 8935244.56048183},
@@ -69,8 +69,8 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// Every speed that the original computed, from speed-vectors.json; where it made one up (over
-// 70 mph) or time ran backwards, ours is unknown.
+// Speeds equal those of the original in speed-vectors.json. They are unknown where the original returned a random
+// one (above 70 mph), or the times are in the wrong order.
 func TestSpeedsOfTheOriginal(t *testing.T) {
 	text, err := os.ReadFile(golden.Shared(t, "golden", "speed-vectors.json"))
 	if err != nil {
@@ -118,12 +118,12 @@ func TestSpeedsOfTheOriginal(t *testing.T) {
 	}
 }
 
-// farthest is where the comparison with the original ends, in metres: its formula does not
-// converge half around the earth, where ours is held against GeographicLib alone.
+// farthest is the largest distance for the comparison with the original, in metres: its formula does not converge
+// near the opposite side of the earth. There only GeographicLib is compared.
 const farthest = 10_000_000
 
-// near tells whether a speed is the original's: its own arithmetic differs by 1e-6, and by
-// nanometres a second at no distance.
+// near reports whether a speed equals the original's, whose arithmetic differs by 1e-6, and by nanometres per
+// second for a distance of 0.
 func near(got, want float64) bool { return math.Abs(got-want) <= 1e-6*math.Abs(want)+1e-8 }
 
 func TestWindow(t *testing.T) {
@@ -137,7 +137,7 @@ func TestWindow(t *testing.T) {
 		"one":            {fixes: []fix{second(1)}},
 		"the same twice": {fixes: []fix{second(1), second(1)}},
 		"two":            {fixes: []fix{second(1), second(2)}, mph: 24.894, known: true},
-		"eleven": { // the first, far away, has left the window
+		"eleven": { // the first report, far away, is no longer in the window
 			fixes: []fix{{lat: 40, at: -1e9}, second(1), second(2), second(3), second(4), second(5), second(6), second(7), second(8), second(9), second(10)},
 			mph:   24.894, known: true,
 		},

@@ -35,7 +35,7 @@ var (
 	}
 )
 
-// start serves the webapp in front of a gateway, configured by name=value pairs.
+// start starts the webapp with a gateway, configured by name=value pairs.
 func start(t *testing.T, gateway http.Handler, pairs ...string) string {
 	t.Helper()
 	g := httptest.NewServer(gateway)
@@ -74,14 +74,14 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 	return s.URL
 }
 
-// nobody is a gateway that must not be asked.
+// nobody is a gateway that must not be called.
 func nobody(t *testing.T) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("gateway asked %s %s, expected no call", r.Method, r.URL)
+		t.Errorf("gateway got %s %s, want no call", r.Method, r.URL)
 	})
 }
 
-// raw sends a request whose path and headers no client library tidies.
+// raw sends a request without normalizing its path and headers.
 func raw(t *testing.T, base, request string) (*http.Response, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -122,7 +122,7 @@ func checkError(t *testing.T, resp *http.Response, body string, status int, mess
 		t.Fatalf("body %q: %v", body, err)
 	}
 	if resp.StatusCode != status || got.Status != status || got.Error != http.StatusText(status) || got.Message != message || got.Path != path {
-		t.Errorf("status %d, body %s; expected %d, message %q, path %q", resp.StatusCode, body, status, message, path)
+		t.Errorf("status %d, body %s, want %d, message %q, path %q", resp.StatusCode, body, status, message, path)
 	}
 	if _, err := time.Parse("2006-01-02T15:04:05.000-0700", got.Timestamp); err != nil {
 		t.Error(err)
@@ -152,7 +152,7 @@ func TestForwardKeepsThePath(t *testing.T) {
 	} {
 		resp, body := get(t, base, tt.path)
 		if want := "GET " + tt.want + " at " + g.URL; resp.StatusCode != 200 || body != want {
-			t.Errorf("%s: status %d, body %q; expected 200, %q", tt.path, resp.StatusCode, body, want)
+			t.Errorf("%s: status %d, body %q, want 200, %q", tt.path, resp.StatusCode, body, want)
 		}
 	}
 }
@@ -160,20 +160,20 @@ func TestForwardKeepsThePath(t *testing.T) {
 func TestForwardKeepsMethodAndBody(t *testing.T) {
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Type", "text/x-told")
+		w.Header().Set("Content-Type", "text/x-test")
 		w.WriteHeader(http.StatusTeapot)
 		fmt.Fprintf(w, "%s %q %s", r.Method, body, r.Header.Get("Content-Type"))
 	}))
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		resp, body := raw(t, base, method+" /api/x HTTP/1.1\nHost: h\nContent-Type: text/plain\nContent-Length: 5\n\nhello")
-		if want := method + ` "hello" text/plain`; resp.StatusCode != 418 || body != want || resp.Header.Get("Content-Type") != "text/x-told" {
-			t.Errorf("%s: status %d, type %q, body %q; expected 418, text/x-told, %q", method, resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
+		if want := method + ` "hello" text/plain`; resp.StatusCode != 418 || body != want || resp.Header.Get("Content-Type") != "text/x-test" {
+			t.Errorf("%s: status %d, type %q, body %q, want 418, text/x-test, %q", method, resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
 		}
 	}
 }
 
-// A caller from outside shortens no attempt: with the library on, a gateway that answers in its time
-// stays reachable for everybody.
+// An outside caller cannot shorten attempts: with the library on, a gateway that answers in its time remains
+// reachable for all callers.
 func TestStrangersTimeoutIsIgnored(t *testing.T) {
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -211,15 +211,15 @@ func TestForwardHeaders(t *testing.T) {
 		resp, body := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
 			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 9000", "X-Envoy-Retry-On: 5xx", "X-Forwarded-Client-Cert: By=spiffe://x", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
 		if resp.StatusCode != 200 || body != "" {
-			t.Errorf("status %d, body %q; expected 200 and nothing", resp.StatusCode, body)
+			t.Errorf("got status %d, body %q, want 200 and an empty body", resp.StatusCode, body)
 		}
 		for name, want := range tt.want {
 			if !slices.Equal(got[name], want) {
-				t.Errorf("PROPAGATE_HEADERS=%s: %s %q reached the gateway, expected %q", tt.propagate, name, got[name], want)
+				t.Errorf("PROPAGATE_HEADERS=%s: gateway got %s %q, want %q", tt.propagate, name, got[name], want)
 			}
 		}
 		if a, f := resp.Header.Values("Access-Control-Allow-Origin"), resp.Header.Get("X-Fallback"); !slices.Equal(a, []string{"*"}) || f != "last-known; age=12s" {
-			t.Errorf("answer's headers %q, %q; expected the gateway's", a, f)
+			t.Errorf("got headers %q, %q, want those of the gateway", a, f)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func TestForwardBoundsTheBody(t *testing.T) {
 	checkError(t, resp, body, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
 }
 
-// A body that comes slowly takes its sender's time, not the gateway's: nobody else notices.
+// The time of a slow body does not count as the gateway's and does not affect other callers.
 func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
@@ -266,14 +266,14 @@ func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
 }
 
 func TestForwardPassesTheGatewaysErrorOn(t *testing.T) {
-	const said = `{"timestamp":"2023-11-07T07:49:21.555+0000","status":500,"error":"Internal Server Error","message":"status 502 reading staff-service GET /driver/City%20Truck","path":"/vehicles/driver/City%20Truck"}`
+	const answer = `{"timestamp":"2023-11-07T07:49:21.555+0000","status":500,"error":"Internal Server Error","message":"status 502 reading staff-service GET /driver/City%20Truck","path":"/vehicles/driver/City%20Truck"}`
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(500)
-		_, _ = io.WriteString(w, said)
+		_, _ = io.WriteString(w, answer)
 	}))
 	resp, body := get(t, base, "/api/vehicles/driver/City%20Truck")
-	if resp.StatusCode != 500 || body != said {
-		t.Errorf("status %d, body %s; expected the gateway's", resp.StatusCode, body)
+	if resp.StatusCode != 500 || body != answer {
+		t.Errorf("got status %d, body %s, want the gateway's answer", resp.StatusCode, body)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestForwardStreams(t *testing.T) {
 	close(seen)
 	rest, err := io.ReadAll(resp.Body)
 	if err != nil || string(rest) != " second" {
-		t.Errorf("read %q, %v; expected the second part", rest, err)
+		t.Errorf("got %q, %v, want the second part", rest, err)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestForwardNeverEndsABrokenAnswer(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err == nil {
-		t.Errorf("read %q whole, expected an error", body)
+		t.Errorf("got %q without an error, want an error", body)
 	}
 }
 
@@ -354,7 +354,7 @@ func TestPage(t *testing.T) {
 		resp, body := get(t, base, tt.path)
 		h := resp.Header
 		if resp.StatusCode != 200 || body != tt.body || h.Get("Content-Type") != tt.contentType || h.Get("Cache-Control") != tt.cache {
-			t.Errorf("%s: status %d, %q, %q, body %q; expected 200, %q, %q, %q", tt.path, resp.StatusCode, h.Get("Content-Type"), h.Get("Cache-Control"), body, tt.contentType, tt.cache, tt.body)
+			t.Errorf("%s: status %d, %q, %q, body %q, want 200, %q, %q, %q", tt.path, resp.StatusCode, h.Get("Content-Type"), h.Get("Cache-Control"), body, tt.contentType, tt.cache, tt.body)
 		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; img-src 'self' data:;") {
 			t.Errorf("%s: security headers %q, %q", tt.path, h.Get("X-Content-Type-Options"), h.Get("Content-Security-Policy"))
@@ -368,12 +368,12 @@ func TestPage(t *testing.T) {
 		resp, body := raw(t, base, method+" /vehicle/A HTTP/1.1\nHost: h\nContent-Length: 0\n\n")
 		checkError(t, resp, body, 405, "method "+method+" not supported here", "/vehicle/A")
 		if resp.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: Allow %q, expected GET, HEAD", method, resp.Header.Get("Allow"))
+			t.Errorf("%s: Allow %q, want GET, HEAD", method, resp.Header.Get("Allow"))
 		}
 	}
 	resp, body := raw(t, base, "HEAD / HTTP/1.1\nHost: h\n\n")
 	if resp.StatusCode != 200 || body != "" || resp.ContentLength != int64(len(indexHTML)) {
-		t.Errorf("HEAD: status %d, length %d, body %q; expected 200, %d and nothing", resp.StatusCode, resp.ContentLength, body, len(indexHTML))
+		t.Errorf("HEAD: got status %d, length %d, body %q, want 200, %d and an empty body", resp.StatusCode, resp.ContentLength, body, len(indexHTML))
 	}
 }
 
@@ -382,7 +382,7 @@ func TestVariant(t *testing.T) {
 	const want = `<html data-variant="experimental"><title>Fleet Management Istio Premium Enterprise Edition</title></html>`
 	for _, path := range []string{"/", "/experimental", "/index.html"} {
 		if resp, body := get(t, base, path); resp.StatusCode != 200 || body != want {
-			t.Errorf("%s: status %d, body %s; expected 200, %s", path, resp.StatusCode, body, want)
+			t.Errorf("%s: status %d, body %s, want 200, %s", path, resp.StatusCode, body, want)
 		}
 	}
 }
@@ -400,7 +400,7 @@ func TestCaching(t *testing.T) {
 		t.Errorf("%d bytes of encoding %q unpack to %q, %v", len(body), zipped.Header.Get("Content-Encoding"), text, err)
 	}
 	if a, b := plain.Header.Get("Etag"), zipped.Header.Get("Etag"); a == "" || a == b {
-		t.Errorf("ETags %q and %q, expected two different ones", a, b)
+		t.Errorf("got ETags %q and %q, want different ones", a, b)
 	}
 	for _, tt := range []struct {
 		accept, match string
@@ -434,12 +434,12 @@ func TestPageRefusesToStart(t *testing.T) {
 		{fstest.MapFS{"index.html": {Data: []byte(`<title>Fleet Management</title>`)}}, `index.html: must have data-variant="standard" once`},
 	} {
 		if _, err := newPage(tt.dist, standard, nil); err == nil || err.Error() != tt.want {
-			t.Errorf("%v: %v; expected %s", tt.dist, err, tt.want)
+			t.Errorf("%v: %v, want %s", tt.dist, err, tt.want)
 		}
 	}
 }
 
-// read reads the configuration from getenv.
+// read returns the configuration and its error.
 func read(getenv func(string) string) (config, error) {
 	r := env.New(getenv)
 	cfg := readConfig(r)

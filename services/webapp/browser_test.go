@@ -30,14 +30,14 @@ var drivers = map[string]string{
 	stale:                  "June Snell",
 }
 
-// What the page asks the gateway for, without the vehicle's name.
+// Paths of the page's requests to the gateway, without the vehicle's name.
 const (
 	positionsPath = "/vehicles/"
 	driverPath    = "/vehicles/driver/"
 	trailPath     = "/history/"
 )
 
-// fakeGateway is a fleet that moves a step north with every look at it.
+// fakeGateway serves a fleet that moves one step north with every request.
 type fakeGateway struct {
 	photos string
 
@@ -46,10 +46,10 @@ type fakeGateway struct {
 	age      time.Duration     // of every report
 	fails    map[string]bool   // by path: answers 500
 	fallback map[string]string // by path: X-Fallback of the answer
-	crowd    int               // vehicles on one spot, beside the others
+	crowd    int               // vehicles at one spot, in addition to the others
 }
 
-// set changes what the gateway answers.
+// set changes the gateway's answers.
 func (g *fakeGateway) set(change func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,7 +111,7 @@ func (g *fakeGateway) positions() []map[string]any {
 			"timestamp": at.UTC().Format("2006-01-02T15:04:05.000-0700"), "speed": 31.4,
 		})
 	}
-	// One that cannot be read must not hide the others.
+	// A report that cannot be read must not hide the others.
 	return append(all, map[string]any{"name": "Broken", "lat": "north"})
 }
 
@@ -120,7 +120,7 @@ func lastOf(path string) (name, before string) {
 	return path[i:], path[:i]
 }
 
-// serveFleet starts the page in front of a gateway, and its experimental variant.
+// serveFleet starts the page and its experimental variant, with a gateway.
 func serveFleet(t *testing.T) (fleet *fakeGateway, base, experiment string) {
 	t.Helper()
 	page := pageOf(t)
@@ -147,7 +147,7 @@ func TestBrowser(t *testing.T) {
 	b := open(t, browser)
 	b.run(chromedp.Navigate(base + "/"))
 
-	// The whole fleet, by name, in the list and on the map; what is no name stays text.
+	// The list and the map have all vehicles, by name; markup in a name stays text.
 	want := []string{hostile, "City Truck", "Huddersfield Truck A", "Huddersfield Truck B", "London Riverside", stale}
 	b.until("the list of six vehicles", `JSON.stringify([...document.querySelectorAll(".row .who")].map(e => e.textContent))`, asJSON(want))
 	b.until("six markers", `JSON.stringify([...document.querySelectorAll(".vehicle .name")].map(e => e.textContent).sort())`, asJSON(want))
@@ -156,7 +156,7 @@ func TestBrowser(t *testing.T) {
 	b.until("one stale vehicle", `document.querySelector(".row.stale .who").textContent + ", " + document.getElementById("summary").textContent`, stale+", 1 of 6 late, up to 1 min")
 	b.until("its speed", `document.querySelector(".row .speed").textContent`, "31 mph")
 
-	// Chosen with the keyboard: driver, photo, and it moves.
+	// A vehicle chosen with the keyboard shows driver and photo, and moves.
 	b.run(chromedp.Focus(`//li[.//*[text()="City Truck"]]/button`, chromedp.BySearch), chromedp.KeyEvent(kb.Enter))
 	b.until("the address", `location.pathname`, "/vehicle/City%20Truck")
 	b.until("the driver", `document.querySelector(".driver").textContent`, "Pam Parry")
@@ -167,7 +167,7 @@ func TestBrowser(t *testing.T) {
 	b.run(chromedp.Evaluate(north, &before))
 	b.until("City Truck further north", fmt.Sprintf(`String(%s < %f)`, north, before-10), "true")
 
-	// What a driver's look-up may bring.
+	// Answers for a driver.
 	b.run(chromedp.Click(`//li[.//*[text()="Huddersfield Truck A"]]/button`, chromedp.BySearch))
 	b.until("initials for a photo that fails", `document.querySelector(".driver").textContent + " " + document.querySelector(".portrait").textContent`, "Duke T. Dog DD")
 	b.run(chromedp.Evaluate(`document.querySelector(".row .pick").click()`, nil))
@@ -175,7 +175,7 @@ func TestBrowser(t *testing.T) {
 	b.run(chromedp.NavigateBack())
 	b.until("back", `document.querySelector(".driver").textContent`, "Duke T. Dog")
 
-	// A failure of the API is shown, with the last known fleet, until the API is back.
+	// A failure of the API is shown, with the last known fleet, until it is repaired.
 	fleet.set(func() { fleet.fails[positionsPath] = true })
 	b.until("the failure", `document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/, "TIME")`,
 		"Positions unavailable since TIME: status 500 reading position-tracker GET /vehicles/")
@@ -194,12 +194,12 @@ func TestBrowser(t *testing.T) {
 	b.checkHosts(base, experiment, fleet.photos)
 }
 
-// chosenText is what the panel shows, without the figures that change.
+// chosenText returns the text of the panel, without changing numbers.
 const chosenText = `[...document.querySelectorAll(".details h2, .details .driver, .details .quality, .details .note")]
 	.filter(e => !e.hidden).map(e => e.textContent).join(" | ").replace(/\d+ s ago|just now/, "AGE")`
 
-// TestBrowserDegraded checks that a degraded answer looks degraded, that the badge does not call it
-// live, and that every message clears when its cause does.
+// TestBrowserDegraded checks that degraded answers are marked, that the badge does not call them live, and that
+// every message clears after the repair.
 func TestBrowserDegraded(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, _ := serveFleet(t)
@@ -272,7 +272,7 @@ func TestBrowserKeyboard(t *testing.T) {
 		"Leaflet, in a new tab", "Natural Earth, in a new tab", "GeoNames, in a new tab", "BODY",
 	}
 	if asJSON(stops) != asJSON(want) {
-		t.Errorf("after the panel Tab leads to\n%s, want\n%s", asJSON(stops), asJSON(want))
+		t.Errorf("tab order after the panel: got\n%s, want\n%s", asJSON(stops), asJSON(want))
 	}
 	b.until("links that keep the map open", `JSON.stringify([...document.querySelectorAll("a[href^=http]")].filter(a => a.target !== "_blank" || a.rel !== "noopener"))`, "[]")
 	b.run(chromedp.KeyEvent(kb.Escape))
@@ -282,7 +282,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.until("as the button does", focused+` + " " + document.activeElement.querySelector(".who").textContent`, "pick City Truck")
 	b.until("one live region, not the panel", `JSON.stringify([...document.querySelectorAll("[aria-live], [role=status], [role=alert], [role=log]")].map(e => e.id))`, `["announcer"]`)
 
-	// The map glides, and jumps for one who has asked for less motion.
+	// The map moves smoothly; with prefers-reduced-motion it jumps.
 	b.run(chromedp.Evaluate(`window.animated = 0; new MutationObserver(() => document.querySelector(".leaflet-zoom-anim, .leaflet-pan-anim") && window.animated++)
 		.observe(document.getElementById("map"), {subtree: true, attributes: true, attributeFilter: ["class"]})`, nil))
 	const scale = `document.querySelector(".leaflet-control-scale-line").textContent`
@@ -301,7 +301,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.until("no animation", `String(window.animated)`, "0")
 }
 
-// TestBrowserCrowd puts 40 vehicles on one spot: the map shows the number, and one can be chosen.
+// TestBrowserCrowd has 40 vehicles at one spot: the map shows their number, and each can be chosen.
 func TestBrowserCrowd(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, _ := serveFleet(t)
@@ -321,7 +321,7 @@ func TestBrowserCrowd(t *testing.T) {
 	b.until("stands apart", `document.querySelector(".pin.selected .name").textContent + " " + `+groups, "Depot Van 17 39 vehicles here: Depot Van 1 + 38")
 }
 
-// TestBrowserAccessible has axe-core find nothing in any state of the page, light and dark.
+// TestBrowserAccessible checks that axe-core finds no violation in any state of the page, light and dark.
 func TestBrowserAccessible(t *testing.T) {
 	browser := chromium(t)
 	axe := axeCore(t)

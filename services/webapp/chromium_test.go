@@ -30,7 +30,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// pageOf returns the page as built; each of its files has a content type.
+// pageOf returns the built page, and checks that each file has a content type.
 func pageOf(t *testing.T) fs.FS {
 	t.Helper()
 	page, err := fs.Sub(built, "ui/dist")
@@ -38,18 +38,18 @@ func pageOf(t *testing.T) fs.FS {
 		t.Fatal(err)
 	}
 	if _, err := fs.Stat(page, index); err != nil {
-		missing(t, "the page is not built: run `make ui`")
+		missing(t, "page not built: run `make ui`")
 	}
 	_ = fs.WalkDir(page, ".", func(name string, entry fs.DirEntry, _ error) error {
 		if !entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") && contentType(name) == "application/octet-stream" {
-			t.Errorf("%s: contentType does not know it", name)
+			t.Errorf("%s: no content type", name)
 		}
 		return nil
 	})
 	return page
 }
 
-// missing skips a test that lacks a part of the system; in CI it fails.
+// missing skips a test that needs something that is missing; in CI it fails the test.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -63,9 +63,9 @@ type tab struct {
 	*testing.T
 	ctx context.Context
 
-	mu       sync.Mutex
-	asked    []string
-	problems []string
+	mu        sync.Mutex
+	requested []string
+	problems  []string
 }
 
 func open(t *testing.T, browser string) *tab {
@@ -91,7 +91,7 @@ func (b *tab) note(event any) {
 	defer b.mu.Unlock()
 	switch event := event.(type) {
 	case *network.EventRequestWillBeSent:
-		b.asked = append(b.asked, event.Request.URL)
+		b.requested = append(b.requested, event.Request.URL)
 	case *runtime.EventExceptionThrown:
 		b.problems = append(b.problems, event.ExceptionDetails.Error())
 	case *log.EventEntryAdded:
@@ -126,7 +126,7 @@ func (b *tab) until(what, script, want string) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	b.Fatalf("%s: the page has %q (%v), expected %q", what, got, err, want)
+	b.Fatalf("%s: got %q (%v), want %q", what, got, err, want)
 }
 
 // checkHosts fails for every request outside the given addresses, and for every broken script.
@@ -134,13 +134,13 @@ func (b *tab) checkHosts(allowed ...string) {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, address := range b.asked {
+	for _, address := range b.requested {
 		if !strings.HasPrefix(address, "data:") && !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(address, a) }) {
-			b.Errorf("the page asked %s", address)
+			b.Errorf("the page requested %s", address)
 		}
 	}
-	if len(b.asked) < 10 {
-		b.Errorf("saw %d requests, expected those of a page at work", len(b.asked))
+	if len(b.requested) < 10 {
+		b.Errorf("%d requests, want at least 10", len(b.requested))
 	}
 	for _, problem := range b.problems {
 		b.Errorf("script: %s", problem)

@@ -30,7 +30,7 @@ func TestConfigNamesAllBadVariables(t *testing.T) {
 		"PHOTO_ORIGINS":    "https://photos.example; script-src *",
 	}))
 	if err == nil {
-		t.Fatal("expected an error")
+		t.Fatal("got no error")
 	}
 	for _, want := range []string{
 		`VARIANT: "premium": must be one of standard, experimental`,
@@ -58,7 +58,7 @@ func TestPhotoOrigins(t *testing.T) {
 	} {
 		_, err := read(envtest.Map(map[string]string{"PHOTO_ORIGINS": value}))
 		if (err == nil) != good {
-			t.Errorf("%s: %v; expected good: %t", value, err, good)
+			t.Errorf("%s: %v, want valid: %t", value, err, good)
 		}
 	}
 }

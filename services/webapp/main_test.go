@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	}
 	resp, body := get(t, "http://"+addr, "/experimental")
 	if resp.StatusCode != 200 || !strings.Contains(body, "<title>Fleet Management Istio Premium Enterprise Edition</title>") {
-		t.Errorf("status %d, body %s; expected 200 and the experimental title", resp.StatusCode, body)
+		t.Errorf("status %d, body %s, want 200 and the experimental title", resp.StatusCode, body)
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -57,6 +57,6 @@ func TestRun(t *testing.T) {
 func TestRunTellsBadConfiguration(t *testing.T) {
 	err := run(t.Context(), envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard)
 	if err == nil || !strings.Contains(err.Error(), `VARIANT: "bad": must be one of standard, experimental`) {
-		t.Errorf("%v; expected the bad variable named", err)
+		t.Errorf("got %v, want an error with the variable", err)
 	}
 }

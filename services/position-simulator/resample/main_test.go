@@ -14,8 +14,8 @@ import (
 	"fleetman.example/services/position-simulator/track"
 )
 
-// haversine is a second reckoning of distance, on a sphere: it differs from
-// the ellipsoid by less than 0.4 % in Britain.
+// haversine computes the distance independently, on a sphere: it differs from the ellipsoid by less than 0.4 %
+// in Britain.
 func haversine(a, b spot) float64 {
 	rad := math.Pi / 180
 	h := math.Pow(math.Sin((b.lat-a.lat)*rad/2), 2) +
@@ -53,7 +53,7 @@ func TestRoutesAreEven(t *testing.T) {
 				}
 			}
 			if hop := haversine(points[len(points)-1], points[0]); hop > 2*r.step {
-				t.Errorf("a journey that restarts jumps %.0f m", hop)
+				t.Errorf("at the end of the route a vehicle jumps %.0f m", hop)
 			}
 			data, err := os.ReadFile(filepath.Join("../routes", r.file+".gpx"))
 			if err != nil {
@@ -92,8 +92,7 @@ func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
 	}
 }
 
-// Every point of a route is on the recorded road: at most the rounding to
-// seven decimals away from the line between two recorded points.
+// Every point of a route is on a line between two recorded points, except for the rounding to seven decimals.
 func TestRoutesStayOnTheRoad(t *testing.T) {
 	recordings := golden.Shared(t, "tracks")
 	for _, r := range routes {
@@ -136,7 +135,7 @@ func TestRunErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "-from: expected the directory of the recorded tracks"},
+		{nil, "-from: missing: must be the directory of the recorded tracks"},
 		{[]string{"-from", t.TempDir()}, "city_truck: no such file"},
 		{[]string{"-form", "x"}, "flag provided but not defined"},
 	} {

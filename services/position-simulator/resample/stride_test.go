@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// metresFrom makes a track of places in metres east and north of a spot.
+// metresFrom returns spots at places given in metres east and north of a spot.
 func metresFrom(xy ...[2]float64) []spot {
 	p := planeAt(spot{53.4, -1.5})
 	s := make([]spot, len(xy))
@@ -61,7 +61,7 @@ func TestCloseLoop(t *testing.T) {
 	}
 }
 
-// The length of a degree on WGS84 from the tables of its definition.
+// The length of a degree is that of the tables in the definition of WGS84.
 func TestMetresOfADegree(t *testing.T) {
 	for _, tc := range []struct{ lat, mLat, mLng float64 }{
 		{0, 110574.3, 111319.5},

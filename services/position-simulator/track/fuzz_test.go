@@ -9,8 +9,7 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// FuzzRead holds the reader to its promises on any file: it answers, and what
-// it accepts can be reported as it is.
+// FuzzRead checks that Read returns an error or a track that can be reported.
 func FuzzRead(f *testing.F) {
 	f.Add(false, []byte(twoLines))
 	f.Add(true, []byte(timedGPX))
@@ -52,8 +51,8 @@ func checkPoint(t *testing.T, data string, d fleet.Decimal, limit float64) {
 	if err != nil || math.IsNaN(v) || math.Abs(v) > limit {
 		t.Fatalf("accepted the coordinate %q", text)
 	}
-	// A digit before a point that had none, and a character reference such as &#49;, are all that is
-	// not verbatim.
+	// The only differences from the file are a digit added before a decimal point, and decoded character references
+	// such as &#49;.
 	digits := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "0")
 	if !strings.Contains(data, digits) && !strings.Contains(data, "&#") {
 		t.Fatalf("the coordinate %q is not in the file", text)

@@ -113,7 +113,7 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := Read(tc.file, []byte(tc.data))
 			if err == nil {
-				t.Fatalf("read %+v, expected an error", got)
+				t.Fatalf("got %+v, want an error", got)
 			}
 			if !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got  %s\nwant %s", err, tc.want)
@@ -122,7 +122,7 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Elements of a foreign namespace are none of GPX's, whatever their names.
+// Elements of a foreign namespace are ignored, whatever their names are.
 func TestReadGPXNamespaces(t *testing.T) {
 	const points = `<trkseg><trkpt lat="1" lon="2"/><trkpt lat="1" lon="3"/></trkseg>`
 	for name, data := range map[string]string{
@@ -142,7 +142,7 @@ func TestReadGPXNamespaces(t *testing.T) {
 	}
 }
 
-// GPX's degrees are xsd:decimal, which JSON's numbers are not.
+// GPX's degrees are xsd:decimal, whose syntax differs from that of JSON numbers.
 func TestReadGPXDecimals(t *testing.T) {
 	for in, want := range map[string]string{
 		"53.3798165805637836456298828125": "53.3798165805637836456298828125", "+1.50": "1.50", "01.5": "1.5", "-007": "-7", "1.": "1", ".5": "0.5", "-.50": "-0.50",
@@ -155,7 +155,7 @@ func TestReadGPXDecimals(t *testing.T) {
 	}
 }
 
-// The shared examples: what a user's files have looked like.
+// The shared examples are like users' files.
 func TestReadSharedCases(t *testing.T) {
 	for file, want := range map[string]string{
 		"gpx-foreign-name.gpx": "Morning Van",
@@ -245,7 +245,7 @@ func TestReadDir(t *testing.T) {
 	})
 }
 
-// The recorded tracks and what their README says of them.
+// The recorded tracks have the properties that their README lists.
 func TestReadRecordedTracks(t *testing.T) {
 	dir := golden.Shared(t, "tracks")
 	tracks, ignored, err := ReadDir(os.DirFS(dir))

@@ -12,7 +12,7 @@ export interface Condition {
   state: State;
   /** When the part became degraded, or fresh again, in milliseconds of the page's clock. */
   since: number;
-  /** Why the part is degraded, "" if the state says it all. */
+  /** Why the part is degraded, "" if the state is the whole reason. */
   reason: string;
 }
 

@@ -16,7 +16,7 @@ describe("badge", () => {
     [5, [], "last-known", "5 vehicles as of 12:00:00"],
     [5, [], "placeholder", "5 vehicles as of 12:00:00"],
     [5, [], "failed", "5 vehicles as of 12:00:00"],
-  ])("says of %i vehicles, late by %j ms, %s: %s", (vehicles, late, state, want) => {
+  ])("%i vehicles, late by %j ms, %s: %s", (vehicles, late, state, want) => {
     expect(badge(vehicles, late.map((worstAge) => ({ worstAge })), state, NOON)).toBe(want);
   });
 });

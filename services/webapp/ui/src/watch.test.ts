@@ -12,11 +12,11 @@ afterEach(() => void vi.useRealTimers());
 
 /** A watch whose answers are set by the test; an Error is a call that fails. */
 function watched(refresh?: number) {
-  const upstream = { answer: fresh("Pam") as Answer<string> | Error, asked: [] as string[] };
+  const upstream = { answer: fresh("Pam") as Answer<string> | Error, requests: [] as string[] };
   const seen: string[] = [];
   const watch = new Watch<string>(
     async (name) => {
-      upstream.asked.push(name);
+      upstream.requests.push(name);
       if (upstream.answer instanceof Error) throw upstream.answer;
       return upstream.answer;
     },
@@ -37,7 +37,7 @@ describe("Watch", () => {
     await vi.advanceTimersByTimeAsync(RETRY);
     expect(watch.seen).toEqual({ state: "fresh", value: "Pam", asOf: 1_000_000 + RETRY, reason: "" });
     await vi.advanceTimersByTimeAsync(10 * RETRY);
-    expect(upstream.asked).toEqual(["A", "A"]);
+    expect(upstream.requests).toEqual(["A", "A"]);
   });
 
   it("requests a fresh value again with refresh, and shows a failure", async () => {
@@ -73,9 +73,9 @@ describe("Watch", () => {
     watch.choose("A");
     watch.choose("B");
     await vi.advanceTimersByTimeAsync(0);
-    expect([upstream.asked, seen]).toEqual([["A", "B"], ["fresh Pam"]]);
+    expect([upstream.requests, seen]).toEqual([["A", "B"], ["fresh Pam"]]);
     watch.choose(undefined);
     await vi.advanceTimersByTimeAsync(10 * REFRESH);
-    expect([upstream.asked, watch.seen.state]).toEqual([["A", "B"], "loading"]);
+    expect([upstream.requests, watch.seen.state]).toEqual([["A", "B"], "loading"]);
   });
 });
