@@ -305,7 +305,7 @@ func TestCallerLeaves(t *testing.T) {
 }
 
 // After the caller's time-out, a caller that has not closed its connection receives no answer.
-func TestPatienceEnds(t *testing.T) {
+func TestCallerTimeout(t *testing.T) {
 	for _, rule := range []string{"delay=1h", "hang"} {
 		s := start(t, rule)
 		s.Config.Handler = withTimeout(s.Config.Handler)

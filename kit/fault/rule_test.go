@@ -73,7 +73,7 @@ func TestParseSeveral(t *testing.T) {
 }
 
 // The error of a bad rule names the rule, the field and what the value must be.
-func TestParseMistakes(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	const kinds = "delay, status, reset, hang, truncate, slow, crash"
 	for text, want := range map[string]string{
 		"rate=0.5":                              "rule 1 (rate=0.5): kind: missing: must be delay, status, reset, hang, truncate, slow or crash",

@@ -78,7 +78,7 @@ func TestWindowOfAReplacedRule(t *testing.T) {
 	})
 }
 
-func TestWhatOneRequestMeets(t *testing.T) {
+func TestSeveralRules(t *testing.T) {
 	for text, want := range map[string]struct {
 		met    []Kind
 		counts string // matched/fired of each rule
@@ -159,7 +159,7 @@ func TestSeed(t *testing.T) {
 }
 
 // A random seed can be passed back, also through JSON.
-func TestDrawnSeed(t *testing.T) {
+func TestRandomSeed(t *testing.T) {
 	seen := make(map[uint64]bool)
 	for range 100 {
 		seed := NewSet(0, nil, time.Now).Seed()

@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestSharedWhereThereIsNone(t *testing.T) {
+func TestSharedWithoutData(t *testing.T) {
 	workspace(t, "there", "")
 	if path := golden.Shared(t, "golden", "there"); filepath.Base(path) != "there" {
 		t.Errorf("got %s", path)

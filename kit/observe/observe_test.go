@@ -95,7 +95,7 @@ func tracing(t *testing.T, values map[string]string) (exports func() int) {
 	}
 }
 
-func TestOffUnlessAVariableSaysSo(t *testing.T) {
+func TestOffByDefault(t *testing.T) {
 	const endpoint = "http://127.0.0.1:1" // nothing listens there
 	for name, values := range map[string]map[string]string{
 		"nothing set":    nil,

@@ -95,7 +95,7 @@ func with(extra http.Header) http.Header {
 	return h
 }
 
-func TestHeadersGoOutAgain(t *testing.T) {
+func TestHeadersArePropagated(t *testing.T) {
 	o, lines := start(t)
 	if got, want := pass(t, o, true), with(travels); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -172,7 +172,7 @@ func TestHeadersWithTracing(t *testing.T) {
 	}
 }
 
-func TestLogLinesWithoutATrace(t *testing.T) {
+func TestLogWithoutATrace(t *testing.T) {
 	o, lines := start(t)
 	for _, traceparent := range []string{"", "nonsense", "00-00000000000000000000000000000000-0000000000000000-01", "ff-" + traceID + "-" + spanID + "-01"} {
 		o.Log.InfoContext(observe.Carry(t.Context(), http.Header{"Traceparent": {traceparent}}), "x")

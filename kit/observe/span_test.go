@@ -134,7 +134,7 @@ func TestClientSpan(t *testing.T) {
 }
 
 // The spans and measurements of both sides have all faults of an injected answer.
-func TestFaultsAreTold(t *testing.T) {
+func TestFaultsInSpansAndMetrics(t *testing.T) {
 	o, spans := recording(t)
 	router := gin.New()
 	router.Use(o.Middleware(true))

@@ -13,7 +13,7 @@ import (
 )
 
 // All bodies share a pool of memory and return their shares to it.
-func TestBodiesUnderWayAreBounded(t *testing.T) {
+func TestBodiesShareMemory(t *testing.T) {
 	under := &pool{size: 12 << 10}
 	r := gin.New()
 	r.Use(limitBody(1<<20, under))

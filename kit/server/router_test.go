@@ -238,7 +238,7 @@ func TestTooLargeIsReadWhileSending(t *testing.T) {
 	}
 }
 
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestIncompleteBody(t *testing.T) {
 	s := servertest.Start(t, service(echo), nil)
 	const head = "POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	for name, tc := range map[string]struct{ text, message string }{

@@ -202,7 +202,7 @@ func TestRetryGoesToAnotherEndpoint(t *testing.T) {
 }
 
 // An open breaker ends the attempts at its endpoint, not the call.
-func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
+func TestOpenEndsAttemptsAtTheEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}}
 		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
@@ -218,7 +218,7 @@ func TestOpenEndsTheTriesOnThatEndpoint(t *testing.T) {
 	})
 }
 
-func TestAllOpenIsAnImmediateRefusal(t *testing.T) {
+func TestAllOpenIsRefusedImmediately(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80", "b:80"}}
 		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
@@ -302,7 +302,7 @@ func newProbed(t *testing.T) *bench {
 }
 
 // A probe whose caller leaves, or that the bulkhead refuses, does not count.
-func TestProbeThatSaysNothingIsGivenBack(t *testing.T) {
+func TestProbeWithoutEvidence(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newProbed(t)
 		b.answer = func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }
@@ -433,7 +433,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 }
 
 // An answer of a removed endpoint does not affect the others.
-func TestAnswerOfAGoneEndpoint(t *testing.T) {
+func TestAnswerOfARemovedEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(func(r *http.Request, _ int) (*http.Response, error) {
 			if r.URL.Host == "a:80" {

@@ -83,7 +83,7 @@ func TestForgetting(t *testing.T) {
 }
 
 // A degraded answer of the upstream is passed on unchanged and not stored.
-func TestDegradedAnswersAreNotKept(t *testing.T) {
+func TestDegradedAnswersAreNotStored(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
 			switch n {
@@ -102,7 +102,7 @@ func TestDegradedAnswersAreNotKept(t *testing.T) {
 }
 
 // There is no fallback if the caller has left, but there is one after the caller's time-out.
-func TestNoFallbackForACallerWhoHasGone(t *testing.T) {
+func TestNoFallbackWithoutACaller(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), somebody)
 		ctx, leave := context.WithCancel(t.Context())
@@ -195,7 +195,7 @@ func TestSlowAnswerIsOld(t *testing.T) {
 }
 
 // A stored answer has the memory of its length and can be read concurrently.
-func TestWhatIsKept(t *testing.T) {
+func TestStoredAnswers(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
 			resp := answered200(strings.Repeat("x", 20))
@@ -215,7 +215,7 @@ func TestWhatIsKept(t *testing.T) {
 }
 
 // An injected answer is not stored.
-func TestInjectedAnswersAreNotKnown(t *testing.T) {
+func TestInjectedAnswersAreNotStored(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
 			return []*http.Response{answered200("real"), answer(200, "", "X-Fault", "status"), answer(404, "", "X-Fault", "status"), answer(502, "")}[n-1], nil

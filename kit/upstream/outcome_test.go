@@ -59,7 +59,7 @@ func TestOutcome(t *testing.T) {
 
 // An answer without a final status is a failure of the upstream for all stages, and if all are off. The
 // endless body of a 101 is not read.
-func TestStatusThatIsNotFinal(t *testing.T) {
+func TestStatusNotFinal(t *testing.T) {
 	for status, want := range map[int]string{0: "status 000: must be from 200 to 599", 101: "status 101: must be from 200 to 599", 199: "status 199: must be from 200 to 599"} {
 		for mode, attempts := range map[string]int{"off": 1, "library": 3} {
 			bubble(t, want+mode, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestOriginOfErrors(t *testing.T) {
 }
 
 // A service copies the origin of its upstream's failure.
-func TestOriginTravels(t *testing.T) {
+func TestOriginIsCopied(t *testing.T) {
 	for header, want := range map[string]string{"": "upstream; service=position-tracker", behind: behind, "nonsense": "upstream; service=position-tracker"} {
 		c := &Client{name: "position-tracker", chain: newWire(func(*http.Request, int) (*http.Response, error) {
 			return answer(500, "", apierror.OriginHeader, header), nil

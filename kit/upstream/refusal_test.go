@@ -93,7 +93,7 @@ func TestFailuresBehindOpenNothing(t *testing.T) {
 }
 
 // Callers with a short time-out do not affect other callers of an upstream that takes 150 ms.
-func TestImpatientCallers(t *testing.T) {
+func TestCallersWithShortTimeouts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
 			return after(r, 150*time.Millisecond)

@@ -20,7 +20,7 @@ func statuses(list ...int) func(*http.Request, int) (*http.Response, error) {
 	}
 }
 
-func TestWhatIsRepeated(t *testing.T) {
+func TestRepeatableCalls(t *testing.T) {
 	for _, tc := range []struct {
 		method, path, body string
 		unsafe             bool
@@ -61,7 +61,7 @@ func TestWhatIsRepeated(t *testing.T) {
 	}
 }
 
-func TestWhatIsRetried(t *testing.T) {
+func TestRetriedOutcomes(t *testing.T) {
 	reset := func(*http.Request, int) (*http.Response, error) { return nil, errReset }
 	for name, tc := range map[string]struct {
 		answer   func(*http.Request, int) (*http.Response, error)
@@ -268,7 +268,7 @@ func TestRetryAfter(t *testing.T) {
 
 // Retry-After applies to one endpoint: the retry goes to another one after the back-off, and calls prefer the
 // other for that time, at most the open time.
-func TestRetryAfterIsTheEndpoints(t *testing.T) {
+func TestRetryAfterAppliesToOneEndpoint(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		bubble(t, fmt.Sprint(status), func(t *testing.T) {
 			busy := &failing{bad: []string{"a:80"}, how: func(*http.Request) (*http.Response, error) {
@@ -303,7 +303,7 @@ func TestRetryAfterIsTheEndpoints(t *testing.T) {
 }
 
 // A caller that leaves during an attempt or a wait ends the call immediately.
-func TestCallerGoneEndsTheTries(t *testing.T) {
+func TestCallerLeavesDuringAttempts(t *testing.T) {
 	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
 		"in an attempt": func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
 		"in a wait":     func(*http.Request, int) (*http.Response, error) { return answer(503, "", "Retry-After", "2"), nil },
@@ -365,7 +365,7 @@ func TestEmptyPostStaysEmpty(t *testing.T) {
 }
 
 // If GetBody fails, the call ends with its error, and nothing is sent.
-func TestBodyCannotBeHadAnew(t *testing.T) {
+func TestGetBodyFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(statuses(502)), nil)
 		r := b.request(t.Context(), "POST", "/vehicles/", "a report")

@@ -251,7 +251,7 @@ func TestBulkheadUnderLoad(t *testing.T) {
 }
 
 // A call's waits end in time; a wait without enough time is not started.
-func TestTimeIsOver(t *testing.T) {
+func TestNoTimeLeft(t *testing.T) {
 	bubble(t, "a look-up that hangs", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
 		b.is(b.get(), "look up staff-service:8080: "+context.DeadlineExceeded.Error())

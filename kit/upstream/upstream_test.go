@@ -150,7 +150,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestCallerGone(t *testing.T) {
+func TestCallerLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan struct{})
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -186,7 +186,7 @@ func TestLargestAnswer(t *testing.T) {
 }
 
 // The upstream stops sending an answer that is too large.
-func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
+func TestAnswerTooLarge(t *testing.T) {
 	gone := make(chan struct{})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(1<<30))
@@ -201,7 +201,7 @@ func TestAnswerTooLargeIsNotReadOn(t *testing.T) {
 }
 
 // A name is unchanged after client, network and router.
-func TestNamesArriveWhole(t *testing.T) {
+func TestNamesAreUnchanged(t *testing.T) {
 	var target, name string
 	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
 	r.GET("/driver/:name", func(c *gin.Context) { target, name = c.Request.RequestURI, c.Param("name") })
@@ -246,7 +246,7 @@ func TestBaseWithAnEscapedPath(t *testing.T) {
 }
 
 // A call propagates the headers of its request, except hop-by-hop headers.
-func TestHeadersTravel(t *testing.T) {
+func TestHeadersArePropagated(t *testing.T) {
 	var got http.Header
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
 	ctx := observe.Carry(t.Context(), http.Header{"X-My-Header": {"canary", "two"}, "X-Fault": {"delay"}, "Cookie": {"c"}})

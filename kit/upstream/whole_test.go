@@ -9,7 +9,7 @@ import (
 )
 
 // A 5xx with an incomplete body is passed on with the received part.
-func TestBrokenOff5xxKeepsWhatCame(t *testing.T) {
+func TestIncomplete5xxKeepsItsBody(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		resp := brokenOff()
 		resp.StatusCode = 502
@@ -55,7 +55,7 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // Content-Length does not cause an allocation of its size.
-func TestNoRoomForWhatIsOnlySaid(t *testing.T) {
+func TestContentLengthAllocatesNothing(t *testing.T) {
 	resp := answered200("")
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader("ok")), maxAnswer
 	var before, after runtime.MemStats

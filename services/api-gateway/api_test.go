@@ -24,7 +24,7 @@ func TestReadme(t *testing.T) {
 	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
-func TestConfigReportsEverythingAtOnce(t *testing.T) {
+func TestConfigReportsAllErrors(t *testing.T) {
 	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://a?b", "POSITION_TRACKER_URL": ":", "PROPAGATE_HEADERS": "maybe"}))
 	for _, name := range []string{"STAFF_SERVICE_URL", "POSITION_TRACKER_URL", "PROPAGATE_HEADERS"} {
 		if err == nil || !strings.Contains(err.Error(), name) {

@@ -42,7 +42,7 @@ func TestConfigReadsAll(t *testing.T) {
 	}
 }
 
-func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
+func TestConfigReportsAllErrors(t *testing.T) {
 	for _, bad := range []map[string]string{
 		{"POSITION_TRACKER_URL": "ftp://x", "FLEET_SIZE": "0", "REPORT_INTERVAL": "0s", "SEED": "-1", "UPSTREAM_TIMEOUT": "soon", "ADMIN_ADDR": "nowhere", "DRAIN_TIMEOUT": "-1s"},
 		{"POSITION_TRACKER_URL": "http://", "FLEET_SIZE": "100001", "REPORT_INTERVAL": "2h", "SEED": "1.5", "DRAIN_TIMEOUT": "60s"},

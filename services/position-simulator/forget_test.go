@@ -61,7 +61,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestForgetStopsWhenTold(t *testing.T) {
+func TestForgetStopsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()

@@ -272,7 +272,7 @@ func TestRunWaitsForTheTracker(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhatBecameOfReports(t *testing.T) {
+func TestRunReportsOutcomes(t *testing.T) {
 	for _, tc := range []struct {
 		name, outcome, msg string
 		answer             int

@@ -81,7 +81,7 @@ func plans(vehicles []*vehicle) []string {
 	return p
 }
 
-func TestSeedDecides(t *testing.T) {
+func TestSeedReproducesTheFleet(t *testing.T) {
 	routes := []*route{routeOf("A", 1000), routeOf("B", 1000)}
 	one := plans(mustFleet(t, routes, 40, 7))
 	if again := plans(mustFleet(t, routes, 40, 7)); !slices.Equal(one, again) {

@@ -24,7 +24,7 @@ func TestReadme(t *testing.T) {
 	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
-func TestConfigReportsEverythingAtOnce(t *testing.T) {
+func TestConfigReportsAllErrors(t *testing.T) {
 	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}))
 	for _, name := range []string{"STAFF_SERVICE_URL", "VEHICLE_TELEMETRY_URL", "HISTORY_LIMIT"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
@@ -143,7 +143,7 @@ func TestStaffFailingIsA500WithTheReportKept(t *testing.T) {
 	}
 }
 
-func TestHeadersStayWhenPropagationIsOff(t *testing.T) {
+func TestHeadersWithoutPropagation(t *testing.T) {
 	u := newUpstreams(t)
 	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "PROPAGATE_HEADERS": "false"})
 	s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")

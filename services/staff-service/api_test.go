@@ -20,7 +20,7 @@ func TestReadme(t *testing.T) {
 	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
-func TestConfigReportsEverythingAtOnce(t *testing.T) {
+func TestConfigReportsAllErrors(t *testing.T) {
 	_, err := read(envtest.Map(map[string]string{
 		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
 	}))

@@ -16,7 +16,7 @@ func TestReadme(t *testing.T) {
 	envtest.CheckReadme(t, "README.md", r.Table())
 }
 
-func TestConfigReportsEverythingAtOnce(t *testing.T) {
+func TestConfigReportsAllErrors(t *testing.T) {
 	_, err := read(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "MAX_BODY_BYTES": "-1", "DRAIN_DELAY": "soon"}))
 	for _, name := range []string{"LISTEN_ADDR", "MAX_BODY_BYTES", "DRAIN_DELAY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {

@@ -174,7 +174,7 @@ func TestForwardKeepsMethodAndBody(t *testing.T) {
 
 // An outside caller cannot shorten attempts: with the library on, a gateway that answers in its time remains
 // reachable for all callers.
-func TestStrangersTimeoutIsIgnored(t *testing.T) {
+func TestOutsideTimeoutIsIgnored(t *testing.T) {
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(100 * time.Millisecond):
@@ -265,7 +265,7 @@ func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
 	}
 }
 
-func TestForwardPassesTheGatewaysErrorOn(t *testing.T) {
+func TestForwardKeepsTheGatewaysError(t *testing.T) {
 	const answer = `{"timestamp":"2023-11-07T07:49:21.555+0000","status":500,"error":"Internal Server Error","message":"status 502 reading staff-service GET /driver/City%20Truck","path":"/vehicles/driver/City%20Truck"}`
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(500)
@@ -319,7 +319,7 @@ func TestForwardStreams(t *testing.T) {
 	}
 }
 
-func TestForwardNeverEndsABrokenAnswer(t *testing.T) {
+func TestForwardAbortsAnIncompleteAnswer(t *testing.T) {
 	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()

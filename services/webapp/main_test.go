@@ -54,7 +54,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestRunTellsBadConfiguration(t *testing.T) {
+func TestRunReportsBadConfiguration(t *testing.T) {
 	err := run(t.Context(), envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard)
 	if err == nil || !strings.Contains(err.Error(), `VARIANT: "bad": must be one of standard, experimental`) {
 		t.Errorf("got %v, want an error with the variable", err)

@@ -65,7 +65,7 @@ func TestReadKeepsEveryDigit(t *testing.T) {
 
 func gpxOf(points string) string { return "<gpx><trk><trkseg>\n" + points + "\n</trkseg></trk></gpx>" }
 
-func TestReadNamesWhatIsWrong(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	const ok = `<trkpt lat="1" lon="2"/><trkpt lat="1" lon="2"/>`
 	const at = "<time>2026-11-22T08:00:00Z</time>"
 	for _, tc := range []struct{ name, file, data, want string }{
