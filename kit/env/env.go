@@ -14,7 +14,9 @@ import (
 	"time"
 )
 
-// Reader reads variables and records each one for the log, the table and the error.
+// Reader reads variables and records each one for the log, the table and the error. Each method that reads
+// one takes its name, its default and its meaning for the table. An empty variable has the default. For a
+// bad value the method adds an error to Err.
 type Reader struct {
 	getenv func(string) string
 	vars   []variable
@@ -65,8 +67,7 @@ func (r *Reader) fail(name, got, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s: %s", name, got, fmt.Sprintf(format, args...)))
 }
 
-// String reads any text. Like all methods that read, it returns def if the variable is empty or bad, and
-// takes the meaning for the table.
+// String reads any text.
 func (r *Reader) String(name, def, meaning string) string { return r.read(name, def, meaning) }
 
 // Secret reads a text that is shown neither in the log nor in errors. It has no default.
@@ -88,12 +89,12 @@ func (r *Reader) Bool(name string, def bool, meaning string) bool {
 	return v
 }
 
-// Int reads a whole number between min and max.
+// Int reads a whole number from min to max.
 func (r *Reader) Int(name string, def, min, max int, meaning string) int {
 	return int(r.Int64(name, int64(def), int64(min), int64(max), meaning))
 }
 
-// Int64 reads a whole number between min and max.
+// Int64 reads a whole number from min to max.
 func (r *Reader) Int64(name string, def, min, max int64, meaning string) int64 {
 	v, err := strconv.ParseInt(r.read(name, strconv.FormatInt(def, 10), meaning), 10, 64)
 	if err != nil || v < min || v > max {
@@ -103,7 +104,7 @@ func (r *Reader) Int64(name string, def, min, max int64, meaning string) int64 {
 	return v
 }
 
-// Duration reads a Go duration ("250ms", "1m30s") between min and max.
+// Duration reads a Go duration ("250ms", "1m30s") from min to max.
 func (r *Reader) Duration(name string, def, min, max time.Duration, meaning string) time.Duration {
 	v, err := time.ParseDuration(r.read(name, shortDuration(def), meaning))
 	if err != nil || v < min || v > max {

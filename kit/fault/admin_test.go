@@ -222,7 +222,7 @@ func TestBadFaultsInTheEnvironment(t *testing.T) {
 	err := run(t.Context(), func(name string) string {
 		return map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}[name]
 	}, io.Discard)
-	for _, want := range []string{`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes a second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
+	for _, want := range []string{`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes per second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -80,7 +80,7 @@ func (i Injector) note(c *gin.Context, kind Kind) {
 }
 
 // wait waits for d. It reads the body first, because net/http notices a closed connection only after
-// that. If the caller leaves or its time-out ends meanwhile, wait aborts the request: returning would
+// that. If the caller leaves or its timeout ends meanwhile, wait aborts the request: returning would
 // send an empty 200.
 func wait(c *gin.Context, d time.Duration) {
 	body, err := io.ReadAll(c.Request.Body)

@@ -304,7 +304,7 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
-// After the caller's time-out, a caller that has not closed its connection receives no answer.
+// After the caller's timeout, a caller that has not closed its connection receives no answer.
 func TestCallerTimeout(t *testing.T) {
 	for _, rule := range []string{"delay=1h", "hang"} {
 		s := start(t, rule)

@@ -121,7 +121,7 @@ var fields = map[string]field{
 	"hang":     {Hang, "no value", setNothing},
 	"crash":    {Crash, "no value", setNothing},
 	"truncate": {Truncate, "no value, or the bytes to keep", setTruncate},
-	"slow":     {Slow, "bytes a second, at least 1", setSlow},
+	"slow":     {Slow, "bytes per second, at least 1", setSlow},
 	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
 		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
 	}},

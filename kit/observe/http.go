@@ -21,7 +21,7 @@ type instruments struct {
 }
 
 // knownSeries caches the attributes of each series, so that a request allocates none. A sync.Map would
-// allocate its key in every look-up.
+// allocate its key in every lookup.
 type knownSeries struct {
 	mu      sync.RWMutex
 	options map[series][]metric.RecordOption
@@ -36,7 +36,7 @@ type series struct {
 	fault   string // kinds of injected faults, separated by commas
 }
 
-// Bounds in seconds: from an answer over loopback to the longest time-out of a call.
+// Bounds in seconds: from an answer over loopback to the longest timeout of a call.
 var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
 func newInstruments(meter metric.Meter) (i instruments, err error) {

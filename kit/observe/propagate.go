@@ -53,7 +53,7 @@ func Propagate(ctx context.Context, outbound http.Header) {
 //		router.ServeHTTP(w, r)
 //	})
 //
-// It removes X-Envoy-*, which sets time-outs, retries and routes; X-Fault, X-Fallback and
+// It removes X-Envoy-*, which sets timeouts, retries and routes; X-Fault, X-Fallback and
 // X-Error-Origin, which describe an answer; and X-Forwarded-Client-Cert, which is an identity.
 //
 // It keeps X-Envoy-* headers with which an ingress proxy only describes a request, the other
@@ -88,7 +88,7 @@ func isPropagated(name string) bool {
 	return strings.HasPrefix(name, "X-") && !isHopByHop(name)
 }
 
-// isHopByHop reports whether an x- header is valid for one hop only: Envoy's time-outs and attempts, and
+// isHopByHop reports whether an x- header is valid for one hop only: Envoy's timeouts and attempts, and
 // headers that describe one answer.
 func isHopByHop(name string) bool {
 	switch name {

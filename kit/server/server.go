@@ -189,7 +189,7 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 // maxHeader is the largest request line and headers, in bytes. net/http answers 431 to more.
 const maxHeader = 16 << 10
 
-// newServer returns a server with limits on time and headers. Its idle time-out is longer than that of
+// newServer returns a server with limits on time and headers. Its idle timeout is longer than that of
 // its callers (90 s in kit/upstream), so that it never closes a connection that a caller is about to use.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{

@@ -38,7 +38,7 @@ func milliseconds(d time.Duration) []string {
 }
 
 // shortenedPercent is the part of its full time below which an attempt is shortened. It is not 100,
-// because nested time-outs of equal length take some time of each other.
+// because nested timeouts of equal length take some time of each other.
 const shortenedPercent = 90
 
 func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,7 +64,7 @@ func (a attemptTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = cause // more precise than the error of the connection
 	} else if !time.Now().Before(end) {
-		err = context.DeadlineExceeded // the upstream closed the connection at its time-out, before this timer fired
+		err = context.DeadlineExceeded // the upstream closed the connection at its timeout, before this timer fired
 	}
 	if limit < a.full*shortenedPercent/100 && errors.Is(err, context.DeadlineExceeded) {
 		err = shortened{err}

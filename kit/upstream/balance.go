@@ -27,7 +27,7 @@ type balancer struct {
 
 	mu        sync.Mutex
 	turn      int         // of the round robin
-	endpoints []*endpoint // in the order of the look-up
+	endpoints []*endpoint // in the order of lookup
 	open      int         // number of endpoints with counted set
 }
 

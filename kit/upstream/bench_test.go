@@ -51,10 +51,10 @@ func BenchmarkChain(b *testing.B) {
 
 	run("0 bare", dial)
 	run("1 trace", testObserver(b).Transport("staff-service", dial))
-	with("2 total time-out")
+	with("2 total timeout")
 	run("3 whole answer", totalTimeout{cfg.Timeout, whole{testObserver(b).Transport("staff-service", dial)}})
 	cfg.AttemptTimeout = full.AttemptTimeout
-	with("4 attempt time-out")
+	with("4 attempt timeout")
 	cfg.Bulkhead = full.Bulkhead
 	with("5 bulkhead")
 	cfg.Breaker = full.Breaker

@@ -35,7 +35,7 @@ func TestTrips(t *testing.T) {
 		"500":        func(*http.Request) (*http.Response, error) { return answer(500, "x"), nil },
 		"599":        func(*http.Request) (*http.Response, error) { return answer(599, "x"), nil },
 		"reset":      func(*http.Request) (*http.Response, error) { return nil, errReset },
-		"time-out":   hang,
+		"timeout":    hang,
 		"broken off": func(*http.Request) (*http.Response, error) { return brokenOff(), nil },
 		"crawling":   func(r *http.Request) (*http.Response, error) { return crawling(r), nil },
 	} {
@@ -496,7 +496,7 @@ func TestEndpointKeepsTheName(t *testing.T) {
 }
 
 func TestLookupFails(t *testing.T) {
-	for _, times := range []int{1, 100} { // of look-ups
+	for _, times := range []int{1, 100} { // of lookups
 		bubble(t, fmt.Sprint(times), func(t *testing.T) {
 			lookups := 0
 			b := (&bench{t: t, wire: newWire(nil), cfg: library(t)}).build(func(context.Context) ([]string, error) {

@@ -9,14 +9,14 @@ import (
 // depend on the others. From the outside in:
 //
 //	fallback         after a failure, answers with the last known answer or the placeholder
-//	total time-out   limits a call, with all attempts and waits
+//	total timeout   limits a call, with all attempts and waits
 //	retry            repeats calls that are safe to repeat, within a budget of all calls; keeps net/http
 //	                 from repeating any
 //	balance          picks an endpoint for each attempt and skips those whose breaker is open
 //	breaker          one per endpoint, or one for the upstream; counts failed attempts
 //	bulkhead         limits concurrent calls; inside the breaker, which must ignore its refusals: they
 //	                 prove nothing about the upstream
-//	attempt time-out limits one attempt; inside the breaker, so that a slow answer counts as a failure
+//	attempt timeout limits one attempt; inside the breaker, so that a slow answer counts as a failure
 //	whole answer     reads the body, so that an incomplete or slow body is a failed attempt, and a call
 //	                 counts as concurrent while its body is read
 //	trace            makes a span and a measurement for each attempt
@@ -24,7 +24,7 @@ import (
 //	dial
 //
 // Resilience4j and failsafe-go document this order; here a balancer is added inside the retry. A stage that
-// is switched off is left out: total time-out, trace, final status and dial remain.
+// is switched off is left out: total timeout, trace, final status and dial remain.
 //
 // Some stages need information of others, which newChain passes as functions. The balancer refuses a call
 // only if a fallback can replace its answer. The retry waits until an endpoint of the balancer does not

@@ -168,7 +168,7 @@ func library(t testing.TB, values ...string) Config {
 	return cfg
 }
 
-// only returns a configuration with a total time-out of 10 s and the stages that values switch on.
+// only returns a configuration with a total timeout of 10 s and the stages that values switch on.
 func only(t testing.TB, values ...string) Config {
 	return library(t, append([]string{"RESILIENCE", "", "UPSTREAM_TIMEOUT", "10s"}, values...)...)
 }
@@ -258,7 +258,7 @@ func (b *bench) callAs(ctx context.Context, method, path, body string) string {
 	resp, err := b.RoundTrip(b.request(ctx, method, path, body))
 	result := b.read(resp, err)
 	if took := time.Since(begin); took > b.cfg.Timeout {
-		b.t.Errorf("took %s, longer than the total time-out", took)
+		b.t.Errorf("took %s, longer than the total timeout", took)
 	}
 	return result
 }
@@ -354,7 +354,7 @@ func stages(chain any) (names []string) {
 	return names
 }
 
-// RESILIENCE=off leaves the total time-out, trace and dial. Each stage can be switched on alone.
+// RESILIENCE=off leaves the total timeout, trace and dial. Each stage can be switched on alone.
 func TestNesting(t *testing.T) {
 	some := &fallback{}
 	for name, tc := range map[string]struct {
@@ -371,7 +371,7 @@ func TestNesting(t *testing.T) {
 		"one try is no retry":               {only(t, "RETRY_ATTEMPTS", "1"), some, "totalTimeout observe.measured"},
 		"only breaker":                      {only(t, "BREAKER_FAILURES", "1"), some, "totalTimeout balancer attemptTimeout whole observe.measured"},
 		"only bulkhead":                     {only(t, "BULKHEAD", "1"), some, "totalTimeout bulkhead attemptTimeout whole observe.measured"},
-		"only attempt time-out":             {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout attemptTimeout whole observe.measured"},
+		"only attempt timeout":              {only(t, "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout attemptTimeout whole observe.measured"},
 		"library without breaker, bulkhead": {library(t, "BREAKER_FAILURES", "0", "BULKHEAD", "0"), some, "fallback totalTimeout retry attemptTimeout whole observe.measured"},
 	} {
 		t.Run(name, func(t *testing.T) {

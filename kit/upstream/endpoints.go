@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// lookupAge is how long a look-up is valid: short, so that an endpoint that is no longer ready soon
-	// gets no calls, but long enough that most calls need no look-up.
+	// lookupAge is how long a lookup is valid: short, so that an endpoint that is no longer ready soon
+	// gets no calls, but long enough that most calls need no lookup.
 	lookupAge = 100 * time.Millisecond
-	// lookupPatience is how long the call that starts a new look-up waits before it uses the previous
+	// lookupPatience is how long the call that starts a new lookup waits before it uses the previous
 	// addresses: several times what a name server in the cluster takes.
 	lookupPatience = 20 * time.Millisecond
-	// lookupTimeout is the longest time of a look-up.
+	// lookupTimeout is the longest time of a lookup.
 	lookupTimeout = 5 * time.Second
 )
 
 // resolver finds all endpoints of an upstream: in the hosts file, then in DNS, which has all ready pods of
-// a headless Service. Once it has found some, calls do not depend on further look-ups: if one fails or
+// a headless Service. Once it has found some, calls do not depend on further lookups: if one fails or
 // takes too long, the previous addresses remain in use, and their breakers handle those that fail.
 type resolver struct {
 	host, port string
@@ -31,9 +31,9 @@ type resolver struct {
 
 	mu     sync.Mutex
 	addrs  []string      // host:port, in a stable order; nil: none yet
-	err    error         // of the last look-up
-	at     time.Time     // end of the last look-up
-	flight chan struct{} // closed when the current look-up ends; nil: there is none
+	err    error         // of the last lookup
+	at     time.Time     // end of the last lookup
+	flight chan struct{} // closed when the current lookup ends; nil: there is none
 }
 
 func newResolver(base *url.URL, hosts *dialer) *resolver {

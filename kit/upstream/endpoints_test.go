@@ -90,7 +90,7 @@ func TestNameServerFailsLater(t *testing.T) {
 	}
 }
 
-// The call that starts a look-up waits for an early answer. A later answer is used by the next call.
+// The call that starts a lookup waits for an early answer. A later answer is used by the next call.
 func TestEndpointsAreLookedUpAgain(t *testing.T) {
 	for takes, want := range map[time.Duration]string{
 		0: "10.0.0.2:8080", lookupPatience - 1: "10.0.0.2:8080", lookupPatience + 1: "10.0.0.1:8080",
@@ -116,7 +116,7 @@ func TestEndpointsAreLookedUpAgain(t *testing.T) {
 	}
 }
 
-// All first calls wait for one look-up. If it fails, they fail, and the next call starts another one.
+// All first calls wait for one lookup. If it fails, they fail, and the next call starts another one.
 func TestFirstLookup(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		n := &server{names: names{takes: 100 * time.Millisecond, err: errReset}}

@@ -23,7 +23,7 @@ func TestFallback(t *testing.T) {
 		fails := map[string]func(*http.Request, int) (*http.Response, error){
 			"status":     statuses(502),
 			"no answer":  func(*http.Request, int) (*http.Response, error) { return nil, errReset },
-			"time-out":   func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
+			"timeout":    func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
 			"broken off": func(*http.Request, int) (*http.Response, error) { return brokenOff(), nil },
 		}
 		for name, fail := range fails {
@@ -101,7 +101,7 @@ func TestDegradedAnswersAreNotStored(t *testing.T) {
 	})
 }
 
-// There is no fallback if the caller has left, but there is one after the caller's time-out.
+// There is no fallback if the caller has left, but there is one after the caller's timeout.
 func TestNoFallbackWithoutACaller(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), somebody)

@@ -32,7 +32,7 @@ func (e unreadable) Error() string  { return "HOSTS_FILE: " + e.error.Error() }
 func (e unreadable) Unwrap() error  { return e.error }
 func (e unreadable) Reason() string { return "HOSTS_FILE not readable" }
 
-// connectTimeout is the longest time to connect. The call's own time-out may be shorter.
+// connectTimeout is the longest time to connect. The call's own timeout may be shorter.
 const connectTimeout = 10 * time.Second
 
 func newDialer(path string, random func() float64) *dialer {

@@ -23,7 +23,7 @@ func (o outcome) succeeded() bool {
 }
 
 // isFinal reports whether another attempt would fail in the same way: an answer that is too large, a
-// refusal by this side, or a refusal or time-out with another service as its origin. The endpoint has then
+// refusal by this side, or a refusal or timeout with another service as its origin. The endpoint has then
 // made its own attempts.
 func (o outcome) isFinal() bool {
 	if o.err != nil {

@@ -12,7 +12,7 @@ import (
 
 // TestAnyFaults sends random calls through random chains with a random sequence of faults. It checks the
 // invariants of all chains: no more attempts than configured; either a response or an error; every body
-// complete and closed; an end within the total time-out; and counts that return to zero.
+// complete and closed; an end within the total timeout; and counts that return to zero.
 func TestAnyFaults(t *testing.T) {
 	first := rand.Uint64N(1 << 40)
 	for i := range uint64(150) {

@@ -92,7 +92,7 @@ func TestFailuresBehindOpenNothing(t *testing.T) {
 	}
 }
 
-// Callers with a short time-out do not affect other callers of an upstream that takes 150 ms.
+// Callers with a short timeout do not affect other callers of an upstream that takes 150 ms.
 func TestCallersWithShortTimeouts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
@@ -168,7 +168,7 @@ func TestFallbackForTooManyRequests(t *testing.T) {
 	})
 }
 
-// The total time-out ends an endless body, also with all stages off, over a real connection.
+// The total timeout ends an endless body, also with all stages off, over a real connection.
 func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 	for _, mode := range []string{"off", "library"} {
 		for _, through := range []string{"Do", "RoundTripper"} {

@@ -128,7 +128,7 @@ func TestAttemptTimeoutAlone(t *testing.T) {
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
-		// The time-out applies to the body too, if no inner stage has read it.
+		// The timeout applies to the body too, if no inner stage has read it.
 		resp, err := ask(t, newAttemptTimeout(time.Second, time.Minute, roundTrip(func(r *http.Request) (*http.Response, error) { return crawling(r), nil })), "GET", "/", "")
 		if err != nil {
 			t.Fatal(err)

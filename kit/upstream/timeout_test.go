@@ -98,7 +98,7 @@ func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	})
 }
 
-// The total time-out ends a call exactly at its time, in every state of the call.
+// The total timeout ends a call exactly at its time, in every state of the call.
 func TestTotalTimeout(t *testing.T) {
 	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
 		"no answer":      func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
@@ -120,7 +120,7 @@ func TestTotalTimeout(t *testing.T) {
 	}
 }
 
-// With all other stages off, the total time-out limits the reading of the body, and its timer ends with the body.
+// With all other stages off, the total timeout limits the reading of the body, and its timer ends with the body.
 func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var ctx context.Context
@@ -252,13 +252,13 @@ func TestBulkheadUnderLoad(t *testing.T) {
 
 // A call's waits end in time; a wait without enough time is not started.
 func TestNoTimeLeft(t *testing.T) {
-	bubble(t, "a look-up that hangs", func(t *testing.T) {
+	bubble(t, "a lookup that hangs", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
 		b.is(b.get(), "look up staff-service:8080: "+context.DeadlineExceeded.Error())
 		if time.Since(epoch) != b.cfg.Timeout || len(b.take()) != 0 {
 			t.Errorf("ended after %s, want %s", time.Since(epoch), b.cfg.Timeout)
 		}
-		time.Sleep(lookupTimeout) // in the bubble: until the look-up ends
+		time.Sleep(lookupTimeout) // in the bubble: until the lookup ends
 	})
 	bubble(t, "no time for a wait", func(t *testing.T) {
 		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), newWire(statuses(503)), nil)

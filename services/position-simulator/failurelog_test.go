@@ -20,7 +20,7 @@ func TestFailureLog(t *testing.T) {
 				return a
 			},
 		})), 10*time.Second)
-		for range 250 { // ten a second
+		for range 250 { // ten per second
 			log.add(t.Context(), "report failed", slog.String("vehicle", "A"))
 			time.Sleep(100 * time.Millisecond)
 		}

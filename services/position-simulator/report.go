@@ -42,7 +42,7 @@ var (
 	failed    = newOutcome("failed")    // 5xx, or no answer
 )
 
-// Bounds in seconds: from an answer over loopback to the longest time-out of a call.
+// Bounds in seconds: from an answer over loopback to the longest timeout of a call.
 var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
 func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, error) {

@@ -67,7 +67,7 @@ func (f *forwarder) forward(c *gin.Context) {
 	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
 }
 
-// receive reads the whole body of a request before the call begins. Otherwise time-outs and the breaker
+// receive reads the whole body of a request before the call begins. Otherwise timeouts and the breaker
 // would attribute the time of a slow sender to the gateway.
 func receive(c *gin.Context) error {
 	body, err := server.Body(c)
