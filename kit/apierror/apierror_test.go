@@ -25,7 +25,7 @@ func TestAnswer(t *testing.T) {
 		err    error
 		target string
 		status int
-		body   string // behind the timestamp
+		body   string // after the timestamp
 	}{
 		"chosen":        {apierror.New(400, "lat: missing: must be degrees"), "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"lat: missing: must be degrees","path":"/vehicles/"}`},
 		"another type":  {&fleet.FieldError{Field: "name", Got: "7", Must: "a name"}, "/vehicles/", 400, `"status":400,"error":"Bad Request","message":"name: 7: must be a name","path":"/vehicles/"}`},

@@ -65,8 +65,8 @@ type Injection struct {
 	Wait time.Duration // of Delay
 }
 
-// Decide returns the faults that r meets, in the order of the rules. The list ends with the first fault
-// that ends the request. Unless that is Status, there is no answer, so the list has no faults of a body.
+// Decide returns the faults that r meets, in the order of the rules. A fault that ends the request is the
+// last one. If it is a Reset, Hang or Crash, there is no answer: the list has no Truncate and no Slow.
 func (s *Set) Decide(r *http.Request) []Injection {
 	s.mu.Lock()
 	defer s.mu.Unlock()

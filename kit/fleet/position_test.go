@@ -21,7 +21,7 @@ func TestDecodeAccepts(t *testing.T) {
 		"Z":                      {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33Z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.000+0000","speed":null}`},
 		"lower case":             {`{"name":"T",` + rest + `,"timestamp":"2023-11-13t05:31:33.5z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.500+0000","speed":null}`},
 		"offset with a colon":    {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.5+02:00"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
-		"offset without":         {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.500+0200"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
+		"offset without a colon": {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.500+0200"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
 		"epoch milliseconds":     {`{"name":"T",` + rest + `,"timestamp":1699853493279}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.279+0000","speed":null}`},
 		"degrees as strings":     {`{"name":"T","lat":"53.10","lng":"-1.4"}`, `{"name":"T","lat":53.10,"lng":-1.4,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
 		"unknown field":          {`{"name":"T","colour":"red",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},

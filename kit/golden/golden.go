@@ -20,7 +20,7 @@ type Call struct {
 	Status  int
 	Headers [][2]string
 	Body    string
-	Varies  []string
+	Varies  []string // parts of the answer that differ between runs, such as "order"
 }
 
 // Shared returns the path of a file of the shared test data. If the file does not exist, Shared skips
