@@ -61,26 +61,23 @@ func (o LogOptions) find(log io.Reader) (begin, end int64, err error) {
 	}
 }
 
-// lineStart bounds how far into a line its time is looked for.
-const lineStart = 200
+var (
+	// jsonTime is the time of a line in JSON: a service's, istiod's, an Envoy's. Quotes within values
+	// are escaped, so that no value has this form.
+	jsonTime = regexp.MustCompile(`"time":"([^"]+)"`)
+	// textTime is the time that other lines begin with, as package log writes it.
+	textTime = regexp.MustCompile(`^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)?) `)
+)
 
-// timeForm is the time of a service's line (JSON, RFC 3339), of Envoy's
-// ([2026-01-02 15:04:05.000]), and of package log's (2026/01/02 15:04:05).
-var timeForm = regexp.MustCompile(`(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)?`)
-
-// lineTime returns the time in the beginning of a line. One without a zone is
-// local.
+// lineTime returns the time of a line. One without a zone is local.
 func lineTime(line []byte) (at time.Time, ok bool) {
-	m := timeForm.FindSubmatch(line[:min(len(line), lineStart)])
-	if m == nil {
-		return time.Time{}, false
-	}
-	text := string(m[1]) + "-" + string(m[2]) + "-" + string(m[3]) + "T" + string(m[4])
 	var err error
-	if len(m[5]) > 0 {
-		at, err = time.Parse(time.RFC3339Nano, text+string(m[5]))
+	if m := jsonTime.FindSubmatch(line); m != nil && line[0] == '{' {
+		at, err = time.Parse(time.RFC3339Nano, string(m[1]))
+	} else if m := textTime.FindSubmatch(line); m != nil {
+		at, err = time.ParseInLocation("2006/01/02 15:04:05.999999999", string(m[1]), time.Local)
 	} else {
-		at, err = time.ParseInLocation("2006-01-02T15:04:05.999999999", text, time.Local)
+		return at, false
 	}
 	return at, err == nil
 }

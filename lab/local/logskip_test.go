@@ -15,7 +15,7 @@ func TestLogOptions(t *testing.T) {
 {"time":"2026-01-02T15:04:01Z","level":"INFO","msg":"old"}
 goroutine 1 [running]
 {"time":"2026-01-02T16:04:05.5+01:00","level":"INFO","msg":"new"}
-{"start":"2026-01-02T15:03:00Z","msg":"slow, and so late in the log"}
+{"check":null,"path":"/\"time\":\"","time":"2026-01-02T15:03:00Z","msg":"slow, and so late in the log"}
 last`
 	lines := strings.SplitAfter(log, "\n")
 	at := func(second int) time.Time { return time.Date(2026, 1, 2, 15, 4, second, 0, time.UTC) }
@@ -64,12 +64,13 @@ func TestLineTime(t *testing.T) {
 		line string
 		ok   bool
 	}{
-		{"[2026-01-02 15:04:05.000][12][warning][config] x", true},
+		{`{"check":null,"msg":"access","path":"/\"time\":\"x","time":"` + want.Format("2006-01-02T15:04:05.000-07:00") + `","tries":1}`, true},
 		{"2026/01/02 15:04:05 ERROR x", true},
 		{`{"level":"info","time":"` + want.UTC().Format(time.RFC3339Nano) + `"}`, true},
-		{"2026-01-02", false},
-		{"2026-13-02 15:04:05", false},
-		{strings.Repeat("x", lineStart) + "2026/01/02 15:04:05", false},
+		{"2026/13/02 15:04:05 x", false},
+		{"at 2026/01/02 15:04:05 x", false},
+		{`{"time":"now"}`, false},
+		{`"time":"2026-01-02T15:04:05Z"`, false},
 		{"", false},
 	} {
 		if at, ok := lineTime([]byte(test.line)); ok != test.ok || ok && !at.Equal(want) {

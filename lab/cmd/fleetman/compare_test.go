@@ -22,7 +22,7 @@ func TestCompareUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"compare", "x"}, `fleetman compare: no argument is expected, not "x"`},
+		{[]string{"compare", "x"}, `fleetman compare: "x": must be without arguments`},
 		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
 		{[]string{"compare", "--arms", ""}, `--arms "": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
 		{[]string{"compare", "--profile", "mine"}, `--profile "mine": must be one of plain,all,matched,defaults`},
@@ -35,19 +35,19 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "--duration", "1s"}, "--duration 1s: must be between 3s and 1h"},
 		{[]string{"compare", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
 		{[]string{"compare", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387804"},
-		{[]string{"compare", "--seed", "-1"}, `invalid argument "-1" for "--seed" flag: strconv.ParseUint: parsing "-1": invalid syntax; see fleetman compare --help`},
+		{[]string{"compare", "--seed", "-1"}, "--seed -1: must be a whole number, 0 or more; see fleetman compare --help"},
 		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
 		{[]string{"compare", "--target", "webapp"}, `--target "webapp": must be one of gateway,page`},
 		{[]string{"compare", "--target", "page", "--arms", "ingress,none"}, "--target page: must be gateway with the arm ingress"},
 		{[]string{"compare", "--service", "staff"}, `--service "staff": must be one of staff-service,vehicle-telemetry,position-tracker,api-gateway`},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
 		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme: must be one of them"},
-		{[]string{"fault"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
-		{[]string{"fault", "staff-service"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
-		{[]string{"fault", "staff-service", " "}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
-		{[]string{"fault", "staff-service", "reset", "--clear"}, "fleetman fault: SERVICE or POD and one argument of RULES, or one of --clear and --show, is expected; see fleetman fault --help"},
-		{[]string{"fault", "staff-service", "--show", "--clear"}, "fleetman fault: --clear or --show is expected, not both"},
-		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: one SERVICE or POD at most is expected, not 2"},
+		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "staff-service"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", " "}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", "reset", "--clear"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", "--show", "--clear"}, "fleetman fault: --clear, --show: must be one of them"},
+		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
 	} {
 		code, stdout, stderr := fleetman(t, test.args...)
 		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {

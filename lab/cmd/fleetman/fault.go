@@ -51,7 +51,7 @@ header=Name:value, after=10s, for=10s, every=1m, count=3.`,
 					return c.Set(ctx, pod, args[1])
 				}
 			default:
-				return usageError{fmt.Errorf("fleetman fault: %d arguments: must be SERVICE or POD and one of RULES, or --clear or --show; see fleetman fault --help", len(args))}
+				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
 			}
 			pods, err := runningPods(cmd.Context(), where)
 			if err != nil {

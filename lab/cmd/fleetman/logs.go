@@ -21,8 +21,8 @@ func logsCommand(where *places) *cobra.Command {
 With a mesh, POD.envoy is the log of the proxy of a pod, which has the access log;
 istio-ingressgateway and istiod are logs too, and mesh is all of these.
 
---since reads the time at the start of a line. A line without a time belongs to
-the next line that has one.`,
+--since reads the times of lines. A line without a time belongs to the next line
+that has one.`,
 		Example: `  fleetman logs -f staff-service-0
   fleetman logs --tail 20 --since 30s api-gateway
   fleetman logs --prefix all

@@ -93,7 +93,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"kill", "a", "b"}, "fleetman kill: 2 arguments: must be one POD"},
 		{[]string{"kill", "a", "--signal", "NICE"}, "--signal NICE: must be a number from 1 to 64 or one of ABRT, CONT, HUP, INT, KILL, QUIT, STOP, TERM, USR1, USR2"},
 		{[]string{"apply"}, "fleetman apply: 0 arguments: must be one SCENARIO, DIR or FILE, or more"},
-		{[]string{"fault", "a"}, "fleetman fault: 1 arguments: must be SERVICE or POD and one of RULES, or --clear or --show; see fleetman fault --help"},
+		{[]string{"fault", "a"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "--clear", "--show"}, "fleetman fault: --clear, --show: must be one of them"},
 		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
 		{[]string{"binaries", "kubectl"}, "kubectl: must be one of envoy, istioctl, pilot-discovery"},

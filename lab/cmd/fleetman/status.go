@@ -56,7 +56,11 @@ wide adds the table of pods.`,
 
 func (p *printer) status(s *fleetStatus) {
 	p.field(plain, "running", "for %s, since %s, process %d", age(s.Since), s.Since.Format(time.DateTime), s.PID)
-	p.field(plain, "manifests", "%s", strings.Join(s.Manifests, " "))
+	manifests := make([]string, len(s.Manifests))
+	for i, path := range s.Manifests {
+		manifests[i] = shellQuote("sh", path)
+	}
+	p.field(plain, "manifests", "%s", strings.Join(manifests, " "))
 	for _, port := range s.NodePorts {
 		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)
 	}
