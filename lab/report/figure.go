@@ -25,6 +25,7 @@ type Figure struct {
 
 	counts    []stats.Count // of each run, of a share
 	scale     float64       // of a share: 1, or the rate
+	effect    float64       // of a share: how many requests are worth an independent one
 	latencies []float64     // of all runs, sorted, of a quantile
 }
 
@@ -81,7 +82,7 @@ func (f *Figure) shares(c Column, runs []Run, confidence float64) {
 	if f.N = int(pooled.N); f.N == 0 {
 		return
 	}
-	f.scale = c.scaled(&runs[0])
+	f.scale, f.effect = c.scaled(&runs[0]), pooled.N/effective.N
 	f.Value = pointer(micro(pooled.Share() * f.scale))
 	i := stats.Share(effective, confidence)
 	f.interval(stats.Interval{Low: i.Low * f.scale, High: i.High * f.scale})
@@ -105,8 +106,8 @@ func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
 	f.Note = fmt.Sprintf("%d of %d above %s", above, f.N, c.Unit.text(value))
 }
 
-// mean is of the runs that have a value. Fewer than three runs have the
-// interval of the parts of a run, if the column has parts.
+// mean is of the runs that have a value. Three runs or more have Student's
+// interval, fewer that of the parts of a run, if the column has parts.
 func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 	var values, parts []float64
 	for i, v := range f.Runs {
@@ -120,10 +121,8 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 	}
 	f.N = len(values)
 	switch missing := len(runs) - f.N; {
-	case f.N == 0 && c.never != "" && len(runs) > 0:
+	case f.N == 0 && len(runs) > 0:
 		f.Note = c.never
-		return
-	case f.N == 0:
 		return
 	case missing > 0 && c.never != "":
 		f.Note = fmt.Sprintf("%d of %d runs %s", missing, len(runs), c.never)
@@ -134,12 +133,12 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 	}
 	mean, i, ok := stats.Mean(values, confidence)
 	f.Value = pointer(micro(mean))
-	if len(values) < 3 {
-		if of, within, enough := stats.Mean(parts, confidence); enough {
-			i, ok = stats.Interval{Low: mean - of + within.Low, High: mean - of + within.High}, true
-		}
+	if len(values) < stats.FewestPairs {
+		var of float64
+		of, i, ok = stats.Mean(parts, confidence)
+		i.Low, i.High = i.Low+mean-of, i.High+mean-of
 	}
-	if ok {
+	if i.Low = max(i.Low, 0); ok { // no figure is negative
 		f.interval(i)
 	}
 }
@@ -157,10 +156,26 @@ func (f Figure) Text(u Unit) string {
 		return f.Note
 	}
 	text := u.text(*f.Value) + u.between(*f.Value, f.Low, f.High)
+	if low, high := f.spread(); f.Low == nil {
+		text += strings.Replace(u.between(*f.Value, low, high), "(", "(runs ", 1)
+	}
 	if f.Note != "" {
 		text += ", " + f.Note
 	}
 	return text
+}
+
+// spread is the lowest and the highest value of a run; nil without any.
+func (f Figure) spread() (low, high *float64) {
+	for _, v := range f.Runs {
+		if v != nil && (low == nil || *v < *low) {
+			low = v
+		}
+		if v != nil && (high == nil || *v > *high) {
+			high = v
+		}
+	}
+	return low, high
 }
 
 // Difference is a figure less that of another arm, paired run by run.
@@ -172,6 +187,9 @@ type Difference struct {
 	// no difference is shown.
 	Shown bool `json:"shown"`
 	Pairs int  `json:"pairs"` // of runs
+	// Within is true for fewer than three pairs: the interval covers chance within
+	// the runs, not what differs from run to run.
+	Within bool `json:"within,omitempty"`
 }
 
 // over computes the difference of two arms' figures. Shares have the interval
@@ -188,14 +206,14 @@ func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
 			pairs = append(pairs, *a-*b)
 		}
 	}
-	d.Pairs = len(pairs)
+	d.Pairs, d.Within = len(pairs), len(pairs) < stats.FewestPairs
 	var i stats.Interval
 	ok := true
 	switch {
 	case c.share != nil:
 		i = stats.PairedShares(mine.counts, others.counts, confidence)
 		i.Low, i.High = i.Low*mine.scale, i.High*mine.scale
-	case len(pairs) >= 3:
+	case !d.Within:
 		var mean float64
 		if mean, i, ok = stats.Mean(pairs, confidence); c.quantile == 0 {
 			d.Value = pointer(micro(mean))
@@ -214,15 +232,20 @@ func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
 
 // Text formats the difference; one that is not shown is called so.
 func (d Difference) Text(u Unit) string {
-	switch {
-	case d.Value == nil:
+	if d.Value == nil {
 		return "-"
-	case d.Low == nil:
-		return u.text(*d.Value) + ", one run"
-	case !d.Shown:
-		return "none shown" + u.between(math.NaN(), d.Low, d.High)
 	}
-	return u.text(*d.Value) + u.between(*d.Value, d.Low, d.High)
+	text := u.text(*d.Value) + u.between(*d.Value, d.Low, d.High)
+	if d.Low != nil && !d.Shown {
+		text = "none shown" + u.between(math.NaN(), d.Low, d.High)
+	}
+	switch {
+	case d.Within && d.Pairs == 1:
+		text += ", one run"
+	case d.Within:
+		text += fmt.Sprintf(", %d runs", d.Pairs)
+	}
+	return text
 }
 
 // Unit formats values.
@@ -281,6 +304,9 @@ func (u Unit) between(v float64, low, high *float64) string {
 	from, to := u.of(*low), u.of(*high)
 	if from.Name == to.Name && to.Name == u.of(v).Name {
 		return fmt.Sprintf(" (%s..%s)", from.number(*low), to.number(*high))
+	}
+	if from.Name == to.Name {
+		return fmt.Sprintf(" (%s..%s)", from.number(*low), u.text(*high))
 	}
 	return fmt.Sprintf(" (%s..%s)", u.text(*low), u.text(*high))
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,7 +93,11 @@ func (f Fault) finding() Finding {
 			degraded = append(degraded, a.Name+" "+s.figure(a, "degraded"))
 		}
 		if recovered := a.Figures["recovered"]; recovered.Value == nil && recovered.Note != "" {
-			never = append(never, fmt.Sprintf("%s (goodput %s of %s requests per second, %s of the attempts wasted)", a.Name, s.figure(a, "goodputAfter"), perSecond.text(f.Rate), s.figure(a, "wastedAfter")))
+			text := fmt.Sprintf("%s (goodput %s of %s requests per second", a.Name, s.figure(a, "goodputAfter"), perSecond.text(f.Rate))
+			if a.Figures["wastedAfter"].N > 0 {
+				text += ", " + s.figure(a, "wastedAfter") + " of the attempts wasted"
+			}
+			never = append(never, text+")")
 		}
 	}
 	if len(lossless) > 0 {
@@ -108,7 +111,7 @@ func (f Fault) finding() Finding {
 	}
 	text := fmt.Sprintf("%s, %s failing: %s.", f.Name, f.share(), strings.Join(parts, "; "))
 	if len(unlike) > 0 {
-		text += fmt.Sprintf(" No difference in that to %s is shown for %s.", f.Baseline, list(unlike))
+		text += fmt.Sprintf(" For %s no difference to %s is shown.", list(unlike), f.Baseline)
 	}
 	if len(degraded) > 0 {
 		text += fmt.Sprintf(" Degraded answers: %s.", strings.Join(degraded, "; "))
@@ -134,42 +137,38 @@ func (f Fault) share() string {
 }
 
 // price says what each arm adds to the baseline.
-func (f Fault) price() (all []Finding) {
+func (f Fault) price() []Finding {
 	s := wording{f: f}
 	var parts []string
+	within := false
 	for _, a := range f.Arms {
-		if a.Name == f.Baseline {
-			continue
-		}
-		var adds, none []string
-		alone := false // in one run
-		for _, what := range []struct{ name, at string }{{"p50", "at the median"}, {"p99", "at p99"}, {"cpu", "of CPU for 1 000 requests per second"}, {"memory", "of memory"}} {
-			c, _ := column(what.name)
-			d := a.Over[what.name]
+		var adds []string
+		for _, name := range []string{"p50", "cpu", "memory"} {
+			c, _ := column(name)
+			d := a.Over[name]
 			if d.Value == nil {
 				continue
 			}
-			s.figures = append(s.figures, FigureOf{f.Name, a.Name, what.name, f.Baseline})
+			text := c.Unit.text(*d.Value) + c.Unit.between(*d.Value, d.Low, d.High)
 			if d.Low != nil && !d.Shown {
-				none = append(none, what.at)
-				continue
+				text = "none shown"
 			}
-			adds = append(adds, c.Unit.text(*d.Value)+c.Unit.between(*d.Value, d.Low, d.High)+" "+what.at)
-			alone = alone || d.Low == nil
+			adds = append(adds, text)
+			within = within || d.Within
+			s.figures = append(s.figures, FigureOf{f.Name, a.Name, name, f.Baseline})
 		}
-		text := a.Name + " " + cmp.Or(list(adds), "nothing that is shown")
-		if len(adds) > 0 && len(none) > 0 {
-			text += " (no difference shown " + list(none) + ")"
+		if a.Name != f.Baseline {
+			parts = append(parts, a.Name+" "+list(adds))
 		}
-		if alone {
-			text += " (one run: CPU and memory without an interval)"
-		}
-		parts = append(parts, text)
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Finding{{fmt.Sprintf("%s, what each arm adds to %s: %s.", f.Name, f.Baseline, strings.Join(parts, "; ")), anchor("cost", f.Name), s.figures}}
+	text := fmt.Sprintf("%s, what each arm adds to %s in latency at the median, CPU for 1 000 requests per second, and memory: %s.", f.Name, f.Baseline, strings.Join(parts, "; "))
+	if within {
+		text += " With fewer than three seeds, what differs from run to run is not in these intervals."
+	}
+	return []Finding{{text, anchor("cost", f.Name), s.figures}}
 }
 
 func (r Repeats) finding() Finding {

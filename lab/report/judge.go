@@ -105,10 +105,15 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 		return v, err
 	}
 	confidence := float64(goal.Confidence)
+	if !(confidence > 0 && confidence < 1) {
+		return v, fmt.Errorf("goal %s: confidence: %v: must be between 0%% and 100%%", goal, confidence)
+	}
 	mine := c.figure(a.Runs, confidence)
 	v.N, v.Value, v.Low, v.High = mine.N, mine.Value, mine.Low, mine.High
 	if c.share != nil || c.quantile > 0 {
 		v.Of = "requests"
+	} else {
+		v.N = len(a.Runs)
 	}
 	switch {
 	case goal.Over != "":
@@ -125,7 +130,7 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 	default:
 		v.decide(mine.never(c))
 		if c.share != nil {
-			v.neededShare(mine.scale, confidence)
+			v.neededShare(mine, confidence)
 		} else {
 			v.neededByWidth()
 		}
@@ -219,9 +224,11 @@ func (v *Verdict) nearest() (b float64, ok bool) {
 	return b, ok
 }
 
-func (v *Verdict) neededShare(scale, confidence float64) {
-	if b, ok := v.nearest(); ok && v.Result == GoalUndecided && scale > 0 {
-		v.Needed = max(stats.Needed(*v.Value/scale, b/scale, confidence), v.byWidth())
+// neededShare is of a share; requests that are not independent are worth fewer.
+func (v *Verdict) neededShare(f Figure, confidence float64) {
+	if b, ok := v.nearest(); ok && v.Result == GoalUndecided && f.scale > 0 {
+		n := float64(stats.Needed(*v.Value/f.scale, b/f.scale, confidence)) * f.effect
+		v.Needed = int(math.Ceil(n))
 	}
 }
 
@@ -256,11 +263,20 @@ func (v *Verdict) text(c Column, note string, over bool) string {
 		value = note
 	}
 	if v.Result != GoalUndecided {
-		return fmt.Sprintf("%s: %s of %d %s", v.Result, value, v.N, v.Of)
+		return fmt.Sprintf("%s: %s of %s", v.Result, value, v.sample())
 	}
-	text := fmt.Sprintf("not decided by %d %s: %s", v.N, v.Of, value)
+	text := fmt.Sprintf("not decided by %s: %s", v.sample(), value)
 	if v.Needed > 0 {
 		text += fmt.Sprintf("; about %d would decide it", v.Needed)
+	}
+	return text
+}
+
+// sample is what the verdict is of: 150 requests.
+func (v *Verdict) sample() string {
+	text := fmt.Sprintf("%d %s", v.N, v.Of)
+	if v.N == 1 {
+		return strings.TrimSuffix(text, "s")
 	}
 	return text
 }

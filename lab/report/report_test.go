@@ -308,7 +308,7 @@ func TestHealthy(t *testing.T) {
 	s := fault.figures(costs)
 	for i, want := range []string{
 		"arm|good|p50|p50 over none|p99|p99 over none|CPU: services|CPU: proxies|CPU over none|idle: services|idle: proxies|idle: control plane|memory: services|memory: proxies|memory over none|memory: control plane|counts",
-		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00)|20 ms (20..30)|10 ms (9.00..20)|0.42 cores (0.17..0.67)|0.84 cores (0.33..1.35)|0.86 cores (0.61..1.11)|2.1 % (0.8..3.4)|4.2 % (1.7..6.7)|0.2 %|50 MB|140 MB|140 MB|120 MB|agree",
+		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00), 2 runs|20 ms (20..30)|10 ms (9.00..20), 2 runs|0.42 cores (runs 0.40..0.44)|0.84 cores (runs 0.80..0.88)|0.86 cores, 2 runs|2.1 % (runs 2..2.2)|4.2 % (runs 4..4.4)|0.2 %|50 MB|140 MB|140 MB, 2 runs|120 MB|agree",
 		"none|100 % (99.8..100)|2.00 ms|-|10 ms (10..11)|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
 		got := strings.Join(append([][]string{s.heads}, s.rows...)[i], "|")

@@ -41,13 +41,14 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 	if n := len(notesOf(r)); n > 0 {
 		last = fmt.Sprintf("%d notes on what the figures do not support: --all. ", n) + last
 	}
-	if most := Lines40 - 3; len(lines) > most {
+	end := wrap(last, Columns100)
+	if most := Lines40 - 2 - len(end); len(lines) > most {
 		lines = append(lines[:most-1], fmt.Sprintf("%d lines more: --all", len(lines)-most+1))
 	}
-	if room := Lines40 - len(lines) - 2; len(said) > room {
+	if room := Lines40 - len(lines) - 1 - len(end); len(said) > room {
 		said = append(said[:max(room-1, 0)], fmt.Sprintf("%d lines more: --all", len(said)-max(room-1, 0)))
 	}
-	for _, line := range slices.Concat(lines, []string{""}, said, []string{last}) {
+	for _, line := range slices.Concat(lines, []string{""}, said, end) {
 		fmt.Fprintln(w, line)
 	}
 }
@@ -91,6 +92,9 @@ func (r Report) matrix(color bool) (lines []string) {
 		lines = append(lines, strings.TrimRight(head, " "))
 		for _, g := range r.Groups {
 			for _, f := range g.Faults {
+				if !slices.ContainsFunc(f.Arms, func(a Arm) bool { return slices.Contains(block, a.Name) }) {
+					continue
+				}
 				bar, figures := pad(f.Name, faultWidth), pad("", faultWidth)
 				for _, name := range block {
 					a, ok := f.arm(name)
@@ -126,8 +130,8 @@ func (r Report) arms() (names []string) {
 	return names
 }
 
-// bar is barWidth characters of outcomes. What there is of one has at least one
-// character.
+// bar is barWidth characters of outcomes. Degraded and failed have at least one
+// character where there are any.
 func (a Arm) bar(color bool) string {
 	widths := make([]int, len(outcomeMarks))
 	left, largest := barWidth, 0
@@ -136,7 +140,7 @@ func (a Arm) bar(color bool) string {
 		if value := a.Figures[o.name].Value; value != nil {
 			v = *value
 		}
-		if widths[i] = int(math.Round(v * barWidth)); v > 0 && widths[i] == 0 {
+		if widths[i] = int(math.Round(v * barWidth)); i > 0 && v > 0 && widths[i] == 0 {
 			widths[i] = 1
 		}
 		left -= widths[i]
@@ -189,10 +193,15 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", width-n)
 }
 
+// unbroken are the spaces at which a line does not break: before a unit, and
+// within a number.
+var unbroken = strings.NewReplacer(" %", "\u00a0%", " ms", "\u00a0ms", " s ", "\u00a0s ", " MB", "\u00a0MB", "1 000", "1\u00a0000")
+
 // wrap breaks a text at spaces; the lines after the first are indented.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.SplitSeq(unbroken.Replace(text), " ") {
+		word = strings.ReplaceAll(word, "\u00a0", " ")
 		switch {
 		case line == "":
 			line = word

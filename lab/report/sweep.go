@@ -181,7 +181,10 @@ func (g *Group) repeats() *Repeats {
 	_, mine := stats.Pool(same)
 	_, theirs := stats.Pool(others)
 	i := stats.ShareDifference(mine, theirs, stats.Confidence)
-	r.Difference = Difference{pointer(micro(*r.SameSeed.Value - *r.OtherSeeds.Value)), pointer(micro(i.Low)), pointer(micro(i.High)), !i.Contains(0), min(len(same), len(others))}
+	r.Difference = Difference{
+		Value: pointer(micro(*r.SameSeed.Value - *r.OtherSeeds.Value)), Low: pointer(micro(i.Low)), High: pointer(micro(i.High)),
+		Shown: !i.Contains(0), Pairs: min(len(same), len(others)),
+	}
 	return &r
 }
 

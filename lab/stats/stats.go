@@ -117,7 +117,7 @@ func PairedShares(a, b []Count, confidence float64) Interval {
 	_, mine := Pool(a)
 	_, others := Pool(b)
 	i := ShareDifference(mine, others, confidence)
-	if len(a) != len(b) || len(a) < fewestPairs {
+	if len(a) != len(b) || len(a) < FewestPairs {
 		return i
 	}
 	var differences []float64
@@ -128,9 +128,9 @@ func PairedShares(a, b []Count, confidence float64) Interval {
 	return i.hull(paired)
 }
 
-// fewestPairs have an interval of their own that says something: Student's
+// FewestPairs have an interval of their own that says something: Student's
 // factor is 12.7 for two, 4.3 for three.
-const fewestPairs = 3
+const FewestPairs = 3
 
 // Quantile returns the nearest-rank quantile of sorted values, and its
 // distribution-free interval, between two of the values. ok is false when the

@@ -1,0 +1,260 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/record"
+)
+
+// outcomesOf is a run of 100 requests from fault to repair, of which some are
+// failed, at even distances, and some of the good ones take a second.
+func outcomesOf(arm string, seed uint64, failing, slow int) *record.Run {
+	n := 0
+	r := &record.Run{Key: record.Key{Arm: arm, Fault: "x", Seed: seed}, Rate: 10, FaultAt: 0, RepairAt: at(10), End: at(14), Rules: "reset", Replicas: 1, Pods: []string{"staff-service-0"}}
+	r.Requests = every(14, func(float64) record.Request {
+		n++
+		switch {
+		case n <= 100 && n*failing/100 > (n-1)*failing/100:
+			return failed
+		case n <= slow:
+			return record.Request{Status: 200, End: at(1)}
+		}
+		return good
+	})
+	return r
+}
+
+// TestJudge: a goal is judged with the interval, not with the value.
+func TestJudge(t *testing.T) {
+	r, err := Compute(of(outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 3, 0), outcomesOf("c", 1, 50, 2), outcomesOf("d", 1, 100, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for goal, want := range map[string]string{
+		"a, x: good >= 96%":          "met: 100 % (96.3..100) of 100 requests",
+		"a, x: good >= 99.8%":        "not decided by 100 requests: 100 % (96.3..100); about 1917 would decide it",
+		"a, x: failed <= 50% at 99%": "met: 0 % (0..6.2) of 100 requests",
+		"b, x: good >= 96%":          "not decided by 100 requests: 97 % (91.5..99); about 1476 would decide it",
+		"b, x: good >= 97%":          "not decided by 100 requests: 97 % (91.5..99)", // the value is the bound
+		"c, x: good >= 96%":          "missed: 50 % (40.4..59.6) of 100 requests",
+		"c, x: failed <= 30%":        "missed: 50 % (40.4..59.6) of 100 requests",
+		"c, x: goodput >= 4":         "met: 5 (4.04..5.96) of 100 requests",
+		"a, x: p50 <= 3ms":           "met: 2.00 ms of 100 requests",
+		"a, x: p50 <= 1ms":           "missed: 2.00 ms of 100 requests",
+		"c, x: p99 <= 3ms":           "not decided by 100 requests: 1 of 100 above 3.00 ms",
+		"c, x: p99 <= 2s":            "not decided by 100 requests: 1 of 100 above 3.00 ms; about 381 would decide it",
+		"c, x: good over a >= -0.3":  "missed: -50 % (-59.6..-39.7) of 100 requests",
+		"b, x: good over a >= -0.2":  "met: -3 % (-8.5..1.2) of 100 requests",
+		"a, x: recovered <= 1s":      "not decided by 1 run: 0 s; about 3 would decide it",
+		"d, x: contained <= 1s":      "missed: never of 1 run",
+		"a, x: positions >= 1":       "not decided by 1 run: 0; about 3 would decide it",
+		"a, x: cpu <= 1":             "not decided by 1 run: -",
+		"a, x: attempts >= 1":        "not decided by 1 run: -",
+	} {
+		parsed, err := experiment.ParseGoal(goal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judged := r
+		judged.Goals = nil
+		if err := judged.Judge(parsed); err != nil {
+			t.Fatal(err)
+		}
+		if got := judged.Goals[0]; got.Text != want || !strings.HasPrefix(want, got.Result) {
+			t.Errorf("%s: got %q (%s), want %q", goal, got.Text, got.Result, want)
+		}
+	}
+}
+
+// TestNeededDecides: with as many requests as a verdict asks for, the goal is
+// decided.
+func TestNeededDecides(t *testing.T) {
+	r, err := Compute(of(outcomesOf("b", 1, 3, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge(t, &r, "b, x: good >= 96%")
+	var runs []*record.Run
+	for seed := range (r.Goals[0].Needed + 99) / 100 {
+		runs = append(runs, outcomesOf("b", uint64(seed)+1, 3, 0))
+	}
+	if r, err = Compute(of(runs...)); err != nil {
+		t.Fatal(err)
+	}
+	if judge(t, &r, "b, x: good >= 96%"); r.Goals[0].Result != GoalMet || r.ExitCode() != ExitMet {
+		t.Errorf("got %+v", r.Goals[0])
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	for results, want := range map[string]int{"": ExitMet, "met": ExitMet, "met,not decided": ExitUnknown, "not decided,missed,met": ExitMissed} {
+		var r Report
+		for result := range strings.SplitSeq(results, ",") {
+			r.Goals = append(r.Goals, Verdict{Result: result})
+		}
+		if got := r.ExitCode(); got != want {
+			t.Errorf("%s: got %d, want %d", results, got, want)
+		}
+	}
+}
+
+// TestGoalWithoutRuns: a goal about what was not measured is an error, not met.
+func TestGoalWithoutRuns(t *testing.T) {
+	for goal, want := range map[string]string{
+		"z, x: good >= 1%":         "goal z, x: good >= 1% at 95%: no run of z with x: must be in the records",
+		"a, y: good >= 1%":         "goal a, y: good >= 1% at 95%: no run of a with y: must be in the records",
+		"a, x: good >= 1% at 100%": "goal a, x: good >= 1% at 100%: confidence: 1: must be between 0% and 100%",
+		"a, x: best >= 1%":         `goal a, x: best >= 1% at 95%: figure "best": must be one of ` + strings.Join(Figures(), ", "),
+		"a, x: good over z >= 1%":  `goal a, x: good over z >= 1% at 95%: over "z": must be an arm with that fault`,
+	} {
+		r, err := Compute(of(outcomesOf("a", 1, 0, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := experiment.ParseGoal(goal)
+		if err == nil {
+			err = r.Judge(parsed)
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", goal, err, want)
+		}
+	}
+}
+
+// TestNeverRecovers: a run whose answers stay bad after the repair is called so,
+// with its goodput and the work that was wasted.
+func TestNeverRecovers(t *testing.T) {
+	r := &record.Run{Key: record.Key{Arm: "retries", Fault: "overload", Seed: 1}, Rate: 10, FaultAt: at(3), RepairAt: at(6), End: at(16), Rules: "capacity=8", Replicas: 1, Pods: []string{"staff-service-0"}}
+	r.Requests = every(16, func(second float64) record.Request { return pick(second >= 3, failed) })
+	for second := range 17 {
+		requests, attempts := float64(second)*10, float64(second)*10
+		if second > 3 {
+			attempts += float64(second-3) * 20
+		}
+		r.Samples = append(r.Samples,
+			record.Sample{At: at(float64(second)), Pod: "api-gateway-0", Counts: []record.Count{counted("server", "GET /vehicles/driver/:name", requests), counted("client", "GET staff-service", attempts)}},
+			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", attempts)}})
+	}
+	report, err := Compute(of(hopped(r, at(3))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := report.Groups[0].Faults[0].Arms[0]
+	for name, want := range map[string]string{"recovered": "never", "goodputAfter": "0 (0..0.37)", "wastedAfter": "100 % (98.7..100)", "attempts": "3.00", "wasted": "100 % (95.9..100)"} {
+		c, _ := column(name)
+		if got := a.Figures[name].Text(c.Unit); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if got, want := report.Findings[0].Sentence, "overload, all of staff-service failing: retries lost 100 % (88.6..100). Never recovered: retries (goodput 0 (0..0.37) of 10 requests per second, 100 % (98.7..100) of the attempts wasted)."; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestUnsupported: a quantile that its sample cannot support is not shown.
+func TestUnsupported(t *testing.T) {
+	text := func(runs int) string {
+		var all []*record.Run
+		for seed := range runs {
+			all = append(all, outcomesOf("a", uint64(seed)+1, 0, 5))
+		}
+		f := computed(t, all...).Faults[0].Arms[0].Figures["p99"]
+		return f.Text(duration)
+	}
+	for runs, want := range map[int]string{1: "1 of 100 above 1 s", 3: "3 of 300 above 1 s", 4: "1 s"} {
+		if got := text(runs); got != want {
+			t.Errorf("%d runs: got %s, want %s", runs, got, want)
+		}
+	}
+}
+
+// TestDifferences: paired by seed, and called a difference only outside the
+// interval.
+func TestDifferences(t *testing.T) {
+	var runs []*record.Run
+	for seed := uint64(1); seed <= 3; seed++ {
+		runs = append(runs, outcomesOf("none", seed, 10, 0), outcomesOf("like", seed, 10+int(seed%2), 0), outcomesOf("better", seed, 1, 0))
+	}
+	f := computed(t, runs...).Faults[0]
+	for arm, want := range map[string]string{"like": "none shown (-4.3..5.6 %)", "better": "-9 % (-13..-5.5)"} {
+		a, _ := f.arm(arm)
+		if got := a.Over["failed"].Text(percent); got != want {
+			t.Errorf("%s: got %s, want %s", arm, got, want)
+		}
+	}
+	if base, _ := f.arm("none"); base.Over != nil || f.Baseline != "none" {
+		t.Errorf("baseline %s: %v", f.Baseline, base.Over)
+	}
+}
+
+const sweptExperiment = `question: how many tries
+arms: [{name: tries, manifests: [repo:k8s/base], env: {callers: {RETRY_ATTEMPTS: "${attempts}"}}}]
+faults: [{name: part, inject: [{service: staff-service, replicas: all, rules: "status=502,rate=0.5"}]}]
+sweep: [{name: attempts, values: [1, 2, 3]}]
+theory: [{figure: good, formula: "1 - pow(0.5, attempts)"}]
+goals: [{figure: good, arm: tries, fault: part, atLeast: "1 - pow(0.5, attempts) - 0.1"}]
+seeds: [1]
+`
+
+// TestSweep: a series per arm over the swept value, with the theory, and a goal
+// for each point.
+func TestSweep(t *testing.T) {
+	var runs []*record.Run
+	for attempts, failing := range map[int]int{1: 50, 2: 25, 3: 30} {
+		r := outcomesOf(fmt.Sprintf("tries:attempts=%d", attempts), 1, failing, 0)
+		r.Fault, r.ArmOf, r.Point = "part", "tries", map[string]string{"attempts": fmt.Sprint(attempts)}
+		runs = append(runs, r)
+	}
+	slicesByArm(runs)
+	c := of(runs...)
+	c.Experiment = sweptExperiment
+	r, err := Compute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Groups[0].Sweeps
+	if len(s) != 1 || s[0].Axis != "attempts" || s[0].Figure != "good" || len(s[0].Series) != 1 {
+		t.Fatalf("got %+v", s)
+	}
+	var got []string
+	for _, row := range s[0].sheet().rows {
+		got = append(got, strings.Join(row, "|"))
+	}
+	want := "tries|part|1|50 % (40.4..59.6)|50 %\ntries|part|2|75 % (65.7..82.5)|75 %\ntries|part|3|70 % (60.4..78.1)|87.5 %"
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+	if len(r.Goals) != 3 || r.Goals[0].Result != GoalMet || r.Goals[2].Result != GoalUndecided {
+		t.Errorf("got %+v", r.Goals)
+	}
+}
+
+// TestRepeats: what a seed reproduces, from runs with repeats.
+func TestRepeats(t *testing.T) {
+	var runs []*record.Run
+	for seed := uint64(1); seed <= 2; seed++ {
+		for repeat := range 2 {
+			r := outcomesOf("a", seed, 20, 0)
+			r.Repeat = repeat
+			if seed == 2 { // the others fail
+				for i := range r.Requests[:100] {
+					r.Requests[i].Status, r.Requests[i].Error = 700-r.Requests[i].Status, ""
+				}
+			}
+			runs = append(runs, r)
+		}
+	}
+	repeats := computed(t, runs...).Repeats
+	if repeats == nil || *repeats.SameSeed.Value != 1 || *repeats.OtherSeeds.Value != 0 || !repeats.Difference.Shown {
+		t.Fatalf("got %+v", repeats)
+	}
+	if got, want := repeats.finding().Sentence, "Two runs with one seed are more alike than two seeds: 100 % (98.1..100) of the requests end alike, against 0 % (0..1)."; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := computed(t, runs[0], runs[2]).Repeats; got != nil {
+		t.Errorf("without repeats: %+v", got)
+	}
+}

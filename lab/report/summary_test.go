@@ -1,0 +1,117 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"fleetman.example/lab/record"
+)
+
+func slicesByArm(runs []*record.Run) {
+	slices.SortFunc(runs, func(a, b *record.Run) int { return strings.Compare(a.Arm, b.Arm) })
+}
+
+// many is a report with more arms, faults and goals than a screen has room for.
+func many(t *testing.T) Report {
+	t.Helper()
+	var runs []*record.Run
+	for fault := range 24 {
+		for arm := range 8 {
+			r := outcomesOf(fmt.Sprintf("an-arm-with-a-long-name-%d", arm), 1, arm*10, 0)
+			r.Fault = fmt.Sprintf("a-fault-with-a-long-name-%d", fault)
+			runs = append(runs, r)
+		}
+	}
+	r, err := Compute(of(runs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge(t, &r, "an-arm-with-a-long-name-3, a-fault-with-a-long-name-3: good >= 99.8%")
+	return r
+}
+
+// TestSummarySize: whatever there is to say, the summary fits a terminal of 100
+// x 40, and the Markdown 20 lines.
+func TestSummarySize(t *testing.T) {
+	r := many(t)
+	for _, color := range []bool{false, true} {
+		var text bytes.Buffer
+		Summary(&text, r, SummaryOptions{Color: color, HTML: "DIR/report.html"})
+		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+		if len(lines) > Lines40 {
+			t.Errorf("%d lines", len(lines))
+		}
+		for _, line := range lines {
+			for _, o := range outcomeMarks {
+				line = strings.ReplaceAll(line, o.color, "")
+			}
+			if line = strings.ReplaceAll(line, colorOff, ""); utf8.RuneCountInString(line) > Columns100 {
+				t.Errorf("%d characters: %s", utf8.RuneCountInString(line), line)
+			}
+		}
+		if strings.Contains(text.String(), "\x1b") != color || !strings.Contains(text.String(), "DIR/report.html") {
+			t.Errorf("colour %v: got\n%s", color, text.String())
+		}
+	}
+	var markdown bytes.Buffer
+	MarkdownSummary(&markdown, r)
+	if n := strings.Count(markdown.String(), "\n"); n > mostMarkdown {
+		t.Errorf("%d lines:\n%s", n, markdown.String())
+	}
+}
+
+// TestHGRM: the percentiles of HdrHistogram's own format, of the same latencies.
+func TestHGRM(t *testing.T) {
+	r, err := Compute(of(outcomesOf("a/b", 1, 0, 50)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "new")
+	if err := HGRM(dir, r); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "x-a-b.hgrm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Value\tPercentile\tTotalCount", "       2.000     0.500000           50", "Total count    =          100"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// TestPair: before and after a change, side by side.
+func TestPair(t *testing.T) {
+	report := func(failing int) Report {
+		r, err := Compute(of(outcomesOf("a", 1, failing, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	before, after := report(50), report(0)
+	var text bytes.Buffer
+	PairText(&text, Compare(before, after), false)
+	for _, want := range []string{"x      a    failed     50 % (40.4..59.6)", "-50 % (-59.6..-39.7), one run", "figures: no difference shown (--all shows them)"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	text.Reset()
+	PairText(&text, Compare(before, before), false)
+	if strings.Contains(text.String(), "failed") {
+		t.Errorf("the same: got\n%s", text.String())
+	}
+	other := report(0)
+	other.Groups[0].Faults[0].Name = "y"
+	if !Overlap(before, after) || Overlap(before, other) {
+		t.Error("what overlaps is compared side by side, and nothing else")
+	}
+}
