@@ -14,7 +14,7 @@ import (
 	"fleetman.example/kit/observe"
 )
 
-// Run is a service, from its environment to the end of ctx. It logs to stdout.
+// Run runs a service, which is configured by getenv and logs to stdout, until ctx ends.
 type Run func(ctx context.Context, getenv func(string) string, stdout io.Writer) error
 
 // App has what a service needs to build its routes, and serves them.
@@ -29,7 +29,7 @@ type App struct {
 	Now func() time.Time
 
 	config Config
-	faults *fault.Set // nil where nobody calls
+	faults *fault.Set // nil without ListenAddr
 }
 
 // NewApp returns an App without routes.
@@ -42,7 +42,7 @@ func NewApp(cfg Config, o *observe.Observer) *App {
 	return a
 }
 
-// injector makes requests meet the faults.
+// injector returns the injector of a's faults.
 func (a *App) injector() fault.Injector {
 	count, err := a.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
 	if err != nil {

@@ -89,7 +89,7 @@ func readAdmin(r *env.Reader) (addr string) {
 	return addr
 }
 
-// ReadDrainTimeout reads Config.DrainTimeout for a service whose longest request makes calls calls, one
+// ReadDrainTimeout reads Config.DrainTimeout for a service whose longest request calls others calls times, one
 // after the other, each of at most timeout. A value that is not longer than all of them is an error: it
 // would abort accepted requests.
 func ReadDrainTimeout(r *env.Reader, calls int, timeout time.Duration) time.Duration {

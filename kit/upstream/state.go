@@ -39,7 +39,7 @@ type transition struct {
 // keptTransitions is the number of transitions that are kept.
 const keptTransitions = 100
 
-// newChains returns the state of no chain.
+// newChains returns an empty state.
 func newChains() *chains { return &chains{listeners: make(map[chan transition]struct{})} }
 
 // mount adds the handlers of the state and its events to an admin listener.

@@ -15,8 +15,7 @@ import (
 	"fleetman.example/kit/fleet"
 )
 
-// Every report is a trace of its own: a root span and, under it, the call
-// whose ids the tracker gets.
+// Every report has a trace of its own: a root span, and its child, the call, whose ids are sent to the tracker.
 func TestRunTracesEveryReport(t *testing.T) {
 	var mu sync.Mutex
 	var spans []*trace.Span

@@ -163,7 +163,7 @@ func axeCore(t *testing.T) string {
 	return string(text)
 }
 
-// check fails for every defect that axe-core finds in the page as it is now.
+// check fails the test for every violation that axe-core finds in the current state of the page.
 func (b *tab) check(axe, what string) {
 	b.Helper()
 	const run = `axe.run().then(({violations, passes}) => JSON.stringify({
