@@ -38,6 +38,7 @@ var components = []component{
 	{name: "library"},
 	{name: "library-endpoints", needs: []string{"library"}},
 	{name: "mesh-policies", not: []string{"library-endpoints"}},
+	{name: "mesh-tuned", needs: []string{"mesh-policies"}},
 	{name: "library-beside-mesh", needs: []string{"library", "mesh-policies"}},
 }
 

@@ -56,6 +56,9 @@ func needIstioctl(t *testing.T) {
 	skip.Without(t, "no istioctl: `make istioctl` builds it (some minutes, once), or set ISTIOCTL")
 }
 
+// internals is the warning that every EnvoyFilter gets.
+var internals = regexp.MustCompile(`\s*\* EnvoyFilter//\S+: EnvoyFilter exposes internal implementation details .*`)
+
 // accepted returns what istioctl prints against the objects: "" when it accepts
 // them without any remark.
 func accepted(t *testing.T, objects *manifest.Objects) string {
@@ -73,9 +76,10 @@ func accepted(t *testing.T, objects *manifest.Objects) string {
 	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	said := run(t, file, "validate", "-f", file)
+	said := internals.ReplaceAllString(run(t, file, "validate", "-f", file), "")
+	said = strings.Replace(said, "\"FILE\" has warnings:", "\"FILE\" is valid", 1)
 	if said == "\"FILE\" is valid" {
-		said = run(t, file, "analyze", "--use-kube=false", "--color=false", "--failure-threshold=Info", file)
+		said = run(t, file, "analyze", "--use-kube=false", "--color=false", "--failure-threshold=Info", "--suppress=IST0133=EnvoyFilter *", file)
 		said = strings.TrimPrefix(said, "✔ No validation issues found when analyzing FILE.")
 	}
 	return said
