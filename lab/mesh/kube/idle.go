@@ -63,7 +63,7 @@ func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, wh
 			field, why = d.rulesNothing(m, spec)
 		}
 	case "VirtualService":
-		return d.routesNothing(m, spec)
+		d.unreachable(m, spec)
 	case "WorkloadEntry":
 		return d.joinsNothing(m, spec)
 	}
@@ -108,18 +108,23 @@ func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, w
 	return field, why
 }
 
-// routesNothing is for a VirtualService of the sidecars alone: of a gateway's, it
-// is istioctl analyze that finds that its hosts and the gateway's have nothing
-// in common.
-func (d *deriver) routesNothing(m manifest.Object, spec map[string]any) (field, why string) {
+// unreachable notes a VirtualService of the sidecars alone whose hosts nobody has:
+// proxies have its routes, but no name leads to them. Of a gateway's, it is
+// istioctl analyze that finds that its hosts and the gateway's have nothing in
+// common.
+func (d *deriver) unreachable(m manifest.Object, spec map[string]any) {
 	gateways, _ := spec["gateways"].([]any)
 	hosts, _ := spec["hosts"].([]any)
-	mesh := len(gateways) == 0 || len(gateways) == 1 && gateways[0] == "mesh"
-	known := func(host any) bool { text, _ := host.(string); return d.knows(text, m.Namespace) }
-	if mesh && len(hosts) > 0 && !slices.ContainsFunc(hosts, known) {
-		return "spec.hosts", fmt.Sprintf("%v: no Service and no ServiceEntry has one of these hosts", hosts)
+	if mesh := len(gateways) == 0 || len(gateways) == 1 && gateways[0] == "mesh"; !mesh || len(hosts) == 0 {
+		return
 	}
-	return "", ""
+	for _, host := range hosts {
+		name, _ := host.(string)
+		if _, known := d.fullName(name); known || d.knows(name, m.Namespace) {
+			return
+		}
+	}
+	d.note("%s: %s: spec.hosts: %v: no request reaches its routes: no Service and no ServiceEntry has one of these hosts", m.Source, m.Ref(), hosts)
 }
 
 // joinsNothing is for a WorkloadEntry: it counts as an endpoint of the
@@ -160,6 +165,8 @@ func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
 				return "spec.tracing", "the mesh has no collector of traces: OTEL_EXPORTER_OTLP_ENDPOINT sets one"
 			case section == "metrics" && len(names) == 0:
 				return "spec.metrics", "the proxies report their own statistics alone"
+			case section == "accessLogging" && len(names) == 0:
+				return "spec.accessLogging", "the mesh has no default provider: name one, such as envoy"
 			}
 		}
 	}
@@ -240,8 +247,7 @@ func covers(host, namespace, known string) bool {
 	}
 	suffix, wildcard := strings.CutPrefix(host, "*")
 	knownSuffix, knownWildcard := strings.CutPrefix(known, "*")
-	return known == host || known == host+".svc.cluster.local" || known == host+".cluster.local" ||
-		wildcard && strings.HasSuffix(known, suffix) || knownWildcard && strings.HasSuffix(host, knownSuffix)
+	return known == host || wildcard && strings.HasSuffix(known, suffix) || knownWildcard && strings.HasSuffix(host, knownSuffix)
 }
 
 // objectOf returns an object of the manifests as a map.
