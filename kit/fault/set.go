@@ -56,9 +56,6 @@ func (s *Set) Replace(rules []Rule) {
 	}
 }
 
-// Seed returns the seed, also if it is random.
-func (s *Set) Seed() uint64 { return s.seed }
-
 // Injection is a fault to inject into one request.
 type Injection struct {
 	Rule

@@ -162,7 +162,7 @@ func TestSeed(t *testing.T) {
 func TestRandomSeed(t *testing.T) {
 	seen := make(map[uint64]bool)
 	for range 100 {
-		seed := NewSet(0, nil, time.Now).Seed()
+		seed := NewSet(0, nil, time.Now).seed
 		if seed == 0 || seed > 1<<53 || seen[seed] {
 			t.Fatalf("drew %d", seed)
 		}

@@ -1,6 +1,6 @@
-// Package bench measures the services against what they must be: CPU against plain net/http, the
-// largest fleet, start-up, size and memory. It knows them as programs only: it starts them as
-// processes on loopback addresses and reads what the kernel says of them.
+// Package bench compares the services with their targets: CPU against plain net/http, the largest
+// fleet, start-up, size and memory. It starts them as processes on loopback addresses and reads their
+// CPU time and memory from the kernel.
 package bench
 
 import (
@@ -20,21 +20,21 @@ import (
 // services are the programs of the fleet.
 var services = []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
 
-// Options say what is measured.
+// Options select what is measured.
 type Options struct {
 	Root  string // of the repository
 	Bin   string // directory of built services; empty: they are built from Root
 	Quick bool   // about a minute: fewer and shorter rounds
 	Only  string // one of Parts; empty: all
-	// Plain are the program and its first arguments that lead to ServePlain.
+	// Plain is the command that runs ServePlain with the arguments that follow.
 	Plain    []string
 	Progress func(line string)
 }
 
-// Parts are what can be measured alone.
+// Parts are the values of Options.Only.
 var Parts = []string{"start", "gateway", "chain", "fleet"}
 
-// Check returns an error that names a wrong option.
+// Check returns an error for a wrong option.
 func (o Options) Check() error {
 	if o.Only != "" && !slices.Contains(Parts, o.Only) {
 		return fmt.Errorf("--only: %q: must be one of %s", o.Only, strings.Join(Parts, ", "))
@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return r, nil
 }
 
-// size is how long and how often each figure is measured.
+// size has the durations and repetitions of the measurements.
 type size struct {
 	rounds    int           // of gateway and chain, each with every subject; many short ones, so that what disturbs one subject disturbs the next too
 	round     time.Duration // load on one subject
@@ -110,7 +110,7 @@ type bench struct {
 
 func (b *bench) say(format string, args ...any) { b.Progress(fmt.Sprintf("bench: "+format, args...)) }
 
-// machine is where and when figures were measured.
+// machine describes the machine and the date of a measurement.
 type machine struct {
 	date, cpu, goVersion string
 	cores                int

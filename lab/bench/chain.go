@@ -36,7 +36,7 @@ func (b *bench) chain(ctx context.Context, r *Result) error {
 // starter starts a program, whose upstreams are at addrs.
 type starter func(role string, addrs ...string) (*subject, error)
 
-// startChain starts what a report passes; the first one takes it.
+// startChain starts the processes that a report passes through; the first one receives it.
 func startChain(start starter) (g group, err error) {
 	telemetry, err := start("telemetry")
 	if err != nil {
@@ -73,11 +73,11 @@ func (b *bench) plainChain(ctx context.Context) (group, error) {
 	return startChain(func(role string, addrs ...string) (*subject, error) { return b.plain(ctx, role, addrs...) })
 }
 
-// vehiclesEach is how many vehicles a connection reports for, in turn.
+// vehiclesEach is the number of vehicles that a connection reports for, in turn.
 const vehiclesEach = 64
 
-// reports makes one connection's reports: each vehicle drives north, 11 m in each of its seconds
-// (25 mph), so that none is a repetition and every speed is known.
+// reports generates the reports of one connection. Each vehicle drives north at 11 m a second (25 mph),
+// so that no two reports are equal and every speed is known.
 type reports struct {
 	conn, made int
 	body       []byte

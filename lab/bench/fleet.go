@@ -24,7 +24,7 @@ const (
 	largest     = 12_000                // where the search ends
 )
 
-// point is one fleet as it was measured.
+// point is the measurement of one fleet size.
 type point struct {
 	vehicles int
 	p99      time.Duration
@@ -38,14 +38,14 @@ type point struct {
 	tries    int
 }
 
-// holds reports whether a fleet was served: in time, every vehicle, nothing lost.
+// holds reports whether the fleet meets the target: in time, every vehicle, no report lost.
 func (p point) holds() bool {
 	return p.p99 < targetP99 && p.lost == 0 && p.rate > .97*float64(p.vehicles)
 }
 
-// fleet measures growing fleets, then larger ones for as long as the target holds, and the fleet of
-// the target with plain handlers in the services' places: what they do not serve either is held by
-// the machine, the kernel and net/http.
+// fleet measures fleets of increasing size until the target is missed. It also measures the target's
+// fleet with plain handlers instead of the services: a limit that these reach too is that of the
+// machine, the kernel and net/http.
 func (b *bench) fleet(ctx context.Context, r *Result) error {
 	plain, err := b.try(ctx, targetFleet, "plain handlers: ", b.plainChain)
 	if err != nil {
@@ -70,8 +70,8 @@ func (b *bench) fleet(ctx context.Context, r *Result) error {
 	return nil
 }
 
-// try measures a fleet again when the target was missed: other work on the machine may be why,
-// and the figure is what the services can do.
+// try measures a fleet again when the target is missed: other work on the machine may be the cause. It
+// returns the best measurement.
 func (b *bench) try(ctx context.Context, vehicles int, whose string, start func(context.Context) (group, error)) (best point, err error) {
 	for try := range b.size.tries {
 		p, err := b.drive(ctx, vehicles, start)
@@ -125,7 +125,7 @@ func (b *bench) drive(ctx context.Context, vehicles int, start func(context.Cont
 	return p, nil
 }
 
-// reading is all counters at one moment.
+// reading has all counters at one time.
 type reading struct {
 	at            time.Time
 	chain, sender process.Usage
@@ -162,7 +162,7 @@ func (r reading) since(before reading) point {
 	return p
 }
 
-// counters is what the simulator's metrics have of its reports.
+// counters has the simulator's counts of its reports.
 type counters struct {
 	duration histogram // of every report, whatever its outcome, in seconds
 	failed   float64   // reports without an answer below 300
@@ -207,7 +207,7 @@ func (b *bench) counters(ctx context.Context, admin string) (c counters, err err
 	return c, nil
 }
 
-// confine keeps a fleet on two cores of a larger machine.
+// confine restricts a fleet to two cores.
 func confine(ctx context.Context, g group) error {
 	if runtime.NumCPU() <= 2 {
 		return nil

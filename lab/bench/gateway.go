@@ -8,9 +8,8 @@ import (
 
 const driverPath = "/vehicles/driver/City%20Truck"
 
-// gateway compares the CPU of one look-up of a driver: our gateway, without and with the whole
-// resilience chain, a plain handler that makes the same call, and httputil.ReverseProxy, all with the
-// same upstream.
+// gateway compares the CPU of one look-up of a driver: api-gateway, without and with the resilience
+// chain, a plain handler that makes the same call, and httputil.ReverseProxy, all with the same upstream.
 func (b *bench) gateway(ctx context.Context, r *Result) error {
 	var all group
 	defer func() { all.stop() }()
@@ -51,7 +50,7 @@ func (b *bench) gateway(ctx context.Context, r *Result) error {
 	return nil
 }
 
-// sameAnswers makes sure that the subjects do the same work.
+// sameAnswers returns an error unless all subjects return the same answer.
 func sameAnswers(subjects []group, path string) error {
 	first, err := ask(subjects[0][0].addr, path)
 	if err != nil {

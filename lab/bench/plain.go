@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// ServePlain is what the services are measured against: the least that net/http needs to do the
-// same work. Each runs in a process of its own, as the services do.
+// ServePlain serves one of the handlers that the services are compared with: plain net/http that makes
+// the same calls. Each runs in a process of its own, as the services do.
 func ServePlain(ctx context.Context, role string, args []string, stdout io.Writer) error {
 	handler, err := plainHandler(role, args)
 	if err != nil {
@@ -29,7 +29,7 @@ func ServePlain(ctx context.Context, role string, args []string, stdout io.Write
 	return server.Serve(listener)
 }
 
-// plainHandler has, by role, the addresses of its upstreams as args.
+// plainHandler returns the handler of a role. args are the addresses of its upstreams.
 func plainHandler(role string, args []string) (http.Handler, error) {
 	needs := map[string]int{"staff": 0, "handler": 1, "proxy": 1, "telemetry": 0, "tracker": 2}
 	if n, ok := needs[role]; !ok || n != len(args) {
@@ -51,7 +51,7 @@ func plainHandler(role string, args []string) (http.Handler, error) {
 	}
 }
 
-// newTransport has the settings of the services' own, which matter to the cost of a call.
+// newTransport has the settings of the services' transport, which affect the cost of a call.
 func newTransport() *http.Transport {
 	return &http.Transport{MaxIdleConnsPerHost: 1024, IdleConnTimeout: 90 * time.Second, DisableCompression: true}
 }
@@ -71,7 +71,7 @@ func staticAnswer(text string) http.Handler {
 
 var jsonType = []string{"application/json"} // shared by all answers, never written
 
-// plainGateway asks the upstream who drives, and copies its answer.
+// plainGateway calls the upstream for a driver, and copies its answer.
 func plainGateway(staff string) http.Handler {
 	transport := newTransport()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func plainGateway(staff string) http.Handler {
 	})
 }
 
-// plainTracker makes the hops of one report and keeps nothing.
+// plainTracker makes the calls of one report and stores nothing.
 func plainTracker(telemetry, staff string) http.Handler {
 	transport := newTransport()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

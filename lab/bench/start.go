@@ -10,7 +10,7 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// program is one service as it starts and rests.
+// program has the start-up time, size and idle memory of one service.
 type program struct {
 	name   string
 	ready  spread // ms from exec to the first /readyz of 200

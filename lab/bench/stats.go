@@ -19,7 +19,7 @@ func spreadOf(values []float64) spread {
 	return spread{median, sorted[0], sorted[len(sorted)-1]}
 }
 
-// ratios divides round by round, so that what disturbed a round disturbed both.
+// ratios divides round by round: other work on the machine affects both values of a round.
 func ratios(of, to []float64) []float64 {
 	r := make([]float64, len(of))
 	for i := range of {
@@ -34,7 +34,7 @@ type histogram struct {
 	counts []float64
 }
 
-// since is what was added after an earlier reading; an earlier one without any counts is empty.
+// since returns the counts added after an earlier reading, which may be empty.
 func (h histogram) since(earlier histogram) histogram {
 	d := histogram{h.bounds, slices.Clone(h.counts)}
 	for i := range earlier.counts {

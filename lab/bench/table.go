@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The targets; those of a fleet are beside it.
+// The targets, except those of a fleet.
 const (
 	targetGateway = 1.25 // CPU to a plain handler's
 	targetProxy   = 1.0  // CPU to httputil.ReverseProxy's
@@ -21,7 +21,7 @@ const (
 	targetIdle    = 25.0 // MB of 10^6 bytes
 )
 
-// Result is everything measured; parts that were not are empty.
+// Result has all measurements; parts that were not measured are empty.
 type Result struct {
 	gatewayCPU                       [4]spread // µs a request: ours, plain handler, proxy, ours with the whole chain
 	gatewayToHandler, gatewayToProxy spread
@@ -71,7 +71,7 @@ func (r *Result) Missed() bool {
 
 func (r *Result) points() []point { return slices.Concat(r.curve, r.beyond) }
 
-// largest is the largest fleet below which every one was served too.
+// largest returns the largest fleet for which it and every smaller one meet the target.
 func (r *Result) largest() row {
 	var best point
 	for _, p := range r.points() {
@@ -90,8 +90,8 @@ func (r *Result) largest() row {
 	return row{"largest fleet at a report a second, p99 below 50 ms, two cores", fmt.Sprintf("%d vehicles", targetFleet), measured, best.vehicles >= targetFleet}
 }
 
-// linear fits a line through the fleets that were served; of one that was not, neither CPU nor
-// memory says what a larger fleet takes.
+// linear fits a line through the fleets that meet the target. CPU and memory of the others do not show
+// what a larger fleet needs.
 func (r *Result) linear(what string, y func(point) float64) row {
 	var xs, ys []float64
 	for _, p := range r.points() {
@@ -106,7 +106,7 @@ func (r *Result) linear(what string, y func(point) float64) row {
 	return row{what + " against fleet size", "a line (R² at least 0.95)", fmt.Sprintf("R² %.3f", r2), r2 >= targetLinear}
 }
 
-// worst is the service that is farthest from a target, with the range of all.
+// worst returns the row of the service that is farthest from a target, with the range of all services.
 func worst(programs []program, what, unit string, target float64, of func(program) float64) row {
 	w := slices.MaxFunc(programs, func(a, b program) int { return cmp.Compare(of(a), of(b)) })
 	least := slices.MinFunc(programs, func(a, b program) int { return cmp.Compare(of(a), of(b)) })
@@ -122,7 +122,7 @@ func micros(ours, theirs spread) string {
 	return fmt.Sprintf(": %.0f to %.0f µs", ours.median, theirs.median)
 }
 
-// Markdown returns the figures with their verdicts, then the fleets one by one.
+// Markdown returns a table of the figures and whether they meet their targets, then one of the fleets.
 func (r *Result) Markdown() string {
 	m := r.machine
 	var b strings.Builder

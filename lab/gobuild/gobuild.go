@@ -29,9 +29,9 @@ var own = []string{
 // others are variables that have no value which means "unset".
 var others = []string{"GOOS", "GOARCH", "GOBIN", "GOEXPERIMENT"}
 
-// Env returns the environment for the go command: environ, without the user's
+// goEnv returns the environment for the go command: environ, without the user's
 // settings for builds of their own, and with more, which comes last.
-func Env(environ []string, more ...string) []string {
+func goEnv(environ, more []string) []string {
 	var env []string
 	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); !slices.Contains(others, name) {
@@ -105,7 +105,7 @@ func (b Build) command(args ...string) *exec.Cmd {
 	if absolute, err := filepath.Abs(work); err == nil {
 		work = absolute
 	}
-	cmd.Env = Env(os.Environ(), append([]string{"GOTMPDIR=" + work}, b.Env...)...)
+	cmd.Env = goEnv(os.Environ(), append([]string{"GOTMPDIR=" + work}, b.Env...))
 	return cmd
 }
 

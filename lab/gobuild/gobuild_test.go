@@ -106,7 +106,7 @@ esac
 }
 
 func TestEnv(t *testing.T) {
-	got := Env([]string{"A=1", "GOFLAGS=-mod=mod", "GOARCH=arm"}, "GOWORK=off")
+	got := goEnv([]string{"A=1", "GOFLAGS=-mod=mod", "GOARCH=arm"}, []string{"GOWORK=off"})
 	if got[0] != "A=1" || slices.Contains(got, "GOARCH=arm") || got[len(got)-1] != "GOWORK=off" ||
 		slices.Index(got, "GOFLAGS=-mod=mod") > slices.Index(got, "GOFLAGS=-mod=readonly -buildvcs=false") {
 		t.Errorf("environment %q", got)

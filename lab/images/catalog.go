@@ -32,7 +32,7 @@ func services(root string) ([]string, error) {
 	return names, nil
 }
 
-// own are the images of k8s/base: registry, then fleetman/NAME:tag.
+// own returns the images of k8s/base: registry, then fleetman/NAME:tag.
 func own(services []string, registry, tag string) []image {
 	var images []image
 	for _, s := range services {
@@ -41,8 +41,8 @@ func own(services []string, registry, tag string) []image {
 	return images
 }
 
-// variants are the suffixes of the published tags, what each bakes into its image, and the
-// services that have it (nil: all).
+// variants has the suffixes of the published tags, with the build arguments of each and the services
+// that have it (nil: all).
 var variants = map[string]struct {
 	args     map[string]string
 	services []string
@@ -54,8 +54,8 @@ var variants = map[string]struct {
 	"no-header-propagation": {map[string]string{"PROPAGATE_HEADERS": "false"}, nil},
 }
 
-// published are the images that replace those of the published manifests, by their names. The
-// manifests for arm64 have tags of their own, which the images of that platform get too.
+// published returns the images that replace those of the published manifests, under their names. For
+// arm64 each image also gets the tag of the published manifests for arm64.
 func published(services []string, registry, tag, platform string) []image {
 	var images []image
 	for _, s := range services {
@@ -80,7 +80,7 @@ func published(services []string, registry, tag, platform string) []image {
 	return images
 }
 
-// only keeps the images of the services that are named, separated by commas; "" keeps all.
+// only returns the images of the named services, separated by commas; "" means all.
 func only(images []image, names string) ([]image, error) {
 	if names == "" {
 		return images, nil

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// commit is what is built, as git tells it.
+// commit is the commit that is built.
 type commit struct {
 	revision string // with -dirty when tracked files differ from it
 	time     time.Time
@@ -35,7 +35,7 @@ func readCommit(ctx context.Context, root string) (commit, error) {
 	return commit{revision, time.Unix(unix, 0).UTC()}, nil
 }
 
-// output runs c; its error holds what c said of it.
+// output runs c and returns its standard output. An error contains its standard error.
 func output(c *exec.Cmd) (string, error) {
 	var stderr strings.Builder
 	if c.Stderr == nil {

@@ -27,7 +27,7 @@ type docker struct {
 	stderr   io.Writer // gets the build's progress
 }
 
-// command is the client that DOCKER names, for machines with several.
+// command returns the client: the value of DOCKER, or docker.
 func command(getenv func(string) string) string {
 	if c := getenv("DOCKER"); c != "" {
 		return c
@@ -35,12 +35,12 @@ func command(getenv func(string) string) string {
 	return "docker"
 }
 
-// run runs the client and returns what it prints.
+// run runs the client and returns its output.
 func (d docker) run(ctx context.Context, args ...string) (string, error) {
 	return output(exec.CommandContext(ctx, d.command, args...))
 }
 
-// answers is an error unless an engine does.
+// answers returns an error unless an engine answers.
 func (d docker) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -103,8 +103,8 @@ func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err err
 		args = append(args, "--build-arg", name+"="+values[name])
 	}
 	c := exec.CommandContext(ctx, d.command, append(args, d.root)...)
-	// BuildKit also where it is not the default; its record of the build's time and machine is no
-	// part of an image that is the same everywhere.
+	// BuildKit, also where it is not the default. Its attestations contain the time and the machine of
+	// the build, which must not change the image.
 	c.Env = append(os.Environ(), "DOCKER_BUILDKIT=1", "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
 	c.Stdout, c.Stderr = d.stderr, d.stderr
 	if err := c.Run(); err != nil {

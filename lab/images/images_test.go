@@ -172,7 +172,7 @@ func withoutCaches(t *testing.T, dockerfile string) string {
 	const packages = "type=cache,target=/root/.cache/go-build"
 	stages := regexp.MustCompile(` AS \w+\n`)
 	if stages.FindString(dockerfile) == "" || strings.Count(dockerfile, packages) != 1 {
-		t.Fatalf("expected a named stage, and %q once, in\n%s", packages, dockerfile)
+		t.Fatalf("%q: must be there once, in a named stage, in\n%s", packages, dockerfile)
 	}
 	dockerfile = stages.ReplaceAllString(dockerfile, "${0}ENV AGAIN="+strconv.FormatInt(time.Now().UnixNano(), 10)+"\n")
 	return strings.Replace(dockerfile, packages, strings.Replace(packages, "cache", "tmpfs", 1), 1)

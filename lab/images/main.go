@@ -45,7 +45,7 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// run is the program; its result is the exit code.
+// run returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (code int) {
 	o, err := readOptions(args, stderr)
 	if err == nil {
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 1
 }
 
-// build builds what o names and writes a line for each image: name, id, unpacked size.
+// build builds the images that o selects and prints name, id and unpacked size of each.
 func build(ctx context.Context, o options, getenv func(string) string, stdout, stderr io.Writer) error {
 	names, err := services(o.root)
 	if err != nil {

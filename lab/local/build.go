@@ -13,7 +13,7 @@ import (
 )
 
 // Build compiles the programs that are needed and returns where they are.
-// go build does its own caching: nothing to do takes a fraction of a second.
+// Without changes this takes a fraction of a second: go build has a cache.
 func Build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {
 	if root, err = filepath.Abs(root); err != nil { // go build's -o is seen from the directory it runs in
 		return "", fmt.Errorf("building: %w", err)
@@ -49,7 +49,7 @@ func Build(ctx context.Context, root string, needed []string, progress func(stri
 	return bin, nil
 }
 
-// lockBuild keeps two launchers from writing the same programs at once.
+// lockBuild prevents two launchers from writing the same programs at the same time.
 func lockBuild(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

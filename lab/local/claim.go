@@ -11,16 +11,15 @@ import (
 	"syscall"
 )
 
-// claimPort is a port that no program uses. A fleet listens there, at each of
-// its addresses, for as long as it runs: so two fleets never share an address,
-// whenever their programs and proxies open ports there.
+// claimPort is a port that no program uses. A fleet listens on it, at each of
+// its addresses, for as long as it runs, so that no other fleet uses the address.
 const claimPort = 65535
 
-// claims are the listeners that hold a fleet's addresses.
+// claims are the listeners on claimPort.
 type claims []net.Listener
 
-// claim takes every address that the fleet will use: the pods', those that the
-// names of proxied pods lead to, the gateways' and the refusing one.
+// claim listens on every address that the fleet will use: those of the pods, of
+// the outbound listeners of proxied pods, of the gateways, and the refusing one.
 func claim(p *plan, o Options) (taken claims, err error) {
 	defer func() {
 		if err != nil {
@@ -62,7 +61,7 @@ func addressesOf(p *plan, o Options) []netip.Addr {
 	return append(addresses, o.Network.Masked().Addr())
 }
 
-// meshNetworks reminds of the second network that a mesh needs.
+// meshNetworks returns the part of a message about the second network of a mesh.
 func meshNetworks(p *plan, o Options) string {
 	for _, pod := range p.pods {
 		if pod.proxied {

@@ -23,8 +23,8 @@ type deployment struct {
 
 type deploymentSet []*deployment
 
-// newDeploymentSet returns the Deployments that can run. The notes are those of
-// published images that no program here stands for.
+// newDeploymentSet returns the Deployments that can run. The notes name published
+// images that have no program here.
 func newDeploymentSet(objects *manifest.Objects, known programs) (set deploymentSet, notes []string, err error) {
 	for _, object := range objects.All {
 		typed, ok := object.Typed.(*appsv1.Deployment)
@@ -52,8 +52,8 @@ func newDeploymentSet(objects *manifest.Objects, known programs) (set deployment
 	return set, notes, nil
 }
 
-// nothingToRun is the error for manifests without a Deployment that can run: it
-// names what they have instead.
+// nothingToRun returns the error for manifests without a Deployment that can run.
+// It names the objects that they have.
 func nothingToRun(objects *manifest.Objects, notes []string) error {
 	const most = 5
 	var there []string
@@ -71,8 +71,8 @@ func nothingToRun(objects *manifest.Objects, notes []string) error {
 	return errors.New(strings.Join(append([]string{text}, append(notes, notOfTheFleet(objects)...)...), "; "))
 }
 
-// named returns the Deployments of a name, of a name without "fleetman-", or of
-// a program: of the first of these that has any.
+// named returns the Deployments with a name; if there are none, those whose name
+// matches without "fleetman-"; if there are none, those of a program.
 func (s deploymentSet) named(name string) ([]*deployment, error) {
 	for _, matches := range []func(*deployment) bool{
 		func(d *deployment) bool { return d.object.Name == name },

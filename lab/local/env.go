@@ -11,8 +11,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// environment returns the container's variables over that of the image's tag,
-// which stands for one that is built into the image.
+// environment returns the container's variables. The variable of the image's tag,
+// which is built into the published image, has the lowest precedence.
 func environment(d *deployment, p *podPlan, c *corev1.Container, objects *manifest.Objects) (map[string]string, error) {
 	env := map[string]string{"HOSTNAME": p.name}
 	if name, value, ok := strings.Cut(d.tagEnv, "="); ok {
@@ -144,8 +144,8 @@ func secret(objects *manifest.Objects, namespace, name string) map[string]string
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// expand replaces $(NAME) by a variable that is defined before; $$ is a dollar
-// sign, and an unknown name stays as it is: the rules of Kubernetes.
+// expand replaces $(NAME) by a variable that is defined before, by the rules of
+// Kubernetes: $$ is a dollar sign, and an unknown name is left unchanged.
 func expand(value string, env map[string]string) string {
 	var out strings.Builder
 	for {
@@ -173,8 +173,8 @@ func expand(value string, env map[string]string) string {
 	}
 }
 
-// processEnv is the environment of the process: the pod's own variables over
-// those that it inherits from fleetman.
+// processEnv returns the environment of the process: the pod's variables, and with
+// lower precedence those that it inherits from fleetman.
 func (p *podPlan) processEnv(launcher []string) []string {
 	env := map[string]string{}
 	for _, variable := range launcher {

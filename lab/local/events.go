@@ -19,12 +19,12 @@ const (
 	Waiting     EventKind = "waiting"     // the next start is delayed, or the last one failed
 	GivenUp     EventKind = "given up"    // it is not started again
 
-	// What its program reports: see package watch.
+	// Reported by its program: see package watch.
 	FaultSet     EventKind = "fault set"
 	FaultCleared EventKind = "fault cleared"
 	Breaker      EventKind = "breaker" // one of its breakers changed
 
-	// A proxy's view of other pods.
+	// Reported by a proxy, about other pods.
 	Ejected  EventKind = "ejected"  // its outlier detection shut one out
 	Returned EventKind = "returned" // and lets it in again
 	Retried  EventKind = "retried"  // it sent requests to some again
@@ -39,10 +39,10 @@ type Event struct {
 	Restarts int       `json:"restarts"`
 }
 
-// maxEvents bounds the memory of a fleet that runs for weeks.
+// maxEvents limits the memory of a fleet that runs for weeks.
 const maxEvents = 10_000
 
-// eventLog keeps what happened and lets any number of readers follow.
+// eventLog stores the last events for any number of readers.
 type eventLog struct {
 	mu      sync.Mutex
 	events  []Event
@@ -89,8 +89,8 @@ func (l *eventLog) since(n int) (events []Event, next int, more <-chan struct{},
 // Note adds an event that another package has seen.
 func (f *Fleet) Note(e Event) { f.events.add(e) }
 
-// Events yields what has happened from the fleet's start, then what happens,
-// until the fleet has stopped or the context ends.
+// Events yields the events since the start of the fleet, then new ones, until the
+// fleet has stopped or the context ends.
 func (f *Fleet) Events(ctx context.Context) func(yield func(Event) bool) {
 	return func(yield func(Event) bool) {
 		for n := 0; ; {

@@ -17,11 +17,11 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// maxEarlyExits is how many starts of a pod that was never ready may fail until
-// the start of the fleet is given up: about two seconds at the default back-off.
+// maxEarlyExits is the number of failed starts of a pod that was never ready after
+// which the start of the fleet fails: about two seconds at the default back-off.
 const maxEarlyExits = 5
 
-// NotReadyError is a pod that does not get ready when the fleet starts.
+// NotReadyError is the error for a pod that does not become ready at the start.
 type NotReadyError struct {
 	Pod, Why string
 	Log      string   // the pod's log file
@@ -180,7 +180,7 @@ func (f *Fleet) awaitReady(ctx context.Context) error {
 	}
 }
 
-// notReady is the first pod that is not.
+// notReady returns the first pod that is not ready.
 func (f *Fleet) notReady() *pod {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,7 +202,7 @@ func (f *Fleet) explain(p *pod) error {
 	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
 }
 
-// fail ends the start of the fleet; afterwards it does nothing.
+// fail makes the start of the fleet fail. It has no effect afterwards.
 func (f *Fleet) fail(err error) {
 	select {
 	case f.failed <- err:
@@ -210,7 +210,7 @@ func (f *Fleet) fail(err error) {
 	}
 }
 
-// Pods are all pods as they are now, in the manifests' order.
+// Pods returns all pods, in the manifests' order.
 func (f *Fleet) Pods() []Pod {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -221,14 +221,14 @@ func (f *Fleet) Pods() []Pod {
 	return pods
 }
 
-// HostsFile is the file that leads to the Services, in hosts(5) format, with
+// HostsFile returns the path of the hosts(5) file with the Services' addresses and
 // the names of the default namespace.
 func (f *Fleet) HostsFile() string { return hostsFile(f.options.State, manifest.DefaultNamespace) }
 
 // Kill sends a signal to a pod's process, which is started again when it has
 // ended. SIGTERM ends it as deleting a pod does: it leaves the endpoints, its
 // preStop sleep passes, it may drain for its grace period. The name may be
-// that of a Deployment with one replica. Kill returns what it did, in words.
+// that of a Deployment with one replica. did describes what Kill has done.
 func (f *Fleet) Kill(name string, sig syscall.Signal) (did string, err error) {
 	p, err := f.find(name)
 	if err != nil {
@@ -334,12 +334,12 @@ func (f *Fleet) note(p *pod, kind EventKind, detail string) {
 	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
 }
 
-// hostsRetry is after how long hosts files that could not be written, on a full
-// disk say, are written again.
+// hostsRetry is the delay before hosts files that could not be written, for example
+// on a full disk, are written again.
 const hostsRetry = 250 * time.Millisecond
 
-// publish brings the hosts files up to date, with the mutex held. While they
-// are not, no pod is ready: callers may not find it.
+// publish updates the hosts files. While an update fails, no pod is ready: callers
+// may not find it. It is called with the mutex held.
 func (f *Fleet) publish() {
 	was := f.stale
 	f.stale = ""
@@ -389,7 +389,7 @@ func (f *Fleet) writeHosts() error {
 	return nil
 }
 
-// endpoints are the ready pods of a Service, with the mutex held.
+// endpoints returns the ready pods of a Service. It is called with the mutex held.
 func (f *Fleet) endpoints(service *servicePlan) []*pod {
 	var ready []*pod
 	for _, p := range f.pods {
@@ -475,7 +475,7 @@ type NodePort struct {
 	Address  netip.AddrPort `json:"address"`
 }
 
-// NodePorts are those that are open, in the manifests' order.
+// NodePorts returns the open node ports, in the manifests' order.
 func (f *Fleet) NodePorts() []NodePort {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -389,7 +389,7 @@ func TestFullDisk(t *testing.T) {
 		if full.Load() {
 			return fmt.Errorf("write %s: %w", path, syscall.ENOSPC)
 		}
-		return writeAtomically(path, data)
+		return WriteFile(path, data)
 	}
 	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
 	full.Store(true)

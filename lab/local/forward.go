@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// forwarder passes connections on to an address that pick chooses for each:
-// what kube-proxy does for a NodePort or for a Service whose port is not the
-// pod's.
+// forwarder forwards each connection to the address that pick returns, as
+// kube-proxy does for a NodePort and for a Service whose port is not the pod's.
 type forwarder struct {
 	listener net.Listener
 	pick     func() (address string, ok bool)
@@ -134,10 +133,10 @@ func (f *forwarder) untrack(conn net.Conn) {
 	delete(f.conns, conn)
 }
 
-// stopAccepting leaves the connections that are open.
+// stopAccepting closes the listener and keeps the open connections.
 func (f *forwarder) stopAccepting() { f.listener.Close() }
 
-// close ends all.
+// close closes the listener and all connections.
 func (f *forwarder) close() {
 	f.listener.Close()
 	f.mu.Lock()

@@ -10,14 +10,14 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// serviceAddresses are the addresses that answer for one Service.
+// serviceAddresses has the addresses of the ready pods of one Service.
 type serviceAddresses struct {
 	name, namespace string
 	addresses       []netip.Addr
 }
 
-// hostsFile is the path of the hosts file of a namespace's pods. No pod's own
-// file, which is hosts.POD, has that name.
+// hostsFile returns the path of the hosts file of a namespace's pods. It differs
+// from that of every single pod, which is hosts.POD.
 func hostsFile(state, namespace string) string {
 	if namespace == manifest.DefaultNamespace {
 		return filepath.Join(state, "hosts")
@@ -50,9 +50,9 @@ func renderHosts(services []serviceAddresses, namespace string, refusing netip.A
 	return out.Bytes()
 }
 
-// writeAtomically replaces a file, so that a reader sees the old or the new
-// one, never a part.
-func writeAtomically(path string, data []byte) error {
+// WriteFile replaces a file. A reader sees the old content or the new one,
+// never a part.
+func WriteFile(path string, data []byte) error {
 	next := path + ".next"
 	if err := os.WriteFile(next, data, 0o644); err != nil {
 		_ = os.Remove(next) // room for the others

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// logPoll is how often a followed log file is looked at.
+// logPoll is the time between two reads of a followed log file.
 const logPoll = 100 * time.Millisecond
 
-// namedLog is a log file that is no pod's.
+// namedLog is a log file and its name for users.
 type namedLog struct{ name, path string }
 
-// logsOf are the log files that a name means.
+// logsOf returns the log files of a name.
 func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 	f.mu.Lock()
 	others := slices.Clone(f.meshLogs)
@@ -90,7 +90,7 @@ func (f *Fleet) Logs(ctx context.Context, name string, o LogOptions, w io.Writer
 	return nil
 }
 
-// lineWriter lets whole lines through, one writer at a time.
+// lineWriter writes whole lines of concurrent writers.
 type lineWriter struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -151,7 +151,7 @@ func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, 
 	}
 }
 
-// LastLines are the last n lines of a file, from its last 16 kB.
+// LastLines returns the last n lines of a file, at most 16 kB.
 func LastLines(path string, n int) []string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// thisHost is the machine that this runs on.
+// thisHost returns the ports of this machine.
 func thisHost() host {
 	return host{firstUnprivileged: firstUnprivilegedPort(), freePort: freePort}
 }
 
-// firstUnprivilegedPort is 0 for root. macOS has let everyone have all ports
+// firstUnprivilegedPort returns the first port that this user may listen on: 0 for root. macOS has let everyone have all ports
 // since 10.14, but only on all addresses at once, so 1024 counts there.
 func firstUnprivilegedPort() int {
 	if os.Geteuid() == 0 {
@@ -30,7 +30,7 @@ func firstUnprivilegedPort() int {
 	return 1024
 }
 
-// freePort is wanted when it is free, else any other.
+// freePort returns wanted if it is free, or another free port.
 func freePort(ip netip.Addr, wanted int) (int, error) {
 	listener, err := net.Listen("tcp", netip.AddrPortFrom(ip, uint16(wanted)).String())
 	if err != nil {
@@ -42,7 +42,7 @@ func freePort(ip netip.Addr, wanted int) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// missingAddress says how to get the pods' addresses.
+// missingAddress returns the error for a network whose addresses the system does not have.
 func missingAddress(ip netip.Addr, network netip.Prefix, pods int, system string) error {
 	if system == "darwin" && network.Masked().Addr().Is4() {
 		bytes := network.Masked().Addr().As4()
@@ -54,7 +54,7 @@ func missingAddress(ip netip.Addr, network netip.Prefix, pods int, system string
 	return fmt.Errorf("this system has no address %s; give --network a loopback network, such as 127.0.1.0/24", ip)
 }
 
-// explainListen says what to do about an address that cannot be listened on.
+// explainListen adds what to do to the error of net.Listen.
 func explainListen(err error, ip netip.Addr, flag string) error {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Addr == nil {

@@ -38,7 +38,7 @@ type Site struct {
 	fleet *Fleet
 }
 
-// MeshPod is a pod as it is planned; it does not change.
+// MeshPod is a planned pod. It does not change.
 type MeshPod struct {
 	ID, Name, Namespace string // ID is Fleet.Kill's name of it
 	Deployment          *appsv1.Deployment
@@ -46,17 +46,16 @@ type MeshPod struct {
 	IP                  netip.Addr
 	// Proxied pods listen on 127.0.0.1, their proxy on the pod's address.
 	Proxied bool
-	// Outbound is where a proxied pod's names lead.
+	// Outbound is the address to which a proxied pod's names resolve.
 	Outbound  netip.Addr
 	HostsFile string
-	// Inbound are the ports at IP: From is the port there, To that of the
-	// program on 127.0.0.1, or of nothing.
+	// Inbound are the proxy's ports at IP.
 	Inbound []Inbound
 }
 
-// Inbound is a port of a proxied pod: Declared as the manifests have it, Port
-// at the pod's address (another when the declared one is not free there), App
-// the program's own at 127.0.0.1.
+// Inbound is a port of a proxied pod. Declared is the port in the manifests, Port
+// the one at the pod's address (another when the declared one is not free), App
+// the program's port at 127.0.0.1, where nothing may listen.
 type Inbound struct {
 	Declared, Port, App int
 }
@@ -72,7 +71,7 @@ type PodState struct {
 // of its own.
 func (s *Site) Spawn(cmd *exec.Cmd) (*process.Process, error) { return s.fleet.spawner.Start(cmd) }
 
-// OpenLog opens a log file, empty, beside the pods' own; Fleet.Logs knows it by
+// OpenLog opens an empty log file beside those of the pods. Fleet.Logs finds it by
 // its name.
 func (s *Site) OpenLog(name string) (*os.File, error) {
 	file, err := openLog(s.State, name)
@@ -88,8 +87,8 @@ func (s *Site) OpenLog(name string) (*os.File, error) {
 // Event adds to what Fleet.Events yields.
 func (s *Site) Event(e Event) { s.fleet.events.add(e) }
 
-// SetProxyDown says why a pod's proxy does not work, or, with an empty reason,
-// that it does: without its proxy the pod is not ready. It works from the start.
+// SetProxyDown sets why a pod's proxy does not work; the pod is not ready then. An
+// empty reason, as at the start, means that it works.
 func (s *Site) SetProxyDown(id, why string) {
 	f := s.fleet
 	f.mu.Lock()
@@ -115,8 +114,8 @@ func (s *Site) SetSidecar(id string, proxy Sidecar) {
 // received from.
 func (s *Site) Changes() <-chan struct{} { return s.fleet.changes }
 
-// States returns all pods' states, as they were when the fleet was stopped if it
-// is.
+// States returns the states of all pods. They do not change any more when the fleet
+// stops.
 func (s *Site) States() []PodState {
 	f := s.fleet
 	f.mu.Lock()
@@ -177,8 +176,8 @@ func (f *Fleet) Site() *Site {
 	}
 }
 
-// outboundOf is the same host in the network after the pods': where a proxied
-// pod's names lead.
+// outboundOf returns the same host in the network after the pods': the outbound
+// address of a proxied pod.
 func outboundOf(ip netip.Addr, network netip.Prefix) netip.Addr {
 	bytes := ip.AsSlice()
 	for i := (network.Bits() - 1) / 8; i >= 0; i-- {

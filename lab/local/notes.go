@@ -14,8 +14,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// LeftOut names the objects that have no effect here, one line each reason; with
-// a mesh, Istio's have.
+// LeftOut returns one line for each reason for which objects have no effect here.
+// Istio's objects have an effect with a mesh.
 func LeftOut(objects *manifest.Objects, mesh bool) []string {
 	lines := slices.Concat(objects.Notes, notOfTheFleet(objects))
 	byKind := map[string][]string{}
@@ -51,8 +51,8 @@ func applied(object manifest.Object, mesh bool) bool {
 	return false
 }
 
-// notOfTheFleet has one line for each reason to leave objects out: their names,
-// or their number when there are many.
+// notOfTheFleet returns one line for each reason for which objects are left out,
+// with their names, or with their number when there are many.
 func notOfTheFleet(objects *manifest.Objects) []string {
 	const most = 3
 	type group struct{ refs, sources []string }
@@ -80,8 +80,8 @@ func notOfTheFleet(objects *manifest.Objects) []string {
 	return lines
 }
 
-// selectingNone names the Services whose selector matches no pod. That is no
-// error: on a cluster the pods may come later.
+// selectingNone names the Services whose selector matches no pod. That is not an
+// error: on a cluster the pods may be created later.
 func selectingNone(services []*corev1.Service, fleet deploymentSet) []string {
 	var none []string
 	for _, s := range services {

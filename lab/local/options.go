@@ -91,7 +91,7 @@ func (o Options) WithDefaults() Options {
 		o.StopTimeout = 4 * time.Second
 	}
 	if o.writeFile == nil {
-		o.writeFile = writeAtomically
+		o.writeFile = WriteFile
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}

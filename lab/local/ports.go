@@ -106,7 +106,7 @@ func (p *podPlan) serving(port int) int {
 	return 0
 }
 
-// whereItListens is the part of a note that lists the program's ports.
+// whereItListens returns the part of a note that lists the program's ports.
 func (p *podPlan) whereItListens() string {
 	var at []string
 	for _, l := range []struct {
@@ -174,16 +174,15 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 	return nil
 }
 
-// placeOf is the range of an address's network, the default one's being the first, and
-// the address's place there.
+// placeOf returns the offset of an address's port in the ranges of all networks.
 func placeOf(ip netip.Addr) int {
 	bytes := ip.AsSlice()
 	last := len(bytes) - 1
 	return (int(bytes[last-1])+ranges-1)%ranges*rangeSize + int(bytes[last])
 }
 
-// itself is where the program itself answers for a port of the manifests: the
-// probes of a kubelet do not pass the proxy.
+// itself returns the address where the program listens for a port of the manifests:
+// probes bypass the proxy.
 func (p *podPlan) itself(port int) string {
 	switch {
 	case port == p.want && p.listenOpen:
@@ -194,7 +193,7 @@ func (p *podPlan) itself(port int) string {
 	return p.address(noPort)
 }
 
-// portFor is the pod's own port behind a Service's.
+// portFor returns the pod's port for a port of a Service.
 func (p *podPlan) portFor(servicePort int) int {
 	if port, known := p.ports[servicePort]; known {
 		return port
@@ -251,7 +250,7 @@ func (p *podPlan) targets(c *corev1.Container, services []*corev1.Service) ([]ta
 	return targets, nil
 }
 
-// containerPort resolves a port by number or name; 0 stands for otherwise.
+// containerPort resolves a port by number or name. The number 0 means otherwise.
 func containerPort(target intstr.IntOrString, otherwise int, c *corev1.Container) (int, error) {
 	if target.Type == intstr.Int {
 		if target.IntVal == 0 {

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// firstPoll is how often a pod is asked while it has never been ready, so that
-// a fleet starts in the time it needs and not in the manifests' period.
+// firstPoll is the period of probes while a pod has never been ready, so that a
+// fleet starts as fast as it can and not in the manifests' period.
 const firstPoll = 20 * time.Millisecond
 
 // probe is one of a container's probes.
@@ -80,7 +80,7 @@ func atLeastOne(value int32, otherwise int) int {
 	return int(value)
 }
 
-// httpCheck is content with a status from 200 to 399, as kubelet is.
+// httpCheck succeeds with a status from 200 to 399, as kubelet's probes do.
 func httpCheck(address string, get *corev1.HTTPGetAction, timeout time.Duration) func(context.Context) error {
 	client := &http.Client{
 		Timeout:       timeout,
@@ -124,9 +124,9 @@ func tcpCheck(address string, timeout time.Duration) func(context.Context) error
 	}
 }
 
-// watch asks until the context ends and tells report of every change, with the
-// reason for a failure. It starts after the delay or a period, whichever is
-// longer. An eager watch starts at once and, until the first success, asks
+// watch probes until the context ends and calls report with every change, and with
+// the reason for a failure. It starts after the delay or a period, whichever is
+// longer. An eager watch starts at once and, until the first success, probes
 // every firstPoll and reports no failure.
 func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err error)) {
 	state, known, inARow := false, false, 0 // inARow is negative for failures
@@ -161,7 +161,7 @@ func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err 
 	}
 }
 
-// sleep is false when the context ended first.
+// sleep reports whether d has passed before the context ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -59,7 +59,7 @@ func defaultPort(program string) int {
 // publisher is the owner of the published images.
 const publisher = "richardchesterwood"
 
-// variant is what the tag of a published image stands for.
+// variant is the variant of a program that a tag of the published images selects.
 type variant struct {
 	env      string // NAME=VALUE
 	programs []string
@@ -78,16 +78,16 @@ var variants = map[string]variant{
 // tags (a semantic version, a commit) stand for no variant.
 var publishedTag = regexp.MustCompile(`^[0-9]+(?:-(.+?))??(?:-(?:arm64|amd64))?$`)
 
-// unknownProgramError is an image that has the form of a published one and
-// stands for no program.
+// unknownProgramError is the error for an image with the name of a published one
+// that has no program here.
 type unknownProgramError struct{ image, program string }
 
 func (e *unknownProgramError) Error() string {
 	return fmt.Sprintf("%q: no program %s here", e.image, e.program)
 }
 
-// program returns the name of the program that an image stands for, and the
-// variable (NAME=VALUE, or empty) that its tag stands for.
+// program returns the name of an image's program, and the variable (NAME=VALUE, or
+// empty) of its tag's variant.
 func (p programs) program(image string) (name, env string, err error) {
 	owner, base, tag := splitImage(image)
 	short, published := strings.CutPrefix(base, "istio-fleetman-")

@@ -11,8 +11,7 @@ import (
 	"syscall"
 )
 
-// Lock makes the state directory and takes it for this process. The lock goes
-// with the process, however that ends.
+// Lock creates the state directory and locks it. The lock ends with the process.
 func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -106,8 +105,8 @@ const adminToken = "ADMIN_TOKEN"
 // adminTokenFile is where the token of the fleet with that state directory is.
 func adminTokenFile(state string) string { return filepath.Join(state, "admin-token") }
 
-// writeSecret makes a file that only this user can read, also where there was
-// one that others could.
+// writeSecret creates a file that only this user can read. It replaces one that
+// others can read.
 func writeSecret(path, text string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("writing %s: %w", path, err)

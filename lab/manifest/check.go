@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// checkName returns what is wrong with a name, "" for nothing.
+// checkName returns what is wrong with a name, or "".
 func checkName(name string) string {
 	if name == "" {
 		return "missing"
@@ -20,8 +20,8 @@ func checkName(name string) string {
 	return ""
 }
 
-// check refuses what cannot run of what fleetman reads, and objects that exclude
-// each other. All else is for kubeconform, or for the cluster, to check.
+// check returns an error for values that the launcher reads and cannot apply, and
+// for objects that exclude each other. kubeconform and the API server check the rest.
 func (o *Objects) check() error {
 	seen := map[string]bool{}
 	nodePorts := map[int32]string{}

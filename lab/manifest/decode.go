@@ -101,15 +101,15 @@ func split(source string, data []byte) ([]document, error) {
 	return docs, nil
 }
 
-// check refuses what the conversion to JSON does not read to its end (a second
-// document, after "..." or after a JSON object) and what aliases make many times
-// larger than the text.
+// check returns an error for a second document in the text (after "..." or after a
+// JSON object), which the conversion to JSON would ignore, and for aliases that
+// expand to more than maxNodes values.
 func (d document) check(source string) error {
 	return checkOne(source, d, "a second document after the end of this one: must come after a line with ---")
 }
 
-// CheckSingle refuses a text of more than one YAML document, for readers that
-// would stop at the end of the first.
+// CheckSingle returns an error for a text of more than one YAML document. Readers
+// would ignore the others.
 func CheckSingle(source string, data []byte) error {
 	return checkOne(source, document{line: 1, text: data}, "a second document: must be one alone")
 }
@@ -139,8 +139,8 @@ func (d document) notYAML(source string, err error) error {
 // maxNodes is the largest number of values in one document, aliases expanded.
 const maxNodes = 1_000_000
 
-// expandedNodes is the number of values below a node with its aliases expanded,
-// or some number above maxNodes.
+// expandedNodes returns the number of values below a node with its aliases
+// expanded, or some number above maxNodes.
 func expandedNodes(node *goyaml.Node, known map[*goyaml.Node]int) int {
 	if node.Kind == goyaml.AliasNode {
 		node = node.Alias
@@ -162,7 +162,7 @@ var (
 	kindForm       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
 )
 
-// head is what every object has.
+// head has the fields that every object has.
 type head struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -257,8 +257,8 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 	return typed, nil
 }
 
-// wrongType puts the decoder's error about a value of another type into the
-// words of manifests; other errors stay as they are.
+// wrongType returns the text of a decoder's error. An error about the type of a
+// value has the terms of YAML instead of those of Go.
 func wrongType(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) {
@@ -330,7 +330,7 @@ func inFile(text string, first int) string {
 	})
 }
 
-// oneLine makes a library's error fit into one line of a terminal.
+// oneLine returns the text of a library's error in one line.
 func oneLine(err error) string {
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; "} {

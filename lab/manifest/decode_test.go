@@ -19,7 +19,7 @@ spec: {ports: [{port: 8080}]}
 ---
 apiVersion: networking.istio.io/v1alpha3
 kind: Gateway
-metadata: {name: door}
+metadata: {name: entry}
 spec: {anything: [goes, here]}
 ---
 apiVersion: v1
@@ -35,7 +35,7 @@ items:
 	for _, object := range objects {
 		refs = append(refs, object.Ref())
 	}
-	if got, want := strings.Join(refs, ", "), "Service fleet/tracker, Gateway door, ServiceAccount tracker, Namespace fleet"; got != want {
+	if got, want := strings.Join(refs, ", "), "Service fleet/tracker, Gateway entry, ServiceAccount tracker, Namespace fleet"; got != want {
 		t.Errorf("objects %s, want %s", got, want)
 	}
 	if service, ok := objects[0].Typed.(*corev1.Service); !ok || service.Spec.Ports[0].Port != 8080 {

@@ -14,15 +14,15 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// The bounds of what one kustomize build may read. It takes a minute for ten
-// times as much in one file, and reads a file again for each path that leads to it.
+// The limits of what one kustomize build may read. Ten times as much in one file
+// takes a minute, and a file is read again for each path that leads to it.
 const (
 	maxBuildFile  = 1 << 20
 	maxBuildBytes = 8 << 20
 )
 
-// boundedFiles are the files that kustomize reads: each is local, small, and
-// small too when its aliases are expanded.
+// boundedFiles is the file system that kustomize reads. It refuses files that are
+// remote, large, or large when their aliases are expanded.
 type boundedFiles struct {
 	filesys.FileSystem
 	ctx     context.Context
@@ -64,7 +64,7 @@ func (f *boundedFiles) readFile(path string) ([]byte, error) {
 	return f.FileSystem.ReadFile(path)
 }
 
-// check looks into YAML before kustomize does.
+// check checks YAML before kustomize reads it.
 func (f *boundedFiles) check(path string, data []byte) error {
 	kustomization := slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path))
 	if !kustomization && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
@@ -103,7 +103,7 @@ func (f *boundedFiles) refuse(format string, args ...any) error {
 	return err
 }
 
-// near is a path that kustomize made absolute, below dir as the user named it.
+// near returns a path that kustomize made absolute as a path below dir.
 func (f *boundedFiles) near(path string) string {
 	if root, err := filepath.Abs(f.dir); err == nil {
 		if root, err = filepath.EvalSymlinks(root); err == nil {
@@ -121,8 +121,8 @@ var pathFields = []string{
 	"path", "files", "envs", "env", "patchesStrategicMerge",
 }
 
-// remoteEntry is the first entry of a kustomization that kustomize would fetch,
-// and its field.
+// remoteEntry returns the first entry of a kustomization that kustomize would
+// fetch, and its field.
 func remoteEntry(node *goyaml.Node, field string) (where, remote string) {
 	switch node.Kind {
 	case goyaml.MappingNode:
@@ -147,7 +147,7 @@ func remoteEntry(node *goyaml.Node, field string) (where, remote string) {
 	return "", ""
 }
 
-// otherKey is the first key that is no string, and the field that has it.
+// otherKey returns the first key that is not a string, and the field that has it.
 func otherKey(node *goyaml.Node, path string) (field, key string) {
 	if node.Kind != goyaml.MappingNode {
 		for i, child := range node.Content {

@@ -14,11 +14,11 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// buildTimeout is how long kustomize may take, fifty times what the largest
-// scenario takes.
+// buildTimeout is the longest time of a build: fifty times that of the largest
+// scenario.
 const buildTimeout = 30 * time.Second
 
-// build runs kustomize, as `kubectl apply -k` would, on files alone.
+// build runs kustomize as `kubectl apply -k` does, on local files only.
 func build(dir string) ([]Object, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
@@ -66,7 +66,7 @@ func kustomize(ctx context.Context, dir string) (resmap.ResMap, error) {
 	}
 }
 
-// kustomizationOf is the file that makes a directory a kustomization, or "".
+// kustomizationOf returns the kustomization file of a directory, or "".
 func kustomizationOf(dir string) string {
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
 		file := filepath.Join(dir, name)
@@ -77,16 +77,15 @@ func kustomizationOf(dir string) string {
 	return ""
 }
 
-// hints are what to do about the errors of kustomize that its own text leaves
-// open.
+// hints complete those errors of kustomize whose text does not name the remedy.
 var hints = []struct{ text, hint string }{
 	{"does not exist; cannot merge or replace", "the component that creates it must be listed before the one that merges"},
 	{"no resource matches strategic merge patch", "the resources must have an object of the patch's kind and name"},
 	{"no such file or directory", "each entry must be a file or a directory beside the kustomization"},
 }
 
-// explained is kustomize's error in one line, with paths relative to dir and a
-// hint where there is one.
+// explained returns kustomize's error in one line, with paths relative to dir and
+// a hint where there is one.
 func explained(dir string, err error) string {
 	text := oneLine(err)
 	if root, err := filepath.Abs(dir); err == nil {

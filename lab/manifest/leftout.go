@@ -7,17 +7,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Reasons for which an object is no part of a fleet.
+// The reasons for which an object is not part of a fleet.
 const (
-	// Installation is an object that Istio's installation, or that of an add-on
-	// such as Kiali, consists of: published directories carry it beside the fleet.
+	// Installation is the reason for an object of an installation of Istio, or of an
+	// add-on such as Kiali: published directories contain it beside the fleet.
 	Installation = "part of an Istio installation, and fleetman runs an istiod of its own"
-	// FormerIstio is an object of an API that Istio no longer has.
+	// FormerIstio is the reason for an object of an API that Istio has removed.
 	FormerIstio = "of an API that Istio has removed"
 )
 
-// leftOut is the reason why an object is no part of a fleet, or "". Such objects
-// are not checked further: many are of versions that Kubernetes has removed.
+// leftOut returns the reason for which an object is not part of a fleet, or "".
+// Such objects are not checked: many are of versions that Kubernetes has removed.
 func leftOut(h *head) string {
 	group := schema.FromAPIVersionAndKind(h.APIVersion, h.Kind).Group
 	switch group {

@@ -24,12 +24,12 @@ type Object struct {
 	// Typed is the object as the Go type of its kind, read strictly. It is nil
 	// for kinds that Kubernetes itself does not have, such as Istio's.
 	Typed runtime.Object
-	// LeftOut is why the object is no part of the fleet; "" for one that is.
+	// LeftOut is the reason for which the object is not part of the fleet, or "".
 	LeftOut string
 }
 
-// Ref is the object's name in messages: "Deployment webapp", with the namespace
-// when it is not the default one.
+// Ref returns the object's name for messages: "Deployment webapp", with the
+// namespace unless it is the default one.
 func (o Object) Ref() string {
 	if o.Namespace == "" || o.Namespace == DefaultNamespace {
 		return o.Kind + " " + o.Name
@@ -42,7 +42,7 @@ type Objects struct {
 	All []Object
 	// LeftOut are the objects that were read and are no part of the fleet.
 	LeftOut []Object
-	// Notes are what Load did to the objects, one line each.
+	// Notes are the replacements that Load has made, one line each.
 	Notes []string
 }
 
@@ -66,7 +66,7 @@ func (o *Objects) add(found []Object) {
 	}
 }
 
-// key is the same for objects that a cluster takes for one.
+// key identifies an object: the API server has one object for each key.
 func (o *Object) key() string {
 	group := schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).Group
 	return strings.Join([]string{group, o.Kind, o.Namespace, o.Name}, "|")

@@ -34,8 +34,8 @@ func Watch(paths []string) func(context.Context) bool {
 	}
 }
 
-// state is a checksum of names, sizes and times. It leaves out what cannot be
-// read: Load returns that error.
+// state returns a checksum of names, sizes and times. It ignores files that cannot
+// be read: Load returns that error.
 func state(paths []string) uint64 {
 	sum := fnv.New64a()
 	for _, path := range paths {

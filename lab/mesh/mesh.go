@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -326,17 +327,10 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 
 // replaceFile replaces a file's text atomically. A file that has the text already is not written.
 func replaceFile(path string, text []byte) error {
-	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
 		return nil
 	}
-	next := path + ".next"
-	if err := os.WriteFile(next, text, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return local.WriteFile(path, text)
 }
 
 // follow publishes every change of the pods' states until the mesh stops.

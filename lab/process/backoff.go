@@ -2,8 +2,8 @@ package process
 
 import "time"
 
-// backoff is Kubernetes's delay between restarts, with a first delay of its
-// own: 0, first, 2×first, ... up to 30×first.
+// backoff computes the delay between restarts as Kubernetes does, with another first
+// delay: 0, first, 2×first, ... up to 30×first.
 type backoff struct {
 	first, next time.Duration
 }

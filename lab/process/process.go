@@ -47,8 +47,8 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	if p.Exited() {
 		return nil
 	}
-	// os.Process knows whether it has been waited for, so a signal cannot
-	// reach another process that was given the same ID.
+	// os.Process refuses a signal after Wait, so that it cannot reach
+	// another process with the same ID.
 	if err := p.signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("send %v to process %d: %w", sig, p.pid, err)
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // guardianScript reads "+ PID" and "- PID" lines and, when the pipe ends
-// because its writer is gone, for whatever reason, kills the process groups
-// that are left.
+// because its writer has exited, for any reason, kills the remaining process
+// groups.
 const guardianScript = `trap '' HUP INT TERM
 groups=
 while read -r op pid; do
@@ -90,7 +90,7 @@ func (s *Spawner) Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// tell ignores errors: without a guardian, Linux still has Pdeathsig.
+// tell writes a line to the guardian. It ignores errors: without a guardian, Linux still has Pdeathsig.
 func (s *Spawner) tell(op byte, pid int) {
 	_, _ = s.pipe.Write(append(strconv.AppendInt([]byte{op, ' '}, int64(pid), 10), '\n'))
 }

@@ -45,32 +45,32 @@ func (s Status) String() string {
 	return string(s.State)
 }
 
-// Config says how a program is supervised.
+// Config configures a Supervisor.
 type Config struct {
 	// Start starts one process. An error counts as a process that exited at
 	// once: the next try follows, after the back-off.
 	Start func() (*Process, error)
 	// Attend runs beside each process, such as its probes; its context ends
-	// when the process has exited. Nil: nothing does.
+	// when the process has exited. It may be nil.
 	Attend func(context.Context, *Process)
 	// BeforeRestart is called before each restart, while the back-off passes.
-	// Nil: nothing is done.
+	// It may be nil.
 	BeforeRestart func(context.Context)
-	// Changed is called with every new status, in order. Nil: nobody is told.
+	// Changed is called with every new status, in order. It may be nil.
 	Changed func(Status)
 	// Backoff is the delay of the second restart in a row; the first one comes
 	// at once. It doubles, up to 30 times Backoff, and starts again at 0 after
 	// a process that ran for 60 times Backoff, as on a cluster.
 	Backoff time.Duration
-	// Tries is after how many failed starts the program is given up, unless
-	// Settle is called before; 0: never.
+	// Tries is the number of failed starts after which the program is given up,
+	// unless Settle is called before; 0: never.
 	Tries int
-	// Grace is how long a process may take to end, between SIGTERM and
-	// SIGKILL, when the context of Run ends; 0: SIGKILL at once.
+	// Grace is the time from SIGTERM to SIGKILL when the context of Run ends;
+	// 0: SIGKILL at once.
 	Grace time.Duration
 }
 
-// Supervisor starts a program again whenever it ends.
+// Supervisor restarts a program whenever it exits.
 type Supervisor struct {
 	config Config
 
@@ -103,14 +103,14 @@ func (s *Supervisor) Status() Status {
 	return s.status
 }
 
-// Settle says that the program works: from now on it is never given up.
+// Settle is called when the program works. From then on it is never given up.
 func (s *Supervisor) Settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled = true
 }
 
-// Renew says that the next exit is intended: the back-off starts again at 0.
+// Renew is called before an intended exit. The back-off then starts again at 0.
 func (s *Supervisor) Renew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

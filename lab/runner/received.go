@@ -32,9 +32,9 @@ func (t *target) Received(_ context.Context, name string) ([]check.Call, error) 
 	return received(logs, proxied, bare, name)
 }
 
-// received reads the proxies' logs. A pod with a proxy took what its own proxy
-// passed on to it; a pod without one, known by its address, took what others'
-// proxies sent there.
+// received reads the calls from the proxies' logs: for a pod with a proxy those
+// that its own proxy forwarded, for a pod without one those that other proxies
+// sent to its address.
 func received(logs, proxied, bare map[string]string, name string) ([]check.Call, error) {
 	var calls []check.Call
 	for _, proxy := range slices.Sorted(maps.Keys(logs)) {
@@ -65,7 +65,7 @@ func received(logs, proxied, bare map[string]string, name string) ([]check.Call,
 	return calls, nil
 }
 
-// vehicles is how many the tracker knows; 0 when it does not say.
+// vehicles returns the number of vehicles that the tracker has; 0 after an error.
 func vehicles(ctx context.Context, route check.Route) int {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+route.Host+"/vehicles/", nil)
 	if err != nil {

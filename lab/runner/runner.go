@@ -26,17 +26,17 @@ import (
 	"fleetman.example/lab/scenario/check"
 )
 
-// Options say how fleets run.
+// Options configure the fleets.
 type Options struct {
 	Local local.Options
 	// IngressPort is where the ingress gateway is reached at the node's
 	// address; 0 is a free port, as every NodePort gets one.
 	IngressPort int
-	// Binaries brings the mesh's programs; it is asked when a mesh is needed.
+	// Binaries returns the programs of the mesh. It is called when a mesh is needed.
 	Binaries func(context.Context) (binaries.Set, error)
 }
 
-// Starter starts fleets, one at a time in each place.
+// Starter returns a function that starts fleets, one at a time in each place.
 func Starter(o Options) check.Start {
 	o.Local.FreeNodePorts = true
 	return func(ctx context.Context, place int, objects *manifest.Objects) (check.Target, error) {
@@ -70,8 +70,8 @@ func Starter(o Options) check.Start {
 	}
 }
 
-// at are the options of one place: another directory, another address of the
-// node, and another network, two further each, for a mesh takes the next one too.
+// at returns the options of one place: its own directory, node address and
+// network. Networks are two apart, because a mesh uses the next one too.
 func (o Options) at(place int) Options {
 	if place == 0 {
 		return o
@@ -117,7 +117,7 @@ func (t *target) Err() error {
 	return t.mesh.Err()
 }
 
-// id is the name by which the fleet knows a pod.
+// id returns a pod's name in the fleet.
 func id(pod local.Pod) string {
 	if pod.Namespace == "" || pod.Namespace == manifest.DefaultNamespace {
 		return pod.Name
@@ -183,8 +183,8 @@ func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
 	}}, nil
 }
 
-// nodeRoute reaches the node's port that is meant. Where there is none, as for
-// the ingress of a fleet without a Gateway, connections are refused.
+// nodeRoute returns the route to the node port that meant selects. Without such a
+// port, as for the ingress of a fleet without a Gateway, connections are refused.
 func (t *target) nodeRoute(meant func(local.NodePort) bool) check.Route {
 	for _, port := range t.fleet.NodePorts() {
 		if meant(port) {
@@ -196,8 +196,8 @@ func (t *target) nodeRoute(meant func(local.NodePort) bool) check.Route {
 	}}
 }
 
-// atNode reaches a port of the node. Each source is a loopback address of its
-// own, as users have addresses of their own.
+// atNode returns the route to a port of the node. Each source has its own loopback
+// address, as users have their own addresses.
 func atNode(node netip.Addr, port int) check.Route {
 	address := net.JoinHostPort(node.String(), strconv.Itoa(port))
 	return check.Route{Host: address, Dial: func(ctx context.Context, source int) (net.Conn, error) {
@@ -209,7 +209,7 @@ func atNode(node netip.Addr, port int) check.Route {
 	}}
 }
 
-// lookUp picks one of a name's addresses in a hosts file, as the services do.
+// lookUp returns a random address of a name in a hosts file, as the services do.
 func lookUp(path, name string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -228,16 +228,15 @@ func lookUp(path, name string) (string, error) {
 	return addresses[rand.IntN(len(addresses))], nil
 }
 
-// How long the vehicles may take to be known, and how long their number has to
-// stand still.
+// vehiclesLimit is the longest wait for vehicles, and vehiclesQuiet the time for
+// which their number must not change.
 const (
 	vehiclesLimit = 10 * time.Second
 	vehiclesQuiet = 500 * time.Millisecond
 )
 
-// awaitVehicles waits until reports have come through the fleet. A fleet
-// without a tracker, or one that is meant not to work, does not get there, and
-// is left as it is after a while.
+// awaitVehicles waits until the tracker has vehicles, at most vehiclesLimit: a
+// fleet without a tracker, or one that is meant to fail, has none.
 func (t *target) awaitVehicles(ctx context.Context) error {
 	const sender, tracker = "api-gateway", "fleetman-position-tracker:8080"
 	if len(t.pods(sender)) == 0 {

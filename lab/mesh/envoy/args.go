@@ -27,11 +27,6 @@ func Args(bootstrap string, workers int) []string {
 	return args
 }
 
-// ValidateArgs returns the arguments of an Envoy that validates a bootstrap file and exits.
-func ValidateArgs(bootstrap string) []string {
-	return []string{"--config-path", bootstrap, "--mode", "validate", "--log-level", "error"}
-}
-
 // AccessLogFormat returns the value of accessLogFormat in Istio's mesh configuration, for
 // accessLogEncoding JSON: an object for each request, with the keys of the services' own logs.
 // ParseAccess parses it.

@@ -144,7 +144,7 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		output, err := exec.CommandContext(t.Context(), program, ValidateArgs(path)...).CombinedOutput()
+		output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput()
 		if err != nil || !strings.Contains(string(output), "OK") {
 			t.Errorf("%s: %v\n%s", name, err, output)
 		}
@@ -155,7 +155,12 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := exec.CommandContext(t.Context(), program, ValidateArgs(path)...).CombinedOutput(); err == nil {
+	if output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput(); err == nil {
 		t.Errorf("a misspelt field was accepted: %s", output)
 	}
+}
+
+// validateArgs returns the arguments of an Envoy that validates a bootstrap file and exits.
+func validateArgs(bootstrap string) []string {
+	return []string{"--config-path", bootstrap, "--mode", "validate", "--log-level", "error"}
 }

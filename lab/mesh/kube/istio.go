@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,7 +68,7 @@ func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 			port := mapOf(mapOf(server)["port"])
 			if number, ok := port["number"].(float64); ok && number > 0 {
 				protocol, _ := port["protocol"].(string)
-				ports[int(number)] = strings.ToLower(first(protocol, "tcp"))
+				ports[int(number)] = strings.ToLower(cmp.Or(protocol, "tcp"))
 			}
 		}
 	}

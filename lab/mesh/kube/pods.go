@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,29 +22,20 @@ func PodLabels(pod *local.MeshPod) map[string]string {
 	}
 	// without it callers use plaintext
 	labels["security.istio.io/tlsMode"] = "istio"
-	setDefault(labels, "service.istio.io/canonical-name", first(labels["app.kubernetes.io/name"], labels["app"], pod.Deployment.Name))
-	setDefault(labels, "service.istio.io/canonical-revision", first(labels["app.kubernetes.io/version"], labels["version"], "latest"))
+	setDefault(labels, "service.istio.io/canonical-name", cmp.Or(labels["app.kubernetes.io/name"], labels["app"], pod.Deployment.Name))
+	setDefault(labels, "service.istio.io/canonical-revision", cmp.Or(labels["app.kubernetes.io/version"], labels["version"], "latest"))
 	return labels
 }
 
 // ServiceAccount returns the name of a pod's service account. Defaults to "default".
 func ServiceAccount(pod *local.MeshPod) string {
-	return first(pod.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
+	return cmp.Or(pod.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
 }
 
 func setDefault(m map[string]string, key, value string) {
 	if m[key] == "" {
 		m[key] = value
 	}
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // pod adds a pod of a Deployment, with the fields that the controller, the scheduler, Istio's injector
