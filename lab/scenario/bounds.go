@@ -2,9 +2,8 @@ package scenario
 
 import "math"
 
-// Range is the inclusive range of counts that passes, of n observations. For a
-// share it is the smallest range that a binomial count of that share stays in
-// with the stated confidence.
+// Range returns the inclusive range of counts that pass, of n observations. For a share it is the
+// smallest range that contains a binomial count of that share with the stated confidence.
 func (c Count) Range(n int) (low, high int) {
 	switch {
 	case c.All:
@@ -31,7 +30,7 @@ func (c Count) Range(n int) (low, high int) {
 	return low, high
 }
 
-// lowest is the largest k with P(X < k) <= tail, for X binomial.
+// lowest returns the largest k with P(X < k) <= tail, for X binomial.
 func lowest(n int, p, tail float64) int {
 	below := 0.0
 	for k := range n {
@@ -43,10 +42,10 @@ func lowest(n int, p, tail float64) int {
 	return n
 }
 
-// highest is the smallest k with P(X > k) <= tail.
+// highest returns the smallest k with P(X > k) <= tail.
 func highest(n int, p, tail float64) int { return n - lowest(n, 1-p, tail) }
 
-// probability is that of exactly k of n.
+// probability returns P(X = k), for X binomial.
 func probability(n, k int, p float64) float64 {
 	switch {
 	case p <= 0:

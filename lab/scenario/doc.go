@@ -1,6 +1,5 @@
-// Package scenario reads what a scenario promises: the expect.yaml beside its manifests. How the
-// requests are sent is not a part of it, so the same file serves a fleet on this machine and one on a
-// cluster.
+// Package scenario reads a scenario's promises from the expect.yaml beside its manifests. The file does
+// not depend on where the fleet runs, so it serves a fleet on this machine and one on a cluster.
 //
 //	promises:
 //	  - promise: one driver in ten is answered by the risky version

@@ -12,11 +12,10 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// CheckAgainst finds what the promises name and the scenario's manifests do
-// not have: workloads, Services, node ports, objects to leave out. The error is
-// one line.
+// CheckAgainst returns an error, of one line, when a promise uses a workload, Service, node port or object
+// that the scenario's manifests do not have.
 func (f *File) CheckAgainst(objects *manifest.Objects) error {
-	fleet := parts(objects)
+	fleet := fleetOf(objects)
 	for i, p := range f.Promises {
 		if err := fleet.check(&p); err != nil {
 			return fmt.Errorf("%s: promises[%d]%w", f.Source, i, err)
@@ -25,14 +24,14 @@ func (f *File) CheckAgainst(objects *manifest.Objects) error {
 	return nil
 }
 
-// fleet is what a promise may name.
+// fleet has the names that a promise may use.
 type fleet struct {
 	workloads, services, objects []string
 	nodePorts                    []int
 	rules, sidecars, ingress     bool
 }
 
-func parts(objects *manifest.Objects) fleet {
+func fleetOf(objects *manifest.Objects) fleet {
 	var f fleet
 	for _, object := range objects.All {
 		switch typed := object.Typed.(type) {
@@ -57,7 +56,7 @@ func parts(objects *manifest.Objects) fleet {
 	return f
 }
 
-// IsRule tells Istio's objects from all others.
+// IsRule reports whether the object belongs to one of Istio's APIs.
 func IsRule(object manifest.Object) bool {
 	group, _, _ := strings.Cut(object.APIVersion, "/")
 	return strings.HasSuffix(group, ".istio.io")
@@ -88,7 +87,7 @@ func (f fleet) check(p *Promise) error {
 				}
 			}
 			if e.Received.Identity != nil && !f.sidecars {
-				return fmt.Errorf("%s.identity: without sidecars nobody has one", where)
+				return fmt.Errorf("%s.identity: must be unset when the manifests have no sidecars", where)
 			}
 		}
 	}
@@ -98,25 +97,25 @@ func (f fleet) check(p *Promise) error {
 func (f fleet) origin(where string, r *Requests) error {
 	switch {
 	case r.From.Ingress && !f.ingress:
-		return fmt.Errorf("%s.from: ingress, but the manifests have no Gateway", where)
+		return fmt.Errorf("%s.from: ingress: must be nodePort or workload when the manifests have no Gateway", where)
 	case r.From.NodePort != 0 && !slices.Contains(f.nodePorts, r.From.NodePort):
-		return fmt.Errorf("%s.from: no Service has the node port %d", where, r.From.NodePort)
+		return fmt.Errorf("%s.from: nodePort:%d: must be a node port of a Service of the manifests", where, r.From.NodePort)
 	case r.From.Workload == "":
 		return nil
 	}
 	if err := f.workload(where+".from", r.From.Workload); err != nil {
 		return err
 	}
-	host, _, _ := net.SplitHostPort(r.To) // validated before
+	host, _, _ := net.SplitHostPort(r.To) // valid: Validate has checked it
 	if name, _, _ := strings.Cut(host, "."); !slices.Contains(f.services, name) {
-		return fmt.Errorf("%s.to: no Service %s in the manifests", where, name)
+		return fmt.Errorf("%s.to: %s: must be a Service of the manifests", where, name)
 	}
 	return nil
 }
 
 func (f fleet) workload(where, name string) error {
 	if !slices.Contains(f.workloads, name) {
-		return fmt.Errorf("%s: no Deployment %q; there are %s", where, name, strings.Join(f.workloads, ", "))
+		return fmt.Errorf("%s: %q: must be a Deployment of the manifests: %s", where, name, strings.Join(f.workloads, ", "))
 	}
 	return nil
 }
@@ -140,7 +139,7 @@ func (f fleet) control(c *Control) error {
 			found = f.sidecars
 		}
 		if !found {
-			return fmt.Errorf(".control.without[%d]: the manifests have no %s to leave out", i, what)
+			return fmt.Errorf(".control.without[%d]: %s: must be in the manifests", i, what)
 		}
 	}
 	return f.settings(".control", c.Set)

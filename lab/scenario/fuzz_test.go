@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzDecode: whatever the text, either a file that says what to do, or one
-// line that says what is wrong. The corpus is of short files: the engine
-// shortens each find, which takes it minutes with files as long as real ones.
+// FuzzDecode checks that Decode returns a valid file or an error of one line for every text. The files of
+// the corpus are short, because minimizing an input takes the engine minutes for long ones.
 func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Decode("expect.yaml", text)

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Listed is a scenario as a list shows it.
+// Listed is a scenario in a list.
 type Listed struct {
-	Name  string `json:"name"`  // of its directory, below the scenarios': resilience/mesh
+	Name  string `json:"name"`  // path of its directory below k8s/scenarios, such as resilience/mesh
 	Title string `json:"title"` // the heading of its README
 	Dir   string `json:"directory"`
 }
 
-// List returns the scenarios below a directory, by name.
+// List returns the scenarios below a directory, sorted by name.
 func List(root string) (all []Listed, err error) {
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() || !IsOne(path) {
@@ -35,7 +35,7 @@ func List(root string) (all []Listed, err error) {
 	return all, nil
 }
 
-// IsOne reports whether a directory is a scenario: one that kustomize builds.
+// IsOne reports whether a directory is a scenario, that is, has a kustomization.yaml.
 func IsOne(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "kustomization.yaml"))
 	return err == nil

@@ -12,30 +12,29 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// maxBytes bounds one file: some hundred promises.
+// maxBytes bounds the size of a file. 1 MiB has room for hundreds of promises.
 const maxBytes = 1 << 20
 
-// Load reads and validates one expect.yaml. Its errors are one line that names
-// the file, the promise and the field.
+// Load reads and validates an expect.yaml. The error is one line with the file, the promise and the field.
 func Load(path string) (*File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading a scenario's promises: %w", err)
+		return nil, fmt.Errorf("read a scenario's promises: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, maxBytes)
+		return nil, fmt.Errorf("%s: must be a file of at most %d bytes", path, maxBytes)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading a scenario's promises: %w", err)
+		return nil, fmt.Errorf("read a scenario's promises: %w", err)
 	}
 	return Decode(path, data)
 }
 
-// Decode reads and validates the text of one expect.yaml.
+// Decode parses and validates the text of an expect.yaml. source is its path, for errors.
 func Decode(source string, data []byte) (*File, error) {
 	if len(data) > maxBytes {
-		return nil, fmt.Errorf("%s: %d bytes; at most %d are expected", source, len(data), maxBytes)
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
 	}
 	if err := manifest.CheckSingle(source, data); err != nil {
 		return nil, err
@@ -56,7 +55,7 @@ func Decode(source string, data []byte) (*File, error) {
 	return &file, nil
 }
 
-// oneLine makes a library's error fit into one line of a terminal.
+// oneLine returns a library's error in one line.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; ", "json: "} {

@@ -2,28 +2,27 @@ package scenario
 
 import "time"
 
-// File is one expect.yaml.
+// File is an expect.yaml.
 type File struct {
 	Promises []Promise `json:"promises"`
-
-	// Source is the path it was read from.
+	// Source is the file's path.
 	Source string `json:"-"`
 }
 
-// Promise is one sentence that the checks prove and that the control breaks.
+// Promise is a statement about a scenario, with the checks that prove it and a control that breaks it.
 type Promise struct {
+	// Promise is the statement: one sentence in one line.
 	Promise string `json:"promise"`
 	// Given changes the fleet for this promise alone.
 	Given Given `json:"given,omitzero"`
-	// Checks run one after the other; the promise holds when all of them hold.
+	// Checks run one after the other. The promise holds when all of them hold.
 	Checks []Check `json:"checks"`
-	// Control is the other fleet, on top of Given: on it, no check may hold that
-	// is not a guard.
+	// Control changes the fleet, after Given, so that the promise is broken: no check may hold except
+	// guards.
 	Control Control `json:"control"`
 }
 
-// Pace is how long the promise's requests take at least, in seconds, where a
-// rate says so.
+// Pace returns the minimum duration of the promise's requests, in seconds: that of the checks with a rate.
 func (p *Promise) Pace() (seconds float64) {
 	for _, c := range p.Checks {
 		if c.Requests.Rate > 0 {
@@ -35,147 +34,143 @@ func (p *Promise) Pace() (seconds float64) {
 
 // Given changes the environment of Deployments.
 type Given struct {
-	// Set is in the form of `fleetman up --set`: DEPLOYMENT:NAME=VALUE.
+	// Set has settings in the form of fleetman up --set: DEPLOYMENT:NAME=VALUE.
 	Set []Setting `json:"set,omitempty"`
 }
 
-// Control says how the fleet is changed, so that the promise cannot hold:
-// exactly one field is set.
+// Control changes the fleet so that the promise cannot hold. Exactly one field is set.
 type Control struct {
-	// Without names what is left out: "rules" (all objects of Istio's API
-	// groups), "sidecars" (the proxies, and the rules with them), or objects as
-	// "ServiceEntry driver-monitoring".
+	// Without lists what to remove: "rules" (all objects of Istio's APIs), "sidecars" (the proxies and
+	// the rules) or objects such as "ServiceEntry driver-monitoring".
 	Without []string `json:"without,omitempty"`
-	// With is a file beside the expect.yaml: its objects are added, or take the
-	// places of those of the same names.
+	// With is the name of a file beside the expect.yaml. Its objects are added, and replace objects with
+	// the same names.
 	With string `json:"with,omitempty"`
 	// Set changes the environment of Deployments.
 	Set []Setting `json:"set,omitempty"`
-	// Scenario is another directory below k8s/scenarios, run instead.
+	// Scenario is a directory below k8s/scenarios whose manifests are run instead.
 	Scenario string `json:"scenario,omitempty"`
 }
 
-// Check is a number of requests and what must be seen of them.
+// Check sends requests and compares the observations with expectations.
 type Check struct {
 	Requests Requests `json:"requests"`
-	// Actions happen while the requests run.
+	// Actions change the fleet while the requests are sent.
 	Actions []Action `json:"actions,omitempty"`
 	Expect  []Expect `json:"expect"`
-	// Guard marks a check that holds on the control's fleet too: what a change
-	// must leave as it is. A promise has one other check at least.
+	// Guard marks a check that holds with the control, too. At least one check of a promise must not be a
+	// guard.
 	Guard bool `json:"guard,omitempty"`
 }
 
-// Requests are what is sent.
+// Requests are the requests of a check.
 type Requests struct {
-	// From is where they enter: "ingress" (the gateway's published node port),
-	// "nodePort:PORT", or "workload:DEPLOYMENT" (as that pod would send them,
-	// through its proxy when it has one).
+	// From is where the requests enter the fleet: "ingress" (the ingress gateway's node port),
+	// "nodePort:PORT" or "workload:DEPLOYMENT" (as a pod of the Deployment sends them, through its proxy
+	// when it has one).
 	From Origin `json:"from"`
 	// To is the host:port that a workload calls.
 	To string `json:"to,omitempty"`
-	// Host is the Host header, when it is not the address itself.
+	// Host is the Host header. Defaults to the address.
 	Host    string            `json:"host,omitempty"`
-	Method  string            `json:"method,omitempty"` // GET when empty
+	Method  string            `json:"method,omitempty"` // Defaults to GET.
 	Path    string            `json:"path"`             // escaped, with its query
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
-	// EachHeader is a header that takes Values different values in turn,
-	// EachSource a number of source addresses taken in turn.
-	EachHeader *EachHeader `json:"eachHeader,omitempty"`
-	EachSource int         `json:"eachSource,omitempty"`
 
-	Count int `json:"count"` // in all
-	// Concurrency is how many are under way at once; Rate, a second, starts
-	// them at even intervals instead, whether or not earlier ones have ended.
-	// Neither is one at a time.
-	Concurrency int     `json:"concurrency,omitempty"`
-	Rate        float64 `json:"rate,omitempty"`
-	// Timeout is the client's own; 30 s when zero.
+	// EachHeader is a header with a different value in each of a number of consecutive requests.
+	EachHeader *EachHeader `json:"eachHeader,omitempty"`
+	// EachSource is a number of source addresses, which requests use in turn.
+	EachSource int `json:"eachSource,omitempty"`
+
+	// Count is the number of requests.
+	Count int `json:"count"`
+	// Concurrency is the number of requests in flight. Defaults to 1.
+	Concurrency int `json:"concurrency,omitempty"`
+	// Rate, in requests per second, starts requests at even intervals, whether or not earlier ones have
+	// ended. It excludes Concurrency.
+	Rate float64 `json:"rate,omitempty"`
+	// Timeout is the client's time-out for each request. Defaults to 30s.
 	Timeout Duration `json:"timeout,omitzero"`
 	// Seed makes the values of EachHeader reproducible.
 	Seed uint64 `json:"seed,omitempty"`
 }
 
-// EachHeader is one header of many values.
+// EachHeader is a header with a number of different values, which requests use in turn.
 type EachHeader struct {
 	Name   string `json:"name"`
 	Values int    `json:"values"`
 }
 
-// Action changes a running workload.
+// Action changes the faults of a running workload.
 type Action struct {
-	After    Duration `json:"after"`    // the first request
+	After    Duration `json:"after"`    // since the start of the first request
 	Workload string   `json:"workload"` // a Deployment
-	// Faults are the rules its pods get, in the grammar of FAULTS; "none"
-	// repairs it, the rules of its variant included.
+	// Faults are rules for the workload's pods, in the grammar of FAULTS. "none" removes all rules,
+	// including those of its variant.
 	Faults string `json:"faults"`
 }
 
-// Expect is one observation and how often it must have been made: exactly one
-// of the first six fields is set.
+// Expect is an observation and its bounds. Exactly one of the first six fields is set.
 type Expect struct {
-	// Answers counts the answers that look like this.
+	// Answers counts the responses that match.
 	Answers *Answer `json:"answers,omitempty"`
-	// Received counts the calls that a workload took because of the requests.
+	// Received counts the calls that workloads received because of the requests.
 	Received *Received `json:"received,omitempty"`
-	// Consistent counts the values of EachHeader, or the sources, whose
-	// answers all agree.
+	// Consistent counts the keys (values of EachHeader, or sources) whose responses have the same capture.
 	Consistent *Consistent `json:"consistent,omitempty"`
-	// Distinct counts the different things that the answers said.
+	// Distinct counts the different captures.
 	Distinct *Distinct `json:"distinct,omitempty"`
-	// Settles: after a few other answers, good ones without exception.
+	// Settles requires that after a bounded number of other responses all are good.
 	Settles *Settles `json:"settles,omitempty"`
-	// Recovers: good answers without exception, soon after the last action.
+	// Recovers requires that within a time after the last action all responses are good.
 	Recovers *Recovers `json:"recovers,omitempty"`
-
-	// Count bounds the first four; the last two have their own.
+	// Count bounds the first four. The last two have bounds of their own.
 	Count *Count `json:"count,omitempty"`
 }
 
-// Answer is what one answer looks like; all that is set must hold. A header
-// that is absent counts as empty.
+// Answer matches responses. All fields that are set must match. A missing header matches as an empty one.
 type Answer struct {
-	Status     []Status           `json:"status,omitempty"` // any of them: 200, or 5xx
+	Status     []Status           `json:"status,omitempty"` // any of them, such as 200 or 5xx
 	Body       *Pattern           `json:"body,omitempty"`
 	Header     map[string]Pattern `json:"header,omitempty"`
 	FasterThan Duration           `json:"fasterThan,omitzero"`
 	SlowerThan Duration           `json:"slowerThan,omitzero"`
-	// Reset: the connection was closed without an answer.
+	// Reset matches a connection that was closed without a response. It excludes the other fields.
 	Reset bool `json:"reset,omitempty"`
 }
 
-// Received is one workload's calls. They are known by the header
-// x-fleetman-check, which the requests carry and every hop passes on.
+// Received matches the calls of workloads that have the check's header x-fleetman-check, which every hop
+// propagates.
 type Received struct {
-	By     []string `json:"by"` // Deployments, their calls added up
+	By     []string `json:"by"` // Deployments; their calls are added up
 	Method string   `json:"method,omitempty"`
 	Path   *Pattern `json:"path,omitempty"`
-	// Identity is the caller's name in its certificate, as the workload's own
-	// proxy saw it; a plaintext call has none.
+	// Identity matches the SPIFFE ID of the caller's certificate, which the workload's proxy logs. That
+	// of a plaintext call is empty.
 	Identity *Pattern `json:"identity,omitempty"`
 }
 
-// Consistent compares what the answers to one key say.
+// Consistent compares the captures of each key's responses.
 type Consistent struct {
-	// Capture is what is compared: its first group, or the whole match.
+	// Capture is a pattern of the body. The capture is its first group, or the whole match.
 	Capture Pattern `json:"capture"`
 }
 
-// Distinct counts different captures over all answers.
+// Distinct counts different captures over all responses.
 type Distinct struct {
+	// Capture is like Consistent's.
 	Capture Pattern `json:"capture"`
 }
 
-// Settles bounds the errors before containment.
+// Settles bounds the number of failures until the fleet contains them.
 type Settles struct {
 	Good Answer `json:"good"`
-	// AfterAtMost is the number of other answers before the first Run good ones
-	// in a row.
+	// AfterAtMost is the maximum number of other responses before the first Run good ones in a row.
 	AfterAtMost int `json:"afterAtMost"`
 	Run         int `json:"run"`
-	// LastsAtLeast and LastsAtMost bound the time from the first of those good
-	// answers to the next other one, when they are set.
+	// LastsAtLeast and LastsAtMost bound the time from the first of those good responses to the next other
+	// one. Zero means no bound.
 	LastsAtLeast Duration `json:"lastsAtLeast,omitzero"`
 	LastsAtMost  Duration `json:"lastsAtMost,omitzero"`
 }
@@ -183,39 +178,36 @@ type Settles struct {
 // Recovers bounds the time to recovery.
 type Recovers struct {
 	Good Answer `json:"good"`
-	// Within is the time from the last action to the first of Run good answers
-	// in a row.
+	// Within is the maximum time from the last action to the first of Run good responses in a row.
 	Within Duration `json:"within"`
 	Run    int      `json:"run"`
 }
 
-// Count is how often. Shares become counts by the binomial distribution: see
-// Count.Range.
+// Count bounds the number of observations. Range computes the bounds of a share.
 type Count struct {
 	All, None bool
 	// AtLeast and AtMost are inclusive.
 	AtLeast, AtMost *int
-	// PerRequest is an exact number for each request sent.
+	// PerRequest is an exact number for each request.
 	PerRequest *int
-	// Share is the true share; ShareAtLeast and ShareAtMost bound it on one
-	// side. Confidence is the probability that a system whose share is true
-	// passes.
+	// Share is the true share; ShareAtLeast and ShareAtMost bound it on one side.
 	Share, ShareAtLeast, ShareAtMost *float64
-	Confidence                       float64
+	// Confidence is the probability that a system with the true share passes.
+	Confidence float64
 }
 
-// Duration is written as 1.5s.
+// Duration is a duration in Go's format, such as 1.5s, of at most an hour.
 type Duration struct{ time.Duration }
 
-// Origin is where requests enter.
+// Origin is where requests enter the fleet. Exactly one field is set.
 type Origin struct {
 	Ingress  bool
 	NodePort int
 	Workload string
 }
 
-// Status is one status, or with Class one class of them: 5 for 5xx.
+// Status is a status code or a class of codes, such as 5 for 5xx.
 type Status struct{ Code, Class int }
 
-// Setting is one variable of the Deployments that Target names.
+// Setting sets the variable Name of the Deployment Target to Value.
 type Setting struct{ Target, Name, Value string }

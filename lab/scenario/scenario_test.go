@@ -11,7 +11,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// good is a file with everything in it.
+// good is a valid file that uses every field.
 const good = `
 promises:
   - promise: one in ten
@@ -79,50 +79,50 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a second document", "promises:", "promises: []\n--- # more\npromises:", "expect.yaml:1: a second document: must be one alone"},
 		{"a field twice", "count: 1000", "count: 1000\n          count: 10", `expect.yaml: not YAML: line 15: key "count" already set in map`},
 		{"no YAML", "promises:", "promises: [", "expect.yaml: not YAML: "},
-		{"no sentence", "promise: one in ten", `promise: ""`, `expect.yaml: promises[0].promise: ""; a sentence in one line is expected`},
-		{"no control", "control: {without: [rules]}", "", "expect.yaml: promises[0].control: 0 of without, with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing"},
-		{"two controls", "without: [rules]", "without: [rules], scenario: plain", "expect.yaml: promises[0].control: 2 of without, with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing"},
-		{"a control of nothing", "without: [rules]", "without: [rulez]", `expect.yaml: promises[0].control.without[0]: "rulez"; rules, sidecars, or an object such as "ServiceEntry driver-monitoring" is expected`},
-		{"a file elsewhere", "without: [rules]", "with: ../other.yaml", `expect.yaml: promises[0].control.with: "../other.yaml"; the name of a file beside expect.yaml is expected`},
-		{"a control elsewhere", "without: [rules]", "scenario: ../../etc", `expect.yaml: promises[0].control.scenario: "../../etc"; a directory below k8s/scenarios, such as mtls-strict, is expected`},
-		{"an origin nobody knows", "from: workload:webapp", "from: pod:webapp", `expect.yaml: "pod:webapp"; ingress, nodePort:PORT or workload:DEPLOYMENT is expected`},
-		{"a node port of nowhere", "from: workload:webapp", "from: nodePort:80800", `expect.yaml: "nodePort:80800"; ingress, nodePort:PORT or workload:DEPLOYMENT is expected`},
-		{"no origin", "from: workload:webapp", "", check + ".requests.from: missing; ingress, nodePort:PORT or workload:DEPLOYMENT is expected"},
-		{"a target for the ingress", "from: workload:webapp", "from: ingress", check + `.requests.to: "fleetman-staff-service:8080"; only a workload chooses whom it calls`},
-		{"no target", "to: fleetman-staff-service:8080", "", check + `.requests.to: ""; host:port is expected of a workload's call`},
-		{"a target without port", "service:8080", "service", check + `.requests.to: "fleetman-staff-service"; host:port is expected of a workload's call`},
-		{"a path with a space", "City%20Truck", "City Truck", check + `.requests.path: "/driver/City Truck?a=b"; an escaped path such as /driver/City%20Truck is expected`},
-		{"a bad escape", "City%20Truck", "City%2", check + `.requests.path: "/driver/City%2?a=b"; an escaped path such as /driver/City%20Truck is expected`},
-		{"a method of small letters", "method: POST", "method: post", check + `.requests.method: "post"; a method such as GET is expected`},
-		{"a header that is none", "x-my-header: canary", `"x my": canary`, check + `.requests.headers: "x my": "canary"; a header is expected`},
-		{"no requests", "count: 1000", "count: 0", check + ".requests.count: 0; 1 to 100000 is expected"},
-		{"a day of requests", "count: 1000", "count: 1000000000", check + ".requests.count: 1000000000; 1 to 100000 is expected"},
-		{"a number that is none", "count: 1000", "count: many", "expect.yaml: cannot unmarshal string into Go struct field "},
-		{"rate and concurrency", "rate: 2.5", "rate: 2.5\n          concurrency: 5", check + ".requests.rate: there is a concurrency too; one of the two is expected"},
-		{"a rate below zero", "rate: 2.5", "rate: -1", check + ".requests.rate: -1; more than 0, and at most 10000 a second, is expected"},
-		{"too many values", "values: 20", "values: 900", check + ".requests.eachHeader.values: 900; 2 at least, and two requests for each, are expected"},
-		{"header and source", "rate: 2.5", "eachSource: 5", check + ".requests.eachSource: there is an eachHeader too; one of the two is expected"},
-		{"a time-out without unit", "timeout: 5s", "timeout: 5", "expect.yaml: 5; a duration such as 1.5s is expected"},
-		{"a time-out below zero", "timeout: 5s", "timeout: -5s", `expect.yaml: "-5s"; a duration such as 1.5s, an hour at most, is expected`},
-		{"a setting without a name", "staff-service:VARIANT=bad", "staff-service=bad", `expect.yaml: "staff-service=bad"; DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad, is expected`},
-		{"a status that is none", "[200, 5xx]", "[2000]", `expect.yaml: "2000"; a status such as 200 or 5xx is expected`},
-		{"a class that is none", "[200, 5xx]", "[9xx]", `expect.yaml: "9xx"; a status such as 200 or 5xx is expected`},
+		{"no sentence", "promise: one in ten", `promise: ""`, `expect.yaml: promises[0].promise: "": must be a sentence in one line`},
+		{"no control", "control: {without: [rules]}", "", "expect.yaml: promises[0].control: 0 of without, with, set and scenario: must be exactly one: a promise that no control breaks proves nothing"},
+		{"two controls", "without: [rules]", "without: [rules], scenario: plain", "expect.yaml: promises[0].control: 2 of without, with, set and scenario: must be exactly one: a promise that no control breaks proves nothing"},
+		{"a control of nothing", "without: [rules]", "without: [rulez]", `expect.yaml: promises[0].control.without[0]: "rulez": must be rules, sidecars, or an object such as "ServiceEntry driver-monitoring"`},
+		{"a file elsewhere", "without: [rules]", "with: ../other.yaml", `expect.yaml: promises[0].control.with: "../other.yaml": must be the name of a file beside expect.yaml`},
+		{"a control elsewhere", "without: [rules]", "scenario: ../../etc", `expect.yaml: promises[0].control.scenario: "../../etc": must be a directory below k8s/scenarios, such as mtls-strict`},
+		{"an unknown origin", "from: workload:webapp", "from: pod:webapp", `expect.yaml: "pod:webapp": must be ingress, nodePort:PORT or workload:DEPLOYMENT`},
+		{"an invalid node port", "from: workload:webapp", "from: nodePort:80800", `expect.yaml: "nodePort:80800": must be ingress, nodePort:PORT or workload:DEPLOYMENT`},
+		{"no origin", "from: workload:webapp", "", check + ".requests.from: missing: must be ingress, nodePort:PORT or workload:DEPLOYMENT"},
+		{"a target for the ingress", "from: workload:webapp", "from: ingress", check + `.requests.to: "fleetman-staff-service:8080": must be unset unless from is a workload`},
+		{"no target", "to: fleetman-staff-service:8080", "", check + `.requests.to: "": must be the host:port that the workload calls`},
+		{"a target without port", "service:8080", "service", check + `.requests.to: "fleetman-staff-service": must be the host:port that the workload calls`},
+		{"a path with a space", "City%20Truck", "City Truck", check + `.requests.path: "/driver/City Truck?a=b": must be an escaped path such as /driver/City%20Truck`},
+		{"a bad escape", "City%20Truck", "City%2", check + `.requests.path: "/driver/City%2?a=b": must be an escaped path such as /driver/City%20Truck`},
+		{"a method in lower case", "method: POST", "method: post", check + `.requests.method: "post": must be a method such as GET`},
+		{"an invalid header", "x-my-header: canary", `"x my": canary`, check + `.requests.headers: "x my": "canary": must be a valid header`},
+		{"no requests", "count: 1000", "count: 0", check + ".requests.count: 0: must be between 1 and 100000"},
+		{"too many requests", "count: 1000", "count: 1000000000", check + ".requests.count: 1000000000: must be between 1 and 100000"},
+		{"text as a number", "count: 1000", "count: many", "expect.yaml: cannot unmarshal string into Go struct field "},
+		{"rate and concurrency", "rate: 2.5", "rate: 2.5\n          concurrency: 5", check + ".requests.rate: 2.5: must be unset with concurrency"},
+		{"a rate below zero", "rate: 2.5", "rate: -1", check + ".requests.rate: -1: must be more than 0 and at most 10000 requests per second"},
+		{"too many values", "values: 20", "values: 900", check + ".requests.eachHeader.values: 900: must be at least 2 and at most half of count"},
+		{"header and source", "rate: 2.5", "eachSource: 5", check + ".requests.eachSource: 5: must be unset with eachHeader"},
+		{"a time-out without unit", "timeout: 5s", "timeout: 5", "expect.yaml: 5: must be a duration such as 1.5s"},
+		{"a time-out below zero", "timeout: 5s", "timeout: -5s", `expect.yaml: "-5s": must be a duration such as 1.5s, between 0 and 1h`},
+		{"a setting without a name", "staff-service:VARIANT=bad", "staff-service=bad", `expect.yaml: "staff-service=bad": must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad`},
+		{"an invalid status", "[200, 5xx]", "[2000]", `expect.yaml: "2000": must be a status such as 200 or 5xx`},
+		{"an invalid class", "[200, 5xx]", "[9xx]", `expect.yaml: "9xx": must be a status such as 200 or 5xx`},
 		{"a pattern that does not close", "body: a+", `body: "(a"`, "expect.yaml: error parsing regexp: missing closing ): `(a`"},
-		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles and recovers; exactly one is expected"},
-		{"an answer of nothing", "{status: [200, 5xx], body: a+, header: {x-fallback: \"^$\"}, slowerThan: 1s, fasterThan: 2s}", "{}", check + ".expect[0].answers: some of status, body, header, fasterThan and slowerThan, or reset alone, are expected"},
-		{"slower than faster", "fasterThan: 2s", "fasterThan: 1s", check + ".expect[0].answers: slowerThan 1s and fasterThan 1s leave nothing between them"},
-		{"no bound", "            count: all\n", "", check + ".expect[2].count: missing; all, none, or bounds are expected"},
-		{"a bound nobody knows", "count: all", "count: most", `expect.yaml: "most": cannot unmarshal string into Go value`},
-		{"a bound misspelt", "atLeast: 2", "atleats: 2", `expect.yaml: {"atMost":2,"atleats":2}: unknown field "atleats"; all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast and shareAtMost is expected`},
-		{"a share without confidence", ", confidence: 0.9999", "", check + ".expect[0].count.confidence: 0; with a share, 0.9 up to below 1 is expected"},
-		{"a feeling", "confidence: 0.9999", "confidence: 0.5", check + ".expect[0].count.confidence: 0.5; with a share, 0.9 up to below 1 is expected"},
-		{"a share above one", "share: 0.1", "share: 10", check + ".expect[0].count: a share of 10; 0 to 1 is expected"},
-		{"a bound that holds always", "count: {share: 0.1, confidence: 0.9999}", "count: {atMost: 1000}", check + ".expect[0].count: every number of 1000 passes, from 0 on; bounds that can be broken are expected"},
-		{"a bound that never holds", "count: {share: 0.1, confidence: 0.9999}", "count: {atLeast: 1001}", check + ".expect[0].count: at least 1001 of 1000"},
-		{"bounds the wrong way", "{atLeast: 2, atMost: 2}", "{atLeast: 3, atMost: 2}", check + ".expect[3].count: from 3 to 2"},
-		{"a run that does not fit", "run: 100,", "run: 1000,", check + ".expect[4].settles: 10 others and then 1000 good ones do not fit into 1000 requests"},
-		{"nothing to recover from", "        actions:\n          - {after: 5s, workload: staff-service, faults: none}\n", "", check + ".expect[5].recovers: no actions to recover from"},
-		{"tries for each answer", "count: {share: 0.1, confidence: 0.9999}", "count: {perRequest: 1}", check + ".expect[0].count.perRequest: only calls that were received are counted for each request"},
+		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles and recovers: must be exactly one"},
+		{"an answer without fields", "{status: [200, 5xx], body: a+, header: {x-fallback: \"^$\"}, slowerThan: 1s, fasterThan: 2s}", "{}", check + ".expect[0].answers: must have some of status, body, header, fasterThan and slowerThan, or reset alone"},
+		{"slower than faster", "fasterThan: 2s", "fasterThan: 1s", check + ".expect[0].answers: slowerThan 1s: must be less than fasterThan 1s"},
+		{"no bound", "            count: all\n", "", check + ".expect[2].count: missing: must be all, none, or bounds"},
+		{"an unknown bound", "count: all", "count: most", `expect.yaml: "most": cannot unmarshal string into Go value`},
+		{"a bound misspelt", "atLeast: 2", "atleats: 2", `expect.yaml: {"atMost":2,"atleats":2}: unknown field "atleats": must be all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast and shareAtMost`},
+		{"a share without confidence", ", confidence: 0.9999", "", check + ".expect[0].count.confidence: 0: must be at least 0.9 and less than 1 with a share"},
+		{"too little confidence", "confidence: 0.9999", "confidence: 0.5", check + ".expect[0].count.confidence: 0.5: must be at least 0.9 and less than 1 with a share"},
+		{"a share above one", "share: 0.1", "share: 10", check + ".expect[0].count: share 10: must be between 0 and 1"},
+		{"a bound that holds always", "count: {share: 0.1, confidence: 0.9999}", "count: {atMost: 1000}", check + ".expect[0].count: every number from 0 to 1000 passes: must exclude some"},
+		{"a bound that never holds", "count: {share: 0.1, confidence: 0.9999}", "count: {atLeast: 1001}", check + ".expect[0].count: at least 1001: must be at most 1000"},
+		{"bounds the wrong way", "{atLeast: 2, atMost: 2}", "{atLeast: 3, atMost: 2}", check + ".expect[3].count: atLeast 3: must be at most atMost 2"},
+		{"a run that does not fit", "run: 100,", "run: 1000,", check + ".expect[4].settles: afterAtMost 10 and run 1000: must be at least 0 and 1, and at most 1000 requests together"},
+		{"nothing to recover from", "        actions:\n          - {after: 5s, workload: staff-service, faults: none}\n", "", check + ".expect[5].recovers: must be unset without actions"},
+		{"a number for each response", "count: {share: 0.1, confidence: 0.9999}", "count: {perRequest: 1}", check + ".expect[0].count.perRequest: must be unset unless the observation is received"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if !strings.Contains(good, test.old) {
@@ -147,16 +147,15 @@ func TestLoad(t *testing.T) {
 	if file, err := Load(path); err != nil || file.Source != path || len(file.Promises) != 1 {
 		t.Errorf("%+v, %v", file, err)
 	}
-	if _, err := Load(filepath.Dir(path)); err == nil || !strings.HasSuffix(err.Error(), ": not a file of at most 1048576 bytes") {
+	if _, err := Load(filepath.Dir(path)); err == nil || !strings.HasSuffix(err.Error(), ": must be a file of at most 1048576 bytes") {
 		t.Errorf("a directory: %v", err)
 	}
-	if _, err := Load(path + ".none"); err == nil || !strings.HasPrefix(err.Error(), "reading a scenario's promises: stat ") {
+	if _, err := Load(path + ".none"); err == nil || !strings.HasPrefix(err.Error(), "read a scenario's promises: stat ") {
 		t.Errorf("nothing: %v", err)
 	}
 }
 
-// TestRange holds the bounds against the binomial distribution's own
-// quantiles, computed with exact fractions.
+// The expected bounds are quantiles of the binomial distribution, computed with exact fractions.
 func TestRange(t *testing.T) {
 	share := func(p, confidence float64) Count { return Count{Share: &p, Confidence: confidence} }
 	atLeast := func(p, confidence float64) Count { return Count{ShareAtLeast: &p, Confidence: confidence} }
@@ -202,14 +201,14 @@ func TestCheckAgainst(t *testing.T) {
 		expect   = "answers: {status: [200]}, count: all"
 	)
 	for _, test := range []struct{ name, text, want string }{
-		{"what is there", file(control, requests, expect), ""},
+		{"everything exists", file(control, requests, expect), ""},
 		{"a workload's call", file("without: [sidecars]", `from: "workload:webapp", to: "fleetman-staff-service.default:8080", path: /`, "received: {by: [staff-service], identity: a}, count: all"), ""},
-		{"a node port that is not there", file(control, `from: "nodePort:32001", path: /`, expect), "promises[0].checks[0].requests.from: no Service has the node port 32001"},
-		{"a workload that is not there", file(control, `from: "workload:web", to: "a:1", path: /`, expect), `promises[0].checks[0].requests.from: no Deployment "web"; there are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
-		{"a Service that is not there", file(control, `from: "workload:webapp", to: "staff:8080", path: /`, expect), "promises[0].checks[0].requests.to: no Service staff in the manifests"},
-		{"a receiver that is not there", file(control, requests, "received: {by: [staff]}, count: all"), `promises[0].checks[0].expect[0].received.by: no Deployment "staff"; there are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
-		{"an object that is not there", file("without: [PeerAuthentication other]", requests, expect), "promises[0].control.without[0]: the manifests have no PeerAuthentication other to leave out"},
-		{"a setting of nobody", file(`set: ["staff:A=b"]`, requests, expect), `promises[0].control.set[0]: no Deployment "staff"; there are api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{"an unknown node port", file(control, `from: "nodePort:32001", path: /`, expect), "promises[0].checks[0].requests.from: nodePort:32001: must be a node port of a Service of the manifests"},
+		{"an unknown workload", file(control, `from: "workload:web", to: "a:1", path: /`, expect), `promises[0].checks[0].requests.from: "web": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{"an unknown Service", file(control, `from: "workload:webapp", to: "staff:8080", path: /`, expect), "promises[0].checks[0].requests.to: staff: must be a Service of the manifests"},
+		{"an unknown receiver", file(control, requests, "received: {by: [staff]}, count: all"), `promises[0].checks[0].expect[0].received.by: "staff": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{"an unknown object", file("without: [PeerAuthentication other]", requests, expect), "promises[0].control.without[0]: PeerAuthentication other: must be in the manifests"},
+		{"a setting of an unknown Deployment", file(`set: ["staff:A=b"]`, requests, expect), `promises[0].control.set[0]: "staff": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, err := Decode("expect.yaml", []byte(test.text))
@@ -230,9 +229,9 @@ func TestCheckAgainst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ text, want string }{
-		{file("without: [rules]", `from: ingress, path: /`, expect), "promises[0].checks[0].requests.from: ingress, but the manifests have no Gateway"},
-		{file("without: [sidecars]", `from: "nodePort:30080", path: /`, expect), "promises[0].control.without[0]: the manifests have no sidecars to leave out"},
-		{file("scenario: plain", `from: "nodePort:30080", path: /`, "received: {by: [webapp], identity: a}, count: all"), "promises[0].checks[0].expect[0].received.identity: without sidecars nobody has one"},
+		{file("without: [rules]", `from: ingress, path: /`, expect), "promises[0].checks[0].requests.from: ingress: must be nodePort or workload when the manifests have no Gateway"},
+		{file("without: [sidecars]", `from: "nodePort:30080", path: /`, expect), "promises[0].control.without[0]: sidecars: must be in the manifests"},
+		{file("scenario: plain", `from: "nodePort:30080", path: /`, "received: {by: [webapp], identity: a}, count: all"), "promises[0].checks[0].expect[0].received.identity: must be unset when the manifests have no sidecars"},
 	} {
 		f, err := Decode("expect.yaml", []byte(test.text))
 		if err != nil {

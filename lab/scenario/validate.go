@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -14,14 +15,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxRequests bounds one check, so that a typo does not run for a day.
+// maxRequests bounds a check's number of requests, so that a typing error does not run for a day.
 const maxRequests = 100_000
 
-// Validate finds what cannot be checked, and bounds that nothing can break.
-// The first error names the promise and the field.
+// Validate returns an error, with the promise and the field, for a promise that cannot be checked and for
+// bounds that every observation meets.
 func (f *File) Validate() error {
 	if len(f.Promises) == 0 {
-		return fmt.Errorf("promises: empty; one at least is expected")
+		return errors.New("promises: empty: must have at least one")
 	}
 	seen := map[string]bool{}
 	for i, p := range f.Promises {
@@ -29,7 +30,7 @@ func (f *File) Validate() error {
 			return fmt.Errorf("promises[%d]%w", i, err)
 		}
 		if seen[p.Promise] {
-			return fmt.Errorf("promises[%d].promise: there are two of %q", i, p.Promise)
+			return fmt.Errorf("promises[%d].promise: %q: must be unique", i, p.Promise)
 		}
 		seen[p.Promise] = true
 	}
@@ -38,13 +39,13 @@ func (f *File) Validate() error {
 
 func (p *Promise) validate() error {
 	if strings.TrimSpace(p.Promise) == "" || strings.ContainsAny(p.Promise, "\n\r") {
-		return fmt.Errorf(".promise: %q; a sentence in one line is expected", p.Promise)
+		return fmt.Errorf(".promise: %q: must be a sentence in one line", p.Promise)
 	}
 	if len(p.Checks) == 0 {
-		return fmt.Errorf(".checks: empty; one at least is expected")
+		return errors.New(".checks: empty: must have at least one")
 	}
 	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return !c.Guard }) {
-		return fmt.Errorf(".checks: all are guards; one at least that the control breaks is expected")
+		return errors.New(".checks: all are guards: must have at least one that the control breaks")
 	}
 	for i := range p.Checks {
 		if err := p.Checks[i].validate(); err != nil {
@@ -64,18 +65,18 @@ func (c *Control) validate() error {
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(".control: %d of without, with, set and scenario; exactly one is expected: a promise that nothing breaks proves nothing", kinds)
+		return fmt.Errorf(".control: %d of without, with, set and scenario: must be exactly one: a promise that no control breaks proves nothing", kinds)
 	}
 	for i, what := range c.Without {
 		if what != "rules" && what != "sidecars" && !objectForm.MatchString(what) {
-			return fmt.Errorf(`.control.without[%d]: %.60q; rules, sidecars, or an object such as "ServiceEntry driver-monitoring" is expected`, i, what)
+			return fmt.Errorf(`.control.without[%d]: %.60q: must be rules, sidecars, or an object such as "ServiceEntry driver-monitoring"`, i, what)
 		}
 	}
 	if c.With != "" && c.With != filepath.Base(c.With) {
-		return fmt.Errorf(".control.with: %.60q; the name of a file beside expect.yaml is expected", c.With)
+		return fmt.Errorf(".control.with: %.60q: must be the name of a file beside expect.yaml", c.With)
 	}
 	if strings.HasPrefix(c.Scenario, "/") || strings.Contains(c.Scenario, "..") {
-		return fmt.Errorf(".control.scenario: %.60q; a directory below k8s/scenarios, such as mtls-strict, is expected", c.Scenario)
+		return fmt.Errorf(".control.scenario: %.60q: must be a directory below k8s/scenarios, such as mtls-strict", c.Scenario)
 	}
 	return nil
 }
@@ -86,11 +87,11 @@ func (c *Check) validate() error {
 	}
 	for i, a := range c.Actions {
 		if a.Workload == "" || a.Faults == "" {
-			return fmt.Errorf(".actions[%d]: workload and faults are expected", i)
+			return fmt.Errorf(".actions[%d]: must have workload and faults", i)
 		}
 	}
 	if len(c.Expect) == 0 {
-		return fmt.Errorf(".expect: empty; one at least is expected")
+		return errors.New(".expect: empty: must have at least one")
 	}
 	for i := range c.Expect {
 		if err := c.Expect[i].validate(c); err != nil {
@@ -106,42 +107,42 @@ func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 	target, err := url.ParseRequestURI(r.Path)
 	switch {
 	case r.From == Origin{}:
-		return fmt.Errorf(".from: missing; ingress, nodePort:PORT or workload:DEPLOYMENT is expected")
+		return errors.New(".from: missing: must be ingress, nodePort:PORT or workload:DEPLOYMENT")
 	case err != nil || !strings.HasPrefix(r.Path, "/") || strings.ContainsAny(r.Path, " #") || target.Host != "":
-		return fmt.Errorf(".path: %.80q; an escaped path such as /driver/City%%20Truck is expected", r.Path)
+		return fmt.Errorf(".path: %.80q: must be an escaped path such as /driver/City%%20Truck", r.Path)
 	case !methodForm.MatchString(r.Method):
-		return fmt.Errorf(".method: %.20q; a method such as GET is expected", r.Method)
+		return fmt.Errorf(".method: %.20q: must be a method such as GET", r.Method)
 	case r.Count < 1 || r.Count > maxRequests:
-		return fmt.Errorf(".count: %d; 1 to %d is expected", r.Count, maxRequests)
+		return fmt.Errorf(".count: %d: must be between 1 and %d", r.Count, maxRequests)
 	case r.Concurrency < 0 || r.Concurrency > 1000:
-		return fmt.Errorf(".concurrency: %d; 1 to 1000 is expected", r.Concurrency)
+		return fmt.Errorf(".concurrency: %d: must be between 1 and 1000", r.Concurrency)
 	case math.IsNaN(r.Rate) || r.Rate < 0 || r.Rate > 10_000:
-		return fmt.Errorf(".rate: %v; more than 0, and at most 10000 a second, is expected", r.Rate)
+		return fmt.Errorf(".rate: %v: must be more than 0 and at most 10000 requests per second", r.Rate)
 	case r.Rate > 0 && r.Concurrency > 0:
-		return fmt.Errorf(".rate: there is a concurrency too; one of the two is expected")
+		return fmt.Errorf(".rate: %v: must be unset with concurrency", r.Rate)
 	case r.EachHeader != nil && r.EachSource != 0:
-		return fmt.Errorf(".eachSource: there is an eachHeader too; one of the two is expected")
+		return fmt.Errorf(".eachSource: %d: must be unset with eachHeader", r.EachSource)
 	case r.Host != "" && !httpguts.ValidHostHeader(r.Host):
-		return fmt.Errorf(".host: %.80q; a host such as fleetman.localhost is expected", r.Host)
+		return fmt.Errorf(".host: %.80q: must be a host such as fleetman.localhost", r.Host)
 	}
 	if err := r.validateTo(); err != nil {
 		return err
 	}
 	for name, value := range r.Headers {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return fmt.Errorf(".headers: %.60q: %.60q; a header is expected", name, value)
+			return fmt.Errorf(".headers: %.60q: %.60q: must be a valid header", name, value)
 		}
 	}
 	if r.EachHeader != nil {
 		if !httpguts.ValidHeaderFieldName(r.EachHeader.Name) {
-			return fmt.Errorf(".eachHeader.name: %.60q; the name of a header is expected", r.EachHeader.Name)
+			return fmt.Errorf(".eachHeader.name: %.60q: must be the name of a header", r.EachHeader.Name)
 		}
 		if r.EachHeader.Values < 2 || r.EachHeader.Values*2 > r.Count {
-			return fmt.Errorf(".eachHeader.values: %d; 2 at least, and two requests for each, are expected", r.EachHeader.Values)
+			return fmt.Errorf(".eachHeader.values: %d: must be at least 2 and at most half of count", r.EachHeader.Values)
 		}
 	}
 	if r.EachSource != 0 && (r.EachSource < 2 || r.EachSource > 250 || r.EachSource*2 > r.Count) {
-		return fmt.Errorf(".eachSource: %d; 2 to 250, and two requests for each, are expected", r.EachSource)
+		return fmt.Errorf(".eachSource: %d: must be between 2 and 250, and at most half of count", r.EachSource)
 	}
 	return nil
 }
@@ -149,21 +150,21 @@ func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 func (r *Requests) validateTo() error {
 	if r.From.Workload == "" {
 		if r.To != "" {
-			return fmt.Errorf(".to: %.60q; only a workload chooses whom it calls", r.To)
+			return fmt.Errorf(".to: %.60q: must be unset unless from is a workload", r.To)
 		}
 		return nil
 	}
 	host, text, err := net.SplitHostPort(r.To)
 	if err != nil {
-		return fmt.Errorf(".to: %.60q; host:port is expected of a workload's call", r.To)
+		return fmt.Errorf(".to: %.60q: must be the host:port that the workload calls", r.To)
 	}
 	if port, err := strconv.Atoi(text); err != nil || port < 1 || port > 65535 || !httpguts.ValidHostHeader(host) || host == "" {
-		return fmt.Errorf(".to: %.60q; host:port is expected of a workload's call", r.To)
+		return fmt.Errorf(".to: %.60q: must be the host:port that the workload calls", r.To)
 	}
 	return nil
 }
 
-// keys is how many values EachHeader has, or how many sources there are.
+// keys returns the number of EachHeader's values, or of sources.
 func (r *Requests) keys() int {
 	if r.EachHeader != nil {
 		return r.EachHeader.Values
@@ -179,33 +180,33 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles and recovers; exactly one is expected", kinds)
+		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles and recovers: must be exactly one", kinds)
 	}
 	switch {
 	case e.Settles != nil:
 		if s := e.Settles; s.Run < 1 || s.AfterAtMost < 0 || s.Run+s.AfterAtMost > c.Requests.Count {
-			return fmt.Errorf(".settles: %d others and then %d good ones do not fit into %d requests", s.AfterAtMost, s.Run, c.Requests.Count)
+			return fmt.Errorf(".settles: afterAtMost %d and run %d: must be at least 0 and 1, and at most %d requests together", s.AfterAtMost, s.Run, c.Requests.Count)
 		}
 		if s := e.Settles; s.LastsAtMost.Duration > 0 && s.LastsAtMost.Duration <= s.LastsAtLeast.Duration {
-			return fmt.Errorf(".settles: lastsAtLeast %v leaves nothing below lastsAtMost %v", s.LastsAtLeast, s.LastsAtMost)
+			return fmt.Errorf(".settles: lastsAtLeast %v: must be less than lastsAtMost %v", s.LastsAtLeast, s.LastsAtMost)
 		}
 		return e.without(".settles", e.Settles.Good)
 	case e.Recovers != nil:
 		if len(c.Actions) == 0 {
-			return fmt.Errorf(".recovers: no actions to recover from")
+			return errors.New(".recovers: must be unset without actions")
 		}
 		if r := e.Recovers; r.Run < 1 || r.Run > c.Requests.Count || r.Within.Duration <= 0 {
-			return fmt.Errorf(".recovers: run %d, within %v; 1 to %d, and a time, are expected", r.Run, r.Within, c.Requests.Count)
+			return fmt.Errorf(".recovers: run %d, within %v: must be between 1 and %d, and more than 0", r.Run, r.Within, c.Requests.Count)
 		}
 		return e.without(".recovers", e.Recovers.Good)
 	case e.Count == nil:
-		return fmt.Errorf(".count: missing; all, none, or bounds are expected")
+		return errors.New(".count: missing: must be all, none, or bounds")
 	case e.Consistent != nil && c.Requests.keys() == 0:
-		return fmt.Errorf(".consistent: the requests have neither eachHeader nor eachSource to compare by")
+		return errors.New(".consistent: must be unset unless the requests have eachHeader or eachSource")
 	case (e.Consistent != nil && e.Consistent.Capture.Regexp == nil) || (e.Distinct != nil && e.Distinct.Capture.Regexp == nil):
-		return fmt.Errorf(": capture is missing; a regular expression is expected")
+		return errors.New(": capture: missing: must be a regular expression")
 	case e.Received != nil && len(e.Received.By) == 0:
-		return fmt.Errorf(".received.by: missing; Deployments are expected")
+		return errors.New(".received.by: missing: must be a list of Deployments")
 	case e.Answers != nil:
 		if err := e.Answers.validate(); err != nil {
 			return fmt.Errorf(".answers: %w", err)
@@ -214,10 +215,10 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 	return e.validateCount(&c.Requests)
 }
 
-// without is for the two that have bounds of their own.
+// without validates settles or recovers, which have bounds of their own and no count.
 func (e *Expect) without(field string, good Answer) error {
 	if e.Count != nil {
-		return fmt.Errorf(".count: %s has its own bounds", field[1:])
+		return fmt.Errorf(".count: must be unset with %s", field[1:])
 	}
 	if err := good.validate(); err != nil {
 		return fmt.Errorf("%s.good: %w", field, err)
@@ -228,15 +229,15 @@ func (e *Expect) without(field string, good Answer) error {
 func (a *Answer) validate() error {
 	rest := len(a.Status) > 0 || a.Body != nil || len(a.Header) > 0 || a.FasterThan.Duration > 0 || a.SlowerThan.Duration > 0
 	if rest == a.Reset {
-		return fmt.Errorf("some of status, body, header, fasterThan and slowerThan, or reset alone, are expected")
+		return errors.New("must have some of status, body, header, fasterThan and slowerThan, or reset alone")
 	}
 	if a.FasterThan.Duration > 0 && a.SlowerThan.Duration >= a.FasterThan.Duration {
-		return fmt.Errorf("slowerThan %v and fasterThan %v leave nothing between them", a.SlowerThan, a.FasterThan)
+		return fmt.Errorf("slowerThan %v: must be less than fasterThan %v", a.SlowerThan, a.FasterThan)
 	}
 	return nil
 }
 
-// validateCount refuses bounds that no observation can break.
+// validateCount returns an error for bounds that every or no number of observations meets.
 func (e *Expect) validateCount(r *Requests) error {
 	n, c := r.Count, e.Count
 	if e.Consistent != nil {
@@ -249,13 +250,13 @@ func (e *Expect) validateCount(r *Requests) error {
 	low, high := c.Range(n)
 	switch {
 	case c.PerRequest != nil && e.Received == nil:
-		return fmt.Errorf(".count.perRequest: only calls that were received are counted for each request")
+		return errors.New(".count.perRequest: must be unset unless the observation is received")
 	case !open && low > n:
-		return fmt.Errorf(".count: at least %d of %d", low, n)
+		return fmt.Errorf(".count: at least %d: must be at most %d", low, n)
 	case low > high:
-		return fmt.Errorf(".count: from %d to %d", low, high)
+		return fmt.Errorf(".count: atLeast %d: must be at most atMost %d", low, high)
 	case low <= 0 && (high == math.MaxInt || (!open && high >= n)):
-		return fmt.Errorf(".count: every number of %d passes, from %d on; bounds that can be broken are expected", n, low)
+		return fmt.Errorf(".count: every number from %d to %d passes: must exclude some", low, n)
 	}
 	return nil
 }
@@ -268,11 +269,11 @@ func (c *Count) validate() error { //nolint:gocyclo // a flat list of bounds
 		}
 	}
 	if given != 1 {
-		return fmt.Errorf(".count: all, none, or one of atLeast with atMost, perRequest, share, shareAtLeast and shareAtMost is expected")
+		return errors.New(".count: must be all, none, or one of atLeast with atMost, perRequest, share, shareAtLeast and shareAtMost")
 	}
 	for _, number := range []*int{c.AtLeast, c.AtMost, c.PerRequest} {
 		if number != nil && (*number < 0 || *number > 100*maxRequests) {
-			return fmt.Errorf(".count: %d; 0 to %d is expected", *number, 100*maxRequests)
+			return fmt.Errorf(".count: %d: must be between 0 and %d", *number, 100*maxRequests)
 		}
 	}
 	isShare := false
@@ -282,14 +283,14 @@ func (c *Count) validate() error { //nolint:gocyclo // a flat list of bounds
 		}
 		isShare = true
 		if !(*share >= 0 && *share <= 1) {
-			return fmt.Errorf(".count: a share of %v; 0 to 1 is expected", *share)
+			return fmt.Errorf(".count: share %v: must be between 0 and 1", *share)
 		}
 	}
 	if isShare && !(c.Confidence >= 0.9 && c.Confidence < 1) {
-		return fmt.Errorf(".count.confidence: %v; with a share, 0.9 up to below 1 is expected", c.Confidence)
+		return fmt.Errorf(".count.confidence: %v: must be at least 0.9 and less than 1 with a share", c.Confidence)
 	}
 	if !isShare && c.Confidence != 0 {
-		return fmt.Errorf(".count.confidence: only a share has one")
+		return fmt.Errorf(".count.confidence: %v: must be unset without a share", c.Confidence)
 	}
 	return nil
 }

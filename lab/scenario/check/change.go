@@ -14,8 +14,8 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// withSettings is the fleet with other variables in its Deployments; those of
-// Deployments that it does not have are left out when missing is allowed.
+// withSettings returns the objects with variables set in Deployments. A setting of an unknown Deployment is
+// an error, or ignored when missing is true.
 func withSettings(objects *manifest.Objects, settings []scenario.Setting, missing bool) (*manifest.Objects, error) {
 	changed := &manifest.Objects{All: slices.Clone(objects.All)}
 	for _, setting := range settings {
@@ -38,13 +38,13 @@ func withSettings(objects *manifest.Objects, settings []scenario.Setting, missin
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("setting %s of %s: there is no such Deployment", setting.Name, setting.Target)
+			return nil, fmt.Errorf("set %s: %s: must be a Deployment of the manifests", setting.Name, setting.Target)
 		}
 	}
 	return changed, nil
 }
 
-// without is the fleet without what a control leaves out.
+// without returns the objects without those that a control removes.
 func without(objects *manifest.Objects, what []string) (*manifest.Objects, error) {
 	changed := &manifest.Objects{}
 	rules, sidecars := slices.Contains(what, "rules"), slices.Contains(what, "sidecars")
@@ -63,7 +63,7 @@ func without(objects *manifest.Objects, what []string) (*manifest.Objects, error
 	return changed, nil
 }
 
-// with is the fleet with the objects of a file, over those of the same names.
+// with returns the objects and those of a file, which replace objects with the same names.
 func with(objects *manifest.Objects, file string) (*manifest.Objects, error) {
 	more, err := manifest.Load(file)
 	if err != nil {
@@ -79,11 +79,11 @@ func with(objects *manifest.Objects, file string) (*manifest.Objects, error) {
 	return changed, nil
 }
 
-// seeds are the variables by which services take their chances from a seed.
+// seeds are the variables of the services' seeds.
 var seeds = []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"}
 
-// withSeed gives each Deployment a seed of its own, so that two replicas of
-// different Deployments do not misbehave in step. A manifest's own seed stays.
+// withSeed gives each Deployment its own seed, derived from seed, so that the faults of different
+// Deployments are independent. A seed in the manifests is kept.
 func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error) {
 	var settings []scenario.Setting
 	for _, deployment := range manifest.Of[*appsv1.Deployment](objects) {
@@ -95,13 +95,13 @@ func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error)
 			}
 			sum := fnv.New64a()
 			fmt.Fprint(sum, seed, deployment.Name)
-			settings = append(settings, scenario.Setting{Target: deployment.Name, Name: name, Value: fmt.Sprint(1 + sum.Sum64()>>12)}) // 0 would be none
+			settings = append(settings, scenario.Setting{Target: deployment.Name, Name: name, Value: fmt.Sprint(1 + sum.Sum64()>>12)}) // 0 means a random seed
 		}
 	}
 	return withSettings(objects, settings, false)
 }
 
-// injectionLabels ask Istio for a proxy, of a namespace or of a pod.
+// injectionLabels are the labels of a namespace or a pod that enable injection.
 var injectionLabels = []string{"istio-injection", "istio.io/rev", "sidecar.istio.io/inject"}
 
 func uninjected(object manifest.Object) (manifest.Object, error) {
@@ -123,7 +123,7 @@ func uninjected(object manifest.Object) (manifest.Object, error) {
 	return object, nil
 }
 
-// NeedsMesh tells whether the objects ask for anything of Istio's.
+// NeedsMesh reports whether the objects need Istio: an object of its APIs, or a pod with a proxy.
 func NeedsMesh(objects *manifest.Objects) bool {
 	for _, object := range objects.All {
 		if scenario.IsRule(object) {
@@ -145,11 +145,11 @@ func NeedsMesh(objects *manifest.Objects) bool {
 	return false
 }
 
-// retyped is the object with another content.
+// retyped returns the object with other content.
 func retyped(object manifest.Object, typed runtime.Object) (manifest.Object, error) {
 	text, err := json.Marshal(typed)
 	if err != nil {
-		return manifest.Object{}, fmt.Errorf("changing %s: %w", object.Ref(), err)
+		return manifest.Object{}, fmt.Errorf("encode %s: %w", object.Ref(), err)
 	}
 	object.Typed, object.JSON = typed, text
 	return object, nil

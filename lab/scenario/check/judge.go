@@ -11,15 +11,14 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// Finding is one expectation and what was seen of it.
+// Finding is the result of one expectation.
 type Finding struct {
-	Holds bool `json:"holds"`
-	// Expected and Saw are words for people.
-	Expected string `json:"expected"`
-	Saw      string `json:"saw"`
+	Holds    bool   `json:"holds"`
+	Expected string `json:"expected"` // in words
+	Saw      string `json:"saw"`      // the observation, in words
 }
 
-// observation is all that is known about the requests of one check.
+// observation is what was observed of a check's requests.
 type observation struct {
 	records    []Record
 	calls      []Call
@@ -31,7 +30,7 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 	switch {
 	case e.Answers != nil:
 		seen := count(o.records, like(e.Answers))
-		return bound(e.Count, seen, len(o.records), "answers with "+describe(e.Answers), "requests", o.others(e.Answers))
+		return bound(e.Count, seen, len(o.records), "responses with "+describe(e.Answers), "requests", o.others(e.Answers))
 	case e.Received != nil:
 		seen := 0
 		for _, call := range o.calls {
@@ -42,7 +41,7 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 		return bound(e.Count, seen, len(o.records), "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
 	case e.Consistent != nil:
 		agreeing, keys := o.consistent(e.Consistent.Capture.Regexp)
-		return bound(e.Count, agreeing, keys, fmt.Sprintf("keys whose answers agree on /%s/", e.Consistent.Capture), "keys", "")
+		return bound(e.Count, agreeing, keys, fmt.Sprintf("keys whose responses agree on /%s/", e.Consistent.Capture), "keys", "")
 	case e.Distinct != nil:
 		found := o.distinct(e.Distinct.Capture.Regexp)
 		return bound(e.Count, len(found), len(o.records), fmt.Sprintf("different captures of /%s/", e.Distinct.Capture), "requests", strings.Join(found, ", "))
@@ -52,7 +51,7 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 	return o.recovers(e.Recovers)
 }
 
-// bound judges a number. more says what else there was.
+// bound compares a number with its bounds. more is added to the finding's observation.
 func bound(c *scenario.Count, seen, of int, what, unit, more string) Finding {
 	low, high := c.Range(of)
 	expected := fmt.Sprintf("%d to %d", low, high)
@@ -98,8 +97,8 @@ func (o *observation) consistent(capture *regexp.Regexp) (agreeing, keys int) {
 		}
 		byKey[record.Key][captured(capture, record)] = true
 	}
-	for _, said := range byKey {
-		if len(said) == 1 && !said[""] {
+	for _, captures := range byKey {
+		if len(captures) == 1 && !captures[""] {
 			agreeing++
 		}
 	}
@@ -117,7 +116,7 @@ func (o *observation) distinct(capture *regexp.Regexp) []string {
 	return found
 }
 
-// captured is the first group, or the whole match; empty when there is none.
+// captured returns the first group or the whole match, or "" without a match.
 func captured(capture *regexp.Regexp, record Record) string {
 	match := capture.FindSubmatch(record.Body)
 	switch {
@@ -129,7 +128,7 @@ func captured(capture *regexp.Regexp, record Record) string {
 	return string(match[0])
 }
 
-// firstRun is where the first run of good records begins; -1 when there is none.
+// firstRun returns the index at which the first run of good records begins, or -1.
 func firstRun(records []Record, good func(Record) bool, run int) int {
 	length := 0
 	for i, record := range records {

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// expectation reads one as expect.yaml has it.
+// expectation parses an expectation of an expect.yaml.
 func expectation(t *testing.T, text string) *scenario.Expect {
 	t.Helper()
 	var e scenario.Expect
@@ -21,7 +21,7 @@ func expectation(t *testing.T, text string) *scenario.Expect {
 	return &e
 }
 
-// answers are records in order, 100 ms apart, one a letter: g good (200, "one"),
+// answers returns a record for each letter, 100 ms apart: g good (200, "one"),
 // G good with "two", b bad (502), r reset, s slow (200 after 5 s), t timed out
 // after 30 s, c cut short, f by fallback.
 func answers(letters string) []Record {
@@ -75,7 +75,7 @@ func TestJudge(t *testing.T) {
 		{"{received: {by: [staff-service]}, count: {perRequest: 2}}", "g", staff, 0, true, "2 of 1"},
 		{"{received: {by: [staff-service, staff-service-risky], method: GET}, count: all}", "gg", staff, 0, true, "2 of 2"},
 		{`{received: {by: [staff-service], path: "^/driver/x$"}, count: none}`, "g", staff, 0, false, "1 of 1"},
-		{"{received: {by: [staff-service], identity: api-gateway}, count: {atLeast: 2}}", "gg", staff, 0, false, "others: 1× POST of nobody known to staff-service"},
+		{"{received: {by: [staff-service], identity: api-gateway}, count: {atLeast: 2}}", "gg", staff, 0, false, "others: 1× POST of no identity to staff-service"},
 		{"{received: {by: [other]}, count: none}", "g", staff, 0, true, "0 of 1"},
 
 		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gGgGgG", nil, 0, true, "2 of 2 keys"},
@@ -112,9 +112,9 @@ func TestJudge(t *testing.T) {
 
 func TestExpectationsInWords(t *testing.T) {
 	tests := []struct{ expect, want string }{
-		{"{answers: {status: [200, 5xx], body: one}, count: {share: 0.1, confidence: 0.99}}", "3 to 18 (share 0.1 at 0.99) answers with status 200 or status 5xx, body /one/"},
-		{"{answers: {reset: true}, count: all}", "100 answers with a connection reset"},
-		{"{answers: {header: {b: x, a: z}, fasterThan: 1s}, count: {atLeast: 3}}", "3 or more answers with a /z/, b /x/, in less than 1s"},
+		{"{answers: {status: [200, 5xx], body: one}, count: {share: 0.1, confidence: 0.99}}", "3 to 18 (share 0.1 at 0.99) responses with status 200 or status 5xx, body /one/"},
+		{"{answers: {reset: true}, count: all}", "100 responses with a connection reset"},
+		{"{answers: {header: {b: x, a: z}, fasterThan: 1s}, count: {atLeast: 3}}", "3 or more responses with a /z/, b /x/, in less than 1s"},
 		{"{received: {by: [a, b], method: GET, path: x, identity: z}, count: none}", "0 calls that reached a or b as GET, path /x/, from /z/"},
 		{"{settles: {good: {status: [200]}, afterAtMost: 2, run: 3, lastsAtLeast: 1s, lastsAtMost: 2s}}", "at most 2 others before 3 in a row of status 200, for 1s at least, for 2s at most"},
 		{"{recovers: {good: {status: [200]}, within: 2s, run: 3}}", "3 in a row of status 200 within 2s of the last action"},

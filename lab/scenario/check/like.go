@@ -10,15 +10,14 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// like tells whether an answer looks as it should; an answer that broke off
-// looks like nothing.
+// like returns a function that reports whether a record matches. An incomplete response does not match.
 func like(a *scenario.Answer) func(Record) bool {
 	return func(r Record) bool {
 		if a.Reset {
 			return r.Reset
 		}
 		if r.Status == 0 || r.Failure != "" {
-			// A request that ended without an answer can have been slow all the same.
+			// A request without a response matches one that is only slow.
 			onlySlow := len(a.Status) == 0 && a.Body == nil && len(a.Header) == 0 && a.SlowerThan.Duration > 0
 			return onlySlow && inTime(a, r.Took)
 		}
@@ -49,7 +48,7 @@ func received(want *scenario.Received, call Call) bool {
 		(want.Identity == nil || want.Identity.MatchString(call.Identity))
 }
 
-// describe says in words what an answer looks like.
+// describe returns the description of a response, in words.
 func describe(a *scenario.Answer) string {
 	var parts []string
 	if a.Reset {
@@ -94,7 +93,7 @@ func describeReceived(r *scenario.Received) string {
 	return text
 }
 
-// describeRequests says in words what is sent.
+// describeRequests returns the description of a check's requests, in words.
 func describeRequests(r *scenario.Requests) string {
 	from := "the ingress"
 	switch {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// WriteLine writes a result as one line, and what did not hold below it.
+// WriteLine writes a result in one line, followed by a line for each failure.
 func WriteLine(w io.Writer, r Result) error {
 	var text strings.Builder
 	verdict := "ok  "
@@ -16,7 +16,7 @@ func WriteLine(w io.Writer, r Result) error {
 		verdict = "FAIL"
 	}
 	fmt.Fprintf(&text, "%s %s: %s (%s%.0f s)\n", verdict, r.Scenario, r.Promise, controlNote(r), r.Seconds)
-	for _, line := range r.complaints() {
+	for _, line := range r.failures() {
 		fmt.Fprintf(&text, "       %s\n", line)
 	}
 	_, err := io.WriteString(w, text.String())
@@ -33,8 +33,8 @@ func controlNote(r Result) string {
 	return ""
 }
 
-// complaints say why a result is not good, a line each.
-func (r Result) complaints() []string {
+// failures returns why a result is not OK, one reason a line, and how to reproduce it.
+func (r Result) failures() []string {
 	var lines []string
 	if r.Error != "" {
 		lines = append(lines, r.Error)
@@ -49,21 +49,21 @@ func (r Result) complaints() []string {
 	if control := r.Control; control != nil {
 		switch {
 		case control.Error != "":
-			lines = append(lines, fmt.Sprintf("its control, %s, could not be run: %s", control.Change, control.Error))
+			lines = append(lines, fmt.Sprintf("run the control, %s: %s", control.Change, control.Error))
 		case !control.Broken:
 			for _, check := range control.Checks {
 				if !check.provesNothing() {
 					continue
 				}
-				lines = append(lines, fmt.Sprintf("%s: it holds %s too, so it proves nothing", check.Requests, control.Change))
+				lines = append(lines, fmt.Sprintf("%s: holds %s, too, so it proves nothing", check.Requests, control.Change))
 				for _, finding := range check.Findings {
-					lines = append(lines, fmt.Sprintf("there: expected %s; saw %s", finding.Expected, finding.Saw))
+					lines = append(lines, fmt.Sprintf("with the control: expected %s; saw %s", finding.Expected, finding.Saw))
 				}
 			}
 		}
 	}
 	if len(lines) > 0 {
-		lines = append(lines, fmt.Sprintf("again, with the same chances: --seed %d --run '^%s: %s$'", r.Seed, regexp.QuoteMeta(r.Scenario), regexp.QuoteMeta(r.Promise)))
+		lines = append(lines, fmt.Sprintf("to reproduce: --seed %d --run '^%s: %s$'", r.Seed, regexp.QuoteMeta(r.Scenario), regexp.QuoteMeta(r.Promise)))
 	}
 	return lines
 }
@@ -107,7 +107,7 @@ type junitText struct {
 	Text    string `xml:",chardata"`
 }
 
-// seen is what checks expected and saw, a line each.
+// seen returns the expectations and observations of checks, one a line.
 func seen(where string, checks []CheckResult) (text string) {
 	for _, check := range checks {
 		for _, finding := range check.Findings {
@@ -117,7 +117,7 @@ func seen(where string, checks []CheckResult) (text string) {
 	return text
 }
 
-// WriteJUnit writes a test suite for each scenario, a test case for each
+// WriteJUnit writes the results as JUnit XML, with a test suite for each scenario and a test case for each
 // promise.
 func WriteJUnit(w io.Writer, results []Result) error {
 	var suites struct {
@@ -132,7 +132,7 @@ func WriteJUnit(w io.Writer, results []Result) error {
 			suites.Suites = append(suites.Suites, suite)
 		}
 		test := junitCase{Class: r.Scenario, Name: r.Promise, Time: fmt.Sprintf("%.3f", r.Seconds)}
-		if lines := r.complaints(); !r.OK() && len(lines) > 0 {
+		if lines := r.failures(); !r.OK() && len(lines) > 0 {
 			text := &junitText{Message: lines[0], Text: strings.Join(lines, "\n")}
 			if r.Error != "" || (r.Control != nil && r.Control.Error != "") {
 				test.Error = text

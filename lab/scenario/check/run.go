@@ -17,16 +17,15 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// Scenario is a directory whose expect.yaml is to be checked.
+// Scenario is a directory with an expect.yaml, and its manifests.
 type Scenario struct {
-	Name    string // of the directory, below k8s/scenarios when it is there
+	Name    string // path of the directory below k8s/scenarios; outside of it, the directory's name
 	Dir     string
 	Objects *manifest.Objects
 	File    *scenario.File
 }
 
-// Find reads the scenarios in the directories and below them. root is where
-// other scenarios are found that controls name: the directory k8s/scenarios.
+// Find loads the scenarios in and below the directories. root is the directory k8s/scenarios.
 func Find(root string, dirs ...string) ([]Scenario, error) {
 	var found []Scenario
 	for _, dir := range dirs {
@@ -42,10 +41,10 @@ func Find(root string, dirs ...string) ([]Scenario, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("finding scenarios: %w", err)
+			return nil, fmt.Errorf("find scenarios: %w", err)
 		}
 		if len(found) == before {
-			return nil, fmt.Errorf("finding scenarios: no expect.yaml in %s or below it", dir)
+			return nil, fmt.Errorf("find scenarios: %s: must contain an expect.yaml, or a directory below it must", dir)
 		}
 	}
 	return found, nil
@@ -74,43 +73,42 @@ func load(root, dir string) (Scenario, error) {
 	return Scenario{Name: name, Dir: dir, Objects: objects, File: file}, nil
 }
 
-// Runner checks scenarios, each promise and each control on a fleet of its own,
-// so that nothing is left over from the one before.
+// Runner checks scenarios. Each promise and each control has a fleet of its own, so that none affects
+// another.
 type Runner struct {
 	Start Start
-	// Jobs is how many fleets run at once; 0 is one.
+	// Jobs is the number of fleets that run at once. Defaults to 1.
 	Jobs int
-	// Seed makes the fleets' chances the same again: which requests meet a
-	// fault, which addresses are chosen, when vehicles report.
+	// Seed makes the fleets reproducible: which requests meet a fault, which addresses are chosen, when
+	// vehicles report.
 	Seed uint64
-	// Scenarios is the directory of the scenarios that controls name.
+	// Scenarios is the directory of the scenarios that controls refer to.
 	Scenarios string
-	// NoControl leaves the controls out.
+	// NoControl skips the controls.
 	NoControl bool
-	// Only picks promises by "SCENARIO: SENTENCE"; nil is all of them.
+	// Only selects promises by "SCENARIO: PROMISE". Nil selects all.
 	Only *regexp.Regexp
-	// Progress gets one line at a time; nil discards them.
+	// Progress is called with one line at a time. Nil discards them.
 	Progress func(line string)
-	// Done gets each result when it is there; nil discards them.
+	// Done is called with each result, one at a time. Nil discards them.
 	Done func(Result)
 }
 
-// Result is what became of one promise.
+// Result is the result of one promise.
 type Result struct {
 	Scenario string  `json:"scenario"`
 	Promise  string  `json:"promise"`
 	Holds    bool    `json:"holds"`
 	Seconds  float64 `json:"seconds"`
-	// Error is why it could not be found out.
+	// Error is why the promise could not be checked.
 	Error  string        `json:"error,omitempty"`
 	Checks []CheckResult `json:"checks"`
-	// Control is the same on the fleet where it cannot hold; nil when it was
-	// left out.
+	// Control is the result of the control. Nil means that it was skipped.
 	Control *ControlResult `json:"control,omitempty"`
 	Seed    uint64         `json:"seed"`
 }
 
-// CheckResult is one check.
+// CheckResult is the result of one check.
 type CheckResult struct {
 	Requests string    `json:"requests"`
 	Seconds  float64   `json:"seconds"`
@@ -122,19 +120,19 @@ func (c CheckResult) holds() bool {
 	return !slices.ContainsFunc(c.Findings, func(f Finding) bool { return !f.Holds })
 }
 
-// provesNothing is of a control's check.
+// provesNothing reports whether a check that must fail with the control holds.
 func (c CheckResult) provesNothing() bool { return c.holds() && !c.Guard }
 
-// ControlResult is a control.
+// ControlResult is the result of a control.
 type ControlResult struct {
 	Change string `json:"change"`
-	// Broken is whether no check held but the guards, as it must be.
+	// Broken reports whether the control broke the promise: no check held except guards.
 	Broken bool          `json:"broken"`
 	Error  string        `json:"error,omitempty"`
 	Checks []CheckResult `json:"checks"`
 }
 
-// OK is whether the promise holds, and is one that can be broken.
+// OK reports whether the promise holds and its control broke it.
 func (r Result) OK() bool {
 	return r.Holds && r.Error == "" && (r.Control == nil || (r.Control.Broken && r.Control.Error == ""))
 }
@@ -143,11 +141,11 @@ func (r Result) OK() bool {
 type task struct {
 	of      Scenario
 	promise *scenario.Promise
-	result  int // where its result goes
+	result  int // index of its result
 }
 
-// Run checks the scenarios. Its error is that of the context; all else is in
-// the results, which have the order of the files.
+// Run checks the scenarios and returns the results in the order of the promises. The error is the context's
+// cause; all other errors are in the results.
 func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error) {
 	var tasks []task
 	for _, s := range scenarios {
@@ -162,17 +160,17 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 		r.progress("seed %d", r.Seed)
 	}
 	results := make([]Result, len(tasks))
-	if r.Jobs > 1 { // the longest first, so that none is left alone at the end
+	if r.Jobs > 1 { // longest first, so that no long one runs alone at the end
 		slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(b.promise.Pace(), a.promise.Pace()) })
 	}
-	var telling sync.Mutex
+	var reporting sync.Mutex
 	next := make(chan task)
 	var workers sync.WaitGroup
 	for place := range max(r.Jobs, 1) {
 		at := r
 		at.Progress = func(line string) {
-			telling.Lock()
-			defer telling.Unlock()
+			reporting.Lock()
+			defer reporting.Unlock()
 			if r.Progress != nil {
 				r.Progress(line)
 			}
@@ -183,12 +181,12 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 				if ctx.Err() != nil {
 					continue
 				}
-				telling.Lock()
+				reporting.Lock()
 				results[t.result] = result
 				if r.Done != nil {
 					r.Done(result)
 				}
-				telling.Unlock()
+				reporting.Unlock()
 			}
 		})
 	}
@@ -229,7 +227,7 @@ func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.
 		return result
 	}
 	result.Control = &ControlResult{Change: describeControl(&p.Control)}
-	r.progress("%s: the same %s, where it must not hold", s.Name, result.Control.Change)
+	r.progress("%s: control: %s", s.Name, result.Control.Change)
 	if objects, err = r.control(s, objects, p); err == nil {
 		result.Control.Checks, err = r.checks(ctx, place, objects, p)
 	}
@@ -241,7 +239,7 @@ func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.
 	return result
 }
 
-// control is the fleet on which a promise must not hold.
+// control returns the objects of the control's fleet.
 func (r Runner) control(s Scenario, objects *manifest.Objects, p *scenario.Promise) (*manifest.Objects, error) {
 	switch c := &p.Control; {
 	case len(c.Without) > 0:
@@ -282,7 +280,7 @@ func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects
 	}
 	target, err := r.Start(ctx, place, objects)
 	if err != nil {
-		return nil, fmt.Errorf("starting the fleet: %w", err)
+		return nil, fmt.Errorf("start the fleet: %w", err)
 	}
 	defer target.Stop()
 	for i := range p.Checks {
@@ -293,7 +291,7 @@ func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects
 		results = append(results, result)
 	}
 	if err := target.Err(); err != nil {
-		return results, fmt.Errorf("what was seen is worth nothing: %w", err)
+		return results, fmt.Errorf("the observations are invalid: %w", err)
 	}
 	return results, nil
 }
@@ -315,7 +313,7 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (Ch
 				return nil
 			}
 			if err := target.SetFaults(ctx, action.Workload, action.Faults); err != nil {
-				return fmt.Errorf("giving %s the faults %q: %w", action.Workload, action.Faults, err)
+				return fmt.Errorf("set the faults of %s to %q: %w", action.Workload, action.Faults, err)
 			}
 			seen.lastAction = time.Since(began)
 		}
@@ -345,21 +343,22 @@ func inOrder(actions []scenario.Action) []scenario.Action {
 	return actions
 }
 
-// Logs are written a fraction of a second late, and copies of requests may
-// still be under way: the calls are counted when none has come for a while.
+// Logs are written a fraction of a second late, and mirrored requests may still be in flight: the calls are
+// counted when their number has not changed for quietTime, after at most quietLimit.
 const (
 	quietTime  = time.Second
 	quietPoll  = 200 * time.Millisecond
 	quietLimit = 20 * time.Second
 )
 
+// settled returns the received calls of a check when their number no longer changes.
 func settled(ctx context.Context, target Target, check string) ([]Call, error) {
 	limit := time.After(quietLimit)
 	var calls []Call
 	for since := time.Now(); ; {
 		now, err := target.Received(ctx, check)
 		if err != nil {
-			return nil, fmt.Errorf("counting the calls that were received: %w", err)
+			return nil, fmt.Errorf("count received calls: %w", err)
 		}
 		if len(now) != len(calls) {
 			since = time.Now()
@@ -371,7 +370,7 @@ func settled(ctx context.Context, target Target, check string) ([]Call, error) {
 		select {
 		case <-time.After(quietPoll):
 		case <-limit:
-			return nil, fmt.Errorf("counting the calls that were received: after %v there are still more coming", quietLimit)
+			return nil, fmt.Errorf("count received calls: their number still changes after %v", quietLimit)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -71,13 +71,12 @@ promises:
     control: {without: [VirtualService fleetman-staff-service]}
 `
 
-// calledOnce makes a check wait for late calls, a second.
+// calledOnce is an expectation of received calls, which makes a check wait a second for late ones.
 const calledOnce = `          - received: {by: [staff-service]}
             count: all
 `
 
-// scenarios are a directory like k8s/scenarios, with a scenario one/lesson and
-// another one/plain.
+// scenarios makes a directory like k8s/scenarios, with the scenarios one/lesson and one/plain.
 func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	t.Helper()
 	root = t.TempDir()
@@ -104,7 +103,7 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	return root, found
 }
 
-// fleet is a target whose answers a handler gives.
+// fleet is a target whose responses come from a handler.
 type fleet struct {
 	*httptest.Server
 	objects *manifest.Objects
@@ -150,11 +149,11 @@ func (f *fleet) Stop() {
 	f.ended = true
 }
 
-// fleets starts fleets, and remembers them.
+// fleets starts fleets and records them.
 type fleets struct {
 	mu      sync.Mutex
 	started []*fleet
-	// status is what a fleet of these objects answers.
+	// status returns the status of the responses of a fleet with the given objects.
 	status func(*manifest.Objects) int
 	broken error
 	err    error
@@ -198,7 +197,7 @@ func variable(objects *manifest.Objects, name string) string {
 	return ""
 }
 
-// only200With answers 200 when the fleet has the object, else 500.
+// only200With returns 200 when the fleet has the object, else 500.
 func only200With(ref string) func(*manifest.Objects) int {
 	return func(objects *manifest.Objects) int {
 		if has(objects, ref) {
@@ -213,7 +212,7 @@ func run(t *testing.T, all *fleets, root string, found []Scenario) Result {
 	var done []Result
 	results, err := Runner{Start: all.start, Scenarios: root, Seed: 7, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
 	if err != nil || len(results) != 1 || len(done) != 1 {
-		t.Fatalf("%d results, %d told of, %v", len(results), len(done), err)
+		t.Fatalf("%d results, %d calls of Done, %v", len(results), len(done), err)
 	}
 	for _, f := range all.started {
 		if !f.ended {
@@ -237,7 +236,7 @@ func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 		t.Errorf("%d fleets; given: %q", len(all.started), variable(all.started[0].objects, "A"))
 	}
 	if !has(all.started[1].objects, "DestinationRule fleetman-staff-service") || variable(found[0].Objects, "A") != "" {
-		t.Error("more was changed than was asked for")
+		t.Error("another setting was changed")
 	}
 	if result.Seed != 7 || variable(all.started[1].objects, "FAULTS_SEED") == "" || len(result.Checks[0].Findings) != 2 {
 		t.Errorf("%+v", result)
@@ -250,22 +249,22 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 		name   string
 		fleets fleets
 		change func(string) string
-		want   string // in what is written
+		want   string // in the output
 		starts int
 	}{
-		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 answers with status 200; saw 0 of 3 requests; others: 3× 503", 1},
-		{"its control holds too", fleets{status: always}, nil, "3× GET /driver/x from node port 32000: it holds without VirtualService fleetman-staff-service too, so it proves nothing", 2},
-		{"the run is worthless", fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "what was seen is worth nothing: a proxy rejected an update", 1},
-		{"no fleet", fleets{err: errors.New("port in use")}, nil, "starting the fleet: port in use", 0},
+		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 responses with status 200; saw 0 of 3 requests; others: 3× 503", 1},
+		{"its control holds too", fleets{status: always}, nil, "3× GET /driver/x from node port 32000: holds without VirtualService fleetman-staff-service, too, so it proves nothing", 2},
+		{"invalid observations", fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "the observations are invalid: a proxy rejected an update", 1},
+		{"no fleet", fleets{err: errors.New("port in use")}, nil, "start the fleet: port in use", 0},
 		{"no way in", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, `"nodePort:32000"`, "ingress", 1)
 		}, "check 1, 3× GET /driver/x from the ingress: no ingress here", 1},
 		{"faults that are refused", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, faults: nonsense}]\n        expect:", 1)
-		}, `giving staff-service the faults "nonsense": rule 1: nonsense`, 1},
+		}, `set the faults of staff-service to "nonsense": rule 1: nonsense`, 1},
 		{"a control that cannot be run", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", 1)
-		}, "its control, in the scenario nowhere, could not be run", 1},
+		}, "run the control, in the scenario nowhere: ", 1},
 	}
 	for i := range tests {
 		test := &tests[i]
@@ -291,7 +290,7 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 				t.Errorf("want %q in:\n%s", test.want, out.String())
 			}
 			if len(test.fleets.started) != test.starts {
-				t.Errorf("%d fleets were started, not %d", len(test.fleets.started), test.starts)
+				t.Errorf("%d fleets were started, want %d", len(test.fleets.started), test.starts)
 			}
 		})
 	}
@@ -340,9 +339,9 @@ func TestControlsOfOtherKinds(t *testing.T) {
 				t.Errorf("%+v", result)
 			}
 			if len(all.started) != 2 || !test.check(all.started[1].objects) {
-				t.Errorf("the control's fleet is not as it should be")
+				t.Errorf("the control's fleet is not the expected one")
 			}
-			// what the launcher reads later has to say the same
+			// the JSON, which the launcher reads, has the same content
 			for _, object := range all.started[1].objects.All {
 				if object.Typed != nil && !json.Valid(object.JSON) {
 					t.Errorf("%s: %s", object.Ref(), object.JSON)
@@ -364,8 +363,7 @@ promises:
     control: {without: [VirtualService fleetman-staff-service]}
 `
 
-// Every check has to fail on the control's fleet, all that come after a failed
-// one too, save those that say that they hold there.
+// With the control every check must fail, including those after a failed one, except guards.
 func TestGuards(t *testing.T) {
 	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
 		root, found := scenarios(t, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
@@ -378,14 +376,13 @@ func TestGuards(t *testing.T) {
 		if err := WriteLine(&out, result); err != nil {
 			t.Fatal(err)
 		}
-		if complains := strings.Contains(out.String(), "/b from node port 32000: it holds without VirtualService fleetman-staff-service too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); complains == ok {
+		if reported := strings.Contains(out.String(), "/b from node port 32000: holds without VirtualService fleetman-staff-service, too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); reported == ok {
 			t.Errorf("%q:\n%s", guard, out.String())
 		}
 	}
 }
 
-// Fleets that run at once have different places, and the results keep their
-// order, whichever is there first.
+// Fleets that run at the same time have different places, and results have the order of the promises.
 func TestJobs(t *testing.T) {
 	text := "promises:\n"
 	for i := range 6 { // the last takes longest, and so comes first
@@ -414,7 +411,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// placed is a target whose end is told of.
+// placed is a target that reports its end.
 type placed struct {
 	Target
 	ended func()
@@ -455,7 +452,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
           - answers: {status: [502]}
             count: {atLeast: 1}`, 1))
 	promise := &found[0].File.Promises[0]
-	promise.Checks[0].Expect = promise.Checks[0].Expect[:2] // without that all are good
+	promise.Checks[0].Expect = promise.Checks[0].Expect[:2] // without the third expectation all hold
 	var all *fleets
 	all = &fleets{status: func(o *manifest.Objects) int {
 		f := all.started[len(all.started)-1]
@@ -490,18 +487,18 @@ func TestOnlyAndNoControl(t *testing.T) {
 
 func TestFindRefuses(t *testing.T) {
 	root, _ := scenarios(t, promiseYAML)
-	if _, err := Find(root, filepath.Join(root, "one", "plain")); err == nil || !strings.Contains(err.Error(), "no expect.yaml in") {
+	if _, err := Find(root, filepath.Join(root, "one", "plain")); err == nil || !strings.Contains(err.Error(), "must contain an expect.yaml") {
 		t.Errorf("without promises: %v", err)
 	}
-	if _, err := Find(root, filepath.Join(root, "nowhere")); err == nil || !strings.Contains(err.Error(), "finding scenarios") {
+	if _, err := Find(root, filepath.Join(root, "nowhere")); err == nil || !strings.Contains(err.Error(), "find scenarios") {
 		t.Errorf("no directory: %v", err)
 	}
 	path := filepath.Join(root, "one", "lesson", "expect.yaml")
 	if err := os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Find(root, root); err == nil || !strings.Contains(err.Error(), `no Deployment "nobody"`) {
-		t.Errorf("a workload that is not there: %v", err)
+	if _, err := Find(root, root); err == nil || !strings.Contains(err.Error(), `"nobody": must be a Deployment of the manifests`) {
+		t.Errorf("an unknown workload: %v", err)
 	}
 	if twice, err := Find(root, filepath.Dir(path), filepath.Dir(path)); err == nil {
 		t.Errorf("%+v", twice)
@@ -509,8 +506,8 @@ func TestFindRefuses(t *testing.T) {
 }
 
 func reported() []Result {
-	holds := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Holds: true, Expected: "3 answers with status 200", Saw: "3 of 3 requests"}}}
-	broken := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Expected: "3 answers with status 200", Saw: "1 of 3 requests; others: 2× 503"}}}
+	holds := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Holds: true, Expected: "3 responses with status 200", Saw: "3 of 3 requests"}}}
+	broken := CheckResult{Requests: "3× GET / from the ingress", Seconds: 0.5, Findings: []Finding{{Expected: "3 responses with status 200", Saw: "1 of 3 requests; others: 2× 503"}}}
 	return []Result{
 		{
 			Scenario: "plain", Promise: "the page <b>&</b> is served", Holds: true, Seconds: 3.25, Checks: []CheckResult{holds},
@@ -521,7 +518,7 @@ func reported() []Result {
 			Scenario: "resilience/mesh", Promise: "it is contained", Holds: true, Seconds: 4, Checks: []CheckResult{holds},
 			Control: &ControlResult{Change: "without rules", Checks: []CheckResult{holds}},
 		},
-		{Scenario: "resilience/mesh", Promise: "it starts", Seconds: 1, Error: "starting the fleet: port in use"},
+		{Scenario: "resilience/mesh", Promise: "it starts", Seconds: 1, Error: "start the fleet: port in use"},
 	}
 }
 
@@ -570,7 +567,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// Calls that come late are waited for, and only while they come.
+// settled waits for late calls, but not forever.
 func TestSettledWaitsForTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -579,7 +576,7 @@ func TestSettledWaitsForTheLast(t *testing.T) {
 			t.Errorf("%d calls after %v, %v", len(calls), time.Since(began), err)
 		}
 		calls, err = settled(t.Context(), &lateTarget{fleet: &fleet{}, every: true}, "x")
-		if err == nil || !strings.Contains(err.Error(), "after 20s there are still more coming") {
+		if err == nil || !strings.Contains(err.Error(), "still changes after 20s") {
 			t.Errorf("%d calls of a stream that does not end, %v", len(calls), err)
 		}
 	})

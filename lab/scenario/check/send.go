@@ -16,29 +16,29 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// Header carries the name of a check through all hops.
+// Header is the request header with the name of the check. Every hop propagates it.
 const Header = "X-Fleetman-Check"
 
-// defaultTimeout is the client's own.
+// defaultTimeout is the default of a request's time-out.
 const defaultTimeout = 30 * time.Second
 
-// maxBody is how much of an answer is looked at.
+// maxBody is how much of a response's body is read, in bytes.
 const maxBody = 256 << 10
 
-// Record is one request and what came back.
+// Record is a request and its response.
 type Record struct {
-	Start   time.Duration // from the first request's start
+	Start   time.Duration // since the first request's start
 	Took    time.Duration // to the end of the body
-	Key     string        // the value of EachHeader, or the source; empty without
-	Status  int           // 0: no answer
+	Key     string        // the value of EachHeader, or the source; empty without either
+	Status  int           // 0: no response
 	Header  http.Header
 	Body    []byte
-	Reset   bool   // closed without an answer
-	Failure string // why there is no whole answer
+	Reset   bool   // the connection was closed without a response
+	Failure string // why there is no complete response
 }
 
-// send sends what is asked for. during gets the time of the first request and
-// is waited for.
+// send sends a check's requests. It calls during, with the time of the first request, in a goroutine and
+// waits for it, too.
 func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error) ([]Record, error) {
 	records := make([]Record, r.Count)
 	values := headerValues(r)
@@ -57,7 +57,7 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 			key = values[i%len(values)]
 		}
 		start := time.Now()
-		records[i] = ask(ctx, route, r, check, source, key)
+		records[i] = do(ctx, route, r, check, source, key)
 		records[i].Start, records[i].Took, records[i].Key = start.Sub(began), time.Since(start), key
 	}
 	if r.Rate > 0 {
@@ -72,7 +72,7 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 	return records, failed
 }
 
-// openLoop starts requests at even intervals, however long they take.
+// openLoop starts requests at even intervals, independent of how long they take.
 func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one func(int)) {
 	var sending sync.WaitGroup
 	for i := range r.Count {
@@ -88,7 +88,7 @@ func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one fu
 	sending.Wait()
 }
 
-// closedLoop has Concurrency requests under way until all are done.
+// closedLoop keeps Concurrency requests in flight until all are done.
 func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) {
 	next := make(chan int)
 	var sending sync.WaitGroup
@@ -109,7 +109,7 @@ func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) {
 	sending.Wait()
 }
 
-// headerValues are the values of EachHeader, the same for the same seed.
+// headerValues returns the values of EachHeader. They only depend on the seed.
 func headerValues(r *scenario.Requests) []string {
 	if r.EachHeader == nil {
 		return nil
@@ -122,9 +122,9 @@ func headerValues(r *scenario.Requests) []string {
 	return values
 }
 
-// ask sends one request on a connection of its own: users share none, and on a
-// connection that is used again Go's client may send a request twice.
-func ask(ctx context.Context, route Route, r *scenario.Requests, check string, source int, key string) (record Record) {
+// do sends one request on a new connection: users do not share connections, and on a reused connection Go's
+// client may send a request twice.
+func do(ctx context.Context, route Route, r *scenario.Requests, check string, source int, key string) (record Record) {
 	timeout := r.Timeout.Duration
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -161,13 +161,13 @@ func ask(ctx context.Context, route Route, r *scenario.Requests, check string, s
 	defer response.Body.Close()
 	record = Record{Status: response.StatusCode, Header: response.Header}
 	if record.Body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
-		record.Failure = "reading the answer: " + err.Error()
+		record.Failure = "read the body: " + err.Error()
 	}
 	return record
 }
 
-// isReset tells a connection that was closed without an answer from one that
-// was refused, and from a time-out.
+// isReset reports whether the error means that the connection was closed without a response, rather than
+// refused or timed out.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -99,7 +99,7 @@ func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
 		if n == 3 {
 			once.Do(func() { close(full) })
 		}
-		<-full // it takes three at once to get on
+		<-full // closed when three requests are in flight
 	}))
 	defer server.Close()
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 30, Concurrency: 3}, "x", nothing)
@@ -108,7 +108,7 @@ func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
 	}
 }
 
-// An open loop starts requests in time though the first does not end.
+// An open loop starts requests in time, although the first does not end.
 func TestRateDoesNotWaitForAnswers(t *testing.T) {
 	last := make(chan struct{})
 	var arrived atomic.Int32
@@ -181,7 +181,7 @@ func TestHowAnswersFailToCome(t *testing.T) {
 		{"reset", closer(false), true, 0, ""},
 		{"closed", closer(true), true, 0, ""},
 		{"refused", gone.Addr().String(), false, 0, "connection refused"},
-		{"cut short", truncating.Listener.Addr().String(), false, 200, "reading the answer: unexpected EOF"},
+		{"cut short", truncating.Listener.Addr().String(), false, 200, "read the body: unexpected EOF"},
 		{"never", hanging.Listener.Addr().String(), false, 0, "deadline exceeded"},
 	}
 	for _, test := range tests {

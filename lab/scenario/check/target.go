@@ -8,43 +8,38 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// Start runs a fleet of these objects and returns when it is in step: its pods
-// are ready, its proxies know each other, its vehicles have positions. After an
-// error nothing is left running. Fleets that run at once have different places,
-// counted from 0.
+// Start starts a fleet of the objects and returns when its pods are ready, its proxies are in sync and its
+// vehicles have positions. After an error nothing is left running. Fleets that run at the same time have
+// different places, counted from 0.
 type Start func(ctx context.Context, place int, objects *manifest.Objects) (Target, error)
 
 // Target is a running fleet, on this machine or on a cluster.
 type Target interface {
-	// Route leads from where requests enter to where they go; to is the
-	// host:port that a workload calls.
+	// Route returns the route of requests from an origin. to is the host:port that a workload calls.
 	Route(from scenario.Origin, to string) (Route, error)
-	// Received are the calls so far whose header x-fleetman-check is the given
-	// one, as the pods that took them or the proxies beside them saw it.
+	// Received returns the calls so far with the given x-fleetman-check, from the logs of the pods or
+	// their proxies.
 	Received(ctx context.Context, check string) ([]Call, error)
-	// SetFaults gives the pods of a Deployment rules in the grammar of FAULTS;
-	// "none" repairs them.
+	// SetFaults sets the rules of a Deployment's pods, in the grammar of FAULTS. "none" removes all.
 	SetFaults(ctx context.Context, deployment, rules string) error
-	// Err is what made the run worthless, such as an update that a proxy
-	// rejected.
+	// Err returns why the observations are invalid, such as an update that a proxy rejected, or nil.
 	Err() error
-	// Stop ends it, and returns when nothing is left.
+	// Stop stops the fleet and returns when nothing is left running.
 	Stop()
 }
 
-// Route is how to reach a fleet.
+// Route is the way of requests into a fleet.
 type Route struct {
-	// Host is the authority that requests have when they name no other.
+	// Host is the default of the requests' Host header.
 	Host string
-	// Dial connects. Sources are counted from 1, each an address of its own; 0
-	// is any.
+	// Dial connects to the fleet. Each source, counted from 1, has its own address; 0 means any address.
 	Dial func(ctx context.Context, source int) (net.Conn, error)
 }
 
-// Call is one call that a workload took.
+// Call is a call that a workload received.
 type Call struct {
 	Deployment   string
 	Method, Path string
-	// Identity is the caller's SPIFFE name; empty in plaintext.
+	// Identity is the caller's SPIFFE ID. It is empty in plaintext.
 	Identity string
 }

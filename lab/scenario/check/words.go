@@ -9,7 +9,7 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// others sums up the answers that do not look like this, by what they were.
+// others returns a summary of the responses that do not match.
 func (o *observation) others(a *scenario.Answer) string {
 	kinds := map[string]int{}
 	for _, record := range o.records {
@@ -20,14 +20,14 @@ func (o *observation) others(a *scenario.Answer) string {
 	return tally(kinds)
 }
 
-// taken sums up the calls of the workloads that do not look like this.
+// taken returns a summary of the workloads' calls that do not match.
 func (o *observation) taken(r *scenario.Received) string {
 	kinds := map[string]int{}
 	for _, call := range o.calls {
 		if slices.Contains(r.By, call.Deployment) && !received(r, call) {
 			identity := call.Identity
 			if identity == "" {
-				identity = "nobody known"
+				identity = "no identity"
 			}
 			kinds[fmt.Sprintf("%s of %s to %s", call.Method, identity, call.Deployment)]++
 		}
@@ -54,10 +54,10 @@ func kindOf(record Record) string {
 	return text
 }
 
-// mostKinds bounds a tally's length.
+// mostKinds is the maximum number of kinds in a summary.
 const mostKinds = 5
 
-// tally is "12 of 503, 3 of reset", the most frequent first.
+// tally returns a summary such as "others: 12× 503, 3× reset", most frequent first.
 func tally(kinds map[string]int) string {
 	if len(kinds) == 0 {
 		return ""
