@@ -44,7 +44,7 @@ func Find(root string, dirs ...string) ([]Scenario, error) {
 			return nil, fmt.Errorf("find scenarios: %w", err)
 		}
 		if len(found) == before {
-			return nil, fmt.Errorf("find scenarios: %s: must contain an expect.yaml, or a directory below it must", dir)
+			return nil, fmt.Errorf("find scenarios: no expect.yaml in %s or below it", dir)
 		}
 	}
 	return found, nil

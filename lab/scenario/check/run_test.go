@@ -487,7 +487,7 @@ func TestOnlyAndNoControl(t *testing.T) {
 
 func TestFindRefuses(t *testing.T) {
 	root, _ := scenarios(t, promiseYAML)
-	if _, err := Find(root, filepath.Join(root, "one", "plain")); err == nil || !strings.Contains(err.Error(), "must contain an expect.yaml") {
+	if _, err := Find(root, filepath.Join(root, "one", "plain")); err == nil || !strings.Contains(err.Error(), "no expect.yaml in") {
 		t.Errorf("without promises: %v", err)
 	}
 	if _, err := Find(root, filepath.Join(root, "nowhere")); err == nil || !strings.Contains(err.Error(), "find scenarios") {
