@@ -47,8 +47,8 @@ test: ui lint modules test-ui test-go fuzz $(if $(CI),check) ## run all checks o
 check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls, in about five minutes
 	$(FLEETMAN) check --jobs 4 -o json --junit $(CACHE)/check.xml >$(CACHE)/check.json
 
-bench: ui $(FLEETMAN) ## measure the tables of README.md, in about six minutes
-	$(FLEETMAN) bench --readme README.md
+bench: ui $(FLEETMAN) ## measure the tables of docs/bench.md, in about six minutes
+	$(FLEETMAN) bench --readme docs/bench.md
 
 lint: ## check format, vet, linters (built in a minute or two the first time) and workflows
 	@unformatted=$$($(GOFUMPT) -l $(MODULES)); test -z "$$unformatted" || { echo "not formatted (make format): $$unformatted"; exit 1; }
