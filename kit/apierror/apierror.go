@@ -42,13 +42,16 @@ func (e *Error) Unwrap() error { return e.Cause }
 // HTTPStatus returns e.Status. Answer and Status use the method of any error that has it.
 func (e *Error) HTTPStatus() int { return e.Status }
 
-// body has its fields in the order of the original's.
+// body has its fields in the order of the original's, and then Origin, which is only in an answer for which
+// a service's own time-out, breaker or bulkhead gave up.
 type body struct {
 	Timestamp string `json:"timestamp"`
 	Status    int    `json:"status"`
 	Error     string `json:"error"`
 	Message   string `json:"message"`
 	Path      string `json:"path"`
+
+	Origin OriginKind `json:"origin,omitempty"`
 }
 
 // Write answers c's request with err and leaves err in c.Errors, where the router logs it.
@@ -60,7 +63,7 @@ func Write(c *gin.Context, err error) {
 
 // Answer writes err as the answer to r. An error with a method HTTPStatus() int is answered with that
 // status and its text, any other with 500 and a generic message. The origin of an error with a method
-// Origin() Origin goes into OriginHeader.
+// Origin() Origin goes into OriginHeader, and its kind into the JSON unless that is OriginUpstream.
 func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := Status(err), "internal error"
 	var chooses statusError
@@ -71,18 +74,23 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	if path == "" {
 		path = r.URL.EscapedPath()
 	}
-	b, _ := json.Marshal(body{ // never fails: strings and a number
+	answer := body{
 		Timestamp: time.Now().UTC().Format(fleet.TimeLayout),
 		Status:    status,
 		Error:     http.StatusText(status),
 		Message:   message,
 		Path:      path,
-	})
+	}
 	h := w.Header()
 	var failed interface{ Origin() Origin }
 	if errors.As(err, &failed) && failed.Origin() != (Origin{}) {
-		h.Set(OriginHeader, failed.Origin().String())
+		origin := failed.Origin()
+		h.Set(OriginHeader, origin.String())
+		if origin.Kind != OriginUpstream {
+			answer.Origin = origin.Kind
+		}
 	}
+	b, _ := json.Marshal(answer) // never fails: strings and a number
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(b)))

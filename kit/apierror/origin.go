@@ -8,7 +8,8 @@ import (
 // OriginHeader is the header in which a service that fails because of another one names the origin of
 // the failure: "upstream; service=staff-service". Each service on the way back copies it. A failure
 // without it originates in the service that answered. The header is for programs; the message, for
-// people, may change. It is not part of the error's JSON, which has the fields of the original only.
+// people, may change. If the library gave up (a time-out, a breaker, a bulkhead), the error's JSON has the
+// kind too: "origin":"breaker". The JSON of any other error has the fields of the original only.
 const OriginHeader = "X-Error-Origin"
 
 // Origin is the component that produced a failure, and how.

@@ -1,10 +1,13 @@
 package apierror
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,25 +19,37 @@ func (failed) Error() string    { return "failed" }
 func (failed) HTTPStatus() int  { return http.StatusInternalServerError }
 func (f failed) Origin() Origin { return f.origin }
 
-// An answer has the origin of its error in a header, and only the original's fields in its JSON.
+// An answer names the origin of its error in the header. Its JSON has the original's fields, and the origin
+// if the library gave up.
 func TestAnswerNamesTheOrigin(t *testing.T) {
 	for _, tc := range []struct {
-		err  error
-		want string
+		err          error
+		header, json string
 	}{
-		{failed{Origin{OriginUpstream, "staff-service"}}, "upstream; service=staff-service"},
-		{fmt.Errorf("read: %w", failed{Origin{OriginBreaker, "staff-service"}}), "breaker; service=staff-service"},
-		{failed{}, ""},
-		{New(http.StatusNotFound, "no such path"), ""},
-		{errors.New("internal"), ""},
+		{failed{Origin{OriginUpstream, "staff-service"}}, "upstream; service=staff-service", ""},
+		{failed{Origin{OriginTimeout, "staff-service"}}, "timeout; service=staff-service", "timeout"},
+		{failed{Origin{OriginBulkhead, "staff-service"}}, "bulkhead; service=staff-service", "bulkhead"},
+		{fmt.Errorf("read: %w", failed{Origin{OriginBreaker, "staff-service"}}), "breaker; service=staff-service", "breaker"},
+		{failed{}, "", ""},
+		{New(http.StatusNotFound, "no such path"), "", ""},
+		{errors.New("internal"), "", ""},
 	} {
 		w := httptest.NewRecorder()
 		Answer(w, httptest.NewRequest("GET", "/x", nil), tc.err)
-		if got := w.Header().Get(OriginHeader); got != tc.want {
-			t.Errorf("%v: got %q, want %q", tc.err, got, tc.want)
+		if got := w.Header().Get(OriginHeader); got != tc.header {
+			t.Errorf("%v: got %q, want %q", tc.err, got, tc.header)
 		}
-		if body := w.Body.String(); strings.Contains(body, "origin") || strings.Count(body, `":`) != 5 {
-			t.Errorf("%v: got %s, want the five fields of the original", tc.err, body)
+		var body map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
+		}
+		got, has := body["origin"]
+		delete(body, "origin")
+		if fields := slices.Sorted(maps.Keys(body)); !slices.Equal(fields, []string{"error", "message", "path", "status", "timestamp"}) {
+			t.Errorf("%v: got the fields %q besides origin", tc.err, fields)
+		}
+		if has != (tc.json != "") || has && got != tc.json {
+			t.Errorf("%v: got origin %v in %s, want %q", tc.err, got, w.Body, tc.json)
 		}
 	}
 }
