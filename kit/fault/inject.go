@@ -2,6 +2,7 @@ package fault
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -33,6 +34,10 @@ func (i Injector) Middleware(c *gin.Context) {
 	injections := i.Set.Decide(c.Request)
 	var body []Injection
 	for _, f := range injections {
+		if f.Kind == Idle {
+			i.closeIdle(c.Request, f)
+			continue
+		}
 		i.note(c, f.Kind)
 		if f.onBody() {
 			body = append(body, f)
@@ -54,6 +59,12 @@ func (i Injector) inject(c *gin.Context, injections []Injection) {
 		switch f.Kind {
 		case Delay:
 			wait(c, f.Wait)
+		case Capacity:
+			if f.Refused {
+				c.AbortWithStatus(http.StatusServiceUnavailable)
+				continue
+			}
+			wait(c, f.Wait)
 		case Status:
 			if f.RetryAfter > 0 {
 				c.Header("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds())))
@@ -74,9 +85,27 @@ func (i Injector) inject(c *gin.Context, injections []Injection) {
 // note adds a fault to the answer's headers, the span and the metrics.
 func (i Injector) note(c *gin.Context, kind Kind) {
 	c.Writer.Header().Add(Header, string(kind))
-	ctx, attr := c.Request.Context(), attribute.String("fleetman.fault", string(kind))
-	trace.SpanFromContext(ctx).SetAttributes(attr)
-	i.Count.Add(ctx, 1, metric.WithAttributes(attr))
+	trace.SpanFromContext(c.Request.Context()).SetAttributes(attributeOf(kind))
+	i.count(c.Request.Context(), kind)
+}
+
+func (i Injector) count(ctx context.Context, kind Kind) {
+	i.Count.Add(ctx, 1, metric.WithAttributes(attributeOf(kind)))
+}
+
+func attributeOf(kind Kind) attribute.KeyValue {
+	return attribute.String("fleetman.fault", string(kind))
+}
+
+// closeIdle makes r's connection close once it has been idle for as long as f has it.
+func (i Injector) closeIdle(r *http.Request, f Injection) {
+	i.Set.conns.closeAfter(r, f.Idle, func() bool {
+		if !i.Set.fires(f.rule) {
+			return false
+		}
+		i.count(context.Background(), Idle)
+		return true
+	})
 }
 
 // wait waits for d. It reads the body first, because net/http notices a closed connection only after

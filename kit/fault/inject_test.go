@@ -169,6 +169,7 @@ func TestKinds(t *testing.T) {
 		"truncate;status=502":   {502, "", io.ErrUnexpectedEOF, "[truncate status]", 1, false, `error_type="aborted"`},
 		"slow=1000":             {200, answerBody, nil, "[slow]", 20, true, `http_response_status_code="200"`},
 		"slow=1000;truncate=5":  {200, answerBody[:5], io.ErrUnexpectedEOF, "[slow truncate]", 20, true, `error_type="aborted"`},
+		"idle=1h":               {200, answerBody, nil, "[]", 20, true, `http_response_status_code="200"`},
 		"crash":                 {200, answerBody, nil, "[crash]", 20, true, ""}, // the test's Exit returns
 	} {
 		t.Run(rule, func(t *testing.T) {
@@ -196,6 +197,9 @@ func TestKinds(t *testing.T) {
 			var kinds []string
 			for one := range strings.SplitSeq(rule, ";") {
 				kind, _, _ := strings.Cut(one, "=")
+				if kind == "idle" { // it has not yet happened, and nothing announces it
+					return
+				}
 				kinds = append(kinds, kind)
 				s.wants(t, "fleetman_faults_total{", `fleetman_fault="`+kind+`"`)
 			}
@@ -220,6 +224,38 @@ func TestCountsEachInjection(t *testing.T) {
 	}
 	s.wants(t, `fleetman_faults_total{fleetman_fault="delay"`, "} 2\n")
 	s.wants(t, `fleetman_faults_total{fleetman_fault="status"`, "} 3\n")
+}
+
+// A request that waits for its start is answered later, one above the queue 503 at once.
+func TestCapacityAnswers(t *testing.T) {
+	s := start(t, "capacity=20,queue=1")
+	type answer struct {
+		status       int
+		body, header string
+	}
+	answers := make(chan answer, 3)
+	for range 3 {
+		go func() {
+			resp, body, err := s.call(t.Context(), "POST", "/vehicles", "a report")
+			if err != nil {
+				t.Error(err)
+				resp = &http.Response{}
+			}
+			answers <- answer{resp.StatusCode, body, fmt.Sprint(resp.Header[fault.Header])}
+		}()
+	}
+	counts := make(map[answer]int)
+	for range 3 {
+		counts[<-answers]++
+	}
+	// a slow machine spreads the three over more than one start: then fewer wait or are refused
+	once, waited, refused := counts[answer{200, answerBody, "[]"}], counts[answer{200, answerBody, "[capacity]"}], counts[answer{503, "", "[capacity]"}]
+	if once < 1 || once+waited+refused != 3 || waited > 1 && once == 1 && refused > 0 {
+		t.Errorf("got %v", counts)
+	}
+	if injected := waited + refused; injected > 0 {
+		s.wants(t, `fleetman_faults_total{fleetman_fault="capacity"`, fmt.Sprintf("} %d\n", injected))
+	}
 }
 
 // An answer without a body, and one with an error, are truncated too.

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/textproto"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -24,11 +21,13 @@ const (
 	Hang     Kind = "hang"
 	Truncate Kind = "truncate"
 	Slow     Kind = "slow"
+	Capacity Kind = "capacity"
+	Idle     Kind = "idle"
 	Crash    Kind = "crash"
 )
 
 // Kinds lists all kinds.
-var Kinds = []Kind{Delay, Status, Reset, Hang, Truncate, Slow, Crash}
+var Kinds = []Kind{Delay, Status, Reset, Hang, Truncate, Slow, Capacity, Idle, Crash}
 
 // Rule is one fault and the requests that meet it.
 type Rule struct {
@@ -38,10 +37,15 @@ type Rule struct {
 	Status     int
 	RetryAfter time.Duration // with Status; 0: no header
 	Bytes      int64         // Truncate: bytes kept; Slow: bytes per second
+	PerSecond  float64       // Capacity: requests per second
+	Queue      int64         // Capacity: the most requests that wait
+	Idle       time.Duration // until an idle connection is closed
 
-	Rate              float64 // share of the matching requests, from 0 to 1
-	Method, Path      string  // empty: any
-	Header, Value     string  // Header empty: any request; Value empty: any value
+	Rate              float64       // share of the matching requests, from 0 to 1
+	RateEnd           float64       // the share after Over
+	Over              time.Duration // in which the share changes, from the window's opening; 0: never
+	Method, Path      string        // empty: any
+	Header, Value     string        // Header empty: any request; Value empty: any value
 	After, For, Every time.Duration
 	Count             int64 // 0: no limit
 
@@ -73,13 +77,13 @@ func Parse(text string) ([]Rule, error) {
 }
 
 func parseRule(text string) (Rule, error) {
-	r := Rule{Rate: 1, text: text}
+	r := Rule{Rate: 1, RateEnd: 1, Queue: unset, text: text}
 	seen := make(map[string]bool)
 	for field := range strings.SplitSeq(text, ",") {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
 		read, ok := fields[name]
 		if !ok {
-			return r, fmt.Errorf("%.100q: must be one of delay, status, reset, hang, truncate, slow, crash, retry-after, rate, method, path, header, after, for, every, count", name)
+			return r, fmt.Errorf("%.100q: must be one of %s, retry-after, queue, rate, over, method, path, header, after, for, every, count", name, kindNames(", "))
 		}
 		if seen[name] {
 			return r, fmt.Errorf("%s: given twice: must be given once", name)
@@ -95,119 +99,50 @@ func parseRule(text string) (Rule, error) {
 			return r, fmt.Errorf("%s: %.100q: must be %s", name, value, read.must)
 		}
 	}
+	return r, r.complete()
+}
+
+// unset is a Queue that no field has set.
+const unset = -1
+
+// complete sets what follows from other fields, and checks that the fields fit together.
+func (r *Rule) complete() error {
+	changes := r.Rate != r.RateEnd
 	switch {
 	case r.Kind == "":
-		return r, errors.New("kind: missing: must be delay, status, reset, hang, truncate, slow or crash")
+		return fmt.Errorf("kind: missing: must be %s", kindNames(" or "))
 	case r.RetryAfter != 0 && r.Kind != Status:
-		return r, fmt.Errorf("retry-after: with %s: must be with status", r.Kind)
+		return fmt.Errorf("retry-after: with %s: must be with status", r.Kind)
+	case r.Queue != unset && r.Kind != Capacity:
+		return fmt.Errorf("queue: with %s: must be with capacity", r.Kind)
 	case r.Every != 0 && (r.For == 0 || r.For >= r.Every):
-		return r, fmt.Errorf("every: %s: must be longer than for, which must be set", r.Every)
+		return fmt.Errorf("every: %s: must be longer than for, which must be set", r.Every)
+	case changes && r.Over == 0 && r.For == 0:
+		return errors.New("rate: a range: must have over, or for, in which the rate changes")
+	case !changes && r.Over != 0:
+		return errors.New("over: with one rate: must be with a range such as rate=0..1")
 	}
-	return r, nil
-}
-
-// field describes a field of a rule.
-type field struct {
-	kind Kind   // of a field that is a kind; empty: a condition
-	must string // what the value must be, for errors
-	// set parses value into r and reports whether it is valid. hasValue is false without a "=".
-	set func(r *Rule, value string, hasValue bool) bool
-}
-
-var fields = map[string]field{
-	"delay":    {Delay, "a duration such as 2s, or a range such as 0s..5s", setDelay},
-	"status":   {Status, "an HTTP status from 200 to 599", setStatus},
-	"reset":    {Reset, "no value", setNothing},
-	"hang":     {Hang, "no value", setNothing},
-	"crash":    {Crash, "no value", setNothing},
-	"truncate": {Truncate, "no value, or the bytes to keep", setTruncate},
-	"slow":     {Slow, "bytes per second, at least 1", setSlow},
-	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
-		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
-	}},
-	"rate":   {"", "a share from 0 to 1", setRate},
-	"method": {"", "an HTTP method other than HEAD, which is answered as GET", setMethod},
-	"path":   {"", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
-	"header": {"", "Name:value, of a header other than Host", setHeader},
-	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
-	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
-	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
-	"count":  {"", "a whole number from 1", setCount},
-}
-
-func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }
-
-func setDuration(d *time.Duration, text string) bool {
-	v, err := time.ParseDuration(text)
-	*d = v
-	return err == nil && v >= 0 && v <= longest
-}
-
-func setDelay(r *Rule, value string, _ bool) bool {
-	least, most, isRange := strings.Cut(value, "..")
-	if !isRange {
-		most = least
+	if changes && r.Over == 0 {
+		r.Over = r.For
 	}
-	return setDuration(&r.Least, least) && setDuration(&r.Most, most) && r.Least <= r.Most && r.Most > 0
-}
-
-func setStatus(r *Rule, value string, _ bool) (ok bool) {
-	var err error
-	r.Status, err = strconv.Atoi(value)
-	return err == nil && r.Status >= http.StatusOK && r.Status <= 599
-}
-
-func setTruncate(r *Rule, value string, hasValue bool) bool {
-	return !hasValue || setBytes(r, value, 0)
-}
-
-func setSlow(r *Rule, value string, _ bool) bool { return setBytes(r, value, 1) }
-
-func setBytes(r *Rule, value string, least int64) bool {
-	var err error
-	r.Bytes, err = strconv.ParseInt(value, 10, 64)
-	return err == nil && r.Bytes >= least && r.Bytes <= math.MaxInt32
-}
-
-func setRate(r *Rule, value string, _ bool) bool {
-	var err error
-	r.Rate, err = strconv.ParseFloat(value, 64)
-	return err == nil && r.Rate >= 0 && r.Rate <= 1
-}
-
-func setMethod(r *Rule, value string, _ bool) bool {
-	r.Method = value
-	return value != "" && value != http.MethodHead && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
-
-// setPath accepts a prefix of an escaped path in the router's canonical form.
-func setPath(r *Rule, value string, _ bool) bool {
-	r.Path = value
-	if _, err := url.PathUnescape(value); err != nil {
-		return false
+	if r.Queue == unset {
+		r.Queue = int64(math.Ceil(r.PerSecond))
 	}
-	return strings.HasPrefix(value, "/") && !strings.Contains(value, "//") && !strings.ContainsFunc(value, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`?#"<>^`+"`{|}", c)
-	})
+	return nil
 }
 
-func setHeader(r *Rule, value string, _ bool) bool {
-	name, want, ok := strings.Cut(value, ":")
-	r.Header, r.Value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(want)
-	return ok && r.Header != "" && r.Header != "Host" && strings.Trim(r.Header, token) == ""
+// kindNames lists all kinds, separated by commas, and the last one by last.
+func kindNames(last string) string {
+	var names []string
+	for _, k := range Kinds {
+		names = append(names, string(k))
+	}
+	n := len(names) - 1
+	return strings.Join(names[:n], ", ") + last + names[n]
 }
 
-// token has the characters of a header's name (RFC 9110, section 5.6.2).
-const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-func setCount(r *Rule, value string, _ bool) bool {
-	var err error
-	r.Count, err = strconv.ParseInt(value, 10, 64)
-	return err == nil && r.Count > 0
-}
-
-// matches reports whether req meets the rule, a time since after the rule was set.
-func (r *Rule) matches(req *http.Request, since time.Duration) bool {
+// matches reports whether the method, the path and the headers of req are those of the rule.
+func (r *Rule) matches(req *http.Request) bool {
 	if r.Method != "" && r.Method != req.Method {
 		return false
 	}
@@ -216,16 +151,27 @@ func (r *Rule) matches(req *http.Request, since time.Duration) bool {
 	}
 	if r.Header != "" {
 		values := req.Header.Values(r.Header)
-		if len(values) == 0 || r.Value != "" && !slices.Contains(values, r.Value) {
-			return false
-		}
+		return len(values) > 0 && (r.Value == "" || slices.Contains(values, r.Value))
 	}
-	since -= r.After
-	if since < 0 {
-		return false
+	return true
+}
+
+// open reports whether the rule's window is open, a time since after the rule was set, and returns for how
+// long it has been.
+func (r *Rule) open(since time.Duration) (opened time.Duration, open bool) {
+	if opened = since - r.After; opened < 0 {
+		return 0, false
 	}
 	if r.Every > 0 {
-		since %= r.Every
+		opened %= r.Every
 	}
-	return r.For == 0 || since < r.For
+	return opened, r.For == 0 || opened < r.For
+}
+
+// rateAt returns the rule's rate at a time after its window has opened.
+func (r *Rule) rateAt(opened time.Duration) float64 {
+	if r.Over == 0 {
+		return r.Rate
+	}
+	return r.Rate + (r.RateEnd-r.Rate)*min(opened.Seconds()/r.Over.Seconds(), 1)
 }

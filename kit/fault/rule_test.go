@@ -1,6 +1,8 @@
 package fault
 
 import (
+	"cmp"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -26,6 +28,15 @@ func TestParse(t *testing.T) {
 		"truncate=0":                     {Kind: Truncate},
 		"truncate=10":                    {Kind: Truncate, Bytes: 10},
 		"slow=1":                         {Kind: Slow, Bytes: 1},
+		"capacity=100,queue=20":          {Kind: Capacity, PerSecond: 100, Queue: 20},
+		"capacity=100,queue=0":           {Kind: Capacity, PerSecond: 100},
+		"capacity=100":                   {Kind: Capacity, PerSecond: 100, Queue: 100},
+		"capacity=0.5":                   {Kind: Capacity, PerSecond: .5, Queue: 1},
+		"idle=5s":                        {Kind: Idle, Idle: 5 * time.Second},
+		"idle=0s":                        {Kind: Idle},
+		"reset,rate=0..1,for=1m":         {Kind: Reset, Rate: -1, RateEnd: 1, For: time.Minute, Over: time.Minute},
+		"reset,rate=0.5..0.1,over=1m":    {Kind: Reset, Rate: .5, RateEnd: .1, Over: time.Minute},
+		"reset,rate=0..1,over=1s,for=1m": {Kind: Reset, Rate: -1, RateEnd: 1, For: time.Minute, Over: time.Second},
 		"reset,rate=0":                   {Kind: Reset, Rate: -1},
 		"reset,rate=0.25":                {Kind: Reset, Rate: .25},
 		"reset,rate=1":                   {Kind: Reset},
@@ -49,6 +60,7 @@ func TestParse(t *testing.T) {
 		case -1:
 			want.Rate = 0
 		}
+		want.RateEnd = cmp.Or(want.RateEnd, want.Rate)
 		want.text = strings.TrimSpace(text)
 		got, err := Parse(text)
 		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
@@ -74,9 +86,9 @@ func TestParseSeveral(t *testing.T) {
 
 // The error of a bad rule names the rule, the field and what the value must be.
 func TestParseErrors(t *testing.T) {
-	const kinds = "delay, status, reset, hang, truncate, slow, crash"
+	const kinds = "delay, status, reset, hang, truncate, slow, capacity, idle, crash"
 	for text, want := range map[string]string{
-		"rate=0.5":                              "rule 1 (rate=0.5): kind: missing: must be delay, status, reset, hang, truncate, slow or crash",
+		"rate=0.5":                              "rule 1 (rate=0.5): kind: missing: must be delay, status, reset, hang, truncate, slow, capacity, idle or crash",
 		"status=500;path=/x":                    "rule 2 (path=/x): kind: missing: must be ",
 		"boom":                                  `rule 1 (boom): "boom": must be one of ` + kinds,
 		"Reset":                                 `rule 1 (Reset): "Reset": must be one of ` + kinds,
@@ -113,7 +125,27 @@ func TestParseErrors(t *testing.T) {
 		"status=503,retry-after=1500ms":         ": must be whole seconds such as 3s",
 		"status=503,retry-after=0s":             ": must be whole seconds",
 		"delay=1s,retry-after=1s":               "retry-after: with delay: must be with status",
-		"reset,rate":                            ": must be a share from 0 to 1",
+		"reset,rate":                            ": must be a share from 0 to 1, or a range such as 0..1",
+		"reset,rate=0..":                        ": must be a share from 0 to 1, or a range",
+		"reset,rate=0..2,for=1s":                ": must be a share from 0 to 1, or a range",
+		"reset,rate=0..NaN,for=1s":              ": must be a share from 0 to 1, or a range",
+		"reset,rate=0..1":                       "rate: a range: must have over, or for, in which the rate changes",
+		"reset,rate=0.5,over=1s":                "over: with one rate: must be with a range such as rate=0..1",
+		"reset,over=1s":                         "over: with one rate: must be with a range",
+		"reset,rate=0..1,over=0s":               ": must be a duration such as 10s",
+		"capacity":                              ": must be requests per second, from 0.001 to 100000",
+		"capacity=0":                            ": must be requests per second",
+		"capacity=-1":                           ": must be requests per second",
+		"capacity=NaN":                          ": must be requests per second",
+		"capacity=1e9":                          ": must be requests per second",
+		"capacity=10,queue":                     ": must be a whole number from 0",
+		"capacity=10,queue=-1":                  ": must be a whole number from 0",
+		"capacity=10,queue=1.5":                 ": must be a whole number from 0",
+		"reset,queue=1":                         "queue: with reset: must be with capacity",
+		"capacity=1,idle=1s":                    "idle: second kind after capacity: must be in a rule of its own",
+		"idle":                                  ": must be a duration such as 5s",
+		"idle=5":                                ": must be a duration such as 5s",
+		"idle=25h":                              ": must be a duration such as 5s",
 		"reset,rate=50%":                        ": must be a share",
 		"reset,rate=1.01":                       ": must be a share",
 		"reset,rate=-0.1":                       ": must be a share",
@@ -156,7 +188,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "delay=0s..5s,rate=0.5,path=/driver/;status=502,rate=0.3,method=GET", "status=503,retry-after=3s,count=2",
 		"reset;hang;crash;truncate;truncate=3;slow=100", "reset,after=1s,for=2s,every=3s", "reset,header=X-User:jason",
-		"reset,rate=NaN", "delay=1s..", ";;,,==", "reset,path=/\x00\xff", "delay=9223372036854775807ns", "reset,header=\n:x",
+		"reset,rate=NaN", "delay=1s..", "capacity=0.5,queue=0;capacity=100", "idle=0s", "status=503,rate=0..0.5,over=1m,for=2m", ";;,,==", "reset,path=/\x00\xff", "delay=9223372036854775807ns", "reset,header=\n:x",
 	} {
 		f.Add(seed)
 	}
@@ -171,7 +203,7 @@ func FuzzParse(f *testing.F) {
 		var texts []string
 		for _, r := range rules {
 			texts = append(texts, r.String())
-			if r.Kind == "" || r.Rate < 0 || r.Rate > 1 || r.Least > r.Most || r.Most > longest || r.Kind == Slow && r.Bytes < 1 {
+			if r.Kind == "" || r.Rate < 0 || r.Rate > 1 || r.RateEnd < 0 || r.RateEnd > 1 || r.Rate != r.RateEnd && r.Over <= 0 || r.Queue < 0 || r.Least > r.Most || r.Most > longest || r.Kind == Slow && r.Bytes < 1 {
 				t.Fatalf("read %+v", r)
 			}
 		}
@@ -216,8 +248,25 @@ func TestMatches(t *testing.T) {
 		if tc.header != "" {
 			r.Header["X-User"] = []string{tc.header, "another"}
 		}
-		if got := rules[0].matches(r, 0); got != tc.want {
+		if got := rules[0].matches(r); got != tc.want {
 			t.Errorf("%s on %s %s (%s): got %t", tc.rule, tc.method, tc.target, tc.header, got)
+		}
+	}
+}
+
+func TestRateAt(t *testing.T) {
+	for text, want := range map[string][5]float64{ // 0, 1, 2, 4 and 100 s after the window's opening
+		"reset,rate=0.3":                 {.3, .3, .3, .3, .3},
+		"reset,rate=0..1,over=4s":        {0, .25, .5, 1, 1},
+		"reset,rate=0.9..0.1,over=4s":    {.9, .7, .5, .1, .1},
+		"reset,rate=0..0.5,for=2s":       {0, .25, .5, .5, .5},
+		"reset,rate=0..1,for=9s,over=2s": {0, .5, 1, 1, 1},
+	} {
+		rule := rules(t, text)[0]
+		for i, after := range []time.Duration{0, 1, 2, 4, 100} {
+			if got := rule.rateAt(after * time.Second); math.Abs(got-want[i]) > 1e-9 {
+				t.Errorf("%s after %d s: got %g, want %g", text, after, got, want[i])
+			}
 		}
 	}
 }

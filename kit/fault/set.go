@@ -13,6 +13,8 @@ import (
 type Set struct {
 	now func() time.Time
 
+	conns conns
+
 	mu    sync.Mutex
 	seed  uint64
 	since time.Time // when the rules were set
@@ -25,6 +27,7 @@ type counted struct {
 	Rule
 	matched, fired int64
 	random         *rand.Rand
+	free           time.Duration // Capacity: when the next request can start, since the rules were set
 }
 
 // NewSet returns a Set of rules. The same seed and the same sequence of requests give the same
@@ -59,40 +62,82 @@ func (s *Set) Replace(rules []Rule) {
 // Injection is a fault to inject into one request.
 type Injection struct {
 	Rule
-	Wait time.Duration // of Delay
+	Wait    time.Duration // of Delay, and of Capacity
+	Refused bool          // by Capacity
+
+	rule *counted
 }
 
-// Decide returns the faults that r meets, in the order of the rules. A fault that ends the request is the
-// last one. If it is a Reset, Hang or Crash, there is no answer: the list has no Truncate and no Slow.
+// Decide returns the faults that r meets, in the order of the rules. The list ends with the first fault
+// that ends the request. Unless that fault gives an answer, the list has no faults of a body or of the
+// connection after it.
 func (s *Set) Decide(r *http.Request) []Injection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.rules) == 0 {
 		return nil
 	}
-	var fired []*counted
 	var injections []Injection
 	since, ended := s.now().Sub(s.since), false
 	for _, rule := range s.rules {
-		if !rule.matches(r, since) {
+		opened, open := rule.open(since)
+		if !open || !rule.matches(r) {
 			continue
 		}
 		rule.matched++
 		share, wait := rule.draw() // for every match, so that later numbers do not depend on other rules
-		if ended || share >= rule.Rate || rule.Count > 0 && rule.fired >= rule.Count {
+		if ended || share >= rule.rateAt(opened) || rule.exhausted() {
 			continue
 		}
-		fired, injections = append(fired, rule), append(injections, Injection{rule.Rule, wait})
-		ended = rule.ends()
+		injection := Injection{Rule: rule.Rule, Wait: wait, rule: rule}
+		if rule.Kind == Capacity {
+			injection.Wait, injection.Refused = rule.admit(since)
+		}
+		if rule.Kind != Capacity || injection.Wait > 0 || injection.Refused {
+			injections = append(injections, injection)
+		}
+		ended = injection.ends()
 	}
-	if ended && injections[len(injections)-1].Kind != Status {
-		fired = slices.DeleteFunc(fired, func(r *counted) bool { return r.onBody() })
-		injections = slices.DeleteFunc(injections, func(i Injection) bool { return i.onBody() })
+	if ended && !injections[len(injections)-1].answers() {
+		injections = slices.DeleteFunc(injections, func(i Injection) bool { return i.onBody() || i.Kind == Idle })
 	}
-	for _, rule := range fired {
-		rule.fired++
+	for _, i := range injections {
+		if i.Kind != Idle { // it fires when the connection is closed
+			i.rule.fired++
+		}
 	}
 	return injections
+}
+
+// exhausted reports whether the rule has fired as often as it may.
+func (c *counted) exhausted() bool { return c.Count > 0 && c.fired >= c.Count }
+
+// fires counts that an Idle fault fires now. It returns false if the rule is no longer in force or has
+// fired as often as it may.
+func (s *Set) fires(rule *counted) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rule.exhausted() || !slices.Contains(s.rules, rule) {
+		return false
+	}
+	rule.fired++
+	return true
+}
+
+// admit gives a request the next start that is free, at a time since after the rules were set: how long it
+// waits for it, or that it is refused because too many wait already.
+//
+// A request keeps its start if its caller leaves while it waits. A server with a queue learns that a caller
+// has left only when it answers, so its work is wasted; that makes an overload by retries last after its
+// trigger has ended (Huang et al., "Metastable Failures in the Wild", OSDI '22). Were the start given to the
+// next request, the queue would empty itself of all that nobody waits for, and no overload would last.
+func (c *counted) admit(since time.Duration) (wait time.Duration, refused bool) {
+	each := time.Duration(float64(time.Second) / c.PerSecond)
+	if wait = max(c.free-since, 0); wait > 0 && int64((wait-1)/each) >= c.Queue { // those that wait already
+		return 0, true
+	}
+	c.free = since + wait + each
+	return wait, false
 }
 
 // draw takes two random numbers: the share that is compared with the rate, and the delay.
@@ -102,13 +147,18 @@ func (c *counted) draw() (share float64, wait time.Duration) {
 }
 
 // ends reports whether the fault ends the request.
-func (r *Rule) ends() bool {
-	switch r.Kind {
+func (i *Injection) ends() bool {
+	switch i.Kind {
 	case Status, Reset, Hang, Crash:
 		return true
+	case Capacity:
+		return i.Refused
 	}
 	return false
 }
+
+// answers reports whether a fault that ends the request sends an answer.
+func (i *Injection) answers() bool { return i.Kind == Status || i.Kind == Capacity }
 
 // onBody reports whether the fault changes how an answer's body is sent.
 func (r *Rule) onBody() bool { return r.Kind == Truncate || r.Kind == Slow }

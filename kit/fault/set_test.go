@@ -39,6 +39,8 @@ func TestWindows(t *testing.T) {
 		"reset,after=1s,count=2":         ".xx.........",
 		"reset,for=2s,every=4s,count=3":  "xx..x.......",
 		"reset,after=1h":                 "............",
+		"reset,rate=1..0,over=1ns":       "x...........",
+		"reset,after=1s,rate=0..1,over=1ns,for=3s,every=6s": "..xx....xx..",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := NewSet(1, rules(t, rule), time.Now)
@@ -88,6 +90,10 @@ func TestSeveralRules(t *testing.T) {
 		"status=502;delay=1s":           {[]Kind{Status}, "1/1 1/0 "}, // a status ends the request
 		"delay=1s;delay=2s;reset;hang":  {[]Kind{Delay, Delay, Reset}, "1/1 1/1 1/1 1/0 "},
 		"truncate;slow=5":               {[]Kind{Truncate, Slow}, "1/1 1/1 "},
+		"truncate;capacity=1":           {[]Kind{Truncate}, "1/1 1/0 "},    // a request that starts at once
+		"idle=1s;delay=1s":              {[]Kind{Idle, Delay}, "1/0 1/1 "}, // it fires later
+		"idle=1s;status=502":            {[]Kind{Idle, Status}, "1/0 1/1 "},
+		"idle=1s;reset":                 {[]Kind{Reset}, "1/0 1/1 "},
 		"truncate;status=502":           {[]Kind{Truncate, Status}, "1/1 1/1 "},
 		"truncate;slow=5;delay=1s;hang": {[]Kind{Delay, Hang}, "1/0 1/0 1/1 1/1 "}, // without an answer there is no body
 		"slow=5;crash":                  {[]Kind{Crash}, "1/0 1/1 "},
@@ -103,6 +109,79 @@ func TestSeveralRules(t *testing.T) {
 		if !slices.Equal(met, want.met) || counts != want.counts {
 			t.Errorf("%s: met %v, counted %s, want %v, %s", text, met, counts, want.met, want.counts)
 		}
+	}
+}
+
+// Capacity starts one request every 1/N seconds, lets M wait and refuses the rest.
+func TestCapacity(t *testing.T) {
+	for rule, want := range map[string][]string{ // each request: when it arrives, and what it meets
+		"capacity=10,queue=2": {
+			"0s at once", "0s 100ms", "0s 200ms", "0s refused", "0s refused",
+			"99ms refused", "100ms 200ms", "100ms refused", // one start has passed, another request waits
+			"400ms at once", "400ms 100ms", // the queue was empty for a moment
+			"10s at once", "10.05s 50ms",
+		},
+		"capacity=10,queue=0":                   {"0s at once", "0s refused", "99ms refused", "100ms at once", "150ms refused"},
+		"capacity=0.5":                          {"0s at once", "0s 2s", "1s refused", "2s 2s"},
+		"capacity=1,queue=0,count=2":            {"0s at once", "0s refused", "0s refused", "0s at once"}, // the rule has fired twice
+		"capacity=1,queue=0,rate=0":             {"0s at once", "0s at once"},
+		"status=502;capacity=1,queue=0":         {"0s status", "0s status"},
+		"capacity=1,queue=0;delay=1s":           {"0s delay", "0s refused"},
+		"capacity=1,queue=1;delay=1s":           {"0s delay", "0s 1s delay"},
+		"idle=1s;capacity=1,queue=0":            {"0s idle", "0s idle refused"},
+		"capacity=1,queue=0,after=1s":           {"0s at once", "0s at once", "1s at once", "1s refused"},
+		"capacity=2,queue=0;capacity=1,queue=0": {"0s at once", "500ms refused", "1s at once"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			s := NewSet(1, rules(t, rule), time.Now)
+			for i, one := range want {
+				text, meets, _ := strings.Cut(one, " ")
+				at, err := time.ParseDuration(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Until(begin.Add(at)))
+				var met []string
+				for _, f := range s.Decide(request("GET", "/")) {
+					switch {
+					case f.Refused:
+						met = append(met, "refused")
+					case f.Kind == Capacity:
+						met = append(met, f.Wait.String())
+					default:
+						met = append(met, string(f.Kind))
+					}
+				}
+				if met == nil {
+					met = []string{"at once"}
+				}
+				if got := strings.Join(met, " "); got != meets {
+					t.Errorf("%s: request %d, after %s: %s, want %s", rule, i, at, got, meets)
+				}
+			}
+		})
+	}
+}
+
+// Under any load above it, as many requests start as the capacity is.
+func TestCapacityIsReached(t *testing.T) {
+	for _, perSecond := range []int{1, 7, 300, 100_000} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet(1, rules(t, fmt.Sprintf("capacity=%d,queue=3", perSecond)), time.Now)
+			started := 0
+			each := 10 * time.Second / time.Duration(20*perSecond) // twice the capacity, for 10 s
+			for range min(20*perSecond, 20_000) {
+				if met := s.Decide(request("GET", "/")); met == nil || !met[0].Refused {
+					started++
+				}
+				time.Sleep(each)
+			}
+			want := min(20*perSecond, 20_000) / 2
+			if started < want || started > want+4 {
+				t.Errorf("capacity %d: %d started, want %d and those that wait", perSecond, started, want)
+			}
+		})
 	}
 }
 

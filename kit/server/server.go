@@ -167,6 +167,15 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 	conns := &connLimit{max: int64(cfg.MaxConnections)}
 	server := newServer(closing(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))
 	server.ConnContext, server.ConnState = conns.accepted, conns.changed
+	if a.faults != nil {
+		server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+			return a.faults.ConnContext(conns.accepted(ctx, conn), conn)
+		}
+		server.ConnState = func(conn net.Conn, state http.ConnState) {
+			conns.changed(conn, state)
+			a.faults.ConnState(conn, state)
+		}
+	}
 	go func() { failed <- server.Serve(listener) }()
 	a.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
 

@@ -38,6 +38,14 @@ func (s State) Text() string {
 	return strings.Join(rules, ";")
 }
 
+// fired is how often the rules have fired.
+func (s State) fired() (sum int) {
+	for _, r := range s.Rules {
+		sum += int(r.Fired)
+	}
+	return sum
+}
+
 // Admin is where a pod's admin listener is.
 func Admin(pod local.Pod) string {
 	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.AdminPort))

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,15 +43,22 @@ type kind struct {
 	name, rule string
 	times      int
 	met        func(met) bool
+	// free is how many requests come before the first fault.
+	free int
 	// cutsOff: the connection ends without an answer, which a proxy turns into
 	// one of its own.
 	cutsOff bool
+	// hidden: a proxy keeps it from its callers.
+	hidden bool
 }
 
 // seen reports whether m is what a caller sees of the fault.
 func (k kind) seen(m met, proxied bool) bool {
-	if proxied && k.cutsOff {
+	switch {
+	case proxied && k.cutsOff:
 		return m.fromProxy()
+	case proxied && k.hidden:
+		return m.unharmed()
 	}
 	return k.met(m)
 }
@@ -70,6 +78,12 @@ func (m met) String() string {
 		text = fmt.Sprintf("%v after %s", m.err, m.took.Round(time.Millisecond))
 	}
 	return text
+}
+
+// unharmed reports whether m is the answer of a pod without faults to an
+// unknown path.
+func (m met) unharmed() bool {
+	return m.err == nil && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.body != ""
 }
 
 func (m met) says(kind string) bool { return m.header.Get("X-Fault") == kind }
@@ -105,6 +119,12 @@ var kinds = []kind{
 	}},
 	{name: "slow", rule: "slow=500", times: 3, met: func(m met) bool { // it sends a piece every 100 ms
 		return m.says("slow") && m.err == nil && m.took >= time.Duration(len(m.body))*time.Second/500-100*time.Millisecond
+	}},
+	{name: "capacity", rule: "capacity=0.001,queue=0", times: 3, free: 1, met: func(m met) bool {
+		return m.err == nil && m.status == 503 && m.says("capacity") && m.body == ""
+	}},
+	{name: "idle", rule: "idle=50ms", times: 3, hidden: true, met: func(m met) bool {
+		return errors.Is(m.err, errClosed) && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.took >= 50*time.Millisecond
 	}},
 	{name: "crash", rule: "crash", times: 1, cutsOff: true, met: func(m met) bool {
 		return m.status == 0 && (errors.Is(m.err, io.EOF) || errors.Is(m.err, syscall.ECONNRESET))
@@ -189,7 +209,9 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if _, err := v.Client.Set(ctx, pod, rule); err != nil {
 		return check, err
 	}
-	check.see(ctx, pod, k, proxied)
+	if err := v.see(ctx, pod, k, &check); err != nil {
+		return check, err
+	}
 	if k.name == "crash" {
 		return v.afterCrash(ctx, pod, check)
 	}
@@ -203,9 +225,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if err != nil {
 		return check, err
 	}
-	for _, r := range state.Rules {
-		check.Injected += int(r.Fired)
-	}
+	check.Injected = state.fired()
 	after, err := v.counted(ctx, pod, k.name)
 	if err != nil {
 		return check, err
@@ -222,18 +242,54 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 }
 
 // see makes the requests that meet the fault.
-func (c *Check) see(ctx context.Context, pod local.Pod, k kind, proxied bool) {
-	wait := patience
-	if k.name == "hang" {
-		wait = hangs
-	}
-	for range k.times {
-		if m := ask(ctx, pod, k.name, proxied, wait); k.seen(m, proxied) {
-			c.Seen++
-		} else {
-			c.instead = m
+func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) error {
+	for range k.free {
+		if m := ask(ctx, pod, k.name, check.Proxied, patience); !m.unharmed() {
+			return fmt.Errorf("pod %s: %s: the request before the first fault: %s", pod.Name, k.name, m)
 		}
 	}
+	for n := range k.times {
+		m, err := v.meet(ctx, pod, k, check.Proxied, n+1)
+		if err != nil {
+			return err
+		}
+		if k.seen(m, check.Proxied) {
+			check.Seen++
+		} else {
+			check.instead = m
+		}
+	}
+	return nil
+}
+
+// meet is the request that is to meet the nth fault of a kind.
+func (v Verifier) meet(ctx context.Context, pod local.Pod, k kind, proxied bool, n int) (met, error) {
+	switch {
+	case k.name == "hang":
+		return ask(ctx, pod, k.name, proxied, hangs), nil
+	case k.name == "idle" && !proxied:
+		return askAndKeep(ctx, pod, k.name), nil
+	case k.name == "idle":
+		m := ask(ctx, pod, k.name, proxied, patience)
+		return m, v.awaitFired(ctx, pod, n)
+	}
+	return ask(ctx, pod, k.name, proxied, patience), nil
+}
+
+// awaitFired waits until the pod's rules have fired n times, or patience ends.
+func (v Verifier) awaitFired(ctx context.Context, pod local.Pod, n int) error {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		state, err := v.Client.Get(ctx, pod)
+		if err != nil || state.fired() >= n {
+			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 func (c *Check) judge() {
@@ -284,20 +340,28 @@ func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int,
 	return sum, err
 }
 
-// ask is one caller with a connection of its own. The path is known nowhere:
-// its answer is the pod's 404, which has a body.
-func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
-	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true}}
+// newRequest is a request of a verification to the pod, or to the program behind
+// its proxy. The path is known nowhere: its answer is the pod's 404, which has a
+// body.
+func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (*http.Request, error) {
 	at := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
 	if pod.AppAddress != "" && !proxied {
 		at = pod.AppAddress
 	}
-	url := "http://" + at + "/fleetman-verify"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/fleetman-verify", nil)
+	if err == nil {
+		request.Header.Set(header, kind)
+	}
+	return request, err
+}
+
+// ask is one caller with a connection of its own.
+func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
+	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := newRequest(ctx, pod, kind, proxied)
 	if err != nil {
 		return met{err: err}
 	}
-	request.Header.Set(header, kind)
 	began := time.Now()
 	response, err := client.Do(request)
 	if err != nil {
@@ -306,5 +370,43 @@ func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait tim
 	defer response.Body.Close()
 	var body strings.Builder
 	_, err = io.Copy(&body, response.Body)
+	return met{response.StatusCode, response.Header, body.String(), err, time.Since(began)}
+}
+
+// errClosed is the error of askAndKeep when the pod closes the connection.
+var errClosed = errors.New("connection closed after the answer")
+
+// askAndKeep is one caller that keeps its connection after the answer, until
+// the pod closes it or patience ends.
+func askAndKeep(ctx context.Context, pod local.Pod, kind string) met {
+	request, err := newRequest(ctx, pod, kind, false)
+	if err != nil {
+		return met{err: err}
+	}
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", request.URL.Host)
+	if err != nil {
+		return met{err: err}
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return met{err: err}
+	}
+	began := time.Now()
+	if err := request.Write(conn); err != nil {
+		return met{err: err}
+	}
+	read := bufio.NewReader(conn)
+	response, err := http.ReadResponse(read, request)
+	if err != nil {
+		return met{err: err}
+	}
+	defer response.Body.Close()
+	var body strings.Builder
+	_, err = io.Copy(&body, response.Body)
+	if err == nil {
+		if _, err = read.ReadByte(); err == io.EOF && !response.Close {
+			err = errClosed
+		}
+	}
 	return met{response.StatusCode, response.Header, body.String(), err, time.Since(began)}
 }

@@ -168,6 +168,8 @@ func TestMet(t *testing.T) {
 		"hang":     {err: &net.DNSError{IsTimeout: true}, took: hangs},
 		"truncate": {404, fault("truncate"), `{"sta`, io.ErrUnexpectedEOF, 0},
 		"slow":     {404, fault("slow"), strings.Repeat("x", 500), nil, 900 * time.Millisecond},
+		"capacity": {503, fault("capacity"), "", nil, 0},
+		"idle":     {404, http.Header{}, "{}", errClosed, 50 * time.Millisecond},
 		"crash":    {err: io.EOF},
 	}
 	const envoy = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
@@ -176,7 +178,11 @@ func TestMet(t *testing.T) {
 		if !k.seen(good[k.name], false) {
 			t.Errorf("%s is not seen", k.name)
 		}
-		if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
+		if k.hidden {
+			if unharmed := (met{404, http.Header{}, "{}", nil, 0}); !k.seen(unharmed, true) || k.seen(unharmed, false) || k.seen(good[k.name], true) {
+				t.Errorf("%s: a proxy hides it", k.name)
+			}
+		} else if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
 			t.Errorf("%s behind a proxy is not told from %s without", k.name, k.name)
 		}
 		for _, m := range []met{{503, http.Header{}, "no healthy upstream", nil, 0}, {503, fault("reset"), envoy, nil, 0}, {502, http.Header{}, envoy, nil, 0}} {

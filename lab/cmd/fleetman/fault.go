@@ -24,8 +24,9 @@ replace earlier ones, and are in force until they are cleared or the pod restart
 
 Rules are separated by ;, their fields by a comma. A rule has one of delay=2s,
 delay=0s..5s, status=502 (retry-after=3s), reset, hang, truncate, truncate=100,
-slow=20 (bytes a second), crash, and any of rate=0.5, method=GET, path=/driver/,
-header=Name:value, after=10s, for=10s, every=1m, count=3.`,
+slow=20 (bytes a second), capacity=100 (queue=20), idle=5s, crash, and any of
+rate=0.5, rate=0..1 (over=1m), method=GET, path=/driver/, header=Name:value,
+after=10s, for=10s, every=1m, count=3.`,
 		Example: `  fleetman fault staff-service-0 'delay=0s..5s;status=502,rate=0.5'
   fleetman fault staff-service 'status=502,method=GET,for=30s'
   fleetman fault --show
@@ -137,8 +138,9 @@ func verifyCommand(where *places) *cobra.Command {
 send requests, and compare three counts: how often the fault was to be injected,
 how often the pod counted it, and how often the client saw it. With a mesh this is
 done twice: at the port of the program, and through the proxy of the pod, where a
-reset and a crash are a 503 by Envoy. Other requests do not meet these faults, but
-the pod crashes once each time. Earlier rules are restored at the end.`,
+reset and a crash are a 503 by Envoy, and idle is not seen because the proxy opens
+another connection. Other requests do not meet these faults, but the pod crashes
+once each time. Earlier rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
 		ValidArgsFunction: completeFirst(where.faultTargets),

@@ -39,7 +39,7 @@ func TestFault(t *testing.T) {
 		{[]string{"fleetman-staff-service", "status=503,path=/x"}, 0, both("status=503,path=/x")},
 		{[]string{"staff-service-1", "reset;hang,rate=0.5"}, 0, "staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
 		{[]string{"--show", "staff-service"}, 0, "staff-service-0 0 0 status=503,path=/x;staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
-		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: \"2\": must be a share from 0 to 1\n"},
+		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: \"2\": must be a share from 0 to 1, or a range such as 0..1\n"},
 		{[]string{"stuff", "reset"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
 		{[]string{"verify", "stuff"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
 		{[]string{"staff-service-0", "--clear"}, 0, "staff-service-0 - - none"},
@@ -78,7 +78,7 @@ func TestFault(t *testing.T) {
 		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: it has no faults\n")
 	})
 	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
-	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 7 {
+	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 9 {
 		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)
 	}
 	cancel()

@@ -1,0 +1,170 @@
+package fault
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// pipes is a listener without a network, so that synctest has its time.
+type pipes struct {
+	arriving chan net.Conn
+	closed   chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.arriving:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p pipes) Close() error { close(p.closed); return nil }
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// caller is one connection to a server with faults.
+type caller struct {
+	net.Conn
+	read *bufio.Reader
+}
+
+func (c caller) get(t *testing.T, path string) error {
+	t.Helper()
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(c.read, nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK || string(body) != "answer" || resp.Close || resp.Header[Header] != nil || resp.Header["Keep-Alive"] != nil {
+		t.Errorf("got %d %q %v, want an answer like any other", resp.StatusCode, body, resp.Header)
+	}
+	return err
+}
+
+// never is the time of a connection that stays open for an hour.
+const never = time.Hour
+
+// closesAfter returns how long the connection stays open.
+func (c caller) closesAfter() time.Duration {
+	begin := time.Now()
+	_ = c.SetReadDeadline(begin.Add(never))
+	_, _ = c.read.ReadByte()
+	return time.Since(begin)
+}
+
+// serve runs a server with the rules and returns a function that connects to it.
+func serve(t *testing.T, text string) (*Set, func() caller) {
+	set := NewSet(1, rules(t, text), time.Now)
+	count, _ := noop.Meter{}.Int64Counter("x")
+	r := gin.New()
+	r.Use(Injector{Set: set, Log: slog.New(slog.DiscardHandler), Count: count}.Middleware)
+	r.GET("/*path", func(c *gin.Context) {
+		if c.Request.URL.Path == "/slow" {
+			time.Sleep(time.Minute)
+		}
+		c.String(http.StatusOK, "answer")
+	})
+	listener := pipes{make(chan net.Conn), make(chan struct{})}
+	server := &http.Server{Handler: r, ConnContext: set.ConnContext, ConnState: set.ConnState}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
+	return set, func() caller {
+		here, there := net.Pipe()
+		listener.arriving <- there
+		return caller{here, bufio.NewReader(here)}
+	}
+}
+
+func TestIdle(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"idle=5s":                      5 * time.Second,
+		"idle=0s":                      0,
+		"idle=5s;idle=2s;idle=9s":      2 * time.Second,
+		"idle=5s,path=/elsewhere":      never,
+		"idle=5s,rate=0":               never,
+		"idle=5s;capacity=100":         5 * time.Second,
+		"idle=5s,path=/driver":         5 * time.Second,
+		"idle=1s,path=/other;idle=10s": 10 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set, connect := serve(t, text)
+			c := connect()
+			defer c.Close()
+			if err := c.get(t, "/driver"); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.closesAfter(); got != want {
+				t.Errorf("%s: closed after %s, want %s", text, got, want)
+			}
+			fired := int64(0)
+			for _, r := range set.state().Rules {
+				fired += r.Fired
+			}
+			if (fired == 1) != (want != never) {
+				t.Errorf("%s: fired %d times", text, fired)
+			}
+		})
+	}
+}
+
+// A connection in use stays open: each request starts its time again, and one that is being served has none.
+func TestIdleStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set, connect := serve(t, "idle=5s")
+		c := connect()
+		defer c.Close()
+		for _, path := range []string{"/a", "/a", "/slow", "/a"} {
+			if err := c.get(t, path); err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			time.Sleep(4 * time.Second)
+		}
+		if fired := set.state().Rules[0].Fired; fired != 0 {
+			t.Errorf("fired %d times on a connection in use", fired)
+		}
+		if got := c.closesAfter(); got != time.Second {
+			t.Errorf("closed after 4 s and %s", got)
+		}
+	})
+}
+
+// A rule that is cleared, or has fired as often as it may, closes no connection that it has met before.
+func TestIdleIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set, connect := serve(t, "idle=5s,count=1")
+		first, second := connect(), connect()
+		defer first.Close()
+		defer second.Close()
+		for _, c := range []caller{first, second} {
+			if err := c.get(t, "/"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if a, b := first.closesAfter(), second.closesAfter(); a != 3*time.Second || b != never {
+			t.Errorf("closed after %s and %s, want 3s and never", a, b)
+		}
+		third := connect()
+		defer third.Close()
+		set.Replace(rules(t, "idle=5s"))
+		if err := third.get(t, "/"); err != nil {
+			t.Fatal(err)
+		}
+		set.Replace(nil)
+		if got := third.closesAfter(); got != never {
+			t.Errorf("closed after %s by a rule that is cleared", got)
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package fault
+
+import (
+	"math"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// field describes a field of a rule.
+type field struct {
+	kind Kind   // of a field that is a kind; empty: a condition
+	must string // what the value must be, for errors
+	// set parses value into r and reports whether it is valid. hasValue is false without a "=".
+	set func(r *Rule, value string, hasValue bool) bool
+}
+
+var fields = map[string]field{
+	"delay":    {Delay, "a duration such as 2s, or a range such as 0s..5s", setDelay},
+	"status":   {Status, "an HTTP status from 200 to 599", setStatus},
+	"reset":    {Reset, "no value", setNothing},
+	"hang":     {Hang, "no value", setNothing},
+	"crash":    {Crash, "no value", setNothing},
+	"truncate": {Truncate, "no value, or the bytes to keep", setTruncate},
+	"slow":     {Slow, "bytes per second, at least 1", setSlow},
+	"capacity": {Capacity, "requests per second, from 0.001 to 100000", setCapacity},
+	"idle":     {Idle, "a duration such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
+	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
+		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
+	}},
+	"queue":  {"", "a whole number from 0", setQueue},
+	"rate":   {"", "a share from 0 to 1, or a range such as 0..1", setRate},
+	"over":   {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
+	"method": {"", "an HTTP method other than HEAD, which is answered as GET", setMethod},
+	"path":   {"", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
+	"header": {"", "Name:value, of a header other than Host", setHeader},
+	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
+	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
+	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
+	"count":  {"", "a whole number from 1", setCount},
+}
+
+func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }
+
+func setDuration(d *time.Duration, text string) bool {
+	v, err := time.ParseDuration(text)
+	*d = v
+	return err == nil && v >= 0 && v <= longest
+}
+
+func setDelay(r *Rule, value string, _ bool) bool {
+	least, most, isRange := strings.Cut(value, "..")
+	if !isRange {
+		most = least
+	}
+	return setDuration(&r.Least, least) && setDuration(&r.Most, most) && r.Least <= r.Most && r.Most > 0
+}
+
+func setStatus(r *Rule, value string, _ bool) (ok bool) {
+	var err error
+	r.Status, err = strconv.Atoi(value)
+	return err == nil && r.Status >= http.StatusOK && r.Status <= 599
+}
+
+func setTruncate(r *Rule, value string, hasValue bool) bool {
+	return !hasValue || setBytes(r, value, 0)
+}
+
+func setSlow(r *Rule, value string, _ bool) bool { return setBytes(r, value, 1) }
+
+func setBytes(r *Rule, value string, least int64) bool {
+	var err error
+	r.Bytes, err = strconv.ParseInt(value, 10, 64)
+	return err == nil && r.Bytes >= least && r.Bytes <= math.MaxInt32
+}
+
+func setCapacity(r *Rule, value string, _ bool) bool {
+	var err error
+	r.PerSecond, err = strconv.ParseFloat(value, 64)
+	return err == nil && r.PerSecond >= 0.001 && r.PerSecond <= 100_000
+}
+
+func setQueue(r *Rule, value string, _ bool) bool {
+	var err error
+	r.Queue, err = strconv.ParseInt(value, 10, 64)
+	return err == nil && r.Queue >= 0 && r.Queue <= math.MaxInt32
+}
+
+func setRate(r *Rule, value string, _ bool) bool {
+	first, last, isRange := strings.Cut(value, "..")
+	if !isRange {
+		last = first
+	}
+	return setShare(&r.Rate, first) && setShare(&r.RateEnd, last)
+}
+
+func setShare(share *float64, text string) (ok bool) {
+	var err error
+	*share, err = strconv.ParseFloat(text, 64)
+	return err == nil && *share >= 0 && *share <= 1
+}
+
+func setMethod(r *Rule, value string, _ bool) bool {
+	r.Method = value
+	return value != "" && value != http.MethodHead && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// setPath accepts a prefix of an escaped path in the router's canonical form.
+func setPath(r *Rule, value string, _ bool) bool {
+	r.Path = value
+	if _, err := url.PathUnescape(value); err != nil {
+		return false
+	}
+	return strings.HasPrefix(value, "/") && !strings.Contains(value, "//") && !strings.ContainsFunc(value, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`?#"<>^`+"`{|}", c)
+	})
+}
+
+func setHeader(r *Rule, value string, _ bool) bool {
+	name, want, ok := strings.Cut(value, ":")
+	r.Header, r.Value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(want)
+	return ok && r.Header != "" && r.Header != "Host" && strings.Trim(r.Header, token) == ""
+}
+
+// token has the characters of a header's name (RFC 9110, section 5.6.2).
+const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+func setCount(r *Rule, value string, _ bool) bool {
+	var err error
+	r.Count, err = strconv.ParseInt(value, 10, 64)
+	return err == nil && r.Count > 0
+}
