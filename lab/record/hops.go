@@ -71,16 +71,23 @@ func FindHops(samples []Sample, healthyUntil Offset) (hops []Hop) {
 	for pod, own := range c.byPod {
 		for _, s := range own {
 			for _, n := range s.Counts {
-				if caller := ServiceOf(pod); n.Name == CountClient && caller != "" {
-					upstreams := at(callers, caller)
-					at(upstreams, n.upstream())[n.method()] = true
+				caller := ServiceOf(pod)
+				if n.Name != CountClient || caller == "" || at(at(callers, caller), n.upstream())[n.method()] {
+					continue
 				}
+				of := func(other Count) bool { return other.Name == CountClient && other.Of == n.Of }
+				at(at(callers, caller), n.upstream())[n.method()] = c.grown(caller, of, 0, c.last) > 0
 			}
 		}
 	}
 	for _, caller := range slices.Sorted(maps.Keys(callers)) {
 		for _, upstream := range slices.Sorted(maps.Keys(callers[caller])) {
-			h := Hop{Caller: caller, Upstream: upstream, Methods: slices.Sorted(maps.Keys(callers[caller][upstream]))}
+			called := callers[caller][upstream]
+			maps.DeleteFunc(called, func(_ string, grew bool) bool { return !grew }) // before the run
+			if len(called) == 0 {
+				continue
+			}
+			h := Hop{Caller: caller, Upstream: upstream, Methods: slices.Sorted(maps.Keys(called))}
 			c.findCause(&h, healthyUntil)
 			hops = append(hops, h)
 		}

@@ -15,10 +15,11 @@ func counted(second float64, pod string, counts ...Count) Sample {
 // processes counted.
 func TestFindHops(t *testing.T) {
 	samples := []Sample{
+		counted(0, "position-simulator-0", Count{CountClient, "DELETE position-tracker", 5}), // before the run
 		counted(3, "webapp-0", Count{CountServer, "GET /api/vehicles/driver/:name", 15}, Count{CountServer, "GET /api/vehicles/", 15}, Count{CountClient, "GET api-gateway", 30}),
 		counted(3, "api-gateway-0", Count{CountServer, "GET /vehicles/driver/:name", 15}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "GET staff-service", 15}, Count{CountClient, "GET position-tracker", 16}),
 		counted(3, "position-tracker-0", Count{CountServer, "POST /vehicles", 14}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "POST staff-service", 14}, Count{CountClient, "POST vehicle-telemetry", 14}, Count{CountClient, "GET vehicle-telemetry", 14}),
-		counted(3, "position-simulator-0", Count{CountReports, "delivered", 14}, Count{CountClient, "POST position-tracker", 14}),
+		counted(3, "position-simulator-0", Count{CountReports, "delivered", 14}, Count{CountClient, "POST position-tracker", 14}, Count{CountClient, "DELETE position-tracker", 5}),
 		counted(3, "staff-service-0", Count{CountServer, "GET /driver/:vehicle", 15}, Count{CountServer, "POST /driver/:vehicle/:speed", 14}, Count{CountClient, "GET photo-store", 29}),
 		counted(3, "photo-store-0", Count{CountServer, "GET /photo/:vehicle", 29}),
 		counted(3, "api-gateway-0"+ProxySuffix, Count{CountProxyAttempts, "staff-service", 15}),

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -97,7 +98,17 @@ func usedCores(u Use) float64  { return u.Cores }
 func idleCores(u Use) float64  { return u.Idle }
 func per1000(u Use) float64    { return u.Per1000 }
 func usedMemory(u Use) float64 { return u.Memory }
-func offered(r *Run) float64   { return r.rate }
+
+// offered and offeredAfter are the load's requests per second.
+func offered(r *Run) float64 {
+	return float64(len(r.during)) / seconds(r.seen.RepairAt-r.seen.FaultAt)
+}
+
+func offeredAfter(r *Run) float64 {
+	return float64(len(r.after)) / seconds(cmp.Or(r.seen.LoadUntil, r.seen.End)-r.seen.RepairAt)
+}
+
+// perRequest is a count of the watched hop for one call that had to be made.
 func perRequest(of func(record.HopCounts) float64) func(*Run) *float64 {
 	return func(r *Run) *float64 {
 		if !r.hasHop || r.watched.Requests == 0 {
@@ -173,7 +184,7 @@ var Columns = []Column{
 		Meaning: "as contained, from the repair to the end of the run, with degraded answers as violations. never: not by then",
 	},
 	{
-		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: ofRequests(after, isInTime), scale: offered,
+		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: ofRequests(after, isInTime), scale: offeredAfter,
 		Meaning: "goodput, from the repair to the end of the load",
 	},
 	{

@@ -257,4 +257,11 @@ func TestRepeats(t *testing.T) {
 	if got := computed(t, runs[0], runs[2]).Repeats; got != nil {
 		t.Errorf("without repeats: %+v", got)
 	}
+	first, err := Compute(of(runs[0], runs[2])) // the same comparison twice
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Compare(first, first).Repeats; got == nil || *got.SameSeed.Value != 1 || *got.OtherSeeds.Value != 0 {
+		t.Errorf("two comparisons: got %+v", got)
+	}
 }

@@ -15,6 +15,8 @@ type Pair struct {
 	Changes []Change `json:"changes"`
 	// Conditions name what the two did not have in common.
 	Conditions []string `json:"conditions,omitempty"`
+	// Repeats are there when nothing differs: B repeats the seeds of A.
+	Repeats *Repeats `json:"repeats,omitempty"`
 }
 
 // Change is what B's figure has over A's.
@@ -75,6 +77,7 @@ func Compare(a, b Report) Pair {
 			}
 		}
 	}
+	p.Repeats = p.repeats()
 	return p
 }
 
@@ -99,6 +102,9 @@ func PairText(w io.Writer, p Pair, all bool) {
 	}
 	if same > 0 {
 		fmt.Fprintf(w, "%d figures: no difference shown (--all shows them)\n", same)
+	}
+	if p.Repeats != nil {
+		fmt.Fprintln(w, p.Repeats.finding().Sentence)
 	}
 	for _, v := range p.B.Goals {
 		fmt.Fprintf(w, "B, %s\n", v.line())

@@ -46,7 +46,6 @@ type Run struct {
 
 	seen                  *record.Run
 	slo                   time.Duration
-	rate                  float64
 	during, contained     []record.Request // from fault, from containment, to repair
 	after                 []record.Request // from repair to the end of the load
 	latencies             []float64        // of during, sorted
@@ -94,7 +93,7 @@ func compute(seen *record.Run, slo record.Offset) Run {
 	slices.SortStableFunc(seen.Requests, func(a, b record.Request) int { return int(a.Intended - b.Intended) })
 	late := seen.Lateness()
 	r := Run{
-		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), rate: seen.Rate,
+		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo),
 		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: record.NewCounters(seen.Samples),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"fleetman.example/lab/record"
-	"fleetman.example/lab/stats"
 )
 
 // Sweep is one figure over one axis of the experiment's sweep: a curve.
@@ -143,67 +142,4 @@ func (s Sweep) sheet() (t sheet) {
 		}
 	}
 	return t
-}
-
-// Repeats say what a seed reproduces: the share of the requests that end alike
-// (good, degraded or failed) in two runs of one arm with one fault.
-type Repeats struct {
-	SameSeed   Figure `json:"sameSeed"`
-	OtherSeeds Figure `json:"otherSeeds"`
-	// Difference is the first less the second.
-	Difference Difference `json:"difference"`
-}
-
-// repeats compares the runs of each arm with each other; nil unless some seed
-// was measured twice and there are two seeds.
-func (g *Group) repeats() *Repeats {
-	var same, others []stats.Count
-	for _, f := range g.Faults {
-		for _, a := range f.Arms {
-			for i, r := range a.Runs {
-				for _, other := range a.Runs[i+1:] {
-					if f.Healthy() {
-						continue
-					}
-					if alike := r.alike(other); r.Seed == other.Seed {
-						same = append(same, alike)
-					} else {
-						others = append(others, alike)
-					}
-				}
-			}
-		}
-	}
-	if len(same) == 0 || len(others) == 0 {
-		return nil
-	}
-	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others)}
-	_, mine := stats.Pool(same)
-	_, theirs := stats.Pool(others)
-	i := stats.ShareDifference(mine, theirs, stats.Confidence)
-	r.Difference = Difference{
-		Value: pointer(micro(*r.SameSeed.Value - *r.OtherSeeds.Value)), Low: pointer(micro(i.Low)), High: pointer(micro(i.High)),
-		Shown: !i.Contains(0), Pairs: min(len(same), len(others)),
-	}
-	return &r
-}
-
-func pooled(counts []stats.Count) (f Figure) {
-	f.counts, f.scale = counts, 1
-	all, effective := stats.Pool(counts)
-	f.N, f.Value = int(all.N), pointer(micro(all.Share()))
-	f.interval(stats.Share(effective, stats.Confidence))
-	return f
-}
-
-// alike counts the requests, in their order, that end alike in two runs.
-func (r Run) alike(other Run) (c stats.Count) {
-	for i := range min(len(r.during), len(other.during)) {
-		a, b := r.during[i], other.during[i]
-		c.N++
-		if a.Good() == b.Good() && a.Failed() == b.Failed() {
-			c.K++
-		}
-	}
-	return c
 }

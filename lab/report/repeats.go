@@ -1,0 +1,96 @@
+package report
+
+import (
+	"slices"
+
+	"fleetman.example/lab/stats"
+)
+
+// Repeats say what a seed reproduces: the share of the requests that end alike
+// (good, degraded or failed) in two runs of one arm with one fault.
+type Repeats struct {
+	SameSeed   Figure `json:"sameSeed"`
+	OtherSeeds Figure `json:"otherSeeds"`
+	// Difference is the first less the second.
+	Difference Difference `json:"difference"`
+}
+
+// repeats compares the runs of each arm with each other.
+func (g *Group) repeats() *Repeats {
+	var arms [][]Run
+	for _, f := range g.Faults {
+		for _, a := range f.Arms {
+			if !f.Healthy() {
+				arms = append(arms, a.Runs)
+			}
+		}
+	}
+	return repeatsOf(arms)
+}
+
+// repeatsOf compares the runs of each arm with each other; nil unless some seed
+// was measured twice and there are two seeds.
+func repeatsOf(arms [][]Run) *Repeats {
+	var same, others []stats.Count
+	for _, runs := range arms {
+		for i, r := range runs {
+			for _, other := range runs[i+1:] {
+				if alike := r.alike(other); r.Seed == other.Seed {
+					same = append(same, alike)
+				} else {
+					others = append(others, alike)
+				}
+			}
+		}
+	}
+	if len(same) == 0 || len(others) == 0 {
+		return nil
+	}
+	_, mine := stats.Pool(same)
+	_, theirs := stats.Pool(others)
+	i := stats.ShareDifference(mine, theirs, stats.Confidence)
+	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others)}
+	r.Difference = Difference{
+		Value: pointer(micro(mine.Share() - theirs.Share())), Low: pointer(micro(i.Low)), High: pointer(micro(i.High)),
+		Shown: !i.Contains(0), Pairs: min(len(same), len(others)),
+	}
+	return &r
+}
+
+func pooled(counts []stats.Count) (f Figure) {
+	all, effective := stats.Pool(counts)
+	f.N, f.Value = int(all.N), pointer(micro(all.Share()))
+	f.interval(stats.Share(effective, stats.Confidence))
+	return f
+}
+
+// alike counts the requests, in their order, that end alike in two runs.
+func (r Run) alike(other Run) (c stats.Count) {
+	for i := range min(len(r.during), len(other.during)) {
+		a, b := r.during[i], other.during[i]
+		c.N++
+		if a.Good() == b.Good() && a.Failed() == b.Failed() {
+			c.K++
+		}
+	}
+	return c
+}
+
+// repeats compares the runs of two reports with the same conditions: the second
+// repeats the seeds of the first.
+func (p Pair) repeats() *Repeats {
+	if len(p.Conditions) > 0 {
+		return nil
+	}
+	var arms [][]Run
+	for _, f := range p.A.faults() {
+		for _, other := range p.B.faults() {
+			for _, a := range f.Arms {
+				if b, ok := other.arm(a.Name); ok && f.Name == other.Name && !f.Healthy() {
+					arms = append(arms, slices.Concat(a.Runs, b.Runs))
+				}
+			}
+		}
+	}
+	return repeatsOf(arms)
+}
