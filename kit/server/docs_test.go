@@ -13,5 +13,5 @@ func TestSharedConfigurationIsDocumented(t *testing.T) {
 	r := env.New(envtest.Map(nil))
 	server.ReadConfig(r, ":8080")
 	upstream.ReadConfig(r)
-	envtest.CheckReadme(t, "../../docs/configuration.md", r.SharedTable())
+	envtest.CheckTable(t, "../../docs/configuration.md", r.SharedTable())
 }

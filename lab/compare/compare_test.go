@@ -16,6 +16,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 	"fleetman.example/lab/scenario"
@@ -261,28 +262,6 @@ func TestMissingParts(t *testing.T) {
 	}
 }
 
-// meshBinaries are the real programs; without them a test is skipped, but not in CI.
-func meshBinaries(t *testing.T) binaries.Set {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	if os.Getenv("CI") == "true" {
-		found, err := source.Find(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	found, err := source.Have()
-	if err != nil {
-		t.Skip(err)
-	}
-	return found
-}
-
 // contained fails unless the answers after containment are those of an arm of
 // which 99.8 % are good, at a confidence of 0.9999.
 func contained(t *testing.T, arm report.Arm) {
@@ -309,7 +288,7 @@ func TestMeshComparison(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of load")
 	}
-	found := meshBinaries(t)
+	found := meshtest.Binaries(t)
 	o := options(t, 238)
 	o.Arms = armsNamed(t, "sidecars,mesh")
 	o.Binaries = func(context.Context) (binaries.Set, error) { return found, nil }

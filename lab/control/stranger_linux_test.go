@@ -19,7 +19,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 // nobody is a user that has nothing to do with the fleet.
@@ -76,15 +76,7 @@ func TestAnotherUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	find := func() (binaries.Set, error) { return source.Find(t.Context()) }
-	if os.Getenv("CI") != "true" {
-		find = source.Have
-	}
-	programs, err := find()
-	if err != nil {
-		t.Skip(err)
-	}
+	programs := meshtest.Binaries(t)
 	objects, err := manifest.Load(filepath.Join(root, "k8s/base/staff-service.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 func (c *command) mesh(t *testing.T) *mesh.Status {
@@ -47,7 +48,7 @@ func (c *command) tries(t *testing.T) map[string]int {
 // and at its end a launcher killed with -9, which leaves nothing behind.
 func TestMeshCommand(t *testing.T) {
 	folder, file := filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published", "mesh.yaml")
-	meshBinaries(t)
+	meshtest.Binaries(t)
 	c := launch(t, 92, "--mesh", "--ingress-port", "0", folder, file)
 	ingress := c.nodePort(t, "istio-ingressgateway")
 	// split asks n times. The risky version of these manifests fails and is slow,
@@ -235,7 +236,7 @@ func TestMeshCommand(t *testing.T) {
 	t.Run("istioctl", func(t *testing.T) {
 		status := c.mesh(t)
 		istioctl := func(args ...string) string {
-			cmd := exec.CommandContext(t.Context(), meshBinaries(t).Istioctl.Path, args...)
+			cmd := exec.CommandContext(t.Context(), meshtest.Binaries(t).Istioctl.Path, args...)
 			cmd.Env = append(os.Environ(), "KUBECONFIG="+status.Kubeconfig)
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -23,34 +23,12 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/skip"
 )
 
 const driver = "/api/vehicles/driver/City%20Truck"
-
-// meshBinaries are the real programs; without them a test is skipped, but not in CI.
-func meshBinaries(t *testing.T) binaries.Set {
-	t.Helper()
-	absolute, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := binaries.Source{Root: absolute, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	if os.Getenv("CI") == "true" {
-		found, err := source.Find(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	found, err := source.Have()
-	if err != nil {
-		t.Skip(err)
-	}
-	return found
-}
 
 func manifests(t *testing.T, paths ...string) *manifest.Objects {
 	t.Helper()
@@ -74,7 +52,7 @@ func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh
 // startMeshTimed tells how long it took, what was built aside.
 func startMeshTimed(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string, took time.Duration) {
 	t.Helper()
-	found := meshBinaries(t)
+	found := meshtest.Binaries(t)
 	began := time.Now()
 	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third))
 	node := network.Addr().As4()

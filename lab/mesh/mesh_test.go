@@ -17,6 +17,7 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 func decode(t *testing.T, text string) *manifest.Objects {
@@ -181,32 +182,10 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// realBinaries returns the binaries of a mesh. Without them it skips the test, except in CI.
-func realBinaries(t *testing.T) binaries.Set {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	if os.Getenv("CI") == "true" {
-		found, err := source.Find(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	found, err := source.Have()
-	if err != nil {
-		t.Skip(err)
-	}
-	return found
-}
-
 // istiod does not watch a kind without a CustomResourceDefinition, so it never has an object of that
 // kind. Apply returns an error and restores the old objects.
 func TestApplyObjectThatIstiodLacks(t *testing.T) {
-	found := realBinaries(t)
+	found := meshtest.Binaries(t)
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "position-simulator"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
 		t.Fatal(err)

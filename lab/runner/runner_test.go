@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/mesh/meshtest"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
@@ -126,18 +128,13 @@ func realPrograms(t *testing.T, state string) Options {
 	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		skip.Without(t, "the page is not built: make ui")
 	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	if os.Getenv("CI") != "true" {
-		if _, err := source.Have(); err != nil {
-			t.Skip(strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
+	found := meshtest.Binaries(t)
 	return Options{
 		Local: local.Options{
 			Root: root, State: state, Environ: os.Environ(),
 			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
 		},
-		Binaries: source.Find,
+		Binaries: func(context.Context) (binaries.Set, error) { return found, nil },
 	}
 }
 

@@ -12,20 +12,15 @@ import (
 	"sync"
 	"testing"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
-func TestReadme(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	readConfig(r)
-	envtest.CheckReadme(t, "README.md", r.Table())
-}
+func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://a?b", "POSITION_TRACKER_URL": ":", "PROPAGATE_HEADERS": "maybe"}))
+	_, err := envtest.Read(map[string]string{"STAFF_SERVICE_URL": "http://a?b", "POSITION_TRACKER_URL": ":", "PROPAGATE_HEADERS": "maybe"}, readConfig)
 	for _, name := range []string{"STAFF_SERVICE_URL", "POSITION_TRACKER_URL", "PROPAGATE_HEADERS"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -246,11 +241,4 @@ func newestFirst(places string) string {
 	}
 	text, _ := json.Marshal(reports) // never fails: it was JSON
 	return string(text)
-}
-
-// read returns the configuration and its error.
-func read(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
-	cfg := readConfig(r)
-	return cfg, r.Err()
 }

@@ -7,14 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 )
 
 func TestConfigDefaults(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	cfg := readConfig(r)
-	if err := r.Err(); err != nil {
+	cfg, err := envtest.Read(nil, readConfig)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.tracker.String() != "http://fleetman-position-tracker:8080" || len(cfg.routes) != 5 || cfg.fleetSize != 5 ||
@@ -28,12 +26,11 @@ func TestConfigReadsAll(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "van"), []byte("lat=\"1\" lon=\"0\"\nlat=\"1.0001\" lon=\"0\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := env.New(envtest.Map(map[string]string{
+	cfg, err := envtest.Read(map[string]string{
 		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": dir, "FLEET_SIZE": "100000",
 		"REPORT_INTERVAL": "250ms", "SEED": "18446744073709551615", "UPSTREAM_TIMEOUT": "2s",
-	}))
-	cfg := readConfig(r)
-	if err := r.Err(); err != nil {
+	}, readConfig)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.tracker.String() != "http://tracker:9" || len(cfg.routes) != 1 || cfg.routes[0].File != "van" || cfg.fleetSize != 100_000 ||
@@ -49,9 +46,7 @@ func TestConfigReportsAllErrors(t *testing.T) {
 		{"TRACKS_DIR": "/nowhere", "OTEL_TRACES_EXPORTER": "smoke", "OTEL_EXPORTER_OTLP_PROTOCOL": "carrier pigeon"},
 		{"FLEET_SIZE": "five", "REPORT_INTERVAL": "1", "SEED": "18446744073709551616", "FAULTS": "reset"},
 	} {
-		r := env.New(envtest.Map(bad))
-		readConfig(r)
-		err := r.Err()
+		_, err := envtest.Read(bad, readConfig)
 		if err == nil {
 			t.Fatalf("%v accepted", bad)
 		}
@@ -66,8 +61,4 @@ func TestConfigReportsAllErrors(t *testing.T) {
 	}
 }
 
-func TestReadme(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	readConfig(r)
-	envtest.CheckReadme(t, "README.md", r.Table())
-}
+func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }

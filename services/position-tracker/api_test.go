@@ -12,20 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
-func TestReadme(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	readConfig(r)
-	envtest.CheckReadme(t, "README.md", r.Table())
-}
+func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := read(envtest.Map(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}))
+	_, err := envtest.Read(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}, readConfig)
 	for _, name := range []string{"STAFF_SERVICE_URL", "VEHICLE_TELEMETRY_URL", "HISTORY_LIMIT"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -349,11 +344,4 @@ func speedAfter(calls []golden.Call, i int) string {
 		}
 	}
 	return ""
-}
-
-// read returns the configuration and its error.
-func read(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
-	cfg := readConfig(r)
-	return cfg, r.Err()
 }

@@ -8,22 +8,17 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
-func TestReadme(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	readConfig(r)
-	envtest.CheckReadme(t, "README.md", r.Table())
-}
+func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := read(envtest.Map(map[string]string{
+	_, err := envtest.Read(map[string]string{
 		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
-	}))
+	}, readConfig)
 	for _, want := range []string{"VARIANT: \"worse\": must be one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %s", err, want)
@@ -154,11 +149,4 @@ func TestRosterFile(t *testing.T) {
 			}
 		})
 	}
-}
-
-// read returns the configuration and its error.
-func read(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
-	cfg := readConfig(r)
-	return cfg, r.Err()
 }

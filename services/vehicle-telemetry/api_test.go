@@ -4,20 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
-func TestReadme(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	readConfig(r)
-	envtest.CheckReadme(t, "README.md", r.Table())
-}
+func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := read(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "MAX_BODY_BYTES": "-1", "DRAIN_DELAY": "soon"}))
+	_, err := envtest.Read(map[string]string{"LISTEN_ADDR": "8080", "MAX_BODY_BYTES": "-1", "DRAIN_DELAY": "soon"}, readConfig)
 	for _, name := range []string{"LISTEN_ADDR", "MAX_BODY_BYTES", "DRAIN_DELAY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error of %s", err, name)
@@ -84,11 +79,4 @@ func TestGolden(t *testing.T) {
 		{`telemetry known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=GET$`, "a preflight is answered by what it lacks, not by 403"},
 		{`telemetry odd name speed unescaped a;b`, `200$`, `200 Content-Type=application/json 12.447`, "a semicolon is part of the name"},
 	}, golden.Everywhere...))
-}
-
-// read returns the configuration and its error.
-func read(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
-	cfg := readConfig(r)
-	return cfg, r.Err()
 }

@@ -17,7 +17,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -55,7 +54,7 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 		name, value, _ := strings.Cut(pair, "=")
 		values[name] = value
 	}
-	cfg, err := read(envtest.Map(values))
+	cfg, err := envtest.Read(values, readConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,11 +436,4 @@ func TestPageRefusesToStart(t *testing.T) {
 			t.Errorf("%v: %v, want %s", tt.dist, err, tt.want)
 		}
 	}
-}
-
-// read returns the configuration and its error.
-func read(getenv func(string) string) (config, error) {
-	r := env.New(getenv)
-	cfg := readConfig(r)
-	return cfg, r.Err()
 }

@@ -4,31 +4,29 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 )
 
 func TestConfig(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	cfg := readConfig(r)
-	if err := r.Err(); err != nil {
+	cfg, err := envtest.Read(nil, readConfig)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.ListenAddr != ":80" || cfg.gateway.String() != "http://fleetman-api-gateway:8080" || cfg.variant != standard || len(cfg.photoOrigins) != 0 {
 		t.Errorf("defaults: %+v", cfg)
 	}
-	envtest.CheckReadme(t, "README.md", r.Table())
+	envtest.CheckReadme(t, readConfig)
 }
 
 func TestConfigNamesAllBadVariables(t *testing.T) {
-	_, err := read(envtest.Map(map[string]string{
+	_, err := envtest.Read(map[string]string{
 		"VARIANT":          "premium",
 		"API_GATEWAY_URL":  "ftp://gateway",
 		"LISTEN_ADDR":      "80",
 		"MAX_BODY_BYTES":   "-1",
 		"UPSTREAM_TIMEOUT": "soon",
 		"PHOTO_ORIGINS":    "https://photos.example; script-src *",
-	}))
+	}, readConfig)
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -56,7 +54,7 @@ func TestPhotoOrigins(t *testing.T) {
 		"'unsafe-inline'":                              false,
 		"https://*":                                    false,
 	} {
-		_, err := read(envtest.Map(map[string]string{"PHOTO_ORIGINS": value}))
+		_, err := envtest.Read(map[string]string{"PHOTO_ORIGINS": value}, readConfig)
 		if (err == nil) != good {
 			t.Errorf("%s: %v, want valid: %t", value, err, good)
 		}

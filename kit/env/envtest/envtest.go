@@ -6,15 +6,32 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"fleetman.example/kit/env"
 )
 
 var update = flag.Bool("update", false, "write the generated tables into the READMEs")
 
 const begin, end = "<!-- config -->\n", "<!-- /config -->"
 
-// CheckReadme fails the test if the text between the config marks of the file at path is not table.
+// Read returns what read reads from values.
+func Read[C any](values map[string]string, read func(*env.Reader) C) (C, error) {
+	r := env.New(Map(values))
+	cfg := read(r)
+	return cfg, r.Err()
+}
+
+// CheckReadme compares the table of README.md with the variables that read reads: see CheckTable.
+func CheckReadme[C any](t *testing.T, read func(*env.Reader) C) {
+	t.Helper()
+	r := env.New(Map(nil))
+	read(r)
+	CheckTable(t, "README.md", r.Table())
+}
+
+// CheckTable fails the test if the text between the config marks of the file at path is not table.
 // With -update it replaces the text by table.
-func CheckReadme(t *testing.T, path, table string) {
+func CheckTable(t *testing.T, path, table string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
