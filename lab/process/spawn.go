@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -32,13 +33,14 @@ exit 0
 // guardian, a shell that reads from a pipe, kills their process groups.
 type Spawner struct {
 	jobs     chan func()
+	closed   chan struct{}
 	pipe     io.WriteCloser
 	guardian *exec.Cmd
 }
 
 // NewSpawner starts the guardian.
 func NewSpawner() (*Spawner, error) {
-	s := &Spawner{jobs: make(chan func())}
+	s := &Spawner{jobs: make(chan func()), closed: make(chan struct{})}
 	s.guardian = exec.Command("/bin/sh", "-c", guardianScript)
 	// a group of its own: Ctrl-C in the terminal does not reach it
 	s.guardian.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -53,8 +55,13 @@ func NewSpawner() (*Spawner, error) {
 		// Pdeathsig is sent when the thread that forked ends, so one thread
 		// starts all processes and lives as long as the Spawner.
 		runtime.LockOSThread()
-		for job := range s.jobs {
-			job()
+		for {
+			select {
+			case job := <-s.jobs:
+				job()
+			case <-s.closed:
+				return
+			}
 		}
 	}()
 	return s, nil
@@ -62,21 +69,30 @@ func NewSpawner() (*Spawner, error) {
 
 // Close ends the guardian. Every process must have exited.
 func (s *Spawner) Close() {
-	close(s.jobs)
+	close(s.closed)
 	s.pipe.Close()
 	_ = s.guardian.Wait()
 }
+
+// errClosed is the error of a Start after Close: a fleet that did not come up
+// ends while its supervisors may still be about to start something.
+var errClosed = errors.New("the fleet has ended")
 
 // Start runs the command in a process group of its own.
 func (s *Spawner) Start(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr = childAttr()
 	started := make(chan error)
-	s.jobs <- func() {
+	job := func() {
 		err := cmd.Start()
 		if err == nil {
 			s.tell('+', cmd.Process.Pid)
 		}
 		started <- err
+	}
+	select {
+	case s.jobs <- job:
+	case <-s.closed:
+		return nil, errClosed
 	}
 	if err := <-started; err != nil {
 		return nil, err
