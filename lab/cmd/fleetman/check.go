@@ -60,7 +60,7 @@ standard output at the end.`,
 	flags.StringVar(&f.only, "run", "", "regular expression that \"SCENARIO: PROMISE\" must match")
 	flags.BoolVar(&f.noControl, "no-control", false, "skip the controls")
 	flags.IntVar(&f.jobs, "jobs", 1, "number of fleets at once, each on the next two networks and the next node address")
-	flags.Uint64Var(&f.seed, "seed", 0, "seed of the choices of faults, addresses and times (default: random, printed for a promise that does not hold)")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of the choices of faults, addresses and times (default: random, printed)")
 	flags.StringVar(&f.junit, "junit", "", "also write the results to this file, as JUnit XML")
 	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
 	flags.StringVar(&f.up.network, "network", "127.0.1.0/24", "network of the pods")

@@ -33,7 +33,7 @@ func TestCheckRefuses(t *testing.T) {
 		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},
 		{[]string{"check", broken}, exitFailure, "chekcs"},
 		{[]string{"check", "plain", "--run", "nobody promises this"}, exitFailure, `no promise matches --run "nobody promises this"`},
-		{[]string{"check", "canary-wieghted"}, exitFailure, "canary-wieghted: must be a file, a directory or a scenario: did you mean canary-weighted?"},
+		{[]string{"check", "canary-weightd"}, exitFailure, "canary-weightd: must be a file, a directory or a scenario: did you mean canary-weighted?"},
 	} {
 		code, stdout, stderr := fleetman(t, test.args...)
 		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
