@@ -20,6 +20,7 @@ import (
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/process"
 )
 
 // IngressPort is the published NodePort of the ingress gateway.
@@ -186,7 +187,7 @@ func (m *Mesh) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	var note string
-	if m.collector, note = tracing(ctx, environment(m.site.Environ)); note != "" {
+	if m.collector, note = tracing(ctx, process.Getenv(m.site.Environ)); note != "" {
 		m.site.Progress(note)
 	}
 	if err := m.serve(); err != nil {

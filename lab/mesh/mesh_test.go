@@ -18,6 +18,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/process"
 )
 
 func decode(t *testing.T, text string) *manifest.Objects {
@@ -134,7 +135,7 @@ func TestTracing(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.9:99999"}, "", "must have a port"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://nowhere.invalid"}, "", "resolve nowhere.invalid: "},
 	} {
-		collector, note := tracing(t.Context(), environment(test.environ))
+		collector, note := tracing(t.Context(), process.Getenv(test.environ))
 		got := ""
 		if collector != nil {
 			got = fmt.Sprint(collector.Address, " ", collector.Path, " ", collector.GRPC)

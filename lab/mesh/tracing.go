@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -49,16 +48,4 @@ func tracing(ctx context.Context, getenv func(string) string) (collector *kube.C
 		collector.Path = strings.TrimSuffix(at.Path, "/") + path
 	}
 	return collector, ""
-}
-
-// environment returns a getenv for a list in the form of os.Environ. The last value of a name counts.
-func environment(list []string) func(string) string {
-	return func(name string) string {
-		for _, variable := range slices.Backward(list) {
-			if value, ok := strings.CutPrefix(variable, name+"="); ok {
-				return value
-			}
-		}
-		return ""
-	}
 }

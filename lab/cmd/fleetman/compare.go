@@ -17,6 +17,7 @@ import (
 
 	"fleetman.example/lab/compare"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
@@ -228,7 +229,7 @@ func profileNames() string {
 
 func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, stderr io.Writer) error {
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
-	o.Binaries = binaries.Source{Root: o.Root, Getenv: getenv(o.Environ), Progress: o.Progress}.Find
+	o.Binaries = binaries.Source{Root: o.Root, Getenv: process.Getenv(o.Environ), Progress: o.Progress}.Find
 	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", compare.Runs(o), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
 	if err := compare.Run(ctx, o); err != nil {
 		return interrupted(ctx, err, func() string { return keptRuns(o) })

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/process"
 )
 
 func envCommand(where *places) *cobra.Command {
@@ -27,7 +28,7 @@ that directory, before it is started too.`,
   fleetman env --shell fish | source`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if shell == "" && filepath.Base(getenv(where.environ)("SHELL")) == "fish" {
+			if shell == "" && filepath.Base(process.Getenv(where.environ)("SHELL")) == "fish" {
 				shell = "fish"
 			}
 			if shell == "" {
@@ -48,7 +49,7 @@ that directory, before it is started too.`,
 				fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: istioctl is not put on the PATH: %v\n", err)
 				bin = ""
 			}
-			if slices.Contains(filepath.SplitList(getenv(where.environ)("PATH")), bin) {
+			if slices.Contains(filepath.SplitList(process.Getenv(where.environ)("PATH")), bin) {
 				bin = "" // it is there already
 			}
 			fmt.Fprint(cmd.OutOrStdout(), exports(shell, mesh.Kubeconfig(state), bin))

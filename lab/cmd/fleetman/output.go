@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/process"
 )
 
 // formats are the values of -o, the default first.
@@ -68,7 +70,7 @@ func (o *output) print(cmd *cobra.Command, environ []string, value any, show fun
 // coloured reports whether w is a terminal that shows colours, and NO_COLOR is
 // not set (https://no-color.org).
 func coloured(w io.Writer, environ []string) bool {
-	get := getenv(environ)
+	get := process.Getenv(environ)
 	file, ok := w.(*os.File)
 	return ok && get("NO_COLOR") == "" && get("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }

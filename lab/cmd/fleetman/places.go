@@ -11,6 +11,7 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
 )
 
@@ -45,7 +46,7 @@ func (p *places) find() error {
 		p.root = repositoryAbove(here)
 	}
 	if p.root == "" {
-		given, name = getenv(p.environ)(rootVariable), rootVariable+"="
+		given, name = process.Getenv(p.environ)(rootVariable), rootVariable+"="
 	}
 	if given != "" {
 		if p.root, err = filepath.Abs(given); err != nil {
@@ -153,5 +154,5 @@ func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
 
 // source returns what finds the binaries of a mesh.
 func (p *places) source(progress func(string)) binaries.Source {
-	return binaries.Source{Root: p.root, Progress: progress, Getenv: getenv(p.environ)}
+	return binaries.Source{Root: p.root, Progress: progress, Getenv: process.Getenv(p.environ)}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -223,17 +222,6 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 }
 
 // getenv returns os.Getenv for another environment.
-func getenv(environ []string) func(string) string {
-	return func(name string) string {
-		for _, variable := range slices.Backward(environ) {
-			if value, ok := strings.CutPrefix(variable, name+"="); ok {
-				return value
-			}
-		}
-		return ""
-	}
-}
-
 // showEvents prints the events after a time until the context ends. Earlier
 // ones are in the table already.
 func showEvents(ctx context.Context, fleet *local.Fleet, from time.Time, w io.Writer) {
