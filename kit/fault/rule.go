@@ -106,7 +106,7 @@ func parseRule(text string) (Rule, error) {
 const unset = -1
 
 // complete sets what follows from other fields, and checks that the fields fit together.
-func (r *Rule) complete() error {
+func (r *Rule) complete() error { //nolint:gocyclo // a flat list of bounds
 	changes := r.Rate != r.RateEnd
 	switch {
 	case r.Kind == "":

@@ -71,7 +71,7 @@ type Injection struct {
 // Decide returns the faults that r meets, in the order of the rules. The list ends with the first fault
 // that ends the request. Unless that fault gives an answer, the list has no faults of a body or of the
 // connection after it.
-func (s *Set) Decide(r *http.Request) []Injection {
+func (s *Set) Decide(r *http.Request) []Injection { //nolint:gocyclo // one pass over the rules, which share when the list ends
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.rules) == 0 {

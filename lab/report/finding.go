@@ -72,7 +72,7 @@ func (s *wording) figure(a Arm, name string) string {
 
 // finding says who lost how many requests, who degraded how many, and who never
 // recovered.
-func (f Fault) finding() Finding {
+func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each figure
 	s := wording{f: f}
 	var lossless []Arm
 	var parts, unlike, degraded, never []string

@@ -13,7 +13,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-func faultCommand(where *places) *cobra.Command {
+func faultCommand(where *places) *cobra.Command { //nolint:funlen // a list of flags and their help
 	var clear, show bool
 	var o output
 	cmd := &cobra.Command{

@@ -32,7 +32,7 @@ func (d *deriver) idle() {
 
 // idleBecause returns the field that makes an object idle and why, or "" when the object is not idle. It
 // ignores objects for which another method adds a note.
-func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) {
+func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) { //nolint:gocyclo // one case for each kind
 	if field, why = d.exportedToNone(m, spec); field != "" {
 		return field, why
 	}
