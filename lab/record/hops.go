@@ -110,25 +110,61 @@ func at[K comparable, V any](of map[string]map[K]V, key string) map[K]V {
 
 // findCause finds the route of the caller whose requests make the calls, and how
 // many each makes. A safe request makes no unsafe calls, so calls of which some
-// are unsafe come from an unsafe one. Of several routes it is the one with the
-// most nearly whole number of calls.
+// are unsafe come from an unsafe one. Of several routes it is the one with a
+// whole number of calls, as far as what is in flight allows, and of those the one
+// that has most words of the upstream's paths.
 func (c Counters) findCause(h *Hop, until Offset) {
 	calls := c.Hop(*h, 0, until).Attempts
-	unsafe := slices.ContainsFunc(h.Methods, func(m string) bool { return m != "GET" && m != "HEAD" })
-	best := math.Inf(1)
+	upstream := words(c.routes(h.Upstream)...)
+	best, most := math.Inf(1), -1
 	h.Calls = 1
 	for _, route := range c.routes(h.Caller) {
-		get := strings.HasPrefix(route, "GET ") || strings.HasPrefix(route, "HEAD ")
 		requests := c.grown(h.Caller, func(n Count) bool { return n.Name == CountServer && n.Of == route }, 0, until)
-		if get == unsafe || requests == 0 {
+		if isSafe(route) != isSafe(h.Methods...) || requests == 0 {
 			continue
 		}
-		exact := calls / requests
-		rounded := max(math.Round(exact), 1)
-		if off := math.Abs(exact-rounded) / rounded; off < best {
-			best, h.Per, h.Calls = off, route, rounded
+		each := max(math.Round(calls/requests), 1)
+		off := math.Abs(calls-each*requests) / requests
+		if off*requests <= inFlight {
+			off = 0
+		}
+		alike := 0
+		for word := range words(route) {
+			if upstream[word] {
+				alike++
+			}
+		}
+		if off < best || off == best && alike > most {
+			best, most, h.Per, h.Calls = off, alike, route, each
 		}
 	}
+}
+
+// inFlight is how many calls of the load may have begun and not ended, while
+// nothing fails.
+const inFlight = 2
+
+// isSafe reports whether all of some methods, or routes, only read.
+func isSafe(of ...string) bool {
+	return !slices.ContainsFunc(of, func(text string) bool {
+		method, _, _ := strings.Cut(text, " ")
+		return method != "GET" && method != "HEAD"
+	})
+}
+
+// words are those of the paths of routes: vehicles and driver of "GET
+// /vehicles/driver/:name".
+func words(routes ...string) map[string]bool {
+	found := map[string]bool{}
+	for _, route := range routes {
+		_, path, _ := strings.Cut(route, " ")
+		for word := range strings.SplitSeq(path, "/") {
+			if word != "" && !strings.HasPrefix(word, ":") && !strings.HasPrefix(word, "*") {
+				found[word] = true
+			}
+		}
+	}
+	return found
 }
 
 // routes are those of a service, sorted.
@@ -163,6 +199,10 @@ func (r *Run) LoadHops() (path []Hop) {
 	}
 	return path
 }
+
+// Needs reports whether a request of the load, one of a few routes, needs a hop:
+// its route is a word of the path that leads to the calls.
+func (h Hop) Needs(route string) bool { return words(h.Per)[route] }
 
 // Watched returns the hop whose attempts tell of the fault: the load's nearest
 // to a service that had it, else the first from the entry, or the first of all.

@@ -17,8 +17,8 @@ func TestFindHops(t *testing.T) {
 	samples := []Sample{
 		counted(0, "position-simulator-0", Count{CountClient, "DELETE position-tracker", 5}), // before the run
 		counted(3, "webapp-0", Count{CountServer, "GET /api/vehicles/driver/:name", 15}, Count{CountServer, "GET /api/vehicles/", 15}, Count{CountClient, "GET api-gateway", 30}),
-		counted(3, "api-gateway-0", Count{CountServer, "GET /vehicles/driver/:name", 15}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "GET staff-service", 15}, Count{CountClient, "GET position-tracker", 16}),
-		counted(3, "position-tracker-0", Count{CountServer, "POST /vehicles", 14}, Count{CountServer, "GET /vehicles/", 16}, Count{CountClient, "POST staff-service", 14}, Count{CountClient, "POST vehicle-telemetry", 14}, Count{CountClient, "GET vehicle-telemetry", 14}),
+		counted(3, "api-gateway-0", Count{CountServer, "GET /vehicles/driver/:name", 15}, Count{CountServer, "GET /vehicles/", 15}, Count{CountClient, "GET staff-service", 15}, Count{CountClient, "GET position-tracker", 15}),
+		counted(3, "position-tracker-0", Count{CountServer, "POST /vehicles", 14}, Count{CountServer, "GET /vehicles/", 15}, Count{CountClient, "POST staff-service", 14}, Count{CountClient, "POST vehicle-telemetry", 14}, Count{CountClient, "GET vehicle-telemetry", 14}),
 		counted(3, "position-simulator-0", Count{CountReports, "delivered", 14}, Count{CountClient, "POST position-tracker", 14}, Count{CountClient, "DELETE position-tracker", 5}),
 		counted(3, "staff-service-0", Count{CountServer, "GET /driver/:vehicle", 15}, Count{CountServer, "POST /driver/:vehicle/:speed", 14}, Count{CountClient, "GET photo-store", 29}),
 		counted(3, "photo-store-0", Count{CountServer, "GET /photo/:vehicle", 29}),
@@ -40,6 +40,9 @@ func TestFindHops(t *testing.T) {
 	counts := NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second))
 	if want := (HopCounts{15, 15, 15, 15}); counts != want {
 		t.Errorf("got %+v, want %+v", counts, want)
+	}
+	if !want[1].Needs("driver") || want[1].Needs("positions") || want[2].Needs("") {
+		t.Error("a hop is needed by the routes that its path has")
 	}
 	for _, test := range []struct {
 		entry, pod, want string

@@ -265,3 +265,33 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("two comparisons: got %+v", got)
 	}
 }
+
+// TestNeeding: with two routes, attempts are wasted or not by the requests that
+// need the watched hop.
+func TestNeeding(t *testing.T) {
+	n := 0
+	r := &record.Run{Key: record.Key{Arm: "none", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(2), RepairAt: at(12), End: at(14), Rules: "status=502", Replicas: 1, Pods: []string{"staff-service-0"}}
+	r.Requests = every(14, func(second float64) record.Request {
+		n++
+		q := pick(second >= 2 && second < 12 && n%2 == 0, failed)
+		q.Route = []string{record.RoutePositions, record.RouteDriver}[(n+1)%2]
+		return q
+	})
+	for second := range 15 {
+		calls := float64(second) * 5
+		r.Samples = append(r.Samples,
+			record.Sample{At: at(float64(second)), Pod: "api-gateway-0", Counts: []record.Count{counted("server", "GET /vehicles/driver/:name", calls), counted("server", "GET /vehicles", calls), counted("client", "GET staff-service", calls)}},
+			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", calls)}})
+	}
+	hopped(r, at(2))
+	if r.Hops[0].Per != "GET /vehicles/driver/:name" {
+		t.Errorf("got %+v", r.Hops)
+	}
+	a := computed(t, r).Faults[0].Arms[0]
+	if got := a.Figures["wasted"].Text(percent); got != "100 % (92.9..100)" {
+		t.Errorf("wasted: got %s", got)
+	}
+	if got := a.Runs[0].Curve[5]; got.Attempts != 1 || got.Requests != 10 || got.Good != 5 {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -79,14 +79,14 @@ type Event struct {
 	Detail string  `json:"detail,omitempty"`
 }
 
-// Step is one second: the load's requests, and what the watched hop's upstream
-// received, by its own count.
+// Step is one second: the load's requests, and the attempts that the watched
+// hop's upstream received for one of them, by its own count.
 type Step struct {
 	At       float64 `json:"at"` // its end, from the fault
 	Requests int     `json:"requests"`
 	Good     int     `json:"good"`
 	Degraded int     `json:"degraded"`
-	Received float64 `json:"received"`
+	Attempts float64 `json:"attempts"`
 }
 
 func compute(seen *record.Run, slo record.Offset) Run {
@@ -143,9 +143,19 @@ func (r *Run) settle() {
 	}
 }
 
+// needing are the requests that need the watched hop: all, unless the load has
+// several routes.
+func (r *Run) needing(requests []record.Request) []record.Request {
+	if !slices.ContainsFunc(r.seen.Requests, func(q record.Request) bool { return q.Route != r.seen.Requests[0].Route }) {
+		return requests
+	}
+	return slices.DeleteFunc(slices.Clone(requests), func(q record.Request) bool { return !r.watchedHop.Needs(q.Route) })
+}
+
 // wasted is the attempts that no good answer in time came of, and all that the
 // upstream received.
 func (r *Run) wasted(counts record.HopCounts, requests []record.Request) stats.Count {
+	requests = r.needing(requests)
 	if !r.hasHop || r.watchedHop.Shared || len(requests) == 0 {
 		return stats.Count{}
 	}
@@ -171,7 +181,8 @@ func (r *Run) curve() []Step {
 	const step = record.Offset(time.Second)
 	for from := record.Offset(0); from+step <= r.seen.End; from += step {
 		s := Step{At: seconds(from + step - r.seen.FaultAt)}
-		for _, request := range between(r.seen.Requests, from, from+step) {
+		due := between(r.seen.Requests, from, from+step)
+		for _, request := range due {
 			s.Requests++
 			switch {
 			case request.Good():
@@ -180,20 +191,12 @@ func (r *Run) curve() []Step {
 				s.Degraded++
 			}
 		}
-		if r.hasHop && r.seen.Rules != "" {
-			s.Received = r.counters.Hop(r.watchedHop, from, from+step).Received
+		if needing := len(r.needing(due)); r.hasHop && r.seen.Rules != "" && needing > 0 {
+			s.Attempts = micro(r.counters.Hop(r.watchedHop, from, from+step).Received / float64(needing))
 		}
 		steps = append(steps, s)
 	}
 	return steps
-}
-
-// attempts per request of the load; 0 without load.
-func (s Step) attempts() float64 {
-	if s.Requests == 0 {
-		return 0
-	}
-	return s.Received / float64(s.Requests)
 }
 
 // hopParts are the attempts per request of each second between fault and repair.

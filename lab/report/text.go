@@ -251,9 +251,9 @@ func (f Fault) curves(w io.Writer, fence string) {
 	for _, a := range f.Arms {
 		worst := 0.0
 		for _, step := range a.Runs[0].Curve {
-			highest = max(highest, step.attempts())
+			highest = max(highest, step.Attempts)
 			if step.At > 0 && step.At <= f.Seconds {
-				worst = max(worst, step.attempts())
+				worst = max(worst, step.Attempts)
 			}
 		}
 		most = append(most, a.Name+" "+ratio.number(worst))
@@ -263,7 +263,7 @@ func (f Fault) curves(w io.Writer, fence string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, a := range f.Arms {
 		curve := a.Runs[0].Curve
-		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Name, f.draw(curve, func(s Step) float64 { return s.attempts() / highest }),
+		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Name, f.draw(curve, func(s Step) float64 { return s.Attempts / highest }),
 			f.draw(curve, func(s Step) float64 { return float64(s.Good) / float64(max(s.Requests, 1)) }))
 	}
 	t.Flush()
