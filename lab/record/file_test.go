@@ -24,7 +24,7 @@ func sample() *Run {
 		Key: Key{Arm: "library", Fault: "bad-replica", Seed: 18446744073709551615}, Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC),
 		Rate: 10, FaultAt: 5000 * ms, RepairAt: 20_000 * ms, End: 35_000 * ms, Rules: "status=502,rate=0.5", Pods: []string{"staff-service-0"}, Replicas: 2, Curve: true, LoadUntil: 30_000 * ms,
 		Settings: []string{"k8s/base", "api-gateway RESILIENCE=library"}, Measurements: 1, Entry: "api-gateway",
-		Hops:  []Hop{{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: "GET /vehicles/driver/:name", Calls: 1}},
+		Hops:  []Hop{{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: []string{"GET /vehicles/driver/:name"}, Calls: 1}},
 		ArmOf: "library", FaultOf: "bad-replica", Point: map[string]string{"attempts": "3"},
 		Requests: []Request{
 			{Intended: 0, Start: 1, End: 2*ms + 3000, Route: RouteDriver, Vehicle: "City Truck", Status: 200, Degraded: "last-known; age=3s"},

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -12,10 +13,10 @@ type Hop struct {
 	Caller   string   `json:"caller"`
 	Upstream string   `json:"upstream"`
 	Methods  []string `json:"methods"` // of the calls
-	// Per is the route of the caller's own requests that lead to the calls, as
-	// CountServer has it; "" when the caller is not called: then they are its
-	// CountReports.
-	Per string `json:"per,omitempty"`
+	// Per are the routes of the caller's own requests that lead to the calls, as
+	// CountServer has them. None when the caller is not called: then its
+	// CountReports do.
+	Per []string `json:"per,omitempty"`
 	// Calls is how many calls one such request makes while nothing fails.
 	Calls float64 `json:"calls"`
 	// Shared hops have the methods of another caller, so that the upstream's count
@@ -50,10 +51,10 @@ func (c Counters) grown(service string, has func(Count) bool, from, until Offset
 }
 
 func (n Count) leadsTo(h Hop) bool {
-	if h.Per == "" {
+	if len(h.Per) == 0 {
 		return n.Name == CountReports
 	}
-	return n.Name == CountServer && n.Of == h.Per
+	return n.Name == CountServer && slices.Contains(h.Per, n.Of)
 }
 
 // method and upstream are the parts of what a CountClient or CountServer counts.
@@ -108,36 +109,40 @@ func at[K comparable, V any](of map[string]map[K]V, key string) map[K]V {
 	return of[key]
 }
 
-// findCause finds the route of the caller whose requests make the calls, and how
+// findCause finds the routes of the caller whose requests make the calls, and how
 // many each makes. A safe request makes no unsafe calls, so calls of which some
-// are unsafe come from an unsafe one. Of several routes it is the one with a
-// whole number of calls, as far as what is in flight allows, and of those the one
-// that has most words of the upstream's paths.
+// are unsafe come from an unsafe one. Each such route alone can be the cause, or
+// all of them: it is the one with a whole number of calls, as far as what is in
+// flight allows, of those the one with the fewest, and then the one with most
+// words of the upstream's paths.
 func (c Counters) findCause(h *Hop, until Offset) {
 	calls := c.Hop(*h, 0, until).Attempts
 	upstream := words(c.routes(h.Upstream)...)
-	best, most := math.Inf(1), -1
-	h.Calls = 1
-	for _, route := range c.routes(h.Caller) {
-		requests := c.grown(h.Caller, func(n Count) bool { return n.Name == CountServer && n.Of == route }, 0, until)
-		if isSafe(route) != isSafe(h.Methods...) || requests == 0 {
+	routes := slices.DeleteFunc(c.routes(h.Caller), func(route string) bool { return isSafe(route) != isSafe(h.Methods...) })
+	type cause struct {
+		routes            []string
+		off, calls, alike float64
+	}
+	best := cause{off: math.Inf(1), calls: 1}
+	for candidate := range slices.Values(append(slices.Collect(slices.Chunk(routes, 1)), routes)) {
+		requests := c.grown(h.Caller, func(n Count) bool { return n.Name == CountServer && slices.Contains(candidate, n.Of) }, 0, until)
+		if requests == 0 {
 			continue
 		}
-		each := max(math.Round(calls/requests), 1)
-		off := math.Abs(calls-each*requests) / requests
-		if off*requests <= inFlight {
-			off = 0
+		found := cause{routes: candidate, calls: max(math.Round(calls/requests), 1)}
+		if off := math.Abs(calls - found.calls*requests); off > inFlight {
+			found.off = off / requests
 		}
-		alike := 0
-		for word := range words(route) {
+		for word := range words(candidate...) {
 			if upstream[word] {
-				alike++
+				found.alike++
 			}
 		}
-		if off < best || off == best && alike > most {
-			best, most, h.Per, h.Calls = off, alike, route, each
+		if cmp.Or(cmp.Compare(found.off, best.off), cmp.Compare(found.calls, best.calls), cmp.Compare(best.alike, found.alike)) < 0 {
+			best = found
 		}
 	}
+	h.Per, h.Calls = slices.Clone(best.routes), best.calls
 }
 
 // inFlight is how many calls of the load may have begun and not ended, while
@@ -202,7 +207,7 @@ func (r *Run) LoadHops() (path []Hop) {
 
 // Needs reports whether a request of the load, one of a few routes, needs a hop:
 // its route is a word of the path that leads to the calls.
-func (h Hop) Needs(route string) bool { return words(h.Per)[route] }
+func (h Hop) Needs(route string) bool { return words(h.Per...)[route] }
 
 // Watched returns the hop whose attempts tell of the fault: the load's nearest
 // to a service that had it, else the first from the entry, or the first of all.

@@ -25,13 +25,13 @@ func TestFindHops(t *testing.T) {
 		counted(3, "api-gateway-0"+ProxySuffix, Count{CountProxyAttempts, "staff-service", 15}),
 	}
 	want := []Hop{
-		{Caller: "api-gateway", Upstream: "position-tracker", Methods: []string{"GET"}, Per: "GET /vehicles/", Calls: 1},
-		{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: "GET /vehicles/driver/:name", Calls: 1},
+		{Caller: "api-gateway", Upstream: "position-tracker", Methods: []string{"GET"}, Per: []string{"GET /vehicles/"}, Calls: 1},
+		{Caller: "api-gateway", Upstream: "staff-service", Methods: []string{"GET"}, Per: []string{"GET /vehicles/driver/:name"}, Calls: 1},
 		{Caller: "position-simulator", Upstream: "position-tracker", Methods: []string{"POST"}, Calls: 1},
-		{Caller: "position-tracker", Upstream: "staff-service", Methods: []string{"POST"}, Per: "POST /vehicles", Calls: 1},
-		{Caller: "position-tracker", Upstream: "vehicle-telemetry", Methods: []string{"GET", "POST"}, Per: "POST /vehicles", Calls: 2},
-		{Caller: "staff-service", Upstream: "photo-store", Methods: []string{"GET"}, Per: "GET /driver/:vehicle", Calls: 2},
-		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: "GET /api/vehicles/", Calls: 2},
+		{Caller: "position-tracker", Upstream: "staff-service", Methods: []string{"POST"}, Per: []string{"POST /vehicles"}, Calls: 1},
+		{Caller: "position-tracker", Upstream: "vehicle-telemetry", Methods: []string{"GET", "POST"}, Per: []string{"POST /vehicles"}, Calls: 2},
+		{Caller: "staff-service", Upstream: "photo-store", Methods: []string{"GET"}, Per: []string{"GET /driver/:vehicle"}, Calls: 2},
+		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: []string{"GET /api/vehicles/", "GET /api/vehicles/driver/:name"}, Calls: 1},
 	}
 	got := FindHops(samples, Offset(3*time.Second))
 	if !reflect.DeepEqual(got, want) {

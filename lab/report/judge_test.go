@@ -284,7 +284,7 @@ func TestNeeding(t *testing.T) {
 			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", calls)}})
 	}
 	hopped(r, at(2))
-	if r.Hops[0].Per != "GET /vehicles/driver/:name" {
+	if r.Hops[0].Per[0] != "GET /vehicles/driver/:name" {
 		t.Errorf("got %+v", r.Hops)
 	}
 	a := computed(t, r).Faults[0].Arms[0]
