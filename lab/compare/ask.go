@@ -3,21 +3,25 @@ package compare
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/record"
 )
 
 // get reads JSON; found is false when the answer is 404.
-func (r *run) get(ctx context.Context, url string, into any) (found bool, err error) {
+func (r *running) get(ctx context.Context, url string, into any) (found bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false, err
@@ -48,23 +52,30 @@ type position struct {
 	Timestamp string `json:"timestamp"`
 }
 
-// vehicleCount is the published fleet.
-const vehicleCount = 5
-
-// awaitVehicles waits until every vehicle has reported.
-func (r *run) awaitVehicles(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("vehicles: fewer than %d: must have reported within 20s", vehicleCount))
-	defer cancel()
-	tracker, err := r.tracker()
-	if err != nil {
-		return nil, err
+// vehicles are those that the load asks for: the experiment's, or those that the
+// tracker knows when all have reported.
+func (r *running) vehicles(ctx context.Context) ([]string, error) {
+	if len(r.e.Load.Vehicles) > 0 {
+		return r.e.Load.Vehicles, nil
 	}
+	tracker, found := r.tracker()
+	if !found {
+		for _, s := range r.e.Load.Streams {
+			if strings.Contains(s.Path, experiment.Vehicle) {
+				return nil, errors.New("load: vehicles: empty: must be given where there is no position-tracker")
+			}
+		}
+		return nil, nil
+	}
+	count := r.vehicleCount()
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("vehicles: fewer than %d: must have reported within 20s", count))
+	defer cancel()
 	for {
 		var latest []position
 		if _, err := r.get(ctx, tracker+"/vehicles/", &latest); err != nil && ctx.Err() == nil {
 			return nil, err
 		}
-		if len(latest) == vehicleCount {
+		if len(latest) >= count {
 			var names []string
 			for _, p := range latest {
 				names = append(names, p.Name)
@@ -79,19 +90,20 @@ func (r *run) awaitVehicles(ctx context.Context) ([]string, error) {
 	}
 }
 
-func (r *run) tracker() (string, error) {
+// tracker is where position-tracker is; found is false in a fleet without.
+func (r *running) tracker() (url string, found bool) {
 	pods, err := faults.Find(r.fleet.Pods(), "position-tracker")
 	if err != nil {
-		return "", err
+		return "", false
 	}
-	return "http://" + net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port)), nil
+	return "http://" + net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port)), true
 }
 
 // positions reads from the tracker when it received each report.
-func (r *run) positions(ctx context.Context, vehicles []string) error {
-	tracker, err := r.tracker()
-	if err != nil {
-		return err
+func (r *running) positions(ctx context.Context, vehicles []string) error {
+	tracker, found := r.tracker()
+	if !found {
+		return nil
 	}
 	for _, vehicle := range vehicles {
 		var history []position
@@ -113,7 +125,7 @@ func (r *run) positions(ctx context.Context, vehicles []string) error {
 
 // breakers notes the changes of a pod's breakers. A pod with the fault may be
 // away.
-func (r *run) breakers(ctx context.Context, pod local.Pod) error {
+func (r *running) breakers(ctx context.Context, pod local.Pod) error {
 	var state struct {
 		Transitions []struct {
 			Time                          time.Time
@@ -121,7 +133,7 @@ func (r *run) breakers(ctx context.Context, pod local.Pod) error {
 		}
 	}
 	found, err := r.get(ctx, "http://"+faults.Admin(pod)+"/resilience", &state)
-	if err != nil && pod.Deployment != r.o.Service || !found {
+	if err != nil && !slices.Contains(r.seen.Pods, pod.Name) || !found {
 		return err
 	}
 	for _, t := range state.Transitions {

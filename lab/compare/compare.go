@@ -2,37 +2,35 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/scenario/check"
 )
 
-// Options say what is compared, and where.
+// Options say which experiment is run, and where.
 type Options struct {
-	Root    string // the repository
+	Experiment *experiment.Experiment // with its seeds
+	Command    string                 // the command line that makes the same comparison again
+
+	Root    string // the repository; may be empty with Bin
 	Bin     string // ready-made programs; empty: built from Root
 	Out     string // directory for the records and the last fleet's logs
 	Environ []string
 	Network netip.Prefix // of the pods, and, its last address, of NodePorts
 
-	Arms   []Arm
-	Faults []Fault
-	Seeds  []uint64
-	Rate   float64 // requests per second
-	Timing Timing
-	Quick  bool // see Options.command
-	// OneSeedForAll uses only the first seed with a fault in all replicas: which of
-	// them a connection leads to makes no difference.
-	OneSeedForAll bool
-	Target        string // Gateway or Page
-	Service       string // the one that has the fault
+	// Again is a run that is measured once more: its records are replaced. Nil:
+	// every run that Out does not have is measured.
+	Again *record.Key
 
 	// Binaries brings the mesh's binaries; it is called once, when an arm has a mesh.
 	Binaries func(context.Context) (binaries.Set, error)
@@ -42,145 +40,168 @@ type Options struct {
 	found binaries.Set
 }
 
-// SLO is the latency above which an answer violates the objective.
-const SLO = 1500 * time.Millisecond
-
-// RecordsFile is the name of the records within Options.Out.
-const RecordsFile = "records.jsonl"
-
-// overhead is about what starting and stopping a fleet takes, without a mesh
-// and with one.
-func (a Arm) overhead() time.Duration {
-	if a.Mesh {
-		return 6 * time.Second
-	}
-	return 3 * time.Second
+// plan is one arm with one fault and one seed.
+type plan struct {
+	o     Options
+	e     *experiment.Experiment
+	arm   experiment.Arm
+	fault experiment.Fault
+	seed  uint64
+	// objects are the arm's manifests, with its patches; with mesh they need one.
+	objects *manifest.Objects
+	mesh    bool
 }
 
-// Run makes every run, one after the other, and writes the records of each when
-// it has ended: when ctx ends, those of the whole runs are kept.
-func Run(ctx context.Context, o Options) (err error) {
-	file, err := o.create()
-	if err != nil {
-		return err
+func (p plan) key() record.Key {
+	return record.Key{Arm: p.arm.Name, Fault: p.fault.Name, Seed: p.seed}
+}
+
+// name is how the run is called in messages.
+func (p plan) name() string { return p.key().Name() }
+
+// lasts is how long a run takes.
+func (p plan) lasts() time.Duration {
+	return time.Duration(p.e.Phases.Healthy + p.e.Phases.Fault + p.e.Phases.After)
+}
+
+// expected is about how long a run takes with its fleet's start and end, once
+// the programs are there.
+func (p plan) expected() time.Duration {
+	if p.mesh {
+		return p.lasts() + 6*time.Second
 	}
-	defer func() {
-		if closed := file.Close(); err == nil && closed != nil {
-			err = fmt.Errorf("records: %w", closed)
+	return p.lasts() + 3*time.Second
+}
+
+func expected(plans []plan) (sum time.Duration) {
+	for _, p := range plans {
+		sum += p.expected()
+	}
+	return sum
+}
+
+// plans are all runs. The order of the arms is drawn for each fault and seed, so
+// that no arm always has the same neighbours, and other work of the machine
+// meets all alike.
+func (o Options) plans() []plan {
+	arms, faults := o.Experiment.Expand()
+	var plans []plan
+	for _, fault := range faults {
+		for _, seed := range o.Experiment.Seeds {
+			begin := len(plans)
+			for _, arm := range arms {
+				if experiment.Meet(arm, fault) {
+					plans = append(plans, plan{o: o, e: o.Experiment, arm: arm, fault: fault, seed: seed})
+				}
+			}
+			drawn, hash := plans[begin:], fnv.New64a()
+			fmt.Fprint(hash, fault.Name)
+			rand.New(rand.NewPCG(seed, hash.Sum64())).Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
 		}
-	}()
-	if slices.ContainsFunc(o.Arms, func(a Arm) bool { return a.Mesh }) {
+	}
+	return plans
+}
+
+// Comparison is an experiment whose manifests are read, and the runs of it that
+// are to be measured.
+type Comparison struct {
+	o     Options
+	plans []plan             // all
+	left  []plan             // that are to be measured
+	have  *record.Comparison // what Out has; nil: nothing
+}
+
+// New reads the manifests of every arm, and what Out has of the comparison. An
+// error of the experiment is experiment.Problems.
+func New(o Options) (c *Comparison, err error) {
+	c = &Comparison{o: o, plans: o.plans()}
+	if c.have, err = read(o); err != nil {
+		return nil, err
+	}
+	if err := o.prepare(c.plans); err != nil {
+		return nil, err
+	}
+	c.left = slices.DeleteFunc(slices.Clone(c.plans), func(p plan) bool {
+		if o.Again != nil {
+			return !same(p.key(), *o.Again)
+		}
+		return c.have != nil && slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return same(r.Key, p.key()) })
+	})
+	if o.Again != nil && len(c.left) == 0 {
+		return nil, fmt.Errorf("%s/%s/%d: must be an arm, a fault and a seed of the experiment", o.Again.Arm, o.Again.Fault, o.Again.Seed)
+	}
+	return c, nil
+}
+
+// Left returns how many runs are to be measured, of how many, and about how long
+// that takes.
+func (c *Comparison) Left() (left, all int, lasts time.Duration) {
+	return len(c.left), len(c.plans), expected(c.left)
+}
+
+func same(a, b record.Key) bool { return a.Arm == b.Arm && a.Fault == b.Fault && a.Seed == b.Seed }
+
+// Run measures every run that is left, one after the other, and writes the
+// records of each when it has ended: when ctx ends, those of the whole runs are
+// kept.
+func (c *Comparison) Run(ctx context.Context) (err error) {
+	o := c.o
+	if slices.ContainsFunc(c.left, func(p plan) bool { return p.mesh }) {
 		if o.found, err = o.Binaries(ctx); err != nil {
 			return err
 		}
 	}
-	if err := record.WriteHeader(file, Header(ctx, o)); err != nil {
+	out, err := c.open(ctx)
+	if err != nil {
 		return err
 	}
-	plans := o.plans()
-	for i, p := range plans {
-		o.Progress(fmt.Sprintf("%d of %d: %s (%v to go)", i+1, len(plans), p.name(), expected(plans[i:]).Round(time.Second)))
-		if i > 0 && o.Bin == "" { // built once
-			p.o.Bin = filepath.Join(o.Root, ".cache", "bin")
+	defer func() {
+		if closed := out.Close(); err == nil && closed != nil {
+			err = fmt.Errorf("records: %w", closed)
+		}
+	}()
+	for i, p := range c.left {
+		done := len(c.plans) - len(c.left) + i
+		rest := expected(c.left[i:])
+		o.Progress(fmt.Sprintf("%d of %d (%.0f %% done, %v to go): %s", done+1, len(c.plans), 100*(1-rest.Seconds()/expected(c.plans).Seconds()), rest.Round(time.Second), p.name()))
+		if p.o = o; i > 0 && o.Bin == "" { // built once
+			p.o.Bin = builtIn(o.Root)
 		}
 		seen, err := onTime(o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
 		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), i, len(plans), o.Out, ctx.Err())
+			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), done, len(c.plans), o.Out, ctx.Err())
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
-		if err := record.Write(file, seen); err != nil {
+		if err := out.add(seen); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// create makes the file of the records. It never replaces one.
-func (o Options) create() (*os.File, error) {
-	if err := os.MkdirAll(o.Out, 0o755); err != nil {
-		return nil, fmt.Errorf("records: %w", err)
+// prepare reads the manifests of every arm, and returns all mistakes that they
+// show in the experiment.
+func (o Options) prepare(plans []plan) error {
+	if len(plans) == 0 {
+		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
-	file, err := os.OpenFile(filepath.Join(o.Out, RecordsFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("records: %w: --out must be a directory without records", err)
-	}
-	return file, nil
-}
-
-// Header is the first line of the records.
-func Header(ctx context.Context, o Options) *record.Comparison {
-	return &record.Comparison{
-		Began: time.Now(), Command: o.command(),
-		Conditions: record.Conditions{
-			Seeds: o.Seeds, Rate: o.Rate, Target: o.Target, Service: o.Service, Quick: o.Quick,
-			Machine: thisMachine(ctx), Versions: versions(ctx, o.Root),
-			SLO: record.Offset(SLO), Healthy: record.Offset(o.Timing.Healthy), Fault: record.Offset(o.Timing.Fault), After: record.Offset(o.Timing.After),
-		},
-	}
-}
-
-// command is the command line that makes the same comparison: every option that
-// changes what is measured is there, whatever its default.
-func (o Options) command() string {
-	words := []string{
-		"fleetman compare",
-		"--arms " + names(o.Arms, func(a Arm) string { return a.Name }),
-		"--faults " + names(o.Faults, func(f Fault) string { return f.Name }),
-		fmt.Sprintf("--seed %d", o.Seeds[0]),
-	}
-	if !o.OneSeedForAll {
-		words = append(words, fmt.Sprintf("--seeds %d", len(o.Seeds)))
-	}
-	words = append(words, fmt.Sprintf("--rate %v", o.Rate), fmt.Sprintf("--duration %v", o.Timing.Fault))
-	if o.Target != Gateway {
-		words = append(words, "--target "+o.Target)
-	}
-	if o.Service != staff {
-		words = append(words, "--service "+o.Service)
-	}
-	if o.Quick {
-		words = append(words, "--quick")
-	}
-	return strings.Join(words, " ")
-}
-
-func names[T any](all []T, name func(T) string) string {
-	var list []string
-	for _, one := range all {
-		list = append(list, name(one))
-	}
-	return strings.Join(list, ",")
-}
-
-// Expected is about how long a comparison takes, once its programs are there.
-func Expected(o Options) time.Duration { return expected(o.plans()) }
-
-// Runs is the number of runs.
-func Runs(o Options) int { return len(o.plans()) }
-
-func expected(plans []plan) (sum time.Duration) {
-	for _, p := range plans {
-		sum += p.timing.total() + p.arm.overhead()
-	}
-	return sum
-}
-
-// plans are all runs. The arms take turns, so that other work of the machine
-// meets them alike.
-func (o Options) plans() []plan {
-	var plans []plan
-	for _, fault := range o.Faults {
-		seeds := o.Seeds
-		if o.OneSeedForAll && fault.All {
-			seeds = seeds[:1]
+	var problems experiment.Problems
+	read := map[string]*manifest.Objects{}
+	for i := range plans {
+		p := &plans[i]
+		if _, done := read[p.arm.Name]; !done {
+			objects, wrong := o.objects(p.arm)
+			read[p.arm.Name] = objects
+			problems = append(problems, wrong...)
 		}
-		for _, seed := range seeds {
-			for _, arm := range o.Arms {
-				plans = append(plans, plan{o, arm, fault, seed, o.Timing.of(fault)})
-			}
-		}
+		p.objects = read[p.arm.Name]
+		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && check.NeedsMesh(p.objects) })
 	}
-	return plans
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
+		return problems
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -9,11 +10,18 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/load"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
@@ -22,82 +30,57 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-func armName(a Arm) string     { return a.Name }
-func faultName(f Fault) string { return f.Name }
-
-func TestPick(t *testing.T) {
-	picked, err := Pick(Arms, armName, "library,none")
-	if err != nil || len(picked) != 2 || picked[0].Name != "library" || picked[1].Name != "none" {
-		t.Errorf("got %v, %v", picked, err)
+// shipped is one of the repository's experiments.
+func shipped(t *testing.T, name string) *experiment.Experiment {
+	t.Helper()
+	e, err := experiment.Read(filepath.Join("../../experiments", name+".yaml"), report.Figures())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, list := range []string{Usual, Quick, "storm"} {
-		if _, err := Pick(Faults, faultName, list); err != nil {
-			t.Errorf("%s: %v", list, err)
-		}
-	}
-	for list, want := range map[string]string{
-		"":          `"": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
-		"none,":     `"": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
-		"none,nobu": `"nobu": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`,
-		"none,none": `"none": must be there once`,
-	} {
-		if picked, err := Pick(Arms, armName, list); err == nil || err.Error() != want || picked != nil {
-			t.Errorf("%q: got %v, %v, want %s", list, picked, err, want)
-		}
-	}
+	return e
 }
 
-// TestPlans: the arms take turns, and every one has the same seeds.
-func TestPlans(t *testing.T) {
-	o := Options{Arms: Arms[:2], Faults: []Fault{Faults[0], Faults[5]}, Seeds: []uint64{7, 8}, Timing: Timing{time.Second, 10 * time.Second, 2 * time.Second}}
-	var got []string
-	for _, p := range o.plans() {
-		got = append(got, fmt.Sprintf("%s %s %d %v", p.fault.Name, p.arm.Name, p.seed, p.timing.total()))
+func decode(t *testing.T, text string) *experiment.Experiment {
+	t.Helper()
+	e, err := experiment.Decode(filepath.Join(t.TempDir(), "x.yaml"), []byte(text), report.Figures())
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := []string{
-		"bad-replica none 7 13s", "bad-replica library 7 13s", "bad-replica none 8 13s", "bad-replica library 8 13s",
-		"storm none 7 23s", "storm library 7 23s", "storm none 8 23s", "storm library 8 23s",
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	o.OneSeedForAll = true
-	if plans := o.plans(); len(plans) != 6 || plans[4].seed != 7 || plans[5].seed != 7 { // the storm is in all replicas
-		t.Errorf("one seed for a fault in all replicas: got %+v", plans)
-	}
+	return e
 }
 
-func TestSettings(t *testing.T) {
-	got := map[local.Setting]bool{}
-	for _, s := range (plan{o: Options{Service: staff}, arm: Arms[1], seed: 42}).settings() {
-		got[s] = true
-	}
-	for _, want := range []local.Setting{
-		{Target: "staff-service", Name: "FAULTS_SEED", Value: "42"},
-		{Target: "position-simulator", Name: "SEED", Value: "42"},
-		{Target: "api-gateway", Name: "UPSTREAM_SEED", Value: "42"},
-		{Target: "api-gateway", Name: "RESILIENCE", Value: "library"},
-		{Target: "position-tracker", Name: "RESILIENCE", Value: "library"},
-		{Target: "position-simulator", Name: "RESILIENCE", Value: "library"},
-		{Target: "webapp", Name: "RESILIENCE", Value: "library"},
-	} {
-		if !got[want] {
-			t.Errorf("no %+v", want)
-		}
-	}
-	for _, s := range (plan{o: Options{Service: staff}, arm: Arms[0], seed: 42}).settings() {
-		if s.Name == "RESILIENCE" {
-			t.Errorf("without any resilience: %+v", s)
-		}
-	}
-}
-
+// options are those of a short comparison of the shipped one.
 func options(t *testing.T, third int) Options {
+	t.Helper()
+	e := shipped(t, "comparison")
+	e.Load.Rate, e.Phases = 20, phases(2*time.Second, 8*time.Second, 4*time.Second)
+	selectFrom(t, e, "none,library", "bad-replica")
 	return Options{
-		Root: "../..", Out: t.TempDir(), Environ: os.Environ(), Progress: func(line string) { t.Log(line) }, Rate: 20,
+		Experiment: e, Command: "fleetman compare comparison",
+		Root: "../..", Out: t.TempDir(), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
 		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
-		Arms:    Arms[:2], Faults: Faults[:1], Seeds: []uint64{1}, Timing: Timing{2 * time.Second, 8 * time.Second, 4 * time.Second},
-		Target: Gateway, Service: staff,
+	}
+}
+
+func phases(healthy, fault, after time.Duration) experiment.Phases {
+	return experiment.Phases{Healthy: experiment.Duration(healthy), Fault: experiment.Duration(fault), After: experiment.Duration(after)}
+}
+
+func selectFrom(t *testing.T, e *experiment.Experiment, arms, faults string) {
+	t.Helper()
+	if err := e.Select(strings.Split(arms, ","), strings.Split(faults, ",")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func run(t *testing.T, o Options) {
+	t.Helper()
+	c, err := New(o)
+	if err == nil {
+		err = c.Run(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -130,6 +113,349 @@ func reported(t *testing.T, dir string) report.Fault {
 	return computed.Groups[0].Faults[0]
 }
 
+// TestShipped: the manifests of every published experiment have what it names, and
+// its first line is its question.
+func TestShipped(t *testing.T) {
+	paths, err := filepath.Glob("../../experiments/*.yaml")
+	if err != nil || len(paths) < 5 {
+		t.Fatalf("%q, %v", paths, err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			e := shipped(t, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+			if first, _, _ := strings.Cut(string(e.Text), "\n"); first != "# "+e.Question || !strings.HasSuffix(first, "?") || len(e.Seeds) == 0 {
+				t.Errorf("first line %q, question %q, seeds %v", first, e.Question, e.Seeds)
+			}
+			c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range c.plans { // the manifests say which arms have a mesh
+				if without := slices.Contains([]string{"none", "library", "library-defaults", "retries"}, p.arm.Of); without == p.mesh {
+					t.Errorf("%s: mesh: %v", p.arm.Name, p.mesh)
+				}
+			}
+		})
+	}
+}
+
+// TestMistakesInManifests: what only the manifests show is one line for each too.
+func TestMistakesInManifests(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front", "seventh")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "x.yaml")
+	e, err := experiment.Decode(path, []byte(`# q?
+arms:
+  - name: a
+    manifests: fleet.yaml
+    env:
+      frnt: {A: 1}
+    replicas: {seventh: 2, eighth: 1}
+    patches: [{kind: Deployment, metadata: {name: fifth}, spec: {}}]
+  - name: b
+    manifests: repo:gone
+faults:
+  - name: f
+    inject:
+      - {service: nobody, rules: reset}
+      - {service: seventh, rules: reset}
+load: {streams: [{path: /}]}
+seeds: [1]
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(Options{Experiment: e, Root: dir, Out: t.TempDir()})
+	want := strings.ReplaceAll(`PATH:6: arms[0].env.frnt: "frnt": must be a service of the arm a: front, seventh
+PATH:7: arms[0].replicas.eighth: "eighth": must be a service of the arm a: front, seventh
+PATH:8: arms[0].patches: Deployment fifth: must be one of the manifests, which have the names ["front" "seventh"] of this kind
+PATH:10: arms[1].manifests: read manifests: stat DIR/gone: no such file or directory
+PATH:14: faults[0].inject[0].service: "nobody": must be a service of the arm a: front, seventh`, "PATH", path)
+	if want = strings.ReplaceAll(want, "DIR", dir); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// TestMerge: a patch changes what it names, of lists with keys too, and nothing
+// else.
+func TestMerge(t *testing.T) {
+	objects, err := manifest.Load("../../k8s/scenarios/resilience/mesh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		`{"kind":"DestinationRule","metadata":{"name":"fleetman-staff-service"},"spec":{"trafficPolicy":{"outlierDetection":{"maxEjectionPercent":10}}}}`,
+		`{"kind":"Deployment","metadata":{"name":"api-gateway"},"spec":{"template":{"spec":{"containers":[{"name":"api-gateway","env":[{"name":"LOG_LEVEL","value":"debug"}]}]}}}}`,
+	} {
+		var patch experiment.Object
+		if err := json.Unmarshal([]byte(text), &patch); err != nil {
+			t.Fatal(err)
+		}
+		if err := merge(objects, patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, object := range objects.All {
+		if object.Kind != "DestinationRule" || object.Name != "fleetman-staff-service" {
+			continue
+		}
+		var rule struct {
+			Spec struct {
+				TrafficPolicy struct{ OutlierDetection map[string]any }
+			}
+		}
+		if err := json.Unmarshal(object.JSON, &rule); err != nil {
+			t.Fatal(err)
+		}
+		if got := rule.Spec.TrafficPolicy.OutlierDetection; got["maxEjectionPercent"] != 10. || got["baseEjectionTime"] != "10s" {
+			t.Errorf("outlier detection %v", got)
+		}
+	}
+	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+		if d.Name == "api-gateway" {
+			env := d.Spec.Template.Spec.Containers[0].Env
+			if len(d.Spec.Template.Spec.Containers) != 1 || len(env) < 2 || !slices.ContainsFunc(env, func(v corev1.EnvVar) bool { return v.Name == "LOG_LEVEL" }) {
+				t.Errorf("environment %+v", env)
+			}
+		}
+	}
+}
+
+// TestPlans: every arm meets every fault once for each seed, in an order that the
+// seed draws.
+func TestPlans(t *testing.T) {
+	e := decode(t, `# q?
+arms: [{name: a, manifests: x}, {name: b, manifests: x}, {name: c, manifests: x}, {name: d, manifests: x}]
+faults: [{name: f, inject: [{service: s, rules: reset}]}, {name: g, inject: [{service: s, rules: "rate=${p}"}]}]
+sweep: [{name: p, values: [0.1, 0.2]}]
+phases: {healthy: 1s, fault: 10s, after: 2s}
+seeds: [7, 8, 9]
+`)
+	order := func() (orders []string) {
+		plans := Options{Experiment: e}.plans()
+		for block := range slices.Chunk(plans, 4) {
+			names := ""
+			for _, p := range block {
+				if p.fault.Name != block[0].fault.Name || p.seed != block[0].seed || p.lasts() != 13*time.Second {
+					t.Errorf("a block of %s, %d has %+v", block[0].fault.Name, block[0].seed, p)
+				}
+				names += p.arm.Name
+			}
+			orders = append(orders, names)
+		}
+		return orders
+	}
+	orders := order()
+	if len(orders) != 9 || !reflect.DeepEqual(order(), orders) {
+		t.Errorf("orders %q, then %q", orders, order())
+	}
+	different := map[string]bool{}
+	for _, names := range orders {
+		different[names] = true
+		if sorted := []rune(names); !slices.Equal(slices.Sorted(slices.Values(sorted)), []rune("abcd")) {
+			t.Errorf("order %q", names)
+		}
+	}
+	if len(different) < 4 {
+		t.Errorf("orders %q: the seed must draw them", orders)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	e := decode(t, `# q?
+arms: [{name: a, manifests: x, env: {all: {A: 1, SEED: 9}, front: {A: 2}}}]
+seeds: [42]
+`)
+	p := Options{Experiment: e}.plans()[0]
+	want := []local.Setting{
+		{Name: "SEED", Value: "42"},
+		{Name: "FAULTS_SEED", Value: "42"},
+		{Name: "UPSTREAM_SEED", Value: "42"},
+		{Name: "A", Value: "1"},
+		{Name: "SEED", Value: "9"},
+		{Target: "front", Name: "A", Value: "2"},
+	}
+	if got := p.settings(); !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := p.recorded(); !slices.Equal(got, []string{"x", "all A=1", "all SEED=9", "front A=2"}) {
+		t.Errorf("recorded %q", got)
+	}
+}
+
+// TestTurns: each stream has its share, and each of its requests the next vehicle.
+func TestTurns(t *testing.T) {
+	s := newSender(experiment.Load{Streams: []experiment.Stream{
+		{Name: "a", Path: "/a/{vehicle}", Share: 3}, {Name: "b", Path: "/b", Share: 1}, {Name: "c", Path: "/c?of={vehicle}", Share: 2},
+	}}, target{}, []string{"City Truck", "Huddersfield Truck"})
+	var paths []string
+	for n := range 12 {
+		_, _, path := s.request(n)
+		paths = append(paths, strings.NewReplacer("City%20Truck", "1", "Huddersfield%20Truck", "2").Replace(path))
+	}
+	want := []string{"/a/1", "/c?of=1", "/a/2", "/b", "/c?of=2", "/a/1", "/a/2", "/c?of=1", "/a/1", "/b", "/c?of=2", "/a/2"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("got %q, want %q", paths, want)
+	}
+}
+
+func TestRate(t *testing.T) {
+	for text, want := range map[string]float64{
+		"{rate: 50}": 50,
+		"{steps: [{rate: 10, for: 5s}, {rate: 100, for: 5s}, {rate: 20}]}": 56, // of the 10 s from 1 s on: 4 s, 5 s and 1 s
+		"{ramp: {from: 10, to: 130}}":                                      70,
+	} {
+		o := Options{Experiment: decode(t, "# q?\narms: [{name: a, manifests: x}]\nphases: {healthy: 1s, fault: 10s, after: 1s}\nload: "+text)}
+		if got := o.rate(); math.Abs(got-want) > .11 {
+			t.Errorf("%s: %v requests per second, want %v", text, got, want)
+		}
+		if n := load.Count(o.schedule(), 12*time.Second); n < 10*12 {
+			t.Errorf("%s: %d requests", text, n)
+		}
+	}
+}
+
+// TestSeventhService: an experiment on a fleet that this repository does not have,
+// with a victim of another name. The record has its hops and its entry.
+func TestSeventhService(t *testing.T) {
+	o := options(t, 235)
+	o.Root, o.Bin = "", standInPrograms(t, "front", "middle", "seventh")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front", "middle", "seventh")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(`# Who sees a bad seventh service?
+fleet: {manifests: fleet.yaml, replicas: {seventh: 2}}
+arms: [{name: plain}]
+faults:
+  - {name: bad, inject: [{service: seventh, rules: status=502}]}
+  - {name: gone, inject: [{service: seventh, replicas: all, action: kill}, {service: middle, action: stop 200ms}]}
+load: {target: front, rate: 50, streams: [{path: /things/1}]}
+phases: {healthy: 1s, fault: 2s, after: 500ms}
+seeds: [1]
+goals:
+  - {figure: good, arm: plain, fault: bad, atLeast: 99%}
+`), report.Figures()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, o)
+	comparison := records(t, o.Out)
+	bad, gone := comparison.Runs[0], comparison.Runs[1]
+	var hops []string
+	for _, hop := range bad.Hops {
+		hops = append(hops, hop.Name())
+	}
+	slices.Sort(hops)
+	if !slices.Equal(hops, []string{"front>middle", "middle>seventh"}) || bad.Entry != "front" || len(bad.Pods) != 1 || bad.Replicas != 2 {
+		t.Errorf("hops %q, entry %s, fault in %q of %d", hops, bad.Entry, bad.Pods, bad.Replicas)
+	}
+	failed := 0
+	for _, r := range bad.Requests {
+		during := r.Intended >= bad.FaultAt && r.Intended < bad.RepairAt
+		if r.Failed() && r.Intended > bad.RepairAt+record.Offset(200*time.Millisecond) { // the repair itself takes a while
+			t.Errorf("failed after the repair: %+v", r)
+		}
+		if r.Failed() && during {
+			failed++
+		}
+	}
+	if failed < 20 || failed > 80 { // of 100, half of which go to the bad replica
+		t.Errorf("%d failed", failed)
+	}
+	exited := 0
+	for _, e := range gone.Events {
+		if e.What == record.EventExited && strings.HasPrefix(e.Who, "seventh-") {
+			exited++
+		}
+	}
+	if exited != 2 || !slices.Equal(gone.Pods, []string{"seventh-0", "seventh-1", "middle-0"}) && len(gone.Pods) != 3 {
+		t.Errorf("%d exited, fault in %q: %+v", exited, gone.Pods, gone.Events)
+	}
+	computed, err := report.Compute(comparison)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if computed.ExitCode() != report.ExitMissed {
+		t.Errorf("exit code %d, goals %+v", computed.ExitCode(), computed.Goals)
+	}
+}
+
+// TestGoesOn: a comparison that was interrupted, in the middle of a line even,
+// measures only what is left; one run is measured again; other conditions are
+// refused.
+func TestGoesOn(t *testing.T) {
+	o := options(t, 234)
+	o.Root, o.Bin = "", standInPrograms(t, "front")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	decoded := func(rate int) *experiment.Experiment {
+		e, err := experiment.Decode(filepath.Join(dir, "x.yaml"), fmt.Appendf(nil, `# q?
+arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}]
+faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
+load: {target: front, rate: %d, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 300ms, after: 100ms}
+seeds: [1, 2]
+`, rate), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	o.Experiment = decoded(20)
+	run(t, o)
+	path := filepath.Join(o.Out, RecordsFile)
+	whole := records(t, o.Out)
+	text, err := os.ReadFile(path)
+	if err != nil || len(whole.Runs) != 4 {
+		t.Fatalf("%d runs, %v", len(whole.Runs), err)
+	}
+	if err := os.WriteFile(path, text[:len(text)*2/3], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, all, _ := c.Left()
+	if all != 4 || left < 1 || left > 3 {
+		t.Errorf("%d of %d left", left, all)
+	}
+	if err := c.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := records(t, o.Out)
+	if len(again.Runs) != 4 {
+		t.Fatalf("%d runs", len(again.Runs))
+	}
+	for i, r := range again.Runs {
+		if same := r.Began.Equal(whole.Runs[i].Began); same != (i < 4-left) {
+			t.Errorf("%s: measured again: %v", r.Name(), !same)
+		}
+	}
+	o.Again = &record.Key{Arm: "b", Fault: "bad", Seed: 1}
+	run(t, o)
+	for i, r := range records(t, o.Out).Runs {
+		if same := r.Began.Equal(again.Runs[i].Began); same == (r.Arm == "b" && r.Seed == 1) {
+			t.Errorf("%s: measured again: %v", r.Name(), !same)
+		}
+	}
+	o.Again = &record.Key{Arm: "c", Fault: "bad", Seed: 1}
+	if _, err := New(o); err == nil || err.Error() != "c/bad/1: must be an arm, a fault and a seed of the experiment" {
+		t.Errorf("got %v", err)
+	}
+	o.Again, o.Experiment = nil, decoded(30)
+	want := "--out " + o.Out + ": rate: 20 and 30: must be the same to go on; else --out must be another directory"
+	if _, err := New(o); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestComparison is a short one with the real services: one of two replicas is
 // bad. Without resilience it shows, and the library contains it.
 func TestComparison(t *testing.T) {
@@ -137,11 +463,9 @@ func TestComparison(t *testing.T) {
 		t.Skip("half a minute of load")
 	}
 	o := options(t, 243)
-	if err := Run(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	run(t, o)
 	computed := reported(t, o.Out)
-	none, library := computed.Arms[0], computed.Arms[1]
+	none, library := armOf(t, computed, "none"), armOf(t, computed, "library")
 	if none.Value("failed") == 0 {
 		t.Error("the fault does not show without resilience: the comparison proves nothing")
 	}
@@ -150,45 +474,32 @@ func TestComparison(t *testing.T) {
 	if longest, gap := 1.0+1.5, library.Value("gap"); !(gap <= longest) {
 		t.Errorf("library: a vehicle stood still for %.2f s, want at most %.1f s", gap, longest)
 	}
-	opened := false
-	for _, e := range library.Runs[0].Timeline {
-		opened = opened || e.What == "breaker open"
-	}
-	if !opened {
+	if !slices.ContainsFunc(library.Runs[0].Timeline, func(e report.Event) bool { return e.What == "breaker open" }) {
 		t.Errorf("no breaker opened: %+v", library.Runs[0].Timeline)
 	}
-	for name, arm := range map[string]report.Arm{"none": none, "library": library} {
+	for _, arm := range []report.Arm{none, library} {
 		run := arm.Runs[0]
 		if run.Met.Requests == 0 {
-			t.Errorf("%s: no request met the fault: %+v", name, run.Met)
+			t.Errorf("%s: no request met the fault: %+v", arm.Name, run.Met)
 		}
 		if run.Requests != 160 || math.Abs(arm.Value("good")+arm.Value("degraded")+arm.Value("failed")-1) > 1e-5 {
-			t.Errorf("%s: %+v", name, run)
+			t.Errorf("%s: %+v", arm.Name, run)
 		}
 		for _, hop := range run.Hops {
 			if hop.Requests == 0 || math.Abs(hop.Attempts-hop.Received) > 8 { // in flight at the ends
-				t.Errorf("%s: the two ends disagree: %+v", name, hop)
+				t.Errorf("%s: the two ends disagree: %+v", arm.Name, hop)
 			}
 		}
 	}
 }
 
-func armsNamed(t *testing.T, names string) []Arm {
+func armOf(t *testing.T, f report.Fault, name string) report.Arm {
 	t.Helper()
-	arms, err := Pick(Arms, armName, names)
-	if err != nil {
-		t.Fatal(err)
+	i := slices.IndexFunc(f.Arms, func(a report.Arm) bool { return a.Name == name })
+	if i < 0 {
+		t.Fatalf("no arm %s", name)
 	}
-	return arms
-}
-
-// TestProfiles: each names arms that are known.
-func TestProfiles(t *testing.T) {
-	for _, p := range Profiles {
-		if len(armsNamed(t, p.Arms)) < 2 {
-			t.Errorf("%s: %s: nothing to compare", p.Name, p.Arms)
-		}
-	}
+	return f.Arms[i]
 }
 
 func TestOutboundTo(t *testing.T) {
@@ -237,27 +548,34 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// TestMissingParts: they are looked for once, before any run, and only for an
-// arm with a mesh.
-func TestMissingParts(t *testing.T) {
+// TestMissingBinaries: they are looked for once, before any run, and only for an
+// arm with a mesh; no records are begun without them.
+func TestMissingBinaries(t *testing.T) {
 	calls := 0
-	missing := func(context.Context) (binaries.Set, error) {
+	o := options(t, 237)
+	o.Experiment = shipped(t, "comparison")
+	selectFrom(t, o.Experiment, "none,mesh", "bad-replica")
+	o.Binaries = func(context.Context) (binaries.Set, error) {
 		calls++
 		return binaries.Set{}, errors.New("envoy is missing: make mesh-parts")
 	}
-	o := options(t, 237)
-	o.Arms, o.Binaries = armsNamed(t, "none,mesh"), missing
-	if err := Run(t.Context(), o); err == nil || err.Error() != "envoy is missing: make mesh-parts" || calls != 1 {
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(t.Context()); err == nil || err.Error() != "envoy is missing: make mesh-parts" || calls != 1 {
 		t.Errorf("%d calls: %v", calls, err)
 	}
-	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || len(text) != 0 {
-		t.Errorf("records %q, %v", text, err)
+	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("records: %v", err)
 	}
-	o = options(t, 236)
-	o.Arms, o.Binaries = armsNamed(t, "none"), missing
+	selectFrom(t, o.Experiment, "none", "bad-replica")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Run(ctx, o); !errors.Is(err, context.Canceled) || calls != 1 {
+	if c, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(ctx); !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("without a mesh: %d calls: %v", calls, err)
 	}
 }
@@ -283,63 +601,57 @@ func goodOf(all int, share float64) (good, least int) {
 }
 
 // TestMeshComparison is a short one with real proxies: without a policy the bad
-// replica shows, and the policies shut it out.
+// replica shows, and the policies eject it.
 func TestMeshComparison(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of load")
 	}
 	found := meshtest.Binaries(t)
 	o := options(t, 238)
-	o.Arms = armsNamed(t, "sidecars,mesh")
+	o.Experiment = shipped(t, "comparison")
+	o.Experiment.Load.Rate, o.Experiment.Phases = 20, phases(2*time.Second, 8*time.Second, 4*time.Second)
+	selectFrom(t, o.Experiment, "sidecars,mesh", "bad-replica")
 	o.Binaries = func(context.Context) (binaries.Set, error) { return found, nil }
-	if err := Run(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	run(t, o)
 	computed := reported(t, o.Out)
-	sidecars, mesh := computed.Arms[0], computed.Arms[1]
-	if failed, origins := sidecars.Value("failed"), sidecars.Runs[0].Origins; failed == 0 || origins[report.FromApp] == 0 {
-		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", failed, origins)
+	sidecars, mesh := armOf(t, computed, "sidecars"), armOf(t, computed, "mesh")
+	if sidecars.Value("failed") == 0 || sidecars.Runs[0].Origins[report.FromApp] == 0 {
+		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", sidecars.Value("failed"), sidecars.Runs[0].Origins)
 	}
 	contained(t, mesh)
 	if good, least := goodOf(sidecars.Runs[0].Requests, sidecars.Value("good")); good >= least {
 		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound proves nothing", good, sidecars.Runs[0].Requests)
 	}
-	if then := sidecars.Value("goodThen"); then >= mesh.Value("goodThen") {
-		t.Errorf("sidecars are as good as the mesh: %v after containment", then)
-	}
-	ejected := false
-	for _, e := range mesh.Runs[0].Timeline {
-		ejected = ejected || e.What == string(local.Ejected) && e.Who == "api-gateway-0"
-	}
-	if !ejected {
+	if !slices.ContainsFunc(mesh.Runs[0].Timeline, func(e report.Event) bool { return e.What == string(local.Ejected) && e.Who == "api-gateway-0" }) {
 		t.Errorf("nothing was ejected: %+v", mesh.Runs[0].Timeline)
 	}
-	for name, run := range map[string]report.Run{"sidecars": sidecars.Runs[0], "mesh": mesh.Runs[0]} {
+	for _, arm := range []report.Arm{sidecars, mesh} {
+		run := arm.Runs[0]
 		if c := run.Cost; c.Proxies.Processes != 7 || c.Proxies.Cores <= 0 || c.Proxies.Memory < 10e6 || c.Services.Processes != 6 || c.Services.Cores <= 0 || c.ControlPlane.Processes != 1 || c.ControlPlane.Memory < 10e6 {
-			t.Errorf("%s: cost %+v", name, c)
+			t.Errorf("%s: cost %+v", arm.Name, c)
 		}
 		if run.Origins[report.Unknown] > 0 {
-			t.Errorf("%s: origins of failures %v", name, run.Origins)
+			t.Errorf("%s: origins of failures %v", arm.Name, run.Origins)
 		}
 		for _, hop := range run.Whole {
 			// in flight at the ends, and what an upstream did not count: a
 			// caller that goes away
 			if hop.ProxyAttempts == 0 || math.Abs(hop.ProxyAttempts-hop.Received) > 5 {
-				t.Errorf("%s: the two ends disagree: %+v", name, hop)
+				t.Errorf("%s: the two ends disagree: %+v", arm.Name, hop)
 			}
 		}
 	}
 }
 
-// TestOlderRecords: those of another comparison are never overwritten.
+// TestOlderRecords: a file that is no comparison is never overwritten.
 func TestOlderRecords(t *testing.T) {
 	o := options(t, 242)
 	path := filepath.Join(o.Out, RecordsFile)
 	if err := os.WriteFile(path, []byte("precious\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := Run(t.Context(), o)
-	if text, _ := os.ReadFile(path); err == nil || !strings.HasSuffix(err.Error(), "file exists: --out must be a directory without records") || string(text) != "precious\n" {
+	_, err := New(o)
+	if text, _ := os.ReadFile(path); err == nil || !strings.HasSuffix(err.Error(), ": --out must be a directory without records, or with those of this experiment") || string(text) != "precious\n" {
 		t.Errorf("got %v, records %q", err, text)
 	}
 }
@@ -350,8 +662,13 @@ func TestStopped(t *testing.T) {
 	o := options(t, 241)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(0, cancel)
-	err := Run(ctx, o)
-	if want := "interrupted in none, bad-replica, seed 1: 0 of 2 runs are kept in " + o.Out + ": context canceled"; !errors.Is(err, context.Canceled) || err.Error() != want {
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.plans[0].arm.Name
+	err = c.Run(ctx)
+	if want := "interrupted in " + first + ", bad-replica, seed 1: 0 of 2 runs are kept in " + o.Out + ": context canceled"; !errors.Is(err, context.Canceled) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || strings.Count(string(text), "\n") != 1 {
@@ -409,13 +726,17 @@ func TestBusiest(t *testing.T) {
 		return record.Sample{Pod: pod, Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: reads}, {Name: record.CountServer, Of: "POST /driver/:vehicle/:speed", N: writes}}}
 	}
 	pods := []local.Pod{{Name: "staff-service-0"}, {Name: "staff-service-1"}}
-	for want, samples := range map[string][]record.Sample{
-		"staff-service-0": {sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 0)},
-		"staff-service-1": {sample("staff-service-0", 1, 99), sample("staff-service-1", 0, 0), sample("staff-service-0", 1, 99), sample("staff-service-1", 30, 0)},
+	for name, test := range map[string]struct {
+		samples []record.Sample
+		want    string
+	}{
+		"first":         {[]record.Sample{sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 0)}, "staff-service-0"},
+		"reads":         {[]record.Sample{sample("staff-service-0", 1, 99), sample("staff-service-1", 0, 0), sample("staff-service-0", 1, 99), sample("staff-service-1", 30, 0)}, "staff-service-1"},
+		"without reads": {[]record.Sample{sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 10)}, "staff-service-1"},
 	} {
-		r := &run{seen: record.Run{Samples: samples}}
-		if got := r.busiest(pods); len(got) != 1 || got[0].Name != want {
-			t.Errorf("got %v, want %s", got, want)
+		r := &running{seen: record.Run{Samples: test.samples}}
+		if got := r.busiest(pods); len(got) != 2 || got[0].Name != test.want {
+			t.Errorf("%s: got %v, want %s", name, got, test.want)
 		}
 	}
 }

@@ -7,90 +7,229 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/record"
 )
 
-// victims are the pods of the service that the fault is set in.
-func (r *run) victims() []local.Pod {
-	found, err := faults.Find(r.fleet.Pods(), r.o.Service)
+// none reports whether nothing is injected: the run shows what an arm costs.
+func (p plan) none() bool { return len(p.fault.Inject) == 0 }
+
+// rulesText is a fault as the records have it: the rules of one injection, or
+// "SERVICE: RULES" of each of several.
+func rulesText(f experiment.Fault) string {
+	var parts []string
+	for _, in := range f.Inject {
+		parts = append(parts, in.Service+": "+cmp.Or(in.Rules, string(in.Action)))
+	}
+	if len(parts) == 1 {
+		return strings.TrimPrefix(parts[0], f.Inject[0].Service+": ")
+	}
+	return strings.Join(parts, " + ")
+}
+
+// replicas is the number of pods of the services that have the fault.
+func (r *running) replicas() (n int) {
+	for _, in := range r.fault.Inject {
+		pods, _ := faults.Find(r.fleet.Pods(), in.Service) // the timeline has the error
+		n += len(pods)
+	}
+	return n
+}
+
+// victims are the pods that an injection is for.
+func (r *running) victims(in experiment.Injection) ([]local.Pod, error) {
+	pods, err := faults.Find(r.fleet.Pods(), in.Service)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return found
+	if len(in.Replicas.Names) == 0 {
+		return r.busiest(pods)[:in.Replicas.N(len(pods))], nil
+	}
+	var named []local.Pod
+	for _, name := range in.Replicas.Names {
+		i := slices.IndexFunc(pods, func(p local.Pod) bool { return p.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("replicas: %s: must be a pod of %s", name, in.Service)
+		}
+		named = append(named, pods[i])
+	}
+	return named, nil
 }
 
-// timeline sets the fault and clears it, with samples all along.
-func (r *run) timeline(ctx context.Context) error {
-	if r.fault.none() {
-		return r.sampleUntil(ctx, r.timing.total())
-	}
-	if err := r.sampleUntil(ctx, r.timing.Healthy); err != nil {
-		return err
-	}
-	victims := r.victims()
-	if len(victims) == 0 {
-		return fmt.Errorf("service: %s: must have a pod", r.o.Service)
-	}
-	if !r.fault.All {
-		victims = r.busiest(victims)
-	}
-	keeping, stop := context.WithCancel(ctx)
-	defer stop()
-	var kept sync.WaitGroup
-	for _, pod := range victims {
-		r.seen.Pods = append(r.seen.Pods, pod.Name)
-		if _, err := r.client.Set(ctx, pod, r.fault.Rules); err != nil {
-			return fmt.Errorf("set the fault: %w", err)
-		}
-		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, r.fault.Rules))
-		if r.fault.Again {
-			kept.Go(func() { r.setAgain(keeping, pod) })
-		}
-	}
-	if err := r.sampleUntil(ctx, r.timing.Healthy+r.timing.Fault); err != nil {
-		return err
-	}
-	stop()
-	kept.Wait()
-	for _, pod := range victims {
-		if _, err := r.client.Clear(ctx, pod); err != nil && !r.fault.Again { // one that is away has no fault when it comes back
-			return fmt.Errorf("clear the fault: %w", err)
-		}
-		r.note(record.Launcher, record.EventFaultCleared, pod.Name)
-	}
-	return r.sampleUntil(ctx, r.timing.total())
-}
-
-// busiest returns the one of the pods that received most of the load so far. A
-// caller that does not balance uses one connection; a fault in the other replica
-// would be met by no request, and the run would say nothing about it.
-func (r *run) busiest(pods []local.Pod) []local.Pod {
-	received := map[string]float64{}
+// busiest sorts pods by how much of the load they received so far. A caller that
+// does not balance uses one connection; a fault in the other replica would be met
+// by no request, and the run would say nothing about it. Vehicles' reports count
+// only where nothing is read.
+func (r *running) busiest(pods []local.Pod) []local.Pod {
+	type received struct{ reads, all float64 }
+	by := map[string]received{}
 	for _, sample := range r.seen.Samples {
-		reads := 0.0
+		var now received
 		for _, count := range sample.Counts {
-			if count.Name == record.CountServer && strings.HasPrefix(count.Of, "GET ") {
-				reads += count.N
+			if count.Name == record.CountServer {
+				now.all += count.N
+				if strings.HasPrefix(count.Of, "GET ") {
+					now.reads += count.N
+				}
 			}
 		}
-		received[sample.Pod] = reads // the last sample's, of a fleet that was started for this run
+		by[sample.Pod] = now // the last sample's, of a fleet that was started for this run
 	}
-	most := slices.MaxFunc(pods, func(a, b local.Pod) int { return cmp.Compare(received[a.Name], received[b.Name]) })
-	return []local.Pod{most}
+	sorted := slices.Clone(pods)
+	slices.SortStableFunc(sorted, func(a, b local.Pod) int {
+		return cmp.Or(cmp.Compare(by[b.Name].reads, by[a.Name].reads), cmp.Compare(by[b.Name].all, by[a.Name].all))
+	})
+	return sorted
 }
 
-// setAgain sets the fault of a pod whenever it comes back without it.
-func (r *run) setAgain(ctx context.Context, pod local.Pod) {
+// timeline injects the fault and ends it, with samples all along.
+func (r *running) timeline(ctx context.Context) error {
+	if r.none() {
+		return r.sampleUntil(ctx, r.lasts())
+	}
+	phases := r.e.Phases
+	if err := r.sampleUntil(ctx, time.Duration(phases.Healthy)); err != nil {
+		return err
+	}
+	inject, stop := context.WithCancel(ctx)
+	defer stop()
+	var beside sync.WaitGroup
+	var ends []func() error
+	for _, in := range r.fault.Inject {
+		victims, err := r.victims(in)
+		if err != nil {
+			return err
+		}
+		for _, pod := range victims {
+			r.seen.Pods = append(r.seen.Pods, pod.Name)
+		}
+		end, err := r.inject(inject, &beside, in, victims)
+		if err != nil {
+			return fmt.Errorf("set the fault: %w", err)
+		}
+		ends = append(ends, end)
+	}
+	err := r.sampleUntil(ctx, time.Duration(phases.Healthy+phases.Fault))
+	stop()
+	beside.Wait()
+	for _, end := range ends {
+		if failed := end(); err == nil && failed != nil {
+			err = fmt.Errorf("clear the fault: %w", failed)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.sampleUntil(ctx, r.lasts())
+}
+
+// inject begins one injection in some pods. What goes on until ctx ends runs
+// beside; end is called afterwards.
+func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experiment.Injection, pods []local.Pod) (end func() error, err error) {
+	if in.Action != "" {
+		return r.act(ctx, beside, in.Action, pods)
+	}
+	for _, pod := range pods {
+		if _, err := r.client.Set(ctx, pod, in.Rules); err != nil {
+			return nil, err
+		}
+		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
+		beside.Go(func() { r.setAgain(ctx, pod, in.Rules) })
+	}
+	return func() error {
+		for _, pod := range pods {
+			err := r.clear(pod)
+			if err != nil {
+				return err
+			}
+			r.note(record.Launcher, record.EventFaultCleared, pod.Name)
+		}
+		return nil
+	}, nil
+}
+
+// clear ends a pod's faults. One that is away has none when it comes back.
+func (r *running) clear(pod local.Pod) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := r.client.Clear(ctx, pod)
+	for _, now := range r.fleet.Pods() {
+		if now.Name == pod.Name && !now.Started.Equal(pod.Started) {
+			return nil
+		}
+	}
+	return err
+}
+
+// setAgain sets the rules of a pod whenever it comes back without them.
+func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
 	since := time.Now()
 	for event := range r.fleet.Events(ctx) {
 		if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
-			if _, err := r.client.Set(ctx, pod, r.fault.Rules); err == nil {
-				r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, r.fault.Rules))
+			if _, err := r.client.Set(ctx, pod, rules); err == nil {
+				r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
 			}
 		}
+	}
+}
+
+// act carries out an action of the launcher.
+func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experiment.Action, pods []local.Pod) (end func() error, err error) {
+	kind, lasts, err := action.Parse()
+	if err != nil {
+		return nil, err
+	}
+	signal := func(pod local.Pod, sig syscall.Signal) error {
+		_, err := r.fleet.Kill(pod.Name, sig)
+		return err
+	}
+	nothing := func() error { return nil }
+	if kind == experiment.Roll {
+		beside.Go(func() { r.roll(ctx, pods) })
+		return nothing, nil
+	}
+	sig := syscall.SIGKILL
+	if kind == experiment.Stop {
+		sig = syscall.SIGSTOP
+	}
+	for _, pod := range pods {
+		if err := signal(pod, sig); err != nil {
+			return nil, err
+		}
+		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
+		if kind == experiment.Stop {
+			beside.Go(func() {
+				select {
+				case <-ctx.Done():
+				case <-time.After(lasts):
+				}
+				_ = signal(pod, syscall.SIGCONT) // a pod that was killed meanwhile runs anew
+				r.note(record.Launcher, record.EventFaultCleared, pod.Name)
+			})
+		}
+	}
+	return nothing, nil
+}
+
+// roll ends pods one after the other, each when the one before it is ready
+// again.
+func (r *running) roll(ctx context.Context, pods []local.Pod) {
+	for _, pod := range pods {
+		since := time.Now()
+		r.note(record.Launcher, record.EventFaultSet, pod.Name+": roll")
+		if _, err := r.fleet.Kill(pod.Name, syscall.SIGTERM); err != nil {
+			return
+		}
+		for event := range r.fleet.Events(ctx) {
+			if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
+				break
+			}
+		}
+		r.note(record.Launcher, record.EventFaultCleared, pod.Name)
 	}
 }

@@ -1,80 +1,126 @@
 package compare
 
 import (
+	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
-	"maps"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
 
-// Targets of the load.
-const (
-	// Gateway is the api-gateway's own port, the same for all arms: its proxy takes
-	// the request there, if it has one.
-	Gateway = "gateway"
-	// Page is the webapp, whose page reads positions and drivers.
-	Page = "page"
-)
-
-// Targets are those that are known.
-var Targets = []string{Gateway, Page}
-
-// target is the address to which the load goes.
-func (r *run) target() (netip.AddrPort, error) {
-	if r.arm.Ingress {
-		for _, port := range r.fleet.NodePorts() {
-			if port.Service == "istio-ingressgateway" && port.Name == "http" {
-				return port.Address, nil
-			}
-		}
-		return netip.AddrPort{}, errors.New("the mesh has no ingress gateway")
-	}
-	pods, err := faults.Find(r.fleet.Pods(), r.entry())
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	address, err := netip.ParseAddr(pods[0].Address)
-	return netip.AddrPortFrom(address, uint16(pods[0].Port)), err
+// target is where the load goes.
+type target struct {
+	host  string // of the requests, with its port
+	entry string // the Deployment that they reach first
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// entry is the service that the load reaches first.
-func (r *run) entry() string {
-	if r.o.Target == Page {
-		return "webapp"
+// target finds where the load goes. A Service is reached as kube-proxy leads
+// there: each connection goes to one of its ready pods.
+func (r *running) target() (target, error) {
+	name, service := cmp.Or(r.arm.Target, r.e.Load.Target), ""
+	switch name {
+	case experiment.TargetIngress:
+		return r.ingress()
+	case experiment.TargetPage:
+		service = "webapp"
+	default:
+		service = name
 	}
-	return "api-gateway"
-}
-
-//go:embed ingress.yaml
-var ingressObjects []byte
-
-// start runs the arm's fleet, with the webapp only if it is the target.
-func (r *run) start(ctx context.Context) error {
-	objects, err := manifest.Load(filepath.Join(r.o.Root, r.arm.Dir))
+	pods, err := faults.Find(r.fleet.Pods(), service)
 	if err != nil {
-		return err
+		return target{}, fmt.Errorf("load: target: %w", err)
 	}
-	if r.arm.Ingress {
-		gateway, err := manifest.Decode("ingress.yaml", ingressObjects)
+	to := target{entry: pods[0].Deployment, host: net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port))}
+	if r.e.Load.From != "" {
+		return r.from(to, pods[0])
+	}
+	draw := drawn(r.seed)
+	to.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		pods, err := faults.Find(r.fleet.Pods(), service)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		objects.All = append(objects.All, gateway...)
+		if ready := slices.DeleteFunc(slices.Clone(pods), func(p local.Pod) bool { return !p.Ready }); len(ready) > 0 {
+			pods = ready
+		}
+		pod := pods[draw(len(pods))]
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)))
 	}
+	return to, nil
+}
+
+// drawn returns a function that draws numbers below n; a seed draws the same.
+func drawn(seed uint64) func(n int) int {
+	var mu sync.Mutex
+	source := rand.New(rand.NewPCG(seed, 0))
+	return func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return source.IntN(n)
+	}
+}
+
+// ingress is the mesh's ingress gateway.
+func (r *running) ingress() (target, error) {
+	for _, port := range r.fleet.NodePorts() {
+		if port.Service == "istio-ingressgateway" && port.Name == "http" {
+			return target{host: port.Address.String(), entry: port.Service, dial: new(net.Dialer).DialContext}, nil
+		}
+	}
+	return target{}, errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+}
+
+// from reaches a Service as a pod of another one would: by the names that this
+// pod has, which lead to its proxy if it has one.
+func (r *running) from(to target, pod local.Pod) (target, error) {
+	callers, err := faults.Find(r.fleet.Pods(), r.e.Load.From)
+	if err != nil {
+		return target{}, fmt.Errorf("load: from: %w", err)
+	}
+	if len(pod.Services) == 0 {
+		return target{}, fmt.Errorf("load: target: %s: must be a Service", r.e.Load.Target)
+	}
+	names := r.fleet.HostsFile()
+	if r.mesh != nil {
+		names, _ = r.mesh.HostsFile(callers[0].Name)
+	}
+	port := pod.DeclaredPort
+	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(port))
+	draw := drawn(r.seed)
+	to.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		found, err := local.LookUp(names, host)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(found[draw(len(found))], port))
+	}
+	return to, nil
+}
+
+// start runs the arm's fleet.
+func (r *running) start(ctx context.Context) (err error) {
 	options := r.options()
-	if r.arm.Mesh {
-		err = r.startMesh(ctx, objects, options)
+	if r.plan.mesh {
+		err = r.startMesh(ctx, options)
 	} else {
-		r.fleet, err = local.Start(ctx, objects, options)
+		r.fleet, err = local.Start(ctx, r.objects, options)
 	}
 	var late *local.NotReadyError
 	if errors.As(err, &late) && len(late.Last) > 0 {
@@ -83,29 +129,24 @@ func (r *run) start(ctx context.Context) error {
 	return err
 }
 
-func (r *run) options() local.Options {
-	wanted := map[string]int{staff: replicas}
-	if r.o.Target != Page {
-		wanted["webapp"] = 0
-	}
-	maps.Copy(wanted, r.arm.Replicas)
+func (r *running) options() local.Options {
 	last := r.o.Network.Masked().Addr().As4()
 	last[3] = 250
 	return local.Options{
 		Root: r.o.Root, Bin: r.o.Bin, State: filepath.Join(r.o.Out, "fleet"), Environ: r.o.Environ,
 		Network: r.o.Network, NodeAddress: netip.AddrFrom4(last),
-		Replicas: wanted, Set: r.settings(),
+		Replicas: r.arm.Replicas, Set: r.settings(),
 		StopTimeout:  time.Second, // requests in flight do not matter any more
 		ReadyTimeout: time.Minute, // on a busy machine
 	}
 }
 
-func (r *run) startMesh(ctx context.Context, objects *manifest.Objects, options local.Options) (err error) {
+func (r *running) startMesh(ctx context.Context, options local.Options) (err error) {
 	var lookEvery time.Duration
-	if r.fault.none() {
+	if r.none() {
 		lookEvery = kubeletEvery
 	}
-	if r.mesh, err = mesh.Start(ctx, objects, mesh.Options{Local: options, Binaries: r.o.found, LookEvery: lookEvery}); err == nil {
+	if r.mesh, err = mesh.Start(ctx, r.objects, mesh.Options{Local: options, Binaries: r.o.found, LookEvery: lookEvery}); err == nil {
 		r.fleet = r.mesh.Fleet()
 		r.proxies, r.istiod, err = proxiesOf(ctx, r.mesh)
 	}
@@ -119,9 +160,13 @@ func (r *run) startMesh(ctx context.Context, objects *manifest.Objects, options 
 // proxy's state every second shows changes sooner, but costs CPU that a cluster's proxy does not use.
 const kubeletEvery = 15 * time.Second
 
-func (r *run) stop() {
+func (r *running) stop() {
 	for _, p := range r.proxies {
 		p.admin.Close()
+	}
+	if r.mesh != nil {
+		r.mesh.Stop()
+		return
 	}
 	r.fleet.Stop()
 }

@@ -86,7 +86,7 @@ func checkName(n int) string { return fmt.Sprintf("load-%d", n) }
 
 // accessLogs adds the proxies' access-log entries to the requests that failed;
 // names are those that checkName gave the requests.
-func (r *run) accessLogs(ctx context.Context, names []string) error {
+func (r *running) accessLogs(ctx context.Context, names []string) error {
 	failed := map[string]*record.Request{}
 	for i := range r.seen.Requests {
 		if request := &r.seen.Requests[i]; request.Failed() {

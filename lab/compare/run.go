@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/local"
@@ -14,22 +15,8 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// plan is one arm with one fault and one seed.
-type plan struct {
-	o      Options
-	arm    Arm
-	fault  Fault
-	seed   uint64
-	timing Timing
-}
-
-// name is how the run is called in messages.
-func (p plan) name() string {
-	return record.Key{Arm: p.arm.Name, Fault: p.fault.Name, Seed: p.seed}.Name()
-}
-
-// run is a plan that is carried out, in a fleet of its own.
-type run struct {
+// running is a plan that is carried out, in a fleet of its own.
+type running struct {
 	plan
 	mesh    *mesh.Mesh // nil without
 	proxies []proxy
@@ -41,10 +28,6 @@ type run struct {
 	began time.Time // of the load; guarded, since pods have events before
 	seen  record.Run
 }
-
-// maxInFlight is the most requests of the load in flight: those of 100 requests
-// per second when none is answered before its caller gives up.
-const maxInFlight = 1000
 
 // maxMeasurements is how often a run is made until its load is on time.
 const maxMeasurements = 3
@@ -75,12 +58,12 @@ func onTime(progress func(string), name string, measure func() (*record.Run, err
 
 // measure carries out the plan.
 func (p plan) measure(ctx context.Context) (*record.Run, error) {
-	r := &run{plan: p}
+	r := &running{plan: p}
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
 	defer r.stop()
-	vehicles, err := r.awaitVehicles(ctx)
+	vehicles, err := r.vehicles(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +71,8 @@ func (p plan) measure(ctx context.Context) (*record.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.begin(r.sampleFirst(ctx))
-	answers, err := r.loadAndFault(ctx, newSender(p.o.Target, target, vehicles))
+	r.begin(r.sampleFirst(ctx), target)
+	answers, err := r.loadAndFault(ctx, newSender(p.e.Load, target, vehicles))
 	if err != nil {
 		return nil, err
 	}
@@ -111,33 +94,63 @@ func (p plan) measure(ctx context.Context) (*record.Run, error) {
 }
 
 // begin starts the run's record and its time.
-func (r *run) begin(first []record.Sample) {
+func (r *running) begin(first []record.Sample, target target) {
 	r.began = time.Now()
-	t := r.timing
+	phases := r.e.Phases
 	r.seen = record.Run{
-		Key: record.Key{Arm: r.arm.Name, Fault: r.fault.Name, Seed: r.seed}, Began: r.began, Rate: r.rate(),
-		FaultAt: record.Offset(t.Healthy), RepairAt: record.Offset(t.Healthy + t.Fault), End: record.Offset(t.total()),
-		Entry: r.entry(), Rules: r.fault.Rules, Curve: r.fault.Curve, Replicas: len(r.victims()), Settings: r.recorded(), Samples: first,
+		Key: r.key(), Began: r.began, Rate: r.o.rate(), Entry: target.entry,
+		FaultAt: record.Offset(phases.Healthy), RepairAt: record.Offset(phases.Healthy + phases.Fault), End: record.Offset(r.lasts()),
+		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Samples: first,
 	}
-	if r.fault.none() {
-		r.seen.LoadUntil = record.Offset(t.total() - t.After)
+	if r.fault.Of != r.fault.Name || r.arm.Of != r.arm.Name {
+		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, map[string]string{}
+		for axis, value := range experiment.At(r.arm, r.fault) {
+			r.seen.Point[axis] = string(value)
+		}
+	}
+	if r.none() {
+		r.seen.LoadUntil = r.seen.RepairAt
 	}
 }
 
 // findHops adds the calls of services to each other to the record.
-func (r *run) findHops() {
+func (r *running) findHops() {
 	healthyUntil := r.seen.FaultAt
-	if r.fault.none() {
+	if r.none() {
 		healthyUntil = 0 // of the whole run
 	}
 	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil)
 }
 
-func (r *run) rate() float64 { return r.o.Rate * float64(max(1, r.fault.Times)) }
+// schedule is the load's rate.
+func (o Options) schedule() load.Schedule {
+	l := o.Experiment.Load
+	switch {
+	case l.Ramp != nil:
+		phases := o.Experiment.Phases
+		return load.Rates{{From: l.Ramp.From, To: l.Ramp.To, For: time.Duration(phases.Healthy + phases.Fault + phases.After)}}
+	case len(l.Steps) > 0:
+		var rates load.Rates
+		for _, step := range l.Steps {
+			rates = append(rates, load.Part{From: step.Rate, To: step.Rate, For: time.Duration(step.For)})
+		}
+		return rates
+	}
+	return load.Pace(l.Rate)
+}
+
+// rate is the mean number of requests per second while there is the fault.
+func (o Options) rate() float64 {
+	s, from, lasts := o.schedule(), time.Duration(o.Experiment.Phases.Healthy), time.Duration(o.Experiment.Phases.Fault)
+	if steady, ok := s.(load.Pace); ok {
+		return float64(steady)
+	}
+	return float64(load.Count(s, from+lasts)-load.Count(s, from)) / lasts.Seconds()
+}
 
 // loadAndFault sends the load and, beside it, sets the fault and clears it.
-func (r *run) loadAndFault(ctx context.Context, s *sender) ([]load.Request[outcome], error) {
-	lasts := r.timing.total()
+func (r *running) loadAndFault(ctx context.Context, s *sender) ([]load.Request[outcome], error) {
+	lasts := r.lasts()
 	if r.seen.LoadUntil > 0 {
 		lasts = time.Duration(r.seen.LoadUntil)
 	}
@@ -149,14 +162,14 @@ func (r *run) loadAndFault(ctx context.Context, s *sender) ([]load.Request[outco
 			cancel(err)
 		}
 	})
-	answers := load.Run(ctx, load.Plan{Pace: load.Pace(r.rate()), Duration: lasts, MaxInFlight: maxInFlight}, s.send)
+	answers := load.Run(ctx, load.Plan{Schedule: r.o.schedule(), Duration: lasts, MaxInFlight: r.e.Load.MaxInFlight}, s.send)
 	beside.Wait()
 	return answers, context.Cause(ctx)
 }
 
 // keep adds the load's requests to the record and returns their names in access
 // logs.
-func (r *run) keep(answers []load.Request[outcome]) (names []string) {
+func (r *running) keep(answers []load.Request[outcome]) (names []string) {
 	for _, a := range answers {
 		names = append(names, checkName(a.N))
 		o := a.Outcome
@@ -169,7 +182,7 @@ func (r *run) keep(answers []load.Request[outcome]) (names []string) {
 }
 
 // readHistory reads what happened from the fleet.
-func (r *run) readHistory(ctx context.Context, vehicles []string) error {
+func (r *running) readHistory(ctx context.Context, vehicles []string) error {
 	past, cancel := context.WithCancel(ctx)
 	cancel() // only the events that are there
 	for event := range r.fleet.Events(past) {
@@ -186,11 +199,11 @@ func (r *run) readHistory(ctx context.Context, vehicles []string) error {
 	return r.positions(ctx, vehicles)
 }
 
-func (r *run) note(who, what, detail string) {
+func (r *running) note(who, what, detail string) {
 	r.noteAt(time.Now(), who, what, detail)
 }
 
-func (r *run) noteAt(at time.Time, who, what, detail string) {
+func (r *running) noteAt(at time.Time, who, what, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen.Events = append(r.seen.Events, record.Event{At: record.Offset(at.Sub(r.began)), Who: who, What: what, Detail: detail})

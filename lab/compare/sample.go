@@ -27,7 +27,7 @@ const lastPatience = 15 * time.Second
 
 // sampleFirst takes the samples before the load begins, so that no request of it is in flight when
 // the counts of the whole run begin.
-func (r *run) sampleFirst(ctx context.Context) []record.Sample {
+func (r *running) sampleFirst(ctx context.Context) []record.Sample {
 	r.sample(ctx, lastPatience)
 	first := r.seen.Samples
 	for i := range first {
@@ -37,7 +37,7 @@ func (r *run) sampleFirst(ctx context.Context) []record.Sample {
 }
 
 // sampleUntil samples every second and at the end.
-func (r *run) sampleUntil(ctx context.Context, end time.Duration) error {
+func (r *running) sampleUntil(ctx context.Context, end time.Duration) error {
 	for now := time.Since(r.began); now < end; now = time.Since(r.began) {
 		next := min((now/sampleEvery*sampleEvery)+sampleEvery, end)
 		select {
@@ -45,7 +45,7 @@ func (r *run) sampleUntil(ctx context.Context, end time.Duration) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if r.fault.none() {
+		if r.none() {
 			r.sampleUsage(ctx)
 		} else {
 			r.sample(ctx, sampleEvery)
@@ -57,7 +57,7 @@ func (r *run) sampleUntil(ctx context.Context, end time.Duration) error {
 // sampleUsage reads the system's figures only. While the cost of an arm is measured, reading every
 // process's counters would delay requests (one in a hundred by 15 ms, with proxies) and use CPU that
 // is not the arm's.
-func (r *run) sampleUsage(ctx context.Context) {
+func (r *running) sampleUsage(ctx context.Context) {
 	at := record.Offset(time.Since(r.began))
 	note := func(name string, pid int) {
 		if counts, err := usage(ctx, pid); err == nil {
@@ -77,7 +77,7 @@ func (r *run) sampleUsage(ctx context.Context) {
 
 // sample reads the counters of all pods and proxies at once. One that does not answer within
 // patience is left out: it has crashed, or the machine is busy.
-func (r *run) sample(ctx context.Context, patience time.Duration) {
+func (r *running) sample(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup

@@ -7,45 +7,68 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
-	"fleetman.example/lab/record"
+	"fleetman.example/lab/experiment"
 )
 
-// patience is how long a caller waits for the whole answer: a user of a page
-// gives up by then.
-const patience = 10 * time.Second
-
-// sender sends the requests of the load, one vehicle after the other: at the
-// gateway who drives it, at the page all positions and that in turn.
+// sender sends the requests of the load: the streams in turn, by their shares,
+// and each for one vehicle after the other.
 type sender struct {
 	client   http.Client
-	base     string
-	page     bool
+	host     string
+	streams  []experiment.Stream
 	vehicles []string
+	turns    []turn
 }
 
-func newSender(target string, address netip.AddrPort, vehicles []string) *sender {
+// turn is one request of a cycle: a stream, and which of its requests it is.
+type turn struct{ stream, nth int }
+
+func newSender(l experiment.Load, to target, vehicles []string) *sender {
 	return &sender{
-		client: http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: maxInFlight, DisableCompression: true}},
-		base:   "http://" + address.String(), page: target == Page, vehicles: vehicles,
+		client: http.Client{
+			Timeout:       time.Duration(l.Timeout),
+			Transport:     &http.Transport{MaxIdleConnsPerHost: l.MaxInFlight, DisableCompression: true, DialContext: to.dial},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		host: to.host, streams: l.Streams, vehicles: vehicles, turns: turns(l.Streams),
 	}
 }
 
-// request returns the path of request n.
-func (s *sender) request(n int) (route, vehicle, path string) {
-	if !s.page {
-		vehicle = s.vehicles[n%len(s.vehicles)]
-		return record.RouteDriver, vehicle, "/vehicles/driver/" + url.PathEscape(vehicle)
+// turns is a cycle in which each stream has its share, as evenly as possible:
+// the next one is the one that is furthest behind.
+func turns(streams []experiment.Stream) (cycle []turn) {
+	all := 0
+	for _, s := range streams {
+		all += s.Share
 	}
-	if n%2 == 0 {
-		return record.RoutePositions, "", "/api/vehicles/"
+	sent := make([]int, len(streams))
+	for n := 1; n <= all; n++ {
+		next := 0
+		for i, s := range streams {
+			if s.Share*n-sent[i]*all > streams[next].Share*n-sent[next]*all {
+				next = i
+			}
+		}
+		cycle = append(cycle, turn{next, sent[next]})
+		sent[next]++
 	}
-	vehicle = s.vehicles[n/2%len(s.vehicles)]
-	return record.RouteDriver, vehicle, "/api/vehicles/driver/" + url.PathEscape(vehicle)
+	return cycle
+}
+
+// request returns the stream, the vehicle and the path of request n.
+func (s *sender) request(n int) (stream experiment.Stream, vehicle, path string) {
+	t := s.turns[n%len(s.turns)]
+	stream = s.streams[t.stream]
+	if !strings.Contains(stream.Path, experiment.Vehicle) {
+		return stream, "", stream.Path
+	}
+	vehicle = s.vehicles[(n/len(s.turns)*stream.Share+t.nth)%len(s.vehicles)]
+	return stream, vehicle, strings.ReplaceAll(stream.Path, experiment.Vehicle, url.PathEscape(vehicle))
 }
 
 // outcome is how a request ended.
@@ -57,12 +80,15 @@ type outcome struct {
 }
 
 func (s *sender) send(ctx context.Context, n int) (o outcome) {
-	var path string
-	o.route, o.vehicle, path = s.request(n)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, nil)
+	stream, vehicle, path := s.request(n)
+	o.route, o.vehicle = stream.Name, vehicle
+	request, err := http.NewRequestWithContext(ctx, stream.Method, "http://"+s.host+path, strings.NewReader(stream.Body))
 	if err != nil {
 		o.failure = err.Error()
 		return o
+	}
+	for name, value := range stream.Headers {
+		request.Header.Set(name, value)
 	}
 	request.Header.Set(checkHeader, checkName(n))
 	response, err := s.client.Do(request)

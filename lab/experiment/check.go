@@ -55,7 +55,10 @@ func (c *checker) must(ok bool, path, format string, args ...any) {
 	if ok {
 		return
 	}
-	p := Problem{Source: c.e.Source, Field: path, Text: fmt.Sprintf(format, args...)}
+	p := Problem{Field: path, Text: fmt.Sprintf(format, args...)}
+	if c.e.lines != nil {
+		p.Source = c.e.Source
+	}
 	for around := path; p.Line == 0 && len(c.e.lines) > 0; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
 		if p.Line = c.e.lines[around]; around == "" {
 			break
@@ -333,4 +336,11 @@ func (c *checker) bound(path string, b Bound) {
 	v, err := b.Value(at)
 	c.must(err == nil, path, "%v", err)
 	c.must(err != nil || !math.IsNaN(v) && !math.IsInf(v, 0), path, "%s: %v: must be a number", b, v)
+}
+
+// Problem is a mistake in a field that a file, or its manifests, showed later.
+func (e *Experiment) Problem(path, format string, args ...any) Problem {
+	c := &checker{e: e}
+	c.must(false, path, format, args...)
+	return c.problems[0]
 }

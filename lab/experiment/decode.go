@@ -83,7 +83,7 @@ func Decode(source string, data []byte, figures []string) (*Experiment, error) {
 	}
 	d := &decoder{source: source, lines: map[string]int{}}
 	e := New()
-	e.Source, e.lines = source, d.lines
+	e.Source, e.Text, e.lines = source, data, d.lines
 	if len(root.Content) == 0 {
 		return nil, Problems{{source, 1, "", "empty: must be an experiment"}}
 	}

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -147,4 +148,50 @@ func placeholders(part any) (names []string) {
 		names = append(names, string(match[1]))
 	}
 	return names
+}
+
+// Select keeps only the named arms and faults, in their order, and the goals on
+// them; no names are all. What an arm has from another one becomes its own.
+func (e *Experiment) Select(arms, faults []string) error {
+	whole := make([]Arm, len(e.Arms))
+	for i, arm := range e.Arms {
+		whole[i] = e.whole(arm)
+		whole[i].From = ""
+	}
+	var err error
+	if e.Arms, err = pick(whole, arms, func(a Arm) string { return a.Name }); err != nil {
+		return fmt.Errorf("--arms %w", err)
+	}
+	if e.Faults, err = pick(e.Faults, faults, func(f Fault) string { return f.Name }); err != nil {
+		return fmt.Errorf("--faults %w", err)
+	}
+	has := func(arm, fault string) bool {
+		return (arm == "" || slices.ContainsFunc(e.Arms, func(a Arm) bool { return a.Name == arm })) &&
+			(fault == "" || slices.ContainsFunc(e.Faults, func(f Fault) bool { return f.Name == fault }))
+	}
+	e.Goals = slices.DeleteFunc(e.Goals, func(g Goal) bool { return !has(g.Arm, g.Fault) || !has(g.Over, "") })
+	e.Theory = slices.DeleteFunc(e.Theory, func(t Theory) bool { return !has(t.Arm, t.Fault) })
+	e.Changed()
+	return nil
+}
+
+func pick[T any](known []T, names []string, name func(T) string) (picked []T, err error) {
+	if len(names) == 0 {
+		return known, nil
+	}
+	var all []string
+	for _, one := range known {
+		all = append(all, name(one))
+	}
+	for i, wanted := range names {
+		at := slices.Index(all, wanted)
+		if at < 0 {
+			return nil, fmt.Errorf("%q: must be one or more of %s, separated by commas", wanted, strings.Join(all, ","))
+		}
+		if slices.Contains(names[:i], wanted) {
+			return nil, fmt.Errorf("%q: must be there once", wanted)
+		}
+		picked = append(picked, known[at])
+	}
+	return picked, nil
 }

@@ -27,6 +27,8 @@ type Experiment struct {
 
 	// Source is the file, or "" for one that flags made.
 	Source string `json:"-"`
+	// Text is the file's content, or nil.
+	Text []byte `json:"-"`
 	// lines are those of the fields in the file, by path: "arms[0].name".
 	lines map[string]int
 }
@@ -42,10 +44,11 @@ type Arm struct {
 	// relative to the experiment's file; repo:k8s/base is below the repository.
 	Manifests Paths `json:"manifests,omitempty"`
 	// Mesh runs a real istiod, and a real Envoy beside each pod that the manifests
-	// give one. Defaults to false.
+	// give one. Defaults to whether the manifests have Istio objects, or label a
+	// namespace or a pod for injection.
 	Mesh *bool `json:"mesh,omitempty"`
 	// Env is the environment, by service and name, over the manifests'. The
-	// service "callers" is every service that calls another.
+	// service "all" is every one; a service's own variables are over those.
 	Env map[string]map[string]string `json:"env,omitempty"`
 	// Replicas are the numbers of pods, by Deployment, over the manifests'.
 	Replicas map[string]int `json:"replicas,omitempty"`
@@ -61,12 +64,17 @@ type Arm struct {
 	Point Point  `json:"-"`
 }
 
-// HasMesh reports whether the arm has a mesh.
-func (a Arm) HasMesh() bool { return a.Mesh != nil && *a.Mesh }
+// HasMesh reports whether the arm has a mesh: needs is what its manifests ask
+// for.
+func (a Arm) HasMesh(needs func() bool) bool {
+	if a.Mesh == nil {
+		return needs()
+	}
+	return *a.Mesh
+}
 
-// Callers is the key of Arm.Env that stands for every service that calls
-// another.
-const Callers = "callers"
+// All is the key of Arm.Env that stands for every service.
+const All = "all"
 
 // Fault is what goes wrong between the phases healthy and after.
 type Fault struct {

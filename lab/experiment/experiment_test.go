@@ -21,7 +21,7 @@ arms:
   - name: mine
     from: sidecars
     manifests: [repo:k8s/scenarios/sidecars, telemetry.yaml]
-    env: {callers: {RESILIENCE: "off"}, api-gateway: {A: 1}}
+    env: {all: {RESILIENCE: "off"}, api-gateway: {A: 1}}
   - name: ten
     from: mine
     patches: [{kind: DestinationRule, metadata: {name: telemetry}, spec: {trafficPolicy: {outlierDetection: {maxEjectionPercent: "${percent}"}}}}]
@@ -92,8 +92,8 @@ func TestExpand(t *testing.T) {
 		t.Errorf("got %q, want %q", names, want)
 	}
 	ten := arms[2]
-	if !ten.HasMesh() || ten.Of != "ten" || !slices.Equal(ten.Manifests, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}) ||
-		ten.Replicas["vehicle-telemetry"] != 2 || ten.Env["callers"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
+	if !ten.HasMesh(func() bool { return false }) || ten.Of != "ten" || !slices.Equal(ten.Manifests, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}) ||
+		ten.Replicas["vehicle-telemetry"] != 2 || ten.Env["all"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
 		t.Errorf("got %+v", ten)
 	}
 	text, _ := json.Marshal(ten.Patches)
@@ -122,12 +122,12 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(text, got); err != nil {
 		t.Fatal(err)
 	}
-	got.Source, got.lines = want.Source, want.lines
+	got.Source, got.Text, got.lines = want.Source, want.Text, want.lines
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	again := decode(t, string(text)) // JSON is YAML
-	again.lines = want.lines
+	again.Text, again.lines = want.Text, want.lines
 	if !reflect.DeepEqual(again, want) {
 		t.Errorf("read as a file: got %+v, want %+v", again, want)
 	}

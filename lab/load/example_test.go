@@ -11,7 +11,7 @@ import (
 // The latency of a request counts from its intended start, so a slow answer cannot hide the wait
 // of the requests behind it.
 func ExampleRun() {
-	plan := load.Plan{Pace: 100, Duration: 50 * time.Millisecond, MaxInFlight: 10}
+	plan := load.Plan{Schedule: load.Pace(100), Duration: 50 * time.Millisecond, MaxInFlight: 10}
 	for _, request := range load.Run(context.Background(), plan, func(_ context.Context, n int) string {
 		return fmt.Sprintf("answer %d", n)
 	}) {
@@ -27,7 +27,7 @@ func ExampleRun() {
 
 func ExamplePace() {
 	pace := load.Pace(4) // requests per second
-	fmt.Println(pace.Due(6), pace.Count(time.Second), pace.Wait(time.Second, 6))
+	fmt.Println(pace.Due(6), load.Count(pace, time.Second), load.Wait(pace, time.Second, 6))
 	// Output:
 	// 1.5s 4 500ms
 }

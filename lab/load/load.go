@@ -8,7 +8,7 @@ import (
 
 // Plan is a load.
 type Plan struct {
-	Pace     Pace
+	Schedule Schedule
 	Duration time.Duration
 	// MaxInFlight is the most requests in flight. A request that is due beyond it
 	// waits, and its wait is a part of its latency: see Request.Delayed.
@@ -45,18 +45,18 @@ func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n in
 
 	var inFlight sync.WaitGroup
 	slots := make(chan struct{}, p.MaxInFlight)
-	requests := make([]Request[T], p.Pace.Count(p.Duration))
+	requests := make([]Request[T], Count(p.Schedule, p.Duration))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	sent, blockedUntil := 0, time.Duration(0) // the loop waited for a slot
 	for n := range requests {
-		timer.Reset(p.Pace.Wait(elapsed(), n))
+		timer.Reset(Wait(p.Schedule, elapsed(), n))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		}
 		request := &requests[n]
-		request.N, request.Intended = n, p.Pace.Due(n)
+		request.N, request.Intended = n, p.Schedule.Due(n)
 		waited, ok := enter(ctx, slots)
 		if !ok {
 			break

@@ -29,7 +29,7 @@ func TestPace(t *testing.T) {
 		{3, time.Hour, 3 * 3600, 0},
 		{3, time.Hour, 3*3600 + 1, 333_333_333},
 	} {
-		if got := test.pace.Wait(test.elapsed, test.sent); got != test.want {
+		if got := Wait(test.pace, test.elapsed, test.sent); got != test.want {
 			t.Errorf("%v a second, %v elapsed, %d sent: wait %v, want %v", test.pace, test.elapsed, test.sent, got, test.want)
 		}
 	}
@@ -41,8 +41,33 @@ func TestCount(t *testing.T) {
 		d    time.Duration
 		want int
 	}{{10, 3 * time.Second, 30}, {10, 3*time.Second + 1, 31}, {3, time.Second, 3}, {0.5, time.Second, 1}, {0.5, 2 * time.Second, 1}, {7, 0, 0}} {
-		if got := test.pace.Count(test.d); got != test.want {
+		if got := Count(test.pace, test.d); got != test.want {
 			t.Errorf("%v a second for %v: %d, want %d", test.pace, test.d, got, test.want)
+		}
+	}
+}
+
+// TestRates: the number of requests until a time is the area below the rate.
+func TestRates(t *testing.T) {
+	const sec = time.Second
+	for name, test := range map[string]struct {
+		rates Rates
+		until map[time.Duration]int
+	}{
+		"ramp up":     {Rates{{From: 0.1, To: 20, For: 10 * sec}}, map[time.Duration]int{5 * sec: 26, 10 * sec: 101, 11 * sec: 121}},
+		"ramp down":   {Rates{{From: 20, To: 0.1, For: 10 * sec}}, map[time.Duration]int{5 * sec: 76, 10 * sec: 101}},
+		"steps":       {Rates{{10, 10, 2 * sec}, {50, 50, sec}, {From: 10, To: 10}}, map[time.Duration]int{2 * sec: 20, 3 * sec: 70, 5 * sec: 90}},
+		"ramp, steps": {Rates{{10, 30, 2 * sec}, {From: 5, To: 5}}, map[time.Duration]int{2 * sec: 40, 4 * sec: 50}},
+	} {
+		for until, want := range test.until {
+			if got := Count(test.rates, until); got != want {
+				t.Errorf("%s: %d requests in %v, want %d", name, got, until, want)
+			}
+		}
+		for n := range 200 {
+			if test.rates.Due(n+1) <= test.rates.Due(n) {
+				t.Errorf("%s: request %d is due at %v, %d at %v", name, n, test.rates.Due(n), n+1, test.rates.Due(n+1))
+			}
 		}
 	}
 }
@@ -53,7 +78,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		const from, to = 2 * time.Second, 5 * time.Second
-		requests := Run(t.Context(), Plan{Pace: 10, Duration: 8 * time.Second, MaxInFlight: 100}, func(context.Context, int) int {
+		requests := Run(t.Context(), Plan{Schedule: Pace(10), Duration: 8 * time.Second, MaxInFlight: 100}, func(context.Context, int) int {
 			if now := time.Since(begin); now >= from && now < to {
 				time.Sleep(to - now)
 			}
@@ -81,7 +106,7 @@ func TestMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		most, under := 0, 0
-		requests := Run(t.Context(), Plan{Pace: 10, Duration: 300 * time.Millisecond, MaxInFlight: 1}, func(context.Context, int) string {
+		requests := Run(t.Context(), Plan{Schedule: Pace(10), Duration: 300 * time.Millisecond, MaxInFlight: 1}, func(context.Context, int) string {
 			mu.Lock()
 			under++
 			most = max(most, under)
@@ -119,7 +144,7 @@ func TestStopped(t *testing.T) {
 			}
 			return time.Now()
 		}
-		requests := Run(t.Context(), Plan{Pace: 10, Duration: 10 * time.Second, MaxInFlight: 100, now: now}, func(_ context.Context, n int) int {
+		requests := Run(t.Context(), Plan{Schedule: Pace(10), Duration: 10 * time.Second, MaxInFlight: 100, now: now}, func(_ context.Context, n int) int {
 			if n == 20 {
 				stopped.Store(true)
 			}
@@ -144,7 +169,7 @@ func TestStopped(t *testing.T) {
 // delayed too, though there is one for them by then.
 func TestBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		requests := Run(t.Context(), Plan{Pace: 10, Duration: time.Second, MaxInFlight: 2}, func(_ context.Context, n int) int {
+		requests := Run(t.Context(), Plan{Schedule: Pace(10), Duration: time.Second, MaxInFlight: 2}, func(_ context.Context, n int) int {
 			if n < 2 {
 				time.Sleep(550*time.Millisecond - time.Duration(n)*100*time.Millisecond)
 			}
@@ -166,7 +191,7 @@ func TestEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 350*time.Millisecond)
 				defer cancel()
-				requests := Run(ctx, Plan{Pace: 10, Duration: time.Hour, MaxInFlight: room}, func(ctx context.Context, _ int) error {
+				requests := Run(ctx, Plan{Schedule: Pace(10), Duration: time.Hour, MaxInFlight: room}, func(ctx context.Context, _ int) error {
 					<-ctx.Done()
 					return ctx.Err()
 				})

@@ -104,9 +104,12 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[string]string, error) {
 	result := map[*appsv1.Deployment]map[string]string{}
 	for _, setting := range set {
-		found, err := s.named(setting.Target)
-		if err != nil {
-			return nil, fmt.Errorf("--set %w", err)
+		found := []*deployment(s)
+		if setting.Target != "" {
+			var err error
+			if found, err = s.named(setting.Target); err != nil {
+				return nil, fmt.Errorf("--set %w", err)
+			}
 		}
 		if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
 			return nil, fmt.Errorf("--set %s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"fleetman.example/lab/manifest"
 )
@@ -62,4 +64,22 @@ func WriteFile(path string, data []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// LookUp returns a name's addresses in a hosts file.
+func LookUp(path, name string) (addresses []string, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", name, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if fields := strings.Fields(line); len(fields) > 1 && slices.Contains(fields[1:], name) {
+			addresses = append(addresses, fields[0])
+		}
+	}
+	if len(addresses) == 0 {
+		return nil, fmt.Errorf("look up %s: must be a name in %s", name, path)
+	}
+	return addresses, nil
 }

@@ -68,7 +68,7 @@ type Options struct {
 
 // Setting is one variable for the Deployments that Target names: a
 // Deployment's name, with or without "fleetman-", or the name of a program,
-// which means all Deployments that run it.
+// which means all Deployments that run it. An empty Target is all Deployments.
 type Setting struct {
 	Target, Name, Value string
 }

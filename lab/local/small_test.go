@@ -149,3 +149,19 @@ func TestMissingAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestLookUp(t *testing.T) {
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	text := "# fleetman\n127.0.1.5 staff staff.default # two pods\n127.0.1.6 staff\n\n127.0.1.7 webapp\n"
+	if err := os.WriteFile(hosts, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := LookUp(hosts, "staff"); err != nil || !slices.Equal(found, []string{"127.0.1.5", "127.0.1.6"}) {
+		t.Errorf("staff leads to %v, %v", found, err)
+	}
+	for path, name := range map[string]string{hosts: "fleetman", hosts + "x": "staff"} { // one in a comment, one without a file
+		if found, err := LookUp(path, name); err == nil || !strings.HasPrefix(err.Error(), "look up "+name+": ") {
+			t.Errorf("%s: got %v, %v", name, found, err)
+		}
+	}
+}

@@ -28,6 +28,7 @@ func Write(w io.Writer, r *Run) error {
 		key.Kind = kind
 		return encoder.Encode(line)
 	}
+	r.Lines = r.lines()
 	errs := []error{put(&r.Key, KindRun, r)}
 	for i := range r.Requests {
 		errs = append(errs, put(&r.Requests[i].Key, KindRequest, &r.Requests[i]))
@@ -71,6 +72,9 @@ func Read(r io.Reader, name string) (*Comparison, error) {
 	}
 	if len(c.Runs) == 0 {
 		return nil, fmt.Errorf("%s: no runs", name)
+	}
+	if err := c.notWhole(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &c, nil
 }

@@ -58,6 +58,8 @@ type Run struct {
 	Settings []string `json:"settings,omitempty"`
 	// Measurements counts how often the run was made until its load was on time.
 	Measurements int `json:"measurements"`
+	// Lines is how many lines of the run follow this one.
+	Lines int `json:"lines"`
 
 	Requests  []Request  `json:"-"`
 	Events    []Event    `json:"-"`

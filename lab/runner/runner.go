@@ -9,9 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -175,10 +173,11 @@ func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
 		return check.Route{}, fmt.Errorf("%s: %w", to, err)
 	}
 	return check.Route{Host: to, Dial: func(ctx context.Context, _ int) (net.Conn, error) {
-		address, err := lookUp(names, host)
+		addresses, err := local.LookUp(names, host)
 		if err != nil {
 			return nil, err
 		}
+		address := addresses[rand.IntN(len(addresses))]
 		return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(address, port))
 	}}, nil
 }
@@ -207,25 +206,6 @@ func atNode(node netip.Addr, port int) check.Route {
 		}
 		return dialer.DialContext(ctx, "tcp", address)
 	}}
-}
-
-// lookUp returns a random address of a name in a hosts file, as the services do.
-func lookUp(path, name string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("looking up %s: %w", name, err)
-	}
-	var addresses []string
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		if fields := strings.Fields(line); len(fields) > 1 && slices.Contains(fields[1:], name) {
-			addresses = append(addresses, fields[0])
-		}
-	}
-	if len(addresses) == 0 {
-		return "", fmt.Errorf("looking up %s: %s does not have it", name, path)
-	}
-	return addresses[rand.IntN(len(addresses))], nil
 }
 
 // vehiclesLimit is the longest wait for vehicles, and vehiclesQuiet the time for

@@ -56,31 +56,6 @@ func TestReceived(t *testing.T) {
 	}
 }
 
-func TestLookUp(t *testing.T) {
-	hosts := filepath.Join(t.TempDir(), "hosts")
-	text := "# fleetman\n127.0.1.5 staff staff.default # two pods\n127.0.1.6 staff\n\n127.0.1.7 webapp\n"
-	if err := os.WriteFile(hosts, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for range 200 {
-		address, err := lookUp(hosts, "staff")
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[address] = true
-	}
-	if len(seen) != 2 || !seen["127.0.1.5"] || !seen["127.0.1.6"] {
-		t.Errorf("staff leads to %v", seen)
-	}
-	if _, err := lookUp(hosts, "fleetman"); err == nil || !strings.Contains(err.Error(), "looking up fleetman: "+hosts) {
-		t.Errorf("a name in a comment: %v", err)
-	}
-	if _, err := lookUp(hosts+"x", "staff"); err == nil || !strings.Contains(err.Error(), "looking up staff") {
-		t.Errorf("no file: %v", err)
-	}
-}
-
 func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

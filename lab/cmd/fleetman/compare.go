@@ -10,250 +10,370 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fleetman.example/lab/compare"
-	"fleetman.example/lab/mesh/binaries"
-	"fleetman.example/lab/process"
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
 
 // compareFlags are the flags of `fleetman compare`, as they are written.
 type compareFlags struct {
-	arms, profile, faults, target, service, out, bin, network string
+	arm, fault, goals, replicas []string // parts of an experiment
+	arms, faults                []string // of those that it has
+	target, write               string
+	seed                        uint64
+	seeds                       int
+	rate                        float64
+	duration                    time.Duration
 
-	seed          uint64
-	seeds         int
-	rate          float64
-	duration      time.Duration
-	quick, asJSON bool
+	out, again, bin, network string // where, and how much of it
+	report                   reportFlags
+
+	drawn bool // the seed, by chance
 }
 
-func compareCommand(where *places, environ []string) *cobra.Command {
+func compareCommand(where *places) *cobra.Command {
 	var f compareFlags
 	cmd := &cobra.Command{
-		Use:   "compare",
-		Short: "Compare arms (no resilience, the library, the mesh, ...) with the same faults",
-		Long: `Compare arms with the same faults under the same load. Each run has a fleet of
-its own. The records are kept; fleetman report computes the same tables from
-them.
+		Use:   "compare EXPERIMENT",
+		Short: "Run an experiment: let arms (no resilience, the library, the mesh, ...) meet the same faults",
+		Long: `Run an experiment: every arm meets every fault under the same load, each run in a
+fleet of its own. EXPERIMENT is a file, or the name of one of experiments/ in the
+repository; the flags change it, or are one themselves (--arm and --fault).
 
-Arms:
-` + list(compare.Arms, func(a compare.Arm) (string, string) { return a.Name, a.Meaning }) + `
-Profiles, which are lists of arms:
-` + list(compare.Profiles, func(p compare.Profile) (string, string) { return p.Name, p.Arms + ": " + p.Meaning }) + `
-Faults:
-` + list(compare.Faults, func(f compare.Fault) (string, string) { return f.Name, f.Meaning }),
-		Example: `  fleetman compare --quick
-  fleetman compare --profile matched --faults healthy
-  fleetman compare --arms none,library --faults all-bad --target page`,
-		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+The records are kept. The same command with --out DIR of an unfinished
+comparison goes on where it stopped. fleetman report computes the same tables
+from the records.
+
+The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
+not decided by so few requests.`,
+		Example: `  fleetman compare bad-replica
+  fleetman compare my/experiment.yaml --seeds 3 --out DIR
+  fleetman compare comparison --arms none,library --faults all-bad --target page
+  fleetman compare --arm none=k8s/base --arm mine=k8s/base,all:RESILIENCE=library \
+    --fault 'bad=staff-service: status=503,rate=0.3' --replicas staff-service=2 \
+    --goal 'mine, bad: good >= 99.8%' --write mine.yaml`,
+		Args:              atMostOne("EXPERIMENT"),
+		ValidArgsFunction: where.completeExperiments(),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
 			}
-			options, err := f.options(cmd, *where, environ)
+			options, err := f.options(cmd, args, where)
 			if err != nil {
 				return usageError{err}
 			}
-			return runComparison(cmd.Context(), options, f.asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return f.run(cmd.Context(), where, options, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.add(cmd)
+	f.add(cmd.Flags())
+	completeFlag(cmd, "arms", where.completeParts(func(e *experiment.Experiment) []string {
+		return described(e.Arms, func(a experiment.Arm) (string, string) { return a.Name, a.Meaning })
+	}))
+	completeFlag(cmd, "faults", where.completeParts(func(e *experiment.Experiment) []string {
+		return described(e.Faults, func(f experiment.Fault) (string, string) { return f.Name, f.Meaning })
+	}))
+	completeFlag(cmd, "target", fixed([]string{experiment.TargetGateway, experiment.TargetIngress, experiment.TargetPage}))
 	return cmd
 }
 
-func (f *compareFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.arms, "arms", "", "the arms, separated by commas")
-	flags.StringVar(&f.profile, "profile", compare.Profiles[0].Name, "the arms, by a profile's name")
-	flags.StringVar(&f.faults, "faults", compare.Usual, fmt.Sprintf("the faults, separated by commas (--quick: %s; with more than %d arms %s)", compare.Quick, compare.Few, compare.QuickMany))
-	flags.StringVar(&f.target, "target", compare.Gateway, "where the load goes: "+strings.Join(compare.Targets, ", "))
-	flags.StringVar(&f.service, "service", compare.Services[0], "the service that has the fault: "+strings.Join(compare.Services, ", "))
-	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and routes (default: random, printed)")
-	flags.IntVar(&f.seeds, "seeds", 2, fmt.Sprintf("how many seeds, each one more than the last (more than %d arms: 1; --quick: as many of %d as fit into %v, and one for a fault in all replicas)", compare.Few, quickSeeds, quickTime))
-	flags.BoolVar(&f.quick, "quick", false, fmt.Sprintf("one or two faults, shorter: %v at most with the arms of any profile", quickTime))
-	flags.Float64Var(&f.rate, "rate", 10, "requests per second")
-	flags.DurationVar(&f.duration, "duration", compare.Full.Fault, "how long a fault lasts (--quick: "+compare.QuickOnes.Fault.String()+")")
+func (f *compareFlags) add(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.arm, "arm", nil, "an arm: NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...], SERVICE all for every one; repeatable")
+	flags.StringArrayVar(&f.fault, "fault", nil, "a fault: 'NAME=SERVICE [one|all|N|POD]: RULES', or kill, stop 5s, roll; several with ' + '; repeatable")
+	flags.StringArrayVar(&f.goals, "goal", nil, "a goal: 'ARM, FAULT: FIGURE [over ARM] >= BOUND [at 95%]'; repeatable")
+	flags.StringSliceVar(&f.replicas, "replicas", nil, "numbers of pods, in every arm: DEPLOYMENT=N, separated by commas")
+	flags.StringSliceVar(&f.arms, "arms", nil, "of the experiment's arms only these, separated by commas")
+	flags.StringSliceVar(&f.faults, "faults", nil, "of the experiment's faults only these, separated by commas")
+	flags.StringVar(&f.target, "target", "", "where the load goes: api-gateway, ingress, page, or another Service")
+	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and order (default: the experiment's, or random and printed)")
+	flags.IntVar(&f.seeds, "seeds", 1, "how many seeds, each one more than the last")
+	flags.Float64Var(&f.rate, "rate", 0, "requests per second (default: the experiment's, or 10)")
+	flags.DurationVar(&f.duration, "duration", 0, "how long a fault lasts (default: the experiment's, or 15s)")
+	flags.StringVar(&f.write, "write", "", "write the experiment to a new file, and run nothing")
 	flags.StringVar(&f.out, "out", "", "directory for the records (default ROOT/.cache/compare/TIME)")
-	flags.BoolVar(&f.asJSON, "json", false, "write the report as JSON")
+	flags.StringVar(&f.again, "run", "", "measure one run again: ARM/FAULT/SEED")
+	flags.BoolVar(&f.report.asJSON, "json", false, "write the report as JSON")
+	flags.BoolVar(&f.report.all, "all", false, "write every table, curve and timeline")
+	flags.StringVar(&f.report.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringVar(&f.network, "network", "127.0.77.0/24", "the pods' addresses, and, at .250, the NodePorts'")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
 }
 
-// A quick comparison takes this many seeds, if they fit into this time.
-const (
-	quickSeeds = 3
-	quickTime  = 3 * time.Minute
-)
+// elsewhere are the flags that change where a comparison is made, not what.
+var elsewhere = []string{"out", "run", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds"}
 
-func list[T any](known []T, of func(T) (name, meaning string)) string {
-	var text strings.Builder
-	for _, one := range known {
-		name, meaning := of(one)
-		fmt.Fprintf(&text, "  %-13s %s\n", name, meaning)
-	}
-	return text.String()
-}
-
-func (f compareFlags) options(cmd *cobra.Command, where places, environ []string) (o compare.Options, err error) {
-	o = compare.Options{
-		Root: where.root, Bin: f.bin, Out: f.out, Environ: environ,
-		Rate: f.rate, Timing: compare.Full, Quick: f.quick, Target: f.target, Service: f.service,
-	}
-	given := cmd.Flags().Changed
-	if o.Arms, err = f.pickArms(given); err != nil {
+func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
+	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}
+	if o.Network, err = f.pods(); err != nil {
 		return o, err
 	}
-	if o.Faults, err = f.pickFaults(given, len(o.Arms)); err != nil {
+	if f.again != "" {
+		if o.Again, err = parseRun(f.again); err != nil {
+			return o, err
+		}
+		if f.out == "" {
+			return o, errors.New("--out: missing: must be the directory that has the run")
+		}
+	}
+	if o.Experiment, err = f.experiment(args, where.root); err != nil {
 		return o, err
 	}
-	if f.quick {
-		o.Timing = compare.QuickOnes
-	}
-	if given("duration") {
-		o.Timing.Fault = f.duration
-	}
-	if !given("seed") {
-		f.seed = rand.Uint64N(1_000_000) + 1
-	}
-	if err := f.check(&o); err != nil {
+	if err := f.change(cmd.Flags().Changed, o.Experiment); err != nil {
 		return o, err
 	}
-	f.pickSeeds(&o, given("seeds"))
 	if o.Out == "" {
-		o.Out = filepath.Join(where.root, ".cache", "compare", time.Now().Format("20060102-150405"))
+		o.Out = filepath.Join(where.state, "..", "compare", time.Now().Format("20060102-150405"))
 	}
+	if err := f.pickSeeds(cmd.Flags().Changed, &o); err != nil {
+		return o, err
+	}
+	o.Command = f.command(cmd.Flags(), args, o.Experiment)
 	return o, nil
 }
 
-// check refuses what cannot be compared.
-func (f compareFlags) check(o *compare.Options) error { //nolint:gocyclo // a flat list of bounds
+// pods checks the network of the pods.
+func (f compareFlags) pods() (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(f.network)
-	o.Network = network
-	ingress := slices.ContainsFunc(o.Arms, func(a compare.Arm) bool { return a.Ingress })
-	switch {
-	case err != nil || !network.Addr().Is4() || network.Bits() > 24:
-		return fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", f.network)
-	case !(f.rate >= 1 && f.rate <= 1000): // NaN too
-		return fmt.Errorf("--rate %v: must be between 1 and 1000 requests per second", f.rate)
-	case o.Timing.Fault < report.Window || o.Timing.Fault > time.Hour:
-		return fmt.Errorf("--duration %v: must be between %v and 1h", o.Timing.Fault, report.Window)
-	case f.seeds < 1 || f.seeds > 100:
-		return fmt.Errorf("--seeds %d: must be between 1 and 100", f.seeds)
-	case f.seed < 1 || f.seed > 1<<62-100:
-		return fmt.Errorf("--seed %d: must be between 1 and %d", f.seed, 1<<62-100)
-	case !slices.Contains(compare.Targets, f.target):
-		return fmt.Errorf("--target %q: must be one of %s", f.target, strings.Join(compare.Targets, ","))
-	case ingress && f.target != compare.Gateway:
-		return fmt.Errorf("--target %s: must be %s with the arm ingress", f.target, compare.Gateway)
-	case !slices.Contains(compare.Services, f.service):
-		return fmt.Errorf("--service %q: must be one of %s", f.service, strings.Join(compare.Services, ","))
-	case o.Root == "":
-		return errors.New("--root: not given, and no repository here: must be the directory of go.work")
+	if err != nil || !network.Addr().Is4() || network.Bits() > 24 {
+		return network, fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", f.network)
+	}
+	return network, nil
+}
+
+// parseRun reads ARM/FAULT/SEED.
+func parseRun(text string) (*record.Key, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) == 3 {
+		if seed, err := strconv.ParseUint(parts[2], 10, 64); err == nil {
+			return &record.Key{Arm: parts[0], Fault: parts[1], Seed: seed}, nil
+		}
+	}
+	return nil, fmt.Errorf("--run %q: must be ARM/FAULT/SEED", text)
+}
+
+// experiment reads the file, if there is one.
+func (f compareFlags) experiment(args []string, root string) (*experiment.Experiment, error) {
+	if len(args) > 0 {
+		return experiment.Read(findExperiment(args[0], root), report.Figures())
+	}
+	if len(f.arm) == 0 {
+		return nil, errors.New("no EXPERIMENT: must be a file, --arm and --fault, or one of\n" + listed(root))
+	}
+	e := experiment.New()
+	e.Question = "What do the arms " + strings.Join(f.arm, "; ") + " do?"
+	return e, nil
+}
+
+// findExperiment is the path of an experiment: a file, or the name of one in the
+// repository.
+func findExperiment(name, root string) string {
+	if _, err := os.Stat(name); err == nil || strings.ContainsAny(name, "/.") || root == "" {
+		return name
+	}
+	return filepath.Join(root, "experiments", name+".yaml")
+}
+
+// shipped are the repository's experiments, by name.
+func shipped(root string) (names []string, all []*experiment.Experiment) {
+	paths, _ := filepath.Glob(filepath.Join(root, "experiments", "*.yaml")) // the pattern is a good one
+	for _, path := range paths {
+		if e, err := experiment.Read(path, nil); err == nil {
+			names, all = append(names, strings.TrimSuffix(filepath.Base(path), ".yaml")), append(all, e)
+		}
+	}
+	return names, all
+}
+
+// listed is the repository's experiments with their questions.
+func listed(root string) string {
+	var lines []string
+	names, all := shipped(root)
+	for i, name := range names {
+		lines = append(lines, fmt.Sprintf("  %-16s %s", name, all[i].Question))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// change lets the flags change the experiment, and checks it anew.
+func (f compareFlags) change(given func(string) bool, e *experiment.Experiment) error {
+	if given("arms") || given("faults") {
+		if err := e.Select(f.arms, f.faults); err != nil {
+			return err
+		}
+	}
+	changed := false
+	for _, part := range []struct {
+		flag  string
+		apply func() error
+	}{
+		{"arm", func() error { return addEach("--arm", f.arm, experiment.ParseArm, &e.Arms) }},
+		{"fault", func() error { return f.addFaults(e) }},
+		{"goal", func() error { return addEach("--goal", f.goals, experiment.ParseGoal, &e.Goals) }},
+		{"replicas", func() error { return f.setReplicas(e) }},
+		{"target", func() error { e.Load.Target, e.Load.Streams = f.target, nil; return nil }},
+		{"rate", func() error { return f.setRate(e) }},
+		{"duration", func() error { e.Phases.Fault = experiment.Duration(f.duration); return nil }},
+	} {
+		if given(part.flag) {
+			changed = true
+			if err := part.apply(); err != nil {
+				return err
+			}
+		}
+	}
+	if !changed {
+		return nil
+	}
+	e.Changed()
+	return e.Check(report.Figures())
+}
+
+// addEach parses the values of a flag and adds them.
+func addEach[T any](flag string, texts []string, parse func(string) (T, error), to *[]T) error {
+	for _, text := range texts {
+		parsed, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("%s %w", flag, err)
+		}
+		*to = append(*to, parsed)
 	}
 	return nil
 }
 
-// pickFaults picks fewer faults for a quick comparison.
-func (f compareFlags) pickFaults(given func(string) bool, arms int) ([]compare.Fault, error) {
-	switch {
-	case !f.quick || given("faults"):
-	case arms > compare.Few:
-		f.faults = compare.QuickMany
-	default:
-		f.faults = compare.Quick
-	}
-	faults, err := compare.Pick(compare.Faults, func(f compare.Fault) string { return f.Name }, f.faults)
-	if err != nil {
-		return nil, fmt.Errorf("--faults %w", err)
-	}
-	return faults, nil
+// addFaults adds those of the flag, in place of the fault that an experiment
+// without any has.
+func (f compareFlags) addFaults(e *experiment.Experiment) error {
+	e.Faults = slices.DeleteFunc(e.Faults, func(f experiment.Fault) bool { return f.Name == experiment.Healthy && len(f.Inject) == 0 })
+	return addEach("--fault", f.fault, experiment.ParseFault, &e.Faults)
 }
 
-// pickSeeds takes those that are given. A quick comparison takes as many as fit
-// into its time otherwise.
-func (f compareFlags) pickSeeds(o *compare.Options, given bool) {
-	n := f.seeds
-	switch {
-	case given:
-	case f.quick:
-		n, o.OneSeedForAll = quickSeeds, true
-		if !slices.ContainsFunc(o.Faults, func(f compare.Fault) bool { return !f.All }) {
-			n = 1
-		}
-	case len(o.Arms) > compare.Few:
-		n = 1
+func (f compareFlags) setRate(e *experiment.Experiment) error {
+	if f.rate == 0 { // which is the default of a file
+		return errors.New("--rate 0: must be more than 0 requests per second")
 	}
-	for ; ; n-- {
-		o.Seeds = nil
-		for i := range n {
-			o.Seeds = append(o.Seeds, f.seed+uint64(i))
+	e.Load.Rate, e.Load.Steps, e.Load.Ramp = f.rate, nil, nil
+	return nil
+}
+
+func (f compareFlags) setReplicas(e *experiment.Experiment) error {
+	for _, text := range f.replicas {
+		name, number, _ := strings.Cut(text, "=")
+		n, err := strconv.Atoi(number)
+		if err != nil || name == "" {
+			return fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, separated by commas", text)
 		}
-		if n == 1 || given || !f.quick || compare.Expected(*o) <= quickTime {
+		if e.Fleet.Replicas == nil {
+			e.Fleet.Replicas = map[string]int{}
+		}
+		e.Fleet.Replicas[name] = n
+	}
+	return nil
+}
+
+// pickSeeds takes those of the flags, of the experiment, of the comparison that
+// goes on, or one by chance.
+func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) error {
+	e := o.Experiment
+	switch {
+	case f.seeds < 1 || f.seeds > 100:
+		return fmt.Errorf("--seeds %d: must be between 1 and 100", f.seeds)
+	case given("seed") && (f.seed < 1 || f.seed > 1<<62-200):
+		return fmt.Errorf("--seed %d: must be between 1 and %d", f.seed, uint64(1<<62-200))
+	case given("seed"):
+		e.Seeds = []uint64{f.seed}
+	case len(e.Seeds) == 0:
+		have, err := compare.Recorded(o.Out)
+		if err != nil {
+			return err
+		}
+		f.drawn = true
+		if e.Seeds = []uint64{rand.Uint64N(1_000_000) + 1}; have != nil {
+			e.Seeds = have.Seeds
+			return nil
+		}
+	}
+	if given("seed") || given("seeds") {
+		first := e.Seeds[0]
+		e.Seeds = nil
+		for i := range f.seeds {
+			e.Seeds = append(e.Seeds, first+uint64(i))
+		}
+	}
+	return nil
+}
+
+// command is the command line that makes the same comparison again.
+func (f compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment.Experiment) string {
+	words := append([]string{"fleetman", "compare"}, args...)
+	flags.Visit(func(flag *pflag.Flag) {
+		if slices.Contains(elsewhere, flag.Name) {
 			return
 		}
-	}
-}
-
-func (f compareFlags) pickArms(given func(string) bool) ([]compare.Arm, error) {
-	if given("arms") && given("profile") {
-		return nil, fmt.Errorf("--arms %s, --profile %s: must be one of them", f.arms, f.profile)
-	}
-	flag, names := "--arms", f.arms
-	if !given("arms") {
-		picked, err := compare.Pick(compare.Profiles, func(p compare.Profile) string { return p.Name }, f.profile)
-		if err != nil || len(picked) > 1 {
-			return nil, fmt.Errorf("--profile %q: must be one of %s", f.profile, profileNames())
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+			if flag.Value.Type() == "stringSlice" {
+				values = []string{strings.Join(values, ",")}
+			}
 		}
-		flag, names = "--profile", picked[0].Arms
+		for _, value := range values {
+			words = append(words, "--"+flag.Name, shellWord(value))
+		}
+	})
+	if flags.Changed("seed") || flags.Changed("seeds") || f.drawn {
+		words = append(words, "--seed", fmt.Sprint(e.Seeds[0]), "--seeds", fmt.Sprint(len(e.Seeds)))
 	}
-	arms, err := compare.Pick(compare.Arms, func(a compare.Arm) string { return a.Name }, names)
-	if err != nil {
-		return nil, fmt.Errorf("%s %w", flag, err)
-	}
-	return arms, nil
+	return strings.Join(words, " ")
 }
 
-func profileNames() string {
-	var names []string
-	for _, p := range compare.Profiles {
-		names = append(names, p.Name)
+// shellWord is a word as a shell reads it.
+func shellWord(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\n'\"\\$`;&|<>()*?[]{}~#!") {
+		return word
 	}
-	return strings.Join(names, ",")
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-func runComparison(ctx context.Context, o compare.Options, asJSON bool, stdout, stderr io.Writer) error {
+func (f compareFlags) run(ctx context.Context, where *places, o compare.Options, stdout, stderr io.Writer) error {
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
-	o.Binaries = binaries.Source{Root: o.Root, Getenv: process.Getenv(o.Environ), Progress: o.Progress}.Find
-	o.Progress(fmt.Sprintf("%d runs, about %v; seeds %s; records in %s", compare.Runs(o), compare.Expected(o).Round(time.Second), numbers(o.Seeds), o.Out))
-	if err := compare.Run(ctx, o); err != nil {
-		return interrupted(ctx, err, func() string { return keptRuns(o) })
+	if f.write != "" {
+		return o.Experiment.Write(f.write, o.Root)
 	}
-	return reportFlags{asJSON: asJSON}.run([]string{o.Out}, nil, stdout)
+	if o.Root == "" && o.Bin == "" {
+		return noRepository(", or name a directory of programs with --bin")
+	}
+	o.Binaries = where.source(o.Progress).Find
+	comparison, err := compare.New(o)
+	if err != nil {
+		return usageError{err}
+	}
+	left, all, lasts := comparison.Left()
+	o.Progress(fmt.Sprintf("%s\n%d of %d runs to measure, about %v; seeds %s; records in %s", o.Experiment.Question, left, all, lasts.Round(time.Second), numbers(o.Experiment.Seeds), o.Out))
+	if err := comparison.Run(ctx); err != nil {
+		return interrupted(ctx, err, func() string { return keptRuns(o, all) })
+	}
+	return f.report.run([]string{o.Out}, nil, stdout)
 }
 
 // keptRuns describes which runs an interrupted comparison has kept, and how
 // to go on.
-func keptRuns(o compare.Options) string {
+func keptRuns(o compare.Options, all int) string {
 	kept := 0
-	path := filepath.Join(o.Out, compare.RecordsFile)
-	if file, err := os.Open(path); err == nil {
-		defer file.Close()
-		if comparison, err := record.Read(file, path); err == nil {
-			kept = len(comparison.Runs)
-		}
+	if have, err := compare.Recorded(o.Out); err == nil && have != nil {
+		kept = len(have.Runs)
 	}
-	again := fmt.Sprintf("the same flags with --seed %d and another --out measure all again", o.Seeds[0])
+	further := fmt.Sprintf("%s --out %s measures the rest", o.Command, shellWord(o.Out))
 	if kept == 0 {
-		return "no run was complete; " + again
+		return "no run was complete; " + further
 	}
-	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s",
-		kept, compare.Runs(o), o.Out, again)
+	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s", kept, all, shellWord(o.Out), further)
 }
 
 func numbers(seeds []uint64) string {

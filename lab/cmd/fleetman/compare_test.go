@@ -3,43 +3,47 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"fleetman.example/lab/compare"
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/report"
 )
 
 func TestCompareUsage(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("# q?\narms:\n  - name: a\n    manifests: x\n    mash: true\nload: {rate: fast}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"compare", "x"}, `fleetman compare: "x": must be without arguments`},
-		{[]string{"compare", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
-		{[]string{"compare", "--arms", ""}, `--arms "": must be one or more of none,library,matched,sidecars,mesh,both,ingress,retries, separated by commas`},
-		{[]string{"compare", "--profile", "mine"}, `--profile "mine": must be one of plain,all,matched,defaults`},
-		{[]string{"compare", "--profile", "plain,all"}, `--profile "plain,all": must be one of plain,all,matched,defaults`},
-		{[]string{"compare", "--profile", "all", "--arms", "none"}, "--arms none, --profile all: must be one of them"},
-		{[]string{"compare", "--faults", "fire"}, `--faults "fire": must be one or more of bad-replica,dead-replica,all-bad,slow-body,crash-loop,storm,healthy, separated by commas`},
-		{[]string{"compare", "--faults", "storm,storm"}, `--faults "storm": must be there once`},
-		{[]string{"compare", "--rate", "0"}, "--rate 0: must be between 1 and 1000 requests per second"},
-		{[]string{"compare", "--rate", "NaN"}, "--rate NaN: must be between 1 and 1000 requests per second"},
-		{[]string{"compare", "--duration", "1s"}, "--duration 1s: must be between 3s and 1h"},
-		{[]string{"compare", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
-		{[]string{"compare", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387804"},
-		{[]string{"compare", "--seed", "-1"}, "--seed -1: must be a whole number, 0 or more; see fleetman compare --help"},
-		{[]string{"compare", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
-		{[]string{"compare", "--target", "webapp"}, `--target "webapp": must be one of gateway,page`},
-		{[]string{"compare", "--target", "page", "--arms", "ingress,none"}, "--target page: must be gateway with the arm ingress"},
-		{[]string{"compare", "--service", "staff"}, `--service "staff": must be one of staff-service,vehicle-telemetry,position-tracker,api-gateway`},
+		{[]string{"compare", "a", "b"}, "fleetman compare: 2 arguments: must be at most one EXPERIMENT"},
+		{[]string{"compare", "nowhere.yaml"}, "read the experiment: stat nowhere.yaml: no such file or directory"},
+		{[]string{"compare", bad}, bad + `:5: arms[0]: "mash": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target` + "\n" + bad + `:6: load.rate: "fast": must be a number`},
+		{[]string{"compare", "quick", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library, separated by commas`},
+		{[]string{"compare", "quick", "--faults", "fire"}, `--faults "fire": must be one or more of bad-replica, separated by commas`},
+		{[]string{"compare", "quick", "--arms", "none,none"}, `--arms "none": must be there once`},
+		{[]string{"compare", "quick", "--rate", "0"}, "--rate 0: must be more than 0 requests per second"},
+		{[]string{"compare", "quick", "--rate", "NaN"}, "load.rate: NaN: must be between 0.1 and 1000 requests per second"},
+		{[]string{"compare", "quick", "--duration", "1ms"}, "phases.fault: 1ms: must be between 100ms and 1h"},
+		{[]string{"compare", "quick", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
+		{[]string{"compare", "quick", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387704"},
+		{[]string{"compare", "quick", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
+		{[]string{"compare", "quick", "--target", "staff-service"}, `load.streams: empty: must be one at least for the target "staff-service"`},
+		{[]string{"compare", "quick", "--goal", "good"}, `--goal "good": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`},
+		{[]string{"compare", "quick", "--goal", "none, bad-replica: fun >= 1"}, `goals[0].figure: "fun": must be one of ` + strings.Join(report.Figures(), ", ")},
+		{[]string{"compare", "quick", "--replicas", "staff-service"}, `--replicas "staff-service": must be DEPLOYMENT=N, separated by commas`},
+		{[]string{"compare", "--arm", "mine"}, `--arm "mine": must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]`},
+		{[]string{"compare", "--arm", "mine=k8s/base", "--fault", "bad"}, `--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`},
+		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED`},
+		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
 		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
@@ -56,110 +60,132 @@ func TestCompareUsage(t *testing.T) {
 	}
 }
 
-// parse reads the flags of compare.
-func parse(t *testing.T, args string) (compare.Options, error) {
+// inRoot are the repository's places.
+func inRoot(t *testing.T) *places {
 	t.Helper()
-	var f compareFlags
-	cmd := new(cobra.Command)
-	f.add(cmd)
-	if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return f.options(cmd, places{root: t.TempDir()}, nil)
+	return &places{root: root, state: filepath.Join(t.TempDir(), "fleetman")}
 }
 
-// TestCommandReproduces: the command that the report prints makes the same
-// comparison.
+// parsed reads a command line of compare.
+func parsed(t *testing.T, where *places, args ...string) compare.Options {
+	t.Helper()
+	var f compareFlags
+	cmd := compareCommand(where)
+	cmd.ResetFlags()
+	f.add(cmd.Flags())
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	o, err := f.options(cmd, cmd.Flags().Args(), where)
+	if err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	return o
+}
+
+// TestNoExperiment: without one, those of the repository are listed.
+func TestNoExperiment(t *testing.T) {
+	code, _, stderr := fleetman(t, "compare")
+	if code != exitUsage || !strings.Contains(stderr, "\n  quick            In two minutes: what do users see of one bad replica, without resilience and with the library?\n") {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+}
+
+// TestCommandReproduces: the command in the records makes the same experiment, as
+// a shell reads it.
 func TestCommandReproduces(t *testing.T) {
-	for _, args := range []string{
-		"", "--quick", "--quick --seeds 3", "--quick --faults storm --profile all", "--profile matched --rate 2.5 --duration 4s",
-		"--arms none,ingress --faults healthy,all-bad --seed 7 --seeds 3", "--target page --service position-tracker --quick --duration 5s",
+	where := inRoot(t)
+	for _, args := range [][]string{
+		{"quick"},
+		{"comparison", "--arms", "none,mesh", "--faults", "all-bad,crash-loop", "--seed", "7", "--seeds", "3"},
+		{"comparison", "--rate", "2.5", "--duration", "4s", "--target", "page"},
+		{
+			"--arm", "none=k8s/base", "--arm", "mine=k8s/base,more.yaml,all:RESILIENCE=library", "--fault", "it's=staff-service all: delay=2s;status=502,rate=0.5 + webapp: stop 5s",
+			"--replicas", "staff-service=3,webapp=0", "--goal", "mine, it's: good >= 99.8%",
+		},
 	} {
-		want, err := parse(t, args)
+		if strings.Contains(strings.Join(args, ""), "it's") {
+			args = replaced(args, "it's", "slow")
+		}
+		want := parsed(t, where, args...)
+		words := strings.Split(strings.TrimPrefix(want.Command, "fleetman compare "), "\x00")
+		got := parsed(t, where, shellSplit(words[0])...)
+		if text(t, got.Experiment) != text(t, want.Experiment) {
+			t.Errorf("%q: %s\n got %s\nwant %s", args, want.Command, text(t, got.Experiment), text(t, want.Experiment))
+		}
+	}
+}
+
+func replaced(words []string, old, by string) (all []string) {
+	for _, word := range words {
+		all = append(all, strings.ReplaceAll(word, old, by))
+	}
+	return all
+}
+
+// shellSplit splits words at spaces outside of single quotes.
+func shellSplit(line string) (words []string) {
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+			continue
+		}
+		words = append(words, strings.Fields(part)...)
+	}
+	return words
+}
+
+func text(t *testing.T, e *experiment.Experiment) string {
+	t.Helper()
+	text, err := e.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestWrite: flags make an experiment, and --write saves it: the file is the same
+// one, from another directory too.
+func TestWrite(t *testing.T) {
+	where := inRoot(t)
+	args := []string{
+		"--root", where.root,
+		"--arm", "mine=" + where.root + "/k8s/base,all:RESILIENCE=library,staff-service:A=1", "--fault", "bad=staff-service: status=503,rate=0.3",
+		"--replicas", "staff-service=3", "--goal", "mine, bad: good >= 99.8%", "--rate", "50",
+	}
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	code, stdout, stderr := fleetman(t, append([]string{"compare", "--write", path}, args...)...)
+	if code != 0 || stdout != "" || stderr != "" {
+		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	e := parsed(t, where, path).Experiment
+	arm, in := e.Arms[0], e.Faults[0].Inject[0]
+	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != "repo:k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
+		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != 3 || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
+		t.Errorf("got %s", text(t, e))
+	}
+	code, _, stderr = fleetman(t, append([]string{"compare", "--write", path}, args...)...)
+	if want := "fleetman: write the experiment: open " + path + ": file exists\n"; code != exitFailure || stderr != want {
+		t.Errorf("a file that is there: exit code %d, stderr %q, want %q", code, stderr, want)
+	}
+}
+
+// TestLengths: published experiments stay within the time that their users have.
+func TestLengths(t *testing.T) {
+	where := inRoot(t)
+	for args, most := range map[string]time.Duration{
+		"comparison": 16 * time.Minute, "quick": 3 * time.Minute, "bad-replica": 6 * time.Minute, "cost": 5 * time.Minute, "retries": 4 * time.Minute, "storm": 6 * time.Minute, "telemetry-ejection": 3 * time.Minute,
+	} {
+		c, err := compare.New(parsed(t, where, strings.Fields(args)...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir := t.TempDir()
-		writeRecords(t, dir, want)
-		code, stdout, stderr := fleetman(t, "report", "--markdown", dir)
-		command, _, found := strings.Cut(strings.TrimPrefix(stdout, "`fleetman compare "), "`, ")
-		if code != 0 || !found {
-			t.Fatalf("%q: exit code %d, stderr %s, stdout %s", args, code, stderr, stdout)
-		}
-		got, err := parse(t, command)
-		if err != nil {
-			t.Fatalf("%q: %q: %v", args, command, err)
-		}
-		for _, o := range []*compare.Options{&got, &want} { // where, not what
-			o.Root, o.Out = "", ""
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: printed %q\n got %+v\nwant %+v", args, command, got, want)
-		}
-	}
-}
-
-// writeRecords writes one run of a comparison.
-func writeRecords(t *testing.T, dir string, o compare.Options) {
-	t.Helper()
-	var file bytes.Buffer
-	second := record.Offset(time.Second)
-	run := &record.Run{
-		Key: record.Key{Arm: o.Arms[0].Name, Fault: o.Faults[0].Name, Seed: o.Seeds[0]}, Rate: o.Rate, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset",
-		Requests: []record.Request{{Intended: 2 * second, Start: 2 * second, End: 2 * second, Status: 200}},
-		Samples:  []record.Sample{{At: 5 * second, Pod: "staff-service-0", Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: 1}}}},
-		Pods:     []string{"staff-service-0"}, Replicas: 1,
-	}
-	if err := errors.Join(record.WriteHeader(&file, compare.Header(t.Context(), o)), record.Write(&file, run)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, compare.RecordsFile), file.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestCompareChoices: what is compared, by flags.
-func TestCompareChoices(t *testing.T) {
-	for args, want := range map[string]string{
-		"":                                           "none,library × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 2",
-		"--quick":                                    "none,library × bad-replica,all-bad × 2",
-		"--quick --faults bad-replica":               "none,library × bad-replica × 3",
-		"--quick --seeds 1":                          "none,library × bad-replica,all-bad × 1",
-		"--profile all":                              "none,library,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
-		"--profile all --quick":                      "none,library,sidecars,mesh,both × bad-replica × 1",
-		"--profile matched --seeds 3":                "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 3",
-		"--profile defaults --quick":                 "none,library,sidecars × bad-replica,all-bad × 1",
-		"--profile matched":                          "none,matched,sidecars,mesh,both × bad-replica,dead-replica,all-bad,slow-body,crash-loop × 1",
-		"--arms mesh,none --faults storm":            "mesh,none × storm × 2",
-		"--profile matched --faults healthy":         "none,matched,sidecars,mesh,both × healthy × 1",
-		"--profile matched --faults healthy --quick": "none,matched,sidecars,mesh,both × healthy × 1",
-	} {
-		got, err := parse(t, args)
-		if err != nil {
-			t.Errorf("%q: %v", args, err)
-			continue
-		}
-		var arms, faults []string
-		for _, a := range got.Arms {
-			arms = append(arms, a.Name)
-		}
-		for _, fault := range got.Faults {
-			faults = append(faults, fault.Name)
-		}
-		if text := fmt.Sprintf("%s × %s × %d", strings.Join(arms, ","), strings.Join(faults, ","), len(got.Seeds)); text != want {
-			t.Errorf("%q: got %s, want %s", args, text, want)
-		}
-		most := 15 * time.Minute
-		switch {
-		case strings.Contains(args, "--quick"):
-			most = 3 * time.Minute
-		case strings.Contains(args, "--seeds"):
-			most = time.Hour
-		case strings.Contains(args, "healthy"):
-			most = 4 * time.Minute
-		}
-		if longest := compare.Expected(got); longest > most {
-			t.Errorf("%q: takes %v, want %v at most", args, longest, most)
+		if _, _, lasts := c.Left(); lasts > most {
+			t.Errorf("%s: takes %v, want %v at most", args, lasts, most)
 		}
 	}
 }

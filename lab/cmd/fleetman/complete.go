@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/compare"
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/scenario"
 )
 
@@ -155,14 +155,33 @@ func described[T any](known []T, of func(T) (name, meaning string)) (names []str
 	return names
 }
 
-// completeCompare adds completions of the flags of compare.
-func completeCompare(cmd *cobra.Command) *cobra.Command {
-	completeFlag(cmd, "arms", completeList(described(compare.Arms, func(a compare.Arm) (string, string) { return a.Name, a.Meaning })))
-	completeFlag(cmd, "faults", completeList(described(compare.Faults, func(f compare.Fault) (string, string) { return f.Name, f.Meaning })))
-	completeFlag(cmd, "profile", fixed(described(compare.Profiles, func(p compare.Profile) (string, string) { return p.Name, p.Meaning })))
-	completeFlag(cmd, "target", fixed(compare.Targets))
-	completeFlag(cmd, "service", fixed(compare.Services))
-	return cmd
+// completeExperiments completes the name of an experiment of the repository; a
+// file's name is the shell's.
+func (p *places) completeExperiments() cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 || p.find() != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names, all := shipped(p.root)
+		for i := range names {
+			names[i] = cobra.CompletionWithDesc(names[i], all[i].Question)
+		}
+		return names, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// completeParts completes parts of the experiment that is named before.
+func (p *places) completeParts(of func(*experiment.Experiment) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) != 1 || p.find() != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		e, err := experiment.Read(findExperiment(args[0], p.root), nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // the error is for those who press enter
+		}
+		return completeList(of(e))(cmd, args, typed)
+	}
 }
 
 func fixed(names []string) cobra.CompletionFunc {

@@ -40,9 +40,9 @@ func TestInterrupted(t *testing.T) {
 		{
 			"compare, in its first run",
 			[]string{
-				"compare", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--faults", "bad-replica", "--seeds", "1", "--seed", "7", "--out", out,
+				"compare", "quick", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--seed", "7", "--out", out,
 			},
-			"1 of 1: ", "", "fleetman: interrupted: no run was complete; the same flags with --seed 7 and another --out measure all again\n",
+			"1 of 1 (0 % done, ", "", "fleetman: interrupted: no run was complete; fleetman compare quick --arms none --seed 7 --seeds 1 --out " + out + " measures the rest\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

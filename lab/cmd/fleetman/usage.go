@@ -24,6 +24,16 @@ func exactly(name string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne allows one argument of the given name, or none.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("%s: %d arguments: must be at most one %s", cmd.CommandPath(), len(args), name)}
+		}
+		return nil
+	}
+}
+
 // none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

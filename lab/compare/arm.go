@@ -1,0 +1,209 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+	"sigs.k8s.io/kustomize/kyaml/yaml/merge2"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+// builtIn is where the launcher builds programs.
+func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
+
+// objects reads the manifests of an arm, patches them, and returns the mistakes
+// of the arm and of the faults that they show.
+func (o Options) objects(arm experiment.Arm) (*manifest.Objects, experiment.Problems) {
+	e := o.Experiment
+	field := fmt.Sprintf("arms[%d]", slices.IndexFunc(e.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
+	var paths []string
+	for _, path := range arm.Manifests {
+		resolved, err := e.Resolve(path, o.Root)
+		if err != nil {
+			return nil, experiment.Problems{e.Problem(field+".manifests", "%v", err)}
+		}
+		paths = append(paths, resolved)
+	}
+	objects, err := manifest.Load(paths...)
+	if err != nil {
+		return nil, experiment.Problems{e.Problem(field+".manifests", "%v", err)}
+	}
+	var problems experiment.Problems
+	for _, patch := range arm.Patches {
+		if err := merge(objects, patch); err != nil {
+			problems = append(problems, e.Problem(field+".patches", "%v", err))
+		}
+	}
+	known := namesIn(objects)
+	must := func(path, name string) {
+		if !known.has(name) {
+			problems = append(problems, e.Problem(path, "%.60q: must be a service of the arm %s: %s", name, arm.Name, strings.Join(known.deployments, ", ")))
+		}
+	}
+	for _, service := range slices.Sorted(maps.Keys(arm.Env)) {
+		if service != experiment.All {
+			must(field+".env."+service, service)
+		}
+	}
+	for _, service := range slices.Sorted(maps.Keys(arm.Replicas)) {
+		must(field+".replicas."+service, service)
+	}
+	for i, fault := range e.Faults {
+		for j, in := range fault.Inject {
+			must(fmt.Sprintf("faults[%d].inject[%d].service", i, j), in.Service)
+		}
+	}
+	return objects, problems
+}
+
+// merge changes the object that a patch names, as kustomize does.
+func merge(objects *manifest.Objects, patch experiment.Object) error {
+	var head struct {
+		Kind     string
+		Metadata struct{ Name, Namespace string }
+	}
+	text, err := json.Marshal(patch)
+	if err == nil {
+		err = json.Unmarshal(text, &head)
+	}
+	if err != nil {
+		return fmt.Errorf("kind, metadata: %w", err)
+	}
+	var there []string
+	for i := range objects.All {
+		object := &objects.All[i]
+		if object.Kind != head.Kind {
+			continue
+		}
+		there = append(there, object.Name)
+		if object.Name != head.Metadata.Name || head.Metadata.Namespace != "" && object.Namespace != head.Metadata.Namespace {
+			continue
+		}
+		return mergeInto(object, patch)
+	}
+	return fmt.Errorf("%s %s: must be one of the manifests, which have the names %q of this kind", head.Kind, head.Metadata.Name, there)
+}
+
+func mergeInto(object *manifest.Object, patch experiment.Object) error {
+	whole := maps.Clone(patch)
+	whole["apiVersion"] = object.APIVersion // by which the keys of its lists are known
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return fmt.Errorf("%s: %w", object.Ref(), err)
+	}
+	merged, err := merge2.MergeStrings(string(text), string(object.JSON), false, kyaml.MergeOptions{ListIncreaseDirection: kyaml.MergeOptionsListPrepend})
+	if err != nil {
+		return fmt.Errorf("%s: %w", object.Ref(), err)
+	}
+	found, err := manifest.Decode(object.Source+", patched", []byte(merged))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("%s: %w", object.Ref(), err)
+	}
+	found[0].Namespace = object.Namespace
+	*object = found[0]
+	return nil
+}
+
+// knownNames are what services may be called.
+type knownNames struct{ deployments, others []string }
+
+func namesIn(objects *manifest.Objects) (k knownNames) {
+	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+		k.deployments = append(k.deployments, d.Name)
+		for _, c := range d.Spec.Template.Spec.Containers {
+			image, _, _ := strings.Cut(c.Image[strings.LastIndexByte(c.Image, '/')+1:], ":")
+			k.others = append(k.others, image)
+		}
+	}
+	for _, s := range manifest.Of[*corev1.Service](objects) {
+		k.others = append(k.others, s.Name)
+	}
+	slices.Sort(k.deployments)
+	return k
+}
+
+func (k knownNames) has(name string) bool {
+	bare := func(known string) bool {
+		return strings.TrimPrefix(known, "fleetman-") == strings.TrimPrefix(name, "fleetman-")
+	}
+	return slices.ContainsFunc(k.deployments, bare) || slices.ContainsFunc(k.others, bare)
+}
+
+// seedVariables are those on which all that is random in the services depends.
+var seedVariables = []string{"SEED", "FAULTS_SEED", "UPSTREAM_SEED"}
+
+// settings are the seed's, and the arm's, which are over them: those for all
+// services, then those for one.
+func (p plan) settings() (set []local.Setting) {
+	for _, name := range seedVariables {
+		set = append(set, local.Setting{Name: name, Value: fmt.Sprint(p.seed)})
+	}
+	add := func(target string, variables map[string]string) {
+		for _, name := range slices.Sorted(maps.Keys(variables)) {
+			set = append(set, local.Setting{Target: target, Name: name, Value: variables[name]})
+		}
+	}
+	add("", p.arm.Env[experiment.All])
+	for _, service := range slices.Sorted(maps.Keys(p.arm.Env)) {
+		if service != experiment.All {
+			add(service, p.arm.Env[service])
+		}
+	}
+	return set
+}
+
+// recorded are the arm's settings as the records have them: the manifests, the
+// programs of the mesh, the variables, the patches.
+func (p plan) recorded() []string {
+	all := slices.Clone([]string(p.arm.Manifests))
+	if p.mesh {
+		all = append(all, "istiod "+p.o.found.Pilot.Version, "envoy "+p.o.found.Envoy.Version)
+	}
+	for _, service := range slices.Sorted(maps.Keys(p.arm.Replicas)) {
+		all = append(all, fmt.Sprintf("%s replicas=%d", service, p.arm.Replicas[service]))
+	}
+	for _, service := range slices.Sorted(maps.Keys(p.arm.Env)) {
+		for _, name := range slices.Sorted(maps.Keys(p.arm.Env[service])) {
+			all = append(all, fmt.Sprintf("%s %s=%s", service, name, p.arm.Env[service][name]))
+		}
+	}
+	for _, patch := range p.arm.Patches {
+		text, _ := json.Marshal(patch) // it was JSON
+		all = append(all, "patch "+string(bytes.TrimSpace(text)))
+	}
+	return all
+}
+
+// publishedVehicles is the number of vehicles without FLEET_SIZE.
+const publishedVehicles = 5
+
+// vehicleCount is how many vehicles report, by the environment.
+func (p plan) vehicleCount() int {
+	count := publishedVehicles
+	set := func(name, value string) {
+		if n, err := strconv.Atoi(value); name == "FLEET_SIZE" && err == nil {
+			count = n
+		}
+	}
+	for _, d := range manifest.Of[*appsv1.Deployment](p.objects) {
+		for _, variable := range d.Spec.Template.Spec.Containers[0].Env {
+			set(variable.Name, variable.Value)
+		}
+	}
+	for _, s := range p.settings() {
+		set(s.Name, s.Value)
+	}
+	return count
+}

@@ -1,0 +1,137 @@
+package compare
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fleetman.example/lab/record"
+)
+
+// RecordsFile is the name of the records within Options.Out.
+const RecordsFile = "records.jsonl"
+
+// output is the file of the records.
+type output struct {
+	*os.File
+	again *record.Comparison // of which one run is replaced; nil: runs are added
+}
+
+// Recorded returns the comparison that is in a directory, with its whole runs;
+// nil when there is none.
+func Recorded(dir string) (*record.Comparison, error) {
+	have, _, err := recorded(dir)
+	return have, err
+}
+
+// recorded returns the size of the records up to the last whole run too.
+func recorded(dir string) (have *record.Comparison, size int64, err error) {
+	path := filepath.Join(dir, RecordsFile)
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("records: %w", err)
+	}
+	defer file.Close()
+	have, size, err = record.ReadWhole(file, path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: --out must be a directory without records, or with those of this experiment", err)
+	}
+	return have, size, nil
+}
+
+// read returns what there is of the comparison, if it is the same one.
+func read(o Options) (*record.Comparison, error) {
+	have, _, err := recorded(o.Out)
+	if err != nil || have == nil {
+		return nil, err
+	}
+	if difference := have.Difference(header(context.Background(), o).Conditions); difference != "" {
+		return nil, fmt.Errorf("--out %s: %s: must be the same to go on; else --out must be another directory", o.Out, difference)
+	}
+	return have, nil
+}
+
+// open opens the records. What stands behind the last whole run is cut off.
+func (c *Comparison) open(ctx context.Context) (*output, error) {
+	if err := os.MkdirAll(c.o.Out, 0o755); err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	_, size, err := recorded(c.o.Out)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(c.o.Out, RecordsFile), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	if err = file.Truncate(size); err == nil {
+		_, err = file.Seek(size, 0)
+	}
+	if err == nil && c.have == nil {
+		err = record.WriteHeader(file, header(ctx, c.o))
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	out := &output{File: file}
+	if c.o.Again != nil {
+		out.again = c.have
+	}
+	return out, nil
+}
+
+// add writes a run. One that is there already is replaced, in a new file that
+// takes the old one's place.
+func (out *output) add(run *record.Run) error {
+	if out.again == nil || !slices.ContainsFunc(out.again.Runs, func(r *record.Run) bool { return same(r.Key, run.Key) }) {
+		return record.Write(out, run)
+	}
+	var text bytes.Buffer
+	err := record.WriteHeader(&text, out.again)
+	for _, r := range out.again.Runs {
+		if same(r.Key, run.Key) {
+			r = run
+		}
+		if err == nil {
+			err = record.Write(&text, r)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	temporary := out.Name() + ".new"
+	if err = os.WriteFile(temporary, text.Bytes(), 0o644); err == nil {
+		err = os.Rename(temporary, out.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("records: %w", err)
+	}
+	return nil
+}
+
+// header is the first line of the records.
+func header(ctx context.Context, o Options) *record.Comparison {
+	e := o.Experiment
+	text := e.Text
+	if text == nil {
+		text, _ = e.YAML() // it was read from flags, which YAML can have
+	}
+	return &record.Comparison{
+		Began: time.Now(), Command: o.Command, Experiment: string(text),
+		Conditions: record.Conditions{
+			Seeds: e.Seeds, Rate: o.rate(), Target: e.Load.Target,
+			Machine: thisMachine(ctx), Versions: versions(ctx, o.Root), SLO: record.Offset(e.SLO),
+			Healthy: record.Offset(e.Phases.Healthy), Fault: record.Offset(e.Phases.Fault), After: record.Offset(e.Phases.After),
+		},
+	}
+}

@@ -1,0 +1,173 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"fleetman.example/lab/local"
+)
+
+// TestMain runs the test's own program as a service when it is started under
+// another name: a fleet that this repository does not have.
+func TestMain(m *testing.M) {
+	if filepath.Base(filepath.Dir(os.Args[0])) == standIns {
+		standIn()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+const standIns = "stand-ins"
+
+// standIn is a service with the contract's admin listener. It passes requests on
+// to UPSTREAM_URL, or answers them itself.
+func standIn() {
+	s := &service{counts: map[string]int{}}
+	dialer := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, _ := net.SplitHostPort(address)
+		found, err := local.LookUp(os.Getenv("HOSTS_FILE"), host)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(found[rand.IntN(len(found))], port))
+	}, DisableKeepAlives: true}
+	s.client = http.Client{Transport: dialer}
+	admin := http.NewServeMux()
+	admin.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	admin.HandleFunc("GET /metrics", s.metrics)
+	admin.HandleFunc("GET /resilience", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"transitions":[]}`) })
+	admin.HandleFunc("/faults", s.faults)
+	go func() { panic(http.ListenAndServe(os.Getenv("ADMIN_ADDR"), admin)) }()
+	panic(http.ListenAndServe(os.Getenv("LISTEN_ADDR"), http.HandlerFunc(s.serve)))
+}
+
+type service struct {
+	client http.Client
+	mu     sync.Mutex
+	rules  string
+	counts map[string]int
+}
+
+func (s *service) count(metric string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[metric]++
+}
+
+func (s *service) serve(w http.ResponseWriter, r *http.Request) {
+	defer s.count(`http_server_request_duration_seconds_count{http_request_method="` + r.Method + `",http_route="/things/:id"}`)
+	s.mu.Lock()
+	rules := s.rules
+	s.mu.Unlock()
+	if rules != "" {
+		w.Header().Set("X-Fault", "status")
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	upstream := os.Getenv("UPSTREAM_URL")
+	if upstream == "" {
+		fmt.Fprint(w, "a thing")
+		return
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(upstream, "http://fleetman-"), ":")
+	defer s.count(`http_client_request_duration_seconds_count{http_request_method="` + r.Method + `",server_address="` + host + `"}`)
+	request, _ := http.NewRequestWithContext(r.Context(), r.Method, upstream+r.URL.Path, nil)
+	answer, err := s.client.Do(request)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, answer.Body)
+}
+
+func (s *service) metrics(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for metric, n := range s.counts {
+		fmt.Fprintf(w, "%s %d\n", metric, n)
+	}
+}
+
+func (s *service) faults(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodGet {
+		s.rules = string(body) // DELETE has none
+	}
+	fmt.Fprint(w, `{"rules":[]}`)
+}
+
+// standInPrograms is a directory with programs of these names.
+func standInPrograms(t *testing.T, names ...string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), standIns)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		path := filepath.Join(dir, name)
+		if i > 0 {
+			err = os.Link(filepath.Join(dir, names[0]), path)
+		} else {
+			err = os.WriteFile(path, program, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// standInFleet is the manifests of services in a row: each calls the next one.
+func standInFleet(names ...string) string {
+	var text strings.Builder
+	for i, name := range names {
+		upstream := ""
+		if i+1 < len(names) {
+			upstream = fmt.Sprintf("\n            - {name: UPSTREAM_URL, value: http://fleetman-%s:8080}", names[i+1])
+		}
+		fmt.Fprintf(&text, `---
+apiVersion: v1
+kind: Service
+metadata: {name: fleetman-%[1]s}
+spec: {selector: {app: %[1]s}, ports: [{port: 8080, targetPort: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      containers:
+        - name: %[1]s
+          image: fleetman/%[1]s:1
+          env:
+            - {name: ADMIN_ADDR, value: ":9090"}%[2]s
+          ports: [{name: http, containerPort: 8080}, {name: admin, containerPort: 9090}]
+          readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1}
+`, name, upstream)
+	}
+	return text.String()
+}

@@ -1,0 +1,72 @@
+package experiment
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var envForm = regexp.MustCompile(`^([a-z0-9.-]+):([A-Za-z_][A-Za-z0-9_]*)=(.*)$`)
+
+// ParseArm reads the form of a flag: NAME=PATH[,PATH...][,SERVICE:VAR=VALUE...].
+func ParseArm(text string) (Arm, error) {
+	name, rest, found := strings.Cut(text, "=")
+	if !found || !nameForm.MatchString(name) || rest == "" {
+		return Arm{}, fmt.Errorf("%.100q: must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]", text)
+	}
+	arm := Arm{Name: name}
+	for part := range strings.SplitSeq(rest, ",") {
+		m := envForm.FindStringSubmatch(part)
+		switch {
+		case m != nil && arm.Env == nil:
+			arm.Env = map[string]map[string]string{m[1]: {m[2]: m[3]}}
+		case m != nil && arm.Env[m[1]] == nil:
+			arm.Env[m[1]] = map[string]string{m[2]: m[3]}
+		case m != nil:
+			arm.Env[m[1]][m[2]] = m[3]
+		case part == "":
+			return Arm{}, fmt.Errorf("%.100q: an empty part: must be a directory, a file or SERVICE:VAR=VALUE", text)
+		default:
+			arm.Manifests = append(arm.Manifests, part)
+		}
+	}
+	return arm, nil
+}
+
+var injectionForm = regexp.MustCompile(`^\s*([^\s:]+)(?:\s+(\S+))?\s*:\s*(.+?)\s*$`)
+
+// ParseFault reads the form of a flag: NAME=SERVICE [REPLICAS]: RULES, or kill,
+// stop 5s, roll instead of RULES; several of them with " + " between.
+func ParseFault(text string) (Fault, error) {
+	const form = "NAME=SERVICE [REPLICAS]: RULES"
+	name, rest, found := strings.Cut(text, "=")
+	if !found || !nameForm.MatchString(name) {
+		return Fault{}, fmt.Errorf("%.100q: must be %s", text, form)
+	}
+	fault := Fault{Name: name}
+	for part := range strings.SplitSeq(rest, " + ") {
+		m := injectionForm.FindStringSubmatch(part)
+		if m == nil {
+			return Fault{}, fmt.Errorf("%.100q: must be %s", text, form)
+		}
+		in := Injection{Service: m[1]}
+		switch number, err := strconv.Atoi(m[2]); {
+		case m[2] == "", m[2] == "one":
+			in.Replicas.Some = 1
+		case m[2] == "all":
+			in.Replicas.All = true
+		case err == nil && number >= 1:
+			in.Replicas.Some = number
+		default:
+			in.Replicas.Names = []string{m[2]}
+		}
+		if _, _, err := Action(m[3]).Parse(); err == nil {
+			in.Action = Action(m[3])
+		} else {
+			in.Rules = m[3]
+		}
+		fault.Inject = append(fault.Inject, in)
+	}
+	return fault, nil
+}

@@ -1,0 +1,58 @@
+package record
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ReadWhole reads the whole runs of a comparison that may have been interrupted,
+// and returns the size of the text that has them: what follows is a part of a run.
+// It returns nil when there is no whole first line.
+func ReadWhole(r io.Reader, name string) (*Comparison, int64, error) {
+	var c Comparison
+	lines := bufio.NewReader(r)
+	whole, at := int64(0), int64(0)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("read %s: %w", name, err)
+		}
+		if err := c.readLine(line); err != nil {
+			return nil, 0, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+		at += int64(len(line))
+		if len(c.Runs) == 0 || c.Runs[len(c.Runs)-1].whole() {
+			whole = at
+		}
+	}
+	if c.Kind == "" {
+		return nil, 0, nil
+	}
+	if n := len(c.Runs); n > 0 && !c.Runs[n-1].whole() {
+		c.Runs = c.Runs[:n-1]
+	}
+	return &c, whole, nil
+}
+
+// whole reports whether all lines of the run are there.
+func (r *Run) whole() bool { return r.Lines == r.lines() }
+
+// lines is the number of the run's lines after its first.
+func (r *Run) lines() int {
+	return len(r.Requests) + len(r.Events) + len(r.Samples) + len(r.Positions)
+}
+
+// notWhole returns the error of a run of which lines are missing.
+func (c *Comparison) notWhole() error {
+	for _, r := range c.Runs {
+		if !r.whole() {
+			return fmt.Errorf("%s: %d lines: must be %d: the records are cut off", r.Name(), r.lines(), r.Lines)
+		}
+	}
+	return nil
+}
