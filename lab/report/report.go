@@ -221,9 +221,3 @@ func (a Arm) Value(name string) float64 {
 	}
 	return math.NaN()
 }
-
-func (a Arm) proxied() bool {
-	return slices.ContainsFunc(a.Runs, func(r Run) bool { return r.proxied() })
-}
-
-func (f Fault) proxied() bool { return slices.ContainsFunc(f.Arms, Arm.proxied) }

@@ -24,7 +24,7 @@ const htmlFile = "report.html"
 // reportFlags are the flags of `fleetman report`.
 type reportFlags struct {
 	asJSON, asCSV, asMarkdown, all bool
-	readme, hgrm, junit            string
+	readme, hgrm, svg, junit       string
 	goals                          []string
 }
 
@@ -64,6 +64,7 @@ not decided by so few requests.`,
 	flags.BoolVar(&f.asMarkdown, "markdown", false, "write a Markdown summary of at most 20 lines; with --all every table")
 	flags.StringVar(&f.readme, "readme", "", "put the Markdown into a file, between its marks <!-- compare --> and <!-- /compare -->")
 	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
+	flags.StringVar(&f.svg, "svg", "", "draw the matrix and each fault's runs into a directory, as SVG")
 	flags.StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringArrayVar(&f.goals, "goal", nil, "a goal besides the experiment's: ARM, FAULT: FIGURE >= BOUND [at 95%]")
 	return cmd
@@ -142,6 +143,9 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 	if err == nil && f.hgrm != "" {
 		err = report.HGRM(f.hgrm, r)
 	}
+	if err == nil && f.svg != "" {
+		err = report.SVG(f.svg, r)
+	}
 	if err == nil {
 		err = f.writeJUnit(r)
 	}
@@ -153,8 +157,8 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	switch {
-	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "":
-		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm: must be of one comparison")}
+	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "", f.svg != "":
+		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm, --svg: must be of one comparison")}
 	case f.asJSON:
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")

@@ -1,0 +1,56 @@
+package report
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSVG: pictures are well-formed, ask no host for anything, and hostile names
+// stay text.
+func TestSVG(t *testing.T) {
+	hostile := outcomesOf(`<script>alert("a")</script>`, 1, 30, 0)
+	hostile.Fault = `../x"&<fault>`
+	run := comparison()[0]
+	r, err := Compute(of(hostile, run, healthyRun("none", 1, .002, .01, .1, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := SVG(filepath.Join(dir, "new"), r); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, file.Name())
+		text, err := os.ReadFile(filepath.Join(dir, "new", file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := xml.NewDecoder(strings.NewReader(string(text)))
+		for err == nil {
+			var token xml.Token
+			token, err = decoder.Token()
+			if start, ok := token.(xml.StartElement); ok && (start.Name.Local == "script" || start.Name.Local == "fault") {
+				t.Errorf("%s: a name has become an element", file.Name())
+			}
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", file.Name(), err)
+		}
+		if strings.Contains(strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", ""), "http") {
+			t.Errorf("%s: asks a host", file.Name())
+		}
+	}
+	if got, want := strings.Join(names, " "), "fault----x---fault-.svg fault-bad-replica.svg matrix.svg"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
