@@ -17,16 +17,16 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// Client talks to the fleet of a state directory.
+// Client is a client of the fleet in a state directory.
 type Client struct {
 	state string
 	http  http.Client
 }
 
-// ErrNoFleet is the error of a client whose directory has no running fleet.
+// ErrNoFleet is the error when no fleet runs in the client's state directory.
 var ErrNoFleet = errors.New("no fleet runs")
 
-// NewClient does not connect yet.
+// NewClient returns a client. It does not connect yet.
 func NewClient(state string) (*Client, error) {
 	path, err := socketPath(state)
 	if err != nil {
@@ -38,13 +38,13 @@ func NewClient(state string) (*Client, error) {
 	return &Client{state: state, http: http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
 }
 
-// Status asks how the fleet is.
+// Status returns the status of the fleet.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
 	return status, c.read(ctx, http.MethodGet, "/status", nil, &status)
 }
 
-// Logs copies a pod's log, or with "all" every pod's, to w.
+// Logs copies a pod's log to w, or every pod's when pod is "all".
 func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.Writer) error {
 	query := url.Values{"pod": {pod}, "follow": {strconv.FormatBool(o.Follow)}, "prefix": {strconv.FormatBool(o.Prefix)}}
 	if o.TailLines != nil {
@@ -59,31 +59,31 @@ func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.
 	}
 	defer body.Close()
 	if _, err := io.Copy(w, body); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("reading the log of %s: %w", pod, err)
+		return fmt.Errorf("read the log of %s: %w", pod, err)
 	}
 	return nil
 }
 
-// Kill sends a signal to a pod's process, and returns what was done, in words.
+// Kill sends a signal to a pod's process and returns a description of its effect.
 func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error) {
-	var answer killed
-	err := c.read(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, &answer)
-	return answer.Did, err
+	var result killed
+	err := c.read(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, &result)
+	return result.Did, err
 }
 
-// Stop begins the end of the fleet; local.AwaitUnlocked waits for it.
+// Stop starts to stop the fleet and returns at once. local.AwaitUnlocked waits for the end.
 func (c *Client) Stop(ctx context.Context) error {
 	var done struct{}
 	return c.read(ctx, http.MethodPost, "/stop", nil, &done)
 }
 
-// Mesh asks how the mesh is.
+// Mesh returns the status of the mesh.
 func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	var status mesh.Status
 	return status, c.read(ctx, http.MethodGet, "/mesh", nil, &status)
 }
 
-// Apply makes manifests those of the running mesh. The paths are absolute.
+// Apply replaces the manifests of the running mesh. The paths must be absolute.
 func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error) {
 	var applied mesh.Applied
 	return applied, c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
@@ -96,7 +96,7 @@ func (c *Client) read(ctx context.Context, method, path string, query url.Values
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fmt.Errorf("reading the fleet's answer: %w", err)
+		return fmt.Errorf("parse the fleet's response: %w", err)
 	}
 	return nil
 }
@@ -104,14 +104,14 @@ func (c *Client) read(ctx context.Context, method, path string, query url.Values
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://fleet"+path+"?"+query.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking the fleet: %w", err)
+		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	response, err := c.http.Do(request)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("%w in %s; start one with fleetman up, or name its directory with --state", ErrNoFleet, c.state)
+		return nil, fmt.Errorf("%w in %s: start one with fleetman up, or set its directory with --state", ErrNoFleet, c.state)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking the fleet: %w", err)
+		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response.Body, nil
@@ -119,7 +119,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	defer response.Body.Close()
 	var failed failure
 	if json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&failed) != nil || failed.Error == "" {
-		return nil, fmt.Errorf("asking the fleet: status %d", response.StatusCode)
+		return nil, fmt.Errorf("control socket: %s %s: status %d", method, path, response.StatusCode)
 	}
 	return nil, errors.New(failed.Error)
 }

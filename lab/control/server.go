@@ -20,16 +20,16 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// Fleet is what a server shows and steers.
+// Fleet is the fleet that a server controls.
 type Fleet struct {
 	*local.Fleet
-	Mesh      *mesh.Mesh // nil without one
-	Manifests []string   // the paths that it was started with
-	Stop      func()     // begins its end, and returns at once
+	Mesh      *mesh.Mesh // nil without a mesh
+	Manifests []string   // the paths with which the fleet was started
+	Stop      func()     // starts to stop the fleet and returns at once
 }
 
-// socketPath is in the state directory, or, when that is too long for a
-// socket's address (104 bytes on macOS), in the directory for temporary files.
+// socketPath returns the path of the socket: in the state directory or, when that path is too long for a
+// socket (104 bytes on macOS), in the directory for temporary files.
 func socketPath(state string) (string, error) {
 	state, err := filepath.Abs(state)
 	if err != nil {
@@ -44,15 +44,15 @@ func socketPath(state string) (string, error) {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("fleetman-%d-%x.sock", os.Getuid(), hash.Sum64())), nil
 }
 
-// Server answers for one fleet.
+// Server serves the control socket of a fleet.
 type Server struct {
 	path string
 	http *http.Server
 	done chan struct{}
 }
 
-// Serve starts answering. The state directory has to be the fleet's own: a
-// socket left there by a launcher that was killed is removed.
+// Serve starts a server. The caller must hold the lock of the state directory: Serve removes a socket
+// that a killed launcher has left there.
 func Serve(state string, fleet Fleet) (*Server, error) {
 	path, err := socketPath(state)
 	if err != nil {
@@ -75,7 +75,7 @@ func Serve(state string, fleet Fleet) (*Server, error) {
 	return s, nil
 }
 
-// Close ends what is going on, followed logs too, once the fleet has stopped.
+// Close stops the server after the fleet has stopped. It ends all requests, including followed logs.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -132,7 +132,7 @@ func routes(state string, fleet Fleet) http.Handler {
 	return mux
 }
 
-// logs writes a pod's log as the query wants it.
+// logs writes a pod's log with the options of the query.
 func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	query := r.URL.Query()
 	var o local.LogOptions
@@ -149,7 +149,7 @@ func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	if text := query.Get("since"); text != "" {
 		since, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("since: %.40q: must be a time, as RFC 3339 has it", text))
+			writeError(w, http.StatusBadRequest, fmt.Errorf("since: %.40q: must be a time in RFC 3339 format", text))
 			return
 		}
 		o.Since = since
@@ -160,22 +160,22 @@ func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	}
 }
 
-// killed is the answer to POST /kill.
+// killed is the response to POST /kill.
 type killed struct {
-	Did string `json:"did"` // in words
+	Did string `json:"did"` // description of the effect
 }
 
 func withMesh(meshed *mesh.Mesh, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if meshed == nil {
-			writeError(w, http.StatusNotFound, errors.New("the running fleet has no mesh; start it with fleetman up --mesh"))
+			writeError(w, http.StatusNotFound, errors.New("the running fleet has no mesh: start it with fleetman up --mesh"))
 			return
 		}
 		handler(w, r)
 	}
 }
 
-// flushing sends every write at once.
+// flushing is a writer that flushes every write.
 type flushing struct {
 	w     http.ResponseWriter
 	wrote bool

@@ -9,7 +9,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// TestBadRequests: the socket's answers to what the command would never send.
+// TestBadRequests sends requests that the commands never send.
 func TestBadRequests(t *testing.T) {
 	handler := routes("state", Fleet{Fleet: &local.Fleet{}}) // without pods
 	for _, test := range []struct {
@@ -23,8 +23,8 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/kill?pod=a&signal=9", 404, `{"error":"no pod \"a\"; there are "}`},
 		{"GET", "/logs?pod=a", 404, `{"error":"no pod \"a\"; there are "}`},
 		{"GET", "/logs?pod=a&tail=-1", 400, `{"error":"tail: \"-1\": must be a number of lines"}`},
-		{"GET", "/logs?pod=a&since=1h", 400, `{"error":"since: \"1h\": must be a time, as RFC 3339 has it"}`},
-		{"POST", "/apply", 404, `{"error":"the running fleet has no mesh; start it with fleetman up --mesh"}`},
+		{"GET", "/logs?pod=a&since=1h", 400, `{"error":"since: \"1h\": must be a time in RFC 3339 format"}`},
+		{"POST", "/apply", 404, `{"error":"the running fleet has no mesh: start it with fleetman up --mesh"}`},
 		{"GET", "/kill", 405, "Method Not Allowed"},
 		{"GET", "/x", 404, "404 page not found"},
 	} {
@@ -39,11 +39,11 @@ func TestBadRequests(t *testing.T) {
 func TestSocketPath(t *testing.T) {
 	short, err := socketPath("/a/b")
 	if err != nil || short != "/a/b/control.sock" {
-		t.Errorf("of a short directory: %s, %v", short, err)
+		t.Errorf("short directory: %s, %v", short, err)
 	}
 	long, err := socketPath("/" + strings.Repeat("a", 200))
 	other, _ := socketPath("/" + strings.Repeat("b", 200))
 	if err != nil || strings.Contains(long, "aaa") || long == other {
-		t.Errorf("of a long directory: %s, %v; of another: %s", long, err, other)
+		t.Errorf("long directory: %s, %v; another: %s", long, err, other)
 	}
 }

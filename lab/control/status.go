@@ -12,12 +12,12 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// Status is a running fleet.
+// Status is the status of a running fleet.
 type Status struct {
-	State     string           `json:"state"`     // its directory
-	Since     time.Time        `json:"since"`     // when all its pods were ready first
+	State     string           `json:"state"`     // the state directory
+	Since     time.Time        `json:"since"`     // when all pods were ready for the first time
 	PID       int              `json:"pid"`       // the launcher's
-	Manifests []string         `json:"manifests"` // the paths that it was started with
+	Manifests []string         `json:"manifests"` // the paths with which the fleet was started
 	HasMesh   bool             `json:"hasMesh"`
 	Pods      []local.Pod      `json:"pods"`
 	NodePorts []local.NodePort `json:"nodePorts"`
@@ -30,17 +30,16 @@ type Status struct {
 type Breaker struct {
 	Pod         string    `json:"pod"`
 	Upstream    string    `json:"upstream"`
-	Endpoint    string    `json:"endpoint,omitempty"` // empty where the upstream has one breaker
+	Endpoint    string    `json:"endpoint,omitempty"` // empty when the upstream has one breaker for all endpoints
 	State       string    `json:"state"`              // open, half-open
-	Until       time.Time `json:"until,omitzero"`     // when an open one lets a request through
+	Until       time.Time `json:"until,omitzero"`     // when an open breaker lets a request through
 	LastFailure string    `json:"lastFailure,omitempty"`
 }
 
-// lookTimeout is how long a pod may take to answer by its admin listener.
+// lookTimeout bounds the requests to a pod's admin listener.
 const lookTimeout = 300 * time.Millisecond
 
-// look asks all pods for the faults in force and for their breakers. A pod that
-// does not answer in time is shown without.
+// look reads the faults and breakers of all pods. Those of a pod that does not respond in time are left out.
 func (s *Status) look(ctx context.Context, fleet *local.Fleet) {
 	s.Pods, s.NodePorts, s.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -22,15 +22,14 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 )
 
-// nobody is a user that has nothing to do with the fleet.
+// nobody is the ID of a user other than the fleet's.
 const nobody = 65534
 
-// asNobody calls try on a thread of that user's: its right to open files and
-// sockets is that of a process of this user.
+// asNobody calls try on a thread that has the permissions of the user nobody.
 func asNobody(try func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} {
 			if call == syscall.SYS_SETRESUID {
 				if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
@@ -39,7 +38,7 @@ func asNobody(try func() error) error {
 				}
 			}
 			if _, _, errno := syscall.RawSyscall(call, nobody, nobody, nobody); errno != 0 {
-				done <- fmt.Errorf("becoming another user: %w", errno)
+				done <- fmt.Errorf("change the user: %w", errno)
 				return
 			}
 		}
@@ -66,8 +65,7 @@ func connect(path string) func() error {
 	}
 }
 
-// TestAnotherUser holds the table of SECURITY.md against a running mesh: what
-// another user of this machine may do, and what not.
+// TestAnotherUser checks SECURITY.md's table of what another user of this machine can do to a running mesh.
 func TestAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user")
@@ -87,7 +85,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 	objects.All = append(objects.All, injected...)
 	temp := t.TempDir()
-	if err := os.Chmod(filepath.Dir(temp), 0o755); err != nil { // or nothing below it could be reached anyway
+	if err := os.Chmod(filepath.Dir(temp), 0o755); err != nil { // otherwise nobody can reach any file below it
 		t.Fatal(err)
 	}
 	state := filepath.Join(temp, "state")

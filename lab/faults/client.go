@@ -15,21 +15,20 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// State is the rules in force in one pod.
+// State is the fault rules of a pod.
 type State struct {
 	Seed  uint64 `json:"seed"`
 	Rules []Rule `json:"rules"`
 }
 
-// Rule is one rule, as it was written, and how often it matched a request and
-// fired.
+// Rule is a rule and its counters.
 type Rule struct {
-	Rule    string `json:"rule"`
-	Matched int64  `json:"matched"`
-	Fired   int64  `json:"fired"`
+	Rule    string `json:"rule"`    // in the grammar of FAULTS
+	Matched int64  `json:"matched"` // requests that the rule matched
+	Fired   int64  `json:"fired"`   // requests that the rule failed or delayed
 }
 
-// Text is the rules as they are set.
+// Text returns the rules in the grammar of FAULTS.
 func (s State) Text() string {
 	var rules []string
 	for _, r := range s.Rules {
@@ -38,7 +37,7 @@ func (s State) Text() string {
 	return strings.Join(rules, ";")
 }
 
-// fired is how often the rules have fired.
+// fired returns how often the rules have fired.
 func (s State) fired() (sum int) {
 	for _, r := range s.Rules {
 		sum += int(r.Fired)
@@ -46,26 +45,25 @@ func (s State) fired() (sum int) {
 	return sum
 }
 
-// Admin is where a pod's admin listener is.
+// Admin returns the address of a pod's admin listener.
 func Admin(pod local.Pod) string {
 	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.AdminPort))
 }
 
-// Client asks pods. The zero value is ready to use.
+// Client is a client of pods' admin listeners. The zero value is ready to use.
 type Client struct{ HTTP http.Client }
 
-// Get reads the rules of a pod.
+// Get returns the rules of a pod.
 func (c *Client) Get(ctx context.Context, pod local.Pod) (State, error) {
 	return c.call(ctx, http.MethodGet, pod, "")
 }
 
-// Set puts rules in force instead of those that are; all counts begin at 0.
-// The pod's own words are the error for rules that it does not understand.
+// Set replaces the rules of a pod. All counters start at 0. The error for invalid rules is the pod's own.
 func (c *Client) Set(ctx context.Context, pod local.Pod, rules string) (State, error) {
 	return c.call(ctx, http.MethodPut, pod, rules)
 }
 
-// Clear ends all faults of a pod.
+// Clear removes all rules of a pod.
 func (c *Client) Clear(ctx context.Context, pod local.Pod) (State, error) {
 	return c.call(ctx, http.MethodDelete, pod, "")
 }
@@ -79,7 +77,7 @@ func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules s
 	if pod.AdminTokenFile != "" {
 		token, err := os.ReadFile(pod.AdminTokenFile)
 		if err != nil {
-			return state, fmt.Errorf("pod %s: its admin listener's token: %w", pod.Name, err)
+			return state, fmt.Errorf("pod %s: read the admin token: %w", pod.Name, err)
 		}
 		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
@@ -89,28 +87,28 @@ func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules s
 		if errors.As(err, &op) {
 			err = op
 		}
-		return state, fmt.Errorf("pod %s: its admin listener does not answer: %w", pod.Name, err)
+		return state, fmt.Errorf("pod %s: admin listener: %w", pod.Name, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return state, fmt.Errorf("pod %s: reading its faults: %w", pod.Name, err)
+		return state, fmt.Errorf("pod %s: read its faults: %w", pod.Name, err)
 	}
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return state, fmt.Errorf("pod %s: it takes no faults", pod.Name)
+		return state, fmt.Errorf("pod %s: it does not support faults", pod.Name)
 	default:
-		var said struct {
+		var refusal struct {
 			Message string `json:"message"`
 		}
-		if json.Unmarshal(body, &said) != nil || said.Message == "" {
-			return state, fmt.Errorf("pod %s: its faults: status %d", pod.Name, response.StatusCode)
+		if json.Unmarshal(body, &refusal) != nil || refusal.Message == "" {
+			return state, fmt.Errorf("pod %s: admin listener: status %d", pod.Name, response.StatusCode)
 		}
-		return state, fmt.Errorf("pod %s: %s", pod.Name, said.Message)
+		return state, fmt.Errorf("pod %s: %s", pod.Name, refusal.Message)
 	}
 	if err := json.Unmarshal(body, &state); err != nil {
-		return state, fmt.Errorf("pod %s: reading its faults: %w", pod.Name, err)
+		return state, fmt.Errorf("pod %s: read its faults: %w", pod.Name, err)
 	}
 	return state, nil
 }

@@ -16,7 +16,7 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// podOf is a pod whose admin listener, and port, is a test's server.
+// podOf returns a pod whose port and admin listener are a test server.
 func podOf(t *testing.T, handler http.HandlerFunc) local.Pod {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -38,10 +38,10 @@ func podAt(t *testing.T, address string) local.Pod {
 }
 
 func TestClient(t *testing.T) {
-	var asked []string
+	var requests []string
 	pod := podOf(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		asked = append(asked, fmt.Sprintf("%s %s %s%s", r.Method, r.URL.Path, body, r.Header.Get("Authorization")))
+		requests = append(requests, fmt.Sprintf("%s %s %s%s", r.Method, r.URL.Path, body, r.Header.Get("Authorization")))
 		_, _ = w.Write([]byte(`{"seed":7,"rules":[{"rule":"reset,rate=0.5","matched":4,"fired":2},{"rule":"hang","matched":0,"fired":0}]}`))
 	})
 	var client Client
@@ -64,11 +64,11 @@ func TestClient(t *testing.T) {
 		t.Error(err)
 	}
 	pod.AdminTokenFile += "x"
-	if _, err := client.Get(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), "pod staff-service-0: its admin listener's token: open ") {
+	if _, err := client.Get(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), "pod staff-service-0: read the admin token: open ") {
 		t.Errorf("no token: %v", err)
 	}
-	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults ", "GET /faults Bearer secret"}; !reflect.DeepEqual(asked, want) {
-		t.Errorf("asked %q, want %q", asked, want)
+	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults ", "GET /faults Bearer secret"}; !reflect.DeepEqual(requests, want) {
+		t.Errorf("requests %q, want %q", requests, want)
 	}
 }
 
@@ -78,10 +78,10 @@ func TestClientErrors(t *testing.T) {
 		status     int
 		body, want string
 	}{
-		"its own words": {400, `{"status":400,"message":"rule 1 (x): \"x\": expected one of delay, status"}`, `pod staff-service-0: rule 1 (x): "x": expected one of delay, status`},
-		"no words":      {500, `oops`, "pod staff-service-0: its faults: status 500"},
-		"no faults":     {404, `404 page not found`, "pod staff-service-0: it takes no faults"},
-		"no JSON":       {200, `oops`, "pod staff-service-0: reading its faults: invalid character 'o' looking for beginning of value"},
+		"a message":  {400, `{"status":400,"message":"rule 1 (x): \"x\": must be delay or status"}`, `pod staff-service-0: rule 1 (x): "x": must be delay or status`},
+		"no message": {500, `oops`, "pod staff-service-0: admin listener: status 500"},
+		"no faults":  {404, `404 page not found`, "pod staff-service-0: it does not support faults"},
+		"no JSON":    {200, `oops`, "pod staff-service-0: read its faults: invalid character 'o' looking for beginning of value"},
 	} {
 		pod := podOf(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(test.status)
@@ -98,7 +98,7 @@ func TestClientErrors(t *testing.T) {
 	address := listener.Addr().String()
 	listener.Close()
 	_, err = client.Get(t.Context(), podAt(t, address))
-	if want := "pod staff-service-0: its admin listener does not answer: dial tcp " + address + ": connect: connection refused"; err == nil || err.Error() != want {
+	if want := "pod staff-service-0: admin listener: dial tcp " + address + ": connect: connection refused"; err == nil || err.Error() != want {
 		t.Errorf("away: got %v, want %s", err, want)
 	}
 }
@@ -117,7 +117,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	_, err := Find(pods, "stuff")
-	if want := `no service or pod "stuff"; there are the services drivers, drivers-bad, fleetman-staff, web and the pods staff-0, staff-1, drivers-0, drivers-bad-0, web-0`; err == nil || err.Error() != want {
+	if want := `"stuff": must be a service (drivers, drivers-bad, fleetman-staff, web) or a pod (staff-0, staff-1, drivers-0, drivers-bad-0, web-0)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -1,3 +1,2 @@
-// Package faults sets the faults of running pods through their admin listeners, and reads how often
-// each fired.
+// Package faults sets, reads and verifies the faults of running pods, through their admin listeners.
 package faults

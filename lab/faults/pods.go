@@ -8,8 +8,8 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// Find returns the pods a user means: one by its name, or all of a Service, of
-// whatever Deployment, of a Deployment, or of a program.
+// Find returns the pods with a name: the pod of that name or, if there is none, all pods of the Service,
+// the Deployment or the program of that name.
 func Find(pods []local.Pod, name string) ([]local.Pod, error) {
 	bare := strings.TrimPrefix(name, "fleetman-")
 	for _, matches := range []func(local.Pod) bool{
@@ -35,6 +35,6 @@ func Find(pods []local.Pod, name string) ([]local.Pod, error) {
 		services, names = append(services, p.Deployment), append(names, p.Name)
 	}
 	slices.Sort(services)
-	return nil, fmt.Errorf("no service or pod %q; there are the services %s and the pods %s",
+	return nil, fmt.Errorf("%q: must be a service (%s) or a pod (%s)",
 		name, strings.Join(slices.Compact(services), ", "), strings.Join(names, ", "))
 }

@@ -17,42 +17,40 @@ import (
 	"fleetman.example/lab/scrape"
 )
 
-// Check is one kind of fault, counted at both ends.
+// Check is the verification of one kind of fault, with the counts of the pod and of its caller.
 type Check struct {
 	Kind string `json:"kind"`
-	// Proxied is true for a caller that reaches the pod through its proxy.
+	// Proxied reports whether the caller's requests go through the pod's proxy.
 	Proxied  bool   `json:"proxied"`
-	Set      int    `json:"set"`      // how often the rule was to fire
-	Injected int    `json:"injected"` // how often the pod counted that it fired
-	Seen     int    `json:"seen"`     // how often a caller met it
+	Set      int    `json:"set"`      // the rule's count
+	Injected int    `json:"injected"` // faults that the pod counted
+	Seen     int    `json:"seen"`     // faults that the caller observed
 	Problem  string `json:"problem,omitempty"`
 
-	instead met // the last answer that was not the fault
+	instead met // the last outcome that was not the fault
 }
 
-// OK reports whether both ends agree with what was set.
+// OK reports whether all counts are equal.
 func (c Check) OK() bool { return c.Problem == "" }
 
-// header marks the requests of a verification, so that nobody else's meet its
-// faults.
+// header marks the requests of a verification, so that other requests do not meet its faults.
 const header = "X-Fleetman-Verify"
 
-// kind is one fault and how a caller knows it. times is how often it is to
-// fire; as many requests after that have to pass unharmed.
+// kind is a kind of fault.
 type kind struct {
 	name, rule string
-	times      int
+	times      int // the rule's count; as many requests after that must succeed
 	met        func(met) bool
-	// free is how many requests come before the first fault.
+	// free is the number of requests before the first fault.
 	free int
-	// cutsOff: the connection ends without an answer, which a proxy turns into
-	// one of its own.
+	// cutsOff reports whether the fault closes the connection without a response. A proxy sends a response
+	// of its own instead.
 	cutsOff bool
-	// hidden: a proxy keeps it from its callers.
+	// hidden reports whether a proxy hides the fault from its callers.
 	hidden bool
 }
 
-// seen reports whether m is what a caller sees of the fault.
+// seen reports whether m is the outcome of the fault at a caller.
 func (k kind) seen(m met, proxied bool) bool {
 	switch {
 	case proxied && k.cutsOff:
@@ -63,12 +61,12 @@ func (k kind) seen(m met, proxied bool) bool {
 	return k.met(m)
 }
 
-// met is what a caller was answered.
+// met is the outcome of a request at its caller.
 type met struct {
 	status int
 	header http.Header
 	body   string
-	err    error // also of reading the body
+	err    error // of the request or of reading the body
 	took   time.Duration
 }
 
@@ -80,34 +78,34 @@ func (m met) String() string {
 	return text
 }
 
-// unharmed reports whether m is the answer of a pod without faults to an
-// unknown path.
+// unharmed reports whether m is the outcome without a fault: a 404, as the path is unknown.
 func (m met) unharmed() bool {
 	return m.err == nil && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.body != ""
 }
 
-func (m met) says(kind string) bool { return m.header.Get("X-Fault") == kind }
+func (m met) isFault(kind string) bool { return m.header.Get("X-Fault") == kind }
 
-// fromProxy reports whether Envoy answered in place of a program that cut the
-// connection off (response flag UC) or was not there any more (UF).
+// fromProxy reports whether the response is Envoy's own, because the program closed the connection
+// (response flag UC) or does not listen (UF).
 func (m met) fromProxy() bool {
 	return m.err == nil && m.status == http.StatusServiceUnavailable && m.header.Get("X-Fault") == "" &&
 		strings.HasPrefix(m.body, "upstream connect error or disconnect/reset before headers")
 }
 
-// hangs is how long a caller of hang waits: an answer of a pod on the same
-// machine takes a hundredth of it. The others wait for a busy machine too.
 const (
-	hangs    = time.Second
+	// hangs is the time-out of requests that meet the fault hang. A pod on the same machine responds within
+	// a hundredth of it.
+	hangs = time.Second
+	// patience is the time-out of all other requests, long enough for a busy machine.
 	patience = 10 * time.Second
 )
 
 var kinds = []kind{
 	{name: "delay", rule: "delay=100ms", times: 3, met: func(m met) bool {
-		return m.err == nil && m.status != 0 && m.says("delay") && m.took >= 100*time.Millisecond
+		return m.err == nil && m.status != 0 && m.isFault("delay") && m.took >= 100*time.Millisecond
 	}},
 	{name: "status", rule: "status=503,retry-after=7s", times: 3, met: func(m met) bool {
-		return m.err == nil && m.status == 503 && m.says("status") && m.header.Get("Retry-After") == "7" && m.body == ""
+		return m.err == nil && m.status == 503 && m.isFault("status") && m.header.Get("Retry-After") == "7" && m.body == ""
 	}},
 	{name: "reset", rule: "reset", times: 3, cutsOff: true, met: func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
 	{name: "hang", rule: "hang", times: 2, met: func(m met) bool {
@@ -115,13 +113,13 @@ var kinds = []kind{
 		return errors.As(m.err, &timeout) && timeout.Timeout() && m.took >= hangs
 	}},
 	{name: "truncate", rule: "truncate=5", times: 3, met: func(m met) bool {
-		return m.says("truncate") && len(m.body) == 5 && errors.Is(m.err, io.ErrUnexpectedEOF)
+		return m.isFault("truncate") && len(m.body) == 5 && errors.Is(m.err, io.ErrUnexpectedEOF)
 	}},
-	{name: "slow", rule: "slow=500", times: 3, met: func(m met) bool { // it sends a piece every 100 ms
-		return m.says("slow") && m.err == nil && m.took >= time.Duration(len(m.body))*time.Second/500-100*time.Millisecond
+	{name: "slow", rule: "slow=500", times: 3, met: func(m met) bool { // it writes every 100 ms
+		return m.isFault("slow") && m.err == nil && m.took >= time.Duration(len(m.body))*time.Second/500-100*time.Millisecond
 	}},
 	{name: "capacity", rule: "capacity=0.001,queue=0", times: 3, free: 1, met: func(m met) bool {
-		return m.err == nil && m.status == 503 && m.says("capacity") && m.body == ""
+		return m.err == nil && m.status == 503 && m.isFault("capacity") && m.body == ""
 	}},
 	{name: "idle", rule: "idle=50ms", times: 3, hidden: true, met: func(m met) bool {
 		return errors.Is(m.err, errClosed) && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.took >= 50*time.Millisecond
@@ -131,23 +129,23 @@ var kinds = []kind{
 	}},
 }
 
-// Verifier checks the faults of one pod of a running fleet.
+// Verifier verifies the faults of a pod of a running fleet.
 type Verifier struct {
 	Client *Client
-	Pod    func(context.Context) (local.Pod, error) // as it is now
+	Pod    func(context.Context) (local.Pod, error) // returns the pod's current state
 }
 
-// Run sets every kind of fault in turn, meets it as a caller and counts: at the
-// program's own port and, where a proxy stands before it, through the proxy too,
-// unless the mesh's rules refuse such a caller: the note says so. The rules that
-// were there are in force again at its end, with counts of 0.
+// Run sets each kind of fault in turn, sends requests and compares the counts: at the program's own port
+// and, for a pod with a proxy, also through the proxy. When the mesh's rules refuse callers from outside
+// the mesh, Run skips the proxy, and the note is the reason. At the end Run restores the pod's rules; their
+// counters start at 0.
 func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err error) {
 	pod, err := v.Pod(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	if pod.Port == 0 {
-		return nil, "", fmt.Errorf("pod %s: it takes no requests", pod.Name)
+		return nil, "", fmt.Errorf("pod %s: it has no port for requests", pod.Name)
 	}
 	before, err := v.Client.Get(ctx, pod)
 	if err != nil {
@@ -158,13 +156,13 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 		defer cancel()
 		_, restored := v.Client.Set(ctx, pod, before.Text())
 		if restored != nil {
-			restored = fmt.Errorf("the rules that were there are not in force any more: %w", restored)
+			restored = fmt.Errorf("restore the rules of the pod: %w", restored)
 		}
 		err = errors.Join(err, restored)
 	}()
 	ways := []bool{false}
 	if pod.AppAddress != "" {
-		if _, err := v.Client.Clear(ctx, pod); err != nil { // they would meet the question
+		if _, err := v.Client.Clear(ctx, pod); err != nil { // or its faults would affect the request
 			return nil, "", err
 		}
 		if note = refused(ctx, pod); note == "" {
@@ -172,7 +170,7 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 		}
 	}
 	for _, proxied := range ways {
-		if pod, err = v.Pod(ctx); err != nil { // its restarts are counted
+		if pod, err = v.Pod(ctx); err != nil { // the number of restarts has changed
 			return checks, note, err
 		}
 		for _, k := range kinds {
@@ -186,15 +184,15 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 	return checks, note, nil
 }
 
-// refused is why the pod's proxy lets no caller of the verification through,
-// empty when it does: mutual TLS may be strict, or a policy may forbid it.
+// refused returns why the pod's proxy refuses a caller from outside the mesh, such as strict mutual TLS or
+// an AuthorizationPolicy. It returns "" when the proxy accepts one.
 func refused(ctx context.Context, pod local.Pod) string {
-	m := ask(ctx, pod, "none", true, patience)
+	m := get(ctx, pod, "none", true, patience)
 	switch {
 	case m.err != nil:
-		return fmt.Sprintf("not through the proxy of %s: it refuses a caller outside the mesh: %v", pod.Name, m.err)
+		return fmt.Sprintf("proxy of %s skipped: it refuses a caller from outside the mesh: %v", pod.Name, m.err)
 	case m.status != http.StatusNotFound:
-		return fmt.Sprintf("not through the proxy of %s: it answers a caller outside the mesh with %d %.100s", pod.Name, m.status, strings.TrimSpace(m.body))
+		return fmt.Sprintf("proxy of %s skipped: its response to a caller from outside the mesh is %d %.100s", pod.Name, m.status, strings.TrimSpace(m.body))
 	}
 	return ""
 }
@@ -215,10 +213,10 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if k.name == "crash" {
 		return v.afterCrash(ctx, pod, check)
 	}
-	harmed := 0
+	failed := 0
 	for range k.times {
-		if m := ask(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
-			harmed++
+		if m := get(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
+			failed++
 		}
 	}
 	state, err := v.Client.Get(ctx, pod)
@@ -233,18 +231,18 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	check.judge()
 	switch {
 	case check.Problem != "":
-	case harmed > 0:
-		check.Problem = fmt.Sprintf("%d of %d requests after the last fault were harmed too", harmed, k.times)
+	case failed > 0:
+		check.Problem = fmt.Sprintf("%d of %d requests after the last fault failed, too", failed, k.times)
 	case after-counted != k.times:
-		check.Problem = fmt.Sprintf("its metrics say %d", after-counted)
+		check.Problem = fmt.Sprintf("counted in its metrics %d: must be %d", after-counted, k.times)
 	}
 	return check, nil
 }
 
-// see makes the requests that meet the fault.
+// see sends the requests that meet the fault and counts the outcomes.
 func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) error {
 	for range k.free {
-		if m := ask(ctx, pod, k.name, check.Proxied, patience); !m.unharmed() {
+		if m := get(ctx, pod, k.name, check.Proxied, patience); !m.unharmed() {
 			return fmt.Errorf("pod %s: %s: the request before the first fault: %s", pod.Name, k.name, m)
 		}
 	}
@@ -262,21 +260,21 @@ func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) 
 	return nil
 }
 
-// meet is the request that is to meet the nth fault of a kind.
+// meet sends the request that meets the nth fault of a kind.
 func (v Verifier) meet(ctx context.Context, pod local.Pod, k kind, proxied bool, n int) (met, error) {
 	switch {
 	case k.name == "hang":
-		return ask(ctx, pod, k.name, proxied, hangs), nil
+		return get(ctx, pod, k.name, proxied, hangs), nil
 	case k.name == "idle" && !proxied:
-		return askAndKeep(ctx, pod, k.name), nil
+		return getAndKeep(ctx, pod, k.name), nil
 	case k.name == "idle":
-		m := ask(ctx, pod, k.name, proxied, patience)
+		m := get(ctx, pod, k.name, proxied, patience)
 		return m, v.awaitFired(ctx, pod, n)
 	}
-	return ask(ctx, pod, k.name, proxied, patience), nil
+	return get(ctx, pod, k.name, proxied, patience), nil
 }
 
-// awaitFired waits until the pod's rules have fired n times, or patience ends.
+// awaitFired returns when the pod's rules have fired n times, or when patience ends.
 func (v Verifier) awaitFired(ctx context.Context, pod local.Pod, n int) error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		state, err := v.Client.Get(ctx, pod)
@@ -297,14 +295,13 @@ func (c *Check) judge() {
 	case c.Injected != c.Set:
 		c.Problem = fmt.Sprintf("injected %d: must be %d", c.Injected, c.Set)
 	case c.Seen != c.Set:
-		c.Problem = fmt.Sprintf("a caller saw %d: must be %d; it got %s", c.Seen, c.Set, c.instead)
+		c.Problem = fmt.Sprintf("seen %d: must be %d; another outcome was %s", c.Seen, c.Set, c.instead)
 	}
 }
 
-// afterCrash counts what the pod itself cannot: its process is gone. It waits
-// until the pod is back.
+// afterCrash waits until the pod is ready again and counts its crashes, which the ended process cannot.
 func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check) (Check, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("pod %s: not back 30 s after its crash", before.Name))
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("pod %s: not ready 30 s after its crash", before.Name))
 	defer cancel()
 	for {
 		now, err := v.Pod(ctx)
@@ -328,7 +325,7 @@ func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check)
 	}
 }
 
-// counted is how many faults of a kind the pod's metrics have.
+// counted returns the number of faults of a kind in the pod's metrics.
 func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int, error) {
 	samples, err := scrape.Get(ctx, &v.Client.HTTP, Admin(pod), "fleetman_faults_total")
 	sum := 0
@@ -340,9 +337,8 @@ func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int,
 	return sum, err
 }
 
-// newRequest is a request of a verification to the pod, or to the program behind
-// its proxy. The path is known nowhere: its answer is the pod's 404, which has a
-// body.
+// newRequest returns a request of a verification to the pod, or to the program behind its proxy. No service
+// has its path, so the response is a 404, which has a body.
 func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (*http.Request, error) {
 	at := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
 	if pod.AppAddress != "" && !proxied {
@@ -355,8 +351,8 @@ func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (
 	return request, err
 }
 
-// ask is one caller with a connection of its own.
-func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
+// get sends a request on a new connection.
+func get(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
 	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true}}
 	request, err := newRequest(ctx, pod, kind, proxied)
 	if err != nil {
@@ -373,12 +369,12 @@ func ask(ctx context.Context, pod local.Pod, kind string, proxied bool, wait tim
 	return met{response.StatusCode, response.Header, body.String(), err, time.Since(began)}
 }
 
-// errClosed is the error of askAndKeep when the pod closes the connection.
-var errClosed = errors.New("connection closed after the answer")
+// errClosed is the error of getAndKeep when the pod closes the connection.
+var errClosed = errors.New("connection closed after the response")
 
-// askAndKeep is one caller that keeps its connection after the answer, until
+// getAndKeep sends a request on a new connection and keeps the connection open after the response, until
 // the pod closes it or patience ends.
-func askAndKeep(ctx context.Context, pod local.Pod, kind string) met {
+func getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
 	request, err := newRequest(ctx, pod, kind, false)
 	if err != nil {
 		return met{err: err}

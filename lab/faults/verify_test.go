@@ -19,8 +19,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// TestVerifyService: of the real service, every kind is what was set, and the
-// rules that were there are there again.
+// TestVerifyService verifies the faults of the real service. All counts are equal, and the earlier rules are
+// restored.
 func TestVerifyService(t *testing.T) {
 	objects, err := manifest.Load("../../k8s/base/staff-service.yaml")
 	if err != nil {
@@ -54,8 +54,7 @@ func TestVerifyService(t *testing.T) {
 	}
 }
 
-// liar is a pod that answers 503, as told, but not always as often, and only
-// that.
+// liar is a pod that responds with 503 for every rule, and whose counts can be wrong.
 type liar struct {
 	mu                        sync.Mutex
 	rules                     string
@@ -63,7 +62,7 @@ type liar struct {
 	fired                     int
 	metrics                   int
 	skips, forgets, miscounts bool // injects one less; counts one less; its metrics count double
-	overdoes                  bool // goes on for ever
+	overdoes                  bool // injects without end
 	refusesRestored           bool
 	onSet                     func()
 }
@@ -109,7 +108,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestVerifyTells(t *testing.T) {
+func TestVerifyProblems(t *testing.T) {
 	var status kind
 	for _, k := range kinds {
 		if k.name == "status" {
@@ -124,7 +123,7 @@ func TestVerifyTells(t *testing.T) {
 		{"honest", &liar{}, ""},
 		{"injects less", &liar{skips: true}, "injected 2: must be 3"},
 		{"counts less", &liar{forgets: true}, "injected 2: must be 3"},
-		{"metrics differ", &liar{miscounts: true}, "its metrics say 6"},
+		{"metrics differ", &liar{miscounts: true}, "counted in its metrics 6: must be 3"},
 		{"does more", &liar{overdoes: true}, "injected 6: must be 3"},
 		{"does more and hides it", &liar{overdoes: true, forgets: true}, "injected 5: must be 3"},
 	} {
@@ -136,8 +135,8 @@ func TestVerifyTells(t *testing.T) {
 	}
 }
 
-// TestVerifyRestores: also when it is interrupted, and it says so when it
-// cannot.
+// TestVerifyRestores interrupts a verification. The rules are restored, or the error reports that they are
+// not.
 func TestVerifyRestores(t *testing.T) {
 	for name, refuses := range map[string]bool{"restored": false, "not restored": true} {
 		fake := &liar{rules: "hang", refusesRestored: refuses}
@@ -150,7 +149,7 @@ func TestVerifyRestores(t *testing.T) {
 		fake.mu.Lock()
 		rules := fake.rules
 		fake.mu.Unlock()
-		if err == nil || refuses != strings.Contains(err.Error(), "the rules that were there are not in force any more: pod staff-service-0: its faults: status 500") {
+		if err == nil || refuses != strings.Contains(err.Error(), "restore the rules of the pod: pod staff-service-0: admin listener: status 500") {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if !refuses && rules != "hang" {
@@ -183,7 +182,7 @@ func TestMet(t *testing.T) {
 				t.Errorf("%s: a proxy hides it", k.name)
 			}
 		} else if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
-			t.Errorf("%s behind a proxy is not told from %s without", k.name, k.name)
+			t.Errorf("%s behind a proxy is not distinguished from %s without", k.name, k.name)
 		}
 		for _, m := range []met{{503, http.Header{}, "no healthy upstream", nil, 0}, {503, fault("reset"), envoy, nil, 0}, {502, http.Header{}, envoy, nil, 0}} {
 			if k.seen(m, true) {
@@ -198,7 +197,7 @@ func TestMet(t *testing.T) {
 	}
 }
 
-// A proxy that refuses a caller outside the mesh is no failure of the faults.
+// When the proxy refuses callers from outside the mesh, the verification skips it.
 func TestRefused(t *testing.T) {
 	pod := podOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get(header) {
@@ -209,7 +208,7 @@ func TestRefused(t *testing.T) {
 		}
 	})
 	pod.AppAddress = "127.0.0.1:1"
-	if got, want := refused(t.Context(), pod), "not through the proxy of staff-service-0: it answers a caller outside the mesh with 403 RBAC: access denied"; got != want {
+	if got, want := refused(t.Context(), pod), "proxy of staff-service-0 skipped: its response to a caller from outside the mesh is 403 RBAC: access denied"; got != want {
 		t.Errorf("by a policy: got %q, want %q", got, want)
 	}
 	open := podOf(t, http.NotFound)
@@ -217,14 +216,14 @@ func TestRefused(t *testing.T) {
 		t.Errorf("open: got %q", got)
 	}
 	away := podAt(t, "127.0.0.1:1")
-	if got := refused(t.Context(), away); !strings.HasPrefix(got, "not through the proxy of staff-service-0: it refuses a caller outside the mesh: ") {
+	if got := refused(t.Context(), away); !strings.HasPrefix(got, "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: ") {
 		t.Errorf("by TLS: got %q", got)
 	}
 }
 
 func TestNotServing(t *testing.T) {
 	_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
-	if err == nil || err.Error() != "pod position-simulator-0: it takes no requests" {
+	if err == nil || err.Error() != "pod position-simulator-0: it has no port for requests" {
 		t.Errorf("got %v", err)
 	}
 }

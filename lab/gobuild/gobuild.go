@@ -1,5 +1,4 @@
-// Package gobuild runs go build in an environment of the project's own, and
-// reports its progress.
+// Package gobuild runs go build independent of the user's go settings, and reports its progress.
 package gobuild
 
 import (
@@ -18,19 +17,18 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// own are the variables that decide what go build makes of the sources: the
-// user's values, from the environment or from go env -w, do not reach it.
-// (go takes an empty variable for an unset one, so each has a value.)
+// own are variables that change the result of go build. They replace the user's values from the
+// environment and from go env -w. Each has a value, because go treats an empty variable as unset.
 var own = []string{
 	"GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=auto", "GO111MODULE=on",
-	"CGO_ENABLED=0", // as in the images; a C library takes memory in every process
+	"CGO_ENABLED=0", // as in the images; a C library uses memory in every process
 }
 
-// others are variables that have no value which means "unset".
+// others are variables that change the result, too, but have no value that means "unset". They are
+// removed.
 var others = []string{"GOOS", "GOARCH", "GOBIN", "GOEXPERIMENT"}
 
-// goEnv returns the environment for the go command: environ, without the user's
-// settings for builds of their own, and with more, which comes last.
+// goEnv returns the environment of the go command: environ without the user's go settings, followed by more.
 func goEnv(environ, more []string) []string {
 	var env []string
 	for _, variable := range environ {
@@ -41,26 +39,27 @@ func goEnv(environ, more []string) []string {
 	return append(append(env, own...), more...)
 }
 
-// Build is one run of go build.
+// Build configures a run of go build.
 type Build struct {
-	Dir      string   // where go runs
-	Flags    []string // beside -v and -trimpath
+	Dir      string   // working directory
+	Flags    []string // in addition to -v and -trimpath
 	Packages []string
 	Output   string
-	Env      []string // over the project's own
-	// Work is the directory for go's temporary files. It is removed at the
-	// end, and before, in case an earlier run was killed.
+	Env      []string // overrides the project's settings
+	// Work is the directory for go's temporary files. It is removed at the end, and at the start in case
+	// an earlier run was killed.
 	Work string
-	// Lock is a file that go and its children keep open; nil for none.
+	// Lock is a file that go and its children inherit. Nil means none.
 	Lock *os.File
-	// Progress is called with one line at a time, every Every, with Name in it.
-	Name     string
-	Every    time.Duration
+	// Name is the name of the build in lines of progress.
+	Name string
+	// Every is the minimum time between two lines of progress.
+	Every time.Duration
+	// Progress is called with one line at a time.
 	Progress func(line string)
 }
 
-// Run builds. The error of a build that fails has the compiler's messages in
-// one line.
+// Run runs the build. The error has the compiler's last messages, in one line.
 func (b Build) Run(ctx context.Context) error {
 	if err := os.RemoveAll(b.Work); err != nil {
 		return err
@@ -74,19 +73,19 @@ func (b Build) Run(ctx context.Context) error {
 	if b.Lock != nil {
 		cmd.ExtraFiles = []*os.File{b.Lock}
 	}
-	counting := b.progress()
-	defer counting.stop()
-	var complaints []string
+	progress := b.progress()
+	defer progress.stop()
+	var messages []string
 	err := process.Lines(ctx, cmd, func(line string) {
 		switch {
 		case strings.HasPrefix(line, "go: downloading"):
-			counting.show("downloading " + strings.TrimPrefix(line, "go: downloading "))
-		case strings.HasPrefix(line, "#"): // the package of the complaints that follow
+			progress.show("downloading " + strings.TrimPrefix(line, "go: downloading "))
+		case strings.HasPrefix(line, "#"): // the package of the messages that follow
 		case strings.ContainsAny(line, " :"):
-			complaints = append(complaints, strings.TrimSpace(line))
-		default: // go build -v prints a package a line
-			counting.compiled++
-			counting.show(line)
+			messages = append(messages, strings.TrimSpace(line))
+		default: // go build -v prints one package a line
+			progress.compiled++
+			progress.show(line)
 		}
 	})
 	switch {
@@ -95,7 +94,7 @@ func (b Build) Run(ctx context.Context) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("go is not on the PATH: install Go 1.26 or later")
 	}
-	return fmt.Errorf("%w: %s", err, strings.Join(complaints[max(0, len(complaints)-5):], "; "))
+	return fmt.Errorf("%w: %s", err, strings.Join(messages[max(0, len(messages)-5):], "; "))
 }
 
 func (b Build) command(args ...string) *exec.Cmd {
@@ -109,22 +108,21 @@ func (b Build) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// progress counts packages. How many there are is asked for once a build has
-// taken long enough to be reported.
+// progress counts compiled packages. The total is computed, by go list, when the first line is due.
 type progress struct {
 	build        Build
 	began, shown time.Time
 	compiled     int
 	total        atomic.Int64
-	ask          sync.Once
-	asking       sync.WaitGroup
+	once         sync.Once
+	listing      sync.WaitGroup
 	ctx          context.Context
-	stopAsking   context.CancelFunc
+	cancel       context.CancelFunc
 }
 
 func (b Build) progress() *progress {
 	p := &progress{build: b, began: time.Now(), shown: time.Now()}
-	p.ctx, p.stopAsking = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
 
@@ -133,10 +131,10 @@ func (p *progress) show(now string) {
 		return
 	}
 	p.shown = time.Now()
-	p.ask.Do(func() { p.asking.Go(p.count) })
+	p.once.Do(func() { p.listing.Go(p.count) })
 	of := ""
 	if total := p.total.Load(); total > 0 {
-		of = fmt.Sprintf(" of at most %d", total) // those in go's cache are not compiled
+		of = fmt.Sprintf(" of at most %d", total) // packages in go's cache are not compiled
 	}
 	p.build.Progress(fmt.Sprintf("building %s: %d%s packages compiled after %s, now %s",
 		p.build.Name, p.compiled, of, time.Since(p.began).Round(time.Second), now))
@@ -156,6 +154,6 @@ func (p *progress) count() {
 }
 
 func (p *progress) stop() {
-	p.stopAsking()
-	p.asking.Wait()
+	p.cancel()
+	p.listing.Wait()
 }

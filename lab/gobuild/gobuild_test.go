@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// fixture returns a build of one package, and a directory on the PATH for a go
-// of the test's own.
+// fixture returns a build of one package, and a directory on the PATH for the test's own go command.
 func fixture(t *testing.T) (b Build, path string, lines func() string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), `a "b" $c 'd' ü`)
@@ -35,8 +34,8 @@ func fixture(t *testing.T) (b Build, path string, lines func() string) {
 	return b, t.TempDir(), func() string { return strings.Join(said, "\n") }
 }
 
-// TestUsersEnvironment: whatever the user has set for builds of their own, by
-// the environment or by go env -w, this build is the project's.
+// TestUsersEnvironment checks that the user's go settings, in the environment and of go env -w, do not affect
+// the build.
 func TestUsersEnvironment(t *testing.T) {
 	b, _, _ := fixture(t)
 	file := filepath.Join(t.TempDir(), "env")
@@ -51,7 +50,7 @@ func TestUsersEnvironment(t *testing.T) {
 	if err := b.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("GOFLAGS", "") // now the file's counts
+	t.Setenv("GOFLAGS", "") // so that the file's takes effect
 	if err := b.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +62,8 @@ func TestUsersEnvironment(t *testing.T) {
 	}
 }
 
-// TestInterrupted: a build that is interrupted leaves no temporary files, not
-// even when go has no time to remove them.
+// TestInterrupted checks that an interrupted build leaves no temporary files, even when go has no time to
+// remove them.
 func TestInterrupted(t *testing.T) {
 	b, path, _ := fixture(t)
 	script := "#!/bin/sh\nmkdir \"$GOTMPDIR/go-build1\"; echo some/package; trap 'exit 1' INT; while :; do sleep 0.01; done\n"

@@ -1,4 +1,3 @@
-// Package load sends requests at their intended starts, whatever becomes of them (an
-// open loop), as many independent callers do: a stall delays answers, never the
-// requests after it.
+// Package load sends requests at their intended starts, independent of their outcomes (an open loop), as
+// many independent callers do: a stall delays responses, but not the requests after it.
 package load

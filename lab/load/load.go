@@ -6,35 +6,34 @@ import (
 	"time"
 )
 
-// Plan is a load.
+// Plan configures a load.
 type Plan struct {
 	Schedule Schedule
 	Duration time.Duration
-	// MaxInFlight is the most requests in flight. A request that is due beyond it
-	// waits, and its wait is a part of its latency: see Request.Delayed.
+	// MaxInFlight is the maximum number of requests in flight. A request that is due when there are as
+	// many waits, and the wait is a part of its latency: see Request.Delayed.
 	MaxInFlight int
 
 	now func() time.Time // time.Now when nil
 }
 
-// Request is one request of the load. Times count from the start of the load.
-// Intended is the start that the plan gives the request, Start the actual one.
+// Request is a request of the load. All times are offsets since the load's start.
 type Request[T any] struct {
-	N                    int
+	N int // from 0
+	// Intended is the planned start, Start the actual one.
 	Intended, Start, End time.Duration
-	// Delayed requests could not start in time because too many were in flight,
-	// at their own intended start or at that of a request before them.
+	// Delayed reports whether the request could not start in time because MaxInFlight requests were in
+	// flight, at its own intended start or at that of a request before it.
 	Delayed bool
 	Outcome T
 }
 
-// Latency is the time from the intended start to the end: the time before the
-// actual start is a part of what the caller waits.
+// Latency returns the time from the intended start to the end. It includes the time before the actual
+// start, which the caller waits, too.
 func (r Request[T]) Latency() time.Duration { return r.End - r.Intended }
 
-// Run sends every request of the plan and returns them, in the order of their
-// intended starts, when all have ended. When ctx ends, Run sends no more; the
-// requests in flight have the same ctx.
+// Run sends the requests of the plan and returns them when all have ended, in the order of their intended
+// starts. When ctx ends, Run sends no more requests; those in flight get the same ctx.
 func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n int) T) []Request[T] {
 	now := p.now
 	if now == nil {
@@ -48,7 +47,7 @@ func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n in
 	requests := make([]Request[T], Count(p.Schedule, p.Duration))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	sent, blockedUntil := 0, time.Duration(0) // the loop waited for a slot
+	sent, blockedUntil := 0, time.Duration(0) // the end of the last wait for a slot
 	for n := range requests {
 		timer.Reset(Wait(p.Schedule, elapsed(), n))
 		select {
@@ -77,8 +76,7 @@ func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n in
 	return requests[:sent]
 }
 
-// enter takes a slot and reports whether it had to wait for one; ok is false
-// when ctx has ended.
+// enter takes a slot. waited reports whether it had to wait for one; ok is false when ctx has ended.
 func enter(ctx context.Context, slots chan struct{}) (waited, ok bool) {
 	if ctx.Err() != nil {
 		return false, false

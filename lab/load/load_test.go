@@ -20,7 +20,7 @@ func TestPace(t *testing.T) {
 		{1, 0, 1, time.Second},
 		{1, 100 * time.Millisecond, 1, 900 * time.Millisecond},
 		{1, time.Second, 1, 0},
-		{1, 5 * time.Second, 1, 0},                // late: at once, the others after it too
+		{1, 5 * time.Second, 1, 0},                // late, as are the others after it
 		{1, 5 * time.Second, 6, time.Second},      // caught up
 		{10, 0, 7, 700 * time.Millisecond},        // ahead
 		{0.5, time.Second, 1, time.Second},        // less than one a second
@@ -47,7 +47,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestRates: the number of requests until a time is the area below the rate.
+// TestRates checks that the number of requests until a time is the integral of the rate.
 func TestRates(t *testing.T) {
 	const sec = time.Second
 	for name, test := range map[string]struct {
@@ -72,8 +72,8 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// TestStall: a service that stalls once from 2 s to 5 s makes every request
-// that was due meanwhile wait for its end, and delays none that came after.
+// TestStall checks that a service that stalls from 2 s to 5 s delays the requests that are due in that time
+// and none after it.
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -100,8 +100,8 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// TestMaxInFlight: with one request in flight at most, the second waits for the
-// first and is delayed, and its latency counts from its intended start.
+// TestMaxInFlight checks that, with at most one request in flight, the second waits for the first, is
+// delayed, and has a latency from its intended start.
 func TestMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -133,8 +133,8 @@ func TestMaxInFlight(t *testing.T) {
 	})
 }
 
-// TestStopped stops a generator for 4 s, as SIGSTOP does: the requests of that
-// time start late without being delayed by others, and none is lost.
+// TestStopped stops the load for 4 s, as SIGSTOP does. The requests of that time start late, none is marked
+// as delayed, and none is lost.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stopped atomic.Bool
@@ -165,8 +165,8 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestBlocked: the requests that were due while the loop waited for a slot are
-// delayed too, though there is one for them by then.
+// TestBlocked checks that requests that are due while another waits for a slot are delayed, too, although
+// there is a slot when they start.
 func TestBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := Run(t.Context(), Plan{Schedule: Pace(10), Duration: time.Second, MaxInFlight: 2}, func(_ context.Context, n int) int {
@@ -183,8 +183,7 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
-// TestEnd: when the context ends no more is sent, and what is in flight is
-// waited for.
+// TestEnd checks that, when the context ends, no more requests are sent and Run waits for those in flight.
 func TestEnd(t *testing.T) {
 	for name, room := range map[string]int{"room": 100, "no room": 2} {
 		t.Run(name, func(t *testing.T) {

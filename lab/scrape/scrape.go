@@ -1,5 +1,4 @@
-// Package scrape reads the metrics of a pod: its /metrics, in Prometheus's text
-// format.
+// Package scrape reads a pod's /metrics, in Prometheus's text format.
 package scrape
 
 import (
@@ -13,11 +12,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// maxMetrics is the largest size of a pod's metrics, in bytes.
+// maxMetrics bounds the size of a pod's metrics, in bytes.
 const maxMetrics = 8 << 20
 
-// Get returns the samples of the given names from http://admin/metrics. A
-// histogram has those of its text format: NAME_bucket, NAME_sum, NAME_count.
+// Get returns the samples with the given names from http://ADMIN/metrics. The samples of a histogram are
+// named NAME_bucket, NAME_sum and NAME_count, as in the text format.
 func Get(ctx context.Context, client *http.Client, admin string, names ...string) (model.Vector, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package skip ends tests that lack a part of the system: elsewhere they skip, in CI, which brings
-// every part, they fail.
+// Package skip ends tests whose requirements are missing. In CI, which has all requirements, they fail;
+// elsewhere they are skipped.
 package skip
 
 import (
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Without ends a test; why is one line that says what is missing and how to get it.
+// Without ends a test. why is one line with the missing requirement and how to get it.
 func Without(t testing.TB, why any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -7,7 +7,7 @@ import (
 	"fleetman.example/lab/skip"
 )
 
-// ends notes how a test ends.
+// ends records how a test ends.
 type ends struct {
 	testing.TB
 	how string

@@ -1,5 +1,5 @@
-// Package watch adds to a fleet's events what its pods' admin listeners report:
-// faults that are set and cleared, breakers that open and close.
+// Package watch adds events to a fleet from its pods' admin listeners: faults that are set and cleared,
+// breakers that open and close.
 package watch
 
 import (
@@ -16,17 +16,17 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// every is how often a pod is asked for its faults, and after how long an event
-// stream that ended, as with its pod's process, is opened again.
+// every is how often a pod's faults are polled, and the delay before an event stream that ended, such as
+// at a restart of the pod, is opened again.
 const every = time.Second
 
-// Fleet is what Pods needs of a fleet.
+// Fleet is the part of local.Fleet that Pods uses.
 type Fleet interface {
 	Pods() []local.Pod
 	Note(local.Event)
 }
 
-// Pods watches every pod that takes requests until the context ends.
+// Pods watches every pod that has a port for requests, until the context ends.
 func Pods(ctx context.Context, fleet Fleet) {
 	var watching sync.WaitGroup
 	for _, pod := range fleet.Pods() {
@@ -47,7 +47,7 @@ func watchFaults(ctx context.Context, fleet Fleet, pod local.Pod) {
 			known = state.Text()
 			event := local.Event{Time: time.Now(), Pod: pod.Name, Kind: local.FaultSet, Detail: known}
 			if known == "" {
-				event.Kind, event.Detail = local.FaultCleared, "it has no faults"
+				event.Kind, event.Detail = local.FaultCleared, "no faults"
 			}
 			fleet.Note(event)
 		}
@@ -66,8 +66,8 @@ func watchBreakers(ctx context.Context, fleet Fleet, pod local.Pod) {
 	}
 }
 
-// readBreakers reads a pod's stream of transitions to its end. It reports false
-// when the program has none.
+// readBreakers reads a pod's stream of transitions until it ends. found is false when the program has no
+// such stream.
 func readBreakers(ctx context.Context, fleet Fleet, pod local.Pod) (found bool) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience/events", nil)
 	if err != nil {
@@ -75,7 +75,7 @@ func readBreakers(ctx context.Context, fleet Fleet, pod local.Pod) (found bool) 
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return true // the pod is being started again
+		return true // the pod restarts
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

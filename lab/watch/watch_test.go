@@ -22,7 +22,7 @@ type fleet struct {
 func (f *fleet) Pods() []local.Pod  { return f.pods }
 func (f *fleet) Note(e local.Event) { f.events <- e }
 
-// podAt is a pod whose admin listener is handler.
+// podAt returns a pod whose admin listener is a handler.
 func podAt(t *testing.T, name string, handler http.Handler) local.Pod {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -41,7 +41,7 @@ func TestPods(t *testing.T) {
 		fmt.Fprintf(w, `{"seed":1,"rules":%s}`, rules.Load())
 	})
 	staff.HandleFunc("GET /resilience/events", func(w http.ResponseWriter, r *http.Request) {
-		// the first stream ends, as when the process does
+		// the first stream ends, as at a restart of the process
 		fmt.Fprintf(w, "event: transition\ndata: {\"time\":\"2026-01-02T03:04:05Z\",\"upstream\":\"tracker\",\"endpoint\":\"127.0.1.2:8080\",\"from\":\"closed\",\"to\":\"open\",\"cause\":\"stream %d\"}\n\n", streams.Add(1))
 		_ = http.NewResponseController(w).Flush()
 		if streams.Load() > 1 {
@@ -50,8 +50,8 @@ func TestPods(t *testing.T) {
 	})
 	f := &fleet{events: make(chan local.Event, 10), pods: []local.Pod{
 		podAt(t, "staff-0", staff),
-		podAt(t, "old-0", http.NotFoundHandler()), // takes no faults, has no breakers
-		{Name: "simulator-0"},                     // takes no requests
+		podAt(t, "old-0", http.NotFoundHandler()), // supports no faults, has no breakers
+		{Name: "simulator-0"},                     // has no port for requests
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -73,7 +73,7 @@ func TestPods(t *testing.T) {
 	cancel()
 	<-done
 	for _, want := range []string{
-		"staff-0 fault set: status=502,rate=0.5;delay=2s", "staff-0 fault cleared: it has no faults",
+		"staff-0 fault set: status=502,rate=0.5;delay=2s", "staff-0 fault cleared: no faults",
 		"staff-0 breaker: tracker at 127.0.1.2:8080: open, was closed: stream 1", "staff-0 breaker: tracker at 127.0.1.2:8080: open, was closed: stream 2",
 	} {
 		if !got[want] {

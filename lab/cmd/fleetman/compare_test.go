@@ -194,7 +194,7 @@ func TestFaultWithoutFleet(t *testing.T) {
 	state := t.TempDir()
 	for _, args := range [][]string{{"fault", "--show"}, {"fault", "staff-service", "reset"}, {"fault", "staff-service", "--clear"}, {"fault", "verify"}} {
 		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
-		if want := "fleetman: no fleet runs in " + state + "; start one with fleetman up, or name its directory with --state\n"; code != exitFailure || stdout != "" || stderr != want {
+		if want := "fleetman: no fleet runs in " + state + ": start one with fleetman up, or set its directory with --state\n"; code != exitFailure || stdout != "" || stderr != want {
 			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
 	}

@@ -40,8 +40,8 @@ func TestFault(t *testing.T) {
 		{[]string{"staff-service-1", "reset;hang,rate=0.5"}, 0, "staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
 		{[]string{"--show", "staff-service"}, 0, "staff-service-0 0 0 status=503,path=/x;staff-service-1 0 0 reset;staff-service-1 0 0 hang,rate=0.5"},
 		{[]string{"staff-service", "reset,rate=2"}, 1, "fleetman: pod staff-service-0: rule 1 (reset,rate=2): rate: \"2\": must be a share from 0 to 1, or a range such as 0..1\n"},
-		{[]string{"stuff", "reset"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
-		{[]string{"verify", "stuff"}, 1, `fleetman: no service or pod "stuff"; there are the services staff-service and the pods staff-service-0, staff-service-1` + "\n"},
+		{[]string{"stuff", "reset"}, 1, `fleetman: "stuff": must be a service (staff-service) or a pod (staff-service-0, staff-service-1)` + "\n"},
+		{[]string{"verify", "stuff"}, 1, `fleetman: "stuff": must be a service (staff-service) or a pod (staff-service-0, staff-service-1)` + "\n"},
 		{[]string{"staff-service-0", "--clear"}, 0, "staff-service-0 - - none"},
 		{[]string{"--clear"}, 0, none},
 		{[]string{"--show"}, 0, none},
@@ -75,7 +75,7 @@ func TestFault(t *testing.T) {
 		t.Errorf("clear: exit code %d: %s", code, out)
 	}
 	await(t, "the launcher's line of it", func() bool {
-		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: it has no faults\n")
+		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: no faults\n")
 	})
 	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
 	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 9 {

@@ -108,7 +108,7 @@ func TestUsage(t *testing.T) {
 
 func TestNoFleet(t *testing.T) {
 	state := t.TempDir()
-	want := fmt.Sprintf("fleetman: no fleet runs in %s; start one with fleetman up, or name its directory with --state\n", state)
+	want := fmt.Sprintf("fleetman: no fleet runs in %s: start one with fleetman up, or set its directory with --state\n", state)
 	for _, args := range [][]string{{"pods"}, {"status"}, {"logs", "all"}, {"kill", "staff-service"}, {"mesh", "status"}, {"apply", "plain"}, {"fault", "--show"}} {
 		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
 		if code != exitFailure || stderr != want || stdout != "" {
