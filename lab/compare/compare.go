@@ -47,13 +47,15 @@ type plan struct {
 	arm   experiment.Arm
 	fault experiment.Fault
 	seed  uint64
+	// repeat tells runs with the same seed apart: 0, 1, ...
+	repeat int
 	// objects are the arm's manifests, with its patches; with mesh they need one.
 	objects *manifest.Objects
 	mesh    bool
 }
 
 func (p plan) key() record.Key {
-	return record.Key{Arm: p.arm.Name, Fault: p.fault.Name, Seed: p.seed}
+	return record.Key{Arm: p.arm.Name, Fault: p.fault.Name, Seed: p.seed, Repeat: p.repeat}
 }
 
 // name is how the run is called in messages.
@@ -80,25 +82,32 @@ func expected(plans []plan) (sum time.Duration) {
 	return sum
 }
 
-// plans are all runs. The order of the arms is drawn for each fault and seed, so
-// that no arm always has the same neighbours, and other work of the machine
-// meets all alike.
-func (o Options) plans() []plan {
+// plans are all runs. The order of the arms is drawn for each fault, seed and
+// repeat, so that no arm always has the same neighbours, and other work of the
+// machine meets all alike.
+func (o Options) plans() (plans []plan) {
 	arms, faults := o.Experiment.Expand()
-	var plans []plan
 	for _, fault := range faults {
 		for _, seed := range o.Experiment.Seeds {
-			begin := len(plans)
-			for _, arm := range arms {
-				if experiment.Meet(arm, fault) {
-					plans = append(plans, plan{o: o, e: o.Experiment, arm: arm, fault: fault, seed: seed})
-				}
+			for repeat := range max(1, o.Experiment.Repeats) {
+				plans = append(plans, o.inOrder(arms, fault, seed, repeat)...)
 			}
-			drawn, hash := plans[begin:], fnv.New64a()
-			fmt.Fprint(hash, fault.Name)
-			rand.New(rand.NewPCG(seed, hash.Sum64())).Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
 		}
 	}
+	return plans
+}
+
+// inOrder are the plans of all arms with one fault, in an order that the seed
+// draws.
+func (o Options) inOrder(arms []experiment.Arm, fault experiment.Fault, seed uint64, repeat int) (plans []plan) {
+	for _, arm := range arms {
+		if experiment.Meet(arm, fault) {
+			plans = append(plans, plan{o: o, e: o.Experiment, arm: arm, fault: fault, seed: seed, repeat: repeat})
+		}
+	}
+	hash := fnv.New64a()
+	fmt.Fprint(hash, fault.Name, repeat)
+	rand.New(rand.NewPCG(seed, hash.Sum64())).Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
 	return plans
 }
 
@@ -128,7 +137,7 @@ func New(o Options) (c *Comparison, err error) {
 		return c.have != nil && slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return same(r.Key, p.key()) })
 	})
 	if o.Again != nil && len(c.left) == 0 {
-		return nil, fmt.Errorf("%s/%s/%d: must be an arm, a fault and a seed of the experiment", o.Again.Arm, o.Again.Fault, o.Again.Seed)
+		return nil, fmt.Errorf("--run %s: must be an arm, a fault and a seed of the experiment", o.Again.Name())
 	}
 	return c, nil
 }
@@ -139,7 +148,12 @@ func (c *Comparison) Left() (left, all int, lasts time.Duration) {
 	return len(c.left), len(c.plans), expected(c.left)
 }
 
-func same(a, b record.Key) bool { return a.Arm == b.Arm && a.Fault == b.Fault && a.Seed == b.Seed }
+// same reports whether two keys name the same run, of whatever kind their lines
+// are.
+func same(a, b record.Key) bool {
+	a.Kind = b.Kind
+	return a == b
+}
 
 // Run measures every run that is left, one after the other, and writes the
 // records of each when it has ended: when ctx ends, those of the whole runs are

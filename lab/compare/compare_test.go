@@ -232,7 +232,8 @@ arms: [{name: a, manifests: x}, {name: b, manifests: x}, {name: c, manifests: x}
 faults: [{name: f, inject: [{service: s, rules: reset}]}, {name: g, inject: [{service: s, rules: "rate=${p}"}]}]
 sweep: [{name: p, values: [0.1, 0.2]}]
 phases: {healthy: 1s, fault: 10s, after: 2s}
-seeds: [7, 8, 9]
+seeds: [7, 8]
+repeats: 2
 `)
 	order := func() (orders []string) {
 		plans := Options{Experiment: e}.plans()
@@ -249,7 +250,7 @@ seeds: [7, 8, 9]
 		return orders
 	}
 	orders := order()
-	if len(orders) != 9 || !reflect.DeepEqual(order(), orders) {
+	if len(orders) != 12 || !reflect.DeepEqual(order(), orders) {
 		t.Errorf("orders %q, then %q", orders, order())
 	}
 	different := map[string]bool{}
@@ -446,7 +447,7 @@ seeds: [1, 2]
 		}
 	}
 	o.Again = &record.Key{Arm: "c", Fault: "bad", Seed: 1}
-	if _, err := New(o); err == nil || err.Error() != "c/bad/1: must be an arm, a fault and a seed of the experiment" {
+	if _, err := New(o); err == nil || err.Error() != "--run c, bad, seed 1: must be an arm, a fault and a seed of the experiment" {
 		t.Errorf("got %v", err)
 	}
 	o.Again, o.Experiment = nil, decoded(30)

@@ -86,11 +86,12 @@ func (e *Experiment) check(figures []string) Problems {
 	for i, seed := range e.Seeds {
 		c.must(seed >= 1 && seed <= maxSeed && !slices.Contains(e.Seeds[:i], seed), fmt.Sprintf("seeds[%d]", i), "%d: must be between 1 and %d, and there once", seed, uint64(maxSeed))
 	}
+	c.must(e.Repeats >= 0 && e.Repeats <= 100, "repeats", "%d: must be between 1 and 100", e.Repeats)
 	c.goals(figures)
 	if len(c.problems) == 0 {
 		arms, faults := e.Expand()
-		runs := len(arms) * len(faults) * max(1, len(e.Seeds))
-		c.must(runs <= maxRuns, "", "%d arms, %d faults, %d seeds: must be at most %d runs", len(arms), len(faults), max(1, len(e.Seeds)), maxRuns)
+		runs := len(arms) * len(faults) * max(1, len(e.Seeds)) * max(1, e.Repeats)
+		c.must(runs <= maxRuns, "", "%d arms, %d faults, %d seeds, %d repeats: must be at most %d runs", len(arms), len(faults), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
 	}
 	return c.problems
 }

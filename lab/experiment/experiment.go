@@ -17,6 +17,9 @@ type Experiment struct {
 	// Seeds make what is random in the services and in the load repeatable: each
 	// arm meets each fault once for each seed. Defaults to one random seed.
 	Seeds []uint64 `json:"seeds,omitempty"`
+	// Repeats is how often each run is made, with the same seed: what then differs
+	// is by chance. Defaults to 1.
+	Repeats int `json:"repeats,omitempty"`
 	// SLO is the latency above which an answer violates the objective, from the
 	// intended start of its request. Defaults to 1.5s.
 	SLO Duration `json:"slo"`

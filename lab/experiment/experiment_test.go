@@ -40,6 +40,7 @@ load:
     - {name: all, method: POST, path: /vehicles/, body: "{}"}
 phases: {healthy: 3s, fault: 10s, after: 5s}
 seeds: [7, 8]
+repeats: 2
 slo: 250ms
 sweep:
   - {name: percent, values: [10, 100]}
@@ -65,7 +66,7 @@ func TestDecode(t *testing.T) {
 		e.Phases != (Phases{Duration(3 * time.Second), Duration(10 * time.Second), Duration(5 * time.Second)}) || !slices.Equal(e.Seeds, []uint64{7, 8}) {
 		t.Errorf("got %+v", e)
 	}
-	if l := e.Load; l.Target != TargetGateway || l.Rate != 50 || l.MaxInFlight != 1000 || l.Streams[0].Method != "GET" || l.Streams[1].Share != 1 {
+	if l := e.Load; e.Repeats != 2 || l.Target != TargetGateway || l.Rate != 50 || l.MaxInFlight != 1000 || l.Streams[0].Method != "GET" || l.Streams[1].Share != 1 {
 		t.Errorf("load %+v", l)
 	}
 	if in := e.Faults[0].Inject; in[0].Replicas.N(2) != 1 || in[1].Replicas.N(3) != 3 || !slices.Equal(e.Faults[1].Inject[0].Replicas.Names, []string{"staff-service-0"}) {
@@ -141,7 +142,7 @@ func TestMistakes(t *testing.T) {
 		want []string
 	}{
 		"empty":     {"", []string{"x.yaml:1: empty: must be an experiment"}},
-		"no object": {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, slo, sweep, theory, goals"}},
+		"no object": {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals"}},
 		"unknown fields, wrong types": {
 			"question: q\narms:\n  - name: a\n    manifest: x\n    mesh: perhaps\n    replicas: {s: many}\nload:\n  rate: fast\n  timeout: 10\nseeds: [x]\nfault: []\n",
 			[]string{
@@ -151,7 +152,7 @@ func TestMistakes(t *testing.T) {
 				`x.yaml:8: load.rate: "fast": must be a number`,
 				`x.yaml:9: load.timeout: "10": must be a duration such as 1.5s`,
 				`x.yaml:10: seeds[0]: "x": must be a whole number`,
-				`x.yaml:11: "fault": must be one of question, fleet, arms, faults, load, phases, seeds, slo, sweep, theory, goals`,
+				`x.yaml:11: "fault": must be one of question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals`,
 			},
 		},
 		"wrong values": {

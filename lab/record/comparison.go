@@ -29,17 +29,15 @@ type Comparison struct {
 
 // Conditions are the parameters that runs must share to be compared.
 type Conditions struct {
-	Seeds   []uint64 `json:"seeds"`
-	Rate    float64  `json:"rate"` // requests per second, before the fault's factor
-	Target  string   `json:"target"`
-	Service string   `json:"service"` // the one that has the fault
-	Quick   bool     `json:"quick"`
+	Seeds  []uint64 `json:"seeds"`
+	Rate   float64  `json:"rate"` // requests per second, the mean from fault to repair
+	Target string   `json:"target"`
 	// SLO is the latency above which an answer violates the objective.
 	SLO     Offset `json:"sloSeconds"`
 	Machine string `json:"machine"`
 	// Versions are those of the programs, by name: fleetman, go, istio, envoy.
 	Versions map[string]string `json:"versions"`
-	// The lengths of the three parts of a run, before the fault's factor.
+	// The lengths of the three parts of a run.
 	Healthy Offset `json:"healthySeconds"`
 	Fault   Offset `json:"faultSeconds"`
 	After   Offset `json:"afterSeconds"`

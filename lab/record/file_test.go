@@ -12,7 +12,7 @@ func header() *Comparison {
 	return &Comparison{
 		Began: time.Date(2026, 11, 22, 8, 5, 36, 555e6, time.UTC), Command: "fleetman compare --arms none",
 		Conditions: Conditions{
-			Seeds: []uint64{18446744073709551615}, Rate: 10, Target: "gateway", Service: "staff-service", Machine: "2 cores", SLO: Offset(1500 * time.Millisecond),
+			Seeds: []uint64{18446744073709551615}, Rate: 10, Target: "gateway", Machine: "2 cores", SLO: Offset(1500 * time.Millisecond),
 			Versions: map[string]string{"fleetman": "0123456789ab"}, Healthy: Offset(3 * time.Second), Fault: Offset(15 * time.Second), After: Offset(13200 * time.Millisecond),
 		},
 	}
@@ -125,7 +125,6 @@ func TestDifference(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Conditions){
 		"rate: 10 and 20":                                            func(c *Conditions) { c.Rate = 20 },
-		"quick: false and true":                                      func(c *Conditions) { c.Quick = true },
 		"seeds: [18446744073709551615] and [1]":                      func(c *Conditions) { c.Seeds = []uint64{1} },
 		`machine: "2 cores" and "4 cores"`:                           func(c *Conditions) { c.Machine = "4 cores" },
 		`versions: {"fleetman":"0123456789ab"} and {"fleetman":"b"}`: func(c *Conditions) { c.Versions = map[string]string{"fleetman": "b"} },

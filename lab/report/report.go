@@ -59,8 +59,8 @@ type Arm struct {
 	settings []string
 }
 
-// Compute makes the report. Groups, faults and arms keep the order in which the
-// records have them. Runs of one fault must have the same conditions.
+// Compute makes the report. Groups, faults and arms have the order of the
+// experiment, else that of the records. Runs of one fault must have the same conditions.
 func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 	r.Columns = Columns
 	for _, c := range comparisons {
@@ -73,6 +73,7 @@ func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 	}
 	for i := range r.Groups {
 		g := &r.Groups[i]
+		g.order()
 		for i := range g.Faults {
 			if err := g.Faults[i].compute(); err != nil {
 				return Report{}, err

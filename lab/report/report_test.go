@@ -135,7 +135,7 @@ func counted(name, of string, n float64) record.Count { return record.Count{Name
 func of(runs ...*record.Run) *record.Comparison {
 	return &record.Comparison{
 		Began: time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC), Command: "fleetman compare --arms none,library,mesh --seeds 2",
-		Conditions: record.Conditions{Seeds: []uint64{1, 2}, Rate: 10, SLO: slo, Target: "gateway", Service: "staff-service", Machine: "2 cores, linux/amd64, Some CPU", Versions: map[string]string{"fleetman": "0123456789ab"}},
+		Conditions: record.Conditions{Seeds: []uint64{1, 2}, Rate: 10, SLO: slo, Target: "gateway", Machine: "2 cores, linux/amd64, Some CPU", Versions: map[string]string{"fleetman": "0123456789ab"}},
 		Runs:       runs,
 	}
 }

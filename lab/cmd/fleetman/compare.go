@@ -147,15 +147,17 @@ func (f compareFlags) pods() (netip.Prefix, error) {
 	return network, nil
 }
 
-// parseRun reads ARM/FAULT/SEED.
+// parseRun reads ARM/FAULT/SEED, and /REPEAT where a seed has several runs.
 func parseRun(text string) (*record.Key, error) {
-	parts := strings.Split(text, "/")
-	if len(parts) == 3 {
-		if seed, err := strconv.ParseUint(parts[2], 10, 64); err == nil {
-			return &record.Key{Arm: parts[0], Fault: parts[1], Seed: seed}, nil
+	parts := append(strings.Split(text, "/"), "0")
+	if len(parts) == 4 || len(parts) == 5 {
+		seed, wrongSeed := strconv.ParseUint(parts[2], 10, 64)
+		repeat, wrongRepeat := strconv.Atoi(parts[3])
+		if wrongSeed == nil && wrongRepeat == nil {
+			return &record.Key{Arm: parts[0], Fault: parts[1], Seed: seed, Repeat: repeat}, nil
 		}
 	}
-	return nil, fmt.Errorf("--run %q: must be ARM/FAULT/SEED", text)
+	return nil, fmt.Errorf("--run %q: must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT", text)
 }
 
 // experiment reads the file, if there is one.

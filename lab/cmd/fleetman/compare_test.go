@@ -42,7 +42,7 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--replicas", "staff-service"}, `--replicas "staff-service": must be DEPLOYMENT=N, separated by commas`},
 		{[]string{"compare", "--arm", "mine"}, `--arm "mine": must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]`},
 		{[]string{"compare", "--arm", "mine=k8s/base", "--fault", "bad"}, `--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`},
-		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED`},
+		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
 		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme: must be one of them"},
