@@ -185,6 +185,9 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), done, len(c.plans), o.Out, ctx.Err())
 		}
+		if problem, ok := errors.AsType[experiment.Problem](err); ok {
+			return experiment.Problems{problem}
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}

@@ -457,6 +457,38 @@ seeds: [1, 2]
 	}
 }
 
+// TestBadRules: rules that a pod does not understand are a mistake in the file, and
+// found before any load.
+func TestBadRules(t *testing.T) {
+	o := options(t, 233)
+	o.Root, o.Bin = "", standInPrograms(t, "front")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if o.Experiment, err = experiment.Decode(path, []byte(`# q?
+arms: [{name: a, manifests: fleet.yaml}]
+faults:
+  - name: bad
+    inject:
+      - {service: front, rules: explode}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`), nil); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := path + ":6: faults[0].inject[0].rules: pod front-0: rule 1 (explode): must be a kind of fault"
+	if err := c.Run(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestComparison is a short one with the real services: one of two replicas is
 // bad. Without resilience it shows, and the library contains it.
 func TestComparison(t *testing.T) {

@@ -41,6 +41,29 @@ func (r *running) replicas() (n int) {
 	return n
 }
 
+// tryRules sets the rules of each injection in one pod, and clears them: a mistake
+// in them is one of the experiment.
+func (r *running) tryRules(ctx context.Context) error {
+	for j, in := range r.fault.Inject {
+		pods, err := faults.Find(r.fleet.Pods(), in.Service)
+		if err != nil {
+			return err
+		}
+		if in.Rules == "" {
+			continue
+		}
+		_, err = r.client.Set(ctx, pods[0], in.Rules)
+		if err == nil {
+			_, err = r.client.Clear(ctx, pods[0])
+		}
+		if err != nil {
+			i := slices.IndexFunc(r.e.Faults, func(f experiment.Fault) bool { return f.Name == r.fault.Of })
+			return r.e.Problem(fmt.Sprintf("faults[%d].inject[%d].rules", i, j), "%v", err)
+		}
+	}
+	return nil
+}
+
 // victims are the pods that an injection is for.
 func (r *running) victims(in experiment.Injection) ([]local.Pod, error) {
 	pods, err := faults.Find(r.fleet.Pods(), in.Service)

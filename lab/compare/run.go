@@ -63,6 +63,9 @@ func (p plan) measure(ctx context.Context) (*record.Run, error) {
 		return nil, err
 	}
 	defer r.stop()
+	if err := r.tryRules(ctx); err != nil {
+		return nil, err
+	}
 	vehicles, err := r.vehicles(ctx)
 	if err != nil {
 		return nil, err

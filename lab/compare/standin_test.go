@@ -101,6 +101,11 @@ func (s *service) metrics(w http.ResponseWriter, _ *http.Request) {
 
 func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	if string(body) == "explode" {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"message":"rule 1 (explode): must be a kind of fault"}`)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Method != http.MethodGet {
