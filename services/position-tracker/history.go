@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ type history struct {
 
 	mu     sync.RWMutex
 	byName map[string]*vehicle
-	sorted []*vehicle // by name
+	sorted []*vehicle // by name; nil after a change, until all sorts it anew
 }
 
 // limits bound a history's memory.
@@ -119,8 +120,7 @@ func (h *history) begin(name string, first report) (bool, error) {
 	}
 	v := &vehicle{name: name, reports: []report{first}}
 	h.byName[name] = v
-	at, _ := slices.BinarySearchFunc(h.sorted, name, func(v *vehicle, name string) int { return strings.Compare(v.name, name) })
-	h.sorted = slices.Insert(slices.Clone(h.sorted), at, v) // readers use the old slice
+	h.sorted = nil // a report's work must not grow with the number of vehicles
 	h.kept.Add(1)
 	return true, nil
 }
@@ -136,7 +136,7 @@ func (h *history) find(name string) (*vehicle, bool) {
 func (h *history) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, v := range h.sorted {
+	for _, v := range h.byName {
 		h.kept.Add(-v.forget())
 	}
 	h.byName, h.sorted = make(map[string]*vehicle), nil
@@ -151,14 +151,23 @@ func (h *history) remove(name string) {
 		return
 	}
 	delete(h.byName, name)
-	h.sorted = slices.DeleteFunc(slices.Clone(h.sorted), func(other *vehicle) bool { return other == v })
+	h.sorted = nil
 	h.kept.Add(-v.forget())
 }
 
-// all returns every vehicle, sorted by name. The slice must not be modified.
+// all returns every vehicle, sorted by name. The slice must not be modified: other callers have it too.
 func (h *history) all() []*vehicle {
 	h.mu.RLock()
-	defer h.mu.RUnlock()
+	sorted := h.sorted
+	h.mu.RUnlock()
+	if sorted != nil {
+		return sorted
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sorted == nil {
+		h.sorted = slices.SortedFunc(maps.Values(h.byName), func(a, b *vehicle) int { return strings.Compare(a.name, b.name) })
+	}
 	return h.sorted
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -172,5 +174,37 @@ func TestForgetWhileReporting(t *testing.T) {
 	wg.Wait()
 	if kept := int64(len(latitudes(h))); h.kept.Load() != kept {
 		t.Errorf("%d counted, %d kept", h.kept.Load(), kept)
+	}
+}
+
+// TestReportsWorkIsBounded compares the memory that new vehicles' first reports and known ones' next reports
+// allocate, with few vehicles known and with as many as the default allows.
+func TestReportsWorkIsBounded(t *testing.T) {
+	const reports = 200
+	allocated := func(known int) uint64 {
+		h := newHistory(limits{vehicles: known + reports, reports: 10, total: 1_000_000})
+		add := func(from, to int) {
+			for i := from; i < to; i++ {
+				p := at(i)
+				p.Name = fmt.Sprint("V", i)
+				keep(t, h, p)
+				p.Timestamp = p.Timestamp.Add(time.Second)
+				keep(t, h, p)
+			}
+		}
+		add(0, known)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		add(known, known+reports)
+		runtime.ReadMemStats(&after)
+		if all := h.all(); len(all) != known+reports || !slices.IsSortedFunc(all, func(a, b *vehicle) int { return strings.Compare(a.name, b.name) }) {
+			t.Errorf("%d vehicles, want %d, sorted", len(all), known+reports)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	few, many := allocated(5), allocated(20_000)
+	t.Logf("%d bytes with 5 vehicles, %d with 20,000", few/reports, many/reports)
+	if many > 4*few { // a copy of the list would be 160 kB a report
+		t.Errorf("%d reports allocate %d bytes with 5 vehicles, %d with 20,000", 2*reports, few, many)
 	}
 }
