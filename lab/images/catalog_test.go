@@ -74,7 +74,7 @@ func TestDockerfilesAreOne(t *testing.T) {
 				t.Errorf("%s builds on %s, which is another image every month", name, base[1])
 			}
 		}
-		_, after, found := strings.Cut(string(text), "# Pinned to the patch version")
+		_, after, found := strings.Cut(string(text), "# Pinned to the patch version, so")
 		if !found {
 			t.Fatalf("%s: another beginning", name)
 		}
