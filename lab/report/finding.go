@@ -172,13 +172,11 @@ func (f Fault) price() []Finding {
 }
 
 func (r Repeats) finding() Finding {
-	is := "more alike than"
+	text := fmt.Sprintf("Of the requests that a fault touched in one of two runs, it touched %s in both with one seed, and %s with two seeds", r.SameSeed.Text(percent), r.OtherSeeds.Text(percent))
 	if !r.Difference.Shown {
-		is = "no more alike, as far as is shown, than"
-	} else if *r.Difference.Value < 0 {
-		is = "less alike than"
+		text += ": no difference shown"
 	}
-	return Finding{Anchor: "repeats", Sentence: fmt.Sprintf("Two runs with one seed are %s two seeds: %s of the requests end alike, against %s.", is, r.SameSeed.Text(percent), r.OtherSeeds.Text(percent))}
+	return Finding{Anchor: "repeats", Sentence: text + "."}
 }
 
 // list is a, b and c.

@@ -251,7 +251,7 @@ func TestRepeats(t *testing.T) {
 	if repeats == nil || *repeats.SameSeed.Value != 1 || *repeats.OtherSeeds.Value != 0 || !repeats.Difference.Shown {
 		t.Fatalf("got %+v", repeats)
 	}
-	if got, want := repeats.finding().Sentence, "Two runs with one seed are more alike than two seeds: 100 % (98.1..100) of the requests end alike, against 0 % (0..1)."; got != want {
+	if got, want := repeats.finding().Sentence, "Of the requests that a fault touched in one of two runs, it touched 100 % (96.3..100) in both with one seed, and 0 % (0..1) with two seeds."; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := computed(t, runs[0], runs[2]).Repeats; got != nil {

@@ -1,13 +1,15 @@
 package report
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"fleetman.example/lab/stats"
 )
 
-// Repeats say what a seed reproduces: the share of the requests that end alike
-// (good, degraded or failed) in two runs of one arm with one fault.
+// Repeats say what a seed reproduces: of the requests that the fault touched in
+// one of two runs of one arm, the share that it touched in both.
 type Repeats struct {
 	SameSeed   Figure `json:"sameSeed"`
 	OtherSeeds Figure `json:"otherSeeds"`
@@ -35,7 +37,9 @@ func repeatsOf(arms [][]Run) *Repeats {
 	for _, runs := range arms {
 		for i, r := range runs {
 			for _, other := range runs[i+1:] {
-				if alike := r.alike(other); r.Seed == other.Seed {
+				if alike := r.alike(other); alike.N == 0 {
+					continue
+				} else if r.Seed == other.Seed {
 					same = append(same, alike)
 				} else {
 					others = append(others, alike)
@@ -64,16 +68,36 @@ func pooled(counts []stats.Count) (f Figure) {
 	return f
 }
 
-// alike counts the requests, in their order, that end alike in two runs.
+// alike counts the requests, in their order, that the fault touched in both of
+// two runs, of those that it touched in one.
 func (r Run) alike(other Run) (c stats.Count) {
+	mine, others := r.untouched(), other.untouched()
 	for i := range min(len(r.during), len(other.during)) {
-		a, b := r.during[i], other.during[i]
-		c.N++
-		if a.Good() == b.Good() && a.Failed() == b.Failed() {
+		switch a, b := r.touched(i, mine), other.touched(i, others); {
+		case a && b:
 			c.K++
+			c.N++
+		case a || b:
+			c.N++
 		}
 	}
 	return c
+}
+
+// touched reports whether a request has no good answer, or one that took longer
+// than any without the fault.
+func (r Run) touched(i int, longest time.Duration) bool {
+	return !r.during[i].Good() || r.during[i].Latency() > longest
+}
+
+// untouched is twice the longest latency before the fault; without requests
+// there, the SLO's.
+func (r Run) untouched() time.Duration {
+	longest := time.Duration(0)
+	for _, request := range between(r.seen.Requests, 0, r.seen.FaultAt) {
+		longest = max(longest, 2*request.Latency())
+	}
+	return cmp.Or(longest, r.slo)
 }
 
 // repeats compares the runs of two reports with the same conditions: the second
