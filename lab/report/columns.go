@@ -32,6 +32,7 @@ type Column struct {
 	scale    func(*Run) float64   // what a share is multiplied by
 	parts    func(*Run) []float64 // a run's value over parts of its time
 	never    string               // of a run without a value
+	can      func(*Run) bool      // whether a run is long enough to have one
 	worst    bool                 // the highest of all runs instead of the mean
 }
 
@@ -175,13 +176,15 @@ var Columns = []Column{
 	},
 	{
 		Name: "contained", Head: "contained", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Contained }, never: "never",
+		can:     func(r *Run) bool { return r.seen.RepairAt-r.seen.FaultAt >= record.Offset(Window) },
 		Meaning: "from the fault to the intended start of the first request from which on every window of 3 s up to the repair has a share of SLO violations at most 5 points above that before the fault: at 10 requests per second, one of 30. A request that failed, or took longer than the SLO's latency, violates the SLO; a degraded answer in time does not. never: the last window still had more",
 	},
 	{Name: "goodThen", Head: "good then", Unit: percent, Better: 1, in: []table{outcomes}, share: ofRequests(contained, isGood), Meaning: "good, from containment to repair"},
 	{Name: "degradedThen", Head: "degraded then", Unit: percent, in: []table{outcomes}, share: ofRequests(contained, isDegraded), Meaning: "degraded, from containment to repair"},
 	{
 		Name: "recovered", Head: "recovered", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Recovered }, never: "never",
-		Meaning: "as contained, from the repair to the end of the run, with degraded answers as violations. never: not by then",
+		can:     func(r *Run) bool { return len(r.after) > 0 && r.seen.End-r.seen.RepairAt >= record.Offset(Window) },
+		Meaning: "as contained, from the repair to the end of the run, with degraded answers as violations. never: not by then; -: the run ends within 3 s after the repair",
 	},
 	{
 		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: ofRequests(after, isInTime), scale: offeredAfter,

@@ -31,6 +31,9 @@ type Figure struct {
 
 // figure computes the column of an arm.
 func (c Column) figure(runs []Run, confidence float64) (f Figure) {
+	if c.can != nil {
+		runs = slices.DeleteFunc(slices.Clone(runs), func(r Run) bool { return !c.can(&r) })
+	}
 	for i := range runs {
 		f.Runs = append(f.Runs, c.of(&runs[i]))
 	}
@@ -121,8 +124,10 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 	}
 	f.N = len(values)
 	switch missing := len(runs) - f.N; {
-	case f.N == 0 && len(runs) > 0:
-		f.Note = c.never
+	case f.N == 0:
+		if len(runs) > 0 {
+			f.Note = c.never
+		}
 		return
 	case missing > 0 && c.never != "":
 		f.Note = fmt.Sprintf("%d of %d runs %s", missing, len(runs), c.never)

@@ -28,11 +28,16 @@ func (r Report) findings() []Finding {
 	all := []Finding{}
 	for _, g := range r.Groups {
 		for _, f := range g.Faults {
-			if f.Healthy() {
+			switch {
+			case f.swept(): // the curves say it
+			case f.Healthy():
 				all = append(all, f.price()...)
-			} else {
+			default:
 				all = append(all, f.finding())
 			}
+		}
+		for _, s := range g.Sweeps {
+			all = append(all, s.finding()...)
 		}
 		if g.Repeats != nil {
 			all = append(all, g.Repeats.finding())

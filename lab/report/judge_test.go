@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -154,6 +155,17 @@ func TestNeverRecovers(t *testing.T) {
 	}
 }
 
+// TestTooShort: a run that ends soon after the repair does not say whether it
+// would have recovered.
+func TestTooShort(t *testing.T) {
+	run := outcomesOf("a", 1, 100, 0)
+	run.End, run.Requests = at(12), run.Requests[:120]
+	a := computed(t, run).Faults[0].Arms[0]
+	if got := a.Figures["recovered"].Text(seconds3); got != "-" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestUnsupported: a quantile that its sample cannot support is not shown.
 func TestUnsupported(t *testing.T) {
 	text := func(runs int) string {
@@ -226,6 +238,14 @@ func TestSweep(t *testing.T) {
 	want := "tries|part|1|50 % (40.4..59.6)|50 %\ntries|part|2|75 % (65.7..82.5)|75 %\ntries|part|3|70 % (60.4..78.1)|87.5 %"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+	if got, want := r.Findings[0].Sentence, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %."; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var summary bytes.Buffer
+	Summary(&summary, r, SummaryOptions{})
+	if !strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  ") {
+		t.Errorf("got\n%s", summary.String())
 	}
 	if len(r.Goals) != 3 || r.Goals[0].Result != GoalMet || r.Goals[2].Result != GoalUndecided {
 		t.Errorf("got %+v", r.Goals)

@@ -25,6 +25,15 @@ type SummaryOptions struct {
 // matrix, the findings, the goals, and where more is.
 func Summary(w io.Writer, r Report, o SummaryOptions) {
 	lines := r.matrix(o.Color)
+	for _, g := range r.Groups {
+		if len(g.Sweeps) > 0 {
+			var table strings.Builder
+			g.Sweeps[0].sheet().text(&table)
+			for line := range strings.SplitSeq(strings.TrimSpace(table.String()), "\n") {
+				lines = append(lines, strings.TrimRight(short(line, Columns100), " "))
+			}
+		}
+	}
 	var said []string
 	for _, f := range r.Findings {
 		said = append(said, wrap(f.Sentence, Columns100)...)
@@ -83,6 +92,9 @@ const (
 // beside each other follow below.
 func (r Report) matrix(color bool) (lines []string) {
 	arms := r.arms()
+	if len(arms) == 0 {
+		return nil
+	}
 	perBlock := (Columns100 - faultWidth) / fieldWidth
 	for block := range slices.Chunk(arms, perBlock) {
 		head := pad("", faultWidth)
@@ -116,12 +128,12 @@ func (r Report) matrix(color bool) (lines []string) {
 	return append(lines, key)
 }
 
-// arms are the names of all, in the order of the records.
+// arms are the names of all but those of a sweep, in the order of the records.
 func (r Report) arms() (names []string) {
 	for _, g := range r.Groups {
 		for _, f := range g.Faults {
 			for _, a := range f.Arms {
-				if !slices.Contains(names, a.Name) {
+				if !f.swept() && !slices.Contains(names, a.Name) {
 					names = append(names, a.Name)
 				}
 			}
@@ -224,19 +236,23 @@ func MarkdownSummary(w io.Writer, r Report) {
 	for _, g := range r.Groups {
 		commands = append(commands, g.heading("`"))
 	}
-	lines := []string{strings.Join(commands, "; ") + ".", "", "| good / degraded / failed, %; p99 | " + strings.Join(arms, " | ") + " |", "|" + strings.Repeat(" --- |", len(arms)+1)}
-	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			row := []string{f.Name}
-			for _, name := range arms {
-				cell := "-"
-				if a, ok := f.arm(name); ok {
-					cell = a.cell()
-				}
-				row = append(row, cell)
-			}
-			lines = append(lines, "| "+strings.Join(row, " | ")+" |")
+	lines := []string{strings.Join(commands, "; ") + ".", ""}
+	if len(arms) > 0 {
+		lines = append(lines, "| good / degraded / failed, %; p99 | "+strings.Join(arms, " | ")+" |", "|"+strings.Repeat(" --- |", len(arms)+1))
+	}
+	for _, f := range r.faults() {
+		if f.swept() {
+			continue
 		}
+		row := []string{f.Name}
+		for _, name := range arms {
+			cell := "-"
+			if a, ok := f.arm(name); ok {
+				cell = a.cell()
+			}
+			row = append(row, cell)
+		}
+		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
 	}
 	lines = append(lines, "")
 	for _, f := range r.Findings {

@@ -5,6 +5,7 @@ import (
 	"html"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -61,11 +62,12 @@ func (s *svgCanvas) picture(title, description string) string {
 // number of requests.
 func MatrixSVG(r Report) string {
 	arms := r.arms()
-	s := svgCanvas{width: svgLabel + float64(len(arms))*svgField, height: 2*svgGap + float64(len(r.faults()))*svgRow}
+	faults := slices.DeleteFunc(r.faults(), Fault.swept)
+	s := svgCanvas{width: svgLabel + float64(max(len(arms), 3))*svgField, height: 2*svgGap + float64(len(faults))*svgRow}
 	for i, arm := range arms {
 		s.text("head", svgLabel+float64(i)*svgField, svgText+5, short(arm, 17))
 	}
-	for row, f := range r.faults() {
+	for row, f := range faults {
 		y := svgGap + float64(row)*svgRow
 		s.text("head", 0, y+svgText, short(f.Name, 17))
 		what := f.share()

@@ -2,8 +2,11 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fleetman.example/lab/record"
@@ -44,6 +47,7 @@ func (g *Group) sweeps() (all []Sweep) {
 					s.add(g, f, a)
 				}
 			}
+			s.order()
 			all = append(all, s)
 		}
 	}
@@ -122,17 +126,75 @@ func (g *Group) theory(figure string, seen *record.Run) *float64 {
 	return nil
 }
 
+// swept reports whether the arms with a fault are points of a sweep.
+func (f Fault) swept() bool {
+	return slices.ContainsFunc(f.Arms, func(a Arm) bool { return len(a.Runs[0].seen.Point) > 0 })
+}
+
+// order sorts the points of each series by their value, as numbers if they are.
+func (s *Sweep) order() {
+	number := func(p Point) float64 {
+		v, err := strconv.ParseFloat(p.At, 64)
+		if err != nil {
+			return math.Inf(1)
+		}
+		return v
+	}
+	for _, series := range s.Series {
+		slices.SortStableFunc(series.Points, func(a, b Point) int {
+			return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a.At, b.At))
+		})
+	}
+	slices.SortStableFunc(s.Series, func(a, b Series) int {
+		return cmp.Or(cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Fault, b.Fault), cmp.Compare(a.others(), b.others()))
+	})
+}
+
+// others are the values of the other axes: share=0.5.
+func (s Series) others() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.Others)) {
+		all = append(all, name+"="+s.Others[name])
+	}
+	return strings.Join(all, ", ")
+}
+
+// finding says how many points agree with the theory, and which do not; there is
+// none without a theory.
+func (s Sweep) finding() []Finding {
+	c, _ := column(s.Figure)
+	points, agree := 0, 0
+	var apart []string
+	for _, series := range s.Series {
+		for _, p := range series.Points {
+			switch {
+			case p.Theory == nil || p.Figure.Low == nil:
+			case *p.Figure.Low <= *p.Theory && *p.Theory <= *p.Figure.High:
+				points, agree = points+1, agree+1
+			default:
+				points++
+				where := strings.Trim(strings.Join([]string{s.Axis + "=" + p.At, series.others()}, ", "), ", ")
+				apart = append(apart, fmt.Sprintf("%s with %s: %s, not %s", series.Arm, where, p.Figure.Text(c.Unit), c.Unit.text(*p.Theory)))
+			}
+		}
+	}
+	if points == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s over %s: %d of %d points agree with the theory.", c.Head, s.Axis, agree, points)
+	if len(apart) > 0 {
+		text += " " + strings.Join(apart, "; ") + "."
+	}
+	return []Finding{{Sentence: text, Anchor: anchor("sweep", s.Axis+"-"+s.Figure)}}
+}
+
 // sheet is the sweep as a table, a row for each point.
 func (s Sweep) sheet() (t sheet) {
 	c, _ := column(s.Figure)
 	t.before = c.Head + " over " + s.Axis
 	t.heads = []string{"arm", "fault", s.Axis, c.Head, "theory"}
 	for _, series := range s.Series {
-		var others []string
-		for _, name := range slices.Sorted(maps.Keys(series.Others)) {
-			others = append(others, name+"="+series.Others[name])
-		}
-		fault := strings.Join(append([]string{series.Fault}, others...), ", ")
+		fault := strings.TrimSuffix(series.Fault+", "+series.others(), ", ")
 		for _, p := range series.Points {
 			theory := "-"
 			if p.Theory != nil {
