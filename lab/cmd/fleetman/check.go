@@ -147,6 +147,10 @@ func (f checkFlags) verdict(results []check.Result, took time.Duration, stderr i
 	case failed > 0:
 		return fmt.Errorf("%d of %d promises do not hold, or prove nothing", failed, len(results))
 	}
+	if len(results) == 1 {
+		fmt.Fprintf(stderr, "1 promise holds, in %s\n", took.Round(time.Second))
+		return nil
+	}
 	fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), took.Round(time.Second))
 	return nil
 }

@@ -5,11 +5,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
 )
 
@@ -69,6 +72,34 @@ func TestReadme(t *testing.T) {
 			t.Errorf("lab/README.md has no row for %s", cmd.CommandPath())
 		}
 	})
+}
+
+// TestReadmeApplies holds the README's first mesh to what apply can change: Istio's objects alone.
+func TestReadmeApplies(t *testing.T) {
+	text, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := func(command string) (objects []string) {
+		match := regexp.MustCompile(`\n\$ ` + command + ` ([a-z-]+)`).FindSubmatch(text)
+		if match == nil {
+			t.Fatalf("README.md has no %s", command)
+		}
+		loaded, err := manifest.Load("../../../k8s/scenarios/" + string(match[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range loaded.All {
+			if o.Typed != nil {
+				objects = append(objects, o.Ref()+" "+string(o.JSON))
+			}
+		}
+		slices.Sort(objects)
+		return objects
+	}
+	if up, apply := pods("fleetman up --mesh"), pods("fleetman apply"); len(up) == 0 || !slices.Equal(up, apply) {
+		t.Error("README.md: fleetman apply: must be a scenario with the pods and Services of the one that runs")
+	}
 }
 
 func TestComplete(t *testing.T) {
