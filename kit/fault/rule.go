@@ -82,6 +82,9 @@ func parseRule(text string) (Rule, error) {
 	for field := range strings.SplitSeq(text, ",") {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
 		read, ok := fields[name]
+		if name == "connect" {
+			return r, fmt.Errorf("connect: %.100q: must be set by fleetman fault, in a fleet of fleetman up --relays: it is a fault below HTTP", value)
+		}
 		if !ok {
 			return r, fmt.Errorf("%.100q: must be one of %s, retry-after, queue, rate, over, method, path, header, after, for, every, count", name, kindNames(", "))
 		}

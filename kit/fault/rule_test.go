@@ -144,6 +144,7 @@ func TestParseErrors(t *testing.T) {
 		"reset,queue=1":                         "queue: with reset: must be with capacity",
 		"capacity=1,idle=1s":                    "idle: second kind after capacity: must be in a rule of its own",
 		"idle":                                  ": must be a duration such as 5s",
+		"reset;connect=refuse":                  `rule 2 (connect=refuse): connect: "refuse": must be set by fleetman fault`,
 		"idle=5":                                ": must be a duration such as 5s",
 		"idle=25h":                              ": must be a duration such as 5s",
 		"reset,rate=50%":                        ": must be a share",

@@ -77,6 +77,18 @@ func (c *Client) Stop(ctx context.Context) error {
 	return c.read(ctx, http.MethodPost, "/stop", nil, &done)
 }
 
+// Connect returns the fault of a pod's connections.
+func (c *Client) Connect(ctx context.Context, pod string) (state local.ConnectState, err error) {
+	err = c.read(ctx, http.MethodGet, "/connect", url.Values{"pod": {pod}}, &state)
+	return state, err
+}
+
+// SetConnect sets the fault of a pod's connections, none for an empty rule.
+func (c *Client) SetConnect(ctx context.Context, pod, rule string) (state local.ConnectState, err error) {
+	err = c.read(ctx, http.MethodPost, "/connect", url.Values{"pod": {pod}, "rule": {rule}}, &state)
+	return state, err
+}
+
 // Mesh returns the status of the mesh.
 func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	var status mesh.Status

@@ -113,6 +113,14 @@ func routes(state string, fleet Fleet) http.Handler {
 		}
 		writeJSON(w, http.StatusOK, killed{did})
 	})
+	mux.HandleFunc("GET /connect", func(w http.ResponseWriter, r *http.Request) {
+		state, err := fleet.Connect(r.URL.Query().Get("pod"))
+		answer(w, state, err)
+	})
+	mux.HandleFunc("POST /connect", func(w http.ResponseWriter, r *http.Request) {
+		state, err := setConnect(fleet.Fleet, r.URL.Query().Get("pod"), r.URL.Query().Get("rule"))
+		answer(w, state, err)
+	})
 	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
 	}))
@@ -130,6 +138,27 @@ func routes(state string, fleet Fleet) http.Handler {
 		writeJSON(w, http.StatusOK, applied)
 	}))
 	return mux
+}
+
+// setConnect sets the fault of a pod's connections, none for an empty rule.
+func setConnect(fleet *local.Fleet, pod, rule string) (local.ConnectState, error) {
+	if rule == "" {
+		return fleet.SetConnect(pod, nil)
+	}
+	fault, err := local.ParseConnect(rule)
+	if err != nil {
+		return local.ConnectState{}, err
+	}
+	return fleet.SetConnect(pod, &fault)
+}
+
+// answer writes a result, or its error with status 400.
+func answer(w http.ResponseWriter, result any, err error) {
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, result)
 }
 
 // logs writes a pod's log with the options of the query.

@@ -37,6 +37,20 @@ func (s State) Text() string {
 	return strings.Join(rules, ";")
 }
 
+// Split returns the rules of requests, which a pod takes, and those of
+// connections, which the launcher does.
+func Split(rules string) (ofPod, ofConnect string) {
+	var pod, connect []string
+	for rule := range strings.SplitSeq(rules, ";") {
+		if local.IsConnect(rule) {
+			connect = append(connect, strings.TrimSpace(rule))
+		} else {
+			pod = append(pod, rule)
+		}
+	}
+	return strings.Join(pod, ";"), strings.Join(connect, ";")
+}
+
 // fired returns how often the rules have fired.
 func (s State) fired() (sum int) {
 	for _, r := range s.Rules {

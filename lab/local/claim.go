@@ -55,6 +55,9 @@ func addressesOf(p *plan, o Options) []netip.Addr {
 		addresses = append(addresses, pod.ip)
 		if pod.proxied {
 			addresses = append(addresses, pod.outbound)
+			if pod.bind.IsValid() {
+				addresses = append(addresses, pod.bind)
+			}
 		}
 	}
 	addresses = append(addresses, p.gateways...)

@@ -42,6 +42,7 @@ type Fleet struct {
 	unlock   func()
 	nodes    []*openNodePort
 	forwards []*forwarder
+	relays   []*relay
 	ending   context.Context // of the pods' processes
 	end      context.CancelFunc
 	failed   chan error // the first failure while starting
@@ -143,6 +144,9 @@ func (f *Fleet) prepare(bin string) (err error) {
 		return err
 	}
 	if err := f.openPorts(); err != nil {
+		return err
+	}
+	if err := f.openRelays(); err != nil {
 		return err
 	}
 	f.spawner, err = process.NewSpawner()
@@ -309,6 +313,9 @@ func (f *Fleet) Release() {
 	}
 	for _, forward := range f.forwards {
 		forward.close()
+	}
+	for _, relay := range f.relays {
+		relay.close()
 	}
 	if f.spawner != nil {
 		f.spawner.Close()

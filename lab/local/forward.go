@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -89,24 +90,42 @@ func (f *forwarder) pass(client *net.TCPConn) {
 		_ = client.SetLinger(0) // reset, as a port without endpoints does
 		return
 	}
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	if from := client.RemoteAddr().(*net.TCPAddr).IP; from.IsLoopback() && !from.Equal(net.IPv4(127, 0, 0, 1)) {
-		dialer.LocalAddr = &net.TCPAddr{IP: from} // callers keep their addresses, so that a hash of them works
-	}
-	conn, err := dialer.Dial("tcp", address)
+	server, err := connect(client, address)
 	if err != nil {
 		_ = client.SetLinger(0)
 		return
 	}
-	server := conn.(*net.TCPConn)
 	f.track(server)
 	defer f.untrack(server)
+	join(client, server)
+}
 
+// connect connects to address for a client. On loopback it keeps the client's
+// address, so that a hash of it works.
+func connect(client *net.TCPConn, address string) (*net.TCPConn, error) {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if from := client.RemoteAddr().(*net.TCPAddr).IP; from.IsLoopback() && !from.Equal(net.IPv4(127, 0, 0, 1)) {
+		dialer.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	conn, err := dialer.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// join copies between two connections until both have ended. A reset of one
+// resets the other.
+func join(client, server *net.TCPConn) {
 	var both sync.WaitGroup
 	for _, direction := range [][2]*net.TCPConn{{client, server}, {server, client}} {
 		both.Go(func() {
 			from, to := direction[0], direction[1]
 			if _, err := io.Copy(to, from); err != nil {
+				if errors.Is(err, syscall.ECONNRESET) {
+					_ = from.SetLinger(0)
+					_ = to.SetLinger(0)
+				}
 				from.Close()
 				to.Close()
 			}

@@ -51,6 +51,8 @@ type MeshPod struct {
 	HostsFile string
 	// Inbound are the proxy's ports at IP.
 	Inbound []Inbound
+	// Bind is where the proxy listens, for a relay at IP; zero: at IP.
+	Bind netip.Addr
 }
 
 // Inbound is a port of a proxied pod. Declared is the port in the manifests, Port
@@ -148,7 +150,7 @@ func (s *Site) CloseNodePorts(service string) {
 func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 	return MeshPod{
 		ID: p.id(), Name: p.name, Namespace: p.namespace, Deployment: d, Labels: p.labels, IP: p.ip,
-		Proxied: p.proxied, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound,
+		Proxied: p.proxied, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound, Bind: p.bind,
 	}
 }
 

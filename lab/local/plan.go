@@ -41,6 +41,8 @@ type podPlan struct {
 	app, adminAt        netip.AddrPort
 
 	proxied   bool
+	relayed   bool       // the ports at ip are relays', for the program or its proxy
+	bind      netip.Addr // where the proxy of a relayed pod listens
 	outbound  netip.Addr // where a proxied pod's names lead
 	hostsFile string
 	inbound   []Inbound // of a proxied pod
@@ -195,8 +197,12 @@ func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, serv
 	p.hostsFile = hostsFile(o.State, p.namespace)
 	if o.Mesh && objects.Injects(p.namespace, &d.object.Spec.Template) {
 		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
+		if o.Relays {
+			p.bind = outboundOf(p.outbound, o.Network)
+		}
 		p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
 	}
+	p.relayed = o.Relays
 	if spec.TerminationGracePeriodSeconds != nil {
 		p.grace = time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
 	}

@@ -57,6 +57,7 @@ type pod struct {
 	program    string // path
 	log        *os.File
 	supervisor *process.Supervisor
+	relay      *relay  // nil without
 	sidecar    Sidecar // nil: none
 
 	// The fleet's mutex guards these.

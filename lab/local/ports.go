@@ -47,6 +47,11 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 			return err
 		}
 	}
+	if p.relayed && !p.proxied && p.listen != 0 {
+		if p.app, err = p.hide(appPorts, h); err != nil {
+			return err
+		}
+	}
 	env["ADMIN_ADDR"] = p.adminAt.String()
 	if p.listen != 0 {
 		env["LISTEN_ADDR"] = p.app.String()
@@ -139,17 +144,9 @@ const (
 // hideBehindProxy moves the program to 127.0.0.1, and leaves the pod's address
 // to the proxy.
 func (p *podPlan) hideBehindProxy(targets []target, h host) error {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	move := func(first int) (netip.AddrPort, error) {
-		port, err := h.freePort(loopback, first+placeOf(p.ip))
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", loopback, err)
-		}
-		return netip.AddrPortFrom(loopback, uint16(port)), nil
-	}
 	var err error
 	if p.listen != 0 {
-		if p.app, err = move(appPorts); err != nil {
+		if p.app, err = p.hide(appPorts, h); err != nil {
 			return err
 		}
 		in := Inbound{Declared: p.want, Port: p.listen, App: int(p.app.Port())}
@@ -164,7 +161,7 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 		}
 		in := Inbound{Declared: t.to, Port: t.to, App: noPort}
 		if t.to == p.admin && p.adminOpen {
-			if p.adminAt, err = move(adminPorts); err != nil {
+			if p.adminAt, err = p.hide(adminPorts, h); err != nil {
 				return err
 			}
 			in.App = int(p.adminAt.Port())
@@ -172,6 +169,16 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 		p.inbound = append(p.inbound, in)
 	}
 	return nil
+}
+
+// hide returns a free port of 127.0.0.1, in the pod's range after first.
+func (p *podPlan) hide(first int, h host) (netip.AddrPort, error) {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	port, err := h.freePort(loopback, first+placeOf(p.ip))
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", loopback, err)
+	}
+	return netip.AddrPortFrom(loopback, uint16(port)), nil
 }
 
 // placeOf returns the offset of an address's port in the ranges of all networks.

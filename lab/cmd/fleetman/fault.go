@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 )
 
 func faultCommand(where *places) *cobra.Command { //nolint:funlen // a list of flags and their help
@@ -26,30 +28,33 @@ Rules are separated by ;, their fields by a comma. A rule has one of delay=2s,
 delay=0s..5s, status=502 (retry-after=3s), reset, hang, truncate, truncate=100,
 slow=20 (bytes a second), capacity=100 (queue=20), idle=5s, crash, and any of
 rate=0.5, rate=0..1 (over=1m), method=GET, path=/driver/, header=Name:value,
-after=10s, for=10s, every=1m, count=3.`,
+after=10s, for=10s, every=1m, count=3.
+
+A rule of connections, in a fleet of fleetman up --relays, is one of connect=refuse,
+connect=drop (no answer to a SYN), connect=hang, connect=delay:2s, connect=cut:100,
+with for=10s, and, for the last three, rate=0.5, count=3.`,
 		Example: `  fleetman fault staff-service-0 'delay=0s..5s;status=502,rate=0.5'
   fleetman fault staff-service 'status=502,method=GET,for=30s'
+  fleetman fault staff-service 'connect=refuse'
   fleetman fault --show
   fleetman fault staff-service --clear
   fleetman fault --clear`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: where.completeFault(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var call func(context.Context, *faults.Client, local.Pod) (faults.State, error)
+			var call func(podClient, context.Context, local.Pod) (faults.State, error)
 			switch {
 			case clear && show:
 				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
 			case show && len(args) <= 1:
-				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
-					return c.Get(ctx, pod)
-				}
+				call = podClient.get
 			case clear && len(args) <= 1:
-				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
-					return c.Clear(ctx, pod)
+				call = func(c podClient, ctx context.Context, pod local.Pod) (faults.State, error) {
+					return c.set(ctx, pod, "")
 				}
 			case !clear && !show && len(args) == 2 && strings.TrimSpace(args[1]) != "":
-				call = func(ctx context.Context, c *faults.Client, pod local.Pod) (faults.State, error) {
-					return c.Set(ctx, pod, args[1])
+				call = func(c podClient, ctx context.Context, pod local.Pod) (faults.State, error) {
+					return c.set(ctx, pod, args[1])
 				}
 			default:
 				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
@@ -63,9 +68,17 @@ after=10s, for=10s, every=1m, count=3.`,
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
-			states, err := eachPod(cmd.Context(), pods, call)
+			launcher, err := where.connect()
 			if err != nil {
 				return err
+			}
+			var states []podFaults
+			for _, pod := range pods {
+				state, err := call(podClient{new(faults.Client), launcher}, cmd.Context(), pod)
+				if err != nil {
+					return err
+				}
+				states = append(states, podFaults{pod.Name, state})
 			}
 			return o.print(cmd, where.environ, states, func(p *printer) { p.faults(states) })
 		},
@@ -102,17 +115,46 @@ type podFaults struct {
 	faults.State
 }
 
-// eachPod calls every pod and returns the rules that are then in force.
-func eachPod(ctx context.Context, pods []local.Pod, call func(context.Context, *faults.Client, local.Pod) (faults.State, error)) (states []podFaults, err error) {
-	var client faults.Client
-	for _, pod := range pods {
-		state, err := call(ctx, &client, pod)
-		if err != nil {
-			return nil, err
-		}
-		states = append(states, podFaults{pod.Name, state})
+// podClient sets the faults of pods: those of requests in the pod, those of
+// connections in the launcher.
+type podClient struct {
+	pods     *faults.Client
+	launcher *control.Client
+}
+
+func (c podClient) get(ctx context.Context, pod local.Pod) (faults.State, error) {
+	state, err := c.pods.Get(ctx, pod)
+	if err != nil {
+		return state, err
 	}
-	return states, nil
+	connect, err := c.launcher.Connect(ctx, podID(pod))
+	return withConnect(state, connect), err
+}
+
+// set replaces all rules of a pod.
+func (c podClient) set(ctx context.Context, pod local.Pod, rules string) (faults.State, error) {
+	ofPod, ofConnect := faults.Split(rules)
+	connect, err := c.launcher.SetConnect(ctx, podID(pod), ofConnect)
+	if err != nil {
+		return faults.State{}, err
+	}
+	state, err := c.pods.Set(ctx, pod, ofPod)
+	return withConnect(state, connect), err
+}
+
+// podID is a pod's name, with its namespace unless that is the default one.
+func podID(pod local.Pod) string {
+	if pod.Namespace == manifest.DefaultNamespace {
+		return pod.Name
+	}
+	return pod.Namespace + "/" + pod.Name
+}
+
+func withConnect(state faults.State, connect local.ConnectState) faults.State {
+	if connect.Rule != "" {
+		state.Rules = append(state.Rules, faults.Rule{Rule: connect.Rule, Matched: connect.Matched, Fired: connect.Fired})
+	}
+	return state
 }
 
 // faults writes a line for each rule.
@@ -138,8 +180,7 @@ func verifyCommand(where *places) *cobra.Command {
 send requests, and compare three counts: how often the fault was to be injected,
 how often the pod counted it, and how often the client saw it. With a mesh this is
 done twice: at the port of the program, and through the proxy of the pod, where a
-reset and a crash are a 503 by Envoy, and idle is not seen because the proxy opens
-another connection. Other requests do not meet these faults, but the pod crashes
+reset and a crash are a 503 by Envoy, and without idle, which a proxy hides. Other requests do not meet these faults, but the pod crashes
 once each time. Earlier rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,

@@ -26,7 +26,7 @@ type upFlags struct {
 	bin, network, nodeAddress    string
 	set, replicas, nodePorts     []string
 	readyTimeout, restartBackoff time.Duration
-	logs, mesh                   bool
+	logs, mesh, relays           bool
 	ingressPort                  int
 }
 
@@ -58,6 +58,7 @@ name of a scenario (see fleetman scenarios). The default is k8s/base.`,
 	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
 	flags.DurationVar(&f.restartBackoff, "restart-backoff", 250*time.Millisecond,
 		"delay before the second restart of a pod in a row; doubles up to 30 times this (on a cluster: 10s)")
+	flags.BoolVar(&f.relays, "relays", false, "put a TCP relay before every pod, for faults of its connections (fleetman fault 'connect=…')")
 	flags.StringVar(&f.network, "network", "127.0.1.0/24", "network of the pods")
 	flags.StringVar(&f.nodeAddress, "node-address", "127.0.0.1", "address of the NodePorts")
 	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open the NodePort of a Service at another port, such as fleetman-webapp=8081; 0 is a free port (repeatable)")
@@ -73,6 +74,7 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	o = local.Options{
 		Root: where.root, Bin: f.bin, State: where.state, Environ: where.environ,
 		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
+		Relays: f.relays,
 	}
 	if f.readyTimeout <= 0 {
 		return o, fmt.Errorf("--ready-timeout %v: must be more than 0s", f.readyTimeout)

@@ -203,7 +203,7 @@ func (d *deriver) ingress(pod *local.MeshPod, user map[string]any) []any {
 		name, protocol := d.protocolAt(pod, in.Port)
 		listener := map[string]any{
 			"port": map[string]any{"number": in.Port, "name": name, "protocol": protocol},
-			"bind": pod.IP.String(), "defaultEndpoint": fmt.Sprintf("127.0.0.1:%d", in.App),
+			"bind": cmp.Or(pod.Bind, pod.IP).String(), "defaultEndpoint": fmt.Sprintf("127.0.0.1:%d", in.App),
 		}
 		if from := settings[in.Declared]; from != nil {
 			for _, field := range []string{"connectionPool", "tls"} {

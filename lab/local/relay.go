@@ -1,0 +1,219 @@
+package local
+
+import (
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// relay passes the connections to a pod on to its program, or to its proxy, and
+// makes them meet a ConnectFault.
+type relay struct {
+	address, target string
+	passing         sync.WaitGroup
+
+	mu             sync.Mutex
+	listener       net.Listener
+	filling        net.Conn // ConnectDrop: what fills the listener's queue
+	conns          map[*net.TCPConn]struct{}
+	fault          *ConnectFault // nil: none
+	matched, fired int64
+	expiry         *time.Timer
+	closed         bool
+}
+
+func newRelay(address, target string) (*relay, error) {
+	r := &relay{address: address, target: target, conns: map[*net.TCPConn]struct{}{}}
+	return r, r.listen()
+}
+
+// listen accepts connections, with the mutex held or before the relay is used.
+func (r *relay) listen() (err error) {
+	if r.listener, err = net.Listen("tcp", r.address); err != nil {
+		return err
+	}
+	listener := r.listener
+	r.passing.Go(func() { r.accept(listener) })
+	return nil
+}
+
+func (r *relay) accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			r.passing.Go(func() { r.pass(conn.(*net.TCPConn)) })
+		case isClosed(err):
+			return
+		default:
+			time.Sleep(10 * time.Millisecond) // out of file descriptors: some will be closed
+		}
+	}
+}
+
+// set replaces the fault and resets all connections.
+func (r *relay) set(fault *ConnectFault) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.replace(fault)
+}
+
+// replace is set, with the mutex held.
+func (r *relay) replace(fault *ConnectFault) (err error) {
+	if r.closed {
+		return net.ErrClosed
+	}
+	r.stopListening()
+	for conn := range r.conns { // all first: closing one ends the other of its pair
+		_ = conn.SetLinger(0)
+	}
+	for conn := range r.conns {
+		conn.Close()
+	}
+	r.fault, r.matched, r.fired = fault, 0, 0
+	switch {
+	case fault != nil && fault.Kind == ConnectRefuse:
+	case fault != nil && fault.Kind == ConnectDrop:
+		err = r.drop()
+	default:
+		err = r.listen()
+	}
+	if err == nil && fault != nil && fault.For > 0 {
+		r.expiry = time.AfterFunc(fault.For, func() { r.expire(fault) })
+	}
+	return err
+}
+
+// expire clears a fault whose time is over.
+func (r *relay) expire(fault *ConnectFault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault == fault && !r.closed {
+		_ = r.replace(nil)
+	}
+}
+
+// stopListening refuses connections, with the mutex held.
+func (r *relay) stopListening() {
+	if r.expiry != nil {
+		r.expiry.Stop()
+	}
+	if r.listener != nil {
+		r.listener.Close()
+	}
+	if r.filling != nil {
+		r.filling.Close()
+	}
+	r.listener, r.filling = nil, nil
+}
+
+// drop listens with a queue of one connection, and fills it: Linux drops the
+// SYN of every further one.
+func (r *relay) drop() error {
+	listener, err := net.Listen("tcp", r.address)
+	if err != nil {
+		return err
+	}
+	r.listener = listener
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), 0) }); err != nil {
+		return err
+	}
+	if failed == nil {
+		r.filling, failed = net.DialTimeout("tcp", r.address, time.Second)
+	}
+	return failed
+}
+
+// meet counts a connection and returns the fault that it meets, or nil.
+func (r *relay) meet() *ConnectFault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.fault
+	if f == nil {
+		return nil
+	}
+	r.matched++
+	if f.Count > 0 && r.fired >= f.Count || rand.Float64() >= f.Rate {
+		return nil
+	}
+	r.fired++
+	return f
+}
+
+func (r *relay) state() ConnectState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault == nil {
+		return ConnectState{}
+	}
+	return ConnectState{Rule: r.fault.text, Matched: r.matched, Fired: r.fired}
+}
+
+func (r *relay) pass(client *net.TCPConn) {
+	if !r.track(client) {
+		return
+	}
+	defer r.untrack(client)
+	fault := r.meet()
+	if fault != nil && fault.Kind == ConnectHang {
+		_, _ = io.Copy(io.Discard, client) // until the caller closes it
+		return
+	}
+	if fault != nil && fault.Kind == ConnectDelay {
+		time.Sleep(fault.Delay) // what the caller sends meanwhile is in its socket
+	}
+	server, err := connect(client, r.target)
+	if err != nil {
+		_ = client.SetLinger(0)
+		return
+	}
+	if !r.track(server) {
+		return
+	}
+	defer r.untrack(server)
+	if fault == nil || fault.Kind != ConnectCut {
+		join(client, server)
+		return
+	}
+	r.passing.Go(func() { _, _ = io.Copy(server, client) })
+	_, _ = io.CopyN(client, server, fault.Bytes)
+	_ = client.SetLinger(0)
+}
+
+// track returns false, and closes conn, if the relay is closed.
+func (r *relay) track(conn *net.TCPConn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		conn.Close()
+		return false
+	}
+	r.conns[conn] = struct{}{}
+	return true
+}
+
+func (r *relay) untrack(conn *net.TCPConn) {
+	conn.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, conn)
+}
+
+func (r *relay) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.stopListening()
+	for conn := range r.conns {
+		conn.Close()
+	}
+	r.mu.Unlock()
+	r.passing.Wait()
+}

@@ -1,0 +1,182 @@
+package local
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestParseConnect(t *testing.T) {
+	for text, want := range map[string]ConnectFault{
+		"connect=refuse":                {Kind: ConnectRefuse, Rate: 1},
+		"connect=drop,for=10s":          {Kind: ConnectDrop, Rate: 1, For: 10 * time.Second},
+		"connect=hang,rate=0.5,count=3": {Kind: ConnectHang, Rate: .5, Count: 3},
+		" rate=0 , connect=delay:2s ":   {Kind: ConnectDelay, Delay: 2 * time.Second},
+		"connect=cut:0":                 {Kind: ConnectCut, Rate: 1},
+	} {
+		want.text = strings.TrimSpace(text)
+		if got, err := ParseConnect(text); err != nil || got != want || !IsConnect(text) {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+	}
+	const kinds = "must be refuse, drop, hang, delay:D such as delay:2s, or cut:N such as cut:100"
+	for text, want := range map[string]string{
+		"connect":                     `connect: "": ` + kinds,
+		"connect=fail":                `connect: "fail": ` + kinds,
+		"connect=refuse:1":            `connect: "refuse:1": ` + kinds,
+		"connect=delay":               `connect: "delay": ` + kinds,
+		"connect=delay:0s":            `connect: "delay:0s": ` + kinds,
+		"connect=cut:-1":              `connect: "cut:-1": ` + kinds,
+		"connect=refuse,rate=0.5":     "rate: with connect=refuse: must be with hang, delay or cut: the kernel answers for all connections",
+		"connect=drop,count=1":        "count: with connect=drop: must be with hang, delay or cut: the kernel answers for all connections",
+		"connect=hang,rate=NaN":       `rate: "NaN": must be a share from 0 to 1`,
+		"connect=hang,count=0":        `count: "0": must be a whole number from 1`,
+		"connect=hang,for=0s":         `for: "0s": must be a duration such as 10s`,
+		"connect=hang,path=/x":        `path: "/x": must be a field of a rule with connect: connect, rate, count, for`,
+		"connect=hang,connect=hang":   "connect: given twice: must be given once",
+		"connect=hang;connect=refuse": "connect=hang;connect=refuse: must be one rule of connect for each pod",
+	} {
+		if _, err := ParseConnect(text); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+	if IsConnect("status=502,path=/connect") {
+		t.Error("a rule of requests is taken for one of connections")
+	}
+}
+
+// echo answers each line with "0123456789".
+func echo(t *testing.T) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for line := make([]byte, 1); ; {
+					if _, err := conn.Read(line); err != nil {
+						return
+					}
+					_, _ = io.WriteString(conn, "0123456789")
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// exchange is what a caller gets of ten bytes, within a time.
+func exchange(address string, within time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, within)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(within))
+	if _, err := conn.Write([]byte("x")); err != nil {
+		return "", err
+	}
+	got := make([]byte, 10)
+	n, err := io.ReadFull(conn, got)
+	return string(got[:n]), err
+}
+
+func TestRelay(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	r, err := newRelay(address, echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	isTimeout := func(err error) bool {
+		var timeout net.Error
+		return errors.As(err, &timeout) && timeout.Timeout()
+	}
+	passes := func(after string) {
+		t.Helper()
+		if got, err := exchange(address, 10*time.Second); err != nil || got != "0123456789" {
+			t.Errorf("%s: got %q, %v", after, got, err)
+		}
+	}
+	const short = 300 * time.Millisecond
+	for _, test := range []struct {
+		rule   string
+		within time.Duration
+		seen   func(got string, took time.Duration, err error) bool
+		fired  int64 // of two connections
+	}{
+		{"connect=refuse", 10 * time.Second, func(_ string, _ time.Duration, err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, 0},
+		{"connect=drop", short, func(_ string, _ time.Duration, err error) bool {
+			var op *net.OpError
+			return isTimeout(err) && errors.As(err, &op) && op.Op == "dial"
+		}, 0},
+		{"connect=hang,count=2", short, func(got string, _ time.Duration, err error) bool {
+			var op *net.OpError
+			return isTimeout(err) && errors.As(err, &op) && op.Op == "read" && got == ""
+		}, 2},
+		{"connect=delay:100ms,count=2", 10 * time.Second, func(got string, took time.Duration, err error) bool {
+			return err == nil && got == "0123456789" && took >= 100*time.Millisecond
+		}, 2},
+		{"connect=cut:4,count=2", 10 * time.Second, func(got string, _ time.Duration, err error) bool {
+			return errors.Is(err, syscall.ECONNRESET) && (got == "0123" || got == "")
+		}, 2},
+	} {
+		passes("before " + test.rule)
+		open, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(open, make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		fault, err := ParseConnect(test.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.set(&fault); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: an open connection got %v", test.rule, err)
+		}
+		open.Close()
+		for range 2 {
+			began := time.Now()
+			if got, err := exchange(address, test.within); !test.seen(got, time.Since(began), err) {
+				t.Errorf("%s: got %q, %v", test.rule, got, err)
+			}
+		}
+		if state := r.state(); state.Rule != test.rule || state.Fired != test.fired {
+			t.Errorf("%s: got %+v", test.rule, state)
+		}
+		if fault.Count > 0 {
+			passes("after the last one of " + test.rule)
+		}
+		if err := r.set(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passes("at the end")
+	if state := r.state(); state != (ConnectState{}) {
+		t.Errorf("at the end: %+v", state)
+	}
+}
