@@ -209,7 +209,7 @@ func (r *Run) LoadHops() (path []Hop) {
 // its route is a word of the path that leads to the calls.
 func (h Hop) Needs(route string) bool { return words(h.Per...)[route] }
 
-// Watched returns the hop whose attempts tell of the fault: the load's nearest
+// Watched returns the hop whose attempts show the fault: the load's nearest
 // to a service that had it, else the first from the entry, or the first of all.
 func (r *Run) Watched() (Hop, bool) {
 	path := r.LoadHops()

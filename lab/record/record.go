@@ -25,7 +25,7 @@ type Key struct {
 	Arm   string `json:"arm"`
 	Fault string `json:"fault"`
 	Seed  uint64 `json:"seed"`
-	// Repeat tells runs with the same seed apart: 0, 1, ...
+	// Repeat distinguishes runs with the same seed: 0, 1, ...
 	Repeat int `json:"repeat,omitempty"`
 }
 

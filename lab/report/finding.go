@@ -29,7 +29,7 @@ func (r Report) findings() []Finding {
 	for _, g := range r.Groups {
 		for _, f := range g.Faults {
 			switch {
-			case f.swept(): // the curves say it
+			case f.swept(): // shown by the curves
 			case f.Healthy():
 				all = append(all, f.price()...)
 			default:
@@ -75,8 +75,8 @@ func (s *wording) figure(a Arm, name string) string {
 	return a.Figures[name].Text(c.Unit)
 }
 
-// finding says who lost how many requests, who degraded how many, and who never
-// recovered.
+// finding is the sentence about a fault: the arms that lost requests, those that
+// degraded answers, and those that never recovered.
 func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each figure
 	s := wording{f: f}
 	var lossless []Arm
@@ -127,8 +127,8 @@ func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each fig
 	return Finding{text, anchor("fault", f.Name), s.figures}
 }
 
-// share says how many replicas of which service have the fault: one of 2
-// replicas of staff-service.
+// share is how many replicas of which service have the fault: 1 of 2 replicas of
+// staff-service.
 func (f Fault) share() string {
 	var of []string
 	for _, pod := range f.Pods {
@@ -141,7 +141,7 @@ func (f Fault) share() string {
 	return "all of " + list(of)
 }
 
-// price says what each arm adds to the baseline.
+// price is what each arm adds to the baseline.
 func (f Fault) price() []Finding {
 	s := wording{f: f}
 	var parts []string

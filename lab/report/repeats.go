@@ -8,7 +8,7 @@ import (
 	"fleetman.example/lab/stats"
 )
 
-// Repeats say what a seed reproduces: of the requests that the fault touched in
+// Repeats are what a seed reproduces: of the requests that the fault touched in
 // one of two runs of one arm, the share that it touched in both.
 type Repeats struct {
 	SameSeed   Figure `json:"sameSeed"`

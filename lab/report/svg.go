@@ -22,8 +22,8 @@ const (
 	svgGap   = 30
 )
 
-// svgStyle has colours that can be told apart by people who are colour-blind
-// (Okabe and Ito), on light and on dark.
+// svgStyle has the colours of Okabe and Ito, which differ for people who are
+// colour-blind too, for light and dark.
 const svgStyle = `<style>
 text{font:13px system-ui,sans-serif;fill:#1f2328}.head{font-weight:600}.small{font-size:11px;fill:#59636e}
 .good{fill:#009e73}.degraded{fill:#e69f00}.failed{fill:#d55e00}.fault{fill:#8c959f;opacity:.18}.line{fill:none;stroke:#0072b2;stroke-width:2}.one{stroke:#8c959f;stroke-dasharray:3 3}

@@ -159,7 +159,7 @@ func (s Series) others() string {
 	return strings.Join(all, ", ")
 }
 
-// finding says how many points agree with the theory, and which do not; there is
+// finding is how many points agree with the theory, and which do not; there is
 // none without a theory.
 func (s Sweep) finding() []Finding {
 	c, _ := column(s.Figure)

@@ -128,7 +128,7 @@ func PairedShares(a, b []Count, confidence float64) Interval {
 	return i.hull(paired)
 }
 
-// FewestPairs have an interval of their own that says something: Student's
+// FewestPairs have an interval of their own that is of use: Student's
 // factor is 12.7 for two, 4.3 for three.
 const FewestPairs = 3
 
