@@ -16,8 +16,8 @@ import (
 
 const house = "fleetman.example/"
 
-// part is the part of the house that an import path, or a directory, below the root belongs to:
-// "kit", "lab", or a service of its own such as "services/webapp"; "" is none.
+// part returns the part of the repository to which an import path, or a directory, below the root belongs:
+// "kit", "lab" or a service such as "services/webapp". It returns "" for none.
 func part(path string) string {
 	elements := strings.Split(filepath.ToSlash(path), "/")
 	switch {
@@ -29,13 +29,14 @@ func part(path string) string {
 	return ""
 }
 
-// mayImport is the architecture's table: each part itself, and the services the kit.
+// mayImport reports whether the architecture allows an import: each part may import itself, and services the
+// kit.
 func mayImport(from, to string) bool {
 	return from == to || to == "kit" && strings.HasPrefix(from, "services/")
 }
 
-// violations are the imports below root that the table forbids, as file:line, and how many Go
-// files of each part were read.
+// violations returns the forbidden imports below root, with file and line, and the number of Go files of each
+// part.
 func violations(root string) (found []string, files map[string]int, err error) {
 	files = map[string]int{}
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -67,7 +68,7 @@ func violations(root string) (found []string, files map[string]int, err error) {
 			if err != nil {
 				return err
 			}
-			// a part's path is a directory, or its module by a relative path, which nobody may use
+			// a relative import path is forbidden
 			to, ours := strings.CutPrefix(imported, house)
 			if relative := strings.HasPrefix(imported, "."); relative || ours && !mayImport(from, part(to)) {
 				at := positions.Position(spec.Pos())
@@ -80,8 +81,8 @@ func violations(root string) (found []string, files map[string]int, err error) {
 	return found, files, err
 }
 
-// modules are the parts that a go.mod below root requires or replaces, as "kit/go.mod names lab";
-// an import that the build does not have needs none, but a go.mod that names it invites it.
+// modules returns the forbidden parts that a go.mod below root requires or replaces, as "kit/go.mod names
+// lab".
 func modules(root string) (found []string, err error) {
 	for _, pattern := range []string{"kit/go.mod", "lab/go.mod", "services/*/go.mod"} {
 		paths, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
@@ -108,9 +109,9 @@ func modules(root string) (found []string, err error) {
 	return slices.Compact(found), nil
 }
 
-// The parts of the house know each other only as the architecture says: services the kit, the kit
-// and the lab nobody. The lab's ignorance is what makes its checks worth something.
-func TestWhoMayKnowWhom(t *testing.T) {
+// Services import the kit; the kit and the lab import no other part. So the lab's checks are independent of
+// the code that they check.
+func TestArchitecture(t *testing.T) {
 	found, files, err := violations(root)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestWhoMayKnowWhom(t *testing.T) {
 	}
 }
 
-// The check finds what it looks for.
+// The check finds forbidden imports.
 func TestWhoMayKnowWhomSeesViolations(t *testing.T) {
 	plant := t.TempDir()
 	// ROOT stands for the modules' prefix, so that a search for imports finds none here.

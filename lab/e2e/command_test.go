@@ -15,17 +15,17 @@ import (
 	"fleetman.example/lab/skip"
 )
 
-// command is a `fleetman up` that runs, as a user starts it, on addresses of its own.
+// command is a running fleetman up, started as a user does, at its own addresses.
 type command struct {
 	binary, state string
 	network       string // 127.X.Y.
-	out, errors   string // files of what it prints
+	out, errors   string // files of its output
 	up            *exec.Cmd
 	ended         chan error
 }
 
-// launch builds the command and starts a fleet with it, on 127.X.third.0/24; it returns when what
-// it prints says that all is ready.
+// launch builds the command and starts a fleet at 127.X.third.0/24. It returns when the output says that the
+// fleet is ready.
 func launch(t *testing.T, third int, args ...string) *command {
 	t.Helper()
 	dir := t.TempDir()
@@ -47,10 +47,10 @@ func launch(t *testing.T, third int, args ...string) *command {
 	waited := make(chan struct{})
 	go func() { c.ended <- c.up.Wait(); close(waited) }()
 	t.Cleanup(func() {
-		_ = c.up.Process.Kill() // its pods end with it; an error: it has ended
+		_ = c.up.Process.Kill() // its pods end with it; an error means that it has ended
 		<-waited
 		if t.Failed() {
-			t.Logf("fleetman up said:\n%s%s", read(t, c.out), read(t, c.errors))
+			t.Logf("output of fleetman up:\n%s%s", read(t, c.out), read(t, c.errors))
 		}
 	})
 	await(t, "the fleet to be ready", func() bool {
@@ -67,7 +67,7 @@ func launch(t *testing.T, third int, args ...string) *command {
 	return c
 }
 
-// upArgs are the arguments with which such a fleet is started.
+// upArgs returns the arguments of such a fleetman up.
 func (c *command) upArgs(more ...string) []string {
 	return append([]string{"up", "--network", c.network + "0/24", "--node-address", c.network + "250", "--ready-timeout", patience.String()}, more...)
 }
@@ -91,7 +91,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// run is another command to the same fleet.
+// run runs another command on the same fleet.
 func (c *command) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.binary, append([]string{"--root", root, "--state", c.state}, args...)...)
@@ -115,7 +115,7 @@ func (c *command) read(t *testing.T, into any, args ...string) {
 	}
 }
 
-// ask is another command that must succeed, and what it prints.
+// ask runs another command, which must succeed, and returns its output.
 func (c *command) ask(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := c.run(t, args...)

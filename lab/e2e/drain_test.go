@@ -20,8 +20,8 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// TestDrain ends pods by SIGTERM while reports come in: every report is
-// answered with 200, and what was accepted is in a history, once.
+// TestDrain terminates pods while reports are sent. Every report gets 200, and every accepted report is in
+// exactly one history.
 func TestDrain(t *testing.T) {
 	fleet := start(t, 253, func(o *local.Options) {
 		o.Replicas = map[string]int{
@@ -31,7 +31,7 @@ func TestDrain(t *testing.T) {
 	})
 	load := newLoad(t, fleet, 8)
 
-	// those that the tracker calls, while it goes on
+	// pods that the tracker calls
 	for _, name := range []string{"staff-service-0", "vehicle-telemetry-0"} {
 		endAndAwait(t, fleet, name)
 	}
@@ -61,7 +61,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 
-	// the one that is called
+	// the tracker itself
 	load = newLoad(t, fleet, 8)
 	endAndAwait(t, fleet, "position-tracker-0")
 	load.stop()
@@ -92,11 +92,11 @@ func endAndAwait(t *testing.T, fleet *local.Fleet, name string) {
 	t.Fatalf("%s has not come back", name)
 }
 
-// load posts reports to the trackers, 50 a second from each vehicle, as the
-// services call each other: names from the hosts file, connections kept.
+// load posts reports to the trackers, 50 a second from each vehicle, as services call each other: with names
+// from the hosts file and kept-alive connections.
 type load struct {
 	vehicles int
-	sent     atomic.Int64 // answered with 200
+	sent     atomic.Int64 // with a response of 200
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -147,8 +147,7 @@ func (l *load) stop() {
 	l.running.Wait()
 }
 
-// report posts the nth report of a vehicle: 11 m and a second after the one
-// before.
+// report posts the nth report of a vehicle: 11 m and one second after the previous one.
 func report(client *http.Client, name string, n int) error {
 	at := time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format("2006-01-02T15:04:05.000-0700")
 	body := fmt.Sprintf(`{"name":%q,"lat":%.4f,"lng":-1.5,"timestamp":%q,"speed":null}`, name, 50+float64(n)/10000, at)
@@ -159,7 +158,7 @@ func report(client *http.Client, name string, n int) error {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("report %d of %s: half an answer: %w", n, name, err)
+		return fmt.Errorf("report %d of %s: incomplete response: %w", n, name, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("report %d of %s: status %d: %s", n, name, response.StatusCode, answer)
@@ -167,7 +166,7 @@ func report(client *http.Client, name string, n int) error {
 	return nil
 }
 
-// lookUp is a random address of a name in a hosts file.
+// lookUp returns a random address of a name in a hosts file.
 func lookUp(file, name string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

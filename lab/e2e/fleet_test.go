@@ -1,5 +1,4 @@
-// Package e2e runs the whole fleet, the real services as processes, and asks
-// it what a user would.
+// Package e2e tests the whole fleet, with the real services as processes, as a user uses it.
 package e2e
 
 import (
@@ -26,7 +25,7 @@ const (
 	patience = 60 * time.Second // on a busy machine
 )
 
-// start runs k8s/base on addresses of its own: 127.X.third.0/24.
+// start starts k8s/base at its own addresses, 127.X.third.0/24.
 func start(t *testing.T, third int, change func(*local.Options)) *local.Fleet {
 	t.Helper()
 	objects, err := manifest.Load(filepath.Join(root, "k8s", "base"))
@@ -58,7 +57,7 @@ func start(t *testing.T, third int, change func(*local.Options)) *local.Fleet {
 	return fleet
 }
 
-// position is the contract's, as this test reads it.
+// position is the position of the HTTP contract.
 type position struct {
 	Name      string   `json:"name"`
 	Lat       float64  `json:"lat"`
@@ -76,7 +75,7 @@ func (p position) time(t *testing.T) time.Time {
 	return at
 }
 
-// get reads JSON and is false unless the answer is 200.
+// get decodes a JSON response. It returns false when the status is not 200.
 func get(t *testing.T, url string, into any) bool {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -99,12 +98,12 @@ func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// latest are the five vehicles by name, or nil while not all are there.
+// latest returns the five vehicles, keyed by name, or nil while some are missing.
 func latest(t *testing.T, page string) map[string]position {
 	t.Helper()
 	var list []position
@@ -118,7 +117,7 @@ func latest(t *testing.T, page string) map[string]position {
 	return vehicles
 }
 
-// meters between two places that are near each other.
+// meters returns the distance between two places that are near each other.
 func meters(a, b position) float64 {
 	const degree = 111_320 // of latitude
 	return math.Hypot((a.Lat-b.Lat)*degree, (a.Lng-b.Lng)*degree*math.Cos(a.Lat*math.Pi/180))

@@ -14,9 +14,9 @@ import (
 	"fleetman.example/lab/skip"
 )
 
-// TestMakeInAnyPath: help, build, run and clean work, and clean removes only
-// its own, in a directory whose path has spaces, quotes, a $ and a letter that
-// is not ASCII, whatever the user's go settings are.
+// TestMakeInAnyPath checks that make help, build, run and clean work in a directory whose path has spaces,
+// quotes, a $ and a letter that is not ASCII, independent of the user's go settings, and that clean removes
+// only the project's files.
 func TestMakeInAnyPath(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "services/webapp/ui/dist/index.html")); err != nil {
 		skip.Without(t, "the page is not built: run make ui")
@@ -77,7 +77,7 @@ func TestMakeInAnyPath(t *testing.T) {
 			t.Fatalf("make run is not ready: %s", read(t, log.Name()))
 		}
 	}
-	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil { // as the terminal's Ctrl-C
+	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil { // like Ctrl-C in a terminal
 		t.Fatal(err)
 	}
 	if err := <-ended; !strings.HasSuffix(read(t, log.Name()), "stopping\n") {

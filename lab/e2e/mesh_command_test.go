@@ -29,7 +29,7 @@ func (c *command) mesh(t *testing.T) *mesh.Status {
 	return status
 }
 
-// tries are those of the api-gateway's proxy to the versions of staff-service.
+// tries returns the attempts of api-gateway's proxy to each version of staff-service.
 func (c *command) tries(t *testing.T) map[string]int {
 	t.Helper()
 	found := map[string]int{}
@@ -43,24 +43,23 @@ func (c *command) tries(t *testing.T) map[string]int {
 	return found
 }
 
-// The course's own manifests as they are published, a folder and a plain file,
-// run by the command, and what the other commands then do: one fleet for all,
-// and at its end a launcher killed with -9, which leaves nothing behind.
+// TestMeshCommand runs the course's published manifests, a directory and a file, and the other commands on
+// the same fleet. At the end the launcher is killed, and no process is left.
 func TestMeshCommand(t *testing.T) {
 	folder, file := filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published", "mesh.yaml")
 	meshtest.Binaries(t)
 	c := launch(t, 92, "--mesh", "--ingress-port", "0", folder, file)
 	ingress := c.nodePort(t, "istio-ingressgateway")
-	// split asks n times. The risky version of these manifests fails and is slow,
-	// so how many went to it is for the caller's proxy to say: 9 to 1 is the rule.
+	// split sends n requests, which the rule splits 9 to 1. The numbers come from the caller's proxy, because
+	// the risky version of these manifests is slow and fails.
 	split := func(t *testing.T, n int) {
 		t.Helper()
 		before := c.tries(t)
 		counts := map[string]int{}
 		var mu sync.Mutex
-		var asking sync.WaitGroup
+		var sending sync.WaitGroup
 		for range 20 {
-			asking.Go(func() {
+			sending.Go(func() {
 				for text, times := range answers(t, ingress+driver, n/20) {
 					mu.Lock()
 					counts[text] += times
@@ -68,13 +67,13 @@ func TestMeshCommand(t *testing.T) {
 				}
 			})
 		}
-		asking.Wait()
+		sending.Wait()
 		after := c.tries(t)
 		safe, risky := after["safe-group"]-before["safe-group"], after["risky-group"]-before["risky-group"]
 		t.Logf("%d to the safe version, %d to the risky one", safe, risky)
-		// of 200 none with a probability of 1e-9, of 20 more than 10 with 1e-6
+		// none of 200 has a probability of 1e-9, more than 10 of 20 one of 1e-6
 		if counts["safe"] < n/2 || safe+risky < n || risky > max(n/5, 10)+1 || n >= 200 && risky == 0 {
-			t.Errorf("answers %v; %d to the safe version, %d to the risky one", counts, safe, risky)
+			t.Errorf("responses %v; %d to the safe version, %d to the risky one", counts, safe, risky)
 		}
 	}
 
@@ -95,10 +94,10 @@ func TestMeshCommand(t *testing.T) {
 		}
 		split(t, 200)
 		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
-		// STRICT: the NodePort leads to the pod, and plaintext is reset there
+		// STRICT: the pod's proxy resets plaintext from the NodePort
 		if response, err := http.Get(c.nodePort(t, "fleetman-webapp")); err == nil {
 			response.Body.Close()
-			t.Errorf("the NodePort answers %s in plaintext", response.Status)
+			t.Errorf("the NodePort accepts plaintext: %s", response.Status)
 		}
 	})
 
@@ -121,10 +120,10 @@ func TestMeshCommand(t *testing.T) {
 		if code != 1 || stdout != "" || stderr != want {
 			t.Errorf("exit code %d, %s%s, want %s", code, stdout, stderr, want)
 		}
-		t.Logf("it said so after %v", time.Since(began))
+		t.Logf("refused after %v", time.Since(began))
 		after := c.mesh(t)
 		if !after.Good() || after.Istiod.PID != before.Istiod.PID {
-			t.Errorf("the first: %+v", after)
+			t.Errorf("the first fleet: %+v", after)
 		}
 		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
 	})
@@ -165,11 +164,11 @@ func TestMeshCommand(t *testing.T) {
 		}
 		split(t, 20)
 		if status := c.mesh(t); !status.Good() {
-			t.Errorf("the mesh is not in order: %+v", status)
+			t.Errorf("Good is false: %+v", status)
 		}
 	})
 
-	t.Run("an object that leads nowhere", func(t *testing.T) {
+	t.Run("an object with a dangling reference", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "nowhere.yaml")
 		text := "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: nowhere}\nspec: {hosts: [a.example], gateways: [nobody], http: [{route: [{destination: {host: fleetman-webapp}}]}]}\n"
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -186,7 +185,7 @@ func TestMeshCommand(t *testing.T) {
 
 	t.Run("saved while watched", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "more.yaml")
-		save := func(text string) { // in one step: half a file would be seen too
+		save := func(text string) { // atomically, or the command may read half a file
 			t.Helper()
 			err := os.WriteFile(path+".new", []byte(text), 0o644)
 			if err == nil {
@@ -222,7 +221,7 @@ func TestMeshCommand(t *testing.T) {
 				save(step.text)
 			}
 			if !lines.Scan() || !strings.HasPrefix(lines.Text(), step.want) {
-				t.Fatalf("it said %q, want %q", lines.Text(), step.want)
+				t.Fatalf("it printed %q, want %q", lines.Text(), step.want)
 			}
 		}
 		if err := watching.Process.Signal(os.Interrupt); err != nil {
@@ -271,21 +270,21 @@ func TestMeshCommand(t *testing.T) {
 		ready := func() bool { return c.pods(t).Pods[pod].Ready }
 		await(t, "the pod to be unready", func() bool { return !ready() })
 		t.Logf("unready after %v", time.Since(stopped))
-		asked := time.Now()
+		queried := time.Now()
 		status := c.mesh(t)
-		if took := time.Since(asked); took > 6*time.Second { // it gives up after two
+		if took := time.Since(queried); took > 6*time.Second { // it gives up after 2 s
 			t.Errorf("mesh status took %v", took)
 		}
 		for _, p := range status.Proxies {
 			if p.Ready == (p.Name == id) || status.Good() {
-				t.Errorf("%s is ready: %v; all is good: %v", p.Name, p.Ready, status.Good())
+				t.Errorf("%s is ready: %v; Good: %v", p.Name, p.Ready, status.Good())
 			}
 		}
 		if err := syscall.Kill(proxy.PID, syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
 		await(t, "the pod to be ready", ready)
-		await(t, "answers", func() bool { return total(answers(t, ingress+driver, 1)) == 1 && c.mesh(t).Good() })
+		await(t, "responses", func() bool { return total(answers(t, ingress+driver, 1)) == 1 && c.mesh(t).Good() })
 	})
 
 	t.Run("killed", func(t *testing.T) {
@@ -298,7 +297,7 @@ func TestMeshCommand(t *testing.T) {
 			pids = append(pids, pod.PID)
 		}
 		if want := 2 + 2*len(c.pods(t).Pods); len(pids) != want || slices.Contains(pids, 0) {
-			t.Fatalf("processes %v; istiod, the ingress, and a proxy and a program for each pod are expected", pids)
+			t.Fatalf("processes %v, want istiod, the ingress gateway, and a proxy and a program for each pod", pids)
 		}
 		if err := c.up.Process.Kill(); err != nil {
 			t.Fatal(err)

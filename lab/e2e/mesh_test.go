@@ -41,15 +41,14 @@ func manifests(t *testing.T, paths ...string) *manifest.Objects {
 
 func scenarios(name string) string { return filepath.Join(root, "k8s", "scenarios", name) }
 
-// startMesh runs manifests on addresses of its own: 127.X.third.0/24 and the
-// network after it.
+// startMesh starts a mesh at its own addresses: 127.X.third.0/24 and the next network.
 func startMesh(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string) {
 	t.Helper()
 	m, ingress, _ = startMeshTimed(t, third, objects)
 	return m, ingress
 }
 
-// startMeshTimed tells how long it took, what was built aside.
+// startMeshTimed is startMesh, and also returns how long the start took, without the build.
 func startMeshTimed(t *testing.T, third int, objects *manifest.Objects) (m *mesh.Mesh, ingress string, took time.Duration) {
 	t.Helper()
 	found := meshtest.Binaries(t)
@@ -150,9 +149,8 @@ func answer(ctx context.Context, client *http.Client, url string) string {
 	}
 }
 
-// asking sends requests one after the other until stop, which returns what was
-// answered.
-func asking(t *testing.T, url string, workers int) (stop func() map[string]int) {
+// sendUntil sends requests, each worker one at a time, until stop is called, which returns the responses.
+func sendUntil(t *testing.T, url string, workers int) (stop func() map[string]int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var mu sync.Mutex
 	counts := map[string]int{}
@@ -162,7 +160,7 @@ func asking(t *testing.T, url string, workers int) (stop func() map[string]int) 
 			client := http.Client{Timeout: patience, Transport: &http.Transport{}}
 			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
-				// one that has begun is waited for
+				// a request in flight is not cancelled
 				text := answer(context.WithoutCancel(ctx), &client, url)
 				mu.Lock()
 				counts[text]++
@@ -250,7 +248,7 @@ func TestMesh(t *testing.T) {
 
 	t.Run("identity", func(t *testing.T) {
 		if counts := answers(t, ingress+driver, 20); counts["safe"]+counts["risky"] != 20 {
-			t.Fatalf("answers %v", counts)
+			t.Fatalf("responses %v", counts)
 		}
 		want := map[string]string{ // the caller of each, as its certificate says
 			"webapp-0":      "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
@@ -272,33 +270,32 @@ func TestMesh(t *testing.T) {
 		}
 		t.Logf("in every proxy after %.2f s", applied.Seconds)
 		if counts := answers(t, ingress+driver, 50); counts["risky"] != 50 {
-			t.Errorf("answers %v", counts)
+			t.Errorf("responses %v", counts)
 		}
-		// refused whole: the old state stays
+		// an invalid object: nothing is applied
 		for _, refused := range []*manifest.Objects{
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight"`, `"wieght"`),
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":-1`),
 			with(t, objects, "Deployment", "webapp", `"replicas":1`, `"replicas":2`),
 		} {
 			if applied, err := m.Apply(t.Context(), refused); err == nil || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%+v, %v; one line why is expected", applied, err)
+				t.Errorf("%+v, %v, want an error of one line", applied, err)
 			}
 			if counts := answers(t, ingress+driver, 10); counts["risky"] != 10 {
-				t.Errorf("after a refusal: answers %v", counts)
+				t.Errorf("after a refused apply: responses %v", counts)
 			}
 		}
 		if _, err := m.Apply(t.Context(), objects); err != nil {
 			t.Fatal(err)
 		}
 		if counts := answers(t, ingress+driver, 50); counts["safe"] < 25 || counts["safe"]+counts["risky"] != 50 {
-			t.Errorf("answers %v", counts)
+			t.Errorf("responses %v", counts)
 		}
 		good(t, m)
 	})
 
-	// A change is in traffic within a second: the median of five, from the call to
-	// the first answer that shows it. What else the machine does may be in the
-	// way, so up to three rounds.
+	// A change takes effect within a second: the median of five, from the call to the first response that
+	// shows it. Other load of the machine may disturb it, so there are up to three rounds.
 	t.Run("a change within a second", func(t *testing.T) {
 		risky := onlyRisky(t, objects)
 		safe := with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":10`, `"weight":0`)
@@ -310,7 +307,7 @@ func TestMesh(t *testing.T) {
 				if i%2 == 1 {
 					to, want = safe, "safe"
 				}
-				if i == 0 { // whatever was before, it is not there yet
+				if i == 0 { // so that the first change is one
 					if _, err := m.Apply(t.Context(), safe); err != nil {
 						t.Fatal(err)
 					}
@@ -324,7 +321,7 @@ func TestMesh(t *testing.T) {
 					t.Fatal(err)
 				}
 				if counts := answers(t, ingress+driver, 10); counts[want] != 10 {
-					t.Errorf("after apply had returned: %v", counts)
+					t.Errorf("after Apply: responses %v", counts)
 				}
 			}
 			slices.Sort(took)
@@ -333,7 +330,7 @@ func TestMesh(t *testing.T) {
 				break
 			}
 			if round == 3 {
-				t.Errorf("the median of five changes is %v; a second is promised", took[2])
+				t.Errorf("the median of five changes is %v, want at most 1s", took[2])
 				break
 			}
 		}
@@ -369,7 +366,7 @@ func TestMesh(t *testing.T) {
 			if p.Name != "webapp-0" {
 				continue
 			}
-			// half of 20 fail at first: none at all once in a million times
+			// half of the 20 first attempts fail: none does with a probability of one in a million
 			if at < 0 || p.Upstreams[at].Retries == 0 || p.Upstreams[at].RetrySuccess == 0 || p.Upstreams[at].Tries < 20+p.Upstreams[at].Retries {
 				t.Errorf("upstreams of %s: %+v", p.Name, p.Upstreams)
 			}
@@ -380,7 +377,7 @@ func TestMesh(t *testing.T) {
 			text, _ := io.ReadAll(response.Body)
 			response.Body.Close()
 			if !strings.Contains(string(text), `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`) {
-				t.Error("its metrics have no retries")
+				t.Error("the proxy's metrics have no retries")
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -388,13 +385,13 @@ func TestMesh(t *testing.T) {
 		for event := range m.Fleet().Events(ctx) {
 			if event.Kind == local.Retried && event.Pod == "webapp-0" && event.Time.After(began) {
 				if !strings.Contains(event.Detail, " to fleetman-api-gateway.default:8080: ") {
-					t.Errorf("the event says %q", event.Detail)
+					t.Errorf("the event is %q", event.Detail)
 				}
 				break
 			}
 		}
 		if ctx.Err() != nil {
-			t.Error("no event tells of the retries")
+			t.Error("no event of the retries")
 		}
 		if _, err := m.Apply(t.Context(), objects); err != nil {
 			t.Fatal(err)
@@ -410,7 +407,7 @@ func TestMesh(t *testing.T) {
 		if err != nil || len(applied.Changed) != len(more) {
 			t.Fatalf("%+v, %v", applied, err)
 		}
-		// each is in a proxy's configuration, or said not to be
+		// each is in a proxy's configuration, or has a note
 		config, err := proxyConfig(t, m, "staff-service-0")
 		if err != nil {
 			t.Fatal(err)
@@ -424,9 +421,9 @@ func TestMesh(t *testing.T) {
 			sign := "of-" + strings.ToLower(object.Kind)
 			switch object.Kind {
 			case "Sidecar":
-				sign = "block_all" // what REGISTRY_ONLY makes of other names
+				sign = "block_all" // the route of REGISTRY_ONLY for unknown hosts
 			case "PeerAuthentication":
-				continue // it only takes something away; TestMeshCommand meets one
+				continue // it only removes configuration; TestMeshCommand tests one
 			}
 			shows := strings.Contains(config+gateway, sign)
 			if noted == shows {
@@ -440,7 +437,7 @@ func TestMesh(t *testing.T) {
 	})
 
 	t.Run("istiod killed", func(t *testing.T) {
-		stop := asking(t, ingress+driver, 2)
+		stop := sendUntil(t, ingress+driver, 2)
 		before := m.Status(t.Context()).Istiod
 		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -452,13 +449,13 @@ func TestMesh(t *testing.T) {
 		good(t, m)
 		counts := stop()
 		if counts["safe"]+counts["risky"] != total(counts) || total(counts) == 0 {
-			t.Errorf("answers meanwhile %v", counts)
+			t.Errorf("responses meanwhile %v", counts)
 		}
 		if _, err := m.Apply(t.Context(), onlyRisky(t, objects)); err != nil {
 			t.Fatal(err)
 		}
 		if counts := answers(t, ingress+driver, 20); counts["risky"] != 20 {
-			t.Errorf("answers after its return %v", counts)
+			t.Errorf("responses after its return %v", counts)
 		}
 		if _, err := m.Apply(t.Context(), objects); err != nil {
 			t.Fatal(err)
@@ -510,14 +507,14 @@ func TestMesh(t *testing.T) {
 			t.Errorf("%+v, %v", applied, err)
 		}
 		if m.Err() == nil {
-			t.Error("the run is none the worse")
+			t.Error("Err returns nil")
 		}
 		status := m.Status(t.Context())
 		if status.Good() || len(status.Failures) == 0 {
-			t.Errorf("the mesh is in order: %+v", status.Failures)
+			t.Errorf("Good is true: %+v", status.Failures)
 		}
 		if counts := answers(t, ingress+driver, 10); counts["safe"]+counts["risky"] != 10 {
-			t.Errorf("answers %v", counts)
+			t.Errorf("responses %v", counts)
 		}
 	})
 
@@ -535,7 +532,7 @@ metadata: {name: retries}
 spec: {hosts: [fleetman-api-gateway], http: [{route: [{destination: {host: fleetman-api-gateway}}], retries: {attempts: 5, retryOn: 5xx}}]}
 `
 
-// proxyConfig is what a proxy has.
+// proxyConfig returns a proxy's configuration dump.
 func proxyConfig(t *testing.T, m *mesh.Mesh, name string) (string, error) {
 	for _, p := range m.Status(t.Context()).Proxies {
 		if p.Name == name {
@@ -548,9 +545,8 @@ func proxyConfig(t *testing.T, m *mesh.Mesh, name string) (string, error) {
 	return "", fmt.Errorf("no proxy of %s", name)
 }
 
-// everyKind has an object of each of Istio's kinds, with something in it that
-// is found in a proxy's configuration: of-KIND. ProxyConfig is not for a
-// running fleet.
+// everyKind has an object of each of Istio's kinds, with a text of-KIND that occurs in a proxy's
+// configuration. ProxyConfig is left out: it cannot change while the fleet runs.
 const everyKind = `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -645,10 +641,10 @@ spec:
         typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
 `
 
-// No request is lost when one of two replicas is ended with its proxy, whatever
-// the moment: of the last hop and of one in the middle.
+// No request is lost when one of two replicas, of the last hop or of one in the middle, is terminated with
+// its proxy.
 func TestMeshDrain(t *testing.T) {
-	// two versions and no rule between them: two replicas
+	// two versions without a rule are two replicas
 	objects := without(manifests(t, scenarios("canary-weighted")), "VirtualService fleetman-staff-service", "DestinationRule fleetman-staff-service")
 	objects = with(t, objects, "Deployment", "api-gateway", `"replicas":1`, `"replicas":2`)
 	m, ingress := startMesh(t, 84, objects)
@@ -657,14 +653,14 @@ func TestMeshDrain(t *testing.T) {
 	for _, p := range m.Status(t.Context()).Proxies {
 		proxies[p.Name] = p.PID
 	}
-	stop := asking(t, ingress+driver, 4)
+	stop := sendUntil(t, ingress+driver, 4)
 	ended := []string{"staff-service-0", "api-gateway-0"}
 	for _, name := range ended {
 		endAndAwait(t, m.Fleet(), name)
 	}
 	counts := stop()
 	if counts["safe"]+counts["risky"] != total(counts) {
-		t.Errorf("answers %v", counts)
+		t.Errorf("responses %v", counts)
 	}
 	t.Logf("%d requests", total(counts))
 	good(t, m)
@@ -675,8 +671,8 @@ func TestMeshDrain(t *testing.T) {
 	}
 }
 
-// The way out by the egress gateway: plaintext to it, for its server is plain
-// HTTP, and from there to the host outside.
+// Requests to a host outside the mesh go through the egress gateway. They are plaintext, because the
+// gateway's server is plain HTTP.
 func TestMeshEgress(t *testing.T) {
 	const host = "driver-monitoring.outside.svc.cluster.local"
 	rules, err := manifest.Decode("gateway.yaml", []byte(`
@@ -700,7 +696,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	// the gateway's namespace has to see the host too
+	// the host must be exported to the gateway's namespace, too
 	objects := with(t, manifests(t, scenarios("egress")), "ServiceEntry", "driver-monitoring", `"exportTo":["."]`, `"exportTo":["*"]`)
 	objects.All = append(objects.All, rules...)
 	m, _ := startMesh(t, 100, objects)
@@ -728,8 +724,7 @@ spec:
 	good(t, m)
 }
 
-// outbound is the address where a pod's names lead: the same host in the next
-// network.
+// outbound returns the address to which a pod's names resolve: the pod's address in the next network.
 func outbound(t *testing.T, m *mesh.Mesh, pod string) string {
 	t.Helper()
 	for _, p := range m.Fleet().Pods() {
@@ -752,7 +747,7 @@ func TestMeshTraces(t *testing.T) {
 	t.Setenv("OTEL_LOGS_EXPORTER", "none")
 	m, ingress := startMesh(t, 96, manifests(t, scenarios("canary-weighted")))
 	if counts := answers(t, ingress+driver, 1); counts["safe"]+counts["risky"] != 1 {
-		t.Fatalf("answers %v", counts)
+		t.Fatalf("responses %v", counts)
 	}
 	good(t, m)
 	want := []string{
@@ -761,7 +756,7 @@ func TestMeshTraces(t *testing.T) {
 	}
 	var drawing string
 	defer func() { t.Logf("the trace:\n%s", drawing) }()
-	await(t, "the trace of one question", func() bool {
+	await(t, "the trace of one request", func() bool {
 		for id := range otlp.ids("istio-ingressgateway.istio-system") {
 			drawing = otlp.drawing(id)
 			at := 0
@@ -778,7 +773,7 @@ func TestMeshTraces(t *testing.T) {
 	})
 }
 
-// ids are the traces that a service has a span of.
+// ids returns the traces with a span of the service.
 func (c *collector) ids(service string) map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

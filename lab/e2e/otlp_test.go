@@ -17,17 +17,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// span is one step of a trace; kind is INTERNAL, SERVER or CLIENT.
+// span is a span of a trace. kind is INTERNAL, SERVER or CLIENT.
 type span struct {
 	service, kind, name string
-	trace, id, parent   string // hex; a root's parent is empty
+	trace, id, parent   string // hexadecimal; the parent of a root is empty
 	start               uint64
 }
 
-// record is one log line.
+// record is a log record.
 type record struct{ service, text, trace, span string }
 
-// collector takes OTLP over HTTP, as far as the fleet sends it: traces and logs.
+// collector receives traces and logs in OTLP over HTTP.
 type collector struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -50,7 +50,7 @@ func newCollector(t *testing.T) *collector {
 	return c
 }
 
-// take reads an export request; the messages of the storage form have the same bytes.
+// take decodes an export request. The messages of the storage format have the same encoding.
 func (c *collector) take(path string, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *collector) take(path string, body []byte) error {
 			}
 		}
 	default:
-		return fmt.Errorf("nobody was to send that")
+		return fmt.Errorf("unexpected path")
 	}
 	return nil
 }
@@ -96,9 +96,9 @@ func service(r *resource.Resource) string {
 	return r.Attributes[i].Value.GetStringValue()
 }
 
-// traces draws what has come of every trace whose first step is named root, by trace id: a line a
-// span, under its parent, in the order in which they began. What hangs in the air shows at the
-// margin, so a trace that is not yet whole is no drawing of a whole one.
+// traces returns drawings of the traces whose first span is named root, keyed by trace ID: a line for each
+// span, indented below its parent, in the order of their starts. A span without its parent is not indented,
+// so the drawing of an incomplete trace differs from that of a complete one.
 func (c *collector) traces(root string) map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func draw(spans []span) string {
 	return b.String()
 }
 
-// find is the one span of a trace that service made with that kind.
+// find returns the only span of a trace with the given service and kind.
 func (c *collector) find(trace, service, kind string) (found []span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *collector) find(trace, service, kind string) (found []span) {
 	return found
 }
 
-// logged are a service's log lines of that text.
+// logged returns a service's log records with the given text.
 func (c *collector) logged(service, text string) (found []record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// place is where a point of a route is, digit for digit.
+// place is the exact position of a point of a route.
 type place struct{ lat, lng float64 }
 
-// route is a shipped track: a vehicle is at one point more every second.
+// route is a shipped track. A vehicle moves by one point every second.
 type route struct {
 	points []position
 	index  map[place]int
@@ -24,7 +24,7 @@ var (
 	gpxPoint = regexp.MustCompile(`<trkpt lat="([^"]+)" lon="([^"]+)"`)
 )
 
-// shippedRoutes reads the routes by their vehicles' names.
+// shippedRoutes returns the routes, keyed by their vehicles' names.
 func shippedRoutes(t *testing.T) map[string]route {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "services", "position-simulator", "routes", "*.gpx"))
@@ -59,24 +59,24 @@ func shippedRoutes(t *testing.T) map[string]route {
 	return routes
 }
 
-// window is about what a speed is made of, in seconds: ten reports, 200 ms apart.
+// window is the time over which a speed is computed, in seconds: about ten reports, 200 ms apart.
 const window = 2
 
-// speed is a vehicle's at a point, in miles per hour: along the straight line of the last window.
+// speed returns a vehicle's speed at a point, in miles per hour, along the straight line of the last window.
 func (r route) speed(at int) float64 {
 	return meters(r.points[at-window], r.points[at]) / window / 0.44704
 }
 
-// drive is what was seen of one vehicle.
+// drive is the observed drive of a vehicle.
 type drive struct {
-	points         int           // driven
-	took           time.Duration // between the receipts of the first and the last of them
+	points         int           // number of points driven
+	took           time.Duration // from the receipt of the first report to that of the last
 	samples        int
-	told, expected float64 // sums of speeds: as the fleet tells them, and as the route has them
-	odd            []position
+	reported, want float64    // sums of speeds, of the fleet and of the route
+	odd            []position // not on the route
 }
 
-// watch follows all vehicles for some time from when they have speeds.
+// watch observes all vehicles for some time after they have speeds.
 func watch(t *testing.T, page string, routes map[string]route, long time.Duration) map[string]*drive {
 	t.Helper()
 	drives, last := map[string]*drive{}, map[string]string{}
@@ -100,8 +100,8 @@ func watch(t *testing.T, page string, routes map[string]route, long time.Duratio
 			}
 			last[name] = p.Timestamp
 			d.samples++
-			d.told += *p.Speed
-			d.expected += routes[name].speed(at)
+			d.reported += *p.Speed
+			d.want += routes[name].speed(at)
 			d.points = at - from[name]
 			d.took = p.time(t).Sub(began[name])
 		}
@@ -116,15 +116,16 @@ func watch(t *testing.T, page string, routes map[string]route, long time.Duratio
 	return drives
 }
 
-// The pace is a point a second, of which the ends may be a second off each, and half a second
-// more is left to a busy machine. Speeds over two seconds are a third off at most, one by one;
-// over the whole drive a quarter is ample.
 const (
-	paceMargin  = 2.5 // s
+	// paceMargin is how far a drive may be from one point a second, in seconds: one at each end, and half of
+	// one for a busy machine.
+	paceMargin = 2.5
+	// speedMargin is the maximum relative error of the mean speed. That of a single speed, over two
+	// seconds, is up to a third.
 	speedMargin = 0.25
 )
 
-// implausible says what is wrong with a drive along a route.
+// implausible returns why a drive along a route is implausible, or "".
 func (d *drive) implausible(r route) string {
 	if len(d.odd) > 0 {
 		return fmt.Sprintf("not on its route: %+v", d.odd[0])
@@ -133,23 +134,23 @@ func (d *drive) implausible(r route) string {
 	if off := float64(d.points) - seconds; off < -paceMargin || off > paceMargin {
 		return fmt.Sprintf("%d points in %.1f s, want one a second", d.points, seconds)
 	}
-	if ratio := d.told / d.expected; d.samples < 10 || !(ratio > 1-speedMargin && ratio < 1+speedMargin) {
-		return fmt.Sprintf("%.1f mph on average of %d reports, %.1f by its route of %d points", d.told/float64(d.samples), d.samples, d.expected/float64(d.samples), len(r.points))
+	if ratio := d.reported / d.want; d.samples < 10 || !(ratio > 1-speedMargin && ratio < 1+speedMargin) {
+		return fmt.Sprintf("%.1f mph on average of %d reports, %.1f by its route of %d points", d.reported/float64(d.samples), d.samples, d.want/float64(d.samples), len(r.points))
 	}
 	return ""
 }
 
-// The bounds of TestFleet tell a speed from twice, or half of, it.
+// The bounds of TestFleet distinguish a speed from its double and its half.
 func TestImplausible(t *testing.T) {
-	right := drive{points: 7, took: 6 * time.Second, samples: 30, told: 30 * 21, expected: 30 * 20}
+	right := drive{points: 7, took: 6 * time.Second, samples: 30, reported: 30 * 21, want: 30 * 20}
 	for name, tc := range map[string]struct {
 		change func(*drive)
 		want   string
 	}{
 		"right":           {func(*drive) {}, ""},
-		"speeds doubled":  {func(d *drive) { d.told *= 2 }, "42.0 mph on average of 30 reports, 20.0 by its route of 0 points"},
-		"speeds halved":   {func(d *drive) { d.told /= 2 }, "10.5 mph on average of 30 reports, 20.0 by its route of 0 points"},
-		"speeds in km/h":  {func(d *drive) { d.told *= 1.609 }, "33.8 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"speeds doubled":  {func(d *drive) { d.reported *= 2 }, "42.0 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"speeds halved":   {func(d *drive) { d.reported /= 2 }, "10.5 mph on average of 30 reports, 20.0 by its route of 0 points"},
+		"speeds in km/h":  {func(d *drive) { d.reported *= 1.609 }, "33.8 mph on average of 30 reports, 20.0 by its route of 0 points"},
 		"drives doubly":   {func(d *drive) { d.points *= 2 }, "14 points in 6.0 s, want one a second"},
 		"stands":          {func(d *drive) { d.points = 0 }, "0 points in 6.0 s, want one a second"},
 		"beside its road": {func(d *drive) { d.odd = []position{{Name: "X"}} }, "not on its route: {Name:X Lat:0 Lng:0 Timestamp: Speed:<nil>}"},

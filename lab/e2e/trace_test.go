@@ -18,7 +18,7 @@ import (
 
 const webappPage = root + "/services/webapp/ui/dist/index.html"
 
-// programs builds services as their images are built, and answers where they are.
+// programs builds services as for their images, and returns their paths.
 func programs(t *testing.T, names ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -34,10 +34,10 @@ func programs(t *testing.T, names ...string) (dir string) {
 	return dir
 }
 
-// process is a service that runs.
+// process is a running service.
 type process struct {
-	url string // empty for one that only sends
-	end func() // as a cluster ends it; its telemetry is flushed when end returns
+	url string // empty for a service without a port
+	end func() // terminates it as a cluster does; its telemetry is flushed when end returns
 }
 
 // run starts a program on a free port and returns when it listens.
@@ -99,7 +99,7 @@ func run(t *testing.T, program string, environment ...string) process {
 	return p
 }
 
-// fetch answers a status and a body.
+// fetch returns the status and the body of a response.
 func fetch(t *testing.T, url string) (int, string) {
 	t.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -115,7 +115,7 @@ func fetch(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// What one report is, across four processes.
+// The trace of a report, in four processes.
 const reportTrace = `position-simulator INTERNAL report
   position-simulator CLIENT POST position-tracker
     position-tracker SERVER POST /vehicles
@@ -127,7 +127,7 @@ const reportTrace = `position-simulator INTERNAL report
         staff-service SERVER POST /driver/:vehicle/:speed
 `
 
-// What one question of the page is.
+// The trace of a request of the page.
 const pageTrace = `webapp SERVER GET /api/*path
   webapp CLIENT GET api-gateway
     api-gateway SERVER GET /vehicles/driver/:name
@@ -135,8 +135,8 @@ const pageTrace = `webapp SERVER GET /api/*path
         staff-service SERVER GET /driver/:vehicle
 `
 
-// TestTraces: every report and every question of the page is one trace through the processes that
-// handle it, and what they log on the way belongs to it.
+// TestTraces checks that every report and every request of the page is one trace through all processes, and
+// that their log records have its trace ID.
 func TestTraces(t *testing.T) {
 	names := []string{"position-simulator", "position-tracker", "vehicle-telemetry", "staff-service", "api-gateway"}
 	_, err := os.Stat(webappPage)
@@ -202,7 +202,7 @@ func TestTraces(t *testing.T) {
 			return false
 		})
 		if len(traces) != 1 {
-			t.Errorf("%d traces of one question", len(traces))
+			t.Errorf("%d traces of one request", len(traces))
 		}
 	})
 
@@ -219,7 +219,7 @@ func TestTraces(t *testing.T) {
 		}
 		spans := otlp.find(lines[0].trace, "api-gateway", "SERVER")
 		if len(spans) != 1 || spans[0].id != lines[0].span || spans[0].parent != "" {
-			t.Errorf("the line %v is none of its request %v", lines[0], spans)
+			t.Errorf("the log record %v is not of its request %v", lines[0], spans)
 		}
 	})
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// row is a line of the table of pods.
+// row is a row of the table of pods.
 type row struct{ ready, restarts string }
 
 var column = regexp.MustCompile(` {2,}`)
 
-// table reads what `fleetman up` and `fleetman pods` print: the pods by name, and the addresses of
-// Services by theirs.
+// table parses the output of fleetman up and fleetman pods: the pods and the addresses of Services, keyed by
+// name.
 func table(text string) (pods map[string]row, ports map[string]string) {
 	pods, ports = map[string]row{}, map[string]string{}
 	for line := range strings.Lines(text) {
@@ -32,8 +32,8 @@ func table(text string) (pods map[string]row, ports map[string]string) {
 	return pods, ports
 }
 
-// TestFleet is a user's session: start the fleet, watch the vehicles drive along their routes at
-// the routes' speeds, lose pods, and stop.
+// TestFleet is a user's session: it starts the fleet, watches the vehicles drive along their routes at the
+// routes' speeds, kills pods, and stops the fleet.
 func TestFleet(t *testing.T) {
 	c := launch(t, 252, "--set", "position-simulator:REPORT_INTERVAL=200ms")
 	pods, ports := table(read(t, c.out))
@@ -74,7 +74,7 @@ func TestFleet(t *testing.T) {
 	c.interrupt(t, page)
 }
 
-// interrupt is Ctrl-C: all ends within 5 seconds, and nothing stays.
+// interrupt sends Ctrl-C. Everything ends within 5 seconds.
 func (c *command) interrupt(t *testing.T, page string) {
 	t.Helper()
 	status := c.pods(t)
@@ -87,11 +87,11 @@ func (c *command) interrupt(t *testing.T, page string) {
 			t.Errorf("after Ctrl-C: %v", err)
 		}
 	case <-time.After(5 * time.Second):
-		t.Fatal("still there 5 s after Ctrl-C")
+		t.Fatal("running 5 s after Ctrl-C")
 	}
 	for _, pod := range status.Pods {
 		if pod.PID == 0 || syscall.Kill(pod.PID, 0) == nil {
-			t.Errorf("%s is still there, process %d", pod.Name, pod.PID)
+			t.Errorf("%s is still running, process %d", pod.Name, pod.PID)
 		}
 	}
 	if conn, err := net.Dial("tcp", strings.TrimPrefix(page, "http://")); err == nil {

@@ -20,11 +20,11 @@ import (
 // component is a row of k8s/README.md's table.
 type component struct {
 	name  string
-	not   []string // cannot be used with
-	needs []string // has to be used with, and stands after
+	not   []string // components with which it cannot be used
+	needs []string // components that it needs, listed before it
 }
 
-// components, in the order in which a kustomization names them: versions first.
+// components are in the order in which a kustomization lists them, those with versions first.
 var components = []component{
 	{name: "staff-canary"},
 	{name: "one-bad-replica", not: []string{"staff-canary"}},
@@ -44,8 +44,8 @@ var components = []component{
 
 var every = flag.Bool("all", false, "build all allowed combinations, in a minute, instead of the pairs and the largest")
 
-// combinations are the sets of components that are allowed: all of them, or
-// those of two, with what they need, and those to which nothing can be added.
+// combinations returns the allowed sets of components: all of them or, when every is false, those of two with
+// the ones that they need, and the maximal ones.
 func combinations(every bool) (all [][]string) {
 	for bits := range 1 << len(components) {
 		set := setOf(bits)
@@ -65,7 +65,7 @@ func setOf(bits int) (set []string) {
 	return set
 }
 
-// needed is how many of a set are there because others need them.
+// needed returns the number of components of a set that others need.
 func needed(set []string) int {
 	names := map[string]bool{}
 	for _, c := range components {
@@ -106,7 +106,7 @@ func allowed(set []string) bool {
 	return true
 }
 
-// combine loads base with a set of components, as a user's own kustomization.
+// combine loads base with a set of components, as in a user's own kustomization.
 func combine(t *testing.T, root string, set []string) (*manifest.Objects, error) {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "own-")
@@ -124,7 +124,7 @@ func combine(t *testing.T, root string, set []string) (*manifest.Objects, error)
 	return manifest.Load(dir)
 }
 
-// copyOf is k8s/base and k8s/components in a directory of the test's own.
+// copyOf copies k8s/base and k8s/components to a directory of the test.
 func copyOf(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -136,8 +136,8 @@ func copyOf(t *testing.T) string {
 	return root
 }
 
-// TestComponents: the table of this test has every component, and each alone
-// (with what it needs) changes something and is accepted by istioctl.
+// TestComponents checks that the table of this test has every component, that each alone (with those that it
+// needs) changes an object, and that istioctl accepts it.
 func TestComponents(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(k8s, "components"))
 	if err != nil {
@@ -172,7 +172,7 @@ func TestComponents(t *testing.T) {
 				t.Error(line)
 			}
 			if istioctl() == "" {
-				return // TestIstioAccepts fails then
+				return // TestIstioAccepts fails, too
 			}
 			if said := accepted(t, with); said != "" {
 				t.Errorf("istioctl: %s", said)
@@ -181,11 +181,10 @@ func TestComponents(t *testing.T) {
 	}
 }
 
-// TestCombinations builds the allowed sets of components. Istio's objects of
-// a set are those of its components, unchanged, so istioctl is asked about each
-// different set of them once.
+// TestCombinations builds the allowed sets of components. The Istio objects of a set are those of its
+// components, unchanged, so istioctl validates each different set of Istio objects once.
 func TestCombinations(t *testing.T) {
-	// kustomize makes garbage all the time; collecting it less often saves a fifth
+	// kustomize allocates much; collecting garbage less often saves a fifth of the time
 	before := debug.SetGCPercent(400)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
 	all := combinations(*every)
@@ -212,9 +211,8 @@ func TestCombinations(t *testing.T) {
 	t.Logf("%d combinations", len(all))
 }
 
-// TestVersionsFirst: in the table's order a component's change of a service
-// reaches the version that another component adds; in the other order it does
-// not, without an error.
+// TestVersionsFirst checks that in the table's order a component's change of a service also changes the version
+// that another component adds. In the other order it does not, without an error.
 func TestVersionsFirst(t *testing.T) {
 	root := copyOf(t)
 	environment := func(set ...string) map[string]map[string]string {
@@ -231,7 +229,7 @@ func TestVersionsFirst(t *testing.T) {
 			for _, e := range d.Spec.Template.Spec.Containers[0].EnvFrom {
 				found[d.Name]["all of"] += " " + e.ConfigMapRef.Name
 			}
-			delete(found[d.Name], "VARIANT") // which makes the version
+			delete(found[d.Name], "VARIANT") // it distinguishes the versions
 		}
 		return found
 	}
@@ -251,7 +249,7 @@ func TestVersionsFirst(t *testing.T) {
 				t.Errorf("%s, %s: %s has %v, %s has %v", version.component, c.name, version.to, after[version.to], version.added, after[version.added])
 			}
 			if maps.Equal(after[version.to], before[version.to]) {
-				continue // it changes other services
+				continue // the component changes other services
 			}
 			reached++
 			late := environment(append(slices.Clone(c.needs), c.name, version.component)...)
@@ -265,7 +263,7 @@ func TestVersionsFirst(t *testing.T) {
 	}
 }
 
-// rules is the text of Istio's objects.
+// rules returns the text of the Istio objects.
 func rules(objects *manifest.Objects) string {
 	var text strings.Builder
 	for _, object := range objects.All {
@@ -276,8 +274,8 @@ func rules(objects *manifest.Objects) string {
 	return text.String()
 }
 
-// TestRefusedCombinations: what the table forbids is a clear error where
-// kustomize or the manifests can tell.
+// TestRefusedCombinations checks that a combination that the table excludes is an error, where kustomize or the
+// manifests can detect it.
 func TestRefusedCombinations(t *testing.T) {
 	root := copyOf(t)
 	for _, test := range []struct {

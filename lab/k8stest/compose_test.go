@@ -16,7 +16,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// composed is one service of compose.yaml.
+// composed is a service of compose.yaml.
 type composed struct {
 	Image    string `json:"image"`
 	Build    struct{ Context, Dockerfile string }
@@ -33,9 +33,8 @@ type composed struct {
 	Restart     string
 }
 
-// TestCompose holds compose.yaml to k8s/base, which describes the fleet: the same
-// services, images, names, ports and bounds, and no variable of the manifests is
-// missing.
+// TestCompose compares compose.yaml with k8s/base: it has the same services, images, names, ports and limits,
+// and all variables of the manifests.
 func TestCompose(t *testing.T) {
 	data, err := os.ReadFile("../../compose.yaml")
 	if err != nil {
@@ -55,7 +54,7 @@ func TestCompose(t *testing.T) {
 	}
 	for name, w := range want {
 		got := file.Services[name]
-		// what compose.yaml lets the user set, off where it is not
+		// variables that compose.yaml takes from the user, off by default
 		for variable, value := range got.Environment {
 			if open := value == "${RESILIENCE:-off}" || value == "${FAULTS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+":-}"; open {
 				delete(got.Environment, variable)
@@ -67,7 +66,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// asComposed is what compose.yaml has to say of a Deployment.
+// asComposed returns the service of compose.yaml for a Deployment.
 func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) composed {
 	t.Helper()
 	pod := d.Spec.Template.Spec
@@ -88,7 +87,7 @@ func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) 
 		w.CapDrop = append(w.CapDrop, string(capability))
 	}
 	for _, e := range c.Env {
-		if !strings.HasPrefix(e.Name, "ADMIN_") { // of kubelet's probes, and of the Secret
+		if !strings.HasPrefix(e.Name, "ADMIN_") { // for the kubelet's probes, and from the Secret
 			w.Environment[e.Name] = e.Value
 		}
 	}

@@ -16,9 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write what k8s/ renders to into testdata/golden")
 
-// TestGolden holds the rendered scenarios against their golden files. An
-// object that is the same in base is named, not repeated: one change in base
-// shows once.
+// TestGolden compares the rendered scenarios with their golden files. An object that is equal in base is only
+// named, so a change in base changes one golden file.
 func TestGolden(t *testing.T) {
 	base := load(t, filepath.Join(k8s, "base"))
 	compare(t, "base", render(t, base, nil))
@@ -72,7 +71,7 @@ func compare(t *testing.T, name string, got []byte) {
 	for i := range max(len(gotLines), len(wantLines)) {
 		g, w := lineAt(gotLines, i), lineAt(wantLines, i)
 		if g != w {
-			t.Fatalf("%s:%d: want %q, rendered %q; if that is meant: go test ./lab/k8stest -run Golden -update", path, i+1, w, g)
+			t.Fatalf("%s:%d: want %q, rendered %q; to accept it: go test ./lab/k8stest -run Golden -update", path, i+1, w, g)
 		}
 	}
 }

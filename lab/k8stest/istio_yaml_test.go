@@ -15,7 +15,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 )
 
-// operator is what these tests read of k8s/istio.yaml.
+// operator has the fields of k8s/istio.yaml that these tests use.
 type operator struct {
 	Spec struct {
 		MeshConfig struct {
@@ -39,8 +39,8 @@ func istioYAML(t *testing.T) (o operator) {
 	return o
 }
 
-// TestAccessLog: proxies on a cluster log the fields of the local mesh's proxies,
-// so that what reads the one reads the other.
+// TestAccessLog checks that proxies on a cluster log the same fields as those of the local mesh, so that both
+// logs can be parsed alike.
 func TestAccessLog(t *testing.T) {
 	config := istioYAML(t).Spec.MeshConfig
 	if config.AccessLogFile != "/dev/stdout" || config.AccessLogEncoding != "JSON" {
@@ -64,8 +64,8 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestStatsMatcher: the counters that the local mesh reports are kept by proxies
-// on a cluster, too; Istio's own choice is smaller.
+// TestStatsMatcher checks that proxies on a cluster have the counters that the local mesh reports. Istio's
+// default has fewer.
 func TestStatsMatcher(t *testing.T) {
 	kept := regexp.MustCompile("^(?:" + strings.Join(istioYAML(t).Spec.MeshConfig.DefaultConfig.ProxyStatsMatcher.InclusionRegexps, "|") + ")$")
 	const upstream = "cluster.outbound|8080||fleetman-staff-service.default.svc.cluster.local;."
@@ -79,6 +79,6 @@ func TestStatsMatcher(t *testing.T) {
 		}
 	}
 	if other := "server.days_until_first_cert_expiring"; kept.MatchString(other) {
-		t.Errorf("%s is kept: everything is", other)
+		t.Errorf("%s is kept, want only the listed counters", other)
 	}
 }

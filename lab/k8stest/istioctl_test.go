@@ -18,8 +18,7 @@ import (
 	"fleetman.example/lab/skip"
 )
 
-// istioctl is the real one: $ISTIOCTL, or what `make istioctl` built from the
-// version that lab/istio pins.
+// istioctl returns the path of the real istioctl: $ISTIOCTL, or the one that make istioctl builds.
 var istioctl = sync.OnceValue(func() string {
 	if path := os.Getenv("ISTIOCTL"); path != "" {
 		return path
@@ -59,8 +58,7 @@ func needIstioctl(t *testing.T) {
 // internals is the warning that every EnvoyFilter gets.
 var internals = regexp.MustCompile(`\s*\* EnvoyFilter//\S+: EnvoyFilter exposes internal implementation details .*`)
 
-// accepted returns what istioctl prints against the objects: "" when it accepts
-// them without any remark.
+// accepted returns the output of istioctl about the objects, or "" when it accepts them without a message.
 func accepted(t *testing.T, objects *manifest.Objects) string {
 	t.Helper()
 	var text bytes.Buffer
@@ -85,7 +83,7 @@ func accepted(t *testing.T, objects *manifest.Objects) string {
 	return said
 }
 
-// run returns what istioctl prints, with the file's name taken out.
+// run returns the output of istioctl, without the file's name.
 func run(t *testing.T, file string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -112,8 +110,8 @@ func TestIstioAccepts(t *testing.T) {
 	}
 }
 
-// TestIstioRefuses: validate and analyze are alive. What they let pass is
-// TestDangling's.
+// TestIstioRefuses checks that validate and analyze refuse invalid objects. TestDangling checks references that
+// they accept.
 func TestIstioRefuses(t *testing.T) {
 	needIstioctl(t)
 	for _, test := range []struct {
@@ -132,14 +130,13 @@ func TestIstioRefuses(t *testing.T) {
 			t.Parallel()
 			objects := breakRule(t, test.scenario, test.old, test.replacement)
 			if said := accepted(t, objects); said == "" || !strings.Contains(said, test.want) {
-				t.Errorf("istioctl says %q, want %q", said, test.want)
+				t.Errorf("istioctl printed %q, want %q", said, test.want)
 			}
 		})
 	}
 }
 
-// TestInstall: what the scenarios ask of the cluster's Istio is what
-// k8s/istio.yaml makes of it.
+// TestInstall checks that k8s/istio.yaml renders an installation with the settings that the scenarios need.
 func TestInstall(t *testing.T) {
 	needIstioctl(t)
 	file, err := filepath.Abs(filepath.Join(k8s, "istio.yaml"))

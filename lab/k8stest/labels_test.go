@@ -17,9 +17,8 @@ import (
 
 const partOf = "app.kubernetes.io/part-of"
 
-// TestPartOf: every object that a scenario or a control creates has the label by
-// which it is found and deleted, pods included. The namespace default, which
-// existed before, must not have it: it would be deleted, too.
+// TestPartOf checks that every object that a scenario or a control creates, including pods, has the label by
+// which it is found and deleted. The namespace default must not have it: it would be deleted, too.
 func TestPartOf(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +74,7 @@ func labelsOf(object manifest.Object) map[string]string {
 		Metadata struct{ Labels map[string]string }
 	}
 	if err := json.Unmarshal(object.JSON, &parsed); err != nil {
-		panic(err) // it was JSON when it was read
+		panic(err) // impossible: it was decoded from JSON
 	}
 	return parsed.Metadata.Labels
 }

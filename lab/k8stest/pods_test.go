@@ -15,11 +15,11 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// TestPods: what holds for base's pods (lab/manifest tests it) holds for every
-// pod of every scenario, the second versions included.
+// TestPods checks every pod of every scenario, including second versions, for the properties that lab/manifest
+// tests of base's pods.
 func TestPods(t *testing.T) {
 	selectors := map[string]map[string]string{}
-	graces := map[string]int64{} // of base's, by program: package manifest holds them against each drain
+	graces := map[string]int64{} // of base's pods, by program; package manifest compares them with the drain times
 	for _, d := range manifest.Of[*appsv1.Deployment](load(t, filepath.Join(k8s, "base"))) {
 		graces[d.Name] = *d.Spec.Template.Spec.TerminationGracePeriodSeconds
 	}
@@ -58,8 +58,7 @@ func TestPods(t *testing.T) {
 					t.Errorf("%s: Deployment %s: want %s", name, d.Name, what)
 				}
 			}
-			// A cluster refuses to change a selector: without this, going from
-			// one scenario to the next would take deleting first.
+			// A selector is immutable: with a different one a Deployment would have to be deleted between scenarios.
 			if before := selectors[d.Name]; before != nil && !maps.Equal(before, d.Spec.Selector.MatchLabels) {
 				t.Errorf("%s: Deployment %s: selector %v, elsewhere %v", name, d.Name, d.Spec.Selector.MatchLabels, before)
 			}
@@ -68,7 +67,7 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// TestNetworkPolicies holds the component against the contract's edges.
+// TestNetworkPolicies compares the component with the connections of the contract.
 func TestNetworkPolicies(t *testing.T) {
 	objects, err := combine(t, copyOf(t), []string{"network-policies"})
 	if err != nil {

@@ -15,29 +15,29 @@ import (
 	"fleetman.example/lab/scenario/check"
 )
 
-// traps are commands that mislead a reader, by the reason.
+// traps match commands that mislead a reader, keyed by the reason.
 var traps = map[string]*regexp.Regexp{
-	"kubectl shows ten lines a pod when it chooses by label: --tail=-1": regexp.MustCompile(`kubectl logs -l (?:[^\n|-]|-[^-]|--[^t])*[|\n]`),
-	"a loop without end hides the commands below it":                    regexp.MustCompile(`(?m)^while `),
-	"NODE is a variable":                    regexp.MustCompile(`[^$]NODE:`),
-	"this restarts the pods of others, too": regexp.MustCompile("kubectl rollout restart deployment *[\n`#]"),
-	"the container may end before kubectl is attached, and nothing is printed: let it sleep, and exec": regexp.MustCompile(`kubectl debug .* -- +(?:[^s\n]|s[^l\n])`),
-	"what is not found is an error, and the namespace default cannot be deleted":                       regexp.MustCompile(`(?m)^kubectl delete -[fk] (?:[^-\n]|-[^-\n]|--[^i\n])*$`),
+	"with a label kubectl prints ten lines for each pod: use --tail=-1":                                     regexp.MustCompile(`kubectl logs -l (?:[^\n|-]|-[^-]|--[^t])*[|\n]`),
+	"the commands after an endless loop never run":                                                          regexp.MustCompile(`(?m)^while `),
+	"NODE is a variable: use $NODE":                                                                         regexp.MustCompile(`[^$]NODE:`),
+	"it restarts all pods of the namespace":                                                                 regexp.MustCompile("kubectl rollout restart deployment *[\n`#]"),
+	"the container may end before kubectl is attached, and nothing is printed: use sleep, and kubectl exec": regexp.MustCompile(`kubectl debug .* -- +(?:[^s\n]|s[^l\n])`),
+	"a missing object is an error, and the namespace default cannot be deleted":                             regexp.MustCompile(`(?m)^kubectl delete -[fk] (?:[^-\n]|-[^-\n]|--[^i\n])*$`),
 }
 
 const (
 	selector = " -l app.kubernetes.io/part-of=fleetman"
 	rollout  = "kubectl rollout status deployment" + selector + " --timeout=2m\n"
-	// In the first seconds after a rollout node ports refuse, and names lead nowhere.
+	// In the first seconds after a rollout node ports refuse connections, and names do not resolve.
 	answering = "curl -sf -o /dev/null --retry 30 --retry-delay 1 --retry-all-errors "
-	// A Service that is created again while old pods end leads to those alone.
+	// A Service that is created again while old pods terminate leads to those pods alone.
 	gone = "kubectl wait --for=delete pods" + selector + " --timeout=2m\n"
 )
 
 var setEnv = regexp.MustCompile(`kubectl set env ((?:deployment/\S+ )+)(\w+)=`)
 
-// checkReadme holds a scenario's README against its manifests: what it applies, it
-// waits for and undoes.
+// checkReadme checks a scenario's README: its commands apply the scenario, wait until it is ready, and delete
+// everything that they have created.
 func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 	t.Helper()
 	dir := "k8s/scenarios/" + name
@@ -62,7 +62,7 @@ func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 	}
 	then = strings.TrimPrefix(then, "kubectl rollout restart deployment"+selector+"   # for pods that are older than the label\n")
 	if !strings.HasPrefix(then, rollout+answering) {
-		t.Error("README.md: what follows apply waits neither for the pods nor for the node port")
+		t.Error("README.md: the commands after apply must wait for the pods and the node port")
 	}
 	if local := "`fleetman up " + map[bool]string{true: "--mesh "}[check.NeedsMesh(objects)] + dir + "`"; !strings.Contains(try, local) {
 		t.Errorf("README.md: no %s", local)
@@ -90,12 +90,12 @@ func checkUndo(t *testing.T, dir, try, undo string, objects *manifest.Objects) {
 			t.Errorf("README.md: Undo has no %s", command)
 		}
 	}
-	// apply restores what the manifests name, and leaves other variables as they are
+	// apply restores the variables of the manifests, and keeps others
 	for _, set := range setEnv.FindAllStringSubmatch(try, -1) {
 		for _, target := range strings.Fields(set[1]) {
 			d, _ := strings.CutPrefix(target, "deployment/")
 			if !sets(objects, d, set[2]) && !strings.Contains(undo, "kubectl set env "+target+" "+set[2]+"-") {
-				t.Errorf("README.md: %s of %s is set, and not undone", set[2], target)
+				t.Errorf("README.md: %s of %s is set, and Undo does not unset it", set[2], target)
 			}
 		}
 	}
@@ -108,7 +108,7 @@ func sets(objects *manifest.Objects, deployment, variable string) bool {
 	})
 }
 
-// TestTraps: the commands that READMEs had, and the ones that replaced them.
+// TestTraps checks misleading commands of earlier READMEs, and their replacements.
 func TestTraps(t *testing.T) {
 	for _, test := range []struct {
 		command string

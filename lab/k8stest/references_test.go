@@ -19,7 +19,7 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// rule is what this test reads of Istio's objects.
+// rule has the fields of Istio's objects that this test uses.
 type rule struct {
 	Spec struct {
 		Host     string   `json:"host"`
@@ -58,17 +58,16 @@ type destination struct {
 	} `json:"port"`
 }
 
-// inventory is what can be referred to.
+// inventory has the targets of references.
 type inventory struct {
 	services map[string]*corev1.Service // by full name
 	pods     []*appsv1.Deployment
-	accounts map[string]bool                         // as NAMESPACE/NAME
-	subsets  map[string]map[string]map[string]string // of a host, by name: the labels
+	accounts map[string]bool                         // NAMESPACE/NAME
+	subsets  map[string]map[string]map[string]string // labels, by host and name
 	external map[string]bool                         // hosts of ServiceEntries
 }
 
-// dangling finds what istioctl lets pass: references that lead nowhere. It
-// returns one line for each.
+// dangling returns a line for each dangling reference. istioctl does not report these.
 func dangling(t *testing.T, objects *manifest.Objects) []string {
 	t.Helper()
 	in := take(t, objects)
@@ -164,8 +163,8 @@ func hasPort(d *appsv1.Deployment, name string) bool {
 	return slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
 }
 
-// rule returns what leads nowhere in one of Istio's objects; heads are the
-// hosts that earlier VirtualServices and DestinationRules have taken.
+// rule returns the dangling references of one of Istio's objects. heads has the hosts of earlier VirtualServices
+// and DestinationRules.
 func (in *inventory) rule(t *testing.T, object manifest.Object, heads map[string]string) (found []string) {
 	t.Helper()
 	r := parse(t, object)
@@ -254,7 +253,7 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// TestDangling: the check above is alive.
+// TestDangling checks that dangling finds references of Istio's objects.
 func TestDangling(t *testing.T) {
 	for _, test := range []struct {
 		name, scenario, old, replacement, want string
@@ -278,7 +277,7 @@ func TestDangling(t *testing.T) {
 	}
 }
 
-// TestDanglingPods: it is alive for Kubernetes's own objects, too.
+// TestDanglingPods checks that dangling finds references of Kubernetes's own objects.
 func TestDanglingPods(t *testing.T) {
 	root := copyOf(t)
 	for _, test := range []struct {
@@ -313,8 +312,7 @@ func TestDanglingPods(t *testing.T) {
 	}
 }
 
-// breakRule is the scenario with one change to the first of Istio's objects
-// that has the old text.
+// breakRule returns the scenario with the text replaced in the first Istio object that has it.
 func breakRule(t *testing.T, name, old, replacement string) *manifest.Objects {
 	t.Helper()
 	objects := load(t, filepath.Join(k8s, "scenarios", name))

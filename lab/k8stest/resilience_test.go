@@ -15,8 +15,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// TestMatched holds the mesh's policies against the library's, number by
-// number, as k8s/scenarios/resilience/README.md promises.
+// TestMatched compares the mesh's policies with the library's, number by number, as in
+// k8s/scenarios/resilience/README.md.
 func TestMatched(t *testing.T) {
 	library := configured(t, "library")
 	var policies int
@@ -30,7 +30,7 @@ func TestMatched(t *testing.T) {
 			found[object.Name] = routes(t, object)
 		}
 	}
-	delete(found, "fleetman-webapp") // the ingress gateway's, which has no policy
+	delete(found, "fleetman-webapp") // the route of the ingress gateway, which has no policy
 	if policies != 4 {
 		t.Errorf("%d policies compared, want 4", policies)
 	}
@@ -49,25 +49,24 @@ func TestMatched(t *testing.T) {
 	if len(found) != len(want) {
 		t.Errorf("routes %v, want those of %d services", slices.Sorted(maps.Keys(found)), len(want))
 	}
-	// Envoy's is ten times RETRY_BACKOFF
+	// Envoy's maximum is ten times RETRY_BACKOFF
 	if library["RETRY_BACKOFF"] != "25ms" || library["RETRY_BACKOFF_MAX"] != "250ms" {
 		t.Errorf("back-off of %s up to %s", library["RETRY_BACKOFF"], library["RETRY_BACKOFF_MAX"])
 	}
 	if gateway["RETRY_ATTEMPTS"] != "1" || tracker["RETRY_ATTEMPTS"] != library["RETRY_ATTEMPTS"] {
-		t.Errorf("webapp tries %s times, position-simulator %s times", gateway["RETRY_ATTEMPTS"], tracker["RETRY_ATTEMPTS"])
+		t.Errorf("attempts of webapp %s, of position-simulator %s", gateway["RETRY_ATTEMPTS"], tracker["RETRY_ATTEMPTS"])
 	}
 }
 
-// route is what one of a VirtualService's does with the calls that match.
+// route has the policies of a route of a VirtualService.
 type route struct{ match, tries, try, all, on, backoff string }
 
-// repeated is the route of calls that are safe to repeat, by the environment of
-// the library in their caller.
+// repeated returns the route of calls that are safe to repeat, for the library's environment in their caller.
 func repeated(match string, library map[string]string) route {
 	return route{match, library["RETRY_ATTEMPTS"], library["ATTEMPT_TIMEOUT"], library["UPSTREAM_TIMEOUT"], "5xx,reset,connect-failure", library["RETRY_BACKOFF"]}
 }
 
-// once is the route of the others: one try.
+// once returns the route of the other calls: one attempt.
 func once(match string, library map[string]string) route {
 	return route{match: match, tries: "1", all: library["ATTEMPT_TIMEOUT"]}
 }
@@ -102,8 +101,7 @@ func routes(t *testing.T, object manifest.Object) (found []route) {
 	return found
 }
 
-// caller is the library's environment in one Deployment, which has some numbers
-// of its own.
+// caller returns the library's environment in a Deployment that has some numbers of its own.
 func caller(t *testing.T, deployment string, library map[string]string) map[string]string {
 	t.Helper()
 	own := maps.Clone(library)
@@ -120,7 +118,7 @@ func caller(t *testing.T, deployment string, library map[string]string) map[stri
 	return own
 }
 
-// configured is the arm's environment of the library.
+// configured returns the library's environment in an arm.
 func configured(t *testing.T, arm string) map[string]string {
 	t.Helper()
 	found := manifest.Of[*corev1.ConfigMap](load(t, filepath.Join(k8s, "scenarios/resilience", arm)))
@@ -151,8 +149,7 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 	if err := json.Unmarshal(object.JSON, &rule); err != nil {
 		t.Fatal(err)
 	}
-	// these two relay others' errors and stand alone; their callers in the
-	// library have the same
+	// These two are single endpoints that relay errors. Their callers in the library have the same setting.
 	if object.Name == "fleetman-position-tracker" || object.Name == "fleetman-api-gateway" {
 		library = maps.Clone(library)
 		library["BREAKER_MAX_OPEN_PERCENT"] = "50"
@@ -172,13 +169,13 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 	if pool.HTTP.HTTP1MaxPendingRequests != pool.TCP.MaxConnections || pool.HTTP.HTTP2MaxRequests != pool.TCP.MaxConnections {
 		t.Errorf("%s: bulkheads %+v", object.Ref(), pool)
 	}
-	// Envoy's cap is 300 s
+	// Envoy's maximum is 300 s
 	if library["BREAKER_OPEN_GROWTH"] != "30" || library["BREAKER_OPEN_TIME"] != "10s" {
-		t.Errorf("the library opens for %s times %s, Envoy for 300 s at most", library["BREAKER_OPEN_GROWTH"], library["BREAKER_OPEN_TIME"])
+		t.Errorf("the library's maximum open time is %s times %s, Envoy's 300 s", library["BREAKER_OPEN_GROWTH"], library["BREAKER_OPEN_TIME"])
 	}
 }
 
-// TestBoth: each number stands in one place.
+// TestBoth checks that each number is set in one place.
 func TestBoth(t *testing.T) {
 	both, library := configured(t, "both"), configured(t, "library")
 	for variable, want := range map[string]string{

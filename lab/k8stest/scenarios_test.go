@@ -1,6 +1,5 @@
-// Package k8stest holds k8s/ against what it promises: every scenario and
-// every combination of components builds, is read strictly, is accepted by
-// istioctl, and changes only as the golden files show.
+// Package k8stest tests the manifests of k8s/: every scenario and every combination of components builds, is
+// decoded strictly, is accepted by istioctl, and equals its golden file.
 package k8stest
 
 import (
@@ -19,8 +18,7 @@ import (
 
 const k8s = "../../k8s"
 
-// scenarios are the directories below k8s/scenarios that can be applied, by
-// their path there.
+// scenarios returns the directories below k8s/scenarios that can be applied, as paths there.
 func scenarios(t *testing.T) []string {
 	t.Helper()
 	root := filepath.Join(k8s, "scenarios")
@@ -38,9 +36,9 @@ func scenarios(t *testing.T) []string {
 	return found
 }
 
-var loaded sync.Map // of *manifest.Objects by path: kustomize takes its time
+var loaded sync.Map // of *manifest.Objects by path, because kustomize is slow
 
-// load returns a copy whose objects may be replaced.
+// load returns a copy of a scenario's objects, which the caller may change.
 func load(t *testing.T, path string) *manifest.Objects {
 	t.Helper()
 	known, ok := loaded.Load(path)
@@ -54,7 +52,7 @@ func load(t *testing.T, path string) *manifest.Objects {
 	return &manifest.Objects{All: slices.Clone(known.(*manifest.Objects).All)}
 }
 
-// TestTable: one directory for each row of the README's table, and no other.
+// TestTable checks that each row of the README's tables has a directory, and each directory a row.
 func TestTable(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(k8s, "README.md"))
 	if err != nil {
@@ -81,14 +79,13 @@ func TestTable(t *testing.T) {
 	for _, c := range components {
 		at := strings.Index(string(readme), "](components/"+c.name+")")
 		if at < last {
-			t.Errorf("k8s/README.md: components/%s does not stand where TestVersionsFirst has it", c.name)
+			t.Errorf("k8s/README.md: components/%s is not in the order of TestVersionsFirst", c.name)
 		}
 		last = at
 	}
 }
 
-// TestScenarios: each has what a reader needs, and promises that its manifests
-// can keep.
+// TestScenarios checks each scenario's README, and its promises against its manifests.
 func TestScenarios(t *testing.T) {
 	all := scenarios(t)
 	if len(all) < 22 {
@@ -108,7 +105,7 @@ func TestScenarios(t *testing.T) {
 			}
 			for _, p := range expect.Promises {
 				if p.Control.Scenario != "" && !slices.Contains(all, p.Control.Scenario) {
-					t.Errorf("%q: its control is the scenario %q, which is not there", p.Promise, p.Control.Scenario)
+					t.Errorf("%q: its control is the unknown scenario %q", p.Promise, p.Control.Scenario)
 				}
 			}
 		})

@@ -18,8 +18,8 @@ import (
 	"fleetman.example/lab/scenario"
 )
 
-// TestUp starts every scenario's pods, with fakes for programs, as `fleetman
-// up` does, and reads its notes on the objects that it does not apply.
+// TestUp starts every scenario's pods, with fake programs, as fleetman up does, and checks the notes about
+// objects that it does not apply.
 func TestUp(t *testing.T) {
 	bin := fakes(t)
 	for i, name := range scenarios(t) {
@@ -62,7 +62,7 @@ func TestUp(t *testing.T) {
 	}
 }
 
-// fakes is a directory with a fake for every program.
+// fakes returns a directory with a fake of every program.
 func fakes(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

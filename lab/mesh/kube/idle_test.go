@@ -66,7 +66,7 @@ func TestIdle(t *testing.T) {
 		{"networking.istio.io/v1 DestinationRule", "{host: staff, workloadSelector: {matchLabels: {app: none}}}", "spec.workloadSelector.matchLabels: changes no proxy: map[app:none]: no pod with a proxy has these labels"},
 		{"networking.istio.io/v1 VirtualService", "{hosts: [stuff]}", "spec.hosts: [stuff]: no request reaches its routes: no Service and no ServiceEntry has one of these hosts"},
 		{"networking.istio.io/v1 VirtualService", "{hosts: [stuff, staff]}", ""},
-		{"networking.istio.io/v1 VirtualService", "{hosts: ['page.example.com'], gateways: [door]}", ""},
+		{"networking.istio.io/v1 VirtualService", "{hosts: ['page.example.com'], gateways: [edge]}", ""},
 		{"security.istio.io/v1 PeerAuthentication", "{selector: {matchLabels: {app: staff}}, portLevelMtls: {'8080': {mode: STRICT}}}", ""},
 		{"security.istio.io/v1 PeerAuthentication", "{selector: {matchLabels: {app: staff}}, portLevelMtls: {'8081': {mode: STRICT}}}", "spec.portLevelMtls.8081: changes no proxy: the selected pods have no such port"},
 		{"security.istio.io/v1 AuthorizationPolicy", "{selector: {matchLabels: {app: stuff}}}", "spec.selector.matchLabels: changes no proxy: map[app:stuff]: no pod with a proxy has these labels"},

@@ -1,4 +1,4 @@
-// Package meshtest gives tests the real programs of a mesh.
+// Package meshtest provides tests with the real binaries of a mesh.
 package meshtest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 )
 
-// Binaries returns istiod, istioctl and Envoy for a test in a directory lab/PACKAGE. The test is skipped
-// if they are not there; in CI they are downloaded and built.
+// Binaries returns istiod, istioctl and Envoy for a test in a directory lab/PACKAGE. It skips the test if
+// one is missing; in CI it builds and downloads them.
 func Binaries(t testing.TB) binaries.Set {
 	t.Helper()
 	root, err := filepath.Abs("../..")

@@ -339,7 +339,7 @@ func TestControlsOfOtherKinds(t *testing.T) {
 				t.Errorf("%+v", result)
 			}
 			if len(all.started) != 2 || !test.check(all.started[1].objects) {
-				t.Errorf("the control's fleet is not the expected one")
+				t.Errorf("the control's fleet has other objects than wanted")
 			}
 			// the JSON, which the launcher reads, has the same content
 			for _, object := range all.started[1].objects.All {
