@@ -47,7 +47,7 @@ type plan struct {
 	arm   experiment.Arm
 	fault experiment.Fault
 	seed  uint64
-	// repeat tells runs with the same seed apart: 0, 1, ...
+	// repeat numbers the runs with the same seed: 0, 1, ...
 	repeat int
 	// objects are the arm's manifests, with its patches; with mesh they need one.
 	objects *manifest.Objects

@@ -46,7 +46,7 @@ func needBases(t *testing.T, d docker, services []string) {
 		}
 	}
 	if len(done) != 2 {
-		t.Fatalf("the Dockerfiles build on %v, expected one image of Go and one of Node", done)
+		t.Fatalf("the Dockerfiles build on %v, want one image of Go and one of Node", done)
 	}
 }
 

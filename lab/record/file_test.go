@@ -90,7 +90,7 @@ func TestBadLines(t *testing.T) {
 		"binary":           {first + "\x00\xff\n", `r.jsonl:2: not a JSON object: invalid character '\x00' looking for beginning of value`},
 		"empty line":       {first + "\n" + lines[1], "r.jsonl:2: not a JSON object: unexpected end of JSON input"},
 		"no header":        {lines[1], `r.jsonl:1: kind: "run": must be comparison in the first line; records of an older fleetman are not read`},
-		"older records":    {`{"kind":"cell","arm":"none"}` + "\n", `r.jsonl:1: kind: "cell": must be comparison in the first line; records of an older fleetman are not read`},
+		"older records":    {`{"kind":"requests","arm":"none"}` + "\n", `r.jsonl:1: kind: "requests": must be comparison in the first line; records of an older fleetman are not read`},
 		"another format":   {strings.Replace(first, `"format":3`, `"format":2`, 1), "r.jsonl:1: format: 2: must be 3; make the comparison again, or read it with the fleetman that made it"},
 		"no seeds":         {strings.Replace(first, `[18446744073709551615]`, `[]`, 1), "r.jsonl:1: seeds: none: must be at least one"},
 		"no command":       {strings.Replace(first, `"fleetman compare`, `"rm`, 1), `r.jsonl:1: command: "rm --arms none": must be a command line of fleetman`},
@@ -161,13 +161,13 @@ func TestLateness(t *testing.T) {
 		want Lateness
 		late bool
 	}{
-		"none":          {new(Run), Lateness{}, false},
-		"on time":       {requests(func(int) time.Duration { return time.Millisecond }, false), Lateness{time.Millisecond, time.Millisecond}, false},
-		"stopped":       {requests(stopped, false), Lateness{3700 * time.Millisecond, 4 * time.Second}, true},
-		"in flight":     {requests(stopped, true), Lateness{}, false},
-		"a busy moment": {requests(func(n int) time.Duration { return time.Duration(n/297) * 200 * time.Millisecond }, false), Lateness{0, 200 * time.Millisecond}, false},
-		"one too late":  {requests(func(n int) time.Duration { return time.Duration(n/299) * 251 * time.Millisecond }, false), Lateness{0, 251 * time.Millisecond}, true},
-		"always late":   {requests(func(int) time.Duration { return 11 * time.Millisecond }, false), Lateness{11 * time.Millisecond, 11 * time.Millisecond}, true},
+		"none":             {new(Run), Lateness{}, false},
+		"on time":          {requests(func(int) time.Duration { return time.Millisecond }, false), Lateness{time.Millisecond, time.Millisecond}, false},
+		"stopped":          {requests(stopped, false), Lateness{3700 * time.Millisecond, 4 * time.Second}, true},
+		"in flight":        {requests(stopped, true), Lateness{}, false},
+		"busy for a while": {requests(func(n int) time.Duration { return time.Duration(n/297) * 200 * time.Millisecond }, false), Lateness{0, 200 * time.Millisecond}, false},
+		"one too late":     {requests(func(n int) time.Duration { return time.Duration(n/299) * 251 * time.Millisecond }, false), Lateness{0, 251 * time.Millisecond}, true},
+		"always late":      {requests(func(int) time.Duration { return 11 * time.Millisecond }, false), Lateness{11 * time.Millisecond, 11 * time.Millisecond}, true},
 	} {
 		if got := test.run.Lateness(); got != test.want || got.TooLate() != test.late {
 			t.Errorf("%s: got %+v, %v, want %+v, %v", name, got, got.TooLate(), test.want, test.late)

@@ -31,7 +31,7 @@ func CSV(w io.Writer, r Report) error {
 		}
 		return strconv.FormatFloat(*v, 'f', -1, 64)
 	}
-	write := func(cells ...string) { _ = out.Write(cells) } // Error has it
+	write := func(fields ...string) { _ = out.Write(fields) } // Error has it
 	write("fault", "arm", "figure", "unit", "value", "low", "high", "n", "note", "baseline", "difference", "differenceLow", "differenceHigh", "shown")
 	for _, g := range r.Groups {
 		for _, f := range g.Faults {

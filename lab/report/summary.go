@@ -246,11 +246,11 @@ func MarkdownSummary(w io.Writer, r Report) {
 		}
 		row := []string{f.Name}
 		for _, name := range arms {
-			cell := "-"
+			field := "-"
 			if a, ok := f.arm(name); ok {
-				cell = a.cell()
+				field = a.field()
 			}
-			row = append(row, cell)
+			row = append(row, field)
 		}
 		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
 	}
@@ -267,8 +267,8 @@ func MarkdownSummary(w io.Writer, r Report) {
 	fmt.Fprintln(w, strings.Join(lines, "\n"))
 }
 
-// cell is an arm's outcomes in a field of the Markdown matrix.
-func (a Arm) cell() string {
+// field is an arm's outcomes in a field of the Markdown matrix.
+func (a Arm) field() string {
 	var shares []string
 	for _, o := range outcomeMarks {
 		value := a.Figures[o.name].Value

@@ -141,17 +141,17 @@ func (f Fault) figures(shown table) (s sheet) {
 	for i, a := range f.Arms {
 		s.rows[i] = []string{a.Name}
 	}
-	add := func(head string, cell func(Arm) string) {
-		var cells []string
+	add := func(head string, field func(Arm) string) {
+		var fields []string
 		for _, a := range f.Arms {
-			cells = append(cells, cell(a))
+			fields = append(fields, field(a))
 		}
-		if !slices.ContainsFunc(cells, func(text string) bool { return text != "-" }) {
+		if !slices.ContainsFunc(fields, func(text string) bool { return text != "-" }) {
 			return
 		}
 		s.heads = append(s.heads, head)
 		for i := range s.rows {
-			s.rows[i] = append(s.rows[i], cells[i])
+			s.rows[i] = append(s.rows[i], fields[i])
 		}
 	}
 	for _, c := range Columns {
@@ -197,7 +197,7 @@ func (f Fault) routes() (s sheet) {
 }
 
 // hops has what callers, their proxies and upstreams counted, of all runs.
-func (f Fault) hops(title string, of func(*Run) []Hop, cell func(Hop) string) (s sheet) {
+func (f Fault) hops(title string, of func(*Run) []Hop, field func(Hop) string) (s sheet) {
 	s.heads = []string{title}
 	for _, h := range of(&f.Arms[0].Runs[0]) {
 		s.heads = append(s.heads, h.Name)
@@ -208,7 +208,7 @@ func (f Fault) hops(title string, of func(*Run) []Hop, cell func(Hop) string) (s
 	for _, a := range f.Arms {
 		row := []string{a.Name}
 		for _, name := range s.heads[1:] {
-			row = append(row, cell(sumHops(a.Runs, name, of)))
+			row = append(row, field(sumHops(a.Runs, name, of)))
 		}
 		s.rows = append(s.rows, row)
 	}
