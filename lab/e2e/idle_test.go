@@ -42,6 +42,7 @@ func TestIdleObjects(t *testing.T) {
 		{destination, "{host: fleetman-webapp, exportTo: [other], trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}", true},
 		{destination, "{host: fleetman-webapp, trafficPolicy: {portLevelSettings: [{port: {number: 80}, connectionPool: {http: {maxRetries: 7}}}]}}", false},
 		{destination, "{host: fleetman-webapp, trafficPolicy: {portLevelSettings: [{port: {number: 81}, connectionPool: {http: {maxRetries: 7}}}]}}", true},
+		{destination, "{host: fleetman-webapp, trafficPolicy: {tls: {mode: SIMPLE}}}", false}, // by this machine's root certificates
 		{virtual, "{hosts: [fleetman-api-gateway], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", false},
 		{virtual, "{hosts: [nobody.example], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", false},
 		{virtual, "{hosts: [fleetman-api-gateway], exportTo: [other], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", true},

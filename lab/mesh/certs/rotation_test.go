@@ -95,7 +95,7 @@ func TestUnknownSecretsAndTypes(t *testing.T) {
 		server := newServer(t, Options{})
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, "kubernetes://tls")
-		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `secret: "kubernetes://tls": must be default or ROOTCA`) {
+		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `secret: "kubernetes://tls": must be default, ROOTCA or file-root:system`) {
 			t.Errorf("an unknown secret: %v", err)
 		}
 		stream, done = open(t, server)
@@ -104,6 +104,25 @@ func TestUnknownSecretsAndTypes(t *testing.T) {
 		stream.in <- request
 		if err := <-done; grpcstatus.Code(err) != codes.InvalidArgument {
 			t.Errorf("a cluster asked for: %v", err)
+		}
+	})
+}
+
+// TestSystemRoots checks the secret with which a proxy verifies servers outside the mesh.
+func TestSystemRoots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stream, _ := open(t, newServer(t, Options{SystemRoots: "/roots.pem"}))
+		stream.in <- ask("staff-0", staff, systemSecret)
+		roots := secrets(t, <-stream.answers)[systemSecret].GetValidationContext().GetTrustedCa().GetFilename()
+		if roots != "/roots.pem" {
+			t.Errorf("the file is %q, want /roots.pem", roots)
+		}
+		server := newServer(t, Options{})
+		server.systemRoots = ""
+		stream, done := open(t, server)
+		stream.in <- ask("staff-0", staff, systemSecret)
+		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "secret: file-root:system: no file of this machine's root certificates") {
+			t.Errorf("without a file: %v", err)
 		}
 	})
 }

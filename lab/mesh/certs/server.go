@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type Options struct {
 	// Lifetime is how long a certificate is valid. It is renewed after half of that. Defaults to
 	// DefaultLifetime; must be at least 1s.
 	Lifetime time.Duration
+	// SystemRoots is the file of the root certificates of public authorities. Defaults to this machine's.
+	SystemRoots string
 	// Log gets a warning for each refusal. Nil discards them.
 	Log *slog.Logger
 }
@@ -31,9 +34,10 @@ type Options struct {
 type Server struct {
 	secretservice.UnimplementedSecretDiscoveryServiceServer
 
-	authority *Authority
-	lifetime  time.Duration
-	log       *slog.Logger
+	authority   *Authority
+	lifetime    time.Duration
+	systemRoots string // "" if this machine has none
+	log         *slog.Logger
 
 	mu       sync.Mutex
 	nodes    map[string]Identity // by node ID
@@ -57,11 +61,32 @@ func NewServer(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.SystemRoots == "" {
+		o.SystemRoots = systemRoots()
+	}
 	authority, err := NewAuthority(o.Domain)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{authority: authority, lifetime: o.Lifetime, log: o.Log, nodes: map[string]Identity{}}, nil
+	return &Server{authority: authority, lifetime: o.Lifetime, systemRoots: o.SystemRoots, log: o.Log, nodes: map[string]Identity{}}, nil
+}
+
+// systemRoots returns the file of this machine's root certificates, "" if there is none. The files are
+// those of crypto/x509 and of Istio's agent.
+func systemRoots() string {
+	for _, file := range []string{
+		os.Getenv("SSL_CERT_FILE"),
+		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Arch
+		"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora
+		"/etc/ssl/ca-bundle.pem",                            // openSUSE
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL
+		"/etc/ssl/cert.pem",                                 // Alpine, macOS
+	} {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			return file
+		}
+	}
+	return ""
 }
 
 // Authority returns the server's authority.

@@ -18,6 +18,7 @@ import (
 const (
 	workloadSecret = "default"
 	rootSecret     = "ROOTCA"
+	systemSecret   = "file-root:system" // public authorities, for a DestinationRule with tls.mode SIMPLE
 )
 
 const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -152,9 +153,17 @@ func (sub *subscription) secret(name string) (*tls.Secret, error) {
 		return &tls.Secret{Name: name, Type: &tls.Secret_ValidationContext{ValidationContext: &tls.CertificateValidationContext{
 			TrustedCa: inline(sub.server.authority.Root()),
 		}}}, nil
+	case systemSecret:
+		if sub.server.systemRoots == "" {
+			sub.server.refused("%s: secret: %s: no file of this machine's root certificates: set SSL_CERT_FILE", sub.node, name)
+			return nil, status.Errorf(codes.NotFound, "secret: %s: no file of this machine's root certificates", name)
+		}
+		return &tls.Secret{Name: name, Type: &tls.Secret_ValidationContext{ValidationContext: &tls.CertificateValidationContext{
+			TrustedCa: &core.DataSource{Specifier: &core.DataSource_Filename{Filename: sub.server.systemRoots}},
+		}}}, nil
 	}
-	sub.server.refused("%s: secret: %q: must be %s or %s", sub.node, name, workloadSecret, rootSecret)
-	return nil, status.Errorf(codes.NotFound, "secret: %q: must be %s or %s", name, workloadSecret, rootSecret)
+	sub.server.refused("%s: secret: %q: must be %s, %s or %s", sub.node, name, workloadSecret, rootSecret, systemSecret)
+	return nil, status.Errorf(codes.NotFound, "secret: %q: must be %s, %s or %s", name, workloadSecret, rootSecret, systemSecret)
 }
 
 func inline(data []byte) *core.DataSource {
