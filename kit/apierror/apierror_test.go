@@ -62,8 +62,8 @@ func TestAnswerWithoutRequestURI(t *testing.T) {
 }
 
 func TestNewKeepsTheCause(t *testing.T) {
-	err := apierror.New(500, "reading the roster: %w", fs.ErrNotExist)
-	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "reading the roster: file does not exist" || err.HTTPStatus() != 500 {
+	err := apierror.New(500, "read the roster: %w", fs.ErrNotExist)
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "read the roster: file does not exist" || err.HTTPStatus() != 500 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func TestLibraryIsNotBelowNone(t *testing.T) {
 			for _, route := range []string{record.RoutePositions, record.RouteDriver} {
 				none, library := usableOf(runs[0], route), usableOf(runs[1], route)
 				t.Logf("%s, usable: none %v, library %v", route, none, library)
-				if library.placeholders > 0 { // every vehicle was asked for before the fault
+				if library.placeholders > 0 { // every vehicle was requested before the fault
 					t.Errorf("%s: %d placeholders although the answers were known", route, library.placeholders)
 				}
 				if none.all < 100 || library.all < 100 {

@@ -231,7 +231,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 				case <-ctx.Done():
 				case <-time.After(lasts):
 				}
-				_ = signal(pod, syscall.SIGCONT) // a pod that was killed meanwhile runs anew
+				_ = signal(pod, syscall.SIGCONT) // a pod that was killed meanwhile has restarted
 				r.note(record.Launcher, record.EventFaultCleared, pod.Name)
 			})
 		}

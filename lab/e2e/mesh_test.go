@@ -113,7 +113,7 @@ func good(t *testing.T, m *mesh.Mesh) {
 	}
 }
 
-// answers counts what a path says, asked n times over one connection.
+// answers sends n requests over one connection and counts the different responses.
 func answers(t *testing.T, url string, n int) map[string]int {
 	t.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{}}
@@ -239,8 +239,7 @@ func onlyRisky(t *testing.T, objects *manifest.Objects) *manifest.Objects {
 	return with(t, changed, "VirtualService", "fleetman-staff-service", `"weight":10`, `"weight":100`)
 }
 
-// One mesh, from its start to its end: what it promises is asked of it step by
-// step, for its start is the dear part.
+// TestMesh tests one mesh from its start to its end, step by step, because its start is expensive.
 func TestMesh(t *testing.T) {
 	objects := manifests(t, scenarios("canary-weighted"))
 	m, ingress := startInTime(t, 80, objects)
@@ -250,7 +249,7 @@ func TestMesh(t *testing.T) {
 		if counts := answers(t, ingress+driver, 20); counts["safe"]+counts["risky"] != 20 {
 			t.Fatalf("responses %v", counts)
 		}
-		want := map[string]string{ // the caller of each, as its certificate says
+		want := map[string]string{ // the identity of each pod's caller
 			"webapp-0":      "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
 			"api-gateway-0": "spiffe://cluster.local/ns/default/sa/webapp",
 		}
@@ -624,8 +623,7 @@ metadata: {name: kinds}
 spec: {lua: {inlineCode: "-- of-trafficextension"}}
 `
 
-// onlyIstiosEnvoyHas is a filter that istiod sends as it is told, and that an
-// upstream Envoy does not know.
+// onlyIstiosEnvoyHas is an EnvoyFilter with a filter that only Istio's build of Envoy has.
 const onlyIstiosEnvoyHas = `
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter

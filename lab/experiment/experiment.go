@@ -102,7 +102,7 @@ type Injection struct {
 	// load so far.
 	Replicas Replicas `json:"replicas,omitzero"`
 	// Rules are in the grammar of kit/fault: "delay=0s..5s;status=502,rate=0.5".
-	// They are cleared when the fault phase ends, and set anew in a pod that
+	// They are cleared when the fault phase ends, and set again in a pod that
 	// restarts before.
 	Rules string `json:"rules,omitempty"`
 	// Action is done by the launcher: kill, stop D, roll.
@@ -126,8 +126,8 @@ type Load struct {
 	// Streams are the requests, by share. Defaults to what the page asks of the
 	// target.
 	Streams []Stream `json:"streams"`
-	// Vehicles replace {vehicle} in a path, in turn. Defaults to those that the
-	// fleet knows when the load begins.
+	// Vehicles replace {vehicle} in a path, in turn. Defaults to those of the
+	// fleet when the load begins.
 	Vehicles []string `json:"vehicles,omitempty"`
 	// Timeout is how long a caller waits for the whole answer. Defaults to 10s.
 	Timeout Duration `json:"timeout"`

@@ -195,7 +195,7 @@ type Action string
 const (
 	Kill = "kill" // SIGKILL; the launcher starts the pod again
 	Stop = "stop" // SIGSTOP, and SIGCONT after a time: stop 5s
-	Roll = "roll" // all pods anew, one after the other, as a rollout does
+	Roll = "roll" // restarts all pods, one after the other, as a rollout does
 )
 
 // Parse returns the kind of the action, and for how long it lasts.

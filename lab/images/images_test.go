@@ -178,7 +178,7 @@ func withoutCaches(t *testing.T, dockerfile string) string {
 	return strings.Replace(dockerfile, packages, strings.Replace(packages, "cache", "tmpfs", 1), 1)
 }
 
-// config is what is asked of an image's configuration.
+// config has the fields of an image's configuration that the tests use.
 type config struct {
 	Architecture, OS, Created string
 	Config                    struct {

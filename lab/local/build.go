@@ -16,23 +16,23 @@ import (
 // Without changes this takes a fraction of a second: go build has a cache.
 func Build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {
 	if root, err = filepath.Abs(root); err != nil { // go build's -o is seen from the directory it runs in
-		return "", fmt.Errorf("building: %w", err)
+		return "", fmt.Errorf("build: %w", err)
 	}
 	bin = filepath.Join(root, ".cache", "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return "", fmt.Errorf("building: %w", err)
+		return "", fmt.Errorf("build: %w", err)
 	}
 	packages := []string{}
 	for _, name := range needed {
 		ui := filepath.Join(root, "services", name, "ui")
 		if exists(filepath.Join(ui, "package.json")) && !exists(filepath.Join(ui, "dist", "index.html")) {
-			return "", fmt.Errorf("building %s: its page is not built (no services/%s/ui/dist/index.html); run make ui", name, name)
+			return "", fmt.Errorf("build %s: its page is not built (no services/%s/ui/dist/index.html): run make ui", name, name)
 		}
 		packages = append(packages, "./services/"+name)
 	}
 	unlock, err := lockBuild(filepath.Join(bin, ".lock"))
 	if err != nil {
-		return "", fmt.Errorf("building: %w", err)
+		return "", fmt.Errorf("build: %w", err)
 	}
 	defer unlock()
 
@@ -43,7 +43,7 @@ func Build(ctx context.Context, root string, needed []string, progress func(stri
 		Work: filepath.Join(bin, ".work"), Name: "the services", Every: 2 * time.Second, Progress: progress,
 	}.Run(ctx)
 	if err != nil {
-		return "", fmt.Errorf("building: %w", err)
+		return "", fmt.Errorf("build: %w", err)
 	}
 	progress(fmt.Sprintf("built in %.1f s", time.Since(began).Seconds()))
 	return bin, nil

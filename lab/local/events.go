@@ -14,7 +14,7 @@ const (
 	Started     EventKind = "started"     // its process runs
 	Ready       EventKind = "ready"       // it joined its Services' endpoints
 	NotReady    EventKind = "notready"    // it left them
-	Terminating EventKind = "terminating" // it is asked to end
+	Terminating EventKind = "terminating" // it is terminated
 	Exited      EventKind = "exited"      // its process is gone
 	Waiting     EventKind = "waiting"     // the next start is delayed, or the last one failed
 	GivenUp     EventKind = "given up"    // it is not started again

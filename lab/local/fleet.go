@@ -179,7 +179,7 @@ func (f *Fleet) awaitReady(ctx context.Context) error {
 		case <-timeout.C:
 			return f.explain(late)
 		case <-ctx.Done():
-			return fmt.Errorf("starting the fleet: %w", context.Cause(ctx))
+			return fmt.Errorf("start the fleet: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -36,7 +36,7 @@ var fakeBin = sync.OnceValues(func() (string, error) {
 	}
 	first := filepath.Join(dir, sixPrograms[0])
 	if out, err := exec.Command("go", "build", "-o", first, "./testdata/fake").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the fake: %w: %s", err, out)
+		return "", fmt.Errorf("build the fake: %w: %s", err, out)
 	}
 	for _, name := range sixPrograms[1:] {
 		if err := os.Link(first, filepath.Join(dir, name)); err != nil {
@@ -554,7 +554,7 @@ func TestStartInterrupted(t *testing.T) {
 	o.Set = []Setting{{"staff", "FAKE_UNREADY", "true"}}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := Start(ctx, decode(t, one(quickProbes, "{port: 8080}")), o); err == nil || err.Error() != "starting the fleet: context deadline exceeded" {
+	if _, err := Start(ctx, decode(t, one(quickProbes, "{port: 8080}")), o); err == nil || err.Error() != "start the fleet: context deadline exceeded" {
 		t.Errorf("interrupted: %v", err)
 	}
 	occupy(t, podIP(o, 1)+":8080") // nothing is left there

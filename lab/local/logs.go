@@ -114,11 +114,11 @@ func (l *lineWriter) write(prefix string, lines []byte) error {
 func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, out *lineWriter) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading a log: %w", err)
+		return fmt.Errorf("read a log: %w", err)
 	}
 	defer file.Close()
 	if err := o.skip(file); err != nil {
-		return fmt.Errorf("reading a log: %w", err)
+		return fmt.Errorf("read a log: %w", err)
 	}
 	var pending []byte // a line whose end is not written yet
 	chunk := make([]byte, 64<<10)
@@ -134,7 +134,7 @@ func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, 
 		switch {
 		case err == nil:
 		case err != io.EOF:
-			return fmt.Errorf("reading a log: %w", err)
+			return fmt.Errorf("read a log: %w", err)
 		case last && len(pending) > 0:
 			return out.write(prefix, append(pending, '\n'))
 		case last:

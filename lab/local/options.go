@@ -48,7 +48,7 @@ type Options struct {
 	// ReadyTimeout is how long all pods may take to get ready; 0 is 30 s.
 	ReadyTimeout time.Duration
 	// RestartBackoff is the first delay between two restarts; 0 is 250 ms. It
-	// doubles up to 30 times itself and starts anew after a process has run
+	// doubles up to 30 times itself and is reset after a process has run
 	// for 60 times itself: Kubernetes's rule, whose first delay is 10 s. The
 	// first restart comes at once, there and here.
 	RestartBackoff time.Duration

@@ -328,9 +328,9 @@ func TestPlanBadInput(t *testing.T) {
 	}
 }
 
-// TestServiceOfNobody: it is told, and no error, for on a cluster the pods may
-// come later.
-func TestServiceOfNobody(t *testing.T) {
+// A Service that selects no pod has a note. It is no error, because on a cluster the pods may be created
+// later.
+func TestServiceWithoutPods(t *testing.T) {
 	text := strings.Replace(one("", "{port: 8080}"), "selector: {app: staff}", "selector: {app: stuff}", 1)
 	notes := mustPlan(t, decode(t, text), Options{}, rootHost).notes
 	if want := []string{"selects no pod: Service staff (app=stuff)"}; !slices.Equal(notes, want) {

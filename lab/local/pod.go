@@ -46,7 +46,7 @@ type Pod struct {
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Log      string    `json:"log"` // file
-	// Faults are the rules in force, as far as they were asked for.
+	// Faults are the pod's fault rules. They are empty unless the caller has read them.
 	Faults string `json:"faults,omitempty"`
 }
 

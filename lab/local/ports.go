@@ -38,7 +38,7 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 	p.listen = p.want
 	if p.listen != 0 && (p.listen < h.firstUnprivileged || hides(targets, p.want)) {
 		if p.listen, err = h.freePort(p.ip, 10000+p.want%50000); err != nil {
-			return fmt.Errorf("finding a free port on %s: %w", p.ip, err)
+			return fmt.Errorf("find a free port on %s: %w", p.ip, err)
 		}
 	}
 	p.app, p.adminAt = netip.AddrPortFrom(p.ip, uint16(p.listen)), netip.AddrPortFrom(p.ip, uint16(p.admin))
@@ -176,7 +176,7 @@ func (p *podPlan) hide(first int, h host) (netip.AddrPort, error) {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	port, err := h.freePort(loopback, first+placeOf(p.ip))
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", loopback, err)
+		return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", loopback, err)
 	}
 	return netip.AddrPortFrom(loopback, uint16(port)), nil
 }

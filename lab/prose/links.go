@@ -11,12 +11,12 @@ import (
 
 var link = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 
-// broken returns the targets of a line's links that lead to no file, or to no heading, of the tree.
+// broken returns the links of a line whose file or heading is not in the tree.
 func broken(tree fs.FS, file, line string) (found []string) {
 	for _, match := range link.FindAllStringSubmatch(line, -1) {
 		target, err := url.Parse(match[1])
 		if err == nil && target.Scheme != "" {
-			continue // not of the repository
+			continue // an external link
 		}
 		if err != nil || !leads(tree, file, target) {
 			found = append(found, match[1])
@@ -25,7 +25,7 @@ func broken(tree fs.FS, file, line string) (found []string) {
 	return found
 }
 
-// leads reports whether a relative link of a file leads somewhere.
+// leads reports whether the target of a relative link exists.
 func leads(tree fs.FS, file string, target *url.URL) bool {
 	name := file
 	if target.Path != "" {
@@ -47,7 +47,7 @@ func leads(tree fs.FS, file string, target *url.URL) bool {
 	return false
 }
 
-// anchor is what GitHub makes of a heading.
+// anchor returns GitHub's anchor of a heading.
 func anchor(heading string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(strings.TrimSpace(heading)) {

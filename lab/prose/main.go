@@ -1,5 +1,5 @@
-// Command prose checks the project's text: words that its glossary replaces, and links that lead
-// nowhere. make lint runs it.
+// Command prose checks the project's text for words that its glossary replaces and for broken links. make
+// lint runs it.
 package main
 
 import (
@@ -59,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// finding is one place that has to be changed.
+// finding is a line that has to be changed.
 type finding struct {
 	file string
 	line int
@@ -69,7 +69,7 @@ type finding struct {
 
 func (f finding) String() string { return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.text) }
 
-// check reads every text file of the tree, in the order of their names.
+// check returns the findings in all text files of the tree, in the order of their names.
 func check(tree fs.FS, pending []string) (found []finding, err error) {
 	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -92,7 +92,7 @@ func check(tree fs.FS, pending []string) (found []finding, err error) {
 	return found, err
 }
 
-// skipped reports whether a directory has no text of the project's own.
+// skipped reports whether a directory is not checked.
 func skipped(dir string) bool {
 	switch path.Base(dir) {
 	case ".git", ".cache", "node_modules", "dist", "bin", "testdata":
@@ -133,7 +133,7 @@ func scan(tree fs.FS, name string, file io.Reader, pending bool) (found []findin
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return found, nil // a generated line, such as a table's
+		return found, nil // a generated file
 	}
 	return found, lines.Err()
 }

@@ -21,6 +21,12 @@ func TestWords(t *testing.T) {
 		{"docs/tables.md", "a cell of the table", ""},
 		{"docs/x.md", "// ready tells nothing", ""},
 		{"lab/mesh/x.go", "in step with istiod", `"in step": must be "in sync"`},
+		{"lab/mesh/x.go", "the proxy says LIVE", `"proxy says": must be "returns, reports, requests, has"`},
+		{"lab/mesh/x.go", "// every proxy is asked each second", `"is asked": must be "requested, reported; name the thing"`},
+		{"lab/mesh/x.go", "it shuts out a host, then lets in another", `"shuts out": must be "ejected, returned"`},
+		{"lab/mesh/x.go", `fmt.Errorf("reading %s: %w", path, err)`, `"\"reading %s: %w": must be "OPERATION KEY: as in read FILE: …"`},
+		{"lab/mesh/x.go", `fmt.Errorf("read %s: %w", path, err)`, ""},
+		{"docs/x.md", "start it anew", `"anew": must be "plain English"`},
 	} {
 		if got := strings.Join(words(test.file, test.line), "; "); got != test.want {
 			t.Errorf("%s: %s: found %s, want %s", test.file, test.line, got, test.want)

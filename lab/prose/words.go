@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// rule is a word that the glossary replaces. Only what a list can tell is here: a word that is
-// ordinary English elsewhere has a list of directories.
+// rule is a word that the guide replaces. Only words that are always wrong are here; one that is ordinary
+// English elsewhere is limited to directories.
 type rule struct {
 	not  *regexp.Regexp
 	use  string
@@ -19,11 +19,19 @@ var (
 	results = []string{"lab/compare", "lab/record", "lab/report", "lab/load"}
 )
 
+// things are the subjects that no text may personify.
+const things = `proxy|proxies|pods?|breakers?|[Ee]nvoy|istiod|library|services?|mesh|gateways?|launcher|fleet|programs?|process|server|client|kubelet`
+
 var rules = []rule{
 	{regexp.MustCompile(`(?i)\btells? whether\b`), "reports whether", nil},
 	{regexp.MustCompile(`^\s*// \w+ (tells|says)\b`), "returns", goOnly},
-	{regexp.MustCompile(`(?i)\bhears? of\b`), "is called when, learns of", nil},
+	{regexp.MustCompile(`^\s*// \w+ (finds out|is true if|is false if)\b`), "returns, reports whether", goOnly},
+	{regexp.MustCompile(`(?i)\b(hears?|heard)\b`), "is called when, learns of", nil},
+	{regexp.MustCompile(`\b(` + things + `)( itself)? (says?|tells?|knows?|thinks?|wants?|asks?|believes?)\b`), "returns, reports, requests, has", nil},
+	{regexp.MustCompile(`(?i)\b(is|are|was|were|be|been) (asked|told)\b`), "requested, reported; name the thing", nil},
 	{regexp.MustCompile(`(?i)\b(is|are) expected\b`), "FIELD: GOT: must be …", nil},
+	{regexp.MustCompile(`"(asking|building|counting|finding|getting|making|opening|reading|starting|writing)\b[^"]*: %w`), "OPERATION KEY: as in read FILE: …", goOnly},
+	{regexp.MustCompile(`(?i)\bin vain\b|\banew\b`), "plain English", nil},
 	{regexp.MustCompile(`"[^"]*\bexpected (a|an|at|one|none|no|the|longer|another)\b`), "FIELD: GOT: must be …", goOnly},
 	{regexp.MustCompile(`(?i)\bmakes? no sense\b`), "usage error", nil},
 	{regexp.MustCompile(`(?i)\bpassages?\b`), "access-log entry", nil},
@@ -33,7 +41,7 @@ var rules = []rule{
 	{regexp.MustCompile(`(?i)\bofTheWay\b|\bof the way\b|\bhop's own\b`), "hop-by-hop header", nil},
 	{regexp.MustCompile(`(?i)\bunsaid\b`), "suppressed", nil},
 	{regexp.MustCompile(`(?i)\bin step\b|\blast word\b`), "in sync", nil},
-	{regexp.MustCompile(`(?i)\bshut out\b|\blet in\b`), "ejected, returned", nil},
+	{regexp.MustCompile(`(?i)\bshut(s|ting)? out\b|\blets? in\b`), "ejected, returned", nil},
 	{regexp.MustCompile(`(?i)\bgood end\b|\bgood ones among\b`), "succeeded", nil},
 	{regexp.MustCompile(`(?i)\bdrawn, and told\b`), "default: random, printed", nil},
 	{regexp.MustCompile(`(?i)\bdoors?\b`), "target, gateway, entry", nil},
@@ -44,7 +52,7 @@ var rules = []rule{
 	{regexp.MustCompile(`(?i)\bwhat (it|he|she|they) (was|were) told\b`), "name the thing", nil},
 }
 
-// words returns what is wrong with the words of one line of a file.
+// words returns the findings in a line of a file.
 func words(file, line string) (found []string) {
 	for _, r := range rules {
 		if got := r.not.FindString(line); got != "" && r.applies(file) {

@@ -42,7 +42,7 @@ func ServiceOf(pod string) string {
 }
 
 // Sum adds up the counts of some processes at an offset. A process that counts
-// less than before has started anew.
+// less than before has restarted.
 func (c Counters) Sum(of func(pod string) bool, has func(Count) bool, offset Offset) (sum float64) {
 	for pod, samples := range c.byPod {
 		if !of(pod) {

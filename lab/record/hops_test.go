@@ -73,7 +73,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestSum: counts are sums over a service's pods; one that restarts begins anew,
+// TestSum: counts are sums over a service's pods; one that restarts begins at 0,
 // and one that is away keeps what it had.
 func TestSum(t *testing.T) {
 	received := func(n float64) []Count {

@@ -302,7 +302,7 @@ func TestGolden(t *testing.T) {
 		{`tracker all, no slash|tracker all, doubled slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "the same handler with and without a final slash"},
 		{`head tracker history trailing slash`, `404 `, `200 Content-Type=application/json \[{"name":"City Truck",`, "the same handler with and without a final slash"},
 		{`t6 tracker all, two trailing`, `200 `, `404 Content-Type=application/json 404 Not Found /vehicles//$`, "one extra slash, not two, as in head"},
-		{`tracker DELETE one`, `405 `, `200$`, "a sender that starts anew forgets its own vehicles, and nobody else's"},
+		{`tracker DELETE one`, `405 `, `200$`, "a sender that restarts forgets its own vehicles, and nobody else's"},
 		{`tracker known path, (?:PUT|PATCH)`, `405 .*Allow=GET `, `405 Content-Type=application/json Allow=DELETE,GET 405 Method Not Allowed /vehicles/City%20Truck$`, "one vehicle can be forgotten"},
 		{`tracker known path, OPTIONS`, `200 `, `200 Allow=DELETE,GET$`, "one vehicle can be forgotten"},
 		{`tracker known path, preflight`, `403 .*Invalid CORS request$`, `200 Allow=(?:DELETE,)?GET$`, "a preflight is answered by what it lacks, not by 403"},

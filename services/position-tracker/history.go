@@ -19,7 +19,7 @@ type history struct {
 
 	mu     sync.RWMutex
 	byName map[string]*vehicle
-	sorted []*vehicle // by name; nil after a change, until all sorts it anew
+	sorted []*vehicle // by name; nil after a change, until all sorts it again
 }
 
 // limits bound a history's memory.

@@ -203,7 +203,7 @@ func listed(root string) string {
 	return strings.Join(lines, "\n")
 }
 
-// change lets the flags change the experiment, and checks it anew.
+// change applies the flags to the experiment, and validates it again.
 func (f compareFlags) change(given func(string) bool, e *experiment.Experiment) error {
 	if given("arms") || given("faults") {
 		if err := e.Select(f.arms, f.faults); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // Exit codes.
 const (
-	exitFailure     = 1   // what was asked for could not be done
+	exitFailure     = 1   // failure
 	exitUsage       = 2   // usage error: a wrong command line
 	exitInterrupted = 130 // Ctrl-C or SIGTERM came before it was done, as shells have it
 )
@@ -70,7 +70,7 @@ is an istiod with an Envoy for each injected pod.
 
 Exit codes:
   0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
-  1    what was asked for could not be done, or does not hold
+  1    failure, or a promise does not hold
   2    usage error: a wrong command line
   3    a goal is not decided by so few requests; 1 when one is missed
   130  interrupted before it was done`,

@@ -55,7 +55,7 @@ func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func TestUp(t *testing.T) {
 		return status.Pods[1].Restarts == 1 && status.Pods[1].Ready
 	})
 	if !strings.Contains(stderr.String(), " staff-service-1 exited: signal: killed\n") {
-		t.Errorf("the launcher says nothing of it: %s", stderr.String())
+		t.Errorf("the launcher does not report it: %s", stderr.String())
 	}
 
 	_, out, _ := fleetman(t, "__complete", "--state", state, "kill", "")

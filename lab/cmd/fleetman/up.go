@@ -139,7 +139,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	}
 	options.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	began := time.Now()
-	// The lock comes before the build, which takes minutes and would be in vain.
+	// The lock comes before the build, which takes minutes.
 	unlock, err := local.Lock(where.state)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ type versions struct {
 	Envoy    string `json:"envoy"`
 }
 
-// readVersion returns what the program knows of itself.
+// readVersion returns the program's version, from its build information.
 func readVersion() versions {
 	v := versions{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Envoy: binaries.EnvoyVersion}
 	info, _ := debug.ReadBuildInfo()

@@ -101,7 +101,7 @@ func TestCertificateFiles(t *testing.T) {
 	}
 }
 
-// TestEnvoyFilterMatches: a patch whose match no proxy's configuration has is told.
+// A patch of an EnvoyFilter that matches in no proxy is noted.
 func TestEnvoyFilterMatches(t *testing.T) {
 	const (
 		rules = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec: {host: staff, subsets: [{name: safe, labels: {version: safe}}]}\n"

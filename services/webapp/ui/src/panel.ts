@@ -181,7 +181,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = 
   return element;
 }
 
-// Unchanged text is left alone: a screen reader repeats what is written anew.
+// Unchanged text is left alone: a screen reader reads changed text again.
 export function setText(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
