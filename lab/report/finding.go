@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fleetman.example/lab/record"
 )
 
 // Finding is one sentence of the report, computed from its figures.
@@ -75,6 +77,12 @@ func (s *wording) figure(a Arm, name string) string {
 	return a.Figures[name].Text(c.Unit)
 }
 
+// neverRecovered reports whether no run recovered, though there was time for it.
+func (a Arm) neverRecovered() bool {
+	recovered, seen := a.Figures["recovered"], a.Runs[0].seen
+	return recovered.Value == nil && recovered.Note != "" && seen.End-seen.RepairAt >= record.Offset(Window)
+}
+
 // finding is the sentence about a fault: the arms that lost requests, those that
 // degraded answers, and those that never recovered.
 func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each figure
@@ -97,7 +105,7 @@ func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each fig
 		if v := a.Figures["degraded"].Value; v != nil && *v > 0 {
 			degraded = append(degraded, a.Name+" "+s.figure(a, "degraded"))
 		}
-		if recovered := a.Figures["recovered"]; recovered.Value == nil && recovered.Note != "" {
+		if a.neverRecovered() {
 			text := fmt.Sprintf("%s (goodput %s of %s requests per second", a.Name, s.figure(a, "goodputAfter"), perSecond.text(f.Rate))
 			if a.Figures["wastedAfter"].N > 0 {
 				text += ", " + s.figure(a, "wastedAfter") + " of the attempts wasted"
