@@ -334,8 +334,9 @@ fleet: {manifests: fleet.yaml, replicas: {seventh: 2}}
 arms: [{name: plain}]
 faults:
   - {name: bad, inject: [{service: seventh, rules: status=502}]}
+  - {name: hang, inject: [{service: middle, rules: connect=hang}]}
   - {name: gone, inject: [{service: seventh, replicas: all, action: kill}, {service: middle, action: stop 200ms}]}
-load: {target: front, rate: 50, streams: [{path: /things/1}]}
+load: {target: front, rate: 50, timeout: 1s, streams: [{path: /things/1}]}
 phases: {healthy: 1s, fault: 2s, after: 500ms}
 seeds: [1]
 goals:
@@ -345,7 +346,7 @@ goals:
 	}
 	run(t, o)
 	comparison := records(t, o.Out)
-	bad, gone := comparison.Runs[0], comparison.Runs[1]
+	bad, hang, gone := comparison.Runs[0], comparison.Runs[1], comparison.Runs[2]
 	var hops []string
 	for _, hop := range bad.Hops {
 		hops = append(hops, hop.Name())
@@ -366,6 +367,12 @@ goals:
 	}
 	if failed < 20 || failed > 80 { // of 100, half of which go to the bad replica
 		t.Errorf("%d failed", failed)
+	}
+	for _, r := range hang.Requests { // the connection is accepted, and never answered
+		if during := r.Intended >= hang.FaultAt+record.Offset(100*time.Millisecond) && r.Intended < hang.RepairAt-record.Offset(1100*time.Millisecond); during && (!r.Failed() || r.Latency() < time.Second) {
+			t.Errorf("answered through a connection that hangs: %+v", r)
+			break
+		}
 	}
 	exited := 0
 	for _, e := range gone.Events {
@@ -631,6 +638,35 @@ func goodOf(all int, share float64) (good, least int) {
 	promised := .998
 	least, _ = scenario.Count{ShareAtLeast: &promised, Confidence: .9999}.Range(all)
 	return int(math.Round(share * float64(all))), least
+}
+
+// TestKnownNumbers: n attempts against failures of share p succeed in 1 - p^n, in a
+// short form of the published experiment. The same goals are missed where there are
+// fewer attempts than the formula has.
+func TestKnownNumbers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute of load")
+	}
+	for name, test := range map[string]struct {
+		attempts string // that the services make, of 3
+		want     int
+	}{"3 attempts": {"3", report.ExitMet}, "2 attempts": {"2", report.ExitMissed}} {
+		o := options(t, 232)
+		o.Experiment = shipped(t, "retries")
+		o.Experiment.Phases = phases(time.Second, 6*time.Second, time.Second)
+		o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"3"}, []experiment.Value{"0.5"}
+		o.Experiment.Changed()
+		// over the sweep's
+		o.Experiment.Arms[0].Env["api-gateway"] = map[string]string{"RETRY_ATTEMPTS": test.attempts}
+		run(t, o)
+		computed, err := report.Compute(records(t, o.Out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := computed.ExitCode(); got != test.want {
+			t.Errorf("%s: exit code %d, want %d: %+v", name, got, test.want, computed.Goals)
+		}
+	}
 }
 
 // TestMeshComparison is a short one with real proxies: without a policy the bad

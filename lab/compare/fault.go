@@ -52,9 +52,8 @@ func (r *running) tryRules(ctx context.Context) error {
 		if in.Rules == "" {
 			continue
 		}
-		_, err = r.client.Set(ctx, pods[0], in.Rules)
-		if err == nil {
-			_, err = r.client.Clear(ctx, pods[0])
+		if err = r.set(ctx, pods[0], in.Rules); err == nil {
+			err = r.clear(pods[0])
 		}
 		if err != nil {
 			i := slices.IndexFunc(r.e.Faults, func(f experiment.Fault) bool { return f.Name == r.fault.Of })
@@ -158,7 +157,7 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 		return r.act(ctx, beside, in.Action, pods)
 	}
 	for _, pod := range pods {
-		if _, err := r.client.Set(ctx, pod, in.Rules); err != nil {
+		if err := r.set(ctx, pod, in.Rules); err != nil {
 			return nil, err
 		}
 		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
@@ -166,8 +165,7 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 	}
 	return func() error {
 		for _, pod := range pods {
-			err := r.clear(pod)
-			if err != nil {
+			if err := r.clear(pod); err != nil {
 				return err
 			}
 			r.note(record.Launcher, record.EventFaultCleared, pod.Name)
@@ -176,10 +174,42 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 	}, nil
 }
 
+// set sets the rules of a pod, and those of its connections, which the launcher
+// has.
+func (r *running) set(ctx context.Context, pod local.Pod, rules string) error {
+	ofPod, ofConnect := faults.Split(rules)
+	if ofConnect != "" {
+		fault, err := local.ParseConnect(ofConnect)
+		if err != nil {
+			return err
+		}
+		if _, err := r.fleet.SetConnect(pod.Name, &fault); err != nil {
+			return err
+		}
+	}
+	if ofPod == "" {
+		return nil
+	}
+	_, err := r.client.Set(ctx, pod, ofPod)
+	return err
+}
+
+// relayed reports whether the fault has rules of connections, for which each pod
+// has a relay.
+func (p plan) relayed() bool {
+	return slices.ContainsFunc(p.fault.Inject, func(in experiment.Injection) bool {
+		_, ofConnect := faults.Split(in.Rules)
+		return ofConnect != ""
+	})
+}
+
 // clear ends a pod's faults. One that is away has none when it comes back.
 func (r *running) clear(pod local.Pod) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	if _, err := r.fleet.SetConnect(pod.Name, nil); err != nil {
+		return err
+	}
 	_, err := r.client.Clear(ctx, pod)
 	for _, now := range r.fleet.Pods() {
 		if now.Name == pod.Name && !now.Started.Equal(pod.Started) {
@@ -194,7 +224,7 @@ func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
 	since := time.Now()
 	for event := range r.fleet.Events(ctx) {
 		if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
-			if _, err := r.client.Set(ctx, pod, rules); err == nil {
+			if r.set(ctx, pod, rules) == nil {
 				r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
 			}
 		}

@@ -135,7 +135,7 @@ func (r *running) options() local.Options {
 	return local.Options{
 		Root: r.o.Root, Bin: r.o.Bin, State: filepath.Join(r.o.Out, "fleet"), Environ: r.o.Environ,
 		Network: r.o.Network, NodeAddress: netip.AddrFrom4(last),
-		Replicas: r.arm.Replicas, Set: r.settings(),
+		Replicas: r.arm.Replicas, Set: r.settings(), Relays: r.relayed(),
 		StopTimeout:  time.Second, // requests in flight do not matter any more
 		ReadyTimeout: time.Minute, // on a busy machine
 	}
