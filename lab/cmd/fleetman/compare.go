@@ -163,7 +163,11 @@ func parseRun(text string) (*record.Key, error) {
 // experiment reads the file, if there is one.
 func (f compareFlags) experiment(args []string, root string) (*experiment.Experiment, error) {
 	if len(args) > 0 {
-		return experiment.Read(findExperiment(args[0], root), report.Figures())
+		path, err := findExperiment(args[0], root)
+		if err != nil {
+			return nil, err
+		}
+		return experiment.Read(path, report.Figures())
 	}
 	if len(f.arm) == 0 {
 		return nil, errors.New("no EXPERIMENT: must be a file, --arm and --fault, or one of\n" + listed(root))
@@ -173,13 +177,22 @@ func (f compareFlags) experiment(args []string, root string) (*experiment.Experi
 	return e, nil
 }
 
-// findExperiment is the path of an experiment: a file, or the name of one in the
-// repository.
-func findExperiment(name, root string) string {
-	if _, err := os.Stat(name); err == nil || strings.ContainsAny(name, "/.") || root == "" {
-		return name
+// findExperiment returns the path of an experiment: a file, or the name of one in
+// the repository.
+func findExperiment(name, root string) (string, error) {
+	_, err := os.Stat(name)
+	switch {
+	case err == nil, strings.ContainsAny(name, "/."):
+		return name, nil // the reader has the error
+	case root == "":
+		return "", fmt.Errorf("%s: must be a file; for an experiment's name, start fleetman inside the repository or set %s", name, rootVariable)
 	}
-	return filepath.Join(root, "experiments", name+".yaml")
+	path := filepath.Join(root, "experiments", name+".yaml")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	names, _ := shipped(root)
+	return "", fmt.Errorf("%s: must be a file, or one of %s%s", name, strings.Join(names, ", "), didYouMean(suggest(name, names)))
 }
 
 // shipped are the repository's experiments, by name.

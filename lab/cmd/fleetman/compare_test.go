@@ -26,6 +26,7 @@ func TestCompareUsage(t *testing.T) {
 	}{
 		{[]string{"compare", "a", "b"}, "fleetman compare: 2 arguments: must be at most one EXPERIMENT"},
 		{[]string{"compare", "nowhere.yaml"}, "read the experiment: stat nowhere.yaml: no such file or directory"},
+		{[]string{"compare", "quik"}, "quik: must be a file, or one of " + strings.Join(shippedNames(t), ", ") + ": did you mean quick?"},
 		{[]string{"compare", bad}, bad + `:5: arms[0]: "mash": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target` + "\n" + bad + `:6: load.rate: "fast": must be a number`},
 		{[]string{"compare", "quick", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library, separated by commas`},
 		{[]string{"compare", "quick", "--faults", "fire"}, `--faults "fire": must be one or more of bad-replica, separated by commas`},
@@ -58,6 +59,12 @@ func TestCompareUsage(t *testing.T) {
 			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
 		}
 	}
+}
+
+func shippedNames(t *testing.T) []string {
+	t.Helper()
+	names, _ := shipped(inRoot(t).root)
+	return names
 }
 
 // inRoot are the repository's places.

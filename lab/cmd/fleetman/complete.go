@@ -176,7 +176,11 @@ func (p *places) completeParts(of func(*experiment.Experiment) []string) cobra.C
 		if len(args) != 1 || p.find() != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		e, err := experiment.Read(findExperiment(args[0], p.root), nil)
+		path, err := findExperiment(args[0], p.root)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // as below
+		}
+		e, err := experiment.Read(path, nil)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp // the error is for those who press enter
 		}
