@@ -50,7 +50,7 @@ check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls,
 bench: ui $(FLEETMAN) ## measure the tables of docs/bench.md, in about six minutes
 	$(FLEETMAN) bench --readme docs/bench.md
 
-lint: ## check format, vet, linters (built in a minute or two the first time) and workflows
+lint: prose ## check words, format, vet, linters (built in a minute or two the first time) and workflows
 	@unformatted=$$($(GOFUMPT) -l $(MODULES)); test -z "$$unformatted" || { echo "not formatted (make format): $$unformatted"; exit 1; }
 	go vet -tags $(TAGS) work
 	$(GOLANGCI) run $(MODULES:%=./%/...)

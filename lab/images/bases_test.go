@@ -86,12 +86,12 @@ func newBase(t *testing.T, name string) base {
 	repository, tag, _ := strings.Cut(name, ":")
 	switch repository {
 	case "golang":
-		version, proxy := told(t, "go", "env", "GOVERSION"), told(t, "go", "env", "GOPROXY")
+		version, proxy := outputOf(t, "go", "env", "GOVERSION"), outputOf(t, "go", "env", "GOPROXY")
 		wanted, _, _ := strings.Cut(tag, "-")
 		if version != "go"+wanted {
 			t.Fatalf("the Dockerfiles build with Go %s, this machine has %s: an image of it cannot be made here", wanted, version)
 		}
-		root, b := told(t, "go", "env", "GOROOT"), base{version: version, trees: map[string]string{}, files: map[string]string{}}
+		root, b := outputOf(t, "go", "env", "GOROOT"), base{version: version, trees: map[string]string{}, files: map[string]string{}}
 		for _, dir := range []string{"bin", "pkg", "src", "lib"} {
 			b.trees["/usr/local/go/"+dir] = filepath.Join(root, dir)
 		}
@@ -101,16 +101,16 @@ func newBase(t *testing.T, name string) base {
 		b.env = []string{"PATH=/usr/local/go/bin:/bin", "GOPATH=/go", "GOPROXY=" + proxy}
 		return b
 	case "node":
-		version, node := told(t, "node", "--version"), program(t, "node")
+		version, node := outputOf(t, "node", "--version"), program(t, "node")
 		// The major version is enough for a test: what builds the page is in npm's lock.
 		wanted, _, _ := strings.Cut(tag, "-")
 		if major, _, _ := strings.Cut(version, "."); !strings.HasPrefix("v"+wanted, major+".") {
 			version = "v" + wanted
-			node = told(t, "npm", "exec", "--yes", "--package=node@"+wanted, "--", "node", "--print", "process.execPath")
+			node = outputOf(t, "npm", "exec", "--yes", "--package=node@"+wanted, "--", "node", "--print", "process.execPath")
 		}
 		npm := filepath.Dir(filepath.Dir(program(t, "npm"))) // …/npm/bin/npm-cli.js
-		b := base{version: version + " npm " + told(t, "npm", "--version"), trees: map[string]string{"/usr/lib/node_modules/npm": npm}, files: map[string]string{"/bin/node": node}}
-		for _, library := range regexp.MustCompile(`(?m)(/\S+) \(0x`).FindAllStringSubmatch(told(t, "ldd", node), -1) {
+		b := base{version: version + " npm " + outputOf(t, "npm", "--version"), trees: map[string]string{"/usr/lib/node_modules/npm": npm}, files: map[string]string{"/bin/node": node}}
+		for _, library := range regexp.MustCompile(`(?m)(/\S+) \(0x`).FindAllStringSubmatch(outputOf(t, "ldd", node), -1) {
 			b.files[library[1]] = library[1]
 			if strings.HasPrefix(filepath.Base(library[1]), "libc.so.") { // what native modules load besides
 				librt := filepath.Join(filepath.Dir(library[1]), "librt.so.1")
@@ -125,8 +125,8 @@ func newBase(t *testing.T, name string) base {
 	return base{}
 }
 
-// told is what a program says.
-func told(t *testing.T, name string, args ...string) string {
+// outputOf returns the output of a program, without space at its ends.
+func outputOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := output(exec.Command(name, args...))
 	if err != nil {
@@ -147,7 +147,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// fingerprint changes when the image must be made anew.
+// fingerprint returns a text that changes when the image must be made again.
 func (b base) fingerprint(t *testing.T) string {
 	t.Helper()
 	certificates, err := os.ReadFile(roots)
@@ -164,7 +164,7 @@ var applets = []string{"sh", "env", "mkdir", "cp", "chmod", "ln", "find", "touch
 func (b base) load(ctx context.Context, t *testing.T, d docker, name, fingerprint string) {
 	t.Helper()
 	busybox := program(t, "busybox")
-	if told(t, "busybox", "sh", "-c", "echo static") != "static" {
+	if outputOf(t, "busybox", "sh", "-c", "echo static") != "static" {
 		t.Fatal("busybox does not run")
 	}
 	args := []string{"import", "--platform", "linux/" + runtime.GOARCH, "--change", "LABEL " + madeLabel + "=" + fingerprint, "--change", "ENV HOME=/root"}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,15 +12,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 )
-
-// pending are the files whose words are still to be replaced, one a line. Links are checked
-// everywhere.
-//
-//go:embed pending.txt
-var pending string
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -29,31 +21,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("prose", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	root := flags.String("root", ".", "root of the repository")
-	all := flags.Bool("all", false, "check the pending files, too")
-	list := flags.Bool("pending", false, "print the names of the files that have findings, for pending.txt")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	later := strings.Fields(pending)
-	if *all || *list {
-		later = nil
-	}
-	found, err := check(os.DirFS(*root), later)
+	found, err := check(os.DirFS(*root))
 	if err != nil {
 		fmt.Fprintln(stderr, "prose:", err)
 		return 1
 	}
-	last := ""
 	for _, f := range found {
-		switch {
-		case !*list:
-			fmt.Fprintln(stdout, f)
-		case f.word && f.file != last:
-			fmt.Fprintln(stdout, f.file)
-			last = f.file
-		}
+		fmt.Fprintln(stdout, f)
 	}
-	if len(found) > 0 && !*list {
+	if len(found) > 0 {
 		return 1
 	}
 	return 0
@@ -64,13 +43,12 @@ type finding struct {
 	file string
 	line int
 	text string
-	word bool // or a link
 }
 
 func (f finding) String() string { return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.text) }
 
 // check returns the findings in all text files of the tree, in the order of their names.
-func check(tree fs.FS, pending []string) (found []finding, err error) {
+func check(tree fs.FS) (found []finding, err error) {
 	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -85,7 +63,7 @@ func check(tree fs.FS, pending []string) (found []finding, err error) {
 			return err
 		}
 		defer file.Close()
-		lines, err := scan(tree, name, file, slices.Contains(pending, name))
+		lines, err := scan(tree, name, file)
 		found = append(found, lines...)
 		return err
 	})
@@ -109,16 +87,15 @@ func isText(name string) bool {
 	return path.Base(name) == "Makefile" || path.Base(name) == "Dockerfile"
 }
 
-func scan(tree fs.FS, name string, file io.Reader, pending bool) (found []finding, err error) {
+// scan returns the findings in a file.
+func scan(tree fs.FS, name string, file io.Reader) (found []finding, err error) {
 	code := false // inside a fenced block of Markdown, whose brackets are no links
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
-		if !pending {
-			for _, text := range words(name, line) {
-				found = append(found, finding{name, n, text, true})
-			}
+		for _, text := range words(name, line) {
+			found = append(found, finding{name, n, text})
 		}
 		if filepath.Ext(name) != ".md" {
 			continue
@@ -128,7 +105,7 @@ func scan(tree fs.FS, name string, file io.Reader, pending bool) (found []findin
 		}
 		if !code {
 			for _, target := range broken(tree, name, line) {
-				found = append(found, finding{name, n, "link " + target + ": must lead to a file of the repository", false})
+				found = append(found, finding{name, n, "link " + target + ": must lead to a file of the repository"})
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +41,6 @@ func TestCheck(t *testing.T) {
 	for name, text := range map[string]string{
 		"README.md":                    "# A title, with *marks*\n[ok](docs/a.md) [ok](docs) [ok](https://example.com/x) [here](#a-title-with-marks)\n[bad](docs/b.md) [bad](docs/a.md#none)\n```\n[no](link)\n```\n",
 		"docs/a.md":                    "# Why it is so\n[up](../README.md#a-title-with-marks) [out](../../x)\n",
-		"lab/old.go":                   "// luck\n",
 		"lab/new.go":                   "// luck\n",
 		"lab/new.txt":                  "luck\n",
 		"lab/x/testdata/a.md":          "luck [bad](none)\n",
@@ -47,7 +48,7 @@ func TestCheck(t *testing.T) {
 	} {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	found, err := check(tree, []string{"lab/old.go"})
+	found, err := check(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestCheck(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if _, err := check(fstest.MapFS{"a": &fstest.MapFile{Mode: fs.ModeDir}}, nil); err != nil {
+	if _, err := check(fstest.MapFS{"a": &fstest.MapFile{Mode: fs.ModeDir}}); err != nil {
 		t.Errorf("an empty tree: %v", err)
 	}
 }
@@ -73,6 +74,16 @@ func TestRun(t *testing.T) {
 	var out, errs strings.Builder
 	if code := run([]string{"-root", "testdata/none"}, &out, &errs); code != 1 || !strings.HasPrefix(errs.String(), "prose: ") {
 		t.Errorf("no such root: exit code %d, %q", code, errs.String())
+	}
+	dir := t.TempDir()
+	if code := run([]string{"-root", dir}, &out, &errs); code != 0 || out.Len() > 0 {
+		t.Errorf("no findings: exit code %d, %q", code, out.String())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.md"), []byte("by luck\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code := run([]string{"-root", dir}, &out, &errs); code != 1 || out.String() != "a.md:1: \"luck\": must be \"variance, by chance\"\n" {
+		t.Errorf("a finding: exit code %d, %q", code, out.String())
 	}
 	if code := run([]string{"-nothing"}, &out, &errs); code != 2 {
 		t.Errorf("an unknown flag: exit code %d, want 2", code)
