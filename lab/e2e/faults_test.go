@@ -14,8 +14,8 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 )
 
-// TestFaultVerify checks a scenario whose mesh ejects hosts and retries: behind a
-// proxy a reset and a crash are a 503, and the faults are those that were set.
+// TestFaultVerify verifies faults in a scenario whose mesh ejects hosts and retries. Behind a proxy a reset and
+// a crash are a 503, and the counts are those that were set.
 func TestFaultVerify(t *testing.T) {
 	meshtest.Binaries(t)
 	c := launch(t, 94, "--mesh", "--ingress-port", "0", scenarios("circuit-breaking"))
@@ -25,8 +25,8 @@ func TestFaultVerify(t *testing.T) {
 	}
 }
 
-// TestStrangersTimeouts runs the library with callers that announce less time than
-// the upstream takes: nobody else gets a degraded answer.
+// TestStrangersTimeouts runs the library with callers that have less time than the upstream takes. Other callers
+// get no degraded response.
 func TestStrangersTimeouts(t *testing.T) {
 	args := []string{"--replicas", "staff-service=2"}
 	for _, service := range []string{"webapp", "api-gateway", "position-tracker"} {
@@ -65,7 +65,7 @@ func TestStrangersTimeouts(t *testing.T) {
 	}
 }
 
-// at is where a pod's program is reached.
+// at returns the address of a pod's program.
 func (c *command) at(t *testing.T, name string) string {
 	t.Helper()
 	pods := c.pods(t).Pods
@@ -76,7 +76,7 @@ func (c *command) at(t *testing.T, name string) string {
 	return fmt.Sprintf("http://%s:%d", pods[i].Address, pods[i].Port)
 }
 
-// send makes a request with the time in ms that its caller has, "" for any.
+// send sends a request with the time, in ms, that its caller has; "" means no limit.
 func (c *command) send(t *testing.T, method, url, body, timeout string) (status int, header http.Header) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))

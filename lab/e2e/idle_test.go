@@ -13,8 +13,8 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// TestIdleObjects holds the notes of objects that change no proxy against istiod:
-// what it generates for all proxies, with the object and without.
+// TestIdleObjects compares the notes of objects that change no proxy with istiod: with and without such an
+// object it generates the same configuration.
 func TestIdleObjects(t *testing.T) {
 	base := manifests(t, scenarios("canary-weighted"))
 	m, _ := startMesh(t, 98, base)
@@ -94,7 +94,7 @@ func TestIdleObjects(t *testing.T) {
 	}
 }
 
-// generated is istiod's configuration of all proxies, without its version.
+// generated returns istiod's configuration of all proxies, without its version.
 func generated(t *testing.T, m *mesh.Mesh) []byte {
 	t.Helper()
 	status := m.Status(t.Context())
@@ -124,8 +124,8 @@ func generated(t *testing.T, m *mesh.Mesh) []byte {
 	return text
 }
 
-// strip removes the times, the versions and the objects' names of a configuration
-// and sorts its lists: istiod has listeners and virtual hosts in any order.
+// strip removes times, versions and names of objects from a configuration, and sorts its lists, because istiod
+// generates listeners and virtual hosts in any order.
 func strip(value any) {
 	switch value := value.(type) {
 	case []any:

@@ -90,7 +90,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// realPrograms are what a scenario needs to run as it is.
+// realPrograms returns the binaries that a scenario with a mesh needs.
 func realPrograms(t *testing.T, state string) Options {
 	t.Helper()
 	if testing.Short() {

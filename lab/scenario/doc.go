@@ -2,7 +2,7 @@
 // not depend on where the fleet runs, so it serves a fleet on this machine and one on a cluster.
 //
 //	promises:
-//	  - promise: one driver in ten is answered by the risky version
+//	  - promise: one response in ten is the risky version's
 //	    checks:
 //	      - requests: {from: ingress, path: /api/vehicles/driver/City%20Truck, count: 1000, concurrency: 10}
 //	        expect:

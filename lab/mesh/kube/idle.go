@@ -75,8 +75,8 @@ func empty(list any) bool {
 	return len(items) == 0
 }
 
-// rulesNothing is for a DestinationRule: an unknown host, no policy, or a policy
-// for a port that the host does not have.
+// rulesNothing returns why a DestinationRule is idle: an unknown host, no policy, or a policy for a port that
+// the host does not have.
 func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, why string) {
 	host, _ := spec["host"].(string)
 	if !d.knows(host, m.Namespace) {
@@ -108,10 +108,8 @@ func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, w
 	return field, why
 }
 
-// unreachable notes a VirtualService of the sidecars alone whose hosts nobody has:
-// proxies have its routes, but no name leads to them. Of a gateway's, it is
-// istioctl analyze that finds that its hosts and the gateway's have nothing in
-// common.
+// unreachable notes a VirtualService, for sidecars alone, whose hosts are unknown: proxies have its routes, but
+// no request reaches them. istioctl analyze checks the hosts of a VirtualService for a gateway.
 func (d *deriver) unreachable(m manifest.Object, spec map[string]any) {
 	gateways, _ := spec["gateways"].([]any)
 	hosts, _ := spec["hosts"].([]any)
@@ -127,8 +125,8 @@ func (d *deriver) unreachable(m manifest.Object, spec map[string]any) {
 	d.note("%s: %s: spec.hosts: %v: no request reaches its routes: no Service and no ServiceEntry has one of these hosts", m.Source, m.Ref(), hosts)
 }
 
-// joinsNothing is for a WorkloadEntry: it counts as an endpoint of the
-// ServiceEntries and Services that select its labels.
+// joinsNothing returns why a WorkloadEntry is idle: it is an endpoint of the ServiceEntries and Services that
+// select its labels.
 func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (field, why string) {
 	labels := stringMap(mapOf(spec["labels"]))
 	for _, s := range d.services {
@@ -145,7 +143,7 @@ func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (field, w
 	return "spec.labels", fmt.Sprintf("%v: no ServiceEntry and no Service of its namespace selects them", labels)
 }
 
-// reportsNothing is for a Telemetry object: providers that the mesh does not have.
+// reportsNothing returns why a Telemetry object is idle: its providers are not in the mesh.
 func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
 	providers := []string{"envoy", "prometheus", "stackdriver"} // istiod's own
 	if d.Collector != nil {

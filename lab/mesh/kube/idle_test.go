@@ -155,8 +155,7 @@ func TestEnvoyFilterMatches(t *testing.T) {
 	}
 }
 
-// TestMovedPorts: what Istio's objects say of a pod's port holds at the port that
-// it has here instead.
+// The settings of Istio's objects for a pod's port apply to the port that replaces it.
 func TestMovedPorts(t *testing.T) {
 	objects := []string{
 		"apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {selector: {matchLabels: {app: staff}}, portLevelMtls: {'80': {mode: STRICT}}}",

@@ -35,7 +35,7 @@ func (d *deriver) targets(m manifest.Object, selector any) targets {
 	return t
 }
 
-// without returns the first field of a patch by which it matches nothing.
+// without returns the first field of a patch that matches nothing, and why.
 func (t targets) without(patch map[string]any) (field, why string) {
 	applyTo, _ := patch["applyTo"].(string)
 	operation, _ := mapOf(patch["patch"])["operation"].(string)
@@ -64,7 +64,7 @@ func (t targets) without(patch map[string]any) (field, why string) {
 	return t.withoutListener(context, mapOf(match["listener"]))
 }
 
-// cluster is one that istiod generates; the name is direction|port|subset|host.
+// cluster is a cluster that istiod generates. Its name is direction|port|subset|host.
 type cluster struct {
 	direction, subset string
 	port              int
@@ -78,7 +78,7 @@ func (c cluster) name() string {
 	return fmt.Sprintf("outbound|%d|%s|%s", c.port, c.subset, c.hosts[0])
 }
 
-// alwaysClusters are the names of those that each proxy has.
+// alwaysClusters are the names of the clusters that every proxy has.
 var alwaysClusters = []string{"BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"}
 
 func (t targets) withoutCluster(context string, match map[string]any) (field, why string) {
@@ -100,7 +100,7 @@ func (t targets) withoutCluster(context string, match map[string]any) (field, wh
 	return "match.cluster", text(match) + ": no proxy has such a cluster"
 }
 
-// clusters are those of the selected proxies in a context.
+// clusters returns the clusters of the selected proxies in a context.
 func (t targets) clusters(context string) (all []cluster) {
 	if context != "SIDECAR_INBOUND" {
 		for host, ports := range t.d.hosts() {
@@ -128,8 +128,7 @@ func (t targets) clusters(context string) (all []cluster) {
 	return all
 }
 
-// withoutRoute checks each field by itself: the name of a configuration, a
-// virtual host's, a route's.
+// withoutRoute checks each field separately: the names of a route configuration, a virtual host and a route.
 func (t targets) withoutRoute(context string, match map[string]any) (field, why string) {
 	ports := t.ports(context)
 	port, _ := match["portNumber"].(float64)
@@ -152,8 +151,8 @@ func (t targets) withoutRoute(context string, match map[string]any) (field, why 
 	return "", ""
 }
 
-// hasVirtualHost reports whether a virtual host's name is one of HOST:PORT,
-// inbound|http|PORT and those of calls to unknown hosts.
+// hasVirtualHost reports whether a proxy has a virtual host of the name: HOST:PORT, inbound|http|PORT or that
+// of calls to unknown hosts.
 func (t targets) hasVirtualHost(name string, ports []int) bool {
 	if slices.Contains([]string{"allow_any", "block_all"}, name) {
 		return true
@@ -179,8 +178,8 @@ func (t targets) hasVirtualHost(name string, ports []int) bool {
 	})
 }
 
-// hasRoute reports whether a route's name is that of a VirtualService's, alone or
-// with that of one of its matches, or istiod's own.
+// hasRoute reports whether a proxy has a route of the name: that of a VirtualService's route, with or without
+// the name of a match, or one of istiod's own.
 func (d *deriver) hasRoute(name string) bool {
 	if slices.Contains([]string{"default", "allow_any", "block_all"}, name) {
 		return true
@@ -194,13 +193,13 @@ func (d *deriver) hasRoute(name string) bool {
 	})
 }
 
-// Filters that istiod generates for proxies without iptables and without Istio's
-// own build of Envoy. A test holds them against a running mesh.
+// The filters that istiod generates for proxies without iptables and without Istio's own build of Envoy. A
+// test compares them with a running mesh.
 var (
 	listenerFilters = []string{"envoy.filters.listener.tls_inspector", "envoy.filters.listener.http_inspector"}
 	networkFilters  = []string{"envoy.filters.network.http_connection_manager", "envoy.filters.network.tcp_proxy", "envoy.filters.network.mongo_proxy", "envoy.filters.network.redis_proxy", "envoy.filters.network.mysql_proxy"}
 	httpFilters     = []string{"envoy.filters.http.router", "envoy.filters.http.cors", "envoy.filters.http.fault", "envoy.filters.http.grpc_stats", "envoy.filters.http.grpc_web"}
-	// policyFilters are those of a kind's objects.
+	// policyFilters are the filters of a kind's objects.
 	policyFilters = map[string]string{
 		"envoy.filters.network.rbac": "AuthorizationPolicy", "envoy.filters.http.rbac": "AuthorizationPolicy", "envoy.filters.http.jwt_authn": "RequestAuthentication",
 	}
@@ -231,8 +230,7 @@ func (t targets) withoutListener(context string, match map[string]any) (field, w
 	return "", ""
 }
 
-// inserted reports whether an EnvoyFilter adds a filter of that name, which
-// another one may match.
+// inserted reports whether an EnvoyFilter adds a filter of the name, which another EnvoyFilter may match.
 func (d *deriver) inserted(applyTo, name string) bool {
 	return slices.ContainsFunc(d.specs("EnvoyFilter"), func(spec map[string]any) bool {
 		patches, _ := spec["configPatches"].([]any)
@@ -242,8 +240,8 @@ func (d *deriver) inserted(applyTo, name string) bool {
 	})
 }
 
-// ports are those of the selected proxies' listeners in a context, and those of
-// the Services behind a gateway's.
+// ports returns the ports of the selected proxies' listeners in a context, and those of the Services behind a
+// gateway's.
 func (t targets) ports(context string) (all []int) {
 	any := context == "" || context == "ANY"
 	if any || context == "SIDECAR_INBOUND" {
@@ -268,7 +266,7 @@ func (t targets) ports(context string) (all []int) {
 	return all
 }
 
-// specs are those of the objects of a kind of Istio's.
+// specs returns the specs of the objects of one of Istio's kinds.
 func (d *deriver) specs(kind string) (all []map[string]any) {
 	for _, o := range d.objects {
 		if o["kind"] == kind {
@@ -278,7 +276,7 @@ func (d *deriver) specs(kind string) (all []map[string]any) {
 	return all
 }
 
-// hosts are the full names of all Services and ServiceEntries, with their ports.
+// hosts returns the ports of all Services and ServiceEntries, keyed by their full names.
 func (d *deriver) hosts() map[string][]int {
 	all := map[string][]int{}
 	for _, s := range d.services {
@@ -303,8 +301,8 @@ func (d *deriver) hosts() map[string][]int {
 	return all
 }
 
-// fullName is the full name of a Service, or host of a ServiceEntry, that any of
-// its names stands for; of several Services with the short name, the first's.
+// fullName returns the full name of a Service, or the host of a ServiceEntry, for any of its names. Of several
+// Services with the same short name it returns the first.
 func (d *deriver) fullName(name string) (full string, known bool) {
 	if _, known := d.hosts()[name]; known {
 		return name, true
@@ -318,7 +316,7 @@ func (d *deriver) fullName(name string) (full string, known bool) {
 	return name, false
 }
 
-// subsets are the names of those that DestinationRules give a host.
+// subsets returns the names of a host's subsets, from the DestinationRules.
 func (d *deriver) subsets(host string) (names []string) {
 	for _, o := range d.objects {
 		if o["kind"] != "DestinationRule" {

@@ -11,9 +11,8 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// translateAll gives Istio's objects the ports that this mesh has for those of
-// the manifests: a pod's port below 1024 is another one where the user may not
-// listen there.
+// translateAll replaces the ports of the manifests in Istio's objects by those of this mesh: a pod's port below
+// 1024 is replaced where the user may not listen at it.
 func (d *deriver) translateAll() {
 	for _, m := range d.Manifests.All {
 		kind := KindOf(m.APIVersion, m.Kind)
@@ -40,13 +39,13 @@ func (d *deriver) translateAll() {
 	}
 }
 
-// selected are the pods that a policy selects.
+// selected returns the pods that a policy selects.
 func (d *deriver) selected(m manifest.Object, spec map[string]any) []*local.MeshPod {
 	return d.targets(m, mapOf(spec["selector"])["matchLabels"]).pods
 }
 
-// moved are the other ports at which pods serve a port of the manifests; kept
-// reports whether one serves it at that port itself.
+// moved returns the other ports at which pods serve a port of the manifests. kept reports whether a pod serves
+// it at the same port.
 func moved(pods []*local.MeshPod, port int) (to []int, kept bool) {
 	for _, pod := range pods {
 		for _, in := range pod.Inbound {
@@ -75,8 +74,7 @@ func movePortLevel(modes map[string]any, pods []*local.MeshPod) {
 	}
 }
 
-// moveOperations adds the other ports to a policy's: in a list of ports, one that
-// nothing has does no harm.
+// moveOperations adds the other ports to a policy's ports. In such a list a port that no pod has is harmless.
 func moveOperations(spec map[string]any, pods []*local.MeshPod) {
 	add := func(fields map[string]any, names ...string) {
 		for _, name := range names {
@@ -106,7 +104,7 @@ func moveOperations(spec map[string]any, pods []*local.MeshPod) {
 	}
 }
 
-// moveTargets sets the target ports of a ServiceEntry that selects pods.
+// moveTargets replaces the target ports of a ServiceEntry that selects pods.
 func moveTargets(spec map[string]any, pods []*local.MeshPod) {
 	if len(mapOf(mapOf(spec["workloadSelector"])["labels"])) == 0 {
 		return
@@ -123,8 +121,7 @@ func moveTargets(spec map[string]any, pods []*local.MeshPod) {
 	}
 }
 
-// atMovedPorts returns an EnvoyFilter's patch once for each inbound port that its
-// match stands for here.
+// atMovedPorts returns a copy of an EnvoyFilter's patch for each inbound port that its match means here.
 func (t targets) atMovedPorts(patch map[string]any) []map[string]any {
 	match := mapOf(patch["match"])
 	context, _ := match["context"].(string)
