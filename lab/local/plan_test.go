@@ -346,3 +346,25 @@ func TestReplicasOfAmbiguousProgram(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
+
+// TestLeftOut checks the kinds that have an effect with a mesh alone.
+func TestLeftOut(t *testing.T) {
+	decoded, err := manifest.Decode("a.yaml", []byte(`{apiVersion: v1, kind: Service, metadata: {name: out}, spec: {type: ExternalName, externalName: a.example.com}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: bare}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: rule}, spec: {host: out}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := &manifest.Objects{All: decoded}
+	if lines := LeftOut(objects, true); len(lines) != 0 {
+		t.Errorf("with a mesh: %q, want none", lines)
+	}
+	if lines, want := LeftOut(objects, false), []string{"not applied here: DestinationRule rule; Service out, bare"}; !slices.Equal(lines, want) {
+		t.Errorf("without a mesh: %q, want %q", lines, want)
+	}
+}
