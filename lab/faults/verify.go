@@ -377,7 +377,7 @@ func getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
 	var body strings.Builder
 	_, err = io.Copy(&body, response.Body)
 	if err == nil {
-		if _, err = read.ReadByte(); err == io.EOF && !response.Close {
+		if _, err = read.ReadByte(); errors.Is(err, io.EOF) && !response.Close {
 			err = errClosed
 		}
 	}

@@ -42,15 +42,14 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 		}
 	}
 	p.app, p.adminAt = netip.AddrPortFrom(p.ip, uint16(p.listen)), netip.AddrPortFrom(p.ip, uint16(p.admin))
-	if p.proxied {
-		if err := p.hideBehindProxy(targets, h); err != nil {
-			return err
-		}
+	switch {
+	case p.proxied:
+		err = p.hideBehindProxy(targets, h)
+	case p.relayed && p.listen != 0:
+		p.app, err = p.hide(appPorts, h)
 	}
-	if p.relayed && !p.proxied && p.listen != 0 {
-		if p.app, err = p.hide(appPorts, h); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	env["ADMIN_ADDR"] = p.adminAt.String()
 	if p.listen != 0 {
