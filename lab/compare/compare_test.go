@@ -496,6 +496,39 @@ seeds: [1]
 	}
 }
 
+// TestRulesBefore: a service that has faults by its environment has them again
+// after the repair: a limit of capacity, say, in which the experiment's trigger is.
+func TestRulesBefore(t *testing.T) {
+	o := options(t, 231)
+	o.Root, o.Bin = "", standInPrograms(t, "front")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(`# q?
+arms: [{name: a, manifests: fleet.yaml, env: {front: {FAULTS: "capacity=60"}}}]
+faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 300ms, after: 500ms}
+seeds: [1]
+`), nil); err != nil {
+		t.Fatal(err)
+	}
+	run(t, o)
+	seen := records(t, o.Out).Runs[0]
+	if !slices.ContainsFunc(seen.Events, func(e record.Event) bool {
+		return e.What == record.EventFaultCleared && e.Detail == "front-0: capacity=60"
+	}) {
+		t.Errorf("events %+v", seen.Events)
+	}
+	for _, r := range seen.Requests {
+		if late := r.Intended > seen.RepairAt+record.Offset(200*time.Millisecond); r.Failed() && late {
+			t.Errorf("after the repair: %+v", r)
+		}
+	}
+}
+
 // TestComparison is a short one with the real services: one of two replicas is
 // bad. Without resilience it shows, and the library contains it.
 func TestComparison(t *testing.T) {

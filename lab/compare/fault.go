@@ -52,8 +52,12 @@ func (r *running) tryRules(ctx context.Context) error {
 		if in.Rules == "" {
 			continue
 		}
-		if err = r.set(ctx, pods[0], in.Rules); err == nil {
-			err = r.clear(pods[0])
+		state, err := r.client.Get(ctx, pods[0])
+		if err == nil {
+			err = r.set(ctx, pods[0], in.Rules)
+		}
+		if err == nil {
+			err = r.restore(pods[0], state.Text())
 		}
 		if err != nil {
 			i := slices.IndexFunc(r.e.Faults, func(f experiment.Fault) bool { return f.Name == r.fault.Of })
@@ -156,8 +160,13 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 	if in.Action != "" {
 		return r.act(ctx, beside, in.Action, pods)
 	}
+	before := map[string]string{} // rules of the manifests' FAULTS, which come back
 	for _, pod := range pods {
-		if err := r.set(ctx, pod, in.Rules); err != nil {
+		state, err := r.client.Get(ctx, pod)
+		if err == nil {
+			before[pod.Name], err = state.Text(), r.set(ctx, pod, in.Rules)
+		}
+		if err != nil {
 			return nil, err
 		}
 		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
@@ -165,10 +174,10 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 	}
 	return func() error {
 		for _, pod := range pods {
-			if err := r.clear(pod); err != nil {
+			if err := r.restore(pod, before[pod.Name]); err != nil {
 				return err
 			}
-			r.note(record.Launcher, record.EventFaultCleared, pod.Name)
+			r.note(record.Launcher, record.EventFaultCleared, strings.TrimSuffix(pod.Name+": "+before[pod.Name], ": "))
 		}
 		return nil
 	}, nil
@@ -203,14 +212,20 @@ func (p plan) relayed() bool {
 	})
 }
 
-// clear ends a pod's faults. One that is away has none when it comes back.
-func (r *running) clear(pod local.Pod) error {
+// restore gives a pod the rules that it had before. One that has restarted has
+// them already.
+func (r *running) restore(pod local.Pod, before string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if _, err := r.fleet.SetConnect(pod.Name, nil); err != nil {
 		return err
 	}
-	_, err := r.client.Clear(ctx, pod)
+	var err error
+	if before == "" {
+		_, err = r.client.Clear(ctx, pod)
+	} else {
+		_, err = r.client.Set(ctx, pod, before)
+	}
 	for _, now := range r.fleet.Pods() {
 		if now.Name == pod.Name && !now.Started.Equal(pod.Started) {
 			return nil

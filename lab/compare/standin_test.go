@@ -31,7 +31,7 @@ const standIns = "stand-ins"
 // standIn is a service with the contract's admin listener. It passes requests on
 // to UPSTREAM_URL, or answers them itself.
 func standIn() {
-	s := &service{counts: map[string]int{}}
+	s := &service{counts: map[string]int{}, rules: os.Getenv("FAULTS")}
 	dialer := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, _ := net.SplitHostPort(address)
 		found, err := local.LookUp(os.Getenv("HOSTS_FILE"), host)
@@ -68,7 +68,7 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	rules := s.rules
 	s.mu.Unlock()
-	if rules != "" {
+	if strings.HasPrefix(rules, "status") {
 		w.Header().Set("X-Fault", "status")
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -111,7 +111,11 @@ func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		s.rules = string(body) // DELETE has none
 	}
-	fmt.Fprint(w, `{"rules":[]}`)
+	if s.rules == "" {
+		fmt.Fprint(w, `{"rules":[]}`)
+		return
+	}
+	fmt.Fprintf(w, `{"rules":[{"rule":%q}]}`, s.rules)
 }
 
 // standInPrograms is a directory with programs of these names.

@@ -109,7 +109,7 @@ func TestComplete(t *testing.T) {
 	}{
 		{[]string{"up", "--mesh", "canary-w"}, "canary-weighted\tA canary release by weight"},
 		{[]string{"apply", "resilience/m"}, "resilience/mesh\tArm mesh: the same policies in the proxies"},
-		{[]string{"check", ""}, "plain\tThe fleet, no mesh"},
+		{[]string{"check", ""}, "plain\tThe fleet without a mesh"},
 		{[]string{"up", "--replicas", "staff"}, "staff-service="},
 		{[]string{"up", "--set", "staff"}, "staff-service:"},
 		{[]string{"pods", "-o", ""}, "yaml"},
