@@ -87,8 +87,8 @@ func TestIdleObjects(t *testing.T) {
 			t.Errorf("%s %s: %v", test.kind, test.spec, err)
 			continue
 		}
-		told := slices.ContainsFunc(applied.Notes, func(note string) bool { return strings.Contains(note, "changes no proxy") })
-		if same := bytes.Equal(generated(t, m), before); same != test.idle || told != test.idle {
+		noted := slices.ContainsFunc(applied.Notes, func(note string) bool { return strings.Contains(note, "changes no proxy") })
+		if same := bytes.Equal(generated(t, m), before); same != test.idle || noted != test.idle {
 			t.Errorf("%s %s: changes no proxy: %v, notes %q, want %v", test.kind, test.spec, same, applied.Notes, test.idle)
 		}
 	}

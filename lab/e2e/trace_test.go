@@ -18,7 +18,7 @@ import (
 
 const webappPage = root + "/services/webapp/ui/dist/index.html"
 
-// programs builds services as for their images, and returns their paths.
+// programs builds services as their images do, and returns the directory of the programs.
 func programs(t *testing.T, names ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

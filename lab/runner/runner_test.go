@@ -90,7 +90,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// realPrograms returns the binaries that a scenario with a mesh needs.
+// realPrograms returns the options for fleets of the real programs.
 func realPrograms(t *testing.T, state string) Options {
 	t.Helper()
 	if testing.Short() {
