@@ -142,8 +142,17 @@ func TestComplete(t *testing.T) {
 
 // TestScenarios: every directory of a scenario is listed, and found by name.
 func TestScenarios(t *testing.T) {
+	single, err := filepath.Glob("../../../k8s/scenarios/*/expect.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arms, err := filepath.Glob("../../../k8s/scenarios/*/*/expect.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 1 + len(single) + len(arms)
 	code, stdout, stderr := fleetman(t, "scenarios")
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "SCENARIO ") || strings.Count(stdout, "\n") != 23 {
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "SCENARIO ") || strings.Count(stdout, "\n") != lines {
 		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
 	}
 	where := places{environ: []string{}}
