@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/lint"
+)
+
+// lintFlags are the values of the flags of `fleetman lint`.
+type lintFlags struct {
+	format  lintFormat
+	options lint.Options
+	calls   []string
+}
+
+func lintCommand(where *places) *cobra.Command {
+	var f lintFlags
+	cmd := &cobra.Command{
+		Use:   "lint SCENARIO|DIR|FILE...",
+		Short: "Find resilience mistakes in manifests",
+		Long: `Find what retries, time-outs, ejection and pools mean together, in the services'
+library and in the mesh. Each line is FILE:LINE: RULE: what happens, in numbers of
+this configuration; what to write instead. docs/lint.md has all rules.
+
+A comment declares a finding intended, for the field or object that it is before:
+  # fleetman:ignore 7 because the callers do not retry
+
+istioctl analyze looks at the same objects where the binary is at hand; its
+messages have its own codes (IST0132). The exit code is 1 when there is an error.`,
+		Example: `  fleetman lint k8s/base my-rules.yaml
+  fleetman lint --rate 100 --latency 250ms k8s/scenarios/circuit-breaking
+  fleetman lint --format github .`,
+		ValidArgsFunction: where.completeManifests(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := where.find(); err != nil {
+				return err
+			}
+			return f.run(cmd, *where, args)
+		},
+	}
+	f.format = lintFormat(lint.Formats[0])
+	flags := cmd.Flags()
+	flags.Var(&f.format, "format", "how to print: "+strings.Join(lint.Formats, ", "))
+	flags.Float64Var(&f.options.Rate, "rate", 0, "requests per second that a caller sends to a service; 0 leaves out what depends on it")
+	flags.DurationVar(&f.options.Latency, "latency", lint.DefaultLatency, "how long a request takes, for --rate")
+	flags.DurationVar(&f.options.Fault, "fault", lint.DefaultFault, "how long the fault of interest lasts, for --rate")
+	flags.StringArrayVar(&f.calls, "call", nil, "WORKLOAD=HOST: a call that no variable NAME_URL says; repeatable")
+	completeFlag(cmd, "format", fixed(lint.Formats))
+	return cmd
+}
+
+func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
+	if err := f.check(); err != nil {
+		return usageError{err}
+	}
+	paths, err := where.manifests(args)
+	if err != nil {
+		return err
+	}
+	manifests, err := lint.Load(paths...)
+	if err != nil {
+		return err
+	}
+	found := manifests.Check(f.options)
+	istioctl, err := where.source(nil).IstioctlAtHand()
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "istioctl is not at hand, its analyze is left out: fleetman binaries istioctl")
+	} else if found, err = manifests.Analyze(cmd.Context(), istioctl.Path, found); err != nil {
+		return err
+	}
+	if err := lint.Write(cmd.OutOrStdout(), string(f.format), found); err != nil {
+		return err
+	}
+	if lint.Failed(found) {
+		return fmt.Errorf("lint: %s", lint.Summary(found))
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), lint.Summary(found))
+	return nil
+}
+
+// check returns the first error of the flags, and reads --call.
+func (f *lintFlags) check() error {
+	switch o := f.options; {
+	case !(o.Rate >= 0 && o.Rate <= 1e6):
+		return fmt.Errorf("--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
+	case o.Latency <= 0 || o.Latency > time.Hour:
+		return fmt.Errorf("--latency %s: must be more than 0s, at most 1h", o.Latency)
+	case o.Fault <= 0 || o.Fault > 24*time.Hour:
+		return fmt.Errorf("--fault %s: must be more than 0s, at most 24h", o.Fault)
+	}
+	f.options.Calls = map[string][]string{}
+	for _, call := range f.calls {
+		workload, host, ok := strings.Cut(call, "=")
+		if !ok || workload == "" || host == "" {
+			return fmt.Errorf("--call %s: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway", quoted(call))
+		}
+		f.options.Calls[workload] = append(f.options.Calls[workload], host)
+	}
+	return nil
+}
+
+// lintFormat is the value of --format.
+type lintFormat string
+
+func (f *lintFormat) String() string { return string(*f) }
+
+// Type implements pflag.Value.
+func (f *lintFormat) Type() string { return "FORMAT" }
+
+// Set sets the format.
+func (f *lintFormat) Set(text string) error {
+	if !slices.Contains(lint.Formats, text) {
+		return fmt.Errorf("one of %s", strings.Join(lint.Formats, ", "))
+	}
+	*f = lintFormat(text)
+	return nil
+}

@@ -1,0 +1,87 @@
+package lint
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/lint.md")
+
+// TestDocs holds docs/lint.md to the code.
+func TestDocs(t *testing.T) {
+	const file, first, last = "../../docs/lint.md", "<!-- rules -->\n", "<!-- /rules -->\n"
+	text := read(t, file)
+	before, rest, _ := strings.Cut(text, first)
+	written, after, ok := strings.Cut(rest, last)
+	if !ok {
+		t.Fatalf("%s has no %s", file, last)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(before+first+Documentation()+last+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if written != Documentation() {
+		t.Errorf("%s is not what the code has: go test ./lab/lint -run Docs -update", file)
+	}
+}
+
+// TestRules: each rule is complete.
+func TestRules(t *testing.T) {
+	if len(Rules()) != 23 {
+		t.Errorf("%d rules, want 23", len(Rules()))
+	}
+	names := map[string]bool{}
+	for i, r := range Rules() {
+		if r.Number != i+1 || r.Name == "" || names[r.Name] || r.Finds == "" || r.Reason == "" || r.Source == "" || r.Severity != Error && r.Severity != Warning {
+			t.Errorf("rule %d is not complete: %+v", i+1, r)
+		}
+		names[r.Name] = true
+	}
+}
+
+// TestSettings holds the library's defaults to docs/configuration.md.
+func TestSettings(t *testing.T) {
+	text := read(t, "../../docs/configuration.md")
+	row := regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `([^`]+)` \\| (.*) \\|$")
+	inLibrary := regexp.MustCompile("\\(library: `([^`]+)`\\)")
+	known := map[string]bool{}
+	for _, match := range row.FindAllStringSubmatch(text, -1) {
+		known[match[1]] = true
+		want := setting{plain: match[2]}
+		if library := inLibrary.FindStringSubmatch(match[3]); library != nil {
+			want.library = library[1]
+		}
+		if got, used := settings[match[1]]; used && got != want {
+			t.Errorf("%s: %+v, want %+v", match[1], got, want)
+		}
+	}
+	for name := range settings {
+		if !known[name] {
+			t.Errorf("%s: is not in docs/configuration.md", name)
+		}
+	}
+}
+
+// TestAddresses holds the programs' addresses to the tables of their READMEs.
+func TestAddresses(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `([A-Z_]+_URL)` \\| `(http://[^`]+)` \\|")
+	for _, program := range programs {
+		text := read(t, "../../services/"+program+"/README.md")
+		found := row.FindAllStringSubmatch(text, -1)
+		if len(found) != len(defaultAddresses[program]) {
+			t.Errorf("%s: %d addresses, want those of its README: %v", program, len(defaultAddresses[program]), found)
+		}
+		for _, match := range found {
+			if got := defaultAddresses[program][match[1]]; got != match[2] {
+				t.Errorf("%s: %s is %s, want %s", program, match[1], got, match[2])
+			}
+		}
+	}
+	entries, err := os.ReadDir("../../services")
+	if err != nil || len(entries) != len(programs) {
+		t.Errorf("%d programs, want %d: %v", len(programs), len(entries), err)
+	}
+}

@@ -1,0 +1,80 @@
+package lint
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// check returns what is found in the text of one file.
+func check(t *testing.T, text string) []Finding {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "manifests.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Check(Options{})
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestExamples: each rule finds its mistake in its failing example, at the line of
+// the mistake, and no rule finds anything in a passing one.
+func TestExamples(t *testing.T) {
+	for _, rule := range Rules() {
+		dir := filepath.Join("testdata", fmt.Sprintf("%02d", rule.Number))
+		t.Run(rule.Name, func(t *testing.T) {
+			bad := read(t, filepath.Join(dir, "bad.yaml"))
+			findings := check(t, bad)
+			if got, want := found(findings), expected(t, bad); !slices.Equal(got, want) {
+				t.Errorf("found %v in bad.yaml, want %v: %v", got, want, findings)
+			}
+			for _, f := range check(t, read(t, filepath.Join(dir, "good.yaml"))) {
+				t.Errorf("good.yaml: %s", f)
+			}
+		})
+	}
+}
+
+// TestMistakes puts each mistake back into a passing example: the rule finds it,
+// at that line or at one above that is part of the same object.
+func TestMistakes(t *testing.T) {
+	for _, rule := range Rules() {
+		lines := strings.Split(read(t, filepath.Join("testdata", fmt.Sprintf("%02d", rule.Number), "good.yaml")), "\n")
+		mistakes := 0
+		for i, line := range lines {
+			text, mistake, ok := strings.Cut(line, " # mistake: ")
+			if !ok {
+				continue
+			}
+			mistakes++
+			t.Run(fmt.Sprintf("%s/%s", rule.Name, mistake), func(t *testing.T) {
+				indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
+				changed := slices.Clone(lines)
+				changed[i] = indent + mistake
+				findings := check(t, strings.Join(changed, "\n"))
+				if !slices.Contains(found(findings), strconv.Itoa(rule.Number)) {
+					t.Errorf("not found again: %v", findings)
+				}
+			})
+		}
+		if mistakes == 0 {
+			t.Errorf("%s: good.yaml has no mistake to put back", rule.Name)
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package lint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/mesh/meshtest"
+)
+
+// neverEjects is a DestinationRule whose outlierDetection is on line 8.
+const neverEjects = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: staff-service}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: staff-service}}
+    spec:
+      containers: [{name: staff-service, image: fleetman/staff-service:6}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: staff}
+spec:
+  selector: {app: staff-service}
+  ports: [{name: http, port: 8080}]
+---
+# OBJECT
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: staff}
+spec:
+  host: staff
+  trafficPolicy:
+    # BLOCK
+    outlierDetection:
+      consecutive5xxErrors: 3 # OTHER
+      # LINE
+      maxEjectionPercent: 10 # FIELD
+`
+
+// TestMarks: a mark covers what begins on the next line, or its own field, and
+// nothing else.
+func TestMarks(t *testing.T) {
+	const good = "fleetman:ignore 1 because it is a lesson"
+	for _, test := range []struct {
+		place, mark string
+		ignored     bool
+		wrong       string
+	}{
+		{"OBJECT", good, true, ""},
+		{"BLOCK", good, true, ""},
+		{"LINE", good, true, ""},
+		{"FIELD", good, true, ""},
+		{"OTHER", good, false, ""},
+		{"LINE", "fleetman:ignore never-opens because it is a lesson", true, ""},
+		{"LINE", "fleetman:ignore 4, 1 because it is a lesson", true, ""},
+		{"LINE", "fleetman:ignore 2 because it is a lesson", false, ""},
+		{"LINE", "fleetman:ignore 1", false, "fleetman:ignore 1: must be RULE because REASON, such as 7 because the callers do not retry"},
+		{"LINE", "fleetman:ignore 1 because", false, "fleetman:ignore 1 because: must be RULE because REASON, such as 7 because the callers do not retry"},
+		{"LINE", "fleetman:ignore", false, "fleetman:ignore : must be RULE because REASON, such as 7 because the callers do not retry"},
+		{"LINE", "fleetman:ignore 24 because it is a lesson", false, "fleetman:ignore 24: must be the number or the name of a rule, or a code of istioctl analyze"},
+		{"LINE", "fleetman:ignore IST0132 because it is a lesson", false, ""},
+	} {
+		findings := check(t, strings.Replace(neverEjects, test.place, test.mark, 1))
+		var ignored, wrong bool
+		for _, f := range findings {
+			if f.Rule == "1" {
+				ignored = f.Ignored == "it is a lesson"
+			}
+			if f.Rule == "ignore" {
+				wrong = f.Message == test.wrong && f.Severity == Error
+			}
+		}
+		if ignored != test.ignored || wrong != (test.wrong != "") || Failed(findings) == ignored {
+			t.Errorf("%s: %s: %v", test.place, test.mark, findings)
+		}
+	}
+}
+
+// TestKustomization: a finding has the line of the file that sets the field last:
+// a patch, a component, a generator.
+func TestKustomization(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("base/kustomization.yaml", "resources: [all.yaml]\n")
+	write("base/all.yaml", strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1))
+	const head = "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
+	patch := "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec:\n  trafficPolicy:\n    outlierDetection:\n      maxEjectionPercent: 10\n"
+	for _, test := range []struct{ name, kustomization, want string }{
+		{"file", "patches: [{path: patch.yaml}]\n", "patch.yaml:7"},
+		{"in place", "patches:\n  - patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(patch), "\n", "\n      ") + "\n", "kustomization.yaml:10"},
+		{"component", "components: [component]\n", "component/patch.yaml:7"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			write("patch.yaml", patch)
+			write("component/patch.yaml", patch)
+			write("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
+			write("kustomization.yaml", "resources: [base]\n"+test.kustomization)
+			m, err := Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := m.Check(Options{})
+			if len(findings) != 1 || fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line) != filepath.Join(dir, test.want) {
+				t.Errorf("%v, want one at %s", findings, test.want)
+			}
+		})
+	}
+	write("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6}", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}]}"))
+	write("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
+	write("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
+	m, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range m.Check(Options{}) {
+		if f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && filepath.Base(f.File) == "kustomization.yaml" && f.Line == 2 {
+			return
+		}
+	}
+	t.Errorf("no finding at the generator: %v", m.Check(Options{}))
+}
+
+// TestRate: what depends on the rate is found with one.
+func TestRate(t *testing.T) {
+	text := strings.Replace(neverEjects, "    # BLOCK\n", "    connectionPool: {tcp: {maxConnections: 10}, http: {http1MaxPendingRequests: 5}}\n", 1)
+	text = strings.Replace(text, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)
+	for _, test := range []struct {
+		options Options
+		want    []string
+	}{
+		{Options{}, nil},
+		{Options{Rate: 50}, nil},
+		{Options{Rate: 200}, []string{"13"}},                      // 20 in flight
+		{Options{Rate: 50, Latency: time.Second}, []string{"13"}}, // 50 in flight
+		{Options{Rate: 0.2}, []string{"16"}},                      // 2 × 3 / 0.2 = 30 s
+		{Options{Rate: 0.2, Fault: time.Minute}, nil},
+	} {
+		file := filepath.Join(t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found(m.Check(test.options)); !slices.Equal(got, test.want) {
+			t.Errorf("%+v: found %v, want %v", test.options, got, test.want)
+		}
+	}
+}
+
+// TestCalls: a call that is given is an edge.
+func TestCalls(t *testing.T) {
+	text := strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 100", 1)
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := found(m.Check(Options{})); got != nil {
+		t.Errorf("without calls: %v", got)
+	}
+	if got := found(m.Check(Options{Calls: map[string][]string{"staff-service": {"database"}}})); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("with a call: %v", got)
+	}
+}
+
+// TestFormats: each format has every finding.
+func TestFormats(t *testing.T) {
+	findings := []Finding{
+		{File: "a,b.yaml", Line: 3, Rule: "1", Name: "never-opens", Severity: Error, Message: "10 % of 2", Instead: "write 50", By: "fleetman"},
+		{File: "c.yaml", Line: 1, Rule: "IST0132", Name: "istioctl-analyze", Severity: Warning, Message: "no host", By: "istioctl analyze"},
+		{File: "d.yaml", Line: 2, Rule: "7", Name: "retries-twice", Severity: Error, Message: "9 calls", Ignored: "a lesson", By: "fleetman"},
+	}
+	for format, want := range map[string]string{
+		"text":   "a,b.yaml:3: 1: 10 % of 2; write 50 (error: never-opens)\nc.yaml:1: IST0132: no host (warning: istioctl-analyze)\n",
+		"github": "::error file=a%2Cb.yaml,line=3,title=fleetman lint 1 never-opens::10 %25 of 2; write 50\n::warning file=c.yaml,line=1,title=fleetman lint IST0132 istioctl-analyze::no host\n",
+	} {
+		var out bytes.Buffer
+		if err := Write(&out, format, findings); err != nil || out.String() != want {
+			t.Errorf("%s: %v, %q, want %q", format, err, out.String(), want)
+		}
+	}
+	var out bytes.Buffer
+	var got []Finding
+	if err := Write(&out, "json", findings); err != nil || json.Unmarshal(out.Bytes(), &got) != nil || !slices.Equal(got, findings) {
+		t.Errorf("json: %v, %s", err, out.String())
+	}
+	out.Reset()
+	if err := Write(&out, "json", nil); err != nil || out.String() != "[]\n" {
+		t.Errorf("json of nothing: %v, %q", err, out.String())
+	}
+	out.Reset()
+	var log sarif
+	if err := Write(&out, "sarif", findings); err != nil || json.Unmarshal(out.Bytes(), &log) != nil || log.Version != "2.1.0" || len(log.Runs) != 1 ||
+		len(log.Runs[0].Tool.Driver.Rules) != 23 || len(log.Runs[0].Results) != 3 {
+		t.Fatalf("sarif: %v, %s", err, out.String())
+	}
+	if r := log.Runs[0].Results[2]; r.RuleID != "7" || len(r.Suppressions) != 1 || r.Suppressions[0].Justification != "a lesson" || r.Locations[0].PhysicalLocation.Region.StartLine != 2 {
+		t.Errorf("sarif: %+v", r)
+	}
+	if got := Summary(findings); got != "1 error, 1 warning, 1 intended" {
+		t.Errorf("summary: %s", got)
+	}
+}
+
+// TestAnalyze: the messages of istioctl analyze are shown as its own, and what a
+// rule says too is shown once.
+func TestAnalyze(t *testing.T) {
+	istioctl := meshtest.Binaries(t).Istioctl.Path
+	for _, test := range []struct {
+		name, route string
+		want        []string
+	}{
+		{"its own", "  gateways: [door, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1", "IST0101", "IST0132"}},
+		{"said by a rule", "  http:\n    - retries: {perTryTimeout: 2s}\n      route: [{destination: {host: staff}}]\n", []string{"1", "5"}},
+		{"intended", "  gateways: [door, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1"}},
+	} {
+		mark := ""
+		if test.name == "intended" {
+			mark = "# fleetman:ignore IST0101,IST0132 because the gateway is elsewhere\n"
+		}
+		file := filepath.Join(t.TempDir(), "rules.yaml")
+		text := neverEjects + "---\n" + mark + "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: staff}\nspec:\n  hosts: [staff]\n" + test.route
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings, err := m.Analyze(t.Context(), istioctl, m.Check(Options{}))
+		if got := found(findings); err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, found %v, want %v: %v", test.name, err, got, test.want, findings)
+		}
+		for _, f := range findings {
+			if (f.By == "istioctl analyze") != strings.HasPrefix(f.Rule, "IST") {
+				t.Errorf("%s: %+v", test.name, f)
+			}
+		}
+	}
+}
+
+// many returns manifests with n objects: services with rules and callers.
+func many(n int) string {
+	var text strings.Builder
+	for i := range n / 4 {
+		fmt.Fprintf(&text, `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: s%[1]d}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: s%[1]d}}
+    spec: {containers: [{name: s, image: example/s, env: [{name: RETRY_ATTEMPTS, value: "3"}, {name: NEXT_URL, value: "http://s%[2]d:80"}, {name: OTHER_URL, value: "http://s%[3]d:80"}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s%[1]d}
+spec: {selector: {app: s%[1]d}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: s%[1]d}
+spec: {host: s%[1]d, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 100}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: s%[1]d}
+spec: {hosts: [s%[1]d], http: [{timeout: 3s, retries: {attempts: 2, perTryTimeout: 1s, retryOn: 5xx}, route: [{destination: {host: s%[1]d}}]}]}
+---
+`, i, (i+1)%(n/4), (i+2)%(n/4))
+	}
+	return text.String()
+}
+
+// BenchmarkCheck: 200 objects, every service of which calls two others.
+func BenchmarkCheck(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "many.yaml")
+	if err := os.WriteFile(file, []byte(many(200)), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		m, err := Load(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Check(Options{Rate: 100})
+	}
+}
+
+// FuzzCheck: whatever is in a file, it is findings at lines of the file, or one
+// error.
+func FuzzCheck(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no examples to start from: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	file := filepath.Join(f.TempDir(), "fuzz.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Load(file)
+		if err != nil {
+			return
+		}
+		for _, finding := range m.Check(Options{Rate: 10, Calls: map[string][]string{"staff-service": {"api-gateway"}}}) {
+			if finding.File != file || finding.Line < 1 || finding.Line > 1+strings.Count(text, "\n") || finding.Message == "" || strings.Contains(finding.Message, "%!") {
+				t.Errorf("%+v", finding)
+			}
+		}
+	})
+}
+
+// TestMany: the time grows with the objects, not with the paths between them, of
+// which there are 2^100 here.
+func TestMany(t *testing.T) {
+	findings := check(t, many(400))
+	if longest := slices.IndexFunc(findings, func(f Finding) bool { return f.Rule == "7" }); longest < 0 {
+		t.Errorf("no path among %d findings", len(findings))
+	}
+}

@@ -1,0 +1,147 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+)
+
+// policy is what a proxy gets for one cluster: the blocks of a DestinationRule
+// after they are merged as istiod merges them.
+type policy struct {
+	pool, outliers, balancer, budget value
+}
+
+// cluster is one set of hosts that proxies know: a service's port and subset.
+type cluster struct {
+	rule    *object
+	service *service // nil when the manifests do not have it
+	host    string
+	port    int // 0: any
+	subset  string
+	labels  map[string]string
+	policy
+}
+
+// name is the cluster's name in messages.
+func (c *cluster) name() string {
+	name, _, _ := strings.Cut(c.host, ".")
+	if c.subset != "" {
+		return name + ", subset " + c.subset
+	}
+	return name
+}
+
+// hosts is the number of its hosts; 0 when it is not known.
+func (c *cluster) hosts() int { return c.service.hosts(c.labels) }
+
+// blocks are the parts of a traffic policy that a port's settings replace.
+var blocks = []string{"connectionPool", "outlierDetection", "loadBalancer", "tls"}
+
+// merged returns the blocks for one port: a port's own settings replace all of
+// the policy's, the retry budget too, which they cannot have (istiod's
+// GetPortLevelTrafficPolicy).
+func merged(traffic value, port int) (p policy, ofPort bool) {
+	for _, own := range traffic.at("portLevelSettings").items() {
+		if port != 0 && own.at("port", "number").count(0) == port {
+			return policy{own.at("connectionPool"), own.at("outlierDetection"), own.at("loadBalancer"), value{}}, true
+		}
+	}
+	return policy{traffic.at("connectionPool"), traffic.at("outlierDetection"), traffic.at("loadBalancer"), traffic.at("retryBudget")}, false
+}
+
+// over returns a subset's policy on top of the rule's: a block of the subset
+// replaces the rule's block whole (istiod's MergeTrafficPolicy).
+func (p policy) over(subset value, port int) policy {
+	own, ofPort := merged(subset, port)
+	if own.pool.has() || ofPort {
+		p.pool = own.pool
+	}
+	if own.outliers.has() || ofPort {
+		p.outliers = own.outliers
+	}
+	if own.balancer.has() || ofPort {
+		p.balancer = own.balancer
+	}
+	if own.budget.has() {
+		p.budget = own.budget
+	}
+	return p
+}
+
+// clusters returns what every DestinationRule configures, for each port and for
+// each subset that a route leads to.
+func (m *model) clusters() []*cluster {
+	if m.allClusters == nil {
+		m.allClusters = m.findClusters()
+	}
+	return m.allClusters
+}
+
+func (m *model) findClusters() []*cluster {
+	all := []*cluster{}
+	for _, rule := range m.of("DestinationRule") {
+		host := fullName(rule.at("spec", "host").text(), rule.Namespace)
+		traffic := rule.at("spec", "trafficPolicy")
+		service := m.serviceOf(host)
+		ports := []int{0}
+		if service != nil {
+			ports = nil
+			for _, p := range service.object.at("spec", "ports").items() {
+				ports = append(ports, p.at("port").count(0))
+			}
+		}
+		for _, port := range ports {
+			whole, _ := merged(traffic, port)
+			if m.leadsTo(host, "") {
+				all = append(all, &cluster{rule, service, host, port, "", nil, whole})
+			}
+			for _, subset := range rule.at("spec", "subsets").items() {
+				name := subset.at("name").text()
+				if m.leadsTo(host, name) {
+					all = append(all, &cluster{rule, service, host, port, name, subset.at("labels").labels(), whole.over(subset.at("trafficPolicy"), port)})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// leadsTo reports whether a route leads to a subset of a host, or no
+// VirtualService is for the host.
+func (m *model) leadsTo(host, subset string) bool {
+	none := true
+	for _, r := range m.allRoutes() {
+		if slices.Contains(r.hosts, host) {
+			none = false
+		}
+		for _, d := range r.destinations() {
+			if fullName(d.at("host").text(), r.rule.Namespace) == host && d.at("subset").text() == subset {
+				return true
+			}
+		}
+	}
+	return none
+}
+
+// clusterOf returns the cluster of a destination, or nil.
+func (m *model) clusterOf(host, subset string) *cluster {
+	for _, c := range m.clusters() {
+		if c.host == host && c.subset == subset {
+			return c
+		}
+	}
+	return nil
+}
+
+// patched reports whether an EnvoyFilter sets a field of a service's clusters.
+func (m *model) patched(host string, path ...string) bool {
+	for _, filter := range m.of("EnvoyFilter") {
+		for _, patch := range filter.at("spec", "configPatches").items() {
+			service := patch.at("match", "cluster", "service").text()
+			if patch.at("applyTo").text() == "CLUSTER" && (service == "" || service == host) && patch.at(append([]string{"patch", "value"}, path...)...).has() {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+package lint
+
+import (
+	"fmt"
+	"math"
+)
+
+var neverOpens = &Rule{
+	Number: 1, Name: "never-opens", Severity: Error,
+	Finds:  "a breaker that can never open: floor(hosts × maxEjectionPercent / 100) < 1; of the library, endpoints × BREAKER_MAX_OPEN_PERCENT",
+	Reason: "A host is ejected only while the ejected ones stay within maxEjectionPercent of the pool. The default is 10 %, so in a pool below 10 hosts nothing is ever ejected; only the counter ejections_overflow says so.",
+	Source: "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto#envoy-v3-api-field-config-cluster-v3-outlierdetection-max-ejection-percent",
+	Report: "https://github.com/istio/istio/issues/57010",
+	check:  checkNeverOpens,
+	proof:  provesEjection,
+}
+
+// defaultEjectionPercent is what istiod leaves to Envoy: 0 is not sent either.
+const defaultEjectionPercent = 10
+
+// ejectionPercent returns the largest share of a pool that may be ejected.
+func (p policy) ejectionPercent() (percent int, isDefault bool) {
+	percent = p.outliers.at("maxEjectionPercent").count(0)
+	if percent == 0 {
+		return defaultEjectionPercent, true
+	}
+	return percent, false
+}
+
+// mayEject returns how many of n hosts may be ejected at once.
+func (p policy) mayEject(n int) int {
+	percent, _ := p.ejectionPercent()
+	return n * percent / 100
+}
+
+func checkNeverOpens(p *pass) {
+	for _, c := range p.clusters() {
+		n := c.hosts()
+		if !c.outliers.has() || n == 0 || c.mayEject(n) > 0 || p.patched(c.host, "outlier_detection", "always_eject_one_host") || p.patched(c.host, "outlier_detection", "max_ejection_percent") {
+			continue
+		}
+		percent, isDefault := c.ejectionPercent()
+		origin := "maxEjectionPercent"
+		if isDefault {
+			origin = "maxEjectionPercent by default"
+		}
+		p.report(c.outliers.at("maxEjectionPercent").or(c.outliers), fmt.Sprintf("write maxEjectionPercent: %d or more", share(n)),
+			"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
+			c.name(), counted(n, "host"), percent, origin, n, percent)
+	}
+	for _, e := range p.edges {
+		l := &e.from.library
+		n := l.endpoints(e)
+		if l.failures == 0 || l.openPercent >= 100 || n*l.openPercent/100 > 0 || n == 0 {
+			continue
+		}
+		p.report(l.set("BREAKER_MAX_OPEN_PERCENT"), fmt.Sprintf("write BREAKER_MAX_OPEN_PERCENT: %d or more, or BREAKER_FAILURES: 0", share(n)),
+			"%s calls %s at %s, of which %d %% may be open: floor(%d × %d / 100) = 0, so the breaker never opens",
+			e.from.name, e.name(), counted(n, "endpoint"), l.openPercent, n, l.openPercent)
+	}
+}
+
+// share returns the smallest percentage that is one of n.
+func share(n int) int { return int(math.Ceil(100 / float64(max(n, 1)))) }
+
+// endpoints is how many endpoints the library sees of what it calls: those of a
+// headless Service, otherwise one. 0: not known.
+func (l *library) endpoints(e *edge) int {
+	if !l.endpointScope || e.to == nil || !e.to.headless {
+		return 1
+	}
+	return e.to.hosts(nil)
+}

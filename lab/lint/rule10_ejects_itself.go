@@ -1,0 +1,57 @@
+package lint
+
+var ejectsItself = &Rule{
+	Number: 10, Name: "one-request-ejects", Severity: Error,
+	Finds:  "one request that ejects a host by its own tries: attempts ≥ consecutive errors",
+	Reason: "Each try that fails counts as an error of its host. With as many retries as it takes errors, a single request that always fails, such as one that hits a bug, ejects a healthy host for all others.",
+	Source: "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#consecutive-5xx",
+	check:  checkEjectsItself,
+	proof:  provesEjectingItself,
+}
+
+func checkEjectsItself(p *pass) {
+	for _, r := range p.allRoutes() {
+		own := r.retries()
+		if r.hasFault() || own.n == 0 || own.repeatsAnswers() == "" {
+			continue
+		}
+		for _, d := range r.destinations() {
+			if c := p.clusterOf(fullName(d.at("host").text(), r.rule.Namespace), d.at("subset").text()); c != nil && c.outliers.has() {
+				p.checkOwnTries(c, r, own)
+			}
+		}
+	}
+}
+
+// ejectingErrors is the number of consecutive errors that eject a host; 0: none
+// does.
+func (p policy) ejectingErrors() int {
+	all, gateway := p.outliers.at("consecutive5xxErrors").count(default5xx), p.outliers.at("consecutiveGatewayErrors").count(0)
+	if all == 0 || gateway != 0 && gateway < all {
+		return gateway
+	}
+	return all
+}
+
+func (p *pass) checkOwnTries(c *cluster, r *route, own retries) {
+	n, errors := c.hosts(), c.ejectingErrors()
+	if errors == 0 || n > 0 && c.mayEject(n) == 0 {
+		return // rule 1
+	}
+	// A retry goes to a host that was not tried, while there is one.
+	onOne := max(1, 1+own.n-max(n-1, 0))
+	again := own.value.at("retryIgnorePreviousHosts")
+	if c.balancer.at("consistentHash").has() || again.has() && !again.isTrue() {
+		onOne = 1 + own.n
+	}
+	at := own.value.at("attempts")
+	const instead = "write fewer attempts, or more consecutive errors than tries"
+	switch {
+	case onOne >= errors:
+		p.report(at, instead, "%s: one request makes %d tries, up to %d of them on one of the %s of %s, and %d consecutive errors eject it: a single request that always fails ejects a host",
+			r.name(), 1+own.n, onOne, counted(max(n, 1), "host"), c.name(), errors)
+	case own.n >= errors:
+		p.reportAs(Warning, at, instead, "%s: one request that always fails makes %d errors, and %d eject a host: %d such requests are enough for the %s of %s that may be ejected",
+			r.name(), 1+own.n, errors, (c.mayEject(n)*errors+own.n)/(1+own.n), counted(c.mayEject(n), "host"), c.name())
+	}
+}

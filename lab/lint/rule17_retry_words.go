@@ -1,0 +1,58 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+var retryWords = &Rule{
+	Number: 17, Name: "retry-words", Severity: Warning,
+	Finds:  "retryOn words that do not mean what they seem: 503 for a reset, a number where a class is meant",
+	Reason: "A number matches the status of an answer. A connection that fails or is reset has no answer: the 503 that the caller sees is its own proxy's, and so is the 504 of a try that took too long. And a number is one status, not its class.",
+	Source: "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
+	Report: "https://github.com/istio/istio/issues/51762",
+	check:  checkRetryWords,
+	proof:  provesWords,
+}
+
+func checkRetryWords(p *pass) {
+	for _, r := range p.allRoutes() {
+		own := r.retries()
+		on := own.value.at("retryOn")
+		if r.hasFault() || own.n == 0 || !on.has() {
+			continue
+		}
+		resets := slices.ContainsFunc(own.on, func(word string) bool { return slices.Contains([]string{"5xx", "gateway-error", "reset"}, word) })
+		codes := 0
+		for _, word := range own.on {
+			code, isCode := status(word)
+			switch {
+			case !isCode:
+				continue
+			case code == 503 && !resets:
+				p.report(on, "write retryOn: reset,connect-failure,"+word,
+					"%s: 503 matches an answer of the service's only: a reset, or a host that is gone, is not retried, though the caller sees 503", r.name())
+			case code == 504 && !resets:
+				p.report(on, "write retryOn: reset,"+word, "%s: 504 matches an answer of the service's only: a try that takes longer than perTryTimeout is not retried, though the caller sees 504", r.name())
+			case code == 500 && !resets:
+				p.report(on, "write retryOn: 5xx", "%s: 500 is one status, not its class: 502, 503 and 504 are not retried", r.name())
+			}
+			codes++
+		}
+		if slices.Contains(own.on, "retriable-status-codes") && codes == 0 {
+			p.report(on, "add the numbers, such as 503", "%s: retriable-status-codes without a number matches no status", r.name())
+		}
+		p.checkPerTry(r, own, resets)
+	}
+}
+
+// checkPerTry reports a perTryTimeout whose end none of the words retries.
+func (p *pass) checkPerTry(r *route, own retries, resets bool) {
+	if own.perTry == 0 || resets {
+		return
+	}
+	on := own.value.at("retryOn")
+	p.report(on, fmt.Sprintf("write retryOn: reset,%s", strings.Join(own.on, ",")),
+		"%s: no word of retryOn is for a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
+}

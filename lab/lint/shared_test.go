@@ -1,0 +1,92 @@
+package lint
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// expected returns the rules that the first line of an example names.
+func expected(t *testing.T, text string) []string {
+	t.Helper()
+	line, _, _ := strings.Cut(text, "\n")
+	list, ok := strings.CutPrefix(line, "# expect: ")
+	if !ok {
+		t.Fatalf("the first line is %q, want # expect: RULES", line)
+	}
+	if list == "nothing" {
+		return nil
+	}
+	list = regexp.MustCompile(`\([^)]*\)`).ReplaceAllString(list, "")
+	rules := regexp.MustCompile(`\d+`).FindAllString(list, -1)
+	slices.Sort(rules)
+	return rules
+}
+
+// found returns the rules of findings that are not intended, each once.
+func found(findings []Finding) (rules []string) {
+	for _, f := range findings {
+		if f.Ignored == "" && !slices.Contains(rules, f.Rule) {
+			rules = append(rules, f.Rule)
+		}
+	}
+	slices.Sort(rules)
+	return rules
+}
+
+// TestShared: in manifests in the form in which people post them, every mistake
+// is found, and nothing else.
+func TestShared(t *testing.T) {
+	files, err := filepath.Glob("../../../shared/lint/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Skip("no examples beside the repository")
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			findings := m.Check(Options{})
+			for _, f := range findings {
+				t.Logf("%s:%d: %s: %s; %s", filepath.Base(f.File), f.Line, f.Rule, f.Message, f.Instead)
+			}
+			if got, want := found(findings), expected(t, string(text)); !slices.Equal(got, want) {
+				t.Errorf("found %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestScenarios: no finding in a scenario of the repository is unintended.
+func TestScenarios(t *testing.T) {
+	dirs, err := filepath.Glob("../../k8s/scenarios/*/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("../../k8s/scenarios/*/*/kustomization.yaml")
+	if err != nil || len(dirs) == 0 || len(more) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range append(dirs, more...) {
+		dir := filepath.Dir(file)
+		t.Run(strings.TrimPrefix(dir, "../../k8s/scenarios/"), func(t *testing.T) {
+			m, err := Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range m.Check(Options{}) {
+				if f.Ignored == "" {
+					t.Errorf("%s:%d: %s: %s; %s", strings.TrimPrefix(f.File, "../../"), f.Line, f.Rule, f.Message, f.Instead)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,252 @@
+package lint
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
+
+	"fleetman.example/lab/manifest"
+)
+
+// place is a line of a file.
+type place struct {
+	file string
+	line int
+}
+
+// sources are the files that manifests come from: for each field, its line.
+type sources struct {
+	files []*file
+}
+
+// file is one text file. Its documents are parsed as far as they are YAML.
+type file struct {
+	path      string
+	lines     []string
+	documents []document
+	// kustomization reports whether the file is one of kustomize's own.
+	kustomization bool
+}
+
+// document is one YAML document, or a patch inside of one.
+type document struct {
+	root *yaml.Node
+	// offset is added to the lines of root.
+	offset int
+	// span is the document's first and last line.
+	span            [2]int
+	kind, name, ns  string
+	isObject, patch bool
+}
+
+// maxDepth is how many kustomizations may be inside each other.
+const maxDepth = 32
+
+// readSources reads the files below the paths that manifest.Load reads. What
+// cannot be read is left out: Load reports it.
+func readSources(paths ...string) *sources {
+	s := &sources{}
+	for _, path := range paths {
+		s.add(path, 0)
+	}
+	return s
+}
+
+func (s *sources) add(path string, depth int) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil || depth > maxDepth:
+		return
+	case !info.IsDir():
+		s.addFile(path, depth)
+		return
+	}
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		if file := filepath.Join(path, name); isFile(file) {
+			s.addFile(file, depth)
+			return
+		}
+	}
+	if depth > 0 {
+		return
+	}
+	entries, _ := os.ReadDir(path)
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+			s.addFile(filepath.Join(path, entry.Name()), depth)
+		}
+	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// addFile adds a file, and the files that a kustomization names, in the order in
+// which kustomize applies them.
+func (s *sources) addFile(path string, depth int) {
+	path = filepath.Clean(path)
+	if !isFile(path) || slices.ContainsFunc(s.files, func(f *file) bool { return f.path == path }) {
+		return
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	f := parse(path, data)
+	if !f.kustomization || len(f.documents) == 0 {
+		s.files = append(s.files, f)
+		return
+	}
+	dir, root := filepath.Dir(path), f.documents[0].root
+	for _, name := range []string{"bases", "resources", "components"} {
+		for _, entry := range sequence(child(root, name)) {
+			s.add(filepath.Join(dir, entry.Value), depth+1)
+		}
+	}
+	for _, entry := range sequence(child(root, "patchesStrategicMerge")) {
+		s.add(filepath.Join(dir, entry.Value), depth+1)
+	}
+	for _, patch := range sequence(child(root, "patches")) {
+		if path := child(patch, "path"); path != nil {
+			s.add(filepath.Join(dir, path.Value), depth+1)
+		}
+	}
+	for _, generator := range sequence(child(root, "configMapGenerator")) {
+		for _, entry := range sequence(child(generator, "envs")) {
+			s.add(filepath.Join(dir, entry.Value), depth+1)
+		}
+	}
+	s.files = append(s.files, f)
+}
+
+// parse reads the documents of a file, up to the first that is not YAML.
+func parse(path string, data []byte) *file {
+	f := &file{path: path, lines: strings.Split(string(data), "\n")}
+	f.kustomization = slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path))
+	if filepath.Ext(path) == ".env" {
+		return f
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		if err := decoder.Decode(&node); err != nil {
+			if errors.Is(err, io.EOF) || len(f.documents) > 0 {
+				return f
+			}
+			return f
+		}
+		if len(node.Content) == 1 {
+			f.addDocument(node.Content[0], 0)
+		}
+	}
+}
+
+// addDocument adds a document, the items of a list, and the patches that a
+// kustomization has in place.
+func (f *file) addDocument(root *yaml.Node, offset int) {
+	d := document{root: root, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}}
+	if items := child(root, "items"); items != nil && strings.HasSuffix(scalar(child(root, "kind")), "List") {
+		for _, item := range sequence(items) {
+			f.addDocument(item, offset)
+		}
+	}
+	metadata := child(root, "metadata")
+	d.kind, d.name, d.ns = scalar(child(root, "kind")), scalar(child(metadata, "name")), scalar(child(metadata, "namespace"))
+	d.isObject = d.kind != "" && d.name != "" && !f.kustomization
+	f.documents = append(f.documents, d)
+	if !f.kustomization || offset > 0 {
+		return
+	}
+	for _, patch := range sequence(child(root, "patches")) {
+		text := child(patch, "patch")
+		if text == nil || text.Kind != yaml.ScalarNode || text.Style&yaml.LiteralStyle == 0 {
+			continue
+		}
+		var inner yaml.Node
+		if yaml.Unmarshal([]byte(text.Value), &inner) == nil && len(inner.Content) == 1 {
+			f.addPatch(inner.Content[0], text.Line)
+		}
+	}
+}
+
+// addPatch adds a patch that begins below the line of its field.
+func (f *file) addPatch(root *yaml.Node, offset int) {
+	metadata := child(root, "metadata")
+	d := document{root: root, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}, patch: true}
+	d.kind, d.name = scalar(child(root, "kind")), scalar(child(metadata, "name"))
+	d.isObject = d.kind != "" && d.name != ""
+	f.documents = append(f.documents, d)
+}
+
+// child returns the value of a key, or nil.
+func child(node *yaml.Node, key string) *yaml.Node {
+	node = resolved(node)
+	if node == nil || node.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return resolved(node.Content[i+1])
+		}
+	}
+	return nil
+}
+
+func resolved(node *yaml.Node) *yaml.Node {
+	if node != nil && node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
+}
+
+// sequence returns the items of a list; none for anything else.
+func sequence(node *yaml.Node) []*yaml.Node {
+	node = resolved(node)
+	if node == nil || node.Kind != yaml.SequenceNode {
+		return nil
+	}
+	items := make([]*yaml.Node, len(node.Content))
+	for i, item := range node.Content {
+		items[i] = resolved(item)
+	}
+	return items
+}
+
+func scalar(node *yaml.Node) string {
+	if node == nil || node.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return node.Value
+}
+
+// lastLine is the last line of a node.
+func lastLine(node *yaml.Node) int {
+	last := node.Line
+	if node.Kind == yaml.ScalarNode {
+		return last + strings.Count(strings.TrimSuffix(node.Value, "\n"), "\n")
+	}
+	for _, content := range node.Content {
+		if content.Kind != yaml.AliasNode {
+			last = max(last, lastLine(content))
+		}
+	}
+	return last
+}
+
+// isKind reports whether a document may be, or may patch, an object. kustomize
+// adds prefixes, suffixes and hashes to names.
+func (d document) isPartOf(o *manifest.Object) (exact, likely bool) {
+	if !d.isObject || d.kind != o.Kind && !d.patch || d.ns != "" && d.ns != o.Namespace {
+		return false, false
+	}
+	return d.kind == o.Kind && d.name == o.Name, d.name != "any" && strings.Contains(o.Name, d.name)
+}
