@@ -181,7 +181,8 @@ send requests, and compare three counts: how often the fault was to be injected,
 how often the pod counted it, and how often the client saw it. With a mesh this is
 done twice: at the port of the program, and through the proxy of the pod, where a
 reset and a crash are a 503 by Envoy; idle is left out there, for a proxy hides it.
-Other requests do not meet these faults, but the pod crashes once each time. Earlier rules are restored at the end.`,
+Other requests do not meet these faults, but the pod crashes once each time. Earlier
+rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
 		ValidArgsFunction: completeFirst(where.faultTargets),
