@@ -11,7 +11,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Decode("expect.yaml", text)
 		if err != nil {
-			if got := err.Error(); !strings.HasPrefix(got, "expect.yaml: ") || strings.ContainsAny(got, "\n\r") {
+			if got := err.Error(); !strings.HasPrefix(got, "expect.yaml:") || strings.ContainsAny(got, "\n\r") {
 				t.Fatalf("error %q", got)
 			}
 			return
