@@ -16,7 +16,9 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	Goals    []Verdict `json:"goals,omitempty"`
 	Columns  []Column  `json:"columns"`
-	Groups   []Group   `json:"groups"`
+	// LatencyBands are the bounds of Step.Latencies, in seconds.
+	LatencyBands []float64 `json:"latencyBands"`
+	Groups       []Group   `json:"groups"`
 }
 
 // Group is the faults of all comparisons that had the same conditions.
@@ -55,6 +57,8 @@ type Arm struct {
 	// Over are the differences to the baseline, whose own are null.
 	Over map[string]Difference `json:"over,omitempty"`
 	Runs []Run                 `json:"runs"`
+	// Percentiles are those of all runs' latencies.
+	Percentiles []Percentile `json:"percentiles"`
 
 	settings []string
 }
@@ -62,7 +66,7 @@ type Arm struct {
 // Compute makes the report. Groups, faults and arms have the order of the
 // experiment, else that of the records. Runs of one fault must have the same conditions.
 func Compute(comparisons ...*record.Comparison) (r Report, err error) {
-	r.Columns = Columns
+	r.Columns, r.LatencyBands = Columns, LatencyBands
 	for _, c := range comparisons {
 		if err := r.add(c); err != nil {
 			return Report{}, err
@@ -179,6 +183,7 @@ func (f *Fault) compute() error {
 		for _, c := range Columns {
 			a.Figures[c.Name] = c.figure(a.Runs, stats.Confidence)
 		}
+		a.Percentiles = percentiles(a.Figures["p50"].latencies)
 		for _, r := range a.Runs {
 			f.Pods = append(f.Pods, r.seen.Pods...)
 			if r.hasHop {

@@ -87,6 +87,22 @@ type Step struct {
 	Good     int     `json:"good"`
 	Degraded int     `json:"degraded"`
 	Attempts float64 `json:"attempts"`
+	// Latencies counts the requests of each of LatencyBands, and last of those
+	// above; bands after the last request are left out.
+	Latencies []int `json:"latencies,omitempty"`
+}
+
+// LatencyBands are the upper bounds of the bands in which latencies are counted,
+// in seconds.
+var LatencyBands = []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
+
+// count counts a latency.
+func (s *Step) count(latency float64) {
+	band, _ := slices.BinarySearch(LatencyBands, latency) // a bound belongs to its band
+	for len(s.Latencies) <= band {
+		s.Latencies = append(s.Latencies, 0)
+	}
+	s.Latencies[band]++
 }
 
 func compute(seen *record.Run, slo record.Offset) Run {
@@ -111,7 +127,7 @@ func compute(seen *record.Run, slo record.Offset) Run {
 	r.Cost = costsOf(r.counters, seen)
 	r.count()
 	r.Origins = origins(r.during, r.proxied())
-	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), r.percentiles()
+	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), percentiles(r.latencies)
 	return r
 }
 
@@ -184,6 +200,7 @@ func (r *Run) curve() []Step {
 		due := between(r.seen.Requests, from, from+step)
 		for _, request := range due {
 			s.Requests++
+			s.count(request.Latency().Seconds())
 			switch {
 			case request.Good():
 				s.Good++
@@ -212,13 +229,13 @@ func hopParts(of func(record.HopCounts) float64) func(*Run) []float64 {
 	}
 }
 
-// percentiles are evenly spaced on the axis of 1/(1-share), to the last one that
-// the sample supports.
-func (r *Run) percentiles() []Percentile {
+// percentiles are those of sorted latencies, evenly spaced on the axis of
+// 1/(1-share), to the last one that the sample supports.
+func percentiles(latencies []float64) []Percentile {
 	all := []Percentile{}
 	for _, q := range []float64{0, .1, .25, .5, .75, .9, .95, .98, .99, .995, .998, .999, .9995, .9998, .9999} {
-		if n := len(r.latencies); n > 0 && (1-q)*float64(n) >= 1-1e-9 {
-			all = append(all, Percentile{q, micro(r.latencies[stats.Rank(n, q)-1])})
+		if n := len(latencies); n > 0 && (1-q)*float64(n) >= 1-1e-9 {
+			all = append(all, Percentile{q, micro(latencies[stats.Rank(n, q)-1])})
 		}
 	}
 	return all

@@ -73,10 +73,13 @@ func notesOf(r Report) (all []string) {
 	return all
 }
 
-// The outcomes in a bar: with colour all are blocks.
-var outcomeMarks = []struct {
-	name, mark, color string
-}{{"good", "█", "\x1b[32m"}, {"degraded", "▒", "\x1b[33m"}, {"failed", "·", "\x1b[31m"}}
+// outcomeMark is how an outcome is drawn in a bar: with colour all are blocks.
+type outcomeMark struct{ name, mark, color string }
+
+// Name is the outcome's column.
+func (o outcomeMark) Name() string { return o.name }
+
+var outcomeMarks = []outcomeMark{{"good", "█", "\x1b[32m"}, {"degraded", "▒", "\x1b[33m"}, {"failed", "·", "\x1b[31m"}}
 
 const colorOff = "\x1b[0m"
 

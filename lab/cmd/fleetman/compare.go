@@ -377,6 +377,7 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 		}
 		return interrupted(ctx, err, func() string { return keptRuns(o, all) })
 	}
+	f.report.html = filepath.Join(o.Out, htmlFile)
 	return f.report.run([]string{o.Out}, nil, stdout)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const htmlFile = "report.html"
 // reportFlags are the flags of `fleetman report`.
 type reportFlags struct {
 	asJSON, asCSV, asMarkdown, all bool
-	readme, hgrm, svg, junit       string
+	readme, html, hgrm, svg, junit string
 	goals                          []string
 }
 
@@ -41,6 +42,7 @@ The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
 not decided by so few requests.`,
 		Example: `  fleetman report DIR                     # findings and matrix, in 40 lines
   fleetman report DIR --all               # every table
+  fleetman report DIR --html report.html  # one page, with pictures, to mail or print
   fleetman report BEFORE AFTER            # side by side
   fleetman report DIR --goal 'library, bad-replica: good >= 99.8% at 95%'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -63,6 +65,7 @@ not decided by so few requests.`,
 	flags.BoolVar(&f.asCSV, "csv", false, "write CSV, a line for each figure")
 	flags.BoolVar(&f.asMarkdown, "markdown", false, "write a Markdown summary of at most 20 lines; with --all every table")
 	flags.StringVar(&f.readme, "readme", "", "put the Markdown into a file, between its marks <!-- compare --> and <!-- /compare -->")
+	flags.StringVar(&f.html, "html", "", "write the whole report into a file: one page that needs no other file and no host")
 	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
 	flags.StringVar(&f.svg, "svg", "", "draw the matrix and each fault's runs into a directory, as SVG")
 	flags.StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
@@ -120,6 +123,11 @@ func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) er
 
 // write writes one report. The error is of the goals when one is not met.
 func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err error) {
+	if f.html != "" {
+		if err := writeHTML(f.html, r); err != nil {
+			return err
+		}
+	}
 	markdown := report.MarkdownSummary
 	if f.all {
 		markdown = report.Markdown
@@ -138,7 +146,7 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 	case f.all:
 		report.Text(w, r)
 	default:
-		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: htmlIn(dirs)})
+		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: cmp.Or(f.html, htmlIn(dirs))})
 	}
 	if err == nil && f.hgrm != "" {
 		err = report.HGRM(f.hgrm, r)
@@ -157,8 +165,8 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	switch {
-	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "", f.svg != "":
-		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm, --svg: must be of one comparison")}
+	case f.asCSV, f.asMarkdown, f.readme != "", f.html != "", f.hgrm != "", f.svg != "":
+		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --html, --hgrm, --svg: must be of one comparison")}
 	case f.asJSON:
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
@@ -172,6 +180,23 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 		return err
 	}
 	return goalsOf(p.B)
+}
+
+// writeHTML writes the page. The file is whole, or as it was.
+func writeHTML(path string, r report.Report) error {
+	var text bytes.Buffer
+	if err := report.HTML(&text, r); err != nil {
+		return err
+	}
+	temporary := path + ".new"
+	err := os.WriteFile(temporary, text.Bytes(), 0o644)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return nil
 }
 
 func (f reportFlags) writeJUnit(r report.Report) error {

@@ -1,0 +1,280 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"fleetman.example/lab/record"
+)
+
+// The parts of the page.
+var (
+	//go:embed page/report.html
+	pageHTML string
+	//go:embed page/report.css
+	pageCSS string
+	//go:embed page/report.js
+	pageJS string
+
+	pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+		"seconds": func(o record.Offset) string { return seconds3.text(seconds(o)) },
+		"rate":    perSecond.text,
+	}).Parse(pageHTML))
+)
+
+// HTML writes the report as one file that requests nothing from any host. It has
+// the same JSON as JSON writes, for its script and to download.
+func HTML(w io.Writer, r Report) error {
+	data, err := json.Marshal(r) // escapes <, > and &
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	p := page{
+		Report: r, CSS: template.CSS(pageCSS), JS: template.JS(pageJS), JSON: template.JS(data), Outcomes: outcomeMarks,
+		Policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", digest(pageCSS), digest(pageJS)),
+	}
+	p.fill()
+	var text bytes.Buffer
+	if err := pageTemplate.Execute(&text, p); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	_, err = w.Write(text.Bytes())
+	return err
+}
+
+// digest is the hash of an inline element in a Content-Security-Policy.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// page is what the template shows.
+type page struct {
+	Report
+	Policy   string
+	CSS      template.CSS
+	JS, JSON template.JS
+	Outcomes []outcomeMark
+
+	Title  string
+	Dates  []string
+	Said   []pageFinding
+	Arms   []string // of all faults
+	Faults []pageFault
+	Notes  []string
+	Curves []pageSweep
+	Seeds  int // the fewest of a fault
+	Within bool
+}
+
+// pageFinding is a sentence with the part of the page that shows it.
+type pageFinding struct{ Sentence, Href, Where string }
+
+// pageFault is one fault. ID is unique in the page.
+type pageFault struct {
+	Fault
+	ID     string
+	What   string
+	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run
+	Arms   []*pageArm
+	Seeds  []pageSeed
+	Line   template.HTML // percentiles
+	Table  pageTable     // every figure
+	Sheets []pageSheet
+	Prices []pagePrice
+}
+
+// pageArm is one arm with one fault.
+type pageArm struct {
+	Arm
+	ID    string
+	Class string // of its line
+	Good  string
+	Rest  string // p99, number of requests
+	Bar   template.HTML
+	Heat  template.HTML
+}
+
+// pageSheet is a table without units.
+type pageSheet struct {
+	Name  string
+	Heads []string
+	Rows  [][]string
+}
+
+// fill computes what the template shows from the report.
+func (p *page) fill() {
+	p.Arms = p.arms()
+	ids := map[string]bool{}
+	unique := func(id string) string {
+		for n, wanted := 2, id; ids[id]; n++ {
+			id = fmt.Sprintf("%s-%d", wanted, n)
+		}
+		ids[id] = true
+		return id
+	}
+	hrefs := map[string]string{} // of faults
+	var questions []string
+	for gi, g := range p.Groups {
+		if !slices.Contains(p.Dates, g.Date) {
+			p.Dates = append(p.Dates, g.Date)
+		}
+		if g.experiment != nil && g.experiment.Question != "" {
+			questions = append(questions, g.experiment.Question)
+		}
+		for fi, f := range g.Faults {
+			kind := "fault"
+			if f.Healthy() {
+				kind = "cost"
+			}
+			v := p.fault(f, unique(anchor(kind, f.Name)), fmt.Sprintf("%d/%d", gi, fi))
+			hrefs[f.Name] = "#" + v.ID
+			p.Faults = append(p.Faults, v)
+			if n := len(f.Arms[0].Runs); p.Seeds == 0 || n < p.Seeds {
+				p.Seeds = n
+			}
+		}
+		for _, s := range g.Sweeps {
+			p.Curves = append(p.Curves, s.page())
+		}
+	}
+	p.Title = strings.Join(questions, " ")
+	if p.Title == "" {
+		p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
+	}
+	for _, f := range p.Report.Findings {
+		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Anchor}
+		if len(f.Figures) > 0 {
+			said.Where = f.Figures[0].Fault
+			said.Href = cmp.Or(hrefs[said.Where], said.Href)
+		}
+		p.Said = append(p.Said, said)
+	}
+	p.Notes = notesOf(p.Report)
+	p.Within = p.Seeds < 3
+}
+
+func (p *page) faultNames() (names []string) {
+	for _, f := range p.Report.faults() {
+		if !f.Healthy() {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// listAny is list, with words for nothing.
+func listAny(names []string) string {
+	if len(names) == 0 {
+		return "no fault"
+	}
+	return list(names)
+}
+
+// fault computes what is shown of a fault; at is its place in the JSON.
+func (p *page) fault(f Fault, id, at string) pageFault {
+	v := pageFault{Fault: f, ID: id, What: "no fault", Fields: make([]*pageArm, len(p.Arms)), Table: f.table()}
+	if !f.Healthy() {
+		v.What = f.share()
+	}
+	for i, a := range f.Arms {
+		n := slices.Index(p.Arms, a.Name)
+		shown := &pageArm{
+			Arm: a, ID: fmt.Sprintf("%s.%d", id, i), Class: fmt.Sprintf("c%d", n%lineClasses),
+			Bar: a.pageBar(), Heat: heatMap(a.Runs[0], p.LatencyBands),
+		}
+		shown.Good, shown.Rest = a.fields()
+		v.Arms = append(v.Arms, shown)
+		v.Fields[n] = shown
+	}
+	v.Seeds = f.pageSeeds(v.Arms, at)
+	v.Line = percentileLines(v.Arms)
+	for _, s := range f.sheets()[1:] {
+		v.Sheets = append(v.Sheets, pageSheet{s.heads[0], s.heads, s.rows})
+	}
+	if f.Healthy() {
+		v.Prices = f.prices(v.Arms)
+	}
+	return v
+}
+
+// fields is what a field of the matrix says below its bar.
+func (a Arm) fields() (shown, latency string) {
+	good, p99 := a.Figures["good"], a.Figures["p99"]
+	if good.Value == nil {
+		return "no requests", ""
+	}
+	switch {
+	case p99.Value != nil:
+		latency = "p99 " + duration.text(*p99.Value) + ", "
+	case len(p99.latencies) > 0:
+		latency = "max " + duration.text(p99.latencies[len(p99.latencies)-1]) + ", "
+	}
+	return percent.text(*good.Value) + " good", fmt.Sprintf("%sn %d", latency, good.N)
+}
+
+// pageBar is good, degraded and failed as one bar.
+func (a Arm) pageBar() template.HTML {
+	var s strings.Builder
+	left := 0.0
+	for _, o := range outcomeMarks {
+		if v := a.Figures[o.name].Value; v != nil && *v > 0 {
+			fmt.Fprintf(&s, `<rect class="%s" x="%s%%" width="%s%%" height="100%%"/>`, o.name, decimal(100*left), decimal(100**v))
+			left += *v
+		}
+	}
+	return svg("bar", 14, s.String())
+}
+
+// pageTable is every figure of a fault, a row each.
+type pageTable struct {
+	Arms []string
+	Rows []pageRow
+}
+
+type pageRow struct {
+	Column Column
+	Fields []pageField
+}
+
+// pageField is one figure with its difference to the baseline.
+type pageField struct {
+	Arm   string
+	Value *float64
+	Text  string
+	Over  string
+	Shown bool
+}
+
+// table has the columns that some arm has.
+func (f Fault) table() (t pageTable) {
+	for _, a := range f.Arms {
+		t.Arms = append(t.Arms, a.Name)
+	}
+	for _, c := range Columns {
+		row := pageRow{Column: c}
+		some := false
+		for _, a := range f.Arms {
+			figure := a.Figures[c.Name]
+			field := pageField{Arm: a.Name, Value: figure.Value, Text: figure.Text(c.Unit)}
+			if d, ok := a.Over[c.Name]; ok && d.Value != nil {
+				field.Over, field.Shown = d.Text(c.Unit), d.Shown
+			}
+			some = some || figure.Value != nil || figure.Note != ""
+			row.Fields = append(row.Fields, field)
+		}
+		if some {
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}

@@ -1,0 +1,225 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"fleetman.example/lab/skip"
+)
+
+// browser returns a tab, and the addresses and problems that it has seen.
+func browser(t *testing.T) (ctx context.Context, requested, problems func() []string) {
+	t.Helper()
+	var path string
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); name != "" && err == nil && path == "" {
+			path = found
+		}
+	}
+	if path == "" {
+		skip.Without(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	var mu sync.Mutex
+	var addresses, found []string
+	chromedp.ListenTarget(ctx, func(event any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch event := event.(type) {
+		case *network.EventRequestWillBeSent:
+			addresses = append(addresses, event.Request.URL)
+		case *runtime.EventExceptionThrown:
+			found = append(found, event.ExceptionDetails.Error())
+		case *runtime.EventConsoleAPICalled:
+			found = append(found, "console: "+string(event.Type))
+		case *log.EventEntryAdded:
+			found = append(found, event.Entry.Text)
+		}
+	})
+	run(t, ctx, network.Enable(), runtime.Enable(), log.Enable())
+	read := func(list *[]string) func() []string {
+		return func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(*list)
+		}
+	}
+	return ctx, read(&addresses), read(&found)
+}
+
+func run(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// evaluate returns the result of a script in the page.
+func evaluate(t *testing.T, ctx context.Context, script string) (text string) {
+	t.Helper()
+	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	run(t, ctx, chromedp.Evaluate(script, &text, await))
+	return text
+}
+
+// accessible fails the test for every violation that axe-core finds.
+func accessible(t *testing.T, ctx context.Context, axe, what string) {
+	t.Helper()
+	run(t, ctx, chromedp.Evaluate(axe+";''", nil))
+	text := evaluate(t, ctx, `axe.run().then(({violations, passes}) => JSON.stringify({
+		Passes: passes.length,
+		Violations: violations.flatMap(v => v.nodes.map(n => v.impact + " " + v.id + ": " + n.target + ": " + n.failureSummary)),
+	}))`)
+	var found struct {
+		Passes     int
+		Violations []string
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		t.Fatal(err)
+	}
+	if found.Passes < 15 {
+		t.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
+	}
+	for _, violation := range found.Violations[:min(len(found.Violations), 20)] {
+		t.Errorf("%s: %s", what, violation)
+	}
+}
+
+// shoot keeps pictures of the whole page, part by part, in the directory $SHOTS,
+// if that is set.
+func shoot(t *testing.T, ctx context.Context, name string, width int64) {
+	dir := os.Getenv("SHOTS")
+	if dir == "" {
+		return
+	}
+	var height float64
+	run(t, ctx, chromedp.Evaluate(`document.documentElement.scrollHeight`, &height))
+	const part = 1600
+	for i := range int(height/part) + 1 {
+		run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+			clip := cdppage.Viewport{Y: float64(i * part), Width: float64(width), Height: min(part, height-float64(i*part)), Scale: 1}
+			picture, err := cdppage.CaptureScreenshot().WithClip(&clip).WithCaptureBeyondViewport(true).Do(ctx)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, i)), picture, 0o644)
+		}))
+	}
+}
+
+// TestHTMLBrowser opens the page from a file, as an attachment is: on a wide and
+// on a narrow screen, light and dark, nothing is wider than the screen, axe-core
+// finds nothing, nothing is requested from a host, and the console stays empty. A field of the
+// matrix opens its run; a second of a run is read with the keyboard; printed, all
+// pictures are there.
+func TestHTMLBrowser(t *testing.T) {
+	axe, err := os.ReadFile("../../services/webapp/ui/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		skip.Without(t, "axe-core is not installed: run `make ui`")
+	}
+	ctx, requested, problems := browser(t)
+	path := os.Getenv("REPORT") // of another page to look at
+	if path == "" {
+		path = filepath.Join(t.TempDir(), "report.html")
+		if err := os.WriteFile(path, []byte(pageOf(t, hostileReport(t))), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := "file://" + path
+	for _, screen := range []struct {
+		name, scheme  string
+		width, height int64
+	}{{"wide", "light", 1280, 900}, {"wide", "dark", 1280, 900}, {"narrow", "light", 390, 844}, {"narrow", "dark", 390, 844}} {
+		what := screen.name + ", " + screen.scheme
+		run(t, ctx, chromedp.EmulateViewport(screen.width, screen.height),
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}),
+			chromedp.Navigate(file))
+		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
+			t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
+		}
+		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
+		run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
+		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
+			t.Errorf("%s: with all parts open, the page is %s pixels wider than the screen", what, got)
+		}
+		accessible(t, ctx, string(axe), what)
+	}
+
+	// A field of the matrix opens its run, also one that is folded up.
+	run(t, ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(file), chromedp.Evaluate(`document.querySelector(".matrix .field").click(); ""`, nil))
+	if got := evaluate(t, ctx, `location.hash + " " + document.querySelector(":target")?.className`); !strings.HasSuffix(got, " plot") {
+		t.Errorf("a field of the matrix leads to %s", got)
+	}
+	run(t, ctx, chromedp.Evaluate(`document.querySelector("[href^='#def-']").click(); ""`, nil))
+	if got := evaluate(t, ctx, `new Promise(done => setTimeout(() => done(String(document.getElementById("definitions").open)), 100))`); got != "true" {
+		t.Error("the definition of a figure is still folded up")
+	}
+
+	// The keyboard reads a second.
+	run(t, ctx, chromedp.Focus(".picture[role=slider]"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight))
+	const value = `document.querySelector(".picture").getAttribute("aria-valuetext")`
+	if got := evaluate(t, ctx, value); os.Getenv("REPORT") == "" && !strings.Contains(got, "10 requests: 10 good, 0 degraded, 0 failed") {
+		t.Errorf("the second second is read as %q", got)
+	}
+	if a, b := evaluate(t, ctx, value), evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`); a != b {
+		t.Errorf("%q is read, and %q is shown", a, b)
+	}
+
+	// What is downloaded is the JSON.
+	if got := evaluate(t, ctx, `new Promise(done => {
+		const create = URL.createObjectURL;
+		URL.createObjectURL = blob => { blob.text().then(text => done(String(text === document.getElementById("data").textContent))); return create(blob) };
+		document.getElementById("download").click();
+	})`); got != "true" {
+		t.Error("what is downloaded is not the JSON")
+	}
+
+	// Printed, every picture is there: none is hidden.
+	run(t, ctx, chromedp.Navigate(file), emulation.SetEmulatedMedia().WithMedia("print"))
+	if got := evaluate(t, ctx, `String([...document.querySelectorAll("main svg")].filter(e => !e.closest(".events") && !e.checkVisibility({contentVisibilityAuto: true})).length)`); got != "0" {
+		t.Errorf("%s pictures are not printed", got)
+	}
+	var pdf []byte
+	run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		pdf, _, err = cdppage.PrintToPDF().WithPrintBackground(false).Do(ctx)
+		return err
+	}))
+	if len(pdf) < 20_000 {
+		t.Errorf("the PDF has %d bytes", len(pdf))
+	}
+	if dir := os.Getenv("SHOTS"); dir != "" {
+		_ = os.WriteFile(filepath.Join(dir, "report.pdf"), pdf, 0o644)
+	}
+
+	for _, address := range requested() {
+		if address != file && !strings.HasPrefix(address, file+"#") && !strings.HasPrefix(address, "blob:") {
+			t.Errorf("the page requests %s", address)
+		}
+	}
+	for _, problem := range problems() {
+		t.Errorf("console: %s", problem)
+	}
+}

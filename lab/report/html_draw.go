@@ -1,0 +1,218 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// lineClasses is the number of lines that have a colour and a dash of their own.
+const lineClasses = 8
+
+// svg is a picture as wide as the page gives it. What is in it has horizontal
+// places in percent, so that no text is stretched.
+func svg(class string, height float64, content string) template.HTML {
+	return template.HTML(fmt.Sprintf(`<svg class="%s" width="100%%" height="%s" aria-hidden="true" focusable="false">%s</svg>`, class, decimal(height), content))
+}
+
+// stretched is a part of a picture with places of its own: width × height, as
+// wide as the picture, at y, and drawn pixels high.
+func stretched(y, drawn, width, height float64, content string) string {
+	return fmt.Sprintf(`<svg y="%s" width="100%%" height="%s" viewBox="0 0 %s %s" preserveAspectRatio="none">%s</svg>`,
+		decimal(y), decimal(drawn), decimal(width), decimal(height), content)
+}
+
+// decimal is a number with at most two decimals.
+func decimal(v float64) string {
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
+}
+
+// label is text in a picture, at x percent.
+func label(class string, x, y float64, text string) string {
+	return fmt.Sprintf(`<text class="%s" x="%s%%" y="%s">%s</text>`, class, decimal(x), decimal(y), html.EscapeString(text))
+}
+
+// percentileLines draws the latencies of each arm: from left to right the shares
+// 0, 50, 90, 99 and 99.9 % are equally apart on an axis of 1/(1-share), and
+// latencies are on a log axis.
+func percentileLines(arms []*pageArm) template.HTML {
+	const height = 240.0
+	low, high, nines := math.Inf(1), 0.0, 1.0
+	for _, a := range arms {
+		for _, p := range a.Percentiles {
+			if p.Seconds > 0 {
+				low, high = min(low, p.Seconds), max(high, p.Seconds)
+			}
+			nines = max(nines, ninesOf(p.Share))
+		}
+	}
+	if high == 0 {
+		return ""
+	}
+	low, high = math.Floor(math.Log10(low)), math.Ceil(math.Log10(high)+1e-9)
+	high = max(high, low+1)
+	y := func(seconds float64) float64 {
+		return height * (1 - (math.Log10(max(seconds, 1e-9))-low)/(high-low))
+	}
+	var s strings.Builder
+	for decade := low; decade <= high; decade++ {
+		at := y(math.Pow(10, decade))
+		fmt.Fprintf(&s, `<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(at))
+		s.WriteString(label("small", 0, max(at-3, 10), roundLatency(math.Pow(10, decade))))
+	}
+	for _, share := range []float64{.5, .9, .99, .999, .9999} {
+		if x := 100 * ninesOf(share) / nines; x < 100.1 {
+			fmt.Fprintf(&s, `<line class="grid" x1="%s%%" x2="%[1]s%%" y1="0" y2="%s"/>`, decimal(x), decimal(height))
+			class := "small middle"
+			if x > 95 {
+				class = "small end"
+			}
+			s.WriteString(label(class, x, height+14, decimal(100*share)+" %"))
+		}
+	}
+	var lines strings.Builder
+	for _, a := range arms {
+		var points []string
+		for _, p := range a.Percentiles {
+			points = append(points, decimal(1000*ninesOf(p.Share)/nines)+","+decimal(y(p.Seconds)))
+		}
+		fmt.Fprintf(&lines, `<polyline class="curve %s" points="%s"><title>%s</title></polyline>`, a.Class, strings.Join(points, " "), html.EscapeString(a.Name+": "+a.latencies()))
+	}
+	s.WriteString(stretched(0, height, 1000, height, lines.String()))
+	return svg("axes", height+20, s.String())
+}
+
+// roundLatency is a round latency: 1 ms, 5 s.
+func roundLatency(seconds float64) string {
+	if seconds < .9999 {
+		return decimal(1000*seconds) + " ms"
+	}
+	return decimal(seconds) + " s"
+}
+
+// ninesOf is the place of a share on the axis: 0, .3, 1, 2, 3 of 0, 50, 90, 99
+// and 99.9 %.
+func ninesOf(share float64) float64 { return math.Log10(1 / (1 - share)) }
+
+// latencies are the arm's quantiles in words.
+func (a Arm) latencies() string {
+	var all []string
+	for _, name := range []string{"p50", "p90", "p99", "p999"} {
+		if c, _ := column(name); a.Figures[name].Value != nil {
+			all = append(all, c.Head+" "+a.Figures[name].Text(c.Unit))
+		}
+	}
+	return cmp.Or(strings.Join(all, ", "), "none")
+}
+
+// Latencies are the arm's quantiles in words.
+func (a pageArm) Latencies() string { return a.latencies() }
+
+// heatLevels is the number of shades.
+const heatLevels = 5
+
+// heatMap draws a run's latencies over time: the darker, the more of a second's
+// requests.
+func heatMap(r Run, bands []float64) template.HTML {
+	const row = 12.0
+	lowest, highest := len(bands), -1
+	for _, step := range r.Curve {
+		for band, n := range step.Latencies {
+			if n > 0 {
+				lowest, highest = min(lowest, band), max(highest, band)
+			}
+		}
+	}
+	if highest < 0 {
+		return ""
+	}
+	rows := float64(highest - lowest + 1)
+	var shades [heatLevels]strings.Builder
+	for second, step := range r.Curve {
+		for band, n := range step.Latencies {
+			if n > 0 {
+				level := min(int(heatLevels*float64(n)/float64(step.Requests)), heatLevels-1)
+				fmt.Fprintf(&shades[level], "M%d %dh1v1h-1z", second, highest-band)
+			}
+		}
+	}
+	var areas, s strings.Builder
+	for level := range shades {
+		if shades[level].Len() > 0 {
+			fmt.Fprintf(&areas, `<path class="heat%d" d="%s"/>`, level, shades[level].String())
+		}
+	}
+	s.WriteString(stretched(0, rows*row, float64(len(r.Curve)), rows, areas.String()))
+	for band := lowest; band <= highest; band++ {
+		text := "more"
+		if band < len(bands) {
+			text = "to " + roundLatency(bands[band])
+		}
+		s.WriteString(label("tiny", 0, float64(highest-band+1)*row-2, text))
+	}
+	x := axisOf([]Run{r})
+	s.WriteString(x.ticks(rows*row+13, 0, rows*row))
+	return svg("heat", rows*row+18, s.String())
+}
+
+// pagePrice is one figure of all arms as a difference to the baseline.
+type pagePrice struct {
+	Title string
+	Rows  []pageDifference
+}
+
+type pageDifference struct {
+	Arm  string
+	Text string
+	Dot  template.HTML
+}
+
+// prices are what the arms add to the baseline while nothing fails.
+func (f Fault) prices(arms []*pageArm) (all []pagePrice) {
+	for _, of := range []struct{ name, title string }{
+		{"p50", "Latency, p50"},
+		{"p99", "Latency, p99"},
+		{"cpu", "CPU for 1 000 requests per second"},
+		{"memory", "Memory"},
+	} {
+		name, p := of.name, pagePrice{Title: of.title}
+		c, _ := column(name)
+		low, high := 0.0, 0.0
+		for _, a := range arms {
+			if d := a.Over[name]; d.Value != nil {
+				low, high = min(low, *d.Value), max(high, *d.Value)
+				if d.Low != nil {
+					low, high = min(low, *d.Low), max(high, *d.High)
+				}
+			}
+		}
+		for _, a := range arms {
+			if d, ok := a.Over[name]; ok && d.Value != nil {
+				p.Rows = append(p.Rows, pageDifference{a.Name, d.Text(c.Unit), d.dot(low, high)})
+			}
+		}
+		if len(p.Rows) > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// dot draws a difference with its interval, and a line at 0.
+func (d Difference) dot(low, high float64) template.HTML {
+	at := func(v float64) string {
+		if high == low {
+			return "4"
+		}
+		return decimal(4 + 92*(v-low)/(high-low))
+	}
+	text := fmt.Sprintf(`<line class="zero" x1="%s%%" x2="%[1]s%%" y1="0" y2="20"/>`, at(0))
+	if d.Low != nil {
+		text += fmt.Sprintf(`<line class="interval" x1="%s%%" x2="%s%%" y1="10" y2="10"/>`, at(*d.Low), at(*d.High))
+	}
+	return svg("dot", 20, text+fmt.Sprintf(`<circle class="point" cx="%s%%" cy="10" r="4"/>`, at(*d.Value)))
+}

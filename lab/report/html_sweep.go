@@ -1,0 +1,130 @@
+package report
+
+import (
+	"fmt"
+	"html"
+	"html/template"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pageSweep is one curve's picture with its table.
+type pageSweep struct {
+	Title string
+	Plot  template.HTML
+	Keys  []pageKey
+	Sheet pageSheet
+}
+
+// pageKey names a line of a picture.
+type pageKey struct{ Class, Name string }
+
+// name is the series in words.
+func (s Series) name() string {
+	text := s.Arm + ", " + s.Fault
+	for _, other := range slices.Sorted(maps.Keys(s.Others)) {
+		text += ", " + other + "=" + s.Others[other]
+	}
+	return text
+}
+
+// page draws the sweep: for each series a line in its band, and the theory's,
+// dashed. Values that are no numbers are equally apart.
+func (s Sweep) page() pageSweep {
+	const height = 220.0
+	c, _ := column(s.Figure)
+	table := s.sheet()
+	p := pageSweep{Title: c.Head + " over " + s.Axis, Sheet: pageSheet{"", table.heads, table.rows}}
+	x, ticks := s.places()
+	most := 0.0
+	for _, series := range s.Series {
+		for _, point := range series.Points {
+			for _, v := range []*float64{point.Figure.Value, point.Figure.High, point.Theory} {
+				if v != nil {
+					most = max(most, *v)
+				}
+			}
+		}
+	}
+	if most == 0 {
+		most = 1
+	}
+	y := func(v float64) float64 { return height * (1 - v/most) }
+	var drawn, lines strings.Builder
+	for part := range 5 {
+		v := most * float64(part) / 4
+		fmt.Fprintf(&drawn, `<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(y(v)))
+		drawn.WriteString(label("small", 0, max(y(v)-3, 10), c.Unit.text(v)))
+	}
+	for _, tick := range ticks {
+		class := "small middle"
+		switch at := x(tick); {
+		case at < 4:
+			class = "small"
+		case at > 96:
+			class = "small end"
+		}
+		drawn.WriteString(label(class, x(tick), height+14, tick))
+	}
+	for i, series := range s.Series {
+		class := fmt.Sprintf("c%d", i%lineClasses)
+		p.Keys = append(p.Keys, pageKey{class, series.name()})
+		lines.WriteString(series.lines(class, x, y))
+	}
+	drawn.WriteString(stretched(0, height, 100, height, lines.String()))
+	p.Plot = svg("axes", height+20, drawn.String())
+	return p
+}
+
+// lines are the band, the curve and the theory.
+func (s Series) lines(class string, x func(string) float64, y func(float64) float64) string {
+	var line, upper, lower, theory []string
+	for _, p := range s.Points {
+		place := func(v float64) string { return decimal(x(p.At)) + "," + decimal(y(v)) }
+		if p.Figure.Value != nil {
+			line = append(line, place(*p.Figure.Value))
+		}
+		if p.Figure.Low != nil && p.Figure.High != nil {
+			upper, lower = append(upper, place(*p.Figure.High)), append(lower, place(*p.Figure.Low))
+		}
+		if p.Theory != nil {
+			theory = append(theory, place(*p.Theory))
+		}
+	}
+	slices.Reverse(lower)
+	title := "<title>" + html.EscapeString(s.name()) + "</title>"
+	text := fmt.Sprintf(`<polygon class="band %s" points="%s"/><polyline class="curve %[1]s" points="%s">%s</polyline>`, class, strings.Join(append(upper, lower...), " "), strings.Join(line, " "), title)
+	if len(theory) > 0 {
+		text += fmt.Sprintf(`<polyline class="theory" points="%s"><title>%s</title></polyline>`, strings.Join(theory, " "), html.EscapeString("theory: "+s.name()))
+	}
+	return text
+}
+
+// places returns where the axis' values are, in percent, and the values.
+func (s Sweep) places() (at func(string) float64, values []string) {
+	low, high := math.Inf(1), math.Inf(-1)
+	numeric := true
+	for _, series := range s.Series {
+		for _, p := range series.Points {
+			if !slices.Contains(values, p.At) {
+				values = append(values, p.At)
+			}
+			v, err := strconv.ParseFloat(p.At, 64)
+			numeric = numeric && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	return func(value string) float64 {
+		v, err := strconv.ParseFloat(value, 64)
+		switch n := slices.Index(values, value); {
+		case numeric && err == nil && high > low:
+			return 10 + 86*(v-low)/(high-low)
+		case len(values) > 1:
+			return 10 + 86*float64(n)/float64(len(values)-1)
+		}
+		return 50
+	}, values
+}

@@ -1,0 +1,185 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"fleetman.example/lab/record"
+)
+
+func pageOf(t testing.TB, r Report) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := HTML(&text, r); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// Names that would be markup, or turn the text around, if they were not text.
+const (
+	hostileArm   = `</script><script>window.broken=1</script>`
+	hostileFault = `"><img src=x onerror="window.broken=1">`
+	hostileEvent = "\u202eltr' onload='window.broken=1 <!--"
+)
+
+// hostileReport has two comparisons' faults, no fault, goals and hostile names.
+func hostileReport(t *testing.T) Report {
+	t.Helper()
+	runs := comparison()
+	for _, arm := range []string{"none", hostileArm} {
+		run := outcomesOf(arm, 1, 30, 3)
+		run.Fault = hostileFault
+		run.Rules, run.Pods = hostileFault, []string{hostileEvent}
+		run.Events = append(run.Events,
+			record.Event{At: run.FaultAt + at(1), Who: hostileEvent, What: "breaker open", Detail: hostileFault},
+			record.Event{At: run.FaultAt + at(1.5), Who: "x", What: record.EventEjected, Detail: "its proxy ejected staff-service-0 (127.0.77.5:8080) from outbound: consecutive_5xx, ejection 1 of this host"},
+			record.Event{At: run.FaultAt + at(2), Who: "staff-service-0", What: record.EventExited, Detail: hostileArm})
+		for i := range run.Requests {
+			run.Requests[i].Error, run.Requests[i].Vehicle = strings.ReplaceAll(run.Requests[i].Error, "status", hostileFault), hostileArm
+		}
+		runs = append(runs, run)
+	}
+	for seed := range uint64(2) {
+		runs = append(runs, healthyRun("none", seed+1, .002, .01, .1, 0), healthyRun("mesh", seed+1, .004, .02, .11, .2))
+	}
+	r, err := Compute(of(runs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge(t, &r, "library, bad-replica: good >= 99.8%", "none, bad-replica: good >= 10%", "mesh, storm: good >= 60%")
+	return r
+}
+
+func parse(t testing.TB, text string) *html.Node {
+	t.Helper()
+	document, err := html.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+func attribute(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// textOf is the text within an element.
+func textOf(n *html.Node) string {
+	var text strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			text.WriteString(d.Data)
+		}
+	}
+	return text.String()
+}
+
+// TestHTMLFigures: the page holds what the JSON form holds, both in its data and,
+// figure by figure, in its tables.
+func TestHTMLFigures(t *testing.T) {
+	r := hostileReport(t)
+	var text bytes.Buffer
+	if err := JSON(&text, r); err != nil {
+		t.Fatal(err)
+	}
+	document := parse(t, pageOf(t, r))
+	var want, got any
+	if err := json.Unmarshal(text.Bytes(), &want); err != nil {
+		t.Fatal(err)
+	}
+	type place struct {
+		fault, arm int
+		figure     string
+	}
+	shown, values := map[place]string{}, map[place]string{} // in the tables
+	fault := -1
+	for n := range document.Descendants() {
+		switch {
+		case n.DataAtom == atom.Script && attribute(n, "id") == "data":
+			if err := json.Unmarshal([]byte(textOf(n)), &got); err != nil {
+				t.Fatal(err)
+			}
+		case n.DataAtom == atom.Table && attribute(n, "class") == "figures":
+			fault++
+		case n.DataAtom == atom.Tr && attribute(n, "data-figure") != "":
+			arm := -1
+			for field := range n.ChildNodes() {
+				if field.DataAtom == atom.Td {
+					arm++
+					key := place{fault, arm, attribute(n, "data-figure")}
+					shown[key] = textOf(field)
+					if first := field.FirstChild; first.DataAtom == atom.Data {
+						values[key] = attribute(first, "value")
+					}
+				}
+			}
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the page's data is not the JSON form's")
+	}
+	var decoded struct {
+		Groups []struct {
+			Faults []struct {
+				Fault string
+				Arms  []struct {
+					Arm     string
+					Figures map[string]Figure
+					Over    map[string]Difference
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text.Bytes(), &decoded); err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	fault = -1
+	for _, g := range decoded.Groups {
+		for _, f := range g.Faults {
+			fault++
+			for arm, a := range f.Arms {
+				for _, c := range r.Columns {
+					figure := a.Figures[c.Name]
+					key := place{fault, arm, c.Name}
+					if figure.Value == nil && figure.Note == "" {
+						continue
+					}
+					compared++
+					if !strings.HasPrefix(shown[key], figure.Text(c.Unit)) || !strings.Contains(shown[key], differenceText(a.Over[c.Name], c.Unit)) {
+						t.Errorf("%s, %s, %s: the page has %q, want %s, %s", f.Fault, a.Arm, c.Name, shown[key], figure.Text(c.Unit), a.Over[c.Name].Text(c.Unit))
+					}
+					if figure.Value == nil {
+						continue
+					}
+					if v, err := strconv.ParseFloat(values[key], 64); err != nil || v != *figure.Value {
+						t.Errorf("%s, %s, %s: the page has %q, want %v", f.Fault, a.Arm, c.Name, values[key], *figure.Value)
+					}
+				}
+			}
+		}
+	}
+	if compared < 100 {
+		t.Errorf("%d figures compared, want at least 100", compared)
+	}
+}
+
+func differenceText(d Difference, u Unit) string {
+	if d.Value == nil {
+		return ""
+	}
+	return d.Text(u)
+}
