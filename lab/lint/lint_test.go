@@ -226,16 +226,16 @@ func TestFormats(t *testing.T) {
 }
 
 // TestAnalyze: the messages of istioctl analyze are shown as its own, and what a
-// rule says too is shown once.
+// rule reports too is shown once.
 func TestAnalyze(t *testing.T) {
 	istioctl := meshtest.Binaries(t).Istioctl.Path
 	for _, test := range []struct {
 		name, route string
 		want        []string
 	}{
-		{"its own", "  gateways: [door, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1", "IST0101", "IST0132"}},
+		{"its own", "  gateways: [edge, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1", "IST0101", "IST0132"}},
 		{"said by a rule", "  http:\n    - retries: {perTryTimeout: 2s}\n      route: [{destination: {host: staff}}]\n", []string{"1", "5"}},
-		{"intended", "  gateways: [door, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1"}},
+		{"intended", "  gateways: [edge, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1"}},
 	} {
 		mark := ""
 		if test.name == "intended" {

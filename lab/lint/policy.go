@@ -11,7 +11,7 @@ type policy struct {
 	pool, outliers, balancer, budget value
 }
 
-// cluster is one set of hosts that proxies know: a service's port and subset.
+// cluster is one set of hosts in the configuration of proxies: a service's port and subset.
 type cluster struct {
 	rule    *object
 	service *service // nil when the manifests do not have it
