@@ -116,7 +116,7 @@ func TestMeshCommand(t *testing.T) {
 		before := c.mesh(t)
 		began := time.Now()
 		code, stdout, stderr := c.run(t, c.upArgs("--mesh", "--ingress-port", "0", folder, file)...)
-		want := fmt.Sprintf("fleetman: another fleet runs in %s (process %d): stop it, or take another directory with --state, and other addresses with --network and --node-address\n", c.state, c.up.Process.Pid)
+		want := fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", c.state, c.up.Process.Pid)
 		if code != 1 || stdout != "" || stderr != want {
 			t.Errorf("exit code %d, %s%s, want %s", code, stdout, stderr, want)
 		}

@@ -30,7 +30,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
-			return taken, fmt.Errorf("--network %v: %v is another fleet's: must be a network that is free%s", o.Network, address, meshNetworks(p, o))
+			return taken, takenAddress(o, address, meshNetworks(p, o))
 		case err != nil:
 			network := o.Network.Masked()
 			if !network.Contains(address) {
@@ -41,6 +41,27 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		taken = append(taken, listener)
 	}
 	return taken, nil
+}
+
+// CheckFree returns an error if another fleet uses the network, or the next one,
+// which is that of a mesh.
+func CheckFree(o Options) error {
+	network := o.WithDefaults().Network.Masked()
+	for _, address := range []netip.Addr{network.Addr(), outboundOf(network.Addr(), network)} {
+		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
+		if err == nil {
+			listener.Close()
+		}
+		if errors.Is(err, syscall.EADDRINUSE) { // other errors are Start's
+			return takenAddress(o.WithDefaults(), address, "")
+		}
+	}
+	return nil
+}
+
+// takenAddress returns the error for an address that another fleet uses.
+func takenAddress(o Options, address netip.Addr, more string) error {
+	return fmt.Errorf("--network %v: %v is another fleet's: must be a network that is free%s; fleetman down ends a fleet", o.Network, address, more)
 }
 
 func (c claims) release() {

@@ -33,16 +33,16 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 	}{
 		{
 			"the same network", lower, lower,
-			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free", lower.Network, last(lower.Network, 1)),
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free; fleetman down ends a fleet", lower.Network, last(lower.Network, 1)),
 		},
 		{
 			"the second network of a mesh", withMesh(upper), withMesh(lower),
-			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v",
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v; fleetman down ends a fleet",
 				lower.Network, last(upper.Network, 2), upper.Network),
 		},
 		{
 			"the first network, which is a mesh's second", withMesh(lower), withMesh(upper),
-			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v",
+			fmt.Sprintf("--network %v: %s is another fleet's: must be a network that is free, and with --mesh the next one too, %v; fleetman down ends a fleet",
 				upper.Network, last(upper.Network, 2), netip.PrefixFrom(outboundOf(upper.Network.Addr(), upper.Network), 24)),
 		},
 	} {
@@ -50,11 +50,17 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 			test.second.State = t.TempDir()
 			f := startFleet(t, decode(t, staff), test.first)
 			defer f.Stop()
+			if err := CheckFree(test.first); err == nil {
+				t.Error("its network is free")
+			}
 			_, err := Start(t.Context(), decode(t, staff), test.second)
 			if err == nil || err.Error() != test.want {
 				t.Errorf("\n got %v\nwant %s", err, test.want)
 			}
 		})
+	}
+	if err := CheckFree(lower); err != nil {
+		t.Error(err)
 	}
 	startFleet(t, decode(t, staff), lower) // all is free again
 }

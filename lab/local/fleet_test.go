@@ -541,7 +541,7 @@ func TestSecondFleetOnTheSameState(t *testing.T) {
 	second := testOptions(t)
 	second.State = o.State
 	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")), second)
-	want := fmt.Sprintf("another fleet runs in %s (process %d): stop it, or take another directory with --state, and other addresses with --network and --node-address", o.State, os.Getpid())
+	want := fmt.Sprintf("another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address", o.State, os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("\n got %v\nwant %s", err, want)
 	}

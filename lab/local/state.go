@@ -26,7 +26,7 @@ func Lock(dir string) (unlock func(), err error) {
 			return nil, fmt.Errorf("state directory: locking %s: %w", file.Name(), err)
 		}
 		owner, _ := os.ReadFile(file.Name())
-		return nil, fmt.Errorf("another fleet runs in %s (process %s): stop it, or take another directory with --state, and other addresses with --network and --node-address",
+		return nil, fmt.Errorf("another fleet runs in %s (process %s): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address",
 			dir, strings.TrimSpace(string(owner)))
 	}
 	if err = file.Truncate(0); err == nil {

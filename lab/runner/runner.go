@@ -81,7 +81,19 @@ func (o Options) at(place int) Options {
 	o.Local.Network = netip.PrefixFrom(netip.AddrFrom4(network), o.Local.Network.Bits())
 	o.Local.NodeAddress = netip.AddrFrom4(node)
 	o.Local.State = filepath.Join(o.Local.State, strconv.Itoa(place))
+	o.Local.Locked = false // the caller locked that of place 0
 	return o
+}
+
+// CheckFree returns an error if another fleet uses the network of one of the first
+// places.
+func (o Options) CheckFree(places int) error {
+	for place := range places {
+		if err := local.CheckFree(o.at(place).Local); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // explain adds the last lines of the log of a pod that did not get ready.

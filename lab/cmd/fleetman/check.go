@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
@@ -73,7 +74,7 @@ standard output at the end.`,
 
 func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	runner, err := f.runner(where, stderr)
+	fleets, checker, err := f.runner(where, stderr)
 	if err != nil {
 		return usageError{err}
 	}
@@ -90,13 +91,21 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) err
 	if err != nil {
 		return err
 	}
+	unlock, err := local.Lock(where.state) // for all fleets: none may be in use when the first promise is checked
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := fleets.CheckFree(f.jobs); err != nil {
+		return err
+	}
 	lines := cmd.OutOrStdout()
 	if f.output.structured() {
 		lines = stderr
 	}
-	runner.Done = func(r check.Result) { _ = check.WriteLine(lines, r) }
+	checker.Done = func(r check.Result) { _ = check.WriteLine(lines, r) }
 	began := time.Now()
-	results, runErr := runner.Run(ctx, scenarios)
+	results, runErr := checker.Run(ctx, scenarios)
 	err = f.output.print(cmd, where.environ, check.Report(results), func(*printer) {}) // for people the lines are the output
 	if f.junit != "" {
 		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
@@ -109,28 +118,30 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) err
 	return f.verdict(results, time.Since(began), stderr)
 }
 
-// runner returns what checks; its errors are those of the command line.
-func (f checkFlags) runner(where places, stderr io.Writer) (r check.Runner, err error) {
+// runner returns the options of the fleets, and the runner of the checks. Its errors are usage errors.
+func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Options, r check.Runner, err error) {
 	options, err := f.up.options(where)
 	if err != nil {
-		return r, err
+		return fleets, r, err
 	}
+	options.Locked = true
 	if f.only != "" {
 		if r.Only, err = regexp.Compile(f.only); err != nil {
-			return r, fmt.Errorf("--run %s: must be a regular expression: %w", quoted(f.only), err)
+			return fleets, r, fmt.Errorf("--run %s: must be a regular expression: %w", quoted(f.only), err)
 		}
 	}
 	if f.jobs < 1 || f.jobs > 8 {
-		return r, fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)
+		return fleets, r, fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)
 	}
 	if f.seed == 0 {
 		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
 	}
 	r.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	find := onlyOnce(where.source(r.Progress).Find)
-	r.Start = runner.Starter(runner.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find})
+	fleets = runner.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find}
+	r.Start = runner.Starter(fleets)
 	r.Scenarios, r.NoControl, r.Jobs, r.Seed = where.scenarios(), f.noControl, f.jobs, f.seed
-	return r, nil
+	return fleets, r, nil
 }
 
 // verdict is an error unless every promise holds.

@@ -196,8 +196,18 @@ func TestUp(t *testing.T) {
 		t.Errorf("logs of nobody: exit code %d, stderr %q", code, errs)
 	}
 	if code, _, errs := fleetman(t, "up", "--bin", bin, "--state", state, "../../../k8s/base/webapp.yaml"); code != exitFailure ||
-		errs != fmt.Sprintf("fleetman: another fleet runs in %s (process %d): stop it, or take another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()) {
+		errs != fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()) {
 		t.Errorf("a second launcher: exit code %d, stderr %q", code, errs)
+	}
+
+	for _, args := range [][]string{
+		{"check", "plain", "--state", state, "--network", network + "0/24", "--node-address", network + "250"}, // its state directory
+		{"check", "plain", "--state", t.TempDir(), "--network", network + "0/24", "--node-address", network + "250"},
+	} {
+		code, out, errs := fleetman(t, args...)
+		if code != exitFailure || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, " another fleet") || !strings.Contains(errs, "fleetman down") {
+			t.Errorf("%q beside the fleet: exit code %d, stdout %q, stderr %q, want one line", args, code, out, errs)
+		}
 	}
 
 	if code, out, errs := fleetman(t, "kill", "--signal", "kill", "staff-service-1", "--state", state); code != 0 || !strings.HasSuffix(out, "): sent signal 9 (killed)\n") || errs != "" {
