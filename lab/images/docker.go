@@ -53,6 +53,9 @@ func (d docker) answers(ctx context.Context) error {
 type built struct {
 	id   string // sha256:…
 	size int64  // of its files, in bytes
+	// stamped reports whether its time is the commit's, so that the same sources
+	// give the same id; else only its files and settings are the same.
+	stamped bool
 }
 
 // build builds i and gives it its name.
@@ -61,7 +64,8 @@ func (d docker) build(ctx context.Context, i image) (built, error) {
 	if err != nil {
 		return built{}, fmt.Errorf("build %s: %w", i.name, err)
 	}
-	if err := d.checkTime(ctx, id); err != nil {
+	stamped, err := d.stamped(ctx, id)
+	if err != nil {
 		return built{}, fmt.Errorf("%s: %w", i.name, err)
 	}
 	if _, err := d.run(ctx, "tag", id, i.name); err != nil {
@@ -75,7 +79,7 @@ func (d docker) build(ctx context.Context, i image) (built, error) {
 	if err != nil {
 		return built{}, fmt.Errorf("size of %s: %w", i.name, err)
 	}
-	return built{id, size}, nil
+	return built{id, size, stamped}, nil
 }
 
 func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err error) {
@@ -114,19 +118,16 @@ func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err err
 	return strings.TrimSpace(string(text)), err
 }
 
-// checkTime returns an error unless the commit's time is the image's: BuildKit
-// before 0.11 does not know SOURCE_DATE_EPOCH.
-func (d docker) checkTime(ctx context.Context, id string) error {
+// stamped reports whether the commit's time is the image's: BuildKit before 0.11,
+// which is that of engines before Docker 23, does not know SOURCE_DATE_EPOCH.
+func (d docker) stamped(ctx context.Context, id string) (bool, error) {
 	created, err := d.run(ctx, "image", "inspect", "--format", "{{json .Created}}", id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var at time.Time
 	if err := json.Unmarshal([]byte(created), &at); err != nil {
-		return fmt.Errorf("created: %.60q: %w", created, err)
+		return false, fmt.Errorf("created: %.60q: %w", created, err)
 	}
-	if !at.Equal(d.commit.time) {
-		return fmt.Errorf("created: %s: must be the commit's time, %s: build with Docker 23 or newer", at, d.commit.time)
-	}
-	return nil
+	return at.Equal(d.commit.time), nil
 }

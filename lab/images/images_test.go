@@ -84,10 +84,10 @@ const largest = 25e6 // bytes of an image's files
 // answer.
 func TestImages(t *testing.T) {
 	d, names := needDocker(t)
-	ids := map[string]string{}
+	contents := map[string]string{}
 	for _, i := range append(own(names, registry, "6"), published(names, registry, "6", "")...) {
 		b := d.mustBuild(t, i)
-		ids[i.name] = b.id
+		contents[i.name] = d.contents(t, b)
 		if b.size > largest {
 			t.Errorf("%s: %d bytes, at most %.0f expected", i.name, b.size, largest)
 		}
@@ -107,25 +107,35 @@ func TestImages(t *testing.T) {
 			checkContents(t, d, s, i.name, "arm64", elf.EM_AARCH64)
 		})
 	}
-	t.Run("again", func(t *testing.T) { checkAgain(t, d, ids) })
+	t.Run("again", func(t *testing.T) { checkAgain(t, d, contents) })
 	t.Run("fleet", func(t *testing.T) { checkFleet(t, d) })
 	t.Run("variants", func(t *testing.T) { checkVariants(t, d) })
 }
 
+// contents is what has to be the same of two images of the same sources: the id,
+// or, without the commit's time, the files' and the settings.
+func (d docker) contents(t *testing.T, b built) string {
+	t.Helper()
+	if b.stamped {
+		return b.id
+	}
+	return d.must(t, "image", "inspect", "--format", "{{.Architecture}} {{json .RootFS}} {{json .Config}}", b.id)
+}
+
 // A copy of the sources, with other times and modes, compiled from nothing: the same image. Of the
 // services in Go alone one stands for all; the webapp's page is built by npm besides.
-func checkAgain(t *testing.T, d docker, ids map[string]string) {
+func checkAgain(t *testing.T, d docker, contents map[string]string) {
 	for service, publishedAs := range map[string]string{"staff-service": "staff-service", "webapp": "webapp-angular"} {
 		t.Run(service, func(t *testing.T) {
 			i := own([]string{service}, registry, "6")[0]
-			first := ids[i.name]
+			first := contents[i.name]
 			d := d
 			d.root = copyOf(t, d.root, service)
 			i.name += "-again"
-			if b := d.mustBuild(t, i); b.id != first {
-				t.Errorf("got %s, the first time %s", b.id, first)
+			if again := d.contents(t, d.mustBuild(t, i)); again != first {
+				t.Errorf("got %s, the first time %s", again, first)
 			}
-			if published := ids[registry+"richardchesterwood/istio-fleetman-"+publishedAs+":6"]; published != first {
+			if published := contents[registry+"richardchesterwood/istio-fleetman-"+publishedAs+":6"]; published != first {
 				t.Errorf("the published form is %s, want the same image: %s", published, first)
 			}
 		})
@@ -180,8 +190,8 @@ func withoutCaches(t *testing.T, dockerfile string) string {
 
 // config has the fields of an image's configuration that the tests use.
 type config struct {
-	Architecture, OS, Created string
-	Config                    struct {
+	Architecture, OS string
+	Config           struct {
 		User, WorkingDir string
 		Env, Entrypoint  []string
 		Cmd              []string
@@ -228,8 +238,8 @@ func checkContents(t *testing.T, d docker, service, name, architecture string, m
 	if err := json.Unmarshal(files[images[0].Config], &c); err != nil {
 		t.Fatal(err)
 	}
-	if c.Architecture != architecture || c.OS != "linux" || c.Created != "2024-02-29T12:00:00Z" {
-		t.Errorf("got %s/%s of %s", c.OS, c.Architecture, c.Created)
+	if c.Architecture != architecture || c.OS != "linux" {
+		t.Errorf("got %s/%s", c.OS, c.Architecture)
 	}
 	if c.Config.User != "65532:65532" || !slices.Equal(c.Config.Entrypoint, []string{"/usr/bin/" + service}) || len(c.Config.Cmd) > 0 || c.Config.Healthcheck != nil || len(c.Config.Volumes) > 0 {
 		t.Errorf("got %+v", c.Config)

@@ -83,12 +83,17 @@ func build(ctx context.Context, o options, getenv func(string) string, stdout, s
 	if err := d.answers(ctx); err != nil {
 		return err
 	}
+	stamped := true
 	for _, i := range images {
 		built, err := d.build(ctx, i)
 		if err != nil {
 			return err
 		}
+		stamped = stamped && built.stamped
 		fmt.Fprintf(stdout, "%s %s %.1f MB\n", i.name, built.id, float64(built.size)/1e6)
+	}
+	if !stamped {
+		fmt.Fprintln(stderr, "images: the images have the time of their build: with Docker 23 or newer they have the commit's, and the same sources give the same id")
 	}
 	return nil
 }
