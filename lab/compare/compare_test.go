@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,9 @@ func reported(t *testing.T, dir string) report.Fault {
 	return computed.Groups[0].Faults[0]
 }
 
+// ofMesh matches the names of published arms with a mesh.
+var ofMesh = regexp.MustCompile(`mesh|sidecars|both|twice|^mine|^ingress$`)
+
 // TestShipped: the manifests of every published experiment have what it names, and
 // its first line is its question.
 func TestShipped(t *testing.T) {
@@ -132,8 +136,7 @@ func TestShipped(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range c.plans { // the manifests say which arms have a mesh
-				without := p.arm.Of == "none" || p.arm.Of == "retries" || strings.HasPrefix(p.arm.Of, "library")
-				if without == p.mesh {
+				if named := ofMesh.MatchString(p.arm.Of); named != p.mesh {
 					t.Errorf("%s: mesh: %v", p.arm.Name, p.mesh)
 				}
 			}
@@ -700,6 +703,25 @@ func TestKnownNumbers(t *testing.T) {
 		if got := computed.ExitCode(); got != test.want {
 			t.Errorf("%s: exit code %d, want %d: %+v", name, got, test.want, computed.Goals)
 		}
+	}
+}
+
+// TestMetastable: with naive retries a fleet recovers from a short stop, and never
+// from a longer one that has ended as well. The goals of the published experiment
+// say so.
+func TestMetastable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute of load")
+	}
+	o := options(t, 231)
+	o.Experiment = shipped(t, "metastable")
+	run(t, o)
+	computed, err := report.Compute(records(t, o.Out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := computed.ExitCode(); got != report.ExitMet || len(computed.Goals) != 3 {
+		t.Errorf("exit code %d, want %d: %+v", got, report.ExitMet, computed.Goals)
 	}
 }
 

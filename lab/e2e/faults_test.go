@@ -18,10 +18,10 @@ import (
 // a crash are a 503, and the counts are those that were set.
 func TestFaultVerify(t *testing.T) {
 	meshtest.Binaries(t)
-	c := launch(t, 94, "--mesh", "--ingress-port", "0", scenarios("circuit-breaking"))
+	c := launch(t, 94, "--mesh", "--relays", "--ingress-port", "0", scenarios("circuit-breaking"))
 	code, stdout, stderr := c.run(t, "fault", "verify")
-	if rows := regexp.MustCompile(`(?m)^(delay|status|reset|hang|truncate|slow|crash) `).FindAllString(stdout, -1); code != 0 || len(rows) != 14 {
-		t.Errorf("exit code %d, %d rows, want 0 and 14:\n%s%s", code, len(rows), stdout, stderr)
+	if rows := regexp.MustCompile(`(?m)^(delay|status|rate|reset|hang|truncate|slow|capacity|idle|crash|connect=hang|connect=delay|connect=cut) `).FindAllString(stdout, -1); code != 0 || len(rows) != 2*10+3 {
+		t.Errorf("exit code %d, %d rows, want 0 and 23:\n%s%s", code, len(rows), stdout, stderr)
 	}
 }
 

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,13 +42,15 @@ type kind struct {
 	name, rule string
 	times      int // the rule's count; as many requests after that must succeed
 	met        func(met) bool
+	// fault is the kind of kit/fault. Defaults to the name.
+	fault string
 	// free is the number of requests before the first fault.
 	free int
 	// cutsOff reports whether the fault closes the connection without a response. A proxy sends a response
 	// of its own instead.
 	cutsOff bool
-	// hidden reports whether a proxy hides the fault from its callers.
-	hidden bool
+	// rises reports whether the fault's rate rises to 1: before the first fault, requests may succeed.
+	rises bool
 }
 
 // seen reports whether m is the outcome of the fault at a caller.
@@ -89,6 +92,12 @@ func (m met) fromProxy() bool {
 		strings.HasPrefix(m.body, "upstream connect error or disconnect/reset before headers")
 }
 
+// timedOut reports whether the caller has waited.
+func (m met) timedOut() bool {
+	var timeout net.Error
+	return errors.As(m.err, &timeout) && timeout.Timeout() && m.took >= hangs
+}
+
 const (
 	// hangs is the time-out of requests that meet the fault hang. A pod on the same machine responds within
 	// a hundredth of it.
@@ -104,11 +113,11 @@ var kinds = []kind{
 	{name: "status", rule: "status=503,retry-after=7s", times: 3, met: func(m met) bool {
 		return m.err == nil && m.status == 503 && m.isFault("status") && m.header.Get("Retry-After") == "7" && m.body == ""
 	}},
-	{name: "reset", rule: "reset", times: 3, cutsOff: true, met: func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
-	{name: "hang", rule: "hang", times: 2, met: func(m met) bool {
-		var timeout net.Error
-		return errors.As(m.err, &timeout) && timeout.Timeout() && m.took >= hangs
+	{name: "rate", fault: "status", rule: "status=503,rate=0..1,over=200ms", times: 3, rises: true, met: func(m met) bool {
+		return m.err == nil && m.status == 503 && m.isFault("status") && m.body == ""
 	}},
+	{name: "reset", rule: "reset", times: 3, cutsOff: true, met: func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
+	{name: "hang", rule: "hang", times: 2, met: met.timedOut},
 	{name: "truncate", rule: "truncate=5", times: 3, met: func(m met) bool {
 		return m.isFault("truncate") && len(m.body) == 5 && errors.Is(m.err, io.ErrUnexpectedEOF)
 	}},
@@ -118,7 +127,7 @@ var kinds = []kind{
 	{name: "capacity", rule: "capacity=0.001,queue=0", times: 3, free: 1, met: func(m met) bool {
 		return m.err == nil && m.status == 503 && m.isFault("capacity") && m.body == ""
 	}},
-	{name: "idle", rule: "idle=50ms", times: 3, hidden: true, met: func(m met) bool {
+	{name: "idle", rule: "idle=50ms", times: 3, met: func(m met) bool {
 		return errors.Is(m.err, errClosed) && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.took >= 50*time.Millisecond
 	}},
 	{name: "crash", rule: "crash", times: 1, cutsOff: true, met: func(m met) bool {
@@ -126,16 +135,36 @@ var kinds = []kind{
 	}},
 }
 
+// connects are the faults of connections whose injections the launcher counts. The kernel refuses and drops
+// connections uncounted.
+var connects = []kind{
+	{name: "connect=hang", rule: "connect=hang", times: 2, met: met.timedOut},
+	{name: "connect=delay", rule: "connect=delay:100ms", times: 3, met: func(m met) bool {
+		return m.unharmed() && m.took >= 100*time.Millisecond
+	}},
+	{name: "connect=cut", rule: "connect=cut:0", times: 3, met: func(m met) bool {
+		return m.status == 0 && (errors.Is(m.err, syscall.ECONNRESET) || errors.Is(m.err, io.EOF))
+	}},
+}
+
+// Connections sets the fault of a pod's connections, which the launcher makes.
+type Connections interface {
+	Connect(ctx context.Context, pod string) (local.ConnectState, error)
+	SetConnect(ctx context.Context, pod, rule string) (local.ConnectState, error)
+}
+
 // Verifier verifies the faults of a pod of a running fleet.
 type Verifier struct {
 	Client *Client
 	Pod    func(context.Context) (local.Pod, error) // returns the pod's current state
+	// Connections is needed for a pod with a relay.
+	Connections Connections
 }
 
 // Run sets each kind of fault in turn, sends requests and compares the counts: at the program's own port
 // and, for a pod with a proxy, also through the proxy. When the mesh's rules refuse callers from outside
-// the mesh, Run skips the proxy, and the note is the reason. At the end Run restores the pod's rules; their
-// counters start at 0.
+// the mesh, Run skips the proxy, and the note is the reason. For a pod with a relay, Run also verifies the
+// faults of connections. At the end Run restores the pod's rules; their counters start at 0.
 func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err error) {
 	pod, err := v.Pod(ctx)
 	if err != nil {
@@ -171,9 +200,6 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 			return checks, note, err
 		}
 		for _, k := range kinds {
-			if proxied && k.hidden {
-				continue // the proxy may close the connection first, and its callers see nothing of it
-			}
 			check, err := v.check(ctx, pod, k, proxied)
 			if err != nil {
 				return checks, note, err
@@ -181,7 +207,45 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 			checks = append(checks, check)
 		}
 	}
+	if pod.Relayed && note == "" {
+		ofConnections, err := v.connections(ctx, pod)
+		return append(checks, ofConnections...), note, err
+	}
 	return checks, note, nil
+}
+
+// connections verifies the faults of a pod's connections, and restores the rule that it had.
+func (v Verifier) connections(ctx context.Context, pod local.Pod) (checks []Check, err error) {
+	before, err := v.Connections.Connect(ctx, pod.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if _, restored := v.Connections.SetConnect(ctx, pod.Name, before.Rule); restored != nil {
+			err = errors.Join(err, fmt.Errorf("restore the rule of the pod's connections: %w", restored))
+		}
+	}()
+	for _, k := range connects {
+		// the rule counts all connections, those of other callers too
+		check := Check{Kind: k.name, Proxied: pod.AppAddress != "", Set: k.times}
+		if _, err := v.Connections.SetConnect(ctx, pod.Name, fmt.Sprintf("%s,count=%d", k.rule, k.times)); err != nil {
+			return checks, err
+		}
+		if err := v.see(ctx, pod, k, &check); err != nil {
+			return checks, err
+		}
+		failed := succeed(ctx, pod, k, true)
+		state, err := v.Connections.Connect(ctx, pod.Name)
+		if err != nil {
+			return checks, err
+		}
+		check.Injected = int(state.Fired)
+		check.judge(k, failed)
+		checks = append(checks, check)
+	}
+	return checks, nil
 }
 
 // refused returns why the pod's proxy refuses a caller from outside the mesh, such as strict mutual TLS or
@@ -199,7 +263,7 @@ func refused(ctx context.Context, pod local.Pod) string {
 
 func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool) (Check, error) {
 	check := Check{Kind: k.name, Proxied: proxied, Set: k.times}
-	counted, err := v.counted(ctx, pod, k.name)
+	counted, err := v.counted(ctx, pod, cmp.Or(k.fault, k.name))
 	if err != nil {
 		return check, err
 	}
@@ -213,30 +277,31 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if k.name == "crash" {
 		return v.afterCrash(ctx, pod, check)
 	}
-	failed := 0
-	for range k.times {
-		if m := get(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
-			failed++
-		}
-	}
+	failed := succeed(ctx, pod, k, proxied)
 	state, err := v.Client.Get(ctx, pod)
 	if err != nil {
 		return check, err
 	}
 	check.Injected = state.fired()
-	after, err := v.counted(ctx, pod, k.name)
+	after, err := v.counted(ctx, pod, cmp.Or(k.fault, k.name))
 	if err != nil {
 		return check, err
 	}
-	check.judge()
-	switch {
-	case check.Problem != "":
-	case failed > 0:
-		check.Problem = fmt.Sprintf("%d of %d requests after the last fault failed, too", failed, k.times)
-	case after-counted != k.times:
+	check.judge(k, failed)
+	if check.Problem == "" && after-counted != k.times {
 		check.Problem = fmt.Sprintf("counted in its metrics %d: must be %d", after-counted, k.times)
 	}
 	return check, nil
+}
+
+// succeed sends the requests after the last fault, and returns how many meet a fault all the same.
+func succeed(ctx context.Context, pod local.Pod, k kind, proxied bool) (failed int) {
+	for range k.times {
+		if m := get(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
+			failed++
+		}
+	}
+	return failed
 }
 
 // see sends the requests that meet the fault and counts the outcomes.
@@ -247,7 +312,7 @@ func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) 
 		}
 	}
 	for range k.times {
-		if m := meet(ctx, pod, k, check.Proxied); k.seen(m, check.Proxied) {
+		if m := v.meet(ctx, pod, k, check.Proxied); k.seen(m, check.Proxied) {
 			check.Seen++
 		} else {
 			check.instead = m
@@ -257,22 +322,33 @@ func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) 
 }
 
 // meet is a request that is to meet a fault of a kind.
-func meet(ctx context.Context, pod local.Pod, k kind, proxied bool) met {
-	switch k.name {
-	case "hang":
+func (v Verifier) meet(ctx context.Context, pod local.Pod, k kind, proxied bool) met {
+	switch {
+	case k.name == "hang", k.name == "connect=hang":
 		return get(ctx, pod, k.name, proxied, hangs)
-	case "idle":
+	case k.name == "idle" && proxied:
+		return v.getUntilClosed(ctx, pod, k.name)
+	case k.name == "idle":
 		return getAndKeep(ctx, pod, k.name)
+	case k.rises:
+		deadline := time.Now().Add(patience)
+		for {
+			if m := get(ctx, pod, k.name, proxied, patience); !m.unharmed() || time.Now().After(deadline) {
+				return m
+			}
+		}
 	}
 	return get(ctx, pod, k.name, proxied, patience)
 }
 
-func (c *Check) judge() {
+func (c *Check) judge(k kind, failed int) {
 	switch {
 	case c.Injected != c.Set:
 		c.Problem = fmt.Sprintf("injected %d: must be %d", c.Injected, c.Set)
 	case c.Seen != c.Set:
 		c.Problem = fmt.Sprintf("seen %d: must be %d; another outcome was %s", c.Seen, c.Set, c.instead)
+	case failed > 0:
+		c.Problem = fmt.Sprintf("%d of %d requests after the last fault failed, too", failed, k.times)
 	}
 }
 
@@ -287,11 +363,11 @@ func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check)
 		}
 		check.Injected = now.Restarts - before.Restarts
 		if now.Ready && check.Injected > 0 {
-			check.judge()
+			check.judge(kind{}, 0)
 			return check, nil
 		}
 		if now.Ready && now.PID == before.PID && check.Seen == 0 {
-			check.judge()
+			check.judge(kind{}, 0)
 			return check, nil // it has not crashed
 		}
 		select {
@@ -382,4 +458,29 @@ func getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
 		}
 	}
 	return met{response.StatusCode, response.Header, body.String(), err, time.Since(began)}
+}
+
+// getUntilClosed sends a request through the proxy, and waits until the pod has closed the connection between
+// the two, which it counts. The proxy keeps that connection for the next request, whoever sends it: a request
+// before the closing would postpone it, and the rule would fire once for several requests.
+func (v Verifier) getUntilClosed(ctx context.Context, pod local.Pod, kind string) met {
+	before, err := v.Client.Get(ctx, pod)
+	if err != nil {
+		return met{err: err}
+	}
+	began := time.Now()
+	m := get(ctx, pod, kind, true, patience)
+	for m.err == nil && time.Since(began) < patience {
+		now, err := v.Client.Get(ctx, pod)
+		switch {
+		case err != nil:
+			m.err = err
+		case now.fired() > before.fired():
+			m.err = errClosed
+		default:
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	m.took = time.Since(began)
+	return m
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +28,7 @@ func TestVerifyService(t *testing.T) {
 		t.Fatal(err)
 	}
 	fleet, err := local.Start(t.Context(), objects, local.Options{
-		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: time.Minute,
+		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: time.Minute, Relays: true,
 		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.245.0/24", 100+os.Getpid()%100)), Progress: func(line string) { t.Log(line) },
 	})
 	if err != nil {
@@ -40,18 +41,42 @@ func TestVerifyService(t *testing.T) {
 	if _, err := client.Set(t.Context(), fleet.Pods()[0], before); err != nil {
 		t.Fatal(err)
 	}
-	checks, _, err := Verifier{Client: client, Pod: now}.Run(t.Context())
-	if err != nil || len(checks) != len(kinds) {
+	const connect = "connect=delay:1ms,rate=0.5"
+	connections := launcher{fleet}
+	if _, err := connections.SetConnect(t.Context(), fleet.Pods()[0].Name, connect); err != nil {
+		t.Fatal(err)
+	}
+	checks, _, err := Verifier{Client: client, Pod: now, Connections: connections}.Run(t.Context())
+	all := slices.Concat(kinds, connects)
+	if err != nil || len(checks) != len(all) {
 		t.Fatalf("%d checks, %v", len(checks), err)
 	}
 	for i, c := range checks {
-		if c.Kind != kinds[i].name || c.Set != kinds[i].times || c.Injected != c.Set || c.Seen != c.Set || !c.OK() {
+		if c.Kind != all[i].name || c.Set != all[i].times || c.Injected != c.Set || c.Seen != c.Set || !c.OK() {
 			t.Errorf("got %+v", c)
 		}
 	}
 	if state, err := client.Get(t.Context(), fleet.Pods()[0]); err != nil || state.Text() != before || fleet.Pods()[0].Restarts != 1 {
 		t.Errorf("afterwards: %+v, %v, %d restarts", state, err, fleet.Pods()[0].Restarts)
 	}
+	if state, err := fleet.Connect(fleet.Pods()[0].Name); err != nil || state.Rule != connect {
+		t.Errorf("afterwards, connections: %+v, %v", state, err)
+	}
+}
+
+// launcher is a fleet of this process, with the calls of control.Client.
+type launcher struct{ fleet *local.Fleet }
+
+func (l launcher) Connect(_ context.Context, pod string) (local.ConnectState, error) {
+	return l.fleet.Connect(pod)
+}
+
+func (l launcher) SetConnect(_ context.Context, pod, rule string) (local.ConnectState, error) {
+	fault, err := local.ParseConnect(rule)
+	if err != nil {
+		return local.ConnectState{}, err
+	}
+	return l.fleet.SetConnect(pod, &fault)
 }
 
 // liar is a pod that responds with 503 for every rule, and whose counts can be wrong.
@@ -168,6 +193,7 @@ func TestMet(t *testing.T) {
 		"truncate": {404, fault("truncate"), `{"sta`, io.ErrUnexpectedEOF, 0},
 		"slow":     {404, fault("slow"), strings.Repeat("x", 500), nil, 900 * time.Millisecond},
 		"capacity": {503, fault("capacity"), "", nil, 0},
+		"rate":     {503, fault("status"), "", nil, 0},
 		"idle":     {404, http.Header{}, "{}", errClosed, 50 * time.Millisecond},
 		"crash":    {err: io.EOF},
 	}
@@ -177,7 +203,7 @@ func TestMet(t *testing.T) {
 		if !k.seen(good[k.name], false) {
 			t.Errorf("%s is not seen", k.name)
 		}
-		if !k.hidden && (k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false)) {
+		if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
 			t.Errorf("%s behind a proxy is not distinguished from %s without", k.name, k.name)
 		}
 		for _, m := range []met{{503, http.Header{}, "no healthy upstream", nil, 0}, {503, fault("reset"), envoy, nil, 0}, {502, http.Header{}, envoy, nil, 0}} {

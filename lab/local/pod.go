@@ -32,6 +32,9 @@ type Pod struct {
 	// AppAddress is where the program itself listens when a proxy has the
 	// pod's address; empty without a proxy.
 	AppAddress string `json:"appAddress,omitempty"`
+	// Relayed reports whether a relay of the launcher passes the connections to
+	// Port on, so that they can meet a ConnectFault.
+	Relayed bool `json:"relayed,omitempty"`
 	// AdminTokenFile holds the bearer token that changes by the admin listener
 	// need; empty when --set gives the pod another.
 	AdminTokenFile string `json:"adminTokenFile,omitempty"`
@@ -253,7 +256,7 @@ func (p *pod) snapshot() Pod {
 		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Program: p.plan.program,
 		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
-		State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
+		Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
 	}
 	if p.plan.proxied && p.plan.listen != 0 {
 		s.AppAddress = p.plan.app.String()

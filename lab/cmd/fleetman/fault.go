@@ -180,9 +180,10 @@ func verifyCommand(where *places) *cobra.Command {
 send requests, and compare three counts: how often the fault was to be injected,
 how often the pod counted it, and how often the client saw it. With a mesh this is
 done twice: at the port of the program, and through the proxy of the pod, where a
-reset and a crash are a 503 by Envoy; idle is left out there, for a proxy hides it.
-Other requests do not meet these faults, but the pod crashes once each time. Earlier
-rules are restored at the end.`,
+reset and a crash are a 503 by Envoy. Other requests do not meet these faults, but
+the pod crashes once each time. In a fleet of fleetman up --relays, connect=hang,
+connect=delay and connect=cut are checked too; other requests to the pod would meet
+them, and count. Earlier rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
 		ValidArgsFunction: completeFirst(where.faultTargets),
@@ -224,7 +225,11 @@ func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
 		}
 		return found[0], nil
 	}
-	checks, note, err := faults.Verifier{Client: &faults.Client{}, Pod: now}.Run(cmd.Context())
+	launcher, err := where.connect()
+	if err != nil {
+		return err
+	}
+	checks, note, err := faults.Verifier{Client: &faults.Client{}, Pod: now, Connections: launcher}.Run(cmd.Context())
 	err = errors.Join(o.print(cmd, where.environ, checks, func(p *printer) { p.verified(checks) }), err)
 	if note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)
