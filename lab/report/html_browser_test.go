@@ -166,6 +166,9 @@ func TestHTMLBrowser(t *testing.T) {
 			t.Errorf("%s: with all parts open, the page is %s pixels wider than the screen", what, got)
 		}
 		accessible(t, ctx, string(axe), what)
+		if got := evaluate(t, ctx, `typeof window.broken`); got != "undefined" {
+			t.Errorf("%s: a name runs as a script", what)
+		}
 	}
 
 	// A field of the matrix opens its run, also one that is folded up.

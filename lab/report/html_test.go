@@ -183,3 +183,58 @@ func differenceText(d Difference, u Unit) string {
 	}
 	return d.Text(u)
 }
+
+// TestHTMLHostile: names of arms, faults, pods and errors are text: the page has
+// its own two scripts, no picture from elsewhere, no handler, no style of an
+// element, and no address but those within it.
+func TestHTMLHostile(t *testing.T) {
+	text := pageOf(t, hostileReport(t))
+	scripts := 0
+	for n := range parse(t, text).Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		switch n.DataAtom {
+		case atom.Script:
+			scripts++
+		case atom.Img, atom.Iframe, atom.Object, atom.Embed, atom.Link, atom.Base, atom.Form:
+			t.Errorf("<%s>", n.Data)
+		}
+		for _, a := range n.Attr {
+			if key := strings.ToLower(a.Key); strings.HasPrefix(key, "on") || key == "style" || key == "src" || key == "href" && !strings.HasPrefix(a.Val, "#") {
+				t.Errorf("<%s %s=%q>", n.Data, a.Key, a.Val)
+			}
+		}
+	}
+	if scripts != 2 {
+		t.Errorf("%d scripts, want 2", scripts)
+	}
+	for _, name := range []string{hostileArm, hostileFault} {
+		if !strings.Contains(textOf(parse(t, text)), name) {
+			t.Errorf("%q is not shown", name)
+		}
+	}
+}
+
+// TestHTMLSize: the page of 40 runs, of eight faults and five arms, is below 1 MB.
+func TestHTMLSize(t *testing.T) {
+	var runs []*record.Run
+	for i := range 8 {
+		for _, arm := range []string{"none", "library", "sidecars", "mesh", "both"} {
+			run := comparison()[2] // with events and a curve
+			run.Arm, run.Fault = arm, "fault-"+strconv.Itoa(i)
+			run.End = at(31)
+			run.Requests = every(31, func(float64) record.Request { return good })
+			runs = append(runs, run)
+		}
+	}
+	r, err := Compute(of(runs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len(pageOf(t, r)); size < 100_000 || size > 1_000_000 {
+		t.Errorf("%d bytes of 40 runs, want between 100 000 and 1 000 000", size)
+	} else {
+		t.Logf("%d bytes", size)
+	}
+}
