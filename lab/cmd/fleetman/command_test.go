@@ -102,6 +102,30 @@ func TestReadmeApplies(t *testing.T) {
 	}
 }
 
+// TestReadmeRunsOneFleet checks that no command of the README starts a fleet while another runs.
+func TestReadmeRunsOneFleet(t *testing.T) {
+	text, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, starts := "", 0
+	for _, match := range regexp.MustCompile(`(?m)^\$ (make run|fleetman (?:up|down|check)\b).*`).FindAllStringSubmatch(string(text), -1) {
+		if match[1] == "fleetman down" {
+			running = ""
+			continue
+		}
+		if starts++; running != "" {
+			t.Errorf("%s: a fleet of %s runs: must be after fleetman down", match[0], running)
+		}
+		if match[1] != "fleetman check" {
+			running = match[0]
+		}
+	}
+	if starts != 4 {
+		t.Errorf("the README starts %d fleets, want 4", starts)
+	}
+}
+
 func TestComplete(t *testing.T) {
 	for _, test := range []struct {
 		args []string
