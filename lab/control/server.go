@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,8 +25,10 @@ import (
 type Fleet struct {
 	*local.Fleet
 	Mesh      *mesh.Mesh // nil without a mesh
-	Manifests []string   // the paths with which the fleet was started
+	Manifests []string   // the absolute paths with which the fleet was started
 	Stop      func()     // starts to stop the fleet and returns at once
+	// Applied is called after each apply, with the paths and what changed. Nil discards them.
+	Applied func(paths []string, applied mesh.Applied)
 }
 
 // socketPath returns the path of the socket: in the state directory or, when that path is too long for a
@@ -89,8 +92,9 @@ func (s *Server) Close() {
 func routes(state string, fleet Fleet) http.Handler {
 	mux := http.NewServeMux()
 	since := time.Now()
+	manifests := &paths{of: fleet.Manifests}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: fleet.Manifests, HasMesh: fleet.Mesh != nil}
+		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: manifests.get(), HasMesh: fleet.Mesh != nil}
 		status.look(r.Context(), fleet.Fleet)
 		writeJSON(w, http.StatusOK, status)
 	})
@@ -124,20 +128,48 @@ func routes(state string, fleet Fleet) http.Handler {
 	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
 	}))
-	mux.HandleFunc("POST /apply", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
-		objects, err := manifest.Load(r.URL.Query()["path"]...)
+	mux.HandleFunc("POST /apply", withMesh(fleet.Mesh, manifests.applyWith(fleet.Mesh.Apply, fleet.Applied)))
+	return mux
+}
+
+// paths are the paths of the manifests in force.
+type paths struct {
+	applying sync.Mutex // one at a time, so that of are those of the last one
+	mu       sync.Mutex
+	of       []string
+}
+
+func (p *paths) get() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of
+}
+
+// applyWith returns the handler that applies the manifests of the query's paths. applied is called after
+// each success; it may be nil.
+func (p *paths) applyWith(apply func(context.Context, *manifest.Objects) (mesh.Applied, error), applied func([]string, mesh.Applied)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p.applying.Lock()
+		defer p.applying.Unlock()
+		of := r.URL.Query()["path"]
+		objects, err := manifest.Load(of...)
 		if err != nil {
 			writeError(w, http.StatusBadRequest, err)
 			return
 		}
-		applied, err := fleet.Mesh.Apply(r.Context(), objects)
+		result, err := apply(r.Context(), objects)
 		if err != nil {
 			writeError(w, http.StatusUnprocessableEntity, err)
 			return
 		}
-		writeJSON(w, http.StatusOK, applied)
-	}))
-	return mux
+		p.mu.Lock()
+		p.of = of
+		p.mu.Unlock()
+		if applied != nil {
+			applied(of, result)
+		}
+		writeJSON(w, http.StatusOK, result)
+	}
 }
 
 // setConnect sets the fault of a pod's connections, none for an empty rule.

@@ -1,12 +1,19 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
 )
 
 // TestBadRequests sends requests that the commands never send.
@@ -33,6 +40,36 @@ func TestBadRequests(t *testing.T) {
 		if body := strings.TrimSpace(recorder.Body.String()); recorder.Code != test.status || body != test.body {
 			t.Errorf("%s %s: %d %s, want %d %s", test.method, test.path, recorder.Code, body, test.status, test.body)
 		}
+	}
+}
+
+// TestApplied checks that the manifests of status are those of the last apply that did not fail.
+func TestApplied(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	manifests := &paths{of: []string{"/start"}}
+	var told []string
+	apply := func(path string, failed error) (int, string) {
+		recorder := httptest.NewRecorder()
+		manifests.applyWith(func(context.Context, *manifest.Objects) (mesh.Applied, error) {
+			return mesh.Applied{Changed: []string{"Namespace a created"}}, failed
+		}, func(paths []string, applied mesh.Applied) { told = append(paths, applied.Changed...) })(recorder, httptest.NewRequest("POST", "/apply?path="+path, http.NoBody))
+		return recorder.Code, strings.TrimSpace(recorder.Body.String())
+	}
+	if status, body := apply(file, errors.New("rejected")); status != 422 || body != `{"error":"rejected"}` || manifests.get()[0] != "/start" || told != nil {
+		t.Errorf("rejected: %d %s; manifests %q, told %q", status, body, manifests.get(), told)
+	}
+	if status, body := apply("/nowhere", nil); status != 400 || manifests.get()[0] != "/start" || told != nil {
+		t.Errorf("no file: %d %s; manifests %q, told %q", status, body, manifests.get(), told)
+	}
+	status, body := apply(file, nil)
+	if want := `{"changed":["Namespace a created"],"seconds":0}`; status != 200 || body != want || !slices.Equal(manifests.get(), []string{file}) {
+		t.Errorf("applied: %d %s, want %s; manifests %q", status, body, want, manifests.get())
+	}
+	if want := []string{file, "Namespace a created"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

@@ -17,7 +17,7 @@ type Status struct {
 	State     string           `json:"state"`     // the state directory
 	Since     time.Time        `json:"since"`     // when all pods were ready for the first time
 	PID       int              `json:"pid"`       // the launcher's
-	Manifests []string         `json:"manifests"` // the paths with which the fleet was started
+	Manifests []string         `json:"manifests"` // the absolute paths of the manifests in force: those of the start, or of the last apply
 	HasMesh   bool             `json:"hasMesh"`
 	Pods      []local.Pod      `json:"pods"`
 	NodePorts []local.NodePort `json:"nodePorts"`

@@ -136,8 +136,12 @@ func (p *progress) show(now string) {
 	if total := p.total.Load(); total > 0 {
 		of = fmt.Sprintf(" of at most %d", total) // packages in go's cache are not compiled
 	}
-	p.build.Progress(fmt.Sprintf("building %s: %d%s packages compiled after %s, now %s",
-		p.build.Name, p.compiled, of, time.Since(p.began).Round(time.Second), now))
+	noun := "packages"
+	if p.compiled == 1 && of == "" {
+		noun = "package"
+	}
+	p.build.Progress(fmt.Sprintf("building %s: %d%s %s compiled after %s, now %s",
+		p.build.Name, p.compiled, of, noun, time.Since(p.began).Round(time.Second), now))
 }
 
 func (p *progress) count() {

@@ -98,7 +98,7 @@ esac
 	if err := b.Run(t.Context()); err == nil || err.Error() != "exit status 1: b.go:1: bad" {
 		t.Errorf("a build that fails: %v", err)
 	}
-	want := "building ours: 1 packages compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
+	want := "building ours: 1 package compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
 	if got := lines(); got != want {
 		t.Errorf("progress\n%s\nwant\n%s", got, want)
 	}

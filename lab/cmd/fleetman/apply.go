@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,13 +36,11 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 				return err
 			}
 			paths, err := where.manifests(args)
+			if err == nil {
+				paths, err = absolute(paths)
+			}
 			if err != nil {
 				return err
-			}
-			for i, path := range paths {
-				if paths[i], err = filepath.Abs(path); err != nil {
-					return fmt.Errorf("apply: %w", err)
-				}
 			}
 			once := func() error {
 				applied, err := client.Apply(cmd.Context(), paths)
@@ -74,9 +71,13 @@ func printApplied(w io.Writer, applied mesh.Applied) {
 	for _, note := range applied.Notes {
 		fmt.Fprintln(w, note)
 	}
+	fmt.Fprintln(w, changes(applied))
+}
+
+// changes describes what an apply changed, in one line.
+func changes(applied mesh.Applied) string {
 	if len(applied.Changed) == 0 {
-		fmt.Fprintln(w, "nothing changed")
-		return
+		return "nothing changed"
 	}
-	fmt.Fprintf(w, "%s; in every proxy after %.1f s\n", strings.Join(applied.Changed, ", "), applied.Seconds)
+	return fmt.Sprintf("%s; in every proxy after %.1f s", strings.Join(applied.Changed, ", "), applied.Seconds)
 }

@@ -71,7 +71,7 @@ is an istiod with an Envoy for each injected pod.
 Exit codes:
   0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
   1    failure, or a promise does not hold
-  2    usage error: a wrong command line
+  2    usage error: a wrong command line, or a mistake in an experiment
   3    a goal is not decided by so few requests; 1 when one is missed
   130  interrupted before it was done`,
 		Example: `  fleetman up
@@ -126,8 +126,11 @@ func addStandardCommands(root *cobra.Command) {
 		"powershell": "  fleetman completion powershell | Out-String | Invoke-Expression",
 	}
 	for _, command := range root.Commands() {
-		if command.Name() == "completion" {
+		switch command.Name() {
+		case "completion":
 			subcommandsOnly(command)
+		case "help":
+			knownOnly(command)
 		}
 		for _, c := range append(command.Commands(), command) {
 			if c.Example == "" {

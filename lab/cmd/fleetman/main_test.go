@@ -67,6 +67,13 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"upp"}, "unknown command \"upp\": did you mean up? See fleetman --help"},
 		{[]string{"statsu"}, "unknown command \"statsu\": did you mean status? See fleetman --help"},
+		{[]string{"help", "nosuch"}, "unknown command \"nosuch\"; see fleetman --help"},
+		{[]string{"help", "statsu"}, "unknown command \"statsu\": did you mean status? See fleetman --help"},
+		{[]string{"help", "mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},
+		{[]string{"up", "--network", "10.0.0.0/8"}, "--network 10.0.0.0/8: must be within 127.0.0.0/8"},
+		{[]string{"check", "--network", "127.0.0.0/7"}, "--network 127.0.0.0/7: must be within 127.0.0.0/8"},
+		{[]string{"up", "--bin", "/nonexistent"}, "--bin /nonexistent: must be a directory of programs"},
+		{[]string{"check", "--bin", "/dev/null"}, "--bin /dev/null: must be a directory of programs"},
 		{[]string{"fly"}, "unknown command \"fly\"; see fleetman --help"},
 		{[]string{"mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},
 		{[]string{"completion", "tcsh"}, "unknown command \"tcsh\": did you mean bash or fish or zsh? See fleetman completion --help"},
@@ -241,7 +248,7 @@ func TestUp(t *testing.T) {
 	}
 	code, out, errs = fleetman(t, "status", "--state", state)
 	screen := regexp.MustCompile(`^running    for \d+s, since [0-9: -]+, process ` + strconv.Itoa(os.Getpid()) + `
-manifests  \S+/k8s/base/staff-service.yaml \S+/k8s/base/webapp.yaml
+manifests  /[^. ]+/k8s/base/staff-service.yaml /[^. ]+/k8s/base/webapp.yaml
 address    http://` + network + `250:30080 \(fleetman-webapp\)
 pods       3 of 3 ready
 mesh       none

@@ -152,6 +152,18 @@ func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
 	return paths, err
 }
 
+// absolute returns the absolute paths of manifests, for commands in other directories.
+func absolute(paths []string) ([]string, error) {
+	all := make([]string, len(paths))
+	for i, path := range paths {
+		var err error
+		if all[i], err = filepath.Abs(path); err != nil {
+			return nil, fmt.Errorf("manifests: %w", err)
+		}
+	}
+	return all, nil
+}
+
 // source returns what finds the binaries of a mesh.
 func (p *places) source(progress func(string)) binaries.Source {
 	return binaries.Source{Root: p.root, Progress: progress, Getenv: process.Getenv(p.environ)}

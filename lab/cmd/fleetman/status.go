@@ -56,11 +56,7 @@ wide adds the table of pods.`,
 
 func (p *printer) status(s *fleetStatus) {
 	p.field(plain, "running", "for %s, since %s, process %d", age(s.Since), s.Since.Format(time.DateTime), s.PID)
-	manifests := make([]string, len(s.Manifests))
-	for i, path := range s.Manifests {
-		manifests[i] = shellQuote("sh", path)
-	}
-	p.field(plain, "manifests", "%s", strings.Join(manifests, " "))
+	p.field(plain, "manifests", "%s", shellPaths(s.Manifests))
 	for _, port := range s.NodePorts {
 		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)
 	}
@@ -85,6 +81,15 @@ func (p *printer) status(s *fleetStatus) {
 		p.line(plain, "")
 		p.pods(s.Status)
 	}
+}
+
+// shellPaths returns paths as arguments of a shell.
+func shellPaths(paths []string) string {
+	var quoted []string
+	for _, path := range paths {
+		quoted = append(quoted, shellQuote("sh", path))
+	}
+	return strings.Join(quoted, " ")
 }
 
 // proxies writes the line of the mesh.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,12 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
 		return o, fmt.Errorf("--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
 	}
+	if o.Network.Bits() < 8 || !netip.MustParsePrefix("127.0.0.0/8").Contains(o.Network.Addr()) {
+		return o, fmt.Errorf("--network %s: must be within 127.0.0.0/8", f.network)
+	}
+	if info, err := os.Stat(f.bin); f.bin != "" && (err != nil || !info.IsDir()) {
+		return o, fmt.Errorf("--bin %s: must be a directory of programs", quoted(f.bin))
+	}
 	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
 		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	}
@@ -130,6 +137,9 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 		return usageError{err}
 	}
 	paths, err := where.manifestsOrBase(args)
+	if err == nil {
+		paths, err = absolute(paths)
+	}
 	if err != nil {
 		return err
 	}
@@ -163,7 +173,12 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	defer end()
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
-	server, err := control.Serve(where.state, control.Fleet{Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop})
+	server, err := control.Serve(where.state, control.Fleet{
+		Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop,
+		Applied: func(paths []string, applied mesh.Applied) {
+			fmt.Fprintf(stderr, "%s apply %s: %s\n", time.Now().Format("15:04:05.000"), shellPaths(paths), changes(applied))
+		},
+	})
 	if err != nil {
 		return err
 	}

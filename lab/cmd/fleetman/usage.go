@@ -55,6 +55,20 @@ func subcommandsOnly(cmd *cobra.Command) {
 	}
 }
 
+// knownOnly makes cobra's help command fail with an unknown command.
+func knownOnly(help *cobra.Command) {
+	show := help.Run
+	help.Run = nil
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		found, rest, err := cmd.Root().Find(args)
+		if err == nil && len(rest) > 0 && found.HasSubCommands() {
+			return unknown(fmt.Sprintf("command %q", rest[0]), found.SuggestionsFor(rest[0]), found)
+		}
+		show(cmd, args)
+		return nil
+	}
+}
+
 // unknown returns the error for an unknown command or flag.
 func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	see := "; see"
