@@ -28,7 +28,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestRules: each rule is complete.
+// TestRules: each rule is complete, and can be proven or says why not.
 func TestRules(t *testing.T) {
 	if len(Rules()) != 23 {
 		t.Errorf("%d rules, want 23", len(Rules()))
@@ -39,6 +39,9 @@ func TestRules(t *testing.T) {
 			t.Errorf("rule %d is not complete: %+v", i+1, r)
 		}
 		names[r.Name] = true
+		if (r.proof == nil) == (r.NoProof == "") {
+			t.Errorf("rule %d: has a proof: %v, says why it has none: %q", r.Number, r.proof != nil, r.NoProof)
+		}
 	}
 }
 

@@ -119,6 +119,7 @@ type pass struct {
 	rule    *Rule
 	sources *sources
 	found   []Finding
+	places  []value // of found
 }
 
 // report adds a finding with the rule's severity.
@@ -138,7 +139,7 @@ func (p *pass) reportAs(severity Severity, at value, instead, format string, arg
 			return
 		}
 	}
-	p.found = append(p.found, f)
+	p.found, p.places = append(p.found, f), append(p.places, at)
 }
 
 // or returns the value, or the one that stands for it when it is missing.

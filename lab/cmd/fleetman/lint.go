@@ -16,6 +16,7 @@ type lintFlags struct {
 	format  lintFormat
 	options lint.Options
 	calls   []string
+	prove   string
 }
 
 func lintCommand(where *places) *cobra.Command {
@@ -34,7 +35,8 @@ istioctl analyze looks at the same objects where the binary is at hand; its
 messages have its own codes (IST0132). The exit code is 1 when there is an error.`,
 		Example: `  fleetman lint k8s/base my-rules.yaml
   fleetman lint --rate 100 --latency 250ms k8s/scenarios/circuit-breaking
-  fleetman lint --format github .`,
+  fleetman lint --format github .
+  fleetman lint --prove 1 my-manifests`,
 		ValidArgsFunction: where.completeManifests(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -56,6 +58,7 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 	flags.DurationVar(&f.options.Latency, "latency", lint.DefaultLatency, "how long a request takes, for --rate")
 	flags.DurationVar(&f.options.Fault, "fault", lint.DefaultFault, "how long the fault of interest lasts, for --rate")
 	flags.StringArrayVar(&f.calls, "call", nil, "WORKLOAD=HOST: a call that no variable NAME_URL says; repeatable")
+	flags.StringVar(&f.prove, "prove", "", "RULE: run the experiment that shows its first finding on the local mesh, as written and repaired")
 	completeFlag(cmd, "format", fixed(lint.Formats))
 	return cmd
 }
@@ -71,6 +74,9 @@ func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 	manifests, err := lint.Load(paths...)
 	if err != nil {
 		return err
+	}
+	if f.prove != "" {
+		return f.proveFinding(cmd, where, manifests, paths)
 	}
 	found := manifests.Check(f.options)
 	istioctl, err := where.source(nil).IstioctlAtHand()

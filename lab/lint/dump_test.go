@@ -1,0 +1,156 @@
+package lint
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/meshtest"
+)
+
+const dumped = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: staff-service}
+spec:
+  selector: {matchLabels: {app: staff-service}}
+  template:
+    metadata: {labels: {app: staff-service, sidecar.istio.io/inject: "true"}}
+    spec:
+      containers: [{name: staff-service, image: fleetman/staff-service:6, ports: [{name: http, containerPort: 8080}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: staff}
+spec:
+  selector: {app: staff-service}
+  ports: [{name: http, port: 8080}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: staff}
+spec: {host: staff, subsets: [{name: all, labels: {app: staff-service}, trafficPolicy: {SUBSET}}], trafficPolicy: {POLICY}}
+`
+
+// noOptions are options of HTTP/1.1 without a value, which change nothing.
+const noOptions = `,"typedExtensionProtocolOptions":{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions":{"@type":"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions","commonHttpProtocolOptions":{},"explicitHttpConfig":{"httpProtocolOptions":{}}}}`
+
+// TestDump proves by istiod's own configuration of a proxy what rules say of the
+// pinned version: the fields that no proxy receives, and how policies merge.
+func TestDump(t *testing.T) {
+	m := startMesh(t)
+	for _, field := range ignoredFields {
+		with, without := clustersOf(t, m, field.example, ""), clustersOf(t, m, field.without, "")
+		if with["staff"] != without["staff"] {
+			t.Errorf("%s reaches the proxy:\n%s\n%s", field.name, with["staff"], without["staff"])
+		}
+		if other := clustersOf(t, m, `connectionPool: {http: {maxRetries: 8}}`, "")["staff"]; other == without["staff"] {
+			t.Errorf("%s: the comparison does not see a change", field.name)
+		}
+	}
+	const ejection, budget = "consecutive5xx", "budgetPercent"
+	for _, test := range []struct {
+		name, policy, subset, cluster, field string
+		want                                 bool
+	}{
+		{"a port's settings drop the ejection", "outlierDetection: {consecutive5xxErrors: 3}, portLevelSettings: [{port: {number: 8080}, connectionPool: {http: {maxRetries: 8}}}]", "", "staff", ejection, false},
+		{"a port's settings drop the budget", "retryBudget: {percent: 30}, portLevelSettings: [{port: {number: 8080}, connectionPool: {http: {maxRetries: 8}}}]", "", "staff", budget, false},
+		{"a subset's policy keeps the budget", "retryBudget: {percent: 30}", "connectionPool: {http: {maxRetries: 8}}", "all", budget, true},
+		{"a subset's policy keeps other blocks", "outlierDetection: {consecutive5xxErrors: 3}", "connectionPool: {http: {maxRetries: 8}}", "all", ejection, true},
+		{"a subset's block replaces the rule's", "outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 77}", "outlierDetection: {interval: 5s}", "all", "maxEjectionPercent", false},
+	} {
+		if got := strings.Contains(clustersOf(t, m, test.policy, test.subset)[test.cluster], test.field); got != test.want {
+			t.Errorf("%s: has %s: %v, want %v", test.name, test.field, got, test.want)
+		}
+	}
+}
+
+// startMesh starts a mesh with one pod, whose program is a stand-in.
+func startMesh(t *testing.T) *mesh.Mesh {
+	t.Helper()
+	binaries := meshtest.Binaries(t)
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput(); err != nil {
+		t.Fatalf("building the stand-in: %v: %s", err, out)
+	}
+	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.66.0/24", 140+os.Getpid()%100))
+	node := network.Addr().As4()
+	node[3] = 250
+	options := mesh.Options{Binaries: binaries, Local: local.Options{
+		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: netip.AddrFrom4(node), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
+	}}
+	m, err := mesh.Start(t.Context(), objectsOf(t, "connectionPool: {http: {maxRetries: 8}}", ""), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Stop)
+	return m
+}
+
+func objectsOf(t *testing.T, policy, subset string) *manifest.Objects {
+	t.Helper()
+	text := strings.NewReplacer("POLICY", policy, "SUBSET", subset).Replace(dumped)
+	if subset == "" {
+		text = strings.Replace(text, ", trafficPolicy: {}}], trafficPolicy", "}], trafficPolicy", 1)
+	}
+	objects, err := manifest.Decode("dumped.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &manifest.Objects{All: objects}
+}
+
+// clustersOf returns the outbound clusters that istiod generates for the pod's
+// proxy with a policy: "staff", and the subset "all".
+func clustersOf(t *testing.T, m *mesh.Mesh, policy, subset string) map[string]string {
+	t.Helper()
+	if _, err := m.Apply(t.Context(), objectsOf(t, policy, subset)); err != nil {
+		t.Fatalf("%s: %v", policy, err)
+	}
+	response, err := http.Get("http://" + m.Status(t.Context()).Istiod.HTTP + "/debug/config_dump?proxyID=staff-service-0.default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	var dump struct {
+		Configs []struct {
+			Clusters []struct {
+				Cluster map[string]any `json:"cluster"`
+			} `json:"dynamicActiveClusters"`
+		} `json:"configs"`
+	}
+	if err != nil || json.Unmarshal(body, &dump) != nil {
+		t.Fatalf("configuration of the proxy: %d, %v: %.200s", response.StatusCode, err, body)
+	}
+	clusters := map[string]string{}
+	for _, config := range dump.Configs {
+		for _, c := range config.Clusters {
+			delete(c.Cluster, "metadata")
+			encoded, err := json.Marshal(c.Cluster)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(string(encoded), noOptions, "", 1)
+			switch c.Cluster["name"] {
+			case "outbound|8080||staff.default.svc.cluster.local":
+				clusters["staff"] = text
+			case "outbound|8080|all|staff.default.svc.cluster.local":
+				clusters["all"] = text
+			}
+		}
+	}
+	if clusters["staff"] == "" || clusters["all"] == "" {
+		t.Fatalf("no cluster in %.300s", body)
+	}
+	return clusters
+}
