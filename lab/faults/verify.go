@@ -92,7 +92,7 @@ func (m met) fromProxy() bool {
 		strings.HasPrefix(m.body, "upstream connect error or disconnect/reset before headers")
 }
 
-// timedOut reports whether the caller has waited.
+// timedOut reports whether the caller gave up waiting.
 func (m met) timedOut() bool {
 	var timeout net.Error
 	return errors.As(m.err, &timeout) && timeout.Timeout() && m.took >= hangs
