@@ -38,6 +38,7 @@ type Options struct {
 	Progress func(line string)
 
 	found binaries.Set
+	noted map[string]bool // lines of noteMesh
 }
 
 // plan is one arm with one fault and one seed.
@@ -160,6 +161,7 @@ func same(a, b record.Key) bool {
 // kept.
 func (c *Comparison) Run(ctx context.Context) (err error) {
 	o := c.o
+	o.noted = map[string]bool{}
 	if slices.ContainsFunc(c.left, func(p plan) bool { return p.mesh }) {
 		if o.found, err = o.Binaries(ctx); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/load"
@@ -141,6 +142,34 @@ func TestShipped(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestExample: the README's experiment is the published one, but for comments and
+// the name of the rule's file.
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")
+	for i, path := range []string{"telemetry-ejection/istio.yaml", "telemetry-ejection.yaml"} {
+		published, err := os.ReadFile(filepath.Join("../../experiments", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _, _ := strings.Cut(blocks[i+1], "```")
+		block = strings.ReplaceAll(block, ", telemetry.yaml]", ", telemetry-ejection/istio.yaml]")
+		var got, want any
+		if err := yaml.Unmarshal([]byte(block), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(published, &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) || strings.SplitN(block, "\n", 2)[0] != strings.SplitN(string(published), "\n", 2)[0] {
+			t.Errorf("%s: got\n%s\nwant\n%s", path, block, published)
+		}
 	}
 }
 
@@ -755,6 +784,9 @@ func TestMeshComparison(t *testing.T) {
 		if c := run.Cost; c.Proxies.Processes != 7 || c.Proxies.Cores <= 0 || c.Proxies.Memory < 10e6 || c.Services.Processes != 6 || c.Services.Cores <= 0 || c.ControlPlane.Processes != 1 || c.ControlPlane.Memory < 10e6 {
 			t.Errorf("%s: cost %+v", arm.Name, c)
 		}
+		if notes := computed.Notes; slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, "changes no proxy") }) {
+			t.Errorf("notes %q", notes)
+		}
 		if run.Origins[report.Unknown] > 0 {
 			t.Errorf("%s: origins of failures %v", arm.Name, run.Origins)
 		}
@@ -764,6 +796,46 @@ func TestMeshComparison(t *testing.T) {
 			if hop.ProxyAttempts == 0 || math.Abs(hop.ProxyAttempts-hop.Received) > 5 {
 				t.Errorf("%s: the two ends disagree: %+v", arm.Name, hop)
 			}
+		}
+	}
+}
+
+// TestMeshNotes: an object that changes no proxy is printed once for its arm, and
+// is in the record of every run.
+func TestMeshNotes(t *testing.T) {
+	found := meshtest.Binaries(t)
+	o := options(t, 230)
+	o.Root, o.Bin = "", standInPrograms(t, "front")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"fleet.yaml": standInFleet("front"),
+		"rule.yaml":  "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: front, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(`# q?
+arms: [{name: mine, mesh: true, manifests: [fleet.yaml, rule.yaml]}]
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 100ms, fault: 200ms, after: 100ms}
+repeats: 2
+seeds: [1]
+`), nil); err != nil {
+		t.Fatal(err)
+	}
+	o.Binaries = func(context.Context) (binaries.Set, error) { return found, nil }
+	var lines []string
+	o.Progress = func(line string) { lines = append(lines, line) }
+	run(t, o)
+	has := func(text string) bool { return strings.HasSuffix(text, "(istioctl analyze, IST0174)") }
+	if n := len(slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !has(line) || !strings.HasPrefix(line, "mine: ") })); n != 1 {
+		t.Errorf("printed %d times: %q", n, lines)
+	}
+	for _, r := range records(t, o.Out).Runs {
+		if !slices.ContainsFunc(r.Notes, has) {
+			t.Errorf("%s: notes %q", r.Name(), r.Notes)
 		}
 	}
 }

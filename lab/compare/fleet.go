@@ -148,12 +148,25 @@ func (r *running) startMesh(ctx context.Context, options local.Options) (err err
 	}
 	if r.mesh, err = mesh.Start(ctx, r.objects, mesh.Options{Local: options, Binaries: r.o.found, LookEvery: lookEvery}); err == nil {
 		r.fleet = r.mesh.Fleet()
+		r.noteMesh()
 		r.proxies, r.istiod, err = proxiesOf(ctx, r.mesh)
 	}
 	if err != nil && r.mesh != nil {
 		r.mesh.Stop()
 	}
 	return err
+}
+
+// noteMesh prints the mesh's notes, once for each arm. The record of every run
+// has them.
+func (r *running) noteMesh() {
+	r.notes = r.mesh.Notes()
+	for _, note := range r.notes {
+		if line := r.arm.Name + ": " + note; !r.o.noted[line] {
+			r.o.noted[line] = true
+			r.o.Progress(line)
+		}
+	}
 }
 
 // kubeletEvery is the period of the readiness probe that Istio's injector writes. Reading each

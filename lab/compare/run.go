@@ -20,7 +20,8 @@ type running struct {
 	plan
 	mesh    *mesh.Mesh // nil without
 	proxies []proxy
-	istiod  int // its process; 0 without a mesh
+	istiod  int      // its process; 0 without a mesh
+	notes   []string // of the mesh
 	fleet   *local.Fleet
 	client  faults.Client
 
@@ -103,7 +104,7 @@ func (r *running) begin(first []record.Sample, target target) {
 	r.seen = record.Run{
 		Key: r.key(), Began: r.began, Rate: r.o.rate(), Entry: target.entry,
 		FaultAt: record.Offset(phases.Healthy), RepairAt: record.Offset(phases.Healthy + phases.Fault), End: record.Offset(r.lasts()),
-		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Samples: first,
+		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Notes: r.notes, Samples: first,
 	}
 	if r.fault.Of != r.fault.Name || r.arm.Of != r.arm.Name {
 		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, map[string]string{}

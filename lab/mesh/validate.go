@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -146,6 +147,15 @@ func others(message string, objects *manifest.Objects) int {
 		}
 	}
 	return max(count, 0)
+}
+
+// Notes returns the notes that were shown so far, sorted: a line for each object
+// or field that changes no proxy, is not applied, or has a warning of istioctl
+// analyze.
+func (m *Mesh) Notes() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.notes))
 }
 
 // progressOnce prints the notes that were not printed before.

@@ -56,6 +56,9 @@ type Run struct {
 	Point   map[string]string `json:"point,omitempty"`
 	// Settings are the arm's: its manifests, then "SERVICE NAME=VALUE".
 	Settings []string `json:"settings,omitempty"`
+	// Notes are those of the mesh: objects that change no proxy, and warnings of
+	// istioctl analyze.
+	Notes []string `json:"notes,omitempty"`
 	// Measurements counts how often the run was made until its load was on time.
 	Measurements int `json:"measurements"`
 	// Lines is how many lines of the run follow this one.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -41,7 +42,7 @@ func CSV(w io.Writer, r Report) error {
 					if v.Value == nil && v.Note == "" {
 						continue
 					}
-					write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), v.Note,
+					write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), strings.Trim(v.Note+"; "+f.warned(a.Name), "; "),
 						f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
 				}
 			}

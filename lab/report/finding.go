@@ -50,7 +50,7 @@ func (r Report) findings() []Finding {
 		for _, v := range r.Goals {
 			n[v.Result]++
 		}
-		all = append(all, Finding{Anchor: "goals", Sentence: fmt.Sprintf("Of %d goals %d are met, %d missed, %d not decided.", len(r.Goals), n[GoalMet], n[GoalMissed], n[GoalUndecided])})
+		all = append(all, Finding{Anchor: "goals", Sentence: fmt.Sprintf("Goals: %d of %d met, %d missed, %d not decided.", n[GoalMet], len(r.Goals), n[GoalMissed], n[GoalUndecided])})
 	}
 	return all
 }

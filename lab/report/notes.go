@@ -63,6 +63,7 @@ func (f *Fault) dropUneven() {
 		f.Arms[i].Runs = kept[i]
 	}
 	if slices.Sort(dropped); len(dropped) > 0 {
+		f.warnings = append(f.warnings, warning{what: seedsLeft, run: f.Name})
 		f.Notes = append(f.Notes, fmt.Sprintf("seed %s left out: not every arm has a run with it", numbers(slices.Compact(dropped))))
 	}
 }
@@ -73,21 +74,22 @@ func (r Run) same(other Run) bool { return r.Seed == other.Seed && r.Repeat == o
 // note adds what the figures of the fault do not support.
 func (f *Fault) note() {
 	for _, a := range f.Arms {
+		f.warnIdle(a)
 		for _, r := range a.Runs {
-			where := fmt.Sprintf("%s, seed %d: ", a.Name, r.Seed)
 			if l := r.Lateness; l.TooLate {
-				f.Notes = append(f.Notes, where+fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
+				f.warn(a, r, loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
 			}
 			switch {
 			case f.Healthy() || r.Met.Crashes > 0:
 			case r.Met.Requests == 0:
-				f.Notes = append(f.Notes, where+"no request met the fault, by chance: its figures say nothing about it")
+				f.warn(a, r, notMet, "no request met the fault, by chance: its figures say nothing about it")
 			case r.Met.Reports == 0 && f.reportsCanMeet():
-				f.Notes = append(f.Notes, where+"no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
+				f.warn(a, r, noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
 			}
 		}
 	}
 	if len(f.Arms) > 0 && len(f.Arms[0].Runs) == 1 && f.partial() {
+		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
 		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
 	}
 }

@@ -48,6 +48,8 @@ type Fault struct {
 	Baseline string   `json:"baseline"`
 	Notes    []string `json:"notes,omitempty"`
 	Arms     []Arm    `json:"arms"`
+
+	warnings []warning
 }
 
 // Arm is one arm's runs, one for each seed.

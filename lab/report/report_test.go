@@ -502,6 +502,7 @@ func TestNotes(t *testing.T) {
 		}
 		r.Measurements = 3
 	}
+	idle := func(r *record.Run) { r.Notes = []string{"DestinationRule t: spec.host: changes no proxy: u"} }
 	oneSeed := "x: one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much"
 	for name, test := range map[string]struct {
 		runs []*record.Run
@@ -515,6 +516,7 @@ func TestNotes(t *testing.T) {
 		"no service that takes a report": {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2, unmet("POS"))}, nil},
 		"the first request crashed it":   {[]*record.Run{run("none", 1, unmet("GET", "POS"), crash), run("none", 2)}, nil},
 		"late":                           {[]*record.Run{run("none", 1, late), run("none", 2)}, []string{"x: none, seed 1: the load itself was late (p99 0.3 s, at most 0.3 s, measured 3 times): its latencies are not the services'"}},
+		"changes no proxy":               {[]*record.Run{run("mine", 1, idle), run("mine", 2, idle)}, []string{"x: mine: DestinationRule t: spec.host: changes no proxy: u"}},
 		"interrupted":                    {[]*record.Run{run("none", 1), run("library", 1), run("none", 2), run("library", 2), run("none", 3)}, []string{"x: seed 3 left out: not every arm has a run with it"}},
 	} {
 		r, err := Compute(of(test.runs...))
@@ -535,6 +537,46 @@ func TestNotes(t *testing.T) {
 			if len(a.Runs) != len(r.Groups[0].Faults[0].Arms[0].Runs) {
 				t.Errorf("%s: %s has %d runs", name, a.Name, len(a.Runs))
 			}
+		}
+	}
+}
+
+// TestWarnings: what makes figures unusable is in every form of the report without
+// --all: a line for each kind.
+func TestWarnings(t *testing.T) {
+	a, b := outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 0, 0)
+	for _, r := range []*record.Run{a, b} {
+		r.Replicas = 2
+		for i := range r.Requests {
+			r.Requests[i].Start = r.Requests[i].Intended + at(.3)
+			r.Requests[i].End = r.Requests[i].Start + at(.1)
+		}
+	}
+	b.Notes = []string{"DestinationRule t: spec.host: changes no proxy: u"}
+	r, err := Compute(of(a, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var summary, markdown, table bytes.Buffer
+	Summary(&summary, r, SummaryOptions{})
+	MarkdownSummary(&markdown, r)
+	if err := CSV(&table, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"the load was late: a/x/1, b/x/1\n", "no request met the fault: a/x/1, b/x/1\n",
+		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
+	} {
+		if !strings.Contains(summary.String(), "\n! "+want) || !strings.Contains(markdown.String(), "\n- "+want) {
+			t.Errorf("no %q in\n%s\n%s", want, summary.String(), markdown.String())
+		}
+	}
+	for _, want := range []string{
+		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request met the fault; one seed, and the fault is in some replicas only\",",
+		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
+	} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, table.String())
 		}
 	}
 }

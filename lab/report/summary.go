@@ -48,16 +48,16 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 		last = "The whole report: " + o.HTML + "; all tables: --all."
 	}
 	if n := len(notesOf(r)); n > 0 {
-		last = fmt.Sprintf("%d notes on what the figures do not support: --all. ", n) + last
+		last = plural(n, "note") + " on what the figures do not support: --all. " + last
 	}
-	end := wrap(last, Columns100)
-	if most := Lines40 - 2 - len(end); len(lines) > most {
+	end, warnings := wrap(last, Columns100), r.warnings()
+	if most := Lines40 - 2 - len(end) - len(warnings); len(lines) > most {
 		lines = append(lines[:most-1], fmt.Sprintf("%d lines more: --all", len(lines)-most+1))
 	}
-	if room := Lines40 - len(lines) - 1 - len(end); len(said) > room {
+	if room := Lines40 - len(lines) - 1 - len(warnings) - len(end); len(said) > room {
 		said = append(said[:max(room-1, 0)], fmt.Sprintf("%d lines more: --all", len(said)-max(room-1, 0)))
 	}
-	for _, line := range slices.Concat(lines, []string{""}, said, end) {
+	for _, line := range slices.Concat(lines, []string{""}, warnings, said, end) {
 		fmt.Fprintln(w, line)
 	}
 }
@@ -258,11 +258,14 @@ func MarkdownSummary(w io.Writer, r Report) {
 		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
 	}
 	lines = append(lines, "")
+	for _, warning := range r.warnings() {
+		lines = append(lines, "- "+strings.TrimPrefix(warning, "! "))
+	}
 	for _, f := range r.Findings {
 		lines = append(lines, "- "+f.Sentence)
 	}
 	if n := len(notesOf(r)); n > 0 {
-		lines = append(lines, fmt.Sprintf("- %d notes on what the figures do not support are in the whole report.", n))
+		lines = append(lines, "- "+plural(n, "note")+" on what the figures do not support: in the whole report.")
 	}
 	if more := len(lines) - mostMarkdown; more > 0 {
 		lines = append(lines[:mostMarkdown-1], fmt.Sprintf("- %d lines more are in the whole report.", more+1))
