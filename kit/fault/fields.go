@@ -48,7 +48,7 @@ func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }
 func setDuration(d *time.Duration, text string) bool {
 	v, err := time.ParseDuration(text)
 	*d = v
-	return err == nil && v >= 0 && v <= longest
+	return err == nil && v >= 0 && v <= maxDuration
 }
 
 func setDelay(r *Rule, value string, _ bool) bool {

@@ -73,7 +73,7 @@ func (i Injector) inject(c *gin.Context, injections []Injection) {
 		case Reset:
 			reset(c)
 		case Hang:
-			wait(c, longest)
+			wait(c, maxDuration)
 			panic(http.ErrAbortHandler) // no answer, even after the longest wait
 		case Crash:
 			i.Log.ErrorContext(c.Request.Context(), "crash injected")

@@ -55,60 +55,86 @@ type Rule struct {
 // String returns the text that r was parsed from.
 func (r Rule) String() string { return r.text }
 
-// longest is the longest duration in a rule.
-const longest = 24 * time.Hour
+// maxDuration is the maximum of all durations in a rule.
+const maxDuration = 24 * time.Hour
 
-// Parse parses rules separated by ";". It returns no rules for an empty text. An error names the rule,
-// counted from 1, and the field.
+// maxMistakes is the maximum number of mistakes that an error lists.
+const maxMistakes = 10
+
+// Parse parses rules separated by ";". It returns no rules for an empty text. An error lists the first 10
+// mistakes, each with the rule, counted from 1, and the field.
 func Parse(text string) ([]Rule, error) {
 	var rules []Rule
+	var mistakes []string
 	for part := range strings.SplitSeq(text, ";") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
-		r, err := parseRule(part)
-		if err != nil {
-			return nil, fmt.Errorf("rule %d (%.100s): %w", len(rules)+1, part, err)
-		}
+		r, errs := parseRule(part)
 		rules = append(rules, r)
+		for _, err := range errs {
+			mistakes = append(mistakes, fmt.Sprintf("rule %d (%.100s): %v", len(rules), part, err))
+		}
+	}
+	if more := len(mistakes) - maxMistakes; more > 0 {
+		mistakes = append(mistakes[:maxMistakes], fmt.Sprintf("and %d more", more))
+	}
+	if len(mistakes) > 0 {
+		return nil, errors.New(strings.Join(mistakes, "; "))
 	}
 	return rules, nil
 }
 
-func parseRule(text string) (Rule, error) {
-	r := Rule{Rate: 1, RateEnd: 1, Queue: unset, text: text}
+// parseRule parses one rule and returns all its mistakes.
+func parseRule(text string) (r Rule, mistakes []error) {
+	r = Rule{Rate: 1, RateEnd: 1, Queue: unset, text: text}
 	seen := make(map[string]bool)
 	for field := range strings.SplitSeq(text, ",") {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(field), "=")
-		read, ok := fields[name]
-		if name == "connect" {
-			return r, fmt.Errorf("connect: %.100q: must be set by fleetman fault, in a fleet of fleetman up --relays: it is a fault below HTTP", value)
-		}
-		if !ok {
-			return r, fmt.Errorf("%.100q: must be one of %s, retry-after, queue, rate, over, method, path, header, after, for, every, count", name, kindNames(", "))
-		}
 		if seen[name] {
-			return r, fmt.Errorf("%s: given twice: must be given once", name)
+			mistakes = append(mistakes, fmt.Errorf("%.100s: given twice: must be given once", name))
+			continue
 		}
 		seen[name] = true
-		if read.kind != "" {
-			if r.Kind != "" {
-				return r, fmt.Errorf("%s: second kind after %s: must be in a rule of its own (separate rules by ;)", name, r.Kind)
-			}
-			r.Kind = read.kind
-		}
-		if !read.set(&r, value, hasValue) {
-			return r, fmt.Errorf("%s: %.100q: must be %s", name, value, read.must)
+		if err := r.setField(name, value, hasValue); err != nil {
+			mistakes = append(mistakes, err)
 		}
 	}
-	return r, r.complete()
+	if len(mistakes) == 0 {
+		if err := r.complete(); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	return r, mistakes
+}
+
+// setField sets one field of a rule.
+func (r *Rule) setField(name, value string, hasValue bool) error {
+	if name == "connect" {
+		return fmt.Errorf("connect: %.100q: must be set by fleetman fault, in a fleet of fleetman up --relays: it is a fault below HTTP", value)
+	}
+	read, ok := fields[name]
+	if !ok {
+		return fmt.Errorf("%.100q: must be one of %s, retry-after, queue, rate, over, method, path, header, after, for, every, count", name, kindNames(", "))
+	}
+	if read.kind != "" {
+		if r.Kind != "" {
+			return fmt.Errorf("%s: second kind after %s: must be in a rule of its own (separate rules by ;)", name, r.Kind)
+		}
+		r.Kind = read.kind
+	}
+	if !read.set(r, value, hasValue) {
+		return fmt.Errorf("%s: %.100q: must be %s", name, value, read.must)
+	}
+	return nil
 }
 
 // unset is a Queue that no field has set.
 const unset = -1
 
-// complete sets what follows from other fields, and checks that the fields fit together.
+// complete checks that the fields fit together, and sets the defaults of Over and Queue, which depend on
+// other fields.
 func (r *Rule) complete() error { //nolint:gocyclo // a flat list of bounds
 	changes := r.Rate != r.RateEnd
 	switch {
@@ -159,8 +185,8 @@ func (r *Rule) matches(req *http.Request) bool {
 	return true
 }
 
-// open reports whether the rule's window is open, a time since after the rule was set, and returns for how
-// long it has been.
+// open reports whether the rule's window is open at the time since, which counts from when the rule was set.
+// It also returns how long the window has been open.
 func (r *Rule) open(since time.Duration) (opened time.Duration, open bool) {
 	if opened = since - r.After; opened < 0 {
 		return 0, false

@@ -15,7 +15,7 @@ func TestParse(t *testing.T) {
 	for text, want := range map[string]Rule{
 		"delay=2s":                       {Kind: Delay, Least: 2 * time.Second, Most: 2 * time.Second},
 		"delay=0s..5s":                   {Kind: Delay, Most: 5 * time.Second},
-		"delay=24h":                      {Kind: Delay, Least: longest, Most: longest},
+		"delay=24h":                      {Kind: Delay, Least: maxDuration, Most: maxDuration},
 		"status=502":                     {Kind: Status, Status: 502},
 		"status=200":                     {Kind: Status, Status: 200},
 		"status=599":                     {Kind: Status, Status: 599},
@@ -90,6 +90,8 @@ func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"rate=0.5":                              "rule 1 (rate=0.5): kind: missing: must be delay, status, reset, hang, truncate, slow, capacity, idle or crash",
 		"status=500;path=/x":                    "rule 2 (path=/x): kind: missing: must be ",
+		"statu=5;rate=2":                        `rule 1 (statu=5): "statu": must be one of ` + kinds + `, retry-after, queue, rate, over, method, path, header, after, for, every, count; rule 2 (rate=2): rate: "2": must be `,
+		"reset,rate=2,count=0":                  `rule 1 (reset,rate=2,count=0): rate: "2": must be a share from 0 to 1, or a range such as 0..1; rule 1 (reset,rate=2,count=0): count: "0": must be `,
 		"boom":                                  `rule 1 (boom): "boom": must be one of ` + kinds,
 		"Reset":                                 `rule 1 (Reset): "Reset": must be one of ` + kinds,
 		"reset,":                                `rule 1 (reset,): "": must be one of `,
@@ -204,7 +206,7 @@ func FuzzParse(f *testing.F) {
 		var texts []string
 		for _, r := range rules {
 			texts = append(texts, r.String())
-			if r.Kind == "" || r.Rate < 0 || r.Rate > 1 || r.RateEnd < 0 || r.RateEnd > 1 || r.Rate != r.RateEnd && r.Over <= 0 || r.Queue < 0 || r.Least > r.Most || r.Most > longest || r.Kind == Slow && r.Bytes < 1 {
+			if r.Kind == "" || r.Rate < 0 || r.Rate > 1 || r.RateEnd < 0 || r.RateEnd > 1 || r.Rate != r.RateEnd && r.Over <= 0 || r.Queue < 0 || r.Least > r.Most || r.Most > maxDuration || r.Kind == Slow && r.Bytes < 1 {
 				t.Fatalf("read %+v", r)
 			}
 		}

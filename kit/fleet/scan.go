@@ -15,12 +15,12 @@ func scan(report []byte) (w wire, ok bool) {
 		return w, false
 	}
 	for {
-		name, ok := s.text()
-		if !ok || !s.skip(':') {
+		name, isText := s.text()
+		if !isText || !s.skip(':') {
 			return w, false
 		}
-		value, ok := s.value()
-		if !ok || !w.set(name, value) {
+		value, isValue := s.value()
+		if !isValue || !w.set(name, value) {
 			return w, false
 		}
 		if !s.skip(',') {

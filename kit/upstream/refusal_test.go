@@ -109,8 +109,8 @@ func TestCallersWithShortTimeouts(t *testing.T) {
 	})
 }
 
-// If the upstream gives up at the time in the header, just before this side's timer, a shortened attempt is no
-// evidence.
+// An attempt whose timeout was shortened by the caller's deadline does not count as a failure of the endpoint,
+// even if the upstream closes the connection just before the attempt times out.
 func TestUpstreamGivesUpFirst(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		wire := roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -211,7 +211,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 	}
 }
 
-// RESILIENCE=off switches off stages that are set; unset, it does not.
+// RESILIENCE=off switches off stages that have variables of their own. Without RESILIENCE, these stages are on.
 func TestOffWins(t *testing.T) {
 	stages := map[string]string{
 		"FALLBACK": "true", "RETRY_ATTEMPTS": "3", "BREAKER_FAILURES": "3", "BULKHEAD": "5", "ATTEMPT_TIMEOUT": "1s", "UPSTREAM_TIMEOUT": "5s",

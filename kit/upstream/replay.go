@@ -16,7 +16,7 @@ func withoutReplay(ctx context.Context, r *http.Request) *http.Request {
 	}
 	r.GetBody = nil
 	if r.Body == nil || r.Body == http.NoBody {
-		r.Body, r.TransferEncoding = once{}, identity
+		r.Body, r.TransferEncoding = unreplayable{}, identity
 	}
 	return r
 }
@@ -30,11 +30,11 @@ func isReplayable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
-// once is an empty body that keeps net/http from sending its request again. With the transfer encoding
-// identity net/http does not probe the body and sends none.
-type once struct{}
+// unreplayable is an empty body that keeps net/http from sending its request again. With the transfer
+// encoding identity, net/http neither reads the body to find out whether it is empty, nor sends one.
+type unreplayable struct{}
 
-func (once) Read([]byte) (int, error) { return 0, io.EOF }
-func (once) Close() error             { return nil }
+func (unreplayable) Read([]byte) (int, error) { return 0, io.EOF }
+func (unreplayable) Close() error             { return nil }
 
 var identity = []string{"identity"}
