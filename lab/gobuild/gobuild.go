@@ -94,7 +94,11 @@ func (b Build) Run(ctx context.Context) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("go is not on the PATH: install Go 1.26 or later")
 	}
-	return fmt.Errorf("%w: %s", err, strings.Join(messages[max(0, len(messages)-5):], "; "))
+	text := strings.Join(messages[max(0, len(messages)-5):], "; ")
+	if strings.Contains(text, "build cache") || strings.Contains(text, "GOCACHE") || strings.Contains(text, "module cache") {
+		text += "; set GOCACHE and GOMODCACHE to directories that you can write to"
+	}
+	return fmt.Errorf("%w: %s", err, text)
 }
 
 func (b Build) command(args ...string) *exec.Cmd {

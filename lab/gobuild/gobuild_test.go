@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -99,8 +100,20 @@ esac
 		t.Errorf("a build that fails: %v", err)
 	}
 	want := "building ours: 1 package compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
-	if got := lines(); got != want {
+	if got := regexp.MustCompile(`after \d+s`).ReplaceAllString(lines(), "after 0s"); got != want {
 		t.Errorf("progress\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestUnwritableHome checks that the error names the variables that replace the caches in HOME.
+func TestUnwritableHome(t *testing.T) {
+	b, _, _ := fixture(t)
+	for name, value := range map[string]string{"HOME": "/dev/null", "XDG_CACHE_HOME": "", "GOCACHE": ""} {
+		t.Setenv(name, value)
+	}
+	err := b.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "/dev/null") || !strings.HasSuffix(err.Error(), "; set GOCACHE and GOMODCACHE to directories that you can write to") {
+		t.Errorf("got %v", err)
 	}
 }
 
