@@ -99,6 +99,9 @@ func meshNetworks(p *plan, o Options) string {
 // envoyAdminPort is the port of a proxy's admin interface at its address.
 const envoyAdminPort = 15000
 
+// nodePortFlags are the flags that move a NodePort, for errors.
+const nodePortFlags = "--node-address, or another port with --node-port"
+
 // usedPort is an address that the fleet will listen on.
 type usedPort struct {
 	what    string // for people
@@ -154,7 +157,7 @@ func portsOf(p *plan, o Options) []usedPort {
 	for _, service := range p.services {
 		for _, port := range service.nodePorts {
 			ports = append(ports, usedPort{
-				fmt.Sprintf("NodePort %d of Service %s", port.port, port.service), netip.AddrPortFrom(o.NodeAddress, uint16(port.port)), "--node-address",
+				fmt.Sprintf("NodePort %d of Service %s", port.port, port.service), netip.AddrPortFrom(o.NodeAddress, uint16(port.port)), nodePortFlags,
 			})
 		}
 	}

@@ -128,6 +128,26 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 	return f, nil
 }
 
+// CheckStart returns the error of Start for the manifests, or for an address or a
+// port that is in use. It builds and starts nothing.
+func CheckStart(objects *manifest.Objects, options Options) error {
+	o := options.WithDefaults()
+	known, err := findPrograms(o.Root, o.Bin)
+	if err != nil {
+		return err
+	}
+	p, err := makePlan(objects, o, known, thisHost())
+	if err != nil {
+		return err
+	}
+	taken, err := claim(p, o)
+	defer taken.release()
+	if err != nil {
+		return err
+	}
+	return checkPorts(p, o)
+}
+
 func (f *Fleet) prepare(bin string) (err error) {
 	for _, planned := range f.plan.pods {
 		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program)}
@@ -444,7 +464,7 @@ func (f *Fleet) openPorts() error {
 func (f *Fleet) openNodePort(service, name string, declared, port int, pick func() (string, bool)) error {
 	opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port)).String(), pick)
 	if err != nil {
-		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, "--node-address, or another port with --node-port"))
+		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, nodePortFlags))
 	}
 	address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
 	f.mu.Lock()

@@ -484,7 +484,7 @@ func TestStartFailures(t *testing.T) {
 		},
 		{
 			"the NodePort in use", func(t *testing.T, o *Options) { occupy(t, o.NodeAddress.String()+":30081") },
-			"NodePort 30081 of Service staff: NET.250:30081 is in use: stop the program that listens there, or take other addresses with --node-address", "",
+			"NodePort 30081 of Service staff: NET.250:30081 is in use: stop the program that listens there, or take other addresses with --node-address, or another port with --node-port", "",
 		},
 		{
 			"addresses of somebody else", func(_ *testing.T, o *Options) { o.Network = netip.MustParsePrefix("192.0.2.0/24") },
@@ -504,10 +504,14 @@ func TestStartFailures(t *testing.T) {
 			o := testOptions(t)
 			test.change(t, &o)
 			text := strings.Replace(staff, "ports: [{port: 8080}]", "type: NodePort, ports: [{port: 8080, nodePort: 30081}]", 1)
+			early := CheckStart(decode(t, text), o)
 			f, err := Start(t.Context(), decode(t, text), o)
 			if err == nil {
 				f.Stop()
 				t.Fatal("started")
+			}
+			if strings.Contains(test.name, "in use") && (early == nil || early.Error() != err.Error()) {
+				t.Errorf("CheckStart: got %v, want the error of Start", early)
 			}
 			network := strings.TrimSuffix(o.Network.Addr().String(), ".0")
 			got := strings.NewReplacer(o.State, "STATE", o.Bin, "BIN", network, "NET").Replace(err.Error())

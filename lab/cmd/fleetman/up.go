@@ -219,6 +219,11 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 		fleet, err := local.Start(ctx, objects, options)
 		return fleet, nil, err
 	}
+	early := options
+	early.Mesh = true
+	if err := local.CheckStart(objects, early); err != nil { // before istiod is built, which takes minutes
+		return nil, nil, err
+	}
 	found, err := where.source(options.Progress).Find(ctx)
 	if err != nil {
 		return nil, nil, err
