@@ -11,8 +11,8 @@ import (
 	"fleetman.example/lab/bench"
 )
 
-// plainServer is the argument with which bench starts itself as a server that the
-// services are compared with: bench plain ROLE ADDRESS...
+// plainServer is the argument with which bench runs the plain net/http server that
+// the services are compared with: bench plain ROLE ADDRESS...
 const plainServer = "plain"
 
 func benchCommand(where *places) *cobra.Command {
@@ -22,8 +22,8 @@ func benchCommand(where *places) *cobra.Command {
 		Use:   "bench",
 		Short: "Measure the services against plain net/http, on Linux",
 		Long: `Measure the services: CPU against plain net/http handlers, the largest fleet,
-start-up, size and idle memory, as Markdown. All takes about six minutes. The
-exit code is 1 when a target is missed.`,
+start-up, size and idle memory, as Markdown. All parts together take
+about six minutes. The exit code is 1 when a target is missed.`,
 		Example: `  fleetman bench --quick
   fleetman bench --only gateway`,
 		Args: func(cmd *cobra.Command, args []string) error {
