@@ -60,13 +60,41 @@ func (o Options) objects(arm experiment.Arm) (*manifest.Objects, experiment.Prob
 	for _, service := range slices.Sorted(maps.Keys(arm.Replicas)) {
 		must(field+".replicas."+service, service)
 	}
+	if target := e.Load.Target; arm.Target == "" && !slices.Contains(ownTargets, target) {
+		must("load.target", target)
+	} else if arm.Target != "" && !slices.Contains(ownTargets, arm.Target) {
+		must(field+".target", arm.Target)
+	}
+	if e.Load.From != "" {
+		must("load.from", e.Load.From)
+	}
 	for i, fault := range e.Faults {
 		for j, in := range fault.Inject {
-			must(fmt.Sprintf("faults[%d].inject[%d].service", i, j), in.Service)
+			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
+			if must(path+".service", in.Service); !known.has(in.Service) {
+				continue
+			}
+			if n, one := known.replicas(in.Service, bareNames(arm.Replicas)); one && in.Replicas.Some > n {
+				problems = append(problems, e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, n, in.Service, arm.Name))
+			}
 		}
 	}
 	return objects, problems
 }
+
+// ownTargets lead the load elsewhere than to a Service of the manifests.
+var ownTargets = []string{"", experiment.TargetGateway, experiment.TargetIngress, experiment.TargetPage}
+
+// bareNames returns the numbers of pods by the Deployment's name without its prefix.
+func bareNames(replicas map[string]int) map[string]int {
+	bare := map[string]int{}
+	for name, n := range replicas {
+		bare[bareName(name)] = n
+	}
+	return bare
+}
+
+func bareName(name string) string { return strings.TrimPrefix(name, "fleetman-") }
 
 // merge changes the object that a patch names, as kustomize does.
 func merge(objects *manifest.Objects, patch experiment.Object) error {
@@ -117,11 +145,18 @@ func mergeInto(object *manifest.Object, patch experiment.Object) error {
 }
 
 // knownNames are what services may be called.
-type knownNames struct{ deployments, others []string }
+type knownNames struct {
+	deployments, others []string
+	pods                map[string]int // of a Deployment, by its bare name
+}
 
 func namesIn(objects *manifest.Objects) (k knownNames) {
+	k.pods = map[string]int{}
 	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
 		k.deployments = append(k.deployments, d.Name)
+		if k.pods[bareName(d.Name)] = 1; d.Spec.Replicas != nil {
+			k.pods[bareName(d.Name)] = int(*d.Spec.Replicas)
+		}
 		for _, c := range d.Spec.Template.Spec.Containers {
 			image, _, _ := strings.Cut(c.Image[strings.LastIndexByte(c.Image, '/')+1:], ":")
 			k.others = append(k.others, image)
@@ -135,10 +170,17 @@ func namesIn(objects *manifest.Objects) (k knownNames) {
 }
 
 func (k knownNames) has(name string) bool {
-	bare := func(known string) bool {
-		return strings.TrimPrefix(known, "fleetman-") == strings.TrimPrefix(name, "fleetman-")
-	}
+	bare := func(known string) bool { return bareName(known) == bareName(name) }
 	return slices.ContainsFunc(k.deployments, bare) || slices.ContainsFunc(k.others, bare)
+}
+
+// replicas returns the number of pods of a Deployment, of which an arm sets some;
+// ok is false for another name.
+func (k knownNames) replicas(name string, set map[string]int) (n int, ok bool) {
+	if n, ok = set[bareName(name)]; !ok {
+		n, ok = k.pods[bareName(name)]
+	}
+	return n, ok
 }
 
 // seedVariables are those on which all that is random in the services depends.

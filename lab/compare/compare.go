@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
@@ -87,8 +89,8 @@ func expected(plans []plan) (sum time.Duration) {
 // repeat, so that no arm always has the same neighbours, and other work of the
 // machine meets all alike.
 func (o Options) plans() (plans []plan) {
-	arms, faults := o.Experiment.Expand()
-	for _, fault := range faults {
+	arms, all := o.Experiment.Expand()
+	for _, fault := range all {
 		for _, seed := range o.Experiment.Seeds {
 			for repeat := range max(1, o.Experiment.Repeats) {
 				plans = append(plans, o.inOrder(arms, fault, seed, repeat)...)
@@ -206,14 +208,14 @@ func (o Options) prepare(plans []plan) error {
 	if len(plans) == 0 {
 		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
-	var problems experiment.Problems
+	problems := o.wrongRules()
 	read := map[string]*manifest.Objects{}
 	for i := range plans {
 		p := &plans[i]
 		if _, done := read[p.arm.Name]; !done {
 			objects, wrong := o.objects(p.arm)
 			read[p.arm.Name] = objects
-			problems = append(problems, wrong...)
+			problems = addOnce(problems, wrong)
 		}
 		p.objects = read[p.arm.Name]
 		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && check.NeedsMesh(p.objects) })
@@ -223,4 +225,34 @@ func (o Options) prepare(plans []plan) error {
 		return problems
 	}
 	return nil
+}
+
+// addOnce adds the mistakes of another arm. One of a field that all arms have,
+// such as load.target, is there already.
+func addOnce(problems, more experiment.Problems) experiment.Problems {
+	known := slices.Clone(problems)
+	for _, p := range more {
+		if strings.HasPrefix(p.Field, "arms[") || !slices.ContainsFunc(known, func(k experiment.Problem) bool { return k.Field == p.Field }) {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// wrongRules returns the mistakes in the faults' rules, at every point of the
+// sweep.
+func (o Options) wrongRules() (problems experiment.Problems) {
+	_, all := o.Experiment.Expand()
+	for _, fault := range all {
+		i := slices.IndexFunc(o.Experiment.Faults, func(f experiment.Fault) bool { return f.Name == fault.Of })
+		for j, in := range fault.Inject {
+			for _, wrong := range faults.CheckRules(in.Rules) {
+				p := o.Experiment.Problem(fmt.Sprintf("faults[%d].inject[%d].rules", i, j), "%v", wrong)
+				if !slices.Contains(problems, p) {
+					problems = append(problems, p)
+				}
+			}
+		}
+	}
+	return problems
 }

@@ -194,8 +194,9 @@ faults:
   - name: f
     inject:
       - {service: nobody, rules: reset}
-      - {service: seventh, rules: reset}
-load: {streams: [{path: /}]}
+      - {service: seventh, rules: "statsu=503,rate=1.3;delay=5"}
+      - {service: seventh, replicas: 7, rules: reset}
+load: {target: sevent, from: frnt, streams: [{path: /}]}
 seeds: [1]
 `), nil)
 	if err != nil {
@@ -206,7 +207,13 @@ seeds: [1]
 PATH:7: arms[0].replicas.eighth: "eighth": must be a service of the arm a: front, seventh
 PATH:8: arms[0].patches: Deployment fifth: must be one of the manifests, which have the names ["front" "seventh"] of this kind
 PATH:10: arms[1].manifests: read manifests: stat DIR/gone: no such file or directory
-PATH:14: faults[0].inject[0].service: "nobody": must be a service of the arm a: front, seventh`, "PATH", path)
+PATH:14: faults[0].inject[0].service: "nobody": must be a service of the arm a: front, seventh
+PATH:15: faults[0].inject[1].rules: rule 1 (statsu=503,rate=1.3): "statsu": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count
+PATH:15: faults[0].inject[1].rules: rule 1 (statsu=503,rate=1.3): rate: "1.3": must be a share from 0 to 1, or a range such as 0..1
+PATH:15: faults[0].inject[1].rules: rule 2 (delay=5): delay: "5": must be a duration such as 2s, or a range such as 0s..5s
+PATH:16: faults[0].inject[2].replicas: 7: must be at most 2, the pods of seventh in the arm a
+PATH:17: load.target: "sevent": must be a service of the arm a: front, seventh
+PATH:17: load.from: "frnt": must be a service of the arm a: front, seventh`, "PATH", path)
 	if want = strings.ReplaceAll(want, "DIR", dir); err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -513,7 +520,7 @@ arms: [{name: a, manifests: fleet.yaml}]
 faults:
   - name: bad
     inject:
-      - {service: front, rules: explode}
+      - {service: front, rules: "status=502,retry-after=3s"}
 load: {target: front, streams: [{path: /}]}
 seeds: [1]
 `), nil); err != nil {
@@ -523,7 +530,7 @@ seeds: [1]
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := path + ":6: faults[0].inject[0].rules: pod front-0: rule 1 (explode): must be a kind of fault"
+	want := path + ":6: faults[0].inject[0].rules: pod front-0: rule 1: refused"
 	if err := c.Run(t.Context()); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

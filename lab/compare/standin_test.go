@@ -101,9 +101,9 @@ func (s *service) metrics(w http.ResponseWriter, _ *http.Request) {
 
 func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	if string(body) == "explode" {
+	if strings.Contains(string(body), "retry-after") {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, `{"message":"rule 1 (explode): must be a kind of fault"}`)
+		fmt.Fprint(w, `{"message":"rule 1: refused"}`)
 		return
 	}
 	s.mu.Lock()

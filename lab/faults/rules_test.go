@@ -1,0 +1,45 @@
+package faults
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestCheckRules(t *testing.T) {
+	for rules, want := range map[string]string{
+		"status=503,rate=0.3;delay=0s..5s":                                            "",
+		"reset,method=GET,path=/a,count=3;truncate;truncate=5;hang,rate=0..1,over=3s": "",
+		"connect=hang":                "",
+		"capacity=60,queue=0;crash":   "",
+		"statsu=503,rate=1.3;delay=5": "rule 1 (statsu=503,rate=1.3): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count\nrule 1 (statsu=503,rate=1.3): rate: \"1.3\": must be a share from 0 to 1, or a range such as 0..1\nrule 2 (delay=5): delay: \"5\": must be a duration such as 2s, or a range such as 0s..5s",
+		"reset=1":                     `rule 1 (reset=1): reset: "1": must be no value`,
+	} {
+		got := ""
+		if err := errors.Join(CheckRules(rules)...); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", rules, got, want)
+		}
+	}
+}
+
+// TestFields: the services have the same fields, with the same values.
+func TestFields(t *testing.T) {
+	source, err := os.ReadFile("../../kit/fault/fields.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(source)
+	for _, f := range fields {
+		_, after, found := strings.Cut(text, "\t\""+f.name+"\":")
+		if line, _, _ := strings.Cut(after, "\n"); !found || !strings.Contains(line, `"`+f.must+`"`) {
+			t.Errorf("%s: must be %s: not that of the services: %s", f.name, f.must, line)
+		}
+	}
+	if n := strings.Count(text, "\": "); n < len(fields) {
+		t.Errorf("%d fields", n)
+	}
+}
