@@ -286,7 +286,8 @@ func (c *checker) goals(figures []string) {
 		faults = append(faults, fault.Name)
 	}
 	oneOf := func(path, name string, known []string) {
-		c.must(slices.Contains(known, name), path, "%.60q: must be one of %s", name, strings.Join(known, ", "))
+		known = unique(known)
+		c.must(len(known) == 0 || slices.Contains(known, name), path, "%.60q: must be one of %s", name, strings.Join(known, ", "))
 	}
 	for i, g := range c.e.Goals {
 		path := fmt.Sprintf("goals[%d]", i)
@@ -303,6 +304,7 @@ func (c *checker) goals(figures []string) {
 		c.must(g.AtLeast != "" || g.AtMost != "", path, "no bound: must have atLeast, atMost or both")
 		c.bound(path+".atLeast", g.AtLeast)
 		c.bound(path+".atMost", g.AtMost)
+		c.inOrder(path, g)
 		c.must(g.Confidence >= .5 && g.Confidence < 1, path+".confidence", "%v: must be at least 50%%, and less than 100%%", float64(g.Confidence))
 	}
 	for i, t := range c.e.Theory {
@@ -313,6 +315,25 @@ func (c *checker) goals(figures []string) {
 		c.must(t.Formula != "", path+".formula", "missing: must be a formula of the sweep's values")
 		c.bound(path+".formula", t.Formula)
 	}
+}
+
+// inOrder notes a goal without sweep that no figure can meet.
+func (c *checker) inOrder(path string, g Goal) {
+	least, wrongLeast := g.AtLeast.Value(nil)
+	most, wrongMost := g.AtMost.Value(nil)
+	if g.AtLeast != "" && g.AtMost != "" && wrongLeast == nil && wrongMost == nil {
+		c.must(least <= most, path, "atLeast %s, atMost %s: atLeast must not be more than atMost", g.AtLeast, g.AtMost)
+	}
+}
+
+// unique returns the names, each once.
+func unique(names []string) (once []string) {
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 // bound notes a bound that has no value at some point of the sweep.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,14 +92,39 @@ func Decode(source string, data []byte, figures []string) (*Experiment, error) {
 	if e.Question == "" {
 		e.Question = firstComment(data)
 	}
-	if len(d.problems) == 0 { // else the fields that could not be read would be reported again
-		d.problems = e.check(figures)
-	}
+	d.addValues(e.check(figures))
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 		return nil, d.problems
 	}
 	return e, nil
+}
+
+// addValues adds the mistakes in values. When some fields could not be read, it
+// adds those alone that do not follow from them: of values that the file has.
+func (d *decoder) addValues(wrong Problems) {
+	unread := d.problems
+	names := slices.ContainsFunc(unread, func(u Problem) bool {
+		return u.Field == "" || strings.HasPrefix(u.Field, "arms") || strings.HasPrefix(u.Field, "faults") || strings.HasPrefix(u.Field, "sweep")
+	})
+	for _, p := range wrong {
+		_, given := d.lines[p.Field]
+		follows := !given || names && refers.MatchString(p.Field) || slices.ContainsFunc(unread, func(u Problem) bool {
+			return u.Field != "" && (within(p.Field, u.Field) || within(u.Field, p.Field))
+		})
+		if len(unread) == 0 || !follows {
+			d.problems = append(d.problems, p)
+		}
+	}
+}
+
+// refers matches the fields whose values are names of arms, faults and sweeps.
+var refers = regexp.MustCompile(`^(goals|theory|sweep)|\.from$|\.name$`)
+
+// within reports whether a field is another one, or a part of it.
+func within(field, whole string) bool {
+	rest, found := strings.CutPrefix(field, whole)
+	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 func firstComment(data []byte) string {

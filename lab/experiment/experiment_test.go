@@ -185,6 +185,21 @@ func TestMistakes(t *testing.T) {
 				"x.yaml:6: goals[1].atMost: 1 ^ n: ^: must be one of + - * /",
 			},
 		},
+		"fields and values": {
+			"question: q\narms: [{name: a, manifest: x}]\nload: {rate: 5000, timeout: 10}\nphases: {fault: 0s}\n",
+			[]string{
+				`x.yaml:2: arms[0]: "manifest": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target`,
+				`x.yaml:3: load.timeout: "10": must be a duration such as 1.5s`,
+				`x.yaml:3: load.rate: 5000: must be between 0.1 and 1000 requests per second`,
+				`x.yaml:4: phases.fault: 0s: must be between 100ms and 1h`,
+			},
+		},
+		"no arms": {"question: q\narms: []\ngoals: [{figure: good, arm: a, fault: healthy, atLeast: 1}]\n", []string{"x.yaml:2: arms: empty: must be one at least"}},
+		"an arm twice": {"question: q\narms:\n  - {name: a, manifests: x}\n  - {name: a, manifests: x}\ngoals: [{figure: good, arm: b, fault: healthy, atLeast: 2, atMost: 1}]\n", []string{
+			`x.yaml:4: arms[1].name: "a": must be there once`,
+			`x.yaml:5: goals[0].arm: "b": must be one of a`,
+			"x.yaml:5: goals[0]: atLeast 2, atMost 1: atLeast must not be more than atMost",
+		}},
 		"twice": {"question: q\nquestion: r\narms: [{name: a, manifests: x}]\n", []string{`x.yaml:2: "question": must be there once`}},
 	} {
 		t.Run(name, func(t *testing.T) {

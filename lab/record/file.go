@@ -62,7 +62,10 @@ func Read(r io.Reader, name string) (*Comparison, error) {
 	for lines.Scan() {
 		number++
 		if err := c.readLine(lines.Bytes()); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
+			if err = fmt.Errorf("%s:%d: %w", name, number, err); !bytes.HasSuffix(lines.Bytes(), []byte("\n")) {
+				err = fmt.Errorf("%w %s", err, c.goesOn())
+			}
+			return nil, err
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {

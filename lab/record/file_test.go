@@ -83,8 +83,8 @@ func TestBadLines(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"empty":            {"", "r.jsonl: no runs"},
 		"no run":           {first, "r.jsonl: no runs"},
-		"cut off":          {whole[:len(whole)-9], "r.jsonl:8: the line is cut off"},
-		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:8: the line is cut off"},
+		"cut off":          {whole[:len(whole)-9], "r.jsonl:8: the line is cut off after 0 whole runs: the same compare with --out goes on"},
+		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:8: the line is cut off after 0 whole runs: the same compare with --out goes on"},
 		"garbage":          {first + "garbage\n", "r.jsonl:2: not a JSON object: invalid character 'g' looking for beginning of value"},
 		"garbage first":    {"garbage\n", "r.jsonl:1: not a JSON object: invalid character 'g' looking for beginning of value"},
 		"binary":           {first + "\x00\xff\n", `r.jsonl:2: not a JSON object: invalid character '\x00' looking for beginning of value`},

@@ -51,8 +51,19 @@ func (r *Run) lines() int {
 func (c *Comparison) notWhole() error {
 	for _, r := range c.Runs {
 		if !r.whole() {
-			return fmt.Errorf("%s: %d lines: must be %d: the records are cut off", r.Name(), r.lines(), r.Lines)
+			return fmt.Errorf("%s: %d lines: must be %d: the records are cut off %s", r.Name(), r.lines(), r.Lines, c.goesOn())
 		}
 	}
 	return nil
+}
+
+// goesOn describes what there is before the end of records that are cut off.
+func (c *Comparison) goesOn() string {
+	n := 0
+	for _, r := range c.Runs {
+		if r.whole() {
+			n++
+		}
+	}
+	return fmt.Sprintf("after %d whole runs: the same compare with --out goes on", n)
 }

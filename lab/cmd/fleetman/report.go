@@ -160,7 +160,7 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	return goalsOf(r)
+	return goalsOf(r, !f.asCSV && !f.asMarkdown && f.readme == "")
 }
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
@@ -179,7 +179,7 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	if err := f.writeJUnit(p.B); err != nil {
 		return err
 	}
-	return goalsOf(p.B)
+	return goalsOf(p.B, f.asJSON)
 }
 
 // writeHTML writes the page. The file is whole, or as it was.
@@ -221,19 +221,26 @@ type goalsError struct {
 
 func (e goalsError) Error() string { return e.text }
 
-// goalsOf returns an error unless all goals of a report are met.
-func goalsOf(r report.Report) error {
+// goalsOf returns an error unless all goals of a report are met. It has the goals
+// themselves unless the report has shown them.
+func goalsOf(r report.Report, shown bool) error {
 	code := r.ExitCode()
 	if code == report.ExitMet {
 		return nil
 	}
+	n := 0
 	var texts []string
 	for _, v := range r.Goals {
 		if v.Result != report.GoalMet {
-			texts = append(texts, fmt.Sprintf("goal %s: %s", v.Goal, v.Text))
+			n++
+			texts = append(texts, fmt.Sprintf("%s: %s", v.Goal, v.Text))
 		}
 	}
-	return goalsError{code, strings.Join(texts, "\nfleetman: ")}
+	short := fmt.Sprintf("goals: %d of %d not met", n, len(r.Goals))
+	if shown {
+		return goalsError{code, short}
+	}
+	return goalsError{code, short + ": " + strings.Join(texts, "; ")}
 }
 
 // colored reports whether colours can be seen: in a terminal, unless NO_COLOR is
