@@ -46,40 +46,63 @@ func (o Options) objects(arm experiment.Arm) (*manifest.Objects, experiment.Prob
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	known := namesIn(objects)
-	must := func(path, name string) {
-		if !known.has(name) {
-			problems = append(problems, e.Problem(path, "%.60q: must be a service of the arm %s: %s", name, arm.Name, strings.Join(known.deployments, ", ")))
-		}
+	named := names{e, arm, namesIn(objects), problems}
+	named.ofArm(field)
+	named.ofFaults()
+	return objects, named.problems
+}
+
+// names checks the names of services in an experiment by the manifests of one of
+// its arms.
+type names struct {
+	e        *experiment.Experiment
+	arm      experiment.Arm
+	known    knownNames
+	problems experiment.Problems
+}
+
+// must adds a mistake unless name is a service of the arm.
+func (n *names) must(path, name string) {
+	if !n.known.has(name) {
+		n.problems = append(n.problems, n.e.Problem(path, "%.60q: must be a service of the arm %s: %s", name, n.arm.Name, strings.Join(n.known.deployments, ", ")))
 	}
-	for _, service := range slices.Sorted(maps.Keys(arm.Env)) {
+}
+
+// ofArm checks the arm, which is at field, and the load.
+func (n *names) ofArm(field string) {
+	for _, service := range slices.Sorted(maps.Keys(n.arm.Env)) {
 		if service != experiment.All {
-			must(field+".env."+service, service)
+			n.must(field+".env."+service, service)
 		}
 	}
-	for _, service := range slices.Sorted(maps.Keys(arm.Replicas)) {
-		must(field+".replicas."+service, service)
+	for _, service := range slices.Sorted(maps.Keys(n.arm.Replicas)) {
+		n.must(field+".replicas."+service, service)
 	}
-	if target := e.Load.Target; arm.Target == "" && !slices.Contains(ownTargets, target) {
-		must("load.target", target)
-	} else if arm.Target != "" && !slices.Contains(ownTargets, arm.Target) {
-		must(field+".target", arm.Target)
+	target, path := n.e.Load.Target, "load.target"
+	if n.arm.Target != "" {
+		target, path = n.arm.Target, field+".target"
 	}
-	if e.Load.From != "" {
-		must("load.from", e.Load.From)
+	if !slices.Contains(ownTargets, target) {
+		n.must(path, target)
 	}
-	for i, fault := range e.Faults {
+	if n.e.Load.From != "" {
+		n.must("load.from", n.e.Load.From)
+	}
+}
+
+// ofFaults checks the services of the faults, and that they have as many pods.
+func (n *names) ofFaults() {
+	for i, fault := range n.e.Faults {
 		for j, in := range fault.Inject {
 			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
-			if must(path+".service", in.Service); !known.has(in.Service) {
+			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
 				continue
 			}
-			if n, one := known.replicas(in.Service, bareNames(arm.Replicas)); one && in.Replicas.Some > n {
-				problems = append(problems, e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, n, in.Service, arm.Name))
+			if pods, one := n.known.replicas(in.Service, bareNames(n.arm.Replicas)); one && in.Replicas.Some > pods {
+				n.problems = append(n.problems, n.e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, pods, in.Service, n.arm.Name))
 			}
 		}
 	}
-	return objects, problems
 }
 
 // ownTargets lead the load elsewhere than to a Service of the manifests.

@@ -122,31 +122,20 @@ func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) er
 }
 
 // write writes one report. The error is of the goals when one is not met.
-func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err error) {
+func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) error {
+	if err := f.writeFiles(r); err != nil {
+		return err
+	}
+	if err := f.print(r, dirs, w); err != nil {
+		return err
+	}
+	return goalsOf(r, !f.asCSV && !f.asMarkdown && f.readme == "")
+}
+
+// writeFiles writes the forms that have files of their own.
+func (f reportFlags) writeFiles(r report.Report) (err error) {
 	if f.html != "" {
-		if err := writeHTML(f.html, r); err != nil {
-			return err
-		}
-	}
-	markdown := report.MarkdownSummary
-	if f.all {
-		markdown = report.Markdown
-	}
-	switch {
-	case f.readme != "":
-		var text bytes.Buffer
-		markdown(&text, r)
-		err = replaceBetween(f.readme, "compare", text.String())
-	case f.asJSON:
-		err = report.JSON(w, r)
-	case f.asCSV:
-		err = report.CSV(w, r)
-	case f.asMarkdown:
-		markdown(w, r)
-	case f.all:
-		report.Text(w, r)
-	default:
-		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: cmp.Or(f.html, htmlIn(dirs))})
+		err = writeHTML(f.html, r)
 	}
 	if err == nil && f.hgrm != "" {
 		err = report.HGRM(f.hgrm, r)
@@ -157,10 +146,32 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) (err err
 	if err == nil {
 		err = f.writeJUnit(r)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// print writes the selected form to w, or into the README.
+func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
+	markdown := report.MarkdownSummary
+	if f.all {
+		markdown = report.Markdown
 	}
-	return goalsOf(r, !f.asCSV && !f.asMarkdown && f.readme == "")
+	switch {
+	case f.readme != "":
+		var text bytes.Buffer
+		markdown(&text, r)
+		return replaceBetween(f.readme, "compare", text.String())
+	case f.asJSON:
+		return report.JSON(w, r)
+	case f.asCSV:
+		return report.CSV(w, r)
+	case f.asMarkdown:
+		markdown(w, r)
+	case f.all:
+		report.Text(w, r)
+	default:
+		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: cmp.Or(f.html, htmlIn(dirs))})
+	}
+	return nil
 }
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
