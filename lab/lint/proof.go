@@ -163,17 +163,12 @@ func (p *proving) injected() (patches []experiment.Object) {
 	return patches
 }
 
-// The proofs. A fault of one replica shows whether it is ejected; one of all
-// shows how many attempts a request becomes.
+// The proofs: a fault of one replica shows whether it is ejected.
 var (
 	provesEjection = &proof{fault: "status=503", replicas: `"one"`, figures: []string{"failed"}, repair: func(p *proving) {
 		p.set("outlierDetection", map[string]any{"maxEjectionPercent": max(share(p.service().hosts(nil)), 50)})
 	}}
 	provesReplaced = &proof{fault: "status=503", replicas: `"one"`, figures: []string{"failed"}, repair: repairReplaced}
-	provesWords    = &proof{fault: "reset", replicas: `"one"`, figures: []string{"failed", "proxyAttempts"}, repair: func(p *proving) {
-		p.set("retries", map[string]any{"retryOn": "reset,connect-failure," + p.at.text()})
-	}}
-	provesTries = &proof{fault: "delay=30s", replicas: `"one"`, figures: []string{"failed", "p50", "proxyAttempts"}, repair: repairTries}
 )
 
 // repairReplaced repeats what a port's settings, or a subset's block, replace.
@@ -191,26 +186,6 @@ func repairReplaced(p *proving) {
 		}
 	}
 	p.set("", missing)
-}
-
-// repairTries makes all tries fit.
-func repairTries(p *proving) {
-	path := p.at.path[:slices.IndexFunc(p.at.path, func(s step) bool { return s.key == "retries" })]
-	r := &route{rule: p.at.object, http: follows(p.at.object, path)}
-	p.set("retries", map[string]any{"perTryTimeout": short(fit(r.timeout(), r.retries()))})
-}
-
-// follows returns the value at a path.
-func follows(o *object, path []step) value {
-	v := value{object: o, any: o.fields}
-	for _, s := range path {
-		if s.index >= 0 {
-			v = v.items()[s.index]
-		} else {
-			v = v.at(s.key)
-		}
-	}
-	return v
 }
 
 // Line is what one arm of a proof showed: "as written: 0 ejections, 50 % failed".

@@ -8,12 +8,12 @@ import (
 
 var retryWords = &Rule{
 	Number: 17, Name: "retry-words", Severity: Warning,
-	Finds:  "retryOn words that do not mean what they seem: 503 for a reset, a number where a class is meant",
-	Reason: "A number matches the status of an answer. A connection that fails or is reset has no answer: the 503 that the caller sees is its own proxy's, and so is the 504 of a try that took too long. And a number is one status, not its class.",
-	Source: "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
-	Report: "https://github.com/istio/istio/issues/51762",
-	check:  checkRetryWords,
-	proof:  provesWords,
+	Finds:   "retryOn words that do not mean what they seem: 503 for a reset, a number where a class is meant",
+	Reason:  "A number matches the status of an answer. A connection that fails or is reset between two proxies has no answer: the 503 that the caller sees is its own proxy's, and so is the 504 of a try that took too long. (What a program resets behind its own proxy is answered 503 by that one, and matches.) And a number is one status, not its class.",
+	Source:  "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
+	Report:  "https://github.com/istio/istio/issues/51762",
+	check:   checkRetryWords,
+	NoProof: "it takes a connection that fails between two proxies, which no fault of a program makes",
 }
 
 func checkRetryWords(p *pass) {
@@ -32,7 +32,7 @@ func checkRetryWords(p *pass) {
 				continue
 			case code == 503 && !resets:
 				p.report(on, "write retryOn: reset,connect-failure,"+word,
-					"%s: 503 matches an answer of the service's only: a reset, or a host that is gone, is not retried, though the caller sees 503", r.name())
+					"%s: 503 matches an answer of the service's only: a connection that is reset, or a host that is gone, is not retried, though the caller sees 503", r.name())
 			case code == 504 && !resets:
 				p.report(on, "write retryOn: reset,"+word, "%s: 504 matches an answer of the service's only: a try that takes longer than perTryTimeout is not retried, though the caller sees 504", r.name())
 			case code == 500 && !resets:
