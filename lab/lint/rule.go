@@ -33,7 +33,7 @@ type Rule struct {
 	check func(*pass)
 	// proof shows a finding by an experiment; nil for a rule that NoProof is about.
 	proof *proof
-	// NoProof is why no experiment on the local mesh can show a finding.
+	// NoProof is why no experiment on the local mesh shows a finding.
 	NoProof string
 }
 

@@ -11,7 +11,7 @@ var givesUpFirst = &Rule{
 	Reason:  "Work that nobody waits for is lost, and a retry of the caller's does it again. When the application gives up first, its proxy logs DC, not UT, and the mesh's remaining tries never happen; when the mesh does, the application's time-out never acts.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts",
 	check:   checkGivesUpFirst,
-	NoProof: "the work that is lost is done behind the callee, where the load of an experiment does not look",
+	NoProof: "no experiment yet: the work that is lost is done behind the callee, and shows as wasted attempts",
 }
 
 func checkGivesUpFirst(p *pass) {

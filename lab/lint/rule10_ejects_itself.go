@@ -6,7 +6,7 @@ var ejectsItself = &Rule{
 	Reason:  "Each try that fails counts as an error of its host. With as many retries as it takes errors, a single request that always fails, such as one that hits a bug, ejects a healthy host for all others.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#consecutive-5xx",
 	check:   checkEjectsItself,
-	NoProof: "a request that always fails is one of the application, which a fault of a pod cannot stand for",
+	NoProof: "no experiment yet: it takes a stream of requests that always fail beside those that succeed",
 }
 
 func checkEjectsItself(p *pass) {

@@ -9,7 +9,7 @@ var faultBesideRetries = &Rule{
 	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute-fault",
 	Report:  "https://github.com/istio/istio/issues/13705",
 	check:   checkFaultBesideRetries,
-	NoProof: "the scenarios fault-abort and fault-delay show that the fault is injected before the router: fleetman check fault-abort",
+	NoProof: "no experiment yet; the scenarios fault-abort and fault-delay show that the fault is injected before the router: fleetman check fault-abort",
 }
 
 func checkFaultBesideRetries(p *pass) {

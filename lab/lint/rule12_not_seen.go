@@ -11,7 +11,7 @@ var notSeen = &Rule{
 	Reason:  "A VirtualService acts in the proxies of those who call. One with gateways acts in these alone, unless mesh is one of them; exportTo hides it from other namespaces; and a short host is one of the VirtualService's own namespace.",
 	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#VirtualService-gateways",
 	check:   checkNotSeen,
-	NoProof: "a rule that no proxy has changes nothing, so both runs show the same fleet",
+	NoProof: "no experiment yet: which fault shows a rule that no proxy has depends on the rule",
 }
 
 func checkNotSeen(p *pass) {

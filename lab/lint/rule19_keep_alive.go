@@ -14,7 +14,7 @@ var keepAlive = &Rule{
 	Source:  "https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
 	Report:  "https://github.com/istio/istio/issues/55138",
 	check:   checkKeepAlive,
-	NoProof: "the race of a closing and a sending side is won or lost in microseconds: a run may show nothing",
+	NoProof: "no experiment yet: the fault idle makes the race, which a run may win by chance",
 }
 
 // The idle time-outs of connections that nobody configures.

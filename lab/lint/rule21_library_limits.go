@@ -12,7 +12,7 @@ var libraryLimits = &Rule{
 	Reason:  "The settings of one chain bound each other. A proxy hides the endpoints: behind one, a breaker for each endpoint is one for all of them.",
 	Source:  "../kit/upstream/README.md",
 	check:   checkLibraryLimits,
-	NoProof: "its attempts are the library's own, whose limits are counted, not measured: see kit/upstream",
+	NoProof: "no experiment yet: the attempts are the library's own, and shown by GET /resilience",
 }
 
 func checkLibraryLimits(p *pass) {
