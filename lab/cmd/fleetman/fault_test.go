@@ -78,7 +78,7 @@ func TestFault(t *testing.T) {
 		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: no faults\n")
 	})
 	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
-	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 9 {
+	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 10 {
 		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)
 	}
 	cancel()
