@@ -23,12 +23,6 @@ func Load(paths ...string) (*Manifests, error) {
 	return &Manifests{Objects: objects, sources: readSources(paths...)}, nil
 }
 
-// From returns objects of another source than files, such as a cluster. Their
-// findings have the object's source instead of a file.
-func From(objects *manifest.Objects) *Manifests {
-	return &Manifests{Objects: objects, sources: &sources{}}
-}
-
 // Check returns what all rules find, and bad marks, by file and line. Findings
 // that a mark declares intended have its reason in Ignored.
 func (m *Manifests) Check(o Options) []Finding {

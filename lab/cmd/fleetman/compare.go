@@ -40,7 +40,7 @@ type compareFlags struct {
 }
 
 func compareCommand(where *places) *cobra.Command {
-	var f compareFlags
+	f := compareFlags{report: reportFlags{environ: where.environ}}
 	cmd := &cobra.Command{
 		Use:   "compare EXPERIMENT",
 		Short: "Run an experiment: let arms (no resilience, the library, the mesh, ...) meet the same faults",

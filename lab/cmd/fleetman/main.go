@@ -97,7 +97,7 @@ Exit codes:
 		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), scenariosCommand(where)}},
 		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where)}},
 		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
-		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(), benchCommand(where)}},
+		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(where), benchCommand(where)}},
 		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

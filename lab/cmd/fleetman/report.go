@@ -24,13 +24,14 @@ const htmlFile = "report.html"
 
 // reportFlags are the flags of `fleetman report`.
 type reportFlags struct {
+	environ                        []string // for colours
 	asJSON, asCSV, asMarkdown, all bool
 	readme, html, hgrm, svg, junit string
 	goals                          []string
 }
 
-func reportCommand() *cobra.Command {
-	var f reportFlags
+func reportCommand(where *places) *cobra.Command {
+	f := reportFlags{environ: where.environ}
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
 		Short: "Compute figures, findings and verdicts from the records of comparisons",
@@ -169,7 +170,7 @@ func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
 	case f.all:
 		report.Text(w, r)
 	default:
-		report.Summary(w, r, report.SummaryOptions{Color: colored(w), HTML: cmp.Or(f.html, htmlIn(dirs))})
+		report.Summary(w, r, report.SummaryOptions{Color: coloured(w, f.environ), HTML: cmp.Or(f.html, htmlIn(dirs))})
 	}
 	return nil
 }
@@ -252,17 +253,6 @@ func goalsOf(r report.Report, shown bool) error {
 		return goalsError{code, short}
 	}
 	return goalsError{code, short + ": " + strings.Join(texts, "; ")}
-}
-
-// colored reports whether colours can be seen: in a terminal, unless NO_COLOR is
-// set (https://no-color.org).
-func colored(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // htmlIn is the first report.html of some directories; empty when there is none.
