@@ -496,7 +496,7 @@ func TestMesh(t *testing.T) {
 	}
 
 	t.Run("rejected by the proxies", func(t *testing.T) {
-		filter, err := manifest.Decode("filter.yaml", []byte(onlyIstiosEnvoyHas))
+		filter, err := manifest.Decode("filter.yaml", []byte(meshtest.RejectedFilter))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -621,22 +621,6 @@ apiVersion: extensions.istio.io/v1alpha1
 kind: TrafficExtension
 metadata: {name: kinds}
 spec: {lua: {inlineCode: "-- of-trafficextension"}}
-`
-
-// onlyIstiosEnvoyHas is an EnvoyFilter with a filter that only Istio's build of Envoy has.
-const onlyIstiosEnvoyHas = `
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {name: stats}
-spec:
-  configPatches:
-  - applyTo: HTTP_FILTER
-    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
-    patch:
-      operation: INSERT_FIRST
-      value:
-        name: istio.stats
-        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
 `
 
 // No request is lost when one of two replicas, of the last hop or of one in the middle, is terminated with

@@ -122,20 +122,7 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter, err := manifest.Decode("filter.yaml", []byte(`
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {name: stats}
-spec:
-  configPatches:
-  - applyTo: HTTP_FILTER
-    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
-    patch:
-      operation: INSERT_FIRST
-      value:
-        name: istio.stats
-        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
-`))
+	filter, err := manifest.Decode("filter.yaml", []byte(meshtest.RejectedFilter))
 	if err != nil {
 		t.Fatal(err)
 	}

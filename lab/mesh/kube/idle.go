@@ -15,11 +15,7 @@ import (
 // idle notes the objects of the manifests that change no proxy's configuration. istiod accepts them
 // without a warning.
 func (d *deriver) idle() {
-	for _, m := range d.Manifests.All {
-		kind := KindOf(m.APIVersion, m.Kind)
-		if kind == nil || !kind.Istio() {
-			continue
-		}
+	for m := range d.istio() {
 		object, err := objectOf(m)
 		if err != nil {
 			continue // read has returned the error

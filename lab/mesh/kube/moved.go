@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,11 +15,7 @@ import (
 // translateAll replaces the ports of the manifests in Istio's objects by those of this mesh: a pod's port below
 // 1024 is replaced where the user may not listen at it.
 func (d *deriver) translateAll() {
-	for _, m := range d.Manifests.All {
-		kind := KindOf(m.APIVersion, m.Kind)
-		if kind == nil || !kind.Istio() {
-			continue
-		}
+	for m := range d.istio() {
 		i := slices.IndexFunc(d.objects, func(o Object) bool {
 			metadata := mapOf(o["metadata"])
 			return o["kind"] == m.Kind && metadata["name"] == m.Name && metadata["namespace"] == m.Namespace
@@ -35,6 +32,17 @@ func (d *deriver) translateAll() {
 			moveOperations(spec, d.selected(m, spec))
 		case "ServiceEntry":
 			moveTargets(spec, d.selected(m, map[string]any{"selector": map[string]any{"matchLabels": mapOf(spec["workloadSelector"])["labels"]}}))
+		}
+	}
+}
+
+// istio returns the objects of the manifests whose kinds are Istio's.
+func (d *deriver) istio() iter.Seq[manifest.Object] {
+	return func(yield func(manifest.Object) bool) {
+		for _, m := range d.Manifests.All {
+			if kind := KindOf(m.APIVersion, m.Kind); kind != nil && kind.Istio() && !yield(m) {
+				return
+			}
 		}
 	}
 }

@@ -31,3 +31,19 @@ func Binaries(t testing.TB) binaries.Set {
 	}
 	return found
 }
+
+// RejectedFilter is an EnvoyFilter that a stock Envoy rejects: only Istio's build of Envoy has its filter.
+const RejectedFilter = `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: stats}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: istio.stats
+        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
+`
