@@ -50,26 +50,26 @@ func TestApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	manifests := &paths{of: []string{"/start"}}
-	var told []string
+	var reported []string
 	apply := func(path string, failed error) (int, string) {
 		recorder := httptest.NewRecorder()
 		manifests.applyWith(func(context.Context, *manifest.Objects) (mesh.Applied, error) {
 			return mesh.Applied{Changed: []string{"Namespace a created"}}, failed
-		}, func(paths []string, applied mesh.Applied) { told = append(paths, applied.Changed...) })(recorder, httptest.NewRequest("POST", "/apply?path="+path, http.NoBody))
+		}, func(paths []string, applied mesh.Applied) { reported = append(paths, applied.Changed...) })(recorder, httptest.NewRequest("POST", "/apply?path="+path, http.NoBody))
 		return recorder.Code, strings.TrimSpace(recorder.Body.String())
 	}
-	if status, body := apply(file, errors.New("rejected")); status != 422 || body != `{"error":"rejected"}` || manifests.get()[0] != "/start" || told != nil {
-		t.Errorf("rejected: %d %s; manifests %q, told %q", status, body, manifests.get(), told)
+	if status, body := apply(file, errors.New("rejected")); status != 422 || body != `{"error":"rejected"}` || manifests.get()[0] != "/start" || reported != nil {
+		t.Errorf("rejected: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
 	}
-	if status, body := apply("/nowhere", nil); status != 400 || manifests.get()[0] != "/start" || told != nil {
-		t.Errorf("no file: %d %s; manifests %q, told %q", status, body, manifests.get(), told)
+	if status, body := apply("/nowhere", nil); status != 400 || manifests.get()[0] != "/start" || reported != nil {
+		t.Errorf("no file: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
 	}
 	status, body := apply(file, nil)
 	if want := `{"changed":["Namespace a created"],"seconds":0}`; status != 200 || body != want || !slices.Equal(manifests.get(), []string{file}) {
 		t.Errorf("applied: %d %s, want %s; manifests %q", status, body, want, manifests.get())
 	}
-	if want := []string{file, "Namespace a created"}; !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
+	if want := []string{file, "Namespace a created"}; !slices.Equal(reported, want) {
+		t.Errorf("reported %q, want %q", reported, want)
 	}
 }
 
