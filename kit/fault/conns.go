@@ -11,14 +11,13 @@ import (
 // conns closes connections that are idle, for the fault Idle.
 type conns struct{ closing sync.Map } // net.Conn: *idleClose
 
-// idleClose closes one connection after one request.
+// idleClose closes one connection once it has been idle for a time.
 type idleClose struct {
 	after time.Duration
 	fires func() bool // reports whether the connection is to be closed
 
 	mu    sync.Mutex
-	timer *time.Timer // nil: the request is not yet answered
-	over  bool        // the connection is closed or serves the next request
+	timer *time.Timer // nil: a request is being served
 }
 
 type connKey struct{}
@@ -35,17 +34,21 @@ func (s *Set) ConnState(conn net.Conn, state http.ConnState) {
 		return
 	}
 	c := value.(*idleClose)
-	if state == http.StateIdle {
+	switch state {
+	case http.StateIdle:
 		c.start(conn)
-		return
+	case http.StateActive:
+		c.stop()
+	default:
+		s.conns.closing.Delete(conn)
+		c.stop()
 	}
-	s.conns.closing.Delete(conn)
-	c.stop()
 }
 
 // closeAfter closes the connection of r when it has been idle for a time, if fires then returns true. Of
-// several times, the shortest counts. The server sends no Connection: close, so a caller that sends its
-// next request at that moment loses it: the race behind a proxy's 503 with the flag UC.
+// several times, the shortest counts. The next request, whoever sends it on this connection, stops the time,
+// and its answer starts it again. The server sends no Connection: close, so a caller that sends its next
+// request at the moment of closing loses it: the race behind a proxy's 503 with the flag UC.
 func (c *conns) closeAfter(r *http.Request, after time.Duration, fires func() bool) {
 	conn, ok := r.Context().Value(connKey{}).(net.Conn)
 	if !ok { // not a net/http server's request
@@ -60,21 +63,22 @@ func (c *conns) closeAfter(r *http.Request, after time.Duration, fires func() bo
 func (c *idleClose) start(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = time.AfterFunc(c.after, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(c.after, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !c.over && c.fires() {
+		if c.timer == timer && c.fires() {
 			_ = conn.Close()
 		}
-		c.over = true
 	})
+	c.timer = timer
 }
 
 func (c *idleClose) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.timer = nil
 }

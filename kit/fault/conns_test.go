@@ -140,6 +140,25 @@ func TestIdleStartsAgain(t *testing.T) {
 	})
 }
 
+// TestIdleOutlivesOtherRequests sends a request that matches no rule on a connection that is to be closed, as a
+// proxy does that shares its connections among callers.
+func TestIdleOutlivesOtherRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set, connect := serve(t, "idle=5s,path=/driver")
+		c := connect()
+		defer c.Close()
+		for _, path := range []string{"/driver", "/other", "/slow"} {
+			if err := c.get(t, path); err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			time.Sleep(4 * time.Second)
+		}
+		if got, fired := c.closesAfter(), set.state().Rules[0].Fired; got != time.Second || fired != 1 {
+			t.Errorf("closed after 4 s and %s, fired %d times, want 4 s and 1 s, once", got, fired)
+		}
+	})
+}
+
 // A rule that is cleared, or has fired as often as it may, closes no connection that it has met before.
 func TestIdleIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

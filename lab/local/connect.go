@@ -16,6 +16,7 @@ type ConnectFault struct {
 	Delay time.Duration // of ConnectDelay
 	Bytes int64         // of ConnectCut
 
+	From  netip.Addr    // the caller's address; zero: any
 	Rate  float64       // share of the connections
 	Count int64         // the most connections; 0: no limit
 	For   time.Duration // until it is cleared; 0: for ever
@@ -47,7 +48,7 @@ func IsConnect(rule string) bool {
 
 // ParseConnect parses one rule: connect=refuse, connect=drop, connect=hang,
 // connect=delay:2s or connect=cut:100, with for=D, and, unless it refuses or
-// drops, rate=R and count=N.
+// drops, from=ADDRESS, rate=R and count=N.
 func ParseConnect(rule string) (ConnectFault, error) {
 	f := ConnectFault{Rate: 1, text: strings.TrimSpace(rule)}
 	if strings.Contains(rule, ";") {
@@ -65,7 +66,7 @@ func ParseConnect(rule string) (ConnectFault, error) {
 		}
 	}
 	if f.Kind == ConnectRefuse || f.Kind == ConnectDrop {
-		for _, name := range []string{"rate", "count"} {
+		for _, name := range []string{"from", "rate", "count"} {
 			if seen[name] {
 				return f, fmt.Errorf("%s: with connect=%s: must be with hang, delay or cut: the kernel answers for all connections", name, f.Kind)
 			}
@@ -82,6 +83,10 @@ func (f *ConnectFault) set(name, value string) (must string) {
 		if !f.setKind(value) {
 			return "refuse, drop, hang, delay:D such as delay:2s, or cut:N such as cut:100"
 		}
+	case "from":
+		if f.From, err = netip.ParseAddr(value); err != nil {
+			return "the caller's address, such as 127.0.1.5"
+		}
 	case "rate":
 		if f.Rate, err = strconv.ParseFloat(value, 64); err != nil || !(f.Rate >= 0 && f.Rate <= 1) {
 			return "a share from 0 to 1"
@@ -95,7 +100,7 @@ func (f *ConnectFault) set(name, value string) (must string) {
 			return "a duration such as 10s"
 		}
 	default:
-		return "a field of a rule with connect: connect, rate, count, for"
+		return "a field of a rule with connect: connect, from, rate, count, for"
 	}
 	return ""
 }

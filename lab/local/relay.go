@@ -132,12 +132,12 @@ func (r *relay) drop() error {
 	return failed
 }
 
-// meet counts a connection and returns the fault that it meets, or nil.
-func (r *relay) meet() *ConnectFault {
+// meet counts a connection of a caller and returns the fault that it meets, or nil.
+func (r *relay) meet(caller net.Addr) *ConnectFault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.fault
-	if f == nil {
+	if f == nil || f.From.IsValid() && f.From != caller.(*net.TCPAddr).AddrPort().Addr().Unmap() {
 		return nil
 	}
 	r.matched++
@@ -162,7 +162,7 @@ func (r *relay) pass(client *net.TCPConn) {
 		return
 	}
 	defer r.untrack(client)
-	fault := r.meet()
+	fault := r.meet(client.RemoteAddr())
 	if fault != nil && fault.Kind == ConnectHang {
 		_, _ = io.Copy(io.Discard, client) // until the caller closes it
 		return

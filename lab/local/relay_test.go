@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ func TestParseConnect(t *testing.T) {
 		"connect=hang,rate=0.5,count=3": {Kind: ConnectHang, Rate: .5, Count: 3},
 		" rate=0 , connect=delay:2s ":   {Kind: ConnectDelay, Delay: 2 * time.Second},
 		"connect=cut:0":                 {Kind: ConnectCut, Rate: 1},
+		"connect=hang,from=127.0.0.9":   {Kind: ConnectHang, Rate: 1, From: netip.MustParseAddr("127.0.0.9")},
 	} {
 		want.text = strings.TrimSpace(text)
 		if got, err := ParseConnect(text); err != nil || got != want || !IsConnect(text) {
@@ -35,8 +37,10 @@ func TestParseConnect(t *testing.T) {
 		"connect=drop,count=1":        "count: with connect=drop: must be with hang, delay or cut: the kernel answers for all connections",
 		"connect=hang,rate=NaN":       `rate: "NaN": must be a share from 0 to 1`,
 		"connect=hang,count=0":        `count: "0": must be a whole number from 1`,
+		"connect=hang,from=here":      `from: "here": must be the caller's address, such as 127.0.1.5`,
+		"connect=drop,from=127.0.0.9": "from: with connect=drop: must be with hang, delay or cut: the kernel answers for all connections",
 		"connect=hang,for=0s":         `for: "0s": must be a duration such as 10s`,
-		"connect=hang,path=/x":        `path: "/x": must be a field of a rule with connect: connect, rate, count, for`,
+		"connect=hang,path=/x":        `path: "/x": must be a field of a rule with connect: connect, from, rate, count, for`,
 		"connect=hang,connect=hang":   "connect: given twice: must be given once",
 		"connect=hang;connect=refuse": "connect=hang;connect=refuse: must be one rule of connect for each pod",
 	} {
@@ -74,6 +78,31 @@ func echo(t *testing.T) string {
 		}
 	}()
 	return listener.Addr().String()
+}
+
+// TestRelayFrom has a fault for one caller only.
+func TestRelayFrom(t *testing.T) {
+	r, err := newRelay("127.0.0.1:0", echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	address := r.listener.Addr().String()
+	for from, want := range map[string]struct {
+		got   string
+		fired int64
+	}{"127.0.0.1": {"0123", 1}, "127.0.0.9": {"0123456789", 0}} {
+		fault, err := ParseConnect("connect=cut:4,from=" + from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		r.fault, r.fired = &fault, 0
+		r.mu.Unlock()
+		if got, _ := exchange(address, 10*time.Second); got != want.got || r.state().Fired != want.fired {
+			t.Errorf("from %s: got %q, fired %d, want %q, %d", from, got, r.state().Fired, want.got, want.fired)
+		}
+	}
 }
 
 // exchange is what a caller gets of ten bytes, within a time.

@@ -182,7 +182,7 @@ how often the pod counted it, and how often the client saw it. With a mesh this 
 done twice: at the port of the program, and through the proxy of the pod, where a
 reset and a crash are a 503 by Envoy. Other requests do not meet these faults, but
 the pod crashes once each time. In a fleet of fleetman up --relays, connect=hang,
-connect=delay and connect=cut are checked too, again if another caller met them.
+connect=delay and connect=cut are checked too.
 Earlier rules are restored at the end.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
