@@ -94,6 +94,12 @@ func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, gete
 	if err != nil {
 		return refused(getenv, "TRACES", err)
 	}
+	if pod := getenv("HOSTNAME"); pod != "" { // a pod's name; for spans alone, as it would be a label of every metric
+		res, err = resource.Merge(resource.NewSchemaless(attribute.String("service.instance.id", pod)), res)
+		if err != nil {
+			return fmt.Errorf("HOSTNAME: %w", err)
+		}
+	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
 	o.tracing, o.tracers, o.propagator = true, provider, autoprop.NewTextMapPropagator()
 	o.shutdown = append(o.shutdown, provider.Shutdown)

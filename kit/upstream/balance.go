@@ -22,7 +22,8 @@ type balancer struct {
 	// mayRefuse reports whether the caller of r can do without an answer, so that r is refused while all
 	// breakers are open. Otherwise the call is made: it may succeed (Envoy's panic mode).
 	mayRefuse func(r *http.Request) bool
-	changed   func(transition) // called with mu held
+	changed   func(transition)      // called with mu held
+	refused   func(context.Context) // called for each refusal
 	next      http.RoundTripper
 
 	mu        sync.Mutex
@@ -45,7 +46,7 @@ type endpoint struct {
 }
 
 func newBalancer(cfg BreakerConfig, lookup lookupFunc, mayRefuse func(*http.Request) bool, changed func(transition), next http.RoundTripper) *balancer {
-	b := &balancer{cfg: cfg, lookup: lookup, mayRefuse: mayRefuse, changed: changed, next: next}
+	b := &balancer{cfg: cfg, lookup: lookup, mayRefuse: mayRefuse, changed: changed, refused: func(context.Context) {}, next: next}
 	if cfg.Scope == scopeUpstream {
 		b.lookup = func(context.Context) ([]string, error) { return oneEndpoint, nil }
 		b.resolve(oneEndpoint)
@@ -110,6 +111,7 @@ func (b *balancer) Pick(r *http.Request) (picked, error) {
 	p, ok := b.pick(h, false)
 	b.mu.Unlock()
 	if !ok && b.mayRefuse(r) {
+		b.refused(r.Context())
 		return picked{}, errOpen
 	}
 	if !ok {

@@ -44,11 +44,12 @@ func (s *Set) newChain(cfg Config, m *instruments, dial http.RoundTripper, looku
 	}
 	if cfg.Breaker.Failures > 0 {
 		view.balancer = newBalancer(cfg.Breaker, lookup, mayRefuse, m.transitioned(s.shown), chain)
+		view.balancer.refused = m.refusedOpen
 		chain = view.balancer
 	}
 	if cfg.Retry.Attempts > 1 {
 		rt := newRetry(cfg.Retry, s.draw, chain)
-		rt.retried, rt.denied = m.retried, m.denied
+		rt.retried, rt.denied, rt.waited = m.retried, m.denied, m.waited
 		view.budget = rt.budget
 		chain = rt
 		if view.balancer != nil {

@@ -22,7 +22,7 @@ type fallback struct {
 	next        http.RoundTripper
 	known       *store
 	placeholder Placeholder // nil: none
-	fellBack    func(ctx context.Context, kind, text string)
+	fellBack    func(ctx context.Context, kind, text, reason string)
 }
 
 func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -31,11 +31,13 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return resp, err
 	}
-	if (outcome{resp, err}).succeeded() {
+	failed := outcome{resp, err}
+	if failed.succeeded() {
 		if err = f.remember(r, resp, began); err == nil {
 			return resp, nil
 		}
 		resp = nil // its body is incomplete
+		failed = outcome{err: err}
 	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
 		return resp, err // the caller has left
@@ -47,7 +49,7 @@ func (f *fallback) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp != nil {
 		_ = resp.Body.Close()
 	}
-	f.fellBack(r.Context(), kind, degraded.Header.Get(FallbackHeader))
+	f.fellBack(r.Context(), kind, degraded.Header.Get(FallbackHeader), failed.reason())
 	return degraded, nil
 }
 

@@ -22,6 +22,14 @@ func (o outcome) succeeded() bool {
 	return o.err == nil && o.resp.StatusCode < http.StatusInternalServerError && o.resp.StatusCode != http.StatusTooManyRequests
 }
 
+// reason returns the reason of a failure in a few words, such as "status 503".
+func (o outcome) reason() string {
+	if o.err != nil {
+		return observe.Reason(o.err)
+	}
+	return badStatus{o.resp.StatusCode}.Reason()
+}
+
 // isFinal reports whether another attempt would fail in the same way: an answer that is too large, a
 // refusal by this side, or a refusal or timeout with another service as its origin. The endpoint has then
 // made its own attempts.

@@ -26,9 +26,12 @@ type retry struct {
 	rest func(resp *http.Response) time.Duration
 	// ready reports whether another attempt may be made.
 	ready   func(r *http.Request) bool
-	random  func() float64        // in [0, 1)
-	retried func(context.Context) // called for each retry
-	denied  func(context.Context) // called for each retry that the budget does not allow
+	random  func() float64                           // in [0, 1)
+	retried func(ctx context.Context, reason string) // called for each retry
+	denied  func(ctx context.Context, reason string) // called for each retry that the budget does not allow
+	// waited is called after each wait, also if the caller left during it. reason is that of the failed
+	// attempt.
+	waited func(ctx context.Context, began time.Time, reason string)
 }
 
 func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *retry {
@@ -42,8 +45,9 @@ func newRetry(cfg RetryConfig, random func() float64, next http.RoundTripper) *r
 		rest:    retryAfter,
 		ready:   func(*http.Request) bool { return true },
 		random:  random,
-		retried: func(context.Context) {},
-		denied:  func(context.Context) {},
+		retried: func(context.Context, string) {},
+		denied:  func(context.Context, string) {},
+		waited:  func(context.Context, time.Time, string) {},
 		begin:   func(ctx context.Context) context.Context { return ctx },
 	}
 	rt.policies.New = rt.newPolicy
@@ -64,8 +68,9 @@ func (rt *retry) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := p.client.Do(request)
 	if p.reserved { // the caller left during the wait
 		rt.budget.giveBack()
+		rt.waited(request.Context(), p.since, p.reason)
 	}
-	p.request, p.failed, p.reserved = nil, 0, false
+	p.request, p.failed, p.reserved, p.reason = nil, 0, false, ""
 	rt.policies.Put(p)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok { // added by http.Client
 		err = wrapped.Err
@@ -109,6 +114,8 @@ type policy struct {
 	request  *http.Request // of the call
 	failed   int           // attempts of the call that have ended
 	reserved bool          // a retry has been taken from the budget, but not made yet
+	reason   string        // of the last failed attempt
+	since    time.Time     // the begin of the last wait
 }
 
 func (rt *retry) newPolicy() any {
@@ -138,11 +145,12 @@ func (p *policy) check(ctx context.Context, resp *http.Response, err error) (boo
 	if deadline, ok := ctx.Deadline(); ok && longest >= time.Until(deadline) || !p.ready(p.request) {
 		return false, nil
 	}
+	p.reason = o.reason()
 	if !p.budget.spend() {
-		p.denied(ctx)
+		p.denied(ctx, p.reason)
 		return false, nil
 	}
-	p.reserved = true
+	p.reserved, p.since = true, time.Now()
 	return true, nil
 }
 
@@ -154,7 +162,8 @@ func (p *policy) backoff(least, most time.Duration, n int, resp *http.Response) 
 // prepare is the PrepareRetry hook, which is called after the wait.
 func (p *policy) prepare(r *http.Request) error {
 	p.reserved = false
-	p.retried(r.Context())
+	p.waited(r.Context(), p.since, p.reason)
+	p.retried(r.Context(), p.reason)
 	return nil
 }
 

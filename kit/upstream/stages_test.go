@@ -105,7 +105,7 @@ func TestRetryAlone(t *testing.T) {
 		w := newWire(statuses(502, 503, 200))
 		rt := newRetry(RetryConfig{Attempts: 3, Backoff: 10 * time.Millisecond, BackoffMax: time.Second, BudgetPercent: 20}, func() float64 { return .5 }, w)
 		retries := 0
-		rt.retried = func(context.Context) { retries++ }
+		rt.retried = func(context.Context, string) { retries++ }
 		resp, err := ask(t, rt, "POST", "/vehicles/", "a report")
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatal(resp, err)
@@ -157,7 +157,7 @@ func TestWholeAlone(t *testing.T) {
 
 func TestFallbackAlone(t *testing.T) {
 	kinds := ""
-	f := &fallback{next: newWire(statuses(200, 503, 503)), known: newStore(nil), fellBack: func(_ context.Context, kind, _ string) { kinds += kind }}
+	f := &fallback{next: newWire(statuses(200, 503, 503)), known: newStore(nil), fellBack: func(_ context.Context, kind, _, _ string) { kinds += kind }}
 	for _, want := range []string{"", "last-known; age=0s"} {
 		resp, err := ask(t, f, "GET", "/driver/x", "")
 		if err != nil || resp.StatusCode != 200 || resp.Header.Get(FallbackHeader) != want {

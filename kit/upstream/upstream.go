@@ -89,7 +89,7 @@ func (c *Client) RoundTripper() http.RoundTripper { return c.chain }
 
 // FellBack counts a degraded answer that a service made without the upstream's answer, and adds it to the
 // span of ctx. kind is the attribute of metric and span.
-func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind) }
+func (c *Client) FellBack(ctx context.Context, kind string) { c.m.fellBack(ctx, kind, kind, "") }
 
 // Response is an upstream's answer with a status below 500. It must not be modified: the fallback may
 // have stored it.
