@@ -44,4 +44,26 @@ func (d *deriver) collector() {
 			"endpoints": []any{map[string]any{"address": d.Collector.Address.Addr().String()}},
 		},
 	})
+	d.attemptSpans()
+}
+
+// attemptSpans adds an EnvoyFilter by which a sidecar makes a span for each attempt, as istiod configures
+// for gateways alone: otherwise a call with retries is one span.
+func (d *deriver) attemptSpans() {
+	const manager = "envoy.filters.network.http_connection_manager"
+	d.add(Object{
+		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+		"metadata": map[string]any{"name": "fleetman-attempt-spans", "namespace": RootNamespace},
+		"spec": map[string]any{"configPatches": []any{map[string]any{
+			"applyTo": "NETWORK_FILTER",
+			"match": map[string]any{
+				"context":  "SIDECAR_OUTBOUND",
+				"listener": map[string]any{"filterChain": map[string]any{"filter": map[string]any{"name": manager}}},
+			},
+			"patch": map[string]any{"operation": "MERGE", "value": map[string]any{"typed_config": map[string]any{
+				"@type":   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+				"tracing": map[string]any{"spawn_upstream_span": true},
+			}}},
+		}}},
+	})
 }

@@ -1,0 +1,153 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"fleetman.example/lab/process"
+)
+
+// collector is a client whose uploads take until a value is received from go on.
+type collector struct {
+	goOn    chan error
+	uploads []int // spans
+}
+
+func (c *collector) Start(context.Context) error { return nil }
+func (c *collector) Stop(context.Context) error  { return nil }
+func (c *collector) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+	select {
+	case err := <-c.goOn:
+		c.uploads = append(c.uploads, count(spans))
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func one() []*tracepb.ResourceSpans {
+	return []*tracepb.ResourceSpans{from("x", made(1, 1, 0, "x", 0, 1))}
+}
+
+// TestForwarder checks that a slow collector does not block, that nothing is lost within the queue, and that
+// every other loss is reported.
+func TestForwarder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &collector{goOn: make(chan error)}
+		var lines []string
+		f, err := newForwarder(c, func(line string) { lines = append(lines, line) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Send(one()) // being uploaded
+		synctest.Wait()
+		for range maxQueued + 7 {
+			f.Send(one())
+		}
+		c.goOn <- nil
+		synctest.Wait()
+		if want := []string{"7 spans not forwarded: the collector is too slow"}; !slices.Equal(lines, want) {
+			t.Errorf("reported %q, want %q", lines, want)
+		}
+		c.goOn <- errors.New("status 500")
+		synctest.Wait()
+		if len(lines) != 1 { // at most one in ten seconds
+			t.Errorf("reported %q", lines)
+		}
+		time.Sleep(reportEvery)
+		c.goOn <- nil
+		synctest.Wait()
+		if want := "33 spans not forwarded: status 500"; len(lines) != 2 || lines[1] != want {
+			t.Errorf("reported %q, want %q", lines, want)
+		}
+		go func() {
+			for {
+				select {
+				case c.goOn <- nil:
+				case <-f.done:
+					return
+				}
+			}
+		}()
+		f.Close(t.Context())
+		sum := 0
+		for _, n := range c.uploads {
+			sum += n
+		}
+		if sum != 1+maxQueued {
+			t.Errorf("sent %v: %d spans, want %d", c.uploads, sum, 1+maxQueued)
+		}
+	})
+}
+
+// TestForwarderEnds checks that Close ends with its context when the collector hangs, and reports the loss.
+func TestForwarderEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		f, err := newForwarder(&collector{}, func(line string) { lines = append(lines, line) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Send(one())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		f.Close(ctx)
+		if want := []string{"1 spans not forwarded: context canceled"}; !slices.Equal(lines, want) {
+			t.Errorf("reported %q, want %q", lines, want)
+		}
+	})
+}
+
+func TestChoose(t *testing.T) {
+	for _, tc := range []struct {
+		environ []string
+		want    Choice
+		err     string
+	}{
+		{nil, Choice{}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"}, Choice{Forward: true}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://c/x", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, Choice{Forward: true, protocol: "grpc"}, ""},
+		{[]string{"OTEL_TRACES_EXPORTER=otlp"}, Choice{Forward: true}, ""},
+		{[]string{"OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"}, Choice{Off: "OTEL_TRACES_EXPORTER is none"}, ""},
+		{[]string{"OTEL_TRACES_EXPORTER=console"}, Choice{Off: "OTEL_TRACES_EXPORTER is console"}, ""},
+		{[]string{"OTEL_SDK_DISABLED=TRUE"}, Choice{Off: "OTEL_SDK_DISABLED is true"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=user:secret@c"}, Choice{}, "OTEL_EXPORTER_OTLP_ENDPOINT: must be an address such as http://host:4318"},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://c", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"}, Choice{}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: must be an address such as http://host:4318"},
+		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json"}, Choice{}, `OTEL_EXPORTER_OTLP_PROTOCOL: "http/json": must be http/protobuf or grpc`},
+	} {
+		got, err := Choose(process.Getenv(tc.environ))
+		if tc.err != "" {
+			if err == nil || err.Error() != tc.err {
+				t.Errorf("%v: got %v, want %q", tc.environ, err, tc.err)
+			}
+			continue
+		}
+		if err != nil || got != tc.want {
+			t.Errorf("%v: got %+v, %v, want %+v", tc.environ, got, err, tc.want)
+		}
+	}
+}
+
+func TestEnviron(t *testing.T) {
+	got := Environ([]string{
+		"PATH=/bin", "OTEL_EXPORTER_OTLP_ENDPOINT=https://c", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=token=secret", "OTEL_TRACES_SAMPLER=traceidratio",
+	}, "http://127.0.0.1:99")
+	want := []string{
+		"OTEL_BSP_SCHEDULE_DELAY=1000", "OTEL_EXPORTER_OTLP_ENDPOINT=https://c", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=none",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:99/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf",
+		"OTEL_TRACES_SAMPLER=traceidratio", "PATH=/bin",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if kept := Environ([]string{"OTEL_BSP_SCHEDULE_DELAY=50"}, "http://x"); kept[0] != "OTEL_BSP_SCHEDULE_DELAY=50" {
+		t.Errorf("got %v, want the user's delay", kept)
+	}
+}

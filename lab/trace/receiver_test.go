@@ -1,0 +1,293 @@
+package trace
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// base is the time of the tests' first span, in nanoseconds since 1970: 2026-01-02T03:04:05Z.
+const base = 1767323045 * second
+
+const (
+	millisecond = 1_000_000
+	second      = 1000 * millisecond
+)
+
+// made returns a span of trace number t. It starts after some milliseconds and takes some.
+func made(t, id, parent byte, name string, after, takes uint64, attrs ...*commonpb.KeyValue) *tracepb.Span {
+	s := &tracepb.Span{
+		TraceId: append(make([]byte, 15), t), SpanId: append(make([]byte, 7), id), Name: name, Kind: tracepb.Span_SPAN_KIND_SERVER,
+		StartTimeUnixNano: base + after*millisecond, EndTimeUnixNano: base + (after+takes)*millisecond, Attributes: attrs,
+	}
+	if parent != 0 {
+		s.ParentSpanId = append(make([]byte, 7), parent)
+	}
+	return s
+}
+
+func str(key, value string) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+}
+
+func num(key string, value int64) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
+}
+
+// from returns the spans of one program. A service's name with a dot is a proxy's.
+func from(service string, spans ...*tracepb.Span) *tracepb.ResourceSpans {
+	attrs := []*commonpb.KeyValue{str("service.name", service)}
+	if strings.Contains(service, ".") {
+		attrs = append(attrs, str("telemetry.sdk.name", "envoy"))
+	} else {
+		attrs = append(attrs, str("service.instance.id", service+"-0"))
+	}
+	return &tracepb.ResourceSpans{Resource: &resourcepb.Resource{Attributes: attrs}, ScopeSpans: []*tracepb.ScopeSpans{{Spans: spans}}}
+}
+
+func encode(t testing.TB, all ...*tracepb.ResourceSpans) []byte {
+	t.Helper()
+	body, err := proto.Marshal(&collectorpb.ExportTraceServiceRequest{ResourceSpans: all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func zip(t testing.TB, body []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// post sends a body to a receiver, with headers as pairs of name and value.
+func post(rc *Receiver, body []byte, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-protobuf")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	rc.ServeHTTP(w, r)
+	return w
+}
+
+// TestReceiver joins the spans of two services and a proxy, which arrive in three requests and in no order.
+func TestReceiver(t *testing.T) {
+	store := NewStore()
+	rc := NewReceiver(store, nil)
+	call := made(1, 2, 1, "GET staff-service", 10, 20, num("http.response.status_code", 503))
+	call.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}
+	entry := made(1, 1, 0, "GET /vehicles/driver/:name", 0, 50, str("http.request.method", "GET"), str("url.path", "/vehicles/driver/City Truck"),
+		str("fleetman.fallback", "last-known; age=3s"))
+	entry.Events = []*tracepb.Span_Event{{TimeUnixNano: base + 31*millisecond, Name: "fleetman.upstream.fallbacks", Attributes: []*commonpb.KeyValue{str("fleetman.reason", "status 503")}}}
+	proxied := made(1, 3, 2, "staff-service:8080/*", 11, 18, str("node_id", "sidecar~127.0.1.4~api-gateway-0.default~default.svc.cluster.local"),
+		str("http.status_code", "503"), str("response_flags", "UF,URX"), str("error", "true"))
+	for i, body := range [][]byte{
+		encode(t, from("api-gateway.default", proxied)), zip(t, encode(t, from("api-gateway", call))), encode(t, from("api-gateway", entry), from("other", made(2, 9, 0, "x", 0, 1))),
+	} {
+		encoding := map[bool]string{true: "gzip", false: "identity"}[i == 1]
+		if w := post(rc, body, "Content-Encoding", encoding); w.Code != http.StatusOK || w.Body.Len() != 0 || w.Header().Get("Content-Type") != "application/x-protobuf" {
+			t.Fatalf("request %d: got %d %q", i, w.Code, w.Body)
+		}
+	}
+	got, ok := store.Trace("00000000000000000000000000000001")
+	if !ok {
+		t.Fatal("no trace")
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"id":"00000000000000000000000000000001","start":"2026-01-02T03:04:05Z","duration":0.05,` +
+		`"root":"api-gateway GET /vehicles/driver/City Truck","status":"degraded","count":4,"spans":[` +
+		`{"id":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"server","name":"GET /vehicles/driver/:name",` +
+		`"start":"2026-01-02T03:04:05Z","duration":0.05,"status":"ok","reason":"fallback: last-known; age=3s",` +
+		`"attributes":{"fleetman.fallback":"last-known; age=3s","http.request.method":"GET","url.path":"/vehicles/driver/City Truck"}},` +
+		`{"id":"0000000000000002","parent":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"server","name":"GET staff-service",` +
+		`"start":"2026-01-02T03:04:05.01Z","duration":0.02,"status":"error","reason":"status 503","attributes":{"http.response.status_code":503}},` +
+		`{"id":"0000000000000003","parent":"0000000000000002","service":"api-gateway","pod":"api-gateway-0","proxy":true,"kind":"server","name":"staff-service:8080/*",` +
+		`"start":"2026-01-02T03:04:05.011Z","duration":0.018,"status":"error","reason":"connection failed (UF), retry limit reached (URX), status 503",` +
+		`"attributes":{"error":"true","http.status_code":"503","node_id":"sidecar~127.0.1.4~api-gateway-0.default~default.svc.cluster.local","response_flags":"UF,URX"}},` +
+		`{"id":"0000000000000001-0","parent":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"event","name":"fleetman.upstream.fallbacks",` +
+		`"start":"2026-01-02T03:04:05.031Z","duration":0,"status":"ok","reason":"status 503","attributes":{"fleetman.reason":"status 503"}}]}`
+	if string(text) != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	if _, ok := store.Trace("00000000000000000000000000000003"); ok {
+		t.Error("a trace that never arrived is found")
+	}
+}
+
+// TestReceiverRefuses checks status and message for each mistake in a request.
+func TestReceiverRefuses(t *testing.T) {
+	good := encode(t, from("x", made(1, 1, 0, "x", 0, 1)))
+	for name, tc := range map[string]struct {
+		method, path string
+		headers      []string
+		body         []byte
+		status       int
+		want         string
+	}{
+		"path":              {"POST", "/v1/metrics", nil, good, 404, `path: "/v1/metrics": must be /v1/traces`},
+		"method":            {"GET", Path, nil, nil, 405, "method: GET: must be POST"},
+		"JSON":              {"POST", Path, []string{"Content-Type", "application/json"}, []byte("{}"), 415, `Content-Type: "application/json": must be application/x-protobuf`},
+		"a page's form":     {"POST", Path, []string{"Content-Type", "text/plain"}, good, 415, `Content-Type: "text/plain": must be application/x-protobuf`},
+		"no content type":   {"POST", Path, []string{"Content-Type", ""}, good, 415, `Content-Type: "": must be application/x-protobuf`},
+		"encoding":          {"POST", Path, []string{"Content-Encoding", "zstd"}, good, 415, `Content-Encoding: "zstd": must be gzip, or missing`},
+		"no gzip":           {"POST", Path, []string{"Content-Encoding", "gzip"}, good, 400, "body: must be gzip, by its Content-Encoding: gzip: invalid header"},
+		"cut gzip":          {"POST", Path, []string{"Content-Encoding", "gzip"}, zip(t, good)[:20], 400, "body: must be gzip, by its Content-Encoding: unexpected EOF"},
+		"no message":        {"POST", Path, nil, []byte("hello"), 400, "body: 5 bytes: must be an ExportTraceServiceRequest: "},
+		"too long":          {"POST", Path, nil, make([]byte, maxBody+1), 413, "body: longer: must be at most 4194304 bytes"},
+		"too long unzipped": {"POST", Path, []string{"Content-Encoding", "gzip"}, zip(t, make([]byte, maxPlain+1)), 413, "body: longer without compression: must be at most 16777216 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := NewStore()
+			r := httptest.NewRequest(tc.method, tc.path, bytes.NewReader(tc.body))
+			r.Header.Set("Content-Type", "application/x-protobuf")
+			for i := 0; i+1 < len(tc.headers); i += 2 {
+				r.Header.Set(tc.headers[i], tc.headers[i+1])
+			}
+			w := httptest.NewRecorder()
+			NewReceiver(store, nil).ServeHTTP(w, r)
+			got := ""
+			switch w.Header().Get("Content-Type") {
+			case "application/json":
+				var answer struct{ Error string }
+				if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+					t.Fatal(err)
+				}
+				got = answer.Error
+			case "application/x-protobuf":
+				var answer rpcstatus.Status
+				if err := proto.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+					t.Fatal(err)
+				}
+				got = answer.Message
+				if answer.Code != 3 { // INVALID_ARGUMENT
+					t.Errorf("code %d, want 3", answer.Code)
+				}
+			}
+			if w.Code != tc.status || !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %d %q, want %d %q", w.Code, got, tc.status, tc.want)
+			}
+			if kept := store.Recent(Filter{}); len(kept) != 0 {
+				t.Errorf("kept %v", kept)
+			}
+		})
+	}
+}
+
+// TestBadSpans checks that a bad span is rejected with its mistake, and a good one beside it is kept.
+func TestBadSpans(t *testing.T) {
+	for want, change := range map[string]func(*tracepb.Span){
+		"traceId: 0102: must be 16 bytes, not all zero":                                                                              func(s *tracepb.Span) { s.TraceId = []byte{1, 2} },
+		"traceId: " + strings.Repeat("0", 32) + ": must be 16 bytes, not all zero":                                                   func(s *tracepb.Span) { s.TraceId = make([]byte, 16) },
+		"spanId: : must be 8 bytes, not all zero":                                                                                    func(s *tracepb.Span) { s.SpanId = nil },
+		"parentSpanId: 0000000000000000: must be 8 bytes, not all zero, or empty":                                                    func(s *tracepb.Span) { s.ParentSpanId = make([]byte, 8) },
+		"startTimeUnixNano: 0: must be more than 0 and at most endTimeUnixNano, " + fmt.Sprint(uint64(base+millisecond)):             func(s *tracepb.Span) { s.StartTimeUnixNano = 0 },
+		"startTimeUnixNano: " + fmt.Sprint(uint64(base)) + ": must be more than 0 and at most endTimeUnixNano, 5":                    func(s *tracepb.Span) { s.EndTimeUnixNano = 5 },
+		"startTimeUnixNano: " + fmt.Sprint(uint64(base)) + ": must be more than 0 and at most endTimeUnixNano, 18446744073709551615": func(s *tracepb.Span) { s.EndTimeUnixNano = 1<<64 - 1 },
+	} {
+		store := NewStore()
+		bad := made(1, 1, 0, "bad", 0, 1)
+		change(bad)
+		w := post(NewReceiver(store, nil), encode(t, from("x", bad, made(2, 2, 0, "good", 0, 1))))
+		var answer collectorpb.ExportTraceServiceResponse
+		if err := proto.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.PartialSuccess; w.Code != 200 || got.GetRejectedSpans() != 1 || got.GetErrorMessage() != want {
+			t.Errorf("got %d %v, want %q", w.Code, got, want)
+		}
+		if kept := store.Recent(Filter{}); len(kept) != 1 || kept[0].Root != "x good" {
+			t.Errorf("%s: kept %v", want, kept)
+		}
+	}
+}
+
+// TestLimits checks that names and values are cut, and attributes and events over the limit left out.
+func TestLimits(t *testing.T) {
+	s := made(1, 1, 0, strings.Repeat("é", maxText), 0, 1)
+	for i := range maxAttributes + 10 {
+		s.Attributes = append(s.Attributes, str(fmt.Sprint("key", i), strings.Repeat("x", maxText+1)))
+		s.Events = append(s.Events, &tracepb.Span_Event{Name: "e", TimeUnixNano: base})
+	}
+	store := NewStore()
+	if w := post(NewReceiver(store, nil), encode(t, from("x", s))); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	got, _ := store.Trace("00000000000000000000000000000001")
+	if n := len(got.Spans); n != 1+maxEvents {
+		t.Fatalf("%d spans, want %d", n, 1+maxEvents)
+	}
+	if span := got.Spans[0]; len(span.Attributes) != maxAttributes || len(text(span.Attributes, "key0")) != maxText || len(span.Name) != maxText || !strings.HasSuffix(span.Name, "é") {
+		t.Errorf("kept %d attributes of %d bytes, and a name of %d", len(span.Attributes), len(text(span.Attributes, "key0")), len(span.Name))
+	}
+}
+
+// TestValues checks that each kind of value is one that JSON has.
+func TestValues(t *testing.T) {
+	inf := &commonpb.AnyValue{Value: &commonpb.AnyValue_DoubleValue{DoubleValue: math.Inf(1)}}
+	list := &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: &commonpb.ArrayValue{Values: []*commonpb.AnyValue{{Value: &commonpb.AnyValue_IntValue{IntValue: 7}}}}}}
+	got := attributes([]*commonpb.KeyValue{
+		str("s", "x"), num("n", -1), {Key: "b", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}},
+		{Key: "inf", Value: inf}, {Key: "list", Value: list}, {Key: "none"}, {Key: "empty", Value: &commonpb.AnyValue{}},
+	})
+	encoded, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := got["list"].(string); !strings.Contains(s, "7") {
+		t.Errorf("list is %v", got["list"])
+	}
+	delete(got, "list") // its text is not stable
+	encoded, err = json.Marshal(got)
+	if want := `{"b":true,"inf":"+Inf","n":-1,"s":"x"}`; err != nil || string(encoded) != want {
+		t.Errorf("got %s, %v, want %s", encoded, err, want)
+	}
+}
+
+// FuzzReceiver checks that no body makes the receiver panic or keep more than its limits.
+func FuzzReceiver(f *testing.F) {
+	f.Add(encode(f, from("x.y", made(1, 1, 0, "x", 0, 1, str("node_id", "~~~")))), false)
+	f.Add(zip(f, encode(f, from("x", made(1, 2, 1, "x", 0, 1)))), true)
+	f.Fuzz(func(t *testing.T, body []byte, zipped bool) {
+		store := NewStore()
+		headers := []string{}
+		if zipped {
+			headers = []string{"Content-Encoding", "gzip"}
+		}
+		w := post(NewReceiver(store, nil), body, headers...)
+		if !slices.Contains([]int{200, 400, 413}, w.Code) {
+			t.Errorf("got %d", w.Code)
+		}
+		for _, sum := range store.Recent(Filter{}) {
+			whole, ok := store.Trace(sum.ID)
+			if _, err := json.Marshal(whole); !ok || err != nil {
+				t.Errorf("trace %s: %v", sum.ID, err)
+			}
+		}
+	})
+}
