@@ -91,6 +91,7 @@ func (o origin) spans(from *tracepb.Span) []Span {
 		Attributes: attributes(from.GetAttributes()),
 	}
 	if o.proxy { // sidecar~IP~POD.NAMESPACE~DOMAIN
+		s.Name = attemptName(s.Name)
 		if node := strings.Split(text(s.Attributes, "node_id"), "~"); len(node) == 4 {
 			s.Pod, _, _ = strings.Cut(node[2], ".")
 		}
@@ -109,6 +110,21 @@ func (o origin) spans(from *tracepb.Span) []Span {
 		all = append(all, event)
 	}
 	return all
+}
+
+// attemptName returns the name of an attempt of a proxy, "router outbound|8080|safe|HOST.DOMAIN; egress", as
+// "attempt HOST (safe)". It returns other names unchanged.
+func attemptName(name string) string {
+	cluster, isAttempt := strings.CutPrefix(name, "router ")
+	parts := strings.Split(strings.TrimRight(strings.TrimSuffix(cluster, " egress"), ";"), "|")
+	if !isAttempt || len(parts) != 4 {
+		return name
+	}
+	host, _, _ := strings.Cut(parts[3], ".")
+	if parts[2] != "" {
+		host += " (" + parts[2] + ")"
+	}
+	return "attempt " + host
 }
 
 // Names that the services' library gives to spans, events and attributes.

@@ -227,6 +227,19 @@ func TestBadSpans(t *testing.T) {
 	}
 }
 
+func TestAttemptName(t *testing.T) {
+	for name, want := range map[string]string{
+		"router outbound|8080|safe|fleetman-staff-service.default.svc.cluster.local; egress": "attempt fleetman-staff-service (safe)",
+		"router outbound|80||fleetman-webapp.default.svc.cluster.local; egress":              "attempt fleetman-webapp",
+		"fleetman-webapp.default.svc.cluster.local:80/*":                                     "fleetman-webapp.default.svc.cluster.local:80/*",
+		"router x egress": "router x egress",
+	} {
+		if got := attemptName(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestLimits checks that names and values are cut, and attributes and events over the limit left out.
 func TestLimits(t *testing.T) {
 	s := made(1, 1, 0, strings.Repeat("é", maxText), 0, 1)

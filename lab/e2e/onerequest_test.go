@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/trace"
+)
+
+// TestOneRequest follows one request, by the trace that it names, over services and proxies: each attempt of
+// the library and of the mesh, each wait, and the fallback have their reason.
+func TestOneRequest(t *testing.T) {
+	store := trace.NewStore()
+	receiver := httptest.NewServer(trace.NewReceiver(store, nil))
+	t.Cleanup(receiver.Close)
+	for _, variable := range trace.Environ(os.Environ(), receiver.URL) {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
+			t.Setenv(name, value)
+		}
+	}
+	m, ingress := startMesh(t, 92, manifests(t, scenarios("resilience/twice"), filepath.Join(root, "k8s/components/ingress/istio.yaml")))
+	var client faults.Client
+	for _, pod := range m.Fleet().Pods() {
+		if pod.Program == "staff-service" {
+			if _, err := client.Set(t.Context(), pod, "status=503,method=GET"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ingress+driver, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK || response.Header.Get("X-Fallback") != "placeholder" {
+		t.Fatalf("got %d, fallback %q", response.StatusCode, response.Header.Get("X-Fallback"))
+	}
+	// a line for each step: SERVICE [proxy] KIND STATUS REASON
+	want := map[string]int{
+		"istio-ingressgateway proxy server ok":                                 1,
+		"webapp server ok":                                                     1,
+		"api-gateway server ok fallback: placeholder":                          1,
+		"api-gateway client error status 503, injected: status":                3, // the library's attempts
+		"api-gateway internal ok status 503":                                   2, // its waits
+		"api-gateway event ok status 503":                                      3, // two retries, and the fallback
+		"api-gateway proxy server error retry limit reached (URX), status 503": 3,
+		"api-gateway proxy client error status 503":                            9, // three attempts of the mesh for each of the library
+		"staff-service proxy server error status 503":                          9,
+		"staff-service server error status 503, injected: status":              9,
+	}
+	var got trace.Trace
+	lines := map[string]int{}
+	t.Cleanup(func() {
+		text, _ := json.MarshalIndent(got, "", " ")
+		t.Logf("the trace: %s", text)
+	})
+	await(t, "the whole trace", func() bool {
+		got, _ = store.Trace(id)
+		clear(lines)
+		for _, span := range got.Spans {
+			line := span.Service
+			if span.Proxy {
+				line += " proxy"
+			}
+			lines[strings.TrimSpace(fmt.Sprint(line, " ", span.Kind, " ", span.Status, " ", span.Reason))]++
+		}
+		for line, n := range want {
+			if lines[line] != n {
+				return false
+			}
+		}
+		return true
+	})
+	if got.Status != trace.Degraded || got.Root != "istio-ingressgateway GET "+strings.ReplaceAll(driver, "%20", " ") {
+		t.Errorf("status %s, root %q", got.Status, got.Root)
+	}
+}
