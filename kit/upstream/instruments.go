@@ -98,9 +98,11 @@ func (m *instruments) add(ctx context.Context, name, reason string, attrs ...att
 }
 
 func (m *instruments) retried(ctx context.Context, reason string) { m.add(ctx, countRetries, reason) }
+
 func (m *instruments) denied(ctx context.Context, reason string) {
 	m.add(ctx, countDenied, reason+", retry budget spent")
 }
+
 func (m *instruments) refused(ctx context.Context)     { m.add(ctx, countRefused, errBulkhead.Reason()) }
 func (m *instruments) refusedOpen(ctx context.Context) { m.add(ctx, countOpen, errOpen.Reason()) }
 

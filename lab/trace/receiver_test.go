@@ -265,8 +265,12 @@ func TestValues(t *testing.T) {
 	inf := &commonpb.AnyValue{Value: &commonpb.AnyValue_DoubleValue{DoubleValue: math.Inf(1)}}
 	list := &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: &commonpb.ArrayValue{Values: []*commonpb.AnyValue{{Value: &commonpb.AnyValue_IntValue{IntValue: 7}}}}}}
 	got := attributes([]*commonpb.KeyValue{
-		str("s", "x"), num("n", -1), {Key: "b", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}},
-		{Key: "inf", Value: inf}, {Key: "list", Value: list}, {Key: "none"}, {Key: "empty", Value: &commonpb.AnyValue{}},
+		str("s", "x"), num("n", -1),
+		{Key: "b", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}},
+		{Key: "inf", Value: inf},
+		{Key: "list", Value: list},
+		{Key: "none"},
+		{Key: "empty", Value: &commonpb.AnyValue{}},
 	})
 	encoded, err := json.Marshal(got)
 	if err != nil {
