@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -92,10 +93,12 @@ func (s *Server) Close() {
 func routes(state string, fleet Fleet) http.Handler {
 	mux := http.NewServeMux()
 	since := time.Now()
+	var admin faults.Client
 	manifests := &paths{of: fleet.Manifests}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: manifests.get(), HasMesh: fleet.Mesh != nil}
-		status.look(r.Context(), fleet.Fleet)
+		status.Pods, status.NodePorts, status.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
+		status.Look(r.Context(), &admin, lookTimeout)
 		writeJSON(w, http.StatusOK, status)
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {

@@ -39,19 +39,18 @@ type Breaker struct {
 // lookTimeout bounds the requests to a pod's admin listener.
 const lookTimeout = 300 * time.Millisecond
 
-// look reads the faults and breakers of all pods. Those of a pod that does not respond in time are left out.
-func (s *Status) look(ctx context.Context, fleet *local.Fleet) {
-	s.Pods, s.NodePorts, s.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+// Look reads the faults and breakers of all pods through their admin listeners. Those of a pod that does not
+// respond in time are left out.
+func (s *Status) Look(ctx context.Context, client *faults.Client, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var client faults.Client
 	var asking sync.WaitGroup
 	breakers := make([][]Breaker, len(s.Pods))
 	for i, pod := range s.Pods {
-		if pod.PID == 0 {
+		if pod.State != "running" && pod.State != "terminating" {
 			continue
 		}
-		asking.Go(func() { breakers[i], _ = readBreakers(ctx, pod) })
+		asking.Go(func() { breakers[i], _ = readBreakers(ctx, &client.HTTP, pod) })
 		if pod.Port == 0 {
 			continue
 		}
@@ -68,12 +67,12 @@ func (s *Status) look(ctx context.Context, fleet *local.Fleet) {
 }
 
 // readBreakers returns the breakers of a pod that are not closed.
-func readBreakers(ctx context.Context, pod local.Pod) (breakers []Breaker, err error) {
+func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (breakers []Breaker, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience", nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,11 @@ func Admin(pod local.Pod) string {
 }
 
 // Client is a client of pods' admin listeners. The zero value is ready to use.
-type Client struct{ HTTP http.Client }
+type Client struct {
+	HTTP http.Client
+	// Token is the bearer token for changes. Empty means that each pod's AdminTokenFile has it.
+	Token string
+}
 
 // Get returns the rules of a pod.
 func (c *Client) Get(ctx context.Context, pod local.Pod) (State, error) {
@@ -82,18 +86,27 @@ func (c *Client) Clear(ctx context.Context, pod local.Pod) (State, error) {
 	return c.call(ctx, http.MethodDelete, pod, "")
 }
 
+// token returns the bearer token of a pod, or "" when it needs none.
+func (c *Client) token(pod local.Pod) (string, error) {
+	if c.Token != "" || pod.AdminTokenFile == "" {
+		return c.Token, nil
+	}
+	token, err := os.ReadFile(pod.AdminTokenFile)
+	return strings.TrimSpace(string(token)), err
+}
+
 func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules string) (State, error) {
 	var state State
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+Admin(pod)+"/faults", strings.NewReader(rules))
 	if err != nil {
 		return state, fmt.Errorf("pod %s: %w", pod.Name, err)
 	}
-	if pod.AdminTokenFile != "" {
-		token, err := os.ReadFile(pod.AdminTokenFile)
-		if err != nil {
-			return state, fmt.Errorf("pod %s: read the admin token: %w", pod.Name, err)
-		}
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	token, err := c.token(pod)
+	if err != nil {
+		return state, fmt.Errorf("pod %s: read the admin token: %w", pod.Name, err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {

@@ -159,6 +159,29 @@ type Verifier struct {
 	Pod    func(context.Context) (local.Pod, error) // returns the pod's current state
 	// Connections is needed for a pod with a relay.
 	Connections Connections
+	// Dial connects to a pod's program. Defaults to a connection on this machine.
+	Dial Dial
+	// DialProxy connects to a pod's proxy, from outside the pod. Defaults to Dial if that is nil: else the
+	// proxy is skipped.
+	DialProxy Dial
+	// RestartTimeout is how long a crashed pod may take to get ready again. Defaults to 30 s.
+	RestartTimeout time.Duration
+}
+
+// Dial connects to an address.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dial connects to the pod's program or to its proxy.
+func (v Verifier) dial(ctx context.Context, pod local.Pod, proxied bool, address string) (net.Conn, error) {
+	dial := v.Dial
+	if proxied && v.DialProxy != nil {
+		dial = v.DialProxy
+	}
+	if dial == nil {
+		// from the pod's own address, which no other caller has: so a rule can name the connections of a verification
+		dial = (&net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(pod.Address)}}).DialContext
+	}
+	return dial(ctx, "tcp", address)
 }
 
 // Run sets each kind of fault in turn, sends requests and compares the counts: at the program's own port
@@ -191,7 +214,7 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 		if _, err := v.Client.Clear(ctx, pod); err != nil { // or its faults would affect the request
 			return nil, "", err
 		}
-		if note = refused(ctx, pod); note == "" {
+		if note = v.refused(ctx, pod); note == "" {
 			ways = append(ways, true)
 		}
 	}
@@ -246,7 +269,7 @@ func (v Verifier) connection(ctx context.Context, pod local.Pod, k kind) (Check,
 	if err := v.see(ctx, pod, k, &check); err != nil {
 		return check, err
 	}
-	failed := succeed(ctx, pod, k, true)
+	failed := v.succeed(ctx, pod, k, true)
 	state, err := v.Connections.Connect(ctx, pod.Name)
 	if err != nil {
 		return check, err
@@ -258,8 +281,11 @@ func (v Verifier) connection(ctx context.Context, pod local.Pod, k kind) (Check,
 
 // refused returns why the pod's proxy refuses a caller from outside the mesh, such as strict mutual TLS or
 // an AuthorizationPolicy. It returns "" when the proxy accepts one.
-func refused(ctx context.Context, pod local.Pod) string {
-	m := get(ctx, pod, "none", true, patience)
+func (v Verifier) refused(ctx context.Context, pod local.Pod) string {
+	if v.Dial != nil && v.DialProxy == nil {
+		return fmt.Sprintf("proxy of %s skipped: it is not reached from outside the cluster", pod.Name)
+	}
+	m := v.get(ctx, pod, "none", true, patience)
 	switch {
 	case m.err != nil:
 		return fmt.Sprintf("proxy of %s skipped: it refuses a caller from outside the mesh: %v", pod.Name, m.err)
@@ -285,7 +311,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if k.name == "crash" {
 		return v.afterCrash(ctx, pod, check)
 	}
-	failed := succeed(ctx, pod, k, proxied)
+	failed := v.succeed(ctx, pod, k, proxied)
 	state, err := v.Client.Get(ctx, pod)
 	if err != nil {
 		return check, err
@@ -303,9 +329,9 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 }
 
 // succeed sends the requests after the last fault, and returns how many meet a fault all the same.
-func succeed(ctx context.Context, pod local.Pod, k kind, proxied bool) (failed int) {
+func (v Verifier) succeed(ctx context.Context, pod local.Pod, k kind, proxied bool) (failed int) {
 	for range k.times {
-		if m := get(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
+		if m := v.get(ctx, pod, k.name, proxied, patience); m.err != nil || m.header.Get("X-Fault") != "" {
 			failed++
 		}
 	}
@@ -315,7 +341,7 @@ func succeed(ctx context.Context, pod local.Pod, k kind, proxied bool) (failed i
 // see sends the requests that meet the fault and counts the outcomes.
 func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) error {
 	for range k.free {
-		if m := get(ctx, pod, k.name, check.Proxied, patience); !m.unharmed() {
+		if m := v.get(ctx, pod, k.name, check.Proxied, patience); !m.unharmed() {
 			return fmt.Errorf("pod %s: %s: the request before the first fault: %s", pod.Name, k.name, m)
 		}
 	}
@@ -333,20 +359,20 @@ func (v Verifier) see(ctx context.Context, pod local.Pod, k kind, check *Check) 
 func (v Verifier) meet(ctx context.Context, pod local.Pod, k kind, proxied bool) met {
 	switch {
 	case k.name == "hang", k.name == "connect=hang":
-		return get(ctx, pod, k.name, proxied, hangs)
+		return v.get(ctx, pod, k.name, proxied, hangs)
 	case k.name == "idle" && proxied:
 		return v.getUntilClosed(ctx, pod, k.name)
 	case k.name == "idle":
-		return getAndKeep(ctx, pod, k.name)
+		return v.getAndKeep(ctx, pod, k.name)
 	case k.rises:
 		deadline := time.Now().Add(patience)
 		for {
-			if m := get(ctx, pod, k.name, proxied, patience); !m.unharmed() || time.Now().After(deadline) {
+			if m := v.get(ctx, pod, k.name, proxied, patience); !m.unharmed() || time.Now().After(deadline) {
 				return m
 			}
 		}
 	}
-	return get(ctx, pod, k.name, proxied, patience)
+	return v.get(ctx, pod, k.name, proxied, patience)
 }
 
 func (c *Check) judge(k kind, failed int) {
@@ -362,7 +388,8 @@ func (c *Check) judge(k kind, failed int) {
 
 // afterCrash waits until the pod is ready again and counts its crashes, which the ended process cannot.
 func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check) (Check, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("pod %s: not ready 30 s after its crash", before.Name))
+	limit := cmp.Or(v.RestartTimeout, 30*time.Second)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("pod %s: not ready %s after its crash", before.Name, limit))
 	defer cancel()
 	for {
 		now, err := v.Pod(ctx)
@@ -412,15 +439,10 @@ func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (
 	return request, err
 }
 
-// dialer connects from the pod's own address, which no other caller has: so a rule can name the connections of
-// a verification.
-func dialer(pod local.Pod) *net.Dialer {
-	return &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(pod.Address)}}
-}
-
 // get sends a request on a new connection.
-func get(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
-	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer(pod).DialContext}}
+func (v Verifier) get(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
+	dial := func(ctx context.Context, _, address string) (net.Conn, error) { return v.dial(ctx, pod, proxied, address) }
+	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	request, err := newRequest(ctx, pod, kind, proxied)
 	if err != nil {
 		return met{err: err}
@@ -441,12 +463,12 @@ var errClosed = errors.New("connection closed after the response")
 
 // getAndKeep sends a request on a new connection and keeps the connection open after the response, until
 // the pod closes it or patience ends.
-func getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
+func (v Verifier) getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
 	request, err := newRequest(ctx, pod, kind, false)
 	if err != nil {
 		return met{err: err}
 	}
-	conn, err := dialer(pod).DialContext(ctx, "tcp", request.URL.Host)
+	conn, err := v.dial(ctx, pod, false, request.URL.Host)
 	if err != nil {
 		return met{err: err}
 	}
@@ -483,7 +505,7 @@ func (v Verifier) getUntilClosed(ctx context.Context, pod local.Pod, kind string
 		return met{err: err}
 	}
 	began := time.Now()
-	m := get(ctx, pod, kind, true, patience)
+	m := v.get(ctx, pod, kind, true, patience)
 	for m.err == nil && time.Since(began) < patience {
 		now, err := v.Client.Get(ctx, pod)
 		switch {

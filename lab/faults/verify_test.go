@@ -230,15 +230,15 @@ func TestRefused(t *testing.T) {
 		}
 	})
 	pod.AppAddress = "127.0.0.1:1"
-	if got, want := refused(t.Context(), pod), "proxy of staff-service-0 skipped: its response to a caller from outside the mesh is 403 RBAC: access denied"; got != want {
+	if got, want := (Verifier{}).refused(t.Context(), pod), "proxy of staff-service-0 skipped: its response to a caller from outside the mesh is 403 RBAC: access denied"; got != want {
 		t.Errorf("by a policy: got %q, want %q", got, want)
 	}
 	open := podOf(t, http.NotFound)
-	if got := refused(t.Context(), open); got != "" {
+	if got := (Verifier{}).refused(t.Context(), open); got != "" {
 		t.Errorf("open: got %q", got)
 	}
 	away := podAt(t, "127.0.0.1:1")
-	if got := refused(t.Context(), away); !strings.HasPrefix(got, "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: ") {
+	if got := (Verifier{}).refused(t.Context(), away); !strings.HasPrefix(got, "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: ") {
 		t.Errorf("by TLS: got %q", got)
 	}
 }

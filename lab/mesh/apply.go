@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -177,23 +178,31 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 
 // missing returns the Istio objects of which istiod does not have the published version.
 func (m *Mesh) missing(ctx context.Context) ([]string, error) {
-	var held []struct {
-		Kind     string `json:"kind"`
-		Metadata struct {
-			Name, Namespace, ResourceVersion string
-		} `json:"metadata"`
-	}
+	var held Held
 	if err := m.istiod.getJSON(ctx, "/debug/configz", &held); err != nil {
 		return nil, err
 	}
-	missing := m.api.IstioVersions()
-	for _, o := range held {
+	return held.Missing(m.api.IstioVersions()), nil
+}
+
+// Held are the objects that istiod has, as its /debug/configz lists them.
+type Held []struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Name, Namespace, ResourceVersion string
+	} `json:"metadata"`
+}
+
+// Missing returns the objects of which istiod has not the wanted version, keyed by manifest.Object.Ref.
+func (h Held) Missing(versions map[string]string) []string {
+	missing := maps.Clone(versions)
+	for _, o := range h {
 		key := manifest.Object{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}.Ref()
 		if missing[key] == o.Metadata.ResourceVersion {
 			delete(missing, key)
 		}
 	}
-	return slices.Sorted(maps.Keys(missing)), nil
+	return slices.Sorted(maps.Keys(missing))
 }
 
 // syncState is istiod's record of a proxy: for each kind of configuration the nonces of the last
@@ -216,6 +225,19 @@ func (s *syncState) synced() bool {
 		}
 	}
 	return true
+}
+
+// ReadSyncs adds to synced the proxies of istiod's /debug/syncz, as NAME.NAMESPACE, and whether each has
+// acknowledged its last update.
+func ReadSyncs(text []byte, synced map[string]bool) error {
+	var list []*syncState
+	if err := json.Unmarshal(text, &list); err != nil {
+		return fmt.Errorf("istiod /debug/syncz: %w", err)
+	}
+	for _, s := range list {
+		synced[s.Proxy] = s.synced()
+	}
+	return nil
 }
 
 // syncs returns istiod's records, keyed by the proxy's NAME.NAMESPACE.

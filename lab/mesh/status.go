@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fleetman.example/lab/mesh/envoy"
 )
 
 // Status is the state of a running mesh.
@@ -109,34 +111,40 @@ func (m *Mesh) Status(ctx context.Context) Status {
 	return status
 }
 
-// status returns the proxy's own state. Its Synced only reports the connection to istiod.
+// status returns the proxy's own state: see ProxyStatus.Read.
 func (p *proxy) status(ctx context.Context) ProxyStatus {
 	now := p.supervisor.Status()
 	status := ProxyStatus{
 		Name: p.name, Namespace: p.node.Namespace, Gateway: p.gateway, Address: p.node.IP.String(), Admin: p.node.AdminAddress().String(),
 		State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: p.log.Name(),
 	}
-	if status.Ready = p.admin.Ready(ctx) == nil; !status.Ready {
-		return status
+	status.Read(ctx, p.admin)
+	return status
+}
+
+// Read fills in what the proxy itself reports: all but its name, its addresses and its process. Its Synced
+// only reports the connection to istiod.
+func (s *ProxyStatus) Read(ctx context.Context, admin *envoy.Client) {
+	if s.Ready = admin.Ready(ctx) == nil; !s.Ready {
+		return
 	}
-	connected, err := p.admin.Connected(ctx)
-	status.Synced = err == nil && connected
-	rejected, _ := p.admin.Rejected(ctx)
+	connected, err := admin.Connected(ctx)
+	s.Synced = err == nil && connected
+	rejected, _ := admin.Rejected(ctx)
 	for _, rejection := range rejected {
-		status.Rejected = append(status.Rejected, rejection.String())
+		s.Rejected = append(s.Rejected, rejection.String())
 	}
-	ejected, _ := p.admin.Ejected(ctx)
+	ejected, _ := admin.Ejected(ctx)
 	for _, host := range ejected {
-		status.Ejected = append(status.Ejected, host.Cluster+" "+host.Address.String())
+		s.Ejected = append(s.Ejected, host.Cluster+" "+host.Address.String())
 	}
-	clusters, _ := p.admin.Clusters(ctx)
+	clusters, _ := admin.Clusters(ctx)
 	for _, name := range slices.Sorted(maps.Keys(clusters)) {
 		if c := clusters[name]; strings.HasPrefix(name, "outbound|") && c.Requests+c.PendingOverflow+c.Ejections > 0 {
-			status.Upstreams = append(status.Upstreams, UpstreamStatus{
+			s.Upstreams = append(s.Upstreams, UpstreamStatus{
 				Cluster: name, Tries: c.Requests, Retries: c.Retries, RetrySuccess: c.RetrySuccess,
 				Overflow: c.RetryOverflow + c.PendingOverflow, Ejections: c.Ejections,
 			})
 		}
 	}
-	return status
 }

@@ -37,6 +37,11 @@ func NewSocketClient(path string) *Client {
 	})
 }
 
+// NewDialClient returns a client of an admin interface that dial connects to. name is its name in errors.
+func NewDialClient(name string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
+	return newClient("http://"+name, dial)
+}
+
 func newClient(base string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
 	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}
 	return &Client{base: base, http: &http.Client{Timeout: adminTimeout, Transport: transport}}
