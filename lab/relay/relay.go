@@ -1,0 +1,117 @@
+// Package relay passes connections on to other addresses, as an HTTP proxy for CONNECT does. In the network of
+// a pod it makes connections that are the pod's own: its proxy routes them, and they have its identity.
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// dialTimeout bounds a connection to the target.
+const dialTimeout = 10 * time.Second
+
+// Serve accepts connections until the context ends.
+func Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: http.HandlerFunc(connect), ReadHeaderTimeout: dialTimeout}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("relay: %w", err)
+	}
+	return nil
+}
+
+func connect(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodConnect {
+		w.Header().Set("Allow", http.MethodConnect)
+		http.Error(w, fmt.Sprintf("method: %.20s: must be CONNECT", r.Method), http.StatusMethodNotAllowed)
+		return
+	}
+	target, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(r.Context(), "tcp", r.Host)
+	if err != nil {
+		status := http.StatusBadGateway
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			status = http.StatusServiceUnavailable
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	defer target.Close()
+	caller, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // the connection is gone
+	}
+	defer caller.Close()
+	if _, err := io.WriteString(caller, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
+	join(caller.(*net.TCPConn), target.(*net.TCPConn))
+}
+
+// join copies both ways until both have ended. A reset of one resets the other.
+func join(a, b *net.TCPConn) {
+	var both sync.WaitGroup
+	for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
+		both.Go(func() {
+			from, to := way[0], way[1]
+			if _, err := io.Copy(to, from); err != nil {
+				if errors.Is(err, syscall.ECONNRESET) {
+					_ = from.SetLinger(0)
+					_ = to.SetLinger(0)
+				}
+				from.Close()
+				to.Close()
+			}
+			_ = to.CloseWrite()
+		})
+	}
+	both.Wait()
+}
+
+// Dial connects to a target through a relay: conn is a connection to the relay.
+func Dial(ctx context.Context, conn net.Conn, target string) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+		defer func() { _ = conn.SetDeadline(time.Time{}) }()
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if _, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target); err != nil {
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	// byte by byte: what follows the response is the target's
+	response, err := http.ReadResponse(bufio.NewReaderSize(oneByte{conn}, 16), &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return conn, nil
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 1000))
+	op := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(string(text))}
+	if response.StatusCode == http.StatusServiceUnavailable {
+		op.Err = syscall.ECONNREFUSED
+	}
+	return nil, op
+}
+
+// oneByte reads one byte at a time.
+type oneByte struct{ io.Reader }
+
+func (o oneByte) Read(data []byte) (int, error) {
+	if len(data) > 1 {
+		data = data[:1]
+	}
+	return o.Reader.Read(data)
+}
