@@ -1,0 +1,301 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	kjson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/rest"
+)
+
+// api is a stand-in of an API server. It stores objects, applies them as server-side apply does for one
+// manager, and reports Deployments as ready.
+type api struct {
+	*httptest.Server
+	version string
+	groups  map[string][]metav1.APIResource // by GROUP/VERSION
+
+	mu      sync.Mutex
+	objects map[string]*stored // by path
+	// before is called with each request, after it is read. A status other than 0 is the response.
+	before func(r *http.Request) (status int, reason metav1.StatusReason, message string)
+	// made is called with each object that is created or changed.
+	made func(o *unstructured.Unstructured)
+}
+
+// stored is an object: the fields of its author and, in applied, those of fleetman.
+type stored struct{ own, applied map[string]any }
+
+func (s *stored) object() *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: merge(s.own, s.applied)}
+	if len(s.applied) > 0 {
+		o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: manager}})
+	}
+	return o
+}
+
+func merge(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]any{}
+	}
+	for key, value := range b {
+		inner, isMap := value.(map[string]any)
+		old, wasMap := all[key].(map[string]any)
+		if isMap && wasMap {
+			value = merge(old, inner)
+		}
+		all[key] = value
+	}
+	return all
+}
+
+func resources(namespaced bool, kinds ...string) (list []metav1.APIResource) {
+	for _, kind := range kinds {
+		name := strings.ToLower(kind) + "s"
+		if strings.HasSuffix(kind, "y") {
+			name = strings.ToLower(strings.TrimSuffix(kind, "y")) + "ies"
+		}
+		list = append(list, metav1.APIResource{Name: name, Kind: kind, Namespaced: namespaced, Verbs: metav1.Verbs{"get", "list", "patch", "delete"}})
+	}
+	return list
+}
+
+// newAPI starts an API server without Istio.
+func newAPI(t *testing.T) *api {
+	t.Helper()
+	a := &api{version: "v1.36.3", objects: map[string]*stored{}, groups: map[string][]metav1.APIResource{
+		"v1":                   append(resources(true, "Pod", "Service", "Secret", "ServiceAccount", "Event"), resources(false, "Namespace", "Node")...),
+		"apps/v1":              resources(true, "Deployment"),
+		"policy/v1":            resources(true, "PodDisruptionBudget"),
+		"networking.k8s.io/v1": resources(true, "NetworkPolicy"),
+	}}
+	a.put("v1", `{"kind":"Node","metadata":{"name":"one"},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"192.0.2.2"}]}}`)
+	a.Server = httptest.NewServer(http.HandlerFunc(a.serve))
+	t.Cleanup(a.Close)
+	return a
+}
+
+// withIstio adds Istio's kinds of the given version.
+func (a *api) withIstio(version string) *api {
+	a.groups["networking.istio.io/"+version] = resources(true, "VirtualService", "DestinationRule", "Gateway", "Sidecar", "ServiceEntry")
+	a.groups["security.istio.io/"+version] = resources(true, "AuthorizationPolicy", "PeerAuthentication")
+	return a
+}
+
+// put stores an object of another author.
+func (a *api) put(groupVersion, text string) {
+	var own map[string]any
+	if err := kjson.Unmarshal([]byte(text), &own); err != nil {
+		panic(err) // a mistake in the test
+	}
+	own["apiVersion"] = groupVersion
+	o := &unstructured.Unstructured{Object: own}
+	for _, resource := range a.groups[groupVersion] {
+		if resource.Kind == o.GetKind() {
+			a.mu.Lock()
+			a.objects[pathOf(groupVersion, o.GetNamespace(), resource.Name, o.GetName())] = &stored{own: own}
+			a.mu.Unlock()
+			return
+		}
+	}
+	panic("no kind " + o.GetKind())
+}
+
+func pathOf(groupVersion, namespace, resource, name string) string {
+	path := "/apis/" + groupVersion
+	if groupVersion == "v1" {
+		path = "/api/v1"
+	}
+	if namespace != "" {
+		path += "/namespaces/" + namespace
+	}
+	return path + "/" + resource + "/" + name
+}
+
+// refs returns the objects, as KIND NAMESPACE/NAME.
+func (a *api) refs() (refs []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.objects {
+		refs = append(refs, refOf(s.object()))
+	}
+	slices.Sort(refs)
+	return refs
+}
+
+func (a *api) get(path string) *unstructured.Unstructured {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.objects[path]; s != nil {
+		return s.object()
+	}
+	return nil
+}
+
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	before := a.before
+	a.mu.Unlock()
+	if before != nil {
+		if status, reason, message := before(r); status != 0 {
+			respond(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: int32(status), Reason: reason, Message: message})
+			return
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch path := r.URL.Path; {
+	case path == "/version":
+		respond(w, 200, map[string]string{"major": "1", "gitVersion": a.version})
+	case path == "/api":
+		respond(w, 200, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
+	case path == "/apis":
+		respond(w, 200, a.groupList())
+	case a.groups[strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/")] != nil:
+		name := strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/")
+		respond(w, 200, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList"}, GroupVersion: name, APIResources: a.groups[name]})
+	case r.Method == http.MethodPatch:
+		a.apply(w, r)
+	case r.Method == http.MethodDelete:
+		a.remove(w, path)
+	case a.objects[path] != nil:
+		respond(w, 200, a.objects[path].object().Object)
+	case a.isCollection(path):
+		a.list(w, r)
+	default:
+		missing(w, path)
+	}
+}
+
+func (a *api) groupList() metav1.APIGroupList {
+	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList"}}
+	for _, name := range slices.Sorted(maps.Keys(a.groups)) {
+		if group, version, ok := strings.Cut(name, "/"); ok {
+			v := metav1.GroupVersionForDiscovery{GroupVersion: name, Version: version}
+			list.Groups = append(list.Groups, metav1.APIGroup{Name: group, Versions: []metav1.GroupVersionForDiscovery{v}, PreferredVersion: v})
+		}
+	}
+	return list
+}
+
+func (a *api) isCollection(path string) bool {
+	last := path[strings.LastIndex(path, "/")+1:]
+	for _, list := range a.groups {
+		if slices.ContainsFunc(list, func(r metav1.APIResource) bool { return r.Name == last }) {
+			return true
+		}
+	}
+	return false
+}
+
+// kindOf returns the kind and the version of a collection.
+func (a *api) kindOf(path string) (kind, version string) {
+	for version, list := range a.groups {
+		for _, r := range list {
+			if strings.HasSuffix(path, "/"+r.Name) && (strings.HasPrefix(path, "/apis/"+version+"/") || strings.HasPrefix(path, "/api/"+version+"/")) {
+				return r.Kind, version
+			}
+		}
+	}
+	return "", ""
+}
+
+func (a *api) list(w http.ResponseWriter, r *http.Request) {
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		respond(w, 400, nil)
+		return
+	}
+	items := []any{}
+	kind, version := a.kindOf(r.URL.Path)
+	for _, path := range slices.Sorted(maps.Keys(a.objects)) {
+		if o := a.objects[path].object(); strings.HasPrefix(path, r.URL.Path+"/") && selector.Matches(labels.Set(o.GetLabels())) {
+			items = append(items, o.Object)
+		}
+	}
+	respond(w, 200, map[string]any{"kind": kind + "List", "apiVersion": version, "metadata": map[string]any{}, "items": items})
+}
+
+func (a *api) apply(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(r.Body)
+	var applied map[string]any
+	if err != nil || kjson.Unmarshal(text, &applied) != nil || r.Header.Get("Content-Type") != "application/apply-patch+yaml" ||
+		r.URL.Query().Get("fieldManager") != manager {
+		respond(w, 415, nil)
+		return
+	}
+	s := a.objects[r.URL.Path]
+	if s == nil {
+		s = &stored{}
+	}
+	made := &stored{own: s.own, applied: applied}
+	if r.URL.Query().Get("dryRun") == "" {
+		a.objects[r.URL.Path] = made
+		if o := made.object(); o.GetKind() == "Deployment" && s.own == nil {
+			replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+			made.own = map[string]any{"status": map[string]any{"updatedReplicas": replicas, "availableReplicas": replicas, "replicas": replicas}}
+		}
+		if a.made != nil {
+			a.made(made.object())
+		}
+	}
+	respond(w, 200, made.object().Object)
+}
+
+func (a *api) remove(w http.ResponseWriter, path string) {
+	if a.objects[path] == nil {
+		missing(w, path)
+		return
+	}
+	delete(a.objects, path)
+	if name, ok := strings.CutPrefix(path, "/api/v1/namespaces/"); ok && !strings.Contains(name, "/") {
+		maps.DeleteFunc(a.objects, func(other string, _ *stored) bool { return strings.Contains(other, "/namespaces/"+name+"/") })
+	}
+	respond(w, 200, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Success"})
+}
+
+func missing(w http.ResponseWriter, path string) {
+	respond(w, 404, metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: 404, Reason: metav1.StatusReasonNotFound, Message: path + " not found",
+	})
+}
+
+func respond(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// client returns a client of the stand-in.
+func (a *api) client(t *testing.T, namespace string) *Client {
+	t.Helper()
+	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: a.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// host returns the address of the stand-in.
+func (a *api) host(t *testing.T) string {
+	t.Helper()
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(u.Host)
+}

@@ -1,0 +1,194 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"fleetman.example/lab/local"
+)
+
+// OwnNamespace is the namespace of a fleet unless Options name another.
+const OwnNamespace = "fleetman"
+
+// Options select a cluster and a namespace.
+type Options struct {
+	// Context is the name of a context in the kubeconfig.
+	Context string
+	// Kubeconfig is the path of the kubeconfig. Defaults to the files that KUBECONFIG names, else to
+	// ~/.kube/config.
+	Kubeconfig string
+	// Namespace is where the fleet runs. Defaults to OwnNamespace.
+	Namespace string
+	// Images is what stands before the names of the project's images, of which a helper is one.
+	Images string
+	// Getenv reads the environment. Nil means that of the process.
+	Getenv func(string) string
+}
+
+// Client is a client of the fleet in one namespace of a cluster.
+type Client struct {
+	context, namespace string
+	told               bool // the user has named the namespace
+	images             string
+	config             *rest.Config
+	kube               kubernetes.Interface
+	dynamic            dynamic.Interface
+	mapper             *restmapper.DeferredDiscoveryRESTMapper
+	forwards           *forwards
+
+	mu        sync.Mutex
+	addresses map[string]local.Pod // by address, and by name
+	helpers   map[string]*helper   // by NAMESPACE/POD
+}
+
+// helper is a pod that relays connections.
+type helper struct {
+	mu    sync.Mutex
+	ready bool
+}
+
+// NewClient returns a client. It does not connect yet.
+func NewClient(o Options) (*Client, error) {
+	config, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	return newClient(o, config)
+}
+
+// The rate of requests to the API server. The limits of client-go, 5 a second, would delay a start by
+// seconds.
+const (
+	requestsPerSecond = 100
+	requestsAtOnce    = 200
+)
+
+func newClient(o Options, config *rest.Config) (*Client, error) {
+	config.QPS, config.Burst, config.UserAgent = requestsPerSecond, requestsAtOnce, "fleetman"
+	config.WarningHandlerWithContext = rest.NoWarnings{}
+	streaming := rest.CopyConfig(config) // without the waits: a tunnel that breaks is opened again by its caller
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outage{next: next} })
+	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), told: o.Namespace != "", config: config}
+	if o.Images != "" {
+		c.images = strings.TrimSuffix(o.Images, "/") + "/"
+	}
+	var err error
+	if c.kube, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
+	}
+	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
+	}
+	known, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
+	}
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(known))
+	c.forwards = &forwards{client: c, config: streaming, open: map[string]*slot{}}
+	return c, nil
+}
+
+// Close closes the connections to pods.
+func (c *Client) Close() { c.forwards.close() }
+
+// Namespace returns the namespace of the fleet.
+func (c *Client) Namespace() string { return c.namespace }
+
+// load reads the kubeconfig and selects the context.
+func (o Options) load() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.Kubeconfig
+	if o.Getenv != nil {
+		if paths := o.Getenv(clientcmd.RecommendedConfigPathEnvVar); paths != "" {
+			rules.Precedence = filepath.SplitList(paths)
+		}
+	}
+	files := cmp.Or(o.Kubeconfig, strings.Join(rules.Precedence, ", "))
+	all, err := rules.Load()
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig %s: %s: must be a kubeconfig", files, oneLine(err))
+	}
+	if all.Contexts[o.Context] == nil {
+		known := slices.Sorted(maps.Keys(all.Contexts))
+		if len(known) == 0 {
+			return nil, fmt.Errorf("--context %s: no context in %s: must name a context of a kubeconfig, see --kubeconfig", o.Context, files)
+		}
+		return nil, fmt.Errorf("--context %s: must be one of %s, in %s", o.Context, strings.Join(known, ", "), files)
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*all, o.Context, nil, rules).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("--context %s: %s", o.Context, oneLine(err))
+	}
+	return config, nil
+}
+
+const (
+	// firstContact bounds the first request. A cluster that is there responds within it.
+	firstContact = 10 * time.Second
+	// outageLimit is how long requests wait for an API server that was there before.
+	outageLimit = time.Minute
+	outagePoll  = 500 * time.Millisecond
+)
+
+// outage repeats requests that get no response, once the API server has responded to one: it restarts
+// within an upgrade. POST is not repeated, because it may have had its effect.
+type outage struct {
+	next      http.RoundTripper
+	responded atomic.Bool
+}
+
+func (o *outage) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := o.next.RoundTrip(request)
+	if err == nil {
+		o.responded.Store(true)
+		return response, nil
+	}
+	if !o.responded.Load() || request.Method == http.MethodPost {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), outageLimit)
+	defer cancel()
+	for {
+		select {
+		case <-time.After(outagePoll):
+		case <-ctx.Done():
+			return nil, err
+		}
+		again := request.Clone(request.Context())
+		if request.GetBody != nil {
+			if again.Body, err = request.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		if response, err = o.next.RoundTrip(again); err == nil {
+			return response, nil
+		}
+	}
+}
+
+// Reach returns an error unless the API server responds to these credentials.
+func (c *Client) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstContact)
+	defer cancel()
+	if _, err := c.kube.CoreV1().RESTClient().Get().AbsPath("/version").DoRaw(ctx); err != nil {
+		return c.explain(err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+// TestErrors: one line for each fault of a cluster, and nothing is left behind.
+func TestErrors(t *testing.T) {
+	always := func(status int, reason metav1.StatusReason, message string) func(*http.Request) (int, metav1.StatusReason, string) {
+		return func(*http.Request) (int, metav1.StatusReason, string) { return status, reason, message }
+	}
+	for name, test := range map[string]struct {
+		scenario string
+		set      func(*api)
+		want     string // SERVER stands for the address
+	}{
+		"credentials": {
+			set:  func(a *api) { a.before = always(401, metav1.StatusReasonUnauthorized, "Unauthorized") },
+			want: "cluster test: its credentials are expired or unknown to SERVER: log in again, or set others with --kubeconfig",
+		},
+		"old Kubernetes": {set: func(a *api) { a.version = "v1.27.4" }, want: "cluster test: Kubernetes v1.27.4: must be 1.30 or later"},
+		"no Istio": {
+			scenario: "mtls-strict", set: func(*api) {},
+			want: "cluster test: Istio: not installed: must be 1.31 or later, for PeerAuthentication fleetman/default (security.istio.io/v1)",
+		},
+		"old Istio": {scenario: "mtls-strict", set: func(a *api) {
+			a.withIstio("v1beta1")
+			a.put("v1", `{"kind":"Pod","metadata":{"name":"istiod-1","namespace":"istio-system","labels":{"app":"istiod"}},"spec":{"containers":[{"image":"docker.io/istio/pilot:1.20.3"}]}}`)
+		}, want: "cluster test: Istio: 1.20.3 is installed: must be 1.31 or later, for PeerAuthentication fleetman/default (security.istio.io/v1)"},
+		"the namespace exists": {
+			set:  func(a *api) { a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman"}}`) },
+			want: "cluster test: namespace fleetman: exists, and fleetman did not make it: use it with --namespace fleetman, or choose another",
+		},
+		"an object exists": {set: func(a *api) {
+			a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman","labels":{"app.kubernetes.io/managed-by":"fleetman","applyset.kubernetes.io/part-of":"`+fleetID("fleetman")+`"}}}`)
+			a.put("apps/v1", `{"kind":"Deployment","metadata":{"name":"webapp","namespace":"fleetman"}}`)
+		}, want: "cluster test: Deployment fleetman/webapp: exists, and fleetman did not make it: must be deleted, or choose another --namespace"},
+		"no permission": {set: func(a *api) {
+			a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+				if strings.HasSuffix(r.URL.Path, "/secrets/fleetman-admin") {
+					return 403, metav1.StatusReasonForbidden, `secrets "fleetman-admin" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "fleetman"`
+				}
+				return 0, "", ""
+			}
+		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --dry-run shows the ClusterRole"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			test.set(a)
+			before := strings.Join(a.refs(), ", ")
+			scenario := "plain"
+			if test.scenario != "" {
+				scenario = test.scenario
+			}
+			err := a.client(t, "").Up(t.Context(), load(t, scenarios+scenario), options(t))
+			want := strings.ReplaceAll(test.want, "SERVER", a.URL)
+			if err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if after := strings.Join(a.refs(), ", "); after != before {
+				t.Errorf("it leaves %s, want %s", after, before)
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: "http://" + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "cluster test: API server http://" + address + ": connect: connection refused: must be reachable"
+	if err := c.Reach(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestOutage: requests wait for an API server that was there before, other than POST.
+func TestOutage(t *testing.T) {
+	var calls, down atomic.Int32
+	next := roundTripper(func(r *http.Request) (*http.Response, error) {
+		calls.Add(1)
+		if down.Add(-1) >= 0 {
+			return nil, errors.New("connection refused")
+		}
+		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+	})
+	o := &outage{next: next}
+	do := func(method string, failures int32) (int32, error) {
+		calls.Store(0)
+		down.Store(failures)
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://a/", strings.NewReader("body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := o.RoundTrip(request)
+		if err == nil {
+			response.Body.Close()
+		}
+		return calls.Load(), err
+	}
+	for _, test := range []struct {
+		method   string
+		failures int32
+		calls    int32
+		fails    bool
+	}{{"GET", 1, 1, true}, {"GET", 0, 1, false}, {"PATCH", 2, 3, false}, {"DELETE", 1, 2, false}, {"POST", 1, 1, true}} {
+		if calls, err := do(test.method, test.failures); calls != test.calls || (err != nil) != test.fails {
+			t.Errorf("%s after %d failures: %d calls, %v; want %d", test.method, test.failures, calls, err, test.calls)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestContexts(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config")
+	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: b, context: {cluster: c}}, {name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(dir, "none")
+	for _, test := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Context: "a", Kubeconfig: file}, ""},
+		{Options{Context: "a", Getenv: func(string) string { return file }}, ""},
+		{Options{Context: "x", Kubeconfig: file}, "--context x: must be one of a, b, in " + file},
+		{Options{Context: "x", Getenv: func(string) string { return none }}, "--context x: no context in " + none + ": must name a context of a kubeconfig, see --kubeconfig"},
+		{Options{Context: "a", Kubeconfig: none}, "--kubeconfig " + none + ": stat " + none + ": no such file or directory: must be a kubeconfig"},
+	} {
+		_, err := NewClient(test.o)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%+v: got %s, want %s", test.o, got, test.want)
+		}
+	}
+}
+
+// TestAgree: objects in other namespaces are listed before anything is applied.
+func TestAgree(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	before := strings.Join(a.refs(), ", ")
+	objects := load(t, scenarios+"plain")
+	more := filepath.Join(t.TempDir(), "p.yaml")
+	if err := os.WriteFile(more, []byte("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects.All = append(objects.All, load(t, more).All...)
+	o := options(t)
+	var asked []string
+	o.Agree = func(objects []string) error { asked = objects; return errors.New("no") }
+	if err := a.client(t, "").Up(t.Context(), objects, o); err == nil || err.Error() != "no" {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(asked, ", "); got != "PeerAuthentication istio-system/default" {
+		t.Errorf("asked for %s", got)
+	}
+	if after := strings.Join(a.refs(), ", "); after != before {
+		t.Errorf("it leaves %s, want %s", after, before)
+	}
+	o.Agree = func([]string) error { return nil }
+	c := a.client(t, "")
+	if err := c.Up(context.WithoutCancel(t.Context()), objects, o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := strings.Join(a.refs(), ", "); after != before {
+		t.Errorf("down leaves %s, want %s", after, before)
+	}
+}

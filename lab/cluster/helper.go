@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/relay"
+)
+
+const (
+	helperLabel = "fleetman.example/helper"
+	// relayName is the name of the container that relays connections, and relayPort its port, on the
+	// loopback interface of the pod.
+	relayName = "fleetman-relay"
+	relayPort = 15999
+	// LabImage is the image of the lab itself.
+	labImage = "fleetman/lab:6"
+	// helperWithin bounds the start of a helper.
+	helperWithin = time.Minute
+	helperPoll   = 100 * time.Millisecond
+	userID       = 65532
+)
+
+// DialFrom connects to target, such as fleetman-staff-service:8080, as the program of a pod does: through its
+// proxy, with its identity. An ephemeral container in the pod relays the connection.
+func (c *Client) DialFrom(ctx context.Context, pod local.Pod, target string) (net.Conn, error) {
+	if err := c.once(pod.Namespace+"/"+pod.Name, func() error { return c.addRelay(ctx, pod) }); err != nil {
+		return nil, err
+	}
+	return c.dialRelay(ctx, pod.Namespace, pod.Name, target)
+}
+
+// DialHelper connects to target from a pod of its own, which has no proxy. Each number has its own pod, and
+// with it its own address.
+func (c *Client) DialHelper(ctx context.Context, number int, target string) (net.Conn, error) {
+	name := "fleetman-helper-" + strconv.Itoa(number)
+	if err := c.once(c.namespace+"/"+name, func() error { return c.addHelper(ctx, name) }); err != nil {
+		return nil, err
+	}
+	return c.dialRelay(ctx, c.namespace, name, target)
+}
+
+func (c *Client) dialRelay(ctx context.Context, namespace, pod, target string) (net.Conn, error) {
+	conn, err := c.DialPod(ctx, namespace, pod, relayPort)
+	if err != nil {
+		return nil, err
+	}
+	through, err := relay.Dial(ctx, conn, target)
+	if err != nil {
+		conn.Close()
+	}
+	return through, err
+}
+
+// once calls f for a name until it succeeds, one call at a time.
+func (c *Client) once(name string, f func() error) error {
+	c.mu.Lock()
+	if c.helpers == nil {
+		c.helpers = map[string]*helper{}
+	}
+	h := c.helpers[name]
+	if h == nil {
+		h = &helper{}
+		c.helpers[name] = h
+	}
+	c.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ready {
+		return nil
+	}
+	err := f()
+	h.ready = err == nil
+	return err
+}
+
+// container returns the container that relays, which even the restricted security level allows.
+func (c *Client) container() corev1.Container {
+	yes, no, user := true, false, int64(userID)
+	return corev1.Container{
+		Name: relayName, Image: c.images + labImage, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args: []string{"relay", net.JoinHostPort("127.0.0.1", strconv.Itoa(relayPort))},
+		SecurityContext: &corev1.SecurityContext{
+			RunAsNonRoot: &yes, RunAsUser: &user, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+	}
+}
+
+// addRelay adds the ephemeral container to a pod, and waits until it runs.
+func (c *Client) addRelay(ctx context.Context, pod local.Pod) error {
+	pods := c.kube.CoreV1().Pods(pod.Namespace)
+	there, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+	if err != nil {
+		return c.about("pod "+pod.Name, err)
+	}
+	for i := range there.Spec.EphemeralContainers {
+		if there.Spec.EphemeralContainers[i].Name == relayName {
+			return c.awaitRelay(ctx, pod.Namespace, pod.Name)
+		}
+	}
+	of := c.container()
+	there.Spec.EphemeralContainers = append(there.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: of.Name, Image: of.Image, ImagePullPolicy: of.ImagePullPolicy, Args: of.Args, SecurityContext: of.SecurityContext,
+	}})
+	if _, err := pods.UpdateEphemeralContainers(ctx, pod.Name, there, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+		return c.about("pod "+pod.Name+": ephemeral container", err)
+	}
+	return c.awaitRelay(ctx, pod.Namespace, pod.Name)
+}
+
+// addHelper creates a pod without a proxy, and waits until it runs.
+func (c *Client) addHelper(ctx context.Context, name string) error {
+	no, now := false, int64(0)
+	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+			managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false",
+		}},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{c.container()}, AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
+			RestartPolicy: corev1.RestartPolicyNever,
+		},
+	}, metav1.CreateOptions{FieldManager: manager})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return c.about("pod "+name, err)
+	}
+	return c.awaitRelay(ctx, c.namespace, name)
+}
+
+// awaitRelay waits until the container that relays runs in a pod.
+func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, helperWithin)
+	defer cancel()
+	why := "no status"
+	for {
+		pod, err := c.kube.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil && ctx.Err() == nil {
+			return c.about("pod "+name, err)
+		}
+		if err == nil {
+			for _, statuses := range [][]corev1.ContainerStatus{pod.Status.EphemeralContainerStatuses, pod.Status.ContainerStatuses} {
+				for i := range statuses {
+					switch s := &statuses[i]; {
+					case s.Name != relayName:
+					case s.State.Running != nil:
+						return nil
+					default:
+						why = containerReason(s)
+					}
+				}
+			}
+		}
+		if why != "" && why != "no status" {
+			return c.fail(nil, "pod %s: container %s: %s", name, relayName, why)
+		}
+		if err := pause(ctx, helperPoll); err != nil {
+			return fmt.Errorf("pod %s: container %s does not run after %s: %w", name, relayName, helperWithin, err)
+		}
+	}
+}

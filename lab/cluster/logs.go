@@ -1,0 +1,184 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleetman.example/lab/local"
+)
+
+// source is a log: of one container of a pod.
+type source struct{ name, namespace, pod, container string }
+
+// The names of logs that are not of the fleet's pods.
+const (
+	allPods      = "all"
+	wholeMesh    = "mesh"
+	istiodLog    = "istiod"
+	gatewayLog   = "istio-ingressgateway"
+	proxySuffix  = ".envoy"
+	istioAppName = "app"
+)
+
+// Logs writes the log of a pod to w, or of every pod when name is "all". POD.envoy is that of the pod's
+// proxy; istiod, istio-ingressgateway and mesh are those of the mesh.
+func (c *Client) Logs(ctx context.Context, name string, o local.LogOptions, w io.Writer) error {
+	sources, err := c.sources(ctx, name)
+	if err != nil {
+		return err
+	}
+	out := &lines{w: w}
+	var copying sync.WaitGroup
+	errs := make([]error, len(sources))
+	for i, s := range sources {
+		prefix := ""
+		if o.Prefix {
+			prefix = s.name + " | "
+		}
+		copying.Go(func() { errs[i] = c.copyLog(ctx, s, prefix, o, out) })
+		if !o.Follow {
+			copying.Wait() // one after the other
+		}
+	}
+	copying.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// sources returns the logs of a name.
+func (c *Client) sources(ctx context.Context, name string) ([]source, error) {
+	switch name {
+	case istiodLog, gatewayLog:
+		found, err := c.meshSources(ctx, name)
+		if err == nil && len(found) == 0 {
+			err = c.fail(nil, "no pod of %s in namespace %s", name, istioNamespace)
+		}
+		return found, err
+	case allPods, wholeMesh:
+		pods, err := c.Pods(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var found []source
+		for _, pod := range pods {
+			switch {
+			case name == allPods:
+				found = append(found, source{pod.Name, pod.Namespace, pod.Name, ""})
+			case pod.AppAddress != "":
+				found = append(found, source{pod.Name + proxySuffix, pod.Namespace, pod.Name, proxyContainer})
+			}
+		}
+		for _, part := range []string{istiodLog, gatewayLog} {
+			if name == wholeMesh {
+				more, err := c.meshSources(ctx, part)
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, more...)
+			}
+		}
+		return found, nil
+	}
+	bare, ofProxy := strings.CutSuffix(name, proxySuffix)
+	pod, err := c.find(ctx, bare)
+	switch {
+	case err != nil:
+		return nil, err
+	case ofProxy && pod.AppAddress == "":
+		return nil, fmt.Errorf("pod %s: has no proxy", pod.Name)
+	case ofProxy:
+		return []source{{pod.Name + proxySuffix, pod.Namespace, pod.Name, proxyContainer}}, nil
+	}
+	return []source{{pod.Name, pod.Namespace, pod.Name, ""}}, nil
+}
+
+// meshSources returns the logs of the pods of a part of the mesh.
+func (c *Client) meshSources(ctx context.Context, app string) ([]source, error) {
+	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: istioAppName + "=" + app})
+	if err != nil {
+		return nil, c.about("pods of "+app, err)
+	}
+	var found []source
+	for i := range pods.Items {
+		found = append(found, source{app, istioNamespace, pods.Items[i].Name, appOrProxy(&pods.Items[i])})
+	}
+	return found, nil
+}
+
+// appOrProxy returns the name of the container of a part of the mesh: a gateway's is its proxy.
+func appOrProxy(p *corev1.Pod) string {
+	if slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == "discovery" }) {
+		return "discovery"
+	}
+	return p.Spec.Containers[0].Name
+}
+
+// copyLog writes a log, line by line. The first container is the program's, as the manifests have it.
+func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.LogOptions, out *lines) error {
+	if s.container == "" {
+		pod, err := c.kube.CoreV1().Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
+		if err != nil {
+			return c.about("pod "+s.pod, err)
+		}
+		s.container = appContainer(pod).Name
+	}
+	options := &corev1.PodLogOptions{Container: s.container, Follow: o.Follow}
+	if o.TailLines != nil {
+		tail := int64(*o.TailLines)
+		options.TailLines = &tail
+	}
+	if !o.Since.IsZero() {
+		since := metav1.NewTime(o.Since)
+		options.SinceTime = &since
+	}
+	stream, err := c.kube.CoreV1().Pods(s.namespace).GetLogs(s.pod, options).Stream(ctx)
+	if err != nil {
+		return c.about("log of "+s.name, err)
+	}
+	defer stream.Close()
+	reader := bufio.NewReaderSize(stream, 64<<10)
+	for {
+		line, err := reader.ReadBytes('\n')
+		if len(line) > 0 {
+			if err := out.write(prefix, line); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return c.about("log of "+s.name, err)
+		}
+	}
+}
+
+// lines writes whole lines of concurrent writers.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) write(prefix string, line []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := append([]byte(prefix), bytes.TrimSuffix(line, []byte("\n"))...)
+	_, err := l.w.Write(append(text, '\n'))
+	return err
+}
+
+func proxyLogOptions(since metav1.Time) *corev1.PodLogOptions {
+	return &corev1.PodLogOptions{Container: proxyContainer, SinceTime: &since}
+}

@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"fleetman.example/lab/manifest"
+)
+
+// Rejections returns how many updates each ingress gateway has rejected since it started. Unlike the proxies of
+// pods it may be older than the fleet.
+func (c *Client) Rejections(ctx context.Context) (map[string]int, error) {
+	gateways, err := c.istioPods(ctx, gatewayLog)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, pod := range gateways {
+		admin := c.proxyAdmin(pod.Namespace, pod.Name)
+		rejected, err := admin.Rejected(ctx)
+		admin.Close()
+		if err != nil {
+			return nil, c.about("proxy of "+pod.Name, err)
+		}
+		counts[pod.Name] = len(rejected)
+	}
+	return counts, nil
+}
+
+// AwaitMesh returns when istiod has the Istio objects of the fleet, and every proxy has accepted them. An
+// update that a proxy rejects is an error, other than the earlier ones, as Rejections has them. AwaitMesh
+// returns at once for a fleet without proxies.
+func (c *Client) AwaitMesh(ctx context.Context, earlier map[string]int) error {
+	pods, err := c.Pods(ctx)
+	if err != nil {
+		return err
+	}
+	proxied := false
+	for _, pod := range pods {
+		proxied = proxied || pod.AppAddress != ""
+	}
+	if !proxied {
+		return nil
+	}
+	parent, err := c.parent(ctx)
+	if err != nil {
+		return err
+	}
+	if parent == nil {
+		return c.noFleet()
+	}
+	versions := map[string]string{}
+	found, err := c.members(ctx, istioKinds(split(parent.Annotations[setKinds])), split(parent.Annotations[setPlaces]))
+	if err != nil {
+		return err
+	}
+	for _, o := range found {
+		versions[manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()] = o.GetResourceVersion()
+	}
+	return c.awaitApplied(ctx, versions, earlier)
+}
+
+func istioKinds(kinds []string) (found []string) {
+	for _, kind := range kinds {
+		if isIstio(schema.ParseGroupKind(kind)) {
+			found = append(found, kind)
+		}
+	}
+	return found
+}
+
+// ProxyLog is the log of a pod's proxy.
+type ProxyLog struct {
+	Pod  string
+	Text []byte
+}
+
+// ProxyLogs returns the logs of the fleet's proxies and of the ingress gateways, from a time on.
+func (c *Client) ProxyLogs(ctx context.Context, since metav1.Time) ([]ProxyLog, error) {
+	pods, err := c.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gateways, err := c.istioPods(ctx, gatewayLog)
+	if err != nil {
+		return nil, err
+	}
+	var logs []ProxyLog
+	for _, pod := range append(pods, gateways...) {
+		if pod.AppAddress == "" && pod.Namespace != istioNamespace {
+			continue
+		}
+		text, err := c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, proxyLogOptions(since)).DoRaw(ctx)
+		if err != nil {
+			return nil, c.about(fmt.Sprintf("log of the proxy of %s", pod.Name), err)
+		}
+		logs = append(logs, ProxyLog{pod.Name, text})
+	}
+	return logs, nil
+}

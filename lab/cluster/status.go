@@ -1,0 +1,331 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+)
+
+// Containers and ports that Istio's injection adds.
+const (
+	proxyContainer = "istio-proxy"
+	proxyAdmin     = 15000
+	defaultAdmin   = 9090 // the port of the services' admin listeners
+)
+
+// ErrNoFleet returns the error for a namespace without a fleet.
+func (c *Client) noFleet() error {
+	return c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with fleetman up --context %s, or name its namespace with --namespace", c.namespace, c.context)
+}
+
+// Status returns the status of the fleet, with the faults of its pods.
+func (c *Client) Status(ctx context.Context) (control.Status, error) {
+	parent, err := c.parent(ctx)
+	if err != nil {
+		return control.Status{}, err
+	}
+	if parent == nil {
+		return control.Status{}, c.noFleet()
+	}
+	status := control.Status{State: "namespace " + c.namespace + " of cluster " + c.context, Since: parent.CreationTimestamp.Time}
+	if paths := parent.Annotations[manifestsOf]; paths != "" {
+		status.Manifests = strings.Split(paths, "\n")
+	}
+	if status.Pods, err = c.Pods(ctx); err != nil {
+		return status, err
+	}
+	for _, pod := range status.Pods {
+		status.HasMesh = status.HasMesh || pod.AppAddress != ""
+	}
+	if status.NodePorts, err = c.NodePorts(ctx); err != nil {
+		return status, err
+	}
+	client := c.faultClient(parent)
+	status.Look(ctx, client, lookTimeout)
+	return status, nil
+}
+
+// lookTimeout bounds the requests to a pod's admin listener: each needs a tunnel through the API server.
+const lookTimeout = 3 * time.Second
+
+// FaultClient returns a client of the pods' admin listeners, with the fleet's token.
+func (c *Client) FaultClient(ctx context.Context) (*faults.Client, error) {
+	parent, err := c.parent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if parent == nil {
+		return nil, c.noFleet()
+	}
+	return c.faultClient(parent), nil
+}
+
+func (c *Client) faultClient(parent *corev1.Secret) *faults.Client {
+	client := &faults.Client{Token: string(parent.Data[tokenKey])}
+	client.HTTP.Transport = c.podTransport()
+	return client
+}
+
+// Pods returns the pods of the fleet, in the order of their names, with the reason for each that is not
+// ready. Their Address is that of the cluster's network: connections go through DialPod.
+func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []local.Pod
+	for _, place := range places {
+		list, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager + ",!" + helperLabel})
+		if err != nil {
+			return nil, c.about("pods", err)
+		}
+		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, c.about("services", err)
+		}
+		why := c.reasons(ctx, place, list.Items)
+		for i := range list.Items {
+			pod := describe(&list.Items[i], services.Items)
+			pod.Why = why[pod.Name]
+			all = append(all, pod)
+		}
+	}
+	c.remember(all)
+	slices.SortFunc(all, func(a, b local.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return all, nil
+}
+
+// allPlaces returns the namespaces of the fleet, its own first.
+func (c *Client) allPlaces(ctx context.Context) ([]string, error) {
+	parent, err := c.parent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if parent == nil {
+		return nil, c.noFleet()
+	}
+	places := []string{c.namespace}
+	for _, place := range split(parent.Annotations[setPlaces]) {
+		if place != istioNamespace {
+			places = append(places, place)
+		}
+	}
+	return places, nil
+}
+
+// describe returns a pod in the terms of the fleets on this machine.
+func describe(p *corev1.Pod, services []corev1.Service) local.Pod {
+	pod := local.Pod{
+		Name: p.Name, Namespace: p.Namespace, Deployment: deploymentOf(p), Address: p.Status.PodIP, Ready: isReady(p), State: state(p),
+		AdminPort: defaultAdmin,
+	}
+	for i := range services {
+		if s := &services[i]; len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels)) {
+			pod.Services = append(pod.Services, s.Name)
+		}
+	}
+	if len(p.Spec.Containers) == 0 {
+		return pod
+	}
+	app := appContainer(p)
+	pod.Image, pod.Program = app.Image, programOf(app.Image)
+	for _, port := range app.Ports {
+		switch {
+		case port.Name == "admin":
+			pod.AdminPort = int(port.ContainerPort)
+		case pod.Port == 0:
+			pod.Port, pod.DeclaredPort = int(port.ContainerPort), int(port.ContainerPort)
+		}
+	}
+	for _, variable := range app.Env {
+		if variable.Name == "VARIANT" {
+			pod.Variant = variable.Value
+		}
+	}
+	for _, s := range p.Status.ContainerStatuses {
+		if s.Name == app.Name {
+			pod.Restarts = int(s.RestartCount)
+			if s.State.Running != nil {
+				pod.Started = s.State.Running.StartedAt.Time
+			}
+		}
+	}
+	if hasProxy(p) {
+		pod.AppAddress = appAddress(p.Name, pod.Port)
+	}
+	return pod
+}
+
+// appAddress is the address of a pod's program behind its proxy, which only DialPod reaches.
+func appAddress(pod string, port int) string { return pod + ":" + strconv.Itoa(port) }
+
+// appContainer returns the first container that is no proxy.
+func appContainer(p *corev1.Pod) *corev1.Container {
+	for i := range p.Spec.Containers {
+		if p.Spec.Containers[i].Name != proxyContainer {
+			return &p.Spec.Containers[i]
+		}
+	}
+	return &p.Spec.Containers[0]
+}
+
+// hasProxy reports whether injection has added a proxy: a container or, as a native sidecar, an init
+// container.
+func hasProxy(p *corev1.Pod) bool {
+	for _, containers := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
+		if slices.ContainsFunc(containers, func(c corev1.Container) bool { return c.Name == proxyContainer }) {
+			return true
+		}
+	}
+	return false
+}
+
+// deploymentOf returns the Deployment of a pod: its ReplicaSet's name without the template's hash.
+func deploymentOf(p *corev1.Pod) string {
+	for _, owner := range p.OwnerReferences {
+		if owner.Kind == "ReplicaSet" {
+			return strings.TrimSuffix(owner.Name, "-"+p.Labels["pod-template-hash"])
+		}
+	}
+	return ""
+}
+
+func isReady(p *corev1.Pod) bool {
+	if p.DeletionTimestamp != nil {
+		return false
+	}
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// state returns the state of a pod in the words of local.Pod.
+func state(p *corev1.Pod) string {
+	switch {
+	case p.DeletionTimestamp != nil:
+		return "terminating"
+	case p.Status.Phase == corev1.PodFailed, p.Status.Phase == corev1.PodSucceeded:
+		return "stopped"
+	}
+	for _, s := range p.Status.ContainerStatuses {
+		if s.State.Running == nil {
+			return "waiting"
+		}
+	}
+	if p.Status.Phase == corev1.PodPending {
+		return "waiting"
+	}
+	return "running"
+}
+
+// NodePorts returns the node ports of the fleet's Services and, when the fleet has a Gateway, that of the
+// ingress gateway.
+func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	node, err := c.nodeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ports []local.NodePort
+	for _, place := range places {
+		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		if err != nil {
+			return nil, c.about("services", err)
+		}
+		ports = append(ports, nodePorts(services.Items, node)...)
+	}
+	if parent, err := c.parent(ctx); err == nil && parent != nil && slices.Contains(split(parent.Annotations[setKinds]), "Gateway.networking.istio.io") {
+		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, "istio-ingressgateway", metav1.GetOptions{})
+		if err == nil {
+			ports = append(ports, nodePorts([]corev1.Service{*gateway}, node)...)
+		}
+	}
+	return ports, nil
+}
+
+func nodePorts(services []corev1.Service, node netip.Addr) (ports []local.NodePort) {
+	for i := range services {
+		s := &services[i]
+		for _, port := range s.Spec.Ports {
+			if port.NodePort == 0 || s.Name == "istio-ingressgateway" && port.Port != 80 {
+				continue
+			}
+			declared := int(port.NodePort)
+			if number, err := strconv.Atoi(s.Annotations[declaredPort+strconv.Itoa(int(port.Port))]); err == nil {
+				declared = number
+			}
+			ports = append(ports, local.NodePort{
+				Service: s.Name, Name: port.Name, Declared: declared, Address: netip.AddrPortFrom(node, uint16(port.NodePort)),
+			})
+		}
+	}
+	return ports
+}
+
+// nodeAddress returns the address of a node that is ready: its external one, if it has one.
+func (c *Client) nodeAddress(ctx context.Context) (netip.Addr, error) {
+	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return netip.Addr{}, c.about("nodes", err)
+	}
+	for _, kind := range []corev1.NodeAddressType{corev1.NodeExternalIP, corev1.NodeInternalIP} {
+		for i := range nodes.Items {
+			if !nodeReady(&nodes.Items[i]) {
+				continue
+			}
+			for _, a := range nodes.Items[i].Status.Addresses {
+				if address, err := netip.ParseAddr(a.Address); err == nil && a.Type == kind {
+					return address, nil
+				}
+			}
+		}
+	}
+	return netip.Addr{}, c.fail(nil, "nodes: none of %d is ready and has an address", len(nodes.Items))
+}
+
+func nodeReady(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// find returns the pod of a name, or the only pod of the Deployment of that name.
+func (c *Client) find(ctx context.Context, name string) (local.Pod, error) {
+	pods, err := c.Pods(ctx)
+	if err != nil {
+		return local.Pod{}, err
+	}
+	var names []string
+	var replicas []local.Pod
+	for _, pod := range pods {
+		if pod.Name == name {
+			return pod, nil
+		}
+		if pod.Deployment != "" && sameService(pod.Deployment, name) && pod.State != "terminating" {
+			replicas = append(replicas, pod)
+		}
+		names = append(names, pod.Name)
+	}
+	if len(replicas) == 1 {
+		return replicas[0], nil
+	}
+	return local.Pod{}, fmt.Errorf("no pod %q; there are %s", name, strings.Join(names, ", "))
+}

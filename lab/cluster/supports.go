@@ -1,0 +1,99 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/version"
+)
+
+// The oldest versions that run the manifests: Kubernetes 1.30 has the preStop sleep, Istio 1.31 is the one
+// whose objects are tested.
+const (
+	needsKubernetes = "1.30"
+	needsIstio      = "1.31"
+	istioNamespace  = "istio-system"
+)
+
+// supports returns an error unless the cluster responds, is new enough, and has the kinds of the objects.
+func (c *Client) supports(ctx context.Context, all []*unstructured.Unstructured) error {
+	if err := c.Reach(ctx); err != nil {
+		return err
+	}
+	text, err := c.kube.CoreV1().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return c.explain(err)
+	}
+	var found version.Info
+	if err := json.Unmarshal(text, &found); err != nil {
+		return c.fail(err, "API server %s: /version: %s: must be that of Kubernetes", c.config.Host, oneLine(err))
+	}
+	if older(found.GitVersion, needsKubernetes) {
+		return c.fail(nil, "Kubernetes %s: must be %s or later", found.GitVersion, needsKubernetes)
+	}
+	for _, o := range all {
+		gvk := o.GroupVersionKind()
+		_, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		switch {
+		case meta.IsNoMatchError(err) && isIstio(gvk.GroupKind()):
+			return c.needIstio(ctx, o)
+		case err != nil:
+			return c.about(refOf(o), err)
+		}
+	}
+	return nil
+}
+
+// needIstio returns the error for an object of a kind, or of a version of it, that the cluster's Istio does
+// not have.
+func (c *Client) needIstio(ctx context.Context, o *unstructured.Unstructured) error {
+	found := "not installed"
+	if at := c.istioVersion(ctx); at != "" {
+		found = at + " is installed"
+	}
+	return c.fail(nil, "Istio: %s: must be %s or later, for %s (%s)", found, needsIstio, refOf(o), o.GetAPIVersion())
+}
+
+// istioVersion returns the version of the cluster's istiod: the tag of its image, or "" without an istiod.
+func (c *Client) istioVersion(ctx context.Context) string {
+	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod"})
+	if err != nil {
+		return ""
+	}
+	for i := range pods.Items {
+		for _, container := range pods.Items[i].Spec.Containers {
+			name, _, _ := strings.Cut(container.Image, "@")
+			if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
+				return name[colon+1:]
+			}
+		}
+	}
+	return ""
+}
+
+var versionForm = regexp.MustCompile(`^v?([0-9]+)\.([0-9]+)`)
+
+// older reports whether a version is older than another. One that is no number is not.
+func older(found, needed string) bool {
+	a, b := versionForm.FindStringSubmatch(found), versionForm.FindStringSubmatch(needed)
+	if a == nil || b == nil {
+		return false
+	}
+	for i := 1; i <= 2; i++ {
+		x, errX := strconv.Atoi(a[i])
+		y, errY := strconv.Atoi(b[i])
+		if errX != nil || errY != nil {
+			return false
+		}
+		if x != y {
+			return x < y
+		}
+	}
+	return false
+}

@@ -1,0 +1,281 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"fleetman.example/lab/manifest"
+)
+
+// UpOptions configure Up.
+type UpOptions struct {
+	Change
+	// Manifests are the paths of the manifests, for Status.
+	Manifests []string
+	// ReadyTimeout limits the time until all pods are ready.
+	ReadyTimeout time.Duration
+	// Agree is called before objects are applied in a namespace that is neither the fleet's own nor one of
+	// the manifests, such as istio-system. An error ends Up.
+	Agree func(objects []string) error
+	// Progress is called with one line at a time.
+	Progress func(line string)
+}
+
+// Up applies the manifests to the cluster, deletes what an earlier Up has applied and these manifests do not
+// have, and waits until the pods are ready. After an error, a fleet that did not exist before is removed,
+// except when it only did not get ready: then the error is a NotReadyError, and the fleet stays, so that
+// its pods can be inspected.
+func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions) error {
+	all, err := c.prepare(objects, o.Change)
+	if err != nil {
+		return err
+	}
+	if err := c.supports(ctx, all); err != nil {
+		return err
+	}
+	if err := c.agree(all, o.Agree); err != nil {
+		return err
+	}
+	before, err := c.parent(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.mayReplace(ctx, all); err != nil {
+		return err
+	}
+	if err := c.replace(ctx, all, before, o); err != nil {
+		if before == nil {
+			err = errors.Join(err, c.remove(ctx))
+		}
+		return err
+	}
+	return c.awaitReady(ctx, o.ReadyTimeout, o.Progress)
+}
+
+// removeTimeout bounds the removal of a fleet that could not be applied.
+const removeTimeout = 2 * time.Minute
+
+// remove removes a fleet after an error, even one of the context.
+func (c *Client) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	if _, err := c.Down(ctx); err != nil {
+		return fmt.Errorf("remove the fleet: %w", err)
+	}
+	return nil
+}
+
+// agree calls ask with the objects that are in other namespaces than those of the manifests.
+func (c *Client) agree(all []*unstructured.Unstructured, ask func([]string) error) error {
+	own := []string{c.namespace}
+	for _, o := range all {
+		if o.GetKind() == "Namespace" {
+			own = append(own, o.GetName())
+		}
+	}
+	var outside []string
+	for _, o := range all {
+		if at := o.GetNamespace(); at != "" && !slices.Contains(own, at) {
+			outside = append(outside, refOf(o))
+		}
+	}
+	if len(outside) == 0 {
+		return nil
+	}
+	return ask(outside)
+}
+
+// parent returns the Secret that is the parent of the fleet's set, or nil when there is no fleet.
+func (c *Client) parent(ctx context.Context) (*corev1.Secret, error) {
+	secret, err := c.kube.CoreV1().Secrets(c.namespace).Get(ctx, adminSecret, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // no fleet is no error
+	case err != nil:
+		return nil, c.about("Secret "+c.namespace+"/"+adminSecret, err)
+	case secret.Labels[managedBy] != manager:
+		return nil, c.fail(nil, "Secret %s/%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", c.namespace, adminSecret)
+	}
+	return secret, nil
+}
+
+// resource returns the client of an object's kind, in its namespace.
+func (c *Client) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+	gvk := o.GroupVersionKind()
+	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+		return c.dynamic.Resource(mapping.Resource), nil
+	}
+	return c.dynamic.Resource(mapping.Resource).Namespace(o.GetNamespace()), nil
+}
+
+// mayReplace returns an error if an object exists that fleetman did not make, or the fleet's own namespace
+// exists, which the user has not named.
+func (c *Client) mayReplace(ctx context.Context, all []*unstructured.Unstructured) error {
+	absent := map[string]bool{} // namespaces
+	for _, o := range all {
+		if absent[o.GetNamespace()] {
+			continue
+		}
+		client, err := c.resource(o)
+		if err != nil {
+			return c.about(refOf(o), err)
+		}
+		there, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			if o.GetKind() == "Namespace" {
+				absent[o.GetName()] = true
+			}
+			continue
+		case err != nil:
+			return c.about(refOf(o), err)
+		}
+		ours := there.GetLabels()[managedBy] == manager
+		switch {
+		case ours && there.GetLabels()[partOfSet] != fleetID(c.namespace):
+			return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
+		case ours, o.GetKind() == "Namespace" && (o.GetName() != c.namespace || c.told):
+			continue
+		case o.GetKind() == "Namespace":
+			return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())
+		}
+		return c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", refOf(o))
+	}
+	return nil
+}
+
+// replace applies the objects and deletes the others of the set.
+func (c *Client) replace(ctx context.Context, all []*unstructured.Unstructured, before *corev1.Secret, o UpOptions) error {
+	o.Progress(fmt.Sprintf("applying %d objects to namespace %s of cluster %s", len(all), c.namespace, c.context))
+	kinds, places := groupKinds(all), c.places(all)
+	later, was := kinds, places
+	if before != nil {
+		later, was = union(kinds, split(before.Annotations[setKinds])), union(places, split(before.Annotations[setPlaces]))
+	}
+	for i, one := range all { // the first is the fleet's namespace
+		apply := c.apply
+		if one.GetKind() == "Namespace" {
+			apply = c.applyNamespace
+		}
+		if err := apply(ctx, one); err != nil {
+			return err
+		}
+		if i == 0 { // before the others: Down finds them by it
+			if err := c.applyParent(ctx, before, later, was, o.Manifests); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.prune(ctx, all, later, was, o.Progress); err != nil {
+		return err
+	}
+	return c.applyParent(ctx, before, kinds, places, o.Manifests)
+}
+
+// apply applies one object by server-side apply.
+func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error {
+	client, err := c.resource(o)
+	if err == nil {
+		_, err = client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	}
+	if err != nil {
+		return c.about(refOf(o), err)
+	}
+	return nil
+}
+
+// applyNamespace applies a namespace, and waits for the end of one that is being deleted. One that
+// fleetman did not make gets the labels of the manifests alone, so that Down does not delete it.
+func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructured) error {
+	for {
+		there, err := c.kube.CoreV1().Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return c.apply(ctx, o)
+		case err != nil:
+			return c.about(refOf(o), err)
+		case there.DeletionTimestamp == nil:
+			if there.Labels[managedBy] != manager {
+				o = o.DeepCopy()
+				labels := o.GetLabels()
+				delete(labels, managedBy)
+				delete(labels, partOfSet)
+				o.SetLabels(labels)
+			}
+			return c.apply(ctx, o)
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return c.fail(err, "namespace %s: is still being deleted", o.GetName())
+		}
+	}
+}
+
+// applyParent applies the parent of the set, with the token for faults. A token that exists stays, because
+// pods read it when they start.
+func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, kinds, places, manifests []string) error {
+	token := rand.Text()
+	if before == nil {
+		var err error
+		if before, err = c.parent(ctx); err != nil {
+			return err
+		}
+	}
+	if before != nil && len(before.Data[tokenKey]) > 0 {
+		token = string(before.Data[tokenKey])
+	}
+	return c.apply(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{
+			"name": adminSecret, "namespace": c.namespace,
+			"labels": map[string]any{managedBy: manager, setID: fleetID(c.namespace)},
+			"annotations": map[string]any{
+				setTool: "fleetman/v1", setKinds: strings.Join(kinds, ","), setPlaces: strings.Join(places, ","),
+				manifestsOf: strings.Join(manifests, "\n"),
+			},
+		},
+		"stringData": map[string]any{tokenKey: token},
+	}})
+}
+
+// union returns the sorted elements of both lists.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// pollEvery is how often the cluster is asked while something is awaited.
+const pollEvery = 500 * time.Millisecond
+
+// pause waits, at most until the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,261 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+)
+
+const scenarios = "../../k8s/scenarios/"
+
+func load(t *testing.T, path string) *manifest.Objects {
+	t.Helper()
+	objects, err := manifest.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func options(t *testing.T) UpOptions {
+	return UpOptions{ReadyTimeout: 5 * time.Second, Progress: func(line string) { t.Log(line) }, Agree: func([]string) error { return nil }, Manifests: []string{"/a", "/b"}}
+}
+
+// TestUpDown: what the last scenario left is pruned, and down removes everything and nothing else.
+func TestUpDown(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	a.put("v1", `{"kind":"Namespace","metadata":{"name":"other"}}`)
+	a.put("v1", `{"kind":"Service","metadata":{"name":"webapp","namespace":"other","labels":{"app.kubernetes.io/managed-by":"fleetman"}}}`)
+	before := a.refs()
+	c := a.client(t, "")
+	if err := c.Up(t.Context(), load(t, scenarios+"egress"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{
+		"/api/v1/namespaces/fleetman", "/api/v1/namespaces/outside", "/apis/apps/v1/namespaces/fleetman/deployments/webapp",
+		"/apis/networking.istio.io/v1/namespaces/fleetman/serviceentries/driver-monitoring",
+	} {
+		o := a.get(path)
+		if o == nil || o.GetLabels()[managedBy] != "fleetman" || o.GetLabels()[partOfSet] != fleetID("fleetman") {
+			t.Errorf("%s: %v", path, o)
+		}
+	}
+	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[injectLabel] != "enabled" {
+		t.Errorf("namespace: %v", ns)
+	}
+	secret := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret)
+	if got := secret.GetAnnotations(); got[setPlaces] != "outside" || !strings.Contains(got[setKinds], "Deployment.apps,") || got[manifestsOf] != "/a\n/b" {
+		t.Errorf("parent: %v", got)
+	}
+	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	after := a.refs()
+	for _, gone := range []string{"Namespace outside", "ServiceEntry fleetman/driver-monitoring"} {
+		if slices.Contains(after, gone) {
+			t.Errorf("%s is left of the last scenario", gone)
+		}
+	}
+	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[injectLabel] != "" {
+		t.Errorf("the label for proxies is left of the last scenario: %v", ns.GetLabels())
+	}
+	if found, err := c.Down(t.Context()); err != nil || !found {
+		t.Errorf("down: %v, %v", found, err)
+	}
+	if got := a.refs(); !slices.Equal(got, before) {
+		t.Errorf("after down there are %q, want %q", got, before)
+	}
+	if found, err := c.Down(t.Context()); err != nil || found {
+		t.Errorf("down without a fleet: %v, %v", found, err)
+	}
+}
+
+// TestTold: a namespace that the user names and that exists is used, and stays.
+func TestTold(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	a.put("v1", `{"kind":"Namespace","metadata":{"name":"default","labels":{"team":"a"}}}`)
+	c := a.client(t, "default")
+	if err := c.Up(t.Context(), load(t, scenarios+"sidecars"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.get("/api/v1/namespaces/default").GetLabels(); got[injectLabel] != "enabled" || got[managedBy] != "" || got["team"] != "a" {
+		t.Errorf("labels of the namespace: %v", got)
+	}
+	if _, err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.get("/api/v1/namespaces/default"); got == nil || len(got.GetLabels()) != 1 {
+		t.Errorf("after down: %v", got)
+	}
+	if got, want := a.refs(), []string{"Namespace default", "Node one"}; !slices.Equal(got, want) {
+		t.Errorf("after down there are %q, want %q", got, want)
+	}
+}
+
+// TestInterrupted: an up that ends at any request leaves nothing that down does not remove.
+func TestInterrupted(t *testing.T) {
+	objects := load(t, scenarios+"egress")
+	for end := 1; ; end++ {
+		a := newAPI(t).withIstio("v1")
+		before := a.refs()
+		ctx, kill := context.WithCancel(t.Context())
+		patches := 0
+		a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+			if r.Method == http.MethodPatch {
+				patches++
+			}
+			if patches == end {
+				kill()
+			}
+			if patches >= end { // as after kill -9: it removes nothing
+				return 500, metav1.StatusReasonInternalError, "killed"
+			}
+			return 0, "", ""
+		}
+		err := a.client(t, "").Up(ctx, objects, options(t))
+		kill()
+		a.before = nil
+		if err == nil {
+			if end < 20 {
+				t.Errorf("up needs only %d requests", end)
+			}
+			return
+		}
+		if _, err := a.client(t, "").Down(t.Context()); err != nil {
+			t.Fatalf("ended at request %d: down: %v", end, err)
+		}
+		if got := a.refs(); !slices.Equal(got, before) {
+			t.Fatalf("ended at request %d: down leaves %q, want %q", end, got, before)
+		}
+	}
+}
+
+// TestGivenUp: a fleet that cannot be applied as a whole is removed.
+func TestGivenUp(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	before := a.refs()
+	a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/webapp") {
+			return 403, metav1.StatusReasonForbidden, `deployments.apps "webapp" is forbidden: User "u" cannot patch resource "deployments" in API group "apps" in the namespace "fleetman"`
+		}
+		return 0, "", ""
+	}
+	err := a.client(t, "").Up(t.Context(), load(t, scenarios+"egress"), options(t))
+	want := "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --dry-run shows the ClusterRole"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if got := a.refs(); !slices.Equal(got, before) {
+		t.Errorf("it leaves %q, want %q", got, before)
+	}
+}
+
+// TestNotReady: the error says what is wrong with each pod.
+func TestNotReady(t *testing.T) {
+	pod := func(status string) string {
+		return `{"kind":"Pod","metadata":{"name":"webapp-1","namespace":"fleetman","labels":{"app.kubernetes.io/managed-by":"fleetman"}},"spec":{"nodeName":"one","containers":[{"name":"webapp","image":"fleetman/webapp:6"}]},"status":` + status + `}`
+	}
+	for name, test := range map[string]struct{ deployment, pod, event, node, want string }{
+		"image": {
+			pod:  pod(`{"containerStatuses":[{"name":"webapp","image":"fleetman/webapp:6","state":{"waiting":{"reason":"ErrImageNeverPull","message":"m"}}}]}`),
+			want: "pod webapp-1: image missing: fleetman/webapp:6: load it with fleetman images load, or name a registry with --images",
+		},
+		"crash": {
+			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":2}}}]}`),
+			want: "pod webapp-1: its container webapp ended with exit code 2, 4 times",
+		},
+		"no node": {
+			pod:  pod(`{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","message":"0/1 nodes are available: 1 Insufficient cpu."}]}`),
+			want: "pod webapp-1: no node: 0/1 nodes are available: 1 Insufficient cpu.",
+		},
+		"probe": {
+			pod:   pod(`{"phase":"Running","containerStatuses":[{"name":"webapp","state":{"running":{}}}]}`),
+			event: `{"kind":"Event","metadata":{"name":"e","namespace":"fleetman"},"involvedObject":{"name":"webapp-1"},"lastTimestamp":"2026-01-01T00:00:00Z","message":"Readiness probe failed: HTTP probe failed with statuscode: 503"}`,
+			want:  "pod webapp-1: Readiness probe failed: HTTP probe failed with statuscode: 503",
+		},
+		"node": {
+			pod:  pod(`{"phase":"Running"}`),
+			node: `{"kind":"Node","metadata":{"name":"one"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`,
+			want: "pod webapp-1: node one is not ready",
+		},
+		"quota": {
+			deployment: `pods "webapp-1" is forbidden: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
+			want:       `Deployment webapp: quota: pods "webapp-1" is forbidden: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
+		},
+		"policy": {
+			deployment: `pods "webapp-1" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities`,
+			want:       `Deployment webapp: policy: pods "webapp-1" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities`,
+		},
+		"webhook": {
+			deployment: `Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused`,
+			want:       `Deployment webapp: admission webhook: Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			c := a.client(t, "")
+			if test.deployment != "" {
+				a.made = func(o *unstructured.Unstructured) {
+					if s := a.objects["/apis/apps/v1/namespaces/fleetman/deployments/webapp"]; s != nil {
+						s.own = map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "ReplicaFailure", "status": "True", "message": test.deployment}}}}
+					}
+				}
+			}
+			for _, text := range []string{test.pod, test.event, test.node} {
+				if text != "" {
+					a.put("v1", text)
+				}
+			}
+			o := options(t)
+			o.ReadyTimeout = 100 * time.Millisecond
+			err := c.Up(t.Context(), load(t, "../../k8s/base"), o)
+			var late *NotReadyError
+			if !errors.As(err, &late) || !slices.Equal(late.Problems, []string{test.want}) || !strings.HasPrefix(err.Error(), "not ready after 0s: "+test.want) {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+			if a.get("/api/v1/namespaces/fleetman") == nil {
+				t.Error("the fleet is removed, and its pods cannot be inspected")
+			}
+		})
+	}
+}
+
+// TestChange: images, replicas and variables.
+func TestChange(t *testing.T) {
+	a := newAPI(t)
+	o := options(t)
+	o.Change = Change{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "fleetman-staff-service", Name: "VARIANT", Value: "bad"}}}
+	c := a.client(t, "x")
+	c.images = "r.example/team/"
+	if err := c.Up(t.Context(), load(t, "../../k8s/base"), o); err != nil {
+		t.Fatal(err)
+	}
+	d := a.get("/apis/apps/v1/namespaces/x/deployments/staff-service")
+	containers, _, err := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := containers[0].(map[string]any)
+	env := container["env"].([]any)
+	replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas")
+	last, _ := env[len(env)-1].(map[string]any)
+	if container["image"] != "r.example/team/fleetman/staff-service:6" || replicas != 3 || last["name"] != "VARIANT" || last["value"] != "bad" {
+		t.Errorf("image %v, %d replicas, variable %v", container["image"], replicas, last)
+	}
+	for _, change := range []Change{{Replicas: map[string]int{"stuff": 1}}, {Set: []local.Setting{{Target: "stuff", Name: "A", Value: "b"}}}} {
+		o.Change = change
+		if err := a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o); err == nil || !strings.Contains(err.Error(), " stuff: must be the name of a Deployment") {
+			t.Errorf("%+v: %v", change, err)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleetman.example/lab/local"
+)
+
+// NotReadyError is the error of a fleet that does not get ready.
+type NotReadyError struct {
+	// Problems has a line for each pod, or for a Deployment that cannot create its pods.
+	Problems []string
+	After    time.Duration
+}
+
+func (e *NotReadyError) Error() string {
+	return fmt.Sprintf("not ready after %s: %s", e.After.Round(time.Second), strings.Join(e.Problems, "; "))
+}
+
+// patience is how long a problem that does not go away by itself is watched before the wait ends.
+const patience = 10 * time.Second
+
+// awaitReady waits until every Deployment has its pods, all ready, and no other pods are left.
+func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress func(string)) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var problems []string
+	var stuck time.Time // since when a problem is a final one
+	for shown := ""; ; {
+		now, final, err := c.problems(ctx)
+		switch {
+		case err == nil && len(now) == 0:
+			return nil
+		case err == nil:
+			problems = now
+		case ctx.Err() == nil:
+			return err
+		}
+		if !final {
+			stuck = time.Time{}
+		} else if stuck.IsZero() {
+			stuck = time.Now()
+		}
+		if text := strings.Join(problems, "; "); text != shown && time.Since(began) > patience {
+			shown = text
+			progress("waiting: " + text)
+		}
+		hopeless := !stuck.IsZero() && time.Since(stuck) > patience
+		if hopeless || pause(ctx, pollEvery) != nil {
+			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			return &NotReadyError{problems, time.Since(began)}
+		}
+	}
+}
+
+// problems returns why the fleet is not ready: a line for each Deployment that cannot create pods, and for
+// each pod that is not ready. final reports whether one of them does not go away by itself.
+func (c *Client) problems(ctx context.Context) (lines []string, final bool, err error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	pods, err := c.Pods(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, place := range places {
+		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		if err != nil {
+			return nil, false, c.about("deployments", err)
+		}
+		for i := range list.Items {
+			if line, refused := deploymentProblem(&list.Items[i], pods); line != "" {
+				lines, final = append(lines, line), final || refused
+			}
+		}
+	}
+	for _, pod := range pods {
+		if !pod.Ready {
+			lines = append(lines, fmt.Sprintf("pod %s: %s", pod.Name, pod.Why))
+			final = final || strings.HasPrefix(pod.Why, "image ")
+		}
+	}
+	return lines, final, nil
+}
+
+// deploymentProblem returns why a Deployment has not its pods. refused reports whether the API server, a
+// quota or a policy refuses them. Pods that exist have problems of their own.
+func deploymentProblem(d *appsv1.Deployment, pods []local.Pod) (line string, refused bool) {
+	for _, condition := range d.Status.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return fmt.Sprintf("Deployment %s: %s", d.Name, refusal(condition.Message)), true
+		}
+	}
+	wanted := int32(1)
+	if d.Spec.Replicas != nil {
+		wanted = *d.Spec.Replicas
+	}
+	current := d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == wanted && d.Status.AvailableReplicas == wanted &&
+		d.Status.Replicas == wanted
+	if current {
+		return "", false
+	}
+	for _, pod := range pods {
+		if pod.Deployment == d.Name && !pod.Ready {
+			return "", false
+		}
+	}
+	return fmt.Sprintf("Deployment %s: %d of %d pods are available", d.Name, d.Status.AvailableReplicas, wanted), false
+}
+
+// refusal returns what refuses a pod: a quota, a policy, or the mesh's injection.
+func refusal(message string) string {
+	message = oneLineText(message)
+	switch {
+	case strings.Contains(message, "exceeded quota"):
+		return "quota: " + message
+	case strings.Contains(message, "violates PodSecurity"):
+		return "policy: " + message
+	case strings.Contains(message, "failed calling webhook"):
+		return "admission webhook: " + message
+	}
+	return message
+}

@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// reasons returns why pods are not ready, by name. Events and nodes, which explain more, are read as far as
+// that is allowed.
+func (c *Client) reasons(ctx context.Context, namespace string, pods []corev1.Pod) map[string]string {
+	why := map[string]string{}
+	if !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !isReady(&p) }) {
+		return why
+	}
+	events := map[string]string{} // the last one of each pod
+	if list, err := c.kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Pod"}); err == nil {
+		slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
+		for i := range list.Items {
+			events[list.Items[i].InvolvedObject.Name] = list.Items[i].Message
+		}
+	}
+	down := map[string]bool{} // nodes
+	if nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
+		for i := range nodes.Items {
+			down[nodes.Items[i].Name] = !nodeReady(&nodes.Items[i])
+		}
+	}
+	for i := range pods {
+		p := &pods[i]
+		switch {
+		case isReady(p):
+		case down[p.Spec.NodeName]:
+			why[p.Name] = "node " + p.Spec.NodeName + " is not ready"
+		default:
+			why[p.Name] = reason(p, events[p.Name])
+		}
+	}
+	return why
+}
+
+func eventTime(e *corev1.Event) time.Time {
+	if !e.LastTimestamp.IsZero() {
+		return e.LastTimestamp.Time
+	}
+	return e.EventTime.Time
+}
+
+// reason returns why a pod is not ready: what its containers wait for, why the last one ended, why it has
+// no node, or what the probe got.
+func reason(p *corev1.Pod, event string) string {
+	if p.DeletionTimestamp != nil {
+		return "it is being deleted"
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for i := range statuses {
+			if text := containerReason(&statuses[i]); text != "" {
+				return text
+			}
+		}
+	}
+	if p.Status.Phase == corev1.PodFailed {
+		return strings.TrimSpace(p.Status.Reason + " " + p.Status.Message)
+	}
+	for _, condition := range p.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return "no node: " + condition.Message
+		}
+	}
+	if event != "" {
+		return oneLineText(event)
+	}
+	for i := range p.Status.ContainerStatuses {
+		if s := &p.Status.ContainerStatuses[i]; !s.Ready {
+			return "its container " + s.Name + " is not ready yet"
+		}
+	}
+	return "it starts"
+}
+
+// explained are the reasons of the kubelet that need more than its message.
+var explained = map[string]string{
+	"ErrImageNeverPull": "image missing",
+	"ErrImagePull":      "image missing",
+	"ImagePullBackOff":  "image missing",
+	"InvalidImageName":  "image name invalid",
+}
+
+func containerReason(s *corev1.ContainerStatus) string {
+	waiting := s.State.Waiting
+	switch {
+	case waiting != nil && explained[waiting.Reason] != "":
+		return fmt.Sprintf("%s: %s: load it with fleetman images load, or name a registry with --images", explained[waiting.Reason], s.Image)
+	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && s.LastTerminationState.Terminated != nil:
+		return fmt.Sprintf("its container %s ended with exit code %d, %d times", s.Name, s.LastTerminationState.Terminated.ExitCode, s.RestartCount)
+	case waiting != nil && waiting.Message != "":
+		return fmt.Sprintf("its container %s: %s: %s", s.Name, waiting.Reason, oneLineText(waiting.Message))
+	case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
+		return fmt.Sprintf("its container %s ended with exit code %d", s.Name, s.State.Terminated.ExitCode)
+	}
+	return ""
+}
+
+func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
