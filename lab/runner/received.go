@@ -42,27 +42,33 @@ func received(logs, proxied, bare map[string]string, name string) ([]check.Call,
 		if err != nil {
 			return nil, fmt.Errorf("log of the proxy of %s: %w", proxy, err)
 		}
-		for line := range bytes.Lines(text) {
-			if !bytes.Contains(line, []byte(name)) {
-				continue
-			}
-			entry, ok := envoy.ParseAccess(line)
-			if !ok || entry.Check != name || entry.Upstream == "" {
-				continue // it went no further than the proxy
-			}
-			call := check.Call{Method: entry.Method, Path: entry.Path}
-			if entry.Inbound() {
-				call.Deployment, call.Identity = proxied[proxy], entry.Identity
-			} else {
-				host, _, _ := net.SplitHostPort(entry.Upstream)
-				call.Deployment = bare[host]
-			}
-			if call.Deployment != "" {
-				calls = append(calls, call)
-			}
-		}
+		calls = append(calls, receivedBy(proxy, text, proxied, bare, name)...)
 	}
 	return calls, nil
+}
+
+// receivedBy reads the calls from the text of one proxy's log.
+func receivedBy(proxy string, text []byte, proxied, bare map[string]string, name string) (calls []check.Call) {
+	for line := range bytes.Lines(text) {
+		if !bytes.Contains(line, []byte(name)) {
+			continue
+		}
+		entry, ok := envoy.ParseAccess(line)
+		if !ok || entry.Check != name || entry.Upstream == "" {
+			continue // it went no further than the proxy
+		}
+		call := check.Call{Method: entry.Method, Path: entry.Path}
+		if entry.Inbound() {
+			call.Deployment, call.Identity = proxied[proxy], entry.Identity
+		} else {
+			host, _, _ := net.SplitHostPort(entry.Upstream)
+			call.Deployment = bare[host]
+		}
+		if call.Deployment != "" {
+			calls = append(calls, call)
+		}
+	}
+	return calls
 }
 
 // vehicles returns the number of vehicles that the tracker has; 0 after an error.

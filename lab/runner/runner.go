@@ -1,5 +1,5 @@
-// Package runner runs scenarios on this machine: pods as processes, with real
-// proxies beside them when the manifests ask for any.
+// Package runner runs scenarios on this machine, where pods are processes with real proxies beside them when
+// the manifests ask for any, and on a cluster.
 package runner
 
 import (
@@ -238,6 +238,12 @@ func (t *target) awaitVehicles(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
+	return settle(ctx, route)
+}
+
+// settle waits until the tracker at the end of a route has vehicles, and their number does not change, at
+// most vehiclesLimit.
+func settle(ctx context.Context, route check.Route) error {
 	limit := time.Now().Add(vehiclesLimit)
 	known, since := 0, time.Now()
 	for time.Now().Before(limit) {

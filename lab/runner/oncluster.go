@@ -1,0 +1,199 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/scenario/check"
+)
+
+// ClusterStarter returns a function that starts fleets on a cluster, one at a time: all of them share the
+// ingress gateway. A fleet replaces the one before in place, with new pods, so that the caller removes the last
+// one with the client's Down.
+func ClusterStarter(client *cluster.Client, ready time.Duration, progress func(string)) check.Start {
+	var starts atomic.Int64
+	began := strconv.FormatInt(time.Now().UnixNano(), 36)
+	return func(ctx context.Context, _ int, objects *manifest.Objects) (check.Target, error) {
+		rejections, err := client.Rejections(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = client.Up(ctx, objects, cluster.UpOptions{
+			Change:       cluster.Change{FreeNodePorts: true, Start: fmt.Sprintf("%s-%d", began, starts.Add(1))},
+			ReadyTimeout: ready, Progress: progress,
+			Agree: func(objects []string) error {
+				return fmt.Errorf("%s: must be in a namespace of the scenario", strings.Join(objects, ", "))
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := client.AwaitMesh(ctx, rejections); err != nil {
+			return nil, err
+		}
+		t := &clusterTarget{client: client, ctx: ctx, since: metav1.Now(), rejections: rejections}
+		if t.faults, err = client.FaultClient(ctx); err != nil {
+			return nil, err
+		}
+		if t.pods, err = client.Pods(ctx); err != nil {
+			return nil, err
+		}
+		if t.ports, err = client.NodePorts(ctx); err != nil {
+			return nil, err
+		}
+		return t, t.awaitVehicles(ctx)
+	}
+}
+
+type clusterTarget struct {
+	client *cluster.Client
+	ctx    context.Context //nolint:containedctx // of the check, for Err, which has none
+	since  metav1.Time
+	// rejections are those of the gateways before the fleet.
+	rejections map[string]int
+	faults     *faults.Client
+	pods       []local.Pod
+	ports      []local.NodePort
+}
+
+// Stop implements check.Target. The next fleet replaces this one.
+func (t *clusterTarget) Stop() {}
+
+// Err implements check.Target.
+func (t *clusterTarget) Err() error {
+	proxied := false
+	for _, pod := range t.pods {
+		proxied = proxied || pod.AppAddress != ""
+	}
+	if !proxied {
+		return nil
+	}
+	status, err := t.client.Mesh(t.ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range status.Proxies {
+		if len(p.Rejected) > t.rejections[p.Name] {
+			return fmt.Errorf("proxy of %s: rejected: %s", p.Name, p.Rejected[len(p.Rejected)-1])
+		}
+	}
+	return nil
+}
+
+func (t *clusterTarget) podsOf(deployment string) (found []local.Pod) {
+	for _, pod := range t.pods {
+		if pod.Deployment == deployment {
+			found = append(found, pod)
+		}
+	}
+	return found
+}
+
+// SetFaults implements check.Target.
+func (t *clusterTarget) SetFaults(ctx context.Context, deployment, rules string) error {
+	pods := t.podsOf(deployment)
+	if len(pods) == 0 {
+		return fmt.Errorf("no pod of Deployment %s", deployment)
+	}
+	for _, pod := range pods {
+		var err error
+		if rules == "none" {
+			_, err = t.faults.Clear(ctx, pod)
+		} else {
+			_, err = t.faults.Set(ctx, pod, rules)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Route implements check.Target.
+func (t *clusterTarget) Route(from scenario.Origin, to string) (check.Route, error) {
+	switch {
+	case from.Ingress:
+		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" }, "istio-ingressgateway.istio-system.svc:80"), nil
+	case from.NodePort != 0:
+		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }, ""), nil
+	}
+	pods := t.podsOf(from.Workload)
+	if len(pods) == 0 {
+		return check.Route{}, fmt.Errorf("no pod of Deployment %s to send from", from.Workload)
+	}
+	return check.Route{Host: to, Dial: func(ctx context.Context, _ int) (net.Conn, error) {
+		return t.client.DialFrom(ctx, pods[0], to)
+	}}, nil
+}
+
+// nodeRoute returns the route to the node port that meant selects. Sources, which need addresses of their own,
+// are pods that connect to within, the same port in the cluster.
+func (t *clusterTarget) nodeRoute(meant func(local.NodePort) bool, within string) check.Route {
+	for _, port := range t.ports {
+		if !meant(port) {
+			continue
+		}
+		address := port.Address.String()
+		return check.Route{Host: address, Dial: func(ctx context.Context, source int) (net.Conn, error) {
+			if source > 0 && within != "" {
+				return t.client.DialHelper(ctx, source, within)
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}}
+	}
+	return check.Route{Host: "node", Dial: func(context.Context, int) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}}
+}
+
+// Received implements check.Target. Identities have the default namespace, as the promises do.
+func (t *clusterTarget) Received(ctx context.Context, name string) ([]check.Call, error) {
+	proxied, bare := map[string]string{}, map[string]string{}
+	for _, pod := range t.pods {
+		if pod.AppAddress != "" {
+			proxied[pod.Name] = pod.Deployment
+		} else {
+			bare[pod.Address] = pod.Deployment
+		}
+	}
+	if len(proxied) == 0 {
+		return nil, nil
+	}
+	logs, err := t.client.ProxyLogs(ctx, t.since)
+	if err != nil {
+		return nil, err
+	}
+	var calls []check.Call
+	for _, log := range logs {
+		calls = append(calls, receivedBy(log.Pod, log.Text, proxied, bare, name)...)
+	}
+	for i := range calls {
+		calls[i].Identity = strings.Replace(calls[i].Identity, "/ns/"+t.client.Namespace()+"/sa/", "/ns/"+manifest.DefaultNamespace+"/sa/", 1)
+	}
+	return calls, nil
+}
+
+// awaitVehicles is like that of a fleet on this machine. The request goes to the program of the tracker,
+// without a proxy in between.
+func (t *clusterTarget) awaitVehicles(ctx context.Context) error {
+	trackers := t.podsOf("position-tracker")
+	if len(trackers) == 0 {
+		return nil
+	}
+	address := net.JoinHostPort(trackers[0].Name, strconv.Itoa(trackers[0].Port))
+	route := check.Route{Host: address, Dial: func(ctx context.Context, _ int) (net.Conn, error) { return t.client.Dial(ctx, "tcp", address) }}
+	return settle(ctx, route)
+}
