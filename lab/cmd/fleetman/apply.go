@@ -16,8 +16,8 @@ func applyCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply SCENARIO|DIR|FILE...",
 		Short: "Replace the manifests of the running mesh, all of them or none",
-		Long: `Replace the manifests of the running mesh: objects that are not in the new ones are
-deleted. The command returns when every proxy has its new configuration.
+		Long: `Replace the manifests of the running mesh, here or on a cluster: objects that are not
+in the new ones are deleted. The command returns when every proxy has its new configuration.
 
 Manifests that Istio rejects change nothing. Nor do manifests that differ in pods,
 Services or namespaces: for these, restart the fleet.
@@ -25,13 +25,17 @@ Services or namespaces: for these, restart the fleet.
 With --watch, apply them again whenever one of these files, or a file below these
 directories, is saved, until Ctrl-C. Errors are printed.`,
 		Example: `  fleetman apply mirroring
-  fleetman apply --watch k8s/scenarios/mirroring`,
+  fleetman apply --watch k8s/scenarios/mirroring
+  fleetman apply --context kind-kind mirroring`,
 		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
 			}
-			client, err := where.connect()
+			if err := where.find(); err != nil {
+				return err
+			}
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -64,6 +68,7 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "apply again at every change, until Ctrl-C")
+	where.addCluster(cmd)
 	return cmd
 }
 

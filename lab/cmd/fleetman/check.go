@@ -24,6 +24,7 @@ type checkFlags struct {
 	up          upFlags
 	output      output
 	junit, only string
+	against     string
 	noControl   bool
 	jobs        int
 	seed        uint64
@@ -44,13 +45,20 @@ default is all scenarios. Shares are tested with the binomial distribution at th
 confidence in expect.yaml. The exit code is 1 when a promise does not hold.
 
 With -o json and -o yaml, the lines go to standard error, and all findings to
-standard output at the end.`,
+standard output at the end.
+
+With --context, the fleets run on a cluster, one after the other in one namespace, which
+is removed at the end. --against compares the verdicts with those of another run.`,
 		Example: `  fleetman check canary-weighted
   fleetman check --jobs 4 -o json --junit check.xml >check.json
-  fleetman check --run 'one answer in ten'`,
+  fleetman check --run 'one answer in ten'
+  fleetman check --context kind-kind --against check.json`,
 		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
+				return err
+			}
+			if err := f.checkPlace(cmd, where); err != nil {
 				return err
 			}
 			return checkAll(cmd, *where, f, args)
@@ -68,16 +76,20 @@ standard output at the end.`,
 	flags.StringVar(&f.up.nodeAddress, "node-address", "127.0.0.1", "address of the NodePorts")
 	flags.StringVar(&f.up.bin, "bin", "", "directory of the services' programs (default: build them)")
 	flags.IntVar(&f.up.ingressPort, "ingress-port", 0, "port of the ingress gateway at the node address; 0 is a free port, as for every NodePort")
+	flags.StringVar(&f.against, "against", "", "compare the verdicts with those in a file that check -o json wrote, such as on this machine")
+	flags.StringVar(&where.cluster.Images, "images", "", "with --context: what stands before the names of the images, such as registry.example/team")
+	where.addCluster(cmd)
 	f.up.restartBackoff = 250 * time.Millisecond
 	return cmd
 }
 
-func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) error {
+func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (failed error) {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	fleets, checker, err := f.runner(where, stderr)
+	checker, release, err := f.start(cmd, where)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
+	defer func() { failed = errors.Join(failed, release()) }()
 	if where.root == "" && len(args) == 0 {
 		return noRepository(", or name the directory of a scenario")
 	}
@@ -91,14 +103,6 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	unlock, err := local.Lock(where.state) // for all fleets: none may be in use when the first promise is checked
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := fleets.CheckFree(f.jobs); err != nil {
-		return err
-	}
 	lines := cmd.OutOrStdout()
 	if f.output.structured() {
 		lines = stderr
@@ -110,12 +114,33 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) err
 	if f.junit != "" {
 		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
 	}
+	differs := f.compare(results, lines)
 	if err = errors.Join(runErr, err); err != nil {
 		return interrupted(ctx, err, func() string {
 			return fmt.Sprintf("%d promises were checked, see above; --run checks the others alone", len(results))
 		})
 	}
-	return f.verdict(results, time.Since(began), stderr)
+	return errors.Join(f.verdict(results, time.Since(began), stderr), differs)
+}
+
+// start returns the runner of the checks, and a function that releases the place where the fleets run.
+func (f checkFlags) start(cmd *cobra.Command, where places) (r check.Runner, release func() error, err error) {
+	fleets, r, err := f.runner(where, cmd.ErrOrStderr())
+	if err != nil {
+		return r, nil, usageError{err}
+	}
+	if where.onCluster() {
+		return f.startOnCluster(cmd, where, r)
+	}
+	unlock, err := local.Lock(where.state) // for all fleets: none may be in use when the first promise is checked
+	if err != nil {
+		return r, nil, err
+	}
+	if err := fleets.CheckFree(f.jobs); err != nil {
+		unlock()
+		return r, nil, err
+	}
+	return r, func() error { unlock(); return nil }, nil
 }
 
 // runner returns the options of the fleets, and the runner of the checks. Its errors are usage errors.

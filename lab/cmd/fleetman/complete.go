@@ -21,7 +21,7 @@ const completeTimeout = 2 * time.Second
 // ask returns the status of the running fleet; an empty one without a fleet, or
 // when it does not answer.
 func (p *places) ask(cmd *cobra.Command) (status control.Status) {
-	client, err := p.connect()
+	client, err := p.fleet()
 	if err != nil {
 		return status
 	}

@@ -12,16 +12,23 @@ import (
 )
 
 func downCommand(where *places) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "End the running fleet, and wait until it is gone",
 		Long: `End the running fleet as Ctrl-C of fleetman up does, and wait until all its
 processes are gone. A fleet that is still starting is ended too. The exit code is
-0 when no fleet runs.`,
+0 when no fleet runs.
+
+On a cluster, remove all objects that fleetman up has applied, and the namespaces that
+it has made, and wait until they are gone. Nothing else is removed.`,
 		Example: `  fleetman down
-  fleetman down --state /tmp/second`,
+  fleetman down --state /tmp/second
+  fleetman down --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if where.onCluster() {
+				return downOnCluster(cmd, where)
+			}
 			client, err := where.connect()
 			if err != nil {
 				return err
@@ -48,4 +55,6 @@ processes are gone. A fleet that is still starting is ended too. The exit code i
 			return nil
 		},
 	}
+	where.addCluster(cmd)
+	return cmd
 }

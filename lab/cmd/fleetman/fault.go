@@ -38,7 +38,8 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
   fleetman fault staff-service 'connect=refuse'
   fleetman fault --show
   fleetman fault staff-service --clear
-  fleetman fault --clear`,
+  fleetman fault --clear
+  fleetman fault --context kind-kind staff-service 'status=503,for=30s'`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: where.completeFault(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,13 +69,13 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
-			launcher, err := where.connect()
+			clients, err := where.faultClients(cmd.Context())
 			if err != nil {
 				return err
 			}
 			var states []podFaults
 			for _, pod := range pods {
-				state, err := call(podClient{new(faults.Client), launcher}, cmd.Context(), pod)
+				state, err := call(clients, cmd.Context(), pod)
 				if err != nil {
 					return err
 				}
@@ -86,12 +87,13 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 	o.add(cmd)
 	cmd.Flags().BoolVar(&clear, "clear", false, "clear the faults of all pods, or of SERVICE or POD")
 	cmd.Flags().BoolVar(&show, "show", false, "show the rules of all pods, or of SERVICE or POD, and how often each matched and fired")
+	where.addCluster(cmd)
 	cmd.AddCommand(verifyCommand(where))
 	return cmd
 }
 
 func runningPods(ctx context.Context, where *places) ([]local.Pod, error) {
-	client, err := where.connect()
+	client, err := where.fleet()
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +121,12 @@ type podFaults struct {
 // connections in the launcher.
 type podClient struct {
 	pods     *faults.Client
-	launcher *control.Client
+	launcher *control.Client // nil on a cluster
 }
 
 func (c podClient) get(ctx context.Context, pod local.Pod) (faults.State, error) {
 	state, err := c.pods.Get(ctx, pod)
-	if err != nil {
+	if err != nil || c.launcher == nil {
 		return state, err
 	}
 	connect, err := c.launcher.Connect(ctx, podID(pod))
@@ -134,6 +136,12 @@ func (c podClient) get(ctx context.Context, pod local.Pod) (faults.State, error)
 // set replaces all rules of a pod.
 func (c podClient) set(ctx context.Context, pod local.Pod, rules string) (faults.State, error) {
 	ofPod, ofConnect := faults.Split(rules)
+	switch {
+	case c.launcher == nil && ofConnect != "":
+		return faults.State{}, usageError{fmt.Errorf("%s: must be without --context: a launcher on this machine makes faults of connections", ofConnect)}
+	case c.launcher == nil:
+		return c.pods.Set(ctx, pod, ofPod)
+	}
 	connect, err := c.launcher.SetConnect(ctx, podID(pod), ofConnect)
 	if err != nil {
 		return faults.State{}, err
@@ -183,7 +191,10 @@ done twice: at the port of the program, and through the proxy of the pod, where 
 reset and a crash are a 503 by Envoy. Other requests do not meet these faults, but
 the pod crashes once each time. In a fleet of fleetman up --relays, connect=hang,
 connect=delay and connect=cut are checked too.
-Earlier rules are restored at the end.`,
+Earlier rules are restored at the end.
+
+On a cluster, requests go through the API server to the port of the program, and to its
+proxy from a helper pod.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
 		ValidArgsFunction: completeFirst(where.faultTargets),
@@ -210,6 +221,7 @@ Earlier rules are restored at the end.`,
 		},
 	}
 	o.add(cmd)
+	where.addCluster(cmd)
 	return cmd
 }
 
@@ -225,11 +237,11 @@ func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
 		}
 		return found[0], nil
 	}
-	launcher, err := where.connect()
+	verifier, err := where.verifier(cmd.Context(), now)
 	if err != nil {
 		return err
 	}
-	checks, note, err := faults.Verifier{Client: &faults.Client{}, Pod: now, Connections: launcher}.Run(cmd.Context())
+	checks, note, err := verifier.Run(cmd.Context())
 	err = errors.Join(o.print(cmd, where.environ, checks, func(p *printer) { p.verified(checks) }), err)
 	if note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)

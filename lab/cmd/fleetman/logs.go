@@ -26,7 +26,8 @@ that has one.`,
 		Example: `  fleetman logs -f staff-service-0
   fleetman logs --tail 20 --since 30s api-gateway
   fleetman logs --prefix all
-  fleetman logs -f staff-service-0.envoy`,
+  fleetman logs -f staff-service-0.envoy
+  fleetman logs --context kind-kind staff-service`,
 		Args:              exactly("POD, or all"),
 		ValidArgsFunction: where.completeLogs(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +43,7 @@ that has one.`,
 			if since > 0 {
 				o.Since = time.Now().Add(-since)
 			}
-			client, err := where.connect()
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -54,5 +55,6 @@ that has one.`,
 	flags.BoolVar(&o.Prefix, "prefix", false, "start each line with the name of the pod")
 	flags.IntVar(&tail, "tail", -1, "number of lines from the end of each log; -1 is all")
 	flags.DurationVar(&since, "since", 0, "show only lines that are newer than this duration, such as 30s")
+	where.addCluster(cmd)
 	return cmd
 }

@@ -30,15 +30,16 @@ updates it rejected, and the hosts its outlier detection ejected. Show for each 
 its upstreams, since the proxy started: requests and retries sent, retries that
 succeeded, requests over the limits of the circuit breaker, and ejections.
 
-A proxy that does not answer within two seconds is not ready.
+A proxy that does not answer within two seconds, ten on a cluster, is not ready.
 
 The exit code is 1 when a proxy is not ready, not in sync or has rejected an
 update, or istiod does not have an object of the manifests.`,
 		Example: `  fleetman mesh status
-  fleetman mesh status -o json | jq '.proxies[] | {name, synced, ejected}'`,
+  fleetman mesh status -o json | jq '.proxies[] | {name, synced, ejected}'
+  fleetman mesh status --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := where.connect()
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -56,6 +57,7 @@ update, or istiod does not have an object of the manifests.`,
 		},
 	}
 	o.add(cmd)
+	where.addCluster(cmd)
 	return cmd
 }
 
@@ -67,7 +69,7 @@ func (p *printer) mesh(status *mesh.Status) {
 			strconv.Itoa(len(proxy.Rejected)), strconv.Itoa(len(proxy.Ejected)), strconv.Itoa(proxy.Restarts),
 		}
 		good := proxy.Ready && proxy.Synced && len(proxy.Rejected) == 0
-		proxies = append(proxies, row{p.columns(cells, proxy.Address, strconv.Itoa(proxy.PID), proxy.Log), ifNot(good)})
+		proxies = append(proxies, row{p.columns(cells, proxy.Address, orDash(number(proxy.PID)), orDash(proxy.Log)), ifNot(good)})
 		for _, u := range proxy.Upstreams {
 			upstreams = append(upstreams, row{cells: []string{
 				proxy.Name, mesh.Upstream(u.Cluster), strconv.FormatUint(u.Tries, 10), strconv.FormatUint(u.Retries, 10),
@@ -81,6 +83,9 @@ func (p *printer) mesh(status *mesh.Status) {
 	p.line(plain, "")
 	p.meshTrouble(status)
 	p.line(ifNot(status.Istiod.Ready), "istiod: %s, %d restarts", istiodState(status), status.Istiod.Restarts)
+	if status.Kubeconfig == "" {
+		return // a cluster's: the user has its kubectl and istioctl
+	}
 	p.line(plain, "for kubectl and istioctl: eval \"$(fleetman env)\"")
 	p.line(plain, "all statistics of a proxy: ADMIN/stats/prometheus")
 }

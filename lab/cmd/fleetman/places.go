@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/process"
@@ -23,6 +24,7 @@ const rootVariable = "FLEETMAN_ROOT"
 type places struct {
 	root, state string
 	environ     []string
+	cluster     cluster.Options // without a context: this machine
 }
 
 // add adds the flags that all commands have.

@@ -33,10 +33,11 @@ not ready, show the reason and the time of its next start.
 
 wide, json and yaml have process ids and log files too.`,
 		Example: `  fleetman pods
-  fleetman pods -o json | jq -r '.pods[].pid'`,
+  fleetman pods -o json | jq -r '.pods[].pid'
+  fleetman pods --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := where.connect()
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -48,6 +49,7 @@ wide, json and yaml have process ids and log files too.`,
 		},
 	}
 	o.add(cmd)
+	where.addCluster(cmd)
 	return cmd
 }
 
@@ -57,7 +59,7 @@ func (p *printer) pods(status control.Status) {
 	var rows []row
 	for _, pod := range status.Pods {
 		cells := []string{pod.Name, address(pod), readiness(pod), strconv.Itoa(pod.Restarts), pod.Image, orDash(pod.Variant)}
-		rows = append(rows, row{p.columns(cells, age(pod.Started), strconv.Itoa(pod.PID), pod.Log), ifNot(pod.Ready)})
+		rows = append(rows, row{p.columns(cells, age(pod.Started), orDash(number(pod.PID)), orDash(pod.Log)), ifNot(pod.Ready)})
 	}
 	p.table(p.columns([]string{"POD", "ADDRESS", "READY", "RESTARTS", "IMAGE", "VARIANT"}, "AGE", "PROCESS", "LOG"), rows)
 	for _, pod := range status.Pods {
@@ -84,6 +86,14 @@ func ifNot(good bool) string {
 		return plain
 	}
 	return red
+}
+
+// number returns a process ID, or "" on a cluster and without a process.
+func number(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return strconv.Itoa(pid)
 }
 
 // address returns the address where a pod listens, with the port of its manifest
@@ -134,9 +144,13 @@ func killCommand(where *places) *cobra.Command {
 
 TERM does what deleting a pod does on a cluster: the pod leaves the endpoints, its
 preStop sleep passes, then the signal is sent, and the process has the grace
-period to drain. Every other signal is sent at once.`,
+period to drain. Every other signal is sent at once.
+
+On a cluster TERM deletes the pod and KILL deletes it without a grace period; its
+Deployment replaces it. There are no other signals.`,
 		Example: `  fleetman kill staff-service-0
-  fleetman kill --signal KILL api-gateway`,
+  fleetman kill --signal KILL api-gateway
+  fleetman kill --context kind-kind staff-service`,
 		Args:              exactly("POD"),
 		ValidArgsFunction: where.completePods(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -144,7 +158,10 @@ period to drain. Every other signal is sent at once.`,
 			if err != nil {
 				return usageError{err}
 			}
-			client, err := where.connect()
+			if where.onCluster() && sig != syscall.SIGTERM && sig != syscall.SIGKILL {
+				return usageError{fmt.Errorf("--signal %s: must be TERM or KILL with --context: the API of a cluster has no others", name)}
+			}
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -157,6 +174,7 @@ period to drain. Every other signal is sent at once.`,
 	}
 	cmd.Flags().StringVar(&name, "signal", "TERM", strings.Join(signalNames(), ", ")+" or a number")
 	completeFlag(cmd, "signal", fixed(signalNames()))
+	where.addCluster(cmd)
 	return cmd
 }
 

@@ -29,10 +29,11 @@ ejected hosts.
 
 wide adds the table of pods.`,
 		Example: `  fleetman status
-  fleetman status -o yaml`,
+  fleetman status -o yaml
+  fleetman status --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := where.connect()
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -51,11 +52,16 @@ wide adds the table of pods.`,
 		},
 	}
 	o.add(cmd)
+	where.addCluster(cmd)
 	return cmd
 }
 
 func (p *printer) status(s *fleetStatus) {
-	p.field(plain, "running", "for %s, since %s, process %d", age(s.Since), s.Since.Format(time.DateTime), s.PID)
+	at := fmt.Sprintf("process %d", s.PID)
+	if s.PID == 0 {
+		at = s.State // of a cluster
+	}
+	p.field(plain, "running", "for %s, since %s, %s", age(s.Since), s.Since.Local().Format(time.DateTime), at)
 	p.field(plain, "manifests", "%s", shellPaths(s.Manifests))
 	for _, port := range s.NodePorts {
 		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)

@@ -29,6 +29,7 @@ type upFlags struct {
 	readyTimeout, restartBackoff time.Duration
 	logs, mesh, relays           bool
 	ingressPort                  int
+	cluster                      clusterFlags
 }
 
 func upCommand(where *places) *cobra.Command {
@@ -40,14 +41,25 @@ func upCommand(where *places) *cobra.Command {
 running until Ctrl-C or fleetman down.
 
 An argument is a kustomize directory, a directory of plain YAML, a file, or the
-name of a scenario (see fleetman scenarios). The default is k8s/base.`,
+name of a scenario (see fleetman scenarios). The default is k8s/base.
+
+With --context, apply the manifests to a cluster by server-side apply, in a namespace
+of their own, delete what an earlier up has applied there and these manifests do not
+have, and return when the pods are ready. fleetman down --context removes all of it.`,
 		Example: `  fleetman up
   fleetman up --replicas staff-service=2 --set staff-service:VARIANT=bad
-  fleetman up --mesh canary-weighted`,
+  fleetman up --mesh canary-weighted
+  fleetman up --context kind-kind canary-weighted`,
 		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
+			}
+			if err := f.cluster.check(cmd, where); err != nil {
+				return err
+			}
+			if where.onCluster() {
+				return upOnCluster(cmd, *where, f, args)
 			}
 			return up(cmd, *where, f, args)
 		},
@@ -56,7 +68,7 @@ name of a scenario (see fleetman scenarios). The default is k8s/base.`,
 	flags.StringArrayVar(&f.set, "set", nil, "set an environment variable, such as staff-service:VARIANT=bad (repeatable)")
 	flags.StringArrayVar(&f.replicas, "replicas", nil, "set the number of pods, such as staff-service=2 (repeatable)")
 	flags.BoolVar(&f.logs, "logs", false, "print the logs of the pods, each line with the name of its pod")
-	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
+	flags.DurationVar(&f.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready (default on a cluster 3m0s)")
 	flags.DurationVar(&f.restartBackoff, "restart-backoff", 250*time.Millisecond,
 		"delay before the second restart of a pod in a row; doubles up to 30 times this (on a cluster: 10s)")
 	flags.BoolVar(&f.relays, "relays", false, "put a TCP relay before every pod, for faults of its connections (fleetman fault 'connect=…')")
@@ -66,6 +78,8 @@ name of a scenario (see fleetman scenarios). The default is k8s/base.`,
 	flags.BoolVar(&f.mesh, "mesh", false, "start istiod, an ingress gateway, and an Envoy for every pod that is injected by its labels")
 	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "port of the ingress gateway at the node address; 0 is a free port")
 	flags.StringVar(&f.bin, "bin", "", "directory of the services' programs (default: build them)")
+	f.cluster.add(cmd, where)
+	where.addCluster(cmd)
 	completeFlag(cmd, "set", where.completePrograms(":"))
 	completeFlag(cmd, "replicas", where.completePrograms("="))
 	return cmd

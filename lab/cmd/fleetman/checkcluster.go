@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/runner"
+	"fleetman.example/lab/scenario/check"
+)
+
+// checkPlace returns an error for a flag that does not go together with the place of the fleets.
+func (f checkFlags) checkPlace(cmd *cobra.Command, where *places) error {
+	if !where.onCluster() {
+		if cmd.Flags().Changed("images") {
+			return usageError{errors.New("--images: must be with --context")}
+		}
+		return nil
+	}
+	for _, name := range []string{"network", "node-address", "bin", "ingress-port"} {
+		if cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s: must be without --context: it is for fleets on this machine", name)}
+		}
+	}
+	if f.jobs != 1 {
+		return usageError{fmt.Errorf("--jobs %d: must be 1 with --context: all fleets of a cluster share its ingress gateway", f.jobs)}
+	}
+	return nil
+}
+
+// startOnCluster is start for fleets on a cluster.
+func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Runner) (check.Runner, func() error, error) {
+	client, err := where.connectCluster()
+	if err != nil {
+		return r, nil, err
+	}
+	if err := client.Reach(cmd.Context()); err != nil {
+		return r, nil, err
+	}
+	switch _, err := client.Status(cmd.Context()); {
+	case err == nil:
+		return r, nil, fmt.Errorf("a fleet runs in namespace %s of cluster %s: end it first with fleetman down, or choose another --namespace", client.Namespace(), where.cluster.Context)
+	case !errors.Is(err, control.ErrNoFleet):
+		return r, nil, err
+	}
+	ready := upTimeout
+	if cmd.Flags().Changed("ready-timeout") {
+		ready = f.up.readyTimeout
+	}
+	r.Start = runner.ClusterStarter(client, ready, func(string) {})
+	return r, func() error {
+		defer client.Close()
+		r.Progress("removing the fleet")
+		_, err := client.Down(context.WithoutCancel(cmd.Context()))
+		return err
+	}, nil
+}
+
+// compare writes how the verdicts differ from those of --against, and returns an error if they do.
+func (f checkFlags) compare(results []check.Result, w io.Writer) error {
+	if f.against == "" {
+		return nil
+	}
+	text, err := os.ReadFile(f.against)
+	if err != nil {
+		return fmt.Errorf("--against: %w", err)
+	}
+	var other check.Summary
+	if err := json.Unmarshal(text, &other); err != nil {
+		return fmt.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)
+	}
+	same, differing := check.Compare(results, other.Results)
+	for _, d := range differing {
+		fmt.Fprintln(w, d)
+	}
+	fmt.Fprintf(w, "%d verdicts are those of %s, %d differ\n", same, f.against, len(differing))
+	if len(differing) > 0 {
+		return fmt.Errorf("--against %s: %d verdicts differ", f.against, len(differing))
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/process"
+)
+
+// fleet is a running fleet, on this machine or on a cluster.
+type fleet interface {
+	Status(ctx context.Context) (control.Status, error)
+	Logs(ctx context.Context, pod string, o local.LogOptions, w io.Writer) error
+	Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error)
+	Mesh(ctx context.Context) (mesh.Status, error)
+	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
+}
+
+// addCluster adds the flags of a command that works on a cluster, too.
+func (p *places) addCluster(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&p.cluster.Context, "context", "", "work on a cluster: the name of its context in the kubeconfig (default: this machine)")
+	flags.StringVar(&p.cluster.Kubeconfig, "kubeconfig", "", "with --context: path of the kubeconfig (default: $KUBECONFIG, else ~/.kube/config)")
+	flags.StringVar(&p.cluster.Namespace, "namespace", "", "with --context: namespace of the fleet (default "+cluster.OwnNamespace+")")
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		for _, name := range []string{"kubeconfig", "namespace"} {
+			if cmd.Flags().Changed(name) && p.cluster.Context == "" {
+				return usageError{fmt.Errorf("--%s: must be with --context", name)}
+			}
+		}
+		if cmd.Flags().Changed("context") && p.cluster.Context == "" {
+			return usageError{errors.New(`--context "": must be the name of a context of the kubeconfig`)}
+		}
+		if before != nil {
+			return before(cmd, args)
+		}
+		return nil
+	}
+}
+
+// onCluster reports whether the command line names a cluster.
+func (p *places) onCluster() bool { return p.cluster.Context != "" }
+
+// connectCluster returns a client of the cluster that the command line names.
+func (p *places) connectCluster() (*cluster.Client, error) {
+	p.cluster.Getenv = process.Getenv(p.environ)
+	client, err := cluster.NewClient(p.cluster)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
+}
+
+// fleet returns the fleet that the command line names.
+func (p *places) fleet() (fleet, error) {
+	if p.onCluster() {
+		return p.connectCluster()
+	}
+	return p.connect()
+}
+
+// faultClients returns the clients that set the faults of the fleet's pods.
+func (p *places) faultClients(ctx context.Context) (podClient, error) {
+	if !p.onCluster() {
+		launcher, err := p.connect()
+		return podClient{new(faults.Client), launcher}, err
+	}
+	client, err := p.connectCluster()
+	if err != nil {
+		return podClient{}, err
+	}
+	if _, err := client.Pods(ctx); err != nil { // whose addresses the transport needs
+		return podClient{}, err
+	}
+	pods, err := client.FaultClient(ctx)
+	return podClient{pods: pods}, err
+}
+
+// restartTimeout is how long a pod of a cluster may take to be ready after a crash: the kubelet waits up to
+// five minutes before it starts a container again that crashed often.
+const restartTimeout = 6 * time.Minute
+
+// verifier returns the verifier of a pod's faults.
+func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
+	if !p.onCluster() {
+		launcher, err := p.connect()
+		return faults.Verifier{Client: &faults.Client{}, Pod: pod, Connections: launcher}, err
+	}
+	client, err := p.connectCluster()
+	if err != nil {
+		return faults.Verifier{}, err
+	}
+	if _, err := client.Pods(ctx); err != nil { // whose addresses Dial needs
+		return faults.Verifier{}, err
+	}
+	admin, err := client.FaultClient(ctx)
+	helper := func(ctx context.Context, _, address string) (net.Conn, error) { return client.DialHelper(ctx, 0, address) }
+	return faults.Verifier{Client: admin, Pod: pod, Dial: client.Dial, DialProxy: helper, RestartTimeout: restartTimeout}, err
+}
+
+// localOnly are the flags of up that configure processes of this machine.
+var localOnly = []string{"network", "node-address", "node-port", "ingress-port", "bin", "restart-backoff", "relays", "logs"}
+
+// clusterFlags are the flags of up for a cluster.
+type clusterFlags struct{ dryRun, yes bool }
+
+func (f *clusterFlags) add(cmd *cobra.Command, where *places) {
+	flags := cmd.Flags()
+	flags.StringVar(&where.cluster.Images, "images", "", "with --context: what stands before the names of the images, such as registry.example/team")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "with --context: print the ClusterRole that is needed and the objects, as YAML, and apply nothing")
+	flags.BoolVar(&f.yes, "yes", false, "with --context: apply objects in namespaces such as istio-system without a question")
+}
+
+// check returns an error for a flag that does not go together with the others.
+func (f *clusterFlags) check(cmd *cobra.Command, where *places) error {
+	for _, name := range []string{"images", "dry-run", "yes"} {
+		if cmd.Flags().Changed(name) && !where.onCluster() {
+			return usageError{fmt.Errorf("--%s: must be with --context", name)}
+		}
+	}
+	for _, name := range localOnly {
+		if cmd.Flags().Changed(name) && where.onCluster() {
+			return usageError{fmt.Errorf("--%s: must be without --context: it is for fleets on this machine", name)}
+		}
+	}
+	return nil
+}
+
+// upTimeout is the default of --ready-timeout on a cluster, where images may have to be pulled.
+const upTimeout = 3 * time.Minute
+
+// upOnCluster is `fleetman up --context`.
+func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	options, err := f.options(where)
+	if err != nil {
+		return usageError{err}
+	}
+	paths, err := where.manifestsOrBase(args)
+	if err == nil {
+		paths, err = absolute(paths)
+	}
+	if err != nil {
+		return err
+	}
+	objects, err := manifest.Load(paths...)
+	if err != nil {
+		return err
+	}
+	client, err := where.connectCluster()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o := cluster.UpOptions{
+		Change: cluster.Change{Replicas: options.Replicas, Set: options.Set}, Manifests: paths,
+		ReadyTimeout: upTimeout, Progress: func(line string) { fmt.Fprintln(stderr, line) },
+		Agree: func(objects []string) error { return f.cluster.agree(cmd, objects) },
+	}
+	if cmd.Flags().Changed("ready-timeout") {
+		o.ReadyTimeout = f.readyTimeout
+	}
+	if f.cluster.dryRun {
+		return client.Plan(cmd.Context(), objects, o, stdout)
+	}
+	began := time.Now()
+	upErr := client.Up(cmd.Context(), objects, o)
+	var late *cluster.NotReadyError
+	if upErr != nil && !errors.As(upErr, &late) {
+		return upErr
+	}
+	status, err := client.Status(cmd.Context())
+	if err != nil {
+		return errors.Join(upErr, err)
+	}
+	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
+	show.pods(status)
+	end := fmt.Sprintf("fleetman down --context %s --namespace %s", where.cluster.Context, client.Namespace())
+	if upErr != nil {
+		fmt.Fprintf(stderr, "the fleet stays, so that its pods can be inspected; %s ends it\n", end)
+		return upErr
+	}
+	fmt.Fprintf(stderr, "ready after %.1f s; %s ends it\n", time.Since(began).Seconds(), end)
+	return nil
+}
+
+// agree lists objects outside of the fleet's namespaces, and asks whether to apply them.
+func (f *clusterFlags) agree(cmd *cobra.Command, objects []string) error {
+	stderr := cmd.ErrOrStderr()
+	fmt.Fprintf(stderr, "the manifests have objects in other namespaces, which affect every workload there:\n  %s\n", strings.Join(objects, "\n  "))
+	if f.yes {
+		return nil
+	}
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return usageError{errors.New("--yes: missing: must be given to apply objects in other namespaces, or answered at a terminal")}
+	}
+	fmt.Fprint(stderr, "apply them? [y/N] ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	return errors.Join(errors.New("not applied"), err)
+}
+
+// downOnCluster is `fleetman down --context`.
+func downOnCluster(cmd *cobra.Command, where *places) error {
+	client, err := where.connectCluster()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	found, err := client.Down(cmd.Context())
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		fmt.Fprintf(cmd.ErrOrStderr(), "no fleet in namespace %s of cluster %s\n", client.Namespace(), where.cluster.Context)
+	default:
+		fmt.Fprintf(cmd.ErrOrStderr(), "removed the fleet of namespace %s from cluster %s\n", client.Namespace(), where.cluster.Context)
+	}
+	return nil
+}
