@@ -17,8 +17,8 @@ import (
 // admission policy, which has the same status.
 var denied = regexp.MustCompile(`User "([^"]*)" cannot ([a-z]+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?`)
 
-// explain returns an error of the API server, or of the way to it, as one line: what failed, and what must
-// be true for it to succeed.
+// explain returns an error of the API server, or of the connection to it, as one line: what failed, and what
+// must be true for it to succeed.
 func (c *Client) explain(err error) error {
 	if err == nil {
 		return nil

@@ -267,7 +267,7 @@ func split(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// pollEvery is how often the cluster is asked while something is awaited.
+// pollEvery is the time between two reads of a state that is awaited.
 const pollEvery = 500 * time.Millisecond
 
 // pause waits, at most until the context ends.
