@@ -441,7 +441,9 @@ func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (
 
 // get sends a request on a new connection.
 func (v Verifier) get(ctx context.Context, pod local.Pod, kind string, proxied bool, wait time.Duration) met {
-	dial := func(ctx context.Context, _, address string) (net.Conn, error) { return v.dial(ctx, pod, proxied, address) }
+	dial := func(ctx context.Context, _, address string) (net.Conn, error) {
+		return v.dial(ctx, pod, proxied, address)
+	}
 	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	request, err := newRequest(ctx, pod, kind, proxied)
 	if err != nil {

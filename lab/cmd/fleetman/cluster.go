@@ -112,7 +112,9 @@ func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.
 		return faults.Verifier{}, err
 	}
 	admin, err := client.FaultClient(ctx)
-	helper := func(ctx context.Context, _, address string) (net.Conn, error) { return client.DialHelper(ctx, 0, address) }
+	helper := func(ctx context.Context, _, address string) (net.Conn, error) {
+		return client.DialHelper(ctx, 0, address)
+	}
 	return faults.Verifier{Client: admin, Pod: pod, Dial: client.Dial, DialProxy: helper, RestartTimeout: restartTimeout}, err
 }
 
