@@ -808,14 +808,15 @@ func TestMeshComparison(t *testing.T) {
 }
 
 // TestMeshNotes: an object that changes no proxy is printed once for its arm, and
-// is in the record of every run.
+// is in the record of every run. The load's requests, which a service sends through
+// its proxy, are the first hop: its proxy and its target count as many.
 func TestMeshNotes(t *testing.T) {
 	found := meshtest.Binaries(t)
 	o := options(t, 230)
-	o.Root, o.Bin = "", standInPrograms(t, "front")
+	o.Root, o.Bin = "", standInPrograms(t, "front", "seventh")
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"fleet.yaml": standInFleet("front"),
+		"fleet.yaml": standInFleet("front", "seventh"),
 		"rule.yaml":  "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: front, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -825,7 +826,7 @@ func TestMeshNotes(t *testing.T) {
 	var err error
 	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(`# q?
 arms: [{name: mine, mesh: true, manifests: [fleet.yaml, rule.yaml]}]
-load: {target: front, rate: 20, streams: [{path: /}]}
+load: {target: seventh, from: front, rate: 20, streams: [{path: /}]}
 phases: {healthy: 100ms, fault: 200ms, after: 100ms}
 repeats: 2
 seeds: [1]
@@ -843,6 +844,11 @@ seeds: [1]
 	for _, r := range records(t, o.Out).Runs {
 		if !slices.ContainsFunc(r.Notes, has) {
 			t.Errorf("%s: notes %q", r.Name(), r.Notes)
+		}
+		n := float64(len(r.Requests))
+		hop, ok := r.Watched()
+		if got := r.Counters().Hop(hop, 0, r.Counters().Last()); !ok || hop.Name() != "front>seventh" || n == 0 || got != (record.HopCounts{Requests: n, Attempts: n, ProxyAttempts: n, Received: n}) {
+			t.Errorf("%s: %s has %+v, want %v of all", r.Name(), hop.Name(), got, n)
 		}
 	}
 }

@@ -117,13 +117,21 @@ func (r *running) begin(first []record.Sample, target target) {
 	}
 }
 
-// findHops adds the calls of services to each other to the record.
+// findHops adds the calls of services to each other to the record, those of a load
+// that a service sends among them.
 func (r *running) findHops() {
+	var load *record.Hop
+	if callers, err := faults.Find(r.fleet.Pods(), r.e.Load.From); r.e.Load.From != "" && err == nil {
+		load = &record.Hop{Caller: callers[0].Deployment, Upstream: r.seen.Entry}
+		for _, stream := range r.e.Load.Streams {
+			load.Methods = append(load.Methods, stream.Method)
+		}
+	}
 	healthyUntil := r.seen.FaultAt
 	if r.none() {
 		healthyUntil = 0 // of the whole run
 	}
-	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil)
+	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil, load)
 }
 
 // schedule is the load's rate.

@@ -6,10 +6,28 @@ import (
 	"time"
 )
 
-// Counters are samples by process, each process's in order.
+// Counters are samples by process, each process's in order, and the ends of the
+// load's requests.
 type Counters struct {
 	byPod map[string][]Sample
 	last  Offset
+	ends  []Offset // sorted
+}
+
+// Counters are those of the run.
+func (r *Run) Counters() Counters {
+	c := NewCounters(r.Samples)
+	for _, request := range r.Requests {
+		c.ends = append(c.ends, request.End)
+	}
+	slices.Sort(c.ends)
+	return c
+}
+
+// ended is how many requests of the load have ended at an offset.
+func (c Counters) ended(offset Offset) float64 {
+	n, _ := slices.BinarySearch(c.ends, offset+1)
+	return float64(n)
 }
 
 // NewCounters sorts samples.

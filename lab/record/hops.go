@@ -17,11 +17,15 @@ type Hop struct {
 	// CountServer has them. None when the caller is not called: then its
 	// CountReports do.
 	Per []string `json:"per,omitempty"`
-	// Calls is how many calls one such request makes while nothing fails.
+	// Calls is how many calls one such request makes while nothing fails. 0 when the
+	// caller makes none itself: see Load.
 	Calls float64 `json:"calls"`
 	// Shared hops have the methods of another caller, so that the upstream's count
 	// is not of this hop alone.
 	Shared bool `json:"shared,omitempty"`
+	// Load marks the hop of a load that a service sends: each of its requests is a
+	// call too, beside those that the caller makes itself.
+	Load bool `json:"load,omitempty"`
 }
 
 // Name is how a hop is called.
@@ -37,12 +41,17 @@ type HopCounts struct {
 
 // Hop returns what a hop's counters grew by from one offset to another.
 func (c Counters) Hop(h Hop, from, until Offset) HopCounts {
-	return HopCounts{
+	counts := HopCounts{
 		Requests:      h.Calls * c.grown(h.Caller, func(n Count) bool { return n.leadsTo(h) }, from, until),
 		Attempts:      c.grown(h.Caller, func(n Count) bool { return n.Name == CountClient && n.upstream() == h.Upstream }, from, until),
 		Received:      c.grown(h.Upstream, func(n Count) bool { return n.Name == CountServer && slices.Contains(h.Methods, n.method()) }, from, until),
 		ProxyAttempts: c.grown(h.Caller, func(n Count) bool { return n.Name == CountProxyAttempts && n.Of == h.Upstream }, from, until),
 	}
+	if h.Load {
+		requests := c.ended(until) - c.ended(from)
+		counts.Requests, counts.Attempts = counts.Requests+requests, counts.Attempts+requests
+	}
+	return counts
 }
 
 func (c Counters) grown(service string, has func(Count) bool, from, until Offset) float64 {
@@ -62,8 +71,9 @@ func (n Count) method() string   { method, _, _ := strings.Cut(n.Of, " "); retur
 func (n Count) upstream() string { _, upstream, _ := strings.Cut(n.Of, " "); return upstream }
 
 // FindHops finds the calls of services to each other in what they counted until
-// an offset up to which nothing failed; 0 is the end of the run.
-func FindHops(samples []Sample, healthyUntil Offset) (hops []Hop) {
+// an offset up to which nothing failed; 0 is the end of the run. Load is the hop of
+// a load that a service sends, else nil.
+func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 	c := NewCounters(samples)
 	if healthyUntil == 0 {
 		healthyUntil = c.last
@@ -93,12 +103,29 @@ func FindHops(samples []Sample, healthyUntil Offset) (hops []Hop) {
 			hops = append(hops, h)
 		}
 	}
+	if load != nil {
+		hops = addLoad(hops, *load)
+	}
 	for i, h := range hops {
 		hops[i].Shared = slices.ContainsFunc(hops, func(other Hop) bool {
 			return other.Upstream == h.Upstream && other.Caller != h.Caller &&
 				slices.ContainsFunc(h.Methods, func(method string) bool { return slices.Contains(other.Methods, method) })
 		})
 	}
+	return hops
+}
+
+// addLoad adds the load's calls to those that its caller makes to the same
+// upstream, or as a hop of their own.
+func addLoad(hops []Hop, load Hop) []Hop {
+	i := slices.IndexFunc(hops, func(h Hop) bool { return h.Name() == load.Name() })
+	if i < 0 {
+		i, hops = len(hops), append(hops, Hop{Caller: load.Caller, Upstream: load.Upstream})
+	}
+	h := &hops[i]
+	h.Load, h.Methods = true, append(h.Methods, load.Methods...)
+	slices.Sort(h.Methods)
+	h.Methods = slices.Compact(h.Methods)
 	return hops
 }
 
@@ -187,13 +214,18 @@ func (c Counters) routes(service string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// LoadHops returns the hops on the load's path, from its entry on, nearest
-// first.
+// LoadHops returns the hops on the load's path, nearest first: its own, if a
+// service sends it, and those from its entry on.
 func (r *Run) LoadHops() (path []Hop) {
+	for _, h := range r.Hops {
+		if h.Load {
+			path = append(path, h)
+		}
+	}
 	reached := []string{r.Entry}
 	for i := 0; i < len(reached); i++ {
 		for _, h := range r.Hops {
-			if h.Caller != reached[i] {
+			if h.Caller != reached[i] || h.Load {
 				continue
 			}
 			path = append(path, h)
@@ -206,8 +238,9 @@ func (r *Run) LoadHops() (path []Hop) {
 }
 
 // Needs reports whether a request of the load, one of a few routes, needs a hop:
-// its route is a word of the path that leads to the calls.
-func (h Hop) Needs(route string) bool { return words(h.Per...)[route] }
+// its route is a word of the path that leads to the calls, or it is the load's own
+// hop.
+func (h Hop) Needs(route string) bool { return h.Load || words(h.Per...)[route] }
 
 // Watched returns the hop whose attempts show the fault: the load's nearest
 // to a service that had it, else the first from the entry, or the first of all.

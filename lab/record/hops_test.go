@@ -2,6 +2,7 @@ package record
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -33,7 +34,7 @@ func TestFindHops(t *testing.T) {
 		{Caller: "staff-service", Upstream: "photo-store", Methods: []string{"GET"}, Per: []string{"GET /driver/:vehicle"}, Calls: 2},
 		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: []string{"GET /api/vehicles/", "GET /api/vehicles/driver/:name"}, Calls: 1},
 	}
-	got := FindHops(samples, Offset(3*time.Second))
+	got := FindHops(samples, Offset(3*time.Second), nil)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
@@ -67,9 +68,67 @@ func TestShared(t *testing.T) {
 	hops := FindHops([]Sample{
 		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
 		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
-	}, 0)
+	}, 0, nil)
 	if len(hops) != 3 || !hops[0].Shared || !hops[1].Shared || hops[2].Shared {
 		t.Errorf("got %+v", hops)
+	}
+}
+
+// TestLoadHop: the requests of a load that a service sends are calls of a hop of
+// their own, the nearest one, or of the calls that this service makes to the same
+// upstream. Other callers of that upstream are then not alone.
+func TestLoadHop(t *testing.T) {
+	run := Run{
+		Entry: "telemetry", Pods: []string{"telemetry-1"},
+		Samples: []Sample{
+			counted(2, "gateway-0"+ProxySuffix, Count{CountProxyAttempts, "telemetry", 12}, Count{CountProxyAttempts, "staff", 3}),
+			counted(2, "gateway-0", Count{CountServer, "GET /", 3}, Count{CountClient, "GET staff", 3}),
+			counted(2, "tracker-0", Count{CountServer, "GET /", 4}, Count{CountClient, "GET telemetry", 4}),
+			counted(2, "telemetry-0", Count{CountServer, "GET /:vehicle", 15}),
+			counted(2, "staff-0", Count{CountServer, "GET /driver", 3}),
+		},
+	}
+	for i := range 10 {
+		run.Requests = append(run.Requests, Request{End: Offset(i+1) * Offset(100*time.Millisecond)})
+	}
+	for name, test := range map[string]struct {
+		caller, upstream string
+		watched          Hop
+		counts           HopCounts // until 0.5 s, when the samples of 2 s are not yet
+		whole            HopCounts
+		shared           []string
+	}{
+		"a hop of its own": {
+			"gateway", "telemetry", Hop{Caller: "gateway", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Shared: true, Load: true},
+			HopCounts{Requests: 5, Attempts: 5}, HopCounts{10, 10, 12, 15},
+			[]string{"gateway>telemetry", "tracker>telemetry"},
+		},
+		"calls of the caller's own": {
+			"tracker", "telemetry", Hop{Caller: "tracker", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Per: []string{"GET /"}, Calls: 1, Load: true},
+			HopCounts{Requests: 5, Attempts: 5}, HopCounts{14, 14, 0, 15}, nil,
+		},
+	} {
+		run.Hops = FindHops(run.Samples, 0, &Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
+		watched, ok := run.Watched()
+		if !ok || !reflect.DeepEqual(watched, test.watched) || !watched.Needs("any") {
+			t.Errorf("%s: watched %+v, want %+v", name, watched, test.watched)
+		}
+		var shared []string
+		for _, h := range run.Hops {
+			if h.Shared {
+				shared = append(shared, h.Name())
+			}
+		}
+		slices.Sort(shared)
+		if !slices.Equal(shared, test.shared) {
+			t.Errorf("%s: shared %q, want %q", name, shared, test.shared)
+		}
+		if got := run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)); got != test.counts {
+			t.Errorf("%s: got %+v, want %+v", name, got, test.counts)
+		}
+		if got := run.Counters().Hop(watched, 0, Offset(2*time.Second)); got != test.whole {
+			t.Errorf("%s: whole: got %+v, want %+v", name, got, test.whole)
+		}
 	}
 }
 

@@ -119,6 +119,16 @@ func perRequest(of func(record.HopCounts) float64) func(*Run) *float64 {
 	}
 }
 
+// alone is a figure of a hop whose upstream has no other caller that calls alike.
+func alone(of func(*Run) *float64) func(*Run) *float64 {
+	return func(r *Run) *float64 {
+		if r.watchedHop.Shared {
+			return nil
+		}
+		return of(r)
+	}
+}
+
 func attempts(h record.HopCounts) float64      { return h.Attempts }
 func proxyAttempts(h record.HopCounts) float64 { return h.ProxyAttempts }
 func received(h record.HopCounts) float64      { return h.Received }
@@ -203,8 +213,8 @@ var Columns = []Column{
 		Meaning: "the same by the statistics of the caller's proxy. Envoy counts an attempt when it begins, a service when it has ended",
 	},
 	{
-		Name: "received", Head: "received", Unit: ratio, in: []table{outcomes}, value: perRequest(received), parts: hopParts(received),
-		Meaning: "the same by the upstream's count, so that a lost or a doubled call shows",
+		Name: "received", Head: "received", Unit: ratio, in: []table{outcomes}, value: alone(perRequest(received)), parts: hopParts(received),
+		Meaning: "the same by the upstream's count, so that a lost or a doubled call shows; -: other callers call it alike",
 	},
 	{
 		Name: "proxiesCPU", Head: "proxies' CPU", Unit: percentCore, Better: -1, in: []table{outcomes}, value: use(proxies, usedCores),

@@ -232,7 +232,7 @@ func comparison() (runs []*record.Run) {
 
 // hopped adds what the record of a run has of the hops.
 func hopped(c *record.Run, healthyUntil record.Offset) *record.Run {
-	c.Entry, c.Hops = "api-gateway", record.FindHops(c.Samples, healthyUntil)
+	c.Entry, c.Hops = "api-gateway", record.FindHops(c.Samples, healthyUntil, nil)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -80,7 +81,8 @@ type Event struct {
 }
 
 // Step is one second: the load's requests, and the attempts that the watched
-// hop's upstream received for one of them, by its own count.
+// hop's upstream received for one of them, by its own count, or by the caller's
+// where the upstream has other callers too.
 type Step struct {
 	At       float64 `json:"at"` // its end, from the fault
 	Requests int     `json:"requests"`
@@ -110,7 +112,7 @@ func compute(seen *record.Run, slo record.Offset) Run {
 	late := seen.Lateness()
 	r := Run{
 		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo),
-		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: record.NewCounters(seen.Samples),
+		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}
 	r.Requests = len(r.during)
@@ -209,7 +211,11 @@ func (r *Run) curve() []Step {
 			}
 		}
 		if needing := len(r.needing(due)); r.hasHop && r.seen.Rules != "" && needing > 0 {
-			s.Attempts = micro(r.counters.Hop(r.watchedHop, from, from+step).Received / float64(needing))
+			counts := r.counters.Hop(r.watchedHop, from, from+step)
+			if r.watchedHop.Shared {
+				counts.Received = cmp.Or(counts.ProxyAttempts, counts.Attempts)
+			}
+			s.Attempts = micro(counts.Received / float64(needing))
 		}
 		steps = append(steps, s)
 	}
