@@ -126,14 +126,41 @@ func checkOne(source string, d document, second string) error {
 	if expandedNodes(&first, map[*goyaml.Node]int{}) > maxNodes {
 		return fmt.Errorf("%s:%d: more than %d values, with aliases: must be fewer", source, d.line, maxNodes)
 	}
-	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s:%d: %s", source, d.line, second)
+	err := decoder.Decode(&next)
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
-	return nil
+	line := next.Line
+	if err != nil {
+		line = lineOf(err)
+	}
+	return fmt.Errorf("%s:%d: %s", source, d.line+max(line, 1)-1, second)
 }
 
+// notYAML returns the error of a parser, with the line in the file. A tab in the
+// indentation has a text of its own: the parser's has the line before, or no tab.
 func (d document) notYAML(source string, err error) error {
+	lines := bytes.Split(d.text, []byte("\n"))
+	for i := max(lineOf(err)-1, 0); i <= lineOf(err) && i < len(lines); i++ {
+		if indentedByTab(lines[i]) {
+			return fmt.Errorf("%s:%d: a tab in the indentation: must be spaces", source, d.line+i)
+		}
+	}
 	return fmt.Errorf("%s: not YAML: %s", source, inFile(oneLine(err), d.line))
+}
+
+// lineOf returns the line that a parser's error names, from 1; 0 if it names none.
+func lineOf(err error) int {
+	match := lineNumber.FindStringSubmatch(err.Error())
+	if match == nil {
+		return 0
+	}
+	number, _ := strconv.Atoi(match[1]) // of digits
+	return number
+}
+
+func indentedByTab(line []byte) bool {
+	return bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t')
 }
 
 // maxNodes is the largest number of values in one document, aliases expanded.

@@ -204,7 +204,7 @@ func TestKustomizeBounds(t *testing.T) {
 		{"a large file of a generator", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, files: [a.txt]}]", "a.txt": large}, "DIR/a.txt: 1048639 bytes: must be at most 1048576 in a kustomization"},
 		{"a tree that doubles", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
 		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
-		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:1: a second document after the end of this one: must come after a line with ---"},
+		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:5: a second document after the end of this one: must come after a line with ---"},
 		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
 		{
 			"a key that is a number",

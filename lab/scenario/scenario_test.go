@@ -76,7 +76,7 @@ func TestDecodeBadInput(t *testing.T) {
 	for _, test := range []struct{ name, old, replacement, want string }{
 		{"a misspelt field", "promise: one", "promises: one", `expect.yaml: unknown field "promises[0].promises"`},
 		{"a misspelt field far in", "afterAtMost: 10", "after: 10", `expect.yaml: unknown field "promises[0].checks[0].expect[4].settles.after"`},
-		{"a second document", "promises:", "promises: []\n--- # more\npromises:", "expect.yaml:1: a second document: must be one alone"},
+		{"a second document", "promises:", "promises: []\n--- # more\npromises:", "expect.yaml:3: a second document: must be one alone"},
 		{"a field twice", "count: 1000", "count: 1000\n          count: 10", `expect.yaml: not YAML: line 15: key "count" already set in map`},
 		{"no YAML", "promises:", "promises: [", "expect.yaml: not YAML: "},
 		{"no sentence", "promise: one in ten", `promise: ""`, `expect.yaml: promises[0].promise: "": must be a sentence in one line`},
