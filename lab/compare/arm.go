@@ -23,20 +23,52 @@ import (
 // builtIn is where the launcher builds programs.
 func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
 
-// objects reads the manifests of an arm, patches them, and returns the mistakes
-// of the arm and of the faults that they show.
-func (o Options) objects(arm experiment.Arm) (*manifest.Objects, experiment.Problems) {
-	e := o.Experiment
-	field := fmt.Sprintf("arms[%d]", slices.IndexFunc(e.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
-	var paths []string
-	for _, path := range arm.Manifests {
-		resolved, err := e.Resolve(path, o.Root)
-		if err != nil {
-			return nil, experiment.Problems{e.Problem(field+".manifests", "%v", err)}
-		}
-		paths = append(paths, resolved)
+// reader reads the manifests of arms. Those of the same paths, as of the points of
+// a sweep, are read once.
+type reader struct {
+	Options
+	read map[string]loaded // by the paths
+}
+
+type loaded struct {
+	objects *manifest.Objects
+	err     error
+}
+
+// load returns a copy of the objects in some paths.
+func (r reader) load(paths []string) (*manifest.Objects, error) {
+	key := strings.Join(paths, "\n")
+	found, done := r.read[key]
+	if !done {
+		found.objects, found.err = r.loadAnew(paths)
+		r.read[key] = found
 	}
-	objects, err := manifest.Load(paths...)
+	if found.err != nil {
+		return nil, found.err
+	}
+	objects := *found.objects
+	objects.All = slices.Clone(objects.All)
+	return &objects, nil
+}
+
+func (r reader) loadAnew(paths []string) (*manifest.Objects, error) {
+	var found []string
+	for _, path := range paths {
+		there, err := r.Experiment.Find(path, r.Root)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, there)
+	}
+	return manifest.Load(found...)
+}
+
+// objects returns the manifests of an arm with its patches, and the mistakes of the
+// arm and of the faults that they show.
+func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Problems) {
+	e := r.Experiment
+	field := fmt.Sprintf("arms[%d]", slices.IndexFunc(e.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
+	objects, err := r.load(arm.Manifests)
 	if err != nil {
 		return nil, experiment.Problems{e.Problem(field+".manifests", "%v", err)}
 	}
@@ -98,7 +130,7 @@ func (n *names) ofFaults() {
 			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
 				continue
 			}
-			if pods, one := n.known.replicas(in.Service, bareNames(n.arm.Replicas)); one && in.Replicas.Some > pods {
+			if pods, one := n.known.replicas(in.Service, bareNames(n.arm.Pods())); one && in.Replicas.Some > pods {
 				n.problems = append(n.problems, n.e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, pods, in.Service, n.arm.Name))
 			}
 		}
@@ -237,7 +269,7 @@ func (p plan) recorded() []string {
 		all = append(all, "istiod "+p.o.found.Pilot.Version, "envoy "+p.o.found.Envoy.Version)
 	}
 	for _, service := range slices.Sorted(maps.Keys(p.arm.Replicas)) {
-		all = append(all, fmt.Sprintf("%s replicas=%d", service, p.arm.Replicas[service]))
+		all = append(all, fmt.Sprintf("%s replicas=%s", service, p.arm.Replicas[service]))
 	}
 	for _, service := range slices.Sorted(maps.Keys(p.arm.Env)) {
 		for _, name := range slices.Sorted(maps.Keys(p.arm.Env[service])) {

@@ -13,6 +13,7 @@ import (
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
@@ -38,6 +39,8 @@ type Options struct {
 	Binaries func(context.Context) (binaries.Set, error)
 
 	Progress func(line string)
+
+	measurements int // of a run whose load is late; 0: maxMeasurements
 
 	found binaries.Set
 	noted map[string]bool // lines of noteMesh
@@ -135,9 +138,9 @@ func New(o Options) (c *Comparison, err error) {
 	}
 	c.left = slices.DeleteFunc(slices.Clone(c.plans), func(p plan) bool {
 		if o.Again != nil {
-			return !same(p.key(), *o.Again)
+			return !o.Again.Same(p.key())
 		}
-		return c.have != nil && slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return same(r.Key, p.key()) })
+		return c.have != nil && slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return r.Same(p.key()) })
 	})
 	if o.Again != nil && len(c.left) == 0 {
 		return nil, fmt.Errorf("--run %s: must be an arm, a fault and a seed of the experiment", o.Again.Name())
@@ -151,19 +154,15 @@ func (c *Comparison) Left() (left, all int, lasts time.Duration) {
 	return len(c.left), len(c.plans), expected(c.left)
 }
 
-// same reports whether two keys name the same run, of whatever kind their lines
-// are.
-func same(a, b record.Key) bool {
-	a.Kind = b.Kind
-	return a == b
-}
-
 // Run measures every run that is left, one after the other, and writes the
 // records of each when it has ended: when ctx ends, those of the whole runs are
 // kept.
 func (c *Comparison) Run(ctx context.Context) (err error) {
 	o := c.o
 	o.noted = map[string]bool{}
+	if err := local.CheckFree(local.Options{Network: o.Network}); err != nil {
+		return err
+	}
 	if slices.ContainsFunc(c.left, func(p plan) bool { return p.mesh }) {
 		if o.found, err = o.Binaries(ctx); err != nil {
 			return err
@@ -185,7 +184,7 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 		if p.o = o; i > 0 && o.Bin == "" { // built once
 			p.o.Bin = builtIn(o.Root)
 		}
-		seen, err := onTime(o.Progress, p.name(), func() (*record.Run, error) { return p.measure(ctx) })
+		seen, err := o.onTime(p.name(), func() (*record.Run, error) { return p.measure(ctx) })
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), done, len(c.plans), o.Out, ctx.Err())
 		}
@@ -209,15 +208,16 @@ func (o Options) prepare(plans []plan) error {
 		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
 	problems := o.wrongRules()
-	read := map[string]*manifest.Objects{}
+	manifests := reader{o, map[string]loaded{}}
+	objects := map[string]*manifest.Objects{}
 	for i := range plans {
 		p := &plans[i]
-		if _, done := read[p.arm.Name]; !done {
-			objects, wrong := o.objects(p.arm)
-			read[p.arm.Name] = objects
+		if _, done := objects[p.arm.Name]; !done {
+			var wrong experiment.Problems
+			objects[p.arm.Name], wrong = manifests.objects(p.arm)
 			problems = addOnce(problems, wrong)
 		}
-		p.objects = read[p.arm.Name]
+		p.objects = objects[p.arm.Name]
 		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && check.NeedsMesh(p.objects) })
 	}
 	if len(problems) > 0 {
@@ -228,11 +228,13 @@ func (o Options) prepare(plans []plan) error {
 }
 
 // addOnce adds the mistakes of another arm. One of a field that all arms have,
-// such as load.target, is there already.
+// such as load.target, is there already, and so is one of an arm at another point
+// of the sweep.
 func addOnce(problems, more experiment.Problems) experiment.Problems {
 	known := slices.Clone(problems)
 	for _, p := range more {
-		if strings.HasPrefix(p.Field, "arms[") || !slices.ContainsFunc(known, func(k experiment.Problem) bool { return k.Field == p.Field }) {
+		ofArm := strings.HasPrefix(p.Field, "arms[")
+		if !slices.ContainsFunc(known, func(k experiment.Problem) bool { return k == p || !ofArm && k.Field == p.Field }) {
 			problems = append(problems, p)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -47,29 +46,37 @@ func (r *running) target() (target, error) {
 	if r.e.Load.From != "" {
 		return r.from(to, pods[0])
 	}
-	draw := drawn(r.seed)
-	to.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	to.dial = r.dialOne(func(string) (found []string, err error) {
 		pods, err := faults.Find(r.fleet.Pods(), service)
-		if err != nil {
-			return nil, err
+		for _, ready := range []bool{true, false} {
+			for _, pod := range pods {
+				if pod.Ready == ready {
+					found = append(found, net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)))
+				}
+			}
+			if len(found) > 0 {
+				break
+			}
 		}
-		if ready := slices.DeleteFunc(slices.Clone(pods), func(p local.Pod) bool { return !p.Ready }); len(ready) > 0 {
-			pods = ready
-		}
-		pod := pods[draw(len(pods))]
-		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)))
-	}
+		return found, err
+	})
 	return to, nil
 }
 
-// drawn returns a function that draws numbers below n; a seed draws the same.
-func drawn(seed uint64) func(n int) int {
+// dialOne returns a function that connects to one of the addresses that it finds
+// for the one of a request. A seed draws the same.
+func (r *running) dialOne(find func(address string) ([]string, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
 	var mu sync.Mutex
-	source := rand.New(rand.NewPCG(seed, 0))
-	return func(n int) int {
+	source := rand.New(rand.NewPCG(r.seed, 0))
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		found, err := find(address)
+		if err != nil {
+			return nil, err
+		}
 		mu.Lock()
-		defer mu.Unlock()
-		return source.IntN(n)
+		n := source.IntN(len(found))
+		mu.Unlock()
+		return new(net.Dialer).DialContext(ctx, network, found[n])
 	}
 }
 
@@ -97,20 +104,18 @@ func (r *running) from(to target, pod local.Pod) (target, error) {
 	if r.mesh != nil {
 		names, _ = r.mesh.HostsFile(callers[0].Name)
 	}
-	port := pod.DeclaredPort
-	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(port))
-	draw := drawn(r.seed)
-	to.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
+	to.dial = r.dialOne(func(address string) ([]string, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
 		found, err := local.LookUp(names, host)
-		if err != nil {
-			return nil, err
+		for i := range found {
+			found[i] = net.JoinHostPort(found[i], port)
 		}
-		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(found[draw(len(found))], port))
-	}
+		return found, err
+	})
 	return to, nil
 }
 
@@ -135,7 +140,7 @@ func (r *running) options() local.Options {
 	return local.Options{
 		Root: r.o.Root, Bin: r.o.Bin, State: filepath.Join(r.o.Out, "fleet"), Environ: r.o.Environ,
 		Network: r.o.Network, NodeAddress: netip.AddrFrom4(last),
-		Replicas: r.arm.Replicas, Set: r.settings(), Relays: r.relayed(),
+		Replicas: r.arm.Pods(), Set: r.settings(), Relays: r.relayed(),
 		StopTimeout:  time.Second, // requests in flight do not matter any more
 		ReadyTimeout: time.Minute, // on a busy machine
 	}

@@ -93,13 +93,13 @@ func (c *Comparison) open(ctx context.Context) (*output, error) {
 // add writes a run. One that is there already is replaced, in a new file that
 // takes the old one's place.
 func (out *output) add(run *record.Run) error {
-	if out.again == nil || !slices.ContainsFunc(out.again.Runs, func(r *record.Run) bool { return same(r.Key, run.Key) }) {
+	if out.again == nil || !slices.ContainsFunc(out.again.Runs, func(r *record.Run) bool { return r.Same(run.Key) }) {
 		return record.Write(out, run)
 	}
 	var text bytes.Buffer
 	err := record.WriteHeader(&text, out.again)
 	for _, r := range out.again.Runs {
-		if same(r.Key, run.Key) {
+		if r.Same(run.Key) {
 			r = run
 		}
 		if err == nil {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,9 +34,10 @@ type running struct {
 // maxMeasurements is how often a run is made until its load is on time.
 const maxMeasurements = 3
 
-// onTime measures a run until its load is on time, at most maxMeasurements
-// times, and returns the last one.
-func onTime(progress func(string), name string, measure func() (*record.Run, error)) (*record.Run, error) {
+// onTime measures a run until its load is on time, at most as often as the options
+// say, and returns the last one.
+func (o Options) onTime(name string, measure func() (*record.Run, error)) (*record.Run, error) {
+	most := cmp.Or(o.measurements, maxMeasurements)
 	for n := 1; ; n++ {
 		seen, err := measure()
 		if err != nil {
@@ -47,11 +49,11 @@ func onTime(progress func(string), name string, measure func() (*record.Run, err
 			return seen, nil
 		}
 		again := "measuring again"
-		if n == maxMeasurements {
+		if n == most {
 			again = fmt.Sprintf("kept and marked after measurement %d", n)
 		}
-		progress(fmt.Sprintf("%s: the load was late (%v; must be p99 %v, at most %v): %s", name, late, record.UsualLateness, record.MaxLateness, again))
-		if n == maxMeasurements {
+		o.Progress(fmt.Sprintf("%s: the load was late (%v; must be p99 %v, at most %v): %s", name, late, record.UsualLateness, record.MaxLateness, again))
+		if n == most {
 			return seen, nil
 		}
 	}

@@ -177,8 +177,11 @@ func (c *checker) parts(path string, a Arm) {
 	for i, manifests := range a.Manifests {
 		c.must(strings.TrimSpace(manifests) != "", fmt.Sprintf("%s.manifests[%d]", path, i), "empty: must be a directory or a file")
 	}
-	for name, n := range a.Replicas {
-		c.must(n >= 0 && n <= 100, path+".replicas."+name, "%d: must be between 0 and 100", n)
+	for name, count := range a.Replicas {
+		for _, at := range c.e.points(count) {
+			_, err := Count(at.fill(string(count))).number()
+			c.must(err == nil || len(at) == 0, path+".replicas."+name, "%v", err) // without a sweep the decoder has said so
+		}
 	}
 	for service, variables := range a.Env {
 		for name := range variables {

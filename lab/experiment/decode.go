@@ -326,6 +326,8 @@ func formOf(t reflect.Type) string {
 		return "a duration such as 1.5s"
 	case reflect.TypeFor[Share]():
 		return "a share such as 0.95 or 95%"
+	case reflect.TypeFor[Count]():
+		return fmt.Sprintf("a whole number from 0 to %d", maxCount)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

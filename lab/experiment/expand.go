@@ -65,7 +65,7 @@ func (e *Experiment) whole(a Arm) Arm {
 	a.Patches = append(slices.Clone(below.Patches), a.Patches...)
 	replicas := maps.Clone(below.Replicas)
 	if replicas == nil {
-		replicas = map[string]int{}
+		replicas = map[string]Count{}
 	}
 	maps.Copy(replicas, a.Replicas)
 	env := map[string]map[string]string{}
@@ -91,7 +91,10 @@ func (a Arm) at(e *Experiment, at Point) Arm {
 			env[service][name] = at.fill(value)
 		}
 	}
-	a.Env = env
+	a.Env, a.Replicas = env, maps.Clone(a.Replicas)
+	for name, count := range a.Replicas {
+		a.Replicas[name] = Count(at.fill(string(count)))
+	}
 	a.Manifests = slices.Clone(a.Manifests)
 	for i, path := range a.Manifests {
 		a.Manifests[i] = at.fill(path)

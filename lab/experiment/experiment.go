@@ -54,7 +54,7 @@ type Arm struct {
 	// service "all" is every one; a service's own variables are over those.
 	Env map[string]map[string]string `json:"env,omitempty"`
 	// Replicas are the numbers of pods, by Deployment, over the manifests'.
-	Replicas map[string]int `json:"replicas,omitempty"`
+	Replicas map[string]Count `json:"replicas,omitempty"`
 	// Patches are parts of objects, with kind and metadata.name, merged into the
 	// objects of the manifests as kustomize merges a patch.
 	Patches []Object `json:"patches,omitempty"`
@@ -74,6 +74,15 @@ func (a Arm) HasMesh(needs func() bool) bool {
 		return needs()
 	}
 	return *a.Mesh
+}
+
+// Pods are the numbers of pods, by Deployment, of an arm that Expand returned.
+func (a Arm) Pods() map[string]int {
+	pods := map[string]int{}
+	for name, count := range a.Replicas {
+		pods[name], _ = count.number() // Check has read it
+	}
+	return pods
 }
 
 // All is the key of Arm.Env that stands for every service.

@@ -24,6 +24,7 @@ arms:
     env: {all: {RESILIENCE: "off"}, api-gateway: {A: 1}}
   - name: ten
     from: mine
+    replicas: {staff-service: "${percent}"}
     patches: [{kind: DestinationRule, metadata: {name: telemetry}, spec: {trafficPolicy: {outlierDetection: {maxEjectionPercent: "${percent}"}}}}]
 faults:
   - name: bad
@@ -94,7 +95,7 @@ func TestExpand(t *testing.T) {
 	}
 	ten := arms[2]
 	if !ten.HasMesh(func() bool { return false }) || ten.Of != "ten" || !slices.Equal(ten.Manifests, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}) ||
-		ten.Replicas["vehicle-telemetry"] != 2 || ten.Env["all"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
+		ten.Pods()["vehicle-telemetry"] != 2 || ten.Pods()["staff-service"] != 10 || ten.Env["all"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
 		t.Errorf("got %+v", ten)
 	}
 	text, _ := json.Marshal(ten.Patches)
@@ -141,14 +142,17 @@ func TestMistakes(t *testing.T) {
 		text string
 		want []string
 	}{
-		"empty":     {"", []string{"x.yaml:1: empty: must be an experiment"}},
-		"no object": {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals"}},
+		"a second document":             {"question: q\narms: []\n\n---\nquestion: q\n", []string{"x.yaml:4: a second document: must be one alone"}},
+		"no YAML, in a second document": {"question: q\n---\narms: [\n", []string{"x.yaml:3: a second document: must be one alone"}},
+		"a tab":                         {"question: q\narms:\n  - name: a\n\t\tmanifests: x\n", []string{"x.yaml:4: a tab in the indentation: must be spaces"}},
+		"empty":                         {"", []string{"x.yaml:1: empty: must be an experiment"}},
+		"no object":                     {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals"}},
 		"unknown fields, wrong types": {
 			"question: q\narms:\n  - name: a\n    manifest: x\n    mesh: perhaps\n    replicas: {s: many}\nload:\n  rate: fast\n  timeout: 10\nseeds: [x]\nfault: []\n",
 			[]string{
 				`x.yaml:4: arms[0]: "manifest": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target`,
 				`x.yaml:5: arms[0].mesh: "perhaps": must be true or false`,
-				`x.yaml:6: arms[0].replicas.s: "many": must be a whole number`,
+				`x.yaml:6: arms[0].replicas.s: "many": must be a whole number from 0 to 100`,
 				`x.yaml:8: load.rate: "fast": must be a number`,
 				`x.yaml:9: load.timeout: "10": must be a duration such as 1.5s`,
 				`x.yaml:10: seeds[0]: "x": must be a whole number`,
@@ -183,6 +187,15 @@ func TestMistakes(t *testing.T) {
 				`x.yaml:5: sweep[1].name: "unused": must be in an arm or in a fault, as ${unused}`,
 				"x.yaml:6: goals[0].atLeast: 1 / (n - n): +Inf: must be a number",
 				"x.yaml:6: goals[1].atMost: 1 ^ n: ^: must be one of + - * /",
+			},
+		},
+		"swept replicas": {
+			"question: q\nfleet: {replicas: {t: -1}}\narms:\n  - {name: a, manifests: x, replicas: {s: \"${n}\"}}\n  - {name: b, manifests: x, replicas: {s: \"${n}0\"}}\nsweep: [{name: n, values: [1, few, 101]}]\n",
+			[]string{
+				`x.yaml:2: fleet.replicas.t: "-1": must be a whole number from 0 to 100`,
+				`x.yaml:4: arms[0].replicas.s: "few": must be a whole number from 0 to 100`,
+				`x.yaml:4: arms[0].replicas.s: "101": must be a whole number from 0 to 100`,
+				`x.yaml:5: arms[1].replicas.s: "${n}0": must be a whole number from 0 to 100`,
 			},
 		},
 		"fields and values": {

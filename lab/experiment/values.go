@@ -64,6 +64,29 @@ func (v *Value) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Count is a number of pods, or a placeholder of the sweep: 2, "${replicas}".
+type Count string
+
+// maxCount is the most pods of one Deployment.
+const maxCount = 100
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *Count) UnmarshalText(text []byte) error {
+	if *c = Count(text); placeholder.FindString(string(text)) == string(text) && len(text) > 0 {
+		return nil
+	}
+	_, err := c.number()
+	return err
+}
+
+func (c Count) number() (int, error) {
+	n, err := strconv.ParseUint(string(c), 10, 31)
+	if err != nil || n > maxCount {
+		return 0, fmt.Errorf("%.60q: must be a whole number from 0 to %d", string(c), maxCount)
+	}
+	return int(n), nil
+}
+
 // Point is one value of each axis that an arm or a fault depends on.
 type Point map[string]Value
 

@@ -1,7 +1,9 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +14,26 @@ import (
 // inRepository is the prefix of a path below the repository.
 const inRepository = "repo:"
 
-// Resolve returns where a path of the experiment leads. Root is the repository.
-func (e *Experiment) Resolve(path, root string) (string, error) {
+// Find returns where a path of the experiment leads. Root is the repository.
+func (e *Experiment) Find(path, root string) (string, error) {
+	there, err := e.resolve(path, root)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(there); errors.Is(err, fs.ErrNotExist) {
+		from := "the directory of " + e.Source + "; repo: begins a path in the repository"
+		switch {
+		case strings.HasPrefix(path, inRepository):
+			from = "the repository"
+		case e.Source == "":
+			from = "the current directory"
+		}
+		return "", fmt.Errorf("%q: no file %s: must be a file or a directory, from %s", path, there, from)
+	}
+	return there, nil
+}
+
+func (e *Experiment) resolve(path, root string) (string, error) {
 	if below, found := strings.CutPrefix(path, inRepository); found {
 		if root == "" {
 			return "", fmt.Errorf("%s: no repository here: must be a path, or with --root", path)
@@ -43,7 +63,7 @@ func (e *Experiment) Write(path, root string) error {
 	for _, arm := range append([]*Arm{&moved.Fleet}, pointers(&moved)...) {
 		paths := Paths{}
 		for _, manifests := range arm.Manifests {
-			there, err := e.Resolve(manifests, root)
+			there, err := e.resolve(manifests, root)
 			if err != nil {
 				return err
 			}

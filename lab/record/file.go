@@ -137,7 +137,7 @@ func (c *Comparison) readHeader(line []byte) error {
 }
 
 func (r *Run) readLine(line []byte, key Key) error {
-	if !key.same(r.Key) {
+	if !key.Same(r.Key) {
 		return fmt.Errorf("arm, fault, seed: %s: must be those of the run before it, %s", key.Name(), r.Name())
 	}
 	switch key.Kind {
@@ -179,13 +179,13 @@ func (r *Run) check(before []*Run) error {
 		return fmt.Errorf("rate: %v: must be more than 0", r.Rate)
 	case r.FaultAt < 0 || r.RepairAt <= r.FaultAt || r.End < r.RepairAt:
 		return errors.New("faultAt, repairAt, end: must be in this order")
-	case slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Caller == "" || h.Upstream == "" || !(h.Calls > 0) }):
+	case slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Caller == "" || h.Upstream == "" || !(h.Calls > 0 || h.Load) }):
 		return errors.New("hops: must have a caller, an upstream and calls")
 	case r.LoadUntil != 0 && (r.LoadUntil < r.RepairAt || r.LoadUntil > r.End):
 		return errors.New("loadUntil: must be between repairAt and end")
 	}
 	for _, other := range before {
-		if other.same(r.Key) {
+		if other.Same(r.Key) {
 			return fmt.Errorf("%s: must be there once", r.Name())
 		}
 	}

@@ -79,8 +79,9 @@ func (k Key) Name() string {
 	return name
 }
 
-// same reports whether two keys name the same run.
-func (k Key) same(other Key) bool {
+// Same reports whether two keys name the same run, of whatever kind their lines
+// are.
+func (k Key) Same(other Key) bool {
 	k.Kind = other.Kind
 	return k == other
 }

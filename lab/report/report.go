@@ -87,7 +87,7 @@ func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 		}
 		g.Sweeps, g.Repeats = g.sweeps(), g.repeats()
 		if g.experiment != nil {
-			if err := r.Judge(g.experiment.Goals...); err != nil {
+			if err := r.judgeOwn(g.experiment); err != nil {
 				return Report{}, err
 			}
 		}
@@ -137,9 +137,10 @@ func (g *Group) add(run *record.Run) error {
 	if f.Name == "" {
 		*f = Fault{Name: run.Fault, Rules: run.Rules, Rate: run.Rate, Seconds: length, Replicas: run.Replicas}
 	}
-	if f.Rules != run.Rules || f.Rate != run.Rate || f.Seconds != length || f.Replicas != run.Replicas {
-		return fmt.Errorf("%s: rules, rate, length: %q, %v, %v s and %q, %v, %v s: must be the same to be compared; report each directory alone",
-			run.Name(), f.Rules, f.Rate, f.Seconds, run.Rules, run.Rate, length)
+	swept := run.Point != nil // over the replicas, maybe
+	if f.Rules != run.Rules || f.Rate != run.Rate || f.Seconds != length || f.Replicas != run.Replicas && !swept {
+		return fmt.Errorf("%s: rules, rate, length, replicas: %q, %v, %v s, %d and %q, %v, %v s, %d: must be the same to be compared; report each directory alone",
+			run.Name(), f.Rules, f.Rate, f.Seconds, f.Replicas, run.Rules, run.Rate, length, run.Replicas)
 	}
 	a := find(&f.Arms, func(a *Arm) bool { return a.Name == run.Arm })
 	if a.Name == "" {

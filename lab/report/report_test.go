@@ -437,7 +437,7 @@ func TestConditions(t *testing.T) {
 		"another rate":            {run("none", "x", 1), run("library", "x", 1), faster, 0, "x: rate: 10 and 20: must be the same to be compared; report each directory alone"},
 		"other seeds":             {run("none", "x", 1), run("library", "x", 3), func(c *record.Comparison) { c.Seeds = []uint64{3, 4} }, 0, "x: seeds: [1,2] and [3,4]: must be the same to be compared; report each directory alone"},
 		"another rate, and fault": {run("none", "x", 1), run("library", "y", 1), faster, 2, ""},
-		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length: "reset", 10, 6 s and "status=502", 10, 6 s: must be the same to be compared; report each directory alone`},
+		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length, replicas: "reset", 10, 6 s, 1 and "status=502", 10, 6 s, 1: must be the same to be compared; report each directory alone`},
 		"other settings":          {run("none", "x", 1), run("none", "x", 2, func(r *record.Run) { r.Settings = []string{"k8s/base", "api-gateway A=B"} }), same, 0, `none, x, seed 2: settings: ["k8s/base"] and ["k8s/base" "api-gateway A=B"]: must be the same to be compared; report each directory alone`},
 		"no common seed":          {run("none", "x", 1), run("library", "x", 2), same, 0, "x: seeds: none that every arm has: must be at least one"},
 		"twice":                   {run("none", "x", 1), run("none", "x", 1), same, 0, "none, x, seed 1: must be there once"},

@@ -280,12 +280,12 @@ func (f compareFlags) setRate(e *experiment.Experiment) error {
 func (f compareFlags) setReplicas(e *experiment.Experiment) error {
 	for _, text := range f.replicas {
 		name, number, _ := strings.Cut(text, "=")
-		n, err := strconv.Atoi(number)
-		if err != nil || name == "" {
+		var n experiment.Count
+		if err := n.UnmarshalText([]byte(number)); err != nil || name == "" {
 			return fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, separated by commas", text)
 		}
 		if e.Fleet.Replicas == nil {
-			e.Fleet.Replicas = map[string]int{}
+			e.Fleet.Replicas = map[string]experiment.Count{}
 		}
 		e.Fleet.Replicas[name] = n
 	}

@@ -172,7 +172,7 @@ func TestWrite(t *testing.T) {
 	e := parsed(t, where, path).Experiment
 	arm, in := e.Arms[0], e.Faults[0].Inject[0]
 	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != "repo:k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
-		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != 3 || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
+		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != "3" || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
 		t.Errorf("got %s", text(t, e))
 	}
 	code, _, stderr = fleetman(t, append([]string{"compare", "--write", path}, args...)...)
