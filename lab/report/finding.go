@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"fleetman.example/lab/record"
 )
@@ -77,11 +79,15 @@ func (s *wording) figure(a Arm, name string) string {
 	return a.Figures[name].Text(c.Unit)
 }
 
-// neverRecovered reports whether no run recovered, though there was time for it.
+// neverRecovered reports whether no run recovered.
 func (a Arm) neverRecovered() bool {
-	recovered, seen := a.Figures["recovered"], a.Runs[0].seen
-	return recovered.Value == nil && recovered.Note != "" && seen.End-seen.RepairAt >= record.Offset(Window)
+	recovered := a.Figures["recovered"]
+	return recovered.Value == nil && recovered.Note != ""
 }
+
+// longAfter is how long a run must last after the repair to show that a fleet never
+// recovers. In less time it may be within an open period, of 10 s by default.
+const longAfter = record.Offset(10 * time.Second)
 
 // finding is the sentence about a fault: the arms that lost requests, those that
 // degraded answers, and those that never recovered.
@@ -130,7 +136,13 @@ func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each fig
 		text += fmt.Sprintf(" Degraded answers: %s.", strings.Join(degraded, "; "))
 	}
 	if len(never) > 0 {
-		text += fmt.Sprintf(" Never recovered: %s.", strings.Join(never, "; "))
+		seen := f.Arms[0].Runs[0].seen
+		after := seen.End - seen.RepairAt
+		form := " Never recovered in the %s s after the repair: %s."
+		if after < longAfter {
+			form = " Recovery not seen within %s s after the repair: %s."
+		}
+		text += fmt.Sprintf(form, strconv.FormatFloat(seconds(after), 'f', -1, 64), strings.Join(never, "; "))
 	}
 	return Finding{text, anchor("fault", f.Name), s.figures}
 }

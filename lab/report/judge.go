@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"fleetman.example/lab/experiment"
@@ -66,30 +67,66 @@ func (r Report) ExitCode() int {
 // about. With a sweep these are all of its points.
 func (r *Report) Judge(goals ...experiment.Goal) error {
 	for _, goal := range goals {
-		c, ok := column(goal.Figure)
-		if !ok {
-			return fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, strings.Join(Figures(), ", "))
-		}
-		before := len(r.Goals)
-		for _, f := range r.faults() {
-			for _, a := range f.Arms {
-				seen := a.Runs[0].seen
-				if !named(goal.Fault, seen.Fault, seen.FaultOf) || !named(goal.Arm, seen.Arm, seen.ArmOf) {
-					continue
-				}
-				v, err := c.judge(goal, f, a)
-				if err != nil {
-					return err
-				}
-				r.Goals = append(r.Goals, v)
-			}
-		}
-		if len(r.Goals) == before {
+		found, err := r.judge(goal)
+		switch {
+		case err != nil:
+			return err
+		case len(found) == 0:
 			return fmt.Errorf("goal %s: no run of %s with %s: must be in the records", goal, goal.Arm, goal.Fault)
+		case strings.HasPrefix(found[0].Text, noRun):
+			return fmt.Errorf("goal %s: over %q: must be an arm with that fault", goal, goal.Over)
 		}
+		r.Goals = append(r.Goals, found...)
 	}
 	r.Findings = r.findings()
 	return nil
+}
+
+// judgeOwn adds the verdicts on an experiment's goals. An arm and a fault that have
+// no run, because the comparison was interrupted, decide nothing.
+func (r *Report) judgeOwn(e *experiment.Experiment) error {
+	arms, faults := e.Expand()
+	for _, goal := range e.Goals {
+		found, err := r.judge(goal)
+		if err != nil {
+			return err
+		}
+		for _, a := range arms {
+			for _, f := range faults {
+				has := slices.ContainsFunc(found, func(v Verdict) bool { return v.Arm == a.Name && v.Fault == f.Name })
+				if named(goal.Arm, a.Name, a.Of) && named(goal.Fault, f.Name, f.Of) && experiment.Meet(a, f) && !has {
+					found = append(found, Verdict{Goal: goal.String(), Arm: a.Name, Fault: f.Name, Figure: goal.Figure, Of: "runs", Result: GoalUndecided, Text: noRun})
+				}
+			}
+		}
+		r.Goals = append(r.Goals, found...)
+	}
+	return nil
+}
+
+// noRun is the verdict without a run.
+const noRun = GoalUndecided + ": no run"
+
+// judge returns the verdicts on a goal.
+func (r *Report) judge(goal experiment.Goal) (found []Verdict, err error) {
+	c, ok := column(goal.Figure)
+	if !ok {
+		return nil, fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, strings.Join(Figures(), ", "))
+	}
+	for _, f := range r.faults() {
+		for _, a := range f.Arms {
+			seen := a.Runs[0].seen
+			if !named(goal.Fault, seen.Fault, seen.FaultOf) || !named(goal.Arm, seen.Arm, seen.ArmOf) {
+				continue
+			}
+			v, err := c.judge(goal, f, a)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, v)
+		}
+	}
+	return found, nil
 }
 
 func named(wanted, name, of string) bool { return wanted == name || of != "" && wanted == of }
@@ -119,7 +156,8 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 	case goal.Over != "":
 		others, ok := f.arm(goal.Over)
 		if !ok {
-			return v, fmt.Errorf("goal %s: over %q: must be an arm with that fault", goal, goal.Over)
+			v.Result, v.Text = GoalUndecided, noRun+" of "+goal.Over
+			return v, nil
 		}
 		d := c.over(mine, c.figure(others.Runs, confidence), confidence)
 		v.Value, v.Low, v.High = d.Value, d.Low, d.High

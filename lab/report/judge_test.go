@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,33 @@ func TestGoalWithoutRuns(t *testing.T) {
 	}
 }
 
+// TestInterrupted: goals about runs that are not there yet are not decided.
+func TestInterrupted(t *testing.T) {
+	c := of(outcomesOf("a:n=1", 1, 0, 0))
+	c.Runs[0].ArmOf, c.Runs[0].FaultOf, c.Runs[0].Point = "a", "x", map[string]string{"n": "1"}
+	c.Experiment = `# q?
+arms: [{name: a, manifests: x, env: {s: {N: "${n}"}}}, {name: b, manifests: x}]
+faults: [{name: x, inject: [{service: s, rules: reset}]}]
+sweep: [{name: n, values: [1, 2]}]
+goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, fault: x, atLeast: 90%}, {figure: good, arm: a, over: b, fault: x, atLeast: 0}]
+`
+	r, err := Compute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range r.Goals {
+		got = append(got, v.Arm+": "+v.Text)
+	}
+	want := []string{
+		"a:n=1: met: 100 % (96.3..100) of 100 requests", "a:n=2: not decided: no run", "b: not decided: no run",
+		"a:n=1: not decided: no run of b", "a:n=2: not decided: no run",
+	}
+	if !slices.Equal(got, want) || r.ExitCode() != ExitUnknown {
+		t.Errorf("exit code %d, got\n%q, want\n%q", r.ExitCode(), got, want)
+	}
+}
+
 // TestNeverRecovers: a run whose answers stay bad after the repair is called so,
 // with its goodput and the work that was wasted.
 func TestNeverRecovers(t *testing.T) {
@@ -144,13 +172,18 @@ func TestNeverRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := report.Groups[0].Faults[0].Arms[0]
+	short := *r
+	short.End = at(12)
+	if r, err := Compute(of(hopped(&short, at(3)))); err != nil || !strings.Contains(r.Findings[0].Sentence, " Recovery not seen within 6 s after the repair: retries (") {
+		t.Errorf("got %+v, %v", r.Findings, err)
+	}
 	for name, want := range map[string]string{"recovered": "never", "goodputAfter": "0 (0..0.37)", "wastedAfter": "100 % (98.7..100)", "attempts": "3.00", "wasted": "100 % (95.9..100)"} {
 		c, _ := column(name)
 		if got := a.Figures[name].Text(c.Unit); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	if got, want := report.Findings[0].Sentence, "overload, all of staff-service failing: retries lost 100 % (88.6..100). Never recovered: retries (goodput 0 (0..0.37) of 10 requests per second, 100 % (98.7..100) of the attempts wasted)."; got != want {
+	if got, want := report.Findings[0].Sentence, "overload, all of staff-service failing: retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10 requests per second, 100 % (98.7..100) of the attempts wasted)."; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
