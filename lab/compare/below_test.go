@@ -33,11 +33,12 @@ func TestLibraryIsNotBelowNone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute of load")
 	}
-	for i, service := range []string{"staff-service", "vehicle-telemetry", "position-tracker", "api-gateway"} {
+	t.Parallel()
+	for _, service := range []string{"staff-service", "vehicle-telemetry", "position-tracker", "api-gateway"} {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel() // four fleets with little load
-			o := options(t, 225+i)
-			o.Experiment = decode(t, fmt.Sprintf(below, service))
+			o := options(t)
+			o.Experiment, o.Bin = decode(t, fmt.Sprintf(below, service)), services(t)
 			run(t, o)
 			var runs [2]*record.Run // none, library
 			for _, r := range records(t, o.Out).Runs {

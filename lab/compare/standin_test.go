@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,20 +14,26 @@ import (
 	"sync"
 	"testing"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/report"
 )
 
 // TestMain runs the test's own program as a service when it is started under
 // another name: a fleet that this repository does not have.
 func TestMain(m *testing.M) {
-	if filepath.Base(filepath.Dir(os.Args[0])) == standIns {
+	if filepath.Base(filepath.Dir(os.Args[0])) == standInDir {
 		standIn()
 		return
+	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue { // fleets with little load wait most of their time
+		_ = f.Value.Set("6")
 	}
 	os.Exit(m.Run())
 }
 
-const standIns = "stand-ins"
+const standInDir = "stand-ins"
 
 // standIn is a service with the contract's admin listener. It passes requests on
 // to UPSTREAM_URL, or answers them itself.
@@ -118,6 +125,24 @@ func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"rules":[{"rule":%q}]}`, s.rules)
 }
 
+// standIns are the options of an experiment on a fleet of stand-ins in a row, each
+// of which calls the next one. Its manifests are in fleet.yaml, beside the
+// experiment.
+func standIns(t *testing.T, text string, names ...string) Options {
+	t.Helper()
+	o := options(t)
+	o.Root, o.Bin = "", standInPrograms(t, names...)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet(names...)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(text), report.Figures()); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 // standInPrograms is a directory with programs of these names.
 func standInPrograms(t *testing.T, names ...string) string {
 	t.Helper()
@@ -129,7 +154,7 @@ func standInPrograms(t *testing.T, names ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), standIns)
+	dir := filepath.Join(t.TempDir(), standInDir)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +184,7 @@ func standInFleet(names ...string) string {
 apiVersion: v1
 kind: Service
 metadata: {name: fleetman-%[1]s}
-spec: {selector: {app: %[1]s}, ports: [{port: 8080, targetPort: http}]}
+spec: {selector: {app: %[1]s}, ports: [{name: http, port: 8080, targetPort: http}]}
 ---
 apiVersion: apps/v1
 kind: Deployment
