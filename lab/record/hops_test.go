@@ -99,13 +99,18 @@ func TestLoadHop(t *testing.T) {
 		shared           []string
 	}{
 		"a hop of its own": {
-			"gateway", "telemetry", Hop{Caller: "gateway", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Shared: true, Load: true},
-			HopCounts{Requests: 5, Attempts: 5}, HopCounts{10, 10, 12, 15},
+			"gateway", "telemetry",
+			Hop{Caller: "gateway", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Shared: true, Load: true},
+			HopCounts{Requests: 5, Attempts: 5},
+			HopCounts{10, 10, 12, 15},
 			[]string{"gateway>telemetry", "tracker>telemetry"},
 		},
 		"calls of the caller's own": {
-			"tracker", "telemetry", Hop{Caller: "tracker", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Per: []string{"GET /"}, Calls: 1, Load: true},
-			HopCounts{Requests: 5, Attempts: 5}, HopCounts{14, 14, 0, 15}, nil,
+			"tracker", "telemetry",
+			Hop{Caller: "tracker", Upstream: "telemetry", Methods: []string{"GET", "PUT"}, Per: []string{"GET /"}, Calls: 1, Load: true},
+			HopCounts{Requests: 5, Attempts: 5},
+			HopCounts{14, 14, 0, 15},
+			nil,
 		},
 	} {
 		run.Hops = FindHops(run.Samples, 0, &Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
