@@ -61,7 +61,7 @@ func TestMetastable(t *testing.T) {
 	}
 	t.Parallel()
 	const recovers, never = "recovers", "never recovers"
-	for _, cell := range []struct{ arm, fault, want string }{
+	for _, test := range []struct{ arm, fault, want string }{
 		{"naive", "stop-500ms", recovers},
 		{"naive", "stop-3s", never},
 		{"less-load", "stop-3s", recovers},
@@ -70,10 +70,10 @@ func TestMetastable(t *testing.T) {
 		{"mesh-naive", "stop-3s", never},
 		{"mesh", "stop-3s", recovers},
 	} {
-		t.Run(cell.arm+", "+cell.fault, func(t *testing.T) {
+		t.Run(test.arm+", "+test.fault, func(t *testing.T) {
 			t.Parallel()
-			o := short(t, "metastable", cell.arm, cell.fault, phases(3*time.Second, 4*time.Second, 18*time.Second))
-			if ofMesh.MatchString(cell.arm) {
+			o := short(t, "metastable", test.arm, test.fault, phases(3*time.Second, 4*time.Second, 18*time.Second))
+			if ofMesh.MatchString(test.arm) {
 				o = withMesh(t, o)
 			}
 			o.Experiment.Goals = nil
@@ -90,8 +90,8 @@ func TestMetastable(t *testing.T) {
 			case share < .2:
 				got = never
 			}
-			if got != cell.want {
-				t.Errorf("%s, want: %s; %d of the last %d answers are good", got, cell.want, good, all)
+			if got != test.want {
+				t.Errorf("%s, want: %s; %d of the last %d answers are good", got, test.want, good, all)
 			}
 		})
 	}
