@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -28,7 +30,39 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a scenario's promises: %w", err)
 	}
-	return Decode(path, data)
+	file, err := Decode(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.readTokens(); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// readTokens sets the header Authorization of the requests with a token.
+func (f *File) readTokens() error {
+	for i, p := range f.Promises {
+		for j := range p.Checks {
+			r := &p.Checks[j].Requests
+			if r.Bearer == "" {
+				continue
+			}
+			token, err := os.ReadFile(filepath.Join(filepath.Dir(f.Source), r.Bearer))
+			value := "Bearer " + strings.TrimSpace(string(token))
+			if err == nil && !httpguts.ValidHeaderFieldValue(value) {
+				err = fmt.Errorf("%s: must be a token in one line", r.Bearer)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: promises[%d].checks[%d].requests.bearer: %w", f.Source, i, j, err)
+			}
+			if r.Headers == nil {
+				r.Headers = map[string]string{}
+			}
+			r.Headers["Authorization"] = value
+		}
+	}
+	return nil
 }
 
 // Decode parses and validates the text of an expect.yaml. source is its path, for errors.

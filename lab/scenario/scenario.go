@@ -76,12 +76,18 @@ type Requests struct {
 	Method  string            `json:"method,omitempty"` // Defaults to GET.
 	Path    string            `json:"path"`             // escaped, with its query
 	Headers map[string]string `json:"headers,omitempty"`
-	Body    string            `json:"body,omitempty"`
+	// Bearer is the name of a file beside the expect.yaml with a token. Load sets the header Authorization
+	// to it.
+	Bearer string `json:"bearer,omitempty"`
+	Body   string `json:"body,omitempty"`
 
 	// EachHeader is a header with a different value in each of a number of consecutive requests.
 	EachHeader *EachHeader `json:"eachHeader,omitempty"`
 	// EachSource is a number of source addresses, which requests use in turn.
 	EachSource int `json:"eachSource,omitempty"`
+	// EachVisitor is a number of visitors, who send requests in turn. A visitor has one request in flight
+	// and sends the cookies of earlier responses.
+	EachVisitor int `json:"eachVisitor,omitempty"`
 
 	// Count is the number of requests.
 	Count int `json:"count"`
@@ -117,7 +123,8 @@ type Expect struct {
 	Answers *Answer `json:"answers,omitempty"`
 	// Received counts the calls that workloads received because of the requests.
 	Received *Received `json:"received,omitempty"`
-	// Consistent counts the keys (values of EachHeader, or sources) whose responses have the same capture.
+	// Consistent counts the keys (values of EachHeader, sources or visitors) whose responses have the same
+	// capture.
 	Consistent *Consistent `json:"consistent,omitempty"`
 	// Distinct counts the different captures.
 	Distinct *Distinct `json:"distinct,omitempty"`

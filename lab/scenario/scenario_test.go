@@ -24,6 +24,7 @@ promises:
           method: POST
           path: /driver/City%20Truck?a=b
           headers: {x-my-header: canary}
+          bearer: user.jwt
           eachHeader: {name: x-myval, values: 20}
           count: 1000
           rate: 2.5
@@ -77,7 +78,7 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a misspelt field", "promise: one", "promises: one", `expect.yaml: unknown field "promises[0].promises"`},
 		{"a misspelt field far in", "afterAtMost: 10", "after: 10", `expect.yaml: unknown field "promises[0].checks[0].expect[4].settles.after"`},
 		{"a second document", "promises:", "promises: []\n--- # more\npromises:", "expect.yaml:3: a second document: must be one alone"},
-		{"a field twice", "count: 1000", "count: 1000\n          count: 10", `expect.yaml: not YAML: line 15: key "count" already set in map`},
+		{"a field twice", "count: 1000", "count: 1000\n          count: 10", `expect.yaml: not YAML: line 16: key "count" already set in map`},
 		{"no YAML", "promises:", "promises: [", "expect.yaml: not YAML: "},
 		{"no sentence", "promise: one in ten", `promise: ""`, `expect.yaml: promises[0].promise: "": must be a sentence in one line`},
 		{"no control", "control: {without: [rules]}", "", "expect.yaml: promises[0].control: 0 of without, with, set and scenario: must be exactly one: a promise that no control breaks proves nothing"},
@@ -102,6 +103,10 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a rate below zero", "rate: 2.5", "rate: -1", check + ".requests.rate: -1: must be more than 0 and at most 10000 requests per second"},
 		{"too many values", "values: 20", "values: 900", check + ".requests.eachHeader.values: 900: must be at least 2 and at most half of count"},
 		{"header and source", "rate: 2.5", "eachSource: 5", check + ".requests.eachSource: 5: must be unset with eachHeader"},
+		{"header and visitor", "rate: 2.5", "eachVisitor: 5", check + ".requests.eachVisitor: 5: must be unset with eachHeader"},
+		{"too few visitors", "eachHeader: {name: x-myval, values: 20}", "eachVisitor: 1", check + ".requests.eachVisitor: 1: must be at least 2 and at most half of count, and unset with eachSource"},
+		{"source and visitor", "eachHeader: {name: x-myval, values: 20}", "eachVisitor: 2\n          eachSource: 2", check + ".requests.eachVisitor: 2: must be at least 2 and at most half of count, and unset with eachSource"},
+		{"a token elsewhere", "bearer: user.jwt", "bearer: ../user.jwt", check + `.requests.bearer: "../user.jwt": must be the name of a file beside expect.yaml`},
 		{"a time-out without unit", "timeout: 5s", "timeout: 5", "expect.yaml: 5: must be a duration such as 1.5s"},
 		{"a time-out below zero", "timeout: 5s", "timeout: -5s", `expect.yaml: "-5s": must be a duration such as 1.5s, between 0 and 1h`},
 		{"a setting without a name", "staff-service:VARIANT=bad", "staff-service=bad", `expect.yaml: "staff-service=bad": must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad`},
@@ -141,11 +146,28 @@ func TestDecodeBadInput(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "expect.yaml")
-	if err := os.WriteFile(path, []byte(good), 0o644); err != nil {
-		t.Fatal(err)
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if file, err := Load(path); err != nil || file.Source != path || len(file.Promises) != 1 {
-		t.Errorf("%+v, %v", file, err)
+	write(path, good)
+	token := filepath.Join(filepath.Dir(path), "user.jwt")
+	const field = ": promises[0].checks[0].requests.bearer: "
+	if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+field+"open "+token) {
+		t.Errorf("no token: %v", err)
+	}
+	write(token, "two\nlines")
+	if _, err := Load(path); err == nil || err.Error() != path+field+"user.jwt: must be a token in one line" {
+		t.Errorf("a token of two lines: %v", err)
+	}
+	write(token, "a.b.c\n")
+	file, err := Load(path)
+	if err != nil || file.Source != path || len(file.Promises) != 1 {
+		t.Fatalf("%+v, %v", file, err)
+	}
+	if got := file.Promises[0].Checks[0].Requests.Headers["Authorization"]; got != "Bearer a.b.c" {
+		t.Errorf("Authorization: %q", got)
 	}
 	if _, err := Load(filepath.Dir(path)); err == nil || !strings.HasSuffix(err.Error(), ": must be a file of at most 1048576 bytes") {
 		t.Errorf("a directory: %v", err)

@@ -120,8 +120,8 @@ func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 		return fmt.Errorf(".rate: %v: must be more than 0 and at most 10000 requests per second", r.Rate)
 	case r.Rate > 0 && r.Concurrency > 0:
 		return fmt.Errorf(".rate: %v: must be unset with concurrency", r.Rate)
-	case r.EachHeader != nil && r.EachSource != 0:
-		return fmt.Errorf(".eachSource: %d: must be unset with eachHeader", r.EachSource)
+	case r.Bearer != "" && r.Bearer != filepath.Base(r.Bearer):
+		return fmt.Errorf(".bearer: %.60q: must be the name of a file beside expect.yaml", r.Bearer)
 	case r.Host != "" && !httpguts.ValidHostHeader(r.Host):
 		return fmt.Errorf(".host: %.80q: must be a host such as fleetman.localhost", r.Host)
 	}
@@ -133,7 +133,18 @@ func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 			return fmt.Errorf(".headers: %.60q: %.60q: must be a valid header", name, value)
 		}
 	}
+	return r.validateKeys()
+}
+
+// validateKeys validates what differs from request to request.
+func (r *Requests) validateKeys() error {
 	if r.EachHeader != nil {
+		switch {
+		case r.EachSource != 0:
+			return fmt.Errorf(".eachSource: %d: must be unset with eachHeader", r.EachSource)
+		case r.EachVisitor != 0:
+			return fmt.Errorf(".eachVisitor: %d: must be unset with eachHeader", r.EachVisitor)
+		}
 		if !httpguts.ValidHeaderFieldName(r.EachHeader.Name) {
 			return fmt.Errorf(".eachHeader.name: %.60q: must be the name of a header", r.EachHeader.Name)
 		}
@@ -143,6 +154,9 @@ func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
 	}
 	if r.EachSource != 0 && (r.EachSource < 2 || r.EachSource > 250 || r.EachSource*2 > r.Count) {
 		return fmt.Errorf(".eachSource: %d: must be between 2 and 250, and at most half of count", r.EachSource)
+	}
+	if r.EachVisitor != 0 && (r.EachSource != 0 || r.EachVisitor < 2 || r.EachVisitor*2 > r.Count) {
+		return fmt.Errorf(".eachVisitor: %d: must be at least 2 and at most half of count, and unset with eachSource", r.EachVisitor)
 	}
 	return nil
 }
@@ -164,12 +178,12 @@ func (r *Requests) validateTo() error {
 	return nil
 }
 
-// keys returns the number of EachHeader's values, or of sources.
+// keys returns the number of EachHeader's values, of sources or of visitors.
 func (r *Requests) keys() int {
 	if r.EachHeader != nil {
 		return r.EachHeader.Values
 	}
-	return r.EachSource
+	return max(r.EachSource, r.EachVisitor)
 }
 
 func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
@@ -202,7 +216,7 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 	case e.Count == nil:
 		return errors.New(".count: missing: must be all, none, or bounds")
 	case e.Consistent != nil && c.Requests.keys() == 0:
-		return errors.New(".consistent: must be unset unless the requests have eachHeader or eachSource")
+		return errors.New(".consistent: must be unset unless the requests have eachHeader, eachSource or eachVisitor")
 	case (e.Consistent != nil && e.Consistent.Capture.Regexp == nil) || (e.Distinct != nil && e.Distinct.Capture.Regexp == nil):
 		return errors.New(": capture: missing: must be a regular expression")
 	case e.Received != nil && len(e.Received.By) == 0:

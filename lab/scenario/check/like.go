@@ -110,7 +110,13 @@ func describeRequests(r *scenario.Requests) string {
 	if r.Host != "" {
 		text += " for " + r.Host
 	}
+	if r.Bearer != "" {
+		text += ", token " + r.Bearer
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		if r.Bearer != "" && name == "Authorization" {
+			continue
+		}
 		text += fmt.Sprintf(", %s: %s", name, r.Headers[name])
 	}
 	switch {
@@ -124,6 +130,9 @@ func describeRequests(r *scenario.Requests) string {
 	}
 	if r.EachSource > 0 {
 		text += fmt.Sprintf(", %d sources", r.EachSource)
+	}
+	if r.EachVisitor > 0 {
+		text += fmt.Sprintf(", %d visitors with cookies", r.EachVisitor)
 	}
 	return text
 }

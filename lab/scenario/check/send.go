@@ -29,7 +29,7 @@ const maxBody = 256 << 10
 type Record struct {
 	Start   time.Duration // since the first request's start
 	Took    time.Duration // to the end of the body
-	Key     string        // the value of EachHeader, or the source; empty without either
+	Key     string        // the value of EachHeader, the source or the visitor; empty without these
 	Status  int           // 0: no response
 	Header  http.Header
 	Body    []byte
@@ -41,7 +41,7 @@ type Record struct {
 // waits for it, too.
 func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error) ([]Record, error) {
 	records := make([]Record, r.Count)
-	values := headerValues(r)
+	values, visitors := headerValues(r), newVisitors(r.EachVisitor)
 	began := time.Now()
 	var acting sync.WaitGroup
 	var failed error
@@ -56,8 +56,15 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 		if values != nil {
 			key = values[i%len(values)]
 		}
+		var by *visitor // nil: somebody without cookies
+		if len(visitors) > 0 {
+			by = visitors[i%len(visitors)]
+			key = fmt.Sprintf("visitor %d", i%len(visitors)+1)
+			by.Lock()
+			defer by.Unlock()
+		}
 		start := time.Now()
-		records[i] = do(ctx, route, r, check, source, key)
+		records[i] = do(ctx, route, r, by, check, source, key)
 		records[i].Start, records[i].Took, records[i].Key = start.Sub(began), time.Since(start), key
 	}
 	if r.Rate > 0 {
@@ -124,7 +131,7 @@ func headerValues(r *scenario.Requests) []string {
 
 // do sends one request on a new connection: users do not share connections, and on a reused connection Go's
 // client may send a request twice.
-func do(ctx context.Context, route Route, r *scenario.Requests, check string, source int, key string) (record Record) {
+func do(ctx context.Context, route Route, r *scenario.Requests, by *visitor, check string, source int, key string) (record Record) {
 	timeout := r.Timeout.Duration
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -149,6 +156,7 @@ func do(ctx context.Context, route Route, r *scenario.Requests, check string, so
 		request.Host = r.Host
 	}
 	request.Header.Set(Header, check)
+	by.addCookies(request)
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return route.Dial(ctx, source) },
 		DisableKeepAlives:  true,
@@ -159,6 +167,7 @@ func do(ctx context.Context, route Route, r *scenario.Requests, check string, so
 		return Record{Failure: err.Error(), Reset: isReset(err)}
 	}
 	defer response.Body.Close()
+	by.keepCookies(response)
 	record = Record{Status: response.StatusCode, Header: response.Header}
 	if record.Body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
 		record.Failure = "read the body: " + err.Error()

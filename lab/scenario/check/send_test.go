@@ -83,6 +83,56 @@ func TestSourcesTakeTurns(t *testing.T) {
 	}
 }
 
+func TestDescribeRequests(t *testing.T) {
+	got := describeRequests(&scenario.Requests{
+		From: scenario.Origin{Ingress: true}, Path: "/", Bearer: "user.jwt", Headers: map[string]string{"Authorization": "Bearer a.b.c", "x-a": "b"}, EachVisitor: 20, Count: 40,
+	})
+	if want := "40× GET / from the ingress, token user.jwt, x-a: b, 20 visitors with cookies"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A visitor's first response sets a cookie, which the later requests have, one after the other.
+func TestVisitorsKeepCookies(t *testing.T) {
+	var seen atomic.Int32
+	inFlight := map[string]bool{}
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookie, err := r.Cookie("visitor")
+		if err != nil {
+			cookie = &http.Cookie{Name: "visitor", Value: fmt.Sprint(seen.Add(1))}
+			http.SetCookie(w, cookie)
+		}
+		mu.Lock()
+		twice := inFlight[cookie.Value]
+		inFlight[cookie.Value] = true
+		mu.Unlock()
+		fmt.Fprint(w, cookie.Value, twice)
+		mu.Lock()
+		inFlight[cookie.Value] = false
+		mu.Unlock()
+	}))
+	defer server.Close()
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", EachVisitor: 3, Count: 30, Concurrency: 6}, "x", nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies, set := map[string]string{}, 0
+	for _, record := range records {
+		body := string(record.Body)
+		if first, known := bodies[record.Key]; known && first != body || !strings.HasSuffix(body, "false") {
+			t.Errorf("%s: %q after %q", record.Key, body, first)
+		}
+		bodies[record.Key] = body
+		if record.Header.Get("Set-Cookie") != "" {
+			set++
+		}
+	}
+	if len(bodies) != 3 || set != 3 || bodies["visitor 1"] == bodies["visitor 2"] {
+		t.Errorf("bodies %v, %d responses set a cookie, want 3", bodies, set)
+	}
+}
+
 func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
 	var now, most atomic.Int32
 	full := make(chan struct{})
