@@ -147,7 +147,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("istioctl: %s", said)
 	}
 	rendered := run(t, file, "manifest", "generate", "-f", file)
-	for _, want := range []string{"nodePort: 31380", "istio: ingressgateway", "accessLogEncoding: JSON", `"identity": "%DOWNSTREAM_PEER_URI_SAN%"`} {
+	for _, want := range []string{"nodePort: 31380", "istio: ingressgateway", "accessLogEncoding: JSON", "name: SHARED_MESH_CONFIG", "value: " + manifest.MeshConfigMap, `"identity": "%DOWNSTREAM_PEER_URI_SAN%"`} {
 		if !strings.Contains(rendered, want) {
 			t.Errorf("the rendered installation has no %q", want)
 		}

@@ -41,7 +41,9 @@ func applied(object manifest.Object, mesh bool) bool {
 		return true // the mesh itself names those that it cannot apply
 	}
 	switch typed := object.Typed.(type) {
-	case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
+	case *corev1.ConfigMap:
+		return mesh || !manifest.IsMeshConfig(object.Kind, object.Namespace, object.Name)
+	case *appsv1.Deployment, *corev1.Secret, *corev1.ServiceAccount, *corev1.Namespace:
 		return true
 	case *policyv1.PodDisruptionBudget: // nobody drains this machine
 		return true

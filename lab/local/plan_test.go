@@ -356,6 +356,8 @@ func TestLeftOut(t *testing.T) {
 {apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: rule}, spec: {host: out}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: fleetman-mesh, namespace: istio-system}}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +366,7 @@ func TestLeftOut(t *testing.T) {
 	if lines := LeftOut(objects, true); len(lines) != 0 {
 		t.Errorf("with a mesh: %q, want none", lines)
 	}
-	if lines, want := LeftOut(objects, false), []string{"not applied here: DestinationRule rule; Service out, bare"}; !slices.Equal(lines, want) {
+	if lines, want := LeftOut(objects, false), []string{"not applied here: ConfigMap istio-system/fleetman-mesh; DestinationRule rule; Service out, bare"}; !slices.Equal(lines, want) {
 		t.Errorf("without a mesh: %q, want %q", lines, want)
 	}
 }

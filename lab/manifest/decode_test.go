@@ -94,6 +94,8 @@ func TestDecodeLeftOut(t *testing.T) {
 		"apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}":                                                         "",
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}":                                                                         "",
 		"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}":                                                                                         "",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}":                                                                                      Installation,
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}":                                                                              "",
 		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {release: istio}}":                                                                                  "",
 	} {
 		objects, err := Decode("x.yaml", []byte(text))

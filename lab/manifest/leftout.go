@@ -37,11 +37,24 @@ func leftOut(h *head) string {
 			return Installation
 		}
 	default: // Kubernetes' own
+		if IsMeshConfig(h.Kind, h.Metadata.Namespace, h.Metadata.Name) {
+			return ""
+		}
 		if byInstaller(h) || ofIstio(h.Metadata.Namespace) || h.Kind == "Namespace" && ofIstio(h.Metadata.Name) {
 			return Installation
 		}
 	}
 	return ""
+}
+
+// MeshConfigMap is the name of the ConfigMap in istio-system whose key mesh has fields of the mesh
+// configuration, for all namespaces. istiod reads it beside its own, whose fields take precedence
+// (SHARED_MESH_CONFIG, which k8s/istio.yaml sets on a cluster).
+const MeshConfigMap = "fleetman-mesh"
+
+// IsMeshConfig reports whether an object is the ConfigMap with fields of the mesh configuration.
+func IsMeshConfig(kind, namespace, name string) bool {
+	return kind == "ConfigMap" && namespace == "istio-system" && name == MeshConfigMap
 }
 
 // ofIstio reports whether a namespace is one that only an installation uses.

@@ -93,6 +93,9 @@ func (d difference) needsRestart() bool {
 	if d.object.Typed == nil {
 		return d.object.Kind == "ProxyConfig" // on a cluster, too, it is read when a pod starts
 	}
+	if manifest.IsMeshConfig(d.object.Kind, d.object.Namespace, d.object.Name) {
+		return false
+	}
 	switch d.object.Kind {
 	case "Deployment", "Service", "ConfigMap", "Secret", "Namespace":
 		return true
@@ -176,13 +179,15 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	}
 }
 
-// missing returns the Istio objects of which istiod does not have the published version.
+// missing returns the Istio objects of which istiod does not have the published version, and the mesh
+// configuration's fields that are not in effect.
 func (m *Mesh) missing(ctx context.Context) ([]string, error) {
 	var held Held
 	if err := m.istiod.getJSON(ctx, "/debug/configz", &held); err != nil {
 		return nil, err
 	}
-	return held.Missing(m.api.IstioVersions()), nil
+	fields, err := m.ineffective(ctx)
+	return append(held.Missing(m.api.IstioVersions()), fields...), err
 }
 
 // Held are the objects that istiod has, as its /debug/configz lists them.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/process"
@@ -101,6 +102,7 @@ func (i *istiod) command(program string) *exec.Cmd {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + i.dir,
 		"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false",
+		"SHARED_MESH_CONFIG=" + manifest.MeshConfigMap,
 		"ENABLE_CA_SERVER=false", "ENABLE_DEBUG_ENDPOINT_AUTH=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
 	}
 	return cmd

@@ -44,8 +44,13 @@ metadata: {name: a}
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: old}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fleetman-mesh, namespace: istio-system}
+data: {mesh: "{}"}
 `
-	after := strings.NewReplacer("port: 80", "port: 81", "name: old", "name: new").Replace(before)
+	after := strings.NewReplacer("port: 80", "port: 81", "name: old", "name: new", `"{}"`, `""`).Replace(before)
 	after = strings.Replace(after, "kind: Gateway\nmetadata: {name: a}", "kind: Gateway\nmetadata: {name: a}\nspec: {}", 1)
 	var got []string
 	restart := 0
@@ -55,7 +60,7 @@ metadata: {name: old}
 			restart++
 		}
 	}
-	want := []string{"Service a changed", "Gateway a changed", "VirtualService new created", "VirtualService old deleted"}
+	want := []string{"Service a changed", "Gateway a changed", "VirtualService new created", "VirtualService old deleted", "ConfigMap istio-system/fleetman-mesh changed"}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) || restart != 1 {

@@ -1,0 +1,64 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/manifest"
+)
+
+// ineffective returns the fields of the manifests' mesh configuration that istiod does not have: it ignores
+// a configuration with an unknown field without an error, and its own fields take precedence.
+func (m *Mesh) ineffective(ctx context.Context) ([]string, error) {
+	m.mu.Lock()
+	text := configOf(m.manifests)
+	m.mu.Unlock()
+	if text == "" {
+		return nil, nil
+	}
+	var want, got map[string]any
+	if err := yaml.Unmarshal([]byte(text), &want); err != nil {
+		return []string{fmt.Sprintf("ConfigMap %s: %v", manifest.MeshConfigMap, err)}, nil
+	}
+	if err := m.istiod.getJSON(ctx, "/debug/mesh", &got); err != nil {
+		return nil, err
+	}
+	var fields []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if !contains(got[name], want[name]) {
+			fields = append(fields, fmt.Sprintf("ConfigMap %s: %s", manifest.MeshConfigMap, name))
+		}
+	}
+	return fields, nil
+}
+
+// configOf returns the mesh configuration of the manifests, or "".
+func configOf(objects *manifest.Objects) string {
+	for _, o := range objects.All {
+		if typed, ok := o.Typed.(*corev1.ConfigMap); ok && manifest.IsMeshConfig(o.Kind, o.Namespace, o.Name) {
+			return typed.Data["mesh"]
+		}
+	}
+	return ""
+}
+
+// contains reports whether a JSON value has all fields of another.
+func contains(got, want any) bool {
+	fields, ok := want.(map[string]any)
+	if !ok {
+		return reflect.DeepEqual(got, want)
+	}
+	in, ok := got.(map[string]any)
+	for name, value := range fields {
+		if !ok || !contains(in[name], value) {
+			return false
+		}
+	}
+	return ok
+}

@@ -1,0 +1,44 @@
+package mesh
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// TestIneffective checks that each field of the mesh configuration that istiod does not have is found.
+func TestIneffective(t *testing.T) {
+	istiodHas := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"accessLogFile": "/dev/stdout", "defaultTrafficPolicy": {"outlierDetection": {"interval": "10s", "maxEjectionPercent": 50}}}`))
+	}))
+	defer istiodHas.Close()
+	for _, test := range []struct {
+		name, config string
+		want         []string
+	}{
+		{"no configuration", ``, nil},
+		{"in effect", `{defaultTrafficPolicy: {outlierDetection: {maxEjectionPercent: 50}}}`, nil},
+		{"a misspelt field", `{defaultTrafficPolcy: {}, accessLogFile: /dev/stdout}`, []string{"ConfigMap fleetman-mesh: defaultTrafficPolcy"}},
+		{"a misspelt field far in", `{defaultTrafficPolicy: {outlierDetection: {intervall: 10s}}}`, []string{"ConfigMap fleetman-mesh: defaultTrafficPolicy"}},
+		{"a field of the installation", `{accessLogFile: /dev/null}`, []string{"ConfigMap fleetman-mesh: accessLogFile"}},
+		{"no YAML", `a: [`, []string{"ConfigMap fleetman-mesh: error converting YAML to JSON: yaml: line 1: did not find expected node content"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := &Mesh{
+				istiod:    &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())},
+				manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: '"+test.config+"'}\n"),
+			}
+			got, err := m.ineffective(t.Context())
+			if err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("%q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+	other := &Mesh{manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh}\ndata: {mesh: 'a: b'}\n")}
+	if got, err := other.ineffective(context.Background()); err != nil || got != nil {
+		t.Errorf("a ConfigMap of another namespace: %q, %v", got, err)
+	}
+}
