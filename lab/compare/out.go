@@ -15,7 +15,7 @@ import (
 )
 
 // RecordsFile is the name of the records within Options.Out.
-const RecordsFile = "records.jsonl"
+const RecordsFile = record.FileName
 
 // output is the file of the records.
 type output struct {
@@ -35,6 +35,9 @@ func recorded(dir string) (have *record.Comparison, size int64, err error) {
 	path := filepath.Join(dir, RecordsFile)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if compressed := filepath.Join(dir, record.CompressedName); exists(compressed) {
+			return nil, 0, fmt.Errorf("records: %s: must be decompressed to be added to: zstd -d %[1]s", compressed)
+		}
 		return nil, 0, nil
 	}
 	if err != nil {
@@ -46,6 +49,11 @@ func recorded(dir string) (have *record.Comparison, size int64, err error) {
 		return nil, 0, fmt.Errorf("%w: --out must be a directory without records, or with those of this experiment", err)
 	}
 	return have, size, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // read returns what there is of the comparison, if it is the same one.
