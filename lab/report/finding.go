@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -90,61 +89,83 @@ func (a Arm) neverRecovered() bool {
 const longAfter = record.Offset(10 * time.Second)
 
 // finding is the sentence about a fault: the arms that lost requests, those that
-// degraded answers, and those that never recovered.
-func (f Fault) finding() Finding { //nolint:gocyclo // one sentence for each figure
+// degraded answers, and those that did not recover.
+func (f Fault) finding() Finding {
 	s := wording{f: f}
-	var lossless []Arm
-	var parts, unlike, degraded, never []string
+	text := fmt.Sprintf("%s (%s): %s.", f.Name, f.share(), s.lost())
+	var unlike, degraded []string
 	for _, a := range f.Arms {
-		lost := a.Figures["failed"]
-		switch {
-		case lost.Value == nil:
-			continue
-		case *lost.Value == 0:
-			lossless = append(lossless, a)
-		default:
-			parts = append(parts, fmt.Sprintf("%s lost %s", a.Name, s.figure(a, "failed")))
-		}
 		if d := a.Over["failed"]; a.Name != f.Baseline && d.Value != nil && *d.Value != 0 && !d.Shown {
 			unlike = append(unlike, a.Name)
 		}
 		if v := a.Figures["degraded"].Value; v != nil && *v > 0 {
 			degraded = append(degraded, a.Name+" "+s.figure(a, "degraded"))
 		}
-		if a.neverRecovered() {
-			text := fmt.Sprintf("%s (goodput %s of %s requests per second", a.Name, s.figure(a, "goodputAfter"), perSecond.text(f.Rate))
-			if a.Figures["wastedAfter"].N > 0 {
-				text += ", " + s.figure(a, "wastedAfter") + " of the attempts wasted"
-			}
-			never = append(never, text+")")
-		}
 	}
-	if len(lossless) > 0 {
-		var names []string
-		most := 0.0
-		for _, a := range lossless {
-			names, most = append(names, a.Name), max(most, *a.Figures["failed"].High)
-			s.figure(a, "failed")
-		}
-		parts = append(parts, fmt.Sprintf("%s lost none of %d requests (at most %s)", list(names), lossless[0].Figures["failed"].N, percent.text(most)))
-	}
-	text := fmt.Sprintf("%s, %s failing: %s.", f.Name, f.share(), strings.Join(parts, "; "))
 	if len(unlike) > 0 {
 		text += fmt.Sprintf(" For %s no difference to %s is shown.", list(unlike), f.Baseline)
 	}
 	if len(degraded) > 0 {
-		text += fmt.Sprintf(" Degraded answers: %s.", strings.Join(degraded, "; "))
+		text += fmt.Sprintf(" Degraded: %s.", strings.Join(degraded, ", "))
 	}
-	if len(never) > 0 {
+	if never := s.neverRecovered(); never != "" {
 		seen := f.Arms[0].Runs[0].seen
-		after := seen.End - seen.RepairAt
-		form := " Never recovered in the %s s after the repair: %s."
-		if after < longAfter {
-			form = " Recovery not seen within %s s after the repair: %s."
+		form := " Never recovered in the %s after the repair: %s."
+		if seen.End-seen.RepairAt < longAfter {
+			form = " Recovery not seen within %s after the repair: %s."
 		}
-		text += fmt.Sprintf(form, strconv.FormatFloat(seconds(after), 'f', -1, 64), strings.Join(never, "; "))
+		text += fmt.Sprintf(form, seconds3.text(seconds(seen.End-seen.RepairAt)), never)
 	}
 	return Finding{text, anchor("fault", f.Name), s.figures}
+}
+
+// lost is what share of the requests each arm lost.
+func (s *wording) lost() string {
+	var lossless []string
+	var parts []string
+	n, most := 0, 0.0
+	for _, a := range s.f.Arms {
+		lost := a.Figures["failed"]
+		switch {
+		case lost.Value == nil:
+			continue
+		case *lost.Value == 0:
+			lossless = append(lossless, a.Name)
+			n, most = lost.N, max(most, *lost.High)
+			s.figure(a, "failed")
+		default:
+			parts = append(parts, a.Name+" lost "+s.figure(a, "failed"))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if len(lossless) > 0 {
+		text += fmt.Sprintf("; %s lost 0 of %d requests (at most %s)", list(lossless), n, percent.text(most))
+	}
+	return strings.TrimPrefix(text, "; ")
+}
+
+// neverRecovered is the arms that had not recovered when their runs ended, those
+// with the same goodput together.
+func (s *wording) neverRecovered() string {
+	var texts []string
+	arms := map[string][]string{}
+	for _, a := range s.f.Arms {
+		if !a.neverRecovered() {
+			continue
+		}
+		text := fmt.Sprintf("goodput %s of %s/s", s.figure(a, "goodputAfter"), perSecond.text(s.f.Rate))
+		if a.Figures["wastedAfter"].N > 0 {
+			text += ", " + s.figure(a, "wastedAfter") + " of the attempts wasted"
+		}
+		if arms[text] == nil {
+			texts = append(texts, text)
+		}
+		arms[text] = append(arms[text], a.Name)
+	}
+	for i, text := range texts {
+		texts[i] = fmt.Sprintf("%s (%s)", list(arms[text]), text)
+	}
+	return strings.Join(texts, "; ")
 }
 
 // share is how many replicas of which service have the fault: 1 of 2 replicas of
@@ -183,13 +204,13 @@ func (f Fault) price() []Finding {
 			s.figures = append(s.figures, FigureOf{f.Name, a.Name, name, f.Baseline})
 		}
 		if a.Name != f.Baseline {
-			parts = append(parts, a.Name+" "+list(adds))
+			parts = append(parts, a.Name+" "+strings.Join(adds, ", "))
 		}
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s, what each arm adds to %s in latency at the median, CPU for 1 000 requests per second, and memory: %s.", f.Name, f.Baseline, strings.Join(parts, "; "))
+	text := fmt.Sprintf("%s, added to %s (p50, CPU for 1 000 requests per second, memory): %s.", f.Name, f.Baseline, strings.Join(parts, "; "))
 	if within {
 		text += " With fewer than three seeds, what differs from run to run is not in these intervals."
 	}

@@ -12,7 +12,7 @@ import (
 
 // FuzzReport: records that are read are reported or refused, whatever is in them.
 func FuzzReport(f *testing.F) {
-	for _, runs := range [][]*record.Run{comparison()[:1], {healthyRun("none", 1, .002, .01, .1, 0)}, {{Key: record.Key{Arm: "a", Fault: "b"}, Rate: 1, RepairAt: 1, End: 1, Rules: "reset", Curve: true}}} {
+	for _, runs := range [][]*record.Run{comparison()[:1], {healthyRun("none", 1, .002, .01, .1, 0)}, {{Key: record.Key{Arm: "a", Fault: "b"}, Rate: 1, RepairAt: 1, End: 1, Rules: "reset", Curve: true, Point: map[string]string{"n": "1"}}}} {
 		var file bytes.Buffer
 		if err := record.WriteHeader(&file, of(runs...)); err != nil {
 			f.Fatal(err)
@@ -36,7 +36,11 @@ func FuzzReport(f *testing.F) {
 			MarkdownSummary(io.Discard, r)
 			Summary(io.Discard, r, SummaryOptions{Color: true})
 			PairText(io.Discard, Compare(r, r), true)
-			if err := errors.Join(JSON(io.Discard, r), CSV(io.Discard, r)); err != nil {
+			MatrixSVG(r)
+			for _, f := range r.faults() {
+				RunsSVG(f)
+			}
+			if err := errors.Join(JSON(io.Discard, r), CSV(io.Discard, r), HTML(io.Discard, r), PairHTML(io.Discard, Compare(r, r))); err != nil {
 				t.Fatal(err)
 			}
 		}

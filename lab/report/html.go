@@ -2,9 +2,8 @@ package report
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -16,39 +15,64 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// The parts of the page.
-var (
-	//go:embed page/report.html
-	pageHTML string
-	//go:embed page/report.css
-	pageCSS string
-	//go:embed page/report.js
-	pageJS string
+//go:embed page/*.html page/report.css page/report.js
+var pageFiles embed.FS
 
-	pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-		"seconds": func(o record.Offset) string { return seconds3.text(seconds(o)) },
-		"rate":    perSecond.text,
-	}).Parse(pageHTML))
-)
+var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
+	"seconds": func(o record.Offset) string { return seconds3.text(seconds(o)) },
+	"rate":    perSecond.text,
+}).ParseFS(pageFiles, "page/*.html"))
 
 // HTML writes the report as one file that requests nothing from any host. It has
 // the same JSON as JSON writes, for its script and to download.
 func HTML(w io.Writer, r Report) error {
-	data, err := json.Marshal(r) // escapes <, > and &
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	p := page{
-		Report: r, CSS: template.CSS(pageCSS), JS: template.JS(pageJS), JSON: template.JS(data), Outcomes: outcomeMarks,
-		Policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", digest(pageCSS), digest(pageJS)),
-	}
+	p := page{Report: r}
 	p.fill()
-	var text bytes.Buffer
-	if err := pageTemplate.Execute(&text, p); err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	return p.shell.write(w, "report.html", &p, r)
+}
+
+// shell is what every page has around its content.
+type shell struct {
+	Title    string
+	Dates    []string
+	Parts    []pagePart
+	Outcomes []outcomeMark
+	Version  string // of a page that grows; else empty
+	Progress string
+	Policy   string
+	CSS      template.CSS
+	JS, JSON template.JS
+}
+
+// pagePart is a part of a page that its head links to.
+type pagePart struct{ ID, Name string }
+
+// write writes a page by its template. data is what its script reads.
+func (s *shell) write(w io.Writer, name string, page, data any) error {
+	text, err := json.Marshal(data) // escapes <, > and &
+	if err != nil {
+		return fmt.Errorf("write the page: %w", err)
 	}
-	_, err = w.Write(text.Bytes())
+	style, script := pageFile("report.css"), pageFile("report.js")
+	s.Outcomes, s.CSS, s.JS, s.JSON = outcomeMarks, template.CSS(style), template.JS(script), template.JS(text)
+	s.Policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", digest(style), digest(script))
+	if s.Progress != "" {
+		s.Policy += "; connect-src 'self'"
+	}
+	var written bytes.Buffer
+	if err := pageTemplates.ExecuteTemplate(&written, name, page); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	_, err = w.Write(written.Bytes())
 	return err
+}
+
+func pageFile(name string) string {
+	text, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(text)
 }
 
 // digest is the hash of an inline element in a Content-Security-Policy.
@@ -59,16 +83,13 @@ func digest(text string) string {
 
 // page is what the template shows.
 type page struct {
+	shell
 	Report
-	Policy   string
-	CSS      template.CSS
-	JS, JSON template.JS
-	Outcomes []outcomeMark
 
-	Title  string
-	Dates  []string
 	Said   []pageFinding
-	Arms   []string // of all faults
+	Arms   []string // of the matrix: those of a sweep are points of its curves
+	Every  []string // arm
+	Kinds  []string // of what a run's picture shows
 	Faults []pageFault
 	Notes  []string
 	Curves []pageSweep
@@ -84,7 +105,7 @@ type pageFault struct {
 	Fault
 	ID     string
 	What   string
-	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run
+	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run; none: a point of a sweep
 	Arms   []*pageArm
 	Seeds  []pageSeed
 	Line   template.HTML // percentiles
@@ -97,6 +118,7 @@ type pageFault struct {
 type pageArm struct {
 	Arm
 	ID    string
+	Index int    // in page.Every
 	Class string // of its line
 	Good  string
 	Rest  string // p99, number of requests
@@ -113,7 +135,7 @@ type pageSheet struct {
 
 // fill computes what the template shows from the report.
 func (p *page) fill() {
-	p.Arms = p.arms()
+	p.Arms, p.Every, p.Kinds = p.arms(false), p.arms(true), kinds
 	ids := map[string]bool{}
 	unique := func(id string) string {
 		for n, wanted := 2, id; ids[id]; n++ {
@@ -152,15 +174,31 @@ func (p *page) fill() {
 		p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
 	}
 	for _, f := range p.Report.Findings {
-		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Anchor}
-		if len(f.Figures) > 0 {
-			said.Where = f.Figures[0].Fault
-			said.Href = cmp.Or(hrefs[said.Where], said.Href)
+		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Where()}
+		if href, ok := hrefs[said.Where]; ok {
+			said.Href = href
 		}
 		p.Said = append(p.Said, said)
 	}
 	p.Notes = notesOf(p.Report)
 	p.Within = p.Seeds < 3
+	for _, part := range []struct {
+		pagePart
+		there bool
+	}{
+		{pagePart{"findings", "Findings"}, true},
+		{pagePart{"goals", "Goals"}, len(p.Goals) > 0},
+		{pagePart{"matrix", "Matrix"}, len(p.Arms) > 0},
+		{pagePart{"runs", "Runs"}, true},
+		{pagePart{"latency", "Latency"}, true},
+		{pagePart{"price", "Price"}, true},
+		{pagePart{"sweeps", "Sweeps"}, len(p.Curves) > 0},
+		{pagePart{"measured", "How it was measured"}, true},
+	} {
+		if part.there {
+			p.Parts = append(p.Parts, part.pagePart)
+		}
+	}
 }
 
 func (p *page) faultNames() (names []string) {
@@ -182,19 +220,19 @@ func listAny(names []string) string {
 
 // fault computes what is shown of a fault; at is its place in the JSON.
 func (p *page) fault(f Fault, id, at string) pageFault {
-	v := pageFault{Fault: f, ID: id, What: "no fault", Fields: make([]*pageArm, len(p.Arms)), Table: f.table()}
-	if !f.Healthy() {
-		v.What = f.share()
+	v := pageFault{Fault: f, ID: id, What: f.what(), Table: f.table()}
+	if !f.swept() {
+		v.Fields = make([]*pageArm, len(p.Arms))
 	}
 	for i, a := range f.Arms {
-		n := slices.Index(p.Arms, a.Name)
-		shown := &pageArm{
-			Arm: a, ID: fmt.Sprintf("%s.%d", id, i), Class: fmt.Sprintf("c%d", n%lineClasses),
-			Bar: a.pageBar(), Heat: heatMap(a.Runs[0], p.LatencyBands),
-		}
-		shown.Good, shown.Rest = a.fields()
+		n := slices.Index(p.Every, a.Name)
+		shown := a.page()
+		shown.ID, shown.Index, shown.Class = fmt.Sprintf("%s.%d", id, i), n, fmt.Sprintf("c%d", n%lineClasses)
+		shown.Heat = heatMap(a.Runs[0], p.LatencyBands)
 		v.Arms = append(v.Arms, shown)
-		v.Fields[n] = shown
+		if !f.swept() {
+			v.Fields[slices.Index(p.Arms, a.Name)] = shown
+		}
 	}
 	v.Seeds = f.pageSeeds(v.Arms, at)
 	v.Line = percentileLines(v.Arms)

@@ -1,15 +1,21 @@
 package report
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,6 +197,28 @@ func TestHTMLBrowser(t *testing.T) {
 		t.Errorf("%q is read, and %q is shown", a, b)
 	}
 
+	// Parts that are not wanted leave the pictures, which get lower.
+	const heights = `String([...document.querySelectorAll(".plot .picture > svg")].reduce((sum, e) => sum + e.getBoundingClientRect().height, 0))`
+	const lanes = `String([...document.querySelectorAll(".part[data-kind=breakers], .part[data-kind=ejections]")].filter(e => getComputedStyle(e).display !== "none").length)`
+	run(t, ctx, chromedp.Navigate(file))
+	all, bars := evaluate(t, ctx, heights), evaluate(t, ctx, lanes)
+	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
+	if fewer, lower := evaluate(t, ctx, lanes), evaluate(t, ctx, heights); number(t, fewer) >= number(t, bars) || number(t, lower) >= number(t, all) {
+		t.Errorf("without breakers, %s bars and %s pixels, of %s and %s", fewer, lower, bars, all)
+	}
+	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
+	if got := evaluate(t, ctx, heights); got != all {
+		t.Errorf("with breakers again, %s pixels, want %s", got, all)
+	}
+	run(t, ctx, chromedp.SendKeys(`#filter input[name=lane]`, "no such pod"))
+	if got := evaluate(t, ctx, lanes); got != "0" {
+		t.Errorf("of no such pod, %s bars", got)
+	}
+	run(t, ctx, chromedp.Click(`#filter input[name=arm]`))
+	if got := evaluate(t, ctx, `String(document.querySelector("article.plot").checkVisibility())`); got != "false" {
+		t.Error("the first arm is shown though it is left out")
+	}
+
 	// What is downloaded is the JSON.
 	if got := evaluate(t, ctx, `new Promise(done => {
 		const create = URL.createObjectURL;
@@ -221,6 +249,100 @@ func TestHTMLBrowser(t *testing.T) {
 		if address != file && !strings.HasPrefix(address, file+"#") && !strings.HasPrefix(address, "blob:") {
 			t.Errorf("the page requests %s", address)
 		}
+	}
+	for _, problem := range problems() {
+		t.Errorf("console: %s", problem)
+	}
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestPagesBrowser opens the page of a sweep and that of two comparisons: nothing is
+// wider than the screen, axe-core finds nothing, and the console stays empty.
+func TestPagesBrowser(t *testing.T) {
+	axe, err := os.ReadFile("../../services/webapp/ui/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		skip.Without(t, "axe-core is not installed: run `make ui`")
+	}
+	ctx, _, problems := browser(t)
+	r := hostileReport(t)
+	pair, sweep := Compare(hostileReport(t), r), swept(t)
+	for name, write := range map[string]func(io.Writer) error{
+		"pair":  func(w io.Writer) error { return PairHTML(w, pair) },
+		"sweep": func(w io.Writer) error { return HTML(w, sweep) },
+		"empty": func(w io.Writer) error { return HTML(w, Report{}) },
+	} {
+		var text bytes.Buffer
+		if err := write(&text); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name+".html")
+		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for width, scheme := range map[int64]string{1280: "light", 390: "dark"} {
+			what := fmt.Sprintf("%s-%d-%s", name, width, scheme)
+			run(t, ctx, chromedp.EmulateViewport(width, 844),
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				chromedp.Navigate("file://"+path))
+			shoot(t, ctx, what, width)
+			run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
+			if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
+				t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
+			}
+			accessible(t, ctx, string(axe), what)
+		}
+	}
+	for _, problem := range problems() {
+		t.Errorf("console: %s", problem)
+	}
+}
+
+// TestLiveBrowser: while a comparison runs, its page grows without being loaded
+// again: what was opened stays open.
+func TestLiveBrowser(t *testing.T) {
+	ctx, _, problems := browser(t)
+	runs := comparison()
+	var there atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			w.WriteHeader(http.StatusNoContent) // the browser asks for an icon
+			return
+		}
+		live, err := NewLive(nil, of(runs[:there.Load()]...))
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("ETag", live.Version)
+		_, _ = w.Write(live.Page)
+	}))
+	defer server.Close()
+	const plots = `String(document.querySelectorAll("article.plot").length)`
+	grown := func(want string) string {
+		return fmt.Sprintf(`new Promise(done => { const timer = setInterval(() => {
+			const n = document.querySelectorAll("article.plot").length;
+			if (n === %s) { clearInterval(timer); done(String(n) + " " + window.kept + " " + document.getElementById("definitions").open) }
+		}, 50) })`, want)
+	}
+	run(t, ctx, chromedp.Navigate(server.URL), chromedp.Evaluate(`window.kept = "kept"; document.getElementById("definitions").open = true; ""`, nil))
+	if got := evaluate(t, ctx, plots); got != "0" {
+		t.Errorf("%s pictures before the first run", got)
+	}
+	there.Store(2)
+	if got := evaluate(t, ctx, grown("2")); got != "2 kept true" {
+		t.Errorf("got %s, want two pictures in the same page, and what was opened", got)
+	}
+	there.Store(3)
+	if got := evaluate(t, ctx, grown("3")); got != "3 kept true" {
+		t.Errorf("got %s, want three pictures in the same page, and what was opened", got)
 	}
 	for _, problem := range problems() {
 		t.Errorf("console: %s", problem)

@@ -181,15 +181,11 @@ func (f Fault) prices(arms []*pageArm) (all []pagePrice) {
 	} {
 		name, p := of.name, pagePrice{Title: of.title}
 		c, _ := column(name)
-		low, high := 0.0, 0.0
+		var differences []Difference
 		for _, a := range arms {
-			if d := a.Over[name]; d.Value != nil {
-				low, high = min(low, *d.Value), max(high, *d.Value)
-				if d.Low != nil {
-					low, high = min(low, *d.Low), max(high, *d.High)
-				}
-			}
+			differences = append(differences, a.Over[name])
 		}
+		low, high := extent(differences)
 		for _, a := range arms {
 			if d, ok := a.Over[name]; ok && d.Value != nil {
 				p.Rows = append(p.Rows, pageDifference{a.Name, d.Text(c.Unit), d.dot(low, high)})
@@ -200,6 +196,19 @@ func (f Fault) prices(arms []*pageArm) (all []pagePrice) {
 		}
 	}
 	return all
+}
+
+// extent is from the lowest to the highest of some differences' intervals, and of
+// 0.
+func extent(differences []Difference) (low, high float64) {
+	for _, d := range differences {
+		for _, v := range []*float64{d.Value, d.Low, d.High} {
+			if v != nil {
+				low, high = min(low, *v), max(high, *v)
+			}
+		}
+	}
+	return low, high
 }
 
 // dot draws a difference with its interval, and a line at 0.

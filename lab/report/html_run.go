@@ -41,7 +41,7 @@ func (f Fault) pageSeeds(arms []*pageArm, at string) (all []pageSeed) {
 	}
 	scale := scaleOf(every, f.Seconds)
 	for i, first := range arms[0].Runs {
-		seed := pageSeed{Seed: first.Seed, Repeat: first.Repeat, Open: i == 0}
+		seed := pageSeed{Seed: first.Seed, Repeat: first.Repeat, Open: i == 0 && !f.swept()}
 		for n, a := range arms {
 			r := a.Runs[i]
 			if len(r.Curve) == 0 {
@@ -132,44 +132,69 @@ const (
 	plotAttempts = 36.0
 	plotLane     = 7.0
 	plotMarks    = 12.0
+	plotTicks    = 18.0
 )
 
-// plot draws one run: its outcomes, its attempts, what was open, ejected or down,
-// and its events.
-func (s scale) plot(r Run) template.HTML {
-	var drawn strings.Builder
-	y := 0.0
-	caption := func(text string) {
-		drawn.WriteString(label("small", 0, y+plotCaption-3, text))
-		y += plotCaption
-	}
-	caption(fmt.Sprintf("requests per second, to %d", s.requests))
-	drawn.WriteString(stretched(y, plotOutcomes, s.until-s.from, float64(s.requests), s.outcomes(r)))
-	y += plotOutcomes
-	if s.attempts > 0 {
-		caption("attempts per request, to " + ratio.number(max(s.attempts, 1)))
-		drawn.WriteString(s.tries(r, y))
-		y += plotAttempts + 2
-	}
-	for _, l := range lanes(r.Timeline, s.until) {
-		caption(l.name)
-		fmt.Fprintf(&drawn, `<rect class="lane" y="%s" width="100%%" height="%s"/>`, decimal(y), decimal(plotLane))
-		for _, b := range l.bars {
-			fmt.Fprintf(&drawn, `<rect class="%s" x="%s%%" y="%s" width="%s%%" height="%s"><title>%s</title></rect>`,
-				b.state, decimal(s.at(b.from)), decimal(y), decimal(max(s.at(b.until)-s.at(b.from), .3)), decimal(plotLane), html.EscapeString(b.why))
-		}
-		y += plotLane + 1
-	}
-	if marks := s.marks(r.Timeline, y+3); marks != "" {
-		drawn.WriteString(marks)
-		y += plotMarks
-	}
-	return svg("run", y+18, drawn.String()+s.shaded(y+2)+s.ticks(y+15, y+1, y+5))
+// Kinds of the parts of a run's picture, which its reader can leave out.
+const (
+	kindOutcomes  = "outcomes"
+	kindAttempts  = "attempts"
+	kindBreakers  = "breakers"
+	kindEjections = "ejections"
+	kindDown      = "pods down"
+	kindEvents    = "events"
+)
+
+var kinds = []string{kindOutcomes, kindAttempts, kindBreakers, kindEjections, kindDown, kindEvents}
+
+// drawing is a run's picture: parts, one below the other.
+type drawing struct {
+	strings.Builder
+	y float64
 }
 
-// shaded is the time of the fault, down to y.
-func (s scale) shaded(y float64) string {
-	return fmt.Sprintf(`<rect class="window" x="%s%%" y="%s" width="%s%%" height="%s"/>`, decimal(s.at(0)), decimal(plotCaption), decimal(s.at(s.fault)-s.at(0)), decimal(y-plotCaption))
+// part adds one. What is in it has places from its own top.
+func (d *drawing) part(kind string, height float64, content string) {
+	fmt.Fprintf(d, `<g class="part" data-kind="%s" data-height="%s" transform="translate(0 %s)">%s</g>`, kind, decimal(height), decimal(d.y), content)
+	d.y += height
+}
+
+// plot is one run's picture in the page.
+func (s scale) plot(r Run) template.HTML {
+	content, height := s.draw(r)
+	return svg("run", height, content)
+}
+
+// draw draws one run: its outcomes, its attempts, what was open, ejected or down,
+// and its events. Horizontal places are in percent.
+func (s scale) draw(r Run) (content string, height float64) {
+	var d drawing
+	caption := func(text string) string { return label("small", 0, plotCaption-3, text) }
+	d.part(kindOutcomes, plotCaption+plotOutcomes, caption(fmt.Sprintf("requests per second, to %d", s.requests))+
+		stretched(plotCaption, plotOutcomes, s.until-s.from, float64(s.requests), s.outcomes(r)))
+	if s.attempts > 0 {
+		d.part(kindAttempts, plotCaption+plotAttempts+2, caption("attempts per request, to "+ratio.number(max(s.attempts, 1)))+s.tries(r, plotCaption))
+	}
+	for _, l := range lanes(r.Timeline, s.until) {
+		d.part(l.kind, plotCaption+plotLane+1, caption(l.name)+s.bars(l))
+	}
+	if marks := s.marks(r.Timeline, 3); marks != "" {
+		d.part(kindEvents, plotMarks, marks)
+	}
+	fmt.Fprintf(&d, `<rect class="window" x="%s%%" y="%s" width="%s%%" height="%s"/>`, decimal(s.at(0)), decimal(plotCaption), decimal(s.at(s.fault)-s.at(0)), decimal(d.y+2-plotCaption))
+	fmt.Fprintf(&d, `<g class="ticks" transform="translate(0 %s)">%s</g>`, decimal(d.y), s.ticks(15, 1, 5))
+	return d.String(), d.y + plotTicks
+}
+
+// bars are the times of one lane.
+func (s scale) bars(l lane) string {
+	var drawn strings.Builder
+	fmt.Fprintf(&drawn, `<rect class="lane" y="%s" width="100%%" height="%s"/>`, decimal(plotCaption), decimal(plotLane))
+	for _, b := range l.bars {
+		fmt.Fprintf(&drawn, `<rect class="%s" x="%s%%" y="%s" width="%s%%" height="%s"><title>%s</title></rect>`,
+			b.state, decimal(s.at(b.from)), decimal(plotCaption), decimal(max(s.at(b.until)-s.at(b.from), .3)), decimal(plotLane), html.EscapeString(b.why))
+	}
+	return drawn.String()
 }
 
 // outcomes are areas: failed below degraded below good, a step a second.
@@ -263,16 +288,8 @@ func (e Event) text() string {
 // lane is one breaker, one host in a proxy's outlier detection, or one pod, over
 // time.
 type lane struct {
-	name string
-	bars []laneBar
-}
-
-// order has pods after what keeps requests from them.
-func (l lane) order() int {
-	if strings.HasPrefix(l.name, "down") {
-		return 1
-	}
-	return 0
+	kind, name string
+	bars       []laneBar
 }
 
 // laneBar is a time in one state, and why it began.
@@ -284,11 +301,12 @@ type laneBar struct {
 // ejection is the text of an ejection's or a return's detail; see lab/mesh.
 var ejection = regexp.MustCompile(`^its proxy (?:ejected|returned|ejects|returns) (\S+(?: \(\S+\))?) (?:from|to) `)
 
-// lanes are the times in which something was not as it should be.
+// lanes are the times in which something was not as it should be: breakers,
+// ejections, then pods.
 func lanes(events []Event, end float64) (all []lane) {
-	state := func(name, state string, e Event) {
-		l := find(&all, func(l *lane) bool { return l.name == name })
-		l.name = name
+	state := func(kind, name, state string, e Event) {
+		l := find(&all, func(l *lane) bool { return l.kind == kind && l.name == name })
+		l.kind, l.name = kind, name
 		if n := len(l.bars); n > 0 && l.bars[n-1].until == end {
 			if l.bars[n-1].state == state {
 				return
@@ -303,21 +321,23 @@ func lanes(events []Event, end float64) (all []lane) {
 		breaker, is := strings.CutPrefix(e.What, record.EventBreaker)
 		switch of, _, _ := strings.Cut(e.Detail, ": "); {
 		case is && breaker == "closed":
-			state("breaker: "+e.Who+" > "+of, "", e)
+			state(kindBreakers, "breaker: "+e.Who+" > "+of, "", e)
 		case is:
-			state("breaker: "+e.Who+" > "+of, strings.ReplaceAll(breaker, "-", ""), e)
+			state(kindBreakers, "breaker: "+e.Who+" > "+of, strings.ReplaceAll(breaker, "-", ""), e)
 		case e.What == record.EventEjected:
-			state("ejected: "+e.Who+" > "+host(e.Detail), "ejected", e)
+			state(kindEjections, "ejected: "+e.Who+" > "+host(e.Detail), "ejected", e)
 		case e.What == record.EventReturned:
-			state("ejected: "+e.Who+" > "+host(e.Detail), "", e)
+			state(kindEjections, "ejected: "+e.Who+" > "+host(e.Detail), "", e)
 		case e.What == record.EventExited || e.What == "notready":
-			state("down: "+e.Who, "down", e)
+			state(kindDown, "down: "+e.Who, "down", e)
 		case e.What == "ready":
-			state("down: "+e.Who, "", e)
+			state(kindDown, "down: "+e.Who, "", e)
 		}
 	}
 	all = slices.DeleteFunc(all, func(l lane) bool { return len(l.bars) == 0 })
-	slices.SortFunc(all, func(a, b lane) int { return cmp.Or(cmp.Compare(a.order(), b.order()), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(all, func(a, b lane) int {
+		return cmp.Or(cmp.Compare(slices.Index(kinds, a.kind), slices.Index(kinds, b.kind)), cmp.Compare(a.name, b.name))
+	})
 	return all
 }
 

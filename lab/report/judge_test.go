@@ -183,7 +183,7 @@ func TestNeverRecovers(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	if got, want := report.Findings[0].Sentence, "overload, all of staff-service failing: retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10 requests per second, 100 % (98.7..100) of the attempts wasted)."; got != want {
+	if got, want := report.Findings[0].Sentence, "overload (all of staff-service): retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10/s, 100 % (98.7..100) of the attempts wasted)."; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -244,9 +244,9 @@ goals: [{figure: good, arm: tries, fault: part, atLeast: "1 - pow(0.5, attempts)
 seeds: [1]
 `
 
-// TestSweep: a series per arm over the swept value, with the theory, and a goal
-// for each point.
-func TestSweep(t *testing.T) {
+// swept is a report of the experiment.
+func swept(t *testing.T) Report {
+	t.Helper()
 	var runs []*record.Run
 	for attempts, failing := range map[int]int{1: 50, 2: 25, 3: 30} {
 		r := outcomesOf(fmt.Sprintf("tries:attempts=%d", attempts), 1, failing, 0)
@@ -260,6 +260,13 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// TestSweep: a series per arm over the swept value, with the theory, and a goal
+// for each point.
+func TestSweep(t *testing.T) {
+	r := swept(t)
 	s := r.Groups[0].Sweeps
 	if len(s) != 1 || s[0].Axis != "attempts" || s[0].Figure != "good" || len(s[0].Series) != 1 {
 		t.Fatalf("got %+v", s)
@@ -282,6 +289,43 @@ func TestSweep(t *testing.T) {
 	}
 	if len(r.Goals) != 3 || r.Goals[0].Result != GoalMet || r.Goals[2].Result != GoalUndecided {
 		t.Errorf("got %+v", r.Goals)
+	}
+}
+
+// TestNotDone: while a comparison runs, a goal whose runs are missing is not
+// decided, and the page has how many are there.
+func TestNotDone(t *testing.T) {
+	const text = `question: which
+arms: [{name: a, manifests: [repo:k8s/base]}, {name: b, manifests: [repo:k8s/base]}]
+faults: [{name: x, inject: [{service: staff-service, replicas: all, rules: reset}]}]
+goals: [{figure: good, arm: b, fault: x, atLeast: 10%}, {figure: good, arm: a, fault: x, over: b, atLeast: 10%}, {figure: good, arm: a, fault: x, atLeast: 10%}]
+`
+	c := of(outcomesOf("a", 1, 0, 0))
+	c.Experiment = text
+	r, err := Compute(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"not decided: no run", "not decided: no run of b", "met: 100 % (96.3..100) of 100 requests"} {
+		if got := r.Goals[i].Text; got != want {
+			t.Errorf("goal %d: got %s, want %s", i, got, want)
+		}
+	}
+	if r.ExitCode() != ExitUnknown {
+		t.Errorf("exit code %d, want %d", r.ExitCode(), ExitUnknown)
+	}
+	for n, want := range []string{"No run is measured yet. The page grows with each.", "1 of 4 runs are measured. The page grows with each.", "2 of 4 runs are measured. The page grows with each."} {
+		c.Runs = []*record.Run{outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0)}[:n]
+		live, err := NewLive(nil, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(live.Page, []byte(want)) {
+			t.Errorf("%d runs: no %q in the page", n, want)
+		}
+	}
+	if _, err := NewLive(nil); err != nil {
+		t.Errorf("before the first line: %v", err)
 	}
 }
 

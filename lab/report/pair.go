@@ -10,9 +10,11 @@ import (
 
 // Pair is two comparisons side by side: before and after a change.
 type Pair struct {
-	A       Report   `json:"a"`
-	B       Report   `json:"b"`
-	Changes []Change `json:"changes"`
+	A Report `json:"a"`
+	B Report `json:"b"`
+	// Findings are a sentence for each arm and fault that differs.
+	Findings []Finding `json:"findings"`
+	Changes  []Change  `json:"changes"`
 	// Conditions name what the two did not have in common.
 	Conditions []string `json:"conditions,omitempty"`
 	// Repeats are there when nothing differs: B repeats the seeds of A.
@@ -78,6 +80,7 @@ func Compare(a, b Report) Pair {
 		}
 	}
 	p.Repeats = p.repeats()
+	p.Findings = p.findings()
 	return p
 }
 
@@ -90,12 +93,11 @@ func PairText(w io.Writer, p Pair, all bool) {
 	s := sheet{heads: []string{"fault", "arm", "figure", "A", "B", "B less A"}}
 	same := 0
 	for _, c := range p.Changes {
-		of, _ := column(c.Column)
 		if !c.Difference.Shown && !all {
 			same++
 			continue
 		}
-		s.rows = append(s.rows, []string{c.Fault, c.Arm, of.Head, c.A.Text(of.Unit), c.B.Text(of.Unit), c.Difference.Text(of.Unit)})
+		s.rows = append(s.rows, []string{c.Fault, c.Arm, c.Head(), c.TextA(), c.TextB(), c.Text()})
 	}
 	if len(s.rows) > 0 {
 		s.text(w)

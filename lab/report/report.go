@@ -55,7 +55,7 @@ type Fault struct {
 // Arm is one arm's runs, one for each seed.
 type Arm struct {
 	Name    string            `json:"arm"`
-	Figures map[string]Figure `json:"figures"` // by the column's name
+	Figures map[string]Figure `json:"figures"` // by the column's name; none: the arm has no such figure
 	// Over are the differences to the baseline, whose own are null.
 	Over map[string]Difference `json:"over,omitempty"`
 	Runs []Run                 `json:"runs"`
@@ -184,7 +184,9 @@ func (f *Fault) compute() error {
 		a := &f.Arms[i]
 		a.Figures = map[string]Figure{}
 		for _, c := range Columns {
-			a.Figures[c.Name] = c.figure(a.Runs, stats.Confidence)
+			if figure := c.figure(a.Runs, stats.Confidence); figure.Value != nil || figure.Note != "" {
+				a.Figures[c.Name] = figure
+			}
 		}
 		a.Percentiles = percentiles(a.Figures["p50"].latencies)
 		for _, r := range a.Runs {
@@ -204,7 +206,9 @@ func (f *Fault) compute() error {
 		}
 		f.Arms[i].Over = map[string]Difference{}
 		for _, c := range Columns {
-			f.Arms[i].Over[c.Name] = c.over(f.Arms[i].Figures[c.Name], f.Arms[base].Figures[c.Name], stats.Confidence)
+			if d := c.over(f.Arms[i].Figures[c.Name], f.Arms[base].Figures[c.Name], stats.Confidence); d.Value != nil {
+				f.Arms[i].Over[c.Name] = d
+			}
 		}
 	}
 	f.note()

@@ -57,11 +57,20 @@ func proxied(of func(*Run) *float64) func(*Run) *float64 {
 func settled(requests []record.Request, from, until record.Offset, wrong func(record.Request) bool, level float64) (at record.Offset, ok bool) {
 	requests = between(requests, from, until)
 	at = from
+	end, bad := 0, 0 // of the window, and in it
 	for i, r := range requests {
 		if r.Intended+record.Offset(Window) > until {
 			break
 		}
-		if share(between(requests, r.Intended, r.Intended+record.Offset(Window)), wrong) > level {
+		for ; end < len(requests) && requests[end].Intended < r.Intended+record.Offset(Window); end++ {
+			if wrong(requests[end]) {
+				bad++
+			}
+		}
+		if i > 0 && wrong(requests[i-1]) {
+			bad--
+		}
+		if float64(bad)/float64(end-i) > level {
 			ok = false
 			continue
 		}

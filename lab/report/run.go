@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -41,7 +42,7 @@ type Run struct {
 	// Origins are the failed answers by origin.
 	Origins  map[string]int `json:"origins,omitempty"`
 	Timeline []Event        `json:"timeline"`
-	Curve    []Step         `json:"curve"`
+	Curve    Curve          `json:"curve"`
 	// Percentiles are those of the latency that the sample supports.
 	Percentiles []Percentile `json:"percentiles"`
 
@@ -84,14 +85,41 @@ type Event struct {
 // hop's upstream received for one of them, by its own count, or by the caller's
 // where the upstream has other callers too.
 type Step struct {
-	At       float64 `json:"at"` // its end, from the fault
-	Requests int     `json:"requests"`
-	Good     int     `json:"good"`
-	Degraded int     `json:"degraded"`
-	Attempts float64 `json:"attempts"`
+	At             float64 // its end, from the fault
+	Requests       int
+	Good, Degraded int
+	Attempts       float64
 	// Latencies counts the requests of each of LatencyBands, and last of those
 	// above; bands after the last request are left out.
-	Latencies []int `json:"latencies,omitempty"`
+	Latencies []int
+}
+
+// Curve is a run, second by second.
+type Curve []Step
+
+// MarshalJSON writes a list for each figure of the seconds, and when the first
+// one begins. Attempts are left out when none were counted.
+func (c Curve) MarshalJSON() ([]byte, error) {
+	lists := struct {
+		From      float64   `json:"from"`
+		Requests  []int     `json:"requests"`
+		Good      []int     `json:"good"`
+		Degraded  []int     `json:"degraded"`
+		Attempts  []float64 `json:"attempts,omitempty"`
+		Latencies [][]int   `json:"latencies"`
+	}{Requests: []int{}, Good: []int{}, Degraded: []int{}, Latencies: [][]int{}}
+	counted := slices.ContainsFunc(c, func(s Step) bool { return s.Attempts > 0 })
+	for i, s := range c {
+		if i == 0 {
+			lists.From = micro(s.At - 1)
+		}
+		lists.Requests, lists.Good, lists.Degraded = append(lists.Requests, s.Requests), append(lists.Good, s.Good), append(lists.Degraded, s.Degraded)
+		lists.Latencies = append(lists.Latencies, append([]int{}, s.Latencies...))
+		if counted {
+			lists.Attempts = append(lists.Attempts, s.Attempts)
+		}
+	}
+	return json.Marshal(lists)
 }
 
 // LatencyBands are the upper bounds of the bands in which latencies are counted,
@@ -187,15 +215,14 @@ func seconds(o record.Offset) float64 { return time.Duration(o).Seconds() }
 func timeline(c *record.Run) []Event {
 	events := []Event{}
 	for _, e := range c.Events {
-		events = append(events, Event{seconds(e.At - c.FaultAt), e.Who, e.What, e.Detail})
+		events = append(events, Event{micro(seconds(e.At - c.FaultAt)), e.Who, e.What, e.Detail})
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return int(1e6*a.At) - int(1e6*b.At) })
 	return events
 }
 
 // curve goes from the begin to the end, a step a second.
-func (r *Run) curve() []Step {
-	steps := []Step{}
+func (r *Run) curve() (steps Curve) {
 	const step = record.Offset(time.Second)
 	for from := record.Offset(0); from+step <= r.seen.End; from += step {
 		s := Step{At: seconds(from + step - r.seen.FaultAt)}

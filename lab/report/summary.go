@@ -43,12 +43,12 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 			said = append(said, wrap(v.line(), Columns100)...)
 		}
 	}
-	last := "All tables: --all."
-	if o.HTML != "" {
-		last = "The whole report: " + o.HTML + "; all tables: --all."
-	}
+	last := "all tables: --all"
 	if n := len(notesOf(r)); n > 0 {
-		last = plural(n, "note") + " on what the figures do not support: --all. " + last
+		last = plural(n, "note") + " and " + last
+	}
+	if o.HTML != "" {
+		last += "; the whole report: " + o.HTML
 	}
 	end, warnings := wrap(last, Columns100), r.warnings()
 	if most := Lines40 - 2 - len(end) - len(warnings); len(lines) > most {
@@ -94,7 +94,7 @@ const (
 // each arm, and below it the share of good answers and p99. Arms that do not fit
 // beside each other follow below.
 func (r Report) matrix(color bool) (lines []string) {
-	arms := r.arms()
+	arms := r.arms(false)
 	if len(arms) == 0 {
 		return nil
 	}
@@ -131,12 +131,13 @@ func (r Report) matrix(color bool) (lines []string) {
 	return append(lines, key)
 }
 
-// arms are the names of all but those of a sweep, in the order of the records.
-func (r Report) arms() (names []string) {
+// arms are the names of the arms, in the order of the records, with or without
+// those of a sweep.
+func (r Report) arms(swept bool) (names []string) {
 	for _, g := range r.Groups {
 		for _, f := range g.Faults {
 			for _, a := range f.Arms {
-				if !f.swept() && !slices.Contains(names, a.Name) {
+				if (swept || !f.swept()) && !slices.Contains(names, a.Name) {
 					names = append(names, a.Name)
 				}
 			}
@@ -234,7 +235,7 @@ const mostMarkdown = 20
 
 // MarkdownSummary writes the matrix and the findings in at most 20 lines.
 func MarkdownSummary(w io.Writer, r Report) {
-	arms := r.arms()
+	arms := r.arms(false)
 	var commands []string
 	for _, g := range r.Groups {
 		commands = append(commands, g.heading("`"))

@@ -46,7 +46,7 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
-		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme: must be one of them"},
+		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme, --serve: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
@@ -207,9 +207,9 @@ func TestFaultWithoutFleet(t *testing.T) {
 	}
 }
 
-// TestReport computes from records alone.
-func TestReport(t *testing.T) {
-	dir := t.TempDir()
+// oneRun is the text of records.
+func oneRun(t *testing.T) []byte {
+	t.Helper()
 	second := record.Offset(time.Second)
 	run := &record.Run{
 		Key: record.Key{Arm: "none", Fault: "bad-replica", Seed: 3}, Rate: 1, FaultAt: second, RepairAt: 5 * second, End: 9 * second, Rules: "reset", Pods: []string{"staff-service-0"}, Replicas: 1,
@@ -221,8 +221,14 @@ func TestReport(t *testing.T) {
 	if err := errors.Join(record.WriteHeader(&file, header), record.Write(&file, run)); err != nil {
 		t.Fatal(err)
 	}
+	return file.Bytes()
+}
+
+// TestReport computes from records alone.
+func TestReport(t *testing.T) {
+	dir, text := t.TempDir(), oneRun(t)
 	path := filepath.Join(dir, compare.RecordsFile)
-	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := fleetman(t, "report", dir)
@@ -257,6 +263,11 @@ func TestReport(t *testing.T) {
 	if code != 0 || stderr != "" || !strings.HasSuffix(stdout, " figures: no difference shown (--all shows them)\n") {
 		t.Errorf("side by side: exit code %d, stdout %s, stderr %q", code, stdout, stderr)
 	}
+	page := filepath.Join(dir, "pair.html")
+	code, _, stderr = fleetman(t, "report", dir, dir, "--html", page)
+	if written, err := os.ReadFile(page); code != 0 || stderr != "" || err != nil || !strings.Contains(string(written), "<h2 id=\"matrix-head\">Side by side</h2>") {
+		t.Errorf("side by side, as a page: exit code %d, stderr %q, %v", code, stderr, err)
+	}
 	code, stdout, stderr = fleetman(t, "report", dir, dir, dir)
 	if want := "fleetman: report: none, bad-replica, seed 3: must be there once\n"; code != exitFailure || stdout != "" || stderr != want {
 		t.Errorf("three times: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
@@ -279,7 +290,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("got\n%s", written)
 		}
 	}
-	if err := os.WriteFile(path, file.Bytes()[:file.Len()-3], 0o644); err != nil {
+	if err := os.WriteFile(path, text[:len(text)-3], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	code, stdout, stderr = fleetman(t, "report", dir)

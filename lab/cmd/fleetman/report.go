@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/compare"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
@@ -26,6 +25,8 @@ const htmlFile = "report.html"
 type reportFlags struct {
 	environ                        []string // for colours
 	asJSON, asCSV, asMarkdown, all bool
+	live                           bool
+	port                           uint16
 	readme, html, hgrm, svg, junit string
 	goals                          []string
 }
@@ -44,7 +45,8 @@ not decided by so few requests.`,
 		Example: `  fleetman report DIR                     # findings and matrix, in 40 lines
   fleetman report DIR --all               # every table
   fleetman report DIR --html report.html  # one page, with pictures, to mail or print
-  fleetman report BEFORE AFTER            # side by side
+  fleetman report DIR --serve             # the same page while compare --out DIR runs
+  fleetman report BEFORE AFTER            # side by side; with --html as a page
   fleetman report DIR --goal 'library, bad-replica: good >= 99.8% at 95%'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -56,6 +58,12 @@ not decided by so few requests.`,
 			goals, err := f.check()
 			if err != nil {
 				return usageError{err}
+			}
+			if cmd.Flags().Changed("port") && !f.live {
+				return usageError{errors.New("fleetman report: --port: must be with --serve")}
+			}
+			if f.live {
+				return f.serve(cmd.Context(), args, goals, cmd.OutOrStdout())
 			}
 			return f.run(args, goals, cmd.OutOrStdout())
 		},
@@ -69,6 +77,8 @@ not decided by so few requests.`,
 	flags.StringVar(&f.html, "html", "", "write the whole report into a file: one page that needs no other file and no host")
 	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
 	flags.StringVar(&f.svg, "svg", "", "draw the matrix and each fault's runs into a directory, as SVG")
+	flags.BoolVar(&f.live, "serve", false, "serve the page on this machine while the comparisons run: it grows with each run, until Ctrl-C")
+	flags.Uint16Var(&f.port, "port", servePort, "the port of --serve, on 127.0.0.1; 0 is any free one")
 	flags.StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringArrayVar(&f.goals, "goal", nil, "a goal besides the experiment's: ARM, FAULT: FIGURE >= BOUND [at 95%]")
 	return cmd
@@ -77,13 +87,16 @@ not decided by so few requests.`,
 // check refuses what does not go together, and reads the goals.
 func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	forms := 0
-	for _, given := range []bool{f.asJSON, f.asCSV, f.asMarkdown, f.readme != ""} {
+	for _, given := range []bool{f.asJSON, f.asCSV, f.asMarkdown, f.readme != "", f.live} {
 		if given {
 			forms++
 		}
 	}
 	if forms > 1 {
-		return nil, errors.New("fleetman report: --json, --csv, --markdown, --readme: must be one of them")
+		return nil, errors.New("fleetman report: --json, --csv, --markdown, --readme, --serve: must be one of them")
+	}
+	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
+		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
 	}
 	for _, text := range f.goals {
 		goal, err := experiment.ParseGoal(text)
@@ -136,7 +149,7 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) error {
 // writeFiles writes the forms that have files of their own.
 func (f reportFlags) writeFiles(r report.Report) (err error) {
 	if f.html != "" {
-		err = writeHTML(f.html, r)
+		err = writeHTML(f.html, func(w io.Writer) error { return report.HTML(w, r) })
 	}
 	if err == nil && f.hgrm != "" {
 		err = report.HGRM(f.hgrm, r)
@@ -177,8 +190,8 @@ func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	switch {
-	case f.asCSV, f.asMarkdown, f.readme != "", f.html != "", f.hgrm != "", f.svg != "":
-		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --html, --hgrm, --svg: must be of one comparison")}
+	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "", f.svg != "":
+		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm, --svg: must be of one comparison")}
 	case f.asJSON:
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
@@ -188,6 +201,11 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	default:
 		report.PairText(w, p, f.all)
 	}
+	if f.html != "" {
+		if err := writeHTML(f.html, func(w io.Writer) error { return report.PairHTML(w, p) }); err != nil {
+			return err
+		}
+	}
 	if err := f.writeJUnit(p.B); err != nil {
 		return err
 	}
@@ -195,9 +213,9 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 }
 
 // writeHTML writes the page. The file is whole, or as it was.
-func writeHTML(path string, r report.Report) error {
+func writeHTML(path string, page func(io.Writer) error) error {
 	var text bytes.Buffer
-	if err := report.HTML(&text, r); err != nil {
+	if err := page(&text); err != nil {
 		return err
 	}
 	temporary := path + ".new"
@@ -270,7 +288,7 @@ func htmlIn(dirs []string) string {
 func computeReport(dirs []string) (report.Report, error) {
 	var all []*record.Comparison
 	for _, dir := range dirs {
-		read, err := readRecords(dir)
+		read, err := record.ReadDir(dir)
 		if err != nil {
 			return report.Report{}, err
 		}
@@ -281,13 +299,4 @@ func computeReport(dirs []string) (report.Report, error) {
 		return report.Report{}, fmt.Errorf("report: %w", err)
 	}
 	return computed, nil
-}
-
-func readRecords(dir string) (*record.Comparison, error) {
-	file, err := os.Open(filepath.Join(dir, compare.RecordsFile))
-	if err != nil {
-		return nil, fmt.Errorf("records: %w: must be the directory of a comparison", err)
-	}
-	defer file.Close()
-	return record.Read(file, file.Name())
 }
