@@ -22,6 +22,9 @@ type component struct {
 	name  string
 	not   []string // components with which it cannot be used
 	needs []string // components that it needs, listed before it
+	// apart is true for a component that changes no field that another one changes: it is combined in pairs,
+	// and in the largest sets, alone.
+	apart bool
 }
 
 // components are in the order in which a kustomization lists them, those with versions first.
@@ -40,6 +43,7 @@ var components = []component{
 	{name: "mesh-policies", not: []string{"library-endpoints"}},
 	{name: "mesh-tuned", needs: []string{"mesh-policies"}},
 	{name: "library-beside-mesh", needs: []string{"library", "mesh-policies"}},
+	{name: "telemetry", apart: true},
 }
 
 var every = flag.Bool("all", false, "build all allowed combinations, in a minute, instead of the pairs and the largest")
@@ -49,11 +53,15 @@ var every = flag.Bool("all", false, "build all allowed combinations, in a minute
 func combinations(every bool) (all [][]string) {
 	for bits := range 1 << len(components) {
 		set := setOf(bits)
-		if allowed(set) && (every || len(set) <= 2+needed(set) || largest(bits)) {
+		if allowed(set) && (every && !anyApart(set) || len(set) <= 2+needed(set) || largest(bits)) {
 			all = append(all, set)
 		}
 	}
 	return all
+}
+
+func anyApart(set []string) bool {
+	return slices.ContainsFunc(components, func(c component) bool { return c.apart && slices.Contains(set, c.name) })
 }
 
 func setOf(bits int) (set []string) {
@@ -124,11 +132,11 @@ func combine(t *testing.T, root string, set []string) (*manifest.Objects, error)
 	return manifest.Load(dir)
 }
 
-// copyOf copies k8s/base and k8s/components to a directory of the test.
+// copyOf copies k8s/base, k8s/components and k8s/dashboards to a directory of the test.
 func copyOf(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	for _, part := range []string{"base", "components"} {
+	for _, part := range []string{"base", "components", "dashboards"} {
 		if err := os.CopyFS(filepath.Join(root, part), os.DirFS(filepath.Join(k8s, part))); err != nil {
 			t.Fatal(err)
 		}

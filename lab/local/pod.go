@@ -15,9 +15,10 @@ import (
 
 // Pod is a pod at one moment.
 type Pod struct {
-	Name       string `json:"name"`
-	Namespace  string `json:"namespace"`
-	Deployment string `json:"deployment"`
+	Name       string            `json:"name"`
+	Namespace  string            `json:"namespace"`
+	Deployment string            `json:"deployment"`
+	Labels     map[string]string `json:"labels,omitempty"`
 	// Services are those that select the pod.
 	Services []string `json:"services,omitempty"`
 	Program  string   `json:"program"`
@@ -253,7 +254,7 @@ func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 
 func (p *pod) snapshot() Pod {
 	s := Pod{
-		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Program: p.plan.program,
+		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Labels: p.plan.labels, Program: p.plan.program,
 		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
 		Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),

@@ -14,11 +14,16 @@ const (
 	Installation = "part of an Istio installation, and fleetman runs an istiod of its own"
 	// FormerIstio is the reason for an object of an API that Istio has removed.
 	FormerIstio = "of an API that Istio has removed"
+	// Telemetry is the reason for an object of k8s/components/telemetry.
+	Telemetry = "for a cluster; here fleetman prometheus-config gives a Prometheus of your own its targets"
 )
 
 // leftOut returns the reason for which an object is not part of a fleet, or "".
 // Such objects are not checked: many are of versions that Kubernetes has removed.
 func leftOut(h *head) string {
+	if labels := h.Metadata.Labels; labels["app.kubernetes.io/part-of"] == "fleetman" && labels["app.kubernetes.io/component"] == "telemetry" {
+		return Telemetry
+	}
 	group := schema.FromAPIVersionAndKind(h.APIVersion, h.Kind).Group
 	switch group {
 	case "apiextensions.k8s.io", "admissionregistration.k8s.io", "install.istio.io", "monitoring.kiali.io", "kiali.io":

@@ -1,0 +1,322 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/monitoring"
+	"fleetman.example/lab/skip"
+)
+
+// The faults of TestPrometheus, by pod. Together they make the library and the mesh do all that the boards show.
+var observedFaults = map[string]string{
+	"staff-service-0":    "status=503,rate=0.6,method=GET;delay=3s,rate=0.3",
+	"api-gateway-0":      "status=500,rate=0.2,path=/vehicles/driver;delay=2s,rate=0.1",
+	"position-tracker-0": "status=503,rate=0.7,method=POST",
+}
+
+// provoked are the counters of the proxies that rise under these faults. Envoy exports them at zero, too.
+var provoked = []string{
+	"envoy_cluster_upstream_rq_retry[", "envoy_cluster_upstream_rq_retry{", "rq_retry_overflow", "ejections_active", "ejections_enforced_total", "cx_none_healthy",
+}
+
+// TestPrometheus checks with a real Prometheus, which scrapes a fleet under faults, that every query of every
+// panel, alert and rule is valid, and returns series with the labels of its legend.
+func TestPrometheus(t *testing.T) {
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		skip.Without(t, "no prometheus: apt-get install prometheus")
+	}
+	m, node := observedFleet(t)
+	pods := m.Fleet().Pods()
+	var client faults.Client
+	for _, pod := range pods {
+		if rules := observedFaults[pod.Name]; rules != "" {
+			if _, err := client.Set(t.Context(), pod, rules); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, port := range m.Fleet().NodePorts() {
+		if port.Service == "fleetman-webapp" {
+			visit(t, "http://"+port.Address.String()+driver)
+		}
+	}
+	repository, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPrometheus(t, program, node, monitoring.ScrapeConfig(pods, m.Status(t.Context()).Proxies, time.Second, repository))
+	if _, err := m.Fleet().Kill("vehicle-telemetry-0", syscall.SIGSTOP); err != nil { // for FleetmanTargetDown
+		t.Fatal(err)
+	}
+
+	pending, began := queries(t), time.Now()
+	t.Logf("%d queries", len(pending))
+	for deadline := time.Now().Add(patience); len(pending) > 0; time.Sleep(time.Second) {
+		for expr, q := range pending {
+			if q.failed = p.check(t, expr, q.labels); q.failed == "" {
+				t.Logf("after %.0f s: %s: %.60s", time.Since(began).Seconds(), q.of, expr)
+				delete(pending, expr)
+			}
+		}
+		if time.Now().After(deadline) {
+			for expr, q := range pending {
+				t.Errorf("%s: %s: %s", q.of, q.failed, expr)
+			}
+			return
+		}
+	}
+	p.rulesAreHealthy(t)
+}
+
+// observedFleet starts the arm in which library and mesh have all their policies.
+func observedFleet(t *testing.T) (*mesh.Mesh, netip.Addr) {
+	t.Helper()
+	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.90.0/24", 100+os.Getpid()%100))
+	four := network.Addr().As4()
+	four[3] = 250
+	node := netip.AddrFrom4(four)
+	m, err := mesh.Start(t.Context(), manifests(t, scenarios("resilience/twice")), mesh.Options{Binaries: meshtest.Binaries(t), Local: local.Options{
+		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: node,
+		Progress: func(line string) { t.Log(line) },
+		Set:      []local.Setting{{Target: "api-gateway", Name: "BULKHEAD", Value: "2"}},
+	}})
+	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
+		skip.Without(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Stop)
+	return m, node
+}
+
+// visit requests a URL 30 times a second until the test ends.
+func visit(t *testing.T, address string) {
+	ctx, stop := context.WithCancel(context.Background())
+	var sending sync.WaitGroup
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	sending.Go(func() {
+		for tick := time.Tick(time.Second / 30); ctx.Err() == nil; <-tick {
+			sending.Go(func() {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+				if err != nil {
+					return // impossible: the address is a node port's
+				}
+				if response, err := client.Do(request); err == nil {
+					_, _ = io.Copy(io.Discard, response.Body)
+					response.Body.Close()
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { stop(); sending.Wait(); client.CloseIdleConnections() })
+}
+
+// expected is a query of a board or a rule.
+type expected struct {
+	of     string   // the board and panel, or the rule
+	labels []string // that each of its series has
+	failed string   // the last result
+}
+
+var legendLabel = regexp.MustCompile(`{{(\w+)}}`)
+
+// queries returns the queries of all panels and rules, read from the files of k8s/dashboards.
+func queries(t *testing.T) map[string]*expected {
+	t.Helper()
+	found := map[string]*expected{}
+	files, err := filepath.Glob(filepath.Join(root, "k8s", "dashboards", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var content struct {
+			Panels []struct {
+				Title   string
+				Targets []struct{ Expr, LegendFormat string }
+			}
+			Groups []struct {
+				Rules []struct{ Alert, Record, Expr string }
+			}
+		}
+		if err := yaml.Unmarshal(text, &content); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, panel := range content.Panels {
+			for _, target := range panel.Targets {
+				q := &expected{of: filepath.Base(file) + ": " + panel.Title}
+				for _, label := range legendLabel.FindAllStringSubmatch(target.LegendFormat, -1) {
+					q.labels = append(q.labels, label[1])
+				}
+				found[strings.ReplaceAll(target.Expr, "$__rate_interval", "10s")] = q
+			}
+		}
+		for _, group := range content.Groups {
+			for _, rule := range group.Rules {
+				found[rule.Expr] = &expected{of: filepath.Base(file) + ": " + rule.Alert + rule.Record}
+			}
+		}
+	}
+	if len(found) < 50 {
+		t.Fatalf("only %d queries", len(found))
+	}
+	// What Kiali asks for.
+	found[`sum by (source_workload_namespace, source_workload, source_canonical_service, source_canonical_revision, destination_service_namespace, destination_service, destination_service_name, destination_workload, request_protocol, response_code, response_flags) (rate(istio_requests_total{reporter="source"}[15s])) > 0`] = &expected{
+		of:     "Kiali's graph",
+		labels: []string{"source_workload_namespace", "source_workload", "source_canonical_service", "destination_service_namespace", "destination_service", "destination_service_name", "destination_workload", "request_protocol", "response_code", "response_flags"},
+	}
+	return found
+}
+
+// prometheus is a running Prometheus.
+type prometheus struct{ url string }
+
+func startPrometheus(t *testing.T, program string, node netip.Addr, config map[string]any) *prometheus {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "config", file).CombinedOutput(); err != nil {
+		t.Fatalf("promtool: %v\n%s", err, out)
+	}
+	address := netip.AddrPortFrom(node, 9090).String()
+	cmd := exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	p := &prometheus{"http://" + address}
+	await(t, "Prometheus to be ready", func() bool {
+		response, err := http.Get(p.url + "/-/ready")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return p
+}
+
+// get reads a document of the API.
+func (p *prometheus) get(t *testing.T, path string, into any) (failed string) {
+	t.Helper()
+	response, err := http.Get(p.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Status, Error string
+		Data          json.RawMessage
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Status != "success" {
+		return answer.Error
+	}
+	if err := json.Unmarshal(answer.Data, into); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// check returns what is wrong with the series of a query, or "".
+func (p *prometheus) check(t *testing.T, expr string, labels []string) string {
+	t.Helper()
+	var data struct {
+		Result []struct {
+			Metric map[string]string
+			Value  []any
+		}
+	}
+	if failed := p.get(t, "/api/v1/query?query="+url.QueryEscape(expr), &data); failed != "" {
+		return failed
+	}
+	if len(data.Result) == 0 {
+		return "no series"
+	}
+	numbers, least := 0, 0.
+	if slices.ContainsFunc(provoked, func(counter string) bool { return strings.Contains(expr, counter) }) {
+		least = 1e-6
+	}
+	for _, series := range data.Result {
+		for _, label := range labels {
+			if series.Metric[label] == "" {
+				return fmt.Sprintf("no label %s in %v", label, series.Metric)
+			}
+		}
+		if text, _ := series.Value[1].(string); text != "NaN" {
+			if value, err := strconv.ParseFloat(text, 64); err == nil && value >= least {
+				numbers++
+			}
+		}
+	}
+	if numbers == 0 {
+		return fmt.Sprintf("no number of at least %g", least)
+	}
+	return ""
+}
+
+// rulesAreHealthy checks that Prometheus itself evaluates all rules without an error.
+func (p *prometheus) rulesAreHealthy(t *testing.T) {
+	t.Helper()
+	var data struct {
+		Groups []struct {
+			Rules []struct{ Name, Health, LastError string }
+		}
+	}
+	await(t, "all rules to be evaluated", func() bool {
+		if failed := p.get(t, "/api/v1/rules", &data); failed != "" {
+			t.Fatal(failed)
+		}
+		n := 0
+		for _, group := range data.Groups {
+			for _, rule := range group.Rules {
+				if rule.Health == "err" {
+					t.Fatalf("%s: %s", rule.Name, rule.LastError)
+				}
+				if rule.Health != "ok" {
+					return false
+				}
+				n++
+			}
+		}
+		return n >= 10
+	})
+}

@@ -1,0 +1,164 @@
+package monitoring
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
+)
+
+var update = flag.Bool("update", false, "write k8s/dashboards/*.json")
+
+const dir = "../../k8s/dashboards"
+
+// TestFiles compares the files of k8s/dashboards with the tables, and checks that the kustomization has them all.
+func TestFiles(t *testing.T) {
+	var names []string
+	for _, b := range Boards() {
+		want, err := b.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := b.File + ".json"
+		names = append(names, name)
+		if *update {
+			if err := os.WriteFile(filepath.Join(dir, name), want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v: not as the tables: go test ./lab/monitoring -update writes it", name, err)
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(found) != len(names) {
+		t.Errorf("%d dashboards in %s, want %d", len(found), dir, len(names))
+	}
+	var k struct{ ConfigMapGenerator []struct{ Files []string } }
+	text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
+	if err == nil {
+		err = yaml.Unmarshal(text, &k)
+	}
+	if err != nil || !slices.Equal(k.ConfigMapGenerator[0].Files, names) {
+		t.Errorf("kustomization.yaml has %v, %v, want %v", k.ConfigMapGenerator, err, names)
+	}
+}
+
+// TestArms checks that each arm has a board, and that it has no panel of what the arm does not have.
+func TestArms(t *testing.T) {
+	arms, err := os.ReadDir("../../k8s/scenarios/resilience")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boards := map[string]Board{}
+	for _, b := range Boards() {
+		boards[b.File] = b
+	}
+	for _, arm := range arms {
+		b, ok := boards["arm-"+arm.Name()]
+		if !arm.IsDir() {
+			continue
+		}
+		if !ok {
+			t.Errorf("no board for the arm %s", arm.Name())
+			continue
+		}
+		text, err := b.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxies := !slices.Contains([]string{"none", "library"}, arm.Name())
+		if has := strings.Contains(string(text), "envoy_cluster_"); has != proxies {
+			t.Errorf("%s: queries of proxies: %t, want %t", arm.Name(), has, proxies)
+		}
+		library := slices.Contains([]string{"library", "both", "twice"}, arm.Name())
+		if has := strings.Contains(string(text), "fleetman_upstream_breaker") || strings.Contains(string(text), "fleetman_upstream_retries"); has != library {
+			t.Errorf("%s: queries of the library: %t, want %t", arm.Name(), has, library)
+		}
+	}
+}
+
+// TestPanels checks each panel's words, and that one title has one meaning.
+func TestPanels(t *testing.T) {
+	refs := regexp.MustCompile(`{{(\w+)}}`)
+	for _, b := range Boards() {
+		titles := map[string]bool{}
+		for _, row := range b.Rows {
+			for _, p := range row.Panels {
+				if p.Title == "" || p.About == "" || p.Unit == "" || len(p.Queries) == 0 || titles[p.Title] {
+					t.Errorf("%s: panel %q: must have title, text, unit and queries, once on a board", b.File, p.Title)
+				}
+				titles[p.Title] = true
+				for _, q := range p.Queries {
+					for _, ref := range refs.FindAllStringSubmatch(q.Legend, -1) {
+						if !strings.Contains(q.Expr, ref[1]) {
+							t.Errorf("%s: %s: the query has no label %s of its legend", b.File, p.Title, ref[1])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestScrapeConfig(t *testing.T) {
+	pods := []local.Pod{{Name: "webapp-0", Namespace: "default", Deployment: "webapp", Address: "127.0.1.1", AdminPort: 9090, Labels: map[string]string{"app": "webapp", "version": "standard"}}}
+	proxies := []mesh.ProxyStatus{{Name: "webapp-0", Namespace: "default", Admin: "127.0.1.1:15000"}, {Name: "istio-ingressgateway", Namespace: "istio-system", Gateway: true, Admin: "127.0.1.2:15000"}}
+	got, err := yaml.Marshal(ScrapeConfig(pods, proxies, 2500*time.Millisecond, "/root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `global:
+  evaluation_interval: 2500ms
+  scrape_interval: 2500ms
+  scrape_timeout: 2500ms
+rule_files:
+- /root/k8s/dashboards/alerts.yaml
+- /root/k8s/dashboards/istio-names.yaml
+scrape_configs:
+- job_name: services
+  static_configs:
+  - labels:
+      app: webapp
+      namespace: default
+      pod: webapp-0
+      version: standard
+      workload: webapp
+    targets:
+    - 127.0.1.1:9090
+- job_name: proxies
+  metrics_path: /stats/prometheus
+  static_configs:
+  - labels:
+      app: webapp
+      namespace: default
+      pod: webapp-0
+      version: standard
+      workload: webapp
+    targets:
+    - 127.0.1.1:15000
+  - labels:
+      app: istio-ingressgateway
+      namespace: istio-system
+      pod: istio-ingressgateway
+      workload: istio-ingressgateway
+    targets:
+    - 127.0.1.2:15000
+`
+	if string(got) != want {
+		t.Errorf("got\n%s", got)
+	}
+	if without := ScrapeConfig(pods, nil, time.Second, ""); without["rule_files"] != nil || len(without["scrape_configs"].([]scraped)) != 1 {
+		t.Errorf("without a mesh and a repository: got %v", without)
+	}
+}
