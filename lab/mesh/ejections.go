@@ -35,6 +35,7 @@ func (m *Mesh) watchEjections(p *proxy) {
 				break
 			}
 			if ejection, ok := envoy.ParseEjection(line); ok {
+				p.noteEjection(ejection)
 				m.site.Event(m.event(p, ejection))
 			}
 			pending = rest

@@ -33,7 +33,8 @@ type proxy struct {
 	first      chan error // receives the result of the first start
 
 	mu       sync.Mutex
-	replaced chan struct{} // while the proxy of a deleted pod is replaced; closed when the new one is ready
+	replaced chan struct{}             // while the proxy of a deleted pod is replaced; closed when the new one is ready
+	ejected  map[string]envoy.Ejection // by cluster and host
 }
 
 // startProxies starts all proxies at once and returns when each is ready.

@@ -86,6 +86,9 @@ type ClusterStats struct {
 	ConnectFailures uint64
 	Resets          uint64 // by the upstream, before the response was complete
 
+	Connections uint64
+	Handshakes  uint64 // of TLS
+
 	EjectedNow       uint64
 	Ejections        uint64
 	EjectionOverflow uint64 // ejections prevented by maxEjectionPercent
@@ -102,6 +105,12 @@ func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error)
 // enough to poll.
 func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) {
 	return c.clusters(ctx, `^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`)
+}
+
+// Traffic is like Clusters, with the counters of attempts, responses, retries, connections and ejections of
+// outbound clusters alone, and without those that are 0 since the start.
+func (c *Client) Traffic(ctx context.Context) (map[string]*ClusterStats, error) {
+	return c.clusters(ctx, `^cluster\.outbound\|.*;\.(upstream_(rq_(total|\d\d\d|retry(_success|_overflow)?|pending_overflow)|cx_(total|connect_fail))|outlier_detection\.ejections_active|.*ssl\.handshake)$`)
 }
 
 func (c *Client) clusters(ctx context.Context, filter string) (map[string]*ClusterStats, error) {
@@ -136,6 +145,10 @@ func splitStat(stat string) (cluster, counter string, ok bool) {
 }
 
 func (s *ClusterStats) set(counter string, value uint64) {
+	if strings.HasSuffix(counter, "ssl.handshake") { // Istio's automatic mutual TLS adds a prefix
+		s.Handshakes += value
+		return
+	}
 	fields := map[string]*uint64{
 		"upstream_rq_total":                          &s.Requests,
 		"upstream_rq_timeout":                        &s.Timeouts,
@@ -147,6 +160,7 @@ func (s *ClusterStats) set(counter string, value uint64) {
 		"upstream_rq_pending_overflow":               &s.PendingOverflow,
 		"upstream_cx_connect_fail":                   &s.ConnectFailures,
 		"upstream_rq_rx_reset":                       &s.Resets,
+		"upstream_cx_total":                          &s.Connections,
 		"outlier_detection.ejections_active":         &s.EjectedNow,
 		"outlier_detection.ejections_enforced_total": &s.Ejections,
 		"outlier_detection.ejections_overflow":       &s.EjectionOverflow,

@@ -1,0 +1,63 @@
+package mesh
+
+import (
+	"testing"
+	"time"
+
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/envoy"
+)
+
+// TestEjections checks until when a host is ejected, by the DestinationRule in force, and which ejections are
+// over.
+func TestEjections(t *testing.T) {
+	objects, err := manifest.Decode("rules.yaml", []byte(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: short}
+spec:
+  host: fleetman-staff-service
+  trafficPolicy: {outlierDetection: {baseEjectionTime: 10s}}
+  subsets: [{name: safe, trafficPolicy: {outlierDetection: {baseEjectionTime: 1m}}}, {name: risky}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: wild}
+spec: {host: "*.example.com", trafficPolicy: {outlierDetection: {baseEjectionTime: 400s}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Mesh{manifests: &manifest.Objects{All: objects}}
+	const staff = "|fleetman-staff-service.default.svc.cluster.local"
+	began := time.Unix(1000, 0)
+	for _, test := range []struct {
+		cluster string
+		times   int
+		want    time.Duration
+	}{
+		{"outbound|8080|" + staff, 1, 10 * time.Second},
+		{"outbound|8080|" + staff, 3, 30 * time.Second},
+		{"outbound|8080|" + staff, 90, 300 * time.Second},
+		{"outbound|8080|safe" + staff, 2, 2 * time.Minute},
+		{"outbound|8080|risky" + staff, 1, 10 * time.Second},
+		{"outbound|8080||fleetman-staff-service-2.default.svc.cluster.local", 1, 30 * time.Second},
+		{"outbound|443||a.example.com", 2, 400 * time.Second},
+	} {
+		p := &proxy{}
+		p.noteEjection(envoy.Ejection{Time: began, Cluster: test.cluster, Host: "127.0.1.4:8080", Action: "EJECT", Type: "CONSECUTIVE_5XX", Times: test.times, Enforced: true})
+		p.noteEjection(envoy.Ejection{Time: began, Cluster: test.cluster, Host: "127.0.1.5:8080", Action: "EJECT"}) // only detected
+		now := map[string]*envoy.ClusterStats{test.cluster: {EjectedNow: 1}}
+		found := m.ejections(p, now)
+		if len(found) != 1 || found[0].Until.Sub(began) != test.want || found[0].Cause != "consecutive_5xx" || found[0].Host != "127.0.1.4:8080" {
+			t.Errorf("%s, ejection %d: got %+v, want until %v", test.cluster, test.times, found, test.want)
+		}
+		if found := m.ejections(p, map[string]*envoy.ClusterStats{test.cluster: {}}); len(found) != 0 {
+			t.Errorf("%s, restarted: got %+v", test.cluster, found)
+		}
+		p.noteEjection(envoy.Ejection{Cluster: test.cluster, Host: "127.0.1.4:8080", Action: "UNEJECT"})
+		if found := m.ejections(p, now); len(found) != 0 {
+			t.Errorf("%s, returned: got %+v", test.cluster, found)
+		}
+	}
+}
