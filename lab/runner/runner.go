@@ -112,6 +112,16 @@ type target struct {
 	faults  faults.Client
 }
 
+// Running returns a running fleet as a target, which Stop does not stop. meshed is nil without a mesh.
+func Running(fleet *local.Fleet, meshed *mesh.Mesh) check.Target {
+	return running{&target{fleet: fleet, mesh: meshed}}
+}
+
+type running struct{ *target }
+
+// Stop implements check.Target.
+func (running) Stop() {}
+
 func (t *target) Stop() {
 	if t.mesh != nil {
 		t.mesh.Stop()

@@ -283,6 +283,11 @@ func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects
 		return nil, fmt.Errorf("start the fleet: %w", err)
 	}
 	defer target.Stop()
+	return r.On(ctx, target, p)
+}
+
+// On runs a promise's checks on a running fleet, without the control.
+func (r Runner) On(ctx context.Context, target Target, p *scenario.Promise) (results []CheckResult, err error) {
 	for i := range p.Checks {
 		result, err := r.check(ctx, target, &p.Checks[i])
 		if err != nil {
