@@ -141,6 +141,9 @@ func serveFleet(t *testing.T) (fleet *fakeGateway, base, experiment string) {
 	return fleet, base, experiment
 }
 
+// bannerText returns the text of the banner, without times.
+const bannerText = `document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/g, "TIME").replace(/up to \d+ \w+/, "up to AGE")`
+
 func TestBrowser(t *testing.T) {
 	browser := chromium(t)
 	fleet, base, experiment := serveFleet(t)
@@ -152,7 +155,8 @@ func TestBrowser(t *testing.T) {
 	b.until("the list of six vehicles", `JSON.stringify([...document.querySelectorAll(".row .who")].map(e => e.textContent))`, asJSON(want))
 	b.until("six markers", `JSON.stringify([...document.querySelectorAll(".vehicle .name")].map(e => e.textContent).sort())`, asJSON(want))
 	b.until("nothing of the hostile name as HTML", `String(window.broken) + document.querySelectorAll('img[src="x"]').length`, "undefined0")
-	b.until("a message about the unreadable report", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
+	const late = "Positions late since TIME: 1 vehicle, up to AGE\n1 report in the last answer could not be read"
+	b.until("a message about the late vehicle and the unreadable report", bannerText, late)
 	b.until("one stale vehicle", `document.querySelector(".row.stale .who").textContent + ", " + document.getElementById("summary").textContent`, stale+", 1 of 6 late, up to 1 min")
 	b.until("its speed", `document.querySelector(".row .speed").textContent`, "31 mph")
 
@@ -177,11 +181,11 @@ func TestBrowser(t *testing.T) {
 
 	// A failure of the API is shown, with the last known fleet, until it is repaired.
 	fleet.set(func() { fleet.fails[positionsPath] = true })
-	b.until("the failure", `document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/, "TIME")`,
+	b.until("the failure", bannerText,
 		"Positions unavailable since TIME: status 500 reading position-tracker GET /vehicles/")
 	b.until("the fleet still there", `String(document.querySelectorAll(".row").length)`, "6")
 	fleet.set(func() { fleet.fails[positionsPath] = false })
-	b.until("the recovery", `document.getElementById("banner").textContent`, "1 report in the last answer could not be read")
+	b.until("the recovery", bannerText, late)
 
 	// The experimental variant, and a vehicle's own address.
 	const header = `document.title + " " + getComputedStyle(document.querySelector("header")).backgroundColor`

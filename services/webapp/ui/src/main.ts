@@ -131,7 +131,8 @@ function renderStatus(vehicles: number, late: Vehicle[]): void {
   const summary = condition ? badge(vehicles, late, condition.state, asOf ?? condition.since) : "";
   write("summary", summary);
   element("summary").dataset["state"] = condition?.state ?? "fresh";
-  write("banner", condition && latest ? banner(condition, asOf, latest.unreadable) : "");
+  const known = { positions: asOf, driver: drivers.seen.asOf, trail: trails.seen.asOf };
+  write("banner", banner(conditions.degraded(), known, late, latest?.unreadable ?? 0));
   const empty = latest?.state === "fresh" ? "No vehicle is reported." : "Waiting for the first positions…";
   write("empty", vehicles > 0 || latest?.state === "failed" ? "" : empty);
   speak("positions", condition ? positionsSpoken(condition.state) : "");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Condition, State } from "./condition";
+import type { Condition, Part, State } from "./condition";
 import { badge, banner, driverSpoken, driverText, positionsSpoken, qualityText, trailSpoken, trailText } from "./status";
 import type { Seen } from "./watch";
 import type { Driver } from "./wire";
@@ -22,16 +22,24 @@ describe("badge", () => {
 });
 
 describe("banner", () => {
-  it.each<[State, number | undefined, number, string]>([
-    ["fresh", NOON, 0, ""],
-    ["fresh", NOON, 1, "1 report in the last answer could not be read"],
-    ["late", NOON, 0, ""],
-    ["failed", NOON, 0, "Positions unavailable since 12:00:05: status 502"],
-    ["last-known", NOON, 0, "Positions degraded since 12:00:05: last known at 12:00:00"],
-    ["placeholder", undefined, 0, "Positions degraded since 12:00:05: none known"],
-  ])("%s", (state, asOf, unreadable, want) => {
-    const condition: Condition = { part: "positions", state, since: NOON + 5_000, reason: "status 502" };
-    expect(banner(condition, asOf, unreadable)).toBe(want);
+  const condition = (part: Part, state: State): Condition => ({ part, state, since: NOON + 5_000, reason: "status 502" });
+  it.each<[string, Condition[], number | undefined, number, string]>([
+    ["fresh", [], NOON, 0, ""],
+    ["an unreadable report", [], NOON, 1, "1 report in the last answer could not be read"],
+    ["an unreadable report and a late one", [condition("positions", "late")], NOON, 1, "Positions late since 12:00:05: 2 vehicles, up to 6 s\n1 report in the last answer could not be read"],
+    ["an unreadable report before a failure", [condition("positions", "failed")], NOON, 1, "Positions unavailable since 12:00:05: status 502"],
+    ["failed", [condition("positions", "failed")], NOON, 0, "Positions unavailable since 12:00:05: status 502"],
+    ["last known", [condition("positions", "last-known")], NOON, 0, "Positions degraded since 12:00:05: last known at 12:00:00"],
+    ["a placeholder", [condition("positions", "placeholder")], undefined, 0, "Positions degraded since 12:00:05: none known"],
+    [
+      "several parts",
+      [condition("driver", "last-known"), condition("positions", "failed"), condition("trail", "placeholder")],
+      NOON,
+      0,
+      "Driver degraded since 12:00:05: last known at 12:00:00\nPositions unavailable since 12:00:05: status 502\nTrail degraded since 12:00:05: last known at 12:00:00",
+    ],
+  ])("%s", (_, degraded, asOf, unreadable, want) => {
+    expect(banner(degraded, { positions: asOf, driver: asOf, trail: asOf }, [{ worstAge: 4_500 }, { worstAge: 6_000 }], unreadable)).toBe(want);
   });
 });
 

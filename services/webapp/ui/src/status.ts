@@ -1,4 +1,4 @@
-import type { Condition, State } from "./condition";
+import type { Condition, Part, State } from "./condition";
 import { clockText, count, durationText, lastKnownText } from "./text";
 import type { Driver } from "./wire";
 import type { Seen } from "./watch";
@@ -16,20 +16,28 @@ export function badge(vehicles: number, late: { worstAge: number }[], state: Sta
   }
 }
 
-/** Returns the banner above the map, "" while the positions are fresh. */
-export function banner(positions: Condition, asOf: number | undefined, unreadable: number): string {
-  const since = clockText(new Date(positions.since));
-  const known = asOf === undefined ? "none known" : `last known at ${clockText(new Date(asOf))}`;
-  switch (positions.state) {
-    case "failed":
-      return `Positions unavailable since ${since}: ${positions.reason}`;
-    case "last-known":
-    case "placeholder":
-      return `Positions degraded since ${since}: ${known}`;
-    case "fresh":
-    case "late":
-      return unreadable > 0 ? `${count(unreadable, "report")} in the last answer could not be read` : "";
-  }
+const PART_NAMES: Record<Part, string> = { positions: "Positions", driver: "Driver", trail: "Trail" };
+
+/**
+ * Returns the banner above the map: a line for each degraded part, the longest degraded first; "" while all are
+ * fresh. `asOf` has the time of each part's last known value, `late` the vehicles whose reports are late.
+ */
+export function banner(degraded: Condition[], asOf: Partial<Record<Part, number | undefined>>, late: { worstAge: number }[], unreadable: number): string {
+  const lines = degraded.map(({ part, state, since, reason }) => {
+    const begin = (what: string) => `${PART_NAMES[part]} ${what} since ${clockText(new Date(since))}`;
+    const known = asOf[part];
+    switch (state) {
+      case "failed":
+        return `${begin("unavailable")}: ${reason}`;
+      case "late":
+        return `${begin("late")}: ${count(late.length, "vehicle")}, up to ${durationText(Math.max(0, ...late.map(({ worstAge }) => worstAge)))}`;
+      default:
+        return `${begin("degraded")}: ${known === undefined ? "none known" : `last known at ${clockText(new Date(known))}`}`;
+    }
+  });
+  const current = degraded.every(({ part, state }) => part !== "positions" || state === "late");
+  if (unreadable > 0 && current) lines.push(`${count(unreadable, "report")} in the last answer could not be read`);
+  return lines.join("\n");
 }
 
 export function driverText({ state, value }: Seen<Driver | null>): string {
