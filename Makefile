@@ -78,8 +78,8 @@ test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector
 	$(if $(CI),go test -tags $(TAGS) $(TESTFLAGS) -run Combinations ./lab/k8stest -all)
 	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE)
 
-test-ui: ui ## run the page's tests
-	cd services/webapp/ui && npm run --silent typecheck && npm test --silent
+test-ui: ui ## run the pages' tests
+	@for ui in $(UIS); do (cd $$ui && npm run --silent typecheck && npm test --silent); done
 
 fuzz: ## run each fuzz test for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
@@ -91,18 +91,21 @@ fuzz: ## run each fuzz test for FUZZTIME
 NPM_QUIET := --no-audit --no-fund --loglevel=error
 # Fails after seconds if the registry cannot be reached; npm ci alone takes minutes.
 NPM_QUICK := --fetch-retries=0 --fetch-timeout=10000
-# The page is built if a source is newer than the built page.
-UI_SOURCES := $(shell find services/webapp/ui -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
-ui: services/webapp/ui/dist/index.html ## build the page that the webapp embeds
-services/webapp/ui/dist/index.html: services/webapp/ui/node_modules/.package-lock.json $(UI_SOURCES)
-	cd services/webapp/ui && npm run --silent build
-	@touch $@
-services/webapp/ui/node_modules/.package-lock.json: services/webapp/ui/package-lock.json
+# The pages that the webapp and the fleetman command embed. One is built if a source is newer than the built page.
+UIS := services/webapp/ui lab/console/ui
+ui: $(UIS:%=%/dist/index.html) ## build the pages that the webapp and the console embed
+define build_ui
+$(1)/dist/index.html: $(1)/node_modules/.package-lock.json $$(shell find $(1) -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
+	cd $(1) && npm run --silent build
+	@touch $$@
+endef
+$(foreach ui,$(UIS),$(eval $(call build_ui,$(ui))))
+$(UIS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
 	@command -v npm >/dev/null || { echo 'Node is missing: install Node 22 or newer, with npm'; exit 1; }
-	@echo "getting the page's packages with npm ci: up to a minute, once"
-	@cd services/webapp/ui; \
+	@echo "getting the packages of $* with npm ci: up to a minute, once"
+	@cd $*; \
 	npm ci --offline $(NPM_QUIET) &>/dev/null || { \
-	  npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy services/webapp/ui/node_modules from another clone"; exit 1; }; \
+	  npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
 	  npm ci $(NPM_QUIET); }
 	@touch $@
 
@@ -134,4 +137,4 @@ images-published: ## build the images with the published names and tags, includi
 	@$(IMAGES) -published
 
 clean: ## remove all files that make has fetched and built
-	rm -rf $(CACHE) services/webapp/ui/node_modules services/webapp/ui/dist/assets services/webapp/ui/dist/index.html
+	rm -rf $(CACHE) $(UIS:%=%/node_modules) $(UIS:%=%/dist/assets) $(UIS:%=%/dist/index.html)

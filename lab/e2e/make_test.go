@@ -18,8 +18,10 @@ import (
 // quotes, a $ and a letter that is not ASCII, independent of the user's go settings, and that clean removes
 // only the project's files.
 func TestMakeInAnyPath(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(root, "services/webapp/ui/dist/index.html")); err != nil {
-		skip.Without(t, "the page is not built: run make ui")
+	for _, ui := range []string{"services/webapp/ui", "lab/console/ui"} {
+		if _, err := os.Stat(filepath.Join(root, ui, "dist/index.html")); err != nil {
+			skip.Without(t, "the pages are not built: run make ui")
+		}
 	}
 	dir := t.TempDir()
 	clone := filepath.Join(dir, `Documents and "code" it's $HOME ü`)
@@ -27,9 +29,11 @@ func TestMakeInAnyPath(t *testing.T) {
 	copyTree := exec.Command("bash", "-euo", "pipefail", "-c", `
 		mkdir -p "$1" "$2"; : >"$2/keep"
 		git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$1"
-		mkdir -p "$1/services/webapp/ui/node_modules"
-		touch "$1/services/webapp/ui/node_modules/.package-lock.json"
-		cp -r services/webapp/ui/dist "$1/services/webapp/ui/"; touch -d tomorrow "$1/services/webapp/ui/dist/index.html"`, "copy", clone, filepath.Dir(keep))
+		for ui in services/webapp/ui lab/console/ui; do
+			mkdir -p "$1/$ui/node_modules"
+			touch "$1/$ui/node_modules/.package-lock.json"
+			cp -r $ui/dist "$1/$ui/"; touch -d tomorrow "$1/$ui/dist/index.html"
+		done`, "copy", clone, filepath.Dir(keep))
 	copyTree.Dir = root
 	if out, err := copyTree.CombinedOutput(); err != nil {
 		skip.Without(t, fmt.Sprintf("a copy of the repository, by git ls-files and GNU cp: %v: %s", err, out))
@@ -86,9 +90,12 @@ func TestMakeInAnyPath(t *testing.T) {
 	if !strings.Contains(printed.String(), "fleetman-webapp: http://"+network+"250:30080") {
 		t.Errorf("make run printed %s", printed.String())
 	}
+	if !strings.Contains(printed.String(), "console: http://"+network+"250:30090") {
+		t.Errorf("make run printed %s", printed.String())
+	}
 
 	do("clean")
-	for _, gone := range []string{".cache", "services/webapp/ui/node_modules", "services/webapp/ui/dist/index.html"} {
+	for _, gone := range []string{".cache", "services/webapp/ui/node_modules", "services/webapp/ui/dist/index.html", "lab/console/ui/node_modules", "lab/console/ui/dist/index.html"} {
 		if _, err := os.Stat(filepath.Join(clone, gone)); !os.IsNotExist(err) {
 			t.Errorf("after make clean, %s: %v", gone, err)
 		}

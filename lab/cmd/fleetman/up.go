@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/console"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -30,6 +31,7 @@ type upFlags struct {
 	logs, mesh, relays           bool
 	ingressPort                  int
 	cluster                      clusterFlags
+	console                      consolePort
 }
 
 func upCommand(where *places) *cobra.Command {
@@ -61,6 +63,7 @@ have, and return when the pods are ready. fleetman down --context removes all of
 			if where.onCluster() {
 				return upOnCluster(cmd, *where, f, args)
 			}
+			f.console.given = cmd.Flags().Changed("console-port")
 			return up(cmd, *where, f, args)
 		},
 	}
@@ -77,6 +80,7 @@ have, and return when the pods are ready. fleetman down --context removes all of
 	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open the NodePort of a Service at another port, such as fleetman-webapp=8081; 0 is a free port (repeatable)")
 	flags.BoolVar(&f.mesh, "mesh", false, "start istiod, an ingress gateway, and an Envoy for every pod that is injected by its labels")
 	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "port of the ingress gateway at the node address; 0 is a free port")
+	flags.IntVar(&f.console.port, "console-port", console.Port, "port of the console, a page that shows and changes the fleet; 0 is none")
 	flags.StringVar(&f.bin, "bin", "", "directory of the services' programs (default: build them)")
 	f.cluster.add(cmd, where)
 	where.addCluster(cmd)
@@ -96,6 +100,9 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	}
 	if f.ingressPort < 0 || f.ingressPort > 65535 {
 		return o, fmt.Errorf("--ingress-port %d: must be between 0 and 65535", f.ingressPort)
+	}
+	if err := f.console.check(); err != nil {
+		return o, err
 	}
 	if f.restartBackoff <= 0 {
 		return o, fmt.Errorf("--restart-backoff %v: must be more than 0s", f.restartBackoff)
@@ -170,6 +177,10 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	}
 	defer unlock()
 	options.Locked = true
+	listener, err := f.console.listen(options.NodeAddress, stderr)
+	if err != nil {
+		return err
+	}
 	fleet, meshed, err := start(cmd.Context(), where, f, objects, options, stderr)
 	if err != nil {
 		var late *local.NotReadyError
@@ -187,9 +198,15 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	defer end()
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
+	page, err := serveConsole(listener, fleet, meshed, where, paths, nil, stderr)
+	if err != nil {
+		return err
+	}
+	defer page.Close()
 	server, err := control.Serve(where.state, control.Fleet{
 		Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop,
 		Applied: func(paths []string, applied mesh.Applied) {
+			page.applied(paths)
 			fmt.Fprintf(stderr, "%s apply %s: %s\n", time.Now().Format("15:04:05.000"), shellPaths(paths), changes(applied))
 		},
 	})
@@ -200,6 +217,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 
 	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
 	show.pods(control.Status{Pods: fleet.Pods(), NodePorts: fleet.NodePorts()})
+	page.print(show)
 	fmt.Fprintf(stderr, "ready after %.1f s; Ctrl-C ends it\n", time.Since(began).Seconds())
 	f.follow(ctx, fleet, end, stdout, stderr)
 	if meshed == nil || meshed.Err() == nil {

@@ -1,0 +1,94 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestLoadLimits(t *testing.T) {
+	g := newGenerator(&fake{})
+	defer g.close()
+	for _, test := range []struct {
+		rate float64
+		mix  map[string]int
+		want string
+	}{
+		{201, nil, "rate: 201: must be between 0 and 200 requests per second"},
+		{-1, nil, "rate: -1: must be between 0 and 200 requests per second"},
+		{5, map[string]int{"driver": -1}, "mix: driver: -1: must be between 0 and 100"},
+		{5, map[string]int{"other": 1}, `mix: "other": must be positions, driver or history`},
+		{5, map[string]int{"driver": 0}, "mix: all 0: must have a stream with a share above 0"},
+		{0, map[string]int{}, ""},
+	} {
+		if err := g.set(test.rate, test.mix); (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {
+			t.Errorf("%v %v: got %v, want %s", test.rate, test.mix, err, test.want)
+		}
+	}
+}
+
+// TestLoad sends a load to a server that fails, degrades or answers in turn, and compares the counts with the server's.
+func TestLoad(t *testing.T) {
+	var n, good, degraded, failed atomic.Int64
+	var drivers atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/vehicles/" {
+			fmt.Fprint(w, `[{"name":"A b"},{"name":"C"}]`)
+			if n.Load() > 0 {
+				good.Add(1)
+			}
+			return
+		}
+		if strings.HasPrefix(r.URL.EscapedPath(), "/vehicles/driver/A%20b") {
+			drivers.Add(1)
+		}
+		switch n.Add(1) % 3 {
+		case 0:
+			failed.Add(1)
+			http.Error(w, "no", http.StatusBadGateway)
+		case 1:
+			degraded.Add(1)
+			w.Header().Set("X-Fallback", "last-known; age=1s")
+		default:
+			good.Add(1)
+		}
+	}))
+	defer server.Close()
+	source := &fake{entry: server.Listener.Addr().String()}
+	g := newGenerator(source)
+	if err := g.set(100, map[string]int{"driver": 1}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); n.Load() < 50 && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := g.set(0, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.going.Wait()
+	var s State
+	g.take(&s)
+	want := LoadState{Sent: int(n.Load()), Good: int(good.Load()), Degraded: int(degraded.Load()), Failed: int(failed.Load()), Target: server.URL, P50: s.Load.P50, P99: s.Load.P99}
+	if fmt.Sprint(s.Load) != fmt.Sprint(want) || drivers.Load() == 0 || s.Load.P99 < s.Load.P50 {
+		t.Errorf("got %+v, want %+v; %d for one vehicle", s.Load, want, drivers.Load())
+	}
+	if p := s.Point; p.Of != "load" || p.Good != float64(want.Good) || p.Degraded != float64(want.Degraded) || p.Failed != float64(want.Failed) {
+		t.Errorf("point %+v, want %+v", p, want)
+	}
+	g.take(&s)
+	if s.Point.Good != float64(want.Good) { // unchanged: the load is off
+		t.Errorf("point %+v", s.Point)
+	}
+	g.close()
+}
+
+func TestTurns(t *testing.T) {
+	got := fmt.Sprint(turns(map[string]int{"positions": 1, "driver": 2, "history": 1}))
+	if want := "[/vehicles/driver/{vehicle} /vehicles/ /history/{vehicle} /vehicles/driver/{vehicle}]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
