@@ -32,6 +32,17 @@ func start(t *testing.T, third int, change func(*local.Options)) *local.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startObjectsWith(t, third, objects, change)
+}
+
+// startObjects starts a fleet of other manifests.
+func startObjects(t *testing.T, third int, objects *manifest.Objects) *local.Fleet {
+	t.Helper()
+	return startObjectsWith(t, third, objects, func(*local.Options) {})
+}
+
+func startObjectsWith(t *testing.T, third int, objects *manifest.Objects, change func(*local.Options)) *local.Fleet {
+	t.Helper()
 	o := local.Options{
 		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience,
 		Network:     netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
