@@ -3,21 +3,24 @@ package mesh
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/kube"
 )
 
-// Traffic has a proxy's counters of its outbound clusters since it started, and the hosts that it ejects.
+// Traffic has a proxy's counters since it started, and the hosts that it ejects.
 type Traffic struct {
 	Proxy   string // the pod's ID, or the gateway's name
 	Gateway bool
 	Address netip.Addr
 	Started time.Time
-	// Clusters are the outbound clusters, keyed by name. Nil when the proxy did not respond.
+	// Clusters are the outbound clusters and, with the responses alone, the inbound ones, keyed by name. Nil
+	// when the proxy did not respond.
 	Clusters  map[string]*envoy.ClusterStats
 	Ejections []Ejection
 }
@@ -43,6 +46,9 @@ func (m *Mesh) Traffic(ctx context.Context) []Traffic {
 			all[i].Started = now.Process.Started()
 			reading.Go(func() {
 				all[i].Clusters, _ = p.admin.Traffic(ctx)
+				maps.DeleteFunc(all[i].Clusters, func(name string, _ *envoy.ClusterStats) bool {
+					return strings.HasSuffix(name, "|"+kube.CollectorHost) // the proxies' own spans
+				})
 				all[i].Ejections = m.ejections(p, all[i].Clusters)
 			})
 		}

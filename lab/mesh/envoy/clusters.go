@@ -108,9 +108,9 @@ func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) 
 }
 
 // Traffic is like Clusters, with the counters of attempts, responses, retries, connections and ejections of
-// outbound clusters alone, and without those that are 0 since the start.
+// outbound clusters, and the responses of inbound ones, alone.
 func (c *Client) Traffic(ctx context.Context) (map[string]*ClusterStats, error) {
-	return c.clusters(ctx, `^cluster\.outbound\|.*;\.(upstream_(rq_(total|\d\d\d|retry(_success|_overflow)?|pending_overflow)|cx_(total|connect_fail))|outlier_detection\.ejections_active|.*ssl\.handshake)$`)
+	return c.clusters(ctx, `^cluster\.(inbound\|.*;\.upstream_rq_\d\d\d|outbound\|.*;\.(upstream_(rq_(total|\d\d\d|retry(_success|_overflow)?|pending_overflow)|cx_(total|connect_fail))|outlier_detection\.ejections_active|.*ssl\.handshake))$`)
 }
 
 func (c *Client) clusters(ctx context.Context, filter string) (map[string]*ClusterStats, error) {

@@ -9,14 +9,14 @@ type Collector struct {
 	Path    string // of the HTTP endpoint
 }
 
-// collectorHost is the collector's host name in the mesh.
-const collectorHost = "otel-collector.fleetman.example"
+// CollectorHost is the collector's host name in the mesh.
+const CollectorHost = "otel-collector.fleetman.example"
 
 const collectorProvider = "otel"
 
 // MeshConfig adds the collector to istiod's configuration.
 func (c *Collector) MeshConfig(config map[string]any) {
-	provider := map[string]any{"service": collectorHost, "port": c.Address.Port()}
+	provider := map[string]any{"service": CollectorHost, "port": c.Address.Port()}
 	if !c.GRPC {
 		provider["http"] = map[string]any{"path": c.Path, "timeout": "5s"}
 	}
@@ -39,7 +39,7 @@ func (d *deriver) collector() {
 		"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
 		"metadata": map[string]any{"name": "fleetman-otel-collector", "namespace": RootNamespace},
 		"spec": map[string]any{
-			"hosts": []any{collectorHost}, "location": "MESH_EXTERNAL", "resolution": "STATIC", "ports": []any{port},
+			"hosts": []any{CollectorHost}, "location": "MESH_EXTERNAL", "resolution": "STATIC", "ports": []any{port},
 			"addresses": []any{"240.0.0.1"}, // unused; without an address the listener would be at all of this machine's
 			"endpoints": []any{map[string]any{"address": d.Collector.Address.Addr().String()}},
 		},
