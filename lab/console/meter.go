@@ -28,6 +28,7 @@ const (
 	servedTook
 	entered // requests of users, by node: see entries
 	enteredFail
+	refused  // responses of the proxies of entries to their callers with a 5xx, by node
 	replaced // responses replaced by a fallback, by node
 )
 

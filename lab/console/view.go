@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/envoy"
 )
 
 // view makes states of readings.
@@ -21,6 +22,8 @@ type view struct {
 	tls   map[edge]secured
 	// entered has the entries that have had a request.
 	entered map[string]bool
+	// excess is the last difference of answeredInstead, instead the part of it that was counted.
+	excess, instead float64
 }
 
 // secured has the handshakes and connections of an edge since its proxies started.
@@ -28,7 +31,9 @@ type secured struct{ handshakes, connections float64 }
 
 type edge struct{ from, to string }
 
-func newView() *view { return &view{newMeter(), map[edge]bool{}, nil, map[string]bool{}} }
+func newView() *view {
+	return &view{meter: newMeter(), edges: map[edge]bool{}, entered: map[string]bool{}}
+}
 
 // state adds a reading and returns the fleet's state.
 func (v *view) state(r *Reading) *State {
@@ -159,6 +164,7 @@ func (v *view) countProxy(t *mesh.Traffic, n *names) {
 	for name, c := range t.Clusters {
 		to, ok := n.cluster(name)
 		if !ok {
+			v.countInbound(add, from, name, c)
 			continue
 		}
 		v.edges[edge{from, to}] = v.edges[edge{from, to}] || c.Requests > 0
@@ -172,6 +178,18 @@ func (v *view) countProxy(t *mesh.Traffic, n *names) {
 			if code >= 500 {
 				add(ofCluster{name, wireFail, code}, float64(value), total{what: wireFail, from: from, to: to})
 			}
+		}
+	}
+}
+
+// countInbound counts what the proxy of an entry responded for its program, or instead of it.
+func (v *view) countInbound(add func(any, float64, ...total), node, name string, c *envoy.ClusterStats) {
+	if _, ok := entries[node]; !ok {
+		return
+	}
+	for code, value := range c.Codes {
+		if code >= 500 {
+			add(ofCluster{name, refused, code}, float64(value), total{what: refused, from: node})
 		}
 	}
 }
@@ -330,6 +348,22 @@ func (v *view) entry(n *names) string {
 	return ""
 }
 
+// answeredInstead returns how many more failures than before the proxies of an entry have answered instead of
+// its program. Proxies and programs are not read at the same time: a difference counts when two readings have
+// it.
+func (v *view) answeredInstead(r *Reading, n *names, entry string) (more float64) {
+	now := v.meter.totals[total{what: refused, from: entry}]
+	for i := range r.Pods {
+		if pod := r.Pods[i].Name; n.ofPod[pod] == entry {
+			now -= v.meter.totals[total{what: servedFail, from: pod}]
+		}
+	}
+	more = max(min(now, v.excess)-v.instead, 0)
+	v.excess = now
+	v.instead += more
+	return more
+}
+
 // point returns what the last reading added: the outcomes at the entry, and the attempts for all calls
 // between services.
 func (v *view) point(r *Reading, n *names) Point {
@@ -337,6 +371,8 @@ func (v *view) point(r *Reading, n *names) Point {
 	if p.Of != "" {
 		all := v.meter.last(total{what: entered, from: p.Of})
 		p.Failed = v.meter.last(total{what: enteredFail, from: p.Of})
+		instead := v.answeredInstead(r, n, p.Of)
+		p.Failed, all = p.Failed+instead, all+instead
 		for entry := range entries {
 			p.Degraded += v.meter.last(total{what: replaced, from: entry})
 		}

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/envoy"
 )
 
 // counts are the metrics of api-gateway after n calls to staff-service, a quarter of which failed and a
@@ -116,6 +119,38 @@ func utc(text string) string {
 		}
 	}
 	return text
+}
+
+// TestEntry checks where the outcomes are counted: at webapp, when it forwards requests, with those that its
+// proxy answers instead.
+func TestEntry(t *testing.T) {
+	v := newView()
+	var points []Point
+	for at := range 3 {
+		i := min(at, 1)
+		r := smallFleet(10 * i)
+		text := fmt.Sprintf(`# TYPE http_server_request_duration_seconds histogram
+http_server_request_duration_seconds_count{http_route="/api/*path",http_response_status_code="200"} %d
+http_server_request_duration_seconds_count{http_route="/api/*path",http_response_status_code="502"} %d
+http_server_request_duration_seconds_count{http_route="",http_response_status_code="200"} %d
+`, 20*i, 2*i, 99*i)
+		webapp := r.Pods[3]
+		webapp.Name, webapp.Program, webapp.Deployment, webapp.Services, webapp.Address = "webapp-0", "webapp", "webapp", []string{"fleetman-webapp"}, "127.0.1.9"
+		webapp.Metrics, webapp.Upstreams = samples(text), nil
+		r.Pods = append(r.Pods, webapp)
+		r.Proxies = append(r.Proxies, mesh.Traffic{Proxy: "webapp-0", Started: time.Unix(1, 0), Clusters: map[string]*envoy.ClusterStats{
+			"inbound|80||": {Codes: map[int]uint64{200: uint64(100 * i), 502: uint64(2 * i), 504: uint64(3 * i)}},
+		}})
+		r.Time = time.Unix(1000+int64(at), 0)
+		points = append(points, v.state(r).Point)
+	}
+	// 20 and 2 that failed, 5 fallbacks of api-gateway; then 3 failures that webapp still does not have
+	if p := points[1]; p.Of != "webapp" || p.Good != 15 || p.Degraded != 5 || p.Failed != 2 {
+		t.Errorf("point %+v", p)
+	}
+	if p := points[2]; p.Good != 0 || p.Degraded != 0 || p.Failed != 3 {
+		t.Errorf("next point %+v", p)
+	}
 }
 
 func TestSecurity(t *testing.T) {

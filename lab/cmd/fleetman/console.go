@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/netip"
 
 	"fleetman.example/lab/console"
 	"fleetman.example/lab/control"
@@ -27,66 +25,82 @@ func (c consolePort) check() error {
 	return nil
 }
 
-// listen opens the port, before the fleet starts; nil for none. The default port in use, as by another
-// fleet, is a note.
-func (c consolePort) listen(node netip.Addr, stderr io.Writer) (net.Listener, error) {
+// liveConsole is the console of fleetman up; without a listener it is none.
+type liveConsole struct {
+	listener net.Listener
+	traces   *traces
+	source   *console.Launcher
+	server   *console.Server
+}
+
+// open opens the console's port, before the fleet starts, and changes the options so that the fleet sends its
+// spans. The default port in use, as by another fleet, is a note.
+func (c consolePort) open(options *local.Options, stderr io.Writer) (*liveConsole, error) {
+	l := &liveConsole{}
 	if c.port == 0 {
-		return nil, nil
+		return l, nil
 	}
-	listener, err := console.Listen(node, c.port)
+	listener, err := console.Listen(options.NodeAddress, c.port)
 	if err != nil && !c.given {
 		fmt.Fprintf(stderr, "no console: %v\n", err)
-		return nil, nil
+		return l, nil
 	}
-	return listener, err
+	if err != nil {
+		return nil, err
+	}
+	if l.traces, err = receiveTraces(options); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	l.listener = listener
+	return l, nil
 }
 
-// consoleOf is the console of a running fleet; the zero value is none.
-type consoleOf struct {
-	source *console.Launcher
-	server *console.Server
-}
-
-// serveConsole serves the console at a listener; nil is none.
-func serveConsole(listener net.Listener, fleet *local.Fleet, meshed *mesh.Mesh, where places, manifests []string, mounts map[string]http.Handler, stderr io.Writer) (consoleOf, error) {
-	if listener == nil {
-		return consoleOf{}, nil
+// serve serves the page of a running fleet; meshed is nil without a mesh.
+func (l *liveConsole) serve(fleet *local.Fleet, meshed *mesh.Mesh, where places, manifests []string, stderr io.Writer) error {
+	if l.listener == nil {
+		return nil
 	}
 	client, err := control.NewClient(where.state)
 	if err != nil {
-		listener.Close()
-		return consoleOf{}, err
+		return err
 	}
 	scenarios := ""
 	if where.root != "" {
 		scenarios = where.scenarios()
 	}
 	source := console.NewLauncher(fleet, meshed, client, scenarios, manifests)
-	server, err := console.Serve(listener, source, mounts)
+	server, err := console.Serve(l.listener, source, l.traces.handlers())
 	if errors.Is(err, console.ErrNotBuilt) {
 		fmt.Fprintf(stderr, "no %v, then make build\n", err)
-		return consoleOf{}, nil
+		return nil
 	}
-	return consoleOf{source, server}, err
+	l.source, l.server = source, server
+	return err
 }
 
 // applied is called with the manifests after each apply.
-func (c consoleOf) applied(manifests []string) {
-	if c.source != nil {
-		c.source.Applied(manifests)
+func (l *liveConsole) applied(manifests []string) {
+	if l.source != nil {
+		l.source.Applied(manifests)
 	}
 }
 
-// Close ends the console.
-func (c consoleOf) Close() {
-	if c.server != nil {
-		c.server.Close()
+// Close ends the console, after the fleet: the last spans arrive while it stops.
+func (l *liveConsole) Close() {
+	if l.server != nil {
+		l.server.Close()
+	} else if l.listener != nil {
+		l.listener.Close()
+	}
+	if l.traces != nil {
+		l.traces.Close()
 	}
 }
 
 // print writes the address of the page.
-func (c consoleOf) print(p *printer) {
-	if c.server != nil {
-		p.line(plain, "console: %s", c.server.URL())
+func (l *liveConsole) print(p *printer) {
+	if l.server != nil {
+		p.line(plain, "console: %s", l.server.URL())
 	}
 }

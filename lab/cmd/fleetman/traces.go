@@ -45,6 +45,14 @@ func receiveTraces(options *local.Options) (*traces, error) {
 	return t, nil
 }
 
+// handlers are those of the console's page.
+func (t *traces) handlers() map[string]http.Handler {
+	if t.store == nil {
+		return nil
+	}
+	return t.store.Handlers()
+}
+
 // Close receives the spans of requests in flight and stops, after the fleet has stopped.
 func (t *traces) Close() {
 	if t.server == nil {

@@ -177,10 +177,11 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	}
 	defer unlock()
 	options.Locked = true
-	listener, err := f.console.listen(options.NodeAddress, stderr)
+	page, err := f.console.open(&options, stderr)
 	if err != nil {
 		return err
 	}
+	defer page.Close()
 	fleet, meshed, err := start(cmd.Context(), where, f, objects, options, stderr)
 	if err != nil {
 		var late *local.NotReadyError
@@ -198,11 +199,9 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	defer end()
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
-	page, err := serveConsole(listener, fleet, meshed, where, paths, nil, stderr)
-	if err != nil {
+	if err := page.serve(fleet, meshed, where, paths, stderr); err != nil {
 		return err
 	}
-	defer page.Close()
 	server, err := control.Serve(where.state, control.Fleet{
 		Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop,
 		Applied: func(paths []string, applied mesh.Applied) {

@@ -85,7 +85,7 @@ export class Traces {
 
 function drawn({ span, depth, from, width }: Bar): HTMLElement {
   const item = make("li", `bar ${span.status}${span.proxy ? " proxy" : ""}${span.kind === "event" ? " mark" : ""}`);
-  const text = make("p", "what");
+  const text = make("p", "step");
   text.style.paddingInlineStart = `${Math.min(depth, 12) * 8}px`;
   const who = make("strong", "", span.pod ?? span.service);
   text.append(who, span.proxy ? " proxy " : " ", span.name);
@@ -95,7 +95,7 @@ function drawn({ span, depth, from, width }: Bar): HTMLElement {
   filled.style.insetInlineStart = `${from * 100}%`;
   filled.style.width = `max(3px, ${width * 100}%)`;
   track.append(filled);
-  const reason = span.reason ?? String(span.attributes?.["error"] ?? "");
+  const reason = span.reason ?? "";
   item.append(text, time, track);
   if (reason !== "") {
     const why = make("p", "why");
