@@ -102,11 +102,11 @@ func (p *page) count() int {
 	return len(p.states)
 }
 
-// next waits until the console has read the fleet again, twice, so that all is counted.
+// next waits until the console has read the fleet again, so that all is counted.
 func (p *page) next(t *testing.T) {
 	t.Helper()
-	n := p.count() + 2
-	await(t, "two more states", func() bool { return p.count() >= n })
+	n := p.count() + 3
+	await(t, "more states", func() bool { return p.count() >= n })
 }
 
 // first returns when the first state after a time arrived that a condition holds for.
@@ -200,7 +200,7 @@ func TestConsoleIsTrue(t *testing.T) {
 func compareConsole(t *testing.T, fleet *local.Fleet, m *mesh.Mesh, entry string) {
 	p := openConsole(t, t.TempDir(), fleet, m)
 	before, received, proxied := p.counts(), receivedCalls(t, fleet), proxyCalls(t, m)
-	const rate, duration = 80, 6 * time.Second
+	const rate, duration = 40, 8 * time.Second
 	sent := openloop.Run(t.Context(), openloop.Plan{Schedule: openloop.Pace(rate), Duration: duration, MaxInFlight: 1000}, func(ctx context.Context, _ int) string {
 		return outcomeOf(ctx, entry+driver)
 	})
