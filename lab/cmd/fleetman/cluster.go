@@ -119,7 +119,7 @@ func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.
 }
 
 // localOnly are the flags of up that configure processes of this machine.
-var localOnly = []string{"network", "node-address", "node-port", "ingress-port", "bin", "restart-backoff", "relays", "logs"}
+var localOnly = []string{"network", "node-address", "node-port", "ingress-port", "bin", "restart-backoff", "relays", "logs", "console-port"}
 
 // clusterFlags are the flags of up for a cluster.
 type clusterFlags struct{ dryRun, yes bool }
