@@ -31,15 +31,16 @@ const contentType = "application/x-protobuf"
 // Receiver is the handler of an OTLP/HTTP endpoint for traces. It answers mistakes in requests with a
 // google.rpc.Status, as the OTLP specification requires, and those in single spans with a partial success.
 type Receiver struct {
-	store   *Store
-	forward *Forwarder // nil: none
-	busy    chan struct{}
+	store    *Store
+	forward  *Forwarder // nil: none
+	busy     chan struct{}
+	admitted admission
 }
 
 // NewReceiver returns a receiver that adds spans to a store. It sends them to forward, too, unless that is
 // nil.
 func NewReceiver(store *Store, forward *Forwarder) *Receiver {
-	return &Receiver{store, forward, make(chan struct{}, maxBusy)}
+	return &Receiver{store: store, forward: forward, busy: make(chan struct{}, maxBusy)}
 }
 
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -67,15 +68,18 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, status, err.Error())
 		return
 	}
-	var export collectorpb.ExportTraceServiceRequest
-	if err := proto.Unmarshal(body, &export); err != nil {
+	spans, err := decode(body, rc.admitted.admit)
+	if err == nil && rc.forward != nil {
+		var export collectorpb.ExportTraceServiceRequest
+		if err = proto.Unmarshal(body, &export); err == nil {
+			rc.forward.Send(export.GetResourceSpans())
+		}
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, fmt.Sprintf("body: %d bytes: must be an ExportTraceServiceRequest: %v", len(body), err))
 		return
 	}
-	if rc.forward != nil {
-		rc.forward.Send(export.GetResourceSpans())
-	}
-	f := convert(export.GetResourceSpans())
+	f := convert(spans)
 	for id, spans := range f.byTrace {
 		rc.store.add(id, spans)
 	}

@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -307,4 +308,31 @@ func FuzzReceiver(f *testing.F) {
 			}
 		}
 	})
+}
+
+// BenchmarkReceiver receives the spans of 32 requests with 16 spans each, as one export.
+func BenchmarkReceiver(b *testing.B) {
+	rc := NewReceiver(NewStore(), nil)
+	var spans []*tracepb.Span
+	for i := range 512 {
+		s := made(0, byte(i%16+1), byte(i%16), "GET /vehicles/driver/:name", uint64(i%16), 20, num("http.response.status_code", 200))
+		for j := range 16 { // as many as Envoy's
+			s.Attributes = append(s.Attributes, str(fmt.Sprint("an.attribute.", j), "outbound|8080||fleetman-staff-service.default.svc.cluster.local"))
+		}
+		spans = append(spans, s)
+	}
+	n := uint64(0)
+	for b.Loop() {
+		b.StopTimer()
+		for i, s := range spans {
+			binary.BigEndian.PutUint64(s.TraceId, n+uint64(i/16)+1)
+		}
+		n += 32
+		body := encode(b, from("api-gateway", spans...))
+		b.StartTimer()
+		if w := post(rc, body); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/512, "ns/span")
 }
