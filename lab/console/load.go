@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/stats"
+	"fleetman.example/lab/trace"
 )
 
 // Limits of the load.
@@ -292,10 +292,10 @@ func (g *generator) trace(ctx context.Context, stream string) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	var ids [24]byte
-	_, _ = rand.Read(ids[:]) // never fails
-	id = hex.EncodeToString(ids[:16])
-	request.Header.Set("Traceparent", fmt.Sprintf("00-%s-%x-01", id, ids[16:]))
+	var caller [8]byte
+	_, _ = rand.Read(caller[:]) // never fails
+	id = trace.NewID()
+	request.Header.Set("Traceparent", fmt.Sprintf("00-%s-%x-01", id, caller))
 	response, err := g.client.Do(request)
 	if err != nil {
 		return id, nil // the trace shows why
