@@ -67,7 +67,7 @@ func (r reader) loadAnew(paths []string) (*manifest.Objects, error) {
 // arm and of the faults that they show.
 func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Problems) {
 	e := r.Experiment
-	field := fmt.Sprintf("arms[%d]", slices.IndexFunc(e.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
+	field := r.field(arm)
 	objects, err := r.load(arm.Manifests)
 	if err != nil {
 		return nil, experiment.Problems{e.Problem(field+".manifests", "%v", err)}

@@ -15,6 +15,7 @@ import (
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scenario/check"
@@ -167,6 +168,9 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 		if o.found, err = o.Binaries(ctx); err != nil {
 			return err
 		}
+		if err := c.validate(ctx, o.found.Istioctl.Path); err != nil {
+			return err
+		}
 	}
 	out, err := c.open(ctx)
 	if err != nil {
@@ -199,6 +203,32 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// validate returns the arms whose objects Istio refuses, before the first run.
+func (c *Comparison) validate(ctx context.Context, istioctl string) error {
+	var problems experiment.Problems
+	done := map[string]bool{}
+	for _, p := range c.left {
+		if !p.mesh || done[p.arm.Name] {
+			continue
+		}
+		done[p.arm.Name] = true
+		if err := mesh.Validate(ctx, istioctl, p.objects); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			problems = append(problems, p.e.Problem(p.o.field(p.arm), "%s: %v", p.arm.Name, err))
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// field is the path of an arm in the experiment.
+func (o Options) field(arm experiment.Arm) string {
+	return fmt.Sprintf("arms[%d]", slices.IndexFunc(o.Experiment.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
 }
 
 // prepare reads the manifests of every arm, and returns all mistakes that they

@@ -830,6 +830,34 @@ seeds: [1]
 	}
 }
 
+// TestRefusedByIstio: all arms are validated before the first run.
+func TestRefusedByIstio(t *testing.T) {
+	t.Parallel()
+	o := withMesh(t, standIns(t, `# q?
+arms:
+  - {name: good, mesh: true, manifests: [fleet.yaml, rule.yaml]}
+  - {name: bad, from: good, patches: [{kind: DestinationRule, metadata: {name: rule}, spec: {outliers: {}}}]}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`, "front"))
+	const rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: fleetman-front}\n"
+	if err := os.WriteFile(filepath.Join(filepath.Dir(o.Experiment.Source), "rule.yaml"), []byte(rule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Run(t.Context())
+	want := o.Experiment.Source + ":4: arms[1]: bad: "
+	if _, ok := errors.AsType[experiment.Problems](err); !ok || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), `refused by Istio: `) || !strings.Contains(err.Error(), `"outliers"`) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("records: %v", err)
+	}
+}
+
 // TestTaken: beside another fleet on its addresses, a comparison names them before
 // anything is built or written.
 func TestTaken(t *testing.T) {

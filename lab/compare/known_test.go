@@ -61,18 +61,21 @@ func TestMetastable(t *testing.T) {
 	}
 	t.Parallel()
 	const recovers, never = "recovers", "never recovers"
-	for _, test := range []struct{ arm, fault, want string }{
-		{"naive", "stop-500ms", recovers},
-		{"naive", "stop-3s", never},
-		{"less-load", "stop-3s", recovers},
-		{"budget", "stop-3s", recovers},
-		{"breaker", "stop-3s", recovers},
-		{"mesh-naive", "stop-3s", never},
-		{"mesh", "stop-3s", recovers},
+	for _, test := range []struct {
+		arm, fault, want string
+		after            time.Duration
+	}{
+		{"naive", "stop-500ms", recovers, 8 * time.Second},
+		{"naive", "stop-3s", never, 12 * time.Second},
+		{"less-load", "stop-3s", recovers, 18 * time.Second}, // its queue drains slowly
+		{"budget", "stop-3s", recovers, 10 * time.Second},
+		{"breaker", "stop-3s", recovers, 10 * time.Second},
+		{"mesh-naive", "stop-3s", never, 12 * time.Second},
+		{"mesh", "stop-3s", recovers, 10 * time.Second},
 	} {
 		t.Run(test.arm+", "+test.fault, func(t *testing.T) {
 			t.Parallel()
-			o := short(t, "metastable", test.arm, test.fault, phases(3*time.Second, 4*time.Second, 18*time.Second))
+			o := short(t, "metastable", test.arm, test.fault, phases(3*time.Second, 4*time.Second, test.after))
 			if ofMesh.MatchString(test.arm) {
 				o = withMesh(t, o)
 			}

@@ -45,7 +45,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	if !slices.Equal(before.Gateways(), objects.Gateways()) {
 		return Applied{}, fmt.Errorf("gateways: %s: must not change while the fleet runs: restart the fleet with these manifests", strings.Join(objects.Gateways(), ", "))
 	}
-	if err := validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
+	if err := Validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err
 	}
 	began := time.Now()

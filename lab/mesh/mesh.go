@@ -106,7 +106,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	if options.Rejected == nil {
 		options.Rejected = func(string, string) {}
 	}
-	if err := validate(ctx, options.Binaries.Istioctl.Path, objects); err != nil {
+	if err := Validate(ctx, options.Binaries.Istioctl.Path, objects); err != nil {
 		return nil, err
 	}
 	m := &Mesh{

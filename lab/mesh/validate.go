@@ -21,9 +21,9 @@ func isIstio(object manifest.Object) bool {
 	return strings.HasSuffix(group, ".istio.io")
 }
 
-// validate checks Istio's objects with istioctl, which, unlike istiod, refuses unknown fields. The error
+// Validate checks Istio's objects with istioctl, which, unlike istiod, refuses unknown fields. The error
 // is one line with the file, the object and the field.
-func validate(ctx context.Context, istioctl string, objects *manifest.Objects) error {
+func Validate(ctx context.Context, istioctl string, objects *manifest.Objects) error {
 	var all []manifest.Object
 	for _, object := range objects.All {
 		if isIstio(object) {

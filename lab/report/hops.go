@@ -115,10 +115,7 @@ func (c Counts) String() string {
 
 // String is a hop's counts: the caller's / its proxy's / the upstream's.
 func (h Hop) String() string {
-	if h.ProxyAttempts > 0 {
-		return fmt.Sprintf("%.0f / %.0f / %.0f", h.Attempts, h.ProxyAttempts, h.Received)
-	}
-	return fmt.Sprintf("%.0f / %.0f", h.Attempts, h.Received)
+	return h.text(func(n float64) string { return fmt.Sprintf("%.0f", n) })
 }
 
 // perRequest is the same for one request.
@@ -126,11 +123,19 @@ func (h Hop) perRequest() string {
 	if h.Requests == 0 {
 		return "-"
 	}
-	text := ratio.number(h.Attempts/h.Requests) + " / "
+	return h.text(func(n float64) string { return ratio.number(n / h.Requests) })
+}
+
+// text has "-" for what the upstream received where it has other callers too.
+func (h Hop) text(number func(float64) string) string {
+	text := number(h.Attempts) + " / "
 	if h.ProxyAttempts > 0 {
-		text += ratio.number(h.ProxyAttempts/h.Requests) + " / "
+		text += number(h.ProxyAttempts) + " / "
 	}
-	return text + ratio.number(h.Received/h.Requests)
+	if h.shared {
+		return text + "-"
+	}
+	return text + number(h.Received)
 }
 
 // sumHops adds up a hop of several runs.
@@ -138,6 +143,7 @@ func sumHops(runs []Run, name string, of func(*Run) []Hop) (sum Hop) {
 	for i := range runs {
 		for _, h := range of(&runs[i]) {
 			if h.Name == name {
+				sum.shared = sum.shared || h.shared
 				sum.Requests += h.Requests
 				sum.Attempts += h.Attempts
 				sum.ProxyAttempts += h.ProxyAttempts
