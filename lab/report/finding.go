@@ -13,7 +13,7 @@ import (
 type Finding struct {
 	Sentence string `json:"sentence"`
 	// Anchor names the part of the report that shows it: fault-NAME, cost-NAME,
-	// goals or repeats.
+	// goals, runs or sweep-AXIS-FIGURE.
 	Anchor string `json:"anchor"`
 	// Figures are those that the sentence has.
 	Figures []FigureOf `json:"figures,omitempty"`
@@ -222,7 +222,7 @@ func (r Repeats) finding() Finding {
 	if !r.Difference.Shown {
 		text += ": no difference shown"
 	}
-	return Finding{Anchor: "repeats", Sentence: text + "."}
+	return Finding{Anchor: "runs", Sentence: text + "."}
 }
 
 // list is a, b and c.

@@ -34,6 +34,7 @@ func HTML(w io.Writer, r Report) error {
 // shell is what every page has around its content.
 type shell struct {
 	Title    string
+	Further  []string // questions
 	Dates    []string
 	Parts    []pagePart
 	Outcomes []outcomeMark
@@ -169,9 +170,9 @@ func (p *page) fill() {
 			p.Curves = append(p.Curves, s.page())
 		}
 	}
-	p.Title = strings.Join(questions, " ")
-	if p.Title == "" {
-		p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
+	p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
+	if len(questions) > 0 {
+		p.Title, p.Further = questions[0], questions[1:]
 	}
 	for _, f := range p.Report.Findings {
 		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Where()}

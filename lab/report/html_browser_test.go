@@ -274,10 +274,14 @@ func TestPagesBrowser(t *testing.T) {
 	ctx, _, problems := browser(t)
 	r := hostileReport(t)
 	pair, sweep := Compare(hostileReport(t), r), swept(t)
+	empty, err := Compute()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, write := range map[string]func(io.Writer) error{
 		"pair":  func(w io.Writer) error { return PairHTML(w, pair) },
 		"sweep": func(w io.Writer) error { return HTML(w, sweep) },
-		"empty": func(w io.Writer) error { return HTML(w, Report{}) },
+		"empty": func(w io.Writer) error { return HTML(w, empty) },
 	} {
 		var text bytes.Buffer
 		if err := write(&text); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // pairPage is what the template of two comparisons shows.
@@ -158,5 +159,8 @@ func (f Finding) Where() string {
 	if len(f.Figures) > 0 {
 		return f.Figures[0].Fault
 	}
-	return f.Anchor
+	if strings.HasPrefix(f.Anchor, "sweep-") {
+		return "the curve"
+	}
+	return "the " + f.Anchor
 }

@@ -13,6 +13,7 @@ import (
 
 // pageSweep is one curve's picture with its table.
 type pageSweep struct {
+	ID    string
 	Title string
 	Plot  template.HTML
 	Keys  []pageKey
@@ -37,7 +38,7 @@ func (s Sweep) page() pageSweep {
 	const height = 220.0
 	c, _ := column(s.Figure)
 	table := s.sheet()
-	p := pageSweep{Title: c.Head + " over " + s.Axis, Sheet: pageSheet{"", table.heads, table.rows}}
+	p := pageSweep{ID: s.anchor(), Title: c.Head + " over " + s.Axis, Sheet: pageSheet{"", table.heads, table.rows}}
 	x, ticks := s.places()
 	most := 0.0
 	for _, series := range s.Series {

@@ -216,6 +216,92 @@ func TestHTMLHostile(t *testing.T) {
 	}
 }
 
+// TestHTMLLinks: every link within a page leads to a part of it, and no two parts
+// have one name.
+func TestHTMLLinks(t *testing.T) {
+	var repeated []*record.Run
+	for seed := range uint64(2) {
+		for repeat := range 2 {
+			run := outcomesOf("a", seed, 20, 0)
+			run.Repeat = repeat
+			repeated = append(repeated, run)
+		}
+	}
+	repeats, err := Compute(of(repeated...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	better, err := Compute(of(outcomesOf("a", 1, 0, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty, err := Compute()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pair bytes.Buffer
+	if err := PairHTML(&pair, Compare(repeats, better)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair.String(), "empty": pageOf(t, empty)} {
+		document, ids := parse(t, text), map[string]int{}
+		for n := range document.Descendants() {
+			if id := attribute(n, "id"); id != "" {
+				if ids[id]++; ids[id] > 1 {
+					t.Errorf("%s: two parts have the id %s", name, id)
+				}
+			}
+		}
+		links := 0
+		for n := range document.Descendants() {
+			if href, ok := strings.CutPrefix(attribute(n, "href"), "#"); ok {
+				if links++; ids[href] == 0 {
+					t.Errorf("%s: %q leads to %s, which is nowhere", name, textOf(n), href)
+				}
+			}
+		}
+		if links < 5 {
+			t.Errorf("%s: %d links", name, links)
+		}
+	}
+}
+
+// TestPairHTML: what differs is a sentence with its interval, and every figure is
+// in the table and in the data.
+func TestPairHTML(t *testing.T) {
+	report := func(failing int) Report {
+		r, err := Compute(of(outcomesOf("a", 1, failing, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	p := Compare(report(50), report(0))
+	var text bytes.Buffer
+	if err := PairHTML(&text, p); err != nil {
+		t.Fatal(err)
+	}
+	document := parse(t, text.String())
+	for _, want := range []string{"x, a: good 100 % (96.3..100), 50 % (40.4..59.6) before: 50 % (39.7..59.6), one run; failed 0 % (0..3.7), 50 % (40.4..59.6) before: -50 % (-59.6..-39.7), one run", "figures no difference is shown."} {
+		if !strings.Contains(textOf(document), want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	rows := 0
+	for n := range document.Descendants() {
+		if n.DataAtom == atom.Tr && attribute(n, "data-figure") != "" {
+			c := p.Changes[rows]
+			if got, want := textOf(n), c.Fault+c.Arm+c.Head()+c.TextA()+c.TextB()+c.Text(); got != want {
+				t.Errorf("row %d: got %s, want %s", rows, got, want)
+			}
+			rows++
+		}
+	}
+	if rows != len(p.Changes) || rows < 10 {
+		t.Errorf("%d rows of %d figures", rows, len(p.Changes))
+	}
+}
+
 // TestHTMLSize: the page of 40 runs, of eight faults and five arms, is below 1 MB.
 func TestHTMLSize(t *testing.T) {
 	var runs []*record.Run

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -273,6 +274,80 @@ func (c claims) Worst(fault, arm string) (string, error) {
 	return ratio.number(most), nil
 }
 
+// Max is the highest latency.
+func (c claims) Max(fault, arm string) (string, error) {
+	a, err := c.arm(fault, arm)
+	if err != nil {
+		return "", err
+	}
+	latencies := a.Figures["p50"].latencies
+	return duration.text(latencies[len(latencies)-1]), nil
+}
+
+// Never checks that arms have no value of a figure in the time of their runs.
+func (c claims) Never(name, fault string, arms ...string) (string, error) {
+	for _, arm := range arms {
+		a, err := c.arm(fault, arm)
+		if err != nil {
+			return "", err
+		}
+		if f := a.Figures[name]; f.Value != nil || f.Note != "never" {
+			return "", fmt.Errorf("%s, %s: %s: %v: must be never", fault, arm, name, a.Value(name))
+		}
+	}
+	return "", nil
+}
+
+// Happens checks that an event was seen at least so often by one caller; with 0,
+// that it was not.
+func (c claims) Happens(least int, fault, arm, what string) (string, error) {
+	a, err := c.arm(fault, arm)
+	if err != nil {
+		return "", err
+	}
+	by := map[string]int{}
+	most := 0
+	for _, e := range a.Runs[0].Timeline {
+		if e.What == what {
+			by[e.Who]++
+			most = max(most, by[e.Who])
+		}
+	}
+	if most < least || least == 0 && most > 0 {
+		return "", fmt.Errorf("%s, %s: %s %d times: must be %d", fault, arm, what, most, least)
+	}
+	return "", nil
+}
+
+// From is the number of failed answers by their origin.
+func (c claims) From(fault, arm, origin string) (string, error) {
+	a, err := c.arm(fault, arm)
+	if err != nil {
+		return "", err
+	}
+	n := 0
+	for _, r := range a.Runs {
+		n += r.Origins[origin]
+	}
+	if n == 0 {
+		return "", fmt.Errorf("%s, %s: no failed answer of the %s", fault, arm, origin)
+	}
+	return strconv.Itoa(n), nil
+}
+
+// Hop is what the upstream of a hop received for one call that had to be made.
+func (c claims) Hop(fault, arm, hop string) (string, error) {
+	a, err := c.arm(fault, arm)
+	if err != nil {
+		return "", err
+	}
+	h := sumHops(a.Runs, hop, func(r *Run) []Hop { return r.Hops })
+	if h.Requests == 0 {
+		return "", fmt.Errorf("%s, %s: %s: no calls", fault, arm, hop)
+	}
+	return ratio.number(h.Received / h.Requests), nil
+}
+
 // fill executes a template over published records.
 func fill(t *testing.T, path string, r Report) string {
 	t.Helper()
@@ -299,4 +374,9 @@ func TestPublishedReadme(t *testing.T) {
 	if lines := slices.Collect(strings.Lines(string(text))); err != nil || len(lines) > 130 {
 		t.Errorf("README.md: %v, %d lines: must be at most 130", err, len(lines))
 	}
+}
+
+// TestPublishedChapter holds the chapter on library and mesh to the records.
+func TestPublishedChapter(t *testing.T) {
+	sameBetween(t, "../compare/README.md", "library-and-mesh", fill(t, "testdata/library-and-mesh.md.tmpl", published(t, shown...)))
 }

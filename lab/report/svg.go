@@ -7,14 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Sizes of the pictures, in pixels.
 const (
 	svgPad   = 14  // around all
-	svgLabel = 172 // the names at the left of the matrix
-	svgField = 130 // of the matrix
+	svgLabel = 188 // the names at the left of the matrix
+	svgField = 128 // of the matrix
 	svgBar   = 116
 	svgRow   = 44
 	svgText  = 13
@@ -77,7 +78,7 @@ func MatrixSVG(r Report) string {
 	for row, f := range faults {
 		y := svgHead + float64(row)*svgRow
 		s.text("head", 0, y+svgText, short(f.Name, 22))
-		s.text("small", 0, y+2*svgText+4, short(f.what(), 30))
+		s.text("small", 0, y+2*svgText+4, short(f.what(), 34))
 		for i, name := range arms {
 			if a, ok := f.arm(name); ok && a.Figures["good"].Value != nil {
 				s.field(f, a, svgLabel+float64(i)*svgField, y)
@@ -107,8 +108,16 @@ func (s *svgCanvas) field(f Fault, a Arm, x, y float64) {
 		s.rect(o.name, left, y+2, width, svgText)
 		left += width
 	}
-	s.text("small", x, y+2*svgText+4, fmt.Sprintf("%s · %d", strings.ReplaceAll(a.short(), " ", " · "), a.Figures["good"].N))
+	s.text("small", x, y+2*svgText+4, strings.ReplaceAll(a.short(), " ", " · ")+" · "+count(a.Figures["good"].N))
 	s.WriteString("</g>\n")
+}
+
+// count is a number of requests, in thousands where they are whole.
+func count(n int) string {
+	if n >= 10_000 && n%1000 == 0 {
+		return fmt.Sprintf("%dk", n/1000)
+	}
+	return strconv.Itoa(n)
 }
 
 // what is where the fault is.

@@ -185,7 +185,7 @@ func (s Sweep) finding() []Finding {
 	if len(apart) > 0 {
 		text += " " + strings.Join(apart, "; ") + "."
 	}
-	return []Finding{{Sentence: text, Anchor: anchor("sweep", s.Axis+"-"+s.Figure)}}
+	return []Finding{{Sentence: text, Anchor: s.anchor()}}
 }
 
 // sheet is the sweep as a table, a row for each point.
@@ -205,3 +205,5 @@ func (s Sweep) sheet() (t sheet) {
 	}
 	return t
 }
+
+func (s Sweep) anchor() string { return anchor("sweep", s.Axis+"-"+s.Figure) }
