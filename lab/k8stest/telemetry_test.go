@@ -3,6 +3,7 @@ package k8stest
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 )
 
@@ -137,6 +139,21 @@ func TestTelemetryPods(t *testing.T) {
 		if text, err := json.Marshal(m); err != nil || len(text) > 250<<10 {
 			t.Errorf("ConfigMap %s: %d bytes, %v: too large for kubectl apply", name, len(text), err)
 		}
+	}
+}
+
+// TestTelemetryOnOneMachine checks that a fleet with the component starts on this machine, without the tools.
+func TestTelemetryOnOneMachine(t *testing.T) {
+	objects, err := combine(t, copyOf(t), []string{"telemetry"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: netip.MustParsePrefix("127.199.7.0/24"), NodeAddress: netip.MustParseAddr("127.199.7.250")})
+	if err != nil {
+		t.Error(err)
+	}
+	if notes := strings.Join(local.LeftOut(objects, false), "\n"); !strings.Contains(notes, manifest.Telemetry) {
+		t.Errorf("no note about the tools: %s", notes)
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	// FormerIstio is the reason for an object of an API that Istio has removed.
 	FormerIstio = "of an API that Istio has removed"
 	// Telemetry is the reason for an object of k8s/components/telemetry.
-	Telemetry = "for a cluster; here fleetman prometheus-config gives a Prometheus of your own its targets"
+	Telemetry = "a tool for a cluster: kubectl apply -k k8s/components/telemetry/stack"
 )
 
 // leftOut returns the reason for which an object is not part of a fleet, or "".
