@@ -235,7 +235,7 @@ func TestBrowserDegraded(t *testing.T) {
 
 	const badge = `document.getElementById("summary").textContent.replace(/\d\d:\d\d:\d\d/, "TIME") + "; " +
 		document.getElementById("banner").textContent.replace(/\d\d:\d\d:\d\d/g, "TIME") + "; " + document.getElementById("announcer").textContent`
-	const unreadable = "1 report in the last answer could not be read"
+	const late = "Positions late since TIME: 1 vehicle, up to 1 min\n1 report in the last answer could not be read"
 	fleet.set(func() { fleet.age = 6 * time.Second })
 	b.until("late positions are not live", `document.getElementById("summary").textContent`, "6 of 6 late, up to 1 min")
 	fleet.set(func() { fleet.age = 0 })
@@ -249,7 +249,7 @@ func TestBrowserDegraded(t *testing.T) {
 	b.until("nor with a placeholder, which takes no vehicle away", badge+` + "; " + document.querySelectorAll(".row").length`,
 		"6 vehicles as of TIME; Positions degraded since TIME: last known at TIME; Positions are unavailable; 6")
 	fleet.set(func() { clear(fleet.fallback) })
-	b.until("live again", badge, "1 of 6 late, up to 1 min; "+unreadable+"; Some positions are late")
+	b.until("live again", badge, "1 of 6 late, up to 1 min; "+late+"; Some positions are late")
 }
 
 // TestBrowserKeyboard uses the page without a mouse: the list comes first, Enter moves the focus into
@@ -346,7 +346,8 @@ func TestBrowserAccessible(t *testing.T) {
 		b.check(axe, scheme+", a vehicle chosen")
 		fleet.set(func() { fleet.fails[positionsPath], fleet.fallback[driverPath] = true, "placeholder" })
 		b.run(chromedp.Navigate(experiment + "/experimental/vehicle/Village%20Truck"))
-		b.until("the failure", `document.getElementById("banner").textContent.slice(0, 21)`, "Positions unavailable")
+		b.until("both parts in the banner", `document.getElementById("banner").textContent.split("\n").map(line => line.split(" since")[0]).sort().join()`,
+			"Driver degraded,Positions unavailable")
 		b.until("the placeholder", `document.querySelector(".driver").textContent`, "driver unknown")
 		b.check(axe, scheme+", experimental, degraded")
 	}
