@@ -2,9 +2,10 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"net"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +22,7 @@ const (
 	// loopback interface of the pod.
 	relayName = "fleetman-relay"
 	relayPort = 15999
-	// LabImage is the image of the lab itself.
+	// labImage is the image of the lab itself.
 	labImage = "fleetman/lab:6"
 	// helperWithin bounds the start of a helper.
 	helperWithin = time.Minute
@@ -29,24 +30,36 @@ const (
 	userID       = 65532
 )
 
+// StartRelay makes DialFrom ready for a pod: it adds an ephemeral container that relays connections.
+func (c *Client) StartRelay(ctx context.Context, pod local.Pod) error {
+	return c.once(pod.Namespace+"/"+pod.Name, func() error { return c.addRelay(ctx, pod) })
+}
+
 // DialFrom connects to target, such as fleetman-staff-service:8080, as the program of a pod does: through its
-// proxy, with its identity. An ephemeral container in the pod relays the connection.
+// proxy, with its identity.
 func (c *Client) DialFrom(ctx context.Context, pod local.Pod, target string) (net.Conn, error) {
-	if err := c.once(pod.Namespace+"/"+pod.Name, func() error { return c.addRelay(ctx, pod) }); err != nil {
+	if err := c.StartRelay(ctx, pod); err != nil {
 		return nil, err
 	}
 	return c.dialRelay(ctx, pod.Namespace, pod.Name, target)
 }
 
-// DialHelper connects to target from a pod of its own, which has no proxy. Each number has its own pod, and
-// with it its own address.
+// StartHelper makes DialHelper ready for a number: it starts a pod without a proxy that relays connections.
+func (c *Client) StartHelper(ctx context.Context, number int) error {
+	name := helperName(number)
+	return c.once(c.namespace+"/"+name, func() error { return c.addHelper(ctx, name) })
+}
+
+// DialHelper connects to target from a pod of its own. Each number has its own pod, and with it its own
+// address.
 func (c *Client) DialHelper(ctx context.Context, number int, target string) (net.Conn, error) {
-	name := "fleetman-helper-" + strconv.Itoa(number)
-	if err := c.once(c.namespace+"/"+name, func() error { return c.addHelper(ctx, name) }); err != nil {
+	if err := c.StartHelper(ctx, number); err != nil {
 		return nil, err
 	}
-	return c.dialRelay(ctx, c.namespace, name, target)
+	return c.dialRelay(ctx, c.namespace, helperName(number), target)
 }
+
+func helperName(number int) string { return "fleetman-helper-" + strconv.Itoa(number) }
 
 func (c *Client) dialRelay(ctx context.Context, namespace, pod, target string) (net.Conn, error) {
 	conn, err := c.DialPod(ctx, namespace, pod, relayPort)
@@ -135,7 +148,7 @@ func (c *Client) addHelper(ctx context.Context, name string) error {
 	return c.awaitRelay(ctx, c.namespace, name)
 }
 
-// awaitRelay waits until the container that relays runs in a pod.
+// awaitRelay waits until the container that relays accepts connections in a pod.
 func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, helperWithin)
 	defer cancel()
@@ -151,18 +164,38 @@ func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
 					switch s := &statuses[i]; {
 					case s.Name != relayName:
 					case s.State.Running != nil:
-						return nil
+						why = "it does not accept connections"
+						if c.accepts(ctx, namespace, name) {
+							return nil
+						}
 					default:
 						why = containerReason(s)
 					}
 				}
 			}
 		}
-		if why != "" && why != "no status" {
+		if strings.HasPrefix(why, "image ") {
 			return c.fail(nil, "pod %s: container %s: %s", name, relayName, why)
 		}
 		if err := pause(ctx, helperPoll); err != nil {
-			return fmt.Errorf("pod %s: container %s does not run after %s: %w", name, relayName, helperWithin, err)
+			return c.fail(err, "pod %s: container %s: not ready after %s: %s", name, relayName, helperWithin, why)
 		}
 	}
+}
+
+// accepts reports whether the relay of a pod accepts connections: it refuses every method but CONNECT.
+func (c *Client) accepts(ctx context.Context, namespace, pod string) bool {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return c.DialPod(ctx, namespace, pod, relayPort)
+	}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://relay/", nil)
+	if err != nil {
+		return false
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusMethodNotAllowed
 }

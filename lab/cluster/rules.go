@@ -72,6 +72,25 @@ func istioKinds(kinds []string) (found []string) {
 	return found
 }
 
+// ServiceAddresses returns the cluster IPs of the Services in the fleet's namespaces, by NAMESPACE/NAME.
+func (c *Client) ServiceAddresses(ctx context.Context) (map[string]string, error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	addresses := map[string]string{}
+	for _, place := range places {
+		list, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, c.about("services", err)
+		}
+		for i := range list.Items {
+			addresses[place+"/"+list.Items[i].Name] = list.Items[i].Spec.ClusterIP
+		}
+	}
+	return addresses, nil
+}
+
 // ProxyLog is the log of a pod's proxy.
 type ProxyLog struct {
 	Pod  string

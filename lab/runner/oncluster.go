@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,6 +53,9 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, progress func(s
 		if t.pods, err = client.Pods(ctx); err != nil {
 			return nil, err
 		}
+		if t.services, err = client.ServiceAddresses(ctx); err != nil {
+			return nil, err
+		}
 		if t.ports, err = client.NodePorts(ctx); err != nil {
 			return nil, err
 		}
@@ -67,6 +72,8 @@ type clusterTarget struct {
 	faults     *faults.Client
 	pods       []local.Pod
 	ports      []local.NodePort
+	// services are the addresses of Services, by NAMESPACE/NAME.
+	services map[string]string
 }
 
 // Stop implements check.Target. The next fleet replaces this one.
@@ -122,10 +129,14 @@ func (t *clusterTarget) SetFaults(ctx context.Context, deployment, rules string)
 	return nil
 }
 
-// Route implements check.Target.
-func (t *clusterTarget) Route(from scenario.Origin, to string) (check.Route, error) {
+// Route implements check.Target. It starts the pods that relay the requests.
+func (t *clusterTarget) Route(ctx context.Context, r *scenario.Requests) (check.Route, error) {
+	from, to := r.From, r.To
 	switch {
 	case from.Ingress:
+		if err := t.startHelpers(ctx, r.EachSource); err != nil {
+			return check.Route{}, err
+		}
 		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" }, "istio-ingressgateway.istio-system.svc:80"), nil
 	case from.NodePort != 0:
 		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }, ""), nil
@@ -134,9 +145,23 @@ func (t *clusterTarget) Route(from scenario.Origin, to string) (check.Route, err
 	if len(pods) == 0 {
 		return check.Route{}, fmt.Errorf("no pod of Deployment %s to send from", from.Workload)
 	}
+	if err := t.client.StartRelay(ctx, pods[0]); err != nil {
+		return check.Route{}, err
+	}
 	return check.Route{Host: to, Dial: func(ctx context.Context, _ int) (net.Conn, error) {
 		return t.client.DialFrom(ctx, pods[0], to)
 	}}, nil
+}
+
+// startHelpers starts the pods for a number of sources, all at once.
+func (t *clusterTarget) startHelpers(ctx context.Context, sources int) error {
+	var starting sync.WaitGroup
+	errs := make([]error, sources)
+	for i := range sources {
+		starting.Go(func() { errs[i] = t.client.StartHelper(ctx, i+1) })
+	}
+	starting.Wait()
+	return errors.Join(errs...)
 }
 
 // nodeRoute returns the route to the node port that meant selects. Sources, which need addresses of their own,
@@ -165,8 +190,11 @@ func (t *clusterTarget) Received(ctx context.Context, name string) ([]check.Call
 	for _, pod := range t.pods {
 		if pod.AppAddress != "" {
 			proxied[pod.Name] = pod.Deployment
-		} else {
-			bare[pod.Address] = pod.Deployment
+			continue
+		}
+		bare[pod.Address] = pod.Deployment
+		for _, service := range pod.Services { // a proxy that resolves the Service's name sees its address alone
+			bare[t.services[pod.Namespace+"/"+service]] = pod.Deployment
 		}
 	}
 	if len(proxied) == 0 {

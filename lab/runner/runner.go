@@ -175,7 +175,8 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 }
 
 // Route implements check.Target.
-func (t *target) Route(from scenario.Origin, to string) (check.Route, error) {
+func (t *target) Route(_ context.Context, r *scenario.Requests) (check.Route, error) {
+	from, to := r.From, r.To
 	switch {
 	case from.Ingress:
 		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" && p.Name == "http" }), nil
@@ -244,7 +245,7 @@ func (t *target) awaitVehicles(ctx context.Context) error {
 	if len(t.pods(sender)) == 0 {
 		return nil
 	}
-	route, err := t.Route(scenario.Origin{Workload: sender}, tracker)
+	route, err := t.Route(ctx, &scenario.Requests{From: scenario.Origin{Workload: sender}, To: tracker})
 	if err != nil {
 		return nil
 	}

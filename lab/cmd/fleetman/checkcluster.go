@@ -75,11 +75,14 @@ func (f checkFlags) compare(results []check.Result, w io.Writer) error {
 	if err := json.Unmarshal(text, &other); err != nil {
 		return fmt.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)
 	}
-	same, differing := check.Compare(results, other.Results)
+	same, differing, alone := check.Compare(results, other.Results)
 	for _, d := range differing {
 		fmt.Fprintln(w, d)
 	}
-	fmt.Fprintf(w, "%d verdicts are those of %s, %d differ\n", same, f.against, len(differing))
+	for _, name := range alone {
+		fmt.Fprintf(w, "NOT IN %s: %s\n", f.against, name)
+	}
+	fmt.Fprintf(w, "%d verdicts are those of %s, %d differ, %d are not there\n", same, f.against, len(differing), len(alone))
 	if len(differing) > 0 {
 		return fmt.Errorf("--against %s: %d verdicts differ", f.against, len(differing))
 	}

@@ -2,9 +2,9 @@ package check
 
 import "fmt"
 
-// Compare returns how many results have the verdict of the other results, and a line for each that has not.
-// Results without another one count as neither.
-func Compare(results, others []Result) (same int, differing []string) {
+// Compare returns how many results have the verdict of the other results, a line for each that has not, and
+// the names of those without another one.
+func Compare(results, others []Result) (same int, differing, alone []string) {
 	byName := map[string]Result{}
 	for _, r := range others {
 		byName[r.Scenario+": "+r.Promise] = r
@@ -14,13 +14,14 @@ func Compare(results, others []Result) (same int, differing []string) {
 		other, ok := byName[name]
 		switch {
 		case !ok:
+			alone = append(alone, name)
 		case r.verdict() == other.verdict():
 			same++
 		default:
 			differing = append(differing, fmt.Sprintf("DIFFERS %s: %s here, %s there%s", name, r.verdict(), other.verdict(), why(r, other)))
 		}
 	}
-	return same, differing
+	return same, differing, alone
 }
 
 // verdict returns the verdict of a promise and of its control.

@@ -18,12 +18,15 @@ func TestCompare(t *testing.T) {
 	failed.Error = "no pod"
 	here := []Result{good("a"), broken, unproved, failed, good("e"), {Scenario: "s", Promise: "f", Holds: true}}
 	there := []Result{good("a"), good("b"), good("c"), good("d"), good("f")}
-	same, differing := Compare(here, there)
+	same, differing, alone := Compare(here, there)
 	want := []string{
 		"DIFFERS s: b: does not hold here, holds, and its control breaks it there: 20 requests: expected all 200; saw 20× 503",
 		"DIFFERS s: c: holds, also with its control here, holds, and its control breaks it there",
 		"DIFFERS s: d: not checked here, holds, and its control breaks it there: no pod",
 		"DIFFERS s: f: holds, without a control here, holds, and its control breaks it there",
+	}
+	if !slices.Equal(alone, []string{"s: e"}) {
+		t.Errorf("alone %q, want e", alone)
 	}
 	if same != 1 || !slices.Equal(differing, want) {
 		t.Errorf("%d the same, want 1; differing\n%q\nwant\n%q", same, differing, want)

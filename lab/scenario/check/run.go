@@ -304,7 +304,7 @@ func (r Runner) On(ctx context.Context, target Target, p *scenario.Promise) (res
 func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (CheckResult, error) {
 	began := time.Now()
 	result := CheckResult{Requests: describeRequests(&c.Requests), Guard: c.Guard}
-	route, err := target.Route(c.Requests.From, c.Requests.To)
+	route, err := target.Route(ctx, &c.Requests)
 	if err != nil {
 		return result, err
 	}

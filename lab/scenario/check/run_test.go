@@ -116,7 +116,8 @@ type fleet struct {
 	ended  bool
 }
 
-func (f *fleet) Route(from scenario.Origin, _ string) (Route, error) {
+func (f *fleet) Route(_ context.Context, r *scenario.Requests) (Route, error) {
+	from := r.From
 	if from.Ingress {
 		return Route{}, errors.New("no ingress here")
 	}

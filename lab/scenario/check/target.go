@@ -15,8 +15,9 @@ type Start func(ctx context.Context, place int, objects *manifest.Objects) (Targ
 
 // Target is a running fleet, on this machine or on a cluster.
 type Target interface {
-	// Route returns the route of requests from an origin. to is the host:port that a workload calls.
-	Route(from scenario.Origin, to string) (Route, error)
+	// Route returns the route of requests, by their From, To and EachSource. It waits until the route can
+	// be used.
+	Route(ctx context.Context, r *scenario.Requests) (Route, error)
 	// Received returns the calls so far with the given x-fleetman-check, from the logs of the pods or
 	// their proxies.
 	Received(ctx context.Context, check string) ([]Call, error)
