@@ -148,7 +148,7 @@ func TestMeshCommand(t *testing.T) {
 			{"does not parse", strings.Replace(string(rules), "spec:", "spec: [", 1), string(workloads), "istio.yaml"},
 			{"a field misspelt in Istio's object", strings.Replace(string(rules), "weight: 90", "wieght: 90", 1), string(workloads), "wieght"},
 			{"a field misspelt in a cluster's", string(rules), strings.Replace(string(workloads), "replicas: 1", "replicsa: 1", 1), "replicsa"},
-			{"another Deployment", string(rules), strings.Replace(string(workloads), "replicas: 1", "replicas: 2", 1), "Deployment "},
+			{"an image that nobody knows", string(rules), strings.Replace(string(workloads), "richardchesterwood/istio-fleetman-webapp", "nobody/webapp", 1), "nobody/webapp"},
 		} {
 			dir := t.TempDir()
 			for name, text := range map[string]string{"istio.yaml": test.rules, "workloads.yaml": test.workloads} {

@@ -16,11 +16,12 @@ import (
 const claimPort = 65535
 
 // claims are the listeners on claimPort.
-type claims []net.Listener
+type claims map[netip.Addr]net.Listener
 
 // claim listens on every address that the fleet will use: those of the pods, of
 // the outbound listeners of proxied pods, of the gateways, and the refusing one.
 func claim(p *plan, o Options) (taken claims, err error) {
+	taken = claims{}
 	defer func() {
 		if err != nil {
 			taken.release()
@@ -38,7 +39,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 			}
 			return taken, missingAddress(address, network, len(p.pods), runtime.GOOS)
 		}
-		taken = append(taken, listener)
+		taken[address] = listener
 	}
 	return taken, nil
 }
@@ -70,19 +71,42 @@ func (c claims) release() {
 	}
 }
 
+// add takes over other claims.
+func (c claims) add(others claims) { maps.Copy(c, others) }
+
+// free releases the claims of some addresses.
+func (c claims) free(addresses []netip.Addr) {
+	for _, address := range addresses {
+		if listener := c[address]; listener != nil {
+			listener.Close()
+			delete(c, address)
+		}
+	}
+}
+
+// addressesOf returns the addresses of a plan. A fleet's first plan has the network's
+// own address, too, which the later ones share.
 func addressesOf(p *plan, o Options) []netip.Addr {
 	var addresses []netip.Addr
 	for _, pod := range p.pods {
-		addresses = append(addresses, pod.ip)
-		if pod.proxied {
-			addresses = append(addresses, pod.outbound)
-			if pod.bind.IsValid() {
-				addresses = append(addresses, pod.bind)
-			}
-		}
+		addresses = append(addresses, addressesOfPod(pod)...)
+	}
+	if p.later {
+		return addresses
 	}
 	addresses = append(addresses, p.gateways...)
 	return append(addresses, o.Network.Masked().Addr())
+}
+
+func addressesOfPod(p *podPlan) []netip.Addr {
+	addresses := []netip.Addr{p.ip}
+	if p.proxied {
+		addresses = append(addresses, p.outbound)
+		if p.bind.IsValid() {
+			addresses = append(addresses, p.bind)
+		}
+	}
+	return addresses
 }
 
 // meshNetworks returns the part of a message about the second network of a mesh.

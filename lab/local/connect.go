@@ -165,18 +165,16 @@ func (f *Fleet) Connect(name string) (ConnectState, error) {
 	return p.relay.state(), nil
 }
 
-// openRelays opens a relay for each port at the pods' addresses.
-func (f *Fleet) openRelays() error {
-	for _, p := range f.pods {
-		for port, target := range p.plan.relays() {
-			opened, err := newRelay(p.plan.address(port), target)
-			if err != nil {
-				return fmt.Errorf("pod %s: port %d of its relay: %w", p.plan.id(), port, explainListen(err, p.plan.ip, "--network"))
-			}
-			f.relays = append(f.relays, opened)
-			if port == p.plan.listen {
-				p.relay = opened
-			}
+// openRelays opens a relay for each port at the pod's address.
+func (p *pod) openRelays() error {
+	for port, target := range p.plan.relays() {
+		opened, err := newRelay(p.plan.address(port), target)
+		if err != nil {
+			return fmt.Errorf("pod %s: port %d of its relay: %w", p.plan.id(), port, explainListen(err, p.plan.ip, "--network"))
+		}
+		p.relays = append(p.relays, opened)
+		if port == p.plan.listen {
+			p.relay = opened
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,14 +42,13 @@ type Fleet struct {
 	claims   claims
 	unlock   func()
 	nodes    []*openNodePort
-	forwards []*forwarder
-	relays   []*relay
 	ending   context.Context // of the pods' processes
 	end      context.CancelFunc
 	failed   chan error // the first failure while starting
 	running  sync.WaitGroup
 	finished chan struct{}
 	changes  chan struct{} // of size 1: see Site.Changes
+	staged   chan struct{} // of size 1: a pod that is held has changed
 	stopOnce sync.Once
 
 	mu        sync.Mutex
@@ -118,7 +118,7 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 	}
 	f := &Fleet{
 		options: o, plan: p, events: newEventLog(), claims: taken, unlock: unlock,
-		failed: make(chan error, 1), finished: make(chan struct{}), changes: make(chan struct{}, 1),
+		failed: make(chan error, 1), finished: make(chan struct{}), changes: make(chan struct{}, 1), staged: make(chan struct{}, 1),
 	}
 	f.ending, f.end = context.WithCancel(context.Background())
 	if err = f.prepare(bin); err != nil {
@@ -149,13 +149,12 @@ func CheckStart(objects *manifest.Objects, options Options) error {
 }
 
 func (f *Fleet) prepare(bin string) (err error) {
-	for _, planned := range f.plan.pods {
-		p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program)}
-		p.supervise()
-		if p.log, err = openLog(f.options.State, planned.id()); err != nil {
-			return err
+	for i, planned := range f.plan.pods {
+		var meshed MeshPod
+		if f.options.Mesh {
+			meshed = f.plan.meshed[i]
 		}
-		f.pods = append(f.pods, p)
+		f.pods = append(f.pods, f.newPod(planned, meshed, bin))
 	}
 	if err := writeSecret(adminTokenFile(f.options.State), f.options.adminToken); err != nil {
 		return err
@@ -163,11 +162,13 @@ func (f *Fleet) prepare(bin string) (err error) {
 	if err := f.writeHosts(); err != nil {
 		return err
 	}
-	if err := f.openPorts(); err != nil {
+	if _, err := f.openPorts(f.plan); err != nil {
 		return err
 	}
-	if err := f.openRelays(); err != nil {
-		return err
+	for _, p := range f.pods {
+		if err := p.open(); err != nil {
+			return err
+		}
 	}
 	f.spawner, err = process.NewSpawner()
 	return err
@@ -176,7 +177,7 @@ func (f *Fleet) prepare(bin string) (err error) {
 // Run starts all pods of a prepared fleet, and returns when all are ready.
 func (f *Fleet) Run(ctx context.Context) error {
 	for _, p := range f.pods {
-		f.running.Go(func() { p.supervisor.Run(f.ending) })
+		p.run()
 	}
 	return f.awaitReady(ctx)
 }
@@ -277,13 +278,15 @@ func (f *Fleet) Kill(name string, sig syscall.Signal) (did string, err error) {
 }
 
 func (f *Fleet) find(name string) (*pod, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var names []string
 	var replicas []*pod
 	for _, p := range f.pods {
 		if p.plan.id() == name {
 			return p, nil
 		}
-		if strings.TrimPrefix(p.plan.deployment, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
+		if !p.held && strings.TrimPrefix(p.plan.deployment, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
 			replicas = append(replicas, p)
 		}
 		names = append(names, p.plan.id())
@@ -331,20 +334,11 @@ func (f *Fleet) Release() {
 	for _, node := range f.nodes {
 		node.close()
 	}
-	for _, forward := range f.forwards {
-		forward.close()
-	}
-	for _, relay := range f.relays {
-		relay.close()
+	for _, p := range f.pods {
+		p.close()
 	}
 	if f.spawner != nil {
 		f.spawner.Close()
-	}
-	for _, p := range f.pods {
-		p.log.Close()
-	}
-	for _, p := range f.plan.pods {
-		_ = os.Remove(p.hostsFile)
 	}
 	for _, namespace := range f.plan.namespaces() {
 		_ = os.Remove(hostsFile(f.options.State, namespace))
@@ -408,12 +402,22 @@ func (f *Fleet) writeHosts() error {
 		services = append(services, answering)
 	}
 	refusing := f.options.Network.Masked().Addr()
-	for _, namespace := range f.plan.namespaces() {
+	for _, namespace := range f.namespaces() {
 		if err := f.options.writeFile(hostsFile(f.options.State, namespace), renderHosts(services, namespace, refusing)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// namespaces are those of the plan and of the pods that run, with the mutex held.
+func (f *Fleet) namespaces() []string {
+	names := f.plan.namespaces()
+	for _, p := range f.pods {
+		names = append(names, p.plan.namespace)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // endpoints returns the ready pods of a Service. It is called with the mutex held.
@@ -430,67 +434,80 @@ func (f *Fleet) endpoints(service *servicePlan) []*pod {
 // openNodePort is one NodePort and the Service behind it.
 type openNodePort struct {
 	*forwarder
-	service string
+	key     string // nodePort.key; empty for one of the mesh
+	service string // of the mesh
 	name    string
-	// declared is the manifests' number of the port, 0 when they have none.
-	declared int
-	address  netip.AddrPort
+	address netip.AddrPort
 }
 
-// openPorts opens the NodePorts and the Services' ports that differ from the
-// pods' own.
-func (f *Fleet) openPorts() error {
+// openPorts opens the NodePorts of a plan that are not open, and returns them. Where
+// one leads is up to the plan in force.
+func (f *Fleet) openPorts(p *plan) (opened []*openNodePort, err error) {
+	for i := range p.services {
+		for _, port := range p.services[i].nodePorts {
+			f.mu.Lock()
+			open := slices.ContainsFunc(f.nodes, func(node *openNodePort) bool { return node.key == port.key && !slices.Contains(opened, node) })
+			f.mu.Unlock()
+			if open {
+				continue
+			}
+			node, err := f.openNodePort(port.service, port.port, func() (string, bool) { return f.behind(port.key) })
+			if err != nil {
+				return opened, err
+			}
+			node.key = port.key
+			opened = append(opened, node)
+			f.addNode(node)
+		}
+	}
+	return opened, nil
+}
+
+// behind returns the address of a random ready pod behind an open node port.
+func (f *Fleet) behind(key string) (address string, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range f.plan.services {
-		service := &f.plan.services[i]
-		for _, port := range service.nodePorts {
-			pick := func() (string, bool) {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				ready := f.endpoints(service)
-				if len(ready) == 0 {
-					return "", false
-				}
+		for _, port := range f.plan.services[i].nodePorts {
+			if ready := f.endpoints(&f.plan.services[i]); port.key == key && len(ready) > 0 {
 				chosen := ready[mathrand.IntN(len(ready))].plan
 				return chosen.address(port.target(chosen)), true
 			}
-			if err := f.openNodePort(port.service, port.name, port.declared, port.port, pick); err != nil {
-				return err
-			}
 		}
 	}
-	return f.openForwards()
+	return "", false
 }
 
-func (f *Fleet) openNodePort(service, name string, declared, port int, pick func() (string, bool)) error {
+func (f *Fleet) openNodePort(service string, port int, pick func() (string, bool)) (*openNodePort, error) {
 	opened, err := newForwarder(netip.AddrPortFrom(f.options.NodeAddress, uint16(port)).String(), pick)
 	if err != nil {
-		return fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, nodePortFlags))
+		return nil, fmt.Errorf("NodePort %d of Service %s: %w", port, service, explainListen(err, f.options.NodeAddress, nodePortFlags))
 	}
 	address, _ := netip.ParseAddrPort(opened.listener.Addr().String())
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.nodes = append(f.nodes, &openNodePort{forwarder: opened, service: service, name: name, declared: declared, address: address})
-	return nil
+	return &openNodePort{forwarder: opened, address: address}, nil
 }
 
-func (f *Fleet) openForwards() error {
-	unprivileged := thisHost().firstUnprivileged
-	for _, p := range f.pods {
-		for _, pair := range p.plan.forwards {
-			if pair.from < unprivileged {
-				f.options.Progress(fmt.Sprintf("pod %s: port %d needs root; it answers on %s, and by its NodePort",
-					p.plan.id(), pair.from, p.plan.address(pair.to)))
-				continue
-			}
-			to := p.plan.address(pair.to)
-			opened, err := newForwarder(p.plan.address(pair.from), func() (string, bool) { return to, true })
-			if err != nil {
-				return fmt.Errorf("pod %s: port %d of its Service: %w", p.plan.id(), pair.from, explainListen(err, p.plan.ip, "--network"))
-			}
-			f.forwards = append(f.forwards, opened)
+func (f *Fleet) addNode(node *openNodePort) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nodes = append(f.nodes, node)
+}
+
+// closeNodes closes the node ports for which closes returns true.
+func (f *Fleet) closeNodes(closes func(*openNodePort) bool) {
+	f.mu.Lock()
+	var closing []*openNodePort
+	f.nodes = slices.DeleteFunc(f.nodes, func(node *openNodePort) bool {
+		if !closes(node) {
+			return false
 		}
+		closing = append(closing, node)
+		return true
+	})
+	f.mu.Unlock()
+	for _, node := range closing {
+		node.close()
 	}
-	return nil
 }
 
 // NodePort is a port of this machine that leads to a Service's pods.
@@ -507,8 +524,19 @@ func (f *Fleet) NodePorts() []NodePort {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var ports []NodePort
+	for i := range f.plan.services {
+		for _, port := range f.plan.services[i].nodePorts {
+			for _, node := range f.nodes {
+				if node.key == port.key {
+					ports = append(ports, NodePort{Service: port.service, Name: port.name, Declared: port.declared, Address: node.address})
+				}
+			}
+		}
+	}
 	for _, node := range f.nodes {
-		ports = append(ports, NodePort{Service: node.service, Name: node.name, Declared: node.declared, Address: node.address})
+		if node.key == "" {
+			ports = append(ports, NodePort{Service: node.service, Name: node.name, Address: node.address})
+		}
 	}
 	return ports
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,10 @@ import (
 const logPoll = 100 * time.Millisecond
 
 // namedLog is a log file and its name for users.
-type namedLog struct{ name, path string }
+type namedLog struct {
+	name, path string
+	ended      <-chan struct{} // closed when nothing writes to it any more; nil: when the fleet has stopped
+}
 
 // logsOf returns the log files of a name.
 func (f *Fleet) logsOf(name string) ([]namedLog, error) {
@@ -25,11 +29,7 @@ func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 	f.mu.Unlock()
 	switch name {
 	case "all":
-		var logs []namedLog
-		for _, p := range f.pods {
-			logs = append(logs, namedLog{p.plan.id(), p.log.Name()})
-		}
-		return logs, nil
+		return f.podLogs(), nil
 	case "mesh":
 		if len(others) > 0 {
 			return others, nil
@@ -42,15 +42,33 @@ func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 		}
 		names = append(names, log.name)
 	}
-	p, err := f.find(name)
+	of, proxys := strings.CutSuffix(name, ".envoy")
+	p, err := f.find(of)
 	switch {
+	case err == nil && proxys: // the Deployment's one
+		if i := slices.IndexFunc(others, func(log namedLog) bool { return log.name == p.plan.id()+".envoy" }); i >= 0 {
+			return others[i : i+1], nil
+		}
+		return nil, fmt.Errorf("pod %s has no proxy", p.plan.id())
 	case err == nil:
-		return []namedLog{{p.plan.id(), p.log.Name()}}, nil
+		return []namedLog{p.namedLog()}, nil
 	case len(names) > 0:
 		return nil, fmt.Errorf("%w; and, of the mesh, %s", err, strings.Join(names, ", "))
 	}
 	return nil, err
 }
+
+// podLogs returns the log files of all pods.
+func (f *Fleet) podLogs() (logs []namedLog) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pods {
+		logs = append(logs, p.namedLog())
+	}
+	return logs
+}
+
+func (p *pod) namedLog() namedLog { return namedLog{p.plan.id(), p.log.Name(), p.removed} }
 
 // LogOptions say what Logs writes, in the terms of Kubernetes' PodLogOptions.
 // The zero value is all that there is.
@@ -69,25 +87,55 @@ func (f *Fleet) Logs(ctx context.Context, name string, o LogOptions, w io.Writer
 		return err
 	}
 	out := &lineWriter{w: w}
+	if !o.Follow { // one pod after the other
+		for _, log := range logs {
+			if err := f.copyLog(ctx, log, o, out); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var copying sync.WaitGroup
-	errs := make([]error, len(logs))
-	for i, log := range logs {
-		start := ""
-		if o.Prefix {
-			start = log.name + " | "
+	follow := func(logs []namedLog, o LogOptions) {
+		for _, log := range logs {
+			copying.Go(func() {
+				if err := f.copyLog(ctx, log, o, out); err != nil {
+					cancel(logError{err})
+				}
+			})
 		}
-		copying.Go(func() { errs[i] = f.copyLog(ctx, log.path, start, o, out) })
-		if !o.Follow {
-			copying.Wait() // one pod after the other
-		}
+	}
+	follow(logs, o)
+	if name == "all" {
+		f.followNew(ctx, logs, func(logs []namedLog) { follow(logs, LogOptions{Follow: true, Prefix: o.Prefix}) })
 	}
 	copying.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+	if failed, ok := errors.AsType[logError](context.Cause(ctx)); ok {
+		return failed.error
 	}
 	return nil
+}
+
+// logError is the reason for which Logs ends early.
+type logError struct{ error }
+
+// followNew calls follow with the logs of pods that are started later, until the fleet
+// has stopped or the context ends.
+func (f *Fleet) followNew(ctx context.Context, known []namedLog, follow func([]namedLog)) {
+	for {
+		select {
+		case <-f.finished:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(logPoll):
+		}
+		now := f.podLogs()
+		follow(slices.DeleteFunc(slices.Clone(now), func(log namedLog) bool { return slices.Contains(known, log) }))
+		known = now
+	}
 }
 
 // lineWriter writes whole lines of concurrent writers.
@@ -111,8 +159,12 @@ func (l *lineWriter) write(prefix string, lines []byte) error {
 	return err
 }
 
-func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, out *lineWriter) error {
-	file, err := os.Open(path)
+func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *lineWriter) error {
+	prefix := ""
+	if o.Prefix {
+		prefix = log.name + " | "
+	}
+	file, err := os.Open(log.path)
 	if err != nil {
 		return fmt.Errorf("read a log: %w", err)
 	}
@@ -143,6 +195,8 @@ func (f *Fleet) copyLog(ctx context.Context, path, prefix string, o LogOptions, 
 			select {
 			case <-f.finished:
 				last = true // once more, to the end
+			case <-log.ended:
+				last = true
 			case <-ctx.Done():
 				return nil
 			case <-time.After(logPoll):

@@ -21,11 +21,14 @@ type Sidecar interface {
 	// Replace ends the proxy and returns when a new one is ready, or when the
 	// context ends. It is called when the program of a deleted pod has exited.
 	Replace(context.Context)
+	// End ends the proxy and returns when it has exited. It is called when the
+	// program of a pod that is not started again has exited. When the context ends,
+	// requests in flight are not waited for.
+	End(context.Context)
 }
 
 // Site is what a mesh has of its fleet.
 type Site struct {
-	Pods []MeshPod
 	// Gateways are the addresses that are the mesh's own.
 	Gateways    []netip.Addr
 	NodeAddress netip.Addr
@@ -82,7 +85,7 @@ func (s *Site) OpenLog(name string) (*os.File, error) {
 	}
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
-	s.fleet.meshLogs = append(s.fleet.meshLogs, namedLog{name, file.Name()})
+	s.fleet.meshLogs = append(s.fleet.meshLogs, namedLog{name: name, path: file.Name()})
 	return file, nil
 }
 
@@ -105,11 +108,34 @@ func (s *Site) SetProxyDown(id, why string) {
 
 // SetSidecar gives a pod its proxy, before Fleet.Run.
 func (s *Site) SetSidecar(id string, proxy Sidecar) {
-	for _, p := range s.fleet.pods {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pods {
 		if p.plan.id() == id {
 			p.sidecar = proxy
 		}
 	}
+}
+
+// Pods returns all pods that run, those that are ending included.
+func (s *Site) Pods() []MeshPod {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	pods := make([]MeshPod, 0, len(f.pods))
+	for _, p := range f.pods {
+		pods = append(pods, p.mesh)
+	}
+	return pods
+}
+
+// RemoveLog undoes OpenLog. The file stays.
+func (s *Site) RemoveLog(name string) {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.meshLogs = slices.DeleteFunc(f.meshLogs, func(log namedLog) bool { return log.name == name })
 }
 
 // Changes receives when States returns others, or has done so since it was last
@@ -127,24 +153,17 @@ func (s *Site) States() []PodState {
 
 // OpenNodePort opens a port of the node that leads to an address of the mesh.
 func (s *Site) OpenNodePort(service, name string, port int, to netip.AddrPort) error {
-	return s.fleet.openNodePort(service, name, 0, port, func() (string, bool) { return to.String(), true })
+	node, err := s.fleet.openNodePort(service, port, func() (string, bool) { return to.String(), true })
+	if err == nil {
+		node.service, node.name = service, name
+		s.fleet.addNode(node)
+	}
+	return err
 }
 
 // CloseNodePorts closes the ports of a Service of the mesh.
 func (s *Site) CloseNodePorts(service string) {
-	f := s.fleet
-	f.mu.Lock()
-	var closing []*openNodePort
-	f.nodes = slices.DeleteFunc(f.nodes, func(node *openNodePort) bool {
-		if node.service == service {
-			closing = append(closing, node)
-		}
-		return node.service == service
-	})
-	f.mu.Unlock()
-	for _, node := range closing {
-		node.close()
-	}
+	s.fleet.closeNodes(func(node *openNodePort) bool { return node.key == "" && node.service == service })
 }
 
 func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
@@ -164,16 +183,13 @@ func (f *Fleet) updateStates() {
 	for _, p := range f.pods {
 		f.states = append(f.states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts})
 	}
-	select {
-	case f.changes <- struct{}{}:
-	default:
-	}
+	signal(f.changes)
 }
 
 // Site returns what a mesh needs of the fleet.
 func (f *Fleet) Site() *Site {
 	return &Site{
-		Pods: f.plan.meshed, Gateways: f.plan.gateways, NodeAddress: f.options.NodeAddress, State: f.options.State,
+		Gateways: f.plan.gateways, NodeAddress: f.options.NodeAddress, State: f.options.State,
 		Environ: f.options.Environ, FirstUnprivileged: thisHost().firstUnprivileged, Progress: f.options.Progress, fleet: f,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type plan struct {
 	gateways []netip.Addr
 	meshed   []MeshPod // the same pods, for the mesh
 	notes    []string  // what is not applied, one line each
+	later    bool      // it is a part of another plan
 }
 
 // podPlan is one replica of a Deployment.
@@ -31,6 +33,7 @@ type podPlan struct {
 	name, namespace, deployment string
 	program, image, variant     string
 	labels                      labels.Set
+	template                    *corev1.PodTemplateSpec
 	ip                          netip.Addr
 
 	// want is the port that the program has on a cluster, 0 for none; listen is
@@ -81,6 +84,7 @@ type servicePlan struct {
 }
 
 type nodePort struct {
+	key     string // of the open port; those of other Services differ
 	service string
 	name    string // of the port
 	port    int    // 0: any free one
@@ -100,7 +104,12 @@ type host struct {
 }
 
 func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*plan, error) {
-	p := &plan{}
+	return newLayout(h).plan(objects, o, known)
+}
+
+// plan returns the plan of manifests with the layout's names and addresses.
+func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*plan, error) {
+	p := &plan{gateways: l.gateways}
 	services := manifest.Of[*corev1.Service](objects)
 	fleet, notes, err := newDeploymentSet(objects, known)
 	if err != nil {
@@ -114,10 +123,12 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	if err != nil {
 		return nil, err
 	}
-	addresses := podAddresses(o.Network)
-	if o.Mesh {
+	if o.Mesh && p.gateways == nil {
 		for range objects.Gateways() {
-			ip, _ := addresses()
+			ip, err := l.address(o.Network)
+			if err != nil {
+				return nil, err
+			}
 			p.gateways = append(p.gateways, ip)
 		}
 	}
@@ -125,13 +136,15 @@ func makePlan(objects *manifest.Objects, o Options, known programs, h host) (*pl
 	for _, d := range fleet {
 		for i := range replicas[d.object] {
 			needed[d.program] = true
-			ip, ok := addresses()
-			if !ok {
-				return nil, fmt.Errorf("--network %s: too few addresses: must have one for each pod", o.Network)
-			}
-			pod, err := newPod(d, i, ip, settings[d.object], services, objects, o, h)
+			pod, err := l.pod(d, i, o.Network, func(name string, ip netip.Addr, h host) (*podPlan, error) {
+				p, err := newPod(d, name, ip, settings[d.object], services, objects, o, h)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", d.name, err)
+				}
+				return p, nil
+			})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", d.name, err)
+				return nil, err
 			}
 			p.pods = append(p.pods, pod)
 			if o.Mesh {
@@ -186,12 +199,12 @@ func podAddresses(network netip.Prefix) func() (netip.Addr, bool) {
 	}
 }
 
-func newPod(d *deployment, index int, ip netip.Addr, set map[string]string, services []*corev1.Service, objects *manifest.Objects, o Options, h host) (*podPlan, error) {
+func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, services []*corev1.Service, objects *manifest.Objects, o Options, h host) (*podPlan, error) {
 	spec := d.object.Spec.Template.Spec
 	container := spec.Containers[0]
 	p := &podPlan{
-		name: fmt.Sprintf("%s-%d", d.object.Name, index), namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
-		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, ip: ip,
+		name: name, namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
+		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, template: &d.object.Spec.Template, ip: ip,
 		grace: 30 * time.Second, // Kubernetes' default
 	}
 	p.hostsFile = hostsFile(o.State, p.namespace)
@@ -268,12 +281,26 @@ func newService(s *corev1.Service, o *Options) servicePlan {
 		if !chosen && !o.FreeNodePorts {
 			number = int(port.NodePort)
 		}
+		key := strconv.Itoa(number)
+		if number == 0 {
+			key = planned.namespace + "/" + s.Name + ":" + port.Name
+		}
 		planned.nodePorts = append(planned.nodePorts, nodePort{
-			service: s.Name, name: port.Name, port: number, declared: int(port.NodePort),
+			key: key, service: s.Name, name: port.Name, port: number, declared: int(port.NodePort),
 			target: func(p *podPlan) int { return p.portFor(int(port.Port)) },
 		})
 	}
 	return planned
+}
+
+// hasNodePort reports whether a Service has an open port with that key.
+func (p *plan) hasNodePort(key string) bool {
+	for i := range p.services {
+		if slices.ContainsFunc(p.services[i].nodePorts, func(port nodePort) bool { return port.key == key }) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkNodePorts refuses the name of a port that is not there.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -61,10 +62,18 @@ type pod struct {
 	program    string // path
 	log        *os.File
 	supervisor *process.Supervisor
-	relay      *relay  // nil without
-	sidecar    Sidecar // nil: none
+	mesh       MeshPod // the zero value without a mesh
+	relay      *relay  // of its port; nil without
+	relays     []*relay
+	forwards   []*forwarder
+	cancel     context.CancelFunc // ends its process; nil before run
+	ended      chan struct{}      // closed when it has ended for good; nil before run
+	removed    chan struct{}      // closed when it is no pod of the fleet any more
 
 	// The fleet's mutex guards these.
+	sidecar     Sidecar        // nil: none
+	held        bool           // outside of the endpoints: not in the plan in force
+	gaveUp      error          // why it is not started again
 	status      process.Status // as the supervisor last reported it
 	terminating bool           // this process is being ended
 	deleted     bool           // and its proxy with it
@@ -74,12 +83,72 @@ type pod struct {
 	why         string         // it is not ready
 }
 
-// supervise makes the pod ready to run.
-func (p *pod) supervise() {
+// newPod returns a pod that can run, after open.
+func (f *Fleet) newPod(planned *podPlan, meshed MeshPod, bin string) *pod {
+	p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program), mesh: meshed, removed: make(chan struct{})}
 	p.status.State = process.Waiting
 	p.supervisor = process.New(process.Config{
 		Start: p.start, Attend: p.probe, BeforeRestart: p.replaceProxy, Changed: p.changed,
-		Backoff: p.fleet.options.RestartBackoff, Tries: maxEarlyExits, Grace: p.fleet.options.StopTimeout,
+		Backoff: f.options.RestartBackoff, Tries: maxEarlyExits, Grace: f.options.StopTimeout,
+	})
+	return p
+}
+
+// open opens the pod's log and what listens for it.
+func (p *pod) open() (err error) {
+	if p.log, err = openLog(p.fleet.options.State, p.plan.id()); err != nil {
+		return err
+	}
+	if err := p.openForwards(); err != nil {
+		return err
+	}
+	return p.openRelays()
+}
+
+// openForwards opens the ports of its Services that differ from its own.
+func (p *pod) openForwards() error {
+	unprivileged := thisHost().firstUnprivileged
+	for _, pair := range p.plan.forwards {
+		if pair.from < unprivileged {
+			p.fleet.options.Progress(fmt.Sprintf("pod %s: port %d needs root; it answers on %s, and by its NodePort",
+				p.plan.id(), pair.from, p.plan.address(pair.to)))
+			continue
+		}
+		to := p.plan.address(pair.to)
+		opened, err := newForwarder(p.plan.address(pair.from), func() (string, bool) { return to, true })
+		if err != nil {
+			return fmt.Errorf("pod %s: port %d of its Service: %w", p.plan.id(), pair.from, explainListen(err, p.plan.ip, "--network"))
+		}
+		p.forwards = append(p.forwards, opened)
+	}
+	return nil
+}
+
+// close undoes open.
+func (p *pod) close() {
+	for _, forward := range p.forwards {
+		forward.close()
+	}
+	for _, relay := range p.relays {
+		relay.close()
+	}
+	if p.log != nil {
+		p.log.Close()
+	}
+	if p.plan.proxied {
+		_ = os.Remove(p.plan.hostsFile) // the others share one
+	}
+	close(p.removed)
+}
+
+// run starts the pod, until the fleet ends or it is retired.
+func (p *pod) run() {
+	ctx, cancel := context.WithCancel(p.fleet.ending)
+	p.cancel, p.ended = cancel, make(chan struct{})
+	p.fleet.running.Go(func() {
+		defer close(p.ended)
+		defer cancel()
+		p.supervisor.Run(ctx)
 	})
 }
 
@@ -117,7 +186,9 @@ func (p *pod) changed(now process.Status) {
 		}
 	case process.GivenUp:
 		f.note(p, GivenUp, now.Why)
-		f.fail(&NotReadyError{Pod: p.plan.id(), Why: now.String(), Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)})
+		p.gaveUp = &NotReadyError{Pod: p.plan.id(), Why: now.String(), Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
+		f.fail(p.gaveUp)
+		signal(f.staged)
 	case process.Stopped:
 	}
 }
@@ -190,18 +261,38 @@ func (p *pod) setReady(proc *process.Process, ready bool, why error) {
 // join brings the endpoints in line with what is known of the pod, with the
 // fleet's mutex held; why is for the case that it leaves.
 func (p *pod) join(why string) {
-	ready := p.answers && p.proxyDown == "" && !p.terminating && !p.fleet.stopped
-	if p.why = why; p.ready == ready {
+	signal(p.fleet.staged)
+	if p.update(why) {
+		p.fleet.publish()
+		p.announce()
+	}
+}
+
+// update sets whether the pod is in the endpoints, and reports whether that is a
+// change.
+func (p *pod) update(why string) bool {
+	ready := p.answers && p.proxyDown == "" && !p.terminating && !p.held && !p.fleet.stopped
+	changed := p.ready != ready
+	p.ready, p.why = ready, why
+	return changed
+}
+
+// announce makes the event of a change that is published.
+func (p *pod) announce() {
+	if !p.ready {
+		p.fleet.note(p, NotReady, p.why)
 		return
 	}
-	p.ready = ready
-	p.fleet.publish()
-	if ready {
-		p.supervisor.Settle()
-		p.fleet.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(p.status.Process.Started()).Milliseconds()))
-		return
+	p.supervisor.Settle()
+	p.fleet.note(p, Ready, fmt.Sprintf("after %d ms", time.Since(p.status.Process.Started()).Milliseconds()))
+}
+
+// signal sends to a channel of size 1 unless it is full.
+func signal(to chan struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
 	}
-	p.fleet.note(p, NotReady, why)
 }
 
 // leave takes the pod out of its Services' endpoints, with the fleet's mutex

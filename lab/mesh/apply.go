@@ -15,12 +15,15 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
 )
 
 // Applied is the result of Apply.
 type Applied struct {
 	// Changed has a line for each object that was created, changed or deleted.
 	Changed []string `json:"changed"`
+	// Pods is the number of pods that were started and ended, in words; empty when they did not change.
+	Pods string `json:"pods,omitempty"`
 	// Notes has a line for each field or object that is not applied, with the reason.
 	Notes []string `json:"notes,omitempty"`
 	// Seconds is the time until every proxy had accepted the change.
@@ -28,80 +31,130 @@ type Applied struct {
 }
 
 // Apply replaces the manifests of the running mesh, as kubectl apply --prune does, and returns when
-// every proxy has accepted its new configuration. It applies all of the manifests or, after an error,
-// none. A change that Istio's validation refuses, or one of pods or Services, is an error.
+// every proxy has accepted its new configuration. Pods that change are replaced: the new ones are ready
+// before Services lead to them and before the old ones end. It applies all of the manifests or, after
+// an error, none.
 func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, error) {
 	m.applying.Lock()
 	defer m.applying.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ending, cancel)()
 	m.mu.Lock()
-	before := m.manifests
+	before, failures := m.manifests, len(m.failures)
 	m.mu.Unlock()
-	changed := differences(before, objects)
-	for _, c := range changed {
-		if c.needsRestart() {
-			return Applied{}, fmt.Errorf("%s: %s: must not change while the fleet runs: restart the fleet with these manifests", c.ref, c.how)
-		}
-	}
-	if !slices.Equal(before.Gateways(), objects.Gateways()) {
-		return Applied{}, fmt.Errorf("gateways: %s: must not change while the fleet runs: restart the fleet with these manifests", strings.Join(objects.Gateways(), ", "))
+	if err := m.checkGateways(before, objects); err != nil {
+		return Applied{}, err
 	}
 	if err := Validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err
 	}
 	began := time.Now()
-	m.mu.Lock()
-	failures := len(m.failures)
-	notes, err := m.publishLocked(objects)
-	m.mu.Unlock()
+	change, err := m.fleet.Stage(ctx, objects, func(pod local.MeshPod) bool {
+		return pod.Proxied && workers(before, &pod) != workers(objects, &pod)
+	})
 	if err != nil {
 		return Applied{}, err
 	}
-	result := Applied{Changed: []string{}, Notes: append(local.LeftOut(objects, true), notes...)}
-	for _, c := range changed {
+	if err := m.startPods(ctx, change, objects); err != nil {
+		change.Abort()
+		return Applied{}, err
+	}
+	notes, err := m.switchTo(ctx, change, objects, failures)
+	if err != nil {
+		if failed := m.restore(change, before); failed != nil {
+			return Applied{}, fmt.Errorf("%w; restore the old objects: %w", err, failed)
+		}
+		return Applied{}, fmt.Errorf("%w; the old objects are restored", err)
+	}
+	change.Commit()
+	result := Applied{Changed: []string{}, Notes: notes, Pods: change.Pods(), Seconds: time.Since(began).Seconds()}
+	for _, c := range differences(before, objects) {
 		result.Changed = append(result.Changed, c.ref+" "+c.how)
+	}
+	return result, nil
+}
+
+// checkGateways returns an error if the manifests need other gateways, or other threads of them, which
+// a running mesh does not change.
+func (m *Mesh) checkGateways(before, objects *manifest.Objects) error {
+	if !slices.Equal(before.Gateways(), objects.Gateways()) {
+		return fmt.Errorf("gateways: %s: must not change while the fleet runs: restart the fleet with these manifests", strings.Join(objects.Gateways(), ", "))
+	}
+	for i := range m.gateways {
+		g := &m.gateways[i]
+		if n := kube.Concurrency(objects, kube.RootNamespace, g.Labels()); n != kube.Concurrency(before, kube.RootNamespace, g.Labels()) {
+			return fmt.Errorf("ProxyConfig: spec.concurrency: %d for %s: must not change while the fleet runs: restart the fleet with these manifests", n, g.Name)
+		}
+	}
+	return nil
+}
+
+// workers returns the number of threads of a pod's proxy.
+func workers(objects *manifest.Objects, pod *local.MeshPod) int {
+	return kube.Concurrency(objects, pod.Namespace, kube.PodLabels(pod))
+}
+
+// startPods starts the new pods of a change with their proxies, under the old manifests.
+func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *manifest.Objects) error {
+	if len(change.Added()) == 0 {
+		return nil
+	}
+	if err := m.publish(); err != nil {
+		return err
+	}
+	starting, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
+	defer cancel()
+	proxies := sidecars(change.Added())
+	if err := m.runProxies(starting, proxies, objects); err != nil {
+		return err
+	}
+	m.watchAll(proxies)
+	for _, p := range proxies {
+		m.running.Go(func() { m.watchEjections(p) })
+	}
+	return change.Run(ctx)
+}
+
+// switchTo puts the new manifests in force and returns when every proxy has accepted them. It fails if
+// the mesh has more than the given number of failures.
+func (m *Mesh) switchTo(ctx context.Context, change *local.Change, objects *manifest.Objects, failures int) ([]string, error) {
+	m.mu.Lock()
+	change.Switch()
+	notes, err := m.publishLocked(objects)
+	m.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
 	var analysis []string
 	var analyzing sync.WaitGroup
 	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
-	if err = m.openNodePorts(); err == nil {
-		err = m.awaitApplied(ctx, failures)
+	if err = m.awaitApplied(ctx, failures); err == nil {
+		err = m.openNodePorts()
 	}
-	result.Seconds = time.Since(began).Seconds()
 	analyzing.Wait() // before the old objects may be restored
-	if err == nil {
-		m.progressOnce(analysis)
-		result.Notes = append(result.Notes, analysis...)
-		return result, nil
+	if err != nil {
+		return nil, err
 	}
+	m.progressOnce(analysis)
+	return slices.Concat(change.Notes(), notes, analysis), nil
+}
+
+// restore puts the old manifests in force again.
+func (m *Mesh) restore(change *local.Change, before *manifest.Objects) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, failed := m.publishLocked(before); failed != nil {
-		return Applied{}, fmt.Errorf("%w; restore the old objects: %w", err, failed)
+	change.Back()
+	_, err := m.publishLocked(before)
+	m.mu.Unlock()
+	change.Abort()
+	if err != nil {
+		return err
 	}
-	return Applied{}, fmt.Errorf("%w; the old objects are restored", err)
+	return m.openNodePorts()
 }
 
 // difference is an object that was created, changed or deleted between two sets of manifests.
-type difference struct {
-	ref, how string
-	object   manifest.Object
-}
-
-// needsRestart reports whether a running fleet cannot apply a change of the object: pods, their
-// proxies, names and ports are derived from it.
-func (d difference) needsRestart() bool {
-	if d.object.Typed == nil {
-		return d.object.Kind == "ProxyConfig" // on a cluster, too, it is read when a pod starts
-	}
-	if manifest.IsMeshConfig(d.object.Kind, d.object.Namespace, d.object.Name) {
-		return false
-	}
-	switch d.object.Kind {
-	case "Deployment", "Service", "ConfigMap", "Secret", "Namespace":
-		return true
-	}
-	return false
-}
+type difference struct{ ref, how string }
 
 func differences(before, after *manifest.Objects) []difference {
 	index := func(objects *manifest.Objects) map[string]manifest.Object {
@@ -116,14 +169,14 @@ func differences(before, after *manifest.Objects) []difference {
 	for _, key := range slices.Sorted(maps.Keys(made)) {
 		switch was, known := old[key]; {
 		case !known:
-			found = append(found, difference{made[key].Ref(), "created", made[key]})
+			found = append(found, difference{made[key].Ref(), "created"})
 		case was.APIVersion != made[key].APIVersion || !bytes.Equal(was.JSON, made[key].JSON):
-			found = append(found, difference{made[key].Ref(), "changed", made[key]})
+			found = append(found, difference{made[key].Ref(), "changed"})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(old)) {
 		if _, known := made[key]; !known {
-			found = append(found, difference{old[key].Ref(), "deleted", old[key]})
+			found = append(found, difference{old[key].Ref(), "deleted"})
 		}
 	}
 	return found
@@ -265,7 +318,7 @@ func (m *Mesh) notSynced(ctx context.Context) error {
 		return err
 	}
 	var late []string
-	for _, p := range m.proxies {
+	for _, p := range m.allProxies() {
 		if s := found[p.node.Name+"."+p.node.Namespace]; s == nil || !s.synced() {
 			late = append(late, p.name)
 		}

@@ -49,7 +49,7 @@ func (m *Mesh) watchEjections(p *proxy) {
 		}
 		select {
 		case <-time.After(ejectionPoll):
-		case <-m.stopping.Done():
+		case <-p.running.Done():
 			return
 		}
 	}
@@ -58,8 +58,8 @@ func (m *Mesh) watchEjections(p *proxy) {
 func (m *Mesh) event(p *proxy, e envoy.Ejection) local.Event {
 	event := local.Event{Time: e.Time, Pod: p.name, Kind: local.Ejected}
 	host := e.Host
-	for i := range m.site.Pods {
-		if pod := &m.site.Pods[i]; strings.HasPrefix(e.Host, pod.IP.String()+":") {
+	for _, pod := range m.site.Pods() {
+		if strings.HasPrefix(e.Host, pod.IP.String()+":") {
 			host = pod.ID + " (" + e.Host + ")"
 		}
 	}

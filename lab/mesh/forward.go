@@ -29,7 +29,7 @@ func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
 		return m.istiod.forward(port)
 	}
-	for _, p := range m.proxies {
+	for _, p := range m.allProxies() {
 		if p.node.Name == pod && p.node.Namespace == namespace && port == envoy.AdminPort {
 			return &net.UnixAddr{Net: "unix", Name: p.node.AdminSocket}
 		}
@@ -49,8 +49,7 @@ func (m *Mesh) addressOf(namespace, pod string, port int) (netip.Addr, int) {
 			return g.IP, port
 		}
 	}
-	for i := range m.site.Pods {
-		p := &m.site.Pods[i]
+	for _, p := range m.site.Pods() {
 		if p.Name != pod || p.Namespace != namespace {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fleetman.example/lab/local"
@@ -58,7 +59,7 @@ type Mesh struct {
 	certs     *certs.Server
 	gateways  []kube.Gateway
 	istiod    *istiod
-	proxies   []*proxy
+	sequence  atomic.Int64 // of the proxies' sockets
 	dns       netip.AddrPort
 	collector *kube.Collector
 	sockets   string // a directory
@@ -68,12 +69,15 @@ type Mesh struct {
 	running   sync.WaitGroup
 	stopOnce  sync.Once
 
-	applying  sync.Mutex   // one change at a time
+	applying  sync.Mutex      // one change at a time
+	ending    context.Context // ends before the fleet: undoes a change that is not complete
+	end       context.CancelFunc
 	nodePorts map[int]bool // those of the ingress gateway that are open
 
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
+	proxies   []*proxy
 	notes     map[string]bool // those that were shown
 	failures  []Failure
 	failed    map[string]bool // keys of failures
@@ -114,6 +118,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		notes: map[string]bool{}, failed: map[string]bool{}, nodePorts: map[int]bool{},
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
+	m.ending, m.end = context.WithCancel(m.stopping)
 	options.Local.Mesh = true
 	fleet, err := local.Prepare(ctx, objects, options.Local)
 	if err != nil {
@@ -129,11 +134,8 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.running.Go(m.watchRefusals)
-	for i, p := range m.proxies { // before awaitApplied: a proxy never applies an update that it rejects
-		m.running.Go(func() {
-			p.watch(m, options.LookEvery, options.LookEvery/time.Duration(len(m.proxies))*time.Duration(i))
-		})
-	}
+	proxies := m.allProxies()
+	m.watchAll(proxies) // before awaitApplied: a proxy never applies an update that it rejects
 	var analysis []string
 	var analyzing sync.WaitGroup
 	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
@@ -144,7 +146,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		return nil, err
 	}
 	m.progressOnce(analysis)
-	for _, p := range m.proxies {
+	for _, p := range proxies {
 		m.running.Go(func() { m.watchEjections(p) })
 	}
 	return m, nil
@@ -157,6 +159,9 @@ func (m *Mesh) Fleet() *local.Fleet { return m.fleet }
 // pods, then the mesh. Further calls do nothing.
 func (m *Mesh) Stop() {
 	m.stopOnce.Do(func() {
+		m.end()
+		m.applying.Lock() // a change that is not complete is undone first
+		defer m.applying.Unlock()
 		m.fleet.Leave()
 		m.drainGateways()
 		m.fleet.End()
@@ -164,11 +169,12 @@ func (m *Mesh) Stop() {
 		for _, closer := range m.closers {
 			closer()
 		}
+		for _, p := range m.allProxies() {
+			p.reader.Close()
+		}
 		m.running.Wait()
-		for _, p := range m.proxies {
-			if p.admin != nil {
-				p.admin.Close()
-			}
+		for _, p := range m.allProxies() {
+			p.close()
 		}
 		m.fleet.Release()
 	})
@@ -298,8 +304,9 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 		return nil, err
 	}
 	m.manifests, m.objects = manifests, objects
-	for i := range m.site.Pods {
-		pod := &m.site.Pods[i]
+	pods := m.site.Pods()
+	for i := range pods {
+		pod := &pods[i]
 		if !pod.Proxied {
 			continue
 		}
@@ -321,7 +328,7 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 		states[state.ID] = state
 	}
 	return kube.Derive(kube.World{
-		Manifests: manifests, Pods: m.site.Pods, States: states, Gateways: m.gateways,
+		Manifests: manifests, Pods: m.site.Pods(), States: states, Gateways: m.gateways,
 		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), IstioVersion: envoy.IstioVersion, Collector: m.collector, Began: m.began,
 	})
 }
@@ -397,7 +404,7 @@ func (m *Mesh) drainGateways() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	var draining sync.WaitGroup
-	for _, p := range m.proxies {
+	for _, p := range m.allProxies() {
 		if p.gateway && p.admin != nil {
 			draining.Go(func() { p.drain(ctx) })
 		}

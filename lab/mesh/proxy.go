@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
@@ -28,6 +29,10 @@ type proxy struct {
 	workers   int    // threads; 0 is one for each core
 	log       *os.File
 	admin     *envoy.Client
+	reader    *http.Server       // of the admin interface
+	running   context.Context    // ends with the proxy
+	stop      context.CancelFunc // ends running
+	ended     chan struct{}      // closed when it has ended
 
 	supervisor *process.Supervisor
 	first      chan error // receives the result of the first start
@@ -39,36 +44,49 @@ type proxy struct {
 
 // startProxies starts all proxies at once and returns when each is ready.
 func (m *Mesh) startProxies(ctx context.Context) error {
-	for i := range m.site.Pods {
-		pod := &m.site.Pods[i]
-		if !pod.Proxied {
-			continue
-		}
-		m.proxies = append(m.proxies, &proxy{name: pod.ID, node: envoy.Node{
-			Role: envoy.Sidecar, IP: pod.IP, Name: pod.Name, Namespace: pod.Namespace, Workload: pod.Deployment.Name,
-			ServiceAccount: kube.ServiceAccount(pod), Labels: kube.PodLabels(pod),
-		}})
+	all := sidecars(m.site.Pods())
+	if len(all) == 0 {
+		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled")
 	}
 	for i := range m.gateways {
 		g := &m.gateways[i]
-		m.proxies = append(m.proxies, &proxy{name: g.Name, gateway: true, node: envoy.Node{
+		all = append(all, &proxy{name: g.Name, gateway: true, node: envoy.Node{
 			Role: envoy.Gateway, IP: g.IP, Name: g.Name + "-0", Namespace: kube.RootNamespace, Workload: g.Name,
 			ServiceAccount: g.Name, Labels: g.Labels(),
 		}})
 	}
-	if len(m.proxies) == len(m.gateways) {
-		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled")
+	return m.runProxies(ctx, all, m.manifests)
+}
+
+// sidecars returns the proxies of the pods that have one.
+func sidecars(pods []local.MeshPod) (all []*proxy) {
+	for i := range pods {
+		if pod := &pods[i]; pod.Proxied {
+			all = append(all, &proxy{name: pod.ID, node: envoy.Node{
+				Role: envoy.Sidecar, IP: pod.IP, Name: pod.Name, Namespace: pod.Namespace, Workload: pod.Deployment.Name,
+				ServiceAccount: kube.ServiceAccount(pod), Labels: kube.PodLabels(pod),
+			}})
+		}
 	}
-	for _, p := range m.proxies {
-		if err := p.prepare(m); err != nil {
+	return all
+}
+
+// runProxies starts some proxies at once and returns when each is ready.
+func (m *Mesh) runProxies(ctx context.Context, proxies []*proxy, manifests *manifest.Objects) error {
+	for _, p := range proxies {
+		if err := p.prepare(m, manifests); err != nil {
 			return err
 		}
+		m.mu.Lock()
+		m.proxies = append(m.proxies, p)
+		m.mu.Unlock()
 		m.running.Go(func() {
+			defer close(p.ended)
 			defer p.log.Close()
-			p.supervisor.Run(m.stopping)
+			p.supervisor.Run(p.running)
 		})
 	}
-	for _, p := range m.proxies {
+	for _, p := range proxies {
 		select {
 		case err := <-p.first:
 			if err != nil {
@@ -81,11 +99,25 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 	return nil
 }
 
-func (p *proxy) prepare(m *Mesh) (err error) {
+// allProxies returns the proxies that run, those that are ending included.
+func (m *Mesh) allProxies() []*proxy {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.proxies)
+}
+
+func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
+	p.running, p.stop = context.WithCancel(m.stopping)
+	p.ended = make(chan struct{})
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
 	p.node.Privileged = m.site.FirstUnprivileged <= 80
 	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiod.grpc, m.socket("sds")
-	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", slices.Index(m.proxies, p)))
-	p.workers = kube.Concurrency(m.manifests, p.node.Namespace, p.node.Labels)
+	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", m.sequence.Add(1)))
+	p.workers = kube.Concurrency(manifests, p.node.Namespace, p.node.Labels)
 	_ = os.Remove(p.node.AdminSocket) // left by an earlier fleet
 	p.admin = envoy.NewSocketClient(p.node.AdminSocket)
 	if err := p.serveAdmin(m); err != nil {
@@ -108,7 +140,7 @@ func (p *proxy) prepare(m *Mesh) (err error) {
 		Changed: func(now process.Status) { p.changed(m, now) }, Backoff: restartBackoff, Tries: 1, Grace: endTime,
 	})
 	if !p.gateway {
-		m.site.SetSidecar(p.name, sidecar{p, m.stopping})
+		m.site.SetSidecar(p.name, sidecar{p, m})
 	}
 	p.log, err = m.site.OpenLog(p.logName())
 	return err
@@ -121,9 +153,8 @@ func (p *proxy) serveAdmin(m *Mesh) error {
 	if err != nil {
 		return fmt.Errorf("proxy of %s: admin port: %w", p.name, err)
 	}
-	server := &http.Server{Handler: envoy.Reader(p.admin), ReadHeaderTimeout: 5 * time.Second}
-	m.running.Go(func() { _ = server.Serve(listener) })
-	m.closers = append(m.closers, func() { server.Close() })
+	p.reader = &http.Server{Handler: envoy.Reader(p.admin), ReadHeaderTimeout: 5 * time.Second}
+	m.running.Go(func() { _ = p.reader.Serve(listener) })
 	return nil
 }
 
@@ -196,19 +227,19 @@ func (p *proxy) changed(m *Mesh, now process.Status) {
 // sidecar is the proxy of a pod. It implements local.Sidecar.
 type sidecar struct {
 	*proxy
-	stopping context.Context // of the mesh
+	mesh *Mesh
 }
 
 // Drain implements local.Sidecar.
 func (s sidecar) Drain() {
-	ctx, cancel := context.WithTimeout(s.stopping, lookTimeout)
+	ctx, cancel := context.WithTimeout(s.running, lookTimeout)
 	defer cancel()
 	_ = s.admin.Drain(ctx) // a proxy that does not respond is ended all the same
 }
 
 // Replace implements local.Sidecar.
 func (s sidecar) Replace(ctx context.Context) {
-	draining, cancel := context.WithTimeout(s.stopping, podDrainTime)
+	draining, cancel := context.WithTimeout(s.running, podDrainTime)
 	defer cancel()
 	s.drain(draining)
 	replaced := make(chan struct{})
@@ -223,6 +254,38 @@ func (s sidecar) Replace(ctx context.Context) {
 	case <-replaced:
 	case <-ctx.Done():
 	}
+}
+
+// End implements local.Sidecar.
+func (s sidecar) End(ctx context.Context) {
+	draining, cancel := context.WithTimeout(ctx, podDrainTime)
+	defer cancel()
+	s.drain(draining)
+	s.stop()
+	if s.log != nil {
+		<-s.ended
+	}
+	s.close()
+	s.mesh.forget(s.proxy)
+}
+
+// close closes what is served for the proxy, which has ended.
+func (p *proxy) close() {
+	if p.reader != nil {
+		p.reader.Close()
+	}
+	if p.admin != nil {
+		p.admin.Close()
+	}
+}
+
+// forget undoes prepare and removes a proxy that has ended.
+func (m *Mesh) forget(p *proxy) {
+	m.site.RemoveLog(p.logName())
+	m.certs.Forget(p.node.ID())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proxies = slices.DeleteFunc(m.proxies, func(other *proxy) bool { return other == p })
 }
 
 // podDrainTime bounds the requests in flight at a proxy whose program has ended. It is istio-agent's

@@ -84,10 +84,10 @@ const statusWithin = 2 * time.Second
 func (m *Mesh) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
-	i := m.istiod
-	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(m.proxies))}
+	i, proxies := m.istiod, m.allProxies()
+	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(proxies))}
 	var queries sync.WaitGroup
-	for n, p := range m.proxies {
+	for n, p := range proxies {
 		queries.Go(func() { status.Proxies[n] = p.status(ctx) })
 	}
 	_, err := i.get(ctx, "/ready")
@@ -101,7 +101,7 @@ func (m *Mesh) Status(ctx context.Context) Status {
 		syncs, _ = m.syncs(ctx)
 	}
 	queries.Wait()
-	for n, p := range m.proxies {
+	for n, p := range proxies {
 		known := syncs[p.node.Name+"."+p.node.Namespace]
 		status.Proxies[n].Synced = status.Proxies[n].Synced && known != nil && known.synced()
 	}

@@ -23,14 +23,22 @@ const (
 	unreadyAfter = 4
 )
 
-// watch polls the proxy's readiness, rejections and retries until the mesh stops. Each proxy has its own
+// watchAll watches some proxies until they end.
+func (m *Mesh) watchAll(proxies []*proxy) {
+	every := m.options.LookEvery
+	for i, p := range proxies {
+		m.running.Go(func() { p.watch(m, every, every/time.Duration(len(proxies))*time.Duration(i)) })
+	}
+}
+
+// watch polls the proxy's readiness, rejections and retries until it ends. Each proxy has its own
 // initial delay, because polling all at once keeps two cores from the fleet's requests for 10 ms.
 func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 	var health probing
 	retries := map[string]*envoy.ClusterStats{}
 	select {
 	case <-time.After(after):
-	case <-m.stopping.Done():
+	case <-p.running.Done():
 		return
 	}
 	tick := time.NewTicker(every)
@@ -38,11 +46,11 @@ func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 	for {
 		select {
 		case <-tick.C:
-		case <-m.stopping.Done():
+		case <-p.running.Done():
 			return
 		}
-		err := p.probe(m.stopping)
-		if m.stopping.Err() != nil {
+		err := p.probe(p.running)
+		if p.running.Err() != nil {
 			return
 		}
 		if changed, ready := health.add(err); changed {
@@ -51,7 +59,7 @@ func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 		if err != nil {
 			continue // the proxy starts, stops or hangs
 		}
-		p.lookForRejections(m.stopping, m)
+		p.lookForRejections(p.running, m)
 		retries = p.lookForRetries(m, retries)
 	}
 }
@@ -115,7 +123,7 @@ func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
 
 // lookForRetries makes an event of the proxy's retries to each upstream since the last call.
 func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) map[string]*envoy.ClusterStats {
-	now, err := p.admin.Retries(m.stopping)
+	now, err := p.admin.Retries(p.running)
 	if err != nil {
 		return before
 	}
@@ -181,7 +189,7 @@ func (m *Mesh) lookForRefusals() {
 // check returns an error if an update was rejected, leaving the first failures out.
 func (m *Mesh) check(ctx context.Context, first int) error {
 	var queries sync.WaitGroup
-	for _, p := range m.proxies {
+	for _, p := range m.allProxies() {
 		queries.Go(func() { p.lookForRejections(ctx, m) })
 	}
 	queries.Wait()

@@ -16,7 +16,7 @@ const (
 	Waiting State = "waiting"  // no process; Status.Next is the time of the next start
 	Running State = "running"  // Status.Process runs
 	GivenUp State = "given up" // it is not started again
-	Stopped State = "stopped"  // the context of Run has ended, and so has the process
+	Stopped State = "stopped"  // the process has ended: the context of Run has, or it was retired
 )
 
 // Status is a supervised program at one moment.
@@ -78,6 +78,7 @@ type Supervisor struct {
 	status  Status
 	settled bool
 	renewed bool
+	retired bool
 
 	processes int // started so far; only Run's goroutine reads it
 }
@@ -117,14 +118,21 @@ func (s *Supervisor) Renew() {
 	s.renewed = true
 }
 
+// Retire makes the current process the last one: Run returns when it has exited.
+func (s *Supervisor) Retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+}
+
 // Run supervises the program until the context ends, then ends the process. It
-// returns earlier only when it gives up. Run must be called once.
+// returns earlier only when it gives up or is retired. Run must be called once.
 func (s *Supervisor) Run(ctx context.Context) {
 	pause := backoff{first: s.config.Backoff}
 	for tries := 1; ctx.Err() == nil; tries++ {
 		began := time.Now()
 		why := s.runOnce(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.isRetired() {
 			s.set(func(now *Status) { *now = Status{State: Stopped, Why: why, Restarts: now.Restarts} })
 			return
 		}
@@ -179,6 +187,12 @@ func (s *Supervisor) givesUp(tries int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.settled && s.config.Tries > 0 && tries >= s.config.Tries
+}
+
+func (s *Supervisor) isRetired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retired
 }
 
 func (s *Supervisor) takeRenewed() bool {

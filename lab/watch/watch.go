@@ -26,15 +26,30 @@ type Fleet interface {
 	Note(local.Event)
 }
 
-// Pods watches every pod that has a port for requests, until the context ends.
+// Pods watches every pod that has a port for requests, those that are started later included, until the
+// context ends.
 func Pods(ctx context.Context, fleet Fleet) {
 	var watching sync.WaitGroup
-	for _, pod := range fleet.Pods() {
-		if pod.Port == 0 {
-			continue
+	watched := map[string]context.CancelFunc{} // by the pod's name and address
+	for more := true; more; more = sleep(ctx) {
+		now := map[string]bool{}
+		for _, pod := range fleet.Pods() {
+			key := pod.Name + " " + pod.Address
+			now[key] = true
+			if pod.Port == 0 || watched[key] != nil {
+				continue
+			}
+			ctx, cancel := context.WithCancel(ctx)
+			watched[key] = cancel
+			watching.Go(func() { watchFaults(ctx, fleet, pod) })
+			watching.Go(func() { watchBreakers(ctx, fleet, pod) })
 		}
-		watching.Go(func() { watchFaults(ctx, fleet, pod) })
-		watching.Go(func() { watchBreakers(ctx, fleet, pod) })
+		for key, stop := range watched {
+			if !now[key] {
+				stop()
+				delete(watched, key)
+			}
+		}
 	}
 	watching.Wait()
 }

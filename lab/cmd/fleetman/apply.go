@@ -19,8 +19,12 @@ func applyCommand(where *places) *cobra.Command {
 		Long: `Replace the manifests of the running mesh, here or on a cluster: objects that are not
 in the new ones are deleted. The command returns when every proxy has its new configuration.
 
-Manifests that Istio rejects change nothing. Nor do manifests that differ in pods,
-Services or namespaces: for these, restart the fleet.
+A pod whose Deployment, variables, ports or proxy change is replaced: the new one is
+ready before Services lead to it, and before the old one ends, so no request is lost.
+The new pod has another name and address.
+
+After an error nothing has changed: manifests that Istio rejects, and pods that do
+not get ready, leave the fleet as it was.
 
 With --watch, apply them again whenever one of these files, or a file below these
 directories, is saved, until Ctrl-C. Errors are printed.`,
@@ -84,5 +88,9 @@ func changes(applied mesh.Applied) string {
 	if len(applied.Changed) == 0 {
 		return "nothing changed"
 	}
-	return fmt.Sprintf("%s; in every proxy after %.1f s", strings.Join(applied.Changed, ", "), applied.Seconds)
+	parts := []string{strings.Join(applied.Changed, ", ")}
+	if applied.Pods != "" {
+		parts = append(parts, applied.Pods)
+	}
+	return fmt.Sprintf("%s; in every proxy after %.1f s", strings.Join(parts, "; "), applied.Seconds)
 }

@@ -1,0 +1,309 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fleetman.example/lab/manifest"
+)
+
+// Change replaces the manifests of a running fleet. Pods that are the same run on.
+// The others are replaced: the new ones run beside the old ones, outside of the
+// endpoints, until Switch. A Change ends with Commit or Abort.
+type Change struct {
+	fleet          *Fleet
+	from, to       *plan
+	added, removed []*pod
+	opened         []*openNodePort
+	switched       bool
+}
+
+// Stage prepares the change to other manifests: it builds programs and takes
+// addresses and ports, and starts nothing. Pods for which replace returns true are
+// replaced, too. After an error nothing has changed.
+func (f *Fleet) Stage(ctx context.Context, objects *manifest.Objects, replace func(MeshPod) bool) (*Change, error) {
+	o := f.options
+	known, err := findPrograms(o.Root, o.Bin)
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.compare(objects, known, replace)
+	if err != nil {
+		return nil, err
+	}
+	programs := c.programs()
+	if o.Bin == "" && len(programs) > 0 {
+		if o.Bin, err = Build(ctx, o.Root, programs, o.Progress); err != nil {
+			return nil, err
+		}
+	}
+	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
+		return nil, err
+	}
+	if err := c.open(o.Bin); err != nil {
+		c.Abort()
+		return nil, err
+	}
+	return c, nil
+}
+
+// compare plans the manifests.
+func (f *Fleet) compare(objects *manifest.Objects, known programs, replace func(MeshPod) bool) (*Change, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return nil, errStopping
+	}
+	l := f.layout(thisHost())
+	l.replace = func(p *podPlan) bool {
+		return slices.ContainsFunc(f.pods, func(running *pod) bool { return running.plan == p && replace(running.mesh) })
+	}
+	to, err := l.plan(objects, f.options, known)
+	if err != nil {
+		return nil, err
+	}
+	c := &Change{fleet: f, from: f.plan, to: to}
+	for _, p := range f.pods {
+		if !p.held && !slices.Contains(to.pods, p.plan) {
+			c.removed = append(c.removed, p)
+		}
+	}
+	return c, nil
+}
+
+var errStopping = errors.New("the fleet stops")
+
+// programs returns the programs of the new pods, sorted.
+func (c *Change) programs() (names []string) {
+	for _, planned := range c.to.pods {
+		if !slices.Contains(c.from.pods, planned) {
+			names = append(names, planned.program)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// open makes the new pods, and opens what leads to them.
+func (c *Change) open(bin string) error {
+	f := c.fleet
+	fresh := &plan{later: true}
+	for i, planned := range c.to.pods {
+		if slices.Contains(c.from.pods, planned) {
+			continue
+		}
+		fresh.pods = append(fresh.pods, planned)
+		var meshed MeshPod
+		if f.options.Mesh {
+			meshed = c.to.meshed[i]
+		}
+		p := f.newPod(planned, meshed, bin)
+		p.held = true
+		c.added = append(c.added, p)
+	}
+	taken, err := claim(fresh, f.options)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.claims.add(taken)
+	f.mu.Unlock()
+	if err := checkPorts(fresh, f.options); err != nil {
+		return err
+	}
+	for _, p := range c.added {
+		if err := p.open(); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	f.pods = append(f.pods, c.added...)
+	err = f.writeHosts() // for new namespaces
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	c.opened, err = f.openPorts(c.to)
+	return err
+}
+
+// Added returns the new pods.
+func (c *Change) Added() []MeshPod {
+	var pods []MeshPod
+	for _, p := range c.added {
+		pods = append(pods, p.mesh)
+	}
+	return pods
+}
+
+// Pods describes how many pods are started and ended, or is empty.
+func (c *Change) Pods() string {
+	if len(c.added)+len(c.removed) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d pods started, %d ended", len(c.added), len(c.removed))
+}
+
+// Notes returns what is not applied of the manifests, one line each.
+func (c *Change) Notes() []string { return c.to.notes }
+
+// Run starts the new pods and returns when all of them are ready.
+func (c *Change) Run(ctx context.Context) error {
+	f := c.fleet
+	f.mu.Lock()
+	if f.stopped {
+		f.mu.Unlock()
+		return errStopping
+	}
+	for _, p := range c.added {
+		p.run()
+	}
+	f.mu.Unlock()
+	timeout := time.NewTimer(f.options.ReadyTimeout)
+	defer timeout.Stop()
+	for {
+		late, err := c.late()
+		if late == nil || err != nil {
+			return err
+		}
+		select {
+		case <-f.staged:
+		case <-timeout.C:
+			return f.explain(late)
+		case <-f.ending.Done():
+			return errStopping
+		case <-ctx.Done():
+			return fmt.Errorf("start pod %s: %w", late.plan.id(), context.Cause(ctx))
+		}
+	}
+}
+
+// late returns the first new pod that is not ready, and an error if it never will be.
+func (c *Change) late() (*pod, error) {
+	c.fleet.mu.Lock()
+	defer c.fleet.mu.Unlock()
+	for _, p := range c.added {
+		if p.gaveUp != nil {
+			return p, p.gaveUp
+		}
+	}
+	for _, p := range c.added {
+		if !p.answers || p.proxyDown != "" {
+			return p, nil
+		}
+	}
+	return nil, nil
+}
+
+// Switch puts the new manifests in force: from now on Services and node ports lead
+// to the new pods. The old ones run on, for the requests in flight and for Back.
+func (c *Change) Switch() {
+	c.swap(c.to, c.added, c.removed)
+	c.switched = true
+}
+
+// Back undoes Switch.
+func (c *Change) Back() {
+	c.swap(c.from, c.removed, c.added)
+	c.switched = false
+}
+
+func (c *Change) swap(to *plan, in, out []*pod) {
+	f := c.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plan = to
+	var others []*pod
+	byPlan := map[*podPlan]*pod{}
+	for _, p := range f.pods {
+		byPlan[p.plan] = p
+		if !slices.Contains(to.pods, p.plan) {
+			others = append(others, p)
+		}
+	}
+	f.pods = nil
+	for i, planned := range to.pods {
+		p := byPlan[planned]
+		if f.options.Mesh {
+			p.mesh = to.meshed[i]
+		}
+		f.pods = append(f.pods, p)
+	}
+	f.pods = append(f.pods, others...)
+	for _, p := range out {
+		p.held = true
+	}
+	for _, p := range in {
+		p.held = false
+	}
+	moved := slices.DeleteFunc(slices.Concat(out, in), func(p *pod) bool { return !p.update("not in the manifests in force") })
+	f.publish()
+	for _, p := range moved {
+		p.announce()
+	}
+}
+
+// Commit ends the old pods, as a cluster does, and returns at once.
+func (c *Change) Commit() {
+	for _, p := range c.removed {
+		p.retire("removed by other manifests")
+	}
+	c.fleet.closeNodes(func(node *openNodePort) bool { return node.key != "" && !c.to.hasNodePort(node.key) })
+}
+
+// Abort ends the new pods, and returns at once. It undoes Switch first.
+func (c *Change) Abort() {
+	if c.switched {
+		c.Back()
+	}
+	for _, p := range c.added {
+		p.retire("the change is undone")
+	}
+	c.fleet.closeNodes(func(node *openNodePort) bool { return slices.Contains(c.opened, node) })
+}
+
+// retire ends a pod for good. It does not wait. Without a process, as before its
+// start, it ends at once.
+func (p *pod) retire(why string) {
+	f := p.fleet
+	p.supervisor.Retire()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return // it ends with the fleet
+	}
+	proc := p.status.Process
+	if proc == nil && p.cancel != nil {
+		p.cancel()
+	}
+	f.running.Go(func() {
+		if proc != nil {
+			p.terminate(proc, why, true)
+		}
+		if p.ended != nil {
+			<-p.ended
+		}
+		if p.sidecar != nil {
+			p.sidecar.End(f.ending)
+		}
+		f.remove(p)
+	})
+}
+
+// remove forgets a pod that has ended.
+func (f *Fleet) remove(p *pod) {
+	p.close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pods = slices.DeleteFunc(f.pods, func(other *pod) bool { return other == p })
+	f.claims.free(addressesOfPod(p.plan))
+	f.updateStates()
+	if !slices.Contains(f.namespaces(), p.plan.namespace) {
+		_ = os.Remove(hostsFile(f.options.State, p.plan.namespace))
+	}
+}
