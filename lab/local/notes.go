@@ -37,7 +37,7 @@ func LeftOut(objects *manifest.Objects, mesh bool) []string {
 
 // applied reports whether an object has an effect here, or needs none.
 func applied(object manifest.Object, mesh bool) bool {
-	if group, _, _ := strings.Cut(object.APIVersion, "/"); mesh && strings.HasSuffix(group, ".istio.io") {
+	if mesh && object.IsRule() {
 		return true // the mesh itself names those that it cannot apply
 	}
 	switch typed := object.Typed.(type) {

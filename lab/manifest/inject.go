@@ -14,6 +14,9 @@ const (
 	injectPod       = "sidecar.istio.io/inject"
 )
 
+// DataplaneMode is the label of a namespace whose pods are part of a mesh without a proxy of their own.
+const DataplaneMode = "istio.io/dataplane-mode"
+
 // Injects reports whether Istio injects a sidecar into the pods of a template, by the labels of their
 // namespace and their own.
 func (o *Objects) Injects(namespace string, template *corev1.PodTemplateSpec) bool {

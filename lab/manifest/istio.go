@@ -40,6 +40,24 @@ var IstioKinds = []IstioKind{
 	{"extensions.istio.io", "WasmPlugin", "wasmplugins", []string{"v1alpha1"}, nil},
 }
 
+// GatewayGroup is the group of the kinds of Gateway API.
+const GatewayGroup = "gateway.networking.k8s.io"
+
+// GatewayKinds are the kinds of Gateway API that a mesh applies, in the versions of its standard channel.
+var GatewayKinds = []IstioKind{
+	{GatewayGroup, "GatewayClass", "gatewayclasses", []string{"v1", "v1beta1"}, []string{"gc"}},
+	{GatewayGroup, "Gateway", "gateways", []string{"v1", "v1beta1"}, []string{"gtw"}},
+	{GatewayGroup, "HTTPRoute", "httproutes", []string{"v1", "v1beta1"}, nil},
+	{GatewayGroup, "GRPCRoute", "grpcroutes", []string{"v1"}, nil},
+	{GatewayGroup, "ReferenceGrant", "referencegrants", []string{"v1beta1"}, []string{"refgrant"}},
+}
+
+// IsRule reports whether the object belongs to an API that a mesh applies: one of Istio's, or Gateway API.
+func (o Object) IsRule() bool {
+	group, _, _ := strings.Cut(o.APIVersion, "/")
+	return strings.HasSuffix(group, ".istio.io") || group == GatewayGroup
+}
+
 // checkIstio refuses a misspelt kind, or a version that Istio does not serve, in
 // one of the groups of IstioKinds. It accepts every other group.
 func checkIstio(group, version, kind string) error {

@@ -103,6 +103,8 @@ func (i *istiod) command(program string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + i.dir,
 		"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false",
 		"SHARED_MESH_CONFIG=" + manifest.MeshConfigMap,
+		// the API is read-only
+		"PILOT_ENABLE_GATEWAY_API_STATUS=false", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false", "PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER=false",
 		"ENABLE_CA_SERVER=false", "ENABLE_DEBUG_ENDPOINT_AUTH=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
 	}
 	return cmd

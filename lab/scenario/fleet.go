@@ -48,7 +48,7 @@ func fleetOf(objects *manifest.Objects) fleet {
 			if IsRule(object) {
 				f.rules = true
 				f.objects = append(f.objects, object.Ref())
-				f.ingress = f.ingress || object.Kind == "Gateway"
+				f.ingress = f.ingress || object.Kind == "Gateway" && strings.HasPrefix(object.APIVersion, "networking.istio.io/")
 			}
 		}
 	}
@@ -56,11 +56,8 @@ func fleetOf(objects *manifest.Objects) fleet {
 	return f
 }
 
-// IsRule reports whether the object belongs to one of Istio's APIs.
-func IsRule(object manifest.Object) bool {
-	group, _, _ := strings.Cut(object.APIVersion, "/")
-	return strings.HasSuffix(group, ".istio.io")
-}
+// IsRule reports whether the object belongs to one of Istio's APIs, or to Gateway API.
+func IsRule(object manifest.Object) bool { return object.IsRule() }
 
 func (f fleet) check(p *Promise) error {
 	if err := f.settings(".given", p.Given.Set); err != nil {

@@ -97,7 +97,7 @@ func categories(k *Kind) []string {
 	return nil
 }
 
-// crd returns the CustomResourceDefinition of an Istio kind. istiod only watches kinds that have one.
+// crd returns the CustomResourceDefinition of a kind of Istio or Gateway API. istiod only watches kinds that have one.
 func crd(k *Kind) Object {
 	var versions []any
 	for i, version := range k.Versions {
@@ -107,12 +107,19 @@ func crd(k *Kind) Object {
 			"subresources": map[string]any{"status": map[string]any{}},
 		})
 	}
-	names := map[string]any{"kind": k.Kind, "listKind": k.Kind + "List", "plural": k.Plural, "singular": k.Singular, "categories": []any{"istio-io"}}
+	names := map[string]any{"kind": k.Kind, "listKind": k.Kind + "List", "plural": k.Plural, "singular": k.Singular, "categories": categories(k)}
+	metadata, scope := map[string]any{"name": k.Plural + "." + k.Group, "labels": map[string]any{"app": "istio-pilot"}}, "Namespaced"
+	if !k.Istio() {
+		metadata["annotations"] = map[string]any{"gateway.networking.k8s.io/bundle-version": gatewayBundle}
+	}
+	if !k.Namespaced {
+		scope = "Cluster"
+	}
 	return Object{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-		"metadata": map[string]any{"name": k.Plural + "." + k.Group, "labels": map[string]any{"app": "istio-pilot"}},
+		"metadata": metadata,
 		"spec": map[string]any{
-			"group": k.Group, "scope": "Namespaced", "names": names, "versions": versions,
+			"group": k.Group, "scope": scope, "names": names, "versions": versions,
 			"conversion": map[string]any{"strategy": "None"},
 		},
 		"status": map[string]any{
@@ -125,6 +132,9 @@ func crd(k *Kind) Object {
 		},
 	}
 }
+
+// gatewayBundle is the version of Gateway API. istiod ignores the kinds of an old one.
+const gatewayBundle = "v1.4.0"
 
 func mapOf(value any) map[string]any {
 	m, _ := value.(map[string]any)

@@ -60,7 +60,7 @@ func (d *deriver) gateway(g *Gateway) {
 func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 	ports := map[int]string{80: "http"}
 	for _, o := range d.objects {
-		if o["kind"] != "Gateway" || !selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
+		if !isGateway(o) || !selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
 			continue
 		}
 		servers, _ := mapOf(o["spec"])["servers"].([]any)
@@ -75,10 +75,16 @@ func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 	return ports
 }
 
+// isGateway reports whether an object is a Gateway of Istio's own API.
+func isGateway(o Object) bool {
+	apiVersion, _ := o["apiVersion"].(string)
+	return o["kind"] == "Gateway" && strings.HasPrefix(apiVersion, "networking.istio.io/")
+}
+
 // HasGateway reports whether a Gateway selects the gateway's proxy.
 func HasGateway(objects []Object, g *Gateway) bool {
 	for _, o := range objects {
-		if o["kind"] == "Gateway" && selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
+		if isGateway(o) && selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
 			return true
 		}
 	}

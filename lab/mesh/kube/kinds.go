@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 
 	"fleetman.example/lab/manifest"
@@ -33,6 +34,10 @@ func (k *Kind) serves(version string) bool {
 	}
 	return false
 }
+
+// Custom reports whether the kind has a CustomResourceDefinition: it belongs to one of Istio's APIs, or to
+// Gateway API.
+func (k *Kind) Custom() bool { return k.Istio() || k.Group == manifest.GatewayGroup }
 
 // Istio reports whether the kind belongs to one of Istio's APIs.
 func (k *Kind) Istio() bool { return strings.HasSuffix(k.Group, ".istio.io") }
@@ -85,8 +90,10 @@ var kinds = append([]Kind{
 }, istioKinds()...)
 
 func istioKinds() (all []Kind) {
-	for _, k := range manifest.IstioKinds {
-		all = append(all, Kind{Group: k.Group, Kind: k.Kind, Plural: k.Plural, Singular: strings.ToLower(k.Kind), Versions: k.Versions, Namespaced: true, Short: k.Short})
+	for _, k := range slices.Concat(manifest.IstioKinds, manifest.GatewayKinds) {
+		all = append(all, Kind{
+			Group: k.Group, Kind: k.Kind, Plural: k.Plural, Singular: strings.ToLower(k.Kind), Versions: k.Versions, Namespaced: k.Kind != "GatewayClass", Short: k.Short,
+		})
 	}
 	return all
 }

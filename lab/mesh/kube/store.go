@@ -274,7 +274,7 @@ func (s *Server) IstioVersions() map[string]string {
 	defer s.mu.Unlock()
 	found := map[string]string{}
 	for i := range kinds {
-		if !kinds[i].Istio() {
+		if !kinds[i].Custom() {
 			continue
 		}
 		for _, o := range s.sorted(&kinds[i]) {

@@ -63,7 +63,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 		return nil, nil, err
 	}
 	for i := range kinds {
-		if kinds[i].Istio() {
+		if kinds[i].Custom() {
 			d.add(crd(&kinds[i]))
 		}
 	}
@@ -160,6 +160,8 @@ func (d *deriver) addOther(kind *Kind, m manifest.Object, object Object) error {
 	switch {
 	case kind.Kind == "Gateway" && kind.Istio():
 		d.bind(m, object)
+	case kind.Group == manifest.GatewayGroup && kind.Kind == "Gateway":
+		d.note("%s: not applied: on a cluster Istio's controller makes a proxy for it", m.Ref())
 	case kind.Kind == "Sidecar":
 		d.users = append(d.users, object)
 	case kind.Kind == "WasmPlugin", kind.Kind == "TrafficExtension" && mapOf(object["spec"])["wasm"] != nil:
@@ -193,6 +195,9 @@ func (d *deriver) namespaces() {
 		}
 		if from := written[name]; from != nil {
 			made.Labels, made.Annotations = maps.Clone(from.Labels), from.Annotations
+			if from.Labels[manifest.DataplaneMode] == "ambient" {
+				d.note("Namespace %s: %s: ambient: not applied: ztunnel redirects the traffic of a node's pods in the kernel, and processes here share one network; a cluster runs it", name, manifest.DataplaneMode)
+			}
 		}
 		metav1.SetMetaDataLabel(&made.ObjectMeta, corev1.LabelMetadataName, name)
 		d.addTyped(made)
