@@ -33,6 +33,7 @@ var components = []component{
 	{name: "one-bad-replica", not: []string{"staff-canary"}},
 	{name: "webapp-experimental"},
 	{name: "sidecars"},
+	{name: "ambient", not: []string{"sidecars", "mesh-tuned"}},
 	{name: "ingress"},
 	{name: "no-header-propagation"},
 	{name: "staff-node-port"},

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -261,6 +262,46 @@ func TestCheckAgainst(t *testing.T) {
 		}
 		if err := f.CheckAgainst(plain); err == nil || err.Error() != "expect.yaml: "+test.want {
 			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
+// TestList checks the order of the scenarios: by steps.yaml, then by name.
+func TestList(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"a", "b", "c/d", "e"} {
+		dir := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for file, text := range map[string]string{"kustomization.yaml": "", "README.md": "# The " + name + "\n"} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	list := func() (text string) {
+		all, err := List(root)
+		if err != nil {
+			return strings.ReplaceAll(err.Error(), root, "ROOT")
+		}
+		for _, s := range all {
+			text += fmt.Sprintf("%d %s %s %s; ", s.Step, s.Name, s.Title, s.Why)
+		}
+		return text
+	}
+	for _, test := range []struct{ steps, want string }{
+		{"", "0 a The a ; 0 b The b ; 0 c/d The c/d ; 0 e The e ; "},
+		{"steps: [{scenario: c/d, why: first}, {scenario: b, why: second}]", "1 c/d The c/d first; 2 b The b second; 0 a The a ; 0 e The e ; "},
+		{"steps: [{name: c/d}]", `ROOT/steps.yaml: error unmarshaling JSON: while decoding JSON: unknown field "name"`},
+	} {
+		if test.steps != "" {
+			if err := os.WriteFile(filepath.Join(root, "steps.yaml"), []byte(test.steps), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := list(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.steps, got, test.want)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func TestScenarios(t *testing.T) {
 	}
 	lines := 1 + len(single) + len(arms)
 	code, stdout, stderr := fleetman(t, "scenarios")
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "SCENARIO ") || strings.Count(stdout, "\n") != lines {
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "STEP  SCENARIO ") || strings.Count(stdout, "\n") != lines {
 		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
 	}
 	where := places{environ: []string{}}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"strconv"
+
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/scenario"
@@ -10,7 +13,7 @@ func scenariosCommand(where *places) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "scenarios",
-		Short: "List the scenarios; up, apply and check accept their names",
+		Short: "List the scenarios, step by step; up, apply and check accept their names",
 		Example: `  fleetman scenarios
   fleetman scenarios -o wide
   fleetman up --mesh canary-weighted`,
@@ -29,9 +32,13 @@ func scenariosCommand(where *places) *cobra.Command {
 			return o.print(cmd, where.environ, all, func(p *printer) {
 				var rows []row
 				for _, s := range all {
-					rows = append(rows, row{cells: p.columns([]string{s.Name, s.Title}, s.Dir)})
+					step := ""
+					if s.Step > 0 {
+						step = strconv.Itoa(s.Step)
+					}
+					rows = append(rows, row{cells: p.columns([]string{step, s.Name, cmp.Or(s.Why, s.Title)}, s.Title, s.Dir)})
 				}
-				p.table(p.columns([]string{"SCENARIO", "TITLE"}, "DIRECTORY"), rows)
+				p.table(p.columns([]string{"STEP", "SCENARIO", "WHAT THE ONE BEFORE LACKS"}, "TITLE", "DIRECTORY"), rows)
 			})
 		},
 	}

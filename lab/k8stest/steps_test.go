@@ -1,0 +1,84 @@
+package k8stest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fleetman.example/lab/scenario"
+)
+
+const stepsHead = "| step | scenario | what the one before lacks |\n| --- | --- | --- |\n"
+
+// TestSteps checks that every scenario has its place in steps.yaml, from plain to resilience, and that both READMEs
+// have the table. With -update it writes the tables.
+func TestSteps(t *testing.T) {
+	root := filepath.Join(k8s, "scenarios")
+	steps, err := scenario.Steps(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i, step := range steps {
+		if slices.Contains(names, step.Scenario) {
+			t.Errorf("steps.yaml: steps[%d]: %s is there twice", i, step.Scenario)
+		}
+		names = append(names, step.Scenario)
+		if text := step.Why; !strings.HasSuffix(text, ".") || strings.Count(text, ". ") > 0 || len(text) > 120 || strings.Contains(text, "|") {
+			t.Errorf("steps.yaml: %s: why: %q: must be one sentence of at most 120 bytes", step.Scenario, text)
+		}
+	}
+	all := scenarios(t)
+	for _, name := range all {
+		if !slices.Contains(names, name) {
+			t.Errorf("steps.yaml has no step for %s", name)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			t.Errorf("steps.yaml: %s is no scenario", name)
+		}
+	}
+	if len(names) > 0 && (names[0] != "plain" || !strings.HasPrefix(names[len(names)-1], "resilience/")) {
+		t.Errorf("the steps are from %s to %s, want from plain to resilience", names[0], names[len(names)-1])
+	}
+	for path, prefix := range map[string]string{filepath.Join(k8s, "README.md"): "scenarios/", filepath.Join(root, "README.md"): ""} {
+		checkSteps(t, path, prefix, steps)
+	}
+}
+
+func checkSteps(t *testing.T, path, prefix string, steps []scenario.Step) {
+	t.Helper()
+	var want strings.Builder
+	for i, step := range steps {
+		fmt.Fprintf(&want, "| %d | [%s](%s%s) | %s |\n", i+1, step.Scenario, prefix, step.Scenario, step.Why)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(data), stepsHead)
+	if !found {
+		t.Fatalf("%s has no table with the columns of TestSteps", path)
+	}
+	end := 0
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		end += len(line)
+	}
+	if rest[:end] == want.String() {
+		return
+	}
+	if !*update {
+		t.Errorf("%s: its table differs from steps.yaml: go test ./lab/k8stest -run Steps -update writes it", path)
+		return
+	}
+	if err := os.WriteFile(path, []byte(before+stepsHead+want.String()+rest[end:]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
