@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type Config struct {
 	PropagateHeaders bool          // see observe.Carry
 	DrainDelay       time.Duration // from SIGTERM to closing the listener, so that callers can move away
 	DrainTimeout     time.Duration // longest wait for accepted requests after that
+	TLS              *tls.Config   // of ListenAddr; nil: plaintext
 
 	Faults     []fault.Rule // faults to inject
 	FaultsSeed uint64       // of the faults; 0: random
@@ -163,6 +165,9 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 	listener, err := net.Listen("tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	if cfg.TLS != nil {
+		listener = tls.NewListener(listener, cfg.TLS)
 	}
 	conns := &connLimit{max: int64(cfg.MaxConnections)}
 	server := newServer(closing(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))

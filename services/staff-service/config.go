@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/server"
@@ -32,6 +33,12 @@ func readConfig(r *env.Reader) config {
 	cfg.DrainTimeout = server.ReadDrainTimeout(r, 1, cfg.upstream.Timeout)
 	if !strings.HasSuffix(cfg.photoBase, "/") {
 		cfg.photoBase += "/"
+	}
+	if host := r.String("TLS_HOST", "", "host name of a certificate that the service makes when it starts; with it the service serves HTTPS alone"); host != "" {
+		var err error
+		if cfg.TLS, err = selfSigned(host, time.Now()); err != nil {
+			r.Fail("TLS_HOST", "%v", err)
+		}
 	}
 	file := r.String("STAFF_FILE", "", "file in the form of `roster.json` to use instead of the built-in roster")
 	var err error
