@@ -149,8 +149,10 @@ func (c *Change) Pods() string {
 	return fmt.Sprintf("%d pods started, %d ended", len(c.added), len(c.removed))
 }
 
-// Notes returns what is not applied of the manifests, one line each.
-func (c *Change) Notes() []string { return c.to.notes }
+// Notes returns the notes of the manifests that those before did not have, one line each.
+func (c *Change) Notes() []string {
+	return slices.DeleteFunc(slices.Clone(c.to.notes), func(note string) bool { return slices.Contains(c.from.notes, note) })
+}
 
 // Run starts the new pods and returns when all of them are ready.
 func (c *Change) Run(ctx context.Context) error {

@@ -137,7 +137,9 @@ func (m *Mesh) switchTo(ctx context.Context, change *local.Change, objects *mani
 		return nil, err
 	}
 	m.progressOnce(analysis)
-	return slices.Concat(change.Notes(), notes, analysis), nil
+	left := local.LeftOut(objects, true)
+	others := slices.DeleteFunc(change.Notes(), func(note string) bool { return slices.Contains(left, note) })
+	return slices.Concat(left, others, notes, analysis), nil
 }
 
 // restore puts the old manifests in force again.
