@@ -14,7 +14,7 @@ import (
 
 // Change replaces the manifests of a running fleet. Pods that are the same run on.
 // The others are replaced: the new ones run beside the old ones, outside of the
-// endpoints, until Switch. A Change ends with Commit or Abort.
+// endpoints, until Join. A Change ends with Commit or Abort.
 type Change struct {
 	fleet          *Fleet
 	from, to       *plan
@@ -202,18 +202,25 @@ func (c *Change) late() (*pod, error) {
 	return nil, nil
 }
 
-// Switch puts the new manifests in force: from now on Services and node ports lead
-// to the new pods. The old ones run on, for the requests in flight and for Back.
-func (c *Change) Switch() {
-	c.swap(c.to, c.added, c.removed)
+// Join puts the new manifests in force: Services and node ports lead to the new pods,
+// too.
+func (c *Change) Join() {
+	c.swap(c.to, c.added, nil)
 	c.switched = true
 }
 
-// Back undoes Switch.
+// Leave takes the old pods out of the Services, after Join. They run on, for the
+// requests in flight and for Back.
+func (c *Change) Leave() { c.swap(c.to, nil, c.removed) }
+
+// Back undoes Join and Leave.
 func (c *Change) Back() {
 	c.swap(c.from, c.removed, c.added)
 	c.switched = false
 }
+
+// EndsPods reports whether pods end.
+func (c *Change) EndsPods() bool { return len(c.removed) > 0 }
 
 func (c *Change) swap(to *plan, in, out []*pod) {
 	f := c.fleet
@@ -258,7 +265,7 @@ func (c *Change) Commit() {
 	c.fleet.closeNodes(func(node *openNodePort) bool { return node.key != "" && !c.to.hasNodePort(node.key) })
 }
 
-// Abort ends the new pods, and returns at once. It undoes Switch first.
+// Abort ends the new pods, and returns at once. It undoes Join first.
 func (c *Change) Abort() {
 	if c.switched {
 		c.Back()

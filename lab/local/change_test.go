@@ -28,7 +28,8 @@ func change(t *testing.T, f *Fleet, objects *manifest.Objects) (*Change, error) 
 		c.Abort()
 		return nil, err
 	}
-	c.Switch()
+	c.Join()
+	c.Leave()
 	c.Commit()
 	return c, nil
 }
@@ -227,11 +228,12 @@ func TestChangeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := hostsLines(t, f, "a"); !slices.Equal(got, addresses) {
-		t.Errorf("before Switch a is at %v, want %v", got, addresses)
+		t.Errorf("before Join a is at %v, want %v", got, addresses)
 	}
-	c.Switch()
+	c.Join()
+	c.Leave()
 	if env, err := environmentAt(f.NodePorts()[0].Address.String()); err != nil || env["COLOUR"] != "red" {
-		t.Errorf("after Switch: %v, %v", env["COLOUR"], err)
+		t.Errorf("after Leave: %v, %v", env["COLOUR"], err)
 	}
 	c.Abort()
 	if got := hostsLines(t, f, "a"); !slices.Equal(got, addresses) {
@@ -260,7 +262,8 @@ func TestChangeNamespace(t *testing.T) {
 	if err := c.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c.Switch()
+	c.Join()
+	c.Leave()
 	c.Commit()
 	if _, err := LookUp(file, "b"); err != nil {
 		t.Error(err)

@@ -60,7 +60,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 		change.Abort()
 		return Applied{}, err
 	}
-	notes, err := m.switchTo(ctx, change, objects, failures)
+	notes, err := m.switchTo(ctx, change, before, objects, failures)
 	if err != nil {
 		if failed := m.restore(change, before); failed != nil {
 			return Applied{}, fmt.Errorf("%w; restore the old objects: %w", err, failed)
@@ -118,13 +118,30 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 
 // switchTo puts the new manifests in force and returns when every proxy has accepted them. It fails if
 // the mesh has more than the given number of failures.
-func (m *Mesh) switchTo(ctx context.Context, change *local.Change, objects *manifest.Objects, failures int) ([]string, error) {
+//
+// What old routes lead to, old pods included, is removed in a second step: a proxy gets its clusters
+// before its routes, and answers 503 for a route without a cluster.
+func (m *Mesh) switchTo(ctx context.Context, change *local.Change, before, objects *manifest.Objects, failures int) ([]string, error) {
+	between, differs := withTargets(before, objects)
+	differs = differs || change.EndsPods()
 	m.mu.Lock()
-	change.Switch()
-	notes, err := m.publishLocked(objects)
+	change.Join()
+	notes, err := m.publishLocked(between)
 	m.mu.Unlock()
+	if err == nil && differs {
+		err = m.awaitApplied(ctx, failures)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if differs {
+		m.mu.Lock()
+		change.Leave()
+		notes, err = m.publishLocked(objects)
+		m.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
 	}
 	var analysis []string
 	var analyzing sync.WaitGroup
@@ -136,7 +153,7 @@ func (m *Mesh) switchTo(ctx context.Context, change *local.Change, objects *mani
 	if err != nil {
 		return nil, err
 	}
-	m.progressOnce(analysis)
+	m.progressOnce(slices.Concat(notes, analysis))
 	left := local.LeftOut(objects, true)
 	others := slices.DeleteFunc(change.Notes(), func(note string) bool { return slices.Contains(left, note) })
 	return slices.Concat(left, others, notes, analysis), nil

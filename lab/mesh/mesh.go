@@ -286,12 +286,13 @@ func (m *Mesh) serve() error {
 func (m *Mesh) publish() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, err := m.publishLocked(m.manifests)
+	notes, err := m.publishLocked(m.manifests)
+	m.progressOnceLocked(notes)
 	return err
 }
 
 // publishLocked is publish for given manifests, with m.mu held. The notes have a line for each field or
-// object that is not applied; it prints each note once.
+// object that is not applied.
 func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err error) {
 	objects, notes, err := m.derive(manifests)
 	if err != nil {
@@ -318,7 +319,6 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 			return nil, err
 		}
 	}
-	m.progressOnceLocked(notes)
 	return notes, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -276,5 +277,41 @@ func TestFindings(t *testing.T) {
 	}
 	if got, err := findings([]byte("x"), objects); err == nil {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestWithTargets(t *testing.T) {
+	const rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec: {host: a, subsets: [{name: safe}, {name: risky}]}\n"
+	const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec: {hosts: [e.example]}\n"
+	const route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [a]}\n"
+	for _, test := range []struct {
+		name, before, after string
+		want                string // the objects and the subsets; empty: those after
+	}{
+		{"nothing removed", rule, rule + "---\n" + route, ""},
+		{"a route removed", rule + "---\n" + route, rule, ""},
+		{"objects removed", rule + "---\n" + entry, route, "VirtualService v, DestinationRule a safe risky, ServiceEntry e"},
+		{"a subset removed", rule, strings.Replace(rule, ", {name: risky}", ", {name: new}", 1), "DestinationRule a safe new risky"},
+		{"all subsets removed", rule, strings.Replace(rule, ", subsets: [{name: safe}, {name: risky}]", "", 1), "DestinationRule a safe risky"},
+	} {
+		after := decode(t, test.after)
+		merged, differs := withTargets(decode(t, test.before), after)
+		if !differs {
+			if merged != after || test.want != "" {
+				t.Errorf("%s: the same objects, want %q", test.name, test.want)
+			}
+			continue
+		}
+		var got []string
+		for _, o := range merged.All {
+			text := o.Ref()
+			for _, match := range regexp.MustCompile(`"name":"(safe|risky|new)"`).FindAllStringSubmatch(string(o.JSON), -1) {
+				text += " " + match[1]
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, ", ") != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
 	}
 }
