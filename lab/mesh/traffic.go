@@ -38,9 +38,10 @@ type Ejection struct {
 
 // Traffic returns the counters of all proxies. It queries them concurrently.
 func (m *Mesh) Traffic(ctx context.Context) []Traffic {
-	all := make([]Traffic, len(m.proxies))
+	proxies := m.allProxies()
+	all := make([]Traffic, len(proxies))
 	var reading sync.WaitGroup
-	for i, p := range m.proxies {
+	for i, p := range proxies {
 		all[i] = Traffic{Proxy: p.name, Gateway: p.gateway, Address: p.node.IP}
 		if now := p.supervisor.Status(); now.Process != nil {
 			all[i].Started = now.Process.Started()
