@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-
 )
 
 // TestWalk applies one scenario after the other to a running mesh, while requests are sent to the page's node
