@@ -12,7 +12,7 @@ func Documentation() string {
 	text.WriteString("| rule | finds | severity | proof |\n| --- | --- | --- | --- |\n")
 	for _, r := range rules {
 		proof := "`--prove " + fmt.Sprint(r.Number) + "`"
-		if r.proof == nil {
+		if !r.provable() {
 			proof = "none"
 		}
 		fmt.Fprintf(&text, "| [%d %s](#%d-%s) | %s | %s | %s |\n", r.Number, r.Name, r.Number, r.Name, r.Finds, r.Severity, proof)
@@ -29,7 +29,7 @@ func Documentation() string {
 		}
 		fmt.Fprintf(&text, "\n- Examples: [failing](../lab/lint/testdata/%02d/bad.yaml), [passing](../lab/lint/testdata/%02d/good.yaml)\n", r.Number, r.Number)
 		if r.NoProof != "" {
-			fmt.Fprintf(&text, "- Not proven by an experiment: %s.\n", r.NoProof)
+			fmt.Fprintf(&text, "- Not proven: %s.\n", r.NoProof)
 		}
 	}
 	return text.String()

@@ -2,150 +2,244 @@ package lint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/record"
 )
 
-// proof describes how an experiment shows a finding.
-type proof struct {
-	// fault is what a pod of the service does, in the grammar of kit/fault, and in
-	// how many of them.
-	fault    string
-	replicas string
-	// repair changes an object that has the mistake, at the finding's path.
-	repair func(p *proving)
-	// figures are the names of the report's figures that show it.
-	figures []string
+// proof returns the trial that shows a finding. Its error is the reason for which
+// no experiment shows this one.
+type proof func(p *proving) (*trial, error)
+
+// trial is the smallest experiment that shows a finding: a fault, a load, what is
+// measured, and what the measures must be.
+type trial struct {
+	to      *service // of the load
+	from    *workload
+	streams []experiment.Stream
+	rate    float64
+	ramp    *experiment.Ramp // instead of rate
+	inject  []experiment.Injection
+	// healthy, fault and after are the phases. The load lasts for all of them.
+	healthy, fault, after time.Duration
+	needs                 []*workload // that run, besides those of the load and the fault
+	measures              []measure
+	goal                  goal
+	note                  string // what both arms have instead of what is written
+}
+
+// goal is what the first measure shows that depends on the repair.
+type goal struct {
+	text string
+	met  func(written, repaired []float64) bool
+}
+
+// fewer is the goal that a measure is at most half as high when repaired.
+func fewer(i int, what string) goal {
+	return goal{what + " at most half as high when repaired", func(written, repaired []float64) bool {
+		return written[i] > 0 && repaired[i] <= written[i]/2
+	}}
+}
+
+// more is the goal that a measure is higher when repaired.
+func more(i int, what string) goal {
+	return goal{what + " higher when repaired", func(written, repaired []float64) bool { return repaired[i] > written[i] }}
+}
+
+// less is the goal that a measure is lower when repaired, by a twentieth at least.
+func less(i int, what string) goal {
+	return goal{what + " lower when repaired", func(written, repaired []float64) bool { return repaired[i] < .95*written[i] }}
 }
 
 // proving is one finding that is to be proven.
 type proving struct {
-	*model
+	*pass
 	finding Finding
 	at      value
-	spec    map[string]any // a copy of the object's, to change
+	subject
+	edits []*edit
 }
 
-// set sets a field of the object's copy: below the finding's path, cut at a key.
-func (p *proving) set(cut string, to map[string]any) {
-	node := any(p.spec)
-	for _, s := range p.at.path[1:] { // below spec
-		if s.index >= 0 {
-			node = node.([]any)[s.index]
-		} else {
-			node = node.(map[string]any)[s.key]
+// edit is an object that the experiment changes.
+type edit struct {
+	object            *object
+	written, repaired map[string]any
+	both              bool // the object as it is written is changed too
+}
+
+func (p *proving) edit(o *object) *edit {
+	for _, e := range p.edits {
+		if e.object == o {
+			return e
 		}
-		if s.key == cut {
-			break
-		}
 	}
-	for key, value := range to {
-		node.(map[string]any)[key] = value
-	}
+	e := &edit{object: o, written: clone(o.fields), repaired: clone(o.fields)}
+	p.edits = append(p.edits, e)
+	return e
 }
 
-// service returns the Service that the object with the mistake is for.
-func (p *proving) service() *service {
-	host := p.at.object.at("spec", "host").text()
-	if hosts := p.at.object.at("spec", "hosts").texts(); host == "" && len(hosts) > 0 {
-		host = hosts[0]
-	}
-	return p.serviceOf(fullName(host, p.at.object.Namespace))
-}
-
-// paths are the requests that the fleet's services answer.
-var paths = map[string]string{
-	"api-gateway":       "/vehicles/",
-	"position-tracker":  "/vehicles/",
-	"staff-service":     "/driver/City%20Truck",
-	"vehicle-telemetry": "/vehicles/City%20Truck",
-}
-
-// Experiment is the smallest experiment that shows a finding: as written, and
-// repaired.
-type Experiment struct {
-	Finding Finding
-	Figures []string
-	*experiment.Experiment
-}
-
-// Prove returns the experiment for the first finding of a rule. Its errors are of
-// rules that no experiment can show, and of manifests without a finding.
-func (m *Manifests) Prove(name string, o Options, manifests []string) (*Experiment, error) {
-	rule := ruleOf(name)
-	switch {
-	case rule == nil:
-		return nil, fmt.Errorf("%s: must be the number or the name of a rule", name)
-	case rule.proof == nil:
-		return nil, fmt.Errorf("rule %d %s is not proven by an experiment: %s", rule.Number, rule.Name, rule.NoProof)
-	}
-	p := &pass{model: newModel(m.Objects, o.Calls), Options: o.withDefaults(), rule: rule, sources: m.sources}
-	rule.check(p)
-	for i, f := range p.found {
-		at := p.places[i]
-		if at.object.Kind != "DestinationRule" && at.object.Kind != "VirtualService" {
-			continue
-		}
-		return newExperiment(&proving{model: p.model, finding: f, at: at}, rule.proof, manifests)
-	}
-	return nil, fmt.Errorf("rule %d %s: no finding in a rule of the mesh: must have one", rule.Number, rule.Name)
-}
-
-func newExperiment(p *proving, proof *proof, manifests []string) (*Experiment, error) {
-	s := p.service()
-	if s == nil || len(s.workloads) == 0 || s.workloads[0].program == "" {
-		return nil, fmt.Errorf("%s: must be for a Service of the fleet's programs, in the manifests", p.finding.Object)
-	}
-	if err := p.copySpec(); err != nil {
-		return nil, err
-	}
-	proof.repair(p)
-	e := experiment.New()
-	e.Question = fmt.Sprintf("Does rule %s, %s, happen in %s, and does the repair end it?", p.finding.Rule, p.finding.Name, p.finding.Object)
-	mesh := true
-	e.Fleet = experiment.Arm{Manifests: manifests, Mesh: &mesh, Patches: p.injected()}
-	e.Arms = []experiment.Arm{{Name: "as-written"}, {Name: "repaired", Patches: []experiment.Object{{
-		"apiVersion": p.at.object.APIVersion, "kind": p.at.object.Kind, "metadata": map[string]any{"name": p.at.object.Name, "namespace": p.at.object.Namespace}, "spec": p.spec,
-	}}}}
-	inject := experiment.Injection{Service: s.name, Rules: proof.fault}
-	if err := inject.Replicas.UnmarshalJSON([]byte(proof.replicas)); err != nil {
-		return nil, fmt.Errorf("replicas: %s: %w", proof.replicas, err)
-	}
-	e.Faults = []experiment.Fault{{Name: "fault", Inject: []experiment.Injection{inject}}}
-	e.Load = experiment.Load{
-		Target: s.name, From: p.caller(s), Rate: 20, Timeout: experiment.Duration(10 * time.Second), MaxInFlight: 1000,
-		Streams: []experiment.Stream{{Name: "read", Path: paths[s.workloads[0].program]}}, Vehicles: []string{"City Truck"},
-	}
-	e.Phases = experiment.Phases{Healthy: experiment.Duration(2 * time.Second), Fault: experiment.Duration(8 * time.Second), After: experiment.Duration(time.Second)}
-	e.Seeds = []uint64{1}
-	return &Experiment{Finding: p.finding, Figures: proof.figures, Experiment: e}, nil
-}
-
-// copySpec copies the object's spec, so that a repair leaves the object alone.
-func (p *proving) copySpec() error {
-	text, err := json.Marshal(p.at.object.fields["spec"])
+func clone(fields map[string]any) (copied map[string]any) {
+	text, err := json.Marshal(fields)
 	if err == nil {
-		err = json.Unmarshal(text, &p.spec)
+		err = json.Unmarshal(text, &copied)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.finding.Object, err)
+		panic(err) // the fields were read from JSON
 	}
-	return nil
+	return copied
 }
 
-// caller returns whose proxy sends the load: that of a workload that calls the
-// service, otherwise the service's own.
-func (p *proving) caller(s *service) string {
-	for _, e := range s.calledBy {
-		if e.from.meshed && e.from.hosts > 0 {
-			return e.from.name
+// repair changes an object in the repaired arm.
+func (p *proving) repair(o *object, change func(fields map[string]any)) { change(p.edit(o).repaired) }
+
+// both changes an object in both arms.
+func (p *proving) both(o *object, change func(fields map[string]any)) {
+	e := p.edit(o)
+	e.both = true
+	change(e.written)
+	change(e.repaired)
+}
+
+// Experiment is the smallest experiment that shows a finding: the arms as-written
+// and repaired, of which each has changed objects in a file of its own.
+type Experiment struct {
+	Finding Finding
+	// Written and Repaired are the YAML documents of the objects that the arms
+	// have instead of those of the manifests; Written may be empty.
+	Written, Repaired []byte
+	// Note is what Written changes, in one line; "" for nothing.
+	Note string
+	*experiment.Experiment
+
+	trial *trial
+}
+
+// Names of an experiment's arms, and of the files of their objects.
+const (
+	AsWritten = "as-written"
+	Repaired  = "repaired"
+)
+
+// Prove returns the experiment for the first finding of a rule that one can show.
+// Its errors are of rules that no experiment can show, and of manifests without a
+// finding. The files of the arms' objects are expected in a directory.
+func (m *Manifests) Prove(name string, o Options, manifests []string, dir string) (*Experiment, error) {
+	p, err := m.findings(name, o)
+	if err != nil {
+		return nil, err
+	}
+	if p.rule.proof == nil {
+		return nil, fmt.Errorf("rule %d %s is not proven by an experiment: %s", p.rule.Number, p.rule.Name, p.rule.NoProof)
+	}
+	for i, f := range p.found {
+		one := &proving{pass: p, finding: f, at: p.places[i], subject: p.subjects[i]}
+		t, wrong := p.rule.proof(one)
+		if wrong == nil {
+			return one.experiment(t, manifests, dir)
+		}
+		if err == nil {
+			err = fmt.Errorf("%s:%d: rule %s %s: not shown by an experiment: %w", f.File, f.Line, f.Rule, f.Name, wrong)
 		}
 	}
-	return s.workloads[0].name
+	return nil, err
+}
+
+// findings returns the findings of one rule, of which there must be one.
+func (m *Manifests) findings(name string, o Options) (*pass, error) {
+	rule := ruleOf(name)
+	if rule == nil {
+		return nil, fmt.Errorf("%s: must be the number or the name of a rule", name)
+	}
+	p := &pass{model: newModel(m.Objects, o.Calls), Options: o.withDefaults(), rule: rule, sources: m.sources}
+	if rule.check(p); len(p.found) == 0 && rule.provable() {
+		return nil, fmt.Errorf("rule %d %s: no finding: must have one", rule.Number, rule.Name)
+	}
+	return p, nil
+}
+
+// provable reports whether some finding of the rule can be proven.
+func (r *Rule) provable() bool { return r.proof != nil || r.dump }
+
+// experiment builds the experiment of a trial.
+func (p *proving) experiment(t *trial, manifests []string, dir string) (*Experiment, error) {
+	written, repaired, err := p.documents()
+	if err != nil {
+		return nil, err
+	}
+	e := experiment.New()
+	e.Question = fmt.Sprintf("Does rule %s, %s, happen in %s, and does the repair end it?", p.finding.Rule, p.finding.Name, p.finding.Object)
+	mesh := p.mesh
+	e.Fleet = experiment.Arm{Manifests: manifests, Mesh: &mesh, Patches: p.injected(), Replicas: p.idle(t)}
+	e.Arms = []experiment.Arm{{Name: AsWritten}, {Name: Repaired, Manifests: append(slices.Clone(manifests), ObjectsFile(dir, Repaired))}}
+	if len(written) > 0 {
+		e.Arms[0].Manifests = append(slices.Clone(manifests), ObjectsFile(dir, AsWritten))
+	}
+	if len(t.inject) > 0 {
+		e.Faults = []experiment.Fault{{Name: "fault", Inject: t.inject}}
+	}
+	e.Load = experiment.Load{
+		Target: t.to.name, From: t.from.name, Rate: t.rate, Ramp: t.ramp, Timeout: experiment.Duration(loadTimeout), MaxInFlight: 1000,
+		Streams: t.streams, Vehicles: []string{"City Truck"},
+	}
+	e.Phases = experiment.Phases{Healthy: experiment.Duration(t.healthy), Fault: experiment.Duration(t.fault), After: experiment.Duration(t.after)}
+	e.Seeds = []uint64{1}
+	return &Experiment{Finding: p.finding, Written: written, Repaired: repaired, Note: t.note, Experiment: e, trial: t}, nil
+}
+
+// loadTimeout is how long the load waits for an answer.
+const loadTimeout = 10 * time.Second
+
+// ObjectsFile is the file of an arm's objects in a directory.
+func ObjectsFile(dir, arm string) string { return strings.TrimSuffix(dir, "/") + "/" + arm + ".yaml" }
+
+// documents returns the changed objects of both arms, as YAML.
+func (p *proving) documents() (written, repaired []byte, err error) {
+	for _, e := range p.edits {
+		text, wrong := yaml.Marshal(e.repaired)
+		repaired = append(append(repaired, "---\n"...), text...)
+		err = errors.Join(err, wrong)
+		if e.both {
+			text, wrong := yaml.Marshal(e.written)
+			written = append(append(written, "---\n"...), text...)
+			err = errors.Join(err, wrong)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", p.finding.Object, err)
+	}
+	return written, repaired, nil
+}
+
+// idle returns no pods for the workloads that a trial does not need.
+func (p *proving) idle(t *trial) map[string]int {
+	none := map[string]int{}
+	for _, w := range p.workloads {
+		fault := slices.ContainsFunc(t.inject, func(in experiment.Injection) bool {
+			s := p.named(in.Service)
+			return in.Service == w.name || s != nil && s.runs(w)
+		})
+		if w != t.from && !t.to.runs(w) && !fault && !slices.Contains(t.needs, w) {
+			none[w.name] = 0
+		}
+	}
+	return none
+}
+
+// named returns the Service with a name, or nil.
+func (p *proving) named(name string) *service {
+	for _, s := range p.services {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
 }
 
 // injected returns patches that give the pods proxies, where the manifests leave
@@ -155,6 +249,9 @@ func (p *proving) injected() (patches []experiment.Object) {
 		return nil
 	}
 	for _, w := range p.workloads {
+		if !w.meshed {
+			continue
+		}
 		patches = append(patches, experiment.Object{
 			"apiVersion": w.object.APIVersion, "kind": w.object.Kind, "metadata": map[string]any{"name": w.name, "namespace": w.ns},
 			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"sidecar.istio.io/inject": "true"}}}},
@@ -163,32 +260,59 @@ func (p *proving) injected() (patches []experiment.Object) {
 	return patches
 }
 
-// The proofs: a fault of one replica shows whether it is ejected.
-var (
-	provesEjection = &proof{fault: "status=503", replicas: `"one"`, figures: []string{"failed"}, repair: func(p *proving) {
-		p.set("outlierDetection", map[string]any{"maxEjectionPercent": max(share(p.service().hosts(nil)), 50)})
-	}}
-	provesReplaced = &proof{fault: "status=503", replicas: `"one"`, figures: []string{"failed"}, repair: repairReplaced}
-)
-
-// repairReplaced repeats what a port's settings, or a subset's block, replace.
-func repairReplaced(p *proving) {
-	traffic := p.at.object.at("spec", "trafficPolicy")
-	missing := map[string]any{}
-	fields, whole := blocks, traffic
-	if last := p.at.path[len(p.at.path)-1].key; slices.Contains(blocks, last) {
-		whole = traffic.at(last)
-		fields = whole.keys()
-	}
-	for _, field := range fields {
-		if whole.at(field).has() && !p.at.at(field).has() {
-			missing[field] = whole.at(field).any
+// Describe returns the experiment in one line: fault, load and goal.
+func (e *Experiment) Describe() string {
+	var faults []string
+	for _, f := range e.Faults {
+		for _, in := range f.Inject {
+			pods := fmt.Sprintf("%d of the pods", in.Replicas.N(1000))
+			if in.Replicas.All {
+				pods = "all pods"
+			}
+			does := in.Rules
+			if does == "" {
+				does = string(in.Action)
+			}
+			faults = append(faults, fmt.Sprintf("%s of %s: %s", pods, in.Service, does))
 		}
 	}
-	p.set("", missing)
+	if len(faults) == 0 {
+		faults = []string{"none"}
+	}
+	rate := fmt.Sprintf("%.3g", e.Load.Rate)
+	if r := e.Load.Ramp; r != nil {
+		rate = fmt.Sprintf("%.3g to %.3g", r.From, r.To)
+	}
+	var requests []string
+	for _, s := range e.Load.Streams {
+		requests = append(requests, method(s)+" "+s.Path)
+	}
+	return fmt.Sprintf("fault: %s; load: %s requests per second from %s to %s (%s); goal: %s",
+		strings.Join(faults, ", and "), rate, e.Load.From, e.Load.Target, strings.Join(requests, ", "), e.trial.goal.text)
 }
 
-// Line is what one arm of a proof showed: "as written: 0 ejections, 50 % failed".
-func Line(arm string, ejections int, figures []string) string {
-	return strings.ReplaceAll(arm, "-", " ") + ": " + strings.Join(append([]string{counted(ejections, "ejection")}, figures...), ", ")
+func method(s experiment.Stream) string {
+	if s.Method == "" {
+		return "GET"
+	}
+	return s.Method
+}
+
+// Result returns what both arms showed, in one line, and whether that is the goal.
+func (e *Experiment) Result(runs []*record.Run) (line string, met bool, err error) {
+	values := map[string][]float64{}
+	var parts []string
+	for _, arm := range []string{AsWritten, Repaired} {
+		i := slices.IndexFunc(runs, func(r *record.Run) bool { return r.Arm == arm })
+		if i < 0 {
+			return "", false, fmt.Errorf("records: no run of the arm %s: must have one", arm)
+		}
+		var texts []string
+		for _, m := range e.trial.measures {
+			value, text := m(runs[i])
+			values[arm], texts = append(values[arm], value), append(texts, text)
+		}
+		parts = append(parts, strings.ReplaceAll(arm, "-", " ")+": "+strings.Join(texts, ", "))
+	}
+	return strings.Join(parts, "; "), e.trial.goal.met(values[AsWritten], values[Repaired]), nil
 }

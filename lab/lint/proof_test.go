@@ -1,74 +1,149 @@
 package lint
 
 import (
-	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/record"
 )
 
-// TestProve: each rule that can be proven has a valid experiment for its failing
-// example, whose repair ends the finding.
+// provable returns the example of a rule that an experiment shows.
+func provable(rule *Rule) string {
+	dir := filepath.Join("testdata", fmt.Sprintf("%02d", rule.Number))
+	if file := filepath.Join(dir, "prove.yaml"); isFile(file) {
+		return file
+	}
+	return filepath.Join(dir, "bad.yaml")
+}
+
+// TestProve: each rule that can be proven has a valid experiment for an example,
+// whose repair ends the finding.
 func TestProve(t *testing.T) {
-	proven := 0
 	for _, rule := range Rules() {
-		file := filepath.Join("testdata", fmt.Sprintf("%02d", rule.Number), "bad.yaml")
-		m, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := m.Prove(rule.Name, Options{}, []string{file})
-		if rule.proof == nil {
-			if err == nil || !strings.Contains(err.Error(), rule.NoProof) {
-				t.Errorf("%s: %v, want why it is not proven", rule.Name, err)
-			}
+		if rule.dump {
 			continue
 		}
-		if err != nil {
-			t.Errorf("%s: %v", rule.Name, err)
-			continue
-		}
-		proven++
-		if err := e.Check(nil); err != nil || len(e.Figures) == 0 || e.Finding.Rule != strconv.Itoa(rule.Number) {
-			t.Errorf("%s: %v, %+v", rule.Name, err, e.Finding)
-		}
-		patch := e.Arms[1].Patches[0]
-		for i, object := range m.Objects.All {
-			if object.Kind != patch["kind"] || object.Name != patch["metadata"].(map[string]any)["name"] {
-				continue
-			}
-			text, err := json.Marshal(patch)
+		t.Run(rule.Name, func(t *testing.T) {
+			file := provable(rule)
+			m, err := Load(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			repaired, err := manifest.Decode(file, text)
+			e, err := m.Prove(rule.Name, Options{}, []string{file}, t.TempDir())
+			if rule.proof == nil {
+				if err == nil || !strings.Contains(err.Error(), rule.NoProof) {
+					t.Errorf("%v, want why it is not proven", err)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.Objects.All[i] = repaired[0]
-		}
-		if left := found(m.Check(Options{})); slices.Contains(left, strconv.Itoa(rule.Number)) {
-			t.Errorf("%s is found after its repair: %v", rule.Name, patch)
-		}
+			if err := e.Check(nil); err != nil || e.Finding.Rule != strconv.Itoa(rule.Number) || strings.Contains(e.Describe(), "%!") {
+				t.Errorf("%v, %+v, %s", err, e.Finding, e.Describe())
+			}
+			repaired, err := manifest.Decode(file, e.Repaired)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, object := range repaired {
+				same := func(o manifest.Object) bool { return o.Ref() == object.Ref() }
+				if i := slices.IndexFunc(m.Objects.All, same); i >= 0 {
+					m.Objects.All[i] = object
+				} else {
+					m.Objects.All = append(m.Objects.All, object)
+				}
+			}
+			if left := found(m.Check(Options{})); slices.Contains(left, strconv.Itoa(rule.Number)) {
+				t.Errorf("is found after its repair:\n%s", e.Repaired)
+			}
+		})
 	}
-	if proven != 2 {
-		t.Errorf("%d rules are proven, want 2", proven)
-	}
+}
+
+// TestProveNothing: without a finding, or a rule, there is nothing to prove.
+func TestProveNothing(t *testing.T) {
 	m, err := Load("testdata/01/good.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"1":  "rule 1 never-opens: no finding in a rule of the mesh: must have one",
+		"1":  "rule 1 never-opens: no finding: must have one",
 		"24": "24: must be the number or the name of a rule",
 	} {
-		if _, err := m.Prove(name, Options{}, nil); err == nil || err.Error() != want {
+		if _, err := m.Prove(name, Options{}, nil, ""); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
+	}
+	if _, err := m.Dump("20", Options{}); err == nil || err.Error() != "rule 20 never-received: no finding: must have one" {
+		t.Errorf("20: %v", err)
+	}
+}
+
+// TestProveOthers: findings that no experiment shows say why.
+func TestProveOthers(t *testing.T) {
+	for _, test := range []struct{ name, file, old, new, want string }{
+		{"9", "09/bad.yaml", "", "", "maxRetries beside a budget changes nothing: a run without it is the same"},
+		{"11", "11/bad.yaml", "", "", "retries or a timeout would not change what this fault does"},
+		{"19", "19/bad.yaml", "", "", "the Service must be in the manifests, and run one of the fleet's programs, which have the faults"},
+		{"1", "01/bad.yaml", "image: fleetman/staff-service:6", "image: example/staff:1", "the Service must be in the manifests, and run one of the fleet's programs, which have the faults"},
+		{"15", "15/bad.yaml", "consistentHash: {httpHeaderName: x-user}", "consistentHash: {useSourceIp: true}", "the load keeps no cookies, and has one address"},
+		{"17", "17/bad.yaml", "replicas: 2", "replicas: 1", "one host: a retry meets the same fault"},
+	} {
+		file := filepath.Join(t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(file, []byte(strings.Replace(read(t, "testdata/"+test.file), test.old, test.new, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Prove(test.name, Options{}, []string{file}, t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), file+":") || !strings.HasSuffix(err.Error(), ": not shown by an experiment: "+test.want) {
+			t.Errorf("%s: %v, want %s", test.file, err, test.want)
+		}
+	}
+}
+
+// TestResult: both arms are in one line, and the goal is judged.
+func TestResult(t *testing.T) {
+	e := &Experiment{Experiment: experiment.New(), trial: &trial{measures: []measure{ejections, failed}, goal: fewer(1, "the share that failed")}}
+	run := func(arm string, failures, ejected int) *record.Run {
+		r := &record.Run{Key: record.Key{Arm: arm}, FaultAt: 10, RepairAt: 1000}
+		for i := range 100 {
+			status := 200
+			if i < failures {
+				status = 503
+			}
+			r.Requests = append(r.Requests, record.Request{Intended: record.Offset(10 + i), Status: status})
+		}
+		r.Requests = append(r.Requests, record.Request{Intended: 0, Status: 503}, record.Request{Intended: 1000, Status: 503})
+		for range ejected {
+			r.Events = append(r.Events, record.Event{What: record.EventEjected})
+		}
+		return r
+	}
+	for _, test := range []struct {
+		written, repaired *record.Run
+		want              string
+		met               bool
+	}{
+		{run(AsWritten, 50, 0), run(Repaired, 3, 1), "as written: 0 ejections, 50 % failed; repaired: 1 ejection, 3 % failed", true},
+		{run(AsWritten, 50, 0), run(Repaired, 30, 1), "as written: 0 ejections, 50 % failed; repaired: 1 ejection, 30 % failed", false},
+		{run(AsWritten, 0, 0), run(Repaired, 0, 0), "as written: 0 ejections, 0 % failed; repaired: 0 ejections, 0 % failed", false},
+	} {
+		line, met, err := e.Result([]*record.Run{test.repaired, test.written})
+		if err != nil || line != test.want || met != test.met {
+			t.Errorf("%v, %q, met %v, want %q, %v", err, line, met, test.want, test.met)
+		}
+	}
+	if _, _, err := e.Result(nil); err == nil || err.Error() != "records: no run of the arm as-written: must have one" {
+		t.Errorf("without runs: %v", err)
 	}
 }

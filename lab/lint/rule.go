@@ -31,9 +31,11 @@ type Rule struct {
 	Report string
 
 	check func(*pass)
-	// proof shows a finding by an experiment; nil for a rule that NoProof is about.
-	proof *proof
-	// NoProof is why no experiment on the local mesh shows a finding.
+	// proof shows a finding by an experiment; nil if there is none.
+	proof proof
+	// dump reports whether the configuration of a proxy is the proof.
+	dump bool
+	// NoProof is which findings no experiment shows, and why; "" if all are shown.
 	NoProof string
 }
 
@@ -118,8 +120,18 @@ type pass struct {
 	Options
 	rule    *Rule
 	sources *sources
+	about   subject
 	found   []Finding
-	places  []value // of found
+	// places and subjects are those of found.
+	places   []value
+	subjects []subject
+}
+
+// subject is what a finding is about, for its proof.
+type subject struct {
+	edge   *edge  // nil for a finding about an object alone
+	behind *edge  // the call behind the edge, if that is the slow one
+	which  string // distinguishes the findings of a rule
 }
 
 // report adds a finding with the rule's severity.
@@ -139,7 +151,7 @@ func (p *pass) reportAs(severity Severity, at value, instead, format string, arg
 			return
 		}
 	}
-	p.found, p.places = append(p.found, f), append(p.places, at)
+	p.found, p.places, p.subjects = append(p.found, f), append(p.places, at), append(p.subjects, p.about)
 }
 
 // or returns the value, or the one that stands for it when it is missing.

@@ -12,7 +12,7 @@ var neverOpens = &Rule{
 	Source: "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto#envoy-v3-api-field-config-cluster-v3-outlierdetection-max-ejection-percent",
 	Report: "https://github.com/istio/istio/issues/57010",
 	check:  checkNeverOpens,
-	proof:  provesEjection,
+	proof:  proveNeverOpens,
 }
 
 // defaultEjectionPercent is what istiod leaves to Envoy: 0 is not sent either.
@@ -49,6 +49,7 @@ func checkNeverOpens(p *pass) {
 			c.name(), counted(n, "host"), percent, origin, n, percent)
 	}
 	for _, e := range p.edges {
+		p.about = subject{edge: e}
 		l := &e.from.library
 		n := l.endpoints(e)
 		if l.failures == 0 || l.openPercent >= 100 || n*l.openPercent/100 > 0 || n == 0 {

@@ -4,12 +4,12 @@ import "strings"
 
 var ejectsForCallees = &Rule{
 	Number: 2, Name: "ejects-for-callees", Severity: Warning,
-	Finds:   "maxEjectionPercent: 100 on a service whose errors are its callees'",
-	Reason:  "A service that calls others passes on their errors. When a callee fails, every host of the service answers 5xx, all are ejected, and callers get 503 (UH) also for what does not need the callee.",
-	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier",
-	Report:  "https://github.com/istio/istio/issues/20135",
-	check:   checkEjectsForCallees,
-	NoProof: "that a service needs its callee only for some requests is known to its programmers alone",
+	Finds:  "maxEjectionPercent: 100 on a service whose errors are its callees'",
+	Reason: "A service that calls others passes on their errors. When a callee fails, every host of the service answers 5xx, all are ejected, and callers get 503 (UH) also for what does not need the callee.",
+	Source: "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier",
+	Report: "https://github.com/istio/istio/issues/20135",
+	check:  checkEjectsForCallees,
+	proof:  proveEjectsForCallees,
 }
 
 func checkEjectsForCallees(p *pass) {

@@ -11,7 +11,8 @@ var panicUndoes = &Rule{
 	Reason:  "In the pinned version minHealthPercent is Envoy's panic threshold: hosts are still ejected, but when fewer than that share are healthy, requests go to all hosts again, the ejected ones too.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold",
 	check:   checkPanic,
-	NoProof: "its effect is that of rule 1, which is proven: errors as without ejection",
+	proof:   provePanic,
+	NoProof: "a service whose number of hosts is not in the manifests",
 }
 
 // baseEjection is how long a host is ejected the first time.

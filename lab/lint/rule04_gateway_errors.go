@@ -4,11 +4,11 @@ import "fmt"
 
 var gatewayErrors = &Rule{
 	Number: 4, Name: "gateway-errors-never-reached", Severity: Error,
-	Finds:   "consecutiveGatewayErrors at or above consecutive5xxErrors",
-	Reason:  "A 502, 503 or 504 counts for both, so the lower of the two numbers ejects the host first. consecutive5xxErrors is 5 by default.",
-	Source:  "https://istio.io/latest/docs/reference/config/networking/destination-rule/#OutlierDetection",
-	check:   checkGatewayErrors,
-	NoProof: "no experiment yet: the ejections by their cause would show it, and callers see no difference",
+	Finds:  "consecutiveGatewayErrors at or above consecutive5xxErrors",
+	Reason: "A 502, 503 or 504 counts for both, so the lower of the two numbers ejects the host first. consecutive5xxErrors is 5 by default.",
+	Source: "https://istio.io/latest/docs/reference/config/networking/destination-rule/#OutlierDetection",
+	check:  checkGatewayErrors,
+	proof:  proveGatewayErrors,
 }
 
 // default5xx is Envoy's number of consecutive errors that eject a host.

@@ -11,7 +11,8 @@ var triesDoNotFit = &Rule{
 	Reason:  "timeout is for all tries together. A try that begins late is cut, one that would begin later does not happen, and the caller pays for the wait.",
 	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRetry",
 	check:   checkTriesDoNotFit,
-	NoProof: "what one more try saves is less than a short run can show: runs as written and repaired did not differ",
+	proof:   proveTriesDoNotFit,
+	NoProof: "a warning about back-off: the waits are random, and a run may have none that is long enough",
 }
 
 func checkTriesDoNotFit(p *pass) {

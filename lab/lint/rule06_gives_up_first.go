@@ -11,11 +11,13 @@ var givesUpFirst = &Rule{
 	Reason:  "Work that nobody waits for is lost, and a retry of the caller's does it again. When the application gives up first, its proxy logs DC, not UT, and the mesh's remaining tries never happen; when the mesh does, the application's time-out never acts.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts",
 	check:   checkGivesUpFirst,
-	NoProof: "no experiment yet: the work that is lost is done behind the callee, and shows as wasted attempts",
+	proof:   proveGivesUpFirst,
+	NoProof: "a time-out that never acts: a run without it is the same",
 }
 
 func checkGivesUpFirst(p *pass) {
 	for _, e := range p.edges {
+		p.about = subject{edge: e}
 		p.checkHop(e)
 		if e.to == nil {
 			continue
@@ -26,6 +28,7 @@ func checkGivesUpFirst(p *pass) {
 			if next == nil || waits == 0 || waits >= needs {
 				continue
 			}
+			p.about = subject{edge: e, behind: next}
 			p.report(at, fmt.Sprintf("let %s wait %s or longer, or let %s give up before %s", e.from.name, short(needs), w.name, short(waits)),
 				"%s waits %s for %s, which may take %s for its %s to %s: the caller gives up first, and the rest is work for nobody",
 				e.from.name, short(waits), e.name(), short(needs), counted(p.tries(next), "try"), next.name())
@@ -87,7 +90,7 @@ func (p *pass) checkHop(e *edge) {
 		if n := r.tries(); n > 1 {
 			rest = fmt.Sprintf(" and the mesh's %s are not all made", counted(n, "try"))
 		}
-		p.report(l.set(name).or(r.http.at("timeout")), fmt.Sprintf("write %s: %s or more, or a timeout of the route below %s", name, short(mesh), short(limit)),
+		p.report(l.set(name).or(r.http.at("timeout")), fmt.Sprintf("write %s: %s or more, or a timeout of the route below %s", name, short(above(mesh)), short(limit)),
 			"%s gives up on %s after %s (%s), the mesh after %s: the proxy logs DC instead of UT%s", e.from.name, e.name(), short(limit), name, short(mesh), rest)
 		return
 	}
@@ -95,14 +98,18 @@ func (p *pass) checkHop(e *edge) {
 		return
 	}
 	for _, other := range p.routes(e) {
-		if other.total() == 0 || limit <= other.total() {
+		if other.total() == 0 || limit <= 2*other.total() {
 			return
 		}
 	}
-	p.reportAs(Warning, l.set(name), fmt.Sprintf("write %s: %s, or a longer timeout of the route", name, short(mesh)),
+	p.reportAs(Warning, l.set(name), fmt.Sprintf("write %s: %s, or a longer timeout of the route", name, short(above(mesh))),
 		"%s waits up to %s for an attempt at %s (%s), but no route of the mesh lets one take longer than %s: the time-out never acts",
 		e.from.name, short(limit), e.name(), name, short(p.longest(e)))
 }
+
+// above is a time-out that lets the mesh's end first: the application's begins
+// earlier, so that of two that are equal it is the first to end.
+func above(mesh time.Duration) time.Duration { return (mesh + mesh/4).Round(time.Millisecond) }
 
 // longest is the longest that any route of an edge lets a request take.
 func (m *model) longest(e *edge) (longest time.Duration) {

@@ -7,15 +7,16 @@ import (
 
 var retriesTwice = &Rule{
 	Number: 7, Name: "retries-twice", Severity: Error,
-	Finds:   "retries twice on one hop, in the library and in the mesh; retries on several hops of a path, whose product is the number of calls for one",
-	Reason:  "Tries multiply. A callee in trouble gets many times its load at the very time when it can do least.",
-	Source:  "https://sre.google/sre-book/addressing-cascading-failures/#xref_cascading-failure_retries",
-	check:   checkRetriesTwice,
-	NoProof: "the experiment twice shows it with the fleet's own arms: fleetman compare twice",
+	Finds:  "retries twice on one hop, in the library and in the mesh; retries on several hops of a path, whose product is the number of calls for one",
+	Reason: "Tries multiply. A callee in trouble gets many times its load at the very time when it can do least.",
+	Source: "https://sre.google/sre-book/addressing-cascading-failures/#xref_cascading-failure_retries",
+	check:  checkRetriesTwice,
+	proof:  proveRetriesTwice,
 }
 
 func checkRetriesTwice(p *pass) {
 	for _, e := range p.edges {
+		p.about = subject{edge: e}
 		l := &e.from.library
 		mesh := p.mostTries(e)
 		if mesh > 1 && l.tries > 1 {

@@ -12,7 +12,8 @@ var unsafeRetry = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
 	Report:  "https://github.com/istio/istio/issues/50506",
 	check:   checkUnsafeRetry,
-	NoProof: "whether a request is safe to repeat is known to its programmers alone",
+	proof:   proveUnsafeRetry,
+	NoProof: "gRPC, which the fleet's programs do not speak",
 }
 
 func checkUnsafeRetry(p *pass) {
@@ -28,10 +29,12 @@ func checkUnsafeRetry(p *pass) {
 	}
 	for _, w := range p.workloads {
 		if l := &w.library; l.unsafe && l.tries > 1 && len(w.calls) > 0 {
+			p.about = subject{edge: w.calls[0]}
 			p.report(l.set("RETRY_UNSAFE"), "remove RETRY_UNSAFE",
 				"%s repeats every call up to %s, also a POST that was executed", w.name, times(l.tries-1))
 		}
 	}
+	p.about = subject{}
 	p.checkDefaults()
 }
 

@@ -11,7 +11,8 @@ var noBudget = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/circuit_breaker.proto#envoy-v3-api-msg-config-cluster-v3-circuitbreakers-thresholds-retrybudget",
 	Report:  "https://github.com/istio/istio/issues/59667",
 	check:   checkNoBudget,
-	NoProof: "its repair is often a new object; the experiment storm shows how much load retries add: fleetman compare storm",
+	proof:   proveNoBudget,
+	NoProof: "maxRetries beside a budget, and a subset in versions with the fix: a run without them is the same",
 }
 
 // Defaults of a retryBudget: istiod's.
@@ -32,6 +33,7 @@ func checkNoBudget(p *pass) {
 	}
 	for _, w := range p.workloads {
 		if l := &w.library; l.tries > 1 && len(w.calls) > 0 && l.budgetPercent >= 100*(l.tries-1) {
+			p.about = subject{edge: w.calls[0]}
 			p.report(l.set("RETRY_BUDGET_PERCENT"), "write RETRY_BUDGET_PERCENT: 20",
 				"%d %% of %s's calls may be retries, and %s make no more than %d %%: the budget bounds nothing", l.budgetPercent, w.name, counted(l.tries, "try"), 100*(l.tries-1))
 		}

@@ -6,7 +6,8 @@ var ejectsItself = &Rule{
 	Reason:  "Each try that fails counts as an error of its host. With as many retries as it takes errors, a single request that always fails, such as one that hits a bug, ejects a healthy host for all others.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#consecutive-5xx",
 	check:   checkEjectsItself,
-	NoProof: "no experiment yet: it takes a stream of requests that always fail beside those that succeed",
+	proof:   proveEjectsItself,
+	NoProof: "a warning about several such requests in a row: a short run may not have them",
 }
 
 func checkEjectsItself(p *pass) {

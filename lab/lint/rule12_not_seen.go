@@ -7,11 +7,11 @@ import (
 
 var notSeen = &Rule{
 	Number: 12, Name: "callers-do-not-see", Severity: Error,
-	Finds:   "a VirtualService that the callers do not see: bound to a gateway only, exportTo, host of another namespace",
-	Reason:  "A VirtualService acts in the proxies of those who call. One with gateways acts in these alone, unless mesh is one of them; exportTo hides it from other namespaces; and a short host is one of the VirtualService's own namespace.",
-	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#VirtualService-gateways",
-	check:   checkNotSeen,
-	NoProof: "no experiment yet: which fault shows a rule that no proxy has depends on the rule",
+	Finds:  "a VirtualService that the callers do not see: bound to a gateway only, exportTo, host of another namespace",
+	Reason: "A VirtualService acts in the proxies of those who call. One with gateways acts in these alone, unless mesh is one of them; exportTo hides it from other namespaces; and a short host is one of the VirtualService's own namespace.",
+	Source: "https://istio.io/latest/docs/reference/config/networking/virtual-service/#VirtualService-gateways",
+	check:  checkNotSeen,
+	proof:  proveNotSeen,
 }
 
 func checkNotSeen(p *pass) {
@@ -35,6 +35,7 @@ func (p *pass) checkSeen(rule *object, s *service) {
 			rule.Ref(), strings.Join(gateways.texts(), ", "), s.name)
 	}
 	for _, e := range s.calledBy {
+		p.about = subject{edge: e}
 		if inMesh(rule) && e.from.meshed && !isVisible(rule, e.from.ns) {
 			p.report(rule.at("spec", "exportTo"), "add "+e.from.ns+" to exportTo", "%s is exported to %s only: %s calls %s from namespace %s and has none of it",
 				rule.Ref(), strings.Join(rule.at("spec", "exportTo").texts(), ", "), e.from.name, s.name, e.from.ns)

@@ -12,7 +12,8 @@ var smallPool = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking",
 	Report:  "https://github.com/envoyproxy/envoy/issues/16610",
 	check:   checkSmallPool,
-	NoProof: "it depends on a rate and a latency that the manifests do not have",
+	proof:   proveSmallPool,
+	NoProof: "a limit above 100: one machine does not hold three times as many requests",
 }
 
 func checkSmallPool(p *pass) {

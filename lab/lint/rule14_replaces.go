@@ -7,12 +7,13 @@ import (
 
 var replaces = &Rule{
 	Number: 14, Name: "replaces-not-merges", Severity: Error,
-	Finds:  "portLevelSettings or a subset's trafficPolicy that replaces instead of merging",
-	Reason: "A port's settings replace all of the trafficPolicy for that port. A block of a subset's trafficPolicy replaces the whole block of the rule's. What is not written again has the mesh's default: no ejection, no limit.",
-	Source: "https://istio.io/latest/docs/reference/config/networking/destination-rule/#TrafficPolicy-port_level_settings",
-	Report: "https://github.com/istio/istio/issues/58297",
-	check:  checkReplaces,
-	proof:  provesReplaced,
+	Finds:   "portLevelSettings or a subset's trafficPolicy that replaces instead of merging",
+	Reason:  "A port's settings replace all of the trafficPolicy for that port. A block of a subset's trafficPolicy replaces the whole block of the rule's. What is not written again has the mesh's default: no ejection, no limit.",
+	Source:  "https://istio.io/latest/docs/reference/config/networking/destination-rule/#TrafficPolicy-port_level_settings",
+	Report:  "https://github.com/istio/istio/issues/58297",
+	check:   checkReplaces,
+	proof:   proveReplaced,
+	NoProof: "what is replaced is no ejection: the same requests are answered",
 }
 
 func checkReplaces(p *pass) {

@@ -8,7 +8,8 @@ var ejectionBesideBalancing = &Rule{
 	Reason:  "With outlierDetection istiod gives localities priorities, unless localityLbSetting says otherwise: all requests go to the caller's own zone, and an ejection there moves load to others. With consistentHash an ejected host's keys move to other hosts, and back when it returns: sessions and caches are lost twice.",
 	Source:  "https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/",
 	check:   checkEjectionBesideBalancing,
-	NoProof: "the local mesh has no zones; what a lost session costs is known to its programmers alone",
+	proof:   proveMovedSession,
+	NoProof: "localities, as the local mesh has no zones; a hash by cookie or address, as the load has no cookies and one address",
 }
 
 func checkEjectionBesideBalancing(p *pass) {

@@ -7,11 +7,11 @@ import (
 
 var lateSweep = &Rule{
 	Number: 16, Name: "late-sweep", Severity: Warning,
-	Finds:   "interval far above baseEjectionTime; a time to open, at the given rate, that is longer than the fault of interest",
-	Reason:  "An ejected host returns only at a sweep, which happens every interval. Consecutive errors eject at once, but they have to arrive first: on n hosts at a rate r, it takes n × errors / r.",
-	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#ejection-algorithm",
-	check:   checkLateSweep,
-	NoProof: "a run of an experiment is shorter than such an interval",
+	Finds:  "interval far above baseEjectionTime; a time to open, at the given rate, that is longer than the fault of interest",
+	Reason: "An ejected host returns only at a sweep, which happens every interval. Consecutive errors eject at once, but they have to arrive first: on n hosts at a rate r, it takes n × errors / r.",
+	Source: "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#ejection-algorithm",
+	check:  checkLateSweep,
+	proof:  proveLateSweep,
 }
 
 // defaultInterval is Envoy's time between two sweeps.

@@ -13,7 +13,8 @@ var retryWords = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
 	Report:  "https://github.com/istio/istio/issues/51762",
 	check:   checkRetryWords,
-	NoProof: "it takes a connection that fails between two proxies, which no fault of a program makes",
+	proof:   proveRetryWords,
+	NoProof: "a service of one host, where a retry meets the same fault",
 }
 
 func checkRetryWords(p *pass) {

@@ -14,7 +14,8 @@ var keepAlive = &Rule{
 	Source:  "https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
 	Report:  "https://github.com/istio/istio/issues/55138",
 	check:   checkKeepAlive,
-	NoProof: "no experiment yet: the fault idle makes the race, which a run may win by chance",
+	proof:   proveKeepAlive,
+	NoProof: "a server that is none of the fleet's programs: they make the fault",
 }
 
 // The idle time-outs of connections that nobody configures.
@@ -27,6 +28,7 @@ const (
 func checkKeepAlive(p *pass) {
 	for _, s := range p.services {
 		for _, w := range s.workloads {
+			p.about = subject{which: s.name}
 			server, at := w.keepAlive()
 			p.checkCallers(s, w, server, at)
 		}

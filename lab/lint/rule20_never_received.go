@@ -2,11 +2,11 @@ package lint
 
 var neverReceived = &Rule{
 	Number: 20, Name: "never-received", Severity: Error,
-	Finds:   "a field that Istio accepts and the proxy never receives",
-	Reason:  "istiod reads the field and translates it to nothing: istioctl validate and analyze find no fault, and the proxies' configuration is the same without it. The list is of the pinned version; a test proves each entry by the configuration dump of the local mesh.",
-	Source:  "https://github.com/istio/istio/blob/master/pilot/pkg/networking/core/cluster_traffic_policy.go",
-	check:   checkNeverReceived,
-	NoProof: "its proof is a configuration dump, which the test of this rule compares with and without the field",
+	Finds:  "a field that Istio accepts and the proxy never receives",
+	Reason: "istiod reads the field and translates it to nothing: istioctl validate and analyze find no fault, and the proxies' configuration is the same without it. The list is of the pinned version; a test proves each entry by the configuration dump of the local mesh.",
+	Source: "https://github.com/istio/istio/blob/master/pilot/pkg/networking/core/cluster_traffic_policy.go",
+	check:  checkNeverReceived,
+	dump:   true,
 }
 
 // ignoredField is a field of an effective policy that istiod does not translate.
@@ -19,6 +19,8 @@ type ignoredField struct {
 	// example is a trafficPolicy with the field, which the test proves to be the
 	// same for a proxy as one without.
 	example, without string
+	// repaired is a value of the field that a proxy receives; 0: none.
+	repaired int
 }
 
 var ignoredFields = []ignoredField{
@@ -55,7 +57,7 @@ var ignoredFields = []ignoredField{
 		why:     "0 is not sent: the queue has no limit",
 		instead: "write http1MaxPendingRequests: 1",
 		example: `connectionPool: {http: {maxRetries: 9, http1MaxPendingRequests: 0}}`,
-		without: `connectionPool: {http: {maxRetries: 9}}`,
+		without: `connectionPool: {http: {maxRetries: 9}}`, repaired: 1,
 	},
 	{
 		name:    "maxConcurrentStreams",
@@ -73,7 +75,7 @@ var ignoredFields = []ignoredField{
 		why:     "0 is not sent: the default, 3 retries in flight, is in effect",
 		instead: "write minRetryConcurrency: 1",
 		example: `retryBudget: {percent: 10, minRetryConcurrency: 0}`,
-		without: `retryBudget: {percent: 10}`,
+		without: `retryBudget: {percent: 10}`, repaired: 1,
 	},
 }
 
@@ -89,6 +91,7 @@ func checkNeverReceived(p *pass) {
 			if !v.has() || field.unless != nil && field.unless(c, v) {
 				continue
 			}
+			p.about = subject{which: field.name}
 			shown := field.name
 			if text := v.shown(); text != "" {
 				shown += " " + text

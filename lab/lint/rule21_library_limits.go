@@ -12,7 +12,8 @@ var libraryLimits = &Rule{
 	Reason:  "The settings of one chain bound each other. A proxy hides the endpoints: behind one, a breaker for each endpoint is one for all of them.",
 	Source:  "../kit/upstream/README.md",
 	check:   checkLibraryLimits,
-	NoProof: "no experiment yet: the attempts are the library's own, and shown by GET /resilience",
+	proof:   proveLibraryLimits,
+	NoProof: "FALLBACK without a call: a run without it is the same",
 }
 
 func checkLibraryLimits(p *pass) {
@@ -23,16 +24,20 @@ func checkLibraryLimits(p *pass) {
 		}
 		if len(w.calls) == 0 {
 			if v, set := l.env["FALLBACK"]; set && v.text == "true" {
+				p.about = subject{which: "no call"}
 				p.report(v.set, "remove FALLBACK", "%s makes no call: FALLBACK has nothing to fall back from or to", w.name)
 			}
 			continue
 		}
+		p.about = subject{edge: w.calls[0], which: "attempts"}
 		p.checkAttempts(w, l)
 		if l.failures > 0 && l.openPercent > 0 && l.openTime < l.total && !p.neverOpens(w) {
+			p.about.which = "open time"
 			p.report(l.set("BREAKER_OPEN_TIME").or(l.set("UPSTREAM_TIMEOUT")), "write BREAKER_OPEN_TIME: "+short(l.total)+" or more",
 				"%s: a breaker is open for %s, less than one call may take (UPSTREAM_TIMEOUT %s): it is half-open again before the call that opened it is over", w.name, short(l.openTime), short(l.total))
 		}
 		if inFlight := p.Rate * p.Latency.Seconds(); l.bulkhead > 0 && inFlight > float64(l.bulkhead) {
+			p.about.which = "bulkhead"
 			p.reportAs(Error, l.set("BULKHEAD"), fmt.Sprintf("write BULKHEAD: %d or more, twice that for peaks", int(math.Ceil(inFlight))),
 				"%s: BULKHEAD %d is below %g requests per second × %s = %.4g in flight", w.name, l.bulkhead, p.Rate, short(p.Latency), inFlight)
 		}
@@ -82,6 +87,7 @@ func (p *pass) checkScope(w *workload, l *library) {
 		if n > 1 {
 			of = "all " + counted(n, "host")
 		}
+		p.about = subject{edge: e, which: "scope"}
 		p.report(l.set("BREAKER_SCOPE"), "write BREAKER_SCOPE: upstream, or BREAKER_FAILURES: 0 and leave ejection to the proxy",
 			"%s calls %s through its proxy, which is the only endpoint that it sees: its breaker counts the errors of %s together, and opens for all", w.name, e.name(), of)
 	}

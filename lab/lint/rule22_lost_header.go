@@ -11,7 +11,8 @@ var lostHeader = &Rule{
 	Reason:  "A proxy does not know which outgoing request belongs to which incoming one. A header reaches a route behind the first hop only if every service on the way copies it. The fleet's services copy x-, trace and baggage headers, unless PROPAGATE_HEADERS=false.",
 	Source:  "https://istio.io/latest/docs/tasks/observability/distributed-tracing/overview/",
 	check:   checkLostHeader,
-	NoProof: "scenarios dark-release and no-header-propagation prove it by a probe: fleetman check no-header-propagation",
+	proof:   proveLostHeader,
+	NoProof: "a header that the fleet's services do not propagate: the repair is another one, which the callers have to send",
 }
 
 func checkLostHeader(p *pass) {
@@ -21,11 +22,13 @@ func checkLostHeader(p *pass) {
 			continue
 		}
 		for _, header := range p.headers(e) {
+			p.about = subject{edge: e}
 			switch name := strings.ToLower(header.name); {
 			case !w.library.propagate:
 				p.report(w.library.set("PROPAGATE_HEADERS"), "remove PROPAGATE_HEADERS: \"false\"",
 					"routes to %s depend on header %s (%s), and %s does not propagate headers: no request that comes through it has one", e.name(), header.name, header.rule.Ref(), w.name)
 			case w.program != "" && !isPropagated(name):
+				p.about.which = "name"
 				p.report(header.at, "use a header that begins with x-",
 					"routes to %s depend on header %s, and %s propagates x-, trace and baggage headers only: no request that comes through it has one", e.name(), header.name, w.name)
 			}

@@ -111,7 +111,7 @@ var elsewhere = []string{"out", "run", "json", "all", "junit", "network", "bin",
 
 func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
 	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}
-	if o.Network, err = f.pods(); err != nil {
+	if o.Network, err = podNetwork(f.network); err != nil {
 		return o, err
 	}
 	if f.again != "" {
@@ -138,11 +138,11 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 	return o, nil
 }
 
-// pods checks the network of the pods.
-func (f compareFlags) pods() (netip.Prefix, error) {
-	network, err := netip.ParsePrefix(f.network)
+// podNetwork reads the network of the pods.
+func podNetwork(text string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(text)
 	if err != nil || !network.Addr().Is4() || network.Bits() > 24 {
-		return network, fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", f.network)
+		return network, fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", text)
 	}
 	return network, nil
 }

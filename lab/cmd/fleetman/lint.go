@@ -13,10 +13,10 @@ import (
 
 // lintFlags are the values of the flags of `fleetman lint`.
 type lintFlags struct {
-	format  lintFormat
-	options lint.Options
-	calls   []string
-	prove   string
+	format              lintFormat
+	options             lint.Options
+	calls               []string
+	prove, network, bin string
 }
 
 func lintCommand(where *places) *cobra.Command {
@@ -59,6 +59,8 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 	flags.DurationVar(&f.options.Fault, "fault", lint.DefaultFault, "how long the fault of interest lasts, for --rate")
 	flags.StringArrayVar(&f.calls, "call", nil, "WORKLOAD=HOST: a call that no variable NAME_URL says; repeatable")
 	flags.StringVar(&f.prove, "prove", "", "RULE: run the experiment that shows its first finding on the local mesh, as written and repaired")
+	flags.StringVar(&f.network, "network", "127.0.78.0/24", "network of the pods, for --prove")
+	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs, for --prove (default: build them)")
 	completeFlag(cmd, "format", fixed(lint.Formats))
 	return cmd
 }

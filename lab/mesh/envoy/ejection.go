@@ -19,12 +19,16 @@ type Ejection struct {
 	Enforced bool `json:"enforced"`
 }
 
-// ParseEjection parses a line of Envoy's log. ok is false when the line is not about an ejection.
+// ParseEjection parses a line of Envoy's log. ok is false when the line is not about an ejection, or about
+// one that was detected and not enforced: each ejection by 5xx has such an entry about gateway failures.
 func ParseEjection(line []byte) (event Ejection, ok bool) {
 	if !bytes.Contains(line, []byte(`"upstream_url"`)) || !bytes.Contains(line, []byte(`"action"`)) {
 		return Ejection{}, false
 	}
 	if err := json.Unmarshal(line, &event); err != nil || event.Action == "" {
+		return Ejection{}, false
+	}
+	if event.Action == "EJECT" && !event.Enforced {
 		return Ejection{}, false
 	}
 	return event, true

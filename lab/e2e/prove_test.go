@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"fleetman.example/lab/mesh/meshtest"
+)
+
+// TestProve runs the proofs of rules on their examples: what happens as written,
+// and does not when repaired. They take half a minute each, so without
+// FLEETMAN_PROVE=all only those run that differ in kind: an ejection, calls that
+// multiply, a header, a configuration.
+func TestProve(t *testing.T) {
+	meshtest.Binaries(t)
+	binary := filepath.Join(t.TempDir(), "fleetman")
+	build := exec.Command("go", "build", "-o", binary, "./lab/cmd/fleetman")
+	build.Dir = root
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building fleetman: %v\n%s", err, text)
+	}
+	for _, test := range []struct {
+		rule  int
+		short bool
+		want  string // the line of results
+	}{
+		{1, true, `as written: 0 ejections, [45]\d(\.\d)? % failed; repaired: 1 ejection, \d(\.\d)? % failed`},
+		{2, false, `as written: 4 ejections, .* failed; repaired: 2 ejections, 0 % of the requests that need no callee failed`},
+		{3, false, `as written: 2 ejections, .* failed; repaired: 2 ejections, \d(\.\d)? % failed`},
+		{4, false, `as written: ejected after 5 errors by .*; repaired: ejected after 4 errors by consecutiveGatewayErrors`},
+		{5, false, `as written: 2\.0 calls of .* for one request; repaired: 3\.0 calls of .* for one request`},
+		{6, false, `as written: 0 logged with UT, [1-9]\d* logged with DC, .*; repaired: [1-9]\d* logged with UT, 0 logged with DC, .*`},
+		{7, true, `as written: 9\.0 calls of .* for one request, .*; repaired: 3\.0 calls of .* for one request, .*`},
+		{8, false, `as written: 3\.0 calls of .* for one request; repaired: 1\.0 calls of .* for one request`},
+		{9, false, `as written: [23]\.\d calls of .* for one request; repaired: 1\.\d calls of .* for one request`},
+		{10, false, `as written: [1-9]\d* ejections?, .*; repaired: 0 ejections, .*`},
+		{11, false, `as written: [45]\d(\.\d)? % failed; repaired: [12]?\d(\.\d)? % failed`},
+		{12, false, `as written: 0 % of the calls take a route of .*; repaired: (9\d(\.\d)?|100) % of the calls take a route of .*`},
+		{13, false, `as written: slowest answer after 10s, .*; repaired: slowest answer after [1-5]\.\d+s, .*`},
+		{14, false, `as written: 0 ejections, [45]\d(\.\d)? % failed; repaired: 1 ejection, \d(\.\d)? % failed`},
+		{15, false, `as written: one session on 2 hosts, .*; repaired: one session on 1 host, .*`},
+		{16, false, `as written: a host was away for more than .*; repaired: a host was away for 1(\.\d)?s`},
+		{17, false, `as written: [45]\d(\.\d)? % failed; repaired: \d(\.\d)? % failed`},
+		{18, false, `as written: .* % of the requests to the host that came back; repaired: .* % of the requests to the host that came back`},
+		{19, false, `as written: [1-9]\d* logged with UC, .*; repaired: \d+ logged with UC, .*`},
+		{20, true, `as written: the proxy of staff-service has the same configuration with and without minRetryConcurrency; repaired: another one`},
+		{21, false, `as written: 2\.0 calls of .* for one request; repaired: 3\.0 calls of .* for one request`},
+		{22, true, `as written: 0 % of the requests with x-my-header reached .* with it; repaired: (9\d(\.\d)?|100) % of the requests .*`},
+	} {
+		if !test.short && os.Getenv("FLEETMAN_PROVE") != "all" {
+			continue
+		}
+		t.Run(fmt.Sprint(test.rule), func(t *testing.T) {
+			dir := filepath.Join(root, "lab", "lint", "testdata", fmt.Sprintf("%02d", test.rule))
+			file := filepath.Join(dir, "prove.yaml")
+			if _, err := os.Stat(file); err != nil {
+				file = filepath.Join(dir, "bad.yaml")
+			}
+			network := fmt.Sprintf("127.%d.88.0/24", 100+os.Getpid()%100)
+			cmd := exec.CommandContext(t.Context(), binary, "lint", "--root", root, "--state", filepath.Join(t.TempDir(), "state"),
+				"--network", network, "--prove", fmt.Sprint(test.rule), file)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Run(); err != nil || !regexp.MustCompile(`(?m)^`+test.want+`$`).Match(stdout.Bytes()) {
+				t.Errorf("%v, want %s; stdout\n%s\nstderr\n%s", err, test.want, &stdout, &stderr)
+			}
+			t.Log(stdout.String())
+		})
+	}
+}

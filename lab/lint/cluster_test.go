@@ -1,0 +1,114 @@
+package lint
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+	kubetest "k8s.io/client-go/testing"
+	"sigs.k8s.io/yaml"
+)
+
+// ofCluster is what a cluster has that nobody wrote into a manifest.
+const ofCluster = `apiVersion: v1
+kind: Service
+metadata: {name: kubernetes, namespace: default}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio-ca-root-cert, namespace: default}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: coredns, namespace: kube-system}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: istiod, namespace: istio-system}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other}
+`
+
+// TestReadCluster reads a fake cluster: what rules are about is found as in files,
+// at the lines of files that are written, and in versions that the cluster has.
+func TestReadCluster(t *testing.T) {
+	text := read(t, "testdata/01/bad.yaml")
+	text = strings.ReplaceAll(text, "metadata: {name: staff", "metadata: {namespace: default, creationTimestamp: '2026-01-01T00:00:00Z', managedFields: [], name: staff")
+	text = strings.ReplaceAll(text, "metadata: {name: fleetman", "metadata: {namespace: default, uid: u, name: fleetman")
+	client := fakeCluster(t, text+"---\n"+ofCluster)
+	gone := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
+	client.PrependReactor("list", "envoyfilters", func(kubetest.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewNotFound(gone.GroupResource(), "")
+	})
+	for _, test := range []struct {
+		namespace string
+		objects   int
+		rules     []string
+	}{
+		{"", 4, []string{"1"}},
+		{"default", 3, []string{"1"}},
+		{"other", 1, nil},
+	} {
+		objects, err := ReadCluster(t.Context(), client, test.namespace)
+		if err != nil || len(objects) != test.objects {
+			t.Fatalf("%q: %v, %d objects, want %d: %v", test.namespace, err, len(objects), test.objects, objects)
+		}
+		dir := filepath.Join(t.TempDir(), "cluster")
+		if err := WriteObjects(dir, objects); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings := m.Check(Options{})
+		if got := found(findings); !slices.Equal(got, test.rules) {
+			t.Errorf("%q: found %v, want %v: %v", test.namespace, got, test.rules, findings)
+		}
+		for _, f := range findings {
+			if want := filepath.Join(dir, "default.destinationrule.staff.yaml"); f.File != want || !strings.Contains(strings.Split(read(t, want), "\n")[f.Line-1], "maxEjectionPercent") {
+				t.Errorf("%q: %s:%d, want the line of maxEjectionPercent in %s", test.namespace, f.File, f.Line, want)
+			}
+		}
+	}
+}
+
+// TestReadClusterErrors: what must not be read is an error, that of the client.
+func TestReadClusterErrors(t *testing.T) {
+	client := fakeCluster(t, ofCluster)
+	client.PrependReactor("list", "deployments", func(kubetest.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "", fmt.Errorf("no"))
+	})
+	if _, err := ReadCluster(t.Context(), client, ""); !apierrors.IsForbidden(err) || !strings.HasPrefix(err.Error(), "list deployments: ") {
+		t.Errorf("%v, want the client's error", err)
+	}
+}
+
+// fakeCluster returns a client of a cluster with the objects of a text.
+func fakeCluster(t *testing.T, text string) *fake.FakeDynamicClient {
+	t.Helper()
+	var objects []runtime.Object
+	for _, document := range strings.Split(text, "---\n") {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, o)
+	}
+	lists := map[schema.GroupVersionResource]string{}
+	for _, k := range kinds {
+		for _, version := range k.versions {
+			lists[schema.GroupVersionResource{Group: k.group, Version: version, Resource: k.resource}] = "List"
+		}
+	}
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, objects...)
+}

@@ -1,0 +1,274 @@
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"fleetman.example/lab/experiment"
+)
+
+// proveNeverOpens: one host answers 503.
+func proveNeverOpens(p *proving) (*trial, error) {
+	if p.edge != nil {
+		return proveBreakerOpens(p)
+	}
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	t.inject = c.in(1, "status=503")
+	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
+	p.repair(p.at.object, change(max(share(c.hosts()), 50), with(p.at.keysTo("outlierDetection"), "maxEjectionPercent")...))
+	return t, nil
+}
+
+// proveBreakerOpens: every host of the callee answers 503.
+func proveBreakerOpens(p *proving) (*trial, error) {
+	t, err := p.loadThrough(p.edge)
+	if err != nil {
+		return nil, err
+	}
+	t.rate, t.fault = 20, 5*time.Second
+	t.inject = inAll(p.edge.to, "status=503")
+	t.measures, t.goal = []measure{openings, calls(p.edge.to)}, more(0, "the openings")
+	p.repair(p.edge.from.object, setVariables("BREAKER_MAX_OPEN_PERCENT", "100"))
+	return t, nil
+}
+
+// needs are requests of a program that need a callee, and rules by which they
+// fail in the program itself, as the errors of a callee make them.
+var needs = map[string]struct {
+	stream experiment.Stream
+	rules  string
+}{
+	"position-tracker": {writes["position-tracker"], "status=500,method=POST"},
+	"api-gateway":      {experiment.Stream{Path: "/vehicles/driver/City%20Truck"}, "status=500,path=/vehicles/driver/"},
+	"webapp":           {experiment.Stream{Path: "/api/vehicles/"}, "status=500,path=/api/"},
+}
+
+// proveEjectsForCallees: requests that need a callee fail, as if it did; few
+// others need none.
+func proveEjectsForCallees(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	program, _ := c.service.program()
+	failing, known := needs[program]
+	if !known {
+		return nil, fmt.Errorf("no request of %s needs a callee", program)
+	}
+	failing.stream.Name, failing.stream.Share = "callee", 9
+	t.streams[0].Name = "own"
+	t.streams = append(t.streams, failing.stream)
+	t.rate, t.fault = 50, 6*time.Second
+	t.inject = inAll(c.service, failing.rules)
+	t.measures = []measure{ejections, shareOf("own", "of the requests that need no callee failed", failedRequest)}
+	t.goal = fewer(1, "the share that failed")
+	t.note = "the errors of a callee are injected into the service itself"
+	p.repair(c.rule, change(50, with(p.at.keysTo("outlierDetection"), "maxEjectionPercent")...))
+	return t, nil
+}
+
+// provePanic: as many hosts answer 503 as it takes for the panic.
+func provePanic(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	n, threshold, ejected := c.hosts(), c.outliers.at("minHealthPercent").count(0), 1
+	for 100*(n-ejected) >= threshold*n && ejected < n {
+		ejected++
+	}
+	if n == 0 || ejected > c.mayEject(n) {
+		return nil, errors.New("the number of hosts must be in the manifests")
+	}
+	t.rate = 40
+	t.inject = c.in(ejected, "status=503")
+	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
+	p.repair(p.at.object, change(0, with(p.at.keysTo("outlierDetection"), "minHealthPercent")...))
+	return t, nil
+}
+
+// proveGatewayErrors: one host answers 502.
+func proveGatewayErrors(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	if n := c.hosts(); n > 0 && c.mayEject(n) == 0 {
+		return nil, errors.New("no host can be ejected: rule 1")
+	}
+	all := c.outliers.at("consecutive5xxErrors").count(default5xx)
+	t.rate = 10
+	t.inject = c.in(1, "status=502")
+	t.measures = []measure{firstEjection}
+	t.goal = less(0, "the errors until an ejection")
+	block := p.at.keysTo("outlierDetection")
+	p.repair(p.at.object, change(max(all-1, 1), with(block, "consecutiveGatewayErrors")...))
+	if all == 1 {
+		p.repair(p.at.object, change(0, with(block, "consecutive5xxErrors")...))
+	}
+	return t, nil
+}
+
+// poisons are paths whose requests an experiment lets always fail.
+var poisons = map[string]string{
+	"staff-service": "/driver/Bug", "vehicle-telemetry": "/vehicles/Bug", "position-tracker": "/vehicles/Bug", "api-gateway": "/vehicles/driver/Bug",
+}
+
+// proveEjectsItself: every second request always fails.
+func proveEjectsItself(p *proving) (*trial, error) {
+	r := p.route()
+	if p.finding.Severity == Warning {
+		return nil, errors.New("it takes several such requests in a row, which a short run may not have")
+	}
+	d := r.destinations()[0]
+	c := p.clusterOf(fullName(d.at("host").text(), r.rule.Namespace), d.at("subset").text())
+	t, err := p.loadOn(c.service, r)
+	if err != nil {
+		return nil, err
+	}
+	program, _ := c.service.program()
+	bug := t.streams[0]
+	bug.Name, bug.Path = "bug", poisons[program]
+	t.streams = append(t.streams, bug)
+	t.rate = 4
+	t.inject = inAll(c.service, "status=503,path="+bug.Path)
+	t.measures, t.goal = []measure{ejections, shareOf("read", "of the other requests failed", failedRequest)}, less(0, "the ejections")
+	field := "consecutive5xxErrors"
+	if gateway := c.outliers.at("consecutiveGatewayErrors").count(0); gateway == c.ejectingErrors() {
+		field = "consecutiveGatewayErrors"
+	}
+	enough := r.retries().n + 2
+	p.repair(c.rule, change(enough, with(c.outliers.keysTo(""), field)...))
+	if all := c.outliers.at("consecutive5xxErrors").count(default5xx); field != "consecutive5xxErrors" && all != 0 && all < enough {
+		p.repair(c.rule, change(enough, with(c.outliers.keysTo(""), "consecutive5xxErrors")...))
+	}
+	return t, nil
+}
+
+// proveReplaced: one host answers 503, and is not ejected where outlierDetection
+// is replaced.
+func proveReplaced(p *proving) (*trial, error) {
+	traffic := p.at.object.at("spec", "trafficPolicy")
+	fields, whole := blocks, traffic
+	last := p.at.path[len(p.at.path)-1].key
+	if slices.Contains(blocks, last) {
+		whole = traffic.at(last)
+		fields = whole.keys()
+	} else if p.at.path[1].key == "subsets" {
+		whole = p.at.object.at("spec", "subsets").items()[p.at.path[2].index].at("trafficPolicy")
+	}
+	ejects := last == "outlierDetection"
+	for _, field := range fields {
+		if whole.at(field).has() && !p.at.at(field).has() {
+			ejects = ejects || field == "outlierDetection"
+			p.repair(p.at.object, change(whole.at(field).any, with(p.at.keysTo(""), field)...))
+		}
+	}
+	c, t, err := p.loadCluster()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ejects:
+		return nil, errors.New("what is lost is no ejection: the same requests are answered")
+	}
+	t.inject = c.in(1, "status=503")
+	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
+	return t, nil
+}
+
+// proveMovedSession: the host of one session answers 503.
+func proveMovedSession(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	hash := c.balancer.at("consistentHash")
+	name, query := hash.at("httpHeaderName").text(), hash.at("httpQueryParameterName").text()
+	switch {
+	case !hash.has():
+		return nil, errors.New("the local mesh has no zones")
+	case name != "":
+		t.streams[0].Headers = map[string]string{name: "session-1"}
+	case query != "":
+		t.streams[0].Path += "?" + query + "=session-1"
+	default:
+		return nil, errors.New("the load keeps no cookies, and has one address")
+	}
+	t.inject = c.in(1, "status=503")
+	t.measures, t.goal = []measure{hostsOf(c.service, "one session"), ejections, failed}, less(0, "the hosts of a session")
+	p.repair(c.rule, func(fields map[string]any) { drop(fields, c.outliers.keysTo("")...) })
+	return t, nil
+}
+
+// proveLateSweep: one host answers 503 for two seconds; or, with --rate, for as
+// long as the fault of interest.
+func proveLateSweep(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	n, errs := c.hosts(), c.ejectingErrors()
+	block := c.outliers.keysTo("")
+	if n > 0 && c.mayEject(n) == 0 {
+		return nil, errors.New("no host can be ejected: rule 1")
+	}
+	interval, base := c.outliers.at("interval").duration(defaultInterval), c.baseEjection()
+	if interval < 2*base {
+		if t.rate, t.fault = p.Rate, p.Fault; t.rate > 200 || t.fault > 20*time.Second {
+			return nil, errors.New("--rate must be at most 200, and --fault at most 20s, so that the run is short")
+		}
+		t.inject = c.in(1, "status=503")
+		t.measures, t.goal = []measure{ejections, failed}, more(0, "the ejections")
+		p.repair(c.rule, change(max(int(p.Fault.Seconds()*p.Rate/float64(n))/2, 1), with(block, "consecutive5xxErrors")...))
+		return t, nil
+	}
+	scaled := time.Duration(float64(interval) / float64(base) * float64(time.Second)).Truncate(time.Millisecond)
+	t.note = fmt.Sprintf("baseEjectionTime %s and interval %s are shortened to 1s and %s", short(base), short(interval), short(scaled))
+	p.both(c.rule, change("1s", with(block, "baseEjectionTime")...))
+	p.both(c.rule, change(scaled.String(), with(block, "interval")...))
+	p.repair(c.rule, change("333ms", with(block, "interval")...))
+	t.rate, t.fault, t.after = float64(max(20, n*errs)), 2*time.Second, 10*time.Second
+	t.inject = c.in(1, "status=503")
+	t.measures, t.goal = []measure{away}, fewer(0, "the time away")
+	return t, nil
+}
+
+// warmed is the window of a warm-up in an experiment.
+const warmed = 6 * time.Second
+
+// proveWarmup: one host is killed when the others are warm, and comes back.
+func proveWarmup(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	simple := c.balancer.at("simple").text()
+	if c.balancer.at("consistentHash").has() || simple == "" || simple == "LEAST_REQUEST" || simple == "ROUND_ROBIN" || simple == "PASSTHROUGH" {
+		return nil, errors.New("how warm a program is after its start is known to its programmers alone")
+	}
+	if c.hosts() == 1 {
+		return nil, errors.New("one host alone gets all requests")
+	}
+	window := p.at.keysTo("")
+	t.note = fmt.Sprintf("the warm-up of %s is shortened to %s", short(p.at.duration(0)), warmed)
+	p.both(c.rule, change(warmed.String(), window...))
+	p.repair(c.rule, change("ROUND_ROBIN", with(c.balancer.keysTo(""), "simple")...))
+	t.rate, t.healthy, t.fault = 50, warmed+3*time.Second, 5*time.Second
+	t.inject = c.in(1, "")
+	t.inject[0].Action = experiment.Kill
+	t.measures, t.goal = []measure{newcomer(c.service)}, less(0, "the share of the host that came back")
+	return t, nil
+}
+
+// inFlight returns a rate and a delay with which three times a number of requests
+// are in flight.
+func inFlight(n int) (rate float64, delay time.Duration) {
+	rate = math.Min(100, math.Max(20, float64(3*n)))
+	return rate, time.Duration(3 * float64(n) / rate * float64(time.Second))
+}

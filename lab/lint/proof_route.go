@@ -1,0 +1,253 @@
+package lint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/record"
+)
+
+// proveFaultBesideRetries: the route injects its fault; repaired, the service has
+// it.
+func proveFaultBesideRetries(p *proving) (*trial, error) {
+	r, s, t, err := p.routed()
+	if err != nil {
+		return nil, err
+	}
+	fault, own := r.http.at("fault"), r.retries()
+	abort, delay := fault.at("abort", "httpStatus"), fault.at("delay", "fixedDelay")
+	t.healthy, t.fault, t.after = time.Second, 8*time.Second, 0
+	var rules string
+	switch {
+	case abort.has() && own.n > 0 && own.repeatsAnswers() != "":
+		rules = "status=" + abort.shown() + rateOf(fault.at("abort"))
+		t.measures, t.goal = []measure{failed}, fewer(0, "the share that failed")
+	case delay.has() && r.timeout() > 0 && delay.duration(0) > r.timeout() && delay.duration(0) < loadTimeout:
+		rules = "delay=" + delay.text() + rateOf(fault.at("delay"))
+		t.rate = 5
+		t.measures, t.goal = []measure{slowest, failed}, less(0, "the time of the slowest answer")
+	default:
+		return nil, errors.New("retries or a timeout would not change what this fault does")
+	}
+	p.repair(r.rule, func(fields map[string]any) { drop(fields, with(r.http.keysTo(""), "fault")...) })
+	for _, w := range s.workloads {
+		p.repair(w.object, setVariables("FAULTS", rules))
+	}
+	return t, nil
+}
+
+// rateOf returns the share of the requests that get a fault, as the services'
+// rules have it.
+func rateOf(fault value) string {
+	percent := fault.at("percentage", "value").or(fault.at("percent"))
+	if !percent.has() {
+		return ""
+	}
+	return fmt.Sprintf(",rate=%g", min(percent.number(100), 100)/100)
+}
+
+// marker is the status by which a request shows that it takes a route.
+const marker = 418
+
+// proveNotSeen: every route of the rule answers a status of its own.
+func proveNotSeen(p *proving) (*trial, error) {
+	rule := p.at.object
+	s := p.host()
+	if s == nil { // its host is a name in the rule's own namespace
+		for _, other := range p.services {
+			if other.name == p.at.text() {
+				s = other
+			}
+		}
+	}
+	t, err := p.load(s)
+	if err != nil {
+		return nil, err
+	}
+	routes := rule.at("spec", "http").items()
+	if len(routes) == 0 {
+		return nil, errors.New("the rule must have a route of HTTP")
+	}
+	t.streams[0].Headers = (&route{http: routes[0]}).headers()
+	t.healthy, t.fault, t.after = time.Second, 4*time.Second, 0
+	t.note = fmt.Sprintf("every route of %s answers %d, which shows who takes it", rule.Ref(), marker)
+	p.both(rule, func(fields map[string]any) {
+		for i := range routes {
+			put(fields, map[string]any{"abort": map[string]any{"httpStatus": marker, "percentage": map[string]any{"value": 100}}}, "spec", "http", i, "fault")
+		}
+	})
+	switch path := p.at.keysTo(""); {
+	case slices.Contains(path, any("gateways")):
+		p.repair(rule, change(append(slices.Clone(rule.at("spec", "gateways").any.([]any)), "mesh"), path...))
+	case slices.Contains(path, any("exportTo")):
+		t.from = p.edge.from
+		p.repair(rule, change(append(slices.Clone(rule.at("spec", "exportTo").any.([]any)), p.edge.from.ns), path...))
+	default:
+		p.repair(rule, change(s.host, path...))
+	}
+	t.measures = []measure{shareOf("", "of the calls take a route of "+rule.Ref(), func(q record.Request) bool { return q.Status == marker })}
+	t.goal = more(0, "the share")
+	return t, nil
+}
+
+// proveLostHeader: the last hop refuses requests with the header.
+func proveLostHeader(p *proving) (*trial, error) {
+	if p.which != "" {
+		return nil, errors.New("the repair is another header, which the callers have to send")
+	}
+	t, err := p.loadThrough(p.edge)
+	if err != nil {
+		return nil, err
+	}
+	var name, value string
+	for _, h := range p.headers(p.edge) {
+		name, value = h.name, h.at.at("exact").or(h.at.at("prefix")).text()
+		break
+	}
+	if value == "" {
+		value = "lint"
+	}
+	t.streams[0].Headers = map[string]string{name: value}
+	t.rate = 10
+	t.inject = inAll(p.edge.to, "status=404,header="+name+":")
+	for _, r := range p.routes(p.edge) { // another Service may be the header's
+		for _, d := range r.destinations() {
+			s := p.serviceOf(fullName(d.at("host").text(), r.rule.Namespace))
+			if s != nil && s != p.edge.to && !slices.ContainsFunc(t.inject, func(in experiment.Injection) bool { return in.Service == s.name }) {
+				t.inject = append(t.inject, inAll(s, "status=404,header="+name+":")...)
+			}
+		}
+	}
+	t.measures = []measure{shareOf("", fmt.Sprintf("of the requests with %s reached %s with it", name, p.edge.name()), failedRequest)}
+	t.goal = more(0, "the share")
+	p.repair(p.edge.from.object, setVariables("PROPAGATE_HEADERS", "true"))
+	return t, nil
+}
+
+// proveSmallPool: more requests are in flight than the pool has connections.
+func proveSmallPool(p *proving) (*trial, error) {
+	c, t, err := p.loadCluster()
+	if err != nil {
+		return nil, err
+	}
+	t.healthy, t.after = time.Second, 0
+	t.goal = less(0, "the time of the slowest answer")
+	t.measures = []measure{slowest, failed}
+	if p.finding.Severity == Error { // below rate × latency
+		if t.rate, t.fault = p.Rate, 8*time.Second; p.Rate > 200 {
+			return nil, errors.New("--rate must be at most 200, for one machine")
+		}
+		t.inject = inAll(c.service, "delay="+p.Latency.String())
+		p.repair(c.rule, change(int(2*p.Rate*p.Latency.Seconds())+1, p.at.keysTo("")...))
+		return t, nil
+	}
+	n := c.pool.at("tcp", "maxConnections").count(0)
+	if n > 100 {
+		return nil, errors.New("maxConnections must be at most 100, so that one machine can hold three times as many requests")
+	}
+	rate, delay := inFlight(n)
+	t.rate, t.fault = rate, max(6*time.Second, 2*delay)
+	t.inject = inAll(c.service, "delay="+delay.String())
+	p.withoutEjection(c.service)
+	p.repair(c.rule, change(n, with(c.pool.keysTo(""), "http", "http2MaxRequests")...))
+	return t, nil
+}
+
+// closing is how long connections may be idle in an experiment.
+const closing = 5 * time.Millisecond
+
+// proveKeepAlive: the service closes connections when they have been idle for
+// about as long as it is from one request to the next.
+func proveKeepAlive(p *proving) (*trial, error) {
+	s := p.named(p.which)
+	t, err := p.load(s)
+	if err != nil {
+		return nil, err
+	}
+	t.note = fmt.Sprintf("the service closes connections that were idle for %s, and requests come as far apart", closing)
+	t.rate, t.ramp = 0, &experiment.Ramp{From: 110, To: 210}
+	t.healthy, t.fault, t.after = time.Second, 10*time.Second, 0
+	t.inject = inAll(s, "idle="+closing.String())
+	t.measures, t.goal = []measure{flagged("UC"), failed}, fewer(0, "the requests on a closed connection (UC)")
+	shorter := (closing / 5).String()
+	for _, c := range p.clusters() {
+		if c.service == s {
+			p.repair(c.rule, func(fields map[string]any) {
+				dropEverywhere(fields["spec"], "idleTimeout")
+				put(fields, shorter, "spec", "trafficPolicy", "connectionPool", "http", "idleTimeout")
+			})
+			return t, nil
+		}
+	}
+	o := &object{Object: s.object.Object}
+	o.APIVersion, o.Kind, o.Name = "networking.istio.io/v1", "DestinationRule", "fleetman-lint-idle"
+	o.fields = map[string]any{
+		"apiVersion": o.APIVersion, "kind": o.Kind, "metadata": map[string]any{"name": o.Name, "namespace": s.ns},
+		"spec": map[string]any{"host": s.host},
+	}
+	p.repair(o, change(shorter, "spec", "trafficPolicy", "connectionPool", "http", "idleTimeout"))
+	return t, nil
+}
+
+// reading returns a call that the load can let the workload of a finding make
+// without a POST, and a trial that does.
+func (p *proving) reading() (e *edge, t *trial, err error) {
+	calls := p.edge.from.calls
+	if p.which == "scope" {
+		calls = []*edge{p.edge}
+	}
+	for _, e = range calls {
+		if t, err = p.loadThrough(e); err == nil && method(t.streams[0]) != "POST" {
+			return e, t, nil
+		}
+	}
+	return nil, nil, cmp.Or(err, errors.New("the load would have to POST, which the library does not repeat"))
+}
+
+// proveLibraryLimits: the library's own limits, each with the fault that meets it.
+func proveLibraryLimits(p *proving) (*trial, error) {
+	if p.which == "no call" {
+		return nil, errors.New("a fallback of a service that makes no call changes nothing")
+	}
+	e, t, err := p.reading()
+	if err != nil {
+		return nil, err
+	}
+	w := e.from
+	l := &w.library
+	switch {
+	case l.total > 6*time.Second && p.which != "bulkhead":
+		return nil, errors.New("UPSTREAM_TIMEOUT must be 6s or less, so that the run is short")
+	}
+	p.withoutEjection(e.to)
+	switch p.which {
+	case "attempts":
+		p.bare(w)
+		t.fault, t.inject = 3*time.Second, inAll(e.to, "hang")
+		t.measures, t.goal = []measure{calls(e.to)}, more(0, "the attempts")
+		each := l.total - backoffs(l.tries-1, l.backoff, l.backoffMax)
+		p.repair(w.object, setVariables("ATTEMPT_TIMEOUT", (each/time.Duration(l.tries)).Truncate(10*time.Millisecond).String()))
+	case "open time":
+		p.both(w.object, setVariables("FALLBACK", "false"))
+		t.rate, t.fault, t.inject = 10, min(4*l.total, 12*time.Second), inAll(e.to, "hang")
+		t.measures, t.goal = []measure{openings, slowest}, less(0, "the openings")
+		p.repair(w.object, setVariables("BREAKER_OPEN_TIME", (2*l.total).String()))
+	case "bulkhead":
+		if p.Rate > 200 {
+			return nil, errors.New("--rate must be at most 200, for one machine")
+		}
+		t.rate, t.fault, t.inject = p.Rate, 5*time.Second, inAll(e.to, "delay="+p.Latency.String())
+		t.measures, t.goal = []measure{notGood}, fewer(0, "the share that failed or was degraded")
+		p.repair(w.object, setVariables("BULKHEAD", fmt.Sprint(int(2*p.Rate*p.Latency.Seconds())+1)))
+	default:
+		t.rate, t.fault = 20, 6*time.Second
+		t.inject = []experiment.Injection{{Service: e.to.name, Replicas: experiment.Replicas{Some: 1}, Rules: "status=503"}}
+		t.measures, t.goal = []measure{openings, notGood}, less(1, "the share that failed or was degraded")
+		p.repair(w.object, setVariables("BREAKER_FAILURES", "0"))
+	}
+	return t, nil
+}

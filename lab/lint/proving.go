@@ -1,0 +1,336 @@
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fleetman.example/lab/experiment"
+)
+
+// report is a vehicle's position, as the fleet's programs accept it.
+const report = `{"name":"City Truck","lat":53.37,"lng":-1.48,"timestamp":"2026-01-01T00:00:00.000+0000"}`
+
+// Requests of the fleet's programs. Those without a callee are answered by the
+// program alone.
+var (
+	reads = map[string]string{
+		"webapp": "/", "api-gateway": "/", "position-tracker": "/vehicles/",
+		"staff-service": "/driver/City%20Truck", "vehicle-telemetry": "/vehicles/City%20Truck",
+	}
+	writes = map[string]experiment.Stream{
+		"position-tracker":  {Method: "POST", Path: "/vehicles/", Body: report, Headers: asJSON},
+		"staff-service":     {Method: "POST", Path: "/driver/City%20Truck/50"},
+		"vehicle-telemetry": {Method: "POST", Path: "/vehicles/", Body: report, Headers: asJSON},
+	}
+	asJSON = map[string]string{"Content-Type": "application/json"}
+	// through are requests by which a program calls another one.
+	through = map[string]experiment.Stream{
+		"webapp>api-gateway":                 {Path: "/api/vehicles/driver/City%20Truck"},
+		"webapp>api-gateway>staff-service":   {Path: "/api/vehicles/driver/City%20Truck"},
+		"api-gateway>staff-service":          {Path: "/vehicles/driver/City%20Truck"},
+		"api-gateway>position-tracker":       {Path: "/vehicles/City%20Truck"},
+		"position-tracker>staff-service":     {Method: "POST", Path: "/vehicles/", Body: report, Headers: asJSON},
+		"position-tracker>vehicle-telemetry": {Method: "POST", Path: "/vehicles/", Body: report, Headers: asJSON},
+	}
+)
+
+// program returns the program of a service's pods, or an error.
+func (s *service) program() (string, error) {
+	if s == nil || len(s.workloads) == 0 || s.workloads[0].program == "" {
+		return "", errors.New("the Service must be in the manifests, and run one of the fleet's programs, which have the faults")
+	}
+	return s.workloads[0].program, nil
+}
+
+// host returns the Service that the object with the mistake is for.
+func (p *proving) host() *service {
+	host := p.at.object.at("spec", "host").text()
+	if hosts := p.at.object.at("spec", "hosts").texts(); host == "" && len(hosts) > 0 {
+		host = hosts[0]
+	}
+	return p.serviceOf(fullName(host, p.at.object.Namespace))
+}
+
+// caller returns whose proxy sends the load: that of a workload that calls the
+// service, otherwise the service's own.
+func (p *proving) caller(s *service) *workload {
+	for _, e := range s.calledBy {
+		if e.from.meshed && e.from.hosts > 0 && p.isBehind(e.from) {
+			return e.from
+		}
+	}
+	return s.workloads[0]
+}
+
+// load returns a trial whose load reads from a service, as a caller of it does.
+func (p *proving) load(s *service) (*trial, error) {
+	program, err := s.program()
+	if err != nil {
+		return nil, err
+	}
+	return &trial{
+		to: s, from: p.caller(s), streams: []experiment.Stream{{Name: "read", Path: reads[program]}},
+		rate: 20, healthy: 2 * time.Second, fault: 8 * time.Second, after: time.Second,
+	}, nil
+}
+
+// loadOn is load with what a route's conditions ask for.
+func (p *proving) loadOn(s *service, r *route) (*trial, error) {
+	t, err := p.load(s)
+	if err == nil && r != nil {
+		t.streams[0].Headers = r.headers()
+	}
+	return t, err
+}
+
+// headers returns headers with which a request meets the first condition of a
+// route; nil when it needs none.
+func (r *route) headers() map[string]string {
+	var found map[string]string
+	for _, match := range r.http.at("match").items() {
+		for _, name := range match.at("headers").keys() {
+			if found == nil {
+				found = map[string]string{}
+			}
+			condition := match.at("headers", name)
+			found[name] = condition.at("exact").or(condition.at("prefix")).text()
+			if found[name] == "" {
+				found[name] = "lint"
+			}
+		}
+		break
+	}
+	return found
+}
+
+// loadThrough returns a trial whose load reaches the callee of an edge by its
+// caller, at a rate at which requests do not meet.
+func (p *proving) loadThrough(e *edge, behind ...string) (*trial, error) {
+	program, err := e.to.program()
+	if err != nil {
+		return nil, err
+	}
+	path := strings.Join(append([]string{e.from.program, program}, behind...), ">")
+	stream, known := through[path]
+	entry := p.serviceRunning(e.from)
+	if !known || entry == nil {
+		return nil, fmt.Errorf("no request of the fleet's programs that the load could send takes the path %s", strings.ReplaceAll(path, ">", " → "))
+	}
+	stream.Name = "read"
+	return &trial{
+		to: entry, from: p.caller(entry), streams: []experiment.Stream{stream}, needs: append(slices.Clone(e.to.workloads), e.from),
+		rate: 2, healthy: time.Second, fault: 4 * time.Second,
+	}, nil
+}
+
+// serviceRunning returns the first Service of a workload's pods, or nil.
+func (p *proving) serviceRunning(w *workload) *service {
+	for _, s := range p.services {
+		if s.runs(w) {
+			return s
+		}
+	}
+	return nil
+}
+
+// route returns the route that a finding in a VirtualService is about, or nil.
+func (p *proving) route() *route {
+	if len(p.at.path) < 3 || p.at.object.Kind != "VirtualService" {
+		return nil
+	}
+	for _, r := range p.allRoutes() {
+		if r.rule == p.at.object && slices.Equal(r.http.path, p.at.path[:3]) {
+			return r
+		}
+	}
+	return nil
+}
+
+// cluster returns the first cluster that a finding in a DestinationRule is about,
+// and a route that leads to it, if one is needed.
+func (p *proving) cluster() (*cluster, *route) {
+	subset := ""
+	if len(p.at.path) > 3 && p.at.path[1].key == "subsets" {
+		subset = p.at.path[2].name
+	}
+	for _, c := range p.clusters() {
+		if c.rule == p.at.object && (c.subset == subset || subset == "") && c.service != nil {
+			if c.subset == "" {
+				return c, nil
+			}
+			return c, p.leading(c)
+		}
+	}
+	return nil, nil
+}
+
+// leading returns a route that leads to a cluster, or nil.
+func (p *proving) leading(c *cluster) *route {
+	for _, r := range p.allRoutes() {
+		for _, d := range r.destinations() {
+			if fullName(d.at("host").text(), r.rule.Namespace) == c.host && d.at("subset").text() == c.subset {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// loadCluster is load for the cluster of a finding in a DestinationRule.
+func (p *proving) loadCluster() (*cluster, *trial, error) {
+	c, r := p.cluster()
+	if c == nil {
+		return nil, nil, errors.New("the Service must be in the manifests")
+	}
+	t, err := p.loadOn(c.service, r)
+	return c, t, err
+}
+
+// in injects rules into some pods of a cluster: the first workload's of a subset.
+func (c *cluster) in(n int, rules string) []experiment.Injection {
+	service := c.service.name
+	if len(c.labels) > 0 {
+		for _, w := range c.service.workloads {
+			if selects(c.labels, w.labels) {
+				service = w.name
+				break
+			}
+		}
+	}
+	return []experiment.Injection{{Service: service, Replicas: experiment.Replicas{Some: n}, Rules: rules}}
+}
+
+// inAll injects rules into all pods of a service.
+func inAll(s *service, rules string) []experiment.Injection {
+	return []experiment.Injection{{Service: s.name, Replicas: experiment.Replicas{All: true}, Rules: rules}}
+}
+
+// keys returns a path for put: strings are keys, numbers indexes of lists.
+func (v value) keysTo(cut string) (path []any) {
+	for _, s := range v.path {
+		if s.index >= 0 {
+			path = append(path, s.index)
+		} else {
+			path = append(path, s.key)
+		}
+		if cut != "" && s.key == cut {
+			break
+		}
+	}
+	return path
+}
+
+// put sets the value at a path. Objects that are missing are made.
+func put(fields map[string]any, to any, path ...any) {
+	var node any = fields
+	for i, step := range path {
+		last := i == len(path)-1
+		switch key := step.(type) {
+		case int:
+			list, ok := node.([]any)
+			if !ok || key >= len(list) {
+				return
+			}
+			if last {
+				list[key] = to
+				return
+			}
+			node = list[key]
+		case string:
+			within, ok := node.(map[string]any)
+			if !ok {
+				return
+			}
+			if last {
+				within[key] = to
+				return
+			}
+			if within[key] == nil {
+				within[key] = map[string]any{}
+			}
+			node = within[key]
+		}
+	}
+}
+
+// get returns the value at a path, or nil.
+func get(node any, path ...any) any {
+	for _, step := range path {
+		switch key := step.(type) {
+		case int:
+			list, _ := node.([]any)
+			if key >= len(list) {
+				return nil
+			}
+			node = list[key]
+		case string:
+			within, _ := node.(map[string]any)
+			node = within[key]
+		}
+	}
+	return node
+}
+
+// drop removes a key of the object at a path.
+func drop(fields map[string]any, path ...any) {
+	within, _ := get(fields, path[:len(path)-1]...).(map[string]any)
+	if key, ok := path[len(path)-1].(string); ok {
+		delete(within, key)
+	}
+}
+
+// change returns a change that puts one value.
+func change(to any, path ...any) func(map[string]any) {
+	return func(fields map[string]any) { put(fields, to, path...) }
+}
+
+// with returns a path with more keys.
+func with(path []any, more ...any) []any { return append(slices.Clone(path), more...) }
+
+// setting returns a change that sets variables of a workload's first container.
+func setVariables(variables ...string) func(map[string]any) {
+	return func(fields map[string]any) {
+		path := []any{"spec", "template", "spec", "containers", 0, "env"}
+		env, _ := get(fields, path...).([]any)
+		for i := 0; i+1 < len(variables); i += 2 {
+			name := variables[i]
+			env = slices.DeleteFunc(env, func(item any) bool { return get(item, "name") == name })
+			env = append(env, map[string]any{"name": name, "value": variables[i+1]})
+		}
+		put(fields, env, path...)
+	}
+}
+
+// bare switches off what would hide the tries of a workload's library.
+func (p *proving) bare(w *workload) {
+	p.both(w.object, setVariables("FALLBACK", "false", "BREAKER_FAILURES", "0", "RETRY_BUDGET_PERCENT", "1000"))
+}
+
+// withoutEjection removes the ejection of a service's hosts in both arms: it would
+// end what is measured.
+func (p *proving) withoutEjection(s *service) {
+	for _, rule := range p.of("DestinationRule") {
+		if fullName(rule.at("spec", "host").text(), rule.Namespace) != s.host {
+			continue
+		}
+		p.both(rule, func(fields map[string]any) { dropEverywhere(fields["spec"], "outlierDetection") })
+	}
+}
+
+// dropEverywhere removes a key at any depth.
+func dropEverywhere(node any, key string) {
+	switch node := node.(type) {
+	case map[string]any:
+		delete(node, key)
+		for _, inner := range node {
+			dropEverywhere(inner, key)
+		}
+	case []any:
+		for _, inner := range node {
+			dropEverywhere(inner, key)
+		}
+	}
+}
