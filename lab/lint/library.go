@@ -132,8 +132,34 @@ func (l *library) isSet(name string) bool {
 	return own || l.library && settings[name].library != ""
 }
 
-// limit is how long one attempt may take; 0: no limit.
-func (l *library) limit() time.Duration { return lower(l.attempt, l.total) }
+// limit is how long the first attempt may take; 0: no limit.
+func (l *library) limit() time.Duration { return l.within(l.total) }
+
+// within is how long an attempt may take when its call has some time left; 0 is no
+// limit. One with a limit of its own takes at most half of that time.
+func (l *library) within(left time.Duration) time.Duration {
+	if l.attempt > 0 && left > 0 {
+		return min(l.attempt, left/2)
+	}
+	return lower(l.attempt, left)
+}
+
+// attempts are the longest times of all attempts of a call, with the longest waits
+// between them, when none may take longer than a limit of the mesh's; 0 is none.
+func (l *library) attempts(mesh time.Duration) (each []time.Duration, whole time.Duration) {
+	left := l.total
+	for n := range min(max(l.tries, 1), maxTries) {
+		if n > 0 {
+			whole += min(l.backoff<<min(n-1, 20), l.backoffMax)
+		}
+		if left = l.total - whole; l.total > 0 && left <= 0 {
+			break
+		}
+		one := lower(l.within(left), mesh)
+		each, whole = append(each, one), whole+one
+	}
+	return each, whole
+}
 
 // lower returns the lower of two limits, of which 0 is none.
 func lower(a, b time.Duration) time.Duration {

@@ -19,11 +19,17 @@ func percent(share float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(100*share, 'f', 1, 64), ".0") + " %"
 }
 
-// during returns the requests that were due between fault and repair; of one
-// stream, or of all for "".
+// during returns the requests that were due between fault and repair, once all
+// pods had the fault; of one stream, or of all for "".
 func during(r *record.Run, stream string) (found []record.Request) {
+	begin := r.FaultAt
+	for _, e := range r.Events {
+		if e.What == record.EventFaultSet && e.At < r.FaultAt+record.Offset(time.Second) {
+			begin = max(begin, e.At)
+		}
+	}
 	for _, q := range r.Requests {
-		if q.Intended >= r.FaultAt && q.Intended < r.RepairAt && (stream == "" || q.Route == stream) {
+		if q.Intended >= begin && q.Intended < r.RepairAt && (stream == "" || q.Route == stream) {
 			found = append(found, q)
 		}
 	}

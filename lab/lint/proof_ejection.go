@@ -120,7 +120,7 @@ var poisons = map[string]string{
 	"staff-service": "/driver/Bug", "vehicle-telemetry": "/vehicles/Bug", "position-tracker": "/vehicles/Bug", "api-gateway": "/vehicles/driver/Bug",
 }
 
-// proveEjectsItself: every second request always fails.
+// proveEjectsItself: one request of ten always fails.
 func proveEjectsItself(p *proving) (*trial, error) {
 	r := p.route()
 	if p.finding.Severity == Warning {
@@ -135,8 +135,8 @@ func proveEjectsItself(p *proving) (*trial, error) {
 	program, _ := c.service.program()
 	bug := t.streams[0]
 	bug.Name, bug.Path = "bug", poisons[program]
+	bug.Share, t.streams[0].Share = 1, 9
 	t.streams = append(t.streams, bug)
-	t.rate = 4
 	t.inject = inAll(c.service, "status=503,path="+bug.Path)
 	t.measures, t.goal = []measure{ejections, shareOf("read", "of the other requests failed", failedRequest)}, less(0, "the ejections")
 	field := "consecutive5xxErrors"
@@ -256,14 +256,27 @@ func proveWarmup(p *proving) (*trial, error) {
 		return nil, errors.New("one host alone gets all requests")
 	}
 	window := p.at.keysTo("")
-	t.note = fmt.Sprintf("the warm-up of %s is shortened to %s", short(p.at.duration(0)), warmed)
+	t.note = fmt.Sprintf("the warm-up of %s is shortened to %s, and a pod that starts is not ready for 3s", short(p.at.duration(0)), warmed)
+	for _, w := range c.service.workloads {
+		p.both(w.object, notReady)
+	}
 	p.both(c.rule, change(warmed.String(), window...))
 	p.repair(c.rule, change("ROUND_ROBIN", with(c.balancer.keysTo(""), "simple")...))
-	t.rate, t.healthy, t.fault = 50, warmed+3*time.Second, 5*time.Second
+	t.rate, t.healthy, t.fault = 50, warmed+3*time.Second, 8*time.Second
 	t.inject = c.in(1, "")
 	t.inject[0].Action = experiment.Kill
 	t.measures, t.goal = []measure{newcomer(c.service)}, less(0, "the share of the host that came back")
 	return t, nil
+}
+
+// notReady lets the first container of a workload's pods be ready 3 s after its start
+// at the earliest, so that proxies see it leave and come back.
+func notReady(fields map[string]any) {
+	path := []any{"spec", "template", "spec", "containers", 0, "readinessProbe"}
+	if get(fields, path...) == nil {
+		put(fields, map[string]any{"httpGet": map[string]any{"path": "/readyz", "port": 9090}, "periodSeconds": 1}, path...)
+	}
+	put(fields, 3, with(path, "initialDelaySeconds")...)
 }
 
 // inFlight returns a rate and a delay with which three times a number of requests

@@ -90,12 +90,11 @@ func proveGivesUpFirst(p *proving) (*trial, error) {
 	t.inject = inAll(e.to, "hang")
 	t.measures, t.goal = []measure{flagged("UT"), flagged("DC"), calls(e.to)}, more(0, "the requests that the mesh ends (UT)")
 	longer := above(r.total())
-	p.repair(e.from.object, setVariables("UPSTREAM_TIMEOUT", max(l.total, time.Duration(l.tries)*longer+backoffs(l.tries-1, l.backoff, l.backoffMax)).String()))
-	if l.attempt > 0 {
-		p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer.String()))
-	} else {
+	if l.attempt == 0 {
 		p.repair(e.from.object, setVariables("UPSTREAM_TIMEOUT", longer.String()))
+		return t, nil
 	}
+	p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", max(l.total, 2*longer).String()))
 	return t, nil
 }
 
@@ -123,8 +122,8 @@ func proveCalleeRetries(p *proving) (*trial, error) {
 	t.rate, t.fault = 5, 6*time.Second
 	t.inject = inAll(next.to, "hang,rate=0.5")
 	t.measures, t.goal = []measure{failed, calls(next.to)}, less(0, "the share that failed")
-	longer := (needs + 500*time.Millisecond).String()
-	p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer, "UPSTREAM_TIMEOUT", longer))
+	longer := needs + 500*time.Millisecond
+	p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", (2*longer).String()))
 	return t, nil
 }
 

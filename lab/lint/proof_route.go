@@ -153,7 +153,11 @@ func proveSmallPool(p *proving) (*trial, error) {
 	t.rate, t.fault = rate, max(6*time.Second, 2*delay)
 	t.inject = inAll(c.service, "delay="+delay.String())
 	p.withoutEjection(c.service)
-	p.repair(c.rule, change(n, with(c.pool.keysTo(""), "http", "http2MaxRequests")...))
+	http := with(c.pool.keysTo(""), "http")
+	p.repair(c.rule, change(n, with(http, "http1MaxPendingRequests")...))
+	if c.pool.at("http", "http2MaxRequests").count(0) >= n {
+		p.repair(c.rule, change(max(n-1, 1), with(http, "http2MaxRequests")...))
+	}
 	return t, nil
 }
 
@@ -210,8 +214,11 @@ func (p *proving) reading() (e *edge, t *trial, err error) {
 
 // proveLibraryLimits: the library's own limits, each with the fault that meets it.
 func proveLibraryLimits(p *proving) (*trial, error) {
-	if p.which == "no call" {
+	switch p.which {
+	case "no call":
 		return nil, errors.New("a fallback of a service that makes no call changes nothing")
+	case "attempts":
+		return nil, errors.New("the library gives an attempt at most half of the time that is left: all are made, the later ones shorter")
 	}
 	e, t, err := p.reading()
 	if err != nil {
@@ -225,12 +232,6 @@ func proveLibraryLimits(p *proving) (*trial, error) {
 	}
 	p.withoutEjection(e.to)
 	switch p.which {
-	case "attempts":
-		p.bare(w)
-		t.fault, t.inject = 3*time.Second, inAll(e.to, "hang")
-		t.measures, t.goal = []measure{calls(e.to)}, more(0, "the attempts")
-		each := l.total - backoffs(l.tries-1, l.backoff, l.backoffMax)
-		p.repair(w.object, setVariables("ATTEMPT_TIMEOUT", (each/time.Duration(l.tries)).Truncate(10*time.Millisecond).String()))
 	case "open time":
 		p.both(w.object, setVariables("FALLBACK", "false"))
 		t.rate, t.fault, t.inject = 10, min(4*l.total, 12*time.Second), inAll(e.to, "hang")

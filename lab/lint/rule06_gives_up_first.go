@@ -40,15 +40,14 @@ func checkGivesUpFirst(p *pass) {
 // setting that ends it; 0: no limit.
 func (m *model) wait(e *edge) (time.Duration, value) {
 	l, r := &e.from.library, m.read(e)
-	one := lower(l.limit(), r.total())
-	whole := one*time.Duration(l.tries) + backoffs(l.tries-1, l.backoff, l.backoffMax)
-	if one == 0 {
+	_, whole := l.attempts(r.total())
+	if lower(l.limit(), r.total()) == 0 {
 		return 0, value{}
 	}
 	switch waits := lower(whole, l.total); {
 	case r.total() != 0 && r.total() <= lower(l.limit(), r.total()) && r.timeout() == r.total():
 		return waits, r.http.at("timeout")
-	case l.total != 0 && waits == l.total:
+	case l.total != 0 && (waits == l.total || l.attempt > l.total/2):
 		return waits, l.set("UPSTREAM_TIMEOUT").or(e.from.object.at("metadata", "name"))
 	default:
 		return waits, l.set("ATTEMPT_TIMEOUT").or(e.from.object.at("metadata", "name"))
@@ -80,9 +79,12 @@ func (p *pass) checkHop(e *edge) {
 	if mesh == 0 || r.hasFault() {
 		return
 	}
-	name := "ATTEMPT_TIMEOUT"
-	if l.attempt == 0 || l.attempt > l.total {
-		name = "UPSTREAM_TIMEOUT"
+	name, origin, enough := "ATTEMPT_TIMEOUT", "ATTEMPT_TIMEOUT", above(mesh)
+	switch {
+	case l.attempt == 0:
+		name, origin = "UPSTREAM_TIMEOUT", "UPSTREAM_TIMEOUT"
+	case l.attempt > l.total/2:
+		name, origin, enough = "UPSTREAM_TIMEOUT", "half of UPSTREAM_TIMEOUT "+short(l.total), 2*above(mesh)
 	}
 	limit := l.limit()
 	if limit != 0 && limit < mesh {
@@ -90,8 +92,8 @@ func (p *pass) checkHop(e *edge) {
 		if n := r.tries(); n > 1 {
 			rest = fmt.Sprintf(" and the mesh's %s are not all made", counted(n, "try"))
 		}
-		p.report(l.set(name).or(r.http.at("timeout")), fmt.Sprintf("write %s: %s or more, or a timeout of the route below %s", name, short(above(mesh)), short(limit)),
-			"%s gives up on %s after %s (%s), the mesh after %s: the proxy logs DC instead of UT%s", e.from.name, e.name(), short(limit), name, short(mesh), rest)
+		p.report(l.set(name).or(r.http.at("timeout")), fmt.Sprintf("write %s: %s or more, or a timeout of the route below %s", name, short(enough), short(limit)),
+			"%s gives up on %s after %s (%s), the mesh after %s: the proxy logs DC instead of UT%s", e.from.name, e.name(), short(limit), origin, short(mesh), rest)
 		return
 	}
 	if !l.isSet(name) {
@@ -102,9 +104,9 @@ func (p *pass) checkHop(e *edge) {
 			return
 		}
 	}
-	p.reportAs(Warning, l.set(name), fmt.Sprintf("write %s: %s, or a longer timeout of the route", name, short(above(mesh))),
+	p.reportAs(Warning, l.set(name), fmt.Sprintf("write %s: %s, or a longer timeout of the route", name, short(enough)),
 		"%s waits up to %s for an attempt at %s (%s), but no route of the mesh lets one take longer than %s: the time-out never acts",
-		e.from.name, short(limit), e.name(), name, short(p.longest(e)))
+		e.from.name, short(limit), e.name(), origin, short(p.longest(e)))
 }
 
 // above is a time-out that lets the mesh's end first: the application's begins

@@ -8,7 +8,7 @@ import (
 var smallPool = &Rule{
 	Number: 13, Name: "small-pool", Severity: Warning,
 	Finds:   "pools below rate × latency (given --rate); limits that queue where they should refuse; an http2MaxRequests that HTTP/1.1 never reaches",
-	Reason:  "Requests in flight are rate × latency. A pool below that refuses healthy traffic. On HTTP/1.1 maxConnections does not refuse: requests wait in a queue, which http1MaxPendingRequests bounds and which has no bound by default. http2MaxRequests counts requests of HTTP/1.1 too, where each has a connection: a value above maxConnections is never reached.",
+	Reason:  "Requests in flight are rate × latency. A pool below that refuses healthy traffic. On HTTP/1.1 maxConnections does not refuse: requests wait in a queue, which http1MaxPendingRequests bounds and which has no bound by default. http2MaxRequests counts requests of HTTP/1.1 too, where each has a connection: one that is not below maxConnections is never reached: the next request waits for a connection first.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking",
 	Report:  "https://github.com/envoyproxy/envoy/issues/16610",
 	check:   checkSmallPool,
@@ -26,12 +26,13 @@ func checkSmallPool(p *pass) {
 		if n == 0 || c.isHTTP2() {
 			continue
 		}
-		if limit := requests.count(0); limit > n {
-			p.report(requests, fmt.Sprintf("write http2MaxRequests: %d or less, or more connections", n),
+		limit := requests.count(0)
+		if limit > n {
+			p.report(requests, fmt.Sprintf("write http2MaxRequests: %d or less, or more connections", max(n-1, 1)),
 				"http2MaxRequests %d is never reached: requests to %s go over HTTP/1.1, one at a time on each of at most %s", limit, c.name(), counted(n, "connection"))
 		}
-		if pending.count(0) == 0 && requests.count(0) == 0 && c.pool.at("http").has() {
-			p.report(connections, fmt.Sprintf("write http1MaxPendingRequests: %d, or http2MaxRequests: %d to refuse at once", n, n),
+		if pending.count(0) == 0 && (limit == 0 || limit == n) && c.pool.at("http").has() {
+			p.report(connections, fmt.Sprintf("write http1MaxPendingRequests: %d, or http2MaxRequests: %d to refuse at once", n, max(n-1, 1)),
 				"maxConnections %d of %s refuses no request: the next one waits in a queue without a bound", n, c.name())
 		}
 	}

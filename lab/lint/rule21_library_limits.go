@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,7 @@ var libraryLimits = &Rule{
 	Source:  "../kit/upstream/README.md",
 	check:   checkLibraryLimits,
 	proof:   proveLibraryLimits,
-	NoProof: "FALLBACK without a call: a run without it is the same",
+	NoProof: "FALLBACK without a call: a run without it is the same; attempts that do not fit: the library makes them all, the later ones shorter",
 }
 
 func checkLibraryLimits(p *pass) {
@@ -45,18 +46,19 @@ func checkLibraryLimits(p *pass) {
 	}
 }
 
-// checkAttempts compares all attempts with the total.
+// checkAttempts compares all attempts with the total. The library shortens them.
 func (p *pass) checkAttempts(w *workload, l *library) {
 	all := time.Duration(min(l.tries, maxTries)) * l.attempt
 	if l.attempt == 0 || l.total == 0 || all <= l.total {
 		return
 	}
-	severity := Error
-	if l.tries == 1 {
-		severity = Warning
+	each, _ := l.attempts(0)
+	var times []string
+	for _, one := range each {
+		times = append(times, short(one.Truncate(10*time.Millisecond)))
 	}
-	p.reportAs(severity, l.set("RETRY_ATTEMPTS").or(l.set("ATTEMPT_TIMEOUT")), fmt.Sprintf("write ATTEMPT_TIMEOUT: %s or less, or UPSTREAM_TIMEOUT: %s", short((l.total/time.Duration(l.tries)).Truncate(10*time.Millisecond)), short(all)),
-		"%s: %d × ATTEMPT_TIMEOUT %s = %s, and UPSTREAM_TIMEOUT is %s: attempt %d does not end", w.name, l.tries, short(l.attempt), short(all), short(l.total), l.total/l.attempt+1)
+	p.report(l.set("RETRY_ATTEMPTS").or(l.set("ATTEMPT_TIMEOUT")), fmt.Sprintf("write ATTEMPT_TIMEOUT: %s or less, or UPSTREAM_TIMEOUT: %s", short((l.total/time.Duration(l.tries)).Truncate(10*time.Millisecond)), short(all)),
+		"%s: %d × ATTEMPT_TIMEOUT %s = %s, and UPSTREAM_TIMEOUT is %s: an attempt takes at most half of what is left, so that they have %s", w.name, l.tries, short(l.attempt), short(all), short(l.total), strings.Join(times, ", "))
 }
 
 // neverOpens reports whether no breaker of a workload can open: rule 1.
