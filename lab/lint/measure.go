@@ -106,13 +106,15 @@ func slowest(r *record.Run) (float64, string) {
 	return longest.Seconds(), "slowest answer after " + short(longest.Round(10*time.Millisecond))
 }
 
-// flagged counts the requests with one of Envoy's response flags in a proxy's
-// access log.
+// flagged counts the requests with one of Envoy's response flags in the access log
+// of a caller's proxy.
 func flagged(flag string) measure {
 	return func(r *record.Run) (float64, string) {
 		n := 0
 		for _, q := range during(r, "") {
-			if slices.ContainsFunc(q.AccessLog, func(e record.AccessLogEntry) bool { return slices.Contains(strings.Split(e.Flags, ","), flag) }) {
+			if slices.ContainsFunc(q.AccessLog, func(e record.AccessLogEntry) bool {
+				return e.Side == record.Out && slices.Contains(strings.Split(e.Flags, ","), flag)
+			}) {
 				n++
 			}
 		}

@@ -25,7 +25,6 @@ type trial struct {
 	from    *workload
 	streams []experiment.Stream
 	rate    float64
-	ramp    *experiment.Ramp // instead of rate
 	inject  []experiment.Injection
 	// healthy, fault and after are the phases. The load lasts for all of them.
 	healthy, fault, after time.Duration
@@ -176,7 +175,7 @@ func (p *proving) experiment(t *trial, manifests []string, dir string) (*Experim
 	e := experiment.New()
 	e.Question = fmt.Sprintf("Does rule %s, %s, happen in %s, and does the repair end it?", p.finding.Rule, p.finding.Name, p.finding.Object)
 	mesh := p.mesh
-	e.Fleet = experiment.Arm{Manifests: manifests, Mesh: &mesh, Patches: p.injected(), Replicas: p.idle(t)}
+	e.Fleet = experiment.Arm{Manifests: manifests, Mesh: &mesh, Patches: append(p.injected(), p.probed()...), Replicas: p.idle(t)}
 	e.Arms = []experiment.Arm{{Name: AsWritten}, {Name: Repaired, Manifests: append(slices.Clone(manifests), ObjectsFile(dir, Repaired))}}
 	if len(written) > 0 {
 		e.Arms[0].Manifests = append(slices.Clone(manifests), ObjectsFile(dir, AsWritten))
@@ -185,7 +184,7 @@ func (p *proving) experiment(t *trial, manifests []string, dir string) (*Experim
 		e.Faults = []experiment.Fault{{Name: "fault", Inject: t.inject}}
 	}
 	e.Load = experiment.Load{
-		Target: t.to.name, From: t.from.name, Rate: t.rate, Ramp: t.ramp, Timeout: experiment.Duration(loadTimeout), MaxInFlight: 1000,
+		Target: t.to.name, From: t.from.name, Rate: t.rate, Timeout: experiment.Duration(loadTimeout), MaxInFlight: 1000,
 		Streams: t.streams, Vehicles: []string{"City Truck"},
 	}
 	e.Phases = experiment.Phases{Healthy: experiment.Duration(t.healthy), Fault: experiment.Duration(t.fault), After: experiment.Duration(t.after)}
@@ -252,12 +251,33 @@ func (p *proving) injected() (patches []experiment.Object) {
 		if !w.meshed {
 			continue
 		}
-		patches = append(patches, experiment.Object{
-			"apiVersion": w.object.APIVersion, "kind": w.object.Kind, "metadata": map[string]any{"name": w.name, "namespace": w.ns},
-			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"sidecar.istio.io/inject": "true"}}}},
-		})
+		patches = append(patches, w.patch("metadata", map[string]any{"labels": map[string]any{"sidecar.istio.io/inject": "true"}}))
 	}
 	return patches
+}
+
+// probed returns patches that give the fleet's programs a readiness probe where
+// the manifests have none: the load waits for it.
+func (p *proving) probed() (patches []experiment.Object) {
+	for _, w := range p.workloads {
+		container := w.object.at("spec", "template", "spec", "containers").items()[0]
+		if w.program == "" || container.at("readinessProbe").has() {
+			continue
+		}
+		patches = append(patches, w.patch("spec", map[string]any{"containers": []any{map[string]any{"name": container.at("name").text(), "readinessProbe": readiness}}}))
+	}
+	return patches
+}
+
+// readiness is a readiness probe of the fleet's programs.
+var readiness = map[string]any{"httpGet": map[string]any{"path": "/readyz", "port": 9090}, "periodSeconds": 1}
+
+// patch returns a patch of one part of a workload's pods.
+func (w *workload) patch(part string, to any) experiment.Object {
+	return experiment.Object{
+		"apiVersion": w.object.APIVersion, "kind": w.object.Kind, "metadata": map[string]any{"name": w.name, "namespace": w.ns},
+		"spec": map[string]any{"template": map[string]any{part: to}},
+	}
 }
 
 // Describe returns the experiment in one line: fault, load and goal.
@@ -279,16 +299,12 @@ func (e *Experiment) Describe() string {
 	if len(faults) == 0 {
 		faults = []string{"none"}
 	}
-	rate := fmt.Sprintf("%.3g", e.Load.Rate)
-	if r := e.Load.Ramp; r != nil {
-		rate = fmt.Sprintf("%.3g to %.3g", r.From, r.To)
-	}
 	var requests []string
 	for _, s := range e.Load.Streams {
 		requests = append(requests, method(s)+" "+s.Path)
 	}
-	return fmt.Sprintf("fault: %s; load: %s requests per second from %s to %s (%s); goal: %s",
-		strings.Join(faults, ", and "), rate, e.Load.From, e.Load.Target, strings.Join(requests, ", "), e.trial.goal.text)
+	return fmt.Sprintf("fault: %s; load: %.3g requests per second from %s to %s (%s); goal: %s",
+		strings.Join(faults, ", and "), e.Load.Rate, e.Load.From, e.Load.Target, strings.Join(requests, ", "), e.trial.goal.text)
 }
 
 func method(s experiment.Stream) string {

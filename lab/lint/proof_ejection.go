@@ -274,7 +274,7 @@ func proveWarmup(p *proving) (*trial, error) {
 func notReady(fields map[string]any) {
 	path := []any{"spec", "template", "spec", "containers", 0, "readinessProbe"}
 	if get(fields, path...) == nil {
-		put(fields, map[string]any{"httpGet": map[string]any{"path": "/readyz", "port": 9090}, "periodSeconds": 1}, path...)
+		put(fields, clone(readiness), path...)
 	}
 	put(fields, 3, with(path, "initialDelaySeconds")...)
 }

@@ -366,12 +366,14 @@ func proveRetryWords(p *proving) (*trial, error) {
 	words := strings.Join(own.on, ",")
 	has := func(word string) bool { return slices.Contains(own.on, word) }
 	rules, instead := "", ""
-	switch {
+	switch hangs := own.perTry > 0 && own.perTry <= 3*time.Second; {
+	case has("503") && hangs:
+		rules, instead = "hang", "reset,connect-failure,"+words
 	case has("503"):
 		rules, instead = "connect=refuse", "reset,connect-failure,"+words
 	case has("500"):
 		rules, instead = "status=502", "5xx"
-	case own.perTry > 0 && own.perTry <= 3*time.Second:
+	case hangs:
 		rules, instead = "hang", "reset,"+words
 	case has("retriable-status-codes"):
 		rules, instead = "status=503", words+",503"
@@ -380,8 +382,11 @@ func proveRetryWords(p *proving) (*trial, error) {
 	}
 	p.withoutEjection(s)
 	t.inject = []experiment.Injection{{Service: s.name, Replicas: experiment.Replicas{Some: 1}, Rules: rules}}
-	t.rate, t.after = 10, 0
+	if t.rate, t.after = 10, 0; rules == "hang" {
+		t.rate, t.fault = 2, 10*time.Second
+	}
 	t.measures, t.goal = []measure{failed}, fewer(0, "the share that failed")
+	p.withoutBudget(s)
 	p.repair(r.rule, change(instead, with(r.http.keysTo(""), "retries", "retryOn")...))
 	return t, nil
 }

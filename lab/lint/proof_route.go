@@ -161,42 +161,6 @@ func proveSmallPool(p *proving) (*trial, error) {
 	return t, nil
 }
 
-// closing is how long connections may be idle in an experiment.
-const closing = 5 * time.Millisecond
-
-// proveKeepAlive: the service closes connections when they have been idle for
-// about as long as it is from one request to the next.
-func proveKeepAlive(p *proving) (*trial, error) {
-	s := p.named(p.which)
-	t, err := p.load(s)
-	if err != nil {
-		return nil, err
-	}
-	t.note = fmt.Sprintf("the service closes connections that were idle for %s, and requests come as far apart", closing)
-	t.rate, t.ramp = 0, &experiment.Ramp{From: 110, To: 210}
-	t.healthy, t.fault, t.after = time.Second, 10*time.Second, 0
-	t.inject = inAll(s, "idle="+closing.String())
-	t.measures, t.goal = []measure{flagged("UC"), failed}, fewer(0, "the requests on a closed connection (UC)")
-	shorter := (closing / 5).String()
-	for _, c := range p.clusters() {
-		if c.service == s {
-			p.repair(c.rule, func(fields map[string]any) {
-				dropEverywhere(fields["spec"], "idleTimeout")
-				put(fields, shorter, "spec", "trafficPolicy", "connectionPool", "http", "idleTimeout")
-			})
-			return t, nil
-		}
-	}
-	o := &object{Object: s.object.Object}
-	o.APIVersion, o.Kind, o.Name = "networking.istio.io/v1", "DestinationRule", "fleetman-lint-idle"
-	o.fields = map[string]any{
-		"apiVersion": o.APIVersion, "kind": o.Kind, "metadata": map[string]any{"name": o.Name, "namespace": s.ns},
-		"spec": map[string]any{"host": s.host},
-	}
-	p.repair(o, change(shorter, "spec", "trafficPolicy", "connectionPool", "http", "idleTimeout"))
-	return t, nil
-}
-
 // reading returns a call that the load can let the workload of a finding make
 // without a POST, and a trial that does.
 func (p *proving) reading() (e *edge, t *trial, err error) {

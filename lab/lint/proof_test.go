@@ -92,7 +92,6 @@ func TestProveOthers(t *testing.T) {
 	for _, test := range []struct{ name, file, old, new, want string }{
 		{"9", "09/bad.yaml", "", "", "maxRetries beside a budget changes nothing: a run without it is the same"},
 		{"11", "11/bad.yaml", "", "", "retries or a timeout would not change what this fault does"},
-		{"19", "19/bad.yaml", "", "", "the Service must be in the manifests, and run one of the fleet's programs, which have the faults"},
 		{"1", "01/bad.yaml", "image: fleetman/staff-service:6", "image: example/staff:1", "the Service must be in the manifests, and run one of the fleet's programs, which have the faults"},
 		{"15", "15/bad.yaml", "consistentHash: {httpHeaderName: x-user}", "consistentHash: {useSourceIp: true}", "the load keeps no cookies, and has one address"},
 		{"17", "17/bad.yaml", "replicas: 2", "replicas: 1", "one host: a retry meets the same fault"},

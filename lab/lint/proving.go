@@ -312,11 +312,18 @@ func (p *proving) bare(w *workload) {
 // withoutEjection removes the ejection of a service's hosts in both arms: it would
 // end what is measured.
 func (p *proving) withoutEjection(s *service) {
+	p.withoutBlock(s, "outlierDetection")
+}
+
+// withoutBudget removes the retry budget in both arms: it would refuse the retries of a
+// load as small as an experiment's.
+func (p *proving) withoutBudget(s *service) { p.withoutBlock(s, "retryBudget") }
+
+func (p *proving) withoutBlock(s *service, block string) {
 	for _, rule := range p.of("DestinationRule") {
-		if fullName(rule.at("spec", "host").text(), rule.Namespace) != s.host {
-			continue
+		if fullName(rule.at("spec", "host").text(), rule.Namespace) == s.host {
+			p.both(rule, func(fields map[string]any) { dropEverywhere(fields["spec"], block) })
 		}
-		p.both(rule, func(fields map[string]any) { dropEverywhere(fields["spec"], "outlierDetection") })
 	}
 }
 
