@@ -41,7 +41,8 @@ type Options struct {
 
 	Progress func(line string)
 
-	measurements int // of a run whose load is late; 0: maxMeasurements
+	// Measurements is how often a run is made until its load is on time. Defaults to 3.
+	Measurements int
 
 	found binaries.Set
 	noted map[string]bool // lines of noteMesh

@@ -65,7 +65,7 @@ func options(t *testing.T) Options {
 	third := 2 * networks.Add(1)
 	return Options{
 		Command: "fleetman compare x", Root: "../..", Out: t.TempDir(), Environ: os.Environ(),
-		Progress: func(line string) { t.Log(line) }, measurements: 1,
+		Progress: func(line string) { t.Log(line) }, Measurements: 1,
 		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
 	}
 }

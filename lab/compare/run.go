@@ -37,7 +37,7 @@ const maxMeasurements = 3
 // onTime measures a run until its load is on time, at most as often as the options
 // say, and returns the last one.
 func (o Options) onTime(name string, measure func() (*record.Run, error)) (*record.Run, error) {
-	most := cmp.Or(o.measurements, maxMeasurements)
+	most := cmp.Or(o.Measurements, maxMeasurements)
 	for n := 1; ; n++ {
 		seen, err := measure()
 		if err != nil {

@@ -173,26 +173,3 @@ func hostsOf(s *service, what string) measure {
 		return float64(n), what + " on " + counted(n, "host")
 	}
 }
-
-// newcomer measures the share of the calls that the pod with the fault received
-// after it came back, until the repair.
-func newcomer(s *service) measure {
-	return func(r *record.Run) (float64, string) {
-		counters := record.NewCounters(r.Samples)
-		i := slices.IndexFunc(r.Events, func(e record.Event) bool {
-			return e.What == "ready" && e.At > r.FaultAt && slices.Contains(r.Pods, e.Who)
-		})
-		if i < 0 {
-			return 0, "no host came back"
-		}
-		grown := func(of func(string) bool) float64 {
-			return counters.Sum(of, isCall, r.RepairAt) - counters.Sum(of, isCall, r.Events[i].At)
-		}
-		back := grown(func(pod string) bool { return pod == r.Events[i].Who })
-		all := grown(func(pod string) bool {
-			return slices.ContainsFunc(s.workloads, func(w *workload) bool { return record.ServiceOf(pod) == w.name })
-		})
-		share := back / max(all, 1)
-		return share, percent(share) + " of the requests to the host that came back"
-	}
-}

@@ -217,15 +217,15 @@ func (p *proving) documents() (written, repaired []byte, err error) {
 }
 
 // idle returns no pods for the workloads that a trial does not need.
-func (p *proving) idle(t *trial) map[string]int {
-	none := map[string]int{}
+func (p *proving) idle(t *trial) map[string]experiment.Count {
+	none := map[string]experiment.Count{}
 	for _, w := range p.workloads {
 		fault := slices.ContainsFunc(t.inject, func(in experiment.Injection) bool {
 			s := p.named(in.Service)
 			return in.Service == w.name || s != nil && s.runs(w)
 		})
 		if w != t.from && !t.to.runs(w) && !fault && !slices.Contains(t.needs, w) {
-			none[w.name] = 0
+			none[w.name] = "0"
 		}
 	}
 	return none
@@ -264,13 +264,23 @@ func (p *proving) probed() (patches []experiment.Object) {
 		if w.program == "" || container.at("readinessProbe").has() {
 			continue
 		}
-		patches = append(patches, w.patch("spec", map[string]any{"containers": []any{map[string]any{"name": container.at("name").text(), "readinessProbe": readiness}}}))
+		patches = append(patches, w.patch("spec", map[string]any{"containers": []any{map[string]any{"name": container.at("name").text(), "readinessProbe": w.readiness()}}}))
 	}
 	return patches
 }
 
-// readiness is a readiness probe of the fleet's programs.
-var readiness = map[string]any{"httpGet": map[string]any{"path": "/readyz", "port": 9090}, "periodSeconds": 1}
+// readiness returns a readiness probe of a workload's program: that it listens.
+func (w *workload) readiness() map[string]any {
+	port := 8080
+	if w.program == "webapp" {
+		port = 80
+	}
+	for _, p := range w.object.at("spec", "template", "spec", "containers").items()[0].at("ports").items() {
+		port = p.at("containerPort").count(port)
+		break
+	}
+	return map[string]any{"tcpSocket": map[string]any{"port": port}, "periodSeconds": 1}
+}
 
 // patch returns a patch of one part of a workload's pods.
 func (w *workload) patch(part string, to any) experiment.Object {

@@ -239,46 +239,6 @@ func proveLateSweep(p *proving) (*trial, error) {
 	return t, nil
 }
 
-// warmed is the window of a warm-up in an experiment.
-const warmed = 6 * time.Second
-
-// proveWarmup: one host is killed when the others are warm, and comes back.
-func proveWarmup(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
-	simple := c.balancer.at("simple").text()
-	if c.balancer.at("consistentHash").has() || simple == "" || simple == "LEAST_REQUEST" || simple == "ROUND_ROBIN" || simple == "PASSTHROUGH" {
-		return nil, errors.New("how warm a program is after its start is known to its programmers alone")
-	}
-	if c.hosts() == 1 {
-		return nil, errors.New("one host alone gets all requests")
-	}
-	window := p.at.keysTo("")
-	t.note = fmt.Sprintf("the warm-up of %s is shortened to %s, and a pod that starts is not ready for 3s", short(p.at.duration(0)), warmed)
-	for _, w := range c.service.workloads {
-		p.both(w.object, notReady)
-	}
-	p.both(c.rule, change(warmed.String(), window...))
-	p.repair(c.rule, change("ROUND_ROBIN", with(c.balancer.keysTo(""), "simple")...))
-	t.rate, t.healthy, t.fault = 50, warmed+3*time.Second, 8*time.Second
-	t.inject = c.in(1, "")
-	t.inject[0].Action = experiment.Kill
-	t.measures, t.goal = []measure{newcomer(c.service)}, less(0, "the share of the host that came back")
-	return t, nil
-}
-
-// notReady lets the first container of a workload's pods be ready 3 s after its start
-// at the earliest, so that proxies see it leave and come back.
-func notReady(fields map[string]any) {
-	path := []any{"spec", "template", "spec", "containers", 0, "readinessProbe"}
-	if get(fields, path...) == nil {
-		put(fields, clone(readiness), path...)
-	}
-	put(fields, 3, with(path, "initialDelaySeconds")...)
-}
-
 // inFlight returns a rate and a delay with which three times a number of requests
 // are in flight.
 func inFlight(n int) (rate float64, delay time.Duration) {

@@ -327,13 +327,16 @@ func (p *proving) withoutBlock(s *service, block string) {
 	}
 }
 
-// dropEverywhere removes a key at any depth.
+// dropEverywhere removes a key at any depth, and a trafficPolicy that has no other.
 func dropEverywhere(node any, key string) {
 	switch node := node.(type) {
 	case map[string]any:
 		delete(node, key)
-		for _, inner := range node {
+		for name, inner := range node {
 			dropEverywhere(inner, key)
+			if fields, ok := inner.(map[string]any); ok && len(fields) == 0 && name == "trafficPolicy" {
+				delete(node, name)
+			}
 		}
 	case []any:
 		for _, inner := range node {

@@ -49,8 +49,8 @@ func (p *pass) checkOwnTries(c *cluster, r *route, own retries) {
 	const instead = "write fewer attempts, or more consecutive errors than tries"
 	switch {
 	case onOne >= errors:
-		p.report(at, instead, "%s: one request makes %d tries, up to %d of them on one of the %s of %s, and %d consecutive errors eject it: a single request that always fails ejects a host",
-			r.name(), 1+own.n, onOne, counted(max(n, 1), "host"), c.name(), errors)
+		p.report(at, instead, "%s: one request makes %d tries, up to %d of them on one host of %s, which has %d, and %d consecutive errors eject it: a single request that always fails ejects a host",
+			r.name(), 1+own.n, onOne, c.name(), max(n, 1), errors)
 	case own.n >= errors:
 		p.reportAs(Warning, at, instead, "%s: one request that always fails makes %d errors, and %d eject a host: %d such requests are enough for the %s of %s that may be ejected",
 			r.name(), 1+own.n, errors, (c.mayEject(n)*errors+own.n)/(1+own.n), counted(c.mayEject(n), "host"), c.name())

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
+	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/lint"
 )
 
@@ -22,7 +29,7 @@ type lintFlags struct {
 func lintCommand(where *places) *cobra.Command {
 	var f lintFlags
 	cmd := &cobra.Command{
-		Use:   "lint SCENARIO|DIR|FILE...",
+		Use:   "lint SCENARIO|DIR|FILE... | --context NAME",
 		Short: "Find resilience mistakes in manifests",
 		Long: `Find what retries, time-outs, ejection and pools mean together, in the services'
 library and in the mesh. Each line is FILE:LINE: RULE: what happens, in numbers of
@@ -36,11 +43,15 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 		Example: `  fleetman lint k8s/base my-rules.yaml
   fleetman lint --rate 100 --latency 250ms k8s/scenarios/circuit-breaking
   fleetman lint --format github .
+  fleetman lint --context my-cluster --namespace shop
   fleetman lint --prove 1 my-manifests`,
 		ValidArgsFunction: where.completeManifests(),
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
+			switch {
+			case len(args) == 0 && !where.onCluster():
+				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more, or --context", cmd.CommandPath())}
+			case len(args) > 0 && where.onCluster():
+				return usageError{fmt.Errorf("%s: must be without arguments beside --context: the cluster's objects are read", quoted(args[0]))}
 			}
 			return nil
 		},
@@ -61,6 +72,9 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 	flags.StringVar(&f.prove, "prove", "", "RULE: run the experiment that shows its first finding on the local mesh, as written and repaired")
 	flags.StringVar(&f.network, "network", "127.0.78.0/24", "network of the pods, for --prove")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs, for --prove (default: build them)")
+	where.addCluster(cmd)
+	flags.Lookup("context").Usage = "read the objects of a cluster: the name of its context in the kubeconfig"
+	flags.Lookup("namespace").Usage = "with --context: only this namespace (default all but those of Kubernetes and Istio)"
 	completeFlag(cmd, "format", fixed(lint.Formats))
 	return cmd
 }
@@ -70,6 +84,9 @@ func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 		return usageError{err}
 	}
 	paths, err := where.manifests(args)
+	if where.onCluster() {
+		paths, err = readCluster(cmd.Context(), where)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,6 +112,31 @@ func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), lint.Summary(found))
 	return nil
+}
+
+// readCluster reads a cluster's objects into a directory, a file each.
+func readCluster(ctx context.Context, where places) ([]string, error) {
+	client, err := where.connectCluster()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	objects, err := cluster.Read(ctx, client, func(ctx context.Context, client dynamic.Interface) ([]*unstructured.Unstructured, error) {
+		return lint.ReadCluster(ctx, client, where.cluster.Namespace)
+	})
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(where.state, "..", "lint", "cluster", time.Now().Format("20060102-150405"))
+	if here, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(here, dir); err == nil {
+			dir = short
+		}
+	}
+	if len(objects) == 0 {
+		return nil, fmt.Errorf("--context %s: no object in namespace %s: must have one", where.cluster.Context, cmp.Or(where.cluster.Namespace, "of a fleet"))
+	}
+	return []string{dir}, lint.WriteObjects(dir, objects)
 }
 
 // check returns the first error of the flags, and reads --call.

@@ -99,7 +99,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"logs", "all", "--since", "0s"}, "--since 0s: must be more than 0s"},
 		{[]string{"kill", "a", "b"}, "fleetman kill: 2 arguments: must be one POD"},
 		{[]string{"kill", "a", "--signal", "NICE"}, "--signal NICE: must be a number from 1 to 64 or one of ABRT, CONT, HUP, INT, KILL, QUIT, STOP, TERM, USR1, USR2"},
-		{[]string{"lint"}, "fleetman lint: 0 arguments: must be one SCENARIO, DIR or FILE, or more"},
+		{[]string{"lint"}, "fleetman lint: 0 arguments: must be one SCENARIO, DIR or FILE, or more, or --context"},
 		{[]string{"lint", "--format", "xml", "plain"}, "--format xml: must be one of text, json, sarif, github; see fleetman lint --help"},
 		{[]string{"lint", "--rate", "-1", "plain"}, "--rate -1: must be between 0 and 1000000 requests per second"},
 		{[]string{"lint", "--latency", "0s", "plain"}, "--latency 0s: must be more than 0s, at most 1h"},
