@@ -16,6 +16,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 )
 
@@ -69,7 +70,7 @@ func (f *lintFlags) proveFinding(cmd *cobra.Command, where places, manifests *li
 	if err := comparison.Run(cmd.Context()); err != nil {
 		return interrupted(cmd.Context(), err, nil)
 	}
-	records, err := readRecords(out)
+	records, err := record.ReadDir(out)
 	if err != nil {
 		return err
 	}
