@@ -128,7 +128,7 @@ const (
 
 // Prove returns the experiment for the first finding of a rule that one can show.
 // Its errors are of rules that no experiment can show, and of manifests without a
-// finding. The files of the arms' objects are expected in a directory.
+// finding. The arms have their objects in files of dir.
 func (m *Manifests) Prove(name string, o Options, manifests []string, dir string) (*Experiment, error) {
 	p, err := m.findings(name, o)
 	if err != nil {
