@@ -166,6 +166,7 @@ func TestHTMLBrowser(t *testing.T) {
 		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
 			t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
 		}
+		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
 		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
 		run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
 		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
@@ -280,6 +281,7 @@ func TestPagesBrowser(t *testing.T) {
 	}
 	for name, write := range map[string]func(io.Writer) error{
 		"pair":  func(w io.Writer) error { return PairHTML(w, pair) },
+		"after": func(w io.Writer) error { return PairHTML(w, Compare(failing(t, 50), failing(t, 0))) },
 		"sweep": func(w io.Writer) error { return HTML(w, sweep) },
 		"empty": func(w io.Writer) error { return HTML(w, empty) },
 	} {

@@ -133,7 +133,7 @@ func (p Pair) findings() (all []Finding) {
 			continue
 		}
 		of := FigureOf{c.Fault, c.Arm, c.Column, "A"}
-		text := fmt.Sprintf("%s %s, %s before: %s", c.Head(), c.TextB(), c.TextA(), c.Text())
+		text := fmt.Sprintf("%s from %s to %s, a difference of %s", c.Head(), c.TextA(), c.TextB(), c.Text())
 		if n := len(all); n > 0 && all[n-1].Figures[0].Fault == c.Fault && all[n-1].Figures[0].Arm == c.Arm {
 			all[n-1].Sentence += "; " + text
 			all[n-1].Figures = append(all[n-1].Figures, of)

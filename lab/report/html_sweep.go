@@ -97,7 +97,7 @@ func (s Series) lines(class string, x func(string) float64, y func(float64) floa
 	}
 	slices.Reverse(lower)
 	title := "<title>" + html.EscapeString(s.name()) + "</title>"
-	text := fmt.Sprintf(`<polygon class="band %s" points="%s"/><polyline class="curve %[1]s" points="%s">%s</polyline>`, class, strings.Join(append(upper, lower...), " "), strings.Join(line, " "), title)
+	text := fmt.Sprintf(`<polygon class="band %[1]s" points="%[2]s"/><polyline class="curve %[1]s" points="%[3]s">%[4]s</polyline>`, class, strings.Join(append(upper, lower...), " "), strings.Join(line, " "), title)
 	if len(theory) > 0 {
 		text += fmt.Sprintf(`<polyline class="theory" points="%s"><title>%s</title></polyline>`, strings.Join(theory, " "), html.EscapeString("theory: "+s.name()))
 	}

@@ -282,6 +282,13 @@ func TestSweep(t *testing.T) {
 	if got, want := r.Findings[0].Sentence, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %."; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	drawn := string(s[0].page().Plot)
+	for class, points := range map[string]int{"curve c0": 3, "band c0": 6, "theory": 3} {
+		_, rest, _ := strings.Cut(drawn, `class="`+class+`" points="`)
+		if text, _, _ := strings.Cut(rest, `"`); len(strings.Fields(text)) != points {
+			t.Errorf("%s has the points %q, want %d", class, text, points)
+		}
+	}
 	var summary bytes.Buffer
 	Summary(&summary, r, SummaryOptions{})
 	if !strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  ") {

@@ -87,16 +87,19 @@ func TestHGRM(t *testing.T) {
 	}
 }
 
+// failing is a report of one arm that loses some of 100 requests.
+func failing(t *testing.T, lost int) Report {
+	t.Helper()
+	r, err := Compute(of(outcomesOf("a", 1, lost, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // TestPair: before and after a change, side by side.
 func TestPair(t *testing.T) {
-	report := func(failing int) Report {
-		r, err := Compute(of(outcomesOf("a", 1, failing, 0)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	before, after := report(50), report(0)
+	before, after := failing(t, 50), failing(t, 0)
 	var text bytes.Buffer
 	PairText(&text, Compare(before, after), false)
 	for _, want := range []string{"x      a    failed     50 % (40.4..59.6)", "-50 % (-59.6..-39.7), one run", "figures: no difference shown (--all shows them)"} {
@@ -109,7 +112,7 @@ func TestPair(t *testing.T) {
 	if strings.Contains(text.String(), "failed") {
 		t.Errorf("the same: got\n%s", text.String())
 	}
-	other := report(0)
+	other := failing(t, 0)
 	other.Groups[0].Faults[0].Name = "y"
 	if !Overlap(before, after) || Overlap(before, other) {
 		t.Error("what overlaps is compared side by side, and nothing else")

@@ -11,7 +11,7 @@
 /** @typedef {{timeline: Happening[], curve: Curve}} Run */
 /** @typedef {{arm: string, runs: Run[]}} Arm */
 /** @typedef {{arms: Arm[]}} Fault */
-/** @typedef {{groups?: {faults: Fault[] | null}[]}} Report */
+/** @typedef {{groups?: {faults: Fault[] | null}[]}} Comparisons */
 
 (() => {
   const svgNS = "http://www.w3.org/2000/svg";
@@ -26,7 +26,7 @@
   const said = (e) => `${round(e.at, 3)} s: ${e.who}: ${e.what}${e.detail ? ", " + e.detail : ""}`;
 
   let text = "";
-  /** @type {Report} */
+  /** @type {Comparisons} */
   let report = {};
 
   // at returns the run of a picture, by its place: group/fault/arm/run.
