@@ -126,13 +126,14 @@ type Comparison struct {
 	plans []plan             // all
 	left  []plan             // that are to be measured
 	have  *record.Comparison // what Out has; nil: nothing
+	size  int64              // of its whole runs
 }
 
 // New reads the manifests of every arm, and what Out has of the comparison. An
 // error of the experiment is experiment.Problems.
-func New(o Options) (c *Comparison, err error) {
-	c = &Comparison{o: o, plans: o.plans()}
-	if c.have, err = read(o); err != nil {
+func New(o Options) (*Comparison, error) {
+	c := &Comparison{o: o, plans: o.plans()}
+	if err := c.read(); err != nil {
 		return nil, err
 	}
 	if err := o.prepare(c.plans); err != nil {

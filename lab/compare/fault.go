@@ -252,10 +252,6 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 	if err != nil {
 		return nil, err
 	}
-	signal := func(pod local.Pod, sig syscall.Signal) error {
-		_, err := r.fleet.Kill(pod.Name, sig)
-		return err
-	}
 	nothing := func() error { return nil }
 	if kind == experiment.Roll {
 		beside.Go(func() { r.roll(ctx, pods) })
@@ -266,7 +262,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 		sig = syscall.SIGSTOP
 	}
 	for _, pod := range pods {
-		if err := signal(pod, sig); err != nil {
+		if _, err := r.fleet.Kill(pod.Name, sig); err != nil {
 			return nil, err
 		}
 		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
@@ -276,7 +272,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 				case <-ctx.Done():
 				case <-time.After(lasts):
 				}
-				_ = signal(pod, syscall.SIGCONT) // a pod that was killed meanwhile has restarted
+				_, _ = r.fleet.Kill(pod.Name, syscall.SIGCONT) // a pod that was killed meanwhile has restarted
 				r.note(record.Launcher, record.EventFaultCleared, pod.Name)
 			})
 		}

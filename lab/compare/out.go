@@ -56,16 +56,15 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// read returns what there is of the comparison, if it is the same one.
-func read(o Options) (*record.Comparison, error) {
-	have, _, err := recorded(o.Out)
-	if err != nil || have == nil {
-		return nil, err
+// read takes what there is of the comparison, if it is the same one.
+func (c *Comparison) read() (err error) {
+	if c.have, c.size, err = recorded(c.o.Out); err != nil || c.have == nil {
+		return err
 	}
-	if difference := have.Difference(header(context.Background(), o).Conditions); difference != "" {
-		return nil, fmt.Errorf("--out %s: %s: must be the same to go on; else --out must be another directory", o.Out, difference)
+	if difference := c.have.Difference(header(context.Background(), c.o).Conditions); difference != "" {
+		return fmt.Errorf("--out %s: %s: must be the same to go on; else --out must be another directory", c.o.Out, difference)
 	}
-	return have, nil
+	return nil
 }
 
 // open opens the records. What stands behind the last whole run is cut off.
@@ -73,16 +72,12 @@ func (c *Comparison) open(ctx context.Context) (*output, error) {
 	if err := os.MkdirAll(c.o.Out, 0o755); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	_, size, err := recorded(c.o.Out)
-	if err != nil {
-		return nil, err
-	}
 	file, err := os.OpenFile(filepath.Join(c.o.Out, RecordsFile), os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	if err = file.Truncate(size); err == nil {
-		_, err = file.Seek(size, 0)
+	if err = file.Truncate(c.size); err == nil {
+		_, err = file.Seek(c.size, 0)
 	}
 	if err == nil && c.have == nil {
 		err = record.WriteHeader(file, header(ctx, c.o))
