@@ -70,7 +70,6 @@ func TestMetastable(t *testing.T) {
 		{"less-load", "stop-3s", recovers, 18 * time.Second}, // its queue drains slowly
 		{"budget", "stop-3s", recovers, 10 * time.Second},
 		{"breaker", "stop-3s", recovers, 10 * time.Second},
-		{"mesh-naive", "stop-3s", never, 12 * time.Second},
 		{"mesh", "stop-3s", recovers, 10 * time.Second},
 	} {
 		t.Run(test.arm+", "+test.fault, func(t *testing.T) {
