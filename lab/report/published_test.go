@@ -13,6 +13,7 @@ import (
 	"testing"
 	"text/template"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
 )
@@ -373,6 +374,11 @@ func TestPublishedReadme(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if lines := slices.Collect(strings.Lines(string(text))); err != nil || len(lines) > 130 {
 		t.Errorf("README.md: %v, %d lines: must be at most 130", err, len(lines))
+	}
+	_, rest, found := strings.Cut(string(text), "```yaml\n")
+	own, _, _ := strings.Cut(rest, "```\n")
+	if _, err := experiment.Decode("README.md", []byte(own), Figures()); err != nil || !found {
+		t.Errorf("README.md: its experiment: %v", err)
 	}
 }
 

@@ -189,17 +189,8 @@ func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
 }
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
-	switch {
-	case f.asCSV, f.asMarkdown, f.readme != "", f.hgrm != "", f.svg != "":
+	if f.asCSV || f.asMarkdown || f.readme != "" || f.hgrm != "" || f.svg != "" {
 		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm, --svg: must be of one comparison")}
-	case f.asJSON:
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(p); err != nil {
-			return err
-		}
-	default:
-		report.PairText(w, p, f.all)
 	}
 	if f.html != "" {
 		if err := writeHTML(f.html, func(w io.Writer) error { return report.PairHTML(w, p) }); err != nil {
@@ -208,6 +199,15 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	}
 	if err := f.writeJUnit(p.B); err != nil {
 		return err
+	}
+	if f.asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(p); err != nil {
+			return err
+		}
+	} else {
+		report.PairText(w, p, f.all)
 	}
 	return goalsOf(p.B, f.asJSON)
 }
