@@ -3,13 +3,20 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"fleetman.example/lab/process"
 )
@@ -150,4 +157,45 @@ func TestEnviron(t *testing.T) {
 	if kept := Environ([]string{"OTEL_BSP_SCHEDULE_DELAY=50"}, "http://x"); kept[0] != "OTEL_BSP_SCHEDULE_DELAY=50" {
 		t.Errorf("got %v, want the user's delay", kept)
 	}
+}
+
+// TestForwarded checks that the user's collector gets all spans, with the user's headers.
+func TestForwarded(t *testing.T) {
+	got := make(chan string, 1)
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var export collectorpb.ExportTraceServiceRequest
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = proto.Unmarshal(body, &export)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		got <- fmt.Sprint(r.URL.Path, " ", r.Header.Get("Token"), " ", count(export.GetResourceSpans()))
+		w.Header().Set("Content-Type", contentType)
+	}))
+	t.Cleanup(theirs.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", theirs.URL+"/theirs")
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "token=secret")
+	choice, err := Choose(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := choice.Forwarder(func(line string) { t.Error(line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := NewStore()
+	rc := NewReceiver(store, f)
+	rc.admitted.share, rc.admitted.began = 1, time.Now().Add(time.Hour) // admits no trace of this test
+	if w := post(rc, encode(t, from("x", made(1, 1, 0, "a", 0, 1), made(2, 2, 0, "b", 0, 1)))); w.Code != http.StatusOK {
+		t.Fatal(w.Code, w.Body)
+	}
+	if line, want := <-got, "/theirs/v1/traces secret 2"; line != want {
+		t.Errorf("the collector got %q, want %q", line, want)
+	}
+	if kept := store.Recent(Filter{}); len(kept) != 0 {
+		t.Errorf("kept %v", kept)
+	}
+	f.Close(t.Context())
 }
