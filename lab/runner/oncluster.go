@@ -25,7 +25,8 @@ import (
 // ClusterStarter returns a function that starts fleets on a cluster, one at a time: all of them share the
 // ingress gateway. A fleet replaces the one before in place, with new pods, so that the caller removes the last
 // one with the client's Down.
-func ClusterStarter(client *cluster.Client, ready time.Duration, progress func(string)) check.Start {
+// agree is called with the objects in other namespaces than those of the manifests.
+func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]string) error) check.Start {
 	var starts atomic.Int64
 	began := strconv.FormatInt(time.Now().UnixNano(), 36)
 	return func(ctx context.Context, _ int, objects *manifest.Objects) (check.Target, error) {
@@ -35,10 +36,7 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, progress func(s
 		}
 		err = client.Up(ctx, objects, cluster.UpOptions{
 			Change:       cluster.Change{FreeNodePorts: true, Start: fmt.Sprintf("%s-%d", began, starts.Add(1))},
-			ReadyTimeout: ready, Progress: progress,
-			Agree: func(objects []string) error {
-				return fmt.Errorf("%s: must be in a namespace of the scenario", strings.Join(objects, ", "))
-			},
+			ReadyTimeout: ready, Progress: func(string) {}, Agree: agree,
 		})
 		if err != nil {
 			return nil, err

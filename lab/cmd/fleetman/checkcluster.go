@@ -18,8 +18,10 @@ import (
 // checkPlace returns an error for a flag that does not go together with the place of the fleets.
 func (f checkFlags) checkPlace(cmd *cobra.Command, where *places) error {
 	if !where.onCluster() {
-		if cmd.Flags().Changed("images") {
-			return usageError{errors.New("--images: must be with --context")}
+		for _, name := range []string{"images", "yes"} {
+			if cmd.Flags().Changed(name) {
+				return usageError{fmt.Errorf("--%s: must be with --context", name)}
+			}
 		}
 		return nil
 	}
@@ -53,7 +55,7 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	if cmd.Flags().Changed("ready-timeout") {
 		ready = f.up.readyTimeout
 	}
-	r.Start = runner.ClusterStarter(client, ready, func(string) {})
+	r.Start = runner.ClusterStarter(client, ready, func(objects []string) error { return f.up.cluster.agree(cmd, objects) })
 	return r, func() error {
 		defer client.Close()
 		r.Progress("removing the fleet")
