@@ -33,7 +33,7 @@ VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
 BUILDFLAGS  = -trimpath -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)'
 
-.PHONY: help run test check bench lint prose format ui build install test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run test test-cluster check bench lint prose format ui build install test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -80,6 +80,11 @@ test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector
 
 test-ui: ui ## run the pages' tests
 	@for ui in $(UIS); do (cd $$ui && npm run --silent typecheck && npm test --silent); done
+
+# The cluster is that of a context in the kubeconfig, with Istio and the images of fleetman images load.
+CONTEXT ?=
+test-cluster: $(FLEETMAN) ## run the tests on the cluster of CONTEXT, in about six minutes: see CONTRIBUTING.md
+	FLEETMAN_TEST_CONTEXT='$(CONTEXT)' go test -tags $(TAGS) -count=1 -timeout 20m ./lab/clustertest
 
 fuzz: ## run each fuzz test for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \

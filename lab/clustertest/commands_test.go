@@ -1,0 +1,187 @@
+package clustertest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// pageAddress is the address of the page, as up and pods print it.
+var pageAddress = regexp.MustCompile(`(?m)^fleetman-webapp: (http://\S+)$`)
+
+// get returns the answer of an address, which may not be open yet: kube-proxy syncs once a second.
+func get(t *testing.T, url string) (status int, body string, took time.Duration) {
+	t.Helper()
+	client := http.Client{Timeout: 20 * time.Second}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		began := time.Now()
+		response, err := client.Get(url)
+		if err == nil {
+			text, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			return response.StatusCode, string(text), time.Since(began)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// TestCommands runs every command for a running fleet, without a mesh and then with one.
+func TestCommands(t *testing.T) {
+	c := newCluster(t)
+	code, stdout, _ := c.fleetman(t, "up", "plain")
+	address := pageAddress.FindStringSubmatch(stdout)
+	if code != 0 || address == nil {
+		t.Fatalf("up: exit code %d, no address of the page", code)
+	}
+	driver := address[1] + "/api/vehicles/driver/City%20Truck"
+	if status, body, _ := get(t, driver); status != 200 || !strings.Contains(body, `"name":"Pam Parry"`) {
+		t.Errorf("the page: %d %s", status, body)
+	}
+	if code, stdout, _ := c.fleetman(t, "fault", "staff-service", "delay=1s,path=/driver/"); code != 0 || !strings.Contains(stdout, "delay=1s,path=/driver/") {
+		t.Errorf("fault: exit code %d", code)
+	}
+	if status, _, took := get(t, driver); status != 200 || took < time.Second {
+		t.Errorf("with a delay of 1 s: %d after %v", status, took)
+	}
+	if code, stdout, _ := c.fleetman(t, "fault", "--clear"); code != 0 || strings.Contains(stdout, "delay") {
+		t.Errorf("fault --clear: exit code %d", code)
+	}
+	if code, stdout, _ := c.fleetman(t, "fault", "verify"); code != 0 || strings.Count(stdout, " ok\n") != 10 {
+		t.Errorf("fault verify: exit code %d", code)
+	}
+	if code, stdout, _ := c.fleetman(t, "logs", "--prefix", "--tail", "1", "webapp"); code != 0 || !strings.HasPrefix(stdout, "webapp-") || !strings.Contains(stdout, " | {") {
+		t.Errorf("logs: exit code %d", code)
+	}
+	before := podOf(t, c, "api-gateway")
+	if code, stdout, _ := c.fleetman(t, "kill", "--signal", "KILL", "api-gateway"); code != 0 || !strings.Contains(stdout, before+": killed at once") {
+		t.Errorf("kill: exit code %d", code)
+	}
+	if after := podOf(t, c, "api-gateway"); after == before {
+		t.Errorf("the pod %s is not replaced", before)
+	}
+	code, stdout, _ = c.fleetman(t, "up", "circuit-breaking") // in place
+	if code != 0 || !strings.Contains(stdout, "istio-ingressgateway: http://") || !strings.Contains(stdout, "staff-service-bad-") {
+		t.Fatalf("up of another scenario: exit code %d", code)
+	}
+	if code, stdout, _ := c.fleetman(t, "mesh", "status"); code != 0 || !strings.Contains(stdout, "istiod: ready") {
+		t.Errorf("mesh status: exit code %d", code)
+	}
+	apply(t, c)
+	if code, _, _ := c.fleetman(t, "down"); code != 0 {
+		t.Errorf("down: exit code %d", code)
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("down leaves %q", left)
+	}
+	if code, _, stderr := c.fleetman(t, "pods"); code != 1 || !strings.Contains(stderr, "no fleet in namespace "+namespace) {
+		t.Errorf("pods without a fleet: exit code %d", code)
+	}
+}
+
+// podOf returns the name of the pod of a Deployment.
+func podOf(t *testing.T, c *cluster, deployment string) string {
+	t.Helper()
+	_, stdout, _ := c.fleetman(t, "pods", "-o", "json")
+	var list struct {
+		Pods []struct{ Name, Deployment, State string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range list.Pods {
+		if pod.Deployment == deployment && pod.State != "terminating" {
+			return pod.Name
+		}
+	}
+	t.Fatalf("no pod of %s", deployment)
+	return ""
+}
+
+// apply applies a changed rule, and one that Istio's schema refuses.
+func apply(t *testing.T, c *cluster) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../k8s")); err != nil {
+		t.Fatal(err)
+	}
+	scenario := filepath.Join(dir, "scenarios", "circuit-breaking")
+	change := func(from, to string) {
+		path := filepath.Join(scenario, "istio.yaml")
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), from) {
+			t.Fatalf("%s has no %s: %v", path, from, err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("consecutive5xxErrors: 2", "consecutive5xxErrors: 7")
+	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.HasPrefix(stdout, "DestinationRule "+namespace+"/fleetman-staff-service changed; in every proxy after ") {
+		t.Errorf("apply: exit code %d", code)
+	}
+	change("consecutive5xxErrors", "consecutiveErors")
+	if code, _, stderr := c.fleetman(t, "apply", scenario); code != 1 || !strings.Contains(stderr, "consecutiveErors: field not declared in schema") {
+		t.Errorf("apply of a mistake: exit code %d", code)
+	}
+	if code, _, stderr := c.fleetman(t, "apply", "plain"); code != 1 || !strings.Contains(stderr, "must not change while the fleet runs: use fleetman up") {
+		t.Errorf("apply of other pods: exit code %d", code)
+	}
+}
+
+// TestKilled: down removes what an up has left that was killed.
+func TestKilled(t *testing.T) {
+	c := newCluster(t)
+	cmd := c.command([]string{"up", "egress", "--context", c.context, "--namespace", namespace})
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond) // somewhere among the objects: TestInterrupted of package cluster has every place
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code, _, _ := c.fleetman(t, "down"); code != 0 {
+		t.Errorf("down: exit code %d", code)
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("down leaves %q", left)
+	}
+}
+
+// TestScenarios: the promises hold on the cluster, and their controls break them.
+func TestScenarios(t *testing.T) {
+	c := newCluster(t)
+	code, stdout, _ := c.fleetman(t, "check", "plain", "canary-weighted", "circuit-breaking", "mtls-strict", "authorization", "-o", "yaml")
+	var summary struct {
+		OK      bool
+		Results []struct{ Scenario, Promise string }
+	}
+	if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
+		t.Fatal(err)
+	}
+	if code != 0 || !summary.OK || len(summary.Results) < 7 {
+		t.Errorf("check: exit code %d, %d promises", code, len(summary.Results))
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("check leaves %q", left)
+	}
+}

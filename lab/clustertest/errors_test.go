@@ -1,0 +1,194 @@
+package clustertest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+)
+
+// ownNamespace creates a namespace that is not fleetman's, and deletes it at the end.
+func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]string) {
+	t.Helper()
+	namespaces := c.kube.CoreV1().Namespaces()
+	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+			if _, err := namespaces.Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+				return
+			}
+		}
+		t.Errorf("namespace %s is not gone", name)
+	})
+}
+
+// TestNotReady: up says what is wrong with a pod that does not get ready.
+func TestNotReady(t *testing.T) {
+	c := newCluster(t)
+	for _, test := range []struct {
+		name, want string
+		labels     map[string]string
+		quota      bool
+		args       []string
+	}{
+		{name: "image", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"up", "plain", "--images", "nowhere.invalid"}},
+		{name: "quota", want: "Deployment webapp: quota: ", quota: true, args: []string{"up", "plain"}},
+		{name: "policy", want: `policy: pods "`, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, args: []string{"up", "sidecars"}},
+		{name: "probe", want: "Readiness probe failed: ", args: []string{"up", "plain", "--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "20s"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			at := namespace + "-" + test.name
+			ownNamespace(t, c, at, test.labels)
+			if test.quota {
+				none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
+				if _, err := c.kube.CoreV1().ResourceQuotas(at).Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, _, stderr := c.in(t, at, test.args...)
+			if code != 1 || !strings.Contains(stderr, test.want) {
+				t.Errorf("exit code %d, want %s", code, test.want)
+			}
+			if code, _, _ := c.in(t, at, "down"); code != 0 {
+				t.Errorf("down: exit code %d", code)
+			}
+			if left := c.left(t); len(left) > 0 {
+				t.Errorf("down leaves %q", left)
+			}
+		})
+	}
+}
+
+// TestRefused: a wrong namespace, object, address or credential is one line, and changes nothing.
+func TestRefused(t *testing.T) {
+	c := newCluster(t)
+	at := namespace + "-other"
+	ownNamespace(t, c, at, nil)
+	if _, err := c.kube.CoreV1().Services(at).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "fleetman-webapp"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := c.in(t, at, "up", "plain"); code != 1 || !strings.Contains(stderr, "Service "+at+"/fleetman-webapp: exists, and fleetman did not make it") {
+		t.Errorf("an object exists: exit code %d", code)
+	}
+	for name, test := range map[string]struct {
+		change func(*api.Config)
+		want   string
+	}{
+		"unreachable": {func(config *api.Config) {
+			for _, cluster := range config.Clusters {
+				cluster.Server = "https://127.0.0.1:1"
+			}
+		}, "API server https://127.0.0.1:1: connect: connection refused: must be reachable"},
+		"credentials": {func(config *api.Config) {
+			for name := range config.AuthInfos {
+				config.AuthInfos[name] = &api.AuthInfo{Token: "expired"}
+			}
+		}, "its credentials are expired or unknown to "},
+	} {
+		if code, _, stderr := c.fleetman(t, "up", "plain", "--kubeconfig", kubeconfig(t, test.change)); code != 1 || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d, want %s", name, code, test.want)
+		}
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("there are %q", left)
+	}
+}
+
+// kubeconfig writes a changed copy of the kubeconfig.
+func kubeconfig(t *testing.T, change func(*api.Config)) string {
+	t.Helper()
+	config, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(config)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestPermissions: the ClusterRole that --dry-run prints is enough, and without it the missing verb is named.
+func TestPermissions(t *testing.T) {
+	c := newCluster(t)
+	code, stdout, _ := c.fleetman(t, "up", "--dry-run", "mtls-strict")
+	first, _, _ := strings.Cut(strings.TrimPrefix(stdout, "---\n"), "---\n")
+	var role rbacv1.ClusterRole
+	if err := yaml.UnmarshalStrict([]byte(first), &role); err != nil || code != 0 || role.Kind != "ClusterRole" {
+		t.Fatalf("up --dry-run: exit code %d, %v", code, err)
+	}
+	at := namespace + "-user"
+	ownNamespace(t, c, at, nil)
+	account, err := c.kube.CoreV1().ServiceAccounts(at).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "user"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := int64(3600)
+	token, err := c.kube.CoreV1().ServiceAccounts(at).CreateToken(t.Context(), account.Name, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &hour}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := kubeconfig(t, func(config *api.Config) {
+		for name := range config.AuthInfos {
+			config.AuthInfos[name] = &api.AuthInfo{Token: token.Status.Token}
+		}
+	})
+	want := "system:serviceaccount:" + at + ":user: must be allowed to get secrets in namespace " + namespace
+	if code, _, stderr := c.fleetman(t, "up", "mtls-strict", "--kubeconfig", user); code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("without permissions: exit code %d, want %s", code, want)
+	}
+	role.Name = at
+	roles, bindings := c.kube.RbacV1().ClusterRoles(), c.kube.RbacV1().ClusterRoleBindings()
+	if _, err := roles.Create(t.Context(), &role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = roles.Delete(context.Background(), at, metav1.DeleteOptions{}) }()
+	if _, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: at}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: at},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: account.Name, Namespace: at}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bindings.Delete(context.Background(), at, metav1.DeleteOptions{}) }()
+	for _, args := range [][]string{
+		{"up", "mtls-strict"},
+		{"pods"},
+		{"logs", "--tail", "1", "all"},
+		{"mesh", "status"},
+		{"fault", "staff-service", "status=503,for=1s"},
+		{"apply", "mtls-strict"},
+		{"kill", "webapp"},
+		{"down"},
+	} {
+		if code, _, _ := c.fleetman(t, append(args, "--kubeconfig", user)...); code != 0 {
+			t.Errorf("with the ClusterRole: %s: exit code %d", args[0], code)
+		}
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("down leaves %q", left)
+	}
+	if text, err := os.ReadFile(user); err != nil || !strings.Contains(string(text), token.Status.Token) {
+		t.Errorf("the kubeconfig has not the user's token: %v", err)
+	}
+}

@@ -1,0 +1,124 @@
+package clustertest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// contextVariable names the context of the cluster, in the kubeconfig of KUBECONFIG or ~/.kube/config.
+const contextVariable = "FLEETMAN_TEST_CONTEXT"
+
+// namespace is that of the tests' fleets.
+const namespace = "fleetman-test"
+
+// patience bounds one command.
+const patience = 6 * time.Minute
+
+// cluster is the cluster that the tests use.
+type cluster struct {
+	context, binary string
+	config          *rest.Config
+	kube            kubernetes.Interface
+}
+
+// newCluster returns the cluster of the environment, and removes at the end what the test has left.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{context: os.Getenv(contextVariable)}
+	if c.context == "" {
+		t.Skipf("%s: not set: must be the context of a cluster with Istio and the images of fleetman images load, such as kind's; see CONTRIBUTING.md", contextVariable)
+	}
+	var err error
+	if c.binary, err = filepath.Abs("../../.cache/bin/fleetman"); err != nil {
+		t.Fatal(err)
+	}
+	rules, overrides := clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: c.context}
+	if c.config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig(); err != nil {
+		t.Fatal(err)
+	}
+	c.config.QPS, c.config.Burst = 100, 100
+	if c.kube, err = kubernetes.NewForConfig(c.config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.fleetman(t, "down") })
+	return c
+}
+
+// fleetman runs a command on the cluster to its end.
+func (c *cluster) fleetman(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return c.in(t, namespace, args...)
+}
+
+// in runs a command in another namespace.
+func (c *cluster) in(t *testing.T, namespace string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := c.command(append(args, "--context", c.context, "--namespace", namespace))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatalf("fleetman %s: %v", strings.Join(args, " "), err)
+	}
+	t.Logf("fleetman %s: exit code %d\n%s%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errs.String())
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+func (c *cluster) command(args []string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	cmd := exec.CommandContext(ctx, c.binary, args...)
+	cmd.Cancel = func() error { defer cancel(); return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
+	return cmd
+}
+
+// left returns the objects of any kind with fleetman's label, in all namespaces.
+func (c *cluster) left(t *testing.T) (left []string) {
+	t.Helper()
+	known, err := discovery.NewDiscoveryClientForConfig(c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := dynamic.NewForConfig(c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists, err := discovery.ServerPreferredResources(known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, lists) {
+		for _, r := range list.APIResources {
+			if r.Name == "endpoints" || r.Name == "endpointslices" {
+				continue // the controller's, which deletes them soon after their Services
+			}
+			gv, err := schema.ParseGroupVersion(list.GroupVersion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			items, err := client.Resource(gv.WithResource(r.Name)).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=fleetman"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range items.Items {
+				left = append(left, r.Kind+" "+items.Items[i].GetNamespace()+"/"+items.Items[i].GetName())
+			}
+		}
+	}
+	return left
+}
