@@ -14,8 +14,8 @@ import (
 
 // TestProve runs the proofs of rules on their examples: what happens as written,
 // and does not when repaired. They take half a minute each, so without
-// FLEETMAN_PROVE=all only those run that differ in kind: an ejection, calls that
-// multiply, a header, a configuration.
+// FLEETMAN_PROVE=all only those run that differ in kind: an ejection, a header,
+// a configuration.
 func TestProve(t *testing.T) {
 	meshtest.Binaries(t)
 	binary := filepath.Join(t.TempDir(), "fleetman")
@@ -35,7 +35,7 @@ func TestProve(t *testing.T) {
 		{4, false, `as written: ejected after [45] errors by .*; repaired: ejected after [34] errors by consecutiveGatewayErrors`},
 		{5, false, `as written: (2\.0|1\.\d) calls of .* for one request; repaired: (3\.0|2\.\d) calls of .* for one request`},
 		{6, false, `as written: 0 logged with UT, [1-9]\d* logged with DC, .*; repaired: [1-9]\d* logged with UT, 0 logged with DC, .*`},
-		{7, true, `as written: (9\.0|8\.\d) calls of .* for one request, .*; repaired: (3\.0|2\.\d) calls of .* for one request, .*`},
+		{7, false, `as written: (9\.0|8\.\d) calls of .* for one request, .*; repaired: (3\.0|2\.\d) calls of .* for one request, .*`},
 		{8, false, `as written: (3\.0|2\.\d) calls of .* for one request; repaired: 1\.0 calls of .* for one request`},
 		{9, false, `as written: [23]\.\d calls of .* for one request; repaired: 1\.\d calls of .* for one request`},
 		{10, false, `as written: [1-9]\d* ejections?, .*; repaired: 0 ejections, .*`},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -132,7 +133,7 @@ func toSARIF(found []Finding) sarif {
 	for _, f := range found {
 		result := sarifResult{RuleID: f.Rule, Level: f.Severity, Message: sarifText{f.text()}}
 		var at sarifLocation
-		at.PhysicalLocation.ArtifactLocation.URI = filepath.ToSlash(f.File)
+		at.PhysicalLocation.ArtifactLocation.URI = (&url.URL{Path: filepath.ToSlash(f.File)}).String()
 		at.PhysicalLocation.Region.StartLine = max(f.Line, 1)
 		result.Locations = []sarifLocation{at}
 		if f.Ignored != "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"fleetman.example/lab/manifest"
 )
@@ -19,6 +20,9 @@ func Load(paths ...string) (*Manifests, error) {
 	objects, err := manifest.Load(paths...)
 	if err != nil {
 		return nil, err
+	}
+	if len(objects.All)+len(objects.LeftOut) == 0 {
+		return nil, fmt.Errorf("%s: no object: must have one at least", strings.Join(paths, ", "))
 	}
 	return &Manifests{Objects: objects, sources: readSources(paths...)}, nil
 }

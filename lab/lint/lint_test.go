@@ -191,7 +191,7 @@ func TestFormats(t *testing.T) {
 	findings := []Finding{
 		{File: "a,b.yaml", Line: 3, Rule: "1", Name: "never-opens", Severity: Error, Message: "10 % of 2", Instead: "write 50", By: "fleetman"},
 		{File: "c.yaml", Line: 1, Rule: "IST0132", Name: "istioctl-analyze", Severity: Warning, Message: "no host", By: "istioctl analyze"},
-		{File: "d.yaml", Line: 2, Rule: "7", Name: "retries-twice", Severity: Error, Message: "9 calls", Ignored: "a lesson", By: "fleetman"},
+		{File: "my rules/d.yaml", Line: 2, Rule: "7", Name: "retries-twice", Severity: Error, Message: "9 calls", Ignored: "a lesson", By: "fleetman"},
 	}
 	for format, want := range map[string]string{
 		"text":   "a,b.yaml:3: 1: 10 % of 2; write 50 (error: never-opens)\nc.yaml:1: IST0132: no host (warning: istioctl-analyze)\n",
@@ -217,7 +217,8 @@ func TestFormats(t *testing.T) {
 		len(log.Runs[0].Tool.Driver.Rules) != 23 || len(log.Runs[0].Results) != 3 {
 		t.Fatalf("sarif: %v, %s", err, out.String())
 	}
-	if r := log.Runs[0].Results[2]; r.RuleID != "7" || len(r.Suppressions) != 1 || r.Suppressions[0].Justification != "a lesson" || r.Locations[0].PhysicalLocation.Region.StartLine != 2 {
+	if r := log.Runs[0].Results[2]; r.RuleID != "7" || len(r.Suppressions) != 1 || r.Suppressions[0].Justification != "a lesson" || r.Locations[0].PhysicalLocation.Region.StartLine != 2 ||
+		r.Locations[0].PhysicalLocation.ArtifactLocation.URI != "my%20rules/d.yaml" {
 		t.Errorf("sarif: %+v", r)
 	}
 	if got := Summary(findings); got != "1 error, 1 warning, 1 intended" {

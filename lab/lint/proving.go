@@ -73,7 +73,7 @@ func (p *proving) load(s *service) (*trial, error) {
 	}
 	return &trial{
 		to: s, from: p.caller(s), streams: []experiment.Stream{{Name: "read", Path: reads[program]}},
-		rate: 20, healthy: 2 * time.Second, fault: 8 * time.Second, after: time.Second,
+		rate: 20, healthy: time.Second, fault: 5 * time.Second,
 	}, nil
 }
 

@@ -20,6 +20,10 @@ func TestLint(t *testing.T) {
 	if err := os.WriteFile(ignored, []byte(marked), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty.yaml")
+	if err := os.WriteFile(empty, []byte("# nothing\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args           []string
 		code           int
@@ -28,6 +32,7 @@ func TestLint(t *testing.T) {
 		{[]string{file}, 1, file + ":34: 1: ", "fleetman: lint: 1 error, 0 warnings, 0 intended\n"},
 		{[]string{"--format", "github", file}, 1, "::error file=", "fleetman: lint: 1 error, 0 warnings, 0 intended\n"},
 		{[]string{ignored}, 0, "", "0 errors, 0 warnings, 1 intended\n"},
+		{[]string{empty}, 1, "", "fleetman: " + empty + ": no object: must have one at least\n"},
 		{[]string{"plain"}, 0, "", "0 errors, 0 warnings, 0 intended\n"},
 		{[]string{"/nowhere.yaml"}, 1, "", "fleetman: /nowhere.yaml: must be a file, a directory or a scenario; fleetman scenarios lists them\n"},
 	} {
