@@ -28,9 +28,13 @@ func checkPanic(p *pass) {
 			if 100*(n-ejected) >= threshold*n {
 				continue
 			}
+			are := "are"
+			if ejected == 1 {
+				are = "is"
+			}
 			p.report(c.outliers.at("minHealthPercent"), fmt.Sprintf("write minHealthPercent: 0, or at most %d", 100*(n-c.mayEject(n))/n),
-				"when %d of %s of %s is ejected, %d %% are healthy, fewer than minHealthPercent %d: the proxy panics and sends to all hosts, the ejected ones too",
-				ejected, counted(n, "host"), c.name(), 100*(n-ejected)/n, threshold)
+				"when %d of %s of %s %s ejected, %d %% are healthy, fewer than minHealthPercent %d: the proxy panics and sends to all hosts, the ejected ones too",
+				ejected, counted(n, "host"), c.name(), are, 100*(n-ejected)/n, threshold)
 			break
 		}
 		if percent, _ := c.ejectionPercent(); n == 0 && c.outliers.has() && threshold > 100-percent {
