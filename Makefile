@@ -2,7 +2,7 @@
 SHELL    := /bin/bash -euo pipefail
 # Paths are relative, so that the path of the directory may contain spaces, quotes or $.
 CACHE    := .cache
-MODULES  := kit lab $(wildcard services/*)
+MODULES  := kit lab $(patsubst %/go.mod,%,$(wildcard services/*/go.mod))
 TAGS     := nomsgpack# 6 MB less of gin in each binary
 FUZZTIME ?= 6s
 # The lab's tests run programs whose sources are not in go test's cache key: CI does not use the cache.
