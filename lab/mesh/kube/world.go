@@ -157,6 +157,7 @@ func (d *deriver) addOther(kind *Kind, m manifest.Object, object Object) error {
 	if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
 		return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), field, file)
 	}
+	routeDefaults(kind, mapOf(object["spec"]))
 	switch {
 	case kind.Kind == "Gateway" && kind.Istio():
 		d.bind(m, object)
