@@ -172,10 +172,31 @@ func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
 		return l.control.Kill(ctx, c.Pod, sig)
 	case "pause":
 		return l.pause(ctx, c.Pod)
+	case "set":
+		return l.set(ctx, control.Override{Set: []local.Setting{{Target: c.Deployment, Name: c.Name, Value: c.Value}}})
+	case "scale":
+		if c.Replicas < 1 || c.Replicas > maxReplicas {
+			return "", fmt.Errorf("replicas: %d: must be between 1 and %d", c.Replicas, maxReplicas)
+		}
+		return l.set(ctx, control.Override{Replicas: map[string]int{c.Deployment: c.Replicas}})
 	case "apply":
 		return l.apply(ctx, c.Scenario)
 	}
-	return "", fmt.Errorf("do: %.20q: must be fault, kill, pause or apply", c.Do)
+	return "", fmt.Errorf("do: %.20q: must be fault, kill, pause, set, scale or apply", c.Do)
+}
+
+// maxReplicas is the largest number of pods of a Deployment that the page starts.
+const maxReplicas = 20
+
+func (l *Launcher) set(ctx context.Context, o control.Override) (string, error) {
+	applied, err := l.control.Set(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	if applied.Pods == "" {
+		return "nothing changed", nil
+	}
+	return fmt.Sprintf("%s, within %.1f s", applied.Pods, applied.Seconds), nil
 }
 
 // setFaults replaces the rules of a pod, those of connections too.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +102,24 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 	return applied, c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
 }
 
+// Set changes variables or numbers of pods of Deployments, over the manifests in force, until the fleet stops.
+func (c *Client) Set(ctx context.Context, o Override) (mesh.Applied, error) {
+	var applied mesh.Applied
+	text, err := json.Marshal(o)
+	if err != nil {
+		return applied, fmt.Errorf("control socket: %w", err)
+	}
+	body, err := c.send(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text))
+	if err != nil {
+		return applied, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&applied); err != nil {
+		return applied, fmt.Errorf("parse the fleet's response: %w", err)
+	}
+	return applied, nil
+}
+
 func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {
 	body, err := c.call(ctx, method, path, query)
 	if err != nil {
@@ -114,7 +133,11 @@ func (c *Client) read(ctx context.Context, method, path string, query url.Values
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://fleet"+path+"?"+query.Encode(), nil)
+	return c.send(ctx, method, path, query, http.NoBody)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://fleet"+path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

@@ -25,9 +25,10 @@ import (
 // Fleet is the fleet that a server controls.
 type Fleet struct {
 	*local.Fleet
-	Mesh      *mesh.Mesh // nil without a mesh
-	Manifests []string   // the absolute paths with which the fleet was started
-	Stop      func()     // starts to stop the fleet and returns at once
+	Mesh      *mesh.Mesh        // nil without a mesh
+	Manifests []string          // the absolute paths with which the fleet was started
+	Objects   *manifest.Objects // of these manifests
+	Stop      func()            // starts to stop the fleet and returns at once
 	// Applied is called after each apply, with the paths and what changed. Nil discards them.
 	Applied func(paths []string, applied mesh.Applied)
 }
@@ -94,7 +95,7 @@ func routes(state string, fleet Fleet) http.Handler {
 	mux := http.NewServeMux()
 	since := time.Now()
 	var admin faults.Client
-	manifests := &paths{of: fleet.Manifests}
+	manifests := &paths{of: fleet.Manifests, objects: fleet.Objects}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: manifests.get(), HasMesh: fleet.Mesh != nil}
 		status.Pods, status.NodePorts, status.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
@@ -131,6 +132,7 @@ func routes(state string, fleet Fleet) http.Handler {
 	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
 	}))
+	mux.HandleFunc("POST /set", func(w http.ResponseWriter, r *http.Request) { manifests.set(w, r, fleet) })
 	mux.HandleFunc("POST /apply", withMesh(fleet.Mesh, manifests.applyWith(fleet.Mesh.Apply, fleet.Applied)))
 	return mux
 }
@@ -140,6 +142,7 @@ type paths struct {
 	applying sync.Mutex // one at a time, so that of are those of the last one
 	mu       sync.Mutex
 	of       []string
+	objects  *manifest.Objects // guarded by applying
 }
 
 func (p *paths) get() []string {
@@ -168,11 +171,49 @@ func (p *paths) applyWith(apply func(context.Context, *manifest.Objects) (mesh.A
 		p.mu.Lock()
 		p.of = of
 		p.mu.Unlock()
+		p.objects = objects
 		if applied != nil {
 			applied(of, result)
 		}
 		writeJSON(w, http.StatusOK, result)
 	}
+}
+
+// Override changes Deployments over what the manifests have.
+type Override struct {
+	Set      []local.Setting `json:"set,omitempty"`
+	Replicas map[string]int  `json:"replicas,omitempty"`
+}
+
+// set changes variables or numbers of pods, over the manifests in force, until the fleet stops.
+func (p *paths) set(w http.ResponseWriter, r *http.Request, fleet Fleet) {
+	var wanted Override
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&wanted); err != nil {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("body: %w: must be an override in JSON", err))
+		return
+	}
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	if p.objects == nil {
+		writeError(w, http.StatusConflict, errors.New("set: the fleet was started without manifests"))
+		return
+	}
+	undo := fleet.Override(wanted.Set, wanted.Replicas)
+	var result mesh.Applied
+	var err error
+	if fleet.Mesh != nil {
+		result, err = fleet.Mesh.Apply(r.Context(), p.objects)
+	} else {
+		began := time.Now()
+		result.Pods, err = fleet.Apply(r.Context(), p.objects)
+		result.Changed, result.Seconds = []string{}, time.Since(began).Seconds()
+	}
+	if err != nil {
+		undo()
+		writeError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, result)
 }
 
 // setConnect sets the fault of a pod's connections, none for an empty rule.

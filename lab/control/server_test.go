@@ -32,6 +32,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/logs?pod=a&tail=-1", 400, `{"error":"tail: \"-1\": must be a number of lines"}`},
 		{"GET", "/logs?pod=a&since=1h", 400, `{"error":"since: \"1h\": must be a time in RFC 3339 format"}`},
 		{"POST", "/apply", 404, `{"error":"the running fleet has no mesh: start it with fleetman up --mesh"}`},
+		{"POST", "/set", 400, `{"error":"body: EOF: must be an override in JSON"}`},
 		{"GET", "/kill", 405, "Method Not Allowed"},
 		{"GET", "/x", 404, "404 page not found"},
 	} {

@@ -203,7 +203,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 		return err
 	}
 	server, err := control.Serve(where.state, control.Fleet{
-		Fleet: fleet, Mesh: meshed, Manifests: paths, Stop: stop,
+		Fleet: fleet, Mesh: meshed, Manifests: paths, Objects: objects, Stop: stop,
 		Applied: func(paths []string, applied mesh.Applied) {
 			page.applied(paths)
 			fmt.Fprintf(stderr, "%s apply %s: %s\n", time.Now().Format("15:04:05.000"), shellPaths(paths), changes(applied))

@@ -10,6 +10,8 @@ it.each([
   [{ do: "kill", pod: "a-0", signal: "TERM" }, "fleetman kill a-0"],
   [{ do: "kill", pod: "outside/a-0", signal: "KILL" }, "fleetman kill --signal KILL outside/a-0"],
   [{ do: "pause", pod: "a-0" }, "fleetman kill --signal STOP a-0; sleep 5; fleetman kill --signal CONT a-0"],
+  [{ do: "set", deployment: "staff-service", name: "VARIANT", value: "bad" }, "fleetman set staff-service VARIANT=bad"],
+  [{ do: "scale", deployment: "staff-service", replicas: 3 }, "fleetman set staff-service --replicas 3"],
   [{ do: "apply", scenario: "resilience/mesh" }, "fleetman apply resilience/mesh"],
 ] as const)("%o", (change, want) => expect(command(change)).toBe(want));
 

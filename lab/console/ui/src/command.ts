@@ -15,9 +15,9 @@ export function command(change: Change): string {
     case "pause":
       return `fleetman kill --signal STOP ${quote(change.pod)}; sleep 5; fleetman kill --signal CONT ${quote(change.pod)}`;
     case "set":
-      return `fleetman apply --set ${quote(`${change.deployment}:${change.name}=${change.value}`)}`;
+      return `fleetman set ${quote(change.deployment)} ${quote(`${change.name}=${change.value}`)}`;
     case "scale":
-      return `fleetman apply --replicas ${quote(`${change.deployment}=${change.replicas}`)}`;
+      return `fleetman set ${quote(change.deployment)} --replicas ${change.replicas}`;
     case "apply":
       return `fleetman apply ${quote(change.scenario)}`;
   }

@@ -3,7 +3,7 @@ import { command } from "./command";
 import { button, CommandLine, field, make, setText } from "./dom";
 import type { Selection } from "./graph";
 import { healthText } from "./health";
-import { PRESETS } from "./presets";
+import { PRESETS, RESILIENCE, VARIANTS } from "./presets";
 import { blockText, clockText, durationText, flowSpoken } from "./text";
 import type { Change, Node, Pod, State } from "./wire";
 
@@ -12,15 +12,18 @@ export class Controls {
   private readonly title = make("h2");
   private readonly facts = make("dl", "facts");
   private readonly blocks = make("ul", "blocks");
+  /** The result of a change of a Deployment, whose controls are made again when its pods change. */
+  private readonly outcome = result();
   private readonly actions = make("div", "actions");
   private shown = "";
+  private of = "";
 
   constructor(
-    panel: HTMLElement,
+    private readonly panel: HTMLElement,
     private readonly announce: (text: string) => void,
     private readonly select: (selection: Selection) => void,
   ) {
-    panel.append(this.title, this.facts, this.blocks, this.actions);
+    panel.append(this.title, this.facts, this.blocks, this.outcome, this.actions);
   }
 
   show(state: State, selected: Selection | undefined): void {
@@ -36,8 +39,12 @@ export class Controls {
     const now = Date.parse(state.time);
     const lines = (pod ? (pod.blocks ?? []) : node.pods.flatMap((p) => p.blocks ?? [])).map((block) => `${blockText(block, now)}${block.cause ? `: ${block.cause}` : ""}`);
     if (lines.join("\n") !== [...this.blocks.children].map((e) => e.textContent).join("\n")) this.blocks.replaceChildren(...lines.map((line) => make("li", "", line)));
-    const shape = JSON.stringify([node.id, pod?.name, pod ? [] : node.pods.map(({ name }) => name)]);
+    const shape = JSON.stringify([node.id, pod?.name, pod ? [] : node.pods.map(({ name, library }) => [name, library])]);
     if (shape === this.shown) return;
+    const other = JSON.stringify([node.id, pod?.name]);
+    if (other !== this.of) setText(this.outcome, "");
+    this.of = other;
+    this.outcome.hidden = pod !== undefined;
     this.clear();
     this.shown = shape;
     if (pod) this.addPod(node, pod);
@@ -73,6 +80,34 @@ export class Controls {
       list.append(item);
     }
     this.actions.append(list);
+    if (node.kind !== "service") return;
+    for (const name of new Set(node.pods.map(({ deployment }) => deployment))) {
+      this.actions.append(this.deployment(name, node.pods.filter(({ deployment }) => deployment === name)));
+    }
+  }
+
+  /** The controls of a Deployment: number of pods, variant, resilience. */
+  private deployment(name: string, pods: Pod[]): HTMLElement {
+    const group = fieldset(`Deployment ${name}`);
+    const scale = (by: number): Change => ({ do: "scale", deployment: name, replicas: pods.length + by });
+    const more = button("One pod more", () => void this.do(this.panel, scale(1)));
+    const fewer = button("One pod fewer", () => void this.do(this.panel, scale(-1)));
+    fewer.disabled = pods.length === 1;
+    group.append(row(more, fewer), new CommandLine(command(scale(1)), this.announce).element);
+    const program = pods[0]?.image.replace(/^.*\//, "").replace(/^istio-fleetman-/, "").replace(/:.*$/, "") ?? "";
+    const variants = VARIANTS[program] ?? [];
+    if (variants.length > 0) group.append(...this.choice("Variant", variants, pods[0]?.variant ?? "standard", (value) => ({ do: "set", deployment: name, name: "VARIANT", value })));
+    const library = pods.some((pod) => pod.library) ? "library" : "off";
+    group.append(...this.choice("Resilience of the library", RESILIENCE, library, (value) => ({ do: "set", deployment: name, name: "RESILIENCE", value })));
+    return group;
+  }
+
+  private choice(name: string, values: string[], now: string, wanted: (value: string) => Change): HTMLElement[] {
+    const select = make("select");
+    select.append(...values.map((value) => new Option(value, value, value === now, value === now)));
+    const line = new CommandLine(command(wanted(select.value)), this.announce);
+    select.addEventListener("change", () => line.set(command(wanted(select.value))));
+    return [field(name, select), row(button("Set", () => void this.do(this.panel, wanted(select.value)))), line.element];
   }
 
   private faults(pod: Pod): HTMLElement {

@@ -17,3 +17,6 @@ export const VARIANTS: Record<string, string[]> = {
   "staff-service": ["standard", "placeholder", "bad", "fail-fast"],
   webapp: ["standard", "experimental"],
 };
+
+/** Values of RESILIENCE. */
+export const RESILIENCE = ["off", "library"];

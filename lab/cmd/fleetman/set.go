@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
+)
+
+func setCommand(where *places) *cobra.Command {
+	var replicas int
+	cmd := &cobra.Command{
+		Use:   "set DEPLOYMENT [NAME=VALUE...]",
+		Short: "Change variables or the number of pods of a Deployment of the running fleet",
+		Long: `Change environment variables, or the number of pods, of a Deployment of the running
+fleet of this machine, over its manifests and until the fleet stops.
+
+Pods that change are replaced: the new ones are ready before Services lead to them,
+and before the old ones end. After an error nothing has changed.`,
+		Example: `  fleetman set staff-service VARIANT=bad
+  fleetman set position-tracker RESILIENCE=library
+  fleetman set staff-service --replicas 3`,
+		ValidArgsFunction: completeFirst(where.faultTargets),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := override(args, replicas, cmd.Flags().Changed("replicas"))
+			if err != nil {
+				return usageError{err}
+			}
+			client, err := where.connect()
+			if err != nil {
+				return err
+			}
+			applied, err := client.Set(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if applied.Pods == "" {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing changed")
+				return nil
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s, within %.1f s\n", applied.Pods, applied.Seconds)
+			return nil
+		},
+	}
+	cmd.Flags().IntVar(&replicas, "replicas", 0, "number of pods")
+	return cmd
+}
+
+// override reads the arguments of set.
+func override(args []string, replicas int, scaled bool) (o control.Override, err error) {
+	if len(args) == 0 || len(args) == 1 && !scaled {
+		return o, fmt.Errorf("fleetman set: must be DEPLOYMENT with NAME=VALUE or --replicas; see fleetman set --help")
+	}
+	if scaled {
+		if replicas < 0 {
+			return o, fmt.Errorf("--replicas %d: must be at least 0", replicas)
+		}
+		o.Replicas = map[string]int{args[0]: replicas}
+	}
+	for _, text := range args[1:] {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return o, fmt.Errorf("%s: must be NAME=VALUE, such as VARIANT=bad", quoted(text))
+		}
+		o.Set = append(o.Set, local.Setting{Target: args[0], Name: name, Value: value})
+	}
+	return o, nil
+}
