@@ -249,7 +249,7 @@ func TestPage(t *testing.T) {
 	b.run(chromedp.Evaluate(`document.querySelector("#panel-selected select").dispatchEvent(new Event("change"))`, nil))
 	b.until("its command", `document.querySelector("#panel-selected code").textContent`, "fleetman fault staff-service-bad-0 status=503,rate=0.5")
 	b.run(chromedp.Click(`//button[text()="Set"]`, chromedp.BySearch))
-	b.until("the result", `document.querySelector("#panel-selected .result").textContent + " " + document.getElementById("announcer").textContent`, "done done")
+	b.until("the result", `[...document.querySelectorAll("#panel-selected .result")].map(e => e.textContent).join("") + " " + document.getElementById("announcer").textContent`, "done done")
 	fleet.mu.Lock()
 	if want := (Change{Do: "fault", Pod: "staff-service-bad-0", Rules: "status=503,rate=0.5"}); len(fleet.changes) != 1 || fleet.changes[0] != want {
 		t.Errorf("changes %+v, want %+v", fleet.changes, want)
