@@ -273,15 +273,14 @@ func TestValues(t *testing.T) {
 		{Key: "none"},
 		{Key: "empty", Value: &commonpb.AnyValue{}},
 	})
-	encoded, err := json.Marshal(got)
-	if err != nil {
+	if _, err := json.Marshal(got); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := got["list"].(string); !strings.Contains(s, "7") {
 		t.Errorf("list is %v", got["list"])
 	}
 	delete(got, "list") // its text is not stable
-	encoded, err = json.Marshal(got)
+	encoded, err := json.Marshal(got)
 	if want := `{"b":true,"inf":"+Inf","n":-1,"s":"x"}`; err != nil || string(encoded) != want {
 		t.Errorf("got %s, %v, want %s", encoded, err, want)
 	}
