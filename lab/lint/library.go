@@ -147,12 +147,12 @@ func (l *library) within(left time.Duration) time.Duration {
 // attempts are the longest times of all attempts of a call, with the longest waits
 // between them, when none may take longer than a limit of the mesh's; 0 is none.
 func (l *library) attempts(mesh time.Duration) (each []time.Duration, whole time.Duration) {
-	left := l.total
 	for n := range min(max(l.tries, 1), maxTries) {
 		if n > 0 {
 			whole += min(l.backoff<<min(n-1, 20), l.backoffMax)
 		}
-		if left = l.total - whole; l.total > 0 && left <= 0 {
+		left := l.total - whole
+		if l.total > 0 && left <= 0 {
 			break
 		}
 		one := lower(l.within(left), mesh)

@@ -365,7 +365,7 @@ func proveRetryWords(p *proving) (*trial, error) {
 	own := r.retries()
 	words := strings.Join(own.on, ",")
 	has := func(word string) bool { return slices.Contains(own.on, word) }
-	rules, instead := "", ""
+	var rules, instead string
 	switch hangs := own.perTry > 0 && own.perTry <= 3*time.Second; {
 	case has("503") && hangs:
 		rules, instead = "hang", "reset,connect-failure,"+words

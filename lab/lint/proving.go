@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -89,19 +90,17 @@ func (p *proving) loadOn(s *service, r *route) (*trial, error) {
 // headers returns headers with which a request meets the first condition of a
 // route; nil when it needs none.
 func (r *route) headers() map[string]string {
+	conditions := r.http.at("match").items()
+	if len(conditions) == 0 {
+		return nil
+	}
 	var found map[string]string
-	for _, match := range r.http.at("match").items() {
-		for _, name := range match.at("headers").keys() {
-			if found == nil {
-				found = map[string]string{}
-			}
-			condition := match.at("headers", name)
-			found[name] = condition.at("exact").or(condition.at("prefix")).text()
-			if found[name] == "" {
-				found[name] = "lint"
-			}
+	for _, name := range conditions[0].at("headers").keys() {
+		if found == nil {
+			found = map[string]string{}
 		}
-		break
+		condition := conditions[0].at("headers", name)
+		found[name] = cmp.Or(condition.at("exact").or(condition.at("prefix")).text(), "lint")
 	}
 	return found
 }

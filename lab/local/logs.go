@@ -191,18 +191,25 @@ func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *li
 			return out.write(prefix, append(pending, '\n'))
 		case last:
 			return nil
+		case ctx.Err() != nil:
+			return nil
 		default:
-			select {
-			case <-f.finished:
-				last = true // once more, to the end
-			case <-log.ended:
-				last = true
-			case <-ctx.Done():
-				return nil
-			case <-time.After(logPoll):
-			}
+			last = f.waitForLines(ctx, log)
 		}
 	}
+}
+
+// waitForLines waits until a log may have more lines. It returns whether they are the last ones.
+func (f *Fleet) waitForLines(ctx context.Context, log namedLog) (last bool) {
+	select {
+	case <-f.finished:
+		return true
+	case <-log.ended:
+		return true
+	case <-ctx.Done():
+	case <-time.After(logPoll):
+	}
+	return false
 }
 
 // LastLines returns the last n lines of a file, at most 16 kB.

@@ -46,6 +46,19 @@ func (f *Fleet) layout(h host) *layout {
 	return l
 }
 
+// addresses returns n free addresses of the network.
+func (l *layout) addresses(network netip.Prefix, n int) ([]netip.Addr, error) {
+	var found []netip.Addr
+	for range n {
+		ip, err := l.address(network)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, ip)
+	}
+	return found, nil
+}
+
 // address returns the lowest address of the network, after its first, that is free.
 func (l *layout) address(network netip.Prefix) (netip.Addr, error) {
 	next := podAddresses(network)

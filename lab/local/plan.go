@@ -124,12 +124,8 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 		return nil, err
 	}
 	if o.Mesh && p.gateways == nil {
-		for range objects.Gateways() {
-			ip, err := l.address(o.Network)
-			if err != nil {
-				return nil, err
-			}
-			p.gateways = append(p.gateways, ip)
+		if p.gateways, err = l.addresses(o.Network, len(objects.Gateways())); err != nil {
+			return nil, err
 		}
 	}
 	needed := map[string]bool{}

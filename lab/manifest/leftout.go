@@ -21,7 +21,7 @@ const (
 // leftOut returns the reason for which an object is not part of a fleet, or "".
 // Such objects are not checked: many are of versions that Kubernetes has removed.
 func leftOut(h *head) string {
-	if labels := h.Metadata.Labels; labels["app.kubernetes.io/part-of"] == "fleetman" && labels["app.kubernetes.io/component"] == "telemetry" {
+	if isTelemetry(h) {
 		return Telemetry
 	}
 	group := schema.FromAPIVersionAndKind(h.APIVersion, h.Kind).Group
@@ -50,6 +50,11 @@ func leftOut(h *head) string {
 		}
 	}
 	return ""
+}
+
+func isTelemetry(h *head) bool {
+	labels := h.Metadata.Labels
+	return labels["app.kubernetes.io/part-of"] == "fleetman" && labels["app.kubernetes.io/component"] == "telemetry"
 }
 
 // MeshConfigMap is the name of the ConfigMap in istio-system whose key mesh has fields of the mesh

@@ -179,7 +179,7 @@ func (r *Run) check(before []*Run) error {
 		return fmt.Errorf("rate: %v: must be more than 0", r.Rate)
 	case r.FaultAt < 0 || r.RepairAt <= r.FaultAt || r.End < r.RepairAt:
 		return errors.New("faultAt, repairAt, end: must be in this order")
-	case slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Caller == "" || h.Upstream == "" || !(h.Calls > 0 || h.Load) }):
+	case slices.ContainsFunc(r.Hops, Hop.isIncomplete):
 		return errors.New("hops: must have a caller, an upstream and calls")
 	case r.LoadUntil != 0 && (r.LoadUntil < r.RepairAt || r.LoadUntil > r.End):
 		return errors.New("loadUntil: must be between repairAt and end")

@@ -31,6 +31,10 @@ type Hop struct {
 // Name is how a hop is called.
 func (h Hop) Name() string { return h.Caller + ">" + h.Upstream }
 
+func (h Hop) isIncomplete() bool {
+	return h.Caller == "" || h.Upstream == "" || !(h.Calls > 0 || h.Load)
+}
+
 // HopCounts are the growth of a hop's counters over a part of a run.
 type HopCounts struct {
 	Requests      float64 // for which the caller made calls, times Calls
@@ -78,19 +82,7 @@ func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 	if healthyUntil == 0 {
 		healthyUntil = c.last
 	}
-	callers := map[string]map[string]map[string]bool{} // caller, upstream, methods
-	for pod, own := range c.byPod {
-		for _, s := range own {
-			for _, n := range s.Counts {
-				caller := ServiceOf(pod)
-				if n.Name != CountClient || caller == "" || at(at(callers, caller), n.upstream())[n.method()] {
-					continue
-				}
-				of := func(other Count) bool { return other.Name == CountClient && other.Of == n.Of }
-				at(at(callers, caller), n.upstream())[n.method()] = c.grown(caller, of, 0, c.last) > 0
-			}
-		}
-	}
+	callers := c.callers()
 	for _, caller := range slices.Sorted(maps.Keys(callers)) {
 		for _, upstream := range slices.Sorted(maps.Keys(callers[caller])) {
 			called := callers[caller][upstream]
@@ -113,6 +105,25 @@ func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 		})
 	}
 	return hops
+}
+
+// callers returns which methods each caller has counted for each upstream, and
+// whether it called in the run: by caller, upstream and method.
+func (c Counters) callers() map[string]map[string]map[string]bool {
+	callers := map[string]map[string]map[string]bool{}
+	for pod, own := range c.byPod {
+		for _, s := range own {
+			for _, n := range s.Counts {
+				caller := ServiceOf(pod)
+				if n.Name != CountClient || caller == "" || at(at(callers, caller), n.upstream())[n.method()] {
+					continue
+				}
+				of := func(other Count) bool { return other.Name == CountClient && other.Of == n.Of }
+				at(at(callers, caller), n.upstream())[n.method()] = c.grown(caller, of, 0, c.last) > 0
+			}
+		}
+	}
+	return callers
 }
 
 // addLoad adds the load's calls to those that its caller makes to the same

@@ -174,6 +174,14 @@ func (p *page) fill() {
 	if len(questions) > 0 {
 		p.Title, p.Further = questions[0], questions[1:]
 	}
+	p.addFindings(hrefs)
+	p.Notes = notesOf(p.Report)
+	p.Within = p.Seeds < 3
+	p.addParts()
+}
+
+// addFindings adds the sentences, each with a link to its picture; hrefs are those of faults.
+func (p *page) addFindings(hrefs map[string]string) {
 	for _, f := range p.Report.Findings {
 		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Where()}
 		if href, ok := hrefs[said.Where]; ok {
@@ -181,8 +189,10 @@ func (p *page) fill() {
 		}
 		p.Said = append(p.Said, said)
 	}
-	p.Notes = notesOf(p.Report)
-	p.Within = p.Seeds < 3
+}
+
+// addParts adds the chapters that have content.
+func (p *page) addParts() {
 	for _, part := range []struct {
 		pagePart
 		there bool

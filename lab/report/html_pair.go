@@ -110,10 +110,14 @@ func (p Pair) prices() (all []pagePrice) {
 // Head is the name of the change's figure.
 func (c Change) Head() string { return c.column().Head }
 
-// TextA, TextB and Text are its values and their difference in words.
+// TextA is the figure of the first comparison.
 func (c Change) TextA() string { return c.A.Text(c.column().Unit) }
+
+// TextB is the figure of the second comparison.
 func (c Change) TextB() string { return c.B.Text(c.column().Unit) }
-func (c Change) Text() string  { return c.Difference.Text(c.column().Unit) }
+
+// Text is the difference.
+func (c Change) Text() string { return c.Difference.Text(c.column().Unit) }
 
 func (c Change) column() Column {
 	of, _ := column(c.Column)

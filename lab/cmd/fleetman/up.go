@@ -157,14 +157,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	paths, err := where.manifestsOrBase(args)
-	if err == nil {
-		paths, err = absolute(paths)
-	}
-	if err != nil {
-		return err
-	}
-	objects, err := manifest.Load(paths...)
+	paths, objects, err := load(where, args)
 	if err != nil {
 		return err
 	}
@@ -184,12 +177,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	defer page.Close()
 	fleet, meshed, err := start(cmd.Context(), where, f, objects, options, stderr)
 	if err != nil {
-		var late *local.NotReadyError
-		if errors.As(err, &late) {
-			for _, line := range late.Last {
-				fmt.Fprintln(stderr, "  "+line)
-			}
-		}
+		printLast(stderr, err)
 		return err
 	}
 	end := fleet.Stop
@@ -223,6 +211,28 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 		return nil
 	}
 	return finalError{meshed.Err()}
+}
+
+// load returns the absolute paths of manifests, and their objects.
+func load(where places, args []string) (paths []string, objects *manifest.Objects, err error) {
+	if paths, err = where.manifestsOrBase(args); err != nil {
+		return nil, nil, err
+	}
+	if paths, err = absolute(paths); err != nil {
+		return nil, nil, err
+	}
+	objects, err = manifest.Load(paths...)
+	return paths, objects, err
+}
+
+// printLast prints the last log lines of a pod that did not get ready.
+func printLast(w io.Writer, err error) {
+	var late *local.NotReadyError
+	if errors.As(err, &late) {
+		for _, line := range late.Last {
+			fmt.Fprintln(w, "  "+line)
+		}
+	}
 }
 
 // follow prints events until the context ends, then stops the fleet.
