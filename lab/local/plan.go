@@ -149,17 +149,22 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 		}
 	}
 	p.programs = slices.Sorted(maps.Keys(needed))
-	for _, s := range services {
-		if len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName {
-			p.services = append(p.services, newService(s, &o))
-		}
-	}
+	p.addServices(services, &o)
 	if err := p.checkNodePorts(o.NodePorts); err != nil {
 		return nil, err
 	}
 	p.notes = slices.Concat(LeftOut(objects, o.Mesh), notes, partsLeftOut(fleet), selectingNone(services, fleet),
 		notHere(services), missing(objects, fleet), p.podNotes())
 	return p, nil
+}
+
+// addServices plans the Services that lead to pods.
+func (p *plan) addServices(services []*corev1.Service, o *Options) {
+	for _, s := range services {
+		if len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName {
+			p.services = append(p.services, newService(s, o))
+		}
+	}
 }
 
 // podNotes are the pods' own, each once: replicas have the same.

@@ -45,11 +45,16 @@ func leftOut(h *head) string {
 		if IsMeshConfig(h.Kind, h.Metadata.Namespace, h.Metadata.Name) {
 			return ""
 		}
-		if byInstaller(h) || ofIstio(h.Metadata.Namespace) || h.Kind == "Namespace" && ofIstio(h.Metadata.Name) {
+		if byInstaller(h) || inIstio(h) {
 			return Installation
 		}
 	}
 	return ""
+}
+
+// inIstio reports whether an object is a namespace of an installation, or in one.
+func inIstio(h *head) bool {
+	return ofIstio(h.Metadata.Namespace) || h.Kind == "Namespace" && ofIstio(h.Metadata.Name)
 }
 
 func isTelemetry(h *head) bool {
