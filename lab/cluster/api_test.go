@@ -2,12 +2,10 @@ package cluster
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -288,14 +286,4 @@ func (a *api) client(t *testing.T, namespace string) *Client {
 	}
 	t.Cleanup(c.Close)
 	return c
-}
-
-// host returns the address of the stand-in.
-func (a *api) host(t *testing.T) string {
-	t.Helper()
-	u, err := url.Parse(a.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprint(u.Host)
 }

@@ -95,28 +95,12 @@ func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructur
 	wanted := map[string]bool{}
 	for _, o := range all {
 		wanted[key(o)] = true
-		client, err := c.resource(o)
+		d, err := c.difference(ctx, o)
 		if err != nil {
-			return nil, c.about(refOf(o), err)
+			return nil, err
 		}
-		before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return nil, c.about(refOf(o), err)
-		}
-		missing := err != nil
-		if o.GetKind() == "Deployment" && !missing {
-			keepReplicas(o, before)
-		}
-		after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
-		switch {
-		case err != nil:
-			return nil, c.about(refOf(o), err)
-		case missing:
-			found = append(found, difference{"created", nil, o})
-		case before.GetLabels()[managedBy] != manager && o.GetKind() != "Namespace":
-			return nil, c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted", refOf(o))
-		case o.GetKind() != "Namespace" && !equality.Semantic.DeepEqual(content(before), content(after)):
-			found = append(found, difference{"changed", before, o})
+		if d.how != "" {
+			found = append(found, d)
 		}
 	}
 	members, err := c.members(ctx, kinds, places)
@@ -129,6 +113,36 @@ func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructur
 		}
 	}
 	return found, nil
+}
+
+// difference returns how the cluster differs from one object; how is empty if it does not.
+func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured) (difference, error) {
+	client, err := c.resource(o)
+	if err != nil {
+		return difference{}, c.about(refOf(o), err)
+	}
+	before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return difference{}, c.about(refOf(o), err)
+	}
+	missing := err != nil
+	if o.GetKind() == "Deployment" && !missing {
+		keepReplicas(o, before)
+	}
+	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
+	switch {
+	case err != nil:
+		return difference{}, c.about(refOf(o), err)
+	case missing:
+		return difference{"created", nil, o}, nil
+	case o.GetKind() == "Namespace":
+		return difference{}, nil
+	case before.GetLabels()[managedBy] != manager:
+		return difference{}, c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted", refOf(o))
+	case !equality.Semantic.DeepEqual(content(before), content(after)):
+		return difference{"changed", before, o}, nil
+	}
+	return difference{}, nil
 }
 
 // keepReplicas gives a Deployment the number of pods that it has, and the images and variables: those of

@@ -67,29 +67,7 @@ func (c *Client) sources(ctx context.Context, name string) ([]source, error) {
 		}
 		return found, err
 	case allPods, wholeMesh:
-		pods, err := c.Pods(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var found []source
-		for _, pod := range pods {
-			switch {
-			case name == allPods:
-				found = append(found, source{pod.Name, pod.Namespace, pod.Name, ""})
-			case pod.AppAddress != "":
-				found = append(found, source{pod.Name + proxySuffix, pod.Namespace, pod.Name, proxyContainer})
-			}
-		}
-		for _, part := range []string{istiodLog, gatewayLog} {
-			if name == wholeMesh {
-				more, err := c.meshSources(ctx, part)
-				if err != nil {
-					return nil, err
-				}
-				found = append(found, more...)
-			}
-		}
-		return found, nil
+		return c.allSources(ctx, name == wholeMesh)
 	}
 	bare, ofProxy := strings.CutSuffix(name, proxySuffix)
 	pod, err := c.find(ctx, bare)
@@ -102,6 +80,34 @@ func (c *Client) sources(ctx context.Context, name string) ([]source, error) {
 		return []source{{pod.Name + proxySuffix, pod.Namespace, pod.Name, proxyContainer}}, nil
 	}
 	return []source{{pod.Name, pod.Namespace, pod.Name, ""}}, nil
+}
+
+// allSources returns the logs of all pods or, of the whole mesh, those of their proxies and of its own parts.
+func (c *Client) allSources(ctx context.Context, ofMesh bool) ([]source, error) {
+	pods, err := c.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []source
+	for _, pod := range pods {
+		switch {
+		case !ofMesh:
+			found = append(found, source{pod.Name, pod.Namespace, pod.Name, ""})
+		case pod.AppAddress != "":
+			found = append(found, source{pod.Name + proxySuffix, pod.Namespace, pod.Name, proxyContainer})
+		}
+	}
+	if !ofMesh {
+		return found, nil
+	}
+	for _, part := range []string{istiodLog, gatewayLog} {
+		more, err := c.meshSources(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
 }
 
 // meshSources returns the logs of the pods of a part of the mesh.

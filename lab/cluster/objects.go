@@ -182,27 +182,7 @@ func (change Change) apply(all []*unstructured.Unstructured, images string) erro
 				_ = unstructured.SetNestedField(o.Object, int64(count), "spec", "replicas")
 			}
 		}
-		containers, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-		if err != nil {
-			return fmt.Errorf("%s: %w", refOf(o), err)
-		}
-		for i := range containers {
-			container, _ := containers[i].(map[string]any)
-			if container == nil {
-				continue
-			}
-			image, _ := container["image"].(string)
-			for n, s := range change.Set {
-				if sameService(s.Target, o.GetName()) || sameService(s.Target, programOf(image)) {
-					set[n] = true
-					container["env"] = withVariable(container["env"], s)
-				}
-			}
-			if strings.HasPrefix(image, ownImages) {
-				container["image"] = images + image
-			}
-		}
-		if err := unstructured.SetNestedSlice(o.Object, containers, "spec", "template", "spec", "containers"); err != nil {
+		if err := change.containers(o, images, set); err != nil {
 			return fmt.Errorf("%s: %w", refOf(o), err)
 		}
 	}
@@ -217,6 +197,31 @@ func (change Change) apply(all []*unstructured.Unstructured, images string) erro
 		}
 	}
 	return nil
+}
+
+// containers changes the containers of a Deployment, and notes in set which of the variables it has set.
+func (change Change) containers(o *unstructured.Unstructured, images string, set map[int]bool) error {
+	containers, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+	if err != nil {
+		return err
+	}
+	for i := range containers {
+		container, _ := containers[i].(map[string]any)
+		if container == nil {
+			continue
+		}
+		image, _ := container["image"].(string)
+		for n, s := range change.Set {
+			if sameService(s.Target, o.GetName()) || sameService(s.Target, programOf(image)) {
+				set[n] = true
+				container["env"] = withVariable(container["env"], s)
+			}
+		}
+		if strings.HasPrefix(image, ownImages) {
+			container["image"] = images + image
+		}
+	}
+	return unstructured.SetNestedSlice(o.Object, containers, "spec", "template", "spec", "containers")
 }
 
 // withVariable returns the env of a container with one variable set.

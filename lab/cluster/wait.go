@@ -59,9 +59,23 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
-			return &NotReadyError{problems, time.Since(began)}
+			return &NotReadyError{c.last(ctx, problems), time.Since(began)}
 		}
 	}
+}
+
+// last returns the last problems or, when the time was too short to read any, those of now.
+func (c *Client) last(ctx context.Context, problems []string) []string {
+	if len(problems) > 0 {
+		return problems
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstContact)
+	defer cancel()
+	now, _, err := c.problems(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return now
 }
 
 // problems returns why the fleet is not ready: a line for each Deployment that cannot create pods, and for

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-func applyCommand(where *places) *cobra.Command {
+func applyCommand(where *places) *cobra.Command { //nolint:funlen // a list of flags and their help
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "apply SCENARIO|DIR|FILE...",
