@@ -86,7 +86,7 @@ func provePanic(p *proving) (*trial, error) {
 	if n == 0 || ejected > c.mayEject(n) {
 		return nil, errors.New("the number of hosts must be in the manifests")
 	}
-	t.rate = 40
+	t.rate, t.fault = 40, 8*time.Second
 	t.inject = c.in(ejected, "status=503")
 	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
 	p.repair(p.at.object, change(0, with(p.at.keysTo("outlierDetection"), "minHealthPercent")...))
