@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -65,11 +66,19 @@ func (m *Manifests) Analyze(ctx context.Context, istioctl string, found []Findin
 	return found, nil
 }
 
-// write writes all objects to a file, and returns the first line of each.
+// write writes all objects to a file, and returns the first line of each. Each has its namespace, also the
+// default one: istioctl analyze takes exportTo: ["."] of an object without one for a mistake.
 func (m *Manifests) write(file string) (starts []int, err error) {
 	var text bytes.Buffer
 	for _, object := range m.Objects.All {
-		document, err := yaml.JSONToYAML(object.JSON)
+		var one unstructured.Unstructured
+		if err := json.Unmarshal(object.JSON, &one.Object); err != nil {
+			return nil, err
+		}
+		if object.Namespace != "" {
+			one.SetNamespace(object.Namespace)
+		}
+		document, err := yaml.Marshal(one.Object)
 		if err != nil {
 			return nil, err
 		}

@@ -236,6 +236,7 @@ func TestAnalyze(t *testing.T) {
 	}{
 		{"its own", "  gateways: [edge, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1", "IST0101", "IST0132"}},
 		{"said by a rule", "  http:\n    - retries: {perTryTimeout: 2s}\n      route: [{destination: {host: staff}}]\n", []string{"1", "5"}},
+		{"no namespace", "  exportTo: [\".\"]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1"}},
 		{"intended", "  gateways: [edge, mesh]\n  http:\n    - retries: {attempts: 0}\n      route: [{destination: {host: staff}}]\n", []string{"1"}},
 	} {
 		mark := ""
