@@ -109,7 +109,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 	for name, try := range map[string]func() error{
 		"the kubeconfig": read(filepath.Join(state, "mesh", "kubeconfig")), "the admin token": read(filepath.Join(state, "admin-token")),
-		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-0")),
+		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-1")),
 		"the control socket": connect(filepath.Join(state, "control.sock")),
 	} {
 		if err := try(); err != nil {

@@ -86,24 +86,15 @@ is removed at the end. --against compares the verdicts with those of another run
 
 func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (failed error) {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	scenarios, err := findScenarios(where, args)
+	if err != nil {
+		return err
+	}
 	checker, release, err := f.start(cmd, where)
 	if err != nil {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, release()) }()
-	if where.root == "" && len(args) == 0 {
-		return noRepository(", or name the directory of a scenario")
-	}
-	dirs := []string{where.scenarios()}
-	if len(args) > 0 {
-		if dirs, err = where.manifests(args); err != nil {
-			return err
-		}
-	}
-	scenarios, err := check.Find(where.scenarios(), dirs...)
-	if err != nil {
-		return err
-	}
 	lines := cmd.OutOrStdout()
 	if f.output.structured() {
 		lines = stderr
@@ -122,6 +113,21 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 		})
 	}
 	return errors.Join(f.verdict(results, time.Since(began), stderr), differs)
+}
+
+// findScenarios returns the scenarios that the command line names.
+func findScenarios(where places, args []string) ([]check.Scenario, error) {
+	if where.root == "" && len(args) == 0 {
+		return nil, noRepository(", or name the directory of a scenario")
+	}
+	dirs := []string{where.scenarios()}
+	if len(args) > 0 {
+		var err error
+		if dirs, err = where.manifests(args); err != nil {
+			return nil, err
+		}
+	}
+	return check.Find(where.scenarios(), dirs...)
 }
 
 // start returns the runner of the checks, and a function that releases the place where the fleets run.

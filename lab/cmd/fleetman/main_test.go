@@ -248,7 +248,7 @@ func TestUp(t *testing.T) {
 	}
 	code, out, errs = fleetman(t, "status", "--state", state)
 	screen := regexp.MustCompile(`^running    for \d+s, since [0-9: -]+, process ` + strconv.Itoa(os.Getpid()) + `
-manifests  /[^. ]+/k8s/base/staff-service.yaml /[^. ]+/k8s/base/webapp.yaml
+manifests  '?/.+/k8s/base/staff-service.yaml'? '?/.+/k8s/base/webapp.yaml'?
 address    http://` + network + `250:30080 \(fleetman-webapp\)
 pods       3 of 3 ready
 mesh       none
