@@ -122,10 +122,10 @@ func TestHalfOpen(t *testing.T) {
 // not.
 func TestEjectionLimit(t *testing.T) {
 	if testing.Short() {
-		t.Skip("ten seconds of load")
+		t.Skip("twenty seconds of load")
 	}
 	t.Parallel()
-	o := withMesh(t, short(t, "ejection-limit", "", "", phases(time.Second, 5*time.Second, 0)))
+	o := withMesh(t, short(t, "ejection-limit", "", "", phases(time.Second, 10*time.Second, 0)))
 	o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"1", "2"}, []experiment.Value{"50"}
 	run(t, o)
 	computed := reportOf(t, o.Out)
