@@ -1,7 +1,7 @@
 package lint
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -32,14 +32,21 @@ func checkPanic(p *pass) {
 			if ejected == 1 {
 				are = "is"
 			}
-			p.report(c.outliers.at("minHealthPercent"), fmt.Sprintf("write minHealthPercent: 0, or at most %d", 100*(n-c.mayEject(n))/n),
+			p.report(c.outliers.at("minHealthPercent"), atMost(100*(n-c.mayEject(n))/n),
 				"when %d of %s of %s %s ejected, %d %% are healthy, fewer than minHealthPercent %d: the proxy panics and sends to all hosts, the ejected ones too",
 				ejected, counted(n, "host"), c.name(), are, 100*(n-ejected)/n, threshold)
 			break
 		}
 		if percent, _ := c.ejectionPercent(); n == 0 && c.outliers.has() && threshold > 100-percent {
-			p.report(c.outliers.at("minHealthPercent"), fmt.Sprintf("write minHealthPercent: 0, or at most %d", 100-percent),
+			p.report(c.outliers.at("minHealthPercent"), atMost(100-percent),
 				"%d %% of the hosts may be ejected, and with fewer than %d %% healthy the proxy panics and sends to all hosts, the ejected ones too", percent, threshold)
 		}
 	}
+}
+
+func atMost(percent int) string {
+	if percent <= 0 {
+		return "write minHealthPercent: 0"
+	}
+	return "write minHealthPercent: 0, or at most " + strconv.Itoa(percent)
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"sort"
 	"time"
 )
 
@@ -34,7 +35,11 @@ func checkTriesDoNotFit(p *pass) {
 			if cut < tries {
 				later = ", and no later one begins"
 			}
-			p.report(own.value.at("attempts"), fmt.Sprintf("write perTryTimeout: %s or less, attempts: %d, or timeout: %s", short(fit(timeout, own)), max(int(cut)-2, 1), short(own.whole())),
+			fewer := ""
+			if n := own.fitting(timeout); n > 0 {
+				fewer = fmt.Sprintf(" attempts: %d,", n)
+			}
+			p.report(own.value.at("attempts"), fmt.Sprintf("write perTryTimeout: %s or less,%s or timeout: %s", short(fit(timeout, own)), fewer, short(own.whole())),
 				"%d tries of %s take %s, and timeout is %s: the %s does not end%s", tries, short(own.perTry), short(tries*own.perTry), short(timeout), ordinal(int(cut)), later)
 		case own.whole() > timeout:
 			p.reportAs(Warning, own.value.at("attempts"), fmt.Sprintf("write perTryTimeout: %s or less, or timeout: %s", short(fit(timeout, own)), short(own.whole())),
@@ -48,6 +53,14 @@ func checkTriesDoNotFit(p *pass) {
 func fit(timeout time.Duration, t retries) time.Duration {
 	left := max(timeout-backoffs(t.n, t.backoff, 10*t.backoff), timeout/2)
 	return (left / time.Duration(1+t.n)).Truncate(10 * time.Millisecond)
+}
+
+// fitting is the number of retries that fit in a time-out with their waits.
+func (t retries) fitting(timeout time.Duration) int {
+	return sort.Search(t.n, func(n int) bool {
+		t.n = n + 1
+		return t.whole() > timeout
+	})
 }
 
 func ordinal(n int) string {

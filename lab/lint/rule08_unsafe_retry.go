@@ -25,13 +25,13 @@ func checkUnsafeRetry(p *pass) {
 			continue
 		}
 		p.report(own.value.at("retryOn").or(own.value), "match method GET for this route, and add one with attempts: 0 for the others",
-			"%s accepts %s and repeats it up to %s on %s, also when it was executed", r.name(), method, times(own.n), word)
+			"%s accepts %s and repeats it at most %s on %s, also when it was executed", r.name(), method, times(own.n), word)
 	}
 	for _, w := range p.workloads {
 		if l := &w.library; l.unsafe && l.tries > 1 && len(w.calls) > 0 {
 			p.about = subject{edge: w.calls[0]}
 			p.report(l.set("RETRY_UNSAFE"), "remove RETRY_UNSAFE",
-				"%s repeats every call up to %s, also a POST that was executed", w.name, times(l.tries-1))
+				"%s repeats every call at most %s, also a POST that was executed", w.name, times(l.tries-1))
 		}
 	}
 	p.about = subject{}

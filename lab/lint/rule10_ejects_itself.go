@@ -48,11 +48,22 @@ func (p *pass) checkOwnTries(c *cluster, r *route, own retries) {
 	at := own.value.at("attempts")
 	const instead = "write fewer attempts, or more consecutive errors than tries"
 	switch {
+	case onOne >= errors && n == 0:
+		p.reportAs(Warning, at, instead, "%s: one request makes %d tries, and %d consecutive errors eject a host of %s, whose number of hosts is not in the manifests: if it has 1, a single request that always fails ejects it",
+			r.name(), 1+own.n, errors, c.name())
 	case onOne >= errors:
 		p.report(at, instead, "%s: one request makes %d tries, up to %d of them on one host of %s, which has %d, and %d consecutive errors eject it: a single request that always fails ejects a host",
-			r.name(), 1+own.n, onOne, c.name(), max(n, 1), errors)
+			r.name(), 1+own.n, onOne, c.name(), n, errors)
 	case own.n >= errors:
-		p.reportAs(Warning, at, instead, "%s: one request that always fails makes %d errors, and %d eject a host: %d such requests are enough for the %s of %s that may be ejected",
-			r.name(), 1+own.n, errors, (c.mayEject(n)*errors+own.n)/(1+own.n), counted(c.mayEject(n), "host"), c.name())
+		p.reportAs(Warning, at, instead, "%s: one request that always fails makes %d errors on the %d hosts of %s, and %d in a row eject a host: %d such requests in a row eject the %s that may be ejected",
+			r.name(), 1+own.n, n, c.name(), errors, requestsToEject(n, c.mayEject(n), errors, 1+own.n), counted(c.mayEject(n), "host"))
 	}
+}
+
+// requestsToEject is how many requests that always fail eject some of n hosts,
+// however their tries are spread: until then, the others may have one error less
+// than it takes.
+func requestsToEject(n, ejected, errors, tries int) int {
+	needed := (ejected-1)*errors + (n-ejected+1)*(errors-1) + 1
+	return (needed + tries - 1) / tries
 }
