@@ -100,16 +100,27 @@ func TestKustomization(t *testing.T) {
 		}
 	}
 	write("base/kustomization.yaml", "resources: [all.yaml]\n")
-	write("base/all.yaml", strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1))
+	base := strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)
 	const head = "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
 	patch := "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec:\n  trafficPolicy:\n    outlierDetection:\n      maxEjectionPercent: 10\n"
 	for _, test := range []struct{ name, kustomization, want string }{
 		{"file", "patches: [{path: patch.yaml}]\n", "patch.yaml:7"},
 		{"in place", "patches:\n  - patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(patch), "\n", "\n      ") + "\n", "kustomization.yaml:10"},
 		{"component", "components: [component]\n", "component/patch.yaml:7"},
+		{"moved to another namespace", "namespace: prod\nnamePrefix: eu-\npatches: [{path: shop.yaml}]\n", "shop.yaml:7"},
+		{"JSON patch", "patches:\n  - path: patch.yaml\n  - target: {kind: DestinationRule}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n        value: 5\n", "kustomization.yaml:7"},
+		{"JSON patch of a block", "patches:\n  - target: {kind: DestinationRule, name: st.*}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection\n        value:\n          consecutive5xxErrors: 2\n          maxEjectionPercent: 5\n", "kustomization.yaml:9"},
+		{"JSON patch of another object", "patches:\n  - path: patch.yaml\n  - target: {kind: DestinationRule, name: other}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n        value: 5\n", "patch.yaml:7"},
+		{"JSON patch in a file", "patches: [{path: ops.yaml, target: {kind: DestinationRule}}]\n", "ops.yaml:2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			write("base/all.yaml", base)
+			if test.name == "moved to another namespace" {
+				write("base/all.yaml", strings.NewReplacer("{name: staff}", "{name: staff, namespace: shop}", "{name: staff-service}", "{name: staff-service, namespace: shop}", "host: staff", "host: eu-staff").Replace(base))
+			}
 			write("patch.yaml", patch)
+			write("shop.yaml", strings.Replace(patch, "{name: staff}", "{name: staff, namespace: shop}", 1))
+			write("ops.yaml", "- op: replace\n  path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n  value: 5\n")
 			write("component/patch.yaml", patch)
 			write("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
 			write("kustomization.yaml", "resources: [base]\n"+test.kustomization)

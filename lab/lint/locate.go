@@ -2,6 +2,7 @@ package lint
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
@@ -12,11 +13,14 @@ import (
 // of the closest field around it, and one of an object that no file has the first
 // line of the kustomization.
 func (s *sources) locate(v value) place {
+	if found, ok := s.operation(v); ok {
+		return found
+	}
 	best, depth := place{}, -1
 	for _, exactly := range []bool{true, false} {
 		for _, f := range s.files {
 			for _, d := range f.documents {
-				exact, likely := d.isPartOf(&v.object.Object)
+				exact, likely := s.isPartOf(d, &v.object.Object)
 				if exact != exactly || !exact && !likely {
 					continue
 				}
@@ -36,6 +40,47 @@ func (s *sources) locate(v value) place {
 		return best
 	}
 	return s.origin(v.object.Source)
+}
+
+// operation finds a value that an item of a list of JSON patches sets: the last
+// one, at the line of its path, or of the field inside of its value.
+func (s *sources) operation(v value) (found place, ok bool) {
+	for _, f := range s.files {
+		for _, d := range f.documents {
+			if !d.isTarget(&v.object.Object) {
+				continue
+			}
+			for _, operation := range sequence(d.root) {
+				path, set := child(operation, "path"), child(operation, "value")
+				if n := pointed(scalar(path), v.path); set != nil && n > 0 {
+					line, steps := descend(set, v.path[n:])
+					if steps == 0 {
+						line = path.Line
+					}
+					if steps == len(v.path)-n {
+						found, ok = place{f.path, line + d.offset}, true
+					}
+				}
+			}
+		}
+	}
+	return found, ok
+}
+
+// pointed returns how many steps of a path a JSON pointer takes; 0 when it leads
+// elsewhere.
+func pointed(pointer string, path []step) int {
+	keys := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	if len(keys) > len(path) {
+		return 0
+	}
+	for i, key := range keys {
+		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		if s := path[i]; s.index < 0 && s.key != key || s.index >= 0 && strconv.Itoa(s.index) != key {
+			return 0
+		}
+	}
+	return len(keys)
 }
 
 // origin is the first line of a file, or of a directory's kustomization.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,6 +25,8 @@ type place struct {
 // sources are the files that manifests come from: for each field, its line.
 type sources struct {
 	files []*file
+	// namespaces are those that kustomizations move objects to.
+	namespaces []string
 }
 
 // file is one text file. Its documents are parsed as far as they are YAML.
@@ -44,6 +47,8 @@ type document struct {
 	span            [2]int
 	kind, name, ns  string
 	isObject, patch bool
+	// target is the object of a list of JSON patches.
+	target *yaml.Node
 }
 
 // maxDepth is how many kustomizations may be inside each other.
@@ -117,15 +122,29 @@ func (s *sources) addFile(path string, depth int) {
 	}
 	for _, patch := range sequence(child(root, "patches")) {
 		if path := child(patch, "path"); path != nil {
-			s.add(filepath.Join(dir, path.Value), depth+1)
+			path := filepath.Join(dir, path.Value)
+			s.add(path, depth+1)
+			s.target(filepath.Clean(path), child(patch, "target"))
 		}
 	}
+	s.namespaces = append(s.namespaces, scalar(child(root, "namespace")))
 	for _, generator := range sequence(child(root, "configMapGenerator")) {
 		for _, entry := range sequence(child(generator, "envs")) {
 			s.add(filepath.Join(dir, entry.Value), depth+1)
 		}
 	}
 	s.files = append(s.files, f)
+}
+
+// target sets what the JSON patches of a file change.
+func (s *sources) target(path string, target *yaml.Node) {
+	for _, f := range s.files {
+		for i := range f.documents {
+			if f.path == path {
+				f.documents[i].target = target
+			}
+		}
+	}
 }
 
 // parse reads the documents of a file, up to the first that is not YAML.
@@ -173,15 +192,15 @@ func (f *file) addDocument(root *yaml.Node, offset int) {
 		}
 		var inner yaml.Node
 		if yaml.Unmarshal([]byte(text.Value), &inner) == nil && len(inner.Content) == 1 {
-			f.addPatch(inner.Content[0], text.Line)
+			f.addPatch(inner.Content[0], child(patch, "target"), text.Line)
 		}
 	}
 }
 
 // addPatch adds a patch that begins below the line of its field.
-func (f *file) addPatch(root *yaml.Node, offset int) {
+func (f *file) addPatch(root, target *yaml.Node, offset int) {
 	metadata := child(root, "metadata")
-	d := document{root: root, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}, patch: true}
+	d := document{root: root, target: target, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}, patch: true}
 	d.kind, d.name = scalar(child(root, "kind")), scalar(child(metadata, "name"))
 	d.isObject = d.kind != "" && d.name != ""
 	f.documents = append(f.documents, d)
@@ -242,11 +261,23 @@ func lastLine(node *yaml.Node) int {
 	return last
 }
 
-// isKind reports whether a document may be, or may patch, an object. kustomize
-// adds prefixes, suffixes and hashes to names.
-func (d document) isPartOf(o *manifest.Object) (exact, likely bool) {
-	if !d.isObject || d.kind != o.Kind && !d.patch || d.ns != "" && d.ns != o.Namespace {
+// isPartOf reports whether a document is, or patches, an object, and whether it
+// may be. kustomize adds prefixes, suffixes and hashes to names, and moves objects
+// to the namespace of a kustomization.
+func (s *sources) isPartOf(d document, o *manifest.Object) (exact, likely bool) {
+	elsewhere := d.ns != "" && d.ns != o.Namespace
+	if !d.isObject || d.kind != o.Kind && !d.patch || elsewhere && !slices.Contains(s.namespaces, o.Namespace) {
 		return false, false
 	}
-	return d.kind == o.Kind && d.name == o.Name, d.name != "any" && strings.Contains(o.Name, d.name)
+	return d.kind == o.Kind && d.name == o.Name && !elsewhere, d.name != "any" && strings.Contains(o.Name, d.name)
+}
+
+// isTarget reports whether a list of JSON patches changes an object.
+func (d document) isTarget(o *manifest.Object) bool {
+	kind, name := scalar(child(d.target, "kind")), scalar(child(d.target, "name"))
+	if d.target == nil || kind != "" && kind != o.Kind {
+		return false
+	}
+	form, err := regexp.Compile("^(?:" + name + ")$")
+	return strings.Contains(o.Name, name) || err == nil && form.MatchString(o.Name)
 }
