@@ -132,16 +132,3 @@ func (m *model) clusterOf(host, subset string) *cluster {
 	}
 	return nil
 }
-
-// patched reports whether an EnvoyFilter sets a field of a service's clusters.
-func (m *model) patched(host string, path ...string) bool {
-	for _, filter := range m.of("EnvoyFilter") {
-		for _, patch := range filter.at("spec", "configPatches").items() {
-			service := patch.at("match", "cluster", "service").text()
-			if patch.at("applyTo").text() == "CLUSTER" && (service == "" || service == host) && patch.at(append([]string{"patch", "value"}, path...)...).has() {
-				return true
-			}
-		}
-	}
-	return false
-}

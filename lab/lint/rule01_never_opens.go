@@ -3,16 +3,18 @@ package lint
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 var neverOpens = &Rule{
 	Number: 1, Name: "never-opens", Severity: Error,
-	Finds:  "a breaker that can never open: floor(hosts × maxEjectionPercent / 100) < 1; of the library, endpoints × BREAKER_MAX_OPEN_PERCENT",
-	Reason: "A host is ejected only while the ejected ones stay within maxEjectionPercent of the pool. The default is 10 %, so in a pool below 10 hosts nothing is ever ejected; only the counter ejections_overflow says so.",
-	Source: "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto#envoy-v3-api-field-config-cluster-v3-outlierdetection-max-ejection-percent",
-	Report: "https://github.com/istio/istio/issues/57010",
-	check:  checkNeverOpens,
-	proof:  proveNeverOpens,
+	Finds:   "a breaker that can never open: floor(hosts × maxEjectionPercent / 100) < 1; of the library, endpoints × BREAKER_MAX_OPEN_PERCENT",
+	Reason:  "A host is ejected only while the ejected ones stay within maxEjectionPercent of the pool. The default is 10 %, so in a pool below 10 hosts nothing is ever ejected; only the counter ejections_overflow says so.",
+	Source:  "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/outlier_detection.proto#envoy-v3-api-field-config-cluster-v3-outlierdetection-max-ejection-percent",
+	Report:  "https://github.com/istio/istio/issues/57010",
+	check:   checkNeverOpens,
+	proof:   proveNeverOpens,
+	NoProof: "what an EnvoyFilter sets, which the repair of an experiment leaves alone",
 }
 
 // defaultEjectionPercent is what istiod leaves to Envoy: 0 is not sent either.
@@ -36,7 +38,7 @@ func (p policy) mayEject(n int) int {
 func checkNeverOpens(p *pass) {
 	for _, c := range p.clusters() {
 		n := c.hosts()
-		if !c.outliers.has() || n == 0 || c.mayEject(n) > 0 || p.patched(c.host, "outlier_detection", "always_eject_one_host") || p.patched(c.host, "outlier_detection", "max_ejection_percent") {
+		if !c.outliers.has() || n == 0 || c.mayEject(n) > 0 || p.isPatched(c.service) {
 			continue
 		}
 		percent, isDefault := c.ejectionPercent()
@@ -48,6 +50,7 @@ func checkNeverOpens(p *pass) {
 			"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
 			c.name(), counted(n, "host"), percent, origin, n, percent)
 	}
+	p.checkPatches()
 	for _, e := range p.edges {
 		p.about = subject{edge: e}
 		l := &e.from.library
@@ -58,6 +61,33 @@ func checkNeverOpens(p *pass) {
 		p.report(l.set("BREAKER_MAX_OPEN_PERCENT"), fmt.Sprintf("write BREAKER_MAX_OPEN_PERCENT: %d or more, or BREAKER_FAILURES: 0", share(n)),
 			"%s calls %s at %s, of which %d %% may be open: floor(%d × %d / 100) = 0, so the breaker never opens",
 			e.from.name, e.name(), counted(n, "endpoint"), l.openPercent, n, l.openPercent)
+	}
+}
+
+// isPatched reports whether an EnvoyFilter says how many of a service's hosts may
+// be ejected.
+func (m *model) isPatched(s *service) bool {
+	return slices.ContainsFunc(m.patches(), func(patch patch) bool {
+		return patch.service == s && (patch.percent().has() || patch.ejectsOne())
+	})
+}
+
+// checkPatches reports ejections that EnvoyFilters set, unless the field that
+// decides is a DestinationRule's.
+func (p *pass) checkPatches() {
+	for _, patch := range p.patches() {
+		ruled := slices.ContainsFunc(p.clusters(), func(c *cluster) bool { return c.service == patch.service && c.outliers.has() })
+		field, n := patch.percent(), patch.service.hosts(nil)
+		percent, origin := field.count(0), "max_ejection_percent"
+		if percent == 0 && !field.has() {
+			percent, origin = defaultEjectionPercent, "max_ejection_percent by default"
+		}
+		if n == 0 || n*percent/100 > 0 || patch.ejectsOne() || ruled && !field.has() {
+			continue
+		}
+		p.report(field.or(patch.outliers), fmt.Sprintf("write max_ejection_percent: %d or more", share(n)),
+			"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
+			patch.service.name, counted(n, "host"), percent, origin, n, percent)
 	}
 }
 
