@@ -32,7 +32,7 @@ type Dump struct {
 // Dump returns the proof of the first finding of a rule whose proof is the
 // configuration of a proxy, or nil for a rule with another proof.
 func (m *Manifests) Dump(name string, o Options) (*Dump, error) {
-	if rule := ruleOf(name); rule == nil || !rule.dump {
+	if rule := RuleOf(name); rule == nil || !rule.dump {
 		return nil, nil
 	}
 	p, err := m.findings(name, o)

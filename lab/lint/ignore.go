@@ -59,7 +59,7 @@ func (m mark) check(text string) string {
 		return "fleetman:ignore " + text + ": must be RULE because REASON, such as 7 because the callers do not retry"
 	}
 	for _, name := range m.rules {
-		if ruleOf(name) == nil && !codeForm.MatchString(name) {
+		if RuleOf(name) == nil && !codeForm.MatchString(name) {
 			return "fleetman:ignore " + name + ": must be the number or the name of a rule, or a code of istioctl analyze"
 		}
 	}
@@ -71,7 +71,7 @@ func (m mark) check(text string) string {
 func (m mark) covers(rule string, at place) bool {
 	return m.wrong == "" && m.file == at.file && m.first <= at.line && at.line <= m.last &&
 		slices.ContainsFunc(m.rules, func(name string) bool {
-			named := ruleOf(name)
+			named := RuleOf(name)
 			return name == rule || named != nil && strconv.Itoa(named.Number) == rule
 		})
 }

@@ -152,7 +152,7 @@ func (m *Manifests) Prove(name string, o Options, manifests []string, dir string
 
 // findings returns the findings of one rule, of which there must be one.
 func (m *Manifests) findings(name string, o Options) (*pass, error) {
-	rule := ruleOf(name)
+	rule := RuleOf(name)
 	if rule == nil {
 		return nil, fmt.Errorf("%s: must be the number or the name of a rule", name)
 	}

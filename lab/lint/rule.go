@@ -54,8 +54,8 @@ func init() {
 	}
 }
 
-// ruleOf returns the rule of a number or a name, or nil.
-func ruleOf(name string) *Rule {
+// RuleOf returns the rule of a number or a name, or nil.
+func RuleOf(name string) *Rule {
 	for _, r := range rules {
 		if r.Name == name || strconv.Itoa(r.Number) == name {
 			return r

@@ -80,7 +80,7 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 }
 
 func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
-	if err := f.check(); err != nil {
+	if err := f.check(cmd.Flags().Changed("prove")); err != nil {
 		return usageError{err}
 	}
 	paths, err := where.manifests(args)
@@ -140,7 +140,7 @@ func readCluster(ctx context.Context, where places) ([]string, error) {
 }
 
 // check returns the first error of the flags, and reads --call.
-func (f *lintFlags) check() error {
+func (f *lintFlags) check(proves bool) error {
 	switch o := f.options; {
 	case !(o.Rate >= 0 && o.Rate <= 1e6):
 		return fmt.Errorf("--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
@@ -148,6 +148,8 @@ func (f *lintFlags) check() error {
 		return fmt.Errorf("--latency %s: must be more than 0s, at most 1h", o.Latency)
 	case o.Fault <= 0 || o.Fault > 24*time.Hour:
 		return fmt.Errorf("--fault %s: must be more than 0s, at most 24h", o.Fault)
+	case proves && lint.RuleOf(f.prove) == nil:
+		return fmt.Errorf("--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
 	}
 	f.options.Calls = map[string][]string{}
 	for _, call := range f.calls {

@@ -104,6 +104,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"lint", "--rate", "-1", "plain"}, "--rate -1: must be between 0 and 1000000 requests per second"},
 		{[]string{"lint", "--latency", "0s", "plain"}, "--latency 0s: must be more than 0s, at most 1h"},
 		{[]string{"lint", "--fault", "25h", "plain"}, "--fault 25h0m0s: must be more than 0s, at most 24h"},
+		{[]string{"lint", "--prove", "24", "plain"}, "--prove 24: must be the number or the name of a rule, see docs/lint.md"},
+		{[]string{"lint", "--prove", "", "plain"}, `--prove "": must be the number or the name of a rule, see docs/lint.md`},
 		{[]string{"lint", "--call", "webapp", "plain"}, "--call webapp: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway"},
 		{[]string{"apply"}, "fleetman apply: 0 arguments: must be one SCENARIO, DIR or FILE, or more"},
 		{[]string{"fault", "a"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
