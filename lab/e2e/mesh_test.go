@@ -275,7 +275,6 @@ func TestMesh(t *testing.T) {
 		for _, refused := range []*manifest.Objects{
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight"`, `"wieght"`),
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":-1`),
-			with(t, objects, "Deployment", "webapp", `"replicas":1`, `"replicas":2`),
 		} {
 			if applied, err := m.Apply(t.Context(), refused); err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v, %v, want an error of one line", applied, err)

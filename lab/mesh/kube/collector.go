@@ -53,7 +53,11 @@ func (d *deriver) attemptSpans() {
 	const manager = "envoy.filters.network.http_connection_manager"
 	d.add(Object{
 		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
-		"metadata": map[string]any{"name": "fleetman-attempt-spans", "namespace": RootNamespace},
+		"metadata": map[string]any{
+			"name": "fleetman-attempt-spans", "namespace": RootNamespace,
+			// istioctl analyze warns of every EnvoyFilter, and this one is none of the user's
+			"annotations": map[string]any{"galley.istio.io/analyze-suppress": "IST0133"},
+		},
 		"spec": map[string]any{"configPatches": []any{map[string]any{
 			"applyTo": "NETWORK_FILTER",
 			"match": map[string]any{
