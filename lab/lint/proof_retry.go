@@ -375,7 +375,7 @@ func proveRetryWords(p *proving) (*trial, error) {
 		rules, instead = "status=502", "5xx"
 	case hangs:
 		rules, instead = "hang", "reset,"+words
-	case has("retriable-status-codes"):
+	case has("retriable-status-codes") && own.value.at("retryOn").has():
 		rules, instead = "status=503", words+",503"
 	default:
 		return nil, errors.New("perTryTimeout must be 3s or less, so that the run is short")

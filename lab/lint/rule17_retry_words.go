@@ -8,7 +8,7 @@ import (
 
 var retryWords = &Rule{
 	Number: 17, Name: "retry-words", Severity: Warning,
-	Finds:   "retryOn words that do not mean what they seem: 503 for a reset, a number where a class is meant",
+	Finds:   "retryOn words that do not mean what they seem: 503 for a reset, a number where a class is meant; a perTryTimeout whose end no word retries",
 	Reason:  "A number matches the status of an answer. A connection that fails or is reset between two proxies has no answer: the 503 that the caller sees is its own proxy's, and so is the 504 of a try that took too long. (What a program resets behind its own proxy is answered 503 by that one, and matches.) And a number is one status, not its class.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
 	Report:  "https://github.com/istio/istio/issues/51762",
@@ -21,7 +21,11 @@ func checkRetryWords(p *pass) {
 	for _, r := range p.allRoutes() {
 		own := r.retries()
 		on := own.value.at("retryOn")
-		if r.hasFault() || own.n == 0 || !on.has() {
+		if r.hasFault() || own.n == 0 {
+			continue
+		}
+		if !on.has() {
+			p.checkDefaultWords(r, own)
 			continue
 		}
 		resets := slices.ContainsFunc(own.on, func(word string) bool { return slices.Contains([]string{"5xx", "gateway-error", "reset"}, word) })
@@ -56,4 +60,14 @@ func (p *pass) checkPerTry(r *route, own retries, resets bool) {
 	on := own.value.at("retryOn")
 	p.report(on, fmt.Sprintf("write retryOn: reset,%s", strings.Join(own.on, ",")),
 		"%s: no word of retryOn is for a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
+}
+
+// checkDefaultWords reports a perTryTimeout whose end the default words do not
+// retry.
+func (p *pass) checkDefaultWords(r *route, own retries) {
+	if own.perTry == 0 {
+		return
+	}
+	p.report(own.value.at("perTryTimeout"), "write retryOn: reset,connect-failure,refused-stream",
+		"%s: without retryOn, failed connections and refused streams are retried, but not a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
 }
