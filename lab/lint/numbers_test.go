@@ -108,6 +108,12 @@ func TestNumbers(t *testing.T) {
 			"not a try that took longer than perTryTimeout 2s: the caller gets 504, without a retry; write retryOn: reset,connect-failure,refused-stream\n",
 		},
 		{"attempts with the default words", route("retries: {attempts: 3}"), "17", ""},
+		{
+			"a wildcard", rule("DestinationRule", `host: "*.default.svc.cluster.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`), "1",
+			"payments has 3 hosts and may eject 10 % of them",
+		},
+		{"a wildcard of another namespace", rule("DestinationRule", `host: "*.shop.svc.cluster.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`), "1", ""},
+		{"a wildcard beside a rule of the host", rule("DestinationRule", `host: "*.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`) + strings.Replace(ejects("maxEjectionPercent: 50"), "{name: payments}", "{name: own}", 1), "1", ""},
 		// 6 tries on 3 hosts: 2 requests may make 4 errors on each.
 		{
 			"requests in a row", route("retries: {attempts: 5, retryOn: 5xx}") + ejects("maxEjectionPercent: 50"), "10",

@@ -80,30 +80,58 @@ func (m *model) clusters() []*cluster {
 func (m *model) findClusters() []*cluster {
 	all := []*cluster{}
 	for _, rule := range m.of("DestinationRule") {
-		host := fullName(rule.at("spec", "host").text(), rule.Namespace)
-		traffic := rule.at("spec", "trafficPolicy")
-		service := m.serviceOf(host)
-		ports := []int{0}
-		if service != nil {
-			ports = nil
-			for _, p := range service.object.at("spec", "ports").items() {
-				ports = append(ports, p.at("port").count(0))
-			}
+		for _, host := range m.hostsOf(rule) {
+			all = append(all, m.clustersOf(rule, host)...)
 		}
-		for _, port := range ports {
-			whole, _ := merged(traffic, port)
-			if m.leadsTo(host, "") {
-				all = append(all, &cluster{rule, service, host, port, "", nil, whole})
-			}
-			for _, subset := range rule.at("spec", "subsets").items() {
-				name := subset.at("name").text()
-				if m.leadsTo(host, name) {
-					all = append(all, &cluster{rule, service, host, port, name, subset.at("labels").labels(), whole.over(subset.at("trafficPolicy"), port)})
-				}
+	}
+	return all
+}
+
+// clustersOf returns what a DestinationRule configures for one host.
+func (m *model) clustersOf(rule *object, host string) (all []*cluster) {
+	traffic := rule.at("spec", "trafficPolicy")
+	service := m.serviceOf(host)
+	ports := []int{0}
+	if service != nil {
+		ports = nil
+		for _, p := range service.object.at("spec", "ports").items() {
+			ports = append(ports, p.at("port").count(0))
+		}
+	}
+	for _, port := range ports {
+		whole, _ := merged(traffic, port)
+		if m.leadsTo(host, "") {
+			all = append(all, &cluster{rule, service, host, port, "", nil, whole})
+		}
+		for _, subset := range rule.at("spec", "subsets").items() {
+			name := subset.at("name").text()
+			if m.leadsTo(host, name) {
+				all = append(all, &cluster{rule, service, host, port, name, subset.at("labels").labels(), whole.over(subset.at("trafficPolicy"), port)})
 			}
 		}
 	}
 	return all
+}
+
+// hostsOf returns the full names of a DestinationRule's host: for one with a
+// wildcard, the Services for which no other rule is more specific.
+func (m *model) hostsOf(rule *object) (hosts []string) {
+	host := fullName(rule.at("spec", "host").text(), rule.Namespace)
+	end, isWild := strings.CutPrefix(host, "*")
+	if !isWild {
+		return []string{host}
+	}
+	for _, s := range m.services {
+		closer := slices.ContainsFunc(m.of("DestinationRule"), func(other *object) bool {
+			name := fullName(other.at("spec", "host").text(), other.Namespace)
+			otherEnd, isWild := strings.CutPrefix(name, "*")
+			return name == s.host || isWild && len(otherEnd) > len(end) && strings.HasSuffix(s.host, otherEnd)
+		})
+		if strings.HasSuffix(s.host, end) && !closer {
+			hosts = append(hosts, s.host)
+		}
+	}
+	return hosts
 }
 
 // leadsTo reports whether a route leads to a subset of a host, or no

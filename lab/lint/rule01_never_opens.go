@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 var neverOpens = &Rule{
@@ -40,6 +41,9 @@ func checkNeverOpens(p *pass) {
 		n := c.hosts()
 		if !c.outliers.has() || n == 0 || c.mayEject(n) > 0 || p.isPatched(c.service) {
 			continue
+		}
+		if n == 1 && strings.HasPrefix(c.rule.at("spec", "host").text(), "*") {
+			continue // a rule for many services is not meant to eject the only host of one
 		}
 		percent, isDefault := c.ejectionPercent()
 		origin := "maxEjectionPercent"
