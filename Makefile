@@ -4,7 +4,7 @@ SHELL    := /bin/bash -euo pipefail
 CACHE    := .cache
 MODULES  := kit lab $(patsubst %/go.mod,%,$(wildcard services/*/go.mod))
 TAGS     := nomsgpack# 6 MB less of gin in each binary
-FUZZTIME ?= 6s
+FUZZTIME ?= 3s
 # The lab's tests run programs whose sources are not in go test's cache key: CI does not use the cache.
 # The first build of all images takes longer than 10 minutes, go test's default time-out.
 TESTFLAGS ?= -timeout 30m $(if $(CI),-count=1)
