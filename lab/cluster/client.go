@@ -45,7 +45,7 @@ type Options struct {
 // Client is a client of the fleet in one namespace of a cluster.
 type Client struct {
 	context, namespace string
-	told               bool // the user has named the namespace
+	namespaceGiven     bool // the user has named the namespace
 	images             string
 	config             *rest.Config
 	kube               kubernetes.Interface
@@ -85,7 +85,7 @@ func newClient(o Options, config *rest.Config) (*Client, error) {
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	streaming := rest.CopyConfig(config) // without the waits: a tunnel that breaks is opened again by its caller
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outage{next: next} })
-	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), told: o.Namespace != "", config: config}
+	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), namespaceGiven: o.Namespace != "", config: config}
 	if o.Images != "" {
 		c.images = strings.TrimSuffix(o.Images, "/") + "/"
 	}

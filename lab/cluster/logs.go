@@ -37,7 +37,7 @@ func (c *Client) Logs(ctx context.Context, name string, o local.LogOptions, w io
 	if err != nil {
 		return err
 	}
-	out := &lines{w: w}
+	out := local.NewLineWriter(w)
 	var copying sync.WaitGroup
 	errs := make([]error, len(sources))
 	for i, s := range sources {
@@ -132,7 +132,7 @@ func appOrProxy(p *corev1.Pod) string {
 }
 
 // copyLog writes a log, line by line. The first container is the program's, as the manifests have it.
-func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.LogOptions, out *lines) error {
+func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.LogOptions, out *local.LineWriter) error {
 	if s.container == "" {
 		pod, err := c.kube.CoreV1().Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
 		if err != nil {
@@ -158,7 +158,7 @@ func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.L
 	for {
 		line, err := reader.ReadBytes('\n')
 		if len(line) > 0 {
-			if err := out.write(prefix, line); err != nil {
+			if err := out.Write(prefix, append(bytes.TrimSuffix(line, []byte("\n")), '\n')); err != nil { // the last one may have none
 				return err
 			}
 		}
@@ -169,20 +169,6 @@ func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.L
 			return c.about("log of "+s.name, err)
 		}
 	}
-}
-
-// lines writes whole lines of concurrent writers.
-type lines struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lines) write(prefix string, line []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	text := append([]byte(prefix), bytes.TrimSuffix(line, []byte("\n"))...)
-	_, err := l.w.Write(append(text, '\n'))
-	return err
 }
 
 func proxyLogOptions(since metav1.Time) *corev1.PodLogOptions {

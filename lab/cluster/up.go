@@ -150,7 +150,7 @@ func (c *Client) mayReplace(ctx context.Context, all []*unstructured.Unstructure
 		switch {
 		case ours && there.GetLabels()[partOfSet] != fleetID(c.namespace):
 			return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
-		case ours, o.GetKind() == "Namespace" && (o.GetName() != c.namespace || c.told):
+		case ours, o.GetKind() == "Namespace" && (o.GetName() != c.namespace || c.namespaceGiven):
 			continue
 		case o.GetKind() == "Namespace":
 			return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())

@@ -2,12 +2,10 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"fleetman.example/lab/browsertest"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/skip"
 )
@@ -42,22 +41,7 @@ type tab struct {
 // openTab starts a browser.
 func openTab(t *testing.T, width, height int64) *tab {
 	t.Helper()
-	path := ""
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); name != "" && err == nil && path == "" {
-			path = found
-		}
-	}
-	if path == "" {
-		skip.Without(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	ctx := browsertest.Start(t, 3*time.Minute)
 	b := &tab{T: t, ctx: ctx}
 	chromedp.ListenTarget(ctx, func(event any) {
 		b.mu.Lock()
@@ -122,30 +106,7 @@ func (b *tab) shoot(name string) {
 // accessible fails the test for every violation that axe-core finds.
 func (b *tab) accessible(what string) {
 	b.Helper()
-	axe, err := os.ReadFile("ui/node_modules/axe-core/axe.min.js")
-	if err != nil {
-		skip.Without(b.T, "axe-core is not installed: run make ui")
-	}
-	const run = `axe.run().then(({violations, passes}) => JSON.stringify({
-		passes: passes.length,
-		violations: violations.flatMap(v => v.nodes.map(n => v.impact + " " + v.id + ": " + n.target + ": " + n.failureSummary)),
-	}))`
-	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
-	var text string
-	b.run(chromedp.Evaluate(string(axe)+";''", nil), chromedp.Evaluate(run, &text, await))
-	var found struct {
-		Passes     int
-		Violations []string
-	}
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		b.Fatal(err)
-	}
-	if found.Passes < 15 {
-		b.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
-	}
-	for _, violation := range found.Violations {
-		b.Errorf("%s: %s", what, violation)
-	}
+	browsertest.Accessible(b.T, b.ctx, "ui/node_modules/axe-core/axe.min.js", what)
 }
 
 // check fails for every request to another host, and every broken script.

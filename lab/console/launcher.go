@@ -2,10 +2,8 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"net/http"
@@ -78,7 +76,7 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 		p := &r.Pods[i]
 		reading.Go(func() {
 			p.Metrics, _ = scrape.Get(ctx, &l.http, faults.Admin(pod), Metrics...)
-			p.Upstreams, _ = l.upstreams(ctx, pod)
+			p.Upstreams = l.upstreams(ctx, pod)
 			if pod.Port == 0 {
 				return
 			}
@@ -108,24 +106,13 @@ func (l *Launcher) rules(ctx context.Context, pod local.Pod) (string, error) {
 	return strings.Join(rules, ";"), nil
 }
 
-func (l *Launcher) upstreams(ctx context.Context, pod local.Pod) ([]Upstream, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience", nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := l.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("read /resilience of %s: status %d", pod.Name, response.StatusCode)
-	}
+// upstreams returns the state of a pod's resilience chains, nil when it cannot be read.
+func (l *Launcher) upstreams(ctx context.Context, pod local.Pod) []Upstream {
 	var shown struct{ Upstreams []Upstream }
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&shown); err != nil {
-		return nil, fmt.Errorf("read /resilience of %s: %w", pod.Name, err)
+	if faults.ReadResilience(ctx, &l.http, pod, &shown) != nil {
+		return nil
 	}
-	return shown.Upstreams, nil
+	return shown.Upstreams
 }
 
 // Events implements Source.

@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -68,18 +66,6 @@ func (s *Status) Look(ctx context.Context, client *faults.Client, timeout time.D
 
 // readBreakers returns the breakers of a pod that are not closed.
 func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (breakers []Breaker, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+faults.Admin(pod)+"/resilience", nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("read breakers of %s: status %d", pod.Name, response.StatusCode)
-	}
 	var shown struct {
 		Upstreams []struct {
 			Upstream  string
@@ -89,8 +75,8 @@ func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (brea
 			}
 		}
 	}
-	if err := json.NewDecoder(response.Body).Decode(&shown); err != nil {
-		return nil, fmt.Errorf("read breakers of %s: %w", pod.Name, err)
+	if err := faults.ReadResilience(ctx, client, pod, &shown); err != nil {
+		return nil, err
 	}
 	for _, u := range shown.Upstreams {
 		for _, e := range u.Endpoints {

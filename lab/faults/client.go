@@ -64,6 +64,26 @@ func Admin(pod local.Pod) string {
 	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.AdminPort))
 }
 
+// ReadResilience decodes the state of a pod's resilience chains, at most 1 MiB of JSON, into a value.
+func ReadResilience(ctx context.Context, client *http.Client, pod local.Pod, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+Admin(pod)+"/resilience", nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("read /resilience of %s: status %d", pod.Name, response.StatusCode)
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(into); err != nil {
+		return fmt.Errorf("read /resilience of %s: %w", pod.Name, err)
+	}
+	return nil
+}
+
 // Client is a client of pods' admin listeners. The zero value is ready to use.
 type Client struct {
 	HTTP http.Client

@@ -3,11 +3,11 @@ package local
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
+
+	"fleetman.example/lab/tcp"
 )
 
 // forwarder forwards each connection to the address that pick returns, as
@@ -97,7 +97,7 @@ func (f *forwarder) pass(client *net.TCPConn) {
 	}
 	f.track(server)
 	defer f.untrack(server)
-	join(client, server)
+	tcp.Join(client, server)
 }
 
 // connect connects to address for a client. On loopback it keeps the client's
@@ -112,27 +112,6 @@ func connect(client *net.TCPConn, address string) (*net.TCPConn, error) {
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
-}
-
-// join copies between two connections until both have ended. A reset of one
-// resets the other.
-func join(client, server *net.TCPConn) {
-	var both sync.WaitGroup
-	for _, direction := range [][2]*net.TCPConn{{client, server}, {server, client}} {
-		both.Go(func() {
-			from, to := direction[0], direction[1]
-			if _, err := io.Copy(to, from); err != nil {
-				if errors.Is(err, syscall.ECONNRESET) {
-					_ = from.SetLinger(0)
-					_ = to.SetLinger(0)
-				}
-				from.Close()
-				to.Close()
-			}
-			_ = to.CloseWrite() // the other direction may have more to say
-		})
-	}
-	both.Wait()
 }
 
 func (f *forwarder) track(conn net.Conn) {

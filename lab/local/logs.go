@@ -86,7 +86,7 @@ func (f *Fleet) Logs(ctx context.Context, name string, o LogOptions, w io.Writer
 	if err != nil {
 		return err
 	}
-	out := &lineWriter{w: w}
+	out := NewLineWriter(w)
 	if !o.Follow { // one pod after the other
 		for _, log := range logs {
 			if err := f.copyLog(ctx, log, o, out); err != nil {
@@ -138,13 +138,17 @@ func (f *Fleet) followNew(ctx context.Context, known []namedLog, follow func([]n
 	}
 }
 
-// lineWriter writes whole lines of concurrent writers.
-type lineWriter struct {
+// LineWriter writes whole lines of concurrent writers.
+type LineWriter struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-func (l *lineWriter) write(prefix string, lines []byte) error {
+// NewLineWriter returns a LineWriter that writes to w.
+func NewLineWriter(w io.Writer) *LineWriter { return &LineWriter{w: w} }
+
+// Write writes lines, of which each ends with a newline, each with a prefix.
+func (l *LineWriter) Write(prefix string, lines []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if prefix != "" {
@@ -159,7 +163,7 @@ func (l *lineWriter) write(prefix string, lines []byte) error {
 	return err
 }
 
-func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *lineWriter) error {
+func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *LineWriter) error {
 	prefix := ""
 	if o.Prefix {
 		prefix = log.name + " | "
@@ -178,7 +182,7 @@ func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *li
 		n, err := file.Read(chunk)
 		pending = append(pending, chunk[:n]...)
 		if end := bytes.LastIndexByte(pending, '\n') + 1; end > 0 {
-			if err := out.write(prefix, pending[:end]); err != nil {
+			if err := out.Write(prefix, pending[:end]); err != nil {
 				return err
 			}
 			pending = append(pending[:0], pending[end:]...)
@@ -188,7 +192,7 @@ func (f *Fleet) copyLog(ctx context.Context, log namedLog, o LogOptions, out *li
 		case err != io.EOF:
 			return fmt.Errorf("read a log: %w", err)
 		case last && len(pending) > 0:
-			return out.write(prefix, append(pending, '\n'))
+			return out.Write(prefix, append(pending, '\n'))
 		case last:
 			return nil
 		case ctx.Err() != nil:

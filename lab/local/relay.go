@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/tcp"
 )
 
 // relay passes the connections to a pod on to its program, or to its proxy, and
@@ -180,7 +182,7 @@ func (r *relay) pass(client *net.TCPConn) {
 	}
 	defer r.untrack(server)
 	if fault == nil || fault.Kind != ConnectCut {
-		join(client, server)
+		tcp.Join(client, server)
 		return
 	}
 	r.passing.Go(func() { _, _ = io.Copy(server, client) })

@@ -10,9 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/tcp"
 )
 
 // dialTimeout bounds a connection to the target.
@@ -53,27 +54,7 @@ func connect(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(caller, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
 		return
 	}
-	join(caller.(*net.TCPConn), target.(*net.TCPConn))
-}
-
-// join copies both ways until both have ended. A reset of one resets the other.
-func join(a, b *net.TCPConn) {
-	var both sync.WaitGroup
-	for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
-		both.Go(func() {
-			from, to := way[0], way[1]
-			if _, err := io.Copy(to, from); err != nil {
-				if errors.Is(err, syscall.ECONNRESET) {
-					_ = from.SetLinger(0)
-					_ = to.SetLinger(0)
-				}
-				from.Close()
-				to.Close()
-			}
-			_ = to.CloseWrite()
-		})
-	}
-	both.Wait()
+	tcp.Join(caller.(*net.TCPConn), target.(*net.TCPConn))
 }
 
 // Dial connects to a target through a relay: conn is a connection to the relay.

@@ -3,13 +3,11 @@ package report
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,28 +25,13 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"fleetman.example/lab/skip"
+	"fleetman.example/lab/browsertest"
 )
 
 // browser returns a tab, and the addresses and problems that it has seen.
 func browser(t *testing.T) (ctx context.Context, requested, problems func() []string) {
 	t.Helper()
-	var path string
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); name != "" && err == nil && path == "" {
-			path = found
-		}
-	}
-	if path == "" {
-		skip.Without(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	ctx = browsertest.Start(t, 4*time.Minute)
 	var mu sync.Mutex
 	var addresses, found []string
 	chromedp.ListenTarget(ctx, func(event any) {
@@ -92,26 +75,9 @@ func evaluate(t *testing.T, ctx context.Context, script string) (text string) {
 }
 
 // accessible fails the test for every violation that axe-core finds.
-func accessible(t *testing.T, ctx context.Context, axe, what string) {
+func accessible(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
-	run(t, ctx, chromedp.Evaluate(axe+";''", nil))
-	text := evaluate(t, ctx, `axe.run().then(({violations, passes}) => JSON.stringify({
-		Passes: passes.length,
-		Violations: violations.flatMap(v => v.nodes.map(n => v.impact + " " + v.id + ": " + n.target + ": " + n.failureSummary)),
-	}))`)
-	var found struct {
-		Passes     int
-		Violations []string
-	}
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		t.Fatal(err)
-	}
-	if found.Passes < 15 {
-		t.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
-	}
-	for _, violation := range found.Violations[:min(len(found.Violations), 20)] {
-		t.Errorf("%s: %s", what, violation)
-	}
+	browsertest.Accessible(t, ctx, "../../services/webapp/ui/node_modules/axe-core/axe.min.js", what)
 }
 
 // shoot keeps pictures of the whole page, part by part, in the directory $SHOTS,
@@ -142,10 +108,6 @@ func shoot(t *testing.T, ctx context.Context, name string, width int64) {
 // matrix opens its run; a second of a run is read with the keyboard; printed, all
 // pictures are there.
 func TestHTMLBrowser(t *testing.T) {
-	axe, err := os.ReadFile("../../services/webapp/ui/node_modules/axe-core/axe.min.js")
-	if err != nil {
-		skip.Without(t, "axe-core is not installed: run `make ui`")
-	}
 	ctx, requested, problems := browser(t)
 	path := os.Getenv("REPORT") // of another page to look at
 	if path == "" {
@@ -172,7 +134,7 @@ func TestHTMLBrowser(t *testing.T) {
 		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
 			t.Errorf("%s: with all parts open, the page is %s pixels wider than the screen", what, got)
 		}
-		accessible(t, ctx, string(axe), what)
+		accessible(t, ctx, what)
 		if got := evaluate(t, ctx, `typeof window.broken`); got != "undefined" {
 			t.Errorf("%s: a name runs as a script", what)
 		}
@@ -268,10 +230,6 @@ func number(t *testing.T, text string) float64 {
 // TestPagesBrowser opens the page of a sweep and that of two comparisons: nothing is
 // wider than the screen, axe-core finds nothing, and the console stays empty.
 func TestPagesBrowser(t *testing.T) {
-	axe, err := os.ReadFile("../../services/webapp/ui/node_modules/axe-core/axe.min.js")
-	if err != nil {
-		skip.Without(t, "axe-core is not installed: run `make ui`")
-	}
 	ctx, _, problems := browser(t)
 	r := hostileReport(t)
 	pair, sweep := Compare(hostileReport(t), r), swept(t)
@@ -303,7 +261,7 @@ func TestPagesBrowser(t *testing.T) {
 			if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
 				t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
 			}
-			accessible(t, ctx, string(axe), what)
+			accessible(t, ctx, what)
 		}
 	}
 	for _, problem := range problems() {

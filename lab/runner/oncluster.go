@@ -98,33 +98,9 @@ func (t *clusterTarget) Err() error {
 	return nil
 }
 
-func (t *clusterTarget) podsOf(deployment string) (found []local.Pod) {
-	for _, pod := range t.pods {
-		if pod.Deployment == deployment {
-			found = append(found, pod)
-		}
-	}
-	return found
-}
-
 // SetFaults implements check.Target.
 func (t *clusterTarget) SetFaults(ctx context.Context, deployment, rules string) error {
-	pods := t.podsOf(deployment)
-	if len(pods) == 0 {
-		return fmt.Errorf("no pod of Deployment %s", deployment)
-	}
-	for _, pod := range pods {
-		var err error
-		if rules == "none" {
-			_, err = t.faults.Clear(ctx, pod)
-		} else {
-			_, err = t.faults.Set(ctx, pod, rules)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return setFaults(ctx, t.faults, podsOf(t.pods, deployment), deployment, rules)
 }
 
 // Route implements check.Target. It starts the pods that relay the requests.
@@ -139,7 +115,7 @@ func (t *clusterTarget) Route(ctx context.Context, r *scenario.Requests) (check.
 	case from.NodePort != 0:
 		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }, ""), nil
 	}
-	pods := t.podsOf(from.Workload)
+	pods := podsOf(t.pods, from.Workload)
 	if len(pods) == 0 {
 		return check.Route{}, fmt.Errorf("no pod of Deployment %s to send from", from.Workload)
 	}
@@ -215,7 +191,7 @@ func (t *clusterTarget) Received(ctx context.Context, name string) ([]check.Call
 // awaitVehicles is like that of a fleet on this machine. The request goes to the program of the tracker,
 // without a proxy in between.
 func (t *clusterTarget) awaitVehicles(ctx context.Context) error {
-	trackers := t.podsOf("position-tracker")
+	trackers := podsOf(t.pods, "position-tracker")
 	if len(trackers) == 0 {
 		return nil
 	}

@@ -145,27 +145,34 @@ func id(pod local.Pod) string {
 	return pod.Namespace + "/" + pod.Name
 }
 
-func (t *target) pods(deployment string) []local.Pod {
-	var pods []local.Pod
-	for _, pod := range t.fleet.Pods() {
+func (t *target) pods(deployment string) []local.Pod { return podsOf(t.fleet.Pods(), deployment) }
+
+// podsOf returns the pods of a Deployment.
+func podsOf(pods []local.Pod, deployment string) (found []local.Pod) {
+	for _, pod := range pods {
 		if pod.Deployment == deployment {
-			pods = append(pods, pod)
+			found = append(found, pod)
 		}
 	}
-	return pods
+	return found
 }
 
+// SetFaults implements check.Target.
 func (t *target) SetFaults(ctx context.Context, deployment, rules string) error {
-	pods := t.pods(deployment)
+	return setFaults(ctx, &t.faults, t.pods(deployment), deployment, rules)
+}
+
+// setFaults sets the rules of the pods of a Deployment; "none" clears them.
+func setFaults(ctx context.Context, client *faults.Client, pods []local.Pod, deployment, rules string) error {
 	if len(pods) == 0 {
 		return fmt.Errorf("no pod of Deployment %s", deployment)
 	}
 	for _, pod := range pods {
 		var err error
 		if rules == "none" {
-			_, err = t.faults.Clear(ctx, pod)
+			_, err = client.Clear(ctx, pod)
 		} else {
-			_, err = t.faults.Set(ctx, pod, rules)
+			_, err = client.Set(ctx, pod, rules)
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-func applyCommand(where *places) *cobra.Command { //nolint:funlen // a list of flags and their help
+func applyCommand(where *places) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "apply SCENARIO|DIR|FILE...",
@@ -36,44 +36,49 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
 			}
-			if err := where.find(); err != nil {
-				return err
-			}
-			client, err := where.fleet()
-			if err != nil {
-				return err
-			}
-			paths, err := where.manifests(args)
-			if err == nil {
-				paths, err = absolute(paths)
-			}
-			if err != nil {
-				return err
-			}
-			once := func() error {
-				applied, err := client.Apply(cmd.Context(), paths)
-				if err == nil {
-					printApplied(cmd.OutOrStdout(), applied)
-				}
-				return err
-			}
-			if !watch {
-				return once()
-			}
-			saved := manifest.Watch(paths)
-			for {
-				if err := once(); err != nil && cmd.Context().Err() == nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: %v\n", err)
-				}
-				if !saved(cmd.Context()) {
-					return nil
-				}
-			}
+			return applyAll(cmd, where, args, watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "apply again at every change, until Ctrl-C")
 	where.addCluster(cmd)
 	return cmd
+}
+
+// applyAll applies manifests, with watch at every change until the command's context ends.
+func applyAll(cmd *cobra.Command, where *places, args []string, watch bool) error {
+	if err := where.find(); err != nil {
+		return err
+	}
+	client, err := where.fleet()
+	if err != nil {
+		return err
+	}
+	paths, err := where.manifests(args)
+	if err == nil {
+		paths, err = absolute(paths)
+	}
+	if err != nil {
+		return err
+	}
+	once := func() error {
+		applied, err := client.Apply(cmd.Context(), paths)
+		if err == nil {
+			printApplied(cmd.OutOrStdout(), applied)
+		}
+		return err
+	}
+	if !watch {
+		return once()
+	}
+	saved := manifest.Watch(paths)
+	for {
+		if err := once(); err != nil && cmd.Context().Err() == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: %v\n", err)
+		}
+		if !saved(cmd.Context()) {
+			return nil
+		}
+	}
 }
 
 func printApplied(w io.Writer, applied mesh.Applied) {

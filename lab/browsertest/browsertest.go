@@ -1,0 +1,72 @@
+// Package browsertest starts a Chromium for tests of pages.
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"fleetman.example/lab/skip"
+)
+
+// Start returns the context of a tab of a browser, which ends with the test, or after a time. Chromium is the
+// program $CHROMIUM, or one of the PATH.
+func Start(t *testing.T, within time.Duration) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); name != "" && err == nil && path == "" {
+			path = found
+		}
+	}
+	if path == "" {
+		skip.Without(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Accessible fails the test for every violation that axe-core finds in the tab's page. The script is a file of
+// the package axe-core, which `make ui` installs; what describes the page.
+func Accessible(t *testing.T, ctx context.Context, script, what string) {
+	t.Helper()
+	axe, err := os.ReadFile(script)
+	if err != nil {
+		skip.Without(t, "axe-core is not installed: run make ui")
+	}
+	const run = `axe.run().then(({violations, passes}) => JSON.stringify({
+		Passes: passes.length,
+		Violations: violations.flatMap(v => v.nodes.map(n => v.impact + " " + v.id + ": " + n.target + ": " + n.failureSummary)),
+	}))`
+	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	var text string
+	if err := chromedp.Run(ctx, chromedp.Evaluate(string(axe)+";''", nil), chromedp.Evaluate(run, &text, await)); err != nil {
+		t.Fatal(err)
+	}
+	var found struct {
+		Passes     int
+		Violations []string
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		t.Fatal(err)
+	}
+	if found.Passes < 15 {
+		t.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
+	}
+	for _, violation := range found.Violations {
+		t.Errorf("%s: %s", what, violation)
+	}
+}

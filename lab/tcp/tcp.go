@@ -1,0 +1,30 @@
+// Package tcp joins connections.
+package tcp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// Join copies between two connections until both have ended. A reset of one resets the other.
+func Join(a, b *net.TCPConn) {
+	var both sync.WaitGroup
+	for _, direction := range [][2]*net.TCPConn{{a, b}, {b, a}} {
+		both.Go(func() {
+			from, to := direction[0], direction[1]
+			if _, err := io.Copy(to, from); err != nil {
+				if errors.Is(err, syscall.ECONNRESET) {
+					_ = from.SetLinger(0)
+					_ = to.SetLinger(0)
+				}
+				from.Close()
+				to.Close()
+			}
+			_ = to.CloseWrite() // the other direction may have more to say
+		})
+	}
+	both.Wait()
+}
