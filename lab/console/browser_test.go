@@ -258,6 +258,7 @@ func TestPageReturns(t *testing.T) {
 	b := openTab(t, 390, 844)
 	b.run(chromedp.Navigate(server.URL() + "/#node=api-gateway"))
 	b.until("the node", `document.querySelector("#panel-selected h2").textContent`, "api-gateway")
+	b.until("the legends", `String([...document.querySelectorAll(".legend .part")].map(e => e.textContent += " of a long name".repeat(9)).length > 3)`, "true")
 	b.fits(390, 844)
 	b.accessible("narrow")
 	b.shoot("console-390")
