@@ -31,10 +31,12 @@ func isReplayable(r *http.Request) bool {
 }
 
 // unreplayable is an empty body that keeps net/http from sending its request again. With the transfer
-// encoding identity, net/http neither reads the body to find out whether it is empty, nor sends one.
+// encoding identity, net/http neither reads the body to find out whether it is empty, nor sends one. Without
+// WriteTo, it would allocate a buffer of 32 kB to copy the body.
 type unreplayable struct{}
 
-func (unreplayable) Read([]byte) (int, error) { return 0, io.EOF }
-func (unreplayable) Close() error             { return nil }
+func (unreplayable) Read([]byte) (int, error)         { return 0, io.EOF }
+func (unreplayable) WriteTo(io.Writer) (int64, error) { return 0, nil }
+func (unreplayable) Close() error                     { return nil }
 
 var identity = []string{"identity"}

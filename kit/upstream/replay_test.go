@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,5 +133,30 @@ func TestHead(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A call without a body allocates no buffer to copy one: net/http's would have 32 kB.
+func TestNoBufferForNoBody(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer s.Close()
+	c := newSet(t, library(t)).New("staff-service", address(t, s.URL))
+	const calls, most = 100, 20 << 10
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.TotalAlloc
+	}
+	var before uint64
+	for i := range calls + 1 {
+		if i == 1 { // the first call opens the connection
+			before = allocated()
+		}
+		if _, err := c.Do(t.Context(), "GET", "/driver/x", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (allocated() - before) / calls; each > most {
+		t.Errorf("a call and its answer allocate %d bytes: must be at most %d", each, most)
 	}
 }
