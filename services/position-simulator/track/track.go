@@ -161,6 +161,7 @@ func Read(file string, data []byte) (Track, error) {
 	if len(t.Points) < 2 {
 		return Track{}, fmt.Errorf("%s: points: %d: must be at least 2", file, len(t.Points))
 	}
+	compact(t.Points)
 	t.File = file
 	if t.Name == "" {
 		t.Name = nameOf(file)
@@ -169,6 +170,21 @@ func Read(file string, data []byte) (Track, error) {
 		return Track{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return t, nil
+}
+
+// compact moves the coordinates of points into one string. Each is a small string of its own before, among
+// those that parsing leaves as garbage, which so could not be returned to the operating system.
+func compact(points []Point) {
+	var b strings.Builder
+	for _, p := range points {
+		b.WriteString(string(p.Lat) + string(p.Lng))
+	}
+	rest := fleet.Decimal(b.String())
+	for i, p := range points {
+		lat, lng := len(p.Lat), len(p.Lng)
+		points[i] = Point{rest[:lat], rest[lat : lat+lng]}
+		rest = rest[lat+lng:]
+	}
 }
 
 // nameOf returns the vehicle's name for a file: "City Truck" for "city_truck.gpx".

@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+	"unsafe"
 
 	"fleetman.example/kit/golden"
 )
@@ -274,5 +276,17 @@ func TestReadRecordedTracks(t *testing.T) {
 	}
 	if len(want) != 0 {
 		t.Errorf("missing %v", want)
+	}
+}
+
+// The coordinates of a track are one string: as thousands of small ones, each would keep a page of the heap.
+func TestCompact(t *testing.T) {
+	got, err := Read("x", []byte("lat=\"1.5\" lon=\"-2\"\nlat=\"3\" lon=\"4.25\"\n"))
+	if want := []Point{{"1.5", "-2"}, {"3", "4.25"}}; err != nil || !slices.Equal(got.Points, want) {
+		t.Fatalf("got %v, %v, want %v", got.Points, err, want)
+	}
+	first := unsafe.StringData(string(got.Points[0].Lat))
+	if all := unsafe.String(first, len("1.5-234.25")); all != "1.5-234.25" || unsafe.StringData(string(got.Points[1].Lng)) != unsafe.StringData(all[6:]) {
+		t.Errorf("the coordinates are not one string: %q", all)
 	}
 }
