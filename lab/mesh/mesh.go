@@ -388,6 +388,12 @@ func (m *Mesh) fail(key, proxy, why string) {
 // Err returns the failures since the start, joined, or nil.
 func (m *Mesh) Err() error { return m.errSince(0) }
 
+// Check is like Err, after a look at all proxies: none of their rejected updates is missing.
+func (m *Mesh) Check(ctx context.Context) error {
+	m.look(ctx)
+	return m.Err()
+}
+
 // errSince is Err without the first failures.
 func (m *Mesh) errSince(first int) error {
 	m.mu.Lock()

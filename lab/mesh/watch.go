@@ -186,14 +186,19 @@ func (m *Mesh) lookForRefusals() {
 	}
 }
 
-// check returns an error if an update was rejected, leaving the first failures out.
-func (m *Mesh) check(ctx context.Context, first int) error {
+// look records the failures that the proxies and the certificate service have now.
+func (m *Mesh) look(ctx context.Context) {
 	var queries sync.WaitGroup
 	for _, p := range m.allProxies() {
 		queries.Go(func() { p.lookForRejections(ctx, m) })
 	}
 	queries.Wait()
 	m.lookForRefusals()
+}
+
+// check returns an error if an update was rejected, leaving the first failures out.
+func (m *Mesh) check(ctx context.Context, first int) error {
+	m.look(ctx)
 	if err := m.errSince(first); err != nil {
 		first, others, _ := strings.Cut(err.Error(), "\n")
 		if others != "" { // Options.Rejected was called with each

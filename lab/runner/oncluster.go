@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +45,7 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]st
 		if err := client.AwaitMesh(ctx, rejections); err != nil {
 			return nil, err
 		}
-		t := &clusterTarget{client: client, ctx: ctx, since: metav1.Now(), rejections: rejections}
+		t := &clusterTarget{client: client, since: metav1.Now(), rejections: rejections}
 		if t.faults, err = client.FaultClient(ctx); err != nil {
 			return nil, err
 		}
@@ -63,7 +64,6 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]st
 
 type clusterTarget struct {
 	client *cluster.Client
-	ctx    context.Context //nolint:containedctx // of the check, for Err, which has none
 	since  metav1.Time
 	// rejections are those of the gateways before the fleet.
 	rejections map[string]int
@@ -78,7 +78,7 @@ type clusterTarget struct {
 func (t *clusterTarget) Stop() {}
 
 // Err implements check.Target.
-func (t *clusterTarget) Err() error {
+func (t *clusterTarget) Err(ctx context.Context) error {
 	proxied := false
 	for _, pod := range t.pods {
 		proxied = proxied || pod.AppAddress != ""
@@ -86,7 +86,7 @@ func (t *clusterTarget) Err() error {
 	if !proxied {
 		return nil
 	}
-	status, err := t.client.Mesh(t.ctx)
+	status, err := t.client.Mesh(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,32 @@ func (t *clusterTarget) Err() error {
 
 // SetFaults implements check.Target.
 func (t *clusterTarget) SetFaults(ctx context.Context, deployment, rules string) error {
-	return setFaults(ctx, t.faults, podsOf(t.pods, deployment), deployment, rules)
+	pods, err := t.now(ctx, deployment)
+	if err != nil {
+		return err
+	}
+	return setFaults(ctx, t.faults, pods, deployment, rules)
+}
+
+// Kill implements check.Target.
+func (t *clusterTarget) Kill(ctx context.Context, deployment string) error {
+	pods, err := t.now(ctx, deployment)
+	if err != nil {
+		return err
+	}
+	return kill(pods, deployment, func(pod local.Pod) error {
+		_, err := t.client.Kill(ctx, pod.Name, syscall.SIGTERM)
+		return err
+	})
+}
+
+// now returns the pods that a Deployment has after earlier ones were killed.
+func (t *clusterTarget) now(ctx context.Context, deployment string) ([]local.Pod, error) {
+	pods, err := t.client.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(podsOf(pods, deployment), func(p local.Pod) bool { return p.State == "terminating" }), nil
 }
 
 // Route implements check.Target. It starts the pods that relay the requests.

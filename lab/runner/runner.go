@@ -130,11 +130,12 @@ func (t *target) Stop() {
 	t.fleet.Stop()
 }
 
-func (t *target) Err() error {
+// Err implements check.Target.
+func (t *target) Err(ctx context.Context) error {
 	if t.mesh == nil {
 		return nil
 	}
-	return t.mesh.Err()
+	return t.mesh.Check(ctx)
 }
 
 // id returns a pod's name in the fleet.
@@ -160,6 +161,27 @@ func podsOf(pods []local.Pod, deployment string) (found []local.Pod) {
 // SetFaults implements check.Target.
 func (t *target) SetFaults(ctx context.Context, deployment, rules string) error {
 	return setFaults(ctx, &t.faults, t.pods(deployment), deployment, rules)
+}
+
+// Kill implements check.Target.
+func (t *target) Kill(_ context.Context, deployment string) error {
+	return kill(t.pods(deployment), deployment, func(pod local.Pod) error {
+		_, err := t.fleet.Kill(id(pod), syscall.SIGTERM)
+		return err
+	})
+}
+
+// kill calls end with each of the pods of a Deployment.
+func kill(pods []local.Pod, deployment string, end func(local.Pod) error) error {
+	if len(pods) == 0 {
+		return fmt.Errorf("no pod of Deployment %s", deployment)
+	}
+	for _, pod := range pods {
+		if err := end(pod); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setFaults sets the rules of the pods of a Deployment; "none" clears them.

@@ -108,16 +108,18 @@ type EachHeader struct {
 	Values int    `json:"values"`
 }
 
-// Action changes the faults of a running workload.
+// Action changes a running workload. Exactly one of Faults and Kill is set.
 type Action struct {
 	After    Duration `json:"after"`    // since the start of the first request
 	Workload string   `json:"workload"` // a Deployment
 	// Faults are rules for the workload's pods, in the grammar of FAULTS. "none" removes all rules,
 	// including those of its variant.
-	Faults string `json:"faults"`
+	Faults string `json:"faults,omitempty"`
+	// Kill deletes the workload's pods, with their grace period. Others replace them.
+	Kill bool `json:"kill,omitempty"`
 }
 
-// Expect is an observation and its bounds. Exactly one of the first six fields is set.
+// Expect is an observation and its bounds. Exactly one of the first seven fields is set.
 type Expect struct {
 	// Answers counts the responses that match.
 	Answers *Answer `json:"answers,omitempty"`
@@ -132,7 +134,9 @@ type Expect struct {
 	Settles *Settles `json:"settles,omitempty"`
 	// Recovers requires that within a time after the last action all responses are good.
 	Recovers *Recovers `json:"recovers,omitempty"`
-	// Count bounds the first four. The last two have bounds of their own.
+	// Returns bounds the share of a replica that was away and is back.
+	Returns *Returns `json:"returns,omitempty"`
+	// Count bounds the first four. The other three have bounds of their own.
 	Count *Count `json:"count,omitempty"`
 }
 
@@ -188,6 +192,24 @@ type Recovers struct {
 	// Within is the maximum time from the last action to the first of Run good responses in a row.
 	Within Duration `json:"within"`
 	Run    int      `json:"run"`
+}
+
+// Returns bounds a replica's share of the responses after it was away.
+type Returns struct {
+	// Replica matches the responses of the replica.
+	Replica Answer `json:"replica"`
+	// Away is the minimum time without such a response, after the last action.
+	Away Duration `json:"away"`
+	// Shares are bounds in windows of time after the first response of the replica that is back.
+	Shares []WindowShare `json:"shares"`
+}
+
+// WindowShare bounds the replica's share of the responses to the requests that start in a window. The check
+// does not hold when the requests end before the window does.
+type WindowShare struct {
+	From  Duration `json:"from"`
+	To    Duration `json:"to"`
+	Count Count    `json:"count"` // share, shareAtLeast or shareAtMost
 }
 
 // Count bounds the number of observations. Range computes the bounds of a share.

@@ -33,6 +33,7 @@ promises:
           seed: 7
         actions:
           - {after: 5s, workload: staff-service, faults: none}
+          - {after: 6s, workload: staff-service, kill: true}
         expect:
           - answers: {status: [200, 5xx], body: a+, header: {x-fallback: "^$"}, slowerThan: 1s, fasterThan: 2s}
             count: {share: 0.1, confidence: 0.9999}
@@ -44,6 +45,12 @@ promises:
             count: {atLeast: 2, atMost: 2}
           - settles: {good: {status: [200]}, afterAtMost: 10, run: 100, lastsAtLeast: 25s, lastsAtMost: 65s}
           - recovers: {good: {status: [200]}, within: 11s, run: 10}
+          - returns:
+              replica: {body: risky}
+              away: 1s
+              shares:
+                - {from: 0s, to: 4s, count: {shareAtMost: 0.3, confidence: 0.99}}
+                - {from: 12s, to: 15s, count: {share: 0.5, confidence: 0.99}}
     control: {without: [rules]}
 `
 
@@ -68,7 +75,10 @@ func TestDecode(t *testing.T) {
 	if got := c.Expect[4].Settles; got.AfterAtMost != 10 || got.Run != 100 || got.LastsAtMost.Duration != 65*time.Second {
 		t.Errorf("settles %+v", got)
 	}
-	if c.Actions[0].After.Duration != 5*time.Second || *c.Expect[1].Count.PerRequest != 9 || !c.Expect[2].Count.All {
+	if got := c.Expect[6].Returns; got.Away.Duration != time.Second || got.Replica.Body.String() != "risky" || got.Shares[1].To.Duration != 15*time.Second || *got.Shares[0].Count.ShareAtMost != 0.3 {
+		t.Errorf("returns %+v", got)
+	}
+	if c.Actions[0].After.Duration != 5*time.Second || c.Actions[0].Kill || !c.Actions[1].Kill || *c.Expect[1].Count.PerRequest != 9 || !c.Expect[2].Count.All {
 		t.Errorf("check %+v", c)
 	}
 }
@@ -114,7 +124,7 @@ func TestDecodeBadInput(t *testing.T) {
 		{"an invalid status", "[200, 5xx]", "[2000]", `expect.yaml: "2000": must be a status such as 200 or 5xx`},
 		{"an invalid class", "[200, 5xx]", "[9xx]", `expect.yaml: "9xx": must be a status such as 200 or 5xx`},
 		{"a pattern that does not close", "body: a+", `body: "(a"`, "expect.yaml: error parsing regexp: missing closing ): `(a`"},
-		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles and recovers: must be exactly one"},
+		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles, recovers and returns: must be exactly one"},
 		{"an answer without fields", "{status: [200, 5xx], body: a+, header: {x-fallback: \"^$\"}, slowerThan: 1s, fasterThan: 2s}", "{}", check + ".expect[0].answers: must have some of status, body, header, fasterThan and slowerThan, or reset alone"},
 		{"slower than faster", "fasterThan: 2s", "fasterThan: 1s", check + ".expect[0].answers: slowerThan 1s: must be less than fasterThan 1s"},
 		{"no bound", "            count: all\n", "", check + ".expect[2].count: missing: must be all, none, or bounds"},
@@ -127,7 +137,14 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a bound that never holds", "count: {share: 0.1, confidence: 0.9999}", "count: {atLeast: 1001}", check + ".expect[0].count: at least 1001: must be at most 1000"},
 		{"bounds the wrong way", "{atLeast: 2, atMost: 2}", "{atLeast: 3, atMost: 2}", check + ".expect[3].count: atLeast 3: must be at most atMost 2"},
 		{"a run that does not fit", "run: 100,", "run: 1000,", check + ".expect[4].settles: afterAtMost 10 and run 1000: must be at least 0 and 1, and at most 1000 requests together"},
-		{"nothing to recover from", "        actions:\n          - {after: 5s, workload: staff-service, faults: none}\n", "", check + ".expect[5].recovers: must be unset without actions"},
+		{"nothing to recover from", "        actions:\n          - {after: 5s, workload: staff-service, faults: none}\n          - {after: 6s, workload: staff-service, kill: true}\n", "", check + ".expect[5].recovers: must be unset without actions"},
+		{"an action that does nothing", "faults: none", "kill: false", check + ".actions[0]: must have workload, and either faults or kill"},
+		{"an action that does two things", "kill: true", "kill: true, faults: none", check + ".actions[1]: must have workload, and either faults or kill"},
+		{"a replica that is never away", "away: 1s", "away: 0s", check + ".expect[6].returns.away: 0s: must be more than 0"},
+		{"a replica that is every response", "replica: {body: risky}", "replica: {}", check + ".expect[6].returns.replica: must have some of status, body, header, fasterThan and slowerThan, or reset alone"},
+		{"a window the wrong way", "to: 4s", "to: 0s", check + ".expect[6].returns.shares[0].to: 0s: must be more than from 0s"},
+		{"a number in a window", "{shareAtMost: 0.3, confidence: 0.99}", "{atMost: 3}", check + ".expect[6].returns.shares[0].count: must be share, shareAtLeast or shareAtMost"},
+		{"a share in a window without confidence", "{shareAtMost: 0.3, confidence: 0.99}", "{shareAtMost: 0.3}", check + ".expect[6].returns.shares[0].count.confidence: 0: must be at least 0.9 and less than 1 with a share"},
 		{"a number for each response", "count: {share: 0.1, confidence: 0.9999}", "count: {perRequest: 1}", check + ".expect[0].count.perRequest: must be unset unless the observation is received"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

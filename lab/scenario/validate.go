@@ -86,8 +86,8 @@ func (c *Check) validate() error {
 		return fmt.Errorf(".requests%w", err)
 	}
 	for i, a := range c.Actions {
-		if a.Workload == "" || a.Faults == "" {
-			return fmt.Errorf(".actions[%d]: must have workload and faults", i)
+		if a.Workload == "" || (a.Faults != "") == a.Kill {
+			return fmt.Errorf(".actions[%d]: must have workload, and either faults or kill", i)
 		}
 	}
 	if len(c.Expect) == 0 {
@@ -188,13 +188,13 @@ func (r *Requests) keys() int {
 
 func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
 	kinds := 0
-	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil} {
+	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles and recovers: must be exactly one", kinds)
+		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles, recovers and returns: must be exactly one", kinds)
 	}
 	switch {
 	case e.Settles != nil:
@@ -204,7 +204,7 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 		if s := e.Settles; s.LastsAtMost.Duration > 0 && s.LastsAtMost.Duration <= s.LastsAtLeast.Duration {
 			return fmt.Errorf(".settles: lastsAtLeast %v: must be less than lastsAtMost %v", s.LastsAtLeast, s.LastsAtMost)
 		}
-		return e.without(".settles", e.Settles.Good)
+		return e.without("settles", "good", e.Settles.Good)
 	case e.Recovers != nil:
 		if len(c.Actions) == 0 {
 			return errors.New(".recovers: must be unset without actions")
@@ -212,7 +212,15 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 		if r := e.Recovers; r.Run < 1 || r.Run > c.Requests.Count || r.Within.Duration <= 0 {
 			return fmt.Errorf(".recovers: run %d, within %v: must be between 1 and %d, and more than 0", r.Run, r.Within, c.Requests.Count)
 		}
-		return e.without(".recovers", e.Recovers.Good)
+		return e.without("recovers", "good", e.Recovers.Good)
+	case e.Returns != nil:
+		if len(c.Actions) == 0 {
+			return errors.New(".returns: must be unset without actions")
+		}
+		if err := e.Returns.validate(); err != nil {
+			return fmt.Errorf(".returns%w", err)
+		}
+		return e.without("returns", "replica", e.Returns.Replica)
 	case e.Count == nil:
 		return errors.New(".count: missing: must be all, none, or bounds")
 	case e.Consistent != nil && c.Requests.keys() == 0:
@@ -229,13 +237,34 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 	return e.validateCount(&c.Requests)
 }
 
-// without validates settles or recovers, which have bounds of their own and no count.
-func (e *Expect) without(field string, good Answer) error {
+// without validates settles, recovers or returns, which have bounds of their own and no count.
+func (e *Expect) without(kind, field string, matching Answer) error {
 	if e.Count != nil {
-		return fmt.Errorf(".count: must be unset with %s", field[1:])
+		return fmt.Errorf(".count: must be unset with %s", kind)
 	}
-	if err := good.validate(); err != nil {
-		return fmt.Errorf("%s.good: %w", field, err)
+	if err := matching.validate(); err != nil {
+		return fmt.Errorf(".%s.%s: %w", kind, field, err)
+	}
+	return nil
+}
+
+func (r *Returns) validate() error {
+	if r.Away.Duration <= 0 {
+		return fmt.Errorf(".away: %v: must be more than 0", r.Away)
+	}
+	if len(r.Shares) == 0 {
+		return errors.New(".shares: empty: must have at least one")
+	}
+	for i, w := range r.Shares {
+		switch c := w.Count; {
+		case w.To.Duration <= w.From.Duration:
+			return fmt.Errorf(".shares[%d].to: %v: must be more than from %v", i, w.To, w.From)
+		case c.Share == nil && c.ShareAtLeast == nil && c.ShareAtMost == nil:
+			return fmt.Errorf(".shares[%d].count: must be share, shareAtLeast or shareAtMost", i)
+		}
+		if err := w.Count.validate(); err != nil {
+			return fmt.Errorf(".shares[%d]%w", i, err)
+		}
 	}
 	return nil
 }

@@ -47,6 +47,8 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 		return bound(e.Count, len(found), len(o.records), fmt.Sprintf("different captures of /%s/", e.Distinct.Capture), "requests", strings.Join(found, ", "))
 	case e.Settles != nil:
 		return o.settles(e.Settles)
+	case e.Returns != nil:
+		return o.returns(e.Returns)
 	}
 	return o.recovers(e.Recovers)
 }
@@ -61,13 +63,8 @@ func bound(c *scenario.Count, seen, of int, what, unit, more string) Finding {
 	case high == math.MaxInt:
 		expected = fmt.Sprintf("%d or more", low)
 	}
-	for _, share := range []struct {
-		name  string
-		value *float64
-	}{{"share", c.Share}, {"share at least", c.ShareAtLeast}, {"share at most", c.ShareAtMost}} {
-		if share.value != nil {
-			expected += fmt.Sprintf(" (%s %v at %v)", share.name, *share.value, c.Confidence)
-		}
+	if share := shareOf(c); share != "" {
+		expected += " (" + share + ")"
 	}
 	finding := Finding{
 		Holds: low <= seen && seen <= high, Expected: fmt.Sprintf("%s %s", expected, what),
@@ -77,6 +74,19 @@ func bound(c *scenario.Count, seen, of int, what, unit, more string) Finding {
 		finding.Saw += "; " + more
 	}
 	return finding
+}
+
+// shareOf returns the bound of a share in words, or "" for another bound.
+func shareOf(c *scenario.Count) string {
+	switch {
+	case c.Share != nil:
+		return fmt.Sprintf("share %v at %v", *c.Share, c.Confidence)
+	case c.ShareAtLeast != nil:
+		return fmt.Sprintf("share at least %v at %v", *c.ShareAtLeast, c.Confidence)
+	case c.ShareAtMost != nil:
+		return fmt.Sprintf("share at most %v at %v", *c.ShareAtMost, c.Confidence)
+	}
+	return ""
 }
 
 func count(records []Record, matches func(Record) bool) int {

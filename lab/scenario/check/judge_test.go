@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,6 +44,14 @@ func answers(letters string) []Record {
 		records = append(records, record)
 	}
 	return records
+}
+
+// warmed has a replica, G, that is away and comes back.
+var warmed = "gGgGgggggggg" + "GgggGgggGg" + "GgGgGgGgGg" + "GgG"
+
+// returning returns an expectation of a replica's share until a time.
+func returning(to, share string) string {
+	return fmt.Sprintf("{returns: {replica: {body: two}, away: 500ms, shares: [{from: 0s, to: %s, count: {%s, confidence: 0.99}}]}}", to, share)
 }
 
 func TestJudge(t *testing.T) {
@@ -96,6 +105,14 @@ func TestJudge(t *testing.T) {
 		{"{recovers: {good: {status: [200]}, within: 299ms, run: 2}}", "ggbbbbgg", nil, 300 * time.Millisecond, false, "after 0.3 s"},
 		{"{recovers: {good: {status: [200]}, within: 9s, run: 3}}", "ggbbbbgg", nil, 300 * time.Millisecond, false, "no 3 in a row in the 5 requests after it"},
 		{"{recovers: {good: {status: [200]}, within: 9s, run: 1}}", "gg", nil, time.Second, false, "no request after the last action"},
+
+		// away from 0.3 s, the time of the action, to 1.2 s
+		{returning("1s", "share: 0.25"), warmed, nil, 300 * time.Millisecond, true, "away for 0.9 s; 3 of 10 requests from 0s to 1s; in each second 3/10 5/10"},
+		{returning("1s", "share: 0.9"), warmed, nil, 300 * time.Millisecond, false, "3 of 10 requests from 0s to 1s"},
+		{returning("3s", "share: 0.5"), warmed, nil, 300 * time.Millisecond, false, "from 0s to 3s, which ended after 2.2 s"},
+		{returning("1s", "share: 0.5"), strings.Repeat("gG", 20), nil, 300 * time.Millisecond, false, "away for at most 0.2 s; others: 20× 200"},
+		{returning("1s", "share: 0.5"), "gGgGgG" + strings.Repeat("g", 40), nil, 300 * time.Millisecond, false, "away for at most 0.2 s"},
+		{returning("1s", "share: 0.5"), "gG", nil, time.Second, false, "away for at most 0.0 s"},
 	}
 	for _, test := range tests {
 		e := expectation(t, test.expect)
@@ -117,6 +134,7 @@ func TestExpectationsInWords(t *testing.T) {
 		{"{answers: {header: {b: x, a: z}, fasterThan: 1s}, count: {atLeast: 3}}", "3 or more responses with a /z/, b /x/, in less than 1s"},
 		{"{received: {by: [a, b], method: GET, path: x, identity: z}, count: none}", "0 calls that reached a or b as GET, path /x/, from /z/"},
 		{"{settles: {good: {status: [200]}, afterAtMost: 2, run: 3, lastsAtLeast: 1s, lastsAtMost: 2s}}", "at most 2 others before 3 in a row of status 200, for 1s at least, for 2s at most"},
+		{returning("1s", "shareAtMost: 0.3"), "after 500ms or more without body /two/, of the responses from 0s to 1s share at most 0.3 at 0.99"},
 		{"{recovers: {good: {status: [200]}, within: 2s, run: 3}}", "3 in a row of status 200 within 2s of the last action"},
 	}
 	for _, test := range tests {

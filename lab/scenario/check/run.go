@@ -295,7 +295,7 @@ func (r Runner) On(ctx context.Context, target Target, p *scenario.Promise) (res
 		}
 		results = append(results, result)
 	}
-	if err := target.Err(); err != nil {
+	if err := target.Err(ctx); err != nil {
 		return results, fmt.Errorf("the observations are invalid: %w", err)
 	}
 	return results, nil
@@ -310,21 +310,21 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (Ch
 	}
 	name := rand.Text()
 	seen := observation{}
-	act := func(ctx context.Context, began time.Time) error {
+	during := func(ctx context.Context, began time.Time) error {
 		for _, action := range inOrder(c.Actions) {
 			select {
 			case <-time.After(time.Until(began.Add(action.After.Duration))):
 			case <-ctx.Done():
 				return nil
 			}
-			if err := target.SetFaults(ctx, action.Workload, action.Faults); err != nil {
-				return fmt.Errorf("set the faults of %s to %q: %w", action.Workload, action.Faults, err)
+			if err := act(ctx, target, action); err != nil {
+				return err
 			}
 			seen.lastAction = time.Since(began)
 		}
 		return nil
 	}
-	if seen.records, err = send(ctx, route, &c.Requests, name, act); err != nil {
+	if seen.records, err = send(ctx, route, &c.Requests, name, during); err != nil {
 		return result, err
 	}
 	for _, record := range seen.records {
@@ -340,6 +340,19 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (Ch
 	}
 	result.Seconds = time.Since(began).Seconds()
 	return result, nil
+}
+
+func act(ctx context.Context, target Target, action scenario.Action) error {
+	if action.Kill {
+		if err := target.Kill(ctx, action.Workload); err != nil {
+			return fmt.Errorf("kill the pods of %s: %w", action.Workload, err)
+		}
+		return nil
+	}
+	if err := target.SetFaults(ctx, action.Workload, action.Faults); err != nil {
+		return fmt.Errorf("set the faults of %s to %q: %w", action.Workload, action.Faults, err)
+	}
+	return nil
 }
 
 func inOrder(actions []scenario.Action) []scenario.Action {

@@ -142,7 +142,17 @@ func (f *fleet) SetFaults(_ context.Context, deployment, rules string) error {
 	return nil
 }
 
-func (f *fleet) Err() error { return f.broken }
+func (f *fleet) Kill(_ context.Context, deployment string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = append(f.faults, deployment+" killed")
+	if f.broken != nil {
+		return f.broken
+	}
+	return nil
+}
+
+func (f *fleet) Err(context.Context) error { return f.broken }
 func (f *fleet) Stop() {
 	f.Close()
 	f.mu.Lock()
@@ -263,6 +273,9 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 		{"faults that are refused", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, faults: nonsense}]\n        expect:", 1)
 		}, `set the faults of staff-service to "nonsense": rule 1: nonsense`, 1},
+		{"pods that cannot be killed", fleets{status: always, broken: errors.New("no pods")}, func(s string) string {
+			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, kill: true}]\n        expect:", 1)
+		}, "kill the pods of staff-service: no pods", 1},
 		{"a control that cannot be run", fleets{status: always}, func(s string) string {
 			return strings.Replace(s, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", 1)
 		}, "run the control, in the scenario nowhere: ", 1},
@@ -447,6 +460,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
         expect:`, `path: /driver/x, count: 60, rate: 200}
         actions:
           - {after: 100ms, workload: staff-service, faults: none}
+          - {after: 50ms, workload: staff-service, kill: true}
           - {after: 0s, workload: staff-service, faults: "status=502,rate=1"}
         expect:
           - recovers: {good: {status: [200]}, within: 5s, run: 5}
@@ -457,7 +471,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 	var all *fleets
 	all = &fleets{status: func(o *manifest.Objects) int {
 		f := all.started[len(all.started)-1]
-		if len(f.faults) == 1 || !has(o, "VirtualService fleetman-staff-service") {
+		if len(f.faults) < 3 || !has(o, "VirtualService fleetman-staff-service") {
 			return http.StatusBadGateway
 		}
 		return http.StatusOK
@@ -468,7 +482,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 		_ = WriteLine(&out, result)
 		t.Errorf("%s", out.String())
 	}
-	if got := fmt.Sprint(all.started[0].faults); got != "[staff-service status=502,rate=1 staff-service none]" {
+	if got := fmt.Sprint(all.started[0].faults); got != "[staff-service status=502,rate=1 staff-service killed staff-service none]" {
 		t.Errorf("faults %s", got)
 	}
 }

@@ -23,8 +23,11 @@ type Target interface {
 	Received(ctx context.Context, check string) ([]Call, error)
 	// SetFaults sets the rules of a Deployment's pods, in the grammar of FAULTS. "none" removes all.
 	SetFaults(ctx context.Context, deployment, rules string) error
-	// Err returns why the observations are invalid, such as an update that a proxy rejected, or nil.
-	Err() error
+	// Kill deletes a Deployment's pods, which are replaced. It does not wait for either.
+	Kill(ctx context.Context, deployment string) error
+	// Err returns why the observations are invalid, or nil. An update of listeners, clusters or routes
+	// that a proxy has rejected, at any time, is an error.
+	Err(ctx context.Context) error
 	// Stop stops the fleet and returns when nothing is left running.
 	Stop()
 }
