@@ -139,6 +139,59 @@ func TestPlanChapter(t *testing.T) {
 	}
 }
 
+// TestPlanPublishedTags: warmup-exercise, for both architectures, and no_header_propagation_demo are the fleet with
+// other tags, and the first has a photo-service.
+func TestPlanPublishedTags(t *testing.T) {
+	workloads, err := os.ReadFile("testdata/published/workloads.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chapter, err := os.ReadFile("testdata/chapter/5-application-full-stack.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, photos, _ := strings.Cut(string(chapter), "---\n")
+	image := regexp.MustCompile(`(istio-fleetman-[a-z-]+):\S+`)
+	const withoutCommand = "command and args not applied, an image stands for its program here: position-simulator, position-tracker, api-gateway"
+	warmUp := func(tag string) []string {
+		return []string{
+			fmt.Sprintf(`left out: test.yaml: Deployment photo-service: image "richardchesterwood/istio-fleetman-photo-service:%s": no program photo-service here`, tag),
+			withoutCommand,
+			"selects no pod: Service fleetman-photo-service (app=photo-service)",
+		}
+	}
+	for _, test := range []struct {
+		name, tag, more string
+		variant         string // of every pod but the page's
+		notes           []string
+	}{
+		{"warmup-exercise", "5", photos, "", warmUp("5")},
+		{"arm64/warmup-exercise", "5-arm64", photos, "", warmUp("5-arm64")},
+		{"no_header_propagation_demo", "6-no-header-propagation", "", "no-header-propagation", []string{withoutCommand}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := image.ReplaceAllString(string(workloads)+"\n---\n"+test.more, "${1}:"+test.tag)
+			text = strings.ReplaceAll(text, "webapp-angular:6-no-header-propagation", "webapp-angular:6")
+			p := mustPlan(t, decode(t, text), Options{}, userHost)
+			if len(p.pods) != 8 {
+				t.Fatalf("%d pods: %v", len(p.pods), p.pods)
+			}
+			for _, pod := range p.pods {
+				want := test.variant
+				if pod.program == "webapp" {
+					want = ""
+				}
+				if got := pod.env["PROPAGATE_HEADERS"]; pod.variant != want || (got == "false") != (want != "") {
+					t.Errorf("%s: variant %q, want %q; PROPAGATE_HEADERS %q", pod.name, pod.variant, want, got)
+				}
+			}
+			if !slices.Equal(p.notes, test.notes) {
+				t.Errorf("notes\n%s\nwant\n%s", strings.Join(p.notes, "\n"), strings.Join(test.notes, "\n"))
+			}
+		})
+	}
+}
+
 // one is a Deployment and a Service, with holes for what a test is about.
 func one(container, servicePort string) string {
 	return fmt.Sprintf(`apiVersion: apps/v1

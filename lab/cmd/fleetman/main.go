@@ -94,7 +94,7 @@ Exit codes:
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), setCommand(where), scenariosCommand(where)}},
+		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), setCommand(where), scenariosCommand(where), envoyCommand(where)}},
 		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), prometheusConfigCommand(where)}},
 		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
 		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(where), benchCommand(where)}},

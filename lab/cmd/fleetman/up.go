@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/bare"
 	"fleetman.example/lab/console"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
@@ -43,7 +44,8 @@ func upCommand(where *places) *cobra.Command {
 running until Ctrl-C or fleetman down.
 
 An argument is a kustomize directory, a directory of plain YAML, a file, or the
-name of a scenario (see fleetman scenarios). The default is k8s/base.
+name of a scenario (see fleetman scenarios). The default is k8s/base. The configuration
+of an Envoy, or a directory with one, runs that Envoy alone (see fleetman envoy).
 
 With --context, apply the manifests to a cluster by server-side apply, in a namespace
 of their own, delete what an earlier up has applied there and these manifests do not
@@ -59,6 +61,9 @@ have, and return when the pods are ready. fleetman down --context removes all of
 			}
 			if err := f.cluster.check(cmd, where); err != nil {
 				return err
+			}
+			if len(args) == 1 && bare.Is(args[0]) {
+				return upEnvoy(cmd, where, args[0])
 			}
 			if where.onCluster() {
 				return upOnCluster(cmd, *where, f, args)
