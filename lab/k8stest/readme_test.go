@@ -26,6 +26,8 @@ var traps = map[string]*regexp.Regexp{
 }
 
 const (
+	// screen is how many lines fit a screen.
+	screen   = 65
 	selector = " -l app.kubernetes.io/part-of=fleetman"
 	rollout  = "kubectl rollout status deployment" + selector + " --timeout=2m\n"
 	// In the first seconds after a rollout node ports refuse connections, and names do not resolve.
@@ -51,6 +53,9 @@ func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 		if found := trap.FindString(text); found != "" {
 			t.Errorf("README.md: %q: %s", found, why)
 		}
+	}
+	if lines := strings.Count(text, "\n"); lines > screen {
+		t.Errorf("README.md: %d lines: must be at most %d", lines, screen)
 	}
 	try, undo, _ := strings.Cut(text, "## Undo\n```sh\n")
 	if !strings.HasPrefix(text, "# ") || !strings.Contains(try, "## What you will see\n") {
