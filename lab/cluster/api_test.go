@@ -34,7 +34,10 @@ type api struct {
 }
 
 // stored is an object: the fields of its author and, in applied, those of fleetman.
-type stored struct{ own, applied map[string]any }
+type stored struct {
+	own, applied map[string]any
+	ready        bool // own is the status of a Deployment that has its pods
+}
 
 func (s *stored) object() *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: merge(s.own, s.applied)}
@@ -242,8 +245,9 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 	made := &stored{own: s.own, applied: applied}
 	if r.URL.Query().Get("dryRun") == "" {
 		a.objects[r.URL.Path] = made
-		if o := made.object(); o.GetKind() == "Deployment" && s.own == nil {
+		if o := made.object(); o.GetKind() == "Deployment" && (s.own == nil || s.ready) {
 			replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+			made.ready = true
 			made.own = map[string]any{"status": map[string]any{"updatedReplicas": replicas, "availableReplicas": replicas, "replicas": replicas}}
 		}
 		if a.made != nil {

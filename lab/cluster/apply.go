@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,8 +21,13 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// appliedWithin bounds the time until every proxy has accepted a change.
-const appliedWithin = 30 * time.Second
+const (
+	// appliedWithin bounds the time until every proxy has accepted a change. One that it rejects ends the wait at
+	// once, so that only a hang lasts as long.
+	appliedWithin = 2 * time.Minute
+	// readyWithin bounds the time until the pods of an Apply are ready.
+	readyWithin = 3 * time.Minute
+)
 
 // difference is an object that differs between the cluster and the manifests.
 type difference struct {
@@ -35,14 +42,18 @@ func (d difference) object() *unstructured.Unstructured {
 	return d.before
 }
 
-// needsRestart reports whether a change is one of pods, of names or of ports, which up makes.
-func (d difference) needsRestart() bool {
-	return slices.Contains([]string{"Deployment", "Service", "ConfigMap", "Secret", "Namespace", "ProxyConfig"}, d.object().GetKind())
+// starts reports whether a change is made before new pods start, as they need it: all of it except the rules of
+// the mesh, which lead to the new pods once these are ready, and changed Services.
+func (d difference) starts() bool {
+	kind := d.after.GetKind()
+	return slices.Contains([]string{"Namespace", "ServiceAccount", "Role", "RoleBinding", "Secret", "ConfigMap", "Deployment", "Pod", "Job"}, kind) ||
+		kind == "ProxyConfig" || kind == "Service" && d.before == nil
 }
 
-// Apply replaces the manifests of the running fleet, and returns when every proxy has accepted its new
-// configuration. It applies all of them or, after an error, none: the API server validates every object
-// before the first one changes. A change of pods or Services is an error.
+// Apply replaces the manifests of the running fleet, with the flags of its Up, and returns when every proxy has
+// accepted its new configuration. Pods that change are replaced: the new ones are ready before rules lead to
+// them, and before the old ones end. It applies all of the manifests or, after an error, none: the API server
+// validates every object before the first one changes, and what has changed is restored.
 func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error) {
 	objects, err := manifest.Load(paths...)
 	if err != nil {
@@ -55,42 +66,121 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 	if parent == nil {
 		return mesh.Applied{}, c.noFleet()
 	}
-	all, err := c.prepare(objects, Change{})
+	old, err := c.unpack(parent)
+	if err != nil {
+		return mesh.Applied{}, err
+	}
+	c.images = cmp.Or(c.images, old.Images)
+	all, err := c.prepare(objects, old.Change)
 	if err != nil {
 		return mesh.Applied{}, err
 	}
 	if err := c.supports(ctx, all); err != nil {
 		return mesh.Applied{}, err
 	}
-	kinds := union(groupKinds(all), split(parent.Annotations[setKinds]))
-	places := union(c.places(all), split(parent.Annotations[setPlaces]))
-	changed, err := c.differences(ctx, all, kinds, places)
+	after, err := c.memberSet(all, old.Change, paths)
 	if err != nil {
 		return mesh.Applied{}, err
 	}
+	during := after.with(parent)
+	changed, err := c.differences(ctx, all, during)
+	if err != nil {
+		return mesh.Applied{}, err
+	}
+	if err := c.agreeChanges(changed, all); err != nil {
+		return mesh.Applied{}, err
+	}
+	applied, err := c.switchTo(ctx, parent, changed, during, after)
+	if err != nil {
+		return mesh.Applied{}, c.restore(ctx, old, parent, err)
+	}
+	return applied, nil
+}
+
+// agreeChanges asks for the objects outside of the fleet's namespaces that an Apply creates or changes.
+func (c *Client) agreeChanges(changed []difference, all []*unstructured.Unstructured) error {
+	outside := map[string]bool{}
+	for _, o := range c.outside(all) {
+		outside[key(o)] = true
+	}
+	var refs []string
 	for _, d := range changed {
-		if d.needsRestart() {
-			return mesh.Applied{}, c.fail(nil, "%s: %s: must not change while the fleet runs: use fleetman up", refOf(d.object()), d.how)
+		if d.after != nil && outside[key(d.after)] {
+			refs = append(refs, refOf(d.after))
 		}
 	}
+	return c.askFor(refs, c.ask)
+}
+
+// switchTo makes the changes of an Apply.
+func (c *Client) switchTo(ctx context.Context, parent *corev1.Secret, changed []difference, during, after memberSet) (mesh.Applied, error) {
 	began := time.Now()
 	applied := mesh.Applied{Changed: []string{}}
 	for _, d := range changed {
 		applied.Changed = append(applied.Changed, refOf(d.object())+" "+d.how)
 	}
-	if err := c.applyParent(ctx, parent, kinds, places, paths); err != nil {
-		return mesh.Applied{}, err
+	before, err := c.podNames(ctx)
+	if err != nil {
+		return applied, err
+	}
+	if err := c.applyParent(ctx, parent, during); err != nil {
+		return applied, err
 	}
 	if err := c.make(ctx, changed); err != nil {
-		return mesh.Applied{}, err
+		return applied, err
+	}
+	now, err := c.podNames(ctx)
+	if err != nil {
+		return applied, err
+	}
+	if started, ended := without(now, before), without(before, now); started+ended > 0 {
+		applied.Pods = fmt.Sprintf("%d pods started, %d ended", started, ended)
 	}
 	applied.Seconds = time.Since(began).Seconds()
-	return applied, c.applyParent(ctx, parent, groupKinds(all), c.places(all), paths)
+	return applied, c.applyParent(ctx, parent, after)
+}
+
+// podNames returns the names of the pods that are not ending.
+func (c *Client) podNames(ctx context.Context) (map[string]bool, error) {
+	pods, err := c.Pods(ctx)
+	names := map[string]bool{}
+	for _, pod := range pods {
+		if pod.State != "terminating" {
+			names[pod.Namespace+"/"+pod.Name] = true
+		}
+	}
+	return names, err
+}
+
+// without returns how many of the names are not among the others.
+func without(names, others map[string]bool) (count int) {
+	for name := range names {
+		if !others[name] {
+			count++
+		}
+	}
+	return count
+}
+
+// restore applies the objects of the record again, after an error.
+func (c *Client) restore(ctx context.Context, old record, parent *corev1.Secret, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	current, err := c.parent(ctx) // with the kinds of both
+	if err == nil {
+		err = c.replace(ctx, old.objects(), current, UpOptions{
+			Change: old.Change, Manifests: strings.Split(parent.Annotations[manifestsOf], "\n"), Progress: func(string) {},
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("%w; restore the old objects: %w", cause, err)
+	}
+	return fmt.Errorf("%w; the old objects are restored", cause)
 }
 
 // differences returns how the cluster differs from the objects. The API server computes it, without an
 // effect, so that what it or Istio's validation refuses is an error before anything changes.
-func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructured, kinds, places []string) ([]difference, error) {
+func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructured, s memberSet) ([]difference, error) {
 	var found []difference
 	wanted := map[string]bool{}
 	for _, o := range all {
@@ -103,16 +193,44 @@ func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructur
 			found = append(found, d)
 		}
 	}
-	members, err := c.members(ctx, kinds, places)
+	members, err := c.members(ctx, s.kinds, s.places)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range members {
-		if !wanted[key(o)] {
+		if !wanted[key(o)] && o.GetDeletionTimestamp() == nil {
 			found = append(found, difference{"deleted", o, nil})
 		}
 	}
-	return found, nil
+	gone, err := c.unusedPlaces(ctx, all, s.places)
+	for _, o := range gone {
+		found = append(found, difference{"deleted", o, nil})
+	}
+	return found, err
+}
+
+// unusedPlaces returns the namespaces that fleetman made and the objects do not need.
+func (c *Client) unusedPlaces(ctx context.Context, all []*unstructured.Unstructured, places []string) (unused []*unstructured.Unstructured, err error) {
+	used := c.places(all)
+	for _, place := range places {
+		if slices.Contains(used, place) {
+			continue
+		}
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+		o.SetName(place)
+		client, err := c.resource(o)
+		if err != nil {
+			return nil, c.about(refOf(o), err)
+		}
+		there, err := client.Get(ctx, place, metav1.GetOptions{})
+		switch {
+		case err != nil && !apierrors.IsNotFound(err):
+			return nil, c.about(refOf(o), err)
+		case err == nil && there.GetLabels()[partOfSet] == fleetID(c.namespace) && there.GetDeletionTimestamp() == nil:
+			unused = append(unused, o)
+		}
+	}
+	return unused, nil
 }
 
 // difference returns how the cluster differs from one object; how is empty if it does not.
@@ -126,33 +244,34 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured) (
 		return difference{}, c.about(refOf(o), err)
 	}
 	missing := err != nil
-	if o.GetKind() == "Deployment" && !missing {
-		keepReplicas(o, before)
+	switch {
+	case missing:
+	case o.GetKind() == "Namespace":
+		o = namespaceOver(o, before.GetLabels())
+	case before.GetLabels()[managedBy] != manager:
+		return difference{}, c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted", refOf(o))
+	case before.GetLabels()[partOfSet] != fleetID(c.namespace):
+		return difference{}, c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
 	}
 	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
 	switch {
+	case missing && c.waitsForNamespace(o, err):
+		return difference{"created", nil, o}, nil
 	case err != nil:
 		return difference{}, c.about(refOf(o), err)
 	case missing:
 		return difference{"created", nil, o}, nil
-	case o.GetKind() == "Namespace":
-		return difference{}, nil
-	case before.GetLabels()[managedBy] != manager:
-		return difference{}, c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted", refOf(o))
 	case !equality.Semantic.DeepEqual(content(before), content(after)):
 		return difference{"changed", before, o}, nil
 	}
 	return difference{}, nil
 }
 
-// keepReplicas gives a Deployment the number of pods that it has, and the images and variables: those of
-// up's flags, which the manifests do not have.
-func keepReplicas(o, before *unstructured.Unstructured) {
-	for _, field := range [][]string{{"spec", "replicas"}, {"spec", "template", "spec", "containers"}} {
-		if value, ok, _ := unstructured.NestedFieldCopy(before.Object, field...); ok {
-			_ = unstructured.SetNestedField(o.Object, value, field...)
-		}
-	}
+// waitsForNamespace reports whether an object cannot be validated because its namespace does not exist yet.
+func (c *Client) waitsForNamespace(o *unstructured.Unstructured, err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil &&
+		status.Status().Details.Kind == "namespaces" && status.Status().Details.Name == o.GetNamespace()
 }
 
 // content returns what of an object a user writes.
@@ -163,86 +282,119 @@ func content(o *unstructured.Unstructured) map[string]any {
 	return kept
 }
 
-// make makes the changes. After an error it makes them undone.
+// make makes the changes: what new pods need and, once they are ready, the rules that lead to them. What is not
+// needed any more is deleted when no proxy has rules that lead there.
 func (c *Client) make(ctx context.Context, changed []difference) error {
+	if len(changed) == 0 {
+		return nil
+	}
 	rejected, err := c.rejected(ctx)
 	if err != nil {
 		return err
 	}
-	versions := map[string]string{}
-	for i, d := range changed {
-		if err := c.makeOne(ctx, d, versions); err != nil {
-			return c.undo(ctx, changed[:i], err)
+	expect := expected{versions: map[string]string{}}
+	var pods, rules, rest []difference
+	for _, d := range changed {
+		switch {
+		case d.after == nil:
+			rest = append(rest, d)
+		case d.starts():
+			pods = append(pods, d)
+		default:
+			rules = append(rules, d)
 		}
 	}
-	if len(changed) == 0 {
-		return nil
+	if err := c.makeAll(ctx, pods, &expect); err != nil {
+		return err
 	}
-	if err := c.awaitApplied(ctx, versions, rejected); err != nil {
-		return c.undo(ctx, changed, err)
+	if len(pods) > 0 {
+		if err := c.awaitReady(ctx, readyWithin, func(string) {}); err != nil {
+			return err
+		}
+	}
+	if err := c.makeAll(ctx, rules, &expect); err != nil {
+		return err
+	}
+	if err := c.awaitApplied(ctx, expect, rejected); err != nil || len(rest) == 0 {
+		return err
+	}
+	if err := c.makeAll(ctx, rest, &expect); err != nil {
+		return err
+	}
+	if err := c.awaitApplied(ctx, expect, rejected); err != nil {
+		return err
+	}
+	return c.awaitReady(ctx, readyWithin, func(string) {}) // until the pods of deleted Deployments have ended
+}
+
+// expected is what istiod must have.
+type expected struct {
+	versions map[string]string // of objects, by manifest.Object.Ref
+	gone     []string          // deleted objects
+}
+
+func (c *Client) makeAll(ctx context.Context, changed []difference, expect *expected) error {
+	for _, d := range changed {
+		if err := c.makeOne(ctx, d, expect); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (c *Client) makeOne(ctx context.Context, d difference, versions map[string]string) error {
-	if d.after == nil {
-		return c.delete(ctx, d.before)
+func (c *Client) makeOne(ctx context.Context, d difference, expect *expected) error {
+	o := d.object()
+	rule := isIstio(o.GroupVersionKind().GroupKind())
+	ref := manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()
+	switch {
+	case d.after == nil:
+		if rule {
+			expect.gone = append(expect.gone, ref)
+		}
+		return c.delete(ctx, o)
+	case o.GetKind() == "Namespace":
+		return c.applyNamespace(ctx, o)
 	}
-	client, err := c.resource(d.after)
+	client, err := c.resource(o)
 	if err != nil {
-		return c.about(refOf(d.after), err)
+		return c.about(refOf(o), err)
 	}
-	made, err := client.Apply(ctx, d.after.GetName(), d.after, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	made, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
 	if err != nil {
-		return c.about(refOf(d.after), err)
+		return c.about(refOf(o), err)
 	}
-	if isIstio(made.GroupVersionKind().GroupKind()) {
-		versions[manifest.Object{Kind: made.GetKind(), Namespace: made.GetNamespace(), Name: made.GetName()}.Ref()] = made.GetResourceVersion()
+	if rule {
+		expect.versions[ref] = made.GetResourceVersion()
 	}
 	return nil
-}
-
-// undo restores the objects as they were before the changes.
-func (c *Client) undo(ctx context.Context, changed []difference, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
-	defer cancel()
-	for _, d := range slices.Backward(changed) {
-		var err error
-		if d.before == nil {
-			err = c.delete(ctx, d.after)
-		} else {
-			old := &unstructured.Unstructured{Object: content(d.before)}
-			old.SetName(d.before.GetName())
-			old.SetNamespace(d.before.GetNamespace())
-			err = c.apply(ctx, old)
-		}
-		if err != nil {
-			return errors.Join(cause, fmt.Errorf("restore the old objects: %w", err))
-		}
-	}
-	return fmt.Errorf("%w; the old objects are restored", cause)
 }
 
 // rejected returns how many updates each proxy has rejected since it started.
 func (c *Client) rejected(ctx context.Context) (map[string]int, error) {
+	counts := map[string]int{}
 	status, err := c.Mesh(ctx)
+	if errors.Is(err, errNoProxies) {
+		return counts, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	counts := map[string]int{}
 	for _, p := range status.Proxies {
 		counts[p.Name] = len(p.Rejected)
 	}
 	return counts, nil
 }
 
-// awaitApplied returns when istiod has the given versions of objects and every proxy is in sync. An update
-// that a proxy rejects is an error.
-func (c *Client) awaitApplied(ctx context.Context, versions map[string]string, rejected map[string]int) error {
+// awaitApplied returns when istiod has what is expected and every proxy is in sync, at once for a fleet without
+// proxies. An update that a proxy rejects is an error.
+func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map[string]int) error {
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)
 	defer cancel()
 	for {
 		status, err := c.Mesh(ctx)
+		if errors.Is(err, errNoProxies) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -255,7 +407,7 @@ func (c *Client) awaitApplied(ctx context.Context, versions map[string]string, r
 				late = append(late, p.Name)
 			}
 		}
-		missing, err := c.missing(ctx, versions)
+		missing, err := c.missing(ctx, expect)
 		switch {
 		case err != nil:
 			return err
@@ -264,15 +416,15 @@ func (c *Client) awaitApplied(ctx context.Context, versions map[string]string, r
 		}
 		if pause(ctx, pollEvery) != nil {
 			if len(missing) > 0 {
-				return c.fail(nil, "istiod does not have %s", strings.Join(missing, ", "))
+				return c.fail(nil, "istiod does not have the change of %s", strings.Join(missing, ", "))
 			}
 			return c.fail(nil, "proxies not in sync with istiod: %s", strings.Join(late, ", "))
 		}
 	}
 }
 
-// missing returns the objects of which istiod does not have the given version.
-func (c *Client) missing(ctx context.Context, versions map[string]string) ([]string, error) {
+// missing returns the objects of which istiod has another version, or which it still has.
+func (c *Client) missing(ctx context.Context, expect expected) ([]string, error) {
 	istiods, err := c.istioPods(ctx, istiodLog)
 	if err != nil {
 		return nil, err
@@ -286,7 +438,7 @@ func (c *Client) missing(ctx context.Context, versions map[string]string) ([]str
 		if err := json.Unmarshal(text, &held); err != nil {
 			return nil, c.about(pod.Name, err)
 		}
-		if missing := held.Missing(versions); len(missing) > 0 {
+		if missing := append(held.Missing(expect.versions), held.Among(expect.gone)...); len(missing) > 0 {
 			return missing, nil
 		}
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	Namespace string
 	// Images is what stands before the names of the project's images, of which a helper is one.
 	Images string
+	// Agree is called before Apply creates or changes objects in a namespace that is neither the fleet's own nor
+	// one of the manifests, such as istio-system. An error ends Apply. Nil refuses them.
+	Agree func(objects []string) error
 	// Getenv reads the environment. Nil means that of the process.
 	Getenv func(string) string
 }
@@ -47,6 +50,7 @@ type Client struct {
 	context, namespace string
 	namespaceGiven     bool // the user has named the namespace
 	images             string
+	ask                func(objects []string) error
 	config             *rest.Config
 	kube               kubernetes.Interface
 	dynamic            dynamic.Interface
@@ -85,7 +89,7 @@ func newClient(o Options, config *rest.Config) (*Client, error) {
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	streaming := rest.CopyConfig(config) // without the waits: a tunnel that breaks is opened again by its caller
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outage{next: next} })
-	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), namespaceGiven: o.Namespace != "", config: config}
+	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), namespaceGiven: o.Namespace != "", ask: o.Agree, config: config}
 	if o.Images != "" {
 		c.images = strings.TrimSuffix(o.Images, "/") + "/"
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,8 @@ const statusWithin = 10 * time.Second
 // port-forward is, without credentials.
 const istiodDebug = 8080
 
+var errNoProxies = errors.New("no proxies")
+
 // Mesh returns the status of the fleet's proxies, of the ingress gateways and of istiod.
 func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	pods, err := c.Pods(ctx)
@@ -38,7 +41,7 @@ func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 		}
 	}
 	if len(proxied) == 0 {
-		return mesh.Status{}, c.fail(nil, "no pod of the fleet has a proxy: start it with a scenario that enables injection, such as sidecars")
+		return mesh.Status{}, c.fail(errNoProxies, "no pod of the fleet has a proxy: start it with a scenario that enables injection, such as sidecars")
 	}
 	gateways, err := c.istioPods(ctx, gatewayLog)
 	if err != nil {

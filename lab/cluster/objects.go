@@ -39,13 +39,13 @@ const (
 // Change is how a fleet differs from its manifests.
 type Change struct {
 	// Replicas are numbers of pods, by Deployment.
-	Replicas map[string]int
+	Replicas map[string]int `json:"replicas,omitempty"`
 	// Set are environment variables.
-	Set []local.Setting
+	Set []local.Setting `json:"set,omitempty"`
 	// FreeNodePorts lets the cluster choose the node ports, so that they do not collide with others.
-	FreeNodePorts bool
+	FreeNodePorts bool `json:"freeNodePorts,omitempty"`
 	// Start makes all pods new, unless it has the value of the last start.
-	Start string
+	Start string `json:"start,omitempty"`
 }
 
 // fleetID returns the ID of the ApplySet of a namespace.

@@ -60,7 +60,7 @@ func (c *Client) AwaitMesh(ctx context.Context, earlier map[string]int) error {
 	for _, o := range found {
 		versions[manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()] = o.GetResourceVersion()
 	}
-	return c.awaitApplied(ctx, versions, earlier)
+	return c.awaitApplied(ctx, expected{versions: versions}, earlier)
 }
 
 func istioKinds(kinds []string) (found []string) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -77,24 +78,39 @@ func (c *Client) remove(ctx context.Context) error {
 	return nil
 }
 
-// agree calls ask with the objects that are in other namespaces than those of the manifests.
+// agree calls ask with the objects outside of the fleet's namespaces, if there are any.
 func (c *Client) agree(all []*unstructured.Unstructured, ask func([]string) error) error {
+	var refs []string
+	for _, o := range c.outside(all) {
+		refs = append(refs, refOf(o))
+	}
+	return c.askFor(refs, ask)
+}
+
+func (c *Client) askFor(refs []string, ask func([]string) error) error {
+	switch {
+	case len(refs) == 0:
+		return nil
+	case ask == nil:
+		return c.fail(nil, "%s: in another namespace: must be agreed to", strings.Join(refs, ", "))
+	}
+	return ask(refs)
+}
+
+// outside returns the objects in other namespaces than the fleet's own and those of the manifests.
+func (c *Client) outside(all []*unstructured.Unstructured) (found []*unstructured.Unstructured) {
 	own := []string{c.namespace}
 	for _, o := range all {
 		if o.GetKind() == "Namespace" {
 			own = append(own, o.GetName())
 		}
 	}
-	var outside []string
 	for _, o := range all {
 		if at := o.GetNamespace(); at != "" && !slices.Contains(own, at) {
-			outside = append(outside, refOf(o))
+			found = append(found, o)
 		}
 	}
-	if len(outside) == 0 {
-		return nil
-	}
-	return ask(outside)
+	return found
 }
 
 // parent returns the Secret that is the parent of the fleet's set, or nil when there is no fleet.
@@ -163,11 +179,11 @@ func (c *Client) mayReplace(ctx context.Context, all []*unstructured.Unstructure
 // replace applies the objects and deletes the others of the set.
 func (c *Client) replace(ctx context.Context, all []*unstructured.Unstructured, before *corev1.Secret, o UpOptions) error {
 	o.Progress(fmt.Sprintf("applying %d objects to namespace %s of cluster %s", len(all), c.namespace, c.context))
-	kinds, places := groupKinds(all), c.places(all)
-	later, was := kinds, places
-	if before != nil {
-		later, was = union(kinds, split(before.Annotations[setKinds])), union(places, split(before.Annotations[setPlaces]))
+	after, err := c.memberSet(all, o.Change, o.Manifests)
+	if err != nil {
+		return err
 	}
+	during := after.with(before)
 	for i, one := range all { // the first is the fleet's namespace
 		apply := c.apply
 		if one.GetKind() == "Namespace" {
@@ -177,15 +193,15 @@ func (c *Client) replace(ctx context.Context, all []*unstructured.Unstructured, 
 			return err
 		}
 		if i == 0 { // before the others: Down finds them by it
-			if err := c.applyParent(ctx, before, later, was, o.Manifests); err != nil {
+			if err := c.applyParent(ctx, before, during); err != nil {
 				return err
 			}
 		}
 	}
-	if err := c.prune(ctx, all, later, was, o.Progress); err != nil {
+	if err := c.prune(ctx, all, during.kinds, during.places, o.Progress); err != nil {
 		return err
 	}
-	return c.applyParent(ctx, before, kinds, places, o.Manifests)
+	return c.applyParent(ctx, before, after)
 }
 
 // apply applies one object by server-side apply.
@@ -211,14 +227,7 @@ func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructure
 		case err != nil:
 			return c.about(refOf(o), err)
 		case there.DeletionTimestamp == nil:
-			if there.Labels[managedBy] != manager {
-				o = o.DeepCopy()
-				labels := o.GetLabels()
-				delete(labels, managedBy)
-				delete(labels, partOfSet)
-				o.SetLabels(labels)
-			}
-			return c.apply(ctx, o)
+			return c.apply(ctx, namespaceOver(o, there.Labels))
 		}
 		if err := pause(ctx, pollEvery); err != nil {
 			return c.fail(err, "namespace %s: is still being deleted", o.GetName())
@@ -226,10 +235,45 @@ func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructure
 	}
 }
 
+// namespaceOver returns the namespace to apply over one with the given labels.
+func namespaceOver(o *unstructured.Unstructured, labels map[string]string) *unstructured.Unstructured {
+	if labels[managedBy] == manager {
+		return o
+	}
+	o = o.DeepCopy()
+	own := o.GetLabels()
+	delete(own, managedBy)
+	delete(own, partOfSet)
+	o.SetLabels(own)
+	return o
+}
+
+// memberSet is what the parent says of the set's members.
+type memberSet struct {
+	kinds, places, manifests []string
+	record                   []byte // nil: none
+}
+
+// memberSet returns the set of the objects.
+func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, manifests []string) (memberSet, error) {
+	packed, err := c.pack(change, all)
+	return memberSet{groupKinds(all), c.places(all), manifests, packed}, err
+}
+
+// with returns the set while objects of both are on the cluster. Its record is that of the parent.
+func (s memberSet) with(parent *corev1.Secret) memberSet {
+	s.record = nil
+	if parent != nil {
+		s.kinds, s.places = union(s.kinds, split(parent.Annotations[setKinds])), union(s.places, split(parent.Annotations[setPlaces]))
+		s.record = parent.Data[recordKey]
+	}
+	return s
+}
+
 // applyParent applies the parent of the set, with the token for faults. A token that exists stays, because
 // pods read it when they start.
-func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, kinds, places, manifests []string) error {
-	token := rand.Text()
+func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, s memberSet) error {
+	token := []byte(rand.Text())
 	if before == nil {
 		var err error
 		if before, err = c.parent(ctx); err != nil {
@@ -237,7 +281,11 @@ func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, kinds, 
 		}
 	}
 	if before != nil && len(before.Data[tokenKey]) > 0 {
-		token = string(before.Data[tokenKey])
+		token = before.Data[tokenKey]
+	}
+	data := map[string]any{tokenKey: base64.StdEncoding.EncodeToString(token)}
+	if s.record != nil {
+		data[recordKey] = base64.StdEncoding.EncodeToString(s.record)
 	}
 	return c.apply(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret",
@@ -245,11 +293,11 @@ func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, kinds, 
 			"name": adminSecret, "namespace": c.namespace,
 			"labels": map[string]any{managedBy: manager, setID: fleetID(c.namespace)},
 			"annotations": map[string]any{
-				setTool: "fleetman/v1", setKinds: strings.Join(kinds, ","), setPlaces: strings.Join(places, ","),
-				manifestsOf: strings.Join(manifests, "\n"),
+				setTool: "fleetman/v1", setKinds: strings.Join(s.kinds, ","), setPlaces: strings.Join(s.places, ","),
+				manifestsOf: strings.Join(s.manifests, "\n"),
 			},
 		},
-		"stringData": map[string]any{tokenKey: token},
+		"data": data,
 	}})
 }
 

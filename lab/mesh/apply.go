@@ -282,6 +282,16 @@ func (h Held) Missing(versions map[string]string) []string {
 	return slices.Sorted(maps.Keys(missing))
 }
 
+// Among returns those of the objects, as manifest.Object.Ref, that istiod has.
+func (h Held) Among(refs []string) (found []string) {
+	for _, o := range h {
+		if ref := (manifest.Object{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}).Ref(); slices.Contains(refs, ref) {
+			found = append(found, ref)
+		}
+	}
+	return found
+}
+
 // syncState is istiod's record of a proxy: for each kind of configuration the nonces of the last
 // update that was sent and the last that was acknowledged.
 type syncState struct {

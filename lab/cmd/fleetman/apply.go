@@ -13,6 +13,7 @@ import (
 
 func applyCommand(where *places) *cobra.Command {
 	var watch bool
+	var cluster clusterFlags
 	cmd := &cobra.Command{
 		Use:   "apply SCENARIO|DIR|FILE...",
 		Short: "Replace the manifests of the running mesh, all of them or none",
@@ -36,10 +37,15 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
 			}
+			if err := cluster.check(cmd, where); err != nil {
+				return err
+			}
+			where.cluster.Agree = func(objects []string) error { return cluster.agree(cmd, objects) }
 			return applyAll(cmd, where, args, watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "apply again at every change, until Ctrl-C")
+	cluster.addYes(cmd)
 	where.addCluster(cmd)
 	return cmd
 }

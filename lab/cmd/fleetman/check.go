@@ -78,7 +78,7 @@ is removed at the end. --against compares the verdicts with those of another run
 	flags.IntVar(&f.up.ingressPort, "ingress-port", 0, "port of the ingress gateway at the node address; 0 is a free port, as for every NodePort")
 	flags.StringVar(&f.against, "against", "", "compare the verdicts with those in a file that check -o json wrote, such as on this machine")
 	flags.StringVar(&where.cluster.Images, "images", "", "with --context: what stands before the names of the images, such as registry.example/team")
-	flags.BoolVar(&f.up.cluster.yes, "yes", false, "with --context: apply objects in namespaces such as istio-system without a question")
+	f.up.cluster.addYes(cmd)
 	where.addCluster(cmd)
 	f.up.restartBackoff = 250 * time.Millisecond
 	return cmd

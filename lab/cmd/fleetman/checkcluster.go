@@ -55,7 +55,7 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	if cmd.Flags().Changed("ready-timeout") {
 		ready = f.up.readyTimeout
 	}
-	r.Start = runner.ClusterStarter(client, ready, func(objects []string) error { return f.up.cluster.agree(cmd, objects) })
+	r.Start = runner.ClusterStarter(client, ready, f.up.cluster.agreeOnce(cmd))
 	return r, func() error {
 		defer client.Close()
 		r.Progress("removing the fleet")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -128,7 +129,11 @@ func (f *clusterFlags) add(cmd *cobra.Command, where *places) {
 	flags := cmd.Flags()
 	flags.StringVar(&where.cluster.Images, "images", "", "with --context: what stands before the names of the images, such as registry.example/team")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "with --context: print the ClusterRole that is needed and the objects, as YAML, and apply nothing")
-	flags.BoolVar(&f.yes, "yes", false, "with --context: apply objects in namespaces such as istio-system without a question")
+	f.addYes(cmd)
+}
+
+func (f *clusterFlags) addYes(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --context: apply objects in namespaces such as istio-system without a question")
 }
 
 // check returns an error for a flag that does not go together with the others.
@@ -221,6 +226,24 @@ func (f *clusterFlags) agree(cmd *cobra.Command, objects []string) error {
 		return nil
 	}
 	return errors.Join(errors.New("not applied"), err)
+}
+
+// agreeOnce returns agree for many fleets: it asks for the objects that it has not asked for before.
+func (f *clusterFlags) agreeOnce(cmd *cobra.Command) func(objects []string) error {
+	agreed := map[string]bool{}
+	return func(objects []string) error {
+		objects = slices.DeleteFunc(slices.Clone(objects), func(o string) bool { return agreed[o] })
+		if len(objects) == 0 {
+			return nil
+		}
+		if err := f.agree(cmd, objects); err != nil {
+			return err
+		}
+		for _, o := range objects {
+			agreed[o] = true
+		}
+		return nil
+	}
 }
 
 // downOnCluster is `fleetman down --context`.

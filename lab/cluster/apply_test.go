@@ -1,0 +1,207 @@
+package cluster
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"fleetman.example/lab/local"
+)
+
+// changedCopy copies the manifests, with one text replaced in one file, and returns the directory of a scenario.
+func changedCopy(t *testing.T, scenario, file, from, to string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../k8s")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, file)
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), from) {
+		t.Fatalf("%s has no %s: %v", file, from, err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "scenarios", scenario)
+}
+
+// containerOf returns the number of pods of a Deployment, and its first container.
+func containerOf(t *testing.T, a *api, name string) (replicas int64, container map[string]any) {
+	t.Helper()
+	d := a.get("/apis/apps/v1/namespaces/fleetman/deployments/" + name)
+	if d == nil {
+		t.Fatalf("no Deployment %s", name)
+	}
+	replicas, _, _ = unstructured.NestedInt64(d.Object, "spec", "replicas")
+	containers, _, err := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	container, _ = containers[0].(map[string]any)
+	return replicas, container
+}
+
+func valueOf(container map[string]any, name string) string {
+	list, _ := container["env"].([]any)
+	for _, one := range list {
+		if variable, _ := one.(map[string]any); variable["name"] == name {
+			value, _ := variable["value"].(string)
+			return value
+		}
+	}
+	return ""
+}
+
+// TestApply: Deployments change, too, and keep what the flags of up have changed.
+func TestApply(t *testing.T) {
+	a := newAPI(t)
+	o := options(t)
+	o.Change = Change{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "webapp", Name: "VARIANT", Value: "experimental"}}}
+	c := a.client(t, "")
+	c.images = "r.example/team/"
+	if err := c.Up(t.Context(), load(t, scenarios+"plain"), o); err != nil {
+		t.Fatal(err)
+	}
+	changed := changedCopy(t, "plain", "base/staff-service.yaml", `value: ":9090"`, `value: "0.0.0.0:9090"`)
+	later := a.client(t, "") // another command, without the flags
+	applied, err := later.Apply(t.Context(), []string{changed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"Deployment fleetman/staff-service changed"}; !slices.Equal(applied.Changed, want) {
+		t.Errorf("changed %q, want %q", applied.Changed, want)
+	}
+	replicas, staff := containerOf(t, a, "staff-service")
+	if replicas != 3 || staff["image"] != "r.example/team/fleetman/staff-service:6" || valueOf(staff, "ADMIN_ADDR") != "0.0.0.0:9090" {
+		t.Errorf("staff-service: %d replicas, image %v, %v", replicas, staff["image"], staff["env"])
+	}
+	if _, webapp := containerOf(t, a, "webapp"); webapp["image"] != "r.example/team/fleetman/webapp:6" || valueOf(webapp, "VARIANT") != "experimental" {
+		t.Errorf("webapp: image %v, %v", webapp["image"], webapp["env"])
+	}
+	if got := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret).GetAnnotations()[manifestsOf]; got != changed {
+		t.Errorf("manifests: %s, want %s", got, changed)
+	}
+	if applied, err = later.Apply(t.Context(), []string{changed}); err != nil || len(applied.Changed) > 0 {
+		t.Errorf("the second time: %q, %v", applied.Changed, err)
+	}
+	if _, err := a.client(t, "x").Apply(t.Context(), []string{changed}); err == nil || !strings.Contains(err.Error(), "no fleet in namespace x") {
+		t.Errorf("without a fleet: %v", err)
+	}
+}
+
+// TestApplySwitches: apply goes from one scenario to another, namespaces included.
+func TestApplySwitches(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	c := a.client(t, "")
+	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	plain := a.refs()
+	applied, err := c.Apply(t.Context(), []string{scenarios + "egress"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Namespace fleetman changed", "Namespace outside created", "Deployment outside/driver-monitoring created",
+		"ServiceEntry fleetman/driver-monitoring created", "Deployment fleetman/webapp changed",
+	} {
+		if !slices.Contains(applied.Changed, want) {
+			t.Errorf("no %q in %q", want, applied.Changed)
+		}
+	}
+	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[injectLabel]; got != "enabled" {
+		t.Errorf("the namespace's label is %q", got)
+	}
+	if applied, err = c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.refs(); !slices.Equal(got, plain) {
+		t.Errorf("back at plain there are %q, want %q", got, plain)
+	}
+	if !slices.Contains(applied.Changed, "Namespace outside deleted") {
+		t.Errorf("changed %q", applied.Changed)
+	}
+}
+
+// TestApplyRestores: after an error in the middle everything is as before.
+func TestApplyRestores(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	c := a.client(t, "")
+	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	before := a.refs()
+	_, webapp := containerOf(t, a, "webapp")
+	a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/serviceentries/driver-monitoring") && r.URL.Query().Get("dryRun") == "" {
+			return 500, metav1.StatusReasonInternalError, "broken"
+		}
+		return 0, "", ""
+	}
+	_, err := c.Apply(t.Context(), []string{scenarios + "egress"})
+	want := "cluster test: ServiceEntry fleetman/driver-monitoring: broken; the old objects are restored"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if got := a.refs(); !slices.Equal(got, before) {
+		t.Errorf("there are %q, want %q", got, before)
+	}
+	if _, now := containerOf(t, a, "webapp"); now["image"] != webapp["image"] {
+		t.Errorf("webapp: %v, want %v", now, webapp)
+	}
+	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[injectLabel]; got != "" {
+		t.Errorf("the namespace's label is %q", got)
+	}
+	a.before = nil
+	if applied, err := c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil || len(applied.Changed) > 0 {
+		t.Errorf("apply of the old manifests: %q, %v", applied.Changed, err)
+	}
+}
+
+// TestApplyAgrees: objects outside of the fleet's namespaces are asked for, once.
+func TestApplyAgrees(t *testing.T) {
+	a := newAPI(t).withIstio("v1")
+	c := a.client(t, "")
+	if err := c.Up(t.Context(), load(t, scenarios+"sidecars"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	before := a.refs()
+	apply := func() error {
+		_, err := c.Apply(t.Context(), []string{scenarios + "circuit-breaking-everywhere"})
+		return err
+	}
+	want := "cluster test: DestinationRule istio-system/fleetman-everywhere: in another namespace: must be agreed to"
+	if err := apply(); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	var asked []string
+	c.ask = func(objects []string) error { asked = objects; return errors.New("no") }
+	if err := apply(); err == nil || err.Error() != "no" || !slices.Equal(asked, []string{"DestinationRule istio-system/fleetman-everywhere"}) {
+		t.Errorf("asked for %q, got %v", asked, err)
+	}
+	if got := a.refs(); !slices.Equal(got, before) {
+		t.Errorf("there are %q, want %q", got, before)
+	}
+	c.ask = func([]string) error { return nil }
+	if err := apply(); err != nil {
+		t.Fatal(err)
+	}
+	c.ask = nil // nothing changes there
+	if err := apply(); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if _, err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := a.refs(), []string{"Node one"}; !slices.Equal(got, want) {
+		t.Errorf("down leaves %q, want %q", got, want)
+	}
+}
