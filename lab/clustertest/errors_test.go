@@ -2,9 +2,14 @@ package clustertest
 
 import (
 	"context"
+	"io"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,41 +45,166 @@ func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]strin
 	})
 }
 
+// freePorts returns a copy of a scenario whose node ports the cluster chooses, for fleets side by side.
+func freePorts(t *testing.T, scenario string) string {
+	t.Helper()
+	dir := filepath.Join(copyManifests(t), "scenarios", "free")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "kind: Kustomization\nresources: [../" + scenario + "]\npatches:\n  - target: {kind: Service, name: fleetman-webapp}\n    patch: '[{op: remove, path: /spec/ports/0/nodePort}]'\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // TestNotReady: up says what is wrong with a pod that does not get ready.
 func TestNotReady(t *testing.T) {
 	c := newCluster(t)
-	for _, test := range []struct {
-		name, want string
-		labels     map[string]string
-		quota      bool
-		args       []string
-	}{
-		{name: "image", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"up", "plain", "--images", "nowhere.invalid"}},
-		{name: "quota", want: "Deployment webapp: quota: ", quota: true, args: []string{"up", "plain"}},
-		{name: "policy", want: `policy: pods "`, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, args: []string{"up", "sidecars"}},
-		{name: "probe", want: "Readiness probe failed: ", args: []string{"up", "plain", "--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "20s"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			at := namespace + "-" + test.name
-			ownNamespace(t, c, at, test.labels)
-			if test.quota {
-				none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
-				if _, err := c.kube.CoreV1().ResourceQuotas(at).Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}, metav1.CreateOptions{}); err != nil {
-					t.Fatal(err)
+	t.Run("all", func(t *testing.T) { // at the same time
+		for _, test := range []struct {
+			name, scenario, want string
+			labels               map[string]string
+			quota                bool
+			args                 []string
+		}{
+			{name: "image", scenario: "plain", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"--images", "nowhere.invalid"}},
+			{name: "quota", scenario: "plain", want: "Deployment webapp: quota: ", quota: true},
+			{name: "policy", scenario: "sidecars", want: `policy: pods "`, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
+			{name: "probe", scenario: "plain", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "30s"}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				at := namespace + "-" + test.name
+				ownNamespace(t, c, at, test.labels)
+				if test.quota {
+					none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
+					if _, err := c.kube.CoreV1().ResourceQuotas(at).Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}, metav1.CreateOptions{}); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			code, _, stderr := c.in(t, at, test.args...)
-			if code != 1 || !strings.Contains(stderr, test.want) {
-				t.Errorf("exit code %d, want %s", code, test.want)
-			}
-			if code, _, _ := c.in(t, at, "down"); code != 0 {
-				t.Errorf("down: exit code %d", code)
-			}
-			if left := c.left(t); len(left) > 0 {
-				t.Errorf("down leaves %q", left)
-			}
-		})
+				code, _, stderr := c.in(t, at, append([]string{"up", freePorts(t, test.scenario)}, test.args...)...)
+				if code != 1 || !strings.Contains(stderr, test.want) {
+					t.Errorf("exit code %d, want %s", code, test.want)
+				}
+				if code, _, _ := c.in(t, at, "down"); code != 0 {
+					t.Errorf("down: exit code %d", code)
+				}
+			})
+		}
+	})
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("down leaves %q", left)
 	}
+}
+
+// TestOutage: an API server that goes away while a fleet is applied is waited for.
+func TestOutage(t *testing.T) {
+	c := newCluster(t)
+	door := openDoor(t, c)
+	through := kubeconfig(t, func(config *api.Config) {
+		for _, cluster := range config.Clusters {
+			cluster.TLSServerName = door.server.Hostname()
+			cluster.Server = "https://" + door.listener.Addr().String()
+		}
+	})
+	cmd := c.command([]string{"up", freePorts(t, "plain"), "--context", c.context, "--namespace", namespace, "--kubeconfig", through})
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
+		t.Fatal(err)
+	}
+	const away = 10 * time.Second // the limit is a minute
+	door.shut()
+	time.AfterFunc(away, door.reopen)
+	rest, _ := io.ReadAll(progress)
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "ready after ") {
+		t.Errorf("%v: %s", err, rest)
+	}
+	if door.refused.Load() == 0 {
+		t.Error("no connection met the outage")
+	}
+	if code, _, _ := c.fleetman(t, "down"); code != 0 {
+		t.Errorf("down: exit code %d", code)
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("down leaves %q", left)
+	}
+}
+
+// door forwards connections to the API server, and resets all of them while it is shut.
+type door struct {
+	listener net.Listener
+	server   *url.URL
+	refused  atomic.Int64
+
+	mu     sync.Mutex
+	closed bool
+	open   []net.Conn
+}
+
+func openDoor(t *testing.T, c *cluster) *door {
+	t.Helper()
+	d := &door{}
+	var err error
+	if d.server, err = url.Parse(c.config.Host); err != nil {
+		t.Fatal(err)
+	}
+	if d.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.listener.Close(); d.shut() })
+	go func() {
+		for {
+			conn, err := d.listener.Accept()
+			if err != nil {
+				return
+			}
+			go d.forward(conn)
+		}
+	}()
+	return d
+}
+
+func (d *door) forward(conn net.Conn) {
+	defer conn.Close()
+	there, err := net.Dial("tcp", d.server.Host)
+	if err != nil {
+		return
+	}
+	defer there.Close()
+	d.mu.Lock()
+	closed := d.closed
+	d.open = append(d.open, conn, there)
+	d.mu.Unlock()
+	if closed {
+		d.refused.Add(1)
+		return
+	}
+	go func() { _, _ = io.Copy(there, conn); there.Close() }()
+	_, _ = io.Copy(conn, there)
+}
+
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for _, conn := range d.open {
+		conn.Close()
+	}
+	d.open = nil
+}
+
+func (d *door) reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = false
 }
 
 // TestRefused: a wrong namespace, object, address or credential is one line, and changes nothing.
@@ -89,6 +219,9 @@ func TestRefused(t *testing.T) {
 	}
 	if code, _, stderr := c.in(t, at, "up", "plain"); code != 1 || !strings.Contains(stderr, "Service "+at+"/fleetman-webapp: exists, and fleetman did not make it") {
 		t.Errorf("an object exists: exit code %d", code)
+	}
+	if code, _, stderr := c.fleetman(t, "up", "jwt-routing"); code != 2 || !strings.Contains(stderr, "RequestAuthentication istio-system/fleetman-visitors") || !strings.Contains(stderr, "--yes: missing") {
+		t.Errorf("an object in istio-system: exit code %d", code)
 	}
 	for name, test := range map[string]struct {
 		change func(*api.Config)

@@ -26,8 +26,8 @@ const contextVariable = "FLEETMAN_TEST_CONTEXT"
 // namespace is that of the tests' fleets.
 const namespace = "fleetman-test"
 
-// patience bounds one command. A check of five scenarios takes six minutes on an idle machine.
-const patience = 15 * time.Minute
+// patience bounds one command that hangs. A check of five scenarios takes some minutes on an idle machine.
+const patience = 25 * time.Minute
 
 // cluster is the cluster that the tests use.
 type cluster struct {
