@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
@@ -423,24 +424,61 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 	}
 }
 
-// missing returns the objects of which istiod has another version, or which it still has.
+// missing returns the objects of which istiod has another version, or which it still has, and the fields of the
+// mesh configuration that are not in effect: an istiod without SHARED_MESH_CONFIG never has them.
 func (c *Client) missing(ctx context.Context, expect expected) ([]string, error) {
 	istiods, err := c.istioPods(ctx, istiodLog)
 	if err != nil {
 		return nil, err
 	}
+	config, err := c.meshConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, pod := range istiods {
-		text, err := c.istiod(ctx, pod, "/debug/configz")
-		if err != nil {
-			return nil, c.about(pod.Name, err)
-		}
 		var held mesh.Held
-		if err := json.Unmarshal(text, &held); err != nil {
-			return nil, c.about(pod.Name, err)
+		if err := c.istiodJSON(ctx, pod, "/debug/configz", &held); err != nil {
+			return nil, err
 		}
-		if missing := append(held.Missing(expect.versions), held.Among(expect.gone)...); len(missing) > 0 {
+		missing := append(held.Missing(expect.versions), held.Among(expect.gone)...)
+		if config != "" {
+			var got map[string]any
+			if err := c.istiodJSON(ctx, pod, "/debug/mesh", &got); err != nil {
+				return nil, err
+			}
+			missing = append(missing, mesh.Ineffective(config, got)...)
+		}
+		if len(missing) > 0 {
 			return missing, nil
 		}
 	}
 	return nil, nil
+}
+
+func (c *Client) istiodJSON(ctx context.Context, pod local.Pod, path string, into any) error {
+	text, err := c.istiod(ctx, pod, path)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return c.about(pod.Name, err)
+	}
+	return nil
+}
+
+// meshConfig returns the fleet's fields of the mesh configuration, or "".
+func (c *Client) meshConfig(ctx context.Context) (string, error) {
+	parent, err := c.parent(ctx)
+	if err != nil || parent == nil || !slices.Contains(split(parent.Annotations[setPlaces]), istioNamespace) ||
+		!slices.Contains(split(parent.Annotations[setKinds]), "ConfigMap") {
+		return "", err
+	}
+	found, err := c.members(ctx, []string{"ConfigMap"}, []string{istioNamespace})
+	for _, o := range found {
+		if manifest.IsMeshConfig(o.GetKind(), o.GetNamespace(), o.GetName()) {
+			text, _, err := unstructured.NestedString(o.Object, "data", "mesh")
+			return text, err
+		}
+	}
+	return "", err
 }

@@ -310,6 +310,7 @@ func TestPermissions(t *testing.T) {
 		{"logs", "--tail", "1", "all"},
 		{"mesh", "status"},
 		{"fault", "staff-service", "status=503,for=1s"},
+		{"fault", "verify", "staff-service"},
 		{"apply", "mtls-strict"},
 		{"kill", "webapp"},
 		{"down"},

@@ -22,20 +22,26 @@ func (m *Mesh) ineffective(ctx context.Context) ([]string, error) {
 	if text == "" {
 		return nil, nil
 	}
-	var want, got map[string]any
-	if err := yaml.Unmarshal([]byte(text), &want); err != nil {
-		return []string{fmt.Sprintf("ConfigMap %s: %v", manifest.MeshConfigMap, err)}, nil
-	}
+	var got map[string]any
 	if err := m.istiod.getJSON(ctx, "/debug/mesh", &got); err != nil {
 		return nil, err
 	}
-	var fields []string
+	return Ineffective(text, got), nil
+}
+
+// Ineffective returns the fields of the ConfigMap's mesh configuration, as YAML, that istiod's /debug/mesh does not
+// have.
+func Ineffective(text string, got map[string]any) (fields []string) {
+	var want map[string]any
+	if err := yaml.Unmarshal([]byte(text), &want); err != nil {
+		return []string{fmt.Sprintf("ConfigMap %s: %v", manifest.MeshConfigMap, err)}
+	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if !contains(got[name], want[name]) {
 			fields = append(fields, fmt.Sprintf("ConfigMap %s: %s", manifest.MeshConfigMap, name))
 		}
 	}
-	return fields, nil
+	return fields
 }
 
 // configOf returns the mesh configuration of the manifests, or "".
