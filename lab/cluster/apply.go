@@ -386,7 +386,7 @@ func (c *Client) rejected(ctx context.Context) (map[string]int, error) {
 	return counts, nil
 }
 
-// awaitApplied returns when istiod has what is expected and every proxy is in sync, at once for a fleet without
+// awaitApplied returns when istiod has the expected state and every proxy is in sync, at once for a fleet without
 // proxies. An update that a proxy rejects is an error.
 func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map[string]int) error {
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)

@@ -166,7 +166,7 @@ func TestApplyRestores(t *testing.T) {
 	}
 }
 
-// TestApplyAgrees: objects outside of the fleet's namespaces are asked for, once.
+// TestApplyAgrees: objects outside of the fleet's namespaces need an agreement, once.
 func TestApplyAgrees(t *testing.T) {
 	a := newAPI(t).withIstio("v1")
 	c := a.client(t, "")

@@ -102,11 +102,11 @@ func TestNotReady(t *testing.T) {
 // TestOutage: an API server that goes away while a fleet is applied is waited for.
 func TestOutage(t *testing.T) {
 	c := newCluster(t)
-	door := openDoor(t, c)
+	gate := openGate(t, c)
 	through := kubeconfig(t, func(config *api.Config) {
 		for _, cluster := range config.Clusters {
-			cluster.TLSServerName = door.server.Hostname()
-			cluster.Server = "https://" + door.listener.Addr().String()
+			cluster.TLSServerName = gate.server.Hostname()
+			cluster.Server = "https://" + gate.listener.Addr().String()
 		}
 	})
 	cmd := c.command([]string{"up", freePorts(t, "plain"), "--context", c.context, "--namespace", namespace, "--kubeconfig", through})
@@ -121,13 +121,13 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	const away = 10 * time.Second // the limit is a minute
-	door.shut()
-	time.AfterFunc(away, door.reopen)
+	gate.shut()
+	time.AfterFunc(away, gate.reopen)
 	rest, _ := io.ReadAll(progress)
 	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "ready after ") {
 		t.Errorf("%v: %s", err, rest)
 	}
-	if door.refused.Load() == 0 {
+	if gate.refused.Load() == 0 {
 		t.Error("no connection met the outage")
 	}
 	if code, _, _ := c.fleetman(t, "down"); code != 0 {
@@ -138,8 +138,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// door forwards connections to the API server, and resets all of them while it is shut.
-type door struct {
+// gate forwards connections to the API server, and resets all of them while it is shut.
+type gate struct {
 	listener net.Listener
 	server   *url.URL
 	refused  atomic.Int64
@@ -149,9 +149,9 @@ type door struct {
 	open   []net.Conn
 }
 
-func openDoor(t *testing.T, c *cluster) *door {
+func openGate(t *testing.T, c *cluster) *gate {
 	t.Helper()
-	d := &door{}
+	d := &gate{}
 	var err error
 	if d.server, err = url.Parse(c.config.Host); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func openDoor(t *testing.T, c *cluster) *door {
 	return d
 }
 
-func (d *door) forward(conn net.Conn) {
+func (d *gate) forward(conn net.Conn) {
 	defer conn.Close()
 	there, err := net.Dial("tcp", d.server.Host)
 	if err != nil {
@@ -191,7 +191,7 @@ func (d *door) forward(conn net.Conn) {
 	_, _ = io.Copy(conn, there)
 }
 
-func (d *door) shut() {
+func (d *gate) shut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
@@ -201,7 +201,7 @@ func (d *door) shut() {
 	d.open = nil
 }
 
-func (d *door) reopen() {
+func (d *gate) reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = false
