@@ -16,7 +16,8 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
+	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
@@ -52,7 +53,7 @@ type Client struct {
 	images             string
 	ask                func(objects []string) error
 	config             *rest.Config
-	kube               kubernetes.Interface
+	kube               groups
 	dynamic            dynamic.Interface
 	mapper             *restmapper.DeferredDiscoveryRESTMapper
 	forwards           *forwards
@@ -61,6 +62,16 @@ type Client struct {
 	addresses map[string]local.Pod // by address, and by name
 	helpers   map[string]*helper   // by NAMESPACE/POD
 }
+
+// groups has the typed clients of two API groups. Those of all groups, kubernetes.Clientset, are a hundred
+// packages more to compile.
+type groups struct {
+	corev1.CoreV1Interface
+	appsv1.AppsV1Interface
+}
+
+func (g groups) CoreV1() corev1.CoreV1Interface { return g.CoreV1Interface }
+func (g groups) AppsV1() appsv1.AppsV1Interface { return g.AppsV1Interface }
 
 // helper is a pod that relays connections.
 type helper struct {
@@ -94,7 +105,10 @@ func newClient(o Options, config *rest.Config) (*Client, error) {
 		c.images = strings.TrimSuffix(o.Images, "/") + "/"
 	}
 	var err error
-	if c.kube, err = kubernetes.NewForConfig(config); err != nil {
+	if c.kube.CoreV1Interface, err = corev1.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
+	}
+	if c.kube.AppsV1Interface, err = appsv1.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
 	}
 	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
