@@ -33,13 +33,28 @@ VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
 BUILDFLAGS  = -trimpath -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)'
 
-.PHONY: help run test test-cluster check bench lint prose format ui build install test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-run: ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
+run: first ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
+
+# $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled.
+define go_build
+CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
+	  packages=0; while read -r line; do case $$line in \
+	    *[\ :\#]*) echo "$$line" >&2 ;; \
+	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "$(1): $$packages packages" ;; \
+	  esac; done; }
+endef
+
+# The first time, what needs no page is compiled while the pages are built.
+first:
+	@test -e $(FLEETMAN) || $(MAKE) --silent --jobs=3 ui compiled
+compiled:
+	@$(call go_build,compiling beside the pages,-trimpath -tags $(TAGS) ./kit/... ./lab/cluster ./lab/mesh)
 
 # Scenarios are checked after the tests, because they measure.
 test: ui lint modules test-ui test-go fuzz $(if $(CI),check) ## run all checks of CI except the scenarios: see check
@@ -119,11 +134,7 @@ build: $(FLEETMAN) ## build the fleetman command
 $(FLEETMAN):
 	@mkdir -p $(CACHE)/bin
 	@test -e $@ || echo 'building the fleetman command: up to a minute, once'
-	@CGO_ENABLED=0 go build -v $(BUILDFLAGS) -o $@ ./lab/cmd/fleetman 2>&1 | { \
-	  packages=0; while read -r line; do case $$line in \
-	    *[\ :\#]*) echo "$$line" >&2 ;; \
-	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "building the fleetman command: $$packages packages compiled" ;; \
-	  esac; done; }
+	@$(call go_build,building the fleetman command,$(BUILDFLAGS) -o $@ ./lab/cmd/fleetman)
 
 install: export GOBIN := $(GOBIN)# the user's, which other targets do not have
 install: ## install the fleetman command into GOBIN, or GOPATH/bin
