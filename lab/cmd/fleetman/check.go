@@ -38,7 +38,8 @@ func checkCommand(where *places) *cobra.Command {
 		Long: `Start the fleet of each scenario, send the requests of its expect.yaml and check
 the answers: one line for each promise. Then do the same with the control, a fleet
 on which the promise must not hold, such as one without the rules of the mesh. A
-check that passes there too proves nothing, and fails.
+check that passes there too proves nothing, and fails. The control sends requests
+until it is decided.
 
 An argument is the name of a scenario, or a directory with scenarios in it. The
 default is all scenarios. Shares are tested with the binomial distribution at the

@@ -20,17 +20,46 @@ type Finding struct {
 
 // observation is what was observed of a check's requests.
 type observation struct {
-	records    []Record
+	planned    int      // the check's number of requests
+	records    []Record // fewer when the first ones have decided
 	calls      []Call
 	lastAction time.Duration // from the first request's start
 	ended      time.Duration // of the last request
+}
+
+// left returns the number of requests that were not sent.
+func (o *observation) left() int { return o.planned - len(o.records) }
+
+// notSent returns the number of requests that were not sent, in words, or "".
+func (o *observation) notSent() string {
+	if o.left() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d not sent, as the first ones decide; ", o.left())
+}
+
+// cannotHold reports whether no responses to the requests that are left could make the expectation hold.
+func (o *observation) cannotHold(e scenario.Expect) bool {
+	switch {
+	case e.Answers != nil:
+		low, high := e.Count.Range(o.planned)
+		seen := count(o.records, like(e.Answers))
+		return seen > high || seen+o.left() < low
+	case e.Settles != nil: // without a run, all so far come before the one that is still to begin
+		good, before := like(&e.Settles.Good), o.records
+		if first := firstRun(o.records, good, e.Settles.Run); first >= 0 {
+			before = o.records[:first]
+		}
+		return len(before)-count(before, good) > e.Settles.AfterAtMost
+	}
+	return false
 }
 
 func (o *observation) judge(e *scenario.Expect) Finding {
 	switch {
 	case e.Answers != nil:
 		seen := count(o.records, like(e.Answers))
-		return bound(e.Count, seen, len(o.records), "responses with "+describe(e.Answers), "requests", o.others(e.Answers))
+		return bound(e.Count, seen, o.planned, "responses with "+describe(e.Answers), "requests", o.notSent()+o.others(e.Answers))
 	case e.Received != nil:
 		seen := 0
 		for _, call := range o.calls {
@@ -161,7 +190,7 @@ func (o *observation) settles(s *scenario.Settles) Finding {
 	if s.LastsAtMost.Duration > 0 {
 		finding.Expected += fmt.Sprintf(", for %v at most", s.LastsAtMost)
 	}
-	others := o.others(&s.Good)
+	others := o.notSent() + o.others(&s.Good)
 	first := firstRun(o.records, like(&s.Good), s.Run)
 	if first < 0 {
 		finding.Saw = fmt.Sprintf("no %d in a row in %d requests; %s", s.Run, len(o.records), others)

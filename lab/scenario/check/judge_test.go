@@ -116,13 +116,45 @@ func TestJudge(t *testing.T) {
 	}
 	for _, test := range tests {
 		e := expectation(t, test.expect)
-		o := &observation{records: answers(test.letters), calls: test.calls, lastAction: test.action}
+		o := &observation{planned: len(test.letters), records: answers(test.letters), calls: test.calls, lastAction: test.action}
 		for _, record := range o.records {
 			o.ended = max(o.ended, record.Start)
 		}
 		finding := o.judge(e)
 		if finding.Holds != test.holds || !strings.Contains(finding.Saw, test.saw) {
 			t.Errorf("%s of %s: holds %v, saw %q; want %v, %q", test.expect, test.letters, finding.Holds, finding.Saw, test.holds, test.saw)
+		}
+	}
+}
+
+// TestCannotHold compares what the first records decide with all that can follow: only when no other record could
+// make the expectation hold is it decided.
+func TestCannotHold(t *testing.T) {
+	for _, expect := range []string{
+		"{answers: {status: [200]}, count: all}", "{answers: {status: [200]}, count: none}", "{answers: {status: [200]}, count: {atLeast: 3, atMost: 4}}",
+		"{settles: {good: {status: [200]}, afterAtMost: 1, run: 3}}", "{settles: {good: {status: [200]}, afterAtMost: 0, run: 2}}",
+	} {
+		e := expectation(t, expect)
+		const planned = 7
+		decided := 0
+		for bits := range 1 << planned {
+			letters := make([]byte, planned)
+			for i := range letters {
+				letters[i] = "gb"[bits>>i&1]
+			}
+			for n := range planned + 1 {
+				first := &observation{planned: planned, records: answers(string(letters[:n]))}
+				if first.cannotHold(*e) {
+					decided++
+					whole := &observation{planned: planned, records: answers(string(letters))}
+					if whole.judge(e).Holds || first.judge(e).Holds || n < planned && !strings.Contains(first.judge(e).Saw, fmt.Sprintf("%d not sent, as the first ones decide", planned-n)) {
+						t.Errorf("%s: decided by %s of %s; %+v", expect, letters[:n], letters, first.judge(e))
+					}
+				}
+			}
+		}
+		if decided == 0 {
+			t.Errorf("%s: never decided", expect)
 		}
 	}
 }
@@ -138,7 +170,7 @@ func TestExpectationsInWords(t *testing.T) {
 		{"{recovers: {good: {status: [200]}, within: 2s, run: 3}}", "3 in a row of status 200 within 2s of the last action"},
 	}
 	for _, test := range tests {
-		o := &observation{records: answers(strings.Repeat("g", 100))}
+		o := &observation{planned: 100, records: answers(strings.Repeat("g", 100))}
 		if got := o.judge(expectation(t, test.expect)).Expected; got != test.want {
 			t.Errorf("%s: %q, not %q", test.expect, got, test.want)
 		}

@@ -217,7 +217,7 @@ func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.
 		return result
 	}
 	r.progress("%s: %s", s.Name, p.Promise)
-	result.Checks, err = r.checks(ctx, place, objects, p)
+	result.Checks, err = r.checks(ctx, place, objects, p, false)
 	if err != nil {
 		result.Error = err.Error()
 		return result
@@ -229,7 +229,7 @@ func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.
 	result.Control = &ControlResult{Change: describeControl(&p.Control)}
 	r.progress("%s: control: %s", s.Name, result.Control.Change)
 	if objects, err = r.control(s, objects, p); err == nil {
-		result.Control.Checks, err = r.checks(ctx, place, objects, p)
+		result.Control.Checks, err = r.checks(ctx, place, objects, p, true)
 	}
 	if err != nil {
 		result.Control.Error = err.Error()
@@ -273,8 +273,8 @@ func describeControl(c *scenario.Control) string {
 	return "in the scenario " + c.Scenario
 }
 
-// checks runs a promise's checks on one fleet.
-func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects, p *scenario.Promise) (results []CheckResult, err error) {
+// checks runs a promise's checks on one fleet, that of the promise or of its control.
+func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects, p *scenario.Promise, control bool) (results []CheckResult, err error) {
 	if objects, err = withSeed(objects, r.Seed); err != nil {
 		return nil, err
 	}
@@ -283,13 +283,17 @@ func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects
 		return nil, fmt.Errorf("start the fleet: %w", err)
 	}
 	defer target.Stop()
-	return r.On(ctx, target, p)
+	return r.on(ctx, target, p, control)
 }
 
 // On runs a promise's checks on a running fleet, without the control.
 func (r Runner) On(ctx context.Context, target Target, p *scenario.Promise) (results []CheckResult, err error) {
+	return r.on(ctx, target, p, false)
+}
+
+func (r Runner) on(ctx context.Context, target Target, p *scenario.Promise, control bool) (results []CheckResult, err error) {
 	for i := range p.Checks {
-		result, err := r.check(ctx, target, &p.Checks[i])
+		result, err := r.check(ctx, target, &p.Checks[i], control)
 		if err != nil {
 			return results, fmt.Errorf("check %d, %s: %w", i+1, describeRequests(&p.Checks[i].Requests), err)
 		}
@@ -301,7 +305,9 @@ func (r Runner) On(ctx context.Context, target Target, p *scenario.Promise) (res
 	return results, nil
 }
 
-func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (CheckResult, error) {
+// check sends the requests of a check and judges the responses. With a control it stops sending when nothing that
+// is left could make the check hold, and judges only what decides that.
+func (r Runner) check(ctx context.Context, target Target, c *scenario.Check, control bool) (CheckResult, error) {
 	began := time.Now()
 	result := CheckResult{Requests: describeRequests(&c.Requests), Guard: c.Guard}
 	route, err := target.Route(ctx, &c.Requests)
@@ -309,7 +315,7 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (Ch
 		return result, err
 	}
 	name := rand.Text()
-	seen := observation{}
+	seen := observation{planned: c.Requests.Count}
 	during := func(ctx context.Context, began time.Time) error {
 		for _, action := range inOrder(c.Actions) {
 			select {
@@ -317,29 +323,45 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check) (Ch
 			case <-ctx.Done():
 				return nil
 			}
-			if err := act(ctx, target, action); err != nil {
+			if err := act(ctx, target, action); err != nil && ctx.Err() == nil {
 				return err
 			}
 			seen.lastAction = time.Since(began)
 		}
 		return nil
 	}
-	if seen.records, err = send(ctx, route, &c.Requests, name, during); err != nil {
+	if seen.records, err = send(ctx, route, &c.Requests, name, during, decides(c, control)); err != nil {
 		return result, err
+	}
+	expect := c.Expect
+	if seen.left() > 0 {
+		expect = slices.DeleteFunc(slices.Clone(expect), func(e scenario.Expect) bool { return !seen.cannotHold(e) })
 	}
 	for _, record := range seen.records {
 		seen.ended = max(seen.ended, record.Start+record.Took)
 	}
-	if slices.ContainsFunc(c.Expect, func(e scenario.Expect) bool { return e.Received != nil }) {
+	if slices.ContainsFunc(expect, func(e scenario.Expect) bool { return e.Received != nil }) {
 		if seen.calls, err = settled(ctx, target, name); err != nil {
 			return result, err
 		}
 	}
-	for i := range c.Expect {
-		result.Findings = append(result.Findings, seen.judge(&c.Expect[i]))
+	for i := range expect {
+		result.Findings = append(result.Findings, seen.judge(&expect[i]))
 	}
 	result.Seconds = time.Since(began).Seconds()
 	return result, nil
+}
+
+// decides returns a function that reports whether the first records decide that a control's check cannot hold. It
+// is nil for a check that must send all its requests.
+func decides(c *scenario.Check, control bool) func(first []Record) bool {
+	if !control || c.Guard {
+		return nil
+	}
+	return func(first []Record) bool {
+		seen := observation{planned: c.Requests.Count, records: first}
+		return slices.ContainsFunc(c.Expect, seen.cannotHold)
+	}
 }
 
 func act(ctx context.Context, target Target, action scenario.Action) error {

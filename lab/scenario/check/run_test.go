@@ -254,6 +254,28 @@ func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 	}
 }
 
+// TestControlEnds checks that a control sends no more requests when those so far decide that the check cannot hold,
+// and that the promise's own fleet gets all.
+func TestControlEnds(t *testing.T) {
+	root, found := scenarios(t, strings.NewReplacer("count: 3}", "count: 1000}", "count: all", "count: {shareAtLeast: 0.9, confidence: 0.99}").Replace(promiseYAML))
+	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
+	result := run(t, all, root, found)
+	var sent [2]int
+	for i, f := range all.started {
+		for _, calls := range f.calls {
+			sent[i] += len(calls)
+		}
+	}
+	// more than 100 of 1000 must fail, and chance may have a part in some more
+	if !result.OK() || sent[0] != 1000 || sent[1] < 101 || sent[1] > 200 {
+		t.Errorf("%+v; sent %v", result, sent)
+	}
+	saw := result.Control.Checks[0].Findings[0].Saw
+	if want := fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]); saw != want {
+		t.Errorf("saw %q, want %q", saw, want)
+	}
+}
+
 func TestWhatMakesAPromiseFail(t *testing.T) {
 	always := func(*manifest.Objects) int { return http.StatusOK }
 	tests := []struct {

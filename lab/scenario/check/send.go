@@ -38,14 +38,17 @@ type Record struct {
 }
 
 // send sends a check's requests. It calls during, with the time of the first request, in a goroutine and
-// waits for it, too.
-func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error) ([]Record, error) {
-	records := make([]Record, r.Count)
+// waits for it, too. When decided returns true for the first records, it sends no more; nil means that it
+// sends all.
+func send(ctx context.Context, route Route, r *scenario.Requests, check string, during func(ctx context.Context, began time.Time) error, decided func([]Record) bool) ([]Record, error) {
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	got := responses{records: make([]Record, r.Count), done: make([]bool, r.Count), decided: decided, stop: stop}
 	values, visitors := headerValues(r), newVisitors(r.EachVisitor)
 	began := time.Now()
 	var acting sync.WaitGroup
 	var failed error
-	acting.Go(func() { failed = during(ctx, began) })
+	acting.Go(func() { failed = during(sending, began) })
 	one := func(i int) {
 		source := 0
 		key := ""
@@ -64,41 +67,70 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 			defer by.Unlock()
 		}
 		start := time.Now()
-		records[i] = do(ctx, route, r, by, check, source, key)
-		records[i].Start, records[i].Took, records[i].Key = start.Sub(began), time.Since(start), key
+		record := do(ctx, route, r, by, check, source, key)
+		record.Start, record.Took, record.Key = start.Sub(began), time.Since(start), key
+		got.add(i, record)
 	}
+	var sent int
 	if r.Rate > 0 {
-		openLoop(ctx, r, began, one)
+		sent = openLoop(sending, r, began, one)
 	} else {
-		closedLoop(ctx, r, one)
+		sent = closedLoop(sending, r, one)
 	}
 	acting.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	return records, failed
+	return got.records[:sent], failed
 }
 
-// openLoop starts requests at even intervals, independent of how long they take.
-func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one func(int)) {
+// responses collects the records of requests, which end in any order.
+type responses struct {
+	mu      sync.Mutex
+	records []Record
+	done    []bool
+	first   int // all before it are done
+	decided func([]Record) bool
+	stop    func()
+}
+
+// add keeps a record. A fiftieth of the requests at a time, it asks whether those so far decide.
+func (s *responses) add(i int, record Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[i], s.done[i] = record, true
+	each := max(1, len(s.records)/50)
+	for s.first < len(s.done) && s.done[s.first] {
+		s.first++
+		if s.decided != nil && s.first%each == 0 && s.decided(s.records[:s.first]) {
+			s.stop()
+			s.decided = nil
+		}
+	}
+}
+
+// openLoop starts requests at even intervals, independent of how long they take. It returns their number.
+func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one func(int)) int {
 	var sending sync.WaitGroup
+	defer sending.Wait()
 	for i := range r.Count {
 		due := time.Duration(float64(i) / r.Rate * float64(time.Second))
 		select {
 		case <-time.After(time.Until(began.Add(due))):
 		case <-ctx.Done():
-			sending.Wait()
-			return
+			return i
 		}
 		sending.Go(func() { one(i) })
 	}
-	sending.Wait()
+	return r.Count
 }
 
-// closedLoop keeps Concurrency requests in flight until all are done.
-func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) {
+// closedLoop keeps Concurrency requests in flight until all are done. It returns their number.
+func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) int {
 	next := make(chan int)
 	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer close(next)
 	for range max(1, r.Concurrency) {
 		sending.Go(func() {
 			for i := range next {
@@ -110,10 +142,10 @@ func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) {
 		select {
 		case next <- i:
 		case <-ctx.Done():
+			return i
 		}
 	}
-	close(next)
-	sending.Wait()
+	return r.Count
 }
 
 // headerValues returns the values of EachHeader. They only depend on the seed.

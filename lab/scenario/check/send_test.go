@@ -43,7 +43,7 @@ func TestSendSaysWhatIsAskedFor(t *testing.T) {
 		Method: "POST", Path: "/driver/City%20Truck/30?a=b", Host: "x.localhost", Headers: map[string]string{"x-my-header": "canary"},
 		Body: "text", EachHeader: &scenario.EachHeader{Name: "x-myval", Values: 2}, Count: 4, Seed: 7,
 	}
-	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), r, "check-1", nothing)
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), r, "check-1", nothing, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestSourcesTakeTurns(t *testing.T) {
 		dialled = append(dialled, source)
 		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
 	}}
-	records, err := send(t.Context(), route, &scenario.Requests{Path: "/", EachSource: 2, Count: 4}, "x", nothing)
+	records, err := send(t.Context(), route, &scenario.Requests{Path: "/", EachSource: 2, Count: 4}, "x", nothing, nil)
 	if err != nil || fmt.Sprint(dialled) != "[1 2 1 2]" || records[0].Key != "source 1" || records[3].Key != "source 2" {
 		t.Errorf("dialled %v, %v, %+v", dialled, err, records)
 	}
@@ -113,7 +113,7 @@ func TestVisitorsKeepCookies(t *testing.T) {
 		mu.Unlock()
 	}))
 	defer server.Close()
-	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", EachVisitor: 3, Count: 30, Concurrency: 6}, "x", nothing)
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", EachVisitor: 3, Count: 30, Concurrency: 6}, "x", nothing, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
 		<-full // closed when three requests are in flight
 	}))
 	defer server.Close()
-	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 30, Concurrency: 3}, "x", nothing)
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 30, Concurrency: 3}, "x", nothing, nil)
 	if err != nil || count(records, func(r Record) bool { return r.Status == 200 }) != 30 || most.Load() != 3 {
 		t.Errorf("%v; %d at once, not 3; %+v", err, most.Load(), records)
 	}
@@ -169,7 +169,7 @@ func TestRateDoesNotWaitForAnswers(t *testing.T) {
 		<-last
 	}))
 	defer server.Close()
-	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 10, Rate: 200}, "x", nothing)
+	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 10, Rate: 200}, "x", nothing, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +236,11 @@ func TestHowAnswersFailToCome(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := &scenario.Requests{Path: "/", Count: 1, Timeout: scenario.Duration{Duration: 200 * time.Millisecond}}
-			records, err := send(t.Context(), routeTo(test.address), r, "x", nothing)
+			r := &scenario.Requests{Path: "/", Count: 1, Timeout: scenario.Duration{Duration: time.Minute}}
+			if test.name == "never" {
+				r.Timeout.Duration = 200 * time.Millisecond
+			}
+			records, err := send(t.Context(), routeTo(test.address), r, "x", nothing, nil)
 			if err != nil || records[0].Reset != test.reset || records[0].Status != test.status || !strings.Contains(records[0].Failure, test.failure) || records[0].Failure == "" {
 				t.Errorf("%+v, %v", records, err)
 			}
@@ -254,7 +257,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		if records, err := send(ctx, route, r, "x", nothing); err != context.Canceled || records != nil {
+		if records, err := send(ctx, route, r, "x", nothing, nil); err != context.Canceled || records != nil {
 			t.Errorf("%v, %d records", err, len(records))
 		}
 	}
