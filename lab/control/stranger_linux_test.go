@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/nettest"
 )
 
 // nobody is the ID of a user other than the fleet's.
@@ -89,10 +89,10 @@ func TestAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := filepath.Join(temp, "state")
-	network := fmt.Sprintf("127.%d.126.", 100+os.Getpid()%100)
+	network := nettest.Network(t)
 	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: programs, Local: local.Options{
-		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: time.Minute, Progress: func(line string) { t.Log(line) },
-		Network: netip.MustParsePrefix(network + "0/24"), NodeAddress: netip.MustParseAddr(network + "250"),
+		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: 3 * time.Minute, Progress: func(line string) { t.Log(line) },
+		Network: network, NodeAddress: nettest.Node(network),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 	api := regexp.MustCompile(`https://[0-9.:]+`).FindString(string(kubeconfig))
 	admin := fmt.Sprintf("http://%s:%d", pod.Address, pod.AdminPort)
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	for _, test := range []struct {
 		method, url, body string
 		status            int

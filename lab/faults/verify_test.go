@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/nettest"
 )
 
 // TestVerifyService verifies the faults of the real service. All counts are equal, and the earlier rules are
@@ -28,8 +28,8 @@ func TestVerifyService(t *testing.T) {
 		t.Fatal(err)
 	}
 	fleet, err := local.Start(t.Context(), objects, local.Options{
-		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: time.Minute, Relays: true,
-		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.245.0/24", 100+os.Getpid()%100)), Progress: func(line string) { t.Log(line) },
+		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: 3 * time.Minute, Relays: true,
+		Network: nettest.Network(t), Progress: func(line string) { t.Log(line) },
 	})
 	if err != nil {
 		t.Fatal(err)

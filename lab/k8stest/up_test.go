@@ -2,7 +2,6 @@ package k8stest
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/scenario"
 )
 
@@ -22,15 +22,13 @@ import (
 // objects that it does not apply.
 func TestUp(t *testing.T) {
 	bin := fakes(t)
-	for i, name := range scenarios(t) {
+	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			objects := load(t, filepath.Join(k8s, "scenarios", name))
-			network := netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(200 + os.Getpid()%50), byte(i), 0}), 24)
-			node := network.Addr().As4()
-			node[3] = 250
+			network := nettest.Network(t)
 			var said strings.Builder
 			fleet, err := local.Start(t.Context(), objects, local.Options{
-				Bin: bin, State: t.TempDir(), Network: network, NodeAddress: netip.AddrFrom4(node), ReadyTimeout: 30 * time.Second,
+				Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), ReadyTimeout: 2 * time.Minute,
 				Progress: func(line string) { fmt.Fprintln(&said, line) },
 			})
 			if err != nil {

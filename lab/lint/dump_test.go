@@ -1,8 +1,6 @@
 package lint
 
 import (
-	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/nettest"
 )
 
 const dumped = `apiVersion: apps/v1
@@ -76,11 +75,9 @@ func startMesh(t *testing.T) *mesh.Mesh {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput(); err != nil {
 		t.Fatalf("building the stand-in: %v: %s", err, out)
 	}
-	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.66.0/24", 140+os.Getpid()%100))
-	node := network.Addr().As4()
-	node[3] = 250
+	network := nettest.Network(t)
 	options := mesh.Options{Binaries: binaries, Local: local.Options{
-		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: netip.AddrFrom4(node), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
+		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
 	}}
 	m, err := mesh.Start(t.Context(), objectsOf(t, "connectionPool: {http: {maxRetries: 8}}", ""), options)
 	if err != nil {

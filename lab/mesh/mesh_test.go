@@ -19,6 +19,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/process"
 )
 
@@ -90,7 +91,7 @@ func TestDNS(t *testing.T) {
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", address.String())
 	}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	// Invalid packets are ignored.
 	conn, err := net.Dial("udp", address.String())
@@ -162,18 +163,21 @@ func TestStartFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	objects := decode(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/webapp}]}}}\n")
-	state := t.TempDir()
-	number := 100 + os.Getpid()%100
-	for _, test := range []struct{ pilot, want string }{
-		{script("echo no port; exit 3"), "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", last line: no port"},
-		{script("exec sleep 100"), "istiod is not ready: "},
-		{"/nonexistent", "istiod failed with fork/exec /nonexistent: no such file or directory; "},
+	state, network := t.TempDir(), nettest.Network(t)
+	for _, test := range []struct {
+		pilot  string
+		within time.Duration
+		want   string
+	}{
+		{script("echo no port; exit 3"), 2 * time.Minute, "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", last line: no port"},
+		{script("exec sleep 100"), time.Second, "istiod is not ready: "},
+		{"/nonexistent", 2 * time.Minute, "istiod failed with fork/exec /nonexistent: no such file or directory; "},
 	} {
 		m, err := Start(t.Context(), objects, Options{
 			Binaries: binaries.Set{Pilot: binaries.Binary{Path: test.pilot}, Envoy: binaries.Binary{Path: "/nonexistent"}},
 			Local: local.Options{
-				Bin: bin, State: state, ReadyTimeout: time.Second,
-				Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.120.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.120.250", number)),
+				Bin: bin, State: state, ReadyTimeout: test.within,
+				Network: network, NodeAddress: nettest.Node(network),
 			},
 		})
 		if err == nil {
@@ -195,11 +199,11 @@ func TestApplyObjectThatIstiodLacks(t *testing.T) {
 	}
 	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/position-simulator}]}}}\n"
 	const telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: unseen}\nspec: {accessLogging: [{disabled: true}]}\n"
-	number := 100 + os.Getpid()%100
+	network := nettest.Network(t)
 	m, err := Start(t.Context(), decode(t, pod), Options{
 		Binaries: found,
 		Local: local.Options{
-			Bin: bin, State: t.TempDir(), Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.124.0/24", number)), NodeAddress: netip.MustParseAddr(fmt.Sprintf("127.%d.124.250", number)),
+			Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network),
 		},
 		hide: func(o kube.Object) bool {
 			return o["kind"] == "CustomResourceDefinition" && o["metadata"].(map[string]any)["name"] == "telemetries.telemetry.istio.io"
@@ -209,7 +213,7 @@ func TestApplyObjectThatIstiodLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // long enough for istiod to take the others
 	defer cancel()
 	applied, err := m.Apply(ctx, decode(t, pod+"---\n"+telemetry))
 	if err == nil || err.Error() != "mesh: istiod does not have Telemetry unseen; the old objects are restored" {

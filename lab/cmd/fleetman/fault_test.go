@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -12,18 +11,18 @@ import (
 // TestFault sets, shows and clears faults of two real staff-services.
 func TestFault(t *testing.T) {
 	state := t.TempDir()
-	network := fmt.Sprintf("127.%d.246.", 100+os.Getpid()%100)
+	network := networkOf(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stdout, stderr buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{
-			"up", "--root", "../../..", "--state", state, "--network", network + "0/24", "--node-address", network + "250", "--ready-timeout", "1m",
+			"up", "--root", "../../..", "--state", state, "--network", network + "0/24", "--node-address", network + "250", "--ready-timeout", "3m",
 			"--replicas", "staff-service=2", "../../../k8s/base/staff-service.yaml",
 		}, os.Environ(), &stdout, &stderr)
 	}()
-	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(stderr.String(), "; Ctrl-C ends it\n"); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * patience); !strings.Contains(stderr.String(), "; Ctrl-C ends it\n"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) || len(done) > 0 { // it builds first
 			t.Fatalf("the fleet does not start: %s", stderr.String())
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,7 @@ func TestInterrupted(t *testing.T) {
 			t.Fatalf("building the fake: %v: %s", err, out)
 		}
 	}
-	network := fmt.Sprintf("127.%d.249.", 100+os.Getpid()%100)
+	network := networkOf(t)
 	out := t.TempDir()
 	for _, test := range []struct {
 		name  string

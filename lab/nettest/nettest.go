@@ -1,0 +1,36 @@
+// Package nettest gives each test loopback networks of its own.
+package nettest
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// Network returns a network 127.X.Y.0/24 for the fleet of a test. Until the test ends, neither it nor the next
+// three are another test's, of this process or of another one. A mesh uses the next one too.
+func Network(t testing.TB) netip.Prefix {
+	t.Helper()
+	for range 1000 {
+		network := netip.AddrFrom4([4]byte{127, byte(100 + rand.N(100)), byte(4 * rand.N(63)), 0})
+		// While this address is open, no other test gets it. No fleet listens at it.
+		claim, err := net.Listen("tcp", netip.AddrPortFrom(at(network, 251), 65534).String())
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { claim.Close() })
+		return netip.PrefixFrom(network, 24)
+	}
+	t.Fatal("no free network in 127.100.0.0 to 127.199.248.0")
+	return netip.Prefix{}
+}
+
+// Node returns the node's address in such a network, where the NodePorts are.
+func Node(network netip.Prefix) netip.Addr { return at(network.Addr(), 250) }
+
+func at(network netip.Addr, host byte) netip.Addr {
+	four := network.As4()
+	four[3] = host
+	return netip.AddrFrom4(four)
+}
