@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/trial"
 )
 
 const below = `# Is the library ever worse than nothing, with every replica of %[1]s bad?
@@ -37,32 +38,34 @@ func TestLibraryIsNotBelowNone(t *testing.T) {
 	for _, service := range []string{"staff-service", "vehicle-telemetry", "position-tracker", "api-gateway"} {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel() // four fleets with little load
-			o := options(t)
-			o.Experiment, o.Bin = decode(t, fmt.Sprintf(below, service)), services(t)
-			run(t, o)
-			var runs [2]*record.Run // none, library
-			for _, r := range records(t, o.Out).Runs {
-				runs[slices.Index([]string{"none", "library"}, r.Arm)] = r
-			}
-			for _, route := range []string{record.RoutePositions, record.RouteDriver} {
-				none, library := usableOf(runs[0], route), usableOf(runs[1], route)
-				t.Logf("%s, usable: none %v, library %v", route, none, library)
-				if library.placeholders > 0 { // every vehicle was requested before the fault
-					t.Errorf("%s: %d placeholders although the answers were known", route, library.placeholders)
+			trial.Run(t, func(t *trial.T) {
+				o := options(t)
+				o.Experiment, o.Bin = decode(t, fmt.Sprintf(below, service)), services(t)
+				run(t, o)
+				var runs [2]*record.Run // none, library
+				for _, r := range records(t, o.Out).Runs {
+					runs[slices.Index([]string{"none", "library"}, r.Arm)] = r
 				}
-				if none.all < 100 || library.all < 100 {
-					t.Errorf("%s: only %d and %d requests", route, none.all, library.all)
+				for _, route := range []string{record.RoutePositions, record.RouteDriver} {
+					none, library := usableOf(runs[0], route), usableOf(runs[1], route)
+					t.Logf("%s, usable: none %v, library %v", route, none, library)
+					if library.placeholders > 0 { // every vehicle was requested before the fault
+						t.Errorf("%s: %d placeholders although the answers were known", route, library.placeholders)
+					}
+					if none.all < 100 || library.all < 100 {
+						t.Errorf("%s: only %d and %d requests", route, none.all, library.all)
+					}
+					// Where the fault shows, chance decides, and late answers are not usable: three
+					// standard deviations of a half. Elsewhere a machine that stalls makes some late.
+					below, slack := none.inTime()-library.inTime(), 3*.5/math.Sqrt(float64(library.all))
+					if none.good+none.late == none.all {
+						below, slack = none.answered()-library.answered(), .03
+					}
+					if below > slack {
+						t.Errorf("%s: library %v is below none %v; its failures: %s", route, library, none, strings.Join(library.failures, "; "))
+					}
 				}
-				// Where the fault shows, chance decides, and late answers are not usable: three
-				// standard deviations of a half. Elsewhere a machine that stalls makes some late.
-				below, slack := none.inTime()-library.inTime(), 3*.5/math.Sqrt(float64(library.all))
-				if none.good+none.late == none.all {
-					below, slack = none.answered()-library.answered(), .03
-				}
-				if below > slack {
-					t.Errorf("%s: library %v is below none %v; its failures: %s", route, library, none, strings.Join(library.failures, "; "))
-				}
-			}
+			})
 		})
 	}
 }

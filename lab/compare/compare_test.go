@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,13 +29,15 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/trial"
 )
 
 // shipped is one of the repository's experiments.
-func shipped(t *testing.T, name string) *experiment.Experiment {
+func shipped(t testing.TB, name string) *experiment.Experiment {
 	t.Helper()
 	e, err := experiment.Read(filepath.Join("../../experiments", name+".yaml"), report.Figures())
 	if err != nil {
@@ -45,7 +46,7 @@ func shipped(t *testing.T, name string) *experiment.Experiment {
 	return e
 }
 
-func decode(t *testing.T, text string) *experiment.Experiment {
+func decode(t testing.TB, text string) *experiment.Experiment {
 	t.Helper()
 	e, err := experiment.Decode(filepath.Join(t.TempDir(), "x.yaml"), []byte(text), report.Figures())
 	if err != nil {
@@ -54,25 +55,20 @@ func decode(t *testing.T, text string) *experiment.Experiment {
 	return e
 }
 
-// networks counts those that tests have used: each fleet has one of its own, and a
-// mesh the next one too.
-var networks atomic.Int32
-
 // options are those of a comparison that runs beside others. A load that is late is
 // not measured again: the machine is busy with the other fleets.
-func options(t *testing.T) Options {
+func options(t testing.TB) Options {
 	t.Helper()
-	third := 2 * networks.Add(1)
 	return Options{
 		Command: "fleetman compare x", Root: "../..", Out: t.TempDir(), Environ: os.Environ(),
 		Progress: func(line string) { t.Log(line) }, Measurements: 1,
-		Network: netip.MustParsePrefix(fmt.Sprintf("127.%d.%d.0/24", 100+os.Getpid()%100, third)),
+		Network: nettest.Network(t),
 	}
 }
 
 // short is a short form of a published experiment, with some of its arms and
 // faults.
-func short(t *testing.T, name, arms, faults string, lasts experiment.Phases) Options {
+func short(t testing.TB, name, arms, faults string, lasts experiment.Phases) Options {
 	t.Helper()
 	o := options(t)
 	o.Experiment, o.Bin = shipped(t, name), services(t)
@@ -82,7 +78,7 @@ func short(t *testing.T, name, arms, faults string, lasts experiment.Phases) Opt
 }
 
 // services returns the directory of the repository's.
-func services(t *testing.T) string {
+func services(t testing.TB) string {
 	t.Helper()
 	bin, err := build()
 	if err != nil {
@@ -107,7 +103,7 @@ func phases(healthy, fault, after time.Duration) experiment.Phases {
 	return experiment.Phases{Healthy: experiment.Duration(healthy), Fault: experiment.Duration(fault), After: experiment.Duration(after)}
 }
 
-func selectFrom(t *testing.T, e *experiment.Experiment, arms, faults string) {
+func selectFrom(t testing.TB, e *experiment.Experiment, arms, faults string) {
 	t.Helper()
 	names := func(text string) []string { return strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) }
 	if err := e.Select(names(arms), names(faults)); err != nil {
@@ -115,7 +111,7 @@ func selectFrom(t *testing.T, e *experiment.Experiment, arms, faults string) {
 	}
 }
 
-func run(t *testing.T, o Options) {
+func run(t testing.TB, o Options) {
 	t.Helper()
 	c, err := New(o)
 	if err == nil {
@@ -127,7 +123,7 @@ func run(t *testing.T, o Options) {
 }
 
 // records are those in a directory.
-func records(t *testing.T, dir string) *record.Comparison {
+func records(t testing.TB, dir string) *record.Comparison {
 	t.Helper()
 	file, err := os.Open(filepath.Join(dir, RecordsFile))
 	if err != nil {
@@ -142,7 +138,7 @@ func records(t *testing.T, dir string) *record.Comparison {
 }
 
 // reportOf is the report of a comparison.
-func reportOf(t *testing.T, dir string) report.Report {
+func reportOf(t testing.TB, dir string) report.Report {
 	t.Helper()
 	r, err := report.Compute(records(t, dir))
 	if err != nil {
@@ -153,7 +149,7 @@ func reportOf(t *testing.T, dir string) report.Report {
 }
 
 // reported is the only fault of a comparison.
-func reported(t *testing.T, dir string) report.Fault {
+func reported(t testing.TB, dir string) report.Fault {
 	t.Helper()
 	computed := reportOf(t, dir)
 	if len(computed.Groups) != 1 || len(computed.Groups[0].Faults) != 1 {
@@ -414,7 +410,8 @@ func TestRate(t *testing.T) {
 // with a victim of another name. The record has its hops and its entry.
 func TestSeventhService(t *testing.T) {
 	t.Parallel()
-	o := standIns(t, `# Who sees a bad seventh service?
+	trial.Run(t, func(t *trial.T) {
+		o := standIns(t, `# Who sees a bad seventh service?
 fleet: {manifests: fleet.yaml, replicas: {seventh: 2}}
 arms: [{name: plain}]
 faults:
@@ -427,52 +424,53 @@ seeds: [1]
 goals:
   - {figure: good, arm: plain, fault: bad, atLeast: 99%}
 `, "front", "middle", "seventh")
-	run(t, o)
-	comparison := records(t, o.Out)
-	bad, hang, gone := comparison.Runs[0], comparison.Runs[1], comparison.Runs[2]
-	var hops []string
-	for _, hop := range bad.Hops {
-		hops = append(hops, hop.Name())
-	}
-	slices.Sort(hops)
-	if !slices.Equal(hops, []string{"front>middle", "middle>seventh"}) || bad.Entry != "front" || len(bad.Pods) != 1 || bad.Replicas != 2 {
-		t.Errorf("hops %q, entry %s, fault in %q of %d", hops, bad.Entry, bad.Pods, bad.Replicas)
-	}
-	failedAfter(t, bad)
-	failed := 0
-	for _, r := range bad.Requests {
-		during := r.Intended >= bad.FaultAt && r.Intended < bad.RepairAt
-		if r.Failed() && during {
-			failed++
+		run(t, o)
+		comparison := records(t, o.Out)
+		bad, hang, gone := comparison.Runs[0], comparison.Runs[1], comparison.Runs[2]
+		var hops []string
+		for _, hop := range bad.Hops {
+			hops = append(hops, hop.Name())
 		}
-	}
-	if failed < 20 || failed > 80 { // of 100, half of which go to the bad replica
-		t.Errorf("%d failed", failed)
-	}
-	set := slices.IndexFunc(hang.Events, func(e record.Event) bool { return e.What == record.EventFaultSet })
-	for _, r := range hang.Requests { // the connection is accepted, and never answered
-		if during := r.Start > hang.Events[set].At && r.Start < hang.RepairAt-record.Offset(time.Second); during && (!r.Failed() || r.End-r.Start < record.Offset(time.Second)) {
-			t.Errorf("answered through a connection that hangs: %+v", r)
-			break
+		slices.Sort(hops)
+		if !slices.Equal(hops, []string{"front>middle", "middle>seventh"}) || bad.Entry != "front" || len(bad.Pods) != 1 || bad.Replicas != 2 {
+			t.Errorf("hops %q, entry %s, fault in %q of %d", hops, bad.Entry, bad.Pods, bad.Replicas)
 		}
-	}
-	exited := 0
-	for _, e := range gone.Events {
-		if e.What == record.EventExited && strings.HasPrefix(e.Who, "seventh-") {
-			exited++
+		failedAfter(t, bad)
+		failed := 0
+		for _, r := range bad.Requests {
+			during := r.Intended >= bad.FaultAt && r.Intended < bad.RepairAt
+			if r.Failed() && during {
+				failed++
+			}
 		}
-	}
-	if exited != 2 || !slices.Equal(gone.Pods, []string{"seventh-0", "seventh-1", "middle-0"}) && len(gone.Pods) != 3 {
-		t.Errorf("%d exited, fault in %q: %+v", exited, gone.Pods, gone.Events)
-	}
-	if computed := reportOf(t, o.Out); computed.ExitCode() != report.ExitMissed {
-		t.Errorf("exit code %d, goals %+v", computed.ExitCode(), computed.Goals)
-	}
+		if failed < 20 || failed > 80 { // of 100, half of which go to the bad replica
+			t.Errorf("%d failed", failed)
+		}
+		set := slices.IndexFunc(hang.Events, func(e record.Event) bool { return e.What == record.EventFaultSet })
+		for _, r := range hang.Requests { // the connection is accepted, and never answered
+			if during := r.Start > hang.Events[set].At && r.Start < hang.RepairAt-record.Offset(time.Second); during && (!r.Failed() || r.End-r.Start < record.Offset(time.Second)) {
+				t.Errorf("answered through a connection that hangs: %+v", r)
+				break
+			}
+		}
+		exited := 0
+		for _, e := range gone.Events {
+			if e.What == record.EventExited && strings.HasPrefix(e.Who, "seventh-") {
+				exited++
+			}
+		}
+		if exited != 2 || !slices.Equal(gone.Pods, []string{"seventh-0", "seventh-1", "middle-0"}) && len(gone.Pods) != 3 {
+			t.Errorf("%d exited, fault in %q: %+v", exited, gone.Pods, gone.Events)
+		}
+		if computed := reportOf(t, o.Out); computed.ExitCode() != report.ExitMissed {
+			t.Errorf("exit code %d, goals %+v", computed.ExitCode(), computed.Goals)
+		}
+	})
 }
 
 // failedAfter reports requests that failed although they began after the fault was
 // cleared.
-func failedAfter(t *testing.T, run *record.Run) {
+func failedAfter(t testing.TB, run *record.Run) {
 	t.Helper()
 	var cleared record.Offset
 	for _, e := range run.Events {
@@ -602,14 +600,17 @@ func TestComparison(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of load")
 	}
-	t.Run("library", comparesLibrary)
-	t.Run("mesh", comparesMesh)
+	for name, compares := range map[string]func(*trial.T){"library": comparesLibrary, "mesh": comparesMesh} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trial.Run(t, compares)
+		})
+	}
 }
 
 // comparesLibrary: without resilience the bad replica shows, and the library
 // contains it.
-func comparesLibrary(t *testing.T) {
-	t.Parallel()
+func comparesLibrary(t *trial.T) {
 	o := short(t, "comparison", "none,library", "bad-replica", phases(2*time.Second, 8*time.Second, 200*time.Millisecond))
 	o.Experiment.Load.Rate = 20
 	run(t, o)
@@ -642,7 +643,7 @@ func comparesLibrary(t *testing.T) {
 	}
 }
 
-func armOf(t *testing.T, f report.Fault, name string) report.Arm {
+func armOf(t testing.TB, f report.Fault, name string) report.Arm {
 	t.Helper()
 	i := slices.IndexFunc(f.Arms, func(a report.Arm) bool { return a.Name == name })
 	if i < 0 {
@@ -729,7 +730,7 @@ func TestMissingBinaries(t *testing.T) {
 }
 
 // withMesh adds the real binaries of a mesh, or skips the test.
-func withMesh(t *testing.T, o Options) Options {
+func withMesh(t testing.TB, o Options) Options {
 	t.Helper()
 	found := meshtest.Binaries(t)
 	o.Binaries = func(context.Context) (binaries.Set, error) { return found, nil }
@@ -738,7 +739,7 @@ func withMesh(t *testing.T, o Options) Options {
 
 // contained fails unless the answers after containment are those of an arm of
 // which 99.8 % are good, at a confidence of 0.9999.
-func contained(t *testing.T, arm report.Arm) {
+func contained(t testing.TB, arm report.Arm) {
 	t.Helper()
 	then := arm.Figures["goodThen"]
 	if then.Value == nil {
@@ -757,8 +758,7 @@ func goodOf(all int, share float64) (good, least int) {
 }
 
 // comparesMesh: without a policy the bad replica shows, and the policies eject it.
-func comparesMesh(t *testing.T) {
-	t.Parallel()
+func comparesMesh(t *trial.T) {
 	o := withMesh(t, short(t, "comparison", "sidecars,mesh", "bad-replica", phases(2*time.Second, 8*time.Second, 200*time.Millisecond)))
 	o.Experiment.Load.Rate = 20
 	run(t, o)

@@ -8,6 +8,7 @@ import (
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/trial"
 )
 
 // The published experiments whose outcome is known from elsewhere, each in a short
@@ -35,20 +36,22 @@ func TestKnownNumbers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := short(t, test.experiment, "", "", phases(time.Second, 6*time.Second, time.Second))
-			e := o.Experiment
-			e.Sweep[0].Values, e.Sweep[1].Values, e.Load.Rate = []experiment.Value{test.axis}, []experiment.Value{"0.5"}, 100
-			if test.change != nil {
-				test.change(e)
-			}
-			if test.experiment == "retries-mesh" {
-				o = withMesh(t, o)
-			}
-			run(t, o)
-			computed := reportOf(t, o.Out)
-			if got := computed.ExitCode(); got != test.want {
-				t.Errorf("exit code %d, want %d: %+v", got, test.want, computed.Goals)
-			}
+			trial.Run(t, func(t *trial.T) {
+				o := short(t, test.experiment, "", "", phases(time.Second, 6*time.Second, time.Second))
+				e := o.Experiment
+				e.Sweep[0].Values, e.Sweep[1].Values, e.Load.Rate = []experiment.Value{test.axis}, []experiment.Value{"0.5"}, 100
+				if test.change != nil {
+					test.change(e)
+				}
+				if test.experiment == "retries-mesh" {
+					o = withMesh(t, o)
+				}
+				run(t, o)
+				computed := reportOf(t, o.Out)
+				if got := computed.ExitCode(); got != test.want {
+					t.Errorf("exit code %d, want %d: %+v", got, test.want, computed.Goals)
+				}
+			})
 		})
 	}
 }
@@ -74,27 +77,29 @@ func TestMetastable(t *testing.T) {
 	} {
 		t.Run(test.arm+", "+test.fault, func(t *testing.T) {
 			t.Parallel()
-			o := short(t, "metastable", test.arm, test.fault, phases(3*time.Second, 4*time.Second, test.after))
-			if ofMesh.MatchString(test.arm) {
-				o = withMesh(t, o)
-			}
-			o.Experiment.Goals = nil
-			run(t, o)
-			curve := reported(t, o.Out).Arms[0].Runs[0].Curve
-			good, all := 0, 0
-			for _, second := range curve[len(curve)-5:] {
-				good, all = good+second.Good, all+second.Requests
-			}
-			got := "neither recovers nor stays overloaded"
-			switch share := float64(good) / float64(all); {
-			case share > .8:
-				got = recovers
-			case share < .2:
-				got = never
-			}
-			if got != test.want {
-				t.Errorf("%s, want: %s; %d of the last %d answers are good", got, test.want, good, all)
-			}
+			trial.Run(t, func(t *trial.T) {
+				o := short(t, "metastable", test.arm, test.fault, phases(3*time.Second, 4*time.Second, test.after))
+				if ofMesh.MatchString(test.arm) {
+					o = withMesh(t, o)
+				}
+				o.Experiment.Goals = nil
+				run(t, o)
+				curve := reported(t, o.Out).Arms[0].Runs[0].Curve
+				good, all := 0, 0
+				for _, second := range curve[len(curve)-5:] {
+					good, all = good+second.Good, all+second.Requests
+				}
+				got := "neither recovers nor stays overloaded"
+				switch share := float64(good) / float64(all); {
+				case share > .8:
+					got = recovers
+				case share < .2:
+					got = never
+				}
+				if got != test.want {
+					t.Errorf("%s, want: %s; %d of the last %d answers are good", got, test.want, good, all)
+				}
+			})
 		})
 	}
 }
@@ -106,16 +111,18 @@ func TestHalfOpen(t *testing.T) {
 		t.Skip("fifteen seconds of load")
 	}
 	t.Parallel()
-	failed := map[string]float64{}
-	o := withMesh(t, short(t, "half-open", "before,breaker,ejection", "one-bad", phases(8*time.Second, 6*time.Second, 0)))
-	o.Experiment.Goals = nil
-	run(t, o)
-	for _, arm := range reported(t, o.Out).Arms {
-		failed[arm.Name] = arm.Value("failed") * float64(arm.Runs[0].Requests)
-	}
-	if failed["before"] < 60 || failed["breaker"] > 2 || failed["ejection"] < 5 || failed["ejection"] > 60 {
-		t.Errorf("%v of 240 failed, want about half before, one with a breaker at most, and one or two times seven with ejection", failed)
-	}
+	trial.Run(t, func(t *trial.T) {
+		failed := map[string]float64{}
+		o := withMesh(t, short(t, "half-open", "before,breaker,ejection", "one-bad", phases(8*time.Second, 6*time.Second, 0)))
+		o.Experiment.Goals = nil
+		run(t, o)
+		for _, arm := range reported(t, o.Out).Arms {
+			failed[arm.Name] = arm.Value("failed") * float64(arm.Runs[0].Requests)
+		}
+		if failed["before"] < 60 || failed["breaker"] > 2 || failed["ejection"] < 5 || failed["ejection"] > 60 {
+			t.Errorf("%v of 240 failed, want about half before, one with a breaker at most, and one or two times seven with ejection", failed)
+		}
+	})
 }
 
 // TestEjectionLimit: one of two replicas may be ejected at 50 %, and one of one may
@@ -125,19 +132,21 @@ func TestEjectionLimit(t *testing.T) {
 		t.Skip("twenty seconds of load")
 	}
 	t.Parallel()
-	o := withMesh(t, short(t, "ejection-limit", "", "", phases(time.Second, 10*time.Second, 0)))
-	o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"1", "2"}, []experiment.Value{"50"}
-	run(t, o)
-	computed := reportOf(t, o.Out)
-	if got := computed.ExitCode(); got != report.ExitMet || len(computed.Goals) != 2 {
-		t.Errorf("exit code %d: %+v", got, computed.Goals)
-	}
-	var good []string
-	for _, v := range computed.Goals {
-		good = append(good, fmt.Sprintf("%s %.0f", v.Arm, *v.Value))
-	}
-	slices.Sort(good)
-	if want := []string{"mesh:replicas=1,percent=50 0", "mesh:replicas=2,percent=50 1"}; !slices.Equal(good, want) {
-		t.Errorf("got %q, want %q", good, want)
-	}
+	trial.Run(t, func(t *trial.T) {
+		o := withMesh(t, short(t, "ejection-limit", "", "", phases(time.Second, 10*time.Second, 0)))
+		o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"1", "2"}, []experiment.Value{"50"}
+		run(t, o)
+		computed := reportOf(t, o.Out)
+		if got := computed.ExitCode(); got != report.ExitMet || len(computed.Goals) != 2 {
+			t.Errorf("exit code %d: %+v", got, computed.Goals)
+		}
+		var good []string
+		for _, v := range computed.Goals {
+			good = append(good, fmt.Sprintf("%s %.0f", v.Arm, *v.Value))
+		}
+		slices.Sort(good)
+		if want := []string{"mesh:replicas=1,percent=50 0", "mesh:replicas=2,percent=50 1"}; !slices.Equal(good, want) {
+			t.Errorf("got %q, want %q", good, want)
+		}
+	})
 }

@@ -128,7 +128,7 @@ func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 // standIns are the options of an experiment on a fleet of stand-ins in a row, each
 // of which calls the next one. Its manifests are in fleet.yaml, beside the
 // experiment.
-func standIns(t *testing.T, text string, names ...string) Options {
+func standIns(t testing.TB, text string, names ...string) Options {
 	t.Helper()
 	o := options(t)
 	o.Root, o.Bin = "", standInPrograms(t, names...)
@@ -144,7 +144,7 @@ func standIns(t *testing.T, text string, names ...string) Options {
 }
 
 // standInPrograms is a directory with programs of these names.
-func standInPrograms(t *testing.T, names ...string) string {
+func standInPrograms(t testing.TB, names ...string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
