@@ -4,21 +4,30 @@ package browsertest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"fleetman.example/lab/skip"
 )
 
-// Start returns the context of a tab of a browser, which ends with the test, or after a time. Chromium is the
-// program $CHROMIUM, or one of the PATH.
-func Start(t *testing.T, within time.Duration) context.Context {
+// The limits are only there to end what hangs: beside the tests of other packages, a browser may take half a
+// minute to start, and a page as long to answer.
+const (
+	lifetime = 15 * time.Minute // of a browser
+	patience = 2 * time.Minute  // with one condition of a page
+)
+
+// Start returns the context of a tab of a browser, which ends with the test. Chromium is the program $CHROMIUM, or
+// one of the PATH.
+func Start(t *testing.T) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
@@ -29,14 +38,42 @@ func Start(t *testing.T, within time.Duration) context.Context {
 	if path == "" {
 		skip.Without(t, "no chromium on the PATH: apt-get install chromium, or set CHROMIUM to its path")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WSURLReadTimeout(patience), chromedp.Flag("headless", "new"), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true))...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// Until evaluates a script in the tab's page until the result is want. The actions are done before each look.
+func Until(t *testing.T, ctx context.Context, what, script, want string, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var got string
+	var err error
+	for ctx.Err() == nil {
+		// A page that is on its way has no elements yet.
+		if err = chromedp.Run(ctx, append(slices.Clone(actions), chromedp.Evaluate(script, &got))...); err == nil && got == want {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s: got %q (%v), want %q", what, got, err, want)
+}
+
+// Resize gives the page's window a size. It is set until the page has it: a browser that is still changing to
+// another page's process forgets it.
+func Resize(t *testing.T, ctx context.Context, width, height int64) {
+	t.Helper()
+	Until(t, ctx, "the window's size", `innerWidth + "x" + innerHeight`, fmt.Sprintf("%dx%d", width, height),
+		emulation.SetDeviceMetricsOverride(width, height, 1, false))
 }
 
 // Accessible fails the test for every violation that axe-core finds in the tab's page. The script is a file of

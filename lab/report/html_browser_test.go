@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -31,7 +30,7 @@ import (
 // browser returns a tab, and the addresses and problems that it has seen.
 func browser(t *testing.T) (ctx context.Context, requested, problems func() []string) {
 	t.Helper()
-	ctx = browsertest.Start(t, 4*time.Minute)
+	ctx = browsertest.Start(t)
 	var mu sync.Mutex
 	var addresses, found []string
 	chromedp.ListenTarget(ctx, func(event any) {
@@ -122,9 +121,8 @@ func TestHTMLBrowser(t *testing.T) {
 		width, height int64
 	}{{"wide", "light", 1280, 900}, {"wide", "dark", 1280, 900}, {"narrow", "light", 390, 844}, {"narrow", "dark", 390, 844}} {
 		what := screen.name + ", " + screen.scheme
-		run(t, ctx, chromedp.EmulateViewport(screen.width, screen.height),
-			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}),
-			chromedp.Navigate(file))
+		run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}), chromedp.Navigate(file))
+		browsertest.Resize(t, ctx, screen.width, screen.height)
 		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
 			t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
 		}
@@ -141,14 +139,14 @@ func TestHTMLBrowser(t *testing.T) {
 	}
 
 	// A field of the matrix opens its run, also one that is folded up.
-	run(t, ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(file), chromedp.Evaluate(`document.querySelector(".matrix .field").click(); ""`, nil))
+	run(t, ctx, chromedp.Navigate(file))
+	browsertest.Resize(t, ctx, 1280, 900)
+	run(t, ctx, chromedp.Evaluate(`document.querySelector(".matrix .field").click(); ""`, nil))
 	if got := evaluate(t, ctx, `location.hash + " " + document.querySelector(":target")?.className`); !strings.HasSuffix(got, " plot") {
 		t.Errorf("a field of the matrix leads to %s", got)
 	}
 	run(t, ctx, chromedp.Evaluate(`document.querySelector("[href^='#def-']").click(); ""`, nil))
-	if got := evaluate(t, ctx, `new Promise(done => setTimeout(() => done(String(document.getElementById("definitions").open)), 100))`); got != "true" {
-		t.Error("the definition of a figure is still folded up")
-	}
+	browsertest.Until(t, ctx, "the definition of a figure unfolds", `String(document.getElementById("definitions").open)`, "true")
 
 	// The keyboard reads a second.
 	run(t, ctx, chromedp.Focus(".picture[role=slider]"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight))
@@ -253,9 +251,8 @@ func TestPagesBrowser(t *testing.T) {
 		}
 		for width, scheme := range map[int64]string{1280: "light", 390: "dark"} {
 			what := fmt.Sprintf("%s-%d-%s", name, width, scheme)
-			run(t, ctx, chromedp.EmulateViewport(width, 844),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.Navigate("file://"+path))
+			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.Navigate("file://"+path))
+			browsertest.Resize(t, ctx, width, 844)
 			shoot(t, ctx, what, width)
 			run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
 			if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {

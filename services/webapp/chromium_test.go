@@ -68,13 +68,20 @@ type tab struct {
 	problems  []string
 }
 
+// The limits are only there to end what hangs: beside the tests of other packages, a browser may take half a
+// minute to start, and a page as long to answer.
+const (
+	lifetime = 15 * time.Minute // of a browser
+	patience = 2 * time.Minute  // with one condition of a page
+)
+
 func open(t *testing.T, browser string) *tab {
 	t.Helper()
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.Flag("headless", "new"),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-gpu", true),
-		chromedp.WindowSize(1280, 800))
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		chromedp.WindowSize(1280, 800), chromedp.WSURLReadTimeout(patience))
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -111,7 +118,7 @@ func (b *tab) run(actions ...chromedp.Action) {
 // until evaluates script in the page until the result is want.
 func (b *tab) until(what, script, want string) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	var got string
 	var err error
