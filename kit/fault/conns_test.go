@@ -2,6 +2,7 @@ package fault
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -186,4 +187,38 @@ func TestIdleIsOver(t *testing.T) {
 			t.Errorf("closed after %s by a rule that is cleared", got)
 		}
 	})
+}
+
+// TestSlowPace checks the times of an answer's six bytes: the rate is that of the rule, below and above one byte
+// for each write, every 100 ms.
+func TestSlowPace(t *testing.T) {
+	for perSecond, want := range map[string]string{
+		"4":  "1 bytes after 300ms; 1 bytes after 500ms; 1 bytes after 800ms; 1 bytes after 1s; 1 bytes after 1.3s; 1 bytes after 1.5s; ",
+		"20": "2 bytes after 100ms; 2 bytes after 200ms; 2 bytes after 300ms; ",
+		"40": "4 bytes after 100ms; 2 bytes after 200ms; ",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, connect := serve(t, "slow="+perSecond)
+			c := connect()
+			defer c.Close()
+			begin := time.Now()
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(c.read, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, piece := "", make([]byte, 100)
+			for err == nil {
+				var n int
+				if n, err = resp.Body.Read(piece); n > 0 {
+					got += fmt.Sprintf("%d bytes after %v; ", n, time.Since(begin))
+				}
+			}
+			if err != io.EOF || got != want {
+				t.Errorf("%s a second: got %s%v, want %s", perSecond, got, err, want)
+			}
+		})
+	}
 }

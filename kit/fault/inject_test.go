@@ -271,43 +271,6 @@ func TestTruncateOtherAnswers(t *testing.T) {
 	}
 }
 
-// The rate is that of the rule, below and above one byte per write. On a busy machine an answer can only
-// take longer; the number of writes shows that it does not take much longer.
-func TestSlowPace(t *testing.T) {
-	for perSecond, least := range map[int]time.Duration{19: 1000 * time.Millisecond, 40: 500 * time.Millisecond, 100: 200 * time.Millisecond} {
-		t.Run(fmt.Sprint(perSecond), func(t *testing.T) {
-			t.Parallel()
-			s := start(t, fmt.Sprintf("slow=%d", perSecond))
-			begin := time.Now()
-			resp, err := http.Get(s.URL + "/vehicles")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			var pieces, most int
-			piece := make([]byte, 100)
-			for {
-				n, err := resp.Body.Read(piece)
-				if n > 0 {
-					pieces, most = pieces+1, max(most, n)
-				}
-				if err == io.EOF {
-					break
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			if took := time.Since(begin); took < least {
-				t.Errorf("20 bytes at %d a second took %s, want %s at least", perSecond, took, least)
-			}
-			if pieces < 2 {
-				t.Errorf("came in %d pieces, the largest of %d bytes", pieces, most)
-			}
-		})
-	}
-}
-
 // When a caller leaves, its request ends during each kind of fault, without an answer.
 func TestCallerLeaves(t *testing.T) {
 	for _, rule := range []string{"hang", "delay=1h", "delay=1h;status=502", "slow=1"} {
@@ -328,7 +291,7 @@ func TestCallerLeaves(t *testing.T) {
 				}
 				select {
 				case <-s.left:
-				case <-time.After(10 * time.Second):
+				case <-time.After(2 * time.Minute):
 					t.Fatal("the request has not ended")
 				}
 				if rule != "slow=1" && s.served.Load() != 0 {

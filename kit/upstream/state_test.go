@@ -118,7 +118,7 @@ func TestEvents(t *testing.T) {
 	}
 	leave()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // polled, under a deadline
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) { // polled, under a deadline
 		shown.mu.Lock()
 		n := len(shown.listeners)
 		shown.mu.Unlock()

@@ -55,7 +55,7 @@ func TestForward(t *testing.T) {
 	}
 	defer c.Close()
 	c.remember([]local.Pod{{Name: "p", Namespace: "fleetman", Address: "10.0.0.1"}, {Name: "q", Namespace: "fleetman"}})
-	client := http.Client{Transport: c.podTransport(), Timeout: 10 * time.Second}
+	client := http.Client{Transport: c.podTransport(), Timeout: time.Minute}
 	get := func(url string) (string, error) {
 		response, err := client.Get(url)
 		if err != nil {

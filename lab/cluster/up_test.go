@@ -28,7 +28,7 @@ func load(t *testing.T, path string) *manifest.Objects {
 }
 
 func options(t *testing.T) UpOptions {
-	return UpOptions{ReadyTimeout: 5 * time.Second, Progress: func(line string) { t.Log(line) }, Agree: func([]string) error { return nil }, Manifests: []string{"/a", "/b"}}
+	return UpOptions{ReadyTimeout: time.Minute, Progress: func(line string) { t.Log(line) }, Agree: func([]string) error { return nil }, Manifests: []string{"/a", "/b"}}
 }
 
 // TestUpDown: what the last scenario left is pruned, and down removes everything and nothing else.

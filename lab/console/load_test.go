@@ -63,7 +63,7 @@ func TestLoad(t *testing.T) {
 	if err := g.set(100, map[string]int{"driver": 1}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); n.Load() < 50 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); n.Load() < 50 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := g.set(0, nil); err != nil {

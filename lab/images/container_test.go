@@ -27,7 +27,7 @@ func (d docker) network(t *testing.T) string {
 
 // afterwards is for clean-ups: the test's context has ended then.
 func (d docker) afterwards(t *testing.T, args ...string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
 	defer cancel()
 	if _, err := d.run(ctx, args...); err != nil {
 		t.Error(err)
@@ -82,7 +82,7 @@ type answer struct {
 
 // ask sends a request to the container's port.
 func (c container) ask(method string, port int, path string, header http.Header) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	at, err := c.run(ctx, "port", c.id, fmt.Sprintf("%d/tcp", port))
 	if err != nil {
@@ -111,10 +111,10 @@ func (c container) get(t *testing.T, port int, path string) answer {
 	return a
 }
 
-// until asks again and again, for a minute at most, until the answer is good.
+// until asks again and again, for five minutes at most, until the answer is good.
 func (c container) until(t *testing.T, port int, path, wanted string, good func(answer) bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(5 * time.Minute)
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {

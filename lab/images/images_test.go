@@ -69,7 +69,7 @@ func (d docker) mustBuild(t *testing.T, i image) built {
 
 func (d docker) must(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := d.run(ctx, args...)
 	if err != nil {

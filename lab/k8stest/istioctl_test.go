@@ -87,7 +87,7 @@ func accepted(t *testing.T, objects *manifest.Objects) string {
 // run returns the output of istioctl, without the file's name.
 func run(t *testing.T, file string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, istioctl(), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG=/nonexistent")

@@ -26,14 +26,14 @@ func TestLeadsHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer early.Close()
-	if err := leadsHere(ours, ours.Addr().String(), 5*time.Second); err != nil {
+	if err := leadsHere(ours, ours.Addr().String(), patience); err != nil {
 		t.Errorf("its own: %v", err)
 	}
 	if err := leadsHere(ours, others.Addr().String(), 10*time.Millisecond); err == nil || !strings.Contains(err.Error(), others.Addr().String()+" does not lead to this fleet: another program takes its connections") {
 		t.Errorf("another's: %v", err)
 	}
 	others.Close()
-	if err := leadsHere(ours, others.Addr().String(), 5*time.Second); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if err := leadsHere(ours, others.Addr().String(), patience); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("nobody's: %v", err)
 	}
 }

@@ -99,7 +99,7 @@ func TestRelayFrom(t *testing.T) {
 		r.mu.Lock()
 		r.fault, r.fired = &fault, 0
 		r.mu.Unlock()
-		if got, _ := exchange(address, 10*time.Second); got != want.got || r.state().Fired != want.fired {
+		if got, _ := exchange(address, patience); got != want.got || r.state().Fired != want.fired {
 			t.Errorf("from %s: got %q, fired %d, want %q, %d", from, got, r.state().Fired, want.got, want.fired)
 		}
 	}
@@ -139,7 +139,7 @@ func TestRelay(t *testing.T) {
 	}
 	passes := func(after string) {
 		t.Helper()
-		if got, err := exchange(address, 10*time.Second); err != nil || got != "0123456789" {
+		if got, err := exchange(address, patience); err != nil || got != "0123456789" {
 			t.Errorf("%s: got %q, %v", after, got, err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestRelay(t *testing.T) {
 		seen   func(got string, took time.Duration, err error) bool
 		fired  int64 // of two connections
 	}{
-		{"connect=refuse", 10 * time.Second, func(_ string, _ time.Duration, err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, 0},
+		{"connect=refuse", patience, func(_ string, _ time.Duration, err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, 0},
 		{"connect=drop", short, func(_ string, _ time.Duration, err error) bool {
 			var op *net.OpError
 			return isTimeout(err) && errors.As(err, &op) && op.Op == "dial"
@@ -159,10 +159,10 @@ func TestRelay(t *testing.T) {
 			var op *net.OpError
 			return isTimeout(err) && errors.As(err, &op) && op.Op == "read" && got == ""
 		}, 2},
-		{"connect=delay:100ms,count=2", 10 * time.Second, func(got string, took time.Duration, err error) bool {
+		{"connect=delay:100ms,count=2", patience, func(got string, took time.Duration, err error) bool {
 			return err == nil && got == "0123456789" && took >= 100*time.Millisecond
 		}, 2},
-		{"connect=cut:4,count=2", 10 * time.Second, func(got string, _ time.Duration, err error) bool {
+		{"connect=cut:4,count=2", patience, func(got string, _ time.Duration, err error) bool {
 			return errors.Is(err, syscall.ECONNRESET) && (got == "0123" || got == "")
 		}, 2},
 	} {

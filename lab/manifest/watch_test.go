@@ -21,7 +21,7 @@ func TestWatch(t *testing.T) {
 	}
 	write(file, "a")
 	saved := Watch([]string{dir, file})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for _, test := range []struct {
 		what   string

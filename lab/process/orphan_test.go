@@ -71,7 +71,7 @@ func TestNoOrphans(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = launcher.Wait()
-			for deadline := time.Now().Add(20 * time.Second); ; {
+			for deadline := time.Now().Add(2 * time.Minute); ; {
 				left := alive(pids)
 				if len(left) == 0 {
 					return

@@ -68,7 +68,7 @@ func (f *fakeTracker) expect(t *testing.T, want string) {
 		if got != want {
 			t.Fatalf("call %s, want %s", got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("no call, want %s", want)
 	}
 }
@@ -107,7 +107,7 @@ func start(t *testing.T, environment map[string]string) *program {
 // line waits for a line of the log.
 func (p *program) line(t *testing.T, msg string) map[string]any {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case l, ok := <-p.lines:
@@ -128,7 +128,7 @@ func (p *program) end(t *testing.T) error {
 	select {
 	case err := <-p.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the program does not end")
 		return nil
 	}

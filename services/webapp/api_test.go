@@ -88,7 +88,7 @@ func raw(t *testing.T, base, request string) (*http.Response, string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	head, body, _ := strings.Cut(request, "\n\n")
 	fmt.Fprintf(conn, "%s\r\n\r\n%s", strings.ReplaceAll(head, "\n", "\r\n"), body)
 	method, _, _ := strings.Cut(request, " ")

@@ -93,7 +93,7 @@ func serve(t *testing.T, server *Server) secretservice.SecretDiscoveryServiceCli
 // fetch requests both secrets over gRPC, as a proxy does.
 func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node string, id Identity) (tls.Certificate, *x509.CertPool, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	stream, err := client.StreamSecrets(ctx)
 	if err != nil {

@@ -177,7 +177,7 @@ func (r *running) lines() string {
 // until calls a function until it returns no error.
 func (r *running) until(t *testing.T, what string, ask func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		err := ask()
