@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,6 +104,34 @@ func TestMakeInAnyPath(t *testing.T) {
 	for _, kept := range []string{keep, filepath.Join(clone, "Makefile")} {
 		if _, err := os.Stat(kept); err != nil {
 			t.Errorf("after make clean: %v", err)
+		}
+	}
+}
+
+// TestParts checks that a part that fails ends no other one, and that the last lines are the times and the failures.
+func TestParts(t *testing.T) {
+	dir := t.TempDir()
+	makefile := "a:\n\t@echo one\nb:\n\t@echo '--- FAIL: TestX (1.00s)'; echo noise; false\nc:\n\t@echo last; exit 2\nd:\n\t@echo two\n"
+	if err := os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script, err := filepath.Abs(filepath.Join(root, ".ci", "parts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		parts []string
+		code  int
+		want  string
+	}{
+		{[]string{"a", "d"}, 0, `one\ntwo\n\na +ok +\d+ s\nd +ok +\d+ s\n`},
+		{[]string{"a", "b", "c", "d"}, 1, `(?s)one\n.*two\n\na +ok +\d+ s\nb +FAILED +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nb: --- FAIL: TestX \(1.00s\)\nc: last\nmake: [^\n]*Error 2\n`},
+	} {
+		cmd := exec.Command(script, test.parts...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKE=make", "MAKEFLAGS=", "MAKELEVEL=0")
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != test.code || !regexp.MustCompile("^"+test.want+"$").Match(out) {
+			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.parts, code, out, test.want)
 		}
 	}
 }
