@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/skip"
 )
 
@@ -24,20 +26,53 @@ type command struct {
 	ended         chan error
 }
 
-// launch builds the command and starts a fleet at 127.X.third.0/24. It returns when the output says that the
-// fleet is ready.
-func launch(t *testing.T, third int, args ...string) *command {
+// fleetman is the command, built once for all tests.
+var fleetman = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "fleetman-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "fleetman")
+	build := exec.Command("go", "build", "-o", path, "./lab/cmd/fleetman")
+	build.Dir = root
+	if text, err := build.CombinedOutput(); err != nil {
+		return path, fmt.Errorf("build fleetman: %w\n%s", err, text)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, _ := fleetman(); path != "" {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// binary returns the path of the command.
+func binary(t testing.TB) string {
+	t.Helper()
+	path, err := fleetman()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// networkOf returns the beginning of the addresses of a network of the test's own, such as "127.120.4.".
+func networkOf(t testing.TB) string {
+	t.Helper()
+	return strings.TrimSuffix(nettest.Network(t).Addr().String(), "0")
+}
+
+// launch starts a fleet at a network of its own, with the command. It returns when the output says that the fleet
+// is ready.
+func launch(t testing.TB, args ...string) *command {
 	t.Helper()
 	dir := t.TempDir()
 	c := &command{
-		binary: filepath.Join(dir, "fleetman"), state: filepath.Join(dir, "state"),
-		network: fmt.Sprintf("127.%d.%d.", 100+os.Getpid()%100, third),
-		out:     filepath.Join(dir, "stdout"), errors: filepath.Join(dir, "stderr"), ended: make(chan error, 1),
-	}
-	build := exec.Command("go", "build", "-o", c.binary, "./lab/cmd/fleetman")
-	build.Dir = root
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building fleetman: %v\n%s", err, text)
+		binary: binary(t), state: filepath.Join(dir, "state"), network: networkOf(t),
+		out: filepath.Join(dir, "stdout"), errors: filepath.Join(dir, "stderr"), ended: make(chan error, 1),
 	}
 	c.up = exec.Command(c.binary, append([]string{"--root", root, "--state", c.state}, c.upArgs(args...)...)...)
 	c.up.Stdout, c.up.Stderr = create(t, c.out), create(t, c.errors)
@@ -72,7 +107,7 @@ func (c *command) upArgs(more ...string) []string {
 	return append([]string{"up", "--network", c.network + "0/24", "--node-address", c.network + "250", "--ready-timeout", patience.String()}, more...)
 }
 
-func create(t *testing.T, path string) *os.File {
+func create(t testing.TB, path string) *os.File {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
@@ -82,7 +117,7 @@ func create(t *testing.T, path string) *os.File {
 	return f
 }
 
-func read(t *testing.T, path string) string {
+func read(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -92,7 +127,7 @@ func read(t *testing.T, path string) string {
 }
 
 // run runs another command on the same fleet.
-func (c *command) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func (c *command) run(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.binary, append([]string{"--root", root, "--state", c.state}, args...)...)
 	var out, complaints bytes.Buffer
@@ -104,7 +139,7 @@ func (c *command) run(t *testing.T, args ...string) (code int, stdout, stderr st
 	return cmd.ProcessState.ExitCode(), out.String(), complaints.String()
 }
 
-func (c *command) read(t *testing.T, into any, args ...string) {
+func (c *command) read(t testing.TB, into any, args ...string) {
 	t.Helper()
 	code, stdout, stderr := c.run(t, args...)
 	if code > 1 {
@@ -116,7 +151,7 @@ func (c *command) read(t *testing.T, into any, args ...string) {
 }
 
 // ask runs another command, which must succeed, and returns its output.
-func (c *command) ask(t *testing.T, args ...string) string {
+func (c *command) ask(t testing.TB, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := c.run(t, args...)
 	if code != 0 {
@@ -125,13 +160,13 @@ func (c *command) ask(t *testing.T, args ...string) string {
 	return stdout
 }
 
-func (c *command) pods(t *testing.T) (status control.Status) {
+func (c *command) pods(t testing.TB) (status control.Status) {
 	t.Helper()
 	c.read(t, &status, "status", "-o", "json")
 	return status
 }
 
-func (c *command) nodePort(t *testing.T, service string) string {
+func (c *command) nodePort(t testing.TB, service string) string {
 	t.Helper()
 	for _, port := range c.pods(t).NodePorts {
 		if port.Service == service {

@@ -23,6 +23,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/scrape"
 	"fleetman.example/lab/skip"
+	"fleetman.example/lab/trial"
 )
 
 // page is an open console, as a browser reads it.
@@ -35,7 +36,7 @@ type page struct {
 }
 
 // openConsole serves the console of a fleet and opens its page.
-func openConsole(t *testing.T, state string, fleet *local.Fleet, m *mesh.Mesh) *page {
+func openConsole(t testing.TB, state string, fleet *local.Fleet, m *mesh.Mesh) *page {
 	t.Helper()
 	server, err := control.Serve(state, control.Fleet{Fleet: fleet, Mesh: m})
 	if err != nil {
@@ -103,7 +104,7 @@ func (p *page) count() int {
 }
 
 // next waits until the console has read the fleet again, so that all is counted.
-func (p *page) next(t *testing.T) {
+func (p *page) next(t testing.TB) {
 	t.Helper()
 	n := p.count() + 3
 	await(t, "more states", func() bool { return p.count() >= n })
@@ -141,7 +142,7 @@ func (p *page) counts() (c consoleCounts) {
 	return c
 }
 
-func (p *page) change(t *testing.T, c console.Change) {
+func (p *page) change(t testing.TB, c console.Change) {
 	t.Helper()
 	body, _ := json.Marshal(c)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/change", bytes.NewReader(body))
@@ -174,30 +175,32 @@ func podOf(s console.State, name string) (found console.PodView) {
 // TestConsoleIsTrue compares the console's numbers with those of the load, of the pods that were called, and of
 // the proxies, within 2 %, while one replica of two is bad; and the time until it shows a change with 2 s.
 func TestConsoleIsTrue(t *testing.T) {
-	for i, arm := range []string{"library", "mesh", "both"} {
+	for _, arm := range []string{"library", "mesh", "both"} {
 		t.Run(arm, func(t *testing.T) {
-			objects := manifests(t, scenarios("resilience/"+arm))
-			var fleet *local.Fleet
-			var m *mesh.Mesh
-			entry := ""
-			if arm == "library" {
-				fleet = startObjects(t, 140, objects)
-			} else {
-				m, _ = startMesh(t, 140+2*i, objects)
-				fleet = m.Fleet()
-			}
-			for _, port := range fleet.NodePorts() {
-				if port.Service == "fleetman-webapp" {
-					entry = "http://" + port.Address.String()
+			trial.Run(t, func(t *trial.T) {
+				objects := manifests(t, scenarios("resilience/"+arm))
+				var fleet *local.Fleet
+				var m *mesh.Mesh
+				entry := ""
+				if arm == "library" {
+					fleet = startObjects(t, objects)
+				} else {
+					m, _ = startMesh(t, objects)
+					fleet = m.Fleet()
 				}
-			}
-			await(t, "the vehicles", func() bool { return latest(t, entry) != nil })
-			compareConsole(t, fleet, m, entry)
+				for _, port := range fleet.NodePorts() {
+					if port.Service == "fleetman-webapp" {
+						entry = "http://" + port.Address.String()
+					}
+				}
+				await(t, "the vehicles", func() bool { return latest(t, entry) != nil })
+				compareConsole(t, fleet, m, entry)
+			})
 		})
 	}
 }
 
-func compareConsole(t *testing.T, fleet *local.Fleet, m *mesh.Mesh, entry string) {
+func compareConsole(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, entry string) {
 	p := openConsole(t, t.TempDir(), fleet, m)
 	before, received, proxied := p.counts(), receivedCalls(t, fleet), proxyCalls(t, m)
 	const rate, duration = 40, 8 * time.Second
@@ -239,7 +242,7 @@ func compareConsole(t *testing.T, fleet *local.Fleet, m *mesh.Mesh, entry string
 
 // outcomeOf sends a request; degraded is an answer by a fallback.
 func outcomeOf(ctx context.Context, url string) string {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -260,7 +263,7 @@ func outcomeOf(ctx context.Context, url string) string {
 }
 
 // receivedCalls returns how many requests for drivers the pods of staff-service have answered.
-func receivedCalls(t *testing.T, fleet *local.Fleet) (sum float64) {
+func receivedCalls(t testing.TB, fleet *local.Fleet) (sum float64) {
 	t.Helper()
 	pods, err := faults.Find(fleet.Pods(), "staff-service")
 	if err != nil {
@@ -281,7 +284,7 @@ func receivedCalls(t *testing.T, fleet *local.Fleet) (sum float64) {
 }
 
 // proxyCalls returns the attempts and retries of api-gateway's proxy to staff-service.
-func proxyCalls(t *testing.T, m *mesh.Mesh) (counts [2]float64) {
+func proxyCalls(t testing.TB, m *mesh.Mesh) (counts [2]float64) {
 	t.Helper()
 	if m == nil {
 		return counts
@@ -301,7 +304,7 @@ func proxyCalls(t *testing.T, m *mesh.Mesh) (counts [2]float64) {
 const shownWithin = 2 * time.Second
 
 // blocksInTime checks that the first ejection, or the first open breaker, was shown in time.
-func blocksInTime(t *testing.T, fleet *local.Fleet, m *mesh.Mesh, p *page) {
+func blocksInTime(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, p *page) {
 	t.Helper()
 	kind, by := local.Breaker, "library"
 	if m != nil {
@@ -340,7 +343,7 @@ func blocked(s console.State, by string) bool {
 	return false
 }
 
-func waitFor(t *testing.T, p *page, since time.Time, what string, holds func(console.State) bool) {
+func waitFor(t testing.TB, p *page, since time.Time, what string, holds func(console.State) bool) {
 	t.Helper()
 	await(t, what, func() bool { _, ok := p.first(since, holds); return ok })
 	at, _ := p.first(since, holds)
@@ -351,7 +354,7 @@ func waitFor(t *testing.T, p *page, since time.Time, what string, holds func(con
 }
 
 // changesInTime makes changes as the page does, and waits until it shows them.
-func changesInTime(t *testing.T, p *page) {
+func changesInTime(t testing.TB, p *page) {
 	t.Helper()
 	const pod = "staff-service-0"
 	began := time.Now()

@@ -16,8 +16,9 @@ import (
 // TestIdleObjects compares the notes of objects that change no proxy with istiod: with and without such an
 // object it generates the same configuration.
 func TestIdleObjects(t *testing.T) {
+	t.Parallel()
 	base := manifests(t, scenarios("canary-weighted"))
-	m, _ := startMesh(t, 98, base)
+	m, _ := startMesh(t, base)
 	before := generated(t, m)
 	const (
 		full        = "fleetman-staff-service.default.svc.cluster.local"
@@ -95,7 +96,7 @@ func TestIdleObjects(t *testing.T) {
 }
 
 // generated returns istiod's configuration of all proxies, without its version.
-func generated(t *testing.T, m *mesh.Mesh) []byte {
+func generated(t testing.TB, m *mesh.Mesh) []byte {
 	t.Helper()
 	status := m.Status(t.Context())
 	var all []any

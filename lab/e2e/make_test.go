@@ -19,6 +19,7 @@ import (
 // quotes, a $ and a letter that is not ASCII, independent of the user's go settings, and that clean removes
 // only the project's files.
 func TestMakeInAnyPath(t *testing.T) {
+	t.Parallel()
 	for _, ui := range []string{"services/webapp/ui", "lab/console/ui"} {
 		if _, err := os.Stat(filepath.Join(root, ui, "dist/index.html")); err != nil {
 			skip.Without(t, "the pages are not built: run make ui")
@@ -62,7 +63,7 @@ func TestMakeInAnyPath(t *testing.T) {
 		t.Error(err)
 	}
 
-	network := fmt.Sprintf("127.%d.245.", 100+os.Getpid()%100)
+	network := networkOf(t)
 	up := command("run", "UP=--network "+network+"0/24 --node-address "+network+"250 --ready-timeout "+patience.String()+" k8s/base")
 	var printed bytes.Buffer
 	log := create(t, filepath.Join(dir, "log"))

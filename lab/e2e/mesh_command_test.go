@@ -22,7 +22,7 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 )
 
-func (c *command) mesh(t *testing.T) *mesh.Status {
+func (c *command) mesh(t testing.TB) *mesh.Status {
 	t.Helper()
 	status := &mesh.Status{}
 	c.read(t, status, "mesh", "status", "-o", "json")
@@ -30,7 +30,7 @@ func (c *command) mesh(t *testing.T) *mesh.Status {
 }
 
 // tries returns the attempts of api-gateway's proxy to each version of staff-service.
-func (c *command) tries(t *testing.T) map[string]int {
+func (c *command) tries(t testing.TB) map[string]int {
 	t.Helper()
 	found := map[string]int{}
 	for _, p := range c.mesh(t).Proxies {
@@ -46,13 +46,14 @@ func (c *command) tries(t *testing.T) map[string]int {
 // TestMeshCommand runs the course's published manifests, a directory and a file, and the other commands on
 // the same fleet. At the end the launcher is killed, and no process is left.
 func TestMeshCommand(t *testing.T) {
+	t.Parallel()
 	folder, file := filepath.Join(root, "lab", "local", "testdata", "published"), filepath.Join("testdata", "published", "mesh.yaml")
 	meshtest.Binaries(t)
-	c := launch(t, 92, "--mesh", "--ingress-port", "0", folder, file)
+	c := launch(t, "--mesh", "--ingress-port", "0", folder, file)
 	ingress := c.nodePort(t, "istio-ingressgateway")
 	// split sends n requests, which the rule splits 9 to 1. The numbers come from the caller's proxy, because
 	// the risky version of these manifests is slow and fails.
-	split := func(t *testing.T, n int) {
+	split := func(t testing.TB, n int) {
 		t.Helper()
 		before := c.tries(t)
 		counts := map[string]int{}
@@ -272,7 +273,7 @@ func TestMeshCommand(t *testing.T) {
 		t.Logf("unready after %v", time.Since(stopped))
 		queried := time.Now()
 		status := c.mesh(t)
-		if took := time.Since(queried); took > 6*time.Second { // it gives up after 2 s
+		if took := time.Since(queried); took > time.Minute { // it gives up after 2 s, and the proxy is stopped until the test continues it
 			t.Errorf("mesh status took %v", took)
 		}
 		for _, p := range status.Proxies {

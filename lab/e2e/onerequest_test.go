@@ -17,15 +17,12 @@ import (
 // TestOneRequest follows one request, by the trace that it names, over services and proxies: each attempt of
 // the library and of the mesh, each wait, and the fallback have their reason.
 func TestOneRequest(t *testing.T) {
+	t.Parallel()
 	store := trace.NewStore()
 	receiver := httptest.NewServer(trace.NewReceiver(store, nil))
 	t.Cleanup(receiver.Close)
-	for _, variable := range trace.Environ(os.Environ(), receiver.URL) {
-		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
-			t.Setenv(name, value)
-		}
-	}
-	m, ingress := startMesh(t, 92, manifests(t, scenarios("resilience/twice"), filepath.Join(root, "k8s/components/ingress/istio.yaml")))
+	m, ingress := startMesh(t, manifests(t, scenarios("resilience/twice"), filepath.Join(root, "k8s/components/ingress/istio.yaml")),
+		trace.Environ(os.Environ(), receiver.URL)...)
 	var client faults.Client
 	for _, pod := range m.Fleet().Pods() {
 		if pod.Program == "staff-service" {

@@ -27,6 +27,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/monitoring"
+	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/skip"
 )
 
@@ -45,6 +46,7 @@ var provoked = []string{
 // TestPrometheus checks with a real Prometheus, which scrapes a fleet under faults, that every query of every
 // panel, alert and rule is valid, and returns series with the labels of its legend.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
 		skip.Without(t, "no prometheus: apt-get install prometheus")
@@ -93,12 +95,10 @@ func TestPrometheus(t *testing.T) {
 }
 
 // observedFleet starts the arm in which library and mesh have all their policies.
-func observedFleet(t *testing.T) (*mesh.Mesh, netip.Addr) {
+func observedFleet(t testing.TB) (*mesh.Mesh, netip.Addr) {
 	t.Helper()
-	network := netip.MustParsePrefix(fmt.Sprintf("127.%d.90.0/24", 100+os.Getpid()%100))
-	four := network.Addr().As4()
-	four[3] = 250
-	node := netip.AddrFrom4(four)
+	network := nettest.Network(t)
+	node := nettest.Node(network)
 	m, err := mesh.Start(t.Context(), manifests(t, scenarios("resilience/twice")), mesh.Options{Binaries: meshtest.Binaries(t), Local: local.Options{
 		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: node,
 		Progress: func(line string) { t.Log(line) },
@@ -115,7 +115,7 @@ func observedFleet(t *testing.T) (*mesh.Mesh, netip.Addr) {
 }
 
 // visit requests a URL 30 times a second until the test ends.
-func visit(t *testing.T, address string) {
+func visit(t testing.TB, address string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var sending sync.WaitGroup
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -146,7 +146,7 @@ type expected struct {
 var legendLabel = regexp.MustCompile(`{{(\w+)}}`)
 
 // queries returns the queries of all panels and rules, read from the files of k8s/dashboards.
-func queries(t *testing.T) map[string]*expected {
+func queries(t testing.TB) map[string]*expected {
 	t.Helper()
 	found := map[string]*expected{}
 	files, err := filepath.Glob(filepath.Join(root, "k8s", "dashboards", "*"))
@@ -199,7 +199,7 @@ func queries(t *testing.T) map[string]*expected {
 // prometheus is a running Prometheus.
 type prometheus struct{ url string }
 
-func startPrometheus(t *testing.T, program string, node netip.Addr, config map[string]any) *prometheus {
+func startPrometheus(t testing.TB, program string, node netip.Addr, config map[string]any) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	text, err := yaml.Marshal(config)
@@ -233,7 +233,7 @@ func startPrometheus(t *testing.T, program string, node netip.Addr, config map[s
 }
 
 // get reads a document of the API.
-func (p *prometheus) get(t *testing.T, path string, into any) (failed string) {
+func (p *prometheus) get(t testing.TB, path string, into any) (failed string) {
 	t.Helper()
 	response, err := http.Get(p.url + path)
 	if err != nil {
@@ -257,7 +257,7 @@ func (p *prometheus) get(t *testing.T, path string, into any) (failed string) {
 }
 
 // check returns what is wrong with the series of a query, or "".
-func (p *prometheus) check(t *testing.T, expr string, labels []string) string {
+func (p *prometheus) check(t testing.TB, expr string, labels []string) string {
 	t.Helper()
 	var data struct {
 		Result []struct {
@@ -294,7 +294,7 @@ func (p *prometheus) check(t *testing.T, expr string, labels []string) string {
 }
 
 // rulesAreHealthy checks that Prometheus itself evaluates all rules without an error.
-func (p *prometheus) rulesAreHealthy(t *testing.T) {
+func (p *prometheus) rulesAreHealthy(t testing.TB) {
 	t.Helper()
 	var data struct {
 		Groups []struct {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/trial"
 )
 
 // TestProve runs the proofs of rules on their examples: what happens as written,
@@ -18,12 +19,6 @@ import (
 // a configuration.
 func TestProve(t *testing.T) {
 	meshtest.Binaries(t)
-	binary := filepath.Join(t.TempDir(), "fleetman")
-	build := exec.Command("go", "build", "-o", binary, "./lab/cmd/fleetman")
-	build.Dir = root
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building fleetman: %v\n%s", err, text)
-	}
 	for _, test := range []struct {
 		rule  int
 		short bool
@@ -54,20 +49,23 @@ func TestProve(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprint(test.rule), func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(root, "lab", "lint", "testdata", fmt.Sprintf("%02d", test.rule))
 			file := filepath.Join(dir, "prove.yaml")
 			if _, err := os.Stat(file); err != nil {
 				file = filepath.Join(dir, "bad.yaml")
 			}
-			network := fmt.Sprintf("127.%d.88.0/24", 100+os.Getpid()%100)
-			cmd := exec.CommandContext(t.Context(), binary, "lint", "--root", root, "--state", filepath.Join(t.TempDir(), "state"),
-				"--network", network, "--prove", fmt.Sprint(test.rule), file)
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			if err := cmd.Run(); err != nil || !regexp.MustCompile(`(?m)^`+test.want+`$`).Match(stdout.Bytes()) {
-				t.Errorf("%v, want %s; stdout\n%s\nstderr\n%s", err, test.want, &stdout, &stderr)
-			}
-			t.Log(stdout.String())
+			trial.Run(t, func(t *trial.T) {
+				network := networkOf(t) + "0/24"
+				cmd := exec.CommandContext(t.Context(), binary(t), "lint", "--root", root, "--state", filepath.Join(t.TempDir(), "state"),
+					"--network", network, "--prove", fmt.Sprint(test.rule), file)
+				var stdout, stderr bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				if err := cmd.Run(); err != nil || !regexp.MustCompile(`(?m)^`+test.want+`$`).Match(stdout.Bytes()) {
+					t.Errorf("%v, want %s; stdout\n%s\nstderr\n%s", err, test.want, &stdout, &stderr)
+				}
+				t.Log(stdout.String())
+			})
 		})
 	}
 }

@@ -25,7 +25,7 @@ var (
 )
 
 // shippedRoutes returns the routes, keyed by their vehicles' names.
-func shippedRoutes(t *testing.T) map[string]route {
+func shippedRoutes(t testing.TB) map[string]route {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "services", "position-simulator", "routes", "*.gpx"))
 	if err != nil {
@@ -77,7 +77,7 @@ type drive struct {
 }
 
 // watch observes all vehicles for some time after they have speeds.
-func watch(t *testing.T, page string, routes map[string]route, long time.Duration) map[string]*drive {
+func watch(t testing.TB, page string, routes map[string]route, long time.Duration) map[string]*drive {
 	t.Helper()
 	drives, last := map[string]*drive{}, map[string]string{}
 	began, from := map[string]time.Time{}, map[string]int{}

@@ -19,7 +19,7 @@ import (
 const webappPage = root + "/services/webapp/ui/dist/index.html"
 
 // programs builds services as their images do, and returns the directory of the programs.
-func programs(t *testing.T, names ...string) (dir string) {
+func programs(t testing.TB, names ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	args := []string{"build", "-tags", "nomsgpack", "-o", dir + string(filepath.Separator)}
@@ -41,7 +41,7 @@ type process struct {
 }
 
 // run starts a program on a free port and returns when it listens.
-func run(t *testing.T, program string, environment ...string) process {
+func run(t testing.TB, program string, environment ...string) process {
 	t.Helper()
 	cmd := exec.Command(program)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DRAIN_DELAY=0s"}, environment...)
@@ -100,7 +100,7 @@ func run(t *testing.T, program string, environment ...string) process {
 }
 
 // fetch returns the status and the body of a response.
-func fetch(t *testing.T, url string) (int, string) {
+func fetch(t testing.TB, url string) (int, string) {
 	t.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
@@ -138,6 +138,7 @@ const pageTrace = `webapp SERVER GET /api/*path
 // TestTraces checks that every report and every request of the page is one trace through all processes, and
 // that their log records have its trace ID.
 func TestTraces(t *testing.T) {
+	t.Parallel()
 	names := []string{"position-simulator", "position-tracker", "vehicle-telemetry", "staff-service", "api-gateway"}
 	_, err := os.Stat(webappPage)
 	withPage := err == nil

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/trial"
 )
 
 // row is a row of the table of pods.
@@ -35,47 +37,49 @@ func table(text string) (pods map[string]row, ports map[string]string) {
 // TestFleet is a user's session: it starts the fleet, watches the vehicles drive along their routes at the
 // routes' speeds, kills pods, and stops the fleet.
 func TestFleet(t *testing.T) {
-	c := launch(t, 252, "--set", "position-simulator:REPORT_INTERVAL=200ms")
-	pods, ports := table(read(t, c.out))
-	page := ports["fleetman-webapp"]
-	want := []string{"api-gateway-0", "position-simulator-0", "position-tracker-0", "staff-service-0", "vehicle-telemetry-0", "webapp-0"}
-	if names := slices.Sorted(maps.Keys(pods)); !slices.Equal(names, want) {
-		t.Errorf("the table has %q", names)
-	}
-	for name, pod := range pods {
-		if pod != (row{"yes", "0"}) {
-			t.Errorf("%s: %+v", name, pod)
+	trial.Run(t, func(t *trial.T) {
+		c := launch(t, "--set", "position-simulator:REPORT_INTERVAL=200ms")
+		pods, ports := table(read(t, c.out))
+		page := ports["fleetman-webapp"]
+		want := []string{"api-gateway-0", "position-simulator-0", "position-tracker-0", "staff-service-0", "vehicle-telemetry-0", "webapp-0"}
+		if names := slices.Sorted(maps.Keys(pods)); !slices.Equal(names, want) {
+			t.Errorf("the table has %q", names)
 		}
-	}
-
-	routes := shippedRoutes(t)
-	drives := watch(t, page, routes, 6*time.Second)
-	if len(drives) != len(routes) {
-		t.Errorf("%d vehicles drive, %d routes are shipped", len(drives), len(routes))
-	}
-	for name, d := range drives {
-		if problem := d.implausible(routes[name]); problem != "" {
-			t.Errorf("%s: %s", name, problem)
+		for name, pod := range pods {
+			if pod != (row{"yes", "0"}) {
+				t.Errorf("%s: %+v", name, pod)
+			}
 		}
-	}
-	var driver struct{ Name string }
-	if !get(t, page+"/api/vehicles/driver/City%20Truck", &driver) || driver.Name != "Pam Parry" {
-		t.Errorf("City Truck's driver is %q, want Pam Parry", driver.Name)
-	}
 
-	for _, name := range []string{"api-gateway-0", "position-tracker-0"} {
-		c.ask(t, "kill", name, "--signal", "KILL")
-		await(t, name+" to come back", func() bool {
-			pods, _ := table(c.ask(t, "pods"))
-			return pods[name] == row{"yes", "1"}
-		})
-		await(t, "five vehicles without the old "+name, func() bool { return latest(t, page) != nil })
-	}
-	c.interrupt(t, page)
+		routes := shippedRoutes(t)
+		drives := watch(t, page, routes, 6*time.Second)
+		if len(drives) != len(routes) {
+			t.Errorf("%d vehicles drive, %d routes are shipped", len(drives), len(routes))
+		}
+		for name, d := range drives {
+			if problem := d.implausible(routes[name]); problem != "" {
+				t.Errorf("%s: %s", name, problem)
+			}
+		}
+		var driver struct{ Name string }
+		if !get(t, page+"/api/vehicles/driver/City%20Truck", &driver) || driver.Name != "Pam Parry" {
+			t.Errorf("City Truck's driver is %q, want Pam Parry", driver.Name)
+		}
+
+		for _, name := range []string{"api-gateway-0", "position-tracker-0"} {
+			c.ask(t, "kill", name, "--signal", "KILL")
+			await(t, name+" to come back", func() bool {
+				pods, _ := table(c.ask(t, "pods"))
+				return pods[name] == row{"yes", "1"}
+			})
+			await(t, "five vehicles without the old "+name, func() bool { return latest(t, page) != nil })
+		}
+		c.interrupt(t, page)
+	})
 }
 
 // interrupt sends Ctrl-C. Everything ends within 5 seconds.
-func (c *command) interrupt(t *testing.T, page string) {
+func (c *command) interrupt(t testing.TB, page string) {
 	t.Helper()
 	status := c.pods(t)
 	if err := c.up.Process.Signal(os.Interrupt); err != nil {

@@ -9,7 +9,8 @@ import (
 // TestWalk applies one scenario after the other to a running mesh, while requests are sent to the page's node
 // port. None is lost, although pods get proxies, versions are added and removed, and a namespace comes and goes.
 func TestWalk(t *testing.T) {
-	m, _ := startMesh(t, 61, manifests(t, scenarios("plain")))
+	t.Parallel()
+	m, _ := startMesh(t, manifests(t, scenarios("plain")))
 	page := ""
 	for _, port := range m.Fleet().NodePorts() {
 		if port.Declared == 30080 {
