@@ -37,7 +37,7 @@ func repeat(t testing.TB, measure func(t *T)) bool {
 		if run(t, measure) {
 			return true
 		}
-		t.Log(fmt.Sprintf("measurement %d of at most %d failed", n, attempts))
+		t.Logf("measurement %d of at most %d failed", n, attempts)
 	}
 	return false
 }
@@ -84,7 +84,7 @@ func (t *T) FailNow() {
 // Error implements testing.TB.
 func (t *T) Error(args ...any) {
 	t.Helper()
-	t.Log("failed: " + fmt.Sprint(args...))
+	t.Logf("failed: %s", fmt.Sprint(args...))
 	t.Fail()
 }
 

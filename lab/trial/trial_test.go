@@ -14,7 +14,7 @@ type steps struct {
 }
 
 func (s *steps) note(format string, args ...any) { s.all = append(s.all, fmt.Sprintf(format, args...)) }
-func (s *steps) Log(args ...any)                 { s.note("log %s", fmt.Sprint(args...)) }
+func (s *steps) Logf(format string, args ...any) { s.note("log "+format, args...) }
 
 // TestMeasurement checks how one measurement ends, and that it is cleaned up, last first, before the next one.
 func TestMeasurement(t *testing.T) {
