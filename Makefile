@@ -34,7 +34,7 @@ VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
 BUILDFLAGS  = -trimpath -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)'
 
-.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-combinations test-alone test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-manifests test-alone test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -58,12 +58,12 @@ compiled:
 	@$(call go_build,compiling beside the pages,-trimpath -tags $(TAGS) ./kit/... ./lab/cluster ./lab/mesh)
 
 # Each part runs, also after one has failed. Scenarios are checked after the tests, because they measure.
-PARTS = lint modules test-ui test-go $(if $(CI),test-combinations) test-alone fuzz $(if $(CI),check)
+PARTS = lint modules test-ui test-go test-manifests test-alone fuzz $(if $(CI),check)
 test: ui ## run all checks of CI except the scenarios: see check
 	@MAKE='$(MAKE)' .ci/parts $(PARTS)
 
 check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls, in about five minutes
-	$(FLEETMAN) check --jobs 4 -o json --junit $(CACHE)/check.xml >$(CACHE)/check.json
+	$(FLEETMAN) check --jobs 4 --ready-timeout 3m -o json --junit $(CACHE)/check.xml >$(CACHE)/check.json
 
 bench: ui $(FLEETMAN) ## measure the tables of docs/bench.md, in about six minutes
 	$(FLEETMAN) bench --readme docs/bench.md
@@ -89,13 +89,15 @@ modules: ## check that every module is tidy, in sync with the others, and builds
 # These tests measure or use both cores: one at a time, after the others.
 ALONE := $(addprefix fleetman.example/lab/,compare e2e images runner)
 
-# In CI no test may be skipped, and all combinations of components are tested: without the race detector,
-# which makes kustomize ten times as slow.
-test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector, except those of test-alone
-	go test -race -tags $(TAGS) $(TESTFLAGS) $(if $(CI),-skip '^TestCombinations$$') $$(go list -tags $(TAGS) work | grep -vxF $(ALONE:%=-e %))
+# These tests are of kustomize and not of Go code: without the race detector, which makes it ten times as slow.
+MANIFESTS := fleetman.example/lab/k8stest
 
-test-combinations: $(if $(CI),mesh-parts) ## build all combinations of components, in two minutes
-	go test -tags $(TAGS) $(TESTFLAGS) -run Combinations ./lab/k8stest -all
+# In CI no test may be skipped, and all combinations of components are tested.
+test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector, except those of the other targets
+	go test -race -tags $(TAGS) $(TESTFLAGS) $$(go list -tags $(TAGS) work | grep -vxF $(addprefix -e ,$(ALONE) $(MANIFESTS)))
+
+test-manifests: $(if $(CI),mesh-parts) ## run the tests of the manifests
+	go test -tags $(TAGS) $(TESTFLAGS) $(MANIFESTS) $(if $(CI),-all)
 
 test-alone: ui $(if $(CI),mesh-parts) ## run the Go tests that measure or use both cores, one package at a time
 	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE)

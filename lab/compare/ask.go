@@ -68,7 +68,7 @@ func (r *running) vehicles(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	count := r.vehicleCount()
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("vehicles: fewer than %d: must have reported within 20s", count))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("vehicles: fewer than %d: must have reported within 1m", count))
 	defer cancel()
 	for {
 		var latest []position

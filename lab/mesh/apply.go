@@ -202,9 +202,9 @@ func differences(before, after *manifest.Objects) []difference {
 }
 
 const (
-	// appliedWithin bounds the time until every proxy has accepted a change: a hundred times what it
+	// appliedWithin bounds the time until every proxy has accepted a change: three hundred times what it
 	// takes on an idle machine.
-	appliedWithin = 20 * time.Second
+	appliedWithin = time.Minute
 	// debounce is how long istiod waits for further changes before it sends one to the proxies.
 	debounce = 100 * time.Millisecond
 )

@@ -72,7 +72,7 @@ func refusal(ctx context.Context, istioctl string, objects []manifest.Object) (s
 }
 
 // analyzeTimeout is how long istioctl analyze may take; it usually takes 0.1 s.
-const analyzeTimeout = 10 * time.Second
+const analyzeTimeout = 30 * time.Second
 
 // analyze returns the warnings of istioctl analyze about the manifests' objects.
 // It checks all objects together: a valid one may refer to a gateway that does
