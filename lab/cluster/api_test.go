@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,7 @@ type api struct {
 
 	mu      sync.Mutex
 	objects map[string]*stored // by path
+	pages   map[string]string  // by path
 	// before is called with each request, after it is read. A status other than 0 is the response.
 	before func(r *http.Request) (status int, reason metav1.StatusReason, message string)
 	// made is called with each object that is created or changed.
@@ -80,6 +82,7 @@ func newAPI(t *testing.T) *api {
 	a := &api{version: "v1.36.3", objects: map[string]*stored{}, groups: map[string][]metav1.APIResource{
 		"v1":                   append(resources(true, "Pod", "Service", "Secret", "ServiceAccount", "Event"), resources(false, "Namespace", "Node")...),
 		"apps/v1":              resources(true, "Deployment"),
+		"batch/v1":             resources(true, "Job"),
 		"policy/v1":            resources(true, "PodDisruptionBudget"),
 		"networking.k8s.io/v1": resources(true, "NetworkPolicy"),
 	}}
@@ -168,6 +171,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	case a.groups[strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/")] != nil:
 		name := strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/")
 		respond(w, 200, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList"}, GroupVersion: name, APIResources: a.groups[name]})
+	case a.pages[path] != "":
+		_, _ = io.WriteString(w, a.pages[path])
 	case r.Method == http.MethodPatch:
 		a.apply(w, r)
 	case r.Method == http.MethodDelete:
@@ -284,7 +289,7 @@ func respond(w http.ResponseWriter, status int, body any) {
 // client returns a client of the stand-in.
 func (a *api) client(t *testing.T, namespace string) *Client {
 	t.Helper()
-	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: a.URL})
+	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: a.URL}, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}

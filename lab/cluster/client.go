@@ -52,6 +52,9 @@ type Client struct {
 	namespaceGiven     bool // the user has named the namespace
 	images             string
 	ask                func(objects []string) error
+	options            Options
+	base               *rest.Config // as it was given
+	responded          *atomic.Bool // the API server has, to this client or to one that it was made from
 	config             *rest.Config
 	kube               groups
 	dynamic            dynamic.Interface
@@ -85,8 +88,22 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(o, config)
+	return newClient(o, config, new(atomic.Bool))
 }
+
+// In returns a client of the fleet in another namespace of the same cluster.
+func (c *Client) In(namespace string) (*Client, error) {
+	o := c.options
+	o.Namespace = namespace
+	other, err := newClient(o, c.base, c.responded)
+	if err == nil {
+		other.namespaceGiven = false
+	}
+	return other, err
+}
+
+// Context returns the name of the cluster's context.
+func (c *Client) Context() string { return c.context }
 
 // The rate of requests to the API server. The limits of client-go, 5 a second, would delay a start by
 // seconds.
@@ -95,12 +112,16 @@ const (
 	requestsAtOnce    = 200
 )
 
-func newClient(o Options, config *rest.Config) (*Client, error) {
+func newClient(o Options, base *rest.Config, responded *atomic.Bool) (*Client, error) {
+	config := rest.CopyConfig(base)
 	config.QPS, config.Burst, config.UserAgent = requestsPerSecond, requestsAtOnce, "fleetman"
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	streaming := rest.CopyConfig(config) // without the waits: a tunnel that breaks is opened again by its caller
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outage{next: next} })
-	c := &Client{context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), namespaceGiven: o.Namespace != "", ask: o.Agree, config: config}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outage{next: next, responded: responded} })
+	c := &Client{
+		context: o.Context, namespace: cmp.Or(o.Namespace, OwnNamespace), namespaceGiven: o.Namespace != "", ask: o.Agree,
+		config: config, options: o, base: base, responded: responded,
+	}
 	if o.Images != "" {
 		c.images = strings.TrimSuffix(o.Images, "/") + "/"
 	}
@@ -169,7 +190,7 @@ const (
 // within an upgrade. POST is not repeated, because it may have had its effect.
 type outage struct {
 	next      http.RoundTripper
-	responded atomic.Bool
+	responded *atomic.Bool
 }
 
 func (o *outage) RoundTrip(request *http.Request) (*http.Response, error) {

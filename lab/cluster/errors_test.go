@@ -82,7 +82,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: "http://" + address})
+	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: "http://" + address}, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOutage(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 	})
-	o := &outage{next: next}
+	o := &outage{next: next, responded: new(atomic.Bool)}
 	do := func(method string, failures int32) (int32, error) {
 		calls.Store(0)
 		down.Store(failures)

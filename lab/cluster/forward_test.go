@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestForward(t *testing.T) {
 	}
 	front := httptest.NewServer(server.Handler())
 	defer front.Close()
-	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: front.URL})
+	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: front.URL}, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}

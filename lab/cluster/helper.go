@@ -32,7 +32,7 @@ const (
 
 // StartRelay makes DialFrom ready for a pod: it adds an ephemeral container that relays connections.
 func (c *Client) StartRelay(ctx context.Context, pod local.Pod) error {
-	return c.once(pod.Namespace+"/"+pod.Name, func() error { return c.addRelay(ctx, pod) })
+	return c.once(pod.Namespace+"/"+pod.Name, func() error { return c.addTo(ctx, pod, relays) })
 }
 
 // DialFrom connects to target, such as fleetman-staff-service:8080, as the program of a pod does: through its
@@ -95,12 +95,21 @@ func (c *Client) once(name string, f func() error) error {
 	return err
 }
 
-// container returns the container that relays, which even the restricted security level allows.
-func (c *Client) container() corev1.Container {
+// program is a command of the lab's image that serves at a port of a pod's loopback interface.
+type program struct {
+	container string // its name
+	command   string
+	port      int
+}
+
+var relays = program{relayName, "relay", relayPort}
+
+// container returns the container of a program, which even the restricted security level allows.
+func (c *Client) container(p program) corev1.Container {
 	yes, no, user := true, false, int64(userID)
 	return corev1.Container{
-		Name: relayName, Image: c.images + labImage, ImagePullPolicy: corev1.PullIfNotPresent,
-		Args: []string{"relay", net.JoinHostPort("127.0.0.1", strconv.Itoa(relayPort))},
+		Name: p.container, Image: c.images + labImage, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args: []string{p.command, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))},
 		SecurityContext: &corev1.SecurityContext{
 			RunAsNonRoot: &yes, RunAsUser: &user, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -108,26 +117,26 @@ func (c *Client) container() corev1.Container {
 	}
 }
 
-// addRelay adds the ephemeral container to a pod, and waits until it runs.
-func (c *Client) addRelay(ctx context.Context, pod local.Pod) error {
+// addTo adds a program to a pod as an ephemeral container, and waits until it serves.
+func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 	pods := c.kube.CoreV1().Pods(pod.Namespace)
 	there, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
 	if err != nil {
 		return c.about("pod "+pod.Name, err)
 	}
 	for i := range there.Spec.EphemeralContainers {
-		if there.Spec.EphemeralContainers[i].Name == relayName {
-			return c.awaitRelay(ctx, pod.Namespace, pod.Name)
+		if there.Spec.EphemeralContainers[i].Name == p.container {
+			return c.await(ctx, pod.Namespace, pod.Name, p)
 		}
 	}
-	of := c.container()
+	of := c.container(p)
 	there.Spec.EphemeralContainers = append(there.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: of.Name, Image: of.Image, ImagePullPolicy: of.ImagePullPolicy, Args: of.Args, SecurityContext: of.SecurityContext,
 	}})
 	if _, err := pods.UpdateEphemeralContainers(ctx, pod.Name, there, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		return c.about("pod "+pod.Name+": ephemeral container", err)
 	}
-	return c.awaitRelay(ctx, pod.Namespace, pod.Name)
+	return c.await(ctx, pod.Namespace, pod.Name, p)
 }
 
 // addHelper creates a pod without a proxy, and waits until it runs.
@@ -138,18 +147,18 @@ func (c *Client) addHelper(ctx context.Context, name string) error {
 			managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false",
 		}},
 		Spec: corev1.PodSpec{
-			Containers: []corev1.Container{c.container()}, AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
+			Containers: []corev1.Container{c.container(relays)}, AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
 			RestartPolicy: corev1.RestartPolicyNever,
 		},
 	}, metav1.CreateOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return c.about("pod "+name, err)
 	}
-	return c.awaitRelay(ctx, c.namespace, name)
+	return c.await(ctx, c.namespace, name, relays)
 }
 
-// awaitRelay waits until the container that relays accepts connections in a pod.
-func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
+// await waits until a program serves in a pod.
+func (c *Client) await(ctx context.Context, namespace, name string, p program) error {
 	ctx, cancel := context.WithTimeout(ctx, helperWithin)
 	defer cancel()
 	why := "no status"
@@ -162,10 +171,10 @@ func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
 			for _, statuses := range [][]corev1.ContainerStatus{pod.Status.EphemeralContainerStatuses, pod.Status.ContainerStatuses} {
 				for i := range statuses {
 					switch s := &statuses[i]; {
-					case s.Name != relayName:
+					case s.Name != p.container:
 					case s.State.Running != nil:
 						why = "it does not accept connections"
-						if c.accepts(ctx, namespace, name) {
+						if c.serves(ctx, namespace, name, p.port) {
 							return nil
 						}
 					default:
@@ -175,20 +184,20 @@ func (c *Client) awaitRelay(ctx context.Context, namespace, name string) error {
 			}
 		}
 		if strings.HasPrefix(why, "image ") {
-			return c.fail(nil, "pod %s: container %s: %s", name, relayName, why)
+			return c.fail(nil, "pod %s: container %s: %s", name, p.container, why)
 		}
 		if err := pause(ctx, helperPoll); err != nil {
-			return c.fail(err, "pod %s: container %s: not ready after %s: %s", name, relayName, helperWithin, why)
+			return c.fail(err, "pod %s: container %s: not ready after %s: %s", name, p.container, helperWithin, why)
 		}
 	}
 }
 
-// accepts reports whether the relay of a pod accepts connections: it refuses every method but CONNECT.
-func (c *Client) accepts(ctx context.Context, namespace, pod string) bool {
+// serves reports whether a program of the lab serves at a port of a pod. None has a page at /.
+func (c *Client) serves(ctx context.Context, namespace, pod string, port int) bool {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return c.DialPod(ctx, namespace, pod, relayPort)
+		return c.DialPod(ctx, namespace, pod, port)
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://relay/", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lab/", nil)
 	if err != nil {
 		return false
 	}
@@ -197,5 +206,5 @@ func (c *Client) accepts(ctx context.Context, namespace, pod string) bool {
 		return false
 	}
 	response.Body.Close()
-	return response.StatusCode == http.StatusMethodNotAllowed
+	return response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotFound
 }

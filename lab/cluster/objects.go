@@ -25,9 +25,10 @@ const (
 	setTool      = "applyset.kubernetes.io/tooling"
 	setKinds     = "applyset.kubernetes.io/contains-group-kinds"
 	setPlaces    = "applyset.kubernetes.io/additional-namespaces"
-	manifestsOf  = "fleetman.example/manifests" // the paths, one a line
-	injection    = "fleetman.example/injection" // of a pod template: the namespace's label
-	startOf      = "fleetman.example/start"     // of a pod template: Change.Start
+	manifestsOf  = "fleetman.example/manifests"  // the paths, one a line
+	injection    = "fleetman.example/injection"  // of a pod template: the namespace's label
+	startOf      = "fleetman.example/start"      // of a pod template: Change.Start
+	armOf        = "fleetman.example/comparison" // of a namespace: Change.Comparison
 	declaredPort = "fleetman.example/node-port-of-"
 	adminSecret  = "fleetman-admin"
 	tokenKey     = "token"
@@ -46,6 +47,9 @@ type Change struct {
 	FreeNodePorts bool `json:"freeNodePorts,omitempty"`
 	// Start makes all pods new, unless it has the value of the last start.
 	Start string `json:"start,omitempty"`
+	// Comparison is the namespace of the comparison that the fleet is an arm of: its Down removes the fleet,
+	// too. Empty: none.
+	Comparison string `json:"comparison,omitempty"`
 }
 
 // fleetID returns the ID of the ApplySet of a namespace.
@@ -89,6 +93,9 @@ func (c *Client) prepare(objects *manifest.Objects, change Change) ([]*unstructu
 	}
 	for _, o := range all {
 		c.label(o, map[string]string{injection: injected[o.GetNamespace()], startOf: change.Start})
+	}
+	if change.Comparison != "" {
+		addLabels(all[0], map[string]string{armOf: change.Comparison})
 	}
 	return all, nil
 }

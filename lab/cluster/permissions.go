@@ -57,6 +57,35 @@ func (c *Client) Plan(_ context.Context, objects *manifest.Objects, o UpOptions,
 	return errors.Join(err)
 }
 
+// comparisonRules are the permissions that a comparison needs beside those of its arms' fleets.
+var comparisonRules = []rbacv1.PolicyRule{
+	// the Jobs that send the load
+	{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: memberVerbs},
+	// CPU and memory, by the kubelets' summaries
+	{APIGroups: []string{""}, Resources: []string{"nodes/proxy"}, Verbs: []string{"get"}},
+}
+
+// PlanComparison writes the ClusterRole that a comparison needs, as YAML. It does not connect to the cluster.
+func (c *Client) PlanComparison(arms []*manifest.Objects, w io.Writer) error {
+	var all []*unstructured.Unstructured
+	for _, objects := range arms {
+		of, err := c.prepare(objects, Change{})
+		if err != nil {
+			return err
+		}
+		all = append(all, of...)
+	}
+	role := clusterRole(all)
+	role.Name = manager + "-compare"
+	role.Rules = append(role.Rules, comparisonRules...)
+	text, err := yaml.Marshal(role)
+	if err != nil {
+		return fmt.Errorf("print a plan: %w", err)
+	}
+	_, err = w.Write(text)
+	return err
+}
+
 func asAny(all []*unstructured.Unstructured) (objects []any) {
 	for _, o := range all {
 		objects = append(objects, o.Object)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -123,8 +124,16 @@ func key(o *unstructured.Unstructured) string {
 	return strings.Join([]string{o.GroupVersionKind().GroupKind().String(), o.GetNamespace(), o.GetName()}, "|")
 }
 
-// Down removes the fleet, and returns when nothing of it is left. It reports whether there was one.
+// Down removes the fleet, and those of a comparison in its namespace, and returns when nothing of them is left.
+// It reports whether there was one.
 func (c *Client) Down(ctx context.Context) (bool, error) {
+	arms, err := c.downArms(ctx)
+	own, ownErr := c.downOne(ctx)
+	return arms || own, errors.Join(err, ownErr)
+}
+
+// downOne removes one fleet.
+func (c *Client) downOne(ctx context.Context) (bool, error) {
 	parent, err := c.parent(ctx)
 	if err != nil {
 		return false, err

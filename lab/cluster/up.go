@@ -72,7 +72,7 @@ const removeTimeout = 2 * time.Minute
 func (c *Client) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	if _, err := c.Down(ctx); err != nil {
+	if _, err := c.downOne(ctx); err != nil {
 		return fmt.Errorf("remove the fleet: %w", err)
 	}
 	return nil
@@ -257,7 +257,11 @@ type memberSet struct {
 // memberSet returns the set of the objects.
 func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, manifests []string) (memberSet, error) {
 	packed, err := c.pack(change, all)
-	return memberSet{groupKinds(all), c.places(all), manifests, packed}, err
+	kinds := groupKinds(all)
+	if change.Comparison != "" {
+		kinds = union(kinds, []string{jobKind})
+	}
+	return memberSet{kinds, c.places(all), manifests, packed}, err
 }
 
 // with returns the set while objects of both are on the cluster. Its record is that of the parent.

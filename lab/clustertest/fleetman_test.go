@@ -122,3 +122,18 @@ func (c *cluster) left(t *testing.T) (left []string) {
 	}
 	return left
 }
+
+// awaitPod waits for a pod that a selector selects.
+func (c *cluster) awaitPod(t *testing.T, namespace, selector string) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		pods, err := c.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pods.Items) > 0 {
+			return
+		}
+	}
+	t.Fatalf("no pod with %s in namespace %s", selector, namespace)
+}

@@ -266,7 +266,7 @@ func (p plan) settings() (set []local.Setting) {
 func (p plan) recorded() []string {
 	all := slices.Clone([]string(p.arm.Manifests))
 	if p.mesh {
-		all = append(all, "istiod "+p.o.found.Pilot.Version, "envoy "+p.o.found.Envoy.Version)
+		all = append(all, p.o.at.meshPrograms()...)
 	}
 	for _, service := range slices.Sorted(maps.Keys(p.arm.Replicas)) {
 		all = append(all, fmt.Sprintf("%s replicas=%s", service, p.arm.Replicas[service]))

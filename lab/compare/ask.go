@@ -26,7 +26,7 @@ func (r *running) get(ctx context.Context, url string, into any) (found bool, er
 	if err != nil {
 		return false, err
 	}
-	response, err := r.client.HTTP.Do(request)
+	response, err := r.fleet.admin().HTTP.Do(request)
 	if err != nil {
 		return false, err
 	}

@@ -9,13 +9,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scenario/check"
@@ -44,8 +43,10 @@ type Options struct {
 	// Measurements is how often a run is made until its load is on time. Defaults to 3.
 	Measurements int
 
-	found binaries.Set
-	noted map[string]bool // lines of noteMesh
+	// Cluster is where the fleets are. Nil: this machine.
+	Cluster *Cluster
+
+	at place
 }
 
 // plan is one arm with one fault and one seed.
@@ -74,20 +75,28 @@ func (p plan) lasts() time.Duration {
 	return time.Duration(p.e.Phases.Healthy + p.e.Phases.Fault + p.e.Phases.After)
 }
 
-// expected is about how long a run takes with its fleet's start and end, once
+// expected is about how long some runs take with their fleets' starts and ends, once
 // the programs are there.
-func (p plan) expected() time.Duration {
-	if p.mesh {
-		return p.lasts() + 6*time.Second
-	}
-	return p.lasts() + 3*time.Second
-}
-
-func expected(plans []plan) (sum time.Duration) {
-	for _, p := range plans {
-		sum += p.expected()
+func (o Options) expected(plans []plan) (sum time.Duration) {
+	for _, together := range o.groups(plans) {
+		p := together[0]
+		sum += p.lasts() + o.at.overhead(p)
 	}
 	return sum
+}
+
+// groups returns the runs that are made at once, in their order.
+func (o Options) groups(plans []plan) (groups [][]plan) {
+	for i, p := range plans {
+		if i > 0 && o.at.parallel() {
+			if last := plans[i-1]; last.fault.Name == p.fault.Name && last.seed == p.seed && last.repeat == p.repeat {
+				groups[len(groups)-1] = append(groups[len(groups)-1], p)
+				continue
+			}
+		}
+		groups = append(groups, []plan{p})
+	}
+	return groups
 }
 
 // plans are all runs. The order of the arms is drawn for each fault, seed and
@@ -132,6 +141,10 @@ type Comparison struct {
 // New reads the manifests of every arm, and what Out has of the comparison. An
 // error of the experiment is experiment.Problems.
 func New(o Options) (*Comparison, error) {
+	o.at = &machine{o: o, noted: map[string]bool{}}
+	if o.Cluster != nil {
+		o.at, o.Cluster.root = o.Cluster, o.Root
+	}
 	c := &Comparison{o: o, plans: o.plans()}
 	if err := c.read(); err != nil {
 		return nil, err
@@ -151,10 +164,26 @@ func New(o Options) (*Comparison, error) {
 	return c, nil
 }
 
+// Manifests returns the objects of every arm.
+func (o Options) Manifests() (all []*manifest.Objects, err error) {
+	plans := o.plans()
+	o.at = new(machine)
+	if err := o.prepare(plans); err != nil {
+		return nil, err
+	}
+	seen := map[*manifest.Objects]bool{}
+	for _, p := range plans {
+		if !seen[p.objects] {
+			seen[p.objects], all = true, append(all, p.objects)
+		}
+	}
+	return all, nil
+}
+
 // Left returns how many runs are to be measured, of how many, and about how long
 // that takes.
 func (c *Comparison) Left() (left, all int, lasts time.Duration) {
-	return len(c.left), len(c.plans), expected(c.left)
+	return len(c.left), len(c.plans), c.o.expected(c.left)
 }
 
 // Run measures every run that is left, one after the other, and writes the
@@ -162,17 +191,14 @@ func (c *Comparison) Left() (left, all int, lasts time.Duration) {
 // kept.
 func (c *Comparison) Run(ctx context.Context) (err error) {
 	o := c.o
-	o.noted = map[string]bool{}
-	if err := local.CheckFree(local.Options{Network: o.Network}); err != nil {
-		return err
+	var printing sync.Mutex
+	o.Progress = func(line string) { // of runs that are made at once
+		printing.Lock()
+		defer printing.Unlock()
+		c.o.Progress(line)
 	}
-	if slices.ContainsFunc(c.left, func(p plan) bool { return p.mesh }) {
-		if o.found, err = o.Binaries(ctx); err != nil {
-			return err
-		}
-		if err := c.validate(ctx, o.found.Istioctl.Path); err != nil {
-			return err
-		}
+	if err := o.at.ready(ctx, c.left); err != nil {
+		return err
 	}
 	out, err := c.open(ctx)
 	if err != nil {
@@ -183,49 +209,59 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 			err = fmt.Errorf("records: %w", closed)
 		}
 	}()
-	for i, p := range c.left {
-		done := len(c.plans) - len(c.left) + i
-		rest := expected(c.left[i:])
-		o.Progress(fmt.Sprintf("%d of %d (%.0f %% done, %v to go): %s", done+1, len(c.plans), 100*(1-rest.Seconds()/expected(c.plans).Seconds()), rest.Round(time.Second), p.name()))
-		if p.o = o; i > 0 && o.Bin == "" { // built once
-			p.o.Bin = builtIn(o.Root)
-		}
-		seen, err := o.onTime(p.name(), func() (*record.Run, error) { return p.measure(ctx) })
-		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", p.name(), done, len(c.plans), o.Out, ctx.Err())
-		}
-		if problem, ok := errors.AsType[experiment.Problem](err); ok {
-			return experiment.Problems{problem}
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.name(), err)
-		}
-		if err := out.add(seen); err != nil {
+	left := c.left
+	for _, together := range o.groups(c.left) {
+		if err := c.measure(ctx, o, together, left, out); err != nil {
 			return err
 		}
+		left = left[len(together):]
 	}
 	return nil
 }
 
-// validate returns the arms whose objects Istio refuses, before the first run.
-func (c *Comparison) validate(ctx context.Context, istioctl string) error {
-	var problems experiment.Problems
-	done := map[string]bool{}
-	for _, p := range c.left {
-		if !p.mesh || done[p.arm.Name] {
-			continue
-		}
-		done[p.arm.Name] = true
-		if err := mesh.Validate(ctx, istioctl, p.objects); ctx.Err() != nil {
-			return err
-		} else if err != nil {
-			problems = append(problems, p.e.Problem(p.o.field(p.arm), "%s: %v", p.arm.Name, err))
-		}
+// measure measures some runs at once, the first of those that are left, and writes the records of each.
+func (c *Comparison) measure(ctx context.Context, o Options, together, left []plan, out *output) error {
+	done := len(c.plans) - len(left)
+	all, rest := o.expected(c.plans), o.expected(left)
+	var writing sync.Mutex
+	group, stop := context.WithCancel(ctx)
+	defer stop()
+	var running sync.WaitGroup
+	errs := make([]error, len(together))
+	for i, p := range together {
+		o.Progress(fmt.Sprintf("%d of %d (%.0f %% done, %v to go): %s", done+i+1, len(c.plans), 100*(1-rest.Seconds()/all.Seconds()), rest.Round(time.Second), p.name()))
+		p.o = o
+		running.Go(func() {
+			seen, err := o.onTime(p.name(), func() (*record.Run, error) { return p.attempt(group) })
+			if err == nil {
+				writing.Lock()
+				defer writing.Unlock()
+				errs[i] = out.add(seen)
+				return
+			}
+			_, left := errors.AsType[LeftError](err)
+			if group.Err() == nil || ctx.Err() != nil || left { // else another one has failed
+				errs[i] = fmt.Errorf("%s: %w", p.name(), err)
+			}
+			stop()
+		})
 	}
-	if len(problems) > 0 {
-		return problems
+	running.Wait()
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil {
+		interrupted := fmt.Errorf("interrupted in %s: %d of %d runs are kept in %s: %w", together[0].name(), done, len(c.plans), o.Out, ctx.Err())
+		if left, ok := errors.AsType[LeftError](err); ok {
+			return errors.Join(interrupted, left)
+		}
+		return interrupted
+	}
+	if problem, ok := errors.AsType[experiment.Problem](err); ok {
+		return experiment.Problems{problem}
+	}
+	return err
 }
 
 // field is the path of an arm in the experiment.
@@ -252,6 +288,7 @@ func (o Options) prepare(plans []plan) error {
 		p.objects = objects[p.arm.Name]
 		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && check.NeedsMesh(p.objects) })
 	}
+	problems = addOnce(problems, o.at.mistakes(plans))
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
 		return problems

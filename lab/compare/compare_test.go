@@ -374,22 +374,6 @@ seeds: [42]
 	}
 }
 
-// TestTurns: each stream has its share, and each of its requests the next vehicle.
-func TestTurns(t *testing.T) {
-	s := newSender(experiment.Load{Streams: []experiment.Stream{
-		{Name: "a", Path: "/a/{vehicle}", Share: 3}, {Name: "b", Path: "/b", Share: 1}, {Name: "c", Path: "/c?of={vehicle}", Share: 2},
-	}}, target{}, []string{"City Truck", "Huddersfield Truck"})
-	var paths []string
-	for n := range 12 {
-		_, _, path := s.request(n)
-		paths = append(paths, strings.NewReplacer("City%20Truck", "1", "Huddersfield%20Truck", "2").Replace(path))
-	}
-	want := []string{"/a/1", "/c?of=1", "/a/2", "/b", "/c?of=2", "/a/1", "/a/2", "/c?of=1", "/a/1", "/b", "/c?of=2", "/a/2"}
-	if !slices.Equal(paths, want) {
-		t.Errorf("got %q, want %q", paths, want)
-	}
-}
-
 func TestRate(t *testing.T) {
 	for text, want := range map[string]float64{
 		"{rate: 50}": 50,

@@ -52,7 +52,7 @@ func (r *running) tryRules(ctx context.Context) error {
 		if in.Rules == "" {
 			continue
 		}
-		state, err := r.client.Get(ctx, pods[0])
+		state, err := r.fleet.admin().Get(ctx, pods[0])
 		if err == nil {
 			err = r.set(ctx, pods[0], in.Rules)
 		}
@@ -95,6 +95,9 @@ func (r *running) busiest(pods []local.Pod) []local.Pod {
 	type received struct{ reads, all float64 }
 	by := map[string]received{}
 	for _, sample := range r.seen.Samples {
+		if sample.UsageOnly {
+			continue
+		}
 		var now received
 		for _, count := range sample.Counts {
 			if count.Name == record.CountServer {
@@ -162,7 +165,7 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 	}
 	before := map[string]string{} // rules of the manifests' FAULTS, which come back
 	for _, pod := range pods {
-		state, err := r.client.Get(ctx, pod)
+		state, err := r.fleet.admin().Get(ctx, pod)
 		if err == nil {
 			before[pod.Name], err = state.Text(), r.set(ctx, pod, in.Rules)
 		}
@@ -199,7 +202,7 @@ func (r *running) set(ctx context.Context, pod local.Pod, rules string) error {
 	if ofPod == "" {
 		return nil
 	}
-	_, err := r.client.Set(ctx, pod, ofPod)
+	_, err := r.fleet.admin().Set(ctx, pod, ofPod)
 	return err
 }
 
@@ -222,16 +225,25 @@ func (r *running) restore(pod local.Pod, before string) error {
 	}
 	var err error
 	if before == "" {
-		_, err = r.client.Clear(ctx, pod)
+		_, err = r.fleet.admin().Clear(ctx, r.now(pod))
 	} else {
-		_, err = r.client.Set(ctx, pod, before)
+		_, err = r.fleet.admin().Set(ctx, r.now(pod), before)
 	}
-	for _, now := range r.fleet.Pods() {
-		if now.Name == pod.Name && !now.Started.Equal(pod.Started) {
-			return nil
-		}
+	if now := r.now(pod); !now.Started.Equal(pod.Started) {
+		return nil
 	}
 	return err
+}
+
+// now returns the pod as it is: on a cluster, one that was deleted is replaced by one with
+// another address.
+func (r *running) now(pod local.Pod) local.Pod {
+	for _, now := range r.fleet.Pods() {
+		if now.Name == pod.Name {
+			return now
+		}
+	}
+	return pod
 }
 
 // setAgain sets the rules of a pod whenever it comes back without them.
@@ -239,7 +251,7 @@ func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
 	since := time.Now()
 	for event := range r.fleet.Events(ctx) {
 		if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
-			if r.set(ctx, pod, rules) == nil {
+			if r.set(ctx, r.now(pod), rules) == nil {
 				r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
 			}
 		}

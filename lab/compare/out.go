@@ -129,11 +129,12 @@ func header(ctx context.Context, o Options) *record.Comparison {
 	if text == nil {
 		text, _ = e.YAML() // it was read from flags, which YAML can have
 	}
+	machine, versions := o.at.conditions(ctx)
 	return &record.Comparison{
 		Began: time.Now(), Command: o.Command, Experiment: string(text),
 		Conditions: record.Conditions{
 			Seeds: e.Seeds, Rate: o.rate(), Target: e.Load.Target,
-			Machine: thisMachine(ctx), Versions: versions(ctx, o.Root), SLO: record.Offset(e.SLO),
+			Machine: machine, Versions: versions, SLO: record.Offset(e.SLO),
 			Healthy: record.Offset(e.Phases.Healthy), Fault: record.Offset(e.Phases.Fault), After: record.Offset(e.Phases.After),
 		},
 	}

@@ -6,12 +6,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/loader"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/record"
 )
@@ -21,26 +20,11 @@ type proxy struct {
 	name    string // of its pod, or the gateway's
 	gateway bool
 	address string // of its pod
-	pid     int
-	log     string
 	admin   *envoy.Client
+	log     func(ctx context.Context) ([]byte, error) // its access log
 }
 
-// proxiesOf returns the proxies and the process of the control plane.
-func proxiesOf(ctx context.Context, m *mesh.Mesh) (found []proxy, istiod int, err error) {
-	status := m.Status(ctx)
-	for _, p := range status.Proxies {
-		admin, err := netip.ParseAddrPort(p.Admin)
-		if err != nil {
-			return nil, 0, fmt.Errorf("proxy of %s: %w", p.Name, err)
-		}
-		found = append(found, proxy{p.Name, p.Gateway, p.Address, p.PID, p.Log, envoy.NewClient(admin)})
-	}
-	return found, status.Istiod.PID, nil
-}
-
-// count returns the proxy's counters: attempts by upstream service, CPU seconds,
-// resident bytes.
+// count returns the proxy's attempts by upstream service.
 func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 	clusters, err := p.admin.Clusters(ctx)
 	if err != nil {
@@ -52,10 +36,7 @@ func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 			attempts[to] += float64(stats.Requests)
 		}
 	}
-	counts, err := usage(ctx, p.pid)
-	if err != nil {
-		return nil, err
-	}
+	var counts []record.Count
 	for to, n := range attempts {
 		if n > 0 {
 			counts = append(counts, record.Count{Name: record.CountProxyAttempts, Of: to, N: n})
@@ -75,29 +56,24 @@ func outboundTo(cluster string) (service string, ok bool) {
 	return strings.TrimPrefix(name, "fleetman-"), name != ""
 }
 
-// logFlush is longer than Envoy buffers lines of its access log.
+// logFlush is longer than Envoy buffers lines of its access log, as the local mesh starts it.
 const logFlush = 400 * time.Millisecond
 
-// checkHeader names a request of the load in the proxies' access logs.
-const checkHeader = "X-Fleetman-Check"
-
-// checkName is the value of checkHeader, a different one for each request.
-func checkName(n int) string { return fmt.Sprintf("load-%d", n) }
-
-// accessLogs adds the proxies' access-log entries to the requests that failed;
-// names are those that checkName gave the requests.
-func (r *running) accessLogs(ctx context.Context, names []string) error {
+// accessLogs adds the proxies' access-log entries to the requests that failed, whose
+// names begin with check.
+func (r *running) accessLogs(ctx context.Context, check string) error {
 	failed := map[string]*record.Request{}
 	for i := range r.seen.Requests {
 		if request := &r.seen.Requests[i]; request.Failed() {
-			failed[names[i]] = request
+			failed[loader.CheckName(check, i)] = request
 		}
 	}
-	if len(failed) == 0 || len(r.proxies) == 0 {
+	proxies := r.fleet.proxies()
+	if len(failed) == 0 || len(proxies) == 0 {
 		return nil
 	}
 	select {
-	case <-time.After(logFlush):
+	case <-time.After(r.fleet.logDelay()):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -105,13 +81,13 @@ func (r *running) accessLogs(ctx context.Context, names []string) error {
 	for _, pod := range r.fleet.Pods() {
 		pods[pod.Address] = pod.Name
 	}
-	for _, p := range r.proxies {
-		text, err := os.ReadFile(p.log)
+	for _, p := range proxies {
+		text, err := p.log(ctx)
 		if err != nil {
 			return fmt.Errorf("read the access log of %s: %w", p.name, err)
 		}
 		for line := range bytes.Lines(text) {
-			if !bytes.Contains(line, []byte(checkName(0)[:5])) {
+			if !bytes.Contains(line, []byte(check)) {
 				continue
 			}
 			entry, ok := envoy.ParseAccess(line)

@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,20 +12,14 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/load"
-	"fleetman.example/lab/local"
-	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/loader"
 	"fleetman.example/lab/record"
 )
 
 // running is a plan that is carried out, in a fleet of its own.
 type running struct {
 	plan
-	mesh    *mesh.Mesh // nil without
-	proxies []proxy
-	istiod  int      // its process; 0 without a mesh
-	notes   []string // of the mesh
-	fleet   *local.Fleet
-	client  faults.Client
+	fleet fleet
 
 	mu    sync.Mutex
 	began time.Time // of the load; guarded, since pods have events before
@@ -59,13 +54,33 @@ func (o Options) onTime(name string, measure func() (*record.Run, error)) (*reco
 	}
 }
 
+// attempt carries out the plan. When the place has lost something of the run, it makes the run again.
+func (p plan) attempt(ctx context.Context) (*record.Run, error) {
+	for n := 1; ; n++ {
+		seen, err := p.measure(ctx)
+		if err == nil || ctx.Err() != nil || n == maxMeasurements || !p.o.at.repeats(err) {
+			return seen, err
+		}
+		p.o.Progress(fmt.Sprintf("%s: %v: measuring again", p.name(), err))
+	}
+}
+
+// LeftError is the error of a fleet that could not be removed, such as after Ctrl-C.
+type LeftError struct{ error }
+
+func (e LeftError) Unwrap() error { return e.error }
+
 // measure carries out the plan.
-func (p plan) measure(ctx context.Context) (*record.Run, error) {
+func (p plan) measure(ctx context.Context) (seen *record.Run, err error) {
 	r := &running{plan: p}
-	if err := r.start(ctx); err != nil {
+	if r.fleet, err = p.o.at.start(ctx, p); err != nil {
 		return nil, err
 	}
-	defer r.stop()
+	defer func() {
+		if left := r.fleet.stop(); left != nil {
+			err = errors.Join(err, LeftError{left})
+		}
+	}()
 	if err := r.tryRules(ctx); err != nil {
 		return nil, err
 	}
@@ -73,40 +88,41 @@ func (p plan) measure(ctx context.Context) (*record.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	target, err := r.target()
+	load, entry, err := r.fleet.prepare(ctx, r, vehicles)
 	if err != nil {
 		return nil, err
 	}
-	r.begin(r.sampleFirst(ctx), target)
-	answers, err := r.loadAndFault(ctx, newSender(p.e.Load, target, vehicles))
+	first := r.sampleFirst(ctx)
+	began, err := load.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(began, first, entry)
+	requests, err := r.loadAndFault(ctx, load)
 	if err != nil {
 		return nil, err
 	}
 	r.sample(ctx, lastPatience)
+	r.addUsed()
 	r.findHops()
-	names := r.keep(answers)
-	if err := r.accessLogs(ctx, names); err != nil {
+	r.keep(requests)
+	if err := r.accessLogs(ctx, load.check()); err != nil {
 		return nil, err
 	}
 	if err := r.readHistory(ctx, vehicles); err != nil {
 		return nil, err
 	}
-	if r.mesh != nil {
-		if err := r.mesh.Err(); err != nil { // a rejected update: the manifests were not what was measured
-			return nil, err
-		}
-	}
-	return &r.seen, nil
+	return &r.seen, r.fleet.err(ctx)
 }
 
 // begin starts the run's record and its time.
-func (r *running) begin(first []record.Sample, target target) {
-	r.began = time.Now()
+func (r *running) begin(began time.Time, first []record.Sample, entry string) {
+	r.began = began
 	phases := r.e.Phases
 	r.seen = record.Run{
-		Key: r.key(), Began: r.began, Rate: r.o.rate(), Entry: target.entry,
+		Key: r.key(), Began: r.began, Rate: r.o.rate(), Entry: entry,
 		FaultAt: record.Offset(phases.Healthy), RepairAt: record.Offset(phases.Healthy + phases.Fault), End: record.Offset(r.lasts()),
-		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Notes: r.notes, Samples: first,
+		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Notes: r.fleet.notes(), Samples: first,
 	}
 	if r.fault.Of != r.fault.Name || r.arm.Of != r.arm.Name {
 		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, map[string]string{}
@@ -136,8 +152,20 @@ func (r *running) findHops() {
 	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil, load)
 }
 
+// targetName is where the arm's load goes.
+func (p plan) targetName() string { return cmp.Or(p.arm.Target, p.e.Load.Target) }
+
+// load is the load of the run, without its host.
+func (p plan) load(vehicles []string) loader.Plan {
+	lasts := p.lasts()
+	if p.none() {
+		lasts = time.Duration(p.e.Phases.Healthy + p.e.Phases.Fault)
+	}
+	return loader.Plan{Load: p.e.Load, Rates: p.o.schedule(), Lasts: lasts, Names: vehicles, Check: "load-", Parts: 1}
+}
+
 // schedule is the load's rate.
-func (o Options) schedule() load.Schedule {
+func (o Options) schedule() load.Rates {
 	l := o.Experiment.Load
 	switch {
 	case l.Ramp != nil:
@@ -150,24 +178,20 @@ func (o Options) schedule() load.Schedule {
 		}
 		return rates
 	}
-	return load.Pace(l.Rate)
+	return load.Rates{{From: l.Rate, To: l.Rate}}
 }
 
 // rate is the mean number of requests per second while there is the fault.
 func (o Options) rate() float64 {
-	s, from, lasts := o.schedule(), time.Duration(o.Experiment.Phases.Healthy), time.Duration(o.Experiment.Phases.Fault)
-	if steady, ok := s.(load.Pace); ok {
-		return float64(steady)
+	if steady := o.Experiment.Load.Rate; steady != 0 {
+		return steady
 	}
+	s, from, lasts := o.schedule(), time.Duration(o.Experiment.Phases.Healthy), time.Duration(o.Experiment.Phases.Fault)
 	return float64(load.Count(s, from+lasts)-load.Count(s, from)) / lasts.Seconds()
 }
 
 // loadAndFault sends the load and, beside it, sets the fault and clears it.
-func (r *running) loadAndFault(ctx context.Context, s *sender) ([]load.Request[outcome], error) {
-	lasts := r.lasts()
-	if r.seen.LoadUntil > 0 {
-		lasts = time.Duration(r.seen.LoadUntil)
-	}
+func (r *running) loadAndFault(ctx context.Context, l sending) ([]loader.Request, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var beside sync.WaitGroup
@@ -176,23 +200,31 @@ func (r *running) loadAndFault(ctx context.Context, s *sender) ([]load.Request[o
 			cancel(err)
 		}
 	})
-	answers := load.Run(ctx, load.Plan{Schedule: r.o.schedule(), Duration: lasts, MaxInFlight: r.e.Load.MaxInFlight}, s.send)
+	requests, err := l.run(ctx)
+	if err != nil {
+		cancel(err)
+	}
 	beside.Wait()
-	return answers, context.Cause(ctx)
+	return requests, context.Cause(ctx)
 }
 
-// keep adds the load's requests to the record and returns their names in access
-// logs.
-func (r *running) keep(answers []load.Request[outcome]) (names []string) {
-	for _, a := range answers {
-		names = append(names, checkName(a.N))
+// addUsed adds what the place has measured of all processes together.
+func (r *running) addUsed() {
+	for _, s := range r.fleet.used(r.began) {
+		s.UsageOnly = true
+		r.seen.Samples = append(r.seen.Samples, s)
+	}
+}
+
+// keep adds the load's requests to the record.
+func (r *running) keep(requests []loader.Request) {
+	for _, a := range requests {
 		o := a.Outcome
 		r.seen.Requests = append(r.seen.Requests, record.Request{
 			Intended: record.Offset(a.Intended), Start: record.Offset(a.Start), End: record.Offset(a.End), Delayed: a.Delayed,
-			Route: o.route, Vehicle: o.vehicle, Status: o.status, Degraded: o.degraded, Error: o.failure, Injected: o.fault, Origin: o.origin,
+			Route: o.Route, Vehicle: o.Vehicle, Status: o.Status, Degraded: o.Degraded, Error: o.Failure, Injected: o.Fault, Origin: o.Origin,
 		})
 	}
-	return names
 }
 
 // readHistory reads what happened from the fleet.

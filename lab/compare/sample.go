@@ -13,7 +13,6 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scrape"
 )
@@ -59,19 +58,19 @@ func (r *running) sampleUntil(ctx context.Context, end time.Duration) error {
 // is not the arm's.
 func (r *running) sampleUsage(ctx context.Context) {
 	at := record.Offset(time.Since(r.began))
-	note := func(name string, pid int) {
-		if counts, err := usage(ctx, pid); err == nil {
+	note := func(name string) {
+		if counts, err := r.fleet.usage(ctx, name); err == nil && len(counts) > 0 {
 			r.seen.Samples = append(r.seen.Samples, record.Sample{At: at, Pod: name, Counts: counts, UsageOnly: true})
 		}
 	}
 	for _, pod := range r.fleet.Pods() {
-		note(pod.Name, pod.PID)
+		note(pod.Name)
 	}
-	for _, p := range r.proxies {
-		note(p.name+record.ProxySuffix, p.pid)
+	for _, p := range r.fleet.proxies() {
+		note(p.name + record.ProxySuffix)
 	}
-	if r.istiod != 0 {
-		note(record.ControlPlane, r.istiod)
+	if r.fleet.controlled() {
+		note(record.ControlPlane)
 	}
 }
 
@@ -83,39 +82,29 @@ func (r *running) sample(ctx context.Context, patience time.Duration) {
 	var all sync.WaitGroup
 	read := func(name string, count func() ([]record.Count, error)) {
 		all.Go(func() {
-			if counts, err := count(); err == nil {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: name, Counts: counts})
+			counts, err := count()
+			if err != nil {
+				return
 			}
+			used, err := r.fleet.usage(ctx, name)
+			if counts = append(used, counts...); err != nil || len(counts) == 0 {
+				return
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: name, Counts: counts})
 		})
 	}
 	for _, pod := range r.fleet.Pods() {
-		read(pod.Name, func() ([]record.Count, error) {
-			counts, err := count(ctx, &r.client.HTTP, pod)
-			if err != nil {
-				return nil, err
-			}
-			used, err := usage(ctx, pod.PID)
-			return append(used, counts...), err
-		})
+		read(pod.Name, func() ([]record.Count, error) { return count(ctx, &r.fleet.admin().HTTP, pod) })
 	}
-	for _, p := range r.proxies {
+	for _, p := range r.fleet.proxies() {
 		read(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
 	}
-	if r.istiod != 0 {
-		read(record.ControlPlane, func() ([]record.Count, error) { return usage(ctx, r.istiod) })
+	if r.fleet.controlled() {
+		read(record.ControlPlane, func() ([]record.Count, error) { return nil, nil })
 	}
 	all.Wait()
-}
-
-// usage returns the CPU seconds and the resident bytes of a process.
-func usage(ctx context.Context, pid int) ([]record.Count, error) {
-	used, err := process.UsageOf(ctx, pid)
-	if err != nil {
-		return nil, err
-	}
-	return []record.Count{{Name: record.CountCPU, N: used.CPU.Seconds()}, {Name: record.CountMemory, N: float64(used.RSS)}}, nil
 }
 
 // series are the metrics that are kept, with the labels that become Count.Of.

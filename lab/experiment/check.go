@@ -19,6 +19,7 @@ const Healthy = "healthy"
 const (
 	maxRate  = 1000
 	maxPhase = Duration(time.Hour)
+	maxJobs  = 100
 	maxRuns  = 1000
 	maxSeed  = 1<<62 - 100
 )
@@ -222,7 +223,8 @@ func (c *checker) load() {
 	}
 	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
 	rate := func(path string, rate, least float64) {
-		c.must(rate >= least && rate <= maxRate, path, "%v: must be between %v and %d requests per second", rate, least, maxRate)
+		most := maxRate * max(1, l.Jobs)
+		c.must(rate >= least && rate <= float64(most), path, "%v: must be between %v and %d requests per second", rate, least, most)
 	}
 	if l.Rate != 0 {
 		rate("load.rate", l.Rate, 0.1)
@@ -238,6 +240,8 @@ func (c *checker) load() {
 	}
 	c.must(l.Timeout > 0 && l.Timeout <= maxPhase, "load.timeout", "%v: must be more than 0s, and at most 1h", l.Timeout)
 	c.must(l.MaxInFlight >= 1 && l.MaxInFlight <= 100_000, "load.maxInFlight", "%d: must be between 1 and 100000", l.MaxInFlight)
+	c.must(l.Jobs >= 0 && l.Jobs <= maxJobs, "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
+	c.must(l.Jobs < 2 || l.From == "", "load.jobs", "%d: must be 1 with load.from, a pod of which sends the load", l.Jobs)
 	c.must(len(l.Streams) > 0, "load.streams", "empty: must be one at least for the target %.60q", l.Target)
 	c.names("load.streams", len(l.Streams), func(i int) string { return l.Streams[i].Name })
 	for i, s := range l.Streams {

@@ -142,6 +142,8 @@ type Load struct {
 	Timeout Duration `json:"timeout"`
 	// MaxInFlight is the most requests in flight. Defaults to 1000.
 	MaxInFlight int `json:"maxInFlight"`
+	// Jobs is how many Jobs of a cluster send the load, each its share. Defaults to 1.
+	Jobs int `json:"jobs,omitempty"`
 }
 
 // Names of targets.

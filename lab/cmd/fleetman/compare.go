@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/compare"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
@@ -36,6 +37,10 @@ type compareFlags struct {
 	out, again, bin, network string // where, and how much of it
 	report                   reportFlags
 
+	jobs     int // that send the load
+	parallel bool
+	cluster  clusterFlags
+
 	drawn bool // the seed, by chance
 }
 
@@ -52,6 +57,10 @@ The records are kept. The same command with --out DIR of an unfinished
 comparison goes on where it stopped. fleetman report computes the same tables
 from the records.
 
+With --context, the same on a cluster: each run's fleet has a namespace of its own,
+NAMESPACE-ARM, which is removed at its end; Jobs of the lab's own image send the load.
+fleetman down --context removes what is left after kill -9.
+
 The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
 not decided by so few requests.`,
 		Example: `  fleetman compare bad-replica
@@ -59,21 +68,32 @@ not decided by so few requests.`,
   fleetman compare comparison --arms none,library --faults all-bad --target page
   fleetman compare --arm none=k8s/base --arm mine=k8s/base,all:RESILIENCE=library \
     --fault 'bad=staff-service: status=503,rate=0.3' --replicas staff-service=2 \
-    --goal 'mine, bad: good >= 99.8%' --write mine.yaml`,
+    --goal 'mine, bad: good >= 99.8%' --write mine.yaml
+  fleetman compare bad-replica --context kind-kind`,
 		Args:              atMostOne("EXPERIMENT"),
 		ValidArgsFunction: where.completeExperiments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
 			}
+			if err := f.checkPlace(cmd, where); err != nil {
+				return err
+			}
 			options, err := f.options(cmd, args, where)
 			if err != nil {
 				return usageError{err}
+			}
+			if where.onCluster() && f.write == "" {
+				return f.runOnCluster(cmd, where, options)
 			}
 			return f.run(cmd.Context(), where, options, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f.add(cmd.Flags())
+	f.cluster.add(cmd, where)
+	where.addCluster(cmd)
+	cmd.Flags().Lookup("namespace").Usage = "with --context: what the arms' namespaces begin with (default " + cluster.OwnNamespace + ")"
+	cmd.Flags().Lookup("dry-run").Usage = "with --context: print the ClusterRole that is needed, as YAML, and run nothing"
 	completeFlag(cmd, "arms", where.completeParts(func(e *experiment.Experiment) []string {
 		return described(e.Arms, func(a experiment.Arm) (string, string) { return a.Name, a.Meaning })
 	}))
@@ -94,6 +114,8 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.target, "target", "", "where the load goes: api-gateway, ingress, page, or another Service")
 	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and order (default: the experiment's, or random and printed)")
 	flags.IntVar(&f.seeds, "seeds", 1, "how many seeds, each one more than the last")
+	flags.IntVar(&f.jobs, "load-jobs", 0, "with --context: how many Jobs send the load, each its share (default: the experiment's, or 1)")
+	flags.BoolVar(&f.parallel, "parallel", false, "with --context: run all arms with one fault and one seed at once")
 	flags.Float64Var(&f.rate, "rate", 0, "requests per second (default: the experiment's, or 10)")
 	flags.DurationVar(&f.duration, "duration", 0, "how long a fault lasts (default: the experiment's, or 15s)")
 	flags.StringVar(&f.write, "write", "", "write the experiment to a new file, and run nothing")
@@ -107,7 +129,7 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 }
 
 // elsewhere are the flags that change where a comparison is made, not what.
-var elsewhere = []string{"out", "run", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds"}
+var elsewhere = []string{"out", "run", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds", "kubeconfig", "dry-run", "yes"}
 
 func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
 	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}
@@ -233,6 +255,7 @@ func (f compareFlags) change(given func(string) bool, e *experiment.Experiment) 
 		{"goal", func() error { return addEach("--goal", f.goals, experiment.ParseGoal, &e.Goals) }},
 		{"replicas", func() error { return f.setReplicas(e) }},
 		{"target", func() error { e.Load.Target, e.Load.Streams = f.target, nil; return nil }},
+		{"load-jobs", func() error { e.Load.Jobs = f.jobs; return nil }},
 		{"rate", func() error { return f.setRate(e) }},
 		{"duration", func() error { e.Phases.Fault = experiment.Duration(f.duration); return nil }},
 	} {
@@ -361,7 +384,7 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 	if f.write != "" {
 		return o.Experiment.Write(f.write, o.Root)
 	}
-	if o.Root == "" && o.Bin == "" {
+	if o.Root == "" && o.Bin == "" && o.Cluster == nil {
 		return noRepository(", or name a directory of programs with --bin")
 	}
 	o.Binaries = where.source(o.Progress).Find
@@ -375,6 +398,9 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 	if err := comparison.Run(ctx); err != nil {
 		if problems, ok := errors.AsType[experiment.Problems](err); ok {
 			return usageError{problems}
+		}
+		if left, ok := errors.AsType[compare.LeftError](err); ok {
+			return finalError{left}
 		}
 		return interrupted(ctx, err, func() string { return keptRuns(o, all) })
 	}

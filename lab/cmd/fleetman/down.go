@@ -20,7 +20,8 @@ processes are gone. A fleet that is still starting is ended too. The exit code i
 0 when no fleet runs.
 
 On a cluster, remove all objects that fleetman up has applied, and the namespaces that
-it has made, and wait until they are gone. Nothing else is removed.`,
+it has made, and wait until they are gone: those of a comparison's arms, too. Nothing
+else is removed.`,
 		Example: `  fleetman down
   fleetman down --state /tmp/second
   fleetman down --context kind-kind`,

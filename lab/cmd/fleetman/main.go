@@ -98,7 +98,7 @@ Exit codes:
 		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), prometheusConfigCommand(where)}},
 		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
 		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(where), benchCommand(where)}},
-		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), imagesCommand(where), envCommand(where), versionCommand(where), relayCommand()}},
+		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), imagesCommand(where), envCommand(where), versionCommand(where), relayCommand(), loadCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {

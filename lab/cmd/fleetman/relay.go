@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/loader"
 	"fleetman.example/lab/relay"
 )
 
@@ -25,6 +26,26 @@ The checks on a cluster run it in pods, whose requests they send.`,
 				return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)
 			}
 			return relay.Serve(cmd.Context(), listener)
+		},
+	}
+}
+
+// loadCommand is what the lab's image runs in the Jobs of a comparison on a cluster.
+func loadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "load ADDRESS",
+		Short: "Send a load from inside a pod, for comparisons on a cluster",
+		Long: `Listen at an address for one order, send the load that it describes, and keep what
+became of each request until it is read. Comparisons on a cluster run it in Jobs.`,
+		Example: `  fleetman load 127.0.0.1:15998`,
+		Args:    exactly("ADDRESS"),
+		Hidden:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			listener, err := net.Listen("tcp", args[0])
+			if err != nil {
+				return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)
+			}
+			return loader.Serve(cmd.Context(), listener)
 		},
 	}
 }

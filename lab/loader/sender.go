@@ -1,6 +1,7 @@
-package compare
+package loader
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,24 +20,25 @@ import (
 // sender sends the requests of the load: the streams in turn, by their shares,
 // and each for one vehicle after the other.
 type sender struct {
-	client   http.Client
-	host     string
-	streams  []experiment.Stream
-	vehicles []string
-	turns    []turn
+	client http.Client
+	plan   Plan
+	turns  []turn
 }
 
 // turn is one request of a cycle: a stream, and which of its requests it is.
 type turn struct{ stream, nth int }
 
-func newSender(l experiment.Load, to target, vehicles []string) *sender {
+func newSender(p Plan, dial Dial) *sender {
+	to := cmp.Or(p.Address, p.Host)
 	return &sender{
 		client: http.Client{
-			Timeout:       time.Duration(l.Timeout),
-			Transport:     &http.Transport{MaxIdleConnsPerHost: l.MaxInFlight, DisableCompression: true, DialContext: to.dial},
+			Timeout: time.Duration(p.Timeout),
+			Transport: &http.Transport{MaxIdleConnsPerHost: p.MaxInFlight, DisableCompression: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return dial(ctx, network, to)
+			}},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		host: to.host, streams: l.Streams, vehicles: vehicles, turns: turns(l.Streams),
+		plan: p, turns: turns(p.Streams),
 	}
 }
 
@@ -63,51 +66,60 @@ func turns(streams []experiment.Stream) (cycle []turn) {
 // request returns the stream, the vehicle and the path of request n.
 func (s *sender) request(n int) (stream experiment.Stream, vehicle, path string) {
 	t := s.turns[n%len(s.turns)]
-	stream = s.streams[t.stream]
+	stream = s.plan.Streams[t.stream]
 	if !strings.Contains(stream.Path, experiment.Vehicle) {
 		return stream, "", stream.Path
 	}
-	vehicle = s.vehicles[(n/len(s.turns)*stream.Share+t.nth)%len(s.vehicles)]
+	vehicle = s.plan.Names[(n/len(s.turns)*stream.Share+t.nth)%len(s.plan.Names)]
 	return stream, vehicle, strings.ReplaceAll(stream.Path, experiment.Vehicle, url.PathEscape(vehicle))
 }
 
-// outcome is how a request ended.
-type outcome struct {
-	route, vehicle    string
-	status            int
-	degraded, failure string
-	fault, origin     string
+// Outcome is how a request ended.
+type Outcome struct {
+	Route    string `json:"route"`
+	Vehicle  string `json:"vehicle,omitempty"`
+	Status   int    `json:"status"` // 0: no answer
+	Degraded string `json:"degraded,omitempty"`
+	Failure  string `json:"failure,omitempty"`
+	Fault    string `json:"fault,omitempty"`
+	Origin   string `json:"origin,omitempty"`
 }
 
-func (s *sender) send(ctx context.Context, n int) (o outcome) {
+// checkHeader names a request of the load in the proxies' access logs.
+const checkHeader = "X-Fleetman-Check"
+
+func (s *sender) send(ctx context.Context, n int) (o Outcome) {
 	stream, vehicle, path := s.request(n)
-	o.route, o.vehicle = stream.Name, vehicle
-	request, err := http.NewRequestWithContext(ctx, stream.Method, "http://"+s.host+path, strings.NewReader(stream.Body))
+	o.Route, o.Vehicle = stream.Name, vehicle
+	request, err := http.NewRequestWithContext(ctx, stream.Method, "http://"+s.plan.Host+path, strings.NewReader(stream.Body))
 	if err != nil {
-		o.failure = err.Error()
+		o.Failure = err.Error()
 		return o
 	}
 	for name, value := range stream.Headers {
 		request.Header.Set(name, value)
 	}
-	request.Header.Set(checkHeader, checkName(n))
+	request.Header.Set(checkHeader, CheckName(s.plan.Check, n))
 	response, err := s.client.Do(request)
 	if err != nil {
-		o.failure = reason(err)
+		o.Failure = reason(err)
 		return o
 	}
 	defer response.Body.Close()
 	header := response.Header
-	o.status, o.degraded, o.fault, o.origin = response.StatusCode, header.Get("X-Fallback"), header.Get("X-Fault"), header.Get("X-Error-Origin")
+	o.Status, o.Degraded, o.Fault, o.Origin = response.StatusCode, header.Get("X-Fallback"), header.Get("X-Fault"), header.Get("X-Error-Origin")
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	switch {
 	case err != nil:
-		o.failure = reason(err)
-	case o.status != http.StatusOK:
-		o.failure = message(body)
+		o.Failure = reason(err)
+	case o.Status != http.StatusOK:
+		o.Failure = message(body)
 	}
 	return o
 }
+
+// CheckName is the name of a request in access logs.
+func CheckName(check string, n int) string { return check + strconv.Itoa(n) }
 
 // message returns the message of an error answer, as the contract has it.
 func message(body []byte) string {

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"fleetman.example/lab/loader"
+	"fleetman.example/lab/local"
+)
+
+// loads is the program that sends a load.
+var loads = program{"fleetman-load", "load", 15998}
+
+const (
+	jobKind  = "Job.batch"
+	loadName = "fleetman-load-"
+)
+
+// Loader is a pod that sends a load, or a part of one.
+type Loader struct {
+	*loader.Client
+	Pod, Node string
+}
+
+// StartLoaders starts Jobs that each send a part of a load, and returns them when they are ready. Their pods have
+// no proxy. They are on nodes without pods of the fleet, as far as there are such nodes. They end after a limit,
+// also when nobody removes them.
+func (c *Client) StartLoaders(ctx context.Context, jobs int, limit time.Duration) ([]Loader, error) {
+	for i := range jobs {
+		o, err := c.job(loadName+strconv.Itoa(i), limit)
+		if err == nil {
+			err = c.apply(ctx, o)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	loaders := make([]Loader, jobs)
+	for i := range loaders {
+		pod, err := c.podOfJob(ctx, loadName+strconv.Itoa(i))
+		if err == nil {
+			err = c.await(ctx, c.namespace, pod, loads)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if loaders[i], err = c.loader(ctx, c.namespace, pod); err != nil {
+			return nil, err
+		}
+	}
+	return loaders, nil
+}
+
+// StartLoaderIn starts a program that sends a load in a pod of the fleet, whose proxy its requests go through.
+func (c *Client) StartLoaderIn(ctx context.Context, pod local.Pod) (Loader, error) {
+	if err := c.addTo(ctx, pod, loads); err != nil {
+		return Loader{}, err
+	}
+	return c.loader(ctx, pod.Namespace, pod.Name)
+}
+
+// loader returns the client of a pod that sends a load, after it has compared their clocks.
+func (c *Client) loader(ctx context.Context, namespace, pod string) (Loader, error) {
+	there, err := c.kube.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+	if err != nil {
+		return Loader{}, c.about("pod "+pod, err)
+	}
+	l := Loader{Pod: pod, Node: there.Spec.NodeName, Client: loader.NewClient(pod, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return c.DialPod(ctx, namespace, pod, loads.port)
+	})}
+	return l, l.ReadClock(ctx)
+}
+
+// podOfJob waits for the pod of a Job, and returns its name.
+func (c *Client) podOfJob(ctx context.Context, job string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, helperWithin)
+	defer cancel()
+	for {
+		pods, err := c.kube.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job})
+		if err != nil {
+			return "", c.about("pods of Job "+job, err)
+		}
+		if len(pods.Items) > 0 {
+			return pods.Items[0].Name, nil
+		}
+		if err := pause(ctx, helperPoll); err != nil {
+			return "", c.fail(err, "Job %s: no pod after %s: %s", job, helperWithin, c.refusal(ctx, job))
+		}
+	}
+}
+
+// refusal returns why a Job has no pod: the last warning about it.
+func (c *Client) refusal(ctx context.Context, job string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstContact)
+	defer cancel()
+	events, err := c.kube.CoreV1().Events(c.namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Job,involvedObject.name=" + job})
+	if err != nil || len(events.Items) == 0 {
+		return "the Job's controller must create it"
+	}
+	return refusal(events.Items[len(events.Items)-1].Message)
+}
+
+// job returns a Job that sends a load once.
+func (c *Client) job(name string, limit time.Duration) (*unstructured.Unstructured, error) {
+	never, no, now, seconds := int32(0), false, int64(0), int64(limit.Seconds())
+	container := c.container(loads)
+	container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
+	labels := map[string]string{managedBy: manager, partOfSet: fleetID(c.namespace)}
+	podLabels := map[string]string{managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false"}
+	fleet := metav1.LabelSelector{
+		MatchLabels:      map[string]string{managedBy: manager},
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: helperLabel, Operator: metav1.LabelSelectorOpDoesNotExist}},
+	}
+	job := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.namespace, Labels: labels},
+		Spec: batchv1.JobSpec{
+			BackoffLimit: &never, ActiveDeadlineSeconds: &seconds, // a load that broke off is not sent again: its run is
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: podLabels},
+				Spec: corev1.PodSpec{
+					Containers: []corev1.Container{container}, RestartPolicy: corev1.RestartPolicyNever,
+					AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
+					// preferred: with one node, or with the fleet on all of them, there is no other place
+					Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
+						Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: &fleet, NamespaceSelector: &metav1.LabelSelector{}, TopologyKey: corev1.LabelHostname},
+					}}}},
+				},
+			},
+		},
+	}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil {
+		return nil, fmt.Errorf("Job %s: %w", name, err)
+	}
+	delete(fields, "status")
+	return &unstructured.Unstructured{Object: fields}, nil
+}
+
+// NodesOf returns the nodes that the fleet's pods are on.
+func (c *Client) NodesOf(ctx context.Context) ([]string, error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []string
+	for _, place := range places {
+		pods, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager + ",!" + helperLabel})
+		if err != nil {
+			return nil, c.about("pods", err)
+		}
+		for i := range pods.Items {
+			nodes = append(nodes, pods.Items[i].Spec.NodeName)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes), nil
+}

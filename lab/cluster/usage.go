@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Usage is what a container has used.
+type Usage struct {
+	Namespace, Pod string
+	Proxy          bool      // the pod's proxy, not its program
+	At             time.Time // of the measurement
+	CPU            float64   // in seconds, since the container's start
+	Memory         float64   // in bytes, the working set
+}
+
+// summary is what is read of a kubelet's statistics. Their CPU is a counter, so that a sample that is missing
+// loses nothing. Those of metrics.k8s.io are averages over a window of its own, which a second's curve cannot use.
+type summary struct {
+	Pods []struct {
+		Ref        struct{ Name, Namespace string } `json:"podRef"`
+		Containers []struct {
+			Name string
+			CPU  struct {
+				Time  time.Time
+				Nanos *uint64 `json:"usageCoreNanoSeconds"`
+			}
+			Memory struct {
+				WorkingSet *uint64 `json:"workingSetBytes"`
+			}
+		}
+	}
+}
+
+// half is the mean of what a summary's time lacks: it has whole seconds.
+const half = 500 * time.Millisecond
+
+// Usage returns what the containers on some nodes have used, by the kubelets' summaries: those of the fleet's
+// namespaces and of Istio.
+func (c *Client) Usage(ctx context.Context, nodes []string) (all []Usage, err error) {
+	for _, node := range nodes {
+		result := c.kube.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("stats/summary").
+			Param("only_cpu_and_memory", "true").Do(ctx)
+		if err := result.Error(); err != nil { // that of Raw has no message
+			return nil, c.about("node "+node+": its summary", err)
+		}
+		text, err := result.Raw()
+		if err != nil {
+			return nil, c.about("node "+node+": its summary", err)
+		}
+		var s summary
+		if err := json.Unmarshal(text, &s); err != nil {
+			return nil, c.fail(err, "node %s: its summary: %s", node, oneLine(err))
+		}
+		for _, pod := range s.Pods {
+			for _, container := range pod.Containers {
+				if container.CPU.Nanos == nil || container.Memory.WorkingSet == nil || container.Name == loads.container || container.Name == relayName {
+					continue
+				}
+				all = append(all, Usage{
+					Namespace: pod.Ref.Namespace, Pod: pod.Ref.Name, Proxy: container.Name == proxyContainer, At: container.CPU.Time.Add(half),
+					CPU: float64(*container.CPU.Nanos) / 1e9, Memory: float64(*container.Memory.WorkingSet),
+				})
+			}
+		}
+	}
+	return all, nil
+}
+
+// IstioNodes returns the nodes of Istio's pods, and the names of the pods of istiod.
+func (c *Client) IstioNodes(ctx context.Context) (nodes, istiods []string, err error) {
+	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, c.about("pods of Istio", err)
+	}
+	of := func(p *corev1.Pod, app string) bool {
+		return labels.SelectorFromSet(labels.Set{istioAppName: app}).Matches(labels.Set(p.Labels))
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if !of(p, istiodLog) && !of(p, gatewayLog) || p.Spec.NodeName == "" {
+			continue
+		}
+		nodes = append(nodes, p.Spec.NodeName)
+		if of(p, istiodLog) {
+			istiods = append(istiods, p.Name)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes), istiods, nil
+}

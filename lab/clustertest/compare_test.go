@@ -1,0 +1,123 @@
+package clustertest
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fleetman.example/lab/record"
+)
+
+// short is a short comparison of two arms.
+const short = `# Does the mesh hide a replica that fails half of its requests?
+fleet: {replicas: {staff-service: 2, webapp: 0}}
+arms:
+  - {name: none, manifests: repo:k8s/base}
+  - {name: mesh, manifests: repo:k8s/scenarios/resilience/mesh, replicas: {staff-service-bad: 0}}
+faults:
+  - {name: bad, inject: [{service: staff-service, rules: "status=503,rate=0.5"}]}
+load: {rate: 20, jobs: 2}
+phases: {healthy: 2s, fault: 8s, after: 2s}
+seeds: [1]
+goals:
+  - {figure: good, arm: mesh, fault: bad, atLeast: 90%}
+`
+
+func experimentFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "short.yaml")
+	if err := os.WriteFile(path, []byte(short), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestCompare: the records of a comparison are whole, and nothing of it is left.
+func TestCompare(t *testing.T) {
+	c := newCluster(t)
+	out := t.TempDir()
+	if code, _, _ := c.fleetman(t, "compare", experimentFile(t), "--out", out); code != 0 {
+		t.Fatalf("compare: exit code %d", code)
+	}
+	if left := c.left(t); len(left) > 0 {
+		t.Errorf("compare leaves %q", left)
+	}
+	records, err := record.ReadDir(out)
+	if err != nil || len(records.Runs) != 2 {
+		t.Fatalf("%+v, %v", records, err)
+	}
+	if !strings.HasPrefix(records.Machine, "cluster: ") || records.Versions["istio"] == "" || records.Versions["kubernetes"] == "" {
+		t.Errorf("%s, %v", records.Machine, records.Versions)
+	}
+	for _, r := range records.Runs {
+		has := map[string]bool{} // kinds of counts, by process
+		for _, s := range r.Samples {
+			for _, count := range s.Counts {
+				has[s.Pod+" "+count.Name] = true
+			}
+		}
+		wanted := []string{"api-gateway-0 client", "staff-service-1 server", "staff-service-0 cpu", "position-tracker-0 memory"}
+		if r.Arm == "mesh" {
+			wanted = append(wanted, "api-gateway-0.envoy proxyAttempts", "api-gateway-0.envoy cpu", "istiod memory")
+		}
+		for _, want := range wanted {
+			if !has[want] {
+				t.Errorf("%s: no %s", r.Name(), want)
+			}
+		}
+		injected := slices.ContainsFunc(r.Requests, func(r record.Request) bool { return r.Injected != "" })
+		if len(r.Requests) != 12*20 || r.Arm == "none" && !injected || len(r.Pods) != 1 || len(r.Positions) == 0 || r.Entry != "api-gateway" {
+			t.Errorf("%s: %d requests, injected %v, fault in %q, %d positions, entry %s", r.Name(), len(r.Requests), injected, r.Pods, len(r.Positions), r.Entry)
+		}
+	}
+}
+
+// TestCompareEnded: nothing is left of a comparison that Ctrl-C ends, and nothing after down of one that was killed.
+func TestCompareEnded(t *testing.T) {
+	c := newCluster(t)
+	for name, test := range map[string]struct {
+		signal syscall.Signal
+		down   bool
+		code   int
+	}{
+		"interrupted": {signal: syscall.SIGINT, code: 130},
+		"killed":      {signal: syscall.SIGKILL, down: true, code: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", namespace})
+			progress, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(progress)
+			for lines.Scan() {
+				t.Log(lines.Text())
+				if strings.HasPrefix(lines.Text(), "1 of 1 ") {
+					c.awaitPod(t, namespace+"-none", "batch.kubernetes.io/job-name=fleetman-load-1")
+					if err := cmd.Process.Signal(test.signal); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			if test.down {
+				if code, _, _ := c.fleetman(t, "down"); code != 0 {
+					t.Errorf("down: exit code %d", code)
+				}
+			}
+			if left := c.left(t); len(left) > 0 {
+				t.Errorf("there are %q", left)
+			}
+		})
+	}
+}

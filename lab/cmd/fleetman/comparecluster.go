@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/compare"
+)
+
+// checkPlace returns an error for a flag that does not go together with the place of the fleets.
+func (f compareFlags) checkPlace(cmd *cobra.Command, where *places) error {
+	only, must := []string{"images", "dry-run", "yes", "load-jobs", "parallel"}, "with --context"
+	if where.onCluster() {
+		only, must = []string{"network", "bin"}, "without --context: it is for fleets on this machine"
+	}
+	for _, name := range only {
+		if cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s: must be %s", name, must)}
+		}
+	}
+	if cmd.Flags().Changed("load-jobs") && f.jobs < 1 {
+		return usageError{fmt.Errorf("--load-jobs %d: must be at least 1", f.jobs)}
+	}
+	return nil
+}
+
+// runOnCluster is run on a cluster.
+func (f compareFlags) runOnCluster(cmd *cobra.Command, where *places, o compare.Options) error {
+	client, err := where.connectCluster()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if f.cluster.dryRun {
+		arms, err := o.Manifests()
+		if err != nil {
+			return usageError{err}
+		}
+		return client.PlanComparison(arms, cmd.OutOrStdout())
+	}
+	if o.Cluster, err = compare.NewCluster(cmd.Context(), client); err != nil {
+		return interrupted(cmd.Context(), err, nil)
+	}
+	o.Cluster.Parallel = f.parallel
+	o.Cluster.Agree = func(objects []string) error { return f.cluster.agree(cmd, objects) }
+	return f.run(cmd.Context(), where, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+}

@@ -1,0 +1,186 @@
+package compare
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/record"
+)
+
+// testCluster is a cluster that is never connected to.
+func testCluster(t *testing.T, namespace string) *Cluster {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	text := "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := cluster.NewClient(cluster.Options{Context: "a", Kubeconfig: file, Namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &Cluster{client: client, found: cluster.Description{Kubernetes: "v1.36.3", Nodes: 2, Cores: 8, Platform: "linux/amd64"}}
+}
+
+// TestNotOnCluster: what a cluster cannot do is one line each, before anything starts.
+func TestNotOnCluster(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front", "seventh")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "x.yaml")
+	e, err := experiment.Decode(path, []byte(`# q?
+arms:
+  - {name: a, manifests: fleet.yaml}
+  - name: b
+    manifests: fleet.yaml
+    mesh: true
+    target: ingress
+faults:
+  - {name: s, inject: [{service: seventh, action: stop 5s}]}
+  - {name: k, inject: [{service: seventh, action: kill}, {service: seventh, rules: "status=503;connect=hang"}]}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := testCluster(t, "")
+	at.Parallel = true
+	_, err = New(Options{Experiment: e, Root: dir, Out: t.TempDir(), Cluster: at})
+	want := strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
+PATH:7: arms[1].target: ingress: must be without --parallel: all arms share the ingress gateway
+PATH:9: faults[0].inject[0].action: stop 5s: must be kill or roll with --context: the API of a cluster has no SIGSTOP
+PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", path)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// TestNamespaces: each arm has a namespace of its own, whatever its name is.
+func TestNamespaces(t *testing.T) {
+	at := testCluster(t, "cmp")
+	long := strings.Repeat("attempts=3,", 10)
+	seen := map[string]string{}
+	for arm, want := range map[string]string{
+		"none": "^cmp-none$", "mesh-tuned": "^cmp-mesh-tuned$", "Mesh": "^cmp-mesh-[0-9a-f]{6}$",
+		"library:attempts=3": "^cmp-library-attempts-3-[0-9a-f]{6}$", "library-attempts=3": "^cmp-library-attempts-3-[0-9a-f]{6}$",
+		long + "a": "^cmp-attempts-3-.*-[0-9a-f]{6}$", long + "b": "^cmp-attempts-3-.*-[0-9a-f]{6}$",
+	} {
+		got := at.namespace(arm)
+		if !regexp.MustCompile(want).MatchString(got) || len(validation.IsDNS1123Label(got)) > 0 || seen[got] != "" {
+			t.Errorf("%s: got %s, want %s; %s has it too", arm, got, want, seen[got])
+		}
+		seen[got] = arm
+	}
+}
+
+// TestChangeOnCluster: variables of all services are set in each, and those of one are over them.
+func TestChangeOnCluster(t *testing.T) {
+	e := decode(t, "# q?\narms: [{name: library, manifests: repo:k8s/base, replicas: {staff-service: 2}, env: {all: {A: all}, staff-service: {A: own}}}]\nseeds: [7]\n")
+	at := testCluster(t, "cmp")
+	c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := at.change(c.plans[0])
+	last := map[string]string{}
+	for _, s := range change.Set {
+		last[s.Target+" "+s.Name] = s.Value
+	}
+	if last["staff-service A"] != "own" || last["api-gateway A"] != "all" || last["webapp SEED"] != "7" || change.Replicas["staff-service"] != 2 || change.Comparison != "cmp" || !change.FreeNodePorts {
+		t.Errorf("%+v", change)
+	}
+}
+
+// TestGroups: with --parallel the arms with one fault and one seed run at once.
+func TestGroups(t *testing.T) {
+	e := decode(t, `# q?
+arms: [{name: a, manifests: repo:k8s/base}, {name: b, manifests: repo:k8s/base}]
+faults: [{name: f, inject: [{service: staff-service, rules: reset}]}, {name: g, inject: [{service: staff-service, rules: hang}]}]
+phases: {healthy: 1s, fault: 8s, after: 1s}
+seeds: [1, 2]
+`)
+	for parallel, want := range map[bool]int{false: 8, true: 4} {
+		at := testCluster(t, "cmp")
+		at.Parallel = parallel
+		c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, all, lasts := c.Left()
+		if got := len(c.o.groups(c.left)); got != want || left != 8 || all != 8 || lasts != time.Duration(want)*45*time.Second {
+			t.Errorf("parallel %v: %d groups, %v, want %d", parallel, got, lasts, want)
+		}
+	}
+}
+
+// TestPlaces: pods have the names that the records have, and a pod that replaces another one takes its place.
+func TestPlaces(t *testing.T) {
+	pod := func(name string, started int, state string, ready bool, restarts int) local.Pod {
+		return local.Pod{Name: name, Deployment: "staff-service", State: state, Ready: ready, Restarts: restarts, Started: time.Unix(int64(started), 0)}
+	}
+	places := map[string]local.Pod{}
+	for _, step := range []struct {
+		name   string
+		pods   []local.Pod
+		want   string
+		events string
+	}{
+		{"start", []local.Pod{pod("s-b", 2, "running", true, 0), pod("s-a", 1, "running", true, 0)}, "staff-service-0=s-a staff-service-1=s-b", ""},
+		{"a crash between two looks", []local.Pod{pod("s-b", 2, "running", true, 0), pod("s-a", 9, "running", true, 1)}, "staff-service-0=s-a staff-service-1=s-b", "staff-service-0 exited, staff-service-0 ready"},
+		{"terminating", []local.Pod{pod("s-b", 2, "running", true, 0), pod("s-a", 9, "terminating", false, 1)}, "staff-service-0=s-a staff-service-1=s-b", "staff-service-0 notready"},
+		{"replaced", []local.Pod{pod("s-b", 2, "running", true, 0), pod("s-a", 9, "terminating", false, 1), pod("s-c", 20, "waiting", false, 0)}, "staff-service-0=s-c staff-service-1=s-b", "staff-service-0 exited, staff-service-0 started"},
+		{"ready", []local.Pod{pod("s-b", 2, "running", true, 0), pod("s-c", 20, "running", true, 0)}, "staff-service-0=s-c staff-service-1=s-b", "staff-service-0 ready"},
+		{"killed at once", []local.Pod{pod("s-c", 20, "running", true, 0)}, "staff-service-0=s-c staff-service-1=s-b", "staff-service-1 exited, staff-service-1 notready"},
+		{"its successor", []local.Pod{pod("s-c", 20, "running", true, 0), pod("s-d", 30, "running", true, 0)}, "staff-service-0=s-c staff-service-1=s-d", "staff-service-1 started, staff-service-1 ready"},
+	} {
+		next := assign(places, step.pods)
+		var got, events []string
+		for place, now := range next {
+			got = append(got, place+"="+now.Name)
+			if before, known := places[place]; known {
+				for _, e := range changes(place, before, now, time.Unix(0, 0)) {
+					events = append(events, fmt.Sprint(e.Pod, " ", e.Kind))
+				}
+			}
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != step.want || strings.Join(events, ", ") != step.events {
+			t.Errorf("%s: got %q with %q, want %q with %q", step.name, got, events, step.want, step.events)
+		}
+		places = next
+	}
+	f := &clusterFleet{places: places, more: make(chan struct{})}
+	if pods := f.Pods(); len(pods) != 2 || pods[1].Name != "staff-service-1" || record.ServiceOf(pods[1].Name) != "staff-service" || f.pod("staff-service-1").Name != "s-d" {
+		t.Errorf("%+v", pods)
+	}
+}
+
+// TestUsed: a kubelet that has not measured again makes no second sample, and what was before the load does not count.
+func TestUsed(t *testing.T) {
+	began := time.Unix(100, 0)
+	f := &clusterFleet{}
+	for _, at := range []int{99, 101, 101, 103} {
+		f.samples = append(f.samples, usageSample{time.Unix(int64(at), 0), "webapp-0", used(float64(at), 1)})
+	}
+	var got []string
+	for _, s := range f.used(began) {
+		got = append(got, fmt.Sprint(time.Duration(s.At), s.Counts[0].N))
+	}
+	if strings.Join(got, ", ") != "1s 101, 3s 103" {
+		t.Errorf("got %q", got)
+	}
+}

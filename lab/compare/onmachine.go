@@ -1,0 +1,340 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/loader"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/process"
+	"fleetman.example/lab/record"
+)
+
+// machine is this machine as the place of fleets.
+type machine struct {
+	o     Options
+	found binaries.Set
+	noted map[string]bool // lines of noteMesh
+	built bool
+}
+
+func (m *machine) conditions(ctx context.Context) (string, map[string]string) {
+	return thisMachine(ctx), versions(ctx, m.o.Root)
+}
+
+func (m *machine) repeats(error) bool                  { return false }
+func (m *machine) parallel() bool                      { return false } // the arms would share two cores
+func (m *machine) mistakes([]plan) experiment.Problems { return nil }
+
+func (m *machine) overhead(p plan) time.Duration {
+	if p.mesh {
+		return 6 * time.Second
+	}
+	return 3 * time.Second
+}
+
+func (m *machine) meshPrograms() []string {
+	return []string{"istiod " + m.found.Pilot.Version, "envoy " + m.found.Envoy.Version}
+}
+
+func (m *machine) ready(ctx context.Context, left []plan) (err error) {
+	if err := local.CheckFree(local.Options{Network: m.o.Network}); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(left, func(p plan) bool { return p.mesh }) {
+		return nil
+	}
+	if m.found, err = m.o.Binaries(ctx); err != nil {
+		return err
+	}
+	return m.validate(ctx, left)
+}
+
+// validate returns the arms whose objects Istio refuses.
+func (m *machine) validate(ctx context.Context, left []plan) error {
+	var problems experiment.Problems
+	done := map[string]bool{}
+	for _, p := range left {
+		if !p.mesh || done[p.arm.Name] {
+			continue
+		}
+		done[p.arm.Name] = true
+		if err := mesh.Validate(ctx, m.found.Istioctl.Path, p.objects); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			problems = append(problems, p.e.Problem(p.o.field(p.arm), "%s: %v", p.arm.Name, err))
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// localFleet is a fleet on this machine.
+type localFleet struct {
+	*local.Fleet
+	client faults.Client
+	mesh   *mesh.Mesh // nil without
+	beside []proxy
+	pids   map[string]int // of the proxies, and of istiod in a mesh
+	noted  []string       // of the mesh
+}
+
+func (f *localFleet) admin() *faults.Client          { return &f.client }
+func (f *localFleet) proxies() []proxy               { return f.beside }
+func (f *localFleet) logDelay() time.Duration        { return logFlush }
+func (f *localFleet) controlled() bool               { return f.pids[record.ControlPlane] != 0 }
+func (f *localFleet) notes() []string                { return f.noted }
+func (f *localFleet) used(time.Time) []record.Sample { return nil }
+
+func (f *localFleet) err(context.Context) error {
+	if f.mesh == nil {
+		return nil
+	}
+	return f.mesh.Err() // a rejected update: the manifests were not what was measured
+}
+
+// usage returns the CPU seconds and the resident bytes of a process.
+func (f *localFleet) usage(ctx context.Context, name string) ([]record.Count, error) {
+	pid := f.pids[name]
+	for _, pod := range f.Pods() {
+		if pod.Name == name {
+			pid = pod.PID
+		}
+	}
+	used, err := process.UsageOf(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	return []record.Count{{Name: record.CountCPU, N: used.CPU.Seconds()}, {Name: record.CountMemory, N: float64(used.RSS)}}, nil
+}
+
+// target is where the load goes.
+type target struct {
+	host  string // of the requests, with its port
+	entry string // the Deployment that they reach first
+	dial  loader.Dial
+}
+
+// localLoad is a load that this process sends.
+type localLoad struct {
+	plan loader.Plan
+	dial loader.Dial
+}
+
+func (l localLoad) begin(context.Context) (time.Time, error) { return time.Now(), nil }
+func (l localLoad) check() string                            { return l.plan.Check }
+
+func (l localLoad) run(ctx context.Context) ([]loader.Request, error) {
+	return l.plan.Run(ctx, l.dial), nil
+}
+
+func (f *localFleet) prepare(_ context.Context, r *running, vehicles []string) (sending, string, error) {
+	to, err := f.target(r)
+	if err != nil {
+		return nil, "", err
+	}
+	plan := r.load(vehicles)
+	plan.Host = to.host
+	return localLoad{plan, to.dial}, to.entry, nil
+}
+
+// target finds where the load goes. A Service is reached as kube-proxy leads
+// there: each connection goes to one of its ready pods.
+func (f *localFleet) target(r *running) (target, error) {
+	service := r.targetName()
+	switch service {
+	case experiment.TargetIngress:
+		return f.ingress()
+	case experiment.TargetPage:
+		service = "webapp"
+	}
+	pods, err := faults.Find(f.Pods(), service)
+	if err != nil {
+		return target{}, fmt.Errorf("load: target: %w", err)
+	}
+	to := target{entry: pods[0].Deployment, host: net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port))}
+	if r.e.Load.From != "" {
+		return f.from(r, to, pods[0])
+	}
+	to.dial = r.dialOne(func(string) (found []string, err error) {
+		pods, err := faults.Find(f.Pods(), service)
+		for _, ready := range []bool{true, false} {
+			for _, pod := range pods {
+				if pod.Ready == ready {
+					found = append(found, net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)))
+				}
+			}
+			if len(found) > 0 {
+				break
+			}
+		}
+		return found, err
+	})
+	return to, nil
+}
+
+// dialOne returns a function that connects to one of the addresses that it finds
+// for the one of a request. A seed draws the same.
+func (p plan) dialOne(find func(address string) ([]string, error)) loader.Dial {
+	var mu sync.Mutex
+	source := rand.New(rand.NewPCG(p.seed, 0))
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		found, err := find(address)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		n := source.IntN(len(found))
+		mu.Unlock()
+		return new(net.Dialer).DialContext(ctx, network, found[n])
+	}
+}
+
+// ingress is the mesh's ingress gateway.
+func (f *localFleet) ingress() (target, error) {
+	for _, port := range f.NodePorts() {
+		if port.Service == "istio-ingressgateway" && port.Name == "http" {
+			return target{host: port.Address.String(), entry: port.Service, dial: new(net.Dialer).DialContext}, nil
+		}
+	}
+	return target{}, errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+}
+
+// from reaches a Service as a pod of another one would: by the names that this
+// pod has, which lead to its proxy if it has one.
+func (f *localFleet) from(r *running, to target, pod local.Pod) (target, error) {
+	callers, err := faults.Find(f.Pods(), r.e.Load.From)
+	if err != nil {
+		return target{}, fmt.Errorf("load: from: %w", err)
+	}
+	if len(pod.Services) == 0 {
+		return target{}, fmt.Errorf("load: target: %s: must be a Service", r.e.Load.Target)
+	}
+	names := f.HostsFile()
+	if f.mesh != nil {
+		names, _ = f.mesh.HostsFile(callers[0].Name)
+	}
+	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
+	to.dial = r.dialOne(func(address string) ([]string, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		found, err := local.LookUp(names, host)
+		for i := range found {
+			found[i] = net.JoinHostPort(found[i], port)
+		}
+		return found, err
+	})
+	return to, nil
+}
+
+func (m *machine) start(ctx context.Context, p plan) (fleet, error) {
+	if m.built && p.o.Bin == "" {
+		p.o.Bin = builtIn(p.o.Root)
+	}
+	f := &localFleet{pids: map[string]int{}}
+	var err error
+	if p.mesh {
+		err = f.startMesh(ctx, p, m)
+	} else {
+		f.Fleet, err = local.Start(ctx, p.objects, p.options())
+	}
+	var late *local.NotReadyError
+	if errors.As(err, &late) && len(late.Last) > 0 {
+		err = fmt.Errorf("%w: %s", err, late.Last[len(late.Last)-1])
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.built = true
+	return f, nil
+}
+
+func (p plan) options() local.Options {
+	last := p.o.Network.Masked().Addr().As4()
+	last[3] = 250
+	return local.Options{
+		Root: p.o.Root, Bin: p.o.Bin, State: filepath.Join(p.o.Out, "fleet"), Environ: p.o.Environ,
+		Network: p.o.Network, NodeAddress: netip.AddrFrom4(last),
+		Replicas: p.arm.Pods(), Set: p.settings(), Relays: p.relayed(),
+		StopTimeout:  time.Second, // requests in flight do not matter any more
+		ReadyTimeout: time.Minute, // on a busy machine
+	}
+}
+
+func (f *localFleet) startMesh(ctx context.Context, p plan, m *machine) (err error) {
+	var lookEvery time.Duration
+	if p.none() {
+		lookEvery = kubeletEvery
+	}
+	if f.mesh, err = mesh.Start(ctx, p.objects, mesh.Options{Local: p.options(), Binaries: m.found, LookEvery: lookEvery}); err != nil {
+		return err
+	}
+	f.Fleet = f.mesh.Fleet()
+	m.noteMesh(p, f)
+	if err = f.findProxies(ctx); err != nil {
+		f.mesh.Stop()
+	}
+	return err
+}
+
+// noteMesh prints the mesh's notes, once for each arm. The record of every run
+// has them.
+func (m *machine) noteMesh(p plan, f *localFleet) {
+	f.noted = f.mesh.Notes()
+	for _, note := range f.noted {
+		if line := p.arm.Name + ": " + note; !m.noted[line] {
+			m.noted[line] = true
+			p.o.Progress(line)
+		}
+	}
+}
+
+// kubeletEvery is the period of the readiness probe that Istio's injector writes. Reading each
+// proxy's state every second shows changes sooner, but costs CPU that a cluster's proxy does not use.
+const kubeletEvery = 15 * time.Second
+
+func (f *localFleet) stop() error {
+	for _, p := range f.beside {
+		p.admin.Close()
+	}
+	if f.mesh != nil {
+		f.mesh.Stop()
+		return nil
+	}
+	f.Stop()
+	return nil
+}
+
+// findProxies finds the proxies and the process of the control plane.
+func (f *localFleet) findProxies(ctx context.Context) error {
+	status := f.mesh.Status(ctx)
+	for _, p := range status.Proxies {
+		admin, err := netip.ParseAddrPort(p.Admin)
+		if err != nil {
+			return fmt.Errorf("proxy of %s: %w", p.Name, err)
+		}
+		f.beside = append(f.beside, proxy{p.Name, p.Gateway, p.Address, envoy.NewClient(admin), func(context.Context) ([]byte, error) { return os.ReadFile(p.Log) }})
+		f.pids[p.Name+record.ProxySuffix] = p.PID
+	}
+	f.pids[record.ControlPlane] = status.Istiod.PID
+	return nil
+}

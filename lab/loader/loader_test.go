@@ -1,0 +1,187 @@
+package loader
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/load"
+)
+
+// TestTurns: each stream has its share, and each of its requests the next vehicle.
+func TestTurns(t *testing.T) {
+	s := newSender(Plan{Load: experiment.Load{Streams: []experiment.Stream{
+		{Name: "a", Path: "/a/{vehicle}", Share: 3}, {Name: "b", Path: "/b", Share: 1}, {Name: "c", Path: "/c?of={vehicle}", Share: 2},
+	}}, Names: []string{"City Truck", "Huddersfield Truck"}}, nil)
+	var paths []string
+	for n := range 12 {
+		_, _, path := s.request(n)
+		paths = append(paths, strings.NewReplacer("City%20Truck", "1", "Huddersfield%20Truck", "2").Replace(path))
+	}
+	want := []string{"/a/1", "/c?of=1", "/a/2", "/b", "/c?of=2", "/a/1", "/a/2", "/c?of=1", "/a/1", "/b", "/c?of=2", "/a/2"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("got %q, want %q", paths, want)
+	}
+}
+
+// plan is a load of 20 requests at a server.
+func plan(server *httptest.Server) Plan {
+	return Plan{
+		Load: experiment.Load{Streams: []experiment.Stream{{Name: "a", Method: "GET", Path: "/a/{vehicle}", Share: 1}}, Timeout: experiment.Duration(10 * time.Second), MaxInFlight: 10},
+		Host: "gateway.test:80", Address: server.Listener.Addr().String(), Rates: load.Rates{{From: 100, To: 100}}, Lasts: 200 * time.Millisecond,
+		Names: []string{"City Truck"}, Check: "load-x-", Parts: 1,
+	}
+}
+
+// TestParts: parts that are sent by several loaders are together the whole load.
+func TestParts(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.Host+r.URL.Path+" "+r.Header.Get(checkHeader)]++
+		if r.Header.Get(checkHeader) == "load-x-7" {
+			w.Header().Set("X-Error-Origin", "timeout")
+			w.WriteHeader(504)
+			fmt.Fprint(w, `{"message":"too late"}`)
+		}
+	}))
+	defer target.Close()
+	p := plan(target)
+	var clients []*Client
+	for range 3 {
+		clients = append(clients, serve(t))
+	}
+	at := time.Now().Add(50 * time.Millisecond)
+	var parts [][]Request
+	for i, part := range p.Split(3) {
+		if err := clients[i].ReadClock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := clients[i].Begin(t.Context(), part, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := clients[0].Begin(t.Context(), p, at); err == nil || !strings.Contains(err.Error(), "load: must be begun once") {
+		t.Errorf("a second load: %v", err)
+	}
+	for _, c := range clients {
+		requests, err := c.Await(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, requests)
+	}
+	all, err := p.Join(parts...)
+	if err != nil || len(all) != 20 {
+		t.Fatalf("%d requests, %v", len(all), err)
+	}
+	for n, r := range all {
+		if r.N != n || r.Intended != p.Rates.Due(n) || r.Start < r.Intended || r.End < r.Start || seen[fmt.Sprintf("gateway.test:80/a/City Truck load-x-%d", n)] != 1 {
+			t.Errorf("%+v", r)
+		}
+		want := Outcome{Route: "a", Vehicle: "City Truck", Status: 200}
+		if n == 7 {
+			want.Status, want.Failure, want.Origin = 504, "too late", "timeout"
+		}
+		if r.Outcome != want {
+			t.Errorf("request %d: %+v, want %+v", n, r.Outcome, want)
+		}
+	}
+	for text, wrong := range map[string][][]Request{
+		"load: 14 requests: must be 20":       parts[:2],
+		"load: request 1: must be there once": {parts[0], parts[1], parts[1][:6]},
+	} {
+		if _, err := p.Join(wrong...); err == nil || err.Error() != text {
+			t.Errorf("got %v, want %s", err, text)
+		}
+	}
+}
+
+// serve starts a loader, and returns its client.
+func serve(t *testing.T) *Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return NewClient("p", func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+	})
+}
+
+// TestAwait: requests whose transfer breaks are read again, and an end is one line.
+func TestAwait(t *testing.T) {
+	var body bytes.Buffer
+	out := gzip.NewWriter(&body)
+	fmt.Fprint(out, `{"N":0,"Outcome":{"route":"a","status":200}}`)
+	out.Close()
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch calls++; calls {
+		case 1:
+			w.WriteHeader(http.StatusNoContent)
+		case 2:
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(body.Bytes()[:body.Len()-6])
+		default:
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(body.Bytes())
+		}
+	}))
+	c := NewClient("p", func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
+	})
+	requests, err := c.Await(t.Context())
+	if err != nil || len(requests) != 1 || requests[0].Outcome.Status != 200 || calls != 3 {
+		t.Errorf("%+v after %d calls, %v", requests, calls, err)
+	}
+	server.Close()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("no requests within 1ms"))
+	defer cancel()
+	if _, err := c.Await(ctx); err == nil || !strings.HasPrefix(err.Error(), "load: pod p: ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBadOrders: what is no order of this version is refused.
+func TestBadOrders(t *testing.T) {
+	s := &server{ctx: t.Context()}
+	for _, test := range []struct {
+		method, body string
+		status       int
+		want         string
+	}{
+		{"GET", "", 404, "load: must be begun first"},
+		{"POST", "{", 400, "unexpected EOF"},
+		{"POST", `{"plan":{"speed":1}}`, 400, `unknown field "speed"`},
+		{"POST", `{"plan":{"parts":0}}`, 400, "plan: must have rates"},
+	} {
+		w := httptest.NewRecorder()
+		s.routes().ServeHTTP(w, httptest.NewRequest(test.method, "/load", strings.NewReader(test.body)))
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+			t.Errorf("%s %s: %d %s", test.method, test.body, w.Code, w.Body)
+		}
+	}
+}
