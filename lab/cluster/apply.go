@@ -20,6 +20,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/mesh/kube"
 )
 
 const (
@@ -77,6 +78,9 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 		return mesh.Applied{}, err
 	}
 	if err := c.supports(ctx, all); err != nil {
+		return mesh.Applied{}, err
+	}
+	if err := c.hasRevisions(ctx, objects); err != nil {
 		return mesh.Applied{}, err
 	}
 	after, err := c.memberSet(all, old.Change, paths)
@@ -293,7 +297,7 @@ func (c *Client) make(ctx context.Context, changed []difference) error {
 	if err != nil {
 		return err
 	}
-	expect := expected{versions: map[string]string{}}
+	expect := expected{versions: versions{}}
 	var pods, rules, rest []difference
 	for _, d := range changed {
 		switch {
@@ -330,8 +334,8 @@ func (c *Client) make(ctx context.Context, changed []difference) error {
 
 // expected is what istiod must have.
 type expected struct {
-	versions map[string]string // of objects, by manifest.Object.Ref
-	gone     []string          // deleted objects
+	versions versions // of objects
+	gone     []string // deleted objects
 }
 
 func (c *Client) makeAll(ctx context.Context, changed []difference, expect *expected) error {
@@ -365,7 +369,7 @@ func (c *Client) makeOne(ctx context.Context, d difference, expect *expected) er
 		return c.about(refOf(o), err)
 	}
 	if rule {
-		expect.versions[ref] = made.GetResourceVersion()
+		expect.versions.add(made)
 	}
 	return nil
 }
@@ -417,16 +421,36 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 		}
 		if pause(ctx, pollEvery) != nil {
 			if len(missing) > 0 {
-				return c.fail(nil, "istiod does not have the change of %s", strings.Join(missing, ", "))
+				return c.fail(nil, "%s", strings.Join(missing, "; "))
 			}
 			return c.fail(nil, "proxies not in sync with istiod: %s", strings.Join(late, ", "))
 		}
 	}
 }
 
-// missing returns the objects of which istiod has another version, or which it still has, and the fields of the
+// versions are the resource versions of Istio objects, by the revision of their label, "" without one, and by
+// manifest.Object.Ref.
+type versions map[string]map[string]string
+
+func (v versions) add(o *unstructured.Unstructured) {
+	revision := o.GetLabels()[manifest.RevisionLabel]
+	if v[revision] == nil {
+		v[revision] = map[string]string{}
+	}
+	v[revision][manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()] = o.GetResourceVersion()
+}
+
+// of returns the versions of the objects that a control plane of a revision reads.
+func (v versions) of(revision string) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, v[""])
+	maps.Copy(all, v[revision])
+	return all
+}
+
+// missing returns, in words, the objects of which an istiod has another version, or which it still has, and the fields of the
 // mesh configuration that are not in effect: an istiod without SHARED_MESH_CONFIG never has them.
-func (c *Client) missing(ctx context.Context, expect expected) ([]string, error) {
+func (c *Client) missing(ctx context.Context, expect expected) (all []string, err error) {
 	istiods, err := c.istioPods(ctx, istiodLog)
 	if err != nil {
 		return nil, err
@@ -440,7 +464,7 @@ func (c *Client) missing(ctx context.Context, expect expected) ([]string, error)
 		if err := c.istiodJSON(ctx, pod, "/debug/configz", &held); err != nil {
 			return nil, err
 		}
-		missing := append(held.Missing(expect.versions), held.Among(expect.gone)...)
+		missing := append(held.Missing(expect.versions.of(pod.Revision)), held.Among(expect.gone)...)
 		if config != "" {
 			var got map[string]any
 			if err := c.istiodJSON(ctx, pod, "/debug/mesh", &got); err != nil {
@@ -449,10 +473,10 @@ func (c *Client) missing(ctx context.Context, expect expected) ([]string, error)
 			missing = append(missing, mesh.Ineffective(config, got)...)
 		}
 		if len(missing) > 0 {
-			return missing, nil
+			all = append(all, fmt.Sprintf("%s does not have the change of %s", kube.ControlPlane(pod.Revision), strings.Join(missing, ", ")))
 		}
 	}
-	return nil, nil
+	return all, nil
 }
 
 func (c *Client) istiodJSON(ctx context.Context, pod local.Pod, path string, into any) error {

@@ -38,6 +38,10 @@ func TestErrors(t *testing.T) {
 			a.withIstio("v1beta1")
 			a.put("v1", `{"kind":"Pod","metadata":{"name":"istiod-1","namespace":"istio-system","labels":{"app":"istiod"}},"spec":{"containers":[{"image":"docker.io/istio/pilot:1.20.3"}]}}`)
 		}, want: "cluster test: Istio: 1.20.3 is installed: must be 1.31 or later, for PeerAuthentication fleetman/default (security.istio.io/v1)"},
+		"no control plane of the revision": {
+			scenario: "upgrade-by-revision", set: func(a *api) { a.withIstio("v1") },
+			want: "cluster test: istio.io/rev: next: must be the revision of an istiod in namespace istio-system, or its tag: istioctl install --set revision=next installs one",
+		},
 		"the namespace exists": {
 			set:  func(a *api) { a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman"}}`) },
 			want: "cluster test: namespace fleetman: exists, and fleetman did not make it: use it with --namespace fleetman, or choose another",

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
 )
 
 // source is a log: of one container of a pod.
@@ -31,7 +33,7 @@ const (
 )
 
 // Logs writes the log of a pod to w, or of every pod when name is "all". POD.envoy is that of the pod's
-// proxy; istiod, istio-ingressgateway and mesh are those of the mesh.
+// proxy; istiod, istiod-REVISION, istio-ingressgateway and mesh are those of the mesh.
 func (c *Client) Logs(ctx context.Context, name string, o local.LogOptions, w io.Writer) error {
 	sources, err := c.sources(ctx, name)
 	if err != nil {
@@ -59,14 +61,19 @@ func (c *Client) Logs(ctx context.Context, name string, o local.LogOptions, w io
 
 // sources returns the logs of a name.
 func (c *Client) sources(ctx context.Context, name string) ([]source, error) {
-	switch name {
-	case istiodLog, gatewayLog:
-		found, err := c.meshSources(ctx, name)
+	switch {
+	case name == gatewayLog, name == istiodLog, strings.HasPrefix(name, istiodLog+"-"):
+		app := gatewayLog
+		if name != gatewayLog {
+			app = istiodLog
+		}
+		found, err := c.meshSources(ctx, app)
+		found = slices.DeleteFunc(found, func(s source) bool { return s.name != name })
 		if err == nil && len(found) == 0 {
 			err = c.fail(nil, "no pod of %s in namespace %s", name, istioNamespace)
 		}
 		return found, err
-	case allPods, wholeMesh:
+	case name == allPods, name == wholeMesh:
 		return c.allSources(ctx, name == wholeMesh)
 	}
 	bare, ofProxy := strings.CutSuffix(name, proxySuffix)
@@ -110,7 +117,7 @@ func (c *Client) allSources(ctx context.Context, ofMesh bool) ([]source, error) 
 	return found, nil
 }
 
-// meshSources returns the logs of the pods of a part of the mesh.
+// meshSources returns the logs of the pods of a part of the mesh. That of a revision's istiod has its name.
 func (c *Client) meshSources(ctx context.Context, app string) ([]source, error) {
 	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: istioAppName + "=" + app})
 	if err != nil {
@@ -118,7 +125,11 @@ func (c *Client) meshSources(ctx context.Context, app string) ([]source, error) 
 	}
 	var found []source
 	for i := range pods.Items {
-		found = append(found, source{app, istioNamespace, pods.Items[i].Name, appOrProxy(&pods.Items[i])})
+		name := app
+		if revision := pods.Items[i].Labels[manifest.RevisionLabel]; app == istiodLog && revision != "" {
+			name = kube.ControlPlane(revision)
+		}
+		found = append(found, source{name, istioNamespace, pods.Items[i].Name, appOrProxy(&pods.Items[i])})
 	}
 	return found, nil
 }

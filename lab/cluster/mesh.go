@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,8 +18,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/kube"
 )
 
 // statusWithin bounds Mesh. A proxy that takes longer is reported as not ready.
@@ -66,13 +71,14 @@ func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 			status.Proxies[i].Read(ctx, admin)
 		})
 	}
-	synced, istiod := c.syncs(ctx, istiods)
-	status.Istiod = istiod
+	connected, all := c.syncs(ctx, istiods)
+	status.Istiod, status.Revisions = all[0], all[1:]
 	queries.Wait()
 	for i := range status.Proxies {
 		p := &status.Proxies[i]
 		// istiod lists the connected proxies; the proxy's own gauge is not among the statistics that Istio keeps
-		p.Synced = p.Ready && synced[p.Name+"."+p.Namespace]
+		at := connected[p.Name+"."+p.Namespace]
+		p.Revision, p.Synced = at.Revision, p.Ready && at.Synced
 	}
 	return status, nil
 }
@@ -86,6 +92,7 @@ func (c *Client) istioPods(ctx context.Context, app string) ([]local.Pod, error)
 	var pods []local.Pod
 	for i := range list.Items {
 		if pod := describe(&list.Items[i], nil); pod.State == "running" {
+			pod.Revision = cmp.Or(list.Items[i].Labels[manifest.RevisionLabel], manifest.DefaultRevision)
 			pods = append(pods, pod)
 		}
 	}
@@ -99,24 +106,45 @@ func (c *Client) proxyAdmin(namespace, pod string) *envoy.Client {
 	})
 }
 
-// syncs returns the state of istiod, and which proxies, as NAME.NAMESPACE, have acknowledged its last
-// update. Each proxy is connected to one of the istiods.
-func (c *Client) syncs(ctx context.Context, istiods []local.Pod) (map[string]bool, mesh.IstiodStatus) {
-	synced := map[string]bool{}
-	status := mesh.IstiodStatus{State: "not running"}
+// syncs returns the proxies that the istiods list, as NAME.NAMESPACE, and the state of the istiods of each revision,
+// the default one first. Each proxy is connected to one pod of its revision's istiod.
+func (c *Client) syncs(ctx context.Context, istiods []local.Pod) (map[string]mesh.Connection, []mesh.IstiodStatus) {
+	connected := map[string]mesh.Connection{}
+	byRevision := map[string][]local.Pod{}
 	for _, pod := range istiods {
+		byRevision[pod.Revision] = append(byRevision[pod.Revision], pod)
+	}
+	if len(istiods) == 0 {
+		byRevision[manifest.DefaultRevision] = nil
+	}
+	var all []mesh.IstiodStatus
+	for _, revision := range slices.Sorted(maps.Keys(byRevision)) {
+		status := c.istiodStatus(ctx, revision, byRevision[revision], connected)
+		if revision == manifest.DefaultRevision {
+			all = slices.Insert(all, 0, status)
+		} else {
+			all = append(all, status)
+		}
+	}
+	return connected, all
+}
+
+// istiodStatus returns the state of a revision's istiod, and adds the proxies that its pods list to connected.
+func (c *Client) istiodStatus(ctx context.Context, revision string, pods []local.Pod, connected map[string]mesh.Connection) mesh.IstiodStatus {
+	status := mesh.IstiodStatus{Name: kube.ControlPlane(revision), Revision: revision, State: "not running"}
+	for _, pod := range pods {
 		status.State, status.HTTP, status.Restarts = pod.State, net.JoinHostPort(pod.Address, strconv.Itoa(istiodDebug)), status.Restarts+pod.Restarts
 		text, err := c.istiod(ctx, pod, "/debug/syncz")
 		if err == nil {
-			err = mesh.ReadSyncs(text, synced)
+			err = mesh.ReadSyncs(text, revision, connected)
 		}
 		if err != nil {
-			status.State = err.Error()
-			return synced, status
+			status.Ready, status.State = false, err.Error()
+			return status
 		}
 		status.Ready = true
 	}
-	return synced, status
+	return status
 }
 
 // istiod returns a page of istiod's debug interface.

@@ -34,7 +34,6 @@ const (
 	tokenKey     = "token"
 	ownImages    = "fleetman/"
 	injectLabel  = "istio-injection"
-	revisedLabel = "istio.io/rev"
 )
 
 // Change is how a fleet differs from its manifests.
@@ -88,7 +87,7 @@ func (c *Client) prepare(objects *manifest.Objects, change Change) ([]*unstructu
 	injected := map[string]string{}
 	for _, o := range all {
 		if o.GetKind() == "Namespace" {
-			injected[o.GetName()] = o.GetLabels()[injectLabel] + o.GetLabels()[revisedLabel]
+			injected[o.GetName()] = o.GetLabels()[injectLabel] + o.GetLabels()[manifest.RevisionLabel]
 		}
 	}
 	for _, o := range all {

@@ -6,8 +6,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"fleetman.example/lab/manifest"
 )
 
 // Rejections returns how many updates each ingress gateway has rejected since it started. Unlike the proxies of
@@ -52,13 +50,13 @@ func (c *Client) AwaitMesh(ctx context.Context, earlier map[string]int) error {
 	if parent == nil {
 		return c.noFleet()
 	}
-	versions := map[string]string{}
+	versions := versions{}
 	found, err := c.members(ctx, istioKinds(split(parent.Annotations[setKinds])), split(parent.Annotations[setPlaces]))
 	if err != nil {
 		return err
 	}
 	for _, o := range found {
-		versions[manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()] = o.GetResourceVersion()
+		versions.add(o)
 	}
 	return c.awaitApplied(ctx, expected{versions: versions}, earlier)
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -166,7 +167,7 @@ func describe(p *corev1.Pod, services []corev1.Service) local.Pod {
 		}
 	}
 	if hasProxy(p) {
-		pod.AppAddress = appAddress(p.Name, pod.Port)
+		pod.AppAddress, pod.Revision = appAddress(p.Name, pod.Port), revisionOf(p)
 	}
 	return pod
 }
@@ -193,6 +194,16 @@ func hasProxy(p *corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// revisionOf returns the revision of the control plane that has injected the pod's proxy. A label may name a tag; the
+// injector notes what it stands for.
+func revisionOf(p *corev1.Pod) string {
+	var status struct {
+		Revision string `json:"revision"`
+	}
+	_ = json.Unmarshal([]byte(p.Annotations["sidecar.istio.io/status"]), &status) // without one it stays empty
+	return status.Revision
 }
 
 // deploymentOf returns the Deployment of a pod: its ReplicaSet's name without the template's hash.

@@ -10,7 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
+
+	"fleetman.example/lab/manifest"
 )
 
 // The oldest versions that run the manifests: Kubernetes 1.30 has the preStop sleep, Istio 1.31 is the one
@@ -58,6 +61,30 @@ func (c *Client) needIstio(ctx context.Context, o *unstructured.Unstructured) er
 		found = at + " is installed"
 	}
 	return c.fail(nil, "Istio: %s: must be %s or later, for %s (%s)", found, needsIstio, refOf(o), o.GetAPIVersion())
+}
+
+// webhooks are what injects proxies. A tag has one of its own.
+var webhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}
+
+// hasRevisions returns an error unless a control plane runs for each revision of the manifests but the default one, or
+// is meant by a tag of that name.
+func (c *Client) hasRevisions(ctx context.Context, objects *manifest.Objects) error {
+	for _, revision := range objects.Revisions()[1:] {
+		pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod," + manifest.RevisionLabel + "=" + revision})
+		if err != nil {
+			return c.about("pods of istiod", err)
+		}
+		if len(pods.Items) > 0 {
+			continue
+		}
+		tags, err := c.dynamic.Resource(webhooks).List(ctx, metav1.ListOptions{LabelSelector: "istio.io/tag=" + revision})
+		if err == nil && len(tags.Items) > 0 {
+			continue
+		}
+		return c.fail(nil, "%s: %s: must be the revision of an istiod in namespace %s, or its tag: istioctl install --set revision=%s installs one",
+			manifest.RevisionLabel, revision, istioNamespace, revision)
+	}
+	return nil
 }
 
 // istioVersion returns the version of the cluster's istiod: the tag of its image, or "" without an istiod.

@@ -46,6 +46,9 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err := c.supports(ctx, all); err != nil {
 		return err
 	}
+	if err := c.hasRevisions(ctx, objects); err != nil {
+		return err
+	}
 	if err := c.agree(all, o.Agree); err != nil {
 		return err
 	}

@@ -33,6 +33,16 @@ type Fleet struct {
 	Applied func(paths []string, applied mesh.Applied)
 }
 
+// kill sends a signal to the process of a pod or of an istiod, and describes what it has done.
+func (f *Fleet) kill(name string, sig syscall.Signal) (did string, err error) {
+	if f.Mesh != nil {
+		if did, known, err := f.Mesh.Kill(name, sig); known {
+			return did, err
+		}
+	}
+	return f.Kill(name, sig)
+}
+
 // socketPath returns the path of the socket: in the state directory or, when that path is too long for a
 // socket (104 bytes on macOS), in the directory for temporary files.
 func socketPath(state string) (string, error) {
@@ -114,7 +124,7 @@ func routes(state string, fleet Fleet) http.Handler {
 			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q: must be a number from 1 to 64", query.Get("signal")))
 			return
 		}
-		did, err := fleet.Kill(query.Get("pod"), syscall.Signal(number))
+		did, err := fleet.kill(query.Get("pod"), syscall.Signal(number))
 		if err != nil {
 			writeError(w, http.StatusNotFound, err)
 			return

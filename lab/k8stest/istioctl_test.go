@@ -153,4 +153,8 @@ func TestInstall(t *testing.T) {
 			t.Errorf("the rendered installation has no %q", want)
 		}
 	}
+	second := run(t, file, "manifest", "generate", "-f", file, "--set", "revision=next", "--set", "components.ingressGateways.[0].enabled=false") // upgrade-by-revision
+	if !strings.Contains(second, "name: istiod-next\n") || strings.Contains(second, "istio: ingressgateway") {
+		t.Error("a second installation has no istiod-next, or a second ingress gateway")
+	}
 }

@@ -139,7 +139,7 @@ func (m *model) hasProxy(o *object, pods value) bool {
 	namespaces := manifest.Of[*corev1.Namespace](m.source)
 	known := slices.ContainsFunc(namespaces, func(n *corev1.Namespace) bool { return n.Name == o.Namespace })
 	if deployment, ok := o.Typed.(*appsv1.Deployment); ok && known {
-		return m.source.Injects(o.Namespace, &deployment.Spec.Template)
+		return m.source.Revision(o.Namespace, &deployment.Spec.Template) != ""
 	}
 	for _, metadata := range []string{"labels", "annotations"} {
 		if choice := pods.at("metadata", metadata, "sidecar.istio.io/inject"); choice.text() == "false" {

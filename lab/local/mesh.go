@@ -49,6 +49,8 @@ type MeshPod struct {
 	IP                  netip.Addr
 	// Proxied pods listen on 127.0.0.1, their proxy on the pod's address.
 	Proxied bool
+	// Revision is that of the control plane of a proxied pod's proxy.
+	Revision string
 	// Outbound is the address to which a proxied pod's names resolve.
 	Outbound  netip.Addr
 	HostsFile string
@@ -169,7 +171,7 @@ func (s *Site) CloseNodePorts(service string) {
 func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 	return MeshPod{
 		ID: p.id(), Name: p.name, Namespace: p.namespace, Deployment: d, Labels: p.labels, IP: p.ip,
-		Proxied: p.proxied, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound, Bind: p.bind,
+		Proxied: p.proxied, Revision: p.revision, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound, Bind: p.bind,
 	}
 }
 

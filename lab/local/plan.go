@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/manifest"
 )
@@ -44,6 +45,7 @@ type podPlan struct {
 	app, adminAt        netip.AddrPort
 
 	proxied   bool
+	revision  string     // of the control plane that injects it; empty without a proxy
 	relayed   bool       // the ports at ip are relays', for the program or its proxy
 	bind      netip.Addr // where the proxy of a relayed pod listens
 	outbound  netip.Addr // where a proxied pod's names lead
@@ -209,7 +211,13 @@ func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, se
 		grace: 30 * time.Second, // Kubernetes' default
 	}
 	p.hostsFile = hostsFile(o.State, p.namespace)
-	if o.Mesh && objects.Injects(p.namespace, &d.object.Spec.Template) {
+	if o.Mesh {
+		p.revision = objects.Revision(p.namespace, &d.object.Spec.Template)
+	}
+	if p.revision != "" {
+		if len(validation.IsDNS1123Label(p.revision)) > 0 { // as istioctl install --set revision requires
+			return nil, fmt.Errorf("%s: %.80q: must be a revision, of lower-case letters, digits and dashes", manifest.RevisionLabel, p.revision)
+		}
 		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
 		if o.Relays {
 			p.bind = outboundOf(p.outbound, o.Network)

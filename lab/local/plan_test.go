@@ -423,3 +423,29 @@ func TestLeftOut(t *testing.T) {
 		t.Errorf("without a mesh: %q, want %q", lines, want)
 	}
 }
+
+// TestPlanRevision checks that a pod is another one under another revision, and that a label which is no revision's
+// name is an error.
+func TestPlanRevision(t *testing.T) {
+	under := func(labels string) *manifest.Objects {
+		return decode(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {"+labels+"}}\n---\n"+service("a", 1, 0, ""))
+	}
+	before := mustPlan(t, under("istio-injection: enabled"), Options{Mesh: true}, userHost)
+	after := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
+	if got := []string{before.pods[0].revision, before.meshed[0].Revision, after.pods[0].revision, after.meshed[0].Revision}; !slices.Equal(got, []string{"default", "default", "next", "next"}) {
+		t.Errorf("revisions %q", got)
+	}
+	if before.pods[0].equal(after.pods[0]) {
+		t.Error("a pod under another revision is not replaced")
+	}
+	if again := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost); !again.pods[0].equal(after.pods[0]) {
+		t.Error("a pod under the same revision is replaced")
+	}
+	if without := mustPlan(t, under("istio.io/rev: next"), Options{}, userHost); without.pods[0].revision != "" || without.pods[0].proxied {
+		t.Errorf("without a mesh the revision is %q", without.pods[0].revision)
+	}
+	_, err := makePlan(under("istio.io/rev: Next_1"), Options{Mesh: true}.WithDefaults(), sixPrograms, userHost)
+	if want := `test.yaml: Deployment a: istio.io/rev: "Next_1": must be a revision, of lower-case letters, digits and dashes`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

@@ -34,6 +34,8 @@ type Pod struct {
 	// AppAddress is where the program itself listens when a proxy has the
 	// pod's address; empty without a proxy.
 	AppAddress string `json:"appAddress,omitempty"`
+	// Revision is that of the control plane whose webhook has given the pod its proxy; empty without a proxy.
+	Revision string `json:"revision,omitempty"`
 	// Relayed reports whether a relay of the launcher passes the connections to
 	// Port on, so that they can meet a ConnectFault.
 	Relayed bool `json:"relayed,omitempty"`
@@ -348,7 +350,7 @@ func (p *pod) snapshot() Pod {
 		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Labels: p.plan.labels, Program: p.plan.program,
 		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
-		Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
+		Revision: p.plan.revision, Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
 	}
 	if p.plan.proxied && p.plan.listen != 0 {
 		s.AppAddress = p.plan.app.String()

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -10,42 +12,72 @@ import (
 // The labels and annotations that Istio's injector reads.
 const (
 	injectNamespace = "istio-injection"
-	injectRevision  = "istio.io/rev"
 	injectPod       = "sidecar.istio.io/inject"
 )
+
+// RevisionLabel is the label of a namespace, or of a pod, whose value is the revision of the control plane that
+// injects and configures its proxies. An Istio object with it is read by the control plane of that revision alone.
+const RevisionLabel = "istio.io/rev"
+
+// DefaultRevision is the revision of a control plane that was installed without a name.
+const DefaultRevision = "default"
 
 // DataplaneMode is the label of a namespace whose pods are part of a mesh without a proxy of their own.
 const DataplaneMode = "istio.io/dataplane-mode"
 
-// Injects reports whether Istio injects a sidecar into the pods of a template, by the labels of their
-// namespace and their own.
-func (o *Objects) Injects(namespace string, template *corev1.PodTemplateSpec) bool {
+// Revision returns the revision of the control plane that injects a sidecar into the pods of a template, by the
+// labels of their namespace and their own. It is empty when none does.
+func (o *Objects) Revision(namespace string, template *corev1.PodTemplateSpec) string {
 	for _, n := range Of[*corev1.Namespace](o) {
 		if n.Name == namespace {
-			return injects(n.Labels, template)
+			return injectedBy(n.Labels, template)
 		}
 	}
-	return injects(nil, template)
+	return injectedBy(nil, template)
 }
 
-// injects decides as Istio's webhooks and injector do. The namespace's label enables or disables
+// injectedBy decides as Istio's webhooks and injector do. The namespace's label enables or disables
 // injection. Where it is enabled a pod may opt out; where the namespace has no label a pod may opt in. A
-// pod's label takes precedence over its annotation.
-func injects(namespace map[string]string, template *corev1.PodTemplateSpec) bool {
+// pod's label takes precedence over its annotation. istio-injection takes precedence over a revision, and the
+// namespace's revision over the pod's.
+func injectedBy(namespace map[string]string, template *corev1.PodTemplateSpec) (revision string) {
 	if template.Spec.HostNetwork {
-		return false
+		return ""
 	}
-	pod := template.Labels[injectPod]
-	switch injection, revision := namespace[injectNamespace], namespace[injectRevision]; {
-	case injection == "enabled", injection == "" && revision != "":
+	pod, ofPod := template.Labels[injectPod], template.Labels[RevisionLabel]
+	switch injection, ofNamespace := namespace[injectNamespace], namespace[RevisionLabel]; {
+	case injection == "enabled", injection == "" && ofNamespace != "":
 		if pod == "" {
 			pod = template.Annotations[injectPod]
 		}
-		return !isFalse(pod)
-	case injection != "":
-		return false
+		if isFalse(pod) {
+			return ""
+		}
+		if injection == "" {
+			return ofNamespace
+		}
+		return DefaultRevision
+	case injection != "", isFalse(pod):
+		return ""
+	case ofPod != "":
+		return ofPod
+	case isTrue(pod):
+		return DefaultRevision
 	}
-	return isTrue(pod) || template.Labels[injectRevision] != "" && !isFalse(pod)
+	return ""
+}
+
+// Revisions returns the revisions of the control planes that the objects need: the default one, then those of
+// the Deployments' pods, sorted.
+func (o *Objects) Revisions() []string {
+	var others []string
+	for _, d := range Of[*appsv1.Deployment](o) {
+		if revision := o.Revision(cmp.Or(d.Namespace, DefaultNamespace), &d.Spec.Template); revision != "" && revision != DefaultRevision {
+			others = append(others, revision)
+		}
+	}
+	slices.Sort(others)
+	return append([]string{DefaultRevision}, slices.Compact(others)...)
 }
 
 func isTrue(text string) bool {

@@ -9,25 +9,33 @@ import (
 )
 
 // Istio's table of who gets a sidecar.
-func TestInjects(t *testing.T) {
+func TestInjectedBy(t *testing.T) {
 	for _, test := range []struct {
 		namespace, pod, annotation, revision string
-		want                                 bool
+		want                                 string
 	}{
-		{"", "", "", "", false},
-		{"", "true", "", "", true},
-		{"", "", "true", "", false}, // no webhook looks at a pod for its annotation's sake
-		{"", "", "", "default", true},
-		{"", "false", "", "default", false},
-		{"istio-injection=enabled", "", "", "", true},
-		{"istio-injection=enabled", "true", "", "", true},
-		{"istio-injection=enabled", "false", "", "", false},
-		{"istio-injection=enabled", "", "false", "", false},
-		{"istio-injection=enabled", "true", "false", "", true}, // the label counts more
-		{"istio-injection=disabled", "", "", "", false},
-		{"istio-injection=disabled", "true", "", "", false},
-		{"istio.io/rev=default", "", "", "", true},
-		{"istio.io/rev=default", "false", "", "", false},
+		{"", "", "", "", ""},
+		{"", "true", "", "", "default"},
+		{"", "", "true", "", ""}, // no webhook looks at a pod for its annotation's sake
+		{"", "", "", "default", "default"},
+		{"", "false", "", "default", ""},
+		{"istio-injection=enabled", "", "", "", "default"},
+		{"istio-injection=enabled", "true", "", "", "default"},
+		{"istio-injection=enabled", "false", "", "", ""},
+		{"istio-injection=enabled", "", "false", "", ""},
+		{"istio-injection=enabled", "true", "false", "", "default"}, // the label counts more
+		{"istio-injection=disabled", "", "", "", ""},
+		{"istio-injection=disabled", "true", "", "", ""},
+		{"istio.io/rev=default", "", "", "", "default"},
+		{"istio.io/rev=default", "false", "", "", ""},
+		{"istio.io/rev=next", "", "", "", "next"},
+		{"istio.io/rev=next", "", "", "other", "next"},
+		{"istio.io/rev=next", "", "false", "", ""},
+		{"istio-injection=enabled,istio.io/rev=next", "", "", "", "default"}, // as on a cluster
+		{"istio-injection=enabled", "", "", "next", "default"},
+		{"istio-injection=disabled,istio.io/rev=next", "", "", "", ""},
+		{"", "", "", "next", "next"},
+		{"", "true", "", "next", "next"},
 	} {
 		labels, template := map[string]string{}, corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{}, Annotations: map[string]string{}}}
 		set := func(m map[string]string, key, value string) {
@@ -35,17 +43,43 @@ func TestInjects(t *testing.T) {
 				m[key] = value
 			}
 		}
-		key, value, _ := strings.Cut(test.namespace, "=")
-		set(labels, key, value)
+		for label := range strings.SplitSeq(test.namespace, ",") {
+			key, value, _ := strings.Cut(label, "=")
+			set(labels, key, value)
+		}
 		set(template.Labels, injectPod, test.pod)
-		set(template.Labels, injectRevision, test.revision)
+		set(template.Labels, RevisionLabel, test.revision)
 		set(template.Annotations, injectPod, test.annotation)
-		if got := injects(labels, &template); got != test.want {
-			t.Errorf("%+v: %v", test, got)
+		if got := injectedBy(labels, &template); got != test.want {
+			t.Errorf("%+v: %q", test, got)
 		}
 		template.Spec.HostNetwork = true
-		if injects(labels, &template) {
+		if injectedBy(labels, &template) != "" {
 			t.Errorf("%+v: a pod in the host's network got a sidecar", test)
+		}
+	}
+}
+
+// TestRevisions checks that a revision is needed by the pods that it injects alone, and that the default one is first.
+func TestRevisions(t *testing.T) {
+	pods := func(name, namespace, label string) string {
+		return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + ", namespace: " + namespace + "}\nspec: {selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a" + label + "}}, spec: {containers: [{name: c, image: i}]}}}\n"
+	}
+	const moved = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: moved, labels: {istio.io/rev: next}}\n"
+	for _, test := range []struct{ text, want string }{
+		{pods("a", "default", ""), "default"},
+		{moved + pods("a", "default", ""), "default"}, // no pod is there
+		{moved + pods("a", "moved", "") + pods("b", "moved", ""), "default next"},
+		{moved + pods("a", "moved", ", sidecar.istio.io/inject: 'false'"), "default"},
+		{moved + pods("a", "moved", "") + pods("b", "default", ", istio.io/rev: canary"), "default canary next"},
+		{pods("a", "default", ", istio.io/rev: default"), "default"},
+	} {
+		all, err := Decode("x.yaml", []byte(test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join((&Objects{All: all}).Revisions(), " "); got != test.want {
+			t.Errorf("%s: %q, want %q", test.text, got, test.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,6 +50,8 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	if err := Validate(ctx, m.options.Binaries.Istioctl.Path, objects); err != nil {
 		return Applied{}, err
 	}
+	m.need(objects.Revisions())
+	defer m.need(nil)
 	began := time.Now()
 	change, err := m.fleet.Stage(ctx, objects, func(pod local.MeshPod) bool {
 		return pod.Proxied && workers(before, &pod) != workers(objects, &pod)
@@ -100,11 +103,14 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 	if len(change.Added()) == 0 {
 		return nil
 	}
+	starting, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
+	defer cancel()
+	if err := m.startRevisions(starting, objects.Revisions()); err != nil {
+		return err
+	}
 	if err := m.publish(); err != nil {
 		return err
 	}
-	starting, cancel := context.WithTimeout(ctx, m.options.Local.ReadyTimeout)
-	defer cancel()
 	proxies := sidecars(change.Added())
 	if err := m.runProxies(starting, proxies, objects); err != nil {
 		return err
@@ -209,7 +215,7 @@ const (
 	debounce = 100 * time.Millisecond
 )
 
-// awaitApplied returns when istiod has the published version of every Istio object and every proxy is
+// awaitApplied returns when each istiod has the published version of every Istio object and every proxy is
 // in sync. An object that istiod does not have would not be applied, so it is an error. So is a
 // failure of the mesh, except for the first ones, whose number is given.
 func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
@@ -224,7 +230,7 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 				waiting = err
 			}
 		case len(missing) > 0:
-			waiting = fmt.Errorf("istiod does not have %s", strings.Join(missing, ", "))
+			waiting = errors.New(strings.Join(missing, "; "))
 		case complete.IsZero():
 			complete = time.Now()
 			fallthrough
@@ -251,15 +257,29 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 	}
 }
 
-// missing returns the Istio objects of which istiod does not have the published version, and the mesh
-// configuration's fields that are not in effect.
-func (m *Mesh) missing(ctx context.Context) ([]string, error) {
+// missing returns what missingOf returns for each istiod, in words.
+func (m *Mesh) missing(ctx context.Context) (all []string, err error) {
+	for _, i := range m.controlPlanes() {
+		missing, err := m.missingOf(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		if len(missing) > 0 {
+			all = append(all, fmt.Sprintf("%s does not have %s", i.name, strings.Join(missing, ", ")))
+		}
+	}
+	return all, nil
+}
+
+// missingOf returns the Istio objects for its revision of which an istiod does not have the published version, and
+// the mesh configuration's fields that are not in effect.
+func (m *Mesh) missingOf(ctx context.Context, i *istiod) ([]string, error) {
 	var held Held
-	if err := m.istiod.getJSON(ctx, "/debug/configz", &held); err != nil {
+	if err := i.getJSON(ctx, "/debug/configz", &held); err != nil {
 		return nil, err
 	}
-	fields, err := m.ineffective(ctx)
-	return append(held.Missing(m.api.IstioVersions()), fields...), err
+	fields, err := m.ineffective(ctx, i)
+	return append(held.Missing(m.api.IstioVersions(i.revision)), fields...), err
 }
 
 // Held are the objects that istiod has, as its /debug/configz lists them.
@@ -314,30 +334,42 @@ func (s *syncState) synced() bool {
 	return true
 }
 
-// ReadSyncs adds to synced the proxies of istiod's /debug/syncz, as NAME.NAMESPACE, and whether each has
-// acknowledged its last update.
-func ReadSyncs(text []byte, synced map[string]bool) error {
+// Connection is a proxy's connection to a control plane.
+type Connection struct {
+	Revision string // of the control plane
+	Synced   bool   // the proxy has acknowledged its last update
+}
+
+// ReadSyncs adds to found the proxies of the /debug/syncz of a revision's istiod, as NAME.NAMESPACE.
+func ReadSyncs(text []byte, revision string, found map[string]Connection) error {
 	var list []*syncState
 	if err := json.Unmarshal(text, &list); err != nil {
 		return fmt.Errorf("istiod /debug/syncz: %w", err)
 	}
 	for _, s := range list {
-		synced[s.Proxy] = s.synced()
+		found[s.Proxy] = Connection{Revision: revision, Synced: s.synced()}
 	}
 	return nil
 }
 
-// syncs returns istiod's records, keyed by the proxy's NAME.NAMESPACE.
-func (m *Mesh) syncs(ctx context.Context) (map[string]*syncState, error) {
-	var list []*syncState
-	if err := m.istiod.getJSON(ctx, "/debug/syncz", &list); err != nil {
-		return nil, err
-	}
-	found := map[string]*syncState{}
-	for _, s := range list {
-		found[s.Proxy] = s
+// syncs returns the proxies that the istiods list, keyed by NAME.NAMESPACE.
+func (m *Mesh) syncs(ctx context.Context) (map[string]Connection, error) {
+	found := map[string]Connection{}
+	for _, i := range m.controlPlanes() {
+		if err := i.syncs(ctx, found); err != nil {
+			return nil, err
+		}
 	}
 	return found, nil
+}
+
+// syncs adds the proxies that istiod lists to found.
+func (i *istiod) syncs(ctx context.Context, found map[string]Connection) error {
+	text, err := i.get(ctx, "/debug/syncz")
+	if err != nil {
+		return err
+	}
+	return ReadSyncs(text, i.revision, found)
 }
 
 // notSynced returns an error that names the proxies that are not in sync.
@@ -348,7 +380,7 @@ func (m *Mesh) notSynced(ctx context.Context) error {
 	}
 	var late []string
 	for _, p := range m.allProxies() {
-		if s := found[p.node.Name+"."+p.node.Namespace]; s == nil || !s.synced() {
+		if !found[p.key()].Synced {
 			late = append(late, p.name)
 		}
 	}

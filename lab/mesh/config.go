@@ -13,9 +13,9 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// ineffective returns the fields of the manifests' mesh configuration that istiod does not have: it ignores
+// ineffective returns the fields of the manifests' mesh configuration that an istiod does not have: it ignores
 // a configuration with an unknown field without an error, and its own fields take precedence.
-func (m *Mesh) ineffective(ctx context.Context) ([]string, error) {
+func (m *Mesh) ineffective(ctx context.Context, i *istiod) ([]string, error) {
 	m.mu.Lock()
 	text := configOf(m.manifests)
 	m.mu.Unlock()
@@ -23,7 +23,7 @@ func (m *Mesh) ineffective(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	var got map[string]any
-	if err := m.istiod.getJSON(ctx, "/debug/mesh", &got); err != nil {
+	if err := i.getJSON(ctx, "/debug/mesh", &got); err != nil {
 		return nil, err
 	}
 	return Ineffective(text, got), nil

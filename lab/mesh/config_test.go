@@ -28,17 +28,16 @@ func TestIneffective(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := &Mesh{
-				istiod:    &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())},
 				manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: '"+test.config+"'}\n"),
 			}
-			got, err := m.ineffective(t.Context())
+			got, err := m.ineffective(t.Context(), &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())})
 			if err != nil || !slices.Equal(got, test.want) {
 				t.Errorf("%q, %v, want %q", got, err, test.want)
 			}
 		})
 	}
 	other := &Mesh{manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh}\ndata: {mesh: 'a: b'}\n")}
-	if got, err := other.ineffective(context.Background()); err != nil || got != nil {
+	if got, err := other.ineffective(context.Background(), nil); err != nil || got != nil {
 		t.Errorf("a ConfigMap of another namespace: %q, %v", got, err)
 	}
 }

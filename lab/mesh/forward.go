@@ -12,11 +12,17 @@ import (
 
 // forward returns the address of one of the ports that istiod has on a cluster.
 func (i *istiod) forward(port int) net.Addr {
-	at, known := map[int]netip.AddrPort{8080: i.http, 15010: i.grpc, 15012: i.secure, 15014: i.monitoring}[port]
-	if !known {
-		return nil
+	switch port {
+	case 8080:
+		return net.TCPAddrFromAddrPort(i.http)
+	case 15010:
+		return net.TCPAddrFromAddrPort(i.grpc)
+	case 15012:
+		return i.secure.Addr()
+	case 15014:
+		return net.TCPAddrFromAddrPort(i.monitoring)
 	}
-	return net.TCPAddrFromAddrPort(at)
+	return nil
 }
 
 // forward returns the address of a pod's port on this machine, or nil when the pod has no such port.
@@ -26,8 +32,10 @@ func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 	if port < 1 || port > 65535 {
 		return nil
 	}
-	if namespace == kube.RootNamespace && pod == kube.ControlPlane {
-		return m.istiod.forward(port)
+	for _, i := range m.controlPlanes() {
+		if namespace == kube.RootNamespace && pod == kube.ControlPlanePod(i.revision) {
+			return i.forward(port)
+		}
 	}
 	for _, p := range m.allProxies() {
 		if p.node.Name == pod && p.node.Namespace == namespace && port == envoy.AdminPort {

@@ -23,22 +23,61 @@ import (
 	"fleetman.example/lab/process"
 )
 
-// istiod is the process of an unmodified istiod.
+// istiod is the process of an unmodified istiod, the control plane of one revision.
 type istiod struct {
+	revision, name         string
 	dir                    string
 	grpc, http, monitoring netip.AddrPort
-	secure                 netip.AddrPort // forwards to grpc, with TLS
+	secure                 net.Listener // forwards to grpc, with TLS
 	log                    *os.File
 	client                 http.Client
 
 	supervisor *process.Supervisor
 	gaveUp     chan struct{} // closed when the first start failed
+	stop       context.CancelFunc
+	ended      chan struct{} // closed when it has ended for good
 }
 
-// newIstiod writes istiod's configuration and chooses free ports. They stay the same when istiod
-// restarts, because proxies reconnect to them.
-func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
-	i := &istiod{dir: dir, client: http.Client{Timeout: 5 * time.Second}}
+// newIstiod starts an istiod for a revision. Its ports stay the same when it restarts, because proxies reconnect
+// to them.
+func (m *Mesh) newIstiod(revision string) (_ *istiod, err error) {
+	i := &istiod{
+		revision: revision, name: kube.ControlPlane(revision), dir: m.dir(), client: http.Client{Timeout: 5 * time.Second},
+		gaveUp: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if err := i.choosePorts(); err != nil {
+		return nil, err
+	}
+	if err := m.serveSecure(i); err != nil {
+		return nil, err
+	}
+	if i.log, err = m.site.OpenLog(i.name); err != nil {
+		i.secure.Close()
+		return nil, err
+	}
+	i.supervisor = process.New(process.Config{ // no grace period: istiod has no state, and is slow to end on SIGTERM
+		Start: func() (*process.Process, error) { return i.start(m) }, Changed: func(now process.Status) { i.changed(m, now) },
+		Backoff: restartBackoff, Tries: 1,
+	})
+	running, stop := context.WithCancel(m.stopping)
+	i.stop = stop
+	m.running.Go(func() {
+		defer close(i.ended)
+		defer i.log.Close()
+		defer i.secure.Close()
+		i.supervisor.Run(running)
+	})
+	return i, nil
+}
+
+// end ends istiod for good.
+func (i *istiod) end() {
+	i.stop()
+	<-i.ended
+}
+
+// choosePorts chooses free ports.
+func (i *istiod) choosePorts() error {
 	var open []net.Listener
 	defer func() {
 		for _, listener := range open {
@@ -48,22 +87,26 @@ func newIstiod(dir string, kubeconfig []byte, config string) (*istiod, error) {
 	for _, port := range []*netip.AddrPort{&i.grpc, &i.http, &i.monitoring} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return i, fmt.Errorf("find a free port for istiod: %w", err)
+			return fmt.Errorf("find a free port for %s: %w", i.name, err)
 		}
 		open = append(open, listener)
 		*port = listener.Addr().(*net.TCPAddr).AddrPort()
 	}
-	if err := os.WriteFile(i.kubeconfig(), kubeconfig, 0o600); err != nil {
-		return i, fmt.Errorf("write istiod's kubeconfig: %w", err)
-	}
-	if err := os.WriteFile(i.meshConfig(), []byte(config), 0o644); err != nil {
-		return i, fmt.Errorf("write istiod's mesh configuration: %w", err)
-	}
-	return i, nil
+	return nil
 }
 
-func (i *istiod) kubeconfig() string { return filepath.Join(i.dir, "kubeconfig") }
-func (i *istiod) meshConfig() string { return filepath.Join(i.dir, "mesh.yaml") }
+// configureIstiod writes the files that all istiods read.
+func (m *Mesh) configureIstiod(kubeconfig []byte) error {
+	if err := os.WriteFile(Kubeconfig(m.site.State), kubeconfig, 0o600); err != nil {
+		return fmt.Errorf("write istiod's kubeconfig: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(m.dir(), meshConfigFile), []byte(meshConfig(m.collector)), 0o644); err != nil {
+		return fmt.Errorf("write istiod's mesh configuration: %w", err)
+	}
+	return nil
+}
+
+const meshConfigFile = "mesh.yaml"
 
 // meshConfig returns the mesh configuration, in YAML, that an installation has in a ConfigMap.
 func meshConfig(collector *kube.Collector) string {
@@ -90,7 +133,7 @@ func meshConfig(collector *kube.Collector) string {
 // and istiod's certificate authority and leader election, which nothing needs here.
 func (i *istiod) command(program string) *exec.Cmd {
 	cmd := exec.Command(program, "discovery",
-		"--registries=Kubernetes", "--kubeconfig="+i.kubeconfig(), "--meshConfig="+i.meshConfig(), "--networksConfig=/nonexistent",
+		"--registries=Kubernetes", "--kubeconfig=kubeconfig", "--meshConfig="+meshConfigFile, "--networksConfig=/nonexistent",
 		"--clusterID=Kubernetes", "--domain=cluster.local",
 		"--grpcAddr="+i.grpc.String(), "--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+i.http.String(),
 		"--monitoringAddr="+i.monitoring.String(), "--profile=false",
@@ -101,6 +144,7 @@ func (i *istiod) command(program string) *exec.Cmd {
 	cmd.Dir = i.dir
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + i.dir,
+		"REVISION=" + i.revision, "POD_NAME=" + kube.ControlPlanePod(i.revision), // the second is what istioctl proxy-status shows
 		"PILOT_ENABLE_ALPN_FILTER=false", "PILOT_ENABLE_METADATA_EXCHANGE=false",
 		"SHARED_MESH_CONFIG=" + manifest.MeshConfigMap,
 		// the API is read-only
@@ -108,30 +152,6 @@ func (i *istiod) command(program string) *exec.Cmd {
 		"ENABLE_CA_SERVER=false", "ENABLE_DEBUG_ENDPOINT_AUTH=false", "ENABLE_LEADER_ELECTION=false", "PILOT_CERT_PROVIDER=none",
 	}
 	return cmd
-}
-
-// startIstiod starts istiod and returns when it is ready. From then on istiod is restarted whenever it
-// ends, until the mesh stops.
-func (m *Mesh) startIstiod(ctx context.Context) error {
-	i := m.istiod
-	var err error
-	if i.log, err = m.site.OpenLog("istiod"); err != nil {
-		return err
-	}
-	i.gaveUp = make(chan struct{})
-	i.supervisor = process.New(process.Config{ // no grace period: istiod has no state, and is slow to end on SIGTERM
-		Start: func() (*process.Process, error) { return i.start(m) }, Changed: func(now process.Status) { i.changed(m, now) },
-		Backoff: restartBackoff, Tries: 1,
-	})
-	m.running.Go(func() {
-		defer i.log.Close()
-		i.supervisor.Run(m.stopping)
-	})
-	if err := i.awaitReady(ctx); err != nil {
-		return fmt.Errorf("istiod %w; %s", err, lastLine(i.log.Name()))
-	}
-	i.supervisor.Settle()
-	return nil
 }
 
 // lastLine returns a log's path and last line, for an error.
@@ -157,7 +177,7 @@ const endTime = 2 * time.Second
 
 // changed makes an event of each exit and restart of istiod.
 func (i *istiod) changed(m *Mesh, now process.Status) {
-	event := local.Event{Time: time.Now(), Pod: "istiod", Restarts: now.Restarts}
+	event := local.Event{Time: time.Now(), Pod: i.name, Restarts: now.Restarts}
 	switch {
 	case now.State == process.GivenUp:
 		close(i.gaveUp)
@@ -192,19 +212,19 @@ func (i *istiod) awaitReady(ctx context.Context) error {
 func (i *istiod) get(ctx context.Context, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http.String()+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("istiod: %w", err)
+		return nil, fmt.Errorf("%s: %w", i.name, err)
 	}
 	response, err := i.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("istiod: %w", err) // err has the method and the URL
+		return nil, fmt.Errorf("%s: %w", i.name, err) // err has the method and the URL
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 	if err != nil {
-		return nil, fmt.Errorf("get istiod's %s: %w", path, err)
+		return nil, fmt.Errorf("get %s of %s: %w", path, i.name, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get istiod's %s: status %d: %.200s", path, response.StatusCode, strings.TrimSpace(string(body)))
+		return nil, fmt.Errorf("get %s of %s: status %d: %.200s", path, i.name, response.StatusCode, strings.TrimSpace(string(body)))
 	}
 	return body, nil
 }
@@ -215,7 +235,7 @@ func (i *istiod) getJSON(ctx context.Context, path string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("parse istiod's %s: %w", path, err)
+		return fmt.Errorf("parse %s of %s: %w", path, i.name, err)
 	}
 	return nil
 }

@@ -58,7 +58,6 @@ type Mesh struct {
 	api       *kube.Server
 	certs     *certs.Server
 	gateways  []kube.Gateway
-	istiod    *istiod
 	sequence  atomic.Int64 // of the proxies' sockets
 	dns       netip.AddrPort
 	collector *kube.Collector
@@ -77,6 +76,8 @@ type Mesh struct {
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
+	istiods   []*istiod // one for each revision, the default one's first
+	changing  []string  // revisions that a change in progress needs
 	proxies   []*proxy
 	notes     map[string]bool // those that were shown
 	failures  []Failure
@@ -206,7 +207,7 @@ func (m *Mesh) startControlPlane(ctx context.Context) error {
 	if err := m.openNodePorts(); err != nil {
 		return err
 	}
-	if err := m.startIstiod(ctx); err != nil {
+	if err := m.startRevisions(ctx, m.manifests.Revisions()); err != nil {
 		return err
 	}
 	if err := m.startProxies(ctx); err != nil {
@@ -274,11 +275,7 @@ func (m *Mesh) serve() error {
 	m.running.Go(func() { serveDNS(m.stopping, socket, m.lookUp) })
 	m.closers = append(m.closers, func() { socket.Close() })
 
-	if m.istiod, err = newIstiod(m.dir(), m.kubeconfig(api.String()), meshConfig(m.collector)); err != nil {
-		return err
-	}
-	m.istiod.secure, err = m.serveSecure()
-	return err
+	return m.configureIstiod(m.kubeconfig(api.String()))
 }
 
 // publish derives the objects of the current state, serves them to istiod and writes the pods' hosts
@@ -322,12 +319,18 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 	return notes, nil
 }
 
+// derive is called with m.mu held.
 func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, error) {
 	states := map[string]local.PodState{}
 	for _, state := range m.site.States() {
 		states[state.ID] = state
 	}
+	var revisions []string
+	for _, i := range m.istiods {
+		revisions = append(revisions, i.revision)
+	}
 	return kube.Derive(kube.World{
+		Revisions: revisions,
 		Manifests: manifests, Pods: m.site.Pods(), States: states, Gateways: m.gateways,
 		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), IstioVersion: envoy.IstioVersion, Collector: m.collector, Began: m.began,
 	})

@@ -25,6 +25,7 @@ type proxy struct {
 	name      string // the pod's ID, or the gateway's name
 	node      envoy.Node
 	gateway   bool
+	revision  string // of its control plane
 	bootstrap string // path
 	workers   int    // threads; 0 is one for each core
 	log       *os.File
@@ -46,11 +47,11 @@ type proxy struct {
 func (m *Mesh) startProxies(ctx context.Context) error {
 	all := sidecars(m.site.Pods())
 	if len(all) == 0 {
-		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled")
+		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled or istio.io/rev")
 	}
 	for i := range m.gateways {
 		g := &m.gateways[i]
-		all = append(all, &proxy{name: g.Name, gateway: true, node: envoy.Node{
+		all = append(all, &proxy{name: g.Name, gateway: true, revision: manifest.DefaultRevision, node: envoy.Node{
 			Role: envoy.Gateway, IP: g.IP, Name: g.Name + "-0", Namespace: kube.RootNamespace, Workload: g.Name,
 			ServiceAccount: g.Name, Labels: g.Labels(),
 		}})
@@ -62,7 +63,7 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 func sidecars(pods []local.MeshPod) (all []*proxy) {
 	for i := range pods {
 		if pod := &pods[i]; pod.Proxied {
-			all = append(all, &proxy{name: pod.ID, node: envoy.Node{
+			all = append(all, &proxy{name: pod.ID, revision: pod.Revision, node: envoy.Node{
 				Role: envoy.Sidecar, IP: pod.IP, Name: pod.Name, Namespace: pod.Namespace, Workload: pod.Deployment.Name,
 				ServiceAccount: kube.ServiceAccount(pod), Labels: kube.PodLabels(pod),
 			}})
@@ -115,7 +116,7 @@ func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
 		}
 	}()
 	p.node.Privileged = m.site.FirstUnprivileged <= 80
-	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiod.grpc, m.socket("sds")
+	p.node.DNS, p.node.XDS, p.node.SDSSocket = m.dns, m.istiodOf(p.revision).grpc, m.socket("sds")
 	p.node.AdminSocket = m.socket(fmt.Sprintf("admin-%d", m.sequence.Add(1)))
 	p.workers = kube.Concurrency(manifests, p.node.Namespace, p.node.Labels)
 	_ = os.Remove(p.node.AdminSocket) // left by an earlier fleet
@@ -284,9 +285,13 @@ func (m *Mesh) forget(p *proxy) {
 	m.site.RemoveLog(p.logName())
 	m.certs.Forget(p.node.ID())
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.proxies = slices.DeleteFunc(m.proxies, func(other *proxy) bool { return other == p })
+	m.mu.Unlock()
+	m.endRevisions()
 }
+
+// key returns the name by which istiod lists the proxy.
+func (p *proxy) key() string { return p.node.Name + "." + p.node.Namespace }
 
 // podDrainTime bounds the requests in flight at a proxy whose program has ended. It is istio-agent's
 // terminationDrainDuration.

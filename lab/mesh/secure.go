@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -70,26 +69,25 @@ func (m *Mesh) kubeconfig(api string) []byte {
 // serveSecure serves istiod's port with TLS, 15012 on a cluster, at a free port: istioctl proxy-status
 // needs it. It terminates TLS and forwards to istiod's plaintext port, because istiod has no
 // certificate here.
-func (m *Mesh) serveSecure() (netip.AddrPort, error) {
+func (m *Mesh) serveSecure(i *istiod) error {
 	pair, err := m.certificate("istiod")
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("istiod's TLS port: %w", err)
+		return fmt.Errorf("TLS port of %s: %w", i.name, err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
+	i.secure, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("istiod's TLS port: %w", err)
+		return fmt.Errorf("TLS port of %s: %w", i.name, err)
 	}
-	m.closers = append(m.closers, func() { listener.Close() })
 	m.running.Go(func() {
 		for {
-			conn, err := listener.Accept()
+			conn, err := i.secure.Accept()
 			if err != nil {
 				return
 			}
-			m.running.Go(func() { pipe(m.stopping, conn, m.istiod.grpc.String()) })
+			m.running.Go(func() { pipe(m.stopping, conn, i.grpc.String()) })
 		}
 	})
-	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
+	return nil
 }
 
 // pipe connects a client to an address. It copies both ways until one side or the context ends.

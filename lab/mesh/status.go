@@ -13,8 +13,10 @@ import (
 
 // Status is the state of a running mesh.
 type Status struct {
-	Istiod  IstiodStatus  `json:"istiod"`
-	Proxies []ProxyStatus `json:"proxies"`
+	Istiod IstiodStatus `json:"istiod"` // of the default revision
+	// Revisions are the istiods of the other revisions.
+	Revisions []IstiodStatus `json:"revisions,omitempty"`
+	Proxies   []ProxyStatus  `json:"proxies"`
 	// Failures are all failures since the start, including those that no longer apply.
 	Failures []Failure `json:"failures,omitempty"`
 	// Kubeconfig is the path of the kubeconfig for this mesh.
@@ -25,6 +27,8 @@ type Status struct {
 
 // IstiodStatus is the state of istiod.
 type IstiodStatus struct {
+	Name     string `json:"name"`
+	Revision string `json:"revision"`
 	Ready    bool   `json:"ready"`
 	GRPC     string `json:"grpc"`  // address of the plaintext port
 	HTTP     string `json:"http"`  // address of the debug interface
@@ -44,6 +48,8 @@ type ProxyStatus struct {
 	Address   string `json:"address"`
 	Admin     string `json:"admin"`
 	Ready     bool   `json:"ready"`
+	// Revision is that of the istiod to which the proxy is connected.
+	Revision string `json:"revision,omitempty"`
 	// Synced reports whether the proxy is connected to istiod and has acknowledged its last update.
 	Synced   bool     `json:"synced"`
 	Rejected []string `json:"rejected,omitempty"`
@@ -70,12 +76,18 @@ type UpstreamStatus struct {
 
 // Good reports whether every proxy is in sync, no update was rejected and every object is applied.
 func (s *Status) Good() bool {
-	good := s.Istiod.Ready && len(s.Istiod.NotApplied) == 0 && len(s.Failures) == 0
+	good := len(s.Failures) == 0
+	for _, i := range s.Istiods() {
+		good = good && i.Ready && len(i.NotApplied) == 0
+	}
 	for _, p := range s.Proxies {
 		good = good && p.Ready && p.Synced && len(p.Rejected) == 0
 	}
 	return good
 }
+
+// Istiods returns all istiods, that of the default revision first.
+func (s *Status) Istiods() []IstiodStatus { return append([]IstiodStatus{s.Istiod}, s.Revisions...) }
 
 // statusWithin bounds Status. Istiod or a proxy that takes longer is reported as not ready.
 const statusWithin = 2 * time.Second
@@ -84,31 +96,48 @@ const statusWithin = 2 * time.Second
 func (m *Mesh) Status(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
-	i, proxies := m.istiod, m.allProxies()
-	status := Status{Kubeconfig: i.kubeconfig(), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(proxies))}
+	istiods, proxies := m.controlPlanes(), m.allProxies()
+	status := Status{Kubeconfig: Kubeconfig(m.site.State), Istioctl: m.options.Binaries.Istioctl.Path, Proxies: make([]ProxyStatus, len(proxies))}
 	var queries sync.WaitGroup
 	for n, p := range proxies {
 		queries.Go(func() { status.Proxies[n] = p.status(ctx) })
 	}
-	_, err := i.get(ctx, "/ready")
-	now := i.supervisor.Status()
-	status.Istiod = IstiodStatus{
-		Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(), State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: i.log.Name(),
-	}
-	var syncs map[string]*syncState
-	if err == nil {
-		status.Istiod.NotApplied, _ = m.missing(ctx)
-		syncs, _ = m.syncs(ctx)
+	of, connected := make([]IstiodStatus, len(istiods)), make([]map[string]Connection, len(istiods))
+	for n, i := range istiods {
+		queries.Go(func() { of[n], connected[n] = m.istiodStatus(ctx, i) })
 	}
 	queries.Wait()
+	if len(of) > 0 { // false while the mesh starts
+		status.Istiod, status.Revisions = of[0], of[1:]
+	}
+	known := map[string]Connection{}
+	for _, more := range connected {
+		maps.Copy(known, more)
+	}
 	for n, p := range proxies {
-		known := syncs[p.node.Name+"."+p.node.Namespace]
-		status.Proxies[n].Synced = status.Proxies[n].Synced && known != nil && known.synced()
+		at := known[p.key()]
+		status.Proxies[n].Revision, status.Proxies[n].Synced = at.Revision, status.Proxies[n].Synced && at.Synced
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	status.Failures = append(status.Failures, m.failures...)
 	return status
+}
+
+// istiodStatus returns the state of an istiod, and the proxies that it lists.
+func (m *Mesh) istiodStatus(ctx context.Context, i *istiod) (IstiodStatus, map[string]Connection) {
+	_, err := i.get(ctx, "/ready")
+	now := i.supervisor.Status()
+	status := IstiodStatus{
+		Name: i.name, Revision: i.revision, Ready: err == nil, GRPC: i.grpc.String(), HTTP: i.http.String(),
+		State: now.String(), Restarts: now.Restarts, PID: now.Process.PID(), Log: i.log.Name(),
+	}
+	known := map[string]Connection{}
+	if err == nil {
+		status.NotApplied, _ = m.missingOf(ctx, i)
+		_ = i.syncs(ctx, known) // what it does not list is not in sync
+	}
+	return status, known
 }
 
 // status returns the proxy's own state: see ProxyStatus.Read.

@@ -85,7 +85,7 @@ func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string 
 	}
 	ctx, cancel := context.WithTimeout(ctx, analyzeTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "analyze", "--all-namespaces", "--kubeconfig", m.istiod.kubeconfig(), "--output", "json", "--output-threshold", "Warning")
+	cmd := exec.CommandContext(ctx, program, "analyze", "--all-namespaces", "--kubeconfig", Kubeconfig(m.site.State), "--output", "json", "--output-threshold", "Warning")
 	cmd.Dir = m.dir()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -213,6 +213,27 @@ func (t *clusterTarget) Received(ctx context.Context, name string) ([]check.Call
 	return calls, nil
 }
 
+// Proxies implements check.Target.
+func (t *clusterTarget) Proxies(ctx context.Context) ([]check.Proxy, error) {
+	status, err := t.client.Mesh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deployments := map[string]string{}
+	for _, pod := range t.pods {
+		deployments[pod.Namespace+"/"+pod.Name] = pod.Deployment
+	}
+	var proxies []check.Proxy
+	for _, p := range status.Proxies {
+		of := deployments[p.Namespace+"/"+p.Name]
+		if p.Gateway {
+			of = scenario.IngressGateway
+		}
+		proxies = append(proxies, check.Proxy{Deployment: of, Revision: p.Revision})
+	}
+	return proxies, nil
+}
+
 // awaitVehicles is like that of a fleet on this machine. The request goes to the program of the tracker,
 // without a proxy in between.
 func (t *clusterTarget) awaitVehicles(ctx context.Context) error {

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
 )
 
@@ -30,6 +31,27 @@ func (t *target) Received(_ context.Context, name string) ([]check.Call, error) 
 		}
 	}
 	return received(logs, proxied, bare, name)
+}
+
+// Proxies implements check.Target.
+func (t *target) Proxies(ctx context.Context) ([]check.Proxy, error) {
+	if t.mesh == nil {
+		return nil, nil
+	}
+	revisions, err := t.mesh.Revisions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var proxies []check.Proxy
+	for _, pod := range t.fleet.Pods() {
+		if revision, ok := revisions[id(pod)]; ok {
+			proxies = append(proxies, check.Proxy{Deployment: pod.Deployment, Revision: revision})
+		}
+	}
+	if revision, ok := revisions[scenario.IngressGateway]; ok {
+		proxies = append(proxies, check.Proxy{Deployment: scenario.IngressGateway, Revision: revision})
+	}
+	return proxies, nil
 }
 
 // received reads the calls from the proxies' logs: for a pod with a proxy those

@@ -37,13 +37,12 @@ func fleetOf(objects *manifest.Objects) fleet {
 		switch typed := object.Typed.(type) {
 		case *appsv1.Deployment:
 			f.workloads = append(f.workloads, typed.Name)
+			f.sidecars = f.sidecars || objects.Revision(object.Namespace, &typed.Spec.Template) != ""
 		case *corev1.Service:
 			f.services = append(f.services, typed.Name)
 			for _, port := range typed.Spec.Ports {
 				f.nodePorts = append(f.nodePorts, int(port.NodePort))
 			}
-		case *corev1.Namespace:
-			f.sidecars = f.sidecars || typed.Labels["istio-injection"] == "enabled"
 		case nil:
 			if IsRule(object) {
 				f.rules = true
@@ -74,6 +73,11 @@ func (f fleet) check(p *Promise) error {
 			}
 		}
 		for j, e := range c.Expect {
+			if e.Proxies != nil {
+				if err := f.proxies(fmt.Sprintf("%s.expect[%d].proxies", where, j), e.Proxies); err != nil {
+					return err
+				}
+			}
 			if e.Received == nil {
 				continue
 			}
@@ -109,6 +113,25 @@ func (f fleet) origin(where string, r *Requests) error {
 	}
 	return nil
 }
+
+// proxies checks the workloads of an expectation of proxies.
+func (f fleet) proxies(where string, p *Proxies) error {
+	if !f.sidecars {
+		return fmt.Errorf("%s: must be unset when the manifests have no sidecars", where)
+	}
+	for _, of := range p.Of {
+		if of == IngressGateway && f.ingress {
+			continue
+		}
+		if err := f.workload(where+".of", of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// IngressGateway is the Deployment of the ingress gateway, which an installation of Istio makes.
+const IngressGateway = "istio-ingressgateway"
 
 func (f fleet) workload(where, name string) error {
 	if !slices.Contains(f.workloads, name) {

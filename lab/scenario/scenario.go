@@ -136,7 +136,9 @@ type Expect struct {
 	Recovers *Recovers `json:"recovers,omitempty"`
 	// Returns bounds the share of a replica that was away and is back.
 	Returns *Returns `json:"returns,omitempty"`
-	// Count bounds the first four. The other three have bounds of their own.
+	// Proxies counts the proxies of workloads that are connected to the control plane of a revision.
+	Proxies *Proxies `json:"proxies,omitempty"`
+	// Count bounds all but Settles, Recovers and Returns, which have bounds of their own. With Proxies it is all or none.
 	Count *Count `json:"count,omitempty"`
 }
 
@@ -172,6 +174,15 @@ type Consistent struct {
 type Distinct struct {
 	// Capture is like Consistent's.
 	Capture Pattern `json:"capture"`
+}
+
+// Proxies matches the proxies of workloads by their control plane.
+type Proxies struct {
+	// Of are Deployments, or istio-ingressgateway.
+	Of []string `json:"of"`
+	// Revision is that of the control plane which has the proxy's connection. It is default for one that was
+	// installed without a revision.
+	Revision string `json:"revision"`
 }
 
 // Settles bounds the number of failures until the fleet contains them.

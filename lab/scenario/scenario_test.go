@@ -51,6 +51,8 @@ promises:
               shares:
                 - {from: 0s, to: 4s, count: {shareAtMost: 0.3, confidence: 0.99}}
                 - {from: 12s, to: 15s, count: {share: 0.5, confidence: 0.99}}
+          - proxies: {of: [webapp], revision: next}
+            count: all
     control: {without: [rules]}
 `
 
@@ -124,10 +126,14 @@ func TestDecodeBadInput(t *testing.T) {
 		{"an invalid status", "[200, 5xx]", "[2000]", `expect.yaml: "2000": must be a status such as 200 or 5xx`},
 		{"an invalid class", "[200, 5xx]", "[9xx]", `expect.yaml: "9xx": must be a status such as 200 or 5xx`},
 		{"a pattern that does not close", "body: a+", `body: "(a"`, "expect.yaml: error parsing regexp: missing closing ): `(a`"},
-		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles, recovers and returns: must be exactly one"},
+		{"two observations in one", "- distinct: {", "- answers: {status: [200]}\n            distinct: {", check + ".expect[3]: 2 of answers, received, consistent, distinct, settles, recovers, returns and proxies: must be exactly one"},
+		{"proxies of nothing", "of: [webapp], ", "", check + ".expect[7].proxies.of: missing: must be a list of Deployments"},
+		{"no revision", ", revision: next", "", check + `.expect[7].proxies.revision: "": must be the name of a revision, such as default`},
+		{"a revision with a space", "revision: next", "revision: a b", check + `.expect[7].proxies.revision: "a b": must be the name of a revision, such as default`},
+		{"some proxies", "revision: next}\n            count: all", "revision: next}\n            count: {atLeast: 1}", check + ".expect[7].count: must be all or none with proxies"},
 		{"an answer without fields", "{status: [200, 5xx], body: a+, header: {x-fallback: \"^$\"}, slowerThan: 1s, fasterThan: 2s}", "{}", check + ".expect[0].answers: must have some of status, body, header, fasterThan and slowerThan, or reset alone"},
 		{"slower than faster", "fasterThan: 2s", "fasterThan: 1s", check + ".expect[0].answers: slowerThan 1s: must be less than fasterThan 1s"},
-		{"no bound", "            count: all\n", "", check + ".expect[2].count: missing: must be all, none, or bounds"},
+		{"no bound", "</title>\"}\n            count: all\n", "</title>\"}\n", check + ".expect[2].count: missing: must be all, none, or bounds"},
 		{"an unknown bound", "count: all", "count: most", `expect.yaml: "most": cannot unmarshal string into Go value`},
 		{"a bound misspelt", "atLeast: 2", "atleats: 2", `expect.yaml: {"atMost":2,"atleats":2}: unknown field "atleats": must be all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast and shareAtMost`},
 		{"a share without confidence", ", confidence: 0.9999", "", check + ".expect[0].count.confidence: 0: must be at least 0.9 and less than 1 with a share"},
@@ -247,6 +253,8 @@ func TestCheckAgainst(t *testing.T) {
 		{"an unknown workload", file(control, `from: "workload:web", to: "a:1", path: /`, expect), `promises[0].checks[0].requests.from: "web": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
 		{"an unknown Service", file(control, `from: "workload:webapp", to: "staff:8080", path: /`, expect), "promises[0].checks[0].requests.to: staff: must be a Service of the manifests"},
 		{"an unknown receiver", file(control, requests, "received: {by: [staff]}, count: all"), `promises[0].checks[0].expect[0].received.by: "staff": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{"proxies", file(control, requests, "proxies: {of: [webapp], revision: next}, count: all"), ""},
+		{"proxies of an unknown workload", file(control, requests, "proxies: {of: [web], revision: next}, count: all"), `promises[0].checks[0].expect[0].proxies.of: "web": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
 		{"an unknown object", file("without: [PeerAuthentication other]", requests, expect), "promises[0].control.without[0]: PeerAuthentication other: must be in the manifests"},
 		{"a setting of an unknown Deployment", file(`set: ["staff:A=b"]`, requests, expect), `promises[0].control.set[0]: "staff": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
 	} {
@@ -271,6 +279,7 @@ func TestCheckAgainst(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{file("without: [rules]", `from: ingress, path: /`, expect), "promises[0].checks[0].requests.from: ingress: must be nodePort or workload when the manifests have no Gateway"},
 		{file("without: [sidecars]", `from: "nodePort:30080", path: /`, expect), "promises[0].control.without[0]: sidecars: must be in the manifests"},
+		{file("scenario: plain", `from: "nodePort:30080", path: /`, "proxies: {of: [webapp], revision: next}, count: all"), "promises[0].checks[0].expect[0].proxies: must be unset when the manifests have no sidecars"},
 		{file("scenario: plain", `from: "nodePort:30080", path: /`, "received: {by: [webapp], identity: a}, count: all"), "promises[0].checks[0].expect[0].received.identity: must be unset when the manifests have no sidecars"},
 	} {
 		f, err := Decode("expect.yaml", []byte(test.text))

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // maxRequests bounds a check's number of requests, so that a typing error does not run for a day.
@@ -188,13 +189,13 @@ func (r *Requests) keys() int {
 
 func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
 	kinds := 0
-	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil} {
+	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil, e.Proxies != nil} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles, recovers and returns: must be exactly one", kinds)
+		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles, recovers, returns and proxies: must be exactly one", kinds)
 	}
 	switch {
 	case e.Settles != nil:
@@ -227,6 +228,8 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 		return errors.New(".consistent: must be unset unless the requests have eachHeader, eachSource or eachVisitor")
 	case (e.Consistent != nil && e.Consistent.Capture.Regexp == nil) || (e.Distinct != nil && e.Distinct.Capture.Regexp == nil):
 		return errors.New(": capture: missing: must be a regular expression")
+	case e.Proxies != nil:
+		return e.Proxies.validate(e.Count)
 	case e.Received != nil && len(e.Received.By) == 0:
 		return errors.New(".received.by: missing: must be a list of Deployments")
 	case e.Answers != nil:
@@ -235,6 +238,22 @@ func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of b
 		}
 	}
 	return e.validateCount(&c.Requests)
+}
+
+func (p *Proxies) validate(c *Count) error {
+	switch {
+	case len(p.Of) == 0:
+		return errors.New(".proxies.of: missing: must be a list of Deployments")
+	case len(validation.IsDNS1123Label(p.Revision)) > 0:
+		return fmt.Errorf(".proxies.revision: %.80q: must be the name of a revision, such as default", p.Revision)
+	}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if !c.All && !c.None {
+		return errors.New(".count: must be all or none with proxies")
+	}
+	return nil
 }
 
 // without validates settles, recovers or returns, which have bounds of their own and no count.

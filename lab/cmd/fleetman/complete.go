@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/scenario"
 )
 
@@ -57,8 +60,28 @@ func serviceNames(status control.Status) (names []string) {
 	return slices.Compact(names)
 }
 
-func (p *places) completePods() cobra.CompletionFunc {
-	return completeFirst(func(cmd *cobra.Command) []string { return podNames(p.ask(cmd)) })
+// completeKill completes the names of pods and, on this machine, of istiods.
+func (p *places) completeKill() cobra.CompletionFunc {
+	return completeFirst(func(cmd *cobra.Command) []string {
+		status := p.ask(cmd)
+		if p.onCluster() {
+			return podNames(status)
+		}
+		return append(podNames(status), istiodNames(status)...)
+	})
+}
+
+// istiodNames returns the names of the istiods of a fleet with a mesh.
+func istiodNames(status control.Status) []string {
+	if !status.HasMesh {
+		return nil
+	}
+	names := []string{kube.ControlPlane(manifest.DefaultRevision)}
+	for _, pod := range status.Pods {
+		names = append(names, kube.ControlPlane(cmp.Or(pod.Revision, manifest.DefaultRevision)))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // completeLogs completes the names of logs, those of a mesh too.
@@ -70,7 +93,7 @@ func (p *places) completeLogs() cobra.CompletionFunc {
 			for _, pod := range status.Pods {
 				names = append(names, pod.Name+".envoy")
 			}
-			names = append(names, "istiod", "istio-ingressgateway", "mesh\tistiod and every proxy")
+			names = append(append(names, istiodNames(status)...), "istio-ingressgateway", "mesh\tistiod and every proxy")
 		}
 		return names
 	})

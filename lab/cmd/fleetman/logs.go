@@ -19,7 +19,8 @@ func logsCommand(where *places) *cobra.Command {
 		Long: `Show the log of a pod of the running fleet, or of all pods.
 
 With a mesh, POD.envoy is the log of the proxy of a pod, which has the access log;
-istio-ingressgateway and istiod are logs too, and mesh is all of these.
+istio-ingressgateway and istiod are logs too, as is istiod-REVISION for the istiod
+of another revision, and mesh is all of these.
 
 --since reads the times of lines. A line without a time belongs to the next line
 that has one.`,

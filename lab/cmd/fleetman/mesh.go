@@ -25,10 +25,11 @@ func meshStatusCommand(where *places) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether proxies are in sync, rejected updates, retries and ejections",
-		Long: `Show for each proxy whether it has acknowledged istiod's latest configuration, the
-updates it rejected, and the hosts its outlier detection ejected. Show for each of
-its upstreams, since the proxy started: requests and retries sent, retries that
-succeeded, requests over the limits of the circuit breaker, and ejections.
+		Long: `Show for each proxy the revision of its istiod, whether it has acknowledged that
+istiod's latest configuration, the updates it rejected, and the hosts its outlier
+detection ejected. Show for each of its upstreams, since the proxy started: requests
+and retries sent, retries that succeeded, requests over the limits of the circuit
+breaker, and ejections.
 
 A proxy that does not answer within two seconds, ten on a cluster, is not ready.
 
@@ -65,7 +66,7 @@ func (p *printer) mesh(status *mesh.Status) {
 	var proxies, upstreams []row
 	for _, proxy := range status.Proxies {
 		cells := []string{
-			proxy.Name, "http://" + proxy.Admin, yesNo(proxy.Ready), yesNo(proxy.Synced),
+			proxy.Name, "http://" + proxy.Admin, orDash(proxy.Revision), yesNo(proxy.Ready), yesNo(proxy.Synced),
 			strconv.Itoa(len(proxy.Rejected)), strconv.Itoa(len(proxy.Ejected)), strconv.Itoa(proxy.Restarts),
 		}
 		good := proxy.Ready && proxy.Synced && len(proxy.Rejected) == 0
@@ -77,12 +78,14 @@ func (p *printer) mesh(status *mesh.Status) {
 			}})
 		}
 	}
-	p.table(p.columns([]string{"PROXY OF", "ADMIN", "READY", "SYNCED", "REJECTED", "EJECTED", "RESTARTS"}, "ADDRESS", "PROCESS", "LOG"), proxies)
+	p.table(p.columns([]string{"PROXY OF", "ADMIN", "REVISION", "READY", "SYNCED", "REJECTED", "EJECTED", "RESTARTS"}, "ADDRESS", "PROCESS", "LOG"), proxies)
 	p.line(plain, "")
 	p.table([]string{"PROXY OF", "UPSTREAM", "ATTEMPTS", "RETRIES", "SUCCEEDED", "OVERFLOW", "EJECTIONS"}, upstreams)
 	p.line(plain, "")
 	p.meshTrouble(status)
-	p.line(ifNot(status.Istiod.Ready), "istiod: %s, %d restarts", istiodState(status), status.Istiod.Restarts)
+	for _, istiod := range status.Istiods() {
+		p.line(ifNot(istiod.Ready), "%s: %s, %d restarts, revision %s", istiod.Name, istiodState(&istiod), istiod.Restarts, istiod.Revision)
+	}
 	if status.Kubeconfig == "" {
 		return // a cluster's: the user has its kubectl and istioctl
 	}
@@ -103,17 +106,19 @@ func (p *printer) meshTrouble(status *mesh.Status) {
 			p.line(red, "%s ejected: %s", proxy.Name, host)
 		}
 	}
-	for _, object := range status.Istiod.NotApplied {
-		p.line(red, "not applied: %s", object)
+	for _, istiod := range status.Istiods() {
+		for _, object := range istiod.NotApplied {
+			p.line(red, "not applied by %s: %s", istiod.Name, object)
+		}
 	}
 	for _, f := range status.Failures {
 		p.line(red, "%s ERROR %s: %s", f.Time.Format("15:04:05.000"), f.Proxy, f.Why)
 	}
 }
 
-func istiodState(status *mesh.Status) string {
-	if status.Istiod.Ready {
+func istiodState(status *mesh.IstiodStatus) string {
+	if status.Ready {
 		return "ready"
 	}
-	return "not ready, " + status.Istiod.State
+	return "not ready, " + status.State
 }

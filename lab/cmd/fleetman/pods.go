@@ -31,7 +31,8 @@ func podsCommand(where *places) *cobra.Command {
 		Long: `Show the pods of the running fleet and the faults that are set. For a pod that is
 not ready, show the reason and the time of its next start.
 
-wide, json and yaml have process ids and log files too.`,
+wide, json and yaml have the revision of the mesh's control plane, process ids and
+log files too.`,
 		Example: `  fleetman pods
   fleetman pods -o json | jq -r '.pods[].pid'
   fleetman pods --context kind-kind`,
@@ -59,9 +60,9 @@ func (p *printer) pods(status control.Status) {
 	var rows []row
 	for _, pod := range status.Pods {
 		cells := []string{pod.Name, address(pod), readiness(pod), strconv.Itoa(pod.Restarts), pod.Image, orDash(pod.Variant)}
-		rows = append(rows, row{p.columns(cells, age(pod.Started), orDash(number(pod.PID)), orDash(pod.Log)), ifNot(pod.Ready)})
+		rows = append(rows, row{p.columns(cells, age(pod.Started), orDash(pod.Revision), orDash(number(pod.PID)), orDash(pod.Log)), ifNot(pod.Ready)})
 	}
-	p.table(p.columns([]string{"POD", "ADDRESS", "READY", "RESTARTS", "IMAGE", "VARIANT"}, "AGE", "PROCESS", "LOG"), rows)
+	p.table(p.columns([]string{"POD", "ADDRESS", "READY", "RESTARTS", "IMAGE", "VARIANT"}, "AGE", "REVISION", "PROCESS", "LOG"), rows)
 	for _, pod := range status.Pods {
 		p.trouble(pod)
 	}
@@ -146,13 +147,15 @@ TERM does what deleting a pod does on a cluster: the pod leaves the endpoints, i
 preStop sleep passes, then the signal is sent, and the process has the grace
 period to drain. Every other signal is sent at once.
 
+POD may be istiod or istiod-REVISION, except on a cluster: the signal is sent at once.
+
 On a cluster TERM deletes the pod and KILL deletes it without a grace period; its
 Deployment replaces it. There are no other signals.`,
 		Example: `  fleetman kill staff-service-0
   fleetman kill --signal KILL api-gateway
   fleetman kill --context kind-kind staff-service`,
 		Args:              exactly("POD"),
-		ValidArgsFunction: where.completePods(),
+		ValidArgsFunction: where.completeKill(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := parseSignal(name)
 			if err != nil {

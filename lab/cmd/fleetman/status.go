@@ -110,7 +110,11 @@ func (p *printer) proxies(status *mesh.Status) {
 			inSync++
 		}
 	}
-	p.field(ifNot(status.Good()), "mesh", "istiod %s, %d of %d proxies in sync", istiodState(status), inSync, len(status.Proxies))
+	var istiods []string
+	for _, istiod := range status.Istiods() {
+		istiods = append(istiods, istiod.Name+" "+istiodState(&istiod))
+	}
+	p.field(ifNot(status.Good()), "mesh", "%s, %d of %d proxies in sync", strings.Join(istiods, ", "), inSync, len(status.Proxies))
 }
 
 func (p *printer) field(colour, name, format string, args ...any) {

@@ -415,3 +415,34 @@ func TestPublished(t *testing.T) {
 	expect(t, find(t, objects, "Sidecar", "fleetman-staff-service-0"), "HTTP", "spec", "ingress", 0, "port", "protocol")
 	expect(t, find(t, objects, "PeerAuthentication", "default"), "istio-system", "metadata", "namespace")
 }
+
+// Each revision has the pod of its control plane, an object with the label of a revision is of that one alone, and a
+// Sidecar of another revision does not apply to a pod.
+func TestRevisions(t *testing.T) {
+	sidecar := func(name, revision string) string {
+		return "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: " + name + ", labels: {istio.io/rev: " + revision + "}}\nspec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}\n"
+	}
+	const rule = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: all}\nspec: {hosts: [staff], http: [{fault: {abort: {httpStatus: 500}}}]}\n"
+	w := world(t, deployment, service, rule, sidecar("of-next", "next"), sidecar("of-nobody", "other"))
+	w.Revisions = []string{"default", "next"}
+	w.Pods[0].Revision, w.Pods[1].Revision = "default", "next"
+	objects, notes := derive(t, w)
+	expect(t, find(t, objects, "Pod", "istiod-0"), "default", "metadata", "labels", "istio.io/rev")
+	expect(t, find(t, objects, "Pod", "istiod-next-0"), "next", "metadata", "labels", "istio.io/rev")
+	expect(t, find(t, objects, "Pod", "staff-1"), `{"containers":["istio-proxy"],"revision":"next"}`, "metadata", "annotations", "sidecar.istio.io/status")
+	expect(t, find(t, objects, "Sidecar", "fleetman-staff-0"), "<nil>", "spec", "outboundTrafficPolicy")
+	expect(t, find(t, objects, "Sidecar", "fleetman-staff-1"), "map[mode:REGISTRY_ONLY]", "spec", "outboundTrafficPolicy")
+	if want := []string{"test.yaml: Sidecar of-nobody: metadata.labels: changes no proxy: istio.io/rev: other: no pod is under that revision"}; !slices.Equal(notes, want) {
+		t.Errorf("notes %q, want %q", notes, want)
+	}
+	server := NewServer(time.Now)
+	if err := server.Replace(objects); err != nil {
+		t.Fatal(err)
+	}
+	for revision, want := range map[string]bool{"default": false, "next": true} {
+		versions := server.IstioVersions(revision)
+		if versions["VirtualService all"] == "" || (versions["Sidecar of-next"] != "") != want || versions["Sidecar of-nobody"] != "" {
+			t.Errorf("revision %s: %v", revision, versions)
+		}
+	}
+}

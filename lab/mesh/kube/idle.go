@@ -29,6 +29,9 @@ func (d *deriver) idle() {
 // idleBecause returns the field that makes an object idle and why, or "" when the object is not idle. It
 // ignores objects for which another method adds a note.
 func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) { //nolint:gocyclo // one case for each kind
+	if field, why = d.readByNone(m); field != "" {
+		return field, why
+	}
 	if field, why = d.exportedToNone(m, spec); field != "" {
 		return field, why
 	}
@@ -64,6 +67,18 @@ func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, wh
 		return d.joinsNothing(m, spec)
 	}
 	return field, why
+}
+
+// readByNone returns why no control plane reads an object: its label names another revision.
+func (d *deriver) readByNone(m manifest.Object) (field, why string) {
+	object, err := objectOf(m)
+	if err != nil {
+		return "", ""
+	}
+	if revision := revisionOf(object); revision != "" && !slices.Contains(d.Revisions, revision) {
+		return "metadata.labels", fmt.Sprintf("%s: %s: no pod is under that revision", manifest.RevisionLabel, revision)
+	}
+	return "", ""
 }
 
 func empty(list any) bool {

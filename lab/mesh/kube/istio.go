@@ -178,6 +178,9 @@ func (d *deriver) sidecars() {
 func (d *deriver) sidecarFor(pod *local.MeshPod) Object {
 	var namespaces, mesh Object
 	for _, o := range d.users {
+		if revision := revisionOf(o); revision != "" && revision != pod.Revision {
+			continue
+		}
 		selector := mapOf(mapOf(o["spec"])["workloadSelector"])
 		switch namespace := mapOf(o["metadata"])["namespace"]; {
 		case len(mapOf(selector["labels"])) > 0:
@@ -272,13 +275,21 @@ func egress(pod *local.MeshPod, user map[string]any) []any {
 	return listeners
 }
 
-// ControlPlane is the name of istiod's pod in RootNamespace.
-const ControlPlane = "istiod-0"
+// ControlPlane returns the name of a revision's istiod, as istioctl install names its Deployment.
+func ControlPlane(revision string) string {
+	if revision == manifest.DefaultRevision {
+		return "istiod"
+	}
+	return "istiod-" + revision
+}
 
-// controlPlane adds istiod's pod, by which istioctl finds istiod. It needs no Service: proxies have
+// ControlPlanePod returns the name of the pod of a revision's istiod in RootNamespace.
+func ControlPlanePod(revision string) string { return ControlPlane(revision) + "-0" }
+
+// controlPlane adds the pod of a revision's istiod, by which istioctl finds it. It needs no Service: proxies have
 // istiod's address.
-func (d *deriver) controlPlane() {
+func (d *deriver) controlPlane(revision string) {
 	d.addPod(metav1.ObjectMeta{
-		Name: ControlPlane, Namespace: RootNamespace, Labels: map[string]string{"app": "istiod", "istio": "pilot", "istio.io/rev": "default"},
+		Name: ControlPlanePod(revision), Namespace: RootNamespace, Labels: map[string]string{"app": "istiod", "istio": "pilot", manifest.RevisionLabel: revision},
 	}, corev1.PodSpec{ServiceAccountName: "istiod", Containers: []corev1.Container{{Name: "discovery", Image: "pilot"}}}, d.Node.String(), true, 0)
 }

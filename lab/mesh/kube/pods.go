@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,7 +63,7 @@ func (d *deriver) pod(p *local.MeshPod) {
 		if annotations == nil {
 			annotations = map[string]string{}
 		}
-		annotations["sidecar.istio.io/status"] = `{"containers":["istio-proxy"],"revision":"default"}`
+		annotations["sidecar.istio.io/status"] = fmt.Sprintf(`{"containers":["istio-proxy"],"revision":%q}`, p.Revision)
 	}
 	state := d.States[p.ID]
 	d.addPod(metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: PodLabels(p), Annotations: annotations}, spec, p.IP.String(), state.Ready, state.Restarts)

@@ -267,9 +267,10 @@ func (s *Server) since(version int64) (changes []change, now int64, more <-chan 
 	return slices.Clone(s.history[first:]), s.version, s.more, true
 }
 
-// IstioVersions returns the resource versions of all Istio objects, keyed by manifest.Object.Ref, such as
-// "VirtualService staff-service".
-func (s *Server) IstioVersions() map[string]string {
+// IstioVersions returns the resource versions of the Istio objects that a control plane of a revision reads, keyed
+// by manifest.Object.Ref, such as "VirtualService staff-service". An object with another revision's label is not
+// among them.
+func (s *Server) IstioVersions(revision string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := map[string]string{}
@@ -278,9 +279,19 @@ func (s *Server) IstioVersions() map[string]string {
 			continue
 		}
 		for _, o := range s.sorted(&kinds[i]) {
+			if of := revisionOf(o.object); of != "" && of != revision {
+				continue
+			}
 			ref := manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()
 			found[ref] = strconv.FormatInt(o.version, 10)
 		}
 	}
 	return found
+}
+
+// revisionOf returns the revision of an Istio object's label, or "" without one.
+func revisionOf(object Object) string {
+	metadata, _ := object["metadata"].(map[string]any)
+	revision, _ := mapOf(metadata["labels"])[manifest.RevisionLabel].(string)
+	return revision
 }

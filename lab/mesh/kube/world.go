@@ -26,6 +26,8 @@ type World struct {
 	Gateways  []Gateway
 	// Node is the machine's address.
 	Node netip.Addr
+	// Revisions are those of the control planes that run. Defaults to those of the manifests.
+	Revisions []string
 	// DNS is the address of the DNS server for hosts outside the mesh.
 	DNS netip.AddrPort
 	// MeshConfig is istiod's mesh configuration, for the ConfigMap that istioctl reads.
@@ -58,6 +60,9 @@ const PodLabel = "fleetman.example/pod"
 // server's defaults, and those that controllers and Istio's injector add. The notes have a line for each
 // field or object that the mesh does not apply.
 func Derive(w World) (objects []Object, notes []string, err error) {
+	if len(w.Revisions) == 0 {
+		w.Revisions = w.Manifests.Revisions()
+	}
 	d := &deriver{World: w, clusterIPs: map[string]string{}}
 	if err := d.read(); err != nil {
 		return nil, nil, err
@@ -77,7 +82,9 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	for i := range d.Gateways {
 		d.gateway(&d.Gateways[i])
 	}
-	d.controlPlane()
+	for _, revision := range d.Revisions {
+		d.controlPlane(revision)
+	}
 	for _, service := range d.services {
 		d.endpoints(service)
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -23,6 +24,7 @@ type observation struct {
 	planned    int      // the check's number of requests
 	records    []Record // fewer when the first ones have decided
 	calls      []Call
+	proxies    []Proxy
 	lastAction time.Duration // from the first request's start
 	ended      time.Duration // of the last request
 }
@@ -68,6 +70,8 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 			}
 		}
 		return bound(e.Count, seen, len(o.records), "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
+	case e.Proxies != nil:
+		return o.controlled(e.Proxies, e.Count)
 	case e.Consistent != nil:
 		agreeing, keys := o.consistent(e.Consistent.Capture.Regexp)
 		return bound(e.Count, agreeing, keys, fmt.Sprintf("keys whose responses agree on /%s/", e.Consistent.Capture), "keys", "")
@@ -80,6 +84,31 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 		return o.returns(e.Returns)
 	}
 	return o.recovers(e.Recovers)
+}
+
+// controlled compares the number of proxies under a revision with its bounds. It never holds when a workload has no
+// proxy: nothing was observed then.
+func (o *observation) controlled(p *scenario.Proxies, c *scenario.Count) Finding {
+	under, of, others := 0, 0, map[string]int{}
+	missing := slices.Clone(p.Of)
+	for _, proxy := range o.proxies {
+		if !slices.Contains(p.Of, proxy.Deployment) {
+			continue
+		}
+		of++
+		missing = slices.DeleteFunc(missing, func(name string) bool { return name == proxy.Deployment })
+		if proxy.Revision == p.Revision {
+			under++
+		} else {
+			others[cmp.Or(proxy.Revision, "no control plane")]++
+		}
+	}
+	finding := bound(c, under, of, fmt.Sprintf("proxies of %s under revision %s", strings.Join(p.Of, ", "), p.Revision), "proxies", tally(others))
+	if len(missing) > 0 {
+		finding.Holds = false
+		finding.Saw += "; no proxy of " + strings.Join(missing, ", ")
+	}
+	return finding
 }
 
 // bound compares a number with its bounds. more is added to the finding's observation.

@@ -60,6 +60,7 @@ func TestJudge(t *testing.T) {
 		{"staff-service", "POST", "/driver/x/30", ""},
 		{"staff-service-risky", "GET", "/driver/x", ""},
 	}
+	proxies := []Proxy{{"webapp", "next"}, {"staff-service", "next"}, {"staff-service", "next"}, {"api-gateway", "default"}, {"api-gateway", ""}}
 	tests := []struct {
 		expect, letters string
 		calls           []Call
@@ -86,6 +87,13 @@ func TestJudge(t *testing.T) {
 		{`{received: {by: [staff-service], path: "^/driver/x$"}, count: none}`, "g", staff, 0, false, "1 of 1"},
 		{"{received: {by: [staff-service], identity: api-gateway}, count: {atLeast: 2}}", "gg", staff, 0, false, "others: 1× POST of no identity to staff-service"},
 		{"{received: {by: [other]}, count: none}", "g", staff, 0, true, "0 of 1"},
+
+		{"{proxies: {of: [webapp, staff-service], revision: next}, count: all}", "g", nil, 0, true, "3 of 3 proxies"},
+		{"{proxies: {of: [webapp, api-gateway], revision: next}, count: all}", "g", nil, 0, false, "1 of 3 proxies; others: 1× default, 1× no control plane"},
+		{"{proxies: {of: [webapp], revision: default}, count: none}", "g", nil, 0, true, "0 of 1 proxies; others: 1× next"},
+		{"{proxies: {of: [staff-service], revision: next}, count: none}", "g", nil, 0, false, "2 of 2 proxies"},
+		{"{proxies: {of: [webapp, other], revision: next}, count: all}", "g", nil, 0, false, "1 of 1 proxies; no proxy of other"},
+		{"{proxies: {of: [other], revision: next}, count: none}", "g", nil, 0, false, "0 of 0 proxies; no proxy of other"},
 
 		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gGgGgG", nil, 0, true, "2 of 2 keys"},
 		{`{consistent: {capture: "<(.*)>"}, count: all}`, "gGgGGG", nil, 0, false, "1 of 2 keys"},
@@ -116,7 +124,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, test := range tests {
 		e := expectation(t, test.expect)
-		o := &observation{planned: len(test.letters), records: answers(test.letters), calls: test.calls, lastAction: test.action}
+		o := &observation{planned: len(test.letters), records: answers(test.letters), calls: test.calls, proxies: proxies, lastAction: test.action}
 		for _, record := range o.records {
 			o.ended = max(o.ended, record.Start)
 		}

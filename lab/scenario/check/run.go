@@ -345,6 +345,11 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check, con
 			return result, err
 		}
 	}
+	if slices.ContainsFunc(expect, func(e scenario.Expect) bool { return e.Proxies != nil }) {
+		if seen.proxies, err = target.Proxies(ctx); err != nil {
+			return result, fmt.Errorf("read the proxies' control planes: %w", err)
+		}
+	}
 	for i := range expect {
 		result.Findings = append(result.Findings, seen.judge(&expect[i]))
 	}

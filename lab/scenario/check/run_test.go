@@ -110,6 +110,9 @@ type fleet struct {
 	place   int
 	broken  error
 
+	proxies   []Proxy
+	noProxies error // of Proxies
+
 	mu     sync.Mutex
 	calls  map[string][]Call
 	faults []string
@@ -131,6 +134,8 @@ func (f *fleet) Received(_ context.Context, check string) ([]Call, error) {
 	defer f.mu.Unlock()
 	return f.calls[check], nil
 }
+
+func (f *fleet) Proxies(context.Context) ([]Proxy, error) { return f.proxies, f.noProxies }
 
 func (f *fleet) SetFaults(_ context.Context, deployment, rules string) error {
 	f.mu.Lock()
@@ -168,13 +173,19 @@ type fleets struct {
 	status func(*manifest.Objects) int
 	broken error
 	err    error
+	// proxies returns the proxies of a fleet with the given objects. Nil means none.
+	proxies   func(*manifest.Objects) []Proxy
+	noProxies error
 }
 
 func (all *fleets) start(_ context.Context, place int, objects *manifest.Objects) (Target, error) {
 	if all.err != nil {
 		return nil, all.err
 	}
-	f := &fleet{objects: objects, broken: all.broken, calls: map[string][]Call{}}
+	f := &fleet{objects: objects, broken: all.broken, calls: map[string][]Call{}, noProxies: all.noProxies}
+	if all.proxies != nil {
+		f.proxies = all.proxies(objects)
+	}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -398,6 +409,37 @@ promises:
         expect: [{answers: {status: [200, 500]}, count: all}]
     control: {without: [VirtualService fleetman-staff-service]}
 `
+
+// The proxies of an expectation are those of its own fleet; an error in reading them is one of the promise.
+func TestProxies(t *testing.T) {
+	const promise = `
+promises:
+  - promise: staff-service is under next
+    checks:
+      - requests: {from: nodePort:32000, path: /, count: 1}
+        expect: [{proxies: {of: [staff-service], revision: next}, count: all}]
+    control: {without: [VirtualService fleetman-staff-service]}
+`
+	root, found := scenarios(t, promise)
+	for _, test := range []struct {
+		failure error
+		want    string
+	}{
+		{nil, ""},
+		{errors.New("istiod: refused"), "check 1, 1× GET / from node port 32000: read the proxies' control planes: istiod: refused"},
+	} {
+		all := &fleets{status: func(*manifest.Objects) int { return 200 }, noProxies: test.failure, proxies: func(objects *manifest.Objects) []Proxy {
+			if has(objects, "VirtualService fleetman-staff-service") {
+				return []Proxy{{"staff-service", "next"}}
+			}
+			return []Proxy{{"staff-service", "default"}}
+		}}
+		result := run(t, all, root, found)
+		if result.Error != test.want || result.OK() != (test.want == "") {
+			t.Errorf("%+v, control %+v, want error %q", result, result.Control, test.want)
+		}
+	}
+}
 
 // With the control every check must fail, including those after a failed one, except guards.
 func TestGuards(t *testing.T) {

@@ -21,6 +21,8 @@ type Target interface {
 	// Received returns the calls so far with the given x-fleetman-check, from the logs of the pods or
 	// their proxies.
 	Received(ctx context.Context, check string) ([]Call, error)
+	// Proxies returns the proxies of the fleet's pods and of the ingress gateway, with their control planes.
+	Proxies(ctx context.Context) ([]Proxy, error)
 	// SetFaults sets the rules of a Deployment's pods, in the grammar of FAULTS. "none" removes all.
 	SetFaults(ctx context.Context, deployment, rules string) error
 	// Kill deletes a Deployment's pods, which are replaced. It does not wait for either.
@@ -38,6 +40,13 @@ type Route struct {
 	Host string
 	// Dial connects to the fleet. Each source, counted from 1, has its own address; 0 means any address.
 	Dial func(ctx context.Context, source int) (net.Conn, error)
+}
+
+// Proxy is a proxy and its control plane.
+type Proxy struct {
+	Deployment string
+	// Revision is that of the control plane which has the proxy's connection. It is empty without one.
+	Revision string
 }
 
 // Call is a call that a workload received.
