@@ -1,10 +1,8 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"fleetman.example/lab/tcp"
@@ -15,10 +13,7 @@ import (
 type forwarder struct {
 	listener net.Listener
 	pick     func() (address string, ok bool)
-	done     sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	conns    connections
 }
 
 func newForwarder(address string, pick func() (string, bool)) (*forwarder, error) {
@@ -30,8 +25,8 @@ func newForwarder(address string, pick func() (string, bool)) (*forwarder, error
 		listener.Close()
 		return nil, err
 	}
-	f := &forwarder{listener: listener, pick: pick, conns: map[net.Conn]struct{}{}}
-	f.done.Go(f.accept)
+	f := &forwarder{listener: listener, pick: pick}
+	f.conns.accept(listener, f.pass)
 	return f, nil
 }
 
@@ -65,70 +60,13 @@ func leadsHere(listener *net.TCPListener, address string, within time.Duration) 
 	}
 }
 
-func (f *forwarder) accept() {
-	for {
-		client, err := f.listener.Accept()
-		if err != nil {
-			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-				continue
-			}
-			if isClosed(err) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond) // out of file descriptors: some will be closed
-			continue
-		}
-		f.done.Go(func() { f.pass(client.(*net.TCPConn)) })
-	}
-}
-
 func (f *forwarder) pass(client *net.TCPConn) {
-	f.track(client)
-	defer f.untrack(client)
 	address, ok := f.pick()
 	if !ok {
 		_ = client.SetLinger(0) // reset, as a port without endpoints does
 		return
 	}
-	server, err := connect(client, address)
-	if err != nil {
-		_ = client.SetLinger(0)
-		return
-	}
-	f.track(server)
-	defer f.untrack(server)
-	tcp.Join(client, server)
-}
-
-// connect connects to address for a client. On loopback it keeps the client's
-// address, so that a hash of it works.
-func connect(client *net.TCPConn, address string) (*net.TCPConn, error) {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	if from := client.RemoteAddr().(*net.TCPAddr).IP; from.IsLoopback() && !from.Equal(net.IPv4(127, 0, 0, 1)) {
-		dialer.LocalAddr = &net.TCPAddr{IP: from}
-	}
-	conn, err := dialer.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
-}
-
-func (f *forwarder) track(conn net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.conns == nil {
-		conn.Close()
-		return
-	}
-	f.conns[conn] = struct{}{}
-}
-
-func (f *forwarder) untrack(conn net.Conn) {
-	conn.Close()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.conns, conn)
+	f.conns.dial(client, address, func(server *net.TCPConn) { tcp.Join(client, server) })
 }
 
 // stopAccepting closes the listener and keeps the open connections.
@@ -137,13 +75,5 @@ func (f *forwarder) stopAccepting() { f.listener.Close() }
 // close closes the listener and all connections.
 func (f *forwarder) close() {
 	f.listener.Close()
-	f.mu.Lock()
-	for conn := range f.conns {
-		conn.Close()
-	}
-	f.conns = nil
-	f.mu.Unlock()
-	f.done.Wait()
+	f.conns.close()
 }
-
-func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -15,12 +15,11 @@ import (
 // makes them meet a ConnectFault.
 type relay struct {
 	address, target string
-	passing         sync.WaitGroup
+	conns           connections
 
 	mu             sync.Mutex
 	listener       net.Listener
-	filling        net.Conn // ConnectDrop: what fills the listener's queue
-	conns          map[*net.TCPConn]struct{}
+	filling        net.Conn      // ConnectDrop: what fills the listener's queue
 	fault          *ConnectFault // nil: none
 	matched, fired int64
 	expiry         *time.Timer
@@ -28,7 +27,7 @@ type relay struct {
 }
 
 func newRelay(address, target string) (*relay, error) {
-	r := &relay{address: address, target: target, conns: map[*net.TCPConn]struct{}{}}
+	r := &relay{address: address, target: target}
 	return r, r.listen()
 }
 
@@ -37,23 +36,8 @@ func (r *relay) listen() (err error) {
 	if r.listener, err = net.Listen("tcp", r.address); err != nil {
 		return err
 	}
-	listener := r.listener
-	r.passing.Go(func() { r.accept(listener) })
+	r.conns.accept(r.listener, r.pass)
 	return nil
-}
-
-func (r *relay) accept(listener net.Listener) {
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case err == nil:
-			r.passing.Go(func() { r.pass(conn.(*net.TCPConn)) })
-		case isClosed(err):
-			return
-		default:
-			time.Sleep(10 * time.Millisecond) // out of file descriptors: some will be closed
-		}
-	}
 }
 
 // set replaces the fault and resets all connections.
@@ -69,12 +53,7 @@ func (r *relay) replace(fault *ConnectFault) (err error) {
 		return net.ErrClosed
 	}
 	r.stopListening()
-	for conn := range r.conns { // all first: closing one ends the other of its pair
-		_ = conn.SetLinger(0)
-	}
-	for conn := range r.conns {
-		conn.Close()
-	}
+	r.conns.reset()
 	r.fault, r.matched, r.fired = fault, 0, 0
 	switch {
 	case fault != nil && fault.Kind == ConnectRefuse:
@@ -160,10 +139,6 @@ func (r *relay) state() ConnectState {
 }
 
 func (r *relay) pass(client *net.TCPConn) {
-	if !r.track(client) {
-		return
-	}
-	defer r.untrack(client)
 	fault := r.meet(client.RemoteAddr())
 	if fault != nil && fault.Kind == ConnectHang {
 		_, _ = io.Copy(io.Discard, client) // until the caller closes it
@@ -172,50 +147,21 @@ func (r *relay) pass(client *net.TCPConn) {
 	if fault != nil && fault.Kind == ConnectDelay {
 		time.Sleep(fault.Delay) // what the caller sends meanwhile is in its socket
 	}
-	server, err := connect(client, r.target)
-	if err != nil {
+	r.conns.dial(client, r.target, func(server *net.TCPConn) {
+		if fault == nil || fault.Kind != ConnectCut {
+			tcp.Join(client, server)
+			return
+		}
+		r.conns.passing.Go(func() { _, _ = io.Copy(server, client) })
+		_, _ = io.CopyN(client, server, fault.Bytes)
 		_ = client.SetLinger(0)
-		return
-	}
-	if !r.track(server) {
-		return
-	}
-	defer r.untrack(server)
-	if fault == nil || fault.Kind != ConnectCut {
-		tcp.Join(client, server)
-		return
-	}
-	r.passing.Go(func() { _, _ = io.Copy(server, client) })
-	_, _ = io.CopyN(client, server, fault.Bytes)
-	_ = client.SetLinger(0)
-}
-
-// track returns false, and closes conn, if the relay is closed.
-func (r *relay) track(conn *net.TCPConn) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		conn.Close()
-		return false
-	}
-	r.conns[conn] = struct{}{}
-	return true
-}
-
-func (r *relay) untrack(conn *net.TCPConn) {
-	conn.Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.conns, conn)
+	})
 }
 
 func (r *relay) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.stopListening()
-	for conn := range r.conns {
-		conn.Close()
-	}
 	r.mu.Unlock()
-	r.passing.Wait()
+	r.conns.close()
 }
