@@ -1,7 +1,7 @@
 package report
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -15,8 +15,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// JSON writes every figure, run, timeline and curve.
-func JSON(w io.Writer, r Report) error {
+// JSON writes every figure, run, timeline and curve of a Report or a Pair.
+func JSON[T Report | Pair](w io.Writer, r T) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(r)
@@ -34,17 +34,15 @@ func CSV(w io.Writer, r Report) error {
 	}
 	write := func(fields ...string) { _ = out.Write(fields) } // Error has it
 	write("fault", "arm", "figure", "unit", "value", "low", "high", "n", "note", "baseline", "difference", "differenceLow", "differenceHigh", "shown")
-	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			for _, a := range f.Arms {
-				for _, c := range r.Columns {
-					v, d := a.Figures[c.Name], a.Over[c.Name]
-					if v.Value == nil && v.Note == "" {
-						continue
-					}
-					write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), strings.Trim(v.Note+"; "+f.warned(a.Name), "; "),
-						f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
+	for _, f := range r.faults() {
+		for _, a := range f.Arms {
+			for _, c := range r.Columns {
+				v, d := a.Figures[c.Name], a.Over[c.Name]
+				if v.Value == nil && v.Note == "" {
+					continue
 				}
+				write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), strings.Trim(v.Note+"; "+f.warned(a.Name), "; "),
+					f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
 			}
 		}
 	}
@@ -66,41 +64,25 @@ func HGRM(dir string, r Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the histograms: %w", err)
 	}
-	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			for _, a := range f.Arms {
-				h := hdrhistogram.New(lowestMicros, highestMicros, digits)
-				for _, r := range a.Runs {
-					for _, latency := range r.latencies {
-						if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
-							return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
-						}
+	for _, f := range r.faults() {
+		for _, a := range f.Arms {
+			h := hdrhistogram.New(lowestMicros, highestMicros, digits)
+			for _, r := range a.Runs {
+				for _, latency := range r.latencies {
+					if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
+						return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
 					}
 				}
-				if err := writeHistogram(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), h); err != nil {
-					return err
-				}
+			}
+			var text bytes.Buffer
+			_, err := h.PercentilesPrint(&text, 5, 1000)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), text.Bytes(), 0o644)
+			}
+			if err != nil {
+				return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
 			}
 		}
-	}
-	return nil
-}
-
-func writeHistogram(path string, h *hdrhistogram.Histogram) (err error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write a histogram: %w", err)
-	}
-	buffered := bufio.NewWriter(file)
-	_, err = h.PercentilesPrint(buffered, 5, 1000)
-	if flushed := buffered.Flush(); err == nil {
-		err = flushed
-	}
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

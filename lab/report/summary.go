@@ -63,11 +63,9 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 }
 
 func notesOf(r Report) (all []string) {
-	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			for _, note := range f.Notes {
-				all = append(all, f.Name+": "+note)
-			}
+	for _, f := range r.faults() {
+		for _, note := range f.Notes {
+			all = append(all, f.Name+": "+note)
 		}
 	}
 	return all
@@ -105,23 +103,21 @@ func (r Report) matrix(color bool) (lines []string) {
 			head += pad(arm, fieldWidth)
 		}
 		lines = append(lines, strings.TrimRight(head, " "))
-		for _, g := range r.Groups {
-			for _, f := range g.Faults {
-				if !slices.ContainsFunc(f.Arms, func(a Arm) bool { return slices.Contains(block, a.Name) }) {
+		for _, f := range r.faults() {
+			if !slices.ContainsFunc(f.Arms, func(a Arm) bool { return slices.Contains(block, a.Name) }) {
+				continue
+			}
+			bar, figures := pad(f.Name, faultWidth), pad("", faultWidth)
+			for _, name := range block {
+				a, ok := f.arm(name)
+				if !ok {
+					bar, figures = bar+pad("", fieldWidth), figures+pad("", fieldWidth)
 					continue
 				}
-				bar, figures := pad(f.Name, faultWidth), pad("", faultWidth)
-				for _, name := range block {
-					a, ok := f.arm(name)
-					if !ok {
-						bar, figures = bar+pad("", fieldWidth), figures+pad("", fieldWidth)
-						continue
-					}
-					bar += a.bar(color) + strings.Repeat(" ", fieldWidth-barWidth)
-					figures += pad(a.short(), fieldWidth)
-				}
-				lines = append(lines, strings.TrimRight(bar, " "), strings.TrimRight(figures, " "))
+				bar += a.bar(color) + strings.Repeat(" ", fieldWidth-barWidth)
+				figures += pad(a.short(), fieldWidth)
 			}
+			lines = append(lines, strings.TrimRight(bar, " "), strings.TrimRight(figures, " "))
 		}
 	}
 	key := pad("", faultWidth) + "good █, degraded ▒, failed ·; below: good, and p99 or the highest"
@@ -134,12 +130,10 @@ func (r Report) matrix(color bool) (lines []string) {
 // arms are the names of the arms, in the order of the records, with or without
 // those of a sweep.
 func (r Report) arms(swept bool) (names []string) {
-	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			for _, a := range f.Arms {
-				if (swept || !f.swept()) && !slices.Contains(names, a.Name) {
-					names = append(names, a.Name)
-				}
+	for _, f := range r.faults() {
+		for _, a := range f.Arms {
+			if (swept || !f.swept()) && !slices.Contains(names, a.Name) {
+				names = append(names, a.Name)
 			}
 		}
 	}

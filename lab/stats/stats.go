@@ -163,15 +163,6 @@ func ranks(n int, q, confidence float64) (low, high int) {
 	return low, high
 }
 
-// Supports reports whether a sample of n has an interval for the quantile.
-func Supports(n int, q, confidence float64) bool {
-	if n == 0 {
-		return false
-	}
-	low, high := ranks(n, q, confidence)
-	return low >= 1 && high <= n
-}
-
 // Needed is how many requests decide whether a share is above or below a
 // bound, if the share stays as it is: the fewest with an interval that does
 // not contain the bound; 0 when no number up to a hundred million does.

@@ -97,12 +97,16 @@ func TestQuantile(t *testing.T) {
 // of sample sizes for setting tolerance limits", Annals of Mathematical
 // Statistics 12, 1941): 59 for 0.95, 299 for 0.99, 2 995 for 0.999.
 func TestSupports(t *testing.T) {
+	supports := func(n int, q, confidence float64) bool {
+		_, _, ok := Quantile(make([]float64, n), q, confidence)
+		return ok
+	}
 	for q, n := range map[float64]int{.95: 59, .99: 299, .999: 2995} {
-		if Supports(n-1, q, .9) || !Supports(n, q, .9) {
+		if supports(n-1, q, .9) || !supports(n, q, .9) {
 			t.Errorf("%v: must need %d", q, n)
 		}
 	}
-	if Supports(367, .99, .95) || !Supports(368, .99, .95) || Supports(0, .5, .95) {
+	if supports(367, .99, .95) || !supports(368, .99, .95) || supports(0, .5, .95) {
 		t.Error("two-sided: 0.99 must need 368, and none is not enough")
 	}
 }

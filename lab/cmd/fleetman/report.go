@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -201,9 +200,7 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 		return err
 	}
 	if f.asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(p); err != nil {
+		if err := report.JSON(w, p); err != nil {
 			return err
 		}
 	} else {
