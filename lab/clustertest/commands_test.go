@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,9 +37,17 @@ func get(t *testing.T, url string) (status int, body string, took time.Duration)
 	}
 }
 
-// TestCommands runs every command for a running fleet, without a mesh and then with one.
-func TestCommands(t *testing.T) {
-	c := newCluster(t)
+// TestFleets has the tests that use the ingress gateway, one after the other.
+func TestFleets(t *testing.T) {
+	t.Parallel()
+	t.Run("permissions", permissions)
+	t.Run("commands", commands)
+	t.Run("scenarios", scenarios)
+}
+
+// commands runs every command for a running fleet, without a mesh and then with one.
+func commands(t *testing.T) {
+	c := newCluster(t, "commands", "istio-system")
 	code, stdout, _ := c.fleetman(t, "up", "plain")
 	address := pageAddress.FindStringSubmatch(stdout)
 	if code != 0 || address == nil {
@@ -83,10 +90,10 @@ func TestCommands(t *testing.T) {
 	if code, _, _ := c.fleetman(t, "down"); code != 0 {
 		t.Errorf("down: exit code %d", code)
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("down leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
 	}
-	if code, _, stderr := c.fleetman(t, "pods"); code != 1 || !strings.Contains(stderr, "no fleet in namespace "+namespace) {
+	if code, _, stderr := c.fleetman(t, "pods"); code != 1 || !strings.Contains(stderr, "no fleet in namespace "+c.namespace) {
 		t.Errorf("pods without a fleet: exit code %d", code)
 	}
 }
@@ -117,7 +124,7 @@ func apply(t *testing.T, c *cluster) {
 	scenario := filepath.Join(dir, "scenarios", "circuit-breaking")
 	rules := filepath.Join(scenario, "istio.yaml")
 	change(t, rules, "consecutive5xxErrors: 2", "consecutive5xxErrors: 7")
-	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.HasPrefix(stdout, "DestinationRule "+namespace+"/fleetman-staff-service changed; in every proxy after ") {
+	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.HasPrefix(stdout, "DestinationRule "+c.namespace+"/fleetman-staff-service changed; in every proxy after ") {
 		t.Errorf("apply: exit code %d", code)
 	}
 	change(t, rules, "consecutive5xxErrors", "consecutiveErors")
@@ -136,14 +143,14 @@ func apply(t *testing.T, c *cluster) {
 	}
 	change(t, base, "image: fleetman/webapp:none", "image: fleetman/webapp:6")
 	change(t, base, "env:\n", "env:\n            - {name: LOG_LEVEL, value: debug}\n")
-	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.Contains(stdout, "Deployment "+namespace+"/webapp changed; 1 pods started, 1 ended; in every proxy after ") {
+	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.Contains(stdout, "Deployment "+c.namespace+"/webapp changed; 1 pods started, 1 ended; in every proxy after ") {
 		t.Errorf("apply of a changed pod: exit code %d", code)
 	}
 	outside := "DestinationRule istio-system/fleetman-everywhere"
 	if code, _, stderr := c.fleetman(t, "apply", "circuit-breaking-everywhere"); code != 2 || !strings.Contains(stderr, outside) || !strings.Contains(stderr, "--yes: missing") {
 		t.Errorf("apply of an object in istio-system: exit code %d", code)
 	}
-	if left := c.left(t); slices.Contains(left, outside) {
+	if left := c.left(t); strings.Contains(left, outside) {
 		t.Errorf("%s is applied without --yes", outside)
 	}
 	if code, stdout, stderr := c.fleetman(t, "apply", "--yes", "circuit-breaking-everywhere"); code != 0 || !strings.Contains(stderr, outside) || !strings.Contains(stdout, outside+" created") {
@@ -175,8 +182,9 @@ func change(t *testing.T, path, from, to string) {
 
 // TestKilled: down removes what an up has left that was killed.
 func TestKilled(t *testing.T) {
-	c := newCluster(t)
-	cmd := c.command([]string{"up", "egress", "--context", c.context, "--namespace", namespace})
+	t.Parallel()
+	c := newCluster(t, "killed", "outside")
+	cmd := c.command([]string{"up", freePorts(t, "egress"), "--context", c.context, "--namespace", c.namespace})
 	progress, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -195,28 +203,35 @@ func TestKilled(t *testing.T) {
 	if code, _, _ := c.fleetman(t, "down"); code != 0 {
 		t.Errorf("down: exit code %d", code)
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("down leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
 	}
 }
 
-// TestScenarios: the promises hold on the cluster, and their controls break them.
-func TestScenarios(t *testing.T) {
-	c := newCluster(t)
-	// of plain, whose promises are alike, one
-	code, stdout, _ := c.fleetman(t, "check", "plain", "canary-weighted", "circuit-breaking", "mtls-strict", "authorization", "-o", "yaml",
-		"--run", "^(plain: the page shows|[^p])")
-	var summary struct {
-		OK      bool
-		Results []struct{ Scenario, Promise string }
+// scenarios: the promises hold on the cluster, and their controls break them.
+func scenarios(t *testing.T) {
+	c := newCluster(t, "scenarios")
+	for _, test := range []struct {
+		promises int
+		args     []string
+	}{
+		// of plain, whose promises are alike, one
+		{4, []string{"plain", "canary-weighted", "mtls-strict", "authorization", "--run", "^(plain: the page shows|[^p])"}},
+		{1, []string{"circuit-breaking", "--no-control"}}, // which takes two minutes
+	} {
+		code, stdout, _ := c.fleetman(t, append([]string{"check", "-o", "yaml"}, test.args...)...)
+		var summary struct {
+			OK      bool
+			Results []struct{ Scenario, Promise string }
+		}
+		if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
+			t.Fatal(err)
+		}
+		if code != 0 || !summary.OK || len(summary.Results) != test.promises {
+			t.Errorf("check: exit code %d, %d promises, want %d", code, len(summary.Results), test.promises)
+		}
 	}
-	if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
-		t.Fatal(err)
-	}
-	if code != 0 || !summary.OK || len(summary.Results) < 5 {
-		t.Errorf("check: exit code %d, %d promises", code, len(summary.Results))
-	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("check leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("check leaves %s", left)
 	}
 }

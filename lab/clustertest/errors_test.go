@@ -45,14 +45,18 @@ func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]strin
 	})
 }
 
-// freePorts returns a copy of a scenario whose node ports the cluster chooses, for fleets side by side.
-func freePorts(t *testing.T, scenario string) string {
+// freePorts returns a copy of a scenario with more components, whose node ports the cluster chooses, for fleets side
+// by side.
+func freePorts(t *testing.T, scenario string, components ...string) string {
 	t.Helper()
 	dir := filepath.Join(copyManifests(t), "scenarios", "free")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	text := "kind: Kustomization\nresources: [../" + scenario + "]\npatches:\n  - target: {kind: Service, name: fleetman-webapp}\n    patch: '[{op: remove, path: /spec/ports/0/nodePort}]'\n"
+	text := "kind: Kustomization\nresources: [../" + scenario + "]\npatches:\n  - target: {kind: Service, name: fleetman-webapp}\n    patch: '- {op: remove, path: /spec/ports/0/nodePort}'\ncomponents:\n"
+	for _, component := range components {
+		text += "  - ../../components/" + component + "\n"
+	}
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -61,22 +65,24 @@ func freePorts(t *testing.T, scenario string) string {
 
 // TestNotReady: up says what is wrong with a pod that does not get ready.
 func TestNotReady(t *testing.T) {
-	c := newCluster(t)
+	t.Parallel()
+	c := newCluster(t, "not-ready")
 	t.Run("all", func(t *testing.T) { // at the same time
 		for _, test := range []struct {
-			name, scenario, want string
-			labels               map[string]string
-			quota                bool
-			args                 []string
+			name, want string
+			components []string
+			labels     map[string]string
+			quota      bool
+			args       []string
 		}{
-			{name: "image", scenario: "plain", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"--images", "nowhere.invalid"}},
-			{name: "quota", scenario: "plain", want: "Deployment webapp: quota: ", quota: true},
-			{name: "policy", scenario: "sidecars", want: `policy: pods "`, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
-			{name: "probe", scenario: "plain", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "30s"}},
+			{name: "image", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"--images", "nowhere.invalid"}},
+			{name: "quota", want: "Deployment webapp: quota: ", quota: true},
+			{name: "policy", want: `policy: pods "`, components: []string{"sidecars"}, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
+			{name: "probe", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "30s"}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				at := namespace + "-" + test.name
+				at := c.namespace + "-" + test.name
 				ownNamespace(t, c, at, test.labels)
 				if test.quota {
 					none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
@@ -84,7 +90,7 @@ func TestNotReady(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				code, _, stderr := c.in(t, at, append([]string{"up", freePorts(t, test.scenario)}, test.args...)...)
+				code, _, stderr := c.in(t, at, append([]string{"up", freePorts(t, "plain", test.components...)}, test.args...)...)
 				if code != 1 || !strings.Contains(stderr, test.want) {
 					t.Errorf("exit code %d, want %s", code, test.want)
 				}
@@ -94,14 +100,15 @@ func TestNotReady(t *testing.T) {
 			})
 		}
 	})
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("down leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
 	}
 }
 
 // TestOutage: an API server that goes away while a fleet is applied is waited for.
 func TestOutage(t *testing.T) {
-	c := newCluster(t)
+	t.Parallel()
+	c := newCluster(t, "outage")
 	gate := openGate(t, c)
 	through := kubeconfig(t, func(config *api.Config) {
 		for _, cluster := range config.Clusters {
@@ -109,7 +116,7 @@ func TestOutage(t *testing.T) {
 			cluster.Server = "https://" + gate.listener.Addr().String()
 		}
 	})
-	cmd := c.command([]string{"up", freePorts(t, "plain"), "--context", c.context, "--namespace", namespace, "--kubeconfig", through})
+	cmd := c.command([]string{"up", freePorts(t, "plain"), "--context", c.context, "--namespace", c.namespace, "--kubeconfig", through})
 	progress, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +140,8 @@ func TestOutage(t *testing.T) {
 	if code, _, _ := c.fleetman(t, "down"); code != 0 {
 		t.Errorf("down: exit code %d", code)
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("down leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
 	}
 }
 
@@ -209,8 +216,9 @@ func (d *gate) reopen() {
 
 // TestRefused: a wrong namespace, object, address or credential is one line, and changes nothing.
 func TestRefused(t *testing.T) {
-	c := newCluster(t)
-	at := namespace + "-other"
+	t.Parallel()
+	c := newCluster(t, "refused")
+	at := c.namespace + "-other"
 	ownNamespace(t, c, at, nil)
 	if _, err := c.kube.CoreV1().Services(at).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "fleetman-webapp"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
@@ -242,8 +250,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %s", name, code, test.want)
 		}
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("there are %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("there are %s", left)
 	}
 }
 
@@ -262,16 +270,16 @@ func kubeconfig(t *testing.T, change func(*api.Config)) string {
 	return path
 }
 
-// TestPermissions: the ClusterRole that --dry-run prints is enough, and without it the missing verb is named.
-func TestPermissions(t *testing.T) {
-	c := newCluster(t)
+// permissions: the ClusterRole that --dry-run prints is enough, and without it the missing verb is named.
+func permissions(t *testing.T) {
+	c := newCluster(t, "permissions")
 	code, stdout, _ := c.fleetman(t, "up", "--dry-run", "mtls-strict")
 	first, _, _ := strings.Cut(strings.TrimPrefix(stdout, "---\n"), "---\n")
 	var role rbacv1.ClusterRole
 	if err := yaml.UnmarshalStrict([]byte(first), &role); err != nil || code != 0 || role.Kind != "ClusterRole" {
 		t.Fatalf("up --dry-run: exit code %d, %v", code, err)
 	}
-	at := namespace + "-user"
+	at := c.namespace + "-user"
 	ownNamespace(t, c, at, nil)
 	account, err := c.kube.CoreV1().ServiceAccounts(at).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "user"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -287,7 +295,7 @@ func TestPermissions(t *testing.T) {
 			config.AuthInfos[name] = &api.AuthInfo{Token: token.Status.Token}
 		}
 	})
-	want := "system:serviceaccount:" + at + ":user: must be allowed to get secrets in namespace " + namespace
+	want := "system:serviceaccount:" + at + ":user: must be allowed to get secrets in namespace " + c.namespace
 	if code, _, stderr := c.fleetman(t, "up", "mtls-strict", "--kubeconfig", user); code != 1 || !strings.Contains(stderr, want) {
 		t.Errorf("without permissions: exit code %d, want %s", code, want)
 	}
@@ -319,8 +327,8 @@ func TestPermissions(t *testing.T) {
 			t.Errorf("with the ClusterRole: %s: exit code %d", args[0], code)
 		}
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("down leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
 	}
 	if text, err := os.ReadFile(user); err != nil || !strings.Contains(string(text), token.Status.Token) {
 		t.Errorf("the kubeconfig has not the user's token: %v", err)

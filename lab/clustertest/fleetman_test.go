@@ -2,10 +2,12 @@ package clustertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,8 +25,8 @@ import (
 // contextVariable names the context of the cluster, in the kubeconfig of KUBECONFIG or ~/.kube/config.
 const contextVariable = "FLEETMAN_TEST_CONTEXT"
 
-// namespace is that of the tests' fleets.
-const namespace = "fleetman-test"
+// prefix begins the names of the tests' namespaces.
+const prefix = "fleetman-test-"
 
 // patience bounds one command that hangs. A check of five scenarios takes some minutes on an idle machine.
 const patience = 25 * time.Minute
@@ -32,14 +34,17 @@ const patience = 25 * time.Minute
 // cluster is the cluster that the tests use.
 type cluster struct {
 	context, binary string
+	namespace       string   // of the test's fleet
+	others          []string // other namespaces in which the test has objects
 	config          *rest.Config
 	kube            kubernetes.Interface
 }
 
-// newCluster returns the cluster of the environment, and removes at the end what the test has left.
-func newCluster(t *testing.T) *cluster {
+// newCluster returns the cluster of the environment for a test with a fleet in a namespace of its own, and removes
+// at the end what the test has left. others are namespaces that its manifests name.
+func newCluster(t *testing.T, name string, others ...string) *cluster {
 	t.Helper()
-	c := &cluster{context: os.Getenv(contextVariable)}
+	c := &cluster{context: os.Getenv(contextVariable), namespace: prefix + name, others: others}
 	if c.context == "" {
 		t.Skipf("%s: not set: must be the context of a cluster with Istio and the images of fleetman images load, such as kind's; see CONTRIBUTING.md", contextVariable)
 	}
@@ -62,7 +67,7 @@ func newCluster(t *testing.T) *cluster {
 // fleetman runs a command on the cluster to its end.
 func (c *cluster) fleetman(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	return c.in(t, namespace, args...)
+	return c.in(t, c.namespace, args...)
 }
 
 // in runs a command in another namespace.
@@ -87,8 +92,8 @@ func (c *cluster) command(args []string) *exec.Cmd {
 	return cmd
 }
 
-// left returns the objects of any kind with fleetman's label, in all namespaces.
-func (c *cluster) left(t *testing.T) (left []string) {
+// left returns the objects of any kind with fleetman's label in the test's namespaces, and these.
+func (c *cluster) left(t *testing.T) string {
 	t.Helper()
 	known, err := discovery.NewDiscoveryClientForConfig(c.config)
 	if err != nil {
@@ -102,25 +107,29 @@ func (c *cluster) left(t *testing.T) (left []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var found []string
 	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, lists) {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, r := range list.APIResources {
 			if r.Name == "endpoints" || r.Name == "endpointslices" {
 				continue // the controller's, which deletes them soon after their Services
-			}
-			gv, err := schema.ParseGroupVersion(list.GroupVersion)
-			if err != nil {
-				t.Fatal(err)
 			}
 			items, err := client.Resource(gv.WithResource(r.Name)).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=fleetman"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range items.Items {
-				left = append(left, r.Kind+" "+items.Items[i].GetNamespace()+"/"+items.Items[i].GetName())
+				o := &items.Items[i]
+				if place := cmp.Or(o.GetNamespace(), o.GetName()); place == c.namespace || strings.HasPrefix(place, c.namespace+"-") || slices.Contains(c.others, place) {
+					found = append(found, r.Kind+" "+o.GetNamespace()+"/"+o.GetName())
+				}
 			}
 		}
 	}
-	return left
+	return strings.Join(found, ", ")
 }
 
 // awaitPod waits for a pod that a selector selects.
