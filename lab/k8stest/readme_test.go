@@ -20,6 +20,7 @@ var traps = map[string]*regexp.Regexp{
 	"with a label kubectl prints ten lines for each pod: use --tail=-1":                                     regexp.MustCompile(`kubectl logs -l (?:[^\n|-]|-[^-]|--[^t])*[|\n]`),
 	"the commands after an endless loop never run":                                                          regexp.MustCompile(`(?m)^while `),
 	"NODE is a variable: use $NODE":                                                                         regexp.MustCompile(`[^$]NODE:`),
+	"the namespace is a variable: use $NAMESPACE":                                                           regexp.MustCompile("(kubectl|istioctl) [^`\n]*(namespace default|[.]default[.]svc)"),
 	"it restarts all pods of the namespace":                                                                 regexp.MustCompile("kubectl rollout restart deployment *[\n`#]"),
 	"the container may end before kubectl is attached, and nothing is printed: use sleep, and kubectl exec": regexp.MustCompile(`kubectl debug .* -- +(?:[^s\n]|s[^l\n])`),
 	"a missing object is an error, and the namespace default cannot be deleted":                             regexp.MustCompile(`(?m)^kubectl delete -[fk] (?:[^-\n]|-[^-\n]|--[^i\n])*$`),
