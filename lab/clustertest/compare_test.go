@@ -38,13 +38,13 @@ func experimentFile(t *testing.T) string {
 
 // TestCompare: the records of a comparison are whole, and nothing of it is left.
 func TestCompare(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, "compare")
 	out := t.TempDir()
 	if code, _, _ := c.fleetman(t, "compare", experimentFile(t), "--out", out); code != 0 {
 		t.Fatalf("compare: exit code %d", code)
 	}
-	if left := c.left(t); len(left) > 0 {
-		t.Errorf("compare leaves %q", left)
+	if left := c.left(t); left != "" {
+		t.Errorf("compare leaves %s", left)
 	}
 	records, err := record.ReadDir(out)
 	if err != nil || len(records.Runs) != 2 {
@@ -78,7 +78,7 @@ func TestCompare(t *testing.T) {
 
 // TestCompareEnded: nothing is left of a comparison that Ctrl-C ends, and nothing after down of one that was killed.
 func TestCompareEnded(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, "ended")
 	for name, test := range map[string]struct {
 		signal syscall.Signal
 		down   bool
@@ -88,7 +88,7 @@ func TestCompareEnded(t *testing.T) {
 		"killed":      {signal: syscall.SIGKILL, down: true, code: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", namespace})
+			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", c.namespace})
 			progress, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -100,7 +100,7 @@ func TestCompareEnded(t *testing.T) {
 			for lines.Scan() {
 				t.Log(lines.Text())
 				if strings.HasPrefix(lines.Text(), "1 of 1 ") {
-					c.awaitPod(t, namespace+"-none", "batch.kubernetes.io/job-name=fleetman-load-1")
+					c.awaitPod(t, c.namespace+"-none", "batch.kubernetes.io/job-name=fleetman-load-1")
 					if err := cmd.Process.Signal(test.signal); err != nil {
 						t.Fatal(err)
 					}
@@ -115,8 +115,8 @@ func TestCompareEnded(t *testing.T) {
 					t.Errorf("down: exit code %d", code)
 				}
 			}
-			if left := c.left(t); len(left) > 0 {
-				t.Errorf("there are %q", left)
+			if left := c.left(t); left != "" {
+				t.Errorf("there are %s", left)
 			}
 		})
 	}
