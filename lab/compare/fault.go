@@ -3,7 +3,9 @@ package compare
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +60,9 @@ func (r *running) tryRules(ctx context.Context) error {
 		}
 		if err == nil {
 			err = r.restore(pods[0], state.Text())
+		}
+		if _, away := errors.AsType[*net.OpError](err); away { // the pod, and no mistake
+			return err
 		}
 		if err != nil {
 			i := slices.IndexFunc(r.e.Faults, func(f experiment.Fault) bool { return f.Name == r.fault.Of })

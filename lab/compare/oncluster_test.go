@@ -1,7 +1,10 @@
 package compare
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -182,5 +185,95 @@ func TestUsed(t *testing.T) {
 	}
 	if strings.Join(got, ", ") != "1s 101, 3s 103" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// stub is a place without fleets.
+type stub struct {
+	*Cluster
+	begin func(ctx context.Context, p plan) error
+}
+
+func (s stub) ready(context.Context, []plan) error              { return nil }
+func (s stub) start(ctx context.Context, p plan) (fleet, error) { return nil, s.begin(ctx, p) }
+
+const twoArms = "# q?\narms: [{name: a, manifests: repo:k8s/base}, {name: b, manifests: repo:k8s/base}]\nseeds: [1]\n"
+
+// TestMadeAgain: a run that the cluster lost is made again, a bounded number of times, and one that cannot be made is
+// not.
+func TestMadeAgain(t *testing.T) {
+	lost := lostError{errors.New("API server: no response for 30s")}
+	for name, test := range map[string]struct {
+		err   error
+		times int
+	}{
+		"lost":              {lost, 3},
+		"no permission":     {errors.New("u: must be allowed to get nodes/proxy"), 1},
+		"a pod is away":     {&net.OpError{Op: "dial", Err: errors.New("away")}, 3},
+		"still terminating": {LeftError{lost}, 3},
+	} {
+		times := 0
+		var lines []string
+		at := stub{testCluster(t, "cmp"), func(context.Context, plan) error { times++; return test.err }}
+		p := plan{o: Options{at: at, Progress: func(line string) { lines = append(lines, line) }}, arm: experiment.Arm{Name: "a"}, fault: experiment.Fault{Name: "f"}, seed: 1}
+		if _, err := p.attempt(t.Context()); !errors.Is(err, test.err) || times != test.times || len(lines) != times-1 {
+			t.Errorf("%s: %v after %d times: %q", name, err, times, lines)
+		}
+		for _, line := range lines {
+			if line != "a, f, seed 1: "+test.err.Error()+": measuring again" {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}
+
+// TestParallel: when one arm fails, the others that run at the same time are stopped, and its error is the only one,
+// but for fleets that are left.
+func TestParallel(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		at := testCluster(t, "cmp")
+		at.Parallel = true
+		o := Options{Experiment: decode(t, twoArms), Root: "../..", Out: t.TempDir(), Command: "fleetman compare x", Cluster: at, Progress: func(line string) { t.Log(line) }}
+		c, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.o.at = stub{at, func(ctx context.Context, p plan) error {
+			if p.arm.Name == "a" {
+				return errors.New("no room")
+			}
+			<-ctx.Done()
+			if left {
+				return LeftError{errors.New("namespace cmp-b is left")}
+			}
+			return ctx.Err()
+		}}
+		err = c.Run(t.Context())
+		got := strings.Split(err.Error(), "\n")
+		slices.Sort(got)
+		want := []string{"a, healthy, seed 1: no room"}
+		if left {
+			want = append(want, "b, healthy, seed 1: namespace cmp-b is left")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestLost: what went away in a run is its error.
+func TestLost(t *testing.T) {
+	now := time.Now()
+	for want, f := range map[string]*clusterFleet{
+		"":                                 {looked: now},
+		"API server: no response for 30s":  {looked: now, gap: 30 * time.Second},
+		"API server: no response for 1m0s": {looked: now.Add(-time.Minute)},
+		"node one is not ready":            {looked: now, places: map[string]local.Pod{"a-0": {Why: "node one is not ready"}, "b-0": {Why: "node one is not ready"}}},
+	} {
+		err := f.err(t.Context())
+		_, lost := errors.AsType[lostError](err)
+		if got := fmt.Sprint(err); want != "" && got != want || lost != (want != "") {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
