@@ -64,7 +64,11 @@ func runEnvoy(cmd *cobra.Command, where *places, path string, print bool) error 
 // upEnvoy is up with the Envoy configuration at a path, to which no flag of up applies.
 func upEnvoy(cmd *cobra.Command, where *places, path string) error {
 	var given string
-	cmd.LocalNonPersistentFlags().Visit(func(flag *pflag.Flag) { given = flag.Name })
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if cmd.InheritedFlags().Lookup(flag.Name) == nil {
+			given = flag.Name
+		}
+	})
 	if given != "" {
 		return usageError{fmt.Errorf("--%s: must be unset with %s, which is the configuration of an Envoy", given, path)}
 	}

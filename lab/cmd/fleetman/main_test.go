@@ -81,6 +81,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"up", "--network", "10.0.0.0/8"}, "--network 10.0.0.0/8: must be within 127.0.0.0/8"},
 		{[]string{"check", "--network", "127.0.0.0/7"}, "--network 127.0.0.0/7: must be within 127.0.0.0/8"},
 		{[]string{"up", "--bin", "/nonexistent"}, "--bin /nonexistent: must be a directory of programs"},
+		{[]string{"up", "--mesh", "../../../k8s/bare-envoy"}, "--mesh: must be unset with ../../../k8s/bare-envoy, which is the configuration of an Envoy"},
 		{[]string{"check", "--bin", "/dev/null"}, "--bin /dev/null: must be a directory of programs"},
 		{[]string{"fly"}, "unknown command \"fly\"; see fleetman --help"},
 		{[]string{"mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},
