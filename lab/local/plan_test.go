@@ -151,7 +151,7 @@ func TestPlanPublishedTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, photos, _ := strings.Cut(string(chapter), "---\n")
-	image := regexp.MustCompile(`(istio-fleetman-[a-z-]+):\S+`)
+	image := regexp.MustCompile(`(istio-fleetman-[a-z-]+):[a-z0-9-]+`)
 	const withoutCommand = "command and args not applied, an image stands for its program here: position-simulator, position-tracker, api-gateway"
 	warmUp := func(tag string) []string {
 		return []string{

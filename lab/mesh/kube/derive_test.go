@@ -389,6 +389,15 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestAmbient: the namespace of the component ambient has one line that says why it has no mesh here.
+func TestAmbient(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio.io/dataplane-mode: ambient}}"
+	const want = "Namespace default: istio.io/dataplane-mode: ambient: not applied: ztunnel redirects the traffic of a node's pods in the kernel, and processes here share one network; a cluster runs it"
+	if _, notes := derive(t, world(t, deployment, namespace)); !slices.Equal(notes, []string{want}) {
+		t.Errorf("notes %q, want %q", notes, want)
+	}
+}
+
 // Services without names of ports, and containers without ports.
 func TestPublished(t *testing.T) {
 	dir := "../../local/testdata/published"
