@@ -46,7 +46,7 @@ func load(ctx context.Context, addr string, d time.Duration, requests func(conn 
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			_ = conn.SetDeadline(end.Add(30 * time.Second)) // a TCP connection has deadlines
 			c := client{conn: conn, answers: bufio.NewReader(conn), next: requests(i)}
-			for time.Now().Before(end) {
+			for more := true; more; more = time.Now().Before(end) { // at least one
 				if errs[i] = c.once(); errs[i] != nil {
 					cancel()
 					return

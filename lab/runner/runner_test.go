@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/nettest"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
@@ -103,11 +105,11 @@ func realPrograms(t *testing.T, state string) Options {
 	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		skip.Without(t, "the page is not built: make ui")
 	}
-	found := meshtest.Binaries(t)
+	found, network := meshtest.Binaries(t), nettest.Network(t)
 	return Options{
 		Local: local.Options{
-			Root: root, State: state, Environ: os.Environ(),
-			Network: netip.MustParsePrefix("127.0.41.0/24"), NodeAddress: netip.MustParseAddr("127.0.40.1"),
+			Root: root, State: state, Environ: os.Environ(), ReadyTimeout: 3 * time.Minute,
+			Network: network, NodeAddress: nettest.Node(network),
 		},
 		Binaries: func(context.Context) (binaries.Set, error) { return found, nil },
 	}

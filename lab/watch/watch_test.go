@@ -62,7 +62,7 @@ func TestPods(t *testing.T) {
 			select {
 			case e := <-f.events:
 				got[fmt.Sprintf("%s %s: %s", e.Pod, e.Kind, e.Detail)] = true
-			case <-time.After(20 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("no further event after %v", got)
 			}
 		}

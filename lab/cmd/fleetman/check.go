@@ -26,7 +26,7 @@ type checkFlags struct {
 	junit, only string
 	against     string
 	noControl   bool
-	jobs        int
+	jobs, again int
 	seed        uint64
 }
 
@@ -70,6 +70,7 @@ is removed at the end. --against compares the verdicts with those of another run
 	flags.StringVar(&f.only, "run", "", "regular expression that \"SCENARIO: PROMISE\" must match")
 	flags.BoolVar(&f.noControl, "no-control", false, "skip the controls")
 	flags.IntVar(&f.jobs, "jobs", 1, "number of fleets at once, each on the next two networks and the next node address")
+	flags.IntVar(&f.again, "again", 0, "number of times that a promise that failed is checked again, after the others and alone")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of the choices of faults, addresses and times (default: random, printed)")
 	flags.StringVar(&f.junit, "junit", "", "also write the results to this file, as JUnit XML")
 	flags.DurationVar(&f.up.readyTimeout, "ready-timeout", 30*time.Second, "limit of the time until all pods are ready")
@@ -166,6 +167,9 @@ func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Option
 	if f.jobs < 1 || f.jobs > 8 {
 		return fleets, r, fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)
 	}
+	if f.again < 0 || f.again > 9 {
+		return fleets, r, fmt.Errorf("--again %d: must be between 0 and 9", f.again)
+	}
 	if f.seed == 0 {
 		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed
 	}
@@ -173,7 +177,7 @@ func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Option
 	find := onlyOnce(where.source(r.Progress).Find)
 	fleets = runner.Options{Local: options, IngressPort: f.up.ingressPort, Binaries: find}
 	r.Start = runner.Starter(fleets)
-	r.Scenarios, r.NoControl, r.Jobs, r.Seed = where.scenarios(), f.noControl, f.jobs, f.seed
+	r.Scenarios, r.NoControl, r.Jobs, r.Again, r.Seed = where.scenarios(), f.noControl, f.jobs, f.again, f.seed
 	return fleets, r, nil
 }
 

@@ -287,6 +287,34 @@ func TestControlEnds(t *testing.T) {
 	}
 }
 
+// TestAgain checks that a promise that failed is checked again, and that one that always fails is given up.
+func TestAgain(t *testing.T) {
+	root, found := scenarios(t, promiseYAML)
+	for name, test := range map[string]struct{ fails, starts, again int }{
+		"never fails":  {0, 2, 0}, // with its control
+		"fails once":   {1, 3, 1},
+		"fails twice":  {2, 4, 2},
+		"always fails": {9, 3, 2},
+	} {
+		starts, lines := 0, 0
+		all := &fleets{}
+		all.status = func(objects *manifest.Objects) int {
+			if !has(objects, "VirtualService fleetman-staff-service") || starts <= test.fails {
+				return http.StatusInternalServerError
+			}
+			return http.StatusOK
+		}
+		start := func(ctx context.Context, place int, objects *manifest.Objects) (Target, error) {
+			starts++
+			return all.start(ctx, place, objects)
+		}
+		results, err := Runner{Start: start, Scenarios: root, Again: 2, Done: func(Result) { lines++ }}.Run(t.Context(), found)
+		if err != nil || len(results) != 1 || results[0].OK() != (test.fails <= 2) || results[0].Again != test.again || starts != test.starts || lines != 1+test.again {
+			t.Errorf("%s: %+v, %v; %d fleets, %d results", name, results, err, starts, lines)
+		}
+	}
+}
+
 func TestWhatMakesAPromiseFail(t *testing.T) {
 	always := func(*manifest.Objects) int { return http.StatusOK }
 	tests := []struct {
