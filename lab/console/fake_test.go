@@ -130,7 +130,9 @@ func smallFleet(n int) *Reading {
 		Pods:      []Pod{simulator, pod("staff-service-0", "staff-service", "fleetman-staff-service", 3, ""), bad, gateway},
 		Proxies: []mesh.Traffic{
 			{Proxy: "istio-ingressgateway", Gateway: true, Started: time.Unix(1, 0), Clusters: map[string]*envoy.ClusterStats{
-				"outbound|8080||fleetman-api-gateway.default.svc.cluster.local": {Requests: uint64(n), Codes: map[int]uint64{200: uint64(n)}, Connections: 2},
+				"outbound|8080||fleetman-api-gateway.default.svc.cluster.local": {
+					Requests: uint64(n), Codes: map[int]uint64{200: uint64(n)}, Connections: 2, Took: []envoy.Bucket{{Le: 0.01, Count: uint64(n / 2)}, {Le: 0.03, Count: uint64(n)}, {Le: 3600, Count: uint64(n)}},
+				},
 			}},
 			{
 				Proxy: "api-gateway-0", Started: time.Unix(1, 0), Clusters: map[string]*envoy.ClusterStats{

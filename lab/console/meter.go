@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// window is the time over which rates and quantiles are computed.
-const window = 5 * time.Second
+const (
+	// window is the time over which rates and quantiles are computed.
+	window = 5 * time.Second
+	// longWindow is that of a proxy's histograms, which Envoy updates every 5 s.
+	longWindow = 2 * window
+)
 
 // what is what a total counts.
 type what int
@@ -20,6 +24,7 @@ const (
 	took                  // of them, by duration: see total.le
 	wire                  // attempts of proxies, by edge
 	wireFail              // responses of proxies to their callers with a 5xx
+	wireTook              // of wire, by duration: see total.le
 	rerouted              // retries of proxies
 	handshake             // TLS handshakes of proxies
 	connected             // connections of proxies
@@ -36,7 +41,7 @@ const (
 type total struct {
 	what     what
 	from, to string
-	le       float64 // of took and servedTook
+	le       float64 // of took, servedTook and wireTook
 }
 
 // source has the last values of a pod's or a proxy's counters.
@@ -50,7 +55,8 @@ type meter struct {
 	began   time.Time
 	sources map[string]*source
 	totals  map[total]float64
-	past    []past // within the window, oldest first, and the one before
+	past    []past // within longWindow, oldest first, and the one before
+	begin   int    // in past: the last one before the window
 }
 
 type past struct {
@@ -93,9 +99,17 @@ func (m *meter) close(at time.Time) {
 		m.began = at
 	}
 	m.past = append(m.past, past{at, maps.Clone(m.totals)})
-	for len(m.past) > 2 && at.Sub(m.past[1].at) >= window {
-		m.past = m.past[1:]
+	m.past = m.past[m.before(at.Add(-longWindow)):]
+	m.begin = m.before(at.Add(-window))
+}
+
+// before returns the index of the last reading that is not after a time, else of the first one; at least one
+// follows.
+func (m *meter) before(at time.Time) (i int) {
+	for i+2 < len(m.past) && !m.past[i+1].at.After(at) {
+		i++
 	}
+	return i
 }
 
 // span returns the time that the window covers, in seconds.
@@ -103,11 +117,17 @@ func (m *meter) span() float64 {
 	if len(m.past) < 2 {
 		return 0
 	}
-	return m.past[len(m.past)-1].at.Sub(m.past[0].at).Seconds()
+	return m.past[len(m.past)-1].at.Sub(m.past[m.begin].at).Seconds()
 }
 
 // within returns how much was added to a total within the window.
-func (m *meter) within(t total) float64 { return m.totals[t] - m.past[0].totals[t] }
+func (m *meter) within(t total) float64 {
+	begin := m.begin
+	if t.what == wireTook {
+		begin = 0
+	}
+	return m.totals[t] - m.past[begin].totals[t]
+}
 
 // last returns how much the last reading added to a total.
 func (m *meter) last(t total) float64 {
@@ -125,11 +145,11 @@ func (m *meter) rate(t total) float64 {
 	return m.within(t) / m.span()
 }
 
-// bounds returns the bounds of the histograms' buckets, in order.
-func (m *meter) bounds() []float64 {
+// bounds returns the bounds of the buckets of one kind of histograms, in order.
+func (m *meter) bounds(of what) []float64 {
 	found := map[float64]bool{}
 	for t := range m.totals {
-		if t.what == took || t.what == servedTook {
+		if t.what == of {
 			found[t.le] = true
 		}
 	}

@@ -66,11 +66,11 @@ func TestRates(t *testing.T) {
 	}
 	// 90 % within 0.1 s, the others between 0.1 and 0.3 s
 	for q, want := range map[float64]float64{0.45: 0.05, 0.9: 0.1, 0.95: 0.2, 1: 0.3} {
-		if got := m.quantile(q, total{what: took, from: "a", to: "b"}, m.bounds()); math.Abs(got-want) > 1e-9 {
+		if got := m.quantile(q, total{what: took, from: "a", to: "b"}, m.bounds(took)); math.Abs(got-want) > 1e-9 {
 			t.Errorf("quantile %v: got %v, want %v", q, got, want)
 		}
 	}
-	if got := m.quantile(0.5, total{what: took, from: "x"}, m.bounds()); got != 0 {
+	if got := m.quantile(0.5, total{what: took, from: "x"}, m.bounds(took)); got != 0 {
 		t.Errorf("quantile of nothing: %v", got)
 	}
 }

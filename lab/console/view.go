@@ -153,6 +153,7 @@ type ofCluster struct {
 	cluster string
 	counter what
 	code    int
+	le      float64
 }
 
 func (v *view) countProxy(t *mesh.Traffic, n *names) {
@@ -172,12 +173,19 @@ func (v *view) countProxy(t *mesh.Traffic, n *names) {
 		now := v.tls[edge{from, to}]
 		v.tls[edge{from, to}] = secured{now.handshakes + float64(c.Handshakes), now.connections + float64(opened)}
 		for counter, value := range map[what]uint64{wire: c.Requests, rerouted: c.Retries, handshake: c.Handshakes, connected: opened} {
-			add(ofCluster{name, counter, 0}, float64(value), total{what: counter, from: from, to: to})
+			add(ofCluster{cluster: name, counter: counter}, float64(value), total{what: counter, from: from, to: to})
 		}
 		for code, value := range c.Codes {
 			if code >= 500 {
-				add(ofCluster{name, wireFail, code}, float64(value), total{what: wireFail, from: from, to: to})
+				add(ofCluster{cluster: name, counter: wireFail, code: code}, float64(value), total{what: wireFail, from: from, to: to})
 			}
+		}
+		for i, b := range c.Took {
+			counts := []total{{wireTook, from, to, b.Le}}
+			if i == len(c.Took)-1 {
+				counts = append(counts, total{wireTook, from, to, math.Inf(1)})
+			}
+			add(ofCluster{cluster: name, counter: wireTook, le: b.Le}, float64(b.Count), counts...)
 		}
 	}
 }
@@ -189,7 +197,7 @@ func (v *view) countInbound(add func(any, float64, ...total), node, name string,
 	}
 	for code, value := range c.Codes {
 		if code >= 500 {
-			add(ofCluster{name, refused, code}, float64(value), total{what: refused, from: node})
+			add(ofCluster{cluster: name, counter: refused, code: code}, float64(value), total{what: refused, from: node})
 		}
 	}
 }
@@ -237,7 +245,7 @@ func blocksOf(r *Reading, n *names) map[edge][]Block {
 }
 
 func (v *view) addEdges(s *State, r *Reading, blocks map[edge][]Block) {
-	bounds := v.meter.bounds()
+	bounds, ofGateways := v.meter.bounds(took), v.meter.bounds(wireTook)
 	gateways := map[string]bool{}
 	for i := range r.Proxies {
 		gateways[r.Proxies[i].Proxy] = r.Proxies[i].Gateway
@@ -253,7 +261,7 @@ func (v *view) addEdges(s *State, r *Reading, blocks map[edge][]Block) {
 			Counts: Counts{v.meter.totals[of(calls)], v.meter.totals[of(failed)], v.meter.totals[of(retried)], v.meter.totals[of(wire)], v.meter.totals[of(rerouted)]},
 		}
 		if gateways[at.from] {
-			e.Flow = v.flow(of(wire), of(wireFail), total{}, nil)
+			e.Flow = v.flow(of(wire), of(wireFail), of(wireTook), ofGateways)
 		} else {
 			e.Flow = v.flow(of(calls), of(failed), of(took), bounds)
 		}
@@ -267,9 +275,7 @@ func (v *view) flow(all, failed, took total, bounds []float64) Flow {
 	if n := v.meter.within(all); n > 0 {
 		f.Errors = min(v.meter.within(failed)/n, 1)
 	}
-	if bounds != nil {
-		f.P50, f.P99 = v.meter.quantile(0.5, took, bounds), v.meter.quantile(0.99, took, bounds)
-	}
+	f.P50, f.P99 = v.meter.quantile(0.5, took, bounds), v.meter.quantile(0.99, took, bounds)
 	return f
 }
 
@@ -313,7 +319,7 @@ func (v *view) addNodes(s *State, r *Reading, n *names, blocks map[edge][]Block)
 			onPod[b.pod] = append(onPod[b.pod], b)
 		}
 	}
-	bounds := v.meter.bounds()
+	bounds := v.meter.bounds(servedTook)
 	for i := range r.Pods {
 		p := &r.Pods[i]
 		in := node(n.ofPod[p.Name], kindService)

@@ -82,7 +82,7 @@ func TestState(t *testing.T) {
 	if len(e.Blocks) != 2 || e.Blocks[0].By != byLibrary || e.Blocks[1].By != byMesh {
 		t.Errorf("blocks of the edge: %+v", e.Blocks)
 	}
-	if e := edges["istio-ingressgateway api-gateway"]; e.Rate != 40 || e.Errors != 0 || e.TLS != "plain" {
+	if e := edges["istio-ingressgateway api-gateway"]; e.Rate != 40 || e.Errors != 0 || e.TLS != "plain" || e.P50 != 0.01 || e.P99 < 0.0295 || e.P99 > 0.03 {
 		t.Errorf("edge of the gateway: %+v", e)
 	}
 	if len(edges) != 3 {

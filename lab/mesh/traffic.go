@@ -19,8 +19,8 @@ type Traffic struct {
 	Gateway bool
 	Address netip.Addr
 	Started time.Time
-	// Clusters are the outbound clusters and, with the responses alone, the inbound ones, keyed by name. Nil
-	// when the proxy did not respond.
+	// Clusters are the outbound clusters and, with the responses alone, the inbound ones, keyed by name, as
+	// envoy.Client.Traffic returns them. Nil when the proxy did not respond.
 	Clusters  map[string]*envoy.ClusterStats
 	Ejections []Ejection
 }
@@ -46,7 +46,7 @@ func (m *Mesh) Traffic(ctx context.Context) []Traffic {
 		if now := p.supervisor.Status(); now.Process != nil {
 			all[i].Started = now.Process.Started()
 			reading.Go(func() {
-				all[i].Clusters, _ = p.admin.Traffic(ctx)
+				all[i].Clusters, _ = p.admin.Traffic(ctx, p.gateway)
 				maps.DeleteFunc(all[i].Clusters, func(name string, _ *envoy.ClusterStats) bool {
 					return strings.HasSuffix(name, "|"+kube.CollectorHost) // the proxies' own spans
 				})

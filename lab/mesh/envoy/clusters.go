@@ -94,6 +94,15 @@ type ClusterStats struct {
 	EjectionOverflow uint64 // ejections prevented by maxEjectionPercent
 
 	TLSNoCertificate, TLSBadCertificate, TLSWrongName uint64
+
+	// Took has the times until a response, of Traffic for a gateway alone.
+	Took []Bucket
+}
+
+// Bucket is a bucket of a histogram: how many values are at most Le, in seconds.
+type Bucket struct {
+	Le    float64
+	Count uint64
 }
 
 // Clusters returns the counters of the clusters that istiod configured, keyed by name.
@@ -105,12 +114,6 @@ func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error)
 // enough to poll.
 func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) {
 	return c.clusters(ctx, `^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`)
-}
-
-// Traffic is like Clusters, with the counters of attempts, responses, retries, connections and ejections of
-// outbound clusters, and the responses of inbound ones, alone.
-func (c *Client) Traffic(ctx context.Context) (map[string]*ClusterStats, error) {
-	return c.clusters(ctx, `^cluster\.(inbound\|.*;\.upstream_rq_\d\d\d|outbound\|.*;\.(upstream_(rq_(total|\d\d\d|retry(_success|_overflow)?|pending_overflow)|cx_(total|connect_fail))|outlier_detection\.ejections_active|.*ssl\.handshake))$`)
 }
 
 func (c *Client) clusters(ctx context.Context, filter string) (map[string]*ClusterStats, error) {
@@ -149,26 +152,7 @@ func (s *ClusterStats) set(counter string, value uint64) {
 		s.Handshakes += value
 		return
 	}
-	fields := map[string]*uint64{
-		"upstream_rq_total":                          &s.Requests,
-		"upstream_rq_timeout":                        &s.Timeouts,
-		"upstream_rq_per_try_timeout":                &s.PerTryTimeouts,
-		"upstream_rq_retry":                          &s.Retries,
-		"upstream_rq_retry_success":                  &s.RetrySuccess,
-		"upstream_rq_retry_overflow":                 &s.RetryOverflow,
-		"upstream_rq_retry_limit_exceeded":           &s.RetryExhausted,
-		"upstream_rq_pending_overflow":               &s.PendingOverflow,
-		"upstream_cx_connect_fail":                   &s.ConnectFailures,
-		"upstream_rq_rx_reset":                       &s.Resets,
-		"upstream_cx_total":                          &s.Connections,
-		"outlier_detection.ejections_active":         &s.EjectedNow,
-		"outlier_detection.ejections_enforced_total": &s.Ejections,
-		"outlier_detection.ejections_overflow":       &s.EjectionOverflow,
-		"ssl.fail_verify_no_cert":                    &s.TLSNoCertificate,
-		"ssl.fail_verify_error":                      &s.TLSBadCertificate,
-		"ssl.fail_verify_san":                        &s.TLSWrongName,
-	}
-	if field := fields[counter]; field != nil {
+	if field := s.field(counter); field != nil {
 		*field = value
 		return
 	}
@@ -177,4 +161,45 @@ func (s *ClusterStats) set(counter string, value uint64) {
 			s.Codes[code] = value
 		}
 	}
+}
+
+// field returns the field of a counter, or nil.
+func (s *ClusterStats) field(counter string) *uint64 {
+	switch counter {
+	case "upstream_rq_total":
+		return &s.Requests
+	case "upstream_rq_timeout":
+		return &s.Timeouts
+	case "upstream_rq_per_try_timeout":
+		return &s.PerTryTimeouts
+	case "upstream_rq_retry":
+		return &s.Retries
+	case "upstream_rq_retry_success":
+		return &s.RetrySuccess
+	case "upstream_rq_retry_overflow":
+		return &s.RetryOverflow
+	case "upstream_rq_retry_limit_exceeded":
+		return &s.RetryExhausted
+	case "upstream_rq_pending_overflow":
+		return &s.PendingOverflow
+	case "upstream_cx_connect_fail":
+		return &s.ConnectFailures
+	case "upstream_rq_rx_reset":
+		return &s.Resets
+	case "upstream_cx_total":
+		return &s.Connections
+	case "outlier_detection.ejections_active":
+		return &s.EjectedNow
+	case "outlier_detection.ejections_enforced_total":
+		return &s.Ejections
+	case "outlier_detection.ejections_overflow":
+		return &s.EjectionOverflow
+	case "ssl.fail_verify_no_cert":
+		return &s.TLSNoCertificate
+	case "ssl.fail_verify_error":
+		return &s.TLSBadCertificate
+	case "ssl.fail_verify_san":
+		return &s.TLSWrongName
+	}
+	return nil
 }

@@ -16,6 +16,17 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Sets a name, which is wrapped after a hyphen, a dot or a slash. */
+export function setName(element: Element, name: string): void {
+  if (element.textContent === name) return;
+  element.replaceChildren(...segments(name).flatMap((segment, i) => (i === 0 ? [segment] : [make("wbr"), segment])));
+}
+
+/** The parts of a name between which it may be wrapped. */
+export function segments(name: string): string[] {
+  return name.match(/[^-./]*[-./]+|[^-./]+/g) ?? [];
+}
+
 export function byId<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
 }

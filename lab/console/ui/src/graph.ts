@@ -1,4 +1,4 @@
-import { make, setText, svg } from "./dom";
+import { make, setName, setText, svg } from "./dom";
 import { health, healthText } from "./health";
 import { layout, type Call, type Size } from "./layout";
 import { blockText, flowSpoken, latencyText, pairText, rateText, shareText } from "./text";
@@ -108,7 +108,8 @@ export class Graph {
   private addCard(node: Node): Card {
     const element = make("section", `card ${node.kind}`);
     const head = make("div", "head");
-    const title = make("button", "title", node.id);
+    const title = make("button", "title");
+    setName(title, node.id);
     title.type = "button";
     title.addEventListener("click", () => this.onSelect({ node: node.id }));
     const badges = make("span", "badges");
@@ -144,7 +145,7 @@ export class Graph {
   private showRow(row: Row, node: Node, pod: Pod, now: number, selected: Selection | undefined): void {
     row.element.dataset["health"] = health(pod);
     row.button.setAttribute("aria-pressed", String(selected?.node === node.id && selected.pod === pod.name));
-    setText(row.name, pod.name + (pod.variant && pod.variant !== "standard" ? ` (${pod.variant})` : ""));
+    setName(row.name, pod.name + (pod.variant && pod.variant !== "standard" ? ` (${pod.variant})` : ""));
     const { rate, errors, p99 } = pod.received;
     const restarts = pod.restarts > 0 ? ` · ${pod.restarts}↻` : "";
     setText(row.numbers, (!pod.serves ? "sends only" : rate > 0 ? `${rateText(rate)}/s · ${shareText(errors)} · ${latencyText(p99)}` : "no requests") + restarts);
@@ -242,9 +243,11 @@ export class Graph {
     const placed = layout(sizes, calls, direction);
     this.size = placed;
     for (const [id, { x, y }] of placed.nodes) this.cards.get(id)!.element.style.transform = `translate(${x}px, ${y}px)`;
-    for (const way of placed.edges) {
-      const drawn = this.edges.get(key(way));
-      if (drawn === undefined) continue;
+    const ways = new Map(placed.edges.map((way) => [key(way), way]));
+    for (const [id, drawn] of this.edges) {
+      const way = ways.get(id);
+      drawn.label.classList.toggle("unplaced", way === undefined); // a call of a service to itself
+      if (way === undefined) continue;
       for (const path of [drawn.path, drawn.flow, drawn.failures]) path.setAttribute("d", way.path);
       drawn.label.style.transform = `translate(${way.x}px, ${way.y}px)`;
     }

@@ -1,0 +1,67 @@
+package envoy
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const (
+	trafficCluster = "outbound|8080|safe|fleetman-staff-service.default.svc.cluster.local"
+	trafficText    = `cluster.` + trafficCluster + `;.upstream_rq_total: 12
+cluster.` + trafficCluster + `;.upstream_rq_200: 10
+cluster.` + trafficCluster + `;.upstream_rq_503: 2
+cluster.` + trafficCluster + `;.upstream_rq_retry: 3
+cluster.` + trafficCluster + `;.upstream_cx_total: 4
+cluster.` + trafficCluster + `;.outlier_detection.ejections_active: 1
+cluster.` + trafficCluster + `;.tlsMode-istio.ssl.handshake: 4
+cluster.` + trafficCluster + `;.upstream_rq_time: B0.5(0,1) B1(0,5) B25(2,12) B3.6e+06(2,12)
+cluster.inbound|8080||;.upstream_rq_200: 7
+cluster.outbound|80||quiet.example;.upstream_rq_time: No recorded values
+cluster.xds-grpc.version: "text: of another statistic"
+
+`
+)
+
+func TestTraffic(t *testing.T) {
+	var query string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query = r.URL.Query().Get("histogram_buckets") + fmt.Sprint(r.URL.Query().Has("usedonly")) + r.URL.Query().Get("filter")
+		fmt.Fprint(w, trafficText)
+	}))
+	defer server.Close()
+	client := newClient(server.URL, nil)
+	defer client.Close()
+	got, err := client.Traffic(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]*ClusterStats{
+		trafficCluster: {
+			Cluster: trafficCluster, Requests: 12, Codes: map[int]uint64{200: 10, 503: 2}, Retries: 3, Connections: 4, Handshakes: 4, EjectedNow: 1,
+			Took: []Bucket{{0.0005, 1}, {0.001, 5}, {0.025, 12}, {3600, 12}},
+		},
+		"inbound|8080||":             {Cluster: "inbound|8080||", Codes: map[int]uint64{200: 7}},
+		"outbound|80||quiet.example": {Cluster: "outbound|80||quiet.example", Codes: map[int]uint64{}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if !strings.HasPrefix(query, "cumulativetrue") || !strings.Contains(query, "upstream_rq_time") {
+		t.Errorf("query of a gateway: %s", query)
+	}
+	if _, err := client.Traffic(t.Context(), false); err != nil || strings.Contains(query, "upstream_rq_time") || !strings.Contains(query, "inbound") {
+		t.Errorf("query of a pod's proxy: %s (%v)", query, err)
+	}
+}
+
+// TestTrafficCost bounds what the parser allocates: little more than what it returns.
+func TestTrafficCost(t *testing.T) {
+	text := []byte(strings.Repeat(trafficText, 100))
+	if got := testing.AllocsPerRun(10, func() { parseTraffic(text) }); got > 1000 {
+		t.Errorf("%.0f allocations for %d lines", got, 1300)
+	}
+}
