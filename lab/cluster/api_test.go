@@ -29,6 +29,7 @@ type api struct {
 	mu      sync.Mutex
 	objects map[string]*stored // by path
 	pages   map[string]string  // by path
+	patches []string           // those that are not applies
 	// before is called with each request, after it is read. A status other than 0 is the response.
 	before func(r *http.Request) (status int, reason metav1.StatusReason, message string)
 	// made is called with each object that is created or changed.
@@ -237,6 +238,10 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(r.Body)
+	if s := a.objects[r.URL.Path]; s != nil && r.Header.Get("Content-Type") == "application/strategic-merge-patch+json" {
+		a.patch(w, s, text)
+		return
+	}
 	var applied map[string]any
 	if err != nil || kjson.Unmarshal(text, &applied) != nil || r.Header.Get("Content-Type") != "application/apply-patch+yaml" ||
 		r.URL.Query().Get("fieldManager") != manager {
@@ -260,6 +265,16 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	respond(w, 200, made.object().Object)
+}
+
+// patch notes a patch, and merges one without lists.
+func (a *api) patch(w http.ResponseWriter, s *stored, text []byte) {
+	a.patches = append(a.patches, string(text))
+	var change map[string]any
+	if kjson.Unmarshal(text, &change) == nil && !strings.Contains(string(text), "[") {
+		s.applied = merge(s.applied, change)
+	}
+	respond(w, 200, s.object().Object)
 }
 
 func (a *api) remove(w http.ResponseWriter, path string) {

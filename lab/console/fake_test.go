@@ -65,11 +65,11 @@ func (f *fake) Events(ctx context.Context) iter.Seq[local.Event] {
 	}
 }
 
-func (f *fake) Entry() (address, prefix string, err error) {
+func (f *fake) Entry(context.Context) (Entry, error) {
 	if f.entry == "" {
-		return "", "", errors.New("no entry")
+		return Entry{}, errors.New("no entry")
 	}
-	return f.entry, "", nil
+	return Entry{Address: f.entry}, nil
 }
 
 func (f *fake) Change(_ context.Context, c Change) (string, error) {

@@ -34,6 +34,7 @@ type Launcher struct {
 
 	mu        sync.Mutex
 	manifests []string
+	place     Place
 }
 
 // NewLauncher returns a source. meshed is nil without a mesh; scenarios is the directory of the
@@ -53,6 +54,13 @@ func (l *Launcher) Applied(manifests []string) {
 	l.manifests = manifests
 }
 
+// Disable removes a control from the page, with a reason: see Place.
+func (l *Launcher) Disable(control, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.place.Cannot = map[string]string{control: why}
+}
+
 func (l *Launcher) inForce() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,7 +69,9 @@ func (l *Launcher) inForce() []string {
 
 // Read implements Source.
 func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
-	r := &Reading{Time: time.Now(), Since: l.since, Manifests: l.inForce()}
+	l.mu.Lock()
+	r := &Reading{Place: l.place, Time: time.Now(), Since: l.since, Manifests: l.manifests}
+	l.mu.Unlock()
 	var reading sync.WaitGroup
 	if l.mesh != nil {
 		reading.Go(func() { r.Proxies = l.mesh.Traffic(ctx) })
@@ -69,19 +79,14 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 	pods := l.fleet.Pods()
 	r.Pods = make([]Pod, len(pods))
 	for i, pod := range pods {
-		r.Pods[i].Pod = pod
+		p := &r.Pods[i]
+		p.Pod = pod
 		if pod.PID == 0 || pod.AdminPort == 0 {
 			continue
 		}
-		p := &r.Pods[i]
 		reading.Go(func() {
-			p.Metrics, _ = scrape.Get(ctx, &l.http, faults.Admin(pod), Metrics...)
-			p.Upstreams = l.upstreams(ctx, pod)
-			if pod.Port == 0 {
-				return
-			}
-			if state, err := l.rules(ctx, pod); err == nil {
-				p.Faults = state
+			if p.readAdmin(ctx, &l.http) {
+				l.addConnect(p)
 			}
 		})
 	}
@@ -89,62 +94,89 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 	return r, nil
 }
 
-// rules returns a pod's rules of requests and of connections.
-func (l *Launcher) rules(ctx context.Context, pod local.Pod) (string, error) {
-	client := faults.Client{HTTP: l.http}
-	state, err := client.Get(ctx, pod)
-	if err != nil {
-		return "", err
+// readAdmin reads what a pod's admin listener returns. It reports whether the pod's faults are known.
+func (p *Pod) readAdmin(ctx context.Context, client *http.Client) bool {
+	p.Metrics, _ = scrape.Get(ctx, client, faults.Admin(p.Pod), Metrics...)
+	var shown struct{ Upstreams []Upstream }
+	if faults.ReadResilience(ctx, client, p.Pod, &shown) == nil {
+		p.Upstreams = shown.Upstreams
 	}
-	var rules []string
-	if text := state.Text(); text != "" {
-		rules = append(rules, text)
+	if p.Port == 0 {
+		return false
 	}
-	if connect, err := l.fleet.Connect(id(pod)); err == nil && connect.Rule != "" {
-		rules = append(rules, connect.Rule)
-	}
-	return strings.Join(rules, ";"), nil
+	state, err := (&faults.Client{HTTP: *client}).Get(ctx, p.Pod)
+	p.Faults = state.Text()
+	return err == nil
 }
 
-// upstreams returns the state of a pod's resilience chains, nil when it cannot be read.
-func (l *Launcher) upstreams(ctx context.Context, pod local.Pod) []Upstream {
-	var shown struct{ Upstreams []Upstream }
-	if faults.ReadResilience(ctx, &l.http, pod, &shown) != nil {
-		return nil
+// addConnect adds the rules of a pod's connections to those of its requests.
+func (l *Launcher) addConnect(p *Pod) {
+	connect, err := l.fleet.Connect(id(p.Pod))
+	if err != nil || connect.Rule == "" {
+		return
 	}
-	return shown.Upstreams
+	if p.Faults != "" {
+		p.Faults += ";"
+	}
+	p.Faults += connect.Rule
 }
 
 // Events implements Source.
 func (l *Launcher) Events(ctx context.Context) iter.Seq[local.Event] { return l.fleet.Events(ctx) }
 
-// Entry implements Source: the ingress gateway, else the page's NodePort, else a pod of api-gateway.
-func (l *Launcher) Entry() (address, prefix string, err error) {
-	ports := l.fleet.NodePorts()
-	for _, service := range []string{"istio-ingressgateway", "fleetman-webapp"} {
+// Entry implements Source.
+func (l *Launcher) Entry(context.Context) (Entry, error) {
+	if port, ok := entryPort(l.fleet.NodePorts()); ok {
+		return Entry{Address: port.Address.String(), Prefix: "/api"}, nil
+	}
+	pod, err := entryPod(l.fleet.Pods())
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Address: net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))}, nil
+}
+
+// entryPort returns the port of the ingress gateway, else the page's NodePort.
+func entryPort(ports []local.NodePort) (found local.NodePort, ok bool) {
+	for _, service := range []string{ingressGateway, "fleetman-webapp"} {
 		for _, port := range ports {
-			if port.Service == service && (port.Name == "http" || service != "istio-ingressgateway") {
-				return port.Address.String(), "/api", nil
+			if port.Service == service && (port.Name == "http" || port.Name == "http2" || service != ingressGateway) {
+				return port, true
 			}
 		}
 	}
-	pods, err := faults.Find(l.fleet.Pods(), "api-gateway")
+	return found, false
+}
+
+const ingressGateway = "istio-ingressgateway"
+
+// entryPod returns a pod of api-gateway, for a fleet without a port at the node.
+func entryPod(all []local.Pod) (local.Pod, error) {
+	pods, err := faults.Find(all, "api-gateway")
 	if err != nil {
-		return "", "", fmt.Errorf("entry: no ingress gateway, no NodePort of fleetman-webapp, no api-gateway")
+		return local.Pod{}, errors.New("entry: no ingress gateway, no NodePort of fleetman-webapp, no api-gateway")
 	}
 	for _, pod := range pods {
 		if pod.Ready {
-			return net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)), "", nil
+			return pod, nil
 		}
 	}
-	return "", "", errors.New("entry: no pod of api-gateway is ready")
+	return local.Pod{}, errors.New("entry: no pod of api-gateway is ready")
 }
 
 // pause is how long a paused pod stops.
 const pause = 5 * time.Second
 
-// signals are those that Change sends.
-var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+// signal returns the signal of a kill.
+func (c Change) signal() (syscall.Signal, error) {
+	switch c.Signal {
+	case "TERM":
+		return syscall.SIGTERM, nil
+	case "KILL":
+		return syscall.SIGKILL, nil
+	}
+	return 0, fmt.Errorf("signal: %.20q: must be TERM or KILL", c.Signal)
+}
 
 // Change implements Source.
 func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
@@ -152,31 +184,44 @@ func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
 	case "fault":
 		return l.setFaults(ctx, c.Pod, c.Rules)
 	case "kill":
-		sig, ok := signals[c.Signal]
-		if !ok {
-			return "", fmt.Errorf("signal: %.20q: must be TERM or KILL", c.Signal)
+		sig, err := c.signal()
+		if err != nil {
+			return "", err
 		}
 		return l.control.Kill(ctx, c.Pod, sig)
 	case "pause":
 		return l.pause(ctx, c.Pod)
-	case "set":
-		return l.set(ctx, control.Override{Set: []local.Setting{{Target: c.Deployment, Name: c.Name, Value: c.Value}}})
-	case "scale":
-		if c.Replicas < 1 || c.Replicas > maxReplicas {
-			return "", fmt.Errorf("replicas: %d: must be between 1 and %d", c.Replicas, maxReplicas)
-		}
-		return l.set(ctx, control.Override{Replicas: map[string]int{c.Deployment: c.Replicas}})
+	case "set", "scale":
+		return c.override(ctx, l.control)
 	case "apply":
-		return l.apply(ctx, c.Scenario)
+		return c.apply(ctx, l.control, l.lessons)
 	}
-	return "", fmt.Errorf("do: %.20q: must be fault, kill, pause, set, scale or apply", c.Do)
+	return "", errUnknown(c)
+}
+
+func errUnknown(c Change) error {
+	return fmt.Errorf("do: %.20q: must be fault, kill, pause, set, scale or apply", c.Do)
 }
 
 // maxReplicas is the largest number of pods of a Deployment that the page starts.
 const maxReplicas = 20
 
-func (l *Launcher) set(ctx context.Context, o control.Override) (string, error) {
-	applied, err := l.control.Set(ctx, o)
+// fleet is what changes a fleet in the same way on this machine and on a cluster.
+type fleet interface {
+	Set(ctx context.Context, o control.Override) (mesh.Applied, error)
+	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
+}
+
+// override makes a change that is a set or a scale.
+func (c Change) override(ctx context.Context, on fleet) (string, error) {
+	o := control.Override{Set: []local.Setting{{Target: c.Deployment, Name: c.Name, Value: c.Value}}}
+	if c.Do == "scale" {
+		if c.Replicas < 1 || c.Replicas > maxReplicas {
+			return "", fmt.Errorf("replicas: %d: must be between 1 and %d", c.Replicas, maxReplicas)
+		}
+		o = control.Override{Replicas: map[string]int{c.Deployment: c.Replicas}}
+	}
+	applied, err := on.Set(ctx, o)
 	if err != nil {
 		return "", err
 	}
@@ -219,12 +264,13 @@ func (l *Launcher) pause(ctx context.Context, pod string) (string, error) {
 	return fmt.Sprintf("%s stops for %v", pod, pause), nil
 }
 
-func (l *Launcher) apply(ctx context.Context, name string) (string, error) {
-	dir, err := l.lessons.dir(name)
+// apply applies the scenario of a change.
+func (c Change) apply(ctx context.Context, on fleet, known lessons) (string, error) {
+	dir, err := known.dir(c.Scenario)
 	if err != nil {
 		return "", err
 	}
-	applied, err := l.control.Apply(ctx, []string{dir})
+	applied, err := on.Apply(ctx, []string{dir})
 	if err != nil {
 		return "", err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 
 	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
@@ -95,35 +96,35 @@ func describe(set []scenario.Setting) string {
 // shellQuote returns text as one argument of a shell.
 func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// Check implements Source. The rules of the pods whose faults the promise changes are restored.
-func (l *Launcher) Check(ctx context.Context, promise int) (result CheckResult, err error) {
-	open, err := l.Lessons()
+// Check implements Source.
+func (l *Launcher) Check(ctx context.Context, promise int) (CheckResult, error) {
+	target := func(context.Context) (check.Target, error) { return runner.Running(l.fleet, l.mesh), nil }
+	return l.lessons.check(ctx, l.inForce(), promise, on{target, &l.faults, func() []local.Pod { return l.fleet.Pods() }})
+}
+
+// on is a running fleet that a promise is checked on.
+type on struct {
+	target func(context.Context) (check.Target, error)
+	faults *faults.Client
+	pods   func() []local.Pod
+}
+
+// check checks a promise of the scenario whose manifests are in force. The rules of the pods whose faults the
+// promise changes are restored.
+func (l lessons) check(ctx context.Context, manifests []string, promise int, fleet on) (result CheckResult, err error) {
+	p, err := l.promise(manifests, promise)
 	if err != nil {
 		return result, err
 	}
-	if open.Open == nil {
-		return result, errors.New("check: the manifests in force are no scenario")
-	}
-	if promise >= len(open.Open.Promises) {
-		return result, fmt.Errorf("promise: %d: must be less than %d", promise, len(open.Open.Promises))
-	}
-	if why := open.Open.Promises[promise].Instead; why != "" {
-		return result, fmt.Errorf("check: %s: %s", why, open.Open.Promises[promise].Command)
-	}
-	dir, err := l.lessons.dir(open.Open.Name)
+	target, err := fleet.target(ctx)
 	if err != nil {
 		return result, err
 	}
-	file, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
+	restore, err := fleet.keepFaults(ctx, p)
 	if err != nil {
 		return result, err
 	}
-	p := &file.Promises[promise]
-	restore, err := l.keepFaults(ctx, p)
-	if err != nil {
-		return result, err
-	}
-	checks, err := check.Runner{}.On(ctx, runner.Running(l.fleet, l.mesh), p)
+	checks, err := check.Runner{}.On(ctx, target, p)
 	if err = errors.Join(err, restore(context.WithoutCancel(ctx))); err != nil {
 		return result, err
 	}
@@ -137,17 +138,43 @@ func (l *Launcher) Check(ctx context.Context, promise int) (result CheckResult, 
 	return result, nil
 }
 
+// promise returns a promise of the scenario whose manifests are in force.
+func (l lessons) promise(manifests []string, promise int) (*scenario.Promise, error) {
+	open, err := l.read(manifests)
+	if err != nil {
+		return nil, err
+	}
+	if open.Open == nil {
+		return nil, errors.New("check: the manifests in force are no scenario")
+	}
+	if promise >= len(open.Open.Promises) {
+		return nil, fmt.Errorf("promise: %d: must be less than %d", promise, len(open.Open.Promises))
+	}
+	if why := open.Open.Promises[promise].Instead; why != "" {
+		return nil, fmt.Errorf("check: %s: %s", why, open.Open.Promises[promise].Command)
+	}
+	dir, err := l.dir(open.Open.Name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return &file.Promises[promise], nil
+}
+
 // keepFaults returns a function that restores the rules of the pods whose faults a promise changes.
-func (l *Launcher) keepFaults(ctx context.Context, p *scenario.Promise) (restore func(context.Context) error, err error) {
+func (f on) keepFaults(ctx context.Context, p *scenario.Promise) (restore func(context.Context) error, err error) {
 	before := map[string]string{}
 	for _, c := range p.Checks {
 		for _, a := range c.Actions {
-			pods, err := faults.Find(l.fleet.Pods(), a.Workload)
+			pods, err := faults.Find(f.pods(), a.Workload)
 			if err != nil {
 				return nil, err
 			}
 			for _, pod := range pods {
-				state, err := l.faults.Get(ctx, pod)
+				state, err := f.faults.Get(ctx, pod)
 				if err != nil {
 					return nil, err
 				}
@@ -156,9 +183,9 @@ func (l *Launcher) keepFaults(ctx context.Context, p *scenario.Promise) (restore
 		}
 	}
 	return func(ctx context.Context) (err error) {
-		for _, pod := range l.fleet.Pods() {
+		for _, pod := range f.pods() {
 			if rules, ok := before[pod.Name]; ok {
-				_, failed := l.faults.Set(ctx, pod, rules)
+				_, failed := f.faults.Set(ctx, pod, rules)
 				err = errors.Join(err, failed)
 			}
 		}

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fleetman.example/lab/load"
@@ -54,7 +56,8 @@ type LoadState struct {
 type generator struct {
 	source Source
 	client http.Client
-	all    context.Context // of the requests
+	dial   atomic.Pointer[Entry] // of the last one
+	all    context.Context       // of the requests
 	cut    context.CancelFunc
 
 	mu    sync.Mutex
@@ -70,12 +73,30 @@ type generator struct {
 func newGenerator(source Source) *generator {
 	g := &generator{source: source, client: http.Client{
 		Timeout:       loadTimeout,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	g.client.Transport = &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true, DialContext: g.connect}
 	g.all, g.cut = context.WithCancel(context.Background())
 	g.state.Mix = map[string]int{"positions": 1, "driver": 8, "history": 1}
 	return g
+}
+
+// entry returns the URL of the entry, before the gateway's paths.
+func (g *generator) entry(ctx context.Context) (base string, err error) {
+	entry, err := g.source.Entry(ctx)
+	if err != nil {
+		return "", err
+	}
+	g.dial.Store(&entry)
+	return "http://" + entry.Address + entry.Prefix, nil
+}
+
+// connect connects to the last entry.
+func (g *generator) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	if entry := g.dial.Load(); entry != nil && entry.Dial != nil {
+		return entry.Dial(ctx, network, address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 // set changes the load. The rate 0 ends it.
@@ -152,20 +173,17 @@ func (g *generator) run(ctx context.Context) {
 }
 
 func (g *generator) second(ctx context.Context, rate float64, first int) {
-	address, prefix, err := g.source.Entry()
+	base, err := g.entry(ctx)
 	g.mu.Lock()
-	g.state.Target, g.state.Problem = "", ""
+	g.state.Target, g.state.Problem = base, ""
 	if err != nil {
 		g.state.Problem = err.Error()
-	} else {
-		g.state.Target = "http://" + address + prefix
 	}
 	mix, known := g.state.Mix, len(g.name) > 0
 	g.mu.Unlock()
 	if err != nil {
 		return
 	}
-	base := "http://" + address + prefix
 	if !known {
 		g.learn(ctx, base)
 	}
@@ -283,11 +301,10 @@ func (g *generator) trace(ctx context.Context, stream string) (id string, err er
 	if i < 0 {
 		return "", fmt.Errorf("stream: %.40q: must be positions, driver or history", stream)
 	}
-	address, prefix, err := g.source.Entry()
+	base, err := g.entry(ctx)
 	if err != nil {
 		return "", err
 	}
-	base := "http://" + address + prefix
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+g.path([]string{streams[i].path}, 0), nil)
 	if err != nil {
 		return "", err

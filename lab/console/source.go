@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"iter"
+	"net"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -18,9 +19,8 @@ type Source interface {
 	Read(ctx context.Context) (*Reading, error)
 	// Events yields the events since the fleet's start, then new ones, until ctx ends.
 	Events(ctx context.Context) iter.Seq[local.Event]
-	// Entry returns where requests of users enter the fleet: the address and what precedes the
-	// gateway's paths.
-	Entry() (address, prefix string, err error)
+	// Entry returns where requests of users enter the fleet.
+	Entry(ctx context.Context) (Entry, error)
 	// Change makes a change and returns a description of its effect. The error is for people.
 	Change(ctx context.Context, c Change) (string, error)
 	// Lessons returns the scenarios that Change can apply, and the documents of the open one.
@@ -29,13 +29,30 @@ type Source interface {
 	Check(ctx context.Context, promise int) (CheckResult, error)
 }
 
+// Entry is where requests of users enter a fleet.
+type Entry struct {
+	Address string
+	Prefix  string // what precedes the gateway's paths
+	// Dial connects to the address; nil is the network of this machine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
 // Reading is a fleet at one time.
 type Reading struct {
+	Place
 	Time      time.Time
 	Manifests []string // paths of the manifests in force
 	Since     time.Time
 	Pods      []Pod
 	Proxies   []mesh.Traffic // nil without a mesh
+}
+
+// Place is where a fleet runs; the zero value is this machine, with all controls.
+type Place struct {
+	// Flags select the fleet in the commands of the page.
+	Flags []string `json:"flags,omitempty"`
+	// Cannot has a reason for each control that the place does not have: a kind of Change, or trace.
+	Cannot map[string]string `json:"cannot,omitempty"`
 }
 
 // Pod is a pod and what its admin listener returned.

@@ -8,6 +8,7 @@ import (
 
 // State is a fleet at one time, as the page shows it.
 type State struct {
+	Place
 	Time      time.Time `json:"time"`
 	Since     time.Time `json:"since"`
 	Manifests []string  `json:"manifests"`

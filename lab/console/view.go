@@ -46,7 +46,7 @@ func (v *view) state(r *Reading) *State {
 		v.countProxy(&r.Proxies[i], names)
 	}
 	v.meter.close(r.Time)
-	s := &State{Time: r.Time, Since: r.Since, Manifests: r.Manifests, Mesh: r.Proxies != nil}
+	s := &State{Place: r.Place, Time: r.Time, Since: r.Since, Manifests: r.Manifests, Mesh: r.Proxies != nil}
 	blocks := blocksOf(r, names)
 	v.addEdges(s, r, blocks)
 	v.addNodes(s, r, names, blocks)

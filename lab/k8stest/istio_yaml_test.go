@@ -72,7 +72,7 @@ func TestStatsMatcher(t *testing.T) {
 	for _, counter := range []string{
 		"upstream_rq_total", "upstream_rq_retry", "upstream_rq_retry_success", "upstream_rq_retry_overflow",
 		"upstream_rq_pending_overflow", "upstream_cx_overflow", "outlier_detection.ejections_active",
-		"outlier_detection.ejections_enforced_total", "upstream_rq_timeout", "circuit_breakers.default.rq_open",
+		"outlier_detection.ejections_enforced_total", "upstream_rq_timeout", "circuit_breakers.default.rq_open", "tlsMode-istio.ssl.handshake", "upstream_rq_time",
 	} {
 		if !kept.MatchString(upstream + counter) {
 			t.Errorf("%s is not kept", counter)

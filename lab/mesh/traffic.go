@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 )
@@ -78,6 +79,9 @@ func (p *proxy) noteEjection(e envoy.Ejection) {
 // ejections returns the proxy's ejections of the clusters in which a host is ejected now: a proxy that
 // restarts does not log that its hosts return.
 func (m *Mesh) ejections(p *proxy, clusters map[string]*envoy.ClusterStats) (found []Ejection) {
+	m.mu.Lock()
+	objects := m.manifests.All
+	m.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.ejected {
@@ -86,7 +90,7 @@ func (m *Mesh) ejections(p *proxy, clusters map[string]*envoy.ClusterStats) (fou
 		}
 		found = append(found, Ejection{
 			Cluster: e.Cluster, Host: e.Host, Cause: strings.ToLower(e.Type), Times: e.Times,
-			Since: e.Time, Until: e.Time.Add(ejectionTime(m.baseEjectionTime(e.Cluster), e.Times)),
+			Since: e.Time, Until: e.Time.Add(EjectionTime(objects, e.Cluster, e.Times)),
 		})
 	}
 	return found
@@ -98,13 +102,15 @@ const (
 	maxEjection     = 300 * time.Second
 )
 
-// ejectionTime returns how long the n-th ejection of a host lasts.
-func ejectionTime(base time.Duration, n int) time.Duration {
+// EjectionTime returns how long the n-th ejection of a host of a cluster lasts, by the DestinationRules among
+// the objects.
+func EjectionTime(objects []manifest.Object, cluster string, n int) time.Duration {
+	base := baseEjectionTime(objects, cluster)
 	return min(base*time.Duration(max(n, 1)), max(maxEjection, base))
 }
 
 // baseEjectionTime returns that of the DestinationRule for a cluster.
-func (m *Mesh) baseEjectionTime(cluster string) time.Duration {
+func baseEjectionTime(objects []manifest.Object, cluster string) time.Duration {
 	parts := strings.Split(cluster, "|")
 	if len(parts) != 4 {
 		return defaultEjection
@@ -118,10 +124,7 @@ func (m *Mesh) baseEjectionTime(cluster string) time.Duration {
 			base = d
 		}
 	}
-	m.mu.Lock()
-	objects := m.manifests
-	m.mu.Unlock()
-	for _, object := range objects.All {
+	for _, object := range objects {
 		var rule struct {
 			Spec struct {
 				Host          string

@@ -45,27 +45,48 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]st
 		if err := client.AwaitMesh(ctx, rejections); err != nil {
 			return nil, err
 		}
-		t := &clusterTarget{client: client, since: metav1.Now(), rejections: rejections}
-		if t.faults, err = client.FaultClient(ctx); err != nil {
-			return nil, err
-		}
-		if t.pods, err = client.Pods(ctx); err != nil {
-			return nil, err
-		}
-		if t.services, err = client.ServiceAddresses(ctx); err != nil {
-			return nil, err
-		}
-		if t.ports, err = client.NodePorts(ctx); err != nil {
+		t, err := newClusterTarget(ctx, client, rejections)
+		if err != nil {
 			return nil, err
 		}
 		return t, t.awaitVehicles(ctx)
 	}
 }
 
+// RunningOnCluster returns a running fleet as a target, which Stop does not stop.
+func RunningOnCluster(ctx context.Context, client *cluster.Client) (check.Target, error) {
+	t, err := newClusterTarget(ctx, client, map[string]int{})
+	if err != nil || !t.proxied() {
+		return t, err
+	}
+	status, err := client.Mesh(ctx)
+	for _, p := range status.Proxies {
+		t.rejections[p.Name] = len(p.Rejected)
+	}
+	return t, err
+}
+
+func newClusterTarget(ctx context.Context, client *cluster.Client, rejections map[string]int) (t *clusterTarget, err error) {
+	t = &clusterTarget{client: client, since: metav1.Now(), rejections: rejections}
+	if t.faults, err = client.FaultClient(ctx); err != nil {
+		return nil, err
+	}
+	if t.pods, err = client.Pods(ctx); err != nil {
+		return nil, err
+	}
+	if t.services, err = client.ServiceAddresses(ctx); err != nil {
+		return nil, err
+	}
+	if t.ports, err = client.NodePorts(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
 type clusterTarget struct {
 	client *cluster.Client
 	since  metav1.Time
-	// rejections are those of the gateways before the fleet.
+	// rejections are those of the gateways before the fleet or, of a running fleet, of all proxies before its check.
 	rejections map[string]int
 	faults     *faults.Client
 	pods       []local.Pod
@@ -79,11 +100,7 @@ func (t *clusterTarget) Stop() {}
 
 // Err implements check.Target.
 func (t *clusterTarget) Err(ctx context.Context) error {
-	proxied := false
-	for _, pod := range t.pods {
-		proxied = proxied || pod.AppAddress != ""
-	}
-	if !proxied {
+	if !t.proxied() {
 		return nil
 	}
 	status, err := t.client.Mesh(ctx)
@@ -96,6 +113,11 @@ func (t *clusterTarget) Err(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// proxied reports whether any pod has a proxy.
+func (t *clusterTarget) proxied() bool {
+	return slices.ContainsFunc(t.pods, func(pod local.Pod) bool { return pod.AppAddress != "" })
 }
 
 // SetFaults implements check.Target.

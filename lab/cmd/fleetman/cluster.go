@@ -32,6 +32,7 @@ type fleet interface {
 	Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error)
 	Mesh(ctx context.Context) (mesh.Status, error)
 	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
+	Set(ctx context.Context, o control.Override) (mesh.Applied, error)
 }
 
 // addCluster adds the flags of a command that works on a cluster, too.

@@ -95,7 +95,7 @@ Exit codes:
 		commands  []*cobra.Command
 	}{
 		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), setCommand(where), scenariosCommand(where), envoyCommand(where)}},
-		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), prometheusConfigCommand(where)}},
+		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), consoleCommand(where), prometheusConfigCommand(where)}},
 		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
 		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(where), benchCommand(where)}},
 		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), imagesCommand(where), envCommand(where), versionCommand(where), relayCommand(), loadCommand()}},

@@ -16,20 +16,24 @@ func setCommand(where *places) *cobra.Command {
 		Use:   "set DEPLOYMENT [NAME=VALUE...]",
 		Short: "Change variables or the number of pods of a Deployment of the running fleet",
 		Long: `Change environment variables, or the number of pods, of a Deployment of the running
-fleet of this machine, over its manifests and until the fleet stops.
+fleet, over its manifests and until the fleet stops.
 
 Pods that change are replaced: the new ones are ready before Services lead to them,
-and before the old ones end. After an error nothing has changed.`,
+and before the old ones end. After an error nothing has changed.
+
+On a cluster the Deployment is changed until the next up, and the command does not
+wait for its pods.`,
 		Example: `  fleetman set staff-service VARIANT=bad
   fleetman set position-tracker RESILIENCE=library
-  fleetman set staff-service --replicas 3`,
+  fleetman set staff-service --replicas 3
+  fleetman set --context kind-kind staff-service VARIANT=bad`,
 		ValidArgsFunction: completeFirst(where.faultTargets),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := override(args, replicas, cmd.Flags().Changed("replicas"))
 			if err != nil {
 				return usageError{err}
 			}
-			client, err := where.connect()
+			client, err := where.fleet()
 			if err != nil {
 				return err
 			}
@@ -46,6 +50,7 @@ and before the old ones end. After an error nothing has changed.`,
 		},
 	}
 	cmd.Flags().IntVar(&replicas, "replicas", 0, "number of pods")
+	where.addCluster(cmd)
 	return cmd
 }
 

@@ -17,6 +17,7 @@ type traces struct {
 	store   *trace.Store // nil: none are received
 	server  *http.Server
 	forward *trace.Forwarder // nil: none
+	off     string           // why none are received
 }
 
 // receiveTraces starts a receiver, and changes the options so that the fleet's programs and proxies send
@@ -28,7 +29,7 @@ func receiveTraces(options *local.Options) (*traces, error) {
 	}
 	if choice.Off != "" {
 		options.Progress("the console shows no traces: " + choice.Off)
-		return new(traces), nil
+		return &traces{off: choice.Off}, nil
 	}
 	t := &traces{store: trace.NewStore()}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { command, loadCommand } from "./command";
+import { command, loadCommand, runOn } from "./command";
 import type { Load } from "./wire";
 
 it.each([
@@ -14,6 +14,12 @@ it.each([
   [{ do: "scale", deployment: "staff-service", replicas: 3 }, "fleetman set staff-service --replicas 3"],
   [{ do: "apply", scenario: "resilience/mesh" }, "fleetman apply resilience/mesh"],
 ] as const)("%o", (change, want) => expect(command(change)).toBe(want));
+
+it("names the cluster", () => {
+  runOn(["--context", "kind kind", "--namespace", "team"]);
+  expect(command({ do: "kill", pod: "a-0", signal: "TERM" })).toBe("fleetman kill a-0 --context 'kind kind' --namespace team");
+  runOn([]);
+});
 
 it("has a shell loop for the load", () => {
   const load = { target: "http://127.0.0.1:30080/api" } as Load;

@@ -5,8 +5,19 @@ export function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+let place: readonly string[] = [];
+
+/** Sets the flags that select the fleet in commands. */
+export function runOn(flags: readonly string[]): void {
+  place = flags;
+}
+
 /** Returns the command that makes the same change. */
 export function command(change: Change): string {
+  return [bare(change), ...place.map(quote)].join(" ");
+}
+
+function bare(change: Change): string {
   switch (change.do) {
     case "fault":
       return change.rules.trim() === "" ? `fleetman fault ${quote(change.pod)} --clear` : `fleetman fault ${quote(change.pod)} ${quote(change.rules)}`;

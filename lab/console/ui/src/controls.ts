@@ -17,6 +17,7 @@ export class Controls {
   private readonly actions = make("div", "actions");
   private shown = "";
   private of = "";
+  private cannot: Record<string, string> = {};
 
   constructor(
     private readonly panel: HTMLElement,
@@ -27,6 +28,7 @@ export class Controls {
   }
 
   show(state: State, selected: Selection | undefined): void {
+    this.cannot = state.cannot ?? {};
     const node = (state.nodes ?? []).find(({ id }) => id === selected?.node);
     const pod = node?.pods.find(({ name }) => name === selected?.pod);
     if (node === undefined || (selected?.pod !== undefined && pod === undefined)) {
@@ -147,7 +149,10 @@ export class Controls {
       ["Stop it for 5 s", { do: "pause", pod: pod.name }],
     ];
     for (const [name, wanted] of changes) {
-      group.append(row(button(name, () => void this.do(group, wanted)), new CommandLine(command(wanted), this.announce).element));
+      const run = button(name, () => void this.do(group, wanted));
+      const why = this.cannot[wanted.do];
+      run.disabled = why !== undefined;
+      group.append(row(run, why === undefined ? new CommandLine(command(wanted), this.announce).element : make("p", "note", why)));
     }
     group.append(result());
     return group;

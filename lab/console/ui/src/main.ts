@@ -1,5 +1,6 @@
 import "./style.css";
 import { follow } from "./api";
+import { runOn } from "./command";
 import { Controls } from "./controls";
 import { byId, setText } from "./dom";
 import { Events } from "./events";
@@ -48,6 +49,8 @@ function linked(): Selection | undefined {
 
 function render(): void {
   if (state === undefined) return;
+  runOn(state.flags ?? []);
+  traces.disable(state.cannot?.["trace"]);
   graph.show(state, selected);
   controls.show(state, selected);
   traffic.show(state);

@@ -14,22 +14,21 @@ export class Traces {
   private readonly chosen = make("section", "trace");
   private readonly kind = make("select");
   private readonly stream = make("select");
+  private readonly start = button("Trace one", () => void perform(this.request, () => this.one(), this.announce), "button primary");
+  private readonly request = make("div", "group");
+  private readonly why = make("p", "note");
 
   constructor(
     panel: HTMLElement,
     private readonly announce: (text: string) => void,
   ) {
     this.stream.append(new Option("driver of a vehicle", "driver"), new Option("positions of all vehicles", "positions"), new Option("trail of a vehicle", "history"));
-    const one = make("div", "group");
-    one.append(
-      field("Request", this.stream),
-      row(button("Trace one", () => void perform(one, () => this.one(), this.announce), "button primary")),
-      result(),
-    );
+    this.why.hidden = true;
+    this.request.append(field("Request", this.stream), row(this.start), this.why, result());
     this.kind.append(new Option("slow or failed", "notable"), new Option("failed", "error"), new Option("degraded", "degraded"), new Option("all", "all"));
     this.kind.addEventListener("change", () => void this.refresh());
     this.chosen.tabIndex = -1;
-    panel.append(make("h2", "", "One request's way"), one, this.chosen, make("h3", "", "Requests of the last minutes"), field("Show", this.kind), row(button("Refresh", () => void this.refresh())), this.list);
+    panel.append(make("h2", "", "One request's way"), this.request, this.chosen, make("h3", "", "Requests of the last minutes"), field("Show", this.kind), row(button("Refresh", () => void this.refresh())), this.list);
   }
 
   /** Reads the list of traces. */
@@ -79,7 +78,14 @@ export class Traces {
   }
 
   show(visible: boolean): void {
-    if (visible) void this.refresh();
+    if (visible && this.why.hidden) void this.refresh();
+  }
+
+  /** Disables the panel with a reason, such as on a cluster. */
+  disable(why: string | undefined): void {
+    this.start.disabled = why !== undefined;
+    this.why.hidden = why === undefined;
+    setText(this.why, why ?? "");
   }
 }
 

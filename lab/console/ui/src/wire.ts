@@ -86,6 +86,10 @@ export interface Load {
 }
 
 export interface State {
+  /** Flags that select the fleet in commands. */
+  flags?: string[];
+  /** A reason for each control that the fleet does not have: a kind of change, or trace. */
+  cannot?: Record<string, string>;
   time: string;
   since: string;
   manifests: string[] | null;

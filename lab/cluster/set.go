@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/mesh"
+)
+
+// Set changes variables or numbers of pods of Deployments, over the manifests, until the next up. It does not
+// wait for the pods.
+func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, error) {
+	began := time.Now()
+	patches := map[string][]map[string]any{} // of the Deployments' specs, by name
+	for name, count := range o.Replicas {
+		patches[name] = append(patches[name], map[string]any{"replicas": count})
+	}
+	for _, s := range o.Set {
+		patches[s.Target] = append(patches[s.Target], map[string]any{"variable": map[string]any{"name": s.Name, "value": s.Value, "valueFrom": nil}})
+	}
+	found := map[string][]appsv1.Deployment{}
+	for name := range patches { // before anything changes
+		var err error
+		if found[name], err = c.deployments(ctx, name); err != nil {
+			return mesh.Applied{}, err
+		}
+	}
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(patches)) {
+		for i := range found[name] {
+			for _, spec := range patches[name] {
+				if err := c.patch(ctx, &found[name][i], spec); err != nil {
+					return mesh.Applied{}, err
+				}
+			}
+			changed = append(changed, "Deployment "+found[name][i].Name)
+		}
+	}
+	return mesh.Applied{Changed: changed, Pods: strings.Join(changed, ", ") + " changed, its pods follow", Seconds: time.Since(began).Seconds()}, nil
+}
+
+// deployments returns the Deployment of a name or, of a program's name, all that run it.
+func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deployment, error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var named, running []appsv1.Deployment
+	var names []string
+	for _, place := range places {
+		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		if err != nil {
+			return nil, c.about("deployments", err)
+		}
+		for i := range list.Items {
+			d := &list.Items[i]
+			names = append(names, d.Name)
+			switch {
+			case sameService(d.Name, name):
+				named = append(named, *d)
+			case len(d.Spec.Template.Spec.Containers) > 0 && programOf(d.Spec.Template.Spec.Containers[0].Image) == name:
+				running = append(running, *d)
+			}
+		}
+	}
+	switch {
+	case len(named) > 0:
+		return named, nil
+	case len(running) > 0:
+		return running, nil
+	}
+	return nil, fmt.Errorf("deployment: %.60q: must be one of %s", name, strings.Join(names, ", "))
+}
+
+// patch changes the number of pods of a Deployment, or a variable of its first container.
+func (c *Client) patch(ctx context.Context, d *appsv1.Deployment, spec map[string]any) error {
+	if variable, ok := spec["variable"]; ok {
+		container := map[string]any{"name": d.Spec.Template.Spec.Containers[0].Name, "env": []any{variable}}
+		spec = map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{container}}}}
+	}
+	text, err := json.Marshal(map[string]any{"spec": spec})
+	if err != nil {
+		return fmt.Errorf("change Deployment %s: %w", d.Name, err)
+	}
+	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: manager})
+	if err != nil {
+		return c.about("Deployment "+d.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
+)
+
+// TestSet changes Deployments over their manifests; an unknown name changes nothing.
+func TestSet(t *testing.T) {
+	a := newAPI(t)
+	c := a.client(t, "")
+	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	applied, err := c.Set(t.Context(), control.Override{
+		Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "staff-service", Name: "VARIANT", Value: "bad"}},
+	})
+	if err != nil || !strings.HasPrefix(applied.Pods, "Deployment staff-service changed") {
+		t.Errorf("set: %+v, %v", applied, err)
+	}
+	o := a.get("/apis/apps/v1/namespaces/fleetman/deployments/staff-service").Object
+	if n, _, _ := unstructured.NestedFieldNoCopy(o, "spec", "replicas"); n != int64(3) && n != float64(3) {
+		t.Errorf("replicas %v, want 3", n)
+	}
+	text := strings.Join(a.patches, "\n")
+	if !strings.Contains(text, `{"spec":{"template":{"spec":{"containers":[{"env":[{"name":"VARIANT","value":"bad","valueFrom":null}],"name":"`) {
+		t.Errorf("patches: %s", text)
+	}
+	before := len(a.patches)
+	_, err = c.Set(t.Context(), control.Override{Replicas: map[string]int{"nobody": 3}})
+	if err == nil || !strings.HasPrefix(err.Error(), `deployment: "nobody": must be one of api-gateway, `) || len(a.patches) != before {
+		t.Errorf("an unknown Deployment: %v, %d patches", err, len(a.patches)-before)
+	}
+}

@@ -1,0 +1,289 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/runner"
+	"fleetman.example/lab/scenario/check"
+)
+
+const (
+	// listEvery is how often the pods of a cluster are listed. The pods' own listeners and the proxies are read
+	// with every reading, through tunnels that stay open.
+	listEvery = 2 * time.Second
+	// enterEvery is how often the entry of a fleet on a cluster is looked for.
+	enterEvery = 10 * time.Second
+	// reachWithin is how long a port of a node may take to accept a connection.
+	reachWithin = 500 * time.Millisecond
+)
+
+// Cluster is the source of a fleet on a cluster, through its API server alone.
+type Cluster struct {
+	client  *cluster.Client
+	traffic *cluster.Traffic
+	lessons lessons
+	place   Place
+	events  *eventLog
+
+	mu        sync.Mutex
+	http      *http.Client // to the pods
+	faults    *faults.Client
+	pods      []local.Pod
+	manifests []string
+	since     time.Time
+	listed    time.Time
+	last      *Reading
+	entry     Entry
+	entered   time.Time
+}
+
+// NewCluster returns a source. flags select the fleet on a command line; scenarios is the directory of the
+// scenarios, empty for none.
+func NewCluster(client *cluster.Client, flags []string, scenarios string) *Cluster {
+	return &Cluster{
+		client: client, traffic: client.NewTraffic(), lessons: lessons{scenarios}, events: newEventLog(),
+		place: Place{Flags: flags, Cannot: map[string]string{
+			"pause": "The API of a cluster cannot stop a process and continue it: a fleet on this machine can.",
+			"trace": "On a cluster the spans go to the collector of k8s/components/telemetry, where it is applied: its Jaeger shows them.",
+		}},
+	}
+}
+
+// Close closes the connections to proxies.
+func (c *Cluster) Close() { c.traffic.Close() }
+
+// Read implements Source.
+func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
+	if err := c.list(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	r := &Reading{Place: c.place, Time: time.Now(), Since: c.since, Manifests: c.manifests, Pods: make([]Pod, len(c.pods))}
+	pods, client, last := c.pods, c.http, c.last
+	c.mu.Unlock()
+	var reading sync.WaitGroup
+	var err error
+	reading.Go(func() { r.Proxies, err = c.traffic.Read(ctx, pods) })
+	for i, pod := range pods {
+		p := &r.Pods[i]
+		p.Pod = pod
+		if pod.State != "running" {
+			continue
+		}
+		reading.Go(func() {
+			if !p.readAdmin(ctx, client) {
+				p.Faults = last.faultsOf(pod.Name)
+			}
+		})
+	}
+	reading.Wait()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events.add(changes(c.last, r))
+	c.last = r
+	return r, nil
+}
+
+// faultsOf returns the rules of a pod, as this reading has them.
+func (r *Reading) faultsOf(pod string) string {
+	if r != nil {
+		for i := range r.Pods {
+			if r.Pods[i].Name == pod {
+				return r.Pods[i].Faults
+			}
+		}
+	}
+	return ""
+}
+
+// list lists the pods, at most every listEvery.
+func (c *Cluster) list(ctx context.Context) error {
+	c.mu.Lock()
+	fresh := time.Since(c.listed) < listEvery-every/2 // readings are not exactly one second apart
+	c.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	pods, err := c.client.Pods(ctx)
+	if err != nil {
+		return err
+	}
+	manifests, since, err := c.client.InForce(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := c.faultClient(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pods, c.manifests, c.since, c.http, c.listed = pods, manifests, since, &client.HTTP, time.Now()
+	return nil
+}
+
+// faultClient returns the client of the pods' admin listeners.
+func (c *Cluster) faultClient(ctx context.Context) (*faults.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.faults != nil {
+		return c.faults, nil
+	}
+	client, err := c.client.FaultClient(ctx)
+	if err == nil {
+		c.faults = client
+	}
+	return client, err
+}
+
+func (c *Cluster) known() []local.Pod {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pods
+}
+
+// Events implements Source. They are the differences between two readings.
+func (c *Cluster) Events(ctx context.Context) iter.Seq[local.Event] { return c.events.follow(ctx) }
+
+// Entry implements Source: the port at a node, when this machine reaches it, else a pod of the ingress gateway,
+// of webapp or of api-gateway, by port-forward.
+func (c *Cluster) Entry(ctx context.Context) (Entry, error) {
+	c.mu.Lock()
+	entry, fresh := c.entry, time.Since(c.entered) < enterEvery
+	c.mu.Unlock()
+	if fresh {
+		return entry, nil
+	}
+	entry, err := c.findEntry(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entry, c.entered = entry, time.Now()
+	return entry, nil
+}
+
+func (c *Cluster) findEntry(ctx context.Context) (Entry, error) {
+	ports, _ := c.client.NodePorts(ctx) // none without permission to list nodes
+	port, found := entryPort(ports)
+	if found && reaches(ctx, port.Address.String()) {
+		return Entry{Address: port.Address.String(), Prefix: "/api"}, nil
+	}
+	forward := func(pod local.Pod, port int, prefix string) (Entry, error) {
+		return Entry{net.JoinHostPort(pod.Name, strconv.Itoa(port)), prefix, c.client.Dial}, nil
+	}
+	if gateways := c.traffic.Gateways(); found && port.Service == ingressGateway && len(gateways) > 0 {
+		return forward(gateways[0], gatewayPort, "/api")
+	}
+	pods := c.known()
+	if webapps, err := faults.Find(pods, "webapp"); err == nil {
+		for _, pod := range webapps {
+			if pod.Ready {
+				return forward(pod, pod.Port, "/api")
+			}
+		}
+	}
+	pod, err := entryPod(pods)
+	if err != nil {
+		return Entry{}, err
+	}
+	return forward(pod, pod.Port, "")
+}
+
+// gatewayPort is the port of the ingress gateway's pods behind the Service's port 80.
+const gatewayPort = 8080
+
+// reaches reports whether a port accepts connections.
+func reaches(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// Change implements Source.
+func (c *Cluster) Change(ctx context.Context, wanted Change) (string, error) {
+	if why := c.place.Cannot[wanted.Do]; why != "" {
+		return "", errors.New(why)
+	}
+	switch wanted.Do {
+	case "fault":
+		return c.setFaults(ctx, wanted.Pod, wanted.Rules)
+	case "kill":
+		sig, err := wanted.signal()
+		if err != nil {
+			return "", err
+		}
+		return c.client.Kill(ctx, wanted.Pod, sig)
+	case "set", "scale":
+		return wanted.override(ctx, c.client)
+	case "apply":
+		return wanted.apply(ctx, c.client, c.lessons)
+	}
+	return "", errUnknown(wanted)
+}
+
+// setFaults replaces the rules of a pod.
+func (c *Cluster) setFaults(ctx context.Context, name, rules string) (string, error) {
+	if _, ofConnect := faults.Split(rules); ofConnect != "" {
+		return "", fmt.Errorf("rules: %.60q: must be faults of requests: those of connections need a fleet on this machine, with --relays", ofConnect)
+	}
+	client, err := c.faultClient(ctx)
+	if err != nil {
+		return "", err
+	}
+	pods, err := faults.Find(c.known(), name)
+	if err != nil {
+		return "", fmt.Errorf("pod: %w", err)
+	}
+	for _, pod := range pods {
+		if _, err := client.Set(ctx, pod, rules); err != nil {
+			return "", err
+		}
+	}
+	if strings.TrimSpace(rules) == "" {
+		return name + ": no faults", nil
+	}
+	return name + ": " + rules, nil
+}
+
+// Lessons implements Source.
+func (c *Cluster) Lessons() (Lessons, error) {
+	c.mu.Lock()
+	manifests := c.manifests
+	c.mu.Unlock()
+	return c.lessons.read(manifests)
+}
+
+// Check implements Source.
+func (c *Cluster) Check(ctx context.Context, promise int) (CheckResult, error) {
+	client, err := c.faultClient(ctx)
+	if err != nil {
+		return CheckResult{}, err
+	}
+	c.mu.Lock()
+	manifests := c.manifests
+	c.mu.Unlock()
+	target := func(ctx context.Context) (check.Target, error) { return runner.RunningOnCluster(ctx, c.client) }
+	return c.lessons.check(ctx, manifests, promise, on{target, client, c.known})
+}

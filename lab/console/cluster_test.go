@@ -1,0 +1,361 @@
+package console
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh/kube"
+)
+
+// clusterFleet is a fleet of two pods with proxies behind a stand-in of an API server.
+type clusterFleet struct {
+	objects *kube.Server
+	asked   atomic.Int64 // requests to the API server, port-forwards aside
+	tunnels atomic.Int64
+
+	mu      sync.Mutex
+	rules   string // of staff-service
+	n       int    // requests so far
+	ejected bool   // staff-service, by api-gateway
+	tokens  []string
+}
+
+func (f *clusterFleet) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// admin serves the admin listener of a pod.
+func (f *clusterFleet) admin(pod string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if pod == "api-gateway-5f-x1" {
+			fmt.Fprint(w, counts(f.n))
+		}
+	})
+	mux.HandleFunc("GET /resilience", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"upstreams":[]}`) })
+	mux.HandleFunc("/faults", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if r.Method == http.MethodPut {
+			rule := make([]byte, r.ContentLength)
+			_, _ = r.Body.Read(rule)
+			f.rules = string(rule)
+			f.tokens = append(f.tokens, r.Header.Get("Authorization"))
+		}
+		if f.rules == "" || !strings.HasPrefix(pod, "staff") {
+			fmt.Fprint(w, `{"rules":[]}`)
+			return
+		}
+		fmt.Fprintf(w, `{"rules":[{"rule":%q}]}`, f.rules)
+	})
+	return mux
+}
+
+// proxy serves the admin interface of a pod's proxy.
+func (f *clusterFleet) proxy(pod string) http.Handler {
+	const cluster = "outbound|8080||fleetman-staff-service.team.svc.cluster.local"
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case strings.HasPrefix(pod, "api-gateway"):
+			fmt.Fprintf(w, "cluster.%s;.upstream_rq_total: %d\n", cluster, f.n)
+			if f.ejected {
+				fmt.Fprintf(w, "cluster.%s;.outlier_detection.ejections_active: 1\n", cluster)
+			}
+		case strings.HasPrefix(pod, "istio-ingressgateway"):
+			if !strings.Contains(r.URL.RawQuery, "histogram") {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			fmt.Fprintf(w, "cluster.outbound|8080||fleetman-api-gateway.team.svc.cluster.local;.upstream_rq_total: %d\n", f.n)
+			fmt.Fprintf(w, "cluster.outbound|8080||fleetman-api-gateway.other.svc.cluster.local;.upstream_rq_total: %d\n", 10*f.n)
+		}
+	})
+	mux.HandleFunc("GET /clusters", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"cluster_statuses":[{"name":%q,"added_via_api":true,"host_statuses":[
+			{"address":{"socket_address":{"address":"10.1.0.2","port_value":8080}},"health_status":{"failed_outlier_check":true}}]}]}`, cluster)
+	})
+	return mux
+}
+
+// startCluster starts the stand-in and returns a source of its fleet.
+func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
+	t.Helper()
+	f := &clusterFleet{objects: kube.NewServer(time.Now)}
+	addresses := map[string]net.Addr{}
+	serve := func(key string, handler http.Handler) {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		addresses[key] = server.Listener.Addr()
+	}
+	pod := func(namespace, name, app, image, address string) kube.Object {
+		serve(name+":9090", f.admin(name))
+		serve(name+":15000", f.proxy(name))
+		serve(name+":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name, " ", r.URL.Path) }))
+		return kube.Object{
+			"apiVersion": "v1", "kind": "Pod",
+			"metadata": map[string]any{
+				"name": name, "namespace": namespace, "labels": map[string]any{"app": app, "app.kubernetes.io/managed-by": "fleetman", "pod-template-hash": "5f"},
+				"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app + "-5f"}},
+			},
+			"spec": map[string]any{"containers": []any{
+				map[string]any{"name": "app", "image": image, "ports": []any{map[string]any{"containerPort": 8080}, map[string]any{"name": "admin", "containerPort": 9090}}},
+				map[string]any{"name": "istio-proxy", "image": "proxyv2"},
+			}},
+			"status": map[string]any{
+				"phase": "Running", "podIP": address, "conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+				"containerStatuses": []any{map[string]any{"name": "app", "state": map[string]any{"running": map[string]any{"startedAt": "2026-01-02T03:04:05Z"}}}},
+			},
+		}
+	}
+	service := func(name string) kube.Object {
+		return kube.Object{
+			"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "fleetman-" + name, "namespace": "team"},
+			"spec": map[string]any{"selector": map[string]any{"app": name}, "ports": []any{map[string]any{"port": 8080}}},
+		}
+	}
+	token := base64.StdEncoding.EncodeToString([]byte("secret"))
+	err := f.objects.Replace([]kube.Object{
+		{
+			"apiVersion": "v1", "kind": "Secret", "data": map[string]any{"token": token},
+			"metadata": map[string]any{
+				"name": "fleetman-admin", "namespace": "team", "labels": map[string]any{"app.kubernetes.io/managed-by": "fleetman"},
+				"annotations": map[string]any{"fleetman.example/manifests": "/k8s/base"}, "creationTimestamp": "2026-01-02T03:04:05Z",
+			},
+		},
+		{
+			"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": map[string]any{"name": "staff", "namespace": "team"},
+			"spec": map[string]any{"host": "fleetman-staff-service", "trafficPolicy": map[string]any{"outlierDetection": map[string]any{"baseEjectionTime": "7s"}}},
+		},
+		service("api-gateway"), service("staff-service"),
+		pod("team", "api-gateway-5f-x1", "api-gateway", "fleetman/api-gateway:6", "10.1.0.1"),
+		pod("team", "staff-service-5f-x2", "staff-service", "fleetman/staff-service:6", "10.1.0.2"),
+		pod("istio-system", "istio-ingressgateway-5f-x3", "istio-ingressgateway", "proxyv2", "10.1.0.3"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.objects.Forward = func(_, pod string, port int) net.Addr { return addresses[fmt.Sprintf("%s:%d", pod, port)] }
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/portforward") {
+			f.tunnels.Add(1)
+		} else {
+			f.asked.Add(1)
+		}
+		f.objects.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf("apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n", front.URL)
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := cluster.NewClient(cluster.Options{Context: "c", Kubeconfig: kubeconfig, Namespace: "team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := NewCluster(client, client.Describe(kubeconfig), "")
+	t.Cleanup(client.Close)
+	t.Cleanup(source.Close)
+	return f, source
+}
+
+// TestCluster shows a fleet on a cluster with the calls of its pods and proxies, and changes it.
+func TestCluster(t *testing.T) {
+	f, source := startCluster(t)
+	v := newView()
+	read := func() *State {
+		t.Helper()
+		r, err := source.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.state(r)
+	}
+	read()
+	f.set(func() { f.n, f.ejected = 40, true })
+	s := read()
+	var nodes []string
+	for _, n := range s.Nodes {
+		nodes = append(nodes, n.Kind+" "+n.ID)
+	}
+	slices.Sort(nodes)
+	if got, want := strings.Join(nodes, ", "), "gateway istio-ingressgateway, service api-gateway, service staff-service"; got != want {
+		t.Errorf("nodes %s, want %s", got, want)
+	}
+	edges := map[string]Edge{}
+	for _, e := range s.Edges {
+		edges[e.From+" "+e.To] = e
+	}
+	if e := edges["api-gateway staff-service"]; e.Counts != (Counts{Attempts: 40, Failed: 10, Retries: 4, Wire: 40}) || e.TLS != "" || len(e.Blocks) != 1 {
+		t.Errorf("calls of staff-service: %+v", e)
+	}
+	if e := edges["istio-ingressgateway api-gateway"]; e.Counts.Wire != 40 { // not those of the namespace other
+		t.Errorf("calls of the gateway: %+v", e)
+	}
+	staff := podNamed(s, "staff-service-5f-x2")
+	if len(staff.Blocks) != 1 || staff.Blocks[0].In != "api-gateway-5f-x1" || staff.Blocks[0].Until.Sub(staff.Blocks[0].Since) != 7*time.Second || !staff.Proxied {
+		t.Errorf("ejected pod: %+v", staff)
+	}
+
+	did, err := source.Change(t.Context(), Change{Do: "fault", Pod: "staff-service-5f-x2", Rules: "status=503"})
+	if err != nil || did != "staff-service-5f-x2: status=503" || !slices.Equal(f.tokens, []string{"Bearer secret"}) {
+		t.Errorf("fault: %q, %v, tokens %q", did, err, f.tokens)
+	}
+	f.set(func() { f.ejected = false })
+	s = read()
+	if staff := podNamed(s, "staff-service-5f-x2"); staff.Faults != "status=503" || len(staff.Blocks) != 0 {
+		t.Errorf("faulty pod: %+v", staff)
+	}
+	var events []string
+	for event := range source.Events(t.Context()) {
+		if events = append(events, event.Pod+" "+string(event.Kind)); len(events) == 3 {
+			break
+		}
+	}
+	if got, want := strings.Join(events, ", "), "api-gateway-5f-x1 ejected, staff-service-5f-x2 fault set, api-gateway-5f-x1 returned"; got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+
+	entry, err := source.Entry(t.Context())
+	if err != nil || entry.Address != "api-gateway-5f-x1:8080" || entry.Prefix != "" {
+		t.Fatalf("entry %+v, %v", entry, err)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: entry.Dial, DisableKeepAlives: true}}
+	response, err := client.Get("http://" + entry.Address + "/vehicles/")
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("the entry responds %v, %v", response, err)
+	}
+	if err == nil {
+		response.Body.Close()
+	}
+}
+
+func podNamed(s *State, name string) (found PodView) {
+	for _, n := range s.Nodes {
+		for _, p := range n.Pods {
+			if p.Name == name {
+				found = p
+			}
+		}
+	}
+	return found
+}
+
+// TestClusterCannot checks that what a cluster does not have is refused with the reason that the page shows, and
+// that the page's commands name the cluster.
+func TestClusterCannot(t *testing.T) {
+	_, source := startCluster(t)
+	r, err := source.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags := strings.Join(r.Flags, " "); !strings.HasPrefix(flags, "--context c --kubeconfig /") || !strings.HasSuffix(flags, " --namespace team") {
+		t.Errorf("flags %s", flags)
+	}
+	for _, test := range []struct {
+		change Change
+		want   string
+	}{
+		{Change{Do: "pause", Pod: "staff-service-5f-x2"}, r.Cannot["pause"]},
+		{Change{Do: "fault", Pod: "staff-service-5f-x2", Rules: "connect=refuse"}, `rules: "connect=refuse": must be faults of requests: those of connections need a fleet on this machine, with --relays`},
+		{Change{Do: "kill", Pod: "staff-service-5f-x2", Signal: "STOP"}, `signal: "STOP": must be TERM or KILL`},
+		{Change{Do: "scale", Deployment: "staff-service", Replicas: 0}, "replicas: 0: must be between 1 and 20"},
+		{Change{Do: "apply", Scenario: "../x"}, `scenario: "../x": must be one of fleetman scenarios`},
+		{Change{Do: "x"}, `do: "x": must be fault, kill, pause, set, scale or apply`},
+	} {
+		if _, err := source.Change(t.Context(), test.change); err == nil || err.Error() != test.want || test.want == "" {
+			t.Errorf("%+v: got %v, want %s", test.change, err, test.want)
+		}
+	}
+}
+
+// TestClusterCost bounds the requests to the API server: pods are listed every two seconds at most, and each pod
+// has one tunnel.
+func TestClusterCost(t *testing.T) {
+	f, source := startCluster(t)
+	if _, err := source.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := f.asked.Load()
+	began := time.Now()
+	for range 10 {
+		if _, err := source.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := int64(time.Since(began)/(listEvery-every/2)) + 1
+	slow := int64(time.Since(began)/(10*time.Second)) + 1
+	if got := f.asked.Load() - first; got > 5*lists-1 || time.Since(began) < listEvery/2 && got > 0 {
+		t.Errorf("%d requests to the API server in %v, want at most %d", got, time.Since(began), 4*lists+2*slow)
+	}
+	source.mu.Lock()
+	source.listed = time.Time{}
+	source.mu.Unlock()
+	before := f.asked.Load()
+	if _, err := source.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.asked.Load() - before; got > 4 {
+		t.Errorf("%d requests to the API server for a list, want at most 4", got)
+	}
+	if got := f.tunnels.Load(); got != 3 {
+		t.Errorf("%d tunnels to 3 pods", got)
+	}
+}
+
+// TestChanges checks the events between two readings.
+func TestChanges(t *testing.T) {
+	at := func(pods ...Pod) *Reading { return &Reading{Time: time.Unix(1000, 0), Pods: pods} }
+	pod := func(name string, change func(*Pod)) Pod {
+		p := Pod{Pod: local.Pod{Name: name, Deployment: "a", State: "running", Ready: true}, Upstreams: []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "closed"}}}}}
+		change(&p)
+		return p
+	}
+	same := func(*Pod) {}
+	for _, test := range []struct {
+		name          string
+		before, after *Reading
+		want          string
+	}{
+		{"the first reading", nil, at(pod("x", same)), ""},
+		{"nothing", at(pod("x", same)), at(pod("x", same)), ""},
+		{"a new pod for one that is gone", at(pod("x", same)), at(pod("y", same)), "y started: a new pod of Deployment a, x exited: the pod is gone"},
+		{"not ready", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Ready, p.Why = false, "probe" })), "x notready: probe"},
+		{"ready", at(pod("x", func(p *Pod) { p.Ready = false })), at(pod("x", same)), "x ready: "},
+		{"terminating", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Ready, p.State = false, "terminating" })), "x terminating: "},
+		{"a restart", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Restarts = 2 })), "x started: its container has restarted 2 times"},
+		{"a fault", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Faults = "hang" })), "x fault set: hang"},
+		{"no fault", at(pod("x", func(p *Pod) { p.Faults = "hang" })), at(pod("x", same)), "x fault cleared: no faults"},
+		{"a breaker", at(pod("x", same)), at(pod("x", func(p *Pod) {
+			p.Upstreams = []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "open", LastFailure: "timeout"}}}}
+		})), "x breaker: b at 10.0.0.1:80: open, was closed: timeout"},
+		{"breakers that could not be read", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Upstreams = nil })), ""},
+	} {
+		var got []string
+		for _, e := range changes(test.before, test.after) {
+			got = append(got, fmt.Sprintf("%s %s: %s", e.Pod, e.Kind, e.Detail))
+		}
+		if text := strings.Join(got, ", "); text != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, text, test.want)
+		}
+	}
+}
