@@ -6,5 +6,6 @@ it.each([
   ["monitoring.example.com", ["monitoring.", "example.", "com"]],
   ["webapp", ["webapp"]],
   ["a--b", ["a--", "b"]],
-  ["", []],
+  ["position-simulator-0", ["position-", "simulator-0"]],
+  ["", [""]],
 ])("wraps %j after hyphens and dots", (name, want) => expect(segments(name)).toEqual(want));

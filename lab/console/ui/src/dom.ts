@@ -22,9 +22,9 @@ export function setName(element: Element, name: string): void {
   element.replaceChildren(...segments(name).flatMap((segment, i) => (i === 0 ? [segment] : [make("wbr"), segment])));
 }
 
-/** The parts of a name between which it may be wrapped. */
+/** The parts of a name between which it may be wrapped: not before a number. */
 export function segments(name: string): string[] {
-  return name.match(/[^-./]*[-./]+|[^-./]+/g) ?? [];
+  return name.split(/(?<=[-./])(?![-./\d]|$)/);
 }
 
 export function byId<T extends HTMLElement>(id: string): T {
