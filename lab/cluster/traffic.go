@@ -229,8 +229,8 @@ func (c *Client) InForce(ctx context.Context) (manifests []string, since time.Ti
 	return manifests, parent.CreationTimestamp.Time, nil
 }
 
-// Describe returns the flags that select the fleet on a command line.
-func (c *Client) Describe(kubeconfig string) []string {
+// Flags returns the flags that select the fleet on a command line.
+func (c *Client) Flags(kubeconfig string) []string {
 	flags := []string{"--context", c.context}
 	if kubeconfig != "" {
 		flags = append(flags, "--kubeconfig", kubeconfig)

@@ -172,7 +172,7 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := NewCluster(client, client.Describe(kubeconfig), "")
+	source := NewCluster(client, client.Flags(kubeconfig), "")
 	t.Cleanup(client.Close)
 	t.Cleanup(source.Close)
 	return f, source
