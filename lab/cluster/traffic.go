@@ -161,7 +161,7 @@ func isElsewhere(cluster string, places []string) bool {
 	return inCluster && !slices.Contains(places, namespace)
 }
 
-// ejections returns the ejections of a proxy. Envoy says which hosts are ejected, not since when: the time is
+// ejections returns the ejections of a proxy. Envoy reports which hosts are ejected, not since when: the time is
 // when that was first seen, and without one when the proxy had ejected the host before its first reading.
 func (t *Traffic) ejections(proxy string, hosts []envoy.Host, now time.Time) (found []mesh.Ejection) {
 	t.mu.Lock()

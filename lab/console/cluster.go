@@ -24,7 +24,10 @@ const (
 	// with every reading, through tunnels that stay open.
 	listEvery = 2 * time.Second
 	// enterEvery is how often the entry of a fleet on a cluster is looked for.
-	enterEvery = 10 * time.Second
+	enterEvery      = 10 * time.Second
+	clusterPatience = 10 * time.Second
+	// podPatience is how long a pod or proxy may take to respond. The first response needs a tunnel.
+	podPatience = 3 * time.Second
 	// reachWithin is how long a port of a node may take to accept a connection.
 	reachWithin = 500 * time.Millisecond
 )
@@ -64,6 +67,9 @@ func NewCluster(client *cluster.Client, flags []string, scenarios string) *Clust
 // Close closes the connections to proxies.
 func (c *Cluster) Close() { c.traffic.Close() }
 
+// Patience implements Source: a tunnel to a new pod takes a while.
+func (c *Cluster) Patience() time.Duration { return clusterPatience }
+
 // Read implements Source.
 func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 	if err := c.list(ctx); err != nil {
@@ -73,6 +79,8 @@ func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 	r := &Reading{Place: c.place, Time: time.Now(), Since: c.since, Manifests: c.manifests, Pods: make([]Pod, len(c.pods))}
 	pods, client, last := c.pods, c.http, c.last
 	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, podPatience)
+	defer cancel()
 	var reading sync.WaitGroup
 	var err error
 	reading.Go(func() { r.Proxies, err = c.traffic.Read(ctx, pods) })

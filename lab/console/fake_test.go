@@ -44,6 +44,8 @@ func (f *fake) Read(context.Context) (*Reading, error) {
 	return &copied, nil
 }
 
+func (f *fake) Patience() time.Duration { return time.Second }
+
 func (f *fake) set(r *Reading) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -67,6 +67,9 @@ func (l *Launcher) inForce() []string {
 	return l.manifests
 }
 
+// Patience implements Source.
+func (l *Launcher) Patience() time.Duration { return every * 4 / 5 }
+
 // Read implements Source.
 func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 	l.mu.Lock()

@@ -17,6 +17,8 @@ type Source interface {
 	// Read returns the state of the fleet and the counters of its pods and proxies. A pod or proxy that
 	// does not respond before ctx ends has none.
 	Read(ctx context.Context) (*Reading, error)
+	// Patience bounds a reading: a pod that hangs must not delay the others' next one.
+	Patience() time.Duration
 	// Events yields the events since the fleet's start, then new ones, until ctx ends.
 	Events(ctx context.Context) iter.Seq[local.Event]
 	// Entry returns where requests of users enter the fleet.

@@ -12,8 +12,6 @@ import (
 const (
 	// every is the time between two readings.
 	every = time.Second
-	// patience bounds a reading: a pod that hangs must not delay the others' next one.
-	patience = 800 * time.Millisecond
 	// kept is the length of the strips.
 	kept = 5 * time.Minute
 	// loadGrace is how long the load goes on without a page, such as while it is loaded again.
@@ -123,11 +121,17 @@ func (w *watcher) follow(ctx context.Context) {
 
 // read makes a state of a reading and sends it to all watchers.
 func (w *watcher) read(ctx context.Context, v *view) {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, w.source.Patience())
 	defer cancel()
 	reading, err := w.source.Read(limited)
-	if err != nil || ctx.Err() != nil {
-		return // the next one may succeed
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil { // the next one may succeed
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.send(encode("problem", map[string]string{"error": err.Error()}))
+		return
 	}
 	state := v.state(reading)
 	w.load.take(state)
@@ -141,7 +145,11 @@ func (w *watcher) read(ctx context.Context, v *view) {
 		w.points = w.points[1:]
 	}
 	w.last = state
-	message := encode("state", state)
+	w.send(encode("state", state))
+}
+
+// send sends a message to all watchers, with the lock held.
+func (w *watcher) send(message []byte) {
 	for channel := range w.watchers {
 		select {
 		case channel <- message:

@@ -67,6 +67,22 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
+// TestProblem checks that a page gets the reason for which the fleet cannot be read.
+func TestProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &fake{}
+		w := newWatcher(source, newGenerator(source))
+		messages, end := w.watch()
+		<-messages // the opening
+		var problem struct{ Error string }
+		if name := message(t, <-messages, &problem); name != "problem" || problem.Error != "no fleet" {
+			t.Errorf("%s %+v", name, problem)
+		}
+		end()
+		time.Sleep(2 * loadGrace)
+	})
+}
+
 // TestSlowPage checks that a page that does not read misses states, and delays nobody.
 func TestSlowPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -51,6 +51,8 @@ const RETRY = 2_000;
 export interface Listener {
   opened(opening: Opening): void;
   changed(state: State): void;
+  /** The launcher cannot read the fleet. */
+  failed(problem: string): void;
   /** The launcher does not respond, since this time. */
   lost(since: number): void;
 }
@@ -63,6 +65,7 @@ export function follow(listener: Listener): void {
     source.addEventListener("open", () => lost !== undefined && location.reload());
     source.addEventListener("opening", (event) => listener.opened(JSON.parse((event as MessageEvent<string>).data) as Opening));
     source.addEventListener("state", (event) => listener.changed(JSON.parse((event as MessageEvent<string>).data) as State));
+    source.addEventListener("problem", (event) => listener.failed((JSON.parse((event as MessageEvent<string>).data) as { error: string }).error));
     source.addEventListener("error", () => {
       lost ??= Date.now();
       listener.lost(lost);

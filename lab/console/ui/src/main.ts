@@ -78,6 +78,7 @@ async function loadLesson(): Promise<void> {
 
 function take(next: State): void {
   state = next;
+  byId("banner").hidden = true;
   // Another command may have applied manifests.
   const paths = (next.manifests ?? []).join(" ");
   if (paths !== manifests) {
@@ -101,6 +102,12 @@ follow({
     }
   },
   changed: take,
+  failed(problem) {
+    const banner = byId("banner");
+    if (banner.hidden) announce(problem);
+    banner.hidden = false;
+    setText(banner, `The fleet cannot be read: ${problem}`);
+  },
   lost(since) {
     const banner = byId("banner");
     banner.hidden = false;
