@@ -114,7 +114,16 @@ func clusterRole(all []*unstructured.Unstructured) *rbacv1.ClusterRole {
 			APIGroups: []string{group}, Resources: slices.Sorted(maps.Keys(members[group])), Verbs: memberVerbs,
 		})
 	}
+	if slices.ContainsFunc(all, namesRevision) { // hasRevisions
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{webhooks.Group}, Resources: []string{webhooks.Resource}, Verbs: []string{"list"}})
+	}
 	return role
+}
+
+// namesRevision reports whether an object puts pods under the control plane of a revision.
+func namesRevision(o *unstructured.Unstructured) bool {
+	ofPods, _, _ := unstructured.NestedStringMap(o.Object, "spec", "template", "metadata", "labels")
+	return ofPods[manifest.RevisionLabel] != "" || o.GetKind() == "Namespace" && o.GetLabels()[manifest.RevisionLabel] != ""
 }
 
 // pluralOf returns the resource of a kind: Istio's from the table of its kinds, whose plurals are irregular.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 
 // TestRevisions moves a namespace to a second control plane and back, under traffic, by applying two scenarios.
 func TestRevisions(t *testing.T) {
+	t.Parallel()
 	before, moved := manifests(t, scenarios("sidecars")), manifests(t, scenarios("upgrade-by-revision"))
 	m, _ := startMesh(t, before)
 	webapp := ""
@@ -46,8 +48,8 @@ func TestRevisions(t *testing.T) {
 	}
 
 	// a control plane that fails is restarted alone
-	if err := syscall.Kill(all[1].PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	if did, known, err := m.Kill("istiod-next", syscall.SIGKILL); err != nil || !known || did != fmt.Sprintf("istiod-next (process %d): sent signal 9 (killed)", all[1].PID) {
+		t.Fatalf("%s, %v, %v", did, known, err)
 	}
 	await(t, "istiod-next's return", func() bool {
 		now := istiods()
@@ -60,6 +62,9 @@ func TestRevisions(t *testing.T) {
 		t.Fatalf("%+v, %v", applied, err)
 	}
 	await(t, "the end of istiod-next", func() bool { return len(istiods()) == 1 })
+	if did, known, err := m.Kill("istiod-next", syscall.SIGKILL); known {
+		t.Errorf("istiod-next has ended: %s, %v", did, err)
+	}
 	good(t, m)
 	checkRevisions(t, m, "default")
 	if err := syscall.Kill(istiods()[0].PID, 0); err != nil {
