@@ -211,18 +211,8 @@ func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, se
 		grace: 30 * time.Second, // Kubernetes' default
 	}
 	p.hostsFile = hostsFile(o.State, p.namespace)
-	if o.Mesh {
-		p.revision = objects.Revision(p.namespace, &d.object.Spec.Template)
-	}
-	if p.revision != "" {
-		if len(validation.IsDNS1123Label(p.revision)) > 0 { // as istioctl install --set revision requires
-			return nil, fmt.Errorf("%s: %.80q: must be a revision, of lower-case letters, digits and dashes", manifest.RevisionLabel, p.revision)
-		}
-		p.proxied, p.outbound = true, outboundOf(ip, o.Network)
-		if o.Relays {
-			p.bind = outboundOf(p.outbound, o.Network)
-		}
-		p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
+	if err := p.meshed(objects, o); err != nil {
+		return nil, err
 	}
 	p.relayed = o.Relays
 	if spec.TerminationGracePeriodSeconds != nil {
@@ -268,6 +258,25 @@ func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, se
 		}
 	}
 	return p, nil
+}
+
+// meshed sets what a proxy beside the pod needs, if a revision of the mesh has the pod.
+func (p *podPlan) meshed(objects *manifest.Objects, o Options) error {
+	if o.Mesh {
+		p.revision = objects.Revision(p.namespace, p.template)
+	}
+	if p.revision == "" {
+		return nil
+	}
+	if len(validation.IsDNS1123Label(p.revision)) > 0 { // as istioctl install --set revision requires
+		return fmt.Errorf("%s: %.80q: must be a revision, of lower-case letters, digits and dashes", manifest.RevisionLabel, p.revision)
+	}
+	p.proxied, p.outbound = true, outboundOf(p.ip, o.Network)
+	if o.Relays {
+		p.bind = outboundOf(p.outbound, o.Network)
+	}
+	p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
+	return nil
 }
 
 func preStopSleep(c corev1.Container) time.Duration {

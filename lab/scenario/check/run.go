@@ -164,10 +164,20 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 	if len(tasks) > 0 {
 		r.progress("seed %d", r.Seed)
 	}
-	results := make([]Result, len(tasks))
 	if r.Jobs > 1 { // longest first, so that no long one runs alone at the end
 		slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(b.promise.Pace(), a.promise.Pace()) })
 	}
+	results := make([]Result, len(tasks))
+	r.all(ctx, tasks, results)
+	r.again(ctx, tasks, results)
+	if ctx.Err() != nil {
+		return slices.DeleteFunc(results, func(r Result) bool { return r.Scenario == "" }), context.Cause(ctx)
+	}
+	return results, nil
+}
+
+// all does the tasks, Jobs at a time, and writes their results.
+func (r Runner) all(ctx context.Context, tasks []task, results []Result) {
 	var reporting sync.Mutex
 	next := make(chan task)
 	var workers sync.WaitGroup
@@ -187,10 +197,7 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 					continue
 				}
 				reporting.Lock()
-				results[t.result] = result
-				if r.Done != nil {
-					r.Done(result)
-				}
+				r.keep(result, &results[t.result])
 				reporting.Unlock()
 			}
 		})
@@ -200,24 +207,29 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 	}
 	close(next)
 	workers.Wait()
+}
+
+// again does what failed up to Again times more, alone.
+func (r Runner) again(ctx context.Context, tasks []task, results []Result) {
 	for _, t := range tasks {
 		for n := 1; n <= r.Again && ctx.Err() == nil && !results[t.result].OK(); n++ {
 			r.progress("%s: %s: failed: again, alone", t.of.Name, t.promise.Promise)
 			result := r.promise(ctx, 0, t.of, t.promise)
 			if ctx.Err() != nil {
-				break // the earlier result stays
+				return // the earlier result stays
 			}
 			result.Again = n
-			results[t.result] = result
-			if r.Done != nil {
-				r.Done(result)
-			}
+			r.keep(result, &results[t.result])
 		}
 	}
-	if ctx.Err() != nil {
-		return slices.DeleteFunc(results, func(r Result) bool { return r.Scenario == "" }), context.Cause(ctx)
+}
+
+// keep writes a result, and shows it.
+func (r Runner) keep(result Result, at *Result) {
+	*at = result
+	if r.Done != nil {
+		r.Done(result)
 	}
-	return results, nil
 }
 
 func (r Runner) progress(format string, args ...any) {
