@@ -139,9 +139,9 @@ func TestPlanChapter(t *testing.T) {
 	}
 }
 
-// TestPlanPublishedTags: warmup-exercise, for both architectures, and no_header_propagation_demo are the fleet with
+// TestPublishedTags: warmup-exercise, for both architectures, and no_header_propagation_demo are the fleet with
 // other tags, and the first has a photo-service.
-func TestPlanPublishedTags(t *testing.T) {
+func TestPublishedTags(t *testing.T) {
 	workloads, err := os.ReadFile("testdata/published/workloads.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +187,12 @@ func TestPlanPublishedTags(t *testing.T) {
 			}
 			if !slices.Equal(p.notes, test.notes) {
 				t.Errorf("notes\n%s\nwant\n%s", strings.Join(p.notes, "\n"), strings.Join(test.notes, "\n"))
+			}
+			o := testOptions(t)
+			startFleet(t, decode(t, text), o)
+			env, err := environmentAt(podIP(o, 7) + ":8080")
+			if err != nil || (env["PROPAGATE_HEADERS"] == "false") != (test.variant != "") || env["SPRING_PROFILES_ACTIVE"] == "" {
+				t.Errorf("staff-service runs with %v, %v", env, err)
 			}
 		})
 	}
