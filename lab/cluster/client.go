@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"fleetman.example/lab/local"
 )
@@ -88,6 +90,7 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go logs what is an error of a call, too
 	return newClient(o, config, new(atomic.Bool))
 }
 

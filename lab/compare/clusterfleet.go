@@ -300,7 +300,7 @@ func (f *clusterFleet) proxies() (all []proxy) {
 
 const gatewayName = "istio-ingressgateway"
 
-// proxyFlush is how long Envoy buffers lines of its access log, as Istio starts it, and some more for the kubelet.
+// logDelay implements fleet: Istio lets Envoy buffer lines for a second, and the kubelet needs some time, too.
 func (f *clusterFleet) logDelay() time.Duration { return 1500 * time.Millisecond }
 
 func (f *clusterFleet) usage(context.Context, string) ([]record.Count, error) { return nil, nil }
@@ -362,7 +362,7 @@ func (f *clusterFleet) used(since time.Time) (samples []record.Sample) {
 }
 
 // maxGap is the longest time without a look at the pods, in which nothing of a run may be missed.
-const maxGap = 10 * time.Second
+const maxGap = 20 * time.Second
 
 // err implements fleet.
 func (f *clusterFleet) err(ctx context.Context) error {
