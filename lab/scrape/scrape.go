@@ -18,7 +18,7 @@ import (
 const maxMetrics = 8 << 20
 
 // Get returns the samples with the given names from http://ADMIN/metrics. The samples of a histogram are
-// named NAME_bucket, NAME_sum and NAME_count, as in the text format.
+// named NAME_bucket, NAME_sum and NAME_count, as in the text format. Without an error the result is not nil.
 func Get(ctx context.Context, client *http.Client, admin string, names ...string) (model.Vector, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func parse(text []byte, names []string) (model.Vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	var samples model.Vector
+	samples := model.Vector{} // not nil: what a pod has not counted yet is 0, not unknown
 	for _, family := range families {
 		found, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{}, family)
 		if err != nil {

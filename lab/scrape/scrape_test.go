@@ -30,6 +30,9 @@ took_seconds_count 4
 	}))
 	defer server.Close()
 	admin := server.Listener.Addr().String()
+	if none, err := Get(t.Context(), server.Client(), admin, "not_counted_yet"); err != nil || none == nil || len(none) != 0 {
+		t.Errorf("no samples: got %#v, %v, want an empty vector", none, err)
+	}
 	samples, err := Get(t.Context(), server.Client(), admin, "a_total", "plain", "took_seconds_bucket", "took_seconds_count")
 	var got []string
 	for _, s := range samples {

@@ -113,7 +113,7 @@ func (c *Client) Clusters(ctx context.Context) (map[string]*ClusterStats, error)
 // Retries is like Clusters, with Retries, RetrySuccess and RetryOverflow alone. The response is small
 // enough to poll.
 func (c *Client) Retries(ctx context.Context) (map[string]*ClusterStats, error) {
-	return c.clusters(ctx, `^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`)
+	return c.used(ctx, url.Values{"filter": {`^cluster\.outbound\|.*;\.upstream_rq_retry(_success|_overflow)?$`}})
 }
 
 func (c *Client) clusters(ctx context.Context, filter string) (map[string]*ClusterStats, error) {
