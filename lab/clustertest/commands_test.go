@@ -48,7 +48,7 @@ func TestFleets(t *testing.T) {
 // commands runs every command for a running fleet, without a mesh and then with one.
 func commands(t *testing.T) {
 	c := newCluster(t, "commands", "istio-system")
-	code, stdout, _ := c.fleetman(t, "up", "plain")
+	code, stdout, _ := c.fleetman(t, "up", freePorts(t, "plain"))
 	address := pageAddress.FindStringSubmatch(stdout)
 	if code != 0 || address == nil {
 		t.Fatalf("up: exit code %d, no address of the page", code)
@@ -79,7 +79,7 @@ func commands(t *testing.T) {
 	if after := podOf(t, c, "api-gateway"); after == before {
 		t.Errorf("the pod %s is not replaced", before)
 	}
-	code, stdout, _ = c.fleetman(t, "up", "circuit-breaking") // in place
+	code, stdout, _ = c.fleetman(t, "up", freePorts(t, "circuit-breaking")) // in place
 	if code != 0 || !strings.Contains(stdout, "istio-ingressgateway: http://") || !strings.Contains(stdout, "staff-service-bad-") {
 		t.Fatalf("up of another scenario: exit code %d", code)
 	}
@@ -120,9 +120,9 @@ func podOf(t *testing.T, c *cluster, deployment string) string {
 // apply applies changed rules and pods, mistakes, and objects outside of the namespace.
 func apply(t *testing.T, c *cluster) {
 	t.Helper()
-	dir := copyManifests(t)
-	scenario := filepath.Join(dir, "scenarios", "circuit-breaking")
-	rules := filepath.Join(scenario, "istio.yaml")
+	scenario := freePorts(t, "circuit-breaking")
+	dir := filepath.Join(scenario, "..", "..")
+	rules := filepath.Join(dir, "scenarios", "circuit-breaking", "istio.yaml")
 	change(t, rules, "consecutive5xxErrors: 2", "consecutive5xxErrors: 7")
 	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.HasPrefix(stdout, "DestinationRule "+c.namespace+"/fleetman-staff-service changed; in every proxy after ") {
 		t.Errorf("apply: exit code %d", code)
@@ -147,13 +147,14 @@ func apply(t *testing.T, c *cluster) {
 		t.Errorf("apply of a changed pod: exit code %d", code)
 	}
 	outside := "DestinationRule istio-system/fleetman-everywhere"
-	if code, _, stderr := c.fleetman(t, "apply", "circuit-breaking-everywhere"); code != 2 || !strings.Contains(stderr, outside) || !strings.Contains(stderr, "--yes: missing") {
+	everywhere := freePorts(t, "circuit-breaking-everywhere")
+	if code, _, stderr := c.fleetman(t, "apply", everywhere); code != 2 || !strings.Contains(stderr, outside) || !strings.Contains(stderr, "--yes: missing") {
 		t.Errorf("apply of an object in istio-system: exit code %d", code)
 	}
 	if left := c.left(t); strings.Contains(left, outside) {
 		t.Errorf("%s is applied without --yes", outside)
 	}
-	if code, stdout, stderr := c.fleetman(t, "apply", "--yes", "circuit-breaking-everywhere"); code != 0 || !strings.Contains(stderr, outside) || !strings.Contains(stdout, outside+" created") {
+	if code, stdout, stderr := c.fleetman(t, "apply", "--yes", everywhere); code != 0 || !strings.Contains(stderr, outside) || !strings.Contains(stdout, outside+" created") {
 		t.Errorf("apply --yes: exit code %d", code)
 	}
 }

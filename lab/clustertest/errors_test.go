@@ -273,7 +273,8 @@ func kubeconfig(t *testing.T, change func(*api.Config)) string {
 // permissions: the ClusterRole that --dry-run prints is enough, and without it the missing verb is named.
 func permissions(t *testing.T) {
 	c := newCluster(t, "permissions")
-	code, stdout, _ := c.fleetman(t, "up", "--dry-run", "mtls-strict")
+	scenario := freePorts(t, "mtls-strict")
+	code, stdout, _ := c.fleetman(t, "up", "--dry-run", scenario)
 	first, _, _ := strings.Cut(strings.TrimPrefix(stdout, "---\n"), "---\n")
 	var role rbacv1.ClusterRole
 	if err := yaml.UnmarshalStrict([]byte(first), &role); err != nil || code != 0 || role.Kind != "ClusterRole" {
@@ -296,7 +297,7 @@ func permissions(t *testing.T) {
 		}
 	})
 	want := "system:serviceaccount:" + at + ":user: must be allowed to get secrets in namespace " + c.namespace
-	if code, _, stderr := c.fleetman(t, "up", "mtls-strict", "--kubeconfig", user); code != 1 || !strings.Contains(stderr, want) {
+	if code, _, stderr := c.fleetman(t, "up", scenario, "--kubeconfig", user); code != 1 || !strings.Contains(stderr, want) {
 		t.Errorf("without permissions: exit code %d, want %s", code, want)
 	}
 	role.Name = at
@@ -313,13 +314,13 @@ func permissions(t *testing.T) {
 	}
 	defer func() { _ = bindings.Delete(context.Background(), at, metav1.DeleteOptions{}) }()
 	for _, args := range [][]string{
-		{"up", "mtls-strict"},
+		{"up", scenario},
 		{"pods"},
 		{"logs", "--tail", "1", "all"},
 		{"mesh", "status"},
 		{"fault", "staff-service", "status=503,for=1s"},
 		{"fault", "verify", "staff-service"},
-		{"apply", "mtls-strict"},
+		{"apply", scenario},
 		{"kill", "webapp"},
 		{"down"},
 	} {
