@@ -48,7 +48,7 @@ took_seconds_count 4
 	for broken, want := range map[string]string{`a{x="1": 1`: "line 1", "a one\n": `"one"`, "a{b=c} 1\n": "line 1", "": ""} {
 		text = broken
 		samples, err := Get(t.Context(), server.Client(), admin, "a")
-		if (err == nil) != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), "metrics of "+admin+": ") || !strings.Contains(err.Error(), want)) || samples != nil {
+		if (err == nil) != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), "metrics of "+admin+": ") || !strings.Contains(err.Error(), want)) || len(samples) != 0 {
 			t.Errorf("%q: got %v, %v, want %s", broken, samples, err, want)
 		}
 	}
