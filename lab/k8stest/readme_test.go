@@ -66,7 +66,7 @@ func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 	if then == "" || strings.Contains(before, "```") {
 		t.Errorf("README.md: the first command is not kubectl apply -k %s", dir)
 	}
-	then = strings.TrimPrefix(then, "kubectl label namespace default istio-injection-   # it would take precedence over the revision\n")
+	then = strings.TrimPrefix(then, "kubectl label namespace $NAMESPACE istio-injection-   # it would take precedence over the revision\n")
 	then = strings.TrimPrefix(then, "kubectl rollout restart deployment"+selector+"   # for pods that are older than the label\n")
 	if !strings.HasPrefix(then, rollout+answering) {
 		t.Error("README.md: the commands after apply must wait for the pods and the node port")
