@@ -121,7 +121,7 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.write, "write", "", "write the experiment to a new file, and run nothing")
 	flags.StringVar(&f.out, "out", "", "directory for the records (default ROOT/.cache/compare/TIME)")
 	flags.StringVar(&f.again, "run", "", "measure one run again: ARM/FAULT/SEED")
-	flags.BoolVar(&f.report.asJSON, "json", false, "write the report as JSON")
+	f.report.output.addHidden(flags, "json")
 	flags.BoolVar(&f.report.all, "all", false, "write every table, curve and timeline")
 	flags.StringVar(&f.report.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringVar(&f.network, "network", "127.0.77.0/24", "the pods' addresses, and, at .250, the NodePorts'")
@@ -129,7 +129,7 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 }
 
 // elsewhere are the flags that change where a comparison is made, not what.
-var elsewhere = []string{"out", "run", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds", "kubeconfig", "dry-run", "yes"}
+var elsewhere = []string{"out", "run", "output", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds", "kubeconfig", "dry-run", "yes"}
 
 func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
 	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}

@@ -46,7 +46,7 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
-		{[]string{"report", "x", "--json", "--readme", "README.md"}, "fleetman report: --json, --csv, --markdown, --readme, --serve: must be one of them"},
+		{[]string{"report", "x", "-o", "json", "--readme", "README.md"}, "fleetman report: -o, --readme, --serve: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
@@ -255,9 +255,11 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: exit code %d, stderr %q, want %d, %q", goal, code, stderr, want.code, want.stderr)
 		}
 	}
-	code, stdout, stderr = fleetman(t, "report", "--json", dir)
-	if code != 0 || stderr != "" || !strings.Contains(stdout, `"findings": [`) {
-		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
+	for _, form := range []string{"--output=json", "--json"} {
+		code, stdout, stderr = fleetman(t, "report", form, dir)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, `"findings": [`) {
+			t.Errorf("%s: exit code %d, stderr %q, stdout %s", form, code, stderr, stdout)
+		}
 	}
 	code, stdout, stderr = fleetman(t, "report", dir, dir)
 	if code != 0 || stderr != "" || !strings.HasSuffix(stdout, " figures: no difference shown (--all shows them)\n") {

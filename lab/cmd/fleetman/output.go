@@ -10,23 +10,35 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/process"
 )
 
-// formats are the values of -o, the default first.
-var formats = []string{"table", "wide", "json", "yaml"}
-
 // output is the flag -o of every command that shows something.
-type output struct{ format string }
+type output struct {
+	format  string
+	formats []string // the values of the flag, the default first
+}
 
-// add adds the flag to a command.
-func (o *output) add(cmd *cobra.Command) {
-	o.format = formats[0]
+// add adds the flag to a command that prints a table.
+func (o *output) add(cmd *cobra.Command) { o.addOf(cmd, "table", "wide", "json", "yaml") }
+
+// addOf adds the flag with some formats, the default first.
+func (o *output) addOf(cmd *cobra.Command, formats ...string) {
+	o.format, o.formats = formats[0], formats
 	cmd.Flags().VarP(o, "output", "o", "how to print: "+strings.Join(formats, ", "))
 	completeFlag(cmd, "output", fixed(formats))
+}
+
+// addHidden adds a hidden flag for each format, such as --json for -o json.
+func (o *output) addHidden(flags *pflag.FlagSet, formats ...string) {
+	for _, format := range formats {
+		flags.BoolFunc(format, "-o "+format, func(string) error { return o.Set(format) })
+		flags.Lookup(format).Hidden = true
+	}
 }
 
 func (o *output) String() string { return o.format }
@@ -34,8 +46,8 @@ func (o *output) Type() string   { return "FORMAT" }
 
 // Set sets the format.
 func (o *output) Set(text string) error {
-	if !slices.Contains(formats, text) {
-		return fmt.Errorf("one of %s", strings.Join(formats, ", "))
+	if !slices.Contains(o.formats, text) {
+		return fmt.Errorf("one of %s", strings.Join(o.formats, ", "))
 	}
 	o.format = text
 	return nil

@@ -23,8 +23,8 @@ const htmlFile = "report.html"
 // reportFlags are the flags of `fleetman report`.
 type reportFlags struct {
 	environ                        []string // for colours
-	asJSON, asCSV, asMarkdown, all bool
-	live                           bool
+	output                         output
+	all, live                      bool
 	port                           uint16
 	readme, html, hgrm, svg, junit string
 	goals                          []string
@@ -43,6 +43,7 @@ The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
 not decided by so few requests.`,
 		Example: `  fleetman report DIR                     # findings and matrix, in 40 lines
   fleetman report DIR --all               # every table
+  fleetman report DIR -o json             # every figure; -o csv, -o markdown
   fleetman report DIR --html report.html  # one page, with pictures, to mail or print
   fleetman report DIR --serve             # the same page while compare --out DIR runs
   fleetman report BEFORE AFTER            # side by side; with --html as a page
@@ -69,9 +70,8 @@ not decided by so few requests.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.all, "all", false, "write every table, curve and timeline")
-	flags.BoolVar(&f.asJSON, "json", false, "write JSON, with every figure, run, timeline and curve")
-	flags.BoolVar(&f.asCSV, "csv", false, "write CSV, a line for each figure")
-	flags.BoolVar(&f.asMarkdown, "markdown", false, "write a Markdown summary of at most 20 lines; with --all every table")
+	f.output.addOf(cmd, "table", "json", "csv", "markdown")
+	f.output.addHidden(flags, "json", "csv", "markdown")
 	flags.StringVar(&f.readme, "readme", "", "put the Markdown into a file, between its marks <!-- compare --> and <!-- /compare -->")
 	flags.StringVar(&f.html, "html", "", "write the whole report into a file: one page that needs no other file and no host")
 	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
@@ -86,13 +86,13 @@ not decided by so few requests.`,
 // check refuses what does not go together, and reads the goals.
 func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	forms := 0
-	for _, given := range []bool{f.asJSON, f.asCSV, f.asMarkdown, f.readme != "", f.live} {
+	for _, given := range []bool{f.output.format != "table", f.readme != "", f.live} {
 		if given {
 			forms++
 		}
 	}
 	if forms > 1 {
-		return nil, errors.New("fleetman report: --json, --csv, --markdown, --readme, --serve: must be one of them")
+		return nil, errors.New("fleetman report: -o, --readme, --serve: must be one of them")
 	}
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
 		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
@@ -142,7 +142,7 @@ func (f reportFlags) write(r report.Report, dirs []string, w io.Writer) error {
 	if err := f.print(r, dirs, w); err != nil {
 		return err
 	}
-	return goalsOf(r, !f.asCSV && !f.asMarkdown && f.readme == "")
+	return goalsOf(r, f.readme == "" && (f.output.format == "table" || f.output.format == "json"))
 }
 
 // writeFiles writes the forms that have files of their own.
@@ -168,28 +168,31 @@ func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
 	if f.all {
 		markdown = report.Markdown
 	}
-	switch {
-	case f.readme != "":
+	if f.readme != "" {
 		var text bytes.Buffer
 		markdown(&text, r)
 		return replaceBetween(f.readme, "compare", text.String())
-	case f.asJSON:
+	}
+	switch f.output.format {
+	case "json":
 		return report.JSON(w, r)
-	case f.asCSV:
+	case "csv":
 		return report.CSV(w, r)
-	case f.asMarkdown:
+	case "markdown":
 		markdown(w, r)
-	case f.all:
+		return nil
+	}
+	if f.all {
 		report.Text(w, r)
-	default:
+	} else {
 		report.Summary(w, r, report.SummaryOptions{Color: coloured(w, f.environ), HTML: cmp.Or(f.html, htmlIn(dirs))})
 	}
 	return nil
 }
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
-	if f.asCSV || f.asMarkdown || f.readme != "" || f.hgrm != "" || f.svg != "" {
-		return usageError{errors.New("fleetman report A B: --csv, --markdown, --readme, --hgrm, --svg: must be of one comparison")}
+	if f.output.format == "csv" || f.output.format == "markdown" || f.readme != "" || f.hgrm != "" || f.svg != "" {
+		return usageError{errors.New("fleetman report A B: -o csv, -o markdown, --readme, --hgrm, --svg: must be of one comparison")}
 	}
 	if f.html != "" {
 		if err := writeHTML(f.html, func(w io.Writer) error { return report.PairHTML(w, p) }); err != nil {
@@ -199,14 +202,14 @@ func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	if err := f.writeJUnit(p.B); err != nil {
 		return err
 	}
-	if f.asJSON {
+	if f.output.format == "json" {
 		if err := report.JSON(w, p); err != nil {
 			return err
 		}
 	} else {
 		report.PairText(w, p, f.all)
 	}
-	return goalsOf(p.B, f.asJSON)
+	return goalsOf(p.B, f.output.format == "json")
 }
 
 // writeHTML writes the page. The file is whole, or as it was.
