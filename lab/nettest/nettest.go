@@ -8,21 +8,30 @@ import (
 	"testing"
 )
 
+// The fleets of networks whose third bytes differ, modulo ports, have different ports at 127.0.0.1.
+const ports = 28
+
 // Network returns a network 127.X.Y.0/24 for the fleet of a test. Until the test ends, neither it nor the next
-// three are another test's, of this process or of another one. A mesh uses the next one too.
+// three are another test's, of this process or of another one. A mesh uses the next one too. Up to 26 fleets that
+// run at once have different ports at 127.0.0.1.
 func Network(t testing.TB) netip.Prefix {
 	t.Helper()
-	for range 1000 {
-		network := netip.AddrFrom4([4]byte{127, byte(100 + rand.N(100)), byte(4 * rand.N(63)), 0})
-		// While this address is open, no other test gets it. No fleet listens at it.
-		claim, err := net.Listen("tcp", netip.AddrPortFrom(at(network, 251), 65534).String())
-		if err != nil {
-			continue
+	for round := range 3 {
+		for _, third := range rand.Perm(ports) {
+			if third < 2 {
+				continue // the port range of fleetman's default network, and the one before it
+			}
+			network := netip.AddrFrom4([4]byte{127, byte(100 + round*ports + third), byte(third), 0})
+			// While this address is open, no other test gets it. No fleet listens at it.
+			claim, err := net.Listen("tcp", netip.AddrPortFrom(at(network, 251), 65534).String())
+			if err != nil {
+				continue
+			}
+			t.Cleanup(func() { claim.Close() })
+			return netip.PrefixFrom(network, 24)
 		}
-		t.Cleanup(func() { claim.Close() })
-		return netip.PrefixFrom(network, 24)
 	}
-	t.Fatal("no free network in 127.100.0.0 to 127.199.248.0")
+	t.Fatal("no free network: at most 78 fleets of tests run at once")
 	return netip.Prefix{}
 }
 

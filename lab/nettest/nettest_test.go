@@ -5,26 +5,25 @@ import (
 	"testing"
 )
 
-// TestNetwork checks that tests at the same time have different networks, and that one is free again at the end.
+// TestNetwork checks that tests at the same time have different networks, the first of them different ports, and
+// that a network is free again at the end of its test.
 func TestNetwork(t *testing.T) {
-	used := map[netip.Prefix]bool{}
-	t.Run("a test", func(t *testing.T) {
-		for range 500 {
-			network := Network(t)
-			if four := network.Addr().As4(); used[network] || four[0] != 127 || four[2]%4 != 0 || network.Bits() != 24 {
-				t.Fatalf("got %v, used before: %v", network, used[network])
+	for range 20 {
+		t.Run("tests at once", func(t *testing.T) {
+			used, third := map[netip.Prefix]bool{}, map[byte]bool{}
+			for i := range 10 {
+				network := Network(t)
+				four := network.Addr().As4()
+				if used[network] || four[0] != 127 || four[3] != 0 || network.Bits() != 24 {
+					t.Fatalf("network %d: got %v, used before: %v", i, network, used[network])
+				}
+				if four[1] < 100+ports && third[four[2]] {
+					t.Errorf("network %d: %v has the ports of another one", i, network)
+				}
+				used[network], third[four[2]] = true, true
 			}
-			used[network] = true
-		}
-	})
-	for range 5000 {
-		var network netip.Prefix
-		t.Run("another", func(t *testing.T) { network = Network(t) })
-		if used[network] {
-			return
-		}
+		})
 	}
-	t.Error("none of 500 networks is used again after the test that had them")
 }
 
 func TestNode(t *testing.T) {
