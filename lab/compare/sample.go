@@ -87,9 +87,10 @@ func (r *running) sample(ctx context.Context, patience time.Duration) {
 				return
 			}
 			used, err := r.fleet.usage(ctx, name)
-			if counts = append(used, counts...); err != nil || len(counts) == 0 {
+			if err != nil {
 				return
 			}
+			counts = slices.Concat([]record.Count{}, used, counts) // none: nothing has happened yet, which is known
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: name, Counts: counts})
