@@ -4,18 +4,22 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/meshtest"
@@ -239,6 +243,31 @@ func TestProbing(t *testing.T) {
 	}
 	if want := []string{"8 false", "10 true"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestCheck: a rejection that no poll has seen yet, of clusters, listeners or routes, makes a run invalid.
+func TestCheck(t *testing.T) {
+	for _, stat := range []string{"cluster_manager.cds.update_rejected", "listener_manager.lds.update_rejected", "http.outbound.rds.8080.update_rejected"} {
+		var value atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/stats" {
+				fmt.Fprint(w, "{}")
+				return
+			}
+			fmt.Fprintf(w, `{"stats":[{"name":%q,"value":%d}]}`, stat, value.Load())
+		}))
+		defer server.Close()
+		p := &proxy{name: "webapp-0", admin: envoy.NewClient(netip.MustParseAddrPort(server.Listener.Addr().String())), supervisor: process.New(process.Config{})}
+		m := &Mesh{options: Options{Rejected: func(string, string) {}}, certs: &certs.Server{}, failed: map[string]bool{}, proxies: []*proxy{p}}
+		if err := m.Check(t.Context()); err != nil {
+			t.Errorf("%s is 0: %v", stat, err)
+		}
+		value.Store(1)
+		want := "proxy of webapp-0: rejected an update: " + stat + " is 1"
+		if err := m.Check(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 
