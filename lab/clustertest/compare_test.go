@@ -69,9 +69,9 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%s: no %s", r.Name(), want)
 			}
 		}
-		injected := slices.ContainsFunc(r.Requests, func(r record.Request) bool { return r.Injected != "" })
-		if len(r.Requests) != 12*20 || r.Arm == "none" && !injected || len(r.Pods) != 1 || len(r.Positions) == 0 || r.Entry != "api-gateway" {
-			t.Errorf("%s: %d requests, injected %v, fault in %q, %d positions, entry %s", r.Name(), len(r.Requests), injected, r.Pods, len(r.Positions), r.Entry)
+		failed := slices.ContainsFunc(r.Requests, record.Request.Failed)
+		if len(r.Requests) != 12*20 || r.Arm == "none" && !failed || len(r.Pods) != 1 || len(r.Positions) == 0 || r.Entry != "api-gateway" {
+			t.Errorf("%s: %d requests, failed %v, fault in %q, %d positions, entry %s", r.Name(), len(r.Requests), failed, r.Pods, len(r.Positions), r.Entry)
 		}
 	}
 }
