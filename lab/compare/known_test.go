@@ -19,7 +19,7 @@ import (
 // attempts than the formula has.
 func TestKnownNumbers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("six seconds of load")
+		t.Skip("fifteen seconds of load")
 	}
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -37,9 +37,9 @@ func TestKnownNumbers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			trial.Run(t, func(t *trial.T) {
-				o := short(t, test.experiment, "", "", phases(time.Second, 6*time.Second, time.Second))
+				o := short(t, test.experiment, "", "", phases(time.Second, 15*time.Second, time.Second))
 				e := o.Experiment
-				e.Sweep[0].Values, e.Sweep[1].Values, e.Load.Rate = []experiment.Value{test.axis}, []experiment.Value{"0.5"}, 100
+				e.Sweep[0].Values, e.Sweep[1].Values, e.Load.Rate = []experiment.Value{test.axis}, []experiment.Value{"0.5"}, 40 // 600 requests
 				if test.change != nil {
 					test.change(e)
 				}
