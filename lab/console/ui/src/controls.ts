@@ -37,10 +37,15 @@ export class Controls {
       return;
     }
     setText(this.title, pod?.name ?? node.id);
+    this.showActions(node, pod);
     this.showFacts(pod ? podFacts(pod, state) : nodeFacts(node, state));
     const now = Date.parse(state.time);
     const lines = (pod ? (pod.blocks ?? []) : node.pods.flatMap((p) => p.blocks ?? [])).map((block) => `${blockText(block, now)}${block.cause ? `: ${block.cause}` : ""}`);
     if (lines.join("\n") !== [...this.blocks.children].map((e) => e.textContent).join("\n")) this.blocks.replaceChildren(...lines.map((line) => make("li", "", line)));
+  }
+
+  /** Makes the controls again when the selection or its pods have changed. */
+  private showActions(node: Node, pod: Pod | undefined): void {
     const shape = JSON.stringify([node.id, pod?.name, pod ? [] : node.pods.map(({ name, library }) => [name, library])]);
     if (shape === this.shown) return;
     const other = JSON.stringify([node.id, pod?.name]);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { areas, attempts, runs, SPAN } from "./strips";
+import { areas, attempts, perSecond, runs, SPAN } from "./strips";
 import type { Point } from "./wire";
 
 const now = Date.parse("2026-01-01T12:05:00Z");
@@ -21,6 +21,11 @@ it("has a gap where the console was closed", () => {
 it("draws attempts a call, and leaves out seconds without calls", () => {
   const path = attempts([point(300, { calls: 10, attempts: 10 }), point(299), point(298, { calls: 10, attempts: 20 })], now, 300, 40, 2);
   expect(path).toBe("M0,40L2,0");
+});
+
+it("divides a reading of several seconds", () => {
+  const found = perSecond([point(10, { good: 5 }), point(9, { good: 5 }), point(5, { good: 8, failed: 4 })]);
+  expect(found.map(({ good, failed }) => [good, failed])).toEqual([[5, 0], [5, 0], [2, 1]]);
 });
 
 it("is empty without points", () => {

@@ -44,6 +44,15 @@ export function attemptsNow(points: Point[]): number {
   return sum((p) => p.attempts) / Math.max(1, sum((p) => p.calls));
 }
 
+/** Returns the points with their outcomes per second: one reading of a slow fleet covers several. */
+export function perSecond(points: Point[]): Point[] {
+  return points.map((p, i) => {
+    const before = points[i - 1];
+    const seconds = before === undefined ? 1 : Math.max(1, (Date.parse(p.time) - Date.parse(before.time)) / 1000);
+    return { ...p, good: p.good / seconds, degraded: p.degraded / seconds, failed: p.failed / seconds };
+  });
+}
+
 /** Splits points where the console was closed. */
 export function runs(points: Point[]): Point[][] {
   const all: Point[][] = [];
@@ -106,11 +115,13 @@ export class Strips {
     const recent = (time: string) => now - Date.parse(time) <= SPAN;
     this.points = [...this.points, point].filter(({ time }) => recent(time));
     this.events = [...this.events, ...events].filter(({ time }) => recent(time));
-    this.draw(now, point);
+    this.draw(now);
   }
 
-  private draw(now: number, { of, good, degraded, failed, calls }: Point): void {
-    const paths = areas(this.points, now, WIDTH, HEIGHT);
+  private draw(now: number): void {
+    const rates = perSecond(this.points);
+    const { of, good, degraded, failed, calls } = rates.at(-1)!;
+    const paths = areas(rates, now, WIDTH, HEIGHT);
     for (const outcome of ["good", "degraded", "failed"] as const) this.paths[outcome].setAttribute("d", paths[outcome]);
     const all = this.points.reduce((sum, p) => sum + p.good + p.degraded + p.failed, 0);
     const share = (outcome: Outcome) => shareText(all > 0 ? this.points.reduce((sum, p) => sum + p[outcome], 0) / all : 0);
