@@ -205,7 +205,7 @@ func TestPage(t *testing.T) {
 		"The promise holds.holds 60 requests: 60 responses; saw 60 of 60 requests")
 
 	// A fault by keyboard alone.
-	const pick = `//button[contains(@class,"pick")][.//*[contains(text(),"staff-service-bad-0")]]`
+	const pick = `//button[contains(@class,"pick")][contains(.,"staff-service-bad-0")]`
 	b.run(chromedp.Focus(pick, chromedp.BySearch), chromedp.KeyEvent(kb.Enter))
 	b.until("the pod", `document.querySelector("#panel-selected h2").textContent + " " + location.hash`, "staff-service-bad-0 #node=staff-service&pod=staff-service-bad-0")
 	b.run(chromedp.SetValue(`//select[option[contains(text(),"half of the answers 503")]]`, "status=503,rate=0.5", chromedp.BySearch))
