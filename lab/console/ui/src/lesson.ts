@@ -38,16 +38,21 @@ export class LessonPanel {
       return item;
     }
     const findings = make("ul", "findings");
+    const fresh = make("div");
+    fresh.append(make("p", "note", "What happened before may be the reason: each ejection of a pod lasts longer than the one before, for example. This checks with a new fleet, after the end of this one:"), new CommandLine(promise.command, this.announce).element);
+    fresh.hidden = true;
     const run = button(promise.seconds > 0 ? `Check (${Math.ceil(promise.seconds)} s or more)` : "Check", () => {
       run.disabled = true;
       findings.replaceChildren();
+      fresh.hidden = true;
       void perform(item, async () => {
         const found = await check(number);
         findings.replaceChildren(...listed(found));
-        return found.holds ? "The promise holds." : "The promise does not hold.";
+        fresh.hidden = found.holds;
+        return found.holds ? "The promise holds." : "The promise does not hold on this fleet.";
       }, this.announce).then(() => (run.disabled = false));
     });
-    item.append(run, result(), findings);
+    item.append(run, result(), findings, fresh);
     return item;
   }
 }
