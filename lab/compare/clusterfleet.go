@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -34,11 +35,10 @@ type clusterFleet struct {
 
 	watching sync.WaitGroup
 	cancel   context.CancelFunc
+	events   *local.EventLog
 
 	mu      sync.Mutex
-	places  map[string]local.Pod // by place, with the pod's own name
-	events  []local.Event
-	more    chan struct{}            // closed, and replaced, at every event
+	places  map[string]local.Pod     // by place, with the pod's own name
 	envoys  map[string]*envoy.Client // by pod
 	samples []usageSample
 	looked  time.Time     // last
@@ -55,7 +55,7 @@ type usageSample struct {
 func newClusterFleet(client *cluster.Client, at *Cluster, p plan) *clusterFleet {
 	return &clusterFleet{
 		client: client, at: at, p: p, since: metav1.Now(), cancel: func() {},
-		places: map[string]local.Pod{}, more: make(chan struct{}), envoys: map[string]*envoy.Client{},
+		places: map[string]local.Pod{}, events: local.NewEventLog(), envoys: map[string]*envoy.Client{},
 	}
 }
 
@@ -148,12 +148,12 @@ func (f *clusterFleet) look(ctx context.Context) error {
 	for _, place := range slices.Sorted(maps.Keys(next)) {
 		before, known := f.places[place]
 		if known {
-			f.events = append(f.events, changes(place, before, next[place], now)...)
+			for _, event := range changes(place, before, next[place], now) {
+				f.events.Add(event)
+			}
 		}
 	}
 	f.places = next
-	close(f.more)
-	f.more = make(chan struct{})
 	return nil
 }
 
@@ -235,26 +235,7 @@ func (f *clusterFleet) pod(place string) local.Pod {
 }
 
 // Events implements fleet.
-func (f *clusterFleet) Events(ctx context.Context) func(yield func(local.Event) bool) {
-	return func(yield func(local.Event) bool) {
-		for n := 0; ; {
-			f.mu.Lock()
-			events, more := slices.Clone(f.events[n:]), f.more
-			f.mu.Unlock()
-			n += len(events)
-			for _, event := range events {
-				if !yield(event) {
-					return
-				}
-			}
-			select {
-			case <-more:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
+func (f *clusterFleet) Events(ctx context.Context) iter.Seq[local.Event] { return f.events.All(ctx) }
 
 // killWithin bounds the deletion of a pod.
 const killWithin = 10 * time.Second

@@ -166,7 +166,7 @@ func TestPlaces(t *testing.T) {
 		}
 		places = next
 	}
-	f := &clusterFleet{places: places, more: make(chan struct{})}
+	f := &clusterFleet{places: places, events: local.NewEventLog()}
 	if pods := f.Pods(); len(pods) != 2 || pods[1].Name != "staff-service-1" || record.ServiceOf(pods[1].Name) != "staff-service" || f.pod("staff-service-1").Name != "s-d" {
 		t.Errorf("%+v", pods)
 	}

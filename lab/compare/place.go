@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"iter"
 	"syscall"
 	"time"
 
@@ -36,7 +37,7 @@ type place interface {
 type fleet interface {
 	Pods() []local.Pod
 	// Events yields the events of pods since the fleet's start, then new ones, until the context ends.
-	Events(ctx context.Context) func(yield func(local.Event) bool)
+	Events(ctx context.Context) iter.Seq[local.Event]
 	Kill(pod string, sig syscall.Signal) (did string, err error)
 	SetConnect(pod string, fault *local.ConnectFault) (local.ConnectState, error)
 

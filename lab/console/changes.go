@@ -1,10 +1,7 @@
 package console
 
 import (
-	"context"
 	"fmt"
-	"iter"
-	"sync"
 
 	"fleetman.example/lab/local"
 )
@@ -136,49 +133,4 @@ func (r *Reading) hostName(host string) string {
 		}
 	}
 	return host
-}
-
-// eventLog keeps the last events for those who follow them.
-type eventLog struct {
-	mu   sync.Mutex
-	all  []local.Event
-	gone int           // events that are not kept any more
-	more chan struct{} // closed, and replaced, with every addition
-}
-
-func newEventLog() *eventLog { return &eventLog{more: make(chan struct{})} }
-
-func (l *eventLog) add(events []local.Event) {
-	if len(events) == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kept := lastOf(append(l.all, events...), keptEvents)
-	l.gone += len(l.all) + len(events) - len(kept)
-	l.all = kept
-	close(l.more)
-	l.more = make(chan struct{})
-}
-
-// follow yields the events so far, then new ones, until ctx ends.
-func (l *eventLog) follow(ctx context.Context) iter.Seq[local.Event] {
-	return func(yield func(local.Event) bool) {
-		for next := 0; ; {
-			l.mu.Lock()
-			found, more := append([]local.Event(nil), l.all[max(next-l.gone, 0):]...), l.more
-			next = l.gone + len(l.all)
-			l.mu.Unlock()
-			for _, event := range found {
-				if !yield(event) {
-					return
-				}
-			}
-			select {
-			case <-more:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
 }

@@ -38,7 +38,7 @@ type Cluster struct {
 	traffic *cluster.Traffic
 	lessons lessons
 	place   Place
-	events  *eventLog
+	events  *local.EventLog
 
 	mu        sync.Mutex
 	http      *http.Client // to the pods
@@ -56,7 +56,7 @@ type Cluster struct {
 // scenarios, empty for none.
 func NewCluster(client *cluster.Client, flags []string, scenarios string) *Cluster {
 	return &Cluster{
-		client: client, traffic: client.NewTraffic(), lessons: lessons{scenarios}, events: newEventLog(),
+		client: client, traffic: client.NewTraffic(), lessons: lessons{scenarios}, events: local.NewEventLog(),
 		place: Place{Flags: flags, Cannot: map[string]string{
 			"pause": "The API of a cluster cannot stop a process and continue it: a fleet on this machine can.",
 			"trace": "On a cluster the spans go to the collector of k8s/components/telemetry, where it is applied: its Jaeger shows them.",
@@ -102,7 +102,9 @@ func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events.add(changes(c.last, r))
+	for _, event := range changes(c.last, r) {
+		c.events.Add(event)
+	}
 	c.last = r
 	return r, nil
 }
@@ -166,7 +168,7 @@ func (c *Cluster) known() []local.Pod {
 }
 
 // Events implements Source. They are the differences between two readings.
-func (c *Cluster) Events(ctx context.Context) iter.Seq[local.Event] { return c.events.follow(ctx) }
+func (c *Cluster) Events(ctx context.Context) iter.Seq[local.Event] { return c.events.All(ctx) }
 
 // Entry implements Source: the port at a node, when this machine reaches it, else a pod of the ingress gateway,
 // of webapp or of api-gateway, by port-forward.

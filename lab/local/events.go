@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"time"
 )
@@ -42,8 +43,8 @@ type Event struct {
 // maxEvents limits the memory of a fleet that runs for weeks.
 const maxEvents = 10_000
 
-// eventLog stores the last events for any number of readers.
-type eventLog struct {
+// EventLog stores the last events for any number of readers.
+type EventLog struct {
 	mu      sync.Mutex
 	events  []Event
 	dropped int           // events forgotten at the front
@@ -51,9 +52,11 @@ type eventLog struct {
 	ended   bool
 }
 
-func newEventLog() *eventLog { return &eventLog{more: make(chan struct{})} }
+// NewEventLog returns an empty log.
+func NewEventLog() *EventLog { return &EventLog{more: make(chan struct{})} }
 
-func (l *eventLog) add(e Event) {
+// Add adds an event, unless the log has ended.
+func (l *EventLog) Add(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -68,7 +71,7 @@ func (l *eventLog) add(e Event) {
 	l.more = make(chan struct{})
 }
 
-func (l *eventLog) end() {
+func (l *EventLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
@@ -79,7 +82,7 @@ func (l *eventLog) end() {
 
 // since returns the events from number n on, the number after them, and a
 // channel that is closed when there is more.
-func (l *eventLog) since(n int) (events []Event, next int, more <-chan struct{}, ended bool) {
+func (l *EventLog) since(n int) (events []Event, next int, more <-chan struct{}, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := max(n-l.dropped, 0)
@@ -87,14 +90,17 @@ func (l *eventLog) since(n int) (events []Event, next int, more <-chan struct{},
 }
 
 // Note adds an event that another package has seen.
-func (f *Fleet) Note(e Event) { f.events.add(e) }
+func (f *Fleet) Note(e Event) { f.events.Add(e) }
 
 // Events yields the events since the start of the fleet, then new ones, until the
 // fleet has stopped or the context ends.
-func (f *Fleet) Events(ctx context.Context) func(yield func(Event) bool) {
+func (f *Fleet) Events(ctx context.Context) iter.Seq[Event] { return f.events.All(ctx) }
+
+// All yields the events so far, then new ones, until the log or the context ends.
+func (l *EventLog) All(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for n := 0; ; {
-			events, next, more, ended := f.events.since(n)
+			events, next, more, ended := l.since(n)
 			for _, event := range events {
 				if !yield(event) {
 					return

@@ -37,7 +37,7 @@ func (e *NotReadyError) Error() string {
 type Fleet struct {
 	options  Options
 	plan     *plan
-	events   *eventLog
+	events   *EventLog
 	spawner  *process.Spawner
 	claims   claims
 	unlock   func()
@@ -117,7 +117,7 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 		return nil, err
 	}
 	f := &Fleet{
-		options: o, plan: p, events: newEventLog(), claims: taken, unlock: unlock,
+		options: o, plan: p, events: NewEventLog(), claims: taken, unlock: unlock,
 		failed: make(chan error, 1), finished: make(chan struct{}), changes: make(chan struct{}, 1), staged: make(chan struct{}, 1),
 	}
 	f.ending, f.end = context.WithCancel(context.Background())
@@ -352,7 +352,7 @@ func (f *Fleet) Release() {
 
 // note adds an event, with the mutex held, so that events are in order.
 func (f *Fleet) note(p *pod, kind EventKind, detail string) {
-	f.events.add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
+	f.events.Add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
 }
 
 // hostsRetry is the delay before hosts files that could not be written, for example
@@ -369,9 +369,9 @@ func (f *Fleet) publish() {
 	}
 	switch {
 	case f.stale != "" && was == "":
-		f.events.add(Event{Time: time.Now(), Pod: "hosts files", Kind: NotReady, Detail: f.stale + ": written again until it succeeds"})
+		f.events.Add(Event{Time: time.Now(), Pod: "hosts files", Kind: NotReady, Detail: f.stale + ": written again until it succeeds"})
 	case f.stale == "" && was != "":
-		f.events.add(Event{Time: time.Now(), Pod: "hosts files", Kind: Ready, Detail: "written"})
+		f.events.Add(Event{Time: time.Now(), Pod: "hosts files", Kind: Ready, Detail: "written"})
 	}
 	if f.stale != "" && !f.rewriting {
 		f.rewriting = true

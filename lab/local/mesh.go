@@ -92,7 +92,7 @@ func (s *Site) OpenLog(name string) (*os.File, error) {
 }
 
 // Event adds to what Fleet.Events yields.
-func (s *Site) Event(e Event) { s.fleet.events.add(e) }
+func (s *Site) Event(e Event) { s.fleet.events.Add(e) }
 
 // SetProxyDown sets why a pod's proxy does not work; the pod is not ready then. An
 // empty reason, as at the start, means that it works.

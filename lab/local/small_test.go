@@ -87,8 +87,8 @@ func TestProbeWatch(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &Fleet{events: newEventLog()}
-		f.events.add(Event{Pod: "a"})
+		f := &Fleet{events: NewEventLog()}
+		f.events.Add(Event{Pod: "a"})
 		var got []string
 		done := make(chan struct{})
 		go func() {
@@ -98,10 +98,10 @@ func TestEvents(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		f.events.add(Event{Pod: "b"})
-		f.events.add(Event{Pod: "c"})
+		f.events.Add(Event{Pod: "b"})
+		f.events.Add(Event{Pod: "c"})
 		f.events.end()
-		f.events.add(Event{Pod: "late"})
+		f.events.Add(Event{Pod: "late"})
 		f.events.end()
 		<-done
 		if want := []string{"a", "b", "c"}; !slices.Equal(got, want) {
@@ -111,9 +111,9 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventsAreBounded(t *testing.T) {
-	log := newEventLog()
+	log := NewEventLog()
 	for i := range 2*maxEvents + 7 {
-		log.add(Event{Restarts: i})
+		log.Add(Event{Restarts: i})
 	}
 	events, next, _, _ := log.since(0)
 	if next != 2*maxEvents+7 || len(events) > maxEvents || events[len(events)-1].Restarts != next-1 {
