@@ -376,18 +376,11 @@ func (c *Client) makeOne(ctx context.Context, d difference, expect *expected) er
 
 // rejected returns how many updates each proxy has rejected since it started.
 func (c *Client) rejected(ctx context.Context) (map[string]int, error) {
-	counts := map[string]int{}
 	status, err := c.Mesh(ctx)
-	if errors.Is(err, errNoProxies) {
-		return counts, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoProxies) {
 		return nil, err
 	}
-	for _, p := range status.Proxies {
-		counts[p.Name] = len(p.Rejected)
-	}
-	return counts, nil
+	return status.Rejections(), nil
 }
 
 // awaitApplied returns when istiod has the expected state and every proxy is in sync, at once for a fleet without
@@ -403,11 +396,11 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 		if err != nil {
 			return err
 		}
+		if err := status.RejectedSince(rejected); err != nil {
+			return c.fail(nil, "%v", err)
+		}
 		var late []string
 		for _, p := range status.Proxies {
-			if len(p.Rejected) > rejected[p.Name] {
-				return c.fail(nil, "proxy of %s: rejected: %s", p.Name, p.Rejected[len(p.Rejected)-1])
-			}
 			if !p.Synced {
 				late = append(late, p.Name)
 			}

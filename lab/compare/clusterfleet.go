@@ -369,12 +369,7 @@ func (f *clusterFleet) err(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range status.Proxies {
-		if len(p.Rejected) > f.rejections[p.Name] {
-			return fmt.Errorf("proxy of %s: rejected: %s", p.Name, p.Rejected[len(p.Rejected)-1])
-		}
-	}
-	return nil
+	return status.RejectedSince(f.rejections)
 }
 
 // stop implements fleet: it removes the namespace, even after the context has ended.

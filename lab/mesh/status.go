@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -84,6 +85,25 @@ func (s *Status) Good() bool {
 		good = good && p.Ready && p.Synced && len(p.Rejected) == 0
 	}
 	return good
+}
+
+// Rejections returns how many updates each proxy has rejected since it started.
+func (s *Status) Rejections() map[string]int {
+	counts := map[string]int{}
+	for _, p := range s.Proxies {
+		counts[p.Name] = len(p.Rejected)
+	}
+	return counts
+}
+
+// RejectedSince returns an error if a proxy has rejected an update that is not among the earlier ones.
+func (s *Status) RejectedSince(earlier map[string]int) error {
+	for _, p := range s.Proxies {
+		if len(p.Rejected) > earlier[p.Name] {
+			return fmt.Errorf("proxy of %s: rejected: %s", p.Name, p.Rejected[len(p.Rejected)-1])
+		}
+	}
+	return nil
 }
 
 // Istiods returns all istiods, that of the default revision first.

@@ -55,14 +55,12 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]st
 
 // RunningOnCluster returns a running fleet as a target, which Stop does not stop.
 func RunningOnCluster(ctx context.Context, client *cluster.Client) (check.Target, error) {
-	t, err := newClusterTarget(ctx, client, map[string]int{})
+	t, err := newClusterTarget(ctx, client, nil)
 	if err != nil || !t.proxied() {
 		return t, err
 	}
 	status, err := client.Mesh(ctx)
-	for _, p := range status.Proxies {
-		t.rejections[p.Name] = len(p.Rejected)
-	}
+	t.rejections = status.Rejections()
 	return t, err
 }
 
@@ -107,12 +105,7 @@ func (t *clusterTarget) Err(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range status.Proxies {
-		if len(p.Rejected) > t.rejections[p.Name] {
-			return fmt.Errorf("proxy of %s: rejected: %s", p.Name, p.Rejected[len(p.Rejected)-1])
-		}
-	}
-	return nil
+	return status.RejectedSince(t.rejections)
 }
 
 // proxied reports whether any pod has a proxy.
