@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 
@@ -20,13 +21,7 @@ The checks on a cluster run it in pods, whose requests they send.`,
 		Example: `  fleetman relay 127.0.0.1:15999`,
 		Args:    exactly("ADDRESS"),
 		Hidden:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			listener, err := net.Listen("tcp", args[0])
-			if err != nil {
-				return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)
-			}
-			return relay.Serve(cmd.Context(), listener)
-		},
+		RunE:    serveAt(relay.Serve),
 	}
 }
 
@@ -40,12 +35,17 @@ became of each request until it is read. Comparisons on a cluster run it in Jobs
 		Example: `  fleetman load 127.0.0.1:15998`,
 		Args:    exactly("ADDRESS"),
 		Hidden:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			listener, err := net.Listen("tcp", args[0])
-			if err != nil {
-				return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)
-			}
-			return loader.Serve(cmd.Context(), listener)
-		},
+		RunE:    serveAt(loader.Serve),
+	}
+}
+
+// serveAt returns what a command does that serves at the address of its argument.
+func serveAt(serve func(context.Context, net.Listener) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		listener, err := net.Listen("tcp", args[0])
+		if err != nil {
+			return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)
+		}
+		return serve(cmd.Context(), listener)
 	}
 }
