@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
 
@@ -21,12 +22,12 @@ import (
 // wait for the pods.
 func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, error) {
 	began := time.Now()
-	patches := map[string][]map[string]any{} // of the Deployments' specs, by name
+	patches := map[string][]specOf{} // by the names of Deployments
 	for name, count := range o.Replicas {
-		patches[name] = append(patches[name], map[string]any{"replicas": count})
+		patches[name] = append(patches[name], func(*appsv1.Deployment) map[string]any { return map[string]any{"replicas": count} })
 	}
 	for _, s := range o.Set {
-		patches[s.Target] = append(patches[s.Target], map[string]any{"variable": map[string]any{"name": s.Name, "value": s.Value, "valueFrom": nil}})
+		patches[s.Target] = append(patches[s.Target], func(d *appsv1.Deployment) map[string]any { return variableOf(d, s) })
 	}
 	found := map[string][]appsv1.Deployment{}
 	for name := range patches { // before anything changes
@@ -39,7 +40,7 @@ func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, err
 	for _, name := range slices.Sorted(maps.Keys(patches)) {
 		for i := range found[name] {
 			for _, spec := range patches[name] {
-				if err := c.patch(ctx, &found[name][i], spec); err != nil {
+				if err := c.patch(ctx, &found[name][i], spec(&found[name][i])); err != nil {
 					return mesh.Applied{}, err
 				}
 			}
@@ -82,12 +83,18 @@ func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deploym
 	return nil, fmt.Errorf("deployment: %.60q: must be one of %s", name, strings.Join(names, ", "))
 }
 
-// patch changes the number of pods of a Deployment, or a variable of its first container.
+// specOf returns what a change sets of a Deployment's spec.
+type specOf func(*appsv1.Deployment) map[string]any
+
+// variableOf sets a variable of the first container.
+func variableOf(d *appsv1.Deployment, s local.Setting) map[string]any {
+	variable := map[string]any{"name": s.Name, "value": s.Value, "valueFrom": nil}
+	container := map[string]any{"name": d.Spec.Template.Spec.Containers[0].Name, "env": []any{variable}}
+	return map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{container}}}}
+}
+
+// patch changes fields of a Deployment's spec.
 func (c *Client) patch(ctx context.Context, d *appsv1.Deployment, spec map[string]any) error {
-	if variable, ok := spec["variable"]; ok {
-		container := map[string]any{"name": d.Spec.Template.Spec.Containers[0].Name, "env": []any{variable}}
-		spec = map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{container}}}}
-	}
 	text, err := json.Marshal(map[string]any{"spec": spec})
 	if err != nil {
 		return fmt.Errorf("change Deployment %s: %w", d.Name, err)
