@@ -6,9 +6,7 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Usage is what a container has used.
@@ -79,16 +77,14 @@ func (c *Client) IstioNodes(ctx context.Context) (nodes, istiods []string, err e
 	if err != nil {
 		return nil, nil, c.about("pods of Istio", err)
 	}
-	of := func(p *corev1.Pod, app string) bool {
-		return labels.SelectorFromSet(labels.Set{istioAppName: app}).Matches(labels.Set(p.Labels))
-	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if !of(p, istiodLog) && !of(p, gatewayLog) || p.Spec.NodeName == "" {
+		app := p.Labels[istioAppName]
+		if app != istiodLog && app != gatewayLog || p.Spec.NodeName == "" {
 			continue
 		}
 		nodes = append(nodes, p.Spec.NodeName)
-		if of(p, istiodLog) {
+		if app == istiodLog {
 			istiods = append(istiods, p.Name)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -271,10 +270,7 @@ func (c *Cluster) setFaults(ctx context.Context, name, rules string) (string, er
 			return "", err
 		}
 	}
-	if strings.TrimSpace(rules) == "" {
-		return name + ": no faults", nil
-	}
-	return name + ": " + rules, nil
+	return faultsSet(name, rules), nil
 }
 
 // Lessons implements Source.

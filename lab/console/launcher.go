@@ -252,10 +252,15 @@ func (l *Launcher) setFaults(ctx context.Context, name, rules string) (string, e
 			return "", err
 		}
 	}
+	return faultsSet(name, rules), nil
+}
+
+// faultsSet says which rules a pod has now.
+func faultsSet(name, rules string) string {
 	if strings.TrimSpace(rules) == "" {
-		return name + ": no faults", nil
+		return name + ": no faults"
 	}
-	return name + ": " + rules, nil
+	return name + ": " + rules
 }
 
 // pause stops a pod's process, and continues it later.
