@@ -112,17 +112,25 @@ func (f *localFleet) err(context.Context) error {
 
 // usage returns the CPU seconds and the resident bytes of a process.
 func (f *localFleet) usage(ctx context.Context, name string) ([]record.Count, error) {
-	pid := f.pids[name]
-	for _, pod := range f.Pods() {
-		if pod.Name == name {
-			pid = pod.PID
-		}
+	pid, known := f.pids[name]
+	if !known {
+		pid = f.pid(name)
 	}
 	used, err := process.UsageOf(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
 	return []record.Count{{Name: record.CountCPU, N: used.CPU.Seconds()}, {Name: record.CountMemory, N: float64(used.RSS)}}, nil
+}
+
+// pid returns the process of a pod, which changes when it restarts.
+func (f *localFleet) pid(name string) int {
+	for _, pod := range f.Pods() {
+		if pod.Name == name {
+			return pod.PID
+		}
+	}
+	return 0
 }
 
 // target is where the load goes.
