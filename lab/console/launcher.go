@@ -255,7 +255,7 @@ func (l *Launcher) setFaults(ctx context.Context, name, rules string) (string, e
 	return faultsSet(name, rules), nil
 }
 
-// faultsSet says which rules a pod has now.
+// faultsSet returns, in words, which rules a pod has now.
 func faultsSet(name, rules string) string {
 	if strings.TrimSpace(rules) == "" {
 		return name + ": no faults"
