@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"fleetman.example/lab/manifest"
 )
@@ -177,10 +178,8 @@ func (m *model) environment(container value, ns string) map[string]variable {
 }
 
 func (m *model) configMap(ns, name string) value {
-	for _, o := range m.objects {
-		if o.Kind == "ConfigMap" && o.Namespace == ns && o.Name == name {
-			return o.at("data")
-		}
+	if o := first(m.objects, func(o *object) bool { return o.Kind == "ConfigMap" && o.Namespace == ns && o.Name == name }); o != nil {
+		return o.at("data")
 	}
 	return value{object: &object{}}
 }
@@ -197,13 +196,9 @@ func (m *model) newService(o *object) *service {
 	return s
 }
 
-func selects(selector, labels map[string]string) bool {
-	for key, want := range selector {
-		if got, ok := labels[key]; !ok || got != want {
-			return false
-		}
-	}
-	return true
+// selects reports whether a selector, or the labels of a subset, select what has some labels.
+func selects(selector, of map[string]string) bool {
+	return labels.SelectorFromSet(selector).Matches(labels.Set(of))
 }
 
 // hosts returns the number of pods with the labels of a subset; 0 when it is not
@@ -238,6 +233,9 @@ func (s *service) callees() []string {
 	return names
 }
 
+// runs reports whether a workload's pods are the service's.
+func (s *service) runs(w *workload) bool { return slices.Contains(s.workloads, w) }
+
 // fullName returns a host's full name as objects of a namespace mean it.
 func fullName(host, ns string) string {
 	switch parts := strings.Split(host, "."); {
@@ -262,10 +260,18 @@ func dialName(host, ns string) string {
 
 // serviceOf returns the Service with a full name, or nil.
 func (m *model) serviceOf(host string) *service {
-	for _, s := range m.services {
-		if s.host == host {
-			return s
-		}
+	return first(m.services, func(s *service) bool { return s.host == host })
+}
+
+// serviceRunning returns the first Service of a workload's pods, or nil.
+func (m *model) serviceRunning(w *workload) *service {
+	return first(m.services, func(s *service) bool { return s.runs(w) })
+}
+
+// first returns the first of all for which is holds, or nil.
+func first[T any](all []*T, is func(*T) bool) *T {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i]
 	}
 	return nil
 }

@@ -15,10 +15,9 @@ type policy struct {
 type cluster struct {
 	rule    *object
 	service *service // nil when the manifests do not have it
-	host    string
-	port    int // 0: any
-	subset  string
-	labels  map[string]string
+	destination
+	port   int // 0: any
+	labels map[string]string
 	policy
 }
 
@@ -100,13 +99,12 @@ func (m *model) clustersOf(rule *object, host string) (all []*cluster) {
 	}
 	for _, port := range ports {
 		whole, _ := merged(traffic, port)
-		if m.leadsTo(host, "") {
-			all = append(all, &cluster{rule, service, host, port, "", nil, whole})
+		if d := (destination{host: host}); m.leadsTo(d) {
+			all = append(all, &cluster{rule, service, d, port, nil, whole})
 		}
 		for _, subset := range rule.at("spec", "subsets").items() {
-			name := subset.at("name").text()
-			if m.leadsTo(host, name) {
-				all = append(all, &cluster{rule, service, host, port, name, subset.at("labels").labels(), whole.over(subset.at("trafficPolicy"), port)})
+			if d := (destination{host, subset.at("name").text()}); m.leadsTo(d) {
+				all = append(all, &cluster{rule, service, d, port, subset.at("labels").labels(), whole.over(subset.at("trafficPolicy"), port)})
 			}
 		}
 	}
@@ -134,29 +132,14 @@ func (m *model) hostsOf(rule *object) (hosts []string) {
 	return hosts
 }
 
-// leadsTo reports whether a route leads to a subset of a host, or no
-// VirtualService is for the host.
-func (m *model) leadsTo(host, subset string) bool {
-	none := true
-	for _, r := range m.allRoutes() {
-		if slices.Contains(r.hosts, host) {
-			none = false
-		}
-		for _, d := range r.destinations() {
-			if fullName(d.at("host").text(), r.rule.Namespace) == host && d.at("subset").text() == subset {
-				return true
-			}
-		}
-	}
-	return none
+// leadsTo reports whether a route leads to a destination, or no VirtualService is
+// for its host.
+func (m *model) leadsTo(d destination) bool {
+	return slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return slices.Contains(r.to, d) }) ||
+		!slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return slices.Contains(r.hosts, d.host) })
 }
 
 // clusterOf returns the cluster of a destination, or nil.
-func (m *model) clusterOf(host, subset string) *cluster {
-	for _, c := range m.clusters() {
-		if c.host == host && c.subset == subset {
-			return c
-		}
-	}
-	return nil
+func (m *model) clusterOf(d destination) *cluster {
+	return first(m.clusters(), func(c *cluster) bool { return c.destination == d })
 }

@@ -233,12 +233,7 @@ func (p *proving) idle(t *trial) map[string]experiment.Count {
 
 // named returns the Service with a name, or nil.
 func (p *proving) named(name string) *service {
-	for _, s := range p.services {
-		if s.name == name {
-			return s
-		}
-	}
-	return nil
+	return first(p.services, func(s *service) bool { return s.name == name })
 }
 
 // injected returns patches that give the pods proxies, where the manifests leave

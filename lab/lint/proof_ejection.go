@@ -129,8 +129,7 @@ func proveEjectsItself(p *proving) (*trial, error) {
 	if p.finding.Severity == Warning {
 		return nil, errors.New("it takes several such requests in a row, which a short run may not have")
 	}
-	d := r.destinations()[0]
-	c := p.clusterOf(fullName(d.at("host").text(), r.rule.Namespace), d.at("subset").text())
+	c := p.clusterOf(r.to[0])
 	t, err := p.loadOn(c.service, r)
 	if err != nil {
 		return nil, err

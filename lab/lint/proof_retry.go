@@ -17,10 +17,10 @@ func failedRequest(q record.Request) bool { return q.Failed() }
 // routed returns the route of a finding, its Service, and a trial of its own.
 func (p *proving) routed() (*route, *service, *trial, error) {
 	r := p.route()
-	if r == nil || len(r.destinations()) == 0 {
+	if r == nil || len(r.to) == 0 {
 		return nil, nil, nil, errors.New("the route must have a destination")
 	}
-	s := p.serviceOf(fullName(r.destinations()[0].at("host").text(), r.rule.Namespace))
+	s := p.serviceOf(r.to[0].host)
 	t, err := p.loadOn(s, r)
 	return r, s, t, err
 }
@@ -259,7 +259,7 @@ func proveNoBudget(p *proving) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := p.serviceOf(fullName(r.destinations()[0].at("host").text(), r.rule.Namespace))
+	s := p.serviceOf(r.to[0].host)
 	t, err := p.loadOn(s, r)
 	if err != nil {
 		return nil, err
@@ -279,8 +279,7 @@ func proveNoBudget(p *proving) (*trial, error) {
 // its budget; nil when there is none.
 func (p *proving) budgeted() (*route, *cluster, error) {
 	if r := p.route(); r != nil {
-		d := r.destinations()[0]
-		return r, p.clusterOf(fullName(d.at("host").text(), r.rule.Namespace), d.at("subset").text()), nil
+		return r, p.clusterOf(r.to[0]), nil
 	}
 	c, _ := p.cluster()
 	switch last := p.at.path[len(p.at.path)-1].key; {
@@ -304,12 +303,11 @@ func (p *proving) repairBudget(r *route, c *cluster) error {
 	budget := map[string]any{"percent": 20, "minRetryConcurrency": 1}
 	switch {
 	case c == nil:
-		host := fullName(r.destinations()[0].at("host").text(), r.rule.Namespace)
 		o := &object{Object: r.rule.Object}
 		o.Kind, o.Name = "DestinationRule", "fleetman-lint-budget"
 		o.fields = map[string]any{
 			"apiVersion": "networking.istio.io/v1", "kind": o.Kind, "metadata": map[string]any{"name": o.Name, "namespace": o.Namespace},
-			"spec": map[string]any{"host": host, "trafficPolicy": map[string]any{}},
+			"spec": map[string]any{"host": r.to[0].host, "trafficPolicy": map[string]any{}},
 		}
 		p.repair(o, change(budget, "spec", "trafficPolicy", "retryBudget"))
 	case p.at.path[len(p.at.path)-1].index >= 0: // a port's settings

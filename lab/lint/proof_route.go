@@ -58,11 +58,7 @@ func proveNotSeen(p *proving) (*trial, error) {
 	rule := p.at.object
 	s := p.host()
 	if s == nil { // its host is a name in the rule's own namespace
-		for _, other := range p.services {
-			if other.name == p.at.text() {
-				s = other
-			}
-		}
+		s = p.named(p.at.text())
 	}
 	t, err := p.load(s)
 	if err != nil {
@@ -115,8 +111,8 @@ func proveLostHeader(p *proving) (*trial, error) {
 	t.rate = 10
 	t.inject = inAll(p.edge.to, "status=404,header="+name+":")
 	for _, r := range p.routes(p.edge) { // another Service may be the header's
-		for _, d := range r.destinations() {
-			s := p.serviceOf(fullName(d.at("host").text(), r.rule.Namespace))
+		for _, d := range r.to {
+			s := p.serviceOf(d.host)
 			if s != nil && s != p.edge.to && !slices.ContainsFunc(t.inject, func(in experiment.Injection) bool { return in.Service == s.name }) {
 				t.inject = append(t.inject, inAll(s, "status=404,header="+name+":")...)
 			}

@@ -59,7 +59,7 @@ func (p *proving) host() *service {
 // service, otherwise the service's own.
 func (p *proving) caller(s *service) *workload {
 	for _, e := range s.calledBy {
-		if e.from.meshed && e.from.hosts > 0 && p.isBehind(e.from) {
+		if e.from.meshed && e.from.hosts > 0 && p.serviceRunning(e.from) != nil {
 			return e.from
 		}
 	}
@@ -125,27 +125,12 @@ func (p *proving) loadThrough(e *edge, behind ...string) (*trial, error) {
 	}, nil
 }
 
-// serviceRunning returns the first Service of a workload's pods, or nil.
-func (p *proving) serviceRunning(w *workload) *service {
-	for _, s := range p.services {
-		if s.runs(w) {
-			return s
-		}
-	}
-	return nil
-}
-
 // route returns the route that a finding in a VirtualService is about, or nil.
 func (p *proving) route() *route {
 	if len(p.at.path) < 3 || p.at.object.Kind != "VirtualService" {
 		return nil
 	}
-	for _, r := range p.allRoutes() {
-		if r.rule == p.at.object && slices.Equal(r.http.path, p.at.path[:3]) {
-			return r
-		}
-	}
-	return nil
+	return first(p.allRoutes(), func(r *route) bool { return r.rule == p.at.object && slices.Equal(r.http.path, p.at.path[:3]) })
 }
 
 // cluster returns the first cluster that a finding in a DestinationRule is about,
@@ -155,27 +140,13 @@ func (p *proving) cluster() (*cluster, *route) {
 	if len(p.at.path) > 3 && p.at.path[1].key == "subsets" {
 		subset = p.at.path[2].name
 	}
-	for _, c := range p.clusters() {
-		if c.rule == p.at.object && (c.subset == subset || subset == "") && c.service != nil {
-			if c.subset == "" {
-				return c, nil
-			}
-			return c, p.leading(c)
-		}
+	c := first(p.clusters(), func(c *cluster) bool {
+		return c.rule == p.at.object && (c.subset == subset || subset == "") && c.service != nil
+	})
+	if c == nil || c.subset == "" {
+		return c, nil
 	}
-	return nil, nil
-}
-
-// leading returns a route that leads to a cluster, or nil.
-func (p *proving) leading(c *cluster) *route {
-	for _, r := range p.allRoutes() {
-		for _, d := range r.destinations() {
-			if fullName(d.at("host").text(), r.rule.Namespace) == c.host && d.at("subset").text() == c.subset {
-				return r
-			}
-		}
-	}
-	return nil
+	return c, first(p.allRoutes(), func(r *route) bool { return slices.Contains(r.to, c.destination) })
 }
 
 // loadCluster is load for the cluster of a finding in a DestinationRule.
@@ -191,13 +162,8 @@ func (p *proving) loadCluster() (*cluster, *trial, error) {
 // in injects rules into some pods of a cluster: the first workload's of a subset.
 func (c *cluster) in(n int, rules string) []experiment.Injection {
 	service := c.service.name
-	if len(c.labels) > 0 {
-		for _, w := range c.service.workloads {
-			if selects(c.labels, w.labels) {
-				service = w.name
-				break
-			}
-		}
+	if w := first(c.service.workloads, func(w *workload) bool { return selects(c.labels, w.labels) }); w != nil && len(c.labels) > 0 {
+		service = w.name
 	}
 	return []experiment.Injection{{Service: service, Replicas: experiment.Replicas{Some: n}, Rules: rules}}
 }
@@ -224,35 +190,28 @@ func (v value) keysTo(cut string) (path []any) {
 
 // put sets the value at a path. Objects that are missing are made.
 func put(fields map[string]any, to any, path ...any) {
-	var node any = fields
-	for i, step := range path {
-		last := i == len(path)-1
-		switch key := step.(type) {
-		case int:
-			list, ok := node.([]any)
-			if !ok || key >= len(list) {
-				return
-			}
-			if last {
-				list[key] = to
-				return
-			}
-			node = list[key]
-		case string:
-			within, ok := node.(map[string]any)
-			if !ok {
-				return
-			}
-			if last {
-				within[key] = to
-				return
-			}
-			if within[key] == nil {
-				within[key] = map[string]any{}
-			}
-			node = within[key]
+	putIn(fields, to, path)
+}
+
+// putIn returns a node, or a new object for nil, with the value at a path below it.
+func putIn(node, to any, path []any) any {
+	if len(path) == 0 {
+		return to
+	}
+	switch key := path[0].(type) {
+	case int:
+		if list, _ := node.([]any); key < len(list) {
+			list[key] = putIn(list[key], to, path[1:])
+		}
+	case string:
+		if node == nil {
+			node = map[string]any{}
+		}
+		if within, ok := node.(map[string]any); ok {
+			within[key] = putIn(within[key], to, path[1:])
 		}
 	}
+	return node
 }
 
 // get returns the value at a path, or nil.
@@ -310,9 +269,7 @@ func (p *proving) bare(w *workload) {
 
 // withoutEjection removes the ejection of a service's hosts in both arms: it would
 // end what is measured.
-func (p *proving) withoutEjection(s *service) {
-	p.withoutBlock(s, "outlierDetection")
-}
+func (p *proving) withoutEjection(s *service) { p.withoutBlock(s, "outlierDetection") }
 
 // withoutBudget removes the retry budget in both arms: it would refuse the retries of a
 // load as small as an experiment's.

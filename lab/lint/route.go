@@ -13,7 +13,11 @@ type route struct {
 	rule  *object
 	hosts []string // full names
 	http  value
+	to    []destination
 }
+
+// destination is a host, by its full name, or a subset of it.
+type destination struct{ host, subset string }
 
 // allRoutes returns the routes of all VirtualServices.
 func (m *model) allRoutes() []*route {
@@ -31,7 +35,12 @@ func (m *model) findRoutes() []*route {
 			hosts = append(hosts, fullName(host, rule.Namespace))
 		}
 		for _, http := range rule.at("spec", "http").items() {
-			all = append(all, &route{rule, hosts, http})
+			r := &route{rule: rule, hosts: hosts, http: http}
+			for _, weighted := range http.at("route").items() {
+				to := weighted.at("destination")
+				r.to = append(r.to, destination{fullName(to.at("host").text(), rule.Namespace), to.at("subset").text()})
+			}
+			all = append(all, r)
 		}
 	}
 	return all
@@ -69,15 +78,13 @@ func (m *model) routes(e *edge) []*route {
 
 // read returns the route of a GET to which no other condition applies, or nil.
 func (m *model) read(e *edge) *route {
-	for _, r := range m.routes(e) {
-		if matches := r.http.at("match").items(); len(matches) == 0 || slices.ContainsFunc(matches, func(match value) bool {
+	return first(m.routes(e), func(r *route) bool {
+		matches := r.http.at("match").items()
+		return len(matches) == 0 || slices.ContainsFunc(matches, func(match value) bool {
 			keys := match.keys()
 			return (len(keys) == 0 || len(keys) == 1 && keys[0] == "method") && allows(match, "GET")
-		}) {
-			return r
-		}
-	}
-	return nil
+		})
+	})
 }
 
 // name is the route's name in messages.
@@ -86,15 +93,6 @@ func (r *route) name() string {
 		return r.rule.Ref() + ", route " + name
 	}
 	return r.rule.Ref()
-}
-
-// destinations returns where a route leads.
-func (r *route) destinations() []value {
-	var found []value
-	for _, weighted := range r.http.at("route").items() {
-		found = append(found, weighted.at("destination"))
-	}
-	return found
 }
 
 // hasFault reports whether a route injects faults. Its retries and its time-out

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,23 +43,7 @@ func (m *model) mostTries(e *edge) int {
 // isRetried reports whether a caller of a workload retries its calls: a path
 // then begins there.
 func (m *model) isRetried(w *workload) bool {
-	for _, s := range m.services {
-		for _, e := range s.calledBy {
-			if e.to.runs(w) && m.tries(e) > 1 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (s *service) runs(w *workload) bool {
-	for _, own := range s.workloads {
-		if own == w {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.edges, func(e *edge) bool { return e.to != nil && e.to.runs(w) && m.tries(e) > 1 })
 }
 
 // reportPath reports the path with the largest product that begins with an edge.

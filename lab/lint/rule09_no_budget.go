@@ -42,15 +42,14 @@ func checkNoBudget(p *pass) {
 
 // checkBudget looks for a budget where a route leads.
 func (p *pass) checkBudget(r *route, own retries, word string) {
-	for _, d := range r.destinations() {
-		host := fullName(d.at("host").text(), r.rule.Namespace)
-		c := p.clusterOf(host, d.at("subset").text())
+	for i, d := range r.to {
+		c := p.clusterOf(d)
 		if c == nil || !c.budget.has() {
 			if c != nil && c.pool.at("http", "maxRetries").count(0) > 0 {
 				continue
 			}
 			p.report(own.value.at("retryOn").or(own.value), "add trafficPolicy.retryBudget: {percent: 20, minRetryConcurrency: 3} to a DestinationRule of the host",
-				"%s repeats on %s without a budget: when every host of %s fails, %d times its load arrives", r.name(), word, d.at("host").text(), 1+own.n)
+				"%s repeats on %s without a budget: when every host of %s fails, %d times its load arrives", r.name(), word, r.http.at("route").items()[i].at("destination", "host").text(), 1+own.n)
 			continue
 		}
 		p.checkBounds(c, own)

@@ -16,8 +16,8 @@ func checkEjectsItself(p *pass) {
 		if r.hasFault() || own.n == 0 || own.repeatsAnswers() == "" {
 			continue
 		}
-		for _, d := range r.destinations() {
-			if c := p.clusterOf(fullName(d.at("host").text(), r.rule.Namespace), d.at("subset").text()); c != nil && c.outliers.has() {
+		for _, d := range r.to {
+			if c := p.clusterOf(d); c != nil && c.outliers.has() {
 				p.checkOwnTries(c, r, own)
 			}
 		}

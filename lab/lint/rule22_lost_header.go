@@ -18,7 +18,7 @@ var lostHeader = &Rule{
 func checkLostHeader(p *pass) {
 	for _, e := range p.edges {
 		w := e.from
-		if !w.meshed || !p.isBehind(w) {
+		if !w.meshed || p.serviceRunning(w) == nil { // which gets no requests that have headers to propagate
 			continue
 		}
 		for _, header := range p.headers(e) {
@@ -34,12 +34,6 @@ func checkLostHeader(p *pass) {
 			}
 		}
 	}
-}
-
-// isBehind reports whether a workload gets requests that have headers to
-// propagate: it has a Service.
-func (m *model) isBehind(w *workload) bool {
-	return slices.ContainsFunc(m.services, func(s *service) bool { return s.runs(w) })
 }
 
 func isPropagated(header string) bool {

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -73,12 +74,7 @@ func (v value) items() []value {
 // keys returns the keys of an object, sorted.
 func (v value) keys() []string {
 	fields, _ := v.any.(map[string]any)
-	var keys []string
-	for key := range fields {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(maps.Keys(fields))
 }
 
 // text returns a string, or "".
