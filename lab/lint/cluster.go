@@ -11,8 +11,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/pager"
 	"sigs.k8s.io/yaml"
 )
 
@@ -46,9 +48,6 @@ var (
 	rootNamespace    = "istio-system"
 )
 
-// pageSize is how many objects are read at once.
-const pageSize = 500
-
 // ReadCluster returns the objects of a cluster, or of one namespace and the root
 // namespace, that rules are about. A kind that the cluster does not have is left
 // out. An error is that of the client.
@@ -80,24 +79,19 @@ func ReadCluster(ctx context.Context, client dynamic.Interface, namespace string
 func (k kind) list(ctx context.Context, client dynamic.Interface, namespace string) (found []*unstructured.Unstructured, err error) {
 	for _, version := range k.versions {
 		of := client.Resource(schema.GroupVersionResource{Group: k.group, Version: version, Resource: k.resource}).Namespace(namespace)
-		page := &unstructured.UnstructuredList{}
-		for {
-			page, err = of.List(ctx, metav1.ListOptions{Limit: pageSize, Continue: page.GetContinue()})
-			if err != nil {
-				break
-			}
-			for i := range page.Items {
-				found = append(found, &page.Items[i])
-			}
-			if page.GetContinue() == "" {
-				return found, nil
-			}
-		}
-		if !apierrors.IsNotFound(err) {
+		pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return of.List(ctx, o) })
+		err := pages.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
+			found = append(found, o.(*unstructured.Unstructured))
+			return nil
+		})
+		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("list %s: %w", k.resource, err)
 		}
+		if err == nil {
+			break
+		}
 	}
-	return nil, nil
+	return found, nil
 }
 
 // isSystems reports whether an object is the cluster's own.

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ofCluster is what a cluster has that nobody wrote into a manifest.
-const ofCluster = `apiVersion: v1
+// clusterObjects is what a cluster has that nobody wrote into a manifest.
+const clusterObjects = `apiVersion: v1
 kind: Service
 metadata: {name: kubernetes, namespace: default}
 ---
@@ -44,7 +44,7 @@ func TestReadCluster(t *testing.T) {
 	text := read(t, "testdata/01/bad.yaml")
 	text = strings.ReplaceAll(text, "metadata: {name: staff", "metadata: {namespace: default, creationTimestamp: '2026-01-01T00:00:00Z', managedFields: [], name: staff")
 	text = strings.ReplaceAll(text, "metadata: {name: fleetman", "metadata: {namespace: default, uid: u, name: fleetman")
-	client := fakeCluster(t, text+"---\n"+ofCluster)
+	client := fakeCluster(t, text+"---\n"+clusterObjects)
 	gone := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
 	client.PrependReactor("list", "envoyfilters", func(kubetest.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewNotFound(gone.GroupResource(), "")
@@ -84,7 +84,7 @@ func TestReadCluster(t *testing.T) {
 
 // TestReadClusterErrors: what must not be read is an error, that of the client.
 func TestReadClusterErrors(t *testing.T) {
-	client := fakeCluster(t, ofCluster)
+	client := fakeCluster(t, clusterObjects)
 	client.PrependReactor("list", "deployments", func(kubetest.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "", fmt.Errorf("no"))
 	})

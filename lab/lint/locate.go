@@ -110,16 +110,7 @@ func descend(node *yaml.Node, path []step) (line, steps int) {
 // follow returns the key, or the item itself, and the value of one step.
 func follow(node *yaml.Node, s step) (key, next *yaml.Node) {
 	if s.index < 0 {
-		node = resolved(node)
-		if node.Kind != yaml.MappingNode {
-			return nil, nil
-		}
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == s.key {
-				return node.Content[i], resolved(node.Content[i+1])
-			}
-		}
-		return nil, nil
+		return field(node, s.key)
 	}
 	items := sequence(node)
 	for _, item := range items {

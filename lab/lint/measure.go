@@ -81,15 +81,17 @@ func events(r *record.Run, what string) (n int) {
 func calls(s *service) measure {
 	return func(r *record.Run) (float64, string) {
 		counters := record.NewCounters(r.Samples)
-		isPod := func(pod string) bool {
-			return slices.ContainsFunc(s.workloads, func(w *workload) bool { return record.ServiceOf(pod) == w.name })
-		}
-		received := counters.Sum(isPod, isCall, counters.Last()) - counters.Sum(isPod, isCall, -record.SampleSlack)
+		received := counters.Sum(s.hasPod, isCall, counters.Last()) - counters.Sum(s.hasPod, isCall, -record.SampleSlack)
 		n := len(during(r, ""))
 		received -= float64(len(r.Requests) - n)
 		per := received / float64(max(n, 1))
 		return per, fmt.Sprintf("%.1f calls of %s for one request", per, s.name)
 	}
+}
+
+// hasPod reports whether a pod is the service's.
+func (s *service) hasPod(pod string) bool {
+	return slices.ContainsFunc(s.workloads, func(w *workload) bool { return record.ServiceOf(pod) == w.name })
 }
 
 // isCall reports whether a count is of requests that are no probes.
@@ -165,8 +167,7 @@ func hostsOf(s *service, what string) measure {
 		n := 0
 		for pod := range counters.Pods() {
 			one := func(other string) bool { return other == pod }
-			if slices.ContainsFunc(s.workloads, func(w *workload) bool { return record.ServiceOf(pod) == w.name }) &&
-				counters.Sum(one, isCall, counters.Last()) > counters.Sum(one, isCall, -record.SampleSlack) {
+			if s.hasPod(pod) && counters.Sum(one, isCall, counters.Last()) > counters.Sum(one, isCall, -record.SampleSlack) {
 				n++
 			}
 		}

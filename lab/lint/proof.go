@@ -18,6 +18,28 @@ import (
 // no experiment shows this one.
 type proof func(p *proving) (*trial, error)
 
+// ofCluster returns the proof of a finding in a DestinationRule, whose load goes to its cluster.
+func ofCluster(prove func(*proving, *cluster, *trial) error) proof {
+	return func(p *proving) (*trial, error) {
+		c, t, err := p.loadCluster()
+		if err != nil {
+			return nil, err
+		}
+		return t, prove(p, c, t)
+	}
+}
+
+// ofRoute returns the proof of a finding in a VirtualService, whose load takes its route to a Service.
+func ofRoute(prove func(*proving, *route, *service, *trial) error) proof {
+	return func(p *proving) (*trial, error) {
+		r, s, t, err := p.routed()
+		if err != nil {
+			return nil, err
+		}
+		return t, prove(p, r, s, t)
+	}
+}
+
 // trial is the smallest experiment that shows a finding: a fault, a load, what is
 // measured, and what the measures must be.
 type trial struct {

@@ -54,15 +54,11 @@ var needs = map[string]struct {
 
 // proveEjectsForCallees: requests that need a callee fail, as if it did; few
 // others need none.
-func proveEjectsForCallees(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
+func proveEjectsForCallees(p *proving, c *cluster, t *trial) error {
 	program, _ := c.service.program()
 	failing, known := needs[program]
 	if !known {
-		return nil, fmt.Errorf("no request of %s needs a callee", program)
+		return fmt.Errorf("no request of %s needs a callee", program)
 	}
 	failing.stream.Name, failing.stream.Share = "callee", 9
 	t.streams[0].Name = "own"
@@ -73,37 +69,29 @@ func proveEjectsForCallees(p *proving) (*trial, error) {
 	t.goal = fewer(1, "the share that failed")
 	t.note = "the errors of a callee are injected into the service itself"
 	p.repair(c.rule, change(50, with(p.at.keysTo("outlierDetection"), "maxEjectionPercent")...))
-	return t, nil
+	return nil
 }
 
 // provePanic: as many hosts answer 503 as it takes for the panic.
-func provePanic(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
+func provePanic(p *proving, c *cluster, t *trial) error {
 	n, threshold, ejected := c.hosts(), c.outliers.at("minHealthPercent").count(0), 1
 	for 100*(n-ejected) >= threshold*n && ejected < n {
 		ejected++
 	}
 	if n == 0 || ejected > c.mayEject(n) {
-		return nil, errors.New("the number of hosts must be in the manifests")
+		return errors.New("the number of hosts must be in the manifests")
 	}
 	t.rate, t.fault = 40, 8*time.Second
 	t.inject = c.in(ejected, "status=503")
 	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
 	p.repair(p.at.object, change(0, with(p.at.keysTo("outlierDetection"), "minHealthPercent")...))
-	return t, nil
+	return nil
 }
 
 // proveGatewayErrors: one host answers 502.
-func proveGatewayErrors(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
+func proveGatewayErrors(p *proving, c *cluster, t *trial) error {
 	if n := c.hosts(); n > 0 && c.mayEject(n) == 0 {
-		return nil, errors.New("no host can be ejected: rule 1")
+		return errors.New("no host can be ejected: rule 1")
 	}
 	all := c.outliers.at("consecutive5xxErrors").count(default5xx)
 	t.rate = 10
@@ -115,7 +103,7 @@ func proveGatewayErrors(p *proving) (*trial, error) {
 	if all == 1 {
 		p.repair(p.at.object, change(0, with(block, "consecutive5xxErrors")...))
 	}
-	return t, nil
+	return nil
 }
 
 // poisons are paths whose requests an experiment lets always fail.
@@ -185,50 +173,42 @@ func proveReplaced(p *proving) (*trial, error) {
 }
 
 // proveMovedSession: the host of one session answers 503.
-func proveMovedSession(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
+func proveMovedSession(p *proving, c *cluster, t *trial) error {
 	hash := c.balancer.at("consistentHash")
 	name, query := hash.at("httpHeaderName").text(), hash.at("httpQueryParameterName").text()
 	switch {
 	case !hash.has():
-		return nil, errors.New("the local mesh has no zones")
+		return errors.New("the local mesh has no zones")
 	case name != "":
 		t.streams[0].Headers = map[string]string{name: "session-1"}
 	case query != "":
 		t.streams[0].Path += "?" + query + "=session-1"
 	default:
-		return nil, errors.New("the load keeps no cookies, and has one address")
+		return errors.New("the load keeps no cookies, and has one address")
 	}
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{hostsOf(c.service, "one session"), ejections, failed}, less(0, "the hosts of a session")
 	p.repair(c.rule, func(fields map[string]any) { drop(fields, c.outliers.keysTo("")...) })
-	return t, nil
+	return nil
 }
 
 // proveLateSweep: one host answers 503 for two seconds; or, with --rate, for as
 // long as the fault of interest.
-func proveLateSweep(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
+func proveLateSweep(p *proving, c *cluster, t *trial) error {
 	n, errs := c.hosts(), c.ejectingErrors()
 	block := c.outliers.keysTo("")
 	if n > 0 && c.mayEject(n) == 0 {
-		return nil, errors.New("no host can be ejected: rule 1")
+		return errors.New("no host can be ejected: rule 1")
 	}
 	interval, base := c.outliers.at("interval").duration(defaultInterval), c.baseEjection()
 	if interval < 2*base {
 		if t.rate, t.fault = p.Rate, p.Fault; t.rate > 200 || t.fault > 20*time.Second {
-			return nil, errors.New("--rate must be at most 200, and --fault at most 20s, so that the run is short")
+			return errors.New("--rate must be at most 200, and --fault at most 20s, so that the run is short")
 		}
 		t.inject = c.in(1, "status=503")
 		t.measures, t.goal = []measure{ejections, failed}, more(0, "the ejections")
 		p.repair(c.rule, change(max(int(p.Fault.Seconds()*p.Rate/float64(n))/2, 1), with(block, "consecutive5xxErrors")...))
-		return t, nil
+		return nil
 	}
 	scaled := time.Duration(float64(interval) / float64(base) * float64(time.Second)).Truncate(time.Millisecond)
 	t.note = fmt.Sprintf("baseEjectionTime %s and interval %s are shortened to 1s and %s", short(base), short(interval), short(scaled))
@@ -238,7 +218,7 @@ func proveLateSweep(p *proving) (*trial, error) {
 	t.rate, t.fault, t.after = float64(max(20, n*errs)), 2*time.Second, 10*time.Second
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{away}, fewer(0, "the time away")
-	return t, nil
+	return nil
 }
 
 // inFlight returns a rate and a delay with which three times a number of requests

@@ -30,26 +30,21 @@ const longestWait = 2 * time.Second
 
 // proveTriesDoNotFit: no host answers, so that all tries are made for which there
 // is time.
-func proveTriesDoNotFit(p *proving) (*trial, error) {
-	r, s, t, err := p.routed()
-	if err != nil {
-		return nil, err
-	}
+func proveTriesDoNotFit(p *proving, r *route, s *service, t *trial) error {
 	own, timeout := r.retries(), r.timeout()
 	path := r.http.keysTo("")
 	if p.finding.Severity == Warning {
-		return nil, errors.New("the last try is cut only when the waits before it, which are random, are long")
+		return errors.New("the last try is cut only when the waits before it, which are random, are long")
 	}
-	t.healthy, t.after = time.Second, 0
 	if own.n == 0 {
 		if own.perTry > 3*time.Second {
-			return nil, errors.New("perTryTimeout must be 3s or less, so that the run is short")
+			return errors.New("perTryTimeout must be 3s or less, so that the run is short")
 		}
 		t.rate, t.fault = 2, 3*time.Second
 		t.inject = inAll(s, "delay="+(2*own.perTry).String())
 		t.measures, t.goal = []measure{slowest, failed}, less(0, "the time of the slowest answer")
 		p.repair(r.rule, change(own.perTry.String(), with(path, "timeout")...))
-		return t, nil
+		return nil
 	}
 	p.withoutEjection(s)
 	perTry := own.perTry
@@ -64,7 +59,7 @@ func proveTriesDoNotFit(p *proving) (*trial, error) {
 	t.inject = inAll(s, "hang")
 	t.measures, t.goal = []measure{calls(s)}, more(0, "the tries")
 	p.repair(r.rule, change(fit(timeout, own).String(), with(path, "retries", "perTryTimeout")...))
-	return t, nil
+	return nil
 }
 
 // proveGivesUpFirst: no host of the callee answers; or, where the callee's retries
@@ -185,7 +180,7 @@ func proveUnsafeRetry(p *proving) (*trial, error) {
 		return nil, errors.New("no fault of a program makes what it repeats on")
 	}
 	post.Name = "write"
-	t.streams, t.rate, t.healthy, t.after = []experiment.Stream{post}, 2, time.Second, 0
+	t.streams, t.rate = []experiment.Stream{post}, 2
 	p.withoutEjection(s)
 	t.fault = 4 * time.Second
 	t.inject = inAll(s, rules+",method=POST")
@@ -269,7 +264,7 @@ func proveNoBudget(p *proving) (*trial, error) {
 		delay = min(delay, own.perTry/2)
 	}
 	p.withoutEjection(s)
-	t.rate, t.healthy, t.fault, t.after = 40, time.Second, 5*time.Second, 0
+	t.rate = 40
 	t.inject = inAll(s, "delay="+delay.String()+";status=503")
 	t.measures, t.goal = []measure{calls(s)}, less(0, "the calls for one request")
 	return t, p.repairBudget(r, c)
@@ -352,13 +347,9 @@ func proveLibraryBudget(p *proving) (*trial, error) {
 }
 
 // proveRetryWords: one host fails as none of the words says.
-func proveRetryWords(p *proving) (*trial, error) {
-	r, s, t, err := p.routed()
-	if err != nil {
-		return nil, err
-	}
+func proveRetryWords(p *proving, r *route, s *service, t *trial) error {
 	if s.hosts(nil) == 1 {
-		return nil, errors.New("one host: a retry meets the same fault")
+		return errors.New("one host: a retry meets the same fault")
 	}
 	own := r.retries()
 	words := strings.Join(own.on, ",")
@@ -376,15 +367,15 @@ func proveRetryWords(p *proving) (*trial, error) {
 	case has("retriable-status-codes") && own.value.at("retryOn").has():
 		rules, instead = "status=503", words+",503"
 	default:
-		return nil, errors.New("perTryTimeout must be 3s or less, so that the run is short")
+		return errors.New("perTryTimeout must be 3s or less, so that the run is short")
 	}
 	p.withoutEjection(s)
 	t.inject = []experiment.Injection{{Service: s.name, Replicas: experiment.Replicas{Some: 1}, Rules: rules}}
-	if t.rate, t.after = 10, 0; rules == "hang" {
+	if t.rate = 10; rules == "hang" {
 		t.rate, t.fault = 2, 10*time.Second
 	}
 	t.measures, t.goal = []measure{failed}, fewer(0, "the share that failed")
 	p.withoutBudget(s)
 	p.repair(r.rule, change(instead, with(r.http.keysTo(""), "retries", "retryOn")...))
-	return t, nil
+	return nil
 }

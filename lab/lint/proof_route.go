@@ -13,14 +13,10 @@ import (
 
 // proveFaultBesideRetries: the route injects its fault; repaired, the service has
 // it.
-func proveFaultBesideRetries(p *proving) (*trial, error) {
-	r, s, t, err := p.routed()
-	if err != nil {
-		return nil, err
-	}
+func proveFaultBesideRetries(p *proving, r *route, s *service, t *trial) error {
 	fault, own := r.http.at("fault"), r.retries()
 	abort, delay := fault.at("abort", "httpStatus"), fault.at("delay", "fixedDelay")
-	t.healthy, t.fault, t.after = time.Second, 8*time.Second, 0
+	t.fault = 8 * time.Second
 	var rules string
 	switch {
 	case abort.has() && own.n > 0 && own.repeatsAnswers() != "":
@@ -31,13 +27,13 @@ func proveFaultBesideRetries(p *proving) (*trial, error) {
 		t.rate = 5
 		t.measures, t.goal = []measure{slowest, failed}, less(0, "the time of the slowest answer")
 	default:
-		return nil, errors.New("retries or a timeout would not change what this fault does")
+		return errors.New("retries or a timeout would not change what this fault does")
 	}
 	p.repair(r.rule, func(fields map[string]any) { drop(fields, with(r.http.keysTo(""), "fault")...) })
 	for _, w := range s.workloads {
 		p.repair(w.object, setVariables("FAULTS", rules))
 	}
-	return t, nil
+	return nil
 }
 
 // rateOf returns the share of the requests that get a fault, as the services'
@@ -69,7 +65,7 @@ func proveNotSeen(p *proving) (*trial, error) {
 		return nil, errors.New("the rule must have a route of HTTP")
 	}
 	t.streams[0].Headers = (&route{http: routes[0]}).headers()
-	t.healthy, t.fault, t.after = time.Second, 4*time.Second, 0
+	t.fault = 4 * time.Second
 	t.note = fmt.Sprintf("every route of %s answers %d, which shows who takes it", rule.Ref(), marker)
 	p.both(rule, func(fields map[string]any) {
 		for i := range routes {
@@ -104,10 +100,7 @@ func proveLostHeader(p *proving) (*trial, error) {
 		name, value = h.name, h.at.at("exact").or(h.at.at("prefix")).text()
 		break
 	}
-	if value == "" {
-		value = "lint"
-	}
-	t.streams[0].Headers = map[string]string{name: value}
+	t.streams[0].Headers = map[string]string{name: cmp.Or(value, "lint")}
 	t.rate = 10
 	t.inject = inAll(p.edge.to, "status=404,header="+name+":")
 	for _, r := range p.routes(p.edge) { // another Service may be the header's
@@ -125,25 +118,20 @@ func proveLostHeader(p *proving) (*trial, error) {
 }
 
 // proveSmallPool: more requests are in flight than the pool has connections.
-func proveSmallPool(p *proving) (*trial, error) {
-	c, t, err := p.loadCluster()
-	if err != nil {
-		return nil, err
-	}
-	t.healthy, t.after = time.Second, 0
+func proveSmallPool(p *proving, c *cluster, t *trial) error {
 	t.goal = less(0, "the time of the slowest answer")
 	t.measures = []measure{slowest, failed}
 	if p.finding.Severity == Error { // below rate × latency
 		if t.rate, t.fault = p.Rate, 8*time.Second; p.Rate > 200 {
-			return nil, errors.New("--rate must be at most 200, for one machine")
+			return errors.New("--rate must be at most 200, for one machine")
 		}
 		t.inject = inAll(c.service, "delay="+p.Latency.String())
 		p.repair(c.rule, change(int(2*p.Rate*p.Latency.Seconds())+1, p.at.keysTo("")...))
-		return t, nil
+		return nil
 	}
 	n := c.pool.at("tcp", "maxConnections").count(0)
 	if n > 100 {
-		return nil, errors.New("maxConnections must be at most 100, so that one machine can hold three times as many requests")
+		return errors.New("maxConnections must be at most 100, so that one machine can hold three times as many requests")
 	}
 	rate, delay := inFlight(n)
 	t.rate, t.fault = rate, max(6*time.Second, 2*delay)
@@ -154,7 +142,7 @@ func proveSmallPool(p *proving) (*trial, error) {
 	if c.pool.at("http", "http2MaxRequests").count(0) >= n {
 		p.repair(c.rule, change(max(n-1, 1), with(http, "http2MaxRequests")...))
 	}
-	return t, nil
+	return nil
 }
 
 // reading returns a call that the load can let the workload of a finding make
@@ -186,8 +174,7 @@ func proveLibraryLimits(p *proving) (*trial, error) {
 	}
 	w := e.from
 	l := &w.library
-	switch {
-	case l.total > 6*time.Second && p.which != "bulkhead":
+	if l.total > 6*time.Second && p.which != "bulkhead" {
 		return nil, errors.New("UPSTREAM_TIMEOUT must be 6s or less, so that the run is short")
 	}
 	p.withoutEjection(e.to)

@@ -46,13 +46,7 @@ func checkNeverOpens(p *pass) {
 			continue // a rule for many services is not meant to eject the only host of one
 		}
 		percent, isDefault := c.ejectionPercent()
-		origin := "maxEjectionPercent"
-		if isDefault {
-			origin = "maxEjectionPercent by default"
-		}
-		p.report(c.outliers.at("maxEjectionPercent").or(c.outliers), fmt.Sprintf("write maxEjectionPercent: %d or more", share(n)),
-			"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
-			c.name(), counted(n, "host"), percent, origin, n, percent)
+		p.reportNoEjection(c.outliers.at("maxEjectionPercent").or(c.outliers), "maxEjectionPercent", c.name(), n, percent, isDefault)
 	}
 	p.checkPatches()
 	for _, e := range p.edges {
@@ -66,6 +60,17 @@ func checkNeverOpens(p *pass) {
 			"%s calls %s at %s, of which %d %% may be open: floor(%d × %d / 100) = 0, so the breaker never opens",
 			e.from.name, e.name(), counted(n, "endpoint"), l.openPercent, n, l.openPercent)
 	}
+}
+
+// reportNoEjection reports a field, or its default, by which none of n hosts may be ejected.
+func (p *pass) reportNoEjection(at value, field, of string, n, percent int, isDefault bool) {
+	origin := field
+	if isDefault {
+		origin += " by default"
+	}
+	p.report(at, fmt.Sprintf("write %s: %d or more", field, share(n)),
+		"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
+		of, counted(n, "host"), percent, origin, n, percent)
 }
 
 // isPatched reports whether an EnvoyFilter says how many of a service's hosts may
@@ -82,16 +87,11 @@ func (p *pass) checkPatches() {
 	for _, patch := range p.patches() {
 		ruled := slices.ContainsFunc(p.clusters(), func(c *cluster) bool { return c.service == patch.service && c.outliers.has() })
 		field, n := patch.percent(), patch.service.hosts(nil)
-		percent, origin := field.count(0), "max_ejection_percent"
-		if percent == 0 && !field.has() {
-			percent, origin = defaultEjectionPercent, "max_ejection_percent by default"
-		}
+		percent := field.count(defaultEjectionPercent)
 		if n == 0 || n*percent/100 > 0 || patch.ejectsOne() || ruled && !field.has() {
 			continue
 		}
-		p.report(field.or(patch.outliers), fmt.Sprintf("write max_ejection_percent: %d or more", share(n)),
-			"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
-			patch.service.name, counted(n, "host"), percent, origin, n, percent)
+		p.reportNoEjection(field.or(patch.outliers), "max_ejection_percent", patch.service.name, n, percent, !field.has())
 	}
 }
 

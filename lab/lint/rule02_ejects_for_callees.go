@@ -9,7 +9,7 @@ var ejectsForCallees = &Rule{
 	Source: "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier",
 	Report: "https://github.com/istio/istio/issues/20135",
 	check:  checkEjectsForCallees,
-	proof:  proveEjectsForCallees,
+	proof:  ofCluster(proveEjectsForCallees),
 }
 
 func checkEjectsForCallees(p *pass) {

@@ -11,7 +11,7 @@ var panicUndoes = &Rule{
 	Reason:  "In the pinned version minHealthPercent is Envoy's panic threshold: hosts are still ejected, but when fewer than that share are healthy, requests go to all hosts again, the ejected ones too.",
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold",
 	check:   checkPanic,
-	proof:   provePanic,
+	proof:   ofCluster(provePanic),
 	NoProof: "a service whose number of hosts is not in the manifests",
 }
 

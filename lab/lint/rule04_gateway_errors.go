@@ -8,7 +8,7 @@ var gatewayErrors = &Rule{
 	Reason: "A 502, 503 or 504 counts for both, so the lower of the two numbers ejects the host first. consecutive5xxErrors is 5 by default.",
 	Source: "https://istio.io/latest/docs/reference/config/networking/destination-rule/#OutlierDetection",
 	check:  checkGatewayErrors,
-	proof:  proveGatewayErrors,
+	proof:  ofCluster(proveGatewayErrors),
 }
 
 // default5xx is Envoy's number of consecutive errors that eject a host.

@@ -12,7 +12,7 @@ var triesDoNotFit = &Rule{
 	Reason:  "timeout is for all tries together. A try that begins late is cut, one that would begin later does not happen, and the caller pays for the wait.",
 	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRetry",
 	check:   checkTriesDoNotFit,
-	proof:   proveTriesDoNotFit,
+	proof:   ofRoute(proveTriesDoNotFit),
 	NoProof: "a warning about back-off: the waits are random, and a run may have none that is long enough",
 }
 

@@ -9,7 +9,7 @@ var faultBesideRetries = &Rule{
 	Source:  "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute-fault",
 	Report:  "https://github.com/istio/istio/issues/13705",
 	check:   checkFaultBesideRetries,
-	proof:   proveFaultBesideRetries,
+	proof:   ofRoute(proveFaultBesideRetries),
 	NoProof: "an abort beside a timeout alone, which takes no time that one could limit",
 }
 

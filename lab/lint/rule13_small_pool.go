@@ -12,7 +12,7 @@ var smallPool = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking",
 	Report:  "https://github.com/envoyproxy/envoy/issues/16610",
 	check:   checkSmallPool,
-	proof:   proveSmallPool,
+	proof:   ofCluster(proveSmallPool),
 	NoProof: "a limit above 100: one machine does not hold three times as many requests",
 }
 

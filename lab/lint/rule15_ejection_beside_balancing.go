@@ -8,7 +8,7 @@ var ejectionBesideBalancing = &Rule{
 	Reason:  "With outlierDetection istiod gives localities priorities, unless localityLbSetting says otherwise: all requests go to the caller's own zone, and an ejection there moves load to others. With consistentHash an ejected host's keys move to other hosts, and back when it returns: sessions and caches are lost twice.",
 	Source:  "https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/",
 	check:   checkEjectionBesideBalancing,
-	proof:   proveMovedSession,
+	proof:   ofCluster(proveMovedSession),
 	NoProof: "localities, as the local mesh has no zones; a hash by cookie or address, as the load has no cookies and one address",
 }
 

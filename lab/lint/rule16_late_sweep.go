@@ -11,7 +11,7 @@ var lateSweep = &Rule{
 	Reason: "An ejected host returns only at a sweep, which happens every interval. Consecutive errors eject at once, but they have to arrive first: on n hosts at a rate r, it takes n × errors / r.",
 	Source: "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier#ejection-algorithm",
 	check:  checkLateSweep,
-	proof:  proveLateSweep,
+	proof:  ofCluster(proveLateSweep),
 }
 
 // defaultInterval is Envoy's time between two sweeps.

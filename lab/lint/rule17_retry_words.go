@@ -13,7 +13,7 @@ var retryWords = &Rule{
 	Source:  "https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on",
 	Report:  "https://github.com/istio/istio/issues/51762",
 	check:   checkRetryWords,
-	proof:   proveRetryWords,
+	proof:   ofRoute(proveRetryWords),
 	NoProof: "a service of one host, where a retry meets the same fault",
 }
 

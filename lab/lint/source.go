@@ -2,8 +2,6 @@ package lint
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,20 +71,16 @@ func (s *sources) add(path string, depth int) {
 		s.addFile(path, depth)
 		return
 	}
-	for _, name := range konfig.RecognizedKustomizationFileNames() {
-		if file := filepath.Join(path, name); isFile(file) {
-			s.addFile(file, depth)
-			return
-		}
+	if file := manifest.Kustomization(path); file != "" {
+		s.addFile(file, depth)
+		return
 	}
 	if depth > 0 {
 		return
 	}
-	entries, _ := os.ReadDir(path)
-	for _, entry := range entries {
-		if ext := filepath.Ext(entry.Name()); !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
-			s.addFile(filepath.Join(path, entry.Name()), depth)
-		}
+	files, _ := manifest.Files(path)
+	for _, file := range files {
+		s.addFile(file, depth)
 	}
 }
 
@@ -157,32 +151,36 @@ func parse(path string, data []byte) *file {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var node yaml.Node
-		if err := decoder.Decode(&node); err != nil {
-			if errors.Is(err, io.EOF) || len(f.documents) > 0 {
-				return f
-			}
+		if decoder.Decode(&node) != nil {
 			return f
 		}
 		if len(node.Content) == 1 {
-			f.addDocument(node.Content[0], 0)
+			f.addDocument(node.Content[0])
 		}
 	}
 }
 
+func newDocument(root *yaml.Node, offset int) document {
+	kind, metadata := scalar(child(root, "kind")), child(root, "metadata")
+	name := scalar(child(metadata, "name"))
+	return document{
+		root: root, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset},
+		kind: kind, name: name, ns: scalar(child(metadata, "namespace")), isObject: kind != "" && name != "",
+	}
+}
+
 // addDocument adds a document, the items of a list, and the patches that a
-// kustomization has in place.
-func (f *file) addDocument(root *yaml.Node, offset int) {
-	d := document{root: root, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}}
+// kustomization has in place: each begins below the line of its field.
+func (f *file) addDocument(root *yaml.Node) {
+	d := newDocument(root, 0)
 	if items := child(root, "items"); items != nil && strings.HasSuffix(scalar(child(root, "kind")), "List") {
 		for _, item := range sequence(items) {
-			f.addDocument(item, offset)
+			f.addDocument(item)
 		}
 	}
-	metadata := child(root, "metadata")
-	d.kind, d.name, d.ns = scalar(child(root, "kind")), scalar(child(metadata, "name")), scalar(child(metadata, "namespace"))
-	d.isObject = d.kind != "" && d.name != "" && !f.kustomization
+	d.isObject = d.isObject && !f.kustomization
 	f.documents = append(f.documents, d)
-	if !f.kustomization || offset > 0 {
+	if !f.kustomization {
 		return
 	}
 	for _, patch := range sequence(child(root, "patches")) {
@@ -192,32 +190,31 @@ func (f *file) addDocument(root *yaml.Node, offset int) {
 		}
 		var inner yaml.Node
 		if yaml.Unmarshal([]byte(text.Value), &inner) == nil && len(inner.Content) == 1 {
-			f.addPatch(inner.Content[0], child(patch, "target"), text.Line)
+			d := newDocument(inner.Content[0], text.Line)
+			d.target, d.patch = child(patch, "target"), true
+			f.documents = append(f.documents, d)
 		}
 	}
-}
-
-// addPatch adds a patch that begins below the line of its field.
-func (f *file) addPatch(root, target *yaml.Node, offset int) {
-	metadata := child(root, "metadata")
-	d := document{root: root, target: target, offset: offset, span: [2]int{root.Line + offset, lastLine(root) + offset}, patch: true}
-	d.kind, d.name = scalar(child(root, "kind")), scalar(child(metadata, "name"))
-	d.isObject = d.kind != "" && d.name != ""
-	f.documents = append(f.documents, d)
 }
 
 // child returns the value of a key, or nil.
 func child(node *yaml.Node, key string) *yaml.Node {
+	_, value := field(node, key)
+	return value
+}
+
+// field returns a key of a mapping and its value, or nil.
+func field(node *yaml.Node, name string) (key, value *yaml.Node) {
 	node = resolved(node)
 	if node == nil || node.Kind != yaml.MappingNode {
-		return nil
+		return nil, nil
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return resolved(node.Content[i+1])
+		if node.Content[i].Value == name {
+			return node.Content[i], resolved(node.Content[i+1])
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func resolved(node *yaml.Node) *yaml.Node {

@@ -59,7 +59,7 @@ func (f *boundedFiles) readFile(path string) ([]byte, error) {
 	case stat.Size() > maxBuildFile:
 		return nil, f.refuse("%s: %d bytes: must be at most %d in a kustomization", f.near(path), stat.Size(), maxBuildFile)
 	case f.read.Add(stat.Size()) > maxBuildBytes:
-		return nil, f.refuse("%s: kustomize: reads more than %d bytes: must be fewer", kustomizationOf(f.dir), maxBuildBytes)
+		return nil, f.refuse("%s: kustomize: reads more than %d bytes: must be fewer", Kustomization(f.dir), maxBuildBytes)
 	}
 	return f.FileSystem.ReadFile(path)
 }
@@ -67,7 +67,7 @@ func (f *boundedFiles) readFile(path string) ([]byte, error) {
 // check checks YAML before kustomize reads it.
 func (f *boundedFiles) check(path string, data []byte) error {
 	kustomization := slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path))
-	if !kustomization && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+	if !kustomization && !isManifest(path) {
 		return nil
 	}
 	docs, err := split(f.near(path), data)

@@ -54,7 +54,7 @@ func kustomize(ctx context.Context, dir string) (resmap.ResMap, error) {
 		case files.refused != nil:
 			err = files.refused // and not what kustomize makes of it
 		case err != nil:
-			err = fmt.Errorf("%s: kustomize: %s", kustomizationOf(dir), explained(dir, err))
+			err = fmt.Errorf("%s: kustomize: %s", Kustomization(dir), explained(dir, err))
 		}
 		built <- result{resources, err}
 	}()
@@ -62,12 +62,12 @@ func kustomize(ctx context.Context, dir string) (resmap.ResMap, error) {
 	case r := <-built:
 		return r.resources, r.err
 	case <-ctx.Done(): // no further file can be read, so kustomize ends soon
-		return nil, fmt.Errorf("%s: kustomize: not done after %v", kustomizationOf(dir), buildTimeout)
+		return nil, fmt.Errorf("%s: kustomize: not done after %v", Kustomization(dir), buildTimeout)
 	}
 }
 
-// kustomizationOf returns the kustomization file of a directory, or "".
-func kustomizationOf(dir string) string {
+// Kustomization returns the kustomization file of a directory, or "".
+func Kustomization(dir string) string {
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
 		file := filepath.Join(dir, name)
 		if info, err := os.Stat(file); err == nil && !info.IsDir() {

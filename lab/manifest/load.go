@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,19 +32,16 @@ func loadPath(path string) ([]Object, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	case !info.IsDir():
 		return loadFile(path)
-	case kustomizationOf(path) != "":
+	case Kustomization(path) != "":
 		return build(path)
 	}
-	entries, err := os.ReadDir(path)
+	files, err := Files(path)
 	if err != nil {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	var objects []Object
-	for _, entry := range entries {
-		if !isManifest(entry) {
-			continue
-		}
-		found, err := loadFile(filepath.Join(path, entry.Name()))
+	for _, file := range files {
+		found, err := loadFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -57,8 +53,20 @@ func loadPath(path string) ([]Object, error) {
 	return objects, nil
 }
 
-func isManifest(entry fs.DirEntry) bool {
-	return !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(entry.Name()))
+// Files returns the files of a directory that may have manifests, sorted.
+func Files(dir string) (files []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if !entry.IsDir() && isManifest(entry.Name()) {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, err
+}
+
+// isManifest reports whether a file may have manifests, by its name.
+func isManifest(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
 }
 
 func loadFile(path string) ([]Object, error) {
