@@ -183,6 +183,16 @@ func (f Figure) spread() (low, high *float64) {
 	return low, high
 }
 
+// Columns are those that some arm has.
+func (f Fault) Columns() (shown []Column) {
+	for _, c := range Columns {
+		if slices.ContainsFunc(f.Arms, func(a Arm) bool { _, has := a.Figures[c.Name]; return has }) {
+			shown = append(shown, c)
+		}
+	}
+	return shown
+}
+
 // Difference is a figure less that of another arm, paired run by run.
 type Difference struct {
 	Value *float64 `json:"value"` // null when one of them is

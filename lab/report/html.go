@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -19,8 +20,9 @@ import (
 var pageFiles embed.FS
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
-	"seconds": func(o record.Offset) string { return seconds3.text(seconds(o)) },
-	"rate":    perSecond.text,
+	"seconds":  func(o record.Offset) string { return seconds3.text(seconds(o)) },
+	"rate":     perSecond.text,
+	"unbroken": unbroken.Replace,
 }).ParseFS(pageFiles, "page/*.html"))
 
 // HTML writes the report as one file that requests nothing from any host. It has
@@ -36,7 +38,6 @@ type shell struct {
 	Title    string
 	Further  []string // questions
 	Dates    []string
-	Parts    []pagePart
 	Outcomes []outcomeMark
 	Version  string // of a page that grows; else empty
 	Progress string
@@ -44,9 +45,6 @@ type shell struct {
 	CSS      template.CSS
 	JS, JSON template.JS
 }
-
-// pagePart is a part of a page that its head links to.
-type pagePart struct{ ID, Name string }
 
 // write writes a page by its template. data is what its script reads.
 func (s *shell) write(w io.Writer, name string, page, data any) error {
@@ -87,7 +85,6 @@ type page struct {
 	shell
 	Report
 
-	Said   []pageFinding
 	Arms   []string // of the matrix: those of a sweep are points of its curves
 	Every  []string // arm
 	Kinds  []string // of what a run's picture shows
@@ -96,22 +93,19 @@ type page struct {
 	Curves []pageSweep
 	Seeds  int // the fewest of a fault
 	Within bool
-}
 
-// pageFinding is a sentence with the part of the page that shows it.
-type pageFinding struct{ Sentence, Href, Where string }
+	ids map[string]string // of faults, by name
+}
 
 // pageFault is one fault. ID is unique in the page.
 type pageFault struct {
 	Fault
 	ID     string
-	What   string
 	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run; none: a point of a sweep
 	Arms   []*pageArm
 	Seeds  []pageSeed
 	Line   template.HTML // percentiles
-	Table  pageTable     // every figure
-	Sheets []pageSheet
+	Sheets []sheet
 	Prices []pagePrice
 }
 
@@ -127,13 +121,6 @@ type pageArm struct {
 	Heat  template.HTML
 }
 
-// pageSheet is a table without units.
-type pageSheet struct {
-	Name  string
-	Heads []string
-	Rows  [][]string
-}
-
 // fill computes what the template shows from the report.
 func (p *page) fill() {
 	p.Arms, p.Every, p.Kinds = p.arms(false), p.arms(true), kinds
@@ -145,7 +132,7 @@ func (p *page) fill() {
 		ids[id] = true
 		return id
 	}
-	hrefs := map[string]string{} // of faults
+	p.ids = map[string]string{}
 	var questions []string
 	for gi, g := range p.Groups {
 		if !slices.Contains(p.Dates, g.Date) {
@@ -160,7 +147,7 @@ func (p *page) fill() {
 				kind = "cost"
 			}
 			v := p.fault(f, unique(anchor(kind, f.Name)), fmt.Sprintf("%d/%d", gi, fi))
-			hrefs[f.Name] = "#" + v.ID
+			p.ids[f.Name] = v.ID
 			p.Faults = append(p.Faults, v)
 			if n := len(f.Arms[0].Runs); p.Seeds == 0 || n < p.Seeds {
 				p.Seeds = n
@@ -174,43 +161,12 @@ func (p *page) fill() {
 	if len(questions) > 0 {
 		p.Title, p.Further = questions[0], questions[1:]
 	}
-	p.addFindings(hrefs)
 	p.Notes = notesOf(p.Report)
 	p.Within = p.Seeds < 3
-	p.addParts()
 }
 
-// addFindings adds the sentences, each with a link to its picture; hrefs are those of faults.
-func (p *page) addFindings(hrefs map[string]string) {
-	for _, f := range p.Report.Findings {
-		said := pageFinding{unbroken.Replace(f.Sentence), "#" + f.Anchor, f.Where()}
-		if href, ok := hrefs[said.Where]; ok {
-			said.Href = href
-		}
-		p.Said = append(p.Said, said)
-	}
-}
-
-// addParts adds the chapters that have content.
-func (p *page) addParts() {
-	for _, part := range []struct {
-		pagePart
-		there bool
-	}{
-		{pagePart{"findings", "Findings"}, true},
-		{pagePart{"goals", "Goals"}, len(p.Goals) > 0},
-		{pagePart{"matrix", "Matrix"}, len(p.Arms) > 0},
-		{pagePart{"runs", "Runs"}, true},
-		{pagePart{"latency", "Latency"}, true},
-		{pagePart{"price", "Price"}, true},
-		{pagePart{"sweeps", "Sweeps"}, len(p.Curves) > 0},
-		{pagePart{"measured", "How it was measured"}, true},
-	} {
-		if part.there {
-			p.Parts = append(p.Parts, part.pagePart)
-		}
-	}
-}
+// Href leads to the part of the page that shows a finding.
+func (p *page) Href(f Finding) string { return "#" + cmp.Or(p.ids[f.Where()], f.Anchor) }
 
 func (p *page) faultNames() (names []string) {
 	for _, f := range p.Report.faults() {
@@ -231,7 +187,7 @@ func listAny(names []string) string {
 
 // fault computes what is shown of a fault; at is its place in the JSON.
 func (p *page) fault(f Fault, id, at string) pageFault {
-	v := pageFault{Fault: f, ID: id, What: f.what(), Table: f.table()}
+	v := pageFault{Fault: f, ID: id, Sheets: f.sheets()[1:]}
 	if !f.swept() {
 		v.Fields = make([]*pageArm, len(p.Arms))
 	}
@@ -247,11 +203,8 @@ func (p *page) fault(f Fault, id, at string) pageFault {
 	}
 	v.Seeds = f.pageSeeds(v.Arms, at)
 	v.Line = percentileLines(v.Arms)
-	for _, s := range f.sheets()[1:] {
-		v.Sheets = append(v.Sheets, pageSheet{s.heads[0], s.heads, s.rows})
-	}
 	if f.Healthy() {
-		v.Prices = f.prices(v.Arms)
+		v.Prices = f.prices()
 	}
 	return v
 }
@@ -282,48 +235,4 @@ func (a Arm) pageBar() template.HTML {
 		}
 	}
 	return svg("bar", 14, s.String())
-}
-
-// pageTable is every figure of a fault, a row each.
-type pageTable struct {
-	Arms []string
-	Rows []pageRow
-}
-
-type pageRow struct {
-	Column Column
-	Fields []pageField
-}
-
-// pageField is one figure with its difference to the baseline.
-type pageField struct {
-	Arm   string
-	Value *float64
-	Text  string
-	Over  string
-	Shown bool
-}
-
-// table has the columns that some arm has.
-func (f Fault) table() (t pageTable) {
-	for _, a := range f.Arms {
-		t.Arms = append(t.Arms, a.Name)
-	}
-	for _, c := range Columns {
-		row := pageRow{Column: c}
-		some := false
-		for _, a := range f.Arms {
-			figure := a.Figures[c.Name]
-			field := pageField{Arm: a.Name, Value: figure.Value, Text: figure.Text(c.Unit)}
-			if d, ok := a.Over[c.Name]; ok && d.Value != nil {
-				field.Over, field.Shown = d.Text(c.Unit), d.Shown
-			}
-			some = some || figure.Value != nil || figure.Note != ""
-			row.Fields = append(row.Fields, field)
-		}
-		if some {
-			t.Rows = append(t.Rows, row)
-		}
-	}
-	return t
 }

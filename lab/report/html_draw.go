@@ -163,65 +163,59 @@ func heatMap(r Run, bands []float64) template.HTML {
 type pagePrice struct {
 	Title string
 	Rows  []pageDifference
+
+	low, high float64 // of all intervals, and of 0
 }
 
 type pageDifference struct {
-	Arm  string
-	Text string
-	Dot  template.HTML
+	Arm, Text string
+	Difference
 }
 
-// prices are what the arms add to the baseline while nothing fails.
-func (f Fault) prices(arms []*pageArm) (all []pagePrice) {
-	for _, of := range []struct{ name, title string }{
-		{"p50", "Latency, p50"},
-		{"p99", "Latency, p99"},
-		{"cpu", "CPU for 1 000 requests per second"},
-		{"memory", "Memory"},
-	} {
-		name, p := of.name, pagePrice{Title: of.title}
-		c, _ := column(name)
-		var differences []Difference
-		for _, a := range arms {
-			differences = append(differences, a.Over[name])
-		}
-		low, high := extent(differences)
-		for _, a := range arms {
-			if d, ok := a.Over[name]; ok && d.Value != nil {
-				p.Rows = append(p.Rows, pageDifference{a.Name, d.Text(c.Unit), d.dot(low, high)})
-			}
-		}
-		if len(p.Rows) > 0 {
-			all = append(all, p)
+// add adds a difference, if there is one.
+func (p *pagePrice) add(arm string, d Difference, u Unit) {
+	if d.Value == nil {
+		return
+	}
+	p.Rows = append(p.Rows, pageDifference{arm, d.Text(u), d})
+	for _, v := range []*float64{d.Value, d.Low, d.High} {
+		if v != nil {
+			p.low, p.high = min(p.low, *v), max(p.high, *v)
 		}
 	}
-	return all
 }
 
-// extent is from the lowest to the highest of some differences' intervals, and of
-// 0.
-func extent(differences []Difference) (low, high float64) {
-	for _, d := range differences {
-		for _, v := range []*float64{d.Value, d.Low, d.High} {
-			if v != nil {
-				low, high = min(low, *v), max(high, *v)
-			}
-		}
-	}
-	return low, high
-}
-
-// dot draws a difference with its interval, and a line at 0.
-func (d Difference) dot(low, high float64) template.HTML {
+// Dot draws a difference with its interval, and a line at 0.
+func (p pagePrice) Dot(d Difference) template.HTML {
 	at := func(v float64) string {
-		if high == low {
+		if p.high == p.low {
 			return "4"
 		}
-		return decimal(4 + 92*(v-low)/(high-low))
+		return decimal(4 + 92*(v-p.low)/(p.high-p.low))
 	}
 	text := fmt.Sprintf(`<line class="zero" x1="%s%%" x2="%[1]s%%" y1="0" y2="20"/>`, at(0))
 	if d.Low != nil {
 		text += fmt.Sprintf(`<line class="interval" x1="%s%%" x2="%s%%" y1="10" y2="10"/>`, at(*d.Low), at(*d.High))
 	}
 	return svg("dot", 20, text+fmt.Sprintf(`<circle class="point" cx="%s%%" cy="10" r="4"/>`, at(*d.Value)))
+}
+
+// prices are what the arms add to the baseline while nothing fails.
+func (f Fault) prices() (all []pagePrice) {
+	for _, of := range []struct{ name, title string }{
+		{"p50", "Latency, p50"},
+		{"p99", "Latency, p99"},
+		{"cpu", "CPU for 1 000 requests per second"},
+		{"memory", "Memory"},
+	} {
+		p := pagePrice{Title: of.title}
+		c, _ := column(of.name)
+		for _, a := range f.Arms {
+			p.add(a.Name, a.Over[of.name], c.Unit)
+		}
+		if len(p.Rows) > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
 }

@@ -30,7 +30,6 @@ var pairFigures = []string{"good", "degraded", "failed", "p50", "p99", "received
 func PairHTML(w io.Writer, p Pair) error {
 	page := pairPage{Pair: p}
 	page.Title = "Before and after: what differs between two comparisons"
-	page.Parts = []pagePart{{"findings", "What differs"}, {"matrix", "Side by side"}, {"differences", "Differences"}, {"measured", "How they were measured"}}
 	for _, r := range []Report{p.A, p.B} {
 		for _, g := range r.Groups {
 			page.Dates = append(page.Dates, g.Date)
@@ -89,18 +88,12 @@ func (p Pair) prices() (all []pagePrice) {
 	for _, name := range pairFigures {
 		c, _ := column(name)
 		price := pagePrice{Title: c.Head}
-		var differences []Difference
 		for _, change := range p.Changes {
-			if change.Column == name && change.Difference.Value != nil {
-				differences = append(differences, change.Difference)
-				price.Rows = append(price.Rows, pageDifference{Arm: change.Fault + ", " + change.Arm, Text: change.Text()})
+			if change.Column == name {
+				price.add(change.Fault+", "+change.Arm, change.Difference, c.Unit)
 			}
 		}
-		low, high := extent(differences)
-		for i, d := range differences {
-			price.Rows[i].Dot = d.dot(low, high)
-		}
-		if slices.ContainsFunc(differences, func(d Difference) bool { return *d.Value != 0 }) {
+		if slices.ContainsFunc(price.Rows, func(d pageDifference) bool { return *d.Value != 0 }) {
 			all = append(all, price)
 		}
 	}

@@ -17,7 +17,7 @@ type pageSweep struct {
 	Title string
 	Plot  template.HTML
 	Keys  []pageKey
-	Sheet pageSheet
+	Sheet sheet
 }
 
 // pageKey names a line of a picture.
@@ -38,7 +38,7 @@ func (s Sweep) page() pageSweep {
 	const height = 220.0
 	c, _ := column(s.Figure)
 	table := s.sheet()
-	p := pageSweep{ID: s.anchor(), Title: c.Head + " over " + s.Axis, Sheet: pageSheet{"", table.heads, table.rows}}
+	p := pageSweep{ID: s.anchor(), Title: c.Head + " over " + s.Axis, Sheet: table}
 	x, ticks := s.places()
 	most := 0.0
 	for _, series := range s.Series {

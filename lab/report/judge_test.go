@@ -272,7 +272,7 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("got %+v", s)
 	}
 	var got []string
-	for _, row := range s[0].sheet().rows {
+	for _, row := range s[0].sheet().Rows {
 		got = append(got, strings.Join(row, "|"))
 	}
 	want := "tries|part|1|50 % (40.4..59.6)|50 %\ntries|part|2|75 % (65.7..82.5)|75 %\ntries|part|3|70 % (60.4..78.1)|87.5 %"

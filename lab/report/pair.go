@@ -90,16 +90,16 @@ func PairText(w io.Writer, p Pair, all bool) {
 	for _, condition := range p.Conditions {
 		fmt.Fprintf(w, "different conditions: %s\n\n", condition)
 	}
-	s := sheet{heads: []string{"fault", "arm", "figure", "A", "B", "B less A"}}
+	s := sheet{Heads: []string{"fault", "arm", "figure", "A", "B", "B less A"}}
 	same := 0
 	for _, c := range p.Changes {
 		if !c.Difference.Shown && !all {
 			same++
 			continue
 		}
-		s.rows = append(s.rows, []string{c.Fault, c.Arm, c.Head(), c.TextA(), c.TextB(), c.Text()})
+		s.Rows = append(s.Rows, []string{c.Fault, c.Arm, c.Head(), c.TextA(), c.TextB(), c.Text()})
 	}
-	if len(s.rows) > 0 {
+	if len(s.Rows) > 0 {
 		s.text(w)
 	}
 	if same > 0 {

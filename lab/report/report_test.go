@@ -311,7 +311,7 @@ func TestHealthy(t *testing.T) {
 		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00), 2 runs|20 ms (20..30)|10 ms (9.00..20), 2 runs|0.42 cores (runs 0.40..0.44)|0.84 cores (runs 0.80..0.88)|0.86 cores, 2 runs|2.1 % (runs 2..2.2)|4.2 % (runs 4..4.4)|0.2 %|50 MB|140 MB|140 MB, 2 runs|120 MB|agree",
 		"none|100 % (99.8..100)|2.00 ms|-|10 ms (10..11)|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
-		got := strings.Join(append([][]string{s.heads}, s.rows...)[i], "|")
+		got := strings.Join(append([][]string{s.Heads}, s.Rows...)[i], "|")
 		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -619,8 +619,8 @@ func TestRoutes(t *testing.T) {
 	})
 	got := computed(t, run).Faults[0].routes()
 	want := [][]string{{"driver", "library", "50 % (36.6..63.4)", "0 % (0..7.1)", "50 % (36.6..63.4)"}, {"positions", "library", "100 % (92.9..100)", "0 % (0..7.1)", "0 % (0..7.1)"}}
-	if !slices.EqualFunc(got.rows, want, slices.Equal) {
-		t.Errorf("got %q, want %q", got.rows, want)
+	if !slices.EqualFunc(got.Rows, want, slices.Equal) {
+		t.Errorf("got %q, want %q", got.Rows, want)
 	}
 }
 

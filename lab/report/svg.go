@@ -78,7 +78,7 @@ func MatrixSVG(r Report) string {
 	for row, f := range faults {
 		y := svgHead + float64(row)*svgRow
 		s.text("head", 0, y+svgText, short(f.Name, 22))
-		s.text("small", 0, y+2*svgText+4, short(f.what(), 34))
+		s.text("small", 0, y+2*svgText+4, short(f.What(), 34))
 		for i, name := range arms {
 			if a, ok := f.arm(name); ok && a.Figures["good"].Value != nil {
 				s.field(f, a, svgLabel+float64(i)*svgField, y)
@@ -120,8 +120,8 @@ func count(n int) string {
 	return strconv.Itoa(n)
 }
 
-// what is where the fault is.
-func (f Fault) what() string {
+// What is where the fault is.
+func (f Fault) What() string {
 	if f.Healthy() {
 		return "no fault"
 	}

@@ -192,7 +192,7 @@ func (s Sweep) finding() []Finding {
 func (s Sweep) sheet() (t sheet) {
 	c, _ := column(s.Figure)
 	t.before = c.Head + " over " + s.Axis
-	t.heads = []string{"arm", "fault", s.Axis, c.Head, "theory"}
+	t.Heads = []string{"arm", "fault", s.Axis, c.Head, "theory"}
 	for _, series := range s.Series {
 		fault := strings.TrimSuffix(series.Fault+", "+series.others(), ", ")
 		for _, p := range series.Points {
@@ -200,7 +200,7 @@ func (s Sweep) sheet() (t sheet) {
 			if p.Theory != nil {
 				theory = c.Unit.text(*p.Theory)
 			}
-			t.rows = append(t.rows, []string{series.Arm, fault, p.At, p.Figure.Text(c.Unit), theory})
+			t.Rows = append(t.Rows, []string{series.Arm, fault, p.At, p.Figure.Text(c.Unit), theory})
 		}
 	}
 	return t

@@ -14,8 +14,8 @@ import (
 // sheet is one table as both text and Markdown show it.
 type sheet struct {
 	before string // a line
-	heads  []string
-	rows   [][]string
+	Heads  []string
+	Rows   [][]string
 	after  string // a line
 }
 
@@ -24,7 +24,7 @@ func (s sheet) text(w io.Writer) {
 		fmt.Fprintf(w, "%s\n", s.before)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range slices.Concat([][]string{s.heads}, s.rows) {
+	for _, row := range slices.Concat([][]string{s.Heads}, s.Rows) {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	t.Flush()
@@ -38,8 +38,8 @@ func (s sheet) markdown(w io.Writer) {
 	if s.before != "" {
 		fmt.Fprintf(w, "%s\n\n", s.before)
 	}
-	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(s.heads, " | "), strings.Repeat(" --- |", len(s.heads)))
-	for _, row := range s.rows {
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(s.Heads, " | "), strings.Repeat(" --- |", len(s.Heads)))
+	for _, row := range s.Rows {
 		for i := range row {
 			row[i] = strings.NewReplacer("|", `\|`, "\n", " ").Replace(row[i])
 		}
@@ -119,7 +119,7 @@ func (f Fault) sheets() []sheet {
 		all[0].before += "; attempts of " + f.Hop
 	}
 	for _, s := range []sheet{f.routes(), f.hops("attempts per request", func(r *Run) []Hop { return r.Hops }, Hop.perRequest), f.hops("calls of the whole run", func(r *Run) []Hop { return r.Whole }, Hop.String)} {
-		if len(s.rows) > 0 {
+		if len(s.Rows) > 0 {
 			all = append(all, s)
 		}
 	}
@@ -136,10 +136,10 @@ func (f Fault) where() string {
 
 // figures is the table of the columns; those that no arm has are left out.
 func (f Fault) figures(shown table) (s sheet) {
-	s.heads = []string{"arm"}
-	s.rows = make([][]string, len(f.Arms))
+	s.Heads = []string{"arm"}
+	s.Rows = make([][]string, len(f.Arms))
 	for i, a := range f.Arms {
-		s.rows[i] = []string{a.Name}
+		s.Rows[i] = []string{a.Name}
 	}
 	add := func(head string, field func(Arm) string) {
 		var fields []string
@@ -149,9 +149,9 @@ func (f Fault) figures(shown table) (s sheet) {
 		if !slices.ContainsFunc(fields, func(text string) bool { return text != "-" }) {
 			return
 		}
-		s.heads = append(s.heads, head)
-		for i := range s.rows {
-			s.rows[i] = append(s.rows[i], fields[i])
+		s.Heads = append(s.Heads, head)
+		for i := range s.Rows {
+			s.Rows[i] = append(s.Rows[i], fields[i])
 		}
 	}
 	for _, c := range Columns {
@@ -172,7 +172,7 @@ func (f Fault) figures(shown table) (s sheet) {
 
 // routes has the outcomes of each route, if the load has several.
 func (f Fault) routes() (s sheet) {
-	s.heads = []string{"route", "arm", "good", "degraded", "failed"}
+	s.Heads = []string{"route", "arm", "good", "degraded", "failed"}
 	var names []string
 	for _, request := range f.Arms[0].Runs[0].during {
 		names = append(names, request.Route)
@@ -190,7 +190,7 @@ func (f Fault) routes() (s sheet) {
 			for _, is := range []func(*Run, record.Request) bool{isGood, isDegraded, isFailed} {
 				row = append(row, Column{Unit: percent, share: ofRequests(some, is)}.figure(a.Runs, .95).Text(percent))
 			}
-			s.rows = append(s.rows, row)
+			s.Rows = append(s.Rows, row)
 		}
 	}
 	return s
@@ -198,19 +198,19 @@ func (f Fault) routes() (s sheet) {
 
 // hops has what callers, their proxies and upstreams counted, of all runs.
 func (f Fault) hops(title string, of func(*Run) []Hop, field func(Hop) string) (s sheet) {
-	s.heads = []string{title}
+	s.Heads = []string{title}
 	for _, h := range of(&f.Arms[0].Runs[0]) {
-		s.heads = append(s.heads, h.Name)
+		s.Heads = append(s.Heads, h.Name)
 	}
-	if len(s.heads) == 1 {
+	if len(s.Heads) == 1 {
 		return s
 	}
 	for _, a := range f.Arms {
 		row := []string{a.Name}
-		for _, name := range s.heads[1:] {
+		for _, name := range s.Heads[1:] {
 			row = append(row, field(sumHops(a.Runs, name, of)))
 		}
-		s.rows = append(s.rows, row)
+		s.Rows = append(s.Rows, row)
 	}
 	return s
 }
