@@ -3,7 +3,6 @@ package bare
 import (
 	"context"
 	"crypto/tls"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -11,24 +10,21 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/mesh/meshtest"
 )
-
-var update = flag.Bool("update", false, "write the golden file")
 
 const demo = "testdata/v2.yaml"
 
 // TestMigrate reads a configuration with the fields that the published envoy_demo has.
 func TestMigrate(t *testing.T) {
 	config, notes, err := Read(demo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	const (
 		filter  = "testdata/v2.yaml: static_resources.listeners[0].filter_chains[0].filters[0].typed_config."
 		routes  = filter + "route_config.virtual_hosts[0].routes"
@@ -43,43 +39,29 @@ func TestMigrate(t *testing.T) {
 		routes + "[0].route.host_rewrite" + version + "host_rewrite_literal",
 		routes + "[1].route.host_rewrite" + version + "host_rewrite_literal",
 	}
-	if !slices.Equal(notes, want) {
-		t.Errorf("notes\n%s\nwant\n%s", strings.Join(notes, "\n"), strings.Join(want, "\n"))
-	}
-	if *update {
-		if err := os.WriteFile("testdata/v3.yaml", config, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile("testdata/v3.yaml")
-	if err != nil || string(config) != string(golden) {
-		t.Errorf("%v; the configuration is\n%s", err, config)
-	}
+	assert.Equal(t, "notes", notes, want)
+	golden.Compare(t, "testdata/v3.yaml", string(config))
 	again, notes, err := Read("testdata/v3.yaml")
-	if err != nil || len(notes) > 0 || string(again) != string(golden) {
-		t.Errorf("version 3 changed: %v, %v\n%s", notes, err, again)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "notes of version 3", notes, nil)
+	assert.Equal(t, "version 3", string(again), string(config))
 }
 
 func TestBadConfigurations(t *testing.T) {
 	text, err := os.ReadFile(demo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	for _, test := range []struct{ name, old, replacement, want string }{
 		{
 			"a type that is not known", "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager", "envoy.config.filter.network.mongo_proxy.v2.MongoProxy",
 			"old.yaml: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.@type: envoy.config.filter.network.mongo_proxy.v2.MongoProxy: must be a type of version 3 of Envoy's API: Envoy has no other since 1.18",
 		},
 		{"no configuration", "static_resources:", "resources:", "old.yaml: must be an Envoy configuration, with static_resources or dynamic_resources"},
-		{"no YAML", "admin:", "admin: [", "old.yaml: not YAML: "},
+		{"no YAML", "admin:", "admin: [", "old.yaml: not YAML: …"},
 		{"a second document", "admin:", "a: 1\n---\nadmin:", "old.yaml:2: a second document: must be one alone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := Migrate("old.yaml", []byte(strings.Replace(string(text), test.old, test.replacement, 1)))
-			if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%v, want %s", err, test.want)
-			}
+			assert.Error(t, test.name, err, test.want)
 		})
 	}
 }
@@ -87,23 +69,20 @@ func TestBadConfigurations(t *testing.T) {
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	write("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: static_resources}\n")
 	write("Dockerfile", "FROM envoyproxy/envoy:v1.11.2\n")
-	if _, _, err := Read(dir); err == nil || err.Error() != dir+": 0 Envoy configurations: must be one, with static_resources or dynamic_resources" || Is(dir) {
-		t.Errorf("a directory of manifests: %v, %t", err, Is(dir))
-	}
+	_, _, err := Read(dir)
+	assert.Error(t, "a directory of manifests", err, dir+": 0 Envoy configurations: must be one, with static_resources or dynamic_resources")
+	assert.Equal(t, "manifests are a configuration", Is(dir), false)
 	write("config.yaml", "static_resources: {}\n")
 	if config, notes, err := Read(dir); err != nil || len(notes) > 0 || string(config) != "static_resources: {}\n" || !Is(dir) {
 		t.Errorf("a directory with a configuration: %q, %v, %v", config, notes, err)
 	}
 	write("more.yaml", "dynamic_resources: {}\n")
-	if _, _, err := Read(dir); err == nil || !strings.HasPrefix(err.Error(), dir+": 2 Envoy configurations: must be one") {
-		t.Errorf("two: %v", err)
-	}
+	_, _, err = Read(dir)
+	assert.Error(t, "two", err, dir+": 2 Envoy configurations: must be one…")
 	if _, _, err := Read(filepath.Join(dir, "none")); err == nil || Is(filepath.Join(dir, "none")) {
 		t.Errorf("none: %v", err)
 	}
@@ -113,9 +92,7 @@ func TestRead(t *testing.T) {
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer listener.Close()
 	return listener.Addr().String()
 }
@@ -161,22 +138,16 @@ func TestRun(t *testing.T) {
 		replace = append(replace, declared, port(server.Listener.Addr().String()))
 	}
 	config, _, err := Read(demo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	lines, _ := run(t, Options{Config: []byte(strings.NewReplacer(replace...).Replace(string(config))), Source: demo})
-	if want := []string{"listener front: http://" + front, "admin interface: http://" + admin}; !slices.Equal(lines, want) {
-		t.Fatalf("ready: %q, want %q", lines, want)
-	}
+	assert.Equal(t, "ready", lines, []string{"listener front: http://" + front, "admin interface: http://" + admin})
 	for path, want := range map[string]string{
 		"/one":   "200 one.example/ by one.example",
 		"/two/x": "200 two.example//x by two.example", // Envoy replaces the prefix alone
 		"/three": "404 ",
 	} {
 		response, err := http.Get("http://" + front + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if got := fmt.Sprintf("%d %s", response.StatusCode, body); err != nil || got != want {
@@ -193,25 +164,20 @@ func TestRunFails(t *testing.T) {
 	}
 	ended <- nil
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer listener.Close()
 	taken := strings.Replace("static_resources: {listeners: [{name: x, address: {socket_address: {address: 127.0.0.1, port_value: PORT}}, filter_chains: [{filters: [{name: echo, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}]}]}",
 		"PORT", port(listener.Addr().String()), 1)
 	_, ended = run(t, Options{Config: []byte(taken), Source: "taken.yaml"})
-	if err := <-ended; err == nil || !strings.HasPrefix(err.Error(), "taken.yaml: Envoy ") || !strings.Contains(err.Error(), "ddress already in use") {
-		t.Errorf("a port in use: %v", err)
-	}
+	assert.Error(t, "a port in use", <-ended, "taken.yaml: Envoy …ddress already in use…")
 	ended <- nil
 }
 
 // TestExample checks the repository's own configuration.
 func TestExample(t *testing.T) {
 	config, notes, err := Read("../../k8s/bare-envoy")
-	if err != nil || len(notes) > 0 {
-		t.Fatalf("%v, %v", notes, err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "notes", notes, nil)
 	changed := strings.NewReplacer("10000", port(free(t)), "9901", port(free(t))).Replace(string(config))
 	if lines, _ := run(t, Options{Config: []byte(changed), Source: "k8s/bare-envoy"}); len(lines) != 2 {
 		t.Errorf("ready: %q", lines)

@@ -9,11 +9,12 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestLoad(t *testing.T) {
@@ -49,13 +50,9 @@ func TestReports(t *testing.T) {
 	r := reports{conn: 1}
 	for i := range 3 * vehiclesEach {
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(r.append(nil))))
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		var p position
-		if err := json.NewDecoder(req.Body).Decode(&p); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, json.NewDecoder(req.Body).Decode(&p))
 		if seen[p] {
 			t.Errorf("report %d: %v came before", i, p)
 		}
@@ -69,22 +66,11 @@ func TestReports(t *testing.T) {
 
 // The plain handlers make the hops and hand the answer on.
 func TestPlain(t *testing.T) {
+	var hops []string // with the requests to the first handlers, too
 	serve := func(role string, upstreams ...string) (addr string) {
 		t.Helper()
 		handler, err := plainHandler(role, upstreams)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := httptest.NewServer(handler)
-		t.Cleanup(server.Close)
-		return server.Listener.Addr().String()
-	}
-	var hops []string
-	noting := func(role string) string {
-		handler, err := plainHandler(role, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			hops = append(hops, role+" "+r.Method+" "+r.RequestURI)
 			handler.ServeHTTP(w, r)
@@ -92,33 +78,30 @@ func TestPlain(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.Listener.Addr().String()
 	}
-	staff, telemetry := noting("staff"), noting("telemetry")
+	staff, telemetry := serve("staff"), serve("telemetry")
 	for _, role := range []string{"handler", "proxy"} {
 		hops = nil
 		answer, err := ask(serve(role, staff), driverPath)
-		if err != nil || !strings.HasPrefix(answer, `{"name":"Pam Parry"`) || len(hops) != 1 || hops[0] != "staff GET /driver/City%20Truck" {
-			t.Errorf("%s: got %q, %v after %q", role, answer, err, hops)
-		}
+		assert.NoError(t, err)
+		assert.Like(t, role, answer, `{"name":"Pam Parry"…`)
+		assert.Equal(t, role, hops, []string{role + " GET " + driverPath, "staff GET /driver/City%20Truck"})
 	}
 	hops = nil
 	resp, err := http.Post("http://"+serve("tracker", telemetry, staff)+"/vehicles/", "application/json", strings.NewReader("{}"))
-	want := []string{"telemetry GET /vehicles/City%20Truck", "telemetry POST /vehicles/", "staff POST /driver/City%20Truck/24.613470899561644"}
-	if err != nil || resp.StatusCode != 200 || strings.Join(hops, ";") != strings.Join(want, ";") {
-		t.Errorf("tracker: got %v, %v after %q, want %q", resp, err, hops, want)
-	}
-	if _, err := plainHandler("tracker", []string{"one"}); err == nil {
-		t.Error("too few addresses: got no error")
-	}
-	if _, err := plainHandler("nobody", nil); err == nil {
-		t.Error("unknown role: got no error")
+	assert.NoError(t, err)
+	assert.Equal(t, "status of tracker", resp.StatusCode, 200)
+	assert.Equal(t, "tracker", hops, []string{
+		"tracker POST /vehicles/", "telemetry GET /vehicles/City%20Truck", "telemetry POST /vehicles/", "staff POST /driver/City%20Truck/24.613470899561644",
+	})
+	for role, upstreams := range map[string][]string{"tracker": {"one"}, "nobody": nil} { // too few addresses, unknown role
+		_, err := plainHandler(role, upstreams)
+		assert.Error(t, role, err, "plain: "+role+"…")
 	}
 }
 
 func TestOptions(t *testing.T) {
 	for only, want := range map[string]string{"": "", "chain": "", "sizes": `--only: "sizes": must be one of start, gateway, chain, fleet`} {
-		if err := (Options{Only: only}).Check(); (err == nil) != (want == "") || err != nil && err.Error() != want {
-			t.Errorf("%q: got %v, want %q", only, err, want)
-		}
+		assert.Error(t, only, (Options{Only: only}).Check(), want)
 	}
 }
 
@@ -146,11 +129,9 @@ go_goroutines 9
 	b := new(bench)
 	got, err := b.counters(t.Context(), admin)
 	want := counters{histogram{[]float64{.0005, .05, math.Inf(1)}, []float64{10, 91, 100}}, 5, 7}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, %v, want %v", got, err, want)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "counters", got, want)
 	text = ""
-	if _, err := b.counters(t.Context(), admin); err == nil || err.Error() != "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing" {
-		t.Errorf("got %v", err)
-	}
+	_, err = b.counters(t.Context(), admin)
+	assert.Error(t, "no metrics", err, "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing")
 }

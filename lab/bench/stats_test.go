@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestSpread(t *testing.T) {
@@ -16,16 +19,13 @@ func TestSpread(t *testing.T) {
 		{[]float64{4, 1, 2, 9}, spread{3, 1, 9}},
 	} {
 		given := slices.Clone(tc.values)
-		if got := spreadOf(tc.values); got != tc.want || !slices.Equal(tc.values, given) {
-			t.Errorf("%v: got %v and left %v, want %v and the values as they were", given, got, tc.values, tc.want)
-		}
+		assert.Equal(t, fmt.Sprint(given), spreadOf(tc.values), tc.want)
+		assert.Equal(t, "values after it", tc.values, given)
 	}
 }
 
 func TestRatios(t *testing.T) {
-	if got, want := ratios([]float64{3, 8}, []float64{2, 4}), []float64{1.5, 2}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
+	assert.Equal(t, "ratios", ratios([]float64{3, 8}, []float64{2, 4}), []float64{1.5, 2})
 }
 
 func TestQuantile(t *testing.T) {

@@ -1,15 +1,14 @@
 package bench
 
 import (
-	"flag"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"fleetman.example/lab/assert"
+	"fleetman.example/lab/golden"
+)
 
 func sample() *Result {
 	return &Result{
@@ -40,21 +39,9 @@ func TestMarkdown(t *testing.T) {
 		result *Result
 		missed bool
 	}{{"holds", sample(), false}, {"missed", missed, true}, {"gateway", gatewayOnly, false}} {
-		if got := tc.result.Missed(); got != tc.missed {
-			t.Errorf("%s: got missed %v, want %v", tc.name, got, tc.missed)
-		}
+		assert.Equal(t, tc.name+": missed", tc.result.Missed(), tc.missed)
 		tc.result.machine = machine{"2026-11-22", "Some CPU", "go1.26.8", 2, tc.missed}
-		got := tc.result.Markdown()
-		path := filepath.Join("testdata", tc.name+".md")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil || got != string(want) {
-			t.Errorf("%s: got\n%swant (%v)\n%s", tc.name, got, err, want)
-		}
+		golden.Compare(t, filepath.Join("testdata", tc.name+".md"), tc.result.Markdown())
 	}
 }
 

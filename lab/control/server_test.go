@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -38,18 +40,15 @@ func TestBadRequests(t *testing.T) {
 	} {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, http.NoBody))
-		if body := strings.TrimSpace(recorder.Body.String()); recorder.Code != test.status || body != test.body {
-			t.Errorf("%s %s: %d %s, want %d %s", test.method, test.path, recorder.Code, body, test.status, test.body)
-		}
+		got := fmt.Sprintf("%d %s", recorder.Code, strings.TrimSpace(recorder.Body.String()))
+		assert.Equal(t, test.method+" "+test.path, got, fmt.Sprintf("%d %s", test.status, test.body))
 	}
 }
 
 // TestApplied checks that the manifests of status are those of the last apply that did not fail.
 func TestApplied(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.yaml")
-	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"), 0o644))
 	manifests := &paths{of: []string{"/start"}}
 	var reported []string
 	apply := func(path string, failed error) (int, string) {
@@ -69,9 +68,7 @@ func TestApplied(t *testing.T) {
 	if want := `{"changed":["Namespace a created"],"seconds":0}`; status != 200 || body != want || !slices.Equal(manifests.get(), []string{file}) {
 		t.Errorf("applied: %d %s, want %s; manifests %q", status, body, want, manifests.get())
 	}
-	if want := []string{file, "Namespace a created"}; !slices.Equal(reported, want) {
-		t.Errorf("reported %q, want %q", reported, want)
-	}
+	assert.Equal(t, "reported", reported, []string{file, "Namespace a created"})
 }
 
 func TestSocketPath(t *testing.T) {

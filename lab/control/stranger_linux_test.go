@@ -2,7 +2,6 @@ package control
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -71,37 +71,25 @@ func TestAnotherUser(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	programs := meshtest.Binaries(t)
 	objects, err := manifest.Load(filepath.Join(root, "k8s/base/staff-service.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	injected, err := manifest.Decode("namespace.yaml", []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	objects.All = append(objects.All, injected...)
 	temp := t.TempDir()
-	if err := os.Chmod(filepath.Dir(temp), 0o755); err != nil { // otherwise nobody can reach any file below it
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.Chmod(filepath.Dir(temp), 0o755)) // otherwise nobody can reach any file below it
 	state := filepath.Join(temp, "state")
 	network := nettest.Network(t)
 	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: programs, Local: local.Options{
 		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: 3 * time.Minute, Progress: func(line string) { t.Log(line) },
 		Network: network, NodeAddress: nettest.Node(network),
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer m.Stop()
 	server, err := Serve(state, Fleet{Fleet: m.Fleet(), Mesh: m})
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer server.Close()
 
 	if err := asNobody(read(filepath.Join(state, "hosts"))); err != nil {
@@ -112,19 +100,13 @@ func TestAnotherUser(t *testing.T) {
 		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-1")),
 		"the control socket": connect(filepath.Join(state, "control.sock")),
 	} {
-		if err := try(); err != nil {
-			t.Errorf("%s, as the fleet's own user: %v", name, err)
-		}
-		if err := asNobody(try); !errors.Is(err, syscall.EACCES) {
-			t.Errorf("%s, as another user: %v, want %v", name, err, syscall.EACCES)
-		}
+		assert.Error(t, name+", as the fleet's own user", try(), "")
+		assert.ErrorIs(t, name+", as another user", asNobody(try), syscall.EACCES)
 	}
 	// a port of loopback does not know who calls
 	pod := m.Fleet().Pods()[0]
 	kubeconfig, err := os.ReadFile(filepath.Join(state, "mesh", "kubeconfig"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	api := regexp.MustCompile(`https://[0-9.:]+`).FindString(string(kubeconfig))
 	admin := fmt.Sprintf("http://%s:%d", pod.Address, pod.AdminPort)
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -144,9 +126,7 @@ func TestAnotherUser(t *testing.T) {
 		{"GET", "http://" + pod.Address + ":15000/stats/prometheus", "", 200},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		response, err := client.Do(request)
 		if err != nil {
 			t.Errorf("%s %s: %v", test.method, test.url, err)

@@ -2,31 +2,27 @@ package gobuild
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 // fixture returns a build of one package, and a directory on the PATH for the test's own go command.
 func fixture(t *testing.T) (b Build, path string, lines func() string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), `a "b" $c 'd' ü`)
-	for name, text := range map[string]string{
-		"go.work": "go 1.26\n\nuse ./ours\n", "ours/go.mod": "module made.example/ours\n\ngo 1.26\n", "ours/main.go": "package main\n\nfunc main() {}\n",
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	assert.NoError(t, os.CopyFS(dir, fstest.MapFS{
+		"go.work":      {Data: []byte("go 1.26\n\nuse ./ours\n")},
+		"ours/go.mod":  {Data: []byte("module made.example/ours\n\ngo 1.26\n")},
+		"ours/main.go": {Data: []byte("package main\n\nfunc main() {}\n")},
+	}))
 	var said []string
 	b = Build{
 		Dir: dir, Packages: []string{"./ours"}, Output: filepath.Join(dir, "out"), Work: filepath.Join(dir, "work"),
@@ -40,27 +36,19 @@ func fixture(t *testing.T) (b Build, path string, lines func() string) {
 func TestUsersEnvironment(t *testing.T) {
 	b, _, _ := fixture(t)
 	file := filepath.Join(t.TempDir(), "env")
-	if err := os.WriteFile(file, []byte("GOFLAGS=-mod=mod\nGOWORK=off\nGO111MODULE=off\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.WriteFile(file, []byte("GOFLAGS=-mod=mod\nGOWORK=off\nGO111MODULE=off\n"), 0o644))
 	for name, value := range map[string]string{
 		"GOENV": file, "GOFLAGS": "-mod=mod", "GOWORK": "off", "GO111MODULE": "off", "GOBIN": "relative", "GOOS": "plan9", "CGO_ENABLED": "1", "CC": "/nonexistent",
 	} {
 		t.Setenv(name, value)
 	}
-	if err := b.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, b.Run(t.Context()))
 	t.Setenv("GOFLAGS", "") // so that the file's takes effect
-	if err := b.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(b.Output); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(b.Work); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the temporary files are left: %v", err)
-	}
+	assert.NoError(t, b.Run(t.Context()))
+	_, err := os.Stat(b.Output)
+	assert.NoError(t, err)
+	_, err = os.Stat(b.Work)
+	assert.ErrorIs(t, "the temporary files", err, os.ErrNotExist)
 }
 
 // TestInterrupted checks that an interrupted build leaves no temporary files, even when go has no time to
@@ -68,19 +56,14 @@ func TestUsersEnvironment(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	b, path, _ := fixture(t)
 	script := "#!/bin/sh\nmkdir \"$GOTMPDIR/go-build1\"; echo some/package; trap 'exit 1' INT; while :; do sleep 0.01; done\n"
-	if err := os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", path+":/usr/bin:/bin")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	b.Every, b.Progress = 0, func(string) { cancel() }
-	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("interrupted: %v", err)
-	}
-	if _, err := os.Stat(b.Work); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the temporary files are left: %v", err)
-	}
+	assert.ErrorIs(t, "interrupted", b.Run(ctx), context.Canceled)
+	_, err := os.Stat(b.Work)
+	assert.ErrorIs(t, "the temporary files", err, os.ErrNotExist)
 }
 
 func TestProgress(t *testing.T) {
@@ -91,18 +74,12 @@ list) printf 'a\nb\nc\n'; : >"$GOTMPDIR/counted" ;;
 build) echo a; while [ ! -e "$GOTMPDIR/counted" ]; do sleep 0.01; done; sleep 0.2; echo b; echo '# b' ; echo 'b.go:1: bad'; exit 1 ;;
 esac
 `
-	if err := os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", path+":/usr/bin:/bin")
 	b.Every = 0
-	if err := b.Run(t.Context()); err == nil || err.Error() != "exit status 1: b.go:1: bad" {
-		t.Errorf("a build that fails: %v", err)
-	}
+	assert.Error(t, "a build that fails", b.Run(t.Context()), "exit status 1: b.go:1: bad")
 	want := "building ours: 1 package compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
-	if got := regexp.MustCompile(`after \d+s`).ReplaceAllString(lines(), "after 0s"); got != want {
-		t.Errorf("progress\n%s\nwant\n%s", got, want)
-	}
+	assert.Equal(t, "progress", regexp.MustCompile(`after \d+s`).ReplaceAllString(lines(), "after 0s"), want)
 }
 
 // TestUnwritableHome checks that the error names the variables that replace the caches in HOME.
@@ -112,9 +89,7 @@ func TestUnwritableHome(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	err := b.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "/dev/null") || !strings.HasSuffix(err.Error(), "; set GOCACHE and GOMODCACHE to directories that you can write to") {
-		t.Errorf("got %v", err)
-	}
+	assert.Error(t, "caches in HOME", err, "…/dev/null…; set GOCACHE and GOMODCACHE to directories that you can write to")
 }
 
 func TestEnv(t *testing.T) {

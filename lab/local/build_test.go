@@ -4,33 +4,26 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
+
+	"fleetman.example/lab/assert"
 )
 
 // TestBuildFromElsewhere: with a relative root the programs come to where they
 // are then started from.
 func TestBuildFromElsewhere(t *testing.T) {
 	root := t.TempDir()
-	for name, text := range map[string]string{
-		"go.work":                "go 1.26\n\nuse ./services/ours\n",
-		"services/ours/go.mod":   "module made.example/ours\n\ngo 1.26\n",
-		"services/ours/main.go":  "package main\n\nfunc main() {}\n",
-		"somewhere/below/it.txt": "",
-	} {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	assert.NoError(t, os.CopyFS(root, fstest.MapFS{
+		"go.work":                {Data: []byte("go 1.26\n\nuse ./services/ours\n")},
+		"services/ours/go.mod":   {Data: []byte("module made.example/ours\n\ngo 1.26\n")},
+		"services/ours/main.go":  {Data: []byte("package main\n\nfunc main() {}\n")},
+		"somewhere/below/it.txt": {},
+	}))
 	t.Chdir(filepath.Join(root, "somewhere", "below"))
 	t.Setenv("GOFLAGS", "")
 	bin, err := Build(t.Context(), "../..", []string{"ours"}, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(bin, "ours")); err != nil || bin != filepath.Join(root, ".cache", "bin") {
-		t.Errorf("built into %s: %v", bin, err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "directory", bin, filepath.Join(root, ".cache", "bin"))
+	_, err = os.Stat(filepath.Join(bin, "ours"))
+	assert.NoError(t, err)
 }

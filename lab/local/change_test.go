@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,24 +13,23 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 )
 
-// change makes a whole change.
-func change(t *testing.T, f *Fleet, objects *manifest.Objects) (*Change, error) {
+// apply makes a whole change.
+func apply(t *testing.T, f *Fleet, objects *manifest.Objects) {
+	t.Helper()
+	_, err := f.Apply(t.Context(), objects)
+	assert.NoError(t, err)
+}
+
+// stage prepares a change that replaces what the manifests change.
+func stage(t *testing.T, f *Fleet, objects *manifest.Objects) *Change {
 	t.Helper()
 	c, err := f.Stage(t.Context(), objects, func(MeshPod) bool { return false })
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Run(t.Context()); err != nil {
-		c.Abort()
-		return nil, err
-	}
-	c.Join()
-	c.Leave()
-	c.Commit()
-	return c, nil
+	assert.NoError(t, err)
+	return c
 }
 
 // pids returns the processes of the pods that do not end, keyed by name.
@@ -89,27 +87,21 @@ func TestChange(t *testing.T) {
 	before := pids(f)
 
 	// one Deployment changes, the other runs on
-	if _, err := change(t, f, of(service("a", 2, 30111, "{name: COLOUR, value: red}"), service("b", 1, 0, ""))); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, f, of(service("a", 2, 30111, "{name: COLOUR, value: red}"), service("b", 1, 0, "")))
 	now := pids(f)
 	if now["b-0"] != before["b-0"] || now["a-2"] == 0 || now["a-3"] == 0 {
 		t.Errorf("processes %v, before %v", now, before)
 	}
 	for _, ip := range hostsLines(t, f, "a") {
-		if env, err := environmentAt(ip + ":8080"); err != nil || env["COLOUR"] != "red" || !slices.Contains([]string{"a-2", "a-3"}, env["HOSTNAME"]) {
-			t.Errorf("a leads to %v, %v", env, err)
-		}
+		env := envAt(t, ip+":8080")
+		assert.Equal(t, "colour of a", env["COLOUR"], "red")
+		assert.Like(t, "a pod of a", env["HOSTNAME"], "a-…")
 	}
-	if n := len(hostsLines(t, f, "a")); n != 2 {
-		t.Errorf("a has %d endpoints, want 2", n)
-	}
+	assert.Equal(t, "endpoints of a", len(hostsLines(t, f, "a")), 2)
 	gone(t, f, "a-0")
 	gone(t, f, "a-1")
 	for _, pid := range []int{before["a-0"], before["a-1"]} {
-		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("process %d: %v", pid, err)
-		}
+		assert.ErrorIs(t, fmt.Sprintf("process %d", pid), syscall.Kill(pid, 0), syscall.ESRCH)
 	}
 	if conn, err := net.Dial("tcp", podIP(o, 1)+":65535"); err == nil {
 		conn.Close()
@@ -117,31 +109,20 @@ func TestChange(t *testing.T) {
 	}
 
 	// more and fewer replicas, another Deployment, one less, another node port
-	if _, err := change(t, f, of(service("a", 3, 30112, "{name: COLOUR, value: red}"), service("c", 1, 30111, ""))); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, f, of(service("a", 3, 30112, "{name: COLOUR, value: red}"), service("c", 1, 30111, "")))
 	last := pids(f)
 	if last["a-2"] != now["a-2"] || last["a-3"] != now["a-3"] || last["a-0"] == 0 || last["c-0"] == 0 {
 		t.Errorf("processes %v, before %v", last, now)
 	}
 	gone(t, f, "b-0")
-	if len(hostsLines(t, f, "b")) > 0 || len(hostsLines(t, f, "c")) != 1 || len(hostsLines(t, f, "a")) != 3 {
-		t.Errorf("hosts: a %v, b %v, c %v", hostsLines(t, f, "a"), hostsLines(t, f, "b"), hostsLines(t, f, "c"))
-	}
+	assert.Equal(t, "endpoints of a, b and c", []int{len(hostsLines(t, f, "a")), len(hostsLines(t, f, "b")), len(hostsLines(t, f, "c"))}, []int{3, 0, 1})
 	ports := map[string]string{}
 	for _, node := range f.NodePorts() {
-		env, err := environmentAt(node.Address.String())
-		if err != nil {
-			t.Errorf("node port %d: %v", node.Declared, err)
-		}
-		ports[fmt.Sprintf("%s %d %d", node.Service, node.Declared, node.Address.Port())] = strings.TrimRight(env["HOSTNAME"], "-0123456789")
+		key := fmt.Sprintf("%s %d %d", node.Service, node.Declared, node.Address.Port())
+		ports[key] = strings.TrimRight(envAt(t, node.Address.String())["HOSTNAME"], "-0123456789")
 	}
-	if len(ports) != 2 || ports["a 30112 30112"] != "a" || ports["c 30111 30111"] != "c" {
-		t.Errorf("node ports %v", ports)
-	}
-	if _, err := change(t, f, of(service("a", 1, 0, "{name: COLOUR, value: red}"))); err != nil {
-		t.Fatal(err)
-	}
+	assert.Equal(t, "node ports", ports, map[string]string{"a 30112 30112": "a", "c 30111 30111": "c"})
+	apply(t, f, of(service("a", 1, 0, "{name: COLOUR, value: red}")))
 	if final := pids(f); final["a-2"] != last["a-2"] || len(f.NodePorts()) != 0 {
 		t.Errorf("processes %v, before %v; node ports %v", final, last, f.NodePorts())
 	}
@@ -175,12 +156,8 @@ func TestChangeLosesNothing(t *testing.T) {
 		})
 	}
 	for _, value := range []string{"green", "blue"} {
-		if _, err := change(t, f, colour(value)); err != nil {
-			t.Fatal(err)
-		}
-		if env, err := environmentAt(address); err != nil || env["COLOUR"] != value {
-			t.Errorf("after the change: %v, %v", env["COLOUR"], err)
-		}
+		apply(t, f, colour(value))
+		assert.Equal(t, "colour after the change", envAt(t, address)["COLOUR"], value)
 	}
 	stop.Store(true)
 	sending.Wait()
@@ -199,50 +176,34 @@ func TestChangeFails(t *testing.T) {
 	for _, test := range []struct{ name, manifests, want string }{
 		{"a pod that exits", service("a", 1, 30114, "{name: FAKE_EXIT, value: '3'}"), "pod a-1: given up because it failed 5 times, last with exit status 3; its log is " + filepath.Join(o.State, "logs", "a-1.log")},
 		{"a node port in use", service("a", 1, 30115, ""), "NodePort 30115 of Service a: " + o.NodeAddress.String() + ":30115 is in use: stop the program that listens there, or take other addresses with --node-address, or another port with --node-port"},
-		{"an unknown program", strings.Replace(service("a", 1, 30114, ""), "fleetman/staff-service", "fleetman/nobody", 1), `image: "fleetman/nobody": must be fleetman/NAME`},
+		{"an unknown program", strings.Replace(service("a", 1, 30114, ""), "fleetman/staff-service", "fleetman/nobody", 1), `…image: "fleetman/nobody": must be fleetman/NAME…`},
 		{"the Deployment of --set", service("b", 1, 0, ""), `--set "a": must be a Deployment of the manifests: b`},
 	} {
-		if _, err := change(t, f, decode(t, test.manifests)); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v, want %q", test.name, err, test.want)
-		}
+		_, err := f.Apply(t.Context(), decode(t, test.manifests))
+		assert.Error(t, test.name, err, test.want)
 		gone(t, f, "a-1")
 		if now := pids(f); now["a-0"] != before["a-0"] || !slices.Equal(hostsLines(t, f, "a"), addresses) || len(f.NodePorts()) != 1 {
 			t.Errorf("%s: processes %v, before %v; a is at %v; node ports %v", test.name, now, before, hostsLines(t, f, "a"), f.NodePorts())
 		}
 	}
-	if _, err := change(t, f, decode(t, service("a", 1, 30114, "{name: COLOUR, value: red}"))); err != nil {
-		t.Errorf("after the failures: %v", err)
-	}
+	apply(t, f, decode(t, service("a", 1, 30114, "{name: COLOUR, value: red}"))) // after the failures
 }
 
 // TestChangeBack undoes a change that was in force.
 func TestChangeBack(t *testing.T) {
 	o := testOptions(t)
 	f := startFleet(t, decode(t, service("a", 1, 30116, "")), o)
-	addresses := hostsLines(t, f, "a")
-	c, err := f.Stage(t.Context(), decode(t, service("a", 1, 30116, "{name: COLOUR, value: red}")), func(MeshPod) bool { return false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := hostsLines(t, f, "a"); !slices.Equal(got, addresses) {
-		t.Errorf("before Join a is at %v, want %v", got, addresses)
-	}
+	addresses, node := hostsLines(t, f, "a"), f.NodePorts()[0].Address.String()
+	c := stage(t, f, decode(t, service("a", 1, 30116, "{name: COLOUR, value: red}")))
+	assert.NoError(t, c.Run(t.Context()))
+	assert.Equal(t, "a before Join", hostsLines(t, f, "a"), addresses)
 	c.Join()
 	c.Leave()
-	if env, err := environmentAt(f.NodePorts()[0].Address.String()); err != nil || env["COLOUR"] != "red" {
-		t.Errorf("after Leave: %v, %v", env["COLOUR"], err)
-	}
+	assert.Equal(t, "colour after Leave", envAt(t, node)["COLOUR"], "red")
 	c.Abort()
-	if got := hostsLines(t, f, "a"); !slices.Equal(got, addresses) {
-		t.Errorf("after Abort a is at %v, want %v", got, addresses)
-	}
+	assert.Equal(t, "a after Abort", hostsLines(t, f, "a"), addresses)
 	gone(t, f, "a-1")
-	if env, err := environmentAt(f.NodePorts()[0].Address.String()); err != nil || env["COLOUR"] != "" {
-		t.Errorf("after Abort: %v, %v", env["COLOUR"], err)
-	}
+	assert.Equal(t, "colour after Abort", envAt(t, node)["COLOUR"], "")
 }
 
 // TestChangeNamespace adds a namespace, whose pods have a hosts file from their start, and removes it.
@@ -251,30 +212,20 @@ func TestChangeNamespace(t *testing.T) {
 	text := service("a", 1, 0, "")
 	f := startFleet(t, decode(t, text), o)
 	apart := strings.ReplaceAll(service("b", 1, 0, ""), "metadata: {name:", "metadata: {namespace: apart, name:")
-	c, err := f.Stage(t.Context(), decode(t, text+"---\n"+apart), func(MeshPod) bool { return false })
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := stage(t, f, decode(t, text+"---\n"+apart))
 	file := filepath.Join(o.State, "hosts-apart")
-	if _, err := LookUp(file, "a.default"); err != nil {
-		t.Errorf("before the pod starts: %v", err)
-	}
-	if err := c.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	_, err := LookUp(file, "a.default") // before the pod starts
+	assert.NoError(t, err)
+	assert.NoError(t, c.Run(t.Context()))
 	c.Join()
 	c.Leave()
 	c.Commit()
-	if _, err := LookUp(file, "b"); err != nil {
-		t.Error(err)
-	}
-	if _, err := change(t, f, decode(t, text)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = LookUp(file, "b")
+	assert.NoError(t, err)
+	apply(t, f, decode(t, text))
 	gone(t, f, "apart/b-0")
-	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s: %v", file, err)
-	}
+	_, err = os.Stat(file)
+	assert.ErrorIs(t, file, err, os.ErrNotExist)
 }
 
 // TestChangeReplaces replaces the pods that the caller names, and those of a changed ConfigMap.
@@ -288,20 +239,14 @@ func TestChangeReplaces(t *testing.T) {
 	}
 	c.Abort()
 	gone(t, f, "a-1")
-	if _, err := change(t, f, decode(t, strings.Replace(text, "red", "green", 1))); err != nil {
-		t.Fatal(err)
-	}
-	if env, err := environmentAt(hostsLines(t, f, "a")[0] + ":8080"); err != nil || env["COLOUR"] != "green" {
-		t.Errorf("after a change of the ConfigMap: %v, %v", env["COLOUR"], err)
-	}
+	apply(t, f, decode(t, strings.Replace(text, "red", "green", 1)))
+	assert.Equal(t, "colour after a change of the ConfigMap", envAt(t, hostsLines(t, f, "a")[0]+":8080")["COLOUR"], "green")
 	f.Stop()
-	if _, err := f.Stage(t.Context(), decode(t, text), func(MeshPod) bool { return false }); !errors.Is(err, errStopping) {
-		t.Errorf("after Stop: %v", err)
-	}
+	_, err = f.Stage(t.Context(), decode(t, text), func(MeshPod) bool { return false })
+	assert.ErrorIs(t, "after Stop", err, errStopping)
 	if left, _ := filepath.Glob(filepath.Join(o.State, "hosts*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := os.Stat(o.State); err != nil {
-		t.Fatal(err)
-	}
+	_, err = os.Stat(o.State)
+	assert.NoError(t, err)
 }

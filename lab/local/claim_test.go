@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 // injected is a namespace whose pods have proxies in a mesh.
@@ -49,14 +51,10 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 				t.Error("its network is free")
 			}
 			_, err := Start(t.Context(), decode(t, staff), test.second)
-			if err == nil || err.Error() != test.want {
-				t.Errorf("\n got %v\nwant %s", err, test.want)
-			}
+			assert.Error(t, test.name, err, test.want)
 		})
 	}
-	if err := CheckFree(lower); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, CheckFree(lower))
 	startFleet(t, decode(t, staff), lower) // all is free again
 }
 
@@ -72,7 +70,5 @@ func TestPortInUse(t *testing.T) {
 	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")+injected), o)
 	want := fmt.Sprintf("pod staff-0: its proxy's port for calls: %v:8080 is in use: stop the program that listens there, or take other addresses with --network",
 		outboundOf(o.Network.Addr().Next().Next(), o.Network))
-	if err == nil || err.Error() != want {
-		t.Errorf("\n got %v\nwant %s", err, want)
-	}
+	assert.Error(t, "the port of a proxy", err, want)
 }

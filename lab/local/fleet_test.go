@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
 )
@@ -58,9 +58,7 @@ func TestMain(m *testing.M) {
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	bin, err := fakeBin()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	network := nettest.Network(t)
 	return Options{
 		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network),
@@ -71,9 +69,7 @@ func testOptions(t *testing.T) Options {
 func startFleet(t *testing.T, objects *manifest.Objects, o Options) *Fleet {
 	t.Helper()
 	f, err := Start(t.Context(), objects, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	t.Cleanup(f.Stop)
 	return f
 }
@@ -105,6 +101,14 @@ func post(t *testing.T, url string) {
 	response.Body.Close()
 }
 
+// envAt returns the environment of the fake at an address.
+func envAt(t *testing.T, address string) map[string]string {
+	t.Helper()
+	env, err := environmentAt(address)
+	assert.NoError(t, err)
+	return env
+}
+
 // environmentAt asks a fake for its environment, on a new connection.
 func environmentAt(address string) (map[string]string, error) {
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -120,9 +124,7 @@ func environmentAt(address string) (map[string]string, error) {
 func hostsLines(t *testing.T, f *Fleet, name string) []string {
 	t.Helper()
 	data, err := os.ReadFile(f.HostsFile())
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	var addresses []string
 	for line := range strings.Lines(string(data)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name {
@@ -153,33 +155,19 @@ func TestFleetOfBase(t *testing.T) {
 		}
 		ready = append(ready, pod.Name)
 	}
-	if want := "position-simulator-0 position-tracker-0 vehicle-telemetry-0 staff-service-0 api-gateway-0 webapp-0 webapp-1"; strings.Join(ready, " ") != want {
-		t.Errorf("pods %v, want %s", ready, want)
-	}
-	if got, want := hostsLines(t, f, "fleetman-webapp"), []string{podIP(o, 6), podIP(o, 7)}; !slices.Equal(got, want) {
-		t.Errorf("fleetman-webapp is at %v, want %v", got, want)
-	}
-	env, err := environmentAt(podIP(o, 5) + ":8080")
-	if err != nil || env["COLOUR"] != "red" || env["HOSTS_FILE"] != f.HostsFile() || env["HOSTNAME"] != "api-gateway-0" {
-		t.Errorf("the gateway's environment is %v, %v", env, err)
-	}
+	assert.Equal(t, "pods", strings.Join(ready, " "), "position-simulator-0 position-tracker-0 vehicle-telemetry-0 staff-service-0 api-gateway-0 webapp-0 webapp-1")
+	assert.Equal(t, "fleetman-webapp", hostsLines(t, f, "fleetman-webapp"), []string{podIP(o, 6), podIP(o, 7)})
+	env := envAt(t, podIP(o, 5)+":8080")
+	assert.Equal(t, "the gateway", []string{env["COLOUR"], env["HOSTS_FILE"], env["HOSTNAME"]}, []string{"red", f.HostsFile(), "api-gateway-0"})
 
 	// a NodePort leads to all ready pods
 	nodes := f.NodePorts()
-	if len(nodes) != 1 || nodes[0].Service != "fleetman-webapp" || nodes[0].Address != netip.AddrPortFrom(o.NodeAddress, 30080) {
-		t.Fatalf("NodePorts %+v", nodes)
-	}
+	assert.Equal(t, "NodePorts", nodes, []NodePort{{Service: "fleetman-webapp", Name: "http", Declared: 30080, Address: netip.AddrPortFrom(o.NodeAddress, 30080)}})
 	seen := map[string]bool{}
 	for range 200 { // one of two is missed in 200 draws once in 10^60
-		env, err := environmentAt(nodes[0].Address.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[env["HOSTNAME"]] = true
+		seen[envAt(t, nodes[0].Address.String())["HOSTNAME"]] = true
 	}
-	if !seen["webapp-0"] || !seen["webapp-1"] {
-		t.Errorf("the NodePort led to %v alone", seen)
-	}
+	assert.Equal(t, "pods behind the NodePort", seen, map[string]bool{"webapp-0": true, "webapp-1": true})
 }
 
 func TestFleetPublished(t *testing.T) {
@@ -187,16 +175,10 @@ func TestFleetPublished(t *testing.T) {
 	var notes []string
 	o.Progress = func(line string) { notes = append(notes, line) }
 	f := startFleet(t, load(t, "testdata/published"), o)
-	env, err := environmentAt(podIP(o, 8) + ":8080")
-	if err != nil || env["VARIANT"] != "bad" || env["SPRING_PROFILES_ACTIVE"] != "production-microservice" {
-		t.Errorf("the risky staff-service's environment is %v, %v", env, err)
-	}
-	if env, err := environmentAt(f.NodePorts()[0].Address.String()); err != nil || !strings.HasPrefix(env["HOSTNAME"], "webapp-") {
-		t.Errorf("behind the NodePort: %v, %v", env, err)
-	}
-	if got, want := hostsLines(t, f, "fleetman-staff-service"), []string{podIP(o, 7), podIP(o, 8)}; !slices.Equal(got, want) {
-		t.Errorf("fleetman-staff-service is at %v, want %v", got, want)
-	}
+	env := envAt(t, podIP(o, 8)+":8080")
+	assert.Equal(t, "the risky staff-service", []string{env["VARIANT"], env["SPRING_PROFILES_ACTIVE"]}, []string{"bad", "production-microservice"})
+	assert.Like(t, "the pod behind the NodePort", envAt(t, f.NodePorts()[0].Address.String())["HOSTNAME"], "webapp-…")
+	assert.Equal(t, "fleetman-staff-service", hostsLines(t, f, "fleetman-staff-service"), []string{podIP(o, 7), podIP(o, 8)})
 	if len(notes) != 2 || !strings.HasPrefix(notes[0], "not applied here: DestinationRule") {
 		t.Errorf("notes %q", notes)
 	}
@@ -208,14 +190,9 @@ func TestNamespaces(t *testing.T) {
 	o := testOptions(t)
 	f := startFleet(t, decode(t, strings.Join([]string{one("", "{port: 8080}"), apart}, "---\n")), o)
 	for _, pod := range f.Pods() {
-		env, err := environmentAt(pod.Address + ":8080")
-		if err != nil {
-			t.Fatal(err)
-		}
+		env := envAt(t, pod.Address+":8080")
 		hosts, err := os.ReadFile(env["HOSTS_FILE"])
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		namespace, _, found := strings.Cut(pod.Name, "/")
 		if !found {
 			namespace = "default"
@@ -257,9 +234,8 @@ func TestRestartAfterExit(t *testing.T) {
 	}
 	_, n = await(t, f, n, "staff-0", NotReady)
 	_, n = await(t, f, n, "staff-0", Started)
-	if event, _ := await(t, f, n, "staff-0", Ready); event.Restarts != 1 {
-		t.Errorf("ready again: %+v", event)
-	}
+	event, _ := await(t, f, n, "staff-0", Ready)
+	assert.Equal(t, "restarts when ready again", event.Restarts, 1)
 	if pod := f.Pods()[0]; pod.Restarts != 1 || pod.PID == before || !pod.Ready {
 		t.Errorf("pod %+v, before it was process %d", pod, before)
 	}
@@ -272,27 +248,19 @@ func TestReadinessAndLiveness(t *testing.T) {
 
 	post(t, app+"/unready")
 	event, n := await(t, f, 0, "staff-0", NotReady)
-	if !strings.HasPrefix(event.Detail, "readiness probe failed: GET http://"+podIP(o, 1)+":9090/readyz: status 503: bad") {
-		t.Errorf("the event is %+v", event)
-	}
-	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{o.Network.Addr().String()}) {
-		t.Errorf("with no pod ready, staff is at %v, want the refusing address %v", got, o.Network.Addr())
-	}
+	assert.Like(t, "the event", event.Detail, "readiness probe failed: GET http://"+podIP(o, 1)+":9090/readyz: status 503: bad…")
+	assert.Equal(t, "staff, with no pod ready", hostsLines(t, f, "staff"), []string{o.Network.Addr().String()}) // which refuses
 	if conn, err := net.Dial("tcp", o.Network.Addr().String()+":8080"); err == nil {
 		conn.Close()
 		t.Error("the refusing address accepts connections")
 	}
 	post(t, app+"/ready")
 	_, n = await(t, f, n, "staff-0", Ready)
-	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{podIP(o, 1)}) {
-		t.Errorf("ready again, staff is at %v", got)
-	}
+	assert.Equal(t, "staff, ready again", hostsLines(t, f, "staff"), []string{podIP(o, 1)})
 
 	post(t, app+"/sick")
 	event, n = await(t, f, n, "staff-0", Terminating)
-	if !strings.HasPrefix(event.Detail, "liveness probe failed: ") {
-		t.Errorf("the event is %+v", event)
-	}
+	assert.Like(t, "the event", event.Detail, "liveness probe failed: …")
 	_, n = await(t, f, n, "staff-0", Exited)
 	await(t, f, n, "staff-0", Ready)
 }
@@ -304,18 +272,13 @@ func TestKill(t *testing.T) {
 	f := startFleet(t, decode(t, one(quickProbes+", lifecycle: {preStop: {sleep: {seconds: 1}}}", "{port: 8080}")), o)
 	pid := f.Pods()[0].PID
 	did, err := f.Kill("staff-0", syscall.SIGTERM)
-	if want := fmt.Sprintf("staff-0 (process %d) leaves its endpoints, gets SIGTERM after 1s and SIGKILL after 30s, and is started again", pid); err != nil || did != want {
-		t.Fatalf("killed: %q, %v; want %q", did, err, want)
-	}
-	if did, err := f.Kill("staff-0", syscall.SIGTERM); err != nil || did != "staff-0 is already terminating" {
-		t.Errorf("killed again: %q, %v", did, err)
-	}
-	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{o.Network.Addr().String()}) {
-		t.Errorf("on its way out, staff is at %v", got)
-	}
-	if _, err := environmentAt(podIP(o, 1) + ":8080"); err != nil {
-		t.Errorf("in its preStop sleep: %v", err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "killed", did, fmt.Sprintf("staff-0 (process %d) leaves its endpoints, gets SIGTERM after 1s and SIGKILL after 30s, and is started again", pid))
+	did, err = f.Kill("staff-0", syscall.SIGTERM)
+	assert.NoError(t, err)
+	assert.Equal(t, "killed again", did, "staff-0 is already terminating")
+	assert.Equal(t, "staff on its way out", hostsLines(t, f, "staff"), []string{o.Network.Addr().String()})
+	envAt(t, podIP(o, 1)+":8080") // it answers in its preStop sleep
 	terminating, n := await(t, f, 0, "staff-0", Terminating)
 	exited, n := await(t, f, n, "staff-0", Exited)
 	if waited := exited.Time.Sub(terminating.Time); exited.Detail != "exit status 0" || waited < time.Second {
@@ -323,15 +286,12 @@ func TestKill(t *testing.T) {
 	}
 	_, n = await(t, f, n, "staff-0", Ready)
 
-	if _, err := f.Kill("staff", syscall.SIGKILL); err != nil { // by its Deployment's name
-		t.Fatal(err)
-	}
-	if exited, _ := await(t, f, n, "staff-0", Exited); exited.Detail != "signal: killed" {
-		t.Errorf("it exited with %q", exited.Detail)
-	}
-	if _, err := f.Kill("stuff", syscall.SIGTERM); err == nil || err.Error() != `no pod "stuff"; there are staff-0` {
-		t.Errorf("killing nobody: %v", err)
-	}
+	_, err = f.Kill("staff", syscall.SIGKILL) // by its Deployment's name
+	assert.NoError(t, err)
+	exited, _ = await(t, f, n, "staff-0", Exited)
+	assert.Equal(t, "exit", exited.Detail, "signal: killed")
+	_, err = f.Kill("stuff", syscall.SIGTERM)
+	assert.Error(t, "killing nobody", err, `no pod "stuff"; there are staff-0`)
 }
 
 // TestRestartThatFails: while a program is missing its pod waits, with the next
@@ -340,34 +300,24 @@ func TestKill(t *testing.T) {
 func TestRestartThatFails(t *testing.T) {
 	o := testOptions(t)
 	program, aside := filepath.Join(t.TempDir(), "staff-service"), filepath.Join(t.TempDir(), "aside")
-	if err := os.Link(filepath.Join(o.Bin, "staff-service"), program); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.Link(filepath.Join(o.Bin, "staff-service"), program))
 	o.Bin = filepath.Dir(program)
 	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
-	if err := os.Rename(program, aside); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Kill("staff-0", syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.Rename(program, aside))
+	_, err := f.Kill("staff-0", syscall.SIGKILL)
+	assert.NoError(t, err)
 	missing := "fork/exec " + program + ": no such file or directory"
 	event, n := await(t, f, 0, "staff-0", Waiting)
-	if !strings.HasPrefix(event.Detail, missing+": next try in ") {
-		t.Errorf("the event is %+v", event)
-	}
+	assert.Like(t, "the event", event.Detail, missing+": next try in …")
 	if pod := f.Pods()[0]; pod.State != "waiting" || pod.Why != missing || pod.NextTry.IsZero() || pod.Ready {
 		t.Errorf("the pod is %+v", pod)
 	}
-	if did, err := f.Kill("staff-0", syscall.SIGKILL); err == nil || !strings.HasPrefix(err.Error(), "pod staff-0: no process: waiting, next try at ") || !strings.HasSuffix(err.Error(), ": "+missing) {
-		t.Errorf("killed meanwhile: %q, %v", did, err)
-	}
+	_, err = f.Kill("staff-0", syscall.SIGKILL)
+	assert.Error(t, "killed meanwhile", err, "pod staff-0: no process: waiting, next try at …: "+missing)
 	for range 10 { // more than at the start of a fleet: now it never gives up
 		_, n = await(t, f, n, "staff-0", Waiting)
 	}
-	if err := os.Rename(aside, program); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, os.Rename(aside, program))
 	_, n = await(t, f, n, "staff-0", Started)
 	await(t, f, n, "staff-0", Ready)
 	if pod := f.Pods()[0]; pod.State != "running" || pod.Why != "" || !pod.NextTry.IsZero() || pod.Restarts != 1 {
@@ -388,14 +338,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
 	full.Store(true)
-	if _, err := f.Kill("staff-0", syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	_, err := f.Kill("staff-0", syscall.SIGKILL)
+	assert.NoError(t, err)
 	why := "write " + f.HostsFile() + ": no space left on device"
 	event, n := await(t, f, 0, "hosts files", NotReady)
-	if event.Detail != why+": written again until it succeeds" {
-		t.Errorf("the event is %+v", event)
-	}
+	assert.Equal(t, "the event", event.Detail, why+": written again until it succeeds")
 	_, n = await(t, f, n, "staff-0", Ready) // by its probe: the disk is still full
 	if pod := f.Pods()[0]; pod.Ready || pod.Why != why || pod.State != "running" {
 		t.Errorf("with stale names the pod is %+v", pod)
@@ -405,9 +352,7 @@ func TestFullDisk(t *testing.T) {
 	if pod := f.Pods()[0]; !pod.Ready || pod.Why != "" {
 		t.Errorf("with room the pod is %+v", pod)
 	}
-	if got := hostsLines(t, f, "staff"); !slices.Equal(got, []string{podIP(o, 1)}) {
-		t.Errorf("staff is at %v", got)
-	}
+	assert.Equal(t, "staff", hostsLines(t, f, "staff"), []string{podIP(o, 1)})
 }
 
 // TestStop: a process that will not end is killed, one that drains may.
@@ -420,9 +365,7 @@ func TestStop(t *testing.T) {
 	f.Stop()
 	f.Stop() // again, does nothing
 	for _, pod := range pods {
-		if err := syscall.Kill(pod.PID, 0); err != syscall.ESRCH {
-			t.Errorf("pod %s: process %d: %v, want none", pod.Name, pod.PID, err)
-		}
+		assert.ErrorIs(t, "pod "+pod.Name, syscall.Kill(pod.PID, 0), syscall.ESRCH)
 	}
 	how := map[string]string{}
 	for event := range f.Events(t.Context()) { // ends, as the fleet has
@@ -433,12 +376,10 @@ func TestStop(t *testing.T) {
 	if how["staff-service-0"] != "signal: killed" || how["api-gateway-0"] != "exit status 0" || len(how) != 6 {
 		t.Errorf("they ended with %v", how)
 	}
-	if _, err := os.Stat(f.HostsFile()); !os.IsNotExist(err) {
-		t.Errorf("the hosts file is left: %v", err)
-	}
-	if _, err := net.Dial("tcp", netip.AddrPortFrom(o.NodeAddress, 30080).String()); err == nil {
-		t.Error("the NodePort is still open")
-	}
+	_, err := os.Stat(f.HostsFile())
+	assert.ErrorIs(t, "the hosts file", err, os.ErrNotExist)
+	_, err = net.Dial("tcp", netip.AddrPortFrom(o.NodeAddress, 30080).String())
+	assert.ErrorIs(t, "the NodePort", err, syscall.ECONNREFUSED)
 }
 
 func TestStartFailures(t *testing.T) {
@@ -463,9 +404,7 @@ func TestStartFailures(t *testing.T) {
 		{
 			"a program that cannot be started", func(t *testing.T, o *Options) {
 				o.Bin = t.TempDir()
-				if err := os.WriteFile(filepath.Join(o.Bin, "staff-service"), []byte("no program"), 0o755); err != nil {
-					t.Fatal(err)
-				}
+				assert.NoError(t, os.WriteFile(filepath.Join(o.Bin, "staff-service"), []byte("no program"), 0o755))
 			},
 			"pod staff-0: given up because it failed 5 times, last with fork/exec BIN/staff-service: exec format error; its log is STATE/logs/staff-0.log", "",
 		},
@@ -488,9 +427,7 @@ func TestStartFailures(t *testing.T) {
 		{
 			"a state directory that is a file", func(t *testing.T, o *Options) {
 				o.State = filepath.Join(o.State, "file")
-				if err := os.WriteFile(o.State, nil, 0o644); err != nil {
-					t.Fatal(err)
-				}
+				assert.NoError(t, os.WriteFile(o.State, nil, 0o644))
 			},
 			"state directory: mkdir STATE: not a directory", "",
 		},
@@ -513,9 +450,7 @@ func TestStartFailures(t *testing.T) {
 			if o.Network.Addr().String() == "192.0.2.0" {
 				got = err.Error()
 			}
-			if got != test.want {
-				t.Errorf("\n got %q\nwant %q", got, test.want)
-			}
+			assert.Equal(t, "error", got, test.want)
 			if late, ok := err.(*NotReadyError); ok && test.name == "a pod that exits at once" {
 				if len(late.Last) == 0 || late.Last[len(late.Last)-1] != test.last {
 					t.Errorf("the log's last lines are %q, want %q at the end", late.Last, test.last)
@@ -528,9 +463,7 @@ func TestStartFailures(t *testing.T) {
 func occupy(t *testing.T, address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 }
 
@@ -541,9 +474,7 @@ func TestSecondFleetOnTheSameState(t *testing.T) {
 	second.State = o.State
 	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")), second)
 	want := fmt.Sprintf("another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address", o.State, os.Getpid())
-	if err == nil || err.Error() != want {
-		t.Errorf("\n got %v\nwant %s", err, want)
-	}
+	assert.Error(t, "the same state", err, want)
 	f.Stop()
 	startFleet(t, decode(t, one("", "{port: 8080}")), second) // the lock goes with the fleet
 }
@@ -553,9 +484,8 @@ func TestStartInterrupted(t *testing.T) {
 	o.Set = []Setting{{"staff", "FAKE_UNREADY", "true"}}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := Start(ctx, decode(t, one(quickProbes, "{port: 8080}")), o); err == nil || err.Error() != "start the fleet: context deadline exceeded" {
-		t.Errorf("interrupted: %v", err)
-	}
+	_, err := Start(ctx, decode(t, one(quickProbes, "{port: 8080}")), o)
+	assert.Error(t, "interrupted", err, "start the fleet: context deadline exceeded")
 	occupy(t, podIP(o, 1)+":8080") // nothing is left there
 }
 
@@ -564,22 +494,17 @@ func TestLogs(t *testing.T) {
 	o.Replicas = map[string]int{"staff": 2}
 	f := startFleet(t, decode(t, one("", "{port: 8080}")), o)
 	var plain, prefixed bytes.Buffer
-	if err := f.Logs(t.Context(), "staff-1", LogOptions{}, &plain); err != nil || plain.String() != "fake: started staff-1\n" {
-		t.Errorf("the log is %q, %v", plain.String(), err)
-	}
-	if err := f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed); err != nil || prefixed.String() != "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n" {
-		t.Errorf("all logs are %q, %v", prefixed.String(), err)
-	}
-	if err := f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard); err == nil || err.Error() != `no pod "nobody"; there are staff-0, staff-1` {
-		t.Errorf("the log of nobody: %v", err)
-	}
+	assert.NoError(t, f.Logs(t.Context(), "staff-1", LogOptions{}, &plain))
+	assert.Equal(t, "the log", plain.String(), "fake: started staff-1\n")
+	assert.NoError(t, f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed))
+	assert.Equal(t, "all logs", prefixed.String(), "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n")
+	assert.Error(t, "the log of nobody", f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard), `no pod "nobody"; there are staff-0, staff-1`)
 
 	// followed, it goes on to the fleet's end
 	var followed bytes.Buffer
 	done := make(chan error)
 	go func() { done <- f.Logs(t.Context(), "staff-0", LogOptions{Follow: true}, &followed) }()
 	f.Stop()
-	if err := <-done; err != nil || followed.String() != "fake: started staff-0\nfake: ends\n" {
-		t.Errorf("the followed log is %q, %v", followed.String(), err)
-	}
+	assert.NoError(t, <-done)
+	assert.Equal(t, "the followed log", followed.String(), "fake: started staff-0\nfake: ends\n")
 }

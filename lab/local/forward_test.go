@@ -1,12 +1,14 @@
 package local
 
 import (
+	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/assert"
 )
 
 // A port that another program answers at is not this fleet's, though it could
@@ -14,28 +16,18 @@ import (
 func TestLeadsHere(t *testing.T) {
 	listen := func() *net.TCPListener {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		t.Cleanup(func() { listener.Close() })
 		return listener.(*net.TCPListener)
 	}
 	ours, others := listen(), listen()
 	early, err := net.Dial("tcp", ours.Addr().String()) // a caller before the question
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer early.Close()
-	if err := leadsHere(ours, ours.Addr().String(), patience); err != nil {
-		t.Errorf("its own: %v", err)
-	}
-	if err := leadsHere(ours, others.Addr().String(), 10*time.Millisecond); err == nil || !strings.Contains(err.Error(), others.Addr().String()+" does not lead to this fleet: another program takes its connections") {
-		t.Errorf("another's: %v", err)
-	}
+	assert.NoError(t, leadsHere(ours, ours.Addr().String(), patience))
+	assert.Error(t, "another's", leadsHere(ours, others.Addr().String(), 10*time.Millisecond), others.Addr().String()+" does not lead to this fleet: another program takes its connections…")
 	others.Close()
-	if err := leadsHere(ours, others.Addr().String(), patience); err == nil || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("nobody's: %v", err)
-	}
+	assert.Error(t, "nobody's", leadsHere(ours, others.Addr().String(), patience), "…connection refused…")
 }
 
 func TestNodePortNumbers(t *testing.T) {
@@ -57,8 +49,6 @@ func TestNodePortNumbers(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", test.options, got, test.want)
 		}
 		err := (&plan{services: []servicePlan{planned}}).checkNodePorts(test.options.NodePorts)
-		if test.refused == "" && err != nil || test.refused != "" && (err == nil || err.Error() != test.refused) {
-			t.Errorf("%+v: got %v, want %q", test.options, err, test.refused)
-		}
+		assert.Error(t, fmt.Sprintf("%+v", test.options), err, test.refused)
 	}
 }

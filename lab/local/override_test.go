@@ -1,8 +1,9 @@
 package local
 
 import (
-	"strings"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 // TestOverride changes a variable and the number of pods of a running fleet, over its manifests.
@@ -13,25 +14,21 @@ func TestOverride(t *testing.T) {
 
 	f.Override([]Setting{{"a", "COLOUR", "red"}}, map[string]int{"a": 2})
 	ended, err := f.Apply(t.Context(), objects)
-	if err != nil || ended != "2 pods started, 1 ended" {
-		t.Fatalf("got %q, %v", ended, err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "pods", ended, "2 pods started, 1 ended")
 	gone(t, f, "a-0")
 	if now := pids(f); len(now) != 3 || now["b-0"] != before["b-0"] {
 		t.Errorf("processes %v, before %v", now, before)
 	}
 	for _, ip := range hostsLines(t, f, "a") {
-		if env, err := environmentAt(ip + ":8080"); err != nil || env["COLOUR"] != "red" {
-			t.Errorf("a leads to %v, %v", env, err)
-		}
+		assert.Equal(t, "colour of a", envAt(t, ip+":8080")["COLOUR"], "red")
 	}
 
 	undo := f.Override(nil, map[string]int{"nobody": 3})
-	if _, err := f.Apply(t.Context(), objects); err == nil || !strings.HasPrefix(err.Error(), `--replicas "nobody": must be a Deployment of the manifests: a, b`) {
-		t.Errorf("an unknown Deployment: %v", err)
-	}
+	_, err = f.Apply(t.Context(), objects)
+	assert.Error(t, "an unknown Deployment", err, `--replicas "nobody": must be a Deployment of the manifests: a, b…`)
 	undo()
-	if ended, err := f.Apply(t.Context(), objects); err != nil || ended != "" {
-		t.Errorf("after undo: %q, %v", ended, err)
-	}
+	ended, err = f.Apply(t.Context(), objects)
+	assert.NoError(t, err)
+	assert.Equal(t, "after undo", ended, "")
 }

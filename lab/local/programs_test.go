@@ -2,10 +2,12 @@ package local
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"fleetman.example/lab/assert"
 )
 
 var sixPrograms = programs{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
@@ -51,25 +53,14 @@ func TestProgramUnknown(t *testing.T) {
 		"fleetman/staff-service:6-baad":                           `variant "baad" of staff-service: must be one of bad, fail-fast, no-header-propagation, placeholder`,
 	} {
 		_, _, err := sixPrograms.program(image)
-		if err == nil || !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("%s:\n got %v\nwant %s", image, err, want)
-		}
+		assert.Error(t, image, err, "…"+want)
 	}
 }
 
 func TestFindPrograms(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
-	for path, mode := range map[string]os.FileMode{
-		filepath.Join(root, "services/a/go.mod"): 0o644, filepath.Join(root, "services/b/README.md"): 0o644,
-		filepath.Join(bin, "c"): 0o755, filepath.Join(bin, "notes.txt"): 0o644,
-	} {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
+	assert.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
+	assert.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
 	if found, err := findPrograms(root, bin); err != nil || !slices.Equal(found, programs{"a"}) {
 		t.Errorf("of the repository: %v, %v, want a", found, err)
 	}

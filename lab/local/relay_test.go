@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestParseConnect(t *testing.T) {
@@ -44,9 +46,8 @@ func TestParseConnect(t *testing.T) {
 		"connect=hang,connect=hang":   "connect: given twice: must be given once",
 		"connect=hang;connect=refuse": "connect=hang;connect=refuse: must be one rule of connect for each pod",
 	} {
-		if _, err := ParseConnect(text); err == nil || err.Error() != want {
-			t.Errorf("%s: got %v, want %s", text, err, want)
-		}
+		_, err := ParseConnect(text)
+		assert.Error(t, text, err, want)
 	}
 	if IsConnect("status=502,path=/connect") {
 		t.Error("a rule of requests is taken for one of connections")
@@ -56,9 +57,7 @@ func TestParseConnect(t *testing.T) {
 // echo answers each line with "0123456789".
 func echo(t *testing.T) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -83,9 +82,7 @@ func echo(t *testing.T) string {
 // TestRelayFrom has a fault for one caller only.
 func TestRelayFrom(t *testing.T) {
 	r, err := newRelay("127.0.0.1:0", echo(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer r.close()
 	address := r.listener.Addr().String()
 	for from, want := range map[string]struct {
@@ -93,9 +90,7 @@ func TestRelayFrom(t *testing.T) {
 		fired int64
 	}{"127.0.0.1": {"0123", 1}, "127.0.0.9": {"0123456789", 0}} {
 		fault, err := ParseConnect("connect=cut:4,from=" + from)
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		r.mu.Lock()
 		r.fault, r.fired = &fault, 0
 		r.mu.Unlock()
@@ -123,15 +118,11 @@ func exchange(address string, within time.Duration) (string, error) {
 
 func TestRelay(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	address := free.Addr().String()
 	free.Close()
 	r, err := newRelay(address, echo(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer r.close()
 	isTimeout := func(err error) bool {
 		var timeout net.Error
@@ -168,25 +159,16 @@ func TestRelay(t *testing.T) {
 	} {
 		passes("before " + test.rule)
 		open, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := open.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(open, make([]byte, 10)); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
+		_, err = open.Write([]byte("x"))
+		assert.NoError(t, err)
+		_, err = io.ReadFull(open, make([]byte, 10))
+		assert.NoError(t, err)
 		fault, err := ParseConnect(test.rule)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.set(&fault); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := open.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%s: an open connection got %v", test.rule, err)
-		}
+		assert.NoError(t, err)
+		assert.NoError(t, r.set(&fault))
+		_, err = open.Read(make([]byte, 1))
+		assert.ErrorIs(t, test.rule+": an open connection", err, syscall.ECONNRESET)
 		open.Close()
 		for range 2 {
 			began := time.Now()
@@ -200,12 +182,8 @@ func TestRelay(t *testing.T) {
 		if fault.Count > 0 {
 			passes("after the last one of " + test.rule)
 		}
-		if err := r.set(nil); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, r.set(nil))
 	}
 	passes("at the end")
-	if state := r.state(); state != (ConnectState{}) {
-		t.Errorf("at the end: %+v", state)
-	}
+	assert.Equal(t, "at the end", r.state(), ConnectState{})
 }

@@ -7,11 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestRenderHosts(t *testing.T) {
@@ -31,9 +32,7 @@ func TestRenderHosts(t *testing.T) {
 127.0.1.0 tracker tracker.fleet tracker.fleet.svc tracker.fleet.svc.cluster.local
 `,
 	} {
-		if got := string(renderHosts(services, namespace, netip.MustParseAddr("127.0.1.0"))); got != want {
-			t.Errorf("hosts of %s\n%s\nwant\n%s", namespace, got, want)
-		}
+		assert.Equal(t, namespace, string(renderHosts(services, namespace, netip.MustParseAddr("127.0.1.0"))), want)
 	}
 }
 
@@ -77,9 +76,7 @@ func TestProbeWatch(t *testing.T) {
 					}
 					got = append(got, fmt.Sprintf("%v %t", time.Since(began), ok))
 				})
-				if !slices.Equal(got, test.want) {
-					t.Errorf("reports %q, want %q", got, test.want)
-				}
+				assert.Equal(t, "reports", got, test.want)
 			})
 		})
 	}
@@ -104,9 +101,7 @@ func TestEvents(t *testing.T) {
 		f.events.Add(Event{Pod: "late"})
 		f.events.end()
 		<-done
-		if want := []string{"a", "b", "c"}; !slices.Equal(got, want) {
-			t.Errorf("events %v, want %v", got, want)
-		}
+		assert.Equal(t, "events", got, []string{"a", "b", "c"})
 	})
 }
 
@@ -126,16 +121,10 @@ func TestEventsAreBounded(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
-	if got := LastLines(path, 3); got != nil {
-		t.Errorf("of no file: %q", got)
-	}
+	assert.Equal(t, "of no file", LastLines(path, 3), nil)
 	text := strings.Repeat("long ago\n", 5000) + "one\ntwo\nthree\n"
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := LastLines(path, 2), []string{"two", "three"}; !slices.Equal(got, want) {
-		t.Errorf("last lines %q, want %q", got, want)
-	}
+	assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	assert.Equal(t, "last lines", LastLines(path, 2), []string{"two", "three"})
 }
 
 func TestMissingAddress(t *testing.T) {
@@ -144,24 +133,19 @@ func TestMissingAddress(t *testing.T) {
 		"darwin": "this system has no address 127.0.1.1; add the pods' addresses once with: for n in $(seq 0 6); do sudo ifconfig lo0 alias 127.0.1.$n up; done",
 		"linux":  "this system has no address 127.0.1.1; give --network a loopback network, such as 127.0.1.0/24",
 	} {
-		if err := missingAddress(netip.MustParseAddr("127.0.1.1"), network, 6, system); err.Error() != want {
-			t.Errorf("%s: %q, want %q", system, err, want)
-		}
+		assert.Error(t, system, missingAddress(netip.MustParseAddr("127.0.1.1"), network, 6, system), want)
 	}
 }
 
 func TestLookUp(t *testing.T) {
 	hosts := filepath.Join(t.TempDir(), "hosts")
 	text := "# fleetman\n127.0.1.5 staff staff.default # two pods\n127.0.1.6 staff\n\n127.0.1.7 webapp\n"
-	if err := os.WriteFile(hosts, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if found, err := LookUp(hosts, "staff"); err != nil || !slices.Equal(found, []string{"127.0.1.5", "127.0.1.6"}) {
-		t.Errorf("staff leads to %v, %v", found, err)
-	}
+	assert.NoError(t, os.WriteFile(hosts, []byte(text), 0o644))
+	found, err := LookUp(hosts, "staff")
+	assert.NoError(t, err)
+	assert.Equal(t, "staff", found, []string{"127.0.1.5", "127.0.1.6"})
 	for path, name := range map[string]string{hosts: "fleetman", hosts + "x": "staff"} { // one in a comment, one without a file
-		if found, err := LookUp(path, name); err == nil || !strings.HasPrefix(err.Error(), "look up "+name+": ") {
-			t.Errorf("%s: got %v, %v", name, found, err)
-		}
+		_, err := LookUp(path, name)
+		assert.Error(t, name, err, "look up "+name+": …")
 	}
 }

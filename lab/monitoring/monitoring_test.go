@@ -1,8 +1,6 @@
 package monitoring
 
 import (
-	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,11 +11,11 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/assert"
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
-
-var update = flag.Bool("update", false, "write k8s/dashboards/*.json")
 
 const dir = "../../k8s/dashboards"
 
@@ -26,40 +24,25 @@ func TestFiles(t *testing.T) {
 	var names []string
 	for _, b := range Boards() {
 		want, err := b.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		name := b.File + ".json"
 		names = append(names, name)
-		if *update {
-			if err := os.WriteFile(filepath.Join(dir, name), want, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: %v: not as the tables: go test ./lab/monitoring -update writes it", name, err)
-		}
+		golden.Compare(t, filepath.Join(dir, name), string(want))
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil || len(found) != len(names) {
-		t.Errorf("%d dashboards in %s, want %d", len(found), dir, len(names))
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "dashboards in "+dir, len(found), len(names))
 	var k struct{ ConfigMapGenerator []struct{ Files []string } }
 	text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-	if err == nil {
-		err = yaml.Unmarshal(text, &k)
-	}
-	if err != nil || !slices.Equal(k.ConfigMapGenerator[0].Files, names) {
-		t.Errorf("kustomization.yaml has %v, %v, want %v", k.ConfigMapGenerator, err, names)
-	}
+	assert.NoError(t, err)
+	assert.NoError(t, yaml.Unmarshal(text, &k))
+	assert.Equal(t, "files of kustomization.yaml", k.ConfigMapGenerator[0].Files, names)
 }
 
 // TestArms checks that each arm has a board, and that it has no panel of what the arm does not have.
 func TestArms(t *testing.T) {
 	arms, err := os.ReadDir("../../k8s/scenarios/resilience")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	boards := map[string]Board{}
 	for _, b := range Boards() {
 		boards[b.File] = b
@@ -74,17 +57,12 @@ func TestArms(t *testing.T) {
 			continue
 		}
 		text, err := b.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		proxies := !slices.Contains([]string{"none", "library"}, arm.Name())
-		if has := strings.Contains(string(text), "envoy_cluster_"); has != proxies {
-			t.Errorf("%s: queries of proxies: %t, want %t", arm.Name(), has, proxies)
-		}
+		assert.Equal(t, arm.Name()+": queries of proxies", strings.Contains(string(text), "envoy_cluster_"), proxies)
 		library := slices.Contains([]string{"library", "both", "twice"}, arm.Name())
-		if has := strings.Contains(string(text), "fleetman_upstream_breaker") || strings.Contains(string(text), "fleetman_upstream_retries"); has != library {
-			t.Errorf("%s: queries of the library: %t, want %t", arm.Name(), has, library)
-		}
+		has := strings.Contains(string(text), "fleetman_upstream_breaker") || strings.Contains(string(text), "fleetman_upstream_retries")
+		assert.Equal(t, arm.Name()+": queries of the library", has, library)
 	}
 }
 
@@ -115,9 +93,7 @@ func TestScrapeConfig(t *testing.T) {
 	pods := []local.Pod{{Name: "webapp-0", Namespace: "default", Deployment: "webapp", Address: "127.0.1.1", AdminPort: 9090, Labels: map[string]string{"app": "webapp", "version": "standard"}}}
 	proxies := []mesh.ProxyStatus{{Name: "webapp-0", Namespace: "default", Admin: "127.0.1.1:15000"}, {Name: "istio-ingressgateway", Namespace: "istio-system", Gateway: true, Admin: "127.0.1.2:15000"}}
 	got, err := yaml.Marshal(ScrapeConfig(pods, proxies, 2500*time.Millisecond, "/root"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	const want = `global:
   evaluation_interval: 2500ms
   scrape_interval: 2500ms
@@ -155,9 +131,7 @@ scrape_configs:
     targets:
     - 127.0.1.2:15000
 `
-	if string(got) != want {
-		t.Errorf("got\n%s", got)
-	}
+	assert.Equal(t, "configuration", string(got), want)
 	if without := ScrapeConfig(pods, nil, time.Second, ""); without["rule_files"] != nil || len(without["scrape_configs"].([]scraped)) != 1 {
 		t.Errorf("without a mesh and a repository: got %v", without)
 	}

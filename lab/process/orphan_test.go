@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestMain(m *testing.M) {
@@ -49,12 +51,8 @@ func TestNoOrphans(t *testing.T) {
 			launcher := exec.Command(os.Args[0])
 			launcher.Env = append(os.Environ(), "LAB_TEST_LAUNCHER="+by)
 			stdout, err := launcher.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := launcher.Start(); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, err)
+			assert.NoError(t, launcher.Start())
 			var pids []int
 			for lines := bufio.NewScanner(stdout); len(pids) < 3 && lines.Scan(); {
 				var what string
@@ -67,9 +65,7 @@ func TestNoOrphans(t *testing.T) {
 			if len(pids) != 3 {
 				t.Fatalf("processes %v, want two and a guardian", pids)
 			}
-			if err := launcher.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, launcher.Process.Kill())
 			_ = launcher.Wait()
 			for deadline := time.Now().Add(2 * time.Minute); ; {
 				left := alive(pids)

@@ -4,19 +4,17 @@ import (
 	"errors"
 	"os/exec"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 // TestStartAfterClose: a supervisor that starts something when its fleet has
 // ended gets an error.
 func TestStartAfterClose(t *testing.T) {
 	s, err := NewSpawner()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	p, err := s.Start(exec.Command("true"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	<-p.Done()
 	s.Close()
 	if p, err := s.Start(exec.Command("true")); p != nil || !errors.Is(err, errClosed) {

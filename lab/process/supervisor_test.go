@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestBackoff(t *testing.T) {
@@ -21,9 +22,7 @@ func TestBackoff(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	want := []time.Duration{0, 250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 7500 * ms, 7500 * ms, 0, 250 * ms}
-	if !slices.Equal(got, want) {
-		t.Errorf("delays %v, want %v", got, want)
-	}
+	assert.Equal(t, "delays", got, want)
 }
 
 // fake is a process of the tests: it runs for life, or until SIGKILL, or
@@ -165,9 +164,7 @@ func TestSupervisor(t *testing.T) {
 				}
 				s = New(c)
 				s.Run(ctx)
-				if !slices.Equal(got, test.want) {
-					t.Errorf("statuses\n%q\nwant\n%q", got, test.want)
-				}
+				assert.Equal(t, "statuses", got, test.want)
 				if now := s.Status(); now.Process != nil || now.State == Running || now.State == Waiting {
 					t.Errorf("at the end: %+v", now)
 				}
@@ -203,8 +200,6 @@ func TestAttend(t *testing.T) {
 			BeforeRestart: func(context.Context) { time.Sleep(time.Second); note("before restart") },
 			Backoff:       time.Millisecond, Grace: time.Second,
 		}).Run(ctx)
-		if want := []string{"start 1", "attended 1", "before restart", "start 2", "attended 2"}; !slices.Equal(got, want) {
-			t.Errorf("%q, want %q", got, want)
-		}
+		assert.Equal(t, "order", got, []string{"start 1", "attended 1", "before restart", "start 2", "attended 2"})
 	})
 }

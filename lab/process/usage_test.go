@@ -2,9 +2,10 @@ package process
 
 import (
 	"os"
-	"strings"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestUsageOf(t *testing.T) {
@@ -20,9 +21,8 @@ func TestUsageOf(t *testing.T) {
 			t.Fatalf("CPU stays %v", usage.CPU)
 		}
 	}
-	if _, err := UsageOf(t.Context(), 1<<30); err == nil || !strings.HasPrefix(err.Error(), "usage of process 1073741824: ") {
-		t.Errorf("a process that is not there: got %v", err)
-	}
+	_, err = UsageOf(t.Context(), 1<<30)
+	assert.Error(t, "a process that is not there", err, "usage of process 1073741824: …")
 }
 
 func TestMachine(t *testing.T) {

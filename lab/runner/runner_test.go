@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/meshtest"
@@ -25,9 +26,7 @@ func TestReceived(t *testing.T) {
 	dir := t.TempDir()
 	log := func(name string, lines ...string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 		return path
 	}
 	entry := func(check, cluster, upstream, identity string) string {
@@ -43,39 +42,28 @@ func TestReceived(t *testing.T) {
 		"gateway": log("gateway", entry("mine", "outbound|8080||staff.default.svc.cluster.local", "127.0.1.5:8080", "")),
 	}
 	calls, err := received(logs, map[string]string{"staff-0": "staff-service"}, map[string]string{"127.0.1.9": "driver-monitoring"}, "mine")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	want := []check.Call{
 		{Deployment: "staff-service", Method: "GET", Path: "/driver/x", Identity: "spiffe://cluster.local/ns/default/sa/api-gateway"},
 		{Deployment: "driver-monitoring", Method: "GET", Path: "/driver/x"},
 	}
-	if fmt.Sprint(calls) != fmt.Sprint(want) {
-		t.Errorf("%v, not %v", calls, want)
-	}
-	if _, err := received(map[string]string{"x": filepath.Join(dir, "none")}, nil, nil, "mine"); err == nil || !strings.Contains(err.Error(), "log of the proxy of x") {
-		t.Errorf("no log: %v", err)
-	}
+	assert.Equal(t, "calls", calls, want)
+	_, err = received(map[string]string{"x": filepath.Join(dir, "none")}, nil, nil, "mine")
+	assert.Error(t, "no log", err, "…log of the proxy of x…")
 }
 
 func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	defer listener.Close()
 	route := atNode(netip.MustParseAddr("127.0.0.1"), listener.Addr().(*net.TCPAddr).Port)
-	if route.Host != listener.Addr().String() {
-		t.Errorf("host %s", route.Host)
-	}
+	assert.Equal(t, "host", route.Host, listener.Addr().String())
 	for source, want := range map[int]string{0: "127.0.0.1", 1: "127.0.250.1", 250: "127.0.250.250"} {
 		conn, err := route.Dial(t.Context(), source)
 		if err != nil {
 			skip.Without(t, fmt.Sprintf("source %d: %v: macOS has one loopback address, others come by `ifconfig lo0 alias ADDRESS`", source, err))
 		}
-		if got := conn.LocalAddr().(*net.TCPAddr).IP.String(); got != want {
-			t.Errorf("source %d comes from %s", source, got)
-		}
+		assert.Equal(t, fmt.Sprint("source ", source), conn.LocalAddr().(*net.TCPAddr).IP.String(), want)
 		conn.Close()
 	}
 }
@@ -99,9 +87,7 @@ func realPrograms(t *testing.T, state string) Options {
 		t.Skip("-short: half a minute")
 	}
 	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		skip.Without(t, "the page is not built: make ui")
 	}
@@ -121,13 +107,9 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 	options := realPrograms(t, filepath.Join(t.TempDir(), "fleet"))
 	scenarios := filepath.Join(options.Local.Root, "k8s", "scenarios")
 	found, err := check.Find(scenarios, filepath.Join(scenarios, "sidecars"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	filter, err := manifest.Decode("filter.yaml", []byte(meshtest.RejectedFilter))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	found[0].Objects.All = append(found[0].Objects.All, filter...)
 	found[0].File.Promises = found[0].File.Promises[:1]
 	results, err := check.Runner{Scenarios: scenarios, Start: Starter(options), NoControl: true}.Run(t.Context(), found)

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 )
 
@@ -58,9 +60,7 @@ promises:
 
 func TestDecode(t *testing.T) {
 	file, err := Decode("expect.yaml", []byte(good))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	p := file.Promises[0]
 	c := p.Checks[0]
 	r := c.Requests
@@ -158,12 +158,7 @@ func TestDecodeBadInput(t *testing.T) {
 				t.Fatalf("no %q in the good file", test.old)
 			}
 			_, err := Decode("expect.yaml", []byte(strings.Replace(good, test.old, test.replacement, 1)))
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if got := err.Error(); !strings.HasPrefix(got, test.want) || strings.Contains(got, "\n") {
-				t.Errorf("\n got %q\nwant %q", got, test.want)
-			}
+			assert.Error(t, test.name, err, test.want+"…")
 		})
 	}
 }
@@ -171,34 +166,26 @@ func TestDecodeBadInput(t *testing.T) {
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "expect.yaml")
 	write := func(path, text string) {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
 	write(path, good)
 	token := filepath.Join(filepath.Dir(path), "user.jwt")
 	const field = ": promises[0].checks[0].requests.bearer: "
-	if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+field+"open "+token) {
-		t.Errorf("no token: %v", err)
-	}
+	_, err := Load(path)
+	assert.Error(t, "no token", err, path+field+"open "+token+"…")
 	write(token, "two\nlines")
-	if _, err := Load(path); err == nil || err.Error() != path+field+"user.jwt: must be a token in one line" {
-		t.Errorf("a token of two lines: %v", err)
-	}
+	_, err = Load(path)
+	assert.Error(t, "a token of two lines", err, path+field+"user.jwt: must be a token in one line")
 	write(token, "a.b.c\n")
 	file, err := Load(path)
-	if err != nil || file.Source != path || len(file.Promises) != 1 {
-		t.Fatalf("%+v, %v", file, err)
-	}
-	if got := file.Promises[0].Checks[0].Requests.Headers["Authorization"]; got != "Bearer a.b.c" {
-		t.Errorf("Authorization: %q", got)
-	}
-	if _, err := Load(filepath.Dir(path)); err == nil || !strings.HasSuffix(err.Error(), ": must be a file of at most 1048576 bytes") {
-		t.Errorf("a directory: %v", err)
-	}
-	if _, err := Load(path + ".none"); err == nil || !strings.HasPrefix(err.Error(), "read a scenario's promises: stat ") {
-		t.Errorf("nothing: %v", err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, "source", file.Source, path)
+	assert.Equal(t, "promises", len(file.Promises), 1)
+	assert.Equal(t, "Authorization", file.Promises[0].Checks[0].Requests.Headers["Authorization"], "Bearer a.b.c")
+	_, err = Load(filepath.Dir(path))
+	assert.Error(t, "a directory", err, "…: must be a file of at most 1048576 bytes")
+	_, err = Load(path + ".none")
+	assert.Error(t, "nothing", err, "read a scenario's promises: stat …")
 }
 
 // The expected bounds are quantiles of the binomial distribution, computed with exact fractions.
@@ -234,9 +221,7 @@ func TestRange(t *testing.T) {
 
 func TestCheckAgainst(t *testing.T) {
 	objects, err := manifest.Load("../../k8s/scenarios/mtls-strict")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	const head = "promises: [{promise: p, control: {CONTROL}, checks: [{requests: {REQUESTS, count: 1}, expect: [{EXPECT}]}]}]"
 	file := func(control, requests, expect string) string {
 		return strings.NewReplacer("CONTROL", control, "REQUESTS", requests, "EXPECT", expect).Replace(head)
@@ -260,22 +245,15 @@ func TestCheckAgainst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, err := Decode("expect.yaml", []byte(test.text))
-			if err != nil {
-				t.Fatal(err)
+			assert.NoError(t, err)
+			if err = f.CheckAgainst(objects); test.want != "" {
+				test.want = "expect.yaml: " + test.want
 			}
-			got := ""
-			if err := f.CheckAgainst(objects); err != nil {
-				got = strings.TrimPrefix(err.Error(), "expect.yaml: ")
-			}
-			if got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
+			assert.Error(t, test.name, err, test.want)
 		})
 	}
 	plain, err := manifest.Load("../../k8s/base")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	for _, test := range []struct{ text, want string }{
 		{file("without: [rules]", `from: ingress, path: /`, expect), "promises[0].checks[0].requests.from: ingress: must be nodePort or workload when the manifests have no Gateway"},
 		{file("without: [sidecars]", `from: "nodePort:30080", path: /`, expect), "promises[0].control.without[0]: sidecars: must be in the manifests"},
@@ -283,29 +261,19 @@ func TestCheckAgainst(t *testing.T) {
 		{file("scenario: plain", `from: "nodePort:30080", path: /`, "received: {by: [webapp], identity: a}, count: all"), "promises[0].checks[0].expect[0].received.identity: must be unset when the manifests have no sidecars"},
 	} {
 		f, err := Decode("expect.yaml", []byte(test.text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.CheckAgainst(plain); err == nil || err.Error() != "expect.yaml: "+test.want {
-			t.Errorf("got %v, want %s", err, test.want)
-		}
+		assert.NoError(t, err)
+		assert.Error(t, "plain", f.CheckAgainst(plain), "expect.yaml: "+test.want)
 	}
 }
 
 // TestList checks the order of the scenarios: by steps.yaml, then by name.
 func TestList(t *testing.T) {
 	root := t.TempDir()
+	files := fstest.MapFS{}
 	for _, name := range []string{"a", "b", "c/d", "e"} {
-		dir := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for file, text := range map[string]string{"kustomization.yaml": "", "README.md": "# The " + name + "\n"} {
-			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
+		files[name+"/kustomization.yaml"], files[name+"/README.md"] = &fstest.MapFile{}, &fstest.MapFile{Data: []byte("# The " + name + "\n")}
 	}
+	assert.NoError(t, os.CopyFS(root, files))
 	list := func() (text string) {
 		all, err := List(root)
 		if err != nil {
@@ -322,12 +290,8 @@ func TestList(t *testing.T) {
 		{"steps: [{name: c/d}]", `ROOT/steps.yaml: error unmarshaling JSON: while decoding JSON: unknown field "name"`},
 	} {
 		if test.steps != "" {
-			if err := os.WriteFile(filepath.Join(root, "steps.yaml"), []byte(test.steps), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, os.WriteFile(filepath.Join(root, "steps.yaml"), []byte(test.steps), 0o644))
 		}
-		if got := list(); got != test.want {
-			t.Errorf("%s: %q, want %q", test.steps, got, test.want)
-		}
+		assert.Equal(t, test.steps, list(), test.want)
 	}
 }

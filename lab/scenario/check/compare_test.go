@@ -1,8 +1,9 @@
 package check
 
 import (
-	"slices"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 func TestCompare(t *testing.T) {
@@ -25,10 +26,7 @@ func TestCompare(t *testing.T) {
 		"DIFFERS s: d: not checked here, holds, and its control breaks it there: no pod",
 		"DIFFERS s: f: holds, without a control here, holds, and its control breaks it there",
 	}
-	if !slices.Equal(alone, []string{"s: e"}) {
-		t.Errorf("alone %q, want e", alone)
-	}
-	if same != 1 || !slices.Equal(differing, want) {
-		t.Errorf("%d the same, want 1; differing\n%q\nwant\n%q", same, differing, want)
-	}
+	assert.Equal(t, "alone", alone, []string{"s: e"})
+	assert.Equal(t, "the same", same, 1)
+	assert.Equal(t, "differing", differing, want)
 }

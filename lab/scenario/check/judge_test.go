@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/scenario"
 )
 
@@ -179,8 +180,6 @@ func TestExpectationsInWords(t *testing.T) {
 	}
 	for _, test := range tests {
 		o := &observation{planned: 100, records: answers(strings.Repeat("g", 100))}
-		if got := o.judge(expectation(t, test.expect)).Expected; got != test.want {
-			t.Errorf("%s: %q, not %q", test.expect, got, test.want)
-		}
+		assert.Equal(t, test.expect, o.judge(expectation(t, test.expect)).Expected, test.want)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,20 +13,22 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"fleetman.example/lab/assert"
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 const fleetYAML = `
 apiVersion: v1
@@ -80,26 +81,16 @@ const calledOnce = `          - received: {by: [staff-service]}
 func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	t.Helper()
 	root = t.TempDir()
-	for name, text := range map[string]string{
-		"one/lesson/fleet.yaml": fleetYAML, "one/lesson/expect.yaml": promises,
-		"one/lesson/other.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n---\n" +
-			"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n",
-		"one/lesson/kustomization.yaml": "resources: [fleet.yaml]\n",
-		"one/plain/fleet.yaml":          strings.Split(fleetYAML, "apiVersion: networking")[0],
-		"one/plain/kustomization.yaml":  "resources: [fleet.yaml]\n",
-	} {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	const other = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n---\n" +
+		"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n"
+	plain, _, _ := strings.Cut(fleetYAML, "apiVersion: networking")
+	kustomization := &fstest.MapFile{Data: []byte("resources: [fleet.yaml]\n")}
+	assert.NoError(t, os.CopyFS(root, fstest.MapFS{
+		"one/lesson/fleet.yaml": {Data: []byte(fleetYAML)}, "one/lesson/expect.yaml": {Data: []byte(promises)}, "one/lesson/other.yaml": {Data: []byte(other)},
+		"one/lesson/kustomization.yaml": kustomization, "one/plain/fleet.yaml": {Data: []byte(plain)}, "one/plain/kustomization.yaml": kustomization,
+	}))
 	found, err := Find(root, filepath.Join(root, "one"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	return root, found
 }
 
@@ -151,10 +142,7 @@ func (f *fleet) Kill(_ context.Context, deployment string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = append(f.faults, deployment+" killed")
-	if f.broken != nil {
-		return f.broken
-	}
-	return nil
+	return f.broken
 }
 
 func (f *fleet) Err(context.Context) error { return f.broken }
@@ -200,12 +188,7 @@ func (all *fleets) start(_ context.Context, place int, objects *manifest.Objects
 }
 
 func has(objects *manifest.Objects, ref string) bool {
-	for _, object := range objects.All {
-		if object.Ref() == ref {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(objects.All, func(object manifest.Object) bool { return object.Ref() == ref })
 }
 
 func variable(objects *manifest.Objects, name string) string {
@@ -282,9 +265,7 @@ func TestControlEnds(t *testing.T) {
 		t.Errorf("%+v; sent %v", result, sent)
 	}
 	saw := result.Control.Checks[0].Findings[0].Saw
-	if want := fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]); saw != want {
-		t.Errorf("saw %q, want %q", saw, want)
-	}
+	assert.Equal(t, "saw", saw, fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]))
 }
 
 // TestAgain checks that a promise that failed is checked again, and that one that always fails is given up.
@@ -358,27 +339,18 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 			}
 			result := run(t, &test.fleets, root, found)
 			var out bytes.Buffer
-			if err := WriteLine(&out, result); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, WriteLine(&out, result))
 			if result.OK() || !strings.HasPrefix(out.String(), "FAIL one/lesson: everyone gets an answer (") || !strings.Contains(out.String(), test.want) {
 				t.Errorf("want %q in:\n%s", test.want, out.String())
 			}
-			if len(test.fleets.started) != test.starts {
-				t.Errorf("%d fleets were started, want %d", len(test.fleets.started), test.starts)
-			}
+			assert.Equal(t, "fleets started", len(test.fleets.started), test.starts)
 		})
 	}
 }
 
 func TestControlsOfOtherKinds(t *testing.T) {
 	injected := func(objects *manifest.Objects) bool {
-		for _, namespace := range manifest.Of[*corev1.Namespace](objects) {
-			if namespace.Labels["istio-injection"] == "enabled" {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(manifest.Of[*corev1.Namespace](objects), func(n *corev1.Namespace) bool { return n.Labels["istio-injection"] == "enabled" })
 	}
 	tests := []struct {
 		control string
@@ -479,9 +451,7 @@ func TestGuards(t *testing.T) {
 			t.Errorf("%q: %+v, %+v", guard, result, result.Control)
 		}
 		var out bytes.Buffer
-		if err := WriteLine(&out, result); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, WriteLine(&out, result))
 		if reported := strings.Contains(out.String(), "/b from node port 32000: holds without VirtualService fleetman-staff-service, too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); reported == ok {
 			t.Errorf("%q:\n%s", guard, out.String())
 		}
@@ -530,9 +500,7 @@ func TestSeeds(t *testing.T) {
 	objects := found[0].Objects
 	env := func(seed uint64, name string) string {
 		changed, err := withSeed(objects, seed)
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		return variable(changed, name)
 	}
 	if first, again, other := env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"); first == "" || first != again || first == other {
@@ -542,9 +510,7 @@ func TestSeeds(t *testing.T) {
 	if objects, err = withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false); err != nil {
 		t.Fatal(err)
 	}
-	if env(1, "SEED") != "5" {
-		t.Errorf("the manifest's own seed became %q", env(1, "SEED"))
-	}
+	assert.Equal(t, "the manifest's own seed", env(1, "SEED"), "5")
 }
 
 func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
@@ -574,9 +540,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 		_ = WriteLine(&out, result)
 		t.Errorf("%s", out.String())
 	}
-	if got := fmt.Sprint(all.started[0].faults); got != "[staff-service status=502,rate=1 staff-service killed staff-service none]" {
-		t.Errorf("faults %s", got)
-	}
+	assert.Equal(t, "faults", all.started[0].faults, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"})
 }
 
 func TestOnlyAndNoControl(t *testing.T) {
@@ -594,19 +558,14 @@ func TestOnlyAndNoControl(t *testing.T) {
 
 func TestFindRefuses(t *testing.T) {
 	root, _ := scenarios(t, promiseYAML)
-	if _, err := Find(root, filepath.Join(root, "one", "plain")); err == nil || !strings.Contains(err.Error(), "no expect.yaml in") {
-		t.Errorf("without promises: %v", err)
-	}
-	if _, err := Find(root, filepath.Join(root, "nowhere")); err == nil || !strings.Contains(err.Error(), "find scenarios") {
-		t.Errorf("no directory: %v", err)
-	}
+	_, err := Find(root, filepath.Join(root, "one", "plain"))
+	assert.Error(t, "without promises", err, "…no expect.yaml in…")
+	_, err = Find(root, filepath.Join(root, "nowhere"))
+	assert.Error(t, "no directory", err, "…find scenarios…")
 	path := filepath.Join(root, "one", "lesson", "expect.yaml")
-	if err := os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Find(root, root); err == nil || !strings.Contains(err.Error(), `"nobody": must be a Deployment of the manifests`) {
-		t.Errorf("an unknown workload: %v", err)
-	}
+	assert.NoError(t, os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644))
+	_, err = Find(root, root)
+	assert.Error(t, "an unknown workload", err, `…"nobody": must be a Deployment of the manifests…`)
 	if twice, err := Find(root, filepath.Dir(path), filepath.Dir(path)); err == nil {
 		t.Errorf("%+v", twice)
 	}
@@ -645,31 +604,15 @@ func TestReports(t *testing.T) {
 		"report.xml": func(b *bytes.Buffer) error { return WriteJUnit(b, reported()) },
 	} {
 		var got bytes.Buffer
-		if err := write(&got); err != nil {
-			t.Fatal(err)
-		}
-		golden := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got.Bytes(), want) {
-			t.Errorf("%s differs (go test -update writes it):\n%s", golden, got.String())
-		}
+		assert.NoError(t, write(&got))
+		golden.Compare(t, filepath.Join("testdata", name), got.String())
 		switch filepath.Ext(name) {
 		case ".json":
 			if !json.Valid(got.Bytes()) {
 				t.Error("not JSON")
 			}
 		case ".xml":
-			if err := xml.Unmarshal(got.Bytes(), new(struct{})); err != nil {
-				t.Errorf("not XML: %v", err)
-			}
+			assert.NoError(t, xml.Unmarshal(got.Bytes(), new(struct{})))
 		}
 	}
 }

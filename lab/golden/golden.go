@@ -1,0 +1,25 @@
+// Package golden compares what tests make with files, which -update writes.
+package golden
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"fleetman.example/lab/assert"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// Compare fails the test unless a file has the text.
+func Compare(t testing.TB, path, got string) {
+	t.Helper()
+	if *update {
+		assert.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	assert.NoError(t, err)
+	if got != string(want) {
+		t.Errorf("%s: differs: go test -update writes it:\n%s", path, got)
+	}
+}
