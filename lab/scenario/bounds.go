@@ -1,6 +1,11 @@
 package scenario
 
-import "math"
+import (
+	"math"
+	"sort"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
 
 // Range returns the inclusive range of counts that pass, of n observations. For a share it is the
 // smallest range that contains a binomial count of that share with the stated confidence.
@@ -32,39 +37,9 @@ func (c Count) Range(n int) (low, high int) {
 
 // lowest returns the largest k with P(X < k) <= tail, for X binomial.
 func lowest(n int, p, tail float64) int {
-	below := 0.0
-	for k := range n {
-		below += probability(n, k, p)
-		if below > tail {
-			return k
-		}
-	}
-	return n
+	x := distuv.Binomial{N: float64(n), P: p}
+	return sort.Search(n, func(k int) bool { return x.CDF(float64(k)) > tail })
 }
 
 // highest returns the smallest k with P(X > k) <= tail.
 func highest(n int, p, tail float64) int { return n - lowest(n, 1-p, tail) }
-
-// probability returns P(X = k), for X binomial.
-func probability(n, k int, p float64) float64 {
-	switch {
-	case p <= 0:
-		return indicator(k == 0)
-	case p >= 1:
-		return indicator(k == n)
-	}
-	choose := logFactorial(n) - logFactorial(k) - logFactorial(n-k)
-	return math.Exp(choose + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
-}
-
-func logFactorial(n int) float64 {
-	value, _ := math.Lgamma(float64(n) + 1)
-	return value
-}
-
-func indicator(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}

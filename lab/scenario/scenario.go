@@ -225,15 +225,18 @@ type WindowShare struct {
 
 // Count bounds the number of observations. Range computes the bounds of a share.
 type Count struct {
-	All, None bool
+	All, None bool `json:"-"`
 	// AtLeast and AtMost are inclusive.
-	AtLeast, AtMost *int
+	AtLeast *int `json:"atLeast"`
+	AtMost  *int `json:"atMost"`
 	// PerRequest is an exact number for each request.
-	PerRequest *int
+	PerRequest *int `json:"perRequest"`
 	// Share is the true share; ShareAtLeast and ShareAtMost bound it on one side.
-	Share, ShareAtLeast, ShareAtMost *float64
+	Share        *float64 `json:"share"`
+	ShareAtLeast *float64 `json:"shareAtLeast"`
+	ShareAtMost  *float64 `json:"shareAtMost"`
 	// Confidence is the probability that a system with the true share passes.
-	Confidence float64
+	Confidence float64 `json:"confidence"`
 }
 
 // Duration is a duration in Go's format, such as 1.5s, of at most an hour.

@@ -113,24 +113,12 @@ func (c *Count) UnmarshalJSON(data []byte) error {
 		c.None = true
 		return nil
 	}
-	var fields struct {
-		AtLeast      *int     `json:"atLeast"`
-		AtMost       *int     `json:"atMost"`
-		PerRequest   *int     `json:"perRequest"`
-		Share        *float64 `json:"share"`
-		ShareAtLeast *float64 `json:"shareAtLeast"`
-		ShareAtMost  *float64 `json:"shareAtMost"`
-		Confidence   float64  `json:"confidence"`
-	}
+	type fields Count // without this method
 	strict := json.NewDecoder(bytes.NewReader(data))
 	strict.DisallowUnknownFields()
-	if err := strict.Decode(&fields); err != nil {
+	if err := strict.Decode((*fields)(c)); err != nil {
 		return fmt.Errorf("%.60s: %s: must be all, none, or one of atLeast, atMost, perRequest, share, shareAtLeast and shareAtMost",
 			data, strings.TrimPrefix(err.Error(), "json: "))
-	}
-	*c = Count{
-		AtLeast: fields.AtLeast, AtMost: fields.AtMost, PerRequest: fields.PerRequest,
-		Share: fields.Share, ShareAtLeast: fields.ShareAtLeast, ShareAtMost: fields.ShareAtMost, Confidence: fields.Confidence,
 	}
 	return nil
 }

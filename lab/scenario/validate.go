@@ -56,15 +56,20 @@ func (p *Promise) validate() error {
 	return p.Control.validate()
 }
 
+// trues returns how many of the conditions hold.
+func trues(conditions ...bool) (n int) {
+	for _, holds := range conditions {
+		if holds {
+			n++
+		}
+	}
+	return n
+}
+
 var objectForm = regexp.MustCompile(`^[A-Z][A-Za-z]* [a-z0-9][a-z0-9./-]*$`)
 
 func (c *Control) validate() error {
-	kinds := 0
-	for _, set := range []bool{len(c.Without) > 0, c.With != "", len(c.Set) > 0, c.Scenario != ""} {
-		if set {
-			kinds++
-		}
-	}
+	kinds := trues(len(c.Without) > 0, c.With != "", len(c.Set) > 0, c.Scenario != "")
 	if kinds != 1 {
 		return fmt.Errorf(".control: %d of without, with, set and scenario: must be exactly one: a promise that no control breaks proves nothing", kinds)
 	}
@@ -188,12 +193,7 @@ func (r *Requests) keys() int {
 }
 
 func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
-	kinds := 0
-	for _, set := range []bool{e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil, e.Proxies != nil} {
-		if set {
-			kinds++
-		}
-	}
+	kinds := trues(e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil, e.Proxies != nil)
 	if kinds != 1 {
 		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles, recovers, returns and proxies: must be exactly one", kinds)
 	}
@@ -324,13 +324,7 @@ func (e *Expect) validateCount(r *Requests) error {
 }
 
 func (c *Count) validate() error { //nolint:gocyclo // a flat list of bounds
-	given := 0
-	for _, set := range []bool{c.All, c.None, c.AtLeast != nil || c.AtMost != nil, c.PerRequest != nil, c.Share != nil, c.ShareAtLeast != nil, c.ShareAtMost != nil} {
-		if set {
-			given++
-		}
-	}
-	if given != 1 {
+	if trues(c.All, c.None, c.AtLeast != nil || c.AtMost != nil, c.PerRequest != nil, c.Share != nil, c.ShareAtLeast != nil, c.ShareAtMost != nil) != 1 {
 		return errors.New(".count: must be all, none, or one of atLeast with atMost, perRequest, share, shareAtLeast and shareAtMost")
 	}
 	for _, number := range []*int{c.AtLeast, c.AtMost, c.PerRequest} {
