@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,7 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
 			}
-			if err := cluster.check(cmd, where); err != nil {
+			if err := where.checkFlags(cmd, upClusterOnly, nil); err != nil {
 				return err
 			}
 			where.cluster.Agree = func(objects []string) error { return cluster.agree(cmd, objects) }
@@ -69,7 +68,7 @@ func applyAll(cmd *cobra.Command, where *places, args []string, watch bool) erro
 	once := func() error {
 		applied, err := client.Apply(cmd.Context(), paths)
 		if err == nil {
-			printApplied(cmd.OutOrStdout(), applied)
+			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(append(applied.Notes, changes(applied)), "\n"))
 		}
 		return err
 	}
@@ -85,13 +84,6 @@ func applyAll(cmd *cobra.Command, where *places, args []string, watch bool) erro
 			return nil
 		}
 	}
-}
-
-func printApplied(w io.Writer, applied mesh.Applied) {
-	for _, note := range applied.Notes {
-		fmt.Fprintln(w, note)
-	}
-	fmt.Fprintln(w, changes(applied))
 }
 
 // changes describes what an apply changed, in one line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,11 +165,8 @@ func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Option
 			return fleets, r, fmt.Errorf("--run %s: must be a regular expression: %w", quoted(f.only), err)
 		}
 	}
-	if f.jobs < 1 || f.jobs > 8 {
-		return fleets, r, fmt.Errorf("--jobs %d: must be between 1 and 8", f.jobs)
-	}
-	if f.again < 0 || f.again > 9 {
-		return fleets, r, fmt.Errorf("--again %d: must be between 0 and 9", f.again)
+	if err := cmp.Or(checkRange("jobs", f.jobs, 1, 8), checkRange("again", f.again, 0, 9)); err != nil {
+		return fleets, r, err
 	}
 	if f.seed == 0 {
 		f.seed = 1 + rand.Uint64()>>33 // short enough to be typed

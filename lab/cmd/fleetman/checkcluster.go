@@ -17,20 +17,10 @@ import (
 
 // checkPlace returns an error for a flag that does not go together with the place of the fleets.
 func (f checkFlags) checkPlace(cmd *cobra.Command, where *places) error {
-	if !where.onCluster() {
-		for _, name := range []string{"images", "yes"} {
-			if cmd.Flags().Changed(name) {
-				return usageError{fmt.Errorf("--%s: must be with --context", name)}
-			}
-		}
-		return nil
+	if err := where.checkFlags(cmd, []string{"images", "yes"}, []string{"network", "node-address", "bin", "ingress-port"}); err != nil {
+		return err
 	}
-	for _, name := range []string{"network", "node-address", "bin", "ingress-port"} {
-		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--%s: must be without --context: it is for fleets on this machine", name)}
-		}
-	}
-	if f.jobs != 1 {
+	if where.onCluster() && f.jobs != 1 {
 		return usageError{fmt.Errorf("--jobs %d: must be 1 with --context: all fleets of a cluster share its ingress gateway", f.jobs)}
 	}
 	return nil

@@ -20,7 +20,6 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/process"
 )
@@ -43,10 +42,8 @@ func (p *places) addCluster(cmd *cobra.Command) {
 	flags.StringVar(&p.cluster.Namespace, "namespace", "", "with --context: namespace of the fleet (default "+cluster.OwnNamespace+")")
 	before := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		for _, name := range []string{"kubeconfig", "namespace"} {
-			if cmd.Flags().Changed(name) && p.cluster.Context == "" {
-				return usageError{fmt.Errorf("--%s: must be with --context", name)}
-			}
+		if err := p.checkFlags(cmd, []string{"kubeconfig", "namespace"}, nil); err != nil {
+			return err
 		}
 		if cmd.Flags().Changed("context") && p.cluster.Context == "" {
 			return usageError{errors.New(`--context "": must be the name of a context of the kubeconfig`)}
@@ -77,6 +74,15 @@ func (p *places) fleet() (fleet, error) {
 		return p.connectCluster()
 	}
 	return p.connect()
+}
+
+// status returns the status of the fleet that the command line names.
+func (p *places) status(ctx context.Context) (control.Status, error) {
+	client, err := p.fleet()
+	if err != nil {
+		return control.Status{}, err
+	}
+	return client.Status(ctx)
 }
 
 // faultClients returns the clients that set the faults of the fleet's pods.
@@ -120,8 +126,11 @@ func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.
 	return faults.Verifier{Client: admin, Pod: pod, Dial: client.Dial, DialProxy: helper, RestartTimeout: restartTimeout}, err
 }
 
-// localOnly are the flags of up that configure processes of this machine.
-var localOnly = []string{"network", "node-address", "node-port", "ingress-port", "bin", "restart-backoff", "relays", "logs", "console-port"}
+// The flags of up for a cluster, and those that configure processes of this machine.
+var (
+	upClusterOnly = []string{"images", "dry-run", "yes"}
+	upLocalOnly   = []string{"network", "node-address", "node-port", "ingress-port", "bin", "restart-backoff", "relays", "logs", "console-port"}
+)
 
 // clusterFlags are the flags of up for a cluster.
 type clusterFlags struct{ dryRun, yes bool }
@@ -137,16 +146,16 @@ func (f *clusterFlags) addYes(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --context: apply objects in namespaces such as istio-system without a question")
 }
 
-// check returns an error for a flag that does not go together with the others.
-func (f *clusterFlags) check(cmd *cobra.Command, where *places) error {
-	for _, name := range []string{"images", "dry-run", "yes"} {
-		if cmd.Flags().Changed(name) && !where.onCluster() {
-			return usageError{fmt.Errorf("--%s: must be with --context", name)}
-		}
+// checkFlags returns an error for a flag that does not go together with the place of the fleet: one of
+// clusterOnly on this machine, or one of localOnly on a cluster.
+func (p *places) checkFlags(cmd *cobra.Command, clusterOnly, localOnly []string) error {
+	only, must := clusterOnly, "with --context"
+	if p.onCluster() {
+		only, must = localOnly, "without --context: it is for fleets on this machine"
 	}
-	for _, name := range localOnly {
-		if cmd.Flags().Changed(name) && where.onCluster() {
-			return usageError{fmt.Errorf("--%s: must be without --context: it is for fleets on this machine", name)}
+	for _, name := range only {
+		if cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s: must be %s", name, must)}
 		}
 	}
 	return nil
@@ -162,14 +171,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	if err != nil {
 		return usageError{err}
 	}
-	paths, err := where.manifestsOrBase(args)
-	if err == nil {
-		paths, err = absolute(paths)
-	}
-	if err != nil {
-		return err
-	}
-	objects, err := manifest.Load(paths...)
+	paths, objects, err := load(where, args)
 	if err != nil {
 		return err
 	}
@@ -191,8 +193,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	}
 	began := time.Now()
 	upErr := client.Up(cmd.Context(), objects, o)
-	var late *cluster.NotReadyError
-	if upErr != nil && !errors.As(upErr, &late) {
+	if _, late := errors.AsType[*cluster.NotReadyError](upErr); upErr != nil && !late {
 		return upErr
 	}
 	status, err := client.Status(cmd.Context())
@@ -255,13 +256,13 @@ func downOnCluster(cmd *cobra.Command, where *places) error {
 	}
 	defer client.Close()
 	found, err := client.Down(cmd.Context())
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !found:
-		fmt.Fprintf(cmd.ErrOrStderr(), "no fleet in namespace %s of cluster %s\n", client.Namespace(), where.cluster.Context)
-	default:
-		fmt.Fprintf(cmd.ErrOrStderr(), "removed the fleet of namespace %s from cluster %s\n", client.Namespace(), where.cluster.Context)
 	}
+	did := "no fleet in namespace %s of cluster %s\n"
+	if found {
+		did = "removed the fleet of namespace %s from cluster %s\n"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), did, client.Namespace(), where.cluster.Context)
 	return nil
 }

@@ -319,9 +319,10 @@ func (f compareFlags) setReplicas(e *experiment.Experiment) error {
 // goes on, or one by chance.
 func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) error {
 	e := o.Experiment
+	if err := checkRange("seeds", f.seeds, 1, 100); err != nil {
+		return err
+	}
 	switch {
-	case f.seeds < 1 || f.seeds > 100:
-		return fmt.Errorf("--seeds %d: must be between 1 and 100", f.seeds)
 	case given("seed") && (f.seed < 1 || f.seed > 1<<62-200):
 		return fmt.Errorf("--seed %d: must be between 1 and %d", f.seed, uint64(1<<62-200))
 	case given("seed"):

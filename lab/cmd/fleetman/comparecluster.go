@@ -10,14 +10,8 @@ import (
 
 // checkPlace returns an error for a flag that does not go together with the place of the fleets.
 func (f compareFlags) checkPlace(cmd *cobra.Command, where *places) error {
-	only, must := []string{"images", "dry-run", "yes", "load-jobs", "parallel"}, "with --context"
-	if where.onCluster() {
-		only, must = []string{"network", "bin"}, "without --context: it is for fleets on this machine"
-	}
-	for _, name := range only {
-		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--%s: must be %s", name, must)}
-		}
+	if err := where.checkFlags(cmd, []string{"images", "dry-run", "yes", "load-jobs", "parallel"}, []string{"network", "bin"}); err != nil {
+		return err
 	}
 	if cmd.Flags().Changed("load-jobs") && f.jobs < 1 {
 		return usageError{fmt.Errorf("--load-jobs %d: must be at least 1", f.jobs)}

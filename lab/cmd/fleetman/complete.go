@@ -23,14 +23,10 @@ const completeTimeout = 2 * time.Second
 
 // ask returns the status of the running fleet; an empty one without a fleet, or
 // when it does not answer.
-func (p *places) ask(cmd *cobra.Command) (status control.Status) {
-	client, err := p.fleet()
-	if err != nil {
-		return status
-	}
+func (p *places) ask(cmd *cobra.Command) control.Status {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
 	defer cancel()
-	status, _ = client.Status(ctx) // the command itself reports the error
+	status, _ := p.status(ctx) // the command itself reports the error
 	return status
 }
 

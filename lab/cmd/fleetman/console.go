@@ -21,12 +21,7 @@ type consolePort struct {
 	given bool // by the user
 }
 
-func (c consolePort) check() error {
-	if c.port < 0 || c.port > 65535 {
-		return fmt.Errorf("--console-port %d: must be between 0 and 65535", c.port)
-	}
-	return nil
-}
+func (c consolePort) check() error { return checkRange("console-port", c.port, 0, 65535) }
 
 // liveConsole is the console of fleetman up; without a listener it is none.
 type liveConsole struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,29 +44,23 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: where.completeFault(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var call func(podClient, context.Context, local.Pod) (faults.State, error)
+			rules := "" // to clear
 			switch {
 			case clear && show:
 				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
-			case show && len(args) <= 1:
-				call = podClient.get
-			case clear && len(args) <= 1:
-				call = func(c podClient, ctx context.Context, pod local.Pod) (faults.State, error) {
-					return c.set(ctx, pod, "")
-				}
+			case (clear || show) && len(args) <= 1:
 			case !clear && !show && len(args) == 2 && strings.TrimSpace(args[1]) != "":
-				call = func(c podClient, ctx context.Context, pod local.Pod) (faults.State, error) {
-					return c.set(ctx, pod, args[1])
-				}
+				rules = args[1]
 			default:
 				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
 			}
-			pods, err := runningPods(cmd.Context(), where)
+			status, err := where.status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				pods = takesRequests(pods)
+			pods := status.Pods
+			if len(args) == 0 { // those that receive requests, and so can have faults
+				pods = slices.DeleteFunc(pods, func(pod local.Pod) bool { return pod.Port == 0 })
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
@@ -73,9 +68,13 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			if err != nil {
 				return err
 			}
+			call := func(ctx context.Context, pod local.Pod) (faults.State, error) { return clients.set(ctx, pod, rules) }
+			if show {
+				call = clients.get
+			}
 			var states []podFaults
 			for _, pod := range pods {
-				state, err := call(clients, cmd.Context(), pod)
+				state, err := call(cmd.Context(), pod)
 				if err != nil {
 					return err
 				}
@@ -90,25 +89,6 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 	where.addCluster(cmd)
 	cmd.AddCommand(verifyCommand(where))
 	return cmd
-}
-
-func runningPods(ctx context.Context, where *places) ([]local.Pod, error) {
-	client, err := where.fleet()
-	if err != nil {
-		return nil, err
-	}
-	status, err := client.Status(ctx)
-	return status.Pods, err
-}
-
-// takesRequests returns the pods that receive requests, and so can have faults.
-func takesRequests(pods []local.Pod) (serving []local.Pod) {
-	for _, pod := range pods {
-		if pod.Port != 0 {
-			serving = append(serving, pod)
-		}
-	}
-	return serving
 }
 
 // podFaults are the faults of one pod.
@@ -198,26 +178,13 @@ proxy from a helper pod.`,
 		Example: `  fleetman fault verify
   fleetman fault verify api-gateway`,
 		ValidArgsFunction: completeFirst(where.faultTargets),
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usageError{fmt.Errorf("%s: %d arguments: must be at most one SERVICE or POD", cmd.CommandPath(), len(args))}
-			}
-			return nil
-		},
+		Args:              atMostOne("SERVICE or POD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name := "staff-service"
-			if len(args) == 1 {
-				name = args[0]
-			}
-			pods, err := runningPods(cmd.Context(), where)
+			pod, err := where.pod(cmd.Context(), append(args, "staff-service")[0])
 			if err != nil {
 				return err
 			}
-			found, err := faults.Find(pods, name)
-			if err != nil {
-				return err
-			}
-			return verify(cmd, where, found[0].Name, &o)
+			return verify(cmd, where, pod.Name, &o)
 		},
 	}
 	o.add(cmd)
@@ -225,19 +192,21 @@ proxy from a helper pod.`,
 	return cmd
 }
 
-func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
-	now := func(ctx context.Context) (local.Pod, error) {
-		pods, err := runningPods(ctx, where)
-		if err != nil {
-			return local.Pod{}, err
-		}
-		found, err := faults.Find(pods, pod)
-		if err != nil {
-			return local.Pod{}, err
-		}
-		return found[0], nil
+// pod returns the first running pod of a Service, or the one with a name.
+func (p *places) pod(ctx context.Context, name string) (local.Pod, error) {
+	status, err := p.status(ctx)
+	if err != nil {
+		return local.Pod{}, err
 	}
-	verifier, err := where.verifier(cmd.Context(), now)
+	found, err := faults.Find(status.Pods, name)
+	if err != nil {
+		return local.Pod{}, err
+	}
+	return found[0], nil
+}
+
+func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
+	verifier, err := where.verifier(cmd.Context(), func(ctx context.Context) (local.Pod, error) { return where.pod(ctx, pod) })
 	if err != nil {
 		return err
 	}

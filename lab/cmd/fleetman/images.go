@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,10 +157,7 @@ func (f *imageFlags) save(cmd *cobra.Command, where *places, path string) ([]str
 	if where.root == "" {
 		return nil, noRepository("")
 	}
-	arch := f.arch
-	if arch == "" {
-		arch = runtime.GOARCH
-	}
+	arch := cmp.Or(f.arch, runtime.GOARCH)
 	if arch != "amd64" && arch != "arm64" {
 		return nil, usageError{fmt.Errorf("--arch %s: must be amd64 or arm64", quoted(f.arch))}
 	}

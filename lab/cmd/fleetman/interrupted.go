@@ -27,9 +27,9 @@ func (e finalError) Unwrap() error { return e.error }
 // interrupted returns err, or an interruptedError when the context was
 // cancelled: every other error is then a consequence of that.
 func interrupted(ctx context.Context, err error, left func() string) error {
-	var already interruptedError
-	var final finalError
-	if err == nil || !errors.Is(ctx.Err(), context.Canceled) || errors.As(err, &already) || errors.As(err, &final) {
+	_, already := errors.AsType[interruptedError](err)
+	_, final := errors.AsType[finalError](err)
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) || already || final {
 		return err
 	}
 	if left == nil {

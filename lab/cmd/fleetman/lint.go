@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 
 // lintFlags are the values of the flags of `fleetman lint`.
 type lintFlags struct {
-	format              lintFormat
+	format              output
 	options             lint.Options
 	calls               []string
 	prove, network, bin string
@@ -62,9 +61,8 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 			return f.run(cmd, *where, args)
 		},
 	}
-	f.format = lintFormat(lint.Formats[0])
+	f.format.addAs(cmd, "format", "", lint.Formats...)
 	flags := cmd.Flags()
-	flags.Var(&f.format, "format", "how to print: "+strings.Join(lint.Formats, ", "))
 	flags.Float64Var(&f.options.Rate, "rate", 0, "requests per second that a caller sends to a service; 0 leaves out what depends on it")
 	flags.DurationVar(&f.options.Latency, "latency", lint.DefaultLatency, "how long a request takes, for --rate")
 	flags.DurationVar(&f.options.Fault, "fault", lint.DefaultFault, "how long the fault of interest lasts, for --rate")
@@ -75,7 +73,6 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 	where.addCluster(cmd)
 	flags.Lookup("context").Usage = "read the objects of a cluster: the name of its context in the kubeconfig"
 	flags.Lookup("namespace").Usage = "with --context: only this namespace (default all but those of Kubernetes and Istio)"
-	completeFlag(cmd, "format", fixed(lint.Formats))
 	return cmd
 }
 
@@ -104,7 +101,7 @@ func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 	} else if found, err = manifests.Analyze(cmd.Context(), istioctl.Path, found); err != nil {
 		return err
 	}
-	if err := lint.Write(cmd.OutOrStdout(), string(f.format), found); err != nil {
+	if err := lint.Write(cmd.OutOrStdout(), f.format.format, found); err != nil {
 		return err
 	}
 	if lint.Failed(found) {
@@ -159,22 +156,5 @@ func (f *lintFlags) check(proves bool) error {
 		}
 		f.options.Calls[workload] = append(f.options.Calls[workload], host)
 	}
-	return nil
-}
-
-// lintFormat is the value of --format.
-type lintFormat string
-
-func (f *lintFormat) String() string { return string(*f) }
-
-// Type implements pflag.Value.
-func (f *lintFormat) Type() string { return "FORMAT" }
-
-// Set sets the format.
-func (f *lintFormat) Set(text string) error {
-	if !slices.Contains(lint.Formats, text) {
-		return fmt.Errorf("one of %s", strings.Join(lint.Formats, ", "))
-	}
-	*f = lintFormat(text)
 	return nil
 }

@@ -37,16 +37,15 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return 0
 	}
 	fmt.Fprintf(stderr, "fleetman: %v\n", err)
-	var usage usageError
-	if !valid || errors.As(err, &usage) {
+	_, isUsage := errors.AsType[usageError](err)
+	_, isInterrupted := errors.AsType[interruptedError](err)
+	goals, isGoals := errors.AsType[goalsError](err)
+	switch {
+	case !valid || isUsage:
 		return exitUsage
-	}
-	var goals goalsError
-	if errors.As(err, &goals) {
+	case isGoals:
 		return goals.code
-	}
-	var ended interruptedError
-	if errors.As(err, &ended) {
+	case isInterrupted:
 		return exitInterrupted
 	}
 	return exitFailure

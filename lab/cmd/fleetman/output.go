@@ -28,9 +28,14 @@ func (o *output) add(cmd *cobra.Command) { o.addOf(cmd, "table", "wide", "json",
 
 // addOf adds the flag with some formats, the default first.
 func (o *output) addOf(cmd *cobra.Command, formats ...string) {
+	o.addAs(cmd, "output", "o", formats...)
+}
+
+// addAs adds the flag by another name.
+func (o *output) addAs(cmd *cobra.Command, name, shorthand string, formats ...string) {
 	o.format, o.formats = formats[0], formats
-	cmd.Flags().VarP(o, "output", "o", "how to print: "+strings.Join(formats, ", "))
-	completeFlag(cmd, "output", fixed(formats))
+	cmd.Flags().VarP(o, name, shorthand, "how to print: "+strings.Join(formats, ", "))
+	completeFlag(cmd, name, fixed(formats))
 }
 
 // addHidden adds a hidden flag for each format, such as --json for -o json.

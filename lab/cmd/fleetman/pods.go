@@ -38,11 +38,7 @@ log files too.`,
   fleetman pods --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := where.fleet()
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(cmd.Context())
+			status, err := where.status(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -26,12 +26,9 @@ var errNotShown = errors.New("the goal is missed: these runs do not show the fin
 // proveFinding runs the experiment that shows a rule's finding, and prints what each arm
 // showed.
 func (f *lintFlags) proveFinding(cmd *cobra.Command, where places, manifests *lint.Manifests, paths []string) error {
-	for i, path := range paths {
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return err
-		}
-		paths[i] = absolute
+	paths, err := absolute(paths)
+	if err != nil {
+		return err
 	}
 	network, err := podNetwork(f.network)
 	if err != nil {

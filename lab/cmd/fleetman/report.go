@@ -97,14 +97,8 @@ func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
 		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
 	}
-	for _, text := range f.goals {
-		goal, err := experiment.ParseGoal(text)
-		if err != nil {
-			return nil, fmt.Errorf("--goal %w", err)
-		}
-		goals = append(goals, goal)
-	}
-	return goals, nil
+	err = addEach("--goal", f.goals, experiment.ParseGoal, &goals)
+	return goals, err
 }
 
 func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) error {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"strconv"
@@ -59,7 +61,7 @@ have, and return when the pods are ready. fleetman down --context removes all of
 			if err := where.find(); err != nil {
 				return err
 			}
-			if err := f.cluster.check(cmd, where); err != nil {
+			if err := where.checkFlags(cmd, upClusterOnly, upLocalOnly); err != nil {
 				return err
 			}
 			if len(args) == 1 && bare.Is(args[0]) {
@@ -103,10 +105,7 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if f.readyTimeout <= 0 {
 		return o, fmt.Errorf("--ready-timeout %v: must be more than 0s", f.readyTimeout)
 	}
-	if f.ingressPort < 0 || f.ingressPort > 65535 {
-		return o, fmt.Errorf("--ingress-port %d: must be between 0 and 65535", f.ingressPort)
-	}
-	if err := f.console.check(); err != nil {
+	if err := cmp.Or(checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check()); err != nil {
 		return o, err
 	}
 	if f.restartBackoff <= 0 {
@@ -137,21 +136,21 @@ func (f upFlags) readLists(o *local.Options) error {
 		}
 		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
 	}
-	for _, text := range f.replicas {
-		name, number, _ := strings.Cut(text, "=")
-		count, err := strconv.Atoi(number)
-		if err != nil || name == "" || count < 0 {
-			return fmt.Errorf("--replicas %s: must be DEPLOYMENT=NUMBER, such as staff-service=2", quoted(text))
+	return cmp.Or(
+		readNumbers("--replicas", f.replicas, math.MaxInt, "DEPLOYMENT=NUMBER, such as staff-service=2", o.Replicas),
+		readNumbers("--node-port", f.nodePorts, 65535, "SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", o.NodePorts),
+	)
+}
+
+// readNumbers reads the values NAME=NUMBER of a flag, each number from 0 to a highest one.
+func readNumbers(flag string, texts []string, highest int, must string, to map[string]int) error {
+	for _, text := range texts {
+		name, digits, _ := strings.Cut(text, "=")
+		number, err := strconv.Atoi(digits)
+		if err != nil || name == "" || number < 0 || number > highest {
+			return fmt.Errorf("%s %s: must be %s", flag, quoted(text), must)
 		}
-		o.Replicas[name] = count
-	}
-	for _, text := range f.nodePorts {
-		service, number, _ := strings.Cut(text, "=")
-		port, err := strconv.Atoi(number)
-		if err != nil || service == "" || port < 0 || port > 65535 {
-			return fmt.Errorf("--node-port %s: must be SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", quoted(text))
-		}
-		o.NodePorts[service] = port
+		to[name] = number
 	}
 	return nil
 }
@@ -232,8 +231,7 @@ func load(where places, args []string) (paths []string, objects *manifest.Object
 
 // printLast prints the last log lines of a pod that did not get ready.
 func printLast(w io.Writer, err error) {
-	var late *local.NotReadyError
-	if errors.As(err, &late) {
+	if late, ok := errors.AsType[*local.NotReadyError](err); ok {
 		for _, line := range late.Last {
 			fmt.Fprintln(w, "  "+line)
 		}
@@ -289,7 +287,6 @@ func start(ctx context.Context, where places, f upFlags, objects *manifest.Objec
 	return m.Fleet(), m, nil
 }
 
-// getenv returns os.Getenv for another environment.
 // showEvents prints the events after a time until the context ends. Earlier
 // ones are in the table already.
 func showEvents(ctx context.Context, fleet *local.Fleet, from time.Time, w io.Writer) {

@@ -34,6 +34,14 @@ func atMostOne(name string) cobra.PositionalArgs {
 	}
 }
 
+// checkRange returns an error unless the value of a flag is from a lowest to a highest one.
+func checkRange(flag string, value, lowest, highest int) error {
+	if value < lowest || value > highest {
+		return fmt.Errorf("--%s %d: must be between %d and %d", flag, value, lowest, highest)
+	}
+	return nil
+}
+
 // none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -80,12 +88,12 @@ func unknown(what string, suggested []string, cmd *cobra.Command) error {
 
 // flagError returns pflag's errors in the form of the project's own.
 func flagError(cmd *cobra.Command, err error) error {
-	var missing *pflag.NotExistError
-	var invalid *pflag.InvalidValueError
+	missing, isMissing := errors.AsType[*pflag.NotExistError](err)
+	invalid, isInvalid := errors.AsType[*pflag.InvalidValueError](err)
 	switch {
-	case errors.As(err, &invalid):
+	case isInvalid:
 		return usageError{fmt.Errorf("--%s %s: must be %s; see %s --help", invalid.GetFlag().Name, quoted(invalid.GetValue()), valid(invalid), cmd.CommandPath())}
-	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "":
+	case isMissing && missing.GetSpecifiedShortnames() == "":
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		suggested := suggest(missing.GetSpecifiedName(), known)
