@@ -76,7 +76,7 @@ func resources(group, version string) (list any, ok bool) {
 		GroupVersion: schema.GroupVersion{Group: group, Version: version}.String(),
 	}
 	for i := range kinds {
-		if k := &kinds[i]; k.Group == group && k.serves(version) {
+		if k := &kinds[i]; k.Group == group && slices.Contains(k.Versions, version) {
 			found.APIResources = append(found.APIResources, metav1.APIResource{
 				Name: k.Plural, SingularName: k.Singular, Kind: k.Kind, Namespaced: k.Namespaced,
 				Verbs: metav1.Verbs{"get", "list", "watch"}, ShortNames: k.Short, Categories: categories(k),
@@ -135,8 +135,3 @@ func crd(k *Kind) Object {
 
 // gatewayBundle is the version of Gateway API. istiod ignores the kinds of an old one.
 const gatewayBundle = "v1.4.0"
-
-func mapOf(value any) map[string]any {
-	m, _ := value.(map[string]any)
-	return m
-}

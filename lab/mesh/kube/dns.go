@@ -3,8 +3,6 @@ package kube
 import (
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // dns adds an EnvoyFilter that makes the proxies resolve the hosts of ServiceEntries with the fleet's
@@ -16,10 +14,8 @@ func (d *deriver) dns() {
 	}
 	var hosts []string
 	for _, o := range d.objects {
-		resolution, _, _ := unstructured.NestedString(o, "spec", "resolution")
-		if o["kind"] == "ServiceEntry" && strings.HasPrefix(resolution, "DNS") {
-			names, _, _ := unstructured.NestedStringSlice(o, "spec", "hosts")
-			hosts = append(hosts, names...)
+		if o["kind"] == "ServiceEntry" && strings.HasPrefix(field[string](o, "spec", "resolution"), "DNS") {
+			hosts = append(hosts, items[string](o, "spec", "hosts")...)
 		}
 	}
 	if len(hosts) == 0 {

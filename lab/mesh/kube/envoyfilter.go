@@ -15,14 +15,13 @@ var wildcardListener = regexp.MustCompile(`^0\.0\.0\.0_([0-9]+)$`)
 // envoyFilter translates an EnvoyFilter's matches from the listeners and ports that proxies have on a
 // cluster, with iptables, to those that they have here. It notes the patches that match in no proxy.
 func (d *deriver) envoyFilter(m manifest.Object, spec map[string]any) {
-	t := d.targets(m, mapOf(spec["workloadSelector"])["labels"])
-	if len(t.pods)+len(t.gateways) == 0 || spec["targetRefs"] != nil {
-		return // idle notes the first, and istiod decides on the other
+	t := d.targets(m, stringMap(spec, selectorOf[m.Kind]...))
+	if len(t.pods)+len(t.gateways) == 0 || spec["targetRefs"] != nil || spec["configPatches"] == nil {
+		return // idle notes the first, and istiod decides on the second
 	}
-	patches, _ := spec["configPatches"].([]any)
-	var translated []any
-	for i, patch := range patches {
-		match := mapOf(mapOf(patch)["match"])
+	translated := []any{}
+	for i, patch := range mapsOf(spec, "configPatches") {
+		match := mapOf(patch["match"])
 		if listener := mapOf(match["listener"]); len(listener) > 0 {
 			if why := translate(match, listener); why != "" {
 				d.note("%s: %s: spec.configPatches[%d].match.listener: not applied: %s", m.Source, m.Ref(), i, why)
@@ -30,31 +29,27 @@ func (d *deriver) envoyFilter(m manifest.Object, spec map[string]any) {
 				continue
 			}
 		}
-		alternatives := t.atMovedPorts(mapOf(patch))
-		field, why := "", ""
+		alternatives := t.atMovedPorts(patch)
+		at, why := "", ""
 		for _, alternative := range alternatives {
-			if field, why = t.without(alternative); field == "" {
+			if at, why = t.without(alternative); at == "" {
 				break
 			}
 		}
-		if field != "" {
-			d.note("%s: %s: spec.configPatches[%d].%s: changes no proxy: %s", m.Source, m.Ref(), i, field, why)
+		if at != "" {
+			d.note("%s: %s: spec.configPatches[%d].%s: changes no proxy: %s", m.Source, m.Ref(), i, at, why)
 		}
 		for _, alternative := range alternatives {
 			translated = append(translated, alternative)
 		}
 	}
-	if patches != nil {
-		spec["configPatches"] = translated
-	}
+	spec["configPatches"] = translated
 }
 
 // translate changes a match in place. It returns why no listener here can match, or "".
 func translate(match, listener map[string]any) string {
-	name, _ := listener["name"].(string)
-	port, _ := listener["portNumber"].(float64)
-	chain := mapOf(listener["filterChain"])
-	chainName, _ := chain["name"].(string)
+	name, port := field[string](listener, "name"), number(listener, "portNumber")
+	chain, chainName := mapOf(listener["filterChain"]), field[string](listener, "filterChain", "name")
 	switch {
 	case name == "virtualInbound" || port == 15006:
 		if context := match["context"]; context == nil || context == "ANY" {

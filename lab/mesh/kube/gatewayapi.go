@@ -8,7 +8,7 @@ func routeDefaults(kind *Kind, spec map[string]any) {
 	if kind.Group != manifest.GatewayGroup || kind.Kind != "HTTPRoute" && kind.Kind != "GRPCRoute" {
 		return
 	}
-	for _, parent := range mapsOf(spec["parentRefs"]) {
+	for _, parent := range mapsOf(spec, "parentRefs") {
 		setField(parent, "group", manifest.GatewayGroup)
 		setField(parent, "kind", "Gateway")
 	}
@@ -16,15 +16,15 @@ func routeDefaults(kind *Kind, spec map[string]any) {
 	if http {
 		setField(spec, "rules", []any{map[string]any{}})
 	}
-	for _, rule := range mapsOf(spec["rules"]) {
+	for _, rule := range mapsOf(spec, "rules") {
 		if http {
 			setField(rule, "matches", []any{map[string]any{}})
 		}
-		for _, match := range mapsOf(rule["matches"]) {
+		for _, match := range mapsOf(rule, "matches") {
 			matchDefaults(match, http)
 		}
 		filterDefaults(rule)
-		for _, ref := range mapsOf(rule["backendRefs"]) {
+		for _, ref := range mapsOf(rule, "backendRefs") {
 			setField(ref, "weight", float64(1))
 			backendDefaults(ref)
 			filterDefaults(ref)
@@ -40,8 +40,8 @@ func matchDefaults(match map[string]any, http bool) {
 	} else if method := mapOf(match["method"]); method != nil {
 		setField(method, "type", "Exact")
 	}
-	for _, field := range []string{"headers", "queryParams"} {
-		for _, condition := range mapsOf(match[field]) {
+	for _, list := range []string{"headers", "queryParams"} {
+		for _, condition := range mapsOf(match, list) {
 			setField(condition, "type", "Exact")
 		}
 	}
@@ -49,8 +49,8 @@ func matchDefaults(match map[string]any, http bool) {
 
 // filterDefaults sets those of the filters of a rule or a backend.
 func filterDefaults(of map[string]any) {
-	for _, filter := range mapsOf(of["filters"]) {
-		if mirror := mapOf(mapOf(filter["requestMirror"])["backendRef"]); mirror != nil {
+	for _, filter := range mapsOf(of, "filters") {
+		if mirror := field[map[string]any](filter, "requestMirror", "backendRef"); mirror != nil {
 			backendDefaults(mirror)
 		}
 		if redirect := mapOf(filter["requestRedirect"]); redirect != nil {
@@ -65,19 +65,8 @@ func backendDefaults(ref map[string]any) {
 }
 
 // setField sets a field that is not there.
-func setField(of map[string]any, field string, value any) {
-	if _, there := of[field]; !there {
-		of[field] = value
+func setField(of map[string]any, name string, value any) {
+	if _, there := of[name]; !there {
+		of[name] = value
 	}
-}
-
-// mapsOf returns the objects of a list.
-func mapsOf(list any) (found []map[string]any) {
-	items, _ := list.([]any)
-	for _, item := range items {
-		if m := mapOf(item); m != nil {
-			found = append(found, m)
-		}
-	}
-	return found
 }

@@ -20,80 +20,75 @@ func (d *deriver) idle() {
 		if err != nil {
 			continue // read has returned the error
 		}
-		if field, why := d.idleBecause(m, mapOf(object["spec"])); field != "" {
-			d.note("%s: %s: %s: changes no proxy: %s", m.Source, m.Ref(), field, why)
+		if at, why := d.idleBecause(m, object); at != "" {
+			d.note("%s: %s: %s: changes no proxy: %s", m.Source, m.Ref(), at, why)
 		}
 	}
 }
 
+// selectorOf has the paths, below spec, of the labels by which objects select the proxies that they configure.
+var selectorOf = map[string][]string{
+	"AuthorizationPolicy":   {"selector", "matchLabels"},
+	"PeerAuthentication":    {"selector", "matchLabels"},
+	"RequestAuthentication": {"selector", "matchLabels"},
+	"Telemetry":             {"selector", "matchLabels"},
+	"EnvoyFilter":           {"workloadSelector", "labels"},
+	"Sidecar":               {"workloadSelector", "labels"},
+	"DestinationRule":       {"workloadSelector", "matchLabels"},
+}
+
 // idleBecause returns the field that makes an object idle and why, or "" when the object is not idle. It
 // ignores objects for which another method adds a note.
-func (d *deriver) idleBecause(m manifest.Object, spec map[string]any) (field, why string) { //nolint:gocyclo // one case for each kind
-	if field, why = d.readByNone(m); field != "" {
-		return field, why
+func (d *deriver) idleBecause(m manifest.Object, object Object) (at, why string) {
+	// the label names another revision, so no control plane reads the object
+	if revision := revisionOf(object); revision != "" && !slices.Contains(d.Revisions, revision) {
+		return "metadata.labels", fmt.Sprintf("%s: %s: no pod is under that revision", manifest.RevisionLabel, revision)
 	}
-	if field, why = d.exportedToNone(m, spec); field != "" {
-		return field, why
+	spec := mapOf(object["spec"])
+	if at, why = d.exportedToNone(m, spec); at != "" {
+		return at, why
 	}
-	labels := func(field string) any { return mapOf(spec[field])["matchLabels"] }
+	if selectorOf[m.Kind] != nil {
+		if at, why = d.selectsNone(m, spec); at != "" {
+			return at, why
+		}
+	}
 	switch m.Kind {
-	case "AuthorizationPolicy":
-		return d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec)
 	case "PeerAuthentication":
-		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" {
-			field, why = d.portsOfNone(m, spec)
-		}
+		return d.portsOfNone(m, spec)
 	case "RequestAuthentication":
-		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" && empty(spec["jwtRules"]) {
-			field, why = "spec.jwtRules", "there are none"
-		}
-	case "Telemetry":
-		if field, why = d.selectsNone(m, "spec.selector.matchLabels", labels("selector"), spec); field == "" {
-			field, why = d.reportsNothing(spec)
-		}
+		return isEmpty(spec, "jwtRules")
 	case "EnvoyFilter":
-		if field, why = d.selectsNone(m, "spec.workloadSelector.labels", mapOf(spec["workloadSelector"])["labels"], spec); field == "" && empty(spec["configPatches"]) {
-			field, why = "spec.configPatches", "there are none"
-		}
-	case "Sidecar":
-		return d.selectsNone(m, "spec.workloadSelector.labels", mapOf(spec["workloadSelector"])["labels"], spec)
+		return isEmpty(spec, "configPatches")
+	case "Telemetry":
+		return d.reportsNothing(spec)
 	case "DestinationRule":
-		if field, why = d.selectsNone(m, "spec.workloadSelector.matchLabels", labels("workloadSelector"), spec); field == "" {
-			field, why = d.rulesNothing(m, spec)
-		}
+		return d.rulesNothing(m, spec)
 	case "VirtualService":
 		d.unreachable(m, spec)
 	case "WorkloadEntry":
 		return d.joinsNothing(m, spec)
 	}
-	return field, why
+	return "", ""
 }
 
-// readByNone returns why no control plane reads an object: its label names another revision.
-func (d *deriver) readByNone(m manifest.Object) (field, why string) {
-	object, err := objectOf(m)
-	if err != nil {
-		return "", ""
-	}
-	if revision := revisionOf(object); revision != "" && !slices.Contains(d.Revisions, revision) {
-		return "metadata.labels", fmt.Sprintf("%s: %s: no pod is under that revision", manifest.RevisionLabel, revision)
+// isEmpty returns the list's field when the list is empty.
+func isEmpty(spec map[string]any, list string) (at, why string) {
+	if len(field[[]any](spec, list)) == 0 {
+		return "spec." + list, "there are none"
 	}
 	return "", ""
 }
 
-func empty(list any) bool {
-	items, _ := list.([]any)
-	return len(items) == 0
-}
-
 // rulesNothing returns why a DestinationRule is idle: an unknown host, no policy, or a policy for a port that
 // the host does not have.
-func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, why string) {
-	host, _ := spec["host"].(string)
+func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (at, why string) {
+	host := field[string](spec, "host")
 	if !d.knows(host, m.Namespace) {
 		return "spec.host", host + ": no Service and no ServiceEntry has that host"
 	}
-	if spec["trafficPolicy"] == nil && empty(spec["subsets"]) {
+	subsets := mapsOf(spec, "subsets")
+	if spec["trafficPolicy"] == nil && len(subsets) == 0 {
 		return "spec", "neither trafficPolicy nor subsets"
 	}
 	var ports []int
@@ -102,33 +97,29 @@ func (d *deriver) rulesNothing(m manifest.Object, spec map[string]any) (field, w
 			ports = append(ports, of...)
 		}
 	}
-	settings := func(at string, policy any) (field, why string) {
-		list, _ := mapOf(policy)["portLevelSettings"].([]any)
-		for i, setting := range list {
-			if number, _ := mapOf(mapOf(setting)["port"])["number"].(float64); !slices.Contains(ports, int(number)) {
-				return fmt.Sprintf("%s.portLevelSettings[%d].port.number", at, i), fmt.Sprintf("%v: %s has no such port", number, host)
+	settings := func(at string, of map[string]any) (field, why string) {
+		for i, setting := range mapsOf(of, "trafficPolicy", "portLevelSettings") {
+			if port := number(setting, "port", "number"); !slices.Contains(ports, port) {
+				return fmt.Sprintf("%s.trafficPolicy.portLevelSettings[%d].port.number", at, i), fmt.Sprintf("%d: %s has no such port", port, host)
 			}
 		}
 		return "", ""
 	}
-	field, why = settings("spec.trafficPolicy", spec["trafficPolicy"])
-	subsets, _ := spec["subsets"].([]any)
-	for i := 0; i < len(subsets) && field == ""; i++ {
-		field, why = settings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), mapOf(subsets[i])["trafficPolicy"])
+	at, why = settings("spec", spec)
+	for i := 0; i < len(subsets) && at == ""; i++ {
+		at, why = settings(fmt.Sprintf("spec.subsets[%d]", i), subsets[i])
 	}
-	return field, why
+	return at, why
 }
 
 // unreachable notes a VirtualService, for sidecars alone, whose hosts are unknown: proxies have its routes, but
 // no request reaches them. istioctl analyze checks the hosts of a VirtualService for a gateway.
 func (d *deriver) unreachable(m manifest.Object, spec map[string]any) {
-	gateways, _ := spec["gateways"].([]any)
-	hosts, _ := spec["hosts"].([]any)
-	if mesh := len(gateways) == 0 || len(gateways) == 1 && gateways[0] == "mesh"; !mesh || len(hosts) == 0 {
+	gateways, hosts := items[string](spec, "gateways"), items[string](spec, "hosts")
+	if mesh := len(gateways) == 0 || slices.Equal(gateways, []string{"mesh"}); !mesh || len(hosts) == 0 {
 		return
 	}
-	for _, host := range hosts {
-		name, _ := host.(string)
+	for _, name := range hosts {
 		if _, known := d.fullName(name); known || d.knows(name, m.Namespace) {
 			return
 		}
@@ -138,16 +129,16 @@ func (d *deriver) unreachable(m manifest.Object, spec map[string]any) {
 
 // joinsNothing returns why a WorkloadEntry is idle: it is an endpoint of the ServiceEntries and Services that
 // select its labels.
-func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (field, why string) {
-	labels := stringMap(mapOf(spec["labels"]))
+func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (at, why string) {
+	labels := stringMap(spec, "labels")
 	for _, s := range d.services {
 		if selects(s, m.Namespace, labels) {
 			return "", ""
 		}
 	}
 	for _, o := range d.objects {
-		selector := mapOf(mapOf(mapOf(o["spec"])["workloadSelector"])["labels"])
-		if o["kind"] == "ServiceEntry" && mapOf(o["metadata"])["namespace"] == m.Namespace && len(selector) > 0 && selectedBy(selector, labels) {
+		selector := stringMap(o, "spec", "workloadSelector", "labels")
+		if o["kind"] == "ServiceEntry" && field[string](o, "metadata", "namespace") == m.Namespace && len(selector) > 0 && selectedBy(selector, labels) {
 			return "", ""
 		}
 	}
@@ -155,26 +146,25 @@ func (d *deriver) joinsNothing(m manifest.Object, spec map[string]any) (field, w
 }
 
 // reportsNothing returns why a Telemetry object is idle: its providers are not in the mesh.
-func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
+func (d *deriver) reportsNothing(spec map[string]any) (at, why string) {
 	providers := []string{"envoy", "prometheus", "stackdriver"} // istiod's own
 	if d.Collector != nil {
 		providers = append(providers, collectorProvider)
 	}
 	for _, section := range []string{"tracing", "metrics", "accessLogging"} {
-		list, _ := spec[section].([]any)
-		for i, entry := range list {
-			names, _ := mapOf(entry)["providers"].([]any)
-			for j, provider := range names {
-				if name, _ := mapOf(provider)["name"].(string); !slices.Contains(providers, name) {
+		for i, entry := range mapsOf(spec, section) {
+			named := mapsOf(entry, "providers")
+			for j, provider := range named {
+				if name := field[string](provider, "name"); !slices.Contains(providers, name) {
 					return fmt.Sprintf("spec.%s[%d].providers[%d].name", section, i, j), fmt.Sprintf("%s: must be one of %s", name, strings.Join(providers, ", "))
 				}
 			}
 			switch {
 			case section == "tracing" && d.Collector == nil:
 				return "spec.tracing", "the mesh has no collector of traces: OTEL_EXPORTER_OTLP_ENDPOINT sets one"
-			case section == "metrics" && len(names) == 0:
+			case section == "metrics" && len(named) == 0:
 				return "spec.metrics", "the proxies report their own statistics alone"
-			case section == "accessLogging" && len(names) == 0:
+			case section == "accessLogging" && len(named) == 0:
 				return "spec.accessLogging", "the mesh has no default provider: name one, such as envoy"
 			}
 		}
@@ -183,13 +173,9 @@ func (d *deriver) reportsNothing(spec map[string]any) (field, why string) {
 }
 
 // exportedToNone returns spec.exportTo when the namespaces in it have no proxy.
-func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (field, why string) {
-	namespaces, _ := spec["exportTo"].([]any)
-	if len(namespaces) == 0 {
-		return "", ""
-	}
-	for _, to := range namespaces {
-		namespace, _ := to.(string)
+func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (at, why string) {
+	namespaces := items[string](spec, "exportTo")
+	for _, namespace := range namespaces {
 		if namespace == "." {
 			namespace = m.Namespace
 		}
@@ -198,39 +184,37 @@ func (d *deriver) exportedToNone(m manifest.Object, spec map[string]any) (field,
 			return "", ""
 		}
 	}
+	if len(namespaces) == 0 {
+		return "", ""
+	}
 	return "spec.exportTo", fmt.Sprintf("%v: no pod there has a proxy", namespaces)
 }
 
 // selectsNone returns the selector's field when, in the scope of the object's namespace, the labels
 // select no proxy. When there are no labels, it returns the field of the namespace instead.
-func (d *deriver) selectsNone(m manifest.Object, field string, selector any, spec map[string]any) (where, why string) {
+func (d *deriver) selectsNone(m manifest.Object, spec map[string]any) (at, why string) {
 	if spec["targetRefs"] != nil || spec["targetRef"] != nil {
 		return "", ""
 	}
-	if t := d.targets(m, selector); len(t.pods) > 0 || len(t.gateways) > 0 {
+	selector := stringMap(spec, selectorOf[m.Kind]...)
+	switch t := d.targets(m, selector); {
+	case len(t.pods) > 0 || len(t.gateways) > 0:
 		return "", ""
-	}
-	if len(mapOf(selector)) == 0 {
+	case len(selector) == 0:
 		return "metadata.namespace", m.Namespace + ": no pod there has a proxy"
 	}
-	return field, fmt.Sprintf("%v: no pod with a proxy has these labels", stringMap(mapOf(selector)))
+	return "spec." + strings.Join(selectorOf[m.Kind], "."), fmt.Sprintf("%v: no pod with a proxy has these labels", selector)
 }
 
 // portsOfNone returns the first field of portLevelMtls whose port no selected pod has.
-func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (field, why string) {
-	ports := mapOf(spec["portLevelMtls"])
-	for _, text := range slices.Sorted(maps.Keys(ports)) {
+func (d *deriver) portsOfNone(m manifest.Object, spec map[string]any) (at, why string) {
+	selector := stringMap(spec, selectorOf[m.Kind]...)
+	for _, text := range slices.Sorted(maps.Keys(mapOf(spec["portLevelMtls"]))) {
 		number, _ := strconv.Atoi(text)
-		has := false
-		for i := range d.Pods {
-			pod := &d.Pods[i]
-			if m.Namespace == pod.Namespace && selectedBy(mapOf(spec["selector"])["matchLabels"], PodLabels(pod)) {
-				for _, in := range pod.Inbound {
-					has = has || in.Declared == number
-				}
-			}
-		}
-		if !has {
+		if !slices.ContainsFunc(d.Pods, func(pod local.MeshPod) bool {
+			return m.Namespace == pod.Namespace && selectedBy(selector, PodLabels(&pod)) &&
+				slices.ContainsFunc(pod.Inbound, func(in local.Inbound) bool { return in.Declared == number })
+		}) {
 			return "spec.portLevelMtls." + text, "the selected pods have no such port"
 		}
 	}
@@ -252,7 +236,7 @@ func (d *deriver) knows(host, namespace string) bool {
 // be wildcards.
 func covers(host, namespace, known string) bool {
 	if !strings.ContainsAny(host, ".*") {
-		host += "." + namespace + ".svc.cluster.local"
+		host = fullName(host, namespace)
 	}
 	suffix, wildcard := strings.CutPrefix(host, "*")
 	knownSuffix, knownWildcard := strings.CutPrefix(known, "*")
@@ -260,8 +244,7 @@ func covers(host, namespace, known string) bool {
 }
 
 // objectOf returns an object of the manifests as a map.
-func objectOf(m manifest.Object) (Object, error) {
-	var object Object
-	err := json.Unmarshal(m.JSON, &object)
+func objectOf(m manifest.Object) (object Object, err error) {
+	err = json.Unmarshal(m.JSON, &object)
 	return object, err
 }

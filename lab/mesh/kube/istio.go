@@ -60,79 +60,58 @@ func (d *deriver) gateway(g *Gateway) {
 func (d *deriver) gatewayPorts(g *Gateway) map[int]string {
 	ports := map[int]string{80: "http"}
 	for _, o := range d.objects {
-		if !isGateway(o) || !selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
+		if !g.selectedBy(o) {
 			continue
 		}
-		servers, _ := mapOf(o["spec"])["servers"].([]any)
-		for _, server := range servers {
-			port := mapOf(mapOf(server)["port"])
-			if number, ok := port["number"].(float64); ok && number > 0 {
-				protocol, _ := port["protocol"].(string)
-				ports[int(number)] = strings.ToLower(cmp.Or(protocol, "tcp"))
+		for _, server := range mapsOf(o, "spec", "servers") {
+			if port := number(server, "port", "number"); port > 0 {
+				ports[port] = strings.ToLower(cmp.Or(field[string](server, "port", "protocol"), "tcp"))
 			}
 		}
 	}
 	return ports
 }
 
-// isGateway reports whether an object is a Gateway of Istio's own API.
-func isGateway(o Object) bool {
-	apiVersion, _ := o["apiVersion"].(string)
-	return o["kind"] == "Gateway" && strings.HasPrefix(apiVersion, "networking.istio.io/")
+// selectedBy reports whether an object is a Gateway, of Istio's own API, that selects the gateway's proxy.
+func (g *Gateway) selectedBy(o Object) bool {
+	return o["kind"] == "Gateway" && strings.HasPrefix(field[string](o, "apiVersion"), "networking.istio.io/") && selectedBy(stringMap(o, "spec", "selector"), g.Labels())
 }
 
 // HasGateway reports whether a Gateway selects the gateway's proxy.
-func HasGateway(objects []Object, g *Gateway) bool {
-	for _, o := range objects {
-		if isGateway(o) && selectedBy(mapOf(o["spec"])["selector"], g.Labels()) {
-			return true
-		}
-	}
-	return false
-}
+func HasGateway(objects []Object, g *Gateway) bool { return slices.ContainsFunc(objects, g.selectedBy) }
 
 // GatewayPorts returns the ports of a gateway's Service.
-func GatewayPorts(objects []Object, name string) []int {
-	var found []int
+func GatewayPorts(objects []Object, name string) (found []int) {
 	for _, o := range objects {
-		metadata := mapOf(o["metadata"])
-		if o["kind"] != "Service" || metadata["name"] != name || metadata["namespace"] != RootNamespace {
+		if o["kind"] != "Service" || field[string](o, "metadata", "name") != name || field[string](o, "metadata", "namespace") != RootNamespace {
 			continue
 		}
-		ports, _ := mapOf(o["spec"])["ports"].([]any)
-		for _, port := range ports {
-			if number, ok := mapOf(port)["port"].(float64); ok {
-				found = append(found, int(number))
-			}
+		for _, port := range mapsOf(o, "spec", "ports") {
+			found = append(found, number(port, "port"))
 		}
 	}
 	return found
 }
 
-func selectedBy(selector any, set map[string]string) bool {
-	wanted := stringMap(mapOf(selector))
-	return labels.SelectorFromSet(wanted).Matches(labels.Set(set))
-}
+func selectedBy(selector, set labels.Set) bool { return labels.SelectorFromSet(selector).Matches(set) }
 
 // bind sets the address of a Gateway's servers to that of the gateway that it selects. Without it they
 // would listen at all addresses of this machine.
 func (d *deriver) bind(m manifest.Object, object Object) {
-	spec := mapOf(object["spec"])
 	var known []string
 	for i := range d.Gateways {
 		g := &d.Gateways[i]
 		known = append(known, "istio: "+g.Istio)
-		if !selectedBy(spec["selector"], g.Labels()) {
+		if !g.selectedBy(object) {
 			continue
 		}
-		servers, _ := spec["servers"].([]any)
-		for j, server := range servers {
-			if s := mapOf(server); s["bind"] == nil {
-				s["bind"] = g.IP.String()
+		for j, server := range mapsOf(object, "spec", "servers") {
+			if server["bind"] == nil {
+				server["bind"] = g.IP.String()
 			} else {
-				d.note("%s: spec.servers[%d].bind: %v: traffic to the gateway arrives at %s alone", m.Ref(), j, s["bind"], g.IP)
+				d.note("%s: spec.servers[%d].bind: %v: traffic to the gateway arrives at %s alone", m.Ref(), j, server["bind"], g.IP)
 			}
-			if tls := mapOf(mapOf(server)["tls"]); tls["credentialName"] != nil {
+			if mapOf(server["tls"])["credentialName"] != nil {
 				d.note("%s: spec.servers[%d].tls.credentialName: not applied: istiod sends certificates of Secrets to authenticated proxies alone", m.Ref(), j)
 			}
 		}
@@ -181,10 +160,10 @@ func (d *deriver) sidecarFor(pod *local.MeshPod) Object {
 		if revision := revisionOf(o); revision != "" && revision != pod.Revision {
 			continue
 		}
-		selector := mapOf(mapOf(o["spec"])["workloadSelector"])
-		switch namespace := mapOf(o["metadata"])["namespace"]; {
-		case len(mapOf(selector["labels"])) > 0:
-			if namespace == pod.Namespace && selectedBy(selector["labels"], PodLabels(pod)) {
+		selector := stringMap(o, "spec", "workloadSelector", "labels")
+		switch namespace := field[string](o, "metadata", "namespace"); {
+		case len(selector) > 0:
+			if namespace == pod.Namespace && selectedBy(selector, PodLabels(pod)) {
 				return o
 			}
 		case namespace == pod.Namespace && namespaces == nil:
@@ -203,10 +182,8 @@ func (d *deriver) sidecarFor(pod *local.MeshPod) Object {
 func (d *deriver) ingress(pod *local.MeshPod, user map[string]any) []any {
 	var listeners []any
 	settings := map[int]map[string]any{} // by port
-	given, _ := user["ingress"].([]any)
-	for _, listener := range given {
-		number, _ := mapOf(mapOf(listener)["port"])["number"].(float64)
-		settings[int(number)] = mapOf(listener)
+	for _, listener := range mapsOf(user, "ingress") {
+		settings[number(listener, "port", "number")] = listener
 	}
 	for _, in := range pod.Inbound {
 		name, protocol := d.protocolAt(pod, in.Port)
@@ -262,13 +239,13 @@ func (d *deriver) protocolAt(pod *local.MeshPod, number int) (name, protocol str
 // egress returns the egress listeners of the manifests' Sidecar, or one for all hosts, at the pod's
 // outbound address.
 func egress(pod *local.MeshPod, user map[string]any) []any {
-	given, _ := user["egress"].([]any)
+	given := mapsOf(user, "egress")
 	if len(given) == 0 {
-		given = []any{map[string]any{"hosts": []any{"*/*"}}}
+		given = []map[string]any{{"hosts": []any{"*/*"}}}
 	}
 	var listeners []any
 	for _, listener := range given {
-		copied := maps.Clone(mapOf(listener))
+		copied := maps.Clone(listener)
 		copied["bind"], copied["captureMode"] = pod.Outbound.String(), "NONE"
 		listeners = append(listeners, copied)
 	}

@@ -19,7 +19,7 @@ type targets struct {
 	gateways []*Gateway
 }
 
-func (d *deriver) targets(m manifest.Object, selector any) targets {
+func (d *deriver) targets(m manifest.Object, selector map[string]string) targets {
 	t := targets{d: d}
 	in := func(namespace string) bool { return m.Namespace == namespace || m.Namespace == RootNamespace }
 	for i := range d.Pods {
@@ -36,23 +36,21 @@ func (d *deriver) targets(m manifest.Object, selector any) targets {
 }
 
 // without returns the first field of a patch that matches nothing, and why.
-func (t targets) without(patch map[string]any) (field, why string) {
-	applyTo, _ := patch["applyTo"].(string)
-	operation, _ := mapOf(patch["patch"])["operation"].(string)
-	match := mapOf(patch["match"])
-	context, _ := match["context"].(string)
+func (t targets) without(patch map[string]any) (at, why string) {
+	applyTo, match := field[string](patch, "applyTo"), mapOf(patch["match"])
+	context := field[string](match, "context")
 	switch {
 	case applyTo == "BOOTSTRAP":
 		return "applyTo", "BOOTSTRAP: a proxy here has a bootstrap of its own"
 	case context == "GATEWAY" && len(t.gateways) == 0, strings.HasPrefix(context, "SIDECAR_") && len(t.pods) == 0:
 		return "match.context", context + ": the filter selects no such proxy"
 	}
-	if version, _ := mapOf(match["proxy"])["proxyVersion"].(string); version != "" && t.d.IstioVersion != "" {
+	if version := field[string](match, "proxy", "proxyVersion"); version != "" && t.d.IstioVersion != "" {
 		if expression, err := regexp.Compile(version); err == nil && !expression.MatchString(t.d.IstioVersion) {
 			return "match.proxy.proxyVersion", fmt.Sprintf("%s: the proxies' version is %s", version, t.d.IstioVersion)
 		}
 	}
-	if operation == "ADD" && slices.Contains([]string{"CLUSTER", "LISTENER", "EXTENSION_CONFIG"}, applyTo) {
+	if field[string](patch, "patch", "operation") == "ADD" && slices.Contains([]string{"CLUSTER", "LISTENER", "EXTENSION_CONFIG"}, applyTo) {
 		return "", "" // istiod adds these whatever else the match has
 	}
 	if cluster := mapOf(match["cluster"]); len(cluster) > 0 {
@@ -81,11 +79,9 @@ func (c cluster) name() string {
 // alwaysClusters are the names of the clusters that every proxy has.
 var alwaysClusters = []string{"BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"}
 
-func (t targets) withoutCluster(context string, match map[string]any) (field, why string) {
-	name, _ := match["name"].(string)
-	service, _ := match["service"].(string)
-	subset, _ := match["subset"].(string)
-	port, _ := match["portNumber"].(float64)
+func (t targets) withoutCluster(context string, match map[string]any) (at, why string) {
+	name, service, subset := field[string](match, "name"), field[string](match, "service"), field[string](match, "subset")
+	port := number(match, "portNumber")
 	if full, known := t.d.fullName(service); known && full != service {
 		return "match.cluster.service", fmt.Sprintf("%s: must be the full name %s", service, full)
 	}
@@ -93,7 +89,7 @@ func (t targets) withoutCluster(context string, match map[string]any) (field, wh
 		if name != "" { // the only field that counts then
 			return c.name() == name
 		}
-		return (service == "" || slices.Contains(c.hosts, service)) && (subset == "" || c.subset == subset) && (port == 0 || c.port == int(port))
+		return (service == "" || slices.Contains(c.hosts, service)) && (subset == "" || c.subset == subset) && (port == 0 || c.port == port)
 	}) {
 		return "", ""
 	}
@@ -119,7 +115,7 @@ func (t targets) clusters(context string) (all []cluster) {
 			c := cluster{direction: "inbound", port: in.Port}
 			for _, s := range t.d.services {
 				if selects(s, pod.Namespace, pod.Labels) {
-					c.hosts = append(c.hosts, s.Name+"."+s.Namespace+".svc.cluster.local")
+					c.hosts = append(c.hosts, fullName(s.Name, s.Namespace))
 				}
 			}
 			all = append(all, c)
@@ -129,27 +125,25 @@ func (t targets) clusters(context string) (all []cluster) {
 }
 
 // withoutRoute checks each field separately: the names of a route configuration, a virtual host and a route.
-func (t targets) withoutRoute(context string, match map[string]any) (field, why string) {
-	ports := t.ports(context)
-	port, _ := match["portNumber"].(float64)
-	if port != 0 && !slices.Contains(ports, int(port)) {
-		return "match.routeConfiguration.portNumber", fmt.Sprintf("%v: no proxy has routes for that port", port)
-	}
-	if name, _ := match["name"].(string); name != "" {
-		number := regexp.MustCompile(`[0-9]+`).FindString(name)
-		if at, _ := strconv.Atoi(number); !slices.Contains(ports, at) {
-			return "match.routeConfiguration.name", name + ": no proxy has routes of that name"
-		}
-	}
-	virtual := mapOf(match["vhost"])
-	if name, _ := virtual["name"].(string); name != "" && !t.hasVirtualHost(name, ports) {
-		return "match.routeConfiguration.vhost.name", name + ": no proxy has a virtual host of that name"
-	}
-	if name, _ := mapOf(virtual["route"])["name"].(string); name != "" && !t.d.hasRoute(name) {
-		return "match.routeConfiguration.vhost.route.name", name + ": no proxy has a route of that name"
+func (t targets) withoutRoute(context string, match map[string]any) (at, why string) {
+	const configuration = "match.routeConfiguration."
+	ports, port, name := t.ports(context), number(match, "portNumber"), field[string](match, "name")
+	portOfName, _ := strconv.Atoi(digits.FindString(name))
+	host, route := field[string](match, "vhost", "name"), field[string](match, "vhost", "route", "name")
+	switch {
+	case port != 0 && !slices.Contains(ports, port):
+		return configuration + "portNumber", fmt.Sprintf("%d: no proxy has routes for that port", port)
+	case name != "" && !slices.Contains(ports, portOfName):
+		return configuration + "name", name + ": no proxy has routes of that name"
+	case host != "" && !t.hasVirtualHost(host, ports):
+		return configuration + "vhost.name", host + ": no proxy has a virtual host of that name"
+	case route != "" && !t.d.hasRoute(route):
+		return configuration + "vhost.route.name", route + ": no proxy has a route of that name"
 	}
 	return "", ""
 }
+
+var digits = regexp.MustCompile(`[0-9]+`)
 
 // hasVirtualHost reports whether a proxy has a virtual host of the name: HOST:PORT, inbound|http|PORT or that
 // of calls to unknown hosts.
@@ -173,8 +167,7 @@ func (t targets) hasVirtualHost(name string, ports []int) bool {
 		return true
 	}
 	return strings.Contains(host, ".") && slices.ContainsFunc(t.d.specs("VirtualService"), func(spec map[string]any) bool {
-		hosts, _ := spec["hosts"].([]any)
-		return slices.Contains(hosts, any(host))
+		return slices.Contains(items[string](spec, "hosts"), host)
 	})
 }
 
@@ -185,10 +178,9 @@ func (d *deriver) hasRoute(name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(d.specs("VirtualService"), func(spec map[string]any) bool {
-		routes, _ := spec["http"].([]any)
-		return slices.ContainsFunc(routes, func(route any) bool {
-			own, _ := mapOf(route)["name"].(string)
-			return mapOf(route)["delegate"] != nil || own != "" && (own == name || strings.HasPrefix(name, own+"."))
+		return slices.ContainsFunc(mapsOf(spec, "http"), func(route map[string]any) bool {
+			own := field[string](route, "name")
+			return route["delegate"] != nil || own != "" && (own == name || strings.HasPrefix(name, own+"."))
 		})
 	})
 }
@@ -205,27 +197,24 @@ var (
 	}
 )
 
-func (t targets) withoutListener(context string, match map[string]any) (field, why string) {
-	port, _ := match["portNumber"].(float64)
-	if port != 0 && !slices.Contains(t.ports(context), int(port)) {
-		return "match.listener.portNumber", fmt.Sprintf("%v: no proxy has a listener at that port", port)
+func (t targets) withoutListener(context string, match map[string]any) (at, why string) {
+	if port := number(match, "portNumber"); port != 0 && !slices.Contains(t.ports(context), port) {
+		return "match.listener.portNumber", fmt.Sprintf("%d: no proxy has a listener at that port", port)
 	}
-	filter := mapOf(mapOf(match["filterChain"])["filter"])
 	for _, f := range []struct {
-		field   string
-		name    any
+		path    string
 		known   []string
 		applyTo string
 	}{
-		{"listenerFilter", match["listenerFilter"], listenerFilters, "LISTENER_FILTER"},
-		{"filterChain.filter.name", filter["name"], networkFilters, "NETWORK_FILTER"},
-		{"filterChain.filter.subFilter.name", mapOf(filter["subFilter"])["name"], httpFilters, "HTTP_FILTER"},
+		{"listenerFilter", listenerFilters, "LISTENER_FILTER"},
+		{"filterChain.filter.name", networkFilters, "NETWORK_FILTER"},
+		{"filterChain.filter.subFilter.name", httpFilters, "HTTP_FILTER"},
 	} {
-		name, _ := f.name.(string)
+		name := field[string](match, strings.Split(f.path, ".")...)
 		if name == "" || slices.Contains(f.known, name) || t.d.inserted(f.applyTo, name) || policyFilters[name] != "" && len(t.d.specs(policyFilters[name])) > 0 {
 			continue
 		}
-		return "match.listener." + f.field, name + ": no proxy has a filter of that name"
+		return "match.listener." + f.path, name + ": no proxy has a filter of that name"
 	}
 	return "", ""
 }
@@ -233,9 +222,8 @@ func (t targets) withoutListener(context string, match map[string]any) (field, w
 // inserted reports whether an EnvoyFilter adds a filter of the name, which another EnvoyFilter may match.
 func (d *deriver) inserted(applyTo, name string) bool {
 	return slices.ContainsFunc(d.specs("EnvoyFilter"), func(spec map[string]any) bool {
-		patches, _ := spec["configPatches"].([]any)
-		return slices.ContainsFunc(patches, func(patch any) bool {
-			return mapOf(patch)["applyTo"] == applyTo && mapOf(mapOf(mapOf(patch)["patch"])["value"])["name"] == name
+		return slices.ContainsFunc(mapsOf(spec, "configPatches"), func(patch map[string]any) bool {
+			return patch["applyTo"] == applyTo && field[string](patch, "patch", "value", "name") == name
 		})
 	})
 }
@@ -280,21 +268,17 @@ func (d *deriver) specs(kind string) (all []map[string]any) {
 func (d *deriver) hosts() map[string][]int {
 	all := map[string][]int{}
 	for _, s := range d.services {
-		host := s.Name + "." + s.Namespace + ".svc.cluster.local"
+		host := fullName(s.Name, s.Namespace)
 		all[host] = nil
 		for _, port := range s.Spec.Ports {
 			all[host] = append(all[host], int(port.Port))
 		}
 	}
 	for _, spec := range d.specs("ServiceEntry") {
-		hosts, _ := spec["hosts"].([]any)
-		ports, _ := spec["ports"].([]any)
-		for _, host := range hosts {
-			name, _ := host.(string)
-			all[name] = append([]int(nil), all[name]...)
-			for _, port := range ports {
-				number, _ := mapOf(port)["number"].(float64)
-				all[name] = append(all[name], int(number))
+		for _, host := range items[string](spec, "hosts") {
+			all[host] = append([]int(nil), all[host]...)
+			for _, port := range mapsOf(spec, "ports") {
+				all[host] = append(all[host], number(port, "number"))
 			}
 		}
 	}
@@ -308,9 +292,8 @@ func (d *deriver) fullName(name string) (full string, known bool) {
 		return name, true
 	}
 	for _, s := range d.services {
-		full := s.Name + "." + s.Namespace + ".svc.cluster.local"
-		if slices.Contains([]string{s.Name, s.Name + "." + s.Namespace, s.Name + "." + s.Namespace + ".svc"}, name) {
-			return full, true
+		if slices.Contains(shortNames(s.Name, s.Namespace), name) {
+			return fullName(s.Name, s.Namespace), true
 		}
 	}
 	return name, false
@@ -319,19 +302,11 @@ func (d *deriver) fullName(name string) (full string, known bool) {
 // subsets returns the names of a host's subsets, from the DestinationRules.
 func (d *deriver) subsets(host string) (names []string) {
 	for _, o := range d.objects {
-		if o["kind"] != "DestinationRule" {
+		if o["kind"] != "DestinationRule" || !covers(field[string](o, "spec", "host"), field[string](o, "metadata", "namespace"), host) {
 			continue
 		}
-		spec := mapOf(o["spec"])
-		written, _ := spec["host"].(string)
-		namespace, _ := mapOf(o["metadata"])["namespace"].(string)
-		if !covers(written, namespace, host) {
-			continue
-		}
-		subsets, _ := spec["subsets"].([]any)
-		for _, subset := range subsets {
-			name, _ := mapOf(subset)["name"].(string)
-			names = append(names, name)
+		for _, subset := range mapsOf(o, "spec", "subsets") {
+			names = append(names, field[string](subset, "name"))
 		}
 	}
 	return names

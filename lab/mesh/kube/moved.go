@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -17,8 +18,7 @@ import (
 func (d *deriver) translateAll() {
 	for m := range d.istio() {
 		i := slices.IndexFunc(d.objects, func(o Object) bool {
-			metadata := mapOf(o["metadata"])
-			return o["kind"] == m.Kind && metadata["name"] == m.Name && metadata["namespace"] == m.Namespace
+			return o["kind"] == m.Kind && field[string](o, "metadata", "name") == m.Name && field[string](o, "metadata", "namespace") == m.Namespace
 		})
 		if i < 0 {
 			continue
@@ -31,7 +31,9 @@ func (d *deriver) translateAll() {
 		case "AuthorizationPolicy":
 			moveOperations(spec, d.selected(m, spec))
 		case "ServiceEntry":
-			moveTargets(spec, d.selected(m, map[string]any{"selector": map[string]any{"matchLabels": mapOf(spec["workloadSelector"])["labels"]}}))
+			if selector := stringMap(spec, "workloadSelector", "labels"); len(selector) > 0 {
+				moveTargets(spec, d.targets(m, selector).pods)
+			}
 		}
 	}
 }
@@ -49,7 +51,7 @@ func (d *deriver) istio() iter.Seq[manifest.Object] {
 
 // selected returns the pods that a policy selects.
 func (d *deriver) selected(m manifest.Object, spec map[string]any) []*local.MeshPod {
-	return d.targets(m, mapOf(spec["selector"])["matchLabels"]).pods
+	return d.targets(m, stringMap(spec, selectorOf[m.Kind]...)).pods
 }
 
 // moved returns the other ports at which pods serve a port of the manifests. kept reports whether a pod serves
@@ -86,27 +88,22 @@ func movePortLevel(modes map[string]any, pods []*local.MeshPod) {
 func moveOperations(spec map[string]any, pods []*local.MeshPod) {
 	add := func(fields map[string]any, names ...string) {
 		for _, name := range names {
-			ports, _ := fields[name].([]any)
-			for _, port := range ports {
-				text, _ := port.(string)
-				number, _ := strconv.Atoi(text)
-				to, _ := moved(pods, number)
+			for _, text := range items[string](fields, name) {
+				port, _ := strconv.Atoi(text)
+				to, _ := moved(pods, port)
 				for _, other := range to {
 					fields[name] = append(slices.Clone(fields[name].([]any)), strconv.Itoa(other))
 				}
 			}
 		}
 	}
-	rules, _ := spec["rules"].([]any)
-	for _, rule := range rules {
-		to, _ := mapOf(rule)["to"].([]any)
-		for _, entry := range to {
-			add(mapOf(mapOf(entry)["operation"]), "ports", "notPorts")
+	for _, rule := range mapsOf(spec, "rules") {
+		for _, entry := range mapsOf(rule, "to") {
+			add(mapOf(entry["operation"]), "ports", "notPorts")
 		}
-		when, _ := mapOf(rule)["when"].([]any)
-		for _, condition := range when {
-			if mapOf(condition)["key"] == "destination.port" {
-				add(mapOf(condition), "values", "notValues")
+		for _, condition := range mapsOf(rule, "when") {
+			if condition["key"] == "destination.port" {
+				add(condition, "values", "notValues")
 			}
 		}
 	}
@@ -114,17 +111,9 @@ func moveOperations(spec map[string]any, pods []*local.MeshPod) {
 
 // moveTargets replaces the target ports of a ServiceEntry that selects pods.
 func moveTargets(spec map[string]any, pods []*local.MeshPod) {
-	if len(mapOf(mapOf(spec["workloadSelector"])["labels"])) == 0 {
-		return
-	}
-	ports, _ := spec["ports"].([]any)
-	for _, port := range ports {
-		number, set := mapOf(port)["targetPort"].(float64)
-		if !set {
-			number, _ = mapOf(port)["number"].(float64)
-		}
-		if to, _ := moved(pods, int(number)); len(to) > 0 {
-			mapOf(port)["targetPort"] = float64(to[0])
+	for _, port := range mapsOf(spec, "ports") {
+		if to, _ := moved(pods, cmp.Or(number(port, "targetPort"), number(port, "number"))); len(to) > 0 {
+			port["targetPort"] = float64(to[0])
 		}
 	}
 }
@@ -132,35 +121,34 @@ func moveTargets(spec map[string]any, pods []*local.MeshPod) {
 // atMovedPorts returns a copy of an EnvoyFilter's patch for each inbound port that its match means here.
 func (t targets) atMovedPorts(patch map[string]any) []map[string]any {
 	match := mapOf(patch["match"])
-	context, _ := match["context"].(string)
+	context := field[string](match, "context")
 	if context == "SIDECAR_OUTBOUND" || context == "GATEWAY" {
 		return []map[string]any{patch}
 	}
 	for _, object := range []string{"listener", "cluster", "routeConfiguration"} {
 		fields := mapOf(match[object])
-		number, _ := fields["portNumber"].(float64)
-		port, name := int(number), ""
-		if written, _ := fields["name"].(string); strings.HasPrefix(written, "inbound|") {
-			name = written
-			port, _ = strconv.Atoi(strings.Split(written, "|")[1])
+		port, name := number(fields, "portNumber"), field[string](fields, "name")
+		inbound := strings.HasPrefix(name, "inbound|")
+		if inbound {
+			port, _ = strconv.Atoi(strings.Split(name, "|")[1])
 		}
 		to, kept := moved(t.pods, port)
 		if len(to) == 0 {
 			continue
 		}
 		var patches []map[string]any
-		if kept || context != "SIDECAR_INBOUND" && name == "" {
+		if kept || context != "SIDECAR_INBOUND" && !inbound {
 			patches = append(patches, patch)
 		}
 		for _, other := range to {
-			copied, inbound, at := maps.Clone(patch), maps.Clone(match), maps.Clone(fields)
-			if number != 0 {
+			copied, there, at := maps.Clone(patch), maps.Clone(match), maps.Clone(fields)
+			if number(fields, "portNumber") != 0 {
 				at["portNumber"] = float64(other)
 			}
-			if name != "" {
+			if inbound {
 				at["name"] = fmt.Sprintf("inbound|%d||", other)
 			}
-			inbound["context"], inbound[object], copied["match"] = "SIDECAR_INBOUND", at, inbound
+			there["context"], there[object], copied["match"] = "SIDECAR_INBOUND", at, there
 			patches = append(patches, copied)
 		}
 		return patches

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
+
 	"fleetman.example/lab/local"
 )
 
@@ -13,23 +15,21 @@ import (
 func HostsFile(objects []Object, pod *local.MeshPod) (text []byte, wildcards []string) {
 	var names []string
 	for _, o := range objects {
-		metadata := mapOf(o["metadata"])
-		name, _ := metadata["name"].(string)
-		namespace, _ := metadata["namespace"].(string)
+		name, namespace := field[string](o, "metadata", "name"), field[string](o, "metadata", "namespace")
 		switch o["kind"] {
 		case "Service":
-			if namespace == pod.Namespace {
-				names = append(names, name)
+			short := shortNames(name, namespace)
+			if namespace != pod.Namespace {
+				short = short[1:]
 			}
-			names = append(names, name+"."+namespace, name+"."+namespace+".svc", name+"."+namespace+".svc.cluster.local")
+			names = append(append(names, short...), fullName(name, namespace))
 		case "ServiceEntry":
-			hosts, _ := mapOf(o["spec"])["hosts"].([]any)
-			for _, host := range hosts {
-				switch text, _ := host.(string); {
-				case strings.HasPrefix(text, "*"):
-					wildcards = append(wildcards, text)
-				case text != "":
-					names = append(names, text)
+			for _, host := range items[string](o, "spec", "hosts") {
+				switch {
+				case strings.HasPrefix(host, "*"):
+					wildcards = append(wildcards, host)
+				case host != "":
+					names = append(names, host)
 				}
 			}
 		}
@@ -54,21 +54,17 @@ func Endpoints(objects []Object, host string) (addresses []string, known bool) {
 	}
 	var ready, all []string
 	for _, o := range objects {
-		metadata := mapOf(o["metadata"])
-		if metadata["namespace"] != namespace {
+		if field[string](o, "metadata", "namespace") != namespace {
 			continue
 		}
-		switch labels := mapOf(metadata["labels"]); {
-		case o["kind"] == "Service" && metadata["name"] == name:
+		switch {
+		case o["kind"] == "Service" && field[string](o, "metadata", "name") == name:
 			known = true
-		case o["kind"] == "EndpointSlice" && labels["kubernetes.io/service-name"] == name:
-			endpoints, _ := o["endpoints"].([]any)
-			for _, e := range endpoints {
-				for _, address := range mapOf(e)["addresses"].([]any) {
-					all = append(all, address.(string))
-					if mapOf(mapOf(e)["conditions"])["ready"] == true {
-						ready = append(ready, address.(string))
-					}
+		case o["kind"] == "EndpointSlice" && field[string](o, "metadata", "labels", discoveryv1.LabelServiceName) == name:
+			for _, e := range mapsOf(o, "endpoints") {
+				all = append(all, items[string](e, "addresses")...)
+				if field[bool](e, "conditions", "ready") {
+					ready = append(ready, items[string](e, "addresses")...)
 				}
 			}
 		}
@@ -77,4 +73,12 @@ func Endpoints(objects []Object, host string) (addresses []string, known bool) {
 		return all, known
 	}
 	return ready, known
+}
+
+// fullName returns the full name of a Service.
+func fullName(name, namespace string) string { return name + "." + namespace + ".svc.cluster.local" }
+
+// shortNames returns the other names of a Service, that for its own namespace first.
+func shortNames(name, namespace string) []string {
+	return []string{name, name + "." + namespace, name + "." + namespace + ".svc"}
 }

@@ -36,7 +36,7 @@ func proxyConfigs(objects *manifest.Objects) []proxyConfig {
 // the namespace, 1 when it is for the mesh, 0 when it does not apply.
 func (c *proxyConfig) covers(namespace string, labels map[string]string) int {
 	switch selector := c.Spec.Selector.MatchLabels; {
-	case len(selector) > 0 && c.namespace == namespace && selectedBy(anyMap(selector), labels):
+	case len(selector) > 0 && c.namespace == namespace && selectedBy(selector, labels):
 		return 3
 	case len(selector) > 0:
 		return 0

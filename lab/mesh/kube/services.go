@@ -75,7 +75,7 @@ func (d *deriver) movedTarget(s *corev1.Service, port int) int {
 }
 
 func selects(s *corev1.Service, namespace string, set labels.Set) bool {
-	return len(s.Spec.Selector) > 0 && s.Namespace == namespace && labels.SelectorFromSet(s.Spec.Selector).Matches(set)
+	return len(s.Spec.Selector) > 0 && s.Namespace == namespace && selectedBy(s.Spec.Selector, set)
 }
 
 // actual returns the port at which a pod serves a port of the manifests.
@@ -181,12 +181,4 @@ func (d *deriver) endpoints(s *corev1.Service) {
 		}
 		d.addTyped(slice)
 	}
-}
-
-func stringMap(from map[string]any) map[string]string {
-	to := map[string]string{}
-	for key, value := range from {
-		to[key], _ = value.(string)
-	}
-	return to
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Object is the JSON of a Kubernetes object.
-type Object map[string]any
+type Object = map[string]any
 
 // historySize is how many changes the server keeps. A client that is further behind has to list again. A
 // change of a pod's readiness makes two or three changes.
@@ -134,16 +134,12 @@ func (s *Server) compare(next map[string]map[string]*stored) (changes []change, 
 }
 
 func identify(object Object) (*stored, error) {
-	apiVersion, _ := object["apiVersion"].(string)
-	name, _ := object["kind"].(string)
+	apiVersion, name := field[string](object, "apiVersion"), field[string](object, "kind")
 	kind := KindOf(apiVersion, name)
 	if kind == nil {
 		return nil, fmt.Errorf("kind: %s %s: must be a kind that the API serves", apiVersion, name)
 	}
-	metadata, _ := object["metadata"].(map[string]any)
-	made := &stored{kind: kind, object: object}
-	made.name, _ = metadata["name"].(string)
-	made.namespace, _ = metadata["namespace"].(string)
+	made := &stored{kind: kind, object: object, name: field[string](object, "metadata", "name"), namespace: field[string](object, "metadata", "namespace")}
 	if made.name == "" || kind.Namespaced != (made.namespace != "") {
 		return nil, fmt.Errorf("%s %q in namespace %q: must have a name, and a namespace if its kind has one", kind.Kind, made.name, made.namespace)
 	}
@@ -165,8 +161,7 @@ func sameContent(old, made Object) bool {
 }
 
 func written(object Object) map[string]any {
-	metadata, _ := object["metadata"].(map[string]any)
-	metadata = maps.Clone(metadata)
+	metadata := maps.Clone(mapOf(object["metadata"]))
 	for _, field := range serverFields {
 		delete(metadata, field)
 	}
@@ -291,7 +286,5 @@ func (s *Server) IstioVersions(revision string) map[string]string {
 
 // revisionOf returns the revision of an Istio object's label, or "" without one.
 func revisionOf(object Object) string {
-	metadata, _ := object["metadata"].(map[string]any)
-	revision, _ := mapOf(metadata["labels"])[manifest.RevisionLabel].(string)
-	return revision
+	return field[string](object, "metadata", "labels", manifest.RevisionLabel)
 }

@@ -161,8 +161,8 @@ func (d *deriver) read() error {
 
 // addOther adds an object that is no Service, Deployment or Namespace.
 func (d *deriver) addOther(kind *Kind, m manifest.Object, object Object) error {
-	if field, file := fileField(map[string]any(object)["spec"], "spec"); kind.Istio() && file != "" {
-		return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), field, file)
+	if at, file := fileField(object["spec"], "spec"); kind.Istio() && file != "" {
+		return fmt.Errorf("%s: %s: %s: %s: must be empty: proxies here run without containers and their files", m.Source, m.Ref(), at, file)
 	}
 	routeDefaults(kind, mapOf(object["spec"]))
 	switch {
@@ -248,21 +248,12 @@ func (d *deriver) deployment(m manifest.Object, object Object) {
 	object["status"] = map[string]any{"replicas": total, "updatedReplicas": total, "readyReplicas": ready, "availableReplicas": ready}
 }
 
-func anyMap(from map[string]string) map[string]any {
-	to := map[string]any{}
-	for key, value := range from {
-		to[key] = value
-	}
-	return to
-}
-
 // toObject returns the JSON of a typed object.
-func toObject(typed any) (Object, error) {
+func toObject(typed any) (object Object, err error) {
 	data, err := json.Marshal(typed)
 	if err != nil {
 		return nil, err
 	}
-	var object Object
 	err = json.Unmarshal(data, &object)
 	return object, err
 }
