@@ -478,6 +478,7 @@ func TestResponses(t *testing.T) {
 		{"GET", "/api/v1/namespaces/default/configmaps/a", 200, nil},
 		{"GET", "/api/v1/namespaces/default/configmaps/b", 404, "NotFound"},
 		{"GET", "/api/v1/namespaces/default/nodes", 404, "NotFound"},
+		{"GET", "/api/v1/configmaps/a", 404, "NotFound"},
 		{"GET", "/api/v1/widgets", 404, "NotFound"},
 		{"GET", "/apis/apps/v2/deployments", 404, "NotFound"},
 		{"GET", "/apis/none.example", 404, "NotFound"},

@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 )
@@ -24,10 +24,10 @@ type Forward func(namespace, pod string, port int) net.Addr
 // portForward forwards connections to a pod's ports, as the kubelet does.
 func (s *Server) portForward(w http.ResponseWriter, r *http.Request, namespace, pod string) error {
 	if s.get(KindOf("v1", "Pod"), namespace, pod) == nil {
-		return failure{http.StatusNotFound, "NotFound", fmt.Sprintf("pods %q not found", pod)}
+		return failure(http.StatusNotFound, metav1.StatusReasonNotFound, "pods %q not found", pod)
 	}
 	if _, err := httpstream.Handshake(r, w, []string{portForwardProtocol}); err != nil {
-		return failure{http.StatusBadRequest, "BadRequest", fmt.Sprintf("port-forward: %v", err)}
+		return failure(http.StatusBadRequest, metav1.StatusReasonBadRequest, "port-forward: %v", err)
 	}
 	streams := make(chan httpstream.Stream)
 	conn := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(stream httpstream.Stream, _ <-chan struct{}) error {
@@ -92,24 +92,14 @@ func (s *Server) pass(stream, errorStream httpstream.Stream, namespace, pod stri
 		return
 	}
 	defer conn.Close()
-	ended := make(chan struct{}, 2)
-	go func() { _, _ = io.Copy(conn, stream); closeWrite(conn); ended <- struct{}{} }()
-	go func() { _, _ = io.Copy(stream, conn); _ = stream.Close(); ended <- struct{}{} }()
-	<-ended
-	<-ended
+	var both sync.WaitGroup
+	both.Go(func() { _, _ = io.Copy(conn, stream); closeWrite(conn) })
+	both.Go(func() { _, _ = io.Copy(stream, conn); _ = stream.Close() })
+	both.Wait()
 }
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-}
-
-// forwarded parses the path /api/v1/namespaces/NAMESPACE/pods/POD/portforward.
-func forwarded(path string) (namespace, pod string, ok bool) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) != 7 || strings.Join(parts[:3], "/") != "api/v1/namespaces" || parts[4] != "pods" || parts[6] != "portforward" {
-		return "", "", false
-	}
-	return parts[3], parts[5], true
 }

@@ -10,73 +10,69 @@ import (
 	"strconv"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
 )
 
-// failure is an error that the API returns as a Status. reason is one of metav1's StatusReasons.
-type failure struct {
-	code            int
-	reason, message string
-}
-
-func (f failure) Error() string { return f.message }
-
-func (f failure) status() metav1.Status {
-	status := metav1.Status{
+// failure returns an error that the API returns as a Status.
+func failure(code int32, reason metav1.StatusReason, format string, args ...any) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Reason: metav1.StatusReason(f.reason), Message: f.message, Code: int32(f.code),
-	}
-	if f.reason == tooNew {
-		// client-go lists again when the cause is this one
-		status.Reason = metav1.StatusReasonTimeout
-		status.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: tooNew, Message: f.message}}}
-	}
-	return status
+		Status:   metav1.StatusFailure, Reason: reason, Message: fmt.Sprintf(format, args...), Code: code,
+	}}
 }
-
-const tooNew = "ResourceVersionTooLarge"
 
 // Handler returns the API's handler. It responds in JSON, which clients that prefer protobuf accept.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.authorized(r) {
-			writeFailure(w, failure{http.StatusUnauthorized, "Unauthorized", "Authorization: must be the bearer token of the fleet's kubeconfig"})
-			return
-		}
-		if namespace, pod, ok := forwarded(r.URL.Path); ok && s.Forward != nil && r.Method == http.MethodPost {
-			if f, failed := errors.AsType[failure](s.portForward(w, r, namespace, pod)); failed {
-				writeFailure(w, f)
-			}
-			return
-		}
-		if account, ok := tokenOf(r.URL.Path); ok && r.Method == http.MethodPost {
-			s.token(w, account)
-			return
-		}
-		if command := instead(r); command != "" {
-			command = "not served by the local fleet: " + command
-			if r.URL.Path == openAPI { // client-go parses no Status of this path, and prints the body of a few codes only
-				http.Error(w, command, http.StatusNotAcceptable)
-				return
-			}
-			writeFailure(w, failure{http.StatusMethodNotAllowed, "MethodNotAllowed", command})
-			return
-		}
-		if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {
-			writeJSON(w, http.StatusOK, found)
-			return
-		}
-		q, err := parseRequest(r)
-		if err == nil {
-			err = s.serve(w, r, q)
-		}
-		if f, ok := errors.AsType[failure](err); ok {
-			writeFailure(w, f)
+		if f, failed := errors.AsType[*apierrors.StatusError](s.respond(w, r)); failed {
+			writeJSON(w, int(f.ErrStatus.Code), f.ErrStatus)
 		}
 	})
+}
+
+// respond writes the response to a request, unless it returns an error.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
+	if !s.authorized(r) {
+		return failure(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Authorization: must be the bearer token of the fleet's kubeconfig")
+	}
+	if namespace, pod, ok := subresource(r, "pods", "portforward"); ok && s.Forward != nil {
+		return s.portForward(w, r, namespace, pod)
+	}
+	if namespace, account, ok := subresource(r, "serviceaccounts", "token"); ok {
+		s.token(w, namespace, account)
+		return nil
+	}
+	if command := instead(r); command != "" {
+		command = "not served by the local fleet: " + command
+		if r.URL.Path == openAPI { // client-go parses no Status of this path, and prints the body of a few codes only
+			http.Error(w, command, http.StatusNotAcceptable)
+			return nil
+		}
+		return failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "%s", command)
+	}
+	if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {
+		writeJSON(w, http.StatusOK, found)
+		return nil
+	}
+	q, err := parseRequest(r)
+	if err != nil {
+		return err
+	}
+	return s.serve(w, r, &q)
+}
+
+// subresource parses the path /api/v1/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE of a POST request.
+func subresource(r *http.Request, resource, name string) (namespace, object string, ok bool) {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if r.Method != http.MethodPost || len(parts) != 7 || strings.Join(parts[:3], "/") != "api/v1/namespaces" || parts[4] != resource || parts[6] != name {
+		return "", "", false
+	}
+	return parts[3], parts[5], true
 }
 
 func (s *Server) authorized(r *http.Request) bool {
@@ -104,7 +100,7 @@ type request struct {
 func parseRequest(r *http.Request) (request, error) {
 	accept := r.Header.Get("Accept")
 	q := request{onlyMetadata: strings.Contains(accept, "as=PartialObjectMetadata"), table: strings.Contains(accept, "as=Table;v=v1;g=meta.k8s.io")}
-	missing := failure{http.StatusNotFound, "NotFound", "the server could not find the requested resource"}
+	missing := failure(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	group := ""
 	switch {
@@ -124,7 +120,7 @@ func parseRequest(r *http.Request) (request, error) {
 	if len(parts) == 2 {
 		q.name = parts[1]
 	}
-	if !q.kind.Namespaced && q.namespace != "" {
+	if q.namespace == "" && q.name != "" && q.kind.Namespaced || q.namespace != "" && !q.kind.Namespaced {
 		return q, missing
 	}
 	return q, q.parseQuery(r)
@@ -133,7 +129,7 @@ func parseRequest(r *http.Request) (request, error) {
 func (q *request) parseQuery(r *http.Request) (err error) {
 	query := r.URL.Query()
 	bad := func(name string, err error) error {
-		return failure{http.StatusBadRequest, "BadRequest", fmt.Sprintf("%s: %.100q: %v", name, query.Get(name), err)}
+		return failure(http.StatusBadRequest, metav1.StatusReasonBadRequest, "%s: %.100q: %v", name, query.Get(name), err)
 	}
 	if q.labels, err = labels.Parse(query.Get("labelSelector")); err != nil {
 		return bad("labelSelector", err)
@@ -142,7 +138,7 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 		return bad("fieldSelector", err)
 	}
 	for _, requirement := range q.fields.Requirements() {
-		if fieldOf[requirement.Field] == nil {
+		if !slices.Contains(selectable, requirement.Field) {
 			return bad("fieldSelector", fmt.Errorf("field %q is not supported", requirement.Field))
 		}
 	}
@@ -174,70 +170,52 @@ func (q *request) parseQuery(r *http.Request) (err error) {
 	return nil
 }
 
-// fieldOf has the fields that a field selector may use.
-var fieldOf = map[string]func(*stored) string{
-	"metadata.name":      func(o *stored) string { return o.name },
-	"metadata.namespace": func(o *stored) string { return o.namespace },
-	"spec.nodeName":      func(o *stored) string { return o.text("spec", "nodeName") },
-	"status.phase":       func(o *stored) string { return o.text("status", "phase") },
-	"status.podIP":       func(o *stored) string { return o.text("status", "podIP") },
-	"type":               func(o *stored) string { return o.text("type") },
-}
+// selectable are the fields that a field selector may use.
+var selectable = []string{"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase", "status.podIP", "type"}
 
-func (o *stored) text(path ...string) string {
-	text, _, _ := unstructured.NestedString(o.object, path...)
-	return text
-}
+func (o *stored) text(path ...string) string { return field[string](o.object, path...) }
 
 // matches reports whether an object is among the requested ones. A nil object is not.
 func (q *request) matches(o *stored) bool {
 	if o == nil || q.namespace != "" && o.namespace != q.namespace || q.name != "" && o.name != q.name {
 		return false
 	}
-	set, _, _ := unstructured.NestedStringMap(o.object, "metadata", "labels")
-	if !q.labels.Matches(labels.Set(set)) {
-		return false
-	}
 	for _, requirement := range q.fields.Requirements() {
-		equal := fieldOf[requirement.Field](o) == requirement.Value
-		if equal != (requirement.Operator != "!=") {
+		equal := o.text(strings.Split(requirement.Field, ".")...) == requirement.Value
+		if equal != (requirement.Operator != selection.NotEquals) {
 			return false
 		}
 	}
-	return true
+	return q.labels.Matches(labels.Set(stringMap(o.object, "metadata", "labels")))
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, q request) error {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *request) error {
 	if q.watch {
-		return s.watch(w, r, &q)
-	}
-	if q.name != "" {
-		o := s.get(q.kind, q.namespace, q.name)
-		if o == nil {
-			return failure{http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", q.kind.key(), q.name)}
-		}
-		if q.table {
-			writeJSON(w, http.StatusOK, s.table(&q, []*stored{o}, strconv.FormatInt(o.version, 10)))
-			return nil
-		}
-		writeRaw(w, q.render(o))
-		return nil
+		return s.watch(w, r, q)
 	}
 	found, version := s.list(q.kind)
+	found = slices.DeleteFunc(found, func(o *stored) bool { return !q.matches(o) })
+	if q.name != "" {
+		if len(found) == 0 {
+			return failure(http.StatusNotFound, metav1.StatusReasonNotFound, "%s %q not found", schema.GroupResource{Group: q.kind.Group, Resource: q.kind.Plural}, q.name)
+		}
+		version = found[0].version
+	}
 	if q.table {
-		found = slices.DeleteFunc(found, func(o *stored) bool { return !q.matches(o) })
-		writeJSON(w, http.StatusOK, s.table(&q, found, strconv.FormatInt(version, 10)))
+		writeJSON(w, http.StatusOK, s.table(q, found, strconv.FormatInt(version, 10)))
 		return nil
 	}
-	items := []json.RawMessage{}
+	rendered := []json.RawMessage{}
 	for _, o := range found {
-		if q.matches(o) {
-			items = append(items, q.render(o))
-		}
+		rendered = append(rendered, q.render(o))
+	}
+	if q.name != "" {
+		writeJSON(w, http.StatusOK, rendered[0])
+		return nil
 	}
 	list := map[string]any{
 		"apiVersion": q.kind.apiVersion(q.version), "kind": q.kind.Kind + "List",
-		"metadata": map[string]any{"resourceVersion": strconv.FormatInt(version, 10)}, "items": items,
+		"metadata": map[string]any{"resourceVersion": strconv.FormatInt(version, 10)}, "items": rendered,
 	}
 	if q.onlyMetadata {
 		list["apiVersion"], list["kind"] = "meta.k8s.io/v1", "PartialObjectMetadataList"
@@ -263,8 +241,6 @@ func metadataOf(object json.RawMessage) json.RawMessage {
 	return fmt.Appendf(nil, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":%s}`, whole.Metadata)
 }
 
-func writeFailure(w http.ResponseWriter, f failure) { writeJSON(w, f.code, f.status()) }
-
 func writeJSON(w http.ResponseWriter, code int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -272,10 +248,5 @@ func writeJSON(w http.ResponseWriter, code int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(data)
-}
-
-func writeRaw(w http.ResponseWriter, data []byte) {
-	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(data)
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"fleetman.example/lab/manifest"
 )
 
@@ -17,23 +19,11 @@ type Kind struct {
 }
 
 func (k *Kind) apiVersion(version string) string {
-	if k.Group == "" {
-		return version
-	}
-	return k.Group + "/" + version
+	return schema.GroupVersion{Group: k.Group, Version: version}.String()
 }
 
 // key returns PLURAL.GROUP, which is unique among kinds.
 func (k *Kind) key() string { return k.Plural + "." + k.Group }
-
-func (k *Kind) serves(version string) bool {
-	for _, v := range k.Versions {
-		if v == version {
-			return true
-		}
-	}
-	return false
-}
 
 // Custom reports whether the kind has a CustomResourceDefinition: it belongs to one of Istio's APIs, or to
 // Gateway API.
@@ -100,21 +90,18 @@ func istioKinds() (all []Kind) {
 
 // KindOf returns the kind with the given apiVersion and name, or nil when the API does not serve it.
 func KindOf(apiVersion, kind string) *Kind {
-	group, version, grouped := strings.Cut(apiVersion, "/")
-	if !grouped {
-		group, version = "", apiVersion
-	}
-	for i := range kinds {
-		if k := &kinds[i]; k.Group == group && k.Kind == kind && k.serves(version) {
-			return k
-		}
-	}
-	return nil
+	of := schema.FromAPIVersionAndKind(apiVersion, kind)
+	return kindWhere(of.Group, of.Version, func(k *Kind) bool { return k.Kind == kind })
 }
 
 func byPlural(group, version, plural string) *Kind {
+	return kindWhere(group, version, func(k *Kind) bool { return k.Plural == plural })
+}
+
+// kindWhere returns the kind of a group that a condition holds for, or nil when the API does not serve that version.
+func kindWhere(group, version string, is func(*Kind) bool) *Kind {
 	for i := range kinds {
-		if k := &kinds[i]; k.Group == group && k.Plural == plural && k.serves(version) {
+		if k := &kinds[i]; k.Group == group && slices.Contains(k.Versions, version) && is(k) {
 			return k
 		}
 	}

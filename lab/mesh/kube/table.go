@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/duration"
 )
@@ -22,66 +22,66 @@ type column struct {
 	cell       func(o *stored, now time.Time) any
 }
 
-func nameColumn() column {
-	return column{name: "Name", form: "name", cell: func(o *stored, _ time.Time) any { return o.name }}
-}
+var nameColumn = column{name: "Name", form: "name", cell: func(o *stored, _ time.Time) any { return o.name }}
 
-func ageColumn() column {
-	return column{name: "Age", cell: func(o *stored, now time.Time) any {
-		created, err := time.Parse(time.RFC3339, o.text("metadata", "creationTimestamp"))
-		if err != nil {
-			return "<unknown>"
-		}
-		return duration.HumanDuration(now.Sub(created))
-	}}
-}
+var ageColumn = column{name: "Age", cell: func(o *stored, now time.Time) any {
+	created, err := time.Parse(time.RFC3339, o.text("metadata", "creationTimestamp"))
+	if err != nil {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(now.Sub(created))
+}}
 
 // fieldColumn returns a column of a field, like an entry of a CRD's additionalPrinterColumns.
-func fieldColumn(name string, priority int32, path ...string) column {
-	return column{name: name, priority: priority, cell: func(o *stored, _ time.Time) any {
-		at, _, _ := unstructured.NestedFieldNoCopy(o.object, path...)
-		switch typed := at.(type) {
+func fieldColumn(name string, path ...string) column {
+	return column{name: name, cell: func(o *stored, _ time.Time) any {
+		switch value := field[any](o.object, path...).(type) {
 		case nil:
 			return ""
 		case []any, map[string]any: // the API server shows them as JSON
-			text, _ := json.Marshal(typed)
+			text, _ := json.Marshal(value)
 			return string(text)
+		default:
+			return fmt.Sprint(value)
 		}
-		return fmt.Sprint(at)
 	}}
 }
 
-// columns returns a kind's columns: those of a cluster's API server for the common kinds, and those of
-// Istio's CRDs.
+// wide returns a column that is shown with -o wide alone, after the age.
+func wide(c column) column {
+	c.priority = 1
+	return c
+}
+
+// columnsOf has the columns between name and age: those of a cluster's API server for the common kinds, and
+// those of Istio's CRDs.
+var columnsOf = map[string][]column{
+	"pods.": {
+		{name: "Ready", cell: podReady},
+		fieldColumn("Status", "status", "phase"),
+		{name: "Restarts", form: "integer", cell: podRestarts},
+		wide(fieldColumn("IP", "status", "podIP")), wide(fieldColumn("Node", "spec", "nodeName")),
+	},
+	"services.": {
+		fieldColumn("Type", "spec", "type"), fieldColumn("Cluster-IP", "spec", "clusterIP"),
+		{name: "External-IP", cell: func(*stored, time.Time) any { return "<none>" }},
+		{name: "Port(s)", cell: servicePorts},
+		wide(column{name: "Selector", cell: serviceSelector}),
+	},
+	"deployments.apps":                        {{name: "Ready", cell: deploymentReady}, fieldColumn("Up-to-date", "status", "updatedReplicas"), fieldColumn("Available", "status", "availableReplicas")},
+	"virtualservices.networking.istio.io":     {fieldColumn("Gateways", "spec", "gateways"), fieldColumn("Hosts", "spec", "hosts")},
+	"destinationrules.networking.istio.io":    {fieldColumn("Host", "spec", "host")},
+	"serviceentries.networking.istio.io":      {fieldColumn("Hosts", "spec", "hosts"), fieldColumn("Location", "spec", "location"), fieldColumn("Resolution", "spec", "resolution")},
+	"workloadentries.networking.istio.io":     {fieldColumn("Address", "spec", "address")},
+	"authorizationpolicies.security.istio.io": {fieldColumn("Action", "spec", "action")},
+	"peerauthentications.security.istio.io":   {fieldColumn("Mode", "spec", "mtls", "mode")},
+}
+
+// columns returns a kind's columns.
 func columns(kind *Kind) []column {
-	var middle, wide []column
-	switch kind.key() {
-	case "pods.":
-		middle = []column{{name: "Ready", cell: podReady}, fieldColumn("Status", 0, "status", "phase"), {name: "Restarts", form: "integer", cell: podRestarts}}
-		wide = []column{fieldColumn("IP", 1, "status", "podIP"), fieldColumn("Node", 1, "spec", "nodeName")}
-	case "services.":
-		middle = []column{
-			fieldColumn("Type", 0, "spec", "type"), fieldColumn("Cluster-IP", 0, "spec", "clusterIP"),
-			{name: "External-IP", cell: func(*stored, time.Time) any { return "<none>" }},
-			{name: "Port(s)", cell: servicePorts},
-		}
-		wide = []column{{name: "Selector", priority: 1, cell: serviceSelector}}
-	case "deployments.apps":
-		middle = []column{{name: "Ready", cell: deploymentReady}, fieldColumn("Up-to-date", 0, "status", "updatedReplicas"), fieldColumn("Available", 0, "status", "availableReplicas")}
-	case "virtualservices.networking.istio.io":
-		middle = []column{fieldColumn("Gateways", 0, "spec", "gateways"), fieldColumn("Hosts", 0, "spec", "hosts")}
-	case "destinationrules.networking.istio.io":
-		middle = []column{fieldColumn("Host", 0, "spec", "host")}
-	case "serviceentries.networking.istio.io":
-		middle = []column{fieldColumn("Hosts", 0, "spec", "hosts"), fieldColumn("Location", 0, "spec", "location"), fieldColumn("Resolution", 0, "spec", "resolution")}
-	case "workloadentries.networking.istio.io":
-		middle = []column{fieldColumn("Address", 0, "spec", "address")}
-	case "authorizationpolicies.security.istio.io":
-		middle = []column{fieldColumn("Action", 0, "spec", "action")}
-	case "peerauthentications.security.istio.io":
-		middle = []column{fieldColumn("Mode", 0, "spec", "mtls", "mode")}
-	}
-	return slices.Concat([]column{nameColumn()}, middle, []column{ageColumn()}, wide)
+	all := slices.Concat([]column{nameColumn}, columnsOf[kind.key()], []column{ageColumn})
+	slices.SortStableFunc(all, func(a, b column) int { return cmp.Compare(a.priority, b.priority) })
+	return all
 }
 
 // typed is an object as the Go type of its kind.

@@ -1,25 +1,27 @@
 package kube
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // watch sends changes until the client disconnects or the request's timeoutSeconds are over. It first
 // sends the existing objects when the resource version is empty or 0, or with sendInitialEvents.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error {
 	if q.initialEvents && !q.bookmarks {
-		return failure{http.StatusUnprocessableEntity, "Invalid", "allowWatchBookmarks: false: must be true with sendInitialEvents"}
+		return failure(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "allowWatchBookmarks: false: must be true with sendInitialEvents")
 	}
 	after, _ := strconv.ParseInt(q.resourceVersion, 10, 64) // valid: parseQuery has checked it
 	_, now, _, known := s.since(after)
 	switch {
 	case after > now:
-		return failure{http.StatusGatewayTimeout, tooNew, fmt.Sprintf("Too large resource version: %d, current: %d", after, now)}
+		return tooNew(after, now)
 	case after != 0 && !q.initialEvents && !known:
 		return tooOld(after)
 	}
@@ -44,8 +46,15 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *request) error
 	return nil
 }
 
-func tooOld(version int64) failure {
-	return failure{http.StatusGone, "Expired", fmt.Sprintf("too old resource version: %d", version)}
+func tooOld(version int64) *apierrors.StatusError {
+	return failure(http.StatusGone, metav1.StatusReasonExpired, "too old resource version: %d", version)
+}
+
+// tooNew returns an error with the cause after which client-go lists again.
+func tooNew(version, now int64) error {
+	f := failure(http.StatusGatewayTimeout, metav1.StatusReasonTimeout, "Too large resource version: %d, current: %d", version, now)
+	f.ErrStatus.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: f.ErrStatus.Message}}}
+	return f
 }
 
 func (s *Server) follow(r *http.Request, q *request, stream *watchStream, after int64) {
@@ -60,7 +69,7 @@ func (s *Server) follow(r *http.Request, q *request, stream *watchStream, after 
 	for stream.err == nil {
 		changes, now, more, known := s.since(after)
 		if !known {
-			status, _ := json.Marshal(tooOld(after).status())
+			status, _ := json.Marshal(tooOld(after).ErrStatus)
 			stream.send("ERROR", status)
 			stream.flush()
 			return
@@ -119,26 +128,24 @@ func (t *watchStream) change(c *change) {
 // bookmark sends a bookmark with the version that the client has now. last marks the end of the initial
 // events.
 func (t *watchStream) bookmark(version int64, last bool) {
-	annotations := ""
-	if last {
-		annotations = `,"annotations":{"k8s.io/initial-events-end":"true"}`
+	mark := metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: t.q.kind.apiVersion(t.q.version), Kind: t.q.kind.Kind},
+		ObjectMeta: metav1.ObjectMeta{ResourceVersion: strconv.FormatInt(version, 10)},
 	}
-	apiVersion, kind := t.q.kind.apiVersion(t.q.version), t.q.kind.Kind
 	if t.q.onlyMetadata {
-		apiVersion, kind = "meta.k8s.io/v1", "PartialObjectMetadata"
+		mark.TypeMeta = metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}
 	}
-	t.send("BOOKMARK", fmt.Appendf(nil, `{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":"%d"%s}}`, apiVersion, kind, version, annotations))
+	if last {
+		mark.Annotations = map[string]string{metav1.InitialEventsAnnotationKey: "true"}
+	}
+	data, _ := json.Marshal(mark)
+	t.send("BOOKMARK", data)
 }
 
 func (t *watchStream) send(event string, object []byte) {
-	if t.err != nil {
-		return
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.w, "{\"type\":%q,\"object\":%s}\n", event, object)
 	}
-	var line bytes.Buffer
-	fmt.Fprintf(&line, `{"type":%q,"object":`, event)
-	line.Write(object)
-	line.WriteString("}\n")
-	_, t.err = t.w.Write(line.Bytes())
 }
 
 func (t *watchStream) flush() {
