@@ -25,9 +25,9 @@ const authorityLifetime = 10 * 365 * 24 * time.Hour
 // Identity is a workload's service account.
 type Identity struct{ Namespace, ServiceAccount string }
 
-// URI returns the identity's SPIFFE ID: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.
-func (i Identity) URI(domain string) *url.URL {
-	return &url.URL{Scheme: "spiffe", Host: domain, Path: "/ns/" + i.Namespace + "/sa/" + i.ServiceAccount}
+// URI returns the identity's SPIFFE ID: spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT.
+func (i Identity) URI() *url.URL {
+	return &url.URL{Scheme: "spiffe", Host: Domain, Path: "/ns/" + i.Namespace + "/sa/" + i.ServiceAccount}
 }
 
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
@@ -41,21 +41,23 @@ func (i Identity) check() error {
 
 // Authority is a certificate authority. Its key never leaves the process.
 type Authority struct {
-	domain string
-	key    *ecdsa.PrivateKey
-	cert   *x509.Certificate
-	root   []byte
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	root []byte
 }
 
-// NewAuthority returns an authority with a new key for a trust domain.
-func NewAuthority(domain string) (*Authority, error) {
+// NewAuthority returns an authority with a new key.
+func NewAuthority() (*Authority, error) {
+	fail := func(err error) (*Authority, error) {
+		return nil, fmt.Errorf("make the authority of %s: %w", Domain, err)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
+		return fail(err)
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		Subject:               pkix.Name{Organization: []string{domain}, CommonName: "fleetman"},
+		Subject:               pkix.Name{Organization: []string{Domain}, CommonName: "fleetman"},
 		SerialNumber:          big.NewInt(1),
 		NotBefore:             now.Add(-time.Minute),
 		NotAfter:              now.Add(authorityLifetime),
@@ -66,13 +68,13 @@ func NewAuthority(domain string) (*Authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
+		return fail(err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("make the authority of %s: %w", domain, err)
+		return fail(err)
 	}
-	return &Authority{domain: domain, key: key, cert: cert, root: block("CERTIFICATE", der)}, nil
+	return &Authority{key: key, cert: cert, root: block("CERTIFICATE", der)}, nil
 }
 
 // Root returns the authority's own certificate, in PEM.
@@ -91,7 +93,7 @@ func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.
 		return Certificate{}, err
 	}
 	fail := func(err error) (Certificate, error) {
-		return Certificate{}, fmt.Errorf("issue a certificate to %s: %w", id.URI(a.domain), err)
+		return Certificate{}, fmt.Errorf("issue a certificate to %s: %w", id.URI(), err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -108,7 +110,7 @@ func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.
 		NotAfter:     now.Add(lifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		URIs:         []*url.URL{id.URI(a.domain)},
+		URIs:         []*url.URL{id.URI()},
 		IPAddresses:  addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)

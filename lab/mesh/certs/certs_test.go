@@ -131,7 +131,7 @@ func peer(pool *x509.CertPool, want Identity) func(tls.ConnectionState) error {
 			return err
 		}
 		for _, name := range leaf.URIs {
-			if name.String() == want.URI(Domain).String() {
+			if name.String() == want.URI().String() {
 				return nil
 			}
 		}
@@ -183,7 +183,7 @@ func TestHandshake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := NewAuthority(Domain)
+	foreign, err := NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,22 +4,19 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 // A listener as istiod configures it for STRICT mutual TLS, with the secrets of this package's server.
@@ -64,83 +61,6 @@ static_resources:
 
 const sdsConfig = `{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: sds-grpc}}]}, resource_api_version: V3, initial_fetch_timeout: 0s}`
 
-// startEnvoy starts Envoy and returns the address of its listener.
-func startEnvoy(t *testing.T, sds netip.AddrPort) string {
-	t.Helper()
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	part, err := source.EnvoyAtHand()
-	if err != nil && os.Getenv("CI") == "true" {
-		part, err = source.Envoy(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	config, admin := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin")
-	text := strings.NewReplacer("PORTNUMBER", strconv.Itoa(int(sds.Port())), ": SDS", ": "+sdsConfig).Replace(meshed)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(part.Path, append(envoy.Args(config, 1), "--admin-address-path", admin)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
-		if address, err := os.ReadFile(admin); err == nil {
-			if where, err := netip.ParseAddrPort(string(address)); err == nil {
-				client := envoy.NewClient(where)
-				t.Cleanup(client.Close)
-				if client.Ready(ctx) == nil {
-					return listenerOf(t, where)
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("Envoy is not ready: %s", text)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func listenerOf(t *testing.T, admin netip.AddrPort) string {
-	t.Helper()
-	response, err := http.Get("http://" + admin.String() + "/listeners")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, address, ok := strings.Cut(strings.TrimSpace(string(answer)), "inbound::")
-	if !ok {
-		t.Fatalf("no listener in %q", answer)
-	}
-	return address
-}
-
 // call sends a request over TLS to the listener and returns the server's certificate.
 func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509.Certificate, error) {
 	dialer := &net.Dialer{Timeout: time.Minute}
@@ -173,7 +93,12 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { _ = server.Serve(ctx, listener) }()
-	address := startEnvoy(t, listener.Addr().(*net.TCPAddr).AddrPort())
+	config := filepath.Join(t.TempDir(), "envoy.yaml")
+	text := strings.NewReplacer("PORTNUMBER", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), ": SDS", ": "+sdsConfig).Replace(meshed)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	address := meshtest.StartEnvoy(t, envoy.Args(config, 1)...).Listener
 
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(server.Authority().Root())
@@ -188,7 +113,7 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 		}
 		return []tls.Certificate{pair}
 	}
-	foreign, err := NewAuthority(Domain)
+	foreign, err := NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,19 +136,16 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 			t.Errorf("%s: want an error with %q, got %v", test.name, test.want, err)
 		}
 	}
-	for deadline := time.Now().Add(2 * time.Minute); ; {
+	meshtest.Await(t, "a new certificate", func() error {
 		now, err := call(address, pool, own)
 		if err != nil {
 			t.Fatalf("while certificates change: %v", err)
 		}
-		if now.SerialNumber.Cmp(first.SerialNumber) != 0 {
-			break
+		if now.SerialNumber.Cmp(first.SerialNumber) == 0 {
+			return errors.New("it is not renewed")
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the certificate is never renewed")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return nil
+	})
 	if refusals := server.Refusals(); len(refusals) > 0 {
 		t.Errorf("refusals %q", refusals)
 	}

@@ -1,9 +1,9 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -19,15 +19,11 @@ const DefaultLifetime = 24 * time.Hour
 
 // Options configures a server.
 type Options struct {
-	// Domain is the trust domain. Defaults to the constant Domain.
-	Domain string
 	// Lifetime is how long a certificate is valid. It is renewed after half of that. Defaults to
 	// DefaultLifetime; must be at least 1s.
 	Lifetime time.Duration
 	// SystemRoots is the file of the root certificates of public authorities. Defaults to this machine's.
 	SystemRoots string
-	// Log gets a warning for each refusal. Nil discards them.
-	Log *slog.Logger
 }
 
 // Server is the certificate service of a mesh's proxies.
@@ -37,7 +33,6 @@ type Server struct {
 	authority   *Authority
 	lifetime    time.Duration
 	systemRoots string // "" if this machine has none
-	log         *slog.Logger
 
 	mu       sync.Mutex
 	nodes    map[string]Identity // by node ID
@@ -49,26 +44,18 @@ const mostRefusals = 100
 
 // NewServer returns a server with a new authority. No node is allowed yet.
 func NewServer(o Options) (*Server, error) {
-	if o.Domain == "" {
-		o.Domain = Domain
-	}
-	if o.Lifetime == 0 {
-		o.Lifetime = DefaultLifetime
-	}
+	o.Lifetime = cmp.Or(o.Lifetime, DefaultLifetime)
 	if o.Lifetime < time.Second {
 		return nil, fmt.Errorf("lifetime of certificates: %s: must be at least 1s", o.Lifetime)
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.SystemRoots == "" {
 		o.SystemRoots = systemRoots()
 	}
-	authority, err := NewAuthority(o.Domain)
+	authority, err := NewAuthority()
 	if err != nil {
 		return nil, err
 	}
-	return &Server{authority: authority, lifetime: o.Lifetime, systemRoots: o.SystemRoots, log: o.Log, nodes: map[string]Identity{}}, nil
+	return &Server{authority: authority, lifetime: o.Lifetime, systemRoots: o.SystemRoots, nodes: map[string]Identity{}}, nil
 }
 
 // systemRoots returns the file of this machine's root certificates, "" if there is none. The files are
@@ -120,11 +107,9 @@ func (s *Server) Refusals() []string {
 }
 
 func (s *Server) refused(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	s.log.Warn("certificate refused", "why", line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusals = append(s.refusals, line)
+	s.refusals = append(s.refusals, fmt.Sprintf(format, args...))
 	if len(s.refusals) > mostRefusals {
 		s.refusals = s.refusals[1:]
 	}

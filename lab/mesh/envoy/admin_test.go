@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,23 +9,20 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 // running is a real Envoy that reads its listeners and clusters from files in dir.
 type running struct {
 	*Client
-	pid      int
-	listener string // address of the listener "good"
-	dir      string
-	mu       sync.Mutex
-	log      bytes.Buffer
+	meshtest.Envoy
+	dir string
 }
 
 const bootstrap = `
@@ -96,7 +91,6 @@ const bad = `
 // start runs Envoy in front of upstream and waits until it is ready.
 func start(t *testing.T, upstream string) *running {
 	t.Helper()
-	program := envoyPath(t)
 	r := &running{dir: t.TempDir()}
 	host, port, err := net.SplitHostPort(upstream)
 	if err != nil {
@@ -105,54 +99,9 @@ func start(t *testing.T, upstream string) *running {
 	r.write(t, "cds.yaml", strings.NewReplacer("HOST", host, "PORT", port, "VERSION", "1").Replace(clusters))
 	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "1").Replace(good))
 	r.write(t, "envoy.yaml", strings.ReplaceAll(bootstrap, "DIR", r.dir))
-	admin := filepath.Join(r.dir, "admin")
-	cmd := exec.Command(program, append(Args(filepath.Join(r.dir, "envoy.yaml"), 1), "--admin-address-path", admin)...)
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r.pid = cmd.Process.Pid
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for lines := bufio.NewScanner(output); lines.Scan(); {
-			r.mu.Lock()
-			r.log.Write(append(lines.Bytes(), '\n'))
-			r.mu.Unlock()
-		}
-	})
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		reading.Wait()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("Envoy's log:\n%s", r.lines())
-		}
-	})
-	r.until(t, "Envoy to be ready", func() error {
-		address, err := os.ReadFile(admin)
-		if err != nil {
-			return err
-		}
-		parsed, err := netip.ParseAddrPort(string(address))
-		if err != nil {
-			return err
-		}
-		if r.Client != nil {
-			r.Close()
-		}
-		r.Client = NewClient(parsed)
-		return r.Ready(t.Context())
-	})
+	r.Envoy = meshtest.StartEnvoy(t, Args(filepath.Join(r.dir, "envoy.yaml"), 1)...)
+	r.Client = NewClient(r.Admin)
 	t.Cleanup(r.Close)
-	listeners, err := r.do(t.Context(), http.MethodGet, "/listeners", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r.listener, _ = strings.Cut(strings.TrimSpace(string(listeners)), "::")
 	return r
 }
 
@@ -168,33 +117,9 @@ func (r *running) write(t *testing.T, name, text string) {
 	}
 }
 
-func (r *running) lines() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
-}
-
-// until calls a function until it returns no error.
-func (r *running) until(t *testing.T, what string, ask func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waiting for %s: %v; Envoy's log:\n%s", what, err, r.lines())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 func (r *running) get(t *testing.T, want int) *http.Response {
 	t.Helper()
-	response, err := http.Get("http://" + r.listener + "/driver/x")
+	response, err := http.Get("http://" + r.Listener + "/driver/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,9 +162,6 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	if rejected, err := r.Rejected(t.Context()); err != nil || len(rejected) != 0 {
 		t.Fatalf("rejected %v, %v, want none", rejected, err)
 	}
-	if synced, err := r.Synced(t.Context()); err != nil || !synced {
-		t.Errorf("synced is %v, %v", synced, err)
-	}
 	if connected, err := r.Connected(t.Context()); err != nil || connected {
 		t.Errorf("with no istiod, connected is %v, %v", connected, err)
 	}
@@ -250,8 +172,8 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	mu.Lock()
 	fail = true
 	mu.Unlock()
-	r.get(t, http.StatusBadGateway)           // both attempts
-	r.until(t, "the ejection", func() error { // the main thread ejects after the worker's response
+	r.get(t, http.StatusBadGateway)                  // both attempts
+	meshtest.Await(t, "the ejection", func() error { // the main thread ejects after the worker's response
 		ejected, err := r.Ejected(t.Context())
 		if err == nil && len(ejected) == 0 {
 			err = fmt.Errorf("no host is ejected")
@@ -266,15 +188,15 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := stats[staffCluster]; got.Retries != 1 || got.Requests != 5 || got.Codes[200] != 3 || got.Codes[502] != 1 || got.Codes[503] != 1 || got.RetryExhausted != 1 || got.Ejections != 1 || got.EjectedNow != 1 {
+	if got := stats[staffCluster]; got.Retries != 1 || got.Requests != 5 || got.Codes[200] != 3 || got.Codes[502] != 1 || got.Codes[503] != 1 || got.Ejections != 1 || got.EjectedNow != 1 {
 		t.Errorf("after failures: %+v", got)
 	}
 
 	var good, failed []AccessEntry
 	var ejections []Ejection
-	r.until(t, "the log", func() error {
+	meshtest.Await(t, "the log", func() error {
 		good, failed, ejections = nil, nil, nil
-		for line := range strings.Lines(r.lines()) {
+		for line := range strings.Lines(r.Log(t)) {
 			if entry, ok := ParseAccess([]byte(line)); ok {
 				if entry.Status == 200 {
 					good = append(good, entry)
@@ -310,7 +232,7 @@ func TestARejectedUpdateShows(t *testing.T) {
 	defer upstream.Close()
 	r := start(t, upstream.Listener.Addr().String())
 	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "2").Replace(good)+bad)
-	r.until(t, "the update to be rejected", func() error {
+	meshtest.Await(t, "the update to be rejected", func() error {
 		rejected, err := r.Rejected(t.Context())
 		if err != nil {
 			return err
@@ -347,7 +269,7 @@ func TestDrainLosesNobody(t *testing.T) {
 	r := start(t, upstream.Listener.Addr().String())
 	slow := make(chan error, 1)
 	go func() {
-		response, err := http.Get("http://" + r.listener + "/slow")
+		response, err := http.Get("http://" + r.Listener + "/slow")
 		if err == nil {
 			response.Body.Close()
 			if response.StatusCode != 200 {
@@ -357,7 +279,7 @@ func TestDrainLosesNobody(t *testing.T) {
 		slow <- err
 	}()
 	<-arrived
-	r.until(t, "one request under way", func() error {
+	meshtest.Await(t, "one request under way", func() error {
 		if active, err := r.Active(t.Context()); err != nil || active != 1 {
 			return fmt.Errorf("%d requests, %v", active, err)
 		}
@@ -373,7 +295,7 @@ func TestDrainLosesNobody(t *testing.T) {
 	if err := <-slow; err != nil {
 		t.Errorf("the request in flight: %v", err)
 	}
-	r.until(t, "no request under way", func() error {
+	meshtest.Await(t, "no request under way", func() error {
 		if active, err := r.Active(t.Context()); err != nil || active != 0 {
 			return fmt.Errorf("%d requests, %v", active, err)
 		}
@@ -398,8 +320,7 @@ func TestAdminAnswersThatAreNone(t *testing.T) {
 	}
 	for name, ask := range map[string]func(context.Context) error{
 		"rejected": func(ctx context.Context) error { _, err := client.Rejected(ctx); return err },
-		"clusters": func(ctx context.Context) error { _, err := client.Clusters(ctx); return err },
-		"hosts":    func(ctx context.Context) error { _, err := client.Hosts(ctx); return err },
+		"ejected":  func(ctx context.Context) error { _, err := client.Ejected(ctx); return err },
 		"active":   func(ctx context.Context) error { _, err := client.Active(ctx); return err },
 	} {
 		if err := ask(t.Context()); err == nil || !strings.Contains(err.Error(), "unexpected end of JSON input") {

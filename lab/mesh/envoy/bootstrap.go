@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // own admin interface is at a Unix socket, because everyone who can POST to it can stop the proxy.
 const AdminPort = 15000
 
-// IstioVersion is the default of Node.IstioVersion.
+// IstioVersion is the version that proxies report to istiod.
 const IstioVersion = "1.31.0"
 
 // Role is Istio's type of a proxy.
@@ -33,12 +34,10 @@ type Node struct {
 	IP   netip.Addr // the pod's
 	// Name is the pod's name.
 	Name, Namespace string
-	// Workload is the name of the pod's Deployment. Defaults to Name.
+	// Workload is the name of the pod's Deployment.
 	Workload       string
 	ServiceAccount string
 	Labels         map[string]string // the pod's
-	// IstioVersion is the version that the proxy reports to istiod. Defaults to the constant IstioVersion.
-	IstioVersion string
 	// AdminSocket is the path of the admin interface's Unix socket, in a directory that only this user
 	// can read.
 	AdminSocket string
@@ -58,13 +57,10 @@ func (n Node) ID() string {
 }
 
 // Cluster returns the name of the proxy's service.
-func (n Node) Cluster() string {
-	app := n.Labels["app"]
-	if app == "" {
-		app = n.Workload
-	}
-	return app + "." + n.Namespace
-}
+func (n Node) Cluster() string { return cmp.Or(n.Labels["app"], n.Workload) + "." + n.Namespace }
+
+// IstioVersion returns the constant of that name.
+func (Node) IstioVersion() string { return IstioVersion }
 
 // Upstreams returns the addresses of the static clusters, keyed by name, in the form of Envoy's
 // core.v3.Address.
@@ -77,19 +73,6 @@ func (n Node) Upstreams() map[string]any {
 
 // AdminAddress returns the address of the read-only admin interface.
 func (n Node) AdminAddress() netip.AddrPort { return netip.AddrPortFrom(n.IP, AdminPort) }
-
-func (n Node) withDefaults() Node {
-	if n.Workload == "" {
-		n.Workload = n.Name
-	}
-	if n.IstioVersion == "" {
-		n.IstioVersion = IstioVersion
-	}
-	if n.Labels == nil {
-		n.Labels = map[string]string{}
-	}
-	return n
-}
 
 // MaxSocket is the maximum length of a Unix socket's path, in bytes. It is macOS's limit.
 const MaxSocket = 103
@@ -104,7 +87,6 @@ var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
 // Bootstrap returns the node's bootstrap, in YAML.
 func Bootstrap(n Node) ([]byte, error) {
-	n = n.withDefaults()
 	if n.Role != Sidecar && n.Role != Gateway {
 		return nil, fmt.Errorf("bootstrap of %s: role: %q: must be %s or %s", n.Name, n.Role, Sidecar, Gateway)
 	}

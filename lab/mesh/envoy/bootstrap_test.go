@@ -12,7 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -23,13 +23,13 @@ func nodes() map[string]Node {
 	return map[string]Node{
 		"sidecar": {
 			Role: Sidecar, IP: netip.MustParseAddr("127.0.1.11"), Name: "api-gateway-0", Namespace: "default",
-			ServiceAccount: "fleetman-api-gateway",
-			Labels:         map[string]string{"app": "fleetman-api-gateway", "version": "v1", "security.istio.io/tlsMode": "istio"},
-			XDS:            netip.AddrPortFrom(loopback, 15010), SDSSocket: "/run/mesh/sds", AdminSocket: "/run/mesh/admin",
+			Workload: "api-gateway-0", ServiceAccount: "fleetman-api-gateway",
+			Labels: map[string]string{"app": "fleetman-api-gateway", "version": "v1", "security.istio.io/tlsMode": "istio"},
+			XDS:    netip.AddrPortFrom(loopback, 15010), SDSSocket: "/run/mesh/sds", AdminSocket: "/run/mesh/admin",
 		},
 		"gateway": {
 			Role: Gateway, IP: netip.MustParseAddr("127.0.1.1"), Name: "istio-ingressgateway-0", Namespace: "istio-system",
-			Workload: "istio-ingressgateway", ServiceAccount: "istio-ingressgateway", IstioVersion: "1.31.1",
+			Workload: "istio-ingressgateway", ServiceAccount: "istio-ingressgateway",
 			Labels: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway"},
 			XDS:    netip.AddrPortFrom(loopback, 15010), SDSSocket: "/run/mesh/sds", AdminSocket: "/run/mesh/admin",
 		},
@@ -111,30 +111,8 @@ func TestBootstrapRefuses(t *testing.T) {
 	}
 }
 
-// envoyPath returns the path of a real Envoy. Without one it skips the test, except in CI.
-func envoyPath(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
-	if os.Getenv("CI") == "true" {
-		part, err := source.Envoy(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return part.Path
-	}
-	part, err := source.EnvoyAtHand()
-	if err != nil {
-		t.Skip(err)
-	}
-	return part.Path
-}
-
 func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
-	program := envoyPath(t)
+	program := meshtest.EnvoyPath(t)
 	for name, node := range nodes() {
 		text, err := Bootstrap(node)
 		if err != nil {

@@ -124,21 +124,6 @@ func errorStates(node any, kind string) []reason {
 	return slices.Compact(found) // a dump has that of a listener twice
 }
 
-// Synced reports whether Envoy has accepted listeners and clusters from istiod.
-func (c *Client) Synced(ctx context.Context) (bool, error) {
-	stats, err := c.stats(ctx, `^(listener_manager\.lds|cluster_manager\.cds)\.update_success$`)
-	if err != nil {
-		return false, err
-	}
-	accepted := 0
-	for _, s := range stats {
-		if s.Value > 0 {
-			accepted++
-		}
-	}
-	return accepted == 2, nil
-}
-
 // Connected reports whether Envoy is connected to istiod.
 func (c *Client) Connected(ctx context.Context) (bool, error) {
 	stats, err := c.stats(ctx, `^control_plane\.connected_state$`)

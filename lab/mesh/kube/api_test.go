@@ -28,6 +28,8 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"fleetman.example/lab/mesh/meshtest"
 )
 
 const patience = 2 * time.Minute
@@ -135,19 +137,6 @@ func has(store cache.Store, want ...string) func() error {
 	}
 }
 
-func await(t *testing.T, check func() error) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-}
-
 // Clients begin in two ways: with a list and a watch after it, or with a watch that first sends the
 // existing objects.
 func TestReflector(t *testing.T) {
@@ -157,14 +146,14 @@ func TestReflector(t *testing.T) {
 			f := newFront(t)
 			f.replace(t, configMap("a", "1"), configMap("b", "1"), virtualService("networking.istio.io/v1alpha3", "v", "x"))
 			maps, services := f.reflect(t, configMaps), f.reflect(t, virtuals)
-			await(t, has(maps, "a=1", "b=1"))
-			await(t, has(services, "v=x"))
+			meshtest.Await(t, "the client", has(maps, "a=1", "b=1"))
+			meshtest.Await(t, "the client", has(services, "v=x"))
 
 			f.replace(t, configMap("b", "2"), configMap("c", "1"), virtualService("networking.istio.io/v1", "v", "y"))
-			await(t, has(maps, "b=2", "c=1"))
-			await(t, has(services, "v=y"))
+			meshtest.Await(t, "the client", has(maps, "b=2", "c=1"))
+			meshtest.Await(t, "the client", has(services, "v=y"))
 			f.replace(t)
-			await(t, has(maps))
+			meshtest.Await(t, "the client", has(maps))
 
 			lists := f.lists.Load()
 			if streaming && lists != 0 || !streaming && lists != 2 {
@@ -174,7 +163,7 @@ func TestReflector(t *testing.T) {
 			watches := f.watches.Load()
 			f.CloseClientConnections()
 			f.replace(t, configMap("d", "4"))
-			await(t, has(maps, "d=4"))
+			meshtest.Await(t, "the client", has(maps, "d=4"))
 			if f.lists.Load() != lists || f.watches.Load() <= watches {
 				t.Errorf("%d lists, before %d; %d watches, before %d", f.lists.Load(), lists, f.watches.Load(), watches)
 			}
@@ -190,14 +179,14 @@ func TestRestart(t *testing.T) {
 			f := newFront(t)
 			f.replace(t, configMap("a", "1"), configMap("gone", "1"))
 			store := f.reflect(t, configMaps)
-			await(t, has(store, "a=1", "gone=1"))
+			meshtest.Await(t, "the client", has(store, "a=1", "gone=1"))
 			next := NewServer(time.Now)
 			if err := next.Replace([]Object{configMap("a", "2"), configMap("new", "1")}); err != nil {
 				t.Fatal(err)
 			}
 			f.behind.Store(next)
 			f.CloseClientConnections()
-			await(t, has(store, "a=2", "new=1"))
+			meshtest.Await(t, "the client", has(store, "a=2", "new=1"))
 		})
 	}
 }
@@ -261,7 +250,7 @@ func TestBookmarks(t *testing.T) {
 	defer w.Stop()
 	// a change that the watch does not send advances its bookmark, too
 	f.replace(t, configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x"))
-	await(t, func() error {
+	meshtest.Await(t, "the client", func() error {
 		if got, want := describe(next(t, w)), fmt.Sprintf("BOOKMARK  %d", began+1); got != want {
 			return fmt.Errorf("got %q, want %q", got, want)
 		}
