@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -227,10 +229,29 @@ func (o *outage) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // Reach returns an error unless the API server responds to these credentials.
 func (c *Client) Reach(ctx context.Context) error {
+	_, err := c.version(ctx)
+	return err
+}
+
+// version returns what the API server reports about itself.
+func (c *Client) version(ctx context.Context) (found version.Info, err error) {
 	ctx, cancel := context.WithTimeout(ctx, firstContact)
 	defer cancel()
-	if _, err := c.kube.CoreV1().RESTClient().Get().AbsPath("/version").DoRaw(ctx); err != nil {
-		return c.explain(err)
+	text, err := raw(ctx, c.kube.CoreV1().RESTClient().Get().AbsPath("/version"))
+	if err != nil {
+		return found, c.explain(err)
 	}
-	return nil
+	if err := json.Unmarshal(text, &found); err != nil {
+		return found, c.fail(err, "API server %s: /version: %s: must be that of Kubernetes", c.config.Host, oneLine(err))
+	}
+	return found, nil
+}
+
+// raw returns the response to a request, or the API server's error. That of DoRaw has no message.
+func raw(ctx context.Context, request *rest.Request) ([]byte, error) {
+	result := request.Do(ctx)
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	return result.Raw()
 }

@@ -111,8 +111,8 @@ func (c *Client) Proxy(pod local.Pod) *envoy.Client { return c.proxyAdmin(pod.Na
 
 // ProxyText returns the log of a pod's proxy since a time.
 func (c *Client) ProxyText(ctx context.Context, pod local.Pod, since metav1.Time) ([]byte, error) {
-	options := proxyLogOptions(since)
-	text, err := c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).DoRaw(ctx)
+	options := &corev1.PodLogOptions{Container: proxyContainer, SinceTime: &since}
+	text, err := raw(ctx, c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options))
 	if err != nil {
 		return nil, c.about("log of the proxy of "+pod.Name, err)
 	}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 )
 
@@ -103,7 +104,7 @@ const kubeletSummary = `{"node":{},"pods":[
 		{"name":"fleetman-load","cpu":{"time":"2026-11-27T10:00:02Z","usageCoreNanoSeconds":7},"memory":{"workingSetBytes":1}},
 		{"name":"starting","cpu":{"time":"2026-11-27T10:00:02Z"},"memory":{}}]}]}`
 
-// TestUsage: the kubelet's counters, and the error of a user who may not read them.
+// TestUsage: the kubelet's counters.
 func TestUsage(t *testing.T) {
 	a := newAPI(t)
 	a.pages = map[string]string{"/api/v1/nodes/one/proxy/stats/summary": kubeletSummary}
@@ -117,12 +118,34 @@ func TestUsage(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
-		return 403, metav1.StatusReasonForbidden, `nodes "one" is forbidden: User "u" cannot get resource "nodes/proxy" in API group "" at the cluster scope`
-	}
-	_, err = c.Usage(t.Context(), []string{"one"})
-	if text := "cluster test: node one: its summary: u: must be allowed to get nodes/proxy; fleetman up --dry-run shows the ClusterRole"; err == nil || err.Error() != text || !Final(err) {
-		t.Errorf("got  %v\nwant %s", err, text)
+}
+
+// TestDenied: the error about a response that is no object has the verb and the resource, too.
+func TestDenied(t *testing.T) {
+	for resource, test := range map[string]struct {
+		read func(*Client) error
+		want string
+	}{
+		`nodes/proxy" in API group "" at the cluster scope`: {
+			func(c *Client) error { _, err := c.Usage(t.Context(), []string{"one"}); return err },
+			"node one: its summary: u: must be allowed to get nodes/proxy",
+		},
+		`pods/log" in API group "" in the namespace "x"`: {
+			func(c *Client) error {
+				_, err := c.ProxyText(t.Context(), local.Pod{Namespace: "x", Name: "p"}, metav1.Now())
+				return err
+			},
+			"log of the proxy of p: u: must be allowed to get pods/log in namespace x",
+		},
+	} {
+		a := newAPI(t)
+		a.before = func(*http.Request) (int, metav1.StatusReason, string) {
+			return 403, metav1.StatusReasonForbidden, `it is forbidden: User "u" cannot get resource "` + resource
+		}
+		err := test.read(a.client(t, "x"))
+		if want := "cluster test: " + test.want + "; fleetman up --dry-run shows the ClusterRole"; err == nil || err.Error() != want || !Final(err) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
 	}
 }
 

@@ -181,7 +181,3 @@ func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.L
 		}
 	}
 }
-
-func proxyLogOptions(since metav1.Time) *corev1.PodLogOptions {
-	return &corev1.PodLogOptions{Container: proxyContainer, SinceTime: &since}
-}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -110,9 +109,9 @@ func (c *Client) ProxyLogs(ctx context.Context, since metav1.Time) ([]ProxyLog, 
 		if pod.AppAddress == "" && pod.Namespace != istioNamespace {
 			continue
 		}
-		text, err := c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, proxyLogOptions(since)).DoRaw(ctx)
+		text, err := c.ProxyText(ctx, pod, since)
 		if err != nil {
-			return nil, c.about(fmt.Sprintf("log of the proxy of %s", pod.Name), err)
+			return nil, err
 		}
 		logs = append(logs, ProxyLog{pod.Name, text})
 	}

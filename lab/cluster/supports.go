@@ -2,16 +2,13 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"fleetman.example/lab/manifest"
 )
@@ -26,18 +23,11 @@ const (
 
 // supports returns an error unless the cluster responds, is new enough, and has the kinds of the objects.
 func (c *Client) supports(ctx context.Context, all []*unstructured.Unstructured) error {
-	if err := c.Reach(ctx); err != nil {
+	found, err := c.version(ctx)
+	if err != nil {
 		return err
 	}
-	text, err := c.kube.CoreV1().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	if err != nil {
-		return c.explain(err)
-	}
-	var found version.Info
-	if err := json.Unmarshal(text, &found); err != nil {
-		return c.fail(err, "API server %s: /version: %s: must be that of Kubernetes", c.config.Host, oneLine(err))
-	}
-	if older(found.GitVersion, needsKubernetes) {
+	if have, err := version.ParseGeneric(found.GitVersion); err == nil && have.LessThan(version.MustParseGeneric(needsKubernetes)) {
 		return c.fail(nil, "Kubernetes %s: must be %s or later", found.GitVersion, needsKubernetes)
 	}
 	for _, o := range all {
@@ -102,25 +92,4 @@ func (c *Client) istioVersion(ctx context.Context) string {
 		}
 	}
 	return ""
-}
-
-var versionForm = regexp.MustCompile(`^v?([0-9]+)\.([0-9]+)`)
-
-// older reports whether a version is older than another. One that is no number is not.
-func older(found, needed string) bool {
-	a, b := versionForm.FindStringSubmatch(found), versionForm.FindStringSubmatch(needed)
-	if a == nil || b == nil {
-		return false
-	}
-	for i := 1; i <= 2; i++ {
-		x, errX := strconv.Atoi(a[i])
-		y, errY := strconv.Atoi(b[i])
-		if errX != nil || errY != nil {
-			return false
-		}
-		if x != y {
-			return x < y
-		}
-	}
-	return false
 }

@@ -43,12 +43,8 @@ const half = 500 * time.Millisecond
 // namespaces and of Istio.
 func (c *Client) Usage(ctx context.Context, nodes []string) (all []Usage, err error) {
 	for _, node := range nodes {
-		result := c.kube.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("stats/summary").
-			Param("only_cpu_and_memory", "true").Do(ctx)
-		if err := result.Error(); err != nil { // that of Raw has no message
-			return nil, c.about("node "+node+": its summary", err)
-		}
-		text, err := result.Raw()
+		text, err := raw(ctx, c.kube.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("stats/summary").
+			Param("only_cpu_and_memory", "true"))
 		if err != nil {
 			return nil, c.about("node "+node+": its summary", err)
 		}
