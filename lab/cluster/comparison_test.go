@@ -149,31 +149,39 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestPlanComparison: the role has what the arms and the load need.
+// TestPlanComparison: the role has what the arms and the load need, and nothing else. Package clustertest compares it
+// with the requests of a comparison.
 func TestPlanComparison(t *testing.T) {
 	a := newAPI(t)
-	var text bytes.Buffer
-	if err := a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, &text); err != nil {
-		t.Fatal(err)
-	}
-	var role rbacv1.ClusterRole
-	if err := yaml.UnmarshalStrict(text.Bytes(), &role); err != nil {
-		t.Fatal(err)
-	}
-	allowed := map[string]bool{}
-	for _, rule := range role.Rules {
-		for _, resource := range rule.Resources {
-			for _, verb := range rule.Verbs {
-				allowed[fmt.Sprint(verb, " ", resource, ".", rule.APIGroups[0])] = true
+	for _, fromPod := range []bool{false, true} {
+		var text bytes.Buffer
+		if err := a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, fromPod, &text); err != nil {
+			t.Fatal(err)
+		}
+		var role rbacv1.ClusterRole
+		if err := yaml.UnmarshalStrict(text.Bytes(), &role); err != nil || role.Name != "fleetman-compare" {
+			t.Fatalf("%v: %s", err, text.String())
+		}
+		allowed := map[string]bool{}
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					allowed[fmt.Sprint(verb, " ", resource, ".", rule.APIGroups[0])] = true
+				}
 			}
 		}
-	}
-	for _, needed := range []string{"patch jobs.batch", "get nodes/proxy.", "create pods/portforward.", "list namespaces.", "patch peerauthentications.security.istio.io", "patch deployments.apps"} {
-		if !allowed[needed] {
-			t.Errorf("not allowed: %s", needed)
+		for _, needed := range []string{"patch jobs.batch", "get nodes/proxy.", "create pods/portforward.", "list namespaces.", "patch peerauthentications.security.istio.io", "patch deployments.apps"} {
+			if !allowed[needed] {
+				t.Errorf("not allowed: %s", needed)
+			}
 		}
-	}
-	if role.Name != "fleetman-compare" || allowed["get nodes."] {
-		t.Errorf("%s", text.String())
+		for _, superfluous := range []string{"get nodes.", "create pods.", "list secrets.", "get jobs.batch"} {
+			if allowed[superfluous] {
+				t.Errorf("allowed: %s", superfluous)
+			}
+		}
+		if allowed["update pods/ephemeralcontainers."] != fromPod {
+			t.Errorf("allowed to send from a pod: %v, want %v", !fromPod, fromPod)
+		}
 	}
 }

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
@@ -20,32 +19,48 @@ import (
 
 // fixedRules are the permissions that every fleet needs.
 var fixedRules = []rbacv1.PolicyRule{
-	// nodes: the page's address, and pods on a node that is not ready
-	{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"list"}},
-	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"}},
-	{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "delete"}},
-	{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
-	// helpers of check and of fault verify
-	{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}},
-	{APIGroups: []string{""}, Resources: []string{"pods/ephemeralcontainers"}, Verbs: []string{"update"}},
-	// admin listeners and proxies
-	{APIGroups: []string{""}, Resources: []string{"pods/portforward"}, Verbs: []string{"create"}},
+	allow("", "nodes", "list"), // the page's address, and pods on a node that is not ready
+	allow("", "events", "list"),
+	allow("", "pods", "get", "list", "delete"),
+	allow("", "pods/log", "get"),
+	allow("", "pods/portforward", "create"),                  // admin listeners and proxies
+	allow("", "secrets", "get", "create", "patch", "delete"), // the parent of the set
+}
+
+var (
+	// helperRule is the permission for the helpers of check and of fault verify.
+	helperRule = allow("", "pods", "create")
+	// programRule is the permission for programs of the lab in pods of the fleet.
+	programRule = allow("", "pods/ephemeralcontainers", "update")
+)
+
+// comparisonRules are the permissions that a comparison needs beside those of its arms' fleets.
+var comparisonRules = []rbacv1.PolicyRule{
+	allow("batch", "jobs", "list", "create", "patch", "delete"), // which send the load
+	allow("", "nodes/proxy", "get"),                             // CPU and memory, by the kubelets' summaries
 }
 
 // memberVerbs are the verbs for each kind of the manifests. Server-side apply is a patch, and a create for an
 // object that does not exist.
 var memberVerbs = []string{"get", "list", "create", "patch", "delete"}
 
+func allow(group, resource string, verbs ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
+}
+
 // Plan writes what Up would do as YAML: the ClusterRole that it needs, and the objects. It does not
 // connect to the cluster.
-func (c *Client) Plan(_ context.Context, objects *manifest.Objects, o UpOptions, w io.Writer) error {
+func (c *Client) Plan(objects *manifest.Objects, o UpOptions, w io.Writer) error {
 	all, err := c.prepare(objects, o.Change)
 	if err != nil {
 		return err
 	}
-	role := clusterRole(all)
+	documents := []any{clusterRole(manager, all, helperRule, programRule)}
+	for _, o := range all {
+		documents = append(documents, o.Object)
+	}
 	var text bytes.Buffer
-	for _, document := range append([]any{role}, asAny(all)...) {
+	for _, document := range documents {
 		data, err := yaml.Marshal(document)
 		if err != nil {
 			return fmt.Errorf("print a plan: %w", err)
@@ -54,19 +69,12 @@ func (c *Client) Plan(_ context.Context, objects *manifest.Objects, o UpOptions,
 		text.Write(data)
 	}
 	_, err = text.WriteTo(w)
-	return errors.Join(err)
+	return err
 }
 
-// comparisonRules are the permissions that a comparison needs beside those of its arms' fleets.
-var comparisonRules = []rbacv1.PolicyRule{
-	// the Jobs that send the load
-	{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: memberVerbs},
-	// CPU and memory, by the kubelets' summaries
-	{APIGroups: []string{""}, Resources: []string{"nodes/proxy"}, Verbs: []string{"get"}},
-}
-
-// PlanComparison writes the ClusterRole that a comparison needs, as YAML. It does not connect to the cluster.
-func (c *Client) PlanComparison(arms []*manifest.Objects, w io.Writer) error {
+// PlanComparison writes the ClusterRole that a comparison needs, as YAML. fromPod reports whether a pod of the fleet
+// sends the load. It does not connect to the cluster.
+func (c *Client) PlanComparison(arms []*manifest.Objects, fromPod bool, w io.Writer) error {
 	var all []*unstructured.Unstructured
 	for _, objects := range arms {
 		of, err := c.prepare(objects, Change{})
@@ -75,10 +83,11 @@ func (c *Client) PlanComparison(arms []*manifest.Objects, w io.Writer) error {
 		}
 		all = append(all, of...)
 	}
-	role := clusterRole(all)
-	role.Name = manager + "-compare"
-	role.Rules = append(role.Rules, comparisonRules...)
-	text, err := yaml.Marshal(role)
+	more := slices.Clone(comparisonRules)
+	if fromPod {
+		more = append(more, programRule)
+	}
+	text, err := yaml.Marshal(clusterRole(manager+"-compare", all, more...))
 	if err != nil {
 		return fmt.Errorf("print a plan: %w", err)
 	}
@@ -86,36 +95,27 @@ func (c *Client) PlanComparison(arms []*manifest.Objects, w io.Writer) error {
 	return err
 }
 
-func asAny(all []*unstructured.Unstructured) (objects []any) {
-	for _, o := range all {
-		objects = append(objects, o.Object)
-	}
-	return objects
-}
-
-// clusterRole returns the permissions that Up, Down and the commands for a running fleet need.
-func clusterRole(all []*unstructured.Unstructured) *rbacv1.ClusterRole {
-	members := map[string]map[string]bool{"": {"secrets": true, "services": true, "namespaces": true}, "apps": {"deployments": true}}
+// clusterRole returns a role with the permissions that Up, Down and the commands for a running fleet need, and more.
+func clusterRole(name string, all []*unstructured.Unstructured, more ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
+	members := map[string]sets.Set[string]{"": sets.New("services", "namespaces"), "apps": sets.New("deployments")}
 	for _, o := range all {
 		gvk := o.GroupVersionKind()
 		plural, _ := meta.UnsafeGuessKindToResource(gvk)
 		if members[gvk.Group] == nil {
-			members[gvk.Group] = map[string]bool{}
+			members[gvk.Group] = sets.New[string]()
 		}
-		members[gvk.Group][pluralOf(gvk.Group, gvk.Kind, plural.Resource)] = true
+		members[gvk.Group].Insert(pluralOf(gvk.Group, gvk.Kind, plural.Resource))
 	}
 	role := &rbacv1.ClusterRole{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole"},
-		ObjectMeta: metav1.ObjectMeta{Name: manager},
-		Rules:      slices.Clone(fixedRules),
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      slices.Concat(fixedRules, more),
 	}
 	for _, group := range slices.Sorted(maps.Keys(members)) {
-		role.Rules = append(role.Rules, rbacv1.PolicyRule{
-			APIGroups: []string{group}, Resources: slices.Sorted(maps.Keys(members[group])), Verbs: memberVerbs,
-		})
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: sets.List(members[group]), Verbs: memberVerbs})
 	}
 	if slices.ContainsFunc(all, namesRevision) { // hasRevisions
-		role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{webhooks.Group}, Resources: []string{webhooks.Resource}, Verbs: []string{"list"}})
+		role.Rules = append(role.Rules, allow(webhooks.Group, webhooks.Resource, "list"))
 	}
 	return role
 }

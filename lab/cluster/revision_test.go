@@ -67,7 +67,7 @@ func TestTags(t *testing.T) {
 		t.Errorf("with a tag: %v", err)
 	}
 	var plan bytes.Buffer
-	if err := client.Plan(t.Context(), objects, options(t), &plan); err != nil || !strings.Contains(plan.String(), "- mutatingwebhookconfigurations\n") {
+	if err := client.Plan(objects, options(t), &plan); err != nil || !strings.Contains(plan.String(), "- mutatingwebhookconfigurations\n") {
 		t.Errorf("the plan has no permission for tags: %v", err)
 	}
 }

@@ -189,7 +189,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 		o.ReadyTimeout = f.readyTimeout
 	}
 	if f.cluster.dryRun {
-		return client.Plan(cmd.Context(), objects, o, stdout)
+		return client.Plan(objects, o, stdout)
 	}
 	began := time.Now()
 	upErr := client.Up(cmd.Context(), objects, o)

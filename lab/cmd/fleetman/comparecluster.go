@@ -31,7 +31,7 @@ func (f compareFlags) runOnCluster(cmd *cobra.Command, where *places, o compare.
 		if err != nil {
 			return usageError{err}
 		}
-		return client.PlanComparison(arms, cmd.OutOrStdout())
+		return client.PlanComparison(arms, o.Experiment.Load.From != "", cmd.OutOrStdout())
 	}
 	if o.Cluster, err = compare.NewCluster(cmd.Context(), client); err != nil {
 		return interrupted(cmd.Context(), err, nil)
