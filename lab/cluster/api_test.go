@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,10 +22,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// api is a stand-in of an API server. It stores objects, applies them as server-side apply does for one
-// manager, and reports Deployments as ready.
+// api is a stand-in of an API server, without a network: a client's transport. It stores objects, applies them as
+// server-side apply does for one manager, and reports Deployments as ready.
 type api struct {
-	*httptest.Server
 	version string
 	groups  map[string][]metav1.APIResource // by GROUP/VERSION
 
@@ -32,6 +34,8 @@ type api struct {
 	patches []string           // those that are not applies
 	// before is called with each request, after it is read. A status other than 0 is the response.
 	before func(r *http.Request) (status int, reason metav1.StatusReason, message string)
+	// away reports whether connections are refused. Nil means never.
+	away func() bool
 	// made is called with each object that is created or changed.
 	made func(o *unstructured.Unstructured)
 }
@@ -77,9 +81,11 @@ func resources(namespaced bool, kinds ...string) (list []metav1.APIResource) {
 	return list
 }
 
-// newAPI starts an API server without Istio.
-func newAPI(t *testing.T) *api {
-	t.Helper()
+// apiAddress is the address of the stand-in.
+const apiAddress = "https://api.invalid"
+
+// newAPI returns an API server without Istio.
+func newAPI() *api {
 	a := &api{version: "v1.36.3", objects: map[string]*stored{}, groups: map[string][]metav1.APIResource{
 		"v1":                   append(resources(true, "Pod", "Service", "Secret", "ServiceAccount", "Event"), resources(false, "Namespace", "Node")...),
 		"apps/v1":              resources(true, "Deployment"),
@@ -88,9 +94,20 @@ func newAPI(t *testing.T) *api {
 		"networking.k8s.io/v1": resources(true, "NetworkPolicy"),
 	}}
 	a.put("v1", `{"kind":"Node","metadata":{"name":"one"},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"192.0.2.2"}]}}`)
-	a.Server = httptest.NewServer(http.HandlerFunc(a.serve))
-	t.Cleanup(a.Close)
 	return a
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if a.away != nil && a.away() {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+	w := httptest.NewRecorder()
+	a.serve(w, r)
+	return w.Result(), nil
 }
 
 // withIstio adds Istio's kinds of the given version.
@@ -304,7 +321,7 @@ func respond(w http.ResponseWriter, status int, body any) {
 // client returns a client of the stand-in.
 func (a *api) client(t *testing.T, namespace string) *Client {
 	t.Helper()
-	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: a.URL}, new(atomic.Bool))
+	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: apiAddress, Transport: a}, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func valueOf(container map[string]any, name string) string {
 
 // TestApply: Deployments change, too, and keep what the flags of up have changed.
 func TestApply(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	o := options(t)
 	o.Change = Change{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "webapp", Name: "VARIANT", Value: "experimental"}}}
 	c := a.client(t, "")
@@ -99,7 +99,7 @@ func TestApply(t *testing.T) {
 
 // TestApplySwitches: apply goes from one scenario to another, namespaces included.
 func TestApplySwitches(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
 	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestApplySwitches(t *testing.T) {
 
 // TestApplyRestores: after an error in the middle everything is as before.
 func TestApplyRestores(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
 	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestApplyRestores(t *testing.T) {
 
 // TestApplyAgrees: objects outside of the fleet's namespaces need an agreement, once.
 func TestApplyAgrees(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
 	if err := c.Up(t.Context(), load(t, scenarios+"sidecars"), options(t)); err != nil {
 		t.Fatal(err)

@@ -86,9 +86,6 @@ func (c *Client) downArms(ctx context.Context) (any bool, err error) {
 	return len(list.Items) > 0, errors.Join(errs...)
 }
 
-// Remove removes the fleet, even after the context has ended.
-func (c *Client) Remove(ctx context.Context) error { return c.remove(ctx) }
-
 // Final reports whether an error does not go away by itself: of credentials, permissions, or objects.
 func Final(err error) bool {
 	var late *NotReadyError

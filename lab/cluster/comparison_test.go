@@ -22,7 +22,7 @@ import (
 
 // TestArms: down removes the fleets of a comparison, and nothing of another one.
 func TestArms(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	c := a.client(t, "x")
 	up := func(namespace, comparison string) *Client {
 		arm, err := c.In(namespace)
@@ -71,7 +71,7 @@ func TestArms(t *testing.T) {
 
 // TestJob: the load's pod has no proxy, is not one of the fleet, and prefers nodes without the fleet.
 func TestJob(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	c := a.client(t, "x")
 	c.images = "r.example/"
 	o, err := c.job("fleetman-load-1", time.Minute)
@@ -106,7 +106,7 @@ const kubeletSummary = `{"node":{},"pods":[
 
 // TestUsage: the kubelet's counters.
 func TestUsage(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	a.pages = map[string]string{"/api/v1/nodes/one/proxy/stats/summary": kubeletSummary}
 	c := a.client(t, "x")
 	got, err := c.Usage(t.Context(), []string{"one"})
@@ -138,7 +138,7 @@ func TestDenied(t *testing.T) {
 			"log of the proxy of p: u: must be allowed to get pods/log in namespace x",
 		},
 	} {
-		a := newAPI(t)
+		a := newAPI()
 		a.before = func(*http.Request) (int, metav1.StatusReason, string) {
 			return 403, metav1.StatusReasonForbidden, `it is forbidden: User "u" cannot get resource "` + resource
 		}
@@ -152,7 +152,7 @@ func TestDenied(t *testing.T) {
 // TestPlanComparison: the role has what the arms and the load need, and nothing else. Package clustertest compares it
 // with the requests of a comparison.
 func TestPlanComparison(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	for _, fromPod := range []bool{false, true} {
 		var text bytes.Buffer
 		if err := a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, fromPod, &text); err != nil {

@@ -3,16 +3,19 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // TestErrors: one line for each fault of a cluster, and nothing is left behind.
@@ -29,6 +32,10 @@ func TestErrors(t *testing.T) {
 			set:  func(a *api) { a.before = always(401, metav1.StatusReasonUnauthorized, "Unauthorized") },
 			want: "cluster test: its credentials are expired or unknown to SERVER: log in again, or set others with --kubeconfig",
 		},
+		"unreachable": {
+			set:  func(a *api) { a.away = func() bool { return true } },
+			want: "cluster test: API server SERVER: connect: connection refused: must be reachable",
+		},
 		"old Kubernetes": {set: func(a *api) { a.version = "v1.27.4" }, want: "cluster test: Kubernetes v1.27.4: must be 1.30 or later"},
 		"no Istio": {
 			scenario: "mtls-strict", set: func(*api) {},
@@ -38,6 +45,10 @@ func TestErrors(t *testing.T) {
 			a.withIstio("v1beta1")
 			a.put("v1", `{"kind":"Pod","metadata":{"name":"istiod-1","namespace":"istio-system","labels":{"app":"istiod"}},"spec":{"containers":[{"image":"docker.io/istio/pilot:1.20.3"}]}}`)
 		}, want: "cluster test: Istio: 1.20.3 is installed: must be 1.31 or later, for PeerAuthentication fleetman/default (security.istio.io/v1)"},
+		"no Gateway API": {
+			scenario: "gateway-api", set: func(a *api) { a.withIstio("v1") },
+			want: "cluster test: HTTPRoute fleetman/fleetman-staff-service: gateway.networking.k8s.io HTTPRoute: unknown kind: its CustomResourceDefinition must be installed",
+		},
 		"no control plane of the revision": {
 			scenario: "upgrade-by-revision", set: func(a *api) { a.withIstio("v1") },
 			want: "cluster test: istio.io/rev: next: must be the revision of an istiod in namespace istio-system, or its tag: istioctl install --set revision=next installs one",
@@ -60,7 +71,7 @@ func TestErrors(t *testing.T) {
 		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --dry-run shows the ClusterRole"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPI(t)
+			a := newAPI()
 			test.set(a)
 			before := strings.Join(a.refs(), ", ")
 			scenario := "plain"
@@ -68,7 +79,7 @@ func TestErrors(t *testing.T) {
 				scenario = test.scenario
 			}
 			err := a.client(t, "").Up(t.Context(), load(t, scenarios+scenario), options(t))
-			want := strings.ReplaceAll(test.want, "SERVER", a.URL)
+			want := strings.ReplaceAll(test.want, "SERVER", apiAddress)
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -79,62 +90,77 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestUnreachable(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: "http://" + address}, new(atomic.Bool))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "cluster test: API server http://" + address + ": connect: connection refused: must be reachable"
-	if err := c.Reach(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
-// TestOutage: requests wait for an API server that was there before, other than POST.
+// TestOutage: requests wait up to a minute for an API server that was there before, other than POST.
 func TestOutage(t *testing.T) {
-	var calls, down atomic.Int32
-	next := roundTripper(func(r *http.Request) (*http.Response, error) {
-		calls.Add(1)
-		if down.Add(-1) >= 0 {
-			return nil, errors.New("connection refused")
-		}
-		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
-	})
-	o := &outage{next: next, responded: new(atomic.Bool)}
-	do := func(method string, failures int32) (int32, error) {
-		calls.Store(0)
-		down.Store(failures)
-		request, err := http.NewRequestWithContext(t.Context(), method, "http://a/", strings.NewReader("body"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := o.RoundTrip(request)
-		if err == nil {
-			response.Body.Close()
-		}
-		return calls.Load(), err
-	}
 	for _, test := range []struct {
-		method   string
-		failures int32
-		calls    int32
-		fails    bool
-	}{{"GET", 1, 1, true}, {"GET", 0, 1, false}, {"PATCH", 2, 3, false}, {"DELETE", 1, 2, false}, {"POST", 1, 1, true}} {
-		if calls, err := do(test.method, test.failures); calls != test.calls || (err != nil) != test.fails {
-			t.Errorf("%s after %d failures: %d calls, %v; want %d", test.method, test.failures, calls, err, test.calls)
-		}
+		method string
+		before bool // it has responded
+		away   time.Duration
+		took   time.Duration
+		fails  bool
+	}{
+		{"GET", false, time.Second, 0, true},
+		{"GET", false, 0, 0, false},
+		{"GET", true, 30 * time.Second, 30 * time.Second, false},
+		{"PATCH", true, 30 * time.Second, 30 * time.Second, false},
+		{"DELETE", true, time.Second, time.Second, false},
+		{"GET", true, time.Hour, time.Minute, true},
+		{"POST", true, time.Second, 0, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, began := newAPI(), time.Now()
+			a.away = func() bool { return time.Since(began) < test.away }
+			o := &outage{next: a, responded: new(atomic.Bool)}
+			o.responded.Store(test.before)
+			request, err := http.NewRequestWithContext(t.Context(), test.method, apiAddress, strings.NewReader("body"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := o.RoundTrip(request)
+			if err == nil {
+				response.Body.Close()
+			}
+			if took := time.Since(began); took != test.took || (err != nil) != test.fails || o.responded.Load() != (test.before || err == nil) {
+				t.Errorf("%s, away for %v: %v after %v, want %v", test.method, test.away, err, took, test.took)
+			}
+		})
 	}
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+// TestUpOutage: Up waits for an API server that goes away for 30 s. One that stays away ends it with one line, and
+// down removes what is left.
+func TestUpOutage(t *testing.T) {
+	const gone = "API server " + apiAddress + ": connect: connection refused: must be reachable"
+	objects := load(t, scenarios+"egress")
+	for away, want := range map[time.Duration]string{
+		30 * time.Second: "",
+		10 * time.Minute: "cluster test: Deployment fleetman/position-simulator: " + gone + "; remove the fleet: cluster test: Secret fleetman/fleetman-admin: " + gone +
+			"; fleetman down --context test --namespace fleetman removes what is left",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAPI().withIstio("v1")
+			before := a.refs()
+			var until time.Time
+			a.away = func() bool { return time.Now().Before(until) }
+			a.made = func(o *unstructured.Unstructured) {
+				if o.GetKind() == "ServiceEntry" && until.IsZero() {
+					until = time.Now().Add(away)
+				}
+			}
+			err := a.client(t, "").Up(t.Context(), objects, options(t))
+			if got := fmt.Sprint(err); want != "" && got != want || want == "" && err != nil {
+				t.Errorf("away for %v: got  %v\nwant %s", away, err, want)
+			}
+			time.Sleep(time.Until(until))
+			if _, err := a.client(t, "").Down(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := a.refs(); !slices.Equal(got, before) {
+				t.Errorf("away for %v: down leaves %q, want %q", away, got, before)
+			}
+		})
+	}
+}
 
 func TestContexts(t *testing.T) {
 	dir := t.TempDir()
@@ -166,7 +192,7 @@ func TestContexts(t *testing.T) {
 
 // TestAgree: objects in other namespaces are listed before anything is applied.
 func TestAgree(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	before := strings.Join(a.refs(), ", ")
 	objects := load(t, scenarios+"plain")
 	more := filepath.Join(t.TempDir(), "p.yaml")

@@ -54,7 +54,7 @@ func TestRevisionOf(t *testing.T) {
 // TestTags checks that a tag of a revision is as good as a revision, and that its permission is among those that Up
 // needs.
 func TestTags(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	a.withIstio("v1")
 	a.groups["admissionregistration.k8s.io/v1"] = resources(false, "MutatingWebhookConfiguration")
 	client, objects := a.client(t, ""), load(t, scenarios+"upgrade-by-revision")

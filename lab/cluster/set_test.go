@@ -12,7 +12,7 @@ import (
 
 // TestSet changes Deployments over their manifests; an unknown name changes nothing.
 func TestSet(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	c := a.client(t, "")
 	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
 		t.Fatal(err)

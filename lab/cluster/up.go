@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,8 +59,11 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 		return err
 	}
 	if err := c.replace(ctx, all, before, o); err != nil {
-		if before == nil {
-			err = errors.Join(err, c.remove(ctx))
+		if before != nil {
+			return err
+		}
+		if left := c.Remove(ctx); left != nil {
+			return fmt.Errorf("%w; %w; fleetman down --context %s --namespace %s removes what is left", err, left, c.context, c.namespace)
 		}
 		return err
 	}
@@ -71,8 +73,8 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 // removeTimeout bounds the removal of a fleet that could not be applied.
 const removeTimeout = 2 * time.Minute
 
-// remove removes a fleet after an error, even one of the context.
-func (c *Client) remove(ctx context.Context) error {
+// Remove removes the fleet, even after the context has ended.
+func (c *Client) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
 	if _, err := c.downOne(ctx); err != nil {

@@ -33,7 +33,7 @@ func options(t *testing.T) UpOptions {
 
 // TestUpDown: what the last scenario left is pruned, and down removes everything and nothing else.
 func TestUpDown(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	a.put("v1", `{"kind":"Namespace","metadata":{"name":"other"}}`)
 	a.put("v1", `{"kind":"Service","metadata":{"name":"webapp","namespace":"other","labels":{"app.kubernetes.io/managed-by":"fleetman"}}}`)
 	before := a.refs()
@@ -82,7 +82,7 @@ func TestUpDown(t *testing.T) {
 
 // TestTold: a namespace that the user names and that exists is used, and stays.
 func TestTold(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	a.put("v1", `{"kind":"Namespace","metadata":{"name":"default","labels":{"team":"a"}}}`)
 	c := a.client(t, "default")
 	if err := c.Up(t.Context(), load(t, scenarios+"sidecars"), options(t)); err != nil {
@@ -106,7 +106,7 @@ func TestTold(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	objects := load(t, scenarios+"egress")
 	for end := 1; ; end++ {
-		a := newAPI(t).withIstio("v1")
+		a := newAPI().withIstio("v1")
 		before := a.refs()
 		ctx, kill := context.WithCancel(t.Context())
 		patches := 0
@@ -142,7 +142,7 @@ func TestInterrupted(t *testing.T) {
 
 // TestGivenUp: a fleet that cannot be applied as a whole is removed.
 func TestGivenUp(t *testing.T) {
-	a := newAPI(t).withIstio("v1")
+	a := newAPI().withIstio("v1")
 	before := a.refs()
 	a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
 		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/webapp") {
@@ -202,7 +202,7 @@ func TestNotReady(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPI(t)
+			a := newAPI()
 			c := a.client(t, "")
 			if test.deployment != "" {
 				a.made = func(o *unstructured.Unstructured) {
@@ -232,7 +232,7 @@ func TestNotReady(t *testing.T) {
 
 // TestChange: images, replicas and variables.
 func TestChange(t *testing.T) {
-	a := newAPI(t)
+	a := newAPI()
 	o := options(t)
 	o.Change = Change{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "fleetman-staff-service", Name: "VARIANT", Value: "bad"}}}
 	c := a.client(t, "x")
