@@ -37,16 +37,46 @@ func get(t *testing.T, url string) (status int, body string, took time.Duration)
 	}
 }
 
-// TestFleets has the tests that use the ingress gateway, one after the other.
-func TestFleets(t *testing.T) {
+// TestScenarios: the promises hold on the cluster, and their controls break them.
+func TestScenarios(t *testing.T) {
 	t.Parallel()
-	t.Run("permissions", permissions)
-	t.Run("commands", commands)
-	t.Run("scenarios", scenarios)
+	for name, test := range map[string]struct {
+		promises  int
+		scenarios []string
+		run       string
+	}{
+		"page":    {1, []string{"plain"}, "the page shows"},
+		"ingress": {4, []string{"circuit-breaking", "canary-weighted", "mtls-strict", "authorization"}, ""}, // one gateway: one after the other
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, "scenarios-"+name)
+			code, stdout, _ := c.fleetman(t, append([]string{"check", "-o", "yaml", "--run", test.run}, test.scenarios...)...)
+			var summary struct {
+				OK      bool
+				Results []struct{ Control *struct{ Broken bool } }
+			}
+			if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
+				t.Fatal(err)
+			}
+			if code != 0 || !summary.OK || len(summary.Results) != test.promises {
+				t.Errorf("check: exit code %d, %d promises, want %d", code, len(summary.Results), test.promises)
+			}
+			for i, result := range summary.Results {
+				if result.Control == nil || !result.Control.Broken {
+					t.Errorf("promise %d: no control has broken it", i)
+				}
+			}
+			if left := c.left(t); left != "" {
+				t.Errorf("check leaves %s", left)
+			}
+		})
+	}
 }
 
-// commands runs every command for a running fleet, without a mesh and then with one.
-func commands(t *testing.T) {
+// TestCommands runs every command for a running fleet, without a mesh and then with one.
+func TestCommands(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "commands", "istio-system")
 	code, stdout, _ := c.fleetman(t, "up", freePorts(t, "plain"))
 	address := pageAddress.FindStringSubmatch(stdout)
@@ -148,6 +178,8 @@ func apply(t *testing.T, c *cluster) {
 	}
 	outside := "DestinationRule istio-system/fleetman-everywhere"
 	everywhere := freePorts(t, "circuit-breaking-everywhere")
+	ofAll := filepath.Join(everywhere, "..", "circuit-breaking-everywhere", "istio.yaml")
+	change(t, ofAll, `host: "*.local"`, `host: "*.default.svc.cluster.local"`) // not of other tests' fleets
 	if code, _, stderr := c.fleetman(t, "apply", everywhere); code != 2 || !strings.Contains(stderr, outside) || !strings.Contains(stderr, "--yes: missing") {
 		t.Errorf("apply of an object in istio-system: exit code %d", code)
 	}
@@ -206,33 +238,5 @@ func TestKilled(t *testing.T) {
 	}
 	if left := c.left(t); left != "" {
 		t.Errorf("down leaves %s", left)
-	}
-}
-
-// scenarios: the promises hold on the cluster, and their controls break them.
-func scenarios(t *testing.T) {
-	c := newCluster(t, "scenarios")
-	for _, test := range []struct {
-		promises int
-		args     []string
-	}{
-		// of plain, whose promises are alike, one
-		{4, []string{"plain", "canary-weighted", "mtls-strict", "authorization", "--run", "^(plain: the page shows|[^p])"}},
-		{1, []string{"circuit-breaking", "--no-control"}}, // which takes two minutes
-	} {
-		code, stdout, _ := c.fleetman(t, append([]string{"check", "-o", "yaml"}, test.args...)...)
-		var summary struct {
-			OK      bool
-			Results []struct{ Scenario, Promise string }
-		}
-		if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
-			t.Fatal(err)
-		}
-		if code != 0 || !summary.OK || len(summary.Results) != test.promises {
-			t.Errorf("check: exit code %d, %d promises, want %d", code, len(summary.Results), test.promises)
-		}
-	}
-	if left := c.left(t); left != "" {
-		t.Errorf("check leaves %s", left)
 	}
 }

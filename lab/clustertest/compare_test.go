@@ -36,15 +36,27 @@ func experimentFile(t *testing.T) string {
 	return path
 }
 
-// TestCompare: the records of a comparison are whole, and nothing of it is left.
+// TestCompare: the records of a comparison are whole, nothing of it is left, and the ClusterRole that --dry-run prints
+// is what it needs.
 func TestCompare(t *testing.T) {
 	c := newCluster(t, "compare")
-	out := t.TempDir()
-	if code, _, _ := c.fleetman(t, "compare", experimentFile(t), "--out", out); code != 0 {
+	u, requests := newUser(t, c), newRecorder(t, c)
+	file, config, out := experimentFile(t), u.kubeconfig(t, requests.URL), t.TempDir()
+	_, stdout, _ := c.fleetman(t, "compare", file, "--dry-run")
+	role := u.grant(t, stdout)
+	if code, _, _ := c.fleetman(t, "compare", file, "--out", out, "--kubeconfig", config); code != 0 {
 		t.Fatalf("compare: exit code %d", code)
+	}
+	if code, _, _ := c.fleetman(t, "down", "--kubeconfig", config); code != 0 {
+		t.Errorf("down: exit code %d", code)
 	}
 	if left := c.left(t); left != "" {
 		t.Errorf("compare leaves %s", left)
+	}
+	for permission := range requests.superfluous(role) {
+		if verb, _, _ := strings.Cut(permission, " "); verb != "get" { // objects in namespaces that exist are read first
+			t.Errorf("the ClusterRole allows %s, which no request needs", permission)
+		}
 	}
 	records, err := record.ReadDir(out)
 	if err != nil || len(records.Runs) != 2 {
@@ -78,7 +90,7 @@ func TestCompare(t *testing.T) {
 
 // TestCompareEnded: nothing is left of a comparison that Ctrl-C ends, and nothing after down of one that was killed.
 func TestCompareEnded(t *testing.T) {
-	c := newCluster(t, "ended")
+	t.Parallel()
 	for name, test := range map[string]struct {
 		signal syscall.Signal
 		down   bool
@@ -88,6 +100,8 @@ func TestCompareEnded(t *testing.T) {
 		"killed":      {signal: syscall.SIGKILL, down: true, code: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, "ended-"+name)
 			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", c.namespace})
 			progress, err := cmd.StderrPipe()
 			if err != nil {

@@ -1,0 +1,192 @@
+package clustertest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+)
+
+// user is a ServiceAccount, in a namespace of its own.
+type user struct {
+	cluster          *cluster
+	namespace, token string
+}
+
+// newUser creates a user without permissions.
+func newUser(t *testing.T, c *cluster) *user {
+	t.Helper()
+	u := &user{cluster: c, namespace: c.namespace + "-user"}
+	ownNamespace(t, c, u.namespace, nil)
+	accounts := c.kube.CoreV1().ServiceAccounts(u.namespace)
+	account, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "user"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := int64(3600)
+	token, err := accounts.CreateToken(t.Context(), account.Name, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &hour}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.token = token.Status.Token
+	return u
+}
+
+// kubeconfig returns the path of the user's kubeconfig, for an API server at another address if there is one.
+func (u *user) kubeconfig(t *testing.T, server string) string {
+	t.Helper()
+	return kubeconfig(t, func(config *api.Config) {
+		for name := range config.AuthInfos {
+			config.AuthInfos[name] = &api.AuthInfo{Token: u.token}
+		}
+		for name := range config.Clusters {
+			if server != "" {
+				config.Clusters[name] = &api.Cluster{Server: server}
+			}
+		}
+	})
+}
+
+// grant gives the user the ClusterRole in what --dry-run has printed, until the end of the test.
+func (u *user) grant(t *testing.T, printed string) *rbacv1.ClusterRole {
+	t.Helper()
+	first, _, _ := strings.Cut(strings.TrimPrefix(printed, "---\n"), "---\n")
+	role := new(rbacv1.ClusterRole)
+	if err := yaml.UnmarshalStrict([]byte(first), role); err != nil || role.Kind != "ClusterRole" {
+		t.Fatalf("--dry-run: %s: %v", first, err)
+	}
+	role.Name = u.namespace
+	roles, bindings := u.cluster.kube.RbacV1().ClusterRoles(), u.cluster.kube.RbacV1().ClusterRoleBindings()
+	t.Cleanup(func() {
+		_ = bindings.Delete(context.Background(), u.namespace, metav1.DeleteOptions{})
+		_ = roles.Delete(context.Background(), u.namespace, metav1.DeleteOptions{})
+	})
+	if _, err := roles.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: u.namespace}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: u.namespace},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "user", Namespace: u.namespace}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return role
+}
+
+// recorder forwards requests to the API server, and notes the permissions that they need.
+type recorder struct {
+	*httptest.Server
+	mu     sync.Mutex
+	needed sets.Set[string] // VERB RESOURCE.GROUP
+}
+
+func newRecorder(t *testing.T, c *cluster) *recorder {
+	t.Helper()
+	config := rest.AnonymousClientConfig(c.config)
+	config.NextProtos = []string{"http/1.1"} // HTTP/2 has no upgrades
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(c.config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	recorder := &recorder{needed: sets.New[string]()}
+	recorder.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder.note(r)
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(recorder.Close)
+	return recorder
+}
+
+// resourcePath matches the path of a resource: its group, resource, name and subresource.
+var resourcePath = regexp.MustCompile(`^/(?:api|apis/([^/]+))/v[^/]+/(?:namespaces/[^/]+/)?([a-z]+)(/[^/]+)?(/[a-z]+)?`)
+
+func (r *recorder) note(request *http.Request) {
+	match := resourcePath.FindStringSubmatch(request.URL.Path)
+	if match == nil {
+		return // discovery, which everyone may
+	}
+	verbs := map[string][]string{http.MethodPost: {"create"}, http.MethodPatch: {"create", "patch"}, http.MethodPut: {"update"}, http.MethodDelete: {"delete"}}[request.Method]
+	switch {
+	case verbs != nil:
+	case match[3] == "":
+		verbs = []string{"list"}
+	default:
+		verbs = []string{"get"}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, verb := range verbs {
+		r.needed.Insert(verb + " " + match[2] + match[4] + "." + match[1])
+	}
+}
+
+// superfluous returns what the role allows and no request needed.
+func (r *recorder) superfluous(role *rbacv1.ClusterRole) sets.Set[string] {
+	allowed := sets.New[string]()
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				allowed.Insert(verb + " " + resource + "." + rule.APIGroups[0])
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return allowed.Difference(r.needed)
+}
+
+// TestPermissions: the ClusterRole that up --dry-run prints is enough, and without it the missing verb is named.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "permissions")
+	scenario := freePorts(t, "mtls-strict")
+	u := newUser(t, c)
+	config := u.kubeconfig(t, "")
+	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get secrets in namespace " + c.namespace
+	if code, _, stderr := c.fleetman(t, "up", scenario, "--kubeconfig", config); code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("without permissions: exit code %d, want %s", code, want)
+	}
+	_, stdout, _ := c.fleetman(t, "up", "--dry-run", scenario)
+	u.grant(t, stdout)
+	for _, args := range [][]string{
+		{"up", scenario},
+		{"pods"},
+		{"logs", "--tail", "1", "all"},
+		{"mesh", "status"},
+		{"fault", "staff-service", "status=503,for=1s"},
+		{"fault", "verify", "staff-service"},
+		{"apply", scenario},
+		{"kill", "webapp"},
+		{"down"},
+	} {
+		if code, _, _ := c.fleetman(t, append(args, "--kubeconfig", config)...); code != 0 {
+			t.Errorf("with the ClusterRole: %s: exit code %d", args[0], code)
+		}
+	}
+	if left := c.left(t); left != "" {
+		t.Errorf("down leaves %s", left)
+	}
+	if text, err := os.ReadFile(config); err != nil || !strings.Contains(string(text), u.token) {
+		t.Errorf("the kubeconfig has not the user's token: %v", err)
+	}
+}
