@@ -14,8 +14,8 @@ var filters = map[string]Filter{
 	"":         {Limit: shown},
 	"all":      {Limit: shown},
 	"notable":  {Limit: shown, Notable: true},
-	"error":    {Limit: shown, Statuses: []Status{Failed}},
-	"degraded": {Limit: shown, Statuses: []Status{Degraded}},
+	"error":    {Limit: shown, Status: Failed},
+	"degraded": {Limit: shown, Status: Degraded},
 }
 
 // Handlers returns the handlers of GET requests for traces, by path: "traces" for the summaries that the

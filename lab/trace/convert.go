@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,32 +143,24 @@ func isFallback(s *Span) bool { return s.Kind != kindEvent && s.Attributes[keyFa
 // the code of the answer; then an injected fault.
 func judge(s *Span, status *tracepb.Status) (Status, string) {
 	code := number(s.Attributes, "http.response.status_code", "http.status_code")
-	flags := text(s.Attributes, "response_flags")
 	result := OK
 	if status.GetCode() == tracepb.Status_STATUS_CODE_ERROR || code >= 500 || s.Proxy && text(s.Attributes, "error") == "true" {
 		result = Failed
 	}
-	var reasons []string
-	add := func(reason string) {
-		if reason != "" {
-			reasons = append(reasons, reason)
-		}
-	}
-	add(short(status.GetMessage()))
-	add(text(s.Attributes, keyReason))
+	reasons := []string{short(status.GetMessage()), text(s.Attributes, keyReason)}
 	if s.Proxy {
-		add(flagReasons(flags))
+		reasons = append(reasons, flagReasons(text(s.Attributes, "response_flags")))
 	}
 	if result == Failed && code > 0 {
-		add("status " + strconv.Itoa(code))
+		reasons = append(reasons, "status "+strconv.Itoa(code))
 	}
 	if fault := text(s.Attributes, keyFault); fault != "" {
-		add("injected: " + fault)
+		reasons = append(reasons, "injected: "+fault)
 	}
 	if fallback := text(s.Attributes, keyFallback); fallback != "" {
-		add("fallback: " + fallback)
+		reasons = append(reasons, "fallback: "+fallback)
 	}
-	return result, strings.Join(reasons, ", ")
+	return result, strings.Join(slices.DeleteFunc(reasons, func(reason string) bool { return reason == "" }), ", ")
 }
 
 // title returns the name of a span, with the path of its request if it has one.

@@ -84,7 +84,11 @@ func zip(t testing.TB, body []byte) []byte {
 
 // post sends a body to a receiver, with headers as pairs of name and value.
 func post(rc *Receiver, body []byte, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))
+	return send(rc, http.MethodPost, Path, body, headers...)
+}
+
+func send(rc *Receiver, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -165,13 +169,7 @@ func TestReceiverRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := NewStore()
-			r := httptest.NewRequest(tc.method, tc.path, bytes.NewReader(tc.body))
-			r.Header.Set("Content-Type", "application/x-protobuf")
-			for i := 0; i+1 < len(tc.headers); i += 2 {
-				r.Header.Set(tc.headers[i], tc.headers[i+1])
-			}
-			w := httptest.NewRecorder()
-			NewReceiver(store, nil).ServeHTTP(w, r)
+			w := send(NewReceiver(store, nil), tc.method, tc.path, tc.body, tc.headers...)
 			got := ""
 			switch w.Header().Get("Content-Type") {
 			case "application/json":

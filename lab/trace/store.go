@@ -36,7 +36,6 @@ type kept struct {
 	dropped int
 	bytes   int
 	notable bool // failed, degraded or slow
-	at      *list.Element
 	summary Summary // of the spans; the zero value after a change
 }
 
@@ -45,7 +44,7 @@ func NewStore() *Store {
 	return &Store{traces: make(map[string]*kept), order: list.New(), gone: evicted{known: make(map[string]bool)}}
 }
 
-// add adds spans of a trace. A span that is there already, as after a repeated export, is left out. So are
+// add adds spans of a trace, one at least. A span that is there already, as after a repeated export, is left out. So are
 // the late spans of a trace that is no longer kept: alone they would show a wrong trace.
 func (s *Store) add(id string, spans []Span) {
 	s.mu.Lock()
@@ -56,7 +55,7 @@ func (s *Store) add(id string, spans []Span) {
 			return
 		}
 		k = &kept{id: id}
-		k.at = s.order.PushBack(k)
+		s.order.PushBack(k)
 		s.traces[id] = k
 		s.plain++
 	}
@@ -81,7 +80,7 @@ func (s *Store) add(id string, spans []Span) {
 
 // judge sets whether a trace is notable. One that was notable remains so.
 func (s *Store) judge(k *kept) {
-	if k.notable || len(k.spans) == 0 {
+	if k.notable {
 		return
 	}
 	failed := func(span Span) bool { return span.Status == Failed || isFallback(&span) }
@@ -130,12 +129,9 @@ func (e *evicted) add(id string) {
 
 // Filter selects traces. The zero value selects all.
 type Filter struct {
-	Limit    int           // of the result; 0: none
-	Since    time.Time     // of the start
-	Slowest  time.Duration // the least duration
-	Statuses []Status      // one of them; empty: any
-	Service  string        // with a span in it; empty: any
-	Notable  bool          // failed, degraded, slow, or with a failed attempt
+	Limit   int    // of the result; 0: none
+	Status  Status // empty: any
+	Notable bool   // failed, degraded, slow, or with a failed attempt
 }
 
 // Recent returns the traces that a filter selects, the last one first. A trace may still grow, because
@@ -157,13 +153,7 @@ func (s *Store) Recent(f Filter) []Summary {
 }
 
 func (f Filter) selects(k *kept) bool {
-	if len(k.spans) == 0 {
-		return false
-	}
-	sum := k.summed()
-	return (!f.Notable || k.notable) && !sum.Start.Before(f.Since) && time.Duration(sum.Duration) >= f.Slowest &&
-		(len(f.Statuses) == 0 || slices.Contains(f.Statuses, sum.Status)) &&
-		(f.Service == "" || slices.ContainsFunc(k.spans, func(s Span) bool { return s.Service == f.Service }))
+	return (!f.Notable || k.notable) && (f.Status == "" || f.Status == k.summed().Status)
 }
 
 // Trace returns a trace by its ID.
@@ -171,7 +161,7 @@ func (s *Store) Trace(id string) (Trace, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.traces[id]
-	if k == nil || len(k.spans) == 0 {
+	if k == nil {
 		return Trace{}, false
 	}
 	t := Trace{Summary: k.summed(), Spans: slices.Clone(k.spans), Dropped: k.dropped}
@@ -179,7 +169,7 @@ func (s *Store) Trace(id string) (Trace, bool) {
 	return t, true
 }
 
-// summed returns the summary of a trace with spans.
+// summed returns the summary of a trace.
 func (k *kept) summed() Summary {
 	if k.summary.ID != "" {
 		return k.summary
