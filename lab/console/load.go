@@ -2,19 +2,21 @@ package console
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/load"
+	"fleetman.example/lab/loader"
 	"fleetman.example/lab/stats"
 	"fleetman.example/lab/trace"
 )
@@ -28,10 +30,14 @@ const (
 )
 
 // The streams of the load: what the map requests.
-var streams = []struct{ name, path string }{
-	{"positions", "/vehicles/"},
-	{"driver", "/vehicles/driver/{vehicle}"},
-	{"history", "/history/{vehicle}"},
+var streams = []experiment.Stream{
+	{Name: "positions", Path: "/vehicles/"},
+	{Name: "driver", Path: "/vehicles/driver/" + experiment.Vehicle},
+	{Name: "history", Path: "/history/" + experiment.Vehicle},
+}
+
+func isStream(name string) bool {
+	return slices.ContainsFunc(streams, func(s experiment.Stream) bool { return s.Name == name })
 }
 
 // LoadState is the load, and what became of its requests.
@@ -66,7 +72,7 @@ type generator struct {
 	seen  LoadState          // at the last state
 	took  []float64          // since the last state
 	n     int
-	name  []string // vehicles
+	names []string // vehicles
 	going sync.WaitGroup
 }
 
@@ -81,14 +87,13 @@ func newGenerator(source Source) *generator {
 	return g
 }
 
-// entry returns the URL of the entry, before the gateway's paths.
-func (g *generator) entry(ctx context.Context) (base string, err error) {
+// entry returns the entry, to which connect connects from then on.
+func (g *generator) entry(ctx context.Context) (Entry, error) {
 	entry, err := g.source.Entry(ctx)
-	if err != nil {
-		return "", err
+	if err == nil {
+		g.dial.Store(&entry)
 	}
-	g.dial.Store(&entry)
-	return "http://" + entry.Address + entry.Prefix, nil
+	return entry, err
 }
 
 // connect connects to the last entry.
@@ -106,13 +111,13 @@ func (g *generator) set(rate float64, mix map[string]int) error {
 	}
 	all := 0
 	for _, s := range streams {
-		if share := mix[s.name]; share < 0 || share > maxShare {
-			return fmt.Errorf("mix: %s: %d: must be between 0 and %d", s.name, share, maxShare)
+		if share := mix[s.Name]; share < 0 || share > maxShare {
+			return fmt.Errorf("mix: %s: %d: must be between 0 and %d", s.Name, share, maxShare)
 		}
-		all += mix[s.name]
+		all += mix[s.Name]
 	}
 	for name := range mix {
-		if !slices.ContainsFunc(streams, func(s struct{ name, path string }) bool { return s.name == name }) {
+		if !isStream(name) {
 			return fmt.Errorf("mix: %.40q: must be positions, driver or history", name)
 		}
 	}
@@ -173,66 +178,42 @@ func (g *generator) run(ctx context.Context) {
 }
 
 func (g *generator) second(ctx context.Context, rate float64, first int) {
-	base, err := g.entry(ctx)
+	entry, err := g.entry(ctx)
 	g.mu.Lock()
-	g.state.Target, g.state.Problem = base, ""
+	g.state.Target, g.state.Problem = entry.url(), ""
 	if err != nil {
-		g.state.Problem = err.Error()
+		g.state.Target, g.state.Problem = "", err.Error()
 	}
-	mix, known := g.state.Mix, len(g.name) > 0
+	mix, known := g.state.Mix, len(g.names) > 0
 	g.mu.Unlock()
 	if err != nil {
 		return
 	}
 	if !known {
-		g.learn(ctx, base)
+		g.learn(ctx, entry.url())
 	}
-	cycle := turns(mix)
+	sender := g.sender(entry, mix, nil)
 	load.Run(ctx, load.Plan{Schedule: load.Pace(rate), Duration: time.Second, MaxInFlight: maxInFlight}, func(_ context.Context, n int) struct{} {
 		// Requests that were sent before the load's end are counted, too.
-		g.send(g.all, base+g.path(cycle, first+n))
+		began := time.Now()
+		g.count(sender.Send(g.all, first+n), time.Since(began))
 		return struct{}{}
 	})
 }
 
-// turns is a cycle in which each stream has its share, as evenly as possible.
-func turns(mix map[string]int) (cycle []string) {
-	all := 0
-	for _, s := range streams {
-		all += mix[s.name]
-	}
-	sent := map[string]int{}
-	for n := 1; n <= all; n++ {
-		next := streams[0]
-		for _, s := range streams {
-			if mix[s.name]*n-sent[s.name]*all > mix[next.name]*n-sent[next.name]*all {
-				next = s
-			}
-		}
-		cycle = append(cycle, next.path)
-		sent[next.name]++
-	}
-	return cycle
-}
-
-// path returns the path of request n.
-func (g *generator) path(cycle []string, n int) string {
-	path := cycle[n%len(cycle)]
+// sender returns what sends the streams of a mix to an entry.
+func (g *generator) sender(entry Entry, mix map[string]int, headers map[string]string) *loader.Sender {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	vehicle := "City Truck"
-	if len(g.name) > 0 {
-		vehicle = g.name[n/len(cycle)%len(g.name)]
+	plan := loader.Plan{Host: entry.Address, Names: g.names}
+	if len(g.names) == 0 {
+		plan.Names = []string{"City Truck"}
 	}
-	return replaceVehicle(path, vehicle)
-}
-
-func replaceVehicle(path, vehicle string) string {
-	const place = "{vehicle}"
-	if len(path) < len(place) || path[len(path)-len(place):] != place {
-		return path
+	for _, s := range streams {
+		s.Method, s.Path, s.Share, s.Headers = http.MethodGet, entry.Prefix+s.Path, mix[s.Name], headers
+		plan.Streams = append(plan.Streams, s)
 	}
-	return path[:len(path)-len(place)] + url.PathEscape(vehicle)
+	return loader.NewSender(&g.client, plan)
 }
 
 // learn reads the vehicles' names.
@@ -257,68 +238,40 @@ func (g *generator) learn(ctx context.Context, base string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, v := range all {
-		g.name = append(g.name, v.Name)
+		g.names = append(g.names, v.Name)
 	}
 }
 
-// send sends one request and counts its outcome.
-func (g *generator) send(ctx context.Context, address string) {
-	began := time.Now()
-	failed, degraded := g.ask(ctx, address)
+// count counts the outcome of a request.
+func (g *generator) count(o loader.Outcome, took time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state.Sent++
 	switch {
-	case failed:
+	case o.Failure != "":
 		g.state.Failed++
-	case degraded:
+	case o.Degraded != "":
 		g.state.Degraded++
 	default:
 		g.state.Good++
 	}
-	g.took = append(g.took, time.Since(began).Seconds())
+	g.took = append(g.took, took.Seconds())
 }
 
-func (g *generator) ask(ctx context.Context, address string) (failed, degraded bool) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return true, false
-	}
-	response, err := g.client.Do(request)
-	if err != nil {
-		return true, false
-	}
-	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
-		return true, false
-	}
-	return false, response.Header.Get("X-Fallback") != ""
-}
-
-// trace sends one request of a stream with a trace of its own, and returns the trace's ID when it has ended.
+// trace sends one request of a stream with a trace of its own, and returns the trace's ID when it has ended,
+// however that was: the trace shows it.
 func (g *generator) trace(ctx context.Context, stream string) (id string, err error) {
-	i := slices.IndexFunc(streams, func(s struct{ name, path string }) bool { return s.name == stream })
-	if i < 0 {
+	if !isStream(stream) {
 		return "", fmt.Errorf("stream: %.40q: must be positions, driver or history", stream)
 	}
-	base, err := g.entry(ctx)
+	entry, err := g.entry(ctx)
 	if err != nil {
 		return "", err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+g.path([]string{streams[i].path}, 0), nil)
-	if err != nil {
-		return "", err
-	}
-	var caller [8]byte
-	_, _ = rand.Read(caller[:]) // never fails
 	id = trace.NewID()
-	request.Header.Set("Traceparent", fmt.Sprintf("00-%s-%x-01", id, caller))
-	response, err := g.client.Do(request)
-	if err != nil {
-		return id, nil // the trace shows why
-	}
-	_, _ = io.Copy(io.Discard, response.Body)
-	return id, response.Body.Close()
+	parent := fmt.Sprintf("00-%s-%016x-01", id, 1+rand.Uint64N(math.MaxUint64)) // of a span that is not sent
+	g.sender(entry, map[string]int{stream: 1}, map[string]string{"Traceparent": parent}).Send(ctx, 0)
+	return id, nil
 }
 
 // take adds the load to a state: while it is on, the point has its outcomes, as its users see them.

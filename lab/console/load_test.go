@@ -85,10 +85,3 @@ func TestLoad(t *testing.T) {
 	}
 	g.close()
 }
-
-func TestTurns(t *testing.T) {
-	got := fmt.Sprint(turns(map[string]int{"positions": 1, "driver": 2, "history": 1}))
-	if want := "[/vehicles/driver/{vehicle} /vehicles/ /history/{vehicle} /vehicles/driver/{vehicle}]"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}

@@ -39,6 +39,9 @@ type Entry struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// url returns the URL of an entry, before the gateway's paths.
+func (e Entry) url() string { return "http://" + e.Address + e.Prefix }
+
 // Reading is a fleet at one time.
 type Reading struct {
 	Place

@@ -25,7 +25,7 @@ type Plan struct {
 	Lasts time.Duration `json:"lasts"`
 	// Names are the vehicles that replace {vehicle}, in turn.
 	Names []string `json:"names,omitempty"`
-	// Check is the first part of each request's X-Fleetman-Check. Its number follows.
+	// Check is the first part of each request's X-Fleetman-Check. Its number follows. Empty: it has none.
 	Check string `json:"check"`
 	// Of Parts, which is at least 1, Part sends the requests whose number has the remainder Part.
 	Part  int `json:"part"`
@@ -40,11 +40,11 @@ type Dial = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Run sends the part's requests, and returns them when all have ended.
 func (p Plan) Run(ctx context.Context, dial Dial) []Request {
-	s := newSender(p, dial)
+	s := NewSender(p.client(dial), p)
 	number := func(n int) int { return n*p.Parts + p.Part }
 	most := (p.MaxInFlight + p.Parts - 1) / p.Parts
 	requests := load.Run(ctx, load.Plan{Schedule: part{p}, Duration: p.Lasts, MaxInFlight: most}, func(ctx context.Context, n int) Outcome {
-		return s.send(ctx, number(n))
+		return s.Send(ctx, number(n))
 	})
 	for i := range requests {
 		requests[i].N = number(requests[i].N)

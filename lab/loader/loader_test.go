@@ -21,9 +21,9 @@ import (
 
 // TestTurns: each stream has its share, and each of its requests the next vehicle.
 func TestTurns(t *testing.T) {
-	s := newSender(Plan{Load: experiment.Load{Streams: []experiment.Stream{
+	s := NewSender(nil, Plan{Load: experiment.Load{Streams: []experiment.Stream{
 		{Name: "a", Path: "/a/{vehicle}", Share: 3}, {Name: "b", Path: "/b", Share: 1}, {Name: "c", Path: "/c?of={vehicle}", Share: 2},
-	}}, Names: []string{"City Truck", "Huddersfield Truck"}}, nil)
+	}}, Names: []string{"City Truck", "Huddersfield Truck"}})
 	var paths []string
 	for n := range 12 {
 		_, _, path := s.request(n)

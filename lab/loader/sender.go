@@ -17,10 +17,10 @@ import (
 	"fleetman.example/lab/experiment"
 )
 
-// sender sends the requests of the load: the streams in turn, by their shares,
+// Sender sends the requests of the load: the streams in turn, by their shares,
 // and each for one vehicle after the other.
-type sender struct {
-	client http.Client
+type Sender struct {
+	client *http.Client
 	plan   Plan
 	turns  []turn
 }
@@ -28,17 +28,19 @@ type sender struct {
 // turn is one request of a cycle: a stream, and which of its requests it is.
 type turn struct{ stream, nth int }
 
-func newSender(p Plan, dial Dial) *sender {
+// NewSender returns a sender of the requests of a plan: of their host, streams, names and check.
+func NewSender(client *http.Client, p Plan) *Sender {
+	return &Sender{client, p, turns(p.Streams)}
+}
+
+func (p Plan) client(dial Dial) *http.Client {
 	to := cmp.Or(p.Address, p.Host)
-	return &sender{
-		client: http.Client{
-			Timeout: time.Duration(p.Timeout),
-			Transport: &http.Transport{MaxIdleConnsPerHost: p.MaxInFlight, DisableCompression: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dial(ctx, network, to)
-			}},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		plan: p, turns: turns(p.Streams),
+	return &http.Client{
+		Timeout: time.Duration(p.Timeout),
+		Transport: &http.Transport{MaxIdleConnsPerHost: p.MaxInFlight, DisableCompression: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dial(ctx, network, to)
+		}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -64,7 +66,7 @@ func turns(streams []experiment.Stream) (cycle []turn) {
 }
 
 // request returns the stream, the vehicle and the path of request n.
-func (s *sender) request(n int) (stream experiment.Stream, vehicle, path string) {
+func (s *Sender) request(n int) (stream experiment.Stream, vehicle, path string) {
 	t := s.turns[n%len(s.turns)]
 	stream = s.plan.Streams[t.stream]
 	if !strings.Contains(stream.Path, experiment.Vehicle) {
@@ -88,7 +90,8 @@ type Outcome struct {
 // checkHeader names a request of the load in the proxies' access logs.
 const checkHeader = "X-Fleetman-Check"
 
-func (s *sender) send(ctx context.Context, n int) (o Outcome) {
+// Send sends request n, and returns how it ended.
+func (s *Sender) Send(ctx context.Context, n int) (o Outcome) {
 	stream, vehicle, path := s.request(n)
 	o.Route, o.Vehicle = stream.Name, vehicle
 	request, err := http.NewRequestWithContext(ctx, stream.Method, "http://"+s.plan.Host+path, strings.NewReader(stream.Body))
@@ -99,7 +102,9 @@ func (s *sender) send(ctx context.Context, n int) (o Outcome) {
 	for name, value := range stream.Headers {
 		request.Header.Set(name, value)
 	}
-	request.Header.Set(checkHeader, CheckName(s.plan.Check, n))
+	if s.plan.Check != "" {
+		request.Header.Set(checkHeader, CheckName(s.plan.Check, n))
+	}
 	response, err := s.client.Do(request)
 	if err != nil {
 		o.Failure = reason(err)
