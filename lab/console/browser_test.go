@@ -153,9 +153,9 @@ func (f movingFleet) Read(ctx context.Context) (*Reading, error) {
 	now := time.Now()
 	n := int(now.Sub(f.began).Seconds() * 40)
 	r := smallFleet(n)
-	for i := range r.Pods {
-		for j := range r.Pods[i].Upstreams {
-			r.Pods[i].Upstreams[j].Endpoints[0].OpenUntil = f.began.Add(5 * time.Minute)
+	for _, pod := range r.Pods {
+		for _, upstream := range pod.Upstreams {
+			upstream.Endpoints[0].OpenUntil = f.began.Add(5 * time.Minute)
 		}
 	}
 	r.Pods[0].Faults = ""
@@ -173,7 +173,7 @@ func newMovingFleet() movingFleet {
 		Open: &Lesson{
 			Scenario{"circuit-breaking", "A circuit breaker in the mesh"},
 			"<h1>A circuit breaker</h1>\n<p>Two replicas, <a href=\"../x\">one</a> of them bad.</p>\n<h2>Try it</h2>\n<pre><code>fleetman up</code></pre>",
-			[]Promise{{"the bad replica is ejected", 30, "fleetman check circuit-breaking", ""}, {"another", 0, "fleetman check x", "it needs a fleet with a:B=c"}},
+			[]Promise{{"the bad replica is ejected", 30, "fleetman check circuit-breaking", "", nil}, {"another", 0, "fleetman check x", "it needs a fleet with a:B=c", nil}},
 		},
 	}}
 	source.noted = []local.Event{{Time: time.Now(), Pod: hostile, Kind: local.Ejected, Detail: "its proxy ejected staff-service-bad-0"}}
@@ -298,10 +298,10 @@ func (f crowd) Read(ctx context.Context) (*Reading, error) {
 		return nil, err
 	}
 	for i := range 60 {
-		pod := r.Pods[1]
+		pod := *r.Pods[1]
 		pod.Name, pod.Ready, pod.Why, pod.Address = fmt.Sprintf("vehicle-telemetry-%d", i), true, "", fmt.Sprintf("127.0.2.%d", i)
 		pod.Deployment, pod.Program, pod.Services = "vehicle-telemetry", "vehicle-telemetry", []string{"fleetman-vehicle-telemetry"}
-		r.Pods = append(r.Pods, pod)
+		r.Pods = append(r.Pods, &pod)
 	}
 	return r, nil
 }

@@ -2,8 +2,10 @@ package console
 
 import (
 	"fmt"
+	"slices"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
 )
 
 // changes returns the events between two readings of a fleet whose launcher notes none; none before the second.
@@ -15,11 +17,10 @@ func changes(before, after *Reading) (events []local.Event) {
 		events = append(events, local.Event{Time: after.Time, Pod: pod.Name, Kind: kind, Detail: detail, Restarts: pod.Restarts})
 	}
 	was := map[string]*Pod{}
-	for i := range before.Pods {
-		was[before.Pods[i].Name] = &before.Pods[i]
+	for _, p := range before.Pods {
+		was[p.Name] = p
 	}
-	for i := range after.Pods {
-		p := &after.Pods[i]
+	for _, p := range after.Pods {
 		old := was[p.Name]
 		delete(was, p.Name)
 		if old == nil {
@@ -29,8 +30,8 @@ func changes(before, after *Reading) (events []local.Event) {
 		lifeChanges(old, p, note)
 		breakerChanges(old, p, note)
 	}
-	for i := range before.Pods {
-		if p := &before.Pods[i]; was[p.Name] != nil {
+	for _, p := range before.Pods {
+		if was[p.Name] != nil {
 			note(p, local.Exited, "the pod is gone")
 		}
 	}
@@ -90,45 +91,30 @@ func breakerChanges(old, p *Pod, note func(*Pod, local.EventKind, string)) {
 
 // ejectionChanges returns the ejections that began, and those that ended.
 func ejectionChanges(before, after *Reading) (events []local.Event) {
-	read := map[string]bool{} // proxies, both times
-	was, is := map[string]bool{}, map[string]bool{}
-	key := func(proxy, cluster, host string) string { return proxy + " " + cluster + " " + host }
-	for i := range before.Proxies {
-		t := &before.Proxies[i]
-		read[t.Proxy] = t.Clusters != nil
-		for _, e := range t.Ejections {
-			was[key(t.Proxy, e.Cluster, e.Host)] = true
-		}
-	}
-	for i := range after.Proxies {
-		t := &after.Proxies[i]
-		read[t.Proxy] = read[t.Proxy] && t.Clusters != nil
-		for _, e := range t.Ejections {
-			is[key(t.Proxy, e.Cluster, e.Host)] = true
-			if read[t.Proxy] && !was[key(t.Proxy, e.Cluster, e.Host)] {
-				events = append(events, local.Event{
-					Time: after.Time, Pod: t.Proxy, Kind: local.Ejected, Detail: fmt.Sprintf("its proxy ejected %s from %s", after.hostName(e.Host), e.Cluster),
-				})
+	// note notes the ejections of one reading that the other one, which has read the same proxy, has not.
+	note := func(of, other *Reading, kind local.EventKind, format string) {
+		for i := range of.Proxies {
+			t := &of.Proxies[i]
+			at := slices.IndexFunc(other.Proxies, func(o mesh.Traffic) bool { return o.Proxy == t.Proxy })
+			if at < 0 || t.Clusters == nil || other.Proxies[at].Clusters == nil {
+				continue
+			}
+			for _, e := range t.Ejections {
+				if !slices.ContainsFunc(other.Proxies[at].Ejections, func(o mesh.Ejection) bool { return o.Cluster == e.Cluster && o.Host == e.Host }) {
+					events = append(events, local.Event{Time: after.Time, Pod: t.Proxy, Kind: kind, Detail: fmt.Sprintf(format, after.hostName(e.Host), e.Cluster)})
+				}
 			}
 		}
 	}
-	for i := range before.Proxies {
-		t := &before.Proxies[i]
-		for _, e := range t.Ejections {
-			if read[t.Proxy] && !is[key(t.Proxy, e.Cluster, e.Host)] {
-				events = append(events, local.Event{
-					Time: after.Time, Pod: t.Proxy, Kind: local.Returned, Detail: fmt.Sprintf("its proxy returned %s to %s", after.hostName(e.Host), e.Cluster),
-				})
-			}
-		}
-	}
+	note(after, before, local.Ejected, "its proxy ejected %s from %s")
+	note(before, after, local.Returned, "its proxy returned %s to %s")
 	return events
 }
 
 // hostName returns a host with the name of its pod.
 func (r *Reading) hostName(host string) string {
-	for i := range r.Pods {
-		if p := &r.Pods[i]; p.Address != "" && host == fmt.Sprintf("%s:%d", p.Address, p.Port) {
+	for _, p := range r.Pods {
+		if p.Address != "" && host == fmt.Sprintf("%s:%d", p.Address, p.Port) {
 			return p.Name + " (" + host + ")"
 		}
 	}

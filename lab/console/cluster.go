@@ -75,7 +75,7 @@ func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 		return nil, err
 	}
 	c.mu.Lock()
-	r := &Reading{Place: c.place, Time: time.Now(), Since: c.since, Manifests: c.manifests, Pods: make([]Pod, len(c.pods))}
+	r := &Reading{Place: c.place, Time: time.Now(), Since: c.since, Manifests: c.manifests, Pods: make([]*Pod, len(c.pods))}
 	pods, client, last := c.pods, c.http, c.last
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, podPatience)
@@ -84,8 +84,8 @@ func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 	var err error
 	reading.Go(func() { r.Proxies, err = c.traffic.Read(ctx, pods) })
 	for i, pod := range pods {
-		p := &r.Pods[i]
-		p.Pod = pod
+		p := &Pod{Pod: pod}
+		r.Pods[i] = p
 		if pod.State != "running" {
 			continue
 		}
@@ -111,9 +111,9 @@ func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
 // faultsOf returns the rules of a pod, as this reading has them.
 func (r *Reading) faultsOf(pod string) string {
 	if r != nil {
-		for i := range r.Pods {
-			if r.Pods[i].Name == pod {
-				return r.Pods[i].Faults
+		for _, p := range r.Pods {
+			if p.Name == pod {
+				return p.Faults
 			}
 		}
 	}
@@ -164,6 +164,12 @@ func (c *Cluster) known() []local.Pod {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pods
+}
+
+func (c *Cluster) inForce() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.manifests
 }
 
 // Events implements Source. They are the differences between two readings.
@@ -235,21 +241,10 @@ func (c *Cluster) Change(ctx context.Context, wanted Change) (string, error) {
 	if why := c.place.Cannot[wanted.Do]; why != "" {
 		return "", errors.New(why)
 	}
-	switch wanted.Do {
-	case "fault":
+	if wanted.Do == "fault" {
 		return c.setFaults(ctx, wanted.Pod, wanted.Rules)
-	case "kill":
-		sig, err := wanted.signal()
-		if err != nil {
-			return "", err
-		}
-		return c.client.Kill(ctx, wanted.Pod, sig)
-	case "set", "scale":
-		return wanted.override(ctx, c.client)
-	case "apply":
-		return wanted.apply(ctx, c.client, c.lessons)
 	}
-	return "", errUnknown(wanted)
+	return wanted.make(ctx, c.client, c.lessons)
 }
 
 // setFaults replaces the rules of a pod.
@@ -275,10 +270,7 @@ func (c *Cluster) setFaults(ctx context.Context, name, rules string) (string, er
 
 // Lessons implements Source.
 func (c *Cluster) Lessons() (Lessons, error) {
-	c.mu.Lock()
-	manifests := c.manifests
-	c.mu.Unlock()
-	return c.lessons.read(manifests)
+	return c.lessons.read(c.inForce())
 }
 
 // Check implements Source.
@@ -287,9 +279,6 @@ func (c *Cluster) Check(ctx context.Context, promise int) (CheckResult, error) {
 	if err != nil {
 		return CheckResult{}, err
 	}
-	c.mu.Lock()
-	manifests := c.manifests
-	c.mu.Unlock()
 	target := func(ctx context.Context) (check.Target, error) { return runner.RunningOnCluster(ctx, c.client) }
-	return c.lessons.check(ctx, manifests, promise, on{target, client, c.known})
+	return c.lessons.check(ctx, c.inForce(), promise, on{target, client, c.known})
 }

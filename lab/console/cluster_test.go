@@ -182,17 +182,9 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 func TestCluster(t *testing.T) {
 	f, source := startCluster(t)
 	v := newView()
-	read := func() *State {
-		t.Helper()
-		r, err := source.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.state(r)
-	}
-	read()
+	v.state(readingOf(t, source))
 	f.set(func() { f.n, f.ejected = 40, true })
-	s := read()
+	s := v.state(readingOf(t, source))
 	var nodes []string
 	for _, n := range s.Nodes {
 		nodes = append(nodes, n.Kind+" "+n.ID)
@@ -221,7 +213,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("fault: %q, %v, tokens %q", did, err, f.tokens)
 	}
 	f.set(func() { f.ejected = false })
-	s = read()
+	s = v.state(readingOf(t, source))
 	if staff := podNamed(s, "staff-service-5f-x2"); staff.Faults != "status=503" || len(staff.Blocks) != 0 {
 		t.Errorf("faulty pod: %+v", staff)
 	}
@@ -249,6 +241,15 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+func readingOf(t *testing.T, source Source) *Reading {
+	t.Helper()
+	r, err := source.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func podNamed(s *State, name string) (found PodView) {
 	for _, n := range s.Nodes {
 		for _, p := range n.Pods {
@@ -264,10 +265,7 @@ func podNamed(s *State, name string) (found PodView) {
 // that the page's commands name the cluster.
 func TestClusterCannot(t *testing.T) {
 	_, source := startCluster(t)
-	r, err := source.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := readingOf(t, source)
 	if flags := strings.Join(r.Flags, " "); !strings.HasPrefix(flags, "--context c --kubeconfig /") || !strings.HasSuffix(flags, " --namespace team") {
 		t.Errorf("flags %s", flags)
 	}
@@ -292,15 +290,11 @@ func TestClusterCannot(t *testing.T) {
 // has one tunnel.
 func TestClusterCost(t *testing.T) {
 	f, source := startCluster(t)
-	if _, err := source.Read(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	readingOf(t, source)
 	first := f.asked.Load()
 	began := time.Now()
 	for range 10 {
-		if _, err := source.Read(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		readingOf(t, source)
 	}
 	lists := int64(time.Since(began)/(listEvery-every/2)) + 1
 	slow := int64(time.Since(began)/(10*time.Second)) + 1
@@ -311,9 +305,7 @@ func TestClusterCost(t *testing.T) {
 	source.listed = time.Time{}
 	source.mu.Unlock()
 	before := f.asked.Load()
-	if _, err := source.Read(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	readingOf(t, source)
 	if got := f.asked.Load() - before; got > 4 {
 		t.Errorf("%d requests to the API server for a list, want at most 4", got)
 	}
@@ -324,10 +316,10 @@ func TestClusterCost(t *testing.T) {
 
 // TestChanges checks the events between two readings.
 func TestChanges(t *testing.T) {
-	at := func(pods ...Pod) *Reading { return &Reading{Time: time.Unix(1000, 0), Pods: pods} }
-	pod := func(name string, change func(*Pod)) Pod {
-		p := Pod{Pod: local.Pod{Name: name, Deployment: "a", State: "running", Ready: true}, Upstreams: []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "closed"}}}}}
-		change(&p)
+	at := func(pods ...*Pod) *Reading { return &Reading{Time: time.Unix(1000, 0), Pods: pods} }
+	pod := func(name string, change func(*Pod)) *Pod {
+		p := &Pod{Pod: local.Pod{Name: name, Deployment: "a", State: "running", Ready: true}, Upstreams: []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "closed"}}}}}
+		change(p)
 		return p
 	}
 	same := func(*Pod) {}

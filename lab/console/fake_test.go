@@ -113,8 +113,8 @@ func samples(text string) model.Vector {
 
 // smallFleet is a fleet of three services, whose api-gateway has made n calls to staff-service.
 func smallFleet(n int) *Reading {
-	pod := func(name, deployment, service string, last byte, metrics string) Pod {
-		return Pod{Pod: local.Pod{
+	pod := func(name, deployment, service string, last byte, metrics string) *Pod {
+		return &Pod{Pod: local.Pod{
 			Name: name, Namespace: "default", Deployment: deployment, Program: deployment, Services: []string{service}, Image: "fleetman/" + deployment + ":6",
 			Address: "127.0.1." + string('0'+last), Port: 8080, AdminPort: 9090, State: "running", Ready: true, PID: 1, Started: time.Unix(1, 0),
 		}, Metrics: samples(metrics)}
@@ -129,7 +129,7 @@ func smallFleet(n int) *Reading {
 	simulator.Services, simulator.Port = nil, 0
 	return &Reading{
 		Manifests: []string{"/k8s/base"},
-		Pods:      []Pod{simulator, pod("staff-service-0", "staff-service", "fleetman-staff-service", 3, ""), bad, gateway},
+		Pods:      []*Pod{simulator, pod("staff-service-0", "staff-service", "fleetman-staff-service", 3, ""), bad, gateway},
 		Proxies: []mesh.Traffic{
 			{Proxy: "istio-ingressgateway", Gateway: true, Started: time.Unix(1, 0), Clusters: map[string]*envoy.ClusterStats{
 				"outbound|8080||fleetman-api-gateway.default.svc.cluster.local": {

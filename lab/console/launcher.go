@@ -80,10 +80,10 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 		reading.Go(func() { r.Proxies = l.mesh.Traffic(ctx) })
 	}
 	pods := l.fleet.Pods()
-	r.Pods = make([]Pod, len(pods))
+	r.Pods = make([]*Pod, len(pods))
 	for i, pod := range pods {
-		p := &r.Pods[i]
-		p.Pod = pod
+		p := &Pod{Pod: pod}
+		r.Pods[i] = p
 		if pod.PID == 0 || pod.AdminPort == 0 {
 			continue
 		}
@@ -170,40 +170,35 @@ func entryPod(all []local.Pod) (local.Pod, error) {
 // pause is how long a paused pod stops.
 const pause = 5 * time.Second
 
-// signal returns the signal of a kill.
-func (c Change) signal() (syscall.Signal, error) {
-	switch c.Signal {
-	case "TERM":
-		return syscall.SIGTERM, nil
-	case "KILL":
-		return syscall.SIGKILL, nil
-	}
-	return 0, fmt.Errorf("signal: %.20q: must be TERM or KILL", c.Signal)
-}
-
 // Change implements Source.
 func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
 	switch c.Do {
 	case "fault":
 		return l.setFaults(ctx, c.Pod, c.Rules)
-	case "kill":
-		sig, err := c.signal()
-		if err != nil {
-			return "", err
-		}
-		return l.control.Kill(ctx, c.Pod, sig)
 	case "pause":
 		return l.pause(ctx, c.Pod)
-	case "set", "scale":
-		return c.override(ctx, l.control)
-	case "apply":
-		return c.apply(ctx, l.control, l.lessons)
 	}
-	return "", errUnknown(c)
+	return c.make(ctx, l.control, l.lessons)
 }
 
-func errUnknown(c Change) error {
-	return fmt.Errorf("do: %.20q: must be fault, kill, pause, set, scale or apply", c.Do)
+// signals are those of a kill.
+var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+
+// make makes a change that is the same on this machine and on a cluster.
+func (c Change) make(ctx context.Context, on fleet, known lessons) (string, error) {
+	switch c.Do {
+	case "kill":
+		sig, ok := signals[c.Signal]
+		if !ok {
+			return "", fmt.Errorf("signal: %.20q: must be TERM or KILL", c.Signal)
+		}
+		return on.Kill(ctx, c.Pod, sig)
+	case "set", "scale":
+		return c.override(ctx, on)
+	case "apply":
+		return c.apply(ctx, on, known)
+	}
+	return "", fmt.Errorf("do: %.20q: must be fault, kill, pause, set, scale or apply", c.Do)
 }
 
 // maxReplicas is the largest number of pods of a Deployment that the page starts.
@@ -211,6 +206,7 @@ const maxReplicas = 20
 
 // fleet is what changes a fleet in the same way on this machine and on a cluster.
 type fleet interface {
+	Kill(ctx context.Context, pod string, sig syscall.Signal) (did string, err error)
 	Set(ctx context.Context, o control.Override) (mesh.Applied, error)
 	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
 }

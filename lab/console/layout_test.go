@@ -59,13 +59,13 @@ func (d drawnFleet) read(n int) *Reading {
 			r.Proxies = append(r.Proxies, mesh.Traffic{Proxy: from, Gateway: true, Started: time.Unix(1, 0), Clusters: d.clusters(from, n)})
 		}
 	}
-	for i := range r.Pods {
-		r.Proxies = append(r.Proxies, d.proxy(&r.Pods[i], n))
+	for _, p := range r.Pods {
+		r.Proxies = append(r.Proxies, d.proxy(p, n))
 	}
 	return r
 }
 
-func (d drawnFleet) pod(name string, i int, address string, n int) Pod {
+func (d drawnFleet) pod(name string, i int, address string, n int) *Pod {
 	var text strings.Builder
 	text.WriteString("# TYPE http_client_request_duration_seconds histogram\n# TYPE fleetman_upstream_retries_total counter\n")
 	for _, call := range d.calls {
@@ -73,7 +73,7 @@ func (d drawnFleet) pod(name string, i int, address string, n int) Pod {
 			fmt.Fprintf(&text, "http_client_request_duration_seconds_bucket{server_address=%[1]q,http_response_status_code=\"502\",le=\"2.5\"} %[2]d\nhttp_client_request_duration_seconds_bucket{server_address=%[1]q,http_response_status_code=\"502\",le=\"+Inf\"} %[2]d\nhttp_client_request_duration_seconds_count{server_address=%[1]q,http_response_status_code=\"502\"} %[2]d\nhttp_client_request_duration_seconds_sum{server_address=%[1]q,http_response_status_code=\"502\"} %[2]d\nfleetman_upstream_retries_total{server_address=%[1]q} %[2]d\n", to, 100*n)
 		}
 	}
-	p := Pod{Pod: local.Pod{
+	p := &Pod{Pod: local.Pod{
 		Name: fmt.Sprintf("%s-%d", name, i), Deployment: name, Program: name, Services: []string{"fleetman-" + name}, Image: "fleetman/" + name + ":6", Variant: "standard",
 		Address: address, Port: 8080, State: "running", Ready: true, Started: time.Unix(1, 0),
 	}, Metrics: samples(text.String()), Upstreams: []Upstream{{Name: "x", Endpoints: []Endpoint{{Address: "127.9.9.9:80", State: "closed"}}}}}

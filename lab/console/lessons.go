@@ -76,7 +76,7 @@ func readLesson(of Scenario, dir string) (*Lesson, error) {
 	}
 	for i := range file.Promises {
 		p := &file.Promises[i]
-		promise := Promise{Promise: p.Promise, Seconds: p.Pace(), Command: "fleetman check " + of.Name + " --run " + shellQuote(regexp.QuoteMeta(p.Promise))}
+		promise := Promise{of: p, Promise: p.Promise, Seconds: p.Pace(), Command: "fleetman check " + of.Name + " --run " + shellQuote(regexp.QuoteMeta(p.Promise))}
 		if len(p.Given.Set) > 0 {
 			promise.Instead = "it needs a fleet with " + describe(p.Given.Set)
 		}
@@ -153,15 +153,7 @@ func (l lessons) promise(manifests []string, promise int) (*scenario.Promise, er
 	if why := open.Open.Promises[promise].Instead; why != "" {
 		return nil, fmt.Errorf("check: %s: %s", why, open.Open.Promises[promise].Command)
 	}
-	dir, err := l.dir(open.Open.Name)
-	if err != nil {
-		return nil, err
-	}
-	file, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	return &file.Promises[promise], nil
+	return open.Open.Promises[promise].of, nil
 }
 
 // keepFaults returns a function that restores the rules of the pods whose faults a promise changes.

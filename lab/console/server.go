@@ -105,10 +105,10 @@ func (a api) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/stream", a.stream)
 	mux.HandleFunc("GET /api/lessons", a.lessons)
-	mux.HandleFunc("POST /api/change", a.change)
-	mux.HandleFunc("POST /api/load", a.setLoad)
+	mux.HandleFunc("POST /api/change", withBody(a.change))
+	mux.HandleFunc("POST /api/load", withBody(a.setLoad))
 	mux.HandleFunc("POST /api/check", a.check)
-	mux.HandleFunc("POST /api/trace", a.traceOne)
+	mux.HandleFunc("POST /api/trace", withBody(a.traceOne))
 	for path, handler := range a.mounts {
 		mux.Handle("GET /api/"+path, handler)
 	}
@@ -175,36 +175,28 @@ func (a api) lessons(w http.ResponseWriter, _ *http.Request) {
 	answer(w, lessons, err)
 }
 
-func (a api) change(w http.ResponseWriter, r *http.Request) {
-	var c Change
-	if !decode(w, r, &c) {
-		return
-	}
-	did, err := a.source.Change(r.Context(), c)
-	answer(w, map[string]string{"did": did}, err)
+func (a api) change(ctx context.Context, c Change) (any, error) {
+	did, err := a.source.Change(ctx, c)
+	return map[string]string{"did": did}, err
 }
 
-func (a api) setLoad(w http.ResponseWriter, r *http.Request) {
-	var wanted struct {
-		Rate float64        `json:"rate"`
-		Mix  map[string]int `json:"mix"`
-	}
-	if !decode(w, r, &wanted) {
-		return
-	}
-	answer(w, struct{}{}, a.load.set(wanted.Rate, wanted.Mix))
+type wantedLoad struct {
+	Rate float64        `json:"rate"`
+	Mix  map[string]int `json:"mix"`
+}
+
+func (a api) setLoad(_ context.Context, wanted wantedLoad) (any, error) {
+	return struct{}{}, a.load.set(wanted.Rate, wanted.Mix)
+}
+
+type wantedTrace struct {
+	Stream string `json:"stream"`
 }
 
 // traceOne sends a request of a stream, and returns the ID of its trace.
-func (a api) traceOne(w http.ResponseWriter, r *http.Request) {
-	var wanted struct {
-		Stream string `json:"stream"`
-	}
-	if !decode(w, r, &wanted) {
-		return
-	}
-	id, err := a.load.trace(r.Context(), wanted.Stream)
-	answer(w, map[string]string{"id": id}, err)
+func (a api) traceOne(ctx context.Context, wanted wantedTrace) (any, error) {
+	id, err := a.load.trace(ctx, wanted.Stream)
+	return map[string]string{"id": id}, err
 }
 
 func (a api) check(w http.ResponseWriter, r *http.Request) {
@@ -217,19 +209,23 @@ func (a api) check(w http.ResponseWriter, r *http.Request) {
 	answer(w, result, err)
 }
 
-// decode reads the body of a request; it reports whether it is one JSON object with known fields, and
-// writes the error otherwise.
-func decode(w http.ResponseWriter, r *http.Request, into any) bool {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	if err == nil && decoder.Decode(&struct{}{}) != io.EOF {
-		err = errors.New("more than one value")
+// withBody returns the handler of requests whose body is one JSON object with known fields.
+func withBody[T any](do func(context.Context, T) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var body T
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&body)
+		if err == nil && decoder.Decode(&struct{}{}) != io.EOF {
+			err = errors.New("more than one value")
+		}
+		if err != nil {
+			writeError(w, http.StatusBadRequest, fmt.Errorf("body: %s: must be one JSON object", strings.TrimPrefix(err.Error(), "json: ")))
+			return
+		}
+		result, err := do(r.Context(), body)
+		answer(w, result, err)
 	}
-	if err != nil {
-		writeError(w, http.StatusBadRequest, fmt.Errorf("body: %s: must be one JSON object", strings.TrimPrefix(err.Error(), "json: ")))
-	}
-	return err == nil
 }
 
 // answer writes a result, or an error with status 422.

@@ -10,6 +10,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/scenario"
 )
 
 // Source is a running fleet, on this machine or on a cluster.
@@ -48,7 +49,7 @@ type Reading struct {
 	Time      time.Time
 	Manifests []string // paths of the manifests in force
 	Since     time.Time
-	Pods      []Pod
+	Pods      []*Pod
 	Proxies   []mesh.Traffic // nil without a mesh
 }
 
@@ -150,6 +151,8 @@ type Promise struct {
 	Command string `json:"command"`
 	// Instead is why the promise cannot be checked on the running fleet; empty: it can.
 	Instead string `json:"instead,omitempty"`
+
+	of *scenario.Promise
 }
 
 // CheckResult is the result of a promise on the running fleet.

@@ -38,8 +38,8 @@ func newView() *view {
 // state adds a reading and returns the fleet's state.
 func (v *view) state(r *Reading) *State {
 	names := newNames(r)
-	for i := range r.Pods {
-		v.countPod(&r.Pods[i], names)
+	for _, p := range r.Pods {
+		v.countPod(p, names)
 	}
 	v.tls = map[edge]secured{}
 	for i := range r.Proxies {
@@ -63,8 +63,7 @@ type names struct {
 
 func newNames(r *Reading) *names {
 	n := &names{map[string]string{}, map[string]string{}, map[string]bool{}}
-	for i := range r.Pods {
-		p := &r.Pods[i]
+	for _, p := range r.Pods {
 		node := nodeOf(p)
 		n.ofPod[p.Name], n.ofAddress[p.Address], n.nodes[node] = node, p.Name, true
 	}
@@ -221,8 +220,7 @@ func blocksOf(r *Reading, n *names) map[edge][]Block {
 		}
 		return n.ofAddress[host]
 	}
-	for i := range r.Pods {
-		p := &r.Pods[i]
+	for _, p := range r.Pods {
 		for _, u := range p.Upstreams {
 			for _, e := range u.Endpoints {
 				if e.State != "closed" {
@@ -320,8 +318,7 @@ func (v *view) addNodes(s *State, r *Reading, n *names, blocks map[edge][]Block)
 		}
 	}
 	bounds := v.meter.bounds(servedTook)
-	for i := range r.Pods {
-		p := &r.Pods[i]
+	for _, p := range r.Pods {
 		in := node(n.ofPod[p.Name], kindService)
 		in.Pods = append(in.Pods, PodView{
 			Name: p.Name, Deployment: p.Deployment, Image: p.Image, Variant: p.Variant, Ready: p.Ready, State: p.State, Why: p.Why,
@@ -359,9 +356,9 @@ func (v *view) entry(n *names) string {
 // it.
 func (v *view) answeredInstead(r *Reading, n *names, entry string) (more float64) {
 	now := v.meter.totals[total{what: refused, from: entry}]
-	for i := range r.Pods {
-		if pod := r.Pods[i].Name; n.ofPod[pod] == entry {
-			now -= v.meter.totals[total{what: servedFail, from: pod}]
+	for _, p := range r.Pods {
+		if n.ofPod[p.Name] == entry {
+			now -= v.meter.totals[total{what: servedFail, from: p.Name}]
 		}
 	}
 	more = max(min(now, v.excess)-v.instead, 0)

@@ -134,10 +134,10 @@ http_server_request_duration_seconds_count{http_route="/api/*path",http_response
 http_server_request_duration_seconds_count{http_route="/api/*path",http_response_status_code="502"} %d
 http_server_request_duration_seconds_count{http_route="",http_response_status_code="200"} %d
 `, 20*i, 2*i, 99*i)
-		webapp := r.Pods[3]
+		webapp := *r.Pods[3]
 		webapp.Name, webapp.Program, webapp.Deployment, webapp.Services, webapp.Address = "webapp-0", "webapp", "webapp", []string{"fleetman-webapp"}, "127.0.1.9"
 		webapp.Metrics, webapp.Upstreams = samples(text), nil
-		r.Pods = append(r.Pods, webapp)
+		r.Pods = append(r.Pods, &webapp)
 		r.Proxies = append(r.Proxies, mesh.Traffic{Proxy: "webapp-0", Started: time.Unix(1, 0), Clusters: map[string]*envoy.ClusterStats{
 			"inbound|80||": {Codes: map[int]uint64{200: uint64(100 * i), 502: uint64(2 * i), 504: uint64(3 * i)}},
 		}})
