@@ -2,12 +2,9 @@ package compare
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,34 +14,10 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/scrape"
 )
-
-// get reads JSON; found is false when the answer is 404.
-func (r *running) get(ctx context.Context, url string, into any) (found bool, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := r.fleet.admin().HTTP.Do(request)
-	if err != nil {
-		return false, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("read %s: %w", url, err)
-	case response.StatusCode == http.StatusNotFound:
-		return false, nil
-	case response.StatusCode != http.StatusOK:
-		return false, fmt.Errorf("read %s: status %d", url, response.StatusCode)
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return false, fmt.Errorf("read %s: %w", url, err)
-	}
-	return true, nil
-}
 
 // position is the part of the contract's that is read here.
 type position struct {
@@ -72,7 +45,7 @@ func (r *running) vehicles(ctx context.Context) ([]string, error) {
 	defer cancel()
 	for {
 		var latest []position
-		if _, err := r.get(ctx, tracker+"/vehicles/", &latest); err != nil && ctx.Err() == nil {
+		if _, err := scrape.JSON(ctx, &r.fleet.admin().HTTP, tracker+"/vehicles/", &latest); err != nil && ctx.Err() == nil {
 			return nil, err
 		}
 		if len(latest) >= count {
@@ -82,10 +55,8 @@ func (r *running) vehicles(ctx context.Context) ([]string, error) {
 			}
 			return names, nil
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := process.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -107,7 +78,7 @@ func (r *running) positions(ctx context.Context, vehicles []string) error {
 	}
 	for _, vehicle := range vehicles {
 		var history []position
-		if _, err := r.get(ctx, tracker+"/history/"+url.PathEscape(vehicle), &history); err != nil {
+		if _, err := scrape.JSON(ctx, &r.fleet.admin().HTTP, tracker+"/history/"+url.PathEscape(vehicle), &history); err != nil {
 			return err
 		}
 		for i := len(history) - 1; i >= 0; i-- { // newest first
@@ -132,7 +103,7 @@ func (r *running) breakers(ctx context.Context, pod local.Pod) error {
 			Upstream, Endpoint, To, Cause string
 		}
 	}
-	found, err := r.get(ctx, "http://"+faults.Admin(pod)+"/resilience", &state)
+	found, err := faults.ReadResilience(ctx, &r.fleet.admin().HTTP, pod, &state)
 	if err != nil && !slices.Contains(r.seen.Pods, pod.Name) || !found {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
@@ -91,8 +92,11 @@ func (f *clusterFleet) up(ctx context.Context, change cluster.Change) (err error
 	}
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f.cancel = cancel
-	f.watching.Go(func() { every(watch, lookEvery, func() { _ = f.look(watch) }) }) // err reports what was missed
-	f.watching.Go(func() { every(watch, sampleEvery, func() { f.measure(watch, nodes, istiods) }) })
+	look := func(ctx context.Context) { _ = f.look(ctx) } // err reports what was missed
+	f.watching.Go(func() { wait.UntilWithContext(watch, look, lookEvery) })
+	f.watching.Go(func() {
+		wait.UntilWithContext(watch, func(ctx context.Context) { f.measure(ctx, nodes, istiods) }, sampleEvery)
+	})
 	return nil
 }
 
@@ -118,18 +122,6 @@ func (f *clusterFleet) nodes(ctx context.Context) (nodes, istiods []string, err 
 
 // lookEvery is the time between two looks at the pods.
 const lookEvery = 500 * time.Millisecond
-
-// every calls a function at once and then again and again, until the context ends.
-func every(ctx context.Context, d time.Duration, f func()) {
-	for {
-		f()
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
 
 // look reads the pods, and notes what has changed.
 func (f *clusterFleet) look(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/loader"
+	"fleetman.example/lab/process"
 )
 
 // clusterLoad is a load that pods of the cluster send.
@@ -110,12 +111,7 @@ func (l *clusterLoad) begin(ctx context.Context) (time.Time, error) {
 	if late := time.Since(at); late > 0 {
 		return at, lostError{fmt.Errorf("load: its pods began %v late", late.Round(time.Millisecond))}
 	}
-	select {
-	case <-time.After(time.Until(at)):
-		return at, nil
-	case <-ctx.Done():
-		return at, ctx.Err()
-	}
+	return at, process.Sleep(ctx, time.Until(at))
 }
 
 // readWithin bounds the time from the end of the load until its requests are read. It is longer than the outage of an
@@ -124,10 +120,8 @@ const readWithin = 90 * time.Second
 
 // run reads the requests of all parts. They are there whole, or the run is lost.
 func (l *clusterLoad) run(ctx context.Context) ([]loader.Request, error) {
-	select {
-	case <-time.After(l.plan.Lasts):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := process.Sleep(ctx, l.plan.Lasts); err != nil {
+		return nil, err
 	}
 	within := time.Duration(l.plan.Timeout) + readWithin
 	read, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no requests within %v of the load's end", within))

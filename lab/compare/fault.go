@@ -15,6 +15,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 )
 
@@ -285,10 +286,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
 		if kind == experiment.Stop {
 			beside.Go(func() {
-				select {
-				case <-ctx.Done():
-				case <-time.After(lasts):
-				}
+				_ = process.Sleep(ctx, lasts)
 				_, _ = r.fleet.Kill(pod.Name, syscall.SIGCONT) // a pod that was killed meanwhile has restarted
 				r.note(record.Launcher, record.EventFaultCleared, pod.Name)
 			})

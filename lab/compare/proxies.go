@@ -12,6 +12,7 @@ import (
 
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 )
 
@@ -30,20 +31,13 @@ func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 	if err != nil {
 		return nil, err
 	}
-	attempts := map[string]float64{}
+	attempts := map[record.Count]float64{}
 	for name, stats := range clusters {
-		if to, ok := outboundTo(name); ok {
-			attempts[to] += float64(stats.Requests)
+		if to, ok := outboundTo(name); ok && stats.Requests > 0 {
+			attempts[record.Count{Name: record.CountProxyAttempts, Of: to}] += float64(stats.Requests)
 		}
 	}
-	var counts []record.Count
-	for to, n := range attempts {
-		if n > 0 {
-			counts = append(counts, record.Count{Name: record.CountProxyAttempts, Of: to, N: n})
-		}
-	}
-	slices.SortFunc(counts, func(a, b record.Count) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Of, b.Of)) })
-	return counts, nil
+	return counts(attempts), nil
 }
 
 // outboundTo returns the service of outbound|8080|SUBSET|fleetman-NAME.NAMESPACE.svc.cluster.local.
@@ -72,10 +66,8 @@ func (r *running) accessLogs(ctx context.Context, check string) error {
 	if len(failed) == 0 || len(proxies) == 0 {
 		return nil
 	}
-	select {
-	case <-time.After(r.fleet.logDelay()):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := process.Sleep(ctx, r.fleet.logDelay()); err != nil {
+		return err
 	}
 	pods := map[string]string{}
 	for _, pod := range r.fleet.Pods() {

@@ -13,6 +13,7 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/scrape"
 )
@@ -39,10 +40,8 @@ func (r *running) sampleFirst(ctx context.Context) []record.Sample {
 func (r *running) sampleUntil(ctx context.Context, end time.Duration) error {
 	for now := time.Since(r.began); now < end; now = time.Since(r.began) {
 		next := min((now/sampleEvery*sampleEvery)+sampleEvery, end)
-		select {
-		case <-time.After(next - now):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := process.Sleep(ctx, next-now); err != nil {
+			return err
 		}
 		if r.none() {
 			r.sampleUsage(ctx)
@@ -132,11 +131,15 @@ func count(ctx context.Context, client *http.Client, pod local.Pod) ([]record.Co
 		}
 		sums[record.Count{Name: kept.name, Of: of}] += float64(s.Value)
 	}
-	var counts []record.Count
-	for _, of := range slices.SortedFunc(maps.Keys(sums), func(a, b record.Count) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Of, b.Of))
-	}) {
-		counts = append(counts, record.Count{Name: of.Name, Of: of.Of, N: sums[of]})
+	return counts(sums), nil
+}
+
+// counts returns sums in an order of their own.
+func counts(sums map[record.Count]float64) (all []record.Count) {
+	for count, n := range sums {
+		count.N = n
+		all = append(all, count)
 	}
-	return counts, nil
+	slices.SortFunc(all, func(a, b record.Count) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Of, b.Of)) })
+	return all
 }

@@ -101,7 +101,7 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 func (p *Pod) readAdmin(ctx context.Context, client *http.Client) bool {
 	p.Metrics, _ = scrape.Get(ctx, client, faults.Admin(p.Pod), Metrics...)
 	var shown struct{ Upstreams []Upstream }
-	if faults.ReadResilience(ctx, client, p.Pod, &shown) == nil {
+	if _, err := faults.ReadResilience(ctx, client, p.Pod, &shown); err == nil {
 		p.Upstreams = shown.Upstreams
 	}
 	if p.Port == 0 {

@@ -2,9 +2,7 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -17,6 +15,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/loader"
+	"fleetman.example/lab/scrape"
 	"fleetman.example/lab/stats"
 	"fleetman.example/lab/trace"
 )
@@ -220,21 +219,10 @@ func (g *generator) sender(entry Entry, mix map[string]int, headers map[string]s
 func (g *generator) learn(ctx context.Context, base string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/vehicles/", nil)
-	if err != nil {
-		return
-	}
-	response, err := g.client.Do(request)
-	if err != nil {
-		return
-	}
-	defer response.Body.Close()
 	var all []struct {
 		Name string `json:"name"`
 	}
-	if json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&all) != nil {
-		return
-	}
+	_, _ = scrape.JSON(ctx, &g.client, base+"/vehicles/", &all) // the next second may succeed
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, v := range all {

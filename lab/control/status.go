@@ -75,7 +75,7 @@ func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (brea
 			}
 		}
 	}
-	if err := faults.ReadResilience(ctx, client, pod, &shown); err != nil {
+	if _, err := faults.ReadResilience(ctx, client, pod, &shown); err != nil {
 		return nil, err
 	}
 	for _, u := range shown.Upstreams {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/scrape"
 )
 
 // State is the fault rules of a pod.
@@ -64,24 +65,9 @@ func Admin(pod local.Pod) string {
 	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.AdminPort))
 }
 
-// ReadResilience decodes the state of a pod's resilience chains, at most 1 MiB of JSON, into a value.
-func ReadResilience(ctx context.Context, client *http.Client, pod local.Pod, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+Admin(pod)+"/resilience", nil)
-	if err != nil {
-		return err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("read /resilience of %s: status %d", pod.Name, response.StatusCode)
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(into); err != nil {
-		return fmt.Errorf("read /resilience of %s: %w", pod.Name, err)
-	}
-	return nil
+// ReadResilience decodes the state of a pod's resilience chains into a value; found is false when the pod has none.
+func ReadResilience(ctx context.Context, client *http.Client, pod local.Pod, into any) (found bool, err error) {
+	return scrape.JSON(ctx, client, "http://"+Admin(pod)+"/resilience", into)
 }
 
 // Client is a client of pods' admin listeners. The zero value is ready to use.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/scrape"
 )
 
@@ -405,10 +406,8 @@ func (v Verifier) afterCrash(ctx context.Context, before local.Pod, check Check)
 			check.judge(kind{}, 0)
 			return check, nil // it has not crashed
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return check, context.Cause(ctx)
+		if err := process.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return check, err
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
 // Client is a client of a loader in a pod.
@@ -76,11 +78,9 @@ func (c *Client) Await(ctx context.Context) ([]Request, error) {
 				return requests, nil
 			}
 		}
-		select {
-		case <-time.After(pollEvery):
-		case <-ctx.Done():
-			if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-				err = context.Cause(ctx)
+		if ended := process.Sleep(ctx, pollEvery); ended != nil {
+			if err == nil || errors.Is(err, ctx.Err()) {
+				err = ended
 			}
 			return nil, fmt.Errorf("load: pod %s: %w", c.name, err)
 		}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
 // order is a part of a load, and when it begins by the clock of the loader.
@@ -77,9 +79,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) run(o order) {
-	select {
-	case <-time.After(time.Until(o.Begin)):
-	case <-s.ctx.Done():
+	if process.Sleep(s.ctx, time.Until(o.Begin)) != nil {
 		return
 	}
 	requests := o.Plan.Run(s.ctx, s.dial)

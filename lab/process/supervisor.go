@@ -149,7 +149,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 		next := time.Now().Add(pause.delay(time.Since(began)))
 		s.set(func(now *Status) { *now = Status{State: Waiting, Next: next, Why: why, Restarts: now.Restarts} })
 		s.config.BeforeRestart(ctx)
-		sleepUntil(ctx, next)
+		_ = Sleep(ctx, time.Until(next))
 	}
 	s.set(func(now *Status) { now.State, now.Next = Stopped, time.Time{} })
 }
@@ -201,13 +201,4 @@ func (s *Supervisor) takeRenewed() bool {
 	renewed := s.renewed
 	s.renewed = false
 	return renewed
-}
-
-func sleepUntil(ctx context.Context, next time.Time) {
-	timer := time.NewTimer(time.Until(next))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

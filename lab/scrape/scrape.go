@@ -1,9 +1,10 @@
-// Package scrape reads a pod's /metrics, in Prometheus's text format.
+// Package scrape reads what pods serve: metrics, in Prometheus's text format, and JSON.
 package scrape
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,29 +15,52 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// maxMetrics bounds the size of a pod's metrics, in bytes.
-const maxMetrics = 8 << 20
+// maxBody bounds the size of what is read, in bytes.
+const maxBody = 16 << 20
+
+// read returns the status and the body of the response to a GET request.
+func read(ctx context.Context, client *http.Client, url string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	return response.StatusCode, body, err
+}
+
+// JSON decodes the JSON at a URL into a value; found is false when the status is 404.
+func JSON(ctx context.Context, client *http.Client, url string, into any) (found bool, err error) {
+	status, body, err := read(ctx, client, url)
+	switch {
+	case err != nil:
+		return false, err
+	case status == http.StatusNotFound:
+		return false, nil
+	case status != http.StatusOK:
+		return false, fmt.Errorf("read %s: status %d", url, status)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return false, fmt.Errorf("read %s: %w", url, err)
+	}
+	return true, nil
+}
 
 // Get returns the samples with the given names from http://ADMIN/metrics. The samples of a histogram are
 // named NAME_bucket, NAME_sum and NAME_count, as in the text format. Without an error the result is not nil.
 func Get(ctx context.Context, client *http.Client, admin string, names ...string) (model.Vector, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
+	status, text, err := read(ctx, client, "http://"+admin+"/metrics")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d", status)
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
+	var samples model.Vector
+	if err == nil {
+		samples, err = parse(text, names)
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("metrics of %s: status %d", admin, response.StatusCode)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxMetrics))
-	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
-	}
-	samples, err := parse(text, names)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,24 @@ took_seconds_count 4
 	}
 	if _, err := Get(t.Context(), server.Client(), admin+"/x", "a"); err == nil || err.Error() != "metrics of "+admin+"/x: status 404" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.URL.Path[1:])
+		w.WriteHeader(status)
+		fmt.Fprint(w, r.URL.RawQuery)
+	}))
+	defer server.Close()
+	for path, want := range map[string]string{
+		"/200?7": "7 true <nil>", "/404?7": "0 false <nil>", "/500?7": "0 false read URL: status 500",
+		"/200?x": "0 false read URL: invalid character 'x' looking for beginning of value",
+	} {
+		number := 0
+		found, err := JSON(t.Context(), server.Client(), server.URL+path, &number)
+		if got := fmt.Sprint(number, found, err); got != strings.Replace(want, "URL", server.URL+path, 1) {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
 	}
 }

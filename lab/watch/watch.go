@@ -14,6 +14,7 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 )
 
 // every is how often a pod's faults are polled, and the delay before an event stream that ended, such as
@@ -31,7 +32,7 @@ type Fleet interface {
 func Pods(ctx context.Context, fleet Fleet) {
 	var watching sync.WaitGroup
 	watched := map[string]context.CancelFunc{} // by the pod's name and address
-	for more := true; more; more = sleep(ctx) {
+	for more := true; more; more = process.Sleep(ctx, every) == nil {
 		now := map[string]bool{}
 		for _, pod := range fleet.Pods() {
 			key := pod.Name + " " + pod.Address
@@ -66,7 +67,7 @@ func watchFaults(ctx context.Context, fleet Fleet, pod local.Pod) {
 			}
 			fleet.Note(event)
 		}
-		if !sleep(ctx) {
+		if process.Sleep(ctx, every) != nil {
 			return
 		}
 	}
@@ -75,7 +76,7 @@ func watchFaults(ctx context.Context, fleet Fleet, pod local.Pod) {
 // watchBreakers makes an event of every change of a breaker in a pod.
 func watchBreakers(ctx context.Context, fleet Fleet, pod local.Pod) {
 	for {
-		if found := readBreakers(ctx, fleet, pod); !found || !sleep(ctx) {
+		if found := readBreakers(ctx, fleet, pod); !found || process.Sleep(ctx, every) != nil {
 			return
 		}
 	}
@@ -114,13 +115,4 @@ func readBreakers(ctx context.Context, fleet Fleet, pod local.Pod) (found bool) 
 		})
 	}
 	return true
-}
-
-func sleep(ctx context.Context) bool {
-	select {
-	case <-time.After(every):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
