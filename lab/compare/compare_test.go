@@ -46,13 +46,24 @@ func shipped(t testing.TB, name string) *experiment.Experiment {
 	return e
 }
 
-func decode(t testing.TB, text string) *experiment.Experiment {
+// decode returns the experiment of a text. Beside it, fleet.yaml has the manifests of
+// stand-ins in a row, each of which calls the next one.
+func decode(t testing.TB, text string, standIns ...string) *experiment.Experiment {
 	t.Helper()
-	e, err := experiment.Decode(filepath.Join(t.TempDir(), "x.yaml"), []byte(text), report.Figures())
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", standInFleet(standIns...))
+	e, err := experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(text), report.Figures())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+func write(t testing.TB, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // options are those of a comparison that runs beside others. A load that is late is
@@ -111,14 +122,35 @@ func selectFrom(t testing.TB, e *experiment.Experiment, arms, faults string) {
 	}
 }
 
-func run(t testing.TB, o Options) {
+func comparison(t testing.TB, o Options) *Comparison {
 	t.Helper()
 	c, err := New(o)
-	if err == nil {
-		err = c.Run(t.Context())
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	return c
+}
+
+func run(t testing.TB, o Options) {
+	t.Helper()
+	if err := comparison(t, o).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fails fails the test unless the error has a text.
+func fails(t testing.TB, err error, want string) {
+	t.Helper()
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// noRecords fails the test if records were begun.
+func noRecords(t testing.TB, o Options) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("records: %v", err)
 	}
 }
 
@@ -175,10 +207,7 @@ func TestShipped(t *testing.T) { // not beside the fleets: kustomize may take 30
 			if first, _, _ := strings.Cut(string(e.Text), "\n"); first != "# "+e.Question || !strings.HasSuffix(first, "?") || len(e.Seeds) == 0 {
 				t.Errorf("first line %q, question %q, seeds %v", first, e.Question, e.Seeds)
 			}
-			c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir()})
 			for _, p := range c.plans { // the manifests say which arms have a mesh
 				if named := ofMesh.MatchString(p.arm.Of); named != p.mesh {
 					t.Errorf("%s: mesh: %v", p.arm.Name, p.mesh)
@@ -218,12 +247,7 @@ func TestExample(t *testing.T) {
 
 // TestMistakesInManifests: what only the manifests show is one line for each too.
 func TestMistakesInManifests(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front", "seventh")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "x.yaml")
-	e, err := experiment.Decode(path, []byte(`# q?
+	e := decode(t, `# q?
 arms:
   - name: a
     manifests: fleet.yaml
@@ -244,12 +268,10 @@ faults:
 load: {target: sevent, from: frnt, streams: [{path: /}]}
 sweep: [{name: n, values: [a, b]}]
 seeds: [1]
-`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = New(Options{Experiment: e, Root: dir, Out: t.TempDir()})
-	want := strings.ReplaceAll(`PATH:6: arms[0].env.frnt: "frnt": must be a service of the arm a: front, seventh
+`, "front", "seventh")
+	dir := filepath.Dir(e.Source)
+	_, err := New(Options{Experiment: e, Root: dir, Out: t.TempDir()})
+	fails(t, err, strings.NewReplacer("PATH", e.Source, "DIR", dir).Replace(`PATH:6: arms[0].env.frnt: "frnt": must be a service of the arm a: front, seventh
 PATH:7: arms[0].replicas.eighth: "eighth": must be a service of the arm a: front, seventh
 PATH:8: arms[0].patches: Deployment fifth: must be one of the manifests, which have the names ["front" "seventh"] of this kind
 PATH:10: arms[1].manifests: "repo:gone": no file DIR/gone: must be a file or a directory, from the repository
@@ -260,10 +282,7 @@ PATH:17: faults[0].inject[1].rules: rule 1 (statsu=503,rate=1.3): rate: "1.3": m
 PATH:17: faults[0].inject[1].rules: rule 2 (delay=5): delay: "5": must be a duration such as 2s, or a range such as 0s..5s
 PATH:18: faults[0].inject[2].replicas: 7: must be at most 2, the pods of seventh in the arm a
 PATH:19: load.target: "sevent": must be a service of the arm a: front, seventh
-PATH:19: load.from: "frnt": must be a service of the arm a: front, seventh`, "PATH", path)
-	if want = strings.ReplaceAll(want, "DIR", dir); err == nil || err.Error() != want {
-		t.Errorf("got\n%v\nwant\n%s", err, want)
-	}
+PATH:19: load.from: "frnt": must be a service of the arm a: front, seventh`))
 }
 
 // TestMerge: a patch changes what it names, of lists with keys too, and nothing
@@ -486,19 +505,13 @@ seeds: [1, 2]
 `
 	o := standIns(t, text, "front")
 	run(t, o)
-	path := filepath.Join(o.Out, RecordsFile)
 	whole := records(t, o.Out)
-	written, err := os.ReadFile(path)
+	written, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
 	if err != nil || len(whole.Runs) != 4 {
 		t.Fatalf("%d runs, %v", len(whole.Runs), err)
 	}
-	if err := os.WriteFile(path, written[:len(written)*2/3], 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	write(t, o.Out, RecordsFile, string(written[:len(written)*2/3]))
+	c := comparison(t, o)
 	left, all, _ := c.Left()
 	if all != 4 || left < 1 || left > 3 {
 		t.Errorf("%d of %d left", left, all)
@@ -523,14 +536,11 @@ seeds: [1, 2]
 		}
 	}
 	o.Again = &record.Key{Arm: "c", Fault: "bad", Seed: 1}
-	if _, err := New(o); err == nil || err.Error() != "--run c, bad, seed 1: must be an arm, a fault and a seed of the experiment" {
-		t.Errorf("got %v", err)
-	}
+	_, err = New(o)
+	fails(t, err, "--run c, bad, seed 1: must be an arm, a fault and a seed of the experiment")
 	o.Again, o.Experiment = nil, standIns(t, strings.Replace(text, "rate: 20", "rate: 30", 1), "front").Experiment
-	want := "--out " + o.Out + ": rate: 20 and 30: must be the same to go on; else --out must be another directory"
-	if _, err := New(o); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	_, err = New(o)
+	fails(t, err, "--out "+o.Out+": rate: 20 and 30: must be the same to go on; else --out must be another directory")
 }
 
 // TestBadRules: rules that a pod does not understand are a mistake in the file, and
@@ -546,14 +556,7 @@ faults:
 load: {target: front, streams: [{path: /}]}
 seeds: [1]
 `, "front")
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := o.Experiment.Source + ":6: faults[0].inject[0].rules: pod front-0: rule 1: refused"
-	if err := c.Run(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	fails(t, comparison(t, o).Run(t.Context()), o.Experiment.Source+":6: faults[0].inject[0].rules: pod front-0: rule 1: refused")
 }
 
 // TestRulesBefore: a service that has faults by its environment has them again
@@ -692,23 +695,15 @@ func TestMissingBinaries(t *testing.T) {
 		calls++
 		return binaries.Set{}, errors.New("envoy is missing: make mesh-parts")
 	}
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
+	fails(t, comparison(t, o).Run(t.Context()), "envoy is missing: make mesh-parts")
+	if calls != 1 {
+		t.Errorf("%d calls", calls)
 	}
-	if err := c.Run(t.Context()); err == nil || err.Error() != "envoy is missing: make mesh-parts" || calls != 1 {
-		t.Errorf("%d calls: %v", calls, err)
-	}
-	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("records: %v", err)
-	}
+	noRecords(t, o)
 	selectFrom(t, o.Experiment, "none", "bad-replica")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if c, err = New(o); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Run(ctx); !errors.Is(err, context.Canceled) || calls != 1 {
+	if err := comparison(t, o).Run(ctx); !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("without a mesh: %d calls: %v", calls, err)
 	}
 }
@@ -792,9 +787,7 @@ repeats: 2
 seeds: [1]
 `, "front", "seventh"))
 	const rule = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: front, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}}\n"
-	if err := os.WriteFile(filepath.Join(filepath.Dir(o.Experiment.Source), "rule.yaml"), []byte(rule), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", rule)
 	var lines []string
 	o.Progress = func(line string) { lines = append(lines, line) }
 	run(t, o)
@@ -825,21 +818,13 @@ load: {target: front, streams: [{path: /}]}
 seeds: [1]
 `, "front"))
 	const rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: fleetman-front}\n"
-	if err := os.WriteFile(filepath.Join(filepath.Dir(o.Experiment.Source), "rule.yaml"), []byte(rule), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.Run(t.Context())
+	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", rule)
+	err := comparison(t, o).Run(t.Context())
 	want := o.Experiment.Source + ":4: arms[1]: bad: "
 	if _, ok := errors.AsType[experiment.Problems](err); !ok || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), `refused by Istio: `) || !strings.Contains(err.Error(), `"outliers"`) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("records: %v", err)
-	}
+	noRecords(t, o)
 }
 
 // TestTaken: beside another fleet on its addresses, a comparison names them before
@@ -852,28 +837,16 @@ func TestTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer claim.Close()
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr())
-	if err := c.Run(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("records: %v", err)
-	}
+	fails(t, comparison(t, o).Run(t.Context()), fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr()))
+	noRecords(t, o)
 }
 
 // TestOlderRecords: a file that is no comparison is never overwritten.
 func TestOlderRecords(t *testing.T) {
 	o := short(t, "comparison", "none", "bad-replica", phases(0, time.Second, 0))
-	path := filepath.Join(o.Out, RecordsFile)
-	if err := os.WriteFile(path, []byte("precious\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, o.Out, RecordsFile, "precious\n")
 	_, err := New(o)
-	if text, _ := os.ReadFile(path); err == nil || !strings.HasSuffix(err.Error(), ": --out must be a directory without records, or with those of this experiment") || string(text) != "precious\n" {
+	if text, _ := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err == nil || !strings.HasSuffix(err.Error(), ": --out must be a directory without records, or with those of this experiment") || string(text) != "precious\n" {
 		t.Errorf("got %v, records %q", err, text)
 	}
 }
@@ -885,12 +858,9 @@ func TestStopped(t *testing.T) {
 	o := short(t, "comparison", "none,library", "bad-replica", phases(0, time.Second, 0))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(0, cancel)
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := comparison(t, o)
 	first := c.plans[0].arm.Name
-	err = c.Run(ctx)
+	err := c.Run(ctx)
 	if want := "interrupted in " + first + ", bad-replica, seed 1: 0 of 2 runs are kept in " + o.Out + ": context canceled"; !errors.Is(err, context.Canceled) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,12 +23,9 @@ import (
 // testCluster is a cluster that is never connected to.
 func testCluster(t *testing.T, namespace string) *Cluster {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "config")
-	text := "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	client, err := cluster.NewClient(cluster.Options{Context: "a", Kubeconfig: file, Namespace: namespace})
+	dir := t.TempDir()
+	write(t, dir, "config", "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n")
+	client, err := cluster.NewClient(cluster.Options{Context: "a", Kubeconfig: filepath.Join(dir, "config"), Namespace: namespace})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,12 +35,7 @@ func testCluster(t *testing.T, namespace string) *Cluster {
 
 // TestNotOnCluster: what a cluster cannot do is one line each, before anything starts.
 func TestNotOnCluster(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet("front", "seventh")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "x.yaml")
-	e, err := experiment.Decode(path, []byte(`# q?
+	e := decode(t, `# q?
 arms:
   - {name: a, manifests: fleet.yaml}
   - name: b
@@ -56,20 +47,14 @@ faults:
   - {name: k, inject: [{service: seventh, action: kill}, {service: seventh, rules: "status=503;connect=hang"}]}
 load: {target: front, streams: [{path: /}]}
 seeds: [1]
-`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+`, "front", "seventh")
 	at := testCluster(t, "")
 	at.Parallel = true
-	_, err = New(Options{Experiment: e, Root: dir, Out: t.TempDir(), Cluster: at})
-	want := strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
+	_, err := New(Options{Experiment: e, Out: t.TempDir(), Cluster: at})
+	fails(t, err, strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
 PATH:7: arms[1].target: ingress: must be without --parallel: all arms share the ingress gateway
 PATH:9: faults[0].inject[0].action: stop 5s: must be kill or roll with --context: the API of a cluster has no SIGSTOP
-PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", path)
-	if err == nil || err.Error() != want {
-		t.Errorf("got\n%v\nwant\n%s", err, want)
-	}
+PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", e.Source))
 }
 
 // TestNamespaces: each arm has a namespace of its own, whatever its name is.
@@ -94,11 +79,7 @@ func TestNamespaces(t *testing.T) {
 func TestChangeOnCluster(t *testing.T) {
 	e := decode(t, "# q?\narms: [{name: library, manifests: repo:k8s/base, replicas: {staff-service: 2}, env: {all: {A: all}, staff-service: {A: own}}}]\nseeds: [7]\n")
 	at := testCluster(t, "cmp")
-	c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
-	if err != nil {
-		t.Fatal(err)
-	}
-	change := at.change(c.plans[0])
+	change := at.change(comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at}).plans[0])
 	last := map[string]string{}
 	for _, s := range change.Set {
 		last[s.Target+" "+s.Name] = s.Value
@@ -119,10 +100,7 @@ seeds: [1, 2]
 	for parallel, want := range map[bool]int{false: 8, true: 4} {
 		at := testCluster(t, "cmp")
 		at.Parallel = parallel
-		c, err := New(Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
 		left, all, lasts := c.Left()
 		if got := len(c.o.groups(c.left)); got != want || left != 8 || all != 8 || lasts != time.Duration(want)*45*time.Second {
 			t.Errorf("parallel %v: %d groups, %v, want %d", parallel, got, lasts, want)
@@ -233,11 +211,9 @@ func TestParallel(t *testing.T) {
 	for _, left := range []bool{false, true} {
 		at := testCluster(t, "cmp")
 		at.Parallel = true
-		o := Options{Experiment: decode(t, twoArms), Root: "../..", Out: t.TempDir(), Command: "fleetman compare x", Cluster: at, Progress: func(line string) { t.Log(line) }}
-		c, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := comparison(t, Options{
+			Experiment: decode(t, twoArms), Root: "../..", Out: t.TempDir(), Command: "fleetman compare x", Cluster: at, Progress: func(line string) { t.Log(line) },
+		})
 		c.o.at = stub{at, func(ctx context.Context, p plan) error {
 			if p.arm.Name == "a" {
 				return errors.New("no room")
@@ -248,7 +224,7 @@ func TestParallel(t *testing.T) {
 			}
 			return ctx.Err()
 		}}
-		err = c.Run(t.Context())
+		err := c.Run(t.Context())
 		got := strings.Split(err.Error(), "\n")
 		slices.Sort(got)
 		want := []string{"a, healthy, seed 1: no room"}

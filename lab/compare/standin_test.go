@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,9 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/report"
 )
 
 // TestMain runs the test's own program as a service when it is started under
@@ -125,49 +124,34 @@ func (s *service) faults(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"rules":[{"rule":%q}]}`, s.rules)
 }
 
-// standIns are the options of an experiment on a fleet of stand-ins in a row, each
-// of which calls the next one. Its manifests are in fleet.yaml, beside the
-// experiment.
+// standIns are the options of an experiment on a fleet of stand-ins: see decode.
 func standIns(t testing.TB, text string, names ...string) Options {
 	t.Helper()
 	o := options(t)
-	o.Root, o.Bin = "", standInPrograms(t, names...)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte(standInFleet(names...)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if o.Experiment, err = experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(text), report.Figures()); err != nil {
-		t.Fatal(err)
-	}
+	o.Root, o.Bin, o.Experiment = "", standInPrograms(t, names...), decode(t, text, names...)
 	return o
 }
 
 // standInPrograms is a directory with programs of these names.
 func standInPrograms(t testing.TB, names ...string) string {
 	t.Helper()
+	dir := filepath.Join(t.TempDir(), standInDir)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	program, err := os.ReadFile(self)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, names[0]), program, 0o755)
+	}
+	for _, name := range names[1:] {
+		err = errors.Join(err, os.Link(filepath.Join(dir, names[0]), filepath.Join(dir, name)))
+	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), standInDir)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for i, name := range names {
-		path := filepath.Join(dir, name)
-		if i > 0 {
-			err = os.Link(filepath.Join(dir, names[0]), path)
-		} else {
-			err = os.WriteFile(path, program, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	return dir
 }
