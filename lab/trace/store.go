@@ -35,7 +35,7 @@ type kept struct {
 	spans   []Span
 	dropped int
 	bytes   int
-	notable bool // failed, degraded or slow
+	notable bool    // failed, degraded or slow
 	summary Summary // of the spans; the zero value after a change
 }
 
