@@ -57,10 +57,12 @@ first:
 compiled:
 	@$(call go_build,compiling beside the pages,-trimpath -tags $(TAGS) ./kit/... ./lab/cluster ./lab/mesh)
 
-# Each part runs, also after one has failed. Scenarios are checked after the tests, because they measure.
-PARTS = lint modules test-ui test-go test-manifests test-alone fuzz $(if $(CI),check)
-test: ui ## run all checks of CI except the scenarios: see check
-	@MAKE='$(MAKE)' .ci/parts $(PARTS)
+# Each part runs, also after one has failed. The parts that measure or wait have the processors first; beside them run
+# those that only compute. What both need is built before. LANES=1 runs all parts one after another.
+MEASURE = $(if $(CI),check) test-alone
+COMPUTE = lint modules test-ui test-manifests fuzz test-go
+test: ui $(FLEETMAN) $(if $(CI),mesh-parts) ## run all checks of CI except the scenarios: see check
+	@MAKE='$(MAKE)' .ci/parts '$(MEASURE)' '$(COMPUTE)'
 
 # What fails beside three other fleets is checked again, alone: other work delays responses, a defect stays.
 check: ui $(FLEETMAN) ## check the promises of all scenarios and their controls, in about five minutes

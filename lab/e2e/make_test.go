@@ -109,10 +109,24 @@ func TestMakeInAnyPath(t *testing.T) {
 	}
 }
 
-// TestParts checks that a part that fails ends no other one, and that the last lines are the times and the failures.
+// TestParts checks that a part that fails ends no other one, that the last lines are the times and the failures, that
+// lanes run at the same time, and that an interrupt ends them.
 func TestParts(t *testing.T) {
 	dir := t.TempDir()
-	makefile := "a:\n\t@echo one\nb:\n\t@echo '--- FAIL: TestX (1.00s)'; echo noise; false\nc:\n\t@echo last; exit 2\nd:\n\t@echo two\n"
+	makefile := `
+a:
+	@echo one
+b:
+	@echo '--- FAIL: TestX (1.00s)'; echo noise; false
+c:
+	@echo last; exit 2
+d:
+	@echo two
+here there:
+	@touch $@; until [ -e here ] && [ -e there ]; do sleep 0.01; done
+long:
+	@trap 'echo interrupted; exit 3' INT; touch begun; sleep 100 & wait
+`
 	if err := os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -121,18 +135,37 @@ func TestParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		parts []string
-		code  int
-		want  string
+		atOnce string // LANES
+		lanes  []string
+		signal os.Signal
+		code   int
+		want   string
 	}{
-		{[]string{"a", "d"}, 0, `one\ntwo\n\na +ok +\d+ s\nd +ok +\d+ s\n`},
-		{[]string{"a", "b", "c", "d"}, 1, `(?s)one\n.*two\n\na +ok +\d+ s\nb +FAILED +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nb: --- FAIL: TestX \(1.00s\)\nc: last\nmake: [^\n]*Error 2\n`},
+		{"1", []string{"a", "d"}, nil, 0, `a: one\nd: two\n\na +ok +\d+ s\nd +ok +\d+ s\n`},
+		{"1", []string{"a b", "c d"}, nil, 1, `(?s)a: one\n.*d: two\n\na +ok +\d+ s\nb +FAILED +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nb: --- FAIL: TestX \(1.00s\)\nc: last\nmake: [^\n]*Error 2\n`},
+		{"2", []string{"here", "there c", "d"}, nil, 1, `(?s).*\n\nhere +ok +\d+ s\nthere +ok +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nc: last\nmake: [^\n]*Error 2\n`},
+		{"2", []string{"long d"}, os.Interrupt, 130, `long: interrupted\nlong: make: [^\n]*Error 3\n`},
+		{"2", []string{"long d"}, syscall.SIGTERM, 130, `long: interrupted\nlong: make: [^\n]*Error 3\n`},
 	} {
-		cmd := exec.Command(script, test.parts...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKE=make", "MAKEFLAGS=", "MAKELEVEL=0")
-		out, _ := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != test.code || !regexp.MustCompile("^"+test.want+"$").Match(out) {
-			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.parts, code, out, test.want)
+		if err := os.RemoveAll(filepath.Join(dir, "begun")); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		cmd := exec.Command(script, test.lanes...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKE=make", "MAKEFLAGS=", "MAKELEVEL=0", "LANES="+test.atOnce)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if test.signal != nil {
+			await(t, "the part to begin", func() bool { _, err := os.Stat(filepath.Join(dir, "begun")); return err == nil })
+			if err := cmd.Process.Signal(test.signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = cmd.Wait() // the exit code is compared
+		if code := cmd.ProcessState.ExitCode(); code != test.code || !regexp.MustCompile("^"+test.want+"$").Match(out.Bytes()) {
+			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.lanes, code, out.String(), test.want)
 		}
 	}
 }
