@@ -34,16 +34,14 @@ func CSV(w io.Writer, r Report) error {
 	}
 	write := func(fields ...string) { _ = out.Write(fields) } // Error has it
 	write("fault", "arm", "figure", "unit", "value", "low", "high", "n", "note", "baseline", "difference", "differenceLow", "differenceHigh", "shown")
-	for _, f := range r.faults() {
-		for _, a := range f.Arms {
-			for _, c := range r.Columns {
-				v, d := a.Figures[c.Name], a.Over[c.Name]
-				if v.Value == nil && v.Note == "" {
-					continue
-				}
-				write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), strings.Trim(v.Note+"; "+f.warned(a.Name), "; "),
-					f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
+	for f, a := range armsOf(r.faults()) {
+		for _, c := range r.Columns {
+			v, d := a.Figures[c.Name], a.Over[c.Name]
+			if v.Value == nil && v.Note == "" {
+				continue
 			}
+			write(f.Name, a.Name, c.Name, c.Unit.Base, number(v.Value), number(v.Low), number(v.High), strconv.Itoa(v.N), strings.Trim(v.Note+"; "+f.warned(a.Name), "; "),
+				f.Baseline, number(d.Value), number(d.Low), number(d.High), strconv.FormatBool(d.Shown))
 		}
 	}
 	out.Flush()
@@ -64,25 +62,27 @@ func HGRM(dir string, r Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the histograms: %w", err)
 	}
-	for _, f := range r.faults() {
-		for _, a := range f.Arms {
-			h := hdrhistogram.New(lowestMicros, highestMicros, digits)
-			for _, r := range a.Runs {
-				for _, latency := range r.latencies {
-					if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
-						return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
-					}
-				}
-			}
-			var text bytes.Buffer
-			_, err := h.PercentilesPrint(&text, 5, 1000)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), text.Bytes(), 0o644)
-			}
-			if err != nil {
-				return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
-			}
+	for f, a := range armsOf(r.faults()) {
+		text, err := a.hgrm()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), text, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
 		}
 	}
 	return nil
+}
+
+// hgrm is the distribution of the latencies of all runs.
+func (a Arm) hgrm() ([]byte, error) {
+	h := hdrhistogram.New(lowestMicros, highestMicros, digits)
+	for _, latency := range a.Figures["p50"].latencies {
+		if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
+			return nil, err
+		}
+	}
+	var text bytes.Buffer
+	_, err := h.PercentilesPrint(&text, 5, 1000)
+	return text.Bytes(), err
 }

@@ -10,15 +10,27 @@ import (
 	"fleetman.example/lab/stats"
 )
 
-// Figure is one column of one arm with one fault, of all its runs: a value with
-// its interval.
-type Figure struct {
-	// Value is null when no run has one, and when the sample cannot support it;
-	// Note is then what can be said.
+// Estimate is a value with its interval; all are null without a value, Low and
+// High without an interval.
+type Estimate struct {
 	Value *float64 `json:"value"`
-	Low   *float64 `json:"low,omitempty"` // null without an interval
+	Low   *float64 `json:"low,omitempty"`
 	High  *float64 `json:"high,omitempty"`
-	N     int      `json:"n"` // requests of a share or a quantile, else runs
+}
+
+func (e *Estimate) interval(i stats.Interval) {
+	e.Low, e.High = pointer(micro(i.Low)), pointer(micro(i.High))
+}
+
+// text is the value with its interval: 13.3 % (10.5..16.8).
+func (e Estimate) text(u Unit) string { return u.text(*e.Value) + u.between(*e.Value, e.Low, e.High) }
+
+// Figure is one column of one arm with one fault, of all its runs. Its value is
+// null when no run has one, and when the sample cannot support it; Note is then
+// what can be said.
+type Figure struct {
+	Estimate
+	N int `json:"n"` // requests of a share or a quantile, else runs
 	// Runs are the values of each run, in the order of Arm.Runs.
 	Runs []*float64 `json:"runs"`
 	Note string     `json:"note,omitempty"`
@@ -148,10 +160,6 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 	}
 }
 
-func (f *Figure) interval(i stats.Interval) {
-	f.Low, f.High = pointer(micro(i.Low)), pointer(micro(i.High))
-}
-
 // Text formats the figure: 13.3 % (10.5..16.8).
 func (f Figure) Text(u Unit) string {
 	if f.Value == nil {
@@ -160,7 +168,7 @@ func (f Figure) Text(u Unit) string {
 		}
 		return f.Note
 	}
-	text := u.text(*f.Value) + u.between(*f.Value, f.Low, f.High)
+	text := f.text(u)
 	if low, high := f.spread(); f.Low == nil {
 		text += strings.Replace(u.between(*f.Value, low, high), "(", "(runs ", 1)
 	}
@@ -193,11 +201,10 @@ func (f Fault) Columns() (shown []Column) {
 	return shown
 }
 
-// Difference is a figure less that of another arm, paired run by run.
+// Difference is a figure less that of another arm, paired run by run; null when
+// one of them is.
 type Difference struct {
-	Value *float64 `json:"value"` // null when one of them is
-	Low   *float64 `json:"low,omitempty"`
-	High  *float64 `json:"high,omitempty"`
+	Estimate
 	// Shown reports whether the interval does not contain 0. Without an interval
 	// no difference is shown.
 	Shown bool `json:"shown"`
@@ -239,10 +246,14 @@ func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
 		ok = false
 	}
 	if ok {
-		d.Low, d.High = pointer(micro(i.Low)), pointer(micro(i.High))
-		d.Shown = !i.Contains(0)
+		d.interval(i)
 	}
 	return d
+}
+
+func (d *Difference) interval(i stats.Interval) {
+	d.Estimate.interval(i)
+	d.Shown = !i.Contains(0)
 }
 
 // Text formats the difference; one that is not shown is called so.
@@ -250,7 +261,7 @@ func (d Difference) Text(u Unit) string {
 	if d.Value == nil {
 		return "-"
 	}
-	text := u.text(*d.Value) + u.between(*d.Value, d.Low, d.High)
+	text := d.text(u)
 	if d.Low != nil && !d.Shown {
 		text = "none shown" + u.between(math.NaN(), d.Low, d.High)
 	}

@@ -195,7 +195,7 @@ func (f Fault) price() []Finding {
 			if d.Value == nil {
 				continue
 			}
-			text := c.Unit.text(*d.Value) + c.Unit.between(*d.Value, d.Low, d.High)
+			text := d.text(c.Unit)
 			if d.Low != nil && !d.Shown {
 				text = "none shown"
 			}

@@ -135,9 +135,7 @@ func (p *page) fill() {
 	p.ids = map[string]string{}
 	var questions []string
 	for gi, g := range p.Groups {
-		if !slices.Contains(p.Dates, g.Date) {
-			p.Dates = append(p.Dates, g.Date)
-		}
+		p.Dates = addOnce(p.Dates, g.Date)
 		if g.experiment != nil && g.experiment.Question != "" {
 			questions = append(questions, g.experiment.Question)
 		}

@@ -36,11 +36,9 @@ func PairHTML(w io.Writer, p Pair) error {
 		}
 	}
 	page.Dates = slices.Compact(page.Dates)
-	for _, f := range p.A.faults() {
-		for _, a := range f.Arms {
-			if b, ok := p.B.find(f.Name, a.Name); ok {
-				page.Rows = append(page.Rows, pairRow{anchor("fault", f.Name+"-"+a.Name), f.Name, a.Name, a.page(), b.page(), ""})
-			}
+	for f, a := range armsOf(p.A.faults()) {
+		if b, ok := p.B.find(f.Name, a.Name); ok {
+			page.Rows = append(page.Rows, pairRow{anchor("fault", f.Name+"-"+a.Name), f.Name, a.Name, a.page(), b.page(), ""})
 		}
 	}
 	for i, row := range page.Rows {

@@ -110,9 +110,7 @@ func (s Sweep) places() (at func(string) float64, values []string) {
 	numeric := true
 	for _, series := range s.Series {
 		for _, p := range series.Points {
-			if !slices.Contains(values, p.At) {
-				values = append(values, p.At)
-			}
+			values = addOnce(values, p.At)
 			v, err := strconv.ParseFloat(p.At, 64)
 			numeric = numeric && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
 			low, high = min(low, v), max(high, v)

@@ -21,13 +21,11 @@ const (
 
 // Verdict is one goal, with one arm and one fault.
 type Verdict struct {
-	Goal   string   `json:"goal"` // as it is written
-	Arm    string   `json:"arm"`
-	Fault  string   `json:"fault"`
-	Figure string   `json:"figure"`
-	Value  *float64 `json:"value"`
-	Low    *float64 `json:"low,omitempty"`
-	High   *float64 `json:"high,omitempty"`
+	Goal   string `json:"goal"` // as it is written
+	Arm    string `json:"arm"`
+	Fault  string `json:"fault"`
+	Figure string `json:"figure"`
+	Estimate
 	// AtLeast and AtMost are the bounds, in the figure's unit.
 	AtLeast *float64 `json:"atLeast,omitempty"`
 	AtMost  *float64 `json:"atMost,omitempty"`
@@ -113,18 +111,16 @@ func (r *Report) judge(goal experiment.Goal) (found []Verdict, err error) {
 	if !ok {
 		return nil, fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, strings.Join(Figures(), ", "))
 	}
-	for _, f := range r.faults() {
-		for _, a := range f.Arms {
-			seen := a.Runs[0].seen
-			if !named(goal.Fault, seen.Fault, seen.FaultOf) || !named(goal.Arm, seen.Arm, seen.ArmOf) {
-				continue
-			}
-			v, err := c.judge(goal, f, a)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, v)
+	for f, a := range armsOf(r.faults()) {
+		seen := a.Runs[0].seen
+		if !named(goal.Fault, seen.Fault, seen.FaultOf) || !named(goal.Arm, seen.Arm, seen.ArmOf) {
+			continue
 		}
+		v, err := c.judge(goal, f, a)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, v)
 	}
 	return found, nil
 }
@@ -146,7 +142,7 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 		return v, fmt.Errorf("goal %s: confidence: %v: must be between 0%% and 100%%", goal, confidence)
 	}
 	mine := c.figure(a.Runs, confidence)
-	v.N, v.Value, v.Low, v.High = mine.N, mine.Value, mine.Low, mine.High
+	v.N, v.Estimate = mine.N, mine.Estimate
 	if c.share != nil || c.quantile > 0 {
 		v.Of = "requests"
 	} else {
@@ -159,8 +155,7 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 			v.Result, v.Text = GoalUndecided, noRun+" of "+goal.Over
 			return v, nil
 		}
-		d := c.over(mine, c.figure(others.Runs, confidence), confidence)
-		v.Value, v.Low, v.High = d.Value, d.Low, d.High
+		v.Estimate = c.over(mine, c.figure(others.Runs, confidence), confidence).Estimate
 		v.decide(mine.never(c))
 		v.neededByWidth()
 	case c.quantile > 0:
@@ -296,7 +291,7 @@ func (v *Verdict) byWidth() int {
 // text is the verdict in words: not decided by 450 requests: 99.8 % (98.4..100);
 // 1 917 would decide it.
 func (v *Verdict) text(c Column, note string, over bool) string {
-	value := Figure{Value: v.Value, Low: v.Low, High: v.High}.Text(c.Unit)
+	value := Figure{Estimate: v.Estimate}.Text(c.Unit)
 	if note != "" && !over {
 		value = note
 	}

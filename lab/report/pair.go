@@ -34,11 +34,12 @@ type Change struct {
 // Overlap reports whether two reports have an arm with a fault in common, so
 // that they can be compared side by side.
 func Overlap(a, b Report) bool {
-	return slices.ContainsFunc(a.faults(), func(f Fault) bool {
-		return slices.ContainsFunc(b.faults(), func(other Fault) bool {
-			return f.Name == other.Name && slices.ContainsFunc(f.Arms, func(arm Arm) bool { _, ok := other.arm(arm.Name); return ok })
-		})
-	})
+	for f, arm := range armsOf(a.faults()) {
+		if _, ok := b.find(f.Name, arm.Name); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (r Report) faults() (all []Fault) {

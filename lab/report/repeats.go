@@ -20,11 +20,9 @@ type Repeats struct {
 // repeats compares the runs of each arm with each other.
 func (g *Group) repeats() *Repeats {
 	var arms [][]Run
-	for _, f := range g.Faults {
-		for _, a := range f.Arms {
-			if !f.Healthy() {
-				arms = append(arms, a.Runs)
-			}
+	for f, a := range armsOf(g.Faults) {
+		if !f.Healthy() {
+			arms = append(arms, a.Runs)
 		}
 	}
 	return repeatsOf(arms)
@@ -52,12 +50,9 @@ func repeatsOf(arms [][]Run) *Repeats {
 	}
 	_, mine := stats.Pool(same)
 	_, theirs := stats.Pool(others)
-	i := stats.ShareDifference(mine, theirs, stats.Confidence)
-	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others)}
-	r.Difference = Difference{
-		Value: pointer(micro(mine.Share() - theirs.Share())), Low: pointer(micro(i.Low)), High: pointer(micro(i.High)),
-		Shown: !i.Contains(0), Pairs: min(len(same), len(others)),
-	}
+	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others), Difference: Difference{Pairs: min(len(same), len(others))}}
+	r.Difference.Value = pointer(micro(mine.Share() - theirs.Share()))
+	r.Difference.interval(stats.ShareDifference(mine, theirs, stats.Confidence))
 	return &r
 }
 
@@ -107,13 +102,9 @@ func (p Pair) repeats() *Repeats {
 		return nil
 	}
 	var arms [][]Run
-	for _, f := range p.A.faults() {
-		for _, other := range p.B.faults() {
-			for _, a := range f.Arms {
-				if b, ok := other.arm(a.Name); ok && f.Name == other.Name && !f.Healthy() {
-					arms = append(arms, slices.Concat(a.Runs, b.Runs))
-				}
-			}
+	for f, a := range armsOf(p.A.faults()) {
+		if b, ok := p.B.find(f.Name, a.Name); ok && !f.Healthy() {
+			arms = append(arms, slices.Concat(a.Runs, b.Runs))
 		}
 	}
 	return repeatsOf(arms)

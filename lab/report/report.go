@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -108,9 +109,7 @@ func (r *Report) add(c *record.Comparison) error {
 			}
 		}
 	}
-	if !slices.Contains(g.Commands, c.Command) {
-		g.Commands = append(g.Commands, c.Command)
-	}
+	g.Commands = addOnce(g.Commands, c.Command)
 	for _, run := range c.Runs {
 		if err := g.add(run); err != nil {
 			return err
@@ -128,6 +127,14 @@ func find[T any](list *[]T, matches func(*T) bool) *T {
 	}
 	*list = append(*list, *new(T))
 	return &(*list)[len(*list)-1]
+}
+
+// addOnce appends what is not in a list yet.
+func addOnce[T comparable](list []T, v T) []T {
+	if slices.Contains(list, v) {
+		return list
+	}
+	return append(list, v)
 }
 
 // add computes one run and puts it where it belongs.
@@ -217,6 +224,19 @@ func (f *Fault) compute() error {
 
 // Healthy reports whether nothing fails: the runs show what each arm costs.
 func (f Fault) Healthy() bool { return f.Rules == "" }
+
+// armsOf are the arms of some faults, each with its fault.
+func armsOf(faults []Fault) iter.Seq2[Fault, Arm] {
+	return func(yield func(Fault, Arm) bool) {
+		for _, f := range faults {
+			for _, a := range f.Arms {
+				if !yield(f, a) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // arm returns the arm with a name.
 func (f Fault) arm(name string) (Arm, bool) {

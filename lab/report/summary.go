@@ -130,11 +130,9 @@ func (r Report) matrix(color bool) (lines []string) {
 // arms are the names of the arms, in the order of the records, with or without
 // those of a sweep.
 func (r Report) arms(swept bool) (names []string) {
-	for _, f := range r.faults() {
-		for _, a := range f.Arms {
-			if (swept || !f.swept()) && !slices.Contains(names, a.Name) {
-				names = append(names, a.Name)
-			}
+	for f, a := range armsOf(r.faults()) {
+		if swept || !f.swept() {
+			names = addOnce(names, a.Name)
 		}
 	}
 	return names

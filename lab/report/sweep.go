@@ -42,10 +42,8 @@ func (g *Group) sweeps() (all []Sweep) {
 	for _, axis := range g.axes() {
 		for _, name := range g.sweptFigures() {
 			s := Sweep{Axis: axis, Figure: name}
-			for _, f := range g.Faults {
-				for _, a := range f.Arms {
-					s.add(g, f, a)
-				}
+			for _, a := range armsOf(g.Faults) {
+				s.add(g, a)
 			}
 			s.order()
 			all = append(all, s)
@@ -56,17 +54,13 @@ func (g *Group) sweeps() (all []Sweep) {
 
 // axes are the names of the swept values, in the experiment's order.
 func (g *Group) axes() (names []string) {
-	found := map[string]bool{}
-	for _, f := range g.Faults {
-		for _, a := range f.Arms {
-			for name := range a.Runs[0].seen.Point {
-				found[name] = true
-			}
-		}
+	found := map[string]string{}
+	for _, a := range armsOf(g.Faults) {
+		maps.Copy(found, a.Runs[0].seen.Point)
 	}
 	if g.experiment != nil {
 		for _, axis := range g.experiment.Sweep {
-			if found[axis.Name] {
+			if _, ok := found[axis.Name]; ok {
 				names = append(names, axis.Name)
 			}
 		}
@@ -78,26 +72,20 @@ func (g *Group) axes() (names []string) {
 func (g *Group) sweptFigures() (names []string) {
 	if g.experiment != nil {
 		for _, t := range g.experiment.Theory {
-			names = append(names, t.Figure)
+			names = addOnce(names, t.Figure)
 		}
 		for _, goal := range g.experiment.Goals {
-			names = append(names, goal.Figure)
+			names = addOnce(names, goal.Figure)
 		}
 	}
 	if len(names) == 0 {
-		names = []string{"good", "attempts"}
+		return []string{"good", "attempts"}
 	}
-	var once []string
-	for _, name := range names {
-		if !slices.Contains(once, name) {
-			once = append(once, name)
-		}
-	}
-	return once
+	return names
 }
 
 // add adds an arm's figure to its series.
-func (s *Sweep) add(g *Group, f Fault, a Arm) {
+func (s *Sweep) add(g *Group, a Arm) {
 	seen := a.Runs[0].seen
 	at, swept := seen.Point[s.Axis]
 	if !swept {

@@ -56,9 +56,7 @@ func (r Report) warnings() (lines []string) {
 	runs := map[string][]string{}
 	for _, f := range r.faults() {
 		for _, w := range f.warnings {
-			if !slices.Contains(whats, w.what) {
-				whats = append(whats, w.what)
-			}
+			whats = addOnce(whats, w.what)
 			if w.run != "" {
 				runs[w.what] = append(runs[w.what], w.run)
 			}
@@ -89,9 +87,8 @@ func plural(n int, what string) string {
 func (f Fault) warned(arm string) string {
 	var all []string
 	for _, w := range f.warnings {
-		text := strings.TrimPrefix(w.what, arm+": ")
-		if (w.arm == "" || w.arm == arm) && !slices.Contains(all, text) {
-			all = append(all, text)
+		if w.arm == "" || w.arm == arm {
+			all = addOnce(all, strings.TrimPrefix(w.what, arm+": "))
 		}
 	}
 	return strings.Join(all, "; ")
