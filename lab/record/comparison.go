@@ -46,12 +46,7 @@ type Conditions struct {
 // Difference names the first field in which two differ, with both values, the
 // way an error shows it; it is empty when they are the same.
 func (c Conditions) Difference(other Conditions) string {
-	return difference(c, other)
-}
-
-// difference compares the JSON forms of two values, field by field.
-func difference(a, b any) string {
-	mine, others := fields(a), fields(b)
+	mine, others := c.fields(), other.fields()
 	for _, name := range slices.Sorted(maps.Keys(mine)) {
 		if !bytes.Equal(mine[name], others[name]) {
 			return fmt.Sprintf("%s: %s and %s", name, mine[name], others[name])
@@ -60,13 +55,14 @@ func difference(a, b any) string {
 	return ""
 }
 
-func fields(v any) (all map[string]json.RawMessage) {
-	text, err := json.Marshal(v)
+// fields are the JSON forms of the fields.
+func (c Conditions) fields() (all map[string]json.RawMessage) {
+	text, err := json.Marshal(c)
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
 	if err != nil {
-		panic(err) // both types are plain data
+		panic(err) // it is plain data
 	}
 	return all
 }

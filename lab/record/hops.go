@@ -37,10 +37,15 @@ func (h Hop) isIncomplete() bool {
 
 // HopCounts are the growth of a hop's counters over a part of a run.
 type HopCounts struct {
-	Requests      float64 // for which the caller made calls, times Calls
-	Attempts      float64 // by the caller's count
-	ProxyAttempts float64 // by its proxy's; 0 without one
-	Received      float64 // by the upstream's
+	Requests      float64 `json:"requests"`                // for which the caller made calls, times Calls
+	Attempts      float64 `json:"attempts"`                // by the caller's count
+	ProxyAttempts float64 `json:"proxyAttempts,omitempty"` // by its proxy's; 0 without one
+	Received      float64 `json:"received"`                // by the upstream's
+}
+
+// Plus returns the sum of two hops' counts.
+func (c HopCounts) Plus(other HopCounts) HopCounts {
+	return HopCounts{c.Requests + other.Requests, c.Attempts + other.Attempts, c.ProxyAttempts + other.ProxyAttempts, c.Received + other.Received}
 }
 
 // Hop returns what a hop's counters grew by from one offset to another.
@@ -82,18 +87,15 @@ func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 	if healthyUntil == 0 {
 		healthyUntil = c.last
 	}
-	callers := c.callers()
-	for _, caller := range slices.Sorted(maps.Keys(callers)) {
-		for _, upstream := range slices.Sorted(maps.Keys(callers[caller])) {
-			called := callers[caller][upstream]
-			maps.DeleteFunc(called, func(_ string, grew bool) bool { return !grew }) // before the run
-			if len(called) == 0 {
-				continue
-			}
-			h := Hop{Caller: caller, Upstream: upstream, Methods: slices.Sorted(maps.Keys(called))}
-			c.findCause(&h, healthyUntil)
-			hops = append(hops, h)
+	for _, call := range c.calls() {
+		if n := len(hops); n == 0 || hops[n-1].Caller != call.caller || hops[n-1].Upstream != call.upstream {
+			hops = append(hops, Hop{Caller: call.caller, Upstream: call.upstream})
 		}
+		h := &hops[len(hops)-1]
+		h.Methods = append(h.Methods, call.method)
+	}
+	for i := range hops {
+		c.findCause(&hops[i], healthyUntil)
 	}
 	if load != nil {
 		hops = addLoad(hops, *load)
@@ -107,23 +109,28 @@ func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 	return hops
 }
 
-// callers returns which methods each caller has counted for each upstream, and
-// whether it called in the run: by caller, upstream and method.
-func (c Counters) callers() map[string]map[string]map[string]bool {
-	callers := map[string]map[string]map[string]bool{}
+// call is what a caller counts of an upstream.
+type call struct{ caller, upstream, method string }
+
+// calls are those that callers made in the run, and not before it alone, sorted.
+func (c Counters) calls() []call {
+	made := map[call]bool{}
 	for pod, own := range c.byPod {
 		for _, s := range own {
 			for _, n := range s.Counts {
-				caller := ServiceOf(pod)
-				if n.Name != CountClient || caller == "" || at(at(callers, caller), n.upstream())[n.method()] {
+				key := call{ServiceOf(pod), n.upstream(), n.method()}
+				if _, known := made[key]; known || n.Name != CountClient || key.caller == "" {
 					continue
 				}
 				of := func(other Count) bool { return other.Name == CountClient && other.Of == n.Of }
-				at(at(callers, caller), n.upstream())[n.method()] = c.grown(caller, of, 0, c.last) > 0
+				made[key] = c.grown(key.caller, of, 0, c.last) > 0
 			}
 		}
 	}
-	return callers
+	maps.DeleteFunc(made, func(_ call, grew bool) bool { return !grew })
+	return slices.SortedFunc(maps.Keys(made), func(a, b call) int {
+		return cmp.Or(cmp.Compare(a.caller, b.caller), cmp.Compare(a.upstream, b.upstream), cmp.Compare(a.method, b.method))
+	})
 }
 
 // addLoad adds the load's calls to those that its caller makes to the same
@@ -138,13 +145,6 @@ func addLoad(hops []Hop, load Hop) []Hop {
 	slices.Sort(h.Methods)
 	h.Methods = slices.Compact(h.Methods)
 	return hops
-}
-
-func at[K comparable, V any](of map[string]map[K]V, key string) map[K]V {
-	if of[key] == nil {
-		of[key] = map[K]V{}
-	}
-	return of[key]
 }
 
 // findCause finds the routes of the caller whose requests make the calls, and how

@@ -45,16 +45,13 @@ const (
 )
 
 // ofRequests is the share of some requests for which is holds.
-func ofRequests(some func(*Run) []record.Request, is func(*Run, record.Request) bool) func(*Run) stats.Count {
-	return func(r *Run) stats.Count {
-		c := stats.Count{N: float64(len(some(r)))}
-		for _, request := range some(r) {
-			if is(r, request) {
-				c.K++
-			}
-		}
-		return c
-	}
+func ofRequests(some func(*Run) []record.Request, is func(record.Request) bool) func(*Run) stats.Count {
+	return func(r *Run) stats.Count { return count(some(r), is) }
+}
+
+// inTime is the share of some requests that were good, and not slow.
+func inTime(some func(*Run) []record.Request) func(*Run) stats.Count {
+	return func(r *Run) stats.Count { return count(some(r), r.inTime) }
 }
 
 // Parts of a run.
@@ -62,12 +59,11 @@ func during(r *Run) []record.Request    { return r.during }
 func contained(r *Run) []record.Request { return r.contained }
 func after(r *Run) []record.Request     { return r.after }
 
-func isGood(_ *Run, request record.Request) bool { return request.Good() }
-func isDegraded(_ *Run, request record.Request) bool {
-	return !request.Good() && !request.Failed()
+func isDegraded(r record.Request) bool { return !r.Good() && !r.Failed() }
+func isLastKnown(r record.Request) bool {
+	_, ok := r.LastKnown()
+	return ok && !r.Failed()
 }
-func isFailed(_ *Run, request record.Request) bool { return request.Failed() }
-func isInTime(r *Run, request record.Request) bool { return r.inTime(request) }
 
 // use is a figure of what some processes used; nil when there are none.
 func use(pick func(*Cost) Use, of func(Use) float64) func(*Run) *float64 {
@@ -136,23 +132,23 @@ func received(h record.HopCounts) float64      { return h.Received }
 // Columns are all, in the order in which tables have them.
 var Columns = []Column{
 	{
-		Name: "good", Head: "good", Unit: percent, Better: 1, in: []table{outcomes, costs}, share: ofRequests(during, isGood),
+		Name: "good", Head: "good", Unit: percent, Better: 1, in: []table{outcomes, costs}, share: ofRequests(during, record.Request.Good),
 		Meaning: "requests answered 200, without `X-Fallback`",
 	},
 	{
 		Name: "degraded", Head: "degraded", Unit: percent, in: []table{outcomes}, share: ofRequests(during, isDegraded),
 		Meaning: "requests answered 200 with `X-Fallback`",
 	},
-	{Name: "lastKnown", Head: "last known", Unit: percent, in: []table{outcomes}, share: ofRequests(during, func(_ *Run, request record.Request) bool {
-		_, ok := request.LastKnown()
-		return ok && !request.Failed()
-	}), Meaning: "requests that got the last known answer; the other degraded answers are placeholders, or lack a part"},
+	{
+		Name: "lastKnown", Head: "last known", Unit: percent, in: []table{outcomes}, share: ofRequests(during, isLastKnown),
+		Meaning: "requests that got the last known answer; the other degraded answers are placeholders, or lack a part",
+	},
 	{
 		Name: "oldest", Head: "oldest", Unit: wholeSeconds, Better: -1, in: []table{outcomes}, value: oldest, worst: true,
 		Meaning: "the highest age of a last known answer, of all runs",
 	},
 	{
-		Name: "failed", Head: "failed", Unit: percent, Better: -1, in: []table{outcomes}, share: ofRequests(during, isFailed),
+		Name: "failed", Head: "failed", Unit: percent, Better: -1, in: []table{outcomes}, share: ofRequests(during, record.Request.Failed),
 		Meaning: "requests with any other answer, or none in the time that their caller waits",
 	},
 	{
@@ -169,7 +165,7 @@ var Columns = []Column{
 		Meaning: "the same of 99.9 %; below 3 688 requests, how many are above the value instead",
 	},
 	{
-		Name: "goodput", Head: "goodput/s", Unit: perSecond, Better: 1, in: []table{outcomes}, share: ofRequests(during, isInTime), scale: offered,
+		Name: "goodput", Head: "goodput/s", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(during), scale: offered,
 		Meaning: "answers per second that were good and within the SLO's latency",
 	},
 	{
@@ -189,7 +185,7 @@ var Columns = []Column{
 		can:     func(r *Run) bool { return r.seen.RepairAt-r.seen.FaultAt >= record.Offset(Window) },
 		Meaning: "from the fault to the intended start of the first request from which on every window of 3 s up to the repair has a share of SLO violations at most 5 points above that before the fault: at 10 requests per second, one of 30. A request that failed, or took longer than the SLO's latency, violates the SLO; a degraded answer in time does not. never: the last window still had more",
 	},
-	{Name: "goodThen", Head: "good then", Unit: percent, Better: 1, in: []table{outcomes}, share: ofRequests(contained, isGood), Meaning: "good, from containment to repair"},
+	{Name: "goodThen", Head: "good then", Unit: percent, Better: 1, in: []table{outcomes}, share: ofRequests(contained, record.Request.Good), Meaning: "good, from containment to repair"},
 	{Name: "degradedThen", Head: "degraded then", Unit: percent, in: []table{outcomes}, share: ofRequests(contained, isDegraded), Meaning: "degraded, from containment to repair"},
 	{
 		Name: "recovered", Head: "recovered", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Recovered }, never: "never",
@@ -197,7 +193,7 @@ var Columns = []Column{
 		Meaning: "as contained, from the repair to the end of the run, with degraded answers as violations. never: not by then; -: the run ends within 3 s after the repair",
 	},
 	{
-		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: ofRequests(after, isInTime), scale: offeredAfter,
+		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(after), scale: offeredAfter,
 		Meaning: "goodput, from the repair to the end of the load",
 	},
 	{

@@ -12,11 +12,8 @@ import (
 // without a proxy the first and the last, differ by the calls in flight at the
 // ends, and by those that the upstream never got or crashed before it counted.
 type Hop struct {
-	Name          string  `json:"hop"`
-	Requests      float64 `json:"requests"` // for which the caller made calls
-	Attempts      float64 `json:"attempts"`
-	ProxyAttempts float64 `json:"proxyAttempts,omitempty"` // 0 without a proxy
-	Received      float64 `json:"received"`
+	Name string `json:"hop"`
+	record.HopCounts
 
 	shared bool
 }
@@ -59,8 +56,7 @@ func (r *Run) count() {
 
 func (r *Run) hops(from, until record.Offset) (found []Hop) {
 	for _, h := range r.seen.Hops {
-		n := r.counters.Hop(h, from, until)
-		found = append(found, Hop{h.Name(), n.Requests, n.Attempts, n.ProxyAttempts, n.Received, h.Shared})
+		found = append(found, Hop{h.Name(), r.counters.Hop(h, from, until), h.Shared})
 	}
 	return found
 }
@@ -144,10 +140,7 @@ func sumHops(runs []Run, name string, of func(*Run) []Hop) (sum Hop) {
 		for _, h := range of(&runs[i]) {
 			if h.Name == name {
 				sum.shared = sum.shared || h.shared
-				sum.Requests += h.Requests
-				sum.Attempts += h.Attempts
-				sum.ProxyAttempts += h.ProxyAttempts
-				sum.Received += h.Received
+				sum.HopCounts = sum.Plus(h.HopCounts)
 			}
 		}
 	}

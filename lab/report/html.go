@@ -213,11 +213,8 @@ func (a Arm) fields() (shown, latency string) {
 	if good.Value == nil {
 		return "no requests", ""
 	}
-	switch {
-	case p99.Value != nil:
-		latency = "p99 " + duration.text(*p99.Value) + ", "
-	case len(p99.latencies) > 0:
-		latency = "max " + duration.text(p99.latencies[len(p99.latencies)-1]) + ", "
+	if which, highest := p99.tail(); which != "" {
+		latency = which + " " + highest + ", "
 	}
 	return percent.text(*good.Value) + " good", fmt.Sprintf("%sn %d", latency, good.N)
 }

@@ -36,6 +36,24 @@ func label(class string, x, y float64, text string) string {
 	return fmt.Sprintf(`<text class="%s" x="%s%%" y="%s">%s</text>`, class, decimal(x), decimal(y), html.EscapeString(text))
 }
 
+// level is a line across a picture at a height, with its value.
+func level(y float64, text string) string {
+	return fmt.Sprintf(`<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(y)) + label("small", 0, max(y-3, 10), text)
+}
+
+// tick is a line from the top to the bottom at x percent, with its value at y. Near
+// an end of the axis, the text does not leave the picture.
+func tick(x, top, bottom, y float64, text string) string {
+	class := "small middle"
+	switch {
+	case x < 3:
+		class = "small"
+	case x > 96:
+		class = "small end"
+	}
+	return fmt.Sprintf(`<line class="grid" x1="%s%%" x2="%[1]s%%" y1="%s" y2="%s"/>`, decimal(x), decimal(top), decimal(bottom)) + label(class, x, y, text)
+}
+
 // percentileLines draws the latencies of each arm: from left to right the shares
 // 0, 50, 90, 99 and 99.9 % are equally apart on an axis of 1/(1-share), and
 // latencies are on a log axis.
@@ -60,18 +78,12 @@ func percentileLines(arms []*pageArm) template.HTML {
 	}
 	var s strings.Builder
 	for decade := low; decade <= high; decade++ {
-		at := y(math.Pow(10, decade))
-		fmt.Fprintf(&s, `<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(at))
-		s.WriteString(label("small", 0, max(at-3, 10), roundLatency(math.Pow(10, decade))))
+		latency := math.Pow(10, decade)
+		s.WriteString(level(y(latency), roundLatency(latency)))
 	}
 	for _, share := range []float64{.5, .9, .99, .999, .9999} {
 		if x := 100 * ninesOf(share) / nines; x < 100.1 {
-			fmt.Fprintf(&s, `<line class="grid" x1="%s%%" x2="%[1]s%%" y1="0" y2="%s"/>`, decimal(x), decimal(height))
-			class := "small middle"
-			if x > 95 {
-				class = "small end"
-			}
-			s.WriteString(label(class, x, height+14, decimal(100*share)+" %"))
+			s.WriteString(tick(x, 0, height, height+14, decimal(100*share)+" %"))
 		}
 	}
 	var lines strings.Builder

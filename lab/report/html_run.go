@@ -94,15 +94,7 @@ func (x axis) ticks(y, top, bottom float64) string {
 		every *= 2
 	}
 	for t := math.Ceil(x.from/every)*every + 0; t <= x.until; t += every {
-		class := "small middle"
-		switch at := x.at(t); {
-		case at < 3:
-			class = "small"
-		case at > 96:
-			class = "small end"
-		}
-		fmt.Fprintf(&s, `<line class="grid" x1="%s%%" x2="%[1]s%%" y1="%s" y2="%s"/>`, decimal(x.at(t)), decimal(top), decimal(bottom))
-		s.WriteString(label(class, x.at(t), y, decimal(t)+" s"))
+		s.WriteString(tick(x.at(t), top, bottom, y, decimal(t)+" s"))
 	}
 	return s.String()
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html"
 	"html/template"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -24,13 +23,7 @@ type pageSweep struct {
 type pageKey struct{ Class, Name string }
 
 // name is the series in words.
-func (s Series) name() string {
-	text := s.Arm + ", " + s.Fault
-	for _, other := range slices.Sorted(maps.Keys(s.Others)) {
-		text += ", " + other + "=" + s.Others[other]
-	}
-	return text
-}
+func (s Series) name() string { return s.Arm + ", " + s.where() }
 
 // page draws the sweep: for each series a line in its band, and the theory's,
 // dashed. Values that are no numbers are equally apart.
@@ -57,18 +50,10 @@ func (s Sweep) page() pageSweep {
 	var drawn, lines strings.Builder
 	for part := range 5 {
 		v := most * float64(part) / 4
-		fmt.Fprintf(&drawn, `<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(y(v)))
-		drawn.WriteString(label("small", 0, max(y(v)-3, 10), c.Unit.text(v)))
+		drawn.WriteString(level(y(v), c.Unit.text(v)))
 	}
 	for _, tick := range ticks {
-		class := "small middle"
-		switch at := x(tick); {
-		case at < 4:
-			class = "small"
-		case at > 96:
-			class = "small end"
-		}
-		drawn.WriteString(label(class, x(tick), height+14, tick))
+		drawn.WriteString(label("small middle", x(tick), height+14, tick)) // far enough from the ends: see places
 	}
 	for i, series := range s.Series {
 		class := fmt.Sprintf("c%d", i%lineClasses)

@@ -71,7 +71,7 @@ func TestSettled(t *testing.T) {
 		"just time for it": {func(t float64) record.Request { return pick(within(t, 5, 17), failed) }, 11.9, false}, // 3 s are
 	} {
 		requests := every(30, test.made)
-		healthy := share(between(requests, 0, at(5)), slow.violates)
+		healthy := count(between(requests, 0, at(5)), slow.violates).Share()
 		got, ok := settled(requests, at(5), at(20), slow.violates, healthy+Tolerance)
 		if ok == test.never || ok && got != at(5+test.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, seconds(got-at(5)), ok, test.want)
@@ -317,7 +317,7 @@ func TestHealthy(t *testing.T) {
 		}
 	}
 	mesh := fault.Arms[0].Runs[0]
-	if whole := (Hop{Name: "api-gateway>staff-service", Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}); mesh.Whole[0] != whole || mesh.Hops != nil {
+	if whole := (Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}}); mesh.Whole[0] != whole || mesh.Hops != nil {
 		t.Errorf("got %+v and %+v, want %+v and none", mesh.Whole[0], mesh.Hops, whole)
 	}
 	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/stats"
 )
 
 // between are the requests, ordered by intended start, that were due from one
@@ -16,24 +17,22 @@ func between(requests []record.Request, from, until record.Offset) []record.Requ
 	return requests[first(from):max(first(from), first(until))]
 }
 
-func share(requests []record.Request, is func(record.Request) bool) float64 {
-	if len(requests) == 0 {
-		return 0
-	}
-	n := 0
+// count counts the requests for which is holds.
+func count(requests []record.Request, is func(record.Request) bool) stats.Count {
+	c := stats.Count{N: float64(len(requests))}
 	for _, r := range requests {
 		if is(r) {
-			n++
+			c.K++
 		}
 	}
-	return float64(n) / float64(len(requests))
+	return c
 }
 
 // oldest is the highest age of a last known answer.
 func oldest(r *Run) *float64 {
 	var highest *float64
 	for _, request := range r.during {
-		if age, ok := request.LastKnown(); ok && !request.Failed() && (highest == nil || age.Seconds() > *highest) {
+		if age, _ := request.LastKnown(); isLastKnown(request) && (highest == nil || age.Seconds() > *highest) {
 			highest = pointer(age.Seconds())
 		}
 	}

@@ -179,12 +179,12 @@ func (r *Run) inTime(request record.Request) bool {
 func (r *Run) settle() {
 	c := r.seen
 	healthy := between(c.Requests, 0, c.FaultAt)
-	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, r.violates, share(healthy, r.violates)+Tolerance); ok {
+	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, r.violates, count(healthy, r.violates).Share()+Tolerance); ok {
 		r.Contained = pointer(seconds(at - c.FaultAt))
 		r.contained = between(c.Requests, at, c.RepairAt)
 	}
 	notGood := func(request record.Request) bool { return !r.inTime(request) }
-	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, share(healthy, notGood)+Tolerance); ok {
+	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, count(healthy, notGood).Share()+Tolerance); ok {
 		r.Recovered = pointer(seconds(at - c.RepairAt))
 	}
 }
@@ -205,7 +205,7 @@ func (r *Run) wasted(counts record.HopCounts, requests []record.Request) stats.C
 	if !r.hasHop || r.watchedHop.Shared || len(requests) == 0 {
 		return stats.Count{}
 	}
-	used := share(requests, r.inTime) * counts.Requests
+	used := count(requests, r.inTime).Share() * counts.Requests
 	return stats.Count{K: min(max(counts.Received-used, 0), counts.Received), N: counts.Received}
 }
 
@@ -227,15 +227,9 @@ func (r *Run) curve() (steps Curve) {
 	for from := record.Offset(0); from+step <= r.seen.End; from += step {
 		s := Step{At: seconds(from + step - r.seen.FaultAt)}
 		due := between(r.seen.Requests, from, from+step)
+		s.Requests, s.Good, s.Degraded = len(due), int(count(due, record.Request.Good).K), int(count(due, isDegraded).K)
 		for _, request := range due {
-			s.Requests++
 			s.count(request.Latency().Seconds())
-			switch {
-			case request.Good():
-				s.Good++
-			case !request.Failed():
-				s.Degraded++
-			}
 		}
 		if needing := len(r.needing(due)); r.hasHop && r.seen.Rules != "" && needing > 0 {
 			counts := r.counters.Hop(r.watchedHop, from, from+step)

@@ -183,13 +183,22 @@ func (a Arm) short() string {
 		return "-"
 	}
 	text := percent.number(*good.Value) + "%"
-	switch {
-	case p99.Value != nil:
-		text += " " + strings.ReplaceAll(duration.text(*p99.Value), " ", "")
-	case len(p99.latencies) > 0:
-		text += " " + strings.ReplaceAll(duration.text(p99.latencies[len(p99.latencies)-1]), " ", "")
+	if _, latency := p99.tail(); latency != "" {
+		text += " " + strings.ReplaceAll(latency, " ", "")
 	}
 	return text
+}
+
+// tail is the p99, or the highest latency of a sample that has no p99, and which
+// of the two it is; both are empty without any.
+func (f Figure) tail() (which, latency string) {
+	switch n := len(f.latencies); {
+	case f.Value != nil:
+		return "p99", duration.text(*f.Value)
+	case n > 0:
+		return "max", duration.text(f.latencies[n-1])
+	}
+	return "", ""
 }
 
 // pad cuts or fills a text to a width, with a space at its end.

@@ -108,12 +108,12 @@ func (s *svgCanvas) field(f Fault, a Arm, x, y float64) {
 		s.rect(o.name, left, y+2, width, svgText)
 		left += width
 	}
-	s.text("small", x, y+2*svgText+4, strings.ReplaceAll(a.short(), " ", " · ")+" · "+count(a.Figures["good"].N))
+	s.text("small", x, y+2*svgText+4, strings.ReplaceAll(a.short(), " ", " · ")+" · "+thousands(a.Figures["good"].N))
 	s.WriteString("</g>\n")
 }
 
-// count is a number of requests, in thousands where they are whole.
-func count(n int) string {
+// thousands is a number of requests, in thousands where they are whole.
+func thousands(n int) string {
 	if n >= 10_000 && n%1000 == 0 {
 		return fmt.Sprintf("%dk", n/1000)
 	}

@@ -138,6 +138,9 @@ func (s *Sweep) order() {
 	})
 }
 
+// where is the fault, with the values of the other axes.
+func (s Series) where() string { return strings.TrimSuffix(s.Fault+", "+s.others(), ", ") }
+
 // others are the values of the other axes: share=0.5.
 func (s Series) others() string {
 	var all []string
@@ -182,13 +185,12 @@ func (s Sweep) sheet() (t sheet) {
 	t.before = c.Head + " over " + s.Axis
 	t.Heads = []string{"arm", "fault", s.Axis, c.Head, "theory"}
 	for _, series := range s.Series {
-		fault := strings.TrimSuffix(series.Fault+", "+series.others(), ", ")
 		for _, p := range series.Points {
 			theory := "-"
 			if p.Theory != nil {
 				theory = c.Unit.text(*p.Theory)
 			}
-			t.Rows = append(t.Rows, []string{series.Arm, fault, p.At, p.Figure.Text(c.Unit), theory})
+			t.Rows = append(t.Rows, []string{series.Arm, series.where(), p.At, p.Figure.Text(c.Unit), theory})
 		}
 	}
 	return t

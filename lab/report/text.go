@@ -187,7 +187,7 @@ func (f Fault) routes() (s sheet) {
 		}
 		for _, a := range f.Arms {
 			row := []string{route, a.Name}
-			for _, is := range []func(*Run, record.Request) bool{isGood, isDegraded, isFailed} {
+			for _, is := range []func(record.Request) bool{record.Request.Good, isDegraded, record.Request.Failed} {
 				row = append(row, Column{Unit: percent, share: ofRequests(some, is)}.figure(a.Runs, .95).Text(percent))
 			}
 			s.Rows = append(s.Rows, row)
