@@ -2,8 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"slices"
 
 	"fleetman.example/lab/record"
@@ -264,12 +262,4 @@ func column(name string) (Column, bool) {
 		return Column{}, false
 	}
 	return Columns[i], true
-}
-
-// Definitions writes what each figure is, as a Markdown table.
-func Definitions(w io.Writer) {
-	fmt.Fprint(w, "| figure | in goals and JSON | unit | is |\n| --- | --- | --- | --- |\n")
-	for _, c := range Columns {
-		fmt.Fprintf(w, "| %s | `%s` | %s | %s |\n", c.Head, c.Name, c.Unit.Base, c.Meaning)
-	}
 }

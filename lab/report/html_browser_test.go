@@ -1,10 +1,8 @@
 package report
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -73,9 +71,20 @@ func evaluate(t *testing.T, ctx context.Context, script string) (text string) {
 	return text
 }
 
-// accessible fails the test for every violation that axe-core finds.
-func accessible(t *testing.T, ctx context.Context, what string) {
+// fits fails the test if the page is wider than the screen.
+func fits(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
+	if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
+		t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
+	}
+}
+
+// readable opens all parts of the page, and fails the test if it is then wider than
+// the screen, and for every violation that axe-core finds.
+func readable(t *testing.T, ctx context.Context, what string) {
+	t.Helper()
+	run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
+	fits(t, ctx, what+", all parts open")
 	browsertest.Accessible(t, ctx, "../../services/webapp/ui/node_modules/axe-core/axe.min.js", what)
 }
 
@@ -123,16 +132,10 @@ func TestHTMLBrowser(t *testing.T) {
 		what := screen.name + ", " + screen.scheme
 		run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}), chromedp.Navigate(file))
 		browsertest.Resize(t, ctx, screen.width, screen.height)
-		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
-			t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
-		}
+		fits(t, ctx, what)
 		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
 		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
-		run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
-		if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
-			t.Errorf("%s: with all parts open, the page is %s pixels wider than the screen", what, got)
-		}
-		accessible(t, ctx, what)
+		readable(t, ctx, what)
 		if got := evaluate(t, ctx, `typeof window.broken`); got != "undefined" {
 			t.Errorf("%s: a name runs as a script", what)
 		}
@@ -229,24 +232,14 @@ func number(t *testing.T, text string) float64 {
 // wider than the screen, axe-core finds nothing, and the console stays empty.
 func TestPagesBrowser(t *testing.T) {
 	ctx, _, problems := browser(t)
-	r := hostileReport(t)
-	pair, sweep := Compare(hostileReport(t), r), swept(t)
-	empty, err := Compute()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, write := range map[string]func(io.Writer) error{
-		"pair":  func(w io.Writer) error { return PairHTML(w, pair) },
-		"after": func(w io.Writer) error { return PairHTML(w, Compare(failing(t, 50), failing(t, 0))) },
-		"sweep": func(w io.Writer) error { return HTML(w, sweep) },
-		"empty": func(w io.Writer) error { return HTML(w, empty) },
+	for name, text := range map[string]string{
+		"pair":  encoded(t, PairHTML, Compare(hostileReport(t), hostileReport(t))),
+		"after": encoded(t, PairHTML, Compare(failing(t, 50), failing(t, 0))),
+		"sweep": pageOf(t, swept(t)),
+		"empty": pageOf(t, reportOf(t)),
 	} {
-		var text bytes.Buffer
-		if err := write(&text); err != nil {
-			t.Fatal(err)
-		}
 		path := filepath.Join(t.TempDir(), name+".html")
-		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		for width, scheme := range map[int64]string{1280: "light", 390: "dark"} {
@@ -254,11 +247,7 @@ func TestPagesBrowser(t *testing.T) {
 			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.Navigate("file://"+path))
 			browsertest.Resize(t, ctx, width, 844)
 			shoot(t, ctx, what, width)
-			run(t, ctx, chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => { d.open = true }); ""`, nil))
-			if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
-				t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
-			}
-			accessible(t, ctx, what)
+			readable(t, ctx, what)
 		}
 	}
 	for _, problem := range problems() {

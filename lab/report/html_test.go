@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"encoding/json"
 	"reflect"
 	"strconv"
@@ -16,11 +15,7 @@ import (
 
 func pageOf(t testing.TB, r Report) string {
 	t.Helper()
-	var text bytes.Buffer
-	if err := HTML(&text, r); err != nil {
-		t.Fatal(err)
-	}
-	return text.String()
+	return encoded(t, HTML, r)
 }
 
 // Names that would be markup, or turn the text around, if they were not text.
@@ -50,10 +45,7 @@ func hostileReport(t *testing.T) Report {
 	for seed := range uint64(2) {
 		runs = append(runs, healthyRun("none", seed+1, .002, .01, .1, 0), healthyRun("mesh", seed+1, .004, .02, .11, .2))
 	}
-	r, err := Compute(of(runs...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(runs...))
 	judge(t, &r, "library, bad-replica: good >= 99.8%", "none, bad-replica: good >= 10%", "mesh, storm: good >= 60%")
 	return r
 }
@@ -91,13 +83,9 @@ func textOf(n *html.Node) string {
 // figure by figure, in its tables.
 func TestHTMLFigures(t *testing.T) {
 	r := hostileReport(t)
-	var text bytes.Buffer
-	if err := JSON(&text, r); err != nil {
-		t.Fatal(err)
-	}
 	document := parse(t, pageOf(t, r))
 	var want, got any
-	if err := json.Unmarshal(text.Bytes(), &want); err != nil {
+	if err := json.Unmarshal([]byte(encoded(t, JSON, r)), &want); err != nil {
 		t.Fatal(err)
 	}
 	type place struct {
@@ -131,43 +119,21 @@ func TestHTMLFigures(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Error("the page's data is not the JSON form's")
 	}
-	var decoded struct {
-		Groups []struct {
-			Faults []struct {
-				Fault string
-				Arms  []struct {
-					Arm     string
-					Figures map[string]Figure
-					Over    map[string]Difference
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(text.Bytes(), &decoded); err != nil {
-		t.Fatal(err)
-	}
 	compared := 0
-	fault = -1
-	for _, g := range decoded.Groups {
-		for _, f := range g.Faults {
-			fault++
-			for arm, a := range f.Arms {
-				for _, c := range r.Columns {
-					figure := a.Figures[c.Name]
-					key := place{fault, arm, c.Name}
-					if figure.Value == nil && figure.Note == "" {
-						continue
-					}
-					compared++
-					if !strings.HasPrefix(shown[key], figure.Text(c.Unit)) || !strings.Contains(shown[key], differenceText(a.Over[c.Name], c.Unit)) {
-						t.Errorf("%s, %s, %s: the page has %q, want %s, %s", f.Fault, a.Arm, c.Name, shown[key], figure.Text(c.Unit), a.Over[c.Name].Text(c.Unit))
-					}
-					if figure.Value == nil {
-						continue
-					}
-					if v, err := strconv.ParseFloat(values[key], 64); err != nil || v != *figure.Value {
-						t.Errorf("%s, %s, %s: the page has %q, want %v", f.Fault, a.Arm, c.Name, values[key], *figure.Value)
-					}
+	for fault, f := range r.faults() {
+		for arm, a := range f.Arms {
+			for name, figure := range a.Figures {
+				c, _ := column(name)
+				key := place{fault, arm, name}
+				compared++
+				if !strings.HasPrefix(shown[key], figure.Text(c.Unit)) || !strings.Contains(shown[key], differenceText(a.Over[name], c.Unit)) {
+					t.Errorf("%s, %s, %s: the page has %q, want %s, %s", f.Name, a.Name, name, shown[key], figure.Text(c.Unit), a.Over[name].Text(c.Unit))
+				}
+				if figure.Value == nil {
+					continue
+				}
+				if v, err := strconv.ParseFloat(values[key], 64); err != nil || v != *figure.Value {
+					t.Errorf("%s, %s, %s: the page has %q, want %v", f.Name, a.Name, name, values[key], *figure.Value)
 				}
 			}
 		}
@@ -227,19 +193,10 @@ func TestHTMLLinks(t *testing.T) {
 			repeated = append(repeated, run)
 		}
 	}
-	repeats, err := Compute(of(repeated...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	empty, err := Compute()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pair bytes.Buffer
-	if err := PairHTML(&pair, Compare(repeats, failing(t, 0))); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair.String(), "empty": pageOf(t, empty)} {
+	repeats := reportOf(t, of(repeated...))
+	empty := reportOf(t)
+	pair := encoded(t, PairHTML, Compare(repeats, failing(t, 0)))
+	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair, "empty": pageOf(t, empty)} {
 		document, ids := parse(t, text), map[string]int{}
 		for n := range document.Descendants() {
 			if id := attribute(n, "id"); id != "" {
@@ -266,11 +223,7 @@ func TestHTMLLinks(t *testing.T) {
 // in the table and in the data.
 func TestPairHTML(t *testing.T) {
 	p := Compare(failing(t, 50), failing(t, 0))
-	var text bytes.Buffer
-	if err := PairHTML(&text, p); err != nil {
-		t.Fatal(err)
-	}
-	document := parse(t, text.String())
+	document := parse(t, encoded(t, PairHTML, p))
 	for _, want := range []string{"x, a: good from 50 % (40.4..59.6) to 100 % (96.3..100), a difference of 50 % (39.7..59.6), one run; failed from 50 % (40.4..59.6) to 0 % (0..3.7), a difference of -50 % (-59.6..-39.7), one run", "figures no difference is shown."} {
 		if !strings.Contains(textOf(document), want) {
 			t.Errorf("no %q in the page", want)
@@ -303,10 +256,7 @@ func TestHTMLSize(t *testing.T) {
 			runs = append(runs, run)
 		}
 	}
-	r, err := Compute(of(runs...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(runs...))
 	if size := len(pageOf(t, r)); size < 100_000 || size > 1_000_000 {
 		t.Errorf("%d bytes of 40 runs, want between 100 000 and 1 000 000", size)
 	} else {

@@ -31,10 +31,7 @@ func outcomesOf(arm string, seed uint64, failing, slow int) *record.Run {
 
 // TestJudge: a goal is judged with the interval, not with the value.
 func TestJudge(t *testing.T) {
-	r, err := Compute(of(outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 3, 0), outcomesOf("c", 1, 50, 2), outcomesOf("d", 1, 100, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 3, 0), outcomesOf("c", 1, 50, 2), outcomesOf("d", 1, 100, 0)))
 	for goal, want := range map[string]string{
 		"a, x: good >= 96%":          "met: 100 % (96.3..100) of 100 requests",
 		"a, x: good >= 99.8%":        "not decided by 100 requests: 100 % (96.3..100); about 1917 would decide it",
@@ -56,15 +53,9 @@ func TestJudge(t *testing.T) {
 		"a, x: cpu <= 1":             "not decided by 1 run: -",
 		"a, x: attempts >= 1":        "not decided by 1 run: -",
 	} {
-		parsed, err := experiment.ParseGoal(goal)
-		if err != nil {
-			t.Fatal(err)
-		}
 		judged := r
 		judged.Goals = nil
-		if err := judged.Judge(parsed); err != nil {
-			t.Fatal(err)
-		}
+		judge(t, &judged, goal)
 		if got := judged.Goals[0]; got.Text != want || !strings.HasPrefix(want, got.Result) {
 			t.Errorf("%s: got %q (%s), want %q", goal, got.Text, got.Result, want)
 		}
@@ -74,18 +65,13 @@ func TestJudge(t *testing.T) {
 // TestNeededDecides: with as many requests as a verdict asks for, the goal is
 // decided.
 func TestNeededDecides(t *testing.T) {
-	r, err := Compute(of(outcomesOf("b", 1, 3, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(outcomesOf("b", 1, 3, 0)))
 	judge(t, &r, "b, x: good >= 96%")
 	var runs []*record.Run
 	for seed := range (r.Goals[0].Needed + 99) / 100 {
 		runs = append(runs, outcomesOf("b", uint64(seed)+1, 3, 0))
 	}
-	if r, err = Compute(of(runs...)); err != nil {
-		t.Fatal(err)
-	}
+	r = reportOf(t, of(runs...))
 	if judge(t, &r, "b, x: good >= 96%"); r.Goals[0].Result != GoalMet || r.ExitCode() != ExitMet {
 		t.Errorf("got %+v", r.Goals[0])
 	}
@@ -112,10 +98,7 @@ func TestGoalWithoutRuns(t *testing.T) {
 		"a, x: best >= 1%":         `goal a, x: best >= 1% at 95%: figure "best": must be one of ` + strings.Join(Figures(), ", "),
 		"a, x: good over z >= 1%":  `goal a, x: good over z >= 1% at 95%: over "z": must be an arm with that fault`,
 	} {
-		r, err := Compute(of(outcomesOf("a", 1, 0, 0)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := reportOf(t, of(outcomesOf("a", 1, 0, 0)))
 		parsed, err := experiment.ParseGoal(goal)
 		if err == nil {
 			err = r.Judge(parsed)
@@ -136,10 +119,7 @@ faults: [{name: x, inject: [{service: s, rules: reset}]}]
 sweep: [{name: n, values: [1, 2]}]
 goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, fault: x, atLeast: 90%}, {figure: good, arm: a, over: b, fault: x, atLeast: 0}]
 `
-	r, err := Compute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, c)
 	var got []string
 	for _, v := range r.Goals {
 		got = append(got, v.Arm+": "+v.Text)
@@ -167,10 +147,7 @@ func TestNeverRecovers(t *testing.T) {
 			record.Sample{At: at(float64(second)), Pod: "api-gateway-0", Counts: []record.Count{counted("server", "GET /vehicles/driver/:name", requests), counted("client", "GET staff-service", attempts)}},
 			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", attempts)}})
 	}
-	report, err := Compute(of(hopped(r, at(3))))
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := reportOf(t, of(hopped(r, at(3))))
 	a := report.Groups[0].Faults[0].Arms[0]
 	short := *r
 	short.End = at(12)
@@ -256,10 +233,7 @@ func swept(t *testing.T) Report {
 	slicesByArm(runs)
 	c := of(runs...)
 	c.Experiment = sweptExperiment
-	r, err := Compute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, c)
 	return r
 }
 
@@ -309,10 +283,7 @@ goals: [{figure: good, arm: b, fault: x, atLeast: 10%}, {figure: good, arm: a, f
 `
 	c := of(outcomesOf("a", 1, 0, 0))
 	c.Experiment = text
-	r, err := Compute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, c)
 	for i, want := range []string{"not decided: no run", "not decided: no run of b", "met: 100 % (96.3..100) of 100 requests"} {
 		if got := r.Goals[i].Text; got != want {
 			t.Errorf("goal %d: got %s, want %s", i, got, want)
@@ -361,10 +332,7 @@ func TestRepeats(t *testing.T) {
 	if got := computed(t, runs[0], runs[2]).Repeats; got != nil {
 		t.Errorf("without repeats: %+v", got)
 	}
-	first, err := Compute(of(runs[0], runs[2])) // the same comparison twice
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := reportOf(t, of(runs[0], runs[2])) // the same comparison twice
 	if got := Compare(first, first).Repeats; got == nil || *got.SameSeed.Value != 1 || *got.OtherSeeds.Value != 0 {
 		t.Errorf("two comparisons: got %+v", got)
 	}

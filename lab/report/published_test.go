@@ -44,11 +44,7 @@ func published(t testing.TB, names ...string) Report {
 		}
 		all = append(all, publishedRead[name])
 	}
-	r, err := Compute(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return reportOf(t, all...)
 }
 
 var (
@@ -129,9 +125,7 @@ func TestPublishedFiles(t *testing.T) {
 	fmt.Fprintf(&tables, "# All tables\n[What each figure is](../../../lab/compare/README.md#the-figures).\n")
 	for _, name := range publishedNames(t) {
 		r := published(t, name)
-		var summary bytes.Buffer
-		MarkdownSummary(&summary, r)
-		sameBetween(t, filepath.Join(results, "README.md"), name, summary.String())
+		sameBetween(t, filepath.Join(results, "README.md"), name, written(MarkdownSummary, r))
 		fmt.Fprintf(&tables, "\n## %s\n", name)
 		Markdown(&tables, r)
 	}
@@ -158,81 +152,67 @@ func TestPublishedSize(t *testing.T) {
 }
 
 // claims are functions of the templates of published sentences: a figure's text,
-// or the check of what a sentence claims without a figure.
+// or the check of what a sentence claims without a figure. What the records do not
+// have is a panic, which a template returns as its error.
 type claims struct{ Report }
 
-func (c claims) arm(fault, arm string) (Arm, error) {
-	a, ok := c.find(fault, arm)
-	if !ok {
-		return a, fmt.Errorf("%s, %s: not in the records", fault, arm)
+// must panics unless a claim holds.
+func must(holds bool, format string, args ...any) {
+	if !holds {
+		panic(fmt.Errorf(format, args...))
 	}
-	return a, nil
+}
+
+func (c claims) arm(fault, arm string) Arm {
+	a, ok := c.find(fault, arm)
+	must(ok, "%s, %s: not in the records", fault, arm)
+	return a
+}
+
+func (c claims) figure(name, fault, arm string) (value float64, unit Unit) {
+	of, known := column(name)
+	f := c.arm(fault, arm).Figures[name]
+	must(known && f.Value != nil, "%s, %s: no %s", fault, arm, name)
+	return *f.Value, of.Unit
 }
 
 // Fig is a figure without its interval.
-func (c claims) Fig(name, fault, arm string) (string, error) {
-	a, err := c.arm(fault, arm)
-	of, known := column(name)
-	if err == nil && (!known || a.Figures[name].Value == nil) {
-		err = fmt.Errorf("%s, %s: no %s", fault, arm, name)
-	}
-	if err != nil {
-		return "", err
-	}
-	return of.Unit.text(*a.Figures[name].Value), nil
+func (c claims) Fig(name, fault, arm string) string {
+	value, unit := c.figure(name, fault, arm)
+	return unit.text(value)
 }
 
 // Whole is Fig without decimals.
-func (c claims) Whole(name, fault, arm string) (string, error) {
-	if _, err := c.Fig(name, fault, arm); err != nil {
-		return "", err
-	}
-	a, _ := c.arm(fault, arm)
-	of, _ := column(name)
-	of.Unit.decimals = 0
-	return of.Unit.text(*a.Figures[name].Value), nil
+func (c claims) Whole(name, fault, arm string) string {
+	value, unit := c.figure(name, fault, arm)
+	unit.decimals = 0
+	return unit.text(value)
 }
 
 // Adds is what an arm has over the baseline, which has to be shown.
-func (c claims) Adds(name, fault, arm string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
+func (c claims) Adds(name, fault, arm string) string {
 	of, _ := column(name)
-	d := a.Over[name]
-	if d.Value == nil || d.Low != nil && !d.Shown {
-		return "", fmt.Errorf("%s, %s: %s over the baseline: %s: must be shown", fault, arm, name, d.Text(of.Unit))
-	}
-	return of.Unit.text(*d.Value), nil
+	d := c.arm(fault, arm).Over[name]
+	must(d.Value != nil && (d.Low == nil || d.Shown), "%s, %s: %s over the baseline: %s: must be shown", fault, arm, name, d.Text(of.Unit))
+	return of.Unit.text(*d.Value)
 }
 
 // Same checks that no difference to the baseline is shown.
-func (c claims) Same(name, fault string, arms ...string) (string, error) {
+func (c claims) Same(name, fault string, arms ...string) string {
 	for _, arm := range arms {
-		a, err := c.arm(fault, arm)
-		if err != nil {
-			return "", err
-		}
-		if d := a.Over[name]; d.Value == nil || d.Shown {
-			return "", fmt.Errorf("%s, %s: %s has a difference to the baseline", fault, arm, name)
-		}
+		d := c.arm(fault, arm).Over[name]
+		must(d.Value != nil && !d.Shown, "%s, %s: %s has a difference to the baseline", fault, arm, name)
 	}
-	return "", nil
+	return ""
 }
 
 // Zero checks that a figure is 0.
-func (c claims) Zero(name, fault string, arms ...string) (string, error) {
+func (c claims) Zero(name, fault string, arms ...string) string {
 	for _, arm := range arms {
-		a, err := c.arm(fault, arm)
-		if err != nil {
-			return "", err
-		}
-		if a.Value(name) != 0 {
-			return "", fmt.Errorf("%s, %s: %s: %v: must be 0", fault, arm, name, a.Value(name))
-		}
+		v, _ := c.figure(name, fault, arm)
+		must(v == 0, "%s, %s: %s: %v: must be 0", fault, arm, name, v)
 	}
-	return "", nil
+	return ""
 }
 
 // Faults are the names of all.
@@ -244,109 +224,69 @@ func (c claims) Faults() (names []string) {
 }
 
 // NotBetter checks that an arm does not have more good answers than another.
-func (c claims) NotBetter(fault, arm, than string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
-	other, err := c.arm(fault, than)
-	if err != nil {
-		return "", err
-	}
+func (c claims) NotBetter(fault, arm, than string) string {
 	good, _ := column("good")
-	if d := good.over(a.Figures["good"], other.Figures["good"], stats.Confidence); d.Shown && *d.Value > 0 {
-		return "", fmt.Errorf("%s: %s is better than %s: good %s", fault, arm, than, d.Text(percent))
-	}
-	return "", nil
+	d := good.over(c.arm(fault, arm).Figures["good"], c.arm(fault, than).Figures["good"], stats.Confidence)
+	must(!d.Shown || *d.Value <= 0, "%s: %s is better than %s: good %s", fault, arm, than, d.Text(percent))
+	return ""
 }
 
 // Worst is the highest number of attempts per request in a second of the fault.
-func (c claims) Worst(fault, arm string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
+func (c claims) Worst(fault, arm string) string {
+	run := c.arm(fault, arm).Runs[0]
 	most := 0.0
-	for _, step := range a.Runs[0].Curve {
-		if step.At > 0 && step.At <= seconds(a.Runs[0].seen.RepairAt-a.Runs[0].seen.FaultAt) {
+	for _, step := range run.Curve {
+		if step.At > 0 && step.At <= seconds(run.seen.RepairAt-run.seen.FaultAt) {
 			most = max(most, step.Attempts)
 		}
 	}
-	return ratio.number(most), nil
+	return ratio.number(most)
 }
 
 // Max is the highest latency.
-func (c claims) Max(fault, arm string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
-	latencies := a.Figures["p50"].latencies
-	return duration.text(latencies[len(latencies)-1]), nil
+func (c claims) Max(fault, arm string) string {
+	return duration.text(slices.Max(c.arm(fault, arm).Figures["p50"].latencies))
 }
 
 // Never checks that arms have no value of a figure in the time of their runs.
-func (c claims) Never(name, fault string, arms ...string) (string, error) {
+func (c claims) Never(name, fault string, arms ...string) string {
 	for _, arm := range arms {
-		a, err := c.arm(fault, arm)
-		if err != nil {
-			return "", err
-		}
-		if f := a.Figures[name]; f.Value != nil || f.Note != "never" {
-			return "", fmt.Errorf("%s, %s: %s: %v: must be never", fault, arm, name, a.Value(name))
-		}
+		f := c.arm(fault, arm).Figures[name]
+		must(f.Value == nil && f.Note == "never", "%s, %s: %s: %s: must be never", fault, arm, name, f.Text(seconds3))
 	}
-	return "", nil
+	return ""
 }
 
 // Happens checks that an event was seen at least so often by one caller; with 0,
 // that it was not.
-func (c claims) Happens(least int, fault, arm, what string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
+func (c claims) Happens(least int, fault, arm, what string) string {
 	by := map[string]int{}
 	most := 0
-	for _, e := range a.Runs[0].Timeline {
+	for _, e := range c.arm(fault, arm).Runs[0].Timeline {
 		if e.What == what {
 			by[e.Who]++
 			most = max(most, by[e.Who])
 		}
 	}
-	if most < least || least == 0 && most > 0 {
-		return "", fmt.Errorf("%s, %s: %s %d times: must be %d", fault, arm, what, most, least)
-	}
-	return "", nil
+	must(most >= least && (least > 0 || most == 0), "%s, %s: %s %d times: must be %d", fault, arm, what, most, least)
+	return ""
 }
 
 // From is the number of failed answers by their origin.
-func (c claims) From(fault, arm, origin string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
+func (c claims) From(fault, arm, origin string) string {
 	n := 0
-	for _, r := range a.Runs {
+	for _, r := range c.arm(fault, arm).Runs {
 		n += r.Origins[origin]
 	}
-	if n == 0 {
-		return "", fmt.Errorf("%s, %s: no failed answer of the %s", fault, arm, origin)
-	}
-	return strconv.Itoa(n), nil
+	must(n > 0, "%s, %s: no failed answer of the %s", fault, arm, origin)
+	return strconv.Itoa(n)
 }
 
 // Hop is what the upstream of a hop received for one call that had to be made.
-func (c claims) Hop(fault, arm, hop string) (string, error) {
-	a, err := c.arm(fault, arm)
-	if err != nil {
-		return "", err
-	}
-	h := sumHops(a.Runs, hop, func(r *Run) []Hop { return r.Hops })
-	if h.Requests == 0 {
-		return "", fmt.Errorf("%s, %s: %s: no calls", fault, arm, hop)
-	}
-	return ratio.number(h.Received / h.Requests), nil
+func (c claims) Hop(fault, arm, hop string) string {
+	h := sumHops(c.arm(fault, arm).Runs, hop, func(r *Run) []Hop { return r.Hops })
+	must(h.Requests > 0, "%s, %s: %s: no calls", fault, arm, hop)
+	return ratio.number(h.Received / h.Requests)
 }
 
 // fill executes a template over published records.

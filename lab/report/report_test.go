@@ -2,9 +2,9 @@ package report
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -143,11 +143,34 @@ func of(runs ...*record.Run) *record.Comparison {
 // computed is the report of one comparison.
 func computed(t *testing.T, runs ...*record.Run) Group {
 	t.Helper()
-	r, err := Compute(of(runs...))
+	return reportOf(t, of(runs...)).Groups[0]
+}
+
+// reportOf is the report of comparisons.
+func reportOf(t testing.TB, comparisons ...*record.Comparison) Report {
+	t.Helper()
+	r, err := Compute(comparisons...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Groups[0]
+	return r
+}
+
+// written is what a function writes of a report.
+func written(write func(io.Writer, Report), r Report) string {
+	var text bytes.Buffer
+	write(&text, r)
+	return text.String()
+}
+
+// encoded is written by a function that may fail.
+func encoded[T any](t testing.TB, write func(io.Writer, T) error, of T) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := write(&text, of); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
 
 // judge adds the verdicts on goals.
@@ -297,14 +320,10 @@ func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *r
 // TestHealthy: what an arm adds is over none's of the same seed, CPU that of
 // 1 000 requests a second, from records without counters in between.
 func TestHealthy(t *testing.T) {
-	both, err := Compute(of(
+	fault := computed(t,
 		healthyRun("mesh", 1, .004, .02, .11, .2), healthyRun("none", 1, .002, .01, .1, 0),
 		healthyRun("mesh", 2, .003, .03, .1, .22), healthyRun("none", 2, .002, .011, .1, 0),
-	))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fault := both.Groups[0].Faults[0]
+	).Faults[0]
 	s := fault.figures(costs)
 	for i, want := range []string{
 		"arm|good|p50|p50 over none|p99|p99 over none|CPU: services|CPU: proxies|CPU over none|idle: services|idle: proxies|idle: control plane|memory: services|memory: proxies|memory over none|memory: control plane|counts",
@@ -381,32 +400,22 @@ func TestAgree(t *testing.T) {
 func TestGolden(t *testing.T) {
 	healthy := of(healthyRun("none", 1, .002, .01, .1, 0), healthyRun("mesh", 1, .003, .02, .11, .2))
 	healthy.Seeds, healthy.Command = []uint64{1}, "fleetman compare --arms none,mesh --faults healthy --seeds 1"
-	both, err := Compute(of(comparison()...), healthy)
-	if err != nil {
-		t.Fatal(err)
-	}
+	both := reportOf(t, of(comparison()...), healthy)
 	judge(t, &both, "library, bad-replica: failed <= 5%", "none, bad-replica: good >= 99.8% at 95%", "mesh, bad-replica: p99 <= 3ms", "mesh, healthy: p50 over none <= 3ms")
-	var text, markdown, summary, short, data, lines, goals bytes.Buffer
-	Text(&text, both)
-	Markdown(&markdown, both)
+	var summary strings.Builder
 	Summary(&summary, both, SummaryOptions{HTML: "DIR/report.html"})
-	MarkdownSummary(&short, both)
-	one, err := Compute(of(comparison()[:3]...))
-	if err := errors.Join(err, JSON(&data, one), CSV(&lines, both), JUnit(&goals, both)); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string][]byte{
-		"comparison.txt": text.Bytes(), "comparison.json": data.Bytes(), "comparison.md": markdown.Bytes(), "comparison.csv": lines.Bytes(),
-		"summary.txt": summary.Bytes(), "summary.md": short.Bytes(), "goals.xml": goals.Bytes(),
+	for name, got := range map[string]string{
+		"comparison.txt": written(Text, both), "comparison.json": encoded(t, JSON, reportOf(t, of(comparison()[:3]...))), "comparison.md": written(Markdown, both), "comparison.csv": encoded(t, CSV, both),
+		"summary.txt": summary.String(), "summary.md": written(MarkdownSummary, both), "goals.xml": encoded(t, JUnit, both),
 	} {
 		path := filepath.Join("testdata", name)
 		if *update {
-			if err := os.WriteFile(path, got, 0o644); err != nil {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		want, err := os.ReadFile(path)
-		if err != nil || !bytes.Equal(got, want) {
+		if err != nil || got != string(want) {
 			t.Errorf("%s: got\n%s\nwant (%v)\n%s", name, got, err, want)
 		}
 	}
@@ -455,13 +464,11 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s: got %d groups, %v, want %d", name, len(r.Groups), err, test.groups)
 			continue
 		}
-		var text, markdown bytes.Buffer
-		Text(&text, r)
-		Markdown(&markdown, r)
+		text, markdown := written(Text, r), written(Markdown, r)
 		for _, g := range r.Groups { // shown apart: each has its own command
 			command := g.Commands[0]
-			if !strings.Contains(text.String(), command) || !strings.Contains(markdown.String(), "`"+command+"`") {
-				t.Errorf("%s: no %q in\n%s\n%s", name, command, text.String(), markdown.String())
+			if !strings.Contains(text, command) || !strings.Contains(markdown, "`"+command+"`") {
+				t.Errorf("%s: no %q in\n%s\n%s", name, command, text, markdown)
 			}
 		}
 	}
@@ -519,19 +526,14 @@ func TestNotes(t *testing.T) {
 		"changes no proxy":               {[]*record.Run{run("mine", 1, idle), run("mine", 2, idle)}, []string{"x: mine: DestinationRule t: spec.host: changes no proxy: u"}},
 		"interrupted":                    {[]*record.Run{run("none", 1), run("library", 1), run("none", 2), run("library", 2), run("none", 3)}, []string{"x: seed 3 left out: not every arm has a run with it"}},
 	} {
-		r, err := Compute(of(test.runs...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var text, markdown bytes.Buffer
-		Text(&text, r)
-		Markdown(&markdown, r)
+		r := reportOf(t, of(test.runs...))
+		text, markdown := written(Text, r), written(Markdown, r)
 		lines, quoted := "", ""
 		for _, note := range test.want {
 			lines, quoted = lines+note+"\n\n", quoted+"> "+note+"\n\n"
 		}
-		if !strings.Contains(text.String(), "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s") || !strings.Contains(markdown.String(), "0123456789ab\n\n"+quoted+"x: reset") {
-			t.Errorf("%s: got\n%s\n%s\nwant %q first", name, text.String(), markdown.String(), test.want)
+		if !strings.Contains(text, "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s") || !strings.Contains(markdown, "0123456789ab\n\n"+quoted+"x: reset") {
+			t.Errorf("%s: got\n%s\n%s\nwant %q first", name, text, markdown, test.want)
 		}
 		for _, a := range r.Groups[0].Faults[0].Arms {
 			if len(a.Runs) != len(r.Groups[0].Faults[0].Arms[0].Runs) {
@@ -553,30 +555,24 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 	b.Notes = []string{"DestinationRule t: spec.host: changes no proxy: u"}
-	r, err := Compute(of(a, b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var summary, markdown, table bytes.Buffer
+	r := reportOf(t, of(a, b))
+	var summary strings.Builder
 	Summary(&summary, r, SummaryOptions{})
-	MarkdownSummary(&markdown, r)
-	if err := CSV(&table, r); err != nil {
-		t.Fatal(err)
-	}
+	markdown, table := written(MarkdownSummary, r), encoded(t, CSV, r)
 	for _, want := range []string{
 		"the load was late: a/x/1, b/x/1\n", "no request met the fault: a/x/1, b/x/1\n",
 		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
 	} {
-		if !strings.Contains(summary.String(), "\n! "+want) || !strings.Contains(markdown.String(), "\n- "+want) {
-			t.Errorf("no %q in\n%s\n%s", want, summary.String(), markdown.String())
+		if !strings.Contains(summary.String(), "\n! "+want) || !strings.Contains(markdown, "\n- "+want) {
+			t.Errorf("no %q in\n%s\n%s", want, summary.String(), markdown)
 		}
 	}
 	for _, want := range []string{
 		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request met the fault; one seed, and the fault is in some replicas only\",",
 		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
 	} {
-		if !strings.Contains(table.String(), want) {
-			t.Errorf("no %q in\n%s", want, table.String())
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
 }

@@ -28,10 +28,7 @@ func many(t *testing.T) Report {
 			runs = append(runs, r)
 		}
 	}
-	r, err := Compute(of(runs...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(runs...))
 	judge(t, &r, "an-arm-with-a-long-name-3, a-fault-with-a-long-name-3: good >= 99.8%")
 	return r
 }
@@ -59,19 +56,14 @@ func TestSummarySize(t *testing.T) {
 			t.Errorf("colour %v: got\n%s", color, text.String())
 		}
 	}
-	var markdown bytes.Buffer
-	MarkdownSummary(&markdown, r)
-	if n := strings.Count(markdown.String(), "\n"); n > mostMarkdown {
-		t.Errorf("%d lines:\n%s", n, markdown.String())
+	if markdown := written(MarkdownSummary, r); strings.Count(markdown, "\n") > mostMarkdown {
+		t.Errorf("more than %d lines:\n%s", mostMarkdown, markdown)
 	}
 }
 
 // TestHGRM: the percentiles of HdrHistogram's own format, of the same latencies.
 func TestHGRM(t *testing.T) {
-	r, err := Compute(of(outcomesOf("a/b", 1, 0, 50)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(outcomesOf("a/b", 1, 0, 50)))
 	dir := filepath.Join(t.TempDir(), "new")
 	if err := HGRM(dir, r); err != nil {
 		t.Fatal(err)
@@ -90,11 +82,7 @@ func TestHGRM(t *testing.T) {
 // failing is a report of one arm that loses some of 100 requests.
 func failing(t *testing.T, lost int) Report {
 	t.Helper()
-	r, err := Compute(of(outcomesOf("a", 1, lost, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return reportOf(t, of(outcomesOf("a", 1, lost, 0)))
 }
 
 // TestPair: before and after a change, side by side.

@@ -16,10 +16,7 @@ func TestSVG(t *testing.T) {
 	hostile := outcomesOf(`<script>alert("a")</script>`, 1, 30, 0)
 	hostile.Fault = `../x"&<fault>`
 	run := comparison()[0]
-	r, err := Compute(of(hostile, run, healthyRun("none", 1, .002, .01, .1, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := reportOf(t, of(hostile, run, healthyRun("none", 1, .002, .01, .1, 0)))
 	dir := t.TempDir()
 	if err := SVG(filepath.Join(dir, "new"), r); err != nil {
 		t.Fatal(err)
