@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // still answers immediately, within the process. The cost of a call above it is that of the chain.
@@ -50,9 +52,9 @@ func BenchmarkChain(b *testing.B) {
 	}
 
 	run("0 bare", dial)
-	run("1 trace", testObserver(b).Transport("staff-service", dial))
+	run("1 trace", servertest.Observer(b).Transport("staff-service", dial))
 	with("2 total timeout")
-	run("3 whole answer", totalTimeout{cfg.Timeout, whole{testObserver(b).Transport("staff-service", dial)}})
+	run("3 whole answer", totalTimeout{cfg.Timeout, whole{servertest.Observer(b).Transport("staff-service", dial)}})
 	cfg.AttemptTimeout = full.AttemptTimeout
 	with("4 attempt timeout")
 	cfg.Bulkhead = full.Bulkhead

@@ -14,15 +14,15 @@ import (
 // failing answers by how at the addresses in bad.
 type failing struct {
 	bad []string
-	how func(r *http.Request) (*http.Response, error)
+	how answerer // nil: 502
 }
 
-func (f *failing) answer(r *http.Request, _ int) (*http.Response, error) {
-	if !slices.Contains(f.bad, r.URL.Host) {
+func (f *failing) answer(r *http.Request, n int) (*http.Response, error) {
+	switch {
+	case !slices.Contains(f.bad, r.URL.Host):
 		return answered200("ok from " + r.URL.Host), nil
-	}
-	if f.how != nil {
-		return f.how(r)
+	case f.how != nil:
+		return f.how(r, n)
 	}
 	return answer(http.StatusBadGateway, ""), nil
 }
@@ -31,18 +31,18 @@ const refused = "circuit open"
 
 // TestTrips checks that a breaker opens at exactly the nth consecutive failure of any kind.
 func TestTrips(t *testing.T) {
-	for how, fail := range map[string]func(r *http.Request) (*http.Response, error){
-		"500":        func(*http.Request) (*http.Response, error) { return answer(500, "x"), nil },
-		"599":        func(*http.Request) (*http.Response, error) { return answer(599, "x"), nil },
-		"reset":      func(*http.Request) (*http.Response, error) { return nil, errReset },
+	for how, fail := range map[string]answerer{
+		"500":        always(500, "x"),
+		"599":        always(599, "x"),
+		"reset":      reset,
 		"timeout":    hang,
-		"broken off": func(*http.Request) (*http.Response, error) { return brokenOff(), nil },
-		"crawling":   func(r *http.Request) (*http.Response, error) { return crawling(r), nil },
+		"broken off": brokenOff,
+		"crawling":   crawling,
 	} {
 		for _, n := range []int{1, 2, 3, 5} {
 			bubble(t, fmt.Sprintf("%s %d", how, n), func(t *testing.T) {
 				bad := &failing{bad: []string{"a:80"}, how: fail}
-				b := newBench(t, only(t, "BREAKER_FAILURES", fmt.Sprint(n), "ATTEMPT_TIMEOUT", "1s"), newWire(bad.answer), nil)
+				b := newBench(t, only(t, "BREAKER_FAILURES", fmt.Sprint(n), "ATTEMPT_TIMEOUT", "1s"), bad.answer, nil)
 				for range n - 1 {
 					b.get()
 				}
@@ -55,11 +55,7 @@ func TestTrips(t *testing.T) {
 					}
 				}
 				b.take()
-				begin := time.Now()
-				b.is(b.get(), refused)
-				if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
-					t.Errorf("refused after %d attempts and %s", len(made), time.Since(begin))
-				}
+				b.isAtOnce(refused)
 				b.closed()
 			})
 		}
@@ -69,31 +65,25 @@ func TestTrips(t *testing.T) {
 // Outcomes that are no evidence against the upstream do not open a breaker.
 func TestDoesNotTrip(t *testing.T) {
 	for name, tc := range map[string]struct {
-		answer func(r *http.Request, n int) (*http.Response, error)
+		answer answerer
 		leave  time.Duration // when the caller leaves; 0: never
 	}{
-		"404":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(404, "no"), nil }},
-		"429":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(429, "slowly"), nil }},
-		"499":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(499, "x"), nil }},
-		"302":                       {answer: func(*http.Request, int) (*http.Response, error) { return answer(302, "", "Location", "/x"), nil }},
-		"caller gone":               {answer: func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }, leave: 300 * time.Millisecond},
-		"caller gone while reading": {answer: func(r *http.Request, _ int) (*http.Response, error) { return crawling(r), nil }, leave: 300 * time.Millisecond},
+		"404":                       {answer: always(404, "no")},
+		"429":                       {answer: always(429, "slowly")},
+		"499":                       {answer: always(499, "x")},
+		"302":                       {answer: always(302, "", "Location", "/x")},
+		"caller gone":               {answer: hang, leave: 300 * time.Millisecond},
+		"caller gone while reading": {answer: crawling, leave: 300 * time.Millisecond},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			b := newBench(t, only(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "1s"), newWire(tc.answer), nil)
-			for i := range 5 {
-				ctx, cancel := context.WithCancel(t.Context())
+			b := newBench(t, only(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "1s"), tc.answer, nil)
+			for range 5 {
 				if tc.leave > 0 {
-					time.AfterFunc(tc.leave, cancel)
+					b.is(b.getAndLeave(tc.leave), context.Canceled.Error())
+				} else {
+					b.get()
 				}
-				got := b.callAs(ctx, "GET", "/driver/x", "")
-				cancel()
-				if want := context.Canceled.Error(); tc.leave > 0 && got != want {
-					t.Errorf("call %d: got %s, want %s", i, got, want)
-				}
-				if made := b.take(); len(made) != 1 {
-					t.Fatalf("call %d: %d attempts", i, len(made))
-				}
+				b.tried(1)
 			}
 			b.closed()
 		})
@@ -108,13 +98,11 @@ func TestShortenedAttemptsDoNotTrip(t *testing.T) {
 		1799 * time.Millisecond: false, 1800 * time.Millisecond: true, 3 * time.Second: true,
 	} {
 		bubble(t, left.String(), func(t *testing.T) {
-			b := newBench(t, only(t, "BREAKER_FAILURES", "3", "ATTEMPT_TIMEOUT", "1s"), newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }), nil)
+			b := newBench(t, only(t, "BREAKER_FAILURES", "3", "ATTEMPT_TIMEOUT", "1s"), hang, nil)
 			for range 3 {
-				ctx, cancel := context.WithTimeout(t.Context(), left)
-				b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
-				cancel()
+				b.is(b.getFor(left), context.DeadlineExceeded.Error())
 			}
-			b.answer = newWire(nil).answer
+			b.answer = ok
 			want := "200 ok"
 			if trips {
 				want = refused
@@ -126,31 +114,22 @@ func TestShortenedAttemptsDoNotTrip(t *testing.T) {
 
 // Nor does an attempt without a limit of its own, if another endpoint or the caller left it little time.
 func TestShortenedWithoutAnAttemptTimeout(t *testing.T) {
-	slow := func(r *http.Request) (*http.Response, error) {
-		select {
-		case <-time.After(50 * time.Millisecond):
-			return answered200("ok"), nil
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		}
-	}
+	slow := late(50 * time.Millisecond)
 	bubble(t, "impatient callers", func(t *testing.T) {
-		b := newBench(t, only(t, "BREAKER_FAILURES", "3"), newWire(func(r *http.Request, _ int) (*http.Response, error) { return slow(r) }), nil)
+		b := newBench(t, only(t, "BREAKER_FAILURES", "3"), slow, nil)
 		for range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-			b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
-			cancel()
+			b.is(b.getFor(5*time.Millisecond), context.DeadlineExceeded.Error())
 		}
 		b.is(b.get(), "200 ok")
 	})
 	bubble(t, "time used up", func(t *testing.T) {
-		b := newBench(t, library(t, "ATTEMPT_TIMEOUT", "0s", "BREAKER_FAILURES", "1", "RETRY_BACKOFF", "0s"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+		b := newBench(t, library(t, "ATTEMPT_TIMEOUT", "0s", "BREAKER_FAILURES", "1", "RETRY_BACKOFF", "0s"), func(r *http.Request, n int) (*http.Response, error) {
 			if r.URL.Host == "a:80" {
 				time.Sleep(2990 * time.Millisecond)
 				return answer(502, ""), nil
 			}
-			return slow(r)
-		}), nil, "a:80", "b:80")
+			return slow(r, n)
+		}, nil, "a:80", "b:80")
 		b.is(b.get(), context.DeadlineExceeded.Error())
 		b.is(b.get(), "200 ok")
 		b.is(b.addrs(), "a:80 b:80 b:80")
@@ -160,7 +139,7 @@ func TestShortenedWithoutAnAttemptTimeout(t *testing.T) {
 func TestOpenEndpointIsSkipped(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"b:80"}}
-		b := newBench(t, library(t, "BREAKER_FAILURES", "3"), newWire(bad.answer), nil, "a:80", "b:80", "c:80")
+		b := newBench(t, library(t, "BREAKER_FAILURES", "3"), bad.answer, nil, "a:80", "b:80", "c:80")
 		for range 9 {
 			if got := b.get(); !strings.HasPrefix(got, "200 ok") {
 				t.Errorf("got %s", got)
@@ -181,7 +160,7 @@ func TestOpenEndpointIsSkipped(t *testing.T) {
 func TestRetryGoesToAnotherEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80", "b:80"}}
-		b := newBench(t, library(t, "BREAKER_FAILURES", "1000"), newWire(bad.answer), nil, "a:80", "b:80", "c:80")
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1000"), bad.answer, nil, "a:80", "b:80", "c:80")
 		for range 20 {
 			b.budgetFull()
 			b.is(b.get(), "200 ok from c:80")
@@ -205,7 +184,7 @@ func TestRetryGoesToAnotherEndpoint(t *testing.T) {
 func TestOpenEndsAttemptsAtTheEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}}
-		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), bad.answer, nil, "a:80", "b:80")
 		b.is(b.get(), "200 ok from b:80")
 		b.is(b.addrs(), "a:80 b:80")
 		bad.bad = []string{"a:80", "b:80"}
@@ -221,16 +200,12 @@ func TestOpenEndsAttemptsAtTheEndpoint(t *testing.T) {
 func TestAllOpenIsRefusedImmediately(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80", "b:80"}}
-		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), bad.answer, nil, "a:80", "b:80")
 		b.get()
 		b.addrs()
 		saved := b.budget().saved.Load()
-		begin := time.Now()
 		for range 10 {
-			b.is(b.get(), refused)
-		}
-		if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
-			t.Errorf("%d attempts, %s", len(made), time.Since(begin))
+			b.isAtOnce(refused)
 		}
 		if left := b.budget().saved.Load(); left < saved {
 			t.Errorf("refusals took %d hundredths of a retry", saved-left)
@@ -249,20 +224,18 @@ func TestHalfOpen(t *testing.T) {
 			bubble(t, fmt.Sprintf("%d probes, good: %t", probes, good), func(t *testing.T) {
 				hold := make(chan struct{})
 				failed := false
-				w := newWire(nil)
-				b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s", "BREAKER_PROBES", fmt.Sprint(probes)), w, nil)
-				w.answer = func(*http.Request, int) (*http.Response, error) { return nil, errReset }
+				b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s", "BREAKER_PROBES", fmt.Sprint(probes)), reset, nil)
 				b.get()
 				time.Sleep(10 * time.Second)
 				b.is(b.get(), refused) // open until just after the open time
 				time.Sleep(time.Nanosecond)
 				b.take()
-				w.answer = func(*http.Request, int) (*http.Response, error) {
+				b.answer = func(r *http.Request, n int) (*http.Response, error) {
 					<-hold
 					if failed {
-						return nil, errReset
+						return reset(r, n)
 					}
-					return answered200("ok"), nil
+					return ok(r, n)
 				}
 				answers := make(chan string, probes)
 				for range probes {
@@ -271,23 +244,19 @@ func TestHalfOpen(t *testing.T) {
 				wait := func() { time.Sleep(time.Millisecond) } // in the bubble: until all goroutines are blocked
 				wait()
 				b.is(b.get(), refused) // only probes are allowed
-				if made := b.take(); len(made) != probes {
-					t.Fatalf("%d attempts while half-open, want %d", len(made), probes)
-				}
+				b.tried(probes)
 				failed = !good
 				close(hold)
 				for range probes {
 					<-answers
 				}
 				b.take()
-				want, made := "200 ok", 1
 				if !good {
-					want, made = refused, 0
+					b.isAtOnce(refused)
+					return
 				}
-				b.is(b.get(), want)
-				if got := len(b.take()); got != made {
-					t.Errorf("after the probes %d attempts, want %d", got, made)
-				}
+				b.is(b.get(), "200 ok")
+				b.tried(1)
 			})
 		}
 	}
@@ -295,7 +264,7 @@ func TestHalfOpen(t *testing.T) {
 
 // newProbed builds a chain whose breaker's open time has ended: the next call is a probe.
 func newProbed(t *testing.T) *bench {
-	b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset }), nil)
+	b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_OPEN_TIME", "10s"), reset, nil)
 	b.get()
 	time.Sleep(11 * time.Second)
 	return b
@@ -305,11 +274,9 @@ func newProbed(t *testing.T) *bench {
 func TestProbeWithoutEvidence(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newProbed(t)
-		b.answer = func(r *http.Request, _ int) (*http.Response, error) { return hang(r) }
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.Canceled.Error())
-		b.answer = newWire(nil).answer
+		b.answer = hang
+		b.is(b.getAndLeave(time.Second), context.Canceled.Error())
+		b.answer = ok
 		b.is(b.get(), "200 ok")
 		b.is(b.get(), "200 ok")
 	})
@@ -330,7 +297,7 @@ func TestProbeThatPanics(t *testing.T) {
 		}()
 		b.is(b.get(), refused)
 		time.Sleep(11 * time.Second)
-		b.answer = newWire(nil).answer
+		b.answer = ok
 		b.is(b.get(), "200 ok")
 	})
 }
@@ -340,7 +307,7 @@ func TestOpenTimeGrows(t *testing.T) {
 	for growth, want := range map[string][]int{"1": {10, 10, 10, 10}, "3": {10, 20, 30, 30, 30}} {
 		bubble(t, growth, func(t *testing.T) {
 			bad := &failing{bad: []string{"a:80"}}
-			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_OPEN_TIME", "10s", "BREAKER_OPEN_GROWTH", growth), newWire(bad.answer), nil)
+			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_OPEN_TIME", "10s", "BREAKER_OPEN_GROWTH", growth), bad.answer, nil)
 			open := func(seconds int) {
 				t.Helper()
 				d := time.Duration(seconds) * time.Second
@@ -373,7 +340,7 @@ func TestMaxOpenPercent(t *testing.T) {
 	for percent, open := range map[string]int{"0": 0, "24": 0, "25": 1, "50": 2, "74": 2, "100": 4} {
 		bubble(t, percent, func(t *testing.T) {
 			bad := &failing{bad: []string{"a:80", "b:80", "c:80", "d:80"}}
-			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_MAX_OPEN_PERCENT", percent), newWire(bad.answer), nil, bad.bad...)
+			b := newBench(t, only(t, "BREAKER_FAILURES", "2", "BREAKER_MAX_OPEN_PERCENT", percent), bad.answer, nil, bad.bad...)
 			for range 40 {
 				b.get()
 			}
@@ -395,7 +362,7 @@ func TestMaxOpenPercent(t *testing.T) {
 func TestEndpointsComeAndGo(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80", "b:80"}}
-		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50", "BREAKER_OPEN_TIME", "10s"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50", "BREAKER_OPEN_TIME", "10s"), bad.answer, nil, "a:80", "b:80")
 		for range 4 {
 			b.get()
 		}
@@ -435,23 +402,20 @@ func TestEndpointsComeAndGo(t *testing.T) {
 // An answer of a removed endpoint does not affect the others.
 func TestAnswerOfARemovedEndpoint(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		w := newWire(func(r *http.Request, _ int) (*http.Response, error) {
-			if r.URL.Host == "a:80" {
-				time.Sleep(5 * time.Second)
-				return nil, errReset
-			}
-			return answered200("ok"), nil
-		})
-		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50"), w, nil, "a:80", "b:80")
+		bad := &failing{bad: []string{"a:80"}, how: func(r *http.Request, n int) (*http.Response, error) {
+			time.Sleep(5 * time.Second)
+			return reset(r, n)
+		}}
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1", "BREAKER_MAX_OPEN_PERCENT", "50"), bad.answer, nil, "a:80", "b:80")
 		late := make(chan string)
 		go func() { late <- b.get() }()
 		time.Sleep(time.Second)
 		b.resolvesTo("b:80", "c:80")
-		b.is(b.get(), "200 ok")
+		b.is(b.get(), "200 ok from c:80")
 		b.is(<-late, errReset.Error())
 		b.agrees()
-		for range 4 {
-			b.is(b.get(), "200 ok")
+		for _, addr := range []string{"b", "c", "b", "c"} {
+			b.is(b.get(), "200 ok from "+addr+":80")
 		}
 	})
 }
@@ -460,7 +424,7 @@ func TestAnswerOfARemovedEndpoint(t *testing.T) {
 func TestScopeUpstream(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
-		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_FAILURES", "2"), bad.answer, nil, "a:80", "b:80")
 		b.is(b.get(), "502 ") // the second attempt opens the breaker; there is no third
 		b.is(b.addrs(), "staff-service:8080 staff-service:8080")
 		b.is(b.get(), refused)
@@ -471,7 +435,7 @@ func TestScopeUpstream(t *testing.T) {
 	})
 	bubble(t, "never left out", func(t *testing.T) {
 		bad := &failing{bad: []string{"staff-service:8080"}}
-		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_MAX_OPEN_PERCENT", "99"), newWire(bad.answer), nil)
+		b := newBench(t, library(t, "BREAKER_SCOPE", "upstream", "BREAKER_MAX_OPEN_PERCENT", "99"), bad.answer, nil)
 		for range 20 {
 			b.is(b.get(), "502 ")
 		}
@@ -482,10 +446,10 @@ func TestScopeUpstream(t *testing.T) {
 func TestEndpointKeepsTheName(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var host, target string
-		b := newBench(t, only(t, "BREAKER_FAILURES", "1"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+		b := newBench(t, only(t, "BREAKER_FAILURES", "1"), func(r *http.Request, _ int) (*http.Response, error) {
 			host, target = r.Host, r.URL.String()
 			return answered200("ok"), nil
-		}), nil, "[::1]:80")
+		}, nil, "[::1]:80")
 		r := b.request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
 		before := *r.URL
 		b.is(b.read(b.RoundTrip(r)), "200 ok")
@@ -499,7 +463,7 @@ func TestLookupFails(t *testing.T) {
 	for _, times := range []int{1, 100} { // of lookups
 		bubble(t, fmt.Sprint(times), func(t *testing.T) {
 			lookups := 0
-			b := (&bench{t: t, wire: newWire(nil), cfg: library(t)}).build(func(context.Context) ([]string, error) {
+			b := (&bench{t: t, wire: newWire(ok), cfg: library(t)}).build(func(context.Context) ([]string, error) {
 				if lookups++; lookups <= times {
 					return nil, errReset
 				}

@@ -15,14 +15,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
 )
 
 // wire is the last stage of a chain. It answers within the process and records the attempts.
 type wire struct {
-	answer func(r *http.Request, n int) (*http.Response, error) // n is the attempt's number, from 1
+	answer answerer
 
 	mu       sync.Mutex
 	attempts []made
@@ -35,13 +35,10 @@ type made struct {
 	timeLeft           string
 }
 
-// newWire returns a wire that answers with answer; nil means 200 and "ok".
-func newWire(answer func(r *http.Request, n int) (*http.Response, error)) *wire {
-	if answer == nil {
-		answer = func(*http.Request, int) (*http.Response, error) { return answered200("ok"), nil }
-	}
-	return &wire{answer: answer}
-}
+// answerer answers the nth attempt, counted from 1.
+type answerer func(r *http.Request, n int) (*http.Response, error)
+
+func newWire(answer answerer) *wire { return &wire{answer: answer} }
 
 // epoch is the start time of a synctest bubble.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -114,17 +111,52 @@ func answer(status int, body string, header ...string) *http.Response {
 
 func answered200(body string) *http.Response { return answer(http.StatusOK, body) }
 
+// always answers every attempt in the same way.
+func always(status int, body string, header ...string) answerer {
+	return func(*http.Request, int) (*http.Response, error) { return answer(status, body, header...), nil }
+}
+
+var ok = always(200, "ok")
+
+// inTurn answers by one after another, then always by the last one.
+func inTurn(list ...answerer) answerer {
+	return func(r *http.Request, n int) (*http.Response, error) { return list[min(n, len(list))-1](r, n) }
+}
+
+// statuses answers with one status after another, then always with the last one.
+func statuses(list ...int) answerer {
+	return func(_ *http.Request, n int) (*http.Response, error) {
+		return answer(list[min(n, len(list))-1], "x"), nil
+	}
+}
+
+// late answers "ok" after a delay, unless the caller leaves before.
+func late(delay time.Duration) answerer {
+	return func(r *http.Request, n int) (*http.Response, error) {
+		select {
+		case <-time.After(delay):
+			return ok(r, n)
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
 // hang waits until the caller leaves.
-func hang(r *http.Request) (*http.Response, error) {
+func hang(r *http.Request, _ int) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
 
 var errReset = errors.New("reset, as a test has it")
 
-// brokenOff returns an incomplete answer, with the error of net/http.
-func brokenOff() *http.Response {
-	resp := answer(http.StatusOK, "")
+func reset(*http.Request, int) (*http.Response, error) { return nil, errReset }
+
+// brokenOff answers incompletely, with the error of net/http.
+func brokenOff(*http.Request, int) (*http.Response, error) { return incomplete(http.StatusOK), nil }
+
+func incomplete(status int) *http.Response {
+	resp := answer(status, "")
 	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("ok"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	resp.ContentLength = 10
 	return resp
@@ -136,22 +168,15 @@ type crawls struct{ ctx context.Context }
 func (c crawls) Read([]byte) (int, error) { <-c.ctx.Done(); return 0, c.ctx.Err() }
 func (crawls) Close() error               { return nil }
 
-func crawling(r *http.Request) *http.Response {
+func crawling(r *http.Request, _ int) (*http.Response, error) {
 	resp := answer(http.StatusOK, "")
 	resp.Body, resp.ContentLength = crawls{r.Context()}, -1
-	return resp
+	return resp, nil
 }
 
-func testObserver(t testing.TB) *observe.Observer {
-	t.Helper()
-	o, err := observe.Start(context.Background(), "test", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+func newSet(t testing.TB, cfg Config) *Set {
+	return NewSet(cfg, servertest.Observer(t), http.NewServeMux())
 }
-
-func newSet(t testing.TB, cfg Config) *Set { return NewSet(cfg, testObserver(t), http.NewServeMux()) }
 
 // library returns the configuration of RESILIENCE=library with changes, given as pairs of name and value.
 func library(t testing.TB, values ...string) Config {
@@ -160,9 +185,8 @@ func library(t testing.TB, values ...string) Config {
 	for i := 0; i+1 < len(values); i += 2 {
 		set[values[i]] = values[i+1]
 	}
-	r := env.New(envtest.Map(set))
-	cfg := ReadConfig(r)
-	if err := r.Err(); err != nil {
+	cfg, err := envtest.Read(set, ReadConfig)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
@@ -184,21 +208,21 @@ type bench struct {
 	set  *Set
 }
 
-// newBench builds a chain that ends in w. Without a placeholder Config.Optional is set, so that calls are
-// refused while all breakers are open.
-func newBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
+// newBench builds a chain whose wire answers with answer. Without a placeholder Config.Optional is set, so
+// that calls are refused while all breakers are open.
+func newBench(t *testing.T, cfg Config, answer answerer, placeholder Placeholder, addrs ...string) *bench {
 	if len(addrs) == 0 {
 		addrs = []string{"a:80"}
 	}
 	if placeholder == nil {
 		cfg.Fallback, cfg.Optional = true, true
 	}
-	return buildBench(t, cfg, w, placeholder, addrs...)
+	return buildBench(t, cfg, answer, placeholder, addrs...)
 }
 
 // buildBench is newBench with an unchanged cfg.
-func buildBench(t *testing.T, cfg Config, w *wire, placeholder Placeholder, addrs ...string) *bench {
-	b := &bench{t: t, wire: w, cfg: cfg, book: addrs}
+func buildBench(t *testing.T, cfg Config, answer answerer, placeholder Placeholder, addrs ...string) *bench {
+	b := &bench{t: t, wire: newWire(answer), cfg: cfg, book: addrs}
 	return b.build(b.lookup, placeholder)
 }
 
@@ -252,6 +276,23 @@ func (b *bench) call(method, path, body string) string {
 
 func (b *bench) get() string { b.t.Helper(); return b.call("GET", "/driver/x", "") }
 
+// getFor is get by a caller that waits for d.
+func (b *bench) getFor(d time.Duration) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), d)
+	defer cancel()
+	return b.callAs(ctx, "GET", "/driver/x", "")
+}
+
+// getAndLeave is get by a caller that leaves after d.
+func (b *bench) getAndLeave(d time.Duration) string {
+	b.t.Helper()
+	ctx, leave := context.WithCancel(b.t.Context())
+	defer leave()
+	time.AfterFunc(d, leave)
+	return b.callAs(ctx, "GET", "/driver/x", "")
+}
+
 func (b *bench) callAs(ctx context.Context, method, path, body string) string {
 	b.t.Helper()
 	begin := time.Now()
@@ -293,7 +334,27 @@ func (b *bench) is(got, want string) {
 	}
 }
 
-// none fails the test if a body is not closed.
+// tried fails the test if the number of attempts since the last call of take is not n, and returns them.
+func (b *bench) tried(n int) []made {
+	b.t.Helper()
+	attempts := b.take()
+	if len(attempts) != n {
+		b.t.Fatalf("%d attempts, want %d", len(attempts), n)
+	}
+	return attempts
+}
+
+// isAtOnce fails the test if a call is not answered with want immediately and without an attempt.
+func (b *bench) isAtOnce(want string) {
+	b.t.Helper()
+	begin := time.Now()
+	b.is(b.get(), want)
+	if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
+		b.t.Errorf("%s after %d attempts and %s", want, len(made), time.Since(begin))
+	}
+}
+
+// closed fails the test if a body is not closed.
 func (b *bench) closed() {
 	b.t.Helper()
 	b.mu.Lock()
@@ -376,13 +437,13 @@ func TestNesting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := newSet(t, tc.cfg)
-			chain := set.newChain(tc.cfg, newInstruments("x", set.o), newWire(nil), nil, tc.fallback)
+			chain := set.newChain(tc.cfg, newInstruments("x", set.o), newWire(ok), nil, tc.fallback)
 			if got := strings.ReplaceAll(strings.Join(stages(chain), " "), "upstream.", ""); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
 	}
-	measured := testObserver(t).Transport("x", newWire(nil))
+	measured := servertest.Observer(t).Transport("x", newWire(ok))
 	if got := fmt.Sprintf("%T", measured); got != "observe.measured" {
 		t.Errorf("the trace stage is %s", got)
 	}

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -52,7 +51,7 @@ const never = time.Hour
 func newNamed(t *testing.T, n *server, values ...string) *bench {
 	rs := newResolver(&url.URL{Scheme: "http", Host: "staff-service:8080"}, newDialer("", nil))
 	rs.dns = n.lookup
-	return (&bench{t: t, wire: newWire(nil), cfg: library(t, values...)}).build(rs.lookup, nil)
+	return (&bench{t: t, wire: newWire(ok), cfg: library(t, values...)}).build(rs.lookup, nil)
 }
 
 // Once endpoints are known, no call fails or waits long because of the name server.
@@ -136,10 +135,9 @@ func TestFirstLookup(t *testing.T) {
 	})
 	bubble(t, "caller gone", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}})
-		ctx, leave := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, leave)
-		if _, err := b.RoundTrip(b.request(ctx, "GET", "/driver/x", "")); !errors.Is(err, context.Canceled) || time.Since(epoch) != time.Second {
-			t.Errorf("got %v after %s", err, time.Since(epoch))
+		b.is(b.getAndLeave(time.Second), "look up staff-service:8080: "+context.Canceled.Error())
+		if time.Since(epoch) != time.Second {
+			t.Errorf("ended after %s", time.Since(epoch))
 		}
 		time.Sleep(lookupTimeout)
 	})

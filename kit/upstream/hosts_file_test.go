@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/upstream"
 )
@@ -21,19 +20,15 @@ func TestHostsFileIsCheckedAtTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "hosts")
 			write(t, file, tc.hosts)
-			r := env.New(envtest.Map(map[string]string{"HOSTS_FILE": file}))
-			upstream.ReadConfig(r)
+			_, err := envtest.Read(map[string]string{"HOSTS_FILE": file}, upstream.ReadConfig)
 			want := ""
 			if tc.want != "" {
 				want = `configuration: HOSTS_FILE: "` + file + `": must be a readable file in the form of hosts(5): ` + tc.want
 			}
-			if err := r.Err(); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			if (err == nil) != (want == "") || err != nil && err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
 	}
-	r := env.New(envtest.Map(map[string]string{"HOSTS_FILE": t.TempDir()}))
-	if upstream.ReadConfig(r); r.Err() == nil || !strings.Contains(r.Err().Error(), "is a directory") {
-		t.Errorf("got %v for a directory", r.Err())
-	}
+	envtest.Refuses(t, map[string]string{"HOSTS_FILE": t.TempDir()}, upstream.ReadConfig, "is a directory")
 }

@@ -61,9 +61,8 @@ func (o *overload) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := fault.NewSet(1, rules, time.Now)
-	w := newWire(nil)
 	at := func() int { return min(int(time.Since(epoch)/(5*time.Second)), 17) }
-	w.answer = func(r *http.Request, _ int) (*http.Response, error) {
+	serve := func(r *http.Request, _ int) (*http.Response, error) {
 		done := make(chan *http.Response, 1)
 		o.mu.Lock()
 		o.attempts[at()]++
@@ -98,7 +97,7 @@ func (o *overload) run(t *testing.T) {
 	if o.cfg.Fallback {
 		placeholder = somebody
 	}
-	b := buildBench(t, o.cfg, w, placeholder, "a:80")
+	b := buildBench(t, o.cfg, serve, placeholder, "a:80")
 	var calls sync.WaitGroup
 	for i := 0; time.Since(epoch) < 90*time.Second; i++ {
 		calls.Go(func() {

@@ -13,26 +13,28 @@ import (
 func TestOutage(t *testing.T) {
 	for name, tc := range map[string]struct {
 		every time.Duration // time between two calls
-		fails func(r *http.Request) (*http.Response, error)
+		fails answerer
 	}{
-		"502 at once":             {10 * time.Millisecond, func(*http.Request) (*http.Response, error) { return answer(502, ""), nil }},
-		"reset after 30 ms":       {10 * time.Millisecond, func(*http.Request) (*http.Response, error) { time.Sleep(30 * time.Millisecond); return nil, errReset }},
+		"502 at once": {10 * time.Millisecond, always(502, "")},
+		"reset after 30 ms": {10 * time.Millisecond, func(*http.Request, int) (*http.Response, error) {
+			time.Sleep(30 * time.Millisecond)
+			return nil, errReset
+		}},
 		"no answer":               {10 * time.Millisecond, hang},
-		"at ten times":            {time.Millisecond, func(*http.Request) (*http.Response, error) { return answer(503, ""), nil }},
+		"at ten times":            {time.Millisecond, always(503, "")},
 		"at ten times, no answer": {time.Millisecond, hang},
 	} {
 		bubble(t, name, func(t *testing.T) { outage(t, tc.every, tc.fails) })
 	}
 }
 
-func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.Response, error)) {
+func outage(t *testing.T, every time.Duration, fails answerer) {
 	const lasts = 30 * time.Second
 	endpoints := []string{"a:80", "b:80"}
 	var mu sync.Mutex
 	var attempts, probes int
 	var repaired time.Time // just after all endpoints have failed a probe: the worst case
-	w := newWire(nil)
-	w.answer = func(r *http.Request, _ int) (*http.Response, error) {
+	b := newBench(t, library(t), func(r *http.Request, n int) (*http.Response, error) {
 		mu.Lock()
 		bad := repaired.IsZero()
 		if bad {
@@ -42,7 +44,7 @@ func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.
 		if !bad {
 			return answered200("fresh"), nil
 		}
-		resp, err := fails(r)
+		resp, err := fails(r, n)
 		mu.Lock()
 		defer mu.Unlock()
 		if time.Since(epoch) > lasts {
@@ -52,8 +54,7 @@ func outage(t *testing.T, every time.Duration, fails func(*http.Request) (*http.
 			repaired = time.Now()
 		}
 		return resp, err
-	}
-	b := newBench(t, library(t), w, somebody, endpoints...)
+	}, somebody, endpoints...)
 	b.callAs(t.Context(), "POST", "/driver/x/1", "") // no answer is stored
 	mu.Lock()
 	attempts = 0

@@ -63,15 +63,13 @@ func TestStatusNotFinal(t *testing.T) {
 	for status, want := range map[int]string{0: "status 000: must be from 200 to 599", 101: "status 101: must be from 200 to 599", 199: "status 199: must be from 200 to 599"} {
 		for mode, attempts := range map[string]int{"off": 1, "library": 3} {
 			bubble(t, want+mode, func(t *testing.T) {
-				b := newBench(t, library(t, "RESILIENCE", mode), newWire(func(*http.Request, int) (*http.Response, error) {
+				b := newBench(t, library(t, "RESILIENCE", mode), func(*http.Request, int) (*http.Response, error) {
 					resp := answer(status, "")
 					resp.Body, resp.ContentLength = io.NopCloser(endless{}), -1
 					return resp, nil
-				}), nil)
+				}, nil)
 				b.is(b.get(), want)
-				if made := b.take(); len(made) != attempts {
-					t.Errorf("%d attempts, want %d", len(made), attempts)
-				}
+				b.tried(attempts)
 				b.closed()
 			})
 		}
@@ -98,9 +96,7 @@ func TestOriginOfErrors(t *testing.T) {
 // A service copies the origin of its upstream's failure.
 func TestOriginIsCopied(t *testing.T) {
 	for header, want := range map[string]string{"": "upstream; service=position-tracker", behind: behind, "nonsense": "upstream; service=position-tracker"} {
-		c := &Client{name: "position-tracker", chain: newWire(func(*http.Request, int) (*http.Response, error) {
-			return answer(500, "", apierror.OriginHeader, header), nil
-		})}
+		c := &Client{name: "position-tracker", chain: newWire(always(500, "", apierror.OriginHeader, header))}
 		_, err := c.Do(t.Context(), "GET", "/vehicles/", nil)
 		failed, ok := errors.AsType[*Error](err)
 		if !ok || failed.Origin().String() != want {

@@ -55,48 +55,36 @@ const callsOfTrial = 400
 // namedFault is a behaviour of a bad endpoint.
 type namedFault struct {
 	name   string
-	answer func(r *http.Request, random *rand.Rand) (*http.Response, error)
+	answer func(random *rand.Rand) answerer
 }
 
 var namedFaults = []namedFault{
-	{"502", func(*http.Request, *rand.Rand) (*http.Response, error) { return answer(502, ""), nil }},
-	{"half 502", func(_ *http.Request, random *rand.Rand) (*http.Response, error) {
-		if random.IntN(2) == 0 {
-			return answer(502, ""), nil
+	{"502", fixed(always(502, ""))},
+	{"half 502", half(always(502, ""))},
+	{"slow", fixed(late(150 * time.Millisecond))},
+	{"bad variant", func(random *rand.Rand) answerer {
+		wait := late(time.Duration(random.Float64() * float64(5*time.Second)))
+		fails := random.IntN(2) == 0
+		return func(r *http.Request, n int) (*http.Response, error) {
+			resp, err := wait(r, n)
+			if err == nil && fails {
+				return answer(502, ""), nil
+			}
+			return resp, err
 		}
-		return answered200("ok"), nil
 	}},
-	{"slow", func(r *http.Request, _ *rand.Rand) (*http.Response, error) { return after(r, 150*time.Millisecond) }},
-	{"bad variant", func(r *http.Request, random *rand.Rand) (*http.Response, error) {
-		wait, fails := time.Duration(random.Float64()*float64(5*time.Second)), random.IntN(2) == 0
-		resp, err := after(r, wait)
-		if err == nil && fails {
-			return answer(502, ""), nil
-		}
-		return resp, err
-	}},
-	{"hang", func(r *http.Request, _ *rand.Rand) (*http.Response, error) { return hang(r) }},
-	{"reset", func(*http.Request, *rand.Rand) (*http.Response, error) { return nil, errReset }},
-	{"truncated", func(*http.Request, *rand.Rand) (*http.Response, error) { return brokenOff(), nil }},
-	{"429", func(*http.Request, *rand.Rand) (*http.Response, error) {
-		return answer(429, "", "Retry-After", "1"), nil
-	}},
-	{"half 429", func(_ *http.Request, random *rand.Rand) (*http.Response, error) {
-		if random.IntN(2) == 0 {
-			return answer(429, ""), nil
-		}
-		return answered200("ok"), nil
-	}},
+	{"hang", fixed(hang)},
+	{"reset", fixed(reset)},
+	{"truncated", fixed(brokenOff)},
+	{"429", fixed(always(429, "", "Retry-After", "1"))},
+	{"half 429", half(always(429, ""))},
 }
 
-// after answers after a delay, unless the caller leaves before.
-func after(r *http.Request, d time.Duration) (*http.Response, error) {
-	select {
-	case <-time.After(d):
-		return answered200("ok"), nil
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
+func fixed(a answerer) func(*rand.Rand) answerer { return func(*rand.Rand) answerer { return a } }
+
+// half returns a fault of half of the calls.
+func half(bad answerer) func(*rand.Rand) answerer {
+	return func(random *rand.Rand) answerer { return []answerer{bad, ok}[random.IntN(2)] }
 }
 
 // site builds the parts of a topology: clients, their chains, and the endpoints.
@@ -110,43 +98,43 @@ type site struct {
 }
 
 // client returns a chain to the endpoints at addrs, which answer with wire.
-func (s *site) client(placeholder Placeholder, optional bool, wire roundTrip, addrs ...string) http.RoundTripper {
+func (s *site) client(placeholder Placeholder, optional bool, wire answerer, addrs ...string) http.RoundTripper {
 	mode := "off"
 	if s.library {
 		mode = "library"
 	}
 	cfg := library(s.t, "RESILIENCE", mode)
 	cfg.Optional = optional
-	dialed := func(r *http.Request, _ int) (*http.Response, error) {
+	dialed := func(r *http.Request, n int) (*http.Response, error) {
 		if !s.library { // the dialer chooses, as kube-proxy does
 			s.mu.Lock()
 			r = r.Clone(r.Context())
 			r.URL.Host = addrs[s.random.IntN(len(addrs))]
 			s.mu.Unlock()
 		}
-		return wire(r)
+		return wire(r, n)
 	}
-	return buildBench(s.t, cfg, newWire(dialed), placeholder, addrs...)
+	return buildBench(s.t, cfg, dialed, placeholder, addrs...)
 }
 
 // staff answers as staff-service: endpoint a is bad, and so is b if all is set.
-func (s *site) staff(r *http.Request) (*http.Response, error) {
+func (s *site) staff(r *http.Request, n int) (*http.Response, error) {
 	if r.URL.Host != "a:80" && !s.all {
-		return after(r, 2*time.Millisecond)
+		return healthy(r, n)
 	}
 	s.mu.Lock() // faults use the random source when they begin
 	random := rand.New(rand.NewPCG(s.random.Uint64(), 0))
 	s.mu.Unlock()
-	return s.fault.answer(r, random)
+	return s.fault.answer(random)(r, n)
 }
 
 // healthy answers as an upstream without faults.
-func healthy(r *http.Request) (*http.Response, error) { return after(r, 2*time.Millisecond) }
+var healthy = late(2 * time.Millisecond)
 
 // relay answers as a service that calls another one on each route, within the time of its caller. If that
 // call fails, it answers 500 with the origin, as kit/apierror does.
-func relay(routes map[string]http.RoundTripper) roundTrip {
-	return func(r *http.Request) (*http.Response, error) {
+func relay(routes map[string]http.RoundTripper) answerer {
+	return func(r *http.Request, _ int) (*http.Response, error) {
 		ctx := r.Context()
 		if ms, err := strconv.Atoi(r.Header.Get(timeLeft)); err == nil {
 			var cancel context.CancelFunc

@@ -37,14 +37,15 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 		if random.Float64() >= faultiness {
 			return 0
 		}
-		return 1 + random.IntN(10)
+		return 1 + random.IntN(len(misbehaviours)-1)
 	}
 	kinds := make([]int, 4096)
 	for i := range kinds {
 		kinds[i] = kind()
 	}
-	w := newWire(func(r *http.Request, n int) (*http.Response, error) { return misbehave(r, kinds[n%len(kinds)]) })
-	b := newBench(t, cfg, w, somebody, "a:80", "b:80", "c:80")
+	b := newBench(t, cfg, func(r *http.Request, n int) (*http.Response, error) {
+		return misbehaviours[kinds[n%len(kinds)]](r, n)
+	}, somebody, "a:80", "b:80", "c:80")
 	const calls = 40
 	most := 0
 	for range calls {
@@ -100,37 +101,10 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 	}
 }
 
-// misbehave answers in one of eleven ways; the first one is a good answer.
-func misbehave(r *http.Request, kind int) (*http.Response, error) {
-	switch kind {
-	case 1:
-		return answer(502, "bad"), nil
-	case 2:
-		return nil, errReset
-	case 3:
-		return hang(r)
-	case 4:
-		return brokenOff(), nil
-	case 5:
-		return crawling(r), nil
-	case 6:
-		return answer(503, "", "Retry-After", "1"), nil
-	case 7:
-		return answer(404, "no"), nil
-	case 8:
-		select {
-		case <-time.After(250 * time.Millisecond):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		}
-	case 10:
-		return answer(429, "", "Retry-After", "30"), nil
-	case 9:
-		resp := brokenOff()
-		resp.StatusCode = 500
-		return resp, nil
-	}
-	return answered200("ok"), nil
+// misbehaviours are the ways of the upstream to answer; the first one is good.
+var misbehaviours = []answerer{
+	ok, always(502, "bad"), reset, hang, brokenOff, crawling, always(503, "", "Retry-After", "1"), always(404, "no"), late(250 * time.Millisecond),
+	func(*http.Request, int) (*http.Response, error) { return incomplete(500), nil }, always(429, "", "Retry-After", "30"),
 }
 
 func wholeIsOn(b *bench) bool {

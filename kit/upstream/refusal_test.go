@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"fleetman.example/kit/apierror"
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 )
 
@@ -42,7 +41,7 @@ func TestRefusalNeedsAFallback(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			cfg := library(t, append([]string{"BREAKER_FAILURES", "1"}, tc.values...)...)
 			cfg.Optional = tc.optional
-			b := buildBench(t, cfg, newWire(statuses(502)), tc.placeholder, "a:80", "b:80")
+			b := buildBench(t, cfg, statuses(502), tc.placeholder, "a:80", "b:80")
 			for range 3 {
 				b.call(tc.method, tc.path, "")
 			}
@@ -55,10 +54,8 @@ func TestRefusalNeedsAFallback(t *testing.T) {
 				}
 			}
 			b.is(b.call(tc.method, tc.path, ""), want)
-			if made := b.take(); len(made) != attempts {
-				t.Errorf("%d attempts with all endpoints open, want %d", len(made), attempts)
-			}
-			b.answer = newWire(nil).answer
+			b.tried(attempts) // with all endpoints open
+			b.answer = ok
 			if want = tc.refused; want == "" {
 				want = "200 ok"
 			}
@@ -76,17 +73,13 @@ func TestFailuresBehindOpenNothing(t *testing.T) {
 		"breaker; service=staff-service": 1, "bulkhead; service=staff-service": 1,
 	} {
 		bubble(t, origin, func(t *testing.T) {
-			b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(func(*http.Request, int) (*http.Response, error) {
-				return answer(500, "x", apierror.OriginHeader, origin), nil
-			}), nil)
+			b := newBench(t, library(t, "BREAKER_FAILURES", "1"), always(500, "x", apierror.OriginHeader, origin), nil)
 			b.is(b.get(), "500 x")
-			if made := b.take(); len(made) != attempts {
-				t.Errorf("%d attempts, want %d", len(made), attempts)
-			}
+			b.tried(attempts)
 			for range 20 {
 				b.is(b.get(), "500 x")
 			}
-			b.answer = newWire(nil).answer
+			b.answer = ok
 			b.is(b.get(), "200 ok")
 		})
 	}
@@ -95,13 +88,9 @@ func TestFailuresBehindOpenNothing(t *testing.T) {
 // Callers with a short timeout do not affect other callers of an upstream that takes 150 ms.
 func TestCallersWithShortTimeouts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
-			return after(r, 150*time.Millisecond)
-		}), nil, "a:80", "b:80")
+		b := newBench(t, library(t), late(150*time.Millisecond), nil, "a:80", "b:80")
 		for range 30 {
-			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
-			b.is(b.callAs(ctx, "GET", "/driver/x", ""), context.DeadlineExceeded.Error())
-			cancel()
+			b.is(b.getFor(40*time.Millisecond), context.DeadlineExceeded.Error())
 		}
 		for range 4 {
 			b.is(b.get(), "200 ok")
@@ -113,17 +102,12 @@ func TestCallersWithShortTimeouts(t *testing.T) {
 // even if the upstream closes the connection just before the attempt times out.
 func TestUpstreamGivesUpFirst(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		wire := roundTrip(func(r *http.Request) (*http.Response, error) {
-			time.Sleep(100 * time.Millisecond)
-			return nil, io.EOF
-		})
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = newAttemptTimeout(time.Second, 3*time.Second, wire).RoundTrip(r)
+		_, err := newAttemptTimeout(time.Second, 3*time.Second, newWire(func(*http.Request, int) (*http.Response, error) {
+			time.Sleep(100 * time.Millisecond)
+			return nil, io.EOF
+		})).RoundTrip(get("/").WithContext(ctx))
 		if _, short := errors.AsType[shortened](err); !short {
 			t.Errorf("got %v, want a shortened attempt", err)
 		}
@@ -135,11 +119,9 @@ func TestUpstreamGivesUpFirst(t *testing.T) {
 func TestHangingEndpointIsAvoidedByShortenedAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}, how: hang}
-		b := newBench(t, library(t), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t), bad.answer, nil, "a:80", "b:80")
 		for range 40 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			b.is(b.callAs(ctx, "GET", "/driver/x", ""), "200 ok from b:80")
-			cancel()
+			b.is(b.getFor(time.Second), "200 ok from b:80")
 		}
 		if n := strings.Count(b.addrs(), "a:80"); n != 3 {
 			t.Errorf("%d attempts at the endpoint that hangs, want 3", n)
@@ -153,16 +135,11 @@ func TestHangingEndpointIsAvoidedByShortenedAttempts(t *testing.T) {
 // A final 429 is replaced by a fallback, as a 503 is.
 func TestFallbackForTooManyRequests(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t), newWire(func(_ *http.Request, n int) (*http.Response, error) {
-			if n == 1 {
-				return answered200("known"), nil
-			}
-			return answer(429, "later"), nil
-		}), somebody)
+		b := newBench(t, library(t), inTurn(always(200, "known"), always(429, "later")), somebody)
 		b.is(b.get(), "200 known")
 		time.Sleep(5 * time.Second)
 		b.is(b.get(), "200 known (last-known; age=5s)")
-		b.is(b.call("GET", "/driver/y", ""), `200 {"name":"somebody"} (placeholder)`)
+		b.is(b.call("GET", "/driver/y", ""), nobody)
 		b.is(b.call("GET", "/photos/1.jpg", ""), "429 later") // there is no fallback
 		b.closed()
 	})
@@ -218,29 +195,21 @@ func TestOffWins(t *testing.T) {
 	}
 	for mode, on := range map[string]bool{"": true, "off": false, " off ": false, "library": true} {
 		stages["RESILIENCE"] = mode
-		r := env.New(envtest.Map(stages))
-		cfg := ReadConfig(r)
-		if r.Err() != nil {
-			t.Fatal(r.Err())
-		}
-		if got := cfg.Fallback && cfg.Retry.Attempts == 3 && cfg.hasAttempts(); got != on || !on && (cfg.Fallback || cfg.hasAttempts()) || cfg.Timeout != 5*time.Second {
-			t.Errorf("RESILIENCE=%q: got %+v", mode, cfg)
+		cfg, err := envtest.Read(stages, ReadConfig)
+		if got := cfg.Fallback && cfg.Retry.Attempts == 3 && cfg.hasAttempts(); err != nil || got != on || !on && (cfg.Fallback || cfg.hasAttempts()) || cfg.Timeout != 5*time.Second {
+			t.Errorf("RESILIENCE=%q: got %+v, %v", mode, cfg, err)
 		}
 	}
 }
 
 func TestFallbackVary(t *testing.T) {
 	for value, want := range map[string]string{"": "X-My-Header", "x-a": "X-A", "x-a, X-B": "X-A X-B"} {
-		r := env.New(envtest.Map(map[string]string{"FALLBACK_VARY": value}))
-		if got := strings.Join(ReadConfig(r).FallbackVary, " "); got != want || r.Err() != nil {
-			t.Errorf("%q: got %q, %v", value, got, r.Err())
+		cfg, err := envtest.Read(map[string]string{"FALLBACK_VARY": value}, ReadConfig)
+		if got := strings.Join(cfg.FallbackVary, " "); got != want || err != nil {
+			t.Errorf("%q: got %q, %v", value, got, err)
 		}
 	}
 	for _, bad := range []string{"x a", "x-a,", "x:y"} {
-		r := env.New(envtest.Map(map[string]string{"FALLBACK_VARY": bad}))
-		ReadConfig(r)
-		if err := r.Err(); err == nil || !strings.Contains(err.Error(), "FALLBACK_VARY") || !strings.Contains(err.Error(), "must be names of headers separated by commas") {
-			t.Errorf("%q: got %v", bad, err)
-		}
+		envtest.Refuses(t, map[string]string{"FALLBACK_VARY": bad}, ReadConfig, `FALLBACK_VARY: "`+bad+`": must be names of headers separated by commas`)
 	}
 }

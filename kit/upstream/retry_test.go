@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,13 +11,6 @@ import (
 	"testing"
 	"time"
 )
-
-// statuses answers with one status after another, then always with the last one.
-func statuses(list ...int) func(*http.Request, int) (*http.Response, error) {
-	return func(_ *http.Request, n int) (*http.Response, error) {
-		return answer(list[min(n, len(list))-1], "x"), nil
-	}
-}
 
 func TestRepeatableCalls(t *testing.T) {
 	for _, tc := range []struct {
@@ -41,17 +33,13 @@ func TestRepeatableCalls(t *testing.T) {
 		{"DELETE", "/vehicles/", "", true, 3},
 	} {
 		bubble(t, fmt.Sprintf("%s %s %s %t", tc.method, tc.path, tc.body, tc.unsafe), func(t *testing.T) {
-			b := newBench(t, library(t, "RETRY_UNSAFE", fmt.Sprint(tc.unsafe), "BREAKER_FAILURES", "0"), newWire(statuses(503)), nil)
+			b := newBench(t, library(t, "RETRY_UNSAFE", fmt.Sprint(tc.unsafe), "BREAKER_FAILURES", "0"), statuses(503), nil)
 			want := "503 x"
 			if tc.method == "HEAD" {
 				want = "503 "
 			}
 			b.is(b.call(tc.method, tc.path, tc.body), want)
-			made := b.take()
-			if len(made) != tc.attempts {
-				t.Errorf("%d attempts, want %d", len(made), tc.attempts)
-			}
-			for i, a := range made {
+			for i, a := range b.tried(tc.attempts) {
 				if a.method != tc.method || a.body != tc.body {
 					t.Errorf("attempt %d: %s %q", i+1, a.method, a.body)
 				}
@@ -62,19 +50,14 @@ func TestRepeatableCalls(t *testing.T) {
 }
 
 func TestRetriedOutcomes(t *testing.T) {
-	reset := func(*http.Request, int) (*http.Response, error) { return nil, errReset }
 	for name, tc := range map[string]struct {
-		answer   func(*http.Request, int) (*http.Response, error)
+		answer   answerer
 		attempts int
 		want     string
 	}{
-		"200": {statuses(200), 1, "200 x"},
-		"302, a bad address": {func(*http.Request, int) (*http.Response, error) {
-			return answer(302, "x", "Location", "/elsewhere"), nil
-		}, 1, "302 x"},
-		"307": {func(*http.Request, int) (*http.Response, error) {
-			return answer(307, "x", "Location", "http://elsewhere/"), nil
-		}, 1, "307 x"},
+		"200":                {statuses(200), 1, "200 x"},
+		"302, a bad address": {always(302, "x", "Location", "/elsewhere"), 1, "302 x"},
+		"307":                {always(307, "x", "Location", "http://elsewhere/"), 1, "307 x"},
 		"404":                {statuses(404), 1, "404 x"},
 		"429":                {statuses(429), 3, "429 x"},
 		"500, then 200":      {statuses(500, 200), 2, "200 x"},
@@ -86,19 +69,12 @@ func TestRetriedOutcomes(t *testing.T) {
 			resp.ContentLength = maxAnswer + 1
 			return resp, nil
 		}, 1, "answer of more than 67108864 bytes"},
-		"broken off, then 200": {func(_ *http.Request, n int) (*http.Response, error) {
-			if n == 1 {
-				return brokenOff(), nil
-			}
-			return answered200("ok"), nil
-		}, 2, "200 ok"},
+		"broken off, then 200": {inTurn(brokenOff, ok), 2, "200 ok"},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			b := newBench(t, library(t, "BREAKER_FAILURES", "0"), newWire(tc.answer), nil)
+			b := newBench(t, library(t, "BREAKER_FAILURES", "0"), tc.answer, nil)
 			b.is(b.get(), tc.want)
-			if made := b.take(); len(made) != tc.attempts {
-				t.Errorf("%d attempts, want %d", len(made), tc.attempts)
-			}
+			b.tried(tc.attempts)
 			if retries := b.counted(countRetries); retries != float64(tc.attempts-1) {
 				t.Errorf("%g retries counted, want %d", retries, tc.attempts-1)
 			}
@@ -114,7 +90,7 @@ func TestRetriedOutcomes(t *testing.T) {
 func TestBudget(t *testing.T) {
 	for _, percent := range []int{0, 10, 20, 100} {
 		bubble(t, fmt.Sprint(percent), func(t *testing.T) {
-			b := newBench(t, only(t, "RETRY_ATTEMPTS", "3", "RETRY_BUDGET_PERCENT", fmt.Sprint(percent)), newWire(statuses(503)), nil)
+			b := newBench(t, only(t, "RETRY_ATTEMPTS", "3", "RETRY_BUDGET_PERCENT", fmt.Sprint(percent)), statuses(503), nil)
 			const calls = 500
 			for range calls {
 				b.is(b.get(), "503 x")
@@ -139,21 +115,16 @@ func TestBudget(t *testing.T) {
 // Calls that are not repeated earn retries too; the number of saved retries is limited.
 func TestBudgetIsEarnedByAllCalls(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		w := newWire(statuses(503))
-		b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BUDGET_PERCENT", "20"), w, nil)
+		b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BUDGET_PERCENT", "20"), statuses(503), nil)
 		b.budget().saved.Store(0)
 		b.is(b.get(), "503 x")
-		if made := b.take(); len(made) != 1 {
-			t.Errorf("without a budget %d attempts", len(made))
-		}
+		b.tried(1)
 		for range 4 {
 			b.call("POST", "/driver/x/1", "")
 		}
 		b.take()
 		b.is(b.get(), "503 x")
-		if made := b.take(); len(made) != 2 {
-			t.Errorf("with a fifth of five calls %d attempts, want 2", len(made))
-		}
+		b.tried(2) // with a fifth of five calls
 		for range 1000 {
 			b.call("POST", "/driver/x/1", "")
 		}
@@ -194,7 +165,7 @@ func TestBackoff(t *testing.T) {
 // Waits are uniform from 0 to their limit, which doubles.
 func TestFullJitter(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, only(t, "RETRY_ATTEMPTS", "4", "RETRY_BACKOFF", "100ms", "RETRY_BACKOFF_MAX", "200ms"), newWire(statuses(503)), nil)
+		b := newBench(t, only(t, "RETRY_ATTEMPTS", "4", "RETRY_BACKOFF", "100ms", "RETRY_BACKOFF_MAX", "200ms"), statuses(503), nil)
 		var low, high [3]int
 		const calls = 300
 		for range calls {
@@ -242,23 +213,18 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		for _, status := range []int{429, 503} {
 			bubble(t, fmt.Sprint(name, " ", status), func(t *testing.T) {
-				b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BACKOFF", "100ms"), newWire(func(_ *http.Request, n int) (*http.Response, error) {
-					if n == 1 {
-						return answer(status, "x", "Retry-After", tc.header), nil
-					}
-					return answered200("ok"), nil
-				}), nil)
-				got, made := b.get(), b.take()
+				b := newBench(t, only(t, "RETRY_ATTEMPTS", "2", "RETRY_BACKOFF", "100ms"), inTurn(always(status, "x", "Retry-After", tc.header), ok), nil)
+				got := b.get()
 				if tc.gap < 0 {
-					if got != fmt.Sprintf("%d x", status) || len(made) != 1 || time.Since(epoch) != 0 {
-						t.Errorf("got %s after %d attempts and %s, want the answer immediately", got, len(made), time.Since(epoch))
+					b.is(got, fmt.Sprintf("%d x", status))
+					b.tried(1)
+					if time.Since(epoch) != 0 {
+						t.Errorf("answered after %s, want immediately", time.Since(epoch))
 					}
 					return
 				}
-				if got != "200 ok" || len(made) != 2 {
-					t.Fatalf("got %s after %d attempts", got, len(made))
-				}
-				if gap := made[1].at - made[0].at; tc.gap > 0 && gap != tc.gap || tc.gap == 0 && gap >= 100*time.Millisecond {
+				b.is(got, "200 ok")
+				if gap := b.tried(2)[1].at; tc.gap > 0 && gap != tc.gap || tc.gap == 0 && gap >= 100*time.Millisecond {
 					t.Errorf("retried after %s, want %s", gap, tc.gap)
 				}
 			})
@@ -271,10 +237,8 @@ func TestRetryAfter(t *testing.T) {
 func TestRetryAfterAppliesToOneEndpoint(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			busy := &failing{bad: []string{"a:80"}, how: func(*http.Request) (*http.Response, error) {
-				return answer(status, "later", "Retry-After", "3600"), nil
-			}}
-			b := newBench(t, library(t), newWire(busy.answer), nil, "a:80", "b:80")
+			busy := &failing{bad: []string{"a:80"}, how: always(status, "later", "Retry-After", "3600")}
+			b := newBench(t, library(t), busy.answer, nil, "a:80", "b:80")
 			for range 30 {
 				b.is(b.get(), "200 ok from b:80")
 			}
@@ -304,17 +268,16 @@ func TestRetryAfterAppliesToOneEndpoint(t *testing.T) {
 
 // A caller that leaves during an attempt or a wait ends the call immediately.
 func TestCallerLeavesDuringAttempts(t *testing.T) {
-	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
-		"in an attempt": func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
-		"in a wait":     func(*http.Request, int) (*http.Response, error) { return answer(503, "", "Retry-After", "2"), nil },
+	for name, answers := range map[string]answerer{
+		"in an attempt": hang,
+		"in a wait":     always(503, "", "Retry-After", "2"),
 	} {
 		bubble(t, name, func(t *testing.T) {
-			b := newBench(t, library(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "3s", "BREAKER_MAX_OPEN_PERCENT", "0"), newWire(answers), nil)
-			ctx, leave := context.WithCancel(t.Context())
-			time.AfterFunc(500*time.Millisecond, leave)
-			_, err := b.RoundTrip(b.request(ctx, "GET", "/driver/x", ""))
-			if !errors.Is(err, context.Canceled) || time.Since(epoch) != 500*time.Millisecond || len(b.take()) != 1 {
-				t.Errorf("got %v after %s", err, time.Since(epoch))
+			b := newBench(t, library(t, "BREAKER_FAILURES", "1", "ATTEMPT_TIMEOUT", "3s", "BREAKER_MAX_OPEN_PERCENT", "0"), answers, nil)
+			b.is(b.getAndLeave(500*time.Millisecond), context.Canceled.Error())
+			b.tried(1)
+			if time.Since(epoch) != 500*time.Millisecond {
+				t.Errorf("ended after %s", time.Since(epoch))
 			}
 			if retries, saved := b.counted(countRetries), b.budget().saved.Load(); retries != 0 || saved != burst*100 {
 				t.Errorf("%g retries counted, %d hundredths left", retries, saved)
@@ -326,16 +289,12 @@ func TestCallerLeavesDuringAttempts(t *testing.T) {
 
 // A request from a reverse proxy is retried like any other.
 func TestRetryOfAProxysRequest(t *testing.T) {
-	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), newWire(statuses(502, 200)), nil)
+	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), statuses(502, 200), nil)
 	proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
 	for _, method := range []string{"GET", "HEAD", "POST"} {
-		var body io.Reader
+		r := httptest.NewRequest(method, "/vehicles/", nil)
 		if method == "POST" {
-			body = strings.NewReader("a report")
-		}
-		r := httptest.NewRequest(method, "/vehicles/", body)
-		if method == "POST" {
-			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("a report")), nil }
+			SetBody(r, []byte("a report"))
 		}
 		w := httptest.NewRecorder()
 		proxy.ServeHTTP(w, r)
@@ -343,21 +302,20 @@ func TestRetryOfAProxysRequest(t *testing.T) {
 			t.Errorf("%s: got %d %s", method, w.Code, w.Body)
 		}
 	}
-	made := b.take()
-	if len(made) != 4 || made[3].body != "a report" {
-		t.Errorf("%d attempts: %v", len(made), made)
+	if made := b.tried(4); made[3].body != "a report" {
+		t.Errorf("sent %v", made)
 	}
 }
 
 // A POST with an empty body and GetBody, as from a reverse proxy, has no body in the second attempt.
 func TestEmptyPostStaysEmpty(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t), newWire(func(r *http.Request, n int) (*http.Response, error) {
+		b := newBench(t, library(t), func(r *http.Request, n int) (*http.Response, error) {
 			if r.Body != nil || r.ContentLength != 0 {
 				t.Errorf("attempt %d has a body, of %d bytes", n, r.ContentLength)
 			}
 			return statuses(502, 200)(r, n)
-		}), nil)
+		}, nil)
 		r := b.request(t.Context(), "POST", "/vehicles/", "")
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
 		b.is(b.read(b.RoundTrip(r)), "200 x")
@@ -367,13 +325,11 @@ func TestEmptyPostStaysEmpty(t *testing.T) {
 // If GetBody fails, the call ends with its error, and nothing is sent.
 func TestGetBodyFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t), newWire(statuses(502)), nil)
+		b := newBench(t, library(t), statuses(502), nil)
 		r := b.request(t.Context(), "POST", "/vehicles/", "a report")
 		r.GetBody = func() (io.ReadCloser, error) { return nil, errReset }
 		b.is(b.read(b.RoundTrip(r)), errReset.Error())
-		if made := b.take(); len(made) != 0 {
-			t.Errorf("%d attempts", len(made))
-		}
+		b.tried(0)
 	})
 }
 
@@ -381,12 +337,12 @@ func TestGetBodyFails(t *testing.T) {
 func TestLeastRest(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		asks := map[string]string{"a:80": "1", "b:80": "2"}
-		b := newBench(t, library(t), newWire(func(r *http.Request, _ int) (*http.Response, error) {
+		b := newBench(t, library(t), func(r *http.Request, _ int) (*http.Response, error) {
 			if after := asks[r.URL.Host]; after != "" {
 				return answer(503, "", "Retry-After", after), nil
 			}
 			return answered200("ok from " + r.URL.Host), nil
-		}), nil, "a:80", "b:80")
+		}, nil, "a:80", "b:80")
 		asks["b:80"] = ""
 		b.is(b.get(), "200 ok from b:80") // a rests for 1 s
 		time.Sleep(900*time.Millisecond - time.Since(epoch))
@@ -401,11 +357,11 @@ func TestLeastRest(t *testing.T) {
 
 // A streamed body can be sent only once.
 func TestBodyThatDoesNotRewindIsSentOnce(t *testing.T) {
-	b := newBench(t, library(t), newWire(statuses(502, 200)), nil)
+	b := newBench(t, library(t), statuses(502, 200), nil)
 	r := b.request(t.Context(), "POST", "/vehicles/", "a report")
 	r.GetBody = nil
 	b.is(b.read(b.RoundTrip(r)), "502 x")
-	if made := b.take(); len(made) != 1 || made[0].body != "a report" {
+	if made := b.tried(1); made[0].body != "a report" {
 		t.Errorf("sent %v", made)
 	}
 }

@@ -124,12 +124,12 @@ func TestRetryAlone(t *testing.T) {
 
 func TestAttemptTimeoutAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		_, err := ask(t, newAttemptTimeout(time.Second, time.Minute, roundTrip(hang)), "GET", "/", "")
+		_, err := ask(t, newAttemptTimeout(time.Second, time.Minute, newWire(hang)), "GET", "/", "")
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
 		// The timeout applies to the body too, if no inner stage has read it.
-		resp, err := ask(t, newAttemptTimeout(time.Second, time.Minute, roundTrip(func(r *http.Request) (*http.Response, error) { return crawling(r), nil })), "GET", "/", "")
+		resp, err := ask(t, newAttemptTimeout(time.Second, time.Minute, newWire(crawling)), "GET", "/", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestAttemptTimeoutAlone(t *testing.T) {
 
 func TestTotalTimeoutAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		_, err := ask(t, totalTimeout{time.Second, roundTrip(hang)}, "GET", "/", "")
+		_, err := ask(t, totalTimeout{time.Second, newWire(hang)}, "GET", "/", "")
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
@@ -150,7 +150,7 @@ func TestTotalTimeoutAlone(t *testing.T) {
 }
 
 func TestWholeAlone(t *testing.T) {
-	if _, err := ask(t, whole{roundTrip(func(*http.Request) (*http.Response, error) { return brokenOff(), nil })}, "GET", "/", ""); err != io.ErrUnexpectedEOF {
+	if _, err := ask(t, whole{newWire(brokenOff)}, "GET", "/", ""); err != io.ErrUnexpectedEOF {
 		t.Errorf("got %v, want a failed attempt", err)
 	}
 }

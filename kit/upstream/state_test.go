@@ -22,7 +22,7 @@ func TestStateGolden(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		cfg := library(t, "BREAKER_FAILURES", "2", "BULKHEAD", "5", "RETRY_BACKOFF", "0s")
 		bad := &failing{bad: []string{"10.0.0.2:8080"}}
-		b := newBench(t, cfg, newWire(bad.answer), nil, "10.0.0.1:8080", "10.0.0.2:8080")
+		b := newBench(t, cfg, bad.answer, nil, "10.0.0.1:8080", "10.0.0.2:8080")
 		for range 6 {
 			b.is(b.get(), "200 ok from 10.0.0.1:8080")
 		}
@@ -78,7 +78,7 @@ func TestTransitionsAreBounded(t *testing.T) {
 
 // The stream sends transitions immediately, and removes a listener that leaves.
 func TestEvents(t *testing.T) {
-	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), newWire(statuses(502)), nil, "a:80", "b:80")
+	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), statuses(502), nil, "a:80", "b:80")
 	shown := b.set.shown
 	s := httptest.NewServer(http.HandlerFunc(shown.Events))
 	defer s.Close()
@@ -148,7 +148,7 @@ func TestSlowListener(t *testing.T) {
 func TestGauges(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		bad := &failing{bad: []string{"a:80"}}
-		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), newWire(bad.answer), nil, "a:80", "b:80")
+		b := newBench(t, library(t, "BREAKER_FAILURES", "1"), bad.answer, nil, "a:80", "b:80")
 		is := func(open, saved, inFlight float64) {
 			t.Helper()
 			for metric, want := range map[string]float64{gaugeOpen: open, gaugeBudget: saved, gaugeInFlight: inFlight} {

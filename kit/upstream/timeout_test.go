@@ -22,16 +22,13 @@ func TestAttemptTimeout(t *testing.T) {
 		"half from the start":   {"1s", "1s", "0s 500, 500ms 250, 750ms 125"},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
-			b := newBench(t, library(t, "UPSTREAM_TIMEOUT", tc.total, "ATTEMPT_TIMEOUT", tc.limit, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), w, nil)
+			b := newBench(t, library(t, "UPSTREAM_TIMEOUT", tc.total, "ATTEMPT_TIMEOUT", tc.limit, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), hang, nil)
 			b.is(b.get(), context.DeadlineExceeded.Error())
 			var got []string
 			for _, a := range b.take() {
 				got = append(got, fmt.Sprint(a.at, " ", a.timeLeft))
 			}
-			if strings.Join(got, ", ") != tc.want {
-				t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), tc.want)
-			}
+			b.is(strings.Join(got, ", "), tc.want)
 		})
 	}
 }
@@ -40,13 +37,9 @@ func TestAttemptTimeout(t *testing.T) {
 func TestTimeLeftOfTheCaller(t *testing.T) {
 	for left, want := range map[time.Duration]string{time.Second: "500", 10 * time.Millisecond: "5", time.Millisecond: "1", time.Hour: "1000"} {
 		bubble(t, left.String(), func(t *testing.T) {
-			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), newWire(nil), nil)
-			ctx, cancel := context.WithTimeout(t.Context(), left)
-			defer cancel()
-			b.is(b.callAs(ctx, "GET", "/driver/x", ""), "200 ok")
-			if got := b.take()[0].timeLeft; got != want {
-				t.Errorf("got %s ms, want %s", got, want)
-			}
+			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), ok, nil)
+			b.is(b.getFor(left), "200 ok")
+			b.is(b.tried(1)[0].timeLeft, want)
 		})
 	}
 }
@@ -54,16 +47,13 @@ func TestTimeLeftOfTheCaller(t *testing.T) {
 // Without a limit of its own an attempt has all the time left, and sends it; with all stages off nothing is
 // sent.
 func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
-	for name, want := range map[string]string{"RETRY_ATTEMPTS": "10000, 7000", "BREAKER_FAILURES": "10000", "BULKHEAD": "10000", "FALLBACK": ""} {
-		bubble(t, name, func(t *testing.T) {
-			value := "2"
-			if name == "FALLBACK" {
-				value = "true"
-			}
-			b := newBench(t, only(t, name, value, "RETRY_BACKOFF", "0s"), newWire(func(*http.Request, int) (*http.Response, error) {
+	for stage, want := range map[string]string{"RETRY_ATTEMPTS 2": "10000, 7000", "BREAKER_FAILURES 2": "10000", "BULKHEAD 2": "10000", "FALLBACK true": ""} {
+		bubble(t, stage, func(t *testing.T) {
+			name, value, _ := strings.Cut(stage, " ")
+			b := newBench(t, only(t, name, value, "RETRY_BACKOFF", "0s"), func(*http.Request, int) (*http.Response, error) {
 				time.Sleep(3 * time.Second)
 				return answer(503, ""), nil
-			}), nil)
+			}, nil)
 			b.is(b.get(), "503 ")
 			var sent []string
 			for _, a := range b.take() {
@@ -78,11 +68,11 @@ func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
 func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var seen []http.Header
-		b := newBench(t, library(t, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), newWire(func(r *http.Request, n int) (*http.Response, error) {
+		b := newBench(t, library(t, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), func(r *http.Request, n int) (*http.Response, error) {
 			seen = append(seen, r.Header)
 			time.Sleep(10 * time.Millisecond)
 			return answer(503, ""), nil
-		}), nil)
+		}, nil)
 		r := b.request(t.Context(), "GET", "/driver/x", "")
 		r.Header.Set("X-My-Header", "canary")
 		r.Header.Set(timeLeft, "77")
@@ -100,20 +90,19 @@ func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 
 // The total timeout ends a call exactly at its time, in every state of the call.
 func TestTotalTimeout(t *testing.T) {
-	for name, answers := range map[string]func(*http.Request, int) (*http.Response, error){
-		"no answer":      func(r *http.Request, _ int) (*http.Response, error) { return hang(r) },
-		"a body crawls":  func(r *http.Request, _ int) (*http.Response, error) { return crawling(r), nil },
-		"in a long wait": func(*http.Request, int) (*http.Response, error) { return answer(503, "", "Retry-After", "1"), nil },
+	for name, tc := range map[string]struct {
+		answer answerer
+		want   string
+		at     time.Duration
+	}{
+		"no answer":      {hang, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
+		"a body crawls":  {crawling, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
+		"in a long wait": {always(503, "", "Retry-After", "1"), "503 ", 2 * time.Second}, // there is no time for a third attempt
 	} {
 		bubble(t, name, func(t *testing.T) {
-			b := newBench(t, only(t, "UPSTREAM_TIMEOUT", "2500ms", "RETRY_ATTEMPTS", "10"), newWire(answers), nil)
-			got := b.get()
-			want, at := context.DeadlineExceeded.Error(), 2500*time.Millisecond
-			if name == "in a long wait" { // there is no time for a third attempt
-				want, at = "503 ", 2*time.Second
-			}
-			if got != want || time.Since(epoch) != at {
-				t.Errorf("got %s after %s, want %s after %s", got, time.Since(epoch), want, at)
+			b := newBench(t, only(t, "UPSTREAM_TIMEOUT", "2500ms", "RETRY_ATTEMPTS", "10"), tc.answer, nil)
+			if got := b.get(); got != tc.want || time.Since(epoch) != tc.at {
+				t.Errorf("got %s after %s, want %s after %s", got, time.Since(epoch), tc.want, tc.at)
 			}
 			b.closed()
 		})
@@ -124,21 +113,14 @@ func TestTotalTimeout(t *testing.T) {
 func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var ctx context.Context
-		b := newBench(t, library(t, "RESILIENCE", "off", "UPSTREAM_TIMEOUT", "5s"), newWire(func(r *http.Request, _ int) (*http.Response, error) {
-			ctx = r.Context()
-			return crawling(r), nil
-		}), nil)
-		resp, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
-		if err != nil {
-			t.Fatal(err)
+		b := newBench(t, library(t, "RESILIENCE", "off", "UPSTREAM_TIMEOUT", "5s"), crawling, nil)
+		b.is(b.get(), "200, reading: context deadline exceeded, closing: <nil>")
+		if time.Since(epoch) != 5*time.Second {
+			t.Errorf("ended after %s", time.Since(epoch))
 		}
-		if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.DeadlineExceeded) || time.Since(epoch) != 5*time.Second {
-			t.Errorf("got %v after %s", err, time.Since(epoch))
-		}
-		resp.Body.Close()
 		b.closed()
-		b.answer = func(r *http.Request, _ int) (*http.Response, error) { ctx = r.Context(); return answered200("ok"), nil }
-		resp, err = b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		b.answer = func(r *http.Request, n int) (*http.Response, error) { ctx = r.Context(); return ok(r, n) }
+		resp, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
 		if err != nil || ctx.Err() != nil {
 			t.Fatal(err, ctx.Err())
 		}
@@ -152,22 +134,16 @@ func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 func TestBulkhead(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		hold := make(chan struct{})
-		w := newWire(func(*http.Request, int) (*http.Response, error) { <-hold; return answered200("ok"), nil })
-		b := newBench(t, library(t, "BULKHEAD", "3", "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "10m", "ATTEMPT_TIMEOUT", "10m"), w, nil)
+		held := func(r *http.Request, n int) (*http.Response, error) { <-hold; return ok(r, n) }
+		b := newBench(t, library(t, "BULKHEAD", "3", "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "10m", "ATTEMPT_TIMEOUT", "10m"), held, nil)
 		answers := make(chan string, 3)
 		for range 3 {
 			go func() { answers <- b.get() }()
 		}
 		time.Sleep(time.Second) // in the bubble: until all three calls wait
-		if n := len(b.take()); n != 3 {
-			t.Fatalf("%d calls are under way", n)
-		}
-		begin := time.Now()
+		b.tried(3)
 		for range 5 {
-			b.is(b.get(), "too many concurrent calls")
-		}
-		if made := b.take(); len(made) != 0 || time.Since(begin) != 0 {
-			t.Errorf("refused after %d attempts and %s", len(made), time.Since(begin))
+			b.isAtOnce("too many concurrent calls")
 		}
 		if n := b.counted(countRefused); n != 5 {
 			t.Errorf("%g refusals counted, want 5: they are not retried", n)
@@ -187,7 +163,7 @@ func TestBulkhead(t *testing.T) {
 func TestBodyIsClosed(t *testing.T) {
 	for _, values := range [][]string{{"BREAKER_FAILURES", "1"}, {"RESILIENCE", "off"}} {
 		bubble(t, values[0], func(t *testing.T) {
-			b := newBench(t, library(t, values...), newWire(func(*http.Request, int) (*http.Response, error) { return nil, errReset }), nil)
+			b := newBench(t, library(t, values...), reset, nil)
 			for range 3 { // the second time the breaker refuses
 				body := &closing{Reader: strings.NewReader("x")}
 				r := b.request(t.Context(), "POST", "/driver/x/1", "")
@@ -207,27 +183,19 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // Refused calls do not count as in flight, however many there are.
 func TestBulkheadUnderLoad(t *testing.T) {
 	const limit = 4
 	release, entered := make(chan struct{}), make(chan bool, 1000)
-	b := &bulkhead{limit: limit, refused: func(context.Context) {}, next: roundTrip(func(*http.Request) (*http.Response, error) {
+	b := &bulkhead{limit: limit, refused: func(context.Context) {}, next: newWire(func(r *http.Request, n int) (*http.Response, error) {
 		entered <- true
 		<-release
-		return answered200("ok"), nil
+		return ok(r, n)
 	})}
-	r, err := http.NewRequest("GET", "http://x/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	done := make(chan error, 1000)
 	for range 1000 {
 		go func() {
-			resp, err := b.RoundTrip(r)
+			resp, err := b.RoundTrip(get("/"))
 			if err == nil {
 				err = resp.Body.Close()
 			}
@@ -261,7 +229,7 @@ func TestNoTimeLeft(t *testing.T) {
 		time.Sleep(lookupTimeout) // in the bubble: until the lookup ends
 	})
 	bubble(t, "no time for a wait", func(t *testing.T) {
-		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), newWire(statuses(503)), nil)
+		b := newBench(t, library(t, "RETRY_BACKOFF", "1m", "RETRY_BACKOFF_MAX", "1m"), statuses(503), nil)
 		saved := b.budget().saved.Load()
 		b.is(b.get(), "503 x")
 		if time.Since(epoch) != 0 || len(b.take()) != 1 || b.budget().saved.Load() < saved {
@@ -269,14 +237,10 @@ func TestNoTimeLeft(t *testing.T) {
 		}
 	})
 	bubble(t, "no time for an attempt", func(t *testing.T) {
-		w := newWire(func(r *http.Request, _ int) (*http.Response, error) { return hang(r) })
+		w := newWire(hang)
 		ctx, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
-		r, err := http.NewRequestWithContext(ctx, "GET", "http://x/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := newAttemptTimeout(time.Second, 3*time.Second, w).RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
+		if _, err := newAttemptTimeout(time.Second, 3*time.Second, w).RoundTrip(get("/").WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) || len(w.take()) != 0 {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
 	})

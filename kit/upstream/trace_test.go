@@ -17,49 +17,40 @@ import (
 func TestReasons(t *testing.T) {
 	placeholder := func(*http.Request) []byte { return []byte("{}") }
 	for _, tc := range []struct {
-		name  string
-		cfg   Config
-		wire  *wire
-		calls int // the last one is checked
-		ready func(b *bench)
-		want  []string
+		name   string
+		cfg    Config
+		answer answerer
+		ready  func(b *bench)
+		want   []string
 	}{
-		{"first attempt good", library(t), newWire(nil), 1, nil, nil},
+		{"first attempt good", library(t), ok, nil, nil},
 		{
-			"retried", library(t), newWire(statuses(503, 200)), 1, nil,
+			"retried", library(t), statuses(503, 200), nil,
 			[]string{"span back-off staff-service: status 503", "fleetman.upstream.retries: status 503"},
 		},
 		{
-			"retried after no answer", library(t, "BREAKER_FAILURES", "0"), newWire(func(r *http.Request, n int) (*http.Response, error) {
-				if n == 1 {
-					return hang(r)
-				}
-				return answered200("ok"), nil
-			}), 1, nil,
+			"retried after no answer", library(t, "BREAKER_FAILURES", "0"), inTurn(hang, ok), nil,
 			[]string{"span back-off staff-service: no answer in time", "fleetman.upstream.retries: no answer in time"},
 		},
 		{
-			"budget spent", library(t), newWire(statuses(502)), 1, func(b *bench) { b.budget().saved.Store(0) },
+			"budget spent", library(t), statuses(502), func(b *bench) { b.budget().saved.Store(0) },
 			[]string{"fleetman.upstream.retries.denied: status 502, retry budget spent", "fleetman.upstream.fallbacks: status 502"},
 		},
 		{
-			"breaker open", library(t, "BREAKER_FAILURES", "1", "RETRY_ATTEMPTS", "1"), newWire(statuses(500)), 2, nil,
+			"breaker open", library(t, "BREAKER_FAILURES", "1", "RETRY_ATTEMPTS", "1"), statuses(500), func(b *bench) { b.get() },
 			[]string{"fleetman.upstream.breaker.refused: circuit open", "fleetman.upstream.fallbacks: circuit open"},
 		},
 		{
-			"bulkhead full", library(t, "BULKHEAD", "1"), newWire(nil), 1, func(b *bench) { b.set.shown.views[0].bulkhead.inFlight.Store(1) },
+			"bulkhead full", library(t, "BULKHEAD", "1"), ok, func(b *bench) { b.set.shown.views[0].bulkhead.inFlight.Store(1) },
 			[]string{"fleetman.upstream.bulkhead.refused: too many concurrent calls", "fleetman.upstream.fallbacks: too many concurrent calls"},
 		},
 	} {
 		bubble(t, tc.name, func(t *testing.T) {
-			b := newBench(t, tc.cfg, tc.wire, placeholder)
+			b := newBench(t, tc.cfg, tc.answer, placeholder)
 			if tc.ready != nil {
 				tc.ready(b)
 			}
-			var got []string
-			for range tc.calls {
-				got = traced(t.Context(), func(ctx context.Context) { b.callAs(ctx, "GET", "/driver/x", "") })
-			}
+			got := traced(t.Context(), func(ctx context.Context) { b.callAs(ctx, "GET", "/driver/x", "") })
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("got  %q\nwant %q", got, tc.want)
 			}
@@ -78,11 +69,7 @@ func TestWaitOfACallerThatLeft(t *testing.T) {
 		}
 		leaving, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
-		r, err := http.NewRequestWithContext(leaving, "GET", "http://x/driver/x", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp, err := rt.RoundTrip(r); err == nil {
+		if resp, err := rt.RoundTrip(get("/driver/x").WithContext(leaving)); err == nil {
 			t.Errorf("got %d, want an error", resp.StatusCode)
 		}
 		if want := []string{"1s status 503"}; !slices.Equal(waits, want) {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -26,28 +25,18 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-func observer(t *testing.T) *observe.Observer {
-	t.Helper()
-	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
 // client returns a client of the staff-service at address, configured by values.
 func client(t *testing.T, address string, values map[string]string) *upstream.Client {
 	t.Helper()
-	r := env.New(envtest.Map(values))
-	cfg := upstream.ReadConfig(r)
-	if err := r.Err(); err != nil {
+	cfg, err := envtest.Read(values, upstream.ReadConfig)
+	if err != nil {
 		t.Fatal(err)
 	}
 	base, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upstream.NewSet(cfg, observer(t), http.NewServeMux()).New("staff-service", base)
+	return upstream.NewSet(cfg, servertest.Observer(t), http.NewServeMux()).New("staff-service", base)
 }
 
 func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
@@ -203,7 +192,7 @@ func TestAnswerTooLarge(t *testing.T) {
 // A name is unchanged after client, network and router.
 func TestNamesAreUnchanged(t *testing.T) {
 	var target, name string
-	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
+	r := server.NewApp(server.Config{MaxBody: 1}, servertest.Observer(t)).Router
 	r.GET("/driver/:name", func(c *gin.Context) { target, name = c.Request.RequestURI, c.Param("name") })
 	s := serve(t, r.ServeHTTP)
 	for given, want := range map[string]string{
@@ -291,12 +280,8 @@ func TestNothingLeaks(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	r := env.New(envtest.Map(nil))
-	if cfg := upstream.ReadConfig(r); cfg.Timeout != time.Minute || cfg.HostsFile != "" || r.Err() != nil {
-		t.Errorf("got %+v, %v", cfg, r.Err())
+	if cfg, err := envtest.Read(nil, upstream.ReadConfig); err != nil || cfg.Timeout != time.Minute || cfg.HostsFile != "" {
+		t.Errorf("got %+v, %v", cfg, err)
 	}
-	r = env.New(envtest.Map(map[string]string{"UPSTREAM_TIMEOUT": "0s"}))
-	if upstream.ReadConfig(r); r.Err() == nil || !strings.Contains(r.Err().Error(), `UPSTREAM_TIMEOUT: "0s": must be a duration from 1ms to 10m`) {
-		t.Errorf("got %v", r.Err())
-	}
+	envtest.Refuses(t, map[string]string{"UPSTREAM_TIMEOUT": "0s"}, upstream.ReadConfig, `UPSTREAM_TIMEOUT: "0s": must be a duration from 1ms to 10m`)
 }

@@ -11,13 +11,9 @@ import (
 // A 5xx with an incomplete body is passed on with the received part.
 func TestIncomplete5xxKeepsItsBody(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		resp := brokenOff()
-		resp.StatusCode = 502
-		w := newWire(nil)
-		w.answer = statuses(502)
-		b := newBench(t, only(t, "RETRY_ATTEMPTS", "0", "BULKHEAD", "5"), w, nil)
+		b := newBench(t, only(t, "RETRY_ATTEMPTS", "0", "BULKHEAD", "5"), statuses(502), nil)
 		b.is(b.get(), "502 x")
-		w.answer = func(*http.Request, int) (*http.Response, error) { return resp, nil }
+		b.answer = func(*http.Request, int) (*http.Response, error) { return incomplete(502), nil }
 		b.is(b.get(), "502 ok")
 		b.closed()
 	})

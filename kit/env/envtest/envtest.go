@@ -21,6 +21,17 @@ func Read[C any](values map[string]string, read func(*env.Reader) C) (C, error) 
 	return cfg, r.Err()
 }
 
+// Refuses fails the test unless the error of reading values has every one of want.
+func Refuses[C any](t testing.TB, values map[string]string, read func(*env.Reader) C, want ...string) {
+	t.Helper()
+	_, err := Read(values, read)
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got  %v\nwant %s", err, text)
+		}
+	}
+}
+
 // CheckReadme compares the table of README.md with the variables that read reads: see CheckTable.
 func CheckReadme[C any](t *testing.T, read func(*env.Reader) C) {
 	t.Helper()

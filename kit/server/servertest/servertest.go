@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 )
 
@@ -98,6 +100,16 @@ func (s *Service) Stop() error {
 	s.stop()
 	<-s.done
 	return s.err
+}
+
+// Observer returns telemetry that exports nothing and discards its log.
+func Observer(t testing.TB) *observe.Observer {
+	t.Helper()
+	o, err := observe.Start(context.Background(), "test", envtest.Map(nil), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 // Answer is an HTTP answer with its whole body.
