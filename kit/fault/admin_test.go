@@ -1,10 +1,8 @@
 package fault_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,26 +10,15 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/env"
+	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/fault"
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/server/servertest"
 )
 
 // run runs a service that answers with the body of the request.
-func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	r := env.New(getenv)
-	cfg := server.ReadConfig(r, ":8080")
-	cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
-	if err := r.Err(); err != nil {
-		return err
-	}
-	o, err := observe.Start(ctx, "test", getenv, stdout)
-	if err != nil {
-		return err
-	}
-	app := server.NewApp(cfg, o)
-	app.Any("/driver/:name", func(c *gin.Context) {
+var run = servertest.Routes(func(r server.Router) {
+	r.Any("/driver/:name", func(c *gin.Context) {
 		body, err := server.JSONBody(c)
 		if c.Request.Method != http.MethodGet && err != nil {
 			c.String(http.StatusRequestEntityTooLarge, err.Error())
@@ -39,21 +26,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		}
 		c.String(http.StatusOK, "served "+string(body))
 	})
-	return app.Serve(ctx, app.Router)
-}
-
-// admin calls the admin listener.
-func admin(t *testing.T, s *servertest.Service, method, path, rules, token string) servertest.Answer {
-	t.Helper()
-	req, err := http.NewRequest(method, s.AdminURL+path, strings.NewReader(rules))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", token)
-	}
-	return servertest.Do(t, req)
-}
+})
 
 // rulesIn returns the rules in an answer of the admin listener, each as "matched/fired rule".
 func rulesIn(t *testing.T, a servertest.Answer) (rules []string) {
@@ -79,9 +52,7 @@ func TestAdmin(t *testing.T) {
 	const first = "status=502,path=/driver/,count=1"
 	call := func(want int) {
 		t.Helper()
-		if a := s.Call(t, "GET", "/driver/x", ""); a.Status != want {
-			t.Errorf("got %d %s, want %d", a.Status, a.Body, want)
-		}
+		s.Call(t, "GET", "/driver/x", "").Has(t, want, "")
 	}
 	is := func(a servertest.Answer, want ...string) {
 		t.Helper()
@@ -89,7 +60,8 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	get := func() servertest.Answer { return admin(t, s, "GET", "/faults", "", "") }
+	put := func(rules string) servertest.Answer { return s.Admin(t, "PUT", "/faults", rules) }
+	get := func() servertest.Answer { return s.Admin(t, "GET", "/faults", "") }
 
 	is(get(), "0/0 "+first)
 	if a := get(); !strings.HasPrefix(a.Body, `{"seed":42,`) {
@@ -108,26 +80,26 @@ func TestAdmin(t *testing.T) {
 		{"reset;delay", 400, `"rule 2 (delay): delay: \"\": must be a duration`},
 		{strings.Repeat("reset;", 20_000), 413, "body: too large: must be at most 65536 bytes of rules"},
 	} {
-		a := admin(t, s, "PUT", "/faults", bad.rules, "")
+		a := put(bad.rules)
 		if a.Status != bad.status || !strings.Contains(a.Body, bad.want) {
 			t.Errorf("%.30s: got %d %s, want %d %s", bad.rules, a.Status, a.Body, bad.status, bad.want)
 		}
 		is(get(), "2/1 "+first)
 	}
 
-	is(admin(t, s, "PUT", "/faults", "status=503;truncate,rate=0", ""), "0/0 status=503", "0/0 truncate,rate=0")
+	is(put("status=503;truncate,rate=0"), "0/0 status=503", "0/0 truncate,rate=0")
 	call(503)
 	is(get(), "1/1 status=503", "1/0 truncate,rate=0")
-	is(admin(t, s, "PUT", "/faults", "", ""))
+	is(put(""))
 	call(200)
-	is(admin(t, s, "PUT", "/faults", "status=503", ""), "0/0 status=503")
-	is(admin(t, s, "DELETE", "/faults", "", ""))
+	is(put("status=503"), "0/0 status=503")
+	is(s.Admin(t, "DELETE", "/faults", ""))
 	call(200)
 	if a := get(); !strings.Contains(a.Body, `"rules":[]`) {
 		t.Errorf("without rules: %s", a.Body)
 	}
 
-	a := admin(t, s, "POST", "/faults", "reset", "")
+	a := s.Admin(t, "POST", "/faults", "reset")
 	if a.Status != 405 || a.Header.Get("Allow") != "GET, PUT, DELETE" || !strings.Contains(a.Body, `"method POST not supported here"`) {
 		t.Errorf("POST: got %d %v %s", a.Status, a.Header, a.Body)
 	}
@@ -138,12 +110,10 @@ func TestAdminIsNotOnTheServicesPort(t *testing.T) {
 	s := servertest.Start(t, run, nil)
 	for _, target := range []string{"/faults", "//faults", "/faults/", "/driver/../faults"} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
-			if a := s.Call(t, method, target, "reset"); a.Status != 404 {
-				t.Errorf("%s %s: got %d %s", method, target, a.Status, a.Body)
-			}
+			s.Call(t, method, target, "reset").Has(t, 404, "")
 		}
 	}
-	if a := admin(t, s, "GET", "/faults", "", ""); len(rulesIn(t, a)) != 0 {
+	if a := s.Admin(t, "GET", "/faults", ""); len(rulesIn(t, a)) != 0 {
 		t.Errorf("rules in force: %s", a.Body)
 	}
 }
@@ -171,8 +141,12 @@ func TestToken(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := servertest.Start(t, run, map[string]string{"ADMIN_ADDR": tc.addr, "ADMIN_TOKEN": tc.token, "FAULTS": "delay=1ms"})
+			var header []string
+			if tc.with != "" {
+				header = []string{"Authorization", tc.with}
+			}
 			for method, left := range map[string]string{"PUT": "[0/0 reset,path=/x]", "DELETE": "[]"} {
-				a := admin(t, s, method, "/faults", "reset,path=/x", tc.with)
+				a := s.Admin(t, method, "/faults", "reset,path=/x", header...)
 				if tc.changed {
 					if got := fmt.Sprint(rulesIn(t, a)); got != left {
 						t.Errorf("%s: got %s, want %s", method, got, left)
@@ -182,7 +156,7 @@ func TestToken(t *testing.T) {
 				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "Authorization: must be Bearer and the token of ADMIN_TOKEN") {
 					t.Errorf("%s: got %d %v %s", method, a.Status, a.Header, a.Body)
 				}
-				if got := fmt.Sprint(rulesIn(t, admin(t, s, "GET", "/faults", "", ""))); got != "[0/0 delay=1ms]" {
+				if got := fmt.Sprint(rulesIn(t, s.Admin(t, "GET", "/faults", ""))); got != "[0/0 delay=1ms]" {
 					t.Errorf("after a refused %s the rules are %s", method, got)
 				}
 			}
@@ -199,10 +173,8 @@ func TestInAService(t *testing.T) {
 	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
 		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
 	}
-	if a := s.Call(t, "POST", "/driver/x", `"0123456789"`); a.Status != 413 || !strings.Contains(a.Body, `"message":"body: too large: must be at most 10 bytes"`) {
-		t.Errorf("too large: got %d %s", a.Status, a.Body)
-	}
-	admin(t, s, "PUT", "/faults", "status=500,path=/driver/,method=POST", "")
+	s.Call(t, "POST", "/driver/x", `"0123456789"`).Has(t, 413, `"message":"body: too large: must be at most 10 bytes"`)
+	s.Admin(t, "PUT", "/faults", "status=500,path=/driver/,method=POST")
 	for target, want := range map[string]int{"/driver/x": 500, "/driver/x/": 500, "//driver/x": 500, "/elsewhere": 404} {
 		if a := s.Call(t, "POST", target, `"0123"`); a.Status != want || (a.Header.Get(fault.Header) == "status") != (want == 500) {
 			t.Errorf("%s: got %d %v, want %d", target, a.Status, a.Header, want)
@@ -210,7 +182,7 @@ func TestInAService(t *testing.T) {
 	}
 	a := servertest.Answer{}
 	servertest.Eventually(t, "counted", func() bool {
-		a = admin(t, s, "GET", "/metrics", "", "")
+		a = s.Admin(t, "GET", "/metrics", "")
 		return strings.Contains(a.Body, `fleetman_faults_total{fleetman_fault="status"`)
 	})
 	if !strings.Contains(a.Body, `http_server_request_duration_seconds_count{fleetman_fault="status",http_request_method="POST",http_response_status_code="500",http_route="/driver/:name"`) {
@@ -219,12 +191,7 @@ func TestInAService(t *testing.T) {
 }
 
 func TestBadFaultsInTheEnvironment(t *testing.T) {
-	err := run(t.Context(), func(name string) string {
-		return map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}[name]
-	}, io.Discard)
-	for _, want := range []string{`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes per second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
+	read := func(r *env.Reader) server.Config { return server.ReadConfig(r, ":8080") }
+	envtest.Refuses(t, map[string]string{"FAULTS": "status=502;slow", "FAULTS_SEED": "-1"}, read,
+		`FAULTS: "status=502;slow": rule 2 (slow): slow: "": must be bytes per second, at least 1`, `FAULTS_SEED: "-1": must be a whole number`)
 }

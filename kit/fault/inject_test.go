@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"fleetman.example/kit/apierror"
-	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/fault"
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server/servertest"
@@ -44,10 +43,7 @@ const answerBody = "0123456789abcdefghij"
 
 func start(t *testing.T, rules string) *service {
 	t.Helper()
-	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := servertest.Observer(t)
 	parsed, err := fault.Parse(rules)
 	if err != nil {
 		t.Fatal(err)

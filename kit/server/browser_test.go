@@ -5,9 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gin-gonic/gin"
-
-	"fleetman.example/kit/server"
 	"fleetman.example/kit/server/servertest"
 )
 
@@ -37,8 +34,7 @@ func TestForeignPages(t *testing.T) {
 		{"everywhere, another site's change", ":0", "PUT", "", http.Header{"Origin": {"https://evil.example"}}, 403, `"message":"Origin: https://evil.example: `},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }),
-				map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": tc.addr, "DRAIN_DELAY": "0s"})
+			s := servertest.Start(t, servertest.Routes(root), map[string]string{"ADMIN_ADDR": tc.addr})
 			req, err := http.NewRequest(tc.method, s.AdminURL+"/faults", strings.NewReader(""))
 			if err != nil {
 				t.Fatal(err)
@@ -47,9 +43,7 @@ func TestForeignPages(t *testing.T) {
 			for name, values := range tc.header {
 				req.Header[name] = values
 			}
-			if a := servertest.Do(t, req); a.Status != tc.status || !strings.Contains(a.Body, tc.body) {
-				t.Errorf("got %d %s, want %d %s", a.Status, a.Body, tc.status, tc.body)
-			}
+			servertest.Do(t, req).Has(t, tc.status, tc.body)
 		})
 	}
 }

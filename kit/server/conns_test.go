@@ -30,49 +30,43 @@ func dial(t *testing.T, s *servertest.Service, text string) net.Conn {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	s := servertest.Start(t, service(echo), map[string]string{"MAX_CONNECTIONS": "4"})
+	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_CONNECTIONS": "4"})
 	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	answer := func(conn net.Conn) (int, string, http.Header) {
+	answer := func(conn net.Conn) servertest.Answer {
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			return 0, err.Error(), nil
+			return servertest.Answer{Request: err.Error()}
 		}
 		body, _ := io.ReadAll(resp.Body)
 		if resp.Close {
 			resp.Header.Set("Connection", "close") // which ReadResponse takes off
 		}
-		return resp.StatusCode, string(body), resp.Header
+		return servertest.Answer{Request: request, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 	}
 	var kept []net.Conn
 	for range 4 {
 		conn := dial(t, s, request)
-		if status, body, _ := answer(conn); status != 200 || body != "root" {
-			t.Fatalf("within the bound: got %d %s", status, body)
-		}
+		answer(conn).Is(t, 200, "root")
 		kept = append(kept, conn)
 	}
-	above := dial(t, s, request)
-	status, body, header := answer(above)
-	if want := shape(503, "connections: 5: must be at most 4 (MAX_CONNECTIONS)", "/"); status != 503 || untimed(body) != want || header.Get("Retry-After") != "1" || header.Get("Connection") != "close" {
-		t.Errorf("above the bound: got %d %s %v", status, untimed(body), header)
+	above := untimed(answer(dial(t, s, request)))
+	above.Is(t, 503, shape(503, "connections: 5: must be at most 4 (MAX_CONNECTIONS)", "/"))
+	if h := above.Header; h.Get("Retry-After") != "1" || h.Get("Connection") != "close" {
+		t.Errorf("above the bound: got %v", h)
 	}
 	servertest.Eventually(t, "the connection above the bound is closed, and there is room again", func() bool {
 		kept[0].Close()
 		conn := dial(t, s, request)
 		defer conn.Close()
-		status, _, _ := answer(conn)
-		return status == 200
+		return answer(conn).Status == 200
 	})
 }
 
 // Above 1.25 times the limit, a connection is closed without reading from it.
 func TestConnectionsFarAboveTheBoundAreClosed(t *testing.T) {
-	s := servertest.Start(t, service(echo), map[string]string{"MAX_CONNECTIONS": "1"})
-	held := dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	if resp, err := http.ReadResponse(bufio.NewReader(held), nil); err != nil || resp.StatusCode != 200 {
-		t.Fatalf("got %v, %v", resp, err)
-	}
-	conn := dial(t, s, "") // sends nothing
+	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_CONNECTIONS": "1"})
+	raw(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", false).Is(t, 200, "root") // and is held
+	conn := dial(t, s, "")                                                   // sends nothing
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
@@ -94,16 +88,14 @@ func TestConnectionsCostLittle(t *testing.T) {
 		"many headers":               {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n" + headers.String() + "\r\n{", 2 * most},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := servertest.Start(t, service(echo), nil)
+			s := servertest.Start(t, servertest.Routes(echo), nil)
 			before := inUse()
 			var conns []net.Conn
 			for range callers {
 				conns = append(conns, dial(t, s, tc.text))
 			}
 			// When this last request is answered, those of the other connections have been read.
-			if a := s.Call(t, "GET", "/", ""); a.Status != 200 {
-				t.Fatalf("got %d %s", a.Status, a.Body)
-			}
+			s.Call(t, "GET", "/", "").Has(t, 200, "")
 			if each := (max(inUse(), before) - before) / callers; each > tc.most {
 				t.Errorf("a connection costs %d bytes, want at most %d", each, tc.most)
 			}

@@ -29,7 +29,10 @@ func shape(status int, message, path string) string {
 }
 
 // untimed removes the timestamp from an error's body.
-func untimed(body string) string { return timestamp.ReplaceAllString(body, "{") }
+func untimed(a servertest.Answer) servertest.Answer {
+	a.Body = timestamp.ReplaceAllString(a.Body, "{")
+	return a
+}
 
 // echo has a route of each kind. It answers a POST with the request's body.
 func echo(r server.Router) {
@@ -49,7 +52,7 @@ func echo(r server.Router) {
 }
 
 func TestRouting(t *testing.T) {
-	s := servertest.Start(t, service(echo), nil)
+	s := servertest.Start(t, servertest.Routes(echo), nil)
 	for _, tc := range []struct {
 		method, target string
 		status         int
@@ -88,9 +91,7 @@ func TestRouting(t *testing.T) {
 	} {
 		t.Run(tc.method+" "+tc.target, func(t *testing.T) {
 			a := s.Call(t, tc.method, tc.target, "")
-			if got := untimed(a.Body); a.Status != tc.status || got != tc.body {
-				t.Errorf("got  %d %s\nwant %d %s", a.Status, got, tc.status, tc.body)
-			}
+			untimed(a).Is(t, tc.status, tc.body)
 			if tc.status == 405 || tc.method == "OPTIONS" && tc.status == 200 {
 				if allow := a.Header.Get("Allow"); !strings.Contains(allow, "GET") {
 					t.Errorf("Allow: %q", allow)
@@ -105,7 +106,7 @@ func TestRouting(t *testing.T) {
 
 // Requests that client libraries do not send.
 func TestOddRequestLines(t *testing.T) {
-	s := servertest.Start(t, service(echo), nil)
+	s := servertest.Start(t, servertest.Routes(echo), nil)
 	for line, want := range map[string]int{
 		"GET http://elsewhere/vehicles/ HTTP/1.1": 200,
 		"GET http://elsewhere HTTP/1.1":           404,
@@ -115,14 +116,9 @@ func TestOddRequestLines(t *testing.T) {
 		"GET vehicles HTTP/1.1":                   400,
 		"GET /vehicles/\xff HTTP/1.1":             200,
 	} {
-		resp := raw(t, s, line+"\r\nHost: x\r\nConnection: close\r\n\r\n", false)
-		if resp.StatusCode != want {
-			t.Errorf("%s: got %d, want %d", line, resp.StatusCode, want)
-		}
+		raw(t, s, line+"\r\nHost: x\r\nConnection: close\r\n\r\n", false).Has(t, want, "")
 	}
-	if a := s.Call(t, "GET", "/", ""); a.Status != 200 || a.Body != "root" {
-		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/", "").Is(t, 200, "root")
 	if log := s.Log(); strings.Contains(log, "panic") {
 		t.Error(log)
 	}
@@ -130,7 +126,7 @@ func TestOddRequestLines(t *testing.T) {
 
 // net/http answers malformed HTTP requests, as text/plain and not in the contract's shape; see the README.
 func TestNoRequest(t *testing.T) {
-	s := servertest.Start(t, service(echo), nil)
+	s := servertest.Start(t, servertest.Routes(echo), nil)
 	for _, tc := range []struct {
 		name, text string
 		status     int
@@ -141,42 +137,43 @@ func TestNoRequest(t *testing.T) {
 		{"no host", "GET /vehicles/ HTTP/1.1\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
 		{"large headers", "GET /vehicles/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 17<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
 	} {
-		resp := raw(t, s, tc.text, false)
-		body, err := io.ReadAll(resp.Body)
-		if kind := resp.Header.Get("Content-Type"); err != nil || resp.StatusCode != tc.status || kind != "text/plain; charset=utf-8" || string(body) != tc.answer {
-			t.Errorf("%s: got %d %s %q %v, want %d %q", tc.name, resp.StatusCode, kind, body, err, tc.status, tc.answer)
+		a := raw(t, s, tc.text, false)
+		a.Is(t, tc.status, tc.answer)
+		if kind := a.Header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
+			t.Errorf("%s: got %s", tc.name, kind)
 		}
 	}
-	if a := s.Call(t, "GET", "/", ""); a.Status != 200 || a.Body != "root" {
-		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/", "").Is(t, 200, "root")
 }
 
 // raw sends text unchanged, closes its side of the connection if end is true, and reads the answer.
-func raw(t *testing.T, s *servertest.Service, text string, end bool) *http.Response {
+func raw(t *testing.T, s *servertest.Service, text string, end bool) servertest.Answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, s, text)
 	if end {
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	return readAnswer(t, bufio.NewReader(conn), text)
+}
+
+// readAnswer reads the answer to a request.
+func readAnswer(t *testing.T, conn *bufio.Reader, request string) servertest.Answer {
+	t.Helper()
+	resp, err := http.ReadResponse(conn, nil)
 	if err != nil {
-		t.Fatalf("%q: %v", text, err)
+		t.Fatalf("%q: %v", request, err)
 	}
-	return resp
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Errorf("%q: %v", request, err)
+	}
+	return servertest.Answer{Request: request, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 }
 
 func TestJSONBody(t *testing.T) {
-	s := servertest.Start(t, service(echo), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "MAX_BODY_BYTES": "16"})
+	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_BODY_BYTES": "16"})
 	const tooLarge, wrongType = "body: too large: must be at most 16 bytes", "Content-Type: %q: must be application/json"
 	for _, tc := range []struct {
 		contentType, body string
@@ -221,36 +218,29 @@ func TestJSONBody(t *testing.T) {
 			if tc.status != 200 {
 				want = shape(tc.status, want, "/vehicles/")
 			}
-			if a := servertest.Do(t, req); a.Status != tc.status || untimed(a.Body) != want {
-				t.Errorf("got  %d %s\nwant %d %s", a.Status, untimed(a.Body), tc.status, want)
-			}
+			untimed(servertest.Do(t, req)).Is(t, tc.status, want)
 		})
 	}
 }
 
 // A caller receives the 413 for its body while it is still sending it.
 func TestTooLargeIsReadWhileSending(t *testing.T) {
-	s := servertest.Start(t, service(echo), nil)
+	s := servertest.Start(t, servertest.Routes(echo), nil)
 	for range 100 {
-		if a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20)); a.Status != 413 || untimed(a.Body) != shape(413, "body: too large: must be at most 65536 bytes", "/vehicles") {
-			t.Fatalf("got %d %s", a.Status, a.Body)
-		}
+		a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20))
+		untimed(a).Is(t, 413, shape(413, "body: too large: must be at most 65536 bytes", "/vehicles"))
 	}
 }
 
 func TestIncompleteBody(t *testing.T) {
-	s := servertest.Start(t, service(echo), nil)
+	s := servertest.Start(t, servertest.Routes(echo), nil)
 	const head = "POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-	for name, tc := range map[string]struct{ text, message string }{
-		"length":  {head + "Content-Length: 10\r\n\r\n{\"a\"", "body: unexpected EOF"},
-		"chunked": {head + "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n", "body: unexpected EOF"},
-		"no size": {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "body: invalid byte in chunk length"},
+	for _, tc := range []struct{ text, message string }{
+		{head + "Content-Length: 10\r\n\r\n{\"a\"", "body: unexpected EOF"},
+		{head + "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n", "body: unexpected EOF"},
+		{head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "body: invalid byte in chunk length"},
 	} {
-		resp := raw(t, s, tc.text, true)
-		body, err := io.ReadAll(resp.Body)
-		if want := shape(400, tc.message, "/vehicles/"); resp.StatusCode != 400 || untimed(string(body)) != want || err != nil {
-			t.Errorf("%s: got %d %s, %v", name, resp.StatusCode, body, err)
-		}
+		untimed(raw(t, s, tc.text, true)).Is(t, 400, shape(400, tc.message, "/vehicles/"))
 	}
 }
 
@@ -284,27 +274,13 @@ func TestBodyThatNeverComes(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			path, length, _ := strings.Cut(path, " ")
 			synctest.Test(t, func(t *testing.T) {
-				r := server.NewApp(server.Config{MaxBody: 100}, observer(t)).Router
-				echo(r)
-				listener := make(pipes)
-				s := &http.Server{Handler: r}
-				go func() { _ = s.Serve(listener) }()
-				defer s.Close()
-				conn, far := net.Pipe()
-				defer conn.Close()
-				listener <- far
+				conn, reader := piped(t, echo)
 				began := time.Now()
-				go func() {
-					_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "+length+"\r\n\r\n{")
-				}()
-				reader := bufio.NewReader(conn)
-				resp, err := http.ReadResponse(reader, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				body, err := io.ReadAll(resp.Body)
-				if took := time.Since(began); resp.StatusCode != tc.status || untimed(string(body)) != tc.body || err != nil || took > tc.within {
-					t.Errorf("after %s: got %d %s, %v", took, resp.StatusCode, body, err)
+				request := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + length + "\r\n\r\n{"
+				go func() { _, _ = io.WriteString(conn, request) }()
+				untimed(readAnswer(t, reader, request)).Is(t, tc.status, tc.body)
+				if took := time.Since(began); took > tc.within {
+					t.Errorf("answered after %s", took)
 				}
 				if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
 					t.Errorf("the connection: got %v, want its end", err)
@@ -317,40 +293,41 @@ func TestBodyThatNeverComes(t *testing.T) {
 // The time limit of a body does not apply to the handler.
 func TestSlowHandlerAfterQuickBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := server.NewApp(server.Config{MaxBody: 100}, observer(t)).Router
-		r.POST("/slow", func(c *gin.Context) {
-			body, err := io.ReadAll(c.Request.Body) // as a proxy does
-			select {
-			case <-c.Request.Context().Done():
-				t.Error("the request's context is done")
-			case <-time.After(59 * time.Second):
-			}
-			c.String(200, "%s %v", body, err)
+		conn, reader := piped(t, func(r server.Router) {
+			r.POST("/slow", func(c *gin.Context) {
+				body, err := io.ReadAll(c.Request.Body) // as a proxy does
+				select {
+				case <-c.Request.Context().Done():
+					t.Error("the request's context is done")
+				case <-time.After(59 * time.Second):
+				}
+				c.String(200, "%s %v", body, err)
+			})
 		})
-		listener := make(pipes)
-		s := &http.Server{Handler: r}
-		go func() { _ = s.Serve(listener) }()
-		defer s.Close()
-		conn, far := net.Pipe()
-		defer conn.Close()
-		listener <- far
-		reader := bufio.NewReader(conn)
+		const request = "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 		for range 2 {
-			go func() { _, _ = io.WriteString(conn, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}") }()
-			resp, err := http.ReadResponse(reader, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(resp.Body)
-			if resp.StatusCode != 200 || string(body) != "{} <nil>" || err != nil {
-				t.Errorf("got %d %s, %v", resp.StatusCode, body, err)
-			}
+			go func() { _, _ = io.WriteString(conn, request) }()
+			readAnswer(t, reader, request).Is(t, 200, "{} <nil>")
 		}
 	})
 }
 
+// piped serves routes on one connection within the process, for use with synctest.
+func piped(t *testing.T, routes func(server.Router)) (conn net.Conn, reader *bufio.Reader) {
+	r := server.NewApp(server.Config{MaxBody: 100}, servertest.Observer(t)).Router
+	routes(r)
+	listener := make(pipes)
+	s := &http.Server{Handler: r}
+	go func() { _ = s.Serve(listener) }()
+	t.Cleanup(func() { s.Close() })
+	conn, far := net.Pipe()
+	t.Cleanup(func() { conn.Close() })
+	listener <- far
+	return conn, bufio.NewReader(conn)
+}
+
 func TestRecovery(t *testing.T) {
-	s := servertest.Start(t, service(func(r server.Router) {
+	s := servertest.Start(t, servertest.Routes(func(r server.Router) {
 		r.GET("/panic", func(*gin.Context) { panic("the cause") })
 		r.GET("/half", func(c *gin.Context) {
 			c.Header("Content-Length", "100")
@@ -361,9 +338,7 @@ func TestRecovery(t *testing.T) {
 		r.GET("/abort", func(*gin.Context) { panic(http.ErrAbortHandler) })
 		r.GET("/well", func(c *gin.Context) { c.String(200, "well") })
 	}), nil)
-	if a := s.Call(t, "GET", "/panic", ""); a.Status != 500 || untimed(a.Body) != shape(500, "internal error", "/panic") {
-		t.Errorf("got %d %s", a.Status, a.Body)
-	}
+	untimed(s.Call(t, "GET", "/panic", "")).Is(t, 500, shape(500, "internal error", "/panic"))
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(request(t, s.URL+"/half"))
 	if err != nil {
@@ -377,16 +352,14 @@ func TestRecovery(t *testing.T) {
 	if _, err := transport.RoundTrip(request(t, s.URL+"/abort")); !errors.Is(err, io.EOF) {
 		t.Errorf("aborted: got %v", err)
 	}
-	if a := s.Call(t, "GET", "/well", ""); a.Status != 200 || a.Body != "well" {
-		t.Errorf("afterwards: got %d %s", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/well", "").Is(t, 200, "well")
 	for _, want := range []string{"panic: the cause", "panic: half the cause", "router_test.go"} { // with the stack
 		servertest.Eventually(t, want+" is logged", func() bool { return strings.Contains(s.Log(), want) })
 	}
 	if n := strings.Count(s.Log(), "request failed"); n != 2 {
 		t.Errorf("%d failures logged, want 2:\n%s", n, s.Log())
 	}
-	metrics := get(t, s.AdminURL+"/metrics").Body
+	metrics := s.Admin(t, "GET", "/metrics", "").Body
 	for _, want := range []string{`error_type="aborted",http_request_method="GET",http_response_status_code="200",http_route="/half"} 1`, `http_response_status_code="500",http_route="/panic"} 1`} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics", want)
@@ -396,7 +369,7 @@ func TestRecovery(t *testing.T) {
 
 // Request.Pattern has the route for OpenTelemetry, also if the path was canonicalised.
 func TestPattern(t *testing.T) {
-	r := server.NewApp(server.Config{MaxBody: 1}, observer(t)).Router
+	r := server.NewApp(server.Config{MaxBody: 1}, servertest.Observer(t)).Router
 	echo(r)
 	for target, want := range map[string]string{"/vehicles": "/vehicles", "//vehicles/": "/vehicles", "/vehicles/x/": "/vehicles/:name", "/nowhere/": ""} {
 		for _, method := range []string{"GET", "HEAD"} {

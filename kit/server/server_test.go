@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,80 +23,33 @@ import (
 
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/server/servertest"
 )
 
-// service returns a Run with the given routes.
-func service(routes func(r server.Router)) server.Run {
-	return func(ctx context.Context, getenv func(string) string, stdout io.Writer) (err error) {
-		r := env.New(getenv)
-		cfg := server.ReadConfig(r, ":8080")
-		cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
-		if err := r.Err(); err != nil {
-			return err
-		}
-		o, err := observe.Start(ctx, "test", getenv, stdout)
-		if err != nil {
-			return err
-		}
-		defer o.Flush(ctx)
-		app := server.NewApp(cfg, o)
-		routes(app.Router)
-		return app.Serve(ctx, app.Router)
-	}
-}
-
-func observer(t *testing.T) *observe.Observer {
-	t.Helper()
-	o, err := observe.Start(t.Context(), "test", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-func get(t *testing.T, url string) servertest.Answer {
-	t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return servertest.Do(t, req)
-}
+func root(r server.Router) { r.GET("/", func(*gin.Context) {}) }
 
 func TestAdmin(t *testing.T) {
-	s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }), nil)
+	s := servertest.Start(t, servertest.Routes(root), nil)
 	for path, want := range map[string]struct {
 		status int
 		body   string // its beginning
 	}{
 		"/healthz": {200, "ok\n"}, "/readyz": {200, "ready\n"}, "/metrics": {200, "# HELP "}, "/vehicles": {404, ""},
 	} {
-		if a := get(t, s.AdminURL+path); a.Status != want.status || !strings.HasPrefix(a.Body, want.body) {
+		if a := s.Admin(t, "GET", path, ""); a.Status != want.status || !strings.HasPrefix(a.Body, want.body) {
 			t.Errorf("admin %s: got %d %.40s", path, a.Status, a.Body)
 		}
 		// The admin listener must not be reachable through the service's address.
-		if a := get(t, s.URL+path); a.Status != 404 || !strings.Contains(a.Body, `"message":"no such path"`) {
-			t.Errorf("service %s: got %d %.40s", path, a.Status, a.Body)
-		}
+		s.Call(t, "GET", path, "").Has(t, 404, `"message":"no such path"`)
 	}
-	req, _ := http.NewRequest("POST", s.AdminURL+"/readyz", nil)
-	if a := servertest.Do(t, req); a.Status != http.StatusMethodNotAllowed {
-		t.Errorf("got %d %s", a.Status, a.Body)
-	}
+	s.Admin(t, "POST", "/readyz", "").Has(t, http.StatusMethodNotAllowed, "")
 }
 
 func TestOnlyAdmin(t *testing.T) {
-	s := servertest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-		o, err := observe.Start(ctx, "test", getenv, stdout)
-		if err != nil {
-			return err
-		}
-		return server.NewApp(server.Config{AdminAddr: "127.0.0.1:0"}, o).Serve(ctx, nil)
-	}, nil)
-	if a := get(t, s.AdminURL+"/readyz"); a.Status != 200 || s.URL != "" {
+	serve := func(ctx context.Context, _ server.Config, app *server.App) error { return app.Serve(ctx, nil) }
+	s := servertest.Start(t, server.Program("test", server.ReadAdminConfig, serve), nil)
+	if a := s.Admin(t, "GET", "/readyz", ""); a.Status != 200 || s.URL != "" {
 		t.Errorf("got %d, service at %q", a.Status, s.URL)
 	}
 	if err := s.Stop(); err != nil {
@@ -113,7 +68,7 @@ func TestOccupiedPort(t *testing.T) {
 		"LISTEN_ADDR": {ListenAddr: addr, AdminAddr: "127.0.0.1:0"},
 		"ADMIN_ADDR":  {ListenAddr: "127.0.0.1:0", AdminAddr: addr},
 	} {
-		err := server.NewApp(cfg, observer(t)).Serve(t.Context(), http.NotFoundHandler())
+		err := server.NewApp(cfg, servertest.Observer(t)).Serve(t.Context(), http.NotFoundHandler())
 		if want := name + ": listen tcp " + addr + ": bind: address already in use"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -138,17 +93,15 @@ func TestDrain(t *testing.T) {
 	h := newSlow()
 	release := sync.OnceFunc(func() { close(h.release) })
 	defer release()
-	s := servertest.Start(t, service(h.routes), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "1s"})
+	s := servertest.Start(t, servertest.Routes(h.routes), map[string]string{"DRAIN_DELAY": "1s"})
 	answered := make(chan servertest.Answer, 1)
-	go func() { answered <- get(t, s.URL+"/slow") }()
+	go func() { answered <- s.Call(t, "GET", "/slow", "") }()
 	<-h.entered
-	if a := get(t, s.AdminURL+"/readyz"); a.Status != 200 {
-		t.Errorf("before: got %d %s", a.Status, a.Body)
-	}
+	s.Admin(t, "GET", "/readyz", "").Has(t, 200, "")
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop() }()
 	servertest.Eventually(t, "not ready", func() bool {
-		a := get(t, s.AdminURL+"/readyz")
+		a := s.Admin(t, "GET", "/readyz", "")
 		return a.Status == 503 && a.Body == "draining\n"
 	})
 	// During DRAIN_DELAY callers are answered, and their connections closed.
@@ -173,13 +126,9 @@ func TestDrain(t *testing.T) {
 		t.Fatalf("stopped before the request was answered: %v", err)
 	default:
 	}
-	if a := get(t, s.AdminURL+"/readyz"); a.Status != 503 {
-		t.Errorf("admin while the last request runs: got %d %s", a.Status, a.Body)
-	}
+	s.Admin(t, "GET", "/readyz", "").Has(t, 503, "")
 	release()
-	if a := <-answered; a.Status != 200 || a.Body != "whole" {
-		t.Errorf("accepted before: got %d %s", a.Status, a.Body)
-	}
+	(<-answered).Is(t, 200, "whole") // accepted before
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
@@ -198,11 +147,11 @@ func TestDrainTimeout(t *testing.T) {
 	h := newSlow()
 	defer close(h.release)
 	var failed error
-	run := service(h.routes)
+	run := servertest.Routes(h.routes)
 	s := servertest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		failed = run(ctx, getenv, stdout)
 		return nil
-	}, map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "DRAIN_TIMEOUT": "10ms"})
+	}, map[string]string{"DRAIN_TIMEOUT": "10ms"})
 	broken := make(chan error, 1)
 	go func() {
 		_, err := new(http.Transport).RoundTrip(request(t, s.URL+"/slow"))
@@ -225,7 +174,7 @@ func TestDrainTimeout(t *testing.T) {
 func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	const callers = 16
 	var accepted, answered, lost atomic.Int64
-	s := servertest.Start(t, service(func(r server.Router) {
+	s := servertest.Start(t, servertest.Routes(func(r server.Router) {
 		r.POST("/work", func(c *gin.Context) {
 			accepted.Add(1)
 			if _, err := server.JSONBody(c); err != nil {
@@ -233,7 +182,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 			}
 			c.String(200, strings.Repeat("whole", 2000))
 		})
-	}), map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "300ms"})
+	}), map[string]string{"DRAIN_DELAY": "300ms"})
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
 	defer transport.CloseIdleConnections()
 	// call reports whether the service still accepts new connections.
@@ -282,34 +231,30 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 }
 
 func TestHeaderTooLarge(t *testing.T) {
-	s := servertest.Start(t, service(func(r server.Router) { r.GET("/", func(*gin.Context) {}) }), nil)
-	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 17<<10)); a.Status != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("got %d %s", a.Status, a.Body)
-	}
-	if a := s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 8<<10)); a.Status != 200 {
-		t.Errorf("half of it: got %d %s", a.Status, a.Body)
-	}
+	s := servertest.Start(t, servertest.Routes(root), nil)
+	s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 17<<10)).Has(t, http.StatusRequestHeaderFieldsTooLarge, "")
+	s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 8<<10)).Has(t, 200, "")
 }
 
 func TestConfig(t *testing.T) {
-	r := env.New(envtest.Map(map[string]string{"LISTEN_ADDR": "8080", "ADMIN_ADDR": "x", "MAX_BODY_BYTES": "0", "PROPAGATE_HEADERS": "no", "DRAIN_DELAY": "2m", "DRAIN_TIMEOUT": "-1s"}))
-	server.ReadConfig(r, ":8080")
-	server.ReadDrainTimeout(r, 1, time.Minute)
-	for _, want := range []string{
+	values := map[string]string{"LISTEN_ADDR": "8080", "ADMIN_ADDR": "x", "MAX_BODY_BYTES": "0", "PROPAGATE_HEADERS": "no", "DRAIN_DELAY": "2m", "DRAIN_TIMEOUT": "-1s"}
+	envtest.Refuses(t, values, readConfig(1),
 		`LISTEN_ADDR: "8080": must be host:port`, `ADMIN_ADDR: "x": must be host:port`, `MAX_BODY_BYTES: "0": must be a whole number from 1 to 67108864`,
-		`PROPAGATE_HEADERS: "no": must be true or false`, `DRAIN_DELAY: "2m": must be a duration from 0s to 1m`, `DRAIN_TIMEOUT: "-1s": must be a duration from 0s to 1h`,
-	} {
-		if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		`PROPAGATE_HEADERS: "no": must be true or false`, `DRAIN_DELAY: "2m": must be a duration from 0s to 1m`, `DRAIN_TIMEOUT: "-1s": must be a duration from 0s to 1h`)
+	if cfg, err := envtest.Read(nil, readConfig(0)); err != nil || cfg.ListenAddr != ":8080" || cfg.AdminAddr != "127.0.0.1:9090" || cfg.MaxBody != 64<<10 || !cfg.PropagateHeaders {
+		t.Errorf("got %+v, %v", cfg, err)
 	}
-	r = env.New(envtest.Map(nil))
-	if cfg := server.ReadConfig(r, ":80"); cfg.ListenAddr != ":80" || cfg.AdminAddr != "127.0.0.1:9090" || cfg.MaxBody != 64<<10 || !cfg.PropagateHeaders || r.Err() != nil {
-		t.Errorf("got %+v, %v", cfg, r.Err())
+	if cfg, err := envtest.Read(nil, server.ReadAdminConfig); err != nil || cfg.ListenAddr != "" || cfg.AdminAddr != "127.0.0.1:9090" {
+		t.Errorf("got %+v, %v", cfg, err)
 	}
-	r = env.New(envtest.Map(nil))
-	if cfg := server.ReadAdminConfig(r); cfg.ListenAddr != "" || cfg.AdminAddr != "127.0.0.1:9090" || r.Err() != nil {
-		t.Errorf("got %+v, %v", cfg, r.Err())
+}
+
+// readConfig reads the configuration of a service whose longest request makes calls of a minute.
+func readConfig(calls int) func(r *env.Reader) server.Config {
+	return func(r *env.Reader) server.Config {
+		cfg := server.ReadConfig(r, ":8080")
+		cfg.DrainTimeout = server.ReadDrainTimeout(r, calls, time.Minute)
+		return cfg
 	}
 }
 
@@ -331,15 +276,9 @@ func TestConfigContradictions(t *testing.T) {
 		{map[string]string{"LISTEN_ADDR": ":9090", "ADMIN_ADDR": ":9090"}, 1, `configuration: ADMIN_ADDR: ":9090": must differ from LISTEN_ADDR`, 65 * time.Second},
 		{map[string]string{"LISTEN_ADDR": ":0", "ADMIN_ADDR": ":0"}, 1, "", 65 * time.Second},
 	} {
-		r := env.New(envtest.Map(tc.values))
-		server.ReadConfig(r, ":8080")
-		drain := server.ReadDrainTimeout(r, tc.calls, time.Minute)
-		got := ""
-		if err := r.Err(); err != nil {
-			got = err.Error()
-		}
-		if got != tc.want || drain != tc.drain {
-			t.Errorf("%v, %d calls: got %q and %s, want %q and %s", tc.values, tc.calls, got, drain, tc.want, tc.drain)
+		cfg, err := envtest.Read(tc.values, readConfig(tc.calls))
+		if got := fmt.Sprint(err); got != cmp.Or(tc.want, "<nil>") || cfg.DrainTimeout != tc.drain {
+			t.Errorf("%v, %d calls: got %q and %s, want %q and %s", tc.values, tc.calls, got, cfg.DrainTimeout, tc.want, tc.drain)
 		}
 	}
 }

@@ -57,11 +57,7 @@ func TestFallbacks(t *testing.T) {
 	status.Store(200)
 	is("/vehicles/driver/x", 200, pam, "")
 
-	req, err := http.NewRequest("GET", s.AdminURL+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics := servertest.Do(t, req).Body
+	metrics := s.Admin(t, "GET", "/metrics", "").Body
 	for _, want := range []string{
 		`fleetman_upstream_fallbacks_total\{.*fleetman_fallback="last-known".*server_address="staff-service".*\} 2\n`,
 		`fleetman_upstream_fallbacks_total\{.*fleetman_fallback="placeholder".*server_address="staff-service".*\} 3\n`,

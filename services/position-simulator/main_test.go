@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +14,7 @@ import (
 
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server/servertest"
 	"fleetman.example/services/position-simulator/track"
 )
 
@@ -73,81 +71,6 @@ func (f *fakeTracker) expect(t *testing.T, want string) {
 	}
 }
 
-// program is a running simulator.
-type program struct {
-	stop  context.CancelFunc
-	ended chan error
-	lines chan map[string]any // of the log; closed at the end
-}
-
-func start(t *testing.T, environment map[string]string) *program {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(stop)
-	p := &program{stop: stop, ended: make(chan error, 1), lines: make(chan map[string]any, 10_000)}
-	read, write := io.Pipe()
-	environment["ADMIN_ADDR"] = "127.0.0.1:0"
-	go func() {
-		p.ended <- run(ctx, envtest.Map(environment), write)
-		write.Close()
-	}()
-	go func() {
-		defer close(p.lines)
-		for scan := bufio.NewScanner(read); scan.Scan(); {
-			line := map[string]any{}
-			if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
-				t.Errorf("log line %s: %v", scan.Text(), err)
-			}
-			p.lines <- line
-		}
-	}()
-	return p
-}
-
-// line waits for a line of the log.
-func (p *program) line(t *testing.T, msg string) map[string]any {
-	t.Helper()
-	late := time.After(2 * time.Minute)
-	for {
-		select {
-		case l, ok := <-p.lines:
-			if !ok {
-				t.Fatalf("the log ended without %q", msg)
-			}
-			if l["msg"] == msg {
-				return l
-			}
-		case <-late:
-			t.Fatalf("no %q in the log", msg)
-		}
-	}
-}
-
-func (p *program) end(t *testing.T) error {
-	t.Helper()
-	select {
-	case err := <-p.ended:
-		return err
-	case <-time.After(2 * time.Minute):
-		t.Fatal("the program does not end")
-		return nil
-	}
-}
-
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
 func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 	tracker := newFakeTracker(t)
 	held, release := make(chan fleet.Position, 1), make(chan struct{})
@@ -164,45 +87,41 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 			}
 		})
 	}
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "20ms", "SEED": "5"})
-	if got := p.line(t, "fleet"); got["vehicles"] != 5.0 || got["seed"] != 5.0 {
+	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "20ms", "SEED": "5"})
+	if got := s.Line(t, "fleet"); got["vehicles"] != 5.0 || got["seed"] != 5.0 {
 		t.Errorf("logged %v", got)
 	}
-	admin := "http://" + p.line(t, "listening")["admin"].(string)
 	for range 60 {
 		tracker.expect(t, "POST /vehicles/")
 	}
 	<-held
 	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
-		if status, body := get(t, admin+path); status != 200 || body != want {
-			t.Errorf("%s: %d %q", path, status, body)
-		}
+		s.Admin(t, "GET", path, "").Is(t, 200, want)
 	}
-	status, metrics := get(t, admin+"/metrics")
+	metrics := s.Admin(t, "GET", "/metrics", "")
 	for _, want := range []string{
 		`fleetman_simulator_reports_total{outcome="delivered"}`,
 		`fleetman_simulator_report_duration_seconds_count{outcome="delivered"}`,
 		`fleetman_simulator_reports_skipped_total`,
 	} {
-		if status != 200 || !strings.Contains(metrics, want) {
-			t.Errorf("%d, no %s in\n%s", status, want, metrics)
+		if metrics.Status != 200 || !strings.Contains(metrics.Body, want) {
+			t.Errorf("%d, no %s in\n%s", metrics.Status, want, metrics.Body)
 		}
 	}
-	p.stop() // as SIGTERM does, while the Village Truck's report is in flight
-	p.line(t, "draining")
-	if status, _ := get(t, admin+"/healthz"); status != 200 {
-		t.Errorf("draining, /healthz answers %d", status)
-	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Stop() }() // while the Village Truck's report is in flight
+	s.Line(t, "draining")
+	s.Admin(t, "GET", "/healthz", "").Has(t, 200, "")
 	select {
-	case err := <-p.ended:
+	case err := <-ended:
 		t.Fatalf("ended with a report in flight: %v", err)
 	default:
 	}
 	close(release)
-	if err := p.end(t); err != nil {
+	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	for l := range p.lines {
+	for _, l := range s.Lines(t) {
 		if l["level"] != "INFO" {
 			t.Errorf("logged %v", l)
 		}
@@ -256,8 +175,8 @@ func TestRunWaitsForTheTracker(t *testing.T) {
 			}
 		}
 	}
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "1"})
-	if got := p.line(t, "tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/City%20Truck" {
+	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "1"})
+	if got := s.Line(t, "tracker does not answer yet"); got["error"] != "status 503 reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
 	}
 	for range 2 {
@@ -265,10 +184,6 @@ func TestRunWaitsForTheTracker(t *testing.T) {
 	}
 	if n := len(tracker.forgotten); n != 3 {
 		t.Errorf("%d DELETEs, want 3", n)
-	}
-	p.stop()
-	if err := p.end(t); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -290,35 +205,26 @@ func TestRunReportsOutcomes(t *testing.T) {
 					_, _ = io.WriteString(w, `no {"such"} thing`)
 				}
 			}
-			p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "2"})
-			admin := "http://" + p.line(t, "listening")["admin"].(string)
-			if got := p.line(t, tc.msg); got[tc.attr] != tc.want || got["level"] != "WARN" || got["suppressed"] != 0.0 {
+			s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "FLEET_SIZE": "2"})
+			if got := s.Line(t, tc.msg); got[tc.attr] != tc.want || got["level"] != "WARN" || got["suppressed"] != 0.0 {
 				t.Errorf("logged %v", got)
 			}
 			// The vehicle still reports.
 			for range 20 {
 				tracker.expect(t, "POST /vehicles/")
 			}
-			_, metrics := get(t, admin+"/metrics")
+			metrics := s.Admin(t, "GET", "/metrics", "").Body
 			if !strings.Contains(metrics, `fleetman_simulator_reports_total{outcome="`+tc.outcome+`"}`) || strings.Contains(metrics, `outcome="delivered"`) {
 				t.Errorf("metrics\n%s", metrics)
-			}
-			p.stop()
-			if err := p.end(t); err != nil {
-				t.Error(err)
 			}
 		})
 	}
 }
 
 func TestRunStopsWhileWaitingForTheTracker(t *testing.T) {
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": "127.0.0.1:1", "FLEET_SIZE": "1"})
-	if got := p.line(t, "tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/City%20Truck" {
+	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": "127.0.0.1:1", "FLEET_SIZE": "1"}) // and stops it without an error
+	if got := s.Line(t, "tracker does not answer yet"); got["error"] != "connection refused reading position-tracker DELETE /vehicles/City%20Truck" {
 		t.Errorf("logged %v", got)
-	}
-	p.stop()
-	if err := p.end(t); err != nil {
-		t.Error(err)
 	}
 }
 

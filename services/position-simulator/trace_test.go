@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server/servertest"
 )
 
 // Every report has a trace of its own: a root span, and its child, the call, whose ids are sent to the tracker.
@@ -49,12 +50,11 @@ func TestRunTracesEveryReport(t *testing.T) {
 			received[r.Header.Get("Traceparent")] = true
 		}
 	}
-	p := start(t, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "OTEL_TRACES_EXPORTER": "otlp"})
+	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "10ms", "OTEL_TRACES_EXPORTER": "otlp"})
 	for range 30 {
 		tracker.expect(t, "POST /vehicles/")
 	}
-	p.stop()
-	if err := p.end(t); err != nil {
+	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
 

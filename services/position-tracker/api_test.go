@@ -20,12 +20,8 @@ import (
 func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := envtest.Read(map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}, readConfig)
-	for _, name := range []string{"STAFF_SERVICE_URL", "VEHICLE_TELEMETRY_URL", "HISTORY_LIMIT"} {
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("got %v, want an error of %s", err, name)
-		}
-	}
+	envtest.Refuses(t, map[string]string{"STAFF_SERVICE_URL": "http://", "VEHICLE_TELEMETRY_URL": "x y", "HISTORY_LIMIT": "0"}, readConfig,
+		"STAFF_SERVICE_URL", "VEHICLE_TELEMETRY_URL", "HISTORY_LIMIT")
 }
 
 // upstreams serves both as vehicle-telemetry and as staff-service, and records the requests.
@@ -69,15 +65,21 @@ func (u *upstreams) answers(f func(w http.ResponseWriter, r *http.Request)) {
 	u.answer = f
 }
 
-func startWith(t *testing.T, telemetry, staff string) *servertest.Service {
-	return servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry, "STAFF_SERVICE_URL": staff})
+// startWith starts the tracker with upstreams, and with changes of its environment, given as pairs of name and
+// value.
+func startWith(t *testing.T, changes ...string) (*servertest.Service, *upstreams) {
+	u := newUpstreams(t)
+	environment := map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL}
+	for i := 0; i+1 < len(changes); i += 2 {
+		environment[changes[i]] = changes[i+1]
+	}
+	return servertest.Start(t, run, environment), u
 }
 
 const first = `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":12.5}`
 
 func TestReport(t *testing.T) {
-	u := newUpstreams(t)
-	s := startWith(t, u.URL, u.URL)
+	s, u := startWith(t)
 	speed := func(text string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "GET" {
@@ -98,9 +100,7 @@ func TestReport(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			u.answers(tc.answer)
 			s.Call(t, "DELETE", "/vehicles/", "")
-			if a := s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "X-Fault", "delay"); a.Status != 200 || a.Body != "" {
-				t.Fatalf("got %d %s", a.Status, a.Body)
-			}
+			s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "X-Fault", "delay").Is(t, 200, "")
 			want := []string{"GET /vehicles/City%20Truck", "POST /vehicles/ " + first, "POST /driver/City%20Truck/" + tc.posted}
 			if got := u.take(); fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("got requests %q, want %q", got, want)
@@ -124,14 +124,10 @@ func TestReport(t *testing.T) {
 }
 
 func TestStaffFailingIsA500WithTheReportKept(t *testing.T) {
-	u := newUpstreams(t)
-	s := startWith(t, "127.0.0.1:1", u.URL) // without vehicle-telemetry only the speed is missing
+	s, u := startWith(t, "VEHICLE_TELEMETRY_URL", "127.0.0.1:1") // without vehicle-telemetry only the speed is missing
 	u.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	for range 2 { // a repeated report is stored once
-		a := s.Call(t, "POST", "/vehicles/", first)
-		if a.Status != 500 || !strings.Contains(a.Body, `"message":"status 502 reading staff-service POST /driver/City%20Truck/12.5","path":"/vehicles/"`) {
-			t.Errorf("got %d %s", a.Status, a.Body)
-		}
+		s.Call(t, "POST", "/vehicles/", first).Has(t, 500, `"message":"status 502 reading staff-service POST /driver/City%20Truck/12.5","path":"/vehicles/"`)
 	}
 	if a := s.Call(t, "GET", "/history/City%20Truck", ""); a.Status != 200 || strings.Count(a.Body, `"name"`) != 1 {
 		t.Errorf("got %d %s", a.Status, a.Body)
@@ -139,8 +135,7 @@ func TestStaffFailingIsA500WithTheReportKept(t *testing.T) {
 }
 
 func TestHeadersWithoutPropagation(t *testing.T) {
-	u := newUpstreams(t)
-	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "PROPAGATE_HEADERS": "false"})
+	s, u := startWith(t, "PROPAGATE_HEADERS", "false")
 	s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(u.take()) != 3 || u.header.Get("x-my-header") != "" || u.header.Get("traceparent") != "" {
 		t.Errorf("propagated headers: %v", u.header)
@@ -148,16 +143,11 @@ func TestHeadersWithoutPropagation(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	u := newUpstreams(t)
-	s := startWith(t, u.URL, u.URL)
+	s, _ := startWith(t)
 	post := func(name, lat string) {
-		if a := s.Call(t, "POST", "/vehicles", `{"name":"`+name+`","lat":`+lat+`,"lng":-1.4}`); a.Status != 200 {
-			t.Fatalf("%s: got %d %s", name, a.Status, a.Body)
-		}
+		s.Call(t, "POST", "/vehicles", `{"name":"`+name+`","lat":`+lat+`,"lng":-1.4}`).Has(t, 200, "")
 	}
-	if a := s.Call(t, "GET", "/vehicles/", ""); a.Status != 200 || a.Body != "[]" {
-		t.Errorf("got %d %s, want []", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/vehicles/", "").Is(t, 200, "[]")
 	post("B", "53.10")
 	post("A", "53.1")
 	post("A", "53.2")
@@ -190,40 +180,26 @@ func TestAnswers(t *testing.T) {
 		{"DELETE", "/vehicles/a%2Fb", "", 400, "name: "},
 		{"GET", "/history/", "", 404, "no such path"},
 	} {
-		a := s.Call(t, tc.method, tc.target, tc.body)
-		if a.Status != tc.status || !strings.Contains(a.Body, `"message":"`+tc.message) {
-			t.Errorf("%s %.60s %.60s: got %d %.200s, want %d %s", tc.method, tc.target, tc.body, a.Status, a.Body, tc.status, tc.message)
-		}
+		s.Call(t, tc.method, tc.target, tc.body).Has(t, tc.status, `"message":"`+tc.message)
 	}
 	if after := s.Call(t, "GET", "/vehicles/", "").Body; after != before {
 		t.Errorf("bad input changed the state: %s, then %s", before, after)
 	}
-	if a := s.Call(t, "DELETE", "/vehicles/", ""); a.Status != 200 || a.Body != "" {
-		t.Errorf("got %d %s", a.Status, a.Body)
-	}
-	if a := s.Call(t, "GET", "/vehicles/", ""); a.Body != "[]" {
-		t.Errorf("after DELETE: %s", a.Body)
-	}
+	s.Call(t, "DELETE", "/vehicles/", "").Is(t, 200, "")
+	s.Call(t, "GET", "/vehicles/", "").Is(t, 200, "[]")
 }
 
 // A sender that restarts deletes its own vehicles, and no others.
 func TestForgetOneVehicle(t *testing.T) {
-	u := newUpstreams(t)
-	s := startWith(t, u.URL, u.URL)
+	s, _ := startWith(t)
 	for _, name := range []string{"A", "B c"} {
-		if a := s.Call(t, "POST", "/vehicles/", `{"name":"`+name+`","lat":1,"lng":2}`); a.Status != 200 {
-			t.Fatalf("got %d %s", a.Status, a.Body)
-		}
+		s.Call(t, "POST", "/vehicles/", `{"name":"`+name+`","lat":1,"lng":2}`).Has(t, 200, "")
 	}
 	for _, target := range []string{"/vehicles/B%20c", "/vehicles/B%20c", "/vehicles/nobody/"} {
-		if a := s.Call(t, "DELETE", target, ""); a.Status != 200 || a.Body != "" {
-			t.Errorf("DELETE %s: got %d %s", target, a.Status, a.Body)
-		}
+		s.Call(t, "DELETE", target, "").Is(t, 200, "")
 	}
 	for target, want := range map[string]int{"/vehicles/A": 200, "/history/A": 200, "/vehicles/B%20c": 404, "/history/B%20c": 404} {
-		if a := s.Call(t, "GET", target, ""); a.Status != want {
-			t.Errorf("%s: got %d %s, want %d", target, a.Status, a.Body, want)
-		}
+		s.Call(t, "GET", target, "").Has(t, want, "")
 	}
 	if a := s.Call(t, "GET", "/vehicles/", ""); strings.Count(a.Body, `"name"`) != 1 {
 		t.Errorf("got %s", a.Body)
@@ -231,8 +207,7 @@ func TestForgetOneVehicle(t *testing.T) {
 }
 
 func TestTooManyVehicles(t *testing.T) {
-	u := newUpstreams(t)
-	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "MAX_VEHICLES": "1"})
+	s, _ := startWith(t, "MAX_VEHICLES", "1")
 	for _, tc := range []struct {
 		method, target, body string
 		status               int
@@ -244,17 +219,14 @@ func TestTooManyVehicles(t *testing.T) {
 		{"DELETE", "/vehicles/A", "", 200, ""},
 		{"POST", "/vehicles/", `{"name":"B","lat":1,"lng":2}`, 200, ""},
 	} {
-		if a := s.Call(t, tc.method, tc.target, tc.body); a.Status != tc.status || !strings.Contains(a.Body, tc.answer) {
-			t.Errorf("%s %s: got %d %s, want %d %s", tc.method, tc.body, a.Status, a.Body, tc.status, tc.answer)
-		}
+		s.Call(t, tc.method, tc.target, tc.body).Has(t, tc.status, tc.answer)
 	}
 }
 
 // Replays the recordings, with a vehicle-telemetry that answers as the original's did.
 func TestGolden(t *testing.T) {
-	start := func() (string, golden.Prepare) {
-		u := newUpstreams(t)
-		s := startWith(t, u.URL, u.URL)
+	recorded := func() (string, golden.Prepare) {
+		s, u := startWith(t)
 		return s.URL, func(calls []golden.Call, i int) {
 			if c := calls[i]; c.Request.Method == "POST" && strings.HasPrefix(c.Name, "tracker digits ") {
 				s.Call(t, "DELETE", "/vehicles/", "") // the reports have the same timestamp: a second one would be a repetition
@@ -267,7 +239,7 @@ func TestGolden(t *testing.T) {
 			})
 		}
 	}
-	golden.Replay(t, "tracker", start, append([]golden.Difference{
+	golden.Replay(t, "tracker", recorded, append([]golden.Difference{
 		{`tracker unknown vehicle|tracker vehicle null`, `500 `, `404 Content-Type=application/json 404 Not Found /vehicles/`, "unknown vehicle: 404"},
 		{`tracker unknown history`, `200$|500 `, `404 Content-Type=application/json 404 Not Found /history/Nobody$`, "unknown vehicle: 404"},
 		{`tracker digits (?:1E2|100|1E\+30|12345678901234567890123456789)`, `200$`, `400 Content-Type=application/json 400 Bad Request /vehicles/$`, "a latitude over 90 is refused"},

@@ -69,8 +69,8 @@ func reportOf(name string) string { return strings.Replace(first, "City Truck", 
 // As in the original, one slow replica of staff-service delays the reports that reach it: the tracker does not
 // answer a report before staff-service has answered.
 func TestOffOneSlowReplicaStallsReports(t *testing.T) {
-	telemetry, staff := newUpstreams(t), newStaff(t)
-	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.url, "HOSTS_FILE": staff.hosts, "UPSTREAM_SEED": "1"})
+	staff := newStaff(t)
+	s, _ := startWith(t, "STAFF_SERVICE_URL", staff.url, "HOSTS_FILE", staff.hosts, "UPSTREAM_SEED", "1")
 	const reports = 30
 	var answered atomic.Int64
 	answers := make(chan servertest.Answer, reports)
@@ -99,19 +99,15 @@ func TestOffOneSlowReplicaStallsReports(t *testing.T) {
 // With the library no report waits longer than an attempt. Answers without staff-service are marked, and after
 // three failures the slow replica receives no calls.
 func TestLibraryContainsOneSlowReplica(t *testing.T) {
-	telemetry, staff := newUpstreams(t), newStaff(t)
-	s := servertest.Start(t, run, map[string]string{
-		"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.url, "HOSTS_FILE": staff.hosts,
-		"RESILIENCE": "library", "ATTEMPT_TIMEOUT": "100ms", "BREAKER_OPEN_TIME": "1h",
-	})
+	staff := newStaff(t)
+	s, telemetry := startWith(t, "STAFF_SERVICE_URL", staff.url, "HOSTS_FILE", staff.hosts,
+		"RESILIENCE", "library", "ATTEMPT_TIMEOUT", "100ms", "BREAKER_OPEN_TIME", "1h")
 	telemetry.answers(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "7.5") })
 	var degraded int
 	const reports = 60
 	for i := range reports {
 		a := s.Call(t, "POST", "/vehicles/", reportOf(fmt.Sprint("vehicle ", i)))
-		if a.Status != 200 || a.Body != "" {
-			t.Fatalf("report %d: %d %s", i, a.Status, a.Body)
-		}
+		a.Is(t, 200, "")
 		switch got := a.Header.Get("X-Fallback"); got {
 		case "":
 		case "speed-dropped":
@@ -123,20 +119,14 @@ func TestLibraryContainsOneSlowReplica(t *testing.T) {
 	if degraded != 3 || staff.held.Load() != 3 || staff.good.Load() != reports-3 {
 		t.Errorf("%d degraded, %d at the slow replica, %d at the other; want 3, 3, %d", degraded, staff.held.Load(), staff.good.Load(), reports-3)
 	}
-	req, err := http.NewRequest("GET", s.AdminURL+"/resilience", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if state := servertest.Do(t, req).Body; !regexp.MustCompile(`"address":"127\.0\.1\.2:\d+","state":"open".*"lastFailure":"no answer in time"`).MatchString(state) {
+	if state := s.Admin(t, "GET", "/resilience", "").Body; !regexp.MustCompile(`"address":"127\.0\.1\.2:\d+","state":"open".*"lastFailure":"no answer in time"`).MatchString(state) {
 		t.Errorf("the state does not show the open breaker:\n%s", state)
 	}
 }
 
 // The answer names what is missing, and each kind is counted.
 func TestFallbacks(t *testing.T) {
-	u := newUpstreams(t)
-	environment := map[string]string{"VEHICLE_TELEMETRY_URL": u.URL, "STAFF_SERVICE_URL": u.URL, "RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0"}
-	s := servertest.Start(t, run, environment)
+	s, u := startWith(t, "RESILIENCE", "library", "BREAKER_FAILURES", "0", "RETRY_ATTEMPTS", "0")
 	failing := func(status int, parts ...string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			for _, part := range parts {
@@ -180,18 +170,13 @@ func TestFallbacks(t *testing.T) {
 			}
 		}
 	}
-	req, err := http.NewRequest("GET", s.AdminURL+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics := servertest.Do(t, req).Body
+	metrics := s.Admin(t, "GET", "/metrics", "").Body
 	for kind, n := range times {
 		if !regexp.MustCompile(fmt.Sprintf(`fleetman_upstream_fallbacks_total\{fleetman_fallback="%s"[^\n]*server_address="%s"[^\n]*\} %d\n`, kind, upstreamOf[kind], n)).MatchString(metrics) {
 			t.Errorf("%s is not counted %d times:\n%s", kind, n, metrics)
 		}
 	}
-	environment["RESILIENCE"] = "off"
-	off := servertest.Start(t, run, environment)
+	off, u := startWith(t, "RESILIENCE", "off", "BREAKER_FAILURES", "0", "RETRY_ATTEMPTS", "0")
 	u.answers(failing(http.StatusBadGateway, "POST /driver/"))
 	if a := off.Call(t, "POST", "/vehicles/", first); a.Status != 500 || a.Header["X-Fallback"] != nil {
 		t.Errorf("off: got %d %v", a.Status, a.Header)
@@ -200,22 +185,17 @@ func TestFallbacks(t *testing.T) {
 
 // A report whose three calls all take the longest time is accepted before SIGTERM and answered after it.
 func TestDrainOutlastsThreeSlowCalls(t *testing.T) {
-	telemetry, staff := newUpstreams(t), newUpstreams(t)
+	s, u := startWith(t, "UPSTREAM_TIMEOUT", "300ms")
 	arrived := make(chan struct{}, 3)
-	hang := func(_ http.ResponseWriter, r *http.Request) {
+	u.answers(func(_ http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		<-r.Context().Done()
-	}
-	telemetry.answers(hang)
-	staff.answers(hang)
-	s := servertest.Start(t, run, map[string]string{"VEHICLE_TELEMETRY_URL": telemetry.URL, "STAFF_SERVICE_URL": staff.URL, "UPSTREAM_TIMEOUT": "300ms"})
+	})
 	answer := make(chan servertest.Answer, 1)
 	go func() { answer <- s.Call(t, "POST", "/vehicles/", first) }()
 	<-arrived
 	if err := s.Stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
-	if a := <-answer; a.Status != 500 || !strings.Contains(a.Body, "no answer in time reading staff-service POST /driver/") {
-		t.Errorf("got %d %s", a.Status, a.Body)
-	}
+	(<-answer).Has(t, 500, "no answer in time reading staff-service POST /driver/")
 }

@@ -16,14 +16,10 @@ import (
 func TestReadme(t *testing.T) { envtest.CheckReadme(t, readConfig) }
 
 func TestConfigReportsAllErrors(t *testing.T) {
-	_, err := envtest.Read(map[string]string{
+	envtest.Refuses(t, map[string]string{
 		"VARIANT": "worse", "DRIVER_MONITORING_URL": "ftp://x", "STAFF_FILE": "nowhere.json", "FAULTS_SEED": "x", "UPSTREAM_TIMEOUT": "0s",
-	}, readConfig)
-	for _, want := range []string{"VARIANT: \"worse\": must be one of standard, placeholder, bad, fail-fast", "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want it to say %s", err, want)
-		}
-	}
+	}, readConfig,
+		`VARIANT: "worse": must be one of standard, placeholder, bad, fail-fast`, "DRIVER_MONITORING_URL", "STAFF_FILE", "FAULTS_SEED", "UPSTREAM_TIMEOUT")
 }
 
 func TestAnswers(t *testing.T) {
@@ -88,32 +84,21 @@ func TestSpeedGoesToDriverMonitoring(t *testing.T) {
 	}))
 	defer monitoring.Close()
 	s := servertest.Start(t, run, map[string]string{"DRIVER_MONITORING_URL": strings.TrimPrefix(monitoring.URL, "http://")})
-	if a := s.Call(t, "POST", "/driver/City%20Truck/31.7", "", "x-my-header", "canary"); a.Status != 200 || a.Body != "" || got != "POST /driver/City%20Truck/31.7 canary" {
-		t.Errorf("answered %d %q, the system got %q", a.Status, a.Body, got)
+	s.Call(t, "POST", "/driver/City%20Truck/31.7", "", "x-my-header", "canary").Is(t, 200, "")
+	if got != "POST /driver/City%20Truck/31.7 canary" {
+		t.Errorf("the system got %q", got)
 	}
 	status = http.StatusServiceUnavailable
-	if a := s.Call(t, "POST", "/driver/City%20Truck/31.7", ""); a.Status != 500 || !strings.Contains(a.Body, "status 503 reading driver-monitoring POST /driver/City%20Truck/31.7") {
-		t.Errorf("answered %d %s", a.Status, a.Body)
-	}
+	s.Call(t, "POST", "/driver/City%20Truck/31.7", "").Has(t, 500, "status 503 reading driver-monitoring POST /driver/City%20Truck/31.7")
 }
 
 func TestVariants(t *testing.T) {
 	s := servertest.Start(t, run, map[string]string{"VARIANT": "placeholder", "PHOTO_BASE_URL": "/photos"})
-	if a := s.Call(t, "GET", "/driver/City%20Truck", ""); a.Status != 200 || a.Body != `{"name":"Pam Parry","photo":"/photos/placeholder.png"}` {
-		t.Errorf("placeholder: %d %s", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/driver/City%20Truck", "").Is(t, 200, `{"name":"Pam Parry","photo":"/photos/placeholder.png"}`)
 	s = servertest.Start(t, run, map[string]string{"VARIANT": "bad", "FAULTS": "reset,count=1", "FAULTS_SEED": "7"})
-	req, err := http.NewRequest("GET", s.AdminURL+"/faults", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a := servertest.Do(t, req); a.Status != 200 || a.Body != `{"seed":7,"rules":[{"rule":"delay=0s..5s","matched":0,"fired":0},{"rule":"status=502,rate=0.5","matched":0,"fired":0},{"rule":"reset,count=1","matched":0,"fired":0}]}`+"\n" {
-		t.Errorf("bad: %d %s", a.Status, a.Body)
-	}
+	s.Admin(t, "GET", "/faults", "").Is(t, 200, `{"seed":7,"rules":[{"rule":"delay=0s..5s","matched":0,"fired":0},{"rule":"status=502,rate=0.5","matched":0,"fired":0},{"rule":"reset,count=1","matched":0,"fired":0}]}`+"\n")
 	s = servertest.Start(t, run, map[string]string{"VARIANT": "fail-fast"})
-	if a := s.Call(t, "GET", "/driver/City%20Truck", ""); a.Status != 502 || a.Body != "" {
-		t.Errorf("fail-fast GET: %d %q", a.Status, a.Body)
-	}
+	s.Call(t, "GET", "/driver/City%20Truck", "").Is(t, 502, "")
 	if a := s.Call(t, "POST", "/driver/City%20Truck/1", ""); a.Status != 500 || a.Header.Get("X-Fault") != "status" {
 		t.Errorf("fail-fast POST: %d %q", a.Status, a.Body)
 	}

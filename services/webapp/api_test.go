@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,14 +11,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"fleetman.example/kit/env/envtest"
-	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
+	"fleetman.example/kit/server/servertest"
 )
 
 const indexHTML = `<html data-variant="standard"><title>Fleet Management</title></html>`
@@ -62,12 +62,7 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := observe.Start(t.Context(), "webapp", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = o.Shutdown(context.Background()) })
-	app := server.NewApp(cfg.Config, o)
+	app := server.NewApp(cfg.Config, servertest.Observer(t))
 	s := httptest.NewServer(api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router))
 	t.Cleanup(s.Close)
 	return s.URL
@@ -81,7 +76,7 @@ func nobody(t *testing.T) http.Handler {
 }
 
 // raw sends a request without normalizing its path and headers.
-func raw(t *testing.T, base, request string) (*http.Response, string) {
+func raw(t *testing.T, base, request string) servertest.Answer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
@@ -101,27 +96,28 @@ func raw(t *testing.T, base, request string) (*http.Response, string) {
 	if err != nil {
 		t.Fatalf("%s: %v", head, err)
 	}
-	return resp, string(answer)
+	return servertest.Answer{Request: head, Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
 }
 
-func get(t *testing.T, base, path string, headers ...string) (*http.Response, string) {
+func get(t *testing.T, base, path string, headers ...string) servertest.Answer {
 	t.Helper()
 	lines := append([]string{"GET " + path + " HTTP/1.1", "Host: fleet.example"}, headers...)
 	return raw(t, base, strings.Join(lines, "\n")+"\n\n")
 }
 
 // checkError compares an answer with the contract's error shape.
-func checkError(t *testing.T, resp *http.Response, body string, status int, message, path string) {
+func checkError(t *testing.T, a servertest.Answer, status int, message, path string) {
 	t.Helper()
-	var got struct {
+	type shape struct {
 		Timestamp, Error, Message, Path string
 		Status                          int
 	}
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		t.Fatalf("body %q: %v", body, err)
+	var got shape
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
+		t.Fatalf("body %q: %v", a.Body, err)
 	}
-	if resp.StatusCode != status || got.Status != status || got.Error != http.StatusText(status) || got.Message != message || got.Path != path {
-		t.Errorf("status %d, body %s, want %d, message %q, path %q", resp.StatusCode, body, status, message, path)
+	if want := (shape{got.Timestamp, http.StatusText(status), message, path, status}); a.Status != status || got != want {
+		t.Errorf("status %d, body %s, want %+v", a.Status, a.Body, want)
 	}
 	if _, err := time.Parse("2006-01-02T15:04:05.000-0700", got.Timestamp); err != nil {
 		t.Error(err)
@@ -132,7 +128,7 @@ func TestForwardKeepsThePath(t *testing.T) {
 	g := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s at http://%s", r.Method, r.RequestURI, r.Host)
 	}))
-	t.Cleanup(g.Close)
+	defer g.Close()
 	base := servePage(t, "API_GATEWAY_URL="+g.URL)
 	for _, tt := range []struct{ path, want string }{
 		{"/api/vehicles/", "/vehicles/"},
@@ -149,10 +145,7 @@ func TestForwardKeepsThePath(t *testing.T) {
 		{"/api/vehicles/?a=1;b=%zz&c=%20+", "/vehicles/?a=1;b=%zz&c=%20+"},
 		{"http://fleet.example/api/vehicles/", "/vehicles/"},
 	} {
-		resp, body := get(t, base, tt.path)
-		if want := "GET " + tt.want + " at " + g.URL; resp.StatusCode != 200 || body != want {
-			t.Errorf("%s: status %d, body %q, want 200, %q", tt.path, resp.StatusCode, body, want)
-		}
+		get(t, base, tt.path).Is(t, 200, "GET "+tt.want+" at "+g.URL)
 	}
 }
 
@@ -164,9 +157,10 @@ func TestForwardKeepsMethodAndBody(t *testing.T) {
 		fmt.Fprintf(w, "%s %q %s", r.Method, body, r.Header.Get("Content-Type"))
 	}))
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		resp, body := raw(t, base, method+" /api/x HTTP/1.1\nHost: h\nContent-Type: text/plain\nContent-Length: 5\n\nhello")
-		if want := method + ` "hello" text/plain`; resp.StatusCode != 418 || body != want || resp.Header.Get("Content-Type") != "text/x-test" {
-			t.Errorf("%s: status %d, type %q, body %q, want 418, text/x-test, %q", method, resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
+		a := raw(t, base, method+" /api/x HTTP/1.1\nHost: h\nContent-Type: text/plain\nContent-Length: 5\n\nhello")
+		a.Is(t, 418, method+` "hello" text/plain`)
+		if kind := a.Header.Get("Content-Type"); kind != "text/x-test" {
+			t.Errorf("%s: type %q, want text/x-test", method, kind)
 		}
 	}
 }
@@ -182,9 +176,7 @@ func TestOutsideTimeoutIsIgnored(t *testing.T) {
 		}
 	}), "RESILIENCE=library")
 	for range 5 {
-		if resp, body := get(t, base, "/api/vehicles/", "X-Envoy-Expected-Rq-Timeout-Ms: 40"); resp.StatusCode != 200 || body != "[]" {
-			t.Errorf("got %d %s", resp.StatusCode, body)
-		}
+		get(t, base, "/api/vehicles/", "X-Envoy-Expected-Rq-Timeout-Ms: 40").Is(t, 200, "[]")
 	}
 }
 
@@ -207,29 +199,26 @@ func TestForwardHeaders(t *testing.T) {
 			w.Header().Set("X-Fallback", "last-known; age=12s")
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 		}), "PROPAGATE_HEADERS="+tt.propagate)
-		resp, body := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
+		a := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
 			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 9000", "X-Envoy-Retry-On: 5xx", "X-Forwarded-Client-Cert: By=spiffe://x", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
-		if resp.StatusCode != 200 || body != "" {
-			t.Errorf("got status %d, body %q, want 200 and an empty body", resp.StatusCode, body)
-		}
+		a.Is(t, 200, "")
 		for name, want := range tt.want {
 			if !slices.Equal(got[name], want) {
 				t.Errorf("PROPAGATE_HEADERS=%s: gateway got %s %q, want %q", tt.propagate, name, got[name], want)
 			}
 		}
-		if a, f := resp.Header.Values("Access-Control-Allow-Origin"), resp.Header.Get("X-Fallback"); !slices.Equal(a, []string{"*"}) || f != "last-known; age=12s" {
-			t.Errorf("got headers %q, %q, want those of the gateway", a, f)
+		if o, f := a.Header.Values("Access-Control-Allow-Origin"), a.Header.Get("X-Fallback"); !slices.Equal(o, []string{"*"}) || f != "last-known; age=12s" {
+			t.Errorf("got headers %q, %q, want those of the gateway", o, f)
 		}
 	}
 }
 
 func TestForwardBoundsTheBody(t *testing.T) {
 	base := start(t, nobody(t), "MAX_BODY_BYTES=4")
-	resp, body := raw(t, base, "POST /api/vehicles/ HTTP/1.1\nHost: h\nContent-Length: 5\n\nhello")
-	checkError(t, resp, body, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
-
-	resp, body = raw(t, base, "POST /api/vehicles/ HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\n5\r\nhello\r\n0\r\n\r\n")
-	checkError(t, resp, body, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
+	for _, request := range []string{"Content-Length: 5\n\nhello", "Transfer-Encoding: chunked\n\n5\r\nhello\r\n0\r\n\r\n"} {
+		a := raw(t, base, "POST /api/vehicles/ HTTP/1.1\nHost: h\n"+request)
+		checkError(t, a, 413, "body: too large: must be at most 4 bytes", "/api/vehicles/")
+	}
 }
 
 // The time of a slow body does not count as the gateway's and does not affect other callers.
@@ -253,9 +242,7 @@ func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); time.Since(begin) < 1500*time.Millisecond; {
-		if resp, body := get(t, base, "/api/"); resp.StatusCode != 200 {
-			t.Fatalf("meanwhile: %d %s", resp.StatusCode, body)
-		}
+		get(t, base, "/api/").Has(t, 200, "")
 	}
 	_, _ = io.WriteString(sender, " and whole")
 	sender.Close()
@@ -270,10 +257,7 @@ func TestForwardKeepsTheGatewaysError(t *testing.T) {
 		w.WriteHeader(500)
 		_, _ = io.WriteString(w, answer)
 	}))
-	resp, body := get(t, base, "/api/vehicles/driver/City%20Truck")
-	if resp.StatusCode != 500 || body != answer {
-		t.Errorf("got status %d, body %s, want the gateway's answer", resp.StatusCode, body)
-	}
+	get(t, base, "/api/vehicles/driver/City%20Truck").Is(t, 500, answer)
 }
 
 func TestForwardWithoutAnAnswer(t *testing.T) {
@@ -283,12 +267,10 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	}
 	l.Close()
 	base := servePage(t, "API_GATEWAY_URL="+l.Addr().String())
-	resp, body := get(t, base, "/api/vehicles/driver/City%20Truck?x=1")
-	checkError(t, resp, body, 500, "connection refused reading api-gateway GET /vehicles/driver/City%20Truck", "/api/vehicles/driver/City%20Truck")
+	checkError(t, get(t, base, "/api/vehicles/driver/City%20Truck?x=1"), 500, "connection refused reading api-gateway GET /vehicles/driver/City%20Truck", "/api/vehicles/driver/City%20Truck")
 
 	base = start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "UPSTREAM_TIMEOUT=20ms")
-	resp, body = get(t, base, "/api/vehicles/")
-	checkError(t, resp, body, 500, "no answer in time reading api-gateway GET /vehicles/", "/api/vehicles/")
+	checkError(t, get(t, base, "/api/vehicles/"), 500, "no answer in time reading api-gateway GET /vehicles/", "/api/vehicles/")
 }
 
 func TestForwardStreams(t *testing.T) {
@@ -350,29 +332,30 @@ func TestPage(t *testing.T) {
 		{"/favicon.svg", "<svg/>", "image/svg+xml", again},
 		{"/assets/index-abc1.js", script, "text/javascript; charset=utf-8", keep},
 	} {
-		resp, body := get(t, base, tt.path)
-		h := resp.Header
-		if resp.StatusCode != 200 || body != tt.body || h.Get("Content-Type") != tt.contentType || h.Get("Cache-Control") != tt.cache {
-			t.Errorf("%s: status %d, %q, %q, body %q, want 200, %q, %q, %q", tt.path, resp.StatusCode, h.Get("Content-Type"), h.Get("Cache-Control"), body, tt.contentType, tt.cache, tt.body)
+		a := get(t, base, tt.path)
+		a.Is(t, 200, tt.body)
+		h := a.Header
+		if h.Get("Content-Type") != tt.contentType || h.Get("Cache-Control") != tt.cache {
+			t.Errorf("%s: %q, %q, want %q, %q", tt.path, h.Get("Content-Type"), h.Get("Cache-Control"), tt.contentType, tt.cache)
 		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; img-src 'self' data:;") {
 			t.Errorf("%s: security headers %q, %q", tt.path, h.Get("X-Content-Type-Options"), h.Get("Content-Security-Policy"))
 		}
 	}
 	for _, path := range []string{"/assets/index-old0.js", "/assets/../index.html", "/assets/", "/assets"} {
-		resp, body := get(t, base, path)
-		checkError(t, resp, body, 404, "no such file", path)
+		checkError(t, get(t, base, path), 404, "no such file", path)
 	}
 	for _, method := range []string{"POST", "DELETE", "BREW"} {
-		resp, body := raw(t, base, method+" /vehicle/A HTTP/1.1\nHost: h\nContent-Length: 0\n\n")
-		checkError(t, resp, body, 405, "method "+method+" not supported here", "/vehicle/A")
-		if resp.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: Allow %q, want GET, HEAD", method, resp.Header.Get("Allow"))
+		a := raw(t, base, method+" /vehicle/A HTTP/1.1\nHost: h\nContent-Length: 0\n\n")
+		checkError(t, a, 405, "method "+method+" not supported here", "/vehicle/A")
+		if allow := a.Header.Get("Allow"); allow != "GET, HEAD" {
+			t.Errorf("%s: Allow %q, want GET, HEAD", method, allow)
 		}
 	}
-	resp, body := raw(t, base, "HEAD / HTTP/1.1\nHost: h\n\n")
-	if resp.StatusCode != 200 || body != "" || resp.ContentLength != int64(len(indexHTML)) {
-		t.Errorf("HEAD: got status %d, length %d, body %q, want 200, %d and an empty body", resp.StatusCode, resp.ContentLength, body, len(indexHTML))
+	head := raw(t, base, "HEAD / HTTP/1.1\nHost: h\n\n")
+	head.Is(t, 200, "")
+	if length := head.Header.Get("Content-Length"); length != strconv.Itoa(len(indexHTML)) {
+		t.Errorf("HEAD: length %s, want %d", length, len(indexHTML))
 	}
 }
 
@@ -380,23 +363,21 @@ func TestVariant(t *testing.T) {
 	base := start(t, nobody(t), "VARIANT=experimental")
 	const want = `<html data-variant="experimental"><title>Fleet Management Istio Premium Enterprise Edition</title></html>`
 	for _, path := range []string{"/", "/experimental", "/index.html"} {
-		if resp, body := get(t, base, path); resp.StatusCode != 200 || body != want {
-			t.Errorf("%s: status %d, body %s, want 200, %s", path, resp.StatusCode, body, want)
-		}
+		get(t, base, path).Is(t, 200, want)
 	}
 }
 
 func TestCaching(t *testing.T) {
 	base := start(t, nobody(t))
 	const path = "/assets/index-abc1.js"
-	plain, _ := get(t, base, path)
-	zipped, body := get(t, base, path, "Accept-Encoding: br, gzip;q=0.5")
-	r, err := gzip.NewReader(strings.NewReader(body))
+	plain := get(t, base, path)
+	zipped := get(t, base, path, "Accept-Encoding: br, gzip;q=0.5")
+	r, err := gzip.NewReader(strings.NewReader(zipped.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, err := io.ReadAll(r); err != nil || string(text) != script || zipped.Header.Get("Content-Encoding") != "gzip" || len(body) >= len(script) {
-		t.Errorf("%d bytes of encoding %q unpack to %q, %v", len(body), zipped.Header.Get("Content-Encoding"), text, err)
+	if text, err := io.ReadAll(r); err != nil || string(text) != script || zipped.Header.Get("Content-Encoding") != "gzip" || len(zipped.Body) >= len(script) {
+		t.Errorf("%d bytes of encoding %q unpack to %q, %v", len(zipped.Body), zipped.Header.Get("Content-Encoding"), text, err)
 	}
 	if a, b := plain.Header.Get("Etag"), zipped.Header.Get("Etag"); a == "" || a == b {
 		t.Errorf("got ETags %q and %q, want different ones", a, b)
@@ -412,13 +393,10 @@ func TestCaching(t *testing.T) {
 		{"identity", plain.Header.Get("Etag"), 304, ""},
 		{"identity", zipped.Header.Get("Etag"), 200, ""},
 	} {
-		resp, body := get(t, base, path, "Accept-Encoding: "+tt.accept, "If-None-Match: "+tt.match)
-		want := ""
-		if tt.status == 200 {
-			want = script
-		}
-		if resp.StatusCode != tt.status || body != want || (tt.status == 200 && resp.Header.Get("Content-Encoding") != tt.encoding) || resp.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("%+v: status %d, encoding %q, %d bytes", tt, resp.StatusCode, resp.Header.Get("Content-Encoding"), len(body))
+		a := get(t, base, path, "Accept-Encoding: "+tt.accept, "If-None-Match: "+tt.match)
+		a.Is(t, tt.status, map[int]string{200: script}[tt.status])
+		if encoding := a.Header.Get("Content-Encoding"); tt.status == 200 && encoding != tt.encoding || a.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%+v: encoding %q, Vary %q", tt, encoding, a.Header.Get("Vary"))
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 
 	"fleetman.example/kit/env/envtest"
@@ -19,29 +18,20 @@ func TestConfig(t *testing.T) {
 }
 
 func TestConfigNamesAllBadVariables(t *testing.T) {
-	_, err := envtest.Read(map[string]string{
+	envtest.Refuses(t, map[string]string{
 		"VARIANT":          "premium",
 		"API_GATEWAY_URL":  "ftp://gateway",
 		"LISTEN_ADDR":      "80",
 		"MAX_BODY_BYTES":   "-1",
 		"UPSTREAM_TIMEOUT": "soon",
 		"PHOTO_ORIGINS":    "https://photos.example; script-src *",
-	}, readConfig)
-	if err == nil {
-		t.Fatal("got no error")
-	}
-	for _, want := range []string{
+	}, readConfig,
 		`VARIANT: "premium": must be one of standard, experimental`,
 		`API_GATEWAY_URL: "ftp://gateway": must be an address such as http://host:port`,
 		`LISTEN_ADDR: "80": must be host:port or :port`,
 		`MAX_BODY_BYTES: "-1": must be a whole number`,
 		`UPSTREAM_TIMEOUT: "soon": must be a duration`,
-		`PHOTO_ORIGINS: "https://photos.example; script-src *": must be origins such as https://photos.example:8443 separated by spaces`,
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error lacks %q:\n%v", want, err)
-		}
-	}
+		`PHOTO_ORIGINS: "https://photos.example; script-src *": must be origins such as https://photos.example:8443 separated by spaces`)
 }
 
 func TestPhotoOrigins(t *testing.T) {

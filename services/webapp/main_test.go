@@ -1,55 +1,23 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"io"
 	"strings"
 	"testing"
 
 	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/server/servertest"
 )
 
 // The whole program, on the page as built.
 func TestRun(t *testing.T) {
 	pageOf(t)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	out, in := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := run(ctx, envtest.Map(map[string]string{
-			"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s", "VARIANT": "experimental",
-		}), in)
-		in.Close()
-		ended <- err
-	}()
-
-	lines := bufio.NewScanner(out)
-	addr, logged := "", ""
-	for addr == "" && lines.Scan() {
-		var line struct{ Msg, Addr string }
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatalf("log line %s: %v", lines.Text(), err)
-		}
-		logged += lines.Text() + "\n"
-		addr = line.Addr
+	s := servertest.Start(t, run, map[string]string{"VARIANT": "experimental"})
+	if !strings.Contains(s.Log(), `"VARIANT":"experimental"`) {
+		t.Errorf("the log lacks the effective configuration:\n%s", s.Log())
 	}
-	if addr == "" {
-		t.Fatalf("ended without listening: %v\n%s", <-ended, logged)
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
-
-	if !strings.Contains(logged, `"VARIANT":"experimental"`) {
-		t.Errorf("the log lacks the effective configuration:\n%s", logged)
-	}
-	resp, body := get(t, "http://"+addr, "/experimental")
-	if resp.StatusCode != 200 || !strings.Contains(body, "<title>Fleet Management Istio Premium Enterprise Edition</title>") {
-		t.Errorf("status %d, body %s, want 200 and the experimental title", resp.StatusCode, body)
-	}
-	stop()
-	if err := <-ended; err != nil {
+	s.Call(t, "GET", "/experimental", "").Has(t, 200, "<title>Fleet Management Istio Premium Enterprise Edition</title>")
+	if err := s.Stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
 }

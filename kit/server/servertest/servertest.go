@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
 	"fleetman.example/kit/server"
@@ -69,6 +70,18 @@ func Start(t testing.TB, run server.Run, environment map[string]string) *Service
 	return s
 }
 
+// Routes returns the Run of a service with the given routes.
+func Routes(routes func(r server.Router)) server.Run {
+	return server.Program("test", func(r *env.Reader) server.Config {
+		cfg := server.ReadConfig(r, ":8080")
+		cfg.DrainTimeout = server.ReadDrainTimeout(r, 0, 0)
+		return cfg
+	}, func(ctx context.Context, _ server.Config, app *server.App) error {
+		routes(app.Router)
+		return app.Serve(ctx, app.Router)
+	})
+}
+
 // follow reads the log, takes the addresses from it and closes listening when it has them.
 func (s *Service) follow(log io.Reader, listening chan<- struct{}) {
 	lines := bufio.NewScanner(log)
@@ -95,6 +108,33 @@ func (s *Service) Log() string {
 	return s.log.String()
 }
 
+// Line waits for a line of the log with the message msg and returns its attributes.
+func (s *Service) Line(t testing.TB, msg string) (line map[string]any) {
+	t.Helper()
+	Eventually(t, msg+" is logged", func() bool {
+		for _, line = range s.Lines(t) {
+			if line["msg"] == msg {
+				return true
+			}
+		}
+		return false
+	})
+	return line
+}
+
+// Lines returns the attributes of every line that the service has logged so far.
+func (s *Service) Lines(t testing.TB) (lines []map[string]any) {
+	t.Helper()
+	for text := range strings.Lines(s.Log()) {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("log line %s: %v", text, err)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // Stop ends the service as SIGTERM does and returns run's error.
 func (s *Service) Stop() error {
 	s.stop()
@@ -114,20 +154,48 @@ func Observer(t testing.TB) *observe.Observer {
 
 // Answer is an HTTP answer with its whole body.
 type Answer struct {
-	Status int
-	Header http.Header
-	Body   string
+	Request string // method and URL
+	Status  int
+	Header  http.Header
+	Body    string
+}
+
+// Is fails the test unless the answer has the status and the body.
+func (a Answer) Is(t testing.TB, status int, body string) {
+	t.Helper()
+	if a.Status != status || a.Body != body {
+		t.Errorf("%.80s: got %d %.400s, want %d %.400s", a.Request, a.Status, a.Body, status, body)
+	}
+}
+
+// Has fails the test unless the answer has the status, and text in its body.
+func (a Answer) Has(t testing.TB, status int, text string) {
+	t.Helper()
+	if a.Status != status || !strings.Contains(a.Body, text) {
+		t.Errorf("%.80s: got %d %.400s, want %d and %.400s", a.Request, a.Status, a.Body, status, text)
+	}
 }
 
 // Call makes one request and returns its answer. A body is sent as JSON. headers are names and values in
 // turn.
 func (s *Service) Call(t testing.TB, method, target, body string, headers ...string) Answer {
 	t.Helper()
+	return call(t, method, s.URL+target, body, headers...)
+}
+
+// Admin is Call on the admin listener.
+func (s *Service) Admin(t testing.TB, method, target, body string, headers ...string) Answer {
+	t.Helper()
+	return call(t, method, s.AdminURL+target, body, headers...)
+}
+
+func call(t testing.TB, method, url, body string, headers ...string) Answer {
+	t.Helper()
 	var r io.Reader
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	req, err := http.NewRequest(method, s.URL+target, r)
+	req, err := http.NewRequest(method, url, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +222,7 @@ func Do(t testing.TB, req *http.Request) Answer {
 	if err != nil {
 		t.Fatalf("%s %s: read answer: %v", req.Method, req.URL, err)
 	}
-	return Answer{resp.StatusCode, resp.Header, string(text)}
+	return Answer{req.Method + " " + req.URL.String(), resp.StatusCode, resp.Header, string(text)}
 }
 
 // Eventually waits until ok returns true. It fails the test after two minutes.
