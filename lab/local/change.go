@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"fleetman.example/lab/manifest"
 )
@@ -113,9 +112,6 @@ func (c *Change) open(bin string) error {
 	f.mu.Lock()
 	f.claims.add(taken)
 	f.mu.Unlock()
-	if err := checkPorts(fresh, f.options); err != nil {
-		return err
-	}
 	for _, p := range c.added {
 		if err := p.open(); err != nil {
 			return err
@@ -166,40 +162,7 @@ func (c *Change) Run(ctx context.Context) error {
 		p.run()
 	}
 	f.mu.Unlock()
-	timeout := time.NewTimer(f.options.ReadyTimeout)
-	defer timeout.Stop()
-	for {
-		late, err := c.late()
-		if late == nil || err != nil {
-			return err
-		}
-		select {
-		case <-f.staged:
-		case <-timeout.C:
-			return f.explain(late)
-		case <-f.ending.Done():
-			return errStopping
-		case <-ctx.Done():
-			return fmt.Errorf("start pod %s: %w", late.plan.id(), context.Cause(ctx))
-		}
-	}
-}
-
-// late returns the first new pod that is not ready, and an error if it never will be.
-func (c *Change) late() (*pod, error) {
-	c.fleet.mu.Lock()
-	defer c.fleet.mu.Unlock()
-	for _, p := range c.added {
-		if p.gaveUp != nil {
-			return p, p.gaveUp
-		}
-	}
-	for _, p := range c.added {
-		if !p.answers || p.proxyDown != "" {
-			return p, nil
-		}
-	}
-	return nil, nil
+	return f.await(ctx, "", c.added, func(p *pod) bool { return p.answers && p.proxyDown == "" })
 }
 
 // Join puts the new manifests in force: Services and node ports lead to the new pods,

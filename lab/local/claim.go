@@ -20,6 +20,7 @@ type claims map[netip.Addr]net.Listener
 
 // claim listens on every address that the fleet will use: those of the pods, of
 // the outbound listeners of proxied pods, of the gateways, and the refusing one.
+// It returns an error if another program listens on a port that the fleet will use.
 func claim(p *plan, o Options) (taken claims, err error) {
 	taken = claims{}
 	defer func() {
@@ -41,7 +42,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		}
 		taken[address] = listener
 	}
-	return taken, nil
+	return taken, checkPorts(p, o)
 }
 
 // CheckFree returns an error if another fleet uses the network, or the next one,
@@ -133,8 +134,8 @@ type usedPort struct {
 	flag    string // that moves it
 }
 
-// checkPorts returns an error if another program listens on an address that
-// the fleet will use, before anything is started.
+// checkPorts returns an error if another program listens on a port that the fleet
+// will use, before anything is started.
 func checkPorts(p *plan, o Options) error {
 	for _, port := range portsOf(p, o) {
 		if port.address.Port() == 0 || int(port.address.Port()) < firstUnprivilegedPort() {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -44,11 +45,10 @@ type Fleet struct {
 	nodes    []*openNodePort
 	ending   context.Context // of the pods' processes
 	end      context.CancelFunc
-	failed   chan error // the first failure while starting
 	running  sync.WaitGroup
 	finished chan struct{}
 	changes  chan struct{} // of size 1: see Site.Changes
-	staged   chan struct{} // of size 1: a pod that is held has changed
+	starting chan struct{} // of size 1: a pod has changed, for await
 	stopOnce sync.Once
 
 	mu        sync.Mutex
@@ -79,15 +79,12 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Fl
 // addresses and ports taken, the hosts files written.
 func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*Fleet, error) {
 	o := options.WithDefaults()
-	known, err := findPrograms(o.Root, o.Bin)
+	state, err := filepath.Abs(o.State)
 	if err != nil {
-		return nil, err
-	}
-	if o.State, err = filepath.Abs(o.State); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	o.adminToken = rand.Text()
-	p, err := makePlan(objects, o, known, thisHost())
+	o.State, o.adminToken = state, rand.Text()
+	p, err := planHere(objects, o)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +98,6 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 		}
 	}
 	taken, err := claim(p, o)
-	if err == nil {
-		err = checkPorts(p, o)
-	}
 	bin := o.Bin
 	if err == nil && bin == "" {
 		bin, err = Build(ctx, o.Root, p.programs, o.Progress)
@@ -118,7 +112,7 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 	}
 	f := &Fleet{
 		options: o, plan: p, events: NewEventLog(), claims: taken, unlock: unlock,
-		failed: make(chan error, 1), finished: make(chan struct{}), changes: make(chan struct{}, 1), staged: make(chan struct{}, 1),
+		finished: make(chan struct{}), changes: make(chan struct{}, 1), starting: make(chan struct{}, 1),
 	}
 	f.ending, f.end = context.WithCancel(context.Background())
 	if err = f.prepare(bin); err != nil {
@@ -132,20 +126,22 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 // port that is in use. It builds and starts nothing.
 func CheckStart(objects *manifest.Objects, options Options) error {
 	o := options.WithDefaults()
-	known, err := findPrograms(o.Root, o.Bin)
-	if err != nil {
-		return err
-	}
-	p, err := makePlan(objects, o, known, thisHost())
+	p, err := planHere(objects, o)
 	if err != nil {
 		return err
 	}
 	taken, err := claim(p, o)
-	defer taken.release()
+	taken.release()
+	return err
+}
+
+// planHere returns the plan of manifests on this machine.
+func planHere(objects *manifest.Objects, o Options) (*plan, error) {
+	known, err := findPrograms(o.Root, o.Bin)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkPorts(p, o)
+	return makePlan(objects, o, known, thisHost())
 }
 
 func (f *Fleet) prepare(bin string) (err error) {
@@ -179,42 +175,44 @@ func (f *Fleet) Run(ctx context.Context) error {
 	for _, p := range f.pods {
 		p.run()
 	}
-	return f.awaitReady(ctx)
+	return f.await(ctx, "the fleet", f.pods, func(p *pod) bool { return p.ready && f.stale == "" })
 }
 
-// awaitReady watches the pods until all are ready or one has failed.
-func (f *Fleet) awaitReady(ctx context.Context) error {
+// await waits until pods that start work. starts names them, for errors; empty: each by its own name. works is
+// called with the mutex held.
+func (f *Fleet) await(ctx context.Context, starts string, pods []*pod, works func(*pod) bool) error {
 	timeout := time.NewTimer(f.options.ReadyTimeout)
 	defer timeout.Stop()
-	for seen := 0; ; {
-		_, next, more, _ := f.events.since(seen)
-		seen = next
-		late := f.notReady()
-		if late == nil {
-			return nil
+	for {
+		late, err := f.late(pods, works)
+		if late == nil || err != nil {
+			return err
 		}
 		select {
-		case <-more:
-		case err := <-f.failed:
-			return err
+		case <-f.starting:
 		case <-timeout.C:
 			return f.explain(late)
+		case <-f.ending.Done():
+			return errStopping
 		case <-ctx.Done():
-			return fmt.Errorf("start the fleet: %w", context.Cause(ctx))
+			return fmt.Errorf("start %s: %w", cmp.Or(starts, "pod "+late.plan.id()), context.Cause(ctx))
 		}
 	}
 }
 
-// notReady returns the first pod that is not ready.
-func (f *Fleet) notReady() *pod {
+// late returns the first pod that does not work, and an error if one never will.
+func (f *Fleet) late(pods []*pod, works func(*pod) bool) (late *pod, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, p := range f.pods {
-		if !p.ready || f.stale != "" {
-			return p
+	for _, p := range pods {
+		if p.gaveUp != nil {
+			return p, p.gaveUp
+		}
+		if late == nil && !works(p) {
+			late = p
 		}
 	}
-	return nil
+	return late, nil
 }
 
 func (f *Fleet) explain(p *pod) error {
@@ -225,14 +223,6 @@ func (f *Fleet) explain(p *pod) error {
 		why += fmt.Sprintf(", %d restarts, last failed with %s", p.status.Restarts, p.status.Why)
 	}
 	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
-}
-
-// fail makes the start of the fleet fail. It has no effect afterwards.
-func (f *Fleet) fail(err error) {
-	select {
-	case f.failed <- err:
-	default:
-	}
 }
 
 // Pods returns all pods, in the manifests' order.
@@ -340,7 +330,7 @@ func (f *Fleet) Release() {
 	if f.spawner != nil {
 		f.spawner.Close()
 	}
-	for _, namespace := range f.plan.namespaces() {
+	for _, namespace := range f.namespaces() {
 		_ = os.Remove(hostsFile(f.options.State, namespace))
 	}
 	_ = os.Remove(adminTokenFile(f.options.State))
@@ -378,6 +368,7 @@ func (f *Fleet) publish() {
 		time.AfterFunc(hostsRetry, f.rewrite)
 	}
 	f.updateStates()
+	signal(f.starting)
 }
 
 func (f *Fleet) rewrite() {
@@ -410,9 +401,9 @@ func (f *Fleet) writeHosts() error {
 	return nil
 }
 
-// namespaces are those of the plan and of the pods that run, with the mutex held.
+// namespaces are those of the pods that run, and the default one, sorted. It is called with the mutex held.
 func (f *Fleet) namespaces() []string {
-	names := f.plan.namespaces()
+	names := []string{manifest.DefaultNamespace}
 	for _, p := range f.pods {
 		names = append(names, p.plan.namespace)
 	}

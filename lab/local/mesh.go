@@ -97,25 +97,24 @@ func (s *Site) Event(e Event) { s.fleet.events.Add(e) }
 // SetProxyDown sets why a pod's proxy does not work; the pod is not ready then. An
 // empty reason, as at the start, means that it works.
 func (s *Site) SetProxyDown(id, why string) {
-	f := s.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, p := range f.pods {
-		if p.plan.id() == id {
-			p.proxyDown = why
-			p.join(why)
-		}
-	}
+	s.each(id, func(p *pod) {
+		p.proxyDown = why
+		p.join(why)
+	})
 }
 
 // SetSidecar gives a pod its proxy, before Fleet.Run.
 func (s *Site) SetSidecar(id string, proxy Sidecar) {
-	f := s.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, p := range f.pods {
+	s.each(id, func(p *pod) { p.sidecar = proxy })
+}
+
+// each calls change with the pods of an ID, with the fleet's mutex held.
+func (s *Site) each(id string, change func(*pod)) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	for _, p := range s.fleet.pods {
 		if p.plan.id() == id {
-			p.sidecar = proxy
+			change(p)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -79,21 +80,11 @@ type Setting struct {
 
 // WithDefaults fills in what is not said.
 func (o Options) WithDefaults() Options {
-	if !o.Network.IsValid() {
-		o.Network = netip.MustParsePrefix("127.0.1.0/24")
-	}
-	if !o.NodeAddress.IsValid() {
-		o.NodeAddress = netip.MustParseAddr("127.0.0.1")
-	}
-	if o.ReadyTimeout == 0 {
-		o.ReadyTimeout = 30 * time.Second
-	}
-	if o.RestartBackoff == 0 {
-		o.RestartBackoff = 250 * time.Millisecond
-	}
-	if o.StopTimeout == 0 {
-		o.StopTimeout = 4 * time.Second
-	}
+	o.Network = cmp.Or(o.Network, netip.MustParsePrefix("127.0.1.0/24"))
+	o.NodeAddress = cmp.Or(o.NodeAddress, netip.MustParseAddr("127.0.0.1"))
+	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, 30*time.Second)
+	o.RestartBackoff = cmp.Or(o.RestartBackoff, 250*time.Millisecond)
+	o.StopTimeout = cmp.Or(o.StopTimeout, 4*time.Second)
 	if o.writeFile == nil {
 		o.writeFile = WriteFile
 	}

@@ -61,17 +61,13 @@ func (l *layout) addresses(network netip.Prefix, n int) ([]netip.Addr, error) {
 
 // address returns the lowest address of the network, after its first, that is free.
 func (l *layout) address(network netip.Prefix) (netip.Addr, error) {
-	next := podAddresses(network)
-	for {
-		ip, ok := next()
-		if !ok {
-			return ip, fmt.Errorf("--network %s: too few addresses: must have one for each pod", network)
-		}
+	for ip := network.Masked().Addr().Next(); network.Contains(ip); ip = ip.Next() {
 		if !l.taken[ip] {
 			l.taken[ip] = true
 			return ip, nil
 		}
 	}
+	return netip.Addr{}, fmt.Errorf("--network %s: too few addresses: must have one for each pod", network)
 }
 
 // pod returns the plan of a Deployment's pod with an index: that of the running pod

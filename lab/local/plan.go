@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -182,26 +183,6 @@ func (p *plan) podNotes() []string {
 	return notes
 }
 
-// namespaces are those of the pods, and the default one, sorted.
-func (p *plan) namespaces() []string {
-	names := []string{manifest.DefaultNamespace}
-	for _, pod := range p.pods {
-		names = append(names, pod.namespace)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// podAddresses returns a function that returns the network's addresses, after its
-// first, one by one.
-func podAddresses(network netip.Prefix) func() (netip.Addr, bool) {
-	next := network.Masked().Addr()
-	return func() (netip.Addr, bool) {
-		next = next.Next()
-		return next, next.IsValid() && network.Contains(next)
-	}
-}
-
 func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, services []*corev1.Service, objects *manifest.Objects, o Options, h host) (*podPlan, error) {
 	spec := d.object.Spec.Template.Spec
 	container := spec.Containers[0]
@@ -342,12 +323,7 @@ func (p *plan) checkNodePorts(chosen map[string]int) error {
 	return nil
 }
 
-func namespaceOf(namespace string) string {
-	if namespace == "" {
-		return manifest.DefaultNamespace
-	}
-	return namespace
-}
+func namespaceOf(namespace string) string { return cmp.Or(namespace, manifest.DefaultNamespace) }
 
 // ref is the name of a Deployment or Service in messages.
 func ref(object metav1.Object) string {

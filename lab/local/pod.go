@@ -189,8 +189,7 @@ func (p *pod) changed(now process.Status) {
 	case process.GivenUp:
 		f.note(p, GivenUp, now.Why)
 		p.gaveUp = &NotReadyError{Pod: p.plan.id(), Why: now.String(), Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
-		f.fail(p.gaveUp)
-		signal(f.staged)
+		signal(f.starting)
 	case process.Stopped:
 	}
 }
@@ -263,7 +262,7 @@ func (p *pod) setReady(proc *process.Process, ready bool, why error) {
 // join brings the endpoints in line with what is known of the pod, with the
 // fleet's mutex held; why is for the case that it leaves.
 func (p *pod) join(why string) {
-	signal(p.fleet.staged)
+	signal(p.fleet.starting)
 	if p.update(why) {
 		p.fleet.publish()
 		p.announce()
