@@ -54,7 +54,7 @@ func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.
 	if !o.Since.IsZero() {
 		query.Set("since", o.Since.Format(time.RFC3339Nano))
 	}
-	body, err := c.call(ctx, http.MethodGet, "/logs", query)
+	body, err := c.send(ctx, http.MethodGet, "/logs", query, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -109,31 +109,23 @@ func (c *Client) Set(ctx context.Context, o Override) (mesh.Applied, error) {
 	if err != nil {
 		return applied, fmt.Errorf("control socket: %w", err)
 	}
-	body, err := c.send(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text))
-	if err != nil {
-		return applied, err
-	}
-	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&applied); err != nil {
-		return applied, fmt.Errorf("parse the fleet's response: %w", err)
-	}
-	return applied, nil
+	return applied, c.decode(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text), &applied)
 }
 
 func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {
-	body, err := c.call(ctx, method, path, query)
+	return c.decode(ctx, method, path, query, http.NoBody, into)
+}
+
+func (c *Client) decode(ctx context.Context, method, path string, query url.Values, body io.Reader, into any) error {
+	response, err := c.send(ctx, method, path, query, body)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	if err := json.NewDecoder(body).Decode(into); err != nil {
+	defer response.Close()
+	if err := json.NewDecoder(response).Decode(into); err != nil {
 		return fmt.Errorf("parse the fleet's response: %w", err)
 	}
 	return nil
-}
-
-func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
-	return c.send(ctx, method, path, query, http.NoBody)
 }
 
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
