@@ -24,8 +24,8 @@ func (t *target) Received(_ context.Context, name string) ([]check.Call, error) 
 	logs := t.mesh.ProxyLogs()
 	proxied, bare := map[string]string{}, map[string]string{}
 	for _, pod := range t.fleet.Pods() {
-		if _, ok := logs[id(pod)]; ok {
-			proxied[id(pod)] = pod.Deployment
+		if _, ok := logs[pod.Name]; ok {
+			proxied[pod.Name] = pod.Deployment
 		} else {
 			bare[pod.Address] = pod.Deployment
 		}
@@ -44,7 +44,7 @@ func (t *target) Proxies(ctx context.Context) ([]check.Proxy, error) {
 	}
 	var proxies []check.Proxy
 	for _, pod := range t.fleet.Pods() {
-		if revision, ok := revisions[id(pod)]; ok {
+		if revision, ok := revisions[pod.Name]; ok {
 			proxies = append(proxies, check.Proxy{Deployment: pod.Deployment, Revision: revision})
 		}
 	}

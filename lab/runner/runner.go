@@ -138,14 +138,6 @@ func (t *target) Err(ctx context.Context) error {
 	return t.mesh.Check(ctx)
 }
 
-// id returns a pod's name in the fleet.
-func id(pod local.Pod) string {
-	if pod.Namespace == "" || pod.Namespace == manifest.DefaultNamespace {
-		return pod.Name
-	}
-	return pod.Namespace + "/" + pod.Name
-}
-
 func (t *target) pods(deployment string) []local.Pod { return podsOf(t.fleet.Pods(), deployment) }
 
 // podsOf returns the pods of a Deployment.
@@ -166,7 +158,7 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 // Kill implements check.Target.
 func (t *target) Kill(_ context.Context, deployment string) error {
 	return kill(t.pods(deployment), deployment, func(pod local.Pod) error {
-		_, err := t.fleet.Kill(id(pod), syscall.SIGTERM)
+		_, err := t.fleet.Kill(pod.Name, syscall.SIGTERM)
 		return err
 	})
 }
@@ -218,7 +210,7 @@ func (t *target) Route(_ context.Context, r *scenario.Requests) (check.Route, er
 	}
 	names := t.fleet.HostsFile()
 	if t.mesh != nil {
-		names, _ = t.mesh.HostsFile(id(pods[0]))
+		names, _ = t.mesh.HostsFile(pods[0].Name)
 	}
 	host, port, err := net.SplitHostPort(to)
 	if err != nil {

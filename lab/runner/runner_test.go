@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,5 +119,29 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 	}
 	if results[0].OK() || !strings.Contains(results[0].Error, "rejected an update: ") {
 		t.Errorf("%+v", results[0])
+	}
+}
+
+// TestKillInNamespace kills a pod of a namespace other than the default one.
+func TestKillInNamespace(t *testing.T) {
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput(); err != nil {
+		t.Fatalf("build the fake: %v: %s", err, out)
+	}
+	objects, err := manifest.Decode("fleet.yaml", []byte(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: staff, namespace: apart}
+spec: {selector: {matchLabels: {app: staff}}, template: {metadata: {labels: {app: staff}}, spec: {containers: [{name: c, image: fleetman/staff-service}]}}}
+`))
+	assert.NoError(t, err)
+	network := nettest.Network(t)
+	fleet, err := local.Start(t.Context(), &manifest.Objects{All: objects}, local.Options{Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
+	assert.NoError(t, err)
+	defer fleet.Stop()
+	assert.NoError(t, Running(fleet, nil).Kill(t.Context(), "staff"))
+	for event := range fleet.Events(t.Context()) {
+		if event.Kind == local.Terminating {
+			return
+		}
 	}
 }
