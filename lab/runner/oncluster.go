@@ -128,7 +128,7 @@ func (t *clusterTarget) Kill(ctx context.Context, deployment string) error {
 	if err != nil {
 		return err
 	}
-	return kill(pods, deployment, func(pod local.Pod) error {
+	return each(pods, deployment, func(pod local.Pod) error {
 		_, err := t.client.Kill(ctx, pod.Name, syscall.SIGTERM)
 		return err
 	})
@@ -151,9 +151,9 @@ func (t *clusterTarget) Route(ctx context.Context, r *scenario.Requests) (check.
 		if err := t.startHelpers(ctx, r.EachSource); err != nil {
 			return check.Route{}, err
 		}
-		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" }, "istio-ingressgateway.istio-system.svc:80"), nil
+		return nodeRoute(t.ports, func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" }, t.dialIngress), nil
 	case from.NodePort != 0:
-		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }, ""), nil
+		return nodeRoute(t.ports, func(p local.NodePort) bool { return p.Declared == from.NodePort }, dialAny), nil
 	}
 	pods := podsOf(t.pods, from.Workload)
 	if len(pods) == 0 {
@@ -178,24 +178,18 @@ func (t *clusterTarget) startHelpers(ctx context.Context, sources int) error {
 	return errors.Join(errs...)
 }
 
-// nodeRoute returns the route to the node port that meant selects. Sources, which need addresses of their own,
-// are pods that connect to within, the same port in the cluster.
-func (t *clusterTarget) nodeRoute(meant func(local.NodePort) bool, within string) check.Route {
-	for _, port := range t.ports {
-		if !meant(port) {
-			continue
-		}
-		address := port.Address.String()
-		return check.Route{Host: address, Dial: func(ctx context.Context, source int) (net.Conn, error) {
-			if source > 0 && within != "" {
-				return t.client.DialHelper(ctx, source, within)
-			}
-			return new(net.Dialer).DialContext(ctx, "tcp", address)
-		}}
+// dialIngress connects to the ingress gateway. A source, which needs an address of its own, is a pod that connects
+// to the same port in the cluster.
+func (t *clusterTarget) dialIngress(ctx context.Context, address string, source int) (net.Conn, error) {
+	if source > 0 {
+		return t.client.DialHelper(ctx, source, "istio-ingressgateway.istio-system.svc:80")
 	}
-	return check.Route{Host: "node", Dial: func(context.Context, int) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}}
+	return dialAny(ctx, address, source)
+}
+
+// dialAny connects to a port of a node, whatever the source.
+func dialAny(ctx context.Context, address string, _ int) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
 }
 
 // Received implements check.Target. Identities have the default namespace, as the promises do.

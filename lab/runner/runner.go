@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -157,19 +158,19 @@ func (t *target) SetFaults(ctx context.Context, deployment, rules string) error 
 
 // Kill implements check.Target.
 func (t *target) Kill(_ context.Context, deployment string) error {
-	return kill(t.pods(deployment), deployment, func(pod local.Pod) error {
+	return each(t.pods(deployment), deployment, func(pod local.Pod) error {
 		_, err := t.fleet.Kill(pod.Name, syscall.SIGTERM)
 		return err
 	})
 }
 
-// kill calls end with each of the pods of a Deployment.
-func kill(pods []local.Pod, deployment string, end func(local.Pod) error) error {
+// each calls do with each of the pods of a Deployment, until an error.
+func each(pods []local.Pod, deployment string, do func(local.Pod) error) error {
 	if len(pods) == 0 {
 		return fmt.Errorf("no pod of Deployment %s", deployment)
 	}
 	for _, pod := range pods {
-		if err := end(pod); err != nil {
+		if err := do(pod); err != nil {
 			return err
 		}
 	}
@@ -178,21 +179,14 @@ func kill(pods []local.Pod, deployment string, end func(local.Pod) error) error 
 
 // setFaults sets the rules of the pods of a Deployment; "none" clears them.
 func setFaults(ctx context.Context, client *faults.Client, pods []local.Pod, deployment, rules string) error {
-	if len(pods) == 0 {
-		return fmt.Errorf("no pod of Deployment %s", deployment)
-	}
-	for _, pod := range pods {
-		var err error
+	return each(pods, deployment, func(pod local.Pod) (err error) {
 		if rules == "none" {
 			_, err = client.Clear(ctx, pod)
 		} else {
 			_, err = client.Set(ctx, pod, rules)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // Route implements check.Target.
@@ -200,9 +194,9 @@ func (t *target) Route(_ context.Context, r *scenario.Requests) (check.Route, er
 	from, to := r.From, r.To
 	switch {
 	case from.Ingress:
-		return t.nodeRoute(func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" && p.Name == "http" }), nil
+		return nodeRoute(t.fleet.NodePorts(), func(p local.NodePort) bool { return p.Service == "istio-ingressgateway" && p.Name == "http" }, dialNode), nil
 	case from.NodePort != 0:
-		return t.nodeRoute(func(p local.NodePort) bool { return p.Declared == from.NodePort }), nil
+		return nodeRoute(t.fleet.NodePorts(), func(p local.NodePort) bool { return p.Declared == from.NodePort }, dialNode), nil
 	}
 	pods := t.pods(from.Workload)
 	if len(pods) == 0 {
@@ -226,30 +220,27 @@ func (t *target) Route(_ context.Context, r *scenario.Requests) (check.Route, er
 	}}, nil
 }
 
-// nodeRoute returns the route to the node port that meant selects. Without such a
-// port, as for the ingress of a fleet without a Gateway, connections are refused.
-func (t *target) nodeRoute(meant func(local.NodePort) bool) check.Route {
-	for _, port := range t.fleet.NodePorts() {
-		if meant(port) {
-			return atNode(port.Address.Addr(), int(port.Address.Port()))
-		}
+// nodeRoute returns the route to the node port that meant selects, to which dial connects. Without such a port, as
+// for the ingress of a fleet without a Gateway, connections are refused.
+func nodeRoute(ports []local.NodePort, meant func(local.NodePort) bool, dial func(ctx context.Context, address string, source int) (net.Conn, error)) check.Route {
+	i := slices.IndexFunc(ports, meant)
+	if i < 0 {
+		return check.Route{Host: "node", Dial: func(context.Context, int) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		}}
 	}
-	return check.Route{Host: "node", Dial: func(context.Context, int) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}}
+	address := ports[i].Address.String()
+	return check.Route{Host: address, Dial: func(ctx context.Context, source int) (net.Conn, error) { return dial(ctx, address, source) }}
 }
 
-// atNode returns the route to a port of the node. Each source has its own loopback
-// address, as users have their own addresses.
-func atNode(node netip.Addr, port int) check.Route {
-	address := net.JoinHostPort(node.String(), strconv.Itoa(port))
-	return check.Route{Host: address, Dial: func(ctx context.Context, source int) (net.Conn, error) {
-		var dialer net.Dialer
-		if source > 0 {
-			dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 250, byte(source))}
-		}
-		return dialer.DialContext(ctx, "tcp", address)
-	}}
+// dialNode connects to a port of the node. Each source has its own loopback address, as users have their own
+// addresses.
+func dialNode(ctx context.Context, address string, source int) (net.Conn, error) {
+	var dialer net.Dialer
+	if source > 0 {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 250, byte(source))}
+	}
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 // vehiclesLimit is the longest wait for vehicles, and vehiclesQuiet the time for

@@ -57,7 +57,8 @@ func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	assert.NoError(t, err)
 	defer listener.Close()
-	route := atNode(netip.MustParseAddr("127.0.0.1"), listener.Addr().(*net.TCPAddr).Port)
+	node := local.NodePort{Address: listener.Addr().(*net.TCPAddr).AddrPort()}
+	route := nodeRoute([]local.NodePort{node}, func(local.NodePort) bool { return true }, dialNode)
 	assert.Equal(t, "host", route.Host, listener.Addr().String())
 	for source, want := range map[int]string{0: "127.0.0.1", 1: "127.0.250.1", 250: "127.0.250.250"} {
 		conn, err := route.Dial(t.Context(), source)
