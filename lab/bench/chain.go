@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -38,21 +39,18 @@ type starter func(role string, addrs ...string) (*subject, error)
 
 // startChain starts the processes that a report passes through; the first one receives it.
 func startChain(start starter) (g group, err error) {
-	telemetry, err := start("telemetry")
+	for _, role := range []string{"telemetry", "staff"} {
+		upstream, err := start(role)
+		if err != nil {
+			return g, err
+		}
+		g = append(g, upstream)
+	}
+	tracker, err := start("tracker", g[0].addr, g[1].addr)
 	if err != nil {
 		return g, err
 	}
-	g = group{telemetry}
-	staff, err := start("staff")
-	if err != nil {
-		return g, err
-	}
-	g = append(g, staff)
-	tracker, err := start("tracker", telemetry.addr, staff.addr)
-	if err != nil {
-		return g, err
-	}
-	return group{tracker, telemetry, staff}, nil
+	return slices.Insert(g, 0, tracker), nil
 }
 
 // trackerChain is startChain of the services.

@@ -3,6 +3,8 @@ package bench
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat"
 )
 
 // spread is a figure measured several times.
@@ -68,21 +70,8 @@ func (h histogram) quantile(q float64) float64 {
 	return low + (h.bounds[i]-low)*(rank-before)/(h.counts[i]-before)
 }
 
-// line fits y = at0 + slope*x by least squares; r2 is the share of y's variance that it explains.
-func line(x, y []float64) (at0, slope, r2 float64) {
-	n := float64(len(x))
-	var sx, sy float64
-	for i := range x {
-		sx += x[i]
-		sy += y[i]
-	}
-	mx, my := sx/n, sy/n
-	var sxx, sxy, syy float64
-	for i := range x {
-		sxx += (x[i] - mx) * (x[i] - mx)
-		sxy += (x[i] - mx) * (y[i] - my)
-		syy += (y[i] - my) * (y[i] - my)
-	}
-	slope = sxy / sxx
-	return my - slope*mx, slope, sxy * sxy / (sxx * syy)
+// linearity is the share of y's variance that a line through the points explains (R²).
+func linearity(x, y []float64) float64 {
+	at0, slope := stat.LinearRegression(x, y, nil, false)
+	return stat.RSquared(x, y, nil, at0, slope)
 }

@@ -102,7 +102,7 @@ func (r *Result) linear(what string, y func(point) float64) row {
 	if len(xs) < 3 {
 		return row{what + " against fleet size", "a line (R² at least 0.95)", "fewer than three fleets were served", false}
 	}
-	_, _, r2 := line(xs, ys)
+	r2 := linearity(xs, ys)
 	return row{what + " against fleet size", "a line (R² at least 0.95)", fmt.Sprintf("R² %.3f", r2), r2 >= targetLinear}
 }
 
