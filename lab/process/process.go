@@ -60,12 +60,10 @@ func (p *Process) Signal(sig syscall.Signal) error {
 func (p *Process) End(grace time.Duration) {
 	if grace > 0 {
 		_ = p.Signal(syscall.SIGTERM)
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
 		select {
 		case <-p.done:
 			return
-		case <-timer.C:
+		case <-time.After(grace):
 		}
 	}
 	_ = p.Signal(syscall.SIGKILL)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -132,26 +133,29 @@ func (s *Supervisor) Run(ctx context.Context) {
 	for tries := 1; ctx.Err() == nil; tries++ {
 		began := time.Now()
 		why := s.runOnce(ctx)
-		if ctx.Err() != nil || s.isRetired() {
-			s.set(func(now *Status) { *now = Status{State: Stopped, Why: why, Restarts: now.Restarts} })
+		s.mu.Lock()
+		retired, settled, renewed := s.retired, s.settled, s.renewed
+		s.renewed = false
+		s.mu.Unlock()
+		switch {
+		case ctx.Err() != nil || retired:
+			s.set(Status{State: Stopped, Why: why})
 			return
-		}
-		if s.givesUp(tries) {
+		case !settled && s.config.Tries > 0 && tries >= s.config.Tries:
 			if tries > 1 {
 				why = fmt.Sprintf("it failed %d times, last with %s", tries, why)
 			}
-			s.set(func(now *Status) { *now = Status{State: GivenUp, Why: why, Restarts: now.Restarts} })
+			s.set(Status{State: GivenUp, Why: why})
 			return
-		}
-		if s.takeRenewed() {
+		case renewed:
 			pause.next = 0
 		}
 		next := time.Now().Add(pause.delay(time.Since(began)))
-		s.set(func(now *Status) { *now = Status{State: Waiting, Next: next, Why: why, Restarts: now.Restarts} })
+		s.set(Status{State: Waiting, Next: next, Why: why})
 		s.config.BeforeRestart(ctx)
 		_ = Sleep(ctx, time.Until(next))
 	}
-	s.set(func(now *Status) { now.State, now.Next = Stopped, time.Time{} })
+	s.set(Status{State: Stopped})
 }
 
 // runOnce starts one process and returns, when it has exited, why.
@@ -161,7 +165,7 @@ func (s *Supervisor) runOnce(ctx context.Context) string {
 		return err.Error()
 	}
 	s.processes++
-	s.set(func(now *Status) { *now = Status{State: Running, Process: p, Why: now.Why, Restarts: s.processes - 1} })
+	s.set(Status{State: Running, Process: p})
 	attended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var attending sync.WaitGroup
 	attending.Go(func() { s.config.Attend(attended, p) })
@@ -175,30 +179,12 @@ func (s *Supervisor) runOnce(ctx context.Context) string {
 	return p.exitText()
 }
 
-func (s *Supervisor) set(change func(*Status)) {
+// set reports a new status. Without a reason it has the one before.
+func (s *Supervisor) set(now Status) {
+	now.Restarts = max(0, s.processes-1)
 	s.mu.Lock()
-	change(&s.status)
-	now := s.status
+	now.Why = cmp.Or(now.Why, s.status.Why)
+	s.status = now
 	s.mu.Unlock()
 	s.config.Changed(now)
-}
-
-func (s *Supervisor) givesUp(tries int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.settled && s.config.Tries > 0 && tries >= s.config.Tries
-}
-
-func (s *Supervisor) isRetired() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.retired
-}
-
-func (s *Supervisor) takeRenewed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	renewed := s.renewed
-	s.renewed = false
-	return renewed
 }
