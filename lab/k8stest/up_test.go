@@ -15,7 +15,6 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
-	"fleetman.example/lab/scenario"
 )
 
 // TestUp starts every scenario's pods, with fake programs, as fleetman up does, and checks the notes about
@@ -49,11 +48,11 @@ func TestUp(t *testing.T) {
 				t.Errorf("pods of %v, want of %v", got, want)
 			}
 			for _, object := range objects.All {
-				if named := strings.Contains(said.String(), object.Name); scenario.IsRule(object) && !named {
+				if named := strings.Contains(said.String(), object.Name); object.IsRule() && !named {
 					t.Errorf("no note that %s is not applied: %s", object.Ref(), said.String())
 				}
 			}
-			if rules := slices.ContainsFunc(objects.All, scenario.IsRule); !rules && said.Len() > 0 {
+			if rules := slices.ContainsFunc(objects.All, manifest.Object.IsRule); !rules && said.Len() > 0 {
 				t.Errorf("notes %s, want none, as all is applied", said.String())
 			}
 		})

@@ -44,7 +44,7 @@ func fleetOf(objects *manifest.Objects) fleet {
 				f.nodePorts = append(f.nodePorts, int(port.NodePort))
 			}
 		case nil:
-			if IsRule(object) {
+			if object.IsRule() {
 				f.rules = true
 				f.objects = append(f.objects, object.Ref())
 				f.ingress = f.ingress || object.Kind == "Gateway" && strings.HasPrefix(object.APIVersion, "networking.istio.io/")
@@ -54,9 +54,6 @@ func fleetOf(objects *manifest.Objects) fleet {
 	slices.Sort(f.workloads)
 	return f
 }
-
-// IsRule reports whether the object belongs to one of Istio's APIs, or to Gateway API.
-func IsRule(object manifest.Object) bool { return object.IsRule() }
 
 func (f fleet) check(p *Promise) error {
 	if err := f.settings(".given", p.Given.Set); err != nil {

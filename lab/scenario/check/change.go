@@ -49,7 +49,7 @@ func without(objects *manifest.Objects, what []string) (*manifest.Objects, error
 	changed := &manifest.Objects{}
 	rules, sidecars := slices.Contains(what, "rules"), slices.Contains(what, "sidecars")
 	for _, object := range objects.All {
-		if slices.Contains(what, object.Ref()) || (scenario.IsRule(object) && (rules || sidecars)) {
+		if slices.Contains(what, object.Ref()) || (object.IsRule() && (rules || sidecars)) {
 			continue
 		}
 		if sidecars {
@@ -126,7 +126,7 @@ func uninjected(object manifest.Object) (manifest.Object, error) {
 // NeedsMesh reports whether the objects need Istio: an object of its APIs, or a pod with a proxy.
 func NeedsMesh(objects *manifest.Objects) bool {
 	for _, object := range objects.All {
-		if scenario.IsRule(object) {
+		if object.IsRule() {
 			return true
 		}
 		var labels []map[string]string

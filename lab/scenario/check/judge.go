@@ -63,12 +63,7 @@ func (o *observation) judge(e *scenario.Expect) Finding {
 		seen := count(o.records, like(e.Answers))
 		return bound(e.Count, seen, o.planned, "responses with "+describe(e.Answers), "requests", o.notSent()+o.others(e.Answers))
 	case e.Received != nil:
-		seen := 0
-		for _, call := range o.calls {
-			if received(e.Received, call) {
-				seen++
-			}
-		}
+		seen := count(o.calls, func(call Call) bool { return received(e.Received, call) })
 		return bound(e.Count, seen, len(o.records), "calls that reached "+describeReceived(e.Received), "requests", o.taken(e.Received))
 	case e.Proxies != nil:
 		return o.controlled(e.Proxies, e.Count)
@@ -147,10 +142,9 @@ func shareOf(c *scenario.Count) string {
 	return ""
 }
 
-func count(records []Record, matches func(Record) bool) int {
-	n := 0
-	for _, record := range records {
-		if matches(record) {
+func count[T any](all []T, matches func(T) bool) (n int) {
+	for _, one := range all {
+		if matches(one) {
 			n++
 		}
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -102,11 +103,7 @@ func describeRequests(r *scenario.Requests) string {
 	case r.From.Workload != "":
 		from = r.From.Workload + " to " + r.To
 	}
-	method := r.Method
-	if method == "" {
-		method = "GET"
-	}
-	text := fmt.Sprintf("%d× %s %s from %s", r.Count, method, r.Path, from)
+	text := fmt.Sprintf("%d× %s %s from %s", r.Count, cmp.Or(r.Method, "GET"), r.Path, from)
 	if r.Host != "" {
 		text += " for " + r.Host
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -76,11 +77,7 @@ type Summary struct {
 
 // Report returns the summary of results.
 func Report(results []Result) Summary {
-	ok := true
-	for _, r := range results {
-		ok = ok && r.OK()
-	}
-	return Summary{ok, results}
+	return Summary{!slices.ContainsFunc(results, func(r Result) bool { return !r.OK() }), results}
 }
 
 type junitSuite struct {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +14,7 @@ import (
 func (o *observation) returns(r *scenario.Returns) Finding {
 	replica := like(&r.Replica)
 	finding := Finding{Expected: describeReturns(r)}
-	records := slices.Clone(o.records)
-	slices.SortStableFunc(records, func(a, b Record) int { return int(a.Start - b.Start) })
+	records := slices.SortedStableFunc(slices.Values(o.records), func(a, b Record) int { return cmp.Compare(a.Start, b.Start) })
 	back, away := o.back(records, replica)
 	finding.Saw = fmt.Sprintf("away for at most %s; %s", seconds(away), o.others(&r.Replica))
 	if away < r.Away.Duration {

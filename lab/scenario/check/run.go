@@ -348,7 +348,8 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check, con
 	name := rand.Text()
 	seen := observation{planned: c.Requests.Count}
 	during := func(ctx context.Context, began time.Time) error {
-		for _, action := range inOrder(c.Actions) {
+		inOrder := slices.SortedStableFunc(slices.Values(c.Actions), func(a, b scenario.Action) int { return cmp.Compare(a.After.Duration, b.After.Duration) })
+		for _, action := range inOrder {
 			select {
 			case <-time.After(time.Until(began.Add(action.After.Duration))):
 			case <-ctx.Done():
@@ -411,12 +412,6 @@ func act(ctx context.Context, target Target, action scenario.Action) error {
 		return fmt.Errorf("set the faults of %s to %q: %w", action.Workload, action.Faults, err)
 	}
 	return nil
-}
-
-func inOrder(actions []scenario.Action) []scenario.Action {
-	actions = slices.Clone(actions)
-	slices.SortStableFunc(actions, func(a, b scenario.Action) int { return int(a.After.Duration - b.After.Duration) })
-	return actions
 }
 
 // Logs are written a fraction of a second late, and mirrored requests may still be in flight: the calls are

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,17 +165,9 @@ func headerValues(r *scenario.Requests) []string {
 // do sends one request on a new connection: users do not share connections, and on a reused connection Go's
 // client may send a request twice.
 func do(ctx context.Context, route Route, r *scenario.Requests, by *visitor, check string, source int, key string) (record Record) {
-	timeout := r.Timeout.Duration
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout.Duration, defaultTimeout))
 	defer cancel()
-	method := r.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+route.Host+r.Path, strings.NewReader(r.Body))
+	request, err := http.NewRequestWithContext(ctx, r.Method, "http://"+route.Host+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		return Record{Failure: err.Error()}
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,11 +26,7 @@ func (o *observation) taken(r *scenario.Received) string {
 	kinds := map[string]int{}
 	for _, call := range o.calls {
 		if slices.Contains(r.By, call.Deployment) && !received(r, call) {
-			identity := call.Identity
-			if identity == "" {
-				identity = "no identity"
-			}
-			kinds[fmt.Sprintf("%s of %s to %s", call.Method, identity, call.Deployment)]++
+			kinds[fmt.Sprintf("%s of %s to %s", call.Method, cmp.Or(call.Identity, "no identity"), call.Deployment)]++
 		}
 	}
 	return tally(kinds)
@@ -63,10 +60,7 @@ func tally(kinds map[string]int) string {
 		return ""
 	}
 	names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int {
-		if kinds[a] != kinds[b] {
-			return kinds[b] - kinds[a]
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(kinds[b]-kinds[a], strings.Compare(a, b))
 	})
 	var parts []string
 	for i, name := range names {
