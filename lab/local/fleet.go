@@ -181,8 +181,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 // await waits until pods that start work. starts names them, for errors; empty: each by its own name. works is
 // called with the mutex held.
 func (f *Fleet) await(ctx context.Context, starts string, pods []*pod, works func(*pod) bool) error {
-	timeout := time.NewTimer(f.options.ReadyTimeout)
-	defer timeout.Stop()
+	timeout := time.After(f.options.ReadyTimeout)
 	for {
 		late, err := f.late(pods, works)
 		if late == nil || err != nil {
@@ -190,7 +189,7 @@ func (f *Fleet) await(ctx context.Context, starts string, pods []*pod, works fun
 		}
 		select {
 		case <-f.starting:
-		case <-timeout.C:
+		case <-timeout:
 			return f.explain(late)
 		case <-f.ending.Done():
 			return errStopping

@@ -327,14 +327,12 @@ func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 			{p.plan.preStop, syscall.SIGTERM},
 			{p.plan.grace - p.plan.preStop, syscall.SIGKILL},
 		} {
-			timer := time.NewTimer(step.after)
-			defer timer.Stop()
 			select {
 			case <-proc.Done():
 				return
 			case <-f.ending.Done(): // the supervisor has its own, shorter, grace period
 				return
-			case <-timer.C:
+			case <-time.After(step.after):
 				if gone && step.send == syscall.SIGTERM {
 					p.sidecar.Drain()
 				}

@@ -163,10 +163,8 @@ func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err 
 
 // sleep reports whether d has passed before the context ended.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false
