@@ -126,6 +126,13 @@ func read(t testing.TB, path string) string {
 	return string(text)
 }
 
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // run runs another command on the same fleet.
 func (c *command) run(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -168,11 +175,9 @@ func (c *command) pods(t testing.TB) (status control.Status) {
 
 func (c *command) nodePort(t testing.TB, service string) string {
 	t.Helper()
-	for _, port := range c.pods(t).NodePorts {
-		if port.Service == service {
-			return "http://" + port.Address.String()
-		}
+	url := nodePort(c.pods(t).NodePorts, service)
+	if url == "" {
+		t.Fatalf("no NodePort of %s", service)
 	}
-	t.Fatalf("no NodePort of %s", service)
-	return ""
+	return url
 }

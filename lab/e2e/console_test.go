@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -57,17 +56,12 @@ func openConsole(t testing.TB, state string, fleet *local.Fleet, m *mesh.Mesh) *
 	}
 	t.Cleanup(served.Close)
 	p := &page{url: served.URL()}
-	response, err := http.Get(p.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(response.Body)
-	response.Body.Close()
-	found := regexp.MustCompile(`console-token" content="([^"]+)"`).FindSubmatch(body)
+	body := send(t, http.MethodGet, p.url, "").body
+	found := regexp.MustCompile(`console-token" content="([^"]+)"`).FindStringSubmatch(body)
 	if found == nil {
 		t.Fatalf("no token in %s", body)
 	}
-	p.token = string(found[1])
+	p.token = found[1]
 	stream, err := http.Get(p.url + "/api/stream")
 	if err != nil {
 		t.Fatal(err)
@@ -145,18 +139,8 @@ func (p *page) counts() (c consoleCounts) {
 func (p *page) change(t testing.TB, c console.Change) {
 	t.Helper()
 	body, _ := json.Marshal(c)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/change", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("X-Console-Token", p.token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if text, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
-		t.Fatalf("%+v: %s %s", c, response.Status, text)
+	if r := send(t, http.MethodPost, p.url+"/api/change", string(body), "X-Console-Token", p.token); r.status != http.StatusOK {
+		t.Fatalf("%+v: %d %s", c, r.status, r.body)
 	}
 }
 
@@ -181,18 +165,13 @@ func TestConsoleIsTrue(t *testing.T) {
 				objects := manifests(t, scenarios("resilience/"+arm))
 				var fleet *local.Fleet
 				var m *mesh.Mesh
-				entry := ""
 				if arm == "library" {
 					fleet = startObjects(t, objects)
 				} else {
 					m, _ = startMesh(t, objects)
 					fleet = m.Fleet()
 				}
-				for _, port := range fleet.NodePorts() {
-					if port.Service == "fleetman-webapp" {
-						entry = "http://" + port.Address.String()
-					}
-				}
+				entry := nodePort(fleet.NodePorts(), "fleetman-webapp")
 				await(t, "the vehicles", func() bool { return latest(t, entry) != nil })
 				compareConsole(t, fleet, m, entry)
 			})
@@ -244,19 +223,10 @@ func compareConsole(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, entry string
 func outcomeOf(ctx context.Context, url string) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
+	switch r, err := try(ctx, http.DefaultClient, http.MethodGet, url, ""); {
+	case err != nil || r.status != http.StatusOK:
 		return "failed"
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "failed"
-	}
-	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
-		return "failed"
-	}
-	if response.Header.Get("X-Fallback") != "" {
+	case r.header.Get("X-Fallback") != "":
 		return "degraded"
 	}
 	return "good"

@@ -68,27 +68,32 @@ func TestDrain(t *testing.T) {
 
 func endAndAwait(t testing.TB, fleet *local.Fleet, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	if _, err := fleet.Kill(name, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	exited := false
-	for event := range fleet.Events(ctx) {
-		if event.Pod != name {
-			continue
-		}
+	awaitEvent(t, fleet, name, "the pod to come back", func(event local.Event) bool {
 		if event.Kind == local.Exited {
 			exited = true
 			if event.Detail != "exit status 0" {
 				t.Errorf("%s ended with %s", name, event.Detail)
 			}
 		}
-		if exited && event.Kind == local.Ready {
+		return exited && event.Kind == local.Ready
+	})
+}
+
+// awaitEvent waits for an event of a pod, or a proxy.
+func awaitEvent(t testing.TB, fleet *local.Fleet, pod, what string, is func(local.Event) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for event := range fleet.Events(ctx) {
+		if event.Pod == pod && is(event) {
 			return
 		}
 	}
-	t.Fatalf("%s has not come back", name)
+	t.Fatalf("%s: timed out waiting for %s", pod, what)
 }
 
 // load posts reports to the trackers, 50 a second from each vehicle, as services call each other: with names

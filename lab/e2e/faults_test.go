@@ -1,15 +1,14 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/trial"
@@ -54,18 +53,17 @@ func TestStrangersTimeouts(t *testing.T) {
 		} {
 			for i := range caller.times {
 				body := fmt.Sprintf(`{"name":"Stranger","lat":53.1,"lng":-1.2,"timestamp":"2026-01-01T00:00:%02d.000+0000"}`, i)
-				status, header := c.send(t, caller.method, caller.url, body, caller.timeout)
-				if outside := strings.HasPrefix(caller.url, page); outside && (status != http.StatusOK || header.Get("X-Fallback") != "") {
-					t.Errorf("GET %s with %s ms: %d, X-Fallback %q: webapp must not pass the header on", caller.url, caller.timeout, status, header.Get("X-Fallback"))
+				r := send(t, caller.method, caller.url, body, "Content-Type", "application/json", "X-Envoy-Expected-Rq-Timeout-Ms", caller.timeout)
+				if outside := strings.HasPrefix(caller.url, page); outside && (r.status != http.StatusOK || r.header.Get("X-Fallback") != "") {
+					t.Errorf("GET %s with %s ms: %d, X-Fallback %q: webapp must not pass the header on", caller.url, caller.timeout, r.status, r.header.Get("X-Fallback"))
 				}
 			}
 			for range 4 {
-				status, header := c.send(t, "GET", page+driver, "", "")
-				if status != http.StatusOK || header.Get("X-Fallback") != "" {
-					t.Errorf("after %s %s with %s ms, others get %d, X-Fallback %q", caller.method, caller.url, caller.timeout, status, header.Get("X-Fallback"))
+				if r := send(t, "GET", page+driver, ""); r.status != http.StatusOK || r.header.Get("X-Fallback") != "" {
+					t.Errorf("after %s %s with %s ms, others get %d, X-Fallback %q", caller.method, caller.url, caller.timeout, r.status, r.header.Get("X-Fallback"))
 				}
-				if status, _ := c.send(t, "POST", tracker+"/vehicles/", `{"name":"Other","lat":53.1,"lng":-1.2}`, ""); status != http.StatusOK {
-					t.Errorf("after %s %s with %s ms, a report of others gets %d", caller.method, caller.url, caller.timeout, status)
+				if r := send(t, "POST", tracker+"/vehicles/", `{"name":"Other","lat":53.1,"lng":-1.2}`, "Content-Type", "application/json"); r.status != http.StatusOK {
+					t.Errorf("after %s %s with %s ms, a report of others gets %d", caller.method, caller.url, caller.timeout, r.status)
 				}
 			}
 		}
@@ -83,22 +81,22 @@ func (c *command) at(t testing.TB, name string) string {
 	return fmt.Sprintf("http://%s:%d", pods[i].Address, pods[i].Port)
 }
 
-// send sends a request with the time, in ms, that its caller has; "" means no limit.
-func (c *command) send(t testing.TB, method, url, body, timeout string) (status int, header http.Header) {
+// setFaults sets the faults of the pods with a name, or clears them.
+func setFaults(t testing.TB, fleet *local.Fleet, name, rules string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))
+	pods, err := faults.Find(fleet.Pods(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Content-Type", "application/json")
-	if timeout != "" {
-		request.Header.Set("X-Envoy-Expected-Rq-Timeout-Ms", timeout)
+	var client faults.Client
+	for _, pod := range pods {
+		if rules == "" {
+			_, err = client.Clear(t.Context(), pod)
+		} else {
+			_, err = client.Set(t.Context(), pod, rules)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, response.Header
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,36 +26,16 @@ const (
 )
 
 // start starts k8s/base at its own addresses.
-func start(t testing.TB, change func(*local.Options)) *local.Fleet {
+func start(t testing.TB, changes ...func(*local.Options)) *local.Fleet {
 	t.Helper()
-	objects, err := manifest.Load(filepath.Join(root, "k8s", "base"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startObjectsWith(t, objects, change)
+	return startObjects(t, manifests(t, filepath.Join(root, "k8s", "base")), changes...)
 }
 
 // startObjects starts a fleet of other manifests.
-func startObjects(t testing.TB, objects *manifest.Objects) *local.Fleet {
+func startObjects(t testing.TB, objects *manifest.Objects, changes ...func(*local.Options)) *local.Fleet {
 	t.Helper()
-	return startObjectsWith(t, objects, func(*local.Options) {})
-}
-
-func startObjectsWith(t testing.TB, objects *manifest.Objects, change func(*local.Options)) *local.Fleet {
-	t.Helper()
-	network := nettest.Network(t)
-	o := local.Options{Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: nettest.Node(network)}
-	change(&o)
-	fleet, err := local.Start(t.Context(), objects, o)
-	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
-		skip.Without(t, err)
-	}
-	if err != nil {
-		if late, ok := err.(*local.NotReadyError); ok {
-			t.Log(strings.Join(late.Last, "\n"))
-		}
-		t.Fatal(err)
-	}
+	fleet, err := local.Start(t.Context(), objects, options(t, changes...))
+	mustStart(t, err)
 	t.Cleanup(func() {
 		fleet.Stop()
 		if t.Failed() {
@@ -62,6 +43,41 @@ func startObjectsWith(t testing.TB, objects *manifest.Objects, change func(*loca
 		}
 	})
 	return fleet
+}
+
+// options returns those of a fleet at its own addresses.
+func options(t testing.TB, changes ...func(*local.Options)) local.Options {
+	t.Helper()
+	network := nettest.Network(t)
+	o := local.Options{Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: nettest.Node(network)}
+	for _, change := range changes {
+		change(&o)
+	}
+	return o
+}
+
+// mustStart ends a test whose fleet did not start.
+func mustStart(t testing.TB, err error) {
+	t.Helper()
+	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
+		skip.Without(t, err)
+	}
+	if late, ok := err.(*local.NotReadyError); ok {
+		t.Log(strings.Join(late.Last, "\n"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nodePort returns the URL of a Service's first node port, or "".
+func nodePort(ports []local.NodePort, service string) string {
+	for _, port := range ports {
+		if port.Service == service {
+			return "http://" + port.Address.String()
+		}
+	}
+	return ""
 }
 
 // position is the position of the HTTP contract.
@@ -82,21 +98,56 @@ func (p position) time(t testing.TB) time.Time {
 	return at
 }
 
+// reply is a response.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// fresh opens a connection for each request.
+var fresh = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// try sends a request. headers has names and values.
+func try(ctx context.Context, client *http.Client, method, url, body string, headers ...string) (r reply, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return r, err
+	}
+	for header := range slices.Chunk(headers, 2) {
+		request.Header.Set(header[0], header[1])
+	}
+	request.Host = request.Header.Get("Host")
+	response, err := client.Do(request)
+	if err != nil {
+		return r, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header, string(text)}, err
+}
+
+// send sends a request, which must have a response.
+func send(t testing.TB, method, url, body string, headers ...string) reply {
+	t.Helper()
+	r, err := try(t.Context(), fresh, method, url, body, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // get decodes a JSON response. It returns false when the status is not 200.
 func get(t testing.TB, url string, into any) bool {
 	t.Helper()
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := try(ctx, fresh, http.MethodGet, url, "")
+	if err != nil || r.status != http.StatusOK {
 		return false
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return false
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		t.Fatalf("GET %s: %v: %s", url, err, body)
+	if err := json.Unmarshal([]byte(r.body), into); err != nil {
+		t.Fatalf("GET %s: %v: %s", url, err, r.body)
 	}
 	return true
 }

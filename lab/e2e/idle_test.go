@@ -3,13 +3,10 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
 
@@ -79,11 +76,7 @@ func TestIdleObjects(t *testing.T) {
 		{filter, patch("HTTP_ROUTE", "context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {route: {name: nobody}}}", "operation: MERGE, value: {route: {timeout: 7s}}}"), true},
 	} {
 		apiVersion, kind, _ := strings.Cut(test.kind, " ")
-		object, err := manifest.Decode("a.yaml", []byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: a}\nspec: "+test.spec+"\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(base.All), object...)})
+		applied, err := m.Apply(t.Context(), plus(t, base, "apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: a}\nspec: "+test.spec+"\n"))
 		if err != nil {
 			t.Errorf("%s %s: %v", test.kind, test.spec, err)
 			continue
@@ -105,15 +98,9 @@ func generated(t testing.TB, m *mesh.Mesh) []byte {
 		if p.Gateway {
 			pod += "-0"
 		}
-		response, err := http.Get("http://" + status.Istiod.HTTP + "/debug/config_dump?proxyID=" + pod + "." + p.Namespace + "&include_eds=true")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(response.Body)
-		response.Body.Close()
 		var dump any
-		if err != nil || json.Unmarshal(body, &dump) != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("configuration of %s: %d, %v: %.200s", p.Name, response.StatusCode, err, body)
+		if !get(t, "http://"+status.Istiod.HTTP+"/debug/config_dump?proxyID="+pod+"."+p.Namespace+"&include_eds=true", &dump) {
+			t.Fatalf("no configuration of %s", p.Name)
 		}
 		strip(dump)
 		all = append(all, dump)

@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -83,22 +81,15 @@ func TestMeshCommand(t *testing.T) {
 			"/":             "<title>Fleet Management</title>",
 			"/experimental": "<title>Fleet Management Istio Premium Enterprise Edition</title>",
 		} {
-			response, err := http.Get(ingress + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, _ := io.ReadAll(response.Body)
-			response.Body.Close()
-			if response.StatusCode != http.StatusOK || !strings.Contains(string(body), title) {
-				t.Errorf("GET %s: %d %s", path, response.StatusCode, body)
+			if r := send(t, http.MethodGet, ingress+path, ""); r.status != http.StatusOK || !strings.Contains(r.body, title) {
+				t.Errorf("GET %s: %d %s", path, r.status, r.body)
 			}
 		}
 		split(t, 200)
 		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
 		// STRICT: the pod's proxy resets plaintext from the NodePort
-		if response, err := http.Get(c.nodePort(t, "fleetman-webapp")); err == nil {
-			response.Body.Close()
-			t.Errorf("the NodePort accepts plaintext: %s", response.Status)
+		if r, err := try(t.Context(), fresh, http.MethodGet, c.nodePort(t, "fleetman-webapp"), ""); err == nil {
+			t.Errorf("the NodePort accepts plaintext: %d", r.status)
 		}
 	})
 
@@ -130,15 +121,8 @@ func TestMeshCommand(t *testing.T) {
 	})
 
 	t.Run("a broken manifest", func(t *testing.T) {
-		rules, err := os.ReadFile(filepath.Join(folder, "istio.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		workloads, err := os.ReadFile(filepath.Join(folder, "workloads.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(rules, []byte("weight: 90")) || !bytes.Contains(workloads, []byte("replicas: 1")) {
+		rules, workloads := read(t, filepath.Join(folder, "istio.yaml")), read(t, filepath.Join(folder, "workloads.yaml"))
+		if !strings.Contains(rules, "weight: 90") || !strings.Contains(workloads, "replicas: 1") {
 			t.Fatal("the published manifests have changed")
 		}
 		for _, test := range []struct {
@@ -146,17 +130,14 @@ func TestMeshCommand(t *testing.T) {
 			rules, workloads string
 			want             string
 		}{
-			{"does not parse", strings.Replace(string(rules), "spec:", "spec: [", 1), string(workloads), "istio.yaml"},
-			{"a field misspelt in Istio's object", strings.Replace(string(rules), "weight: 90", "wieght: 90", 1), string(workloads), "wieght"},
-			{"a field misspelt in a cluster's", string(rules), strings.Replace(string(workloads), "replicas: 1", "replicsa: 1", 1), "replicsa"},
-			{"an image that nobody knows", string(rules), strings.Replace(string(workloads), "richardchesterwood/istio-fleetman-webapp", "nobody/webapp", 1), "nobody/webapp"},
+			{"does not parse", strings.Replace(rules, "spec:", "spec: [", 1), workloads, "istio.yaml"},
+			{"a field misspelt in Istio's object", strings.Replace(rules, "weight: 90", "wieght: 90", 1), workloads, "wieght"},
+			{"a field misspelt in a cluster's", rules, strings.Replace(workloads, "replicas: 1", "replicsa: 1", 1), "replicsa"},
+			{"an image that nobody knows", rules, strings.Replace(workloads, "richardchesterwood/istio-fleetman-webapp", "nobody/webapp", 1), "nobody/webapp"},
 		} {
 			dir := t.TempDir()
-			for name, text := range map[string]string{"istio.yaml": test.rules, "workloads.yaml": test.workloads} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
+			write(t, filepath.Join(dir, "istio.yaml"), test.rules)
+			write(t, filepath.Join(dir, "workloads.yaml"), test.workloads)
 			code, stdout, stderr := c.run(t, "apply", dir, filepath.Join(folder, "services.yaml"), file)
 			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.want) {
 				t.Errorf("%s: exit code %d, %s%s", test.name, code, stdout, stderr)
@@ -171,10 +152,7 @@ func TestMeshCommand(t *testing.T) {
 
 	t.Run("an object with a dangling reference", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "nowhere.yaml")
-		text := "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: nowhere}\nspec: {hosts: [a.example], gateways: [nobody], http: [{route: [{destination: {host: fleetman-webapp}}]}]}\n"
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, path, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: nowhere}\nspec: {hosts: [a.example], gateways: [nobody], http: [{route: [{destination: {host: fleetman-webapp}}]}]}\n")
 		code, stdout, stderr := c.run(t, "apply", folder, file, path)
 		if code != 0 || !strings.Contains(stdout, `VirtualService nowhere: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
@@ -188,30 +166,27 @@ func TestMeshCommand(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "more.yaml")
 		save := func(text string) { // atomically, or the command may read half a file
 			t.Helper()
-			err := os.WriteFile(path+".new", []byte(text), 0o644)
-			if err == nil {
-				err = os.Rename(path+".new", path)
-			}
-			if err != nil {
+			write(t, path+".new", text)
+			if err := os.Rename(path+".new", path); err != nil {
 				t.Fatal(err)
 			}
 		}
 		const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: saved}\nspec: {hosts: [saved.example], ports: [{number: 8080, name: http, protocol: HTTP}]}\n"
 		save(entry)
 		watching := exec.Command(c.binary, "--root", root, "--state", c.state, "apply", "--watch", folder, file, path)
-		read, write, err := os.Pipe()
+		out, in, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer read.Close()
-		watching.Stdout, watching.Stderr = write, write
+		defer out.Close()
+		watching.Stdout, watching.Stderr = in, in
 		err = watching.Start()
-		write.Close()
+		in.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer watching.Process.Kill()
-		lines := bufio.NewScanner(read)
+		lines := bufio.NewScanner(out)
 		for _, step := range []struct{ text, want string }{
 			{"", "ServiceEntry saved created; in every proxy"},
 			{entry + "x: [", "fleetman: " + path + ": not YAML"},
@@ -261,8 +236,7 @@ func TestMeshCommand(t *testing.T) {
 			t.Fatal("no api-gateway")
 		}
 		id := c.pods(t).Pods[pod].Name
-		proxies := c.mesh(t).Proxies
-		proxy := proxies[slices.IndexFunc(proxies, func(p mesh.ProxyStatus) bool { return p.Name == id })]
+		proxy := proxyOf(t, *c.mesh(t), id)
 		if err := syscall.Kill(proxy.PID, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}

@@ -1,32 +1,25 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
-	"fleetman.example/lab/nettest"
-	"fleetman.example/lab/skip"
 )
 
 const driver = "/api/vehicles/driver/City%20Truck"
@@ -42,42 +35,35 @@ func manifests(t testing.TB, paths ...string) *manifest.Objects {
 
 func scenarios(name string) string { return filepath.Join(root, "k8s", "scenarios", name) }
 
-// startMesh starts a mesh at its own addresses, with variables added to the environment.
-func startMesh(t testing.TB, objects *manifest.Objects, environ ...string) (m *mesh.Mesh, ingress string) {
+// startMesh starts a mesh at its own addresses.
+func startMesh(t testing.TB, objects *manifest.Objects, changes ...func(*local.Options)) (m *mesh.Mesh, ingress string) {
 	t.Helper()
-	m, ingress, _ = startMeshTimed(t, objects, environ...)
+	m, ingress, _ = startMeshTimed(t, objects, changes...)
 	return m, ingress
 }
 
+// environ adds variables to a fleet's environment.
+func environ(variables ...string) func(*local.Options) {
+	return func(o *local.Options) { o.Environ = append(o.Environ, variables...) }
+}
+
 // startMeshTimed is startMesh, and also returns how long the start took, without the build.
-func startMeshTimed(t testing.TB, objects *manifest.Objects, environ ...string) (m *mesh.Mesh, ingress string, took time.Duration) {
+func startMeshTimed(t testing.TB, objects *manifest.Objects, changes ...func(*local.Options)) (m *mesh.Mesh, ingress string, took time.Duration) {
 	t.Helper()
 	found := meshtest.Binaries(t)
 	began := time.Now()
-	network := nettest.Network(t)
-	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: found, Local: local.Options{
-		Root: root, State: t.TempDir(), Environ: append(os.Environ(), environ...), ReadyTimeout: patience, Network: network, NodeAddress: nettest.Node(network),
-		Progress: func(line string) {
-			t.Log(line)
-			if strings.HasPrefix(line, "built in ") {
-				began = time.Now()
-			}
-		},
-	}})
-	took = time.Since(began)
-	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
-		skip.Without(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Stop)
-	for _, port := range m.Fleet().NodePorts() {
-		if port.Service == "istio-ingressgateway" && port.Name == "http" {
-			ingress = "http://" + port.Address.String()
+	o := options(t, changes...)
+	o.Progress = func(line string) {
+		t.Log(line)
+		if strings.HasPrefix(line, "built in ") {
+			began = time.Now()
 		}
 	}
-	return m, ingress, took
+	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: found, Local: o})
+	took = time.Since(began)
+	mustStart(t, err)
+	t.Cleanup(m.Stop)
+	return m, nodePort(m.Fleet().NodePorts(), "istio-ingressgateway"), took
 }
 
 // Warm, all proxies are live and all pods ready within ten seconds. What else
@@ -125,26 +111,15 @@ func answers(t testing.TB, url string, n int) map[string]int {
 }
 
 func answer(ctx context.Context, client *http.Client, url string) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
+	switch r, err := try(ctx, client, http.MethodGet, url, ""); {
+	case err != nil:
 		return err.Error()
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error()
-	}
-	switch text := string(body); {
-	case response.StatusCode == http.StatusOK && strings.Contains(text, "placeholder.png"):
+	case r.status == http.StatusOK && strings.Contains(r.body, "placeholder.png"):
 		return "risky"
-	case response.StatusCode == http.StatusOK && strings.Contains(text, `/1.jpg"`):
+	case r.status == http.StatusOK && strings.Contains(r.body, `/1.jpg"`):
 		return "safe"
 	default:
-		return fmt.Sprintf("%d %s", response.StatusCode, text)
+		return fmt.Sprintf("%d %s", r.status, r.body)
 	}
 }
 
@@ -185,25 +160,45 @@ func total(counts map[string]int) (sum int) {
 	return sum
 }
 
+// proxyOf returns the status of a proxy.
+func proxyOf(t testing.TB, status mesh.Status, name string) mesh.ProxyStatus {
+	t.Helper()
+	i := slices.IndexFunc(status.Proxies, func(p mesh.ProxyStatus) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("no proxy of %s", name)
+	}
+	return status.Proxies[i]
+}
+
 // access are the lines of a proxy's access log.
 func access(t testing.TB, m *mesh.Mesh, proxy string) (found []envoy.AccessEntry) {
 	t.Helper()
-	for _, p := range m.Status(t.Context()).Proxies {
-		if p.Name != proxy {
-			continue
-		}
-		file, err := os.Open(p.Log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		for lines := bufio.NewScanner(file); lines.Scan(); {
-			if entry, ok := envoy.ParseAccess(lines.Bytes()); ok {
-				found = append(found, entry)
-			}
+	for line := range strings.Lines(read(t, proxyOf(t, m.Status(t.Context()), proxy).Log)) {
+		if entry, ok := envoy.ParseAccess([]byte(line)); ok {
+			found = append(found, entry)
 		}
 	}
 	return found
+}
+
+// apply applies manifests.
+func apply(t testing.TB, m *mesh.Mesh, objects *manifest.Objects) mesh.Applied {
+	t.Helper()
+	applied, err := m.Apply(t.Context(), objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return applied
+}
+
+// plus adds objects to manifests.
+func plus(t testing.TB, objects *manifest.Objects, text string) *manifest.Objects {
+	t.Helper()
+	more, err := manifest.Decode("more.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &manifest.Objects{All: slices.Concat(objects.All, more)}
 }
 
 // with changes a text in one object of the manifests.
@@ -282,9 +277,7 @@ func TestMesh(t *testing.T) {
 				t.Errorf("after a refused apply: responses %v", counts)
 			}
 		}
-		if _, err := m.Apply(t.Context(), objects); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, objects)
 		if counts := answers(t, ingress+driver, 50); counts["safe"] < 25 || counts["safe"]+counts["risky"] != 50 {
 			t.Errorf("responses %v", counts)
 		}
@@ -305,9 +298,7 @@ func TestMesh(t *testing.T) {
 					to, want = safe, "safe"
 				}
 				if i == 0 { // so that the first change is one
-					if _, err := m.Apply(t.Context(), safe); err != nil {
-						t.Fatal(err)
-					}
+					apply(t, m, safe)
 				}
 				began := time.Now()
 				applied := make(chan error, 1)
@@ -331,88 +322,44 @@ func TestMesh(t *testing.T) {
 				break
 			}
 		}
-		if _, err := m.Apply(t.Context(), objects); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, objects)
 	})
 
 	t.Run("retries", func(t *testing.T) {
-		more, err := manifest.Decode("retries.yaml", []byte(retries))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), more...)}); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, plus(t, objects, retries))
 		began := time.Now()
-		var setter faults.Client
-		gateway, err := faults.Find(m.Fleet().Pods(), "api-gateway")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := setter.Set(t.Context(), gateway[0], "status=503,rate=0.5"); err != nil {
-			t.Fatal(err)
-		}
+		setFaults(t, m.Fleet(), "api-gateway-0", "status=503,rate=0.5")
 		answers(t, ingress+driver, 20)
-		if _, err := setter.Clear(t.Context(), gateway[0]); err != nil {
-			t.Fatal(err)
-		}
+		setFaults(t, m.Fleet(), "api-gateway-0", "")
 		const cluster = "outbound|8080||fleetman-api-gateway.default.svc.cluster.local"
-		for _, p := range m.Status(t.Context()).Proxies {
-			at := slices.IndexFunc(p.Upstreams, func(u mesh.UpstreamStatus) bool { return u.Cluster == cluster })
-			if p.Name != "webapp-0" {
-				continue
-			}
-			// half of the 20 first attempts fail: none does with a probability of one in a million
-			if at < 0 || p.Upstreams[at].Retries == 0 || p.Upstreams[at].RetrySuccess == 0 || p.Upstreams[at].Tries < 20+p.Upstreams[at].Retries {
-				t.Errorf("upstreams of %s: %+v", p.Name, p.Upstreams)
-			}
-			response, err := http.Get("http://" + p.Admin + "/stats/prometheus")
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, _ := io.ReadAll(response.Body)
-			response.Body.Close()
-			if !strings.Contains(string(text), `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`) {
-				t.Error("the proxy's metrics have no retries")
-			}
+		p := proxyOf(t, m.Status(t.Context()), "webapp-0")
+		at := slices.IndexFunc(p.Upstreams, func(u mesh.UpstreamStatus) bool { return u.Cluster == cluster })
+		// half of the 20 first attempts fail: none does with a probability of one in a million
+		if at < 0 || p.Upstreams[at].Retries == 0 || p.Upstreams[at].RetrySuccess == 0 || p.Upstreams[at].Tries < 20+p.Upstreams[at].Retries {
+			t.Errorf("upstreams of %s: %+v", p.Name, p.Upstreams)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		for event := range m.Fleet().Events(ctx) {
-			if event.Kind == local.Retried && event.Pod == "webapp-0" && event.Time.After(began) {
-				if !strings.Contains(event.Detail, " to fleetman-api-gateway.default:8080: ") {
-					t.Errorf("the event is %q", event.Detail)
-				}
-				break
+		if r := send(t, http.MethodGet, "http://"+p.Admin+"/stats/prometheus", ""); !strings.Contains(r.body, `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`) {
+			t.Error("the proxy's metrics have no retries")
+		}
+		awaitEvent(t, m.Fleet(), "webapp-0", "a retry", func(event local.Event) bool {
+			retried := event.Kind == local.Retried && event.Time.After(began)
+			if retried && !strings.Contains(event.Detail, " to fleetman-api-gateway.default:8080: ") {
+				t.Errorf("the event is %q", event.Detail)
 			}
-		}
-		if ctx.Err() != nil {
-			t.Error("no event of the retries")
-		}
-		if _, err := m.Apply(t.Context(), objects); err != nil {
-			t.Fatal(err)
-		}
+			return retried
+		})
+		apply(t, m, objects)
 	})
 
 	t.Run("every kind", func(t *testing.T) {
-		more, err := manifest.Decode("kinds.yaml", []byte(everyKind))
-		if err != nil {
-			t.Fatal(err)
-		}
-		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), more...)})
-		if err != nil || len(applied.Changed) != len(more) {
-			t.Fatalf("%+v, %v", applied, err)
+		all := plus(t, objects, everyKind)
+		more := all.All[len(objects.All):]
+		applied := apply(t, m, all)
+		if len(applied.Changed) != len(more) {
+			t.Fatalf("%+v", applied)
 		}
 		// each is in a proxy's configuration, or has a note
-		config, err := proxyConfig(t, m, "staff-service-0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		gateway, err := proxyConfig(t, m, "istio-ingressgateway")
-		if err != nil {
-			t.Fatal(err)
-		}
+		config := proxyConfig(t, m, "staff-service-0") + proxyConfig(t, m, "istio-ingressgateway")
 		for _, object := range more {
 			noted := slices.ContainsFunc(applied.Notes, func(note string) bool { return strings.HasPrefix(note, object.Ref()+": not applied: ") })
 			sign := "of-" + strings.ToLower(object.Kind)
@@ -422,15 +369,13 @@ func TestMesh(t *testing.T) {
 			case "PeerAuthentication":
 				continue // it only removes configuration; TestMeshCommand tests one
 			}
-			shows := strings.Contains(config+gateway, sign)
+			shows := strings.Contains(config, sign)
 			if noted == shows {
 				t.Errorf("%s: noted: %v, in a proxy's configuration: %v", object.Ref(), noted, shows)
 			}
 		}
 		good(t, m)
-		if _, err := m.Apply(t.Context(), objects); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, objects)
 	})
 
 	t.Run("istiod killed", func(t *testing.T) {
@@ -448,43 +393,23 @@ func TestMesh(t *testing.T) {
 		if counts["safe"]+counts["risky"] != total(counts) || total(counts) == 0 {
 			t.Errorf("responses meanwhile %v", counts)
 		}
-		if _, err := m.Apply(t.Context(), onlyRisky(t, objects)); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, onlyRisky(t, objects))
 		if counts := answers(t, ingress+driver, 20); counts["risky"] != 20 {
 			t.Errorf("responses after its return %v", counts)
 		}
-		if _, err := m.Apply(t.Context(), objects); err != nil {
-			t.Fatal(err)
-		}
+		apply(t, m, objects)
 	})
 
 	t.Run("proxy killed", func(t *testing.T) {
-		var pid int
-		for _, p := range m.Status(t.Context()).Proxies {
-			if p.Name == "api-gateway-0" {
-				pid = p.PID
-			}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		var left, back atomic.Bool
-		killed := time.Now()
+		pid, killed := proxyOf(t, m.Status(t.Context()), "api-gateway-0").PID, time.Now()
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		for event := range m.Fleet().Events(ctx) {
-			if event.Pod != "api-gateway-0" || event.Time.Before(killed) {
-				continue
-			}
-			left.Store(left.Load() || event.Kind == local.NotReady)
-			if back.Store(left.Load() && event.Kind == local.Ready); back.Load() {
-				break
-			}
-		}
-		if !left.Load() || !back.Load() {
-			t.Fatalf("the pod left: %v, came back: %v", left.Load(), back.Load())
-		}
+		left := false
+		awaitEvent(t, m.Fleet(), "api-gateway-0", "the pod to leave and come back", func(event local.Event) bool {
+			left = left || event.Kind == local.NotReady && !event.Time.Before(killed)
+			return left && event.Kind == local.Ready
+		})
 		good(t, m)
 		await(t, "answers", func() bool { return answers(t, ingress+driver, 1)["safe"] == 1 })
 	})
@@ -494,11 +419,7 @@ func TestMesh(t *testing.T) {
 	}
 
 	t.Run("rejected by the proxies", func(t *testing.T) {
-		filter, err := manifest.Decode("filter.yaml", []byte(meshtest.RejectedFilter))
-		if err != nil {
-			t.Fatal(err)
-		}
-		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(objects.All), filter...)})
+		applied, err := m.Apply(t.Context(), plus(t, objects, meshtest.RejectedFilter))
 		if err == nil || !strings.Contains(err.Error(), "proxy of ") || !strings.Contains(err.Error(), "rejected an update: ") ||
 			!strings.HasSuffix(err.Error(), "; the old objects are restored") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%+v, %v", applied, err)
@@ -530,16 +451,9 @@ spec: {hosts: [fleetman-api-gateway], http: [{route: [{destination: {host: fleet
 `
 
 // proxyConfig returns a proxy's configuration dump.
-func proxyConfig(t testing.TB, m *mesh.Mesh, name string) (string, error) {
-	for _, p := range m.Status(t.Context()).Proxies {
-		if p.Name == name {
-			client := envoy.NewClient(netip.MustParseAddrPort(p.Admin))
-			defer client.Close()
-			text, err := client.Config(t.Context())
-			return string(text), err
-		}
-	}
-	return "", fmt.Errorf("no proxy of %s", name)
+func proxyConfig(t testing.TB, m *mesh.Mesh, name string) string {
+	t.Helper()
+	return send(t, http.MethodGet, "http://"+proxyOf(t, m.Status(t.Context()), name).Admin+"/config_dump?include_eds", "").body
 }
 
 // everyKind has an object of each of Istio's kinds, with a text of-KIND that occurs in a proxy's
@@ -657,46 +571,31 @@ func TestMeshDrain(t *testing.T) {
 func TestMeshEgress(t *testing.T) {
 	t.Parallel()
 	const host = "driver-monitoring.outside.svc.cluster.local"
-	rules, err := manifest.Decode("gateway.yaml", []byte(`
+	const rules = `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: egress}
-spec: {selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [`+host+`]}]}
+spec: {selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [` + host + `]}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: egress}
 spec:
-  hosts: [`+host+`]
+  hosts: [` + host + `]
   gateways: [mesh, egress]
   http:
   - match: [{gateways: [mesh], port: 8080}]
     route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
   - match: [{gateways: [egress], port: 80}]
-    route: [{destination: {host: `+host+`, port: {number: 8080}}}]
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
+    route: [{destination: {host: ` + host + `, port: {number: 8080}}}]
+`
 	// the host must be exported to the gateway's namespace, too
 	objects := with(t, manifests(t, scenarios("egress")), "ServiceEntry", "driver-monitoring", `"exportTo":["."]`, `"exportTo":["*"]`)
-	objects.All = append(objects.All, rules...)
-	m, _ := startMesh(t, objects)
+	m, _ := startMesh(t, plus(t, objects, rules))
 	good(t, m)
 	path := "/driver/City%20Truck/31"
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Host = host + ":8080"
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(response.Body)
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Errorf("status %d: %s", response.StatusCode, body)
+	if r := send(t, http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, "", "Host", host+":8080"); r.status != http.StatusOK {
+		t.Errorf("status %d: %s", r.status, r.body)
 	}
 	await(t, "the egress gateway's access log", func() bool {
 		return slices.ContainsFunc(access(t, m, "istio-egressgateway"), func(e envoy.AccessEntry) bool {
@@ -725,7 +624,7 @@ func TestMeshTraces(t *testing.T) {
 	t.Parallel()
 	otlp := newCollector(t)
 	m, ingress := startMesh(t, manifests(t, scenarios("canary-weighted")),
-		"OTEL_EXPORTER_OTLP_ENDPOINT="+otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none")
+		environ("OTEL_EXPORTER_OTLP_ENDPOINT="+otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none"))
 	if counts := answers(t, ingress+driver, 1); counts["safe"]+counts["risky"] != 1 {
 		t.Fatalf("responses %v", counts)
 	}
@@ -737,8 +636,8 @@ func TestMeshTraces(t *testing.T) {
 	var drawing string
 	defer func() { t.Logf("the trace:\n%s", drawing) }()
 	await(t, "the trace of one request", func() bool {
-		for id := range otlp.ids("istio-ingressgateway.istio-system") {
-			drawing = otlp.drawing(id)
+		for id := range otlp.of("istio-ingressgateway.istio-system") {
+			drawing = draw(otlp.of("")[id])
 			at := 0
 			for line := range strings.Lines(drawing) {
 				if at < len(want) && strings.HasPrefix(strings.TrimLeft(line, " "), want[at]) && strings.Count(line, "  ") >= at {
@@ -751,29 +650,4 @@ func TestMeshTraces(t *testing.T) {
 		}
 		return false
 	})
-}
-
-// ids returns the traces with a span of the service.
-func (c *collector) ids(service string) map[string]bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := map[string]bool{}
-	for _, s := range c.spans {
-		if s.service == service {
-			found[s.trace] = true
-		}
-	}
-	return found
-}
-
-func (c *collector) drawing(id string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var spans []span
-	for _, s := range c.spans {
-		if s.trace == id {
-			spans = append(spans, s)
-		}
-	}
-	return draw(spans)
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/faults"
 	"fleetman.example/lab/trace"
 )
 
@@ -22,28 +21,12 @@ func TestOneRequest(t *testing.T) {
 	receiver := httptest.NewServer(trace.NewReceiver(store, nil))
 	t.Cleanup(receiver.Close)
 	m, ingress := startMesh(t, manifests(t, scenarios("resilience/twice"), filepath.Join(root, "k8s/components/ingress/istio.yaml")),
-		trace.Environ(os.Environ(), receiver.URL)...)
-	var client faults.Client
-	for _, pod := range m.Fleet().Pods() {
-		if pod.Program == "staff-service" {
-			if _, err := client.Set(t.Context(), pod, "status=503,method=GET"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+		environ(trace.Environ(os.Environ(), receiver.URL)...))
+	setFaults(t, m.Fleet(), "staff-service", "status=503,method=GET")
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ingress+driver, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK || response.Header.Get("X-Fallback") != "placeholder" {
-		t.Fatalf("got %d, fallback %q", response.StatusCode, response.Header.Get("X-Fallback"))
+	r := send(t, http.MethodGet, ingress+driver, "", "Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
+	if r.status != http.StatusOK || r.header.Get("X-Fallback") != "placeholder" {
+		t.Fatalf("got %d, fallback %q", r.status, r.header.Get("X-Fallback"))
 	}
 	// a line for each step: SERVICE [proxy] KIND STATUS REASON
 	want := map[string]int{

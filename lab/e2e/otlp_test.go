@@ -96,18 +96,25 @@ func service(r *resource.Resource) string {
 	return r.Attributes[i].Value.GetStringValue()
 }
 
-// traces returns drawings of the traces whose first span is named root, keyed by trace ID: a line for each
-// span, indented below its parent, in the order of their starts. A span without its parent is not indented,
-// so the drawing of an incomplete trace differs from that of a complete one.
-func (c *collector) traces(root string) map[string]string {
+// of returns the spans of a service, or of all when it is "", by their traces.
+func (c *collector) of(service string) map[string][]span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	byTrace := map[string][]span{}
 	for _, s := range c.spans {
-		byTrace[s.trace] = append(byTrace[s.trace], s)
+		if service == "" || s.service == service {
+			byTrace[s.trace] = append(byTrace[s.trace], s)
+		}
 	}
+	return byTrace
+}
+
+// traces returns drawings of the traces whose first span is named root, keyed by trace ID: a line for each
+// span, indented below its parent, in the order of their starts. A span without its parent is not indented,
+// so the drawing of an incomplete trace differs from that of a complete one.
+func (c *collector) traces(root string) map[string]string {
 	drawn := map[string]string{}
-	for id, spans := range byTrace {
+	for id, spans := range c.of("") {
 		if slices.ContainsFunc(spans, func(s span) bool { return s.parent == "" && s.service+" "+s.name == root }) {
 			drawn[id] = draw(spans)
 		}
@@ -134,18 +141,6 @@ func draw(spans []span) string {
 		}
 	}
 	return b.String()
-}
-
-// find returns the only span of a trace with the given service and kind.
-func (c *collector) find(trace, service, kind string) (found []span) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.spans {
-		if s.trace == trace && s.service == service && s.kind == kind {
-			found = append(found, s)
-		}
-	}
-	return found
 }
 
 // logged returns a service's log records with the given text.

@@ -13,21 +13,17 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/monitoring"
-	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/skip"
 	"fleetman.example/lab/trial"
 )
@@ -58,26 +54,22 @@ func TestPrometheus(t *testing.T) {
 // returnSeries waits for a series of each query. What the faults provoke within three minutes is in part chance.
 func returnSeries(t testing.TB, program string) {
 	t.Helper()
-	m, node := observedFleet(t)
-	pods := m.Fleet().Pods()
-	var client faults.Client
-	for _, pod := range pods {
-		if rules := observedFaults[pod.Name]; rules != "" {
-			if _, err := client.Set(t.Context(), pod, rules); err != nil {
-				t.Fatal(err)
-			}
-		}
+	// The arm in which library and mesh have all their policies. Calls of webapp wait for a delayed api-gateway, and
+	// its breaker is seldom open: so its bulkhead refuses all the time.
+	var node netip.Addr
+	m, _ := startMesh(t, manifests(t, scenarios("resilience/twice")), func(o *local.Options) {
+		o.Set = []local.Setting{{Target: "api-gateway", Name: "BULKHEAD", Value: "2"}, {Target: "webapp", Name: "BULKHEAD", Value: "4"}}
+		node = o.NodeAddress
+	})
+	for pod, rules := range observedFaults {
+		setFaults(t, m.Fleet(), pod, rules)
 	}
-	for _, port := range m.Fleet().NodePorts() {
-		if port.Service == "fleetman-webapp" {
-			visit(t, "http://"+port.Address.String()+driver)
-		}
-	}
+	visit(t, nodePort(m.Fleet().NodePorts(), "fleetman-webapp")+driver)
 	repository, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startPrometheus(t, program, node, monitoring.ScrapeConfig(pods, m.Status(t.Context()).Proxies, time.Second, repository))
+	p := startPrometheus(t, program, node, monitoring.ScrapeConfig(m.Fleet().Pods(), m.Status(t.Context()).Proxies, time.Second, repository))
 	if _, err := m.Fleet().Kill("vehicle-telemetry-0", syscall.SIGSTOP); err != nil { // for FleetmanTargetDown
 		t.Fatal(err)
 	}
@@ -99,27 +91,6 @@ func returnSeries(t testing.TB, program string) {
 		}
 	}
 	p.rulesAreHealthy(t)
-}
-
-// observedFleet starts the arm in which library and mesh have all their policies.
-func observedFleet(t testing.TB) (*mesh.Mesh, netip.Addr) {
-	t.Helper()
-	network := nettest.Network(t)
-	node := nettest.Node(network)
-	m, err := mesh.Start(t.Context(), manifests(t, scenarios("resilience/twice")), mesh.Options{Binaries: meshtest.Binaries(t), Local: local.Options{
-		Root: root, State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: patience, Network: network, NodeAddress: node,
-		Progress: func(line string) { t.Log(line) },
-		// Calls of webapp wait for a delayed api-gateway, and its breaker is seldom open: so its bulkhead refuses all the time.
-		Set: []local.Setting{{Target: "api-gateway", Name: "BULKHEAD", Value: "2"}, {Target: "webapp", Name: "BULKHEAD", Value: "4"}},
-	}})
-	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
-		skip.Without(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Stop)
-	return m, node
 }
 
 // visit requests a URL 30 times a second until the test ends.
@@ -230,12 +201,8 @@ func startPrometheus(t testing.TB, program string, node netip.Addr, config map[s
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	p := &prometheus{"http://" + address}
 	await(t, "Prometheus to be ready", func() bool {
-		response, err := http.Get(p.url + "/-/ready")
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK
+		r, err := try(t.Context(), fresh, http.MethodGet, p.url+"/-/ready", "")
+		return err == nil && r.status == http.StatusOK
 	})
 	return p
 }
@@ -243,35 +210,21 @@ func startPrometheus(t testing.TB, program string, node netip.Addr, config map[s
 // get reads a document of the API.
 func (p *prometheus) get(t testing.TB, path string, into any) (failed string) {
 	t.Helper()
-	response, err := http.Get(p.url + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	var answer struct {
+	answer := struct {
 		Status, Error string
-		Data          json.RawMessage
-	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		Data          any
+	}{Data: into}
+	if err := json.Unmarshal([]byte(send(t, http.MethodGet, p.url+path, "").body), &answer); err != nil {
 		t.Fatal(err)
 	}
-	if answer.Status != "success" {
-		return answer.Error
-	}
-	if err := json.Unmarshal(answer.Data, into); err != nil {
-		t.Fatal(err)
-	}
-	return ""
+	return answer.Error
 }
 
 // check returns what is wrong with the series of a query, or "".
 func (p *prometheus) check(t testing.TB, expr string, labels []string) string {
 	t.Helper()
 	var data struct {
-		Result []struct {
-			Metric map[string]string
-			Value  []any
-		}
+		Result model.Vector
 	}
 	if failed := p.get(t, "/api/v1/query?query="+url.QueryEscape(expr), &data); failed != "" {
 		return failed
@@ -285,14 +238,12 @@ func (p *prometheus) check(t testing.TB, expr string, labels []string) string {
 	}
 	for _, series := range data.Result {
 		for _, label := range labels {
-			if series.Metric[label] == "" {
+			if series.Metric[model.LabelName(label)] == "" {
 				return fmt.Sprintf("no label %s in %v", label, series.Metric)
 			}
 		}
-		if text, _ := series.Value[1].(string); text != "NaN" {
-			if value, err := strconv.ParseFloat(text, 64); err == nil && value >= least {
-				numbers++
-			}
+		if float64(series.Value) >= least { // false for NaN
+			numbers++
 		}
 	}
 	if numbers == 0 {

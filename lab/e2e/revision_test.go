@@ -15,12 +15,7 @@ func TestRevisions(t *testing.T) {
 	t.Parallel()
 	before, moved := manifests(t, scenarios("sidecars")), manifests(t, scenarios("upgrade-by-revision"))
 	m, _ := startMesh(t, before)
-	webapp := ""
-	for _, port := range m.Fleet().NodePorts() {
-		if port.Service == "fleetman-webapp" {
-			webapp = "http://" + port.Address.String()
-		}
-	}
+	webapp := nodePort(m.Fleet().NodePorts(), "fleetman-webapp")
 	istiods := func() (all []mesh.IstiodStatus) {
 		status := m.Status(t.Context())
 		return status.Istiods()

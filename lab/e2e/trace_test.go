@@ -3,11 +3,11 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,22 +99,6 @@ func run(t testing.TB, program string, environment ...string) process {
 	return p
 }
 
-// fetch returns the status and the body of a response.
-func fetch(t testing.TB, url string) (int, string) {
-	t.Helper()
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
 // The trace of a report, in four processes.
 const reportTrace = `position-simulator INTERNAL report
   position-simulator CLIENT POST position-tracker
@@ -190,9 +174,8 @@ func TestTraces(t *testing.T) {
 			skip.Without(t, "the page is not built: make ui")
 		}
 		webapp := start("webapp", "API_GATEWAY_URL="+gateway.url)
-		status, body := fetch(t, webapp.url+"/api/vehicles/driver/City%20Truck")
-		if status != http.StatusOK || !strings.Contains(body, `"name":"Pam Parry"`) {
-			t.Fatalf("got %d %s", status, body)
+		if r := send(t, http.MethodGet, webapp.url+driver, ""); r.status != http.StatusOK || !strings.Contains(r.body, `"name":"Pam Parry"`) {
+			t.Fatalf("got %d %s", r.status, r.body)
 		}
 		var traces map[string]string
 		await(t, "its trace", func() bool {
@@ -209,16 +192,16 @@ func TestTraces(t *testing.T) {
 
 	t.Run("log lines", func(t *testing.T) {
 		staff.end()
-		status, body := fetch(t, gateway.url+"/vehicles/driver/City%20Truck")
-		if want := `"message":"connection refused reading staff-service GET /driver/City%20Truck"`; status != http.StatusInternalServerError || !strings.Contains(body, want) {
-			t.Fatalf("got %d %s", status, body)
+		r := send(t, http.MethodGet, gateway.url+"/vehicles/driver/City%20Truck", "")
+		if want := `"message":"connection refused reading staff-service GET /driver/City%20Truck"`; r.status != http.StatusInternalServerError || !strings.Contains(r.body, want) {
+			t.Fatalf("got %d %s", r.status, r.body)
 		}
 		gateway.end()
 		lines := otlp.logged("api-gateway", "request failed")
 		if len(lines) != 1 {
 			t.Fatalf("got log lines %v, want one", lines)
 		}
-		spans := otlp.find(lines[0].trace, "api-gateway", "SERVER")
+		spans := slices.DeleteFunc(otlp.of("api-gateway")[lines[0].trace], func(s span) bool { return s.kind != "SERVER" })
 		if len(spans) != 1 || spans[0].id != lines[0].span || spans[0].parent != "" {
 			t.Errorf("the log record %v is not of its request %v", lines[0], spans)
 		}

@@ -14,12 +14,7 @@ func TestWalk(t *testing.T) {
 	t.Parallel()
 	trial.Run(t, func(t *trial.T) { // a machine that stands still for seconds cuts requests off when a drain ends
 		m, _ := startMesh(t, manifests(t, scenarios("plain")))
-		page := ""
-		for _, port := range m.Fleet().NodePorts() {
-			if port.Declared == 30080 {
-				page = "http://" + port.Address.String()
-			}
-		}
+		page := nodePort(m.Fleet().NodePorts(), "fleetman-webapp")
 		running := func() map[string]int {
 			found := map[string]int{}
 			for _, pod := range m.Fleet().Pods() {
