@@ -165,25 +165,18 @@ func TestComponents(t *testing.T) {
 				t.Fatal("not in this test's table")
 			}
 			c := components[i]
-			with, err := combine(t, root, append(slices.Clone(c.needs), name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			without, err := combine(t, root, c.needs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text := string(render(t, with, nil))
-			if text == base || text == string(render(t, without, nil)) {
+			objects := with(t, root, append(slices.Clone(c.needs), name)...)
+			text := string(render(t, objects, nil))
+			if text == base || text == string(render(t, with(t, root, c.needs...), nil)) {
 				t.Error("changes nothing")
 			}
-			for _, line := range dangling(t, with) {
+			for _, line := range dangling(t, objects) {
 				t.Error(line)
 			}
 			if istioctl() == "" {
 				return // TestIstioAccepts fails, too
 			}
-			if said := accepted(t, with); said != "" {
+			if said := accepted(t, objects); said != "" {
 				t.Errorf("istioctl: %s", said)
 			}
 		})
@@ -225,12 +218,8 @@ func TestCombinations(t *testing.T) {
 func TestVersionsFirst(t *testing.T) {
 	root := copyOf(t)
 	environment := func(set ...string) map[string]map[string]string {
-		objects, err := combine(t, root, set)
-		if err != nil {
-			t.Fatal(err)
-		}
 		found := map[string]map[string]string{}
-		for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+		for _, d := range manifest.Of[*appsv1.Deployment](with(t, root, set...)) {
 			found[d.Name] = map[string]string{}
 			for _, e := range d.Spec.Template.Spec.Containers[0].Env {
 				found[d.Name][e.Name] = e.Value

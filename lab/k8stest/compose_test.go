@@ -3,7 +3,6 @@ package k8stest
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
 )
@@ -36,14 +34,8 @@ type composed struct {
 // TestCompose compares compose.yaml with k8s/base: it has the same services, images, names, ports and limits,
 // and all variables of the manifests.
 func TestCompose(t *testing.T) {
-	data, err := os.ReadFile("../../compose.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct{ Services map[string]composed }
-	if err := yaml.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
+	parseYAML(t, read(t, "../../compose.yaml"), &file)
 	base := load(t, filepath.Join(k8s, "base"))
 	want := map[string]composed{}
 	for _, d := range manifest.Of[*appsv1.Deployment](base) {

@@ -3,14 +3,9 @@ package k8stest
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/mesh/envoy"
 )
@@ -29,13 +24,7 @@ type operator struct {
 
 func istioYAML(t *testing.T) (o operator) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(k8s, "istio.yaml"))
-	if err == nil {
-		err = yaml.Unmarshal(data, &o)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	parseYAML(t, read(t, k8s, "istio.yaml"), &o)
 	return o
 }
 
@@ -53,14 +42,8 @@ func TestAccessLog(t *testing.T) {
 	if err := json.Unmarshal([]byte(envoy.AccessLogFormat()), &local); err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range slices.Sorted(maps.Keys(local)) {
-		if cluster[field] != local[field] {
-			t.Errorf("%s: k8s/istio.yaml has %q, the local mesh %q", field, cluster[field], local[field])
-		}
-		delete(cluster, field)
-	}
-	if len(cluster) > 0 {
-		t.Errorf("k8s/istio.yaml has fields that the local mesh lacks: %v", cluster)
+	if !maps.Equal(cluster, local) {
+		t.Errorf("k8s/istio.yaml has %v, the local mesh %v", cluster, local)
 	}
 }
 

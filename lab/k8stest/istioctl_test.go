@@ -15,37 +15,18 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/skip"
 )
 
-// istioctl returns the path of the real istioctl: $ISTIOCTL, or the one that make istioctl builds.
+// istioctl returns the path of the real istioctl: $ISTIOCTL, or the one that make istioctl builds. It is "" without one.
 var istioctl = sync.OnceValue(func() string {
-	if path := os.Getenv("ISTIOCTL"); path != "" {
-		return path
-	}
-	path, err := filepath.Abs(filepath.Join("../../.cache/tools/istioctl-" + pinned()))
+	found, err := binaries.Source{Root: "../..", Getenv: os.Getenv}.IstioctlAtHand()
 	if err != nil {
 		return ""
 	}
-	if _, err := os.Stat(path); err != nil {
-		return ""
-	}
-	return path
+	return found.Path
 })
-
-var pinForm = regexp.MustCompile(`(?m)^\s*istio\.io/istio (v\S+)`)
-
-func pinned() string {
-	data, err := os.ReadFile("../istio/go.mod")
-	if err != nil {
-		return err.Error()
-	}
-	match := pinForm.FindSubmatch(data)
-	if match == nil {
-		return "unknown"
-	}
-	return string(match[1])
-}
 
 func needIstioctl(t *testing.T) {
 	t.Helper()

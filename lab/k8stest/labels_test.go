@@ -42,11 +42,7 @@ func TestPartOf(t *testing.T) {
 	}
 	root := copyOf(t)
 	for _, c := range components {
-		objects, err := combine(t, root, append(slices.Clone(c.needs), c.name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range unlabelled(objects) {
+		for _, line := range unlabelled(with(t, root, append(slices.Clone(c.needs), c.name)...)) {
 			t.Errorf("components/%s: %s", c.name, line)
 		}
 	}

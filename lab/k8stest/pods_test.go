@@ -42,10 +42,7 @@ func TestPods(t *testing.T) {
 				"the version in its own labels too":   d.Labels["version"] == pod.Labels["version"] && d.Labels["app"] == pod.Labels["app"],
 				"a service account of the manifests":  accounts[d.Namespace+"/"+pod.Spec.ServiceAccountName],
 				"no token":                            pod.Spec.AutomountServiceAccountToken != nil && !*pod.Spec.AutomountServiceAccountToken,
-				"no root":                             *pod.Spec.SecurityContext.RunAsNonRoot && *pod.Spec.SecurityContext.RunAsUser > 0,
-				"seccomp":                             pod.Spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
-				"no capabilities, no more privileges": slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) && !*c.SecurityContext.AllowPrivilegeEscalation,
-				"a read-only root":                    *c.SecurityContext.ReadOnlyRootFilesystem,
+				"the restricted pod security level":   restricted(pod.Spec),
 				"a preStop sleep, and time to drain":  c.Lifecycle.PreStop.Sleep.Seconds == 3 && *pod.Spec.TerminationGracePeriodSeconds == graces[c.Name],
 				"a new pod before the old one leaves": simulator || d.Spec.Strategy.RollingUpdate.MaxSurge.IntVal == 1 && d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal == 0,
 				"never two simulators":                !simulator || d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType,
@@ -67,12 +64,15 @@ func TestPods(t *testing.T) {
 	}
 }
 
+// restricted reports whether a pod has the settings of the restricted pod security level, and a read-only root.
+func restricted(pod corev1.PodSpec) bool {
+	all, c := pod.SecurityContext, pod.Containers[0].SecurityContext
+	return *all.RunAsNonRoot && *all.RunAsUser > 0 && all.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault &&
+		slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) && !*c.AllowPrivilegeEscalation && *c.ReadOnlyRootFilesystem
+}
+
 // TestNetworkPolicies compares the component with the connections of the contract.
 func TestNetworkPolicies(t *testing.T) {
-	objects, err := combine(t, copyOf(t), []string{"network-policies"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	calls := map[string][]string{
 		"webapp": {"api-gateway"}, "api-gateway": {"position-tracker", "staff-service"},
 		"position-tracker":  {"staff-service", "vehicle-telemetry"},
@@ -86,7 +86,7 @@ func TestNetworkPolicies(t *testing.T) {
 	}
 	deny := false
 	seen := 0
-	for _, p := range manifest.Of[*networkingv1.NetworkPolicy](objects) {
+	for _, p := range manifest.Of[*networkingv1.NetworkPolicy](with(t, copyOf(t), "network-policies")) {
 		app := p.Spec.PodSelector.MatchLabels["app"]
 		if p.Name == "fleetman-telemetry" { // TestTelemetryPolicy
 			continue

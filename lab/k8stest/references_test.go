@@ -312,10 +312,7 @@ func TestDanglingPods(t *testing.T) {
 		{"NetworkPolicy fleetman-staff-service", `"podSelector":{"matchLabels":{"app":"staff-service"}}`, `"podSelector":{"matchLabels":{"app":"stuff-service"}}`, "selects no pod"},
 	} {
 		t.Run(test.object+" "+test.old, func(t *testing.T) {
-			objects, err := combine(t, root, []string{"network-policies"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			objects := with(t, root, "network-policies")
 			i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Ref() == test.object })
 			text := string(objects.All[i].JSON)
 			if strings.Count(text, test.old) != 1 {

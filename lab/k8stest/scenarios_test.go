@@ -52,14 +52,30 @@ func load(t *testing.T, path string) *manifest.Objects {
 	return &manifest.Objects{All: slices.Clone(known.(*manifest.Objects).All)}
 }
 
-// TestTable checks that each row of the README's tables has a directory, and each directory a row.
-func TestTable(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(k8s, "README.md"))
+// with returns base with a set of components, as combine does.
+func with(t *testing.T, root string, set ...string) *manifest.Objects {
+	t.Helper()
+	objects, err := combine(t, root, set)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return objects
+}
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestTable checks that each row of the README's tables has a directory, and each directory a row.
+func TestTable(t *testing.T) {
+	readme := read(t, k8s, "README.md")
 	for _, name := range scenarios(t) {
-		if !strings.Contains(string(readme), "](scenarios/"+name+")") {
+		if !strings.Contains(readme, "](scenarios/"+name+")") {
 			t.Errorf("k8s/README.md has no row for scenarios/%s", name)
 		}
 	}
@@ -68,16 +84,16 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if !strings.Contains(string(readme), "](components/"+entry.Name()+")") {
+		if !strings.Contains(readme, "](components/"+entry.Name()+")") {
 			t.Errorf("k8s/README.md has no row for components/%s", entry.Name())
 		}
 	}
-	if sets := fmt.Sprintf("every set, %d of them", len(combinations(true))); !strings.Contains(string(readme), sets) {
+	if sets := fmt.Sprintf("every set, %d of them", len(combinations(true))); !strings.Contains(readme, sets) {
 		t.Errorf("k8s/README.md does not say %q", sets)
 	}
 	last := 0
 	for _, c := range components {
-		at := strings.Index(string(readme), "](components/"+c.name+")")
+		at := strings.Index(readme, "](components/"+c.name+")")
 		if at < last {
 			t.Errorf("k8s/README.md: components/%s is not in the order of TestVersionsFirst", c.name)
 		}

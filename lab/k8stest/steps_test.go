@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,25 +23,14 @@ func TestSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for i, step := range steps {
-		if slices.Contains(names, step.Scenario) {
-			t.Errorf("steps.yaml: steps[%d]: %s is there twice", i, step.Scenario)
-		}
+	for _, step := range steps {
 		names = append(names, step.Scenario)
 		if text := step.Why; !strings.HasSuffix(text, ".") || strings.Count(text, ". ") > 0 || len(text) > 120 || strings.Contains(text, "|") {
 			t.Errorf("steps.yaml: %s: why: %q: must be one sentence of at most 120 bytes", step.Scenario, text)
 		}
 	}
-	all := scenarios(t)
-	for _, name := range all {
-		if !slices.Contains(names, name) {
-			t.Errorf("steps.yaml has no step for %s", name)
-		}
-	}
-	for _, name := range names {
-		if !slices.Contains(all, name) {
-			t.Errorf("steps.yaml: %s is no scenario", name)
-		}
+	if got, want := slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(scenarios(t))); !slices.Equal(got, want) {
+		t.Errorf("steps.yaml has steps for %q, want one for each of %q", got, want)
 	}
 	if len(names) > 0 && (names[0] != "plain" || !strings.HasPrefix(names[len(names)-1], "resilience/")) {
 		t.Errorf("the steps are from %s to %s, want from plain to resilience", names[0], names[len(names)-1])
@@ -50,27 +40,19 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+var tableRows = regexp.MustCompile(`^(\|.*\n)*`)
+
 func checkSteps(t *testing.T, path, prefix string, steps []scenario.Step) {
 	t.Helper()
 	var want strings.Builder
 	for i, step := range steps {
 		fmt.Fprintf(&want, "| %d | [%s](%s%s) | %s |\n", i+1, step.Scenario, prefix, step.Scenario, step.Why)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), stepsHead)
+	before, rest, found := strings.Cut(read(t, path), stepsHead)
 	if !found {
 		t.Fatalf("%s has no table with the columns of TestSteps", path)
 	}
-	end := 0
-	for line := range strings.Lines(rest) {
-		if !strings.HasPrefix(line, "|") {
-			break
-		}
-		end += len(line)
-	}
+	end := len(tableRows.FindString(rest))
 	if rest[:end] == want.String() {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -28,10 +27,7 @@ import (
 // and those of them that have no namespace.
 func telemetry(t *testing.T) (objects *manifest.Objects, wide []manifest.Object) {
 	t.Helper()
-	objects, err := combine(t, copyOf(t), []string{"telemetry"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects = with(t, copyOf(t), "telemetry")
 	for _, object := range objects.LeftOut {
 		if object.LeftOut != manifest.Telemetry {
 			t.Fatalf("%s is left out: %s", object.Ref(), object.LeftOut)
@@ -90,15 +86,12 @@ func TestTelemetryPods(t *testing.T) {
 		pod := d.Spec.Template.Spec
 		c := pod.Containers[0]
 		for what, ok := range map[string]bool{
-			"a pinned image":                      pinned.MatchString(c.Image),
-			"a service account of the manifests":  accounts[pod.ServiceAccountName] != nil,
-			"a token for Prometheus alone":        *pod.AutomountServiceAccountToken == (name == "prometheus"),
-			"no root":                             *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser > 0,
-			"seccomp":                             pod.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
-			"no capabilities, no more privileges": slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) && !*c.SecurityContext.AllowPrivilegeEscalation,
-			"a read-only root":                    *c.SecurityContext.ReadOnlyRootFilesystem,
-			"a readiness probe at a port":         hasPort(d, c.ReadinessProbe.HTTPGet.Port.StrVal),
-			"requests and limits":                 !c.Resources.Requests.Cpu().IsZero() && !c.Resources.Limits.Memory().IsZero(),
+			"a pinned image":                     pinned.MatchString(c.Image),
+			"a service account of the manifests": accounts[pod.ServiceAccountName] != nil,
+			"a token for Prometheus alone":       *pod.AutomountServiceAccountToken == (name == "prometheus"),
+			"the restricted pod security level":  restricted(pod),
+			"a readiness probe at a port":        hasPort(d, c.ReadinessProbe.HTTPGet.Port.StrVal),
+			"requests and limits":                !c.Resources.Requests.Cpu().IsZero() && !c.Resources.Limits.Memory().IsZero(),
 		} {
 			if !ok {
 				t.Errorf("Deployment %s: want %s", name, what)
@@ -144,11 +137,8 @@ func TestTelemetryPods(t *testing.T) {
 
 // TestTelemetryOnOneMachine checks that a fleet with the component starts on this machine, without the tools.
 func TestTelemetryOnOneMachine(t *testing.T) {
-	objects, err := combine(t, copyOf(t), []string{"telemetry"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: netip.MustParsePrefix("127.199.7.0/24"), NodeAddress: netip.MustParseAddr("127.199.7.250")})
+	objects := with(t, copyOf(t), "telemetry")
+	err := local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: netip.MustParsePrefix("127.199.7.0/24"), NodeAddress: netip.MustParseAddr("127.199.7.250")})
 	if err != nil {
 		t.Error(err)
 	}
@@ -237,11 +227,7 @@ func TestTelemetryLinks(t *testing.T) {
 			}
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(k8s, "istio.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parseYAML(t, string(text), &mesh)
+	parseYAML(t, read(t, k8s, "istio.yaml"), &mesh)
 	provider := mesh.Spec.MeshConfig.ExtensionProviders[0]
 	if !known(fmt.Sprintf("%s:%d", provider.Opentelemetry.Service, provider.Opentelemetry.Port)) || !slices.Equal(mesh.Spec.MeshConfig.DefaultProviders.Tracing, []string{provider.Name}) {
 		t.Errorf("the proxies of k8s/istio.yaml send spans to %v", provider)
@@ -253,11 +239,7 @@ func TestTelemetryLinks(t *testing.T) {
 func TestTelemetryPolicy(t *testing.T) {
 	tools, _ := telemetry(t)
 	pods := in[*appsv1.Deployment](tools, observability)
-	objects, err := combine(t, copyOf(t), []string{"network-policies"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	policies := manifest.Of[*networkingv1.NetworkPolicy](objects)
+	policies := manifest.Of[*networkingv1.NetworkPolicy](with(t, copyOf(t), "network-policies"))
 	at := slices.IndexFunc(policies, func(p *networkingv1.NetworkPolicy) bool { return p.Name == "fleetman-telemetry" })
 	if at < 0 {
 		t.Fatal("no NetworkPolicy fleetman-telemetry")
