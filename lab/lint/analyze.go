@@ -106,11 +106,7 @@ func (m *Manifests) finding(said message, starts []int) (f Finding, ok bool) {
 	o := newObject(m.Objects.All[i])
 	where := m.sources.locate(value{object: o, any: o.fields})
 	f = Finding{File: where.file, Line: where.line, Rule: said.Code, Name: "istioctl-analyze", Severity: severity, Object: o.Ref(), Message: said.Message, By: "istioctl analyze"}
-	for _, mark := range m.sources.marks() {
-		if mark.covers(said.Code, where) {
-			f.Ignored = mark.reason
-		}
-	}
+	f.Ignored = intended(m.sources.marks(), f)
 	return f, true
 }
 

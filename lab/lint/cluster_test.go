@@ -66,11 +66,7 @@ func TestReadCluster(t *testing.T) {
 		if err := WriteObjects(dir, objects); err != nil {
 			t.Fatal(err)
 		}
-		m, err := Load(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		findings := m.Check(Options{})
+		findings := load(t, dir).Check(Options{})
 		if got := found(findings); !slices.Equal(got, test.rules) {
 			t.Errorf("%q: found %v, want %v: %v", test.namespace, got, test.rules, findings)
 		}

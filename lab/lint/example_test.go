@@ -13,15 +13,26 @@ import (
 // check returns what is found in the text of one file.
 func check(t *testing.T, text string) []Finding {
 	t.Helper()
+	return load(t, write(t, text)).Check(Options{})
+}
+
+// write returns a new file with a text.
+func write(t testing.TB, text string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "manifests.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Load(file)
+	return file
+}
+
+func load(t testing.TB, path string) *Manifests {
+	t.Helper()
+	m, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.Check(Options{})
+	return m
 }
 
 func read(t *testing.T, file string) string {

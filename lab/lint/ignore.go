@@ -66,13 +66,22 @@ func (m mark) check(text string) string {
 	return ""
 }
 
-// covers reports whether a mark declares a finding of a rule, by its number or its
-// code, at a line intended.
-func (m mark) covers(rule string, at place) bool {
-	return m.wrong == "" && m.file == at.file && m.first <= at.line && at.line <= m.last &&
+// intended returns the reason of the last mark that declares a finding intended; "" if none does.
+func intended(marks []mark, f Finding) (reason string) {
+	for _, mark := range marks {
+		if mark.covers(f) {
+			reason = mark.reason
+		}
+	}
+	return reason
+}
+
+// covers reports whether a mark declares a finding intended, by the rule's number or code, and its line.
+func (m mark) covers(f Finding) bool {
+	return m.wrong == "" && m.file == f.File && m.first <= f.Line && f.Line <= m.last &&
 		slices.ContainsFunc(m.rules, func(name string) bool {
 			named := RuleOf(name)
-			return name == rule || named != nil && strconv.Itoa(named.Number) == rule
+			return name == f.Rule || named != nil && strconv.Itoa(named.Number) == f.Rule
 		})
 }
 

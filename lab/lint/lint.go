@@ -37,11 +37,7 @@ func (m *Manifests) Check(o Options) []Finding {
 		p := &pass{model: built, Options: o.withDefaults(), rule: rule, sources: m.sources}
 		rule.check(p)
 		for _, f := range p.found {
-			for _, mark := range marks {
-				if mark.covers(f.Rule, place{f.File, f.Line}) {
-					f.Ignored = mark.reason
-				}
-			}
+			f.Ignored = intended(marks, f)
 			found = append(found, f)
 		}
 	}

@@ -89,7 +89,7 @@ func TestMarks(t *testing.T) {
 // a patch, a component, a generator.
 func TestKustomization(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) {
+	put := func(name, text string) {
 		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -99,7 +99,7 @@ func TestKustomization(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("base/kustomization.yaml", "resources: [all.yaml]\n")
+	put("base/kustomization.yaml", "resources: [all.yaml]\n")
 	base := strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)
 	const head = "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
 	patch := "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec:\n  trafficPolicy:\n    outlierDetection:\n      maxEjectionPercent: 10\n"
@@ -114,45 +114,37 @@ func TestKustomization(t *testing.T) {
 		{"JSON patch in a file", "patches: [{path: ops.yaml, target: {kind: DestinationRule}}]\n", "ops.yaml:2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			write("base/all.yaml", base)
+			put("base/all.yaml", base)
 			if test.name == "moved to another namespace" {
-				write("base/all.yaml", strings.NewReplacer("{name: staff}", "{name: staff, namespace: shop}", "{name: staff-service}", "{name: staff-service, namespace: shop}", "host: staff", "host: eu-staff").Replace(base))
+				put("base/all.yaml", strings.NewReplacer("{name: staff}", "{name: staff, namespace: shop}", "{name: staff-service}", "{name: staff-service, namespace: shop}", "host: staff", "host: eu-staff").Replace(base))
 			}
-			write("patch.yaml", patch)
-			write("shop.yaml", strings.Replace(patch, "{name: staff}", "{name: staff, namespace: shop}", 1))
-			write("ops.yaml", "- op: replace\n  path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n  value: 5\n")
-			write("component/patch.yaml", patch)
-			write("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
-			write("kustomization.yaml", "resources: [base]\n"+test.kustomization)
-			m, err := Load(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			findings := m.Check(Options{})
+			put("patch.yaml", patch)
+			put("shop.yaml", strings.Replace(patch, "{name: staff}", "{name: staff, namespace: shop}", 1))
+			put("ops.yaml", "- op: replace\n  path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n  value: 5\n")
+			put("component/patch.yaml", patch)
+			put("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
+			put("kustomization.yaml", "resources: [base]\n"+test.kustomization)
+			findings := load(t, dir).Check(Options{})
 			if len(findings) != 1 || fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line) != filepath.Join(dir, test.want) {
 				t.Errorf("%v, want one at %s", findings, test.want)
 			}
 		})
 	}
-	write("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6}", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}]}"))
-	write("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
-	write("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
-	m, err := Load(dir)
-	if err != nil {
-		t.Fatal(err)
+	put("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6}", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}]}"))
+	put("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
+	put("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
+	findings := load(t, dir).Check(Options{})
+	if !slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && filepath.Base(f.File) == "kustomization.yaml" && f.Line == 2
+	}) {
+		t.Errorf("no finding at the generator: %v", findings)
 	}
-	for _, f := range m.Check(Options{}) {
-		if f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && filepath.Base(f.File) == "kustomization.yaml" && f.Line == 2 {
-			return
-		}
-	}
-	t.Errorf("no finding at the generator: %v", m.Check(Options{}))
 }
 
 // TestRate: what depends on the rate is found with one.
 func TestRate(t *testing.T) {
 	text := strings.Replace(neverEjects, "    # BLOCK\n", "    connectionPool: {tcp: {maxConnections: 10}, http: {http1MaxPendingRequests: 5}}\n", 1)
-	text = strings.Replace(text, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)
+	m := load(t, write(t, strings.Replace(text, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)))
 	for _, test := range []struct {
 		options Options
 		want    []string
@@ -164,14 +156,6 @@ func TestRate(t *testing.T) {
 		{Options{Rate: 0.2}, []string{"16"}},                      // 2 × 3 / 0.2 = 30 s
 		{Options{Rate: 0.2, Fault: time.Minute}, nil},
 	} {
-		file := filepath.Join(t.TempDir(), "rules.yaml")
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		m, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if got := found(m.Check(test.options)); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: found %v, want %v", test.options, got, test.want)
 		}
@@ -180,15 +164,7 @@ func TestRate(t *testing.T) {
 
 // TestCalls: a call that is given is an edge.
 func TestCalls(t *testing.T) {
-	text := strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 100", 1)
-	file := filepath.Join(t.TempDir(), "rules.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := load(t, write(t, strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 100", 1)))
 	if got := found(m.Check(Options{})); got != nil {
 		t.Errorf("without calls: %v", got)
 	}
@@ -254,15 +230,8 @@ func TestAnalyze(t *testing.T) {
 		if test.name == "intended" {
 			mark = "# fleetman:ignore IST0101,IST0132 because the gateway is elsewhere\n"
 		}
-		file := filepath.Join(t.TempDir(), "rules.yaml")
 		text := neverEjects + "---\n" + mark + "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: staff}\nspec:\n  hosts: [staff]\n" + test.route
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		m, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := load(t, write(t, text))
 		findings, err := m.Analyze(t.Context(), istioctl, m.Check(Options{}))
 		if got := found(findings); err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, found %v, want %v: %v", test.name, err, got, test.want, findings)
@@ -310,16 +279,9 @@ spec: {hosts: [s%[1]d], http: [{timeout: 3s, retries: {attempts: 2, perTryTimeou
 
 // BenchmarkCheck: 200 objects, every service of which calls two others.
 func BenchmarkCheck(b *testing.B) {
-	file := filepath.Join(b.TempDir(), "many.yaml")
-	if err := os.WriteFile(file, []byte(many(200)), 0o644); err != nil {
-		b.Fatal(err)
-	}
+	file := write(b, many(200))
 	for b.Loop() {
-		m, err := Load(file)
-		if err != nil {
-			b.Fatal(err)
-		}
-		m.Check(Options{Rate: 100})
+		load(b, file).Check(Options{Rate: 100})
 	}
 }
 

@@ -263,6 +263,11 @@ func (m *model) serviceOf(host string) *service {
 	return first(m.services, func(s *service) bool { return s.host == host })
 }
 
+// named returns the first Service with a name, of any namespace, or nil.
+func (m *model) named(name string) *service {
+	return first(m.services, func(s *service) bool { return s.name == name })
+}
+
 // serviceRunning returns the first Service of a workload's pods, or nil.
 func (m *model) serviceRunning(w *workload) *service {
 	return first(m.services, func(s *service) bool { return s.runs(w) })

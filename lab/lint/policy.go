@@ -52,19 +52,11 @@ func merged(traffic value, port int) (p policy, ofPort bool) {
 // replaces the rule's block whole (istiod's MergeTrafficPolicy).
 func (p policy) over(subset value, port int) policy {
 	own, ofPort := merged(subset, port)
-	if own.pool.has() || ofPort {
-		p.pool = own.pool
+	if ofPort {
+		own.budget = p.budget
+		return own
 	}
-	if own.outliers.has() || ofPort {
-		p.outliers = own.outliers
-	}
-	if own.balancer.has() || ofPort {
-		p.balancer = own.balancer
-	}
-	if own.budget.has() {
-		p.budget = own.budget
-	}
-	return p
+	return policy{own.pool.or(p.pool), own.outliers.or(p.outliers), own.balancer.or(p.balancer), own.budget.or(p.budget)}
 }
 
 // clusters returns what every DestinationRule configures, for each port and for

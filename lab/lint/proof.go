@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,11 +254,6 @@ func (p *proving) idle(t *trial) map[string]experiment.Count {
 	return none
 }
 
-// named returns the Service with a name, or nil.
-func (p *proving) named(name string) *service {
-	return first(p.services, func(s *service) bool { return s.name == name })
-}
-
 // injected returns patches that give the pods proxies, where the manifests leave
 // that to the namespace.
 func (p *proving) injected() (patches []experiment.Object) {
@@ -316,11 +312,7 @@ func (e *Experiment) Describe() string {
 			if in.Replicas.All {
 				pods = "all pods"
 			}
-			does := in.Rules
-			if does == "" {
-				does = string(in.Action)
-			}
-			faults = append(faults, fmt.Sprintf("%s of %s: %s", pods, in.Service, does))
+			faults = append(faults, fmt.Sprintf("%s of %s: %s", pods, in.Service, in.Rules))
 		}
 	}
 	if len(faults) == 0 {
@@ -334,12 +326,7 @@ func (e *Experiment) Describe() string {
 		strings.Join(faults, ", and "), e.Load.Rate, e.Load.From, e.Load.Target, strings.Join(requests, ", "), e.trial.goal.text)
 }
 
-func method(s experiment.Stream) string {
-	if s.Method == "" {
-		return "GET"
-	}
-	return s.Method
-}
+func method(s experiment.Stream) string { return cmp.Or(s.Method, "GET") }
 
 // Result returns what both arms showed, in one line, and whether that is the goal.
 func (e *Experiment) Result(runs []*record.Run) (line string, met bool, err error) {

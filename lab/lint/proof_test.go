@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,10 +31,7 @@ func TestProve(t *testing.T) {
 		}
 		t.Run(rule.Name, func(t *testing.T) {
 			file := provable(rule)
-			m, err := Load(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := load(t, file)
 			e, err := m.Prove(rule.Name, Options{}, []string{file}, t.TempDir())
 			if rule.proof == nil {
 				if err == nil || !strings.Contains(err.Error(), rule.NoProof) {
@@ -70,10 +66,7 @@ func TestProve(t *testing.T) {
 
 // TestProveNothing: without a finding, or a rule, there is nothing to prove.
 func TestProveNothing(t *testing.T) {
-	m, err := Load("testdata/01/good.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := load(t, "testdata/01/good.yaml")
 	for name, want := range map[string]string{
 		"1":  "rule 1 never-opens: no finding: must have one",
 		"24": "24: must be the number or the name of a rule",
@@ -96,15 +89,8 @@ func TestProveOthers(t *testing.T) {
 		{"15", "15/bad.yaml", "consistentHash: {httpHeaderName: x-user}", "consistentHash: {useSourceIp: true}", "the load keeps no cookies, and has one address"},
 		{"17", "17/bad.yaml", "replicas: 2", "replicas: 1", "one host: a retry meets the same fault"},
 	} {
-		file := filepath.Join(t.TempDir(), "rules.yaml")
-		if err := os.WriteFile(file, []byte(strings.Replace(read(t, "testdata/"+test.file), test.old, test.new, 1)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		m, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.Prove(test.name, Options{}, []string{file}, t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), file+":") || !strings.HasSuffix(err.Error(), ": not shown by an experiment: "+test.want) {
+		file := write(t, strings.Replace(read(t, "testdata/"+test.file), test.old, test.new, 1))
+		if _, err := load(t, file).Prove(test.name, Options{}, []string{file}, t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), file+":") || !strings.HasSuffix(err.Error(), ": not shown by an experiment: "+test.want) {
 			t.Errorf("%s: %v, want %s", test.file, err, test.want)
 		}
 	}

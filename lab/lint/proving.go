@@ -88,17 +88,14 @@ func (p *proving) loadOn(s *service, r *route) (*trial, error) {
 }
 
 // headers returns headers with which a request meets the first condition of a
-// route; nil when it needs none.
+// route.
 func (r *route) headers() map[string]string {
 	conditions := r.http.at("match").items()
 	if len(conditions) == 0 {
 		return nil
 	}
-	var found map[string]string
+	found := map[string]string{}
 	for _, name := range conditions[0].at("headers").keys() {
-		if found == nil {
-			found = map[string]string{}
-		}
 		condition := conditions[0].at("headers", name)
 		found[name] = cmp.Or(condition.at("exact").or(condition.at("prefix")).text(), "lint")
 	}

@@ -53,6 +53,9 @@ func inMesh(rule *object) bool {
 	return len(gateways) == 0 || slices.Contains(gateways, "mesh")
 }
 
+// isFor reports whether callers' proxies have the route for a service.
+func (r *route) isFor(s *service) bool { return inMesh(r.rule) && slices.Contains(r.hosts, s.host) }
+
 // isVisible reports whether proxies of a namespace have an object, by its
 // exportTo.
 func isVisible(rule *object, ns string) bool {

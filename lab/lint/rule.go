@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -56,12 +57,7 @@ func init() {
 
 // RuleOf returns the rule of a number or a name, or nil.
 func RuleOf(name string) *Rule {
-	for _, r := range rules {
-		if r.Name == name || strconv.Itoa(r.Number) == name {
-			return r
-		}
-	}
-	return nil
+	return first(rules, func(r *Rule) bool { return r.Name == name || strconv.Itoa(r.Number) == name })
 }
 
 // Finding is one mistake in the manifests.
@@ -146,12 +142,9 @@ func (p *pass) reportAs(severity Severity, at value, instead, format string, arg
 		File: where.file, Line: where.line, Rule: strconv.Itoa(p.rule.Number), Name: p.rule.Name, Severity: severity,
 		Object: at.object.Ref(), Message: fmt.Sprintf(format, args...), Instead: instead, By: "fleetman",
 	}
-	for _, other := range p.found {
-		if other == f {
-			return
-		}
+	if !slices.Contains(p.found, f) {
+		p.found, p.places, p.subjects = append(p.found, f), append(p.places, at), append(p.subjects, p.about)
 	}
-	p.found, p.places, p.subjects = append(p.found, f), append(p.places, at), append(p.subjects, p.about)
 }
 
 // or returns the value, or the one that stands for it when it is missing.

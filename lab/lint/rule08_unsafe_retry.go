@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -77,18 +78,7 @@ func isGRPC(port value) bool {
 // hasOwnRetries reports whether every route in the mesh to a service sets its
 // retries, and there is one.
 func (m *model) hasOwnRetries(s *service) bool {
-	found := false
-	for _, r := range m.allRoutes() {
-		for _, host := range r.hosts {
-			if host == s.host && inMesh(r.rule) {
-				if !r.http.at("retries").has() {
-					return false
-				}
-				found = true
-			}
-		}
-	}
-	return found
+	return m.isRouted(s) && !slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return r.isFor(s) && !r.http.at("retries").has() })
 }
 
 // times is a number of times: once, twice, 3 times.

@@ -45,7 +45,7 @@ func (p *pass) checkSeen(rule *object, s *service) {
 
 // isRouted reports whether a rule in the mesh is for a service.
 func (m *model) isRouted(s *service) bool {
-	return slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return inMesh(r.rule) && slices.Contains(r.hosts, s.host) })
+	return slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return r.isFor(s) })
 }
 
 // checkElsewhere reports a host that means a name in the rule's own namespace,
@@ -54,10 +54,7 @@ func (p *pass) checkElsewhere(rule *object, host value, full string) {
 	if strings.Contains(host.text(), ".") || !inMesh(rule) {
 		return
 	}
-	for _, s := range p.services {
-		if s.name == host.text() {
-			p.report(host, "write "+s.host, "%s means %s, and the Service is %s: its callers have none of this rule", host.text(), full, s.host)
-			return
-		}
+	if s := p.named(host.text()); s != nil {
+		p.report(host, "write "+s.host, "%s means %s, and the Service is %s: its callers have none of this rule", host.text(), full, s.host)
 	}
 }

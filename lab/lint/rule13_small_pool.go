@@ -3,6 +3,8 @@ package lint
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 var smallPool = &Rule{
@@ -43,15 +45,9 @@ func (c *cluster) isHTTP2() bool {
 	if c.pool.at("http", "h2UpgradePolicy").text() == "UPGRADE" || c.pool.at("http", "useClientProtocol").isTrue() {
 		return true
 	}
-	if c.service == nil {
-		return false
-	}
-	for _, port := range c.service.object.at("spec", "ports").items() {
-		if name := port.at("name").text(); isGRPC(port) || len(name) >= 5 && name[:5] == "http2" {
-			return true
-		}
-	}
-	return false
+	return c.service != nil && slices.ContainsFunc(c.service.object.at("spec", "ports").items(), func(port value) bool {
+		return isGRPC(port) || strings.HasPrefix(port.at("name").text(), "http2")
+	})
 }
 
 // checkRate compares a limit with the requests in flight.

@@ -68,12 +68,8 @@ func gatewaysOf(rule *object) []string {
 
 // seenTogether reports whether proxies of some namespace have both objects.
 func seenTogether(a, b *object) bool {
-	for _, ns := range append(append([]string{a.Namespace, b.Namespace}, a.at("spec", "exportTo").texts()...), b.at("spec", "exportTo").texts()...) {
-		if isVisible(a, ns) && isVisible(b, ns) {
-			return true
-		}
-	}
-	return false
+	namespaces := slices.Concat([]string{a.Namespace, b.Namespace}, a.at("spec", "exportTo").texts(), b.at("spec", "exportTo").texts())
+	return slices.ContainsFunc(namespaces, func(ns string) bool { return isVisible(a, ns) && isVisible(b, ns) })
 }
 
 // checkGateways reports a server that another Gateway of the same pods has too.

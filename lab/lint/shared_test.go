@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,19 +45,11 @@ func TestShared(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := Load(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			findings := m.Check(Options{})
+			findings := load(t, file).Check(Options{})
 			for _, f := range findings {
 				t.Logf("%s:%d: %s: %s; %s", filepath.Base(f.File), f.Line, f.Rule, f.Message, f.Instead)
 			}
-			if got, want := found(findings), expected(t, string(text)); !slices.Equal(got, want) {
+			if got, want := found(findings), expected(t, read(t, file)); !slices.Equal(got, want) {
 				t.Errorf("found %v, want %v", got, want)
 			}
 		})
@@ -78,11 +69,7 @@ func TestScenarios(t *testing.T) {
 	for _, file := range append(dirs, more...) {
 		dir := filepath.Dir(file)
 		t.Run(strings.TrimPrefix(dir, "../../k8s/scenarios/"), func(t *testing.T) {
-			m, err := Load(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range m.Check(Options{}) {
+			for _, f := range load(t, dir).Check(Options{}) {
 				if f.Ignored == "" {
 					t.Errorf("%s:%d: %s: %s; %s", strings.TrimPrefix(f.File, "../../"), f.Line, f.Rule, f.Message, f.Instead)
 				}

@@ -106,13 +106,10 @@ func (s *sources) addFile(path string, depth int) {
 		return
 	}
 	dir, root := filepath.Dir(path), f.documents[0].root
-	for _, name := range []string{"bases", "resources", "components"} {
+	for _, name := range []string{"bases", "resources", "components", "patchesStrategicMerge"} {
 		for _, entry := range sequence(child(root, name)) {
 			s.add(filepath.Join(dir, entry.Value), depth+1)
 		}
-	}
-	for _, entry := range sequence(child(root, "patchesStrategicMerge")) {
-		s.add(filepath.Join(dir, entry.Value), depth+1)
 	}
 	for _, patch := range sequence(child(root, "patches")) {
 		if path := child(patch, "path"); path != nil {
