@@ -31,15 +31,6 @@ func drain(t *testing.T, service string) int64 {
 	return int64(d.Seconds())
 }
 
-func loadBase(t *testing.T) *Objects {
-	t.Helper()
-	objects, err := Load("../../k8s/base")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return objects
-}
-
 // TestBaseServices holds k8s/base against the contract's table.
 func TestBaseServices(t *testing.T) {
 	want := map[string]int32{
@@ -47,7 +38,7 @@ func TestBaseServices(t *testing.T) {
 		"fleetman-vehicle-telemetry": 8080, "fleetman-staff-service": 8080,
 	}
 	got := map[string]int32{}
-	for _, s := range Of[*corev1.Service](loadBase(t)) {
+	for _, s := range Of[*corev1.Service](load(t, "../../k8s/base")) {
 		port := s.Spec.Ports[0]
 		got[s.Name] = port.Port
 		if port.Name != "http" {
@@ -68,7 +59,7 @@ func TestBaseServices(t *testing.T) {
 // TestBasePods: what a namespace with the restricted profile asks for, and
 // what a graceful end needs.
 func TestBasePods(t *testing.T) {
-	objects := loadBase(t)
+	objects := load(t, "../../k8s/base")
 	accounts := map[string]bool{}
 	for _, account := range Of[*corev1.ServiceAccount](objects) {
 		accounts[account.Name] = true

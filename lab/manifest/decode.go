@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -287,8 +288,8 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 // wrongType returns the text of a decoder's error. An error about the type of a
 // value has the terms of YAML instead of those of Go.
 func wrongType(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
 		return oneLine(err)
 	}
 	text := jsonType(wrong.Value) + ": must be " + goType(wrong.Type)
@@ -331,12 +332,9 @@ func goType(t reflect.Type) string {
 
 // clusterScoped reports whether objects of a kind have no namespace.
 func clusterScoped(kind string) bool {
-	switch kind {
-	case "Namespace", "Node", "PersistentVolume", "ClusterRole", "ClusterRoleBinding",
-		"CustomResourceDefinition", "IngressClass", "GatewayClass":
-		return true
-	}
-	return false
+	return slices.Contains([]string{
+		"Namespace", "Node", "PersistentVolume", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "IngressClass", "GatewayClass",
+	}, kind)
 }
 
 func isNull(data []byte) bool {

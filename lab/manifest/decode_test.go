@@ -10,7 +10,7 @@ import (
 )
 
 func TestDecode(t *testing.T) {
-	objects, err := Decode("two.yaml", []byte(`# a comment alone is no object
+	all := decode(t, `# a comment alone is no object
 ---
 apiVersion: v1
 kind: Service
@@ -27,15 +27,9 @@ kind: List
 items:
   - {apiVersion: v1, kind: ServiceAccount, metadata: {name: tracker}}
   - {apiVersion: v1, kind: Namespace, metadata: {name: fleet}}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refs []string
-	for _, object := range objects {
-		refs = append(refs, object.Ref())
-	}
-	if got, want := strings.Join(refs, ", "), "Service fleet/tracker, Gateway entry, ServiceAccount tracker, Namespace fleet"; got != want {
+`)
+	objects := all.All
+	if got, want := names(all), "Service fleet/tracker, Gateway entry, ServiceAccount tracker, Namespace fleet"; got != want {
 		t.Errorf("objects %s, want %s", got, want)
 	}
 	if service, ok := objects[0].Typed.(*corev1.Service); !ok || service.Spec.Ports[0].Port != 8080 {
@@ -72,9 +66,8 @@ func TestDecodeSeparators(t *testing.T) {
 		"an end of document":  account("a") + "...\n---\n" + account("b") + "...\n# the end\n",
 		"a typed List":        "apiVersion: v1\nkind: ServiceAccountList\nitems:\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: b}}\n",
 	} {
-		objects, err := Decode("x.yaml", []byte(text))
-		if err != nil || names(&Objects{All: objects}) != "ServiceAccount a, ServiceAccount b" {
-			t.Errorf("%s: %s, %v", name, names(&Objects{All: objects}), err)
+		if got := names(decode(t, text)); got != "ServiceAccount a, ServiceAccount b" {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }
@@ -162,11 +155,7 @@ metadata: {name: staff}
 }
 
 func TestOf(t *testing.T) {
-	objects, err := Decode("x.yaml", []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := &Objects{All: objects}
+	all := decode(t, `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a"}}`)
 	if accounts := Of[*corev1.ServiceAccount](all); len(accounts) != 1 || accounts[0].Name != "a" {
 		t.Errorf("service accounts %v, want a", accounts)
 	}

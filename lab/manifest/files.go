@@ -105,14 +105,22 @@ func (f *boundedFiles) refuse(format string, args ...any) error {
 
 // near returns a path that kustomize made absolute as a path below dir.
 func (f *boundedFiles) near(path string) string {
-	if root, err := filepath.Abs(f.dir); err == nil {
-		if root, err = filepath.EvalSymlinks(root); err == nil {
-			if inside, err := filepath.Rel(root, path); err == nil {
-				return filepath.Join(f.dir, inside)
-			}
-		}
+	if inside, err := filepath.Rel(absolute(f.dir), path); err == nil {
+		return filepath.Join(f.dir, inside)
 	}
 	return path
+}
+
+// absolute returns a directory's path as kustomize makes it absolute.
+func absolute(dir string) string {
+	root, err := filepath.Abs(dir)
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return dir
+	}
+	return root
 }
 
 // pathFields are the fields of a kustomization that lead to files.

@@ -80,21 +80,9 @@ func (o *Objects) Revisions() []string {
 	return append([]string{DefaultRevision}, slices.Compact(others)...)
 }
 
-func isTrue(text string) bool {
-	switch text {
-	case "y", "yes", "true", "on":
-		return true
-	}
-	return false
-}
+func isTrue(text string) bool { return slices.Contains([]string{"y", "yes", "true", "on"}, text) }
 
-func isFalse(text string) bool {
-	switch text {
-	case "n", "no", "false", "off":
-		return true
-	}
-	return false
-}
+func isFalse(text string) bool { return slices.Contains([]string{"n", "no", "false", "off"}, text) }
 
 // Gateways returns the gateways to run, by their label "istio": the ingress
 // gateway always, the egress gateway when a Gateway selects it.

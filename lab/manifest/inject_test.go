@@ -74,11 +74,7 @@ func TestRevisions(t *testing.T) {
 		{moved + pods("a", "moved", "") + pods("b", "default", ", istio.io/rev: canary"), "default canary next"},
 		{pods("a", "default", ", istio.io/rev: default"), "default"},
 	} {
-		all, err := Decode("x.yaml", []byte(test.text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join((&Objects{All: all}).Revisions(), " "); got != test.want {
+		if got := strings.Join(decode(t, test.text).Revisions(), " "); got != test.want {
 			t.Errorf("%s: %q, want %q", test.text, got, test.want)
 		}
 	}

@@ -61,22 +61,12 @@ func (o Object) IsRule() bool {
 // checkIstio refuses a misspelt kind, or a version that Istio does not serve, in
 // one of the groups of IstioKinds. It accepts every other group.
 func checkIstio(group, version, kind string) error {
-	known := false
-	for _, k := range IstioKinds {
-		if k.Group != group {
-			continue
-		}
-		known = true
-		if k.Kind != kind {
-			continue
-		}
-		if !slices.Contains(k.Versions, version) {
-			return fmt.Errorf("apiVersion: %s/%s: must be of version %s", group, version, strings.Join(k.Versions, ", "))
-		}
-		return nil
-	}
-	if known {
+	i := slices.IndexFunc(IstioKinds, func(k IstioKind) bool { return k.Group == group && k.Kind == kind })
+	switch {
+	case i < 0 && slices.ContainsFunc(IstioKinds, func(k IstioKind) bool { return k.Group == group }):
 		return fmt.Errorf("kind: %s: must be a kind of %s/%s", kind, group, version)
+	case i >= 0 && !slices.Contains(IstioKinds[i].Versions, version):
+		return fmt.Errorf("apiVersion: %s/%s: must be of version %s", group, version, strings.Join(IstioKinds[i].Versions, ", "))
 	}
 	return nil
 }

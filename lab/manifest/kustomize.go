@@ -87,12 +87,7 @@ var hints = []struct{ text, hint string }{
 // explained returns kustomize's error in one line, with paths relative to dir and
 // a hint where there is one.
 func explained(dir string, err error) string {
-	text := oneLine(err)
-	if root, err := filepath.Abs(dir); err == nil {
-		if root, err = filepath.EvalSymlinks(root); err == nil {
-			text = strings.ReplaceAll(text, root, dir)
-		}
-	}
+	text := strings.ReplaceAll(oneLine(err), absolute(dir), dir)
 	for _, h := range hints {
 		if strings.Contains(text, h.text) {
 			return text + " (" + h.hint + ")"

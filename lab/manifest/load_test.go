@@ -42,6 +42,37 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// load reads manifests that are good.
+func load(t *testing.T, paths ...string) *Objects {
+	t.Helper()
+	objects, err := Load(paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// decode reads the documents of a good file.
+func decode(t *testing.T, text string) *Objects {
+	t.Helper()
+	all, err := Decode("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Objects{All: all}
+}
+
+// refused returns the error of Load for files in a new directory DIR.
+func refused(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := write(t, files)
+	objects, err := Load(dir)
+	if err == nil {
+		t.Fatalf("accepted: %s", names(objects))
+	}
+	return strings.ReplaceAll(err.Error(), dir, "DIR")
+}
+
 func names(objects *Objects) string {
 	var refs []string
 	for _, object := range objects.All {
@@ -66,11 +97,7 @@ func TestLoad(t *testing.T) {
 		{"both", []string{plain, kustomized}, "Service staff, Deployment staff, Service fleetman-staff"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			objects, err := Load(test.paths...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := names(objects); got != test.want {
+			if got := names(load(t, test.paths...)); got != test.want {
 				t.Errorf("objects %s, want %s", got, test.want)
 			}
 		})
@@ -107,13 +134,7 @@ func TestLoadBadInput(t *testing.T) {
 		{"a variable without a name", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A=B}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].name: "A=B": must be a name without '=', and a value without NUL`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := write(t, test.files)
-			objects, err := Load(dir)
-			if err == nil {
-				t.Fatalf("accepted: %s", names(objects))
-			}
-			got := strings.ReplaceAll(err.Error(), dir, "DIR")
-			if got != test.want {
+			if got := refused(t, test.files); got != test.want {
 				t.Errorf("\n got %q\nwant %q", got, test.want)
 			}
 		})
@@ -128,9 +149,9 @@ func TestLoadBadInput(t *testing.T) {
 func TestLaterFile(t *testing.T) {
 	other := strings.Replace(service, "8080", "8081", 1)
 	dir := write(t, map[string]string{"a.yaml": service, "b.yaml": service, "c.yaml": other})
-	objects, err := Load(dir)
-	if err != nil || names(objects) != "Service staff" {
-		t.Fatalf("objects %s, %v", names(objects), err)
+	objects := load(t, dir)
+	if names(objects) != "Service staff" {
+		t.Fatalf("objects %s", names(objects))
 	}
 	if port := Of[*corev1.Service](objects)[0].Spec.Ports[0].Port; port != 8081 {
 		t.Errorf("port %d, want that of the last file, 8081", port)
@@ -166,12 +187,7 @@ func TestKustomizeErrors(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := write(t, test.files)
-			objects, err := Load(dir)
-			if err == nil {
-				t.Fatalf("accepted: %s", names(objects))
-			}
-			got := strings.ReplaceAll(err.Error(), dir, "DIR")
+			got := refused(t, test.files)
 			for _, part := range test.want {
 				if !strings.HasPrefix(got, "DIR/kustomization.yaml: kustomize: ") || strings.Contains(got, "\n") || !strings.Contains(got, part) {
 					t.Errorf("\n got %q\nwant one line, DIR/kustomization.yaml: kustomize: ...%s", got, part)
@@ -216,12 +232,7 @@ func TestKustomizeBounds(t *testing.T) {
 		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := write(t, test.files)
-			objects, err := Load(dir)
-			if err == nil {
-				t.Fatalf("accepted: %s", names(objects))
-			}
-			if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != test.want {
+			if got := refused(t, test.files); got != test.want {
 				t.Errorf("\n got %.300q\nwant %q", got, test.want)
 			}
 		})

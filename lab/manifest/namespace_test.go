@@ -43,11 +43,8 @@ kind: EnvoyFilter
 metadata: {name: b}
 spec: {configPatches: [{match: {routeConfiguration: {vhost: {name: "staff.default.svc.cluster.local:8080"}}}}]}
 `
-	objects, err := Decode("a.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved, err := (&Objects{All: objects}).In("team")
+	objects := decode(t, text)
+	moved, err := objects.In("team")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +62,7 @@ EnvoyFilter team/b {"apiVersion":"networking.istio.io/v1alpha3","kind":"EnvoyFil
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}
-	if _, err := (&Objects{All: objects}).In("A"); err == nil || err.Error() != `namespace: "A": must be lower-case letters, digits, '-' and '.'` {
+	if _, err := objects.In("A"); err == nil || err.Error() != `namespace: "A": must be lower-case letters, digits, '-' and '.'` {
 		t.Errorf("namespace A: %v", err)
 	}
 }
@@ -81,10 +78,7 @@ func TestScenariosIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range append(files, arms...) {
-		objects, err := Load(filepath.Dir(file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		objects := load(t, filepath.Dir(file))
 		before := len(objects.All)
 		moved, err := objects.In("team")
 		if err != nil {
