@@ -1,25 +1,13 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestCheckRefuses(t *testing.T) {
-	dir := t.TempDir()
-	broken := filepath.Join(dir, "broken")
-	if err := os.Mkdir(broken, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(broken, "expect.yaml"), []byte("promises: [{promise: x, chekcs: []}]\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	empty := filepath.Join(dir, "empty")
-	if err := os.Mkdir(empty, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	broken, empty := filepath.Dir(write(t, "expect.yaml", "promises: [{promise: x, chekcs: []}]\n")), t.TempDir()
 	for _, test := range []struct {
 		args []string
 		code int
@@ -30,7 +18,7 @@ func TestCheckRefuses(t *testing.T) {
 		{[]string{"up", "--node-port", "fleetman-webapp"}, exitUsage, "--node-port fleetman-webapp: must be SERVICE=PORT"},
 		{[]string{"check", "--again", "-1"}, exitUsage, "--again -1: must be between 0 and 9"},
 		{[]string{"check", "--network", "x"}, exitUsage, "--network x: must be a network, such as 127.0.1.0/24"},
-		{[]string{"check", filepath.Join(dir, "nowhere")}, exitFailure, "nowhere: must be a file, a directory or a scenario; fleetman scenarios lists them"},
+		{[]string{"check", filepath.Join(empty, "nowhere")}, exitFailure, "nowhere: must be a file, a directory or a scenario; fleetman scenarios lists them"},
 		{[]string{"check", empty}, exitFailure, "no expect.yaml in " + empty},
 		{[]string{"check", broken}, exitFailure, "chekcs"},
 		{[]string{"check", "plain", "--state", t.TempDir(), "--network", networkOf(t) + "0/24", "--run", "nobody promises this"}, exitFailure, `no promise matches --run "nobody promises this"`},
@@ -44,13 +32,7 @@ func TestCheckRefuses(t *testing.T) {
 }
 
 func TestBinariesOfTheUser(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "istioctl")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program := write(t, "istioctl", "#!/bin/sh\n")
 	t.Setenv("ISTIOCTL", program)
-	code, stdout, stderr := fleetman(t, "binaries", "istioctl", "-o", "yaml")
-	if want := "- name: istioctl\n  path: " + program + "\n  source: ISTIOCTL\n"; code != 0 || stdout != want || stderr != "" {
-		t.Errorf("exit code %d, %q, %q, want %q", code, stdout, stderr, want)
-	}
+	expect(t, 0, "- name: istioctl\n  path: "+program+"\n  source: ISTIOCTL\n", "", "binaries", "istioctl", "-o", "yaml")
 }

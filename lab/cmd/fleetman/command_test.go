@@ -60,15 +60,12 @@ func TestHelp(t *testing.T) {
 
 // TestReadme holds the table of commands to the code.
 func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "../../README.md")
 	each(newCommand(nil, io.Discard, io.Discard), func(cmd *cobra.Command) {
 		if cmd.HasSubCommands() && cmd.Name() != "fault" || cmd.Name() == "help" || cmd.Parent().Name() == "completion" {
 			return
 		}
-		if !bytes.Contains(text, []byte("\n| `"+cmd.CommandPath())) {
+		if !strings.Contains(text, "\n| `"+cmd.CommandPath()) {
 			t.Errorf("lab/README.md has no row for %s", cmd.CommandPath())
 		}
 	})
@@ -76,16 +73,13 @@ func TestReadme(t *testing.T) {
 
 // TestReadmeApplies holds the README's first mesh to what apply can change: Istio's objects alone.
 func TestReadmeApplies(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "../../../README.md")
 	pods := func(command string) (objects []string) {
-		match := regexp.MustCompile(`\n\$ ` + command + ` ([a-z-]+)`).FindSubmatch(text)
+		match := regexp.MustCompile(`\n\$ ` + command + ` ([a-z-]+)`).FindStringSubmatch(text)
 		if match == nil {
 			t.Fatalf("README.md has no %s", command)
 		}
-		loaded, err := manifest.Load("../../../k8s/scenarios/" + string(match[1]))
+		loaded, err := manifest.Load("../../../k8s/scenarios/" + match[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,12 +98,9 @@ func TestReadmeApplies(t *testing.T) {
 
 // TestReadmeRunsOneFleet checks that no command of the README starts a fleet on this machine while another runs.
 func TestReadmeRunsOneFleet(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "../../../README.md")
 	running, starts := "", 0
-	for _, match := range regexp.MustCompile(`(?m)^\$ (make run|fleetman (?:up|down|check)\b).*`).FindAllStringSubmatch(string(text), -1) {
+	for _, match := range regexp.MustCompile(`(?m)^\$ (make run|fleetman (?:up|down|check)\b).*`).FindAllStringSubmatch(text, -1) {
 		if strings.Contains(match[0], " --context ") { // on a cluster
 			continue
 		}
@@ -228,10 +219,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "an istioctl")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program := write(t, "an istioctl", "#!/bin/sh\n")
 	t.Setenv("ISTIOCTL", program)
 	t.Setenv("SHELL", "/usr/bin/fish")
 	state := filepath.Join(t.TempDir(), "it's here")
@@ -245,10 +233,7 @@ func TestEnv(t *testing.T) {
 		{"", "/bin", "set -gx KUBECONFIG '" + strings.ReplaceAll(state, "'", `\'`) + "/mesh/kubeconfig'\nset -gx PATH '" + strings.ReplaceAll(bin, "'", `\'`) + "' $PATH\n"},
 	} {
 		t.Setenv("PATH", test.path)
-		code, stdout, stderr := fleetman(t, "env", "--state", state, "--shell", test.shell)
-		if code != 0 || stderr != "" || stdout != test.want {
-			t.Errorf("exit code %d, stderr %q, stdout\n%s\nwant\n%s", code, stderr, stdout, test.want)
-		}
+		expect(t, 0, test.want, "", "env", "--state", state, "--shell", test.shell)
 	}
 	if target, err := os.Readlink(filepath.Join(bin, "istioctl")); err != nil || target != program {
 		t.Errorf("istioctl leads to %s, %v", target, err)
@@ -282,10 +267,7 @@ func TestOutsideOfTheRepository(t *testing.T) {
 		{[]string{"down"}, exitUsage, none + ", or the fleet's directory with --state"},
 		{[]string{"up", "plain"}, exitFailure, "plain: must be a file or a directory; for a scenario's name, start fleetman inside the repository"},
 	} {
-		code, stdout, stderr := fleetman(t, test.args...)
-		if code != test.code || stdout != "" || stderr != "fleetman: "+test.want+"\n" {
-			t.Errorf("%q: exit code %d, stdout %q, stderr %q, want %q", test.args, code, stdout, stderr, test.want)
-		}
+		expect(t, test.code, "", "fleetman: "+test.want+"\n", test.args...)
 	}
 	if code, stdout, stderr := fleetman(t, "version"); code != 0 || stderr != "" || !strings.Contains(stdout, "istio     -\n") {
 		t.Errorf("version: exit code %d, stderr %q, stdout %q", code, stderr, stdout)
@@ -298,9 +280,7 @@ func TestOutsideOfTheRepository(t *testing.T) {
 		t.Errorf("FLEETMAN_ROOT: exit code %d, stderr %q", code, stderr)
 	}
 	t.Setenv(rootVariable, "/nowhere")
-	if code, _, stderr := fleetman(t, "scenarios"); code != exitUsage || stderr != "fleetman: FLEETMAN_ROOT=/nowhere: must be a clone of the repository, with go.work and k8s/base\n" {
-		t.Errorf("a bad FLEETMAN_ROOT: exit code %d, stderr %q", code, stderr)
-	}
+	expect(t, exitUsage, "", "fleetman: FLEETMAN_ROOT=/nowhere: must be a clone of the repository, with go.work and k8s/base\n", "scenarios")
 }
 
 // TestColours: only on a terminal, and never with NO_COLOR.

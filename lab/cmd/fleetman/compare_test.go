@@ -16,10 +16,7 @@ import (
 )
 
 func TestCompareUsage(t *testing.T) {
-	bad := filepath.Join(t.TempDir(), "bad.yaml")
-	if err := os.WriteFile(bad, []byte("# q?\narms:\n  - name: a\n    manifests: x\n    mash: true\nload: {rate: fast}\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	bad := write(t, "bad.yaml", "# q?\narms:\n  - name: a\n    manifests: x\n    mash: true\nload: {rate: fast}\n")
 	for _, test := range []struct {
 		args []string
 		want string
@@ -48,16 +45,11 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
 		{[]string{"report", "x", "-o", "json", "--readme", "README.md"}, "fleetman report: -o, --readme, --serve: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
-		{[]string{"fault", "staff-service"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", "reset", "--clear"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", "--show", "--clear"}, "fleetman fault: --clear, --show: must be one of them"},
-		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
 	} {
-		code, stdout, stderr := fleetman(t, test.args...)
-		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {
-			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
-		}
+		expect(t, exitUsage, "", "fleetman: "+test.want+"\n", test.args...)
 	}
 }
 
@@ -165,20 +157,14 @@ func TestWrite(t *testing.T) {
 		"--replicas", "staff-service=3", "--goal", "mine, bad: good >= 99.8%", "--rate", "50",
 	}
 	path := filepath.Join(t.TempDir(), "mine.yaml")
-	code, stdout, stderr := fleetman(t, append([]string{"compare", "--write", path}, args...)...)
-	if code != 0 || stdout != "" || stderr != "" {
-		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
-	}
+	expect(t, 0, "", "", append([]string{"compare", "--write", path}, args...)...)
 	e := parsed(t, where, path).Experiment
 	arm, in := e.Arms[0], e.Faults[0].Inject[0]
 	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != "repo:k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
 		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != "3" || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
 		t.Errorf("got %s", text(t, e))
 	}
-	code, _, stderr = fleetman(t, append([]string{"compare", "--write", path}, args...)...)
-	if want := "fleetman: write the experiment: open " + path + ": file exists\n"; code != exitFailure || stderr != want {
-		t.Errorf("a file that is there: exit code %d, stderr %q, want %q", code, stderr, want)
-	}
+	expect(t, exitFailure, "", "fleetman: write the experiment: open "+path+": file exists\n", append([]string{"compare", "--write", path}, args...)...)
 }
 
 // TestLengths: published experiments stay within the time that their users have.
@@ -193,16 +179,6 @@ func TestLengths(t *testing.T) {
 		}
 		if _, _, lasts := c.Left(); lasts > most {
 			t.Errorf("%s: takes %v, want %v at most", args, lasts, most)
-		}
-	}
-}
-
-func TestFaultWithoutFleet(t *testing.T) {
-	state := t.TempDir()
-	for _, args := range [][]string{{"fault", "--show"}, {"fault", "staff-service", "reset"}, {"fault", "staff-service", "--clear"}, {"fault", "verify"}} {
-		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
-		if want := "fleetman: no fleet runs in " + state + ": start one with fleetman up, or set its directory with --state\n"; code != exitFailure || stdout != "" || stderr != want {
-			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
 	}
 }
@@ -226,11 +202,9 @@ func oneRun(t *testing.T) []byte {
 
 // TestReport computes from records alone.
 func TestReport(t *testing.T) {
-	dir, text := t.TempDir(), oneRun(t)
-	path := filepath.Join(dir, compare.RecordsFile)
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	text := string(oneRun(t))
+	path := write(t, compare.RecordsFile, text)
+	dir := filepath.Dir(path)
 	code, stdout, stderr := fleetman(t, "report", dir)
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "bad-replica   ██████······\n") || strings.Contains(stdout, "\x1b") {
 		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
@@ -270,10 +244,7 @@ func TestReport(t *testing.T) {
 	if written, err := os.ReadFile(page); code != 0 || stderr != "" || err != nil || !strings.Contains(string(written), "<h2 id=\"matrix-head\">Side by side</h2>") {
 		t.Errorf("side by side, as a page: exit code %d, stderr %q, %v", code, stderr, err)
 	}
-	code, stdout, stderr = fleetman(t, "report", dir, dir, dir)
-	if want := "fleetman: report: none, bad-replica, seed 3: must be there once\n"; code != exitFailure || stdout != "" || stderr != want {
-		t.Errorf("three times: exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
-	}
+	expect(t, exitFailure, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
 	readme := filepath.Join(dir, "README.md")
 	for text, want := range map[string]string{
 		"a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n": "",
@@ -292,16 +263,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("got\n%s", written)
 		}
 	}
-	if err := os.WriteFile(path, text[:len(text)-3], 0o644); err != nil {
-		t.Fatal(err)
-	}
-	code, stdout, stderr = fleetman(t, "report", dir)
-	if want := "fleetman: " + path + ":5: the line is cut off after 0 whole runs: the same compare with --out goes on\n"; code != exitFailure || stdout != "" || stderr != want {
-		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
-	}
+	path = write(t, compare.RecordsFile, text[:len(text)-3])
+	expect(t, exitFailure, "", "fleetman: "+path+":5: the line is cut off after 0 whole runs: the same compare with --out goes on\n", "report", filepath.Dir(path))
 	empty := t.TempDir()
-	code, stdout, stderr = fleetman(t, "report", empty)
-	if want := "fleetman: records: open " + filepath.Join(empty, compare.RecordsFile) + ": no such file or directory: must be the directory of a comparison\n"; code != exitFailure || stdout != "" || stderr != want {
-		t.Errorf("exit code %d, stdout %s, stderr %q, want %q", code, stdout, stderr, want)
-	}
+	expect(t, exitFailure, "", "fleetman: records: open "+filepath.Join(empty, compare.RecordsFile)+": no such file or directory: must be the directory of a comparison\n", "report", empty)
 }

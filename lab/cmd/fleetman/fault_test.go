@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,18 +10,11 @@ import (
 func TestFault(t *testing.T) {
 	state := t.TempDir()
 	network := networkOf(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var stdout, stderr buffer
-	done := make(chan int, 1)
-	go func() {
-		done <- run(ctx, []string{
-			"up", "--root", "../../..", "--state", state, "--network", network + "0/24", "--node-address", network + "250", "--ready-timeout", "3m",
-			"--replicas", "staff-service=2", "../../../k8s/base/staff-service.yaml",
-		}, os.Environ(), &stdout, &stderr)
-	}()
+	up := inBackground(t, "up", "--root", "../../..", "--state", state, "--network", network+"0/24", "--node-address", network+"250", "--ready-timeout", "3m",
+		"--replicas", "staff-service=2", "../../../k8s/base/staff-service.yaml")
+	stderr := &up.stderr
 	for deadline := time.Now().Add(2 * patience); !strings.Contains(stderr.String(), "; Ctrl-C ends it\n"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) || len(done) > 0 { // it builds first
+		if time.Now().After(deadline) || len(up.done) > 0 { // it builds first
 			t.Fatalf("the fleet does not start: %s", stderr.String())
 		}
 	}
@@ -80,8 +71,8 @@ func TestFault(t *testing.T) {
 	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 10 {
 		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)
 	}
-	cancel()
-	if code := <-done; code != 0 {
+	up.stop()
+	if code := <-up.done; code != 0 {
 		t.Errorf("the fleet ended with %d: %s", code, stderr.String())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,12 +12,7 @@ import (
 // TestInterrupted: a command that Ctrl-C ends before it is done says so, in one
 // line, and exits with 130, wherever it was.
 func TestInterrupted(t *testing.T) {
-	bin := t.TempDir()
-	for _, name := range []string{"staff-service", "position-simulator", "position-tracker", "vehicle-telemetry", "api-gateway", "webapp"} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput(); err != nil {
-			t.Fatalf("building the fake: %v: %s", err, out)
-		}
-	}
+	bin := fakes(t, "staff-service", "position-simulator", "position-tracker", "vehicle-telemetry", "api-gateway", "webapp")
 	network := networkOf(t)
 	out := t.TempDir()
 	for _, test := range []struct {
@@ -45,18 +39,15 @@ func TestInterrupted(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
 			state := t.TempDir()
-			var stdout, stderr buffer
-			done := make(chan int, 1)
-			go func() { done <- run(ctx, append(test.args, "--state", state), os.Environ(), &stdout, &stderr) }()
+			program := inBackground(t, append(test.args, "--state", state)...)
+			stderr := &program.stderr
 			await(t, test.name, func() bool {
 				_, err := os.Stat(filepath.Join(state, test.file))
 				return test.file != "" && err == nil || test.until != "" && strings.Contains(stderr.String(), test.until)
 			})
-			cancel()
-			if code := <-done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), test.want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
+			program.stop()
+			if code := <-program.done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), test.want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
 				t.Errorf("exit code %d, stderr\n%s\nwant %s", code, stderr.String(), test.want)
 			}
 		})

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,20 +8,9 @@ import (
 // TestLint: findings go to standard output, and an error makes the exit code 1.
 func TestLint(t *testing.T) {
 	t.Setenv("ISTIOCTL", "/nowhere")
-	file := filepath.Join("..", "..", "lint", "testdata", "01", "bad.yaml")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignored := filepath.Join(t.TempDir(), "intended.yaml")
-	marked := strings.Replace(string(text), "      maxEjectionPercent", "      # fleetman:ignore 1 because it is a test\n      maxEjectionPercent", 1)
-	if err := os.WriteFile(ignored, []byte(marked), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	empty := filepath.Join(t.TempDir(), "empty.yaml")
-	if err := os.WriteFile(empty, []byte("# nothing\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	const file = "../../lint/testdata/01/bad.yaml"
+	ignored := write(t, "intended.yaml", strings.Replace(read(t, file), "      maxEjectionPercent", "      # fleetman:ignore 1 because it is a test\n      maxEjectionPercent", 1))
+	empty := write(t, "empty.yaml", "# nothing\n")
 	for _, test := range []struct {
 		args           []string
 		code           int

@@ -53,6 +53,62 @@ func fleetman(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// expect runs the program to its end, which must be an exit code and exactly this output.
+func expect(t *testing.T, code int, stdout, stderr string, args ...string) {
+	t.Helper()
+	if gotCode, gotOut, gotErrs := fleetman(t, args...); gotCode != code || gotOut != stdout || gotErrs != stderr {
+		t.Errorf("%q: exit code %d, want %d; stdout\n%s\nwant\n%s\nstderr\n%s\nwant\n%s", args, gotCode, code, gotOut, stdout, gotErrs, stderr)
+	}
+}
+
+// background is a run of the program beside the test.
+type background struct {
+	stdout, stderr buffer
+	done           chan int // its exit code
+	stop           context.CancelFunc
+}
+
+// inBackground starts the program, and ends it with the test.
+func inBackground(t *testing.T, args ...string) *background {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	b := &background{done: make(chan int, 1), stop: stop}
+	go func() { b.done <- run(ctx, args, os.Environ(), &b.stdout, &b.stderr) }()
+	return b
+}
+
+// fakes returns a directory in which the services' programs are fakes.
+func fakes(t *testing.T, names ...string) string {
+	t.Helper()
+	bin := t.TempDir()
+	for _, name := range names {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput(); err != nil {
+			t.Fatalf("building the fake: %v: %s", err, out)
+		}
+	}
+	return bin
+}
+
+// write writes a file in a new directory and returns its path.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // networkOf returns the beginning of the addresses of a network of the test's own, such as "127.120.4.".
 func networkOf(t *testing.T) string {
 	t.Helper()
@@ -123,59 +179,35 @@ func TestUsage(t *testing.T) {
 		{[]string{"binaries", "kubectl"}, "kubectl: must be one of envoy, istioctl, pilot-discovery"},
 		{[]string{"env", "--shell", "csh"}, "--shell csh: must be one of sh, fish"},
 	} {
-		code, stdout, stderr := fleetman(t, test.args...)
-		if code != exitUsage || stderr != "fleetman: "+test.want+"\n" || stdout != "" {
-			t.Errorf("%q: exit code %d, stdout %q\n got %s\nwant %s", test.args, code, stdout, stderr, test.want)
-		}
+		expect(t, exitUsage, "", "fleetman: "+test.want+"\n", test.args...)
 	}
 }
 
 func TestNoFleet(t *testing.T) {
 	state := t.TempDir()
 	want := fmt.Sprintf("fleetman: no fleet runs in %s: start one with fleetman up, or set its directory with --state\n", state)
-	for _, args := range [][]string{{"pods"}, {"status"}, {"logs", "all"}, {"kill", "staff-service"}, {"mesh", "status"}, {"apply", "plain"}, {"fault", "--show"}} {
-		code, stdout, stderr := fleetman(t, append(args, "--state", state)...)
-		if code != exitFailure || stderr != want || stdout != "" {
-			t.Errorf("%q: exit code %d, stdout %q, stderr %q, want %q", args, code, stdout, stderr, want)
-		}
+	for _, args := range [][]string{
+		{"pods"}, {"status"}, {"logs", "all"}, {"kill", "staff-service"}, {"mesh", "status"}, {"apply", "plain"},
+		{"fault", "--show"}, {"fault", "staff-service", "reset"}, {"fault", "staff-service", "--clear"}, {"fault", "verify"},
+	} {
+		expect(t, exitFailure, "", want, append(args, "--state", state)...)
 	}
-	code, stdout, stderr := fleetman(t, "down", "--state", state)
-	if want := "no fleet runs in " + state + "\n"; code != 0 || stderr != want || stdout != "" {
-		t.Errorf("down: exit code %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
-	}
+	expect(t, 0, "", "no fleet runs in "+state+"\n", "down", "--state", state)
 }
 
 func TestBadManifest(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "staff.yaml")
-	if err := os.WriteFile(file, []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: staff}\nspec: {replica: 2}\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	code, stdout, stderr := fleetman(t, "up", file)
-	if want := "fleetman: " + file + `: Deployment staff: unknown field "spec.replica"` + "\n"; code != exitFailure || stderr != want || stdout != "" {
-		t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
-	}
+	file := write(t, "staff.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: staff}\nspec: {replica: 2}\n")
+	expect(t, exitFailure, "", "fleetman: "+file+`: Deployment staff: unknown field "spec.replica"`+"\n", "up", file)
 }
 
 // TestUp runs a fleet of fakes and talks to it as a user would.
 func TestUp(t *testing.T) {
-	bin := t.TempDir()
-	for _, name := range []string{"staff-service", "webapp"} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput(); err != nil {
-			t.Fatalf("building the fake: %v: %s", err, out)
-		}
-	}
+	bin := fakes(t, "staff-service", "webapp")
 	network := networkOf(t)
 	state := filepath.Join(t.TempDir(), strings.Repeat("a-long-name", 12)) // longer than a socket's address may be
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var stdout, stderr buffer
-	done := make(chan int)
-	go func() {
-		done <- run(ctx, []string{
-			"up", "--bin", bin, "--state", state, "--network", network + "0/24", "--node-address", network + "250", "--logs",
-			"--replicas", "staff-service=2", "--set", "staff-service:VARIANT=bad", "../../../k8s/base/staff-service.yaml", "../../../k8s/base/webapp.yaml",
-		}, os.Environ(), &stdout, &stderr)
-	}()
+	up := inBackground(t, "up", "--bin", bin, "--state", state, "--network", network+"0/24", "--node-address", network+"250", "--logs",
+		"--replicas", "staff-service=2", "--set", "staff-service:VARIANT=bad", "../../../k8s/base/staff-service.yaml", "../../../k8s/base/webapp.yaml")
+	stdout, stderr := &up.stdout, &up.stderr
 	await(t, "the table of pods", func() bool { return strings.Contains(stderr.String(), "; Ctrl-C ends it\n") })
 	port := "80"
 	if os.Geteuid() != 0 && strings.Contains(stdout.String(), ":10080") {
@@ -203,20 +235,12 @@ func TestUp(t *testing.T) {
 	}{
 		{"--tail=0", ""}, {"--tail=1", "fake: started webapp-0\n"}, {"--since=1h", "fake: started webapp-0\n"}, {"--since=1ns", ""},
 	} {
-		if code, out, errs := fleetman(t, "logs", test.flag, "webapp-0", "--state", state); code != 0 || errs != "" || out != test.want {
-			t.Errorf("logs %s: exit code %d, stderr %q, stdout %q", test.flag, code, errs, out)
-		}
+		expect(t, 0, test.want, "", "logs", test.flag, "webapp-0", "--state", state)
 	}
-	if code, out, errs := fleetman(t, "logs", "webapp", "--state", state); code != 0 || errs != "" || out != "fake: started webapp-0\n" {
-		t.Errorf("logs: exit code %d, stderr %q, stdout %q", code, errs, out)
-	}
-	if code, _, errs := fleetman(t, "logs", "stuff", "--state", state); code != exitFailure || errs != "fleetman: no pod \"stuff\"; there are staff-service-0, staff-service-1, webapp-0\n" {
-		t.Errorf("logs of nobody: exit code %d, stderr %q", code, errs)
-	}
-	if code, _, errs := fleetman(t, "up", "--bin", bin, "--state", state, "../../../k8s/base/webapp.yaml"); code != exitFailure ||
-		errs != fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()) {
-		t.Errorf("a second launcher: exit code %d, stderr %q", code, errs)
-	}
+	expect(t, 0, "fake: started webapp-0\n", "", "logs", "webapp", "--state", state)
+	expect(t, exitFailure, "", "fleetman: no pod \"stuff\"; there are staff-service-0, staff-service-1, webapp-0\n", "logs", "stuff", "--state", state)
+	expect(t, exitFailure, "", fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()),
+		"up", "--bin", bin, "--state", state, "../../../k8s/base/webapp.yaml")
 
 	for _, args := range [][]string{
 		{"check", "plain", "--state", state, "--network", network + "0/24", "--node-address", network + "250"}, // its state directory
@@ -268,12 +292,9 @@ $`)
 		t.Errorf("status: exit code %d, stderr %q, stdout\n%s", code, errs, out)
 	}
 
-	code, out, errs = fleetman(t, "down", "--state", state)
-	if want := fmt.Sprintf("ended the fleet of %s (process %d)\n", state, os.Getpid()); code != 0 || out != "" || errs != want {
-		t.Errorf("down: exit code %d, stdout %q, stderr %q, want %q", code, out, errs, want)
-	}
+	expect(t, 0, "", fmt.Sprintf("ended the fleet of %s (process %d)\n", state, os.Getpid()), "down", "--state", state)
 	select {
-	case code := <-done:
+	case code := <-up.done:
 		if code != 0 || !strings.HasSuffix(stderr.String(), "stopping\n") {
 			t.Errorf("stopped with exit code %d: %s", code, stderr.String())
 		}
@@ -286,17 +307,9 @@ $`)
 }
 
 func TestUpNotReady(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../../local/testdata/fake").CombinedOutput(); err != nil {
-		t.Fatalf("building the fake: %v: %s", err, out)
-	}
-	state := t.TempDir()
-	network := networkOf(t)
-	code, stdout, stderr := fleetman(t, "up", "--bin", bin, "--state", state, "--network", network+"0/24", "--node-address", network+"250",
-		"--restart-backoff", "1ms", "--set", "staff-service:FAKE_EXIT=3", "../../../k8s/base/staff-service.yaml")
+	state, network := t.TempDir(), networkOf(t)
 	want := strings.Repeat("  fake: FAKE_EXIT is set\n", 5) +
 		"fleetman: pod staff-service-0: given up because it failed 5 times, last with exit status 3; its log is " + state + "/logs/staff-service-0.log\n"
-	if code != exitFailure || stdout != "" || stderr != want {
-		t.Errorf("exit code %d, stdout %q, stderr\n%s\nwant\n%s", code, stdout, stderr, want)
-	}
+	expect(t, exitFailure, "", want, "up", "--bin", fakes(t, "staff-service"), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
+		"--restart-backoff", "1ms", "--set", "staff-service:FAKE_EXIT=3", "../../../k8s/base/staff-service.yaml")
 }

@@ -105,8 +105,6 @@ func TestServeEnds(t *testing.T) {
 		{[]string{"report", "x", "--port", "1"}, exitUsage, "fleetman: fleetman report: --port: must be with --serve\n"},
 		{[]string{"report", "x", "--serve", "--html", "y"}, exitUsage, "fleetman: fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done\n"},
 	} {
-		if code, stdout, stderr := fleetman(t, test.args...); code != test.code || stdout != "" || stderr != test.want {
-			t.Errorf("%q: exit code %d, stdout %q, stderr %q, want %q", test.args, code, stdout, stderr, test.want)
-		}
+		expect(t, test.code, "", test.want, test.args...)
 	}
 }
