@@ -61,6 +61,17 @@ func expect(t *testing.T, code int, stdout, stderr string, args ...string) {
 	}
 }
 
+// shows runs the program to its end, which must be a success with all these texts in its output.
+func shows(t *testing.T, wants []string, args ...string) {
+	t.Helper()
+	code, stdout, stderr := fleetman(t, args...)
+	for _, want := range wants {
+		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
+			t.Errorf("%q: exit code %d, stderr %q, want %q in\n%s", args, code, stderr, want, stdout)
+		}
+	}
+}
+
 // background is a run of the program beside the test.
 type background struct {
 	stdout, stderr buffer
@@ -187,8 +198,16 @@ func TestNoFleet(t *testing.T) {
 	state := t.TempDir()
 	want := fmt.Sprintf("fleetman: no fleet runs in %s: start one with fleetman up, or set its directory with --state\n", state)
 	for _, args := range [][]string{
-		{"pods"}, {"status"}, {"logs", "all"}, {"kill", "staff-service"}, {"mesh", "status"}, {"apply", "plain"},
-		{"fault", "--show"}, {"fault", "staff-service", "reset"}, {"fault", "staff-service", "--clear"}, {"fault", "verify"},
+		{"pods"},
+		{"status"},
+		{"logs", "all"},
+		{"kill", "staff-service"},
+		{"mesh", "status"},
+		{"apply", "plain"},
+		{"fault", "--show"},
+		{"fault", "staff-service", "reset"},
+		{"fault", "staff-service", "--clear"},
+		{"fault", "verify"},
 	} {
 		expect(t, exitFailure, "", want, append(args, "--state", state)...)
 	}
