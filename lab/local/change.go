@@ -97,11 +97,7 @@ func (c *Change) open(bin string) error {
 			continue
 		}
 		fresh.pods = append(fresh.pods, planned)
-		var meshed MeshPod
-		if f.options.Mesh {
-			meshed = c.to.meshed[i]
-		}
-		p := f.newPod(planned, meshed, bin)
+		p := f.newPod(planned, c.to.meshed[i], bin)
 		p.held = true
 		c.added = append(c.added, p)
 	}
@@ -201,9 +197,7 @@ func (c *Change) swap(to *plan, in, out []*pod) {
 	f.pods = nil
 	for i, planned := range to.pods {
 		p := byPlan[planned]
-		if f.options.Mesh {
-			p.mesh = to.meshed[i]
-		}
+		p.mesh = to.meshed[i]
 		f.pods = append(f.pods, p)
 	}
 	f.pods = append(f.pods, others...)

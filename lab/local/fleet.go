@@ -146,11 +146,7 @@ func planHere(objects *manifest.Objects, o Options) (*plan, error) {
 
 func (f *Fleet) prepare(bin string) (err error) {
 	for i, planned := range f.plan.pods {
-		var meshed MeshPod
-		if f.options.Mesh {
-			meshed = f.plan.meshed[i]
-		}
-		f.pods = append(f.pods, f.newPod(planned, meshed, bin))
+		f.pods = append(f.pods, f.newPod(planned, f.plan.meshed[i], bin))
 	}
 	if err := writeSecret(adminTokenFile(f.options.State), f.options.adminToken); err != nil {
 		return err

@@ -146,9 +146,7 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 				return nil, err
 			}
 			p.pods = append(p.pods, pod)
-			if o.Mesh {
-				p.meshed = append(p.meshed, pod.meshPod(d.object))
-			}
+			p.meshed = append(p.meshed, pod.meshPod(d.object))
 		}
 	}
 	p.programs = slices.Sorted(maps.Keys(needed))

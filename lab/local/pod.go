@@ -64,8 +64,8 @@ type pod struct {
 	program    string // path
 	log        *os.File
 	supervisor *process.Supervisor
-	mesh       MeshPod // the zero value without a mesh
-	relay      *relay  // of its port; nil without
+	mesh       MeshPod
+	relay      *relay // of its port; nil without
 	relays     []*relay
 	forwards   []*forwarder
 	cancel     context.CancelFunc // ends its process; nil before run

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"fleetman.example/lab/process"
 )
 
 // firstPoll is the period of probes while a pod has never been ready, so that a
@@ -26,32 +28,28 @@ type probe struct {
 }
 
 func newProbe(from *corev1.Probe, c *corev1.Container, p *podPlan) (*probe, error) {
-	timeout := seconds(from.TimeoutSeconds, 1)
 	made := &probe{
 		delay:     time.Duration(from.InitialDelaySeconds) * time.Second,
 		period:    seconds(from.PeriodSeconds, 10),
-		failures:  atLeastOne(from.FailureThreshold, 3),
-		successes: atLeastOne(from.SuccessThreshold, 1),
+		failures:  int(positive(from.FailureThreshold, 3)),
+		successes: int(positive(from.SuccessThreshold, 1)),
 	}
-	switch {
+	var err error
+	switch timeout := seconds(from.TimeoutSeconds, 1); {
 	case from.HTTPGet != nil:
 		get := from.HTTPGet
-		port, err := probedPort(get.Port, c)
-		if err != nil {
+		if made.port, err = probedPort(get.Port, c); err != nil {
 			return nil, fmt.Errorf("httpGet.port: %w", err)
 		}
 		if get.Scheme != "" && get.Scheme != corev1.URISchemeHTTP {
 			return nil, fmt.Errorf("httpGet.scheme: %q: must be HTTP", get.Scheme)
 		}
-		made.port = port
-		made.check = httpCheck(p.itself(port), get, timeout)
+		made.check = httpCheck(p.itself(made.port), get, timeout)
 	case from.TCPSocket != nil:
-		port, err := probedPort(from.TCPSocket.Port, c)
-		if err != nil {
+		if made.port, err = probedPort(from.TCPSocket.Port, c); err != nil {
 			return nil, fmt.Errorf("tcpSocket.port: %w", err)
 		}
-		made.port = port
-		made.check = tcpCheck(p.itself(port), timeout)
+		made.check = tcpCheck(p.itself(made.port), timeout)
 	default:
 		return nil, fmt.Errorf("must be httpGet or tcpSocket: exec and grpc are not applied to a process")
 	}
@@ -66,18 +64,16 @@ func probedPort(port intstr.IntOrString, c *corev1.Container) (int, error) {
 	return found, err
 }
 
-func seconds(value, otherwise int32) time.Duration {
-	if value <= 0 {
-		value = otherwise
-	}
-	return time.Duration(value) * time.Second
-}
-
-func atLeastOne(value int32, otherwise int) int {
+// positive returns a value of a probe, or its default.
+func positive(value, otherwise int32) int32 {
 	if value < 1 {
 		return otherwise
 	}
-	return int(value)
+	return value
+}
+
+func seconds(value, otherwise int32) time.Duration {
+	return time.Duration(positive(value, otherwise)) * time.Second
 }
 
 // httpCheck succeeds with a status from 200 to 399, as kubelet's probes do.
@@ -134,7 +130,7 @@ func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err 
 	if eager {
 		pause = 0
 	}
-	for sleep(ctx, pause) {
+	for process.Sleep(ctx, pause) == nil {
 		err := p.check(ctx)
 		if ctx.Err() != nil {
 			return
@@ -158,15 +154,5 @@ func (p *probe) watch(ctx context.Context, eager bool, report func(ok bool, err 
 		if pause = p.period; eager && !known {
 			pause = firstPoll
 		}
-	}
-}
-
-// sleep reports whether d has passed before the context ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
