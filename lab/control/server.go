@@ -125,19 +125,15 @@ func routes(state string, fleet Fleet) http.Handler {
 			return
 		}
 		did, err := fleet.kill(query.Get("pod"), syscall.Signal(number))
-		if err != nil {
-			writeError(w, http.StatusNotFound, err)
-			return
-		}
-		writeJSON(w, http.StatusOK, killed{did})
+		answer(w, killed{did}, err, http.StatusNotFound)
 	})
 	mux.HandleFunc("GET /connect", func(w http.ResponseWriter, r *http.Request) {
 		state, err := fleet.Connect(r.URL.Query().Get("pod"))
-		answer(w, state, err)
+		answer(w, state, err, http.StatusBadRequest)
 	})
 	mux.HandleFunc("POST /connect", func(w http.ResponseWriter, r *http.Request) {
 		state, err := setConnect(fleet.Fleet, r.URL.Query().Get("pod"), r.URL.Query().Get("rule"))
-		answer(w, state, err)
+		answer(w, state, err, http.StatusBadRequest)
 	})
 	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
@@ -220,10 +216,8 @@ func (p *paths) set(w http.ResponseWriter, r *http.Request, fleet Fleet) {
 	}
 	if err != nil {
 		undo()
-		writeError(w, http.StatusUnprocessableEntity, err)
-		return
 	}
-	writeJSON(w, http.StatusOK, result)
+	answer(w, result, err, http.StatusUnprocessableEntity)
 }
 
 // setConnect sets the fault of a pod's connections, none for an empty rule.
@@ -238,10 +232,10 @@ func setConnect(fleet *local.Fleet, pod, rule string) (local.ConnectState, error
 	return fleet.SetConnect(pod, &fault)
 }
 
-// answer writes a result, or its error with status 400.
-func answer(w http.ResponseWriter, result any, err error) {
+// answer writes a result, or its error with a status.
+func answer(w http.ResponseWriter, result any, err error, status int) {
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err)
+		writeError(w, status, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, result)
