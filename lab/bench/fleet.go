@@ -106,14 +106,14 @@ func (b *bench) drive(ctx context.Context, vehicles int, start func(context.Cont
 	if err := confine(ctx, append(sender, chain...)); err != nil {
 		return p, err
 	}
-	if err := sleep(ctx, b.size.warm); err != nil {
+	if err := process.Sleep(ctx, b.size.warm); err != nil {
 		return p, err
 	}
 	before, err := b.take(ctx, chain, sender)
 	if err != nil {
 		return p, err
 	}
-	if err := sleep(ctx, b.size.window); err != nil {
+	if err := process.Sleep(ctx, b.size.window); err != nil {
 		return p, err
 	}
 	after, err := b.take(ctx, chain, sender)
@@ -218,15 +218,6 @@ func confine(ctx context.Context, g group) error {
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }

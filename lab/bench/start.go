@@ -40,7 +40,7 @@ func (b *bench) start(ctx context.Context, r *Result) error {
 				running.End(0)
 				continue
 			}
-			err = sleep(ctx, b.size.idleAfter)
+			err = process.Sleep(ctx, b.size.idleAfter)
 			if err == nil {
 				var used process.Usage
 				used, err = process.UsageOf(ctx, running.PID())
@@ -69,7 +69,7 @@ func (b *bench) startOnce(ctx context.Context, name string) (*subject, time.Dura
 		if _, err = ask(p.admin, "/readyz"); err == nil {
 			return p, time.Since(began), nil
 		}
-		if time.Since(began) > startTimeout || sleep(ctx, time.Millisecond) != nil {
+		if time.Since(began) > startTimeout || process.Sleep(ctx, time.Millisecond) != nil {
 			p.End(0)
 			return nil, 0, fmt.Errorf("%s: not ready within %s: %w", name, startTimeout, err)
 		}

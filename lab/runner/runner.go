@@ -21,6 +21,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
 )
@@ -277,10 +278,8 @@ func settle(ctx context.Context, route check.Route) error {
 		if known > 0 && time.Since(since) >= vehiclesQuiet {
 			return nil
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := process.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	return nil

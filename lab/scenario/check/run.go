@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
 )
 
@@ -350,9 +351,7 @@ func (r Runner) check(ctx context.Context, target Target, c *scenario.Check, con
 	during := func(ctx context.Context, began time.Time) error {
 		inOrder := slices.SortedStableFunc(slices.Values(c.Actions), func(a, b scenario.Action) int { return cmp.Compare(a.After.Duration, b.After.Duration) })
 		for _, action := range inOrder {
-			select {
-			case <-time.After(time.Until(began.Add(action.After.Duration))):
-			case <-ctx.Done():
+			if process.Sleep(ctx, time.Until(began.Add(action.After.Duration))) != nil {
 				return nil
 			}
 			if err := act(ctx, target, action); err != nil && ctx.Err() == nil {
@@ -424,9 +423,9 @@ const (
 
 // settled returns the received calls of a check when their number no longer changes.
 func settled(ctx context.Context, target Target, check string) ([]Call, error) {
-	limit := time.After(quietLimit)
+	began := time.Now()
 	var calls []Call
-	for since := time.Now(); ; {
+	for since := began; time.Since(began) < quietLimit; {
 		now, err := target.Received(ctx, check)
 		if err != nil {
 			return nil, fmt.Errorf("count received calls: %w", err)
@@ -438,12 +437,9 @@ func settled(ctx context.Context, target Target, check string) ([]Call, error) {
 		if time.Since(since) >= quietTime {
 			return calls, nil
 		}
-		select {
-		case <-time.After(quietPoll):
-		case <-limit:
-			return nil, fmt.Errorf("count received calls: their number still changes after %v", quietLimit)
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := process.Sleep(ctx, quietPoll); err != nil {
+			return nil, err
 		}
 	}
+	return nil, fmt.Errorf("count received calls: their number still changes after %v", quietLimit)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
 )
 
@@ -116,9 +117,7 @@ func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one fu
 	defer sending.Wait()
 	for i := range r.Count {
 		due := time.Duration(float64(i) / r.Rate * float64(time.Second))
-		select {
-		case <-time.After(time.Until(began.Add(due))):
-		case <-ctx.Done():
+		if process.Sleep(ctx, time.Until(began.Add(due))) != nil {
 			return i
 		}
 		sending.Go(func() { one(i) })
