@@ -17,6 +17,7 @@ const Healthy = "healthy"
 
 // The bounds of an experiment, so that a typo does not run for a day.
 const (
+	minRate  = 0.1
 	maxRate  = 1000
 	maxPhase = Duration(time.Hour)
 	maxJobs  = 100
@@ -222,21 +223,21 @@ func (c *checker) load() {
 		}
 	}
 	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
-	rate := func(path string, rate, least float64) {
+	rate := func(path string, rate float64) {
 		most := maxRate * max(1, l.Jobs)
-		c.must(rate >= least && rate <= float64(most), path, "%v: must be between %v and %d requests per second", rate, least, most)
+		c.must(rate >= minRate && rate <= float64(most), path, "%v: must be between %v and %d requests per second", rate, minRate, most)
 	}
 	if l.Rate != 0 {
-		rate("load.rate", l.Rate, 0.1)
+		rate("load.rate", l.Rate)
 	}
 	for i, step := range l.Steps {
-		rate(fmt.Sprintf("load.steps[%d].rate", i), step.Rate, 0.1)
+		rate(fmt.Sprintf("load.steps[%d].rate", i), step.Rate)
 		last := i == len(l.Steps)-1
 		c.must(last || step.For > 0 && step.For <= maxPhase, fmt.Sprintf("load.steps[%d].for", i), "%v: must be more than 0s, and at most 1h, but in the last step", step.For)
 	}
 	if l.Ramp != nil {
-		rate("load.ramp.from", l.Ramp.From, 0.1)
-		rate("load.ramp.to", l.Ramp.To, 0.1)
+		rate("load.ramp.from", l.Ramp.From)
+		rate("load.ramp.to", l.Ramp.To)
 	}
 	c.must(l.Timeout > 0 && l.Timeout <= maxPhase, "load.timeout", "%v: must be more than 0s, and at most 1h", l.Timeout)
 	c.must(l.MaxInFlight >= 1 && l.MaxInFlight <= 100_000, "load.maxInFlight", "%d: must be between 1 and 100000", l.MaxInFlight)

@@ -13,9 +13,8 @@ import (
 // depends on the sweep is called library:attempts=3.
 func (e *Experiment) Expand() (arms []Arm, faults []Fault) {
 	for _, arm := range e.Arms {
-		whole := e.whole(arm)
-		for _, at := range e.points(whole) {
-			arms = append(arms, whole.at(e, at))
+		for _, at := range e.points(e.whole(arm)) {
+			arms = append(arms, e.armAt(arm, at))
 		}
 	}
 	for _, fault := range e.Faults {
@@ -47,7 +46,7 @@ func Meet(a Arm, f Fault) bool {
 // At returns the sweep's values of an arm with a fault.
 func At(a Arm, f Fault) Point { return a.Point.with(f.Point) }
 
-// whole returns an arm on top of the arm that it is from, or of the fleet.
+// whole returns an arm on top of the arm that it is from, or of the fleet. It shares no maps and lists with them.
 func (e *Experiment) whole(a Arm) Arm {
 	below := e.Fleet
 	if i := slices.IndexFunc(e.Arms, func(other Arm) bool { return other.Name == a.From }); a.From != "" && i >= 0 {
@@ -56,6 +55,7 @@ func (e *Experiment) whole(a Arm) Arm {
 	if len(a.Manifests) == 0 {
 		a.Manifests = below.Manifests
 	}
+	a.Manifests = slices.Clone(a.Manifests)
 	if a.Mesh == nil {
 		a.Mesh = below.Mesh
 	}
@@ -63,10 +63,8 @@ func (e *Experiment) whole(a Arm) Arm {
 		a.Target = below.Target
 	}
 	a.Patches = append(slices.Clone(below.Patches), a.Patches...)
-	replicas := maps.Clone(below.Replicas)
-	if replicas == nil {
-		replicas = map[string]Count{}
-	}
+	replicas := map[string]Count{}
+	maps.Copy(replicas, below.Replicas)
 	maps.Copy(replicas, a.Replicas)
 	env := map[string]map[string]string{}
 	for _, layer := range []map[string]map[string]string{below.Env, a.Env} {
@@ -81,29 +79,24 @@ func (e *Experiment) whole(a Arm) Arm {
 	return a
 }
 
-// at fills in the values of the sweep.
-func (a Arm) at(e *Experiment, at Point) Arm {
+// armAt returns a whole arm with the values of the sweep.
+func (e *Experiment) armAt(a Arm, at Point) Arm {
+	a = e.whole(a)
 	a.Of, a.Point, a.Name = a.Name, at, e.nameAt(a.Name, at)
-	env := map[string]map[string]string{}
-	for service, variables := range a.Env {
-		env[service] = map[string]string{}
+	for _, variables := range a.Env {
 		for name, value := range variables {
-			env[service][name] = at.fill(value)
+			variables[name] = at.fill(value)
 		}
 	}
-	a.Env, a.Replicas = env, maps.Clone(a.Replicas)
 	for name, count := range a.Replicas {
 		a.Replicas[name] = Count(at.fill(string(count)))
 	}
-	a.Manifests = slices.Clone(a.Manifests)
 	for i, path := range a.Manifests {
 		a.Manifests[i] = at.fill(path)
 	}
-	patches := make([]Object, len(a.Patches))
 	for i, patch := range a.Patches {
-		patches[i] = at.fillAny(map[string]any(patch)).(map[string]any)
+		a.Patches[i] = at.fillAny(map[string]any(patch)).(map[string]any)
 	}
-	a.Patches = patches
 	return a
 }
 

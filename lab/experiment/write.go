@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -59,9 +60,13 @@ func (e *Experiment) YAML() ([]byte, error) {
 // or to the repository when the file is outside of it.
 func (e *Experiment) Write(path, root string) error {
 	moved := *e
-	moved.Source = path
-	for _, arm := range append([]*Arm{&moved.Fleet}, pointers(&moved)...) {
-		paths := Paths{}
+	moved.Source, moved.Arms = path, slices.Clone(e.Arms)
+	arms := []*Arm{&moved.Fleet}
+	for i := range moved.Arms {
+		arms = append(arms, &moved.Arms[i])
+	}
+	for _, arm := range arms {
+		var paths Paths
 		for _, manifests := range arm.Manifests {
 			there, err := e.resolve(manifests, root)
 			if err != nil {
@@ -69,9 +74,7 @@ func (e *Experiment) Write(path, root string) error {
 			}
 			paths = append(paths, near(there, filepath.Dir(path), root))
 		}
-		if arm.Manifests = paths; len(paths) == 0 {
-			arm.Manifests = nil
-		}
+		arm.Manifests = paths
 	}
 	text, err := moved.YAML()
 	if err != nil {
@@ -88,15 +91,6 @@ func (e *Experiment) Write(path, root string) error {
 		return fmt.Errorf("write the experiment: %w", err)
 	}
 	return nil
-}
-
-// pointers are those of a copy of the arms.
-func pointers(e *Experiment) (all []*Arm) {
-	e.Arms = append([]Arm(nil), e.Arms...)
-	for i := range e.Arms {
-		all = append(all, &e.Arms[i])
-	}
-	return all
 }
 
 // near is a path as a file in dir has it.
