@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/tcp"
 )
 
 // order is a part of a load, and when it begins by the clock of the loader.
@@ -25,13 +25,7 @@ type order struct {
 // client whose connection breaks reads them again.
 func Serve(ctx context.Context, listener net.Listener) error {
 	s := &server{ctx: ctx, dial: new(net.Dialer).DialContext}
-	h := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { h.Close() })
-	defer stop()
-	if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("load: %w", err)
-	}
-	return nil
+	return tcp.Serve(ctx, listener, s.routes())
 }
 
 type server struct {

@@ -21,13 +21,7 @@ const dialTimeout = 10 * time.Second
 
 // Serve accepts connections until the context ends.
 func Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: http.HandlerFunc(connect), ReadHeaderTimeout: dialTimeout}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("relay: %w", err)
-	}
-	return nil
+	return tcp.Serve(ctx, listener, http.HandlerFunc(connect))
 }
 
 func connect(w http.ResponseWriter, r *http.Request) {

@@ -1,13 +1,26 @@
-// Package tcp joins connections.
+// Package tcp joins connections, and serves HTTP on them.
 package tcp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"syscall"
+	"time"
 )
+
+// Serve serves HTTP at a listener until ctx ends.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
 
 // Join copies between two connections until both have ended. A reset of one resets the other.
 func Join(a, b *net.TCPConn) {

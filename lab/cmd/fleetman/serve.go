@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/tcp"
 )
 
 // servePort is the default of --port; 30080 is the map's, 30090 the console's.
@@ -40,12 +40,7 @@ func (f reportFlags) serve(ctx context.Context, dirs []string, goals []experimen
 		return fmt.Errorf("--port %d: %w: must be a free port, or 0 for any", f.port, err)
 	}
 	fmt.Fprintf(w, "http://%s/ shows the report, and each run when it is measured; Ctrl-C ends it\n", listener.Addr())
-	server := &http.Server{Handler: pages.handler(), ReadHeaderTimeout: 5 * time.Second}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the report: %w", err)
-	}
-	return nil
+	return tcp.Serve(ctx, listener, pages.handler())
 }
 
 // livePages makes the page again when the records have changed.
