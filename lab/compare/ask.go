@@ -81,8 +81,8 @@ func (r *running) positions(ctx context.Context, vehicles []string) error {
 		if _, err := scrape.JSON(ctx, &r.fleet.admin().HTTP, tracker+"/history/"+url.PathEscape(vehicle), &history); err != nil {
 			return err
 		}
-		for i := len(history) - 1; i >= 0; i-- { // newest first
-			received, err := time.Parse("2006-01-02T15:04:05.000-0700", history[i].Timestamp)
+		for _, p := range slices.Backward(history) { // newest first
+			received, err := time.Parse("2006-01-02T15:04:05.000-0700", p.Timestamp)
 			if err != nil {
 				return fmt.Errorf("history of %s: timestamp: %w", vehicle, err)
 			}

@@ -12,7 +12,6 @@ import (
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/experiment"
-	"fleetman.example/lab/faults"
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/process"
 )
@@ -35,11 +34,11 @@ func (f *clusterFleet) prepare(ctx context.Context, r *running, vehicles []strin
 		return nil, "", err
 	}
 	if r.e.Load.From != "" {
-		callers, err := faults.Find(f.Pods(), r.e.Load.From)
+		caller, err := r.caller()
 		if err != nil {
-			return nil, "", fmt.Errorf("load: from: %w", err)
+			return nil, "", err
 		}
-		one, err := f.client.StartLoaderIn(ctx, f.pod(callers[0].Name))
+		one, err := f.client.StartLoaderIn(ctx, f.pod(caller.Name))
 		l.loaders = []cluster.Loader{one}
 		return l, entry, err
 	}
@@ -52,23 +51,19 @@ func (f *clusterFleet) prepare(ctx context.Context, r *running, vehicles []strin
 
 // target finds where the load goes, and returns the Deployment that it reaches first.
 func (f *clusterFleet) target(ctx context.Context, r *running, plan *loader.Plan) (entry string, err error) {
-	service := r.targetName()
-	if service == experiment.TargetIngress {
+	if r.targetName() == experiment.TargetIngress {
 		if !f.hasGateway() {
-			return "", errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+			return "", errNoIngress
 		}
 		plan.Host, plan.Address, err = f.client.ServiceOf(ctx, f.gateways[0].Namespace, gatewayName)
 		return gatewayName, err
 	}
-	if service == experiment.TargetPage {
-		service = "webapp"
-	}
-	pods, err := faults.Find(f.Pods(), service)
+	pods, err := r.targets()
 	if err != nil {
-		return "", fmt.Errorf("load: target: %w", err)
+		return "", err
 	}
 	if len(pods[0].Services) == 0 {
-		return "", fmt.Errorf("load: target: %s: must be a Service", service)
+		return "", fmt.Errorf("load: target: %s: must be a Service", r.targetName())
 	}
 	plan.Host, plan.Address, err = f.client.ServiceOf(ctx, pods[0].Namespace, pods[0].Services[0])
 	return pods[0].Deployment, err

@@ -171,13 +171,20 @@ func (o Options) Manifests() (all []*manifest.Objects, err error) {
 	if err := o.prepare(plans); err != nil {
 		return nil, err
 	}
-	seen := map[*manifest.Objects]bool{}
-	for _, p := range plans {
-		if !seen[p.objects] {
-			seen[p.objects], all = true, append(all, p.objects)
-		}
+	for _, p := range onePerArm(plans) {
+		all = append(all, p.objects)
 	}
 	return all, nil
+}
+
+// onePerArm returns the first run of each arm.
+func onePerArm(plans []plan) (first []plan) {
+	for _, p := range plans {
+		if !slices.ContainsFunc(first, func(other plan) bool { return other.arm.Name == p.arm.Name }) {
+			first = append(first, p)
+		}
+	}
+	return first
 }
 
 // Left returns how many runs are to be measured, of how many, and about how long
@@ -264,6 +271,12 @@ func (c *Comparison) measure(ctx context.Context, o Options, together, left []pl
 	return err
 }
 
+// injection is the path of a part of a fault in the experiment.
+func (o Options) injection(fault experiment.Fault, number int) string {
+	i := slices.IndexFunc(o.Experiment.Faults, func(f experiment.Fault) bool { return f.Name == fault.Of })
+	return fmt.Sprintf("faults[%d].inject[%d]", i, number)
+}
+
 // field is the path of an arm in the experiment.
 func (o Options) field(arm experiment.Arm) string {
 	return fmt.Sprintf("arms[%d]", slices.IndexFunc(o.Experiment.Arms, func(a experiment.Arm) bool { return a.Name == arm.Of }))
@@ -315,10 +328,9 @@ func addOnce(problems, more experiment.Problems) experiment.Problems {
 func (o Options) wrongRules() (problems experiment.Problems) {
 	_, all := o.Experiment.Expand()
 	for _, fault := range all {
-		i := slices.IndexFunc(o.Experiment.Faults, func(f experiment.Fault) bool { return f.Name == fault.Of })
 		for j, in := range fault.Inject {
 			for _, wrong := range faults.CheckRules(in.Rules) {
-				p := o.Experiment.Problem(fmt.Sprintf("faults[%d].inject[%d].rules", i, j), "%v", wrong)
+				p := o.Experiment.Problem(o.injection(fault, j)+".rules", "%v", wrong)
 				if !slices.Contains(problems, p) {
 					problems = append(problems, p)
 				}

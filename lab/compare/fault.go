@@ -66,8 +66,7 @@ func (r *running) tryRules(ctx context.Context) error {
 			return err
 		}
 		if err != nil {
-			i := slices.IndexFunc(r.e.Faults, func(f experiment.Fault) bool { return f.Name == r.fault.Of })
-			return r.e.Problem(fmt.Sprintf("faults[%d].inject[%d].rules", i, j), "%v", err)
+			return r.e.Problem(r.o.injection(r.fault, j)+".rules", "%v", err)
 		}
 	}
 	return nil
@@ -178,7 +177,7 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 		if err != nil {
 			return nil, err
 		}
-		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
+		r.note(record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
 		beside.Go(func() { r.setAgain(ctx, pod, in.Rules) })
 	}
 	return func() error {
@@ -186,7 +185,7 @@ func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experim
 			if err := r.restore(pod, before[pod.Name]); err != nil {
 				return err
 			}
-			r.note(record.Launcher, record.EventFaultCleared, strings.TrimSuffix(pod.Name+": "+before[pod.Name], ": "))
+			r.note(record.EventFaultCleared, strings.TrimSuffix(pod.Name+": "+before[pod.Name], ": "))
 		}
 		return nil
 	}, nil
@@ -258,7 +257,7 @@ func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
 	for event := range r.fleet.Events(ctx) {
 		if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
 			if r.set(ctx, r.now(pod), rules) == nil {
-				r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
+				r.note(record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
 			}
 		}
 	}
@@ -283,12 +282,12 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 		if _, err := r.fleet.Kill(pod.Name, sig); err != nil {
 			return nil, err
 		}
-		r.note(record.Launcher, record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
+		r.note(record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
 		if kind == experiment.Stop {
 			beside.Go(func() {
 				_ = process.Sleep(ctx, lasts)
 				_, _ = r.fleet.Kill(pod.Name, syscall.SIGCONT) // a pod that was killed meanwhile has restarted
-				r.note(record.Launcher, record.EventFaultCleared, pod.Name)
+				r.note(record.EventFaultCleared, pod.Name)
 			})
 		}
 	}
@@ -300,7 +299,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 func (r *running) roll(ctx context.Context, pods []local.Pod) {
 	for _, pod := range pods {
 		since := time.Now()
-		r.note(record.Launcher, record.EventFaultSet, pod.Name+": roll")
+		r.note(record.EventFaultSet, pod.Name+": roll")
 		if _, err := r.fleet.Kill(pod.Name, syscall.SIGTERM); err != nil {
 			return
 		}
@@ -309,6 +308,6 @@ func (r *running) roll(ctx context.Context, pods []local.Pod) {
 				break
 			}
 		}
-		r.note(record.Launcher, record.EventFaultCleared, pod.Name)
+		r.note(record.EventFaultCleared, pod.Name)
 	}
 }

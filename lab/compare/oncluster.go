@@ -67,9 +67,8 @@ func (c *Cluster) mistakes(plans []plan) (problems experiment.Problems) {
 		}
 	}
 	for _, p := range plans {
-		i := slices.IndexFunc(p.e.Faults, func(f experiment.Fault) bool { return f.Name == p.fault.Of })
 		for j, in := range p.fault.Inject {
-			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
+			path := p.o.injection(p.fault, j)
 			if kind, _, err := in.Action.Parse(); err == nil && kind == experiment.Stop {
 				note(p.e, path+".action", "%s: must be kill or roll with --context: the API of a cluster has no SIGSTOP", in.Action)
 			}
@@ -104,13 +103,8 @@ func (c *Cluster) namespace(arm string) string {
 }
 
 func (c *Cluster) ready(ctx context.Context, left []plan) error {
-	done := map[string]bool{}
 	var outside []string
-	for _, p := range left {
-		if done[p.arm.Name] {
-			continue
-		}
-		done[p.arm.Name] = true
+	for _, p := range onePerArm(left) {
 		more, err := c.readyArm(ctx, p)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.arm.Name, err)

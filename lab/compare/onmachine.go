@@ -68,12 +68,10 @@ func (m *machine) ready(ctx context.Context, left []plan) (err error) {
 // validate returns the arms whose objects Istio refuses.
 func (m *machine) validate(ctx context.Context, left []plan) error {
 	var problems experiment.Problems
-	done := map[string]bool{}
-	for _, p := range left {
-		if !p.mesh || done[p.arm.Name] {
+	for _, p := range onePerArm(left) {
+		if !p.mesh {
 			continue
 		}
-		done[p.arm.Name] = true
 		if err := mesh.Validate(ctx, m.found.Istioctl.Path, p.objects); ctx.Err() != nil {
 			return err
 		} else if err != nil {
@@ -166,23 +164,19 @@ func (f *localFleet) prepare(_ context.Context, r *running, vehicles []string) (
 // target finds where the load goes. A Service is reached as kube-proxy leads
 // there: each connection goes to one of its ready pods.
 func (f *localFleet) target(r *running) (target, error) {
-	service := r.targetName()
-	switch service {
-	case experiment.TargetIngress:
+	if r.targetName() == experiment.TargetIngress {
 		return f.ingress()
-	case experiment.TargetPage:
-		service = "webapp"
 	}
-	pods, err := faults.Find(f.Pods(), service)
+	pods, err := r.targets()
 	if err != nil {
-		return target{}, fmt.Errorf("load: target: %w", err)
+		return target{}, err
 	}
 	to := target{entry: pods[0].Deployment, host: net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port))}
 	if r.e.Load.From != "" {
 		return f.from(r, to, pods[0])
 	}
 	to.dial = r.dialOne(func(string) (found []string, err error) {
-		pods, err := faults.Find(f.Pods(), service)
+		pods, err := r.targets()
 		for _, ready := range []bool{true, false} {
 			for _, pod := range pods {
 				if pod.Ready == ready {
@@ -218,26 +212,26 @@ func (p plan) dialOne(find func(address string) ([]string, error)) loader.Dial {
 // ingress is the mesh's ingress gateway.
 func (f *localFleet) ingress() (target, error) {
 	for _, port := range f.NodePorts() {
-		if port.Service == "istio-ingressgateway" && port.Name == "http" {
+		if port.Service == gatewayName && port.Name == "http" {
 			return target{host: port.Address.String(), entry: port.Service, dial: new(net.Dialer).DialContext}, nil
 		}
 	}
-	return target{}, errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+	return target{}, errNoIngress
 }
 
 // from reaches a Service as a pod of another one would: by the names that this
 // pod has, which lead to its proxy if it has one.
 func (f *localFleet) from(r *running, to target, pod local.Pod) (target, error) {
-	callers, err := faults.Find(f.Pods(), r.e.Load.From)
+	caller, err := r.caller()
 	if err != nil {
-		return target{}, fmt.Errorf("load: from: %w", err)
+		return target{}, err
 	}
 	if len(pod.Services) == 0 {
-		return target{}, fmt.Errorf("load: target: %s: must be a Service", r.e.Load.Target)
+		return target{}, fmt.Errorf("load: target: %s: must be a Service", r.targetName())
 	}
 	names := f.HostsFile()
 	if f.mesh != nil {
-		names, _ = f.mesh.HostsFile(callers[0].Name)
+		names, _ = f.mesh.HostsFile(caller.Name)
 	}
 	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
 	to.dial = r.dialOne(func(address string) ([]string, error) {

@@ -13,6 +13,7 @@ import (
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/loader"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/record"
 )
 
@@ -139,8 +140,8 @@ func (r *running) begin(began time.Time, first []record.Sample, entry string) {
 // that a service sends among them.
 func (r *running) findHops() {
 	var load *record.Hop
-	if callers, err := faults.Find(r.fleet.Pods(), r.e.Load.From); r.e.Load.From != "" && err == nil {
-		load = &record.Hop{Caller: callers[0].Deployment, Upstream: r.seen.Entry}
+	if caller, err := r.caller(); r.e.Load.From != "" && err == nil {
+		load = &record.Hop{Caller: caller.Deployment, Upstream: r.seen.Entry}
 		for _, stream := range r.e.Load.Streams {
 			load.Methods = append(load.Methods, stream.Method)
 		}
@@ -154,6 +155,31 @@ func (r *running) findHops() {
 
 // targetName is where the arm's load goes.
 func (p plan) targetName() string { return cmp.Or(p.arm.Target, p.e.Load.Target) }
+
+// errNoIngress is the error of a load whose target is the ingress gateway, in a fleet without.
+var errNoIngress = errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+
+// targets returns the pods of the Service to which the load goes.
+func (r *running) targets() ([]local.Pod, error) {
+	name := r.targetName()
+	if name == experiment.TargetPage {
+		name = "webapp"
+	}
+	pods, err := faults.Find(r.fleet.Pods(), name)
+	if err != nil {
+		return nil, fmt.Errorf("load: target: %w", err)
+	}
+	return pods, nil
+}
+
+// caller returns the pod whose load it is: load.from has its service.
+func (r *running) caller() (local.Pod, error) {
+	pods, err := faults.Find(r.fleet.Pods(), r.e.Load.From)
+	if err != nil {
+		return local.Pod{}, fmt.Errorf("load: from: %w", err)
+	}
+	return pods[0], nil
+}
 
 // load is the load of the run, without its host.
 func (p plan) load(vehicles []string) loader.Plan {
@@ -245,8 +271,9 @@ func (r *running) readHistory(ctx context.Context, vehicles []string) error {
 	return r.positions(ctx, vehicles)
 }
 
-func (r *running) note(who, what, detail string) {
-	r.noteAt(time.Now(), who, what, detail)
+// note notes what the launcher does.
+func (r *running) note(what, detail string) {
+	r.noteAt(time.Now(), record.Launcher, what, detail)
 }
 
 func (r *running) noteAt(at time.Time, who, what, detail string) {

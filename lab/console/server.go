@@ -42,8 +42,7 @@ func Listen(address netip.Addr, port int) (net.Listener, error) {
 	at := netip.AddrPortFrom(address, uint16(port)).String()
 	listener, err := net.Listen("tcp", at)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
 		return nil, fmt.Errorf("console: %s: %w: choose another port with --console-port, or 0 for none", at, err)

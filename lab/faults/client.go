@@ -116,8 +116,7 @@ func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules s
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op
 		}
 		return state, fmt.Errorf("pod %s: admin listener: %w", pod.Name, err)

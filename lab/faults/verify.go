@@ -474,15 +474,15 @@ func (v Verifier) getAndKeep(ctx context.Context, pod local.Pod, kind string) me
 		return met{err: err}
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return met{err: err}
-	}
 	began := time.Now()
-	if err := request.Write(conn); err != nil {
-		return met{err: err}
+	if err = conn.SetDeadline(began.Add(patience)); err == nil {
+		err = request.Write(conn)
 	}
 	read := bufio.NewReader(conn)
-	response, err := http.ReadResponse(read, request)
+	var response *http.Response
+	if err == nil {
+		response, err = http.ReadResponse(read, request)
+	}
 	if err != nil {
 		return met{err: err}
 	}
