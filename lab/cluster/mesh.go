@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/scrape"
 )
 
 // statusWithin bounds Mesh. A proxy that takes longer is reported as not ready.
@@ -152,18 +152,9 @@ func (c *Client) istiod(ctx context.Context, pod local.Pod, path string) ([]byte
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return c.DialPod(ctx, pod.Namespace, pod.Name, istiodDebug)
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://istiod"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("istiod %s: status %d: %.100s", path, response.StatusCode, strings.TrimSpace(string(text)))
+	code, text, err := scrape.Body(ctx, &client, "http://istiod"+path)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("istiod %s: status %d: %.100s", path, code, strings.TrimSpace(string(text)))
 	}
 	return text, err
 }

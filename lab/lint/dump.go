@@ -3,15 +3,14 @@ package lint
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/scrape"
 )
 
 // Dump is the proof of a finding by what istiod generates for a proxy: the clusters
@@ -130,16 +129,10 @@ const noOptions = `,"typedExtensionProtocolOptions":{"envoy.extensions.upstreams
 
 // clusters returns the clusters that istiod generates for a proxy, by name.
 func clusters(ctx context.Context, istiod, proxy string) (map[string]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+istiod+"/debug/config_dump?proxyID="+url.QueryEscape(proxy), nil)
+	status, body, err := scrape.Body(ctx, http.DefaultClient, "http://"+istiod+"/debug/config_dump?proxyID="+url.QueryEscape(proxy))
 	if err != nil {
 		return nil, fmt.Errorf("configuration of %s: %w", proxy, err)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("configuration of %s: %w", proxy, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 	var dump struct {
 		Configs []struct {
 			Clusters []struct {
@@ -147,8 +140,8 @@ func clusters(ctx context.Context, istiod, proxy string) (map[string]string, err
 			} `json:"dynamicActiveClusters"`
 		} `json:"configs"`
 	}
-	if err = errors.Join(err, json.Unmarshal(body, &dump)); err != nil {
-		return nil, fmt.Errorf("configuration of %s: status %d: %w", proxy, response.StatusCode, err)
+	if err := json.Unmarshal(body, &dump); err != nil {
+		return nil, fmt.Errorf("configuration of %s: status %d: %w", proxy, status, err)
 	}
 	found := map[string]string{}
 	for _, config := range dump.Configs {

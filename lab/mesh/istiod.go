@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,6 +20,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/scrape"
 )
 
 // istiod is the process of an unmodified istiod, the control plane of one revision.
@@ -210,21 +210,12 @@ func (i *istiod) awaitReady(ctx context.Context) error {
 
 // get returns a document of istiod's debug interface.
 func (i *istiod) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http.String()+path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", i.name, err)
-	}
-	response, err := i.client.Do(request)
+	status, body, err := scrape.Body(ctx, &i.client, "http://"+i.http.String()+path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", i.name, err) // err has the method and the URL
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err != nil {
-		return nil, fmt.Errorf("get %s of %s: %w", path, i.name, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s of %s: status %d: %.200s", path, i.name, response.StatusCode, strings.TrimSpace(string(body)))
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("get %s of %s: status %d: %.200s", path, i.name, status, strings.TrimSpace(string(body)))
 	}
 	return body, nil
 }

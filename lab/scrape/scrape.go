@@ -16,10 +16,10 @@ import (
 )
 
 // maxBody bounds the size of what is read, in bytes.
-const maxBody = 16 << 20
+const maxBody = 64 << 20
 
-// read returns the status and the body of the response to a GET request.
-func read(ctx context.Context, client *http.Client, url string) (status int, body []byte, err error) {
+// Body returns the status and the body of the response to a GET request.
+func Body(ctx context.Context, client *http.Client, url string) (status int, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, nil, err
@@ -30,12 +30,15 @@ func read(ctx context.Context, client *http.Client, url string) (status int, bod
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", url, err)
+	}
 	return response.StatusCode, body, err
 }
 
 // JSON decodes the JSON at a URL into a value; found is false when the status is 404.
 func JSON(ctx context.Context, client *http.Client, url string, into any) (found bool, err error) {
-	status, body, err := read(ctx, client, url)
+	status, body, err := Body(ctx, client, url)
 	switch {
 	case err != nil:
 		return false, err
@@ -53,7 +56,7 @@ func JSON(ctx context.Context, client *http.Client, url string, into any) (found
 // Get returns the samples with the given names from http://ADMIN/metrics. The samples of a histogram are
 // named NAME_bucket, NAME_sum and NAME_count, as in the text format. Without an error the result is not nil.
 func Get(ctx context.Context, client *http.Client, admin string, names ...string) (model.Vector, error) {
-	status, text, err := read(ctx, client, "http://"+admin+"/metrics")
+	status, text, err := Body(ctx, client, "http://"+admin+"/metrics")
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("status %d", status)
 	}
