@@ -78,7 +78,7 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	named := names{e, arm, namesIn(objects), problems}
+	named := names{e, arm, namesIn(objects, arm), problems}
 	named.ofArm(field)
 	named.ofFaults()
 	return objects, named.problems
@@ -130,7 +130,7 @@ func (n *names) ofFaults() {
 			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
 				continue
 			}
-			if pods, one := n.known.replicas(in.Service, bareNames(n.arm.Pods())); one && in.Replicas.Some > pods {
+			if pods, one := n.known.pods[bareName(in.Service)]; one && in.Replicas.Some > pods {
 				n.problems = append(n.problems, n.e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, pods, in.Service, n.arm.Name))
 			}
 		}
@@ -140,43 +140,24 @@ func (n *names) ofFaults() {
 // ownTargets lead the load elsewhere than to a Service of the manifests.
 var ownTargets = []string{"", experiment.TargetGateway, experiment.TargetIngress, experiment.TargetPage}
 
-// bareNames returns the numbers of pods by the Deployment's name without its prefix.
-func bareNames(replicas map[string]int) map[string]int {
-	bare := map[string]int{}
-	for name, n := range replicas {
-		bare[bareName(name)] = n
-	}
-	return bare
-}
-
 func bareName(name string) string { return strings.TrimPrefix(name, "fleetman-") }
 
 // merge changes the object that a patch names, as kustomize does.
 func merge(objects *manifest.Objects, patch experiment.Object) error {
-	var head struct {
-		Kind     string
-		Metadata struct{ Name, Namespace string }
-	}
-	text, err := json.Marshal(patch)
-	if err == nil {
-		err = json.Unmarshal(text, &head)
-	}
-	if err != nil {
-		return fmt.Errorf("kind, metadata: %w", err)
-	}
+	kind, namespace, name := patch.Ref()
 	var there []string
 	for i := range objects.All {
 		object := &objects.All[i]
-		if object.Kind != head.Kind {
+		if object.Kind != kind {
 			continue
 		}
 		there = append(there, object.Name)
-		if object.Name != head.Metadata.Name || head.Metadata.Namespace != "" && object.Namespace != head.Metadata.Namespace {
+		if object.Name != name || namespace != "" && object.Namespace != namespace {
 			continue
 		}
 		return mergeInto(object, patch)
 	}
-	return fmt.Errorf("%s %s: must be one of the manifests, which have the names %q of this kind", head.Kind, head.Metadata.Name, there)
+	return fmt.Errorf("%s %s: must be one of the manifests, which have the names %q of this kind", kind, name, there)
 }
 
 func mergeInto(object *manifest.Object, patch experiment.Object) error {
@@ -202,10 +183,10 @@ func mergeInto(object *manifest.Object, patch experiment.Object) error {
 // knownNames are what services may be called.
 type knownNames struct {
 	deployments, others []string
-	pods                map[string]int // of a Deployment, by its bare name
+	pods                map[string]int // of a Deployment of the arm, by its bare name
 }
 
-func namesIn(objects *manifest.Objects) (k knownNames) {
+func namesIn(objects *manifest.Objects, arm experiment.Arm) (k knownNames) {
 	k.pods = map[string]int{}
 	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
 		k.deployments = append(k.deployments, d.Name)
@@ -217,6 +198,9 @@ func namesIn(objects *manifest.Objects) (k knownNames) {
 			k.others = append(k.others, image)
 		}
 	}
+	for name, pods := range arm.Pods() {
+		k.pods[bareName(name)] = pods
+	}
 	for _, s := range manifest.Of[*corev1.Service](objects) {
 		k.others = append(k.others, s.Name)
 	}
@@ -227,15 +211,6 @@ func namesIn(objects *manifest.Objects) (k knownNames) {
 func (k knownNames) has(name string) bool {
 	bare := func(known string) bool { return bareName(known) == bareName(name) }
 	return slices.ContainsFunc(k.deployments, bare) || slices.ContainsFunc(k.others, bare)
-}
-
-// replicas returns the number of pods of a Deployment, of which an arm sets some;
-// ok is false for another name.
-func (k knownNames) replicas(name string, set map[string]int) (n int, ok bool) {
-	if n, ok = set[bareName(name)]; !ok {
-		n, ok = k.pods[bareName(name)]
-	}
-	return n, ok
 }
 
 // seedVariables are those on which all that is random in the services depends.

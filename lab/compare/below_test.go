@@ -31,10 +31,7 @@ seeds: [1]
 // degraded and within the SLO, as no resilience does. The fault outlasts an open
 // time of a breaker.
 func TestLibraryIsNotBelowNone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a minute of load")
-	}
-	t.Parallel()
+	long(t, "a minute of load")
 	for _, service := range []string{"staff-service", "vehicle-telemetry", "position-tracker", "api-gateway"} {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel() // four fleets with little load

@@ -708,6 +708,15 @@ func TestMissingBinaries(t *testing.T) {
 	}
 }
 
+// long skips the test if only short ones run, and runs it beside others.
+func long(t *testing.T, takes string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip(takes)
+	}
+	t.Parallel()
+}
+
 // withMesh adds the real binaries of a mesh, or skips the test.
 func withMesh(t testing.TB, o Options) Options {
 	t.Helper()

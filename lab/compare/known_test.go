@@ -18,10 +18,7 @@ import (
 // the library and in the mesh. The same goals are missed where there are fewer
 // attempts than the formula has.
 func TestKnownNumbers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fifteen seconds of load")
-	}
-	t.Parallel()
+	long(t, "fifteen seconds of load")
 	for name, test := range map[string]struct {
 		experiment string
 		axis       experiment.Value // of the first axis: the number of attempts, or of retries
@@ -59,10 +56,7 @@ func TestKnownNumbers(t *testing.T) {
 // TestMetastable: which fleet recovers from a trigger that has ended, and which
 // never does: in the last five seconds nearly all answers are good, or nearly none.
 func TestMetastable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("twenty seconds of load")
-	}
-	t.Parallel()
+	long(t, "twenty seconds of load")
 	const recovers, never = "recovers", "never recovers"
 	for _, test := range []struct {
 		arm, fault, want string
@@ -107,10 +101,7 @@ func TestMetastable(t *testing.T) {
 // TestHalfOpen: a breaker risks one request for each return of a bad replica, an
 // ejection a whole burst, and without both half of the requests fail.
 func TestHalfOpen(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fifteen seconds of load")
-	}
-	t.Parallel()
+	long(t, "fifteen seconds of load")
 	trial.Run(t, func(t *trial.T) {
 		failed := map[string]float64{}
 		o := withMesh(t, short(t, "half-open", "before,breaker,ejection", "one-bad", phases(8*time.Second, 6*time.Second, 0)))
@@ -128,10 +119,7 @@ func TestHalfOpen(t *testing.T) {
 // TestEjectionLimit: one of two replicas may be ejected at 50 %, and one of one may
 // not.
 func TestEjectionLimit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("twenty seconds of load")
-	}
-	t.Parallel()
+	long(t, "twenty seconds of load")
 	trial.Run(t, func(t *trial.T) {
 		o := withMesh(t, short(t, "ejection-limit", "", "", phases(time.Second, 10*time.Second, 0)))
 		o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"1", "2"}, []experiment.Value{"50"}

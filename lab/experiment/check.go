@@ -191,7 +191,7 @@ func (c *checker) parts(path string, a Arm) {
 		}
 	}
 	for i, patch := range a.Patches {
-		kind, name := patch.ref()
+		kind, _, name := patch.Ref()
 		c.must(kind != "" && name != "", fmt.Sprintf("%s.patches[%d]", path, i), "kind %.40q, metadata.name %.40q: must both be those of an object in the manifests", kind, name)
 	}
 }

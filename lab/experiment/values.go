@@ -140,12 +140,13 @@ func (o *Object) decodeNode(d *decoder, n *yaml.Node, path string) {
 	}
 }
 
-// ref returns the kind and the name of the object that a patch changes.
-func (o Object) ref() (kind, name string) {
+// Ref returns which object a patch changes. An empty namespace is any.
+func (o Object) Ref() (kind, namespace, name string) {
 	kind, _ = o["kind"].(string)
 	metadata, _ := o["metadata"].(map[string]any)
+	namespace, _ = metadata["namespace"].(string)
 	name, _ = metadata["name"].(string)
-	return kind, name
+	return kind, namespace, name
 }
 
 // Replicas are some of a service's pods: all of them, a number of them, or those

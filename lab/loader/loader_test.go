@@ -126,8 +126,12 @@ func serve(t *testing.T) *Client {
 			t.Error(err)
 		}
 	})
+	return clientAt(listener.Addr())
+}
+
+func clientAt(address net.Addr) *Client {
 	return NewClient("p", func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+		return new(net.Dialer).DialContext(ctx, "tcp", address.String())
 	})
 }
 
@@ -150,9 +154,7 @@ func TestAwait(t *testing.T) {
 			_, _ = w.Write(body.Bytes())
 		}
 	}))
-	c := NewClient("p", func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
-	})
+	c := clientAt(server.Listener.Addr())
 	requests, err := c.Await(t.Context())
 	if err != nil || len(requests) != 1 || requests[0].Outcome.Status != 200 || calls != 3 {
 		t.Errorf("%+v after %d calls, %v", requests, calls, err)
