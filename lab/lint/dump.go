@@ -51,17 +51,16 @@ func (m *Manifests) Dump(name string, o Options) (*Dump, error) {
 		}
 	}
 	if len(one.injected()) > 0 {
-		if d.Written, err = changed(d.Written, w.object, change("true", "spec", "template", "metadata", "labels", "sidecar.istio.io/inject")); err != nil {
+		if d.Written, err = changed(d.Written, w.object, change(w.object.at("spec", "template", "metadata", "labels", "sidecar.istio.io/inject"), "true")); err != nil {
 			return nil, err
 		}
 	}
-	path := one.at.keysTo("")
-	if d.Without, err = changed(d.Written, one.at.object, func(fields map[string]any) { drop(fields, path...) }); err != nil {
+	if d.Without, err = changed(d.Written, one.at.object, removal(one.at)); err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(ignoredFields, func(f ignoredField) bool { return f.name == one.which })
 	if value := ignoredFields[i].repaired; value > 0 {
-		d.Repaired, err = changed(d.Written, one.at.object, change(value, path...))
+		d.Repaired, err = changed(d.Written, one.at.object, change(one.at, value))
 	}
 	return d, err
 }

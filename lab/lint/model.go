@@ -126,12 +126,17 @@ func (m *model) newWorkload(o *object, pods value) *workload {
 			w.hosts = scaler.at("spec", "minReplicas").count(1)
 		}
 	}
-	container := pods.at("spec", "containers").items()[0]
+	container := w.container()
 	w.env = m.environment(container, o.Namespace)
 	w.program = programOf(container.at("image").text())
 	w.library = newLibrary(w.env, w.program != "")
 	w.meshed = m.mesh && m.hasProxy(o, pods)
 	return w
+}
+
+// container returns the first container of a workload's pods.
+func (w *workload) container() value {
+	return w.object.at("spec", "template", "spec", "containers").items()[0]
 }
 
 // hasProxy reports whether pods get a proxy. A namespace that the manifests do

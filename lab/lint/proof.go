@@ -273,7 +273,7 @@ func (p *proving) injected() (patches []experiment.Object) {
 // the manifests have none: the load waits for it.
 func (p *proving) probed() (patches []experiment.Object) {
 	for _, w := range p.workloads {
-		container := w.object.at("spec", "template", "spec", "containers").items()[0]
+		container := w.container()
 		if w.program == "" || container.at("readinessProbe").has() {
 			continue
 		}
@@ -288,9 +288,8 @@ func (w *workload) readiness() map[string]any {
 	if w.program == "webapp" {
 		port = 80
 	}
-	for _, p := range w.object.at("spec", "template", "spec", "containers").items()[0].at("ports").items() {
-		port = p.at("containerPort").count(port)
-		break
+	if ports := w.container().at("ports").items(); len(ports) > 0 {
+		port = ports[0].at("containerPort").count(port)
 	}
 	return map[string]any{"tcpSocket": map[string]any{"port": port}, "periodSeconds": 1}
 }

@@ -24,7 +24,7 @@ func proveNeverOpens(p *proving) (*trial, error) {
 	}
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
-	p.repair(p.at.object, change(max(share(c.hosts()), 50), with(p.at.keysTo("outlierDetection"), "maxEjectionPercent")...))
+	p.set(p.at.around("outlierDetection").at("maxEjectionPercent"), max(share(c.hosts()), 50))
 	return t, nil
 }
 
@@ -37,7 +37,7 @@ func proveBreakerOpens(p *proving) (*trial, error) {
 	t.rate, t.fault = 20, 5*time.Second
 	t.inject = inAll(p.edge.to, "status=503")
 	t.measures, t.goal = []measure{openings, calls(p.edge.to)}, more(0, "the openings")
-	p.repair(p.edge.from.object, setVariables("BREAKER_MAX_OPEN_PERCENT", "100"))
+	p.setVariables(p.edge.from, "BREAKER_MAX_OPEN_PERCENT", "100")
 	return t, nil
 }
 
@@ -68,7 +68,7 @@ func proveEjectsForCallees(p *proving, c *cluster, t *trial) error {
 	t.measures = []measure{ejections, shareOf("own", "of the requests that need no callee failed", failedRequest)}
 	t.goal = fewer(1, "the share that failed")
 	t.note = "the errors of a callee are injected into the service itself"
-	p.repair(c.rule, change(50, with(p.at.keysTo("outlierDetection"), "maxEjectionPercent")...))
+	p.set(p.at.around("outlierDetection").at("maxEjectionPercent"), 50)
 	return nil
 }
 
@@ -84,7 +84,7 @@ func provePanic(p *proving, c *cluster, t *trial) error {
 	t.rate, t.fault = 40, 8*time.Second
 	t.inject = c.in(ejected, "status=503")
 	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
-	p.repair(p.at.object, change(0, with(p.at.keysTo("outlierDetection"), "minHealthPercent")...))
+	p.set(p.at.around("outlierDetection").at("minHealthPercent"), 0)
 	return nil
 }
 
@@ -98,10 +98,10 @@ func proveGatewayErrors(p *proving, c *cluster, t *trial) error {
 	t.inject = c.in(1, "status=502")
 	t.measures = []measure{firstEjection}
 	t.goal = less(0, "the errors until an ejection")
-	block := p.at.keysTo("outlierDetection")
-	p.repair(p.at.object, change(max(all-1, 1), with(block, "consecutiveGatewayErrors")...))
+	block := p.at.around("outlierDetection")
+	p.set(block.at("consecutiveGatewayErrors"), max(all-1, 1))
 	if all == 1 {
-		p.repair(p.at.object, change(0, with(block, "consecutive5xxErrors")...))
+		p.set(block.at("consecutive5xxErrors"), 0)
 	}
 	return nil
 }
@@ -134,9 +134,9 @@ func proveEjectsItself(p *proving) (*trial, error) {
 		field = "consecutiveGatewayErrors"
 	}
 	enough := r.retries().n + 2
-	p.repair(c.rule, change(enough, with(c.outliers.keysTo(""), field)...))
+	p.set(c.outliers.at(field), enough)
 	if all := c.outliers.at("consecutive5xxErrors").count(default5xx); field != "consecutive5xxErrors" && all != 0 && all < enough {
-		p.repair(c.rule, change(enough, with(c.outliers.keysTo(""), "consecutive5xxErrors")...))
+		p.set(c.outliers.at("consecutive5xxErrors"), enough)
 	}
 	return t, nil
 }
@@ -157,7 +157,7 @@ func proveReplaced(p *proving) (*trial, error) {
 	for _, field := range fields {
 		if whole.at(field).has() && !p.at.at(field).has() {
 			ejects = ejects || field == "outlierDetection"
-			p.repair(p.at.object, change(whole.at(field).any, with(p.at.keysTo(""), field)...))
+			p.set(p.at.at(field), whole.at(field).any)
 		}
 	}
 	c, t, err := p.loadCluster()
@@ -188,7 +188,7 @@ func proveMovedSession(p *proving, c *cluster, t *trial) error {
 	}
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{hostsOf(c.service, "one session"), ejections, failed}, less(0, "the hosts of a session")
-	p.repair(c.rule, func(fields map[string]any) { drop(fields, c.outliers.keysTo("")...) })
+	p.repair(c.rule, removal(c.outliers))
 	return nil
 }
 
@@ -196,7 +196,6 @@ func proveMovedSession(p *proving, c *cluster, t *trial) error {
 // long as the fault of interest.
 func proveLateSweep(p *proving, c *cluster, t *trial) error {
 	n, errs := c.hosts(), c.ejectingErrors()
-	block := c.outliers.keysTo("")
 	if n > 0 && c.mayEject(n) == 0 {
 		return errors.New("no host can be ejected: rule 1")
 	}
@@ -207,14 +206,14 @@ func proveLateSweep(p *proving, c *cluster, t *trial) error {
 		}
 		t.inject = c.in(1, "status=503")
 		t.measures, t.goal = []measure{ejections, failed}, more(0, "the ejections")
-		p.repair(c.rule, change(max(int(p.Fault.Seconds()*p.Rate/float64(n))/2, 1), with(block, "consecutive5xxErrors")...))
+		p.set(c.outliers.at("consecutive5xxErrors"), max(int(p.Fault.Seconds()*p.Rate/float64(n))/2, 1))
 		return nil
 	}
 	scaled := time.Duration(float64(interval) / float64(base) * float64(time.Second)).Truncate(time.Millisecond)
 	t.note = fmt.Sprintf("baseEjectionTime %s and interval %s are shortened to 1s and %s", short(base), short(interval), short(scaled))
-	p.both(c.rule, change("1s", with(block, "baseEjectionTime")...))
-	p.both(c.rule, change(scaled.String(), with(block, "interval")...))
-	p.repair(c.rule, change("333ms", with(block, "interval")...))
+	p.setBoth(c.outliers.at("baseEjectionTime"), "1s")
+	p.setBoth(c.outliers.at("interval"), scaled.String())
+	p.set(c.outliers.at("interval"), "333ms")
 	t.rate, t.fault, t.after = float64(max(20, n*errs)), 2*time.Second, 10*time.Second
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{away}, fewer(0, "the time away")

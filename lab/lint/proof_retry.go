@@ -32,7 +32,6 @@ const longestWait = 2 * time.Second
 // is time.
 func proveTriesDoNotFit(p *proving, r *route, s *service, t *trial) error {
 	own, timeout := r.retries(), r.timeout()
-	path := r.http.keysTo("")
 	if p.finding.Severity == Warning {
 		return errors.New("the last try is cut only when the waits before it, which are random, are long")
 	}
@@ -43,7 +42,7 @@ func proveTriesDoNotFit(p *proving, r *route, s *service, t *trial) error {
 		t.rate, t.fault = 2, 3*time.Second
 		t.inject = inAll(s, "delay="+(2*own.perTry).String())
 		t.measures, t.goal = []measure{slowest, failed}, less(0, "the time of the slowest answer")
-		p.repair(r.rule, change(own.perTry.String(), with(path, "timeout")...))
+		p.set(r.http.at("timeout"), own.perTry.String())
 		return nil
 	}
 	p.withoutEjection(s)
@@ -51,14 +50,14 @@ func proveTriesDoNotFit(p *proving, r *route, s *service, t *trial) error {
 	if by := int64(math.Ceil(timeout.Seconds() / longestWait.Seconds())); by > 1 {
 		t.note = fmt.Sprintf("timeout %s and perTryTimeout %s are divided by %d", short(timeout), short(perTry), by)
 		timeout, perTry = timeout/time.Duration(by), perTry/time.Duration(by)
-		p.both(r.rule, change(timeout.String(), with(path, "timeout")...))
-		p.both(r.rule, change(perTry.String(), with(path, "retries", "perTryTimeout")...))
+		p.setBoth(r.http.at("timeout"), timeout.String())
+		p.setBoth(r.http.at("retries", "perTryTimeout"), perTry.String())
 	}
 	t.rate = 1 / (1.5 * timeout.Seconds())
 	t.fault = 4 * time.Duration(float64(time.Second)/t.rate)
 	t.inject = inAll(s, "hang")
 	t.measures, t.goal = []measure{calls(s)}, more(0, "the tries")
-	p.repair(r.rule, change(fit(timeout, own).String(), with(path, "retries", "perTryTimeout")...))
+	p.set(r.http.at("retries", "perTryTimeout"), fit(timeout, own).String())
 	return nil
 }
 
@@ -86,10 +85,10 @@ func proveGivesUpFirst(p *proving) (*trial, error) {
 	t.measures, t.goal = []measure{flagged("UT"), flagged("DC"), calls(e.to)}, more(0, "the requests that the mesh ends (UT)")
 	longer := above(r.total())
 	if l.attempt == 0 {
-		p.repair(e.from.object, setVariables("UPSTREAM_TIMEOUT", longer.String()))
+		p.setVariables(e.from, "UPSTREAM_TIMEOUT", longer.String())
 		return t, nil
 	}
-	p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", max(l.total, 2*longer).String()))
+	p.setVariables(e.from, "ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", max(l.total, 2*longer).String())
 	return t, nil
 }
 
@@ -118,7 +117,7 @@ func proveCalleeRetries(p *proving) (*trial, error) {
 	t.inject = inAll(next.to, "hang,rate=0.5")
 	t.measures, t.goal = []measure{failed, calls(next.to)}, less(0, "the share that failed")
 	longer := needs + 500*time.Millisecond
-	p.repair(e.from.object, setVariables("ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", (2*longer).String()))
+	p.setVariables(e.from, "ATTEMPT_TIMEOUT", longer.String(), "UPSTREAM_TIMEOUT", (2 * longer).String())
 	return t, nil
 }
 
@@ -150,11 +149,11 @@ func proveRetriesTwice(p *proving) (*trial, error) {
 	t.inject = inAll(last.to, "status=503")
 	t.measures, t.goal = []measure{calls(last.to), slowest}, fewer(0, "the calls for one request")
 	if e.from.library.tries > 1 {
-		p.repair(e.from.object, setVariables("RETRY_ATTEMPTS", "1"))
+		p.setVariables(e.from, "RETRY_ATTEMPTS", "1")
 		return t, nil
 	}
 	r := p.read(e)
-	p.repair(r.rule, change(map[string]any{"attempts": 0}, with(r.http.keysTo(""), "retries")...))
+	p.set(r.http.at("retries"), map[string]any{"attempts": 0})
 	return t, nil
 }
 
@@ -210,8 +209,8 @@ func failing(own retries) string {
 
 // readsOnly lets a route match GET, and adds one without retries behind it.
 func readsOnly(fields map[string]any, r *route) {
-	list, _ := get(fields, "spec", "http").([]any)
-	i := r.http.path[2].index
+	routes, i := r.http.path[:2], r.http.path[2].index
+	list, _ := get(fields, routes).([]any)
 	others := clone(list[i].(map[string]any))
 	others["retries"] = map[string]any{"attempts": 0}
 	delete(others, "name")
@@ -224,7 +223,7 @@ func readsOnly(fields map[string]any, r *route) {
 		match.(map[string]any)["method"] = map[string]any{"exact": "GET"}
 	}
 	own["match"] = matches
-	put(fields, slices.Insert(list, i+1, any(others)), "spec", "http")
+	put(fields, slices.Insert(list, i+1, any(others)), routes)
 }
 
 // proveUnsafeLibrary: a POST of the library's fails.
@@ -238,7 +237,7 @@ func proveUnsafeLibrary(p *proving) (*trial, error) {
 		p.withoutEjection(e.to)
 		t.inject = inAll(e.to, "status=503,method=POST")
 		t.measures, t.goal = []measure{calls(e.to)}, fewer(0, "the executions of one POST")
-		p.repair(e.from.object, setVariables("RETRY_UNSAFE", "false"))
+		p.setVariables(e.from, "RETRY_UNSAFE", "false")
 		return t, nil
 	}
 	return nil, fmt.Errorf("%s: no request of the fleet's programs that the load could send makes it POST", p.edge.from.name)
@@ -304,11 +303,11 @@ func (p *proving) repairBudget(r *route, c *cluster) error {
 			"apiVersion": "networking.istio.io/v1", "kind": o.Kind, "metadata": map[string]any{"name": o.Name, "namespace": o.Namespace},
 			"spec": map[string]any{"host": r.to[0].host, "trafficPolicy": map[string]any{}},
 		}
-		p.repair(o, change(budget, "spec", "trafficPolicy", "retryBudget"))
+		p.set(o.at("spec", "trafficPolicy", "retryBudget"), budget)
 	case p.at.path[len(p.at.path)-1].index >= 0: // a port's settings
 		p.repair(c.rule, func(fields map[string]any) {
-			traffic, _ := get(fields, "spec", "trafficPolicy").(map[string]any)
-			port, _ := get(fields, p.at.keysTo("")...).(map[string]any)
+			traffic, _ := get(fields, c.rule.at("spec", "trafficPolicy").path).(map[string]any)
+			port, _ := get(fields, p.at.path).(map[string]any)
 			for _, block := range blocks {
 				if port[block] != nil {
 					traffic[block] = port[block]
@@ -317,11 +316,7 @@ func (p *proving) repairBudget(r *route, c *cluster) error {
 			delete(traffic, "portLevelSettings")
 		})
 	default:
-		path := []any{"spec", "trafficPolicy", "retryBudget"}
-		if c.budget.has() {
-			path = c.budget.keysTo("")
-		}
-		p.repair(c.rule, change(budget, path...))
+		p.set(c.budget.or(c.rule.at("spec", "trafficPolicy", "retryBudget")), budget)
 	}
 	return nil
 }
@@ -335,12 +330,12 @@ func proveLibraryBudget(p *proving) (*trial, error) {
 			wrong = err
 			continue
 		}
-		p.both(e.from.object, setVariables("FALLBACK", "false", "BREAKER_FAILURES", "0"))
+		p.both(e.from.object, variables(e.from, "FALLBACK", "false", "BREAKER_FAILURES", "0"))
 		p.withoutEjection(e.to)
 		t.rate = 20
 		t.inject = inAll(e.to, "status=503")
 		t.measures, t.goal = []measure{calls(e.to)}, less(0, "the calls for one request")
-		p.repair(e.from.object, setVariables("RETRY_BUDGET_PERCENT", "20"))
+		p.setVariables(e.from, "RETRY_BUDGET_PERCENT", "20")
 		return t, nil
 	}
 	return nil, wrong
@@ -376,6 +371,6 @@ func proveRetryWords(p *proving, r *route, s *service, t *trial) error {
 	}
 	t.measures, t.goal = []measure{failed}, fewer(0, "the share that failed")
 	p.withoutBudget(s)
-	p.repair(r.rule, change(instead, with(r.http.keysTo(""), "retries", "retryOn")...))
+	p.set(r.http.at("retries", "retryOn"), instead)
 	return nil
 }

@@ -29,9 +29,9 @@ func proveFaultBesideRetries(p *proving, r *route, s *service, t *trial) error {
 	default:
 		return errors.New("retries or a timeout would not change what this fault does")
 	}
-	p.repair(r.rule, func(fields map[string]any) { drop(fields, with(r.http.keysTo(""), "fault")...) })
+	p.repair(r.rule, removal(fault))
 	for _, w := range s.workloads {
-		p.repair(w.object, setVariables("FAULTS", rules))
+		p.setVariables(w, "FAULTS", rules)
 	}
 	return nil
 }
@@ -67,19 +67,17 @@ func proveNotSeen(p *proving) (*trial, error) {
 	t.streams[0].Headers = (&route{http: routes[0]}).headers()
 	t.fault = 4 * time.Second
 	t.note = fmt.Sprintf("every route of %s answers %d, which shows who takes it", rule.Ref(), marker)
-	p.both(rule, func(fields map[string]any) {
-		for i := range routes {
-			put(fields, map[string]any{"abort": map[string]any{"httpStatus": marker, "percentage": map[string]any{"value": 100}}}, "spec", "http", i, "fault")
-		}
-	})
-	switch path := p.at.keysTo(""); {
-	case slices.Contains(path, any("gateways")):
-		p.repair(rule, change(append(slices.Clone(rule.at("spec", "gateways").any.([]any)), "mesh"), path...))
-	case slices.Contains(path, any("exportTo")):
+	for _, route := range routes {
+		p.setBoth(route.at("fault"), map[string]any{"abort": map[string]any{"httpStatus": marker, "percentage": map[string]any{"value": 100}}})
+	}
+	switch p.at.path[1].key {
+	case "gateways":
+		p.set(p.at, append(p.at.texts(), "mesh"))
+	case "exportTo":
 		t.from = p.edge.from
-		p.repair(rule, change(append(slices.Clone(rule.at("spec", "exportTo").any.([]any)), p.edge.from.ns), path...))
+		p.set(p.at, append(p.at.texts(), p.edge.from.ns))
 	default:
-		p.repair(rule, change(s.host, path...))
+		p.set(p.at, s.host)
 	}
 	t.measures = []measure{shareOf("", "of the calls take a route of "+rule.Ref(), func(q record.Request) bool { return q.Status == marker })}
 	t.goal = more(0, "the share")
@@ -113,7 +111,7 @@ func proveLostHeader(p *proving) (*trial, error) {
 	}
 	t.measures = []measure{shareOf("", fmt.Sprintf("of the requests with %s reached %s with it", name, p.edge.name()), failedRequest)}
 	t.goal = more(0, "the share")
-	p.repair(p.edge.from.object, setVariables("PROPAGATE_HEADERS", "true"))
+	p.setVariables(p.edge.from, "PROPAGATE_HEADERS", "true")
 	return t, nil
 }
 
@@ -126,7 +124,7 @@ func proveSmallPool(p *proving, c *cluster, t *trial) error {
 			return errors.New("--rate must be at most 200, for one machine")
 		}
 		t.inject = inAll(c.service, "delay="+p.Latency.String())
-		p.repair(c.rule, change(int(2*p.Rate*p.Latency.Seconds())+1, p.at.keysTo("")...))
+		p.set(p.at, int(2*p.Rate*p.Latency.Seconds())+1)
 		return nil
 	}
 	n := c.pool.at("tcp", "maxConnections").count(0)
@@ -137,10 +135,10 @@ func proveSmallPool(p *proving, c *cluster, t *trial) error {
 	t.rate, t.fault = rate, max(6*time.Second, 2*delay)
 	t.inject = inAll(c.service, "delay="+delay.String())
 	p.withoutEjection(c.service)
-	http := with(c.pool.keysTo(""), "http")
-	p.repair(c.rule, change(n, with(http, "http1MaxPendingRequests")...))
+	http := c.pool.at("http")
+	p.set(http.at("http1MaxPendingRequests"), n)
 	if c.pool.at("http", "http2MaxRequests").count(0) >= n {
-		p.repair(c.rule, change(max(n-1, 1), with(http, "http2MaxRequests")...))
+		p.set(http.at("http2MaxRequests"), max(n-1, 1))
 	}
 	return nil
 }
@@ -180,22 +178,22 @@ func proveLibraryLimits(p *proving) (*trial, error) {
 	p.withoutEjection(e.to)
 	switch p.which {
 	case "open time":
-		p.both(w.object, setVariables("FALLBACK", "false"))
+		p.both(w.object, variables(w, "FALLBACK", "false"))
 		t.rate, t.fault, t.inject = 10, min(4*l.total, 12*time.Second), inAll(e.to, "hang")
 		t.measures, t.goal = []measure{openings, slowest}, less(0, "the openings")
-		p.repair(w.object, setVariables("BREAKER_OPEN_TIME", (2*l.total).String()))
+		p.setVariables(w, "BREAKER_OPEN_TIME", (2 * l.total).String())
 	case "bulkhead":
 		if p.Rate > 200 {
 			return nil, errors.New("--rate must be at most 200, for one machine")
 		}
 		t.rate, t.fault, t.inject = p.Rate, 5*time.Second, inAll(e.to, "delay="+p.Latency.String())
 		t.measures, t.goal = []measure{notGood}, fewer(0, "the share that failed or was degraded")
-		p.repair(w.object, setVariables("BULKHEAD", fmt.Sprint(int(2*p.Rate*p.Latency.Seconds())+1)))
+		p.setVariables(w, "BULKHEAD", fmt.Sprint(int(2*p.Rate*p.Latency.Seconds())+1))
 	default:
 		t.rate, t.fault = 20, 6*time.Second
 		t.inject = []experiment.Injection{{Service: e.to.name, Replicas: experiment.Replicas{Some: 1}, Rules: "status=503"}}
 		t.measures, t.goal = []measure{openings, notGood}, less(1, "the share that failed or was degraded")
-		p.repair(w.object, setVariables("BREAKER_FAILURES", "0"))
+		p.setVariables(w, "BREAKER_FAILURES", "0")
 	}
 	return t, nil
 }

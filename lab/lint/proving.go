@@ -170,98 +170,93 @@ func inAll(s *service, rules string) []experiment.Injection {
 	return []experiment.Injection{{Service: s.name, Replicas: experiment.Replicas{All: true}, Rules: rules}}
 }
 
-// keys returns a path for put: strings are keys, numbers indexes of lists.
-func (v value) keysTo(cut string) (path []any) {
-	for _, s := range v.path {
-		if s.index >= 0 {
-			path = append(path, s.index)
-		} else {
-			path = append(path, s.key)
-		}
-		if cut != "" && s.key == cut {
-			break
-		}
+// around returns the part around a value that a key has, or the value itself if there is none.
+func (v value) around(key string) value {
+	i := slices.IndexFunc(v.path, func(s step) bool { return s.key == key })
+	if i < 0 {
+		return v
 	}
-	return path
+	return value{v.object, v.path[:i+1], get(v.object.fields, v.path[:i+1])}
 }
 
-// put sets the value at a path. Objects that are missing are made.
-func put(fields map[string]any, to any, path ...any) {
-	putIn(fields, to, path)
-}
-
-// putIn returns a node, or a new object for nil, with the value at a path below it.
-func putIn(node, to any, path []any) any {
+// put returns a node, or a new object for nil, with a value at a path below it.
+// Objects that are missing are made.
+func put(node, to any, path []step) any {
 	if len(path) == 0 {
 		return to
 	}
-	switch key := path[0].(type) {
-	case int:
-		if list, _ := node.([]any); key < len(list) {
-			list[key] = putIn(list[key], to, path[1:])
+	if s := path[0]; s.index >= 0 {
+		if list, _ := node.([]any); s.index < len(list) {
+			list[s.index] = put(list[s.index], to, path[1:])
 		}
-	case string:
-		if node == nil {
-			node = map[string]any{}
-		}
-		if within, ok := node.(map[string]any); ok {
-			within[key] = putIn(within[key], to, path[1:])
-		}
+		return node
+	}
+	if node == nil {
+		node = map[string]any{}
+	}
+	if within, ok := node.(map[string]any); ok {
+		within[path[0].key] = put(within[path[0].key], to, path[1:])
 	}
 	return node
 }
 
-// get returns the value at a path, or nil.
-func get(node any, path ...any) any {
-	for _, step := range path {
-		switch key := step.(type) {
-		case int:
-			list, _ := node.([]any)
-			if key >= len(list) {
-				return nil
-			}
-			node = list[key]
-		case string:
-			within, _ := node.(map[string]any)
-			node = within[key]
+// get returns the value at a path below a node, or nil.
+func get(node any, path []step) any {
+	for _, s := range path {
+		if list, _ := node.([]any); s.index >= 0 && s.index < len(list) {
+			node = list[s.index]
+			continue
 		}
+		within, _ := node.(map[string]any)
+		node = within[s.key]
 	}
 	return node
 }
 
-// drop removes a key of the object at a path.
-func drop(fields map[string]any, path ...any) {
-	within, _ := get(fields, path[:len(path)-1]...).(map[string]any)
-	if key, ok := path[len(path)-1].(string); ok {
-		delete(within, key)
-	}
+// change returns a change that puts something in the place of a value.
+func change(v value, to any) func(map[string]any) {
+	return func(fields map[string]any) { put(fields, to, v.path) }
 }
 
-// change returns a change that puts one value.
-func change(to any, path ...any) func(map[string]any) {
-	return func(fields map[string]any) { put(fields, to, path...) }
-}
-
-// with returns a path with more keys.
-func with(path []any, more ...any) []any { return append(slices.Clone(path), more...) }
-
-// setting returns a change that sets variables of a workload's first container.
-func setVariables(variables ...string) func(map[string]any) {
+// removal returns a change that removes a value of an object.
+func removal(v value) func(map[string]any) {
 	return func(fields map[string]any) {
-		path := []any{"spec", "template", "spec", "containers", 0, "env"}
-		env, _ := get(fields, path...).([]any)
-		for i := 0; i+1 < len(variables); i += 2 {
-			name := variables[i]
-			env = slices.DeleteFunc(env, func(item any) bool { return get(item, "name") == name })
-			env = append(env, map[string]any{"name": name, "value": variables[i+1]})
-		}
-		put(fields, env, path...)
+		last := len(v.path) - 1
+		within, _ := get(fields, v.path[:last]).(map[string]any)
+		delete(within, v.path[last].key)
 	}
+}
+
+// variables returns a change that sets variables of a workload's first container.
+func variables(w *workload, pairs ...string) func(map[string]any) {
+	return func(fields map[string]any) {
+		path := w.container().at("env").path
+		env, _ := get(fields, path).([]any)
+		for pair := range slices.Chunk(pairs, 2) {
+			env = slices.DeleteFunc(env, func(item any) bool {
+				fields, _ := item.(map[string]any)
+				return fields["name"] == pair[0]
+			})
+			env = append(env, map[string]any{"name": pair[0], "value": pair[1]})
+		}
+		put(fields, env, path)
+	}
+}
+
+// set changes a value in the repaired arm.
+func (p *proving) set(v value, to any) { p.repair(v.object, change(v, to)) }
+
+// setBoth changes a value in both arms.
+func (p *proving) setBoth(v value, to any) { p.both(v.object, change(v, to)) }
+
+// setVariables sets variables of a workload in the repaired arm.
+func (p *proving) setVariables(w *workload, pairs ...string) {
+	p.repair(w.object, variables(w, pairs...))
 }
 
 // bare switches off what would hide the tries of a workload's library.
 func (p *proving) bare(w *workload) {
-	p.both(w.object, setVariables("FALLBACK", "false", "BREAKER_FAILURES", "0", "RETRY_BUDGET_PERCENT", "1000"))
+	p.both(w.object, variables(w, "FALLBACK", "false", "BREAKER_FAILURES", "0", "RETRY_BUDGET_PERCENT", "1000"))
 }
 
 // withoutEjection removes the ejection of a service's hosts in both arms: it would
