@@ -55,25 +55,13 @@ const maxLine = 1 << 20
 // the line: name:NUMBER.
 func Read(r io.Reader, name string) (*Comparison, error) {
 	var c Comparison
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	lines.Split(wholeLines)
-	number := 0
-	for lines.Scan() {
-		number++
-		if err := c.readLine(lines.Bytes()); err != nil {
-			if err = fmt.Errorf("%s:%d: %w", name, number, err); !bytes.HasSuffix(lines.Bytes(), []byte("\n")) {
-				err = fmt.Errorf("%w %s", err, c.goesOn())
-			}
-			return nil, err
-		}
-	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%s:%d: the line is too long: must be at most %d bytes", name, number+1, maxLine)
-	} else if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if len(c.Runs) == 0 {
+	number, isCut, err := c.readLines(r, name, func(int) {})
+	switch {
+	case err != nil:
+		return nil, err
+	case isCut:
+		return nil, fmt.Errorf("%s:%d: the line is cut off %s", name, number, c.goesOn())
+	case len(c.Runs) == 0:
 		return nil, fmt.Errorf("%s: no runs", name)
 	}
 	if err := c.notWhole(); err != nil {
@@ -82,22 +70,28 @@ func Read(r io.Reader, name string) (*Comparison, error) {
 	return &c, nil
 }
 
-// wholeLines is bufio.ScanLines, but keeps the end of a line, so that a line
-// that was cut off can be refused.
-func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i+1], nil
+// readLines reads all whole lines; read is called after each, with its length. It
+// returns the number of the line at the end, and whether that one is cut off.
+func (c *Comparison) readLines(r io.Reader, name string, read func(length int)) (number int, isCut bool, err error) {
+	lines := bufio.NewReaderSize(r, maxLine)
+	for number = 1; ; number++ {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF):
+			return number, len(line) > 0, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			return number, false, fmt.Errorf("%s:%d: the line is too long: must be at most %d bytes", name, number, maxLine)
+		case err != nil:
+			return number, false, fmt.Errorf("read %s: %w", name, err)
+		}
+		if err := c.readLine(line); err != nil {
+			return number, false, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+		read(len(line))
 	}
-	if atEOF && len(data) > 0 {
-		return len(data), data, nil
-	}
-	return 0, nil, nil
 }
 
 func (c *Comparison) readLine(line []byte) error {
-	if !bytes.HasSuffix(line, []byte("\n")) {
-		return errors.New("the line is cut off")
-	}
 	var key Key
 	if c.Kind == "" { // the first line's fault is a number
 		return c.readHeader(line)

@@ -1,8 +1,6 @@
 package record
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -12,26 +10,15 @@ import (
 // It returns nil when there is no whole first line.
 func ReadWhole(r io.Reader, name string) (*Comparison, int64, error) {
 	var c Comparison
-	lines := bufio.NewReader(r)
 	whole, at := int64(0), int64(0)
-	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, 0, fmt.Errorf("read %s: %w", name, err)
-		}
-		if err := c.readLine(line); err != nil {
-			return nil, 0, fmt.Errorf("%s:%d: %w", name, number, err)
-		}
-		at += int64(len(line))
+	_, _, err := c.readLines(r, name, func(length int) {
+		at += int64(length)
 		if len(c.Runs) == 0 || c.Runs[len(c.Runs)-1].whole() {
 			whole = at
 		}
-	}
-	if c.Kind == "" {
-		return nil, 0, nil
+	})
+	if err != nil || c.Kind == "" {
+		return nil, 0, err
 	}
 	if n := len(c.Runs); n > 0 && !c.Runs[n-1].whole() {
 		c.Runs = c.Runs[:n-1]

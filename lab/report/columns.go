@@ -73,15 +73,22 @@ func use(pick func(*Cost) Use, of func(Use) float64) func(*Run) *float64 {
 	}
 }
 
-// idled is a figure that needs time without load.
-func idled(of func(*Run) *float64) func(*Run) *float64 {
+// where is a figure that only the runs have for which has holds.
+func where(has func(*Run) bool, of func(*Run) *float64) func(*Run) *float64 {
 	return func(r *Run) *float64 {
-		if r.Cost.IdleSeconds == 0 {
+		if !has(r) {
 			return nil
 		}
 		return of(r)
 	}
 }
+
+// idled reports whether some time of the run was without load.
+func idled(r *Run) bool { return r.Cost.IdleSeconds > 0 }
+
+// alone reports whether the watched hop's upstream has no other caller that calls
+// alike.
+func alone(r *Run) bool { return !r.watchedHop.Shared }
 
 func services(c *Cost) Use { return c.Services }
 func proxies(c *Cost) Use  { return c.Proxies }
@@ -110,16 +117,6 @@ func perRequest(of func(record.HopCounts) float64) func(*Run) *float64 {
 			return nil
 		}
 		return pointer(of(r.watched) / r.watched.Requests)
-	}
-}
-
-// alone is a figure of a hop whose upstream has no other caller that calls alike.
-func alone(of func(*Run) *float64) func(*Run) *float64 {
-	return func(r *Run) *float64 {
-		if r.watchedHop.Shared {
-			return nil
-		}
-		return of(r)
 	}
 }
 
@@ -203,11 +200,11 @@ var Columns = []Column{
 		Meaning: "attempts that the caller made on the watched hop, for one call that it had to make, by its own count. The watched hop is the one of the load that leads to the fault's service; each table names it",
 	},
 	{
-		Name: "proxyAttempts", Head: "its proxy's", Unit: ratio, in: []table{outcomes}, value: proxied(perRequest(proxyAttempts)), parts: hopParts(proxyAttempts),
+		Name: "proxyAttempts", Head: "its proxy's", Unit: ratio, in: []table{outcomes}, value: where((*Run).proxied, perRequest(proxyAttempts)), parts: hopParts(proxyAttempts),
 		Meaning: "the same by the statistics of the caller's proxy. Envoy counts an attempt when it begins, a service when it has ended",
 	},
 	{
-		Name: "received", Head: "received", Unit: ratio, in: []table{outcomes}, value: alone(perRequest(received)), parts: hopParts(received),
+		Name: "received", Head: "received", Unit: ratio, in: []table{outcomes}, value: where(alone, perRequest(received)), parts: hopParts(received),
 		Meaning: "the same by the upstream's count, so that a lost or a doubled call shows; -: other callers call it alike",
 	},
 	{
@@ -215,24 +212,24 @@ var Columns = []Column{
 		Meaning: "of all proxies together, from fault to repair, in percent of one core. istiod is not in it",
 	},
 	{
-		Name: "cpuServices", Head: "CPU: services", Unit: cores, Better: -1, in: []table{costs}, value: idled(use(services, per1000)),
+		Name: "cpuServices", Head: "CPU: services", Unit: cores, Better: -1, in: []table{costs}, value: where(idled, use(services, per1000)),
 		Meaning: "user and system time of the services' processes per second from fault to repair, less the same without load, for 1 000 requests per second. What the vehicles' reports, probes and idle proxies use is subtracted, in every arm alike",
 	},
 	{
-		Name: "cpuProxies", Head: "CPU: proxies", Unit: cores, Better: -1, in: []table{costs}, value: idled(use(proxies, per1000)),
+		Name: "cpuProxies", Head: "CPU: proxies", Unit: cores, Better: -1, in: []table{costs}, value: where(idled, use(proxies, per1000)),
 		Meaning: "the same of the Envoys beside the pods, and of the ingress gateway's, which is started with every mesh",
 	},
 	{
-		Name: "cpu", Head: "CPU", Unit: cores, Better: -1, in: []table{costs}, added: true, hidden: true, value: idled(use(both, per1000)),
+		Name: "cpu", Head: "CPU", Unit: cores, Better: -1, in: []table{costs}, added: true, hidden: true, value: where(idled, use(both, per1000)),
 		Meaning: "the same of services and proxies together",
 	},
 	{
-		Name: "idleServices", Head: "idle: services", Unit: percentCore, Better: -1, in: []table{costs}, value: idled(use(services, idleCores)),
+		Name: "idleServices", Head: "idle: services", Unit: percentCore, Better: -1, in: []table{costs}, value: where(idled, use(services, idleCores)),
 		Meaning: "what was subtracted, in percent of one core",
 	},
-	{Name: "idleProxies", Head: "idle: proxies", Unit: percentCore, Better: -1, in: []table{costs}, value: idled(use(proxies, idleCores)), Meaning: "the same of the proxies"},
+	{Name: "idleProxies", Head: "idle: proxies", Unit: percentCore, Better: -1, in: []table{costs}, value: where(idled, use(proxies, idleCores)), Meaning: "the same of the proxies"},
 	{
-		Name: "idleControl", Head: "idle: control plane", Unit: percentCore, Better: -1, in: []table{costs}, value: idled(use(control, idleCores)),
+		Name: "idleControl", Head: "idle: control plane", Unit: percentCore, Better: -1, in: []table{costs}, value: where(idled, use(control, idleCores)),
 		Meaning: "the same of istiod, which does nothing for a request",
 	},
 	{

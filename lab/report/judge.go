@@ -306,13 +306,7 @@ func (v *Verdict) text(c Column, note string, over bool) string {
 }
 
 // sample is what the verdict is of: 150 requests.
-func (v *Verdict) sample() string {
-	text := fmt.Sprintf("%d %s", v.N, v.Of)
-	if v.N == 1 {
-		return strings.TrimSuffix(text, "s")
-	}
-	return text
-}
+func (v *Verdict) sample() string { return plural(v.N, strings.TrimSuffix(v.Of, "s")) }
 
 // line is the verdict with its goal; with a sweep, with its point too.
 func (v Verdict) line() string {

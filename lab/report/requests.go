@@ -39,16 +39,6 @@ func oldest(r *Run) *float64 {
 	return highest
 }
 
-// proxied is a figure that runs without proxies do not have.
-func proxied(of func(*Run) *float64) func(*Run) *float64 {
-	return func(r *Run) *float64 {
-		if !r.proxied() {
-			return nil
-		}
-		return of(r)
-	}
-}
-
 // settled returns the intended start of the first request from which on every
 // window up to until has at most a share level of wrong requests; ok is false
 // when the last window has more, or none fits. A window begins with each
