@@ -11,6 +11,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// Updates reports whether the files are to be written.
+func Updates() bool { return *update }
+
 // Compare fails the test unless a file has the text.
 func Compare(t testing.TB, path, got string) {
 	t.Helper()

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"fleetman.example/lab/assert"
 )
 
 // TestReadDir: compressed records are read as others, those that are not
@@ -16,9 +18,7 @@ func TestReadDir(t *testing.T) {
 	written.Runs = []*Run{sample()}
 	plain := text(t, written)
 	encoder, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	compressed := string(encoder.EncodeAll([]byte(plain), nil))
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -34,17 +34,12 @@ func TestReadDir(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for file, text := range test.files {
-			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
 		}
 		c, err := ReadDir(dir)
-		got := ""
-		if err != nil {
-			got = strings.ReplaceAll(err.Error(), dir, "DIR")
-		}
-		if got != test.want || err == nil && len(c.Runs) != 1 {
-			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		assert.Error(t, name, err, strings.ReplaceAll(test.want, "DIR", dir))
+		if err == nil {
+			assert.Equal(t, name+", runs", len(c.Runs), 1)
 		}
 	}
 }
@@ -63,17 +58,14 @@ func TestReadWholeDir(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		if name != "no file" {
-			if err := os.WriteFile(filepath.Join(dir, FileName), []byte(test.text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, os.WriteFile(filepath.Join(dir, FileName), []byte(test.text), 0o644))
 		}
 		c, err := ReadWholeDir(dir)
 		got := -1
 		if c != nil {
 			got = len(c.Runs)
 		}
-		if err != nil || got != test.runs {
-			t.Errorf("%s: %v, %d runs, want %d", name, err, got, test.runs)
-		}
+		assert.NoError(t, err)
+		assert.Equal(t, name+", runs", got, test.runs)
 	}
 }

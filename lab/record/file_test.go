@@ -2,10 +2,11 @@ package record
 
 import (
 	"bytes"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 func header() *Comparison {
@@ -43,13 +44,9 @@ func sample() *Run {
 func text(t testing.TB, c *Comparison) string {
 	t.Helper()
 	var file bytes.Buffer
-	if err := WriteHeader(&file, c); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, WriteHeader(&file, c))
 	for _, r := range c.Runs {
-		if err := Write(&file, r); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, Write(&file, r))
 	}
 	return file.String()
 }
@@ -64,13 +61,9 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("got\n%s", file)
 	}
 	read, err := Read(strings.NewReader(file), "records")
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	written.Runs[0].Requests[0].Start = 0 // kept to the microsecond
-	if !reflect.DeepEqual(read, written) {
-		t.Errorf("got %+v, want %+v", read, written)
-	}
+	assert.Equal(t, "what is read", read, written)
 }
 
 func TestBadLines(t *testing.T) {
@@ -112,17 +105,14 @@ func TestBadLines(t *testing.T) {
 		"too long":         {first + strings.Repeat("x", maxLine+1), "r.jsonl:2: the line is too long: must be at most 1048576 bytes"},
 	} {
 		read, err := Read(strings.NewReader(test.text), "r.jsonl")
-		if err == nil || err.Error() != test.want || read != nil {
-			t.Errorf("%s: got %v, %v\nwant %s", name, read, err, test.want)
-		}
+		assert.Error(t, name, err, test.want)
+		assert.Equal(t, name, read, nil)
 	}
 }
 
 // TestDifference compares every field of the conditions.
 func TestDifference(t *testing.T) {
-	if got := header().Difference(header().Conditions); got != "" {
-		t.Errorf("the same: %q", got)
-	}
+	assert.Equal(t, "the same", header().Difference(header().Conditions), "")
 	for want, change := range map[string]func(*Conditions){
 		"rate: 10 and 20":                                            func(c *Conditions) { c.Rate = 20 },
 		"seeds: [18446744073709551615] and [1]":                      func(c *Conditions) { c.Seeds = []uint64{1} },
@@ -133,9 +123,7 @@ func TestDifference(t *testing.T) {
 	} {
 		other := header().Conditions
 		change(&other)
-		if got := header().Difference(other); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		assert.Equal(t, "difference", header().Difference(other), want)
 	}
 }
 
@@ -169,9 +157,9 @@ func TestLateness(t *testing.T) {
 		"one too late":     {requests(func(n int) time.Duration { return time.Duration(n/299) * 251 * time.Millisecond }, false), Lateness{0, 251 * time.Millisecond}, true},
 		"always late":      {requests(func(int) time.Duration { return 11 * time.Millisecond }, false), Lateness{11 * time.Millisecond, 11 * time.Millisecond}, true},
 	} {
-		if got := test.run.Lateness(); got != test.want || got.TooLate() != test.late {
-			t.Errorf("%s: got %+v, %v, want %+v, %v", name, got, got.TooLate(), test.want, test.late)
-		}
+		got := test.run.Lateness()
+		assert.Equal(t, name, got, test.want)
+		assert.Equal(t, name+", too late", got.TooLate(), test.late)
 	}
 }
 

@@ -1,10 +1,12 @@
 package record
 
 import (
-	"reflect"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"fleetman.example/lab/assert"
 )
 
 // counted is one sample of a pod.
@@ -35,13 +37,8 @@ func TestFindHops(t *testing.T) {
 		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: []string{"GET /api/vehicles/", "GET /api/vehicles/driver/:name"}, Calls: 1},
 	}
 	got := FindHops(samples, Offset(3*time.Second), nil)
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got\n%+v\nwant\n%+v", got, want)
-	}
-	counts := NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second))
-	if want := (HopCounts{15, 15, 15, 15}); counts != want {
-		t.Errorf("got %+v, want %+v", counts, want)
-	}
+	assert.Equal(t, "hops", got, want)
+	assert.Equal(t, "counts", NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), HopCounts{15, 15, 15, 15})
 	if !want[1].Needs("driver") || want[1].Needs("positions") || want[2].Needs("") {
 		t.Error("a hop is needed by the routes that its path has")
 	}
@@ -54,9 +51,8 @@ func TestFindHops(t *testing.T) {
 		{"photo-store", "nobody-0", "api-gateway>position-tracker"},
 	} {
 		r := Run{Entry: test.entry, Pods: []string{test.pod}, Hops: got}
-		if h, ok := r.Watched(); !ok || h.Name() != test.want {
-			t.Errorf("from %s to %s: got %s, %v, want %s", test.entry, test.pod, h.Name(), ok, test.want)
-		}
+		h, _ := r.Watched()
+		assert.Equal(t, "from "+test.entry+" to "+test.pod, h.Name(), test.want)
 	}
 	if _, ok := new(Run).Watched(); ok {
 		t.Error("a run without hops watches one")
@@ -114,10 +110,9 @@ func TestLoadHop(t *testing.T) {
 		},
 	} {
 		run.Hops = FindHops(run.Samples, 0, &Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
-		watched, ok := run.Watched()
-		if !ok || !reflect.DeepEqual(watched, test.watched) || !watched.Needs("any") {
-			t.Errorf("%s: watched %+v, want %+v", name, watched, test.watched)
-		}
+		watched, _ := run.Watched()
+		assert.Equal(t, name+", watched", watched, test.watched)
+		assert.Equal(t, name+", is needed", watched.Needs("any"), true)
 		var shared []string
 		for _, h := range run.Hops {
 			if h.Shared {
@@ -125,15 +120,9 @@ func TestLoadHop(t *testing.T) {
 			}
 		}
 		slices.Sort(shared)
-		if !slices.Equal(shared, test.shared) {
-			t.Errorf("%s: shared %q, want %q", name, shared, test.shared)
-		}
-		if got := run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)); got != test.counts {
-			t.Errorf("%s: got %+v, want %+v", name, got, test.counts)
-		}
-		if got := run.Counters().Hop(watched, 0, Offset(2*time.Second)); got != test.whole {
-			t.Errorf("%s: whole: got %+v, want %+v", name, got, test.whole)
-		}
+		assert.Equal(t, name+", shared", shared, test.shared)
+		assert.Equal(t, name, run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)), test.counts)
+		assert.Equal(t, name+", the whole run", run.Counters().Hop(watched, 0, Offset(2*time.Second)), test.whole)
 	}
 }
 
@@ -151,13 +140,9 @@ func TestSum(t *testing.T) {
 	of := func(pod string) bool { return ServiceOf(pod) == "staff-service" }
 	has := func(n Count) bool { return n.Of == "GET /driver/:vehicle" }
 	for second, want := range map[float64]float64{0: 107, 1: 118, 2: 119, 3: 124, 4: 125, 9: 125} {
-		if got := c.Sum(of, has, Offset(second*float64(time.Second))); got != want {
-			t.Errorf("until %v s: got %v, want %v", second, got, want)
-		}
+		assert.Equal(t, fmt.Sprintf("until %v s", second), c.Sum(of, has, Offset(second*float64(time.Second))), want)
 	}
 	for pod, want := range map[string]string{"staff-service-0": "staff-service", "api-gateway-0.envoy": "api-gateway", ControlPlane: "", "": ""} {
-		if got := ServiceOf(pod); got != want {
-			t.Errorf("%q: got %q, want %q", pod, got, want)
-		}
+		assert.Equal(t, "the service of "+pod, ServiceOf(pod), want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/record"
 )
 
@@ -40,9 +41,7 @@ func FuzzReport(f *testing.F) {
 			for _, f := range r.faults() {
 				RunsSVG(f)
 			}
-			if err := errors.Join(JSON(io.Discard, r), CSV(io.Discard, r), HTML(io.Discard, r), PairHTML(io.Discard, Compare(r, r))); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, errors.Join(JSON(io.Discard, r), CSV(io.Discard, r), HTML(io.Discard, r), PairHTML(io.Discard, Compare(r, r))))
 		}
 	})
 }

@@ -22,15 +22,17 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/browsertest"
 )
 
-// browser returns a tab, and the addresses and problems that it has seen.
-func browser(t *testing.T) (ctx context.Context, requested, problems func() []string) {
+// browser returns a tab, and the addresses that it has requested. What the console
+// has at the end of the test fails it.
+func browser(t *testing.T) (ctx context.Context, requested func() []string) {
 	t.Helper()
 	ctx = browsertest.Start(t)
 	var mu sync.Mutex
-	var addresses, found []string
+	var addresses, problems []string
 	chromedp.ListenTarget(ctx, func(event any) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -38,29 +40,29 @@ func browser(t *testing.T) (ctx context.Context, requested, problems func() []st
 		case *network.EventRequestWillBeSent:
 			addresses = append(addresses, event.Request.URL)
 		case *runtime.EventExceptionThrown:
-			found = append(found, event.ExceptionDetails.Error())
+			problems = append(problems, event.ExceptionDetails.Error())
 		case *runtime.EventConsoleAPICalled:
-			found = append(found, "console: "+string(event.Type))
+			problems = append(problems, "console: "+string(event.Type))
 		case *log.EventEntryAdded:
-			found = append(found, event.Entry.Text)
+			problems = append(problems, event.Entry.Text)
 		}
 	})
 	run(t, ctx, network.Enable(), runtime.Enable(), log.Enable())
-	read := func(list *[]string) func() []string {
-		return func() []string {
-			mu.Lock()
-			defer mu.Unlock()
-			return slices.Clone(*list)
-		}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Equal(t, "console", problems, nil)
+	})
+	return ctx, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(addresses)
 	}
-	return ctx, read(&addresses), read(&found)
 }
 
 func run(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
 	t.Helper()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, chromedp.Run(ctx, actions...))
 }
 
 // evaluate returns the result of a script in the page.
@@ -74,9 +76,7 @@ func evaluate(t *testing.T, ctx context.Context, script string) (text string) {
 // fits fails the test if the page is wider than the screen.
 func fits(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
-	if got := evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); got != "0" {
-		t.Errorf("%s: the page is %s pixels wider than the screen", what, got)
-	}
+	assert.Equal(t, what+", pixels wider than the screen", evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`), "0")
 }
 
 // readable opens all parts of the page, and fails the test if it is then wider than
@@ -116,13 +116,11 @@ func shoot(t *testing.T, ctx context.Context, name string, width int64) {
 // matrix opens its run; a second of a run is read with the keyboard; printed, all
 // pictures are there.
 func TestHTMLBrowser(t *testing.T) {
-	ctx, requested, problems := browser(t)
+	ctx, requested := browser(t)
 	path := os.Getenv("REPORT") // of another page to look at
 	if path == "" {
 		path = filepath.Join(t.TempDir(), "report.html")
-		if err := os.WriteFile(path, []byte(pageOf(t, hostileReport(t))), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, os.WriteFile(path, []byte(pageOf(t, hostileReport(t))), 0o644))
 	}
 	file := "file://" + path
 	for _, screen := range []struct {
@@ -136,9 +134,7 @@ func TestHTMLBrowser(t *testing.T) {
 		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
 		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
 		readable(t, ctx, what)
-		if got := evaluate(t, ctx, `typeof window.broken`); got != "undefined" {
-			t.Errorf("%s: a name runs as a script", what)
-		}
+		assert.Equal(t, what+", what a name sets as a script", evaluate(t, ctx, `typeof window.broken`), "undefined")
 	}
 
 	// A field of the matrix opens its run, also one that is folded up.
@@ -157,9 +153,7 @@ func TestHTMLBrowser(t *testing.T) {
 	if got := evaluate(t, ctx, value); os.Getenv("REPORT") == "" && !strings.Contains(got, "10 requests: 10 good, 0 degraded, 0 failed") {
 		t.Errorf("the second second is read as %q", got)
 	}
-	if a, b := evaluate(t, ctx, value), evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`); a != b {
-		t.Errorf("%q is read, and %q is shown", a, b)
-	}
+	assert.Equal(t, "what is shown of it", evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`), evaluate(t, ctx, value))
 
 	// Parts that are not wanted leave the pictures, which get lower.
 	const heights = `String([...document.querySelectorAll(".plot .picture > svg")].reduce((sum, e) => sum + e.getBoundingClientRect().height, 0))`
@@ -171,32 +165,22 @@ func TestHTMLBrowser(t *testing.T) {
 		t.Errorf("without breakers, %s bars and %s pixels, of %s and %s", fewer, lower, bars, all)
 	}
 	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
-	if got := evaluate(t, ctx, heights); got != all {
-		t.Errorf("with breakers again, %s pixels, want %s", got, all)
-	}
+	assert.Equal(t, "pixels with breakers again", evaluate(t, ctx, heights), all)
 	run(t, ctx, chromedp.SendKeys(`#filter input[name=lane]`, "no such pod"))
-	if got := evaluate(t, ctx, lanes); got != "0" {
-		t.Errorf("of no such pod, %s bars", got)
-	}
+	assert.Equal(t, "bars of no such pod", evaluate(t, ctx, lanes), "0")
 	run(t, ctx, chromedp.Click(`#filter input[name=arm]`))
-	if got := evaluate(t, ctx, `String(document.querySelector("article.plot").checkVisibility())`); got != "false" {
-		t.Error("the first arm is shown though it is left out")
-	}
+	assert.Equal(t, "the first arm, left out, is shown", evaluate(t, ctx, `String(document.querySelector("article.plot").checkVisibility())`), "false")
 
 	// What is downloaded is the JSON.
-	if got := evaluate(t, ctx, `new Promise(done => {
+	assert.Equal(t, "what is downloaded is the JSON", evaluate(t, ctx, `new Promise(done => {
 		const create = URL.createObjectURL;
 		URL.createObjectURL = blob => { blob.text().then(text => done(String(text === document.getElementById("data").textContent))); return create(blob) };
 		document.getElementById("download").click();
-	})`); got != "true" {
-		t.Error("what is downloaded is not the JSON")
-	}
+	})`), "true")
 
 	// Printed, every picture is there: none is hidden.
 	run(t, ctx, chromedp.Navigate(file), emulation.SetEmulatedMedia().WithMedia("print"))
-	if got := evaluate(t, ctx, `String([...document.querySelectorAll("main svg")].filter(e => !e.closest(".events") && !e.checkVisibility({contentVisibilityAuto: true})).length)`); got != "0" {
-		t.Errorf("%s pictures are not printed", got)
-	}
+	assert.Equal(t, "pictures that are not printed", evaluate(t, ctx, `String([...document.querySelectorAll("main svg")].filter(e => !e.closest(".events") && !e.checkVisibility({contentVisibilityAuto: true})).length)`), "0")
 	var pdf []byte
 	run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) (err error) {
 		pdf, _, err = cdppage.PrintToPDF().WithPrintBackground(false).Do(ctx)
@@ -214,24 +198,19 @@ func TestHTMLBrowser(t *testing.T) {
 			t.Errorf("the page requests %s", address)
 		}
 	}
-	for _, problem := range problems() {
-		t.Errorf("console: %s", problem)
-	}
 }
 
 func number(t *testing.T, text string) float64 {
 	t.Helper()
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	return v
 }
 
 // TestPagesBrowser opens the page of a sweep and that of two comparisons: nothing is
 // wider than the screen, axe-core finds nothing, and the console stays empty.
 func TestPagesBrowser(t *testing.T) {
-	ctx, _, problems := browser(t)
+	ctx, _ := browser(t)
 	for name, text := range map[string]string{
 		"pair":  encoded(t, PairHTML, Compare(hostileReport(t), hostileReport(t))),
 		"after": encoded(t, PairHTML, Compare(failing(t, 50), failing(t, 0))),
@@ -239,9 +218,7 @@ func TestPagesBrowser(t *testing.T) {
 		"empty": pageOf(t, reportOf(t)),
 	} {
 		path := filepath.Join(t.TempDir(), name+".html")
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		for width, scheme := range map[int64]string{1280: "light", 390: "dark"} {
 			what := fmt.Sprintf("%s-%d-%s", name, width, scheme)
 			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.Navigate("file://"+path))
@@ -250,15 +227,12 @@ func TestPagesBrowser(t *testing.T) {
 			readable(t, ctx, what)
 		}
 	}
-	for _, problem := range problems() {
-		t.Errorf("console: %s", problem)
-	}
 }
 
 // TestLiveBrowser: while a comparison runs, its page grows without being loaded
 // again: what was opened stays open.
 func TestLiveBrowser(t *testing.T) {
-	ctx, _, problems := browser(t)
+	ctx, _ := browser(t)
 	runs := comparison()
 	var there atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -283,18 +257,9 @@ func TestLiveBrowser(t *testing.T) {
 		}, 50) })`, want)
 	}
 	run(t, ctx, chromedp.Navigate(server.URL), chromedp.Evaluate(`window.kept = "kept"; document.getElementById("definitions").open = true; ""`, nil))
-	if got := evaluate(t, ctx, plots); got != "0" {
-		t.Errorf("%s pictures before the first run", got)
-	}
+	assert.Equal(t, "pictures before the first run", evaluate(t, ctx, plots), "0")
 	there.Store(2)
-	if got := evaluate(t, ctx, grown("2")); got != "2 kept true" {
-		t.Errorf("got %s, want two pictures in the same page, and what was opened", got)
-	}
+	assert.Equal(t, "two pictures in the same page, and what was opened", evaluate(t, ctx, grown("2")), "2 kept true")
 	there.Store(3)
-	if got := evaluate(t, ctx, grown("3")); got != "3 kept true" {
-		t.Errorf("got %s, want three pictures in the same page, and what was opened", got)
-	}
-	for _, problem := range problems() {
-		t.Errorf("console: %s", problem)
-	}
+	assert.Equal(t, "three pictures in the same page, and what was opened", evaluate(t, ctx, grown("3")), "3 kept true")
 }

@@ -2,7 +2,7 @@ package report
 
 import (
 	"encoding/json"
-	"reflect"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/record"
 )
 
@@ -53,9 +54,7 @@ func hostileReport(t *testing.T) Report {
 func parse(t testing.TB, text string) *html.Node {
 	t.Helper()
 	document, err := html.Parse(strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	return document
 }
 
@@ -85,9 +84,7 @@ func TestHTMLFigures(t *testing.T) {
 	r := hostileReport(t)
 	document := parse(t, pageOf(t, r))
 	var want, got any
-	if err := json.Unmarshal([]byte(encoded(t, JSON, r)), &want); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, json.Unmarshal([]byte(encoded(t, JSON, r)), &want))
 	type place struct {
 		fault, arm int
 		figure     string
@@ -97,9 +94,7 @@ func TestHTMLFigures(t *testing.T) {
 	for n := range document.Descendants() {
 		switch {
 		case n.DataAtom == atom.Script && attribute(n, "id") == "data":
-			if err := json.Unmarshal([]byte(textOf(n)), &got); err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, json.Unmarshal([]byte(textOf(n)), &got))
 		case n.DataAtom == atom.Table && attribute(n, "class") == "figures":
 			fault++
 		case n.DataAtom == atom.Tr && attribute(n, "data-figure") != "":
@@ -116,9 +111,7 @@ func TestHTMLFigures(t *testing.T) {
 			}
 		}
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Error("the page's data is not the JSON form's")
-	}
+	assert.Equal(t, "the page's data", got, want)
 	compared := 0
 	for fault, f := range r.faults() {
 		for arm, a := range f.Arms {
@@ -172,9 +165,7 @@ func TestHTMLHostile(t *testing.T) {
 			}
 		}
 	}
-	if scripts != 2 {
-		t.Errorf("%d scripts, want 2", scripts)
-	}
+	assert.Equal(t, "scripts", scripts, 2)
 	for _, name := range []string{hostileArm, hostileFault} {
 		if !strings.Contains(textOf(parse(t, text)), name) {
 			t.Errorf("%q is not shown", name)
@@ -233,9 +224,7 @@ func TestPairHTML(t *testing.T) {
 	for n := range document.Descendants() {
 		if n.DataAtom == atom.Tr && attribute(n, "data-figure") != "" {
 			c := p.Changes[rows]
-			if got, want := textOf(n), c.Fault+c.Arm+c.Head()+c.TextA()+c.TextB()+c.Text(); got != want {
-				t.Errorf("row %d: got %s, want %s", rows, got, want)
-			}
+			assert.Equal(t, fmt.Sprintf("row %d", rows), textOf(n), c.Fault+c.Arm+c.Head()+c.TextA()+c.TextB()+c.Text())
 			rows++
 		}
 	}

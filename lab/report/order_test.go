@@ -1,9 +1,9 @@
 package report
 
 import (
-	"slices"
 	"testing"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/experiment"
 )
 
@@ -14,9 +14,7 @@ arms: [{name: none, manifests: x}, {name: library, manifests: x, env: {all: {A: 
 faults: [{name: slow, inject: [{service: s, rules: reset}]}, {name: bad, inject: [{service: s, rules: reset}]}]
 sweep: [{name: n, values: [3, 1]}]
 `), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	arms := func(names ...string) (all []Arm) {
 		for _, name := range names {
 			all = append(all, Arm{Name: name})
@@ -34,7 +32,5 @@ sweep: [{name: n, values: [3, 1]}]
 			got = append(got, a.Name)
 		}
 	}
-	if want := []string{"slow", "none", "bad", "none", "library:n=3", "library:n=1", "old", "other"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	assert.Equal(t, "order", got, []string{"slow", "none", "bad", "none", "library:n=3", "library:n=1", "old", "other"})
 }

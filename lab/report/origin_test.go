@@ -1,9 +1,10 @@
 package report
 
 import (
-	"maps"
+	"fmt"
 	"testing"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/record"
 )
 
@@ -56,9 +57,7 @@ func TestOrigin(t *testing.T) {
 		"a callee without a proxy":             {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream")}, FromApp},
 	} {
 		test.request.AccessLog = test.accessLog
-		if got := origin(test.request, true); got != test.want {
-			t.Errorf("%s: got %s, want %s", name, got, test.want)
-		}
+		assert.Equal(t, name, origin(test.request, true), test.want)
 	}
 	for header, want := range map[string]string{
 		"breaker; service=api-gateway":       FromLibrary,
@@ -71,26 +70,15 @@ func TestOrigin(t *testing.T) {
 		// the message is for people: no wording of it changes the origin
 		for _, message := range []string{"circuit open reading staff-service GET /driver/x", "no answer in time reading staff-service GET /driver/x", "reworded", ""} {
 			r := record.Request{Status: 500, Error: message, Origin: header}
-			if got := origin(r, false); got != want {
-				t.Errorf("%q, %q: got %s, want %s", header, message, got, want)
-			}
+			assert.Equal(t, fmt.Sprintf("%q, %q", header, message), origin(r, false), want)
 			r.AccessLog = []record.AccessLogEntry{passed}
-			if got := origin(r, true); got != want {
-				t.Errorf("%q, %q, with proxies: got %s, want %s", header, message, got, want)
-			}
+			assert.Equal(t, fmt.Sprintf("%q, %q, with proxies", header, message), origin(r, true), want)
 		}
 	}
-	if got := origin(record.Request{Error: "no answer in time"}, false); got != FromApp {
-		t.Errorf("no answer to the load: %s", got)
-	}
+	assert.Equal(t, "no answer to the load", origin(record.Request{Error: "no answer in time"}, false), FromApp)
 }
 
 func TestOrigins(t *testing.T) {
-	got := origins([]record.Request{good, failed, degraded, failed}, false)
-	if !maps.Equal(got, map[string]int{FromApp: 2}) {
-		t.Errorf("got %v", got)
-	}
-	if got := origins([]record.Request{good, late, degraded}, true); got != nil {
-		t.Errorf("without a failure: %v", got)
-	}
+	assert.Equal(t, "two failures", origins([]record.Request{good, failed, degraded, failed}, false), map[string]int{FromApp: 2})
+	assert.Equal(t, "without a failure", origins([]record.Request{good, late, degraded}, true), nil)
 }

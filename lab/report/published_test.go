@@ -13,7 +13,9 @@ import (
 	"testing"
 	"text/template"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
 )
@@ -37,9 +39,7 @@ func published(t testing.TB, names ...string) Report {
 	for _, name := range names {
 		if publishedRead[name] == nil {
 			c, err := record.ReadDir(filepath.Join(results, name))
-			if err != nil {
-				t.Fatal(err)
-			}
+			assert.NoError(t, err)
 			publishedRead[name] = c
 		}
 		all = append(all, publishedRead[name])
@@ -56,9 +56,7 @@ var (
 func publishedNames(t testing.TB) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(results)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	for _, entry := range entries {
 		if entry.IsDir() {
 			names = append(names, entry.Name())
@@ -67,52 +65,31 @@ func publishedNames(t testing.TB) (names []string) {
 	return names
 }
 
-// same holds a file to its text; -update writes it.
-func same(t *testing.T, path, text string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != text {
-		t.Errorf("%s: %v: must be what the records give: go test ./lab/report -run Published -update", path, err)
-	}
-}
-
 // sameBetween holds a part of a file to its text: that between the marks
 // <!-- NAME --> and <!-- /NAME -->.
 func sameBetween(t *testing.T, path, name, text string) {
 	t.Helper()
 	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	before, rest, found := strings.Cut(string(file), "<!-- "+name+" -->\n")
 	_, after, closed := strings.Cut(rest, "<!-- /"+name+" -->\n")
 	if !found || !closed {
 		t.Fatalf("%s: no marks <!-- %s --> and <!-- /%[2]s -->", path, name)
 	}
-	same(t, path, before+"<!-- "+name+" -->\n"+text+"<!-- /"+name+" -->\n"+after)
+	golden.Compare(t, path, before+"<!-- "+name+" -->\n"+text+"<!-- /"+name+" -->\n"+after)
 }
 
 // TestPublishedFiles holds the pages, tables and the picture to the records.
 func TestPublishedFiles(t *testing.T) {
 	r := published(t, shown...)
 	page := filepath.Join(results, "report.html")
-	if *update {
-		if err := os.WriteFile(page, []byte(pageOf(t, r)), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if golden.Updates() {
+		assert.NoError(t, os.WriteFile(page, []byte(pageOf(t, r)), 0o644))
 	}
 	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	want, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	_, rest, _ := strings.Cut(string(text), `<script type="application/json" id="data">`)
 	if data, _, _ := strings.Cut(rest, "</script>"); data != string(want) {
 		t.Errorf("%s: its JSON must be what the records give: go test ./lab/report -run Published -update", page)
@@ -120,7 +97,7 @@ func TestPublishedFiles(t *testing.T) {
 	if len(text) > 1_000_000 {
 		t.Errorf("%s: %d bytes: must be less than 1 MB", page, len(text))
 	}
-	same(t, filepath.Join(results, "matrix.svg"), MatrixSVG(published(t, pictured...)))
+	golden.Compare(t, filepath.Join(results, "matrix.svg"), MatrixSVG(published(t, pictured...)))
 	var tables bytes.Buffer
 	fmt.Fprintf(&tables, "# All tables\n[What each figure is](../../../lab/compare/README.md#the-figures).\n")
 	for _, name := range publishedNames(t) {
@@ -129,7 +106,7 @@ func TestPublishedFiles(t *testing.T) {
 		fmt.Fprintf(&tables, "\n## %s\n", name)
 		Markdown(&tables, r)
 	}
-	same(t, filepath.Join(results, "tables.md"), tables.String())
+	golden.Compare(t, filepath.Join(results, "tables.md"), tables.String())
 }
 
 // TestPublishedSize: a clone stays small, and the summaries fit.
@@ -297,9 +274,7 @@ func fill(t *testing.T, path string, r Report) string {
 	if err == nil {
 		err = parsed.Execute(&text, claims{r})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	return text.String()
 }
 

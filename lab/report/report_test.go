@@ -2,23 +2,21 @@ package report
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/record"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func at(seconds float64) record.Offset {
 	return record.Offset(math.Round(seconds*1000)) * record.Offset(time.Millisecond)
@@ -150,9 +148,7 @@ func computed(t *testing.T, runs ...*record.Run) Group {
 func reportOf(t testing.TB, comparisons ...*record.Comparison) Report {
 	t.Helper()
 	r, err := Compute(comparisons...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	return r
 }
 
@@ -167,9 +163,7 @@ func written(write func(io.Writer, Report), r Report) string {
 func encoded[T any](t testing.TB, write func(io.Writer, T) error, of T) string {
 	t.Helper()
 	var text bytes.Buffer
-	if err := write(&text, of); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, write(&text, of))
 	return text.String()
 }
 
@@ -181,9 +175,7 @@ func judge(t *testing.T, r *Report, goals ...string) {
 		if err == nil {
 			err = r.Judge(goal)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 	}
 }
 
@@ -274,12 +266,8 @@ func TestCosts(t *testing.T) {
 	})
 	run := &record.Run{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
 	want := Cost{Services: Use{2, 1.5, 0, 0, 204}, Proxies: Use{2, .5, 0, 0, 18}, ControlPlane: Use{1, .5, 0, 0, 60}}
-	if got := costsOf(c, run); got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-	if got := costsOf(record.NewCounters([]record.Sample{{At: at(2), Pod: "a-0"}}), run); got != (Cost{}) {
-		t.Errorf("without any figure: %+v", got)
-	}
+	assert.Equal(t, "cost", costsOf(c, run), want)
+	assert.Equal(t, "cost without any figure", costsOf(record.NewCounters([]record.Sample{{At: at(2), Pod: "a-0"}}), run), Cost{})
 }
 
 // healthyRun is made up: 200 requests a second for 7 s, of which 5 s are judged,
@@ -330,15 +318,11 @@ func TestHealthy(t *testing.T) {
 		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00), 2 runs|20 ms (20..30)|10 ms (9.00..20), 2 runs|0.42 cores (runs 0.40..0.44)|0.84 cores (runs 0.80..0.88)|0.86 cores, 2 runs|2.1 % (runs 2..2.2)|4.2 % (runs 4..4.4)|0.2 %|50 MB|140 MB|140 MB, 2 runs|120 MB|agree",
 		"none|100 % (99.8..100)|2.00 ms|-|10 ms (10..11)|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
-		got := strings.Join(append([][]string{s.Heads}, s.Rows...)[i], "|")
-		if got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
+		assert.Equal(t, fmt.Sprintf("row %d", i), strings.Join(append([][]string{s.Heads}, s.Rows...)[i], "|"), want)
 	}
 	mesh := fault.Arms[0].Runs[0]
-	if whole := (Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}}); mesh.Whole[0] != whole || mesh.Hops != nil {
-		t.Errorf("got %+v and %+v, want %+v and none", mesh.Whole[0], mesh.Hops, whole)
-	}
+	assert.Equal(t, "whole run", mesh.Whole[0], Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}})
+	assert.Equal(t, "hops without a fault", mesh.Hops, nil)
 	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {
 		t.Errorf("cost %+v", cost)
 	}
@@ -408,16 +392,7 @@ func TestGolden(t *testing.T) {
 		"comparison.txt": written(Text, both), "comparison.json": encoded(t, JSON, reportOf(t, of(comparison()[:3]...))), "comparison.md": written(Markdown, both), "comparison.csv": encoded(t, CSV, both),
 		"summary.txt": summary.String(), "summary.md": written(MarkdownSummary, both), "goals.xml": encoded(t, JUnit, both),
 	} {
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil || got != string(want) {
-			t.Errorf("%s: got\n%s\nwant (%v)\n%s", name, got, err, want)
-		}
+		golden.Compare(t, filepath.Join("testdata", name), got)
 	}
 }
 
@@ -455,9 +430,7 @@ func TestConditions(t *testing.T) {
 		test.change(second)
 		r, err := Compute(of(test.first), second)
 		if test.want != "" {
-			if err == nil || err.Error() != test.want {
-				t.Errorf("%s: got %v\nwant %s", name, err, test.want)
-			}
+			assert.Error(t, name, err, test.want)
 			continue
 		}
 		if err != nil || len(r.Groups) != test.groups {
@@ -615,9 +588,7 @@ func TestRoutes(t *testing.T) {
 	})
 	got := computed(t, run).Faults[0].routes()
 	want := [][]string{{"driver", "library", "50 % (36.6..63.4)", "0 % (0..7.1)", "50 % (36.6..63.4)"}, {"positions", "library", "100 % (92.9..100)", "0 % (0..7.1)", "0 % (0..7.1)"}}
-	if !slices.EqualFunc(got.Rows, want, slices.Equal) {
-		t.Errorf("got %q, want %q", got.Rows, want)
-	}
+	assert.Equal(t, "routes", got.Rows, want)
 }
 
 func TestUnits(t *testing.T) {
@@ -641,8 +612,6 @@ func TestUnits(t *testing.T) {
 		{megabytes, 515e6, "515 MB"},
 		{cores, .8, "0.80 cores"},
 	} {
-		if got := test.unit.text(test.v); got != test.want {
-			t.Errorf("%v: got %q, want %q", test.v, got, test.want)
-		}
+		assert.Equal(t, fmt.Sprintf("%v", test.v), test.unit.text(test.v), test.want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/record"
 )
 
@@ -65,13 +66,9 @@ func TestSummarySize(t *testing.T) {
 func TestHGRM(t *testing.T) {
 	r := reportOf(t, of(outcomesOf("a/b", 1, 0, 50)))
 	dir := filepath.Join(t.TempDir(), "new")
-	if err := HGRM(dir, r); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, HGRM(dir, r))
 	text, err := os.ReadFile(filepath.Join(dir, "x-a-b.hgrm"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	for _, want := range []string{"Value\tPercentile\tTotalCount", "       2.000     0.500000           50", "Total count    =          100"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 // TestSVG: pictures are well-formed, ask no host for anything, and hostile names
@@ -18,20 +20,14 @@ func TestSVG(t *testing.T) {
 	run := comparison()[0]
 	r := reportOf(t, of(hostile, run, healthyRun("none", 1, .002, .01, .1, 0)))
 	dir := t.TempDir()
-	if err := SVG(filepath.Join(dir, "new"), r); err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, SVG(filepath.Join(dir, "new"), r))
 	files, err := os.ReadDir(filepath.Join(dir, "new"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	assert.NoError(t, err)
 	var names []string
 	for _, file := range files {
 		names = append(names, file.Name())
 		text, err := os.ReadFile(filepath.Join(dir, "new", file.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		assert.NoError(t, err)
 		decoder := xml.NewDecoder(strings.NewReader(string(text)))
 		for err == nil {
 			var token xml.Token
@@ -47,7 +43,5 @@ func TestSVG(t *testing.T) {
 			t.Errorf("%s: asks a host", file.Name())
 		}
 	}
-	if got, want := strings.Join(names, " "), "fault----x---fault-.svg fault-bad-replica.svg matrix.svg"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
+	assert.Equal(t, "files", strings.Join(names, " "), "fault----x---fault-.svg fault-bad-replica.svg matrix.svg")
 }

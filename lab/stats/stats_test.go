@@ -3,6 +3,8 @@ package stats
 import (
 	"math"
 	"testing"
+
+	"fleetman.example/lab/assert"
 )
 
 func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
@@ -24,9 +26,7 @@ func TestShare(t *testing.T) {
 	if got := Share(Count{20, 20}, .95); got.High != 1 || !near(got.Low, 1-.1611, 5e-5) {
 		t.Errorf("20 of 20: got %+v", got)
 	}
-	if got := Share(Count{}, .95); got != (Interval{0, 1}) {
-		t.Errorf("0 of 0: got %+v", got)
-	}
+	assert.Equal(t, "0 of 0", Share(Count{}, .95), (Interval{0, 1}))
 }
 
 // TestShareDifference: R. G. Newcombe, "Interval estimation for the difference
@@ -149,7 +149,5 @@ func TestNeeded(t *testing.T) {
 			t.Errorf("%v against %v: got %v", test.share, test.bound, n)
 		}
 	}
-	if got := Needed(.5, .5, .95); got != 0 {
-		t.Errorf("at the bound: got %d, want 0", got)
-	}
+	assert.Equal(t, "at the bound", Needed(.5, .5, .95), 0)
 }
