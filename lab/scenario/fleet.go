@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -15,11 +16,8 @@ import (
 // CheckAgainst returns an error, of one line, when a promise uses a workload, Service, node port or object
 // that the scenario's manifests do not have.
 func (f *File) CheckAgainst(objects *manifest.Objects) error {
-	fleet := fleetOf(objects)
-	for i, p := range f.Promises {
-		if err := fleet.check(&p); err != nil {
-			return fmt.Errorf("%s: promises[%d]%w", f.Source, i, err)
-		}
+	if err := each("promises", f.Promises, fleetOf(objects).check); err != nil {
+		return fmt.Errorf("%s: %w", f.Source, err)
 	}
 	return nil
 }
@@ -56,73 +54,40 @@ func fleetOf(objects *manifest.Objects) fleet {
 }
 
 func (f fleet) check(p *Promise) error {
-	if err := f.settings(".given", p.Given.Set); err != nil {
-		return err
-	}
-	for i, c := range p.Checks {
-		where := fmt.Sprintf(".checks[%d]", i)
-		if err := f.origin(where+".requests", &c.Requests); err != nil {
-			return err
-		}
-		for j, a := range c.Actions {
-			if err := f.workload(fmt.Sprintf("%s.actions[%d].workload", where, j), a.Workload); err != nil {
-				return err
-			}
-		}
-		for j, e := range c.Expect {
-			if e.Proxies != nil {
-				if err := f.proxies(fmt.Sprintf("%s.expect[%d].proxies", where, j), e.Proxies); err != nil {
-					return err
-				}
-			}
-			if e.Received == nil {
-				continue
-			}
-			where := fmt.Sprintf("%s.expect[%d].received", where, j)
-			for _, by := range e.Received.By {
-				if err := f.workload(where+".by", by); err != nil {
-					return err
-				}
-			}
-			if e.Received.Identity != nil && !f.sidecars {
-				return fmt.Errorf("%s.identity: must be unset when the manifests have no sidecars", where)
-			}
-		}
-	}
-	return f.control(&p.Control)
+	return cmp.Or(f.settings(".given.set", p.Given.Set), each(".checks", p.Checks, f.checkOne), f.control(&p.Control))
 }
 
-func (f fleet) origin(where string, r *Requests) error {
-	switch {
-	case r.From.Ingress && !f.ingress:
-		return fmt.Errorf("%s.from: ingress: must be nodePort or workload when the manifests have no Gateway", where)
-	case r.From.NodePort != 0 && !slices.Contains(f.nodePorts, r.From.NodePort):
-		return fmt.Errorf("%s.from: nodePort:%d: must be a node port of a Service of the manifests", where, r.From.NodePort)
-	case r.From.Workload == "":
-		return nil
-	}
-	if err := f.workload(where+".from", r.From.Workload); err != nil {
-		return err
-	}
+func (f fleet) checkOne(c *Check) error {
+	return cmp.Or(
+		f.origin(&c.Requests),
+		each(".actions", c.Actions, func(a *Action) error { return f.workload(".workload", a.Workload) }),
+		each(".expect", c.Expect, f.expect))
+}
+
+func (f fleet) origin(r *Requests) error {
 	host, _, _ := net.SplitHostPort(r.To) // valid: Validate has checked it
-	if name, _, _ := strings.Cut(host, "."); !slices.Contains(f.services, name) {
-		return fmt.Errorf("%s.to: %s: must be a Service of the manifests", where, name)
+	name, _, _ := strings.Cut(host, ".")
+	switch {
+	case r.From.Ingress:
+		return must(f.ingress, ".requests.from: ingress: must be nodePort or workload when the manifests have no Gateway")
+	case r.From.NodePort != 0:
+		return must(slices.Contains(f.nodePorts, r.From.NodePort), ".requests.from: nodePort:%d: must be a node port of a Service of the manifests", r.From.NodePort)
 	}
-	return nil
+	return cmp.Or(
+		f.workload(".requests.from", r.From.Workload),
+		must(slices.Contains(f.services, name), ".requests.to: %s: must be a Service of the manifests", name))
 }
 
-// proxies checks the workloads of an expectation of proxies.
-func (f fleet) proxies(where string, p *Proxies) error {
-	if !f.sidecars {
-		return fmt.Errorf("%s: must be unset when the manifests have no sidecars", where)
-	}
-	for _, of := range p.Of {
-		if of == IngressGateway && f.ingress {
-			continue
-		}
-		if err := f.workload(where+".of", of); err != nil {
-			return err
-		}
+// expect checks the workloads of an expectation.
+func (f fleet) expect(e *Expect) error {
+	switch {
+	case e.Received != nil:
+		return cmp.Or(
+			f.workload(".received.by", e.Received.By...),
+			must(e.Received.Identity == nil || f.sidecars, ".received.identity: must be unset when the manifests have no sidecars"))
+	case e.Proxies != nil:
+		of := slices.DeleteFunc(slices.Clone(e.Proxies.Of), func(name string) bool { return name == IngressGateway && f.ingress })
+		return cmp.Or(must(f.sidecars, ".proxies: must be unset when the manifests have no sidecars"), f.workload(".proxies.of", of...))
 	}
 	return nil
 }
@@ -130,34 +95,24 @@ func (f fleet) proxies(where string, p *Proxies) error {
 // IngressGateway is the Deployment of the ingress gateway, which an installation of Istio makes.
 const IngressGateway = "istio-ingressgateway"
 
-func (f fleet) workload(where, name string) error {
-	if !slices.Contains(f.workloads, name) {
-		return fmt.Errorf("%s: %q: must be a Deployment of the manifests: %s", where, name, strings.Join(f.workloads, ", "))
+func (f fleet) workload(where string, names ...string) error {
+	for _, name := range names {
+		if !slices.Contains(f.workloads, name) {
+			return fmt.Errorf("%s: %q: must be a Deployment of the manifests: %s", where, name, strings.Join(f.workloads, ", "))
+		}
 	}
 	return nil
 }
 
 func (f fleet) settings(where string, set []Setting) error {
-	for i, s := range set {
-		if err := f.workload(fmt.Sprintf("%s.set[%d]", where, i), s.Target); err != nil {
-			return err
-		}
-	}
-	return nil
+	return each(where, set, func(s *Setting) error { return f.workload("", s.Target) })
 }
 
 func (f fleet) control(c *Control) error {
-	for i, what := range c.Without {
-		found := slices.Contains(f.objects, what)
-		switch what {
-		case "rules":
-			found = f.rules
-		case "sidecars":
-			found = f.sidecars
-		}
-		if !found {
-			return fmt.Errorf(".control.without[%d]: %s: must be in the manifests", i, what)
-		}
-	}
-	return f.settings(".control", c.Set)
+	return cmp.Or(
+		each(".control.without", c.Without, func(what *string) error {
+			there := *what == "rules" && f.rules || *what == "sidecars" && f.sidecars || slices.Contains(f.objects, *what)
+			return must(there, ": %s: must be in the manifests", *what)
+		}),
+		f.settings(".control.set", c.Set))
 }
