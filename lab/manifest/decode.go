@@ -57,7 +57,7 @@ func Decode(source string, data []byte) ([]Object, error) {
 	}
 	var objects []Object
 	for _, doc := range docs {
-		if err := doc.check(source); err != nil {
+		if _, err := doc.check(source); err != nil {
 			return nil, err
 		}
 		asJSON, err := yaml.YAMLToJSONStrict(doc.text)
@@ -102,40 +102,41 @@ func split(source string, data []byte) ([]document, error) {
 	return docs, nil
 }
 
-// check returns an error for a second document in the text (after "..." or after a
-// JSON object), which the conversion to JSON would ignore, and for aliases that
-// expand to more than maxNodes values.
-func (d document) check(source string) error {
+// check returns the parsed document. It returns an error for a second document in the
+// text (after "..." or after a JSON object), which the conversion to JSON would ignore,
+// and for aliases that expand to more than maxNodes values.
+func (d document) check(source string) (goyaml.Node, error) {
 	return checkOne(source, d, "a second document after the end of this one: must come after a line with ---")
 }
 
 // CheckSingle returns an error for a text of more than one YAML document. Readers
 // would ignore the others.
 func CheckSingle(source string, data []byte) error {
-	return checkOne(source, document{line: 1, text: data}, "a second document: must be one alone")
+	_, err := checkOne(source, document{line: 1, text: data}, "a second document: must be one alone")
+	return err
 }
 
-func checkOne(source string, d document, second string) error {
+func checkOne(source string, d document, second string) (first goyaml.Node, err error) {
 	decoder := goyaml.NewDecoder(bytes.NewReader(d.text))
-	var first, next goyaml.Node
 	switch err := decoder.Decode(&first); {
 	case errors.Is(err, io.EOF):
-		return nil
+		return first, nil
 	case err != nil:
-		return d.notYAML(source, err)
+		return first, d.notYAML(source, err)
 	}
 	if expandedNodes(&first, map[*goyaml.Node]int{}) > maxNodes {
-		return fmt.Errorf("%s:%d: more than %d values, with aliases: must be fewer", source, d.line, maxNodes)
+		return first, fmt.Errorf("%s:%d: more than %d values, with aliases: must be fewer", source, d.line, maxNodes)
 	}
-	err := decoder.Decode(&next)
+	var next goyaml.Node
+	err = decoder.Decode(&next)
 	if errors.Is(err, io.EOF) {
-		return nil
+		return first, nil
 	}
 	line := next.Line
 	if err != nil {
 		line = lineOf(err)
 	}
-	return fmt.Errorf("%s:%d: %s", source, d.line+max(line, 1)-1, second)
+	return first, fmt.Errorf("%s:%d: %s", source, d.line+max(line, 1)-1, second)
 }
 
 // notYAML returns the error of a parser, with the line in the file. A tab in the

@@ -75,12 +75,9 @@ func (f *boundedFiles) check(path string, data []byte) error {
 		return f.refuse("%w", err)
 	}
 	for _, doc := range docs {
-		if err := doc.check(f.near(path)); err != nil {
+		root, err := doc.check(f.near(path))
+		if err != nil {
 			return f.refuse("%w", err)
-		}
-		var root goyaml.Node
-		if goyaml.Unmarshal(doc.text, &root) != nil {
-			continue
 		}
 		if field, key := otherKey(&root, ""); key != "" {
 			return f.refuse("%s: %s: %s: must be a string, as in %q: kustomize writes no object with another key", f.near(path), field, key, key)
