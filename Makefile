@@ -7,8 +7,8 @@ TAGS     := nomsgpack# 6 MB less of gin in each binary
 # A number, not a time: Go may report the end of a time as a failure, before a slow machine has run the seeds.
 FUZZTIME ?= 2000x
 # The lab's tests run programs whose sources are not in go test's cache key: CI does not use the cache.
-# The first build of all images takes longer than 10 minutes, go test's default time-out.
-TESTFLAGS ?= -timeout 30m $(if $(CI),-count=1)
+# The first build of all images takes longer than 10 minutes, go test's default time-out. make lint runs go vet.
+TESTFLAGS ?= -timeout 30m $(if $(CI),-count=1 -vet=off)
 # Images: tag, prefix of the names, linux/amd64 or linux/arm64 (default: that of the engine).
 TAG      ?= 6
 REGISTRY ?=
@@ -34,7 +34,7 @@ VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
 BUILDFLAGS  = -trimpath -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)'
 
-.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-manifests test-alone test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-sequential test-manifests test-alone test-images test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -59,8 +59,8 @@ compiled:
 
 # Each part runs, also after one has failed. The parts that measure or wait have the processors first; beside them run
 # those that only compute. What both need is built before. LANES=1 runs all parts one after another.
-MEASURE = $(if $(CI),check) test-alone
-COMPUTE = lint modules test-ui test-manifests fuzz test-go
+MEASURE = $(if $(CI),check) test-alone test-images
+COMPUTE = lint modules test-ui test-sequential test-manifests fuzz test-go
 test: ui $(FLEETMAN) $(if $(CI),mesh-parts) ## run all checks of CI except the scenarios: see check
 	@MAKE='$(MAKE)' .ci/parts '$(MEASURE)' '$(COMPUTE)'
 
@@ -89,21 +89,26 @@ modules: ## check that every module is tidy, in sync with the others, and builds
 	test "$$before" = "$$(cat go.work go.work.sum $(MODULES:%=%/go.mod) $(MODULES:%=%/go.sum) | sha256sum)" || { echo 'go work sync changed the modules: commit what it wrote'; git diff --stat; exit 1; }
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go mod tidy -diff && GOWORK=off go build -tags $(TAGS) -o /dev/null ./...); done
 
-# These tests measure or use both cores: one at a time, after the others.
-ALONE := $(addprefix fleetman.example/lab/,compare e2e images runner)
-
-# These tests are of kustomize and not of Go code: without the race detector, which makes it ten times as slow.
-MANIFESTS := fleetman.example/lab/k8stest
+# The tests of these packages of lab measure: one package at a time.
+ALONE := compare e2e runner
+# These test code without goroutines, or programs: without the race detector, which makes them ten times as slow.
+SEQUENTIAL := lint report
 
 # In CI no test may be skipped, and all combinations of components are tested.
 test-go: ui $(if $(CI),mesh-parts) ## run the Go tests with the race detector, except those of the other targets
-	go test -race -tags $(TAGS) $(TESTFLAGS) $$(go list -tags $(TAGS) work | grep -vxF $(addprefix -e ,$(ALONE) $(MANIFESTS)))
+	go test -race -tags $(TAGS) $(TESTFLAGS) $$(go list -tags $(TAGS) work | grep -vxF $(addprefix -e fleetman.example/lab/,$(ALONE) $(SEQUENTIAL) k8stest images))
+
+test-sequential: ## run the Go tests of code without goroutines
+	go test -tags $(TAGS) $(TESTFLAGS) $(SEQUENTIAL:%=./lab/%)
 
 test-manifests: $(if $(CI),mesh-parts) ## run the tests of the manifests
-	go test -tags $(TAGS) $(TESTFLAGS) $(MANIFESTS) $(if $(CI),-all)
+	go test -tags $(TAGS) $(TESTFLAGS) ./lab/k8stest $(if $(CI),-all)
 
-test-alone: ui $(if $(CI),mesh-parts) ## run the Go tests that measure or use both cores, one package at a time
-	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE)
+test-alone: ui $(if $(CI),mesh-parts) ## run the Go tests that measure, with the race detector, one package at a time
+	go test -race -tags $(TAGS) $(TESTFLAGS) -p 1 $(ALONE:%=./lab/%)
+
+test-images: ## run the tests of the container images, with Docker
+	go test -tags $(TAGS) $(TESTFLAGS) ./lab/images
 
 test-ui: ui ## run the pages' tests
 	@for ui in $(UIS); do (cd $$ui && npm run --silent typecheck && npm test --silent); done
@@ -116,7 +121,7 @@ test-cluster: $(FLEETMAN) ## run the tests on the cluster of CONTEXT, in about s
 fuzz: ## run each fuzz test, for FUZZTIME inputs
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
 	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
-	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file); \
+	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -vet=off -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file); \
 	  done; \
 	done
 
