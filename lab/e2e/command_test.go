@@ -26,15 +26,17 @@ type command struct {
 	ended         chan error
 }
 
-// fleetman is the command, built once for all tests.
+// built is the directory of the command, or "" when no test has needed it.
+var built string
+
+// fleetman builds the command once for all tests, as make does, so that most of it is compiled already.
 var fleetman = sync.OnceValues(func() (path string, err error) {
-	dir, err := os.MkdirTemp("", "fleetman-e2e-")
-	if err != nil {
+	if built, err = os.MkdirTemp("", "fleetman-e2e-"); err != nil {
 		return "", err
 	}
-	path = filepath.Join(dir, "fleetman")
-	build := exec.Command("go", "build", "-o", path, "./lab/cmd/fleetman")
-	build.Dir = root
+	path = filepath.Join(built, "fleetman")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "./lab/cmd/fleetman")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return path, fmt.Errorf("build fleetman: %w\n%s", err, text)
 	}
@@ -43,8 +45,8 @@ var fleetman = sync.OnceValues(func() (path string, err error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, _ := fleetman(); path != "" {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
