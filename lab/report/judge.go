@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/junit"
 	"fleetman.example/lab/stats"
 )
 
@@ -320,44 +320,16 @@ func (v Verdict) line() string {
 // JUnit writes the goals as a test suite: a missed goal is a failure, one that
 // is not decided an error.
 func JUnit(w io.Writer, r Report) error {
-	type problem struct {
-		Message string `xml:"message,attr"`
-	}
-	type testcase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		Failure *problem `xml:"failure"`
-		Error   *problem `xml:"error"`
-		Out     string   `xml:"system-out,omitempty"`
-	}
-	suite := struct {
-		XMLName  xml.Name   `xml:"testsuite"`
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Errors   int        `xml:"errors,attr"`
-		Cases    []testcase `xml:"testcase"`
-	}{Name: "fleetman goals", Tests: len(r.Goals)}
+	suite := junit.Suite{Name: "fleetman goals"}
 	for _, v := range r.Goals {
-		c := testcase{Class: v.Fault + "." + v.Arm, Name: v.Goal, Out: v.Text}
+		c := junit.Case{Class: v.Fault + "." + v.Arm, Name: v.Goal, Output: v.Text}
 		switch v.Result {
 		case GoalMissed:
-			suite.Failures++
-			c.Failure = &problem{v.Text}
+			c.Failure = &junit.Problem{Message: v.Text}
 		case GoalUndecided:
-			suite.Errors++
-			c.Error = &problem{v.Text}
+			c.Error = &junit.Problem{Message: v.Text}
 		}
-		suite.Cases = append(suite.Cases, c)
+		suite.Add(c)
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	encoder := xml.NewEncoder(w)
-	encoder.Indent("", "  ")
-	if err := encoder.Encode(suite); err != nil {
-		return fmt.Errorf("write the goals: %w", err)
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return junit.Write(w, suite)
 }

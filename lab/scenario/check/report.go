@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"fleetman.example/lab/junit"
 )
 
 // WriteLine writes a result in one line, followed by a line for each failure.
@@ -80,30 +82,6 @@ func Report(results []Result) Summary {
 	return Summary{!slices.ContainsFunc(results, func(r Result) bool { return !r.OK() }), results}
 }
 
-type junitSuite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Time     string      `xml:"time,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	Class   string     `xml:"classname,attr"`
-	Name    string     `xml:"name,attr"`
-	Time    string     `xml:"time,attr"`
-	Failure *junitText `xml:"failure,omitempty"`
-	Error   *junitText `xml:"error,omitempty"`
-	Output  string     `xml:"system-out,omitempty"`
-}
-
-type junitText struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
 // seen returns the expectations and observations of checks, one a line.
 func seen(where string, checks []CheckResult) (text string) {
 	for _, check := range checks {
@@ -118,44 +96,32 @@ func seen(where string, checks []CheckResult) (text string) {
 // promise.
 func WriteJUnit(w io.Writer, results []Result) error {
 	var suites struct {
-		XMLName xml.Name      `xml:"testsuites"`
-		Suites  []*junitSuite `xml:"testsuite"`
+		XMLName xml.Name       `xml:"testsuites"`
+		Suites  []*junit.Suite `xml:"testsuite"`
 	}
-	times := map[*junitSuite]float64{}
-	var suite *junitSuite
+	times := map[*junit.Suite]float64{}
+	var suite *junit.Suite
 	for _, r := range results {
 		if suite == nil || suite.Name != r.Scenario {
-			suite = &junitSuite{Name: r.Scenario}
+			suite = &junit.Suite{Name: r.Scenario}
 			suites.Suites = append(suites.Suites, suite)
 		}
-		test := junitCase{Class: r.Scenario, Name: r.Promise, Time: fmt.Sprintf("%.3f", r.Seconds)}
+		test := junit.Case{Class: r.Scenario, Name: r.Promise, Time: fmt.Sprintf("%.3f", r.Seconds)}
 		if lines := r.failures(); !r.OK() && len(lines) > 0 {
-			text := &junitText{Message: lines[0], Text: strings.Join(lines, "\n")}
+			text := &junit.Problem{Message: lines[0], Text: strings.Join(lines, "\n")}
 			if r.Error != "" || (r.Control != nil && r.Control.Error != "") {
 				test.Error = text
-				suite.Errors++
 			} else {
 				test.Failure = text
-				suite.Failures++
 			}
 		}
 		test.Output = fmt.Sprintf("seed %d\n", r.Seed) + seen("", r.Checks)
 		if r.Control != nil {
 			test.Output += seen("the control, "+r.Control.Change+": ", r.Control.Checks)
 		}
-		suite.Cases = append(suite.Cases, test)
-		suite.Tests++
+		suite.Add(test)
 		times[suite] += r.Seconds
 		suite.Time = fmt.Sprintf("%.3f", times[suite])
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	encoder := xml.NewEncoder(w)
-	encoder.Indent("", "  ")
-	if err := encoder.Encode(suites); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return junit.Write(w, suites)
 }
