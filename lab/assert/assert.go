@@ -35,6 +35,14 @@ func Like(t testing.TB, what, got, want string) {
 	}
 }
 
+// Contains fails the test unless want is a part of got. what names the text.
+func Contains(t testing.TB, what, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) {
+		t.Errorf("%s: no %q in %s", what, want, show(got))
+	}
+}
+
 // Error fails the test unless the text of err is like want. what names what returned it. An empty want is no error.
 func Error(t testing.TB, what string, err error, want string) {
 	t.Helper()

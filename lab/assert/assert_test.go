@@ -41,6 +41,8 @@ func TestAssertions(t *testing.T) {
 		{"its cause", func(t testing.TB) { assert.ErrorIs(t, "x", fmt.Errorf("c: %w", bad), bad) }, nil},
 		{"another cause", func(t testing.TB) { assert.ErrorIs(t, "x", nil, bad) }, []string{"x:\n got <nil>\nwant a: b"}},
 		{"a text of lines", func(t testing.TB) { assert.Like(t, "x", "a\nb", "a…") }, []string{"x:\n got \na\nb\nwant \"a…\""}},
+		{"a part", func(t testing.TB) { assert.Contains(t, "x", "a\nb", "b") }, nil},
+		{"no part", func(t testing.TB) { assert.Contains(t, "x", "a", "b") }, []string{`x: no "b" in "a"`}},
 		{"a pattern's signs", func(t testing.TB) { assert.Like(t, "x", "a.(b", "….(…") }, nil},
 	} {
 		r := &recorder{TB: t}

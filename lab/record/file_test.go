@@ -57,9 +57,7 @@ func TestRoundTrip(t *testing.T) {
 	written := header()
 	written.Runs = []*Run{sample(), other}
 	file := text(t, written)
-	if !strings.Contains(file, `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"route":"driver","vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n") {
-		t.Errorf("got\n%s", file)
-	}
+	assert.Contains(t, "file", file, `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"route":"driver","vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n")
 	read, err := Read(strings.NewReader(file), "records")
 	assert.NoError(t, err)
 	written.Runs[0].Requests[0].Start = 0 // kept to the microsecond

@@ -144,9 +144,7 @@ func TestNeverRecovers(t *testing.T) {
 	a := report.Groups[0].Faults[0].Arms[0]
 	short := *r
 	short.End = at(12)
-	if r, err := Compute(of(hopped(&short, at(3)))); err != nil || !strings.Contains(r.Findings[0].Sentence, " Recovery not seen within 6 s after the repair: retries (") {
-		t.Errorf("got %+v, %v", r.Findings, err)
-	}
+	assert.Contains(t, "a short run", reportOf(t, of(hopped(&short, at(3)))).Findings[0].Sentence, " Recovery not seen within 6 s after the repair: retries (")
 	for name, want := range map[string]string{"recovered": "never", "goodputAfter": "0 (0..0.37)", "wastedAfter": "100 % (98.7..100)", "attempts": "3.00", "wasted": "100 % (95.9..100)"} {
 		c, _ := column(name)
 		assert.Equal(t, name, a.Figures[name].Text(c.Unit), want)
@@ -265,13 +263,10 @@ goals: [{figure: good, arm: b, fault: x, atLeast: 10%}, {figure: good, arm: a, f
 		c.Runs = []*record.Run{outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0)}[:n]
 		live, err := NewLive(nil, c)
 		assert.NoError(t, err)
-		if !bytes.Contains(live.Page, []byte(want)) {
-			t.Errorf("%d runs: no %q in the page", n, want)
-		}
+		assert.Contains(t, fmt.Sprintf("the page of %d runs", n), string(live.Page), want)
 	}
-	if _, err := NewLive(nil); err != nil {
-		t.Errorf("before the first line: %v", err)
-	}
+	_, err := NewLive(nil) // before the first line
+	assert.NoError(t, err)
 }
 
 // TestRepeats: what a seed reproduces, from runs with repeats.
@@ -321,9 +316,7 @@ func TestNeeding(t *testing.T) {
 			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", calls)}})
 	}
 	hopped(r, at(2))
-	if r.Hops[0].Per[0] != "GET /vehicles/driver/:name" {
-		t.Errorf("got %+v", r.Hops)
-	}
+	assert.Equal(t, "the cause of the calls", r.Hops[0].Per, []string{"GET /vehicles/driver/:name"})
 	a := computed(t, r).Faults[0].Arms[0]
 	assert.Equal(t, "wasted", a.Figures["wasted"].Text(percent), "100 % (92.9..100)")
 	if got := a.Runs[0].Curve[5]; got.Attempts != 1 || got.Requests != 10 || got.Good != 5 {

@@ -440,9 +440,8 @@ func TestConditions(t *testing.T) {
 		text, markdown := written(Text, r), written(Markdown, r)
 		for _, g := range r.Groups { // shown apart: each has its own command
 			command := g.Commands[0]
-			if !strings.Contains(text, command) || !strings.Contains(markdown, "`"+command+"`") {
-				t.Errorf("%s: no %q in\n%s\n%s", name, command, text, markdown)
-			}
+			assert.Contains(t, name, text, command)
+			assert.Contains(t, name, markdown, "`"+command+"`")
 		}
 	}
 }
@@ -505,13 +504,10 @@ func TestNotes(t *testing.T) {
 		for _, note := range test.want {
 			lines, quoted = lines+note+"\n\n", quoted+"> "+note+"\n\n"
 		}
-		if !strings.Contains(text, "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s") || !strings.Contains(markdown, "0123456789ab\n\n"+quoted+"x: reset") {
-			t.Errorf("%s: got\n%s\n%s\nwant %q first", name, text, markdown, test.want)
-		}
+		assert.Contains(t, name, text, "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s")
+		assert.Contains(t, name, markdown, "0123456789ab\n\n"+quoted+"x: reset")
 		for _, a := range r.Groups[0].Faults[0].Arms {
-			if len(a.Runs) != len(r.Groups[0].Faults[0].Arms[0].Runs) {
-				t.Errorf("%s: %s has %d runs", name, a.Name, len(a.Runs))
-			}
+			assert.Equal(t, name+", runs of "+a.Name, len(a.Runs), len(r.Groups[0].Faults[0].Arms[0].Runs))
 		}
 	}
 }
@@ -536,17 +532,14 @@ func TestWarnings(t *testing.T) {
 		"the load was late: a/x/1, b/x/1\n", "no request met the fault: a/x/1, b/x/1\n",
 		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
 	} {
-		if !strings.Contains(summary.String(), "\n! "+want) || !strings.Contains(markdown, "\n- "+want) {
-			t.Errorf("no %q in\n%s\n%s", want, summary.String(), markdown)
-		}
+		assert.Contains(t, "summary", summary.String(), "\n! "+want)
+		assert.Contains(t, "Markdown", markdown, "\n- "+want)
 	}
 	for _, want := range []string{
 		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request met the fault; one seed, and the fault is in some replicas only\",",
 		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
 	} {
-		if !strings.Contains(table, want) {
-			t.Errorf("no %q in\n%s", want, table)
-		}
+		assert.Contains(t, "CSV", table, want)
 	}
 }
 
