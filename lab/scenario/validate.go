@@ -101,7 +101,7 @@ func (c *Check) validate() error {
 
 var methodForm = regexp.MustCompile(`^[A-Z]*$`)
 
-func (r *Requests) validate() error { //nolint:gocyclo // a flat list of bounds
+func (r *Requests) validate() error {
 	target, err := url.ParseRequestURI(r.Path)
 	escaped := err == nil && strings.HasPrefix(r.Path, "/") && !strings.ContainsAny(r.Path, " #") && target.Host == ""
 	return cmp.Or(
@@ -162,7 +162,7 @@ func (r *Requests) keys() int {
 	return max(r.EachSource, r.EachVisitor)
 }
 
-func (e *Expect) validate(c *Check) error { //nolint:gocyclo // a flat list of bounds
+func (e *Expect) validate(c *Check) error {
 	kinds := trues(e.Answers != nil, e.Received != nil, e.Consistent != nil, e.Distinct != nil, e.Settles != nil, e.Recovers != nil, e.Returns != nil, e.Proxies != nil)
 	if kinds != 1 {
 		return fmt.Errorf(": %d of answers, received, consistent, distinct, settles, recovers, returns and proxies: must be exactly one", kinds)

@@ -32,10 +32,7 @@ func withSettings(objects *manifest.Objects, settings []scenario.Setting, missin
 				container.Env = slices.DeleteFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == setting.Name })
 				container.Env = append(container.Env, corev1.EnvVar{Name: setting.Name, Value: setting.Value})
 			}
-			var err error
-			if changed.All[i], err = retyped(object, deployment); err != nil {
-				return nil, err
-			}
+			changed.All[i] = retyped(object, deployment)
 		}
 		if !found {
 			return nil, fmt.Errorf("set %s: %s: must be a Deployment of the manifests", setting.Name, setting.Target)
@@ -45,7 +42,7 @@ func withSettings(objects *manifest.Objects, settings []scenario.Setting, missin
 }
 
 // without returns the objects without those that a control removes.
-func without(objects *manifest.Objects, what []string) (*manifest.Objects, error) {
+func without(objects *manifest.Objects, what []string) *manifest.Objects {
 	changed := &manifest.Objects{}
 	rules, sidecars := slices.Contains(what, "rules"), slices.Contains(what, "sidecars")
 	for _, object := range objects.All {
@@ -53,14 +50,11 @@ func without(objects *manifest.Objects, what []string) (*manifest.Objects, error
 			continue
 		}
 		if sidecars {
-			var err error
-			if object, err = uninjected(object); err != nil {
-				return nil, err
-			}
+			object = uninjected(object)
 		}
 		changed.All = append(changed.All, object)
 	}
-	return changed, nil
+	return changed
 }
 
 // with returns the objects and those of a file, which replace objects with the same names.
@@ -69,14 +63,10 @@ func with(objects *manifest.Objects, file string) (*manifest.Objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	changed := &manifest.Objects{}
-	for _, object := range objects.All {
-		if !slices.ContainsFunc(more.All, func(other manifest.Object) bool { return other.Ref() == object.Ref() }) {
-			changed.All = append(changed.All, object)
-		}
-	}
-	changed.All = append(changed.All, more.All...)
-	return changed, nil
+	kept := slices.DeleteFunc(slices.Clone(objects.All), func(object manifest.Object) bool {
+		return slices.ContainsFunc(more.All, func(other manifest.Object) bool { return other.Ref() == object.Ref() })
+	})
+	return &manifest.Objects{All: append(kept, more.All...)}, nil
 }
 
 // seeds are the variables of the services' seeds.
@@ -104,7 +94,7 @@ func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error)
 // injectionLabels are the labels of a namespace or a pod that enable injection.
 var injectionLabels = []string{"istio-injection", "istio.io/rev", "sidecar.istio.io/inject"}
 
-func uninjected(object manifest.Object) (manifest.Object, error) {
+func uninjected(object manifest.Object) manifest.Object {
 	switch typed := object.Typed.(type) {
 	case *corev1.Namespace:
 		typed = typed.DeepCopy()
@@ -120,7 +110,7 @@ func uninjected(object manifest.Object) (manifest.Object, error) {
 		}
 		return retyped(object, typed)
 	}
-	return object, nil
+	return object
 }
 
 // NeedsMesh reports whether the objects need Istio: an object of its APIs, or a pod with a proxy.
@@ -146,11 +136,8 @@ func NeedsMesh(objects *manifest.Objects) bool {
 }
 
 // retyped returns the object with other content.
-func retyped(object manifest.Object, typed runtime.Object) (manifest.Object, error) {
-	text, err := json.Marshal(typed)
-	if err != nil {
-		return manifest.Object{}, fmt.Errorf("encode %s: %w", object.Ref(), err)
-	}
-	object.Typed, object.JSON = typed, text
-	return object, nil
+func retyped(object manifest.Object, typed runtime.Object) manifest.Object {
+	object.Typed = typed
+	object.JSON, _ = json.Marshal(typed) // never an error
+	return object
 }

@@ -275,7 +275,7 @@ func (r Runner) promise(ctx context.Context, place int, s Scenario, p *scenario.
 func (r Runner) control(s Scenario, objects *manifest.Objects, p *scenario.Promise) (*manifest.Objects, error) {
 	switch c := &p.Control; {
 	case len(c.Without) > 0:
-		return without(objects, c.Without)
+		return without(objects, c.Without), nil
 	case c.With != "":
 		return with(objects, filepath.Join(s.Dir, c.With))
 	case len(c.Set) > 0:
