@@ -13,7 +13,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
+
+	"fleetman.example/lab/tcp"
 )
 
 // Port is the default port of the console.
@@ -28,7 +29,6 @@ const maxBody = 64 << 10
 // Server serves the console of a fleet.
 type Server struct {
 	listener net.Listener
-	http     *http.Server
 	done     chan struct{}
 	load     *generator
 	cancel   context.CancelFunc
@@ -64,16 +64,10 @@ func Serve(listener net.Listener, source Source, mounts map[string]http.Handler)
 		token: rand.Text(), host: listener.Addr().String(), mounts: mounts,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{
-		listener: listener, done: make(chan struct{}), load: generator, cancel: cancel,
-		http: &http.Server{
-			Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second,
-			BaseContext: func(net.Listener) context.Context { return ctx },
-		},
-	}
+	s := &Server{listener: listener, done: make(chan struct{}), load: generator, cancel: cancel}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(listener)
+		_ = tcp.Serve(ctx, listener, a.routes())
 	}()
 	return s, nil
 }
@@ -84,7 +78,6 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 // Close ends the load, all streams and the server.
 func (s *Server) Close() {
 	s.cancel()
-	s.http.Close()
 	<-s.done
 	s.load.close()
 }

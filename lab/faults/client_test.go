@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -21,20 +21,13 @@ func podOf(t *testing.T, handler http.HandlerFunc) local.Pod {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return podAt(t, server.Listener.Addr().String())
+	return podAt(server.Listener.Addr().String())
 }
 
-func podAt(t *testing.T, address string) local.Pod {
-	t.Helper()
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return local.Pod{Name: "staff-service-0", Deployment: "staff-service", Program: "staff-service", Address: host, Port: port, AdminPort: port, Ready: true, PID: 1}
+func podAt(address string) local.Pod {
+	at := netip.MustParseAddrPort(address)
+	port := int(at.Port())
+	return local.Pod{Name: "staff-service-0", Deployment: "staff-service", Program: "staff-service", Address: at.Addr().String(), Port: port, AdminPort: port, Ready: true, PID: 1}
 }
 
 func TestClient(t *testing.T) {
@@ -97,7 +90,7 @@ func TestClientErrors(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	_, err = client.Get(t.Context(), podAt(t, address))
+	_, err = client.Get(t.Context(), podAt(address))
 	if want := "pod staff-service-0: admin listener: dial tcp " + address + ": connect: connection refused"; err == nil || err.Error() != want {
 		t.Errorf("away: got %v, want %s", err, want)
 	}

@@ -134,12 +134,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestVerifyProblems(t *testing.T) {
-	var status kind
-	for _, k := range kinds {
-		if k.name == "status" {
-			status = k
-		}
-	}
+	status := kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == "status" })]
 	for _, test := range []struct {
 		name string
 		pod  *liar
@@ -237,7 +232,7 @@ func TestRefused(t *testing.T) {
 	if got := (Verifier{}).refused(t.Context(), open); got != "" {
 		t.Errorf("open: got %q", got)
 	}
-	away := podAt(t, "127.0.0.1:1")
+	away := podAt("127.0.0.1:1")
 	if got := (Verifier{}).refused(t.Context(), away); !strings.HasPrefix(got, "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: ") {
 		t.Errorf("by TLS: got %q", got)
 	}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Serve serves HTTP at a listener until ctx ends.
+// Serve serves HTTP at a listener until ctx ends, which the contexts of all requests do then, too.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"k8s.io/utils/lru"
 )
 
 // The limits of a Store.
@@ -26,7 +28,7 @@ type Store struct {
 	order  *list.List // of *kept, in the order of their first spans
 	plain  int        // traces that are not notable
 	bytes  int
-	gone   evicted
+	gone   *lru.Cache // the IDs of the last traces that were evicted
 }
 
 // kept is a trace in a store.
@@ -41,7 +43,7 @@ type kept struct {
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	return &Store{traces: make(map[string]*kept), order: list.New(), gone: evicted{known: make(map[string]bool)}}
+	return &Store{traces: make(map[string]*kept), order: list.New(), gone: lru.New(maxTraces)}
 }
 
 // add adds spans of a trace, one at least. A span that is there already, as after a repeated export, is left out. So are
@@ -51,7 +53,7 @@ func (s *Store) add(id string, spans []Span) {
 	defer s.mu.Unlock()
 	k := s.traces[id]
 	if k == nil {
-		if s.gone.known[id] {
+		if _, evicted := s.gone.Get(id); evicted {
 			return
 		}
 		k = &kept{id: id}
@@ -106,25 +108,7 @@ func (s *Store) evict() {
 	}
 	s.bytes -= k.bytes
 	delete(s.traces, k.id)
-	s.gone.add(k.id)
-}
-
-// evicted has the IDs of the last traces that were evicted.
-type evicted struct {
-	known map[string]bool
-	ring  []string
-	next  int
-}
-
-func (e *evicted) add(id string) {
-	if len(e.ring) < maxTraces {
-		e.ring = append(e.ring, id)
-	} else {
-		delete(e.known, e.ring[e.next])
-		e.ring[e.next] = id
-		e.next = (e.next + 1) % maxTraces
-	}
-	e.known[id] = true
+	s.gone.Add(k.id, nil)
 }
 
 // Filter selects traces. The zero value selects all.

@@ -81,7 +81,7 @@ func TestLateSpans(t *testing.T) {
 	for i := range maxTraces {
 		s.add(fmt.Sprint("more", i), []Span{step("1", "", 0, 1, OK)})
 	}
-	if n := len(s.gone.known); n != maxTraces || len(s.gone.ring) != maxTraces {
+	if n := s.gone.Len(); n != maxTraces {
 		t.Errorf("remembers %d evicted traces, want %d", n, maxTraces)
 	}
 }
