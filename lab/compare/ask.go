@@ -104,7 +104,10 @@ func (r *running) breakers(ctx context.Context, pod local.Pod) error {
 		}
 	}
 	found, err := faults.ReadResilience(ctx, &r.fleet.admin().HTTP, pod, &state)
-	if err != nil && !slices.Contains(r.seen.Pods, pod.Name) || !found {
+	if !found {
+		if slices.Contains(r.seen.Pods, pod.Name) {
+			return nil
+		}
 		return err
 	}
 	for _, t := range state.Transitions {

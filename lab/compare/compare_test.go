@@ -923,6 +923,16 @@ func TestEventNames(t *testing.T) {
 	}
 }
 
+// TestAway: a pod with the fault may be away when its breakers are read, another one may not.
+func TestAway(t *testing.T) {
+	for name, wants := range map[string]bool{"faulty-0": true, "other-0": false} {
+		r := &running{fleet: &localFleet{}, seen: record.Run{Pods: []string{"faulty-0"}}}
+		if err := r.breakers(t.Context(), local.Pod{Name: name, Address: "127.0.0.1", AdminPort: 1}); (err == nil) != wants {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestBusiest: the fault goes where the load went.
 func TestBusiest(t *testing.T) {
 	sample := func(pod string, reads, writes float64) record.Sample {
