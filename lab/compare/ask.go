@@ -97,25 +97,12 @@ func (r *running) positions(ctx context.Context, vehicles []string) error {
 // breakers notes the changes of a pod's breakers. A pod with the fault may be
 // away.
 func (r *running) breakers(ctx context.Context, pod local.Pod) error {
-	var state struct {
-		Transitions []struct {
-			Time                          time.Time
-			Upstream, Endpoint, To, Cause string
-		}
-	}
-	found, err := faults.ReadResilience(ctx, &r.fleet.admin().HTTP, pod, &state)
-	if !found {
-		if slices.Contains(r.seen.Pods, pod.Name) {
-			return nil
-		}
+	state, err := faults.ReadResilience(ctx, &r.fleet.admin().HTTP, pod)
+	if err != nil && !slices.Contains(r.seen.Pods, pod.Name) {
 		return err
 	}
 	for _, t := range state.Transitions {
-		whole := t.Upstream
-		if t.Endpoint != "" {
-			whole += " at " + t.Endpoint
-		}
-		r.noteAt(t.Time, pod.Name, record.EventBreaker+t.To, whole+": "+t.Cause)
+		r.noteAt(t.Time, pod.Name, record.EventBreaker+t.To, faults.BreakerName(t.Upstream, t.Endpoint)+": "+t.Cause)
 	}
 	return nil
 }

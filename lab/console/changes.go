@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
@@ -80,11 +81,7 @@ func breakerChanges(old, p *Pod, note func(*Pod, local.EventKind, string)) {
 			if was == e.State {
 				continue
 			}
-			upstream := u.Name
-			if e.Address != "" {
-				upstream += " at " + e.Address
-			}
-			note(p, local.Breaker, fmt.Sprintf("%s: %s, was %s: %s", upstream, e.State, was, e.LastFailure))
+			note(p, local.Breaker, fmt.Sprintf("%s: %s, was %s: %s", faults.BreakerName(u.Name, e.Address), e.State, was, e.LastFailure))
 		}
 	}
 }

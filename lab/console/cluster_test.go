@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/kube"
 )
@@ -318,7 +319,7 @@ func TestClusterCost(t *testing.T) {
 func TestChanges(t *testing.T) {
 	at := func(pods ...*Pod) *Reading { return &Reading{Time: time.Unix(1000, 0), Pods: pods} }
 	pod := func(name string, change func(*Pod)) *Pod {
-		p := &Pod{Pod: local.Pod{Name: name, Deployment: "a", State: "running", Ready: true}, Upstreams: []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "closed"}}}}}
+		p := &Pod{Pod: local.Pod{Name: name, Deployment: "a", State: "running", Ready: true}, Upstreams: []faults.Upstream{{Name: "b", Endpoints: []faults.Endpoint{{Address: "10.0.0.1:80", State: "closed"}}}}}
 		change(p)
 		return p
 	}
@@ -338,7 +339,7 @@ func TestChanges(t *testing.T) {
 		{"a fault", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Faults = "hang" })), "x fault set: hang"},
 		{"no fault", at(pod("x", func(p *Pod) { p.Faults = "hang" })), at(pod("x", same)), "x fault cleared: no faults"},
 		{"a breaker", at(pod("x", same)), at(pod("x", func(p *Pod) {
-			p.Upstreams = []Upstream{{Name: "b", Endpoints: []Endpoint{{Address: "10.0.0.1:80", State: "open", LastFailure: "timeout"}}}}
+			p.Upstreams = []faults.Upstream{{Name: "b", Endpoints: []faults.Endpoint{{Address: "10.0.0.1:80", State: "open", LastFailure: "timeout"}}}}
 		})), "x breaker: b at 10.0.0.1:80: open, was closed: timeout"},
 		{"breakers that could not be read", at(pod("x", same)), at(pod("x", func(p *Pod) { p.Upstreams = nil })), ""},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
@@ -120,7 +121,7 @@ func smallFleet(n int) *Reading {
 		}, Metrics: samples(metrics)}
 	}
 	gateway := pod("api-gateway-0", "api-gateway", "fleetman-api-gateway", 5, counts(n))
-	gateway.Upstreams = []Upstream{{Name: "staff-service", Endpoints: []Endpoint{
+	gateway.Upstreams = []faults.Upstream{{Name: "staff-service", Endpoints: []faults.Endpoint{
 		{Address: "127.0.1.4:8080", State: "open", OpenUntil: time.Unix(2000, 0), LastFailure: "status 502"}, {Address: "127.0.1.3:8080", State: "closed"},
 	}}}
 	bad := pod("staff-service-bad-0", "staff-service-bad", "fleetman-staff-service", 4, "")

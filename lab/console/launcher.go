@@ -100,8 +100,7 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 // readAdmin reads what a pod's admin listener returns. It reports whether the pod's faults are known.
 func (p *Pod) readAdmin(ctx context.Context, client *http.Client) bool {
 	p.Metrics, _ = scrape.Get(ctx, client, faults.Admin(p.Pod), Metrics...)
-	var shown struct{ Upstreams []Upstream }
-	if _, err := faults.ReadResilience(ctx, client, p.Pod, &shown); err == nil {
+	if shown, err := faults.ReadResilience(ctx, client, p.Pod); err == nil {
 		p.Upstreams = shown.Upstreams
 	}
 	if p.Port == 0 {

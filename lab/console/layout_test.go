@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
@@ -76,7 +77,7 @@ func (d drawnFleet) pod(name string, i int, address string, n int) *Pod {
 	p := &Pod{Pod: local.Pod{
 		Name: fmt.Sprintf("%s-%d", name, i), Deployment: name, Program: name, Services: []string{"fleetman-" + name}, Image: "fleetman/" + name + ":6", Variant: "standard",
 		Address: address, Port: 8080, State: "running", Ready: true, Started: time.Unix(1, 0),
-	}, Metrics: samples(text.String()), Upstreams: []Upstream{{Name: "x", Endpoints: []Endpoint{{Address: "127.9.9.9:80", State: "closed"}}}}}
+	}, Metrics: samples(text.String()), Upstreams: []faults.Upstream{{Name: "x", Endpoints: []faults.Endpoint{{Address: "127.9.9.9:80", State: "closed"}}}}}
 	if name == d.troubled && i > 0 {
 		p.Name, p.Variant, p.Faults, p.Restarts, p.Ready, p.Why = fmt.Sprintf("%s-bad-%d", name, i), "placeholder", "delay=0s..5s;status=502,rate=0.5", 12, false, "its program ended with exit code 137"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/scenario"
@@ -66,32 +67,7 @@ type Pod struct {
 	local.Pod
 	// Metrics has the samples of the names in Metrics, nil when they could not be read.
 	Metrics   model.Vector
-	Upstreams []Upstream
-}
-
-// Upstream is the state of a pod's resilience chain for one upstream.
-type Upstream struct {
-	Name      string     `json:"upstream"`
-	Endpoints []Endpoint `json:"endpoints"`
-	Budget    *struct {
-		Saved float64 `json:"saved"`
-	} `json:"retryBudget"`
-	Bulkhead *struct {
-		InFlight int `json:"inFlight"`
-	} `json:"bulkhead"`
-}
-
-// protected reports whether any stage of the chain is on.
-func (u Upstream) protected() bool {
-	return len(u.Endpoints) > 0 || u.Budget != nil || u.Bulkhead != nil
-}
-
-// Endpoint is a breaker.
-type Endpoint struct {
-	Address     string    `json:"address"` // empty: of all endpoints
-	State       string    `json:"state"`   // closed, open, half-open
-	OpenUntil   time.Time `json:"openUntil"`
-	LastFailure string    `json:"lastFailure"`
+	Upstreams []faults.Upstream
 }
 
 // The metrics of pods that are read.

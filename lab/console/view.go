@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 )
@@ -323,7 +324,7 @@ func (v *view) addNodes(s *State, r *Reading, n *names, blocks map[edge][]Block)
 		in.Pods = append(in.Pods, PodView{
 			Name: p.Name, Deployment: p.Deployment, Image: p.Image, Variant: p.Variant, Ready: p.Ready, State: p.State, Why: p.Why,
 			Restarts: p.Restarts, Started: p.Started, Serves: p.Port != 0, Faults: p.Faults, Proxied: proxied[p.Name],
-			Library: slices.ContainsFunc(p.Upstreams, Upstream.protected), Blocks: onPod[p.Name],
+			Library: slices.ContainsFunc(p.Upstreams, faults.Upstream.Protected), Blocks: onPod[p.Name],
 			Received: v.flow(total{what: served, from: p.Name}, total{what: servedFail, from: p.Name}, total{what: servedTook, from: p.Name}, bounds),
 		})
 	}

@@ -66,24 +66,13 @@ func (s *Status) Look(ctx context.Context, client *faults.Client, timeout time.D
 
 // readBreakers returns the breakers of a pod that are not closed.
 func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (breakers []Breaker, err error) {
-	var shown struct {
-		Upstreams []struct {
-			Upstream  string
-			Endpoints []struct {
-				Address, State, LastFailure string
-				OpenUntil                   time.Time
-			}
-		}
-	}
-	if _, err := faults.ReadResilience(ctx, client, pod, &shown); err != nil {
-		return nil, err
-	}
-	for _, u := range shown.Upstreams {
+	state, err := faults.ReadResilience(ctx, client, pod)
+	for _, u := range state.Upstreams {
 		for _, e := range u.Endpoints {
 			if e.State != "closed" {
-				breakers = append(breakers, Breaker{pod.Name, u.Upstream, e.Address, e.State, e.OpenUntil, e.LastFailure})
+				breakers = append(breakers, Breaker{pod.Name, u.Name, e.Address, e.State, e.OpenUntil, e.LastFailure})
 			}
 		}
 	}
-	return breakers, nil
+	return breakers, err
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/scrape"
 )
 
 // State is the fault rules of a pod.
@@ -63,11 +62,6 @@ func (s State) fired() (sum int) {
 // Admin returns the address of a pod's admin listener.
 func Admin(pod local.Pod) string {
 	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.AdminPort))
-}
-
-// ReadResilience decodes the state of a pod's resilience chains into a value; found is false when the pod has none.
-func ReadResilience(ctx context.Context, client *http.Client, pod local.Pod, into any) (found bool, err error) {
-	return scrape.JSON(ctx, client, "http://"+Admin(pod)+"/resilience", into)
 }
 
 // Client is a client of pods' admin listeners. The zero value is ready to use.

@@ -99,19 +99,12 @@ func readBreakers(ctx context.Context, fleet Fleet, pod local.Pod) (found bool) 
 	}
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
-		var t struct {
-			Time                                time.Time
-			Upstream, Endpoint, From, To, Cause string
-		}
+		var t faults.Transition
 		if !ok || json.Unmarshal([]byte(data), &t) != nil {
 			continue
 		}
-		upstream := t.Upstream
-		if t.Endpoint != "" {
-			upstream += " at " + t.Endpoint
-		}
 		fleet.Note(local.Event{
-			Time: t.Time, Pod: pod.Name, Kind: local.Breaker, Detail: fmt.Sprintf("%s: %s, was %s: %s", upstream, t.To, t.From, t.Cause),
+			Time: t.Time, Pod: pod.Name, Kind: local.Breaker, Detail: fmt.Sprintf("%s: %s, was %s: %s", faults.BreakerName(t.Upstream, t.Endpoint), t.To, t.From, t.Cause),
 		})
 	}
 	return true
