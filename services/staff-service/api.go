@@ -16,7 +16,8 @@ import (
 	"fleetman.example/kit/upstream"
 )
 
-// portraits are pictures of the drivers, drawn for this project, for use without internet access.
+// portraits are pictures of the drivers, drawn for this project, for use without internet access: the SVG
+// files beside them at 256 × 256 pixels, JPEG with a quality of 90.
 //
 //go:embed photos/*.jpg photos/*.png
 var portraits embed.FS
