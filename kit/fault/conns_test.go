@@ -38,20 +38,26 @@ type caller struct {
 	read *bufio.Reader
 }
 
-func (c caller) get(t *testing.T, path string) error {
+// ask sends a request and returns its answer with an unread body.
+func (c caller) ask(t *testing.T, path string) *http.Response {
 	t.Helper()
 	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		return err
+		t.Fatalf("%s: %v", path, err)
 	}
 	resp, err := http.ReadResponse(c.read, nil)
 	if err != nil {
-		return err
+		t.Fatalf("%s: %v", path, err)
 	}
+	return resp
+}
+
+func (c caller) get(t *testing.T, path string) {
+	t.Helper()
+	resp := c.ask(t, path)
 	body, err := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK || string(body) != "answer" || resp.Close || resp.Header[Header] != nil || resp.Header["Keep-Alive"] != nil {
-		t.Errorf("got %d %q %v, want an answer like any other", resp.StatusCode, body, resp.Header)
+	if err != nil || resp.StatusCode != http.StatusOK || string(body) != "answer" || resp.Close || resp.Header[Header] != nil || resp.Header["Keep-Alive"] != nil {
+		t.Errorf("got %d %q %v, %v, want an answer like any other", resp.StatusCode, body, resp.Header, err)
 	}
-	return err
 }
 
 // never is the time of a connection that stays open for an hour.
@@ -83,6 +89,7 @@ func serve(t *testing.T, text string) (*Set, func() caller) {
 	t.Cleanup(func() { server.Close() })
 	return set, func() caller {
 		here, there := net.Pipe()
+		t.Cleanup(func() { here.Close() })
 		listener.arriving <- there
 		return caller{here, bufio.NewReader(here)}
 	}
@@ -102,10 +109,7 @@ func TestIdle(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			set, connect := serve(t, text)
 			c := connect()
-			defer c.Close()
-			if err := c.get(t, "/driver"); err != nil {
-				t.Fatal(err)
-			}
+			c.get(t, "/driver")
 			if got := c.closesAfter(); got != want {
 				t.Errorf("%s: closed after %s, want %s", text, got, want)
 			}
@@ -125,11 +129,8 @@ func TestIdleStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set, connect := serve(t, "idle=5s")
 		c := connect()
-		defer c.Close()
 		for _, path := range []string{"/a", "/a", "/slow", "/a"} {
-			if err := c.get(t, path); err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
+			c.get(t, path)
 			time.Sleep(4 * time.Second)
 		}
 		if fired := set.state().Rules[0].Fired; fired != 0 {
@@ -147,11 +148,8 @@ func TestIdleOutlivesOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set, connect := serve(t, "idle=5s,path=/driver")
 		c := connect()
-		defer c.Close()
 		for _, path := range []string{"/driver", "/other", "/slow"} {
-			if err := c.get(t, path); err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
+			c.get(t, path)
 			time.Sleep(4 * time.Second)
 		}
 		if got, fired := c.closesAfter(), set.state().Rules[0].Fired; got != time.Second || fired != 1 {
@@ -165,23 +163,16 @@ func TestIdleIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set, connect := serve(t, "idle=5s,count=1")
 		first, second := connect(), connect()
-		defer first.Close()
-		defer second.Close()
 		for _, c := range []caller{first, second} {
-			if err := c.get(t, "/"); err != nil {
-				t.Fatal(err)
-			}
+			c.get(t, "/")
 			time.Sleep(time.Second)
 		}
 		if a, b := first.closesAfter(), second.closesAfter(); a != 3*time.Second || b != never {
 			t.Errorf("closed after %s and %s, want 3s and never", a, b)
 		}
 		third := connect()
-		defer third.Close()
 		set.Replace(rules(t, "idle=5s"))
-		if err := third.get(t, "/"); err != nil {
-			t.Fatal(err)
-		}
+		third.get(t, "/")
 		set.Replace(nil)
 		if got := third.closesAfter(); got != never {
 			t.Errorf("closed after %s by a rule that is cleared", got)
@@ -199,17 +190,10 @@ func TestSlowPace(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, connect := serve(t, "slow="+perSecond)
-			c := connect()
-			defer c.Close()
 			begin := time.Now()
-			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
-			resp, err := http.ReadResponse(c.read, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			resp := connect().ask(t, "/")
 			got, piece := "", make([]byte, 100)
+			var err error
 			for err == nil {
 				var n int
 				if n, err = resp.Body.Read(piece); n > 0 {

@@ -24,14 +24,14 @@ var fields = map[string]field{
 	"reset":    {Reset, "no value", setNothing},
 	"hang":     {Hang, "no value", setNothing},
 	"crash":    {Crash, "no value", setNothing},
-	"truncate": {Truncate, "no value, or the bytes to keep", setTruncate},
-	"slow":     {Slow, "bytes per second, at least 1", setSlow},
-	"capacity": {Capacity, "requests per second, from 0.001 to 100000", setCapacity},
+	"truncate": {Truncate, "no value, or the bytes to keep", func(r *Rule, v string, hasValue bool) bool { return !hasValue || setInt(&r.Bytes, v, 0, math.MaxInt32) }},
+	"slow":     {Slow, "bytes per second, at least 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Bytes, v, 1, math.MaxInt32) }},
+	"capacity": {Capacity, "requests per second, from 0.001 to 100000", func(r *Rule, v string, _ bool) bool { return setFloat(&r.PerSecond, v, 0.001, 100_000) }},
 	"idle":     {Idle, "a duration such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
 	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
 		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
 	}},
-	"queue":  {"", "a whole number from 0", setQueue},
+	"queue":  {"", "a whole number from 0", func(r *Rule, v string, _ bool) bool { return setInt(&r.Queue, v, 0, math.MaxInt32) }},
 	"rate":   {"", "a share from 0 to 1, or a range such as 0..1", setRate},
 	"over":   {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
 	"method": {"", "an HTTP method other than HEAD, which is answered as GET", setMethod},
@@ -40,7 +40,7 @@ var fields = map[string]field{
 	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
 	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
 	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
-	"count":  {"", "a whole number from 1", setCount},
+	"count":  {"", "a whole number from 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Count, v, 1, math.MaxInt64) }},
 }
 
 func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }
@@ -65,28 +65,16 @@ func setStatus(r *Rule, value string, _ bool) (ok bool) {
 	return err == nil && r.Status >= http.StatusOK && r.Status <= 599
 }
 
-func setTruncate(r *Rule, value string, hasValue bool) bool {
-	return !hasValue || setBytes(r, value, 0)
+func setInt(n *int64, text string, least, most int64) bool {
+	v, err := strconv.ParseInt(text, 10, 64)
+	*n = v
+	return err == nil && v >= least && v <= most
 }
 
-func setSlow(r *Rule, value string, _ bool) bool { return setBytes(r, value, 1) }
-
-func setBytes(r *Rule, value string, least int64) bool {
-	var err error
-	r.Bytes, err = strconv.ParseInt(value, 10, 64)
-	return err == nil && r.Bytes >= least && r.Bytes <= math.MaxInt32
-}
-
-func setCapacity(r *Rule, value string, _ bool) bool {
-	var err error
-	r.PerSecond, err = strconv.ParseFloat(value, 64)
-	return err == nil && r.PerSecond >= 0.001 && r.PerSecond <= 100_000
-}
-
-func setQueue(r *Rule, value string, _ bool) bool {
-	var err error
-	r.Queue, err = strconv.ParseInt(value, 10, 64)
-	return err == nil && r.Queue >= 0 && r.Queue <= math.MaxInt32
+func setFloat(f *float64, text string, least, most float64) bool {
+	v, err := strconv.ParseFloat(text, 64)
+	*f = v
+	return err == nil && v >= least && v <= most
 }
 
 func setRate(r *Rule, value string, _ bool) bool {
@@ -94,13 +82,7 @@ func setRate(r *Rule, value string, _ bool) bool {
 	if !isRange {
 		last = first
 	}
-	return setShare(&r.Rate, first) && setShare(&r.RateEnd, last)
-}
-
-func setShare(share *float64, text string) (ok bool) {
-	var err error
-	*share, err = strconv.ParseFloat(text, 64)
-	return err == nil && *share >= 0 && *share <= 1
+	return setFloat(&r.Rate, first, 0, 1) && setFloat(&r.RateEnd, last, 0, 1)
 }
 
 func setMethod(r *Rule, value string, _ bool) bool {
@@ -127,9 +109,3 @@ func setHeader(r *Rule, value string, _ bool) bool {
 
 // token has the characters of a header's name (RFC 9110, section 5.6.2).
 const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-func setCount(r *Rule, value string, _ bool) bool {
-	var err error
-	r.Count, err = strconv.ParseInt(value, 10, 64)
-	return err == nil && r.Count > 0
-}

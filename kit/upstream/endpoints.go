@@ -99,23 +99,13 @@ func (rs *resolver) find(ctx context.Context) ([]string, error) {
 	if net.ParseIP(rs.host) != nil {
 		return []string{rs.host}, nil
 	}
-	if rs.hosts.path != "" {
-		found, err := rs.hosts.lookup(rs.host)
-		if err != nil {
-			return nil, err
-		}
-		if len(found) > 0 {
-			addrs := make([]string, len(found))
-			for i, a := range found {
-				addrs[i] = a.String()
-			}
-			return addrs, nil
-		}
+	if found, err := rs.hosts.lookup(rs.host); err != nil || len(found) > 0 {
+		return slices.Clone(found), err
 	}
 	return rs.dns(ctx, rs.host)
 }
 
-// oneFamily returns the IPv4 addresses, or the IPv6 ones if there are no others, sorted and without
+// oneFamily sorts addrs and returns the IPv4 addresses, or the IPv6 ones if there are no others, without
 // duplicates. In a dual-stack cluster a pod has one of each and would have two breakers.
 func oneFamily(addrs []string) []string {
 	slices.Sort(addrs)

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -22,7 +20,7 @@ type dialer struct {
 
 	mu    sync.Mutex
 	seen  os.FileInfo // version of the file that names was read from
-	names map[string][]netip.Addr
+	names map[string][]string
 }
 
 // unreadable is the error of a HOSTS_FILE that cannot be read.
@@ -50,14 +48,18 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 			return nil, err
 		}
 		if len(addrs) > 0 {
-			address = net.JoinHostPort(addrs[int(d.random()*float64(len(addrs)))].String(), port)
+			address = net.JoinHostPort(addrs[int(d.random()*float64(len(addrs)))], port)
 		}
 	}
 	return d.Dialer.DialContext(ctx, network, address)
 }
 
-// lookup returns the addresses of a name in the file, which it reads again after a change.
-func (d *dialer) lookup(name string) ([]netip.Addr, error) {
+// lookup returns the addresses of a name in the file, which it reads again after a change. Without a file it
+// returns none.
+func (d *dialer) lookup(name string) ([]string, error) {
+	if d.path == "" {
+		return nil, nil
+	}
 	info, err := os.Stat(d.path)
 	if err != nil {
 		return nil, unreadable{err}
@@ -69,7 +71,8 @@ func (d *dialer) lookup(name string) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, unreadable{err}
 		}
-		d.names, d.seen = parseHosts(text), info
+		d.names, _ = parseHosts(text)
+		d.seen = info
 	}
 	return d.names[strings.ToLower(strings.TrimSuffix(name, "."))], nil
 }
@@ -87,9 +90,16 @@ func checkHosts(path string) error {
 		return nil
 	}
 	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = parseHosts(text)
 	}
+	return err
+}
+
+// parseHosts parses a file in the form of hosts(5): an address, then its names; # begins a comment. It
+// skips other lines, as the C library does, and returns an error for the first of them.
+func parseHosts(text []byte) (names map[string][]string, wrong error) {
+	names = make(map[string][]string)
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
@@ -98,32 +108,17 @@ func checkHosts(path string) error {
 		if len(fields) == 0 {
 			continue
 		}
-		if _, err := netip.ParseAddr(fields[0]); err != nil || len(fields) < 2 {
-			return fmt.Errorf("line %d: %.60q: must be an address and its names", number, strings.TrimSpace(line))
-		}
-	}
-	return nil
-}
-
-// parseHosts parses a file in the form of hosts(5): an address, then its names; # begins a comment. It
-// ignores lines without a valid address, as the C library does.
-func parseHosts(text []byte) map[string][]netip.Addr {
-	names := make(map[string][]netip.Addr)
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
 		addr, err := netip.ParseAddr(fields[0])
-		if err != nil {
+		if err != nil || len(fields) < 2 {
+			if wrong == nil {
+				wrong = fmt.Errorf("line %d: %.60q: must be an address and its names", number, strings.TrimSpace(line))
+			}
 			continue
 		}
 		for _, name := range fields[1:] {
 			name = strings.ToLower(strings.TrimSuffix(name, "."))
-			names[name] = append(names[name], addr)
+			names[name] = append(names[name], addr.String())
 		}
 	}
-	return names
+	return names, wrong
 }

@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,8 +17,7 @@ func TestHostsFileIsCheckedAtTheStart(t *testing.T) {
 		"something else, a long": {strings.Repeat("{", 100), `line 1: "` + strings.Repeat("{", 60) + `": must be an address and its names`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "hosts")
-			write(t, file, tc.hosts)
+			file := hosts(t, tc.hosts)
 			_, err := envtest.Read(map[string]string{"HOSTS_FILE": file}, upstream.ReadConfig)
 			want := ""
 			if tc.want != "" {

@@ -59,6 +59,14 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// hosts writes a hosts file.
+func hosts(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "hosts")
+	write(t, path, text)
+	return path
+}
+
 // who returns the address that answers a call, and checks the Host header.
 func who(t *testing.T, c *upstream.Client, host string) string {
 	t.Helper()
@@ -74,7 +82,6 @@ func who(t *testing.T, c *upstream.Client, host string) string {
 }
 
 func TestHostsFileForms(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "hosts")
 	port := pods(t, "127.0.3.1")
 	for name, tc := range map[string]struct{ hosts, host string }{
 		"plain":             {"127.0.3.1 staff\n", "staff"},
@@ -90,7 +97,7 @@ func TestHostsFileForms(t *testing.T) {
 		"lines of nonsense": {"staff\n127.0.3.999 staff\n127.0.3.1\n127.0.3.1 staff\n", "staff"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			write(t, file, "127.0.3.9 other\n") // checked at the start
+			file := hosts(t, "127.0.3.9 other\n") // checked at the start
 			host := tc.host + ":" + port
 			c := client(t, "http://"+host, map[string]string{"HOSTS_FILE": file})
 			write(t, file, tc.hosts)
@@ -104,8 +111,7 @@ func TestHostsFileForms(t *testing.T) {
 func TestEveryAddressIsUsed(t *testing.T) {
 	addresses := []string{"127.0.3.2", "127.0.3.3", "127.0.3.4"}
 	port := pods(t, addresses...)
-	file := filepath.Join(t.TempDir(), "hosts")
-	write(t, file, "127.0.3.2 staff\n127.0.3.3 staff\n127.0.3.4 staff\n")
+	file := hosts(t, "127.0.3.2 staff\n127.0.3.3 staff\n127.0.3.4 staff\n")
 	c := client(t, "http://staff:"+port, map[string]string{"HOSTS_FILE": file})
 	count := map[string]int{}
 	const calls = 300
@@ -121,9 +127,7 @@ func TestEveryAddressIsUsed(t *testing.T) {
 
 func TestHostsFileIsReadAgain(t *testing.T) {
 	port := pods(t, "127.0.3.5", "127.0.3.6")
-	dir := t.TempDir()
-	file := filepath.Join(dir, "hosts")
-	write(t, file, "127.0.3.5 staff\n")
+	file := hosts(t, "127.0.3.5 staff\n")
 	c := client(t, "http://staff:"+port, map[string]string{"HOSTS_FILE": file})
 	if got := who(t, c, "staff:"+port); got != "127.0.3.5" {
 		t.Fatalf("answered by %s", got)
@@ -137,7 +141,7 @@ func TestHostsFileIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := filepath.Join(dir, "next")
+	next := file + ".next"
 	write(t, next, "# moved\n127.0.3.5 staff\n")
 	if err := errors.Join(os.Chtimes(next, time.Time{}, info.ModTime()), os.Rename(next, file)); err != nil {
 		t.Fatal(err)
@@ -148,8 +152,7 @@ func TestHostsFileIsReadAgain(t *testing.T) {
 }
 
 func TestHostsFileMissing(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "hosts")
-	write(t, file, "")
+	file := hosts(t, "")
 	c := client(t, "http://127.0.0.1:1", map[string]string{"HOSTS_FILE": file})
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -167,9 +170,7 @@ func TestHostsFileMissing(t *testing.T) {
 // Names that are not in the file are looked up in DNS; localhost needs no name server.
 func TestOtherNamesGoToDNS(t *testing.T) {
 	port := pods(t, "127.0.0.1")
-	file := filepath.Join(t.TempDir(), "hosts")
-	write(t, file, "127.0.3.9 staff\n")
-	for _, values := range []map[string]string{{"HOSTS_FILE": file}, nil} {
+	for _, values := range []map[string]string{{"HOSTS_FILE": hosts(t, "127.0.3.9 staff\n")}, nil} {
 		if got := who(t, client(t, "http://localhost:"+port, values), "localhost:"+port); got != "127.0.0.1" {
 			t.Errorf("answered by %s", got)
 		}
