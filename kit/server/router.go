@@ -52,6 +52,16 @@ func (a *App) newRouter() Router {
 	return Router{r}
 }
 
+// Named returns a handler for before those of a route. It answers 400 unless the path's parameter param is
+// a vehicle's name.
+func Named(param string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := fleet.CheckName(c.Param(param)); err != nil {
+			apierror.Write(c, err)
+		}
+	}
+}
+
 // ServeHTTP routes r by its canonical path, and HEAD as GET.
 func (r Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	routed := req

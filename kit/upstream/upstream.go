@@ -165,13 +165,19 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Res
 	return &Response{resp.StatusCode, resp.Header, answer}, nil
 }
 
-// request returns a request as http.NewRequest does, without parsing the address again.
-func (c *Client) request(ctx context.Context, method, path string, body []byte) *http.Request {
+// URL returns the upstream's address of an escaped path (see Path).
+func (c *Client) URL(path string) *url.URL {
 	u := c.base
 	u.RawPath = c.base.EscapedPath() + path
 	u.Path = unescape(u.RawPath)
+	return &u
+}
+
+// request returns a request as http.NewRequest does, without parsing the address again.
+func (c *Client) request(ctx context.Context, method, path string, body []byte) *http.Request {
+	u := c.URL(path)
 	r := blank.WithContext(ctx) // copies blank
-	r.Method, r.URL, r.Host, r.Header = method, &u, u.Host, make(http.Header, 4)
+	r.Method, r.URL, r.Host, r.Header = method, u, u.Host, make(http.Header, 4)
 	r.Header["User-Agent"] = userAgent
 	if body != nil {
 		r.Header["Content-Type"] = contentType

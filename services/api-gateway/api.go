@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/apierror"
-	"fleetman.example/kit/fleet"
 	"fleetman.example/kit/server"
 	"fleetman.example/kit/upstream"
 )
@@ -25,10 +23,10 @@ type api struct {
 func (a api) routes(r server.Router) http.Handler {
 	r.GET("/", a.banner)
 	r.GET("/vehicles", a.vehicles)
-	r.GET("/vehicles/:name", a.pass(a.tracker, "name", "vehicles"))
-	r.GET("/vehicles/driver/:name", a.pass(a.staff, "name", "driver"))
-	r.GET("/history/:name", a.history)
-	r.GET("/photos/:file", a.pass(a.staff, "file", "photos"))
+	r.GET("/vehicles/:name", server.Named("name"), a.pass(a.tracker, "name", "vehicles"))
+	r.GET("/vehicles/driver/:name", server.Named("name"), a.pass(a.staff, "name", "driver"))
+	r.GET("/history/:name", server.Named("name"), a.history)
+	r.GET("/photos/:file", server.Named("file"), a.pass(a.staff, "file", "photos"))
 	return withOrigin(r)
 }
 
@@ -60,7 +58,7 @@ func (a api) vehicles(c *gin.Context) {
 // answers with the upstream's answer, unchanged.
 func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		resp, err := get(c.Request.Context(), to, path, c.Param(param))
+		resp, err := to.Do(c.Request.Context(), http.MethodGet, upstream.Path(path, c.Param(param)), nil)
 		if err != nil {
 			apierror.Write(c, err)
 			return
@@ -71,7 +69,7 @@ func (a api) pass(to *upstream.Client, param, path string) gin.HandlerFunc {
 
 // history answers with the places where a vehicle was, oldest first.
 func (a api) history(c *gin.Context) {
-	resp, err := get(c.Request.Context(), a.tracker, "history", c.Param("name"))
+	resp, err := a.tracker.Do(c.Request.Context(), http.MethodGet, upstream.Path("history", c.Param("name")), nil)
 	if err == nil && resp.Status == http.StatusOK {
 		resp.Body, err = oldestFirst(resp.Body)
 	}
@@ -117,14 +115,6 @@ func unknownDriver(r *http.Request) []byte {
 		return nil
 	}
 	return []byte(`{"name":"Unknown driver","photo":"placeholder.png"}`)
-}
-
-// get calls an upstream for one name.
-func get(ctx context.Context, to *upstream.Client, path, name string) (*upstream.Response, error) {
-	if err := fleet.CheckName(name); err != nil {
-		return nil, err
-	}
-	return to.Do(ctx, http.MethodGet, upstream.Path(path, name), nil)
 }
 
 // answer sends an upstream's answer, marked as degraded if it is.

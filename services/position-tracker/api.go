@@ -27,9 +27,9 @@ func (a api) routes(r server.Router) http.Handler {
 	r.POST("/vehicles", a.report)
 	r.GET("/vehicles", a.vehicles)
 	r.DELETE("/vehicles", a.clear)
-	r.GET("/vehicles/:name", a.vehicle)
-	r.DELETE("/vehicles/:name", a.remove)
-	r.GET("/history/:name", a.past)
+	r.GET("/vehicles/:name", server.Named("name"), a.vehicle)
+	r.DELETE("/vehicles/:name", server.Named("name"), a.remove)
+	r.GET("/history/:name", server.Named("name"), a.past)
 	return r
 }
 
@@ -132,12 +132,7 @@ func (a api) clear(c *gin.Context) {
 
 // remove deletes one vehicle. It answers 200 for an unknown vehicle, too.
 func (a api) remove(c *gin.Context) {
-	name := c.Param("name")
-	if err := fleet.CheckName(name); err != nil {
-		apierror.Write(c, err)
-		return
-	}
-	a.history.remove(name)
+	a.history.remove(c.Param("name"))
 	c.Status(http.StatusOK)
 }
 
@@ -162,9 +157,6 @@ func (a api) past(c *gin.Context) {
 }
 
 func (a api) find(name string) (*vehicle, error) {
-	if err := fleet.CheckName(name); err != nil {
-		return nil, err
-	}
 	v, ok := a.history.find(name)
 	if !ok {
 		return nil, apierror.New(http.StatusNotFound, "vehicle %q never seen", name)

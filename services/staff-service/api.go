@@ -30,8 +30,8 @@ type api struct {
 }
 
 func (a api) routes(r server.Router) http.Handler {
-	r.GET("/driver/:vehicle", a.driver)
-	r.POST("/driver/:vehicle/:speed", a.speed)
+	r.GET("/driver/:vehicle", server.Named("vehicle"), a.driver)
+	r.POST("/driver/:vehicle/:speed", server.Named("vehicle"), a.speed)
 	r.GET("/photos/:file", photo)
 	return r
 }
@@ -39,10 +39,6 @@ func (a api) routes(r server.Router) http.Handler {
 // driver answers with the driver of a vehicle.
 func (a api) driver(c *gin.Context) {
 	vehicle := c.Param("vehicle")
-	if err := fleet.CheckName(vehicle); err != nil {
-		apierror.Write(c, err)
-		return
-	}
 	d, ok := a.roster.driver(vehicle)
 	if !ok {
 		apierror.Write(c, apierror.New(http.StatusNotFound, "nobody drives %q", vehicle))
@@ -56,10 +52,6 @@ func (a api) driver(c *gin.Context) {
 // speed posts a driver's speed to the driver-monitoring system, or logs it if there is none.
 func (a api) speed(c *gin.Context) {
 	vehicle, speed := c.Param("vehicle"), c.Param("speed")
-	if err := fleet.CheckName(vehicle); err != nil {
-		apierror.Write(c, err)
-		return
-	}
 	if d, err := fleet.ParseDecimal([]byte(speed)); err != nil || d == "" {
 		apierror.Write(c, &fleet.FieldError{Field: "speed", Got: strconv.Quote(fleet.Shown(speed)), Must: "miles per hour as a number"})
 		return

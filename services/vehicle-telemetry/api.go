@@ -19,7 +19,7 @@ type api struct {
 
 func (a api) routes(r server.Router) http.Handler {
 	r.POST("/vehicles", a.report)
-	r.GET("/vehicles/:name", a.speed)
+	r.GET("/vehicles/:name", server.Named("name"), a.speed)
 	return r
 }
 
@@ -46,12 +46,7 @@ func (a api) report(c *gin.Context) {
 
 // speed answers with a JSON number in miles per hour, or with an empty body if the speed is unknown.
 func (a api) speed(c *gin.Context) {
-	name := c.Param("name")
-	if err := fleet.CheckName(name); err != nil {
-		apierror.Write(c, err)
-		return
-	}
-	mph, known := a.windows.speed(name)
+	mph, known := a.windows.speed(c.Param("name"))
 	if !known {
 		c.Status(http.StatusOK)
 		return

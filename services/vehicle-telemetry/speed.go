@@ -56,31 +56,33 @@ func (w *windows) add(name string, f fix) error {
 
 // window returns a vehicle's window, creating it if necessary.
 func (w *windows) window(name string) (*window, error) {
-	w.mu.RLock()
-	v := w.byName[name]
-	w.mu.RUnlock()
-	if v != nil {
+	if v := w.find(name); v != nil {
 		return v, nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if v = w.byName[name]; v != nil {
+	if v := w.byName[name]; v != nil {
 		return v, nil
 	}
 	if len(w.byName) >= w.most {
 		return nil, fleet.TooManyVehicles(name, w.most)
 	}
-	v = new(window)
+	v := new(window)
 	w.byName[name] = v
 	return v, nil
+}
+
+// find returns a vehicle's window, nil if there is none.
+func (w *windows) find(name string) *window {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.byName[name]
 }
 
 // speed returns the speed between the oldest and the newest report kept, in miles per hour. known is false
 // with fewer than two reports, and for bad data.
 func (w *windows) speed(name string) (mph float64, known bool) {
-	w.mu.RLock()
-	v := w.byName[name]
-	w.mu.RUnlock()
+	v := w.find(name)
 	if v == nil {
 		return 0, false
 	}

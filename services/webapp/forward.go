@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -23,20 +22,18 @@ const gateway = "api-gateway"
 
 // forwarder forwards requests to api-gateway, and its answers unchanged.
 type forwarder struct {
-	base      *url.URL
-	timeout   time.Duration // of a call, including its whole answer
-	transport http.RoundTripper
-	buffers   *buffers
-	log       *log.Logger // logs incomplete answers
+	gateway *upstream.Client
+	timeout time.Duration // of a call, including its whole answer
+	buffers *buffers
+	log     *log.Logger // logs incomplete answers
 }
 
 func newForwarder(cfg config, app *server.App) *forwarder {
 	return &forwarder{
-		base:      cfg.gateway,
-		timeout:   cfg.upstream.Timeout,
-		transport: upstream.NewSet(cfg.upstream, app.Observer, app.Admin).New(gateway, cfg.gateway).RoundTripper(),
-		buffers:   new(buffers),
-		log:       slog.NewLogLogger(app.Log.Handler(), slog.LevelWarn),
+		gateway: upstream.NewSet(cfg.upstream, app.Observer, app.Admin).New(gateway, cfg.gateway),
+		timeout: cfg.upstream.Timeout,
+		buffers: new(buffers),
+		log:     slog.NewLogLogger(app.Log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -49,14 +46,13 @@ func (f *forwarder) forward(c *gin.Context) {
 	defer cancel()
 	path, query := gatewayPath(c.Request)
 	proxy := httputil.ReverseProxy{
-		Transport:  f.transport,
+		Transport:  f.gateway.RoundTripper(),
 		BufferPool: f.buffers,
 		ErrorLog:   f.log,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			u := *f.base
-			u.Path, u.RawPath = unescape(f.base.Path+path), f.base.EscapedPath()+path
+			u := f.gateway.URL(path)
 			u.RawQuery = query
-			r.Out.URL, r.Out.Host = &u, u.Host
+			r.Out.URL, r.Out.Host = u, u.Host
 			// ReverseProxy removes X-Forwarded-*; the contract requires that all x- headers are forwarded.
 			observe.Propagate(ctx, r.Out.Header)
 		},
@@ -98,14 +94,6 @@ func gatewayPath(r *http.Request) (path, query string) {
 		path = "/"
 	}
 	return path, r.URL.RawQuery
-}
-
-func unescape(path string) string {
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		return path
-	}
-	return plain
 }
 
 // buffers pools the copy buffers that a ReverseProxy would otherwise allocate for every answer.
