@@ -66,8 +66,7 @@ func start(t *testing.T, rules string) *service {
 	r.Any("/vehicles", s.handle)
 	r.GET("/empty", func(c *gin.Context) { s.served.Add(1); c.Status(http.StatusOK) })
 	r.GET("/error", func(c *gin.Context) { apierror.Write(c, apierror.New(http.StatusNotFound, "no such thing")) })
-	s.Server = httptest.NewServer(r)
-	t.Cleanup(s.Close)
+	s.Server = servertest.Serve(t, r.ServeHTTP)
 	return s
 }
 

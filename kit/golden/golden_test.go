@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
 )
 
 // workspace creates a repository with shared test data beside it, and changes into it.
@@ -114,7 +114,7 @@ func TestReplay(t *testing.T) {
 	}
 	gone := `{"timestamp":"2026-01-01T00:00:00.000+0000","status":404,"error":"Not Found","message":"ours","path":"/gone"}`
 	speed := "12.500002"
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/list":
@@ -130,8 +130,7 @@ func TestReplay(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, gone)
 		}
-	}))
-	defer s.Close()
+	})
 	prepared := 0
 	start := func() (string, golden.Prepare) {
 		return s.URL, func([]golden.Call, int) { prepared++ }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
 )
 
 func init() {
@@ -79,13 +79,12 @@ func tracing(t *testing.T, values map[string]string) (exports func() int) {
 	t.Helper()
 	var mu sync.Mutex
 	n := 0
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	collector := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		mu.Lock()
 		defer mu.Unlock()
 		n++
-	}))
-	t.Cleanup(collector.Close)
+	})
 	setenv(t, map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"})
 	setenv(t, values)
 	return func() int {

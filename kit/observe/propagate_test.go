@@ -3,7 +3,6 @@ package observe_test
 import (
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
 )
 
 const (
@@ -47,8 +47,7 @@ var own = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"test"}}
 // pass sends inbound to a service that makes one call, and returns the headers of that call.
 func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Header) {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { outbound = r.Header }))
-	defer upstream.Close()
+	upstream := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { outbound = r.Header })
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	r := gin.New()
@@ -71,8 +70,7 @@ func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Head
 		resp.Body.Close()
 		o.Log.InfoContext(c.Request.Context(), "called")
 	})
-	service := httptest.NewServer(o.Handler(r, propagate))
-	defer service.Close()
+	service := servertest.Serve(t, o.Handler(r, propagate).ServeHTTP)
 	req, err := http.NewRequest("GET", service.URL+"/vehicles/City%20Truck", nil)
 	if err != nil {
 		t.Fatal(err)

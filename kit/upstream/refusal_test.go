@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"fleetman.example/kit/apierror"
 	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/server/servertest"
 )
 
 // While all breakers are open, a call is refused only if a fallback can replace its answer. Otherwise it is
@@ -151,7 +151,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 		for _, through := range []string{"Do", "RoundTripper"} {
 			t.Run(mode+" "+through, func(t *testing.T) {
 				gone := make(chan struct{})
-				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 					defer close(gone)
 					for r.Context().Err() == nil {
 						_, _ = io.WriteString(w, "x")
@@ -161,8 +161,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 						case <-time.After(time.Millisecond):
 						}
 					}
-				}))
-				defer s.Close()
+				})
 				cfg := library(t, "RESILIENCE", mode, "UPSTREAM_TIMEOUT", "300ms", "ATTEMPT_TIMEOUT", "300ms", "RETRY_ATTEMPTS", "0")
 				c := newSet(t, cfg).New("staff-service", address(t, s.URL))
 				var err error

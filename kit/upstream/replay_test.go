@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
 )
 
 // With retry on, an upstream that resets every connection receives only the attempts of the chain. Without it,
@@ -61,7 +61,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 			var got atomic.Int64
 			var all sync.WaitGroup
 			all.Add(idle)
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if len(r.TransferEncoding) > 0 || r.ContentLength != 0 {
 					t.Errorf("a %s has a body: %v, %d bytes", r.Method, r.TransferEncoding, r.ContentLength)
 				}
@@ -78,8 +78,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				}
 				_ = conn.(*net.TCPConn).SetLinger(0)
 				_ = conn.Close()
-			}))
-			defer s.Close()
+			})
 			ctx := t.Context()
 			if tc.key != "" {
 				ctx = observe.Carry(ctx, http.Header{"X-Idempotency-Key": {tc.key}})
@@ -118,8 +117,7 @@ func address(t *testing.T, text string) *url.URL {
 
 // The answer to a HEAD has a Content-Length and no body.
 func TestHead(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") }))
-	defer s.Close()
+	s := servertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") })
 	for _, traces := range []string{"none", "console"} {
 		for _, mode := range []string{"off", "library"} {
 			o, err := observe.Start(t.Context(), "test", envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": traces}), io.Discard)
@@ -138,8 +136,7 @@ func TestHead(t *testing.T) {
 
 // A call without a body allocates no buffer to copy one: net/http's would have 32 kB.
 func TestNoBufferForNoBody(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer s.Close()
+	s := servertest.Serve(t, func(http.ResponseWriter, *http.Request) {})
 	c := newSet(t, library(t)).New("staff-service", address(t, s.URL))
 	const calls, most = 100, 20 << 10
 	allocated := func() uint64 {

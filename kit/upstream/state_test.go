@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // TestStateGolden compares the answer of GET /resilience after a bad endpoint, a refusal and retries.
@@ -80,8 +82,7 @@ func TestTransitionsAreBounded(t *testing.T) {
 func TestEvents(t *testing.T) {
 	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), statuses(502), nil, "a:80", "b:80")
 	shown := b.set.shown
-	s := httptest.NewServer(http.HandlerFunc(shown.Events))
-	defer s.Close()
+	s := servertest.Serve(t, shown.Events)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	req, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
@@ -118,17 +119,11 @@ func TestEvents(t *testing.T) {
 	}
 	leave()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) { // polled, under a deadline
+	servertest.Eventually(t, "no listener is left", func() bool {
 		shown.mu.Lock()
-		n := len(shown.listeners)
-		shown.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d listeners are left", n)
-		}
-	}
+		defer shown.mu.Unlock()
+		return len(shown.listeners) == 0
+	})
 }
 
 // A slow listener does not delay calls.

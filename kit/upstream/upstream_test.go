@@ -39,16 +39,10 @@ func client(t *testing.T, address string, values map[string]string) *upstream.Cl
 	return upstream.NewSet(cfg, servertest.Observer(t), http.NewServeMux()).New("staff-service", base)
 }
 
-func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s
-}
-
 func TestAnswersBelow500(t *testing.T) {
 	type seen struct{ method, target, body, contentType, host, agent string }
 	var got seen
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = seen{r.Method, r.RequestURI, string(body), r.Header.Get("Content-Type"), r.Host, r.UserAgent()}
 		status, _ := strconv.Atoi(r.Header.Get("X-Status"))
@@ -119,7 +113,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			address := "http://" + closed.Addr().String()
 			if tc.answer != nil {
-				address = serve(t, tc.answer).URL
+				address = servertest.Serve(t, tc.answer).URL
 			}
 			resp, err := client(t, address, map[string]string{"UPSTREAM_TIMEOUT": tc.timeout}).Do(t.Context(), "GET", upstream.Path("driver", "City Truck"), nil)
 			var failed *upstream.Error
@@ -142,7 +136,7 @@ func TestFailures(t *testing.T) {
 func TestCallerLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan struct{})
-	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	s := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		leave()
 		<-r.Context().Done() // the call ends at the upstream too
 		close(gone)
@@ -157,7 +151,7 @@ func TestCallerLeft(t *testing.T) {
 func TestLargestAnswer(t *testing.T) {
 	const most = 64 << 20
 	piece := make([]byte, 1<<20)
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) { // without a length
+	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) { // without a length
 		for range most / len(piece) {
 			_, _ = w.Write(piece)
 		}
@@ -177,7 +171,7 @@ func TestLargestAnswer(t *testing.T) {
 // The upstream stops sending an answer that is too large.
 func TestAnswerTooLarge(t *testing.T) {
 	gone := make(chan struct{})
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(1<<30))
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
@@ -194,7 +188,7 @@ func TestNamesAreUnchanged(t *testing.T) {
 	var target, name string
 	r := server.NewApp(server.Config{MaxBody: 1}, servertest.Observer(t)).Router
 	r.GET("/driver/:name", func(c *gin.Context) { target, name = c.Request.RequestURI, c.Param("name") })
-	s := serve(t, r.ServeHTTP)
+	s := servertest.Serve(t, r.ServeHTTP)
 	for given, want := range map[string]string{
 		"City Truck": "/driver/City%20Truck",
 		"100%":       "/driver/100%25",
@@ -228,7 +222,7 @@ func TestNamesAreUnchanged(t *testing.T) {
 
 func TestBaseWithAnEscapedPath(t *testing.T) {
 	var target string
-	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { target = r.RequestURI })
+	s := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { target = r.RequestURI })
 	if _, err := client(t, s.URL+"/a%2Fb%20c", nil).Do(t.Context(), "GET", "/d%2Fe", nil); err != nil || target != "/a%2Fb%20c/d%2Fe" {
 		t.Errorf("got %s, %v", target, err)
 	}
@@ -237,7 +231,7 @@ func TestBaseWithAnEscapedPath(t *testing.T) {
 // A call propagates the headers of its request, except hop-by-hop headers.
 func TestHeadersArePropagated(t *testing.T) {
 	var got http.Header
-	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
+	s := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
 	ctx := observe.Carry(t.Context(), http.Header{"X-My-Header": {"canary", "two"}, "X-Fault": {"delay"}, "Cookie": {"c"}})
 	if _, err := client(t, s.URL, nil).Do(ctx, "GET", "/", nil); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -26,7 +25,7 @@ func TestConfigReportsAllErrors(t *testing.T) {
 
 // upstreams serves both as tracker and as staff-service, with fixed answers by "METHOD target".
 func upstreams(t *testing.T, answers map[string]string) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, ok := answers[r.Method+" "+r.RequestURI]
 		w.Header().Set("Content-Type", "application/json")
 		switch {
@@ -39,8 +38,7 @@ func upstreams(t *testing.T, answers map[string]string) string {
 			w.Header().Set("Content-Length", "100")
 		}
 		_, _ = io.WriteString(w, body)
-	}))
-	t.Cleanup(s.Close)
+	})
 	return s.URL
 }
 
@@ -117,13 +115,12 @@ func TestTrackerFailingIsA500(t *testing.T) {
 // If an upstream does not answer within UPSTREAM_TIMEOUT, there are no vehicles, and a single vehicle is a 500.
 func TestUpstreamTooSlow(t *testing.T) {
 	release := make(chan struct{})
-	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	hang := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
 		case <-r.Context().Done():
 		}
-	}))
-	t.Cleanup(hang.Close)
+	})
 	t.Cleanup(func() { close(release) })
 	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": hang.URL, "UPSTREAM_TIMEOUT": "20ms"})
 	s.Call(t, "GET", "/vehicles/", "").Is(t, 200, "[]")
@@ -148,8 +145,7 @@ func TestBannerAndPreflight(t *testing.T) {
 func TestGolden(t *testing.T) {
 	recorded := func() (string, golden.Prepare) {
 		u := &recordedUpstreams{answers: make(map[string]string)}
-		s := httptest.NewServer(u)
-		t.Cleanup(s.Close)
+		s := servertest.Serve(t, u.ServeHTTP)
 		return start(t, s.URL, s.URL).URL, u.prepare
 	}
 	golden.Replay(t, "gateway", recorded, append([]golden.Difference{

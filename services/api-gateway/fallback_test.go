@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -17,15 +16,14 @@ import (
 func TestFallbacks(t *testing.T) {
 	var status atomic.Int64
 	status.Store(200)
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	up := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if status.Load() == 0 {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(int(status.Load()))
 		_, _ = io.WriteString(w, map[bool]string{true: `[{"lat":2,"lng":3},{"lat":1,"lng":0}]`, false: `{"name":"Pam Parry","photo":"1.jpg"}`}[strings.HasPrefix(r.URL.Path, "/history")])
-	}))
-	defer up.Close()
+	})
 	s := servertest.Start(t, run, map[string]string{
 		"POSITION_TRACKER_URL": up.URL, "STAFF_SERVICE_URL": up.URL,
 		"RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0",

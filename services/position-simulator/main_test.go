@@ -31,7 +31,7 @@ type fakeTracker struct {
 
 func newFakeTracker(t *testing.T) *fakeTracker {
 	f := &fakeTracker{calls: make(chan string, 100_000), forgotten: make(chan string, 100_000), answer: func(http.ResponseWriter, *http.Request, fleet.Position) {}}
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.Server = servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		var p fleet.Position
 		if r.Method == http.MethodPost {
 			body, err := io.ReadAll(r.Body)
@@ -54,8 +54,7 @@ func newFakeTracker(t *testing.T) *fakeTracker {
 			f.calls <- r.Method + " " + r.URL.Path
 		}
 		f.answer(w, r, p)
-	}))
-	t.Cleanup(f.Close)
+	})
 	return f
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 
@@ -20,7 +19,7 @@ import (
 func TestRunTracesEveryReport(t *testing.T) {
 	var mu sync.Mutex
 	var spans []*trace.Span
-	otlp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	otlp := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -36,8 +35,7 @@ func TestRunTracesEveryReport(t *testing.T) {
 				spans = append(spans, scope.Spans...)
 			}
 		}
-	}))
-	t.Cleanup(otlp.Close)
+	})
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.URL)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 

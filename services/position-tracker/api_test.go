@@ -35,7 +35,7 @@ type upstreams struct {
 
 func newUpstreams(t *testing.T) *upstreams {
 	u := new(upstreams)
-	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	u.Server = servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		u.mu.Lock()
 		u.requests = append(u.requests, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
@@ -45,8 +45,7 @@ func newUpstreams(t *testing.T) *upstreams {
 		if answer != nil {
 			answer(w, r)
 		}
-	}))
-	t.Cleanup(u.Close)
+	})
 	return u
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,11 +77,10 @@ func TestGolden(t *testing.T) {
 func TestSpeedGoesToDriverMonitoring(t *testing.T) {
 	var got string
 	status := http.StatusOK
-	monitoring := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	monitoring := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Method + " " + r.RequestURI + " " + r.Header.Get("X-My-Header")
 		w.WriteHeader(status)
-	}))
-	defer monitoring.Close()
+	})
 	s := servertest.Start(t, run, map[string]string{"DRIVER_MONITORING_URL": strings.TrimPrefix(monitoring.URL, "http://")})
 	s.Call(t, "POST", "/driver/City%20Truck/31.7", "", "x-my-header", "canary").Is(t, 200, "")
 	if got != "POST /driver/City%20Truck/31.7 canary" {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,10 +34,9 @@ var (
 )
 
 // start starts the webapp with a gateway, configured by name=value pairs.
-func start(t *testing.T, gateway http.Handler, pairs ...string) string {
+func start(t *testing.T, gateway http.HandlerFunc, pairs ...string) string {
 	t.Helper()
-	g := httptest.NewServer(gateway)
-	t.Cleanup(g.Close)
+	g := servertest.Serve(t, gateway)
 	return servePage(t, append([]string{"API_GATEWAY_URL=" + g.URL}, pairs...)...)
 }
 
@@ -63,16 +61,14 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 		t.Fatal(err)
 	}
 	app := server.NewApp(cfg.Config, servertest.Observer(t))
-	s := httptest.NewServer(api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router))
-	t.Cleanup(s.Close)
-	return s.URL
+	return servertest.Serve(t, api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router).ServeHTTP).URL
 }
 
 // nobody is a gateway that must not be called.
-func nobody(t *testing.T) http.Handler {
-	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+func nobody(t *testing.T) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("gateway got %s %s, want no call", r.Method, r.URL)
-	})
+	}
 }
 
 // raw sends a request without normalizing its path and headers.
@@ -125,10 +121,9 @@ func checkError(t *testing.T, a servertest.Answer, status int, message, path str
 }
 
 func TestForwardKeepsThePath(t *testing.T) {
-	g := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s at http://%s", r.Method, r.RequestURI, r.Host)
-	}))
-	defer g.Close()
+	})
 	base := servePage(t, "API_GATEWAY_URL="+g.URL)
 	for _, tt := range []struct{ path, want string }{
 		{"/api/vehicles/", "/vehicles/"},
@@ -150,12 +145,12 @@ func TestForwardKeepsThePath(t *testing.T) {
 }
 
 func TestForwardKeepsMethodAndBody(t *testing.T) {
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base := start(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "text/x-test")
 		w.WriteHeader(http.StatusTeapot)
 		fmt.Fprintf(w, "%s %q %s", r.Method, body, r.Header.Get("Content-Type"))
-	}))
+	})
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		a := raw(t, base, method+" /api/x HTTP/1.1\nHost: h\nContent-Type: text/plain\nContent-Length: 5\n\nhello")
 		a.Is(t, 418, method+` "hello" text/plain`)
@@ -168,13 +163,13 @@ func TestForwardKeepsMethodAndBody(t *testing.T) {
 // An outside caller cannot shorten attempts: with the library on, a gateway that answers in its time remains
 // reachable for all callers.
 func TestOutsideTimeoutIsIgnored(t *testing.T) {
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base := start(t, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(100 * time.Millisecond):
 			_, _ = io.WriteString(w, "[]")
 		case <-r.Context().Done():
 		}
-	}), "RESILIENCE=library")
+	}, "RESILIENCE=library")
 	for range 5 {
 		get(t, base, "/api/vehicles/", "X-Envoy-Expected-Rq-Timeout-Ms: 40").Is(t, 200, "[]")
 	}
@@ -194,11 +189,11 @@ func TestForwardHeaders(t *testing.T) {
 		}},
 	} {
 		var got http.Header
-		base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		base := start(t, func(w http.ResponseWriter, r *http.Request) {
 			got = r.Header
 			w.Header().Set("X-Fallback", "last-known; age=12s")
 			w.Header().Set("Access-Control-Allow-Origin", "*")
-		}), "PROPAGATE_HEADERS="+tt.propagate)
+		}, "PROPAGATE_HEADERS="+tt.propagate)
 		a := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
 			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 9000", "X-Envoy-Retry-On: 5xx", "X-Forwarded-Client-Cert: By=spiffe://x", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
 		a.Is(t, 200, "")
@@ -223,9 +218,9 @@ func TestForwardBoundsTheBody(t *testing.T) {
 
 // The time of a slow body does not count as the gateway's and does not affect other callers.
 func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base := start(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
-	}), "RESILIENCE=library", "UPSTREAM_TIMEOUT=1s", "ATTEMPT_TIMEOUT=500ms", "BREAKER_FAILURES=1", "FALLBACK=false")
+	}, "RESILIENCE=library", "UPSTREAM_TIMEOUT=1s", "ATTEMPT_TIMEOUT=500ms", "BREAKER_FAILURES=1", "FALLBACK=false")
 	part, sender := io.Pipe()
 	answered := make(chan string, 1)
 	go func() {
@@ -253,10 +248,10 @@ func TestSlowUploadIsNotTheGatewaysFault(t *testing.T) {
 
 func TestForwardKeepsTheGatewaysError(t *testing.T) {
 	const answer = `{"timestamp":"2023-11-07T07:49:21.555+0000","status":500,"error":"Internal Server Error","message":"status 502 reading staff-service GET /driver/City%20Truck","path":"/vehicles/driver/City%20Truck"}`
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	base := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(500)
 		_, _ = io.WriteString(w, answer)
-	}))
+	})
 	get(t, base, "/api/vehicles/driver/City%20Truck").Is(t, 500, answer)
 }
 
@@ -269,13 +264,13 @@ func TestForwardWithoutAnAnswer(t *testing.T) {
 	base := servePage(t, "API_GATEWAY_URL="+l.Addr().String())
 	checkError(t, get(t, base, "/api/vehicles/driver/City%20Truck?x=1"), 500, "connection refused reading api-gateway GET /vehicles/driver/City%20Truck", "/api/vehicles/driver/City%20Truck")
 
-	base = start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "UPSTREAM_TIMEOUT=20ms")
+	base = start(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "UPSTREAM_TIMEOUT=20ms")
 	checkError(t, get(t, base, "/api/vehicles/"), 500, "no answer in time reading api-gateway GET /vehicles/", "/api/vehicles/")
 }
 
 func TestForwardStreams(t *testing.T) {
 	seen := make(chan struct{})
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base := start(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "first")
 		_ = http.NewResponseController(w).Flush()
 		select {
@@ -283,7 +278,7 @@ func TestForwardStreams(t *testing.T) {
 			_, _ = io.WriteString(w, " second")
 		case <-r.Context().Done():
 		}
-	}))
+	})
 	resp, err := http.Get(base + "/api/events")
 	if err != nil {
 		t.Fatal(err)
@@ -301,11 +296,11 @@ func TestForwardStreams(t *testing.T) {
 }
 
 func TestForwardAbortsAnIncompleteAnswer(t *testing.T) {
-	base := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	base := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
-	}))
+	})
 	resp, err := http.Get(base + "/api/vehicles/")
 	if err != nil {
 		t.Fatal(err)

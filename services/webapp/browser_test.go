@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -14,6 +13,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 const (
@@ -124,18 +125,16 @@ func lastOf(path string) (name, before string) {
 func serveFleet(t *testing.T) (fleet *fakeGateway, base, experiment string) {
 	t.Helper()
 	page := pageOf(t)
-	photos := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	photos := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "Huddersfield") {
 			http.NotFound(w, r)
 			return
 		}
 		w.Header().Set("Content-Type", "image/svg+xml")
 		fmt.Fprint(w, `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>`)
-	}))
-	t.Cleanup(photos.Close)
+	})
 	fleet = &fakeGateway{photos: photos.URL + "/photos/", fails: map[string]bool{}, fallback: map[string]string{}}
-	gateway := httptest.NewServer(fleet)
-	t.Cleanup(gateway.Close)
+	gateway := servertest.Serve(t, fleet.ServeHTTP)
 	base = serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "PHOTO_ORIGINS="+photos.URL)
 	experiment = serveFrom(t, page, "API_GATEWAY_URL="+gateway.URL, "VARIANT=experimental", "PHOTO_ORIGINS="+photos.URL)
 	return fleet, base, experiment

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +151,13 @@ func Observer(t testing.TB) *observe.Observer {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// Serve serves h until the end of the test.
+func Serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
 }
 
 // Answer is an HTTP answer with its whole body.
