@@ -68,78 +68,32 @@ func (f Finding) workflowCommand() string {
 		inProperty.Replace("fleetman lint "+f.Rule+" "+f.Name), inMessage.Replace(f.text()))
 }
 
-// The parts of SARIF 2.1.0 that are written.
-type (
-	sarif struct {
-		Schema  string     `json:"$schema"`
-		Version string     `json:"version"`
-		Runs    []sarifRun `json:"runs"`
-	}
-	sarifRun struct {
-		Tool struct {
-			Driver sarifDriver `json:"driver"`
-		} `json:"tool"`
-		Results []sarifResult `json:"results"`
-	}
-	sarifDriver struct {
-		Name           string      `json:"name"`
-		InformationURI string      `json:"informationUri,omitempty"`
-		Rules          []sarifRule `json:"rules"`
-	}
-	sarifText struct {
-		Text string `json:"text"`
-	}
-	sarifRule struct {
-		ID               string    `json:"id"`
-		Name             string    `json:"name"`
-		ShortDescription sarifText `json:"shortDescription"`
-		FullDescription  sarifText `json:"fullDescription"`
-		HelpURI          string    `json:"helpUri,omitempty"`
-	}
-	sarifResult struct {
-		RuleID       string             `json:"ruleId"`
-		Level        Severity           `json:"level"`
-		Message      sarifText          `json:"message"`
-		Locations    []sarifLocation    `json:"locations"`
-		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
-	}
-	sarifLocation struct {
-		PhysicalLocation struct {
-			ArtifactLocation struct {
-				URI string `json:"uri"`
-			} `json:"artifactLocation"`
-			Region struct {
-				StartLine int `json:"startLine"`
-			} `json:"region"`
-		} `json:"physicalLocation"`
-	}
-	sarifSuppression struct {
-		Kind          string `json:"kind"`
-		Justification string `json:"justification"`
-	}
-)
+// fields are those of a JSON object.
+type fields = map[string]any
 
-// toSARIF returns findings as a log of static analysis, with all rules.
-func toSARIF(found []Finding) sarif {
-	run := sarifRun{Results: []sarifResult{}}
-	run.Tool.Driver.Name = "fleetman lint"
+// toSARIF returns findings as a log of static analysis in SARIF 2.1.0, with all rules.
+func toSARIF(found []Finding) fields {
+	var descriptors []fields
 	for _, r := range rules {
-		rule := sarifRule{ID: strconv.Itoa(r.Number), Name: r.Name, ShortDescription: sarifText{r.Finds}, FullDescription: sarifText{r.Reason}}
+		one := fields{"id": strconv.Itoa(r.Number), "name": r.Name, "shortDescription": fields{"text": r.Finds}, "fullDescription": fields{"text": r.Reason}}
 		if strings.HasPrefix(r.Source, "https://") {
-			rule.HelpURI = r.Source
+			one["helpUri"] = r.Source
 		}
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, rule)
+		descriptors = append(descriptors, one)
 	}
+	results := []fields{}
 	for _, f := range found {
-		result := sarifResult{RuleID: f.Rule, Level: f.Severity, Message: sarifText{f.text()}}
-		var at sarifLocation
-		at.PhysicalLocation.ArtifactLocation.URI = (&url.URL{Path: filepath.ToSlash(f.File)}).String()
-		at.PhysicalLocation.Region.StartLine = max(f.Line, 1)
-		result.Locations = []sarifLocation{at}
+		one := fields{"ruleId": f.Rule, "level": f.Severity, "message": fields{"text": f.text()}, "locations": []fields{{"physicalLocation": fields{
+			"artifactLocation": fields{"uri": (&url.URL{Path: filepath.ToSlash(f.File)}).String()},
+			"region":           fields{"startLine": max(f.Line, 1)},
+		}}}}
 		if f.Ignored != "" {
-			result.Suppressions = []sarifSuppression{{"inSource", f.Ignored}}
+			one["suppressions"] = []fields{{"kind": "inSource", "justification": f.Ignored}}
 		}
-		run.Results = append(run.Results, result)
+		results = append(results, one)
 	}
-	return sarif{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}
+	return fields{
+		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+		"runs": []fields{{"tool": fields{"driver": fields{"name": "fleetman lint", "rules": descriptors}}, "results": results}},
+	}
 }

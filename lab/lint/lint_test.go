@@ -14,25 +14,8 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 )
 
-// neverEjects is a DestinationRule whose outlierDetection is on line 8.
-const neverEjects = `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: staff-service}
-spec:
-  replicas: 2
-  template:
-    metadata: {labels: {app: staff-service}}
-    spec:
-      containers: [{name: staff-service, image: fleetman/staff-service:6}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: staff}
-spec:
-  selector: {app: staff-service}
-  ports: [{name: http, port: 8080}]
----
-# OBJECT
+// neverEjects is a fleet with a DestinationRule that never ejects.
+var neverEjects = fleetOf("staff", "staff-service", "fleetman/staff-service:6", 2) + `# OBJECT
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: staff}
@@ -130,7 +113,7 @@ func TestKustomization(t *testing.T) {
 			}
 		})
 	}
-	put("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6}", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}]}"))
+	put("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6,", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}],"))
 	put("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
 	put("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
 	findings := load(t, dir).Check(Options{})
@@ -199,14 +182,22 @@ func TestFormats(t *testing.T) {
 		t.Errorf("json of nothing: %v, %q", err, out.String())
 	}
 	out.Reset()
-	var log sarif
+	var log struct {
+		Version string
+		Runs    []struct {
+			Tool    struct{ Driver struct{ Rules []any } }
+			Results []json.RawMessage
+		}
+	}
 	if err := Write(&out, "sarif", findings); err != nil || json.Unmarshal(out.Bytes(), &log) != nil || log.Version != "2.1.0" || len(log.Runs) != 1 ||
 		len(log.Runs[0].Tool.Driver.Rules) != 23 || len(log.Runs[0].Results) != 3 {
 		t.Fatalf("sarif: %v, %s", err, out.String())
 	}
-	if r := log.Runs[0].Results[2]; r.RuleID != "7" || len(r.Suppressions) != 1 || r.Suppressions[0].Justification != "a lesson" || r.Locations[0].PhysicalLocation.Region.StartLine != 2 ||
-		r.Locations[0].PhysicalLocation.ArtifactLocation.URI != "my%20rules/d.yaml" {
-		t.Errorf("sarif: %+v", r)
+	var last bytes.Buffer
+	const want = `{"level":"error","locations":[{"physicalLocation":{"artifactLocation":{"uri":"my%20rules/d.yaml"},"region":{"startLine":2}}}],` +
+		`"message":{"text":"9 calls"},"ruleId":"7","suppressions":[{"justification":"a lesson","kind":"inSource"}]}`
+	if err := json.Compact(&last, log.Runs[0].Results[2]); err != nil || last.String() != want {
+		t.Errorf("sarif: %v, %s, want %s", err, last.String(), want)
 	}
 	if got := Summary(findings); got != "1 error, 1 warning, 1 intended" {
 		t.Errorf("summary: %s", got)

@@ -7,24 +7,7 @@ import (
 )
 
 // shop has a Service payments of three hosts.
-const shop = `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: payments}
-spec:
-  replicas: 3
-  template:
-    metadata: {labels: {app: payments, version: v1}}
-    spec:
-      containers: [{name: payments, image: example/payments:1}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: payments}
-spec:
-  selector: {app: payments}
-  ports: [{name: http, port: 8080}]
----
-`
+var shop = fleetOf("payments", "payments", "example/payments:1", 3)
 
 // rule returns a DestinationRule or a VirtualService of payments.
 func rule(kind, spec string) string {

@@ -18,7 +18,7 @@ type ignoredField struct {
 	instead string
 	// example is a trafficPolicy with the field, which the test proves to be the
 	// same for a proxy as one without.
-	example, without string
+	example string
 	// repaired is a value of the field that a proxy receives; 0: none.
 	repaired int
 }
@@ -30,7 +30,6 @@ var ignoredFields = []ignoredField{
 		why:     "the pinned istiod does not translate it: only 5xx answers are errors",
 		instead: "patch outlier_detection of the cluster by an EnvoyFilter, or answer 5xx",
 		example: `outlierDetection: {consecutive5xxErrors: 3, outlierDetectionHttpErrorCodes: [429]}`,
-		without: `outlierDetection: {consecutive5xxErrors: 3}`,
 	},
 	{
 		name:    "maxEjectionPercent",
@@ -39,7 +38,6 @@ var ignoredFields = []ignoredField{
 		why:     "0 is not sent: the proxy's default of 10 % is in effect",
 		instead: "remove outlierDetection to eject nothing",
 		example: `outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 0}`,
-		without: `outlierDetection: {consecutive5xxErrors: 3}`,
 	},
 	{
 		name:    "maxRetries",
@@ -48,16 +46,15 @@ var ignoredFields = []ignoredField{
 		why:     "0 is not sent: the number of retries in flight has no limit",
 		instead: "write retries: {attempts: 0} in a VirtualService to switch retries off",
 		example: `connectionPool: {http: {http1MaxPendingRequests: 9, maxRetries: 0}}`,
-		without: `connectionPool: {http: {http1MaxPendingRequests: 9}}`,
 	},
 	{
-		name:    "http1MaxPendingRequests",
-		of:      func(c *cluster) value { return c.pool.at("http", "http1MaxPendingRequests") },
-		unless:  isNot(0),
-		why:     "0 is not sent: the queue has no limit",
-		instead: "write http1MaxPendingRequests: 1",
-		example: `connectionPool: {http: {maxRetries: 9, http1MaxPendingRequests: 0}}`,
-		without: `connectionPool: {http: {maxRetries: 9}}`, repaired: 1,
+		name:     "http1MaxPendingRequests",
+		of:       func(c *cluster) value { return c.pool.at("http", "http1MaxPendingRequests") },
+		unless:   isNot(0),
+		why:      "0 is not sent: the queue has no limit",
+		instead:  "write http1MaxPendingRequests: 1",
+		example:  `connectionPool: {http: {maxRetries: 9, http1MaxPendingRequests: 0}}`,
+		repaired: 1,
 	},
 	{
 		name:    "maxConcurrentStreams",
@@ -66,16 +63,15 @@ var ignoredFields = []ignoredField{
 		why:     "it is sent for HTTP/2 only, and proxies speak HTTP/1.1 to this host",
 		instead: "write http2MaxRequests, or h2UpgradePolicy: UPGRADE beside it",
 		example: `connectionPool: {http: {maxRetries: 9, maxConcurrentStreams: 7}}`,
-		without: `connectionPool: {http: {maxRetries: 9}}`,
 	},
 	{
-		name:    "minRetryConcurrency",
-		of:      func(c *cluster) value { return c.budget.at("minRetryConcurrency") },
-		unless:  isNot(0),
-		why:     "0 is not sent: the default, 3 retries in flight, is in effect",
-		instead: "write minRetryConcurrency: 1",
-		example: `retryBudget: {percent: 10, minRetryConcurrency: 0}`,
-		without: `retryBudget: {percent: 10}`, repaired: 1,
+		name:     "minRetryConcurrency",
+		of:       func(c *cluster) value { return c.budget.at("minRetryConcurrency") },
+		unless:   isNot(0),
+		why:      "0 is not sent: the default, 3 retries in flight, is in effect",
+		instead:  "write minRetryConcurrency: 1",
+		example:  `retryBudget: {percent: 10, minRetryConcurrency: 0}`,
+		repaired: 1,
 	},
 }
 
