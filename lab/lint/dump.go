@@ -38,7 +38,7 @@ func (m *Manifests) Dump(name string, o Options) (*Dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &proving{pass: p, finding: p.found[0], at: p.places[0], subject: p.subjects[0]}
+	one := &proving{pass: p, sighting: p.found[0]}
 	s := one.host()
 	if s == nil || len(s.workloads) == 0 {
 		return nil, fmt.Errorf("%s: the Service must be in the manifests", one.finding.Object)

@@ -36,9 +36,9 @@ func (m *Manifests) Check(o Options) []Finding {
 	for _, rule := range rules {
 		p := &pass{model: built, Options: o.withDefaults(), rule: rule, sources: m.sources}
 		rule.check(p)
-		for _, f := range p.found {
-			f.Ignored = intended(marks, f)
-			found = append(found, f)
+		for _, s := range p.found {
+			s.finding.Ignored = intended(marks, s.finding)
+			found = append(found, s.finding)
 		}
 	}
 	for _, mark := range marks {

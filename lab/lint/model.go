@@ -147,12 +147,9 @@ func (m *model) hasProxy(o *object, pods value) bool {
 	if deployment, ok := o.Typed.(*appsv1.Deployment); ok && known {
 		return m.source.Revision(o.Namespace, &deployment.Spec.Template) != ""
 	}
-	for _, metadata := range []string{"labels", "annotations"} {
-		if choice := pods.at("metadata", metadata, "sidecar.istio.io/inject"); choice.text() == "false" {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc([]string{"labels", "annotations"}, func(metadata string) bool {
+		return pods.at("metadata", metadata, "sidecar.istio.io/inject").text() == "false"
+	})
 }
 
 // environment returns a container's variables; those that come from a Secret or

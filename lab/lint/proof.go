@@ -83,9 +83,7 @@ func less(i int, what string) goal {
 // proving is one finding that is to be proven.
 type proving struct {
 	*pass
-	finding Finding
-	at      value
-	subject
+	sighting
 	edits []*edit
 }
 
@@ -160,13 +158,14 @@ func (m *Manifests) Prove(name string, o Options, manifests []string, dir string
 	if p.rule.proof == nil {
 		return nil, fmt.Errorf("rule %d %s is not proven by an experiment: %s", p.rule.Number, p.rule.Name, p.rule.NoProof)
 	}
-	for i, f := range p.found {
-		one := &proving{pass: p, finding: f, at: p.places[i], subject: p.subjects[i]}
+	for _, s := range p.found {
+		one := &proving{pass: p, sighting: s}
 		t, wrong := p.rule.proof(one)
 		if wrong == nil {
 			return one.experiment(t, manifests, dir)
 		}
 		if err == nil {
+			f := s.finding
 			err = fmt.Errorf("%s:%d: rule %s %s: not shown by an experiment: %w", f.File, f.Line, f.Rule, f.Name, wrong)
 		}
 	}

@@ -228,19 +228,16 @@ func readsOnly(fields map[string]any, r *route) {
 
 // proveUnsafeLibrary: a POST of the library's fails.
 func proveUnsafeLibrary(p *proving) (*trial, error) {
-	for _, e := range p.edge.from.calls {
-		t, err := p.loadThrough(e)
-		if err != nil || method(t.streams[0]) != "POST" {
-			continue
-		}
-		p.bare(e.from)
-		p.withoutEjection(e.to)
-		t.inject = inAll(e.to, "status=503,method=POST")
-		t.measures, t.goal = []measure{calls(e.to)}, fewer(0, "the executions of one POST")
-		p.setVariables(e.from, "RETRY_UNSAFE", "false")
-		return t, nil
+	e, t, _ := p.loadFirst(p.edge.from.calls, func(method string) bool { return method == "POST" })
+	if t == nil {
+		return nil, fmt.Errorf("%s: no request of the fleet's programs that the load could send makes it POST", p.edge.from.name)
 	}
-	return nil, fmt.Errorf("%s: no request of the fleet's programs that the load could send makes it POST", p.edge.from.name)
+	p.bare(e.from)
+	p.withoutEjection(e.to)
+	t.inject = inAll(e.to, "status=503,method=POST")
+	t.measures, t.goal = []measure{calls(e.to)}, fewer(0, "the executions of one POST")
+	p.setVariables(e.from, "RETRY_UNSAFE", "false")
+	return t, nil
 }
 
 // proveNoBudget: every host answers 503, late enough for retries to be in flight
@@ -266,7 +263,8 @@ func proveNoBudget(p *proving) (*trial, error) {
 	t.rate = 40
 	t.inject = inAll(s, "delay="+delay.String()+";status=503")
 	t.measures, t.goal = []measure{calls(s)}, less(0, "the calls for one request")
-	return t, p.repairBudget(r, c)
+	p.repairBudget(r, c)
+	return t, nil
 }
 
 // budgeted returns the route whose retries a finding is about, and the cluster of
@@ -293,7 +291,7 @@ func (p *proving) budgeted() (*route, *cluster, error) {
 }
 
 // repairBudget gives a cluster a budget that bounds.
-func (p *proving) repairBudget(r *route, c *cluster) error {
+func (p *proving) repairBudget(r *route, c *cluster) {
 	budget := map[string]any{"percent": 20, "minRetryConcurrency": 1}
 	switch {
 	case c == nil:
@@ -318,27 +316,21 @@ func (p *proving) repairBudget(r *route, c *cluster) error {
 	default:
 		p.set(c.budget.or(c.rule.at("spec", "trafficPolicy", "retryBudget")), budget)
 	}
-	return nil
 }
 
 // proveLibraryBudget: every host of a callee answers 503.
 func proveLibraryBudget(p *proving) (*trial, error) {
-	var wrong error
-	for _, e := range p.edge.from.calls {
-		t, err := p.loadThrough(e)
-		if err != nil {
-			wrong = err
-			continue
-		}
-		p.both(e.from.object, variables(e.from, "FALLBACK", "false", "BREAKER_FAILURES", "0"))
-		p.withoutEjection(e.to)
-		t.rate = 20
-		t.inject = inAll(e.to, "status=503")
-		t.measures, t.goal = []measure{calls(e.to)}, less(0, "the calls for one request")
-		p.setVariables(e.from, "RETRY_BUDGET_PERCENT", "20")
-		return t, nil
+	e, t, err := p.loadFirst(p.edge.from.calls, func(string) bool { return true })
+	if err != nil {
+		return nil, err
 	}
-	return nil, wrong
+	p.both(e.from.object, variables(e.from, "FALLBACK", "false", "BREAKER_FAILURES", "0"))
+	p.withoutEjection(e.to)
+	t.rate = 20
+	t.inject = inAll(e.to, "status=503")
+	t.measures, t.goal = []measure{calls(e.to)}, less(0, "the calls for one request")
+	p.setVariables(e.from, "RETRY_BUDGET_PERCENT", "20")
+	return t, nil
 }
 
 // proveRetryWords: one host fails as none of the words says.

@@ -150,12 +150,11 @@ func (p *proving) reading() (e *edge, t *trial, err error) {
 	if p.which == "scope" {
 		calls = []*edge{p.edge}
 	}
-	for _, e = range calls {
-		if t, err = p.loadThrough(e); err == nil && method(t.streams[0]) != "POST" {
-			return e, t, nil
-		}
+	e, t, err = p.loadFirst(calls, func(method string) bool { return method != "POST" })
+	if t == nil {
+		err = cmp.Or(err, errors.New("the load would have to POST, which the library does not repeat"))
 	}
-	return nil, nil, cmp.Or(err, errors.New("the load would have to POST, which the library does not repeat"))
+	return e, t, err
 }
 
 // proveLibraryLimits: the library's own limits, each with the fault that meets it.

@@ -122,6 +122,17 @@ func (p *proving) loadThrough(e *edge, behind ...string) (*trial, error) {
 	}, nil
 }
 
+// loadFirst returns the first of some calls that the load can let its caller make by
+// a method, and a trial that does; nil and the error of the last call without one.
+func (p *proving) loadFirst(calls []*edge, by func(method string) bool) (e *edge, t *trial, err error) {
+	for _, e := range calls {
+		if t, err = p.loadThrough(e); err == nil && by(method(t.streams[0])) {
+			return e, t, nil
+		}
+	}
+	return nil, nil, err
+}
+
 // route returns the route that a finding in a VirtualService is about, or nil.
 func (p *proving) route() *route {
 	if len(p.at.path) < 3 || p.at.object.Kind != "VirtualService" {

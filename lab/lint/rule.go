@@ -117,10 +117,14 @@ type pass struct {
 	rule    *Rule
 	sources *sources
 	about   subject
-	found   []Finding
-	// places and subjects are those of found.
-	places   []value
-	subjects []subject
+	found   []sighting
+}
+
+// sighting is a finding, the field that it is at, and what it is about.
+type sighting struct {
+	finding Finding
+	at      value
+	subject
 }
 
 // subject is what a finding is about, for its proof.
@@ -142,8 +146,8 @@ func (p *pass) reportAs(severity Severity, at value, instead, format string, arg
 		File: where.file, Line: where.line, Rule: strconv.Itoa(p.rule.Number), Name: p.rule.Name, Severity: severity,
 		Object: at.object.Ref(), Message: fmt.Sprintf(format, args...), Instead: instead, By: "fleetman",
 	}
-	if !slices.Contains(p.found, f) {
-		p.found, p.places, p.subjects = append(p.found, f), append(p.places, at), append(p.subjects, p.about)
+	if !slices.ContainsFunc(p.found, func(other sighting) bool { return other.finding == f }) {
+		p.found = append(p.found, sighting{f, at, p.about})
 	}
 }
 

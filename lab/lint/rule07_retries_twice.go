@@ -78,7 +78,7 @@ func (m *model) worst(e *edge, tails map[*workload]tail) (path []*edge, product 
 	best := tail{product: 1}
 	if e.to != nil {
 		for _, w := range e.to.workloads {
-			if behind := m.behind(w, tails); behind.product > best.product {
+			if behind := m.tailOf(w, tails); behind.product > best.product {
 				best = behind
 			}
 		}
@@ -86,7 +86,7 @@ func (m *model) worst(e *edge, tails map[*workload]tail) (path []*edge, product 
 	return append([]*edge{e}, best.path...), min(m.tries(e)*best.product, maxCount)
 }
 
-func (m *model) behind(w *workload, tails map[*workload]tail) tail {
+func (m *model) tailOf(w *workload, tails map[*workload]tail) tail {
 	if known, ok := tails[w]; ok {
 		return known
 	}

@@ -34,7 +34,7 @@ var ignoredFields = []ignoredField{
 	{
 		name:    "maxEjectionPercent",
 		of:      func(c *cluster) value { return c.outliers.at("maxEjectionPercent") },
-		unless:  isNot(0),
+		unless:  isNotZero,
 		why:     "0 is not sent: the proxy's default of 10 % is in effect",
 		instead: "remove outlierDetection to eject nothing",
 		example: `outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 0}`,
@@ -42,7 +42,7 @@ var ignoredFields = []ignoredField{
 	{
 		name:    "maxRetries",
 		of:      func(c *cluster) value { return c.pool.at("http", "maxRetries") },
-		unless:  isNot(0),
+		unless:  isNotZero,
 		why:     "0 is not sent: the number of retries in flight has no limit",
 		instead: "write retries: {attempts: 0} in a VirtualService to switch retries off",
 		example: `connectionPool: {http: {http1MaxPendingRequests: 9, maxRetries: 0}}`,
@@ -50,7 +50,7 @@ var ignoredFields = []ignoredField{
 	{
 		name:     "http1MaxPendingRequests",
 		of:       func(c *cluster) value { return c.pool.at("http", "http1MaxPendingRequests") },
-		unless:   isNot(0),
+		unless:   isNotZero,
 		why:      "0 is not sent: the queue has no limit",
 		instead:  "write http1MaxPendingRequests: 1",
 		example:  `connectionPool: {http: {maxRetries: 9, http1MaxPendingRequests: 0}}`,
@@ -67,7 +67,7 @@ var ignoredFields = []ignoredField{
 	{
 		name:     "minRetryConcurrency",
 		of:       func(c *cluster) value { return c.budget.at("minRetryConcurrency") },
-		unless:   isNot(0),
+		unless:   isNotZero,
 		why:      "0 is not sent: the default, 3 retries in flight, is in effect",
 		instead:  "write minRetryConcurrency: 1",
 		example:  `retryBudget: {percent: 10, minRetryConcurrency: 0}`,
@@ -75,10 +75,7 @@ var ignoredFields = []ignoredField{
 	},
 }
 
-// isNot returns a condition: the value is another number.
-func isNot(n int) func(*cluster, value) bool {
-	return func(_ *cluster, v value) bool { return v.count(n) != n }
-}
+func isNotZero(_ *cluster, v value) bool { return v.count(0) != 0 }
 
 func checkNeverReceived(p *pass) {
 	for _, c := range p.clusters() {

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,12 +64,7 @@ func (p *pass) checkAttempts(w *workload, l *library) {
 
 // neverOpens reports whether no breaker of a workload can open: rule 1.
 func (p *pass) neverOpens(w *workload) bool {
-	for _, e := range w.calls {
-		if n := w.library.endpoints(e); n*w.library.openPercent/100 > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.calls, func(e *edge) bool { return w.library.endpoints(e)*w.library.openPercent/100 > 0 })
 }
 
 // checkScope reports breakers for each endpoint where a proxy or a Service's
@@ -78,10 +74,7 @@ func (p *pass) checkScope(w *workload, l *library) {
 		return
 	}
 	for _, e := range w.calls {
-		n := 0
-		if e.to != nil {
-			n = e.to.hosts(nil)
-		}
+		n := e.to.hosts(nil)
 		if n == 1 {
 			continue
 		}
