@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -61,12 +62,9 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 	if err != nil {
 		return mesh.Applied{}, err
 	}
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return mesh.Applied{}, err
-	}
-	if parent == nil {
-		return mesh.Applied{}, c.noFleet()
 	}
 	old, err := c.unpack(parent)
 	if err != nil {
@@ -83,19 +81,14 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 	if err := c.hasRevisions(ctx, objects); err != nil {
 		return mesh.Applied{}, err
 	}
-	after, err := c.memberSet(all, old.Change, paths)
+	t, err := c.transition(ctx, all, parent, old.Change, paths, true)
 	if err != nil {
 		return mesh.Applied{}, err
 	}
-	during := after.with(parent)
-	changed, err := c.differences(ctx, all, during)
-	if err != nil {
+	if err := c.agreeChanges(t); err != nil {
 		return mesh.Applied{}, err
 	}
-	if err := c.agreeChanges(changed, all); err != nil {
-		return mesh.Applied{}, err
-	}
-	applied, err := c.switchTo(ctx, parent, changed, during, after)
+	applied, err := c.switchTo(ctx, t)
 	if err != nil {
 		return mesh.Applied{}, c.restore(ctx, old, parent, err)
 	}
@@ -103,68 +96,55 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 }
 
 // agreeChanges asks for the objects outside of the fleet's namespaces that an Apply creates or changes.
-func (c *Client) agreeChanges(changed []difference, all []*unstructured.Unstructured) error {
-	outside := map[string]bool{}
-	for _, o := range c.outside(all) {
-		outside[key(o)] = true
-	}
-	var refs []string
-	for _, d := range changed {
-		if d.after != nil && outside[key(d.after)] {
-			refs = append(refs, refOf(d.after))
+func (c *Client) agreeChanges(t transition) error {
+	changes := sets.New[string]()
+	for _, d := range t.changed {
+		if d.after != nil {
+			changes.Insert(key(d.after))
 		}
 	}
-	return c.askFor(refs, c.ask)
+	outside := slices.DeleteFunc(c.outside(t.all), func(o *unstructured.Unstructured) bool { return !changes.Has(key(o)) })
+	return c.agree(outside, c.ask)
 }
 
 // switchTo makes the changes of an Apply.
-func (c *Client) switchTo(ctx context.Context, parent *corev1.Secret, changed []difference, during, after memberSet) (mesh.Applied, error) {
+func (c *Client) switchTo(ctx context.Context, t transition) (mesh.Applied, error) {
 	began := time.Now()
 	applied := mesh.Applied{Changed: []string{}}
-	for _, d := range changed {
+	for _, d := range t.changed {
 		applied.Changed = append(applied.Changed, refOf(d.object())+" "+d.how)
 	}
 	before, err := c.podNames(ctx)
 	if err != nil {
 		return applied, err
 	}
-	if err := c.applyParent(ctx, parent, during); err != nil {
+	if err := c.applyParent(ctx, t.parent, t.during); err != nil {
 		return applied, err
 	}
-	if err := c.make(ctx, changed); err != nil {
+	if err := c.make(ctx, t.changed); err != nil {
 		return applied, err
 	}
 	now, err := c.podNames(ctx)
 	if err != nil {
 		return applied, err
 	}
-	if started, ended := without(now, before), without(before, now); started+ended > 0 {
+	if started, ended := now.Difference(before).Len(), before.Difference(now).Len(); started+ended > 0 {
 		applied.Pods = fmt.Sprintf("%d pods started, %d ended", started, ended)
 	}
 	applied.Seconds = time.Since(began).Seconds()
-	return applied, c.applyParent(ctx, parent, after)
+	return applied, c.applyParent(ctx, t.parent, t.after)
 }
 
 // podNames returns the names of the pods that are not ending.
-func (c *Client) podNames(ctx context.Context) (map[string]bool, error) {
+func (c *Client) podNames(ctx context.Context) (sets.Set[string], error) {
 	pods, err := c.Pods(ctx)
-	names := map[string]bool{}
+	names := sets.New[string]()
 	for _, pod := range pods {
 		if pod.State != "terminating" {
-			names[pod.Namespace+"/"+pod.Name] = true
+			names.Insert(pod.Namespace + "/" + pod.Name)
 		}
 	}
 	return names, err
-}
-
-// without returns how many of the names are not among the others.
-func without(names, others map[string]bool) (count int) {
-	for name := range names {
-		if !others[name] {
-			count++
-		}
-	}
-	return count
 }
 
 // restore applies the objects of the record again, after an error.
@@ -173,9 +153,10 @@ func (c *Client) restore(ctx context.Context, old record, parent *corev1.Secret,
 	defer cancel()
 	current, err := c.parent(ctx) // with the kinds of both
 	if err == nil {
-		err = c.replace(ctx, old.objects(), current, UpOptions{
-			Change: old.Change, Manifests: strings.Split(parent.Annotations[manifestsOf], "\n"), Progress: func(string) {},
-		})
+		var back transition
+		if back, err = c.transition(ctx, old.objects(), current, old.Change, setOf(parent).manifests, true); err == nil {
+			err = c.replace(ctx, back, func(string) {})
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w; restore the old objects: %w", cause, err)
@@ -183,14 +164,56 @@ func (c *Client) restore(ctx context.Context, old record, parent *corev1.Secret,
 	return fmt.Errorf("%w; the old objects are restored", cause)
 }
 
+// transition is a change of a fleet's objects.
+type transition struct {
+	all           []*unstructured.Unstructured // of the manifests
+	changed       []difference
+	parent        *corev1.Secret // before it; nil: none
+	during, after memberSet
+}
+
+// transition returns what makes the cluster equal to the objects, and changes nothing. given is that of differences.
+func (c *Client) transition(ctx context.Context, all []*unstructured.Unstructured, parent *corev1.Secret, change Change, manifests []string, given bool) (t transition, err error) {
+	t = transition{all: all, parent: parent}
+	if t.after, err = c.memberSet(all, change, manifests); err != nil {
+		return t, err
+	}
+	t.during = t.after.with(setOf(parent))
+	t.changed, err = c.differences(ctx, all, t.during, given)
+	return t, err
+}
+
 // differences returns how the cluster differs from the objects. The API server computes it, without an
-// effect, so that what it or Istio's validation refuses is an error before anything changes.
-func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructured, s memberSet) ([]difference, error) {
-	var found []difference
-	wanted := map[string]bool{}
+// effect, so that what it or Istio's validation refuses is an error before anything changes. An object that
+// exists and is not of the fleet is an error, too, and so is the fleet's own namespace, unless the user has given it.
+func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructured, s memberSet, given bool) (found []difference, err error) {
+	wanted, absent := sets.New[string](), sets.New[string]()
 	for _, o := range all {
-		wanted[key(o)] = true
-		d, err := c.difference(ctx, o)
+		wanted.Insert(key(o))
+		d := difference{"created", nil, o}
+		if !absent.Has(o.GetNamespace()) {
+			if d, err = c.difference(ctx, o, given); err != nil {
+				return nil, err
+			}
+		}
+		if d.how != "" {
+			found = append(found, d)
+		}
+		if d.how == "created" && o.GetKind() == "Namespace" { // nothing can be validated there
+			absent.Insert(o.GetName())
+		}
+	}
+	members, err := c.members(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range members {
+		if !wanted.Has(key(o)) && o.GetDeletionTimestamp() == nil {
+			found = append(found, difference{"deleted", o, nil})
+		}
+	}
+	for _, place := range sets.List(sets.New(s.places...).Delete(c.places(all)...)) {
+		d, err := c.release(ctx, place)
 		if err != nil {
 			return nil, err
 		}
@@ -198,70 +221,30 @@ func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructur
 			found = append(found, d)
 		}
 	}
-	members, err := c.members(ctx, s.kinds, s.places)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range members {
-		if !wanted[key(o)] && o.GetDeletionTimestamp() == nil {
-			found = append(found, difference{"deleted", o, nil})
-		}
-	}
-	gone, err := c.unusedPlaces(ctx, all, s.places)
-	for _, o := range gone {
-		found = append(found, difference{"deleted", o, nil})
-	}
-	return found, err
-}
-
-// unusedPlaces returns the namespaces that fleetman made and the objects do not need.
-func (c *Client) unusedPlaces(ctx context.Context, all []*unstructured.Unstructured, places []string) (unused []*unstructured.Unstructured, err error) {
-	used := c.places(all)
-	for _, place := range places {
-		if slices.Contains(used, place) {
-			continue
-		}
-		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
-		o.SetName(place)
-		client, err := c.resource(o)
-		if err != nil {
-			return nil, c.about(refOf(o), err)
-		}
-		there, err := client.Get(ctx, place, metav1.GetOptions{})
-		switch {
-		case err != nil && !apierrors.IsNotFound(err):
-			return nil, c.about(refOf(o), err)
-		case err == nil && there.GetLabels()[partOfSet] == fleetID(c.namespace) && there.GetDeletionTimestamp() == nil:
-			unused = append(unused, o)
-		}
-	}
-	return unused, nil
+	return found, nil
 }
 
 // difference returns how the cluster differs from one object; how is empty if it does not.
-func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured) (difference, error) {
+func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, given bool) (difference, error) {
 	client, err := c.resource(o)
 	if err != nil {
 		return difference{}, c.about(refOf(o), err)
 	}
 	before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return difference{}, c.about(refOf(o), err)
-	}
-	missing := err != nil
+	missing := apierrors.IsNotFound(err)
 	switch {
 	case missing:
+	case err != nil:
+		return difference{}, c.about(refOf(o), err)
+	case o.GetKind() == "Namespace" && before.GetDeletionTimestamp() != nil: // applyNamespace waits for its end
+		return difference{"created", nil, o}, nil
+	case !c.mayReplace(o, before, given):
+		return difference{}, c.foreign(o, before)
 	case o.GetKind() == "Namespace":
 		o = namespaceOver(o, before.GetLabels())
-	case before.GetLabels()[managedBy] != manager:
-		return difference{}, c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted", refOf(o))
-	case before.GetLabels()[partOfSet] != fleetID(c.namespace):
-		return difference{}, c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
 	}
 	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
 	switch {
-	case missing && c.waitsForNamespace(o, err):
-		return difference{"created", nil, o}, nil
 	case err != nil:
 		return difference{}, c.about(refOf(o), err)
 	case missing:
@@ -272,11 +255,24 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured) (
 	return difference{}, nil
 }
 
-// waitsForNamespace reports whether an object cannot be validated because its namespace does not exist yet.
-func (c *Client) waitsForNamespace(o *unstructured.Unstructured, err error) bool {
-	var status apierrors.APIStatus
-	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil &&
-		status.Status().Details.Kind == "namespaces" && status.Status().Details.Name == o.GetNamespace()
+// mayReplace reports whether the object that exists is of the fleet. A namespace may be the user's, unless it is the
+// fleet's own one, and not given.
+func (c *Client) mayReplace(o, before *unstructured.Unstructured, given bool) bool {
+	if before.GetLabels()[managedBy] == manager {
+		return before.GetLabels()[partOfSet] == fleetID(c.namespace)
+	}
+	return o.GetKind() == "Namespace" && (o.GetName() != c.namespace || given)
+}
+
+// foreign returns the error for an object that exists and is not of the fleet.
+func (c *Client) foreign(o, before *unstructured.Unstructured) error {
+	switch {
+	case before.GetLabels()[managedBy] == manager:
+		return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
+	case o.GetKind() == "Namespace":
+		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())
+	}
+	return c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", refOf(o))
 }
 
 // content returns what of an object a user writes.
@@ -338,40 +334,32 @@ type expected struct {
 	gone     []string // deleted objects
 }
 
+// makeAll makes changes, and adds the effect of those of Istio's objects to expect.
 func (c *Client) makeAll(ctx context.Context, changed []difference, expect *expected) error {
 	for _, d := range changed {
-		if err := c.makeOne(ctx, d, expect); err != nil {
+		made, err := c.makeOne(ctx, d)
+		switch o := d.object(); {
+		case err != nil:
 			return err
+		case !isIstio(o.GroupVersionKind().GroupKind()):
+		case made == nil:
+			expect.gone = append(expect.gone, manifestRef(o))
+		default:
+			expect.versions.add(made)
 		}
 	}
 	return nil
 }
 
-func (c *Client) makeOne(ctx context.Context, d difference, expect *expected) error {
-	o := d.object()
-	rule := isIstio(o.GroupVersionKind().GroupKind())
-	ref := manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()
+// makeOne makes a change, and returns the object that was applied: nil for one that was deleted.
+func (c *Client) makeOne(ctx context.Context, d difference) (*unstructured.Unstructured, error) {
 	switch {
 	case d.after == nil:
-		if rule {
-			expect.gone = append(expect.gone, ref)
-		}
-		return c.delete(ctx, o)
-	case o.GetKind() == "Namespace":
-		return c.applyNamespace(ctx, o)
+		return nil, c.delete(ctx, d.before)
+	case d.after.GetKind() == "Namespace":
+		return d.after, c.applyNamespace(ctx, d.after)
 	}
-	client, err := c.resource(o)
-	if err != nil {
-		return c.about(refOf(o), err)
-	}
-	made, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
-	if err != nil {
-		return c.about(refOf(o), err)
-	}
-	if rule {
-		expect.versions.add(made)
-	}
-	return nil
+	return c.apply(ctx, d.after)
 }
 
 // rejected returns how many updates each proxy has rejected since it started.
@@ -430,7 +418,11 @@ func (v versions) add(o *unstructured.Unstructured) {
 	if v[revision] == nil {
 		v[revision] = map[string]string{}
 	}
-	v[revision][manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()] = o.GetResourceVersion()
+	v[revision][manifestRef(o)] = o.GetResourceVersion()
+}
+
+func manifestRef(o *unstructured.Unstructured) string {
+	return manifest.Object{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}.Ref()
 }
 
 // of returns the versions of the objects that a control plane of a revision reads.
@@ -486,11 +478,10 @@ func (c *Client) istiodJSON(ctx context.Context, pod local.Pod, path string, int
 // meshConfig returns the fleet's fields of the mesh configuration, or "".
 func (c *Client) meshConfig(ctx context.Context) (string, error) {
 	parent, err := c.parent(ctx)
-	if err != nil || parent == nil || !slices.Contains(split(parent.Annotations[setPlaces]), istioNamespace) ||
-		!slices.Contains(split(parent.Annotations[setKinds]), "ConfigMap") {
+	if s := setOf(parent); err != nil || !slices.Contains(s.places, istioNamespace) || !slices.Contains(s.kinds, "ConfigMap") {
 		return "", err
 	}
-	found, err := c.members(ctx, []string{"ConfigMap"}, []string{istioNamespace})
+	found, err := c.members(ctx, memberSet{kinds: []string{"ConfigMap"}, places: []string{istioNamespace}})
 	for _, o := range found {
 		if manifest.IsMeshConfig(o.GetKind(), o.GetNamespace(), o.GetName()) {
 			text, _, err := unstructured.NestedString(o.Object, "data", "mesh")

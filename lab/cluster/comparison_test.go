@@ -44,7 +44,7 @@ func TestArms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := arm.apply(t.Context(), job); err != nil { // as a comparison does that is killed
+	if _, err := arm.apply(t.Context(), job); err != nil { // as a comparison does that is killed
 		t.Fatal(err)
 	}
 	up("x-library", "x")

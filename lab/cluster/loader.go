@@ -40,7 +40,7 @@ func (c *Client) StartLoaders(ctx context.Context, jobs int, limit time.Duration
 	for i := range jobs {
 		o, err := c.job(loadName+strconv.Itoa(i), limit)
 		if err == nil {
-			err = c.apply(ctx, o)
+			_, err = c.apply(ctx, o)
 		}
 		if err != nil {
 			return nil, err

@@ -76,9 +76,7 @@ func (c *Client) prepare(objects *manifest.Objects, change Change) ([]*unstructu
 	if !slices.ContainsFunc(all, func(o *unstructured.Unstructured) bool {
 		return o.GetKind() == "Namespace" && o.GetName() == c.namespace
 	}) {
-		own := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
-		own.SetName(c.namespace)
-		all = append(all, own)
+		all = append(all, namespaceOf(c.namespace))
 	}
 	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return c.order(a) - c.order(b) })
 	if err := change.apply(all, c.images); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,12 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// members returns the objects of the set other than namespaces: of these kinds, in the fleet's namespace
-// and in places.
-func (c *Client) members(ctx context.Context, kinds, places []string) ([]*unstructured.Unstructured, error) {
+// members returns the objects of the set other than namespaces.
+func (c *Client) members(ctx context.Context, s memberSet) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
 	options := metav1.ListOptions{LabelSelector: managedBy + "=" + manager + "," + partOfSet + "=" + fleetID(c.namespace)}
-	for _, kind := range kinds {
+	for _, kind := range s.kinds {
 		mapping, err := c.mapper.RESTMapping(schema.ParseGroupKind(kind))
 		if meta.IsNoMatchError(err) {
 			continue // its definition was removed, and its objects with it
@@ -29,7 +29,7 @@ func (c *Client) members(ctx context.Context, kinds, places []string) ([]*unstru
 		if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 			continue
 		}
-		for _, place := range append([]string{c.namespace}, places...) {
+		for _, place := range append([]string{c.namespace}, s.places...) {
 			list, err := c.dynamic.Resource(mapping.Resource).Namespace(place).List(ctx, options)
 			if err != nil {
 				return nil, c.about(kind, err)
@@ -42,70 +42,31 @@ func (c *Client) members(ctx context.Context, kinds, places []string) ([]*unstru
 	return found, nil
 }
 
-// prune deletes the objects of the set that are not among those of the manifests.
-func (c *Client) prune(ctx context.Context, all []*unstructured.Unstructured, kinds, places []string, progress func(string)) error {
-	keep := map[string]bool{}
-	for _, o := range all {
-		keep[key(o)] = true
-	}
-	found, err := c.members(ctx, kinds, places)
-	if err != nil {
-		return err
-	}
-	for _, o := range found {
-		if keep[key(o)] || o.GetDeletionTimestamp() != nil {
-			continue
-		}
-		progress("deleting " + refOf(o))
-		if err := c.delete(ctx, o); err != nil {
-			return err
-		}
-	}
-	return c.prunePlaces(ctx, all, places, progress)
-}
-
-// prunePlaces deletes the namespaces of an earlier scenario that these manifests do not have.
-func (c *Client) prunePlaces(ctx context.Context, all []*unstructured.Unstructured, places []string, progress func(string)) error {
-	used := map[string]bool{}
-	for _, o := range all {
-		used[o.GetNamespace()] = true
-	}
-	for _, place := range places {
-		if used[place] {
-			continue
-		}
-		ours, err := c.freeNamespace(ctx, place)
-		if err != nil {
-			return err
-		}
-		if ours {
-			progress("deleting Namespace " + place)
-		}
-	}
-	return nil
-}
-
-// freeNamespace deletes a namespace that fleetman made. From another one it removes the labels that it has
-// applied. It reports whether it deleted the namespace.
-func (c *Client) freeNamespace(ctx context.Context, name string) (bool, error) {
+// release returns the change by which a namespace leaves the set: one that fleetman made is deleted, and another one
+// loses the labels that were applied.
+func (c *Client) release(ctx context.Context, name string) (difference, error) {
 	there, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return false, nil
+		return difference{}, nil
 	case err != nil:
-		return false, c.about("Namespace "+name, err)
+		return difference{}, c.about("Namespace "+name, err)
 	}
+	bare := namespaceOf(name)
+	switch {
+	case there.Labels[partOfSet] == fleetID(c.namespace):
+		return difference{"deleted", bare, nil}, nil
+	case slices.ContainsFunc(there.ManagedFields, func(f metav1.ManagedFieldsEntry) bool { return f.Manager == manager }):
+		return difference{"changed", bare, bare}, nil // without its fields, which are removed
+	}
+	return difference{}, nil
+}
+
+// namespaceOf returns a namespace without labels.
+func namespaceOf(name string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	o.SetName(name)
-	if there.Labels[partOfSet] == fleetID(c.namespace) {
-		return true, c.delete(ctx, o)
-	}
-	for _, m := range there.ManagedFields {
-		if m.Manager == manager {
-			return false, c.apply(ctx, o) // without its fields, which are removed
-		}
-	}
-	return false, nil
+	return o
 }
 
 func (c *Client) delete(ctx context.Context, o *unstructured.Unstructured) error {
@@ -141,8 +102,8 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 	if parent == nil { // an Up that ended before it wrote the parent may have left the namespace
 		return c.downNamespaces(ctx, []string{c.namespace})
 	}
-	kinds, places := split(parent.Annotations[setKinds]), split(parent.Annotations[setPlaces])
-	found, err := c.members(ctx, kinds, places)
+	s := setOf(parent)
+	found, err := c.members(ctx, s)
 	if err != nil {
 		return true, err
 	}
@@ -151,10 +112,10 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 			return true, err
 		}
 	}
-	if err := c.awaitGone(ctx, kinds, places); err != nil {
+	if err := c.awaitGone(ctx, s); err != nil {
 		return true, err
 	}
-	if _, err := c.downNamespaces(ctx, places); err != nil {
+	if _, err := c.downNamespaces(ctx, s.places); err != nil {
 		return true, err
 	}
 	// last, because it has what the steps before need
@@ -166,9 +127,9 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 }
 
 // awaitGone waits until the objects and their pods are gone.
-func (c *Client) awaitGone(ctx context.Context, kinds, places []string) error {
+func (c *Client) awaitGone(ctx context.Context, s memberSet) error {
 	for {
-		left, err := c.members(ctx, kinds, places)
+		left, err := c.members(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -176,7 +137,7 @@ func (c *Client) awaitGone(ctx context.Context, kinds, places []string) error {
 		for _, o := range left {
 			names = append(names, refOf(o))
 		}
-		for _, place := range append([]string{c.namespace}, places...) {
+		for _, place := range append([]string{c.namespace}, s.places...) {
 			pods, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
 			if err != nil {
 				return c.about("pods", err)
@@ -198,10 +159,14 @@ func (c *Client) awaitGone(ctx context.Context, kinds, places []string) error {
 // whether there was one.
 func (c *Client) downNamespaces(ctx context.Context, names []string) (any bool, err error) {
 	for _, name := range names {
-		ours, err := c.freeNamespace(ctx, name)
+		d, err := c.release(ctx, name)
+		if err == nil && d.how != "" {
+			_, err = c.makeOne(ctx, d)
+		}
 		if err != nil {
 			return any, err
 		}
+		ours := d.how == "deleted"
 		any = any || ours
 		for ours {
 			if _, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {

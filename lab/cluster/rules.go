@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -42,31 +43,21 @@ func (c *Client) AwaitMesh(ctx context.Context, earlier map[string]int) error {
 	if !proxied {
 		return nil
 	}
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return err
 	}
-	if parent == nil {
-		return c.noFleet()
+	s := setOf(parent)
+	s.kinds = slices.DeleteFunc(s.kinds, func(kind string) bool { return !isIstio(schema.ParseGroupKind(kind)) })
+	found, err := c.members(ctx, s)
+	if err != nil {
+		return err
 	}
 	versions := versions{}
-	found, err := c.members(ctx, istioKinds(split(parent.Annotations[setKinds])), split(parent.Annotations[setPlaces]))
-	if err != nil {
-		return err
-	}
 	for _, o := range found {
 		versions.add(o)
 	}
 	return c.awaitApplied(ctx, expected{versions: versions}, earlier)
-}
-
-func istioKinds(kinds []string) (found []string) {
-	for _, kind := range kinds {
-		if isIstio(schema.ParseGroupKind(kind)) {
-			found = append(found, kind)
-		}
-	}
-	return found
 }
 
 // ServiceAddresses returns the cluster IPs of the Services in the fleet's namespaces, by NAMESPACE/NAME.

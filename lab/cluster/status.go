@@ -27,24 +27,13 @@ const (
 	defaultAdmin   = 9090 // the port of the services' admin listeners
 )
 
-// ErrNoFleet returns the error for a namespace without a fleet.
-func (c *Client) noFleet() error {
-	return c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with fleetman up --context %s, or name its namespace with --namespace", c.namespace, c.context)
-}
-
 // Status returns the status of the fleet, with the faults of its pods.
 func (c *Client) Status(ctx context.Context) (control.Status, error) {
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return control.Status{}, err
 	}
-	if parent == nil {
-		return control.Status{}, c.noFleet()
-	}
-	status := control.Status{State: "namespace " + c.namespace + " of cluster " + c.context, Since: parent.CreationTimestamp.Time}
-	if paths := parent.Annotations[manifestsOf]; paths != "" {
-		status.Manifests = strings.Split(paths, "\n")
-	}
+	status := control.Status{State: "namespace " + c.namespace + " of cluster " + c.context, Since: parent.CreationTimestamp.Time, Manifests: setOf(parent).manifests}
 	if status.Pods, err = c.Pods(ctx); err != nil {
 		return status, err
 	}
@@ -64,12 +53,9 @@ const lookTimeout = 3 * time.Second
 
 // FaultClient returns a client of the pods' admin listeners, with the fleet's token.
 func (c *Client) FaultClient(ctx context.Context) (*faults.Client, error) {
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if parent == nil {
-		return nil, c.noFleet()
 	}
 	return c.faultClient(parent), nil
 }
@@ -113,15 +99,12 @@ func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
 
 // allPlaces returns the namespaces of the fleet, its own first.
 func (c *Client) allPlaces(ctx context.Context) ([]string, error) {
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if parent == nil {
-		return nil, c.noFleet()
-	}
 	places := []string{c.namespace}
-	for _, place := range split(parent.Annotations[setPlaces]) {
+	for _, place := range setOf(parent).places {
 		if place != istioNamespace {
 			places = append(places, place)
 		}
@@ -263,7 +246,7 @@ func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
 		}
 		ports = append(ports, nodePorts(services.Items, node)...)
 	}
-	if parent, err := c.parent(ctx); err == nil && parent != nil && slices.Contains(split(parent.Annotations[setKinds]), "Gateway.networking.istio.io") {
+	if parent, err := c.fleet(ctx); err == nil && slices.Contains(setOf(parent).kinds, "Gateway.networking.istio.io") {
 		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, "istio-ingressgateway", metav1.GetOptions{})
 		if err == nil {
 			ports = append(ports, nodePorts([]corev1.Service{*gateway}, node)...)

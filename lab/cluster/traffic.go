@@ -216,17 +216,11 @@ func forgetUnknownTLS(all []mesh.Traffic) {
 
 // InForce returns the paths of the manifests that were applied last, and when the fleet was started.
 func (c *Client) InForce(ctx context.Context) (manifests []string, since time.Time, err error) {
-	parent, err := c.parent(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return nil, since, err
 	}
-	if parent == nil {
-		return nil, since, c.noFleet()
-	}
-	if paths := parent.Annotations[manifestsOf]; paths != "" {
-		manifests = strings.Split(paths, "\n")
-	}
-	return manifests, parent.CreationTimestamp.Time, nil
+	return setOf(parent).manifests, parent.CreationTimestamp.Time, nil
 }
 
 // Flags returns the flags that select the fleet on a command line.

@@ -14,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
 
+	"fleetman.example/lab/control"
 	"fleetman.example/lab/manifest"
 )
 
@@ -48,17 +50,18 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err := c.hasRevisions(ctx, objects); err != nil {
 		return err
 	}
-	if err := c.agree(all, o.Agree); err != nil {
+	if err := c.agree(c.outside(all), o.Agree); err != nil {
 		return err
 	}
 	before, err := c.parent(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.mayReplace(ctx, all); err != nil {
+	t, err := c.transition(ctx, all, before, o.Change, o.Manifests, c.namespaceGiven)
+	if err != nil {
 		return err
 	}
-	if err := c.replace(ctx, all, before, o); err != nil {
+	if err := c.replace(ctx, t, o.Progress); err != nil {
 		if before != nil {
 			return err
 		}
@@ -83,16 +86,12 @@ func (c *Client) Remove(ctx context.Context) error {
 	return nil
 }
 
-// agree calls ask with the objects outside of the fleet's namespaces, if there are any.
-func (c *Client) agree(all []*unstructured.Unstructured, ask func([]string) error) error {
+// agree calls ask with objects outside of the fleet's namespaces, if there are any.
+func (c *Client) agree(objects []*unstructured.Unstructured, ask func([]string) error) error {
 	var refs []string
-	for _, o := range c.outside(all) {
+	for _, o := range objects {
 		refs = append(refs, refOf(o))
 	}
-	return c.askFor(refs, ask)
-}
-
-func (c *Client) askFor(refs []string, ask func([]string) error) error {
 	switch {
 	case len(refs) == 0:
 		return nil
@@ -132,6 +131,15 @@ func (c *Client) parent(ctx context.Context) (*corev1.Secret, error) {
 	return secret, nil
 }
 
+// fleet returns the parent. Without one there is no fleet, and that is an error.
+func (c *Client) fleet(ctx context.Context) (*corev1.Secret, error) {
+	parent, err := c.parent(ctx)
+	if err == nil && parent == nil {
+		err = c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with fleetman up --context %s, or name its namespace with --namespace", c.namespace, c.context)
+	}
+	return parent, err
+}
+
 // resource returns the client of an object's kind, in its namespace.
 func (c *Client) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	gvk := o.GroupVersionKind()
@@ -145,80 +153,34 @@ func (c *Client) resource(o *unstructured.Unstructured) (dynamic.ResourceInterfa
 	return c.dynamic.Resource(mapping.Resource).Namespace(o.GetNamespace()), nil
 }
 
-// mayReplace returns an error if an object exists that fleetman did not make, or the fleet's own namespace
-// exists, which the user has not named.
-func (c *Client) mayReplace(ctx context.Context, all []*unstructured.Unstructured) error {
-	absent := map[string]bool{} // namespaces
-	for _, o := range all {
-		if absent[o.GetNamespace()] {
-			continue
-		}
-		client, err := c.resource(o)
-		if err != nil {
-			return c.about(refOf(o), err)
-		}
-		there, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			if o.GetKind() == "Namespace" {
-				absent[o.GetName()] = true
-			}
-			continue
-		case err != nil:
-			return c.about(refOf(o), err)
-		}
-		ours := there.GetLabels()[managedBy] == manager
-		switch {
-		case ours && there.GetLabels()[partOfSet] != fleetID(c.namespace):
-			return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
-		case ours, o.GetKind() == "Namespace" && (o.GetName() != c.namespace || c.namespaceGiven):
-			continue
-		case o.GetKind() == "Namespace":
-			return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())
-		}
-		return c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", refOf(o))
-	}
-	return nil
-}
-
-// replace applies the objects and deletes the others of the set.
-func (c *Client) replace(ctx context.Context, all []*unstructured.Unstructured, before *corev1.Secret, o UpOptions) error {
-	o.Progress(fmt.Sprintf("applying %d objects to namespace %s of cluster %s", len(all), c.namespace, c.context))
-	after, err := c.memberSet(all, o.Change, o.Manifests)
-	if err != nil {
+// replace makes a transition at once: all that changes and, when everything else is there, what is deleted.
+func (c *Client) replace(ctx context.Context, t transition, progress func(string)) error {
+	progress(fmt.Sprintf("applying %d objects to namespace %s of cluster %s", len(t.all), c.namespace, c.context))
+	if err := c.applyNamespace(ctx, t.all[0]); err != nil { // the fleet's
 		return err
 	}
-	during := after.with(before)
-	for i, one := range all { // the first is the fleet's namespace
-		apply := c.apply
-		if one.GetKind() == "Namespace" {
-			apply = c.applyNamespace
+	if err := c.applyParent(ctx, t.parent, t.during); err != nil { // before the others: Down finds them by it
+		return err
+	}
+	for _, d := range t.changed {
+		if d.after == nil {
+			progress("deleting " + refOf(d.before))
 		}
-		if err := apply(ctx, one); err != nil {
+		if _, err := c.makeOne(ctx, d); err != nil {
 			return err
 		}
-		if i == 0 { // before the others: Down finds them by it
-			if err := c.applyParent(ctx, before, during); err != nil {
-				return err
-			}
-		}
 	}
-	if err := c.prune(ctx, all, during.kinds, during.places, o.Progress); err != nil {
-		return err
-	}
-	return c.applyParent(ctx, before, after)
+	return c.applyParent(ctx, t.parent, t.after)
 }
 
-// apply applies one object by server-side apply.
-func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) error {
+// apply applies one object by server-side apply, and returns it as it is then.
+func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	client, err := c.resource(o)
-	if err == nil {
-		_, err = client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
-	}
 	if err != nil {
-		return c.about(refOf(o), err)
+		return nil, c.about(refOf(o), err)
 	}
-	return nil
+	applied, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	return applied, c.about(refOf(o), err)
 }
 
 // applyNamespace applies a namespace, and waits for the end of one that is being deleted. One that
@@ -228,11 +190,13 @@ func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructure
 		there, err := c.kube.CoreV1().Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			return c.apply(ctx, o)
+			_, err = c.apply(ctx, o)
+			return err
 		case err != nil:
 			return c.about(refOf(o), err)
 		case there.DeletionTimestamp == nil:
-			return c.apply(ctx, namespaceOver(o, there.Labels))
+			_, err = c.apply(ctx, namespaceOver(o, there.Labels))
+			return err
 		}
 		if err := pause(ctx, pollEvery); err != nil {
 			return c.fail(err, "namespace %s: is still being deleted", o.GetName())
@@ -259,6 +223,15 @@ type memberSet struct {
 	record                   []byte // nil: none
 }
 
+// setOf returns the set that a parent describes: an empty one without a parent.
+func setOf(parent *corev1.Secret) (s memberSet) {
+	if parent == nil {
+		return s
+	}
+	of := parent.Annotations
+	return memberSet{split(of[setKinds], ","), split(of[setPlaces], ","), split(of[manifestsOf], "\n"), parent.Data[recordKey]}
+}
+
 // memberSet returns the set of the objects.
 func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, manifests []string) (memberSet, error) {
 	packed, err := c.pack(change, all)
@@ -269,13 +242,9 @@ func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, mani
 	return memberSet{kinds, c.places(all), manifests, packed}, err
 }
 
-// with returns the set while objects of both are on the cluster. Its record is that of the parent.
-func (s memberSet) with(parent *corev1.Secret) memberSet {
-	s.record = nil
-	if parent != nil {
-		s.kinds, s.places = union(s.kinds, split(parent.Annotations[setKinds])), union(s.places, split(parent.Annotations[setPlaces]))
-		s.record = parent.Data[recordKey]
-	}
+// with returns the set while objects of both are on the cluster. Its record is that of the other.
+func (s memberSet) with(other memberSet) memberSet {
+	s.kinds, s.places, s.record = union(s.kinds, other.kinds), union(s.places, other.places), other.record
 	return s
 }
 
@@ -296,7 +265,7 @@ func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, s membe
 	if s.record != nil {
 		data[recordKey] = base64.StdEncoding.EncodeToString(s.record)
 	}
-	return c.apply(ctx, &unstructured.Unstructured{Object: map[string]any{
+	_, err := c.apply(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret",
 		"metadata": map[string]any{
 			"name": adminSecret, "namespace": c.namespace,
@@ -308,20 +277,17 @@ func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, s membe
 		},
 		"data": data,
 	}})
+	return err
 }
 
 // union returns the sorted elements of both lists.
-func union(a, b []string) []string {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
+func union(a, b []string) []string { return sets.List(sets.New(a...).Insert(b...)) }
 
-func split(list string) []string {
+func split(list, separator string) []string {
 	if list == "" {
 		return nil
 	}
-	return strings.Split(list, ",")
+	return strings.Split(list, separator)
 }
 
 // pollEvery is the time between two reads of a state that is awaited.
