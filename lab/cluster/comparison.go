@@ -16,7 +16,6 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh/envoy"
 )
 
 // Supports returns an error unless the cluster responds, and has the kinds of the objects, in versions that are
@@ -70,7 +69,7 @@ func (c *Client) CheckFree(ctx context.Context) error {
 
 // downArms removes the fleets of a comparison in this client's namespace, and returns whether there was one.
 func (c *Client) downArms(ctx context.Context) (any bool, err error) {
-	list, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager + "," + armOf + "=" + c.namespace})
+	list, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: ofFleet + "," + armOf + "=" + c.namespace})
 	if err != nil {
 		return false, c.about("namespaces", err)
 	}
@@ -102,9 +101,6 @@ func Transient(err error) bool {
 	return network || errors.Is(err, context.DeadlineExceeded) || apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) ||
 		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err)
 }
-
-// Proxy returns a client of the admin interface of a pod's proxy.
-func (c *Client) Proxy(pod local.Pod) *envoy.Client { return c.proxyAdmin(pod.Namespace, pod.Name) }
 
 // ProxyText returns the log of a pod's proxy since a time.
 func (c *Client) ProxyText(ctx context.Context, pod local.Pod, since metav1.Time) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/scrape"
 )
 
 // remember makes the addresses of pods known to Dial.
@@ -47,6 +48,17 @@ func (c *Client) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 		return nil, fmt.Errorf("%s: must be the address of a pod of the fleet", address)
 	}
 	return c.DialPod(ctx, pod.Namespace, pod.Name, port)
+}
+
+// dialer returns a function that connects to a port of a pod, whatever the address is.
+func (c *Client) dialer(namespace, pod string, port int) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return c.DialPod(ctx, namespace, pod, port) }
+}
+
+// get returns the status and the body of the response of a port of a pod.
+func (c *Client) get(ctx context.Context, namespace, pod string, port int, path string) (int, []byte, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.dialer(namespace, pod, port)}}
+	return scrape.Body(ctx, &client, "http://"+pod+path)
 }
 
 // podTransport returns a transport to pods.

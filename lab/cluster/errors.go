@@ -48,14 +48,14 @@ func (c *Client) explain(err error) error {
 
 // permission returns what a match of denied says, such as "create deployments.apps in namespace fleetman".
 func permission(match []string) string {
-	resource := match[3]
-	if group := match[4]; group != "" {
-		resource = strings.Replace(resource+"."+group, "/", "."+group+"/", 1)
-		if strings.Contains(match[3], "/") {
-			resource = strings.TrimSuffix(resource, "."+group)
-		}
-	}
+	resource, sub, hasSub := strings.Cut(match[3], "/")
 	text := match[2] + " " + resource
+	if group := match[4]; group != "" {
+		text += "." + group
+	}
+	if hasSub {
+		text += "/" + sub
+	}
 	if match[5] != "" {
 		text += " in namespace " + match[5]
 	}

@@ -106,13 +106,25 @@ var relays = program{relayName, "relay", relayPort}
 
 // container returns the container of a program, which even the restricted security level allows.
 func (c *Client) container(p program) corev1.Container {
-	yes, no, user := true, false, int64(userID)
 	return corev1.Container{
 		Name: p.container, Image: c.images + labImage, ImagePullPolicy: corev1.PullIfNotPresent,
 		Args: []string{p.command, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))},
 		SecurityContext: &corev1.SecurityContext{
-			RunAsNonRoot: &yes, RunAsUser: &user, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+			RunAsNonRoot: new(true), RunAsUser: new(int64(userID)), AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+	}
+}
+
+// podOf returns a pod of a container, without a proxy, which is of the set, but not of the fleet.
+func (c *Client) podOf(container corev1.Container) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
+			managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false",
+		}},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{container}, RestartPolicy: corev1.RestartPolicyNever,
+			AutomountServiceAccountToken: new(false), TerminationGracePeriodSeconds: new(int64(0)),
 		},
 	}
 }
@@ -141,16 +153,9 @@ func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 
 // addHelper creates a pod without a proxy, and waits until it runs.
 func (c *Client) addHelper(ctx context.Context, name string) error {
-	no, now := false, int64(0)
-	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-			managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false",
-		}},
-		Spec: corev1.PodSpec{
-			Containers: []corev1.Container{c.container(relays)}, AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
-			RestartPolicy: corev1.RestartPolicyNever,
-		},
-	}, metav1.CreateOptions{FieldManager: manager})
+	p := c.podOf(c.container(relays))
+	p.Name = name
+	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, &corev1.Pod{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, metav1.CreateOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return c.about("pod "+name, err)
 	}
@@ -194,17 +199,6 @@ func (c *Client) await(ctx context.Context, namespace, name string, p program) e
 
 // serves reports whether a program of the lab serves at a port of a pod. None has a page at /.
 func (c *Client) serves(ctx context.Context, namespace, pod string, port int) bool {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return c.DialPod(ctx, namespace, pod, port)
-	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lab/", nil)
-	if err != nil {
-		return false
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return false
-	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotFound
+	code, _, err := c.get(ctx, namespace, pod, port, "/")
+	return err == nil && (code == http.StatusMethodNotAllowed || code == http.StatusNotFound)
 }

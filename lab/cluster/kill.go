@@ -16,8 +16,7 @@ func (c *Client) Kill(ctx context.Context, name string, sig syscall.Signal) (str
 	switch sig {
 	case syscall.SIGTERM:
 	case syscall.SIGKILL:
-		now := int64(0)
-		options.GracePeriodSeconds = &now
+		options.GracePeriodSeconds = new(int64(0))
 		how = "killed at once"
 	default:
 		return "", fmt.Errorf("signal: %v: must be TERM or KILL: the API of a cluster has no others", sig)

@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net"
-	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/local"
@@ -76,9 +75,7 @@ func (c *Client) loader(ctx context.Context, namespace, pod string) (Loader, err
 	if err != nil {
 		return Loader{}, c.about("pod "+pod, err)
 	}
-	l := Loader{Pod: pod, Node: there.Spec.NodeName, Client: loader.NewClient(pod, func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return c.DialPod(ctx, namespace, pod, loads.port)
-	})}
+	l := Loader{Pod: pod, Node: there.Spec.NodeName, Client: loader.NewClient(pod, c.dialer(namespace, pod, loads.port))}
 	return l, l.ReadClock(ctx)
 }
 
@@ -87,12 +84,12 @@ func (c *Client) podOfJob(ctx context.Context, job string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, helperWithin)
 	defer cancel()
 	for {
-		pods, err := c.kube.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job})
+		pods, err := c.list(ctx, c.namespace, batchv1.JobNameLabel+"="+job)
 		if err != nil {
-			return "", c.about("pods of Job "+job, err)
+			return "", err
 		}
-		if len(pods.Items) > 0 {
-			return pods.Items[0].Name, nil
+		if len(pods) > 0 {
+			return pods[0].Name, nil
 		}
 		if err := pause(ctx, helperPoll); err != nil {
 			return "", c.fail(err, "Job %s: no pod after %s: %s", job, helperWithin, c.refusal(ctx, job))
@@ -113,32 +110,22 @@ func (c *Client) refusal(ctx context.Context, job string) string {
 
 // job returns a Job that sends a load once.
 func (c *Client) job(name string, limit time.Duration) (*unstructured.Unstructured, error) {
-	never, no, now, seconds := int32(0), false, int64(0), int64(limit.Seconds())
 	container := c.container(loads)
 	container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
-	labels := map[string]string{managedBy: manager, partOfSet: fleetID(c.namespace)}
-	podLabels := map[string]string{managedBy: manager, partOfSet: fleetID(c.namespace), helperLabel: "true", "sidecar.istio.io/inject": "false"}
+	pod := c.podOf(container)
 	fleet := metav1.LabelSelector{
 		MatchLabels:      map[string]string{managedBy: manager},
 		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: helperLabel, Operator: metav1.LabelSelectorOpDoesNotExist}},
 	}
+	// preferred: with one node, or with the fleet on all of them, there is no other place
+	pod.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
+		Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: &fleet, NamespaceSelector: &metav1.LabelSelector{}, TopologyKey: corev1.LabelHostname},
+	}}}}
 	job := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.namespace, Labels: labels},
-		Spec: batchv1.JobSpec{
-			BackoffLimit: &never, ActiveDeadlineSeconds: &seconds, // a load that broke off is not sent again: its run is
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: podLabels},
-				Spec: corev1.PodSpec{
-					Containers: []corev1.Container{container}, RestartPolicy: corev1.RestartPolicyNever,
-					AutomountServiceAccountToken: &no, TerminationGracePeriodSeconds: &now,
-					// preferred: with one node, or with the fleet on all of them, there is no other place
-					Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
-						Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: &fleet, NamespaceSelector: &metav1.LabelSelector{}, TopologyKey: corev1.LabelHostname},
-					}}}},
-				},
-			},
-		},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.namespace, Labels: map[string]string{managedBy: manager, partOfSet: fleetID(c.namespace)}},
+		// a load that broke off is not sent again: its run is
+		Spec: batchv1.JobSpec{BackoffLimit: new(int32(0)), ActiveDeadlineSeconds: new(int64(limit.Seconds())), Template: pod},
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
 	if err != nil {
@@ -154,16 +141,15 @@ func (c *Client) NodesOf(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var nodes []string
+	nodes := sets.New[string]()
 	for _, place := range places {
-		pods, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager + ",!" + helperLabel})
+		pods, err := c.list(ctx, place, noHelpers)
 		if err != nil {
-			return nil, c.about("pods", err)
+			return nil, err
 		}
-		for i := range pods.Items {
-			nodes = append(nodes, pods.Items[i].Spec.NodeName)
+		for i := range pods {
+			nodes.Insert(pods[i].Spec.NodeName)
 		}
 	}
-	slices.Sort(nodes)
-	return slices.Compact(nodes), nil
+	return sets.List(nodes), nil
 }

@@ -24,13 +24,15 @@ type source struct{ name, namespace, pod, container string }
 
 // The names of logs that are not of the fleet's pods.
 const (
-	allPods      = "all"
-	wholeMesh    = "mesh"
-	istiodLog    = "istiod"
-	gatewayLog   = "istio-ingressgateway"
-	proxySuffix  = ".envoy"
-	istioAppName = "app"
+	allPods     = "all"
+	wholeMesh   = "mesh"
+	istiodLog   = "istiod"
+	gatewayLog  = "istio-ingressgateway"
+	proxySuffix = ".envoy"
 )
+
+// ofApp begins the selector of a part of the mesh.
+const ofApp = "app="
 
 // Logs writes the log of a pod to w, or of every pod when name is "all". POD.envoy is that of the pod's
 // proxy; istiod, istiod-REVISION, istio-ingressgateway and mesh are those of the mesh.
@@ -119,19 +121,16 @@ func (c *Client) allSources(ctx context.Context, ofMesh bool) ([]source, error) 
 
 // meshSources returns the logs of the pods of a part of the mesh. That of a revision's istiod has its name.
 func (c *Client) meshSources(ctx context.Context, app string) ([]source, error) {
-	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: istioAppName + "=" + app})
-	if err != nil {
-		return nil, c.about("pods of "+app, err)
-	}
+	pods, err := c.list(ctx, istioNamespace, ofApp+app)
 	var found []source
-	for i := range pods.Items {
+	for i := range pods {
 		name := app
-		if revision := pods.Items[i].Labels[manifest.RevisionLabel]; app == istiodLog && revision != "" {
+		if revision := pods[i].Labels[manifest.RevisionLabel]; app == istiodLog && revision != "" {
 			name = kube.ControlPlane(revision)
 		}
-		found = append(found, source{name, istioNamespace, pods.Items[i].Name, appOrProxy(&pods.Items[i])})
+		found = append(found, source{name, istioNamespace, pods[i].Name, appOrProxy(&pods[i])})
 	}
-	return found, nil
+	return found, err
 }
 
 // appOrProxy returns the name of the container of a part of the mesh: a gateway's is its proxy.
@@ -153,12 +152,10 @@ func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.L
 	}
 	options := &corev1.PodLogOptions{Container: s.container, Follow: o.Follow}
 	if o.TailLines != nil {
-		tail := int64(*o.TailLines)
-		options.TailLines = &tail
+		options.TailLines = new(int64(*o.TailLines))
 	}
 	if !o.Since.IsZero() {
-		since := metav1.NewTime(o.Since)
-		options.SinceTime = &since
+		options.SinceTime = new(metav1.NewTime(o.Since))
 	}
 	stream, err := c.kube.CoreV1().Pods(s.namespace).GetLogs(s.pod, options).Stream(ctx)
 	if err != nil {

@@ -14,14 +14,11 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
-	"fleetman.example/lab/scrape"
 )
 
 // statusWithin bounds Mesh. A proxy that takes longer is reported as not ready.
@@ -62,7 +59,7 @@ func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	var queries sync.WaitGroup
 	for i, pod := range append(proxied, gateways...) {
 		queries.Go(func() {
-			admin := c.proxyAdmin(pod.Namespace, pod.Name)
+			admin := c.Proxy(pod)
 			defer admin.Close()
 			status.Proxies[i] = mesh.ProxyStatus{
 				Name: pod.Name, Namespace: pod.Namespace, Gateway: i >= len(proxied), Address: pod.Address, State: pod.State, Restarts: pod.Restarts,
@@ -85,25 +82,20 @@ func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 
 // istioPods returns the running pods of a part of the mesh.
 func (c *Client) istioPods(ctx context.Context, app string) ([]local.Pod, error) {
-	list, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: istioAppName + "=" + app})
-	if err != nil {
-		return nil, c.about("pods of "+app, err)
-	}
+	list, err := c.list(ctx, istioNamespace, ofApp+app)
 	var pods []local.Pod
-	for i := range list.Items {
-		if pod := describe(&list.Items[i], nil); pod.State == "running" {
-			pod.Revision = cmp.Or(list.Items[i].Labels[manifest.RevisionLabel], manifest.DefaultRevision)
+	for i := range list {
+		if pod := describe(&list[i], nil); pod.State == "running" {
+			pod.Revision = cmp.Or(list[i].Labels[manifest.RevisionLabel], manifest.DefaultRevision)
 			pods = append(pods, pod)
 		}
 	}
-	return pods, nil
+	return pods, err
 }
 
-// proxyAdmin returns a client of the admin interface of a pod's proxy.
-func (c *Client) proxyAdmin(namespace, pod string) *envoy.Client {
-	return envoy.NewDialClient(pod, func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return c.DialPod(ctx, namespace, pod, proxyAdmin)
-	})
+// Proxy returns a client of the admin interface of a pod's proxy.
+func (c *Client) Proxy(pod local.Pod) *envoy.Client {
+	return envoy.NewDialClient(pod.Name, c.dialer(pod.Namespace, pod.Name, proxyAdmin))
 }
 
 // syncs returns the proxies that the istiods list, as NAME.NAMESPACE, and the state of the istiods of each revision,
@@ -149,10 +141,7 @@ func (c *Client) istiodStatus(ctx context.Context, revision string, pods []local
 
 // istiod returns a page of istiod's debug interface.
 func (c *Client) istiod(ctx context.Context, pod local.Pod, path string) ([]byte, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return c.DialPod(ctx, pod.Namespace, pod.Name, istiodDebug)
-	}}}
-	code, text, err := scrape.Body(ctx, &client, "http://istiod"+path)
+	code, text, err := c.get(ctx, pod.Namespace, pod.Name, istiodDebug, path)
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("istiod %s: status %d: %.100s", path, code, strings.TrimSpace(string(text)))
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -131,25 +133,14 @@ func (c *Client) label(o *unstructured.Unstructured, ofPod map[string]string) {
 	_ = unstructured.SetNestedMap(o.Object, pod.Object, "spec", "template") // it was a map before
 }
 
-func addLabels(o *unstructured.Unstructured, labels map[string]string) {
-	all := o.GetLabels()
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, labels)
-	o.SetLabels(all)
+func addLabels(o *unstructured.Unstructured, more map[string]string) {
+	o.SetLabels(labels.Merge(o.GetLabels(), more))
 }
 
-func annotate(o *unstructured.Unstructured, annotations map[string]string) {
-	if len(annotations) == 0 {
-		return
+func annotate(o *unstructured.Unstructured, more map[string]string) {
+	if len(more) > 0 {
+		o.SetAnnotations(labels.Merge(o.GetAnnotations(), more))
 	}
-	all := o.GetAnnotations()
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, annotations)
-	o.SetAnnotations(all)
 }
 
 // freeNodePorts removes the numbers of node ports, and notes them in annotations.
@@ -244,10 +235,15 @@ func sameService(a, b string) bool {
 
 // programOf returns the name of the program in an image: staff-service for fleetman/staff-service:6.
 func programOf(image string) string {
-	image = image[strings.LastIndex(image, "/")+1:]
-	name, _, _ := strings.Cut(image, "@")
-	name, _, _ = strings.Cut(name, ":")
+	name, _ := nameAndTag(image)
 	return name
+}
+
+// nameAndTag returns the last part of an image's name, and its tag, which may be empty.
+func nameAndTag(image string) (name, tag string) {
+	image, _, _ = strings.Cut(image[strings.LastIndex(image, "/")+1:], "@")
+	name, tag, _ = strings.Cut(image, ":")
+	return name, tag
 }
 
 // refOf returns the object's name for messages: "Deployment fleetman/webapp".
@@ -260,26 +256,23 @@ func refOf(o *unstructured.Unstructured) string {
 
 // groupKinds returns the kinds of the objects, as the ApplySet's annotation has them.
 func groupKinds(all []*unstructured.Unstructured) []string {
-	kinds := map[string]bool{"Pod": true} // helpers
+	kinds := sets.New("Pod") // helpers
 	for _, o := range all {
-		kinds[o.GroupVersionKind().GroupKind().String()] = true
+		kinds.Insert(o.GroupVersionKind().GroupKind().String())
 	}
-	return slices.Sorted(maps.Keys(kinds))
+	return sets.List(kinds)
 }
 
 // places returns the namespaces of the manifests other than the fleet's own.
 func (c *Client) places(all []*unstructured.Unstructured) []string {
-	found := map[string]bool{}
+	found := sets.New[string]()
 	for _, o := range all {
-		at := o.GetNamespace()
+		found.Insert(o.GetNamespace())
 		if o.GetKind() == "Namespace" {
-			at = o.GetName()
-		}
-		if at != "" && at != c.namespace {
-			found[at] = true
+			found.Insert(o.GetName())
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return sets.List(found.Delete("", c.namespace))
 }
 
 // isIstio reports whether a group is one of Istio's API.

@@ -17,7 +17,7 @@ import (
 // members returns the objects of the set other than namespaces.
 func (c *Client) members(ctx context.Context, s memberSet) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
-	options := metav1.ListOptions{LabelSelector: managedBy + "=" + manager + "," + partOfSet + "=" + fleetID(c.namespace)}
+	options := metav1.ListOptions{LabelSelector: ofFleet + "," + partOfSet + "=" + fleetID(c.namespace)}
 	for _, kind := range s.kinds {
 		mapping, err := c.mapper.RESTMapping(schema.ParseGroupKind(kind))
 		if meta.IsNoMatchError(err) {
@@ -72,8 +72,7 @@ func namespaceOf(name string) *unstructured.Unstructured {
 func (c *Client) delete(ctx context.Context, o *unstructured.Unstructured) error {
 	client, err := c.resource(o)
 	if err == nil {
-		background := metav1.DeletePropagationBackground
-		err = client.Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})
+		err = client.Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		return c.about(refOf(o), err)
@@ -138,12 +137,12 @@ func (c *Client) awaitGone(ctx context.Context, s memberSet) error {
 			names = append(names, refOf(o))
 		}
 		for _, place := range append([]string{c.namespace}, s.places...) {
-			pods, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+			pods, err := c.list(ctx, place, ofFleet)
 			if err != nil {
-				return c.about("pods", err)
+				return err
 			}
-			for i := range pods.Items {
-				names = append(names, "pod "+pods.Items[i].Name)
+			for i := range pods {
+				names = append(names, "pod "+pods[i].Name)
 			}
 		}
 		if len(names) == 0 {

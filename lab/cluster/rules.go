@@ -17,7 +17,7 @@ func (c *Client) Rejections(ctx context.Context) (map[string]int, error) {
 	}
 	counts := map[string]int{}
 	for _, pod := range gateways {
-		admin := c.proxyAdmin(pod.Namespace, pod.Name)
+		admin := c.Proxy(pod)
 		rejected, err := admin.Rejected(ctx)
 		admin.Close()
 		if err != nil {

@@ -59,7 +59,7 @@ func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deploym
 	var named, running []appsv1.Deployment
 	var names []string
 	for _, place := range places {
-		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, c.about("deployments", err)
 		}

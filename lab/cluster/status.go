@@ -66,6 +66,22 @@ func (c *Client) faultClient(parent *corev1.Secret) *faults.Client {
 	return client
 }
 
+const (
+	// ofFleet selects what fleetman has made.
+	ofFleet = managedBy + "=" + manager
+	// noHelpers selects pods of the fleet itself.
+	noHelpers = ofFleet + ",!" + helperLabel
+)
+
+// list returns the pods of a namespace that a selector selects.
+func (c *Client) list(ctx context.Context, namespace, selector string) ([]corev1.Pod, error) {
+	list, err := c.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, c.about("pods of namespace "+namespace, err)
+	}
+	return list.Items, nil
+}
+
 // Pods returns the pods of the fleet, in the order of their names, with the reason for each that is not
 // ready. Their Address is that of the cluster's network: connections go through DialPod.
 func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
@@ -75,17 +91,17 @@ func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
 	}
 	var all []local.Pod
 	for _, place := range places {
-		list, err := c.kube.CoreV1().Pods(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager + ",!" + helperLabel})
+		pods, err := c.list(ctx, place, noHelpers)
 		if err != nil {
-			return nil, c.about("pods", err)
+			return nil, err
 		}
 		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, c.about("services", err)
 		}
-		why := c.reasons(ctx, place, list.Items)
-		for i := range list.Items {
-			pod := describe(&list.Items[i], services.Items)
+		why := c.reasons(ctx, place, pods)
+		for i := range pods {
+			pod := describe(&pods[i], services.Items)
 			pod.Why = why[pod.Name]
 			all = append(all, pod)
 		}
@@ -240,7 +256,7 @@ func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
 	}
 	var ports []local.NodePort
 	for _, place := range places {
-		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, c.about("services", err)
 		}

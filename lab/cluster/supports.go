@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,11 +59,11 @@ var webhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io"
 // is meant by a tag of that name.
 func (c *Client) hasRevisions(ctx context.Context, objects *manifest.Objects) error {
 	for _, revision := range objects.Revisions()[1:] {
-		pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod," + manifest.RevisionLabel + "=" + revision})
+		pods, err := c.list(ctx, istioNamespace, ofApp+istiodLog+","+manifest.RevisionLabel+"="+revision)
 		if err != nil {
-			return c.about("pods of istiod", err)
+			return err
 		}
-		if len(pods.Items) > 0 {
+		if len(pods) > 0 {
 			continue
 		}
 		tags, err := c.dynamic.Resource(webhooks).List(ctx, metav1.ListOptions{LabelSelector: "istio.io/tag=" + revision})
@@ -79,15 +78,11 @@ func (c *Client) hasRevisions(ctx context.Context, objects *manifest.Objects) er
 
 // istioVersion returns the version of the cluster's istiod: the tag of its image, or "" without an istiod.
 func (c *Client) istioVersion(ctx context.Context) string {
-	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod"})
-	if err != nil {
-		return ""
-	}
-	for i := range pods.Items {
-		for _, container := range pods.Items[i].Spec.Containers {
-			name, _, _ := strings.Cut(container.Image, "@")
-			if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
-				return name[colon+1:]
+	pods, _ := c.list(ctx, istioNamespace, ofApp+istiodLog) // it may not be allowed
+	for i := range pods {
+		for _, container := range pods[i].Spec.Containers {
+			if _, tag := nameAndTag(container.Image); tag != "" {
+				return tag
 			}
 		}
 	}

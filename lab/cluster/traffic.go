@@ -148,7 +148,7 @@ func (t *Traffic) admin(pod local.Pod) *envoy.Client {
 	defer t.mu.Unlock()
 	key := pod.Namespace + "/" + pod.Name
 	if t.admins[key] == nil {
-		t.admins[key] = t.client.proxyAdmin(pod.Namespace, pod.Name)
+		t.admins[key] = t.client.Proxy(pod)
 	}
 	return t.admins[key]
 }

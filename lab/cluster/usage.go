@@ -3,10 +3,10 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"slices"
+	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // Usage is what a container has used.
@@ -69,21 +69,13 @@ func (c *Client) Usage(ctx context.Context, nodes []string) (all []Usage, err er
 
 // IstioNodes returns the nodes of Istio's pods, and the names of the pods of istiod.
 func (c *Client) IstioNodes(ctx context.Context) (nodes, istiods []string, err error) {
-	pods, err := c.kube.CoreV1().Pods(istioNamespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, nil, c.about("pods of Istio", err)
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		app := p.Labels[istioAppName]
-		if app != istiodLog && app != gatewayLog || p.Spec.NodeName == "" {
-			continue
-		}
-		nodes = append(nodes, p.Spec.NodeName)
-		if app == istiodLog {
-			istiods = append(istiods, p.Name)
+	pods, err := c.list(ctx, istioNamespace, fmt.Sprintf("app in (%s,%s)", istiodLog, gatewayLog))
+	on := sets.New[string]()
+	for i := range pods {
+		on.Insert(pods[i].Spec.NodeName)
+		if pods[i].Labels["app"] == istiodLog {
+			istiods = append(istiods, pods[i].Name)
 		}
 	}
-	slices.Sort(nodes)
-	return slices.Compact(nodes), istiods, nil
+	return sets.List(on.Delete("")), istiods, err
 }

@@ -90,7 +90,7 @@ func (c *Client) problems(ctx context.Context) (lines []string, final bool, err 
 		return nil, false, err
 	}
 	for _, place := range places {
-		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: managedBy + "=" + manager})
+		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, false, c.about("deployments", err)
 		}
