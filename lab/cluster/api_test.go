@@ -33,7 +33,7 @@ type api struct {
 	pages   map[string]string  // by path
 	patches []string           // those that are not applies
 	// before is called with each request, after it is read. A status other than 0 is the response.
-	before func(r *http.Request) (status int, reason metav1.StatusReason, message string)
+	before func(r *http.Request) (status int, message string)
 	// away reports whether connections are refused. Nil means never.
 	away func() bool
 	// made is called with each object that is created or changed.
@@ -158,6 +158,14 @@ func (a *api) refs() (refs []string) {
 	return refs
 }
 
+// wantRefs compares the objects with those that there must be.
+func (a *api) wantRefs(t *testing.T, want []string) {
+	t.Helper()
+	if got := a.refs(); !slices.Equal(got, want) {
+		t.Errorf("there are %q, want %q", got, want)
+	}
+}
+
 func (a *api) get(path string) *unstructured.Unstructured {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -172,8 +180,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	before := a.before
 	a.mu.Unlock()
 	if before != nil {
-		if status, reason, message := before(r); status != 0 {
-			respond(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: int32(status), Reason: reason, Message: message})
+		if status, message := before(r); status != 0 {
+			fail(w, status, message)
 			return
 		}
 	}
@@ -200,7 +208,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	case a.isCollection(path):
 		a.list(w, r)
 	default:
-		missing(w, path)
+		fail(w, 404, path+" not found")
 	}
 }
 
@@ -296,7 +304,7 @@ func (a *api) patch(w http.ResponseWriter, s *stored, text []byte) {
 
 func (a *api) remove(w http.ResponseWriter, path string) {
 	if a.objects[path] == nil {
-		missing(w, path)
+		fail(w, 404, path+" not found")
 		return
 	}
 	delete(a.objects, path)
@@ -306,10 +314,12 @@ func (a *api) remove(w http.ResponseWriter, path string) {
 	respond(w, 200, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Success"})
 }
 
-func missing(w http.ResponseWriter, path string) {
-	respond(w, 404, metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: 404, Reason: metav1.StatusReasonNotFound, Message: path + " not found",
-	})
+// fail responds as an API server does to a request that fails.
+func fail(w http.ResponseWriter, status int, message string) {
+	reason := map[int]metav1.StatusReason{
+		401: metav1.StatusReasonUnauthorized, 403: metav1.StatusReasonForbidden, 404: metav1.StatusReasonNotFound, 500: metav1.StatusReasonInternalError,
+	}[status]
+	respond(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: int32(status), Reason: reason, Message: message})
 }
 
 func respond(w http.ResponseWriter, status int, body any) {

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"fleetman.example/lab/local"
 )
@@ -34,30 +35,21 @@ func changedCopy(t *testing.T, scenario, file, from, to string) string {
 }
 
 // containerOf returns the number of pods of a Deployment, and its first container.
-func containerOf(t *testing.T, a *api, name string) (replicas int64, container map[string]any) {
+func containerOf(t *testing.T, a *api, namespace, name string) (replicas int32, container corev1.Container) {
 	t.Helper()
-	d := a.get("/apis/apps/v1/namespaces/fleetman/deployments/" + name)
-	if d == nil {
+	o := a.get("/apis/apps/v1/namespaces/" + namespace + "/deployments/" + name)
+	if o == nil {
 		t.Fatalf("no Deployment %s", name)
 	}
-	replicas, _, _ = unstructured.NestedInt64(d.Object, "spec", "replicas")
-	containers, _, err := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
-	if err != nil {
+	var d appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &d); err != nil {
 		t.Fatal(err)
 	}
-	container, _ = containers[0].(map[string]any)
-	return replicas, container
+	return *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0]
 }
 
-func valueOf(container map[string]any, name string) string {
-	list, _ := container["env"].([]any)
-	for _, one := range list {
-		if variable, _ := one.(map[string]any); variable["name"] == name {
-			value, _ := variable["value"].(string)
-			return value
-		}
-	}
-	return ""
+func hasVariable(container corev1.Container, name, value string) bool {
+	return slices.Contains(container.Env, corev1.EnvVar{Name: name, Value: value})
 }
 
 // TestApply: Deployments change, too, and keep what the flags of up have changed.
@@ -67,9 +59,7 @@ func TestApply(t *testing.T) {
 	o.Change = Change{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "webapp", Name: "VARIANT", Value: "experimental"}}}
 	c := a.client(t, "")
 	c.images = "r.example/team/"
-	if err := c.Up(t.Context(), load(t, scenarios+"plain"), o); err != nil {
-		t.Fatal(err)
-	}
+	up(t, c, load(t, scenarios+"plain"), o)
 	changed := changedCopy(t, "plain", "base/staff-service.yaml", `value: ":9090"`, `value: "0.0.0.0:9090"`)
 	later := a.client(t, "") // another command, without the flags
 	applied, err := later.Apply(t.Context(), []string{changed})
@@ -79,12 +69,12 @@ func TestApply(t *testing.T) {
 	if want := []string{"Deployment fleetman/staff-service changed"}; !slices.Equal(applied.Changed, want) {
 		t.Errorf("changed %q, want %q", applied.Changed, want)
 	}
-	replicas, staff := containerOf(t, a, "staff-service")
-	if replicas != 3 || staff["image"] != "r.example/team/fleetman/staff-service:6" || valueOf(staff, "ADMIN_ADDR") != "0.0.0.0:9090" {
-		t.Errorf("staff-service: %d replicas, image %v, %v", replicas, staff["image"], staff["env"])
+	replicas, staff := containerOf(t, a, "fleetman", "staff-service")
+	if replicas != 3 || staff.Image != "r.example/team/fleetman/staff-service:6" || !hasVariable(staff, "ADMIN_ADDR", "0.0.0.0:9090") {
+		t.Errorf("staff-service: %d replicas, image %v, %v", replicas, staff.Image, staff.Env)
 	}
-	if _, webapp := containerOf(t, a, "webapp"); webapp["image"] != "r.example/team/fleetman/webapp:6" || valueOf(webapp, "VARIANT") != "experimental" {
-		t.Errorf("webapp: image %v, %v", webapp["image"], webapp["env"])
+	if _, webapp := containerOf(t, a, "fleetman", "webapp"); webapp.Image != "r.example/team/fleetman/webapp:6" || !hasVariable(webapp, "VARIANT", "experimental") {
+		t.Errorf("webapp: image %v, %v", webapp.Image, webapp.Env)
 	}
 	if got := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret).GetAnnotations()[manifestsOf]; got != changed {
 		t.Errorf("manifests: %s, want %s", got, changed)
@@ -101,9 +91,7 @@ func TestApply(t *testing.T) {
 func TestApplySwitches(t *testing.T) {
 	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
-	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
-		t.Fatal(err)
-	}
+	up(t, c, load(t, scenarios+"plain"), options(t))
 	plain := a.refs()
 	applied, err := c.Apply(t.Context(), []string{scenarios + "egress"})
 	if err != nil {
@@ -123,9 +111,7 @@ func TestApplySwitches(t *testing.T) {
 	if applied, err = c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.refs(); !slices.Equal(got, plain) {
-		t.Errorf("back at plain there are %q, want %q", got, plain)
-	}
+	a.wantRefs(t, plain)
 	if !slices.Contains(applied.Changed, "Namespace outside deleted") {
 		t.Errorf("changed %q", applied.Changed)
 	}
@@ -135,27 +121,21 @@ func TestApplySwitches(t *testing.T) {
 func TestApplyRestores(t *testing.T) {
 	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
-	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
-		t.Fatal(err)
-	}
+	up(t, c, load(t, scenarios+"plain"), options(t))
 	before := a.refs()
-	_, webapp := containerOf(t, a, "webapp")
-	a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+	_, webapp := containerOf(t, a, "fleetman", "webapp")
+	a.before = func(r *http.Request) (int, string) {
 		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/serviceentries/driver-monitoring") && r.URL.Query().Get("dryRun") == "" {
-			return 500, metav1.StatusReasonInternalError, "broken"
+			return 500, "broken"
 		}
-		return 0, "", ""
+		return 0, ""
 	}
 	_, err := c.Apply(t.Context(), []string{scenarios + "egress"})
 	want := "cluster test: ServiceEntry fleetman/driver-monitoring: broken; the old objects are restored"
-	if err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-	if got := a.refs(); !slices.Equal(got, before) {
-		t.Errorf("there are %q, want %q", got, before)
-	}
-	if _, now := containerOf(t, a, "webapp"); now["image"] != webapp["image"] {
-		t.Errorf("webapp: %v, want %v", now, webapp)
+	wantError(t, err, want)
+	a.wantRefs(t, before)
+	if _, now := containerOf(t, a, "fleetman", "webapp"); now.Image != webapp.Image {
+		t.Errorf("webapp: %v, want %v", now.Image, webapp.Image)
 	}
 	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[injectLabel]; got != "" {
 		t.Errorf("the namespace's label is %q", got)
@@ -170,9 +150,7 @@ func TestApplyRestores(t *testing.T) {
 func TestApplyAgrees(t *testing.T) {
 	a := newAPI().withIstio("v1")
 	c := a.client(t, "")
-	if err := c.Up(t.Context(), load(t, scenarios+"sidecars"), options(t)); err != nil {
-		t.Fatal(err)
-	}
+	up(t, c, load(t, scenarios+"sidecars"), options(t))
 	before := a.refs()
 	apply := func() error {
 		_, err := c.Apply(t.Context(), []string{scenarios + "circuit-breaking-everywhere"})
@@ -187,9 +165,7 @@ func TestApplyAgrees(t *testing.T) {
 	if err := apply(); err == nil || err.Error() != "no" || !slices.Equal(asked, []string{"DestinationRule istio-system/fleetman-everywhere"}) {
 		t.Errorf("asked for %q, got %v", asked, err)
 	}
-	if got := a.refs(); !slices.Equal(got, before) {
-		t.Errorf("there are %q, want %q", got, before)
-	}
+	a.wantRefs(t, before)
 	c.ask = func([]string) error { return nil }
 	if err := apply(); err != nil {
 		t.Fatal(err)
@@ -198,10 +174,6 @@ func TestApplyAgrees(t *testing.T) {
 	if err := apply(); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
-	if _, err := c.Down(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := a.refs(), []string{"Node one"}; !slices.Equal(got, want) {
-		t.Errorf("down leaves %q, want %q", got, want)
-	}
+	down(t, c)
+	a.wantRefs(t, []string{"Node one"})
 }

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/local"
@@ -141,17 +142,16 @@ func (c *Client) Describe(ctx context.Context) (d Description, err error) {
 	if err != nil {
 		return d, c.about("nodes", err)
 	}
-	var platforms []string
+	platforms := sets.New[string]()
 	for i := range nodes.Items {
 		n := &nodes.Items[i]
 		d.Nodes++
 		d.Names = append(d.Names, n.Name)
 		d.Cores += n.Status.Capacity.Cpu().Value()
-		platforms = append(platforms, n.Status.NodeInfo.OperatingSystem+"/"+n.Status.NodeInfo.Architecture)
+		platforms.Insert(n.Status.NodeInfo.OperatingSystem + "/" + n.Status.NodeInfo.Architecture)
 		d.Kubernetes = n.Status.NodeInfo.KubeletVersion
 	}
-	slices.Sort(platforms)
-	d.Platform, d.Istio = strings.Join(slices.Compact(platforms), ", "), c.istioVersion(ctx)
+	d.Platform, d.Istio = strings.Join(sets.List(platforms), ", "), c.istioVersion(ctx)
 	return d, nil
 }
 

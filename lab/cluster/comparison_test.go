@@ -32,9 +32,7 @@ func TestArms(t *testing.T) {
 		t.Cleanup(arm.Close)
 		o := options(t)
 		o.Comparison = comparison
-		if err := arm.Up(t.Context(), load(t, scenarios+"plain"), o); err != nil {
-			t.Fatal(err)
-		}
+		up(t, arm, load(t, scenarios+"plain"), o)
 		return arm
 	}
 	up("y-none", "y")
@@ -54,9 +52,7 @@ func TestArms(t *testing.T) {
 	if found, err := c.Down(t.Context()); err != nil || !found {
 		t.Errorf("down: %v, %v", found, err)
 	}
-	if got := a.refs(); !slices.Equal(got, before) {
-		t.Errorf("down leaves %q, want %q", got, before)
-	}
+	a.wantRefs(t, before)
 	if err := arm.CheckFree(t.Context()); err != nil {
 		t.Errorf("its namespace is gone: %v", err)
 	}
@@ -139,8 +135,8 @@ func TestDenied(t *testing.T) {
 		},
 	} {
 		a := newAPI()
-		a.before = func(*http.Request) (int, metav1.StatusReason, string) {
-			return 403, metav1.StatusReasonForbidden, `it is forbidden: User "u" cannot get resource "` + resource
+		a.before = func(*http.Request) (int, string) {
+			return 403, `it is forbidden: User "u" cannot get resource "` + resource
 		}
 		err := test.read(a.client(t, "x"))
 		if want := "cluster test: " + test.want + "; fleetman up --dry-run shows the ClusterRole"; err == nil || err.Error() != want || !Final(err) {

@@ -7,29 +7,31 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 // TestErrors: one line for each fault of a cluster, and nothing is left behind.
 func TestErrors(t *testing.T) {
-	always := func(status int, reason metav1.StatusReason, message string) func(*http.Request) (int, metav1.StatusReason, string) {
-		return func(*http.Request) (int, metav1.StatusReason, string) { return status, reason, message }
-	}
 	for name, test := range map[string]struct {
 		scenario string
 		set      func(*api)
 		want     string // SERVER stands for the address
 	}{
 		"credentials": {
-			set:  func(a *api) { a.before = always(401, metav1.StatusReasonUnauthorized, "Unauthorized") },
+			set:  func(a *api) { a.before = func(*http.Request) (int, string) { return 401, "Unauthorized" } },
 			want: "cluster test: its credentials are expired or unknown to SERVER: log in again, or set others with --kubeconfig",
 		},
 		"unreachable": {
@@ -62,30 +64,26 @@ func TestErrors(t *testing.T) {
 			a.put("apps/v1", `{"kind":"Deployment","metadata":{"name":"webapp","namespace":"fleetman"}}`)
 		}, want: "cluster test: Deployment fleetman/webapp: exists, and fleetman did not make it: must be deleted, or choose another --namespace"},
 		"no permission": {set: func(a *api) {
-			a.before = func(r *http.Request) (int, metav1.StatusReason, string) {
+			a.before = func(r *http.Request) (int, string) {
 				if strings.HasSuffix(r.URL.Path, "/secrets/fleetman-admin") {
-					return 403, metav1.StatusReasonForbidden, `secrets "fleetman-admin" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "fleetman"`
+					return 403, `secrets "fleetman-admin" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "fleetman"`
 				}
-				return 0, "", ""
+				return 0, ""
 			}
 		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --dry-run shows the ClusterRole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAPI()
 			test.set(a)
-			before := strings.Join(a.refs(), ", ")
+			before := a.refs()
 			scenario := "plain"
 			if test.scenario != "" {
 				scenario = test.scenario
 			}
 			err := a.client(t, "").Up(t.Context(), load(t, scenarios+scenario), options(t))
 			want := strings.ReplaceAll(test.want, "SERVER", apiAddress)
-			if err == nil || err.Error() != want {
-				t.Errorf("got  %v\nwant %s", err, want)
-			}
-			if after := strings.Join(a.refs(), ", "); after != before {
-				t.Errorf("it leaves %s, want %s", after, before)
-			}
+			wantError(t, err, want)
+			a.wantRefs(t, before)
 		})
 	}
 }
@@ -152,12 +150,8 @@ func TestUpOutage(t *testing.T) {
 				t.Errorf("away for %v: got  %v\nwant %s", away, err, want)
 			}
 			time.Sleep(time.Until(until))
-			if _, err := a.client(t, "").Down(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got := a.refs(); !slices.Equal(got, before) {
-				t.Errorf("away for %v: down leaves %q, want %q", away, got, before)
-			}
+			down(t, a.client(t, ""))
+			a.wantRefs(t, before)
 		})
 	}
 }
@@ -193,7 +187,7 @@ func TestContexts(t *testing.T) {
 // TestAgree: objects in other namespaces are listed before anything is applied.
 func TestAgree(t *testing.T) {
 	a := newAPI().withIstio("v1")
-	before := strings.Join(a.refs(), ", ")
+	before := a.refs()
 	objects := load(t, scenarios+"plain")
 	more := filepath.Join(t.TempDir(), "p.yaml")
 	if err := os.WriteFile(more, []byte("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n"), 0o600); err != nil {
@@ -209,18 +203,12 @@ func TestAgree(t *testing.T) {
 	if got := strings.Join(asked, ", "); got != "PeerAuthentication istio-system/default" {
 		t.Errorf("asked for %s", got)
 	}
-	if after := strings.Join(a.refs(), ", "); after != before {
-		t.Errorf("it leaves %s, want %s", after, before)
-	}
+	a.wantRefs(t, before)
 	o.Agree = func([]string) error { return nil }
 	c := a.client(t, "")
 	if err := c.Up(context.WithoutCancel(t.Context()), objects, o); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Down(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if after := strings.Join(a.refs(), ", "); after != before {
-		t.Errorf("down leaves %s, want %s", after, before)
-	}
+	down(t, c)
+	a.wantRefs(t, before)
 }

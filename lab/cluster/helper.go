@@ -141,10 +141,8 @@ func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 			return c.await(ctx, pod.Namespace, pod.Name, p)
 		}
 	}
-	of := c.container(p)
-	there.Spec.EphemeralContainers = append(there.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
-		Name: of.Name, Image: of.Image, ImagePullPolicy: of.ImagePullPolicy, Args: of.Args, SecurityContext: of.SecurityContext,
-	}})
+	added := corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon(c.container(p))}
+	there.Spec.EphemeralContainers = append(there.Spec.EphemeralContainers, added)
 	if _, err := pods.UpdateEphemeralContainers(ctx, pod.Name, there, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		return c.about("pod "+pod.Name+": ephemeral container", err)
 	}

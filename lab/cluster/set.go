@@ -52,26 +52,20 @@ func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, err
 
 // deployments returns the Deployment of a name or, of a program's name, all that run it.
 func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deployment, error) {
-	places, err := c.allPlaces(ctx)
+	all, err := c.allDeployments(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var named, running []appsv1.Deployment
 	var names []string
-	for _, place := range places {
-		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
-		if err != nil {
-			return nil, c.about("deployments", err)
-		}
-		for i := range list.Items {
-			d := &list.Items[i]
-			names = append(names, d.Name)
-			switch {
-			case sameService(d.Name, name):
-				named = append(named, *d)
-			case len(d.Spec.Template.Spec.Containers) > 0 && programOf(d.Spec.Template.Spec.Containers[0].Image) == name:
-				running = append(running, *d)
-			}
+	for i := range all {
+		d := &all[i]
+		names = append(names, d.Name)
+		switch {
+		case sameService(d.Name, name):
+			named = append(named, *d)
+		case len(d.Spec.Template.Spec.Containers) > 0 && programOf(d.Spec.Template.Spec.Containers[0].Image) == name:
+			running = append(running, *d)
 		}
 	}
 	switch {
@@ -81,6 +75,22 @@ func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deploym
 		return running, nil
 	}
 	return nil, fmt.Errorf("deployment: %.60q: must be one of %s", name, strings.Join(names, ", "))
+}
+
+// allDeployments returns the Deployments of the fleet.
+func (c *Client) allDeployments(ctx context.Context) (all []appsv1.Deployment, err error) {
+	places, err := c.allPlaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, place := range places {
+		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
+		if err != nil {
+			return nil, c.about("deployments", err)
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
 }
 
 // specOf returns what a change sets of a Deployment's spec.

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 )
@@ -14,17 +12,14 @@ import (
 func TestSet(t *testing.T) {
 	a := newAPI()
 	c := a.client(t, "")
-	if err := c.Up(t.Context(), load(t, scenarios+"plain"), options(t)); err != nil {
-		t.Fatal(err)
-	}
+	up(t, c, load(t, scenarios+"plain"), options(t))
 	applied, err := c.Set(t.Context(), control.Override{
 		Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{{Target: "staff-service", Name: "VARIANT", Value: "bad"}},
 	})
 	if err != nil || !strings.HasPrefix(applied.Pods, "Deployment staff-service changed") {
 		t.Errorf("set: %+v, %v", applied, err)
 	}
-	o := a.get("/apis/apps/v1/namespaces/fleetman/deployments/staff-service").Object
-	if n, _, _ := unstructured.NestedFieldNoCopy(o, "spec", "replicas"); n != int64(3) && n != float64(3) {
+	if n, _ := containerOf(t, a, "fleetman", "staff-service"); n != 3 {
 		t.Errorf("replicas %v, want 3", n)
 	}
 	text := strings.Join(a.patches, "\n")

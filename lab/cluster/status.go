@@ -116,16 +116,12 @@ func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
 // allPlaces returns the namespaces of the fleet, its own first.
 func (c *Client) allPlaces(ctx context.Context) ([]string, error) {
 	parent, err := c.fleet(ctx)
-	if err != nil {
-		return nil, err
-	}
-	places := []string{c.namespace}
-	for _, place := range setOf(parent).places {
-		if place != istioNamespace {
-			places = append(places, place)
-		}
-	}
-	return places, nil
+	return c.placesOf(parent), err
+}
+
+func (c *Client) placesOf(parent *corev1.Secret) []string {
+	others := slices.DeleteFunc(setOf(parent).places, func(place string) bool { return place == istioNamespace })
+	return append([]string{c.namespace}, others...)
 }
 
 // describe returns a pod in the terms of the fleets on this machine.
@@ -246,7 +242,7 @@ func state(p *corev1.Pod) string {
 // NodePorts returns the node ports of the fleet's Services and, when the fleet has a Gateway, that of the
 // ingress gateway.
 func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
-	places, err := c.allPlaces(ctx)
+	parent, err := c.fleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -255,14 +251,14 @@ func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
 		return nil, err
 	}
 	var ports []local.NodePort
-	for _, place := range places {
+	for _, place := range c.placesOf(parent) {
 		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, c.about("services", err)
 		}
 		ports = append(ports, nodePorts(services.Items, node)...)
 	}
-	if parent, err := c.fleet(ctx); err == nil && slices.Contains(setOf(parent).kinds, "Gateway.networking.istio.io") {
+	if slices.Contains(setOf(parent).kinds, "Gateway.networking.istio.io") {
 		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, "istio-ingressgateway", metav1.GetOptions{})
 		if err == nil {
 			ports = append(ports, nodePorts([]corev1.Service{*gateway}, node)...)

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -64,11 +65,9 @@ func (t *Traffic) Read(ctx context.Context, pods []local.Pod) ([]mesh.Traffic, e
 	if len(proxied) == 0 {
 		return nil, nil
 	}
-	var places []string
+	places := sets.New[string]()
 	for _, pod := range pods {
-		if !slices.Contains(places, pod.Namespace) {
-			places = append(places, pod.Namespace)
-		}
+		places.Insert(pod.Namespace)
 	}
 	if err := t.readSlowly(ctx, places); err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func (t *Traffic) Read(ctx context.Context, pods []local.Pod) ([]mesh.Traffic, e
 }
 
 // readSlowly lists what changes seldom. Without permission for the DestinationRules the defaults are assumed.
-func (t *Traffic) readSlowly(ctx context.Context, places []string) error {
+func (t *Traffic) readSlowly(ctx context.Context, places sets.Set[string]) error {
 	if time.Since(t.listed) < slowlyEvery {
 		return nil
 	}
@@ -99,7 +98,7 @@ func (t *Traffic) readSlowly(ctx context.Context, places []string) error {
 	}
 	t.client.remember(gateways)
 	var rules []manifest.Object
-	for _, place := range places {
+	for _, place := range sets.List(places) {
 		list, err := t.client.dynamic.Resource(destinationRules).Namespace(place).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			continue
@@ -123,7 +122,7 @@ func (t *Traffic) Gateways() []local.Pod {
 	return t.gateways
 }
 
-func (t *Traffic) readProxy(ctx context.Context, pod local.Pod, places []string, into *mesh.Traffic) {
+func (t *Traffic) readProxy(ctx context.Context, pod local.Pod, places sets.Set[string], into *mesh.Traffic) {
 	admin := t.admin(pod)
 	clusters, err := admin.Traffic(ctx, into.Gateway)
 	if err != nil {
@@ -154,11 +153,11 @@ func (t *Traffic) admin(pod local.Pod) *envoy.Client {
 }
 
 // isElsewhere reports whether an outbound cluster leads to a Service in another namespace.
-func isElsewhere(cluster string, places []string) bool {
+func isElsewhere(cluster string, places sets.Set[string]) bool {
 	host := cluster[strings.LastIndex(cluster, "|")+1:]
 	name, inCluster := strings.CutSuffix(host, ".svc.cluster.local")
 	_, namespace, _ := strings.Cut(name, ".")
-	return inCluster && !slices.Contains(places, namespace)
+	return inCluster && !places.Has(namespace)
 }
 
 // ejections returns the ejections of a proxy. Envoy reports which hosts are ejected, not since when: the time is

@@ -9,7 +9,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/local"
 )
@@ -42,7 +41,7 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 			return nil
 		case err == nil:
 			problems = now
-		case ctx.Err() == nil:
+		case ctx.Err() == nil && time.Since(began) < limit: // the client's limiter refuses requests that would be late
 			return err
 		}
 		if !final {
@@ -81,7 +80,7 @@ func (c *Client) last(ctx context.Context, problems []string) []string {
 // problems returns why the fleet is not ready: a line for each Deployment that cannot create pods, and for
 // each pod that is not ready. final reports whether one of them does not go away by itself.
 func (c *Client) problems(ctx context.Context) (lines []string, final bool, err error) {
-	places, err := c.allPlaces(ctx)
+	deployments, err := c.allDeployments(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -89,15 +88,9 @@ func (c *Client) problems(ctx context.Context) (lines []string, final bool, err 
 	if err != nil {
 		return nil, false, err
 	}
-	for _, place := range places {
-		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
-		if err != nil {
-			return nil, false, c.about("deployments", err)
-		}
-		for i := range list.Items {
-			if line, refused := deploymentProblem(&list.Items[i], pods); line != "" {
-				lines, final = append(lines, line), final || refused
-			}
+	for i := range deployments {
+		if line, refused := deploymentProblem(&deployments[i], pods); line != "" {
+			lines, final = append(lines, line), final || refused
 		}
 	}
 	for _, pod := range pods {
