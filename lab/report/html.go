@@ -193,7 +193,7 @@ func (p *page) fault(f Fault, id, at string) pageFault {
 		n := slices.Index(p.Every, a.Name)
 		shown := a.page()
 		shown.ID, shown.Index, shown.Class = fmt.Sprintf("%s.%d", id, i), n, fmt.Sprintf("c%d", n%lineClasses)
-		shown.Heat = heatMap(a.Runs[0], p.LatencyBands)
+		shown.Heat = heatMap(a.Runs[0])
 		v.Arms = append(v.Arms, shown)
 		if !f.swept() {
 			v.Fields[slices.Index(p.Arms, a.Name)] = shown

@@ -129,9 +129,9 @@ const heatLevels = 5
 
 // heatMap draws a run's latencies over time: the darker, the more of a second's
 // requests.
-func heatMap(r Run, bands []float64) template.HTML {
+func heatMap(r Run) template.HTML {
 	const row = 12.0
-	lowest, highest := len(bands), -1
+	lowest, highest := len(LatencyBands), -1
 	for _, step := range r.Curve {
 		for band, n := range step.Latencies {
 			if n > 0 {
@@ -161,8 +161,8 @@ func heatMap(r Run, bands []float64) template.HTML {
 	s.WriteString(stretched(0, rows*row, float64(len(r.Curve)), rows, areas.String()))
 	for band := lowest; band <= highest; band++ {
 		text := "more"
-		if band < len(bands) {
-			text = "to " + roundLatency(bands[band])
+		if band < len(LatencyBands) {
+			text = "to " + roundLatency(LatencyBands[band])
 		}
 		s.WriteString(label("tiny", 0, float64(highest-band+1)*row-2, text))
 	}
@@ -197,19 +197,12 @@ func (p *pagePrice) add(arm string, d Difference, u Unit) {
 	}
 }
 
-// Dot draws a difference with its interval, and a line at 0.
-func (p pagePrice) Dot(d Difference) template.HTML {
-	at := func(v float64) string {
-		if p.high == p.low {
-			return "4"
-		}
-		return decimal(4 + 92*(v-p.low)/(p.high-p.low))
+// At is the place of a value, in percent.
+func (p pagePrice) At(v float64) string {
+	if p.high == p.low {
+		return "4"
 	}
-	text := fmt.Sprintf(`<line class="zero" x1="%s%%" x2="%[1]s%%" y1="0" y2="20"/>`, at(0))
-	if d.Low != nil {
-		text += fmt.Sprintf(`<line class="interval" x1="%s%%" x2="%s%%" y1="10" y2="10"/>`, at(*d.Low), at(*d.High))
-	}
-	return svg("dot", 20, text+fmt.Sprintf(`<circle class="point" cx="%s%%" cy="10" r="4"/>`, at(*d.Value)))
+	return decimal(4 + 92*(v-p.low)/(p.high-p.low))
 }
 
 // prices are what the arms add to the baseline while nothing fails.

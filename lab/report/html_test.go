@@ -119,14 +119,13 @@ func TestHTMLFigures(t *testing.T) {
 				c, _ := column(name)
 				key := place{fault, arm, name}
 				compared++
-				if !strings.HasPrefix(shown[key], figure.Text(c.Unit)) || !strings.Contains(shown[key], differenceText(a.Over[name], c.Unit)) {
-					t.Errorf("%s, %s, %s: the page has %q, want %s, %s", f.Name, a.Name, name, shown[key], figure.Text(c.Unit), a.Over[name].Text(c.Unit))
+				what, text := fmt.Sprintf("%s, %s, %s", f.Name, a.Name, name), figure.Text(c.Unit)
+				if d, ok := a.Over[name]; ok {
+					text += "over " + f.Baseline + ": " + d.Text(c.Unit)
 				}
-				if figure.Value == nil {
-					continue
-				}
-				if v, err := strconv.ParseFloat(values[key], 64); err != nil || v != *figure.Value {
-					t.Errorf("%s, %s, %s: the page has %q, want %v", f.Name, a.Name, name, values[key], *figure.Value)
+				assert.Equal(t, what, shown[key], text)
+				if figure.Value != nil {
+					assert.Equal(t, what, number(t, values[key]), *figure.Value)
 				}
 			}
 		}
@@ -134,13 +133,6 @@ func TestHTMLFigures(t *testing.T) {
 	if compared < 100 {
 		t.Errorf("%d figures compared, want at least 100", compared)
 	}
-}
-
-func differenceText(d Difference, u Unit) string {
-	if d.Value == nil {
-		return ""
-	}
-	return d.Text(u)
 }
 
 // TestHTMLHostile: names of arms, faults, pods and errors are text: the page has

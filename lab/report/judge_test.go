@@ -56,9 +56,8 @@ func TestJudge(t *testing.T) {
 		judged := r
 		judged.Goals = nil
 		judge(t, &judged, goal)
-		if got := judged.Goals[0]; got.Text != want || !strings.HasPrefix(want, got.Result) {
-			t.Errorf("%s: got %q (%s), want %q", goal, got.Text, got.Result, want)
-		}
+		assert.Equal(t, goal, judged.Goals[0].Text, want)
+		assert.Equal(t, goal+", the text has the result first", strings.HasPrefix(want, judged.Goals[0].Result), true)
 	}
 }
 
@@ -72,9 +71,9 @@ func TestNeededDecides(t *testing.T) {
 		runs = append(runs, outcomesOf("b", uint64(seed)+1, 3, 0))
 	}
 	r = reportOf(t, of(runs...))
-	if judge(t, &r, "b, x: good >= 96%"); r.Goals[0].Result != GoalMet || r.ExitCode() != ExitMet {
-		t.Errorf("got %+v", r.Goals[0])
-	}
+	judge(t, &r, "b, x: good >= 96%")
+	assert.Equal(t, "result", r.Goals[0].Result, GoalMet)
+	assert.Equal(t, "exit code", r.ExitCode(), ExitMet)
 }
 
 func TestExitCode(t *testing.T) {
@@ -188,9 +187,9 @@ func TestDifferences(t *testing.T) {
 		a, _ := f.arm(arm)
 		assert.Equal(t, arm, a.Over["failed"].Text(percent), want)
 	}
-	if base, _ := f.arm("none"); base.Over != nil || f.Baseline != "none" {
-		t.Errorf("baseline %s: %v", f.Baseline, base.Over)
-	}
+	base, _ := f.arm("none")
+	assert.Equal(t, "baseline", f.Baseline, "none")
+	assert.Equal(t, "what the baseline has over itself", base.Over, nil)
 }
 
 const sweptExperiment = `question: how many tries
@@ -223,31 +222,25 @@ func swept(t *testing.T) Report {
 func TestSweep(t *testing.T) {
 	r := swept(t)
 	s := r.Groups[0].Sweeps
-	if len(s) != 1 || s[0].Axis != "attempts" || s[0].Figure != "good" || len(s[0].Series) != 1 {
-		t.Fatalf("got %+v", s)
-	}
-	var got []string
-	for _, row := range s[0].sheet().Rows {
-		got = append(got, strings.Join(row, "|"))
-	}
-	want := "tries|part|1|50 % (40.4..59.6)|50 %\ntries|part|2|75 % (65.7..82.5)|75 %\ntries|part|3|70 % (60.4..78.1)|87.5 %"
-	assert.Equal(t, "table", strings.Join(got, "\n"), want)
+	assert.Equal(t, "sweeps", len(s), 1)
+	assert.Equal(t, "table", s[0].sheet(), sheet{
+		before: "good over attempts", Heads: []string{"arm", "fault", "attempts", "good", "theory"},
+		Rows: [][]string{{"tries", "part", "1", "50 % (40.4..59.6)", "50 %"}, {"tries", "part", "2", "75 % (65.7..82.5)", "75 %"}, {"tries", "part", "3", "70 % (60.4..78.1)", "87.5 %"}},
+	})
+	assert.Equal(t, "series", len(s[0].Series), 1)
 	assert.Equal(t, "finding", r.Findings[0].Sentence, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.")
 	drawn := string(s[0].page().Plot)
 	for class, points := range map[string]int{"curve c0": 3, "band c0": 6, "theory": 3} {
 		_, rest, _ := strings.Cut(drawn, `class="`+class+`" points="`)
-		if text, _, _ := strings.Cut(rest, `"`); len(strings.Fields(text)) != points {
-			t.Errorf("%s has the points %q, want %d", class, text, points)
-		}
+		text, _, _ := strings.Cut(rest, `"`)
+		assert.Equal(t, "points of "+class+": "+text, len(strings.Fields(text)), points)
 	}
 	var summary bytes.Buffer
 	Summary(&summary, r, SummaryOptions{})
-	if !strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  ") {
-		t.Errorf("got\n%s", summary.String())
-	}
-	if len(r.Goals) != 3 || r.Goals[0].Result != GoalMet || r.Goals[2].Result != GoalUndecided {
-		t.Errorf("got %+v", r.Goals)
-	}
+	assert.Equal(t, "begins with the sweep:\n"+summary.String(), strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  "), true)
+	assert.Equal(t, "goals", len(r.Goals), 3)
+	assert.Equal(t, "goal of the first point", r.Goals[0].Result, GoalMet)
+	assert.Equal(t, "goal of the last point", r.Goals[2].Result, GoalUndecided)
 }
 
 // TestNotDone: while a comparison runs, the page has how many runs are there.
@@ -285,17 +278,11 @@ func TestRepeats(t *testing.T) {
 		}
 	}
 	repeats := computed(t, runs...).Repeats
-	if repeats == nil || *repeats.SameSeed.Value != 1 || *repeats.OtherSeeds.Value != 0 || !repeats.Difference.Shown {
-		t.Fatalf("got %+v", repeats)
-	}
 	assert.Equal(t, "finding", repeats.finding().Sentence, "Of the requests that a fault touched in one of two runs, it touched 100 % (96.3..100) in both with one seed, and 0 % (0..1) with two seeds.")
-	if got := computed(t, runs[0], runs[2]).Repeats; got != nil {
-		t.Errorf("without repeats: %+v", got)
-	}
+	assert.Equal(t, "without repeats", computed(t, runs[0], runs[2]).Repeats, nil)
 	first := reportOf(t, of(runs[0], runs[2])) // the same comparison twice
-	if got := Compare(first, first).Repeats; got == nil || *got.SameSeed.Value != 1 || *got.OtherSeeds.Value != 0 {
-		t.Errorf("two comparisons: got %+v", got)
-	}
+	both := Compare(first, first).Repeats
+	assert.Equal(t, "two comparisons", []float64{*both.SameSeed.Value, *both.OtherSeeds.Value}, []float64{1, 0})
 }
 
 // TestNeeding: with two routes, attempts are wasted or not by the requests that
@@ -319,7 +306,6 @@ func TestNeeding(t *testing.T) {
 	assert.Equal(t, "the cause of the calls", r.Hops[0].Per, []string{"GET /vehicles/driver/:name"})
 	a := computed(t, r).Faults[0].Arms[0]
 	assert.Equal(t, "wasted", a.Figures["wasted"].Text(percent), "100 % (92.9..100)")
-	if got := a.Runs[0].Curve[5]; got.Attempts != 1 || got.Requests != 10 || got.Good != 5 {
-		t.Errorf("got %+v", got)
-	}
+	second := a.Runs[0].Curve[5]
+	assert.Equal(t, "the sixth second", Step{Requests: second.Requests, Good: second.Good, Attempts: second.Attempts}, Step{Requests: 10, Good: 5, Attempts: 1})
 }

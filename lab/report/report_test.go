@@ -75,9 +75,8 @@ func TestSettled(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v", name, seconds(got-at(5)), ok, test.want)
 		}
 	}
-	if _, ok := settled(nil, 0, at(20), slow.violates, 1); ok {
-		t.Error("settled without any request")
-	}
+	_, ok := settled(nil, 0, at(20), slow.violates, 1)
+	assert.Equal(t, "settled without any request", ok, false)
 }
 
 func pick(bad bool, instead record.Request) record.Request {
@@ -93,9 +92,7 @@ func TestRecovered(t *testing.T) {
 	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
 	got := compute(run, slo)
 	degradedThen, _ := column("degradedThen")
-	if got.Contained == nil || *got.Contained != 0 || *degradedThen.of(&got) != 0.99 || got.Recovered == nil || *got.Recovered != 6.9 {
-		t.Errorf("got %+v, degraded then %v, recovered %v", got, *degradedThen.of(&got), got.Recovered)
-	}
+	assert.Equal(t, "contained, degraded then, recovered", []float64{*got.Contained, *degradedThen.of(&got), *got.Recovered}, []float64{0, .99, 6.9})
 }
 
 // TestDeliveries: a vehicle that stalls from 4 s to 9 s, another that never
@@ -117,9 +114,8 @@ func TestDeliveries(t *testing.T) {
 		{4, 6, 1.5, 5}, // A's
 		{9, 12, 1, 5.5},
 	} {
-		if perSecond, longest := deliveries(run, at(test.from), at(test.until)); perSecond != test.perSecond || longest != test.longest {
-			t.Errorf("from %v to %v: %v a second, longest gap %v, want %v and %v", test.from, test.until, perSecond, longest, test.perSecond, test.longest)
-		}
+		perSecond, longest := deliveries(run, at(test.from), at(test.until))
+		assert.Equal(t, fmt.Sprintf("a second, and longest gap, from %v to %v", test.from, test.until), []float64{perSecond, longest}, []float64{test.perSecond, test.longest})
 	}
 }
 
@@ -323,13 +319,12 @@ func TestHealthy(t *testing.T) {
 	mesh := fault.Arms[0].Runs[0]
 	assert.Equal(t, "whole run", mesh.Whole[0], Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}})
 	assert.Equal(t, "hops without a fault", mesh.Hops, nil)
-	if cost := mesh.Cost; cost.IdleSeconds != 4 || cost.Proxies != (Use{2, .2, .04, .8, 140e6}) {
-		t.Errorf("cost %+v", cost)
-	}
+	assert.Equal(t, "idle seconds", mesh.Cost.IdleSeconds, 4)
+	assert.Equal(t, "use of the proxies", mesh.Cost.Proxies, Use{2, .2, .04, .8, 140e6})
 	busy := healthyRun("none", 1, .002, .01, .1, 0)
 	busy.LoadUntil = 0
-	if a := computed(t, busy).Faults[0].Arms[0]; a.Figures["cpuServices"].Value != nil || a.Figures["idleServices"].Value != nil {
-		t.Errorf("without any idle time: %+v", a.Figures["cpuServices"])
+	for _, name := range []string{"cpuServices", "idleServices"} {
+		assert.Equal(t, name+" without any idle time", computed(t, busy).Faults[0].Arms[0].Figures[name].Value, nil)
 	}
 }
 
@@ -364,21 +359,20 @@ func TestAgree(t *testing.T) {
 		c := healthyRun("mesh", 1, .004, .02, .11, .2)
 		test.change(c, c.Samples[len(c.Samples)-5:])
 		run := computed(t, c).Faults[0].Arms[0].Runs[0]
-		if got := run.Counts.String(); got != test.want || run.Counts.Agree != (got == "agree") || run.Counts.Allowed != 5 {
-			t.Errorf("%s: got %q, %+v, want %q", name, got, run.Counts, test.want)
-		}
+		assert.Equal(t, name, run.Counts.String(), test.want)
+		assert.Equal(t, name+", agree", run.Counts.Agree, test.want == "agree")
+		assert.Equal(t, name+", allowed", run.Counts.Allowed, 5)
 	}
 	silent := healthyRun("mesh", 1, .004, .02, .11, .2)
 	silent.Samples = nil
-	if r := computed(t, silent).Faults[0].Arms[0].Runs[0]; r.Counts.Agree || r.Counts.String() != "-" {
-		t.Errorf("nothing counted: %+v", r.Counts)
-	}
+	counts := computed(t, silent).Faults[0].Arms[0].Runs[0].Counts
+	assert.Equal(t, "nothing counted", counts.String(), "-")
+	assert.Equal(t, "nothing counted, agree", counts.Agree, false)
 	none := healthyRun("none", 1, .002, .01, .1, 0)
 	none.Rules = "reset"
 	none.Samples[len(none.Samples)-1].Counts[2].N += 7
-	if r := computed(t, none).Faults[0].Arms[0].Runs[0]; r.Counts.String() != "differ by 7" || r.Counts.Hop != "api-gateway>staff-service" {
-		t.Errorf("without a proxy: %+v", r.Counts)
-	}
+	counts = computed(t, none).Faults[0].Arms[0].Runs[0].Counts
+	assert.Equal(t, "without a proxy", counts.Hop+": "+counts.String(), "api-gateway>staff-service: differ by 7")
 }
 
 func TestGolden(t *testing.T) {
@@ -429,14 +423,8 @@ func TestConditions(t *testing.T) {
 		second := of(test.second)
 		test.change(second)
 		r, err := Compute(of(test.first), second)
-		if test.want != "" {
-			assert.Error(t, name, err, test.want)
-			continue
-		}
-		if err != nil || len(r.Groups) != test.groups {
-			t.Errorf("%s: got %d groups, %v, want %d", name, len(r.Groups), err, test.groups)
-			continue
-		}
+		assert.Error(t, name, err, test.want)
+		assert.Equal(t, name+", groups", len(r.Groups), test.groups)
 		text, markdown := written(Text, r), written(Markdown, r)
 		for _, g := range r.Groups { // shown apart: each has its own command
 			command := g.Commands[0]
@@ -560,9 +548,7 @@ func TestLastKnown(t *testing.T) {
 	})
 	a := computed(t, run).Faults[0].Arms[0]
 	for name, want := range map[string]float64{"lastKnown": .4, "oldest": 40, "degraded": .5} {
-		if got := a.Figures[name]; got.Value == nil || *got.Value != want {
-			t.Errorf("%s: got %+v, want %v", name, got, want)
-		}
+		assert.Equal(t, name, a.Value(name), want)
 	}
 }
 

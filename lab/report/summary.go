@@ -83,7 +83,6 @@ const colorOff = "\x1b[0m"
 
 // Widths of the matrix.
 const (
-	faultWidth = 14
 	fieldWidth = 14
 	barWidth   = 12
 )
@@ -96,33 +95,33 @@ func (r Report) matrix(color bool) (lines []string) {
 	if len(arms) == 0 {
 		return nil
 	}
-	perBlock := (Columns100 - faultWidth) / fieldWidth
+	perBlock := (Columns100 - fieldWidth) / fieldWidth
 	for block := range slices.Chunk(arms, perBlock) {
-		head := pad("", faultWidth)
+		head := pad("")
 		for _, arm := range block {
-			head += pad(arm, fieldWidth)
+			head += pad(arm)
 		}
 		lines = append(lines, strings.TrimRight(head, " "))
 		for _, f := range r.faults() {
 			if !slices.ContainsFunc(f.Arms, func(a Arm) bool { return slices.Contains(block, a.Name) }) {
 				continue
 			}
-			bar, figures := pad(f.Name, faultWidth), pad("", faultWidth)
+			bar, figures := pad(f.Name), pad("")
 			for _, name := range block {
 				a, ok := f.arm(name)
 				if !ok {
-					bar, figures = bar+pad("", fieldWidth), figures+pad("", fieldWidth)
+					bar, figures = bar+pad(""), figures+pad("")
 					continue
 				}
 				bar += a.bar(color) + strings.Repeat(" ", fieldWidth-barWidth)
-				figures += pad(a.short(), fieldWidth)
+				figures += pad(a.short())
 			}
 			lines = append(lines, strings.TrimRight(bar, " "), strings.TrimRight(figures, " "))
 		}
 	}
-	key := pad("", faultWidth) + "good █, degraded ▒, failed ·; below: good, and p99 or the highest"
+	key := pad("") + "good █, degraded ▒, failed ·; below: good, and p99 or the highest"
 	if color {
-		key = pad("", faultWidth) + "good green, degraded yellow, failed red; below: good, and p99 or the highest"
+		key = pad("") + "good green, degraded yellow, failed red; below: good, and p99 or the highest"
 	}
 	return append(lines, key)
 }
@@ -201,13 +200,13 @@ func (f Figure) tail() (which, latency string) {
 	return "", ""
 }
 
-// pad cuts or fills a text to a width, with a space at its end.
-func pad(text string, width int) string {
+// pad cuts or fills a text to the width of a field, with a space at its end.
+func pad(text string) string {
 	n := utf8.RuneCountInString(text)
-	if n >= width {
-		return string([]rune(text)[:width-2]) + "… "
+	if n >= fieldWidth {
+		return string([]rune(text)[:fieldWidth-2]) + "… "
 	}
-	return text + strings.Repeat(" ", width-n)
+	return text + strings.Repeat(" ", fieldWidth-n)
 }
 
 // unbroken are the spaces at which a line does not break: before a unit, and

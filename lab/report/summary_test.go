@@ -53,9 +53,8 @@ func TestSummarySize(t *testing.T) {
 				t.Errorf("%d characters: %s", utf8.RuneCountInString(line), line)
 			}
 		}
-		if strings.Contains(text.String(), "\x1b") != color || !strings.Contains(text.String(), "DIR/report.html") {
-			t.Errorf("colour %v: got\n%s", color, text.String())
-		}
+		assert.Equal(t, "colour in "+text.String(), strings.Contains(text.String(), "\x1b"), color)
+		assert.Contains(t, "summary", text.String(), "DIR/report.html")
 	}
 	if markdown := written(MarkdownSummary, r); strings.Count(markdown, "\n") > mostMarkdown {
 		t.Errorf("more than %d lines:\n%s", mostMarkdown, markdown)
@@ -95,7 +94,6 @@ func TestPair(t *testing.T) {
 	}
 	other := failing(t, 0)
 	other.Groups[0].Faults[0].Name = "y"
-	if !Overlap(before, after) || Overlap(before, other) {
-		t.Error("what overlaps is compared side by side, and nothing else")
-	}
+	assert.Equal(t, "before and after overlap", Overlap(before, after), true)
+	assert.Equal(t, "other faults overlap", Overlap(before, other), false)
 }
