@@ -74,7 +74,7 @@ var seeds = []string{"FAULTS_SEED", "UPSTREAM_SEED", "SEED"}
 
 // withSeed gives each Deployment its own seed, derived from seed, so that the faults of different
 // Deployments are independent. A seed in the manifests is kept.
-func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error) {
+func withSeed(objects *manifest.Objects, seed uint64) *manifest.Objects {
 	var settings []scenario.Setting
 	for _, deployment := range manifest.Of[*appsv1.Deployment](objects) {
 		for _, name := range seeds {
@@ -88,7 +88,8 @@ func withSeed(objects *manifest.Objects, seed uint64) (*manifest.Objects, error)
 			settings = append(settings, scenario.Setting{Target: deployment.Name, Name: name, Value: fmt.Sprint(1 + sum.Sum64()>>12)}) // 0 means a random seed
 		}
 	}
-	return withSettings(objects, settings, false)
+	seeded, _ := withSettings(objects, settings, true) // of these very Deployments
+	return seeded
 }
 
 // injectionLabels are the labels of a namespace or a pod that enable injection.

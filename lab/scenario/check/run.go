@@ -307,10 +307,7 @@ func describeControl(c *scenario.Control) string {
 
 // checks runs a promise's checks on one fleet, that of the promise or of its control.
 func (r Runner) checks(ctx context.Context, place int, objects *manifest.Objects, p *scenario.Promise, control bool) (results []CheckResult, err error) {
-	if objects, err = withSeed(objects, r.Seed); err != nil {
-		return nil, err
-	}
-	target, err := r.Start(ctx, place, objects)
+	target, err := r.Start(ctx, place, withSeed(objects, r.Seed))
 	if err != nil {
 		return nil, fmt.Errorf("start the fleet: %w", err)
 	}

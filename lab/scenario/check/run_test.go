@@ -111,9 +111,8 @@ type fleet struct {
 }
 
 func (f *fleet) Route(_ context.Context, r *scenario.Requests) (Route, error) {
-	from := r.From
-	if from.Ingress {
-		return Route{}, errors.New("no ingress here")
+	if r.Path == "/nowhere" {
+		return Route{}, errors.New("no way there")
 	}
 	return Route{Host: "fleet", Dial: func(ctx context.Context, _ int) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", f.Listener.Addr().String())
@@ -212,6 +211,21 @@ func only200With(ref string) func(*manifest.Objects) int {
 	}
 }
 
+// runText runs the only promise of an expect.yaml.
+func runText(t *testing.T, all *fleets, promises string) Result {
+	t.Helper()
+	root, found := scenarios(t, promises)
+	return run(t, all, root, found)
+}
+
+// lines returns what the command writes of a result.
+func lines(t *testing.T, result Result) string {
+	t.Helper()
+	var out bytes.Buffer
+	assert.NoError(t, WriteLine(&out, result))
+	return out.String()
+}
+
 func run(t *testing.T, all *fleets, root string, found []Scenario) Result {
 	t.Helper()
 	var done []Result
@@ -251,9 +265,8 @@ func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 // TestControlEnds checks that a control sends no more requests when those so far decide that the check cannot hold,
 // and that the promise's own fleet gets all.
 func TestControlEnds(t *testing.T) {
-	root, found := scenarios(t, strings.NewReplacer("count: 3}", "count: 1000}", "count: all", "count: {shareAtLeast: 0.9, confidence: 0.99}").Replace(promiseYAML))
 	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
-	result := run(t, all, root, found)
+	result := runText(t, all, strings.NewReplacer("count: 3}", "count: 1000}", "count: all", "count: {shareAtLeast: 0.9, confidence: 0.99}").Replace(promiseYAML))
 	var sent [2]int
 	for i, f := range all.started {
 		for _, calls := range f.calls {
@@ -298,50 +311,30 @@ func TestAgain(t *testing.T) {
 
 func TestWhatMakesAPromiseFail(t *testing.T) {
 	always := func(*manifest.Objects) int { return http.StatusOK }
+	const expect = "        expect:"
 	tests := []struct {
-		name   string
-		fleets fleets
-		change func(string) string
-		want   string // in the output
-		starts int
+		name             string
+		fleets           fleets
+		old, replacement string // in the file
+		want             string // in the output
+		starts           int
 	}{
-		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, nil, "expected 3 responses with status 200; saw 0 of 3 requests; others: 3× 503", 1},
-		{"its control holds too", fleets{status: always}, nil, "3× GET /driver/x from node port 32000: holds without VirtualService fleetman-staff-service, too, so it proves nothing", 2},
-		{"invalid observations", fleets{status: always, broken: errors.New("a proxy rejected an update")}, nil, "the observations are invalid: a proxy rejected an update", 1},
-		{"no fleet", fleets{err: errors.New("port in use")}, nil, "start the fleet: port in use", 0},
-		{"no way in", fleets{status: always}, func(s string) string {
-			return strings.Replace(s, `"nodePort:32000"`, "ingress", 1)
-		}, "check 1, 3× GET /driver/x from the ingress: no ingress here", 1},
-		{"faults that are refused", fleets{status: always}, func(s string) string {
-			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, faults: nonsense}]\n        expect:", 1)
-		}, `set the faults of staff-service to "nonsense": rule 1: nonsense`, 1},
-		{"pods that cannot be killed", fleets{status: always, broken: errors.New("no pods")}, func(s string) string {
-			return strings.Replace(s, "        expect:", "        actions: [{after: 0s, workload: staff-service, kill: true}]\n        expect:", 1)
-		}, "kill the pods of staff-service: no pods", 1},
-		{"a control that cannot be run", fleets{status: always}, func(s string) string {
-			return strings.Replace(s, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", 1)
-		}, "run the control, in the scenario nowhere: ", 1},
+		{"it does not hold", fleets{status: func(*manifest.Objects) int { return 503 }}, "", "", "expected 3 responses with status 200; saw 0 of 3 requests; others: 3× 503", 1},
+		{"its control holds too", fleets{status: always}, "", "", "3× GET /driver/x from node port 32000: holds without VirtualService fleetman-staff-service, too, so it proves nothing", 2},
+		{"invalid observations", fleets{status: always, broken: errors.New("a proxy rejected an update")}, "", "", "the observations are invalid: a proxy rejected an update", 1},
+		{"no fleet", fleets{err: errors.New("port in use")}, "", "", "start the fleet: port in use", 0},
+		{"no way in", fleets{status: always}, "/driver/x", "/nowhere", "check 1, 3× GET /nowhere from node port 32000: no way there", 1},
+		{"faults that are refused", fleets{status: always}, expect, "        actions: [{after: 0s, workload: staff-service, faults: nonsense}]\n" + expect, `set the faults of staff-service to "nonsense": rule 1: nonsense`, 1},
+		{"pods that cannot be killed", fleets{status: always, broken: errors.New("no pods")}, expect, "        actions: [{after: 0s, workload: staff-service, kill: true}]\n" + expect, "kill the pods of staff-service: no pods", 1},
+		{"a control that cannot be run", fleets{status: always}, "{without: [VirtualService fleetman-staff-service]}", "{scenario: nowhere}", "run the control, in the scenario nowhere: ", 1},
 	}
 	for i := range tests {
 		test := &tests[i]
 		t.Run(test.name, func(t *testing.T) {
-			text := promiseYAML
-			if test.change != nil {
-				text = test.change(text)
-			}
-			var root string
-			var found []Scenario
-			if strings.Contains(text, "from: ingress") {
-				root, found = scenarios(t, promiseYAML)
-				found[0].File.Promises[0].Checks[0].Requests.From = scenario.Origin{Ingress: true}
-			} else {
-				root, found = scenarios(t, text)
-			}
-			result := run(t, &test.fleets, root, found)
-			var out bytes.Buffer
-			assert.NoError(t, WriteLine(&out, result))
-			if result.OK() || !strings.HasPrefix(out.String(), "FAIL one/lesson: everyone gets an answer (") || !strings.Contains(out.String(), test.want) {
-				t.Errorf("want %q in:\n%s", test.want, out.String())
+			result := runText(t, &test.fleets, strings.Replace(promiseYAML, test.old, test.replacement, 1))
+			out := lines(t, result)
+			if result.OK() || !strings.HasPrefix(out, "FAIL one/lesson: everyone gets an answer (") || !strings.Contains(out, test.want) {
+				t.Errorf("want %q in:\n%s", test.want, out)
 			}
 			assert.Equal(t, "fleets started", len(test.fleets.started), test.starts)
 		})
@@ -375,14 +368,13 @@ func TestControlsOfOtherKinds(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.control, func(t *testing.T) {
-			root, found := scenarios(t, strings.Replace(promiseYAML, "{without: [VirtualService fleetman-staff-service]}", test.control, 1))
 			all := &fleets{status: func(o *manifest.Objects) int {
 				if test.good(o) {
 					return http.StatusOK
 				}
 				return http.StatusBadGateway
 			}}
-			if result := run(t, all, root, found); !result.OK() {
+			if result := runText(t, all, strings.Replace(promiseYAML, "{without: [VirtualService fleetman-staff-service]}", test.control, 1)); !result.OK() {
 				t.Errorf("%+v", result)
 			}
 			if len(all.started) != 2 || !test.check(all.started[1].objects) {
@@ -420,7 +412,6 @@ promises:
         expect: [{proxies: {of: [staff-service], revision: next}, count: all}]
     control: {without: [VirtualService fleetman-staff-service]}
 `
-	root, found := scenarios(t, promise)
 	for _, test := range []struct {
 		failure error
 		want    string
@@ -434,7 +425,7 @@ promises:
 			}
 			return []Proxy{{"staff-service", "default"}}
 		}}
-		result := run(t, all, root, found)
+		result := runText(t, all, promise)
 		if result.Error != test.want || result.OK() != (test.want == "") {
 			t.Errorf("%+v, control %+v, want error %q", result, result.Control, test.want)
 		}
@@ -444,16 +435,13 @@ promises:
 // With the control every check must fail, including those after a failed one, except guards.
 func TestGuards(t *testing.T) {
 	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
-		root, found := scenarios(t, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
-		all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
-		result := run(t, all, root, found)
+		result := runText(t, &fleets{status: only200With("VirtualService fleetman-staff-service")}, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
 		if result.OK() != ok || len(result.Control.Checks) != 2 {
 			t.Errorf("%q: %+v, %+v", guard, result, result.Control)
 		}
-		var out bytes.Buffer
-		assert.NoError(t, WriteLine(&out, result))
-		if reported := strings.Contains(out.String(), "/b from node port 32000: holds without VirtualService fleetman-staff-service, too") && strings.Contains(out.String(), "--seed 7 --run '^one/lesson: the rule decides$'"); reported == ok {
-			t.Errorf("%q:\n%s", guard, out.String())
+		out := lines(t, result)
+		if reported := strings.Contains(out, "/b from node port 32000: holds without VirtualService fleetman-staff-service, too") && strings.Contains(out, "--seed 7 --run '^one/lesson: the rule decides$'"); reported == ok {
+			t.Errorf("%q:\n%s", guard, out)
 		}
 	}
 }
@@ -498,11 +486,7 @@ func (p placed) Stop() { p.Target.Stop(); p.ended() }
 func TestSeeds(t *testing.T) {
 	_, found := scenarios(t, promiseYAML)
 	objects := found[0].Objects
-	env := func(seed uint64, name string) string {
-		changed, err := withSeed(objects, seed)
-		assert.NoError(t, err)
-		return variable(changed, name)
-	}
+	env := func(seed uint64, name string) string { return variable(withSeed(objects, seed), name) }
 	if first, again, other := env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"); first == "" || first != again || first == other {
 		t.Errorf("seeds %q, again %q, another %q", first, again, other)
 	}
@@ -524,8 +508,8 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
           - recovers: {good: {status: [200]}, within: 5s, run: 5}
           - answers: {status: [502]}
             count: {atLeast: 1}`, 1))
-	promise := &found[0].File.Promises[0]
-	promise.Checks[0].Expect = promise.Checks[0].Expect[:2] // without the third expectation all hold
+	check := &found[0].File.Promises[0].Checks[0]
+	check.Expect = check.Expect[:2] // without the third expectation all hold
 	var all *fleets
 	all = &fleets{status: func(o *manifest.Objects) int {
 		f := all.started[len(all.started)-1]
@@ -536,9 +520,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 	}}
 	result := run(t, all, root, found)
 	if !result.OK() {
-		var out bytes.Buffer
-		_ = WriteLine(&out, result)
-		t.Errorf("%s", out.String())
+		t.Error(lines(t, result))
 	}
 	assert.Equal(t, "faults", all.started[0].faults, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"})
 }
