@@ -127,9 +127,9 @@ type Expect struct {
 	Received *Received `json:"received,omitempty"`
 	// Consistent counts the keys (values of EachHeader, sources or visitors) whose responses have the same
 	// capture.
-	Consistent *Consistent `json:"consistent,omitempty"`
+	Consistent *Capture `json:"consistent,omitempty"`
 	// Distinct counts the different captures.
-	Distinct *Distinct `json:"distinct,omitempty"`
+	Distinct *Capture `json:"distinct,omitempty"`
 	// Settles requires that after a bounded number of other responses all are good.
 	Settles *Settles `json:"settles,omitempty"`
 	// Recovers requires that within a time after the last action all responses are good.
@@ -164,15 +164,8 @@ type Received struct {
 	Identity *Pattern `json:"identity,omitempty"`
 }
 
-// Consistent compares the captures of each key's responses.
-type Consistent struct {
-	// Capture is a pattern of the body. The capture is its first group, or the whole match.
-	Capture Pattern `json:"capture"`
-}
-
-// Distinct counts different captures over all responses.
-type Distinct struct {
-	// Capture is like Consistent's.
+// Capture is a pattern of the body. What it captures is its first group, or the whole match.
+type Capture struct {
 	Capture Pattern `json:"capture"`
 }
 

@@ -190,10 +190,10 @@ func (e *Expect) validate(c *Check) error {
 	case e.Proxies != nil:
 		return e.Proxies.validate(e.Count)
 	}
-	captures := (e.Consistent == nil || e.Consistent.Capture.Regexp != nil) && (e.Distinct == nil || e.Distinct.Capture.Regexp != nil)
+	capture := cmp.Or(e.Consistent, e.Distinct)
 	return cmp.Or(
 		must(e.Consistent == nil || c.Requests.keys() > 0, ".consistent: must be unset unless the requests have eachHeader, eachSource or eachVisitor"),
-		must(captures, ": capture: missing: must be a regular expression"),
+		must(capture == nil || capture.Capture.Regexp != nil, ": capture: missing: must be a regular expression"),
 		must(e.Received == nil || len(e.Received.By) > 0, ".received.by: missing: must be a list of Deployments"),
 		e.Answers.validate(".answers"),
 		e.validateCount(&c.Requests))
