@@ -36,7 +36,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		case err != nil:
 			network := o.Network.Masked()
 			if !network.Contains(address) {
-				network = netip.PrefixFrom(outboundOf(network.Addr(), network), network.Bits())
+				network = nextNetwork(network)
 			}
 			return taken, missingAddress(address, network, len(p.pods), runtime.GOOS)
 		}
@@ -49,7 +49,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 // which is that of a mesh.
 func CheckFree(o Options) error {
 	network := o.WithDefaults().Network.Masked()
-	for _, address := range []netip.Addr{network.Addr(), outboundOf(network.Addr(), network)} {
+	for _, address := range []netip.Addr{network.Addr(), nextNetwork(network).Addr()} {
 		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
 		if err == nil {
 			listener.Close()
@@ -114,8 +114,7 @@ func addressesOfPod(p *podPlan) []netip.Addr {
 func meshNetworks(p *plan, o Options) string {
 	for _, pod := range p.pods {
 		if pod.proxied {
-			network := o.Network.Masked()
-			return fmt.Sprintf(", and with --mesh the next one too, %v", netip.PrefixFrom(outboundOf(network.Addr(), network), network.Bits()))
+			return fmt.Sprintf(", and with --mesh the next one too, %v", nextNetwork(o.Network.Masked()))
 		}
 	}
 	return ""

@@ -195,6 +195,11 @@ func (f *Fleet) Site() *Site {
 	}
 }
 
+// nextNetwork returns the network after the pods', which a mesh uses too.
+func nextNetwork(network netip.Prefix) netip.Prefix {
+	return netip.PrefixFrom(outboundOf(network.Addr(), network), network.Bits())
+}
+
 // outboundOf returns the same host in the network after the pods': the outbound
 // address of a proxied pod.
 func outboundOf(ip netip.Addr, network netip.Prefix) netip.Addr {
