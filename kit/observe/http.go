@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -41,14 +42,12 @@ var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, 
 
 func newInstruments(meter metric.Meter) (i instruments, err error) {
 	i.known = &knownSeries{options: make(map[series][]metric.RecordOption)}
-	i.server, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), bounds,
+	var errs [2]error
+	i.server, errs[0] = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), bounds,
 		metric.WithDescription("Time to answer a request, by route."))
-	if err != nil {
-		return i, err
-	}
-	i.client, err = meter.Float64Histogram("http.client.request.duration", metric.WithUnit("s"), bounds,
+	i.client, errs[1] = meter.Float64Histogram("http.client.request.duration", metric.WithUnit("s"), bounds,
 		metric.WithDescription("Time of one attempt at an upstream, until its headers are read."))
-	return i, err
+	return i, errors.Join(errs[:]...)
 }
 
 // record adds one measurement. targetKey is the attribute of the series' target.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -47,17 +48,14 @@ var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, 
 
 func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, error) {
 	r := &reporter{tracker: tracker, tracer: o.Tracer(), failures: newFailureLog(o.Log, 10*time.Second)}
-	var err error
-	if r.reports, err = o.Meter().Int64Counter("fleetman.simulator.reports",
-		metric.WithUnit("{report}"), metric.WithDescription("Position reports sent, by outcome")); err != nil {
-		return nil, err
-	}
-	if r.skips, err = o.Meter().Int64Counter("fleetman.simulator.reports.skipped",
-		metric.WithUnit("{report}"), metric.WithDescription("Position reports that were due while the vehicle's previous one was in flight")); err != nil {
-		return nil, err
-	}
-	if r.duration, err = o.Meter().Float64Histogram("fleetman.simulator.report.duration",
-		metric.WithUnit("s"), bounds, metric.WithDescription("Time from sending a position report to its answer")); err != nil {
+	var errs [3]error
+	r.reports, errs[0] = o.Meter().Int64Counter("fleetman.simulator.reports",
+		metric.WithUnit("{report}"), metric.WithDescription("Position reports sent, by outcome"))
+	r.skips, errs[1] = o.Meter().Int64Counter("fleetman.simulator.reports.skipped",
+		metric.WithUnit("{report}"), metric.WithDescription("Position reports that were due while the vehicle's previous one was in flight"))
+	r.duration, errs[2] = o.Meter().Float64Histogram("fleetman.simulator.report.duration",
+		metric.WithUnit("s"), bounds, metric.WithDescription("Time from sending a position report to its answer"))
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	r.skipped(0) // so that /metrics shows the counter before the first skipped report
