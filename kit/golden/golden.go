@@ -47,22 +47,15 @@ func Shared(t testing.TB, elem ...string) string {
 	return path
 }
 
-// Load reads the recordings of one file, such as "head/tracker.json". byName has the first call of each
-// name.
-func Load(t testing.TB, file string) (ordered []Call, byName map[string]Call) {
+// load reads the recordings of one file, such as "head/tracker.json".
+func load(t testing.TB, file string) (calls []Call) {
 	t.Helper()
 	text, err := os.ReadFile(Shared(t, "golden", filepath.FromSlash(file)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &ordered); err != nil {
+	if err := json.Unmarshal(text, &calls); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	byName = make(map[string]Call, len(ordered))
-	for _, c := range ordered {
-		if _, ok := byName[c.Name]; !ok {
-			byName[c.Name] = c
-		}
-	}
-	return ordered, byName
+	return calls
 }

@@ -14,10 +14,14 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// workspace creates a repository with shared test data beside it, and changes into it.
-func workspace(t *testing.T, file, text string) {
+// workspace creates a repository with recordings beside it, and changes into it.
+func workspace(t *testing.T, recordings map[string]string) {
 	root := t.TempDir()
-	for path, text := range map[string]string{"repo/go.work": "", "repo/services/x/x.go": "", filepath.Join("shared/golden", file): text} {
+	files := map[string]string{"repo/go.work": "", "repo/services/x/x.go": ""}
+	for file, text := range recordings {
+		files["shared/golden/"+file] = text
+	}
+	for path, text := range files {
 		path = filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -29,26 +33,8 @@ func workspace(t *testing.T, file, text string) {
 	t.Chdir(filepath.Join(root, "repo", "services", "x"))
 }
 
-func TestLoad(t *testing.T) {
-	workspace(t, "head/a.json", `[
-		{"name":"one","request":{"method":"POST","target":"/vehicles/","headers":[["Content-Type","application/json"]],"body":"{}"},"status":200,"headers":[["X","y"]],"body":"first","varies":["body"]},
-		{"name":"one","status":500,"body":"second"},
-		{"name":"two","request":{"method":"GET","target":"/"},"status":404}]`)
-	ordered, byName := golden.Load(t, "head/a.json")
-	if len(ordered) != 3 || len(byName) != 2 || byName["one"].Body != "first" || ordered[1].Body != "second" || byName["two"].Status != 404 {
-		t.Errorf("got %+v", ordered)
-	}
-	one := byName["one"]
-	if r := one.Request; r.Method != "POST" || r.Target != "/vehicles/" || r.Body == nil || *r.Body != "{}" || len(r.Headers) != 1 || r.Headers[0] != [2]string{"Content-Type", "application/json"} {
-		t.Errorf("got request %+v", r)
-	}
-	if byName["two"].Request.Body != nil || len(one.Varies) != 1 || one.Varies[0] != "body" || one.Headers[0] != [2]string{"X", "y"} {
-		t.Errorf("got %+v", byName)
-	}
-}
-
 func TestSharedWithoutData(t *testing.T) {
-	workspace(t, "there", "")
+	workspace(t, map[string]string{"there": ""})
 	if path := golden.Shared(t, "golden", "there"); filepath.Base(path) != "there" {
 		t.Errorf("got %s", path)
 	}
@@ -98,20 +84,14 @@ func TestReplay(t *testing.T) {
 		{"name":"x speed","request":{"method":"GET","target":"/speed","headers":[["Host","x"]]},"status":200,"body":"12.500001"},
 		{"name":"x latin","request":{"method":"POST","target":"/echo","headers":[["Host","x"],["Content-Length","2"]],"body":"é!"},"status":200,"headers":[["Content-Type","text/plain"]],"body":"e9 21"},
 		{"name":"x gone","request":{"method":"GET","target":"/gone","headers":[["Host","x"]]},"status":404,"headers":[["Content-Type","application/json"]],"body":"{\"timestamp\":\"2026-11-22T08:05:32.893+00:00\",\"status\":404,\"error\":\"Not Found\",\"path\":\"/gone\"}"}]`
-	workspace(t, "head/staff.json", recording)
-	for _, file := range []string{"head/telemetry", "head/tracker", "head/gateway", "t6/telemetry", "t6/staff", "t6/tracker", "t6/gateway"} {
-		text := "[]"
-		if file == "t6/staff" {
-			text = recording
+	files := make(map[string]string)
+	for _, system := range []string{"head/", "t6/"} {
+		for _, file := range []string{"telemetry", "tracker", "gateway"} {
+			files[system+file+".json"] = "[]"
 		}
-		path := filepath.Join("../../../shared/golden", file+".json")
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		files[system+"staff.json"] = recording
 	}
+	workspace(t, files)
 	gone := `{"timestamp":"2026-01-01T00:00:00.000+0000","status":404,"error":"Not Found","message":"ours","path":"/gone"}`
 	speed := "12.500002"
 	s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {

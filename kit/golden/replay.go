@@ -57,7 +57,7 @@ func Replay(t testing.TB, service string, start func() (url string, prepare Prep
 		url, prepare := start()
 		replayed := 0
 		for _, file := range files {
-			calls, _ := Load(t, system+"/"+file+".json")
+			calls := load(t, system+"/"+file+".json")
 			for i, c := range calls {
 				if prepare != nil {
 					prepare(calls, i)
