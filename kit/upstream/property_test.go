@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -52,9 +53,8 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 		if random.IntN(5) == 0 {
 			b.resolvesTo([]string{"a:80", "b:80", "c:80", "d:80"}[random.IntN(2) : 2+random.IntN(3)]...)
 		}
-		together := 1 + random.IntN(3)
-		done := make(chan struct{}, together)
-		for range together {
+		var together sync.WaitGroup
+		for range 1 + random.IntN(3) {
 			method, path, body, bound := "GET", "/driver/x", "", max(cfg.Retry.Attempts, 1)
 			switch random.IntN(3) {
 			case 0:
@@ -67,17 +67,15 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 			if random.IntN(8) == 0 {
 				time.AfterFunc(time.Duration(random.IntN(400))*time.Millisecond, leave)
 			}
-			go func() {
-				defer func() { leave(); done <- struct{}{} }()
+			together.Go(func() {
+				defer leave()
 				result := b.callAs(ctx, method, path, body)
 				if strings.Contains(result, "reading: ") && wholeIsOn(b) {
 					t.Errorf("%s %s: %s", method, path, result)
 				}
-			}()
+			})
 		}
-		for range together {
-			<-done
-		}
+		together.Wait()
 		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
 	}
 	made := b.take()

@@ -144,6 +144,12 @@ func TestForwardKeepsThePath(t *testing.T) {
 	}
 }
 
+// The path of API_GATEWAY_URL is unescaped once.
+func TestForwardToABaseWithAnEscapedPercent(t *testing.T) {
+	g := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+	get(t, servePage(t, "API_GATEWAY_URL="+g.URL+"/a%2525b"), "/api/vehicles/").Is(t, 200, "/a%2525b/vehicles/")
+}
+
 func TestForwardKeepsMethodAndBody(t *testing.T) {
 	base := start(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
