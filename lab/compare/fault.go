@@ -228,12 +228,7 @@ func (r *running) restore(pod local.Pod, before string) error {
 	if _, err := r.fleet.SetConnect(pod.Name, nil); err != nil {
 		return err
 	}
-	var err error
-	if before == "" {
-		_, err = r.fleet.admin().Clear(ctx, r.now(pod))
-	} else {
-		_, err = r.fleet.admin().Set(ctx, r.now(pod), before)
-	}
+	_, err := r.fleet.admin().Set(ctx, r.now(pod), before)
 	if now := r.now(pod); !now.Started.Equal(pod.Started) {
 		return nil
 	}

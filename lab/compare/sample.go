@@ -57,20 +57,33 @@ func (r *running) sampleUntil(ctx context.Context, end time.Duration) error {
 // is not the arm's.
 func (r *running) sampleUsage(ctx context.Context) {
 	at := record.Offset(time.Since(r.began))
-	note := func(name string) {
-		if counts, err := r.fleet.usage(ctx, name); err == nil && len(counts) > 0 {
-			r.seen.Samples = append(r.seen.Samples, record.Sample{At: at, Pod: name, Counts: counts, UsageOnly: true})
+	for _, s := range r.sources() {
+		if counts, err := r.fleet.usage(ctx, s.name); err == nil && len(counts) > 0 {
+			r.seen.Samples = append(r.seen.Samples, record.Sample{At: at, Pod: s.name, Counts: counts, UsageOnly: true})
 		}
 	}
+}
+
+// source is what is sampled.
+type source struct {
+	name  string
+	count func(context.Context) ([]record.Count, error)
+}
+
+// sources returns the pods, the proxies and the control plane.
+func (r *running) sources() (all []source) {
 	for _, pod := range r.fleet.Pods() {
-		note(pod.Name)
+		all = append(all, source{pod.Name, func(ctx context.Context) ([]record.Count, error) {
+			return count(ctx, &r.fleet.admin().HTTP, pod)
+		}})
 	}
 	for _, p := range r.fleet.proxies() {
-		note(p.name + record.ProxySuffix)
+		all = append(all, source{p.name + record.ProxySuffix, p.count})
 	}
 	if r.fleet.controlled() {
-		note(record.ControlPlane)
+		all = append(all, source{record.ControlPlane, func(context.Context) ([]record.Count, error) { return nil, nil }})
 	}
+	return all
 }
 
 // sample reads the counters of all pods and proxies at once. One that does not answer within
@@ -79,30 +92,21 @@ func (r *running) sample(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all sync.WaitGroup
-	read := func(name string, count func() ([]record.Count, error)) {
+	for _, s := range r.sources() {
 		all.Go(func() {
-			counts, err := count()
+			counts, err := s.count(ctx)
 			if err != nil {
 				return
 			}
-			used, err := r.fleet.usage(ctx, name)
+			used, err := r.fleet.usage(ctx, s.name)
 			if err != nil {
 				return
 			}
 			counts = slices.Concat([]record.Count{}, used, counts) // none: nothing has happened yet, which is known
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: name, Counts: counts})
+			r.seen.Samples = append(r.seen.Samples, record.Sample{At: record.Offset(time.Since(r.began)), Pod: s.name, Counts: counts})
 		})
-	}
-	for _, pod := range r.fleet.Pods() {
-		read(pod.Name, func() ([]record.Count, error) { return count(ctx, &r.fleet.admin().HTTP, pod) })
-	}
-	for _, p := range r.fleet.proxies() {
-		read(p.name+record.ProxySuffix, func() ([]record.Count, error) { return p.count(ctx) })
-	}
-	if r.fleet.controlled() {
-		read(record.ControlPlane, func() ([]record.Count, error) { return nil, nil })
 	}
 	all.Wait()
 }
