@@ -233,10 +233,7 @@ func TestExample(t *testing.T) {
 		block, _, _ := strings.Cut(blocks[i+1], "```")
 		block = strings.ReplaceAll(block, ", telemetry.yaml]", ", telemetry-ejection/istio.yaml]")
 		var got, want any
-		if err := yaml.Unmarshal([]byte(block), &got); err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.Unmarshal(published, &want); err != nil {
+		if err := errors.Join(yaml.Unmarshal([]byte(block), &got), yaml.Unmarshal(published, &want)); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, want) || strings.SplitN(block, "\n", 2)[0] != strings.SplitN(string(published), "\n", 2)[0] {
@@ -288,45 +285,33 @@ PATH:19: load.from: "frnt": must be a service of the arm a: front, seventh`))
 // TestMerge: a patch changes what it names, of lists with keys too, and nothing
 // else.
 func TestMerge(t *testing.T) {
-	objects, err := manifest.Load("../../k8s/scenarios/resilience/mesh")
-	if err != nil {
+	e := decode(t, `# q?
+arms:
+  - name: a
+    manifests: repo:k8s/scenarios/resilience/mesh
+    patches:
+      - {kind: DestinationRule, metadata: {name: fleetman-staff-service}, spec: {trafficPolicy: {outlierDetection: {maxEjectionPercent: 10}}}}
+      - {kind: Deployment, metadata: {name: api-gateway}, spec: {template: {spec: {containers: [{name: api-gateway, env: [{name: LOG_LEVEL, value: debug}]}]}}}}
+seeds: [1]
+`)
+	objects := comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir()}).plans[0].objects
+	var rule struct {
+		Spec struct {
+			TrafficPolicy struct{ OutlierDetection map[string]any }
+		}
+	}
+	i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "DestinationRule" && o.Name == "fleetman-staff-service" })
+	if err := json.Unmarshal(objects.All[i].JSON, &rule); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{
-		`{"kind":"DestinationRule","metadata":{"name":"fleetman-staff-service"},"spec":{"trafficPolicy":{"outlierDetection":{"maxEjectionPercent":10}}}}`,
-		`{"kind":"Deployment","metadata":{"name":"api-gateway"},"spec":{"template":{"spec":{"containers":[{"name":"api-gateway","env":[{"name":"LOG_LEVEL","value":"debug"}]}]}}}}`,
-	} {
-		var patch experiment.Object
-		if err := json.Unmarshal([]byte(text), &patch); err != nil {
-			t.Fatal(err)
-		}
-		if err := merge(objects, patch); err != nil {
-			t.Fatal(err)
-		}
+	if got := rule.Spec.TrafficPolicy.OutlierDetection; got["maxEjectionPercent"] != 10. || got["baseEjectionTime"] != "10s" {
+		t.Errorf("outlier detection %v", got)
 	}
-	for _, object := range objects.All {
-		if object.Kind != "DestinationRule" || object.Name != "fleetman-staff-service" {
-			continue
-		}
-		var rule struct {
-			Spec struct {
-				TrafficPolicy struct{ OutlierDetection map[string]any }
-			}
-		}
-		if err := json.Unmarshal(object.JSON, &rule); err != nil {
-			t.Fatal(err)
-		}
-		if got := rule.Spec.TrafficPolicy.OutlierDetection; got["maxEjectionPercent"] != 10. || got["baseEjectionTime"] != "10s" {
-			t.Errorf("outlier detection %v", got)
-		}
-	}
-	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
-		if d.Name == "api-gateway" {
-			env := d.Spec.Template.Spec.Containers[0].Env
-			if len(d.Spec.Template.Spec.Containers) != 1 || len(env) < 2 || !slices.ContainsFunc(env, func(v corev1.EnvVar) bool { return v.Name == "LOG_LEVEL" }) {
-				t.Errorf("environment %+v", env)
-			}
-		}
+	deployments := manifest.Of[*appsv1.Deployment](objects)
+	i = slices.IndexFunc(deployments, func(d *appsv1.Deployment) bool { return d.Name == "api-gateway" })
+	containers := deployments[i].Spec.Template.Spec.Containers
+	if env := containers[0].Env; len(containers) != 1 || len(env) < 2 || !slices.ContainsFunc(env, func(v corev1.EnvVar) bool { return v.Name == "LOG_LEVEL" }) {
+		t.Errorf("environment %+v", env)
 	}
 }
 

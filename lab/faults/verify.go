@@ -86,6 +86,11 @@ func (m met) unharmed() bool {
 
 func (m met) isFault(kind string) bool { return m.header.Get("X-Fault") == kind }
 
+// refused reports whether a fault answered with 503 and no body.
+func (m met) refused(kind string) bool {
+	return m.err == nil && m.status == http.StatusServiceUnavailable && m.isFault(kind) && m.body == ""
+}
+
 // fromProxy reports whether the response is Envoy's own, because the program closed the connection
 // (response flag UC) or does not listen (UF).
 func (m met) fromProxy() bool {
@@ -112,11 +117,9 @@ var kinds = []kind{
 		return m.err == nil && m.status != 0 && m.isFault("delay") && m.took >= 100*time.Millisecond
 	}},
 	{name: "status", rule: "status=503,retry-after=7s", times: 3, met: func(m met) bool {
-		return m.err == nil && m.status == 503 && m.isFault("status") && m.header.Get("Retry-After") == "7" && m.body == ""
+		return m.refused("status") && m.header.Get("Retry-After") == "7"
 	}},
-	{name: "rate", fault: "status", rule: "status=503,rate=0..1,over=200ms", times: 3, rises: true, met: func(m met) bool {
-		return m.err == nil && m.status == 503 && m.isFault("status") && m.body == ""
-	}},
+	{name: "rate", fault: "status", rule: "status=503,rate=0..1,over=200ms", times: 3, rises: true, met: func(m met) bool { return m.refused("status") }},
 	{name: "reset", rule: "reset", times: 3, cutsOff: true, met: func(m met) bool { return errors.Is(m.err, syscall.ECONNRESET) }},
 	{name: "hang", rule: "hang", times: 2, met: met.timedOut},
 	{name: "truncate", rule: "truncate=5", times: 3, met: func(m met) bool {
@@ -125,9 +128,7 @@ var kinds = []kind{
 	{name: "slow", rule: "slow=500", times: 3, met: func(m met) bool { // it writes every 100 ms
 		return m.isFault("slow") && m.err == nil && m.took >= time.Duration(len(m.body))*time.Second/500-100*time.Millisecond
 	}},
-	{name: "capacity", rule: "capacity=0.001,queue=0", times: 3, free: 1, met: func(m met) bool {
-		return m.err == nil && m.status == 503 && m.isFault("capacity") && m.body == ""
-	}},
+	{name: "capacity", rule: "capacity=0.001,queue=0", times: 3, free: 1, met: func(m met) bool { return m.refused("capacity") }},
 	{name: "idle", rule: "idle=50ms", times: 3, met: func(m met) bool {
 		return errors.Is(m.err, errClosed) && m.status == http.StatusNotFound && m.header.Get("X-Fault") == "" && m.took >= 50*time.Millisecond
 	}},

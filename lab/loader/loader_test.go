@@ -67,10 +67,7 @@ func TestParts(t *testing.T) {
 	at := time.Now().Add(50 * time.Millisecond)
 	var parts [][]Request
 	for i, part := range p.Split(3) {
-		if err := clients[i].ReadClock(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := clients[i].Begin(t.Context(), part, at); err != nil {
+		if err := errors.Join(clients[i].ReadClock(t.Context()), clients[i].Begin(t.Context(), part, at)); err != nil {
 			t.Fatal(err)
 		}
 	}
