@@ -14,6 +14,7 @@ func TestHostsFileIsCheckedAtTheStart(t *testing.T) {
 		"empty":                  {"", ""},
 		"no address":             {"127.0.1.4 staff\nstaff 127.0.1.4\n", `line 2: "staff 127.0.1.4": must be an address and its names`},
 		"an address alone":       {"127.0.1.4 # staff\n", `line 1: "127.0.1.4": must be an address and its names`},
+		"the first of two":       {"127.0.1.4\nstaff 127.0.1.4\n", `line 1: "127.0.1.4": must be an address and its names`},
 		"something else, a long": {strings.Repeat("{", 100), `line 1: "` + strings.Repeat("{", 60) + `": must be an address and its names`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,14 +114,7 @@ func TestTrackerFailingIsA500(t *testing.T) {
 
 // If an upstream does not answer within UPSTREAM_TIMEOUT, there are no vehicles, and a single vehicle is a 500.
 func TestUpstreamTooSlow(t *testing.T) {
-	release := make(chan struct{})
-	hang := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	t.Cleanup(func() { close(release) })
+	hang := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": hang.URL, "UPSTREAM_TIMEOUT": "20ms"})
 	s.Call(t, "GET", "/vehicles/", "").Is(t, 200, "[]")
 	s.Call(t, "GET", "/vehicles/A", "").Has(t, 500, `"message":"no answer in time reading position-tracker GET /vehicles/A"`)
