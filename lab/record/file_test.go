@@ -164,9 +164,8 @@ func TestLateness(t *testing.T) {
 func TestLastKnown(t *testing.T) {
 	for degraded, want := range map[string]time.Duration{"last-known; age=12s": 12 * time.Second, "last-known; age=0s": 0, "placeholder": -1, "": -1, "last-known": -1, "speed": -1, "last-known; age=x": -1} {
 		age, ok := Request{Degraded: degraded}.LastKnown()
-		if ok != (want >= 0) || ok && age != want {
-			t.Errorf("%q: got %v, %v, want %v", degraded, age, ok, want)
-		}
+		assert.Equal(t, degraded, ok, want >= 0)
+		assert.Equal(t, degraded+", age", age, max(want, 0))
 	}
 }
 
@@ -183,8 +182,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		again, err := Read(strings.NewReader(text(t, read)), "again")
-		if err != nil || len(again.Runs) != len(read.Runs) {
-			t.Fatalf("what was read, written again, is not read: %v", err)
-		}
+		assert.NoError(t, err)
+		assert.Equal(t, "runs, written and read again", len(again.Runs), len(read.Runs))
 	})
 }

@@ -39,9 +39,7 @@ func TestFindHops(t *testing.T) {
 	got := FindHops(samples, Offset(3*time.Second), nil)
 	assert.Equal(t, "hops", got, want)
 	assert.Equal(t, "counts", NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), HopCounts{15, 15, 15, 15})
-	if !want[1].Needs("driver") || want[1].Needs("positions") || want[2].Needs("") {
-		t.Error("a hop is needed by the routes that its path has")
-	}
+	assert.Equal(t, "needed by the routes of its path", []bool{want[1].Needs("driver"), want[1].Needs("positions"), want[2].Needs("")}, []bool{true, false, false})
 	for _, test := range []struct {
 		entry, pod, want string
 	}{
@@ -54,9 +52,8 @@ func TestFindHops(t *testing.T) {
 		h, _ := r.Watched()
 		assert.Equal(t, "from "+test.entry+" to "+test.pod, h.Name(), test.want)
 	}
-	if _, ok := new(Run).Watched(); ok {
-		t.Error("a run without hops watches one")
-	}
+	_, ok := new(Run).Watched()
+	assert.Equal(t, "a run without hops watches one", ok, false)
 }
 
 // TestShared: an upstream that two callers call alike cannot count them apart.
@@ -65,9 +62,11 @@ func TestShared(t *testing.T) {
 		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
 		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
 	}, 0, nil)
-	if len(hops) != 3 || !hops[0].Shared || !hops[1].Shared || hops[2].Shared {
-		t.Errorf("got %+v", hops)
+	var shared []bool
+	for _, h := range hops {
+		shared = append(shared, h.Shared)
 	}
+	assert.Equal(t, "shared", shared, []bool{true, true, false})
 }
 
 // TestLoadHop: the requests of a load that a service sends are calls of a hop of

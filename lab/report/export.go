@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -59,30 +58,40 @@ const (
 // FAULT.ARM.hgrm, in milliseconds: the percentile distribution of HdrHistogram,
 // which its plotter reads.
 func HGRM(dir string, r Report) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write the histograms: %w", err)
-	}
+	histograms := map[string]string{}
 	for f, a := range armsOf(r.faults()) {
 		text, err := a.hgrm()
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, anchor(f.Name, a.Name)+".hgrm"), text, 0o644)
-		}
 		if err != nil {
 			return fmt.Errorf("write the histogram of %s, %s: %w", f.Name, a.Name, err)
 		}
+		histograms[anchor(f.Name, a.Name)+".hgrm"] = text
+	}
+	return writeFiles(dir, "histograms", histograms)
+}
+
+// writeFiles writes files, by name, into a directory.
+func writeFiles(dir, what string, files map[string]string) error {
+	err := os.MkdirAll(dir, 0o755)
+	for name, text := range files {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write the %s: %w", what, err)
 	}
 	return nil
 }
 
 // hgrm is the distribution of the latencies of all runs.
-func (a Arm) hgrm() ([]byte, error) {
+func (a Arm) hgrm() (string, error) {
 	h := hdrhistogram.New(lowestMicros, highestMicros, digits)
 	for _, latency := range a.Figures["p50"].latencies {
 		if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
-	var text bytes.Buffer
+	var text strings.Builder
 	_, err := h.PercentilesPrint(&text, 5, 1000)
-	return text.Bytes(), err
+	return text.String(), err
 }

@@ -99,21 +99,16 @@ func (p Pair) prices() (all []pagePrice) {
 }
 
 // Head is the name of the change's figure.
-func (c Change) Head() string { return c.column().Head }
+func (c Change) Head() string { return c.column.Head }
 
 // TextA is the figure of the first comparison.
-func (c Change) TextA() string { return c.A.Text(c.column().Unit) }
+func (c Change) TextA() string { return c.A.Text(c.column.Unit) }
 
 // TextB is the figure of the second comparison.
-func (c Change) TextB() string { return c.B.Text(c.column().Unit) }
+func (c Change) TextB() string { return c.B.Text(c.column.Unit) }
 
 // Text is the difference.
-func (c Change) Text() string { return c.Difference.Text(c.column().Unit) }
-
-func (c Change) column() Column {
-	of, _ := column(c.Column)
-	return of
-}
+func (c Change) Text() string { return c.Difference.Text(c.column.Unit) }
 
 // findings are a sentence for each arm with a fault of which a difference is
 // shown, and the number of the others.

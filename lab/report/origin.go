@@ -20,14 +20,11 @@ const (
 // Origins are all, in the order in which they are shown.
 var Origins = []string{FromApp, FromLibrary, FromCaller, FromCallee, FromGateway, Unknown}
 
-// origins counts the failed answers by origin; nil when there are none.
+// origins counts the failed answers by origin.
 func origins(requests []record.Request, proxied bool) map[string]int {
-	var found map[string]int
+	found := map[string]int{}
 	for _, r := range requests {
 		if r.Failed() {
-			if found == nil {
-				found = map[string]int{}
-			}
 			found[origin(r, proxied)]++
 		}
 	}
@@ -51,11 +48,7 @@ func origin(r record.Request, proxied bool) string {
 // fromLibrary reports whether a stage of a chain produced the answer.
 func fromLibrary(r record.Request) bool {
 	stage, _, _ := strings.Cut(r.Origin, ";")
-	switch strings.TrimSpace(stage) {
-	case "breaker", "bulkhead", "timeout":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"breaker", "bulkhead", "timeout"}, strings.TrimSpace(stage))
 }
 
 // loggedOrigin follows a failed request from the first pod inwards, as long as

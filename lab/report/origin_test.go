@@ -80,5 +80,5 @@ func TestOrigin(t *testing.T) {
 
 func TestOrigins(t *testing.T) {
 	assert.Equal(t, "two failures", origins([]record.Request{good, failed, degraded, failed}, false), map[string]int{FromApp: 2})
-	assert.Equal(t, "without a failure", origins([]record.Request{good, late, degraded}, true), nil)
+	assert.Equal(t, "without a failure", origins([]record.Request{good, late, degraded}, true), map[string]int{})
 }

@@ -29,6 +29,8 @@ type Change struct {
 	A          Figure     `json:"a"`
 	B          Figure     `json:"b"`
 	Difference Difference `json:"difference"`
+
+	column Column
 }
 
 // Overlap reports whether two reports have an arm with a fault in common, so
@@ -76,7 +78,7 @@ func Compare(a, b Report) Pair {
 				if mine.Value == nil && theirs.Value == nil {
 					continue
 				}
-				p.Changes = append(p.Changes, Change{f.Name, before.Name, c.Name, theirs, mine, c.over(mine, theirs, stats.Confidence)})
+				p.Changes = append(p.Changes, Change{f.Name, before.Name, c.Name, theirs, mine, c.over(mine, theirs, stats.Confidence), c})
 			}
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"text/template"
 
@@ -33,8 +32,6 @@ var (
 // published is the report of published records. Each directory is read once.
 func published(t testing.TB, names ...string) Report {
 	t.Helper()
-	publishedMu.Lock()
-	defer publishedMu.Unlock()
 	var all []*record.Comparison
 	for _, name := range names {
 		if publishedRead[name] == nil {
@@ -47,10 +44,7 @@ func published(t testing.TB, names ...string) Report {
 	return reportOf(t, all...)
 }
 
-var (
-	publishedMu   sync.Mutex
-	publishedRead = map[string]*record.Comparison{}
-)
+var publishedRead = map[string]*record.Comparison{}
 
 // publishedNames are the directories with records.
 func publishedNames(t testing.TB) (names []string) {
@@ -91,9 +85,8 @@ func TestPublishedFiles(t *testing.T) {
 	want, err := json.Marshal(r)
 	assert.NoError(t, err)
 	_, rest, _ := strings.Cut(string(text), `<script type="application/json" id="data">`)
-	if data, _, _ := strings.Cut(rest, "</script>"); data != string(want) {
-		t.Errorf("%s: its JSON must be what the records give: go test ./lab/report -run Published -update", page)
-	}
+	data, _, _ := strings.Cut(rest, "</script>")
+	assert.Equal(t, page+": its JSON is what the records give, and -update writes", data == string(want), true)
 	if len(text) > 1_000_000 {
 		t.Errorf("%s: %d bytes: must be less than 1 MB", page, len(text))
 	}

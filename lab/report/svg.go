@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"html"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,19 +170,11 @@ func RunsSVG(f Fault) string {
 
 // SVG writes matrix.svg, and FAULT.svg of each fault, into a directory.
 func SVG(dir string, r Report) error {
-	pictures := map[string]string{"matrix": MatrixSVG(r)}
+	pictures := map[string]string{"matrix.svg": MatrixSVG(r)}
 	for _, f := range r.faults() {
 		if !f.Healthy() {
-			pictures[anchor("fault", f.Name)] = RunsSVG(f)
+			pictures[anchor("fault", f.Name)+".svg"] = RunsSVG(f)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write the pictures: %w", err)
-	}
-	for name, picture := range pictures {
-		if err := os.WriteFile(filepath.Join(dir, name+".svg"), []byte(picture), 0o644); err != nil {
-			return fmt.Errorf("write the pictures: %w", err)
-		}
-	}
-	return nil
+	return writeFiles(dir, "pictures", pictures)
 }

@@ -217,13 +217,8 @@ func (f Fault) hops(title string, of func(*Run) []Hop, field func(Hop) string) (
 
 // agree is the result of the run whose counts differ most.
 func (a Arm) agree() string {
-	worst := a.Runs[0].Counts
-	for _, r := range a.Runs[1:] {
-		if r.Counts.Most > worst.Most {
-			worst = r.Counts
-		}
-	}
-	return worst.String()
+	worst := slices.MaxFunc(a.Runs, func(a, b Run) int { return cmp.Compare(a.Counts.Most, b.Counts.Most) })
+	return worst.Counts.String()
 }
 
 // origins formats the origins of an arm's failed answers.

@@ -9,6 +9,14 @@ import (
 
 func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
 
+// assertNear fails the test unless both ends of an interval are within a distance of those that it must have.
+func assertNear(t *testing.T, what any, got Interval, low, high, within float64) {
+	t.Helper()
+	if !near(got.Low, low, within) || !near(got.High, high, within) {
+		t.Errorf("%v: got %+v, want %v to %v", what, got, low, high)
+	}
+}
+
 // TestShare: R. G. Newcombe, "Two-sided confidence intervals for the single
 // proportion: comparison of seven methods", Statistics in Medicine 17 (1998),
 // 857-872, table I, method 3 (score).
@@ -19,13 +27,11 @@ func TestShare(t *testing.T) {
 		{0, 20, 0, .1611},
 		{1, 29, .0061, .1718},
 	} {
-		if got := Share(Count{test.k, test.n}, .95); !near(got.Low, test.low, 5e-5) || !near(got.High, test.high, 5e-5) {
-			t.Errorf("%v of %v: got %+v, want %v to %v", test.k, test.n, got, test.low, test.high)
-		}
+		assertNear(t, test, Share(Count{test.k, test.n}, .95), test.low, test.high, 5e-5)
 	}
-	if got := Share(Count{20, 20}, .95); got.High != 1 || !near(got.Low, 1-.1611, 5e-5) {
-		t.Errorf("20 of 20: got %+v", got)
-	}
+	all := Share(Count{20, 20}, .95)
+	assertNear(t, "20 of 20", all, 1-.1611, 1, 5e-5)
+	assert.Equal(t, "20 of 20", all.High, 1)
 	assert.Equal(t, "0 of 0", Share(Count{}, .95), (Interval{0, 1}))
 }
 
@@ -45,9 +51,7 @@ func TestShareDifference(t *testing.T) {
 		{Count{0, 10}, Count{0, 10}, -.2775, .2775},
 		{Count{10, 10}, Count{0, 20}, .6791, 1},
 	} {
-		if got := ShareDifference(test.a, test.b, .95); !near(got.Low, test.low, 5e-5) || !near(got.High, test.high, 5e-5) {
-			t.Errorf("%v less %v: got %+v, want %v to %v", test.a, test.b, got, test.low, test.high)
-		}
+		assertNear(t, test, ShareDifference(test.a, test.b, .95), test.low, test.high, 5e-5)
 	}
 }
 
@@ -62,15 +66,14 @@ func TestMean(t *testing.T) {
 		differences = append(differences, second[i]-first[i])
 	}
 	mean, got, ok := Mean(differences, .95)
-	if !ok || !near(mean, 1.58, 1e-9) || !near(got.Low, .7001142, 1e-7) || !near(got.High, 2.4598858, 1e-7) {
-		t.Errorf("got %v, %+v, %v", mean, got, ok)
-	}
-	if mean, _, ok := Mean([]float64{7}, .95); mean != 7 || ok {
-		t.Errorf("one value: %v, %v", mean, ok)
-	}
-	if _, _, ok := Mean(nil, .95); ok {
-		t.Error("no value has an interval")
-	}
+	assert.Equal(t, "ten values have an interval", ok, true)
+	assertNear(t, "mean", Interval{mean, mean}, 1.58, 1.58, 1e-9)
+	assertNear(t, "interval", got, .7001142, 2.4598858, 1e-7)
+	mean, _, ok = Mean([]float64{7}, .95)
+	assert.Equal(t, "mean of one value", mean, 7)
+	assert.Equal(t, "one value has an interval", ok, false)
+	_, _, ok = Mean(nil, .95)
+	assert.Equal(t, "no value has an interval", ok, false)
 }
 
 // TestQuantile: the ranks of a median's interval are those of the sign test,
@@ -87,9 +90,8 @@ func TestQuantile(t *testing.T) {
 			t.Errorf("median of %d: got %v, %+v, %v, want %+v", n, median, got, ok, want)
 		}
 	}
-	if _, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95); ok {
-		t.Error("five values have no interval for the median")
-	}
+	_, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95)
+	assert.Equal(t, "five values have an interval for the median", ok, false)
 }
 
 // TestSupports: the smallest sample whose largest value is an upper limit of
