@@ -135,9 +135,7 @@ func TestNeverRecovers(t *testing.T) {
 		if second > 3 {
 			attempts += float64(second-3) * 20
 		}
-		r.Samples = append(r.Samples,
-			record.Sample{At: at(float64(second)), Pod: "api-gateway-0", Counts: []record.Count{counted("server", "GET /vehicles/driver/:name", requests), counted("client", "GET staff-service", attempts)}},
-			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", attempts)}})
+		sample(r, float64(second), attempts, counted("server", "GET /vehicles/driver/:name", requests))
 	}
 	report := reportOf(t, of(hopped(r, at(3))))
 	a := report.Groups[0].Faults[0].Arms[0]
@@ -298,9 +296,7 @@ func TestNeeding(t *testing.T) {
 	})
 	for second := range 15 {
 		calls := float64(second) * 5
-		r.Samples = append(r.Samples,
-			record.Sample{At: at(float64(second)), Pod: "api-gateway-0", Counts: []record.Count{counted("server", "GET /vehicles/driver/:name", calls), counted("server", "GET /vehicles", calls), counted("client", "GET staff-service", calls)}},
-			record.Sample{At: at(float64(second)), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", calls)}})
+		sample(r, float64(second), calls, counted("server", "GET /vehicles/driver/:name", calls), counted("server", "GET /vehicles", calls))
 	}
 	hopped(r, at(2))
 	assert.Equal(t, "the cause of the calls", r.Hops[0].Per, []string{"GET /vehicles/driver/:name"})

@@ -208,9 +208,7 @@ func comparison() (runs []*record.Run) {
 				})
 				staff, gateway := 0.0, 0.0
 				for second := range 15 {
-					c.Samples = append(c.Samples,
-						record.Sample{At: at(float64(second) + .02), Pod: "api-gateway-0", Counts: []record.Count{counted("client", "GET staff-service", staff), counted("server", "GET /vehicles/driver/:name", gateway)}},
-						record.Sample{At: at(float64(second) + .02), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", staff)}})
+					sample(c, float64(second)+.02, staff, counted("server", "GET /vehicles/driver/:name", gateway))
 					if arm == "mesh" {
 						c.Samples = append(c.Samples,
 							record.Sample{At: at(float64(second) + .03), Pod: "api-gateway-0" + record.ProxySuffix, Counts: []record.Count{counted("cpu", "", 1+float64(second)/50), counted("memory", "", 68e6), counted(record.CountProxyAttempts, "staff-service", staff)}},
@@ -239,6 +237,14 @@ func comparison() (runs []*record.Run) {
 		}
 	}
 	return runs
+}
+
+// sample adds what an api-gateway has counted, its attempts at a staff-service among
+// it, and the staff-service.
+func sample(r *record.Run, second, attempts float64, counts ...record.Count) {
+	r.Samples = append(r.Samples,
+		record.Sample{At: at(second), Pod: "api-gateway-0", Counts: append(counts, counted("client", "GET staff-service", attempts))},
+		record.Sample{At: at(second), Pod: "staff-service-0", Counts: []record.Count{counted("server", "GET /driver/:vehicle", attempts)}})
 }
 
 // hopped adds what the record of a run has of the hops.
@@ -392,17 +398,7 @@ func TestGolden(t *testing.T) {
 
 // TestConditions refuses runs of one fault under different conditions.
 func TestConditions(t *testing.T) {
-	run := func(arm, fault string, seed uint64, change ...func(*record.Run)) *record.Run {
-		r := &record.Run{
-			Key: record.Key{Arm: arm, Fault: fault, Seed: seed}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14), Rules: "reset",
-			Pods: []string{"staff-service-0"}, Replicas: 1, Settings: []string{"k8s/base"}, Requests: every(14, func(float64) record.Request { return good }),
-			Samples: []record.Sample{{At: at(4), Pod: "staff-service-0", Counts: []record.Count{counted(record.CountServer, "GET /driver/:vehicle", 9)}}},
-		}
-		for _, c := range change {
-			c(r)
-		}
-		return r
-	}
+	run := staffRun
 	faster := func(c *record.Comparison) { c.Rate, c.Command = 20, "fleetman compare --rate 20" }
 	same := func(*record.Comparison) {}
 	for name, test := range map[string]struct {
@@ -415,7 +411,7 @@ func TestConditions(t *testing.T) {
 		"another rate":            {run("none", "x", 1), run("library", "x", 1), faster, 0, "x: rate: 10 and 20: must be the same to be compared; report each directory alone"},
 		"other seeds":             {run("none", "x", 1), run("library", "x", 3), func(c *record.Comparison) { c.Seeds = []uint64{3, 4} }, 0, "x: seeds: [1,2] and [3,4]: must be the same to be compared; report each directory alone"},
 		"another rate, and fault": {run("none", "x", 1), run("library", "y", 1), faster, 2, ""},
-		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length, replicas: "reset", 10, 6 s, 1 and "status=502", 10, 6 s, 1: must be the same to be compared; report each directory alone`},
+		"other rules":             {run("none", "x", 1), run("library", "x", 1, func(r *record.Run) { r.Rules = "status=502" }), same, 0, `library, x, seed 1: rules, rate, length, replicas: "reset", 10, 6 s, 2 and "status=502", 10, 6 s, 2: must be the same to be compared; report each directory alone`},
 		"other settings":          {run("none", "x", 1), run("none", "x", 2, func(r *record.Run) { r.Settings = []string{"k8s/base", "api-gateway A=B"} }), same, 0, `none, x, seed 2: settings: ["k8s/base"] and ["k8s/base" "api-gateway A=B"]: must be the same to be compared; report each directory alone`},
 		"no common seed":          {run("none", "x", 1), run("library", "x", 2), same, 0, "x: seeds: none that every arm has: must be at least one"},
 		"twice":                   {run("none", "x", 1), run("none", "x", 1), same, 0, "none, x, seed 1: must be there once"},
@@ -434,22 +430,28 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// staffRun is a run without a failure, with a fault in one of two replicas that
+// requests and reports meet.
+func staffRun(arm, fault string, seed uint64, change ...func(*record.Run)) *record.Run {
+	r := &record.Run{
+		Key: record.Key{Arm: arm, Fault: fault, Seed: seed}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14), Rules: "reset", Measurements: 1,
+		Pods: []string{"staff-service-1"}, Replicas: 2, Settings: []string{"k8s/base"}, Requests: every(14, func(float64) record.Request { return good }),
+	}
+	for _, second := range []float64{3, 9} {
+		r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: "staff-service-1", Counts: []record.Count{
+			counted(record.CountServer, "GET /driver/:vehicle", second), counted(record.CountServer, "POST /driver/:vehicle/:speed", second),
+		}})
+	}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
 // TestNotes: what the figures do not support comes first.
 func TestNotes(t *testing.T) {
 	run := func(arm string, seed uint64, change ...func(*record.Run)) *record.Run {
-		r := &record.Run{
-			Key: record.Key{Arm: arm, Fault: "x", Seed: seed}, Rate: 10, FaultAt: at(3), RepairAt: at(9), End: at(14), Rules: "reset", Measurements: 1,
-			Pods: []string{"staff-service-1"}, Replicas: 2, Requests: every(14, func(float64) record.Request { return good }),
-		}
-		for _, second := range []float64{3, 9} {
-			r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: "staff-service-1", Counts: []record.Count{
-				counted(record.CountServer, "GET /driver/:vehicle", second), counted(record.CountServer, "POST /driver/:vehicle/:speed", second),
-			}})
-		}
-		for _, c := range change {
-			c(r)
-		}
-		return r
+		return staffRun(arm, "x", seed, change...)
 	}
 	unmet := func(names ...string) func(*record.Run) {
 		return func(r *record.Run) {

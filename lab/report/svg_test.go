@@ -28,7 +28,7 @@ func TestSVG(t *testing.T) {
 		assert.NoError(t, err)
 		assert.NoError(t, xml.Unmarshal(text, new(struct{})))
 		own := strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", "")
-		for _, part := range []string{"<script", "<fault", "http"} { // a name as an element, a host that is asked
+		for _, part := range []string{"<script", "<fault", "http"} { // an element made of a name, an address of a host
 			assert.Equal(t, file.Name()+" has "+part, strings.Contains(own, part), false)
 		}
 	}
