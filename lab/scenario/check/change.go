@@ -116,24 +116,18 @@ func uninjected(object manifest.Object) manifest.Object {
 
 // NeedsMesh reports whether the objects need Istio: an object of its APIs, or a pod with a proxy.
 func NeedsMesh(objects *manifest.Objects) bool {
-	for _, object := range objects.All {
-		if object.IsRule() {
-			return true
-		}
-		var labels []map[string]string
+	injects := func(labels map[string]string) bool {
+		return labels["istio-injection"] == "enabled" || labels["istio.io/rev"] != "" || labels["sidecar.istio.io/inject"] == "true"
+	}
+	return slices.ContainsFunc(objects.All, func(object manifest.Object) bool {
 		switch typed := object.Typed.(type) {
 		case *corev1.Namespace:
-			labels = append(labels, typed.Labels)
+			return injects(typed.Labels)
 		case *appsv1.Deployment:
-			labels = append(labels, typed.Spec.Template.Labels, typed.Spec.Template.Annotations)
+			return injects(typed.Spec.Template.Labels) || injects(typed.Spec.Template.Annotations)
 		}
-		for _, set := range labels {
-			if set["istio-injection"] == "enabled" || set["istio.io/rev"] != "" || set["sidecar.istio.io/inject"] == "true" {
-				return true
-			}
-		}
-	}
-	return false
+		return object.IsRule()
+	})
 }
 
 // retyped returns the object with other content.

@@ -213,24 +213,19 @@ func (o *observation) settles(s *scenario.Settles) Finding {
 	if s.LastsAtMost.Duration > 0 {
 		finding.Expected += fmt.Sprintf(", for %v at most", s.LastsAtMost)
 	}
-	others := o.notSent() + o.others(&s.Good)
-	first := firstRun(o.records, like(&s.Good), s.Run)
+	others, good := o.notSent()+o.others(&s.Good), like(&s.Good)
+	first := firstRun(o.records, good, s.Run)
 	if first < 0 {
 		finding.Saw = fmt.Sprintf("no %d in a row in %d requests; %s", s.Run, len(o.records), others)
 		return finding
 	}
-	before := first - count(o.records[:first], like(&s.Good))
-	lasted, ended := o.ended-o.records[first].Start, false
-	for _, record := range o.records[first:] {
-		if !like(&s.Good)(record) {
-			lasted, ended = record.Start-o.records[first].Start, true
-			break
-		}
+	before, run := first-count(o.records[:first], good), o.records[first:]
+	end := slices.IndexFunc(run, func(r Record) bool { return !good(r) })
+	lasted, until := o.ended-run[0].Start, " until the end"
+	if end >= 0 {
+		lasted, until = run[end].Start-run[0].Start, ""
 	}
-	finding.Saw = fmt.Sprintf("%d others, then good ones from %s on, for %s", before, seconds(o.records[first].Start), seconds(lasted))
-	if !ended {
-		finding.Saw += " until the end"
-	}
+	finding.Saw = fmt.Sprintf("%d others, then good ones from %s on, for %s%s", before, seconds(run[0].Start), seconds(lasted), until)
 	if others != "" {
 		finding.Saw += "; " + others
 	}
