@@ -125,13 +125,7 @@ func (c *Change) open(bin string) error {
 }
 
 // Added returns the new pods.
-func (c *Change) Added() []MeshPod {
-	var pods []MeshPod
-	for _, p := range c.added {
-		pods = append(pods, p.mesh)
-	}
-	return pods
-}
+func (c *Change) Added() []MeshPod { return collect(c.added, (*pod).meshPod) }
 
 // Pods describes how many pods are started and ended, or is empty.
 func (c *Change) Pods() string {

@@ -91,10 +91,7 @@ func (s deploymentSet) named(name string) ([]*deployment, error) {
 			return found, nil
 		}
 	}
-	var names []string
-	for _, d := range s {
-		names = append(names, d.object.Name)
-	}
+	names := collect(s, func(d *deployment) string { return d.object.Name })
 	slices.Sort(names)
 	return nil, fmt.Errorf("%q: must be a Deployment of the manifests: %s", name, strings.Join(slices.Compact(names), ", "))
 }

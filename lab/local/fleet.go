@@ -224,11 +224,16 @@ func (f *Fleet) explain(p *pod) error {
 func (f *Fleet) Pods() []Pod {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pods := make([]Pod, 0, len(f.pods))
-	for _, p := range f.pods {
-		pods = append(pods, p.snapshot())
+	return collect(f.pods, (*pod).snapshot)
+}
+
+// collect returns what of returns for each element of a list.
+func collect[T, R any](list []T, of func(T) R) []R {
+	all := make([]R, 0, len(list))
+	for _, one := range list {
+		all = append(all, of(one))
 	}
-	return pods
+	return all
 }
 
 // HostsFile returns the path of the hosts(5) file with the Services' addresses and

@@ -27,45 +27,37 @@ func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 	f.mu.Lock()
 	others := slices.Clone(f.meshLogs)
 	f.mu.Unlock()
-	switch name {
-	case "all":
+	switch {
+	case name == "all":
 		return f.podLogs(), nil
-	case "mesh":
-		if len(others) > 0 {
-			return others, nil
-		}
-	}
-	var names []string
-	for _, log := range others {
-		if log.name == name {
-			return []namedLog{log}, nil
-		}
-		names = append(names, log.name)
+	case name == "mesh" && len(others) > 0:
+		return others, nil
 	}
 	of, proxys := strings.CutSuffix(name, ".envoy")
 	p, err := f.find(of)
+	if err == nil && proxys { // of may be a Deployment with one pod
+		name = p.plan.id() + ".envoy"
+	}
+	if i := slices.IndexFunc(others, func(log namedLog) bool { return log.name == name }); i >= 0 {
+		return others[i : i+1], nil
+	}
 	switch {
-	case err == nil && proxys: // the Deployment's one
-		if i := slices.IndexFunc(others, func(log namedLog) bool { return log.name == p.plan.id()+".envoy" }); i >= 0 {
-			return others[i : i+1], nil
-		}
+	case err == nil && proxys:
 		return nil, fmt.Errorf("pod %s has no proxy", p.plan.id())
 	case err == nil:
 		return []namedLog{p.namedLog()}, nil
-	case len(names) > 0:
+	case len(others) > 0:
+		names := collect(others, func(log namedLog) string { return log.name })
 		return nil, fmt.Errorf("%w; and, of the mesh, %s", err, strings.Join(names, ", "))
 	}
 	return nil, err
 }
 
 // podLogs returns the log files of all pods.
-func (f *Fleet) podLogs() (logs []namedLog) {
+func (f *Fleet) podLogs() []namedLog {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, p := range f.pods {
-		logs = append(logs, p.namedLog())
-	}
-	return logs
+	return collect(f.pods, (*pod).namedLog)
 }
 
 func (p *pod) namedLog() namedLog { return namedLog{p.plan.id(), p.log.Name(), p.removed} }

@@ -97,7 +97,7 @@ func (s *Site) Event(e Event) { s.fleet.events.Add(e) }
 // SetProxyDown sets why a pod's proxy does not work; the pod is not ready then. An
 // empty reason, as at the start, means that it works.
 func (s *Site) SetProxyDown(id, why string) {
-	s.each(id, func(p *pod) {
+	s.change(id, func(p *pod) {
 		p.proxyDown = why
 		p.join(why)
 	})
@@ -105,16 +105,16 @@ func (s *Site) SetProxyDown(id, why string) {
 
 // SetSidecar gives a pod its proxy, before Fleet.Run.
 func (s *Site) SetSidecar(id string, proxy Sidecar) {
-	s.each(id, func(p *pod) { p.sidecar = proxy })
+	s.change(id, func(p *pod) { p.sidecar = proxy })
 }
 
-// each calls change with the pods of an ID, with the fleet's mutex held.
-func (s *Site) each(id string, change func(*pod)) {
+// change calls set with the pods of an ID, with the fleet's mutex held.
+func (s *Site) change(id string, set func(*pod)) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
 	for _, p := range s.fleet.pods {
 		if p.plan.id() == id {
-			change(p)
+			set(p)
 		}
 	}
 }
@@ -124,11 +124,7 @@ func (s *Site) Pods() []MeshPod {
 	f := s.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pods := make([]MeshPod, 0, len(f.pods))
-	for _, p := range f.pods {
-		pods = append(pods, p.mesh)
-	}
-	return pods
+	return collect(f.pods, (*pod).meshPod)
 }
 
 // RemoveLog undoes OpenLog. The file stays.
@@ -174,16 +170,17 @@ func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
 	}
 }
 
+func (p *pod) meshPod() MeshPod { return p.mesh }
+
 // updateStates is called with the mutex held. A fleet that stops keeps its
 // endpoints, for the requests in flight.
 func (f *Fleet) updateStates() {
 	if f.stopped {
 		return
 	}
-	f.states = make([]PodState, 0, len(f.pods))
-	for _, p := range f.pods {
-		f.states = append(f.states, PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts})
-	}
+	f.states = collect(f.pods, func(p *pod) PodState {
+		return PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts}
+	})
 	signal(f.changes)
 }
 
