@@ -95,16 +95,10 @@ func (s *service) call(ctx context.Context, method, path, body string) (*http.Re
 	return resp, string(text), err
 }
 
-func (s *service) metrics(t *testing.T) string {
-	w := httptest.NewRecorder()
-	s.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	return w.Body.String()
-}
-
 // wants fails the test if the metrics have no line with all of parts.
 func (s *service) wants(t *testing.T, parts ...string) {
 	t.Helper()
-	text := s.metrics(t)
+	text := servertest.Metrics(t, s.o)
 	for line := range strings.Lines(text) {
 		found := true
 		for _, part := range parts {
@@ -135,8 +129,8 @@ func TestNoFault(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || body != answerBody || resp.Header[fault.Header] != nil || s.body != "a report<nil>" {
 		t.Errorf("got %v %q %v, the handler %q", resp, body, err, s.body)
 	}
-	if s.spanFaults() != "" || strings.Contains(s.metrics(t), "fleetman_fault") {
-		t.Errorf("got a fault: %s%s", s.spanFaults(), s.metrics(t))
+	if s.spanFaults() != "" || strings.Contains(servertest.Metrics(t, s.o), "fleetman_fault") {
+		t.Errorf("got a fault: %s%s", s.spanFaults(), servertest.Metrics(t, s.o))
 	}
 }
 
@@ -280,7 +274,7 @@ func TestCallerLeaves(t *testing.T) {
 					_, _, err := s.call(ctx, "POST", "/vehicles", body)
 					gone <- err
 				}()
-				servertest.Eventually(t, "the fault is met", func() bool { return strings.Contains(s.metrics(t), "fleetman_faults_total{") })
+				servertest.Eventually(t, "the fault is met", func() bool { return strings.Contains(servertest.Metrics(t, s.o), "fleetman_faults_total{") })
 				leave()
 				if err := <-gone; !errors.Is(err, context.Canceled) {
 					t.Errorf("the caller got %v", err)
@@ -289,7 +283,7 @@ func TestCallerLeaves(t *testing.T) {
 				if rule != "slow=1" && s.served.Load() != 0 {
 					t.Error("the handler was called after the caller had left")
 				}
-				servertest.Eventually(t, "measured as aborted", func() bool { return strings.Contains(s.metrics(t), `error_type="aborted"`) })
+				servertest.Eventually(t, "measured as aborted", func() bool { return strings.Contains(servertest.Metrics(t, s.o), `error_type="aborted"`) })
 			})
 		}
 	}

@@ -11,19 +11,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/apierror"
-	"fleetman.example/kit/observe"
+	"fleetman.example/kit/server/servertest"
 )
-
-// scrape returns the text of /metrics.
-func scrape(t *testing.T, o *observe.Observer) string {
-	t.Helper()
-	w := httptest.NewRecorder()
-	o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
-		t.Fatalf("got %d %s", w.Code, w.Header().Get("Content-Type"))
-	}
-	return w.Body.String()
-}
 
 func TestServerMetrics(t *testing.T) {
 	o, lines := start(t)
@@ -41,7 +30,7 @@ func TestServerMetrics(t *testing.T) {
 	for _, method := range []string{"BREW", "WHEN", "PROPFIND"} {
 		r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/", nil))
 	}
-	text := scrape(t, o)
+	text := servertest.Metrics(t, o)
 	for _, want := range []string{
 		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/driver/:name"} 2`,
 		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="500",http_route="/driver/:name"} 1`,
@@ -88,7 +77,7 @@ func TestClientMetrics(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	text := scrape(t, o)
+	text := servertest.Metrics(t, o)
 	for _, want := range []string{
 		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",server_address="staff-service"} 2`,
 		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="502",server_address="staff-service"} 1`,
@@ -129,7 +118,7 @@ func TestOwnInstruments(t *testing.T) {
 		t.Fatal(err)
 	}
 	counter.Add(t.Context(), 3)
-	if text := scrape(t, o); !strings.Contains(text, "\nfleetman_reports_total 3\n") {
+	if text := servertest.Metrics(t, o); !strings.Contains(text, "\nfleetman_reports_total 3\n") {
 		t.Errorf("no counter in\n%s", text)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -369,9 +368,7 @@ func (b *bench) counted(counter string) float64 { return b.shown(counter + "_tot
 
 // shown returns the sum of a metric's series on /metrics.
 func (b *bench) shown(metric string) (n float64) {
-	w := httptest.NewRecorder()
-	b.o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for line := range strings.Lines(w.Body.String()) {
+	for line := range strings.Lines(servertest.Metrics(b.t, b.o)) {
 		if strings.HasPrefix(line, strings.ReplaceAll(metric, ".", "_")+"{") {
 			var v float64
 			_, _ = fmt.Sscan(line[strings.LastIndex(line, " "):], &v)

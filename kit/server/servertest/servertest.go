@@ -153,6 +153,17 @@ func Observer(t testing.TB) *observe.Observer {
 	return o
 }
 
+// Metrics returns the text of o's /metrics.
+func Metrics(t testing.TB, o *observe.Observer) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	o.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
+		t.Fatalf("got %d %s", w.Code, w.Header().Get("Content-Type"))
+	}
+	return w.Body.String()
+}
+
 // Serve serves h until the end of the test.
 func Serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	s := httptest.NewServer(h)

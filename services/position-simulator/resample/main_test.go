@@ -23,18 +23,24 @@ func haversine(a, b spot) float64 {
 	return 2 * 6371008.8 * math.Asin(math.Sqrt(h))
 }
 
-func readRoute(t *testing.T, dir string, r route) []spot {
+func readFile(t *testing.T, dir, file string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, r.file+".gpx"))
+	data, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := track.Read(r.file+".gpx", data)
+	return data
+}
+
+// readTrack returns the points of a track, which must be without times.
+func readTrack(t *testing.T, dir, file string) []spot {
+	t.Helper()
+	tr, err := track.Read(file, readFile(t, dir, file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if tr.At != nil {
-		t.Errorf("%s has times", r.file)
+		t.Errorf("%s has times", file)
 	}
 	return spots(tr.Points)
 }
@@ -43,7 +49,7 @@ func TestRoutesAreEven(t *testing.T) {
 	sevenDecimals := regexp.MustCompile(`^<trkpt lat="5[0-9]\.[0-9]{7}" lon="-[01]\.[0-9]{7}"/>$`)
 	for _, r := range routes {
 		t.Run(r.file, func(t *testing.T) {
-			points := readRoute(t, "../routes", r)
+			points := readTrack(t, "../routes", r.file+".gpx")
 			if len(points) < 1500 {
 				t.Errorf("%d points, want 1500 or more", len(points))
 			}
@@ -55,10 +61,7 @@ func TestRoutesAreEven(t *testing.T) {
 			if hop := haversine(points[len(points)-1], points[0]); hop > 2*r.step {
 				t.Errorf("at the end of the route a vehicle jumps %.0f m", hop)
 			}
-			data, err := os.ReadFile(filepath.Join("../routes", r.file+".gpx"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := readFile(t, "../routes", r.file+".gpx")
 			for _, line := range strings.Split(string(data), "\n") {
 				if strings.HasPrefix(line, "<trkpt") && !sevenDecimals.MatchString(line) {
 					t.Fatalf("line %s", line)
@@ -78,15 +81,7 @@ func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range routes {
-		made, err := os.ReadFile(filepath.Join(dir, r.file+".gpx"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		shipped, err := os.ReadFile(filepath.Join("../routes", r.file+".gpx"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(made, shipped) {
+		if file := r.file + ".gpx"; !bytes.Equal(readFile(t, dir, file), readFile(t, "../routes", file)) {
 			t.Errorf("%s.gpx is not what go run ./resample makes", r.file)
 		}
 	}
@@ -96,16 +91,8 @@ func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
 func TestRoutesStayOnTheRoad(t *testing.T) {
 	recordings := golden.Shared(t, "tracks")
 	for _, r := range routes {
-		data, err := os.ReadFile(filepath.Join(recordings, r.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr, err := track.Read(r.file, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		road := spots(tr.Points)
-		for i, p := range readRoute(t, "../routes", r) {
+		road := readTrack(t, recordings, r.file)
+		for i, p := range readTrack(t, "../routes", r.file+".gpx") {
 			if d := offRoad(p, road); d > 0.02 {
 				t.Errorf("%s point %d is %.3f m off the road", r.file, i+1, d)
 				break
