@@ -31,11 +31,9 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
 		Example: `  fleetman apply mirroring
   fleetman apply --watch k8s/scenarios/mirroring
   fleetman apply --context kind-kind mirroring`,
+		Args:              atLeastOne("SCENARIO, DIR or FILE"),
 		ValidArgsFunction: where.completeManifests(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more", cmd.CommandPath())}
-			}
 			if err := where.checkFlags(cmd, upClusterOnly, nil); err != nil {
 				return err
 			}

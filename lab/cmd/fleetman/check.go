@@ -181,23 +181,17 @@ func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Option
 
 // verdict is an error unless every promise holds.
 func (f checkFlags) verdict(results []check.Result, took time.Duration, stderr io.Writer) error {
-	failed := 0
-	for _, r := range results {
-		if !r.OK() {
-			failed++
-		}
-	}
+	failed := count(results, func(r check.Result) bool { return !r.OK() })
 	switch {
 	case len(results) == 0:
 		return fmt.Errorf("check: no promise matches --run %q", f.only)
 	case failed > 0:
 		return fmt.Errorf("%d of %d promises do not hold, or prove nothing", failed, len(results))
-	}
-	if len(results) == 1 {
+	case len(results) == 1:
 		fmt.Fprintf(stderr, "1 promise holds, in %s\n", took.Round(time.Second))
-		return nil
+	default:
+		fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), took.Round(time.Second))
 	}
-	fmt.Fprintf(stderr, "%d promises hold, in %s\n", len(results), took.Round(time.Second))
 	return nil
 }
 

@@ -215,13 +215,7 @@ func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
 	if note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)
 	}
-	wrong := 0
-	for _, c := range checks {
-		if !c.OK() {
-			wrong++
-		}
-	}
-	if err == nil && wrong > 0 {
+	if wrong := count(checks, func(c faults.Check) bool { return !c.OK() }); err == nil && wrong > 0 {
 		return fmt.Errorf("fault verify: %d of %d checks do not have what was set", wrong, len(checks))
 	}
 	return err

@@ -199,7 +199,7 @@ func buildImages(ctx context.Context, root, arch string, progress func(string)) 
 		services = append(services, service)
 		packages = append(packages, "./services/"+service)
 	}
-	if page := filepath.Join(root, "services", "webapp", "ui", "dist", "index.html"); !isFile(page) {
+	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		return "", nil, errors.New("build webapp: its page is not built: run make ui")
 	}
 	slices.Sort(services)
@@ -213,11 +213,6 @@ func buildImages(ctx context.Context, root, arch string, progress func(string)) 
 		Env: []string{"GOOS=linux", "GOARCH=" + arch}, Work: filepath.Join(bin, ".work"), Name: "the images", Every: 2 * time.Second, Progress: progress,
 	}.Run(ctx)
 	return bin, services, err
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // lastLine returns the last line of a program's output.

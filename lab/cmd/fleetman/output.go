@@ -144,6 +144,16 @@ func (p *printer) columns(always []string, wide ...string) []string {
 	return always
 }
 
+// count returns the number of elements for which is holds.
+func count[T any](all []T, is func(T) bool) (n int) {
+	for _, one := range all {
+		if is(one) {
+			n++
+		}
+	}
+	return n
+}
+
 func yesNo(yes bool) string {
 	if yes {
 		return "yes"

@@ -85,12 +85,12 @@ func ifNot(good bool) string {
 	return red
 }
 
-// number returns a process ID, or "" on a cluster and without a process.
-func number(pid int) string {
-	if pid == 0 {
+// number returns a number as text, or "" for 0: what has no process, or no step.
+func number(n int) string {
+	if n == 0 {
 		return ""
 	}
-	return strconv.Itoa(pid)
+	return strconv.Itoa(n)
 }
 
 // address returns the address where a pod listens, with the port of its manifest

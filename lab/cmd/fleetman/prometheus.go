@@ -26,21 +26,15 @@ the dashboards and alerts of k8s/dashboards use. It is valid until the fleet end
 			if interval < time.Second {
 				return usageError{fmt.Errorf("--interval %v: must be at least 1s", interval)}
 			}
-			client, err := where.connect()
+			status, err := where.statusWithMesh(cmd.Context())
 			if err != nil {
 				return err
 			}
-			status, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
+			var proxies []mesh.ProxyStatus
+			if status.Mesh != nil {
+				proxies = status.Mesh.Proxies
 			}
-			var meshed mesh.Status
-			if status.HasMesh {
-				if meshed, err = client.Mesh(cmd.Context()); err != nil {
-					return err
-				}
-			}
-			text, err := yaml.Marshal(monitoring.ScrapeConfig(status.Pods, meshed.Proxies, interval, where.root))
+			text, err := yaml.Marshal(monitoring.ScrapeConfig(status.Pods, proxies, interval, where.root))
 			if err != nil {
 				return fmt.Errorf("print the configuration: %w", err)
 			}

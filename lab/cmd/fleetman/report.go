@@ -85,13 +85,8 @@ not decided by so few requests.`,
 
 // check refuses what does not go together, and reads the goals.
 func (f reportFlags) check() (goals []experiment.Goal, err error) {
-	forms := 0
-	for _, given := range []bool{f.output.format != "table", f.readme != "", f.live} {
-		if given {
-			forms++
-		}
-	}
-	if forms > 1 {
+	forms := []bool{f.output.format != "table", f.readme != "", f.live}
+	if count(forms, func(given bool) bool { return given }) > 1 {
 		return nil, errors.New("fleetman report: -o, --readme, --serve: must be one of them")
 	}
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
@@ -252,15 +247,13 @@ func goalsOf(r report.Report, shown bool) error {
 	if code == report.ExitMet {
 		return nil
 	}
-	n := 0
 	var texts []string
 	for _, v := range r.Goals {
 		if v.Result != report.GoalMet {
-			n++
 			texts = append(texts, fmt.Sprintf("%s: %s", v.Goal, v.Text))
 		}
 	}
-	short := fmt.Sprintf("goals: %d of %d not met", n, len(r.Goals))
+	short := fmt.Sprintf("goals: %d of %d not met", len(texts), len(r.Goals))
 	if shown {
 		return goalsError{code, short}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -32,11 +31,7 @@ func scenariosCommand(where *places) *cobra.Command {
 			return o.print(cmd, where.environ, all, func(p *printer) {
 				var rows []row
 				for _, s := range all {
-					step := ""
-					if s.Step > 0 {
-						step = strconv.Itoa(s.Step)
-					}
-					rows = append(rows, row{cells: p.columns([]string{step, s.Name, cmp.Or(s.Why, s.Title)}, s.Title, s.Dir)})
+					rows = append(rows, row{cells: p.columns([]string{number(s.Step), s.Name, cmp.Or(s.Why, s.Title)}, s.Title, s.Dir)})
 				}
 				p.table(p.columns([]string{"STEP", "SCENARIO", "WHAT THE ONE BEFORE LACKS"}, "TITLE", "DIRECTORY"), rows)
 			})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
 
@@ -33,20 +35,9 @@ wide adds the table of pods.`,
   fleetman status --context kind-kind`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := where.fleet()
+			status, err := where.statusWithMesh(cmd.Context())
 			if err != nil {
 				return err
-			}
-			var status fleetStatus
-			if status.Status, err = client.Status(cmd.Context()); err != nil {
-				return err
-			}
-			if status.HasMesh {
-				of, err := client.Mesh(cmd.Context())
-				if err != nil {
-					return err
-				}
-				status.Mesh = &of
 			}
 			return o.print(cmd, where.environ, status, func(p *printer) { p.status(&status) })
 		},
@@ -54,6 +45,20 @@ wide adds the table of pods.`,
 	o.add(cmd)
 	where.addCluster(cmd)
 	return cmd
+}
+
+// statusWithMesh returns the status of the fleet that the command line names, and of its mesh.
+func (p *places) statusWithMesh(ctx context.Context) (status fleetStatus, err error) {
+	client, err := p.fleet()
+	if err != nil {
+		return status, err
+	}
+	if status.Status, err = client.Status(ctx); err != nil || !status.HasMesh {
+		return status, err
+	}
+	of, err := client.Mesh(ctx)
+	status.Mesh = &of
+	return status, err
 }
 
 func (p *printer) status(s *fleetStatus) {
@@ -66,12 +71,7 @@ func (p *printer) status(s *fleetStatus) {
 	for _, port := range s.NodePorts {
 		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)
 	}
-	ready := 0
-	for _, pod := range s.Pods {
-		if pod.Ready {
-			ready++
-		}
-	}
+	ready := count(s.Pods, func(pod local.Pod) bool { return pod.Ready })
 	p.field(ifNot(ready == len(s.Pods)), "pods", "%d of %d ready", ready, len(s.Pods))
 	p.proxies(s.Mesh)
 	for _, pod := range s.Pods {
@@ -104,12 +104,7 @@ func (p *printer) proxies(status *mesh.Status) {
 		p.field(plain, "mesh", "none")
 		return
 	}
-	inSync := 0
-	for _, proxy := range status.Proxies {
-		if proxy.Ready && proxy.Synced {
-			inSync++
-		}
-	}
+	inSync := count(status.Proxies, func(proxy mesh.ProxyStatus) bool { return proxy.Ready && proxy.Synced })
 	var istiods []string
 	for _, istiod := range status.Istiods() {
 		istiods = append(istiods, istiod.Name+" "+istiodState(&istiod))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,20 +16,20 @@ type usageError struct{ error }
 func (u usageError) Unwrap() error { return u.error }
 
 // exactly returns a check that there is one argument, of the given name.
-func exactly(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usageError{fmt.Errorf("%s: %d arguments: must be one %s", cmd.CommandPath(), len(args), name)}
-		}
-		return nil
-	}
-}
+func exactly(name string) cobra.PositionalArgs { return arguments(1, 1, "one "+name) }
 
 // atMostOne allows one argument of the given name, or none.
-func atMostOne(name string) cobra.PositionalArgs {
+func atMostOne(name string) cobra.PositionalArgs { return arguments(0, 1, "at most one "+name) }
+
+// atLeastOne returns a check that there is an argument of the given name.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return arguments(1, math.MaxInt, "one "+name+", or more")
+}
+
+func arguments(fewest, most int, must string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return usageError{fmt.Errorf("%s: %d arguments: must be at most one %s", cmd.CommandPath(), len(args), name)}
+		if len(args) < fewest || len(args) > most {
+			return usageError{fmt.Errorf("%s: %d arguments: must be %s", cmd.CommandPath(), len(args), must)}
 		}
 		return nil
 	}
