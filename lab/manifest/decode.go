@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -293,7 +294,7 @@ func wrongType(err error) string {
 	if !ok {
 		return oneLine(err)
 	}
-	text := jsonType(wrong.Value) + ": must be " + goType(wrong.Type)
+	text := cmp.Or(jsonTypes[wrong.Value], "a "+wrong.Value) + ": must be " + goType(wrong.Type)
 	if number, isNumber := strings.CutPrefix(wrong.Value, "number "); isNumber { // 1.5, or one that is too large
 		text = fmt.Sprintf("%s: must be an %s", number, wrong.Type)
 	}
@@ -303,17 +304,8 @@ func wrongType(err error) string {
 	return text
 }
 
-func jsonType(value string) string {
-	switch value {
-	case "bool":
-		return goType(reflect.TypeFor[bool]())
-	case "array":
-		return "a list"
-	case "object":
-		return "an object"
-	}
-	return "a " + value
-}
+// jsonTypes are the types of JSON that have another name in YAML, or another article.
+var jsonTypes = map[string]string{"bool": "true or false", "array": "a list", "object": "an object"}
 
 func goType(t reflect.Type) string {
 	switch t.Kind() {

@@ -104,6 +104,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadBadInput: each error is one line. What kustomize reads is local, and as
+// bounded as plain files are; kustomize itself would take minutes, or all memory, or fetch.
 func TestLoadBadInput(t *testing.T) {
 	change := func(text, old, replacement string) string {
 		if !strings.Contains(text, old) {
@@ -111,6 +113,16 @@ func TestLoadBadInput(t *testing.T) {
 		}
 		return strings.Replace(text, old, replacement, 1)
 	}
+	const only = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
+	large := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + strings.Repeat("x", 1<<20) + "}\n"
+	doubling := map[string]string{"l0/kustomization.yaml": "resources: [a.yaml]", "l0/a.yaml": "# " + strings.Repeat("x", 100_000) + "\n" + service}
+	for i := 1; i < 20; i++ { // each level reads the one below twice
+		twice := fmt.Sprintf("resources: [../l%d]\n", i-1)
+		doubling[fmt.Sprintf("l%d/kustomization.yaml", i)] = "resources: [a, b]"
+		doubling[fmt.Sprintf("l%d/a/kustomization.yaml", i)] = "namePrefix: a\n" + strings.Replace(twice, "..", "../..", 1)
+		doubling[fmt.Sprintf("l%d/b/kustomization.yaml", i)] = "namePrefix: b\n" + strings.Replace(twice, "..", "../..", 1)
+	}
+	doubling["kustomization.yaml"] = "resources: [l19]"
 	for _, test := range []struct {
 		name  string
 		files map[string]string
@@ -132,10 +144,26 @@ func TestLoadBadInput(t *testing.T) {
 		},
 		{"negative replicas", map[string]string{"a.yaml": change(deployment, "selector:", "replicas: -1\n  selector:")}, "DIR/a.yaml: Deployment staff: spec.replicas: -1: must be at least 0"},
 		{"a variable without a name", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A=B}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].name: "A=B": must be a name without '=', and a value without NUL`},
+		// what kustomize itself would accept
+		{"aliases of aliases", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": aliasBomb}, "DIR/b/a.yaml:1: more than 1000000 values, with aliases: must be fewer"},
+		{"a large resource", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": large}, "DIR/a.yaml: 1048639 bytes: must be at most 1048576 in a kustomization"},
+		{"a large file of a generator", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, files: [a.txt]}]", "a.txt": large}, "DIR/a.txt: 1048639 bytes: must be at most 1048576 in a kustomization"},
+		{"a tree that doubles", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
+		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
+		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:5: a second document after the end of this one: must come after a line with ---"},
+		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
+		{
+			"a key that is a number",
+			map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {portLevelMtls: {8080: {mode: STRICT}}}\n"},
+			`DIR/a.yaml: spec.portLevelMtls: 8080: must be a string, as in "8080": kustomize writes no object with another key`,
+		},
+		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + only},
+		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + only},
+		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := refused(t, test.files); got != test.want {
-				t.Errorf("\n got %q\nwant %q", got, test.want)
+				t.Errorf("\n got %.300q\nwant %q", got, test.want)
 			}
 		})
 	}
@@ -197,52 +225,12 @@ func TestKustomizeErrors(t *testing.T) {
 	}
 }
 
-// TestKustomizeBounds: what kustomize reads is local, and as bounded as plain
-// files are; kustomize itself would take minutes, or all memory, or fetch.
-func TestKustomizeBounds(t *testing.T) {
-	const only = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
-	large := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + strings.Repeat("x", 1<<20) + "}\n"
-	doubling := map[string]string{"l0/kustomization.yaml": "resources: [a.yaml]", "l0/a.yaml": "# " + strings.Repeat("x", 100_000) + "\n" + service}
-	for i := 1; i < 20; i++ { // each level reads the one below twice
-		twice := fmt.Sprintf("resources: [../l%d]\n", i-1)
-		doubling[fmt.Sprintf("l%d/kustomization.yaml", i)] = "resources: [a, b]"
-		doubling[fmt.Sprintf("l%d/a/kustomization.yaml", i)] = "namePrefix: a\n" + strings.Replace(twice, "..", "../..", 1)
-		doubling[fmt.Sprintf("l%d/b/kustomization.yaml", i)] = "namePrefix: b\n" + strings.Replace(twice, "..", "../..", 1)
+// TestKustomizeTimeout: a build ends with its time.
+func TestKustomizeTimeout(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := write(t, map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service})
+	if resources, err := kustomize(ctx, dir); err == nil {
+		t.Errorf("built %v after its time", resources)
 	}
-	doubling["kustomization.yaml"] = "resources: [l19]"
-	for _, test := range []struct {
-		name  string
-		files map[string]string
-		want  string
-	}{
-		{"aliases of aliases", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": aliasBomb}, "DIR/b/a.yaml:1: more than 1000000 values, with aliases: must be fewer"},
-		{"a large resource", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": large}, "DIR/a.yaml: 1048639 bytes: must be at most 1048576 in a kustomization"},
-		{"a large file of a generator", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, files: [a.txt]}]", "a.txt": large}, "DIR/a.txt: 1048639 bytes: must be at most 1048576 in a kustomization"},
-		{"a tree that doubles", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
-		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
-		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:5: a second document after the end of this one: must come after a line with ---"},
-		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
-		{
-			"a key that is a number",
-			map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {portLevelMtls: {8080: {mode: STRICT}}}\n"},
-			`DIR/a.yaml: spec.portLevelMtls: 8080: must be a string, as in "8080": kustomize writes no object with another key`,
-		},
-		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + only},
-		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + only},
-		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := refused(t, test.files); got != test.want {
-				t.Errorf("\n got %.300q\nwant %q", got, test.want)
-			}
-		})
-	}
-	t.Run("no time", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		dir := write(t, map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service})
-		if resources, err := kustomize(ctx, dir); err == nil {
-			t.Errorf("built %v after its time", resources)
-		}
-	})
 }
