@@ -93,12 +93,9 @@ func proveLostHeader(p *proving) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	var name, value string
-	for _, h := range p.headers(p.edge) {
-		name, value = h.name, h.at.at("exact").or(h.at.at("prefix")).text()
-		break
-	}
-	t.streams[0].Headers = map[string]string{name: cmp.Or(value, "lint")}
+	header := p.headers(p.edge)[0]
+	name := header.name
+	t.streams[0].Headers = map[string]string{name: header.at.met()}
 	t.rate = 10
 	t.inject = inAll(p.edge.to, "status=404,header="+name+":")
 	for _, r := range p.routes(p.edge) { // another Service may be the header's

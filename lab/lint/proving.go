@@ -96,11 +96,13 @@ func (r *route) headers() map[string]string {
 	}
 	found := map[string]string{}
 	for _, name := range conditions[0].at("headers").keys() {
-		condition := conditions[0].at("headers", name)
-		found[name] = cmp.Or(condition.at("exact").or(condition.at("prefix")).text(), "lint")
+		found[name] = conditions[0].at("headers", name).met()
 	}
 	return found
 }
+
+// met returns a header's value with which a request meets a condition, unless that is a regular expression.
+func (v value) met() string { return cmp.Or(v.at("exact").or(v.at("prefix")).text(), "lint") }
 
 // loadThrough returns a trial whose load reaches the callee of an edge by its
 // caller, at a rate at which requests do not meet.

@@ -49,13 +49,14 @@ func (p *pass) checkCallers(s *service, w *workload, server time.Duration, at va
 	case len(s.calledBy) == 0:
 		return
 	}
+	const closes = "%s closes idle connections after %s, and %s them for %s: a request on one that is just closed is reset"
 	switch {
 	case server == 0 && w.program != "" && own.has() && idle > fleetIdle:
-		p.report(own, "write idleTimeout: "+short(fleetIdle-time.Minute), "%s closes idle connections after %s, and %s them for %s: a request on one that is just closed is reset", w.name, short(fleetIdle), whose, short(idle))
+		p.report(own, "write idleTimeout: "+short(fleetIdle-time.Minute), closes, w.name, short(fleetIdle), whose, short(idle))
 	case server > 0 && idle > server && own.has():
-		p.report(own, "write an idleTimeout below "+short(server), "%s closes idle connections after %s, and %s them for %s: a request on one that is just closed is reset", w.name, short(server), whose, short(idle))
+		p.report(own, "write an idleTimeout below "+short(server), closes, w.name, short(server), whose, short(idle))
 	case server > 0 && idle > server:
-		p.report(at, "write a keep-alive above "+short(idle)+", or idleTimeout below "+short(server)+" in a DestinationRule", "%s closes idle connections after %s, and %s them for %s: a request on one that is just closed is reset", w.name, short(server), whose, short(idle))
+		p.report(at, "write a keep-alive above "+short(idle)+", or idleTimeout below "+short(server)+" in a DestinationRule", closes, w.name, short(server), whose, short(idle))
 	}
 }
 
