@@ -244,7 +244,7 @@ func (c *Cluster) Change(ctx context.Context, wanted Change) (string, error) {
 	if wanted.Do == "fault" {
 		return c.setFaults(ctx, wanted.Pod, wanted.Rules)
 	}
-	return wanted.make(ctx, c.client, c.lessons)
+	return wanted.carryOut(ctx, c.client, c.lessons)
 }
 
 // setFaults replaces the rules of a pod.

@@ -177,14 +177,14 @@ func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
 	case "pause":
 		return l.pause(ctx, c.Pod)
 	}
-	return c.make(ctx, l.control, l.lessons)
+	return c.carryOut(ctx, l.control, l.lessons)
 }
 
 // signals are those of a kill.
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 
-// make makes a change that is the same on this machine and on a cluster.
-func (c Change) make(ctx context.Context, on fleet, known lessons) (string, error) {
+// carryOut carries out a change that is the same on this machine and on a cluster.
+func (c Change) carryOut(ctx context.Context, on fleet, known lessons) (string, error) {
 	switch c.Do {
 	case "kill":
 		sig, ok := signals[c.Signal]
