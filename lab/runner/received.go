@@ -14,6 +14,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/scrape"
 )
 
 // Received implements check.Target.
@@ -95,22 +96,11 @@ func receivedBy(proxy string, text []byte, proxied, bare map[string]string, name
 
 // vehicles returns the number of vehicles that the tracker has; 0 after an error.
 func vehicles(ctx context.Context, route check.Route) int {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+route.Host+"/vehicles/", nil)
-	if err != nil {
-		return 0
-	}
-	transport := &http.Transport{
+	client := &http.Client{Transport: &http.Transport{
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return route.Dial(ctx, 0) },
 		DisableKeepAlives: true,
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return 0
-	}
-	defer response.Body.Close()
+	}}
 	var known []json.RawMessage
-	if response.StatusCode != http.StatusOK || json.NewDecoder(response.Body).Decode(&known) != nil {
-		return 0
-	}
+	_, _ = scrape.JSON(ctx, client, "http://"+route.Host+"/vehicles/", &known)
 	return len(known)
 }
