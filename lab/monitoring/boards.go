@@ -26,11 +26,11 @@ func Boards() []Board {
 		}},
 		{"resilience", "Resilience: library and mesh", "What the library and the mesh do about failures, on one board. A line exists for the one that acts.", []Row{entry, together, library, proxies}},
 		arm("none", "nothing handles failures", entry, Row{"Hops", []Panel{libraryAttempts, libraryLatency, failures}}),
-		arm("library", "the chain inside the services", entry, only(together, "library: "), library),
+		arm("library", "the chain inside the services", entry, only(together, "library"), library),
 		arm("sidecars", "proxies without a policy", entry, proxies, Row{"Cost", []Panel{memory, latency}}),
-		arm("mesh", "the policies in the proxies", entry, only(together, "mesh: "), proxies),
+		arm("mesh", "the policies in the proxies", entry, only(together, "mesh"), proxies),
 		arm("both", "endpoints and retries in the mesh, the rest in the library", entry, together, library, proxies),
-		arm("mesh-tuned", "the mesh with what needs an EnvoyFilter", entry, only(together, "mesh: "), proxies, Row{"Cost", []Panel{failures, received}}),
+		arm("mesh-tuned", "the mesh with what needs an EnvoyFilter", entry, only(together, "mesh"), proxies, Row{"Cost", []Panel{failures, received}}),
 		arm("twice", "all policies in the library and in the mesh", entry, Row{"Multiplied", []Panel{received, multiplied, retries, denied}}, library, proxies),
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 // only returns a row with the queries alone whose legend begins with a side: "library" or "mesh".
 func only(row Row, side string) Row {
-	side = strings.TrimSuffix(side, ": ")
 	part := Row{Title: strings.ToUpper(side[:1]) + side[1:] + ", policies"}
 	for _, p := range row.Panels {
 		var queries []Query
