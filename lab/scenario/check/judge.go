@@ -19,6 +19,8 @@ type Finding struct {
 	Saw      string `json:"saw"`      // the observation, in words
 }
 
+func (f Finding) String() string { return fmt.Sprintf("expected %s; saw %s", f.Expected, f.Saw) }
+
 // observation is what was observed of a check's requests.
 type observation struct {
 	planned    int      // the check's number of requests

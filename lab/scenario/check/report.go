@@ -45,7 +45,7 @@ func (r Result) failures() []string {
 	for _, check := range r.Checks {
 		for _, finding := range check.Findings {
 			if !finding.Holds {
-				lines = append(lines, fmt.Sprintf("%s: expected %s; saw %s", check.Requests, finding.Expected, finding.Saw))
+				lines = append(lines, fmt.Sprintf("%s: %s", check.Requests, finding))
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (r Result) failures() []string {
 				}
 				lines = append(lines, fmt.Sprintf("%s: holds %s, too, so it proves nothing", check.Requests, control.Change))
 				for _, finding := range check.Findings {
-					lines = append(lines, fmt.Sprintf("with the control: expected %s; saw %s", finding.Expected, finding.Saw))
+					lines = append(lines, fmt.Sprintf("with the control: %s", finding))
 				}
 			}
 		}
@@ -86,7 +86,7 @@ func Report(results []Result) Summary {
 func seen(where string, checks []CheckResult) (text string) {
 	for _, check := range checks {
 		for _, finding := range check.Findings {
-			text += fmt.Sprintf("%s%s: expected %s; saw %s\n", where, check.Requests, finding.Expected, finding.Saw)
+			text += fmt.Sprintf("%s%s: %s\n", where, check.Requests, finding)
 		}
 	}
 	return text
