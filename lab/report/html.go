@@ -207,16 +207,17 @@ func (p *page) fault(f Fault, id, at string) pageFault {
 	return v
 }
 
-// fields is what a field of the matrix says below its bar.
-func (a Arm) fields() (shown, latency string) {
-	good, p99 := a.Figures["good"], a.Figures["p99"]
-	if good.Value == nil {
-		return "no requests", ""
+// page is what the page shows of an arm: a bar, and what a field of the matrix has
+// below it.
+func (a Arm) page() *pageArm {
+	shown := pageArm{Arm: a, Bar: a.pageBar(), Good: "no requests"}
+	if good := a.Figures["good"]; good.Value != nil {
+		shown.Good, shown.Rest = percent.text(*good.Value)+" good", fmt.Sprintf("n %d", good.N)
 	}
-	if which, highest := p99.tail(); which != "" {
-		latency = which + " " + highest + ", "
+	if which, latency := a.Figures["p99"].tail(); which != "" {
+		shown.Rest = which + " " + latency + ", " + shown.Rest
 	}
-	return percent.text(*good.Value) + " good", fmt.Sprintf("%sn %d", latency, good.N)
+	return &shown
 }
 
 // pageBar is good, degraded and failed as one bar.
@@ -224,8 +225,8 @@ func (a Arm) pageBar() template.HTML {
 	var s strings.Builder
 	left := 0.0
 	for _, o := range outcomeMarks {
-		if v := a.Figures[o.name].Value; v != nil && *v > 0 {
-			fmt.Fprintf(&s, `<rect class="%s" x="%s%%" width="%s%%" height="100%%"/>`, o.name, decimal(100*left), decimal(100**v))
+		if v := a.Figures[o.Name].Value; v != nil && *v > 0 {
+			fmt.Fprintf(&s, `<rect class="%s" x="%s%%" width="%s%%" height="100%%"/>`, o.Name, decimal(100*left), decimal(100**v))
 			left += *v
 		}
 	}

@@ -92,7 +92,7 @@ func percentileLines(arms []*pageArm) template.HTML {
 		for _, p := range a.Percentiles {
 			points = append(points, decimal(1000*ninesOf(p.Share)/nines)+","+decimal(y(p.Seconds)))
 		}
-		fmt.Fprintf(&lines, `<polyline class="curve %s" points="%s"><title>%s</title></polyline>`, a.Class, strings.Join(points, " "), html.EscapeString(a.Name+": "+a.latencies()))
+		fmt.Fprintf(&lines, `<polyline class="curve %s" points="%s"><title>%s</title></polyline>`, a.Class, strings.Join(points, " "), html.EscapeString(a.Name+": "+a.Latencies()))
 	}
 	s.WriteString(stretched(0, height, 1000, height, lines.String()))
 	return svg("axes", height+20, s.String())
@@ -110,8 +110,8 @@ func roundLatency(seconds float64) string {
 // and 99.9 %.
 func ninesOf(share float64) float64 { return math.Log10(1 / (1 - share)) }
 
-// latencies are the arm's quantiles in words.
-func (a Arm) latencies() string {
+// Latencies are the arm's quantiles in words.
+func (a Arm) Latencies() string {
 	var all []string
 	for _, name := range []string{"p50", "p90", "p99", "p999"} {
 		if c, _ := column(name); a.Figures[name].Value != nil {
@@ -120,9 +120,6 @@ func (a Arm) latencies() string {
 	}
 	return cmp.Or(strings.Join(all, ", "), "none")
 }
-
-// Latencies are the arm's quantiles in words.
-func (a pageArm) Latencies() string { return a.latencies() }
 
 // heatLevels is the number of shades.
 const heatLevels = 5

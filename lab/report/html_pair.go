@@ -64,13 +64,6 @@ func (p Pair) drawn() any {
 	}{p.Conditions, p.Findings, p.B.Goals, p.Changes, p.Repeats}
 }
 
-// page is an arm as a bar with its figures.
-func (a Arm) page() *pageArm {
-	shown := pageArm{Arm: a, Bar: a.pageBar()}
-	shown.Good, shown.Rest = a.fields()
-	return &shown
-}
-
 // find returns an arm with a fault.
 func (r Report) find(fault, arm string) (Arm, bool) {
 	for _, f := range r.faults() {

@@ -46,21 +46,19 @@ func (f *Fault) dropUneven() {
 		return !slices.ContainsFunc(f.Arms, func(a Arm) bool { return !slices.ContainsFunc(a.Runs, r.same) })
 	}
 	var dropped []uint64
-	kept := make([][]Run, len(f.Arms))
-	for i, a := range f.Arms {
-		for _, r := range a.Runs {
+	for i := range f.Arms {
+		var kept []Run
+		for _, r := range f.Arms[i].Runs {
 			if all(r) {
-				kept[i] = append(kept[i], r)
+				kept = append(kept, r)
 			} else {
 				dropped = append(dropped, r.Seed)
 			}
 		}
-		slices.SortFunc(kept[i], func(a, b Run) int {
+		slices.SortFunc(kept, func(a, b Run) int {
 			return cmp.Or(cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.Repeat, b.Repeat))
 		})
-	}
-	for i := range f.Arms {
-		f.Arms[i].Runs = kept[i]
+		f.Arms[i].Runs = kept // what is in all arms stays there
 	}
 	if slices.Sort(dropped); len(dropped) > 0 {
 		f.warnings = append(f.warnings, warning{what: seedsLeft, run: f.Name})

@@ -72,10 +72,8 @@ func notesOf(r Report) (all []string) {
 }
 
 // outcomeMark is how an outcome is drawn in a bar: with colour all are blocks.
-type outcomeMark struct{ name, mark, color string }
-
 // Name is the outcome's column.
-func (o outcomeMark) Name() string { return o.name }
+type outcomeMark struct{ Name, mark, color string }
 
 var outcomeMarks = []outcomeMark{{"good", "█", "\x1b[32m"}, {"degraded", "▒", "\x1b[33m"}, {"failed", "·", "\x1b[31m"}}
 
@@ -144,7 +142,7 @@ func (a Arm) bar(color bool) string {
 	left, largest := barWidth, 0
 	for i, o := range outcomeMarks {
 		v := 0.0
-		if value := a.Figures[o.name].Value; value != nil {
+		if value := a.Figures[o.Name].Value; value != nil {
 			v = *value
 		}
 		if widths[i] = int(math.Round(v * barWidth)); i > 0 && v > 0 && widths[i] == 0 {
@@ -278,7 +276,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 func (a Arm) field() string {
 	var shares []string
 	for _, o := range outcomeMarks {
-		value := a.Figures[o.name].Value
+		value := a.Figures[o.Name].Value
 		if value == nil {
 			return "-"
 		}

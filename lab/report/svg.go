@@ -85,8 +85,8 @@ func MatrixSVG(r Report) string {
 	}
 	x, y := 0.0, s.height-svgText-2
 	for _, o := range outcomeMarks {
-		s.rect(o.name, x, y, svgText, svgText)
-		s.text("small", x+svgText+5, y+svgText-3, o.name)
+		s.rect(o.Name, x, y, svgText, svgText)
+		s.text("small", x+svgText+5, y+svgText-3, o.Name)
 		x += 88
 	}
 	s.text("small", x, y+svgText-3, "below a bar: good answers · p99, or the highest latency · requests")
@@ -102,8 +102,8 @@ func (s *svgCanvas) field(f Fault, a Arm, x, y float64) {
 	fmt.Fprintf(s, "<g><title>%s</title>\n", html.EscapeString(f.Name+", "+a.Name+": "+a.sentence()))
 	left := x
 	for _, o := range outcomeMarks {
-		width := *a.Figures[o.name].Value * svgBar
-		s.rect(o.name, left, y+2, width, svgText)
+		width := *a.Figures[o.Name].Value * svgBar
+		s.rect(o.Name, left, y+2, width, svgText)
 		left += width
 	}
 	s.text("small", x, y+2*svgText+4, strings.ReplaceAll(a.short(), " ", " · ")+" · "+thousands(a.Figures["good"].N))
@@ -147,9 +147,7 @@ func short(text string, most int) string {
 func RunsSVG(f Fault) string {
 	var runs []Run
 	for _, a := range f.Arms {
-		if len(a.Runs[0].Curve) > 0 {
-			runs = append(runs, a.Runs[0])
-		}
+		runs = append(runs, a.Runs[0])
 	}
 	s, scale := svgCanvas{width: svgPlot}, scaleOf(runs, f.Seconds)
 	s.text("head", 0, svgText, f.Name+", second by second; attempts are those of "+cmp.Or(f.Hop, "no hop"))
