@@ -22,6 +22,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/process"
 )
 
 const (
@@ -400,7 +401,7 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 		case len(missing) == 0 && len(late) == 0:
 			return nil
 		}
-		if pause(ctx, pollEvery) != nil {
+		if process.Sleep(ctx, pollEvery) != nil {
 			if len(missing) > 0 {
 				return c.fail(nil, "%s", strings.Join(missing, "; "))
 			}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/relay"
 )
 
@@ -189,7 +190,7 @@ func (c *Client) await(ctx context.Context, namespace, name string, p program) e
 		if strings.HasPrefix(why, "image ") {
 			return c.fail(nil, "pod %s: container %s: %s", name, p.container, why)
 		}
-		if err := pause(ctx, helperPoll); err != nil {
+		if err := process.Sleep(ctx, helperPoll); err != nil {
 			return c.fail(err, "pod %s: container %s: not ready after %s: %s", name, p.container, helperWithin, why)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 )
 
 // loads is the program that sends a load.
@@ -91,7 +92,7 @@ func (c *Client) podOfJob(ctx context.Context, job string) (string, error) {
 		if len(pods) > 0 {
 			return pods[0].Name, nil
 		}
-		if err := pause(ctx, helperPoll); err != nil {
+		if err := process.Sleep(ctx, helperPoll); err != nil {
 			return "", c.fail(err, "Job %s: no pod after %s: %s", job, helperWithin, c.refusal(ctx, job))
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"fleetman.example/lab/process"
 )
 
 // members returns the objects of the set other than namespaces.
@@ -148,7 +150,7 @@ func (c *Client) awaitGone(ctx context.Context, s memberSet) error {
 		if len(names) == 0 {
 			return nil
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := process.Sleep(ctx, pollEvery); err != nil {
 			return fmt.Errorf("%w: not gone yet: %s", err, strings.Join(names, ", "))
 		}
 	}
@@ -173,7 +175,7 @@ func (c *Client) downNamespaces(ctx context.Context, names []string) (any bool, 
 			} else if err != nil {
 				return any, c.about("Namespace "+name, err)
 			}
-			if err := pause(ctx, pollEvery); err != nil {
+			if err := process.Sleep(ctx, pollEvery); err != nil {
 				return any, fmt.Errorf("%w: not gone yet: namespace %s", err, name)
 			}
 		}

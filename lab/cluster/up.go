@@ -19,6 +19,7 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/process"
 )
 
 // UpOptions configure Up.
@@ -198,7 +199,7 @@ func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructure
 			_, err = c.apply(ctx, namespaceOver(o, there.Labels))
 			return err
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := process.Sleep(ctx, pollEvery); err != nil {
 			return c.fail(err, "namespace %s: is still being deleted", o.GetName())
 		}
 	}
@@ -292,13 +293,3 @@ func split(list, separator string) []string {
 
 // pollEvery is the time between two reads of a state that is awaited.
 const pollEvery = 500 * time.Millisecond
-
-// pause waits, at most until the context ends.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

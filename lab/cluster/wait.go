@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 )
 
 // NotReadyError is the error of a fleet that does not get ready.
@@ -54,7 +55,7 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 			progress("waiting: " + text)
 		}
 		hopeless := !stuck.IsZero() && time.Since(stuck) > patience
-		if hopeless || pause(ctx, pollEvery) != nil {
+		if hopeless || process.Sleep(ctx, pollEvery) != nil {
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
