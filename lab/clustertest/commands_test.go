@@ -67,9 +67,7 @@ func TestScenarios(t *testing.T) {
 					t.Errorf("promise %d: no control has broken it", i)
 				}
 			}
-			if left := c.left(t); left != "" {
-				t.Errorf("check leaves %s", left)
-			}
+			c.wantNothing(t)
 		})
 	}
 }
@@ -78,54 +76,37 @@ func TestScenarios(t *testing.T) {
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "commands", "istio-system")
-	code, stdout, _ := c.fleetman(t, "up", freePorts(t, "plain"))
-	address := pageAddress.FindStringSubmatch(stdout)
-	if code != 0 || address == nil {
-		t.Fatalf("up: exit code %d, no address of the page", code)
+	address := pageAddress.FindStringSubmatch(c.want(t, 0, nil, "up", freePorts(t, "plain")))
+	if address == nil {
+		t.Fatal("up: no address of the page")
 	}
 	driver := address[1] + "/api/vehicles/driver/City%20Truck"
 	if status, body, _ := get(t, driver); status != 200 || !strings.Contains(body, `"name":"Pam Parry"`) {
 		t.Errorf("the page: %d %s", status, body)
 	}
-	if code, stdout, _ := c.fleetman(t, "fault", "staff-service", "delay=1s,path=/driver/"); code != 0 || !strings.Contains(stdout, "delay=1s,path=/driver/") {
-		t.Errorf("fault: exit code %d", code)
-	}
+	c.want(t, 0, []string{"delay=1s,path=/driver/"}, "fault", "staff-service", "delay=1s,path=/driver/")
 	if status, _, took := get(t, driver); status != 200 || took < time.Second {
 		t.Errorf("with a delay of 1 s: %d after %v", status, took)
 	}
-	if code, stdout, _ := c.fleetman(t, "fault", "--clear"); code != 0 || strings.Contains(stdout, "delay") {
-		t.Errorf("fault --clear: exit code %d", code)
+	if cleared := c.want(t, 0, nil, "fault", "--clear"); strings.Contains(cleared, "delay") {
+		t.Error("fault --clear leaves the delay")
 	}
-	if code, stdout, _ := c.fleetman(t, "fault", "verify"); code != 0 || strings.Count(stdout, " ok\n") != 10 {
-		t.Errorf("fault verify: exit code %d", code)
+	if verified := c.want(t, 0, nil, "fault", "verify"); strings.Count(verified, " ok\n") != 10 {
+		t.Error("fault verify: not all kinds are observed")
 	}
-	if code, stdout, _ := c.fleetman(t, "logs", "--prefix", "--tail", "1", "webapp"); code != 0 || !strings.HasPrefix(stdout, "webapp-") || !strings.Contains(stdout, " | {") {
-		t.Errorf("logs: exit code %d", code)
+	if line := c.want(t, 0, []string{" | {"}, "logs", "--prefix", "--tail", "1", "webapp"); !strings.HasPrefix(line, "webapp-") {
+		t.Error("logs: no prefix")
 	}
 	before := podOf(t, c, "api-gateway")
-	if code, stdout, _ := c.fleetman(t, "kill", "--signal", "KILL", "api-gateway"); code != 0 || !strings.Contains(stdout, before+": killed at once") {
-		t.Errorf("kill: exit code %d", code)
-	}
+	c.want(t, 0, []string{before + ": killed at once"}, "kill", "--signal", "KILL", "api-gateway")
 	if after := podOf(t, c, "api-gateway"); after == before {
 		t.Errorf("the pod %s is not replaced", before)
 	}
-	code, stdout, _ = c.fleetman(t, "up", freePorts(t, "circuit-breaking")) // in place
-	if code != 0 || !strings.Contains(stdout, "istio-ingressgateway: http://") || !strings.Contains(stdout, "staff-service-bad-") {
-		t.Fatalf("up of another scenario: exit code %d", code)
-	}
-	if code, stdout, _ := c.fleetman(t, "mesh", "status"); code != 0 || !strings.Contains(stdout, "istiod: ready") {
-		t.Errorf("mesh status: exit code %d", code)
-	}
+	c.want(t, 0, []string{"istio-ingressgateway: http://", "staff-service-bad-"}, "up", freePorts(t, "circuit-breaking")) // in place
+	c.want(t, 0, []string{"istiod: ready"}, "mesh", "status")
 	apply(t, c)
-	if code, _, _ := c.fleetman(t, "down"); code != 0 {
-		t.Errorf("down: exit code %d", code)
-	}
-	if left := c.left(t); left != "" {
-		t.Errorf("down leaves %s", left)
-	}
-	if code, _, stderr := c.fleetman(t, "pods"); code != 1 || !strings.Contains(stderr, "no fleet in namespace "+c.namespace) {
-		t.Errorf("pods without a fleet: exit code %d", code)
-	}
+	c.down(t)
+	c.want(t, 1, []string{"no fleet in namespace " + c.namespace}, "pods")
 }
 
 // podOf returns the name of the pod of a Deployment.
@@ -154,35 +135,28 @@ func apply(t *testing.T, c *cluster) {
 	dir := filepath.Join(scenario, "..", "..")
 	rules := filepath.Join(dir, "scenarios", "circuit-breaking", "istio.yaml")
 	change(t, rules, "consecutive5xxErrors: 2", "consecutive5xxErrors: 7")
-	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.HasPrefix(stdout, "DestinationRule "+c.namespace+"/fleetman-staff-service changed; in every proxy after ") {
-		t.Errorf("apply: exit code %d", code)
+	changed := "DestinationRule " + c.namespace + "/fleetman-staff-service changed; in every proxy after "
+	if printed := c.want(t, 0, nil, "apply", scenario); !strings.HasPrefix(printed, changed) {
+		t.Errorf("apply: want %s", changed)
 	}
 	change(t, rules, "consecutive5xxErrors", "consecutiveErors")
-	if code, _, stderr := c.fleetman(t, "apply", scenario); code != 1 || !strings.Contains(stderr, "consecutiveErors: field not declared in schema") {
-		t.Errorf("apply of a mistake: exit code %d", code)
-	}
+	c.want(t, 1, []string{"consecutiveErors: field not declared in schema"}, "apply", scenario)
 	change(t, rules, "consecutiveErors", "consecutive5xxErrors")
 	webapp := podOf(t, c, "webapp")
 	base := filepath.Join(dir, "base", "webapp.yaml")
 	change(t, base, "image: fleetman/webapp:6", "image: fleetman/webapp:none")
-	if code, _, stderr := c.fleetman(t, "apply", scenario); code != 1 || !strings.Contains(stderr, "image missing: ") || !strings.Contains(stderr, "; the old objects are restored") {
-		t.Errorf("apply of an image that is missing: exit code %d", code)
-	}
+	c.want(t, 1, []string{"image missing: ", "; the old objects are restored"}, "apply", scenario)
 	if still := podOf(t, c, "webapp"); still != webapp {
 		t.Errorf("the pod %s was replaced by %s", webapp, still)
 	}
 	change(t, base, "image: fleetman/webapp:none", "image: fleetman/webapp:6")
 	change(t, base, "env:\n", "env:\n            - {name: LOG_LEVEL, value: debug}\n")
-	if code, stdout, _ := c.fleetman(t, "apply", scenario); code != 0 || !strings.Contains(stdout, "Deployment "+c.namespace+"/webapp changed; 1 pods started, 1 ended; in every proxy after ") {
-		t.Errorf("apply of a changed pod: exit code %d", code)
-	}
+	c.want(t, 0, []string{"Deployment " + c.namespace + "/webapp changed; 1 pods started, 1 ended; in every proxy after "}, "apply", scenario)
 	outside := "DestinationRule istio-system/fleetman-everywhere"
 	everywhere := freePorts(t, "circuit-breaking-everywhere")
 	ofAll := filepath.Join(everywhere, "..", "circuit-breaking-everywhere", "istio.yaml")
 	change(t, ofAll, `host: "*.local"`, `host: "*.default.svc.cluster.local"`) // not of other tests' fleets
-	if code, _, stderr := c.fleetman(t, "apply", everywhere); code != 2 || !strings.Contains(stderr, outside) || !strings.Contains(stderr, "--yes: missing") {
-		t.Errorf("apply of an object in istio-system: exit code %d", code)
-	}
+	c.want(t, 2, []string{outside, "--yes: missing"}, "apply", everywhere)
 	if left := c.left(t); strings.Contains(left, outside) {
 		t.Errorf("%s is applied without --yes", outside)
 	}
@@ -217,26 +191,11 @@ func change(t *testing.T, path, from, to string) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "killed", "outside")
-	cmd := c.command([]string{"up", freePorts(t, "egress"), "--context", c.context, "--namespace", c.namespace})
-	progress, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
-		t.Fatal(err)
-	}
+	cmd, _ := c.start(t, freePorts(t, "egress"))
 	time.Sleep(500 * time.Millisecond) // somewhere among the objects: TestInterrupted of package cluster has every place
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if code, _, _ := c.fleetman(t, "down"); code != 0 {
-		t.Errorf("down: exit code %d", code)
-	}
-	if left := c.left(t); left != "" {
-		t.Errorf("down leaves %s", left)
-	}
+	c.down(t)
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"k8s.io/client-go/rest"
+
 	"fleetman.example/lab/record"
 )
 
@@ -40,20 +42,13 @@ func experimentFile(t *testing.T) string {
 // is what it needs.
 func TestCompare(t *testing.T) {
 	c := newCluster(t, "compare")
-	u, requests := newUser(t, c), newRecorder(t, c)
-	file, config, out := experimentFile(t), u.kubeconfig(t, requests.URL), t.TempDir()
-	_, stdout, _ := c.fleetman(t, "compare", file, "--dry-run")
-	role := u.grant(t, stdout)
-	if code, _, _ := c.fleetman(t, "compare", file, "--out", out, "--kubeconfig", config); code != 0 {
-		t.Fatalf("compare: exit code %d", code)
-	}
-	if code, _, _ := c.fleetman(t, "down", "--kubeconfig", config); code != 0 {
-		t.Errorf("down: exit code %d", code)
-	}
-	if left := c.left(t); left != "" {
-		t.Errorf("compare leaves %s", left)
-	}
-	for permission := range requests.superfluous(role) {
+	u, front := newUser(t, c), newFront(t, rest.AnonymousClientConfig(c.config))
+	file, config, out := experimentFile(t), u.kubeconfig(t, front.URL), t.TempDir()
+	role := u.grant(t, c.want(t, 0, nil, "compare", file, "--dry-run"))
+	c.want(t, 0, nil, "compare", file, "--out", out, "--kubeconfig", config)
+	c.wantNothing(t)
+	c.want(t, 0, nil, "down", "--kubeconfig", config)
+	for permission := range front.superfluous(role) {
 		if verb, _, _ := strings.Cut(permission, " "); verb != "get" { // objects in namespaces that exist are read first
 			t.Errorf("the ClusterRole allows %s, which no request needs", permission)
 		}
@@ -125,13 +120,9 @@ func TestCompareEnded(t *testing.T) {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if test.down {
-				if code, _, _ := c.fleetman(t, "down"); code != 0 {
-					t.Errorf("down: exit code %d", code)
-				}
+				c.want(t, 0, nil, "down")
 			}
-			if left := c.left(t); left != "" {
-				t.Errorf("there are %s", left)
-			}
+			c.wantNothing(t)
 		})
 	}
 }

@@ -3,13 +3,9 @@ package clustertest
 import (
 	"context"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 )
@@ -90,128 +87,35 @@ func TestNotReady(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				code, _, stderr := c.in(t, at, append([]string{"up", freePorts(t, "plain", test.components...)}, test.args...)...)
-				if code != 1 || !strings.Contains(stderr, test.want) {
-					t.Errorf("exit code %d, want %s", code, test.want)
-				}
-				if code, _, _ := c.in(t, at, "down"); code != 0 {
-					t.Errorf("down: exit code %d", code)
-				}
+				own := c.at(at)
+				own.want(t, 1, []string{test.want}, append([]string{"up", freePorts(t, "plain", test.components...)}, test.args...)...)
+				own.down(t)
 			})
 		}
 	})
-	if left := c.left(t); left != "" {
-		t.Errorf("down leaves %s", left)
-	}
 }
 
 // TestOutage: an API server that goes away while a fleet is applied is waited for.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "outage")
-	gate := openGate(t, c)
+	front := newFront(t, rest.CopyConfig(c.config))
 	through := kubeconfig(t, func(config *api.Config) {
-		for _, cluster := range config.Clusters {
-			cluster.TLSServerName = gate.server.Hostname()
-			cluster.Server = "https://" + gate.listener.Addr().String()
+		for name := range config.Clusters {
+			config.Clusters[name] = &api.Cluster{Server: front.URL}
 		}
 	})
-	cmd := c.command([]string{"up", freePorts(t, "plain"), "--context", c.context, "--namespace", c.namespace, "--kubeconfig", through})
-	progress, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
-		t.Fatal(err)
-	}
+	cmd, progress := c.start(t, freePorts(t, "plain"), "--kubeconfig", through)
 	const away = 30 * time.Second // the limit is a minute
-	gate.shut()
-	time.AfterFunc(away, gate.reopen)
+	front.leave(away)
 	rest, _ := io.ReadAll(progress)
 	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "ready after ") {
 		t.Errorf("%v: %s", err, rest)
 	}
-	if gate.refused.Load() == 0 {
-		t.Error("no connection met the outage")
+	if front.refused.Load() == 0 {
+		t.Error("no request met the outage")
 	}
-	if code, _, _ := c.fleetman(t, "down"); code != 0 {
-		t.Errorf("down: exit code %d", code)
-	}
-	if left := c.left(t); left != "" {
-		t.Errorf("down leaves %s", left)
-	}
-}
-
-// gate forwards connections to the API server, and resets all of them while it is shut.
-type gate struct {
-	listener net.Listener
-	server   *url.URL
-	refused  atomic.Int64
-
-	mu     sync.Mutex
-	closed bool
-	open   []net.Conn
-}
-
-func openGate(t *testing.T, c *cluster) *gate {
-	t.Helper()
-	d := &gate{}
-	var err error
-	if d.server, err = url.Parse(c.config.Host); err != nil {
-		t.Fatal(err)
-	}
-	if d.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.listener.Close(); d.shut() })
-	go func() {
-		for {
-			conn, err := d.listener.Accept()
-			if err != nil {
-				return
-			}
-			go d.forward(conn)
-		}
-	}()
-	return d
-}
-
-func (d *gate) forward(conn net.Conn) {
-	defer conn.Close()
-	there, err := net.Dial("tcp", d.server.Host)
-	if err != nil {
-		return
-	}
-	defer there.Close()
-	d.mu.Lock()
-	closed := d.closed
-	d.open = append(d.open, conn, there)
-	d.mu.Unlock()
-	if closed {
-		d.refused.Add(1)
-		return
-	}
-	go func() { _, _ = io.Copy(there, conn); there.Close() }()
-	_, _ = io.Copy(conn, there)
-}
-
-func (d *gate) shut() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	for _, conn := range d.open {
-		conn.Close()
-	}
-	d.open = nil
-}
-
-func (d *gate) reopen() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = false
+	c.down(t)
 }
 
 // TestRefused: a wrong namespace, object, address or credential is one line, and changes nothing.
@@ -225,34 +129,25 @@ func TestRefused(t *testing.T) {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := c.in(t, at, "up", "plain"); code != 1 || !strings.Contains(stderr, "Service "+at+"/fleetman-webapp: exists, and fleetman did not make it") {
-		t.Errorf("an object exists: exit code %d", code)
-	}
-	if code, _, stderr := c.fleetman(t, "up", "jwt-routing"); code != 2 || !strings.Contains(stderr, "RequestAuthentication istio-system/fleetman-visitors") || !strings.Contains(stderr, "--yes: missing") {
-		t.Errorf("an object in istio-system: exit code %d", code)
-	}
-	for name, test := range map[string]struct {
-		change func(*api.Config)
-		want   string
-	}{
-		"unreachable": {func(config *api.Config) {
+	c.at(at).want(t, 1, []string{"Service " + at + "/fleetman-webapp: exists, and fleetman did not make it"}, "up", "plain")
+	c.want(t, 2, []string{"RequestAuthentication istio-system/fleetman-visitors", "--yes: missing"}, "up", "jwt-routing")
+	for want, change := range map[string]func(*api.Config){
+		"API server https://127.0.0.1:1: connect: connection refused: must be reachable": func(config *api.Config) {
 			for _, cluster := range config.Clusters {
 				cluster.Server = "https://127.0.0.1:1"
 			}
-		}, "API server https://127.0.0.1:1: connect: connection refused: must be reachable"},
-		"credentials": {func(config *api.Config) {
+		},
+		"its credentials are expired or unknown to ": func(config *api.Config) {
 			for name := range config.AuthInfos {
 				config.AuthInfos[name] = &api.AuthInfo{Token: "expired"}
 			}
-		}, "its credentials are expired or unknown to "},
+		},
 	} {
-		if code, _, stderr := c.fleetman(t, "up", "plain", "--kubeconfig", kubeconfig(t, test.change)); code != 1 || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: exit code %d, want %s", name, code, test.want)
+		if printed := c.want(t, 1, []string{want}, "up", "plain", "--kubeconfig", kubeconfig(t, change)); strings.Count(printed, "\n") != 1 {
+			t.Errorf("more than one line: %s", printed)
 		}
 	}
-	if left := c.left(t); left != "" {
-		t.Errorf("there are %s", left)
-	}
+	c.wantNothing(t)
 }
 
 // kubeconfig writes a changed copy of the kubeconfig.

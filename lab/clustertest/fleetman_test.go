@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,16 +65,17 @@ func newCluster(t *testing.T, name string, others ...string) *cluster {
 	return c
 }
 
+// at returns the cluster for a fleet in another namespace.
+func (c *cluster) at(namespace string) *cluster {
+	other := *c
+	other.namespace = namespace
+	return &other
+}
+
 // fleetman runs a command on the cluster to its end.
 func (c *cluster) fleetman(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	return c.in(t, c.namespace, args...)
-}
-
-// in runs a command in another namespace.
-func (c *cluster) in(t *testing.T, namespace string, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	cmd := c.command(append(args, "--context", c.context, "--namespace", namespace))
+	cmd := c.command(append(args, "--context", c.context, "--namespace", c.namespace))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -82,6 +84,56 @@ func (c *cluster) in(t *testing.T, namespace string, args ...string) (code int, 
 	}
 	t.Logf("fleetman %s: exit code %d\n%s%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errs.String())
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// want runs a command that must end with a code and print texts, to standard output or, with another code than 0, to
+// standard error. It returns what is printed there.
+func (c *cluster) want(t *testing.T, code int, texts []string, args ...string) (printed string) {
+	t.Helper()
+	got, printed, stderr := c.fleetman(t, args...)
+	if code != 0 {
+		printed = stderr
+	}
+	if got != code {
+		t.Errorf("fleetman %s: exit code %d, want %d", strings.Join(args, " "), got, code)
+	}
+	for _, text := range texts {
+		if !strings.Contains(printed, text) {
+			t.Errorf("fleetman %s: want %q", strings.Join(args, " "), text)
+		}
+	}
+	return printed
+}
+
+// down removes the fleet, of which nothing may be left.
+func (c *cluster) down(t *testing.T, flags ...string) {
+	t.Helper()
+	c.want(t, 0, nil, append([]string{"down"}, flags...)...)
+	c.wantNothing(t)
+}
+
+func (c *cluster) wantNothing(t *testing.T) {
+	t.Helper()
+	if left := c.left(t); left != "" {
+		t.Errorf("there are %s", left)
+	}
+}
+
+// start starts an up, and returns it, with its standard error, when it applies objects.
+func (c *cluster) start(t *testing.T, scenario string, flags ...string) (*exec.Cmd, io.Reader) {
+	t.Helper()
+	cmd := c.command(append([]string{"up", scenario, "--context", c.context, "--namespace", c.namespace}, flags...))
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, progress
 }
 
 func (c *cluster) command(args []string) *exec.Cmd {

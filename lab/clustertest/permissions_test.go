@@ -2,22 +2,14 @@ package clustertest
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 )
@@ -88,73 +80,6 @@ func (u *user) grant(t *testing.T, printed string) *rbacv1.ClusterRole {
 	return role
 }
 
-// recorder forwards requests to the API server, and notes the permissions that they need.
-type recorder struct {
-	*httptest.Server
-	mu     sync.Mutex
-	needed sets.Set[string] // VERB RESOURCE.GROUP
-}
-
-func newRecorder(t *testing.T, c *cluster) *recorder {
-	t.Helper()
-	config := rest.AnonymousClientConfig(c.config)
-	config.NextProtos = []string{"http/1.1"} // HTTP/2 has no upgrades
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(c.config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forward := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	recorder := &recorder{needed: sets.New[string]()}
-	recorder.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder.note(r)
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(recorder.Close)
-	return recorder
-}
-
-// resourcePath matches the path of a resource: its group, resource, name and subresource.
-var resourcePath = regexp.MustCompile(`^/(?:api|apis/([^/]+))/v[^/]+/(?:namespaces/[^/]+/)?([a-z]+)(/[^/]+)?(/[a-z]+)?`)
-
-func (r *recorder) note(request *http.Request) {
-	match := resourcePath.FindStringSubmatch(request.URL.Path)
-	if match == nil {
-		return // discovery, which everyone may
-	}
-	verbs := map[string][]string{http.MethodPost: {"create"}, http.MethodPatch: {"create", "patch"}, http.MethodPut: {"update"}, http.MethodDelete: {"delete"}}[request.Method]
-	switch {
-	case verbs != nil:
-	case match[3] == "":
-		verbs = []string{"list"}
-	default:
-		verbs = []string{"get"}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, verb := range verbs {
-		r.needed.Insert(verb + " " + match[2] + match[4] + "." + match[1])
-	}
-}
-
-// superfluous returns what the role allows and no request needed.
-func (r *recorder) superfluous(role *rbacv1.ClusterRole) sets.Set[string] {
-	allowed := sets.New[string]()
-	for _, rule := range role.Rules {
-		for _, resource := range rule.Resources {
-			for _, verb := range rule.Verbs {
-				allowed.Insert(verb + " " + resource + "." + rule.APIGroups[0])
-			}
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return allowed.Difference(r.needed)
-}
-
 // TestPermissions: the ClusterRole that up --dry-run prints is enough, and without it the missing verb is named.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
@@ -163,11 +88,8 @@ func TestPermissions(t *testing.T) {
 	u := newUser(t, c)
 	config := u.kubeconfig(t, "")
 	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get secrets in namespace " + c.namespace
-	if code, _, stderr := c.fleetman(t, "up", scenario, "--kubeconfig", config); code != 1 || !strings.Contains(stderr, want) {
-		t.Errorf("without permissions: exit code %d, want %s", code, want)
-	}
-	_, stdout, _ := c.fleetman(t, "up", "--dry-run", scenario)
-	u.grant(t, stdout)
+	c.want(t, 1, []string{want}, "up", scenario, "--kubeconfig", config)
+	u.grant(t, c.want(t, 0, nil, "up", "--dry-run", scenario))
 	for _, args := range [][]string{
 		{"up", scenario},
 		{"pods"},
@@ -177,15 +99,10 @@ func TestPermissions(t *testing.T) {
 		{"fault", "verify", "staff-service"},
 		{"apply", scenario},
 		{"kill", "webapp"},
-		{"down"},
 	} {
-		if code, _, _ := c.fleetman(t, append(args, "--kubeconfig", config)...); code != 0 {
-			t.Errorf("with the ClusterRole: %s: exit code %d", args[0], code)
-		}
+		c.want(t, 0, nil, append(args, "--kubeconfig", config)...)
 	}
-	if left := c.left(t); left != "" {
-		t.Errorf("down leaves %s", left)
-	}
+	c.down(t, "--kubeconfig", config)
 	if text, err := os.ReadFile(config); err != nil || !strings.Contains(string(text), u.token) {
 		t.Errorf("the kubeconfig has not the user's token: %v", err)
 	}
