@@ -205,10 +205,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		a.remove(w, path)
 	case a.objects[path] != nil:
 		respond(w, 200, a.objects[path].object().Object)
-	case a.isCollection(path):
-		a.list(w, r)
 	default:
-		fail(w, 404, path+" not found")
+		a.list(w, r)
 	}
 }
 
@@ -223,17 +221,7 @@ func (a *api) groupList() metav1.APIGroupList {
 	return list
 }
 
-func (a *api) isCollection(path string) bool {
-	last := path[strings.LastIndex(path, "/")+1:]
-	for _, list := range a.groups {
-		if slices.ContainsFunc(list, func(r metav1.APIResource) bool { return r.Name == last }) {
-			return true
-		}
-	}
-	return false
-}
-
-// kindOf returns the kind and the version of a collection.
+// kindOf returns the kind and the version of a collection; no kind for other paths.
 func (a *api) kindOf(path string) (kind, version string) {
 	for version, list := range a.groups {
 		for _, r := range list {
@@ -253,6 +241,10 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []any{}
 	kind, version := a.kindOf(r.URL.Path)
+	if kind == "" {
+		fail(w, 404, r.URL.Path+" not found")
+		return
+	}
 	for _, path := range slices.Sorted(maps.Keys(a.objects)) {
 		if o := a.objects[path].object(); strings.HasPrefix(path, r.URL.Path+"/") && selector.Matches(labels.Set(o.GetLabels())) {
 			items = append(items, o.Object)

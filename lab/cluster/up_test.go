@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -196,30 +197,32 @@ func TestNotReady(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPI()
-			c := a.client(t, "")
-			if test.deployment != "" {
-				a.made = func(o *unstructured.Unstructured) {
-					if s := a.objects["/apis/apps/v1/namespaces/fleetman/deployments/webapp"]; s != nil {
-						s.own = map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "ReplicaFailure", "status": "True", "message": test.deployment}}}}
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI()
+				c := a.client(t, "")
+				if test.deployment != "" {
+					a.made = func(o *unstructured.Unstructured) {
+						if s := a.objects["/apis/apps/v1/namespaces/fleetman/deployments/webapp"]; s != nil {
+							s.own = map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "ReplicaFailure", "status": "True", "message": test.deployment}}}}
+						}
 					}
 				}
-			}
-			for _, text := range []string{test.pod, test.event, test.node} {
-				if text != "" {
-					a.put("v1", text)
+				for _, text := range []string{test.pod, test.event, test.node} {
+					if text != "" {
+						a.put("v1", text)
+					}
 				}
-			}
-			o := options(t)
-			o.ReadyTimeout = 100 * time.Millisecond
-			err := c.Up(t.Context(), load(t, "../../k8s/base"), o)
-			var late *NotReadyError
-			if !errors.As(err, &late) || !slices.Equal(late.Problems, []string{test.want}) || !strings.HasPrefix(err.Error(), "not ready after 0s: "+test.want) {
-				t.Errorf("got  %v\nwant %s", err, test.want)
-			}
-			if a.get("/api/v1/namespaces/fleetman") == nil {
-				t.Error("the fleet is removed, and its pods cannot be inspected")
-			}
+				o := options(t)
+				o.ReadyTimeout = 100 * time.Millisecond
+				err := c.Up(t.Context(), load(t, "../../k8s/base"), o)
+				var late *NotReadyError
+				if !errors.As(err, &late) || !slices.Equal(late.Problems, []string{test.want}) || !strings.HasPrefix(err.Error(), "not ready after 0s: "+test.want) {
+					t.Errorf("got  %v\nwant %s", err, test.want)
+				}
+				if a.get("/api/v1/namespaces/fleetman") == nil {
+					t.Error("the fleet is removed, and its pods cannot be inspected")
+				}
+			})
 		})
 	}
 }

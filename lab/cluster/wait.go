@@ -34,7 +34,7 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var problems []string
-	var stuck time.Time // since when a problem is a final one
+	hopeful := began // when no problem was a final one
 	for shown := ""; ; {
 		now, final, err := c.problems(ctx)
 		switch {
@@ -46,16 +46,13 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 			return err
 		}
 		if !final {
-			stuck = time.Time{}
-		} else if stuck.IsZero() {
-			stuck = time.Now()
+			hopeful = time.Now()
 		}
 		if text := strings.Join(problems, "; "); text != shown && time.Since(began) > patience {
 			shown = text
 			progress("waiting: " + text)
 		}
-		hopeless := !stuck.IsZero() && time.Since(stuck) > patience
-		if hopeless || process.Sleep(ctx, pollEvery) != nil {
+		if time.Since(hopeful) > patience || process.Sleep(ctx, pollEvery) != nil {
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
