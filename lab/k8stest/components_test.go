@@ -2,7 +2,6 @@ package k8stest
 
 import (
 	"flag"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,7 +12,9 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 )
 
@@ -47,7 +48,7 @@ var components = []component{
 	{name: "telemetry", apart: true},
 }
 
-var every = flag.Bool("all", false, "build all allowed combinations, in a minute, instead of the pairs and the largest")
+var every = flag.Bool("all", false, "check all allowed combinations instead of the pairs and the largest")
 
 // combinations returns the allowed sets of components: all of them or, when every is false, those of two with
 // the ones that they need, and the maximal ones.
@@ -118,12 +119,18 @@ func allowed(set []string) bool {
 // combine loads base with a set of components, as in a user's own kustomization.
 func combine(t *testing.T, root string, set []string) (*manifest.Objects, error) {
 	t.Helper()
+	return build(t, root, "../base", set)
+}
+
+// build loads a resource, or none, with a set of components.
+func build(t *testing.T, root, resource string, set []string) (*manifest.Objects, error) {
+	t.Helper()
 	dir, err := os.MkdirTemp(root, "own-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	text := "resources: [../base]\ncomponents:\n"
+	text := "resources: [" + resource + "]\ncomponents:\n"
 	for _, name := range set {
 		text += "  - ../components/" + name + "\n"
 	}
@@ -183,34 +190,109 @@ func TestComponents(t *testing.T) {
 	}
 }
 
-// TestCombinations builds the allowed sets of components. The Istio objects of a set are those of its
-// components, unchanged, so istioctl validates each different set of Istio objects once.
+// TestCombinations checks the allowed sets of components. A component that has resources alone, without Deployments, adds
+// the same objects to every set, so sets that differ in such components alone are built once. The pairs and the largest
+// sets are also built as a whole, which shows that no other component changes these objects. The Istio objects of a set
+// are those of its components, unchanged, so istioctl validates each different set of Istio objects once.
 func TestCombinations(t *testing.T) {
 	// kustomize allocates much; collecting garbage less often saves a fifth of the time
 	before := debug.SetGCPercent(400)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
-	all := combinations(*every)
 	root := copyOf(t)
-	var asked sync.Map
+	added := map[string]*manifest.Objects{}
+	for _, c := range components {
+		if !resourcesAlone(t, c.name) {
+			continue
+		}
+		objects, err := build(t, root, "", []string{c.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(manifest.Of[*appsv1.Deployment](objects)) == 0 { // others change these
+			added[c.name] = objects
+		}
+	}
+	if len(added) < 3 {
+		t.Errorf("%d components have resources alone, want 3 at least", len(added))
+	}
+	whole := map[string]bool{}
+	for _, set := range combinations(false) {
+		whole[strings.Join(set, "+")] = true
+	}
+	all := combinations(*every)
+	without := func(set []string) []string {
+		return slices.DeleteFunc(slices.Clone(set), func(name string) bool { return added[name] != nil })
+	}
+	groups := map[string][][]string{}
 	for _, set := range all {
-		t.Run(strings.Join(set, "+"), func(t *testing.T) {
+		name := strings.Join(without(set), "+")
+		groups[name] = append(groups[name], set)
+	}
+	var asked sync.Map
+	for name, sets := range groups {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			objects, err := combine(t, root, set)
+			changed, err := combine(t, root, without(sets[0]))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, line := range dangling(t, objects) {
-				t.Error(line)
-			}
-			if _, twice := asked.LoadOrStore(rules(objects), true); twice || istioctl() == "" {
-				return
-			}
-			if said := accepted(t, objects); said != "" {
-				t.Errorf("istioctl: %s", said)
+			for _, set := range sets {
+				t.Run(strings.Join(set, "+"), func(t *testing.T) {
+					objects := &manifest.Objects{All: slices.Clone(changed.All)}
+					for _, name := range set {
+						if added[name] != nil {
+							objects.All = append(objects.All, added[name].All...)
+						}
+					}
+					if whole[strings.Join(set, "+")] {
+						built, err := combine(t, root, set)
+						if err != nil {
+							t.Fatal(err)
+						}
+						assert.Equal(t, "the objects, by name", byName(t, objects), byName(t, built))
+					}
+					for _, line := range dangling(t, objects) {
+						t.Error(line)
+					}
+					if _, twice := asked.LoadOrStore(rules(objects), true); twice || istioctl() == "" {
+						return
+					}
+					if said := accepted(t, objects); said != "" {
+						t.Errorf("istioctl: %s", said)
+					}
+				})
 			}
 		})
 	}
-	t.Logf("%d combinations", len(all))
+	t.Logf("%d combinations of %d changes", len(all), len(groups))
+}
+
+// resourcesAlone reports whether a component has resources, and neither patches nor anything else.
+func resourcesAlone(t *testing.T, name string) bool {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(k8s, "components", name, "kustomization.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := yaml.Unmarshal(text, &fields); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Equal(slices.Sorted(maps.Keys(fields)), []string{"apiVersion", "kind", "resources"})
+}
+
+// byName returns the text of each object by its name. An object of a name that another one has is an error.
+func byName(t *testing.T, objects *manifest.Objects) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, object := range objects.All {
+		name := object.APIVersion + " " + object.Ref()
+		if found[name] != "" {
+			t.Errorf("%s: is there twice", name)
+		}
+		found[name] = string(object.JSON)
+	}
+	return found
 }
 
 // TestVersionsFirst checks that in the table's order a component's change of a service also changes the version
@@ -261,15 +343,16 @@ func TestVersionsFirst(t *testing.T) {
 	}
 }
 
-// rules returns the text of the Istio objects.
+// rules returns the text of the Istio objects, in the order of their texts.
 func rules(objects *manifest.Objects) string {
-	var text strings.Builder
+	var texts []string
 	for _, object := range objects.All {
 		if object.Typed == nil {
-			fmt.Fprintln(&text, string(object.JSON))
+			texts = append(texts, string(object.JSON))
 		}
 	}
-	return text.String()
+	slices.Sort(texts)
+	return strings.Join(texts, "\n")
 }
 
 // TestRefusedCombinations checks that a combination that the table excludes is an error, where kustomize or the
