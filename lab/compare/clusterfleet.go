@@ -53,13 +53,6 @@ type usageSample struct {
 	counts []record.Count
 }
 
-func newClusterFleet(client *cluster.Client, at *Cluster, p plan) *clusterFleet {
-	return &clusterFleet{
-		client: client, at: at, p: p, since: metav1.Now(), cancel: func() {},
-		places: map[string]local.Pod{}, events: local.NewEventLog(), envoys: map[string]*envoy.Client{},
-	}
-}
-
 // up starts the fleet, and begins to watch it.
 func (f *clusterFleet) up(ctx context.Context, change cluster.Change) (err error) {
 	if f.p.mesh {

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/scenario/check"
 )
 
@@ -168,7 +170,10 @@ func (c *Cluster) start(ctx context.Context, p plan) (fleet, error) {
 		client.Close()
 		return nil, err
 	}
-	f := newClusterFleet(client, c, p)
+	f := &clusterFleet{
+		client: client, at: c, p: p, since: metav1.Now(), cancel: func() {},
+		places: map[string]local.Pod{}, events: local.NewEventLog(), envoys: map[string]*envoy.Client{},
+	}
 	if err := f.up(ctx, c.change(p)); err != nil {
 		if left := f.stop(); left != nil {
 			err = errors.Join(err, LeftError{left})

@@ -1,4 +1,4 @@
-// Package scrape reads what pods serve: metrics, in Prometheus's text format, and JSON.
+// Package scrape reads what pods and istiod serve: metrics, in Prometheus's text format, and JSON.
 package scrape
 
 import (
