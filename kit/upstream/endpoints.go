@@ -100,16 +100,15 @@ func (rs *resolver) find(ctx context.Context) ([]string, error) {
 		return []string{rs.host}, nil
 	}
 	if found, err := rs.hosts.lookup(rs.host); err != nil || len(found) > 0 {
-		return slices.Clone(found), err
+		return found, err
 	}
 	return rs.dns(ctx, rs.host)
 }
 
-// oneFamily sorts addrs and returns the IPv4 addresses, or the IPv6 ones if there are no others, without
+// oneFamily returns the IPv4 addresses, or the IPv6 ones if there are no others, sorted and without
 // duplicates. In a dual-stack cluster a pod has one of each and would have two breakers.
 func oneFamily(addrs []string) []string {
-	slices.Sort(addrs)
-	addrs = slices.Compact(addrs)
+	addrs = slices.Compact(slices.Sorted(slices.Values(addrs))) // a copy: the dialer has them too
 	v4 := slices.DeleteFunc(slices.Clone(addrs), func(text string) bool {
 		addr, err := netip.ParseAddr(text)
 		return err == nil && !addr.Unmap().Is4()

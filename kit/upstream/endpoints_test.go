@@ -151,8 +151,9 @@ func TestOneFamily(t *testing.T) {
 		{[]string{"fe80::1%eth0"}, []string{"fe80::1%eth0"}},
 		{nil, nil},
 	} {
-		if got := oneFamily(slices.Clone(tc.found)); !slices.Equal(got, tc.want) {
-			t.Errorf("%v: got %v, want %v", tc.found, got, tc.want)
+		found := slices.Clone(tc.found)
+		if got := oneFamily(found); !slices.Equal(got, tc.want) || !slices.Equal(found, tc.found) {
+			t.Errorf("%v: got %v, want %v, and its argument is now %v", tc.found, got, tc.want, found)
 		}
 	}
 }
