@@ -26,8 +26,8 @@ type model struct {
 	// mesh reports whether the manifests have any object of the mesh.
 	mesh bool
 
-	allClusters []*cluster
-	everyRoute  []*route
+	allRoutes []*route
+	clusters  []*cluster
 }
 
 // workload is a Deployment, or another object that runs pods.
@@ -103,6 +103,8 @@ func newModel(objects *manifest.Objects, calls map[string][]string) *model {
 	for _, w := range m.workloads {
 		m.addCalls(w, calls[w.name])
 	}
+	m.allRoutes = m.findRoutes()
+	m.clusters = m.findClusters()
 	return m
 }
 

@@ -59,17 +59,9 @@ func (p policy) over(subset value, port int) policy {
 	return policy{own.pool.or(p.pool), own.outliers.or(p.outliers), own.balancer.or(p.balancer), own.budget.or(p.budget)}
 }
 
-// clusters returns what every DestinationRule configures, for each port and for
+// findClusters returns what every DestinationRule configures, for each port and for
 // each subset that a route leads to.
-func (m *model) clusters() []*cluster {
-	if m.allClusters == nil {
-		m.allClusters = m.findClusters()
-	}
-	return m.allClusters
-}
-
-func (m *model) findClusters() []*cluster {
-	all := []*cluster{}
+func (m *model) findClusters() (all []*cluster) {
 	for _, rule := range m.of("DestinationRule") {
 		for _, host := range m.hostsOf(rule) {
 			all = append(all, m.clustersOf(rule, host)...)
@@ -127,11 +119,11 @@ func (m *model) hostsOf(rule *object) (hosts []string) {
 // leadsTo reports whether a route leads to a destination, or no VirtualService is
 // for its host.
 func (m *model) leadsTo(d destination) bool {
-	return slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return slices.Contains(r.to, d) }) ||
-		!slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return slices.Contains(r.hosts, d.host) })
+	return slices.ContainsFunc(m.allRoutes, func(r *route) bool { return slices.Contains(r.to, d) }) ||
+		!slices.ContainsFunc(m.allRoutes, func(r *route) bool { return slices.Contains(r.hosts, d.host) })
 }
 
 // clusterOf returns the cluster of a destination, or nil.
 func (m *model) clusterOf(d destination) *cluster {
-	return first(m.clusters(), func(c *cluster) bool { return c.destination == d })
+	return first(m.clusters, func(c *cluster) bool { return c.destination == d })
 }

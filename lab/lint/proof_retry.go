@@ -282,7 +282,7 @@ func (p *proving) budgeted() (*route, *cluster, error) {
 	case last == "trafficPolicy":
 		return nil, nil, errors.New("the pinned version has the fix: the subset has the rule's budget")
 	}
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		if own := r.retries(); slices.Contains(r.hosts, c.host) && !r.hasFault() && own.n > 0 && own.repeatsAnswers() != "" {
 			return r, c, nil
 		}

@@ -140,7 +140,7 @@ func (p *proving) route() *route {
 	if len(p.at.path) < 3 || p.at.object.Kind != "VirtualService" {
 		return nil
 	}
-	return first(p.allRoutes(), func(r *route) bool { return r.rule == p.at.object && slices.Equal(r.http.path, p.at.path[:3]) })
+	return first(p.allRoutes, func(r *route) bool { return r.rule == p.at.object && slices.Equal(r.http.path, p.at.path[:3]) })
 }
 
 // cluster returns the first cluster that a finding in a DestinationRule is about,
@@ -150,13 +150,13 @@ func (p *proving) cluster() (*cluster, *route) {
 	if len(p.at.path) > 3 && p.at.path[1].key == "subsets" {
 		subset = p.at.path[2].name
 	}
-	c := first(p.clusters(), func(c *cluster) bool {
+	c := first(p.clusters, func(c *cluster) bool {
 		return c.rule == p.at.object && (c.subset == subset || subset == "") && c.service != nil
 	})
 	if c == nil || c.subset == "" {
 		return c, nil
 	}
-	return c, first(p.allRoutes(), func(r *route) bool { return slices.Contains(r.to, c.destination) })
+	return c, first(p.allRoutes, func(r *route) bool { return slices.Contains(r.to, c.destination) })
 }
 
 // loadCluster is load for the cluster of a finding in a DestinationRule.

@@ -19,16 +19,8 @@ type route struct {
 // destination is a host, by its full name, or a subset of it.
 type destination struct{ host, subset string }
 
-// allRoutes returns the routes of all VirtualServices.
-func (m *model) allRoutes() []*route {
-	if m.everyRoute == nil {
-		m.everyRoute = m.findRoutes()
-	}
-	return m.everyRoute
-}
-
-func (m *model) findRoutes() []*route {
-	all := []*route{}
+// findRoutes returns the routes of all VirtualServices.
+func (m *model) findRoutes() (all []*route) {
 	for _, rule := range m.of("VirtualService") {
 		var hosts []string
 		for _, host := range rule.at("spec", "hosts").texts() {
@@ -71,7 +63,7 @@ func (m *model) routes(e *edge) []*route {
 	if !e.from.meshed {
 		return nil
 	}
-	for _, r := range m.allRoutes() {
+	for _, r := range m.allRoutes {
 		if inMesh(r.rule) && isVisible(r.rule, e.from.ns) && slices.Contains(r.hosts, e.host) {
 			found = append(found, r)
 		}

@@ -37,7 +37,7 @@ func (p policy) mayEject(n int) int {
 }
 
 func checkNeverOpens(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		n := c.hosts()
 		if !c.outliers.has() || n == 0 || c.mayEject(n) > 0 || p.isPatched(c.service) {
 			continue
@@ -85,7 +85,7 @@ func (m *model) isPatched(s *service) bool {
 // decides is a DestinationRule's.
 func (p *pass) checkPatches() {
 	for _, patch := range p.patches() {
-		ruled := slices.ContainsFunc(p.clusters(), func(c *cluster) bool { return c.service == patch.service && c.outliers.has() })
+		ruled := slices.ContainsFunc(p.clusters, func(c *cluster) bool { return c.service == patch.service && c.outliers.has() })
 		field, n := patch.percent(), patch.service.hosts(nil)
 		percent := field.count(defaultEjectionPercent)
 		if n == 0 || n*percent/100 > 0 || patch.ejectsOne() || ruled && !field.has() {

@@ -13,7 +13,7 @@ var ejectsForCallees = &Rule{
 }
 
 func checkEjectsForCallees(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		percent, _ := c.ejectionPercent()
 		if !c.outliers.has() || percent < 100 || c.service == nil || len(c.service.callees()) == 0 {
 			continue

@@ -21,7 +21,7 @@ func (p policy) baseEjection() time.Duration {
 }
 
 func checkPanic(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		threshold := c.outliers.at("minHealthPercent").count(0)
 		n := c.hosts()
 		for ejected := 1; threshold > 0 && ejected <= c.mayEject(n); ejected++ {

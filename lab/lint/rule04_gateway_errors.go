@@ -15,7 +15,7 @@ var gatewayErrors = &Rule{
 const default5xx = 5
 
 func checkGatewayErrors(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		gateway, any5xx := c.outliers.at("consecutiveGatewayErrors"), c.outliers.at("consecutive5xxErrors")
 		errors, all := gateway.count(0), any5xx.count(default5xx)
 		if errors == 0 || all == 0 || errors < all {

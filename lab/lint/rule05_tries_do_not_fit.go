@@ -17,7 +17,7 @@ var triesDoNotFit = &Rule{
 }
 
 func checkTriesDoNotFit(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		own, timeout := r.retries(), r.timeout()
 		perTry := own.value.at("perTryTimeout")
 		switch tries := time.Duration(1 + own.n); {

@@ -18,7 +18,7 @@ var unsafeRetry = &Rule{
 }
 
 func checkUnsafeRetry(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		own := r.retries()
 		word := own.repeatsExecuted()
 		method := r.unsafeMethod()
@@ -78,7 +78,7 @@ func isGRPC(port value) bool {
 // hasOwnRetries reports whether every route in the mesh to a service sets its
 // retries, and there is one.
 func (m *model) hasOwnRetries(s *service) bool {
-	return m.isRouted(s) && !slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return r.isFor(s) && !r.http.at("retries").has() })
+	return m.isRouted(s) && !slices.ContainsFunc(m.allRoutes, func(r *route) bool { return r.isFor(s) && !r.http.at("retries").has() })
 }
 
 // times is a number of times: once, twice, 3 times.

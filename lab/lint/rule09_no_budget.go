@@ -22,13 +22,13 @@ const (
 )
 
 func checkNoBudget(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		own := r.retries()
 		if word := own.repeatsAnswers(); !r.hasFault() && own.n > 0 && word != "" {
 			p.checkBudget(r, own, word)
 		}
 	}
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		p.checkBlocksOf(c)
 	}
 	for _, w := range p.workloads {

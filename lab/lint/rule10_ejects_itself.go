@@ -11,7 +11,7 @@ var ejectsItself = &Rule{
 }
 
 func checkEjectsItself(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		own := r.retries()
 		if r.hasFault() || own.n == 0 || own.repeatsAnswers() == "" {
 			continue

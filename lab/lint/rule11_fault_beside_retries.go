@@ -14,7 +14,7 @@ var faultBesideRetries = &Rule{
 }
 
 func checkFaultBesideRetries(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		fault, own := r.http.at("fault"), r.retries()
 		var idle []string
 		if own.n > 0 {

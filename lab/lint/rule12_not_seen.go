@@ -45,7 +45,7 @@ func (p *pass) checkSeen(rule *object, s *service) {
 
 // isRouted reports whether a rule in the mesh is for a service.
 func (m *model) isRouted(s *service) bool {
-	return slices.ContainsFunc(m.allRoutes(), func(r *route) bool { return r.isFor(s) })
+	return slices.ContainsFunc(m.allRoutes, func(r *route) bool { return r.isFor(s) })
 }
 
 // checkElsewhere reports a host that means a name in the rule's own namespace,

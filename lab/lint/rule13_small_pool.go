@@ -19,7 +19,7 @@ var smallPool = &Rule{
 }
 
 func checkSmallPool(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		connections := c.pool.at("tcp", "maxConnections")
 		pending, requests := c.pool.at("http", "http1MaxPendingRequests"), c.pool.at("http", "http2MaxRequests")
 		n := connections.count(0)

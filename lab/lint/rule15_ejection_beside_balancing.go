@@ -13,7 +13,7 @@ var ejectionBesideBalancing = &Rule{
 }
 
 func checkEjectionBesideBalancing(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		hash := c.balancer.at("consistentHash")
 		if c.outliers.has() && hash.has() {
 			p.report(hash, "remove outlierDetection here, or consistentHash if the sessions may move",

@@ -18,7 +18,7 @@ var lateSweep = &Rule{
 const defaultInterval = 10 * time.Second
 
 func checkLateSweep(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		if !c.outliers.has() {
 			continue
 		}

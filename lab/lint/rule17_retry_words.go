@@ -18,7 +18,7 @@ var retryWords = &Rule{
 }
 
 func checkRetryWords(p *pass) {
-	for _, r := range p.allRoutes() {
+	for _, r := range p.allRoutes {
 		own := r.retries()
 		on := own.value.at("retryOn")
 		if r.hasFault() || own.n == 0 {

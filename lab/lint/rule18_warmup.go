@@ -15,7 +15,7 @@ var warmup = &Rule{
 }
 
 func checkWarmup(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		window := c.balancer.at("warmup", "duration").or(c.balancer.at("warmupDurationSecs"))
 		if !window.has() {
 			continue

@@ -37,7 +37,7 @@ func checkKeepAlive(p *pass) {
 // proxy, which takes it from the DestinationRule, and of callers without one.
 func (p *pass) checkCallers(s *service, w *workload, server time.Duration, at value) {
 	own := value{}
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		if c.service == s {
 			own = own.or(c.pool.at("http", "idleTimeout")).or(c.pool.at("tcp", "idleTimeout"))
 		}

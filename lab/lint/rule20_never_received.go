@@ -78,7 +78,7 @@ var ignoredFields = []ignoredField{
 func isNotZero(_ *cluster, v value) bool { return v.count(0) != 0 }
 
 func checkNeverReceived(p *pass) {
-	for _, c := range p.clusters() {
+	for _, c := range p.clusters {
 		for _, field := range ignoredFields {
 			v := field.of(c)
 			if !v.has() || field.unless != nil && field.unless(c, v) {

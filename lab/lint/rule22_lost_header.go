@@ -60,7 +60,7 @@ func (m *model) headers(e *edge) (found []header) {
 			}
 		}
 	}
-	for _, c := range m.clusters() {
+	for _, c := range m.clusters {
 		if name := c.balancer.at("consistentHash", "httpHeaderName"); c.host == e.host && name.has() {
 			found = append(found, header{name.text(), c.rule, name})
 		}
