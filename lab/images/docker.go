@@ -64,22 +64,22 @@ func (d docker) build(ctx context.Context, i image) (built, error) {
 	if err != nil {
 		return built{}, fmt.Errorf("build %s: %w", i.name, err)
 	}
-	stamped, err := d.stamped(ctx, id)
-	if err != nil {
-		return built{}, fmt.Errorf("%s: %w", i.name, err)
-	}
 	if _, err := d.run(ctx, "tag", id, i.name); err != nil {
 		return built{}, err
 	}
-	text, err := d.run(ctx, "image", "inspect", "--format", "{{.Size}}", id)
+	text, err := d.run(ctx, "image", "inspect", "--format", `{"size":{{.Size}},"created":{{json .Created}}}`, id)
 	if err != nil {
 		return built{}, err
 	}
-	size, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if err != nil {
-		return built{}, fmt.Errorf("size of %s: %w", i.name, err)
+	var image struct {
+		Size    int64
+		Created time.Time
 	}
-	return built{id, size, stamped}, nil
+	if err := json.Unmarshal([]byte(text), &image); err != nil {
+		return built{}, fmt.Errorf("inspect %s: %.100q: %w", i.name, text, err)
+	}
+	// BuildKit before 0.11, which is that of engines before Docker 23, does not know SOURCE_DATE_EPOCH
+	return built{id, image.Size, image.Created.Equal(d.commit.time)}, nil
 }
 
 func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err error) {
@@ -116,18 +116,4 @@ func (d docker) fromDockerfile(ctx context.Context, i image) (id string, err err
 	}
 	text, err := os.ReadFile(idFile)
 	return strings.TrimSpace(string(text)), err
-}
-
-// stamped reports whether the commit's time is the image's: BuildKit before 0.11,
-// which is that of engines before Docker 23, does not know SOURCE_DATE_EPOCH.
-func (d docker) stamped(ctx context.Context, id string) (bool, error) {
-	created, err := d.run(ctx, "image", "inspect", "--format", "{{json .Created}}", id)
-	if err != nil {
-		return false, err
-	}
-	var at time.Time
-	if err := json.Unmarshal([]byte(created), &at); err != nil {
-		return false, fmt.Errorf("created: %.60q: %w", created, err)
-	}
-	return at.Equal(d.commit.time), nil
 }

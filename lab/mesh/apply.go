@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/process"
 )
 
 // Applied is the result of Apply.
@@ -71,11 +73,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 		return Applied{}, fmt.Errorf("%w; the old objects are restored", err)
 	}
 	change.Commit()
-	result := Applied{Changed: []string{}, Notes: notes, Pods: change.Pods(), Seconds: time.Since(began).Seconds()}
-	for _, c := range differences(before, objects) {
-		result.Changed = append(result.Changed, c.ref+" "+c.how)
-	}
-	return result, nil
+	return Applied{Changed: differences(before, objects), Notes: notes, Pods: change.Pods(), Seconds: time.Since(began).Seconds()}, nil
 }
 
 // checkGateways returns an error if the manifests need other gateways, or other threads of them, which
@@ -178,10 +176,8 @@ func (m *Mesh) restore(change *local.Change, before *manifest.Objects) error {
 	return m.openNodePorts()
 }
 
-// difference is an object that was created, changed or deleted between two sets of manifests.
-type difference struct{ ref, how string }
-
-func differences(before, after *manifest.Objects) []difference {
+// differences returns a line for each object that was created, changed or deleted between two sets of manifests.
+func differences(before, after *manifest.Objects) []string {
 	index := func(objects *manifest.Objects) map[string]manifest.Object {
 		found := map[string]manifest.Object{}
 		for _, o := range objects.All {
@@ -190,18 +186,18 @@ func differences(before, after *manifest.Objects) []difference {
 		return found
 	}
 	old, made := index(before), index(after)
-	var found []difference
+	found := []string{}
 	for _, key := range slices.Sorted(maps.Keys(made)) {
 		switch was, known := old[key]; {
 		case !known:
-			found = append(found, difference{made[key].Ref(), "created"})
+			found = append(found, made[key].Ref()+" created")
 		case was.APIVersion != made[key].APIVersion || !bytes.Equal(was.JSON, made[key].JSON):
-			found = append(found, difference{made[key].Ref(), "changed"})
+			found = append(found, made[key].Ref()+" changed")
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(old)) {
 		if _, known := made[key]; !known {
-			found = append(found, difference{old[key].Ref(), "deleted"})
+			found = append(found, old[key].Ref()+" deleted")
 		}
 	}
 	return found
@@ -246,13 +242,8 @@ func (m *Mesh) awaitApplied(ctx context.Context, failures int) error {
 				return m.check(ctx, failures)
 			}
 		}
-		select {
-		case <-time.After(15 * time.Millisecond):
-		case <-ctx.Done():
-			if waiting == nil {
-				waiting = ctx.Err()
-			}
-			return fmt.Errorf("mesh: %w", waiting)
+		if err := process.Sleep(ctx, 15*time.Millisecond); err != nil {
+			return fmt.Errorf("mesh: %w", cmp.Or(waiting, err))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/process"
 )
 
 // ejectionPoll is how often a proxy's log is read. Envoy flushes it every 200 ms.
@@ -47,9 +48,7 @@ func (m *Mesh) watchEjections(p *proxy) {
 			m.site.Progress(fmt.Sprintf("read ejections of %s: %v", p.name, err))
 			return
 		}
-		select {
-		case <-time.After(ejectionPoll):
-		case <-p.running.Done():
+		if process.Sleep(p.running, ejectionPoll) != nil {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -102,12 +103,8 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	if options.Local.Progress == nil {
 		options.Local.Progress = func(string) {}
 	}
-	if options.Local.ReadyTimeout == 0 {
-		options.Local.ReadyTimeout = readyTimeout
-	}
-	if options.LookEvery == 0 {
-		options.LookEvery = lookEvery
-	}
+	options.Local.ReadyTimeout = cmp.Or(options.Local.ReadyTimeout, readyTimeout)
+	options.LookEvery = cmp.Or(options.LookEvery, lookEvery)
 	if options.Rejected == nil {
 		options.Rejected = func(string, string) {}
 	}

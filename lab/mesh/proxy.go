@@ -178,9 +178,7 @@ func (p *proxy) start(m *Mesh) (*process.Process, error) {
 // attend waits until a new process of the proxy is ready and then marks its pod's proxy as up.
 func (p *proxy) attend(ctx context.Context, m *Mesh) {
 	for p.admin.Ready(ctx) != nil {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
+		if process.Sleep(ctx, 20*time.Millisecond) != nil {
 			return
 		}
 	}
@@ -306,10 +304,6 @@ func (p *proxy) drain(ctx context.Context) {
 		if active, err := p.admin.Active(ctx); err != nil || active == 0 {
 			return
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return
-		}
+		_ = process.Sleep(ctx, 20*time.Millisecond) // when the context has ended, Active fails
 	}
 }

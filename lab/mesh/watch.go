@@ -11,6 +11,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/process"
 )
 
 const (
@@ -36,19 +37,8 @@ func (m *Mesh) watchAll(proxies []*proxy) {
 func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 	var health probing
 	retries := map[string]*envoy.ClusterStats{}
-	select {
-	case <-time.After(after):
-	case <-p.running.Done():
-		return
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-p.running.Done():
-			return
-		}
+	_ = process.Sleep(p.running, after)
+	for process.Sleep(p.running, every) == nil {
 		err := p.probe(p.running)
 		if p.running.Err() != nil {
 			return
@@ -170,13 +160,8 @@ func Upstream(cluster string) string {
 
 // watchRefusals records a failure for each refusal of the certificate service, until the mesh stops.
 func (m *Mesh) watchRefusals() {
-	for {
-		select {
-		case <-time.After(lookEvery):
-			m.lookForRefusals()
-		case <-m.stopping.Done():
-			return
-		}
+	for process.Sleep(m.stopping, lookEvery) == nil {
+		m.lookForRefusals()
 	}
 }
 

@@ -3,6 +3,7 @@ package binaries
 import (
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,6 +44,31 @@ func (s Source) IstioVersion() (string, error) {
 }
 
 func (s Source) goTool(ctx context.Context, tool goTool) (Binary, error) {
+	return s.findTool(tool, func(path string) error {
+		err := s.once(ctx, path, func(ctx context.Context, temporary string, lock *os.File) error {
+			return s.goBuild(ctx, tool, temporary, lock)
+		})
+		if err != nil {
+			return fmt.Errorf("%w: run make mesh-parts to try again", err)
+		}
+		return nil
+	})
+}
+
+// IstioctlAtHand is like Istioctl, but builds nothing: a missing program is an error.
+func (s Source) IstioctlAtHand() (Binary, error) { return s.goToolAtHand(istioctl) }
+
+func (s Source) goToolAtHand(tool goTool) (Binary, error) {
+	return s.findTool(tool, func(path string) error {
+		if !isProgram(path) {
+			return errors.New("not found: run make mesh-parts")
+		}
+		return nil
+	})
+}
+
+// findTool returns the program from its variable or, if need sees to it that it is there, from the cache.
+func (s Source) findTool(tool goTool, need func(path string) error) (Binary, error) {
 	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
 		binary.Version = builtFrom(binary.Path)
@@ -56,31 +82,8 @@ func (s Source) goTool(ctx context.Context, tool goTool) (Binary, error) {
 		return Binary{}, fmt.Errorf("find %s: %w: set %s to its path", tool.name, err, tool.variable)
 	}
 	binary = Binary{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
-	err = s.once(ctx, binary.Path, func(ctx context.Context, temporary string, lock *os.File) error {
-		return s.goBuild(ctx, tool, temporary, lock)
-	})
-	if err != nil {
-		return Binary{}, fmt.Errorf("find %s: %w: run make mesh-parts to try again, or set %s to its path", tool.name, err, tool.variable)
-	}
-	return binary, nil
-}
-
-// IstioctlAtHand is like Istioctl, but builds nothing: a missing program is an error.
-func (s Source) IstioctlAtHand() (Binary, error) { return s.goToolAtHand(istioctl) }
-
-func (s Source) goToolAtHand(tool goTool) (Binary, error) {
-	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
-	if ok || err != nil {
-		binary.Version = builtFrom(binary.Path)
-		return binary, err
-	}
-	version, err := s.IstioVersion()
-	if err != nil {
-		return Binary{}, err
-	}
-	binary = Binary{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
-	if !isProgram(binary.Path) {
-		return Binary{}, fmt.Errorf("find %s: not found: run make mesh-parts, or set %s to its path", tool.name, tool.variable)
+	if err := need(binary.Path); err != nil {
+		return Binary{}, fmt.Errorf("find %s: %w, or set %s to its path", tool.name, err, tool.variable)
 	}
 	return binary, nil
 }
