@@ -352,7 +352,7 @@ func TestMesh(t *testing.T) {
 	})
 
 	t.Run("every kind", func(t *testing.T) {
-		all := plus(t, objects, everyKind)
+		all := plus(t, objects, read(t, "testdata/kinds.yaml"))
 		more := all.All[len(objects.All):]
 		applied := apply(t, m, all)
 		if len(applied.Changed) != len(more) {
@@ -455,85 +455,6 @@ func proxyConfig(t testing.TB, m *mesh.Mesh, name string) string {
 	t.Helper()
 	return send(t, http.MethodGet, "http://"+proxyOf(t, m.Status(t.Context()), name).Admin+"/config_dump?include_eds", "").body
 }
-
-// everyKind has an object of each of Istio's kinds, with a text of-KIND that occurs in a proxy's
-// configuration. ProxyConfig is left out: it cannot change while the fleet runs.
-const everyKind = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: kinds}
-spec: {hosts: [of-serviceentry.example], location: MESH_EXTERNAL, resolution: STATIC, addresses: [240.0.0.9], ports: [{number: 8080, name: http, protocol: HTTP}], workloadSelector: {labels: {kinds: "yes"}}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: kinds}
-spec: {address: 127.0.0.77, locality: of-workloadentry, labels: {kinds: "yes"}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: {name: kinds}
-spec: {template: {serviceAccount: default}}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: kinds}
-spec: {host: of-serviceentry.example, subsets: [{name: of-destinationrule}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: kinds}
-spec: {hosts: [of-serviceentry.example], http: [{name: of-virtualservice, route: [{destination: {host: of-serviceentry.example, subset: of-destinationrule}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: kinds}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 31999, name: of-gateway, protocol: HTTP}, hosts: ["of-gateway.example"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: kinds-gateway}
-spec: {hosts: [of-gateway.example], gateways: [kinds], http: [{name: of-virtualservice, route: [{destination: {host: fleetman-webapp}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {name: kinds}
-spec: {workloadSelector: {labels: {app: staff-service}}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
----
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {name: kinds}
-spec: {configPatches: [{applyTo: CLUSTER, match: {context: ANY}, patch: {operation: ADD, value: {name: of-envoyfilter, type: STATIC, connect_timeout: 1s}}}]}
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: kinds}
-spec: {action: DENY, rules: [{to: [{operation: {paths: [/of-authorizationpolicy]}}]}]}
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: kinds}
-spec: {mtls: {mode: STRICT}}
----
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: kinds}
-spec: {jwtRules: [{issuer: of-requestauthentication, jwks: '{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'}]}
----
-apiVersion: telemetry.istio.io/v1
-kind: Telemetry
-metadata: {name: kinds}
-spec: {accessLogging: [{providers: [{name: envoy}], filter: {expression: "request.path != '/of-telemetry'"}}]}
----
-apiVersion: extensions.istio.io/v1alpha1
-kind: WasmPlugin
-metadata: {name: kinds}
-spec: {url: "oci://of-example.invalid/x"}
----
-apiVersion: extensions.istio.io/v1alpha1
-kind: TrafficExtension
-metadata: {name: kinds}
-spec: {lua: {inlineCode: "-- of-trafficextension"}}
-`
 
 // No request is lost when one of two replicas, of the last hop or of one in the middle, is terminated with
 // its proxy.

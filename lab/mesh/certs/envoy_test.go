@@ -19,48 +19,6 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 )
 
-// A listener as istiod configures it for STRICT mutual TLS, with the secrets of this package's server.
-const meshed = `
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
-node: {id: staff-0, cluster: staff, metadata: {NAMESPACE: default, SERVICE_ACCOUNT: fleetman-staff-service}}
-static_resources:
-  clusters:
-  - name: sds-grpc
-    type: STATIC
-    connect_timeout: 1s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-    load_assignment:
-      cluster_name: sds-grpc
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: PORTNUMBER}}}}]}]
-  listeners:
-  - name: inbound
-    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-    filter_chains:
-    - transport_socket:
-        name: envoy.transport_sockets.tls
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          require_client_certificate: true
-          common_tls_context:
-            tls_certificate_sds_secret_configs: [{name: default, sds_config: SDS}]
-            combined_validation_context:
-              default_validation_context:
-                match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: spiffe://cluster.local/ns/default/sa/fleetman-position-tracker}}]
-              validation_context_sds_secret_config: {name: ROOTCA, sds_config: SDS}
-      filters:
-      - name: hcm
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: inbound
-          route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: hello}}}]}]}
-          http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
-`
-
-const sdsConfig = `{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: sds-grpc}}]}, resource_api_version: V3, initial_fetch_timeout: 0s}`
-
 // call sends a request over TLS to the listener and returns the server's certificate.
 func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509.Certificate, error) {
 	dialer := &net.Dialer{Timeout: time.Minute}
@@ -94,7 +52,11 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	defer cancel()
 	go func() { _ = server.Serve(ctx, listener) }()
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
-	text := strings.NewReplacer("PORTNUMBER", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), ": SDS", ": "+sdsConfig).Replace(meshed)
+	template, err := os.ReadFile("testdata/strict.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(template), "PORTNUMBER", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -25,69 +25,6 @@ type running struct {
 	dir string
 }
 
-const bootstrap = `
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
-node: {id: test, cluster: test}
-cluster_manager: {outlier_detection: {event_log_path: /dev/stdout}}
-dynamic_resources:
-  lds_config: {path_config_source: {path: DIR/lds.yaml}}
-  cds_config: {path_config_source: {path: DIR/cds.yaml}}
-`
-
-const clusters = `
-version_info: "VERSION"
-resources:
-- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
-  name: "outbound|8080||staff.default.svc.cluster.local"
-  alt_stat_name: "outbound|8080||staff.default.svc.cluster.local;"
-  type: STATIC
-  connect_timeout: 1s
-  outlier_detection: {consecutive_5xx: 2, interval: 3600s, base_ejection_time: 3600s, max_ejection_percent: 100, enforcing_consecutive_5xx: 100, enforcing_success_rate: 0}
-  common_lb_config: {healthy_panic_threshold: {value: 0}}
-  load_assignment:
-    cluster_name: "outbound|8080||staff.default.svc.cluster.local"
-    endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: HOST, port_value: PORT}}}}]}]
-`
-
-const good = `
-version_info: "VERSION"
-resources:
-- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
-  name: good
-  address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-  filter_chains:
-  - filters:
-    - name: hcm
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: outbound_127.0.0.1_8080;
-        access_log:
-        - name: file
-          typed_config:
-            "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-            path: /dev/stdout
-            log_format: {json_format: FORMAT}
-        route_config:
-          name: local
-          virtual_hosts:
-          - name: all
-            domains: ["*"]
-            routes:
-            - match: {prefix: /}
-              route:
-                cluster: "outbound|8080||staff.default.svc.cluster.local"
-                retry_policy: {retry_on: 5xx, num_retries: 1, retry_back_off: {base_interval: 0.001s}}
-        http_filters:
-        - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-`
-
-const bad = `
-- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
-  name: bad
-  address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-  filter_chains: [{filters: [{name: nobody.knows.it}]}]
-`
-
 // start runs Envoy in front of upstream and waits until it is ready.
 func start(t *testing.T, upstream string) *running {
 	t.Helper()
@@ -96,13 +33,24 @@ func start(t *testing.T, upstream string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(t, "cds.yaml", strings.NewReplacer("HOST", host, "PORT", port, "VERSION", "1").Replace(clusters))
-	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "1").Replace(good))
-	r.write(t, "envoy.yaml", strings.ReplaceAll(bootstrap, "DIR", r.dir))
+	values := strings.NewReplacer("HOST", host, "PORT", port, "DIR", r.dir, "FORMAT", AccessLogFormat(), "VERSION", "1")
+	for _, name := range []string{"cds.yaml", "lds.yaml", "envoy.yaml"} {
+		r.write(t, name, values.Replace(adminFile(t, name)))
+	}
 	r.Envoy = meshtest.StartEnvoy(t, Args(filepath.Join(r.dir, "envoy.yaml"), 1)...)
 	r.Client = NewClient(r.Admin)
 	t.Cleanup(r.Close)
 	return r
+}
+
+// adminFile returns a file of the tests' Envoy. Words in capitals in it stand for values.
+func adminFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "admin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // write replaces a file by renaming, which Envoy watches for.
@@ -231,7 +179,7 @@ func TestARejectedUpdateShows(t *testing.T) {
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	r := start(t, upstream.Listener.Addr().String())
-	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "2").Replace(good)+bad)
+	r.write(t, "lds.yaml", strings.NewReplacer("FORMAT", AccessLogFormat(), "VERSION", "2").Replace(adminFile(t, "lds.yaml")+adminFile(t, "rejected.yaml")))
 	meshtest.Await(t, "the update to be rejected", func() error {
 		rejected, err := r.Rejected(t.Context())
 		if err != nil {
