@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +172,20 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 	return <-done, err
 }
 
+// issue returns a new certificate of an authority.
+func issue(t *testing.T, authority *Authority, id Identity, lifetime time.Duration) []tls.Certificate {
+	t.Helper()
+	issued, err := authority.Issue(id, lifetime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(issued.Chain, issued.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []tls.Certificate{pair}
+}
+
 func TestHandshake(t *testing.T) {
 	client := serve(t, newServer(t, Options{}))
 	staffCert, pool, err := fetch(t, client, "staff-0", staff)
@@ -187,14 +200,6 @@ func TestHandshake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := foreign.Issue(tracker, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	foreignCert, err := tls.X509KeyPair(issued.Chain, issued.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := &tls.Config{Certificates: []tls.Certificate{staffCert}, ClientAuth: tls.RequireAnyClientCert, VerifyConnection: peer(pool, tracker)}
 	tests := []struct {
 		name    string
@@ -204,7 +209,7 @@ func TestHandshake(t *testing.T) {
 		client  string
 	}{
 		{"the mesh's own", []tls.Certificate{trackerCert}, staff, "", ""},
-		{"foreign authority", []tls.Certificate{foreignCert}, staff, "signed by unknown authority", "bad certificate"},
+		{"foreign authority", issue(t, foreign, tracker, time.Hour), staff, "signed by unknown authority", "bad certificate"},
 		{"wrong name", []tls.Certificate{staffCert}, staff, "wrong name spiffe://cluster.local/ns/default/sa/fleetman-staff-service", "bad certificate"},
 		{"none", nil, staff, "didn't provide a certificate", "certificate required"},
 		{"server of another name", []tls.Certificate{trackerCert}, Identity{"default", "other"}, "bad certificate", "wrong name"},
@@ -327,13 +332,4 @@ func refuse(request *discovery.DiscoveryRequest, answer *discovery.DiscoveryResp
 	nack := accept(request, answer)
 	nack.ErrorDetail = &status.Status{Message: "key does not match"}
 	return nack
-}
-
-func names(all map[string]*tlsv3.Secret) []string {
-	var found []string
-	for name := range all {
-		found = append(found, name)
-	}
-	slices.Sort(found)
-	return found
 }

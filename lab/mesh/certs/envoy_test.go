@@ -64,22 +64,11 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(server.Authority().Root())
-	issue := func(authority *Authority, id Identity, lifetime time.Duration) []tls.Certificate {
-		issued, err := authority.Issue(id, lifetime)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pair, err := tls.X509KeyPair(issued.Chain, issued.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []tls.Certificate{pair}
-	}
 	foreign, err := NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := issue(server.Authority(), tracker, time.Hour)
+	own := issue(t, server.Authority(), tracker, time.Hour)
 	first, err := call(address, pool, own)
 	if err != nil {
 		t.Fatalf("the mesh's own: %v", err)
@@ -89,9 +78,9 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 		present []tls.Certificate
 		want    string
 	}{
-		{"foreign authority", issue(foreign, tracker, time.Hour), "unknown certificate authority"},
-		{"wrong name", issue(server.Authority(), staff, time.Hour), "certificate"},
-		{"expired", issue(server.Authority(), tracker, -time.Second), "expired"},
+		{"foreign authority", issue(t, foreign, tracker, time.Hour), "unknown certificate authority"},
+		{"wrong name", issue(t, server.Authority(), staff, time.Hour), "certificate"},
+		{"expired", issue(t, server.Authority(), tracker, -time.Second), "expired"},
 		{"none", nil, "certificate required"},
 	} {
 		if _, err := call(address, pool, test.present); err == nil || !strings.Contains(err.Error(), test.want) {

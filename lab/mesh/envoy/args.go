@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"encoding/json"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -31,31 +32,11 @@ func Args(bootstrap string, workers int) []string {
 // accessLogEncoding JSON: an object for each request, with the keys of the services' own logs.
 // ParseAccess parses it.
 func AccessLogFormat() string {
-	text, err := json.MarshalIndent(map[string]string{
-		"time":             "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
-		"level":            "INFO",
-		"msg":              "access",
-		"trace_id":         "%TRACE_ID%",
-		"request_id":       "%REQ(X-REQUEST-ID)%",
-		"check":            "%REQ(X-FLEETMAN-CHECK)%",
-		"method":           "%REQ(:METHOD)%",
-		"path":             "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-		"host":             "%REQ(:AUTHORITY)%",
-		"status":           "%RESPONSE_CODE%",
-		"flags":            "%RESPONSE_FLAGS%",
-		"details":          "%RESPONSE_CODE_DETAILS%",
-		"terminated":       "%CONNECTION_TERMINATION_DETAILS%",
-		"transport_error":  "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-		"duration_ms":      "%DURATION%",
-		"tries":            "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-		"cluster":          "%UPSTREAM_CLUSTER_RAW%",
-		"upstream":         "%UPSTREAM_HOST%",
-		"downstream":       "%DOWNSTREAM_REMOTE_ADDRESS%",
-		"identity":         "%DOWNSTREAM_PEER_URI_SAN%",
-		"fault":            "%RESP(X-FAULT)%",
-		"route":            "%ROUTE_NAME%",
-		"downstream_local": "%DOWNSTREAM_LOCAL_ADDRESS%",
-	}, "", "  ")
+	format := map[string]string{"level": "INFO", "msg": "access"}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[AccessEntry]()) {
+		format[field.Tag.Get("json")] = field.Tag.Get("envoy")
+	}
+	text, err := json.MarshalIndent(format, "", "  ")
 	if err != nil {
 		panic(err) // impossible for strings
 	}

@@ -3,7 +3,6 @@ package kube
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,13 +50,19 @@ func world(t *testing.T, documents ...string) World {
 	}
 	d := manifest.Of[*appsv1.Deployment](w.Manifests)[0]
 	for i := range 2 {
-		w.Pods = append(w.Pods, local.MeshPod{
-			ID: fmt.Sprintf("%s-%d", d.Name, i), Name: fmt.Sprintf("%s-%d", d.Name, i), Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels,
-			IP: netip.AddrFrom4([4]byte{127, 0, 1, byte(11 + i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 2, byte(11 + i)}), Proxied: true,
-			Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18011 + i}},
-		})
+		w.Pods = append(w.Pods, podOf(d, i))
 	}
 	return w
+}
+
+// podOf returns the nth pod of a Deployment, with a proxy.
+func podOf(d *appsv1.Deployment, n int) local.MeshPod {
+	name := fmt.Sprintf("%s-%d", d.Name, n)
+	return local.MeshPod{
+		ID: name, Name: name, Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels, Proxied: true,
+		IP: netip.AddrFrom4([4]byte{127, 0, 1, byte(11 + n)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 2, byte(11 + n)}),
+		Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18011 + n}},
+	}
 }
 
 func derive(t *testing.T, w World) (objects []Object, notes []string) {
@@ -295,10 +300,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 		w := world(t, deployment)
 		w.Manifests = all
 		for i, d := range manifest.Of[*appsv1.Deployment](all) {
-			w.Pods = append(w.Pods, local.MeshPod{
-				ID: d.Name, Name: d.Name, Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels, Proxied: true,
-				IP: netip.AddrFrom4([4]byte{127, 0, 3, byte(i)}), Outbound: netip.AddrFrom4([4]byte{127, 0, 4, byte(i)}),
-			})
+			w.Pods = append(w.Pods, podOf(d, 20+i))
 		}
 		objects, notes := derive(t, w)
 		if len(notes) != 0 {
@@ -400,21 +402,14 @@ func TestAmbient(t *testing.T) {
 
 // Services without names of ports, and containers without ports.
 func TestPublished(t *testing.T) {
-	dir := "../../local/testdata/published"
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatal(err)
-	}
-	all, err := manifest.Load(dir)
+	all, err := manifest.Load("../../local/testdata/published")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := world(t, deployment)
 	w.Manifests, w.Pods = all, nil
 	for _, d := range manifest.Of[*appsv1.Deployment](all) {
-		w.Pods = append(w.Pods, local.MeshPod{
-			ID: d.Name + "-0", Name: d.Name + "-0", Namespace: "default", Deployment: d, Labels: d.Spec.Template.Labels, IP: netip.MustParseAddr("127.0.1.9"), Proxied: true,
-			Outbound: netip.MustParseAddr("127.0.2.9"), Inbound: []local.Inbound{{Declared: 8080, Port: 8080, App: 18009}},
-		})
+		w.Pods = append(w.Pods, podOf(d, 0))
 	}
 	objects, notes := derive(t, w)
 	if len(notes) != 0 {

@@ -8,6 +8,18 @@ import (
 	"fleetman.example/lab/local"
 )
 
+// onlyNote checks that there is one note, with the prefix, or none when want is "".
+func onlyNote(t *testing.T, of string, notes []string, prefix, want string) {
+	t.Helper()
+	var all []string
+	if want != "" {
+		all = []string{prefix + want}
+	}
+	if !slices.Equal(notes, all) {
+		t.Errorf("%s: notes\n%q, want\n%q", of, notes, all)
+	}
+}
+
 // A match of a listener that only proxies with iptables have is translated, or noted when no listener here
 // can match.
 func TestEnvoyFilterListeners(t *testing.T) {
@@ -25,13 +37,7 @@ func TestEnvoyFilterListeners(t *testing.T) {
 		filter := "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: ef}\nspec: {configPatches: [{applyTo: HTTP_FILTER, match: " + test.match + "}]}\n"
 		objects, notes := derive(t, world(t, deployment, service, filter))
 		expect(t, find(t, objects, "EnvoyFilter", "ef"), test.want, "spec", "configPatches", 0, "match")
-		var want []string
-		if test.note != "" {
-			want = []string{"test.yaml: EnvoyFilter ef: spec.configPatches[0].match.listener: not applied: " + test.note}
-		}
-		if !slices.Equal(notes, want) {
-			t.Errorf("%s: notes %q, want %q", test.match, notes, want)
-		}
+		onlyNote(t, test.match, notes, "test.yaml: EnvoyFilter ef: spec.configPatches[0].match.listener: not applied: ", test.note)
 	}
 }
 
@@ -76,13 +82,7 @@ func TestIdle(t *testing.T) {
 	} {
 		apiVersion, kind, _ := strings.Cut(test.kind, " ")
 		_, notes := derive(t, world(t, deployment, service, entry, "apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: a}\nspec: "+test.spec+"\n"))
-		var want []string
-		if test.want != "" {
-			want = []string{"test.yaml: " + kind + " a: " + test.want}
-		}
-		if !slices.Equal(notes, want) {
-			t.Errorf("%s %s: notes %q, want %q", kind, test.spec, notes, want)
-		}
+		onlyNote(t, kind+" "+test.spec, notes, "test.yaml: "+kind+" a: ", test.want)
 	}
 	w := world(t, deployment, service, "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {mtls: {mode: STRICT}}\n")
 	for i := range w.Pods {
@@ -141,13 +141,7 @@ func TestEnvoyFilterMatches(t *testing.T) {
 		w := world(t, deployment, service, rules, route, "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: ef}\nspec: {configPatches: [{"+test.patch+"}]}\n")
 		w.IstioVersion = "1.31.0"
 		_, notes := derive(t, w)
-		var want []string
-		if test.want != "" {
-			want = []string{"test.yaml: EnvoyFilter ef: spec.configPatches[0]." + test.want}
-		}
-		if !slices.Equal(notes, want) {
-			t.Errorf("%s: notes\n%q, want\n%q", test.patch, notes, want)
-		}
+		onlyNote(t, test.patch, notes, "test.yaml: EnvoyFilter ef: spec.configPatches[0].", test.want)
 	}
 	w := world(t, deployment, service, "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: ef}\nspec: {workloadSelector: {labels: {app: staff}}, configPatches: [{applyTo: LISTENER, match: {context: GATEWAY}}]}\n")
 	if _, notes := derive(t, w); !slices.Equal(notes, []string{"test.yaml: EnvoyFilter ef: spec.configPatches[0].match.context: changes no proxy: GATEWAY: the filter selects no such proxy"}) {

@@ -8,6 +8,15 @@ import (
 	"time"
 )
 
+// respond returns the server's response to a request.
+func respond(s *Server, method, path, authorization string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, path, http.NoBody)
+	request.Header.Set("Authorization", authorization)
+	recorder := httptest.NewRecorder()
+	s.Handler().ServeHTTP(recorder, request)
+	return recorder
+}
+
 // A request that the API does not serve gets the command to use instead.
 func TestInstead(t *testing.T) {
 	const pods = "/api/v1/namespaces/default/pods/"
@@ -24,22 +33,18 @@ func TestInstead(t *testing.T) {
 		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff/scale", "restart the fleet with fleetman up --replicas"},
 		{"PATCH", "/apis/apps/v1/namespaces/default/deployments/staff", "use fleetman kill POD to restart a pod"},
 	} {
-		recorder := httptest.NewRecorder()
-		NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, http.NoBody))
+		recorder := respond(NewServer(time.Now), test.method, test.path, "")
 		body := recorder.Body.String()
 		if recorder.Code != 405 || !strings.Contains(body, `"kind":"Status"`) || !strings.Contains(body, `"message":"not served by the local fleet: `+test.want) {
 			t.Errorf("%s %s: got %d %s, want %q", test.method, test.path, recorder.Code, body, test.want)
 		}
 	}
-	recorder := httptest.NewRecorder()
-	NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/openapi/v2?timeout=32s", http.NoBody))
+	recorder := respond(NewServer(time.Now), "GET", "/openapi/v2?timeout=32s", "")
 	if recorder.Code != 406 || !strings.HasPrefix(recorder.Body.String(), "not served by the local fleet: use fleetman apply DIR|FILE...") || !strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/plain") {
 		t.Errorf("the first request of kubectl apply: got %d %s", recorder.Code, recorder.Body)
 	}
 	for _, path := range []string{"/version", "/openapi/v3", pods, "/apis/apps/v1/deployments"} {
-		recorder := httptest.NewRecorder()
-		NewServer(time.Now).Handler().ServeHTTP(recorder, httptest.NewRequest("GET", path, http.NoBody))
-		if recorder.Code != 200 {
+		if recorder := respond(NewServer(time.Now), "GET", path, ""); recorder.Code != 200 {
 			t.Errorf("%s: got %d %s", path, recorder.Code, recorder.Body)
 		}
 	}
