@@ -44,7 +44,8 @@ type Server struct {
 type stored struct {
 	kind            *Kind
 	namespace, name string
-	object          Object
+	given           Object // to Replace
+	object          Object // with the fields that the server sets
 	version         int64
 	json            map[string][]byte // by the version of the kind
 }
@@ -113,7 +114,7 @@ func (s *Server) compare(next map[string]map[string]*stored) (changes []change, 
 		before, after := s.objects[kind.key()], next[kind.key()]
 		for _, key := range slices.Sorted(maps.Keys(after)) {
 			old, made := before[key], after[key]
-			if old != nil && sameContent(old.object, made.object) {
+			if old != nil && reflect.DeepEqual(old.given, made.given) {
 				after[key] = old
 				continue
 			}
@@ -139,7 +140,7 @@ func identify(object Object) (*stored, error) {
 	if kind == nil {
 		return nil, fmt.Errorf("kind: %s %s: must be a kind that the API serves", apiVersion, name)
 	}
-	made := &stored{kind: kind, object: object, name: field[string](object, "metadata", "name"), namespace: field[string](object, "metadata", "namespace")}
+	made := &stored{kind: kind, given: object, name: field[string](object, "metadata", "name"), namespace: field[string](object, "metadata", "namespace")}
 	if made.name == "" || kind.Namespaced != (made.namespace != "") {
 		return nil, fmt.Errorf("%s %q in namespace %q: must have a name, and a namespace if its kind has one", kind.Kind, made.name, made.namespace)
 	}
@@ -150,54 +151,23 @@ func (o *stored) key() string { return objectKey(o.namespace, o.name) }
 
 func objectKey(namespace, name string) string { return namespace + "/" + name }
 
-// serverFields are the fields of metadata that the server sets.
-var serverFields = []string{"resourceVersion", "uid", "generation"}
-
-// sameContent reports whether two objects are equal, ignoring the fields that the server sets.
-func sameContent(old, made Object) bool {
-	a, b := maps.Clone(old), maps.Clone(made)
-	a["metadata"], b["metadata"] = written(old), written(made)
-	return reflect.DeepEqual(a, b)
-}
-
-func written(object Object) map[string]any {
-	metadata := maps.Clone(mapOf(object["metadata"]))
-	for _, field := range serverFields {
-		delete(metadata, field)
-	}
-	if metadata["creationTimestamp"] == nil || metadata[defaulted] != nil {
-		delete(metadata, "creationTimestamp")
-	}
-	delete(metadata, defaulted)
-	return metadata
-}
-
-// defaulted marks, in memory only, a creationTimestamp that the server set.
-const defaulted = "\x00created"
-
 // finish sets the fields that the server sets and encodes the object.
 func (o *stored) finish(version int64, old *stored, now time.Time) error {
-	metadata := maps.Clone(o.object["metadata"].(map[string]any))
-	o.object = maps.Clone(o.object)
-	o.object["metadata"] = metadata
-	o.version = version
-	metadata["resourceVersion"] = strconv.FormatInt(version, 10)
-	if metadata["creationTimestamp"] == nil {
-		metadata[defaulted] = true
-		metadata["creationTimestamp"] = now.UTC().Format(time.RFC3339)
-	}
-	metadata["uid"], metadata["generation"] = uid(o.kind.key(), o.key(), version), float64(1)
+	given := mapOf(o.given["metadata"])
+	metadata := maps.Clone(given)
+	metadata["uid"], metadata["generation"], metadata["creationTimestamp"] = uid(o.kind.key(), o.key(), version), float64(1), now.UTC().Format(time.RFC3339)
 	if old != nil {
-		before := old.object["metadata"].(map[string]any)
-		metadata["uid"], metadata["generation"] = before["uid"], before["generation"]
-		if metadata[defaulted] != nil {
-			metadata["creationTimestamp"] = before["creationTimestamp"]
-		}
-		if !reflect.DeepEqual(old.object["spec"], o.object["spec"]) {
+		before := mapOf(old.object["metadata"])
+		metadata["uid"], metadata["generation"], metadata["creationTimestamp"] = before["uid"], before["generation"], before["creationTimestamp"]
+		if !reflect.DeepEqual(old.given["spec"], o.given["spec"]) {
 			metadata["generation"] = before["generation"].(float64) + 1
 		}
 	}
-	o.json = map[string][]byte{}
+	if given["creationTimestamp"] != nil {
+		metadata["creationTimestamp"] = given["creationTimestamp"]
+	}
+	o.object, o.version, o.json = maps.Clone(o.given), version, map[string][]byte{}
+	o.object["metadata"] = metadata
 	for _, v := range o.kind.Versions {
 		data, err := o.encode(v, version)
 		if err != nil {
@@ -212,8 +182,7 @@ func (o *stored) finish(version int64, old *stored, now time.Time) error {
 // deletion that is not the object's own.
 func (o *stored) encode(kindVersion string, version int64) ([]byte, error) {
 	object := maps.Clone(o.object)
-	metadata := maps.Clone(object["metadata"].(map[string]any))
-	delete(metadata, defaulted)
+	metadata := maps.Clone(mapOf(object["metadata"]))
 	metadata["resourceVersion"] = strconv.FormatInt(version, 10)
 	object["metadata"], object["apiVersion"], object["kind"] = metadata, o.kind.apiVersion(kindVersion), o.kind.Kind
 	data, err := json.Marshal(object)
