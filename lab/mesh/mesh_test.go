@@ -150,19 +150,19 @@ func TestTracing(t *testing.T) {
 	}
 }
 
-// When istiod does not start, Start returns an error with the last line of its log.
-func TestStartFails(t *testing.T) {
-	script := func(text string) string {
-		path := filepath.Join(t.TempDir(), "pilot-discovery")
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "webapp"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+// script writes a program to a directory of its own and returns its path.
+func script(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// When istiod does not start, Start returns an error with the last line of its log.
+func TestStartFails(t *testing.T) {
+	bin := filepath.Dir(script(t, "webapp", "exit 0"))
 	objects := decode(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/webapp}]}}}\n")
 	state, network := t.TempDir(), nettest.Network(t)
 	for _, test := range []struct {
@@ -170,16 +170,13 @@ func TestStartFails(t *testing.T) {
 		within time.Duration
 		want   string
 	}{
-		{script("echo no port; exit 3"), 2 * time.Minute, "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", last line: no port"},
-		{script("exec sleep 100"), time.Second, "istiod is not ready: "},
+		{script(t, "pilot-discovery", "echo no port; exit 3"), 2 * time.Minute, "istiod failed with exit status 3; its log is " + filepath.Join(state, "logs", "istiod.log") + ", last line: no port"},
+		{script(t, "pilot-discovery", "exec sleep 100"), time.Second, "istiod is not ready: "},
 		{"/nonexistent", 2 * time.Minute, "istiod failed with fork/exec /nonexistent: no such file or directory; "},
 	} {
 		m, err := Start(t.Context(), objects, Options{
 			Binaries: binaries.Set{Pilot: binaries.Binary{Path: test.pilot}, Envoy: binaries.Binary{Path: "/nonexistent"}},
-			Local: local.Options{
-				Bin: bin, State: state, ReadyTimeout: test.within,
-				Network: network, NodeAddress: nettest.Node(network),
-			},
+			Local:    local.Options{Bin: bin, State: state, ReadyTimeout: test.within, Network: network, NodeAddress: nettest.Node(network)},
 		})
 		if err == nil {
 			m.Stop()
@@ -194,18 +191,13 @@ func TestStartFails(t *testing.T) {
 // kind. Apply returns an error and restores the old objects.
 func TestApplyObjectThatIstiodLacks(t *testing.T) {
 	found := meshtest.Binaries(t)
-	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "position-simulator"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	bin := filepath.Dir(script(t, "position-simulator", "exec sleep 1000"))
 	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: webapp}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: fleetman/position-simulator}]}}}\n"
 	const telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: unseen}\nspec: {accessLogging: [{disabled: true}]}\n"
 	network := nettest.Network(t)
 	m, err := Start(t.Context(), decode(t, pod), Options{
 		Binaries: found,
-		Local: local.Options{
-			Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network),
-		},
+		Local:    local.Options{Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)},
 		hide: func(o kube.Object) bool {
 			return o["kind"] == "CustomResourceDefinition" && o["metadata"].(map[string]any)["name"] == "telemetries.telemetry.istio.io"
 		},
