@@ -165,6 +165,11 @@ func TestNotReady(t *testing.T) {
 			pod:  pod(`{"containerStatuses":[{"name":"webapp","image":"fleetman/webapp:6","state":{"waiting":{"reason":"ErrImageNeverPull","message":"m"}}}]}`),
 			want: "pod webapp-1: image missing: fleetman/webapp:6: load it with fleetman images load, or name a registry with --images",
 		},
+		"image, by the event alone": {
+			pod:   pod(`{"phase":"Pending","containerStatuses":[{"name":"webapp","state":{"waiting":{"reason":"ContainerCreating"}}}]}`),
+			event: `{"kind":"Event","metadata":{"name":"e","namespace":"fleetman"},"involvedObject":{"name":"webapp-1"},"lastTimestamp":"2026-01-01T00:00:00Z","message":"Error: ImagePullBackOff"}`,
+			want:  "pod webapp-1: image missing: fleetman/webapp:6: load it with fleetman images load, or name a registry with --images",
+		},
 		"crash": {
 			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":2}}}]}`),
 			want: "pod webapp-1: its container webapp ended with exit code 2, 4 times",

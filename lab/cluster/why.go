@@ -72,6 +72,9 @@ func reason(p *corev1.Pod, event string) string {
 			return "no node: " + condition.Message
 		}
 	}
+	if why := imageReason(strings.TrimPrefix(event, "Error: "), appContainer(p).Image); why != "" {
+		return why // the kubelet reports an event earlier than the container's state
+	}
 	if event != "" {
 		return oneLineText(event)
 	}
@@ -91,11 +94,19 @@ var explained = map[string]string{
 	"InvalidImageName":  "image name invalid",
 }
 
+// imageReason returns why a container has no image, or "" if that is not the kubelet's reason.
+func imageReason(reason, image string) string {
+	if explained[reason] == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s: load it with fleetman images load, or name a registry with --images", explained[reason], image)
+}
+
 func containerReason(s *corev1.ContainerStatus) string {
 	waiting := s.State.Waiting
 	switch {
 	case waiting != nil && explained[waiting.Reason] != "":
-		return fmt.Sprintf("%s: %s: load it with fleetman images load, or name a registry with --images", explained[waiting.Reason], s.Image)
+		return imageReason(waiting.Reason, s.Image)
 	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && s.LastTerminationState.Terminated != nil:
 		return fmt.Sprintf("its container %s ended with exit code %d, %d times", s.Name, s.LastTerminationState.Terminated.ExitCode, s.RestartCount)
 	case waiting != nil && waiting.Message != "":
