@@ -116,7 +116,7 @@ test-ui: ui ## run the pages' tests
 # The cluster is that of a context in the kubeconfig, with Istio and the images of fleetman images load.
 CONTEXT ?=
 test-cluster: $(FLEETMAN) ## run the tests on the cluster of CONTEXT, in about seven minutes: see CONTRIBUTING.md
-	FLEETMAN_TEST_CONTEXT='$(CONTEXT)' go test -tags $(TAGS) -count=1 -parallel 4 -timeout 60m ./lab/clustertest
+	FLEETMAN_TEST_CONTEXT='$(CONTEXT)' go test -tags $(TAGS) -count=1 -timeout 60m ./lab/clustertest
 
 fuzz: ## run each fuzz test, for FUZZTIME inputs
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \

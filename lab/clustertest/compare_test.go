@@ -43,9 +43,11 @@ func experimentFile(t *testing.T) string {
 func TestCompare(t *testing.T) {
 	c := newCluster(t, "compare")
 	u, front := newUser(t, c), newFront(t, rest.AnonymousClientConfig(c.config))
-	file, config, out := experimentFile(t), u.kubeconfig(t, front.URL), t.TempDir()
+	file, config, out := experimentFile(t), u.kubeconfig(t, front), t.TempDir()
 	role := u.grant(t, c.want(t, 0, nil, "compare", file, "--dry-run"))
-	c.want(t, 0, nil, "compare", file, "--out", out, "--kubeconfig", config)
+	if c.want(t, 0, nil, "compare", file, "--out", out, "--kubeconfig", config); t.Failed() {
+		t.FailNow()
+	}
 	c.wantNothing(t)
 	c.want(t, 0, nil, "down", "--kubeconfig", config)
 	for permission := range front.superfluous(role) {

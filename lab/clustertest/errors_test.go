@@ -102,7 +102,7 @@ func TestOutage(t *testing.T) {
 	front := newFront(t, rest.CopyConfig(c.config))
 	through := kubeconfig(t, func(config *api.Config) {
 		for name := range config.Clusters {
-			config.Clusters[name] = &api.Cluster{Server: front.URL}
+			config.Clusters[name] = front.cluster()
 		}
 	})
 	cmd, progress := c.start(t, freePorts(t, "plain"), "--kubeconfig", through)

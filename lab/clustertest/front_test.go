@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,6 +15,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd/api"
 )
 
 // front forwards requests to the API server, and notes the permissions that they need.
@@ -40,7 +42,7 @@ func newFront(t *testing.T, config *rest.Config) *front {
 	}
 	forward := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
 	f := &front{needed: sets.New[string]()}
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.away.Load() {
 			f.refused.Add(1)
 			panic(http.ErrAbortHandler) // closes the connection
@@ -50,6 +52,12 @@ func newFront(t *testing.T, config *rest.Config) *front {
 	}))
 	t.Cleanup(f.Close)
 	return f
+}
+
+// cluster returns the front's entry of a kubeconfig. client-go sends no token without TLS.
+func (f *front) cluster() *api.Cluster {
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
+	return &api.Cluster{Server: f.URL, CertificateAuthorityData: authority}
 }
 
 // leave closes all connections, and each new one for a time.

@@ -39,16 +39,16 @@ func newUser(t *testing.T, c *cluster) *user {
 	return u
 }
 
-// kubeconfig returns the path of the user's kubeconfig, for an API server at another address if there is one.
-func (u *user) kubeconfig(t *testing.T, server string) string {
+// kubeconfig returns the path of the user's kubeconfig, for the cluster or the front of it.
+func (u *user) kubeconfig(t *testing.T, f *front) string {
 	t.Helper()
 	return kubeconfig(t, func(config *api.Config) {
 		for name := range config.AuthInfos {
 			config.AuthInfos[name] = &api.AuthInfo{Token: u.token}
 		}
 		for name := range config.Clusters {
-			if server != "" {
-				config.Clusters[name] = &api.Cluster{Server: server}
+			if f != nil {
+				config.Clusters[name] = f.cluster()
 			}
 		}
 	})
@@ -86,7 +86,7 @@ func TestPermissions(t *testing.T) {
 	c := newCluster(t, "permissions")
 	scenario := freePorts(t, "mtls-strict")
 	u := newUser(t, c)
-	config := u.kubeconfig(t, "")
+	config := u.kubeconfig(t, nil)
 	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get secrets in namespace " + c.namespace
 	c.want(t, 1, []string{want}, "up", scenario, "--kubeconfig", config)
 	u.grant(t, c.want(t, 0, nil, "up", "--dry-run", scenario))
