@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 const demo = "testdata/v2.yaml"
@@ -24,7 +27,7 @@ const demo = "testdata/v2.yaml"
 // TestMigrate reads a configuration with the fields that the published envoy_demo has.
 func TestMigrate(t *testing.T) {
 	config, notes, err := Read(demo)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	const (
 		filter  = "testdata/v2.yaml: static_resources.listeners[0].filter_chains[0].filters[0].typed_config."
 		routes  = filter + "route_config.virtual_hosts[0].routes"
@@ -39,17 +42,17 @@ func TestMigrate(t *testing.T) {
 		routes + "[0].route.host_rewrite" + version + "host_rewrite_literal",
 		routes + "[1].route.host_rewrite" + version + "host_rewrite_literal",
 	}
-	assert.Equal(t, "notes", notes, want)
+	assert.Equal(t, want, notes, "notes")
 	golden.Compare(t, "testdata/v3.yaml", string(config))
 	again, notes, err := Read("testdata/v3.yaml")
-	assert.NoError(t, err)
-	assert.Equal(t, "notes of version 3", notes, nil)
-	assert.Equal(t, "version 3", string(again), string(config))
+	require.NoError(t, err)
+	assert.Nil(t, notes, "notes of version 3")
+	assert.Equal(t, string(config), string(again), "version 3")
 }
 
 func TestBadConfigurations(t *testing.T) {
 	text, err := os.ReadFile(demo)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	for _, test := range []struct{ name, old, replacement, want string }{
 		{
 			"a type that is not known", "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager", "envoy.config.filter.network.mongo_proxy.v2.MongoProxy",
@@ -61,7 +64,7 @@ func TestBadConfigurations(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := Migrate("old.yaml", []byte(strings.Replace(string(text), test.old, test.replacement, 1)))
-			assert.Error(t, test.name, err, test.want)
+			wants.Error(t, test.name, err, test.want)
 		})
 	}
 }
@@ -69,20 +72,20 @@ func TestBadConfigurations(t *testing.T) {
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
-		assert.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	write("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: static_resources}\n")
 	write("Dockerfile", "FROM envoyproxy/envoy:v1.11.2\n")
 	_, _, err := Read(dir)
-	assert.Error(t, "a directory of manifests", err, dir+": 0 Envoy configurations: must be one, with static_resources or dynamic_resources")
-	assert.Equal(t, "manifests are a configuration", Is(dir), false)
+	wants.Error(t, "a directory of manifests", err, dir+": 0 Envoy configurations: must be one, with static_resources or dynamic_resources")
+	assert.Equal(t, false, Is(dir), "manifests are a configuration")
 	write("config.yaml", "static_resources: {}\n")
 	if config, notes, err := Read(dir); err != nil || len(notes) > 0 || string(config) != "static_resources: {}\n" || !Is(dir) {
 		t.Errorf("a directory with a configuration: %q, %v, %v", config, notes, err)
 	}
 	write("more.yaml", "dynamic_resources: {}\n")
 	_, _, err = Read(dir)
-	assert.Error(t, "two", err, dir+": 2 Envoy configurations: must be one…")
+	wants.Error(t, "two", err, dir+": 2 Envoy configurations: must be one…")
 	if _, _, err := Read(filepath.Join(dir, "none")); err == nil || Is(filepath.Join(dir, "none")) {
 		t.Errorf("none: %v", err)
 	}
@@ -92,7 +95,7 @@ func TestRead(t *testing.T) {
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer listener.Close()
 	return listener.Addr().String()
 }
@@ -138,16 +141,16 @@ func TestRun(t *testing.T) {
 		replace = append(replace, declared, port(server.Listener.Addr().String()))
 	}
 	config, _, err := Read(demo)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	lines, _ := run(t, Options{Config: []byte(strings.NewReplacer(replace...).Replace(string(config))), Source: demo})
-	assert.Equal(t, "ready", lines, []string{"listener front: http://" + front, "admin interface: http://" + admin})
+	assert.Equal(t, []string{"listener front: http://" + front, "admin interface: http://" + admin}, lines, "ready")
 	for path, want := range map[string]string{
 		"/one":   "200 one.example/ by one.example",
 		"/two/x": "200 two.example//x by two.example", // Envoy replaces the prefix alone
 		"/three": "404 ",
 	} {
 		response, err := http.Get("http://" + front + path)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if got := fmt.Sprintf("%d %s", response.StatusCode, body); err != nil || got != want {
@@ -164,20 +167,20 @@ func TestRunFails(t *testing.T) {
 	}
 	ended <- nil
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer listener.Close()
 	taken := strings.Replace("static_resources: {listeners: [{name: x, address: {socket_address: {address: 127.0.0.1, port_value: PORT}}, filter_chains: [{filters: [{name: echo, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}]}]}",
 		"PORT", port(listener.Addr().String()), 1)
 	_, ended = run(t, Options{Config: []byte(taken), Source: "taken.yaml"})
-	assert.Error(t, "a port in use", <-ended, "taken.yaml: Envoy …ddress already in use…")
+	wants.Error(t, "a port in use", <-ended, "taken.yaml: Envoy …ddress already in use…")
 	ended <- nil
 }
 
 // TestExample checks the repository's own configuration.
 func TestExample(t *testing.T) {
 	config, notes, err := Read("../../k8s/bare-envoy")
-	assert.NoError(t, err)
-	assert.Equal(t, "notes", notes, nil)
+	require.NoError(t, err)
+	assert.Nil(t, notes, "notes")
 	changed := strings.NewReplacer("10000", port(free(t)), "9901", port(free(t))).Replace(string(config))
 	if lines, _ := run(t, Options{Config: []byte(changed), Source: "k8s/bare-envoy"}); len(lines) != 2 {
 		t.Errorf("ready: %q", lines)

@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestLoad(t *testing.T) {
@@ -50,9 +53,9 @@ func TestReports(t *testing.T) {
 	r := reports{conn: 1}
 	for i := range 3 * vehiclesEach {
 		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(r.append(nil))))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		var p position
-		assert.NoError(t, json.NewDecoder(req.Body).Decode(&p))
+		require.NoError(t, json.NewDecoder(req.Body).Decode(&p))
 		if seen[p] {
 			t.Errorf("report %d: %v came before", i, p)
 		}
@@ -70,7 +73,7 @@ func TestPlain(t *testing.T) {
 	serve := func(role string, upstreams ...string) (addr string) {
 		t.Helper()
 		handler, err := plainHandler(role, upstreams)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			hops = append(hops, role+" "+r.Method+" "+r.RequestURI)
 			handler.ServeHTTP(w, r)
@@ -82,26 +85,26 @@ func TestPlain(t *testing.T) {
 	for _, role := range []string{"handler", "proxy"} {
 		hops = nil
 		answer, err := ask(serve(role, staff), driverPath)
-		assert.NoError(t, err)
-		assert.Like(t, role, answer, `{"name":"Pam Parry"…`)
-		assert.Equal(t, role, hops, []string{role + " GET " + driverPath, "staff GET /driver/City%20Truck"})
+		require.NoError(t, err)
+		wants.Text(t, role, answer, `{"name":"Pam Parry"…`)
+		assert.Equal(t, []string{role + " GET " + driverPath, "staff GET /driver/City%20Truck"}, hops, role)
 	}
 	hops = nil
 	resp, err := http.Post("http://"+serve("tracker", telemetry, staff)+"/vehicles/", "application/json", strings.NewReader("{}"))
-	assert.NoError(t, err)
-	assert.Equal(t, "status of tracker", resp.StatusCode, 200)
-	assert.Equal(t, "tracker", hops, []string{
+	require.NoError(t, err)
+	assert.Equal(t, 200, resp.StatusCode, "status of tracker")
+	assert.Equal(t, []string{
 		"tracker POST /vehicles/", "telemetry GET /vehicles/City%20Truck", "telemetry POST /vehicles/", "staff POST /driver/City%20Truck/24.613470899561644",
-	})
+	}, hops, "tracker")
 	for role, upstreams := range map[string][]string{"tracker": {"one"}, "nobody": nil} { // too few addresses, unknown role
 		_, err := plainHandler(role, upstreams)
-		assert.Error(t, role, err, "plain: "+role+"…")
+		wants.Error(t, role, err, "plain: "+role+"…")
 	}
 }
 
 func TestOptions(t *testing.T) {
 	for only, want := range map[string]string{"": "", "chain": "", "sizes": `--only: "sizes": must be one of start, gateway, chain, fleet`} {
-		assert.Error(t, only, (Options{Only: only}).Check(), want)
+		wants.Error(t, only, (Options{Only: only}).Check(), want)
 	}
 }
 
@@ -129,9 +132,9 @@ go_goroutines 9
 	b := new(bench)
 	got, err := b.counters(t.Context(), admin)
 	want := counters{histogram{[]float64{.0005, .05, math.Inf(1)}, []float64{10, 91, 100}}, 5, 7}
-	assert.NoError(t, err)
-	assert.Equal(t, "counters", got, want)
+	require.NoError(t, err)
+	assert.Equal(t, want, got, "counters")
 	text = ""
 	_, err = b.counters(t.Context(), admin)
-	assert.Error(t, "no metrics", err, "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing")
+	wants.Error(t, "no metrics", err, "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing")
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestSpread(t *testing.T) {
@@ -19,13 +19,13 @@ func TestSpread(t *testing.T) {
 		{[]float64{4, 1, 2, 9}, spread{3, 1, 9}},
 	} {
 		given := slices.Clone(tc.values)
-		assert.Equal(t, fmt.Sprint(given), spreadOf(tc.values), tc.want)
-		assert.Equal(t, "values after it", tc.values, given)
+		assert.Equal(t, tc.want, spreadOf(tc.values), fmt.Sprint(given))
+		assert.Equal(t, given, tc.values, "values after it")
 	}
 }
 
 func TestRatios(t *testing.T) {
-	assert.Equal(t, "ratios", ratios([]float64{3, 8}, []float64{2, 4}), []float64{1.5, 2})
+	assert.Equal(t, []float64{1.5, 2}, ratios([]float64{3, 8}, []float64{2, 4}), "ratios")
 }
 
 func TestQuantile(t *testing.T) {

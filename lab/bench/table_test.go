@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/golden"
 )
 
@@ -39,7 +40,7 @@ func TestMarkdown(t *testing.T) {
 		result *Result
 		missed bool
 	}{{"holds", sample(), false}, {"missed", missed, true}, {"gateway", gatewayOnly, false}} {
-		assert.Equal(t, tc.name+": missed", tc.result.Missed(), tc.missed)
+		assert.Equal(t, tc.missed, tc.result.Missed(), tc.name+": missed")
 		tc.result.machine = machine{"2026-11-22", "Some CPU", "go1.26.8", 2, tc.missed}
 		golden.Compare(t, filepath.Join("testdata", tc.name+".md"), tc.result.Markdown())
 	}

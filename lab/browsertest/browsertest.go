@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/skip"
 )
@@ -90,16 +91,12 @@ func Accessible(t *testing.T, ctx context.Context, script, what string) {
 	}))`
 	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 	var text string
-	if err := chromedp.Run(ctx, chromedp.Evaluate(string(axe)+";''", nil), chromedp.Evaluate(run, &text, await)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(string(axe)+";''", nil), chromedp.Evaluate(run, &text, await)))
 	var found struct {
 		Passes     int
 		Violations []string
 	}
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(text), &found))
 	if found.Passes < 15 {
 		t.Errorf("%s: axe-core passed %d rules, want those of a whole page", what, found.Passes)
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -324,9 +325,7 @@ func respond(w http.ResponseWriter, status int, body any) {
 func (a *api) client(t *testing.T, namespace string) *Client {
 	t.Helper()
 	c, err := newClient(Options{Context: "test", Namespace: namespace}, &rest.Config{Host: apiAddress, Transport: a}, new(atomic.Bool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
 }

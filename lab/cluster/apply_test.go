@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,17 +21,13 @@ import (
 func changedCopy(t *testing.T, scenario, file, from, to string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../../k8s")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.CopyFS(dir, os.DirFS("../../k8s")))
 	path := filepath.Join(dir, file)
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), from) {
 		t.Fatalf("%s has no %s: %v", file, from, err)
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
 	return filepath.Join(dir, "scenarios", scenario)
 }
 
@@ -42,9 +39,7 @@ func containerOf(t *testing.T, a *api, namespace, name string) (replicas int32, 
 		t.Fatalf("no Deployment %s", name)
 	}
 	var d appsv1.Deployment
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &d); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &d))
 	return *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0]
 }
 
@@ -63,9 +58,7 @@ func TestApply(t *testing.T) {
 	changed := changedCopy(t, "plain", "base/staff-service.yaml", `value: ":9090"`, `value: "0.0.0.0:9090"`)
 	later := a.client(t, "") // another command, without the flags
 	applied, err := later.Apply(t.Context(), []string{changed})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if want := []string{"Deployment fleetman/staff-service changed"}; !slices.Equal(applied.Changed, want) {
 		t.Errorf("changed %q, want %q", applied.Changed, want)
 	}
@@ -94,9 +87,7 @@ func TestApplySwitches(t *testing.T) {
 	up(t, c, load(t, scenarios+"plain"), options(t))
 	plain := a.refs()
 	applied, err := c.Apply(t.Context(), []string{scenarios + "egress"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{
 		"Namespace fleetman changed", "Namespace outside created", "Deployment outside/driver-monitoring created",
 		"ServiceEntry fleetman/driver-monitoring created", "Deployment fleetman/webapp changed",
@@ -167,9 +158,7 @@ func TestApplyAgrees(t *testing.T) {
 	}
 	a.wantRefs(t, before)
 	c.ask = func([]string) error { return nil }
-	if err := apply(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, apply())
 	c.ask = nil // nothing changes there
 	if err := apply(); err != nil {
 		t.Errorf("the second time: %v", err)

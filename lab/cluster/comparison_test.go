@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,9 +27,7 @@ func TestArms(t *testing.T) {
 	c := a.client(t, "x")
 	up := func(namespace, comparison string) *Client {
 		arm, err := c.In(namespace)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		t.Cleanup(arm.Close)
 		o := options(t)
 		o.Comparison = comparison
@@ -39,9 +38,7 @@ func TestArms(t *testing.T) {
 	before := a.refs()
 	arm := up("x-none", "x")
 	job, err := arm.job("fleetman-load-0", time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := arm.apply(t.Context(), job); err != nil { // as a comparison does that is killed
 		t.Fatal(err)
 	}
@@ -57,9 +54,7 @@ func TestArms(t *testing.T) {
 		t.Errorf("its namespace is gone: %v", err)
 	}
 	long, err := c.In(strings.Repeat("x", 64))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := long.CheckFree(t.Context()); err == nil || !strings.Contains(err.Error(), "must be a shorter one") {
 		t.Errorf("a long name: %v", err)
 	}
@@ -71,9 +66,7 @@ func TestJob(t *testing.T) {
 	c := a.client(t, "x")
 	c.images = "r.example/"
 	o, err := c.job("fleetman-load-1", time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text, err := o.MarshalJSON()
 	var job batchv1.Job
 	if err != nil || json.Unmarshal(text, &job) != nil {
@@ -151,9 +144,7 @@ func TestPlanComparison(t *testing.T) {
 	a := newAPI()
 	for _, fromPod := range []bool{false, true} {
 		var text bytes.Buffer
-		if err := a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, fromPod, &text); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, fromPod, &text))
 		var role rbacv1.ClusterRole
 		if err := yaml.UnmarshalStrict(text.Bytes(), &role); err != nil || role.Name != "fleetman-compare" {
 			t.Fatalf("%v: %s", err, text.String())

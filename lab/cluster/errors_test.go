@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -111,9 +112,7 @@ func TestOutage(t *testing.T) {
 			o := &outage{next: a, responded: new(atomic.Bool)}
 			o.responded.Store(test.before)
 			request, err := http.NewRequestWithContext(t.Context(), test.method, apiAddress, strings.NewReader("body"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			response, err := o.RoundTrip(request)
 			if err == nil {
 				response.Body.Close()
@@ -159,9 +158,7 @@ func TestUpOutage(t *testing.T) {
 func TestContexts(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config")
-	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: b, context: {cluster: c}}, {name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: b, context: {cluster: c}}, {name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600))
 	none := filepath.Join(dir, "none")
 	for _, test := range []struct {
 		o    Options
@@ -190,9 +187,7 @@ func TestAgree(t *testing.T) {
 	before := a.refs()
 	objects := load(t, scenarios+"plain")
 	more := filepath.Join(t.TempDir(), "p.yaml")
-	if err := os.WriteFile(more, []byte("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(more, []byte("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n"), 0o600))
 	objects.All = append(objects.All, load(t, more).All...)
 	o := options(t)
 	var asked []string
@@ -206,9 +201,7 @@ func TestAgree(t *testing.T) {
 	a.wantRefs(t, before)
 	o.Agree = func([]string) error { return nil }
 	c := a.client(t, "")
-	if err := c.Up(context.WithoutCancel(t.Context()), objects, o); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Up(context.WithoutCancel(t.Context()), objects, o))
 	down(t, c)
 	a.wantRefs(t, before)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 
 	"fleetman.example/lab/local"
@@ -31,9 +32,7 @@ func TestForward(t *testing.T) {
 	}))
 	defer pod.Close()
 	away, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	away.Close()
 	server := kube.NewServer(time.Now)
 	server.Forward = func(namespace, name string, port int) net.Addr {
@@ -45,15 +44,11 @@ func TestForward(t *testing.T) {
 		}
 		return nil
 	}
-	if err := server.Replace([]kube.Object{{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "fleetman"}}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Replace([]kube.Object{{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "fleetman"}}}))
 	front := httptest.NewServer(server.Handler())
 	defer front.Close()
 	c, err := newClient(Options{Context: "test"}, &rest.Config{Host: front.URL}, new(atomic.Bool))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer c.Close()
 	c.remember([]local.Pod{{Name: "p", Namespace: "fleetman", Address: "10.0.0.1"}, {Name: "q", Namespace: "fleetman"}})
 	client := http.Client{Transport: c.podTransport(), Timeout: time.Minute}
@@ -87,14 +82,10 @@ func TestForward(t *testing.T) {
 		t.Errorf("an unknown address: %v", err)
 	}
 	conn, err := c.Dial(t.Context(), "tcp", "p:9090")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	fmt.Fprint(conn, "GET /hang HTTP/1.1\r\nHost: p\r\n\r\n")
-	if err := conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a deadline: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"fleetman.example/lab/local"
@@ -21,9 +22,7 @@ const scenarios = "../../k8s/scenarios/"
 func load(t *testing.T, path string) *manifest.Objects {
 	t.Helper()
 	objects, err := manifest.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return objects
 }
 
@@ -33,9 +32,7 @@ func options(t *testing.T) UpOptions {
 
 func up(t *testing.T, c *Client, objects *manifest.Objects, o UpOptions) {
 	t.Helper()
-	if err := c.Up(t.Context(), objects, o); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Up(t.Context(), objects, o))
 }
 
 func down(t *testing.T, c *Client) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -56,9 +57,7 @@ func TestScenarios(t *testing.T) {
 				OK      bool
 				Results []struct{ Control *struct{ Broken bool } }
 			}
-			if err := yaml.Unmarshal([]byte(stdout), &summary); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, yaml.Unmarshal([]byte(stdout), &summary))
 			if code != 0 || !summary.OK || len(summary.Results) != test.promises {
 				t.Errorf("check: exit code %d, %d promises, want %d", code, len(summary.Results), test.promises)
 			}
@@ -116,9 +115,7 @@ func podOf(t *testing.T, c *cluster, deployment string) string {
 	var list struct {
 		Pods []struct{ Name, Deployment, State string }
 	}
-	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	for _, pod := range list.Pods {
 		if pod.Deployment == deployment && pod.State != "terminating" {
 			return pod.Name
@@ -169,9 +166,7 @@ func apply(t *testing.T, c *cluster) {
 func copyManifests(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../../k8s")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.CopyFS(dir, os.DirFS("../../k8s")))
 	return dir
 }
 
@@ -182,9 +177,7 @@ func change(t *testing.T, path, from, to string) {
 	if err != nil || !strings.Contains(string(text), from) {
 		t.Fatalf("%s has no %s: %v", path, from, err)
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
 }
 
 // TestKilled: down removes what an up has left that was killed.
@@ -193,9 +186,7 @@ func TestKilled(t *testing.T) {
 	c := newCluster(t, "killed", "outside")
 	cmd, _ := c.start(t, freePorts(t, "egress"))
 	time.Sleep(500 * time.Millisecond) // somewhere among the objects: TestInterrupted of package cluster has every place
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 	_ = cmd.Wait()
 	c.down(t)
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 
 	"fleetman.example/lab/record"
@@ -32,9 +33,7 @@ goals:
 func experimentFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "short.yaml")
-	if err := os.WriteFile(path, []byte(short), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(short), 0o600))
 	return path
 }
 
@@ -101,20 +100,14 @@ func TestCompareEnded(t *testing.T) {
 			c := newCluster(t, "ended-"+name)
 			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", c.namespace})
 			progress, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
 			lines := bufio.NewScanner(progress)
 			for lines.Scan() {
 				t.Log(lines.Text())
 				if strings.HasPrefix(lines.Text(), "1 of 1 ") {
 					c.awaitPod(t, c.namespace+"-none", "batch.kubernetes.io/job-name=fleetman-load-1")
-					if err := cmd.Process.Signal(test.signal); err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, cmd.Process.Signal(test.signal))
 				}
 			}
 			_ = cmd.Wait()

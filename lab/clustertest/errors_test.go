@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -44,9 +45,7 @@ func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]strin
 func freePorts(t *testing.T, scenario string, components ...string) string {
 	t.Helper()
 	dir := filepath.Join(copyManifests(t), "scenarios", "free")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(dir, 0o755))
 	text := "kind: Kustomization\nresources: [../" + scenario + "]\npatches:\n" +
 		"  - target: {kind: Service, name: fleetman-webapp}\n    patch: '- {op: remove, path: /spec/ports/0/nodePort}'\n" +
 		"  - target: {kind: Gateway}\n    patch: '- {op: replace, path: /spec/servers/0/hosts, value: [side-by-side.invalid]}'\n" +
@@ -54,9 +53,7 @@ func freePorts(t *testing.T, scenario string, components ...string) string {
 	for _, component := range components {
 		text += "  - ../../components/" + component + "\n"
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644))
 	return dir
 }
 
@@ -154,13 +151,9 @@ func TestRefused(t *testing.T) {
 func kubeconfig(t *testing.T, change func(*api.Config)) string {
 	t.Helper()
 	config, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	change(config)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, clientcmd.WriteToFile(*config, path))
 	return path
 }

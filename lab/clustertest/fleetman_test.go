@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
@@ -124,12 +125,8 @@ func (c *cluster) start(t *testing.T, scenario string, flags ...string) (*exec.C
 	t.Helper()
 	cmd := c.command(append([]string{"up", scenario, "--context", c.context, "--namespace", c.namespace}, flags...))
 	progress, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
 		t.Fatal(err)
 	}
@@ -148,31 +145,21 @@ func (c *cluster) command(args []string) *exec.Cmd {
 func (c *cluster) left(t *testing.T) string {
 	t.Helper()
 	known, err := discovery.NewDiscoveryClientForConfig(c.config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	client, err := dynamic.NewForConfig(c.config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	lists, err := discovery.ServerPreferredResources(known)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var found []string
 	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, lists) {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, r := range list.APIResources {
 			if r.Name == "endpoints" || r.Name == "endpointslices" {
 				continue // the controller's, which deletes them soon after their Services
 			}
 			items, err := client.Resource(gv.WithResource(r.Name)).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=fleetman"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for i := range items.Items {
 				o := &items.Items[i]
 				if place := cmp.Or(o.GetNamespace(), o.GetName()); place == c.namespace || strings.HasPrefix(place, c.namespace+"-") || slices.Contains(c.others, place) {
@@ -189,9 +176,7 @@ func (c *cluster) awaitPod(t *testing.T, namespace, selector string) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		pods, err := c.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(pods.Items) > 0 {
 			return
 		}

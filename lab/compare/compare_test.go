@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -40,9 +41,7 @@ import (
 func shipped(t testing.TB, name string) *experiment.Experiment {
 	t.Helper()
 	e, err := experiment.Read(filepath.Join("../../experiments", name+".yaml"), report.Figures())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return e
 }
 
@@ -53,17 +52,13 @@ func decode(t testing.TB, text string, standIns ...string) *experiment.Experimen
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", standInFleet(standIns...))
 	e, err := experiment.Decode(filepath.Join(dir, "x.yaml"), []byte(text), report.Figures())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return e
 }
 
 func write(t testing.TB, dir, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 }
 
 // options are those of a comparison that runs beside others. A load that is late is
@@ -92,9 +87,7 @@ func short(t testing.TB, name, arms, faults string, lasts experiment.Phases) Opt
 func services(t testing.TB) string {
 	t.Helper()
 	bin, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return bin
 }
 
@@ -117,25 +110,19 @@ func phases(healthy, fault, after time.Duration) experiment.Phases {
 func selectFrom(t testing.TB, e *experiment.Experiment, arms, faults string) {
 	t.Helper()
 	names := func(text string) []string { return strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) }
-	if err := e.Select(names(arms), names(faults)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, e.Select(names(arms), names(faults)))
 }
 
 func comparison(t testing.TB, o Options) *Comparison {
 	t.Helper()
 	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return c
 }
 
 func run(t testing.TB, o Options) {
 	t.Helper()
-	if err := comparison(t, o).Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, comparison(t, o).Run(t.Context()))
 }
 
 // fails fails the test unless the error has a text.
@@ -158,14 +145,10 @@ func noRecords(t testing.TB, o Options) {
 func records(t testing.TB, dir string) *record.Comparison {
 	t.Helper()
 	file, err := os.Open(filepath.Join(dir, RecordsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer file.Close()
 	read, err := record.Read(file, file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return read
 }
 
@@ -173,9 +156,7 @@ func records(t testing.TB, dir string) *record.Comparison {
 func reportOf(t testing.TB, dir string) report.Report {
 	t.Helper()
 	r, err := report.Compute(records(t, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	report.Text(t.Output(), r)
 	return r
 }
@@ -221,21 +202,15 @@ func TestShipped(t *testing.T) { // not beside the fleets: kustomize may take 30
 // the name of the rule's file.
 func TestExample(t *testing.T) {
 	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	blocks := strings.Split(string(text), "```yaml\n")
 	for i, path := range []string{"telemetry-ejection/istio.yaml", "telemetry-ejection.yaml"} {
 		published, err := os.ReadFile(filepath.Join("../../experiments", path))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		block, _, _ := strings.Cut(blocks[i+1], "```")
 		block = strings.ReplaceAll(block, ", telemetry.yaml]", ", telemetry-ejection/istio.yaml]")
 		var got, want any
-		if err := errors.Join(yaml.Unmarshal([]byte(block), &got), yaml.Unmarshal(published, &want)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(yaml.Unmarshal([]byte(block), &got), yaml.Unmarshal(published, &want)))
 		if !reflect.DeepEqual(got, want) || strings.SplitN(block, "\n", 2)[0] != strings.SplitN(string(published), "\n", 2)[0] {
 			t.Errorf("%s: got\n%s\nwant\n%s", path, block, published)
 		}
@@ -301,9 +276,7 @@ seeds: [1]
 		}
 	}
 	i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "DestinationRule" && o.Name == "fleetman-staff-service" })
-	if err := json.Unmarshal(objects.All[i].JSON, &rule); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(objects.All[i].JSON, &rule))
 	if got := rule.Spec.TrafficPolicy.OutlierDetection; got["maxEjectionPercent"] != 10. || got["baseEjectionTime"] != "10s" {
 		t.Errorf("outlier detection %v", got)
 	}
@@ -501,9 +474,7 @@ seeds: [1, 2]
 	if all != 4 || left < 1 || left > 3 {
 		t.Errorf("%d of %d left", left, all)
 	}
-	if err := c.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Run(t.Context()))
 	again := records(t, o.Out)
 	if len(again.Runs) != 4 {
 		t.Fatalf("%d runs", len(again.Runs))
@@ -827,9 +798,7 @@ func TestTaken(t *testing.T) {
 	t.Parallel()
 	o := standIns(t, "# q?\narms: [{name: a, manifests: fleet.yaml}]\nload: {target: front, streams: [{path: /}]}\nseeds: [1]\n", "front")
 	claim, err := net.Listen("tcp", netip.AddrPortFrom(o.Network.Addr(), 65535).String()) // as a fleet does
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer claim.Close()
 	fails(t, comparison(t, o).Run(t.Context()), fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr()))
 	noRecords(t, o)

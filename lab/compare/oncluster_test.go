@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/cluster"
@@ -26,9 +27,7 @@ func testCluster(t *testing.T, namespace string) *Cluster {
 	dir := t.TempDir()
 	write(t, dir, "config", "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n")
 	client, err := cluster.NewClient(cluster.Options{Context: "a", Kubeconfig: filepath.Join(dir, "config"), Namespace: namespace})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	return &Cluster{client: client, found: cluster.Description{Kubernetes: "v1.36.3", Nodes: 2, Cores: 8, Platform: "linux/amd64"}}
 }

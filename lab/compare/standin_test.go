@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 )
 
@@ -136,13 +138,9 @@ func standIns(t testing.TB, text string, names ...string) Options {
 func standInPrograms(t testing.TB, names ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), standInDir)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(dir, 0o755))
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	program, err := os.ReadFile(self)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, names[0]), program, 0o755)
@@ -150,9 +148,7 @@ func standInPrograms(t testing.TB, names ...string) string {
 	for _, name := range names[1:] {
 		err = errors.Join(err, os.Link(filepath.Join(dir, names[0]), filepath.Join(dir, name)))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return dir
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/browsertest"
 	"fleetman.example/lab/local"
@@ -132,9 +133,7 @@ func (b *tab) check(base string) {
 func serveFake(t *testing.T, source Source, port int) *Server {
 	t.Helper()
 	listener, err := Listen(netip.MustParseAddr("127.0.0.1"), port)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server, err := Serve(listener, source, nil)
 	if err != nil {
 		skip.Without(t, err)

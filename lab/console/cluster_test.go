@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
@@ -151,9 +153,7 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 		pod("team", "staff-service-5f-x2", "staff-service", "fleetman/staff-service:6", "10.1.0.2"),
 		pod("istio-system", "istio-ingressgateway-5f-x3", "istio-ingressgateway", "proxyv2", "10.1.0.3"),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	f.objects.Forward = func(_, pod string, port int) net.Addr { return addresses[fmt.Sprintf("%s:%d", pod, port)] }
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/portforward") {
@@ -166,13 +166,9 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 	t.Cleanup(front.Close)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf("apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n", front.URL)
-	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 	client, err := cluster.NewClient(cluster.Options{Context: "c", Kubeconfig: kubeconfig, Namespace: "team"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	source := NewCluster(client, client.Flags(kubeconfig), "")
 	t.Cleanup(client.Close)
 	t.Cleanup(source.Close)
@@ -245,9 +241,7 @@ func TestCluster(t *testing.T) {
 func readingOf(t *testing.T, source Source) *Reading {
 	t.Helper()
 	r, err := source.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return r
 }
 

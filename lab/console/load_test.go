@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestLoadLimits(t *testing.T) {
@@ -60,15 +62,11 @@ func TestLoad(t *testing.T) {
 	defer server.Close()
 	source := &fake{entry: server.Listener.Addr().String()}
 	g := newGenerator(source)
-	if err := g.set(100, map[string]int{"driver": 1}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, g.set(100, map[string]int{"driver": 1}))
 	for deadline := time.Now().Add(2 * time.Minute); n.Load() < 50 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if err := g.set(0, nil); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, g.set(0, nil))
 	g.going.Wait()
 	var s State
 	g.take(&s)

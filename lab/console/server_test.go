@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // handlerOf returns the handler of a console at 127.0.0.1:30090 with a small page.
@@ -121,9 +123,7 @@ func TestStream(t *testing.T) {
 	w := newWatcher(source, g)
 	server.Config.Handler = api{source: source, load: g, watcher: w, page: &page{}, token: "x", host: server.Listener.Addr().String()}.routes()
 	response, err := http.Get(server.URL + "/api/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if response.Header.Get("Content-Type") != "text/event-stream" || response.StatusCode != 200 {
 		t.Errorf("%s %v", response.Status, response.Header)
 	}
@@ -144,9 +144,7 @@ func TestStream(t *testing.T) {
 
 func TestListen(t *testing.T) {
 	listener, err := Listen(netip.MustParseAddr("192.0.2.1"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer listener.Close()
 	taken := netip.MustParseAddrPort(listener.Addr().String())
 	if taken.Addr().String() != "127.0.0.1" {

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -41,14 +43,14 @@ func TestBadRequests(t *testing.T) {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, http.NoBody))
 		got := fmt.Sprintf("%d %s", recorder.Code, strings.TrimSpace(recorder.Body.String()))
-		assert.Equal(t, test.method+" "+test.path, got, fmt.Sprintf("%d %s", test.status, test.body))
+		assert.Equal(t, fmt.Sprintf("%d %s", test.status, test.body), got, test.method+" "+test.path)
 	}
 }
 
 // TestApplied checks that the manifests of status are those of the last apply that did not fail.
 func TestApplied(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.yaml")
-	assert.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"), 0o644))
 	manifests := &paths{of: []string{"/start"}}
 	var reported []string
 	apply := func(path string, failed error) (int, string) {
@@ -68,7 +70,7 @@ func TestApplied(t *testing.T) {
 	if want := `{"changed":["Namespace a created"],"seconds":0}`; status != 200 || body != want || !slices.Equal(manifests.get(), []string{file}) {
 		t.Errorf("applied: %d %s, want %s; manifests %q", status, body, want, manifests.get())
 	}
-	assert.Equal(t, "reported", reported, []string{file, "Namespace a created"})
+	assert.Equal(t, []string{file, "Namespace a created"}, reported, "reported")
 }
 
 func TestSocketPath(t *testing.T) {

@@ -14,12 +14,15 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/nettest"
+	"fleetman.example/lab/wants"
 )
 
 // nobody is the ID of a user other than the fleet's.
@@ -71,25 +74,25 @@ func TestAnotherUser(t *testing.T) {
 		t.Skip("only root can become another user")
 	}
 	root, err := filepath.Abs("../..")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	programs := meshtest.Binaries(t)
 	objects, err := manifest.Load(filepath.Join(root, "k8s/base/staff-service.yaml"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	injected, err := manifest.Decode("namespace.yaml", []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	objects.All = append(objects.All, injected...)
 	temp := t.TempDir()
-	assert.NoError(t, os.Chmod(filepath.Dir(temp), 0o755)) // otherwise nobody can reach any file below it
+	require.NoError(t, os.Chmod(filepath.Dir(temp), 0o755)) // otherwise nobody can reach any file below it
 	state := filepath.Join(temp, "state")
 	network := nettest.Network(t)
 	m, err := mesh.Start(t.Context(), objects, mesh.Options{Binaries: programs, Local: local.Options{
 		Root: root, State: state, Environ: os.Environ(), ReadyTimeout: 3 * time.Minute, Progress: func(line string) { t.Log(line) },
 		Network: network, NodeAddress: nettest.Node(network),
 	}})
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer m.Stop()
 	server, err := Serve(state, Fleet{Fleet: m.Fleet(), Mesh: m})
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer server.Close()
 
 	if err := asNobody(read(filepath.Join(state, "hosts"))); err != nil {
@@ -100,13 +103,13 @@ func TestAnotherUser(t *testing.T) {
 		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-1")),
 		"the control socket": connect(filepath.Join(state, "control.sock")),
 	} {
-		assert.Error(t, name+", as the fleet's own user", try(), "")
-		assert.ErrorIs(t, name+", as another user", asNobody(try), syscall.EACCES)
+		wants.Error(t, name+", as the fleet's own user", try(), "")
+		assert.ErrorIs(t, asNobody(try), syscall.EACCES, name+", as another user")
 	}
 	// a port of loopback does not know who calls
 	pod := m.Fleet().Pods()[0]
 	kubeconfig, err := os.ReadFile(filepath.Join(state, "mesh", "kubeconfig"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	api := regexp.MustCompile(`https://[0-9.:]+`).FindString(string(kubeconfig))
 	admin := fmt.Sprintf("http://%s:%d", pod.Address, pod.AdminPort)
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -126,7 +129,7 @@ func TestAnotherUser(t *testing.T) {
 		{"GET", "http://" + pod.Address + ":15000/stats/prometheus", "", 200},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		response, err := client.Do(request)
 		if err != nil {
 			t.Errorf("%s %s: %v", test.method, test.url, err)

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const house = "fleetman.example/"
@@ -113,13 +115,9 @@ func modules(root string) (found []string, err error) {
 // the code that they check.
 func TestArchitecture(t *testing.T) {
 	found, files, err := violations(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	named, err := modules(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, v := range append(found, named...) {
 		t.Error(v)
 	}
@@ -159,18 +157,12 @@ func TestWhoMayKnowWhomSeesViolations(t *testing.T) {
 	} {
 		text = strings.ReplaceAll(text, "ROOT/", "fleetman.example/")
 		path = filepath.Join(plant, filepath.FromSlash(path))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)))
 	}
 	found, _, err := violations(plant)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	named, err := modules(plant)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := []string{
 		"k8s/bad.go:2 imports fleetman.example/lab",
 		"kit/fleet/bad.go:4 imports fleetman.example/lab/manifest",

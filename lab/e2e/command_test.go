@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/skip"
@@ -55,9 +57,7 @@ func TestMain(m *testing.M) {
 func binary(t testing.TB) string {
 	t.Helper()
 	path, err := fleetman()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return path
 }
 
@@ -78,9 +78,7 @@ func launch(t testing.TB, args ...string) *command {
 	}
 	c.up = exec.Command(c.binary, append([]string{"--root", root, "--state", c.state}, c.upArgs(args...)...)...)
 	c.up.Stdout, c.up.Stderr = create(t, c.out), create(t, c.errors)
-	if err := c.up.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.up.Start())
 	waited := make(chan struct{})
 	go func() { c.ended <- c.up.Wait(); close(waited) }()
 	t.Cleanup(func() {
@@ -112,9 +110,7 @@ func (c *command) upArgs(more ...string) []string {
 func create(t testing.TB, path string) *os.File {
 	t.Helper()
 	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -122,17 +118,13 @@ func create(t testing.TB, path string) *os.File {
 func read(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
 func write(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 // run runs another command on the same fleet.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/console"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
@@ -38,18 +40,12 @@ type page struct {
 func openConsole(t testing.TB, state string, fleet *local.Fleet, m *mesh.Mesh) *page {
 	t.Helper()
 	server, err := control.Serve(state, control.Fleet{Fleet: fleet, Mesh: m})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(server.Close)
 	client, err := control.NewClient(state)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	listener, err := console.Listen(netip.MustParseAddr("127.0.0.1"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	served, err := console.Serve(listener, console.NewLauncher(fleet, m, client, "", nil), nil)
 	if err != nil {
 		skip.Without(t, err)
@@ -63,9 +59,7 @@ func openConsole(t testing.TB, state string, fleet *local.Fleet, m *mesh.Mesh) *
 	}
 	p.token = found[1]
 	stream, err := http.Get(p.url + "/api/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { stream.Body.Close() })
 	go p.read(stream.Body)
 	await(t, "a state of the console", func() bool { return p.count() > 0 })
@@ -236,14 +230,10 @@ func outcomeOf(ctx context.Context, url string) string {
 func receivedCalls(t testing.TB, fleet *local.Fleet) (sum float64) {
 	t.Helper()
 	pods, err := faults.Find(fleet.Pods(), "staff-service")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, pod := range pods {
 		found, err := scrape.Get(t.Context(), http.DefaultClient, faults.Admin(pod), "http_server_request_duration_seconds_count")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, s := range found {
 			if s.Metric["http_request_method"] == "GET" && strings.HasPrefix(string(s.Metric["http_route"]), "/driver/") {
 				sum += float64(s.Value)

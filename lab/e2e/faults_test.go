@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/meshtest"
@@ -85,9 +87,7 @@ func (c *command) at(t testing.TB, name string) string {
 func setFaults(t testing.TB, fleet *local.Fleet, name, rules string) {
 	t.Helper()
 	pods, err := faults.Find(fleet.Pods(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var client faults.Client
 	for _, pod := range pods {
 		if rules == "" {
@@ -95,8 +95,6 @@ func setFaults(t testing.TB, fleet *local.Fleet, name, rules string) {
 		} else {
 			_, err = client.Set(t.Context(), pod, rules)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 }

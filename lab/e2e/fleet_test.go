@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
@@ -65,9 +67,7 @@ func mustStart(t testing.TB, err error) {
 	if late, ok := err.(*local.NotReadyError); ok {
 		t.Log(strings.Join(late.Last, "\n"))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 // nodePort returns the URL of a Service's first node port, or "".
@@ -131,9 +131,7 @@ func try(ctx context.Context, client *http.Client, method, url, body string, hea
 func send(t testing.TB, method, url, body string, headers ...string) reply {
 	t.Helper()
 	r, err := try(t.Context(), fresh, method, url, body, headers...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return r
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh"
 )
 
@@ -106,9 +108,7 @@ func generated(t testing.TB, m *mesh.Mesh) []byte {
 		all = append(all, dump)
 	}
 	text, err := json.Marshal(all)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return text
 }
 

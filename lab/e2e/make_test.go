@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/skip"
 )
 
@@ -68,9 +70,7 @@ func TestMakeInAnyPath(t *testing.T) {
 	var printed bytes.Buffer
 	log := create(t, filepath.Join(dir, "log"))
 	up.Stdout, up.Stderr = &printed, log
-	if err := up.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, up.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- up.Wait() }()
 	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(read(t, log.Name()), "ready after"); { // the services are built
@@ -127,13 +127,9 @@ here there:
 long:
 	@sleep 100 & trap 'kill $$!; echo interrupted; exit 3' INT; touch begun; wait
 `
-	if err := os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644))
 	script, err := filepath.Abs(filepath.Join(root, ".ci", "parts"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, test := range []struct {
 		atOnce string // LANES
 		lanes  []string
@@ -147,21 +143,15 @@ long:
 		{"2", []string{"long d"}, os.Interrupt, 130, `long: interrupted\n(long: make: [^\n]*\n)+`},
 		{"2", []string{"long d"}, syscall.SIGTERM, 130, `long: interrupted\n(long: make: [^\n]*\n)+`},
 	} {
-		if err := os.RemoveAll(filepath.Join(dir, "begun")); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "begun")))
 		var out bytes.Buffer
 		cmd := exec.Command(script, test.lanes...)
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKE=make", "MAKEFLAGS=", "MAKELEVEL=0", "LANES="+test.atOnce)
 		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, cmd.Start())
 		if test.signal != nil {
 			await(t, "the part to begin", func() bool { _, err := os.Stat(filepath.Join(dir, "begun")); return err == nil })
-			if err := cmd.Process.Signal(test.signal); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, cmd.Process.Signal(test.signal))
 		}
 		_ = cmd.Wait() // the exit code is compared
 		if code := cmd.ProcessState.ExitCode(); code != test.code || !regexp.MustCompile("^"+test.want+"$").Match(out.Bytes()) {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
@@ -167,24 +169,18 @@ func TestMeshCommand(t *testing.T) {
 		save := func(text string) { // atomically, or the command may read half a file
 			t.Helper()
 			write(t, path+".new", text)
-			if err := os.Rename(path+".new", path); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.Rename(path+".new", path))
 		}
 		const entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: saved}\nspec: {hosts: [saved.example], ports: [{number: 8080, name: http, protocol: HTTP}]}\n"
 		save(entry)
 		watching := exec.Command(c.binary, "--root", root, "--state", c.state, "apply", "--watch", folder, file, path)
 		out, in, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer out.Close()
 		watching.Stdout, watching.Stderr = in, in
 		err = watching.Start()
 		in.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer watching.Process.Kill()
 		lines := bufio.NewScanner(out)
 		for _, step := range []struct{ text, want string }{
@@ -200,9 +196,7 @@ func TestMeshCommand(t *testing.T) {
 				t.Fatalf("it printed %q, want %q", lines.Text(), step.want)
 			}
 		}
-		if err := watching.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, watching.Process.Signal(os.Interrupt))
 		if err := watching.Wait(); err != nil {
 			t.Errorf("ended by Ctrl-C: %v", err)
 		}
@@ -237,9 +231,7 @@ func TestMeshCommand(t *testing.T) {
 		}
 		id := c.pods(t).Pods[pod].Name
 		proxy := proxyOf(t, *c.mesh(t), id)
-		if err := syscall.Kill(proxy.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, syscall.Kill(proxy.PID, syscall.SIGSTOP))
 		defer syscall.Kill(proxy.PID, syscall.SIGCONT)
 		stopped := time.Now()
 		ready := func() bool { return c.pods(t).Pods[pod].Ready }
@@ -255,9 +247,7 @@ func TestMeshCommand(t *testing.T) {
 				t.Errorf("%s is ready: %v; Good: %v", p.Name, p.Ready, status.Good())
 			}
 		}
-		if err := syscall.Kill(proxy.PID, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, syscall.Kill(proxy.PID, syscall.SIGCONT))
 		await(t, "the pod to be ready", ready)
 		await(t, "responses", func() bool { return total(answers(t, ingress+driver, 1)) == 1 && c.mesh(t).Good() })
 	})
@@ -274,9 +264,7 @@ func TestMeshCommand(t *testing.T) {
 		if want := 2 + 2*len(c.pods(t).Pods); len(pids) != want || slices.Contains(pids, 0) {
 			t.Fatalf("processes %v, want istiod, the ingress gateway, and a proxy and a program for each pod", pids)
 		}
-		if err := c.up.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, c.up.Process.Kill())
 		for _, pid := range pids {
 			await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 		}

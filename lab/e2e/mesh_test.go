@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -27,9 +29,7 @@ const driver = "/api/vehicles/driver/City%20Truck"
 func manifests(t testing.TB, paths ...string) *manifest.Objects {
 	t.Helper()
 	objects, err := manifest.Load(paths...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return objects
 }
 
@@ -185,9 +185,7 @@ func access(t testing.TB, m *mesh.Mesh, proxy string) (found []envoy.AccessEntry
 func apply(t testing.TB, m *mesh.Mesh, objects *manifest.Objects) mesh.Applied {
 	t.Helper()
 	applied, err := m.Apply(t.Context(), objects)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return applied
 }
 
@@ -195,9 +193,7 @@ func apply(t testing.TB, m *mesh.Mesh, objects *manifest.Objects) mesh.Applied {
 func plus(t testing.TB, objects *manifest.Objects, text string) *manifest.Objects {
 	t.Helper()
 	more, err := manifest.Decode("more.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &manifest.Objects{All: slices.Concat(objects.All, more)}
 }
 
@@ -213,9 +209,7 @@ func with(t testing.TB, objects *manifest.Objects, kind, name, old, new string) 
 			t.Fatalf("no %s in %s", old, o.JSON)
 		}
 		found, err := manifest.Decode(o.Source, []byte(strings.ReplaceAll(string(o.JSON), old, new)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		changed.All[i] = found[0]
 	}
 	return changed
@@ -381,9 +375,7 @@ func TestMesh(t *testing.T) {
 	t.Run("istiod killed", func(t *testing.T) {
 		stop := sendUntil(t, ingress+driver, 2)
 		before := m.Status(t.Context()).Istiod
-		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, syscall.Kill(before.PID, syscall.SIGKILL))
 		await(t, "istiod's return", func() bool {
 			now := m.Status(t.Context()).Istiod
 			return now.Ready && now.Restarts == before.Restarts+1
@@ -402,9 +394,7 @@ func TestMesh(t *testing.T) {
 
 	t.Run("proxy killed", func(t *testing.T) {
 		pid, killed := proxyOf(t, m.Status(t.Context()), "api-gateway-0").PID, time.Now()
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		left := false
 		awaitEvent(t, m.Fleet(), "api-gateway-0", "the pod to leave and come back", func(event local.Event) bool {
 			left = left || event.Kind == local.NotReady && !event.Time.Before(killed)

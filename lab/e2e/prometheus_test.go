@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/local"
@@ -66,9 +67,7 @@ func returnSeries(t testing.TB, program string) {
 	}
 	visit(t, nodePort(m.Fleet().NodePorts(), "fleetman-webapp")+driver)
 	repository, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p := startPrometheus(t, program, node, monitoring.ScrapeConfig(m.Fleet().Pods(), m.Status(t.Context()).Proxies, time.Second, repository))
 	if _, err := m.Fleet().Kill("vehicle-telemetry-0", syscall.SIGSTOP); err != nil { // for FleetmanTargetDown
 		t.Fatal(err)
@@ -129,14 +128,10 @@ func queries(t testing.TB) map[string]*expected {
 	t.Helper()
 	found := map[string]*expected{}
 	files, err := filepath.Glob(filepath.Join(root, "k8s", "dashboards", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var content struct {
 			Panels []struct {
 				Title   string
@@ -182,22 +177,16 @@ func startPrometheus(t testing.TB, program string, node netip.Addr, config map[s
 	t.Helper()
 	dir := t.TempDir()
 	text, err := yaml.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, text, 0o644))
 	if out, err := exec.Command("promtool", "check", "config", file).CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
 	address := netip.AddrPortFrom(node, 9090).String()
 	cmd := exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	p := &prometheus{"http://" + address}
 	await(t, "Prometheus to be ready", func() bool {
@@ -214,9 +203,7 @@ func (p *prometheus) get(t testing.TB, path string, into any) (failed string) {
 		Status, Error string
 		Data          any
 	}{Data: into}
-	if err := json.Unmarshal([]byte(send(t, http.MethodGet, p.url+path, "").body), &answer); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(send(t, http.MethodGet, p.url+path, "").body), &answer))
 	return answer.Error
 }
 

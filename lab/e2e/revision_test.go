@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh"
 )
 
@@ -78,9 +80,7 @@ func checkRevisions(t *testing.T, m *mesh.Mesh, want string) {
 	t.Helper()
 	await(t, "the old pods' end", func() bool { return len(m.Fleet().Pods()) == 6 })
 	revisions, err := m.Revisions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var others []string
 	for name, revision := range revisions {
 		if of := map[bool]string{true: "default", false: want}[name == "istio-ingressgateway"]; revision != of {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // place is the exact position of a point of a route.
@@ -28,15 +30,11 @@ var (
 func shippedRoutes(t testing.TB) map[string]route {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "services", "position-simulator", "routes", "*.gpx"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	routes := map[string]route{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		name := gpxName.FindSubmatch(text)
 		if name == nil {
 			t.Fatalf("%s has no name", file)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/trial"
 )
 
@@ -82,9 +84,7 @@ func TestFleet(t *testing.T) {
 func (c *command) interrupt(t testing.TB, page string) {
 	t.Helper()
 	status := c.pods(t)
-	if err := c.up.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.up.Process.Signal(os.Interrupt))
 	select {
 	case err := <-c.ended:
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const whole = `# Does an outlierDetection on vehicle-telemetry take a bad replica out?
@@ -55,9 +57,7 @@ goals:
 func decode(t *testing.T, text string) *Experiment {
 	t.Helper()
 	e, err := Decode("x.yaml", []byte(text), []string{"good", "p99"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return e
 }
 
@@ -117,13 +117,9 @@ func TestExpand(t *testing.T) {
 func TestJSON(t *testing.T) {
 	want := decode(t, whole)
 	text, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got := new(Experiment)
-	if err := json.Unmarshal(text, got); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(text, got))
 	got.Source, got.Text, got.lines = want.Source, want.Text, want.lines
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -286,9 +282,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%d arms, %d faults of %+v", len(arms), len(faults), e)
 		}
 		asJSON, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if err := json.Unmarshal(asJSON, New()); err != nil {
 			t.Fatalf("%s: %v", asJSON, err)
 		}
@@ -297,9 +291,7 @@ func FuzzDecode(f *testing.F) {
 
 func TestRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
-	if err := os.WriteFile(path, []byte(whole), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(whole), 0o644))
 	if e, err := Read(path, nil); err != nil || e.Source != path {
 		t.Errorf("got %+v, %v", e, err)
 	}

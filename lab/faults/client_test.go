@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 )
 
@@ -50,9 +52,7 @@ func TestClient(t *testing.T) {
 		t.Error(err)
 	}
 	pod.AdminTokenFile = filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(pod.AdminTokenFile, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(pod.AdminTokenFile, []byte("secret\n"), 0o600))
 	if _, err := client.Get(t.Context(), pod); err != nil {
 		t.Error(err)
 	}
@@ -85,9 +85,7 @@ func TestClientErrors(t *testing.T) {
 		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	address := listener.Addr().String()
 	listener.Close()
 	_, err = client.Get(t.Context(), podAt(address))

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestCheckRules(t *testing.T) {
@@ -29,9 +31,7 @@ func TestCheckRules(t *testing.T) {
 // TestFields: the services have the same fields, with the same values.
 func TestFields(t *testing.T) {
 	source, err := os.ReadFile("../../kit/fault/fields.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text := string(source)
 	for _, f := range fields {
 		_, after, found := strings.Cut(text, "\t\""+f.name+"\":")

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
@@ -24,16 +26,12 @@ import (
 // restored.
 func TestVerifyService(t *testing.T) {
 	objects, err := manifest.Load("../../k8s/base/staff-service.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fleet, err := local.Start(t.Context(), objects, local.Options{
 		Root: "../..", State: t.TempDir(), Environ: os.Environ(), ReadyTimeout: 3 * time.Minute, Relays: true,
 		Network: nettest.Network(t), Progress: func(line string) { t.Log(line) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer fleet.Stop()
 	now := func(context.Context) (local.Pod, error) { return fleet.Pods()[0], nil }
 	client := &Client{}

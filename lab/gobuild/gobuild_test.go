@@ -11,14 +11,17 @@ import (
 	"testing/fstest"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 // fixture returns a build of one package, and a directory on the PATH for the test's own go command.
 func fixture(t *testing.T) (b Build, path string, lines func() string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), `a "b" $c 'd' ü`)
-	assert.NoError(t, os.CopyFS(dir, fstest.MapFS{
+	require.NoError(t, os.CopyFS(dir, fstest.MapFS{
 		"go.work":      {Data: []byte("go 1.26\n\nuse ./ours\n")},
 		"ours/go.mod":  {Data: []byte("module made.example/ours\n\ngo 1.26\n")},
 		"ours/main.go": {Data: []byte("package main\n\nfunc main() {}\n")},
@@ -36,19 +39,19 @@ func fixture(t *testing.T) (b Build, path string, lines func() string) {
 func TestUsersEnvironment(t *testing.T) {
 	b, _, _ := fixture(t)
 	file := filepath.Join(t.TempDir(), "env")
-	assert.NoError(t, os.WriteFile(file, []byte("GOFLAGS=-mod=mod\nGOWORK=off\nGO111MODULE=off\n"), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte("GOFLAGS=-mod=mod\nGOWORK=off\nGO111MODULE=off\n"), 0o644))
 	for name, value := range map[string]string{
 		"GOENV": file, "GOFLAGS": "-mod=mod", "GOWORK": "off", "GO111MODULE": "off", "GOBIN": "relative", "GOOS": "plan9", "CGO_ENABLED": "1", "CC": "/nonexistent",
 	} {
 		t.Setenv(name, value)
 	}
-	assert.NoError(t, b.Run(t.Context()))
+	require.NoError(t, b.Run(t.Context()))
 	t.Setenv("GOFLAGS", "") // so that the file's takes effect
-	assert.NoError(t, b.Run(t.Context()))
+	require.NoError(t, b.Run(t.Context()))
 	_, err := os.Stat(b.Output)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	_, err = os.Stat(b.Work)
-	assert.ErrorIs(t, "the temporary files", err, os.ErrNotExist)
+	assert.ErrorIs(t, err, os.ErrNotExist, "the temporary files")
 }
 
 // TestInterrupted checks that an interrupted build leaves no temporary files, even when go has no time to
@@ -56,14 +59,14 @@ func TestUsersEnvironment(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	b, path, _ := fixture(t)
 	script := "#!/bin/sh\nmkdir \"$GOTMPDIR/go-build1\"; echo some/package; trap 'exit 1' INT; while :; do sleep 0.01; done\n"
-	assert.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", path+":/usr/bin:/bin")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	b.Every, b.Progress = 0, func(string) { cancel() }
-	assert.ErrorIs(t, "interrupted", b.Run(ctx), context.Canceled)
+	assert.ErrorIs(t, b.Run(ctx), context.Canceled, "interrupted")
 	_, err := os.Stat(b.Work)
-	assert.ErrorIs(t, "the temporary files", err, os.ErrNotExist)
+	assert.ErrorIs(t, err, os.ErrNotExist, "the temporary files")
 }
 
 func TestProgress(t *testing.T) {
@@ -74,12 +77,12 @@ list) printf 'a\nb\nc\n'; : >"$GOTMPDIR/counted" ;;
 build) echo a; while [ ! -e "$GOTMPDIR/counted" ]; do sleep 0.01; done; sleep 0.2; echo b; echo '# b' ; echo 'b.go:1: bad'; exit 1 ;;
 esac
 `
-	assert.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", path+":/usr/bin:/bin")
 	b.Every = 0
-	assert.Error(t, "a build that fails", b.Run(t.Context()), "exit status 1: b.go:1: bad")
+	wants.Error(t, "a build that fails", b.Run(t.Context()), "exit status 1: b.go:1: bad")
 	want := "building ours: 1 package compiled after 0s, now a\nbuilding ours: 2 of at most 3 packages compiled after 0s, now b"
-	assert.Equal(t, "progress", regexp.MustCompile(`after \d+s`).ReplaceAllString(lines(), "after 0s"), want)
+	assert.Equal(t, want, regexp.MustCompile(`after \d+s`).ReplaceAllString(lines(), "after 0s"), "progress")
 }
 
 // TestUnwritableHome checks that the error names the variables that replace the caches in HOME.
@@ -89,7 +92,7 @@ func TestUnwritableHome(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	err := b.Run(t.Context())
-	assert.Error(t, "caches in HOME", err, "…/dev/null…; set GOCACHE and GOMODCACHE to directories that you can write to")
+	wants.Error(t, "caches in HOME", err, "…/dev/null…; set GOCACHE and GOMODCACHE to directories that you can write to")
 }
 
 func TestEnv(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -18,10 +18,10 @@ func Updates() bool { return *update }
 func Compare(t testing.TB, path, got string) {
 	t.Helper()
 	if *update {
-		assert.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(path)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	if got != string(want) {
 		t.Errorf("%s: differs: go test -update writes it:\n%s", path, got)
 	}

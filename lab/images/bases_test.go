@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -35,9 +37,7 @@ func needBases(t *testing.T, d docker, services []string) {
 	done := map[string]bool{}
 	for _, s := range services {
 		text, err := os.ReadFile(filepath.Join(d.root, "services", s, "Dockerfile"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, match := range from.FindAllStringSubmatch(string(text), -1) {
 			if name := match[1]; !done[name] {
 				needBase(t, d, name)
@@ -129,9 +129,7 @@ func newBase(t *testing.T, name string) base {
 func outputOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := output(exec.Command(name, args...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.TrimSpace(out)
 }
 
@@ -141,9 +139,7 @@ func program(t *testing.T, name string) string {
 	if err == nil {
 		path, err = filepath.EvalSymlinks(path)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return path
 }
 
@@ -151,9 +147,7 @@ func program(t *testing.T, name string) string {
 func (b base) fingerprint(t *testing.T) string {
 	t.Helper()
 	certificates, err := os.ReadFile(roots)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	recipe := 4 // one more for every change of what an image is made of
 	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, recipe, b.version, b.env, certificates)))[:16]
 }
@@ -173,9 +167,7 @@ func (b base) load(ctx context.Context, t *testing.T, d docker, name, fingerprin
 	}
 	c := exec.CommandContext(ctx, d.command, append(args, "-", name)...)
 	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	packed := make(chan error, 1)
 	go func() {
 		out := tar.NewWriter(in)

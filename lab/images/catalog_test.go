@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const repository = "../.."
@@ -16,9 +18,7 @@ const repository = "../.."
 // The tags of the contract's table of variants, and nothing else.
 func TestNames(t *testing.T) {
 	names, err := services(repository)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got []string
 	for _, i := range append(own(names, "", "6"), published(names, "r.example/", "6", "linux/amd64")...) {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", i.name, i.args["VARIANT"], i.args["PROPAGATE_HEADERS"])))
@@ -61,14 +61,10 @@ func TestNamesOfArm64(t *testing.T) {
 // variants that two of them have.
 func TestDockerfilesAreOne(t *testing.T) {
 	names, err := services(repository)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	common := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(repository, "services", name, "Dockerfile"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, base := range from.FindAllStringSubmatch(string(text), -1) {
 			if !regexp.MustCompile(`:\d+\.\d+\.\d+-`).MatchString(base[1]) {
 				t.Errorf("%s builds on %s, which is another image every month", name, base[1])

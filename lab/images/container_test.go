@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // container is a running image; it is gone when its test is.
@@ -105,9 +107,7 @@ func (c container) ask(method string, port int, path string, header http.Header)
 func (c container) get(t *testing.T, port int, path string) answer {
 	t.Helper()
 	a, err := c.ask(http.MethodGet, port, path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return a
 }
 

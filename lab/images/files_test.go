@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // checkFiles checks that a layer has the service's files, no other, all of one time.
@@ -18,9 +20,7 @@ func checkFiles(t *testing.T, layer []byte, service string) {
 		if err == io.EOF {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		line := fmt.Sprintf("%s %v %d:%d", h.Name, h.FileInfo().Mode(), h.Uid, h.Gid)
 		if h.Linkname != "" {
 			line += " -> " + h.Linkname

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/skip"
 )
 
@@ -30,9 +32,7 @@ const registry = "fleetman.test/"
 func needDocker(t *testing.T) (docker, []string) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	d := docker{command: command(os.Getenv), root: root, commit: commit{"0123456789abcdef", time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)}, source: "https://sources.example/fleet"}
 	if err := d.answers(t.Context()); err != nil {
 		skip.Without(t, err)
@@ -45,9 +45,7 @@ func needDocker(t *testing.T) (docker, []string) {
 		}
 	}
 	names, err := services(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	needBases(t, d, names)
 	return d, names
 }
@@ -72,9 +70,7 @@ func (d docker) must(t *testing.T, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := d.run(ctx, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.TrimSpace(out)
 }
 
@@ -147,22 +143,16 @@ func copyOf(t *testing.T, from, service string) string {
 	t.Helper()
 	root := t.TempDir()
 	for _, dir := range []string{"kit", "services/" + service} {
-		if err := os.CopyFS(filepath.Join(root, dir), sources{os.DirFS(filepath.Join(from, dir))}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.CopyFS(filepath.Join(root, dir), sources{os.DirFS(filepath.Join(from, dir))}))
 	}
 	for _, name := range []string{"LICENSE", "NOTICE", ".dockerignore", "services/" + service + "/Dockerfile"} {
 		text, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if filepath.Base(name) == "Dockerfile" {
 			text = []byte(withoutCaches(t, string(text)))
 		}
 		file := filepath.Join(root, name)
-		if err := errors.Join(os.WriteFile(file, text, 0o600), os.Chmod(file, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(os.WriteFile(file, text, 0o600), os.Chmod(file, 0o600)))
 	}
 	return root
 }
@@ -227,17 +217,13 @@ func readArchive(from io.Reader) (map[string][]byte, error) {
 func checkContents(t *testing.T, d docker, service, name, architecture string, machine elf.Machine) {
 	saved := d.must(t, "image", "save", name)
 	files, err := readArchive(strings.NewReader(saved))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var images []archived
 	var c config
 	if err := json.Unmarshal(files["manifest.json"], &images); err != nil || len(images) != 1 {
 		t.Fatalf("manifest.json: got %d images, %v", len(images), err)
 	}
-	if err := json.Unmarshal(files[images[0].Config], &c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(files[images[0].Config], &c))
 	if c.Architecture != architecture || c.OS != "linux" {
 		t.Errorf("got %s/%s", c.OS, c.Architecture)
 	}
@@ -260,13 +246,9 @@ func checkContents(t *testing.T, d docker, service, name, architecture string, m
 	layer := files[images[0].Layers[0]]
 	checkFiles(t, layer, service)
 	programs, err := readArchive(bytes.NewReader(layer))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	program, err := elf.NewFile(bytes.NewReader(programs["usr/bin/"+service]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if libraries, err := program.ImportedLibraries(); program.Machine != machine || len(libraries) > 0 || err != nil {
 		t.Errorf("the program: got %s, libraries %v, %v", program.Machine, libraries, err)
 	}

@@ -11,10 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/manifest"
 )
 
@@ -126,17 +127,13 @@ func combine(t *testing.T, root string, set []string) (*manifest.Objects, error)
 func build(t *testing.T, root, resource string, set []string) (*manifest.Objects, error) {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "own-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer os.RemoveAll(dir)
 	text := "resources: [" + resource + "]\ncomponents:\n"
 	for _, name := range set {
 		text += "  - ../components/" + name + "\n"
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644))
 	return manifest.Load(dir)
 }
 
@@ -145,9 +142,7 @@ func copyOf(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	for _, part := range []string{"base", "components", "dashboards"} {
-		if err := os.CopyFS(filepath.Join(root, part), os.DirFS(filepath.Join(k8s, part))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.CopyFS(filepath.Join(root, part), os.DirFS(filepath.Join(k8s, part))))
 	}
 	return root
 }
@@ -156,9 +151,7 @@ func copyOf(t *testing.T) string {
 // needs) changes an object, and that istioctl accepts it.
 func TestComponents(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(k8s, "components"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	root := copyOf(t)
 	base := string(render(t, load(t, filepath.Join(root, "base")), nil))
 	for _, entry := range entries {
@@ -205,9 +198,7 @@ func TestCombinations(t *testing.T) {
 			continue
 		}
 		objects, err := build(t, root, "", []string{c.name})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(manifest.Of[*appsv1.Deployment](objects)) == 0 { // others change these
 			added[c.name] = objects
 		}
@@ -233,9 +224,7 @@ func TestCombinations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			changed, err := combine(t, root, without(sets[0]))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, set := range sets {
 				t.Run(strings.Join(set, "+"), func(t *testing.T) {
 					objects := &manifest.Objects{All: slices.Clone(changed.All)}
@@ -246,10 +235,8 @@ func TestCombinations(t *testing.T) {
 					}
 					if whole[strings.Join(set, "+")] {
 						built, err := combine(t, root, set)
-						if err != nil {
-							t.Fatal(err)
-						}
-						assert.Equal(t, "the objects, by name", byName(t, objects), byName(t, built))
+						require.NoError(t, err)
+						assert.Equal(t, byName(t, built), byName(t, objects), "the objects, by name")
 					}
 					for _, line := range dangling(t, objects) {
 						t.Error(line)
@@ -271,13 +258,9 @@ func TestCombinations(t *testing.T) {
 func resourcesAlone(t *testing.T, name string) bool {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(k8s, "components", name, "kustomization.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var fields map[string]any
-	if err := yaml.Unmarshal(text, &fields); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal(text, &fields))
 	return slices.Equal(slices.Sorted(maps.Keys(fields)), []string{"apiVersion", "kind", "resources"})
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh/envoy"
 )
 
@@ -36,12 +38,8 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("the log is %s, in %s", config.AccessLogFile, config.AccessLogEncoding)
 	}
 	var cluster, local map[string]string
-	if err := json.Unmarshal([]byte(config.AccessLogFormat), &cluster); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal([]byte(envoy.AccessLogFormat()), &local); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(config.AccessLogFormat), &cluster))
+	require.NoError(t, json.Unmarshal([]byte(envoy.AccessLogFormat()), &local))
 	if !maps.Equal(cluster, local) {
 		t.Errorf("k8s/istio.yaml has %v, the local mesh %v", cluster, local)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
@@ -45,16 +46,12 @@ func accepted(t *testing.T, objects *manifest.Objects) string {
 	var text bytes.Buffer
 	for _, object := range objects.All {
 		document, err := yaml.JSONToYAML(object.JSON)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		text.WriteString("---\n")
 		text.Write(document)
 	}
 	file := filepath.Join(t.TempDir(), "rendered.yaml")
-	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644))
 	said := internals.ReplaceAllString(run(t, file, "validate", "-f", file), "")
 	said = strings.Replace(said, "\"FILE\" has warnings:", "\"FILE\" is valid", 1)
 	if said == "\"FILE\" is valid" {
@@ -122,9 +119,7 @@ func TestIstioRefuses(t *testing.T) {
 func TestInstall(t *testing.T) {
 	needIstioctl(t)
 	file, err := filepath.Abs(filepath.Join(k8s, "istio.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if said := run(t, file, "validate", "-f", file); said != `"FILE" is valid` {
 		t.Errorf("istioctl: %s", said)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -27,9 +28,7 @@ func TestPartOf(t *testing.T) {
 				t.Error(line)
 			}
 			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, p := range expect.Promises {
 				if p.Control.With == "" {
 					continue
@@ -97,9 +96,7 @@ spec:
   template: {metadata: {labels: {app: webapp}}, spec: {containers: [{name: webapp, image: fleetman/webapp:6}]}}
 `
 	file := filepath.Join(t.TempDir(), "objects.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	want := []string{
 		`PeerAuthentication plaintext: label app.kubernetes.io/part-of is "", want "fleetman"`,
 		`Namespace default: label app.kubernetes.io/part-of is "fleetman", want ""`,

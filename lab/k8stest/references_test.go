@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -319,9 +320,7 @@ func TestDanglingPods(t *testing.T) {
 				t.Fatalf("want %s once in %s", test.old, text)
 			}
 			changed, err := manifest.Decode("changed.json", []byte(strings.Replace(text, test.old, test.replacement, 1)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			objects.All[i] = changed[0]
 			if found, want := dangling(t, objects), []string{test.object + ": " + test.want}; !slices.Equal(found, want) {
 				t.Errorf("found %q, want %q", found, want)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -88,9 +89,7 @@ func routes(t *testing.T, object manifest.Object) (found []route) {
 			}
 		}
 	}
-	if err := json.Unmarshal(object.JSON, &rule); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(object.JSON, &rule))
 	for _, h := range rule.Spec.HTTP {
 		var match []string
 		for _, m := range h.Match {
@@ -146,9 +145,7 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 			}
 		}
 	}
-	if err := json.Unmarshal(object.JSON, &rule); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(object.JSON, &rule))
 	// These two are single endpoints that relay errors. Their callers in the library have the same setting.
 	if object.Name == "fleetman-position-tracker" || object.Name == "fleetman-api-gateway" {
 		library = maps.Clone(library)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
 )
@@ -30,9 +32,7 @@ func scenarios(t *testing.T) []string {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return found
 }
 
@@ -44,9 +44,7 @@ func load(t *testing.T, path string) *manifest.Objects {
 	known, ok := loaded.Load(path)
 	if !ok {
 		objects, err := manifest.Load(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		known, _ = loaded.LoadOrStore(path, objects)
 	}
 	return &manifest.Objects{All: slices.Clone(known.(*manifest.Objects).All)}
@@ -56,18 +54,14 @@ func load(t *testing.T, path string) *manifest.Objects {
 func with(t *testing.T, root string, set ...string) *manifest.Objects {
 	t.Helper()
 	objects, err := combine(t, root, set)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return objects
 }
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -80,9 +74,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(k8s, "components"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, entry := range entries {
 		if !strings.Contains(readme, "](components/"+entry.Name()+")") {
 			t.Errorf("k8s/README.md has no row for components/%s", entry.Name())
@@ -113,9 +105,7 @@ func TestScenarios(t *testing.T) {
 			objects := load(t, dir)
 			checkReadme(t, name, objects)
 			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if err := expect.CheckAgainst(objects); err != nil {
 				t.Error(err)
 			}

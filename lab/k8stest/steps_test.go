@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/scenario"
 )
 
@@ -19,9 +21,7 @@ const stepsHead = "| step | scenario | what the one before lacks |\n| --- | --- 
 func TestSteps(t *testing.T) {
 	root := filepath.Join(k8s, "scenarios")
 	steps, err := scenario.Steps(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var names []string
 	for _, step := range steps {
 		names = append(names, step.Scenario)
@@ -60,7 +60,5 @@ func checkSteps(t *testing.T, path, prefix string, steps []scenario.Step) {
 		t.Errorf("%s: its table differs from steps.yaml: go test ./lab/k8stest -run Steps -update writes it", path)
 		return
 	}
-	if err := os.WriteFile(path, []byte(before+stepsHead+want.String()+rest[end:]), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(before+stepsHead+want.String()+rest[end:]), 0o644))
 }

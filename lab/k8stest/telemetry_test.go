@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -118,9 +119,7 @@ func TestTelemetryPods(t *testing.T) {
 	}
 	for _, object := range wide {
 		var role rbacv1.ClusterRole
-		if err := json.Unmarshal(object.JSON, &role); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, json.Unmarshal(object.JSON, &role))
 		for _, rule := range role.Rules {
 			if object.Kind == "ClusterRole" && (!slices.Equal(rule.Resources, []string{"pods"}) || slices.Contains(rule.Verbs, "*")) {
 				t.Errorf("Prometheus may %v %v, want to read pods alone", rule.Verbs, rule.Resources)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/local"
@@ -30,9 +31,7 @@ func TestUp(t *testing.T) {
 				Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), ReadyTimeout: 2 * time.Minute,
 				Progress: func(line string) { fmt.Fprintln(&said, line) },
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer fleet.Stop()
 			var got, want []string
 			for _, pod := range fleet.Pods() {
@@ -68,9 +67,7 @@ func fakes(t *testing.T) string {
 		t.Fatalf("building the fake: %v: %s", err, out)
 	}
 	for _, name := range []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry"} {
-		if err := os.Link(first, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.Link(first, filepath.Join(dir, name)))
 	}
 	return dir
 }

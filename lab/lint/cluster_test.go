@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -63,9 +64,7 @@ func TestReadCluster(t *testing.T) {
 			t.Fatalf("%q: %v, %d objects, want %d: %v", test.namespace, err, len(objects), test.objects, objects)
 		}
 		dir := filepath.Join(t.TempDir(), "cluster")
-		if err := WriteObjects(dir, objects); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, WriteObjects(dir, objects))
 		findings := load(t, dir).Check(Options{})
 		if got := found(findings); !slices.Equal(got, test.rules) {
 			t.Errorf("%q: found %v, want %v: %v", test.namespace, got, test.rules, findings)
@@ -95,9 +94,7 @@ func fakeCluster(t *testing.T, text string) *fake.FakeDynamicClient {
 	var objects []runtime.Object
 	for _, document := range strings.Split(text, "---\n") {
 		o := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, yaml.Unmarshal([]byte(document), &o.Object))
 		objects = append(objects, o)
 	}
 	lists := map[schema.GroupVersionResource]string{}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "write docs/lint.md")
@@ -21,9 +23,7 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("%s has no %s", file, last)
 	}
 	if *update {
-		if err := os.WriteFile(file, []byte(before+first+Documentation()+last+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, []byte(before+first+Documentation()+last+after), 0o644))
 	} else if written != Documentation() {
 		t.Errorf("%s is not what the code has: go test ./lab/lint -run Docs -update", file)
 	}

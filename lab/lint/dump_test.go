@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -64,9 +66,7 @@ func startMesh(t *testing.T) *mesh.Mesh {
 		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
 	}}
 	m, err := mesh.Start(t.Context(), objectsOf(t, "connectionPool: {http: {maxRetries: 8}}", ""), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(m.Stop)
 	return m
 }
@@ -78,9 +78,7 @@ func objectsOf(t *testing.T, policy, subset string) *manifest.Objects {
 		text = strings.Replace(text, ", trafficPolicy: {}}], trafficPolicy", "}], trafficPolicy", 1)
 	}
 	objects, err := manifest.Decode("dumped.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &manifest.Objects{All: objects}
 }
 
@@ -92,9 +90,7 @@ func clustersOf(t *testing.T, m *mesh.Mesh, policy, subset string) map[string]st
 		t.Fatalf("%s: %v", policy, err)
 	}
 	all, err := clusters(t.Context(), m.Status(t.Context()).Istiod.HTTP, "staff-service-0.default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := map[string]string{
 		"staff": all["outbound|8080||staff.default.svc.cluster.local"],
 		"all":   all["outbound|8080|all|staff.default.svc.cluster.local"],

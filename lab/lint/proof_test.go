@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/record"
@@ -39,16 +41,12 @@ func TestProve(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if err := e.Check(nil); err != nil || e.Finding.Rule != strconv.Itoa(rule.Number) || strings.Contains(e.Describe(), "%!") {
 				t.Errorf("%v, %+v, %s", err, e.Finding, e.Describe())
 			}
 			repaired, err := manifest.Decode(file, e.Repaired)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, object := range repaired {
 				same := func(o manifest.Object) bool { return o.Ref() == object.Ref() }
 				if i := slices.IndexFunc(m.Objects.All, same); i >= 0 {

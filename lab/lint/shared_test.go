@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // expected returns the rules that the first line of an example names.
@@ -59,9 +61,7 @@ func TestShared(t *testing.T) {
 // TestScenarios: no finding in a scenario of the repository is unintended.
 func TestScenarios(t *testing.T) {
 	dirs, err := filepath.Glob("../../k8s/scenarios/*/kustomization.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	more, err := filepath.Glob("../../k8s/scenarios/*/*/kustomization.yaml")
 	if err != nil || len(dirs) == 0 || len(more) == 0 {
 		t.Fatalf("no scenarios: %v", err)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/load"
 )
@@ -67,18 +69,14 @@ func TestParts(t *testing.T) {
 	at := time.Now().Add(50 * time.Millisecond)
 	var parts [][]Request
 	for i, part := range p.Split(3) {
-		if err := errors.Join(clients[i].ReadClock(t.Context()), clients[i].Begin(t.Context(), part, at)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(clients[i].ReadClock(t.Context()), clients[i].Begin(t.Context(), part, at)))
 	}
 	if err := clients[0].Begin(t.Context(), p, at); err == nil || !strings.Contains(err.Error(), "load: must be begun once") {
 		t.Errorf("a second load: %v", err)
 	}
 	for _, c := range clients {
 		requests, err := c.Await(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		parts = append(parts, requests)
 	}
 	all, err := p.Join(parts...)
@@ -111,9 +109,7 @@ func TestParts(t *testing.T) {
 func serve(t *testing.T) *Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- Serve(ctx, listener) }()

@@ -6,14 +6,15 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestBuildFromElsewhere: with a relative root the programs come to where they
 // are then started from.
 func TestBuildFromElsewhere(t *testing.T) {
 	root := t.TempDir()
-	assert.NoError(t, os.CopyFS(root, fstest.MapFS{
+	require.NoError(t, os.CopyFS(root, fstest.MapFS{
 		"go.work":                {Data: []byte("go 1.26\n\nuse ./services/ours\n")},
 		"services/ours/go.mod":   {Data: []byte("module made.example/ours\n\ngo 1.26\n")},
 		"services/ours/main.go":  {Data: []byte("package main\n\nfunc main() {}\n")},
@@ -22,8 +23,8 @@ func TestBuildFromElsewhere(t *testing.T) {
 	t.Chdir(filepath.Join(root, "somewhere", "below"))
 	t.Setenv("GOFLAGS", "")
 	bin, err := Build(t.Context(), "../..", []string{"ours"}, func(string) {})
-	assert.NoError(t, err)
-	assert.Equal(t, "directory", bin, filepath.Join(root, ".cache", "bin"))
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(root, ".cache", "bin"), bin, "directory")
 	_, err = os.Stat(filepath.Join(bin, "ours"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 }

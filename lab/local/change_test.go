@@ -13,22 +13,25 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 // apply makes a whole change.
 func apply(t *testing.T, f *Fleet, objects *manifest.Objects) {
 	t.Helper()
 	_, err := f.Apply(t.Context(), objects)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 }
 
 // stage prepares a change that replaces what the manifests change.
 func stage(t *testing.T, f *Fleet, objects *manifest.Objects) *Change {
 	t.Helper()
 	c, err := f.Stage(t.Context(), objects, func(MeshPod) bool { return false })
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return c
 }
 
@@ -94,14 +97,14 @@ func TestChange(t *testing.T) {
 	}
 	for _, ip := range hostsLines(t, f, "a") {
 		env := envAt(t, ip+":8080")
-		assert.Equal(t, "colour of a", env["COLOUR"], "red")
-		assert.Like(t, "a pod of a", env["HOSTNAME"], "a-…")
+		assert.Equal(t, "red", env["COLOUR"], "colour of a")
+		wants.Text(t, "a pod of a", env["HOSTNAME"], "a-…")
 	}
-	assert.Equal(t, "endpoints of a", len(hostsLines(t, f, "a")), 2)
+	assert.Equal(t, 2, len(hostsLines(t, f, "a")), "endpoints of a")
 	gone(t, f, "a-0")
 	gone(t, f, "a-1")
 	for _, pid := range []int{before["a-0"], before["a-1"]} {
-		assert.ErrorIs(t, fmt.Sprintf("process %d", pid), syscall.Kill(pid, 0), syscall.ESRCH)
+		assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, fmt.Sprintf("process %d", pid))
 	}
 	if conn, err := net.Dial("tcp", podIP(o, 1)+":65535"); err == nil {
 		conn.Close()
@@ -115,13 +118,13 @@ func TestChange(t *testing.T) {
 		t.Errorf("processes %v, before %v", last, now)
 	}
 	gone(t, f, "b-0")
-	assert.Equal(t, "endpoints of a, b and c", []int{len(hostsLines(t, f, "a")), len(hostsLines(t, f, "b")), len(hostsLines(t, f, "c"))}, []int{3, 0, 1})
+	assert.Equal(t, []int{3, 0, 1}, []int{len(hostsLines(t, f, "a")), len(hostsLines(t, f, "b")), len(hostsLines(t, f, "c"))}, "endpoints of a, b and c")
 	ports := map[string]string{}
 	for _, node := range f.NodePorts() {
 		key := fmt.Sprintf("%s %d %d", node.Service, node.Declared, node.Address.Port())
 		ports[key] = strings.TrimRight(envAt(t, node.Address.String())["HOSTNAME"], "-0123456789")
 	}
-	assert.Equal(t, "node ports", ports, map[string]string{"a 30112 30112": "a", "c 30111 30111": "c"})
+	assert.Equal(t, map[string]string{"a 30112 30112": "a", "c 30111 30111": "c"}, ports, "node ports")
 	apply(t, f, of(service("a", 1, 0, "{name: COLOUR, value: red}")))
 	if final := pids(f); final["a-2"] != last["a-2"] || len(f.NodePorts()) != 0 {
 		t.Errorf("processes %v, before %v; node ports %v", final, last, f.NodePorts())
@@ -157,7 +160,7 @@ func TestChangeLosesNothing(t *testing.T) {
 	}
 	for _, value := range []string{"green", "blue"} {
 		apply(t, f, colour(value))
-		assert.Equal(t, "colour after the change", envAt(t, address)["COLOUR"], value)
+		assert.Equal(t, value, envAt(t, address)["COLOUR"], "colour after the change")
 	}
 	stop.Store(true)
 	sending.Wait()
@@ -180,7 +183,7 @@ func TestChangeFails(t *testing.T) {
 		{"the Deployment of --set", service("b", 1, 0, ""), `--set "a": must be a Deployment of the manifests: b`},
 	} {
 		_, err := f.Apply(t.Context(), decode(t, test.manifests))
-		assert.Error(t, test.name, err, test.want)
+		wants.Error(t, test.name, err, test.want)
 		gone(t, f, "a-1")
 		if now := pids(f); now["a-0"] != before["a-0"] || !slices.Equal(hostsLines(t, f, "a"), addresses) || len(f.NodePorts()) != 1 {
 			t.Errorf("%s: processes %v, before %v; a is at %v; node ports %v", test.name, now, before, hostsLines(t, f, "a"), f.NodePorts())
@@ -195,15 +198,15 @@ func TestChangeBack(t *testing.T) {
 	f := startFleet(t, decode(t, service("a", 1, 30116, "")), o)
 	addresses, node := hostsLines(t, f, "a"), f.NodePorts()[0].Address.String()
 	c := stage(t, f, decode(t, service("a", 1, 30116, "{name: COLOUR, value: red}")))
-	assert.NoError(t, c.Run(t.Context()))
-	assert.Equal(t, "a before Join", hostsLines(t, f, "a"), addresses)
+	require.NoError(t, c.Run(t.Context()))
+	assert.Equal(t, addresses, hostsLines(t, f, "a"), "a before Join")
 	c.Join()
 	c.Leave()
-	assert.Equal(t, "colour after Leave", envAt(t, node)["COLOUR"], "red")
+	assert.Equal(t, "red", envAt(t, node)["COLOUR"], "colour after Leave")
 	c.Abort()
-	assert.Equal(t, "a after Abort", hostsLines(t, f, "a"), addresses)
+	assert.Equal(t, addresses, hostsLines(t, f, "a"), "a after Abort")
 	gone(t, f, "a-1")
-	assert.Equal(t, "colour after Abort", envAt(t, node)["COLOUR"], "")
+	assert.Equal(t, "", envAt(t, node)["COLOUR"], "colour after Abort")
 }
 
 // TestChangeNamespace adds a namespace, whose pods have a hosts file from their start, and removes it.
@@ -215,17 +218,17 @@ func TestChangeNamespace(t *testing.T) {
 	c := stage(t, f, decode(t, text+"---\n"+apart))
 	file := filepath.Join(o.State, "hosts-apart")
 	_, err := LookUp(file, "a.default") // before the pod starts
-	assert.NoError(t, err)
-	assert.NoError(t, c.Run(t.Context()))
+	require.NoError(t, err)
+	require.NoError(t, c.Run(t.Context()))
 	c.Join()
 	c.Leave()
 	c.Commit()
 	_, err = LookUp(file, "b")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	apply(t, f, decode(t, text))
 	gone(t, f, "apart/b-0")
 	_, err = os.Stat(file)
-	assert.ErrorIs(t, file, err, os.ErrNotExist)
+	assert.ErrorIs(t, err, os.ErrNotExist, file)
 }
 
 // TestChangeReplaces replaces the pods that the caller names, and those of a changed ConfigMap.
@@ -240,13 +243,13 @@ func TestChangeReplaces(t *testing.T) {
 	c.Abort()
 	gone(t, f, "a-1")
 	apply(t, f, decode(t, strings.Replace(text, "red", "green", 1)))
-	assert.Equal(t, "colour after a change of the ConfigMap", envAt(t, hostsLines(t, f, "a")[0]+":8080")["COLOUR"], "green")
+	assert.Equal(t, "green", envAt(t, hostsLines(t, f, "a")[0]+":8080")["COLOUR"], "colour after a change of the ConfigMap")
 	f.Stop()
 	_, err = f.Stage(t.Context(), decode(t, text), func(MeshPod) bool { return false })
-	assert.ErrorIs(t, "after Stop", err, errStopping)
+	assert.ErrorIs(t, err, errStopping, "after Stop")
 	if left, _ := filepath.Glob(filepath.Join(o.State, "hosts*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	_, err = os.Stat(o.State)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 }

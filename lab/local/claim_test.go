@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 // injected is a namespace whose pods have proxies in a mesh.
@@ -51,10 +53,10 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 				t.Error("its network is free")
 			}
 			_, err := Start(t.Context(), decode(t, staff), test.second)
-			assert.Error(t, test.name, err, test.want)
+			wants.Error(t, test.name, err, test.want)
 		})
 	}
-	assert.NoError(t, CheckFree(lower))
+	require.NoError(t, CheckFree(lower))
 	startFleet(t, decode(t, staff), lower) // all is free again
 }
 
@@ -70,5 +72,5 @@ func TestPortInUse(t *testing.T) {
 	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")+injected), o)
 	want := fmt.Sprintf("pod staff-0: its proxy's port for calls: %v:8080 is in use: stop the program that listens there, or take other addresses with --network",
 		outboundOf(o.Network.Addr().Next().Next(), o.Network))
-	assert.Error(t, "the port of a proxy", err, want)
+	wants.Error(t, "the port of a proxy", err, want)
 }

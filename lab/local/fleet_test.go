@@ -20,9 +20,12 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
+	"fleetman.example/lab/wants"
 )
 
 // patience is how long a test waits for anything. Only what hangs takes longer, however busy the machine is.
@@ -58,7 +61,7 @@ func TestMain(m *testing.M) {
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	bin, err := fakeBin()
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	network := nettest.Network(t)
 	return Options{
 		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network),
@@ -69,7 +72,7 @@ func testOptions(t *testing.T) Options {
 func startFleet(t *testing.T, objects *manifest.Objects, o Options) *Fleet {
 	t.Helper()
 	f, err := Start(t.Context(), objects, o)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	t.Cleanup(f.Stop)
 	return f
 }
@@ -105,7 +108,7 @@ func post(t *testing.T, url string) {
 func envAt(t *testing.T, address string) map[string]string {
 	t.Helper()
 	env, err := environmentAt(address)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return env
 }
 
@@ -124,7 +127,7 @@ func environmentAt(address string) (map[string]string, error) {
 func hostsLines(t *testing.T, f *Fleet, name string) []string {
 	t.Helper()
 	data, err := os.ReadFile(f.HostsFile())
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	var addresses []string
 	for line := range strings.Lines(string(data)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name {
@@ -155,19 +158,19 @@ func TestFleetOfBase(t *testing.T) {
 		}
 		ready = append(ready, pod.Name)
 	}
-	assert.Equal(t, "pods", strings.Join(ready, " "), "position-simulator-0 position-tracker-0 vehicle-telemetry-0 staff-service-0 api-gateway-0 webapp-0 webapp-1")
-	assert.Equal(t, "fleetman-webapp", hostsLines(t, f, "fleetman-webapp"), []string{podIP(o, 6), podIP(o, 7)})
+	assert.Equal(t, "position-simulator-0 position-tracker-0 vehicle-telemetry-0 staff-service-0 api-gateway-0 webapp-0 webapp-1", strings.Join(ready, " "), "pods")
+	assert.Equal(t, []string{podIP(o, 6), podIP(o, 7)}, hostsLines(t, f, "fleetman-webapp"), "fleetman-webapp")
 	env := envAt(t, podIP(o, 5)+":8080")
-	assert.Equal(t, "the gateway", []string{env["COLOUR"], env["HOSTS_FILE"], env["HOSTNAME"]}, []string{"red", f.HostsFile(), "api-gateway-0"})
+	assert.Equal(t, []string{"red", f.HostsFile(), "api-gateway-0"}, []string{env["COLOUR"], env["HOSTS_FILE"], env["HOSTNAME"]}, "the gateway")
 
 	// a NodePort leads to all ready pods
 	nodes := f.NodePorts()
-	assert.Equal(t, "NodePorts", nodes, []NodePort{{Service: "fleetman-webapp", Name: "http", Declared: 30080, Address: netip.AddrPortFrom(o.NodeAddress, 30080)}})
+	assert.Equal(t, []NodePort{{Service: "fleetman-webapp", Name: "http", Declared: 30080, Address: netip.AddrPortFrom(o.NodeAddress, 30080)}}, nodes, "NodePorts")
 	seen := map[string]bool{}
 	for range 200 { // one of two is missed in 200 draws once in 10^60
 		seen[envAt(t, nodes[0].Address.String())["HOSTNAME"]] = true
 	}
-	assert.Equal(t, "pods behind the NodePort", seen, map[string]bool{"webapp-0": true, "webapp-1": true})
+	assert.Equal(t, map[string]bool{"webapp-0": true, "webapp-1": true}, seen, "pods behind the NodePort")
 }
 
 func TestFleetPublished(t *testing.T) {
@@ -176,9 +179,9 @@ func TestFleetPublished(t *testing.T) {
 	o.Progress = func(line string) { notes = append(notes, line) }
 	f := startFleet(t, load(t, "testdata/published"), o)
 	env := envAt(t, podIP(o, 8)+":8080")
-	assert.Equal(t, "the risky staff-service", []string{env["VARIANT"], env["SPRING_PROFILES_ACTIVE"]}, []string{"bad", "production-microservice"})
-	assert.Like(t, "the pod behind the NodePort", envAt(t, f.NodePorts()[0].Address.String())["HOSTNAME"], "webapp-…")
-	assert.Equal(t, "fleetman-staff-service", hostsLines(t, f, "fleetman-staff-service"), []string{podIP(o, 7), podIP(o, 8)})
+	assert.Equal(t, []string{"bad", "production-microservice"}, []string{env["VARIANT"], env["SPRING_PROFILES_ACTIVE"]}, "the risky staff-service")
+	wants.Text(t, "the pod behind the NodePort", envAt(t, f.NodePorts()[0].Address.String())["HOSTNAME"], "webapp-…")
+	assert.Equal(t, []string{podIP(o, 7), podIP(o, 8)}, hostsLines(t, f, "fleetman-staff-service"), "fleetman-staff-service")
 	if len(notes) != 2 || !strings.HasPrefix(notes[0], "not applied here: DestinationRule") {
 		t.Errorf("notes %q", notes)
 	}
@@ -192,7 +195,7 @@ func TestNamespaces(t *testing.T) {
 	for _, pod := range f.Pods() {
 		env := envAt(t, pod.Address+":8080")
 		hosts, err := os.ReadFile(env["HOSTS_FILE"])
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		namespace, _, found := strings.Cut(pod.Name, "/")
 		if !found {
 			namespace = "default"
@@ -235,7 +238,7 @@ func TestRestartAfterExit(t *testing.T) {
 	_, n = await(t, f, n, "staff-0", NotReady)
 	_, n = await(t, f, n, "staff-0", Started)
 	event, _ := await(t, f, n, "staff-0", Ready)
-	assert.Equal(t, "restarts when ready again", event.Restarts, 1)
+	assert.Equal(t, 1, event.Restarts, "restarts when ready again")
 	if pod := f.Pods()[0]; pod.Restarts != 1 || pod.PID == before || !pod.Ready {
 		t.Errorf("pod %+v, before it was process %d", pod, before)
 	}
@@ -248,19 +251,19 @@ func TestReadinessAndLiveness(t *testing.T) {
 
 	post(t, app+"/unready")
 	event, n := await(t, f, 0, "staff-0", NotReady)
-	assert.Like(t, "the event", event.Detail, "readiness probe failed: GET http://"+podIP(o, 1)+":9090/readyz: status 503: bad…")
-	assert.Equal(t, "staff, with no pod ready", hostsLines(t, f, "staff"), []string{o.Network.Addr().String()}) // which refuses
+	wants.Text(t, "the event", event.Detail, "readiness probe failed: GET http://"+podIP(o, 1)+":9090/readyz: status 503: bad…")
+	assert.Equal(t, []string{o.Network.Addr().String()}, hostsLines(t, f, "staff"), "staff, with no pod ready") // which refuses
 	if conn, err := net.Dial("tcp", o.Network.Addr().String()+":8080"); err == nil {
 		conn.Close()
 		t.Error("the refusing address accepts connections")
 	}
 	post(t, app+"/ready")
 	_, n = await(t, f, n, "staff-0", Ready)
-	assert.Equal(t, "staff, ready again", hostsLines(t, f, "staff"), []string{podIP(o, 1)})
+	assert.Equal(t, []string{podIP(o, 1)}, hostsLines(t, f, "staff"), "staff, ready again")
 
 	post(t, app+"/sick")
 	event, n = await(t, f, n, "staff-0", Terminating)
-	assert.Like(t, "the event", event.Detail, "liveness probe failed: …")
+	wants.Text(t, "the event", event.Detail, "liveness probe failed: …")
 	_, n = await(t, f, n, "staff-0", Exited)
 	await(t, f, n, "staff-0", Ready)
 }
@@ -272,12 +275,12 @@ func TestKill(t *testing.T) {
 	f := startFleet(t, decode(t, one(quickProbes+", lifecycle: {preStop: {sleep: {seconds: 1}}}", "{port: 8080}")), o)
 	pid := f.Pods()[0].PID
 	did, err := f.Kill("staff-0", syscall.SIGTERM)
-	assert.NoError(t, err)
-	assert.Equal(t, "killed", did, fmt.Sprintf("staff-0 (process %d) leaves its endpoints, gets SIGTERM after 1s and SIGKILL after 30s, and is started again", pid))
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("staff-0 (process %d) leaves its endpoints, gets SIGTERM after 1s and SIGKILL after 30s, and is started again", pid), did, "killed")
 	did, err = f.Kill("staff-0", syscall.SIGTERM)
-	assert.NoError(t, err)
-	assert.Equal(t, "killed again", did, "staff-0 is already terminating")
-	assert.Equal(t, "staff on its way out", hostsLines(t, f, "staff"), []string{o.Network.Addr().String()})
+	require.NoError(t, err)
+	assert.Equal(t, "staff-0 is already terminating", did, "killed again")
+	assert.Equal(t, []string{o.Network.Addr().String()}, hostsLines(t, f, "staff"), "staff on its way out")
 	envAt(t, podIP(o, 1)+":8080") // it answers in its preStop sleep
 	terminating, n := await(t, f, 0, "staff-0", Terminating)
 	exited, n := await(t, f, n, "staff-0", Exited)
@@ -287,11 +290,11 @@ func TestKill(t *testing.T) {
 	_, n = await(t, f, n, "staff-0", Ready)
 
 	_, err = f.Kill("staff", syscall.SIGKILL) // by its Deployment's name
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	exited, _ = await(t, f, n, "staff-0", Exited)
-	assert.Equal(t, "exit", exited.Detail, "signal: killed")
+	assert.Equal(t, "signal: killed", exited.Detail, "exit")
 	_, err = f.Kill("stuff", syscall.SIGTERM)
-	assert.Error(t, "killing nobody", err, `no pod "stuff"; there are staff-0`)
+	wants.Error(t, "killing nobody", err, `no pod "stuff"; there are staff-0`)
 }
 
 // TestRestartThatFails: while a program is missing its pod waits, with the next
@@ -300,24 +303,24 @@ func TestKill(t *testing.T) {
 func TestRestartThatFails(t *testing.T) {
 	o := testOptions(t)
 	program, aside := filepath.Join(t.TempDir(), "staff-service"), filepath.Join(t.TempDir(), "aside")
-	assert.NoError(t, os.Link(filepath.Join(o.Bin, "staff-service"), program))
+	require.NoError(t, os.Link(filepath.Join(o.Bin, "staff-service"), program))
 	o.Bin = filepath.Dir(program)
 	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
-	assert.NoError(t, os.Rename(program, aside))
+	require.NoError(t, os.Rename(program, aside))
 	_, err := f.Kill("staff-0", syscall.SIGKILL)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	missing := "fork/exec " + program + ": no such file or directory"
 	event, n := await(t, f, 0, "staff-0", Waiting)
-	assert.Like(t, "the event", event.Detail, missing+": next try in …")
+	wants.Text(t, "the event", event.Detail, missing+": next try in …")
 	if pod := f.Pods()[0]; pod.State != "waiting" || pod.Why != missing || pod.NextTry.IsZero() || pod.Ready {
 		t.Errorf("the pod is %+v", pod)
 	}
 	_, err = f.Kill("staff-0", syscall.SIGKILL)
-	assert.Error(t, "killed meanwhile", err, "pod staff-0: no process: waiting, next try at …: "+missing)
+	wants.Error(t, "killed meanwhile", err, "pod staff-0: no process: waiting, next try at …: "+missing)
 	for range 10 { // more than at the start of a fleet: now it never gives up
 		_, n = await(t, f, n, "staff-0", Waiting)
 	}
-	assert.NoError(t, os.Rename(aside, program))
+	require.NoError(t, os.Rename(aside, program))
 	_, n = await(t, f, n, "staff-0", Started)
 	await(t, f, n, "staff-0", Ready)
 	if pod := f.Pods()[0]; pod.State != "running" || pod.Why != "" || !pod.NextTry.IsZero() || pod.Restarts != 1 {
@@ -339,10 +342,10 @@ func TestFullDisk(t *testing.T) {
 	f := startFleet(t, decode(t, one(quickProbes, "{port: 8080}")), o)
 	full.Store(true)
 	_, err := f.Kill("staff-0", syscall.SIGKILL)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	why := "write " + f.HostsFile() + ": no space left on device"
 	event, n := await(t, f, 0, "hosts files", NotReady)
-	assert.Equal(t, "the event", event.Detail, why+": written again until it succeeds")
+	assert.Equal(t, why+": written again until it succeeds", event.Detail, "the event")
 	_, n = await(t, f, n, "staff-0", Ready) // by its probe: the disk is still full
 	if pod := f.Pods()[0]; pod.Ready || pod.Why != why || pod.State != "running" {
 		t.Errorf("with stale names the pod is %+v", pod)
@@ -352,7 +355,7 @@ func TestFullDisk(t *testing.T) {
 	if pod := f.Pods()[0]; !pod.Ready || pod.Why != "" {
 		t.Errorf("with room the pod is %+v", pod)
 	}
-	assert.Equal(t, "staff", hostsLines(t, f, "staff"), []string{podIP(o, 1)})
+	assert.Equal(t, []string{podIP(o, 1)}, hostsLines(t, f, "staff"), "staff")
 }
 
 // TestStop: a process that will not end is killed, one that drains may.
@@ -365,7 +368,7 @@ func TestStop(t *testing.T) {
 	f.Stop()
 	f.Stop() // again, does nothing
 	for _, pod := range pods {
-		assert.ErrorIs(t, "pod "+pod.Name, syscall.Kill(pod.PID, 0), syscall.ESRCH)
+		assert.ErrorIs(t, syscall.Kill(pod.PID, 0), syscall.ESRCH, "pod "+pod.Name)
 	}
 	how := map[string]string{}
 	for event := range f.Events(t.Context()) { // ends, as the fleet has
@@ -377,9 +380,9 @@ func TestStop(t *testing.T) {
 		t.Errorf("they ended with %v", how)
 	}
 	_, err := os.Stat(f.HostsFile())
-	assert.ErrorIs(t, "the hosts file", err, os.ErrNotExist)
+	assert.ErrorIs(t, err, os.ErrNotExist, "the hosts file")
 	_, err = net.Dial("tcp", netip.AddrPortFrom(o.NodeAddress, 30080).String())
-	assert.ErrorIs(t, "the NodePort", err, syscall.ECONNREFUSED)
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED, "the NodePort")
 }
 
 func TestStartFailures(t *testing.T) {
@@ -404,7 +407,7 @@ func TestStartFailures(t *testing.T) {
 		{
 			"a program that cannot be started", func(t *testing.T, o *Options) {
 				o.Bin = t.TempDir()
-				assert.NoError(t, os.WriteFile(filepath.Join(o.Bin, "staff-service"), []byte("no program"), 0o755))
+				require.NoError(t, os.WriteFile(filepath.Join(o.Bin, "staff-service"), []byte("no program"), 0o755))
 			},
 			"pod staff-0: given up because it failed 5 times, last with fork/exec BIN/staff-service: exec format error; its log is STATE/logs/staff-0.log", "",
 		},
@@ -427,7 +430,7 @@ func TestStartFailures(t *testing.T) {
 		{
 			"a state directory that is a file", func(t *testing.T, o *Options) {
 				o.State = filepath.Join(o.State, "file")
-				assert.NoError(t, os.WriteFile(o.State, nil, 0o644))
+				require.NoError(t, os.WriteFile(o.State, nil, 0o644))
 			},
 			"state directory: mkdir STATE: not a directory", "",
 		},
@@ -450,7 +453,7 @@ func TestStartFailures(t *testing.T) {
 			if o.Network.Addr().String() == "192.0.2.0" {
 				got = err.Error()
 			}
-			assert.Equal(t, "error", got, test.want)
+			assert.Equal(t, test.want, got, "error")
 			if late, ok := err.(*NotReadyError); ok && test.name == "a pod that exits at once" {
 				if len(late.Last) == 0 || late.Last[len(late.Last)-1] != test.last {
 					t.Errorf("the log's last lines are %q, want %q at the end", late.Last, test.last)
@@ -463,7 +466,7 @@ func TestStartFailures(t *testing.T) {
 func occupy(t *testing.T, address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 }
 
@@ -474,7 +477,7 @@ func TestSecondFleetOnTheSameState(t *testing.T) {
 	second.State = o.State
 	_, err := Start(t.Context(), decode(t, one("", "{port: 8080}")), second)
 	want := fmt.Sprintf("another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address", o.State, os.Getpid())
-	assert.Error(t, "the same state", err, want)
+	wants.Error(t, "the same state", err, want)
 	f.Stop()
 	startFleet(t, decode(t, one("", "{port: 8080}")), second) // the lock goes with the fleet
 }
@@ -485,7 +488,7 @@ func TestStartInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := Start(ctx, decode(t, one(quickProbes, "{port: 8080}")), o)
-	assert.Error(t, "interrupted", err, "start the fleet: context deadline exceeded")
+	wants.Error(t, "interrupted", err, "start the fleet: context deadline exceeded")
 	occupy(t, podIP(o, 1)+":8080") // nothing is left there
 }
 
@@ -494,17 +497,17 @@ func TestLogs(t *testing.T) {
 	o.Replicas = map[string]int{"staff": 2}
 	f := startFleet(t, decode(t, one("", "{port: 8080}")), o)
 	var plain, prefixed bytes.Buffer
-	assert.NoError(t, f.Logs(t.Context(), "staff-1", LogOptions{}, &plain))
-	assert.Equal(t, "the log", plain.String(), "fake: started staff-1\n")
-	assert.NoError(t, f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed))
-	assert.Equal(t, "all logs", prefixed.String(), "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n")
-	assert.Error(t, "the log of nobody", f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard), `no pod "nobody"; there are staff-0, staff-1`)
+	require.NoError(t, f.Logs(t.Context(), "staff-1", LogOptions{}, &plain))
+	assert.Equal(t, "fake: started staff-1\n", plain.String(), "the log")
+	require.NoError(t, f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed))
+	assert.Equal(t, "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n", prefixed.String(), "all logs")
+	wants.Error(t, "the log of nobody", f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard), `no pod "nobody"; there are staff-0, staff-1`)
 
 	// followed, it goes on to the fleet's end
 	var followed bytes.Buffer
 	done := make(chan error)
 	go func() { done <- f.Logs(t.Context(), "staff-0", LogOptions{Follow: true}, &followed) }()
 	f.Stop()
-	assert.NoError(t, <-done)
-	assert.Equal(t, "the followed log", followed.String(), "fake: started staff-0\nfake: ends\n")
+	require.NoError(t, <-done)
+	assert.Equal(t, "fake: started staff-0\nfake: ends\n", followed.String(), "the followed log")
 }

@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	"fleetman.example/lab/assert"
+	"fleetman.example/lab/wants"
 )
 
 // A port that another program answers at is not this fleet's, though it could
@@ -16,18 +17,18 @@ import (
 func TestLeadsHere(t *testing.T) {
 	listen := func() *net.TCPListener {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		t.Cleanup(func() { listener.Close() })
 		return listener.(*net.TCPListener)
 	}
 	ours, others := listen(), listen()
 	early, err := net.Dial("tcp", ours.Addr().String()) // a caller before the question
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer early.Close()
-	assert.NoError(t, leadsHere(ours, ours.Addr().String(), patience))
-	assert.Error(t, "another's", leadsHere(ours, others.Addr().String(), 10*time.Millisecond), others.Addr().String()+" does not lead to this fleet: another program takes its connections…")
+	require.NoError(t, leadsHere(ours, ours.Addr().String(), patience))
+	wants.Error(t, "another's", leadsHere(ours, others.Addr().String(), 10*time.Millisecond), others.Addr().String()+" does not lead to this fleet: another program takes its connections…")
 	others.Close()
-	assert.Error(t, "nobody's", leadsHere(ours, others.Addr().String(), patience), "…connection refused…")
+	wants.Error(t, "nobody's", leadsHere(ours, others.Addr().String(), patience), "…connection refused…")
 }
 
 func TestNodePortNumbers(t *testing.T) {
@@ -49,6 +50,6 @@ func TestNodePortNumbers(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", test.options, got, test.want)
 		}
 		err := (&plan{services: []servicePlan{planned}}).checkNodePorts(test.options.NodePorts)
-		assert.Error(t, fmt.Sprintf("%+v", test.options), err, test.refused)
+		wants.Error(t, fmt.Sprintf("%+v", test.options), err, test.refused)
 	}
 }

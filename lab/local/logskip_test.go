@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestLogOptions reads a log with lines of every form, some without a time.
@@ -22,8 +22,8 @@ last`
 	lines := strings.SplitAfter(log, "\n")
 	at := func(second int) time.Time { return time.Date(2026, 1, 2, 15, 4, second, 0, time.UTC) }
 	file := filepath.Join(t.TempDir(), "pod.log")
-	assert.NoError(t, os.WriteFile(file, []byte(log), 0o644))
-	assert.NoError(t, os.Chtimes(file, time.Time{}, at(7)))
+	require.NoError(t, os.WriteFile(file, []byte(log), 0o644))
+	require.NoError(t, os.Chtimes(file, time.Time{}, at(7)))
 	for _, test := range []struct {
 		name string
 		o    LogOptions
@@ -42,9 +42,9 @@ last`
 		{"since, then more than there are", LogOptions{Since: at(5), TailLines: new(100)}, 2},
 	} {
 		opened, err := os.Open(file)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		defer opened.Close()
-		assert.NoError(t, test.o.skip(opened))
+		require.NoError(t, test.o.skip(opened))
 		got, err := io.ReadAll(opened)
 		if want := strings.Join(lines[test.from:], ""); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", test.name, got, err, want)

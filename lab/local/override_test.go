@@ -3,7 +3,10 @@ package local
 import (
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 // TestOverride changes a variable and the number of pods of a running fleet, over its manifests.
@@ -14,21 +17,21 @@ func TestOverride(t *testing.T) {
 
 	f.Override([]Setting{{"a", "COLOUR", "red"}}, map[string]int{"a": 2})
 	ended, err := f.Apply(t.Context(), objects)
-	assert.NoError(t, err)
-	assert.Equal(t, "pods", ended, "2 pods started, 1 ended")
+	require.NoError(t, err)
+	assert.Equal(t, "2 pods started, 1 ended", ended, "pods")
 	gone(t, f, "a-0")
 	if now := pids(f); len(now) != 3 || now["b-0"] != before["b-0"] {
 		t.Errorf("processes %v, before %v", now, before)
 	}
 	for _, ip := range hostsLines(t, f, "a") {
-		assert.Equal(t, "colour of a", envAt(t, ip+":8080")["COLOUR"], "red")
+		assert.Equal(t, "red", envAt(t, ip+":8080")["COLOUR"], "colour of a")
 	}
 
 	undo := f.Override(nil, map[string]int{"nobody": 3})
 	_, err = f.Apply(t.Context(), objects)
-	assert.Error(t, "an unknown Deployment", err, `--replicas "nobody": must be a Deployment of the manifests: a, b…`)
+	wants.Error(t, "an unknown Deployment", err, `--replicas "nobody": must be a Deployment of the manifests: a, b…`)
 	undo()
 	ended, err = f.Apply(t.Context(), objects)
-	assert.NoError(t, err)
-	assert.Equal(t, "after undo", ended, "")
+	require.NoError(t, err)
+	assert.Equal(t, "", ended, "after undo")
 }

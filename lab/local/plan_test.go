@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 // rootHost may listen on every port, userHost on those from 1024.
@@ -24,14 +27,14 @@ var (
 func load(t *testing.T, paths ...string) *manifest.Objects {
 	t.Helper()
 	objects, err := manifest.Load(paths...)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return objects
 }
 
 func decode(t *testing.T, text string) *manifest.Objects {
 	t.Helper()
 	objects, err := manifest.Decode("test.yaml", []byte(text))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	all := &manifest.Objects{}
 	for _, object := range objects {
 		if object.LeftOut != "" {
@@ -46,7 +49,7 @@ func decode(t *testing.T, text string) *manifest.Objects {
 func mustPlan(t *testing.T, objects *manifest.Objects, o Options, h host) *plan {
 	t.Helper()
 	p, err := makePlan(objects, o.WithDefaults(), sixPrograms, h)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return p
 }
 
@@ -66,12 +69,12 @@ func TestPlanPublished(t *testing.T) {
 		"staff-service-0 127.0.1.7 staff-service 8080 8080/9090 ",
 		"staff-service-risky-version-0 127.0.1.8 staff-service 8080 8080/9090 bad",
 	}
-	assert.Equal(t, "pods", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	assert.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "pods")
 	wantNotes := []string{
 		"not applied here: DestinationRule grouping-rules-for-our-photograph-canary-release; PeerAuthentication istio-system/default; VirtualService a-set-of-routing-rules-we-can-call-this-anything",
 		"command and args not applied, an image stands for its program here: position-simulator, position-tracker, api-gateway",
 	}
-	assert.Equal(t, "notes", p.notes, wantNotes)
+	assert.Equal(t, wantNotes, p.notes, "notes")
 	webapp := p.pods[3]
 	if !slices.Equal(webapp.forwards, []portPair{{from: 80, to: 10080}}) || webapp.env["LISTEN_ADDR"] != "127.0.1.4:10080" {
 		t.Errorf("the page's forwards %v, LISTEN_ADDR %s", webapp.forwards, webapp.env["LISTEN_ADDR"])
@@ -102,13 +105,13 @@ func TestPlanBase(t *testing.T) {
 		"api-gateway-0 127.0.1.5:8080 127.0.1.5:9090 ",
 		"webapp-0 127.0.1.6:80 127.0.1.6:9090 ",
 	}
-	assert.Equal(t, "pods", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	assert.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "pods")
 	staff := p.pods[2]
 	if staff.readiness.period != 2*time.Second || staff.readiness.failures != 2 || staff.liveness.period != 5*time.Second ||
 		staff.preStop != 3*time.Second || staff.grace != 75*time.Second {
 		t.Errorf("probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
 	}
-	assert.Equal(t, "programs", p.programs, []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"})
+	assert.Equal(t, []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}, p.programs, "programs")
 }
 
 // TestPlanChapter: a published directory carries Istio's installation and an image
@@ -121,16 +124,16 @@ func TestPlanChapter(t *testing.T) {
 		`left out: testdata/chapter/5-application-full-stack.yaml: Deployment photo-service: image "richardchesterwood/istio-fleetman-photo-service:5-arm64": no program photo-service here`,
 		"selects no pod: Service fleetman-photo-service (app=photo-service)",
 	}
-	assert.Equal(t, "notes", notes, want)
+	assert.Equal(t, want, notes, "notes")
 }
 
 // TestPublishedTags: warmup-exercise, for both architectures, and no_header_propagation_demo are the fleet with
 // other tags, and the first has a photo-service.
 func TestPublishedTags(t *testing.T) {
 	workloads, err := os.ReadFile("testdata/published/workloads.yaml")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	chapter, err := os.ReadFile("testdata/chapter/5-application-full-stack.yaml")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	_, photos, _ := strings.Cut(string(chapter), "---\n")
 	image := regexp.MustCompile(`(istio-fleetman-[a-z-]+):[a-z0-9-]+`)
 	const withoutCommand = "command and args not applied, an image stands for its program here: position-simulator, position-tracker, api-gateway"
@@ -166,7 +169,7 @@ func TestPublishedTags(t *testing.T) {
 					t.Errorf("%s: variant %q, want %q; PROPAGATE_HEADERS %q", pod.name, pod.variant, want, got)
 				}
 			}
-			assert.Equal(t, "notes", p.notes, test.notes)
+			assert.Equal(t, test.notes, p.notes, "notes")
 			o := testOptions(t)
 			startFleet(t, decode(t, text), o)
 			env := envAt(t, podIP(o, 7)+":8080")
@@ -242,7 +245,7 @@ func TestPlanPorts(t *testing.T) {
 			p := mustPlan(t, decode(t, strings.Replace(one(test.container, test.port), ", x: []", "", 1)), Options{}, userHost)
 			pod := p.pods[0]
 			got := fmt.Sprintf("%d admin %d %v %v %s", pod.listen, pod.admin, pod.ports, pod.forwards, strings.Join(p.notes, "; "))
-			assert.Equal(t, "ports", strings.TrimSpace(got), test.want)
+			assert.Equal(t, test.want, strings.TrimSpace(got), "ports")
 		})
 	}
 }
@@ -252,20 +255,20 @@ func TestPlanPorts(t *testing.T) {
 func TestPlanWithoutService(t *testing.T) {
 	text, _, _ := strings.Cut(one("", "{port: 8080}"), "---")
 	p := mustPlan(t, decode(t, text), Options{Replicas: map[string]int{"staff": 2}}, userHost)
-	assert.Equal(t, "LISTEN_ADDR", []string{p.pods[0].env["LISTEN_ADDR"], p.pods[1].env["LISTEN_ADDR"]}, []string{"127.0.1.1:8080", "127.0.1.2:8080"})
-	assert.Equal(t, "notes", p.notes, []string{"not in the manifests, and a cluster must have it: ServiceAccount clerk"})
+	assert.Equal(t, []string{"127.0.1.1:8080", "127.0.1.2:8080"}, []string{p.pods[0].env["LISTEN_ADDR"], p.pods[1].env["LISTEN_ADDR"]}, "LISTEN_ADDR")
+	assert.Equal(t, []string{"not in the manifests, and a cluster must have it: ServiceAccount clerk"}, p.notes, "notes")
 }
 
 // TestDefaultPorts holds the programs' ports against the services' READMEs.
 func TestDefaultPorts(t *testing.T) {
 	for _, program := range sixPrograms {
 		text, err := os.ReadFile("../../services/" + program + "/README.md")
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		want := 0
 		if found := regexp.MustCompile("`LISTEN_ADDR` \\| `:([0-9]+)`").FindSubmatch(text); found != nil {
 			want, _ = strconv.Atoi(string(found[1]))
 		}
-		assert.Equal(t, "port of "+program, defaultPort(program), want)
+		assert.Equal(t, want, defaultPort(program), "port of "+program)
 	}
 }
 
@@ -292,7 +295,7 @@ func TestPlanEnvironment(t *testing.T) {
 		"HOSTS_FILE=/state/hosts", "IP=127.0.1.1", "LISTEN_ADDR=127.0.1.1:8080", "NOTE=hello", "OTEL_TRACES_EXPORTER=otlp", "OTHER=plain",
 		"PATH=/bin", "POD=staff-0", "SPACE=default", "TOKEN=secret", "URL=http://a", "VARIANT=standard", "VERSION=safe",
 	}
-	assert.Equal(t, "environment", got, want)
+	assert.Equal(t, want, got, "environment")
 }
 
 func TestExpand(t *testing.T) {
@@ -300,7 +303,7 @@ func TestExpand(t *testing.T) {
 	for value, want := range map[string]string{
 		"": "", "plain": "plain", "$(A)": "1", "x$(A)y$(A)": "x1y1", "$(B)": "$(A)", "$(C)": "$(C)", "$$(A)": "$(A)", "$A $": "$A $", "$(A": "$(A", "$$$(A)": "$1",
 	} {
-		assert.Equal(t, value, expand(value, env), want)
+		assert.Equal(t, want, expand(value, env), value)
 	}
 }
 
@@ -341,7 +344,7 @@ func TestPlanBadInput(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := makePlan(decode(t, test.text), test.o.WithDefaults(), sixPrograms, rootHost)
-			assert.Error(t, test.name, err, test.want)
+			wants.Error(t, test.name, err, test.want)
 		})
 	}
 }
@@ -351,14 +354,14 @@ func TestPlanBadInput(t *testing.T) {
 func TestServiceWithoutPods(t *testing.T) {
 	text := strings.Replace(one("", "{port: 8080}"), "selector: {app: staff}", "selector: {app: stuff}", 1)
 	notes := mustPlan(t, decode(t, text), Options{}, rootHost).notes
-	assert.Equal(t, "notes", notes, []string{"selects no pod: Service staff (app=stuff)"})
+	assert.Equal(t, []string{"selects no pod: Service staff (app=stuff)"}, notes, "notes")
 }
 
 func TestReplicasOfAmbiguousProgram(t *testing.T) {
 	text := strings.ReplaceAll(one("", "{port: 8080}"), "name: staff}", "name: staff-a}")
 	text += "---\n" + strings.ReplaceAll(strings.SplitN(text, "---", 2)[0], "staff-a", "staff-b")
 	_, err := makePlan(decode(t, text), Options{Replicas: map[string]int{"staff-service": 2}}.WithDefaults(), sixPrograms, rootHost)
-	assert.Error(t, "replicas", err, "--replicas staff-service: a program of several Deployments: must be one of them, such as staff-a or staff-b")
+	wants.Error(t, "replicas", err, "--replicas staff-service: a program of several Deployments: must be one of them, such as staff-a or staff-b")
 }
 
 // TestLeftOut checks the kinds that have an effect with a mesh alone.
@@ -373,10 +376,10 @@ func TestLeftOut(t *testing.T) {
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: fleetman-mesh, namespace: istio-system}}
 `))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	objects := &manifest.Objects{All: decoded}
-	assert.Equal(t, "with a mesh", LeftOut(objects, true), nil)
-	assert.Equal(t, "without a mesh", LeftOut(objects, false), []string{"not applied here: ConfigMap istio-system/fleetman-mesh; DestinationRule rule; Service out, bare"})
+	assert.Nil(t, LeftOut(objects, true), "with a mesh")
+	assert.Equal(t, []string{"not applied here: ConfigMap istio-system/fleetman-mesh; DestinationRule rule; Service out, bare"}, LeftOut(objects, false), "without a mesh")
 }
 
 // TestPlanRevision checks that a pod is another one under another revision, and that a label which is no revision's
@@ -388,7 +391,7 @@ func TestPlanRevision(t *testing.T) {
 	before := mustPlan(t, under("istio-injection: enabled"), Options{Mesh: true}, userHost)
 	after := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
 	got := []string{before.pods[0].revision, before.meshed[0].Revision, after.pods[0].revision, after.meshed[0].Revision}
-	assert.Equal(t, "revisions", got, []string{"default", "default", "next", "next"})
+	assert.Equal(t, []string{"default", "default", "next", "next"}, got, "revisions")
 	if before.pods[0].equal(after.pods[0]) {
 		t.Error("a pod under another revision is not replaced")
 	}
@@ -399,5 +402,5 @@ func TestPlanRevision(t *testing.T) {
 		t.Errorf("without a mesh the revision is %q", without.pods[0].revision)
 	}
 	_, err := makePlan(under("istio.io/rev: Next_1"), Options{Mesh: true}.WithDefaults(), sixPrograms, userHost)
-	assert.Error(t, "a revision", err, `test.yaml: Deployment a: istio.io/rev: "Next_1": must be a revision, of lower-case letters, digits and dashes`)
+	wants.Error(t, "a revision", err, `test.yaml: Deployment a: istio.io/rev: "Next_1": must be a revision, of lower-case letters, digits and dashes`)
 }

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 var sixPrograms = programs{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
@@ -53,14 +55,14 @@ func TestProgramUnknown(t *testing.T) {
 		"fleetman/staff-service:6-baad":                           `variant "baad" of staff-service: must be one of bad, fail-fast, no-header-propagation, placeholder`,
 	} {
 		_, _, err := sixPrograms.program(image)
-		assert.Error(t, image, err, "…"+want)
+		wants.Error(t, image, err, "…"+want)
 	}
 }
 
 func TestFindPrograms(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
-	assert.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
-	assert.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
+	require.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
+	require.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
 	if found, err := findPrograms(root, bin); err != nil || !slices.Equal(found, programs{"a"}) {
 		t.Errorf("of the repository: %v, %v, want a", found, err)
 	}

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestParseConnect(t *testing.T) {
@@ -47,7 +50,7 @@ func TestParseConnect(t *testing.T) {
 		"connect=hang;connect=refuse": "connect=hang;connect=refuse: must be one rule of connect for each pod",
 	} {
 		_, err := ParseConnect(text)
-		assert.Error(t, text, err, want)
+		wants.Error(t, text, err, want)
 	}
 	if IsConnect("status=502,path=/connect") {
 		t.Error("a rule of requests is taken for one of connections")
@@ -57,7 +60,7 @@ func TestParseConnect(t *testing.T) {
 // echo answers each line with "0123456789".
 func echo(t *testing.T) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -82,7 +85,7 @@ func echo(t *testing.T) string {
 // TestRelayFrom has a fault for one caller only.
 func TestRelayFrom(t *testing.T) {
 	r, err := newRelay("127.0.0.1:0", echo(t))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer r.close()
 	address := r.listener.Addr().String()
 	for from, want := range map[string]struct {
@@ -90,7 +93,7 @@ func TestRelayFrom(t *testing.T) {
 		fired int64
 	}{"127.0.0.1": {"0123", 1}, "127.0.0.9": {"0123456789", 0}} {
 		fault, err := ParseConnect("connect=cut:4,from=" + from)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		r.mu.Lock()
 		r.fault, r.fired = &fault, 0
 		r.mu.Unlock()
@@ -118,11 +121,11 @@ func exchange(address string, within time.Duration) (string, error) {
 
 func TestRelay(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	address := free.Addr().String()
 	free.Close()
 	r, err := newRelay(address, echo(t))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer r.close()
 	isTimeout := func(err error) bool {
 		var timeout net.Error
@@ -159,16 +162,16 @@ func TestRelay(t *testing.T) {
 	} {
 		passes("before " + test.rule)
 		open, err := net.Dial("tcp", address)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		_, err = open.Write([]byte("x"))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		_, err = io.ReadFull(open, make([]byte, 10))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		fault, err := ParseConnect(test.rule)
-		assert.NoError(t, err)
-		assert.NoError(t, r.set(&fault))
+		require.NoError(t, err)
+		require.NoError(t, r.set(&fault))
 		_, err = open.Read(make([]byte, 1))
-		assert.ErrorIs(t, test.rule+": an open connection", err, syscall.ECONNRESET)
+		assert.ErrorIs(t, err, syscall.ECONNRESET, test.rule+": an open connection")
 		open.Close()
 		for range 2 {
 			began := time.Now()
@@ -182,8 +185,8 @@ func TestRelay(t *testing.T) {
 		if fault.Count > 0 {
 			passes("after the last one of " + test.rule)
 		}
-		assert.NoError(t, r.set(nil))
+		require.NoError(t, r.set(nil))
 	}
 	passes("at the end")
-	assert.Equal(t, "at the end", r.state(), ConnectState{})
+	assert.Equal(t, ConnectState{}, r.state(), "at the end")
 }

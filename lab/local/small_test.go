@@ -12,7 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestRenderHosts(t *testing.T) {
@@ -32,7 +35,7 @@ func TestRenderHosts(t *testing.T) {
 127.0.1.0 tracker tracker.fleet tracker.fleet.svc tracker.fleet.svc.cluster.local
 `,
 	} {
-		assert.Equal(t, namespace, string(renderHosts(services, namespace, netip.MustParseAddr("127.0.1.0"))), want)
+		assert.Equal(t, want, string(renderHosts(services, namespace, netip.MustParseAddr("127.0.1.0"))), namespace)
 	}
 }
 
@@ -76,7 +79,7 @@ func TestProbeWatch(t *testing.T) {
 					}
 					got = append(got, fmt.Sprintf("%v %t", time.Since(began), ok))
 				})
-				assert.Equal(t, "reports", got, test.want)
+				assert.Equal(t, test.want, got, "reports")
 			})
 		})
 	}
@@ -101,7 +104,7 @@ func TestEvents(t *testing.T) {
 		f.events.Add(Event{Pod: "late"})
 		f.events.end()
 		<-done
-		assert.Equal(t, "events", got, []string{"a", "b", "c"})
+		assert.Equal(t, []string{"a", "b", "c"}, got, "events")
 	})
 }
 
@@ -121,10 +124,10 @@ func TestEventsAreBounded(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
-	assert.Equal(t, "of no file", LastLines(path, 3), nil)
+	assert.Nil(t, LastLines(path, 3), "of no file")
 	text := strings.Repeat("long ago\n", 5000) + "one\ntwo\nthree\n"
-	assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-	assert.Equal(t, "last lines", LastLines(path, 2), []string{"two", "three"})
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	assert.Equal(t, []string{"two", "three"}, LastLines(path, 2), "last lines")
 }
 
 func TestMissingAddress(t *testing.T) {
@@ -133,19 +136,19 @@ func TestMissingAddress(t *testing.T) {
 		"darwin": "this system has no address 127.0.1.1; add the pods' addresses once with: for n in $(seq 0 6); do sudo ifconfig lo0 alias 127.0.1.$n up; done",
 		"linux":  "this system has no address 127.0.1.1; give --network a loopback network, such as 127.0.1.0/24",
 	} {
-		assert.Error(t, system, missingAddress(netip.MustParseAddr("127.0.1.1"), network, 6, system), want)
+		wants.Error(t, system, missingAddress(netip.MustParseAddr("127.0.1.1"), network, 6, system), want)
 	}
 }
 
 func TestLookUp(t *testing.T) {
 	hosts := filepath.Join(t.TempDir(), "hosts")
 	text := "# fleetman\n127.0.1.5 staff staff.default # two pods\n127.0.1.6 staff\n\n127.0.1.7 webapp\n"
-	assert.NoError(t, os.WriteFile(hosts, []byte(text), 0o644))
+	require.NoError(t, os.WriteFile(hosts, []byte(text), 0o644))
 	found, err := LookUp(hosts, "staff")
-	assert.NoError(t, err)
-	assert.Equal(t, "staff", found, []string{"127.0.1.5", "127.0.1.6"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"127.0.1.5", "127.0.1.6"}, found, "staff")
 	for path, name := range map[string]string{hosts: "fleetman", hosts + "x": "staff"} { // one in a comment, one without a file
 		_, err := LookUp(path, name)
-		assert.Error(t, name, err, "look up "+name+": …")
+		wants.Error(t, name, err, "look up "+name+": …")
 	}
 }

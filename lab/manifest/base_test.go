@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -17,17 +18,13 @@ import (
 func drain(t *testing.T, service string) int64 {
 	t.Helper()
 	text, err := os.ReadFile("../../services/" + service + "/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := regexp.MustCompile("`DRAIN_TIMEOUT` \\| `([^`]*)`").FindSubmatch(text)
 	if found == nil {
 		t.Fatalf("%s: no default of DRAIN_TIMEOUT", service)
 	}
 	d, err := time.ParseDuration(string(found[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return int64(d.Seconds())
 }
 

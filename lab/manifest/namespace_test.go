@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestIn: whatever names the default namespace follows, and nothing else does.
@@ -45,9 +47,7 @@ spec: {configPatches: [{match: {routeConfiguration: {vhost: {name: "staff.defaul
 `
 	objects := decode(t, text)
 	moved, err := objects.In("team")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got strings.Builder
 	for _, o := range moved.All {
 		got.WriteString(o.Ref() + " " + string(o.JSON) + "\n")
@@ -74,16 +74,12 @@ func TestScenariosIn(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	arms, err := filepath.Glob("../../k8s/scenarios/*/*/kustomization.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, file := range append(files, arms...) {
 		objects := load(t, filepath.Dir(file))
 		before := len(objects.All)
 		moved, err := objects.In("team")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(moved.All) != before {
 			t.Errorf("%s: %d objects, want %d", file, len(moved.All), before)
 		}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
@@ -30,9 +32,7 @@ import (
 func decode(t *testing.T, text string) *manifest.Objects {
 	t.Helper()
 	objects, err := manifest.Decode("test.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &manifest.Objects{All: objects}
 }
 
@@ -72,9 +72,7 @@ data: {mesh: "{}"}
 
 func TestDNS(t *testing.T) {
 	socket, address, err := listenDNS()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -96,9 +94,7 @@ func TestDNS(t *testing.T) {
 	defer cancel()
 	// Invalid packets are ignored.
 	conn, err := net.Dial("udp", address.String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	for _, garbage := range []string{"x", strings.Repeat("\xff", 100)} {
 		if _, err := conn.Write([]byte(garbage)); err != nil {
@@ -154,9 +150,7 @@ func TestTracing(t *testing.T) {
 func script(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 	return path
 }
 
@@ -202,9 +196,7 @@ func TestApplyObjectThatIstiodLacks(t *testing.T) {
 			return o["kind"] == "CustomResourceDefinition" && o["metadata"].(map[string]any)["name"] == "telemetries.telemetry.istio.io"
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer m.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // long enough for istiod to take the others
 	defer cancel()

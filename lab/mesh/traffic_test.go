@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
 )
@@ -25,9 +27,7 @@ kind: DestinationRule
 metadata: {name: wild}
 spec: {host: "*.example.com", trafficPolicy: {outlierDetection: {baseEjectionTime: 400s}}}
 `))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m := &Mesh{manifests: &manifest.Objects{All: objects}}
 	const staff = "|fleetman-staff-service.default.svc.cluster.local"
 	began := time.Unix(1000, 0)

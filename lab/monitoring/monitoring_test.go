@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
@@ -24,25 +25,25 @@ func TestFiles(t *testing.T) {
 	var names []string
 	for _, b := range Boards() {
 		want, err := b.JSON()
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		name := b.File + ".json"
 		names = append(names, name)
 		golden.Compare(t, filepath.Join(dir, name), string(want))
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	assert.NoError(t, err)
-	assert.Equal(t, "dashboards in "+dir, len(found), len(names))
+	require.NoError(t, err)
+	assert.Equal(t, len(names), len(found), "dashboards in "+dir)
 	var k struct{ ConfigMapGenerator []struct{ Files []string } }
 	text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-	assert.NoError(t, err)
-	assert.NoError(t, yaml.Unmarshal(text, &k))
-	assert.Equal(t, "files of kustomization.yaml", k.ConfigMapGenerator[0].Files, names)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, &k))
+	assert.Equal(t, names, k.ConfigMapGenerator[0].Files, "files of kustomization.yaml")
 }
 
 // TestArms checks that each arm has a board, and that it has no panel of what the arm does not have.
 func TestArms(t *testing.T) {
 	arms, err := os.ReadDir("../../k8s/scenarios/resilience")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	boards := map[string]Board{}
 	for _, b := range Boards() {
 		boards[b.File] = b
@@ -57,12 +58,12 @@ func TestArms(t *testing.T) {
 			continue
 		}
 		text, err := b.JSON()
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		proxies := !slices.Contains([]string{"none", "library"}, arm.Name())
-		assert.Equal(t, arm.Name()+": queries of proxies", strings.Contains(string(text), "envoy_cluster_"), proxies)
+		assert.Equal(t, proxies, strings.Contains(string(text), "envoy_cluster_"), arm.Name()+": queries of proxies")
 		library := slices.Contains([]string{"library", "both", "twice"}, arm.Name())
 		has := strings.Contains(string(text), "fleetman_upstream_breaker") || strings.Contains(string(text), "fleetman_upstream_retries")
-		assert.Equal(t, arm.Name()+": queries of the library", has, library)
+		assert.Equal(t, library, has, arm.Name()+": queries of the library")
 	}
 }
 
@@ -93,7 +94,7 @@ func TestScrapeConfig(t *testing.T) {
 	pods := []local.Pod{{Name: "webapp-0", Namespace: "default", Deployment: "webapp", Address: "127.0.1.1", AdminPort: 9090, Labels: map[string]string{"app": "webapp", "version": "standard"}}}
 	proxies := []mesh.ProxyStatus{{Name: "webapp-0", Namespace: "default", Admin: "127.0.1.1:15000"}, {Name: "istio-ingressgateway", Namespace: "istio-system", Gateway: true, Admin: "127.0.1.2:15000"}}
 	got, err := yaml.Marshal(ScrapeConfig(pods, proxies, 2500*time.Millisecond, "/root"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	const want = `global:
   evaluation_interval: 2500ms
   scrape_interval: 2500ms
@@ -131,7 +132,7 @@ scrape_configs:
     targets:
     - 127.0.1.2:15000
 `
-	assert.Equal(t, "configuration", string(got), want)
+	assert.Equal(t, want, string(got), "configuration")
 	if without := ScrapeConfig(pods, nil, time.Second, ""); without["rule_files"] != nil || len(without["scrape_configs"].([]scraped)) != 1 {
 		t.Errorf("without a mesh and a repository: got %v", without)
 	}

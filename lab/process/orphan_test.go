@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
@@ -51,8 +51,8 @@ func TestNoOrphans(t *testing.T) {
 			launcher := exec.Command(os.Args[0])
 			launcher.Env = append(os.Environ(), "LAB_TEST_LAUNCHER="+by)
 			stdout, err := launcher.StdoutPipe()
-			assert.NoError(t, err)
-			assert.NoError(t, launcher.Start())
+			require.NoError(t, err)
+			require.NoError(t, launcher.Start())
 			var pids []int
 			for lines := bufio.NewScanner(stdout); len(pids) < 3 && lines.Scan(); {
 				var what string
@@ -65,7 +65,7 @@ func TestNoOrphans(t *testing.T) {
 			if len(pids) != 3 {
 				t.Fatalf("processes %v, want two and a guardian", pids)
 			}
-			assert.NoError(t, launcher.Process.Kill())
+			require.NoError(t, launcher.Process.Kill())
 			_ = launcher.Wait()
 			for deadline := time.Now().Add(2 * time.Minute); ; {
 				left := alive(pids)

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestBackoff(t *testing.T) {
@@ -22,7 +22,7 @@ func TestBackoff(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	want := []time.Duration{0, 250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 7500 * ms, 7500 * ms, 0, 250 * ms}
-	assert.Equal(t, "delays", got, want)
+	assert.Equal(t, want, got, "delays")
 }
 
 // fake is a process of the tests: it runs for life, or until SIGKILL, or
@@ -164,7 +164,7 @@ func TestSupervisor(t *testing.T) {
 				}
 				s = New(c)
 				s.Run(ctx)
-				assert.Equal(t, "statuses", got, test.want)
+				assert.Equal(t, test.want, got, "statuses")
 				if now := s.Status(); now.Process != nil || now.State == Running || now.State == Waiting {
 					t.Errorf("at the end: %+v", now)
 				}
@@ -200,6 +200,6 @@ func TestAttend(t *testing.T) {
 			BeforeRestart: func(context.Context) { time.Sleep(time.Second); note("before restart") },
 			Backoff:       time.Millisecond, Grace: time.Second,
 		}).Run(ctx)
-		assert.Equal(t, "order", got, []string{"start 1", "attended 1", "before restart", "start 2", "attended 2"})
+		assert.Equal(t, []string{"start 1", "attended 1", "before restart", "start 2", "attended 2"}, got, "order")
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"fleetman.example/lab/wants"
 )
 
 func TestUsageOf(t *testing.T) {
@@ -22,7 +22,7 @@ func TestUsageOf(t *testing.T) {
 		}
 	}
 	_, err = UsageOf(t.Context(), 1<<30)
-	assert.Error(t, "a process that is not there", err, "usage of process 1073741824: …")
+	wants.Error(t, "a process that is not there", err, "usage of process 1073741824: …")
 }
 
 func TestMachine(t *testing.T) {

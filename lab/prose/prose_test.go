@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestWords(t *testing.T) {
@@ -49,9 +51,7 @@ func TestCheck(t *testing.T) {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	found, err := check(tree)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got []string
 	for _, f := range found {
 		got = append(got, fmt.Sprint(f))
@@ -79,9 +79,7 @@ func TestRun(t *testing.T) {
 	if code := run([]string{"-root", dir}, &out, &errs); code != 0 || out.Len() > 0 {
 		t.Errorf("no findings: exit code %d, %q", code, out.String())
 	}
-	if err := os.WriteFile(filepath.Join(dir, "a.md"), []byte("by luck\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.md"), []byte("by luck\n"), 0o644))
 	if code := run([]string{"-root", dir}, &out, &errs); code != 1 || out.String() != "a.md:1: \"luck\": must be \"variance, by chance\"\n" {
 		t.Errorf("a finding: exit code %d, %q", code, out.String())
 	}

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
-	"fleetman.example/lab/assert"
+	"fleetman.example/lab/wants"
 )
 
 // TestReadDir: compressed records are read as others, those that are not
@@ -18,7 +20,7 @@ func TestReadDir(t *testing.T) {
 	written.Runs = []*Run{sample()}
 	plain := text(t, written)
 	encoder, err := zstd.NewWriter(nil)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	compressed := string(encoder.EncodeAll([]byte(plain), nil))
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -34,12 +36,12 @@ func TestReadDir(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for file, text := range test.files {
-			assert.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
 		}
 		c, err := ReadDir(dir)
-		assert.Error(t, name, err, strings.ReplaceAll(test.want, "DIR", dir))
+		wants.Error(t, name, err, strings.ReplaceAll(test.want, "DIR", dir))
 		if err == nil {
-			assert.Equal(t, name+", runs", len(c.Runs), 1)
+			assert.Equal(t, 1, len(c.Runs), name+", runs")
 		}
 	}
 }
@@ -58,14 +60,14 @@ func TestReadWholeDir(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		if name != "no file" {
-			assert.NoError(t, os.WriteFile(filepath.Join(dir, FileName), []byte(test.text), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, FileName), []byte(test.text), 0o644))
 		}
 		c, err := ReadWholeDir(dir)
 		got := -1
 		if c != nil {
 			got = len(c.Runs)
 		}
-		assert.NoError(t, err)
-		assert.Equal(t, name+", runs", got, test.runs)
+		require.NoError(t, err)
+		assert.Equal(t, test.runs, got, name+", runs")
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func header() *Comparison {
@@ -44,9 +47,9 @@ func sample() *Run {
 func text(t testing.TB, c *Comparison) string {
 	t.Helper()
 	var file bytes.Buffer
-	assert.NoError(t, WriteHeader(&file, c))
+	require.NoError(t, WriteHeader(&file, c))
 	for _, r := range c.Runs {
-		assert.NoError(t, Write(&file, r))
+		require.NoError(t, Write(&file, r))
 	}
 	return file.String()
 }
@@ -57,11 +60,11 @@ func TestRoundTrip(t *testing.T) {
 	written := header()
 	written.Runs = []*Run{sample(), other}
 	file := text(t, written)
-	assert.Contains(t, "file", file, `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"route":"driver","vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n")
+	assert.Contains(t, file, `{"kind":"request","arm":"library","fault":"bad-replica","seed":18446744073709551615,"intended":0,"start":0,"end":0.002003,"route":"driver","vehicle":"City Truck","status":200,"degraded":"last-known; age=3s"}`+"\n", "file")
 	read, err := Read(strings.NewReader(file), "records")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	written.Runs[0].Requests[0].Start = 0 // kept to the microsecond
-	assert.Equal(t, "what is read", read, written)
+	assert.Equal(t, written, read, "what is read")
 }
 
 func TestBadLines(t *testing.T) {
@@ -103,14 +106,14 @@ func TestBadLines(t *testing.T) {
 		"too long":         {first + strings.Repeat("x", maxLine+1), "r.jsonl:2: the line is too long: must be at most 1048576 bytes"},
 	} {
 		read, err := Read(strings.NewReader(test.text), "r.jsonl")
-		assert.Error(t, name, err, test.want)
-		assert.Equal(t, name, read, nil)
+		wants.Error(t, name, err, test.want)
+		assert.Nil(t, read, name)
 	}
 }
 
 // TestDifference compares every field of the conditions.
 func TestDifference(t *testing.T) {
-	assert.Equal(t, "the same", header().Difference(header().Conditions), "")
+	assert.Equal(t, "", header().Difference(header().Conditions), "the same")
 	for want, change := range map[string]func(*Conditions){
 		"rate: 10 and 20":                                            func(c *Conditions) { c.Rate = 20 },
 		"seeds: [18446744073709551615] and [1]":                      func(c *Conditions) { c.Seeds = []uint64{1} },
@@ -121,7 +124,7 @@ func TestDifference(t *testing.T) {
 	} {
 		other := header().Conditions
 		change(&other)
-		assert.Equal(t, "difference", header().Difference(other), want)
+		assert.Equal(t, want, header().Difference(other), "difference")
 	}
 }
 
@@ -156,16 +159,16 @@ func TestLateness(t *testing.T) {
 		"always late":      {requests(func(int) time.Duration { return 11 * time.Millisecond }, false), Lateness{11 * time.Millisecond, 11 * time.Millisecond}, true},
 	} {
 		got := test.run.Lateness()
-		assert.Equal(t, name, got, test.want)
-		assert.Equal(t, name+", too late", got.TooLate(), test.late)
+		assert.Equal(t, test.want, got, name)
+		assert.Equal(t, test.late, got.TooLate(), name+", too late")
 	}
 }
 
 func TestLastKnown(t *testing.T) {
 	for degraded, want := range map[string]time.Duration{"last-known; age=12s": 12 * time.Second, "last-known; age=0s": 0, "placeholder": -1, "": -1, "last-known": -1, "speed": -1, "last-known; age=x": -1} {
 		age, ok := Request{Degraded: degraded}.LastKnown()
-		assert.Equal(t, degraded, ok, want >= 0)
-		assert.Equal(t, degraded+", age", age, max(want, 0))
+		assert.Equal(t, want >= 0, ok, degraded)
+		assert.Equal(t, max(want, 0), age, degraded+", age")
 	}
 }
 
@@ -182,7 +185,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		again, err := Read(strings.NewReader(text(t, read)), "again")
-		assert.NoError(t, err)
-		assert.Equal(t, "runs, written and read again", len(again.Runs), len(read.Runs))
+		require.NoError(t, err)
+		assert.Equal(t, len(read.Runs), len(again.Runs), "runs, written and read again")
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
 )
 
 // counted is one sample of a pod.
@@ -37,9 +37,9 @@ func TestFindHops(t *testing.T) {
 		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: []string{"GET /api/vehicles/", "GET /api/vehicles/driver/:name"}, Calls: 1},
 	}
 	got := FindHops(samples, Offset(3*time.Second), nil)
-	assert.Equal(t, "hops", got, want)
-	assert.Equal(t, "counts", NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), HopCounts{15, 15, 15, 15})
-	assert.Equal(t, "needed by the routes of its path", []bool{want[1].Needs("driver"), want[1].Needs("positions"), want[2].Needs("")}, []bool{true, false, false})
+	assert.Equal(t, want, got, "hops")
+	assert.Equal(t, HopCounts{15, 15, 15, 15}, NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), "counts")
+	assert.Equal(t, []bool{true, false, false}, []bool{want[1].Needs("driver"), want[1].Needs("positions"), want[2].Needs("")}, "needed by the routes of its path")
 	for _, test := range []struct {
 		entry, pod, want string
 	}{
@@ -50,10 +50,10 @@ func TestFindHops(t *testing.T) {
 	} {
 		r := Run{Entry: test.entry, Pods: []string{test.pod}, Hops: got}
 		h, _ := r.Watched()
-		assert.Equal(t, "from "+test.entry+" to "+test.pod, h.Name(), test.want)
+		assert.Equal(t, test.want, h.Name(), "from "+test.entry+" to "+test.pod)
 	}
 	_, ok := new(Run).Watched()
-	assert.Equal(t, "a run without hops watches one", ok, false)
+	assert.Equal(t, false, ok, "a run without hops watches one")
 }
 
 // TestShared: an upstream that two callers call alike cannot count them apart.
@@ -66,7 +66,7 @@ func TestShared(t *testing.T) {
 	for _, h := range hops {
 		shared = append(shared, h.Shared)
 	}
-	assert.Equal(t, "shared", shared, []bool{true, true, false})
+	assert.Equal(t, []bool{true, true, false}, shared, "shared")
 }
 
 // TestLoadHop: the requests of a load that a service sends are calls of a hop of
@@ -110,8 +110,8 @@ func TestLoadHop(t *testing.T) {
 	} {
 		run.Hops = FindHops(run.Samples, 0, &Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
 		watched, _ := run.Watched()
-		assert.Equal(t, name+", watched", watched, test.watched)
-		assert.Equal(t, name+", is needed", watched.Needs("any"), true)
+		assert.Equal(t, test.watched, watched, name+", watched")
+		assert.Equal(t, true, watched.Needs("any"), name+", is needed")
 		var shared []string
 		for _, h := range run.Hops {
 			if h.Shared {
@@ -119,9 +119,9 @@ func TestLoadHop(t *testing.T) {
 			}
 		}
 		slices.Sort(shared)
-		assert.Equal(t, name+", shared", shared, test.shared)
-		assert.Equal(t, name, run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)), test.counts)
-		assert.Equal(t, name+", the whole run", run.Counters().Hop(watched, 0, Offset(2*time.Second)), test.whole)
+		assert.Equal(t, test.shared, shared, name+", shared")
+		assert.Equal(t, test.counts, run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)), name)
+		assert.Equal(t, test.whole, run.Counters().Hop(watched, 0, Offset(2*time.Second)), name+", the whole run")
 	}
 }
 
@@ -139,9 +139,9 @@ func TestSum(t *testing.T) {
 	of := func(pod string) bool { return ServiceOf(pod) == "staff-service" }
 	has := func(n Count) bool { return n.Of == "GET /driver/:vehicle" }
 	for second, want := range map[float64]float64{0: 107, 1: 118, 2: 119, 3: 124, 4: 125, 9: 125} {
-		assert.Equal(t, fmt.Sprintf("until %v s", second), c.Sum(of, has, Offset(second*float64(time.Second))), want)
+		assert.Equal(t, want, c.Sum(of, has, Offset(second*float64(time.Second))), fmt.Sprintf("until %v s", second))
 	}
 	for pod, want := range map[string]string{"staff-service-0": "staff-service", "api-gateway-0.envoy": "api-gateway", ControlPlane: "", "": ""} {
-		assert.Equal(t, "the service of "+pod, ServiceOf(pod), want)
+		assert.Equal(t, want, ServiceOf(pod), "the service of "+pod)
 	}
 }

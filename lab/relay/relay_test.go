@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestRelay(t *testing.T) {
@@ -27,9 +29,7 @@ func TestRelay(t *testing.T) {
 	}))
 	defer target.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() { served <- Serve(ctx, listener) }()
@@ -59,9 +59,7 @@ func TestRelay(t *testing.T) {
 		t.Errorf("reset: %v", err)
 	}
 	away, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	away.Close()
 	if _, err := get(away.Addr().String(), "/"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("refused: %v", err)
@@ -70,9 +68,7 @@ func TestRelay(t *testing.T) {
 		t.Errorf("unknown: %v", err)
 	}
 	response, err := http.Get("http://" + listener.Addr().String() + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
 	if response.StatusCode != 405 || strings.TrimSpace(string(body)) != "method: GET: must be CONNECT" {

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/record"
 )
 
@@ -41,7 +42,7 @@ func FuzzReport(f *testing.F) {
 			for _, f := range r.faults() {
 				RunsSVG(f)
 			}
-			assert.NoError(t, errors.Join(JSON(io.Discard, r), CSV(io.Discard, r), HTML(io.Discard, r), PairHTML(io.Discard, Compare(r, r))))
+			require.NoError(t, errors.Join(JSON(io.Discard, r), CSV(io.Discard, r), HTML(io.Discard, r), PairHTML(io.Discard, Compare(r, r))))
 		}
 	})
 }

@@ -21,8 +21,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/browsertest"
 )
 
@@ -51,7 +52,7 @@ func browser(t *testing.T) (ctx context.Context, requested func() []string) {
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
-		assert.Equal(t, "console", problems, nil)
+		assert.Nil(t, problems, "console")
 	})
 	return ctx, func() []string {
 		mu.Lock()
@@ -62,7 +63,7 @@ func browser(t *testing.T) (ctx context.Context, requested func() []string) {
 
 func run(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
 	t.Helper()
-	assert.NoError(t, chromedp.Run(ctx, actions...))
+	require.NoError(t, chromedp.Run(ctx, actions...))
 }
 
 // evaluate returns the result of a script in the page.
@@ -76,7 +77,7 @@ func evaluate(t *testing.T, ctx context.Context, script string) (text string) {
 // fits fails the test if the page is wider than the screen.
 func fits(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
-	assert.Equal(t, what+", pixels wider than the screen", evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`), "0")
+	assert.Equal(t, "0", evaluate(t, ctx, `String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`), what+", pixels wider than the screen")
 }
 
 // readable opens all parts of the page, and fails the test if it is then wider than
@@ -120,7 +121,7 @@ func TestHTMLBrowser(t *testing.T) {
 	path := os.Getenv("REPORT") // of another page to look at
 	if path == "" {
 		path = filepath.Join(t.TempDir(), "report.html")
-		assert.NoError(t, os.WriteFile(path, []byte(pageOf(t, hostileReport(t))), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(pageOf(t, hostileReport(t))), 0o644))
 	}
 	file := "file://" + path
 	for _, screen := range []struct {
@@ -134,7 +135,7 @@ func TestHTMLBrowser(t *testing.T) {
 		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
 		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
 		readable(t, ctx, what)
-		assert.Equal(t, what+", what a name sets as a script", evaluate(t, ctx, `typeof window.broken`), "undefined")
+		assert.Equal(t, "undefined", evaluate(t, ctx, `typeof window.broken`), what+", what a name sets as a script")
 	}
 
 	// A field of the matrix opens its run, also one that is folded up.
@@ -153,7 +154,7 @@ func TestHTMLBrowser(t *testing.T) {
 	if got := evaluate(t, ctx, value); os.Getenv("REPORT") == "" && !strings.Contains(got, "10 requests: 10 good, 0 degraded, 0 failed") {
 		t.Errorf("the second second is read as %q", got)
 	}
-	assert.Equal(t, "what is shown of it", evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`), evaluate(t, ctx, value))
+	assert.Equal(t, evaluate(t, ctx, value), evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`), "what is shown of it")
 
 	// Parts that are not wanted leave the pictures, which get lower.
 	const heights = `String([...document.querySelectorAll(".plot .picture > svg")].reduce((sum, e) => sum + e.getBoundingClientRect().height, 0))`
@@ -165,22 +166,22 @@ func TestHTMLBrowser(t *testing.T) {
 		t.Errorf("without breakers, %s bars and %s pixels, of %s and %s", fewer, lower, bars, all)
 	}
 	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
-	assert.Equal(t, "pixels with breakers again", evaluate(t, ctx, heights), all)
+	assert.Equal(t, all, evaluate(t, ctx, heights), "pixels with breakers again")
 	run(t, ctx, chromedp.SendKeys(`#filter input[name=lane]`, "no such pod"))
-	assert.Equal(t, "bars of no such pod", evaluate(t, ctx, lanes), "0")
+	assert.Equal(t, "0", evaluate(t, ctx, lanes), "bars of no such pod")
 	run(t, ctx, chromedp.Click(`#filter input[name=arm]`))
-	assert.Equal(t, "the first arm, left out, is shown", evaluate(t, ctx, `String(document.querySelector("article.plot").checkVisibility())`), "false")
+	assert.Equal(t, "false", evaluate(t, ctx, `String(document.querySelector("article.plot").checkVisibility())`), "the first arm, left out, is shown")
 
 	// What is downloaded is the JSON.
-	assert.Equal(t, "what is downloaded is the JSON", evaluate(t, ctx, `new Promise(done => {
+	assert.Equal(t, "true", evaluate(t, ctx, `new Promise(done => {
 		const create = URL.createObjectURL;
 		URL.createObjectURL = blob => { blob.text().then(text => done(String(text === document.getElementById("data").textContent))); return create(blob) };
 		document.getElementById("download").click();
-	})`), "true")
+	})`), "what is downloaded is the JSON")
 
 	// Printed, every picture is there: none is hidden.
 	run(t, ctx, chromedp.Navigate(file), emulation.SetEmulatedMedia().WithMedia("print"))
-	assert.Equal(t, "pictures that are not printed", evaluate(t, ctx, `String([...document.querySelectorAll("main svg")].filter(e => !e.closest(".events") && !e.checkVisibility({contentVisibilityAuto: true})).length)`), "0")
+	assert.Equal(t, "0", evaluate(t, ctx, `String([...document.querySelectorAll("main svg")].filter(e => !e.closest(".events") && !e.checkVisibility({contentVisibilityAuto: true})).length)`), "pictures that are not printed")
 	var pdf []byte
 	run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) (err error) {
 		pdf, _, err = cdppage.PrintToPDF().WithPrintBackground(false).Do(ctx)
@@ -203,7 +204,7 @@ func TestHTMLBrowser(t *testing.T) {
 func number(t *testing.T, text string) float64 {
 	t.Helper()
 	v, err := strconv.ParseFloat(text, 64)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return v
 }
 
@@ -218,7 +219,7 @@ func TestPagesBrowser(t *testing.T) {
 		"empty": pageOf(t, reportOf(t)),
 	} {
 		path := filepath.Join(t.TempDir(), name+".html")
-		assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		for width, scheme := range map[int64]string{1280: "light", 390: "dark"} {
 			what := fmt.Sprintf("%s-%d-%s", name, width, scheme)
 			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.Navigate("file://"+path))
@@ -257,9 +258,9 @@ func TestLiveBrowser(t *testing.T) {
 		}, 50) })`, want)
 	}
 	run(t, ctx, chromedp.Navigate(server.URL), chromedp.Evaluate(`window.kept = "kept"; document.getElementById("definitions").open = true; ""`, nil))
-	assert.Equal(t, "pictures before the first run", evaluate(t, ctx, plots), "0")
+	assert.Equal(t, "0", evaluate(t, ctx, plots), "pictures before the first run")
 	there.Store(2)
-	assert.Equal(t, "two pictures in the same page, and what was opened", evaluate(t, ctx, grown("2")), "2 kept true")
+	assert.Equal(t, "2 kept true", evaluate(t, ctx, grown("2")), "two pictures in the same page, and what was opened")
 	there.Store(3)
-	assert.Equal(t, "three pictures in the same page, and what was opened", evaluate(t, ctx, grown("3")), "3 kept true")
+	assert.Equal(t, "3 kept true", evaluate(t, ctx, grown("3")), "three pictures in the same page, and what was opened")
 }

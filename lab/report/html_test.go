@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/record"
 )
 
@@ -54,7 +55,7 @@ func hostileReport(t *testing.T) Report {
 func parse(t testing.TB, text string) *html.Node {
 	t.Helper()
 	document, err := html.Parse(strings.NewReader(text))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return document
 }
 
@@ -84,7 +85,7 @@ func TestHTMLFigures(t *testing.T) {
 	r := hostileReport(t)
 	document := parse(t, pageOf(t, r))
 	var want, got any
-	assert.NoError(t, json.Unmarshal([]byte(encoded(t, JSON, r)), &want))
+	require.NoError(t, json.Unmarshal([]byte(encoded(t, JSON, r)), &want))
 	type place struct {
 		fault, arm int
 		figure     string
@@ -94,7 +95,7 @@ func TestHTMLFigures(t *testing.T) {
 	for n := range document.Descendants() {
 		switch {
 		case n.DataAtom == atom.Script && attribute(n, "id") == "data":
-			assert.NoError(t, json.Unmarshal([]byte(textOf(n)), &got))
+			require.NoError(t, json.Unmarshal([]byte(textOf(n)), &got))
 		case n.DataAtom == atom.Table && attribute(n, "class") == "figures":
 			fault++
 		case n.DataAtom == atom.Tr && attribute(n, "data-figure") != "":
@@ -111,7 +112,7 @@ func TestHTMLFigures(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, "the page's data", got, want)
+	assert.Equal(t, want, got, "the page's data")
 	compared := 0
 	for fault, f := range r.faults() {
 		for arm, a := range f.Arms {
@@ -123,9 +124,9 @@ func TestHTMLFigures(t *testing.T) {
 				if d, ok := a.Over[name]; ok {
 					text += "over " + f.Baseline + ": " + d.Text(c.Unit)
 				}
-				assert.Equal(t, what, shown[key], text)
+				assert.Equal(t, text, shown[key], what)
 				if figure.Value != nil {
-					assert.Equal(t, what, number(t, values[key]), *figure.Value)
+					assert.Equal(t, *figure.Value, number(t, values[key]), what)
 				}
 			}
 		}
@@ -157,9 +158,9 @@ func TestHTMLHostile(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, "scripts", scripts, 2)
+	assert.Equal(t, 2, scripts, "scripts")
 	for _, name := range []string{hostileArm, hostileFault} {
-		assert.Contains(t, "the page", textOf(parse(t, text)), name)
+		assert.Contains(t, textOf(parse(t, text)), name, "the page")
 	}
 }
 
@@ -206,13 +207,13 @@ func TestPairHTML(t *testing.T) {
 	p := Compare(failing(t, 50), failing(t, 0))
 	document := parse(t, encoded(t, PairHTML, p))
 	for _, want := range []string{"x, a: good from 50 % (40.4..59.6) to 100 % (96.3..100), a difference of 50 % (39.7..59.6), one run; failed from 50 % (40.4..59.6) to 0 % (0..3.7), a difference of -50 % (-59.6..-39.7), one run", "figures no difference is shown."} {
-		assert.Contains(t, "the page", textOf(document), want)
+		assert.Contains(t, textOf(document), want, "the page")
 	}
 	rows := 0
 	for n := range document.Descendants() {
 		if n.DataAtom == atom.Tr && attribute(n, "data-figure") != "" {
 			c := p.Changes[rows]
-			assert.Equal(t, fmt.Sprintf("row %d", rows), textOf(n), c.Fault+c.Arm+c.Head()+c.TextA()+c.TextB()+c.Text())
+			assert.Equal(t, c.Fault+c.Arm+c.Head()+c.TextA()+c.TextB()+c.Text(), textOf(n), fmt.Sprintf("row %d", rows))
 			rows++
 		}
 	}

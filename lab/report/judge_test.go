@@ -6,9 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/wants"
 )
 
 // outcomesOf is a run of 100 requests from fault to repair, of which some are
@@ -56,8 +59,8 @@ func TestJudge(t *testing.T) {
 		judged := r
 		judged.Goals = nil
 		judge(t, &judged, goal)
-		assert.Equal(t, goal, judged.Goals[0].Text, want)
-		assert.Equal(t, goal+", the text has the result first", strings.HasPrefix(want, judged.Goals[0].Result), true)
+		assert.Equal(t, want, judged.Goals[0].Text, goal)
+		assert.Equal(t, true, strings.HasPrefix(want, judged.Goals[0].Result), goal+", the text has the result first")
 	}
 }
 
@@ -72,8 +75,8 @@ func TestNeededDecides(t *testing.T) {
 	}
 	r = reportOf(t, of(runs...))
 	judge(t, &r, "b, x: good >= 96%")
-	assert.Equal(t, "result", r.Goals[0].Result, GoalMet)
-	assert.Equal(t, "exit code", r.ExitCode(), ExitMet)
+	assert.Equal(t, GoalMet, r.Goals[0].Result, "result")
+	assert.Equal(t, ExitMet, r.ExitCode(), "exit code")
 }
 
 func TestExitCode(t *testing.T) {
@@ -82,7 +85,7 @@ func TestExitCode(t *testing.T) {
 		for result := range strings.SplitSeq(results, ",") {
 			r.Goals = append(r.Goals, Verdict{Result: result})
 		}
-		assert.Equal(t, results, r.ExitCode(), want)
+		assert.Equal(t, want, r.ExitCode(), results)
 	}
 }
 
@@ -97,8 +100,8 @@ func TestGoalWithoutRuns(t *testing.T) {
 	} {
 		r := reportOf(t, of(outcomesOf("a", 1, 0, 0)))
 		parsed, err := experiment.ParseGoal(goal)
-		assert.NoError(t, err)
-		assert.Error(t, goal, r.Judge(parsed), want)
+		require.NoError(t, err)
+		wants.Error(t, goal, r.Judge(parsed), want)
 	}
 }
 
@@ -121,8 +124,8 @@ goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, f
 		"a:n=1: met: 100 % (96.3..100) of 100 requests", "a:n=2: not decided: no run", "b: not decided: no run",
 		"a:n=1: not decided: no run of b", "a:n=2: not decided: no run",
 	}
-	assert.Equal(t, "verdicts", got, want)
-	assert.Equal(t, "exit code", r.ExitCode(), ExitUnknown)
+	assert.Equal(t, want, got, "verdicts")
+	assert.Equal(t, ExitUnknown, r.ExitCode(), "exit code")
 }
 
 // TestNeverRecovers: a run whose answers stay bad after the repair is called so,
@@ -141,12 +144,12 @@ func TestNeverRecovers(t *testing.T) {
 	a := report.Groups[0].Faults[0].Arms[0]
 	short := *r
 	short.End = at(12)
-	assert.Contains(t, "a short run", reportOf(t, of(hopped(&short, at(3)))).Findings[0].Sentence, " Recovery not seen within 6 s after the repair: retries (")
+	assert.Contains(t, reportOf(t, of(hopped(&short, at(3)))).Findings[0].Sentence, " Recovery not seen within 6 s after the repair: retries (", "a short run")
 	for name, want := range map[string]string{"recovered": "never", "goodputAfter": "0 (0..0.37)", "wastedAfter": "100 % (98.7..100)", "attempts": "3.00", "wasted": "100 % (95.9..100)"} {
 		c, _ := column(name)
-		assert.Equal(t, name, a.Figures[name].Text(c.Unit), want)
+		assert.Equal(t, want, a.Figures[name].Text(c.Unit), name)
 	}
-	assert.Equal(t, "finding", report.Findings[0].Sentence, "overload (all of staff-service): retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10/s, 100 % (98.7..100) of the attempts wasted).")
+	assert.Equal(t, "overload (all of staff-service): retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10/s, 100 % (98.7..100) of the attempts wasted).", report.Findings[0].Sentence, "finding")
 }
 
 // TestTooShort: a run that ends soon after the repair does not say whether it
@@ -155,7 +158,7 @@ func TestTooShort(t *testing.T) {
 	run := outcomesOf("a", 1, 100, 0)
 	run.End, run.Requests = at(12), run.Requests[:120]
 	a := computed(t, run).Faults[0].Arms[0]
-	assert.Equal(t, "recovered", a.Figures["recovered"].Text(seconds3), "-")
+	assert.Equal(t, "-", a.Figures["recovered"].Text(seconds3), "recovered")
 }
 
 // TestUnsupported: a quantile that its sample cannot support is not shown.
@@ -169,7 +172,7 @@ func TestUnsupported(t *testing.T) {
 		return f.Text(duration)
 	}
 	for runs, want := range map[int]string{1: "1 of 100 above 1 s", 3: "3 of 300 above 1 s", 4: "1 s"} {
-		assert.Equal(t, fmt.Sprintf("%d runs", runs), text(runs), want)
+		assert.Equal(t, want, text(runs), fmt.Sprintf("%d runs", runs))
 	}
 }
 
@@ -183,11 +186,11 @@ func TestDifferences(t *testing.T) {
 	f := computed(t, runs...).Faults[0]
 	for arm, want := range map[string]string{"like": "none shown (-4.3..5.6 %)", "better": "-9 % (-13..-5.5)"} {
 		a, _ := f.arm(arm)
-		assert.Equal(t, arm, a.Over["failed"].Text(percent), want)
+		assert.Equal(t, want, a.Over["failed"].Text(percent), arm)
 	}
 	base, _ := f.arm("none")
-	assert.Equal(t, "baseline", f.Baseline, "none")
-	assert.Equal(t, "what the baseline has over itself", base.Over, nil)
+	assert.Equal(t, "none", f.Baseline, "baseline")
+	assert.Nil(t, base.Over, "what the baseline has over itself")
 }
 
 const sweptExperiment = `question: how many tries
@@ -220,25 +223,25 @@ func swept(t *testing.T) Report {
 func TestSweep(t *testing.T) {
 	r := swept(t)
 	s := r.Groups[0].Sweeps
-	assert.Equal(t, "sweeps", len(s), 1)
-	assert.Equal(t, "table", s[0].sheet(), sheet{
+	assert.Equal(t, 1, len(s), "sweeps")
+	assert.Equal(t, sheet{
 		before: "good over attempts", Heads: []string{"arm", "fault", "attempts", "good", "theory"},
 		Rows: [][]string{{"tries", "part", "1", "50 % (40.4..59.6)", "50 %"}, {"tries", "part", "2", "75 % (65.7..82.5)", "75 %"}, {"tries", "part", "3", "70 % (60.4..78.1)", "87.5 %"}},
-	})
-	assert.Equal(t, "series", len(s[0].Series), 1)
-	assert.Equal(t, "finding", r.Findings[0].Sentence, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.")
+	}, s[0].sheet(), "table")
+	assert.Equal(t, 1, len(s[0].Series), "series")
+	assert.Equal(t, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.", r.Findings[0].Sentence, "finding")
 	drawn := string(s[0].page().Plot)
 	for class, points := range map[string]int{"curve c0": 3, "band c0": 6, "theory": 3} {
 		_, rest, _ := strings.Cut(drawn, `class="`+class+`" points="`)
 		text, _, _ := strings.Cut(rest, `"`)
-		assert.Equal(t, "points of "+class+": "+text, len(strings.Fields(text)), points)
+		assert.Equal(t, points, len(strings.Fields(text)), "points of "+class+": "+text)
 	}
 	var summary bytes.Buffer
 	Summary(&summary, r, SummaryOptions{})
-	assert.Equal(t, "begins with the sweep:\n"+summary.String(), strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  "), true)
-	assert.Equal(t, "goals", len(r.Goals), 3)
-	assert.Equal(t, "goal of the first point", r.Goals[0].Result, GoalMet)
-	assert.Equal(t, "goal of the last point", r.Goals[2].Result, GoalUndecided)
+	assert.Equal(t, true, strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  "), "begins with the sweep:\n"+summary.String())
+	assert.Equal(t, 3, len(r.Goals), "goals")
+	assert.Equal(t, GoalMet, r.Goals[0].Result, "goal of the first point")
+	assert.Equal(t, GoalUndecided, r.Goals[2].Result, "goal of the last point")
 }
 
 // TestNotDone: while a comparison runs, the page has how many runs are there.
@@ -253,11 +256,11 @@ goals: [{figure: good, arm: b, fault: x, atLeast: 10%}, {figure: good, arm: a, f
 	for n, want := range []string{"No run is measured yet. The page grows with each.", "1 of 4 runs are measured. The page grows with each.", "2 of 4 runs are measured. The page grows with each."} {
 		c.Runs = []*record.Run{outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0)}[:n]
 		live, err := NewLive(nil, c)
-		assert.NoError(t, err)
-		assert.Contains(t, fmt.Sprintf("the page of %d runs", n), string(live.Page), want)
+		require.NoError(t, err)
+		assert.Contains(t, string(live.Page), want, fmt.Sprintf("the page of %d runs", n))
 	}
 	_, err := NewLive(nil) // before the first line
-	assert.NoError(t, err)
+	require.NoError(t, err)
 }
 
 // TestRepeats: what a seed reproduces, from runs with repeats.
@@ -276,11 +279,11 @@ func TestRepeats(t *testing.T) {
 		}
 	}
 	repeats := computed(t, runs...).Repeats
-	assert.Equal(t, "finding", repeats.finding().Sentence, "Of the requests that a fault touched in one of two runs, it touched 100 % (96.3..100) in both with one seed, and 0 % (0..1) with two seeds.")
-	assert.Equal(t, "without repeats", computed(t, runs[0], runs[2]).Repeats, nil)
+	assert.Equal(t, "Of the requests that a fault touched in one of two runs, it touched 100 % (96.3..100) in both with one seed, and 0 % (0..1) with two seeds.", repeats.finding().Sentence, "finding")
+	assert.Nil(t, computed(t, runs[0], runs[2]).Repeats, "without repeats")
 	first := reportOf(t, of(runs[0], runs[2])) // the same comparison twice
 	both := Compare(first, first).Repeats
-	assert.Equal(t, "two comparisons", []float64{*both.SameSeed.Value, *both.OtherSeeds.Value}, []float64{1, 0})
+	assert.Equal(t, []float64{1, 0}, []float64{*both.SameSeed.Value, *both.OtherSeeds.Value}, "two comparisons")
 }
 
 // TestNeeding: with two routes, attempts are wasted or not by the requests that
@@ -299,9 +302,9 @@ func TestNeeding(t *testing.T) {
 		sample(r, float64(second), calls, counted("server", "GET /vehicles/driver/:name", calls), counted("server", "GET /vehicles", calls))
 	}
 	hopped(r, at(2))
-	assert.Equal(t, "the cause of the calls", r.Hops[0].Per, []string{"GET /vehicles/driver/:name"})
+	assert.Equal(t, []string{"GET /vehicles/driver/:name"}, r.Hops[0].Per, "the cause of the calls")
 	a := computed(t, r).Faults[0].Arms[0]
-	assert.Equal(t, "wasted", a.Figures["wasted"].Text(percent), "100 % (92.9..100)")
+	assert.Equal(t, "100 % (92.9..100)", a.Figures["wasted"].Text(percent), "wasted")
 	second := a.Runs[0].Curve[5]
-	assert.Equal(t, "the sixth second", Step{Requests: second.Requests, Good: second.Good, Attempts: second.Attempts}, Step{Requests: 10, Good: 5, Attempts: 1})
+	assert.Equal(t, Step{Requests: 10, Good: 5, Attempts: 1}, Step{Requests: second.Requests, Good: second.Good, Attempts: second.Attempts}, "the sixth second")
 }

@@ -3,7 +3,9 @@ package report
 import (
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 )
 
@@ -14,7 +16,7 @@ arms: [{name: none, manifests: x}, {name: library, manifests: x, env: {all: {A: 
 faults: [{name: slow, inject: [{service: s, rules: reset}]}, {name: bad, inject: [{service: s, rules: reset}]}]
 sweep: [{name: n, values: [3, 1]}]
 `), nil)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	arms := func(names ...string) (all []Arm) {
 		for _, name := range names {
 			all = append(all, Arm{Name: name})
@@ -32,5 +34,5 @@ sweep: [{name: n, values: [3, 1]}]
 			got = append(got, a.Name)
 		}
 	}
-	assert.Equal(t, "order", got, []string{"slow", "none", "bad", "none", "library:n=3", "library:n=1", "old", "other"})
+	assert.Equal(t, []string{"slow", "none", "bad", "none", "library:n=3", "library:n=1", "old", "other"}, got, "order")
 }

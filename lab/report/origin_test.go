@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/record"
 )
 
@@ -57,7 +58,7 @@ func TestOrigin(t *testing.T) {
 		"a callee without a proxy":             {answer("status 502 reading staff-service GET /driver/x"), []record.AccessLogEntry{passed, out("s-0", 502, "-", "via_upstream")}, FromApp},
 	} {
 		test.request.AccessLog = test.accessLog
-		assert.Equal(t, name, origin(test.request, true), test.want)
+		assert.Equal(t, test.want, origin(test.request, true), name)
 	}
 	for header, want := range map[string]string{
 		"breaker; service=api-gateway":       FromLibrary,
@@ -70,15 +71,15 @@ func TestOrigin(t *testing.T) {
 		// the message is for people: no wording of it changes the origin
 		for _, message := range []string{"circuit open reading staff-service GET /driver/x", "no answer in time reading staff-service GET /driver/x", "reworded", ""} {
 			r := record.Request{Status: 500, Error: message, Origin: header}
-			assert.Equal(t, fmt.Sprintf("%q, %q", header, message), origin(r, false), want)
+			assert.Equal(t, want, origin(r, false), fmt.Sprintf("%q, %q", header, message))
 			r.AccessLog = []record.AccessLogEntry{passed}
-			assert.Equal(t, fmt.Sprintf("%q, %q, with proxies", header, message), origin(r, true), want)
+			assert.Equal(t, want, origin(r, true), fmt.Sprintf("%q, %q, with proxies", header, message))
 		}
 	}
-	assert.Equal(t, "no answer to the load", origin(record.Request{Error: "no answer in time"}, false), FromApp)
+	assert.Equal(t, FromApp, origin(record.Request{Error: "no answer in time"}, false), "no answer to the load")
 }
 
 func TestOrigins(t *testing.T) {
-	assert.Equal(t, "two failures", origins([]record.Request{good, failed, degraded, failed}, false), map[string]int{FromApp: 2})
-	assert.Equal(t, "without a failure", origins([]record.Request{good, late, degraded}, true), map[string]int{})
+	assert.Equal(t, map[string]int{FromApp: 2}, origins([]record.Request{good, failed, degraded, failed}, false), "two failures")
+	assert.Equal(t, map[string]int{}, origins([]record.Request{good, late, degraded}, true), "without a failure")
 }

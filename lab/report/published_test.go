@@ -12,7 +12,9 @@ import (
 	"testing"
 	"text/template"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/record"
@@ -36,7 +38,7 @@ func published(t testing.TB, names ...string) Report {
 	for _, name := range names {
 		if publishedRead[name] == nil {
 			c, err := record.ReadDir(filepath.Join(results, name))
-			assert.NoError(t, err)
+			require.NoError(t, err)
 			publishedRead[name] = c
 		}
 		all = append(all, publishedRead[name])
@@ -50,7 +52,7 @@ var publishedRead = map[string]*record.Comparison{}
 func publishedNames(t testing.TB) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(results)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	for _, entry := range entries {
 		if entry.IsDir() {
 			names = append(names, entry.Name())
@@ -64,7 +66,7 @@ func publishedNames(t testing.TB) (names []string) {
 func sameBetween(t *testing.T, path, name, text string) {
 	t.Helper()
 	file, err := os.ReadFile(path)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(file), "<!-- "+name+" -->\n")
 	_, after, closed := strings.Cut(rest, "<!-- /"+name+" -->\n")
 	if !found || !closed {
@@ -78,15 +80,15 @@ func TestPublishedFiles(t *testing.T) {
 	r := published(t, shown...)
 	page := filepath.Join(results, "report.html")
 	if golden.Updates() {
-		assert.NoError(t, os.WriteFile(page, []byte(pageOf(t, r)), 0o644))
+		require.NoError(t, os.WriteFile(page, []byte(pageOf(t, r)), 0o644))
 	}
 	text, err := os.ReadFile(page)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	want, err := json.Marshal(r)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	_, rest, _ := strings.Cut(string(text), `<script type="application/json" id="data">`)
 	data, _, _ := strings.Cut(rest, "</script>")
-	assert.Equal(t, page+": its JSON is what the records give, and -update writes", data == string(want), true)
+	assert.Equal(t, true, data == string(want), page+": its JSON is what the records give, and -update writes")
 	if len(text) > 1_000_000 {
 		t.Errorf("%s: %d bytes: must be less than 1 MB", page, len(text))
 	}
@@ -267,7 +269,7 @@ func fill(t *testing.T, path string, r Report) string {
 	if err == nil {
 		err = parsed.Execute(&text, claims{r})
 	}
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return text.String()
 }
 

@@ -12,10 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/wants"
 )
 
 func at(seconds float64) record.Offset {
@@ -76,7 +79,7 @@ func TestSettled(t *testing.T) {
 		}
 	}
 	_, ok := settled(nil, 0, at(20), slow.violates, 1)
-	assert.Equal(t, "settled without any request", ok, false)
+	assert.Equal(t, false, ok, "settled without any request")
 }
 
 func pick(bad bool, instead record.Request) record.Request {
@@ -92,7 +95,7 @@ func TestRecovered(t *testing.T) {
 	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
 	got := compute(run, slo)
 	degradedThen, _ := column("degradedThen")
-	assert.Equal(t, "contained, degraded then, recovered", []float64{*got.Contained, *degradedThen.of(&got), *got.Recovered}, []float64{0, .99, 6.9})
+	assert.Equal(t, []float64{0, .99, 6.9}, []float64{*got.Contained, *degradedThen.of(&got), *got.Recovered}, "contained, degraded then, recovered")
 }
 
 // TestDeliveries: a vehicle that stalls from 4 s to 9 s, another that never
@@ -115,7 +118,7 @@ func TestDeliveries(t *testing.T) {
 		{9, 12, 1, 5.5},
 	} {
 		perSecond, longest := deliveries(run, at(test.from), at(test.until))
-		assert.Equal(t, fmt.Sprintf("a second, and longest gap, from %v to %v", test.from, test.until), []float64{perSecond, longest}, []float64{test.perSecond, test.longest})
+		assert.Equal(t, []float64{test.perSecond, test.longest}, []float64{perSecond, longest}, fmt.Sprintf("a second, and longest gap, from %v to %v", test.from, test.until))
 	}
 }
 
@@ -144,7 +147,7 @@ func computed(t *testing.T, runs ...*record.Run) Group {
 func reportOf(t testing.TB, comparisons ...*record.Comparison) Report {
 	t.Helper()
 	r, err := Compute(comparisons...)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return r
 }
 
@@ -159,7 +162,7 @@ func written(write func(io.Writer, Report), r Report) string {
 func encoded[T any](t testing.TB, write func(io.Writer, T) error, of T) string {
 	t.Helper()
 	var text bytes.Buffer
-	assert.NoError(t, write(&text, of))
+	require.NoError(t, write(&text, of))
 	return text.String()
 }
 
@@ -171,7 +174,7 @@ func judge(t *testing.T, r *Report, goals ...string) {
 		if err == nil {
 			err = r.Judge(goal)
 		}
-		assert.NoError(t, err)
+		require.NoError(t, err)
 	}
 }
 
@@ -268,8 +271,8 @@ func TestCosts(t *testing.T) {
 	})
 	run := &record.Run{FaultAt: at(2), RepairAt: at(4), End: at(6), Rate: 200}
 	want := Cost{Services: Use{2, 1.5, 0, 0, 204}, Proxies: Use{2, .5, 0, 0, 18}, ControlPlane: Use{1, .5, 0, 0, 60}}
-	assert.Equal(t, "cost", costsOf(c, run), want)
-	assert.Equal(t, "cost without any figure", costsOf(record.NewCounters([]record.Sample{{At: at(2), Pod: "a-0"}}), run), Cost{})
+	assert.Equal(t, want, costsOf(c, run), "cost")
+	assert.Equal(t, Cost{}, costsOf(record.NewCounters([]record.Sample{{At: at(2), Pod: "a-0"}}), run), "cost without any figure")
 }
 
 // healthyRun is made up: 200 requests a second for 7 s, of which 5 s are judged,
@@ -320,17 +323,17 @@ func TestHealthy(t *testing.T) {
 		"mesh|100 % (99.8..100)|4.00 ms (3.00..4.00)|2.00 ms (1.00..2.00), 2 runs|20 ms (20..30)|10 ms (9.00..20), 2 runs|0.42 cores (runs 0.40..0.44)|0.84 cores (runs 0.80..0.88)|0.86 cores, 2 runs|2.1 % (runs 2..2.2)|4.2 % (runs 4..4.4)|0.2 %|50 MB|140 MB|140 MB, 2 runs|120 MB|agree",
 		"none|100 % (99.8..100)|2.00 ms|-|10 ms (10..11)|-|0.40 cores|-|-|2 %|-|-|50 MB|-|-|-|agree",
 	} {
-		assert.Equal(t, fmt.Sprintf("row %d", i), strings.Join(append([][]string{s.Heads}, s.Rows...)[i], "|"), want)
+		assert.Equal(t, want, strings.Join(append([][]string{s.Heads}, s.Rows...)[i], "|"), fmt.Sprintf("row %d", i))
 	}
 	mesh := fault.Arms[0].Runs[0]
-	assert.Equal(t, "whole run", mesh.Whole[0], Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}})
-	assert.Equal(t, "hops without a fault", mesh.Hops, nil)
-	assert.Equal(t, "idle seconds", mesh.Cost.IdleSeconds, 4)
-	assert.Equal(t, "use of the proxies", mesh.Cost.Proxies, Use{2, .2, .04, .8, 140e6})
+	assert.Equal(t, Hop{Name: "api-gateway>staff-service", HopCounts: record.HopCounts{Requests: 1400, Attempts: 1400, ProxyAttempts: 1400, Received: 1400}}, mesh.Whole[0], "whole run")
+	assert.Nil(t, mesh.Hops, "hops without a fault")
+	assert.Equal(t, 4.0, mesh.Cost.IdleSeconds, "idle seconds")
+	assert.Equal(t, Use{2, .2, .04, .8, 140e6}, mesh.Cost.Proxies, "use of the proxies")
 	busy := healthyRun("none", 1, .002, .01, .1, 0)
 	busy.LoadUntil = 0
 	for _, name := range []string{"cpuServices", "idleServices"} {
-		assert.Equal(t, name+" without any idle time", computed(t, busy).Faults[0].Arms[0].Figures[name].Value, nil)
+		assert.Nil(t, computed(t, busy).Faults[0].Arms[0].Figures[name].Value, name+" without any idle time")
 	}
 }
 
@@ -365,20 +368,20 @@ func TestAgree(t *testing.T) {
 		c := healthyRun("mesh", 1, .004, .02, .11, .2)
 		test.change(c, c.Samples[len(c.Samples)-5:])
 		run := computed(t, c).Faults[0].Arms[0].Runs[0]
-		assert.Equal(t, name, run.Counts.String(), test.want)
-		assert.Equal(t, name+", agree", run.Counts.Agree, test.want == "agree")
-		assert.Equal(t, name+", allowed", run.Counts.Allowed, 5)
+		assert.Equal(t, test.want, run.Counts.String(), name)
+		assert.Equal(t, test.want == "agree", run.Counts.Agree, name+", agree")
+		assert.Equal(t, 5.0, run.Counts.Allowed, name+", allowed")
 	}
 	silent := healthyRun("mesh", 1, .004, .02, .11, .2)
 	silent.Samples = nil
 	counts := computed(t, silent).Faults[0].Arms[0].Runs[0].Counts
-	assert.Equal(t, "nothing counted", counts.String(), "-")
-	assert.Equal(t, "nothing counted, agree", counts.Agree, false)
+	assert.Equal(t, "-", counts.String(), "nothing counted")
+	assert.Equal(t, false, counts.Agree, "nothing counted, agree")
 	none := healthyRun("none", 1, .002, .01, .1, 0)
 	none.Rules = "reset"
 	none.Samples[len(none.Samples)-1].Counts[2].N += 7
 	counts = computed(t, none).Faults[0].Arms[0].Runs[0].Counts
-	assert.Equal(t, "without a proxy", counts.Hop+": "+counts.String(), "api-gateway>staff-service: differ by 7")
+	assert.Equal(t, "api-gateway>staff-service: differ by 7", counts.Hop+": "+counts.String(), "without a proxy")
 }
 
 func TestGolden(t *testing.T) {
@@ -419,13 +422,13 @@ func TestConditions(t *testing.T) {
 		second := of(test.second)
 		test.change(second)
 		r, err := Compute(of(test.first), second)
-		assert.Error(t, name, err, test.want)
-		assert.Equal(t, name+", groups", len(r.Groups), test.groups)
+		wants.Error(t, name, err, test.want)
+		assert.Equal(t, test.groups, len(r.Groups), name+", groups")
 		text, markdown := written(Text, r), written(Markdown, r)
 		for _, g := range r.Groups { // shown apart: each has its own command
 			command := g.Commands[0]
-			assert.Contains(t, name, text, command)
-			assert.Contains(t, name, markdown, "`"+command+"`")
+			assert.Contains(t, text, command, name)
+			assert.Contains(t, markdown, "`"+command+"`", name)
 		}
 	}
 }
@@ -494,10 +497,10 @@ func TestNotes(t *testing.T) {
 		for _, note := range test.want {
 			lines, quoted = lines+note+"\n\n", quoted+"> "+note+"\n\n"
 		}
-		assert.Contains(t, name, text, "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s")
-		assert.Contains(t, name, markdown, "0123456789ab\n\n"+quoted+"x: reset")
+		assert.Contains(t, text, "0123456789ab\n\n"+lines+"x: reset in staff-service-1 for 6 s", name)
+		assert.Contains(t, markdown, "0123456789ab\n\n"+quoted+"x: reset", name)
 		for _, a := range r.Groups[0].Faults[0].Arms {
-			assert.Equal(t, name+", runs of "+a.Name, len(a.Runs), len(r.Groups[0].Faults[0].Arms[0].Runs))
+			assert.Equal(t, len(r.Groups[0].Faults[0].Arms[0].Runs), len(a.Runs), name+", runs of "+a.Name)
 		}
 	}
 }
@@ -522,14 +525,14 @@ func TestWarnings(t *testing.T) {
 		"the load was late: a/x/1, b/x/1\n", "no request met the fault: a/x/1, b/x/1\n",
 		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
 	} {
-		assert.Contains(t, "summary", summary.String(), "\n! "+want)
-		assert.Contains(t, "Markdown", markdown, "\n- "+want)
+		assert.Contains(t, summary.String(), "\n! "+want, "summary")
+		assert.Contains(t, markdown, "\n- "+want, "Markdown")
 	}
 	for _, want := range []string{
 		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request met the fault; one seed, and the fault is in some replicas only\",",
 		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
 	} {
-		assert.Contains(t, "CSV", table, want)
+		assert.Contains(t, table, want, "CSV")
 	}
 }
 
@@ -550,7 +553,7 @@ func TestLastKnown(t *testing.T) {
 	})
 	a := computed(t, run).Faults[0].Arms[0]
 	for name, want := range map[string]float64{"lastKnown": .4, "oldest": 40, "degraded": .5} {
-		assert.Equal(t, name, a.Value(name), want)
+		assert.Equal(t, want, a.Value(name), name)
 	}
 }
 
@@ -569,7 +572,7 @@ func TestRoutes(t *testing.T) {
 	})
 	got := computed(t, run).Faults[0].routes()
 	want := [][]string{{"driver", "library", "50 % (36.6..63.4)", "0 % (0..7.1)", "50 % (36.6..63.4)"}, {"positions", "library", "100 % (92.9..100)", "0 % (0..7.1)", "0 % (0..7.1)"}}
-	assert.Equal(t, "routes", got.Rows, want)
+	assert.Equal(t, want, got.Rows, "routes")
 }
 
 func TestUnits(t *testing.T) {
@@ -593,6 +596,6 @@ func TestUnits(t *testing.T) {
 		{megabytes, 515e6, "515 MB"},
 		{cores, .8, "0.80 cores"},
 	} {
-		assert.Equal(t, fmt.Sprintf("%v", test.v), test.unit.text(test.v), test.want)
+		assert.Equal(t, test.want, test.unit.text(test.v), fmt.Sprintf("%v", test.v))
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/record"
 )
 
@@ -53,8 +55,8 @@ func TestSummarySize(t *testing.T) {
 				t.Errorf("%d characters: %s", utf8.RuneCountInString(line), line)
 			}
 		}
-		assert.Equal(t, "colour in "+text.String(), strings.Contains(text.String(), "\x1b"), color)
-		assert.Contains(t, "summary", text.String(), "DIR/report.html")
+		assert.Equal(t, color, strings.Contains(text.String(), "\x1b"), "colour in "+text.String())
+		assert.Contains(t, text.String(), "DIR/report.html", "summary")
 	}
 	if markdown := written(MarkdownSummary, r); strings.Count(markdown, "\n") > mostMarkdown {
 		t.Errorf("more than %d lines:\n%s", mostMarkdown, markdown)
@@ -65,11 +67,11 @@ func TestSummarySize(t *testing.T) {
 func TestHGRM(t *testing.T) {
 	r := reportOf(t, of(outcomesOf("a/b", 1, 0, 50)))
 	dir := filepath.Join(t.TempDir(), "new")
-	assert.NoError(t, HGRM(dir, r))
+	require.NoError(t, HGRM(dir, r))
 	text, err := os.ReadFile(filepath.Join(dir, "x-a-b.hgrm"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	for _, want := range []string{"Value\tPercentile\tTotalCount", "       2.000     0.500000           50", "Total count    =          100"} {
-		assert.Contains(t, "histogram", string(text), want)
+		assert.Contains(t, string(text), want, "histogram")
 	}
 }
 
@@ -85,7 +87,7 @@ func TestPair(t *testing.T) {
 	var text bytes.Buffer
 	PairText(&text, Compare(before, after), false)
 	for _, want := range []string{"x      a    failed     50 % (40.4..59.6)", "-50 % (-59.6..-39.7), one run", "figures: no difference shown (--all shows them)"} {
-		assert.Contains(t, "pair", text.String(), want)
+		assert.Contains(t, text.String(), want, "pair")
 	}
 	text.Reset()
 	PairText(&text, Compare(before, before), false)
@@ -94,6 +96,6 @@ func TestPair(t *testing.T) {
 	}
 	other := failing(t, 0)
 	other.Groups[0].Faults[0].Name = "y"
-	assert.Equal(t, "before and after overlap", Overlap(before, after), true)
-	assert.Equal(t, "other faults overlap", Overlap(before, other), false)
+	assert.Equal(t, true, Overlap(before, after), "before and after overlap")
+	assert.Equal(t, false, Overlap(before, other), "other faults overlap")
 }

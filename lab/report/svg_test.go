@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestSVG: pictures are well-formed, ask no host for anything, and hostile names
@@ -18,19 +19,19 @@ func TestSVG(t *testing.T) {
 	run := comparison()[0]
 	r := reportOf(t, of(hostile, run, healthyRun("none", 1, .002, .01, .1, 0)))
 	dir := t.TempDir()
-	assert.NoError(t, SVG(filepath.Join(dir, "new"), r))
+	require.NoError(t, SVG(filepath.Join(dir, "new"), r))
 	files, err := os.ReadDir(filepath.Join(dir, "new"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	var names []string
 	for _, file := range files {
 		names = append(names, file.Name())
 		text, err := os.ReadFile(filepath.Join(dir, "new", file.Name()))
-		assert.NoError(t, err)
-		assert.NoError(t, xml.Unmarshal(text, new(struct{})))
+		require.NoError(t, err)
+		require.NoError(t, xml.Unmarshal(text, new(struct{})))
 		own := strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", "")
 		for _, part := range []string{"<script", "<fault", "http"} { // an element made of a name, an address of a host
-			assert.Equal(t, file.Name()+" has "+part, strings.Contains(own, part), false)
+			assert.Equal(t, false, strings.Contains(own, part), file.Name()+" has "+part)
 		}
 	}
-	assert.Equal(t, "files", strings.Join(names, " "), "fault----x---fault-.svg fault-bad-replica.svg matrix.svg")
+	assert.Equal(t, "fault----x---fault-.svg fault-bad-replica.svg matrix.svg", strings.Join(names, " "), "files")
 }

@@ -12,22 +12,24 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/nettest"
-
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/skip"
+	"fleetman.example/lab/wants"
 )
 
 func TestReceived(t *testing.T) {
 	dir := t.TempDir()
 	log := func(name string, lines ...string) string {
 		path := filepath.Join(dir, name)
-		assert.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 		return path
 	}
 	entry := func(check, cluster, upstream, identity string) string {
@@ -43,29 +45,29 @@ func TestReceived(t *testing.T) {
 		"gateway": log("gateway", entry("mine", "outbound|8080||staff.default.svc.cluster.local", "127.0.1.5:8080", "")),
 	}
 	calls, err := received(logs, map[string]string{"staff-0": "staff-service"}, map[string]string{"127.0.1.9": "driver-monitoring"}, "mine")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	want := []check.Call{
 		{Deployment: "staff-service", Method: "GET", Path: "/driver/x", Identity: "spiffe://cluster.local/ns/default/sa/api-gateway"},
 		{Deployment: "driver-monitoring", Method: "GET", Path: "/driver/x"},
 	}
-	assert.Equal(t, "calls", calls, want)
+	assert.Equal(t, want, calls, "calls")
 	_, err = received(map[string]string{"x": filepath.Join(dir, "none")}, nil, nil, "mine")
-	assert.Error(t, "no log", err, "…log of the proxy of x…")
+	wants.Error(t, "no log", err, "…log of the proxy of x…")
 }
 
 func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer listener.Close()
 	node := local.NodePort{Address: listener.Addr().(*net.TCPAddr).AddrPort()}
 	route := nodeRoute([]local.NodePort{node}, func(local.NodePort) bool { return true }, dialNode)
-	assert.Equal(t, "host", route.Host, listener.Addr().String())
+	assert.Equal(t, listener.Addr().String(), route.Host, "host")
 	for source, want := range map[int]string{0: "127.0.0.1", 1: "127.0.250.1", 250: "127.0.250.250"} {
 		conn, err := route.Dial(t.Context(), source)
 		if err != nil {
 			skip.Without(t, fmt.Sprintf("source %d: %v: macOS has one loopback address, others come by `ifconfig lo0 alias ADDRESS`", source, err))
 		}
-		assert.Equal(t, fmt.Sprint("source ", source), conn.LocalAddr().(*net.TCPAddr).IP.String(), want)
+		assert.Equal(t, want, conn.LocalAddr().(*net.TCPAddr).IP.String(), fmt.Sprint("source ", source))
 		conn.Close()
 	}
 }
@@ -89,7 +91,7 @@ func realPrograms(t *testing.T, state string) Options {
 		t.Skip("-short: half a minute")
 	}
 	root, err := filepath.Abs("../..")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	if _, err := os.Stat(filepath.Join(root, "services", "webapp", "ui", "dist", "index.html")); err != nil {
 		skip.Without(t, "the page is not built: make ui")
 	}
@@ -109,9 +111,9 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 	options := realPrograms(t, filepath.Join(t.TempDir(), "fleet"))
 	scenarios := filepath.Join(options.Local.Root, "k8s", "scenarios")
 	found, err := check.Find(scenarios, filepath.Join(scenarios, "sidecars"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	filter, err := manifest.Decode("filter.yaml", []byte(meshtest.RejectedFilter))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	found[0].Objects.All = append(found[0].Objects.All, filter...)
 	found[0].File.Promises = found[0].File.Promises[:1]
 	results, err := check.Runner{Scenarios: scenarios, Start: Starter(options), NoControl: true}.Run(t.Context(), found)
@@ -134,12 +136,12 @@ kind: Deployment
 metadata: {name: staff, namespace: apart}
 spec: {selector: {matchLabels: {app: staff}}, template: {metadata: {labels: {app: staff}}, spec: {containers: [{name: c, image: fleetman/staff-service}]}}}
 `))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	network := nettest.Network(t)
 	fleet, err := local.Start(t.Context(), &manifest.Objects{All: objects}, local.Options{Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	defer fleet.Stop()
-	assert.NoError(t, Running(fleet, nil).Kill(t.Context(), "staff"))
+	require.NoError(t, Running(fleet, nil).Kill(t.Context(), "staff"))
 	for event := range fleet.Events(t.Context()) {
 		if event.Kind == local.Terminating {
 			return

@@ -10,8 +10,11 @@ import (
 	"testing/fstest"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 // good is a valid file that uses every field.
@@ -60,7 +63,7 @@ promises:
 
 func TestDecode(t *testing.T) {
 	file, err := Decode("expect.yaml", []byte(good))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	p := file.Promises[0]
 	c := p.Checks[0]
 	r := c.Requests
@@ -158,7 +161,7 @@ func TestDecodeBadInput(t *testing.T) {
 				t.Fatalf("no %q in the good file", test.old)
 			}
 			_, err := Decode("expect.yaml", []byte(strings.Replace(good, test.old, test.replacement, 1)))
-			assert.Error(t, test.name, err, test.want+"…")
+			wants.Error(t, test.name, err, test.want+"…")
 		})
 	}
 }
@@ -166,26 +169,26 @@ func TestDecodeBadInput(t *testing.T) {
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "expect.yaml")
 	write := func(path, text string) {
-		assert.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
 	write(path, good)
 	token := filepath.Join(filepath.Dir(path), "user.jwt")
 	const field = ": promises[0].checks[0].requests.bearer: "
 	_, err := Load(path)
-	assert.Error(t, "no token", err, path+field+"open "+token+"…")
+	wants.Error(t, "no token", err, path+field+"open "+token+"…")
 	write(token, "two\nlines")
 	_, err = Load(path)
-	assert.Error(t, "a token of two lines", err, path+field+"user.jwt: must be a token in one line")
+	wants.Error(t, "a token of two lines", err, path+field+"user.jwt: must be a token in one line")
 	write(token, "a.b.c\n")
 	file, err := Load(path)
-	assert.NoError(t, err)
-	assert.Equal(t, "source", file.Source, path)
-	assert.Equal(t, "promises", len(file.Promises), 1)
-	assert.Equal(t, "Authorization", file.Promises[0].Checks[0].Requests.Headers["Authorization"], "Bearer a.b.c")
+	require.NoError(t, err)
+	assert.Equal(t, path, file.Source, "source")
+	assert.Equal(t, 1, len(file.Promises), "promises")
+	assert.Equal(t, "Bearer a.b.c", file.Promises[0].Checks[0].Requests.Headers["Authorization"], "Authorization")
 	_, err = Load(filepath.Dir(path))
-	assert.Error(t, "a directory", err, "…: must be a file of at most 1048576 bytes")
+	wants.Error(t, "a directory", err, "…: must be a file of at most 1048576 bytes")
 	_, err = Load(path + ".none")
-	assert.Error(t, "nothing", err, "read a scenario's promises: stat …")
+	wants.Error(t, "nothing", err, "read a scenario's promises: stat …")
 }
 
 // The expected bounds are quantiles of the binomial distribution, computed with exact fractions.
@@ -221,7 +224,7 @@ func TestRange(t *testing.T) {
 
 func TestCheckAgainst(t *testing.T) {
 	objects, err := manifest.Load("../../k8s/scenarios/mtls-strict")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	const head = "promises: [{promise: p, control: {CONTROL}, checks: [{requests: {REQUESTS, count: 1}, expect: [{EXPECT}]}]}]"
 	file := func(control, requests, expect string) string {
 		return strings.NewReplacer("CONTROL", control, "REQUESTS", requests, "EXPECT", expect).Replace(head)
@@ -245,15 +248,15 @@ func TestCheckAgainst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, err := Decode("expect.yaml", []byte(test.text))
-			assert.NoError(t, err)
+			require.NoError(t, err)
 			if err = f.CheckAgainst(objects); test.want != "" {
 				test.want = "expect.yaml: " + test.want
 			}
-			assert.Error(t, test.name, err, test.want)
+			wants.Error(t, test.name, err, test.want)
 		})
 	}
 	plain, err := manifest.Load("../../k8s/base")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	for _, test := range []struct{ text, want string }{
 		{file("without: [rules]", `from: ingress, path: /`, expect), "promises[0].checks[0].requests.from: ingress: must be nodePort or workload when the manifests have no Gateway"},
 		{file("without: [sidecars]", `from: "nodePort:30080", path: /`, expect), "promises[0].control.without[0]: sidecars: must be in the manifests"},
@@ -261,8 +264,8 @@ func TestCheckAgainst(t *testing.T) {
 		{file("scenario: plain", `from: "nodePort:30080", path: /`, "received: {by: [webapp], identity: a}, count: all"), "promises[0].checks[0].expect[0].received.identity: must be unset when the manifests have no sidecars"},
 	} {
 		f, err := Decode("expect.yaml", []byte(test.text))
-		assert.NoError(t, err)
-		assert.Error(t, "plain", f.CheckAgainst(plain), "expect.yaml: "+test.want)
+		require.NoError(t, err)
+		wants.Error(t, "plain", f.CheckAgainst(plain), "expect.yaml: "+test.want)
 	}
 }
 
@@ -273,7 +276,7 @@ func TestList(t *testing.T) {
 	for _, name := range []string{"a", "b", "c/d", "e"} {
 		files[name+"/kustomization.yaml"], files[name+"/README.md"] = &fstest.MapFile{}, &fstest.MapFile{Data: []byte("# The " + name + "\n")}
 	}
-	assert.NoError(t, os.CopyFS(root, files))
+	require.NoError(t, os.CopyFS(root, files))
 	list := func() (text string) {
 		all, err := List(root)
 		if err != nil {
@@ -290,8 +293,8 @@ func TestList(t *testing.T) {
 		{"steps: [{name: c/d}]", `ROOT/steps.yaml: error unmarshaling JSON: while decoding JSON: unknown field "name"`},
 	} {
 		if test.steps != "" {
-			assert.NoError(t, os.WriteFile(filepath.Join(root, "steps.yaml"), []byte(test.steps), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(root, "steps.yaml"), []byte(test.steps), 0o644))
 		}
-		assert.Equal(t, test.steps, list(), test.want)
+		assert.Equal(t, test.want, list(), test.steps)
 	}
 }

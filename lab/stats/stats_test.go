@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
 )
 
 func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
@@ -31,8 +31,8 @@ func TestShare(t *testing.T) {
 	}
 	all := Share(Count{20, 20}, .95)
 	assertNear(t, "20 of 20", all, 1-.1611, 1, 5e-5)
-	assert.Equal(t, "20 of 20", all.High, 1)
-	assert.Equal(t, "0 of 0", Share(Count{}, .95), (Interval{0, 1}))
+	assert.Equal(t, 1.0, all.High, "20 of 20")
+	assert.Equal(t, (Interval{0, 1}), Share(Count{}, .95), "0 of 0")
 }
 
 // TestShareDifference: R. G. Newcombe, "Interval estimation for the difference
@@ -66,14 +66,14 @@ func TestMean(t *testing.T) {
 		differences = append(differences, second[i]-first[i])
 	}
 	mean, got, ok := Mean(differences, .95)
-	assert.Equal(t, "ten values have an interval", ok, true)
+	assert.Equal(t, true, ok, "ten values have an interval")
 	assertNear(t, "mean", Interval{mean, mean}, 1.58, 1.58, 1e-9)
 	assertNear(t, "interval", got, .7001142, 2.4598858, 1e-7)
 	mean, _, ok = Mean([]float64{7}, .95)
-	assert.Equal(t, "mean of one value", mean, 7)
-	assert.Equal(t, "one value has an interval", ok, false)
+	assert.Equal(t, 7.0, mean, "mean of one value")
+	assert.Equal(t, false, ok, "one value has an interval")
 	_, _, ok = Mean(nil, .95)
-	assert.Equal(t, "no value has an interval", ok, false)
+	assert.Equal(t, false, ok, "no value has an interval")
 }
 
 // TestQuantile: the ranks of a median's interval are those of the sign test,
@@ -91,7 +91,7 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 	_, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95)
-	assert.Equal(t, "five values have an interval for the median", ok, false)
+	assert.Equal(t, false, ok, "five values have an interval for the median")
 }
 
 // TestSupports: the smallest sample whose largest value is an upper limit of
@@ -151,5 +151,5 @@ func TestNeeded(t *testing.T) {
 			t.Errorf("%v against %v: got %v", test.share, test.bound, n)
 		}
 	}
-	assert.Equal(t, "at the bound", Needed(.5, .5, .95), 0)
+	assert.Equal(t, 0, Needed(.5, .5, .95), "at the bound")
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -50,9 +51,7 @@ func TestForwarder(t *testing.T) {
 		c := &collector{goOn: make(chan error)}
 		var lines []string
 		f, err := newForwarder(c, func(line string) { lines = append(lines, line) })
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		f.Send(one()) // being uploaded
 		synctest.Wait()
 		for range maxQueued + 7 {
@@ -99,9 +98,7 @@ func TestForwarderEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string
 		f, err := newForwarder(&collector{}, func(line string) { lines = append(lines, line) })
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		f.Send(one())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -178,13 +175,9 @@ func TestForwarded(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", theirs.URL+"/theirs")
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "token=secret")
 	choice, err := Choose(os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	f, err := choice.Forwarder(func(line string) { t.Error(line) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	store := NewStore()
 	rc := NewReceiver(store, f)
 	rc.admitted.share, rc.admitted.began = 1, time.Now().Add(time.Hour) // admits no trace of this test

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
@@ -63,9 +64,7 @@ func from(service string, spans ...*tracepb.Span) *tracepb.ResourceSpans {
 func encode(t testing.TB, all ...*tracepb.ResourceSpans) []byte {
 	t.Helper()
 	body, err := proto.Marshal(&collectorpb.ExportTraceServiceRequest{ResourceSpans: all})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return body
 }
 
@@ -117,9 +116,7 @@ func TestReceiver(t *testing.T) {
 		t.Fatal("no trace")
 	}
 	text, err := json.Marshal(got)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const want = `{"id":"00000000000000000000000000000001","start":"2026-01-02T03:04:05Z","duration":0.05,` +
 		`"root":"api-gateway GET /vehicles/driver/City Truck","status":"degraded","count":4,"spans":[` +
 		`{"id":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"server","name":"GET /vehicles/driver/:name",` +
@@ -169,15 +166,11 @@ func TestReceiverRefuses(t *testing.T) {
 			switch w.Header().Get("Content-Type") {
 			case "application/json":
 				var answer struct{ Error string }
-				if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 				got = answer.Error
 			case "application/x-protobuf":
 				var answer rpcstatus.Status
-				if err := proto.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, proto.Unmarshal(w.Body.Bytes(), &answer))
 				got = answer.Message
 				if answer.Code != 3 { // INVALID_ARGUMENT
 					t.Errorf("code %d, want 3", answer.Code)
@@ -209,9 +202,7 @@ func TestBadSpans(t *testing.T) {
 		change(bad)
 		w := post(NewReceiver(store, nil), encode(t, from("x", bad, made(2, 2, 0, "good", 0, 1))))
 		var answer collectorpb.ExportTraceServiceResponse
-		if err := proto.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, proto.Unmarshal(w.Body.Bytes(), &answer))
 		if got := answer.PartialSuccess; w.Code != 200 || got.GetRejectedSpans() != 1 || got.GetErrorMessage() != want {
 			t.Errorf("got %d %v, want %q", w.Code, got, want)
 		}

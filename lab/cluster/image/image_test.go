@@ -11,21 +11,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestWrite(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "staff-service")
-	if err := os.WriteFile(program, []byte("program"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(program, []byte("program"), 0o755))
 	images := []Image{
 		{Name: "fleetman/staff-service:6", Program: program, Arch: "arm64", Env: []string{"VARIANT=standard"}},
 		{Name: "fleetman/lab:6", Program: program, Arch: "arm64", Args: []string{"relay"}},
 	}
 	var first, again bytes.Buffer
-	if err := errors.Join(Write(&first, images), Write(&again, images)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(Write(&first, images), Write(&again, images)))
 	if !bytes.Equal(first.Bytes(), again.Bytes()) {
 		t.Error("two archives of the same programs differ")
 	}
@@ -62,13 +60,9 @@ func untar(t *testing.T, data []byte) map[string][]byte {
 		if errors.Is(err, io.EOF) {
 			return files
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		content, err := io.ReadAll(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		files[header.Name] = append(slices.Clip(content), []byte(header.Linkname)...)
 	}
 }

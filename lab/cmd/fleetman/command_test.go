@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
@@ -75,9 +76,7 @@ func TestReadmeApplies(t *testing.T) {
 			t.Fatalf("README.md has no %s", command)
 		}
 		loaded, err := manifest.Load("../../../k8s/scenarios/" + match[1])
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, o := range loaded.All {
 			if o.Typed != nil {
 				objects = append(objects, o.Ref()+" "+string(o.JSON))
@@ -154,26 +153,18 @@ func TestComplete(t *testing.T) {
 // TestScenarios: every directory of a scenario is listed, and found by name.
 func TestScenarios(t *testing.T) {
 	single, err := filepath.Glob("../../../k8s/scenarios/*/expect.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	arms, err := filepath.Glob("../../../k8s/scenarios/*/*/expect.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	lines := 1 + len(single) + len(arms)
 	code, stdout, stderr := fleetman(t, "scenarios")
 	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "STEP  SCENARIO ") || strings.Count(stdout, "\n") != lines {
 		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
 	}
 	where := places{environ: []string{}}
-	if err := where.find(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, where.find())
 	all, err := scenario.List(where.scenarios())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, s := range all {
 		if s.Title == "" || !strings.Contains(stdout, s.Name+" ") {
 			t.Errorf("%+v is not listed", s)
@@ -238,9 +229,7 @@ func TestEnv(t *testing.T) {
 // TestOutsideOfTheRepository: one clear error, unless the repository is named.
 func TestOutsideOfTheRepository(t *testing.T) {
 	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Chdir(t.TempDir())
 	t.Setenv(rootVariable, "")
 	const none = "no repository here: start fleetman inside a clone, or name it with --root or FLEETMAN_ROOT"
@@ -275,9 +264,7 @@ func TestColours(t *testing.T) {
 	}
 	defer terminal.Close()
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer file.Close()
 	for _, test := range []struct {
 		name    string

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/compare"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
@@ -63,9 +65,7 @@ func shippedNames(t *testing.T) []string {
 func inRoot(t *testing.T) *places {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &places{root: root, state: filepath.Join(t.TempDir(), "fleetman")}
 }
 
@@ -76,9 +76,7 @@ func parsed(t *testing.T, where *places, args ...string) compare.Options {
 	cmd := compareCommand(where)
 	cmd.ResetFlags()
 	f.add(cmd.Flags())
-	if err := cmd.ParseFlags(args); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cmd.ParseFlags(args))
 	o, err := f.options(cmd, cmd.Flags().Args(), where)
 	if err != nil {
 		t.Fatalf("%q: %v", args, err)
@@ -130,9 +128,7 @@ func shellSplit(line string) (words []string) {
 func text(t *testing.T, e *experiment.Experiment) string {
 	t.Helper()
 	text, err := e.YAML()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -163,9 +159,7 @@ func TestLengths(t *testing.T) {
 		"comparison": 16 * time.Minute, "quick": 3 * time.Minute, "bad-replica": 6 * time.Minute, "cost": 5 * time.Minute, "retries": 4 * time.Minute, "storm": 6 * time.Minute, "telemetry-ejection": 3 * time.Minute,
 	} {
 		c, err := compare.New(parsed(t, where, strings.Fields(args)...))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if _, _, lasts := c.Left(); lasts > most {
 			t.Errorf("%s: takes %v, want %v at most", args, lasts, most)
 		}
@@ -183,9 +177,7 @@ func oneRun(t *testing.T) []byte {
 	}
 	header := &record.Comparison{Command: "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1", Conditions: record.Conditions{Seeds: []uint64{3}, Rate: 1, SLO: second}}
 	var file bytes.Buffer
-	if err := errors.Join(record.WriteHeader(&file, header), record.Write(&file, run)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(record.WriteHeader(&file, header), record.Write(&file, run)))
 	return file.Bytes()
 }
 
@@ -229,9 +221,7 @@ func TestReport(t *testing.T) {
 		"a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n": "",
 		"no marks\n": "fleetman: --readme " + readme + ": no marks: must have <!-- compare --> and <!-- /compare -->\n",
 	} {
-		if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(readme, []byte(text), 0o644))
 		_, stdout, stderr = fleetman(t, "report", dir, "--readme", readme)
 		written := read(t, readme)
 		if stdout != "" || stderr != want || want != "" && written != text {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/record"
 )
 
@@ -30,9 +32,7 @@ func TestServe(t *testing.T) {
 	}
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, record.FileName), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, record.FileName), []byte(text), 0o644))
 	}
 	text := string(oneRun(t))
 	known := ""
@@ -85,9 +85,7 @@ func TestServeEnds(t *testing.T) {
 	}
 	address, _, _ := strings.Cut(line, " ")
 	answer, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		t.Errorf("status %d", answer.StatusCode)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -36,9 +37,7 @@ func TestTokens(t *testing.T) {
 			{"forged.jwt", "", "", jose.ErrCryptoFailure},
 		} {
 			text, err := os.ReadFile(filepath.Join(dir, test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			token, err := jwt.ParseSigned(strings.TrimSpace(string(text)), []jose.SignatureAlgorithm{jose.ES256})
 			if err != nil {
 				t.Fatalf("%s: %v", test.file, err)
@@ -70,9 +69,7 @@ func publicKeys(t *testing.T, dir string) *jose.JSONWebKeySet {
 		t.Fatalf("%s: %v, rules %+v", dir, err, object.Spec.JWTRules)
 	}
 	var keys jose.JSONWebKeySet
-	if err := json.Unmarshal([]byte(object.Spec.JWTRules[0].JWKS), &keys); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(object.Spec.JWTRules[0].JWKS), &keys))
 	for _, key := range keys.Keys {
 		if !key.IsPublic() || !key.Valid() {
 			t.Errorf("%s: key %s is private or invalid", dir, key.KeyID)

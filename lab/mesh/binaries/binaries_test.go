@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/skip"
 )
 
@@ -47,12 +49,8 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) file(t *testing.T, path, text string, mode os.FileMode) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), mode))
 	return path
 }
 
@@ -104,9 +102,7 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 		t.Errorf("Have with an empty cache: %v", err)
 	}
 	found, err := f.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	tools := filepath.Join(f.root, ".cache", "tools")
 	want := Set{
 		Pilot:    Binary{"pilot-discovery", filepath.Join(tools, "pilot-discovery-"+version), version, "the cache"},
@@ -141,9 +137,7 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 // The version is read from a program of Istio's that comes from elsewhere.
 func TestBuiltFrom(t *testing.T) {
 	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	source := Source{Root: root, Getenv: func(string) string { return "" }}
 	pilot, err := source.goToolAtHand(pilotDiscovery)
 	if err != nil {
@@ -153,9 +147,7 @@ func TestBuiltFrom(t *testing.T) {
 		t.Errorf("%s is built from %q, want %q", pilot.Path, got, pilot.Version)
 	}
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := builtFrom(self); got != "" {
 		t.Errorf("this test is built from Istio %s, want none", got)
 	}
@@ -189,9 +181,7 @@ func TestPartialFileOfAKilledRun(t *testing.T) {
 	half := filepath.Join(f.root, ".cache", "tools", "istioctl-"+version+".partial")
 	f.file(t, half, "half of it", 0o755)
 	binary, err := f.Istioctl(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if data, err := os.ReadFile(binary.Path); err != nil || !strings.Contains(string(data), "echo built") {
 		t.Errorf("%s is %q, %v", binary.Path, data, err)
 	}
@@ -232,13 +222,9 @@ func TestContextEndsTheBuildAndTheWait(t *testing.T) {
 	if err != nil {
 		lock, err = os.Create(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := f.Istioctl(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another run") {

@@ -16,6 +16,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -32,13 +33,9 @@ var (
 func newServer(t *testing.T, o Options) *Server {
 	t.Helper()
 	server, err := NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for node, id := range map[string]Identity{"tracker-0": tracker, "staff-0": staff} {
-		if err := server.Allow(node, id); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, server.Allow(node, id))
 	}
 	return server
 }
@@ -57,9 +54,7 @@ func secrets(t *testing.T, answer *discovery.DiscoveryResponse) map[string]*tlsv
 	found := map[string]*tlsv3.Secret{}
 	for _, packed := range answer.Resources {
 		secret := new(tlsv3.Secret)
-		if err := packed.UnmarshalTo(secret); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, packed.UnmarshalTo(secret))
 		found[secret.Name] = secret
 	}
 	return found
@@ -69,16 +64,12 @@ func secrets(t *testing.T, answer *discovery.DiscoveryResponse) map[string]*tlsv
 func serve(t *testing.T, server *Server) secretservice.SecretDiscoveryServiceClient {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener) }()
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		conn.Close()
 		cancel()
@@ -95,12 +86,8 @@ func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	stream, err := client.StreamSecrets(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Send(ask(node, id, workloadSecret, rootSecret)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(ask(node, id, workloadSecret, rootSecret)))
 	answer, err := stream.Recv()
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -108,9 +95,7 @@ func fetch(t *testing.T, client secretservice.SecretDiscoveryServiceClient, node
 	got := secrets(t, answer)
 	own := got[workloadSecret].GetTlsCertificate()
 	pair, err := tls.X509KeyPair(own.GetCertificateChain().GetInlineBytes(), own.GetPrivateKey().GetInlineBytes())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(got[rootSecret].GetValidationContext().GetTrustedCa().GetInlineBytes()) {
 		t.Fatal("ROOTCA has no certificate")
@@ -142,9 +127,7 @@ func peer(pool *x509.CertPool, want Identity) func(tls.ConnectionState) error {
 func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error) {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer listener.Close()
 	done := make(chan error, 1)
 	go func() {
@@ -176,30 +159,20 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 func issue(t *testing.T, authority *Authority, id Identity, lifetime time.Duration) []tls.Certificate {
 	t.Helper()
 	issued, err := authority.Issue(id, lifetime)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	pair, err := tls.X509KeyPair(issued.Chain, issued.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return []tls.Certificate{pair}
 }
 
 func TestHandshake(t *testing.T) {
 	client := serve(t, newServer(t, Options{}))
 	staffCert, pool, err := fetch(t, client, "staff-0", staff)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	trackerCert, _, err := fetch(t, client, "tracker-0", tracker)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	foreign, err := NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server := &tls.Config{Certificates: []tls.Certificate{staffCert}, ClientAuth: tls.RequireAnyClientCert, VerifyConnection: peer(pool, tracker)}
 	tests := []struct {
 		name    string
@@ -283,9 +256,7 @@ func leaf(t *testing.T, secret *tlsv3.Secret) *x509.Certificate {
 		t.Fatalf("secret %q, want one certificate", secret)
 	}
 	certificate, err := x509.ParseCertificate(data.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return certificate
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
 )
@@ -45,29 +47,21 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	// It is renewed after half of its lifetime, so a busy machine has 6 s for that.
 	server := newServer(t, Options{Lifetime: 12 * time.Second})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { _ = server.Serve(ctx, listener) }()
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
 	template, err := os.ReadFile("testdata/strict.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text := strings.ReplaceAll(string(template), "PORTNUMBER", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(config, []byte(text), 0o644))
 	address := meshtest.StartEnvoy(t, envoy.Args(config, 1)...).Listener
 
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(server.Authority().Root())
 	foreign, err := NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	own := issue(t, server.Authority(), tracker, time.Hour)
 	first, err := call(address, pool, own)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh/meshtest"
 )
 
@@ -30,9 +32,7 @@ func start(t *testing.T, upstream string) *running {
 	t.Helper()
 	r := &running{dir: t.TempDir()}
 	host, port, err := net.SplitHostPort(upstream)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	values := strings.NewReplacer("HOST", host, "PORT", port, "DIR", r.dir, "FORMAT", AccessLogFormat(), "VERSION", "1")
 	for _, name := range []string{"cds.yaml", "lds.yaml", "envoy.yaml"} {
 		r.write(t, name, values.Replace(adminFile(t, name)))
@@ -47,9 +47,7 @@ func start(t *testing.T, upstream string) *running {
 func adminFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "admin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -57,20 +55,14 @@ func adminFile(t *testing.T, name string) string {
 func (r *running) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(r.dir, name)
-	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o644))
+	require.NoError(t, os.Rename(path+".new", path))
 }
 
 func (r *running) get(t *testing.T, want int) *http.Response {
 	t.Helper()
 	response, err := http.Get("http://" + r.Listener + "/driver/x")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		t.Fatal(err)
@@ -101,9 +93,7 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 		r.get(t, http.StatusOK)
 	}
 	stats, err := r.Clusters(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := stats[staffCluster]; got == nil || got.Requests != 3 || got.Codes[200] != 3 || len(got.Codes) != 1 || got.Retries != 0 {
 		t.Fatalf("three good requests: %+v", got)
 	}
@@ -133,9 +123,7 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	})
 	r.get(t, http.StatusServiceUnavailable)
 	stats, err = r.Clusters(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := stats[staffCluster]; got.Retries != 1 || got.Requests != 5 || got.Codes[200] != 3 || got.Codes[502] != 1 || got.Codes[503] != 1 || got.Ejections != 1 || got.EjectedNow != 1 {
 		t.Errorf("after failures: %+v", got)
 	}
@@ -233,9 +221,7 @@ func TestDrainLosesNobody(t *testing.T) {
 		}
 		return nil
 	})
-	if err := r.Drain(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.Drain(t.Context()))
 	if response := r.get(t, http.StatusOK); !response.Close {
 		t.Error("a draining Envoy kept a connection open")
 	}

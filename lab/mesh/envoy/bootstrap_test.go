@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/mesh/meshtest"
@@ -39,19 +40,13 @@ func nodes() map[string]Node {
 func TestBootstrapGolden(t *testing.T) {
 	for name, node := range nodes() {
 		got, err := Bootstrap(node)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		golden := filepath.Join("testdata", name+".yaml")
 		if *update {
-			if err := os.WriteFile(golden, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(golden, got, 0o644))
 		}
 		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s differs from %s (go test -update writes it):\n%s", name, golden, got)
 		}
@@ -63,18 +58,14 @@ func TestBootstrapKeepsLabelsAsText(t *testing.T) {
 	node := nodes()["sidecar"]
 	node.Labels = map[string]string{"app": "yes", "version": "1.0", "odd": "a: \"b\"}\n- c # d", "empty": ""}
 	text, err := Bootstrap(node)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var read struct {
 		Node struct {
 			ID, Cluster string
 			Metadata    struct{ Labels map[string]any }
 		}
 	}
-	if err := yaml.Unmarshal(text, &read); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal(text, &read))
 	for key, want := range node.Labels {
 		if got := read.Node.Metadata.Labels[key]; got != want {
 			t.Errorf("label %s is %#v, not %q", key, got, want)
@@ -115,13 +106,9 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 	program := meshtest.EnvoyPath(t)
 	for name, node := range nodes() {
 		text, err := Bootstrap(node)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		path := filepath.Join(t.TempDir(), name+".yaml")
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, text, 0o644))
 		output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput()
 		if err != nil || !strings.Contains(string(output), "OK") {
 			t.Errorf("%s: %v\n%s", name, err, output)
@@ -130,9 +117,7 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 	// Envoy refuses an invalid bootstrap.
 	path := filepath.Join(t.TempDir(), "broken.yaml")
 	text, _ := Bootstrap(nodes()["sidecar"])
-	if err := os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644))
 	if output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput(); err == nil {
 		t.Errorf("a misspelt field was accepted: %s", output)
 	}

@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The admin interface at the pod's address is read-only.
 func TestReader(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin")
 	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	behind := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Method+" "+r.URL.String())
 	})}}
@@ -42,14 +42,10 @@ func TestReader(t *testing.T) {
 		{"GET", "/config_dump", "127.0.1.2.evil.example", 403, "Host: 127.0.1.2.evil.example: must be"},
 	} {
 		request, err := http.NewRequest(test.method, front.URL+test.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		request.Host = test.host
 		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != test.status || !strings.HasPrefix(string(body), test.body) {
@@ -58,9 +54,7 @@ func TestReader(t *testing.T) {
 	}
 	behind.Close()
 	response, err := http.Get(front.URL + "/ready")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
 	if response.StatusCode != 502 || !strings.HasPrefix(string(body), "proxy: dial unix ") {

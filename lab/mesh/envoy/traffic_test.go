@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -36,9 +38,7 @@ func TestTraffic(t *testing.T) {
 	client := newClient(server.URL, nil)
 	defer client.Close()
 	got, err := client.Traffic(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := map[string]*ClusterStats{
 		trafficCluster: {
 			Cluster: trafficCluster, Requests: 12, Codes: map[int]uint64{200: 10, 503: 2}, Retries: 3, Connections: 4, Handshakes: 4, EjectedNow: 1,

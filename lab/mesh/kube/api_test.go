@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,17 +85,13 @@ func newFront(t *testing.T) *front {
 func (f *front) client(t *testing.T) *dynamic.DynamicClient {
 	t.Helper()
 	client, err := dynamic.NewForConfig(&rest.Config{Host: f.URL, QPS: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return client
 }
 
 func (f *front) replace(t *testing.T, objects ...Object) {
 	t.Helper()
-	if err := f.behind.Load().Replace(objects); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, f.behind.Load().Replace(objects))
 }
 
 // reflect keeps a store in sync with the server's objects, with client-go's Reflector.
@@ -181,9 +178,7 @@ func TestRestart(t *testing.T) {
 			store := f.reflect(t, configMaps)
 			meshtest.Await(t, "the client", has(store, "a=1", "gone=1"))
 			next := NewServer(time.Now)
-			if err := next.Replace([]Object{configMap("a", "2"), configMap("new", "1")}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, next.Replace([]Object{configMap("a", "2"), configMap("new", "1")}))
 			f.behind.Store(next)
 			f.CloseClientConnections()
 			meshtest.Await(t, "the client", has(store, "a=2", "new=1"))
@@ -244,9 +239,7 @@ func TestBookmarks(t *testing.T) {
 	f.replace(t, configMap("a", "1"))
 	began := s.version
 	w, err := f.client(t).Resource(configMaps).Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(began, 10), AllowWatchBookmarks: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer w.Stop()
 	// a change that the watch does not send advances its bookmark, too
 	f.replace(t, configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x"))
@@ -267,9 +260,7 @@ func TestInitialEvents(t *testing.T) {
 	w, err := resource.Watch(t.Context(), metav1.ListOptions{
 		SendInitialEvents: &yes, AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer w.Stop()
 	for _, want := range []string{fmt.Sprintf("ADDED a %d", now-1), fmt.Sprintf("ADDED b %d", now), fmt.Sprintf("BOOKMARK  %d", now)} {
 		event := next(t, w)
@@ -304,9 +295,7 @@ func TestSelectors(t *testing.T) {
 		t.Errorf("a field that is not supported: %v", err)
 	}
 	w, err := resource.Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=x", ResourceVersion: list.GetResourceVersion()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer w.Stop()
 	f.replace(t, configMap("a", "2", "app=x"), configMap("b", "1", "app=x"))
 	f.replace(t, configMap("a", "2"), configMap("b", "1", "app=x"))
@@ -320,9 +309,7 @@ func TestSelectors(t *testing.T) {
 
 func TestReplace(t *testing.T) {
 	s := NewServer(time.Now)
-	if err := s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x")}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x")}))
 	kind := KindOf("networking.istio.io/v1", "VirtualService")
 	before, version := s.get(kind, "default", "v"), s.version
 	for _, bad := range []Object{
@@ -341,9 +328,7 @@ func TestReplace(t *testing.T) {
 		}
 	}
 	// an unchanged object keeps its version, a changed one its UID
-	if err := s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1alpha3", "v", "y")}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1alpha3", "v", "y")}))
 	after := s.get(kind, "default", "v")
 	was, is := before.object["metadata"].(map[string]any), after.object["metadata"].(map[string]any)
 	if s.version != version+1 || after.version != s.version {
@@ -360,9 +345,7 @@ func TestEveryVersionOfAKind(t *testing.T) {
 	for _, version := range []string{"v1", "v1beta1", "v1alpha3"} {
 		of := schema.GroupVersionResource{Group: "networking.istio.io", Version: version, Resource: "virtualservices"}
 		object, err := f.client(t).Resource(of).Namespace("default").Get(t.Context(), "v", metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if got, want := object.GetAPIVersion(), "networking.istio.io/"+version; got != want {
 			t.Errorf("apiVersion %s, want %s", got, want)
 		}
@@ -380,18 +363,14 @@ func TestOnlyMetadata(t *testing.T) {
 	f := newFront(t)
 	f.replace(t, crd(KindOf("networking.istio.io/v1", "Gateway")))
 	client, err := metadata.NewForConfig(&rest.Config{Host: f.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	of := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	list, err := client.Resource(of).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 1 || list.Items[0].Name != "gateways.networking.istio.io" || list.Items[0].Kind != "PartialObjectMetadata" {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	w, err := client.Resource(of).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer w.Stop()
 	f.replace(t)
 	event := next(t, w)
@@ -403,13 +382,9 @@ func TestOnlyMetadata(t *testing.T) {
 func TestDiscovery(t *testing.T) {
 	f := newFront(t)
 	client, err := discovery.NewDiscoveryClientForConfig(&rest.Config{Host: f.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, lists, err := client.ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := map[string]bool{}
 	for _, list := range lists {
 		for _, resource := range list.APIResources {
@@ -435,19 +410,13 @@ func TestDiscovery(t *testing.T) {
 func ask(t *testing.T, f *front, method, path, accept string) (int, string, map[string]any) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, f.URL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	request.Header.Set("Accept", accept)
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var body map[string]any
 	if err := json.Unmarshal(data, &body); err != nil {
 		t.Fatalf("%s %s: %v: %s", method, path, err, data)
@@ -494,9 +463,7 @@ func TestWatchTimeout(t *testing.T) {
 	f := newFront(t)
 	seconds := int64(1)
 	w, err := f.client(t).Resource(configMaps).Watch(t.Context(), metav1.ListOptions{TimeoutSeconds: &seconds})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer w.Stop()
 	select {
 	case _, open := <-w.ResultChan():

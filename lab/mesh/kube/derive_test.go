@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/local"
@@ -40,9 +41,7 @@ spec: {selector: {app: staff}, ports: [{name: http, port: 80, targetPort: web}]}
 func world(t *testing.T, documents ...string) World {
 	t.Helper()
 	objects, err := manifest.Decode("test.yaml", []byte(strings.Join(documents, "\n---\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := World{
 		Manifests: &manifest.Objects{All: objects}, Node: netip.MustParseAddr("127.0.0.1"), MeshConfig: "rootNamespace: istio-system", Began: time.Unix(1, 0),
 		Gateways: []Gateway{{Name: "istio-ingressgateway", IP: netip.MustParseAddr("127.0.1.1"), Istio: "ingressgateway", NodePorts: map[int]int{80: 31380}}},
@@ -68,12 +67,8 @@ func podOf(d *appsv1.Deployment, n int) local.MeshPod {
 func derive(t *testing.T, w World) (objects []Object, notes []string) {
 	t.Helper()
 	objects, notes, err := Derive(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := NewServer(time.Now).Replace(objects); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, NewServer(time.Now).Replace(objects))
 	return objects, notes
 }
 
@@ -149,9 +144,7 @@ func TestDefaults(t *testing.T) {
 	server := NewServer(time.Now)
 	for range 2 {
 		again, _ := derive(t, world(t, deployment, service))
-		if err := server.Replace(again); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, server.Replace(again))
 	}
 	if len(server.history) != len(objects) {
 		t.Errorf("%d changes for %d objects", len(server.history), len(objects))
@@ -294,9 +287,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 	}
 	for _, path := range paths {
 		all, err := manifest.Load(filepath.Dir(path))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		w := world(t, deployment)
 		w.Manifests = all
 		for i, d := range manifest.Of[*appsv1.Deployment](all) {
@@ -403,9 +394,7 @@ func TestAmbient(t *testing.T) {
 // Services without names of ports, and containers without ports.
 func TestPublished(t *testing.T) {
 	all, err := manifest.Load("../../local/testdata/published")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := world(t, deployment)
 	w.Manifests, w.Pods = all, nil
 	for _, d := range manifest.Of[*appsv1.Deployment](all) {
@@ -440,9 +429,7 @@ func TestRevisions(t *testing.T) {
 		t.Errorf("notes %q, want %q", notes, want)
 	}
 	server := NewServer(time.Now)
-	if err := server.Replace(objects); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Replace(objects))
 	for revision, want := range map[string]bool{"default": false, "next": true} {
 		versions := server.IstioVersions(revision)
 		if versions["VirtualService all"] == "" || (versions["Sidecar of-next"] != "") != want || versions["Sidecar of-nobody"] != "" {

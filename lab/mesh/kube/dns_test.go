@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
 )
 
@@ -15,9 +17,7 @@ func TestDNSOfServiceEntries(t *testing.T) {
 			"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": map[string]any{"name": name, "namespace": "default"},
 			"spec": map[string]any{"hosts": hosts, "resolution": resolution},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return manifest.Object{APIVersion: "networking.istio.io/v1", Kind: "ServiceEntry", Namespace: "default", Name: name, JSON: text}
 	}
 	w := World{Manifests: &manifest.Objects{All: []manifest.Object{
@@ -25,9 +25,7 @@ func TestDNSOfServiceEntries(t *testing.T) {
 	}}, Node: netip.MustParseAddr("127.0.0.1"), DNS: netip.MustParseAddrPort("127.0.0.1:5353")}
 	filters := func(w World) (patched []string, texts []string) {
 		objects, _, err := Derive(w)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, o := range objects {
 			if o["kind"] != "EnvoyFilter" {
 				continue

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -30,21 +31,15 @@ func TestPortForward(t *testing.T) {
 	}
 	f.replace(t, Object{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "p", "namespace": "default"}})
 	transport, upgrader, err := spdy.RoundTripperFor(&rest.Config{Host: f.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	open := func(name string, port int) (*portforward.PortForwarder, *bytes.Buffer, error) {
 		target, err := url.Parse(f.URL + "/api/v1/namespaces/default/pods/" + name + "/portforward")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
 		stop, ready, failures := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 		var complaints bytes.Buffer
 		forwarder, err := portforward.New(dialer, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, &complaints)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ended := make(chan struct{})
 		go func() { defer close(ended); failures <- forwarder.ForwardPorts() }()
 		t.Cleanup(func() { close(stop); <-ended })
@@ -57,9 +52,7 @@ func TestPortForward(t *testing.T) {
 	}
 	get := func(forwarder *portforward.PortForwarder, path string) (string, error) {
 		ports, err := forwarder.GetPorts()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", ports[0].Local, path))
 		if err != nil {
@@ -70,9 +63,7 @@ func TestPortForward(t *testing.T) {
 		return string(body), err
 	}
 	forwarder, _, err := open("p", 15000)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, path := range []string{"/ready", "/stats"} {
 		if body, err := get(forwarder, path); err != nil || body != "pod's "+path {
 			t.Errorf("%s: %q, %v", path, body, err)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/manifest"
 )
 
@@ -23,9 +25,7 @@ func TestRouteDefaults(t *testing.T) {
 		{"ReferenceGrant", `{}`, `{}`},
 	} {
 		var spec map[string]any
-		if err := json.Unmarshal([]byte(test.spec), &spec); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, json.Unmarshal([]byte(test.spec), &spec))
 		version := "v1"
 		if test.kind == "ReferenceGrant" {
 			version = "v1beta1"

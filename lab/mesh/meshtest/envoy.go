@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Envoy is a running Envoy with one listener.
@@ -28,15 +30,11 @@ func StartEnvoy(t testing.TB, args ...string) Envoy {
 	dir := t.TempDir()
 	e, admin := Envoy{log: filepath.Join(dir, "log")}, filepath.Join(dir, "admin")
 	log, err := os.Create(e.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer log.Close()
 	cmd := exec.Command(EnvoyPath(t), append(args, "--admin-address-path", admin)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
@@ -80,9 +78,7 @@ func (e Envoy) get(path string) (string, error) {
 func (e Envoy) Log(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(e.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/skip"
 )
@@ -47,9 +49,7 @@ func must[T any](t testing.TB, find func() (T, error)) T {
 func source(t testing.TB) binaries.Source {
 	t.Helper()
 	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for ; root != "/"; root = filepath.Dir(root) {
 		if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
 			break

@@ -3,7 +3,7 @@ package check
 import (
 	"testing"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestCompare(t *testing.T) {
@@ -26,7 +26,7 @@ func TestCompare(t *testing.T) {
 		"DIFFERS s: d: not checked here, holds, and its control breaks it there: no pod",
 		"DIFFERS s: f: holds, without a control here, holds, and its control breaks it there",
 	}
-	assert.Equal(t, "alone", alone, []string{"s: e"})
-	assert.Equal(t, "the same", same, 1)
-	assert.Equal(t, "differing", differing, want)
+	assert.Equal(t, []string{"s: e"}, alone, "alone")
+	assert.Equal(t, 1, same, "the same")
+	assert.Equal(t, want, differing, "differing")
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"sigs.k8s.io/yaml"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/scenario"
 )
 
@@ -180,6 +180,6 @@ func TestExpectationsInWords(t *testing.T) {
 	}
 	for _, test := range tests {
 		o := &observation{planned: 100, records: answers(strings.Repeat("g", 100))}
-		assert.Equal(t, test.expect, o.judge(expectation(t, test.expect)).Expected, test.want)
+		assert.Equal(t, test.want, o.judge(expectation(t, test.expect)).Expected, test.expect)
 	}
 }

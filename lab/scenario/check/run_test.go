@@ -21,13 +21,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"fleetman.example/lab/assert"
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/wants"
 )
 
 const fleetYAML = `
@@ -85,12 +87,12 @@ func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 		"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n"
 	plain, _, _ := strings.Cut(fleetYAML, "apiVersion: networking")
 	kustomization := &fstest.MapFile{Data: []byte("resources: [fleet.yaml]\n")}
-	assert.NoError(t, os.CopyFS(root, fstest.MapFS{
+	require.NoError(t, os.CopyFS(root, fstest.MapFS{
 		"one/lesson/fleet.yaml": {Data: []byte(fleetYAML)}, "one/lesson/expect.yaml": {Data: []byte(promises)}, "one/lesson/other.yaml": {Data: []byte(other)},
 		"one/lesson/kustomization.yaml": kustomization, "one/plain/fleet.yaml": {Data: []byte(plain)}, "one/plain/kustomization.yaml": kustomization,
 	}))
 	found, err := Find(root, filepath.Join(root, "one"))
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return root, found
 }
 
@@ -222,7 +224,7 @@ func runText(t *testing.T, all *fleets, promises string) Result {
 func lines(t *testing.T, result Result) string {
 	t.Helper()
 	var out bytes.Buffer
-	assert.NoError(t, WriteLine(&out, result))
+	require.NoError(t, WriteLine(&out, result))
 	return out.String()
 }
 
@@ -278,7 +280,7 @@ func TestControlEnds(t *testing.T) {
 		t.Errorf("%+v; sent %v", result, sent)
 	}
 	saw := result.Control.Checks[0].Findings[0].Saw
-	assert.Equal(t, "saw", saw, fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]))
+	assert.Equal(t, fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]), saw, "saw")
 }
 
 // TestAgain checks that a promise that failed is checked again, and that one that always fails is given up.
@@ -336,7 +338,7 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 			if result.OK() || !strings.HasPrefix(out, "FAIL one/lesson: everyone gets an answer (") || !strings.Contains(out, test.want) {
 				t.Errorf("want %q in:\n%s", test.want, out)
 			}
-			assert.Equal(t, "fleets started", len(test.fleets.started), test.starts)
+			assert.Equal(t, test.starts, len(test.fleets.started), "fleets started")
 		})
 	}
 }
@@ -494,7 +496,7 @@ func TestSeeds(t *testing.T) {
 	if objects, err = withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false); err != nil {
 		t.Fatal(err)
 	}
-	assert.Equal(t, "the manifest's own seed", env(1, "SEED"), "5")
+	assert.Equal(t, "5", env(1, "SEED"), "the manifest's own seed")
 }
 
 func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
@@ -522,7 +524,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 	if !result.OK() {
 		t.Error(lines(t, result))
 	}
-	assert.Equal(t, "faults", all.started[0].faults, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"})
+	assert.Equal(t, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"}, all.started[0].faults, "faults")
 }
 
 func TestOnlyAndNoControl(t *testing.T) {
@@ -541,13 +543,13 @@ func TestOnlyAndNoControl(t *testing.T) {
 func TestFindRefuses(t *testing.T) {
 	root, _ := scenarios(t, promiseYAML)
 	_, err := Find(root, filepath.Join(root, "one", "plain"))
-	assert.Error(t, "without promises", err, "…no expect.yaml in…")
+	wants.Error(t, "without promises", err, "…no expect.yaml in…")
 	_, err = Find(root, filepath.Join(root, "nowhere"))
-	assert.Error(t, "no directory", err, "…find scenarios…")
+	wants.Error(t, "no directory", err, "…find scenarios…")
 	path := filepath.Join(root, "one", "lesson", "expect.yaml")
-	assert.NoError(t, os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644))
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644))
 	_, err = Find(root, root)
-	assert.Error(t, "an unknown workload", err, `…"nobody": must be a Deployment of the manifests…`)
+	wants.Error(t, "an unknown workload", err, `…"nobody": must be a Deployment of the manifests…`)
 	if twice, err := Find(root, filepath.Dir(path), filepath.Dir(path)); err == nil {
 		t.Errorf("%+v", twice)
 	}
@@ -586,7 +588,7 @@ func TestReports(t *testing.T) {
 		"report.xml": func(b *bytes.Buffer) error { return WriteJUnit(b, reported()) },
 	} {
 		var got bytes.Buffer
-		assert.NoError(t, write(&got))
+		require.NoError(t, write(&got))
 		golden.Compare(t, filepath.Join("testdata", name), got.String())
 		switch filepath.Ext(name) {
 		case ".json":
@@ -594,7 +596,7 @@ func TestReports(t *testing.T) {
 				t.Error("not JSON")
 			}
 		case ".xml":
-			assert.NoError(t, xml.Unmarshal(got.Bytes(), new(struct{})))
+			require.NoError(t, xml.Unmarshal(got.Bytes(), new(struct{})))
 		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"fleetman.example/lab/assert"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/scenario"
 )
 
@@ -45,17 +47,17 @@ func TestSendSaysWhatIsAskedFor(t *testing.T) {
 		Body: "text", EachHeader: &scenario.EachHeader{Name: "x-myval", Values: 2}, Count: 4, Seed: 7,
 	}
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), r, "check-1", nothing, nil)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	values := headerValues(r)
 	for i, line := range seen {
-		assert.Equal(t, fmt.Sprint("request ", i), line, "POST /driver/City%20Truck/30?a=b x.localhost canary check-1 "+values[i%2]+" text")
+		assert.Equal(t, "POST /driver/City%20Truck/30?a=b x.localhost canary check-1 "+values[i%2]+" text", line, fmt.Sprint("request ", i))
 	}
 	for i, record := range records {
 		if record.Status != http.StatusTeapot || string(record.Body) != "hello" || record.Header.Get("X-Version") != "1" || record.Key != values[i%2] || record.Failure != "" {
 			t.Errorf("record %d: %+v", i, record)
 		}
 	}
-	assert.Equal(t, "connections for 4 requests", len(connections), 4)
+	assert.Equal(t, 4, len(connections), "connections for 4 requests")
 	if other := headerValues(&scenario.Requests{EachHeader: r.EachHeader, Seed: 8}); other[0] == values[0] {
 		t.Errorf("seeds 7 and 8 give the same values %v", values)
 	}
@@ -73,16 +75,16 @@ func TestSourcesTakeTurns(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
 	}}
 	records, err := send(t.Context(), route, &scenario.Requests{Path: "/", EachSource: 2, Count: 4}, "x", nothing, nil)
-	assert.NoError(t, err)
-	assert.Equal(t, "dialled", dialled, []int{1, 2, 1, 2})
-	assert.Equal(t, "keys", []string{records[0].Key, records[3].Key}, []string{"source 1", "source 2"})
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 2, 1, 2}, dialled, "dialled")
+	assert.Equal(t, []string{"source 1", "source 2"}, []string{records[0].Key, records[3].Key}, "keys")
 }
 
 func TestDescribeRequests(t *testing.T) {
 	got := describeRequests(&scenario.Requests{
 		From: scenario.Origin{Ingress: true}, Path: "/", Bearer: "user.jwt", Headers: map[string]string{"Authorization": "Bearer a.b.c", "x-a": "b"}, EachVisitor: 20, Count: 40,
 	})
-	assert.Equal(t, "requests", got, "40× GET / from the ingress, token user.jwt, x-a: b, 20 visitors with cookies")
+	assert.Equal(t, "40× GET / from the ingress, token user.jwt, x-a: b, 20 visitors with cookies", got, "requests")
 }
 
 // A visitor's first response sets a cookie, which the later requests have, one after the other.
@@ -107,7 +109,7 @@ func TestVisitorsKeepCookies(t *testing.T) {
 	}))
 	defer server.Close()
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", EachVisitor: 3, Count: 30, Concurrency: 6}, "x", nothing, nil)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	bodies, set := map[string]string{}, 0
 	for _, record := range records {
 		body := string(record.Body)
@@ -161,7 +163,7 @@ func TestRateDoesNotWaitForAnswers(t *testing.T) {
 	}))
 	defer server.Close()
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 10, Rate: 200}, "x", nothing, nil)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	for i, record := range records {
 		if record.Status != 200 || record.Start < time.Duration(i)*5*time.Millisecond {
 			t.Errorf("request %d began too early or failed: %+v", i, record)
@@ -172,7 +174,7 @@ func TestRateDoesNotWaitForAnswers(t *testing.T) {
 func TestHowAnswersFailToCome(t *testing.T) {
 	closer := func(linger bool) string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		t.Cleanup(func() { listener.Close() })
 		go func() {
 			for {
@@ -205,7 +207,7 @@ func TestHowAnswersFailToCome(t *testing.T) {
 	defer hanging.Close()
 	defer close(release)
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	gone.Close()
 	tests := []struct {
 		name, address string
