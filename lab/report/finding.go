@@ -116,7 +116,23 @@ func (f Fault) finding() Finding {
 		}
 		text += fmt.Sprintf(form, seconds3.text(seconds(seen.End-seen.RepairAt)), never)
 	}
+	if received := s.received(); received != "" {
+		text += fmt.Sprintf(" Attempts per request that reached it: %s.", received)
+	}
 	return Finding{text, anchor("fault", f.Name), s.figures}
+}
+
+// received is how many attempts the service with the fault received for each request, for a fault whose load is the
+// question.
+func (s *wording) received() string {
+	var parts []string
+	for _, a := range s.f.Arms {
+		if a.Runs[0].seen.Curve && a.Figures["received"].Value != nil {
+			s.figure(a, "received")
+			parts = append(parts, a.Name+" "+ratio.text(*a.Figures["received"].Value))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // lost is what share of the requests each arm lost.

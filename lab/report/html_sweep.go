@@ -91,11 +91,11 @@ func (s Series) lines(class string, x func(string) float64, y func(float64) floa
 
 // places returns where the axis' values are, in percent, and the values.
 func (s Sweep) places() (at func(string) float64, values []string) {
+	values = s.values()
 	low, high := math.Inf(1), math.Inf(-1)
 	numeric := true
 	for _, series := range s.Series {
 		for _, p := range series.Points {
-			values = addOnce(values, p.At)
 			v, err := strconv.ParseFloat(p.At, 64)
 			numeric = numeric && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
 			low, high = min(low, v), max(high, v)

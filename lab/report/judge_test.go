@@ -228,6 +228,10 @@ func TestSweep(t *testing.T) {
 		before: "good over attempts", Heads: []string{"arm", "fault", "attempts", "good", "theory"},
 		Rows: [][]string{{"tries", "part", "1", "50 % (40.4..59.6)", "50 %"}, {"tries", "part", "2", "75 % (65.7..82.5)", "75 %"}, {"tries", "part", "3", "70 % (60.4..78.1)", "87.5 %"}},
 	}, s[0].sheet(), "table")
+	assert.Equal(t, sheet{
+		Heads: []string{"good over attempts", "1", "2", "3"}, Rows: [][]string{{"tries, part", "50 %", "75 %", "70 %"}},
+	}, s[0].overview(), "table of the summaries")
+	assert.Contains(t, written(MarkdownSummary, r), "| tries, part | 50 % | 75 % | 70 % |\n", "summary")
 	assert.Equal(t, 1, len(s[0].Series), "series")
 	assert.Equal(t, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.", r.Findings[0].Sentence, "finding")
 	drawn := string(s[0].page().Plot)
@@ -238,7 +242,7 @@ func TestSweep(t *testing.T) {
 	}
 	var summary bytes.Buffer
 	Summary(&summary, r, SummaryOptions{})
-	assert.Equal(t, true, strings.HasPrefix(summary.String(), "good over attempts\narm    fault  attempts  good               theory\ntries  part   1  "), "begins with the sweep:\n"+summary.String())
+	assert.Equal(t, true, strings.HasPrefix(summary.String(), "good over attempts  1     2     3\ntries, part         50 %  75 %  70 %\n"), "begins with the sweep:\n"+summary.String())
 	assert.Equal(t, 3, len(r.Goals), "goals")
 	assert.Equal(t, GoalMet, r.Goals[0].Result, "goal of the first point")
 	assert.Equal(t, GoalUndecided, r.Goals[2].Result, "goal of the last point")

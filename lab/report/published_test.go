@@ -113,8 +113,8 @@ func TestPublishedSize(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || total > 4_000_000 {
-		t.Errorf("%v, %d bytes: must be at most 4 MB", err, total)
+	if err != nil || total > 5_000_000 {
+		t.Errorf("%v, %d bytes: must be at most 5 MB", err, total)
 	}
 	var text bytes.Buffer
 	Summary(&text, published(t, shown...), SummaryOptions{HTML: "docs/results/2026-11-27/report.html"})

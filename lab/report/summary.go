@@ -28,7 +28,7 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 	for _, g := range r.Groups {
 		if len(g.Sweeps) > 0 {
 			var table strings.Builder
-			g.Sweeps[0].sheet().text(&table)
+			g.Sweeps[0].overview().text(&table)
 			for line := range strings.SplitSeq(strings.TrimSpace(table.String()), "\n") {
 				lines = append(lines, strings.TrimRight(short(line, Columns100), " "))
 			}
@@ -51,13 +51,16 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 		last += "; the whole report: " + o.HTML
 	}
 	end, warnings := wrap(last, Columns100), r.warnings()
-	if most := Lines40 - 2 - len(end) - len(warnings); len(lines) > most {
+	if len(warnings) == 0 {
+		warnings = []string{""} // their marks separate, too
+	}
+	if most := Lines40 - 1 - len(end) - len(warnings); len(lines) > most {
 		lines = append(lines[:most-1], fmt.Sprintf("%d lines more: --all", len(lines)-most+1))
 	}
-	if room := Lines40 - len(lines) - 1 - len(warnings) - len(end); len(said) > room {
+	if room := Lines40 - len(lines) - len(warnings) - len(end); len(said) > room {
 		said = append(said[:max(room-1, 0)], fmt.Sprintf("%d lines more: --all", len(said)-max(room-1, 0)))
 	}
-	for _, line := range slices.Concat(lines, []string{""}, warnings, said, end) {
+	for _, line := range slices.Concat(lines, warnings, said, end) {
 		fmt.Fprintln(w, line)
 	}
 }
@@ -255,6 +258,13 @@ func MarkdownSummary(w io.Writer, r Report) {
 			row = append(row, field)
 		}
 		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
+	}
+	for _, g := range r.Groups {
+		if len(g.Sweeps) > 0 {
+			var table strings.Builder
+			g.Sweeps[0].overview().markdown(&table)
+			lines = append(lines, strings.Split(strings.TrimSpace(table.String()), "\n")...)
+		}
 	}
 	lines = append(lines, "")
 	for _, warning := range r.warnings() {

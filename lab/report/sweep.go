@@ -196,4 +196,34 @@ func (s Sweep) sheet() (t sheet) {
 	return t
 }
 
+// overview is the sweep as a table without intervals, a row for each series.
+func (s Sweep) overview() (t sheet) {
+	c, _ := column(s.Figure)
+	t.Heads = append([]string{c.Head + " over " + s.Axis}, s.values()...)
+	for _, series := range s.Series {
+		row := []string{series.Arm + ", " + series.where()}
+		for _, value := range s.values() {
+			field := "-"
+			for _, p := range series.Points {
+				if p.At == value && p.Figure.Value != nil {
+					field = c.Unit.text(*p.Figure.Value)
+				}
+			}
+			row = append(row, field)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// values are those of the axis, in the order of the points.
+func (s Sweep) values() (all []string) {
+	for _, series := range s.Series {
+		for _, p := range series.Points {
+			all = addOnce(all, p.At)
+		}
+	}
+	return all
+}
+
 func (s Sweep) anchor() string { return anchor("sweep", s.Axis+"-"+s.Figure) }
