@@ -93,6 +93,10 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 	if err != nil {
 		return err
 	}
+	others, err := f.others()
+	if err != nil {
+		return err
+	}
 	checker, release, err := f.start(cmd, where)
 	if err != nil {
 		return err
@@ -109,7 +113,7 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 	if f.junit != "" {
 		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
 	}
-	differs := f.compare(results, lines)
+	differs := f.compare(results, others, lines)
 	if err = errors.Join(runErr, err); err != nil {
 		return interrupted(ctx, err, func() string {
 			return fmt.Sprintf("%d promises were checked, see above; --run checks the others alone", len(results))
@@ -165,7 +169,7 @@ func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Option
 			return fleets, r, fmt.Errorf("--run %s: must be a regular expression: %w", quoted(f.only), err)
 		}
 	}
-	if err := cmp.Or(checkRange("jobs", f.jobs, 1, 8), checkRange("again", f.again, 0, 9)); err != nil {
+	if err := cmp.Or(checkRange("jobs", f.jobs, 1, 8), checkRange("again", f.again, 0, 9), checkOutput("junit", f.junit)); err != nil {
 		return fleets, r, err
 	}
 	if f.seed == 0 {

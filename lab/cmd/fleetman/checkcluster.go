@@ -54,20 +54,31 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	}, nil
 }
 
-// compare writes how the verdicts differ from those of --against, and returns an error if they do.
-func (f checkFlags) compare(results []check.Result, w io.Writer) error {
+// others returns the results of --against, which are read before the first promise is checked.
+func (f checkFlags) others() ([]check.Result, error) {
 	if f.against == "" {
-		return nil
+		return nil, nil
 	}
 	text, err := os.ReadFile(f.against)
 	if err != nil {
-		return fmt.Errorf("--against: %w", err)
+		return nil, usageError{fmt.Errorf("--against: %w", err)}
 	}
 	var other check.Summary
 	if err := json.Unmarshal(text, &other); err != nil {
-		return fmt.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)
+		return nil, usageError{fmt.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)}
 	}
-	same, differing, alone := check.Compare(results, other.Results)
+	if len(other.Results) == 0 {
+		return nil, usageError{fmt.Errorf("--against %s: no results: must be what check -o json wrote", f.against)}
+	}
+	return other.Results, nil
+}
+
+// compare writes how the verdicts differ from those of --against, and returns an error if they do.
+func (f checkFlags) compare(results, others []check.Result, w io.Writer) error {
+	if f.against == "" {
+		return nil
+	}
+	same, differing, alone := check.Compare(results, others)
 	for _, d := range differing {
 		fmt.Fprintln(w, d)
 	}

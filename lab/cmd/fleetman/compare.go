@@ -136,6 +136,9 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 	if o.Network, err = podNetwork(f.network); err != nil {
 		return o, err
 	}
+	if err := checkOutput("junit", f.report.junit); err != nil {
+		return o, err
+	}
 	if f.again != "" {
 		if o.Again, err = parseRun(f.again); err != nil {
 			return o, err

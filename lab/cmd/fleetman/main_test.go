@@ -133,6 +133,7 @@ func await(t *testing.T, what string, done func() bool) {
 }
 
 func TestUsage(t *testing.T) {
+	empty := write(t, "empty.json", "{}")
 	for _, test := range []struct {
 		args []string
 		want string
@@ -146,6 +147,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", "--network", "127.0.0.0/7"}, "--network 127.0.0.0/7: must be within 127.0.0.0/8"},
 		{[]string{"up", "--bin", "/nonexistent"}, "--bin /nonexistent: must be a directory of programs"},
 		{[]string{"up", "--mesh", "../../../k8s/bare-envoy"}, "--mesh: must be unset with ../../../k8s/bare-envoy, which is the configuration of an Envoy"},
+		{[]string{"check", "--against", "/nowhere"}, "--against: open /nowhere: no such file or directory"},
+		{[]string{"check", "--against", empty}, "--against " + empty + ": no results: must be what check -o json wrote"},
+		{[]string{"check", "--junit", "/nowhere/check.xml"}, "--junit /nowhere/check.xml: must be a file in a directory that exists"},
+		{[]string{"compare", "quick", "--junit", "/nowhere/goals.xml"}, "--junit /nowhere/goals.xml: must be a file in a directory that exists"},
 		{[]string{"check", "--bin", "/dev/null"}, "--bin /dev/null: must be a directory of programs"},
 		{[]string{"fly"}, "unknown command \"fly\"; see fleetman --help"},
 		{[]string{"mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,14 @@ func arguments(fewest, most int, must string) cobra.PositionalArgs {
 func checkRange(flag string, value, lowest, highest int) error {
 	if value < lowest || value > highest {
 		return fmt.Errorf("--%s %d: must be between %d and %d", flag, value, lowest, highest)
+	}
+	return nil
+}
+
+// checkOutput returns an error unless the file of a flag can be written at the end: its directory exists.
+func checkOutput(flag, file string) error {
+	if _, err := os.Stat(filepath.Dir(file)); err != nil && file != "" {
+		return fmt.Errorf("--%s %s: must be a file in a directory that exists", flag, file)
 	}
 	return nil
 }
