@@ -108,6 +108,8 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a target for the ingress", "from: workload:webapp", "from: ingress", check + `.requests.to: "fleetman-staff-service:8080": must be unset unless from is a workload`},
 		{"no target", "to: fleetman-staff-service:8080", "", check + `.requests.to: "": must be the host:port that the workload calls`},
 		{"a target without port", "service:8080", "service", check + `.requests.to: "fleetman-staff-service": must be the host:port that the workload calls`},
+		{"a target's port that is none", "service:8080", "service:65536", check + `.requests.to: "fleetman-staff-service:65536": must be the host:port that the workload calls`},
+		{"a target's port of 0", "service:8080", "service:0", check + `.requests.to: "fleetman-staff-service:0": must be the host:port that the workload calls`},
 		{"a path with a space", "City%20Truck", "City Truck", check + `.requests.path: "/driver/City Truck?a=b": must be an escaped path such as /driver/City%20Truck`},
 		{"a bad escape", "City%20Truck", "City%2", check + `.requests.path: "/driver/City%2?a=b": must be an escaped path such as /driver/City%20Truck`},
 		{"a method in lower case", "method: POST", "method: post", check + `.requests.method: "post": must be a method such as GET`},
@@ -183,7 +185,7 @@ func TestLoad(t *testing.T) {
 	file, err := Load(path)
 	require.NoError(t, err)
 	assert.Equal(t, path, file.Source, "source")
-	assert.Equal(t, 1, len(file.Promises), "promises")
+	require.Len(t, file.Promises, 1)
 	assert.Equal(t, "Bearer a.b.c", file.Promises[0].Checks[0].Requests.Headers["Authorization"], "Authorization")
 	_, err = Load(filepath.Dir(path))
 	wants.Error(t, "a directory", err, "…: must be a file of at most 1048576 bytes")

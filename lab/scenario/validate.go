@@ -124,8 +124,8 @@ func (r *Requests) validateTo() error {
 		return must(r.To == "", ".to: %.60q: must be unset unless from is a workload", r.To)
 	}
 	host, text, err := net.SplitHostPort(r.To)
-	port, _ := strconv.ParseUint(text, 10, 16) // 0 after an error
-	return must(err == nil && port > 0 && host != "" && httpguts.ValidHostHeader(host),
+	port, wrong := strconv.ParseUint(text, 10, 16)
+	return must(err == nil && wrong == nil && port > 0 && host != "" && httpguts.ValidHostHeader(host),
 		".to: %.60q: must be the host:port that the workload calls", r.To)
 }
 
