@@ -124,6 +124,8 @@ d:
 	@echo two
 here there:
 	@touch $@; until [ -e here ] && [ -e there ]; do sleep 0.01; done
+dies:
+	@kill -KILL 0 # the whole lane
 long:
 	@sleep 100 & trap 'kill $$!; echo interrupted; exit 3' INT; touch begun; wait
 `
@@ -140,6 +142,7 @@ long:
 		{"1", []string{"a", "d"}, nil, 0, `a: one\nd: two\n\na +ok +\d+ s\nd +ok +\d+ s\n`},
 		{"1", []string{"a b", "c d"}, nil, 1, `(?s)a: one\n.*d: two\n\na +ok +\d+ s\nb +FAILED +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nb: --- FAIL: TestX \(1.00s\)\nc: last\nmake: [^\n]*Error 2\n`},
 		{"2", []string{"here", "there c", "d"}, nil, 1, `(?s).*\n\nhere +ok +\d+ s\nthere +ok +\d+ s\nc +FAILED +\d+ s\nd +ok +\d+ s\nc: last\nmake: [^\n]*Error 2\n`},
+		{"2", []string{"dies a", "d"}, nil, 1, `(?s).*\n\nd +ok +\d+ s\nlane 1: ended with exit code 137\n`},
 		{"2", []string{"long d"}, os.Interrupt, 130, `long: interrupted\n(long: make: [^\n]*\n)+`},
 		{"2", []string{"long d"}, syscall.SIGTERM, 130, `long: interrupted\n(long: make: [^\n]*\n)+`},
 	} {
