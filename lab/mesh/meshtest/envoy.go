@@ -29,7 +29,8 @@ func StartEnvoy(t testing.TB, args ...string) Envoy {
 	t.Helper()
 	dir := t.TempDir()
 	e, admin := Envoy{log: filepath.Join(dir, "log")}, filepath.Join(dir, "admin")
-	log, err := os.Create(e.log)
+	// appended, because Envoy opens its standard output again for the access log
+	log, err := os.OpenFile(e.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	require.NoError(t, err)
 	defer log.Close()
 	cmd := exec.Command(EnvoyPath(t), append(args, "--admin-address-path", admin)...)
