@@ -165,7 +165,7 @@ func TestFleetOfBase(t *testing.T) {
 
 	// a NodePort leads to all ready pods
 	nodes := f.NodePorts()
-	assert.Equal(t, []NodePort{{Service: "fleetman-webapp", Name: "http", Declared: 30080, Address: netip.AddrPortFrom(o.NodeAddress, 30080)}}, nodes, "NodePorts")
+	require.Equal(t, []NodePort{{Service: "fleetman-webapp", Name: "http", Declared: 30080, Address: netip.AddrPortFrom(o.NodeAddress, 30080)}}, nodes, "NodePorts")
 	seen := map[string]bool{}
 	for range 200 { // one of two is missed in 200 draws once in 10^60
 		seen[envAt(t, nodes[0].Address.String())["HOSTNAME"]] = true
