@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,16 +214,25 @@ func (c *podConn) receive(there net.Conn) {
 // Read returns the node's error in place of io.EOF.
 func (c *podConn) Read(data []byte) (int, error) {
 	n, err := c.Conn.Read(data)
-	if errors.Is(err, io.EOF) {
+	return n, c.cause(err)
+}
+
+// Write returns the node's error in place of io.ErrClosedPipe.
+func (c *podConn) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	return n, c.cause(err)
+}
+
+// cause returns the node's error, if it has ended the connection, in place of the pipe's.
+func (c *podConn) cause(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
 		select {
 		case <-c.failed:
-			if c.failure != nil {
-				return n, c.failure
-			}
+			return cmp.Or(c.failure, err)
 		default:
 		}
 	}
-	return n, err
+	return err
 }
 
 func (c *podConn) Close() error {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 
@@ -89,4 +90,17 @@ func TestForward(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a deadline: %v", err)
 	}
+}
+
+// TestForwardWrites: a write, too, says why the node has ended the connection.
+func TestForwardWrites(t *testing.T) {
+	here, there := net.Pipe()
+	there.Close()
+	c := &podConn{Conn: here, failed: make(chan struct{})}
+	_, err := c.Write([]byte("x"))
+	assert.ErrorIs(t, err, io.ErrClosedPipe, "no error of the node")
+	c.failure = syscall.ECONNREFUSED
+	close(c.failed)
+	_, err = c.Write([]byte("x"))
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED, "the node's error")
 }
