@@ -172,7 +172,7 @@ func (r *running) targets() ([]local.Pod, error) {
 	return pods, nil
 }
 
-// caller returns the pod whose load it is: load.from has its service.
+// caller returns the pod that the load is sent from: the first one of the service in load.from.
 func (r *running) caller() (local.Pod, error) {
 	pods, err := faults.Find(r.fleet.Pods(), r.e.Load.From)
 	if err != nil {
@@ -271,7 +271,7 @@ func (r *running) readHistory(ctx context.Context, vehicles []string) error {
 	return r.positions(ctx, vehicles)
 }
 
-// note notes what the launcher does.
+// note adds an event of the launcher, at this time.
 func (r *running) note(what, detail string) {
 	r.noteAt(time.Now(), record.Launcher, what, detail)
 }

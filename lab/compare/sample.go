@@ -138,7 +138,7 @@ func count(ctx context.Context, client *http.Client, pod local.Pod) ([]record.Co
 	return counts(sums), nil
 }
 
-// counts returns sums in an order of their own.
+// counts returns the sums by what they count, sorted by name and then by what they are of.
 func counts(sums map[record.Count]float64) (all []record.Count) {
 	for count, n := range sums {
 		count.N = n

@@ -87,6 +87,7 @@ func TestKustomization(t *testing.T) {
 	for _, test := range []struct{ name, kustomization, want string }{
 		{"file", "patches: [{path: patch.yaml}]\n", "patch.yaml:7"},
 		{"in place", "patches:\n  - patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(patch), "\n", "\n      ") + "\n", "kustomization.yaml:10"},
+		{"in place, for what its target selects", "patches:\n  - target: {kind: DestinationRule}\n    patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(strings.Replace(patch, "{name: staff}", "{name: staff, namespace: elsewhere}", 1)), "\n", "\n      ") + "\n", "kustomization.yaml:11"},
 		{"component", "components: [component]\n", "component/patch.yaml:7"},
 		{"moved to another namespace", "namespace: prod\nnamePrefix: eu-\npatches: [{path: shop.yaml}]\n", "shop.yaml:7"},
 		{"JSON patch", "patches:\n  - path: patch.yaml\n  - target: {kind: DestinationRule}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n        value: 5\n", "kustomization.yaml:7"},

@@ -188,7 +188,9 @@ func (f *file) addDocument(root *yaml.Node) {
 		var inner yaml.Node
 		if yaml.Unmarshal([]byte(text.Value), &inner) == nil && len(inner.Content) == 1 {
 			d := newDocument(inner.Content[0], text.Line)
-			d.target, d.patch = child(patch, "target"), true
+			if d.target, d.patch = child(patch, "target"), true; d.target != nil {
+				d.ns = "" // the target selects, whatever namespace the patch has
+			}
 			f.documents = append(f.documents, d)
 		}
 	}
