@@ -222,7 +222,9 @@ func (g *generator) learn(ctx context.Context, base string) {
 	var all []struct {
 		Name string `json:"name"`
 	}
-	_, _ = scrape.JSON(ctx, &g.client, base+"/vehicles/", &all) // the next second may succeed
+	if _, err := scrape.JSON(ctx, &g.client, base+"/vehicles/", &all); err != nil {
+		return // the next second may succeed
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, v := range all {

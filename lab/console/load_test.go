@@ -83,3 +83,19 @@ func TestLoad(t *testing.T) {
 	}
 	g.close()
 }
+
+// TestLearn: vehicles are those of a whole answer.
+func TestLearn(t *testing.T) {
+	answer := `[{"name":"City Truck"},{"name":5}]`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+	defer server.Close()
+	g := newGenerator(&fake{entry: server.Listener.Addr().String()})
+	defer g.close()
+	entry, err := g.entry(t.Context())
+	require.NoError(t, err)
+	g.learn(t.Context(), entry.url())
+	require.Empty(t, g.names, "of a wrong answer")
+	answer = `[{"name":"City Truck"}]`
+	g.learn(t.Context(), entry.url())
+	require.Equal(t, []string{"City Truck"}, g.names)
+}
