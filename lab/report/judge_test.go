@@ -223,7 +223,7 @@ func swept(t *testing.T) Report {
 func TestSweep(t *testing.T) {
 	r := swept(t)
 	s := r.Groups[0].Sweeps
-	assert.Equal(t, 1, len(s), "sweeps")
+	require.Len(t, s, 1, "sweeps")
 	assert.Equal(t, sheet{
 		before: "good over attempts", Heads: []string{"arm", "fault", "attempts", "good", "theory"},
 		Rows: [][]string{{"tries", "part", "1", "50 % (40.4..59.6)", "50 %"}, {"tries", "part", "2", "75 % (65.7..82.5)", "75 %"}, {"tries", "part", "3", "70 % (60.4..78.1)", "87.5 %"}},
@@ -232,7 +232,7 @@ func TestSweep(t *testing.T) {
 		Heads: []string{"good over attempts", "1", "2", "3"}, Rows: [][]string{{"tries, part", "50 %", "75 %", "70 %"}},
 	}, s[0].overview(), "table of the summaries")
 	assert.Contains(t, written(MarkdownSummary, r), "| tries, part | 50 % | 75 % | 70 % |\n", "summary")
-	assert.Equal(t, 1, len(s[0].Series), "series")
+	assert.Len(t, s[0].Series, 1, "series")
 	assert.Equal(t, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.", r.Findings[0].Sentence, "finding")
 	drawn := string(s[0].page().Plot)
 	for class, points := range map[string]int{"curve c0": 3, "band c0": 6, "theory": 3} {
@@ -243,7 +243,7 @@ func TestSweep(t *testing.T) {
 	var summary bytes.Buffer
 	Summary(&summary, r, SummaryOptions{})
 	assert.Equal(t, true, strings.HasPrefix(summary.String(), "good over attempts  1     2     3\ntries, part         50 %  75 %  70 %\n"), "begins with the sweep:\n"+summary.String())
-	assert.Equal(t, 3, len(r.Goals), "goals")
+	require.Len(t, r.Goals, 3, "goals")
 	assert.Equal(t, GoalMet, r.Goals[0].Result, "goal of the first point")
 	assert.Equal(t, GoalUndecided, r.Goals[2].Result, "goal of the last point")
 }
@@ -283,10 +283,13 @@ func TestRepeats(t *testing.T) {
 		}
 	}
 	repeats := computed(t, runs...).Repeats
+	require.NotNil(t, repeats, "with repeats")
+	assert.Equal(t, true, repeats.Difference.Shown, "the difference is shown")
 	assert.Equal(t, "Of the requests that a fault touched in one of two runs, it touched 100 % (96.3..100) in both with one seed, and 0 % (0..1) with two seeds.", repeats.finding().Sentence, "finding")
 	assert.Nil(t, computed(t, runs[0], runs[2]).Repeats, "without repeats")
 	first := reportOf(t, of(runs[0], runs[2])) // the same comparison twice
 	both := Compare(first, first).Repeats
+	require.NotNil(t, both, "two comparisons")
 	assert.Equal(t, []float64{1, 0}, []float64{*both.SameSeed.Value, *both.OtherSeeds.Value}, "two comparisons")
 }
 

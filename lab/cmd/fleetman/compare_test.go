@@ -210,8 +210,12 @@ func TestReport(t *testing.T) {
 	for _, form := range []string{"--output=json", "--json"} {
 		shows(t, []string{`"findings": [`}, "report", form, dir)
 	}
+	code, stdout, stderr = fleetman(t, "report", dir, dir)
+	if code != 0 || stderr != "" || !strings.HasSuffix(stdout, " figures: no difference shown (--all shows them)\n") {
+		t.Errorf("side by side: exit code %d, stdout %s, stderr %q", code, stdout, stderr)
+	}
 	page := filepath.Join(dir, "pair.html")
-	shows(t, []string{" figures: no difference shown (--all shows them)\n"}, "report", dir, dir, "--html", page)
+	expect(t, 0, stdout, "", "report", dir, dir, "--html", page)
 	if !strings.Contains(read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>") {
 		t.Errorf("side by side, as a page: got %s", read(t, page))
 	}
