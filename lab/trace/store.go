@@ -13,120 +13,123 @@ import (
 // The limits of a Store.
 const (
 	maxTraces = 1000
-	maxSpans  = 1000     // of one trace, with events
-	maxBytes  = 64 << 20 // of all spans, about
+	maxSpans  = 1000     // of one trace; an event counts as a span
+	maxBytes  = 64 << 20 // of all spans, as sizeOf estimates them
 )
 
-// slow is the duration from which a trace is kept longer than others.
+// slow is the minimum duration of a slow trace.
 const slow = 500 * time.Millisecond
 
-// Store keeps the last traces. Failed, degraded and slow ones are kept longer: they may take up to three
-// quarters of it. It is safe for concurrent use.
+// Store keeps the last traces. Failed, degraded and slow traces are notable; all others are ordinary. A full store
+// evicts ordinary traces first, until notable traces take three quarters of it. Store is safe for concurrent use.
 type Store struct {
-	mu     sync.Mutex
-	traces map[string]*kept
-	order  *list.List // of *kept, in the order of their first spans
-	plain  int        // traces that are not notable
-	bytes  int
-	gone   *lru.Cache // the IDs of the last traces that were evicted
+	mu       sync.Mutex
+	traces   map[string]*storedTrace
+	order    *list.List // of *storedTrace, in the order in which their first spans arrived
+	ordinary int        // number of traces that are not notable
+	bytes    int        // of all spans
+	evicted  *lru.Cache // the IDs of the last evicted traces
 }
 
-// kept is a trace in a store.
-type kept struct {
+// storedTrace is a trace in a Store.
+type storedTrace struct {
 	id      string
 	spans   []Span
-	dropped int
-	bytes   int
+	dropped int     // number of spans over maxSpans
+	bytes   int     // of the spans
 	notable bool    // failed, degraded or slow
-	summary Summary // of the spans; the zero value after a change
+	summary Summary // the result of summarize; the zero value after a change of the spans
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	return &Store{traces: make(map[string]*kept), order: list.New(), gone: lru.New(maxTraces)}
+	return &Store{traces: make(map[string]*storedTrace), order: list.New(), evicted: lru.New(maxTraces)}
 }
 
-// add adds spans of a trace, one at least. A span that is there already, as after a repeated export, is left out. So are
-// the late spans of a trace that is no longer kept: alone they would show a wrong trace.
+// add adds spans, at least one, to the trace with the ID id. It ignores a span that the trace already has, as after a
+// repeated export. It also ignores late spans of an evicted trace, because without the others they would show a wrong
+// trace.
 func (s *Store) add(id string, spans []Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.traces[id]
 	if k == nil {
-		if _, evicted := s.gone.Get(id); evicted {
+		if _, found := s.evicted.Get(id); found {
 			return
 		}
-		k = &kept{id: id}
+		k = &storedTrace{id: id}
 		s.order.PushBack(k)
 		s.traces[id] = k
-		s.plain++
+		s.ordinary++
 	}
 	for _, span := range spans {
-		switch {
-		case slices.ContainsFunc(k.spans, func(other Span) bool { return other.ID == span.ID }):
-		case len(k.spans) >= maxSpans:
-			k.dropped++
-		default:
-			k.spans = append(k.spans, span)
-			size := sizeOf(&span)
-			k.bytes += size
-			s.bytes += size
+		if slices.ContainsFunc(k.spans, func(other Span) bool { return other.ID == span.ID }) {
+			continue
 		}
+		if len(k.spans) >= maxSpans {
+			k.dropped++
+			continue
+		}
+		k.spans = append(k.spans, span)
+		size := sizeOf(&span)
+		k.bytes += size
+		s.bytes += size
 	}
 	k.summary = Summary{}
-	s.judge(k)
+	s.updateNotable(k)
 	for len(s.traces) > maxTraces || s.bytes > maxBytes && len(s.traces) > 1 {
 		s.evict()
 	}
 }
 
-// judge sets whether a trace is notable. One that was notable remains so.
-func (s *Store) judge(k *kept) {
+// updateNotable marks a trace as notable if its spans make it so. A notable trace remains notable.
+func (s *Store) updateNotable(k *storedTrace) {
 	if k.notable {
 		return
 	}
-	failed := func(span Span) bool { return span.Status == Failed || isFallback(&span) }
-	if k.notable = time.Duration(k.summed().Duration) >= slow || slices.ContainsFunc(k.spans, failed); k.notable {
-		s.plain--
+	failedOrDegraded := func(span Span) bool { return span.Status == Failed || isFallback(&span) }
+	if time.Duration(k.summarize().Duration) >= slow || slices.ContainsFunc(k.spans, failedOrDegraded) {
+		k.notable = true
+		s.ordinary--
 	}
 }
 
-// evict removes the oldest trace of those that are not notable or, when these are at most a quarter of the
-// limit, of the notable ones.
+// evict removes the oldest ordinary trace or, when at most a quarter of maxTraces are ordinary, the oldest notable
+// trace. If there is no trace of that kind, it removes the oldest of all.
 func (s *Store) evict() {
-	notable := s.plain <= maxTraces/4
-	at := s.order.Front()
-	for next := at; next != nil; next = next.Next() {
-		if next.Value.(*kept).notable == notable {
-			at = next
+	evictNotable := s.ordinary <= maxTraces/4
+	oldest := s.order.Front()
+	for e := oldest; e != nil; e = e.Next() {
+		if e.Value.(*storedTrace).notable == evictNotable {
+			oldest = e
 			break
 		}
 	}
-	k := s.order.Remove(at).(*kept)
+	k := s.order.Remove(oldest).(*storedTrace)
 	if !k.notable {
-		s.plain--
+		s.ordinary--
 	}
 	s.bytes -= k.bytes
 	delete(s.traces, k.id)
-	s.gone.Add(k.id, nil)
+	s.evicted.Add(k.id, nil)
 }
 
 // Filter selects traces. The zero value selects all.
 type Filter struct {
-	Limit   int    // of the result; 0: none
-	Status  Status // empty: any
-	Notable bool   // failed, degraded, slow, or with a failed attempt
+	Limit   int    // maximum number of traces; 0: no limit
+	Status  Status // of the trace; empty: any
+	Notable bool   // only traces that are failed, degraded or slow, or that have a failed attempt
 }
 
-// Recent returns the traces that a filter selects, the last one first. A trace may still grow, because
-// services and proxies export their spans every second.
+// Recent returns the traces that a filter selects. The trace that started last is the first one. A trace may still
+// get spans, because services and proxies export them every second.
 func (s *Store) Recent(f Filter) []Summary {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := []Summary{}
 	for _, k := range s.traces {
 		if f.selects(k) {
-			found = append(found, k.summed())
+			found = append(found, k.summarize())
 		}
 	}
 	slices.SortFunc(found, func(a, b Summary) int { return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID)) })
@@ -136,50 +139,51 @@ func (s *Store) Recent(f Filter) []Summary {
 	return found
 }
 
-func (f Filter) selects(k *kept) bool {
-	return (!f.Notable || k.notable) && (f.Status == "" || f.Status == k.summed().Status)
+func (f Filter) selects(k *storedTrace) bool {
+	return (!f.Notable || k.notable) && (f.Status == "" || f.Status == k.summarize().Status)
 }
 
-// Trace returns a trace by its ID.
-func (s *Store) Trace(id string) (Trace, bool) {
+// Trace returns the trace with the ID id. ok is false if the store does not have it.
+func (s *Store) Trace(id string) (t Trace, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.traces[id]
 	if k == nil {
 		return Trace{}, false
 	}
-	t := Trace{Summary: k.summed(), Spans: slices.Clone(k.spans), Dropped: k.dropped}
+	t = Trace{Summary: k.summarize(), Spans: slices.Clone(k.spans), Dropped: k.dropped}
 	slices.SortStableFunc(t.Spans, func(a, b Span) int { return a.Start.Compare(b.Start) })
 	return t, true
 }
 
-// summed returns the summary of a trace.
-func (k *kept) summed() Summary {
+// summarize returns the summary of a trace. It computes it once after each change of the spans.
+func (k *storedTrace) summarize() Summary {
 	if k.summary.ID != "" {
 		return k.summary
 	}
 	root := k.root()
-	sum := Summary{ID: k.id, Start: root.Start, Root: root.Service + " " + title(root), Status: root.Status, Count: len(k.spans)}
+	summary := Summary{ID: k.id, Start: root.Start, Root: root.Service + " " + title(root), Status: root.Status, Count: len(k.spans)}
 	end := root.end()
 	for i := range k.spans {
 		span := &k.spans[i]
-		if span.Start.Before(sum.Start) {
-			sum.Start = span.Start
+		if span.Start.Before(summary.Start) {
+			summary.Start = span.Start
 		}
 		if span.end().After(end) {
 			end = span.end()
 		}
-		if isFallback(span) && sum.Status == OK {
-			sum.Status = Degraded
+		if isFallback(span) && summary.Status == OK {
+			summary.Status = Degraded
 		}
 	}
-	sum.Duration = Seconds(end.Sub(sum.Start))
-	k.summary = sum
-	return sum
+	summary.Duration = Seconds(end.Sub(summary.Start))
+	k.summary = summary
+	return summary
 }
 
-// root returns the span without a parent or, when it has not arrived, the first one whose parent has not.
-func (k *kept) root() *Span {
+// root returns the span that has no parent. If that span has not arrived, root returns the earliest span whose parent
+// has not arrived.
+func (k *storedTrace) root() *Span {
 	ids := make(map[string]bool, len(k.spans))
 	for i := range k.spans {
 		ids[k.spans[i].ID] = true
@@ -194,7 +198,7 @@ func (k *kept) root() *Span {
 			root = span
 		}
 	}
-	if root == nil { // a circle, which no program makes
+	if root == nil { // the parents form a cycle, which no correct program sends
 		return &k.spans[0]
 	}
 	return root

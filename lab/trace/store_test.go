@@ -48,12 +48,12 @@ func TestEviction(t *testing.T) {
 	if fast := slices.DeleteFunc(all, func(s Summary) bool { return time.Duration(s.Duration) >= slow }); maxTraces-len(fast) != 100 {
 		t.Errorf("kept %d slow traces, want 100", maxTraces-len(fast))
 	}
-	// Notable ones do not push out all others.
+	// Notable traces do not evict all ordinary ones.
 	for i := range 3000 {
 		s.add(fmt.Sprint("failed", i), []Span{step("1", "", time.Hour, 1, Failed)})
 	}
 	if n := len(s.Recent(Filter{Status: OK})); n < maxTraces/4 {
-		t.Errorf("%d plain traces are left, want %d", n, maxTraces/4)
+		t.Errorf("%d ordinary traces are left, want %d", n, maxTraces/4)
 	}
 	if n := len(s.Recent(Filter{})); n != maxTraces || len(s.traces) != s.order.Len() {
 		t.Errorf("kept %d traces, %d in order", n, s.order.Len())
@@ -81,7 +81,7 @@ func TestLateSpans(t *testing.T) {
 	for i := range maxTraces {
 		s.add(fmt.Sprint("more", i), []Span{step("1", "", 0, 1, OK)})
 	}
-	if n := s.gone.Len(); n != maxTraces {
+	if n := s.evicted.Len(); n != maxTraces {
 		t.Errorf("remembers %d evicted traces, want %d", n, maxTraces)
 	}
 }
