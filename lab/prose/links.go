@@ -9,45 +9,57 @@ import (
 	"unicode"
 )
 
+// link matches a Markdown link; its group is the target.
 var link = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 
-// broken returns the links of a line whose file or heading is not in the tree.
-func broken(tree fs.FS, file, line string) (found []string) {
+// brokenLinks returns the targets of a line's links that do not exist in the tree. file is the file of the line.
+func brokenLinks(tree fs.FS, file, line string) (found []string) {
 	for _, match := range link.FindAllStringSubmatch(line, -1) {
 		target, err := url.Parse(match[1])
 		if err == nil && target.Scheme != "" {
 			continue // an external link
 		}
-		if err != nil || !leads(tree, file, target) {
+		if err != nil || !targetExists(tree, file, target) {
 			found = append(found, match[1])
 		}
 	}
 	return found
 }
 
-// leads reports whether the target of a relative link exists.
-func leads(tree fs.FS, file string, target *url.URL) bool {
+// targetExists reports whether the target of a relative link in file exists: a file, a directory, or a heading of a
+// Markdown file.
+func targetExists(tree fs.FS, file string, target *url.URL) bool {
 	name := file
 	if target.Path != "" {
 		name = path.Join(path.Dir(file), target.Path)
 	}
 	info, err := fs.Stat(tree, name)
-	if err != nil || target.Fragment == "" || !strings.HasSuffix(name, ".md") {
-		return err == nil && (target.Fragment == "" || !info.IsDir())
+	switch {
+	case err != nil:
+		return false
+	case target.Fragment == "":
+		return true
+	case info.IsDir():
+		return false // a directory has no headings
+	case !strings.HasSuffix(name, ".md"):
+		return true // the fragment of another file, such as #L10, is not checked
 	}
 	text, err := fs.ReadFile(tree, name)
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(text)) {
-		if heading := strings.TrimLeft(line, "#"); heading != line && anchor(heading) == target.Fragment {
+	return err == nil && hasHeading(string(text), target.Fragment)
+}
+
+// hasHeading reports whether a Markdown text has a heading with the anchor fragment.
+func hasHeading(text, fragment string) bool {
+	for line := range strings.Lines(text) {
+		heading := strings.TrimLeft(line, "#")
+		if heading != line && anchor(heading) == fragment {
 			return true
 		}
 	}
 	return false
 }
 
-// anchor returns GitHub's anchor of a heading.
+// anchor returns the anchor that GitHub gives to a heading.
 func anchor(heading string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(strings.TrimSpace(heading)) {

@@ -104,7 +104,7 @@ func scan(tree fs.FS, name string, file io.Reader) (found []finding, err error) 
 			code = !code
 		}
 		if !code {
-			for _, target := range broken(tree, name, line) {
+			for _, target := range brokenLinks(tree, name, line) {
 				found = append(found, finding{name, n, "link " + target + ": must lead to a file of the repository"})
 			}
 		}
