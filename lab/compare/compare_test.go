@@ -635,7 +635,7 @@ func TestEntry(t *testing.T) {
 	} {
 		test.entry.Time = began.Add(1500 * time.Millisecond)
 		test.want.At, test.want.Proxy = record.Offset(1500*time.Millisecond), "api-gateway-0"
-		if got := test.proxy.entry(test.entry, pods, began); got != test.want {
+		if got := test.proxy.recordEntry(test.entry, pods, began); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}

@@ -16,46 +16,48 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// proxy is one Envoy beside a pod, or a gateway.
+// proxy is an Envoy: the sidecar of a pod, or a gateway.
 type proxy struct {
-	name    string // of its pod, or the gateway's
-	gateway bool
-	address string // of its pod
-	admin   *envoy.Client
-	log     func(ctx context.Context) ([]byte, error) // its access log
+	name          string // the name of the sidecar's pod, or of the gateway
+	gateway       bool
+	address       string // IP address of the proxy's pod
+	admin         *envoy.Client
+	readAccessLog func(ctx context.Context) ([]byte, error)
 }
 
-// count returns the proxy's attempts by upstream service.
+// count returns the number of attempts that the proxy has made, for each upstream service.
 func (p proxy) count(ctx context.Context) ([]record.Count, error) {
 	clusters, err := p.admin.Clusters(ctx)
 	if err != nil {
 		return nil, err
 	}
 	attempts := map[record.Count]float64{}
-	for name, stats := range clusters {
-		if to, ok := outboundTo(name); ok && stats.Requests > 0 {
-			attempts[record.Count{Name: record.CountProxyAttempts, Of: to}] += float64(stats.Requests)
+	for cluster, stats := range clusters {
+		if service, ok := outboundTo(cluster); ok && stats.Requests > 0 {
+			attempts[record.Count{Name: record.CountProxyAttempts, Of: service}] += float64(stats.Requests)
 		}
 	}
 	return counts(attempts), nil
 }
 
-// outboundTo returns the service of outbound|8080|SUBSET|fleetman-NAME.NAMESPACE.svc.cluster.local.
+// outboundTo returns the service of an outbound cluster: NAME of
+// outbound|8080|SUBSET|fleetman-NAME.NAMESPACE.svc.cluster.local. ok is false for other clusters.
 func outboundTo(cluster string) (service string, ok bool) {
-	part := strings.Split(cluster, "|")
-	if len(part) != 4 || part[0] != "outbound" {
+	parts := strings.Split(cluster, "|")
+	if len(parts) != 4 || parts[0] != "outbound" {
 		return "", false
 	}
-	name, _, _ := strings.Cut(part[3], ".")
+	name, _, _ := strings.Cut(parts[3], ".")
 	return strings.TrimPrefix(name, "fleetman-"), name != ""
 }
 
-// logFlush is longer than Envoy buffers lines of its access log, as the local mesh starts it.
+// logFlush is the wait for the last lines of access logs in the local mesh. It is longer than its Envoys buffer a line,
+// 200 ms.
 const logFlush = 400 * time.Millisecond
 
-// accessLogs adds the proxies' access-log entries to the requests that failed, whose
-// names begin with check.
-func (r *running) accessLogs(ctx context.Context, check string) error {
+// addAccessLogs adds the proxies' access-log entries to the run's failed requests. In access logs, the names of the
+// run's requests begin with check.
+func (r *running) addAccessLogs(ctx context.Context, check string) error {
 	failed := map[string]*record.Request{}
 	for i := range r.seen.Requests {
 		if request := &r.seen.Requests[i]; request.Failed() {
@@ -69,25 +71,25 @@ func (r *running) accessLogs(ctx context.Context, check string) error {
 	if err := process.Sleep(ctx, r.fleet.logDelay()); err != nil {
 		return err
 	}
-	pods := map[string]string{}
+	podNames := map[string]string{} // by address
 	for _, pod := range r.fleet.Pods() {
-		pods[pod.Address] = pod.Name
+		podNames[pod.Address] = pod.Name
 	}
 	for _, p := range proxies {
-		text, err := p.log(ctx)
+		text, err := p.readAccessLog(ctx)
 		if err != nil {
 			return fmt.Errorf("read the access log of %s: %w", p.name, err)
 		}
 		for line := range bytes.Lines(text) {
 			if !bytes.Contains(line, []byte(check)) {
-				continue
+				continue // without parsing lines of other requests
 			}
 			entry, ok := envoy.ParseAccess(line)
 			if !ok {
 				continue
 			}
 			if request := failed[entry.Check]; request != nil {
-				request.AccessLog = append(request.AccessLog, p.entry(entry, pods, r.began))
+				request.AccessLog = append(request.AccessLog, p.recordEntry(entry, podNames, r.began))
 			}
 		}
 	}
@@ -97,8 +99,9 @@ func (r *running) accessLogs(ctx context.Context, check string) error {
 	return nil
 }
 
-// entry is the record of an access-log entry of this proxy.
-func (p proxy) entry(e envoy.AccessEntry, pods map[string]string, began time.Time) record.AccessLogEntry {
+// recordEntry returns the record of an entry of this proxy's access log. podNames has the names of pods by address;
+// began is the run's start.
+func (p proxy) recordEntry(e envoy.AccessEntry, podNames map[string]string, began time.Time) record.AccessLogEntry {
 	host := func(address string) string {
 		parsed, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -106,15 +109,17 @@ func (p proxy) entry(e envoy.AccessEntry, pods map[string]string, began time.Tim
 		}
 		return parsed.Addr().String()
 	}
-	entry := record.AccessLogEntry{
+	recorded := record.AccessLogEntry{
 		At: record.Offset(e.Time.Sub(began)), Proxy: p.name, Side: record.Out, Status: e.Status,
-		Flags: e.Flags, Details: e.Details, To: pods[host(e.Upstream)], Fault: e.Fault,
+		Flags: e.Flags, Details: e.Details, To: podNames[host(e.Upstream)], Fault: e.Fault,
 	}
+	// A request that Envoy refused or had no route for has no cluster. It was inbound if its destination was the pod.
+	inbound := e.Inbound() || e.Cluster == "" && host(e.Local) == p.address
 	switch {
 	case p.gateway:
-		entry.Side = record.AtGateway
-	case e.Inbound(), e.Cluster == "" && host(e.Local) == p.address:
-		entry.Side, entry.To = record.In, ""
+		recorded.Side = record.AtGateway
+	case inbound:
+		recorded.Side, recorded.To = record.In, ""
 	}
-	return entry
+	return recorded
 }

@@ -107,7 +107,7 @@ func (p plan) measure(ctx context.Context) (seen *record.Run, err error) {
 	r.addUsed()
 	r.findHops()
 	r.keep(requests)
-	if err := r.accessLogs(ctx, load.check()); err != nil {
+	if err := r.addAccessLogs(ctx, load.check()); err != nil {
 		return nil, err
 	}
 	if err := r.readHistory(ctx, vehicles); err != nil {
