@@ -10,14 +10,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Names of the records in the directory of a comparison. Compressed records are
-// those that `zstd` makes: they can be read, and not be added to.
+// FileName and CompressedName are the names of the file with the records in the
+// directory of a comparison. The compressed file is made with `zstd`; it can be
+// read, but no runs can be added to it.
 const (
 	FileName       = "records.jsonl"
 	CompressedName = FileName + ".zst"
 )
 
-// ReadDir reads the records in the directory of a comparison, compressed or not.
+// ReadDir reads the records in the directory of a comparison. If both files exist,
+// it reads the one that is not compressed.
 func ReadDir(dir string) (*Comparison, error) {
 	file, err := open(dir)
 	if err != nil {
@@ -27,17 +29,18 @@ func ReadDir(dir string) (*Comparison, error) {
 	if filepath.Base(file.Name()) == FileName {
 		return Read(file, file.Name())
 	}
-	text, err := zstd.NewReader(file)
+	decompressed, err := zstd.NewReader(file)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file.Name(), err)
 	}
-	defer text.Close()
-	return Read(text, file.Name())
+	defer decompressed.Close()
+	return Read(decompressed, file.Name())
 }
 
-// ReadWholeDir reads the whole runs in the directory of a comparison that may
-// still be running. Without any, it returns a comparison without runs; before the
-// first line is whole, nil.
+// ReadWholeDir reads the records in the directory of a comparison that may still be
+// running. It returns only whole runs, those of which all lines have been written;
+// there may be none. It returns nil if there are no records, or if their first line
+// has not been written to its end.
 func ReadWholeDir(dir string) (*Comparison, error) {
 	file, err := open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,8 +57,8 @@ func ReadWholeDir(dir string) (*Comparison, error) {
 	return c, err
 }
 
-// open opens the records, or, when there are none, the compressed ones. An error
-// names the records.
+// open opens FileName or, if it does not exist, CompressedName. If neither can be
+// opened, the error names FileName.
 func open(dir string) (*os.File, error) {
 	file, err := os.Open(filepath.Join(dir, FileName))
 	if errors.Is(err, fs.ErrNotExist) {
