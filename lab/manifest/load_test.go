@@ -27,7 +27,7 @@ spec:
 	component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 )
 
-// write makes files below a new directory and returns it.
+// write writes files, by their paths in a new directory, and returns the directory.
 func write(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +39,7 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// load reads manifests that are good.
+// load returns the objects of valid manifests.
 func load(t *testing.T, paths ...string) *Objects {
 	t.Helper()
 	objects, err := Load(paths...)
@@ -47,7 +47,7 @@ func load(t *testing.T, paths ...string) *Objects {
 	return objects
 }
 
-// decode reads the documents of a good file.
+// decode returns the objects of a valid file.
 func decode(t *testing.T, text string) *Objects {
 	t.Helper()
 	all, err := Decode("x.yaml", []byte(text))
@@ -55,17 +55,18 @@ func decode(t *testing.T, text string) *Objects {
 	return &Objects{All: all}
 }
 
-// refused returns the error of Load for files in a new directory DIR.
-func refused(t *testing.T, files map[string]string) string {
+// loadError returns the error of Load for invalid files in a new directory, which the error names as DIR.
+func loadError(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := write(t, files)
 	objects, err := Load(dir)
 	if err == nil {
-		t.Fatalf("accepted: %s", names(objects))
+		t.Fatalf("loaded %s, want an error", names(objects))
 	}
 	return strings.ReplaceAll(err.Error(), dir, "DIR")
 }
 
+// names returns the kinds and names of the objects, in their order.
 func names(objects *Objects) string {
 	var refs []string
 	for _, object := range objects.All {
@@ -74,6 +75,7 @@ func names(objects *Objects) string {
 	return strings.Join(refs, ", ")
 }
 
+// TestLoad checks which files Load reads, and in which order.
 func TestLoad(t *testing.T) {
 	plain := write(t, map[string]string{"a.yaml": service, "b.yml": deployment, "README.md": "no: [manifest", "sub/c.yaml": "no: [manifest"})
 	kustomized := write(t, map[string]string{
@@ -97,8 +99,9 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestLoadBadInput: each error is one line. What kustomize reads is local, and as
-// bounded as plain files are; kustomize itself would take minutes, or all memory, or fetch.
+// TestLoadBadInput checks that each error is one line. The files that kustomize reads must be local, and
+// their size is limited like that of plain files. Without these limits, kustomize would fetch files, or
+// take minutes or all memory.
 func TestLoadBadInput(t *testing.T) {
 	change := func(text, old, replacement string) string {
 		if !strings.Contains(text, old) {
@@ -106,7 +109,7 @@ func TestLoadBadInput(t *testing.T) {
 		}
 		return strings.Replace(text, old, replacement, 1)
 	}
-	const only = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
+	const mustBeLocal = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
 	large := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + strings.Repeat("x", 1<<20) + "}\n"
 	doubling := map[string]string{"l0/kustomization.yaml": "resources: [a.yaml]", "l0/a.yaml": "# " + strings.Repeat("x", 100_000) + "\n" + service}
 	for i := 1; i < 20; i++ { // each level reads the one below twice
@@ -121,14 +124,14 @@ func TestLoadBadInput(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		{"nothing there", nil, "DIR: must have a kustomization.yaml, or .yaml, .yml or .json files with objects"},
-		{"two Services of one name", map[string]string{"a.yaml": service + "---\n" + service}, "DIR/a.yaml: Service staff: must be there once only"},
-		{"a typo behind a kustomization", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": change(service, "ports", "prots")}, `DIR: Service staff: unknown field "spec.prots"`},
-		{"a port of nowhere", map[string]string{"a.yaml": change(service, "8080", "80800")}, "DIR/a.yaml: Service staff: spec.ports[0].port: 80800: must be between 1 and 65535"},
-		{"a targetPort of nowhere", map[string]string{"a.yaml": change(service, "8080", "8080, targetPort: -1")}, "DIR/a.yaml: Service staff: spec.ports[0].targetPort: -1: must be between 1 and 65535, or the name of a port"},
-		{"a nodePort that no cluster has", map[string]string{"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 8080, port: 8080")}, "DIR/a.yaml: Service staff: spec.ports[0].nodePort: 8080: must be between 30000 and 32767"},
+		{"an empty directory", nil, "DIR: must have a kustomization.yaml, or .yaml, .yml or .json files with objects"},
+		{"two Services with one name", map[string]string{"a.yaml": service + "---\n" + service}, "DIR/a.yaml: Service staff: must be there once only"},
+		{"a misspelt field in a file of a kustomization", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": change(service, "ports", "prots")}, `DIR: Service staff: unknown field "spec.prots"`},
+		{"a port out of range", map[string]string{"a.yaml": change(service, "8080", "80800")}, "DIR/a.yaml: Service staff: spec.ports[0].port: 80800: must be between 1 and 65535"},
+		{"a targetPort out of range", map[string]string{"a.yaml": change(service, "8080", "8080, targetPort: -1")}, "DIR/a.yaml: Service staff: spec.ports[0].targetPort: -1: must be between 1 and 65535, or the name of a port"},
+		{"a nodePort out of range", map[string]string{"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 8080, port: 8080")}, "DIR/a.yaml: Service staff: spec.ports[0].nodePort: 8080: must be between 30000 and 32767"},
 		{
-			"a nodePort twice",
+			"two Services with one nodePort",
 			map[string]string{
 				"a.yaml": change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"),
 				"b.yaml": change(change(service, "spec: {ports: [{port: 8080", "spec: {type: NodePort, ports: [{nodePort: 30080, port: 8080"), "staff", "tracker"),
@@ -137,36 +140,36 @@ func TestLoadBadInput(t *testing.T) {
 		},
 		{"negative replicas", map[string]string{"a.yaml": change(deployment, "selector:", "replicas: -1\n  selector:")}, "DIR/a.yaml: Deployment staff: spec.replicas: -1: must be at least 0"},
 		{"a variable without a name", map[string]string{"a.yaml": change(deployment, "image:", "env: [{name: A=B}], image:")}, `DIR/a.yaml: Deployment staff: spec.template.spec.containers[0].env[0].name: "A=B": must be a name without '=', and a value without NUL`},
-		// what kustomize itself would accept
+		// files that kustomize reads
 		{"aliases of aliases", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: [a.yaml]", "b/a.yaml": aliasBomb}, "DIR/b/a.yaml:1: more than 1000000 values, with aliases: must be fewer"},
 		{"a large resource", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": large}, "DIR/a.yaml: 1048639 bytes: must be at most 1048576 in a kustomization"},
 		{"a large file of a generator", map[string]string{"kustomization.yaml": "configMapGenerator: [{name: a, files: [a.txt]}]", "a.txt": large}, "DIR/a.txt: 1048639 bytes: must be at most 1048576 in a kustomization"},
-		{"a tree that doubles", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
+		{"a tree that doubles at each level", doubling, "DIR/kustomization.yaml: kustomize: reads more than 8388608 bytes: must be fewer"},
 		{"text after ---", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "--- a: b\n"}, `DIR/a.yaml:5: "a: b" after ---: must be a comment, or on the next line`},
 		{"a document after the end of another", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service + "...\n" + deployment}, "DIR/a.yaml:5: a second document after the end of this one: must come after a line with ---"},
-		{"a file that is no YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
+		{"a kustomization that is not YAML", map[string]string{"kustomization.yaml": "resources: [b]", "b/kustomization.yaml": "resources: ["}, "DIR/b/kustomization.yaml: not YAML: yaml: line 1: did not find expected node content"},
 		{
 			"a key that is a number",
 			map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {portLevelMtls: {8080: {mode: STRICT}}}\n"},
 			`DIR/a.yaml: spec.portLevelMtls: 8080: must be a string, as in "8080": kustomize writes no object with another key`,
 		},
-		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + only},
-		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + only},
-		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + only},
+		{"a URL", map[string]string{"kustomization.yaml": "resources: ['https://example.com/a.yaml']"}, "DIR/kustomization.yaml: resources: https://example.com/a.yaml" + mustBeLocal},
+		{"a repository", map[string]string{"kustomization.yaml": "components: [b]", "b/kustomization.yaml": component + "resources: ['github.com/a/b?ref=main']"}, "DIR/b/kustomization.yaml: resources: github.com/a/b?ref=main" + mustBeLocal},
+		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + mustBeLocal},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := refused(t, test.files); got != test.want {
+			if got := loadError(t, test.files); got != test.want {
 				t.Errorf("\n got %.300q\nwant %q", got, test.want)
 			}
 		})
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "read manifests: stat ") {
-		t.Errorf("a path that is not there: %v", err)
+		t.Errorf("a missing path: got error %v, want that of stat", err)
 	}
 }
 
-// TestLaterFile: as with kubectl apply, the object of a later file replaces that
-// of an earlier one, and a line says so when they differ.
+// TestLaterFile checks that, as with kubectl apply, an object replaces the object with the same name from
+// an earlier file. If the two differ, there is a note.
 func TestLaterFile(t *testing.T) {
 	other := strings.Replace(service, "8080", "8081", 1)
 	dir := write(t, map[string]string{"a.yaml": service, "b.yaml": service, "c.yaml": other})
@@ -175,7 +178,7 @@ func TestLaterFile(t *testing.T) {
 		t.Fatalf("objects %s", names(objects))
 	}
 	if port := Of[*corev1.Service](objects)[0].Spec.Ports[0].Port; port != 8081 {
-		t.Errorf("port %d, want that of the last file, 8081", port)
+		t.Errorf("port %d, want 8081, that of the last file", port)
 	}
 	want := fmt.Sprintf("%[1]s/c.yaml: Service staff: replaces the one of %[1]s/b.yaml", dir)
 	if !slices.Equal(objects.Notes, []string{want}) {
@@ -183,8 +186,8 @@ func TestLaterFile(t *testing.T) {
 	}
 }
 
-// TestKustomizeErrors: each is one line that begins with the kustomization and
-// names what is wrong. The words in between are kustomize's own.
+// TestKustomizeErrors checks that an error of kustomize becomes one line that begins with the
+// kustomization's file and names the cause. The rest of the text is kustomize's and is not checked.
 func TestKustomizeErrors(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -195,20 +198,20 @@ func TestKustomizeErrors(t *testing.T) {
 		{"a misspelt field", map[string]string{"kustomization.yaml": "resource: [a.yaml]", "a.yaml": service}, []string{`unknown field "resource"`}},
 		{"a missing resource", map[string]string{"kustomization.yaml": "resources: [b.yaml]"}, []string{"b.yaml", "(each entry must be a file or a directory beside the kustomization)"}},
 		{"a resource without a name", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "kind: Service"}, []string{"a.yaml", "missing metadata.name"}},
-		{"a name twice", map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]", "a.yaml": service, "b.yaml": service}, []string{"b.yaml", "already registered id", "staff"}},
+		{"two objects with one name", map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]", "a.yaml": service, "b.yaml": service}, []string{"b.yaml", "already registered id", "staff"}},
 		{
-			"a component without the one that it needs",
+			"a component without the component that it needs",
 			map[string]string{"kustomization.yaml": "resources: [a.yaml]\ncomponents: [b]", "a.yaml": service, "b/kustomization.yaml": component + "configMapGenerator: [{name: c, behavior: merge, literals: [A=1]}]"},
 			[]string{"DIR/b", "(the component that creates it must be listed before the one that merges)"},
 		},
 		{
-			"a patch of nothing",
+			"a patch without a target",
 			map[string]string{"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: b.yaml}]", "a.yaml": service, "b.yaml": deployment},
 			[]string{"staff", "(the resources must have an object of the patch's kind and name)"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := refused(t, test.files)
+			got := loadError(t, test.files)
 			for _, part := range test.want {
 				if !strings.HasPrefix(got, "DIR/kustomization.yaml: kustomize: ") || strings.Contains(got, "\n") || !strings.Contains(got, part) {
 					t.Errorf("\n got %q\nwant one line, DIR/kustomization.yaml: kustomize: ...%s", got, part)
@@ -218,12 +221,12 @@ func TestKustomizeErrors(t *testing.T) {
 	}
 }
 
-// TestKustomizeTimeout: a build ends with its time.
+// TestKustomizeTimeout checks that a build ends with its context.
 func TestKustomizeTimeout(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := write(t, map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service})
 	if resources, err := kustomize(ctx, dir); err == nil {
-		t.Errorf("built %v after its time", resources)
+		t.Errorf("built %v after the end of the context", resources)
 	}
 }
