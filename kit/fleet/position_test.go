@@ -11,24 +11,32 @@ import (
 
 var now = time.Date(2026, 11, 22, 8, 5, 36, 0, time.UTC)
 
+// TestDecodeAccepts checks that Decode accepts a report, and that AppendJSON writes it in the original's form.
 func TestDecodeAccepts(t *testing.T) {
-	const rest = `"lat":53.1,"lng":-1.4`
-	const written = `"lat":53.1,"lng":-1.4,"timestamp":`
+	const coordinates = `"lat":53.1,"lng":-1.4`
+	const received = "2026-11-22T08:05:36.000+0000" // now
+	const original = `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`
+	// in returns a report with the coordinates and more fields.
+	in := func(fields string) string { return `{"name":"T",` + coordinates + fields + `}` }
+	// out returns what AppendJSON writes for a report without a speed.
+	out := func(latLng, timestamp string) string {
+		return `{"name":"T",` + latLng + `,"timestamp":"` + timestamp + `","speed":null}`
+	}
 	for name, tc := range map[string]struct{ in, out string }{
-		"as the original writes": {`{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`, `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng":-1.484639234840869903564453125,"timestamp":"2023-11-13T05:31:33.279+0000","speed":7.4770534017002185024}`},
-		"no timestamp":           {`{"name":"T",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"null timestamp":         {`{"name":"T",` + rest + `,"timestamp":null,"speed":null}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"Z":                      {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33Z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.000+0000","speed":null}`},
-		"lower case":             {`{"name":"T",` + rest + `,"timestamp":"2023-11-13t05:31:33.5z"}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.500+0000","speed":null}`},
-		"offset with a colon":    {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.5+02:00"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
-		"offset without a colon": {`{"name":"T",` + rest + `,"timestamp":"2023-11-13T05:31:33.500+0200"}`, `{"name":"T",` + written + `"2023-11-13T03:31:33.500+0000","speed":null}`},
-		"epoch milliseconds":     {`{"name":"T",` + rest + `,"timestamp":1699853493279}`, `{"name":"T",` + written + `"2023-11-13T05:31:33.279+0000","speed":null}`},
-		"degrees as strings":     {`{"name":"T","lat":"53.10","lng":"-1.4"}`, `{"name":"T","lat":53.10,"lng":-1.4,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"unknown field":          {`{"name":"T","colour":"red",` + rest + `}`, `{"name":"T",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"odd name":               {`{"name":"O'Neil & Sons <\"é\">",` + rest + `}`, `{"name":"O'Neil & Sons <\"é\">",` + written + `"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"exponent":               {`{"name":"T","lat":5.310E+1,"lng":1e-7}`, `{"name":"T","lat":5.310E+1,"lng":1e-7,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"the pole, written long": {`{"name":"T","lat":-9.000e+1,"lng":179.9999999999999999999999}`, `{"name":"T","lat":-9.000e+1,"lng":179.9999999999999999999999,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
-		"the poles":              {`{"name":"T","lat":-90,"lng":180.0}`, `{"name":"T","lat":-90,"lng":180.0,"timestamp":"2026-11-22T08:05:36.000+0000","speed":null}`},
+		"as the original writes": {original, original},
+		"no timestamp":           {in(``), out(coordinates, received)},
+		"null timestamp":         {in(`,"timestamp":null,"speed":null`), out(coordinates, received)},
+		"Z":                      {in(`,"timestamp":"2023-11-13T05:31:33Z"`), out(coordinates, "2023-11-13T05:31:33.000+0000")},
+		"lower case":             {in(`,"timestamp":"2023-11-13t05:31:33.5z"`), out(coordinates, "2023-11-13T05:31:33.500+0000")},
+		"offset with a colon":    {in(`,"timestamp":"2023-11-13T05:31:33.5+02:00"`), out(coordinates, "2023-11-13T03:31:33.500+0000")},
+		"offset without a colon": {in(`,"timestamp":"2023-11-13T05:31:33.500+0200"`), out(coordinates, "2023-11-13T03:31:33.500+0000")},
+		"epoch milliseconds":     {in(`,"timestamp":1699853493279`), out(coordinates, "2023-11-13T05:31:33.279+0000")},
+		"unknown field":          {in(`,"colour":"red"`), out(coordinates, received)},
+		"degrees as strings":     {`{"name":"T","lat":"53.10","lng":"-1.4"}`, out(`"lat":53.10,"lng":-1.4`, received)},
+		"exponent":               {`{"name":"T","lat":5.310E+1,"lng":1e-7}`, out(`"lat":5.310E+1,"lng":1e-7`, received)},
+		"largest degrees":        {`{"name":"T","lat":-90,"lng":180.0}`, out(`"lat":-90,"lng":180.0`, received)},
+		"many digits":            {`{"name":"T","lat":-9.000e+1,"lng":179.9999999999999999999999}`, out(`"lat":-9.000e+1,"lng":179.9999999999999999999999`, received)},
+		"name with punctuation":  {`{"name":"O'Neil & Sons <\"é\">",` + coordinates + `}`, `{"name":"O'Neil & Sons <\"é\">",` + coordinates + `,"timestamp":"` + received + `","speed":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := fleet.Decode([]byte(tc.in), now)
@@ -45,11 +53,12 @@ func TestDecodeAccepts(t *testing.T) {
 	}
 }
 
+// TestDecodeRefuses checks that the error of an invalid report names the field.
 func TestDecodeRefuses(t *testing.T) {
 	report := func(name, lat, lng, timestamp, speed string) string {
 		return `{"name":` + name + `,"lat":` + lat + `,"lng":` + lng + `,"timestamp":` + timestamp + `,"speed":` + speed + `}`
 	}
-	ts := `"2023-11-13T05:31:33.279+0000"`
+	const ts = `"2023-11-13T05:31:33.279+0000"`
 	for in, field := range map[string]string{
 		``:                    "body",
 		`null`:                "body",
@@ -88,7 +97,7 @@ func TestDecodeRefuses(t *testing.T) {
 	} {
 		_, err := fleet.Decode([]byte(in), now)
 		if err == nil || !strings.HasPrefix(err.Error(), field+": ") || !strings.Contains(err.Error(), ": must be ") {
-			t.Errorf("%.60s: got %v, want an error of %s", in, err, field)
+			t.Errorf("%.60s: got %v, want %s: …: must be …", in, err, field)
 		}
 	}
 }
@@ -106,7 +115,7 @@ func FuzzDecode(f *testing.F) {
 		p, err := fleet.Decode(body, now)
 		if err != nil {
 			if !strings.Contains(err.Error(), ": must be ") {
-				t.Errorf("error names no field: %v", err)
+				t.Errorf("got %v, want FIELD: …: must be …", err)
 			}
 			return
 		}
@@ -115,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		out := p.AppendJSON(nil)
 		if !json.Valid(out) {
-			t.Fatalf("wrote bad JSON: %s", out)
+			t.Fatalf("wrote invalid JSON: %s", out)
 		}
 		again, err := fleet.Decode(out, now)
 		if err != nil {
