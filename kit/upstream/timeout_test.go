@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// Each attempt has the lesser of its limit and half of the time left, and sends it to the upstream.
+// TestAttemptTimeout checks that the timeout of an attempt is the lesser of its limit and half of the time that the call
+// has left, and that the upstream receives it.
 func TestAttemptTimeout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		total, limit string
-		want         string // start and header of each attempt
+		want         string // start of each attempt, and timeout in its header in milliseconds
 	}{
-		"the limit":             {"9s", "1s", "0s 1000, 1s 1000, 2s 1000"},
-		"then half of the rest": {"3s", "1s", "0s 1000, 1s 1000, 2s 500"},
-		"half from the start":   {"1s", "1s", "0s 500, 500ms 250, 750ms 125"},
+		"always the limit":              {"9s", "1s", "0s 1000, 1s 1000, 2s 1000"},
+		"at last half of the time left": {"3s", "1s", "0s 1000, 1s 1000, 2s 500"},
+		"always half of the time left":  {"1s", "1s", "0s 500, 500ms 250, 750ms 125"},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			b := newBench(t, library(t, "UPSTREAM_TIMEOUT", tc.total, "ATTEMPT_TIMEOUT", tc.limit, "RETRY_BACKOFF", "0s", "BREAKER_FAILURES", "0"), hang, nil)
@@ -33,7 +34,8 @@ func TestAttemptTimeout(t *testing.T) {
 	}
 }
 
-// The caller's deadline counts too; the header is never 0.
+// TestTimeLeftOfTheCaller checks that an attempt has at most half of the time until the caller's deadline, and that the
+// header is never 0.
 func TestTimeLeftOfTheCaller(t *testing.T) {
 	for left, want := range map[time.Duration]string{time.Second: "500", 10 * time.Millisecond: "5", time.Millisecond: "1", time.Hour: "1000"} {
 		bubble(t, left.String(), func(t *testing.T) {
@@ -44,8 +46,8 @@ func TestTimeLeftOfTheCaller(t *testing.T) {
 	}
 }
 
-// Without a limit of its own an attempt has all the time left, and sends it; with all stages off nothing is
-// sent.
+// TestTimeLeftWithoutAnAttemptTimeout checks that without an attempt timeout the header has all the time left. If no
+// stage handles attempts, there is no header.
 func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
 	for stage, want := range map[string]string{"RETRY_ATTEMPTS 2": "10000, 7000", "BREAKER_FAILURES 2": "10000", "BULKHEAD 2": "10000", "FALLBACK true": ""} {
 		bubble(t, stage, func(t *testing.T) {
@@ -64,7 +66,8 @@ func TestTimeLeftWithoutAnAttemptTimeout(t *testing.T) {
 	}
 }
 
-// Each attempt has its own header; the caller's request and other attempts are not changed.
+// TestTimeLeftLeavesTheCallersHeaders checks that each attempt gets a header of its own: the headers of the caller's
+// request do not change.
 func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var seen []http.Header
@@ -88,16 +91,16 @@ func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 	})
 }
 
-// The total timeout ends a call exactly at its time, in every state of the call.
+// TestTotalTimeout checks that a call ends when the total timeout passes, or before a wait that would end later.
 func TestTotalTimeout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer answerer
 		want   string
 		at     time.Duration
 	}{
-		"no answer":      {hang, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
-		"a body crawls":  {crawling, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
-		"in a long wait": {always(503, "", "Retry-After", "1"), "503 ", 2 * time.Second}, // there is no time for a third attempt
+		"no answer": {hang, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
+		"slow body": {crawling, context.DeadlineExceeded.Error(), 2500 * time.Millisecond},
+		"long wait": {always(503, "", "Retry-After", "1"), "503 ", 2 * time.Second}, // the third wait would end after the timeout
 	} {
 		bubble(t, name, func(t *testing.T) {
 			b := newBench(t, only(t, "UPSTREAM_TIMEOUT", "2500ms", "RETRY_ATTEMPTS", "10"), tc.answer, nil)
@@ -109,7 +112,8 @@ func TestTotalTimeout(t *testing.T) {
 	}
 }
 
-// With all other stages off, the total timeout limits the reading of the body, and its timer ends with the body.
+// TestTotalTimeoutWithoutAttempts checks that, with all other stages off, the total timeout limits the reading of the
+// body, and its timer is stopped when the body is closed.
 func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var ctx context.Context
@@ -126,16 +130,18 @@ func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 		}
 		resp.Body.Close()
 		if !errors.Is(ctx.Err(), context.Canceled) {
-			t.Error("the timer outlives the body")
+			t.Error("the timer was not stopped when the body was closed")
 		}
 	})
 }
 
+// TestBulkhead checks that calls over the limit are refused immediately, are not retried and do not count for the
+// breaker.
 func TestBulkhead(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		hold := make(chan struct{})
-		held := func(r *http.Request, n int) (*http.Response, error) { <-hold; return ok(r, n) }
-		b := newBench(t, library(t, "BULKHEAD", "3", "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "10m", "ATTEMPT_TIMEOUT", "10m"), held, nil)
+		release := make(chan struct{})
+		answerAfterRelease := func(r *http.Request, n int) (*http.Response, error) { <-release; return ok(r, n) }
+		b := newBench(t, library(t, "BULKHEAD", "3", "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "10m", "ATTEMPT_TIMEOUT", "10m"), answerAfterRelease, nil)
 		answers := make(chan string, 3)
 		for range 3 {
 			go func() { answers <- b.get() }()
@@ -148,23 +154,24 @@ func TestBulkhead(t *testing.T) {
 		if n := b.counted(countRefused); n != 5 {
 			t.Errorf("%g refusals counted, want 5: they are not retried", n)
 		}
-		close(hold)
+		close(release)
 		for range 3 {
 			b.is(<-answers, "200 ok")
 		}
 		b.is(b.get(), "200 ok") // refusals do not count for the breaker
 		if n := find[*bulkhead](b.RoundTripper).inFlight.Load(); n != 0 {
-			t.Errorf("%d calls are left over", n)
+			t.Errorf("%d calls are counted as in flight, want 0", n)
 		}
 	})
 }
 
-// A request's body is closed in all cases, as http.RoundTripper requires.
+// TestBodyIsClosed checks that a request's body is closed even if the call fails or is refused, as http.RoundTripper
+// requires.
 func TestBodyIsClosed(t *testing.T) {
 	for _, values := range [][]string{{"BREAKER_FAILURES", "1"}, {"RESILIENCE", "off"}} {
 		bubble(t, values[0], func(t *testing.T) {
 			b := newBench(t, library(t, values...), reset, nil)
-			for range 3 { // the second time the breaker refuses
+			for range 3 { // a breaker refuses the calls after the first one
 				body := &closing{Reader: strings.NewReader("x")}
 				r := b.request(t.Context(), "POST", "/driver/x/1", "")
 				r.Body, r.ContentLength = body, 1
@@ -176,6 +183,7 @@ func TestBodyIsClosed(t *testing.T) {
 	}
 }
 
+// closing is a body that records whether it was closed.
 type closing struct {
 	io.Reader
 	closed bool
@@ -183,7 +191,7 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-// Refused calls do not count as in flight, however many there are.
+// TestBulkheadUnderLoad checks that refused calls do not count as in flight, however many there are.
 func TestBulkheadUnderLoad(t *testing.T) {
 	const limit = 4
 	release, entered := make(chan struct{}), make(chan bool, 1000)
@@ -218,7 +226,8 @@ func TestBulkheadUnderLoad(t *testing.T) {
 	}
 }
 
-// A call's waits end in time; a wait without enough time is not started.
+// TestNoTimeLeft checks that a lookup ends with the call's timeout, and that no wait and no attempt starts without enough
+// time for it.
 func TestNoTimeLeft(t *testing.T) {
 	bubble(t, "a lookup that hangs", func(t *testing.T) {
 		b := newNamed(t, &server{names: names{takes: never}}, "RETRY_ATTEMPTS", "0")
@@ -233,7 +242,7 @@ func TestNoTimeLeft(t *testing.T) {
 		saved := b.budget().saved.Load()
 		b.is(b.get(), "503 x")
 		if time.Since(epoch) != 0 || len(b.take()) != 1 || b.budget().saved.Load() < saved {
-			t.Errorf("ended after %s, want at once, and no retry spent", time.Since(epoch))
+			t.Errorf("ended after %s, want 0s, one attempt and no retry taken from the budget", time.Since(epoch))
 		}
 	})
 	bubble(t, "no time for an attempt", func(t *testing.T) {
