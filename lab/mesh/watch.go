@@ -38,7 +38,15 @@ func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 	var health probing
 	retries := map[string]*envoy.ClusterStats{}
 	_ = process.Sleep(p.running, after)
-	for process.Sleep(p.running, every) == nil {
+	// a ticker: the delays stay as they are, and probes that time out do not come later
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-p.running.Done():
+			return
+		}
 		err := p.probe(p.running)
 		if p.running.Err() != nil {
 			return
