@@ -49,13 +49,17 @@ func Start(t testing.TB, run server.Run, environment map[string]string) *Service
 		return map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "DRAIN_DELAY": "0s"}[name]
 	}
 	reader, writer := io.Pipe()
+	listening, logged := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(s.done)
 		s.err = run(ctx, getenv, writer)
 		writer.Close()
+		<-logged
 	}()
-	listening := make(chan struct{})
-	go s.follow(reader, listening)
+	go func() {
+		defer close(logged)
+		s.follow(reader, listening)
+	}()
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Errorf("stop: %v", err)
@@ -136,7 +140,7 @@ func (s *Service) Lines(t testing.TB) (lines []map[string]any) {
 	return lines
 }
 
-// Stop ends the service as SIGTERM does and returns run's error.
+// Stop ends the service as SIGTERM does and returns run's error. Log then has its whole log.
 func (s *Service) Stop() error {
 	s.stop()
 	<-s.done
