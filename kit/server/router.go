@@ -52,8 +52,8 @@ func (a *App) newRouter() Router {
 	return Router{r}
 }
 
-// Named returns a handler for before those of a route. It answers 400 unless the path's parameter param is
-// a vehicle's name.
+// Named returns a handler that a route has before its own: it answers 400 unless the path's parameter param
+// is a valid name.
 func Named(param string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := fleet.CheckName(c.Param(param)); err != nil {

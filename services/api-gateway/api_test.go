@@ -88,6 +88,7 @@ func TestAnswers(t *testing.T) {
 		{"driver, staff away", up, nowhere, "GET", "/vehicles/driver/A", 500, `"message":"connection refused reading staff-service GET /driver/A"`},
 		{"portrait", up, up, "GET", "/photos/1.jpg", 200, "a portrait"},
 		{"name with a slash", up, up, "GET", "/vehicles/a%2Fb", 400, `"message":"name: `},
+		{"portrait with a slash", up, up, "GET", "/photos/a%2Fb", 400, `"message":"name: `},
 		{"driver with dots", up, up, "GET", "/vehicles/driver/%2e%2e", 400, `"message":"name: `},
 		{"long name", up, up, "GET", "/history/" + strings.Repeat("x", 10_000), 400, `"message":"name: `},
 		{"method", up, up, "POST", "/vehicles/A", 405, `"message":"method POST not supported here"`},

@@ -44,6 +44,7 @@ func TestAnswers(t *testing.T) {
 		{"POST", "/driver/Nobody/1E+2", 200, ""},
 		{"POST", "/driver/City%20Truck/fast", 400, `"message":"speed: \"fast\": must be miles per hour as a number"`},
 		{"POST", "/driver/City%20Truck/NaN", 400, `"message":"speed: \"NaN\": must be`},
+		{"POST", "/driver/a%2Fb/1", 400, `"message":"name: `},
 		{"POST", "/driver/City%20Truck", 405, "method POST not supported here"},
 		{"GET", "/driver/City%20Truck/31.7", 405, "method GET not supported here"},
 		{"GET", "/photos/..%2Froster.json", 404, "no such photo"},
