@@ -450,11 +450,14 @@ func TestEndpointKeepsTheName(t *testing.T) {
 			host, target = r.Host, r.URL.String()
 			return answered200("ok"), nil
 		}, nil, "[::1]:80")
-		r := b.request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
-		before := *r.URL
-		b.is(b.read(b.RoundTrip(r)), "200 ok")
-		if host != "staff-service:8080" || target != "http://[::1]:80/driver/City%20Truck?a=b" || *r.URL != before {
-			t.Errorf("called %s as %s; the caller's request is now for %s", target, host, r.URL)
+		for given, want := range map[string]string{"": "staff-service:8080", "fleet.example": "fleet.example"} {
+			r := b.request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
+			r.Host = given
+			before := *r.URL
+			b.is(b.read(b.RoundTrip(r)), "200 ok")
+			if host != want || target != "http://[::1]:80/driver/City%20Truck?a=b" || *r.URL != before || r.Host != given {
+				t.Errorf("called %s as %s, want %s; the caller's request is now for %s at %s", target, host, want, r.Host, r.URL)
+			}
 		}
 	})
 }

@@ -95,6 +95,7 @@ func TestHostsFileForms(t *testing.T) {
 		"dot in the file":   {"127.0.3.1 staff.\n", "staff"},
 		"dot in the call":   {"127.0.3.1 staff\n", "staff."},
 		"lines of nonsense": {"staff\n127.0.3.999 staff\n127.0.3.1\n127.0.3.1 staff\n", "staff"},
+		"a long line":       {"# " + strings.Repeat("x", 100_000) + "\n127.0.3.1 staff\n", "staff"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := hosts(t, "127.0.3.9 other\n") // checked at the start

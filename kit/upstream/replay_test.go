@@ -20,13 +20,18 @@ import (
 // net/http repeats requests that it considers safe on each idle connection, as in all Go programs.
 func TestNoAttemptsBesideTheChains(t *testing.T) {
 	const idle = 20
-	off, on := library(t, "RESILIENCE", "off"), library(t)
-	do := func(method string) func(context.Context, *Client, string) error {
+	patient := []string{"UPSTREAM_TIMEOUT", "2m", "ATTEMPT_TIMEOUT", "1m"} // on a busy machine, too
+	off, on := library(t, append(patient, "RESILIENCE", "off")...), library(t, patient...)
+	send := func(method, path string, body []byte) func(context.Context, *Client, string) error {
 		return func(ctx context.Context, c *Client, _ string) error {
-			_, err := c.Do(ctx, method, "/driver/x/1", nil)
+			_, err := c.Do(ctx, method, path, body)
 			return err
 		}
 	}
+	do := func(method string) func(context.Context, *Client, string) error {
+		return send(method, "/driver/x/1", nil)
+	}
+	report := []byte("a report")
 	withNoBody := func(method string) func(context.Context, *Client, string) error {
 		return func(ctx context.Context, c *Client, url string) error {
 			r, err := http.NewRequestWithContext(ctx, method, url+"/driver/x/1", http.NoBody)
@@ -54,20 +59,31 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 		"library, OPTIONS":           {on, withNoBody("OPTIONS"), "", 1, 1},
 		"library, POST":              {on, do("POST"), "", 1, 1},
 		"library, a POST with a key": {on, do("POST"), "1", 1, 1},
+		"library, key and body":      {on, send("POST", "/driver/x/1", report), "1", 1, 1},
+		"library, key and report":    {on, send("POST", "/vehicles/", report), "1", 3, 3},
 		"only retry":                 {only(t, "RETRY_ATTEMPTS", "2"), do("GET"), "", 2, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var resets atomic.Bool
-			var got atomic.Int64
-			var all sync.WaitGroup
-			all.Add(idle)
+			var arrived, got atomic.Int64
+			all := make(chan struct{})
 			s := servertest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-				if len(r.TransferEncoding) > 0 || r.ContentLength != 0 {
-					t.Errorf("a %s has a body: %v, %d bytes", r.Method, r.TransferEncoding, r.ContentLength)
+				body, err := io.ReadAll(r.Body)
+				want := ""
+				if r.Header["Content-Type"] != nil {
+					want = string(report)
+				}
+				if err != nil || string(body) != want || r.ContentLength != int64(len(want)) || len(r.TransferEncoding) > 0 {
+					t.Errorf("a %s has the body %q, %v, of %d bytes, %v, want %q", r.Method, body, err, r.ContentLength, r.TransferEncoding, want)
 				}
 				if !resets.Load() {
-					all.Done()
-					all.Wait() // so that each call opens a connection
+					if arrived.Add(1) == idle {
+						close(all)
+					}
+					select { // so that each call opens a connection
+					case <-all:
+					case <-r.Context().Done():
+					}
 					return
 				}
 				got.Add(1)

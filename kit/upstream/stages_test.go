@@ -100,6 +100,33 @@ func TestBalancerAlone(t *testing.T) {
 	})
 }
 
+// A call prefers endpoints that it has not tried, and any that does not rest, at every turn of the round robin.
+func TestRank(t *testing.T) {
+	addrs := []string{"a:80", "b:80"}
+	for _, tc := range []struct{ tried, rests, want string }{
+		{"a:80", "", "b:80"},
+		{"", "a:80", "b:80"},
+		{"a:80", "b:80", "a:80"},
+		{"a:80", "a:80 b:80", "b:80"},
+		{"a:80 b:80", "a:80", "b:80"},
+	} {
+		b := newBalancer(BreakerConfig{Scope: scopeEndpoint, Failures: 1}, nil, nil, nil, nil)
+		b.resolve(addrs)
+		for _, e := range b.endpoints {
+			if strings.Contains(tc.rests, e.addr) {
+				e.rests = time.Now().Add(time.Hour)
+			}
+		}
+		for turn := range addrs {
+			b.turn = turn
+			p, ok := b.pick(&history{addrs: strings.Fields(tc.tried)}, false)
+			if !ok || p.addr != tc.want {
+				t.Errorf("tried %q, resting %q, turn %d: got %v, want %s", tc.tried, tc.rests, turn, p.endpoint, tc.want)
+			}
+		}
+	}
+}
+
 func TestRetryAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(statuses(502, 503, 200))
