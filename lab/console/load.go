@@ -195,7 +195,8 @@ func (g *generator) second(ctx context.Context, rate float64, first int) {
 	load.Run(ctx, load.Plan{Schedule: load.Pace(rate), Duration: time.Second, MaxInFlight: maxInFlight}, func(_ context.Context, n int) struct{} {
 		// Requests that were sent before the load's end are counted, too.
 		began := time.Now()
-		g.count(sender.Send(g.all, first+n), time.Since(began))
+		outcome := sender.Send(g.all, first+n)
+		g.count(outcome, time.Since(began))
 		return struct{}{}
 	})
 }
