@@ -1,4 +1,5 @@
-// Package envtest tests that the configuration table of a README is the one that the code generates.
+// Package envtest tests what a configuration accepts, and that its table in a README is the one that the code
+// generates.
 package envtest
 
 import (
