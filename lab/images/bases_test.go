@@ -72,7 +72,7 @@ func needBase(t *testing.T, d docker, name string) {
 		b.load(ctx, t, d, name, fingerprint)
 	}
 	// The image has the name of a registry's image. It is removed so that no later build takes it for that one.
-	t.Cleanup(func() { d.afterwards(t, "image", "rm", name) })
+	t.Cleanup(func() { d.cleanUp(t, "image", "rm", name) })
 }
 
 // base is a base image that is made of this machine's programs. The keys of its maps are paths in the image.

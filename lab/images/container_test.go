@@ -23,12 +23,12 @@ type container struct {
 func (d docker) network(t *testing.T) string {
 	t.Helper()
 	id := d.must(t, "network", "create", fmt.Sprintf("fleetman-test-%d", time.Now().UnixNano()))
-	t.Cleanup(func() { d.afterwards(t, "network", "rm", id) })
+	t.Cleanup(func() { d.cleanUp(t, "network", "rm", id) })
 	return id
 }
 
-// afterwards is for clean-ups: the test's context has ended then.
-func (d docker) afterwards(t *testing.T, args ...string) {
+// cleanUp runs docker when the test's context has ended.
+func (d docker) cleanUp(t *testing.T, args ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
 	defer cancel()
 	if _, err := d.run(ctx, args...); err != nil {
@@ -36,14 +36,14 @@ func (d docker) afterwards(t *testing.T, args ...string) {
 	}
 }
 
-// pod is what a manifest says of a container.
+// pod is the part of a manifest that a container is started with.
 type pod struct {
 	image, network, name string // name: of its Service, "" for none
 	env                  []string
 	command              []string // in the place of the image's
 }
 
-// start runs p as the manifests' securityContext has it, and waits until it says that it is ready.
+// start runs p with the securityContext of the manifests, and waits until it is ready.
 func (d docker) start(t *testing.T, p pod) container {
 	t.Helper()
 	args := []string{
@@ -70,7 +70,7 @@ func (d docker) start(t *testing.T, p pod) container {
 			text, err := logs.CombinedOutput()
 			t.Logf("%s says, %v:\n%s", p.image, err, text)
 		}
-		d.afterwards(t, "rm", "--force", c.id)
+		d.cleanUp(t, "rm", "--force", c.id)
 	})
 	c.until(t, 9090, "/readyz", "ready", func(a answer) bool { return a.status == 200 && a.body == "ready\n" })
 	return c

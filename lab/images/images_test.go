@@ -60,7 +60,7 @@ func (d docker) mustBuild(t *testing.T, i image) built {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
-	t.Cleanup(func() { d.afterwards(t, "image", "rm", i.name) })
+	t.Cleanup(func() { d.cleanUp(t, "image", "rm", i.name) })
 	t.Logf("%s %s %.1f MB in %.1f s", i.name, b.id, float64(b.size)/1e6, time.Since(began).Seconds())
 	return b
 }

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return 0
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "images: interrupted")
-		return 130 // as shells have it
+		return 130 // the exit code of a shell after SIGINT
 	}
 	fmt.Fprintln(stderr, "images:", err)
 	return 1
