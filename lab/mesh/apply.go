@@ -123,27 +123,28 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 // switchTo puts the new manifests in force and returns when every proxy has accepted them. It fails if
 // the mesh has more than the given number of failures.
 //
-// What old routes lead to, old pods included, is removed in a second step: a proxy gets its clusters
-// before its routes, and answers 503 for a route without a cluster.
+// A proxy answers 503 for a route whose cluster it does not have, or whose endpoints it does not know yet.
+// So what new routes lead to is added in a first step, and what old routes lead to, old pods included, is
+// removed in a last one.
 func (m *Mesh) switchTo(ctx context.Context, change *local.Change, before, objects *manifest.Objects, failures int) ([]string, error) {
-	between, differs := withTargets(before, objects)
-	differs = differs || change.EndsPods()
-	m.mu.Lock()
-	change.Join()
-	notes, err := m.publishLocked(between)
-	m.mu.Unlock()
-	if err == nil && differs {
-		err = m.awaitApplied(ctx, failures)
+	if wider, adds := withTargets(objects, before); adds {
+		if _, err := m.publishAfter(func() {}, wider); err != nil {
+			return nil, err
+		}
+		if err := m.awaitApplied(ctx, failures); err != nil {
+			return nil, err
+		}
 	}
+	between, differs := withTargets(before, objects)
+	notes, err := m.publishAfter(change.Join, between)
 	if err != nil {
 		return nil, err
 	}
-	if differs {
-		m.mu.Lock()
-		change.Leave()
-		notes, err = m.publishLocked(objects)
-		m.mu.Unlock()
-		if err != nil {
+	if differs || change.EndsPods() {
+		if err := m.awaitApplied(ctx, failures); err != nil {
+			return nil, err
+		}
+		if notes, err = m.publishAfter(change.Leave, objects); err != nil {
 			return nil, err
 		}
 	}
@@ -163,12 +164,17 @@ func (m *Mesh) switchTo(ctx context.Context, change *local.Change, before, objec
 	return slices.Concat(left, others, notes, analysis), nil
 }
 
+// publishAfter publishes manifests after a change of the pods.
+func (m *Mesh) publishAfter(change func(), manifests *manifest.Objects) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+	return m.publishLocked(manifests)
+}
+
 // restore puts the old manifests in force again.
 func (m *Mesh) restore(change *local.Change, before *manifest.Objects) error {
-	m.mu.Lock()
-	change.Back()
-	_, err := m.publishLocked(before)
-	m.mu.Unlock()
+	_, err := m.publishAfter(change.Back, before)
 	change.Abort()
 	if err != nil {
 		return err

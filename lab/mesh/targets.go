@@ -7,35 +7,34 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// withTargets returns the new manifests with what routes of the old ones may lead to: Services,
-// ServiceEntries and DestinationRules, and their subsets. differs reports whether that is more than the
-// new manifests.
-func withTargets(before, after *manifest.Objects) (objects *manifest.Objects, differs bool) {
-	merged := &manifest.Objects{All: slices.Clone(after.All), LeftOut: after.LeftOut, Notes: after.Notes}
-	for _, old := range before.All {
-		if !slices.Contains([]string{"Service", "ServiceEntry", "DestinationRule"}, old.Kind) {
+// withTargets returns manifests with what the routes of others may lead to: Services, ServiceEntries and
+// DestinationRules, and their subsets. differs reports whether that is more than the manifests.
+func withTargets(others, manifests *manifest.Objects) (objects *manifest.Objects, differs bool) {
+	merged := &manifest.Objects{All: slices.Clone(manifests.All), LeftOut: manifests.LeftOut, Notes: manifests.Notes}
+	for _, other := range others.All {
+		if !slices.Contains([]string{"Service", "ServiceEntry", "DestinationRule"}, other.Kind) {
 			continue
 		}
-		i := slices.IndexFunc(merged.All, func(o manifest.Object) bool { return o.Kind == old.Kind && o.Ref() == old.Ref() })
+		i := slices.IndexFunc(merged.All, func(o manifest.Object) bool { return o.Kind == other.Kind && o.Ref() == other.Ref() })
 		if i < 0 {
-			merged.All, differs = append(merged.All, old), true
+			merged.All, differs = append(merged.All, other), true
 			continue
 		}
-		if data := withSubsets(old, merged.All[i]); data != nil {
+		if data := withSubsets(other, merged.All[i]); data != nil {
 			merged.All[i].JSON, differs = data, true
 		}
 	}
 	if !differs {
-		return after, false
+		return manifests, false
 	}
 	return merged, true
 }
 
-// withSubsets returns the JSON of a DestinationRule with the subsets of an older version, or nil when it
+// withSubsets returns the JSON of a DestinationRule with the subsets of another version, or nil when it
 // has them.
-func withSubsets(old, now manifest.Object) []byte {
-	var was, is map[string]any
-	if old.Kind != "DestinationRule" || json.Unmarshal(old.JSON, &was) != nil || json.Unmarshal(now.JSON, &is) != nil {
+func withSubsets(other, now manifest.Object) []byte {
+	var theirs, ours map[string]any
+	if other.Kind != "DestinationRule" || json.Unmarshal(other.JSON, &theirs) != nil || json.Unmarshal(now.JSON, &ours) != nil {
 		return nil
 	}
 	subsets := func(rule map[string]any) []any {
@@ -47,18 +46,18 @@ func withSubsets(old, now manifest.Object) []byte {
 		fields, _ := subset.(map[string]any)
 		return fields["name"]
 	}
-	all := slices.Clone(subsets(is))
-	for _, subset := range subsets(was) {
-		if !slices.ContainsFunc(all, func(other any) bool { return name(other) == name(subset) }) {
+	all := slices.Clone(subsets(ours))
+	for _, subset := range subsets(theirs) {
+		if !slices.ContainsFunc(all, func(one any) bool { return name(one) == name(subset) }) {
 			all = append(all, subset)
 		}
 	}
-	spec, _ := is["spec"].(map[string]any)
-	if spec == nil || len(all) == len(subsets(is)) {
+	spec, _ := ours["spec"].(map[string]any)
+	if spec == nil || len(all) == len(subsets(ours)) {
 		return nil
 	}
 	spec["subsets"] = all
-	data, err := json.Marshal(is)
+	data, err := json.Marshal(ours)
 	if err != nil {
 		return nil
 	}
