@@ -308,8 +308,8 @@ func (v *Verdict) text(c Column, note string, over bool) string {
 // sample is what the verdict is of: 150 requests.
 func (v *Verdict) sample() string { return plural(v.N, strings.TrimSuffix(v.Of, "s")) }
 
-// line is the verdict with its goal; with a sweep, with its point too.
-func (v Verdict) line() string {
+// Line is the goal with its point of a sweep, and the verdict.
+func (v Verdict) Line() string {
 	point := ""
 	if !strings.HasPrefix(v.Goal, v.Arm+", "+v.Fault+":") {
 		point = " (" + v.Arm + ", " + v.Fault + ")"

@@ -231,7 +231,9 @@ func TestSweep(t *testing.T) {
 	assert.Equal(t, sheet{
 		Heads: []string{"good over attempts", "1", "2", "3"}, Rows: [][]string{{"tries, part", "50 %", "75 %", "70 %"}},
 	}, s[0].overview(), "table of the summaries")
-	assert.Contains(t, written(MarkdownSummary, r), "| tries, part | 50 % | 75 % | 70 % |\n", "summary")
+	markdown := written(MarkdownSummary, r)
+	assert.Contains(t, markdown, "| tries, part | 50 % | 75 % | 70 % |\n", "summary")
+	assert.Contains(t, markdown, " (tries:attempts=3, part): not decided by 100 requests", "summary")
 	assert.Len(t, s[0].Series, 1, "series")
 	assert.Equal(t, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.", r.Findings[0].Sentence, "finding")
 	drawn := string(s[0].page().Plot)

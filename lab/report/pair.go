@@ -112,6 +112,6 @@ func PairText(w io.Writer, p Pair, all bool) {
 		fmt.Fprintln(w, p.Repeats.finding().Sentence)
 	}
 	for _, v := range p.B.Goals {
-		fmt.Fprintf(w, "B, %s\n", v.line())
+		fmt.Fprintf(w, "B, %s\n", v.Line())
 	}
 }

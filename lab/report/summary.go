@@ -40,7 +40,7 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 	}
 	for _, v := range r.Goals {
 		if v.Result != GoalMet {
-			said = append(said, wrap(v.line(), Columns100)...)
+			said = append(said, wrap(v.Line(), Columns100)...)
 		}
 	}
 	last := "all tables: --all"
@@ -272,6 +272,11 @@ func MarkdownSummary(w io.Writer, r Report) {
 	}
 	for _, f := range r.Findings {
 		lines = append(lines, "- "+f.Sentence)
+	}
+	for _, v := range r.Goals {
+		if v.Result != GoalMet {
+			lines = append(lines, "- "+v.Line())
+		}
 	}
 	if n := len(notesOf(r)); n > 0 {
 		lines = append(lines, "- "+plural(n, "note")+" on what the figures do not support: in the whole report.")

@@ -87,7 +87,7 @@ func (r Report) write(w io.Writer, write func(sheet, io.Writer), plain bool) {
 		fmt.Fprintf(w, "%s\n", v.Sentence)
 	}
 	for _, v := range r.Goals {
-		fmt.Fprintf(w, "%s\n", v.line())
+		fmt.Fprintf(w, "%s\n", v.Line())
 	}
 }
 

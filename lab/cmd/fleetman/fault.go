@@ -49,7 +49,7 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			case clear && show:
 				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
 			case (clear || show) && len(args) <= 1:
-			case !clear && !show && len(args) == 2 && strings.TrimSpace(args[1]) != "":
+			case !clear && !show && len(args) == 2 && strings.Trim(args[1], "; ") != "":
 				rules = args[1]
 			default:
 				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}

@@ -187,6 +187,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"lint", "--call", "webapp", "plain"}, "--call webapp: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway"},
 		{[]string{"apply"}, "fleetman apply: 0 arguments: must be one SCENARIO, DIR or FILE, or more"},
 		{[]string{"fault", "a"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "a", " ; ;"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "--clear", "--show"}, "fleetman fault: --clear, --show: must be one of them"},
 		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
 		{[]string{"binaries", "kubectl"}, "kubectl: must be one of envoy, istioctl, pilot-discovery"},

@@ -250,7 +250,7 @@ func goalsOf(r report.Report, shown bool) error {
 	var texts []string
 	for _, v := range r.Goals {
 		if v.Result != report.GoalMet {
-			texts = append(texts, fmt.Sprintf("%s: %s", v.Goal, v.Text))
+			texts = append(texts, v.Line())
 		}
 	}
 	short := fmt.Sprintf("goals: %d of %d not met", len(texts), len(r.Goals))
