@@ -150,6 +150,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", "--against", "/nowhere"}, "--against: open /nowhere: no such file or directory"},
 		{[]string{"check", "--against", empty}, "--against " + empty + ": no results: must be what check -o json wrote"},
 		{[]string{"check", "--junit", "/nowhere/check.xml"}, "--junit /nowhere/check.xml: must be a file in a directory that exists"},
+		{[]string{"report", "x", "--html", "/"}, "--html /: must be a file in a directory that exists"},
 		{[]string{"compare", "quick", "--junit", "/nowhere/goals.xml"}, "--junit /nowhere/goals.xml: must be a file in a directory that exists"},
 		{[]string{"check", "--bin", "/dev/null"}, "--bin /dev/null: must be a directory of programs"},
 		{[]string{"fly"}, "unknown command \"fly\"; see fleetman --help"},

@@ -45,9 +45,14 @@ func checkRange(flag string, value, lowest, highest int) error {
 	return nil
 }
 
-// checkOutput returns an error unless the file of a flag can be written at the end: its directory exists.
+// checkOutput returns an error unless the file of a flag can be written at the end: its directory exists, and it is
+// no directory itself.
 func checkOutput(flag, file string) error {
-	if _, err := os.Stat(filepath.Dir(file)); err != nil && file != "" {
+	if file == "" {
+		return nil
+	}
+	_, err := os.Stat(filepath.Dir(file))
+	if info, wrong := os.Stat(file); err != nil || wrong == nil && info.IsDir() {
 		return fmt.Errorf("--%s %s: must be a file in a directory that exists", flag, file)
 	}
 	return nil
