@@ -4,6 +4,8 @@ package golden
 import (
 	"flag"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,15 +16,41 @@ var update = flag.Bool("update", false, "write the golden files")
 // Updates reports whether the files are to be written.
 func Updates() bool { return *update }
 
-// Compare fails the test unless a file has the text.
+// Compare fails the test unless a file has the text, and names the first line that differs.
 func Compare(t testing.TB, path, got string) {
 	t.Helper()
 	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	if got != string(want) {
-		t.Errorf("%s: differs: go test -update writes it:\n%s", path, got)
+	file, err := os.ReadFile(path)
+	require.NoError(t, err, "go test -update writes it")
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(file), "\n")
+	for i := range max(len(gotLines), len(wantLines)) {
+		if g, w := lineAt(gotLines, i), lineAt(wantLines, i); g != w {
+			t.Errorf("%s:%d: got %q, want %q; go test -update writes it", path, i+1, g, w)
+			return
+		}
 	}
+}
+
+func lineAt(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "(end)"
+}
+
+// Between is Compare for a part of a file: that between the lines <!-- NAME --> and <!-- /NAME -->.
+func Between(t testing.TB, path, name, got string) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	require.NoError(t, err)
+	first, last := "<!-- "+name+" -->\n", "<!-- /"+name+" -->\n"
+	before, rest, found := strings.Cut(string(file), first)
+	_, after, closed := strings.Cut(rest, last)
+	if !found || !closed {
+		t.Fatalf("%s: no marks %s and %s", path, strings.TrimSpace(first), strings.TrimSpace(last))
+	}
+	Compare(t, path, before+first+got+last+after)
 }

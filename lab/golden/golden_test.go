@@ -1,8 +1,11 @@
 package golden
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // recorder counts the failures of a test.
@@ -29,4 +32,21 @@ func TestCompare(t *testing.T) {
 			t.Errorf("step %d: %d failures, want %d", n, r.failures, step.failures)
 		}
 	}
+}
+
+// TestBetween writes and compares only what is between the marks.
+func TestBetween(t *testing.T) {
+	defer func(before bool) { *update = before }(*update)
+	path := filepath.Join(t.TempDir(), "a.md")
+	require.NoError(t, os.WriteFile(path, []byte("before\n<!-- x -->\nold\n<!-- /x -->\nafter\n"), 0o644))
+	*update = false
+	r := &recorder{TB: t}
+	Between(r, path, "x", "new\n")
+	if r.failures != 1 {
+		t.Errorf("%d failures, want 1", r.failures)
+	}
+	*update = true
+	Between(t, path, "x", "new\n")
+	*update = false
+	Compare(t, path, "before\n<!-- x -->\nnew\n<!-- /x -->\nafter\n")
 }

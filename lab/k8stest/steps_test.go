@@ -2,7 +2,6 @@ package k8stest
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/scenario"
 )
 
@@ -53,12 +53,5 @@ func checkSteps(t *testing.T, path, prefix string, steps []scenario.Step) {
 		t.Fatalf("%s has no table with the columns of TestSteps", path)
 	}
 	end := len(tableRows.FindString(rest))
-	if rest[:end] == want.String() {
-		return
-	}
-	if !*update {
-		t.Errorf("%s: its table differs from steps.yaml: go test ./lab/k8stest -run Steps -update writes it", path)
-		return
-	}
-	require.NoError(t, os.WriteFile(path, []byte(before+stepsHead+want.String()+rest[end:]), 0o644))
+	golden.Compare(t, path, before+stepsHead+want.String()+rest[end:])
 }

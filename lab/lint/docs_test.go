@@ -1,33 +1,15 @@
 package lint
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"fleetman.example/lab/golden"
 )
 
-var update = flag.Bool("update", false, "write docs/lint.md")
-
 // TestDocs holds docs/lint.md to the code.
-func TestDocs(t *testing.T) {
-	const file, first, last = "../../docs/lint.md", "<!-- rules -->\n", "<!-- /rules -->\n"
-	text := read(t, file)
-	before, rest, _ := strings.Cut(text, first)
-	written, after, ok := strings.Cut(rest, last)
-	if !ok {
-		t.Fatalf("%s has no %s", file, last)
-	}
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(before+first+Documentation()+last+after), 0o644))
-	} else if written != Documentation() {
-		t.Errorf("%s is not what the code has: go test ./lab/lint -run Docs -update", file)
-	}
-}
+func TestDocs(t *testing.T) { golden.Between(t, "../../docs/lint.md", "rules", Documentation()) }
 
 // TestRules: each rule is complete, and can be proven or says why not.
 func TestRules(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"fleetman.example/lab/golden"
 )
 
 // TestPublishedFigures: the documentation's figures are the columns.
@@ -13,7 +15,7 @@ func TestPublishedFigures(t *testing.T) {
 	for _, c := range Columns {
 		fmt.Fprintf(&table, "| %s | `%s` | %s | %s |\n", c.Head, c.Name, c.Unit.Base, c.Meaning)
 	}
-	sameBetween(t, "../compare/README.md", "figures", table.String())
+	golden.Between(t, "../compare/README.md", "figures", table.String())
 	seen := map[string]bool{}
 	for _, c := range Columns {
 		computed := 0

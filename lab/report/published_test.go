@@ -61,20 +61,6 @@ func publishedNames(t testing.TB) (names []string) {
 	return names
 }
 
-// sameBetween holds a part of a file to its text: that between the marks
-// <!-- NAME --> and <!-- /NAME -->.
-func sameBetween(t *testing.T, path, name, text string) {
-	t.Helper()
-	file, err := os.ReadFile(path)
-	require.NoError(t, err)
-	before, rest, found := strings.Cut(string(file), "<!-- "+name+" -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- /"+name+" -->\n")
-	if !found || !closed {
-		t.Fatalf("%s: no marks <!-- %s --> and <!-- /%[2]s -->", path, name)
-	}
-	golden.Compare(t, path, before+"<!-- "+name+" -->\n"+text+"<!-- /"+name+" -->\n"+after)
-}
-
 // TestPublishedFiles holds the pages, tables and the picture to the records.
 func TestPublishedFiles(t *testing.T) {
 	r := published(t, shown...)
@@ -97,7 +83,7 @@ func TestPublishedFiles(t *testing.T) {
 	fmt.Fprintf(&tables, "# All tables\n[What each figure is](../../../lab/compare/README.md#the-figures).\n")
 	for _, name := range publishedNames(t) {
 		r := published(t, name)
-		sameBetween(t, filepath.Join(results, "README.md"), name, written(MarkdownSummary, r))
+		golden.Between(t, filepath.Join(results, "README.md"), name, written(MarkdownSummary, r))
 		fmt.Fprintf(&tables, "\n## %s\n", name)
 		Markdown(&tables, r)
 	}
@@ -277,7 +263,7 @@ func fill(t *testing.T, path string, r Report) string {
 // records.
 func TestPublishedReadme(t *testing.T) {
 	finding := fill(t, "testdata/finding.md.tmpl", published(t, shown...))
-	sameBetween(t, "../../README.md", "finding", finding)
+	golden.Between(t, "../../README.md", "finding", finding)
 	if n := strings.Count(finding, "\n- "); n > 6 {
 		t.Errorf("%d sentences: must be at most 6", n)
 	}
@@ -294,5 +280,5 @@ func TestPublishedReadme(t *testing.T) {
 
 // TestPublishedChapter holds the chapter on library and mesh to the records.
 func TestPublishedChapter(t *testing.T) {
-	sameBetween(t, "../compare/README.md", "library-and-mesh", fill(t, "testdata/library-and-mesh.md.tmpl", published(t, shown...)))
+	golden.Between(t, "../compare/README.md", "library-and-mesh", fill(t, "testdata/library-and-mesh.md.tmpl", published(t, shown...)))
 }

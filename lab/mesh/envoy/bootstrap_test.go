@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"bytes"
-	"flag"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,10 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/mesh/meshtest"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
@@ -41,15 +39,7 @@ func TestBootstrapGolden(t *testing.T) {
 	for name, node := range nodes() {
 		got, err := Bootstrap(node)
 		require.NoError(t, err)
-		golden := filepath.Join("testdata", name+".yaml")
-		if *update {
-			require.NoError(t, os.WriteFile(golden, got, 0o644))
-		}
-		want, err := os.ReadFile(golden)
-		require.NoError(t, err)
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s differs from %s (go test -update writes it):\n%s", name, golden, got)
-		}
+		golden.Compare(t, filepath.Join("testdata", name+".yaml"), string(got))
 	}
 }
 
