@@ -308,6 +308,16 @@ func (v *Verdict) text(c Column, note string, over bool) string {
 // sample is what the verdict is of: 150 requests.
 func (v *Verdict) sample() string { return plural(v.N, strings.TrimSuffix(v.Of, "s")) }
 
+// Unmet are the verdicts on goals that are missed, or not decided.
+func (r Report) Unmet() (all []Verdict) {
+	for _, v := range r.Goals {
+		if v.Result != GoalMet {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // Line is the goal with its point of a sweep, and the verdict.
 func (v Verdict) Line() string {
 	point := ""

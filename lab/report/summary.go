@@ -25,23 +25,15 @@ type SummaryOptions struct {
 // matrix, the findings, the goals, and where more is.
 func Summary(w io.Writer, r Report, o SummaryOptions) {
 	lines := r.matrix(o.Color)
-	for _, g := range r.Groups {
-		if len(g.Sweeps) > 0 {
-			var table strings.Builder
-			g.Sweeps[0].overview().text(&table)
-			for line := range strings.SplitSeq(strings.TrimSpace(table.String()), "\n") {
-				lines = append(lines, strings.TrimRight(short(line, Columns100), " "))
-			}
-		}
+	for _, line := range r.sweeps(sheet.text) {
+		lines = append(lines, strings.TrimRight(short(line, Columns100), " "))
 	}
 	var said []string
 	for _, f := range r.Findings {
 		said = append(said, wrap(f.Sentence, Columns100)...)
 	}
-	for _, v := range r.Goals {
-		if v.Result != GoalMet {
-			said = append(said, wrap(v.Line(), Columns100)...)
-		}
+	for _, v := range r.Unmet() {
+		said = append(said, wrap(v.Line(), Columns100)...)
 	}
 	last := "all tables: --all"
 	if n := len(notesOf(r)); n > 0 {
@@ -63,6 +55,18 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 	for _, line := range slices.Concat(lines, warnings, said, end) {
 		fmt.Fprintln(w, line)
 	}
+}
+
+// sweeps are the lines of the first sweep of each group.
+func (r Report) sweeps(write func(sheet, io.Writer)) (lines []string) {
+	for _, g := range r.Groups {
+		if len(g.Sweeps) > 0 {
+			var table strings.Builder
+			write(g.Sweeps[0].overview(), &table)
+			lines = append(lines, strings.Split(strings.TrimSpace(table.String()), "\n")...)
+		}
+	}
+	return lines
 }
 
 func notesOf(r Report) (all []string) {
@@ -259,13 +263,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 		}
 		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
 	}
-	for _, g := range r.Groups {
-		if len(g.Sweeps) > 0 {
-			var table strings.Builder
-			g.Sweeps[0].overview().markdown(&table)
-			lines = append(lines, strings.Split(strings.TrimSpace(table.String()), "\n")...)
-		}
-	}
+	lines = append(lines, r.sweeps(sheet.markdown)...)
 	lines = append(lines, "")
 	for _, warning := range r.warnings() {
 		lines = append(lines, "- "+strings.TrimPrefix(warning, "! "))
@@ -273,10 +271,8 @@ func MarkdownSummary(w io.Writer, r Report) {
 	for _, f := range r.Findings {
 		lines = append(lines, "- "+f.Sentence)
 	}
-	for _, v := range r.Goals {
-		if v.Result != GoalMet {
-			lines = append(lines, "- "+v.Line())
-		}
+	for _, v := range r.Unmet() {
+		lines = append(lines, "- "+v.Line())
 	}
 	if n := len(notesOf(r)); n > 0 {
 		lines = append(lines, "- "+plural(n, "note")+" on what the figures do not support: in the whole report.")

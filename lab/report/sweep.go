@@ -199,10 +199,11 @@ func (s Sweep) sheet() (t sheet) {
 // overview is the sweep as a table without intervals, a row for each series.
 func (s Sweep) overview() (t sheet) {
 	c, _ := column(s.Figure)
-	t.Heads = append([]string{c.Head + " over " + s.Axis}, s.values()...)
+	values := s.values()
+	t.Heads = append([]string{c.Head + " over " + s.Axis}, values...)
 	for _, series := range s.Series {
 		row := []string{series.Arm + ", " + series.where()}
-		for _, value := range s.values() {
+		for _, value := range values {
 			field := "-"
 			for _, p := range series.Points {
 				if p.At == value && p.Figure.Value != nil {

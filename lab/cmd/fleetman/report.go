@@ -251,10 +251,8 @@ func goalsOf(r report.Report, shown bool) error {
 		return nil
 	}
 	var texts []string
-	for _, v := range r.Goals {
-		if v.Result != report.GoalMet {
-			texts = append(texts, v.Line())
-		}
+	for _, v := range r.Unmet() {
+		texts = append(texts, v.Line())
 	}
 	short := fmt.Sprintf("goals: %d of %d not met", len(texts), len(r.Goals))
 	if shown {
