@@ -91,9 +91,6 @@ func (s *Site) OpenLog(name string) (*os.File, error) {
 	return file, nil
 }
 
-// Event adds to what Fleet.Events yields.
-func (s *Site) Event(e Event) { s.fleet.events.Add(e) }
-
 // SetProxyDown sets why a pod's proxy does not work; the pod is not ready then. An
 // empty reason, as at the start, means that it works.
 func (s *Site) SetProxyDown(id, why string) {

@@ -37,7 +37,7 @@ func (m *Mesh) watchEjections(p *proxy) {
 			}
 			if ejection, ok := envoy.ParseEjection(line); ok {
 				p.noteEjection(ejection)
-				m.site.Event(m.event(p, ejection))
+				m.fleet.Note(m.event(p, ejection))
 			}
 			pending = rest
 		}

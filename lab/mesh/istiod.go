@@ -189,7 +189,7 @@ func (i *istiod) changed(m *Mesh, now process.Status) {
 	default:
 		return
 	}
-	m.site.Event(event)
+	m.fleet.Note(event)
 }
 
 func (i *istiod) awaitReady(ctx context.Context) error {

@@ -213,11 +213,11 @@ func (p *proxy) changed(m *Mesh, now process.Status) {
 	case process.Waiting:
 		m.site.SetProxyDown(p.name, "its proxy failed with "+now.Why)
 		if !replacing {
-			m.site.Event(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Exited, Detail: now.String(), Restarts: now.Restarts})
+			m.fleet.Note(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Exited, Detail: now.String(), Restarts: now.Restarts})
 		}
 	case process.Running:
 		if now.Restarts > 0 && !replacing {
-			m.site.Event(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Started, Detail: fmt.Sprintf("process %d", now.Process.PID()), Restarts: now.Restarts})
+			m.fleet.Note(local.Event{Time: time.Now(), Pod: p.logName(), Kind: local.Started, Detail: fmt.Sprintf("process %d", now.Process.PID()), Restarts: now.Restarts})
 		}
 	case process.Stopped:
 	}

@@ -131,7 +131,7 @@ func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) m
 			was = &envoy.ClusterStats{}
 		}
 		if detail := retried(is, was); detail != "" {
-			m.site.Event(local.Event{Time: time.Now(), Pod: p.name, Kind: local.Retried, Detail: detail})
+			m.fleet.Note(local.Event{Time: time.Now(), Pod: p.name, Kind: local.Retried, Detail: detail})
 		}
 	}
 	return now
