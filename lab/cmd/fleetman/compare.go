@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ type compareFlags struct {
 	parallel bool
 	cluster  clusterFlags
 
-	drawn bool // the seed, by chance
+	drawn   bool   // the seed, by chance
+	further string // the command line that measures the rest, in the same place
 }
 
 func compareCommand(where *places) *cobra.Command {
@@ -160,6 +162,7 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 		return o, err
 	}
 	o.Command = f.command(cmd.Flags(), args, o.Experiment)
+	f.further = furtherCommand(cmd.Flags(), o)
 	return o, nil
 }
 
@@ -353,9 +356,34 @@ func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) er
 
 // command is the command line that makes the same comparison again.
 func (f compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment.Experiment) string {
-	words := append([]string{"fleetman", "compare"}, args...)
+	words := []string{"fleetman", "compare"}
+	for _, arg := range args {
+		words = append(words, shellWord(arg))
+	}
+	words = append(words, flagWords(flags, func(name string) bool { return !slices.Contains(elsewhere, name) })...)
+	if flags.Changed("seed") || flags.Changed("seeds") || f.drawn {
+		words = append(words, "--seed", fmt.Sprint(e.Seeds[0]), "--seeds", fmt.Sprint(len(e.Seeds)))
+	}
+	return strings.Join(words, " ")
+}
+
+// furtherCommand is the command line that measures the rest of a comparison in the
+// same place, with all flags that were given.
+func furtherCommand(flags *pflag.FlagSet, o compare.Options) string {
+	place := flagWords(flags, func(name string) bool {
+		return slices.Contains(elsewhere, name) && !slices.Contains([]string{"out", "seed", "seeds"}, name)
+	})
+	return strings.Join(slices.Concat([]string{o.Command, "--out", shellWord(o.Out)}, place), " ")
+}
+
+// flagWords are the flags that were given, and for which is holds.
+func flagWords(flags *pflag.FlagSet, is func(name string) bool) (words []string) {
 	flags.Visit(func(flag *pflag.Flag) {
-		if slices.Contains(elsewhere, flag.Name) {
+		if !is(flag.Name) {
+			return
+		}
+		if flag.NoOptDefVal != "" { // it needs no value
+			words = append(words, strings.TrimSuffix("--"+flag.Name+"="+cmp.Or(flag.Value.String(), flag.NoOptDefVal), "="+flag.NoOptDefVal))
 			return
 		}
 		values := []string{flag.Value.String()}
@@ -369,10 +397,7 @@ func (f compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment
 			words = append(words, "--"+flag.Name, shellWord(value))
 		}
 	})
-	if flags.Changed("seed") || flags.Changed("seeds") || f.drawn {
-		words = append(words, "--seed", fmt.Sprint(e.Seeds[0]), "--seeds", fmt.Sprint(len(e.Seeds)))
-	}
-	return strings.Join(words, " ")
+	return words
 }
 
 // shellWord is a word as a shell reads it.
@@ -406,7 +431,7 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 		if left, ok := errors.AsType[compare.LeftError](err); ok {
 			return finalError{left}
 		}
-		return interrupted(ctx, err, func() string { return keptRuns(o, all) })
+		return interrupted(ctx, err, func() string { return f.keptRuns(o, all) })
 	}
 	f.report.html = filepath.Join(o.Out, htmlFile)
 	return f.report.run([]string{o.Out}, nil, stdout)
@@ -414,16 +439,15 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 
 // keptRuns describes which runs an interrupted comparison has kept, and how
 // to go on.
-func keptRuns(o compare.Options, all int) string {
+func (f compareFlags) keptRuns(o compare.Options, all int) string {
 	kept := 0
 	if have, err := compare.Recorded(o.Out); err == nil && have != nil {
 		kept = len(have.Runs)
 	}
-	further := fmt.Sprintf("%s --out %s measures the rest", o.Command, shellWord(o.Out))
 	if kept == 0 {
-		return "no run was complete; " + further
+		return fmt.Sprintf("no run was complete; %s measures the rest", f.further)
 	}
-	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s", kept, all, shellWord(o.Out), further)
+	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s measures the rest", kept, all, shellWord(o.Out), f.further)
 }
 
 func numbers(seeds []uint64) string {

@@ -98,10 +98,15 @@ func TestCommandReproduces(t *testing.T) {
 	where := inRoot(t)
 	for _, args := range [][]string{
 		{"quick"},
+	inDirectory := filepath.Join(t.TempDir(), "my experiments", "quick.yaml")
+	require.NoError(t, os.MkdirAll(filepath.Dir(inDirectory), 0o755))
+	require.NoError(t, parsed(t, where, "quick").Experiment.Write(inDirectory, where.root))
 		{"comparison", "--arms", "none,mesh", "--faults", "all-bad,crash-loop", "--seed", "7", "--seeds", "3"},
 		{"comparison", "--rate", "2.5", "--duration", "4s", "--target", "page"},
 		{
 			"--arm", "none=k8s/base", "--arm", "mine=k8s/base,more.yaml,all:RESILIENCE=library", "--fault", "slow=staff-service all: delay=2s;status=502,rate=0.5 + webapp: stop 5s",
+		{"comparison", "--parallel", "--load-jobs", "2"},
+		{inDirectory},
 			"--replicas", "staff-service=3,webapp=0", "--goal", "mine, slow: good >= 99.8%",
 		},
 	} {

@@ -14,7 +14,8 @@ import (
 func TestInterrupted(t *testing.T) {
 	bin := fakes(t, "staff-service", "position-simulator", "position-tracker", "vehicle-telemetry", "api-gateway", "webapp")
 	network := networkOf(t)
-	out := t.TempDir()
+	out := filepath.Join(t.TempDir(), "my records")
+	root := inRoot(t).root
 	for _, test := range []struct {
 		name  string
 		args  []string
@@ -33,9 +34,10 @@ func TestInterrupted(t *testing.T) {
 		{
 			"compare, in its first run",
 			[]string{
-				"compare", "quick", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--seed", "7", "--out", out,
+				"compare", "quick", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--seed", "7", "--out", out, "--all", "--root", root,
 			},
-			"1 of 1 (0 % done, ", "", "fleetman: interrupted: no run was complete; fleetman compare quick --arms none --seed 7 --seeds 1 --out " + out + " measures the rest\n",
+			"1 of 1 (0 % done, ", "",
+			"fleetman: interrupted: no run was complete; fleetman compare quick --arms none --seed 7 --seeds 1 --out '" + out + "' --all --bin " + bin + " --network " + network + "0/24 --root " + root + " --state STATE measures the rest\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,8 +49,9 @@ func TestInterrupted(t *testing.T) {
 				return test.file != "" && err == nil || test.until != "" && strings.Contains(stderr.String(), test.until)
 			})
 			program.stop()
-			if code := <-program.done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), test.want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
-				t.Errorf("exit code %d, stderr\n%s\nwant %s", code, stderr.String(), test.want)
+			want := strings.ReplaceAll(test.want, "STATE", state)
+			if code := <-program.done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
+				t.Errorf("exit code %d, stderr\n%s\nwant %s", code, stderr.String(), want)
 			}
 		})
 	}
