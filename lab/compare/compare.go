@@ -131,11 +131,11 @@ func (o Options) inOrder(arms []experiment.Arm, fault experiment.Fault, seed uin
 // Comparison is an experiment whose manifests are read, and the runs of it that
 // are to be measured.
 type Comparison struct {
-	o     Options
-	plans []plan             // all
-	left  []plan             // that are to be measured
-	have  *record.Comparison // what Out has; nil: nothing
-	size  int64              // of its whole runs
+	o       Options
+	plans   []plan             // all
+	left    []plan             // that are to be measured
+	have    *record.Comparison // the whole runs that Out has; nil: nothing
+	defects []record.Defect    // of the other runs that Out has
 }
 
 // New reads the manifests of every arm, and what Out has of the comparison. An
@@ -191,6 +191,19 @@ func onePerArm(plans []plan) (first []plan) {
 // that takes.
 func (c *Comparison) Left() (left, all int, lasts time.Duration) {
 	return len(c.left), len(c.plans), c.o.expected(c.left)
+}
+
+// Defects returns a line for each run that Out has and that is not whole: why, and what
+// becomes of it.
+func (c *Comparison) Defects() (lines []string) {
+	for _, d := range c.defects {
+		becomes := "removed"
+		if slices.ContainsFunc(c.left, func(p plan) bool { return p.key().Same(d.Key) }) {
+			becomes = "measuring again"
+		}
+		lines = append(lines, d.String()+": "+becomes)
+	}
+	return lines
 }
 
 // Run measures every run that is left, one after the other, and writes the

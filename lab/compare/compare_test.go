@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -497,6 +498,44 @@ seeds: [1, 2]
 	o.Again, o.Experiment = nil, standIns(t, strings.Replace(text, "rate: 20", "rate: 30", 1), "front").Experiment
 	_, err = New(o)
 	fails(t, err, "--out "+o.Out+": rate: 20 and 30: must be the same to go on; else --out must be another directory")
+}
+
+// TestNotWhole: a run of which a line is missing, or there twice, is measured again,
+// wherever it is in the records; so is none but these.
+func TestNotWhole(t *testing.T) {
+	t.Parallel()
+	o := standIns(t, `# q?
+arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}, {name: c, manifests: fleet.yaml}]
+faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 300ms, after: 100ms}
+seeds: [1]
+`, "front")
+	run(t, o)
+	whole := records(t, o.Out).Runs
+	path := filepath.Join(o.Out, RecordsFile)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	lines := strings.SplitAfter(string(text), "\n")
+	lines[2] = ""                                      // of the first run
+	lines[whole[0].Lines+3] += lines[whole[0].Lines+3] // of the second
+	write(t, o.Out, RecordsFile, strings.Join(lines, ""))
+	c := comparison(t, o)
+	assert.Equal(t, []string{
+		fmt.Sprintf("%s:2: %s: lines: %d: must be %d: some are missing: measuring again", path, whole[0].Name(), whole[0].Lines-1, whole[0].Lines),
+		fmt.Sprintf("%s:%d: %s: lines: %d: must be %d: there are more than the run has: measuring again", path, whole[0].Lines+2, whole[1].Name(), whole[1].Lines+1, whole[1].Lines),
+	}, c.Defects(), "defects")
+	left, _, _ := c.Left()
+	assert.Equal(t, 2, left, "left")
+	require.NoError(t, c.Run(t.Context()))
+	var names []string
+	var kept []bool
+	for _, r := range records(t, o.Out).Runs {
+		names = append(names, r.Name())
+		kept = append(kept, slices.ContainsFunc(whole, func(other *record.Run) bool { return other.Began.Equal(r.Began) }))
+	}
+	assert.Equal(t, []string{whole[2].Name(), whole[0].Name(), whole[1].Name()}, names, "runs")
+	assert.Equal(t, []bool{true, false, false}, kept, "runs that are kept")
 }
 
 // TestBadRules: rules that a pod does not understand are a mistake in the file, and

@@ -30,25 +30,25 @@ func Recorded(dir string) (*record.Comparison, error) {
 	return have, err
 }
 
-// recorded returns the size of the records up to the last whole run too.
-func recorded(dir string) (have *record.Comparison, size int64, err error) {
+// recorded returns why runs are not whole too.
+func recorded(dir string) (*record.Comparison, []record.Defect, error) {
 	path := filepath.Join(dir, RecordsFile)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if compressed := filepath.Join(dir, record.CompressedName); exists(compressed) {
-			return nil, 0, fmt.Errorf("records: %s: must be decompressed to be added to: zstd -d %[1]s", compressed)
+			return nil, nil, fmt.Errorf("records: %s: must be decompressed to be added to: zstd -d %[1]s", compressed)
 		}
-		return nil, 0, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("records: %w", err)
+		return nil, nil, fmt.Errorf("records: %w", err)
 	}
 	defer file.Close()
-	have, size, err = record.ReadWhole(file, path)
+	have, defects, err := record.ReadWhole(file, path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: --out must be a directory without records, or with those of this experiment", err)
+		return nil, nil, fmt.Errorf("%w: --out must be a directory without records, or with those of this experiment", err)
 	}
-	return have, size, nil
+	return have, defects, nil
 }
 
 func exists(path string) bool {
@@ -58,7 +58,7 @@ func exists(path string) bool {
 
 // read takes what there is of the comparison, if it is the same one.
 func (c *Comparison) read() (err error) {
-	if c.have, c.size, err = recorded(c.o.Out); err != nil || c.have == nil {
+	if c.have, c.defects, err = recorded(c.o.Out); err != nil || c.have == nil {
 		return err
 	}
 	if difference := c.have.Difference(header(context.Background(), c.o).Conditions); difference != "" {
@@ -67,23 +67,24 @@ func (c *Comparison) read() (err error) {
 	return nil
 }
 
-// open opens the records. What stands behind the last whole run is cut off.
+// open opens the records, to add runs. Those of runs that are not whole are removed.
 func (c *Comparison) open(ctx context.Context) (*output, error) {
 	if err := os.MkdirAll(c.o.Out, 0o755); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(c.o.Out, RecordsFile), os.O_CREATE|os.O_WRONLY, 0o644)
+	path := filepath.Join(c.o.Out, RecordsFile)
+	switch {
+	case c.have == nil:
+		if err := writeAll(path, header(ctx, c.o)); err != nil {
+			return nil, err
+		}
+	case len(c.defects) > 0:
+		if err := writeAll(path, c.have); err != nil {
+			return nil, err
+		}
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("records: %w", err)
-	}
-	if err = file.Truncate(c.size); err == nil {
-		_, err = file.Seek(c.size, 0)
-	}
-	if err == nil && c.have == nil {
-		err = record.WriteHeader(file, header(ctx, c.o))
-	}
-	if err != nil {
-		file.Close()
 		return nil, fmt.Errorf("records: %w", err)
 	}
 	out := &output{File: file}
@@ -93,18 +94,24 @@ func (c *Comparison) open(ctx context.Context) (*output, error) {
 	return out, nil
 }
 
-// add writes a run. One that is there already is replaced, in a new file that
-// takes the old one's place.
+// add writes a run. One that is there already is replaced.
 func (out *output) add(run *record.Run) error {
-	if out.again == nil || !slices.ContainsFunc(out.again.Runs, func(r *record.Run) bool { return r.Same(run.Key) }) {
+	if out.again == nil {
 		return record.Write(out, run)
 	}
+	i := slices.IndexFunc(out.again.Runs, func(r *record.Run) bool { return r.Same(run.Key) })
+	if i < 0 {
+		return record.Write(out, run)
+	}
+	out.again.Runs[i] = run
+	return writeAll(out.Name(), out.again)
+}
+
+// writeAll writes all records into a new file that takes the old one's place.
+func writeAll(path string, c *record.Comparison) error {
 	var text bytes.Buffer
-	err := record.WriteHeader(&text, out.again)
-	for _, r := range out.again.Runs {
-		if r.Same(run.Key) {
-			r = run
-		}
+	err := record.WriteHeader(&text, c)
+	for _, r := range c.Runs {
 		if err == nil {
 			err = record.Write(&text, r)
 		}
@@ -112,9 +119,9 @@ func (out *output) add(run *record.Run) error {
 	if err != nil {
 		return err
 	}
-	temporary := out.Name() + ".new"
+	temporary := path + ".new"
 	if err = os.WriteFile(temporary, text.Bytes(), 0o644); err == nil {
-		err = os.Rename(temporary, out.Name())
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
 		return fmt.Errorf("records: %w", err)

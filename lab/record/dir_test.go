@@ -57,6 +57,7 @@ func TestReadWholeDir(t *testing.T) {
 		runs int // -1: not even a first line
 	}{
 		"no file": {"", -1}, "half a first line": {first[:20], -1}, "no run": {first, 0}, "half a run": {whole[:len(whole)-30], 0}, "a run": {whole, 1},
+		"a line too many": {whole + whole[strings.LastIndex(whole, "\n{")+1:], 0},
 	} {
 		dir := t.TempDir()
 		if name != "no file" {

@@ -51,69 +51,21 @@ func Write(w io.Writer, r *Run) error {
 // maxLine is the longest line, in bytes.
 const maxLine = 1 << 20
 
-// Read reads a comparison with its runs, in their order. An error starts with
-// the line: name:NUMBER.
+// Read reads a comparison with its runs, in their order. If a run is not whole, the
+// error is Incomplete.
 func Read(r io.Reader, name string) (*Comparison, error) {
-	var c Comparison
-	number, isCut, err := c.readLines(r, name, func(int) {})
+	c, defects, err := ReadWhole(r, name)
 	switch {
 	case err != nil:
 		return nil, err
-	case isCut:
-		return nil, fmt.Errorf("%s:%d: the line is cut off %s", name, number, c.goesOn())
+	case c == nil:
+		return nil, fmt.Errorf("%s: no runs", name)
+	case len(defects) > 0:
+		return nil, Incomplete{Command: c.Command, Defects: defects}
 	case len(c.Runs) == 0:
 		return nil, fmt.Errorf("%s: no runs", name)
 	}
-	if err := c.notWhole(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &c, nil
-}
-
-// readLines reads all whole lines; read is called after each, with its length. It
-// returns the number of the line at the end, and whether that one is cut off.
-func (c *Comparison) readLines(r io.Reader, name string, read func(length int)) (number int, isCut bool, err error) {
-	lines := bufio.NewReaderSize(r, maxLine)
-	for number = 1; ; number++ {
-		line, err := lines.ReadSlice('\n')
-		switch {
-		case errors.Is(err, io.EOF):
-			return number, len(line) > 0, nil
-		case errors.Is(err, bufio.ErrBufferFull):
-			return number, false, fmt.Errorf("%s:%d: the line is too long: must be at most %d bytes", name, number, maxLine)
-		case err != nil:
-			return number, false, fmt.Errorf("read %s: %w", name, err)
-		}
-		if err := c.readLine(line); err != nil {
-			return number, false, fmt.Errorf("%s:%d: %w", name, number, err)
-		}
-		read(len(line))
-	}
-}
-
-func (c *Comparison) readLine(line []byte) error {
-	var key Key
-	if c.Kind == "" { // the first line's fault is a number
-		return c.readHeader(line)
-	}
-	if err := json.Unmarshal(line, &key); err != nil {
-		return fmt.Errorf("not a JSON object: %w", err)
-	}
-	if key.Kind == KindRun {
-		r := new(Run)
-		if err := decode(line, r); err != nil {
-			return err
-		}
-		if err := r.check(c.Runs); err != nil {
-			return err
-		}
-		c.Runs = append(c.Runs, r)
-		return nil
-	}
-	if len(c.Runs) == 0 {
-		return fmt.Errorf("kind: %.40q: must be %s in the second line", key.Kind, KindRun)
-	}
-	return c.Runs[len(c.Runs)-1].readLine(line, key)
+	return c, nil
 }
 
 func (c *Comparison) readHeader(line []byte) error {
@@ -130,11 +82,8 @@ func (c *Comparison) readHeader(line []byte) error {
 	return c.check()
 }
 
-func (r *Run) readLine(line []byte, key Key) error {
-	if !key.Same(r.Key) {
-		return fmt.Errorf("arm, fault, seed: %s: must be those of the run before it, %s", key.Name(), r.Name())
-	}
-	switch key.Kind {
+func (r *Run) readLine(line []byte, kind string) error {
+	switch kind {
 	case KindRequest:
 		return read(line, &r.Requests)
 	case KindEvent:
@@ -144,7 +93,7 @@ func (r *Run) readLine(line []byte, key Key) error {
 	case KindPosition:
 		return read(line, &r.Positions)
 	}
-	return fmt.Errorf("kind: %.40q: must be one of %s, %s, %s, %s, %s", key.Kind, KindRun, KindRequest, KindEvent, KindSample, KindPosition)
+	return fmt.Errorf("kind: %.40q: must be one of %s, %s, %s, %s, %s", kind, KindRun, KindRequest, KindEvent, KindSample, KindPosition)
 }
 
 func read[T any](line []byte, into *[]T) error {
@@ -165,7 +114,7 @@ func decode(line []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-func (r *Run) check(before []*Run) error {
+func (r *Run) check() error {
 	switch {
 	case r.Arm == "" || r.Fault == "":
 		return fmt.Errorf("arm, fault: %q, %q: must be names", r.Arm, r.Fault)
@@ -177,11 +126,6 @@ func (r *Run) check(before []*Run) error {
 		return errors.New("hops: must have a caller, an upstream and calls")
 	case r.LoadUntil != 0 && (r.LoadUntil < r.RepairAt || r.LoadUntil > r.End):
 		return errors.New("loadUntil: must be between repairAt and end")
-	}
-	for _, other := range before {
-		if other.Same(r.Key) {
-			return fmt.Errorf("%s: must be there once", r.Name())
-		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,37 +78,90 @@ func TestBadLines(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"empty":            {"", "r.jsonl: no runs"},
 		"no run":           {first, "r.jsonl: no runs"},
-		"cut off":          {whole[:len(whole)-9], "r.jsonl:8: the line is cut off after 0 whole runs: the same compare with --out goes on"},
-		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:8: the line is cut off after 0 whole runs: the same compare with --out goes on"},
+		"cut off":          {whole[:len(whole)-9], "r.jsonl:8: RUN: the line is cut off"},
+		"cut off at }":     {strings.TrimSuffix(whole, "\n"), "r.jsonl:8: RUN: the line is cut off"},
 		"garbage":          {first + "garbage\n", "r.jsonl:2: not a JSON object: invalid character 'g' looking for beginning of value"},
 		"garbage first":    {"garbage\n", "r.jsonl:1: not a JSON object: invalid character 'g' looking for beginning of value"},
 		"binary":           {first + "\x00\xff\n", `r.jsonl:2: not a JSON object: invalid character '\x00' looking for beginning of value`},
-		"empty line":       {first + "\n" + lines[1], "r.jsonl:2: not a JSON object: unexpected end of JSON input"},
+		"empty line":       {whole + "\n", "r.jsonl:9: not a JSON object: unexpected end of JSON input"},
 		"no header":        {lines[1], `r.jsonl:1: kind: "run": must be comparison in the first line; records of an older fleetman are not read`},
 		"older records":    {`{"kind":"requests","arm":"none"}` + "\n", `r.jsonl:1: kind: "requests": must be comparison in the first line; records of an older fleetman are not read`},
 		"another format":   {strings.Replace(first, `"format":3`, `"format":2`, 1), "r.jsonl:1: format: 2: must be 3; make the comparison again, or read it with the fleetman that made it"},
 		"no seeds":         {strings.Replace(first, `[18446744073709551615]`, `[]`, 1), "r.jsonl:1: seeds: none: must be at least one"},
 		"no command":       {strings.Replace(first, `"fleetman compare`, `"rm`, 1), `r.jsonl:1: command: "rm --arms none": must be a command line of fleetman`},
 		"no SLO":           {strings.Replace(first, `"sloSeconds":1.5`, `"sloSeconds":0`, 1), "r.jsonl:1: sloSeconds: 0: must be more than 0"},
-		"a hop to nowhere": {first + strings.Replace(lines[1], `"upstream":"staff-service"`, `"upstream":""`, 1), "r.jsonl:2: hops: must have a caller, an upstream and calls"},
+		"a hop to nowhere": {first + strings.Replace(lines[1], `"upstream":"staff-service"`, `"upstream":""`, 1), "r.jsonl:2: RUN: hops: must have a caller, an upstream and calls"},
 		"header rate":      {strings.Replace(first, `"rate":10`, `"rate":-1`, 1), "r.jsonl:1: rate: -1: must be more than 0"},
-		"no run's line":    {first + lines[2], `r.jsonl:2: kind: "request": must be run in the second line`},
-		"another's":        {run + strings.Replace(lines[2], "library", "none", 1), `r.jsonl:3: arm, fault, seed: none, bad-replica, seed 18446744073709551615: must be those of the run before it, library, bad-replica, seed 18446744073709551615`},
-		"twice":            {whole + lines[1], "r.jsonl:9: library, bad-replica, seed 18446744073709551615: must be there once"},
-		"unknown kind":     {run + `{"kind":"x",` + key + "}\n", `r.jsonl:3: kind: "x": must be one of run, request, event, sample, position`},
-		"a second header":  {run + `{"kind":"comparison",` + key + "}\n", `r.jsonl:3: kind: "comparison": must be one of run, request, event, sample, position`},
-		"unknown field":    {run + `{"kind":"event",` + key + `,"when":1}` + "\n", `r.jsonl:3: json: unknown field "when"`},
-		"not seconds":      {run + `{"kind":"event",` + key + `,"at":"1s"}` + "\n", `r.jsonl:3: offset: "1s": must be seconds`},
-		"too far":          {run + `{"kind":"event",` + key + `,"at":1e300}` + "\n", `r.jsonl:3: offset: 1e300: must be seconds`},
-		"ends before":      {run + `{"kind":"request",` + key + `,"intended":1,"start":1,"end":0.5}` + "\n", "r.jsonl:3: intended, start, end: must be in this order"},
-		"repair too early": {first + strings.Replace(lines[1], `"repairAt":20`, `"repairAt":5`, 1), "r.jsonl:2: faultAt, repairAt, end: must be in this order"},
-		"load too short":   {first + strings.Replace(lines[1], `"loadUntil":30`, `"loadUntil":19`, 1), "r.jsonl:2: loadUntil: must be between repairAt and end"},
-		"no rate":          {first + strings.Replace(lines[1], `"rate":10`, `"rate":0`, 1), "r.jsonl:2: rate: 0: must be more than 0"},
+		"no run's line":    {first + lines[2], `r.jsonl:2: RUN: kind: "request": must come after the run line of its run`},
+		"another's":        {whole + strings.Replace(lines[2], "library", "none", 1), `r.jsonl:9: none, bad-replica, seed 18446744073709551615: kind: "request": must come after the run line of its run`},
+		"a line missing":   {strings.Replace(whole, lines[3], "", 1), "r.jsonl:2: RUN: lines: 5: must be 6: some are missing"},
+		"a line twice":     {whole + lines[7], "r.jsonl:2: RUN: lines: 7: must be 6: there are more than the run has"},
+		"twice":            {whole + lines[1], "r.jsonl:9: RUN: must be there once"},
+		"unknown kind":     {run + `{"kind":"x",` + key + "}\n", `r.jsonl:3: RUN: kind: "x": must be one of run, request, event, sample, position`},
+		"a second header":  {run + `{"kind":"comparison",` + key + "}\n", `r.jsonl:3: RUN: kind: "comparison": must be one of run, request, event, sample, position`},
+		"unknown field":    {run + `{"kind":"event",` + key + `,"when":1}` + "\n", `r.jsonl:3: RUN: json: unknown field "when"`},
+		"not seconds":      {run + `{"kind":"event",` + key + `,"at":"1s"}` + "\n", `r.jsonl:3: RUN: offset: "1s": must be seconds`},
+		"too far":          {run + `{"kind":"event",` + key + `,"at":1e300}` + "\n", `r.jsonl:3: RUN: offset: 1e300: must be seconds`},
+		"ends before":      {run + `{"kind":"request",` + key + `,"intended":1,"start":1,"end":0.5}` + "\n", "r.jsonl:3: RUN: intended, start, end: must be in this order"},
+		"repair too early": {first + strings.Replace(lines[1], `"repairAt":20`, `"repairAt":5`, 1), "r.jsonl:2: RUN: faultAt, repairAt, end: must be in this order"},
+		"load too short":   {first + strings.Replace(lines[1], `"loadUntil":30`, `"loadUntil":19`, 1), "r.jsonl:2: RUN: loadUntil: must be between repairAt and end"},
+		"no rate":          {first + strings.Replace(lines[1], `"rate":10`, `"rate":0`, 1), "r.jsonl:2: RUN: rate: 0: must be more than 0"},
 		"too long":         {first + strings.Repeat("x", maxLine+1), "r.jsonl:2: the line is too long: must be at most 1048576 bytes"},
 	} {
 		read, err := Read(strings.NewReader(test.text), "r.jsonl")
-		wants.Error(t, name, err, test.want)
+		wants.Error(t, name, err, strings.ReplaceAll(test.want, "RUN", sample().Name()))
 		assert.Nil(t, read, name)
+	}
+}
+
+// TestReadWhole: what is wrong with one run leaves the others, wherever it is in the
+// file. Each run that is not whole has one defect.
+func TestReadWhole(t *testing.T) {
+	c := header()
+	for _, arm := range []string{"none", "library", "mesh"} {
+		run := sample()
+		run.Arm = arm
+		c.Runs = append(c.Runs, run)
+	}
+	whole := text(t, c)
+	lines := strings.SplitAfter(whole, "\n") // the runs are the lines 2 to 8, 9 to 15, 16 to 22
+	change := func(number int, line string) string {
+		changed := slices.Clone(lines)
+		changed[number-1] = line
+		return strings.Join(changed, "")
+	}
+	const seed = "bad-replica, seed 18446744073709551615: "
+	for name, test := range map[string]struct {
+		text, arms string
+		defects    []string
+	}{
+		"whole":                   {whole, "none library mesh", nil},
+		"a line missing":          {change(4, ""), "library mesh", []string{"r.jsonl:2: none, " + seed + "lines: 5: must be 6: some are missing"}},
+		"a line twice":            {change(4, lines[3]+lines[3]), "library mesh", []string{"r.jsonl:2: none, " + seed + "lines: 7: must be 6: there are more than the run has"}},
+		"garbage":                 {change(11, "x\n"), "none mesh", []string{"r.jsonl:11: library, " + seed + "not a JSON object: invalid character 'x' looking for beginning of value"}},
+		"garbage between":         {change(8, lines[7]+"x\n"), "none library mesh", []string{"r.jsonl:9: not a JSON object: invalid character 'x' looking for beginning of value"}},
+		"no run's line":           {change(9, ""), "none mesh", []string{"r.jsonl:9: library, " + seed + `kind: "request": must come after the run line of its run`}},
+		"a bad run's line":        {change(9, strings.Replace(lines[8], `"rate":10`, `"rate":0`, 1)), "none mesh", []string{"r.jsonl:9: library, " + seed + "rate: 0: must be more than 0"}},
+		"a line of another":       {change(11, lines[3]), "mesh", []string{"r.jsonl:9: library, " + seed + "lines: 5: must be 6: some are missing", "r.jsonl:11: none, " + seed + `kind: "request": must come after the run line of its run`}},
+		"a run twice":             {whole + strings.Join(lines[1:8], ""), "library mesh", []string{"r.jsonl:23: none, " + seed + "must be there once"}},
+		"cut off, the first line": {whole[:20], "", nil},
+		"cut off, in a line":      {whole[:len(whole)-9], "none library", []string{"r.jsonl:22: mesh, " + seed + "the line is cut off"}},
+		"cut off, after a line":   {strings.Join(lines[:20], ""), "none library", []string{"r.jsonl:16: mesh, " + seed + "lines: 4: must be 6: some are missing"}},
+		"cut off, a run's line":   {strings.Join(lines[:15], "") + lines[15][:40], "none library", []string{"r.jsonl:16: the line is cut off"}},
+	} {
+		read, defects, err := ReadWhole(strings.NewReader(test.text), "r.jsonl")
+		require.NoError(t, err, name)
+		var arms, got []string
+		if read != nil {
+			for _, r := range read.Runs {
+				arms = append(arms, r.Arm)
+			}
+		}
+		for _, d := range defects {
+			got = append(got, d.String())
+		}
+		assert.Equal(t, test.arms, strings.Join(arms, " "), name+", whole runs")
+		assert.Equal(t, test.defects, got, name+", defects")
 	}
 }
 

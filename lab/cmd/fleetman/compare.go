@@ -424,6 +424,9 @@ func (f compareFlags) run(ctx context.Context, where *places, o compare.Options,
 	left, all, lasts := comparison.Left()
 	o.Progress(fmt.Sprintf("%s\n%d of %d runs to measure, about %v; seeds %s; records in %s", o.Experiment.Question, left, all, lasts.Round(time.Second), numbers(o.Experiment.Seeds), o.Out))
 	o.Progress(fmt.Sprintf("fleetman report %s --serve shows the runs as they come", shellWord(o.Out)))
+	for _, line := range comparison.Defects() {
+		o.Progress(line)
+	}
 	if err := comparison.Run(ctx); err != nil {
 		if problems, ok := errors.AsType[experiment.Problems](err); ok {
 			return usageError{problems}

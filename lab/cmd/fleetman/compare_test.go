@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/compare"
@@ -96,17 +98,17 @@ func TestNoExperiment(t *testing.T) {
 // a shell reads it.
 func TestCommandReproduces(t *testing.T) {
 	where := inRoot(t)
-	for _, args := range [][]string{
-		{"quick"},
 	inDirectory := filepath.Join(t.TempDir(), "my experiments", "quick.yaml")
 	require.NoError(t, os.MkdirAll(filepath.Dir(inDirectory), 0o755))
 	require.NoError(t, parsed(t, where, "quick").Experiment.Write(inDirectory, where.root))
+	for _, args := range [][]string{
+		{"quick"},
 		{"comparison", "--arms", "none,mesh", "--faults", "all-bad,crash-loop", "--seed", "7", "--seeds", "3"},
 		{"comparison", "--rate", "2.5", "--duration", "4s", "--target", "page"},
-		{
-			"--arm", "none=k8s/base", "--arm", "mine=k8s/base,more.yaml,all:RESILIENCE=library", "--fault", "slow=staff-service all: delay=2s;status=502,rate=0.5 + webapp: stop 5s",
 		{"comparison", "--parallel", "--load-jobs", "2"},
 		{inDirectory},
+		{
+			"--arm", "none=k8s/base", "--arm", "mine=k8s/base,more.yaml,all:RESILIENCE=library", "--fault", "slow=staff-service all: delay=2s;status=502,rate=0.5 + webapp: stop 5s",
 			"--replicas", "staff-service=3,webapp=0", "--goal", "mine, slow: good >= 99.8%",
 		},
 	} {
@@ -241,8 +243,18 @@ func TestReport(t *testing.T) {
 			t.Errorf("got\n%s", written)
 		}
 	}
-	path = write(t, compare.RecordsFile, text[:len(text)-3])
-	expect(t, exitFailure, "", "fleetman: "+path+":5: the line is cut off after 0 whole runs: the same compare with --out goes on\n", "report", filepath.Dir(path))
+	lines := strings.SplitAfter(text, "\n")
+	for cut, want := range map[string]string{
+		text[:len(text)-3]: ":5: none, bad-replica, seed 3: the line is cut off",
+		strings.Join(slices.Delete(slices.Clone(lines), 2, 3), ""): ":2: none, bad-replica, seed 3: lines: 2: must be 3: some are missing",
+		text + lines[4]: ":2: none, bad-replica, seed 3: lines: 4: must be 3: there are more than the run has",
+	} {
+		path = write(t, compare.RecordsFile, cut)
+		again := "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1 --out " + filepath.Dir(path) + " measures what is not whole"
+		expect(t, exitFailure, "", "fleetman: "+path+want+"\n"+again+"\n", "report", filepath.Dir(path))
+	}
+	compressed := record.Incomplete{Command: "fleetman compare quick", Defects: []record.Defect{{File: "my dir/" + record.CompressedName}}}
+	assert.Equal(t, "zstd -d 'my dir/records.jsonl.zst' && fleetman compare quick --out 'my dir' measures what is not whole", measuresAgain(compressed, "my dir"), "compressed")
 	empty := t.TempDir()
 	expect(t, exitFailure, "", "fleetman: records: open "+filepath.Join(empty, compare.RecordsFile)+": no such file or directory: must be the directory of a comparison\n", "report", empty)
 }

@@ -277,6 +277,9 @@ func computeReport(dirs []string) (report.Report, error) {
 	var all []*record.Comparison
 	for _, dir := range dirs {
 		read, err := record.ReadDir(dir)
+		if incomplete, ok := errors.AsType[record.Incomplete](err); ok {
+			return report.Report{}, fmt.Errorf("%w\n%s", err, measuresAgain(incomplete, dir))
+		}
 		if err != nil {
 			return report.Report{}, err
 		}
@@ -287,4 +290,13 @@ func computeReport(dirs []string) (report.Report, error) {
 		return report.Report{}, fmt.Errorf("report: %w", err)
 	}
 	return computed, nil
+}
+
+// measuresAgain describes how runs that are not whole are measured again.
+func measuresAgain(i record.Incomplete, dir string) string {
+	decompress := ""
+	if file := i.Defects[0].File; filepath.Base(file) == record.CompressedName {
+		decompress = "zstd -d " + shellWord(file) + " && "
+	}
+	return fmt.Sprintf("%s%s --out %s measures what is not whole", decompress, i.Command, shellWord(dir))
 }
