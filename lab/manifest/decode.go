@@ -271,7 +271,7 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 		if !strings.Contains(gv.Group, ".") {
 			return nil, fmt.Errorf("apiVersion: %q: must be a group of Kubernetes, or a domain name", gv.Group)
 		}
-		return nil, checkIstio(gv.Group, gv.Version, kind)
+		return nil, checkRule(gv, kind, data)
 	}
 	typed, err := scheme.New(gv.WithKind(kind))
 	if err != nil {

@@ -103,6 +103,7 @@ func TestDecodeBadInput(t *testing.T) {
 kind: Deployment
 metadata: {name: staff}
 `
+	const ofIstio = "apiVersion: networking.istio.io/v1\nkind: "
 	for _, test := range []struct{ name, text, want string }{
 		{"a misspelt field", deployment + "spec: {replica: 2}", `x.yaml: Deployment staff: unknown field "spec.replica"`},
 		{
@@ -116,6 +117,12 @@ metadata: {name: staff}
 		{"a number for a name", "apiVersion: v1\nkind: Service\nmetadata: {name: 5}", "x.yaml:1: not a Kubernetes object: metadata.name: a number: must be a string"},
 		{"a kind that Istio does not have", "apiVersion: networking.istio.io/v1\nkind: VirtualServise\nmetadata: {name: a}", "x.yaml: VirtualServise a: kind: VirtualServise: must be a kind of networking.istio.io/v1"},
 		{"a version that Istio does not have", "apiVersion: networking.istio.io/v2\nkind: Gateway\nmetadata: {name: a}", "x.yaml: Gateway a: apiVersion: networking.istio.io/v2: must be of version v1, v1beta1, v1alpha3"},
+		{"a string for a route", ofIstio + "VirtualService\nmetadata: {name: a}\nspec: {http: [{route: [{}, b]}]}", "x.yaml: VirtualService a: spec.http[0].route[1]: a string: must be an object"},
+		{"a list for a rule", ofIstio + "DestinationRule\nmetadata: {name: a}\nspec: {subsets: [{}, []]}", "x.yaml: DestinationRule a: spec.subsets[1]: a list: must be an object"},
+		{"an object for a list of objects", ofIstio + "DestinationRule\nmetadata: {name: a}\nspec: {trafficPolicy: {portLevelSettings: {port: 80}}}", "x.yaml: DestinationRule a: spec.trafficPolicy.portLevelSettings: an object: must be a list"},
+		{"a number for the parent of a list", ofIstio + "DestinationRule\nmetadata: {name: a}\nspec: {subsets: [{trafficPolicy: 5}]}", "x.yaml: DestinationRule a: spec.subsets[0].trafficPolicy: a number: must be an object"},
+		{"a list for spec", ofIstio + "Gateway\nmetadata: {name: a}\nspec: []", "x.yaml: Gateway a: spec: a list: must be an object"},
+		{"a null in a list of Gateway API", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {parentRefs: [null]}", "x.yaml: HTTPRoute a: spec.parentRefs[0]: null: must be an object"},
 		{"a field twice", deployment + "kind: Service", `x.yaml: not YAML: line 4: key "kind" already set in map`},
 		{"a kind that does not exist", "apiVersion: apps/v1\nkind: Deploiment\nmetadata: {name: a}", "x.yaml: Deploiment a: kind: Deploiment: must be a kind of apps/v1"},
 		{"a version that is gone", "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}", "x.yaml: Deployment a: kind: Deployment: must be a kind of apps/v1beta1"},

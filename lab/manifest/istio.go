@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // IstioKind is a kind of Istio's own API. This package does not check the fields
@@ -56,6 +58,17 @@ var GatewayKinds = []IstioKind{
 func (o Object) IsRule() bool {
 	group, _, _ := strings.Cut(o.APIVersion, "/")
 	return strings.HasSuffix(group, ".istio.io") || group == GatewayGroup
+}
+
+// checkRule refuses what checkIstio and checkLists refuse of an object of a mesh.
+func checkRule(gv schema.GroupVersion, kind string, data []byte) error {
+	if err := checkIstio(gv.Group, gv.Version, kind); err != nil {
+		return err
+	}
+	if !(Object{APIVersion: gv.String()}).IsRule() {
+		return nil
+	}
+	return checkLists(kind, data)
 }
 
 // checkIstio refuses a misspelt kind, or a version that Istio does not serve, in

@@ -13,7 +13,8 @@ func field[T any](object map[string]any, path ...string) T {
 // number returns the number at a path below a JSON object, or 0.
 func number(object map[string]any, path ...string) int { return int(field[float64](object, path...)) }
 
-// items returns the elements of a type in the list at a path below a JSON object.
+// items returns the elements of a type in the list at a path below a JSON object. Those of another type are left out:
+// package manifest refuses them.
 func items[T any](object map[string]any, path ...string) (found []T) {
 	for _, item := range field[[]any](object, path...) {
 		if of, ok := item.(T); ok {
