@@ -42,7 +42,8 @@ func NewClient(state string) (*Client, error) {
 // Status returns the status of the fleet.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
-	return status, c.read(ctx, http.MethodGet, "/status", nil, &status)
+	err := c.read(ctx, http.MethodGet, "/status", nil, &status)
+	return status, err
 }
 
 // Logs copies a pod's log to w, or every pod's when pod is "all".
@@ -93,13 +94,15 @@ func (c *Client) SetConnect(ctx context.Context, pod, rule string) (state local.
 // Mesh returns the status of the mesh.
 func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	var status mesh.Status
-	return status, c.read(ctx, http.MethodGet, "/mesh", nil, &status)
+	err := c.read(ctx, http.MethodGet, "/mesh", nil, &status)
+	return status, err
 }
 
 // Apply replaces the manifests of the running mesh. The paths must be absolute.
 func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error) {
 	var applied mesh.Applied
-	return applied, c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
+	err := c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
+	return applied, err
 }
 
 // Set changes variables or numbers of pods of Deployments, over the manifests in force, until the fleet stops.
@@ -109,7 +112,8 @@ func (c *Client) Set(ctx context.Context, o Override) (mesh.Applied, error) {
 	if err != nil {
 		return applied, fmt.Errorf("control socket: %w", err)
 	}
-	return applied, c.decode(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text), &applied)
+	err = c.decode(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text), &applied)
+	return applied, err
 }
 
 func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {

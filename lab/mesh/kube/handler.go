@@ -123,7 +123,8 @@ func parseRequest(r *http.Request) (request, error) {
 	if q.namespace == "" && q.name != "" && q.kind.Namespaced || q.namespace != "" && !q.kind.Namespaced {
 		return q, missing
 	}
-	return q, q.parseQuery(r)
+	err := q.parseQuery(r)
+	return q, err
 }
 
 func (q *request) parseQuery(r *http.Request) (err error) {
