@@ -129,9 +129,7 @@ func (c *Client) switchTo(ctx context.Context, t transition) (mesh.Applied, erro
 	if err != nil {
 		return applied, err
 	}
-	if started, ended := now.Difference(before).Len(), before.Difference(now).Len(); started+ended > 0 {
-		applied.Pods = fmt.Sprintf("%d pods started, %d ended", started, ended)
-	}
+	applied.Pods = local.PodsChanged(now.Difference(before).Len(), before.Difference(now).Len())
 	applied.Seconds = time.Since(began).Seconds()
 	return applied, c.applyParent(ctx, t.parent, t.after)
 }

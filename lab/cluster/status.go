@@ -25,6 +25,7 @@ const (
 	proxyContainer = "istio-proxy"
 	proxyAdmin     = 15000
 	defaultAdmin   = 9090 // the port of the services' admin listeners
+	ingressGateway = "istio-ingressgateway"
 )
 
 // Status returns the status of the fleet, with the faults of its pods.
@@ -42,6 +43,12 @@ func (c *Client) Status(ctx context.Context) (control.Status, error) {
 	}
 	if status.NodePorts, err = c.NodePorts(ctx); err != nil {
 		return status, err
+	}
+	for i := range status.NodePorts {
+		port := &status.NodePorts[i]
+		port.NoPods = port.Service != ingressGateway && !slices.ContainsFunc(status.Pods, func(pod local.Pod) bool {
+			return pod.Ready && slices.Contains(pod.Services, port.Service)
+		})
 	}
 	client := c.faultClient(parent)
 	status.Look(ctx, client, lookTimeout)
@@ -259,7 +266,7 @@ func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
 		ports = append(ports, nodePorts(services.Items, node)...)
 	}
 	if slices.Contains(setOf(parent).kinds, "Gateway.networking.istio.io") {
-		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, "istio-ingressgateway", metav1.GetOptions{})
+		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, ingressGateway, metav1.GetOptions{})
 		if err == nil {
 			ports = append(ports, nodePorts([]corev1.Service{*gateway}, node)...)
 		}
@@ -271,7 +278,7 @@ func nodePorts(services []corev1.Service, node netip.Addr) (ports []local.NodePo
 	for i := range services {
 		s := &services[i]
 		for _, port := range s.Spec.Ports {
-			if port.NodePort == 0 || s.Name == "istio-ingressgateway" && port.Port != 80 {
+			if port.NodePort == 0 || s.Name == ingressGateway && port.Port != 80 {
 				continue
 			}
 			declared := int(port.NodePort)

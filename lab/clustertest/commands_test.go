@@ -148,7 +148,7 @@ func apply(t *testing.T, c *cluster) {
 	}
 	change(t, base, "image: fleetman/webapp:none", "image: fleetman/webapp:6")
 	change(t, base, "env:\n", "env:\n            - {name: LOG_LEVEL, value: debug}\n")
-	c.want(t, 0, []string{"Deployment " + c.namespace + "/webapp changed; 1 pods started, 1 ended; in every proxy after "}, "apply", scenario)
+	c.want(t, 0, []string{"Deployment " + c.namespace + "/webapp changed; 1 pod started, 1 ended; in every proxy after "}, "apply", scenario)
 	outside := "DestinationRule istio-system/fleetman-everywhere"
 	everywhere := freePorts(t, "circuit-breaking-everywhere")
 	ofAll := filepath.Join(everywhere, "..", "circuit-breaking-everywhere", "istio.yaml")

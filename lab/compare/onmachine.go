@@ -2,7 +2,6 @@ package compare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -258,10 +257,6 @@ func (m *machine) start(ctx context.Context, p plan) (fleet, error) {
 		err = f.startMesh(ctx, p, m)
 	} else {
 		f.Fleet, err = local.Start(ctx, p.objects, p.options())
-	}
-	var late *local.NotReadyError
-	if errors.As(err, &late) && len(late.Last) > 0 {
-		err = fmt.Errorf("%w: %s", err, late.Last[len(late.Last)-1])
 	}
 	if err != nil {
 		return nil, err

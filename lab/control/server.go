@@ -159,29 +159,50 @@ func (p *paths) get() []string {
 
 // applyWith returns the handler that applies the manifests of the query's paths. applied is called after
 // each success; it may be nil.
-func (p *paths) applyWith(apply func(context.Context, *manifest.Objects) (mesh.Applied, error), applied func([]string, mesh.Applied)) http.HandlerFunc {
+func (p *paths) applyWith(apply applyFunc, applied func([]string, mesh.Applied)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p.applying.Lock()
-		defer p.applying.Unlock()
 		of := r.URL.Query()["path"]
 		objects, err := manifest.Load(of...)
 		if err != nil {
 			writeError(w, http.StatusBadRequest, err)
 			return
 		}
-		result, err := apply(r.Context(), objects)
+		result, err := p.replace(r.Context(), of, objects, apply, applied)
 		if err != nil {
 			writeError(w, http.StatusUnprocessableEntity, err)
 			return
 		}
-		p.mu.Lock()
-		p.of = of
-		p.mu.Unlock()
-		p.objects = objects
-		if applied != nil {
-			applied(of, result)
-		}
+		awaitEnd(r.Context(), result)
 		writeJSON(w, http.StatusOK, result)
+	}
+}
+
+// applyFunc is the type of mesh.Mesh.Apply.
+type applyFunc func(context.Context, *manifest.Objects) (mesh.Applied, error)
+
+// replace applies manifests and, unless that fails, keeps them as those in force and calls applied.
+func (p *paths) replace(ctx context.Context, of []string, objects *manifest.Objects, apply applyFunc, applied func([]string, mesh.Applied)) (mesh.Applied, error) {
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	result, err := apply(ctx, objects)
+	if err != nil {
+		return result, err
+	}
+	p.mu.Lock()
+	p.of = of
+	p.mu.Unlock()
+	p.objects = objects
+	if applied != nil {
+		applied(of, result)
+	}
+	return result, nil
+}
+
+// awaitEnd waits until the pods that a change ends have ended, so that the fleet is as the response has it. The next
+// change need not wait for that.
+func awaitEnd(ctx context.Context, applied mesh.Applied) {
+	if applied.AwaitEnd != nil {
+		applied.AwaitEnd(ctx)
 	}
 }
 
@@ -191,33 +212,44 @@ type Override struct {
 	Replicas map[string]int  `json:"replicas,omitempty"`
 }
 
-// set changes variables or numbers of pods, over the manifests in force, until the fleet stops.
+// set is the handler of POST /set.
 func (p *paths) set(w http.ResponseWriter, r *http.Request, fleet Fleet) {
 	var wanted Override
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&wanted); err != nil {
 		writeError(w, http.StatusBadRequest, fmt.Errorf("body: %w: must be an override in JSON", err))
 		return
 	}
+	began := time.Now()
+	result, err := p.override(r.Context(), wanted, fleet)
+	if err == nil {
+		awaitEnd(r.Context(), result)
+	}
+	result.Seconds = time.Since(began).Seconds()
+	answer(w, result, err, http.StatusUnprocessableEntity)
+}
+
+// override changes variables or numbers of pods, over the manifests in force, until the fleet stops. After an error
+// nothing has changed.
+func (p *paths) override(ctx context.Context, wanted Override, fleet Fleet) (result mesh.Applied, err error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
 	if p.objects == nil {
-		writeError(w, http.StatusConflict, errors.New("set: the fleet was started without manifests"))
-		return
+		return result, errors.New("set: the fleet was started without manifests")
 	}
 	undo := fleet.Override(wanted.Set, wanted.Replicas)
-	var result mesh.Applied
-	var err error
+	defer func() {
+		if err != nil {
+			undo()
+		}
+	}()
 	if fleet.Mesh != nil {
-		result, err = fleet.Mesh.Apply(r.Context(), p.objects)
-	} else {
-		began := time.Now()
-		result.Pods, err = fleet.Apply(r.Context(), p.objects)
-		result.Changed, result.Seconds = []string{}, time.Since(began).Seconds()
+		return fleet.Mesh.Apply(ctx, p.objects)
 	}
+	change, err := fleet.Apply(ctx, p.objects)
 	if err != nil {
-		undo()
+		return result, err
 	}
-	answer(w, result, err, http.StatusUnprocessableEntity)
+	return mesh.Applied{Changed: []string{}, Pods: change.Pods(), AwaitEnd: change.AwaitEnd}, nil
 }
 
 // setConnect sets the fault of a pod's connections, none for an empty rule.

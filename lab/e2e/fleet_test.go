@@ -64,9 +64,6 @@ func mustStart(t testing.TB, err error) {
 	if err != nil && strings.HasSuffix(err.Error(), "run make ui") {
 		skip.Without(t, err)
 	}
-	if late, ok := err.(*local.NotReadyError); ok {
-		t.Log(strings.Join(late.Last, "\n"))
-	}
 	require.NoError(t, err)
 }
 

@@ -129,10 +129,18 @@ func (c *Change) Added() []MeshPod { return collect(c.added, (*pod).meshPod) }
 
 // Pods describes how many pods are started and ended, or is empty.
 func (c *Change) Pods() string {
-	if len(c.added)+len(c.removed) == 0 {
+	return PodsChanged(len(c.added), len(c.removed))
+}
+
+// PodsChanged describes how many pods a change has started and ended, or is empty.
+func PodsChanged(started, ended int) string {
+	switch {
+	case started+ended == 0:
 		return ""
+	case started == 1:
+		return fmt.Sprintf("1 pod started, %d ended", ended)
 	}
-	return fmt.Sprintf("%d pods started, %d ended", len(c.added), len(c.removed))
+	return fmt.Sprintf("%d pods started, %d ended", started, ended)
 }
 
 // Notes returns the notes of the manifests that those before did not have, one line each.
@@ -216,6 +224,19 @@ func (c *Change) Commit() {
 	c.fleet.closeNodes(func(node *openNodePort) bool { return node.key != "" && !c.to.hasNodePort(node.key) })
 }
 
+// AwaitEnd waits, after Commit, until the old pods have ended, or the context ends.
+func (c *Change) AwaitEnd(ctx context.Context) {
+	for _, p := range c.removed {
+		select {
+		case <-p.removed:
+		case <-c.fleet.finished:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Abort ends the new pods, and returns at once. It undoes Join first.
 func (c *Change) Abort() {
 	if c.switched {
@@ -258,6 +279,7 @@ func (p *pod) retire(why string) {
 // remove forgets a pod that has ended.
 func (f *Fleet) remove(p *pod) {
 	p.close()
+	defer close(p.removed) // after the unlock
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pods = slices.DeleteFunc(f.pods, func(other *pod) bool { return other == p })

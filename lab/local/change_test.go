@@ -177,7 +177,7 @@ func TestChangeFails(t *testing.T) {
 	occupy(t, o.NodeAddress.String()+":30115")
 	before, addresses := pids(f), hostsLines(t, f, "a")
 	for _, test := range []struct{ name, manifests, want string }{
-		{"a pod that exits", service("a", 1, 30114, "{name: FAKE_EXIT, value: '3'}"), "pod a-1: given up because it failed 5 times, last with exit status 3; its log is " + filepath.Join(o.State, "logs", "a-1.log")},
+		{"a pod that exits", service("a", 1, 30114, "{name: FAKE_EXIT, value: '3'}"), "pod a-1: given up because it failed 5 times, last with exit status 3; its log is " + filepath.Join(o.State, "logs", "a-1.log") + ", which ends with\n  fake: FAKE_EXIT is set"},
 		{"a node port in use", service("a", 1, 30115, ""), "NodePort 30115 of Service a: " + o.NodeAddress.String() + ":30115 is in use: stop the program that listens there, or take other addresses with --node-address, or another port with --node-port"},
 		{"an unknown program", strings.Replace(service("a", 1, 30114, ""), "fleetman/staff-service", "fleetman/nobody", 1), `…image: "fleetman/nobody": must be fleetman/NAME…`},
 		{"the Deployment of --set", service("b", 1, 0, ""), `--set "a": must be a Deployment of the manifests: b`},
@@ -237,7 +237,7 @@ func TestChangeReplaces(t *testing.T) {
 	text := service("a", 1, 0, "{name: COLOUR, valueFrom: {configMapKeyRef: {name: m, key: c}}}") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {c: red}\n"
 	f := startFleet(t, decode(t, text), o)
 	c, err := f.Stage(t.Context(), decode(t, text), func(MeshPod) bool { return true })
-	if err != nil || len(c.Added()) != 1 || c.Pods() != "1 pods started, 1 ended" {
+	if err != nil || len(c.Added()) != 1 || c.Pods() != "1 pod started, 1 ended" {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	c.Abort()

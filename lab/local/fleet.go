@@ -27,11 +27,22 @@ const maxEarlyExits = 5
 type NotReadyError struct {
 	Pod, Why string
 	Log      string   // the pod's log file
-	Last     []string // its last lines
+	Last     []string // the last lines there, of the last process
 }
 
+// Error returns the reason, the path of the log and, on lines of their own, its last lines: most programs
+// print there what is wrong.
 func (e *NotReadyError) Error() string {
-	return fmt.Sprintf("pod %s: %s; its log is %s", e.Pod, e.Why, e.Log)
+	text := fmt.Sprintf("pod %s: %s; its log is %s", e.Pod, e.Why, e.Log)
+	if len(e.Last) == 0 {
+		return text
+	}
+	return text + ", which ends with\n  " + strings.Join(e.Last, "\n  ")
+}
+
+// notReady returns the error for a pod. It is called with the mutex held.
+func (p *pod) notReady(why string) error {
+	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: lastLines(p.log.Name(), p.logged, 10)}
 }
 
 // Fleet is a running fleet.
@@ -217,7 +228,7 @@ func (f *Fleet) explain(p *pod) error {
 	if p.status.Why != "" {
 		why += fmt.Sprintf(", %d restarts, last failed with %s", p.status.Restarts, p.status.Why)
 	}
-	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
+	return p.notReady(why)
 }
 
 // Pods returns all pods, in the manifests' order.
@@ -508,6 +519,8 @@ type NodePort struct {
 	// Declared is the manifests' number of the port, 0 when they have none.
 	Declared int            `json:"declared,omitempty"`
 	Address  netip.AddrPort `json:"address"`
+	// NoPods reports whether no pod of the Service is ready, so that connections fail.
+	NoPods bool `json:"noPods,omitempty"`
 }
 
 // NodePorts returns the open node ports, in the manifests' order.
@@ -516,10 +529,13 @@ func (f *Fleet) NodePorts() []NodePort {
 	defer f.mu.Unlock()
 	var ports []NodePort
 	for i := range f.plan.services {
-		for _, port := range f.plan.services[i].nodePorts {
+		service := &f.plan.services[i]
+		for _, port := range service.nodePorts {
 			for _, node := range f.nodes {
 				if node.key == port.key {
-					ports = append(ports, NodePort{Service: port.service, Name: port.name, Declared: port.declared, Address: node.address})
+					ports = append(ports, NodePort{
+						Service: port.service, Name: port.name, Declared: port.declared, Address: node.address, NoPods: len(f.endpoints(service)) == 0,
+					})
 				}
 			}
 		}

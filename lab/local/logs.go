@@ -209,17 +209,20 @@ func (f *Fleet) waitForLines(ctx context.Context, log namedLog) (last bool) {
 }
 
 // LastLines returns the last n lines of a file, at most 16 kB.
-func LastLines(path string, n int) []string {
+func LastLines(path string, n int) []string { return lastLines(path, 0, n) }
+
+// lastLines returns the last n lines of a file after an offset, at most 16 kB.
+func lastLines(path string, from int64, n int) []string {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer file.Close()
 	const most = 16 << 10
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, io.SeekEnd)
+	if info, err := file.Stat(); err == nil {
+		from = max(from, info.Size()-most)
 	}
-	data, _ := io.ReadAll(io.LimitReader(file, most))
+	data, _ := io.ReadAll(io.NewSectionReader(file, from, most))
 	text := strings.TrimSpace(string(data))
 	if text == "" {
 		return nil

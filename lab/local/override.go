@@ -28,19 +28,19 @@ func (f *Fleet) Override(set []Setting, replicas map[string]int) (undo func()) {
 }
 
 // Apply replaces the manifests of a running fleet without a mesh, or, after an error, nothing. Pods that
-// change are replaced: the new ones are ready before Services lead to them, and before the old ones end. pods
-// describes how many were started and ended; it is empty when none was.
-func (f *Fleet) Apply(ctx context.Context, objects *manifest.Objects) (pods string, err error) {
+// change are replaced: the new ones are ready before Services lead to them, and before the old ones end. It does
+// not wait for that end.
+func (f *Fleet) Apply(ctx context.Context, objects *manifest.Objects) (*Change, error) {
 	change, err := f.Stage(ctx, objects, func(MeshPod) bool { return false })
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := change.Run(ctx); err != nil {
 		change.Abort()
-		return "", err
+		return nil, err
 	}
 	change.Join()
 	change.Leave()
 	change.Commit()
-	return change.Pods(), nil
+	return change, nil
 }

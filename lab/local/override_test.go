@@ -16,11 +16,11 @@ func TestOverride(t *testing.T) {
 	before := pids(f)
 
 	f.Override([]Setting{{"a", "COLOUR", "red"}}, map[string]int{"a": 2})
-	ended, err := f.Apply(t.Context(), objects)
+	change, err := f.Apply(t.Context(), objects)
 	require.NoError(t, err)
-	assert.Equal(t, "2 pods started, 1 ended", ended, "pods")
-	gone(t, f, "a-0")
-	if now := pids(f); len(now) != 3 || now["b-0"] != before["b-0"] {
+	assert.Equal(t, "2 pods started, 1 ended", change.Pods(), "pods")
+	change.AwaitEnd(t.Context())
+	if now := pids(f); len(f.Pods()) != 3 || len(now) != 3 || now["b-0"] != before["b-0"] {
 		t.Errorf("processes %v, before %v", now, before)
 	}
 	for _, ip := range hostsLines(t, f, "a") {
@@ -31,7 +31,7 @@ func TestOverride(t *testing.T) {
 	_, err = f.Apply(t.Context(), objects)
 	wants.Error(t, "an unknown Deployment", err, `--replicas "nobody": must be a Deployment of the manifests: a, b…`)
 	undo()
-	ended, err = f.Apply(t.Context(), objects)
+	change, err = f.Apply(t.Context(), objects)
 	require.NoError(t, err)
-	assert.Equal(t, "", ended, "after undo")
+	assert.Equal(t, "", change.Pods(), "after undo")
 }

@@ -76,6 +76,7 @@ type pod struct {
 	sidecar     Sidecar        // nil: none
 	held        bool           // outside of the endpoints: not in the plan in force
 	gaveUp      error          // why it is not started again
+	logged      int64          // the size of its log when its process started
 	status      process.Status // as the supervisor last reported it
 	terminating bool           // this process is being ended
 	deleted     bool           // and its proxy with it
@@ -140,7 +141,6 @@ func (p *pod) close() {
 	if p.plan.proxied {
 		_ = os.Remove(p.plan.hostsFile) // the others share one
 	}
-	close(p.removed)
 }
 
 // run starts the pod, until the fleet ends or it is retired.
@@ -156,6 +156,11 @@ func (p *pod) run() {
 
 func (p *pod) start() (*process.Process, error) {
 	f := p.fleet
+	if info, err := p.log.Stat(); err == nil {
+		f.mu.Lock()
+		p.logged = info.Size()
+		f.mu.Unlock()
+	}
 	cmd := exec.Command(p.program)
 	cmd.Dir = f.options.State
 	cmd.Env = p.plan.processEnv(f.options.Environ)
@@ -188,7 +193,7 @@ func (p *pod) changed(now process.Status) {
 		}
 	case process.GivenUp:
 		f.note(p, GivenUp, now.Why)
-		p.gaveUp = &NotReadyError{Pod: p.plan.id(), Why: now.String(), Log: p.log.Name(), Last: LastLines(p.log.Name(), 10)}
+		p.gaveUp = p.notReady(now.String())
 		signal(f.starting)
 	case process.Stopped:
 	}

@@ -31,6 +31,8 @@ type Applied struct {
 	Notes []string `json:"notes,omitempty"`
 	// Seconds is the time until every proxy had accepted the change.
 	Seconds float64 `json:"seconds"`
+	// AwaitEnd waits until the pods that end have ended, or the context ends. Nil: none ends.
+	AwaitEnd func(context.Context) `json:"-"`
 }
 
 // Apply replaces the manifests of the running mesh, as kubectl apply --prune does, and returns when
@@ -73,7 +75,9 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 		return Applied{}, fmt.Errorf("%w; the old objects are restored", err)
 	}
 	change.Commit()
-	return Applied{Changed: differences(before, objects), Notes: notes, Pods: change.Pods(), Seconds: time.Since(began).Seconds()}, nil
+	return Applied{
+		Changed: differences(before, objects), Notes: notes, Pods: change.Pods(), Seconds: time.Since(began).Seconds(), AwaitEnd: change.AwaitEnd,
+	}, nil
 }
 
 // checkGateways returns an error if the manifests need other gateways, or other threads of them, which

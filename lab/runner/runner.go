@@ -4,7 +4,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -56,11 +55,11 @@ func Starter(o Options) check.Start {
 				}
 			}
 			if err != nil {
-				return nil, explain(err)
+				return nil, err
 			}
 			t.fleet = t.mesh.Fleet()
 		} else if t.fleet, err = local.Start(ctx, objects, o.Local); err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
 		if err := t.awaitVehicles(ctx); err != nil {
 			t.Stop()
@@ -96,15 +95,6 @@ func (o Options) CheckFree(places int) error {
 		}
 	}
 	return nil
-}
-
-// explain adds the last lines of the log of a pod that did not get ready.
-func explain(err error) error {
-	var late *local.NotReadyError
-	if errors.As(err, &late) && len(late.Last) > 0 {
-		return fmt.Errorf("%w; its last line: %s", err, late.Last[len(late.Last)-1])
-	}
-	return err
 }
 
 type target struct {

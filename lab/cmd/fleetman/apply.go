@@ -17,7 +17,8 @@ func applyCommand(where *places) *cobra.Command {
 		Use:   "apply SCENARIO|DIR|FILE...",
 		Short: "Replace the manifests of the running mesh, all of them or none",
 		Long: `Replace the manifests of the running mesh, here or on a cluster: objects that are not
-in the new ones are deleted. The command returns when every proxy has its new configuration.
+in the new ones are deleted. The command returns when every proxy has its new configuration
+and, except on a cluster, the pods that end have ended.
 
 A pod whose Deployment, variables, ports or proxy change is replaced: the new one is
 ready before Services lead to it, and before the old one ends, so no request is lost.

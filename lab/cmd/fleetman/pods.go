@@ -63,7 +63,7 @@ func (p *printer) pods(status control.Status) {
 		p.trouble(pod)
 	}
 	for _, port := range status.NodePorts {
-		p.line(plain, "%s: http://%s", port.Service, port.Address)
+		p.line(ifNot(!port.NoPods), "%s: %s", port.Service, url(port))
 	}
 }
 
@@ -75,6 +75,14 @@ func (p *printer) trouble(pod local.Pod) {
 	if pod.Faults != "" {
 		p.line(red, "%s has faults: %s", pod.Name, pod.Faults)
 	}
+}
+
+// url returns the address of a node port for a browser, or why there is nothing to see.
+func url(port local.NodePort) string {
+	if port.NoPods {
+		return fmt.Sprintf("no pod is ready: connections to %s fail", port.Address)
+	}
+	return "http://" + port.Address.String()
 }
 
 // ifNot returns red unless good.

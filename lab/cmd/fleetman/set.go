@@ -19,7 +19,8 @@ func setCommand(where *places) *cobra.Command {
 fleet, over its manifests and until the fleet stops.
 
 Pods that change are replaced: the new ones are ready before Services lead to them,
-and before the old ones end. After an error nothing has changed.
+and before the old ones end. The command returns when they have ended. After an error
+nothing has changed; that of a pod that does not start has the last lines of its log.
 
 On a cluster the Deployment is changed until the next up, and the command does not
 wait for its pods.`,

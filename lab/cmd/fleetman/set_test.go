@@ -1,9 +1,60 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
+
+// TestSet changes a running fleet of fakes. What the command prints holds when it returns; a failure shows what the
+// new pod's program printed, and changes nothing.
+func TestSet(t *testing.T) {
+	state, network := t.TempDir(), networkOf(t)
+	up := inBackground(t, "up", "--bin", fakes(t, "webapp"), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
+		"--restart-backoff", "1ms", "../../../k8s/base/webapp.yaml")
+	await(t, "the fleet", func() bool { return strings.Contains(up.stderr.String(), "; Ctrl-C ends it\n") })
+	pods := func() (list podList) {
+		code, out, errs := fleetman(t, "pods", "--state", state, "-o", "json")
+		require.Equal(t, 0, code, errs)
+		require.NoError(t, json.Unmarshal([]byte(out), &list))
+		return list
+	}
+	set := func(args ...string) (int, string, string) { return fleetman(t, append(args, "--state", state)...) }
+
+	before := pods()
+	code, out, errs := set("set", "webapp", "FAKE_EXIT=3")
+	assert.Equal(t, exitFailure, code, "exit code")
+	assert.Equal(t, "", out, "standard output")
+	assert.Equal(t, "fleetman: pod webapp-1: given up because it failed 5 times, last with exit status 3; its log is "+
+		filepath.Join(state, "logs", "webapp-1.log")+", which ends with\n  fake: FAKE_EXIT is set\n", errs, "errors")
+	await(t, "the end of the new pod", func() bool { return len(pods().Pods) == 1 })
+	assert.Equal(t, before, pods(), "pods after a failure")
+
+	code, out, errs = set("set", "webapp", "COLOUR=red")
+	assert.Equal(t, 0, code, errs)
+	wants.Text(t, "standard output", out, "1 pod started, 1 ended, within … s\n")
+	after := pods().Pods
+	require.Len(t, after, 1)
+	assert.Equal(t, "webapp-1", after[0].Name, "the pod")
+
+	code, out, errs = set("set", "webapp", "--replicas", "0")
+	assert.Equal(t, 0, code, errs)
+	wants.Text(t, "standard output", out, "0 pods started, 1 ended, within … s\n")
+	address := network + "250:30080"
+	wants.Text(t, "pods", onlyOut(set("pods")), "POD  ADDRESS …\nfleetman-webapp: no pod is ready: connections to "+address+" fail\n")
+	wants.Text(t, "status", onlyOut(set("status")), "running …\nmanifests …\naddress    no pod is ready: connections to "+address+
+		" fail (fleetman-webapp)\npods       0 of 0 ready\nmesh       none\n")
+}
+
+// onlyOut returns the standard output of a run.
+func onlyOut(_ int, stdout, _ string) string { return stdout }
 
 func TestOverride(t *testing.T) {
 	for _, test := range []struct {

@@ -69,7 +69,7 @@ func (p *printer) status(s *fleetStatus) {
 	p.field(plain, "running", "for %s, since %s, %s", age(s.Since), s.Since.Local().Format(time.DateTime), at)
 	p.field(plain, "manifests", "%s", shellPaths(s.Manifests))
 	for _, port := range s.NodePorts {
-		p.field(plain, "address", "http://%s (%s)", port.Address, port.Service)
+		p.field(ifNot(!port.NoPods), "address", "%s (%s)", url(port), port.Service)
 	}
 	ready := count(s.Pods, func(pod local.Pod) bool { return pod.Ready })
 	p.field(ifNot(ready == len(s.Pods)), "pods", "%d of %d ready", ready, len(s.Pods))

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -123,7 +122,8 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
 		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	}
-	return o, f.readLists(&o)
+	err = f.readLists(&o)
+	return o, err
 }
 
 // readLists reads the flags that may be repeated.
@@ -181,7 +181,6 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	defer page.Close()
 	fleet, meshed, err := start(cmd.Context(), where, f, objects, options, stderr)
 	if err != nil {
-		printLast(stderr, err)
 		return err
 	}
 	end := fleet.Stop
@@ -227,15 +226,6 @@ func load(where places, args []string) (paths []string, objects *manifest.Object
 	}
 	objects, err = manifest.Load(paths...)
 	return paths, objects, err
-}
-
-// printLast prints the last log lines of a pod that did not get ready.
-func printLast(w io.Writer, err error) {
-	if late, ok := errors.AsType[*local.NotReadyError](err); ok {
-		for _, line := range late.Last {
-			fmt.Fprintln(w, "  "+line)
-		}
-	}
 }
 
 // follow prints events until the context ends, then stops the fleet.
