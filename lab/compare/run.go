@@ -139,12 +139,9 @@ func (r *running) begin(began time.Time, first []record.Sample, entry string) {
 // findHops adds the calls of services to each other to the record, those of a load
 // that a service sends among them.
 func (r *running) findHops() {
-	var load *record.Hop
+	load := record.Hop{Upstream: r.seen.Entry, Methods: r.e.Load.Methods()}
 	if caller, err := r.caller(); r.e.Load.From != "" && err == nil {
-		load = &record.Hop{Caller: caller.Deployment, Upstream: r.seen.Entry}
-		for _, stream := range r.e.Load.Streams {
-			load.Methods = append(load.Methods, stream.Method)
-		}
+		load.Caller = caller.Deployment
 	}
 	healthyUntil := r.seen.FaultAt
 	if r.none() {

@@ -1,5 +1,7 @@
 package experiment
 
+import "slices"
+
 // Experiment asks one question of a fleet: every arm meets every fault under the
 // same load, once for each seed.
 type Experiment struct {
@@ -144,6 +146,16 @@ type Load struct {
 	MaxInFlight int `json:"maxInFlight"`
 	// Jobs is how many Jobs of a cluster send the load, each its share. Defaults to 1.
 	Jobs int `json:"jobs,omitempty"`
+}
+
+// Methods are those of the streams.
+func (l Load) Methods() (methods []string) {
+	for _, s := range l.Streams {
+		if !slices.Contains(methods, s.Method) {
+			methods = append(methods, s.Method)
+		}
+	}
+	return methods
 }
 
 // Names of targets.

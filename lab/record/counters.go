@@ -89,3 +89,21 @@ func (c Counters) Sum(of func(pod string) bool, has func(Count) bool, offset Off
 	}
 	return sum
 }
+
+// Received returns the growth of a pod's count of requests from one offset to another,
+// by method.
+func (c Counters) Received(pod string, from, until Offset) map[string]float64 {
+	received := map[string]float64{}
+	for _, s := range c.byPod[pod] {
+		for _, n := range s.Counts {
+			method := n.method()
+			if _, known := received[method]; known || n.Name != CountServer {
+				continue
+			}
+			only := func(other string) bool { return other == pod }
+			has := func(other Count) bool { return other.Name == CountServer && other.method() == method }
+			received[method] = c.Sum(only, has, until) - c.Sum(only, has, from)
+		}
+	}
+	return received
+}

@@ -20,8 +20,8 @@ type Hop struct {
 	// Calls is how many calls one such request makes while nothing fails. 0 when the
 	// caller makes none itself: see Load.
 	Calls float64 `json:"calls"`
-	// Shared hops have the methods of another caller, so that the upstream's count
-	// is not of this hop alone.
+	// Shared hops have the methods of another caller, or of the load, so that the
+	// upstream's count is not of this hop alone.
 	Shared bool `json:"shared,omitempty"`
 	// Load marks the hop of a load that a service sends: each of its requests is a
 	// call too, beside those that the caller makes itself.
@@ -81,8 +81,8 @@ func (n Count) upstream() string { _, upstream, _ := strings.Cut(n.Of, " "); ret
 
 // FindHops finds the calls of services to each other in what they counted until
 // an offset up to which nothing failed; 0 is the end of the run. Load is the hop of
-// a load that a service sends, else nil.
-func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
+// the load to its entry, without a caller if no service sends it.
+func FindHops(samples []Sample, healthyUntil Offset, load Hop) (hops []Hop) {
 	c := NewCounters(samples)
 	if healthyUntil == 0 {
 		healthyUntil = c.last
@@ -97,11 +97,15 @@ func FindHops(samples []Sample, healthyUntil Offset, load *Hop) (hops []Hop) {
 	for i := range hops {
 		c.findCause(&hops[i], healthyUntil)
 	}
-	if load != nil {
-		hops = addLoad(hops, *load)
+	if load.Caller != "" {
+		hops = addLoad(hops, load)
+	}
+	callers := slices.Clone(hops)
+	for _, entry := range entries(samples, load.Upstream) {
+		callers = append(callers, Hop{Caller: load.Caller, Upstream: entry, Methods: load.Methods})
 	}
 	for i, h := range hops {
-		hops[i].Shared = slices.ContainsFunc(hops, func(other Hop) bool {
+		hops[i].Shared = slices.ContainsFunc(callers, func(other Hop) bool {
 			return other.Upstream == h.Upstream && other.Caller != h.Caller &&
 				slices.ContainsFunc(h.Methods, func(method string) bool { return slices.Contains(other.Methods, method) })
 		})
@@ -223,48 +227,4 @@ func (c Counters) routes(service string) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
-}
-
-// LoadHops returns the hops on the load's path, nearest first: its own, if a
-// service sends it, and those from its entry on.
-func (r *Run) LoadHops() (path []Hop) {
-	for _, h := range r.Hops {
-		if h.Load {
-			path = append(path, h)
-		}
-	}
-	reached := []string{r.Entry}
-	for i := 0; i < len(reached); i++ {
-		for _, h := range r.Hops {
-			if h.Caller != reached[i] || h.Load {
-				continue
-			}
-			path = append(path, h)
-			if !slices.Contains(reached, h.Upstream) {
-				reached = append(reached, h.Upstream)
-			}
-		}
-	}
-	return path
-}
-
-// Needs reports whether a request of the load, one of a few routes, needs a hop:
-// its route is a word of the path that leads to the calls, or it is the load's own
-// hop.
-func (h Hop) Needs(route string) bool { return h.Load || words(h.Per...)[route] }
-
-// Watched returns the hop whose attempts show the fault: the load's nearest
-// to a service that had it, else the first from the entry, or the first of all.
-func (r *Run) Watched() (Hop, bool) {
-	path := r.LoadHops()
-	for _, h := range path {
-		if slices.ContainsFunc(r.Pods, func(pod string) bool { return ServiceOf(pod) == h.Upstream }) {
-			return h, true
-		}
-	}
-	all := append(path, r.Hops...)
-	if len(all) == 0 {
-		return Hop{}, false
-	}
-	return all[0], true
 }

@@ -36,7 +36,7 @@ func TestFindHops(t *testing.T) {
 		{Caller: "staff-service", Upstream: "photo-store", Methods: []string{"GET"}, Per: []string{"GET /driver/:vehicle"}, Calls: 2},
 		{Caller: "webapp", Upstream: "api-gateway", Methods: []string{"GET"}, Per: []string{"GET /api/vehicles/", "GET /api/vehicles/driver/:name"}, Calls: 1},
 	}
-	got := FindHops(samples, Offset(3*time.Second), nil)
+	got := FindHops(samples, Offset(3*time.Second), Hop{})
 	assert.Equal(t, want, got, "hops")
 	assert.Equal(t, HopCounts{15, 15, 15, 15}, NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), "counts")
 	assert.Equal(t, []bool{true, false, false}, []bool{want[1].Needs("driver"), want[1].Needs("positions"), want[2].Needs("")}, "needed by the routes of its path")
@@ -46,11 +46,13 @@ func TestFindHops(t *testing.T) {
 		{"webapp", "staff-service-1", "api-gateway>staff-service"},
 		{"api-gateway", "photo-store-0", "staff-service>photo-store"},
 		{"api-gateway", "api-gateway-0", "api-gateway>position-tracker"},
-		{"photo-store", "nobody-0", "api-gateway>position-tracker"},
+		{"photo-store", "nobody-0", ">"}, // calls nobody
+		{"", "photo-store-0", "staff-service>photo-store"},
 	} {
 		r := Run{Entry: test.entry, Pods: []string{test.pod}, Hops: got}
-		h, _ := r.Watched()
+		h, ok := r.Watched()
 		assert.Equal(t, test.want, h.Name(), "from "+test.entry+" to "+test.pod)
+		assert.Equal(t, test.want != ">", ok, "from "+test.entry+", a hop is watched")
 	}
 	_, ok := new(Run).Watched()
 	assert.Equal(t, false, ok, "a run without hops watches one")
@@ -61,7 +63,7 @@ func TestShared(t *testing.T) {
 	hops := FindHops([]Sample{
 		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
 		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
-	}, 0, nil)
+	}, 0, Hop{})
 	var shared []bool
 	for _, h := range hops {
 		shared = append(shared, h.Shared)
@@ -108,7 +110,7 @@ func TestLoadHop(t *testing.T) {
 			nil,
 		},
 	} {
-		run.Hops = FindHops(run.Samples, 0, &Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
+		run.Hops = FindHops(run.Samples, 0, Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
 		watched, _ := run.Watched()
 		assert.Equal(t, test.watched, watched, name+", watched")
 		assert.Equal(t, true, watched.Needs("any"), name+", is needed")
@@ -123,6 +125,82 @@ func TestLoadHop(t *testing.T) {
 		assert.Equal(t, test.counts, run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)), name)
 		assert.Equal(t, test.whole, run.Counters().Hop(watched, 0, Offset(2*time.Second)), name+", the whole run")
 	}
+}
+
+// polled is a fleet whose tracker asks telemetry at each report and when it is read,
+// beside a load of 20 requests in 2 s.
+func polled(entry string) *Run {
+	run := &Run{Entry: entry, RepairAt: Offset(2 * time.Second), Samples: []Sample{
+		counted(2, "ingress"+ProxySuffix, Count{CountProxyAttempts, "gateway", 20}, Count{CountProxyAttempts, "page", 0}),
+		counted(2, "page-0", Count{CountServer, "GET /api", 5}, Count{CountClient, "GET gateway", 5}),
+		counted(2, "gateway-0", Count{CountServer, "GET /driver/:name", 25}, Count{CountClient, "GET staff", 25}),
+		counted(2, "simulator-0", Count{CountReports, "delivered", 10}, Count{CountClient, "POST tracker", 10}),
+		counted(2, "tracker-0", Count{CountServer, "POST /vehicles", 10}, Count{CountServer, "GET /vehicles", 0}, Count{CountClient, "POST telemetry", 10}, Count{CountClient, "GET telemetry", 10}),
+		counted(2, "telemetry-0", Count{CountServer, "GET /:vehicle", 30}, Count{CountServer, "POST /", 10}),
+		counted(2, "staff-0", Count{CountServer, "GET /driver", 25}),
+	}}
+	for i := range 20 {
+		run.Requests = append(run.Requests, Request{Intended: Offset(i) * Offset(100*time.Millisecond)})
+	}
+	return run
+}
+
+// TestSharedWithLoad: an upstream that the load asks too, straight or through a
+// gateway, cannot count the calls of others apart.
+func TestSharedWithLoad(t *testing.T) {
+	for _, test := range []struct {
+		entry, method string
+		want          []string
+	}{
+		{"telemetry", "GET", []string{"tracker>telemetry"}},
+		{"telemetry", "PUT", nil},
+		{"tracker", "GET", nil},
+		{"gateway", "GET", []string{"page>gateway"}},
+		{"ingress", "GET", []string{"page>gateway"}},
+		{"page", "GET", nil},
+	} {
+		var shared []string
+		for _, h := range FindHops(polled(test.entry).Samples, 0, Hop{Upstream: test.entry, Methods: []string{test.method}}) {
+			if h.Shared {
+				shared = append(shared, h.Name())
+			}
+		}
+		assert.Equal(t, test.want, shared, test.method+" of "+test.entry+", shared")
+	}
+}
+
+// TestLoadShare: of what a service received, only what the load sent and what follows
+// from it is the load's.
+func TestLoadShare(t *testing.T) {
+	for _, test := range []struct {
+		entry, method, service, received string
+		want                             float64
+	}{
+		{"gateway", "GET", "gateway", "GET", .8}, // 5 of the page
+		{"gateway", "GET", "staff", "GET", 1},
+		{"gateway", "GET", "telemetry", "GET", 0},
+		{"gateway", "GET", "tracker", "POST", 0},
+		{"ingress", "GET", "gateway", "GET", .8},
+		{"ingress", "GET", "staff", "GET", 1},
+		{"tracker", "GET", "telemetry", "GET", 0}, // a read makes no report
+		{"tracker", "POST", "telemetry", "GET", 1},
+		{"tracker", "POST", "telemetry", "POST", 1},
+		{"tracker", "POST", "tracker", "POST", 2. / 3}, // 10 of the simulator
+		{"telemetry", "GET", "telemetry", "GET", 2. / 3},
+		{"telemetry", "GET", "telemetry", "POST", 0},
+		{"", "GET", "telemetry", "GET", 1}, // nothing is known of the load's path
+		{"", "GET", "telemetry", "POST", 0},
+	} {
+		run := polled(test.entry)
+		methods := []string{test.method}
+		run.Hops = FindHops(run.Samples, 0, Hop{Upstream: test.entry, Methods: methods})
+		what := fmt.Sprintf("%s at %s: %s of %s", test.method, test.entry, test.received, test.service)
+		assert.Equal(t, test.want, run.LoadShare(run.Counters(), methods, test.service, test.received, 0, run.RepairAt), what)
+		if test.want > 0 {
+			assert.Equal(t, true, run.LeadsTo(test.service, methods), what+", leads there")
+		}
+	}
+	assert.Equal(t, false, polled("gateway").LeadsTo("telemetry", []string{"GET"}), "a load that leads elsewhere")
 }
 
 // TestSum: counts are sums over a service's pods; one that restarts begins at 0,

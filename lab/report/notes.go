@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,24 +14,24 @@ import (
 // Met counts what reached the pods that had the fault, between fault and
 // repair.
 type Met struct {
-	Requests float64 `json:"requests"` // reads: the load's
-	Reports  float64 `json:"reports"`  // writes: the vehicles'
+	Requests float64 `json:"requests"` // the load's, and the calls that follow from them
+	Reports  float64 `json:"reports"`  // other writes: the vehicles'
 	Crashes  float64 `json:"crashes"`  // each ended the count of at least one of them
 }
 
-// metBy sums the counters of the pods that had the fault.
-func metBy(c record.Counters, run *record.Run) (m Met) {
+// metBy sums the counters of the pods that had the fault. methods are the load's.
+func metBy(c record.Counters, run *record.Run, methods []string) (m Met) {
 	for _, pod := range run.Pods {
-		only := func(name string) bool { return name == pod }
-		grown := func(method string) float64 {
-			of := func(count record.Count) bool {
-				return count.Name == record.CountServer && strings.HasPrefix(count.Of, method+" ")
+		service := record.ServiceOf(pod)
+		for method, n := range c.Received(pod, run.FaultAt, run.RepairAt) {
+			ofLoad := n * run.LoadShare(c, methods, service, method, run.FaultAt, run.RepairAt)
+			m.Requests += ofLoad
+			if method == http.MethodPost {
+				m.Reports += n - ofLoad
 			}
-			return c.Sum(only, of, run.RepairAt) - c.Sum(only, of, run.FaultAt)
 		}
-		m.Requests += grown("GET")
-		m.Reports += grown("POST")
 	}
+	m.Requests, m.Reports = micro(m.Requests), micro(m.Reports)
 	for _, e := range run.Events {
 		if e.What == record.EventExited && slices.Contains(run.Pods, e.Who) && e.At >= run.FaultAt && e.At < run.RepairAt {
 			m.Crashes++
@@ -78,9 +79,12 @@ func (f *Fault) note() {
 				f.warn(a, r, loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
 			}
 			switch {
-			case f.Healthy() || r.Met.Crashes > 0:
+			case f.Healthy():
+			case !r.isLoadNear():
+				f.warn(a, r, notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")))
+			case r.Met.Crashes > 0:
 			case r.Met.Requests == 0:
-				f.warn(a, r, notMet, "no request met the fault, by chance: its figures say nothing about it")
+				f.warn(a, r, notMet, "no request of the load met the fault, by chance: its figures say nothing about it")
 			case r.Met.Reports == 0 && f.reportsCanMeet():
 				f.warn(a, r, noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
 			}
@@ -90,6 +94,11 @@ func (f *Fault) note() {
 		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
 		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
 	}
+}
+
+// isLoadNear reports whether requests of the load lead to a service that had the fault.
+func (r *Run) isLoadNear() bool {
+	return slices.ContainsFunc(r.seen.Services(), func(service string) bool { return r.seen.LeadsTo(service, r.methods) })
 }
 
 // reportsCanMeet reports whether vehicles' reports reached the fault in some

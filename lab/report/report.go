@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"net/http"
 	"slices"
 	"time"
 
@@ -156,13 +157,24 @@ func (g *Group) add(run *record.Run) error {
 	if !slices.Equal(a.settings, run.Settings) {
 		return fmt.Errorf("%s: settings: %q and %q: must be the same to be compared; report each directory alone", run.Name(), a.settings, run.Settings)
 	}
-	computed := compute(run, g.Conditions.SLO)
+	computed := compute(run, g.Conditions.SLO, g.methods())
 	if slices.ContainsFunc(a.Runs, computed.same) {
 		return fmt.Errorf("%s: must be there once", run.Name())
 	}
 	a.Runs = append(a.Runs, computed)
 	return nil
 }
+
+// methods are those of the load.
+func (g *Group) methods() []string {
+	if g.experiment == nil {
+		return getOnly
+	}
+	return g.experiment.Load.Methods()
+}
+
+// getOnly are the methods of the load that an experiment has by default.
+var getOnly = []string{http.MethodGet}
 
 // check refuses a fault that is in two groups: their conditions differ.
 func (r Report) check() error {

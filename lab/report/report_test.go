@@ -93,7 +93,7 @@ func pick(bad bool, instead record.Request) record.Request {
 func TestRecovered(t *testing.T) {
 	run := &record.Run{Key: record.Key{Arm: "library", Fault: "all-bad"}, FaultAt: at(5), RepairAt: at(15), End: at(30), Rate: 10}
 	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
-	got := compute(run, slo)
+	got := compute(run, slo, getOnly)
 	degradedThen, _ := column("degradedThen")
 	assert.Equal(t, []*float64{pointer(0.), pointer(.99), pointer(6.9)}, []*float64{got.Contained, degradedThen.of(&got), got.Recovered}, "contained, degraded then, recovered")
 }
@@ -252,7 +252,7 @@ func sample(r *record.Run, second, attempts float64, counts ...record.Count) {
 
 // hopped adds what the record of a run has of the hops.
 func hopped(c *record.Run, healthyUntil record.Offset) *record.Run {
-	c.Entry, c.Hops = "api-gateway", record.FindHops(c.Samples, healthyUntil, nil)
+	c.Entry, c.Hops = "api-gateway", record.FindHops(c.Samples, healthyUntil, record.Hop{})
 	return c
 }
 
@@ -483,7 +483,7 @@ func TestNotes(t *testing.T) {
 		"two seeds":                      {[]*record.Run{run("none", 1), run("none", 2)}, nil},
 		"one seed":                       {[]*record.Run{run("none", 1), run("library", 1)}, []string{oneSeed}},
 		"one seed, all replicas":         {[]*record.Run{run("none", 1, func(r *record.Run) { r.Replicas = 1 })}, nil},
-		"no request met the fault":       {[]*record.Run{run("none", 1, unmet("GET", "POS")), run("none", 2)}, []string{"x: none, seed 1: no request met the fault, by chance: its figures say nothing about it"}},
+		"no request met the fault":       {[]*record.Run{run("none", 1, unmet("GET", "POS")), run("none", 2)}, []string{"x: none, seed 1: no request of the load met the fault, by chance: its figures say nothing about it"}},
 		"no report met the fault":        {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2)}, []string{"x: none, seed 1: no report of a vehicle met the fault, by chance: its positions and gap say nothing about it"}},
 		"no service that takes a report": {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2, unmet("POS"))}, nil},
 		"the first request crashed it":   {[]*record.Run{run("none", 1, unmet("GET", "POS"), crash), run("none", 2)}, nil},
@@ -505,6 +505,32 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestLoadElsewhere: the calls of other services to a pod with the fault are not the load's,
+// so a load that leads elsewhere is a note.
+func TestLoadElsewhere(t *testing.T) {
+	run := func(seed uint64) *record.Run {
+		r := staffRun("none", "x", seed)
+		r.Entry, r.Pods = "api-gateway", []string{"vehicle-telemetry-0"}
+		r.Samples = nil
+		for _, second := range []float64{0, 3, 9} {
+			n := 5 * second
+			for pod, counts := range map[string][]record.Count{
+				"api-gateway-0":       {counted(record.CountServer, "GET /vehicles/driver/:name", 2*n), counted(record.CountClient, "GET staff-service", 2*n)},
+				"position-tracker-0":  {counted(record.CountServer, "POST /vehicles", n), counted(record.CountClient, "GET vehicle-telemetry", n), counted(record.CountClient, "POST vehicle-telemetry", n)},
+				"vehicle-telemetry-0": {counted(record.CountServer, "GET /vehicles/:vehicle", n), counted(record.CountServer, "POST /vehicles", n)},
+			} {
+				r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: pod, Counts: counts})
+			}
+		}
+		r.Hops = record.FindHops(r.Samples, r.FaultAt, record.Hop{Upstream: r.Entry, Methods: getOnly})
+		return r
+	}
+	f := computed(t, run(1), run(2)).Faults[0]
+	assert.Equal(t, Met{Requests: 0, Reports: 30}, f.Arms[0].Runs[0].Met, "met the fault")
+	note := ": no request of the load leads to vehicle-telemetry: its figures of requests say nothing about the fault"
+	assert.Equal(t, []string{"none, seed 1" + note, "none, seed 2" + note}, f.Notes, "notes")
+}
+
 // TestWarnings: what makes figures unusable is in every form of the report without
 // --all: a line for each kind.
 func TestWarnings(t *testing.T) {
@@ -522,14 +548,14 @@ func TestWarnings(t *testing.T) {
 	Summary(&summary, r, SummaryOptions{})
 	markdown, table := written(MarkdownSummary, r), encoded(t, CSV, r)
 	for _, want := range []string{
-		"the load was late: a/x/1, b/x/1\n", "no request met the fault: a/x/1, b/x/1\n",
+		"the load was late: a/x/1, b/x/1\n", "no request of the load met the fault: a/x/1, b/x/1\n",
 		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
 	} {
 		assert.Contains(t, summary.String(), "\n! "+want, "summary")
 		assert.Contains(t, markdown, "\n- "+want, "Markdown")
 	}
 	for _, want := range []string{
-		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request met the fault; one seed, and the fault is in some replicas only\",",
+		"\nx,a,good,share,1,0.963007,1,100,\"the load was late; no request of the load met the fault; one seed, and the fault is in some replicas only\",",
 		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
 	} {
 		assert.Contains(t, table, want, "CSV")

@@ -48,6 +48,7 @@ type Run struct {
 
 	seen                  *record.Run
 	slo                   time.Duration
+	methods               []string         // of the load
 	during, contained     []record.Request // from fault, from containment, to repair
 	after                 []record.Request // from repair to the end of the load
 	latencies             []float64        // of during, sorted
@@ -135,11 +136,12 @@ func (s *Step) count(latency float64) {
 	s.Latencies[band]++
 }
 
-func compute(seen *record.Run, slo record.Offset) Run {
+// compute computes a run. methods are the load's.
+func compute(seen *record.Run, slo record.Offset, methods []string) Run {
 	slices.SortStableFunc(seen.Requests, func(a, b record.Request) int { return int(a.Intended - b.Intended) })
 	late := seen.Lateness()
 	r := Run{
-		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo),
+		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: methods,
 		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}

@@ -17,7 +17,7 @@ type warning struct {
 // What warnings are of.
 const (
 	loadLate  = "the load was late"
-	notMet    = "no request met the fault"
+	notMet    = "no request of the load met the fault"
 	noReport  = "no report of a vehicle met the fault"
 	bySeed    = "one seed, and the fault is in some replicas only"
 	seedsLeft = "seeds left out"

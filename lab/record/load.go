@@ -1,0 +1,156 @@
+package record
+
+import "slices"
+
+// entries returns the services that a load's requests reach first: behind a gateway of
+// the mesh, those to which it sent requests.
+func entries(samples []Sample, entry string) (services []string) {
+	for _, s := range samples {
+		for _, n := range s.Counts {
+			if s.Pod == entry+ProxySuffix && n.Name == CountProxyAttempts && n.N > 0 && !slices.Contains(services, n.Of) {
+				services = append(services, n.Of)
+			}
+		}
+	}
+	if len(services) == 0 {
+		return []string{entry}
+	}
+	return services
+}
+
+// reached returns the services to which requests of the load lead, with the methods
+// that they have there. methods are the load's own.
+func (r *Run) reached(methods []string) map[string][]string {
+	found := map[string][]string{}
+	services := entries(r.Samples, r.Entry)
+	for _, entry := range services {
+		found[entry] = methods
+	}
+	for i := 0; i < len(services); i++ {
+		for _, h := range r.Hops {
+			if h.Caller != services[i] || !h.follows(found[h.Caller]) {
+				continue
+			}
+			known := found[h.Upstream]
+			if more := addNew(slices.Clone(known), h.Methods...); len(more) > len(known) {
+				found[h.Upstream], services = more, append(services, h.Upstream)
+			}
+		}
+	}
+	return found
+}
+
+// follows reports whether calls of the hop follow from requests that its caller
+// receives by one of some methods.
+func (h Hop) follows(methods []string) bool {
+	return slices.ContainsFunc(h.Per, func(route string) bool { return slices.Contains(methods, Count{Of: route}.method()) })
+}
+
+func addNew(list []string, more ...string) []string {
+	for _, one := range more {
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// Services are those of the pods that had the fault.
+func (r *Run) Services() (services []string) {
+	for _, pod := range r.Pods {
+		services = addNew(services, ServiceOf(pod))
+	}
+	return services
+}
+
+// LeadsTo reports whether requests of the load lead to a service. methods are the load's.
+func (r *Run) LeadsTo(service string, methods []string) bool {
+	return r.Entry == "" || len(r.reached(methods)[service]) > 0 // without an entry, it is unknown
+}
+
+// LoadShare returns the share of the load, and of the calls that follow from it, in the
+// requests of a method that a service received from one offset to another: 0 if none of
+// them leads there, 1 if there are no others. methods are the load's.
+func (r *Run) LoadShare(c Counters, methods []string, service, method string, from, until Offset) float64 {
+	reached := r.reached(methods)
+	if r.Entry == "" && slices.Contains(methods, method) {
+		return 1
+	}
+	if !slices.Contains(reached[service], method) {
+		return 0
+	}
+	own, others := 0.0, 0.0
+	if slices.Contains(methods, method) && slices.Contains(entries(r.Samples, r.Entry), service) {
+		own = r.due(from, until)
+	}
+	for _, h := range r.Hops {
+		if h.Upstream != service {
+			continue
+		}
+		calls := c.grown(h.Caller, func(n Count) bool { return n.Name == CountClient && n.Of == method+" "+service }, from, until)
+		if h.follows(reached[h.Caller]) {
+			own += calls
+		} else {
+			others += calls
+		}
+	}
+	if others == 0 {
+		return 1
+	}
+	return own / (own + others)
+}
+
+// due is the number of requests whose intended start is from one offset until before
+// another.
+func (r *Run) due(from, until Offset) (n float64) {
+	for _, request := range r.Requests {
+		if request.Intended >= from && request.Intended < until {
+			n++
+		}
+	}
+	return n
+}
+
+// LoadHops returns the hops on the load's path, nearest first: its own, if a
+// service sends it, and those from its entry on.
+func (r *Run) LoadHops() (path []Hop) {
+	for _, h := range r.Hops {
+		if h.Load {
+			path = append(path, h)
+		}
+	}
+	reached := entries(r.Samples, r.Entry)
+	for i := 0; i < len(reached); i++ {
+		for _, h := range r.Hops {
+			if h.Caller != reached[i] || h.Load {
+				continue
+			}
+			path, reached = append(path, h), addNew(reached, h.Upstream)
+		}
+	}
+	return path
+}
+
+// Needs reports whether a request of the load, one of a few routes, needs a hop:
+// its route is a word of the path that leads to the calls, or it is the load's own
+// hop.
+func (h Hop) Needs(route string) bool { return h.Load || words(h.Per...)[route] }
+
+// Watched returns the hop whose attempts show the fault: the load's nearest to a
+// service that had it, else the first from the entry. If the entry is unknown, it is one
+// of all.
+func (r *Run) Watched() (Hop, bool) {
+	path := r.LoadHops()
+	if r.Entry == "" {
+		path = r.Hops
+	}
+	for _, h := range path {
+		if slices.ContainsFunc(r.Pods, func(pod string) bool { return ServiceOf(pod) == h.Upstream }) {
+			return h, true
+		}
+	}
+	if len(path) == 0 {
+		return Hop{}, false
+	}
+	return path[0], true
+}
