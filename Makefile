@@ -42,9 +42,9 @@ help: ## list the targets
 run: first ui $(FLEETMAN) ## start the fleet: five vehicles on http://127.0.0.1:30080
 	@exec $(FLEETMAN) up $(UP)
 
-# $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled.
+# $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC: see lab/gobuild.
 define go_build
-CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
+GOGC=$${GOGC:-300} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
 	  packages=0; while read -r line; do case $$line in \
 	    *[\ :\#]*) echo "$$line" >&2 ;; \
 	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "$(1): $$packages packages" ;; \
