@@ -36,9 +36,26 @@ func (m *machine) conditions(ctx context.Context) (string, map[string]string) {
 	return thisMachine(ctx), versions(ctx, m.o.Root)
 }
 
-func (m *machine) repeats(error) bool                  { return false }
-func (m *machine) parallel() bool                      { return false } // the arms would share two cores
-func (m *machine) mistakes([]plan) experiment.Problems { return nil }
+func (m *machine) repeats(error) bool { return false }
+func (m *machine) parallel() bool     { return false } // the arms would share two cores
+
+// mistakes returns what the launcher would refuse of each arm.
+func (m *machine) mistakes(plans []plan) (problems experiment.Problems) {
+	if !m.o.Network.IsValid() || m.o.Root == "" && m.o.Bin == "" {
+		return nil // nothing is started
+	}
+	for _, p := range onePerArm(plans) {
+		if p.objects == nil {
+			continue
+		}
+		o := p.options()
+		o.Mesh = p.mesh
+		if err := local.Check(p.objects, o); err != nil {
+			problems = append(problems, p.e.Problem(p.o.field(p.arm), "%s: %v", p.arm.Name, err))
+		}
+	}
+	return problems
+}
 
 func (m *machine) overhead(p plan) time.Duration {
 	if p.mesh {

@@ -2,14 +2,11 @@ package experiment
 
 import (
 	"fmt"
-	"math"
-	"net/url"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // Healthy is the name of the fault of an experiment that has none.
@@ -37,8 +34,8 @@ func New() *Experiment {
 }
 
 // Check fills in the defaults and returns every mistake as Problems. Figures are
-// the names that goals may have; nil allows any.
-func (e *Experiment) Check(figures []string) error {
+// those that goals may have; nil allows any.
+func (e *Experiment) Check(figures []Figure) error {
 	if problems := e.check(figures); len(problems) > 0 {
 		return problems
 	}
@@ -52,7 +49,8 @@ type checker struct {
 }
 
 // must notes a mistake unless ok. Its line is that of the field, or of the
-// nearest one around it that the file has.
+// nearest one around it that the file has; a part that a flag made is named by the
+// flag.
 func (c *checker) must(ok bool, path, format string, args ...any) {
 	if ok {
 		return
@@ -61,17 +59,37 @@ func (c *checker) must(ok bool, path, format string, args ...any) {
 	if c.e.lines != nil {
 		p.Source = c.e.Source
 	}
-	for around := path; p.Line == 0 && len(c.e.lines) > 0; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
-		if p.Line = c.e.lines[around]; around == "" {
+	for around := path; ; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
+		if flag, made := c.e.flags[around]; made {
+			p.Source, p.Field = "", strings.TrimSuffix(flag+": "+strings.TrimPrefix(path[len(around):], "."), ": ")
+			break
+		}
+		if p.Line = c.e.lines[around]; p.Line > 0 || around == "" {
 			break
 		}
 	}
 	c.problems = append(c.problems, p)
 }
 
-func (e *Experiment) check(figures []string) Problems {
-	e.fillDefaults()
+// given reports whether the file or a flag has a field: a 0 there is not the default.
+func (c *checker) given(path string) bool {
+	_, inFile := c.e.lines[path]
+	_, byFlag := c.e.flags[path]
+	return inFile || byFlag
+}
+
+// notEmpty notes a list that the file has without elements, although absence has a default.
+func (c *checker) notEmpty(path string, n int) {
+	c.must(n > 0 || !c.given(path), path, "empty: must be absent, or one at least")
+}
+
+func (e *Experiment) check(figures []Figure) Problems {
 	c := &checker{e: e}
+	if c.runs() > maxRuns {
+		c.must(false, "", "%d arms, %d faults, %d seeds, %d repeats, and the sweep's values: must be at most %d runs", len(e.Arms), max(1, len(e.Faults)), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
+		return c.problems // what follows looks at every point of the sweep
+	}
+	c.fillDefaults()
 	c.must(strings.TrimSpace(e.Question) != "" && !strings.ContainsAny(e.Question, "\r\n"), "question", "%.60q: must be the question that the experiment answers, in one line, here or as a comment in the file's first line", e.Question)
 	c.arms()
 	c.faults()
@@ -85,20 +103,59 @@ func (e *Experiment) check(figures []string) Problems {
 		c.must(phase.d >= Duration(phase.min) && phase.d <= maxPhase, "phases."+phase.name, "%v: must be between %v and 1h", phase.d, phase.min)
 	}
 	c.must(e.SLO > 0 && e.SLO <= maxPhase, "slo", "%v: must be more than 0s, and at most 1h", e.SLO)
+	c.notEmpty("seeds", len(e.Seeds))
 	for i, seed := range e.Seeds {
 		c.must(seed >= 1 && seed <= maxSeed && !slices.Contains(e.Seeds[:i], seed), fmt.Sprintf("seeds[%d]", i), "%d: must be between 1 and %d, and there once", seed, uint64(maxSeed))
 	}
-	c.must(e.Repeats >= 0 && e.Repeats <= 100, "repeats", "%d: must be between 1 and 100", e.Repeats)
+	c.must(e.Repeats >= 1 && e.Repeats <= 100 || e.Repeats == 0 && !c.given("repeats"), "repeats", "%d: must be between 1 and 100", e.Repeats)
 	c.goals(figures)
-	if len(c.problems) == 0 {
-		arms, faults := e.Expand()
-		runs := len(arms) * len(faults) * max(1, len(e.Seeds)) * max(1, e.Repeats)
-		c.must(runs <= maxRuns, "", "%d arms, %d faults, %d seeds, %d repeats: must be at most %d runs", len(arms), len(faults), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
-	}
+	c.theory(figures)
 	return c.problems
 }
 
-func (e *Experiment) fillDefaults() {
+// runs returns how many runs there are, or a number above maxRuns. The points of the
+// sweep are counted, not made: there may be too many to have in memory.
+func (c *checker) runs() (all int) {
+	e := c.e
+	if len(e.Arms) > maxRuns || len(e.Faults) > maxRuns {
+		return maxRuns + 1
+	}
+	uses := func(parts ...any) (used []bool) {
+		names := placeholders(parts)
+		for _, axis := range e.Sweep {
+			used = append(used, slices.Contains(names, axis.Name))
+		}
+		return used
+	}
+	var arms, faults [][]bool
+	for _, arm := range e.Arms {
+		arms = append(arms, uses(e.whole(arm)))
+	}
+	for _, fault := range e.Faults {
+		faults = append(faults, uses(fault))
+	}
+	if len(faults) == 0 {
+		faults = [][]bool{uses()}
+	}
+	for _, arm := range arms {
+		for _, fault := range faults {
+			each := min(max(1, len(e.Seeds)), maxRuns+1) * min(max(1, e.Repeats), maxRuns+1)
+			for i, axis := range e.Sweep {
+				if arm[i] || fault[i] {
+					each = min(each*max(1, len(axis.Values)), maxRuns+1)
+				}
+			}
+			if all += each; all > maxRuns {
+				return all
+			}
+		}
+	}
+	return all
+}
+
+func (c *checker) fillDefaults() {
+	e := c.e
+	c.notEmpty("faults", len(e.Faults))
 	if len(e.Faults) == 0 {
 		e.Faults = []Fault{{Name: Healthy, Meaning: "no fault: what each arm costs"}}
 	}
@@ -110,37 +167,11 @@ func (e *Experiment) fillDefaults() {
 		}
 	}
 	for i := range e.Goals {
-		if e.Goals[i].Confidence == 0 {
+		if e.Goals[i].Confidence == 0 && !c.given(fmt.Sprintf("goals[%d].confidence", i)) {
 			e.Goals[i].Confidence = defaultConfidence
 		}
 	}
-	e.Load.fillDefaults()
-}
-
-func (l *Load) fillDefaults() {
-	if l.Rate == 0 && len(l.Steps) == 0 && l.Ramp == nil {
-		l.Rate = 10
-	}
-	if len(l.Streams) == 0 {
-		switch l.Target {
-		case TargetGateway, TargetIngress:
-			l.Streams = []Stream{{Name: "driver", Path: "/vehicles/driver/{vehicle}"}}
-		case TargetPage:
-			l.Streams = []Stream{{Name: "positions", Path: "/api/vehicles/"}, {Name: "driver", Path: "/api/vehicles/driver/{vehicle}"}}
-		}
-	}
-	for i := range l.Streams {
-		s := &l.Streams[i]
-		if s.Method == "" {
-			s.Method = "GET"
-		}
-		if s.Share == 0 {
-			s.Share = 1
-		}
-		if s.Name == "" && len(l.Streams) == 1 {
-			s.Name = "all"
-		}
-	}
+	c.fillLoad(&e.Load)
 }
 
 // nameForm is that of arms, faults and streams: the words of a table's head.
@@ -179,15 +210,18 @@ func (c *checker) parts(path string, a Arm) {
 	for i, manifests := range a.Manifests {
 		c.must(strings.TrimSpace(manifests) != "", fmt.Sprintf("%s.manifests[%d]", path, i), "empty: must be a directory or a file")
 	}
-	for name, count := range a.Replicas {
+	for _, name := range slices.Sorted(maps.Keys(a.Replicas)) {
+		count := a.Replicas[name]
 		for _, at := range c.e.points(count) {
 			_, err := Count(at.fill(string(count))).number()
 			c.must(err == nil || len(at) == 0, path+".replicas."+name, "%v", err) // without a sweep the decoder has said so
 		}
 	}
-	for service, variables := range a.Env {
-		for name := range variables {
+	for _, service := range slices.Sorted(maps.Keys(a.Env)) {
+		for _, name := range slices.Sorted(maps.Keys(a.Env[service])) {
+			value := a.Env[service][name]
 			c.must(variableForm.MatchString(name), path+".env."+service, "%.60q: must be the name of a variable", name)
+			c.must(!strings.Contains(value, "\x00"), path+".env."+service+"."+name, "%.60q: must be without NUL", value)
 		}
 	}
 	for i, patch := range a.Patches {
@@ -214,57 +248,6 @@ func (c *checker) faults() {
 	}
 }
 
-func (c *checker) load() {
-	l := c.e.Load
-	ways := 0
-	for _, set := range []bool{l.Rate != 0, len(l.Steps) > 0, l.Ramp != nil} {
-		if set {
-			ways++
-		}
-	}
-	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
-	rate := func(path string, rate float64) {
-		most := maxRate * max(1, l.Jobs)
-		c.must(rate >= minRate && rate <= float64(most), path, "%v: must be between %v and %d requests per second", rate, minRate, most)
-	}
-	if l.Rate != 0 {
-		rate("load.rate", l.Rate)
-	}
-	for i, step := range l.Steps {
-		rate(fmt.Sprintf("load.steps[%d].rate", i), step.Rate)
-		last := i == len(l.Steps)-1
-		c.must(last || step.For > 0 && step.For <= maxPhase, fmt.Sprintf("load.steps[%d].for", i), "%v: must be more than 0s, and at most 1h, but in the last step", step.For)
-	}
-	if l.Ramp != nil {
-		rate("load.ramp.from", l.Ramp.From)
-		rate("load.ramp.to", l.Ramp.To)
-	}
-	c.must(l.Timeout > 0 && l.Timeout <= maxPhase, "load.timeout", "%v: must be more than 0s, and at most 1h", l.Timeout)
-	c.must(l.MaxInFlight >= 1 && l.MaxInFlight <= 100_000, "load.maxInFlight", "%d: must be between 1 and 100000", l.MaxInFlight)
-	c.must(l.Jobs >= 0 && l.Jobs <= maxJobs, "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
-	c.must(l.Jobs < 2 || l.From == "", "load.jobs", "%d: must be 1 with load.from, a pod of which sends the load", l.Jobs)
-	c.must(len(l.Streams) > 0, "load.streams", "empty: must be one at least for the target %.60q", l.Target)
-	c.names("load.streams", len(l.Streams), func(i int) string { return l.Streams[i].Name })
-	for i, s := range l.Streams {
-		c.stream(fmt.Sprintf("load.streams[%d]", i), s)
-	}
-}
-
-// Vehicle is the part of a stream's path that a vehicle's name replaces.
-const Vehicle = "{vehicle}"
-
-var methodForm = regexp.MustCompile(`^[A-Z]+$`)
-
-func (c *checker) stream(path string, s Stream) {
-	target, err := url.ParseRequestURI(strings.ReplaceAll(s.Path, Vehicle, "x"))
-	c.must(err == nil && strings.HasPrefix(s.Path, "/") && !strings.ContainsAny(s.Path, " #") && target.Host == "", path+".path", "%.80q: must be an escaped path such as /vehicles/driver/{vehicle}", s.Path)
-	c.must(methodForm.MatchString(s.Method), path+".method", "%.20q: must be a method such as GET", s.Method)
-	c.must(s.Share >= 1 && s.Share <= 1000, path+".share", "%d: must be between 1 and 1000", s.Share)
-	for name, value := range s.Headers {
-		c.must(httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value), path+".headers."+name, "%.60q: must be a header", value)
-	}
-}
-
 var axisForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
 
 func (c *checker) sweep() {
@@ -283,89 +266,14 @@ func (c *checker) sweep() {
 	for _, name := range used {
 		c.must(slices.Contains(names, name), "sweep", "no %s: must be there for ${%s}", name, name)
 	}
-}
-
-func (c *checker) goals(figures []string) {
-	var arms, faults []string
-	for _, arm := range c.e.Arms {
-		arms = append(arms, arm.Name)
-	}
-	for _, fault := range c.e.Faults {
-		faults = append(faults, fault.Name)
-	}
-	oneOf := func(path, name string, known []string) {
-		known = unique(known)
-		c.must(len(known) == 0 || slices.Contains(known, name), path, "%.60q: must be one of %s", name, strings.Join(known, ", "))
-	}
-	for i, g := range c.e.Goals {
-		path := fmt.Sprintf("goals[%d]", i)
-		if figures != nil {
-			oneOf(path+".figure", g.Figure, figures)
-		}
-		c.must(g.Figure != "", path+".figure", "missing: must be the name of a figure")
-		oneOf(path+".arm", g.Arm, arms)
-		oneOf(path+".fault", g.Fault, faults)
-		if g.Over != "" {
-			oneOf(path+".over", g.Over, arms)
-			c.must(g.Over != g.Arm, path+".over", "%.60q: must be another arm", g.Over)
-		}
-		c.must(g.AtLeast != "" || g.AtMost != "", path, "no bound: must have atLeast, atMost or both")
-		c.bound(path+".atLeast", g.AtLeast)
-		c.bound(path+".atMost", g.AtMost)
-		c.inOrder(path, g)
-		c.must(g.Confidence >= .5 && g.Confidence < 1, path+".confidence", "%v: must be at least 50%%, and less than 100%%", float64(g.Confidence))
-	}
-	for i, t := range c.e.Theory {
-		path := fmt.Sprintf("theory[%d]", i)
-		if figures != nil {
-			oneOf(path+".figure", t.Figure, figures)
-		}
-		c.must(t.Formula != "", path+".formula", "missing: must be a formula of the sweep's values")
-		c.bound(path+".formula", t.Formula)
-	}
-}
-
-// inOrder notes a goal without sweep that no figure can meet.
-func (c *checker) inOrder(path string, g Goal) {
-	least, wrongLeast := g.AtLeast.Value(nil)
-	most, wrongMost := g.AtMost.Value(nil)
-	if g.AtLeast != "" && g.AtMost != "" && wrongLeast == nil && wrongMost == nil {
-		c.must(least <= most, path, "atLeast %s, atMost %s: atLeast must not be more than atMost", g.AtLeast, g.AtMost)
-	}
-}
-
-// unique returns the names, each once.
-func unique(names []string) (once []string) {
-	for _, name := range names {
-		if !slices.Contains(once, name) {
-			once = append(once, name)
+	for _, part := range []struct {
+		path  string
+		value any
+	}{{"fleet", c.e.Fleet}, {"arms", c.e.Arms}, {"faults", c.e.Faults}} {
+		for _, text := range badPlaceholders(part.value) {
+			c.must(false, part.path, "%.60q: must be ${NAME}, of letters and digits, with a value of the sweep", text)
 		}
 	}
-	return once
-}
-
-// bound notes a bound that has no value at some point of the sweep.
-func (c *checker) bound(path string, b Bound) {
-	if b == "" {
-		return
-	}
-	at := Point{}
-	for _, axis := range c.e.Sweep {
-		for _, value := range axis.Values {
-			at[axis.Name] = value
-			v, err := b.Value(at)
-			if err != nil {
-				break
-			}
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				c.must(false, path, "%s: %v: must be a number", b, v)
-				return
-			}
-		}
-	}
-	v, err := b.Value(at)
-	c.must(err == nil, path, "%v", err)
-	c.must(err != nil || !math.IsNaN(v) && !math.IsInf(v, 0), path, "%s: %v: must be a number", b, v)
 }
 
 // Problem is a mistake in a field that a file, or its manifests, showed later.

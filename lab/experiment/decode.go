@@ -26,7 +26,10 @@ type Problem struct {
 // Error is one line.
 func (p Problem) Error() string {
 	text := p.Text
-	if p.Field != "" {
+	switch {
+	case strings.HasPrefix(p.Field, "--") && !strings.Contains(p.Field, " "): // a flag, and its value
+		text = p.Field + " " + text
+	case p.Field != "":
 		text = p.Field + ": " + text
 	}
 	if p.Line > 0 {
@@ -50,18 +53,26 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxBytes bounds one file: some thousand lines.
-const maxBytes = 1 << 20
+// maxBytes bounds one file: some thousand lines. maxList bounds a list in it.
+const (
+	maxBytes = 1 << 20
+	maxList  = 10_000
+)
 
-// Read reads the experiment in a file. Figures are the names that goals may have; nil
+// Read reads the experiment in a file. Figures are those that goals may have; nil
 // allows any. An error of the content is Problems.
-func Read(path string, figures []string) (*Experiment, error) {
+func Read(path string, figures []Figure) (*Experiment, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the experiment: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s: must be a file of at most %d bytes", path, maxBytes)
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s: a directory: must be a file", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %v: must be a regular file", path, info.Mode().Type())
+	case info.Size() > maxBytes:
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), maxBytes)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -71,7 +82,7 @@ func Read(path string, figures []string) (*Experiment, error) {
 }
 
 // Decode reads the text of an experiment, fills in the defaults and checks it.
-func Decode(source string, data []byte, figures []string) (*Experiment, error) {
+func Decode(source string, data []byte, figures []Figure) (*Experiment, error) {
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
 	}
@@ -128,7 +139,7 @@ func within(field, whole string) bool {
 }
 
 func firstComment(data []byte) string {
-	first, _, _ := strings.Cut(string(data), "\n")
+	first, _, _ := strings.Cut(strings.TrimPrefix(string(data), "\ufeff"), "\n")
 	comment, found := strings.CutPrefix(first, "#")
 	if !found {
 		return ""
@@ -263,6 +274,10 @@ func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path, form string)
 		d.fail(n, path, "must be "+form)
 		return
 	}
+	if len(n.Content) > maxList {
+		d.problems = append(d.problems, Problem{d.source, n.Line, path, fmt.Sprintf("%d elements: must be at most %d", len(n.Content), maxList)})
+		return
+	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
 	for i, element := range n.Content {
 		d.read(element, into.Index(i), fmt.Sprintf("%s[%d]", path, i), "")
@@ -323,7 +338,7 @@ func namesOf(fields []field) string {
 func formOf(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[Duration]():
-		return "a duration such as 1.5s"
+		return durationForm
 	case reflect.TypeFor[Share]():
 		return "a share such as 0.95 or 95%"
 	case reflect.TypeFor[Count]():

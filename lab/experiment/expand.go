@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,10 +47,11 @@ func Meet(a Arm, f Fault) bool {
 // At returns the sweep's values of an arm with a fault.
 func At(a Arm, f Fault) Point { return a.Point.with(f.Point) }
 
-// whole returns an arm on top of the arm that it is from, or of the fleet. It shares no maps and lists with them.
+// whole returns an arm on top of the arm before it that it is from, or of the fleet. It
+// shares no maps and lists with them.
 func (e *Experiment) whole(a Arm) Arm {
 	below := e.Fleet
-	if i := slices.IndexFunc(e.Arms, func(other Arm) bool { return other.Name == a.From }); a.From != "" && i >= 0 {
+	if i := e.index(a.From); a.From != "" && i >= 0 && i < e.index(a.Name) { // else a cycle, which Check refuses
 		below = e.whole(e.Arms[i])
 	}
 	if len(a.Manifests) == 0 {
@@ -77,6 +79,11 @@ func (e *Experiment) whole(a Arm) Arm {
 	}
 	a.Replicas, a.Env = replicas, env
 	return a
+}
+
+// index returns the place of the first arm with a name, or -1.
+func (e *Experiment) index(arm string) int {
+	return slices.IndexFunc(e.Arms, func(other Arm) bool { return other.Name == arm })
 }
 
 // armAt returns a whole arm with the values of the sweep.
@@ -116,9 +123,10 @@ func (e *Experiment) nameAt(name string, at Point) string {
 
 // points are all combinations of the axes that a part of the experiment depends
 // on; one empty point if there is none.
-func (e *Experiment) points(part any) []Point {
+func (e *Experiment) points(part any) []Point { return e.pointsOf(placeholders(part)) }
+
+func (e *Experiment) pointsOf(used []string) []Point {
 	points := []Point{{}}
-	used := placeholders(part)
 	for _, axis := range e.Sweep {
 		if !slices.Contains(used, axis.Name) {
 			continue
@@ -154,13 +162,12 @@ func (e *Experiment) Select(arms, faults []string) error {
 		whole[i] = e.whole(arm)
 		whole[i].From = ""
 	}
-	var err error
-	if e.Arms, err = pick(whole, arms, func(a Arm) string { return a.Name }); err != nil {
-		return fmt.Errorf("--arms %w", err)
+	pickedArms, wrongArms := pick("--arms", whole, arms, func(a Arm) string { return a.Name })
+	pickedFaults, wrongFaults := pick("--faults", e.Faults, faults, func(f Fault) string { return f.Name })
+	if err := errors.Join(wrongArms, wrongFaults); err != nil {
+		return err
 	}
-	if e.Faults, err = pick(e.Faults, faults, func(f Fault) string { return f.Name }); err != nil {
-		return fmt.Errorf("--faults %w", err)
-	}
+	e.Arms, e.Faults = pickedArms, pickedFaults
 	has := func(arm, fault string) bool {
 		return (arm == "" || slices.ContainsFunc(e.Arms, func(a Arm) bool { return a.Name == arm })) &&
 			(fault == "" || slices.ContainsFunc(e.Faults, func(f Fault) bool { return f.Name == fault }))
@@ -171,23 +178,20 @@ func (e *Experiment) Select(arms, faults []string) error {
 	return nil
 }
 
-func pick[T any](known []T, names []string, name func(T) string) (picked []T, err error) {
+func pick[T any](flag string, known []T, names []string, name func(T) string) (picked []T, err error) {
 	if len(names) == 0 {
 		return known, nil
 	}
-	var all []string
-	for _, one := range known {
-		all = append(all, name(one))
-	}
+	all := collect(known, name)
 	for i, wanted := range names {
-		at := slices.Index(all, wanted)
-		if at < 0 {
-			return nil, fmt.Errorf("%q: must be one or more of %s, separated by commas", wanted, strings.Join(all, ","))
+		switch at := slices.Index(all, wanted); {
+		case at < 0:
+			err = errors.Join(err, fmt.Errorf("%s %q: must be one or more of %s, separated by commas", flag, wanted, strings.Join(all, ",")))
+		case slices.Contains(names[:i], wanted):
+			err = errors.Join(err, fmt.Errorf("%s %q: must be there once", flag, wanted))
+		default:
+			picked = append(picked, known[at])
 		}
-		if slices.Contains(names[:i], wanted) {
-			return nil, fmt.Errorf("%q: must be there once", wanted)
-		}
-		picked = append(picked, known[at])
 	}
-	return picked, nil
+	return picked, err
 }

@@ -36,6 +36,8 @@ type Experiment struct {
 	Text []byte `json:"-"`
 	// lines are those of the fields in the file, by path: "arms[0].name".
 	lines map[string]int
+	// flags are those that made parts, by path.
+	flags map[string]string
 }
 
 // Arm is one way to run the fleet.

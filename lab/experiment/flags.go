@@ -56,7 +56,9 @@ func ParseFault(text string) (Fault, error) {
 			in.Replicas.Some = 1
 		case m[2] == "all":
 			in.Replicas.All = true
-		case err == nil && number >= 1:
+		case err == nil && (number < 1 || number > maxCount):
+			return Fault{}, fmt.Errorf("%.100q: replicas: %d: must be %s", text, number, replicasForm)
+		case err == nil:
 			in.Replicas.Some = number
 		default:
 			in.Replicas.Names = []string{m[2]}

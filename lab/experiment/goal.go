@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -11,6 +12,89 @@ import (
 	"strings"
 	"time"
 )
+
+// Figure is one that goals and theory may have.
+type Figure struct {
+	Name string
+	Unit string // of its values: share, s, 1/s, 1, cores, bytes
+}
+
+// unit is what a bound without a formula may be for a figure with a unit.
+type unit struct {
+	percent, duration bool
+	most              float64
+	must, mustOver    string // mustOver is for the difference to another arm
+}
+
+var units = map[string]unit{
+	"share": {true, false, 1, "must be a share from 0% to 100%", "must be a difference of shares, from -100% to 100%"},
+	"s":     {false, true, 3 * 3600, "must be a duration such as 3ms, from 0s to 3h", "must be a difference of durations such as -3ms, from -3h to 3h"},
+	"cores": {true, false, math.Inf(1), "must be a number of cores, at least 0, or percent of one", "must be a number of cores, or percent of one"},
+}
+
+var otherUnit = unit{false, false, math.Inf(1), "must be a number of at least 0, without a unit", "must be a number without a unit"}
+
+// unfit returns what the bound must be, or "" if a figure with the unit can have it.
+// Formulas of the sweep's values fit: one that is never reached at some points is valid.
+func (b Bound) unfit(name string, over bool) string {
+	value, err := b.Value(nil)
+	if name == "" || err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
+		return "" // the value has an error of its own
+	}
+	u, known := units[name]
+	if !known {
+		u = otherUnit
+	}
+	least, must := 0.0, u.must
+	if over {
+		least, must = -u.most, u.mustOver
+	}
+	_, notNumber := strconv.ParseFloat(string(b), 64)
+	_, notDuration := time.ParseDuration(string(b))
+	if strings.HasSuffix(string(b), "%") && !u.percent || notNumber != nil && notDuration == nil && !u.duration || value < least || value > u.most {
+		return must
+	}
+	return ""
+}
+
+// mistake is one in a field of a goal, or in the goal if field is empty.
+type mistake struct{ field, text string }
+
+// mistakes returns those that do not depend on the experiment. Unit is that of the figure, or
+// empty.
+func (g Goal) mistakes(unit string) (all []mistake) {
+	note := func(wrong bool, field, format string, args ...any) {
+		if wrong {
+			all = append(all, mistake{field, fmt.Sprintf(format, args...)})
+		}
+	}
+	note(g.Over != "" && g.Over == g.Arm, "over", "%.60q: must be another arm", g.Over)
+	note(g.AtLeast == "" && g.AtMost == "", "", "no bound: must have atLeast, atMost or both")
+	for _, bound := range []struct {
+		field string
+		b     Bound
+	}{{"atLeast", g.AtLeast}, {"atMost", g.AtMost}} {
+		if bound.b != "" {
+			must := bound.b.unfit(unit, g.Over != "")
+			note(must != "", bound.field, "%s: %s", bound.b, must)
+		}
+	}
+	least, wrongLeast := g.AtLeast.Value(nil)
+	most, wrongMost := g.AtMost.Value(nil)
+	note(g.AtLeast != "" && g.AtMost != "" && wrongLeast == nil && wrongMost == nil && least > most, "",
+		"atLeast %s, atMost %s: atLeast must not be more than atMost", g.AtLeast, g.AtMost)
+	note(g.Confidence < .5 || g.Confidence >= 1, "confidence", "%v: must be at least 50%%, and less than 100%%", float64(g.Confidence))
+	return all
+}
+
+// Check returns the mistakes that do not depend on the experiment. Unit is that of the figure.
+func (g Goal) Check(unit string) error {
+	var all []error
+	for _, wrong := range g.mistakes(unit) {
+		all = append(all, errors.New(strings.TrimPrefix(wrong.field+": "+wrong.text, ": ")))
+	}
+	return errors.Join(all...)
+}
 
 // Bound is a number, as it is written: 0.998, 99.8%, 3ms (in seconds), or a
 // formula of the sweep's values, 1 - pow(share, attempts).
@@ -36,6 +120,27 @@ func (b Bound) Value(at Point) (float64, error) {
 		return 0, fmt.Errorf("%s: %w", b, err)
 	}
 	return value, nil
+}
+
+// names returns the identifiers of a formula but for its functions, each once.
+func (b Bound) names() (all []string) {
+	node, err := b.node()
+	if err != nil {
+		return nil
+	}
+	called := map[ast.Expr]bool{}
+	ast.Inspect(node, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			called[n.Fun] = true
+		case *ast.Ident:
+			if !called[n] {
+				all = append(all, n.Name)
+			}
+		}
+		return true
+	})
+	return unique(all)
 }
 
 // node is the bound as an expression.
@@ -64,7 +169,9 @@ func evaluate(e ast.Expr, at Point) (float64, error) {
 	case *ast.ParenExpr:
 		return evaluate(e.X, at)
 	case *ast.BasicLit:
-		return strconv.ParseFloat(e.Value, 64)
+		if number, err := strconv.ParseFloat(e.Value, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+			return number, nil // too large a number is infinite
+		}
 	case *ast.Ident:
 		if value, ok := at.Number(e.Name); ok {
 			return value, nil

@@ -16,6 +16,9 @@ import (
 // Duration is a time.Duration, written as 1.5s.
 type Duration time.Duration
 
+// durationForm is what a duration must be: those of an experiment have bounds of an hour or less.
+const durationForm = "a duration such as 1.5s, at most 1h"
+
 // String returns the form that files have.
 func (d Duration) String() string { return time.Duration(d).String() }
 
@@ -26,7 +29,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%.60q: must be a duration such as 1.5s", text)
+		return fmt.Errorf("%.60q: must be %s", text, durationForm)
 	}
 	*d = Duration(parsed)
 	return nil
@@ -58,7 +61,7 @@ type Value string
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (v *Value) UnmarshalText(text []byte) error {
 	if len(text) == 0 || len(text) > 100 || strings.ContainsAny(string(text), "/:\n") {
-		return fmt.Errorf("%.60q: must be a value such as 3, 0.5 or 10s", text)
+		return fmt.Errorf("%.60q: must be 1 to 100 characters without \"/\", \":\" and line breaks, such as 3, 0.5 or 10s", text)
 	}
 	*v = Value(text)
 	return nil
@@ -192,13 +195,15 @@ func (r *Replicas) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-const replicasForm = "one, all, a number, or a list of pods"
+const replicasForm = "one, all, a number from 1 to 100, or a list of pods"
 
 func (r *Replicas) decodeNode(d *decoder, n *yaml.Node, path string) {
 	number, err := strconv.Atoi(n.Value)
 	switch {
 	case n.Kind == yaml.SequenceNode:
-		d.value(n, &r.Names, path, replicasForm)
+		if d.value(n, &r.Names, path, replicasForm); len(n.Content) == 0 {
+			d.problems = append(d.problems, Problem{d.source, n.Line, path, "empty: must be " + replicasForm})
+		}
 	case n.Kind != yaml.ScalarNode:
 		d.fail(n, path, "must be "+replicasForm)
 	case n.Value == "one":
@@ -240,6 +245,19 @@ func (a Action) Parse() (kind string, lasts time.Duration, err error) {
 }
 
 var placeholder = regexp.MustCompile(`\$\{([A-Za-z][A-Za-z0-9]*)\}`)
+
+// badPlaceholders returns what looks like placeholders in a part of the experiment, and is none.
+func badPlaceholders(part any) (bad []string) {
+	text, _ := json.Marshal(part) // as placeholders
+	for _, match := range placeholderLike.FindAllString(string(text), -1) {
+		if placeholder.FindString(match) != match && !slices.Contains(bad, match) {
+			bad = append(bad, match)
+		}
+	}
+	return bad
+}
+
+var placeholderLike = regexp.MustCompile(`\$\{[^}"]*\}?`)
 
 // fill replaces the placeholders of a text.
 func (p Point) fill(text string) string {

@@ -56,8 +56,8 @@ func (e *Experiment) YAML() ([]byte, error) {
 	return text, nil
 }
 
-// Write saves the experiment to a new file. Paths become relative to that file,
-// or to the repository when the file is outside of it.
+// Write saves the experiment to a new file, with paths that lead to the same manifests from
+// there.
 func (e *Experiment) Write(path, root string) error {
 	moved := *e
 	moved.Source, moved.Arms = path, slices.Clone(e.Arms)
@@ -93,21 +93,48 @@ func (e *Experiment) Write(path, root string) error {
 	return nil
 }
 
-// near is a path as a file in dir has it.
+// near is a path as a file in dir has it: below the repository when both are in it,
+// absolute when one is, as repo: has no meaning outside, and else relative to the file.
 func near(path, dir, root string) string {
-	path, err := filepath.Abs(path)
-	if err != nil {
+	path, dir = absolute(path), absolute(dir)
+	place, inside := below(path, absolute(root))
+	_, fileInside := below(dir, absolute(root))
+	switch {
+	case root != "" && inside && fileInside:
+		return inRepository + filepath.ToSlash(place)
+	case root != "" && (inside || fileInside):
 		return path
 	}
-	if below, err := filepath.Rel(root, path); root != "" && err == nil && filepath.IsLocal(below) {
-		return inRepository + filepath.ToSlash(below)
-	}
-	if dir, err = filepath.Abs(dir); err == nil {
-		if relative, err := filepath.Rel(dir, path); err == nil {
-			return relative
-		}
+	if relative, err := filepath.Rel(dir, path); err == nil {
+		return relative
 	}
 	return path
+}
+
+// below returns where a path is in a directory, if it is there.
+func below(path, dir string) (relative string, inside bool) {
+	relative, err := filepath.Rel(dir, path)
+	return relative, err == nil && filepath.IsLocal(relative)
+}
+
+// absolute returns a path from the root of the file system, without symbolic links if it exists:
+// ".." after a link does not lead back.
+func absolute(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// MadeBy notes the flag that made a part of the experiment, by which errors name it.
+func (e *Experiment) MadeBy(flag, path string) {
+	if e.flags == nil {
+		e.flags = map[string]string{}
+	}
+	e.flags[path] = flag
 }
 
 // Changed forgets the text and the lines of the file: the experiment is no longer

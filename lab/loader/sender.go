@@ -100,7 +100,9 @@ func (s *Sender) Send(ctx context.Context, n int) (o Outcome) {
 		return o
 	}
 	for name, value := range stream.Headers {
-		request.Header.Set(name, value)
+		if request.Header.Set(name, value); http.CanonicalHeaderKey(name) == "Host" {
+			request.Host = value // net/http sends no other
+		}
 	}
 	if s.plan.Check != "" {
 		request.Header.Set(checkHeader, CheckName(s.plan.Check, n))

@@ -36,6 +36,9 @@ func (f *Fleet) Stage(ctx context.Context, objects *manifest.Objects, replace fu
 		return nil, err
 	}
 	programs := c.programs()
+	if err := checkBin(o.Bin, programs); err != nil {
+		return nil, err
+	}
 	if o.Bin == "" && len(programs) > 0 {
 		if o.Bin, err = Build(ctx, o.Root, programs, o.Progress); err != nil {
 			return nil, err

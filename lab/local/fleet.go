@@ -110,6 +110,9 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 	}
 	taken, err := claim(p, o)
 	bin := o.Bin
+	if err == nil {
+		err = checkBin(bin, p.programs)
+	}
 	if err == nil && bin == "" {
 		bin, err = Build(ctx, o.Root, p.programs, o.Progress)
 	}
@@ -144,6 +147,22 @@ func CheckStart(objects *manifest.Objects, options Options) error {
 	taken, err := claim(p, o)
 	taken.release()
 	return err
+}
+
+// Check returns the mistakes in the manifests and the options that Start would return. It does not
+// look at the machine's addresses and ports.
+func Check(objects *manifest.Objects, options Options) error {
+	o := options.WithDefaults()
+	known, err := findPrograms(o.Root, o.Bin)
+	if err != nil {
+		return err
+	}
+	anyPort := func(_ netip.Addr, wanted int) (int, error) { return max(wanted, 1), nil }
+	p, err := makePlan(objects, o, known, host{firstUnprivileged: 0, freePort: anyPort})
+	if err != nil {
+		return err
+	}
+	return checkBin(o.Bin, p.programs)
 }
 
 // planHere returns the plan of manifests on this machine.

@@ -44,6 +44,23 @@ func findPrograms(root, bin string) (programs, error) {
 	return found, nil
 }
 
+// checkBin returns an error unless a directory of ready-made programs, if there is one, has some.
+func checkBin(bin string, programs []string) error {
+	if bin == "" {
+		return nil
+	}
+	var missing []string
+	for _, program := range programs {
+		if info, err := os.Stat(filepath.Join(bin, program)); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			missing = append(missing, program)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("--bin %s: no program %s: must have one for each Deployment", bin, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 // defaultPort is the port of a program's LISTEN_ADDR when the manifests do not
 // set it; 0 for one that only sends.
 func defaultPort(program string) int {

@@ -3,7 +3,9 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
 )
@@ -244,12 +246,21 @@ var Columns = []Column{
 	{Name: "memoryControl", Head: "memory: control plane", Unit: megabytes, Better: -1, in: []table{costs}, value: use(control, usedMemory), Meaning: "the same of istiod"},
 }
 
-// Figures are the names of all columns, as goals have them.
-func Figures() (names []string) {
+// Figures are all columns, as goals have them.
+func Figures() (all []experiment.Figure) {
+	for _, c := range Columns {
+		all = append(all, experiment.Figure{Name: c.Name, Unit: c.Unit.Base})
+	}
+	return all
+}
+
+// figureNames lists the figures in an error.
+func figureNames() string {
+	var names []string
 	for _, c := range Columns {
 		names = append(names, c.Name)
 	}
-	return names
+	return strings.Join(names, ", ")
 }
 
 // column returns the one with a name.

@@ -109,7 +109,10 @@ const noRun = GoalUndecided + ": no run"
 func (r *Report) judge(goal experiment.Goal) (found []Verdict, err error) {
 	c, ok := column(goal.Figure)
 	if !ok {
-		return nil, fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, strings.Join(Figures(), ", "))
+		return nil, fmt.Errorf("goal %s: figure %q: must be one of %s", goal, goal.Figure, figureNames())
+	}
+	if err := goal.Check(c.Unit.Base); err != nil {
+		return nil, fmt.Errorf("goal %s: %w", goal, err)
 	}
 	for f, a := range armsOf(r.faults()) {
 		seen := a.Runs[0].seen
@@ -138,9 +141,6 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 		return v, err
 	}
 	confidence := float64(goal.Confidence)
-	if !(confidence > 0 && confidence < 1) {
-		return v, fmt.Errorf("goal %s: confidence: %v: must be between 0%% and 100%%", goal, confidence)
-	}
 	mine := c.figure(a.Runs, confidence)
 	v.N, v.Estimate = mine.N, mine.Estimate
 	if c.share != nil || c.quantile > 0 {

@@ -94,8 +94,9 @@ func TestGoalWithoutRuns(t *testing.T) {
 	for goal, want := range map[string]string{
 		"z, x: good >= 1%":         "goal z, x: good >= 1% at 95%: no run of z with x: must be in the records",
 		"a, y: good >= 1%":         "goal a, y: good >= 1% at 95%: no run of a with y: must be in the records",
-		"a, x: good >= 1% at 100%": "goal a, x: good >= 1% at 100%: confidence: 1: must be between 0% and 100%",
-		"a, x: best >= 1%":         `goal a, x: best >= 1% at 95%: figure "best": must be one of ` + strings.Join(Figures(), ", "),
+		"a, x: good >= 1% at 100%": "goal a, x: good >= 1% at 100%: confidence: 1: must be at least 50%, and less than 100%",
+		"a, x: good >= 500%":       "goal a, x: good >= 500% at 95%: atLeast: 500%: must be a share from 0% to 100%",
+		"a, x: best >= 1%":         `goal a, x: best >= 1% at 95%: figure "best": must be one of ` + figureNames(),
 		"a, x: good over z >= 1%":  `goal a, x: good over z >= 1% at 95%: over "z": must be an arm with that fault`,
 	} {
 		r := reportOf(t, of(outcomesOf("a", 1, 0, 0)))

@@ -135,30 +135,23 @@ var elsewhere = []string{"out", "run", "output", "json", "all", "junit", "networ
 
 func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
 	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}
-	if o.Network, err = podNetwork(f.network); err != nil {
-		return o, err
-	}
-	if err := checkOutput("junit", f.report.junit); err != nil {
-		return o, err
-	}
-	if f.again != "" {
-		if o.Again, err = parseRun(f.again); err != nil {
-			return o, err
-		}
-		if f.out == "" {
-			return o, errors.New("--out: missing: must be the directory that has the run")
-		}
-	}
-	if o.Experiment, err = f.experiment(args, where.root); err != nil {
-		return o, err
-	}
-	if err := f.change(cmd.Flags().Changed, o.Experiment); err != nil {
-		return o, err
-	}
 	if o.Out == "" {
 		o.Out = filepath.Join(where.state, "..", "compare", time.Now().Format("20060102-150405"))
 	}
-	if err := f.pickSeeds(cmd.Flags().Changed, &o); err != nil {
+	var wrong [3]error
+	o.Network, wrong[0] = podNetwork(f.network)
+	if f.again != "" {
+		o.Again, wrong[1] = parseRun(f.again)
+		if f.out == "" {
+			wrong[2] = errors.New("--out: missing: must be the directory that has the run")
+		}
+	}
+	err = errors.Join(wrong[0], checkOutput("junit", f.report.junit), checkNew("write", f.write), checkBin(f.bin), wrong[1], wrong[2])
+	var unread error
+	if o.Experiment, unread = f.experiment(args, where.root); unread != nil {
+		return o, errors.Join(err, unread)
+	}
+	if err := errors.Join(err, f.change(cmd.Flags().Changed, &o)); err != nil {
 		return o, err
 	}
 	o.Command = f.command(cmd.Flags(), args, o.Experiment)
@@ -189,7 +182,7 @@ func parseRun(text string) (*record.Key, error) {
 }
 
 // experiment reads the file, if there is one.
-func (f compareFlags) experiment(args []string, root string) (*experiment.Experiment, error) {
+func (f *compareFlags) experiment(args []string, root string) (*experiment.Experiment, error) {
 	if len(args) > 0 {
 		path, err := findExperiment(args[0], root)
 		if err != nil {
@@ -208,9 +201,9 @@ func (f compareFlags) experiment(args []string, root string) (*experiment.Experi
 // findExperiment returns the path of an experiment: a file, or the name of one in
 // the repository.
 func findExperiment(name, root string) (string, error) {
-	_, err := os.Stat(name)
+	info, err := os.Stat(name)
 	switch {
-	case err == nil, strings.ContainsAny(name, "/."):
+	case err == nil && !info.IsDir(), strings.ContainsAny(name, "/."):
 		return name, nil // the reader has the error
 	case root == "":
 		return "", fmt.Errorf("%s: must be a file; for an experiment's name, start fleetman inside the repository or set %s", name, rootVariable)
@@ -245,80 +238,84 @@ func listed(root string) string {
 }
 
 // change applies the flags to the experiment, and validates it again.
-func (f compareFlags) change(given func(string) bool, e *experiment.Experiment) error {
+func (f *compareFlags) change(given func(string) bool, o *compare.Options) error {
+	e := o.Experiment
 	if given("arms") || given("faults") {
 		if err := e.Select(f.arms, f.faults); err != nil {
-			return err
+			return err // what is not there changes what is wrong with other flags
 		}
 	}
 	changed := false
+	var wrong []error
 	for _, part := range []struct {
-		flag  string
-		apply func() error
+		flag, path string
+		apply      func() error
 	}{
-		{"arm", func() error { return addEach("--arm", f.arm, experiment.ParseArm, &e.Arms) }},
-		{"fault", func() error { return f.addFaults(e) }},
-		{"goal", func() error { return addEach("--goal", f.goals, experiment.ParseGoal, &e.Goals) }},
-		{"replicas", func() error { return f.setReplicas(e) }},
-		{"target", func() error { e.Load.Target, e.Load.Streams = f.target, nil; return nil }},
-		{"load-jobs", func() error { e.Load.Jobs = f.jobs; return nil }},
-		{"rate", func() error { return f.setRate(e) }},
-		{"duration", func() error { e.Phases.Fault = experiment.Duration(f.duration); return nil }},
+		{"arm", "", func() error { return addEach(e, "arm", f.arm, experiment.ParseArm, &e.Arms) }},
+		{"fault", "", func() error { return f.addFaults(e) }},
+		{"goal", "", func() error { return addEach(e, "goal", f.goals, experiment.ParseGoal, &e.Goals) }},
+		{"replicas", "", func() error { return f.setReplicas(e) }},
+		{"target", "load.target", func() error { e.Load.Target, e.Load.Streams = f.target, nil; return nil }},
+		{"load-jobs", "load.jobs", func() error { e.Load.Jobs = f.jobs; return nil }},
+		{"rate", "load.rate", func() error { e.Load.Rate, e.Load.Steps, e.Load.Ramp = f.rate, nil, nil; return nil }},
+		{"duration", "phases.fault", func() error { e.Phases.Fault = experiment.Duration(f.duration); return nil }},
 	} {
 		if given(part.flag) {
 			changed = true
-			if err := part.apply(); err != nil {
-				return err
+			wrong = append(wrong, part.apply())
+			if part.path != "" {
+				e.MadeBy("--"+part.flag, part.path)
 			}
 		}
 	}
-	if !changed {
-		return nil
+	wrong = append(wrong, f.pickSeeds(given, o))
+	if changed {
+		e.Changed()
 	}
-	e.Changed()
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
 	return e.Check(report.Figures())
 }
 
-// addEach parses the values of a flag and adds them.
-func addEach[T any](flag string, texts []string, parse func(string) (T, error), to *[]T) error {
+// addEach parses the values of a flag and adds them, each a part of the experiment.
+func addEach[T any](e *experiment.Experiment, flag string, texts []string, parse func(string) (T, error), to *[]T) error {
+	var wrong []error
 	for _, text := range texts {
 		parsed, err := parse(text)
 		if err != nil {
-			return fmt.Errorf("%s %w", flag, err)
+			wrong = append(wrong, fmt.Errorf("--%s %w", flag, err))
+			continue
 		}
+		e.MadeBy(fmt.Sprintf("--%s %.100q", flag, text), fmt.Sprintf("%ss[%d]", flag, len(*to)))
 		*to = append(*to, parsed)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // addFaults adds those of the flag, in place of the fault that an experiment
 // without any has.
-func (f compareFlags) addFaults(e *experiment.Experiment) error {
+func (f *compareFlags) addFaults(e *experiment.Experiment) error {
 	e.Faults = slices.DeleteFunc(e.Faults, func(f experiment.Fault) bool { return f.Name == experiment.Healthy && len(f.Inject) == 0 })
-	return addEach("--fault", f.fault, experiment.ParseFault, &e.Faults)
+	return addEach(e, "fault", f.fault, experiment.ParseFault, &e.Faults)
 }
 
-func (f compareFlags) setRate(e *experiment.Experiment) error {
-	if f.rate == 0 { // which is the default of a file
-		return errors.New("--rate 0: must be more than 0 requests per second")
-	}
-	e.Load.Rate, e.Load.Steps, e.Load.Ramp = f.rate, nil, nil
-	return nil
-}
-
-func (f compareFlags) setReplicas(e *experiment.Experiment) error {
+func (f *compareFlags) setReplicas(e *experiment.Experiment) error {
+	var wrong []error
 	for _, text := range f.replicas {
 		name, number, _ := strings.Cut(text, "=")
 		var n experiment.Count
 		if err := n.UnmarshalText([]byte(number)); err != nil || name == "" {
-			return fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, separated by commas", text)
+			wrong = append(wrong, fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, separated by commas", text))
+			continue
 		}
 		if e.Fleet.Replicas == nil {
 			e.Fleet.Replicas = map[string]experiment.Count{}
 		}
 		e.Fleet.Replicas[name] = n
+		e.MadeBy("--replicas", "fleet.replicas."+name)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // pickSeeds takes those of the flags, of the experiment, of the comparison that
@@ -355,7 +352,7 @@ func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) er
 }
 
 // command is the command line that makes the same comparison again.
-func (f compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment.Experiment) string {
+func (f *compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment.Experiment) string {
 	words := []string{"fleetman", "compare"}
 	for _, arg := range args {
 		words = append(words, shellWord(arg))
@@ -408,9 +405,12 @@ func shellWord(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-func (f compareFlags) run(ctx context.Context, where *places, o compare.Options, stdout, stderr io.Writer) error {
+func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options, stdout, stderr io.Writer) error {
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	if f.write != "" {
+		if _, err := o.Manifests(); err != nil {
+			return usageError{err}
+		}
 		return o.Experiment.Write(f.write, o.Root)
 	}
 	if o.Root == "" && o.Bin == "" && o.Cluster == nil {

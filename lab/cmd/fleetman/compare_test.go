@@ -27,24 +27,46 @@ func TestCompareUsage(t *testing.T) {
 	}{
 		{[]string{"compare", "a", "b"}, "fleetman compare: 2 arguments: must be at most one EXPERIMENT"},
 		{[]string{"compare", "nowhere.yaml"}, "read the experiment: stat nowhere.yaml: no such file or directory"},
+		{[]string{"compare", "../fleetman"}, "../fleetman: a directory: must be a file"},
 		{[]string{"compare", "quik"}, "quik: must be a file, or one of " + strings.Join(shippedNames(t), ", ") + ": did you mean quick?"},
 		{[]string{"compare", bad}, bad + `:5: arms[0]: "mash": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target` + "\n" + bad + `:6: load.rate: "fast": must be a number`},
 		{[]string{"compare", "quick", "--arms", "none,mash"}, `--arms "mash": must be one or more of none,library, separated by commas`},
 		{[]string{"compare", "quick", "--faults", "fire"}, `--faults "fire": must be one or more of bad-replica, separated by commas`},
 		{[]string{"compare", "quick", "--arms", "none,none"}, `--arms "none": must be there once`},
-		{[]string{"compare", "quick", "--rate", "0"}, "--rate 0: must be more than 0 requests per second"},
-		{[]string{"compare", "quick", "--rate", "NaN"}, "load.rate: NaN: must be between 0.1 and 1000 requests per second"},
-		{[]string{"compare", "quick", "--duration", "1ms"}, "phases.fault: 1ms: must be between 100ms and 1h"},
+		{[]string{"compare", "quick", "--rate", "0"}, "--rate 0: must be between 0.1 and 1000 requests per second"},
+		{[]string{"compare", "quick", "--rate", "NaN"}, "--rate NaN: must be between 0.1 and 1000 requests per second"},
+		{[]string{"compare", "quick", "--duration", "1ms"}, "--duration 1ms: must be between 100ms and 1h"},
 		{[]string{"compare", "quick", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
 		{[]string{"compare", "quick", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387704"},
 		{[]string{"compare", "quick", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
-		{[]string{"compare", "quick", "--target", "staff-service"}, `load.streams: empty: must be one at least for the target "staff-service"`},
+		{[]string{"compare", "quick", "--target", "staff-service"}, `--target "staff-service": must be api-gateway, ingress, page, or, with load.streams, another Service`},
 		{[]string{"compare", "quick", "--goal", "good"}, `--goal "good": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`},
-		{[]string{"compare", "quick", "--goal", "none, bad-replica: fun >= 1"}, `goals[0].figure: "fun": must be one of ` + strings.Join(report.Figures(), ", ")},
+		{[]string{"compare", "quick", "--goal", "none, bad-replica: fun >= 1"}, `--goal "none, bad-replica: fun >= 1": figure: "fun": must be one of ` + figureNames()},
+		{[]string{"compare", "quick", "--goal", "none, bad-replica: good >= 500%", "--goal", "nobody, bad-replica: p99 <= 3% at 10%", "--rate", "5000", "--duration", "2h"}, strings.Join([]string{
+			"--rate 5000: must be between 0.1 and 1000 requests per second",
+			"--duration 2h0m0s: must be between 100ms and 1h",
+			`--goal "none, bad-replica: good >= 500%": atLeast: 500%: must be a share from 0% to 100%`,
+			`--goal "nobody, bad-replica: p99 <= 3% at 10%": arm: "nobody": must be one of none, library`,
+			`--goal "nobody, bad-replica: p99 <= 3% at 10%": atMost: 3%: must be a duration such as 3ms, from 0s to 3h`,
+			`--goal "nobody, bad-replica: p99 <= 3% at 10%": confidence: 0.1: must be at least 50%, and less than 100%`,
+		}, "\n")},
+		{[]string{"compare", "quick", "--bin", "nodir", "--network", "x", "--seeds", "101", "--junit", "nodir/x", "--write", "compare_test.go"}, strings.Join([]string{
+			`--network "x": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`,
+			"--junit nodir/x: must be a file in a directory that exists",
+			"--write compare_test.go: must be a new file in a directory that exists",
+			"--bin nodir: must be a directory of programs",
+			"--seeds 101: must be between 1 and 100",
+		}, "\n")},
+		{[]string{"compare", "quick", "--arms", "none,mash", "--faults", "fire"}, `--arms "mash": must be one or more of none,library, separated by commas` + "\n" + `--faults "fire": must be one or more of bad-replica, separated by commas`},
+		{[]string{"compare", "--arm", "a=k8s/base", "--fault", "f=staff-service 0: reset", "--fault", "bad", "--goal", "good"}, strings.Join([]string{
+			`--fault "f=staff-service 0: reset": replicas: 0: must be one, all, a number from 1 to 100, or a list of pods`,
+			`--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`,
+			`--goal "good": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`,
+		}, "\n")},
 		{[]string{"compare", "quick", "--replicas", "staff-service"}, `--replicas "staff-service": must be DEPLOYMENT=N, separated by commas`},
 		{[]string{"compare", "--arm", "mine"}, `--arm "mine": must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]`},
 		{[]string{"compare", "--arm", "mine=k8s/base", "--fault", "bad"}, `--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`},
-		{[]string{"compare", "quick", "--run", "none"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
+		{[]string{"compare", "quick", "--run", "none", "--out", "x"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
 		{[]string{"report", "x", "-o", "json", "--readme", "README.md"}, "fleetman report: -o, --readme, --serve: must be one of them"},
@@ -55,6 +77,15 @@ func TestCompareUsage(t *testing.T) {
 	} {
 		expect(t, exitUsage, "", "fleetman: "+test.want+"\n", test.args...)
 	}
+}
+
+// figureNames lists the figures of goals.
+func figureNames() string {
+	var names []string
+	for _, f := range report.Figures() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func shippedNames(t *testing.T) []string {
@@ -152,11 +183,11 @@ func TestWrite(t *testing.T) {
 	expect(t, 0, "", "", append([]string{"compare", "--write", path}, args...)...)
 	e := parsed(t, where, path).Experiment
 	arm, in := e.Arms[0], e.Faults[0].Inject[0]
-	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != "repo:k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
+	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != where.root+"/k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
 		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != "3" || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
 		t.Errorf("got %s", text(t, e))
 	}
-	expect(t, exitFailure, "", "fleetman: write the experiment: open "+path+": file exists\n", append([]string{"compare", "--write", path}, args...)...)
+	expect(t, exitUsage, "", "fleetman: --write "+path+": must be a new file in a directory that exists\n", append([]string{"compare", "--write", path}, args...)...)
 }
 
 // TestLengths: published experiments stay within the time that their users have.

@@ -145,6 +145,8 @@ func (f *lintFlags) check(proves bool) error {
 		return fmt.Errorf("--latency %s: must be more than 0s, at most 1h", o.Latency)
 	case o.Fault <= 0 || o.Fault > 24*time.Hour:
 		return fmt.Errorf("--fault %s: must be more than 0s, at most 24h", o.Fault)
+	case checkBin(f.bin) != nil:
+		return checkBin(f.bin)
 	case proves && lint.RuleOf(f.prove) == nil:
 		return fmt.Errorf("--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
 	}

@@ -92,10 +92,10 @@ func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
 		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
 	}
-	if err := cmp.Or(checkOutput("html", f.html), checkOutput("junit", f.junit)); err != nil {
+	if err := errors.Join(checkOutput("html", f.html), checkOutput("junit", f.junit)); err != nil {
 		return nil, err
 	}
-	err = addEach("--goal", f.goals, experiment.ParseGoal, &goals)
+	err = addEach(new(experiment.Experiment), "goal", f.goals, experiment.ParseGoal, &goals)
 	return goals, err
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,8 +115,8 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if o.Network.Bits() < 8 || !netip.MustParsePrefix("127.0.0.0/8").Contains(o.Network.Addr()) {
 		return o, fmt.Errorf("--network %s: must be within 127.0.0.0/8", f.network)
 	}
-	if info, err := os.Stat(f.bin); f.bin != "" && (err != nil || !info.IsDir()) {
-		return o, fmt.Errorf("--bin %s: must be a directory of programs", quoted(f.bin))
+	if err := checkBin(f.bin); err != nil {
+		return o, err
 	}
 	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
 		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))

@@ -58,6 +58,26 @@ func checkOutput(flag, file string) error {
 	return nil
 }
 
+// checkNew returns an error unless a flag has no file, or one that can be made.
+func checkNew(flag, file string) error {
+	if file == "" {
+		return nil
+	}
+	_, missing := os.Stat(filepath.Dir(file))
+	if _, err := os.Lstat(file); missing != nil || err == nil {
+		return fmt.Errorf("--%s %s: must be a new file in a directory that exists", flag, quoted(file))
+	}
+	return nil
+}
+
+// checkBin returns an error unless --bin has no directory, or one that exists.
+func checkBin(dir string) error {
+	if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
+		return fmt.Errorf("--bin %s: must be a directory of programs", quoted(dir))
+	}
+	return nil
+}
+
 // none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

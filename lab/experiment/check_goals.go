@@ -1,0 +1,126 @@
+package experiment
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// oneOf notes a name that is not known. An empty list has a mistake of its own.
+func (c *checker) oneOf(path, name string, known []string) {
+	known = unique(known)
+	c.must(len(known) == 0 || slices.Contains(known, name), path, "%.60q: must be one of %s", name, strings.Join(known, ", "))
+}
+
+// figure notes a name that is of no figure, and returns its unit.
+func (c *checker) figure(path, name string, figures []Figure) (unit string) {
+	if name == "" {
+		c.must(false, path, "missing: must be the name of a figure")
+		return ""
+	}
+	if figures != nil {
+		c.oneOf(path, name, collect(figures, func(f Figure) string { return f.Name }))
+	}
+	if i := slices.IndexFunc(figures, func(f Figure) bool { return f.Name == name }); i >= 0 {
+		unit = figures[i].Unit
+	}
+	return unit
+}
+
+func (c *checker) goals(figures []Figure) {
+	arms := collect(c.e.Arms, func(a Arm) string { return a.Name })
+	faults := collect(c.e.Faults, func(f Fault) string { return f.Name })
+	for i, g := range c.e.Goals {
+		path := fmt.Sprintf("goals[%d]", i)
+		unit := c.figure(path+".figure", g.Figure, figures)
+		c.oneOf(path+".arm", g.Arm, arms)
+		c.oneOf(path+".fault", g.Fault, faults)
+		if g.Over != "" {
+			c.oneOf(path+".over", g.Over, arms)
+		}
+		for _, wrong := range g.mistakes(unit) {
+			c.must(false, strings.TrimSuffix(path+"."+wrong.field, "."), "%s", wrong.text)
+		}
+		c.bound(path+".atLeast", g.AtLeast)
+		c.bound(path+".atMost", g.AtMost)
+		c.must(!slices.Contains(c.e.Goals[:i], g), path, "%s: must be there once", g)
+	}
+}
+
+func (c *checker) theory(figures []Figure) {
+	for i, t := range c.e.Theory {
+		path := fmt.Sprintf("theory[%d]", i)
+		c.figure(path+".figure", t.Figure, figures)
+		if t.Arm != "" {
+			c.oneOf(path+".arm", t.Arm, collect(c.e.Arms, func(a Arm) string { return a.Name }))
+		}
+		if t.Fault != "" {
+			c.oneOf(path+".fault", t.Fault, collect(c.e.Faults, func(f Fault) string { return f.Name }))
+		}
+		c.must(t.Formula != "", path+".formula", "missing: must be a formula of the sweep's values")
+		c.bound(path+".formula", t.Formula)
+	}
+}
+
+func collect[T any](all []T, of func(T) string) (texts []string) {
+	for _, one := range all {
+		texts = append(texts, of(one))
+	}
+	return texts
+}
+
+// unique returns the names, each once.
+func unique(names []string) (once []string) {
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
+}
+
+// bound notes a bound that has no value at some point of the sweep. The mistake is that
+// of the sweep's value when the formula needs a number there.
+func (c *checker) bound(path string, b Bound) {
+	if b == "" {
+		return
+	}
+	for _, name := range b.names() {
+		i := slices.IndexFunc(c.e.Sweep, func(a Axis) bool { return a.Name == name })
+		if i < 0 {
+			c.must(false, path, "%.60q: must be a number, or a formula with the names of the sweep's values alone", string(b))
+			return
+		}
+		if !c.numbers(path, i) {
+			return
+		}
+	}
+	for _, at := range c.e.pointsOf(b.names()) {
+		v, err := b.Value(at)
+		if c.must(err == nil, path, "%v", err); err != nil {
+			return
+		}
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			c.must(false, path, "%s: %v: must be a finite number", b, v)
+			return
+		}
+	}
+}
+
+// numbers reports whether the values of an axis are numbers, as the formula at path needs, and
+// notes those that are not, once for all formulas.
+func (c *checker) numbers(path string, axis int) bool {
+	values := c.e.Sweep[axis].Values
+	all := len(values) > 0 // else that is a mistake of its own
+	for i, value := range values {
+		if _, ok := (Point{"": value}).Number(""); !ok {
+			all = false
+			field := fmt.Sprintf("sweep[%d].values[%d]", axis, i)
+			if !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Field == field }) {
+				c.must(false, field, "%q: must be a number or a duration, as in the formula of %s", string(value), path)
+			}
+		}
+	}
+	return all
+}
