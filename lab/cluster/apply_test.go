@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 )
 
 // changedCopy copies the manifests, with one text replaced in one file, and returns the directory of a scenario.
@@ -96,7 +97,7 @@ func TestApplySwitches(t *testing.T) {
 			t.Errorf("no %q in %q", want, applied.Changed)
 		}
 	}
-	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[injectLabel]; got != "enabled" {
+	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace]; got != "enabled" {
 		t.Errorf("the namespace's label is %q", got)
 	}
 	if applied, err = c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil {
@@ -128,7 +129,7 @@ func TestApplyRestores(t *testing.T) {
 	if _, now := containerOf(t, a, "fleetman", "webapp"); now.Image != webapp.Image {
 		t.Errorf("webapp: %v, want %v", now.Image, webapp.Image)
 	}
-	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[injectLabel]; got != "" {
+	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace]; got != "" {
 		t.Errorf("the namespace's label is %q", got)
 	}
 	a.before = nil

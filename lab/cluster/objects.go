@@ -35,7 +35,6 @@ const (
 	adminSecret  = "fleetman-admin"
 	tokenKey     = "token"
 	ownImages    = "fleetman/"
-	injectLabel  = "istio-injection"
 )
 
 // Change is how a fleet differs from its manifests.
@@ -87,7 +86,7 @@ func (c *Client) prepare(objects *manifest.Objects, change Change) ([]*unstructu
 	injected := map[string]string{}
 	for _, o := range all {
 		if o.GetKind() == "Namespace" {
-			injected[o.GetName()] = o.GetLabels()[injectLabel] + o.GetLabels()[manifest.RevisionLabel]
+			injected[o.GetName()] = o.GetLabels()[manifest.InjectNamespace] + o.GetLabels()[manifest.RevisionLabel]
 		}
 	}
 	for _, o := range all {

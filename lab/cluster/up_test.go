@@ -59,7 +59,7 @@ func TestUpDown(t *testing.T) {
 			t.Errorf("%s: %v", path, o)
 		}
 	}
-	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[injectLabel] != "enabled" {
+	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[manifest.InjectNamespace] != "enabled" {
 		t.Errorf("namespace: %v", ns)
 	}
 	secret := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret)
@@ -73,7 +73,7 @@ func TestUpDown(t *testing.T) {
 			t.Errorf("%s is left of the last scenario", gone)
 		}
 	}
-	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[injectLabel] != "" {
+	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[manifest.InjectNamespace] != "" {
 		t.Errorf("the label for proxies is left of the last scenario: %v", ns.GetLabels())
 	}
 	if found, err := c.Down(t.Context()); err != nil || !found {
@@ -91,7 +91,7 @@ func TestTold(t *testing.T) {
 	a.put("v1", `{"kind":"Namespace","metadata":{"name":"default","labels":{"team":"a"}}}`)
 	c := a.client(t, "default")
 	up(t, c, load(t, scenarios+"sidecars"), options(t))
-	if got := a.get("/api/v1/namespaces/default").GetLabels(); got[injectLabel] != "enabled" || got[managedBy] != "" || got["team"] != "a" {
+	if got := a.get("/api/v1/namespaces/default").GetLabels(); got[manifest.InjectNamespace] != "enabled" || got[managedBy] != "" || got["team"] != "a" {
 		t.Errorf("labels of the namespace: %v", got)
 	}
 	down(t, c)

@@ -17,7 +17,6 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/record"
-	"fleetman.example/lab/scenario/check"
 )
 
 // Options say which experiment is run, and where.
@@ -312,7 +311,7 @@ func (o Options) prepare(plans []plan) error {
 			problems = addOnce(problems, wrong)
 		}
 		p.objects = objects[p.arm.Name]
-		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && check.NeedsMesh(p.objects) })
+		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && p.objects.NeedsMesh() })
 	}
 	problems = addOnce(problems, o.at.mistakes(plans))
 	if len(problems) > 0 {

@@ -20,7 +20,6 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
-	"fleetman.example/lab/scenario/check"
 )
 
 // Cluster is a cluster as the place of a comparison's fleets. Each run has a namespace of its own, which is called
@@ -81,7 +80,7 @@ func (c *Cluster) mistakes(plans []plan) (problems experiment.Problems) {
 		if p.objects == nil {
 			continue
 		}
-		if needs := check.NeedsMesh(p.objects); p.mesh != needs {
+		if needs := p.objects.NeedsMesh(); p.mesh != needs {
 			note(p.e, p.o.field(p.arm)+".mesh", "%v: must be %v with --context: there the manifests decide", p.mesh, needs)
 		}
 		if c.Parallel && p.targetName() == experiment.TargetIngress {

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/scenario/check"
 )
 
 // traps match commands that mislead a reader, keyed by the reason.
@@ -71,7 +70,7 @@ func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 	if !strings.HasPrefix(then, rollout+answering) {
 		t.Error("README.md: the commands after apply must wait for the pods and the node port")
 	}
-	if local := "`fleetman up " + map[bool]string{true: "--mesh "}[check.NeedsMesh(objects)] + dir + "`"; !strings.Contains(try, local) {
+	if local := "`fleetman up " + map[bool]string{true: "--mesh "}[objects.NeedsMesh()] + dir + "`"; !strings.Contains(try, local) {
 		t.Errorf("README.md: no %s", local)
 	}
 	checkUndo(t, dir, try, undo, objects)

@@ -51,7 +51,7 @@ func (m *Manifests) Dump(name string, o Options) (*Dump, error) {
 		}
 	}
 	if len(one.injected()) > 0 {
-		if d.Written, err = changed(d.Written, w.object, change(w.object.at("spec", "template", "metadata", "labels", "sidecar.istio.io/inject"), "true")); err != nil {
+		if d.Written, err = changed(d.Written, w.object, change(w.object.at("spec", "template", "metadata", "labels", manifest.InjectPod), "true")); err != nil {
 			return nil, err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -88,7 +87,7 @@ func newModel(objects *manifest.Objects, calls map[string][]string) *model {
 		m.objects = append(m.objects, newObject(o))
 	}
 	m.mesh = slices.ContainsFunc(m.objects, func(o *object) bool {
-		return strings.HasPrefix(o.APIVersion, "networking.istio.io/") || o.Kind == "Namespace" && isInjected(o)
+		return strings.HasPrefix(o.APIVersion, "networking.istio.io/") || o.Kind == "Namespace" && injects(o) || asksForProxy(o)
 	})
 	for _, o := range m.objects {
 		if pods := o.at("spec", "template"); pods.at("spec", "containers").has() && isRunning(o.Kind) {
@@ -108,9 +107,22 @@ func newModel(objects *manifest.Objects, calls map[string][]string) *model {
 	return m
 }
 
-func isInjected(namespace *object) bool {
-	labels := namespace.at("metadata", "labels")
-	return labels.at("istio-injection").text() == "enabled" || labels.at("istio.io/rev").has()
+// injects reports whether a namespace gives its pods proxies.
+func injects(namespace *object) bool {
+	return manifest.Injects(namespace.at("metadata", "labels").labels())
+}
+
+// asksForProxy reports whether pods of an object get a proxy by their own labels.
+func asksForProxy(o *object) bool {
+	return isRunning(o.Kind) && isInjected(nil, o.at("spec", "template"))
+}
+
+// isInjected reports whether pods of a template get a proxy in a namespace with the given labels.
+func isInjected(namespace map[string]string, pods value) bool {
+	var template corev1.PodTemplateSpec
+	template.Labels, template.Annotations = pods.at("metadata", "labels").labels(), pods.at("metadata", "annotations").labels()
+	template.Spec.HostNetwork = pods.at("spec", "hostNetwork").isTrue()
+	return manifest.InjectedBy(namespace, &template) != ""
 }
 
 func isRunning(kind string) bool {
@@ -132,7 +144,7 @@ func (m *model) newWorkload(o *object, pods value) *workload {
 	w.env = m.environment(container, o.Namespace)
 	w.program = programOf(container.at("image").text())
 	w.library = newLibrary(w.env, w.program != "")
-	w.meshed = m.mesh && m.hasProxy(o, pods)
+	w.meshed = m.mesh && isInjected(m.namespaceLabels(o.Namespace), pods)
 	return w
 }
 
@@ -141,17 +153,16 @@ func (w *workload) container() value {
 	return w.object.at("spec", "template", "spec", "containers").items()[0]
 }
 
-// hasProxy reports whether pods get a proxy. A namespace that the manifests do
-// not have is taken for one with injection.
-func (m *model) hasProxy(o *object, pods value) bool {
-	namespaces := manifest.Of[*corev1.Namespace](m.source)
-	known := slices.ContainsFunc(namespaces, func(n *corev1.Namespace) bool { return n.Name == o.Namespace })
-	if deployment, ok := o.Typed.(*appsv1.Deployment); ok && known {
-		return m.source.Revision(o.Namespace, &deployment.Spec.Template) != ""
+// namespaceLabels returns the labels of a namespace. One that the manifests do not have is taken for one with
+// injection, unless pods there ask for a proxy themselves, for which they have no reason then.
+func (m *model) namespaceLabels(name string) map[string]string {
+	if o := first(m.objects, func(o *object) bool { return o.Kind == "Namespace" && o.Name == name }); o != nil {
+		return o.at("metadata", "labels").labels()
 	}
-	return !slices.ContainsFunc([]string{"labels", "annotations"}, func(metadata string) bool {
-		return pods.at("metadata", metadata, "sidecar.istio.io/inject").text() == "false"
-	})
+	if slices.ContainsFunc(m.objects, func(o *object) bool { return o.Namespace == name && asksForProxy(o) }) {
+		return nil
+	}
+	return map[string]string{manifest.InjectNamespace: "enabled"}
 }
 
 // environment returns a container's variables; those that come from a Secret or

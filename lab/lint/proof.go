@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/record"
 )
 
@@ -256,14 +257,14 @@ func (p *proving) idle(t *trial) map[string]experiment.Count {
 // injected returns patches that give the pods proxies, where the manifests leave
 // that to the namespace.
 func (p *proving) injected() (patches []experiment.Object) {
-	if slices.ContainsFunc(p.objects, func(o *object) bool { return o.Kind == "Namespace" && isInjected(o) }) {
+	if slices.ContainsFunc(p.objects, func(o *object) bool { return o.Kind == "Namespace" && injects(o) }) {
 		return nil
 	}
 	for _, w := range p.workloads {
 		if !w.meshed {
 			continue
 		}
-		patches = append(patches, w.patch("metadata", map[string]any{"labels": map[string]any{"sidecar.istio.io/inject": "true"}}))
+		patches = append(patches, w.patch("metadata", map[string]any{"labels": map[string]any{manifest.InjectPod: "true"}}))
 	}
 	return patches
 }

@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// The labels and annotations that Istio's injector reads.
+// The labels and annotations that Istio's injector reads, of a namespace and of a pod. RevisionLabel is one of both.
 const (
-	injectNamespace = "istio-injection"
-	injectPod       = "sidecar.istio.io/inject"
+	InjectNamespace = "istio-injection"
+	InjectPod       = "sidecar.istio.io/inject"
 )
 
 // RevisionLabel is the label of a namespace, or of a pod, whose value is the revision of the control plane that
@@ -30,25 +30,26 @@ const DataplaneMode = "istio.io/dataplane-mode"
 func (o *Objects) Revision(namespace string, template *corev1.PodTemplateSpec) string {
 	for _, n := range Of[*corev1.Namespace](o) {
 		if n.Name == namespace {
-			return injectedBy(n.Labels, template)
+			return InjectedBy(n.Labels, template)
 		}
 	}
-	return injectedBy(nil, template)
+	return InjectedBy(nil, template)
 }
 
-// injectedBy decides as Istio's webhooks and injector do. The namespace's label enables or disables
-// injection. Where it is enabled a pod may opt out; where the namespace has no label a pod may opt in. A
+// InjectedBy returns the revision of the control plane that injects a sidecar into the pods of a template, in a
+// namespace with the given labels, or "". It decides as Istio's webhooks and injector do: everything of this module
+// that depends on injection follows it. The namespace's label enables or disables injection. Where it is enabled a pod may opt out; where the namespace has no label a pod may opt in. A
 // pod's label takes precedence over its annotation. istio-injection takes precedence over a revision, and the
 // namespace's revision over the pod's.
-func injectedBy(namespace map[string]string, template *corev1.PodTemplateSpec) (revision string) {
+func InjectedBy(namespace map[string]string, template *corev1.PodTemplateSpec) (revision string) {
 	if template.Spec.HostNetwork {
 		return ""
 	}
-	pod, ofPod := template.Labels[injectPod], template.Labels[RevisionLabel]
-	switch injection, ofNamespace := namespace[injectNamespace], namespace[RevisionLabel]; {
+	pod, ofPod := template.Labels[InjectPod], template.Labels[RevisionLabel]
+	switch injection, ofNamespace := namespace[InjectNamespace], namespace[RevisionLabel]; {
 	case injection == "enabled", injection == "" && ofNamespace != "":
 		if pod == "" {
-			pod = template.Annotations[injectPod]
+			pod = template.Annotations[InjectPod]
 		}
 		if isFalse(pod) {
 			return ""
@@ -65,6 +66,25 @@ func injectedBy(namespace map[string]string, template *corev1.PodTemplateSpec) (
 		return DefaultRevision
 	}
 	return ""
+}
+
+// NeedsMesh reports whether the objects need Istio: an object of an API that it applies, a namespace that injects
+// proxies, or a Deployment whose pods request one.
+func (o *Objects) NeedsMesh() bool {
+	return slices.ContainsFunc(o.All, func(object Object) bool {
+		switch typed := object.Typed.(type) {
+		case *corev1.Namespace:
+			return Injects(typed.Labels)
+		case *appsv1.Deployment:
+			return InjectedBy(nil, &typed.Spec.Template) != ""
+		}
+		return object.IsRule()
+	})
+}
+
+// Injects reports whether pods that ask for nothing get a proxy in a namespace with the given labels.
+func Injects(namespace map[string]string) bool {
+	return InjectedBy(namespace, &corev1.PodTemplateSpec{}) != ""
 }
 
 // Revisions returns the revisions of the control planes that the objects need: the default one, then those of

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -47,14 +48,14 @@ func TestInjectedBy(t *testing.T) {
 			key, value, _ := strings.Cut(label, "=")
 			set(labels, key, value)
 		}
-		set(template.Labels, injectPod, test.pod)
+		set(template.Labels, InjectPod, test.pod)
 		set(template.Labels, RevisionLabel, test.revision)
-		set(template.Annotations, injectPod, test.annotation)
-		if got := injectedBy(labels, &template); got != test.want {
+		set(template.Annotations, InjectPod, test.annotation)
+		if got := InjectedBy(labels, &template); got != test.want {
 			t.Errorf("%+v: %q", test, got)
 		}
 		template.Spec.HostNetwork = true
-		if injectedBy(labels, &template) != "" {
+		if InjectedBy(labels, &template) != "" {
 			t.Errorf("%+v: a pod in the host's network got a sidecar", test)
 		}
 	}
@@ -77,5 +78,29 @@ func TestRevisions(t *testing.T) {
 		if got := strings.Join(decode(t, test.text).Revisions(), " "); got != test.want {
 			t.Errorf("%s: %q, want %q", test.text, got, test.want)
 		}
+	}
+}
+
+// TestNeedsMesh checks that a pod needs the mesh by its own labels, too, as the injector reads them.
+func TestNeedsMesh(t *testing.T) {
+	pods := func(metadata string) string {
+		return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {selector: {matchLabels: {app: a}}, template: {metadata: {" + metadata + "}, spec: {containers: [{name: c, image: i}]}}}\n"
+	}
+	namespace := func(label string) string {
+		return "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {" + label + "}}\n"
+	}
+	for text, want := range map[string]bool{
+		pods("labels: {app: a}"):                                                            false,
+		pods("labels: {sidecar.istio.io/inject: 'true'}"):                                   true,
+		pods("labels: {sidecar.istio.io/inject: 'false'}"):                                  false,
+		pods("labels: {istio.io/rev: next}"):                                                true,
+		pods("annotations: {sidecar.istio.io/inject: 'true'}"):                              false, // no webhook reads it
+		namespace("istio-injection: enabled"):                                               true,
+		namespace("istio-injection: disabled"):                                              false,
+		namespace("istio.io/rev: next"):                                                     true,
+		namespace("istio-injection: disabled, istio.io/rev: next"):                          false,
+		"apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n": true,
+	} {
+		assert.Equal(t, want, decode(t, text).NeedsMesh(), text)
 	}
 }

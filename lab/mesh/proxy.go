@@ -47,7 +47,7 @@ type proxy struct {
 func (m *Mesh) startProxies(ctx context.Context) error {
 	all := sidecars(m.site.Pods())
 	if len(all) == 0 {
-		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled or istio.io/rev")
+		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled or istio.io/rev, and no pod sidecar.istio.io/inject or istio.io/rev")
 	}
 	for i := range m.gateways {
 		g := &m.gateways[i]

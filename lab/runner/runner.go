@@ -42,7 +42,7 @@ func Starter(o Options) check.Start {
 		o := o.at(place)
 		t := &target{options: o}
 		var err error
-		if check.NeedsMesh(objects) {
+		if objects.NeedsMesh() {
 			var found binaries.Set
 			if found, err = o.Binaries(ctx); err != nil {
 				return nil, err

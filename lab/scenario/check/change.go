@@ -93,7 +93,7 @@ func withSeed(objects *manifest.Objects, seed uint64) *manifest.Objects {
 }
 
 // injectionLabels are the labels of a namespace or a pod that enable injection.
-var injectionLabels = []string{"istio-injection", "istio.io/rev", "sidecar.istio.io/inject"}
+var injectionLabels = []string{manifest.InjectNamespace, manifest.RevisionLabel, manifest.InjectPod}
 
 func uninjected(object manifest.Object) manifest.Object {
 	switch typed := object.Typed.(type) {
@@ -112,22 +112,6 @@ func uninjected(object manifest.Object) manifest.Object {
 		return retyped(object, typed)
 	}
 	return object
-}
-
-// NeedsMesh reports whether the objects need Istio: an object of its APIs, or a pod with a proxy.
-func NeedsMesh(objects *manifest.Objects) bool {
-	injects := func(labels map[string]string) bool {
-		return labels["istio-injection"] == "enabled" || labels["istio.io/rev"] != "" || labels["sidecar.istio.io/inject"] == "true"
-	}
-	return slices.ContainsFunc(objects.All, func(object manifest.Object) bool {
-		switch typed := object.Typed.(type) {
-		case *corev1.Namespace:
-			return injects(typed.Labels)
-		case *appsv1.Deployment:
-			return injects(typed.Spec.Template.Labels) || injects(typed.Spec.Template.Annotations)
-		}
-		return object.IsRule()
-	})
 }
 
 // retyped returns the object with other content.

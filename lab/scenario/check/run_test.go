@@ -353,13 +353,13 @@ func TestControlsOfOtherKinds(t *testing.T) {
 		check   func(*manifest.Objects) bool // of the control's objects
 	}{
 		{"{without: [rules]}", func(o *manifest.Objects) bool { return has(o, "DestinationRule fleetman-staff-service") }, func(o *manifest.Objects) bool {
-			return injected(o) && !has(o, "VirtualService fleetman-staff-service") && NeedsMesh(o)
+			return injected(o) && !has(o, "VirtualService fleetman-staff-service") && o.NeedsMesh()
 		}},
 		{"{with: other.yaml}", func(o *manifest.Objects) bool { return !has(o, "PeerAuthentication default") }, func(o *manifest.Objects) bool {
 			return has(o, "PeerAuthentication default") && has(o, "VirtualService fleetman-staff-service") && len(o.All) == 6
 		}},
 		{"{without: [sidecars]}", injected, func(o *manifest.Objects) bool {
-			return !NeedsMesh(o) && has(o, "Deployment staff-service")
+			return !o.NeedsMesh() && has(o, "Deployment staff-service")
 		}},
 		{`{set: ["staff-service:VARIANT=bad"]}`, func(o *manifest.Objects) bool { return variable(o, "VARIANT") == "standard" }, func(o *manifest.Objects) bool {
 			return variable(o, "VARIANT") == "bad" && has(o, "VirtualService fleetman-staff-service")
