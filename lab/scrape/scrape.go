@@ -15,8 +15,21 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// maxBody bounds the size of what is read, in bytes.
-const maxBody = 64 << 20
+// maxBody bounds the size of a response's body, in bytes. The largest is the configuration dump of a proxy, about
+// 1 MB in a small mesh.
+const maxBody = 16 << 20
+
+// ReadBody returns what a response's body has: an error, and no part of it, if that is too large.
+func ReadBody(body io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxBody:
+		return nil, fmt.Errorf("the body: more than %d bytes: must be at most %d MiB", maxBody, maxBody>>20)
+	}
+	return text, nil
+}
 
 // Body returns the status and the body of the response to a GET request.
 func Body(ctx context.Context, client *http.Client, url string) (status int, body []byte, err error) {
@@ -29,7 +42,7 @@ func Body(ctx context.Context, client *http.Client, url string) (status int, bod
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	body, err = ReadBody(response.Body)
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", url, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestGet(t *testing.T) {
@@ -74,5 +76,26 @@ func TestJSON(t *testing.T) {
 		if got := fmt.Sprint(number, found, err); got != strings.Replace(want, "URL", server.URL+path, 1) {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
+	}
+}
+
+// TestBody checks that a body that is too large is an error, with the URL, and not read in part.
+func TestBody(t *testing.T) {
+	size := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, size))
+	}))
+	defer server.Close()
+	for _, test := range []struct {
+		size int
+		want string
+	}{
+		{0, "0 <nil>"}, {maxBody, fmt.Sprint(maxBody) + " <nil>"},
+		{maxBody + 1, "0 read " + server.URL + ": the body: more than 16777216 bytes: must be at most 16 MiB"},
+	} {
+		size = test.size
+		status, body, err := Body(t.Context(), server.Client(), server.URL)
+		assert.Equal(t, http.StatusOK, status, "status")
+		assert.Equal(t, test.want, fmt.Sprint(len(body), " ", err), fmt.Sprintf("%d bytes", size))
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"fleetman.example/lab/scrape"
 )
 
 // Client is a client of an Envoy's admin interface.
@@ -21,9 +22,6 @@ type Client struct {
 
 // adminTimeout bounds one request. A busy Envoy responds within milliseconds.
 const adminTimeout = 5 * time.Second
-
-// maxBody bounds the body of one response, in bytes. A configuration dump of a small mesh has about 1 MB.
-const maxBody = 64 << 20
 
 // NewClient returns a client of the admin interface at an address.
 func NewClient(admin netip.AddrPort) *Client {
@@ -95,7 +93,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values) 
 		return nil, fmt.Errorf("Envoy's admin interface: %w", err) // err has the method and the URL
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	body, err := scrape.ReadBody(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, where, err)
 	}
