@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"fleetman.example/lab/jsonhttp"
 )
 
 // built is the page that `make ui` builds; in a fresh clone it is only a placeholder.
@@ -72,7 +74,7 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request, token string) {
 		body, err = fs.ReadFile(p.files, name)
 	}
 	if err != nil {
-		writeError(w, http.StatusNotFound, errors.New("no such file"))
+		jsonhttp.Error(w, http.StatusNotFound, errors.New("no such file"))
 		return
 	}
 	if strings.HasPrefix(name, "assets/") { // the names contain a hash of the content

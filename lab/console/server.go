@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fleetman.example/lab/jsonhttp"
 	"fleetman.example/lab/tcp"
 )
 
@@ -105,7 +106,7 @@ func (a api) routes() http.Handler {
 		mux.Handle("GET /api/"+path, handler)
 	}
 	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusNotFound, errors.New("no such resource"))
+		jsonhttp.Error(w, http.StatusNotFound, errors.New("no such resource"))
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { a.page.serve(w, r, a.token) })
 	return a.guard(mux)
@@ -122,13 +123,13 @@ func (a api) guard(next http.Handler) http.Handler {
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
 		case !a.isOwn(r.Host):
-			writeError(w, http.StatusForbidden, fmt.Errorf("Host: %.100q: must be %s", r.Host, a.host))
+			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Host: %.100q: must be %s", r.Host, a.host))
 		case r.Header.Get("Origin") != "" && r.Header.Get("Origin") != "http://"+r.Host:
-			writeError(w, http.StatusForbidden, fmt.Errorf("Origin: %.100q: must be http://%s", r.Header.Get("Origin"), a.host))
+			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Origin: %.100q: must be http://%s", r.Header.Get("Origin"), a.host))
 		case strings.HasPrefix(r.URL.Path, "/api/") && isForeign(r.Header.Get("Sec-Fetch-Site")):
-			writeError(w, http.StatusForbidden, fmt.Errorf("Sec-Fetch-Site: %.40q: must be same-origin", r.Header.Get("Sec-Fetch-Site")))
+			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Sec-Fetch-Site: %.40q: must be same-origin", r.Header.Get("Sec-Fetch-Site")))
 		case !safe && subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(a.token)) != 1:
-			writeError(w, http.StatusForbidden, fmt.Errorf("%s: must be the token of the page: load it again", tokenHeader))
+			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("%s: must be the token of the page: load it again", tokenHeader))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -194,7 +195,7 @@ func (a api) traceOne(ctx context.Context, wanted wantedTrace) (any, error) {
 func (a api) check(w http.ResponseWriter, r *http.Request) {
 	promise, err := strconv.Atoi(r.URL.Query().Get("promise"))
 	if err != nil || promise < 0 {
-		writeError(w, http.StatusBadRequest, fmt.Errorf("promise: %.20q: must be a number from 0", r.URL.Query().Get("promise")))
+		jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("promise: %.20q: must be a number from 0", r.URL.Query().Get("promise")))
 		return
 	}
 	result, err := a.source.Check(r.Context(), promise)
@@ -212,7 +213,7 @@ func withBody[T any](do func(context.Context, T) (any, error)) http.HandlerFunc 
 			err = errors.New("more than one value")
 		}
 		if err != nil {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("body: %s: must be one JSON object", strings.TrimPrefix(err.Error(), "json: ")))
+			jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("body: %s: must be one JSON object", strings.TrimPrefix(err.Error(), "json: ")))
 			return
 		}
 		result, err := do(r.Context(), body)
@@ -223,18 +224,8 @@ func withBody[T any](do func(context.Context, T) (any, error)) http.HandlerFunc 
 // answer writes a result, or an error with status 422.
 func answer(w http.ResponseWriter, result any, err error) {
 	if err != nil {
-		writeError(w, http.StatusUnprocessableEntity, err)
+		jsonhttp.Error(w, http.StatusUnprocessableEntity, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, result)
-}
-
-func writeError(w http.ResponseWriter, status int, err error) {
-	writeJSON(w, status, map[string]string{"error": err.Error()})
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	jsonhttp.Write(w, http.StatusOK, result)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"fleetman.example/lab/jsonhttp"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 )
@@ -148,7 +149,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	var failed failure
+	var failed jsonhttp.Failure
 	if json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&failed) != nil || failed.Error == "" {
 		return nil, fmt.Errorf("control socket: %s %s: status %d", method, path, response.StatusCode)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/faults"
+	"fleetman.example/lab/jsonhttp"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
@@ -110,10 +111,10 @@ func routes(state string, fleet Fleet) http.Handler {
 		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: manifests.get(), HasMesh: fleet.Mesh != nil}
 		status.Pods, status.NodePorts, status.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
 		status.Look(r.Context(), &admin, lookTimeout)
-		writeJSON(w, http.StatusOK, status)
+		jsonhttp.Write(w, http.StatusOK, status)
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, struct{}{})
+		jsonhttp.Write(w, http.StatusOK, struct{}{})
 		fleet.Stop()
 	})
 	mux.HandleFunc("GET /logs", func(w http.ResponseWriter, r *http.Request) { logs(w, r, fleet.Fleet) })
@@ -121,7 +122,7 @@ func routes(state string, fleet Fleet) http.Handler {
 		query := r.URL.Query()
 		number, err := strconv.Atoi(query.Get("signal"))
 		if err != nil || number < 1 || number > 64 {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q: must be a number from 1 to 64", query.Get("signal")))
+			jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("signal: %.20q: must be a number from 1 to 64", query.Get("signal")))
 			return
 		}
 		did, err := fleet.kill(query.Get("pod"), syscall.Signal(number))
@@ -136,7 +137,7 @@ func routes(state string, fleet Fleet) http.Handler {
 		answer(w, state, err, http.StatusBadRequest)
 	})
 	mux.HandleFunc("GET /mesh", withMesh(fleet.Mesh, func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
+		jsonhttp.Write(w, http.StatusOK, fleet.Mesh.Status(r.Context()))
 	}))
 	mux.HandleFunc("POST /set", func(w http.ResponseWriter, r *http.Request) { manifests.set(w, r, fleet) })
 	mux.HandleFunc("POST /apply", withMesh(fleet.Mesh, manifests.applyWith(fleet.Mesh.Apply, fleet.Applied)))
@@ -164,16 +165,16 @@ func (p *paths) applyWith(apply applyFunc, applied func([]string, mesh.Applied))
 		of := r.URL.Query()["path"]
 		objects, err := manifest.Load(of...)
 		if err != nil {
-			writeError(w, http.StatusBadRequest, err)
+			jsonhttp.Error(w, http.StatusBadRequest, err)
 			return
 		}
 		result, err := p.replace(r.Context(), of, objects, apply, applied)
 		if err != nil {
-			writeError(w, http.StatusUnprocessableEntity, err)
+			jsonhttp.Error(w, http.StatusUnprocessableEntity, err)
 			return
 		}
 		awaitEnd(r.Context(), result)
-		writeJSON(w, http.StatusOK, result)
+		jsonhttp.Write(w, http.StatusOK, result)
 	}
 }
 
@@ -216,7 +217,7 @@ type Override struct {
 func (p *paths) set(w http.ResponseWriter, r *http.Request, fleet Fleet) {
 	var wanted Override
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&wanted); err != nil {
-		writeError(w, http.StatusBadRequest, fmt.Errorf("body: %w: must be an override in JSON", err))
+		jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("body: %w: must be an override in JSON", err))
 		return
 	}
 	began := time.Now()
@@ -267,10 +268,10 @@ func setConnect(fleet *local.Fleet, pod, rule string) (local.ConnectState, error
 // answer writes a result, or its error with a status.
 func answer(w http.ResponseWriter, result any, err error, status int) {
 	if err != nil {
-		writeError(w, status, err)
+		jsonhttp.Error(w, status, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, result)
+	jsonhttp.Write(w, http.StatusOK, result)
 }
 
 // logs writes a pod's log with the options of the query.
@@ -282,7 +283,7 @@ func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	if text := query.Get("tail"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("tail: %.20q: must be a number of lines", text))
+			jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("tail: %.20q: must be a number of lines", text))
 			return
 		}
 		o.TailLines = &n
@@ -290,14 +291,14 @@ func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	if text := query.Get("since"); text != "" {
 		since, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {
-			writeError(w, http.StatusBadRequest, fmt.Errorf("since: %.40q: must be a time in RFC 3339 format", text))
+			jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("since: %.40q: must be a time in RFC 3339 format", text))
 			return
 		}
 		o.Since = since
 	}
 	out := &flushing{w: w}
 	if err := fleet.Logs(r.Context(), query.Get("pod"), o, out); err != nil && !out.wrote {
-		writeError(w, http.StatusNotFound, err)
+		jsonhttp.Error(w, http.StatusNotFound, err)
 	}
 }
 
@@ -309,7 +310,7 @@ type killed struct {
 func withMesh(meshed *mesh.Mesh, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if meshed == nil {
-			writeError(w, http.StatusNotFound, errors.New("the running fleet has no mesh: start it with fleetman up --mesh"))
+			jsonhttp.Error(w, http.StatusNotFound, errors.New("the running fleet has no mesh: start it with fleetman up --mesh"))
 			return
 		}
 		handler(w, r)
@@ -329,18 +330,4 @@ func (f *flushing) Write(data []byte) (int, error) {
 		err = http.NewResponseController(f.w).Flush()
 	}
 	return n, err
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-type failure struct {
-	Error string `json:"error"`
-}
-
-func writeError(w http.ResponseWriter, status int, err error) {
-	writeJSON(w, status, failure{Error: err.Error()})
 }

@@ -90,7 +90,8 @@ func TestBody(t *testing.T) {
 		size int
 		want string
 	}{
-		{0, "0 <nil>"}, {maxBody, fmt.Sprint(maxBody) + " <nil>"},
+		{0, "0 <nil>"},
+		{maxBody, fmt.Sprint(maxBody) + " <nil>"},
 		{maxBody + 1, "0 read " + server.URL + ": the body: more than 16777216 bytes: must be at most 16 MiB"},
 	} {
 		size = test.size

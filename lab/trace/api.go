@@ -1,9 +1,10 @@
 package trace
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"fleetman.example/lab/jsonhttp"
 )
 
 // shown is the number of traces in a list of the API.
@@ -27,27 +28,17 @@ func (s *Store) Handlers() map[string]http.Handler {
 func (s *Store) list(w http.ResponseWriter, r *http.Request) {
 	filter, ok := filters[r.URL.Query().Get("show")]
 	if !ok {
-		writeJSON(w, http.StatusBadRequest, failure{fmt.Sprintf("show: %.40q: must be all, notable, error or degraded", r.URL.Query().Get("show"))})
+		jsonhttp.Error(w, http.StatusBadRequest, fmt.Errorf("show: %.40q: must be all, notable, error or degraded", r.URL.Query().Get("show")))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.Recent(filter))
+	jsonhttp.Write(w, http.StatusOK, s.Recent(filter))
 }
 
 func (s *Store) one(w http.ResponseWriter, r *http.Request) {
 	t, ok := s.Trace(r.PathValue("id"))
 	if !ok {
-		writeJSON(w, http.StatusNotFound, failure{fmt.Sprintf("id: %.40q: must be one of the last %d traces", r.PathValue("id"), maxTraces)})
+		jsonhttp.Error(w, http.StatusNotFound, fmt.Errorf("id: %.40q: must be one of the last %d traces", r.PathValue("id"), maxTraces))
 		return
 	}
-	writeJSON(w, http.StatusOK, t)
-}
-
-type failure struct {
-	Error string `json:"error"`
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	jsonhttp.Write(w, http.StatusOK, t)
 }

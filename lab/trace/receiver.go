@@ -13,6 +13,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"fleetman.example/lab/jsonhttp"
 )
 
 // The limits of an export request.
@@ -123,7 +125,7 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 // fail answers with an error: a google.rpc.Status, or JSON for a caller that does not speak OTLP.
 func fail(w http.ResponseWriter, status int, message string) {
 	if status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusUnsupportedMediaType {
-		writeJSON(w, status, failure{message})
+		jsonhttp.Write(w, status, jsonhttp.Failure{Error: message})
 		return
 	}
 	write(w, status, &rpcstatus.Status{Code: int32(code.Code_INVALID_ARGUMENT), Message: message})

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
+
+	"fleetman.example/lab/jsonhttp"
 )
 
 // failure returns an error that the API returns as a Status.
@@ -30,7 +32,7 @@ func failure(code int32, reason metav1.StatusReason, format string, args ...any)
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f, failed := errors.AsType[*apierrors.StatusError](s.respond(w, r)); failed {
-			writeJSON(w, int(f.ErrStatus.Code), f.ErrStatus)
+			jsonhttp.Write(w, int(f.ErrStatus.Code), f.ErrStatus)
 		}
 	})
 }
@@ -56,7 +58,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 		return failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "%s", command)
 	}
 	if found, ok := document(strings.Trim(r.URL.Path, "/")); ok {
-		writeJSON(w, http.StatusOK, found)
+		jsonhttp.Write(w, http.StatusOK, found)
 		return nil
 	}
 	q, err := parseRequest(r)
@@ -203,7 +205,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *request) error
 		version = found[0].version
 	}
 	if q.table {
-		writeJSON(w, http.StatusOK, s.table(q, found, strconv.FormatInt(version, 10)))
+		jsonhttp.Write(w, http.StatusOK, s.table(q, found, strconv.FormatInt(version, 10)))
 		return nil
 	}
 	rendered := []json.RawMessage{}
@@ -211,7 +213,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *request) error
 		rendered = append(rendered, q.render(o))
 	}
 	if q.name != "" {
-		writeJSON(w, http.StatusOK, rendered[0])
+		jsonhttp.Write(w, http.StatusOK, rendered[0])
 		return nil
 	}
 	list := map[string]any{
@@ -221,7 +223,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, q *request) error
 	if q.onlyMetadata {
 		list["apiVersion"], list["kind"] = "meta.k8s.io/v1", "PartialObjectMetadataList"
 	}
-	writeJSON(w, http.StatusOK, list)
+	jsonhttp.Write(w, http.StatusOK, list)
 	return nil
 }
 
@@ -240,14 +242,4 @@ func metadataOf(object json.RawMessage) json.RawMessage {
 	}
 	_ = json.Unmarshal(object, &whole) // encoded by this package
 	return fmt.Appendf(nil, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":%s}`, whole.Metadata)
-}
-
-func writeJSON(w http.ResponseWriter, code int, body any) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		code, data = http.StatusInternalServerError, []byte(`{"apiVersion":"v1","kind":"Status","status":"Failure","code":500}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_, _ = w.Write(data)
 }
