@@ -118,12 +118,15 @@ CONTEXT ?=
 test-cluster: $(FLEETMAN) ## run the tests on the cluster of CONTEXT, in about seven minutes: see CONTRIBUTING.md
 	FLEETMAN_TEST_CONTEXT='$(CONTEXT)' go test -tags $(TAGS) -count=1 -timeout 60m ./lab/clustertest
 
-fuzz: ## run each fuzz test, for FUZZTIME inputs
-	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
+fuzz: ## run each fuzz test, for FUZZTIME inputs, also after one has failed
+	@trap 'exit 130' INT; files=$$(grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES)); failed=(); \
+	for file in $$files; do \
 	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
-	    echo "fuzz $$(dirname $$file) $$name"; go test -tags $(TAGS) -vet=off -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file); \
+	    echo "fuzz $$(dirname $$file) $$name"; \
+	    go test -tags $(TAGS) -vet=off -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$(dirname $$file) || failed+=("$$(dirname $$file) $$name"); \
 	  done; \
-	done
+	done; \
+	((!$${#failed[@]})) || { printf 'FAIL fuzz: %s\n' "$${failed[@]}"; exit 1; }
 
 NPM_QUIET := --no-audit --no-fund --loglevel=error
 # Fails after seconds if the registry cannot be reached; npm ci alone takes minutes.
