@@ -3,7 +3,6 @@ package k8stest
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -22,6 +21,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/nettest"
 )
 
 // telemetry returns the fleet with the component telemetry, including the objects that fleetman up leaves out,
@@ -137,7 +137,8 @@ func TestTelemetryPods(t *testing.T) {
 // TestTelemetryOnOneMachine checks that a fleet with the component starts on this machine, without the tools.
 func TestTelemetryOnOneMachine(t *testing.T) {
 	objects := with(t, copyOf(t), "telemetry")
-	err := local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: netip.MustParsePrefix("127.199.7.0/24"), NodeAddress: netip.MustParseAddr("127.199.7.250")})
+	network := nettest.Network(t)
+	err := local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
 	if err != nil {
 		t.Error(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+
+	"fleetman.example/lab/tcp"
 )
 
 // claimPort is a port that no program uses. A fleet listens on it, at each of
@@ -29,7 +31,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		}
 	}()
 	for _, address := range addressesOf(p, o) {
-		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
+		listener, err := tcp.Listen(netip.AddrPortFrom(address, claimPort).String())
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
 			return taken, takenAddress(o, address, meshNetworks(p, o))
@@ -50,7 +52,7 @@ func claim(p *plan, o Options) (taken claims, err error) {
 func CheckFree(o Options) error {
 	network := o.WithDefaults().Network.Masked()
 	for _, address := range []netip.Addr{network.Addr(), nextNetwork(network).Addr()} {
-		listener, err := net.Listen("tcp", netip.AddrPortFrom(address, claimPort).String())
+		listener, err := tcp.Listen(netip.AddrPortFrom(address, claimPort).String())
 		if err == nil {
 			listener.Close()
 		}
@@ -140,7 +142,7 @@ func checkPorts(p *plan, o Options) error {
 		if port.address.Port() == 0 || int(port.address.Port()) < firstUnprivilegedPort() {
 			continue
 		}
-		listener, err := net.Listen("tcp", port.address.String())
+		listener, err := tcp.Listen(port.address.String())
 		if err != nil {
 			return fmt.Errorf("%s: %w", port.what, explainListen(err, port.address.Addr(), port.flag))
 		}

@@ -17,7 +17,7 @@ type forwarder struct {
 }
 
 func newForwarder(address string, pick func() (string, bool)) (*forwarder, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := tcp.Listen(address)
 	if err != nil {
 		return nil, err
 	}

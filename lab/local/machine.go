@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"fleetman.example/lab/tcp"
 )
 
 // thisHost returns the ports of this machine.
@@ -32,7 +34,7 @@ func firstUnprivilegedPort() int {
 
 // freePort returns wanted if it is free, or another free port.
 func freePort(ip netip.Addr, wanted int) (int, error) {
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(ip, uint16(wanted)).String())
+	listener, err := tcp.Listen(netip.AddrPortFrom(ip, uint16(wanted)).String())
 	if err != nil {
 		if listener, err = net.Listen("tcp", netip.AddrPortFrom(ip, 0).String()); err != nil {
 			return 0, explainListen(err, ip, "--network")

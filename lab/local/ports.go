@@ -130,8 +130,13 @@ func (p *podPlan) whereItListens() string {
 
 // The first ports at 127.0.0.1 of the programs behind proxies, and of admin
 // listeners that a Service leads to; a pod's own is its place in the network
-// further. Fleets of different networks have ranges of their own, below the
-// ports that systems use for outgoing connections.
+// further. Fleets of different networks have ranges of their own.
+//
+// All fixed ports of a fleet, those of the manifests and of flags as well, are
+// outside of the ports that a system gives to outgoing connections and to
+// listeners without a port: on Linux, 32768 to 60999 by default. A port that the
+// system has given to another program is in use until that program ends.
+// claimPort is above them, all others are below.
 const (
 	appPorts   = 18000
 	adminPorts = appPorts + 256

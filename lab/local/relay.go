@@ -33,7 +33,7 @@ func newRelay(address, target string) (*relay, error) {
 
 // listen accepts connections, with the mutex held or before the relay is used.
 func (r *relay) listen() (err error) {
-	if r.listener, err = net.Listen("tcp", r.address); err != nil {
+	if r.listener, err = tcp.Listen(r.address); err != nil {
 		return err
 	}
 	r.conns.accept(r.listener, r.pass)
@@ -94,7 +94,7 @@ func (r *relay) stopListening() {
 // drop listens with a queue of one connection, and fills it: Linux drops the
 // SYN of every further one.
 func (r *relay) drop() error {
-	listener, err := net.Listen("tcp", r.address)
+	listener, err := tcp.Listen(r.address)
 	if err != nil {
 		return err
 	}

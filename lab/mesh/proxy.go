@@ -3,7 +3,6 @@ package mesh
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/tcp"
 )
 
 // proxy is a supervised Envoy, of a pod or a gateway.
@@ -150,7 +150,7 @@ func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
 // serveAdmin serves Envoy's admin interface, read-only, at the pod's address. Every user of this
 // machine can read it.
 func (p *proxy) serveAdmin(m *Mesh) error {
-	listener, err := net.Listen("tcp", p.node.AdminAddress().String())
+	listener, err := tcp.Listen(p.node.AdminAddress().String())
 	if err != nil {
 		return fmt.Errorf("proxy of %s: admin port: %w", p.name, err)
 	}

@@ -1,4 +1,4 @@
-// Package tcp joins connections, and serves HTTP on them.
+// Package tcp listens, joins connections, and serves HTTP on them.
 package tcp
 
 import (
@@ -21,6 +21,20 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return fmt.Errorf("serve %v: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// inheritedFor is how long Listen tries again: fifty times what the start of a process takes on a busy machine.
+const inheritedFor = time.Second
+
+// Listen listens at an address. A process that this program starts has copies of its listeners until it executes
+// another program, so a port that this program has just closed may be in use for some milliseconds.
+func Listen(address string) (net.Listener, error) {
+	for end := time.Now().Add(inheritedFor); ; time.Sleep(time.Millisecond) {
+		listener, err := net.Listen("tcp", address)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return listener, err
+		}
+	}
 }
 
 // Join copies between two connections until both have ended. A reset of one resets the other.
