@@ -106,14 +106,14 @@ type localFleet struct {
 	client faults.Client
 	mesh   *mesh.Mesh // nil without
 	beside []proxy
-	pids   map[string]int // of the proxies, and of istiod in a mesh
-	noted  []string       // of the mesh
+	pids   map[string][]int // of the proxies, and in a mesh of all istiods
+	noted  []string         // of the mesh
 }
 
 func (f *localFleet) admin() *faults.Client          { return &f.client }
 func (f *localFleet) proxies() []proxy               { return f.beside }
 func (f *localFleet) logDelay() time.Duration        { return logFlush }
-func (f *localFleet) controlled() bool               { return f.pids[record.ControlPlane] != 0 }
+func (f *localFleet) controlled() bool               { return len(f.pids[record.ControlPlane]) > 0 }
 func (f *localFleet) notes() []string                { return f.noted }
 func (f *localFleet) used(time.Time) []record.Sample { return nil }
 
@@ -124,17 +124,21 @@ func (f *localFleet) err(context.Context) error {
 	return f.mesh.Err() // a rejected update: the manifests were not what was measured
 }
 
-// usage returns the CPU seconds and the resident bytes of a process.
+// usage returns the CPU seconds and the resident bytes of a pod's process, of a proxy or of all istiods together.
 func (f *localFleet) usage(ctx context.Context, name string) ([]record.Count, error) {
-	pid, known := f.pids[name]
+	pids, known := f.pids[name]
 	if !known {
-		pid = f.pid(name)
+		pids = []int{f.pid(name)}
 	}
-	used, err := process.UsageOf(ctx, pid)
-	if err != nil {
-		return nil, err
+	var cpu, memory float64
+	for _, pid := range pids {
+		of, err := process.UsageOf(ctx, pid)
+		if err != nil {
+			return nil, err
+		}
+		cpu, memory = cpu+of.CPU.Seconds(), memory+float64(of.RSS)
 	}
-	return []record.Count{{Name: record.CountCPU, N: used.CPU.Seconds()}, {Name: record.CountMemory, N: float64(used.RSS)}}, nil
+	return used(cpu, memory), nil
 }
 
 // pid returns the process of a pod, which changes when it restarts.
@@ -268,7 +272,7 @@ func (m *machine) start(ctx context.Context, p plan) (fleet, error) {
 	if m.built && p.o.Bin == "" {
 		p.o.Bin = builtIn(p.o.Root)
 	}
-	f := &localFleet{pids: map[string]int{}}
+	f := &localFleet{pids: map[string][]int{}}
 	var err error
 	if p.mesh {
 		err = f.startMesh(ctx, p, m)
@@ -338,7 +342,7 @@ func (f *localFleet) stop() error {
 	return nil
 }
 
-// findProxies finds the proxies and the process of the control plane.
+// findProxies finds the proxies and the processes of the control planes.
 func (f *localFleet) findProxies(ctx context.Context) error {
 	status := f.mesh.Status(ctx)
 	for _, p := range status.Proxies {
@@ -347,8 +351,10 @@ func (f *localFleet) findProxies(ctx context.Context) error {
 			return fmt.Errorf("proxy of %s: %w", p.Name, err)
 		}
 		f.beside = append(f.beside, proxy{p.Name, p.Gateway, p.Address, envoy.NewClient(admin), func(context.Context) ([]byte, error) { return os.ReadFile(p.Log) }})
-		f.pids[p.Name+record.ProxySuffix] = p.PID
+		f.pids[p.Name+record.ProxySuffix] = []int{p.PID}
 	}
-	f.pids[record.ControlPlane] = status.Istiod.PID
+	for _, istiod := range status.Istiods() {
+		f.pids[record.ControlPlane] = append(f.pids[record.ControlPlane], istiod.PID)
+	}
 	return nil
 }

@@ -192,7 +192,7 @@ type Sample struct {
 // ProxySuffix distinguishes a proxy's sample from its pod's.
 const ProxySuffix = ".envoy"
 
-// ControlPlane is the name of the mesh's control plane in samples.
+// ControlPlane is the name of the mesh's control planes in samples: all revisions together.
 const ControlPlane = "istiod"
 
 // Names of counters.
