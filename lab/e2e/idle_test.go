@@ -112,7 +112,7 @@ func generated(t testing.TB, m *mesh.Mesh) []byte {
 	return text
 }
 
-// strip removes times, versions and names of objects from a configuration, and sorts its lists, because istiod
+// strip removes times, versions, names of objects and the mark from a configuration, and sorts its lists, because istiod
 // generates listeners and virtual hosts in any order.
 func strip(value any) {
 	switch value := value.(type) {
@@ -123,7 +123,7 @@ func strip(value any) {
 		text := func(element any) string { written, _ := json.Marshal(element); return string(written) }
 		slices.SortFunc(value, func(a, b any) int { return strings.Compare(text(a), text(b)) })
 	case map[string]any:
-		for _, key := range []string{"last_updated", "lastUpdated", "version_info", "versionInfo"} {
+		for _, key := range []string{"last_updated", "lastUpdated", "version_info", "versionInfo", "fleetman"} {
 			delete(value, key)
 		}
 		if from, _ := value["config"].(string); strings.HasPrefix(from, "/apis/") {

@@ -77,6 +77,7 @@ type Mesh struct {
 	mu        sync.Mutex
 	manifests *manifest.Objects
 	objects   []kube.Object
+	mark      int64     // of the configuration: see current
 	istiods   []*istiod // one for each revision, the default one's first
 	changing  []string  // revisions that a change in progress needs
 	proxies   []*proxy
@@ -329,7 +330,7 @@ func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, err
 	return kube.Derive(kube.World{
 		Revisions: revisions,
 		Manifests: manifests, Pods: m.site.Pods(), States: states, Gateways: m.gateways,
-		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), IstioVersion: envoy.IstioVersion, Collector: m.collector, Began: m.began,
+		Node: m.site.NodeAddress, DNS: m.dns, MeshConfig: meshConfig(m.collector), IstioVersion: envoy.IstioVersion, Collector: m.collector, Mark: m.mark, Began: m.began,
 	})
 }
 

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
@@ -198,15 +200,120 @@ func TestApplyObjectThatIstiodLacks(t *testing.T) {
 	})
 	require.NoError(t, err)
 	defer m.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // long enough for istiod to take the others
-	defer cancel()
-	applied, err := m.Apply(ctx, decode(t, pod+"---\n"+telemetry))
-	if err == nil || err.Error() != "mesh: istiod does not have Telemetry unseen; the old objects are restored" {
-		t.Errorf("%+v, %v", applied, err)
+	for within := 4 * time.Second; ; within *= 2 { // until it is long enough for istiod to take the others
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		applied, err := m.Apply(ctx, decode(t, pod+"---\n"+telemetry))
+		cancel()
+		if err != nil && err.Error() == "mesh: istiod does not have Telemetry unseen; the old objects are restored" {
+			break
+		}
+		if err == nil || within > time.Minute {
+			t.Fatalf("%+v, %v", applied, err)
+		}
 	}
 	if applied, err := m.Apply(t.Context(), decode(t, pod)); err != nil || len(applied.Changed) != 0 {
 		t.Errorf("Apply of the restored objects: %+v, %v", applied, err)
 	}
+}
+
+// TestApplyAwaitsProxies checks that every proxy has the change when Apply returns, also with an istiod that collects
+// changes for longer than usual, as on a busy machine.
+func TestApplyAwaitsProxies(t *testing.T) {
+	found := meshtest.Binaries(t)
+	found.Pilot.Path = script(t, "pilot-discovery", `PILOT_DEBOUNCE_AFTER=1s exec '`+found.Pilot.Path+`' "$@"`)
+	bin := filepath.Dir(script(t, "position-simulator", "exec sleep 1000"))
+	const before = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: default, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {selector: {app: a}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: fleetman/position-simulator, ports: [{containerPort: 8080}], env: [{name: A, value: before}]}]}}
+`
+	const rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec: {host: a, subsets: [{name: all}]}\n"
+	network := nettest.Network(t)
+	m, err := Start(t.Context(), decode(t, before), Options{
+		Binaries: found, Local: local.Options{Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), ReadyTimeout: 3 * time.Minute},
+	})
+	require.NoError(t, err)
+	defer m.Stop()
+	expect := func(what, pod string, clusters ...string) {
+		address := ""
+		for _, p := range m.site.Pods() {
+			if p.ID == pod {
+				address = p.IP.String()
+			}
+		}
+		for _, p := range m.allProxies() {
+			if p.name != pod && !p.gateway { // that of the old pod, which ends
+				continue
+			}
+			config, err := p.admin.Config(t.Context())
+			require.NoError(t, err)
+			endpoints := endpointsOf(t, config)
+			for _, cluster := range clusters {
+				assert.Equal(t, []string{address}, endpoints["outbound|8080|"+cluster+"|a.default.svc.cluster.local"], "%s: endpoints of a, subset %q, at %s", what, cluster, p.name)
+			}
+		}
+	}
+	expect("at the start", "a-0", "")
+	if _, err := m.Apply(t.Context(), decode(t, before+rule)); err != nil {
+		t.Fatal(err)
+	}
+	expect("a new subset", "a-0", "", "all")
+	if _, err := m.Apply(t.Context(), decode(t, strings.Replace(before+rule, "value: before", "value: after", 1))); err != nil {
+		t.Fatal(err)
+	}
+	expect("another pod", "a-1", "", "all")
+}
+
+// endpointsOf returns the addresses of the healthy endpoints of each cluster in a configuration dump.
+func endpointsOf(t *testing.T, dump []byte) map[string][]string {
+	t.Helper()
+	var all struct {
+		Configs []struct {
+			Endpoints []struct {
+				Config struct {
+					Cluster    string `json:"cluster_name"`
+					Localities []struct {
+						Endpoints []struct {
+							Health   string `json:"health_status"`
+							Endpoint struct {
+								Address struct {
+									Socket struct {
+										Address string `json:"address"`
+									} `json:"socket_address"`
+								} `json:"address"`
+							} `json:"endpoint"`
+						} `json:"lb_endpoints"`
+					} `json:"endpoints"`
+				} `json:"endpoint_config"`
+			} `json:"dynamic_endpoint_configs"`
+		} `json:"configs"`
+	}
+	require.NoError(t, json.Unmarshal(dump, &all))
+	found := map[string][]string{}
+	for _, config := range all.Configs {
+		for _, of := range config.Endpoints {
+			for _, locality := range of.Config.Localities {
+				for _, e := range locality.Endpoints {
+					if e.Health == "HEALTHY" {
+						found[of.Config.Cluster] = append(found[of.Config.Cluster], e.Endpoint.Address.Socket.Address)
+					}
+				}
+			}
+		}
+	}
+	return found
 }
 
 // A proxy is down after several failed probes in a row, and up after one that succeeds.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/mesh/meshtest"
@@ -106,6 +107,13 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	if ejected, err := r.Ejected(t.Context()); err != nil || len(ejected) != 0 {
 		t.Errorf("ejected before any failure: %v, %v", ejected, err)
 	}
+
+	mark, err := r.Mark(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 7, mark, "the mark")
+	warming, err := r.Warming(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 0, warming, "clusters and listeners that wait")
 
 	mu.Lock()
 	fail = true

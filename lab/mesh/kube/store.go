@@ -253,6 +253,17 @@ func (s *Server) IstioVersions(revision string) map[string]string {
 	return found
 }
 
+// ServiceVersions returns the resource versions of the Services, keyed by manifest.Object.Ref.
+func (s *Server) ServiceVersions() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[string]string{}
+	for _, o := range s.sorted(KindOf("v1", "Service")) {
+		found[manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()] = strconv.FormatInt(o.version, 10)
+	}
+	return found
+}
+
 // revisionOf returns the revision of an Istio object's label, or "" without one.
 func revisionOf(object Object) string {
 	return field[string](object, "metadata", "labels", manifest.RevisionLabel)

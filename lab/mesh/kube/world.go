@@ -36,6 +36,8 @@ type World struct {
 	IstioVersion string
 	// Collector is the collector of the proxies' spans. Nil means that there is none.
 	Collector *Collector
+	// Mark is a number that each proxy's configuration has: see envoy.Client.Mark. 0 adds none.
+	Mark int64
 	// Began is the time of the run's start. Derived objects are created before it.
 	Began time.Time
 }
@@ -91,6 +93,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	d.sidecars()
 	d.proxyConfigs()
 	d.dns()
+	d.mark()
 	d.translateAll()
 	d.idle()
 	return d.objects, d.notes, nil

@@ -1,0 +1,116 @@
+package mesh
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/mesh/kube"
+)
+
+// TestMissingEndpoints checks that each Service is found of which istiod has not the published version, or not the
+// published endpoints.
+func TestMissingEndpoints(t *testing.T) {
+	var services, shards string
+	istiodHas := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/debug/registryz" {
+			fmt.Fprint(w, services)
+		} else {
+			fmt.Fprint(w, shards)
+		}
+	}))
+	defer istiodHas.Close()
+	i := &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())}
+	m := &Mesh{api: kube.NewServer(time.Now), manifests: decode(t, "")}
+	service := func(name string, annotations map[string]any) kube.Object {
+		return kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": name, "namespace": "default", "annotations": annotations}}
+	}
+	slice := func(of, addressType string, ports ...any) kube.Object {
+		return kube.Object{
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": addressType, "ports": ports,
+			"metadata": map[string]any{"name": of + "-" + addressType, "namespace": "default", "labels": map[string]any{"kubernetes.io/service-name": of}},
+			"endpoints": []any{
+				map[string]any{"addresses": []any{"10.0.0.1"}, "conditions": map[string]any{"ready": true}},
+				map[string]any{"addresses": []any{"10.0.0.2"}, "conditions": map[string]any{"ready": false}},
+				map[string]any{"addresses": []any{"10.0.0.3"}},
+			},
+		}
+	}
+	port := map[string]any{"port": int64(8080)}
+	m.objects = []kube.Object{
+		service("a", nil), slice("a", "IPv4", port), slice("a", "FQDN", port),
+		service("hidden", map[string]any{"networking.istio.io/exportTo": "x,~"}), slice("hidden", "IPv4", port),
+		service("idle", nil), slice("idle", "IPv4"),
+	}
+	require.NoError(t, m.api.Replace(m.objects))
+	version := m.api.ServiceVersions()["Service a"]
+	registry := func(a string) string {
+		text := fmt.Sprintf(`[{"resourceVersion": "7", "Attributes": {"ServiceRegistry": "External", "Name": "a", "Namespace": "default"}}, {"ResourceVersion": %q, "Attributes": {"ServiceRegistry": "Kubernetes", "Name": "a", "Namespace": "default"}}`, a)
+		for _, name := range []string{"hidden", "idle"} {
+			text += fmt.Sprintf(`, {"ResourceVersion": %q, "Attributes": {"ServiceRegistry": "Kubernetes", "Name": %q, "Namespace": "default"}}`, m.api.ServiceVersions()["Service "+name], name)
+		}
+		return text + "]"
+	}
+	endpoint := func(address string, health int) string {
+		return fmt.Sprintf(`{"Addresses": [%q], "HealthStatus": %d}`, address, health)
+	}
+	of := func(registry string, endpoints ...string) string {
+		return fmt.Sprintf(`{"a.default.svc.cluster.local": {"default": {"Shards": {%q: [%s]}}}}`, registry, strings.Join(endpoints, ","))
+	}
+	one, two, three := endpoint("10.0.0.1", 1), endpoint("10.0.0.2", 2), endpoint("10.0.0.3", 1)
+	for _, test := range []struct {
+		name, services, shards string
+		want                   []string
+	}{
+		{"all", registry(version), of("Kubernetes/Kubernetes", one, two, three), nil},
+		{"without what is not ready", registry(version), of("Kubernetes/Kubernetes", one, three), nil},
+		{"another version", registry("1"), of("Kubernetes/Kubernetes", one, three), []string{"Service a"}},
+		{"no Services", "[]", "{}", []string{"Service a", "Service hidden", "Service idle"}},
+		{"no endpoints", registry(version), "{}", []string{"the endpoints of Service a"}},
+		{"a new endpoint is missing", registry(version), of("Kubernetes/Kubernetes", three), []string{"the endpoints of Service a"}},
+		{"a new endpoint is not ready", registry(version), of("Kubernetes/Kubernetes", endpoint("10.0.0.1", 2), three), []string{"the endpoints of Service a"}},
+		{"an old endpoint is ready", registry(version), of("Kubernetes/Kubernetes", one, endpoint("10.0.0.2", 1), three), []string{"the endpoints of Service a"}},
+		{"those of a ServiceEntry", registry(version), of("External/Kubernetes", one, three), []string{"the endpoints of Service a"}},
+	} {
+		services, shards = test.services, test.shards
+		got, err := m.missingEndpoints(t.Context(), i)
+		require.NoError(t, err, test.name)
+		assert.Equal(t, test.want, got, test.name)
+	}
+	services, shards = "[]", "{}"
+	m.manifests = decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: 'discoverySelectors: [{matchLabels: {a: b}}]'}\n")
+	got, err := m.missingEndpoints(t.Context(), i)
+	require.NoError(t, err)
+	assert.Empty(t, got, "with discoverySelectors")
+}
+
+// TestReadSyncs checks when a proxy has acknowledged all, and when the listeners are older than the clusters.
+func TestReadSyncs(t *testing.T) {
+	nonce := func(push int) string {
+		return fmt.Sprintf("2026-11-27T20:29:40Z/%d%s", push, "11e0a5c1-2f6b-4c43-8a53-0c0a4a8b8a7d")
+	}
+	for _, test := range []struct {
+		clusters, listeners, acked int
+		want                       Connection
+	}{
+		{7, 7, 7, Connection{Synced: true, whole: true}},
+		{7, 12, 12, Connection{Synced: true, whole: true}},
+		{12, 7, 7, Connection{Synced: true}},
+		{7, 12, 7, Connection{whole: true}},
+	} {
+		found := map[string]Connection{}
+		text := fmt.Sprintf(`[{"proxy": "a-0.default", "resources": {
+			"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"sent": %[1]q, "acked": %[1]q},
+			"type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": %[2]q, "acked": %[3]q}}}]`, nonce(test.clusters), nonce(test.listeners), nonce(test.acked))
+		require.NoError(t, ReadSyncs([]byte(text), "", found))
+		assert.Equal(t, map[string]Connection{"a-0.default": test.want}, found, "%+v", test)
+	}
+	assert.Equal(t, 0, push(""), "no nonce")
+}
