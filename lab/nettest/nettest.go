@@ -16,6 +16,12 @@ const ports = 28
 // run at once have different ports at 127.0.0.1, also beside those of fleetman check --jobs 4.
 func Network(t testing.TB) netip.Prefix {
 	t.Helper()
+	return freeNetwork(t, 65534)
+}
+
+// freeNetwork is Network, among the tests that claim networks by the same port.
+func freeNetwork(t testing.TB, port uint16) netip.Prefix {
+	t.Helper()
 	for round := range 3 {
 		for _, third := range rand.Perm(ports) {
 			if third < 9 {
@@ -23,7 +29,7 @@ func Network(t testing.TB) netip.Prefix {
 			}
 			network := netip.AddrFrom4([4]byte{127, byte(100 + round*ports + third), byte(third), 0})
 			// While this address is open, no other test gets it. No fleet listens at it.
-			claim, err := net.Listen("tcp", netip.AddrPortFrom(at(network, 251), 65534).String())
+			claim, err := net.Listen("tcp", netip.AddrPortFrom(at(network, 251), port).String())
 			if err != nil {
 				continue
 			}
