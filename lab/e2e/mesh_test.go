@@ -428,7 +428,7 @@ func TestMesh(t *testing.T) {
 
 	began := time.Now()
 	m.Stop()
-	if took := time.Since(began); took > 30*time.Second { // one or two
+	if took := time.Since(began); took > time.Minute { // one or two seconds; the grace period of the pods is 75
 		t.Errorf("it took %v to stop", took)
 	}
 }

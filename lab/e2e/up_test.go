@@ -80,7 +80,7 @@ func TestFleet(t *testing.T) {
 	})
 }
 
-// interrupt sends Ctrl-C. Everything ends within 5 seconds.
+// interrupt sends Ctrl-C. Everything ends, long before the grace period of the pods, which is 75 s.
 func (c *command) interrupt(t testing.TB, page string) {
 	t.Helper()
 	status := c.pods(t)
@@ -90,8 +90,8 @@ func (c *command) interrupt(t testing.TB, page string) {
 		if err != nil {
 			t.Errorf("after Ctrl-C: %v", err)
 		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("running 5 s after Ctrl-C")
+	case <-time.After(time.Minute):
+		t.Fatal("running a minute after Ctrl-C")
 	}
 	for _, pod := range status.Pods {
 		if pod.PID == 0 || syscall.Kill(pod.PID, 0) == nil {

@@ -40,7 +40,7 @@ func TestTurns(t *testing.T) {
 // plan is a load of 20 requests at a server.
 func plan(server *httptest.Server) Plan {
 	return Plan{
-		Load: experiment.Load{Streams: []experiment.Stream{{Name: "a", Method: "GET", Path: "/a/{vehicle}", Share: 1}}, Timeout: experiment.Duration(10 * time.Second), MaxInFlight: 10},
+		Load: experiment.Load{Streams: []experiment.Stream{{Name: "a", Method: "GET", Path: "/a/{vehicle}", Share: 1}}, Timeout: experiment.Duration(time.Minute), MaxInFlight: 10},
 		Host: "gateway.test:80", Address: server.Listener.Addr().String(), Rates: load.Rates{{From: 100, To: 100}}, Lasts: 200 * time.Millisecond,
 		Names: []string{"City Truck"}, Check: "load-x-", Parts: 1,
 	}

@@ -97,20 +97,20 @@ func TestRelayFrom(t *testing.T) {
 		r.mu.Lock()
 		r.fault, r.fired = &fault, 0
 		r.mu.Unlock()
-		if got, _ := exchange(address, patience); got != want.got || r.state().Fired != want.fired {
+		if got, _ := exchange(address, patience, patience); got != want.got || r.state().Fired != want.fired {
 			t.Errorf("from %s: got %q, fired %d, want %q, %d", from, got, r.state().Fired, want.got, want.fired)
 		}
 	}
 }
 
-// exchange is what a caller gets of ten bytes, within a time.
-func exchange(address string, within time.Duration) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, within)
+// exchange is what a caller gets of ten bytes, within a time for the connection and one for the rest.
+func exchange(address string, connect, within time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, connect)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(within))
+	_ = conn.SetReadDeadline(time.Now().Add(within))
 	if _, err := conn.Write([]byte("x")); err != nil {
 		return "", err
 	}
@@ -133,30 +133,30 @@ func TestRelay(t *testing.T) {
 	}
 	passes := func(after string) {
 		t.Helper()
-		if got, err := exchange(address, patience); err != nil || got != "0123456789" {
+		if got, err := exchange(address, patience, patience); err != nil || got != "0123456789" {
 			t.Errorf("%s: got %q, %v", after, got, err)
 		}
 	}
 	const short = 300 * time.Millisecond
 	for _, test := range []struct {
-		rule   string
-		within time.Duration
-		seen   func(got string, took time.Duration, err error) bool
-		fired  int64 // of two connections
+		rule            string
+		connect, within time.Duration
+		seen            func(got string, took time.Duration, err error) bool
+		fired           int64 // of two connections
 	}{
-		{"connect=refuse", patience, func(_ string, _ time.Duration, err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, 0},
-		{"connect=drop", short, func(_ string, _ time.Duration, err error) bool {
+		{"connect=refuse", patience, patience, func(_ string, _ time.Duration, err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, 0},
+		{"connect=drop", short, patience, func(_ string, _ time.Duration, err error) bool {
 			var op *net.OpError
 			return isTimeout(err) && errors.As(err, &op) && op.Op == "dial"
 		}, 0},
-		{"connect=hang,count=2", short, func(got string, _ time.Duration, err error) bool {
+		{"connect=hang,count=2", patience, short, func(got string, _ time.Duration, err error) bool {
 			var op *net.OpError
 			return isTimeout(err) && errors.As(err, &op) && op.Op == "read" && got == ""
 		}, 2},
-		{"connect=delay:100ms,count=2", patience, func(got string, took time.Duration, err error) bool {
+		{"connect=delay:100ms,count=2", patience, patience, func(got string, took time.Duration, err error) bool {
 			return err == nil && got == "0123456789" && took >= 100*time.Millisecond
 		}, 2},
-		{"connect=cut:4,count=2", patience, func(got string, _ time.Duration, err error) bool {
+		{"connect=cut:4,count=2", patience, patience, func(got string, _ time.Duration, err error) bool {
 			return errors.Is(err, syscall.ECONNRESET) && (got == "0123" || got == "")
 		}, 2},
 	} {
@@ -175,10 +175,12 @@ func TestRelay(t *testing.T) {
 		open.Close()
 		for range 2 {
 			began := time.Now()
-			if got, err := exchange(address, test.within); !test.seen(got, time.Since(began), err) {
+			if got, err := exchange(address, test.connect, test.within); !test.seen(got, time.Since(began), err) {
 				t.Errorf("%s: got %q, %v", test.rule, got, err)
 			}
 		}
+		// a caller of a relay that hangs may leave before the relay has accepted the connection
+		assert.Eventually(t, func() bool { return r.state().Fired >= test.fired }, patience, time.Millisecond, test.rule)
 		if state := r.state(); state.Rule != test.rule || state.Fired != test.fired {
 			t.Errorf("%s: got %+v", test.rule, state)
 		}
