@@ -58,7 +58,7 @@ func TestWalk(t *testing.T) {
 
 		// a pod that does not start changes nothing
 		before := running()
-		givenUp := regexp.MustCompile(`^pod staff-service-risky-\d+: given up because it failed 5 times[^\n]*$`) // the number of one that ends is taken
+		givenUp := regexp.MustCompile(`^pod staff-service-risky-\d+: given up because it failed 5 times[^\n]*, which ends with(\n  [^\n]*)+$`) // the number of one that ends is taken
 		broken := with(t, manifests(t, scenarios("canary-weighted")), "Deployment", "staff-service-risky", `"placeholder"`, `"nonsense"`)
 		if _, err := m.Apply(t.Context(), broken); err == nil || !givenUp.MatchString(err.Error()) {
 			t.Errorf("a pod that does not start: %v", err)
