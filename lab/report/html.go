@@ -94,7 +94,8 @@ type page struct {
 	Seeds  int // the fewest of a fault
 	Within bool
 
-	ids map[string]string // of faults, by name
+	ids     map[string]string // of faults, by name
+	palette palette
 }
 
 // pageFault is one fault. ID is unique in the page.
@@ -124,6 +125,7 @@ type pageArm struct {
 // fill computes what the template shows from the report.
 func (p *page) fill() {
 	p.Arms, p.Every, p.Kinds = p.arms(false), p.arms(true), kinds
+	p.palette = p.Report.palette()
 	ids := map[string]bool{}
 	unique := func(id string) string {
 		for n, wanted := 2, id; ids[id]; n++ {
@@ -152,7 +154,7 @@ func (p *page) fill() {
 			}
 		}
 		for _, s := range g.Sweeps {
-			p.Curves = append(p.Curves, s.page())
+			p.Curves = append(p.Curves, s.page(p.palette))
 		}
 	}
 	p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
@@ -189,10 +191,10 @@ func (p *page) fault(f Fault, id, at string) pageFault {
 	if !f.swept() {
 		v.Fields = make([]*pageArm, len(p.Arms))
 	}
+	classes := p.palette.classes(len(f.Arms), func(i int) string { return f.Arms[i].base() })
 	for i, a := range f.Arms {
-		n := slices.Index(p.Every, a.Name)
 		shown := a.page()
-		shown.ID, shown.Index, shown.Class = fmt.Sprintf("%s.%d", id, i), n, fmt.Sprintf("c%d", n%lineClasses)
+		shown.ID, shown.Index, shown.Class = fmt.Sprintf("%s.%d", id, i), slices.Index(p.Every, a.Name), classes[i]
 		shown.Heat = heatMap(a.Runs[0])
 		v.Arms = append(v.Arms, shown)
 		if !f.swept() {

@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// lineClasses is the number of lines that have a colour and a dash of their own.
-const lineClasses = 8
-
 // svg is a picture as wide as the page gives it. What is in it has horizontal
 // places in percent, so that no text is stretched.
 func svg(class string, height float64, content string) template.HTML {
@@ -36,9 +33,10 @@ func label(class string, x, y float64, text string) string {
 	return fmt.Sprintf(`<text class="%s" x="%s%%" y="%s">%s</text>`, class, decimal(x), decimal(y), html.EscapeString(text))
 }
 
-// level is a line across a picture at a height, with its value.
-func level(y float64, text string) string {
-	return fmt.Sprintf(`<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(y)) + label("small", 0, max(y-3, 10), text)
+// level is a line across a picture at a height, and its value, which is drawn over what
+// is in the picture.
+func level(y float64, text string) (line, value string) {
+	return fmt.Sprintf(`<line class="grid" x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, decimal(y)), label("small", 0, max(y-3, 10), text)
 }
 
 // tick is a line from the top to the bottom at x percent, with its value at y. Near
@@ -76,10 +74,12 @@ func percentileLines(arms []*pageArm) template.HTML {
 	y := func(seconds float64) float64 {
 		return height * (1 - (math.Log10(max(seconds, 1e-9))-low)/(high-low))
 	}
-	var s strings.Builder
+	var s, values strings.Builder
 	for decade := low; decade <= high; decade++ {
 		latency := math.Pow(10, decade)
-		s.WriteString(level(y(latency), roundLatency(latency)))
+		line, value := level(y(latency), roundLatency(latency))
+		s.WriteString(line)
+		values.WriteString(value)
 	}
 	for _, share := range []float64{.5, .9, .99, .999, .9999} {
 		if x := 100 * ninesOf(share) / nines; x < 100.1 {
@@ -94,7 +94,7 @@ func percentileLines(arms []*pageArm) template.HTML {
 		}
 		fmt.Fprintf(&lines, `<polyline class="curve %s" points="%s"><title>%s</title></polyline>`, a.Class, strings.Join(points, " "), html.EscapeString(a.Name+": "+a.Latencies()))
 	}
-	s.WriteString(stretched(0, height, 1000, height, lines.String()))
+	s.WriteString(stretched(0, height, 1000, height, lines.String()) + values.String())
 	return svg("axes", height+20, s.String())
 }
 

@@ -89,10 +89,7 @@ func (x axis) at(seconds float64) float64 {
 // ticks are the marks of the axis, with their text at y.
 func (x axis) ticks(y, top, bottom float64) string {
 	var s strings.Builder
-	every := 5.0
-	for (x.until-x.from)/every > 9 {
-		every *= 2
-	}
+	every := max(roundStep(x.until-x.from, 9), 1)
 	for t := math.Ceil(x.from/every)*every + 0; t <= x.until; t += every {
 		s.WriteString(tick(x.at(t), top, bottom, y, decimal(t)+" s"))
 	}

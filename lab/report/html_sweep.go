@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"html/template"
@@ -27,7 +28,7 @@ func (s Series) name() string { return s.Arm + ", " + s.where() }
 
 // page draws the sweep: for each series a line in its band, and the theory's,
 // dashed. Values that are no numbers are equally apart.
-func (s Sweep) page() pageSweep {
+func (s Sweep) page(of palette) pageSweep {
 	const height = 220.0
 	c, _ := column(s.Figure)
 	table := s.sheet()
@@ -43,24 +44,25 @@ func (s Sweep) page() pageSweep {
 			}
 		}
 	}
-	if most == 0 {
-		most = 1
-	}
+	levels := roundLevels(cmp.Or(most, 1))
+	most = levels[len(levels)-1]
 	y := func(v float64) float64 { return height * (1 - v/most) }
-	var drawn, lines strings.Builder
-	for part := range 5 {
-		v := most * float64(part) / 4
-		drawn.WriteString(level(y(v), c.Unit.text(v)))
+	var drawn, lines, values strings.Builder
+	for _, v := range levels {
+		line, value := level(y(v), c.Unit.of(most).round(v))
+		drawn.WriteString(line)
+		values.WriteString(value)
 	}
 	for _, tick := range ticks {
 		drawn.WriteString(label("small middle", x(tick), height+14, tick)) // far enough from the ends: see places
 	}
+	classes := of.classes(len(s.Series), func(i int) string { return s.Series[i].Arm })
 	for i, series := range s.Series {
-		class := fmt.Sprintf("c%d", i%lineClasses)
+		class := classes[i]
 		p.Keys = append(p.Keys, pageKey{class, series.name()})
 		lines.WriteString(series.lines(class, x, y))
 	}
-	drawn.WriteString(stretched(0, height, 100, height, lines.String()))
+	drawn.WriteString(stretched(0, height, 100, height, lines.String()) + values.String())
 	p.Plot = svg("axes", height+20, drawn.String())
 	return p
 }

@@ -198,6 +198,86 @@ func TestHTMLLinks(t *testing.T) {
 		if links < 5 {
 			t.Errorf("%s: %d links", name, links)
 		}
+		menu, parts := order(document)
+		assert.Equal(t, parts, menu, name+", parts in the menu")
+	}
+}
+
+// order returns the parts that the menu leads to, and the parts of the page.
+func order(document *html.Node) (menu, parts []string) {
+	for n := range document.Descendants() {
+		switch parent := n.Parent; {
+		case n.DataAtom == atom.A && parent.DataAtom == atom.Nav:
+			menu = append(menu, strings.TrimPrefix(attribute(n, "href"), "#"))
+		case n.DataAtom == atom.Section && parent.DataAtom == atom.Main:
+			parts = append(parts, attribute(n, "id"))
+		}
+	}
+	return menu, parts
+}
+
+// TestColours: an arm has one colour in all pictures, by its place in the experiment;
+// the points of the only arm have colours of their own.
+func TestColours(t *testing.T) {
+	var runs []*record.Run
+	for _, bytes := range []string{"20", "80"} {
+		for _, arm := range []string{"a", "m", "z"} { // the experiment has z, m, a
+			r := outcomesOf(arm, 1, 20, 0)
+			r.Fault, r.ArmOf, r.FaultOf, r.Point = "slow:bytes="+bytes, arm, "slow", map[string]string{"bytes": bytes}
+			runs = append(runs, r)
+		}
+	}
+	c := of(runs...)
+	c.Experiment = `question: which
+arms: [{name: z, manifests: [repo:k8s/base]}, {name: m, manifests: [repo:k8s/base]}, {name: a, manifests: [repo:k8s/base]}]
+faults: [{name: slow, inject: [{service: staff-service, rules: "slow=${bytes}"}]}]
+sweep: [{name: bytes, values: [20, 80]}]
+seeds: [1]
+`
+	p := page{Report: reportOf(t, c)}
+	p.fill()
+	for _, f := range p.Faults {
+		got := map[string]string{}
+		for _, a := range f.Arms {
+			got[a.Name] = a.Class
+		}
+		assert.Equal(t, map[string]string{"z": "c0", "m": "c1", "a": "c2"}, got, f.Name+", latencies")
+	}
+	for _, curve := range p.Curves {
+		assert.Equal(t, []pageKey{{"c0", "z, slow"}, {"c1", "m, slow"}, {"c2", "a, slow"}}, curve.Keys, curve.Title)
+	}
+	arms := func(names ...string) func(int) string { return func(i int) string { return names[i] } }
+	assert.Equal(t, []string{"c1", "c0", "c1 v1", "c1 v2", "c0 v1"}, palette{"x", "y"}.classes(5, arms("y", "x", "y", "y", "x")), "points of two arms")
+	assert.Equal(t, []string{"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c0 v1"}, palette{"x"}.classes(9, func(int) string { return "x" }), "points of one arm")
+}
+
+// TestRoundTicks: the values of an axis are 1, 2 or 5 times a power of ten apart.
+func TestRoundTicks(t *testing.T) {
+	for _, test := range []struct {
+		most float64
+		unit Unit
+		want string
+	}{
+		{1, percent, "0 %, 20 %, 40 %, 60 %, 80 %, 100 %"},
+		{.993, percent, "0 %, 20 %, 40 %, 60 %, 80 %, 100 %"},
+		{.859, percent, "0 %, 20 %, 40 %, 60 %, 80 %, 100 %"},
+		{.05, percent, "0 %, 1 %, 2 %, 3 %, 4 %, 5 %"},
+		{.0507, percent, "0 %, 2 %, 4 %, 6 %"},
+		{3.7, ratio, "0, 1, 2, 3, 4"},
+		{1, ratio, "0, 0.2, 0.4, 0.6, 0.8, 1"},
+		{.043, duration, "0 ms, 10 ms, 20 ms, 30 ms, 40 ms, 50 ms"},
+		{9.8, duration, "0 s, 2 s, 4 s, 6 s, 8 s, 10 s"},
+		{480e6, megabytes, "0 MB, 100 MB, 200 MB, 300 MB, 400 MB, 500 MB"},
+	} {
+		var texts []string
+		levels := roundLevels(test.most)
+		for _, v := range levels {
+			texts = append(texts, test.unit.of(levels[len(levels)-1]).round(v))
+		}
+		assert.Equal(t, test.want, strings.Join(texts, ", "), fmt.Sprintf("to %v", test.most))
+	}
+	for length, want := range map[float64]float64{4: .5, 9: 1, 11: 2, 31.2: 5, 90: 10, 91: 20, 361: 50} {
+		assert.InDelta(t, want, roundStep(length, 9), 1e-12, fmt.Sprintf("seconds between the ticks of %v s", length))
 	}
 }
 

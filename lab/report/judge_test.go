@@ -237,7 +237,7 @@ func TestSweep(t *testing.T) {
 	assert.Contains(t, markdown, " (tries:attempts=3, part): not decided by 100 requests", "summary")
 	assert.Len(t, s[0].Series, 1, "series")
 	assert.Equal(t, "good over attempts: 2 of 3 points agree with the theory. tries with attempts=3: 70 % (60.4..78.1), not 87.5 %.", r.Findings[0].Sentence, "finding")
-	drawn := string(s[0].page().Plot)
+	drawn := string(s[0].page(r.palette()).Plot)
 	for class, points := range map[string]int{"curve c0": 3, "band c0": 6, "theory": 3} {
 		_, rest, _ := strings.Cut(drawn, `class="`+class+`" points="`)
 		text, _, _ := strings.Cut(rest, `"`)

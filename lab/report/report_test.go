@@ -562,6 +562,43 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestManyWarnings: a warning of many runs has all of them in Markdown, and in the
+// terminal's lines as many as fit, with the number of the others; a long one is wrapped.
+func TestManyWarnings(t *testing.T) {
+	var runs []*record.Run
+	for seed := range uint64(12) {
+		r := outcomesOf("library-with-a-long-name", seed+1, 0, 0)
+		for i := range r.Requests {
+			r.Requests[i].Start = r.Requests[i].Intended + at(.3)
+			r.Requests[i].End = r.Requests[i].Start + at(.1)
+		}
+		r.Notes = []string{"DestinationRule a-rule: spec.trafficPolicy.outlierDetection: changes no proxy, since another one of the same host is older: b-rule"}
+		runs = append(runs, r)
+	}
+	r := reportOf(t, of(runs...))
+	const note = "library-with-a-long-name: DestinationRule a-rule: spec.trafficPolicy.outlierDetection: changes no proxy, since another one of the same host is older: b-rule"
+	var all []string
+	for seed := range 12 {
+		all = append(all, fmt.Sprintf("library-with-a-long-name/x/%d", seed+1))
+	}
+	markdown := written(MarkdownSummary, r)
+	assert.Contains(t, markdown, "\n- "+note+"\n", "Markdown")
+	assert.Contains(t, markdown, "\n- the load was late: "+strings.Join(all, ", ")+"\n", "Markdown")
+	assert.Equal(t, []string{
+		"! library-with-a-long-name: DestinationRule a-rule: spec.trafficPolicy.outlierDetection: changes no",
+		"  proxy, since another one of the same host is older: b-rule",
+		"! the load was late: library-with-a-long-name/x/1, library-with-a-long-name/x/2, and 10 more",
+		"! no request of the load met the fault: library-with-a-long-name/x/1, and 11 more",
+	}, r.warningLines(), "summary")
+	for i := range 9 {
+		f := &r.Groups[0].Faults[0]
+		f.warnings = append(f.warnings, warning{what: fmt.Sprintf("kind %d", i)})
+	}
+	lines := r.warningLines()
+	require.Len(t, lines, mostWarnings, "lines")
+	assert.Equal(t, "! 6 warnings more: --all", lines[mostWarnings-1], "the last line")
+}
+
 // TestLastKnown separates last known answers, with their ages, from placeholders.
 func TestLastKnown(t *testing.T) {
 	n := 0

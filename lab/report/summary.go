@@ -42,7 +42,7 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 	if o.HTML != "" {
 		last += "; the whole report: " + o.HTML
 	}
-	end, warnings := wrap(last, Columns100), r.warnings()
+	end, warnings := wrap(last, Columns100), r.warningLines()
 	if len(warnings) == 0 {
 		warnings = []string{""} // their marks separate, too
 	}
@@ -266,7 +266,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 	lines = append(lines, r.sweeps(sheet.markdown)...)
 	lines = append(lines, "")
 	for _, warning := range r.warnings() {
-		lines = append(lines, "- "+strings.TrimPrefix(warning, "! "))
+		lines = append(lines, "- "+warning.text(0))
 	}
 	for _, f := range r.Findings {
 		lines = append(lines, "- "+f.Sentence)

@@ -133,9 +133,6 @@ func (s *Sweep) order() {
 			return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a.At, b.At))
 		})
 	}
-	slices.SortStableFunc(s.Series, func(a, b Series) int {
-		return cmp.Or(cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Fault, b.Fault), cmp.Compare(a.others(), b.others()))
-	})
 }
 
 // where is the fault, with the values of the other axes.

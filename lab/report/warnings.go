@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // warning is a note that makes figures unusable, in short: every form of the
@@ -46,31 +47,57 @@ func (f *Fault) warnIdle(a Arm) {
 	}
 }
 
-// mostWarnings is how many lines of warnings a summary has.
-const mostWarnings = 8
+// kindOfWarning is the warnings of one kind, with the runs or faults that they are of.
+type kindOfWarning struct {
+	what string
+	runs []string
+}
 
-// warnings are lines of at most 100 characters: one for each kind, with where it
-// is.
-func (r Report) warnings() (lines []string) {
-	var whats []string
-	runs := map[string][]string{}
+// warnings are those of all faults, by kind.
+func (r Report) warnings() (kinds []kindOfWarning) {
 	for _, f := range r.faults() {
 		for _, w := range f.warnings {
-			whats = addOnce(whats, w.what)
-			if w.run != "" {
-				runs[w.what] = append(runs[w.what], w.run)
+			kind := find(&kinds, func(k *kindOfWarning) bool { return k.what == w.what })
+			if kind.what = w.what; w.run != "" {
+				kind.runs = append(kind.runs, w.run)
 			}
 		}
 	}
-	for _, what := range whats {
-		line := "! " + what
-		if n := len(runs[what]); n > 0 {
-			line += ": " + strings.Join(runs[what], ", ")
-		}
-		lines = append(lines, short(line, Columns100))
+	return kinds
+}
+
+// text has as many runs as fit a width, and how many more there are. A width of 0 is
+// without limit.
+func (k kindOfWarning) text(width int) string {
+	if len(k.runs) == 0 {
+		return k.what
 	}
-	if more := len(lines) - mostWarnings; more > 0 {
-		lines = append(lines[:mostWarnings-1], fmt.Sprintf("! %d warnings more: --all", more+1))
+	text := k.what + ": " + k.runs[0]
+	for i, run := range k.runs[1:] {
+		left := len(k.runs) - 1 - i
+		more := fmt.Sprintf(", and %d more", left)
+		longer := text + ", " + run
+		if end := utf8.RuneCountInString(longer); width > 0 && (end > width || left > 1 && end+len(more) > width) {
+			return text + more
+		}
+		text = longer
+	}
+	return text
+}
+
+// mostWarnings is how many lines of warnings a summary has.
+const mostWarnings = 8
+
+// warningLines are the warnings in lines of at most 100 characters.
+func (r Report) warningLines() (lines []string) {
+	kinds := r.warnings()
+	for i, k := range kinds {
+		more := wrap("! "+k.text(Columns100-2), Columns100)
+		room := mostWarnings - len(lines)
+		if left := len(kinds) - i; len(more) > room || left > 1 && len(more) == room {
+			return append(lines, "! "+plural(left, "warning")+" more: --all")
+		}
+		lines = append(lines, more...)
 	}
 	return lines
 }
