@@ -16,6 +16,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 // Set changes variables or numbers of pods of Deployments, over the manifests, until the next up. It does not
@@ -74,7 +75,7 @@ func (c *Client) deployments(ctx context.Context, name string) ([]appsv1.Deploym
 	case len(running) > 0:
 		return running, nil
 	}
-	return nil, fmt.Errorf("deployment: %.60q: must be one of %s", name, strings.Join(names, ", "))
+	return nil, usage.Errorf("%.60q: must be one of %s", name, strings.Join(names, ", "))
 }
 
 // allDeployments returns the Deployments of the fleet.

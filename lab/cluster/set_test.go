@@ -28,7 +28,7 @@ func TestSet(t *testing.T) {
 	}
 	before := len(a.patches)
 	_, err = c.Set(t.Context(), control.Override{Replicas: map[string]int{"nobody": 3}})
-	if err == nil || !strings.HasPrefix(err.Error(), `deployment: "nobody": must be one of api-gateway, `) || len(a.patches) != before {
+	if err == nil || !strings.HasPrefix(err.Error(), `"nobody": must be one of api-gateway, `) || len(a.patches) != before {
 		t.Errorf("an unknown Deployment: %v, %d patches", err, len(a.patches)-before)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // Containers and ports that Istio's injection adds.
@@ -340,5 +340,5 @@ func (c *Client) find(ctx context.Context, name string) (local.Pod, error) {
 	if len(replicas) == 1 {
 		return replicas[0], nil
 	}
-	return local.Pod{}, fmt.Errorf("no pod %q; there are %s", name, strings.Join(names, ", "))
+	return local.Pod{}, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
 }

@@ -341,6 +341,9 @@ func (o Options) wrongRules() (problems experiment.Problems) {
 	_, all := o.Experiment.Expand()
 	for _, fault := range all {
 		for j, in := range fault.Inject {
+			if in.Rules == "" {
+				continue
+			}
 			for _, wrong := range faults.CheckRules(in.Rules) {
 				p := o.Experiment.Problem(o.injection(fault, j)+".rules", "%v", wrong)
 				if !slices.Contains(problems, p) {

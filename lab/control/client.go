@@ -17,6 +17,7 @@ import (
 	"fleetman.example/lab/jsonhttp"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 // Client is a client of the fleet in a state directory.
@@ -152,6 +153,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	var failed jsonhttp.Failure
 	if json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&failed) != nil || failed.Error == "" {
 		return nil, fmt.Errorf("control socket: %s %s: status %d", method, path, response.StatusCode)
+	}
+	if response.StatusCode == http.StatusBadRequest {
+		return nil, usage.Error{Err: errors.New(failed.Error)}
 	}
 	return nil, errors.New(failed.Error)
 }

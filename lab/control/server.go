@@ -21,6 +21,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 // Fleet is the fleet that a server controls.
@@ -165,7 +166,7 @@ func (p *paths) applyWith(apply applyFunc, applied func([]string, mesh.Applied))
 		of := r.URL.Query()["path"]
 		objects, err := manifest.Load(of...)
 		if err != nil {
-			jsonhttp.Error(w, http.StatusBadRequest, err)
+			jsonhttp.Error(w, http.StatusUnprocessableEntity, err)
 			return
 		}
 		result, err := p.replace(r.Context(), of, objects, apply, applied)
@@ -267,6 +268,9 @@ func setConnect(fleet *local.Fleet, pod, rule string) (local.ConnectState, error
 
 // answer writes a result, or its error with a status.
 func answer(w http.ResponseWriter, result any, err error, status int) {
+	if _, wrong := errors.AsType[usage.Error](err); wrong {
+		status = http.StatusBadRequest
+	}
 	if err != nil {
 		jsonhttp.Error(w, status, err)
 		return
@@ -298,7 +302,7 @@ func logs(w http.ResponseWriter, r *http.Request, fleet *local.Fleet) {
 	}
 	out := &flushing{w: w}
 	if err := fleet.Logs(r.Context(), query.Get("pod"), o, out); err != nil && !out.wrote {
-		jsonhttp.Error(w, http.StatusNotFound, err)
+		answer(w, nil, err, http.StatusNotFound)
 	}
 }
 

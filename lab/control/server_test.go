@@ -31,8 +31,8 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/kill?pod=a", 400, `{"error":"signal: \"\": must be a number from 1 to 64"}`},
 		{"POST", "/kill?pod=a&signal=0", 400, `{"error":"signal: \"0\": must be a number from 1 to 64"}`},
 		{"POST", "/kill?pod=a&signal=65", 400, `{"error":"signal: \"65\": must be a number from 1 to 64"}`},
-		{"POST", "/kill?pod=a&signal=9", 404, `{"error":"no pod \"a\"; there are "}`},
-		{"GET", "/logs?pod=a", 404, `{"error":"no pod \"a\"; there are "}`},
+		{"POST", "/kill?pod=a&signal=9", 400, `{"error":"\"a\": must be a pod: "}`},
+		{"GET", "/logs?pod=a", 400, `{"error":"\"a\": must be a pod: "}`},
 		{"GET", "/logs?pod=a&tail=-1", 400, `{"error":"tail: \"-1\": must be a number of lines"}`},
 		{"GET", "/logs?pod=a&since=1h", 400, `{"error":"since: \"1h\": must be a time in RFC 3339 format"}`},
 		{"POST", "/apply", 404, `{"error":"the running fleet has no mesh: start it with fleetman up --mesh"}`},
@@ -63,7 +63,7 @@ func TestApplied(t *testing.T) {
 	if status, body := apply(file, errors.New("rejected")); status != 422 || body != `{"error":"rejected"}` || manifests.get()[0] != "/start" || reported != nil {
 		t.Errorf("rejected: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
 	}
-	if status, body := apply("/nowhere", nil); status != 400 || manifests.get()[0] != "/start" || reported != nil {
+	if status, body := apply("/nowhere", nil); status != 422 || manifests.get()[0] != "/start" || reported != nil {
 		t.Errorf("no file: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
 	}
 	status, body := apply(file, nil)

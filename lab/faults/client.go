@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // State is the fault rules of a pod.
@@ -131,7 +132,11 @@ func (c *Client) call(ctx context.Context, method string, pod local.Pod, rules s
 		if json.Unmarshal(body, &refusal) != nil || refusal.Message == "" {
 			return state, fmt.Errorf("pod %s: admin listener: status %d", pod.Name, response.StatusCode)
 		}
-		return state, fmt.Errorf("pod %s: %s", pod.Name, refusal.Message)
+		refused := fmt.Errorf("pod %s: %s", pod.Name, refusal.Message)
+		if response.StatusCode == http.StatusBadRequest { // the rules
+			return state, usage.Error{Err: refused}
+		}
+		return state, refused
 	}
 	if err := json.Unmarshal(body, &state); err != nil {
 		return state, fmt.Errorf("pod %s: read its faults: %w", pod.Name, err)

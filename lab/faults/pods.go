@@ -1,11 +1,11 @@
 package faults
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // Find returns the pods with a name: the pod of that name or, if there is none, all pods of the Service,
@@ -35,6 +35,6 @@ func Find(pods []local.Pod, name string) ([]local.Pod, error) {
 		services, names = append(services, p.Deployment), append(names, p.Name)
 	}
 	slices.Sort(services)
-	return nil, fmt.Errorf("%q: must be a service (%s) or a pod (%s)",
+	return nil, usage.Errorf("%q: must be a service (%s) or a pod (%s)",
 		name, strings.Join(slices.Compact(services), ", "), strings.Join(names, ", "))
 }

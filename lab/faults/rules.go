@@ -65,16 +65,15 @@ func isRange(valid func(string) bool) func(string) bool {
 }
 
 // CheckRules returns the mistakes in the fields of rules, of requests and of
-// connections, separated by ";".
+// connections, separated by ";". An empty one between separators is a mistake.
 func CheckRules(rules string) (mistakes []error) {
-	n := 0
-	for rule := range strings.SplitSeq(rules, ";") {
+	for i, rule := range strings.Split(rules, ";") {
 		if rule = strings.TrimSpace(rule); rule == "" {
+			mistakes = append(mistakes, fmt.Errorf("rule %d: empty: must be a rule, such as status=502", i+1))
 			continue
 		}
-		n++
 		wrong := func(err error) {
-			mistakes = append(mistakes, fmt.Errorf("rule %d (%.100s): %w", n, rule, err))
+			mistakes = append(mistakes, fmt.Errorf("rule %d (%.100s): %w", i+1, rule, err))
 		}
 		if local.IsConnect(rule) {
 			if _, err := local.ParseConnect(rule); err != nil {

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/usage"
 )
 
 // deployment is a Deployment and the program of its image.
@@ -93,7 +94,7 @@ func (s deploymentSet) named(name string) ([]*deployment, error) {
 	}
 	names := collect(s, func(d *deployment) string { return d.object.Name })
 	slices.Sort(names)
-	return nil, fmt.Errorf("%q: must be a Deployment of the manifests: %s", name, strings.Join(slices.Compact(names), ", "))
+	return nil, usage.Errorf("%q: must be a Deployment of the manifests: %s", name, strings.Join(slices.Compact(names), ", "))
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -109,7 +110,7 @@ func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[strin
 			}
 		}
 		if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
-			return nil, fmt.Errorf("--set %s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
+			return nil, usage.Errorf("--set %s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
 		}
 		for _, d := range found {
 			if result[d.object] == nil {
@@ -135,10 +136,10 @@ func (s deploymentSet) replicas(wanted map[string]int) (map[*appsv1.Deployment]i
 			return nil, fmt.Errorf("--replicas %w", err)
 		}
 		if len(found) > 1 {
-			return nil, fmt.Errorf("--replicas %s: a program of several Deployments: must be one of them, such as %s or %s", name, found[0].object.Name, found[1].object.Name)
+			return nil, usage.Errorf("--replicas %s: a program of several Deployments: must be one of them, such as %s or %s", name, found[0].object.Name, found[1].object.Name)
 		}
 		if wanted[name] < 0 {
-			return nil, fmt.Errorf("--replicas %s: %d: must be at least 0", name, wanted[name])
+			return nil, usage.Errorf("--replicas %s: %d: must be at least 0", name, wanted[name])
 		}
 		result[found[0].object] = wanted[name]
 	}

@@ -17,6 +17,7 @@ import (
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/usage"
 )
 
 // maxEarlyExits is the number of failed starts of a pod that was never ready after
@@ -314,7 +315,7 @@ func (f *Fleet) find(name string) (*pod, error) {
 	if len(replicas) == 1 {
 		return replicas[0], nil
 	}
-	return nil, fmt.Errorf("no pod %q; there are %s", name, strings.Join(names, ", "))
+	return nil, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
 }
 
 // Stop ends the fleet: no new connections, SIGTERM to all, SIGKILL after

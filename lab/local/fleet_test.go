@@ -295,7 +295,7 @@ func TestKill(t *testing.T) {
 	exited, _ = await(t, f, n, "staff-0", Exited)
 	assert.Equal(t, "signal: killed", exited.Detail, "exit")
 	_, err = f.Kill("stuff", syscall.SIGTERM)
-	wants.Error(t, "killing nobody", err, `no pod "stuff"; there are staff-0`)
+	wants.Error(t, "killing nobody", err, `"stuff": must be a pod: staff-0`)
 }
 
 // TestRestartThatFails: while a program is missing its pod waits, with the next
@@ -515,7 +515,7 @@ func TestLogs(t *testing.T) {
 	assert.Equal(t, "fake: started staff-1\n", plain.String(), "the log")
 	require.NoError(t, f.Logs(t.Context(), "all", LogOptions{Prefix: true}, &prefixed))
 	assert.Equal(t, "staff-0 | fake: started staff-0\nstaff-1 | fake: started staff-1\n", prefixed.String(), "all logs")
-	wants.Error(t, "the log of nobody", f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard), `no pod "nobody"; there are staff-0, staff-1`)
+	wants.Error(t, "the log of nobody", f.Logs(t.Context(), "nobody", LogOptions{}, io.Discard), `"nobody": must be a pod: staff-0, staff-1`)
 
 	// followed, it goes on to the fleet's end
 	var followed bytes.Buffer

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/usage"
 )
 
 // plan is the fleet of the manifests on one machine.
@@ -315,7 +316,7 @@ func (p *plan) checkNodePorts(chosen map[string]int) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("--node-port %s=%d: must be a Service with a NodePort: %s", name, chosen[name], strings.Join(known, ", "))
+			return usage.Errorf("--node-port %s=%d: must be a Service with a NodePort: %s", name, chosen[name], strings.Join(known, ", "))
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"fleetman.example/lab/usage"
 )
 
 // programs are the names of the programs that fleetman can run, sorted.
@@ -56,7 +58,7 @@ func checkBin(bin string, programs []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("--bin %s: no program %s: must have one for each Deployment", bin, strings.Join(missing, ", "))
+		return usage.Errorf("--bin %s: no program %s: must have one for each Deployment", bin, strings.Join(missing, ", "))
 	}
 	return nil
 }

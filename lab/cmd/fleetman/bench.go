@@ -36,7 +36,7 @@ about six minutes. The exit code is 1 when a target is missed.`,
 			if len(args) > 0 {
 				return bench.ServePlain(cmd.Context(), args[1], args[2:], cmd.OutOrStdout())
 			}
-			if err := o.Check(); err != nil {
+			if err := errors.Join(o.Check(), checkBin(o.Bin), checkMarks(readme, "bench")); err != nil {
 				return usageError{err}
 			}
 			if readme != "" && o.Only != "" {
@@ -78,19 +78,37 @@ about six minutes. The exit code is 1 when a target is missed.`,
 	return cmd
 }
 
-// replaceBetween replaces the text between the marks <!-- NAME --> and <!-- /NAME --> of a file.
-func replaceBetween(path, name, text string) error {
+// checkMarks returns an error unless --readme has no file, or one with marks.
+func checkMarks(path, name string) error {
+	if path == "" {
+		return nil
+	}
+	_, _, err := splitAtMarks(path, name)
+	return err
+}
+
+// splitAtMarks returns a file up to the mark <!-- NAME -->, and from the mark <!-- /NAME -->.
+func splitAtMarks(path, name string) (before, after string, err error) {
 	begin, end := "<!-- "+name+" -->", "<!-- /"+name+" -->"
 	old, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("--readme: %w", err)
+		return "", "", fmt.Errorf("--readme: %w", err)
 	}
 	before, rest, found := strings.Cut(string(old), begin)
 	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		return fmt.Errorf("--readme %s: no marks: must have %s and %s", path, begin, end)
+		return "", "", fmt.Errorf("--readme %s: no marks: must have %s and %s", path, begin, end)
 	}
-	if err := os.WriteFile(path, []byte(before+begin+"\n"+text+end+after), 0o644); err != nil {
+	return before + begin + "\n", end + after, nil
+}
+
+// replaceBetween replaces the text between the marks of a file.
+func replaceBetween(path, name, text string) error {
+	before, after, err := splitAtMarks(path, name)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(before+text+after), 0o644); err != nil {
 		return fmt.Errorf("--readme: %w", err)
 	}
 	return nil

@@ -244,7 +244,7 @@ func TestOutsideOfTheRepository(t *testing.T) {
 		{[]string{"bench", "--quick"}, exitUsage, none},
 		{[]string{"pods"}, exitUsage, none + ", or the fleet's directory with --state"},
 		{[]string{"down"}, exitUsage, none + ", or the fleet's directory with --state"},
-		{[]string{"up", "plain"}, exitFailure, "plain: must be a file or a directory; for a scenario's name, start fleetman inside the repository"},
+		{[]string{"up", "plain"}, exitUsage, "plain: must be a file or a directory; for a scenario's name, start fleetman inside the repository"},
 	} {
 		expect(t, test.code, "", "fleetman: "+test.want+"\n", test.args...)
 	}

@@ -69,9 +69,20 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--run", "none", "--out", "x"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
+		{[]string{"report", "nodir"}, "nodir: no records: must be the directory of a comparison"},
+		{[]string{"report", "compare_test.go"}, "compare_test.go: no records: must be the directory of a comparison"},
+		{[]string{"report", "nodir", "--serve"}, "nodir: must be the directory of a comparison"},
+		{[]string{"report", "x", "--serve", "--port", "99999"}, "--port 99999: must be a port from 0 to 65535; see fleetman report --help"},
+		{[]string{"report", "x", "--readme", "set.go"}, "--readme set.go: no marks: must have <!-- compare --> and <!-- /compare -->"},
 		{[]string{"report", "x", "-o", "json", "--readme", "README.md"}, "fleetman report: -o, --readme, --serve: must be one of them"},
 		{[]string{"fault"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", " "}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
+		{[]string{"fault", "staff-service", "status=502;;reset"}, "rule 2: empty: must be a rule, such as status=502"},
+		{[]string{"fault", "staff-service", "status=502;rate=1.5;statsu=1;"}, strings.Join([]string{
+			`rule 2 (rate=1.5): rate: "1.5": must be a share from 0 to 1, or a range such as 0..1`,
+			`rule 3 (statsu=1): "statsu": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count`,
+			"rule 4: empty: must be a rule, such as status=502",
+		}, "\n")},
 		{[]string{"fault", "staff-service", "reset", "--clear"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "staff-service", "--show", "--clear"}, "fleetman fault: --clear, --show: must be one of them"},
 	} {
@@ -287,5 +298,5 @@ func TestReport(t *testing.T) {
 	compressed := record.Incomplete{Command: "fleetman compare quick", Defects: []record.Defect{{File: "my dir/" + record.CompressedName}}}
 	assert.Equal(t, "zstd -d 'my dir/records.jsonl.zst' && fleetman compare quick --out 'my dir' measures what is not whole", measuresAgain(compressed, "my dir"), "compressed")
 	empty := t.TempDir()
-	expect(t, exitFailure, "", "fleetman: records: open "+filepath.Join(empty, compare.RecordsFile)+": no such file or directory: must be the directory of a comparison\n", "report", empty)
+	expect(t, exitUsage, "", "fleetman: "+empty+": no records: must be the directory of a comparison\n", "report", empty)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +37,9 @@ configuration in version 3 instead of running it.`,
 // runEnvoy runs an Envoy, or prints its configuration.
 func runEnvoy(cmd *cobra.Command, where *places, path string, print bool) error {
 	config, notes, err := bare.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageError{fmt.Errorf("%s: must be the configuration of an Envoy, or a directory with one", quoted(path))}
+	}
 	if err != nil {
 		return err
 	}

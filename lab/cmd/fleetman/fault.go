@@ -51,6 +51,9 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			case (clear || show) && len(args) <= 1:
 			case !clear && !show && len(args) == 2 && strings.Trim(args[1], "; ") != "":
 				rules = args[1]
+				if err := errors.Join(faults.CheckRules(rules)...); err != nil {
+					return usageError{err}
+				}
 			default:
 				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
 			}

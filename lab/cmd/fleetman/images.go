@@ -130,6 +130,9 @@ and save them as one archive, which docker load, ctr images import and others re
   fleetman images save --images registry.example/team images.tar`,
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput("", args[0]); err != nil {
+				return usageError{err}
+			}
 			names, err := f.save(cmd, where, args[0])
 			for _, name := range names {
 				fmt.Fprintln(cmd.OutOrStdout(), name)

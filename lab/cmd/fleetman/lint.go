@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,27 +137,24 @@ func readCluster(ctx context.Context, where places) ([]string, error) {
 	return []string{dir}, lint.WriteObjects(dir, objects)
 }
 
-// check returns the first error of the flags, and reads --call.
+// check returns the errors of the flags, and reads --call.
 func (f *lintFlags) check(proves bool) error {
-	switch o := f.options; {
-	case !(o.Rate >= 0 && o.Rate <= 1e6):
-		return fmt.Errorf("--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
-	case o.Latency <= 0 || o.Latency > time.Hour:
-		return fmt.Errorf("--latency %s: must be more than 0s, at most 1h", o.Latency)
-	case o.Fault <= 0 || o.Fault > 24*time.Hour:
-		return fmt.Errorf("--fault %s: must be more than 0s, at most 24h", o.Fault)
-	case checkBin(f.bin) != nil:
-		return checkBin(f.bin)
-	case proves && lint.RuleOf(f.prove) == nil:
-		return fmt.Errorf("--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
+	wrong := []error{checkBin(f.bin)}
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
 	}
+	o := f.options
+	must(o.Rate >= 0 && o.Rate <= 1e6, "--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
+	must(o.Latency > 0 && o.Latency <= time.Hour, "--latency %s: must be more than 0s, at most 1h", o.Latency)
+	must(o.Fault > 0 && o.Fault <= 24*time.Hour, "--fault %s: must be more than 0s, at most 24h", o.Fault)
+	must(!proves || lint.RuleOf(f.prove) != nil, "--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
 	f.options.Calls = map[string][]string{}
 	for _, call := range f.calls {
 		workload, host, ok := strings.Cut(call, "=")
-		if !ok || workload == "" || host == "" {
-			return fmt.Errorf("--call %s: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway", quoted(call))
-		}
+		must(ok && workload != "" && host != "", "--call %s: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway", quoted(call))
 		f.options.Calls[workload] = append(f.options.Calls[workload], host)
 	}
-	return nil
+	return errors.Join(wrong...)
 }

@@ -21,7 +21,7 @@ func TestLint(t *testing.T) {
 		{[]string{ignored}, 0, "", "0 errors, 0 warnings, 1 intended\n"},
 		{[]string{empty}, 1, "", "fleetman: " + empty + ": no object: must have one at least\n"},
 		{[]string{"plain"}, 0, "", "0 errors, 0 warnings, 0 intended\n"},
-		{[]string{"/nowhere.yaml"}, 1, "", "fleetman: /nowhere.yaml: must be a file, a directory or a scenario; fleetman scenarios lists them\n"},
+		{[]string{"/nowhere.yaml"}, 2, "", "fleetman: /nowhere.yaml: must be a file, a directory or a scenario; fleetman scenarios lists them\n"},
 	} {
 		code, stdout, stderr := fleetman(t, append([]string{"lint"}, test.args...)...)
 		if code != test.code || !strings.HasPrefix(stdout, test.stdout) || (test.stdout == "") != (stdout == "") || !strings.HasSuffix(stderr, test.stderr) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/usage"
 )
 
 // Exit codes.
@@ -38,10 +40,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	fmt.Fprintf(stderr, "fleetman: %v\n", err)
 	_, isUsage := errors.AsType[usageError](err)
+	_, isUnknown := errors.AsType[usage.Error](err)
 	_, isInterrupted := errors.AsType[interruptedError](err)
 	goals, isGoals := errors.AsType[goalsError](err)
 	switch {
-	case !valid || isUsage:
+	case !valid || isUsage || isUnknown:
 		return exitUsage
 	case isGoals:
 		return goals.code

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/bench"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/nettest"
 )
@@ -145,6 +146,17 @@ func TestUsage(t *testing.T) {
 		{[]string{"help", "mesh", "staus"}, "unknown command \"staus\": did you mean status? See fleetman mesh --help"},
 		{[]string{"up", "--network", "10.0.0.0/8"}, "--network 10.0.0.0/8: must be within 127.0.0.0/8"},
 		{[]string{"check", "--network", "127.0.0.0/7"}, "--network 127.0.0.0/7: must be within 127.0.0.0/8"},
+		{[]string{"up", "plian"}, "plian: must be a file, a directory or a scenario: did you mean plain?"},
+		{[]string{"apply", "plian"}, "plian: must be a file, a directory or a scenario: did you mean plain?"},
+		{[]string{"up", "--set", "nobody:A=b", "--state", t.TempDir(), "--network", networkOf(t) + "0/24"}, `--set "nobody": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{[]string{"up", "--replicas", "nobody=2", "--state", t.TempDir(), "--network", networkOf(t) + "0/24"}, `--replicas "nobody": must be a Deployment of the manifests: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`},
+		{[]string{"up", "--node-port", "nobody=2", "--state", t.TempDir(), "--network", networkOf(t) + "0/24"}, "--node-port nobody=2: must be a Service with a NodePort: fleetman-webapp, fleetman-webapp:http"},
+		{[]string{"up", "--bin", empty, "--network", "x", "--set", "a", "--ready-timeout", "0s"}, "--bin " + empty + ": must be a directory of programs\n" +
+			"--set a: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad\n--ready-timeout 0s: must be more than 0s\n--network x: must be a network, such as 127.0.1.0/24"},
+		{[]string{"up", "--bin", filepath.Dir(empty), "--state", t.TempDir(), "--network", networkOf(t) + "0/24"}, "--bin " + filepath.Dir(empty) + ": no program api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp: must have one for each Deployment"},
+		{[]string{"bench", "--bin", "/nonexistent", "--only", "x"}, `--only: "x": must be one of ` + strings.Join(bench.Parts, ", ") + "\n--bin /nonexistent: must be a directory of programs"},
+		{[]string{"envoy", "nofile"}, "nofile: must be the configuration of an Envoy, or a directory with one"},
+		{[]string{"images", "save", "nodir/x.tar"}, "nodir/x.tar: must be a file in a directory that exists"},
 		{[]string{"up", "--bin", "/nonexistent"}, "--bin /nonexistent: must be a directory of programs"},
 		{[]string{"up", "--mesh", "../../../k8s/bare-envoy"}, "--mesh: must be unset with ../../../k8s/bare-envoy, which is the configuration of an Envoy"},
 		{[]string{"check", "--against", "/nowhere"}, "--against: open /nowhere: no such file or directory"},
@@ -261,7 +273,7 @@ func TestUp(t *testing.T) {
 		expect(t, 0, test.want, "", "logs", test.flag, "webapp-0", "--state", state)
 	}
 	expect(t, 0, "fake: started webapp-0\n", "", "logs", "webapp", "--state", state)
-	expect(t, exitFailure, "", "fleetman: no pod \"stuff\"; there are staff-service-0, staff-service-1, webapp-0\n", "logs", "stuff", "--state", state)
+	expect(t, exitUsage, "", "fleetman: \"stuff\": must be a pod: staff-service-0, staff-service-1, webapp-0\n", "logs", "stuff", "--state", state)
 	expect(t, exitFailure, "", fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()),
 		"up", "--bin", bin, "--state", state, "../../../k8s/base/webapp.yaml")
 

@@ -119,7 +119,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 			continue
 		}
 		if p.root == "" {
-			return nil, fmt.Errorf("%s: must be a file or a directory; for a scenario's name, start fleetman inside the repository", arg)
+			return nil, usageError{fmt.Errorf("%s: must be a file or a directory; for a scenario's name, start fleetman inside the repository", quoted(arg))}
 		}
 		if dir := filepath.Join(p.scenarios(), filepath.FromSlash(arg)); filepath.IsLocal(arg) && scenario.IsOne(dir) {
 			paths = append(paths, dir)
@@ -136,7 +136,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 		if hint == "" {
 			hint = "; fleetman scenarios lists them"
 		}
-		return nil, fmt.Errorf("%s: must be a file, a directory or a scenario%s", arg, hint)
+		return nil, usageError{fmt.Errorf("%s: must be a file, a directory or a scenario%s", quoted(arg), hint)}
 	}
 	return paths, nil
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +94,7 @@ func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
 		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
 	}
-	if err := errors.Join(checkOutput("html", f.html), checkOutput("junit", f.junit)); err != nil {
+	if err := errors.Join(checkOutput("html", f.html), checkOutput("junit", f.junit), checkMarks(f.readme, "compare")); err != nil {
 		return nil, err
 	}
 	err = addEach(new(experiment.Experiment), "goal", f.goals, experiment.ParseGoal, &goals)
@@ -279,6 +281,9 @@ func computeReport(dirs []string) (report.Report, error) {
 		read, err := record.ReadDir(dir)
 		if incomplete, ok := errors.AsType[record.Incomplete](err); ok {
 			return report.Report{}, fmt.Errorf("%w\n%s", err, measuresAgain(incomplete, dir))
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			err = usageError{fmt.Errorf("%s: no records: must be the directory of a comparison", quoted(dir))}
 		}
 		if err != nil {
 			return report.Report{}, err

@@ -28,7 +28,7 @@ const servePort = 30091
 func (f reportFlags) serve(ctx context.Context, dirs []string, goals []experiment.Goal, w io.Writer) error {
 	for _, dir := range dirs {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return fmt.Errorf("%s: must be the directory of a comparison", dir)
+			return usageError{fmt.Errorf("%s: must be the directory of a comparison", quoted(dir))}
 		}
 	}
 	pages := &livePages{dirs: dirs, goals: goals}

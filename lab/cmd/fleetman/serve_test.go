@@ -99,7 +99,7 @@ func TestServeEnds(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"report", "no-such-dir", "--serve"}, exitFailure, "fleetman: no-such-dir: must be the directory of a comparison\n"},
+		{[]string{"report", "no-such-dir", "--serve"}, exitUsage, "fleetman: no-such-dir: must be the directory of a comparison\n"},
 		{[]string{"report", "x", "--port", "1"}, exitUsage, "fleetman: fleetman report: --port: must be with --serve\n"},
 		{[]string{"report", "x", "--serve", "--html", "y"}, exitUsage, "fleetman: fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done\n"},
 	} {

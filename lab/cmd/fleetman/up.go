@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -100,42 +100,37 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
 		Relays: f.relays,
 	}
-	if f.readyTimeout <= 0 {
-		return o, fmt.Errorf("--ready-timeout %v: must be more than 0s", f.readyTimeout)
+	wrong := []error{checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check(), checkBin(f.bin), f.readLists(&o)}
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
 	}
-	if err := cmp.Or(checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check()); err != nil {
-		return o, err
-	}
-	if f.restartBackoff <= 0 {
-		return o, fmt.Errorf("--restart-backoff %v: must be more than 0s", f.restartBackoff)
-	}
+	must(f.readyTimeout > 0, "--ready-timeout %v: must be more than 0s", f.readyTimeout)
+	must(f.restartBackoff > 0, "--restart-backoff %v: must be more than 0s", f.restartBackoff)
 	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
-		return o, fmt.Errorf("--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
+		must(false, "--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
+	} else {
+		must(o.Network.Bits() >= 8 && netip.MustParsePrefix("127.0.0.0/8").Contains(o.Network.Addr()), "--network %s: must be within 127.0.0.0/8", f.network)
 	}
-	if o.Network.Bits() < 8 || !netip.MustParsePrefix("127.0.0.0/8").Contains(o.Network.Addr()) {
-		return o, fmt.Errorf("--network %s: must be within 127.0.0.0/8", f.network)
-	}
-	if err := checkBin(f.bin); err != nil {
-		return o, err
-	}
-	if o.NodeAddress, err = netip.ParseAddr(f.nodeAddress); err != nil {
-		return o, fmt.Errorf("--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
-	}
-	err = f.readLists(&o)
-	return o, err
+	o.NodeAddress, err = netip.ParseAddr(f.nodeAddress)
+	must(err == nil, "--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
+	return o, errors.Join(wrong...)
 }
 
 // readLists reads the flags that may be repeated.
 func (f upFlags) readLists(o *local.Options) error {
+	var wrong []error
 	for _, text := range f.set {
 		target, assignment, ok := strings.Cut(text, ":")
 		name, value, assigned := strings.Cut(assignment, "=")
 		if !ok || !assigned || target == "" {
-			return fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text))
+			wrong = append(wrong, fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text)))
 		}
 		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
 	}
-	return cmp.Or(
+	return errors.Join(
+		errors.Join(wrong...),
 		readNumbers("--replicas", f.replicas, math.MaxInt, "DEPLOYMENT=NUMBER, such as staff-service=2", o.Replicas),
 		readNumbers("--node-port", f.nodePorts, 65535, "SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", o.NodePorts),
 	)
@@ -143,15 +138,16 @@ func (f upFlags) readLists(o *local.Options) error {
 
 // readNumbers reads the values NAME=NUMBER of a flag, each number from 0 to a highest one.
 func readNumbers(flag string, texts []string, highest int, must string, to map[string]int) error {
+	var wrong []error
 	for _, text := range texts {
 		name, digits, _ := strings.Cut(text, "=")
 		number, err := strconv.Atoi(digits)
 		if err != nil || name == "" || number < 0 || number > highest {
-			return fmt.Errorf("%s %s: must be %s", flag, quoted(text), must)
+			wrong = append(wrong, fmt.Errorf("%s %s: must be %s", flag, quoted(text), must))
 		}
 		to[name] = number
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func up(cmd *cobra.Command, where places, f upFlags, args []string) error {

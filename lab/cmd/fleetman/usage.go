@@ -45,7 +45,7 @@ func checkRange(flag string, value, lowest, highest int) error {
 	return nil
 }
 
-// checkOutput returns an error unless the file of a flag can be written at the end: its directory exists, and it is
+// checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: its directory exists, and it is
 // no directory itself.
 func checkOutput(flag, file string) error {
 	if file == "" {
@@ -53,7 +53,7 @@ func checkOutput(flag, file string) error {
 	}
 	_, err := os.Stat(filepath.Dir(file))
 	if info, wrong := os.Stat(file); err != nil || wrong == nil && info.IsDir() {
-		return fmt.Errorf("--%s %s: must be a file in a directory that exists", flag, file)
+		return fmt.Errorf("%s: must be a file in a directory that exists", strings.TrimPrefix("--"+flag+" "+quoted(file), "-- "))
 	}
 	return nil
 }
@@ -160,6 +160,8 @@ func valid(invalid *pflag.InvalidValueError) string {
 		return "a whole number, 0 or more"
 	case "float64":
 		return "a number"
+	case "uint16":
+		return "a port from 0 to 65535"
 	case "bool":
 		return "true or false"
 	}

@@ -16,6 +16,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/usage"
 )
 
 // Scenario is a directory with an expect.yaml, and its manifests.
@@ -45,7 +46,7 @@ func Find(root string, dirs ...string) ([]Scenario, error) {
 			return nil, fmt.Errorf("find scenarios: %w", err)
 		}
 		if len(found) == before {
-			return nil, fmt.Errorf("find scenarios: no expect.yaml in %s or below it", dir)
+			return nil, usage.Errorf("find scenarios: no expect.yaml in %s or below it", dir)
 		}
 	}
 	return found, nil
