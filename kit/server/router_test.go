@@ -191,8 +191,6 @@ func TestJSONBody(t *testing.T) {
 		{"application/json", "", false, 200, ""},
 		{"application/json", strings.Repeat("x", 17), false, 413, tooLarge},
 		{"application/json", strings.Repeat("x", 17), true, 413, tooLarge},
-		{"application/json", strings.Repeat("x", 1<<20), false, 413, tooLarge},
-		{"application/json", strings.Repeat("x", 1<<20), true, 413, tooLarge},
 		{"", `{}`, false, 415, wrongType},
 		{"text/plain", `{}`, false, 415, wrongType},
 		{"application/x-www-form-urlencoded", `{}`, false, 415, wrongType},
@@ -226,9 +224,25 @@ func TestJSONBody(t *testing.T) {
 // A caller receives the 413 for its body while it is still sending it.
 func TestTooLargeIsReadWhileSending(t *testing.T) {
 	s := servertest.Start(t, servertest.Routes(echo), nil)
-	for range 100 {
-		a := s.Call(t, "POST", "/vehicles", strings.Repeat("x", 1<<20))
-		untimed(a).Is(t, 413, shape(413, "body: too large: must be at most 65536 bytes", "/vehicles"))
+	for i := range 100 {
+		var body io.Reader = strings.NewReader(strings.Repeat("x", 1<<20))
+		if i%2 == 1 {
+			body = io.MultiReader(body) // hides the length from the client
+		}
+		req, err := http.NewRequest("POST", s.URL+"/vehicles", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		begin := time.Now()
+		a, err := servertest.Try(req)
+		// net/http closes the connection 500 ms after the answer, which a busy caller may not have read by then.
+		if took := time.Since(begin); err != nil && took < 500*time.Millisecond {
+			t.Errorf("after %s: %v", took, err)
+		}
+		if err == nil {
+			untimed(a).Is(t, 413, shape(413, "body: too large: must be at most 65536 bytes", "/vehicles"))
+		}
 	}
 }
 

@@ -93,26 +93,30 @@ func TestDrain(t *testing.T) {
 	h := newSlow()
 	release := sync.OnceFunc(func() { close(h.release) })
 	defer release()
-	s := servertest.Start(t, servertest.Routes(h.routes), map[string]string{"DRAIN_DELAY": "1s"})
+	const delay = time.Second
+	s := servertest.Start(t, servertest.Routes(h.routes), map[string]string{"DRAIN_DELAY": delay.String(), "DRAIN_TIMEOUT": "10m"})
 	answered := make(chan servertest.Answer, 1)
 	go func() { answered <- s.Call(t, "GET", "/slow", "") }()
 	<-h.entered
 	s.Admin(t, "GET", "/readyz", "").Has(t, 200, "")
 	stopped := make(chan error, 1)
+	begin := time.Now()
 	go func() { stopped <- s.Stop() }()
 	servertest.Eventually(t, "not ready", func() bool {
 		a := s.Admin(t, "GET", "/readyz", "")
 		return a.Status == 503 && a.Body == "draining\n"
 	})
-	// During DRAIN_DELAY callers are answered, and their connections closed.
+	// During DRAIN_DELAY, which a busy machine may exceed, callers are answered, and their connections closed.
 	resp, err := new(http.Transport).RoundTrip(request(t, s.URL+"/quick"))
-	if err != nil {
-		t.Fatal(err)
+	if took := time.Since(begin); err != nil && took < delay {
+		t.Errorf("after %s of the drain: %v", took, err)
 	}
-	body, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if resp.StatusCode != 200 || string(body) != "quick" || err != nil || !resp.Close {
-		t.Errorf("while it drains: got %d %s, %v, connection closes: %v", resp.StatusCode, body, err, resp.Close)
+	if err == nil {
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || string(body) != "quick" || err != nil || !resp.Close {
+			t.Errorf("while it drains: got %d %s, %v, connection closes: %v", resp.StatusCode, body, err, resp.Close)
+		}
 	}
 	servertest.Eventually(t, "the listener is closed", func() bool {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))

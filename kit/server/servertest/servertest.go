@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -235,17 +236,26 @@ func call(t testing.TB, method, url, body string, headers ...string) Answer {
 // so that nothing outlives the test.
 func Do(t testing.TB, req *http.Request) Answer {
 	t.Helper()
+	a, err := Try(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	}
+	return a
+}
+
+// Try is Do for a request that may have no answer.
+func Try(req *http.Request) (Answer, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: read answer: %v", req.Method, req.URL, err)
+		return Answer{}, fmt.Errorf("read answer: %w", err)
 	}
-	return Answer{req.Method + " " + req.URL.String(), resp.StatusCode, resp.Header, string(text)}
+	return Answer{req.Method + " " + req.URL.String(), resp.StatusCode, resp.Header, string(text)}, nil
 }
 
 // Eventually waits until ok returns true. It fails the test after two minutes.
