@@ -173,7 +173,7 @@ func (c Call) make(t testing.TB, url string) answer {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // never fails on a TCP connection
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute)) // never fails on a TCP connection
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", c.Request.Method, c.Request.Target)
 	length := 0
