@@ -191,6 +191,9 @@ func library(t testing.TB, values ...string) Config {
 	return cfg
 }
 
+// patient are timeouts for calls over a network, which take longer only on a machine that hangs.
+var patient = []string{"UPSTREAM_TIMEOUT", "2m", "ATTEMPT_TIMEOUT", "1m"}
+
 // only returns a configuration with a total timeout of 10 s and the stages that values switch on.
 func only(t testing.TB, values ...string) Config {
 	return library(t, append([]string{"RESILIENCE", "", "UPSTREAM_TIMEOUT", "10s"}, values...)...)

@@ -31,7 +31,7 @@ func Example() {
 		return
 	}
 
-	environment := map[string]string{"RESILIENCE": "library"}
+	environment := map[string]string{"RESILIENCE": "library", "UPSTREAM_TIMEOUT": "1m", "ATTEMPT_TIMEOUT": "20s"}
 	getenv := func(name string) string { return environment[name] }
 	reader := env.New(getenv)
 	cfg := upstream.ReadConfig(reader)

@@ -105,11 +105,12 @@ func (s *site) client(placeholder Placeholder, optional bool, wire answerer, add
 	}
 	cfg := library(s.t, "RESILIENCE", mode)
 	cfg.Optional = optional
+	random := rand.New(rand.NewPCG(s.random.Uint64(), 0)) // the order of calls of two clients is not reproducible
 	dialed := func(r *http.Request, n int) (*http.Response, error) {
 		if !s.library { // the dialer chooses, as kube-proxy does
 			s.mu.Lock()
 			r = r.Clone(r.Context())
-			r.URL.Host = addrs[s.random.IntN(len(addrs))]
+			r.URL.Host = addrs[random.IntN(len(addrs))]
 			s.mu.Unlock()
 		}
 		return wire(r, n)

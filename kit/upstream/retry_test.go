@@ -289,22 +289,24 @@ func TestCallerLeavesDuringAttempts(t *testing.T) {
 
 // A request from a reverse proxy is retried like any other.
 func TestRetryOfAProxysRequest(t *testing.T) {
-	b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), statuses(502, 200), nil)
-	proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
-	for _, method := range []string{"GET", "HEAD", "POST"} {
-		r := httptest.NewRequest(method, "/vehicles/", nil)
-		if method == "POST" {
-			SetBody(r, []byte("a report"))
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t, "RETRY_BACKOFF", "1ms"), statuses(502, 200), nil)
+		proxy := httputil.ReverseProxy{Transport: b, Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "x:80" }}
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			r := httptest.NewRequest(method, "/vehicles/", nil)
+			if method == "POST" {
+				SetBody(r, []byte("a report"))
+			}
+			w := httptest.NewRecorder()
+			proxy.ServeHTTP(w, r)
+			if w.Code != 200 || w.Body.String() != "x" && method != "HEAD" {
+				t.Errorf("%s: got %d %s", method, w.Code, w.Body)
+			}
 		}
-		w := httptest.NewRecorder()
-		proxy.ServeHTTP(w, r)
-		if w.Code != 200 || w.Body.String() != "x" && method != "HEAD" {
-			t.Errorf("%s: got %d %s", method, w.Code, w.Body)
+		if made := b.tried(4); made[3].body != "a report" {
+			t.Errorf("sent %v", made)
 		}
-	}
-	if made := b.tried(4); made[3].body != "a report" {
-		t.Errorf("sent %v", made)
-	}
+	})
 }
 
 // A POST with an empty body and GetBody, as from a reverse proxy, has no body in the second attempt.
@@ -357,11 +359,13 @@ func TestLeastRest(t *testing.T) {
 
 // A streamed body can be sent only once.
 func TestBodyThatDoesNotRewindIsSentOnce(t *testing.T) {
-	b := newBench(t, library(t), statuses(502, 200), nil)
-	r := b.request(t.Context(), "POST", "/vehicles/", "a report")
-	r.GetBody = nil
-	b.is(b.read(b.RoundTrip(r)), "502 x")
-	if made := b.tried(1); made[0].body != "a report" {
-		t.Errorf("sent %v", made)
-	}
+	bubble(t, "", func(t *testing.T) {
+		b := newBench(t, library(t), statuses(502, 200), nil)
+		r := b.request(t.Context(), "POST", "/vehicles/", "a report")
+		r.GetBody = nil
+		b.is(b.read(b.RoundTrip(r)), "502 x")
+		if made := b.tried(1); made[0].body != "a report" {
+			t.Errorf("sent %v", made)
+		}
+	})
 }

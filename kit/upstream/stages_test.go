@@ -186,15 +186,17 @@ func TestWholeAlone(t *testing.T) {
 }
 
 func TestFallbackAlone(t *testing.T) {
-	kinds := ""
-	f := &fallback{next: newWire(statuses(200, 503, 503)), known: newStore(nil), fellBack: func(_ context.Context, kind, _, _ string) { kinds += kind }}
-	for _, want := range []string{"", "last-known; age=0s"} {
-		resp, err := ask(t, f, "GET", "/driver/x", "")
-		if err != nil || resp.StatusCode != 200 || resp.Header.Get(FallbackHeader) != want {
-			t.Fatal(resp, err)
+	bubble(t, "", func(t *testing.T) {
+		kinds := ""
+		f := &fallback{next: newWire(statuses(200, 503, 503)), known: newStore(nil), fellBack: func(_ context.Context, kind, _, _ string) { kinds += kind }}
+		for _, want := range []string{"", "last-known; age=0s"} {
+			resp, err := ask(t, f, "GET", "/driver/x", "")
+			if err != nil || resp.StatusCode != 200 || resp.Header.Get(FallbackHeader) != want {
+				t.Fatal(resp, err)
+			}
 		}
-	}
-	if resp, err := ask(t, f, "GET", "/driver/y", ""); err != nil || resp.StatusCode != 503 || kinds != "last-known" {
-		t.Errorf("got %v, %v, fell back to %q", resp, err, kinds)
-	}
+		if resp, err := ask(t, f, "GET", "/driver/y", ""); err != nil || resp.StatusCode != 503 || kinds != "last-known" {
+			t.Errorf("got %v, %v, fell back to %q", resp, err, kinds)
+		}
+	})
 }

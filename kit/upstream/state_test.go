@@ -80,7 +80,7 @@ func TestTransitionsAreBounded(t *testing.T) {
 
 // The stream sends transitions immediately, and removes a listener that leaves.
 func TestEvents(t *testing.T) {
-	b := newBench(t, only(t, "BREAKER_FAILURES", "1"), statuses(502), nil, "a:80", "b:80")
+	b := newBench(t, only(t, "BREAKER_FAILURES", "1", "UPSTREAM_TIMEOUT", "2m"), statuses(502), nil, "a:80", "b:80")
 	shown := b.set.shown
 	s := servertest.Serve(t, shown.Events)
 	ctx, leave := context.WithCancel(t.Context())
