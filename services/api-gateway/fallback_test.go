@@ -27,6 +27,7 @@ func TestFallbacks(t *testing.T) {
 	s := servertest.Start(t, run, map[string]string{
 		"POSITION_TRACKER_URL": up.URL, "STAFF_SERVICE_URL": up.URL,
 		"RESILIENCE": "library", "BREAKER_FAILURES": "0", "RETRY_ATTEMPTS": "0",
+		"UPSTREAM_TIMEOUT": "2m", "ATTEMPT_TIMEOUT": "1m", // longer than any pause of a busy machine
 	})
 	const pam, unknown = `{"name":"Pam Parry","photo":"1.jpg"}`, `{"name":"Unknown driver","photo":"placeholder.png"}`
 	is := func(target string, wantStatus int, body, fallback string) {

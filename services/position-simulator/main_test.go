@@ -86,6 +86,7 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 			}
 		})
 	}
+	begin := time.Now()
 	s := servertest.Start(t, run, map[string]string{"POSITION_TRACKER_URL": tracker.URL, "REPORT_INTERVAL": "20ms", "SEED": "5"})
 	if got := s.Line(t, "fleet"); got["vehicles"] != 5.0 || got["seed"] != 5.0 {
 		t.Errorf("logged %v", got)
@@ -125,7 +126,7 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 			t.Errorf("logged %v", l)
 		}
 	}
-	checkReports(t, tracker)
+	checkReports(t, tracker, time.Since(begin))
 	close(tracker.forgotten)
 	forgotten := slices.Sorted(func(yield func(string) bool) {
 		for path := range tracker.forgotten {
@@ -137,8 +138,8 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 	}
 }
 
-// checkReports checks the received reports against the embedded routes.
-func checkReports(t *testing.T, tracker *fakeTracker) {
+// checkReports checks the reports that were received within a time against the embedded routes.
+func checkReports(t *testing.T, tracker *fakeTracker, within time.Duration) {
 	t.Helper()
 	routes, _, err := loadRoutes("")
 	if err != nil {
@@ -150,11 +151,12 @@ func checkReports(t *testing.T, tracker *fakeTracker) {
 		if i < 0 {
 			t.Fatalf("unknown vehicle in %+v", p)
 		}
-		// The simulator has run for seconds, so it is among the first points.
-		if !slices.ContainsFunc(routes[i].Points[:60], func(q track.Point) bool { return q.Lat == p.Lat && q.Lng == p.Lng }) {
-			t.Errorf("%+v is not one of the first points of its route", p)
+		passed := routes[i].Points[:1+int(within/time.Second)] // one a second
+		if !slices.ContainsFunc(passed, func(q track.Point) bool { return q.Lat == p.Lat && q.Lng == p.Lng }) {
+			t.Errorf("%+v is not one of the first %d points of its route", p, len(passed))
 		}
-		if !p.Timestamp.After(seen[p.Name]) || p.Speed != "" {
+		// Two times are in one millisecond if a busy machine sends the first report late.
+		if p.Timestamp.Before(seen[p.Name]) || p.Speed != "" {
 			t.Errorf("%+v after %v", p, seen[p.Name])
 		}
 		seen[p.Name] = p.Timestamp

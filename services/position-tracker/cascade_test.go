@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"fleetman.example/kit/server/servertest"
 )
@@ -99,25 +101,28 @@ func TestOffOneSlowReplicaStallsReports(t *testing.T) {
 // With the library no report waits longer than an attempt. Answers without staff-service are marked, and after
 // three failures the slow replica receives no calls.
 func TestLibraryContainsOneSlowReplica(t *testing.T) {
+	const reports, attempt, failures = 60, 100 * time.Millisecond, 3
 	staff := newStaff(t)
 	s, telemetry := startWith(t, "STAFF_SERVICE_URL", staff.url, "HOSTS_FILE", staff.hosts,
-		"RESILIENCE", "library", "ATTEMPT_TIMEOUT", "100ms", "BREAKER_OPEN_TIME", "1h")
+		"RESILIENCE", "library", "ATTEMPT_TIMEOUT", attempt.String(), "BREAKER_OPEN_TIME", "1h")
 	telemetry.answers(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "7.5") })
-	var degraded int
-	const reports = 60
+	var degraded []string
+	var waited time.Duration // in whole attempts
 	for i := range reports {
+		begin := time.Now()
 		a := s.Call(t, "POST", "/vehicles/", reportOf(fmt.Sprint("vehicle ", i)))
+		waited += time.Since(begin).Truncate(attempt)
 		a.Is(t, 200, "")
-		switch got := a.Header.Get("X-Fallback"); got {
-		case "":
-		case "speed-dropped":
-			degraded++
-		default:
-			t.Errorf("report %d: X-Fallback: %s", i, got)
-		}
+		degraded = append(degraded, a.Header["X-Fallback"]...)
 	}
-	if degraded != 3 || staff.held.Load() != 3 || staff.good.Load() != reports-3 {
-		t.Errorf("%d degraded, %d at the slow replica, %d at the other; want 3, 3, %d", degraded, staff.held.Load(), staff.good.Load(), reports-3)
+	held, good := staff.held.Load(), staff.good.Load()
+	if held > failures {
+		t.Errorf("%d calls at the slow replica, want at most %d", held, failures)
+	}
+	// If reports waited for more attempts than the breaker takes, a busy machine delayed other calls, too.
+	want := slices.Repeat([]string{"speed-dropped"}, failures)
+	if waited <= failures*attempt && (!slices.Equal(degraded, want) || good != reports-failures) {
+		t.Errorf("degraded: %q, want %q; %d calls at the good replica, want %d", degraded, want, good, reports-failures)
 	}
 	if state := s.Admin(t, "GET", "/resilience", "").Body; !regexp.MustCompile(`"address":"127\.0\.1\.2:\d+","state":"open".*"lastFailure":"no answer in time"`).MatchString(state) {
 		t.Errorf("the state does not show the open breaker:\n%s", state)
@@ -126,7 +131,7 @@ func TestLibraryContainsOneSlowReplica(t *testing.T) {
 
 // The answer names what is missing, and each kind is counted.
 func TestFallbacks(t *testing.T) {
-	s, u := startWith(t, "RESILIENCE", "library", "BREAKER_FAILURES", "0", "RETRY_ATTEMPTS", "0")
+	s, u := startWith(t, "RESILIENCE", "library", "BREAKER_FAILURES", "0", "RETRY_ATTEMPTS", "0", "UPSTREAM_TIMEOUT", "2m", "ATTEMPT_TIMEOUT", "1m")
 	failing := func(status int, parts ...string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			for _, part := range parts {
@@ -191,11 +196,19 @@ func TestDrainOutlastsThreeSlowCalls(t *testing.T) {
 		arrived <- struct{}{}
 		<-r.Context().Done()
 	})
-	answer := make(chan servertest.Answer, 1)
-	go func() { answer <- s.Call(t, "POST", "/vehicles/", first) }()
-	<-arrived
+	var answer servertest.Answer
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		answer = s.Call(t, "POST", "/vehicles/", first)
+	}()
+	select {
+	case <-arrived:
+	case <-answered: // a busy machine took all of the time
+	}
 	if err := s.Stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
-	(<-answer).Has(t, 500, "no answer in time reading staff-service POST /driver/")
+	<-answered
+	answer.Has(t, 500, "no answer in time reading staff-service POST /driver/")
 }
