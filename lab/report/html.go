@@ -21,8 +21,9 @@ var pageFiles embed.FS
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds":  func(o record.Offset) string { return seconds3.text(seconds(o)) },
+	"length":   seconds3.text,
 	"rate":     perSecond.text,
-	"unbroken": unbroken.Replace,
+	"unbroken": unbroken,
 }).ParseFS(pageFiles, "page/*.html"))
 
 // HTML writes the report as one file that requests nothing from any host. It has
@@ -149,7 +150,7 @@ func (p *page) fill() {
 			v := p.fault(f, unique(anchor(kind, f.Name)), fmt.Sprintf("%d/%d", gi, fi))
 			p.ids[f.Name] = v.ID
 			p.Faults = append(p.Faults, v)
-			if n := len(f.Arms[0].Runs); p.Seeds == 0 || n < p.Seeds {
+			if n := len(f.seeds()); p.Seeds == 0 || n < p.Seeds {
 				p.Seeds = n
 			}
 		}

@@ -124,7 +124,7 @@ func TestHTMLFigures(t *testing.T) {
 				if d, ok := a.Over[name]; ok {
 					text += "over " + f.Baseline + ": " + d.Text(c.Unit)
 				}
-				assert.Equal(t, text, shown[key], what)
+				assert.Equal(t, text, strings.ReplaceAll(shown[key], "\u00a0", " "), what)
 				if figure.Value != nil {
 					assert.Equal(t, *figure.Value, number(t, values[key]), what)
 				}
@@ -176,6 +176,7 @@ func TestHTMLLinks(t *testing.T) {
 		}
 	}
 	repeats := reportOf(t, of(repeated...))
+	assert.Contains(t, textOf(parse(t, pageOf(t, repeats))), "Some fault has fewer than three seeds:", "two seeds, each measured twice")
 	empty := reportOf(t)
 	pair := encoded(t, PairHTML, Compare(repeats, failing(t, 0)))
 	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair, "empty": pageOf(t, empty)} {

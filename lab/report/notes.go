@@ -67,6 +67,14 @@ func (f *Fault) dropUneven() {
 	}
 }
 
+// seeds are those of the fault's runs, each once.
+func (f *Fault) seeds() (seeds []uint64) {
+	for _, r := range f.Arms[0].Runs {
+		seeds = addOnce(seeds, r.Seed)
+	}
+	return seeds
+}
+
 // same reports whether two runs have the same seed and repeat.
 func (r Run) same(other Run) bool { return r.Seed == other.Seed && r.Repeat == other.Repeat }
 
@@ -90,7 +98,7 @@ func (f *Fault) note() {
 			}
 		}
 	}
-	if len(f.Arms) > 0 && len(f.Arms[0].Runs) == 1 && f.partial() {
+	if len(f.Arms) > 0 && len(f.seeds()) == 1 && f.partial() {
 		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
 		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
 	}

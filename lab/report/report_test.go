@@ -482,6 +482,7 @@ func TestNotes(t *testing.T) {
 	}{
 		"two seeds":                      {[]*record.Run{run("none", 1), run("none", 2)}, nil},
 		"one seed":                       {[]*record.Run{run("none", 1), run("library", 1)}, []string{oneSeed}},
+		"one seed, twice":                {[]*record.Run{run("none", 1), run("none", 1, func(r *record.Run) { r.Repeat = 1 })}, []string{oneSeed}},
 		"one seed, all replicas":         {[]*record.Run{run("none", 1, func(r *record.Run) { r.Replicas = 1 })}, nil},
 		"no request met the fault":       {[]*record.Run{run("none", 1, unmet("GET", "POS")), run("none", 2)}, []string{"x: none, seed 1: no request of the load met the fault, by chance: its figures say nothing about it"}},
 		"no report met the fault":        {[]*record.Run{run("none", 1, unmet("POS")), run("none", 2)}, []string{"x: none, seed 1: no report of a vehicle met the fault, by chance: its positions and gap say nothing about it"}},
@@ -559,6 +560,23 @@ func TestWarnings(t *testing.T) {
 		"\nx,b,good,share,1,0.963007,1,100,\"DestinationRule t: spec.host: changes no proxy: u; the load was late;",
 	} {
 		assert.Contains(t, table, want, "CSV")
+	}
+}
+
+// TestForms: the summaries have the same p99, or the same highest latency, as the page.
+func TestForms(t *testing.T) {
+	r := reportOf(t, of(outcomesOf("few", 1, 10, 0), healthyRun("many", 1, .002, .01, .1, 0)))
+	for _, f := range r.faults() {
+		a := f.Arms[0]
+		which, latency := a.Figures["p99"].tail()
+		assert.Equal(t, map[string]string{"few": "max", "many": "p99"}[a.Name], which, a.Name)
+		assert.Contains(t, a.page().Rest, which+" "+latency, a.Name+", HTML")
+		assert.Contains(t, a.short(), strings.ReplaceAll(latency, " ", ""), a.Name+", text and SVG")
+		want := "; " + latency
+		if which == "max" {
+			want = "; max " + latency
+		}
+		assert.Contains(t, a.field(), want, a.Name+", Markdown")
 	}
 }
 

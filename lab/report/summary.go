@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -214,14 +215,16 @@ func pad(text string) string {
 	return text + strings.Repeat(" ", fieldWidth-n)
 }
 
-// unbroken are the spaces at which a line does not break: before a unit, and
-// within a number.
-var unbroken = strings.NewReplacer(" %", "\u00a0%", " ms", "\u00a0ms", " s ", "\u00a0s ", " MB", "\u00a0MB", "1 000", "1\u00a0000")
+// unbroken returns a text without breaks between a number and its unit, and within a
+// number.
+func unbroken(text string) string { return beforeUnit.ReplaceAllString(text, "$1\u00a0$2") }
+
+var beforeUnit = regexp.MustCompile(`([0-9]) (%|(?:ms|s|MB|cores|000)\b)`)
 
 // wrap breaks a text at spaces; the lines after the first are indented.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for word := range strings.SplitSeq(unbroken.Replace(text), " ") {
+	for word := range strings.SplitSeq(unbroken(text), " ") {
 		word = strings.ReplaceAll(word, "\u00a0", " ")
 		switch {
 		case line == "":
@@ -247,7 +250,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 	}
 	lines := []string{strings.Join(commands, "; ") + ".", ""}
 	if len(arms) > 0 {
-		lines = append(lines, "| good / degraded / failed, %; p99 | "+strings.Join(arms, " | ")+" |", "|"+strings.Repeat(" --- |", len(arms)+1))
+		lines = append(lines, "| good / degraded / failed, %; p99, or the highest (max) | "+strings.Join(arms, " | ")+" |", "|"+strings.Repeat(" --- |", len(arms)+1))
 	}
 	for _, f := range r.faults() {
 		if f.swept() {
@@ -293,13 +296,9 @@ func (a Arm) field() string {
 		}
 		shares = append(shares, percent.number(*value))
 	}
-	return strings.Join(shares, " / ") + "; " + a.Figures["p99"].latency()
-}
-
-// latency is a quantile without its interval, or what stands for it.
-func (f Figure) latency() string {
-	if f.Value == nil {
-		return f.Note
+	which, latency := a.Figures["p99"].tail()
+	if which == "max" {
+		latency = which + " " + latency
 	}
-	return duration.text(*f.Value)
+	return strings.Join(shares, " / ") + "; " + latency
 }

@@ -59,15 +59,15 @@ func Markdown(w io.Writer, r Report) { r.write(w, sheet.markdown, false) }
 
 // write writes the notes, the findings, and the tables of every fault.
 func (r Report) write(w io.Writer, write func(sheet, io.Writer), plain bool) {
-	quote, fence := "`", "```\n"
+	quote, fence, note, item := "`", "```\n", "> ", "- "
 	if plain {
-		quote, fence = "", ""
+		quote, fence, note, item = "", "", "", ""
 	}
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "%s\n\n", g.heading(quote))
 		for _, f := range g.Faults {
-			for _, note := range f.Notes {
-				fmt.Fprintf(w, "%s%s: %s\n\n", strings.TrimRight("> ", map[bool]string{true: "> "}[plain]), f.Name, note)
+			for _, text := range f.Notes {
+				fmt.Fprintf(w, "%s%s: %s\n\n", note, f.Name, text)
 			}
 		}
 		for _, f := range g.Faults {
@@ -84,10 +84,10 @@ func (r Report) write(w io.Writer, write func(sheet, io.Writer), plain bool) {
 		}
 	}
 	for _, v := range r.Findings {
-		fmt.Fprintf(w, "%s\n", v.Sentence)
+		fmt.Fprintf(w, "%s%s\n", item, v.Sentence)
 	}
 	for _, v := range r.Goals {
-		fmt.Fprintf(w, "%s\n", v.Line())
+		fmt.Fprintf(w, "%s%s\n", item, v.Line())
 	}
 }
 
@@ -105,16 +105,16 @@ func (g Group) heading(quote string) string {
 
 // sheets are the fault's tables.
 func (f Fault) sheets() []sheet {
-	var seeds []uint64
-	for _, r := range f.Arms[0].Runs {
-		seeds = append(seeds, r.Seed)
-	}
+	seeds := f.seeds()
 	what, shown := fmt.Sprintf("%s in %s", f.Rules, f.where()), outcomes
 	if f.Healthy() {
 		what, shown = "no fault", costs
 	}
 	all := []sheet{f.figures(shown)}
 	all[0].before = fmt.Sprintf("%s: %s for %s; %s requests per second; seeds %s", f.Name, what, seconds3.text(f.Seconds), perSecond.text(f.Rate), numbers(seeds))
+	if n := len(f.Arms[0].Runs); n > len(seeds) {
+		all[0].before += fmt.Sprintf("; %d runs of each arm", n)
+	}
 	if f.Hop != "" && !f.Healthy() {
 		all[0].before += "; attempts of " + f.Hop
 	}

@@ -281,7 +281,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q: stdout %q, stderr %q, want %q", text, stdout, stderr, want)
 		}
 		if want == "" && (!strings.HasPrefix(written, "a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ") ||
-			!strings.Contains(written, "\n| bad-replica | 50 / 0 / 50; 0 of 2 above 2 s |\n") || !strings.HasSuffix(written, "\n<!-- /compare -->\nb\n")) {
+			!strings.Contains(written, "\n| bad-replica | 50 / 0 / 50; max 2 s |\n") || !strings.HasSuffix(written, "\n<!-- /compare -->\nb\n")) {
 			t.Errorf("got\n%s", written)
 		}
 	}
