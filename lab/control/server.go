@@ -238,7 +238,10 @@ func (p *paths) override(ctx context.Context, wanted Override, fleet Fleet) (res
 	if p.objects == nil {
 		return result, errors.New("set: the fleet was started without manifests")
 	}
-	undo := fleet.Override(wanted.Set, wanted.Replicas)
+	undo, err := fleet.Override(p.objects, wanted.Set, wanted.Replicas)
+	if err != nil {
+		return result, err
+	}
 	defer func() {
 		if err != nil {
 			undo()

@@ -102,15 +102,9 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[string]string, error) {
 	result := map[*appsv1.Deployment]map[string]string{}
 	for _, setting := range set {
-		found := []*deployment(s)
-		if setting.Target != "" {
-			var err error
-			if found, err = s.named(setting.Target); err != nil {
-				return nil, fmt.Errorf("--set %w", err)
-			}
-		}
-		if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
-			return nil, usage.Errorf("--set %s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
+		found, err := s.ofSetting(setting)
+		if err != nil {
+			return nil, fmt.Errorf("--set %w", err)
 		}
 		for _, d := range found {
 			if result[d.object] == nil {
@@ -120,6 +114,20 @@ func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[strin
 		}
 	}
 	return result, nil
+}
+
+// ofSetting returns the Deployments that a setting changes.
+func (s deploymentSet) ofSetting(setting Setting) (found []*deployment, err error) {
+	found = s
+	if setting.Target != "" {
+		if found, err = s.named(setting.Target); err != nil {
+			return nil, err
+		}
+	}
+	if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
+		return nil, usage.Errorf("%s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
+	}
+	return found, nil
 }
 
 func (s deploymentSet) replicas(wanted map[string]int) (map[*appsv1.Deployment]int, error) {

@@ -15,7 +15,8 @@ func TestOverride(t *testing.T) {
 	f := startFleet(t, objects, testOptions(t))
 	before := pids(f)
 
-	f.Override([]Setting{{"a", "COLOUR", "red"}}, map[string]int{"a": 2})
+	undo, err := f.Override(objects, []Setting{{"a", "COLOUR", "red"}}, map[string]int{"a": 2})
+	require.NoError(t, err)
 	change, err := f.Apply(t.Context(), objects)
 	require.NoError(t, err)
 	assert.Equal(t, "2 pods started, 1 ended", change.Pods(), "pods")
@@ -27,11 +28,24 @@ func TestOverride(t *testing.T) {
 		assert.Equal(t, "red", envAt(t, ip+":8080")["COLOUR"], "colour of a")
 	}
 
-	undo := f.Override(nil, map[string]int{"nobody": 3})
-	_, err = f.Apply(t.Context(), objects)
-	wants.Error(t, "an unknown Deployment", err, `--replicas "nobody": must be a Deployment of the manifests: a, b…`)
+	const must = "must be a Deployment of the manifests: a, b"
+	for _, test := range []struct {
+		set      []Setting
+		replicas map[string]int
+		want     string
+	}{
+		{nil, map[string]int{"nobody": 3}, `set "nobody": ` + must},
+		{[]Setting{{"a", "A", ""}, {"nobody", "A", ""}}, nil, `set "nobody": ` + must},
+		{[]Setting{{"a", "1A", ""}}, nil, `set a: "1A": must be the name of a variable, and its value without NUL`},
+	} {
+		_, err := f.Override(objects, test.set, test.replicas)
+		wants.Error(t, "a mistake", err, test.want)
+	}
+	change, err = f.Apply(t.Context(), objects)
+	require.NoError(t, err)
+	assert.Equal(t, "", change.Pods(), "after mistakes")
 	undo()
 	change, err = f.Apply(t.Context(), objects)
 	require.NoError(t, err)
-	assert.Equal(t, "", change.Pods(), "after undo")
+	assert.Equal(t, "1 pod started, 2 ended", change.Pods(), "after undo")
 }
