@@ -75,15 +75,11 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			if show {
 				call = clients.get
 			}
-			var states []podFaults
-			for _, pod := range pods {
-				state, err := call(cmd.Context(), pod)
-				if err != nil {
-					return err
-				}
-				states = append(states, podFaults{pod.Name, state})
+			states, failed := ofEach(cmd.Context(), pods, call, rules == "")
+			if len(states) == 0 && failed != nil {
+				return failed
 			}
-			return o.print(cmd, where.environ, states, func(p *printer) { p.faults(states) })
+			return errors.Join(o.print(cmd, where.environ, states, func(p *printer) { p.faults(states) }), failed)
 		},
 	}
 	o.add(cmd)
@@ -98,6 +94,21 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 type podFaults struct {
 	Pod string `json:"pod"`
 	faults.State
+}
+
+// ofEach returns what call returns for each pod. After an error it goes on with the other pods only if all is true.
+func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, local.Pod) (faults.State, error), all bool) (states []podFaults, err error) {
+	for _, pod := range pods {
+		state, failed := call(ctx, pod)
+		switch {
+		case failed == nil:
+			states = append(states, podFaults{pod.Name, state})
+		case !all || ctx.Err() != nil:
+			return states, failed
+		}
+		err = errors.Join(err, failed)
+	}
+	return states, err
 }
 
 // podClient sets the faults of pods: those of requests in the pod, those of

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
 )
 
 // TestFault sets, shows and clears faults of two real staff-services.
@@ -75,5 +82,23 @@ func TestFault(t *testing.T) {
 	up.stop()
 	if code := <-up.done; code != 0 {
 		t.Errorf("the fleet ended with %d: %s", code, stderr.String())
+	}
+}
+
+// TestOfEach checks that a pod that does not respond, as one that restarts, keeps others from new rules, and no other
+// from being cleared or shown.
+func TestOfEach(t *testing.T) {
+	pods := []local.Pod{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	refused := errors.New("b: connection refused")
+	call := func(_ context.Context, pod local.Pod) (faults.State, error) {
+		if pod.Name == "b" {
+			return faults.State{}, refused
+		}
+		return faults.State{}, nil
+	}
+	for all, want := range map[bool][]podFaults{true: {{Pod: "a"}, {Pod: "c"}}, false: {{Pod: "a"}}} {
+		states, err := ofEach(t.Context(), pods, call, all)
+		assert.Equal(t, want, states, "all: %v", all)
+		assert.ErrorIs(t, err, refused, "all: %v", all)
 	}
 }
