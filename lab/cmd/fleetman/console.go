@@ -40,7 +40,7 @@ func (c consolePort) open(options *local.Options, stderr io.Writer) (*liveConsol
 	}
 	listener, err := console.Listen(options.NodeAddress, c.port)
 	if err != nil && !c.given {
-		fmt.Fprintf(stderr, "no console: %v\n", err)
+		fmt.Fprintf(stderr, "left out: %v\n", err)
 		return l, nil
 	}
 	if err != nil {

@@ -30,11 +30,15 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	root := newCommand(environ, stdout, stderr)
+	out := &checkedOutput{to: stdout}
+	root := newCommand(environ, out, stderr)
 	root.SetArgs(args)
 	valid := false // the command line
 	root.PersistentPreRun = func(*cobra.Command, []string) { valid = true }
 	err := interrupted(ctx, root.ExecuteContext(ctx), nil)
+	if err == nil {
+		err, valid = out.failure(), true // help has not run it
+	}
 	if err == nil {
 		return 0
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -84,10 +86,41 @@ func (o *output) print(cmd *cobra.Command, environ []string, value any, show fun
 	return err
 }
 
+// checkedOutput keeps the first error of a write to the standard output, as of a full disk, which most commands do not
+// check. A command with one has failed.
+type checkedOutput struct {
+	to io.Writer
+
+	mu     sync.Mutex
+	failed error
+}
+
+func (c *checkedOutput) Write(text []byte) (int, error) {
+	n, err := c.to.Write(text)
+	if err == nil {
+		return n, nil
+	}
+	err = fmt.Errorf("standard output: %w", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = cmp.Or(c.failed, err)
+	return n, err
+}
+
+// failure returns the first error.
+func (c *checkedOutput) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // coloured reports whether w is a terminal that shows colours, and NO_COLOR is
 // not set (https://no-color.org).
 func coloured(w io.Writer, environ []string) bool {
 	get := process.Getenv(environ)
+	if out, ok := w.(*checkedOutput); ok {
+		w = out.to
+	}
 	file, ok := w.(*os.File)
 	return ok && get("NO_COLOR") == "" && get("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
