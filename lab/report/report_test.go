@@ -615,6 +615,7 @@ func TestManyWarnings(t *testing.T) {
 	lines := r.warningLines()
 	require.Len(t, lines, mostWarnings, "lines")
 	assert.Equal(t, "! 6 warnings more: --all", lines[mostWarnings-1], "the last line")
+	assert.Contains(t, written(MarkdownSummary, r), "\n- kind 3\n- 5 warnings more are in the whole report.\n- x (all of ", "Markdown")
 }
 
 // TestLastKnown separates last known answers, with their ages, from placeholders.

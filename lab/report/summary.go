@@ -268,7 +268,12 @@ func MarkdownSummary(w io.Writer, r Report) {
 	}
 	lines = append(lines, r.sweeps(sheet.markdown)...)
 	lines = append(lines, "")
-	for _, warning := range r.warnings() {
+	warnings := r.warnings()
+	for i, warning := range warnings {
+		if left := len(warnings) - i; left > 1 && i == mostWarnings-1 { // findings and goals need room, too
+			lines = append(lines, "- "+plural(left, "warning")+" more are in the whole report.")
+			break
+		}
 		lines = append(lines, "- "+warning.text(0))
 	}
 	for _, f := range r.Findings {
