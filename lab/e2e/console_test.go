@@ -277,7 +277,7 @@ func blocksInTime(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, p *page) {
 		waitFor(t, p, time.Now(), "an open breaker of the bad replica", func(s console.State) bool { return blocked(s, by) })
 		return // the launcher follows no breakers in this test
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for event := range fleet.Events(ctx) {
 		if event.Kind != kind || event.Time.Before(opened) || !strings.HasPrefix(event.Pod, "api-gateway") {
