@@ -96,15 +96,19 @@ func (m *Mesh) missing(ctx context.Context) error {
 	return nil
 }
 
-// missingOf returns the Istio objects for its revision of which an istiod does not have the published version, and
-// the mesh configuration's fields that are not in effect.
+// missingOf returns the Istio objects for its revision of which an istiod does not have the published version, or the
+// deletion, and the mesh configuration's fields that are not in effect.
 func (m *Mesh) missingOf(ctx context.Context, i *istiod) ([]string, error) {
 	var held Held
 	if err := i.getJSON(ctx, "/debug/configz", &held); err != nil {
 		return nil, err
 	}
+	missing := held.Missing(m.api.IstioVersions(i.revision))
+	for _, ref := range held.Among(m.api.Deleted()) {
+		missing = append(missing, "the deletion of "+ref)
+	}
 	fields, err := m.ineffective(ctx, i)
-	return append(held.Missing(m.api.IstioVersions(i.revision)), fields...), err
+	return append(missing, fields...), err
 }
 
 // Held are the objects that istiod has, as its /debug/configz lists them.

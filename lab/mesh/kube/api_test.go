@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -336,6 +337,28 @@ func TestReplace(t *testing.T) {
 	}
 	if is["uid"] != was["uid"] || is["creationTimestamp"] != was["creationTimestamp"] || was["generation"] != 1.0 || is["generation"] != 2.0 {
 		t.Errorf("metadata %v, before %v", is, was)
+	}
+}
+
+func TestDeleted(t *testing.T) {
+	s := NewServer(time.Now)
+	gateway := func(apiVersion string) Object {
+		return Object{"apiVersion": apiVersion, "kind": "Gateway", "metadata": map[string]any{"name": "g", "namespace": "default"}}
+	}
+	for _, test := range []struct {
+		objects []Object
+		want    []string
+	}{
+		{[]Object{configMap("a", "1"), virtualService("networking.istio.io/v1", "v", "x"), virtualService("networking.istio.io/v1", "w", "x")}, nil},
+		{[]Object{virtualService("networking.istio.io/v1", "w", "x")}, []string{"VirtualService v"}},
+		{nil, []string{"VirtualService v", "VirtualService w"}},
+		{[]Object{virtualService("networking.istio.io/v1beta1", "v", "x"), gateway("networking.istio.io/v1")}, []string{"VirtualService w"}},
+		{[]Object{gateway("gateway.networking.k8s.io/v1")}, []string{"VirtualService v", "VirtualService w"}},
+		{[]Object{gateway("networking.istio.io/v1")}, []string{"VirtualService v", "VirtualService w"}},
+		{nil, []string{"Gateway g", "VirtualService v", "VirtualService w"}},
+	} {
+		require.NoError(t, s.Replace(test.objects))
+		assert.Equal(t, test.want, s.Deleted())
 	}
 }
 

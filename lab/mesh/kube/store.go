@@ -147,6 +147,10 @@ func identify(object Object) (*stored, error) {
 	return made, nil
 }
 
+func (o *stored) ref() string {
+	return manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()
+}
+
 func (o *stored) key() string { return objectKey(o.namespace, o.name) }
 
 func objectKey(namespace, name string) string { return namespace + "/" + name }
@@ -246,11 +250,28 @@ func (s *Server) IstioVersions(revision string) map[string]string {
 			if of := revisionOf(o.object); of != "" && of != revision {
 				continue
 			}
-			ref := manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()
-			found[ref] = strconv.FormatInt(o.version, 10)
+			found[o.ref()] = strconv.FormatInt(o.version, 10)
 		}
 	}
 	return found
+}
+
+// Deleted returns the Istio objects, as manifest.Object.Ref, that were deleted among the changes that the server keeps.
+func (s *Server) Deleted() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[string]bool{}
+	for _, c := range s.history {
+		if c.kind.Custom() && c.to == nil {
+			found[c.from.ref()] = true
+		}
+	}
+	for _, of := range s.objects {
+		for _, o := range of {
+			delete(found, o.ref()) // it was created again, or has the name of another API's Gateway
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // ServiceVersions returns the resource versions of the Services, keyed by manifest.Object.Ref.
@@ -259,7 +280,7 @@ func (s *Server) ServiceVersions() map[string]string {
 	defer s.mu.Unlock()
 	found := map[string]string{}
 	for _, o := range s.sorted(KindOf("v1", "Service")) {
-		found[manifest.Object{Kind: o.kind.Kind, Namespace: o.namespace, Name: o.name}.Ref()] = strconv.FormatInt(o.version, 10)
+		found[o.ref()] = strconv.FormatInt(o.version, 10)
 	}
 	return found
 }
