@@ -194,6 +194,9 @@ func (r Runner) all(ctx context.Context, tasks []task, results []Result) {
 		}
 		workers.Go(func() {
 			for t := range next {
+				if ctx.Err() != nil {
+					continue
+				}
 				result := at.promise(ctx, place, t.of, t.promise)
 				if ctx.Err() != nil {
 					continue

@@ -527,6 +527,20 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 	assert.Equal(t, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"}, all.started[0].faults, "faults")
 }
 
+// TestInterrupted checks that no promise is begun after Ctrl-C.
+func TestInterrupted(t *testing.T) {
+	root, found := scenarios(t, promiseYAML)
+	ctx, stop := context.WithCancel(t.Context())
+	var begun []string
+	results, err := Runner{Scenarios: root, Seed: 1, Progress: func(line string) { begun = append(begun, line) }, Start: func(ctx context.Context, _ int, _ *manifest.Objects) (Target, error) {
+		stop()
+		return nil, ctx.Err()
+	}}.Run(ctx, slices.Repeat(found, 3))
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, results, "results")
+	assert.Len(t, begun, 2, "the seed, and one promise")
+}
+
 func TestOnlyAndNoControl(t *testing.T) {
 	root, found := scenarios(t, promiseYAML)
 	all := &fleets{status: func(*manifest.Objects) int { return http.StatusOK }}
