@@ -162,8 +162,8 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 // podNetwork reads the network of the pods.
 func podNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
-	if err != nil || !network.Addr().Is4() || network.Bits() > 24 {
-		return network, fmt.Errorf("--network %q: must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24", text)
+	if err != nil || network.Bits() > 24 || !onLoopback(network) {
+		return network, fmt.Errorf("--network %q: must be a network of at least 256 addresses within %v, such as 127.0.77.0/24", text, loopback)
 	}
 	return network, nil
 }

@@ -38,7 +38,8 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--duration", "1ms"}, "--duration 1ms: must be between 100ms and 1h"},
 		{[]string{"compare", "quick", "--seeds", "0"}, "--seeds 0: must be between 1 and 100"},
 		{[]string{"compare", "quick", "--seed", "0"}, "--seed 0: must be between 1 and 4611686018427387704"},
-		{[]string{"compare", "quick", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`},
+		{[]string{"compare", "quick", "--network", "127.0.0.1/30"}, `--network "127.0.0.1/30": must be a network of at least 256 addresses within 127.0.0.0/8, such as 127.0.77.0/24`},
+		{[]string{"compare", "quick", "--network", "10.0.0.0/8"}, `--network "10.0.0.0/8": must be a network of at least 256 addresses within 127.0.0.0/8, such as 127.0.77.0/24`},
 		{[]string{"compare", "quick", "--target", "staff-service"}, `--target "staff-service": must be api-gateway, ingress, page, or, with load.streams, another Service`},
 		{[]string{"compare", "quick", "--goal", "good"}, `--goal "good": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`},
 		{[]string{"compare", "quick", "--goal", "none, bad-replica: fun >= 1"}, `--goal "none, bad-replica: fun >= 1": figure: "fun": must be one of ` + figureNames()},
@@ -51,7 +52,7 @@ func TestCompareUsage(t *testing.T) {
 			`--goal "nobody, bad-replica: p99 <= 3% at 10%": confidence: 0.1: must be at least 50%, and less than 100%`,
 		}, "\n")},
 		{[]string{"compare", "quick", "--bin", "nodir", "--network", "x", "--seeds", "101", "--junit", "nodir/x", "--write", "compare_test.go"}, strings.Join([]string{
-			`--network "x": must be an IPv4 network of at least 256 addresses, such as 127.0.77.0/24`,
+			`--network "x": must be a network of at least 256 addresses within 127.0.0.0/8, such as 127.0.77.0/24`,
 			"--junit nodir/x: must be a file in a directory that exists",
 			"--write compare_test.go: must be a new file in a directory that exists",
 			"--bin nodir: must be a directory of programs",

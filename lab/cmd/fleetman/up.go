@@ -111,11 +111,19 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
 		must(false, "--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
 	} else {
-		must(o.Network.Bits() >= 8 && netip.MustParsePrefix("127.0.0.0/8").Contains(o.Network.Addr()), "--network %s: must be within 127.0.0.0/8", f.network)
+		must(onLoopback(o.Network), "--network %s: must be within %v", f.network, loopback)
 	}
 	o.NodeAddress, err = netip.ParseAddr(f.nodeAddress)
 	must(err == nil, "--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	return o, errors.Join(wrong...)
+}
+
+// loopback are the addresses that fleets of this machine may have.
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
+// onLoopback reports whether all addresses of a network are of loopback.
+func onLoopback(network netip.Prefix) bool {
+	return network.Bits() >= loopback.Bits() && loopback.Contains(network.Addr())
 }
 
 // readLists reads the flags that may be repeated.
