@@ -174,7 +174,7 @@ func TestScenarios(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "..", "../base", "resilience", "/plain"} {
-		if paths, err := where.manifests([]string{bad}); bad != ".." && (err == nil || !strings.HasPrefix(err.Error(), bad+": must be a file, a directory or a scenario")) {
+		if paths, err := where.manifests([]string{bad}); bad != ".." && (err == nil || !strings.HasPrefix(err.Error(), quoted(bad)+": must be a file, a directory or a scenario")) {
 			t.Errorf("%q: %q, %v", bad, paths, err)
 		}
 	}

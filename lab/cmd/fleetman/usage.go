@@ -171,6 +171,9 @@ func valid(invalid *pflag.InvalidValueError) string {
 // suggest returns the known names that are similar to the typed one, as cobra
 // compares commands.
 func suggest(typed string, known []string) []string {
+	if typed == "" { // the beginning of all names
+		return nil
+	}
 	names := cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, name := range known {
 		names.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
