@@ -171,6 +171,10 @@ func TestNotReady(t *testing.T) {
 			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":2}}}]}`),
 			want: "pod webapp-1: its container webapp ended with exit code 2, 4 times",
 		},
+		"crash, with its last lines": {
+			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":1,"state":{"terminated":{"exitCode":1,"message":"configuration: PORT: \"x\": must be a port\n"}}}]}`),
+			want: `pod webapp-1: its container webapp ended with exit code 1: configuration: PORT: "x": must be a port`,
+		},
 		"no node": {
 			pod:  pod(`{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","message":"0/1 nodes are available: 1 Insufficient cpu."}]}`),
 			want: "pod webapp-1: no node: 0/1 nodes are available: 1 Insufficient cpu.",

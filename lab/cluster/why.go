@@ -108,13 +108,29 @@ func containerReason(s *corev1.ContainerStatus) string {
 	case waiting != nil && explained[waiting.Reason] != "":
 		return imageReason(waiting.Reason, s.Image)
 	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && s.LastTerminationState.Terminated != nil:
-		return fmt.Sprintf("its container %s ended with exit code %d, %d times", s.Name, s.LastTerminationState.Terminated.ExitCode, s.RestartCount)
+		last := s.LastTerminationState.Terminated
+		return fmt.Sprintf("its container %s ended with exit code %d, %d times", s.Name, last.ExitCode, s.RestartCount) + printed(last)
 	case waiting != nil && waiting.Message != "":
 		return fmt.Sprintf("its container %s: %s: %s", s.Name, waiting.Reason, oneLineText(waiting.Message))
 	case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
-		return fmt.Sprintf("its container %s ended with exit code %d", s.Name, s.State.Terminated.ExitCode)
+		return fmt.Sprintf("its container %s ended with exit code %d", s.Name, s.State.Terminated.ExitCode) + printed(s.State.Terminated)
 	}
 	return ""
+}
+
+// maxPrinted bounds what is shown of a container's last lines, in bytes.
+const maxPrinted = 500
+
+// printed returns the end of what a container has printed before it ended, where its terminationMessagePolicy keeps it.
+func printed(t *corev1.ContainerStateTerminated) string {
+	text := oneLineText(t.Message)
+	if len(text) > maxPrinted {
+		text = "…" + strings.ToValidUTF8(text[len(text)-maxPrinted:], "")
+	}
+	if text == "" {
+		return ""
+	}
+	return ": " + text
 }
 
 func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
