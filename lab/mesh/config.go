@@ -8,9 +8,12 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/mesh/kube"
 )
 
 // ineffective returns the fields of the manifests' mesh configuration that an istiod does not have: it ignores
@@ -67,4 +70,25 @@ func contains(got, want any) bool {
 		}
 	}
 	return ok
+}
+
+// checkSelectors returns an error if discoverySelectors keep istiod from reading the root namespace, which has the
+// launcher's own objects: no proxy would ever have all of the configuration.
+func checkSelectors(objects *manifest.Objects) error {
+	var config struct{ DiscoverySelectors []*metav1.LabelSelector }
+	if err := yaml.Unmarshal([]byte(configOf(objects)), &config); err != nil || len(config.DiscoverySelectors) == 0 {
+		return nil // Ineffective finds what is no configuration
+	}
+	root := labels.Set{corev1.LabelMetadataName: kube.RootNamespace} // others are of an installation: see manifest.Object.LeftOut
+	for _, s := range config.DiscoverySelectors {
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		if err != nil {
+			return fmt.Errorf("ConfigMap %s: discoverySelectors: %w", manifest.MeshConfigMap, err)
+		}
+		if selector.Matches(root) {
+			return nil
+		}
+	}
+	return fmt.Errorf("ConfigMap %s: discoverySelectors: must select the namespace %s too, such as by {matchLabels: {%s: %[2]s}}: it has objects for every proxy",
+		manifest.MeshConfigMap, kube.RootNamespace, corev1.LabelMetadataName)
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"fleetman.example/lab/wants"
 )
 
 // TestIneffective checks that each field of the mesh configuration that istiod does not have is found.
@@ -39,5 +41,21 @@ func TestIneffective(t *testing.T) {
 	other := &Mesh{manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh}\ndata: {mesh: 'a: b'}\n")}
 	if got, err := other.ineffective(context.Background(), nil); err != nil || got != nil {
 		t.Errorf("a ConfigMap of another namespace: %q, %v", got, err)
+	}
+}
+
+// TestCheckSelectors checks that istiod must read the namespace of the launcher's own objects.
+func TestCheckSelectors(t *testing.T) {
+	const refused = "ConfigMap fleetman-mesh: discoverySelectors: must select the namespace istio-system too, such as by {matchLabels: {kubernetes.io/metadata.name: istio-system}}: it has objects for every proxy"
+	for _, test := range []struct{ name, config, want string }{
+		{"none", "{}", ""},
+		{"no YAML", "a: [", ""},
+		{"another namespace", "discoverySelectors: [{matchLabels: {kubernetes.io/metadata.name: default}}]", refused},
+		{"this one beside it", "discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [istio-system]}]}]", ""},
+		{"by a label that it lacks", "discoverySelectors: [{matchLabels: {mesh: a}}]", refused},
+		{"no operator", "discoverySelectors: [{matchExpressions: [{key: a}]}]", `ConfigMap fleetman-mesh: discoverySelectors: "" is not a valid label selector operator`},
+	} {
+		objects := decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: '"+test.config+"'}\n")
+		wants.Error(t, test.name, checkSelectors(objects), test.want)
 	}
 }

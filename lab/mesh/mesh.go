@@ -319,6 +319,9 @@ func (m *Mesh) publishLocked(manifests *manifest.Objects) (notes []string, err e
 
 // derive is called with m.mu held.
 func (m *Mesh) derive(manifests *manifest.Objects) ([]kube.Object, []string, error) {
+	if err := checkSelectors(manifests); err != nil {
+		return nil, nil, err
+	}
 	states := map[string]local.PodState{}
 	for _, state := range m.site.States() {
 		states[state.ID] = state
