@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/environ"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/usage"
@@ -37,6 +38,18 @@ func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, err
 			return mesh.Applied{}, err
 		}
 	}
+	var notes []string
+	for _, s := range o.Set {
+		for _, d := range found[s.Target] {
+			note, err := checkVariable(&d, s)
+			if err != nil {
+				return mesh.Applied{}, err
+			}
+			if note != "" {
+				notes = append(notes, note)
+			}
+		}
+	}
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(patches)) {
 		for i := range found[name] {
@@ -48,7 +61,28 @@ func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, err
 			changed = append(changed, "Deployment "+found[name][i].Name)
 		}
 	}
-	return mesh.Applied{Changed: changed, Pods: strings.Join(changed, ", ") + " changed, its pods follow", Seconds: time.Since(began).Seconds()}, nil
+	return mesh.Applied{Changed: changed, Notes: notes, Pods: strings.Join(changed, ", ") + " changed, its pods follow", Seconds: time.Since(began).Seconds()}, nil
+}
+
+// checkVariable returns an error for a variable that the program does not read, and a note for one of a program
+// whose variables are not known, such as the published images'.
+func checkVariable(d *appsv1.Deployment, s local.Setting) (note string, err error) {
+	container := d.Spec.Template.Spec.Containers[0]
+	var inManifest []string
+	for _, e := range container.Env {
+		inManifest = append(inManifest, e.Name)
+	}
+	program := programOf(container.Image)
+	if environ.Program(container.Image) != program {
+		program = "" // another one
+	}
+	if note, err = environ.Check(s.Name, inManifest, program); err != nil {
+		return "", usage.Errorf("%s: %w", s.Target, err)
+	}
+	if note != "" {
+		note = s.Target + ": " + note
+	}
+	return note, nil
 }
 
 // deployments returns the Deployment of a name or, of a program's name, all that run it.

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/kustomize/kyaml/yaml/merge2"
 
+	"fleetman.example/lab/environ"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -27,7 +29,8 @@ func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
 // a sweep, are read once.
 type reader struct {
 	Options
-	read map[string]loaded // by the paths
+	read  map[string]loaded // by the paths
+	noted *experiment.Problems
 }
 
 type loaded struct {
@@ -78,19 +81,31 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	named := names{e, arm, namesIn(objects, arm), problems}
-	named.ofArm(field)
+	named := names{Options: r.Options, e: e, arm: arm, known: namesIn(objects, arm), problems: problems}
+	named.ofArm()
 	named.ofFaults()
+	for _, note := range named.notes {
+		r.note(note)
+	}
 	return objects, named.problems
+}
+
+// note prints a note on the experiment, once.
+func (r reader) note(p experiment.Problem) {
+	if r.Progress != nil && !slices.Contains(*r.noted, p) {
+		*r.noted = append(*r.noted, p)
+		r.Progress(p.Error())
+	}
 }
 
 // names checks the names of services in an experiment by the manifests of one of
 // its arms.
 type names struct {
-	e        *experiment.Experiment
-	arm      experiment.Arm
-	known    knownNames
-	problems experiment.Problems
+	Options
+	e               *experiment.Experiment
+	arm             experiment.Arm
+	known           knownNames
+	problems, notes experiment.Problems
 }
 
 // must adds a mistake unless name is a service of the arm.
@@ -100,25 +115,63 @@ func (n *names) must(path, name string) {
 	}
 }
 
-// ofArm checks the arm, which is at field, and the load.
-func (n *names) ofArm(field string) {
+// ofArm checks the arm and the load.
+func (n *names) ofArm() {
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Env)) {
+		path := n.e.Field(n.arm.Of, "env."+service)
 		if service != experiment.All {
-			n.must(field+".env."+service, service)
+			n.must(path, service)
+		}
+		for _, name := range slices.Sorted(maps.Keys(n.arm.Env[service])) {
+			n.variable(service, name)
 		}
 	}
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Replicas)) {
-		n.must(field+".replicas."+service, service)
+		n.must(n.e.Field(n.arm.Of, "replicas."+service), service)
 	}
 	target, path := n.e.Load.Target, "load.target"
 	if n.arm.Target != "" {
-		target, path = n.arm.Target, field+".target"
+		target, path = n.arm.Target, n.e.Field(n.arm.Of, "target")
 	}
 	if !slices.Contains(ownTargets, target) {
 		n.must(path, target)
 	}
 	if n.e.Load.From != "" {
 		n.must("load.from", n.e.Load.From)
+	}
+}
+
+// variable checks a variable of a service: that the programs read it that are the fleet's own. One that others may
+// read is noted, unless their manifests set it.
+func (n *names) variable(service, name string) {
+	var programs, set []string
+	for _, c := range n.known.containers {
+		if service != experiment.All && bareName(service) != c.deployment && service != c.image {
+			continue
+		}
+		set = append(set, c.variables...)
+		if n.Cluster != nil && c.published {
+			programs = append(programs, c.image) // the author's program, not the fleet's
+		} else {
+			programs = append(programs, cmp.Or(c.program, c.image))
+		}
+	}
+	if len(programs) == 0 {
+		return // no such service
+	}
+	if n.Bin != "" { // may have others by the same names
+		for _, program := range programs {
+			set = append(set, environ.Of(program)...)
+		}
+		programs = []string{""}
+	}
+	path := n.e.Field(n.arm.Of, "env."+service+"."+name)
+	note, err := environ.Check(name, set, programs...)
+	if err != nil {
+		n.problems = append(n.problems, n.e.Problem(path, "%v", err))
+	}
+	if note != "" {
+		n.notes = append(n.notes, n.e.Problem(path, "%s", note))
 	}
 }
 
@@ -130,8 +183,28 @@ func (n *names) ofFaults() {
 			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
 				continue
 			}
-			if pods, one := n.known.pods[bareName(in.Service)]; one && in.Replicas.Some > pods {
-				n.problems = append(n.problems, n.e.Problem(path+".replicas", "%d: must be at most %d, the pods of %s in the arm %s", in.Replicas.Some, pods, in.Service, n.arm.Name))
+			n.replicas(path+".replicas", in)
+		}
+	}
+}
+
+// replicas checks that the service of an injection has the pods that it names, in every arm.
+func (n *names) replicas(path string, in experiment.Injection) {
+	bare := bareName(in.Service)
+	pods, one := n.known.pods[bare]
+	switch {
+	case !one: // several Deployments
+	case in.Replicas.Some > pods || in.Replicas.All && pods == 0:
+		got := strconv.Itoa(in.Replicas.Some)
+		if in.Replicas.All {
+			got = "all"
+		}
+		n.problems = append(n.problems, n.e.Problem(path, "%s: must be at most %d, the pods of %s in the arm %s", got, pods, in.Service, n.arm.Name))
+	case n.Cluster == nil: // where pods have other names
+		for _, name := range in.Replicas.Names {
+			number, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+			if err != nil || bareName(name) != fmt.Sprintf("%s-%d", bare, number) || number >= pods {
+				n.problems = append(n.problems, n.e.Problem(path, "%.60q: must be a pod of %s in the arm %s, numbered from 0 to %d", name, in.Service, n.arm.Name, pods-1))
 			}
 		}
 	}
@@ -169,7 +242,7 @@ func mergeInto(object *manifest.Object, patch experiment.Object) error {
 	}
 	merged, err := merge2.MergeStrings(string(text), string(object.JSON), false, kyaml.MergeOptions{ListIncreaseDirection: kyaml.MergeOptionsListPrepend})
 	if err != nil {
-		return fmt.Errorf("%s: %w", object.Ref(), err)
+		return fmt.Errorf("%s: %s: must have the form of the object", object.Ref(), strings.Join(strings.Fields(err.Error()), " "))
 	}
 	found, err := manifest.Decode(object.Source+", patched", []byte(merged))
 	if err != nil || len(found) != 1 {
@@ -183,7 +256,25 @@ func mergeInto(object *manifest.Object, patch experiment.Object) error {
 // knownNames are what services may be called.
 type knownNames struct {
 	deployments, others []string
+	containers          []container
 	pods                map[string]int // of a Deployment of the arm, by its bare name
+}
+
+// container is one of a Deployment.
+type container struct {
+	deployment, image string // by their bare names
+	program           string // of the fleet, or empty
+	published         bool   // the image is the course's
+	variables         []string
+}
+
+func containerOf(d *appsv1.Deployment, c *corev1.Container) container {
+	image, _, _ := strings.Cut(c.Image[strings.LastIndexByte(c.Image, '/')+1:], ":")
+	found := container{bareName(d.Name), image, environ.Program(c.Image), strings.HasPrefix(image, "istio-fleetman-"), nil}
+	for _, v := range c.Env {
+		found.variables = append(found.variables, v.Name)
+	}
+	return found
 }
 
 func namesIn(objects *manifest.Objects, arm experiment.Arm) (k knownNames) {
@@ -193,9 +284,10 @@ func namesIn(objects *manifest.Objects, arm experiment.Arm) (k knownNames) {
 		if k.pods[bareName(d.Name)] = 1; d.Spec.Replicas != nil {
 			k.pods[bareName(d.Name)] = int(*d.Spec.Replicas)
 		}
-		for _, c := range d.Spec.Template.Spec.Containers {
-			image, _, _ := strings.Cut(c.Image[strings.LastIndexByte(c.Image, '/')+1:], ":")
-			k.others = append(k.others, image)
+		for i := range d.Spec.Template.Spec.Containers {
+			found := containerOf(d, &d.Spec.Template.Spec.Containers[i])
+			k.containers = append(k.containers, found)
+			k.others = append(k.others, found.image)
 		}
 	}
 	for name, pods := range arm.Pods() {

@@ -301,19 +301,20 @@ func (o Options) prepare(plans []plan) error {
 		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
 	problems := o.wrongRules()
-	manifests := reader{o, map[string]loaded{}}
+	manifests := reader{o, map[string]loaded{}, new(experiment.Problems)}
 	objects := map[string]*manifest.Objects{}
+	arms, _ := o.Experiment.Expand() // in the order of the file
+	for _, arm := range arms {
+		var wrong experiment.Problems
+		objects[arm.Name], wrong = manifests.objects(arm)
+		problems = addOnce(problems, wrong)
+	}
 	for i := range plans {
 		p := &plans[i]
-		if _, done := objects[p.arm.Name]; !done {
-			var wrong experiment.Problems
-			objects[p.arm.Name], wrong = manifests.objects(p.arm)
-			problems = addOnce(problems, wrong)
-		}
 		p.objects = objects[p.arm.Name]
 		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && p.objects.NeedsMesh() })
 	}
-	problems = addOnce(problems, o.at.mistakes(plans))
+	problems = addOnce(problems, o.at.mistakes(plans, len(problems) > 0))
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
 		return problems

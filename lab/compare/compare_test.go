@@ -258,6 +258,42 @@ PATH:19: load.target: "sevent": must be a service of the arm a: front, seventh
 PATH:19: load.from: "frnt": must be a service of the arm a: front, seventh`))
 }
 
+// TestUnknownVariables: a misspelled variable is a mistake where it is written, and a note of a program whose
+// variables are not known.
+func TestUnknownVariables(t *testing.T) {
+	e := decode(t, `# q?
+fleet:
+  env:
+    all: {VARAINT: bad}
+arms:
+  - name: a
+    manifests: [repo:k8s/base, fleet.yaml]
+    env:
+      staff-service: {RETRY_ATEMPTS: 3}
+  - name: b
+    from: a
+    env: {mine: {COLOR: red}}
+  - name: c
+    manifests: repo:k8s/base
+    replicas: {nobody: 1}
+faults:
+  - {name: f, inject: [{service: staff-service, replicas: [staff-service-1, staff-0, staff-service-0], rules: reset}]}
+seeds: [1]
+`, "mine")
+	var notes []string
+	o := Options{Experiment: e, Root: "../..", Out: t.TempDir(), Progress: func(line string) { notes = append(notes, strings.ReplaceAll(line, e.Source, "PATH")) }}
+	_, err := New(o)
+	fails(t, err, strings.ReplaceAll(`PATH:4: fleet.env.all.VARAINT: "VARAINT": must be a variable of a service: did you mean VARIANT?
+PATH:9: arms[0].env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?
+PATH:15: arms[2].replicas.nobody: "nobody": must be a service of the arm c: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp
+PATH:17: faults[0].inject[0].replicas: "staff-service-1": must be a pod of staff-service in the arm a, numbered from 0 to 0
+PATH:17: faults[0].inject[0].replicas: "staff-0": must be a pod of staff-service in the arm a, numbered from 0 to 0`, "PATH", e.Source))
+	require.Equal(t, []string{
+		`PATH:4: fleet.env.all.VARAINT: "VARAINT": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`,
+		`PATH:12: arms[1].env.mine.COLOR: "COLOR": is not in the manifests, and the variables of the program are not known`,
+	}, notes)
+}
+
 // TestMerge: a patch changes what it names, of lists with keys too, and nothing
 // else.
 func TestMerge(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *Cluster) overhead(plan) time.Duration { return 35 * time.Second }
 func (c *Cluster) parallel() bool { return c.Parallel }
 
 // mistakes returns what the experiment asks for and a cluster does not have.
-func (c *Cluster) mistakes(plans []plan) (problems experiment.Problems) {
+func (c *Cluster) mistakes(plans []plan, _ bool) (problems experiment.Problems) {
 	note := func(e *experiment.Experiment, path, format string, args ...any) {
 		if p := e.Problem(path, format, args...); !slices.Contains(problems, p) {
 			problems = append(problems, p)

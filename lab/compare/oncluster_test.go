@@ -76,14 +76,14 @@ func TestNamespaces(t *testing.T) {
 
 // TestChangeOnCluster: variables of all services are set in each, and those of one are over them.
 func TestChangeOnCluster(t *testing.T) {
-	e := decode(t, "# q?\narms: [{name: library, manifests: repo:k8s/base, replicas: {staff-service: 2}, env: {all: {A: all}, staff-service: {A: own}}}]\nseeds: [7]\n")
+	e := decode(t, "# q?\narms: [{name: library, manifests: repo:k8s/base, replicas: {staff-service: 2}, env: {all: {VARIANT: all}, staff-service: {VARIANT: own}}}]\nseeds: [7]\n")
 	at := testCluster(t, "cmp")
 	change := at.change(comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at}).plans[0])
 	last := map[string]string{}
 	for _, s := range change.Set {
 		last[s.Target+" "+s.Name] = s.Value
 	}
-	if last["staff-service A"] != "own" || last["api-gateway A"] != "all" || last["webapp SEED"] != "7" || change.Replicas["staff-service"] != 2 || change.Comparison != "cmp" || !change.FreeNodePorts {
+	if last["staff-service VARIANT"] != "own" || last["api-gateway VARIANT"] != "all" || last["webapp SEED"] != "7" || change.Replicas["staff-service"] != 2 || change.Comparison != "cmp" || !change.FreeNodePorts {
 		t.Errorf("%+v", change)
 	}
 }

@@ -39,9 +39,9 @@ func (m *machine) conditions(ctx context.Context) (string, map[string]string) {
 func (m *machine) repeats(error) bool { return false }
 func (m *machine) parallel() bool     { return false } // the arms would share two cores
 
-// mistakes returns what the launcher would refuse of each arm.
-func (m *machine) mistakes(plans []plan) (problems experiment.Problems) {
-	if !m.o.Network.IsValid() || m.o.Root == "" && m.o.Bin == "" {
+// mistakes returns what the launcher would refuse of each arm. When there are others, most would be the same.
+func (m *machine) mistakes(plans []plan, others bool) (problems experiment.Problems) {
+	if others || !m.o.Network.IsValid() || m.o.Root == "" && m.o.Bin == "" {
 		return nil // nothing is started
 	}
 	for _, p := range onePerArm(plans) {

@@ -18,7 +18,7 @@ type place interface {
 	// conditions describes the place: what runs must share to be compared.
 	conditions(ctx context.Context) (machine string, versions map[string]string)
 	// mistakes returns what the experiment asks for and the place does not have.
-	mistakes(plans []plan) experiment.Problems
+	mistakes(plans []plan, others bool) experiment.Problems
 	// ready returns an error unless the runs can be made there. It is called before the first one.
 	ready(ctx context.Context, left []plan) error
 	// start starts the fleet of a run.

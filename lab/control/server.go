@@ -254,7 +254,7 @@ func (p *paths) override(ctx context.Context, wanted Override, fleet Fleet) (res
 	if err != nil {
 		return result, err
 	}
-	return mesh.Applied{Changed: []string{}, Pods: change.Pods(), AwaitEnd: change.AwaitEnd}, nil
+	return mesh.Applied{Changed: []string{}, Notes: change.Notes(), Pods: change.Pods(), AwaitEnd: change.AwaitEnd}, nil
 }
 
 // setConnect sets the fault of a pod's connections, none for an empty rule.

@@ -69,6 +69,7 @@ func (c *checker) load() {
 			c.must(step.For > 0 && step.For <= maxPhase, path+".for", "%v: must be more than 0s, and at most 1h", step.For)
 		}
 	}
+	c.laterSteps()
 	if l.Ramp != nil {
 		rate("load.ramp.from", l.Ramp.From)
 		rate("load.ramp.to", l.Ramp.To)
@@ -83,6 +84,15 @@ func (c *checker) load() {
 		c.stream(fmt.Sprintf("load.streams[%d]", i), s)
 	}
 	c.vehicles()
+}
+
+// laterSteps notes a step that begins after the load's end.
+func (c *checker) laterSteps() {
+	lasts, begins := c.e.Phases.Healthy+c.e.Phases.Fault+c.e.Phases.After, Duration(0)
+	for i, step := range c.e.Load.Steps {
+		c.must(begins < lasts, fmt.Sprintf("load.steps[%d]", i), "begins after %v: must be before the end of the phases, %v", begins, lasts)
+		begins += step.For
+	}
 }
 
 func (c *checker) vehicles() {

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -215,7 +216,11 @@ func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) { //
 	case reflect.Slice:
 		d.readSlice(n, into, path, form)
 	default:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || !setScalar(into, n) {
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+			d.fail(n, path, "must be "+form)
+		} else if err := setScalar(into, n); errors.Is(err, strconv.ErrRange) {
+			d.fail(n, path, "must be a number closer to 0")
+		} else if err != nil {
 			d.fail(n, path, "must be "+form)
 		}
 	}
@@ -284,9 +289,13 @@ func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path, form string)
 	}
 }
 
-// setScalar reports whether the text of a node is of the value's type.
-func setScalar(into reflect.Value, n *yaml.Node) bool {
-	var err error
+// setScalar sets a value to the text of a node, if that is of the value's type.
+func setScalar(into reflect.Value, n *yaml.Node) (err error) {
+	defer func() {
+		if err != nil {
+			into.SetZero()
+		}
+	}()
 	switch into.Kind() {
 	case reflect.String:
 		into.SetString(n.Value)
@@ -307,7 +316,7 @@ func setScalar(into reflect.Value, n *yaml.Node) bool {
 		number, err = strconv.ParseFloat(n.Value, 64)
 		into.SetFloat(number)
 	}
-	return err == nil
+	return err
 }
 
 type field struct {

@@ -186,6 +186,19 @@ func TestMistakes(t *testing.T) {
 				`x.yaml:16: goals[0].confidence: 0.1: must be at least 50%, and less than 100%`,
 			},
 		},
+		"out of range": {
+			"question: q\narms: [{name: a, manifests: x}]\nload: {rate: 1e309}\nrepeats: 99999999999\nseeds: [99999999999999999999, -1]\n",
+			[]string{
+				`x.yaml:3: load.rate: "1e309": must be a number closer to 0`,
+				`x.yaml:4: repeats: "99999999999": must be a number closer to 0`,
+				`x.yaml:5: seeds[0]: "99999999999999999999": must be a number closer to 0`,
+				`x.yaml:5: seeds[1]: "-1": must be a whole number`,
+			},
+		},
+		"a step after the end": {
+			"question: q\narms: [{name: a, manifests: x}]\nload: {steps: [{rate: 1, for: 1h}, {rate: 5}]}\n",
+			[]string{"x.yaml:3: load.steps[1]: begins after 1h0m0s: must be before the end of the phases, 31.2s"},
+		},
 		"no question": {"arms: [{name: a, manifests: x}]\n", []string{`x.yaml:1: question: "": must be the question that the experiment answers, in one line, here or as a comment in the file's first line`}},
 		"no manifests": {"question: q\narms: [{name: a}, {name: b, from: a}]\n", []string{
 			"x.yaml:2: arms[0].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",

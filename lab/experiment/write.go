@@ -137,6 +137,27 @@ func (e *Experiment) MadeBy(flag, path string) {
 	e.flags[path] = flag
 }
 
+// Field returns the path of a part of an arm: of the arm that has it, or of the one that it is from, or of
+// the fleet.
+func (e *Experiment) Field(arm, part string) string {
+	c := &checker{e: e}
+	i := e.index(arm)
+	for at := i; at >= 0; {
+		if path := fmt.Sprintf("arms[%d].%s", at, part); c.given(path) {
+			return path
+		}
+		from := e.index(e.Arms[at].From)
+		if from >= at {
+			break
+		}
+		at = from
+	}
+	if path := "fleet." + part; c.given(path) {
+		return path
+	}
+	return fmt.Sprintf("arms[%d].%s", i, part)
+}
+
 // Changed forgets the text and the lines of the file: the experiment is no longer
 // the same.
 func (e *Experiment) Changed() { e.Text, e.lines = nil, nil }

@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,18 +22,6 @@ var defaultAddresses = map[string]map[string]string{
 		"STAFF_SERVICE_URL":     "http://fleetman-staff-service:8080",
 	},
 	"webapp": {"API_GATEWAY_URL": "http://fleetman-api-gateway:8080"},
-}
-
-// programOf returns the fleet's program of an image, or "".
-func programOf(image string) string {
-	repository, _, _ := strings.Cut(image, "@")
-	base := repository[strings.LastIndexByte(repository, '/')+1:]
-	base, _, _ = strings.Cut(base, ":")
-	base = strings.TrimSuffix(strings.TrimPrefix(base, "istio-fleetman-"), "-angular")
-	if slices.Contains(programs, base) && strings.Contains(image, "fleetman") {
-		return base
-	}
-	return ""
 }
 
 // setting is a default of the library's: without RESILIENCE, and with

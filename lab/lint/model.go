@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"fleetman.example/lab/environ"
 	"fleetman.example/lab/manifest"
 )
 
@@ -142,7 +143,7 @@ func (m *model) newWorkload(o *object, pods value) *workload {
 	}
 	container := w.container()
 	w.env = m.environment(container, o.Namespace)
-	w.program = programOf(container.at("image").text())
+	w.program = environ.Program(container.at("image").text())
 	w.library = newLibrary(w.env, w.program != "")
 	w.meshed = m.mesh && isInjected(m.namespaceLabels(o.Namespace), pods)
 	return w

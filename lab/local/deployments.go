@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
+	"fleetman.example/lab/environ"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/usage"
 )
@@ -99,13 +101,16 @@ func (s deploymentSet) named(name string) ([]*deployment, error) {
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[string]string, error) {
-	result := map[*appsv1.Deployment]map[string]string{}
+// settings returns the variables of each Deployment. A note names one that a program does not set in its
+// manifest, and whose variables are not known.
+func (s deploymentSet) settings(set []Setting, readyMade bool) (result map[*appsv1.Deployment]map[string]string, notes []string, err error) {
+	result = map[*appsv1.Deployment]map[string]string{}
 	for _, setting := range set {
-		found, err := s.ofSetting(setting)
+		found, unknown, err := s.ofSetting(setting, readyMade)
 		if err != nil {
-			return nil, fmt.Errorf("--set %w", err)
+			return nil, nil, fmt.Errorf("--set %w", err)
 		}
+		notes = append(notes, unknown...)
 		for _, d := range found {
 			if result[d.object] == nil {
 				result[d.object] = map[string]string{}
@@ -113,21 +118,44 @@ func (s deploymentSet) settings(set []Setting) (map[*appsv1.Deployment]map[strin
 			result[d.object][setting.Name] = setting.Value
 		}
 	}
-	return result, nil
+	return result, notes, nil
 }
 
-// ofSetting returns the Deployments that a setting changes.
-func (s deploymentSet) ofSetting(setting Setting) (found []*deployment, err error) {
+// checkSetting returns an error for a variable that the program does not read, and a note for one of a program
+// whose variables are not known: one that is not the fleet's, or that may be another by the same name. Those for
+// all Deployments are for the ones that read them.
+func (d *deployment) checkSetting(s Setting, readyMade bool) (note string, err error) {
+	if s.Target == "" {
+		return "", nil
+	}
+	known, program := collect(d.object.Spec.Template.Spec.Containers[0].Env, func(e corev1.EnvVar) string { return e.Name }), d.program
+	if readyMade {
+		known, program = append(known, environ.Of(program)...), ""
+	}
+	return environ.Check(s.Name, known, program)
+}
+
+// ofSetting returns the Deployments that a setting changes, and a note for each in which it may have no effect.
+func (s deploymentSet) ofSetting(setting Setting, readyMade bool) (found []*deployment, notes []string, err error) {
 	found = s
 	if setting.Target != "" {
 		if found, err = s.named(setting.Target); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if !variableName.MatchString(setting.Name) || strings.ContainsRune(setting.Value, 0) {
-		return nil, usage.Errorf("%s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
+		return nil, nil, usage.Errorf("%s: %.60q: must be the name of a variable, and its value without NUL", setting.Target, setting.Name)
 	}
-	return found, nil
+	for _, d := range found {
+		note, err := d.checkSetting(setting, readyMade)
+		if err != nil {
+			return nil, nil, usage.Errorf("%s: %w", setting.Target, err)
+		}
+		if note != "" {
+			notes = append(notes, setting.Target+": "+note)
+		}
+	}
+	return found, notes, nil
 }
 
 func (s deploymentSet) replicas(wanted map[string]int) (map[*appsv1.Deployment]int, error) {

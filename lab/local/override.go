@@ -44,7 +44,7 @@ func (f *Fleet) checkOverride(objects *manifest.Objects, set []Setting, replicas
 		return err
 	}
 	for _, setting := range set {
-		if _, err := deployments.ofSetting(setting); err != nil {
+		if _, _, err := deployments.ofSetting(setting, f.options.Bin != ""); err != nil {
 			return err
 		}
 	}

@@ -119,7 +119,7 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 	if err != nil {
 		return nil, err
 	}
-	settings, err := fleet.settings(o.Set)
+	settings, unknown, err := fleet.settings(o.Set, o.Bin != "")
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 		return nil, err
 	}
 	p.notes = slices.Concat(LeftOut(objects, o.Mesh), notes, partsLeftOut(fleet), selectingNone(services, fleet),
-		notHere(services), missing(objects, fleet), p.podNotes())
+		notHere(services), missing(objects, fleet), unknown, p.podNotes())
 	return p, nil
 }
 

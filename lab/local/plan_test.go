@@ -272,6 +272,20 @@ func TestDefaultPorts(t *testing.T) {
 	}
 }
 
+// TestUnknownVariables: a misspelled variable is an error where the program's are known, and else a note.
+func TestUnknownVariables(t *testing.T) {
+	objects := decode(t, one(", env: [{name: OWN, value: a}]", "{port: 8080}"))
+	for _, o := range []Options{{}, {Bin: "ready-made"}} {
+		o.Set = []Setting{{"staff", "OWN", "b"}, {"staff", "VARIANT", "bad"}, {"", "FLEET_SIZE", "7"}}
+		assert.Empty(t, mustPlan(t, objects, o, rootHost).notes, "notes")
+	}
+	o := Options{Set: []Setting{{"staff", "VARAINT", "bad"}}}
+	_, err := makePlan(objects, o.WithDefaults(), sixPrograms, rootHost)
+	wants.Error(t, "a misspelled variable", err, `--set staff: "VARAINT": must be a variable of staff-service: did you mean VARIANT?`)
+	o.Bin = "ready-made" // may have another program by the name
+	assert.Equal(t, []string{`staff: "VARAINT": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`}, mustPlan(t, objects, o, rootHost).notes, "notes")
+}
+
 func TestPlanEnvironment(t *testing.T) {
 	container := `, envFrom: [{prefix: C_, configMapRef: {name: settings}}, {secretRef: {name: none, optional: true}}], env: [
   {name: A, value: "a $(C_SEED) $(UNKNOWN) $$(C_SEED) 5$"},
@@ -286,14 +300,14 @@ func TestPlanEnvironment(t *testing.T) {
   {name: OTHER, valueFrom: {secretKeyRef: {name: hidden, key: OTHER}}},
   {name: GONE, valueFrom: {secretKeyRef: {name: hidden, key: GONE, optional: true}}},
   {name: VARIANT, value: standard}]`
-	o := Options{State: "/state", Set: []Setting{{"staff", "A", "set"}, {"staff-service", "B", "x=y"}}}
+	o := Options{State: "/state", Set: []Setting{{"staff", "A", "set"}, {"staff-service", "PHOTO_BASE_URL", "x=y"}}}
 	pod := mustPlan(t, decode(t, strings.Replace(one(container, "{port: 8080}"), ":6\"", ":6-bad\"", 1)), o, rootHost).pods[0]
 	launcher := []string{"PATH=/bin", "HOME=/home/me", "SECRET=not for pods", "OTEL_TRACES_EXPORTER=otlp", "HOSTNAME=mine"}
 	got := pod.processEnv(launcher)
 	want := []string{
-		"A=set", "ACCOUNT=clerk", "ADMIN_ADDR=127.0.1.1:9090", "B=x=y", "C_A_URL=http://a", "C_SEED=7", "HOME=/home/me", "HOSTNAME=staff-0",
+		"A=set", "ACCOUNT=clerk", "ADMIN_ADDR=127.0.1.1:9090", "C_A_URL=http://a", "C_SEED=7", "HOME=/home/me", "HOSTNAME=staff-0",
 		"HOSTS_FILE=/state/hosts", "IP=127.0.1.1", "LISTEN_ADDR=127.0.1.1:8080", "NOTE=hello", "OTEL_TRACES_EXPORTER=otlp", "OTHER=plain",
-		"PATH=/bin", "POD=staff-0", "SPACE=default", "TOKEN=secret", "URL=http://a", "VARIANT=standard", "VERSION=safe",
+		"PATH=/bin", "PHOTO_BASE_URL=x=y", "POD=staff-0", "SPACE=default", "TOKEN=secret", "URL=http://a", "VARIANT=standard", "VERSION=safe",
 	}
 	assert.Equal(t, want, got, "environment")
 }

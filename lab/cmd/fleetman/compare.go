@@ -23,6 +23,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/usage"
 )
 
 // compareFlags are the flags of `fleetman compare`, as they are written.
@@ -213,7 +214,7 @@ func findExperiment(name, root string) (string, error) {
 		return path, nil
 	}
 	names, _ := shipped(root)
-	return "", fmt.Errorf("%s: must be a file, or one of %s%s", name, strings.Join(names, ", "), didYouMean(suggest(name, names)))
+	return "", fmt.Errorf("%s: must be a file, or one of %s%s", name, strings.Join(names, ", "), usage.DidYouMean(usage.Suggest(name, names)))
 }
 
 // shipped are the repository's experiments, by name.
@@ -313,7 +314,7 @@ func (f *compareFlags) setReplicas(e *experiment.Experiment) error {
 			e.Fleet.Replicas = map[string]experiment.Count{}
 		}
 		e.Fleet.Replicas[name] = n
-		e.MadeBy("--replicas", "fleet.replicas."+name)
+		e.MadeBy("--replicas "+text, "fleet.replicas."+name)
 	}
 	return errors.Join(wrong...)
 }

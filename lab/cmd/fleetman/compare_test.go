@@ -67,6 +67,15 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--replicas", "staff-service"}, `--replicas "staff-service": must be DEPLOYMENT=N, separated by commas`},
 		{[]string{"compare", "--arm", "mine"}, `--arm "mine": must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]`},
 		{[]string{"compare", "--arm", "mine=k8s/base", "--fault", "bad"}, `--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`},
+		{[]string{"compare", "--arm", "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad", "--fault", "f=nobody: reset", "--fault", "g=staff-service 2: status=502;", "--replicas", "web=2,webap=2", "--target", "page", "--write", "new.yaml"}, strings.Join([]string{
+			`--fault "g=staff-service 2: status=502;": inject[0].rules: rule 2: empty: must be a rule, such as status=502`,
+			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad": env.all.VARAINT: "VARAINT": must be a variable of a service: did you mean VARIANT?`,
+			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad": env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?`,
+			`--replicas web=2: "web": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
+			`--replicas webap=2: "webap": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
+			`--fault "f=nobody: reset": inject[0].service: "nobody": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
+			`--fault "g=staff-service 2: status=502;": inject[0].replicas: 2: must be at most 1, the pods of staff-service in the arm a`,
+		}, "\n")},
 		{[]string{"compare", "quick", "--run", "none", "--out", "x"}, `--run "none": must be ARM/FAULT/SEED, or ARM/FAULT/SEED/REPEAT`},
 		{[]string{"compare", "quick", "--run", "none/bad-replica/1"}, "--out: missing: must be the directory that has the run"},
 		{[]string{"report"}, "fleetman report: no DIR: must be one or more directories of comparisons"},
@@ -188,17 +197,23 @@ func TestWrite(t *testing.T) {
 	where := inRoot(t)
 	args := []string{
 		"--root", where.root,
-		"--arm", "mine=" + where.root + "/k8s/base,all:RESILIENCE=library,staff-service:A=1", "--fault", "bad=staff-service: status=503,rate=0.3",
+		"--arm", "mine=" + where.root + "/k8s/base,all:RESILIENCE=library,staff-service:PHOTO_BASE_URL=http://a/", "--fault", "bad=staff-service: status=503,rate=0.3",
 		"--replicas", "staff-service=3", "--goal", "mine, bad: good >= 99.8%", "--rate", "50",
 	}
 	path := filepath.Join(t.TempDir(), "mine.yaml")
 	expect(t, 0, "", "", append([]string{"compare", "--write", path}, args...)...)
 	e := parsed(t, where, path).Experiment
 	arm, in := e.Arms[0], e.Faults[0].Inject[0]
-	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != where.root+"/k8s/base" || arm.Env["staff-service"]["A"] != "1" || arm.Env["all"]["RESILIENCE"] != "library" ||
+	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != where.root+"/k8s/base" || arm.Env["staff-service"]["PHOTO_BASE_URL"] != "http://a/" || arm.Env["all"]["RESILIENCE"] != "library" ||
 		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != "3" || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
 		t.Errorf("got %s", text(t, e))
 	}
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
+	again, err := experiment.Read(path, nil)
+	require.NoError(t, err)
+	_, err = compare.Options{Experiment: again}.Manifests() // without a repository
+	require.NoError(t, err)
 	expect(t, exitUsage, "", "fleetman: --write "+path+": must be a new file in a directory that exists\n", append([]string{"compare", "--write", path}, args...)...)
 }
 

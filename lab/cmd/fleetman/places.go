@@ -14,6 +14,7 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/usage"
 )
 
 // rootVariable names the repository for commands that are started outside of
@@ -132,7 +133,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 		for _, s := range all {
 			names = append(names, s.Name)
 		}
-		hint := didYouMean(suggest(arg, names))
+		hint := usage.DidYouMean(usage.Suggest(arg, names))
 		if hint == "" {
 			hint = "; fleetman scenarios lists them"
 		}

@@ -16,7 +16,8 @@ func setCommand(where *places) *cobra.Command {
 		Use:   "set DEPLOYMENT [NAME=VALUE...]",
 		Short: "Change variables or the number of pods of a Deployment of the running fleet",
 		Long: `Change environment variables, or the number of pods, of a Deployment of the running
-fleet, over its manifests and until the fleet stops.
+fleet, over its manifests and until the fleet stops. A variable that the service does not
+read is an error; of a program that is not the fleet's, and with up --bin, it is a note.
 
 Pods that change are replaced: the new ones are ready before Services lead to them,
 and before the old ones end. The command returns when they have ended. After an error
@@ -41,6 +42,9 @@ wait for its pods.`,
 			applied, err := client.Set(cmd.Context(), o)
 			if err != nil {
 				return err
+			}
+			for _, note := range applied.Notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), note)
 			}
 			if applied.Pods == "" {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing changed")

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"fleetman.example/lab/usage"
 )
 
 // usageError is a wrong command line.
@@ -117,7 +119,7 @@ func knownOnly(help *cobra.Command) {
 func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	see := "; see"
 	if len(suggested) > 0 {
-		see = didYouMean(suggested) + " See"
+		see = usage.DidYouMean(suggested) + " See"
 	}
 	return usageError{fmt.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())}
 }
@@ -132,7 +134,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	case isMissing && missing.GetSpecifiedShortnames() == "":
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		suggested := suggest(missing.GetSpecifiedName(), known)
+		suggested := usage.Suggest(missing.GetSpecifiedName(), known)
 		for i, name := range suggested {
 			suggested[i] = "--" + name
 		}
@@ -166,24 +168,4 @@ func valid(invalid *pflag.InvalidValueError) string {
 		return "true or false"
 	}
 	return invalid.Unwrap().Error()
-}
-
-// suggest returns the known names that are similar to the typed one, as cobra
-// compares commands.
-func suggest(typed string, known []string) []string {
-	if typed == "" { // the beginning of all names
-		return nil
-	}
-	names := cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, name := range known {
-		names.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
-	}
-	return names.SuggestionsFor(typed)
-}
-
-func didYouMean(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return ": did you mean " + strings.Join(names, " or ") + "?"
 }
