@@ -59,7 +59,7 @@ func lockBuild(path string) (unlock func(), err error) {
 		file.Close()
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	return func() { file.Close() }, nil
+	return func() { unlockFile(file) }, nil
 }
 
 func exists(path string) bool {

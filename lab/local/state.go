@@ -33,10 +33,17 @@ func Lock(dir string) (unlock func(), err error) {
 		_, err = fmt.Fprintln(file, os.Getpid())
 	}
 	if err != nil {
-		file.Close()
+		unlockFile(file)
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	return func() { file.Close() }, nil
+	return func() { unlockFile(file) }, nil
+}
+
+// unlockFile closes a file that is locked. Closing alone ends the lock only when no process has a copy of the file: one that
+// this process starts has one until it executes its program.
+func unlockFile(file *os.File) {
+	_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+	file.Close()
 }
 
 // lockFile is held by the launcher and has its process id.
@@ -52,7 +59,7 @@ func Owner(dir string) (process int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("state directory: %w", err)
 	}
-	defer file.Close()
+	defer unlockFile(file)
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if err == nil {
 		return 0, nil
@@ -78,8 +85,9 @@ func AwaitUnlocked(ctx context.Context, dir string) error {
 	}
 	unlocked := make(chan error, 1)
 	go func() { // until then, whatever the context does
-		defer file.Close()
-		unlocked <- syscall.Flock(int(file.Fd()), syscall.LOCK_SH)
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_SH)
+		unlockFile(file) // before the caller locks it
+		unlocked <- err
 	}()
 	select {
 	case err := <-unlocked:
