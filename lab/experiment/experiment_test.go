@@ -177,7 +177,7 @@ func TestMistakes(t *testing.T) {
 				`x.yaml:3: arms[0].name: "a b": must be 1 to 40 letters, digits, '.', '_' and '-'`,
 				`x.yaml:6: arms[1].from: "nobody": must be an arm before this one`,
 				`x.yaml:10: faults[0].inject[0]: rules "", action "": must be one of them`,
-				`x.yaml:11: faults[0].inject[1].action: "explode": must be kill, stop 5s or roll`,
+				`x.yaml:11: faults[0].inject[1].action: "explode": must be kill, stop 5s (at most 1h) or roll`,
 				`x.yaml:13: load.rate: 5000: must be between 0.1 and 1000 requests per second`,
 				`x.yaml:14: phases.fault: 0s: must be between 100ms and 1h`,
 				`x.yaml:16: goals[0].figure: "fun": must be one of good, p99, attempts, cpu`,

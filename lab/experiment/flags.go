@@ -63,7 +63,7 @@ func ParseFault(text string) (Fault, error) {
 		default:
 			in.Replicas.Names = []string{m[2]}
 		}
-		if _, _, err := Action(m[3]).Parse(); err == nil {
+		if word, _, _ := strings.Cut(m[3], " "); word == Kill || word == Stop || word == Roll {
 			in.Action = Action(m[3])
 		} else {
 			in.Rules = m[3]

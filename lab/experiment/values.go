@@ -241,7 +241,7 @@ func (a Action) Parse() (kind string, lasts time.Duration, err error) {
 			return kind, lasts, nil
 		}
 	}
-	return "", 0, fmt.Errorf("%.60q: must be %s, %s 5s or %s", string(a), Kill, Stop, Roll)
+	return "", 0, fmt.Errorf("%.60q: must be %s, %s 5s (at most 1h) or %s", string(a), Kill, Stop, Roll)
 }
 
 var placeholder = regexp.MustCompile(`\$\{([A-Za-z][A-Za-z0-9]*)\}`)

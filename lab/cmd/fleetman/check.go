@@ -178,12 +178,9 @@ func (f checkFlags) start(cmd *cobra.Command, where places) (r check.Runner, rel
 // runner returns the options of the fleets, and the runner of the checks. Its errors are usage errors.
 func (f checkFlags) runner(where places, stderr io.Writer) (fleets runner.Options, r check.Runner, err error) {
 	options, err := f.up.options(where)
-	if err != nil {
-		return fleets, r, err
-	}
 	options.Locked = true
 	r.Only = regexp.MustCompile(f.only) // checkOnly has compiled it
-	if err := errors.Join(checkRange("jobs", f.jobs, 1, 8), checkRange("again", f.again, 0, 9), checkOutput("junit", f.junit)); err != nil {
+	if err := errors.Join(err, checkRange("jobs", f.jobs, 1, 8), checkRange("again", f.again, 0, 9), checkOutput("junit", f.junit)); err != nil {
 		return fleets, r, err
 	}
 	if f.seed == 0 {

@@ -147,7 +147,7 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 			wrong[2] = errors.New("--out: missing: must be the directory that has the run")
 		}
 	}
-	err = errors.Join(wrong[0], checkOutput("junit", f.report.junit), checkNew("write", f.write), checkBin(f.bin), wrong[1], wrong[2])
+	err = errors.Join(wrong[0], checkOutput("junit", f.report.junit), checkNew("write", f.write), checkDir("out", f.out), checkBin(f.bin), wrong[1], wrong[2])
 	var unread error
 	if o.Experiment, unread = f.experiment(args, where.root); unread != nil {
 		return o, errors.Join(err, unread)
@@ -207,14 +207,14 @@ func findExperiment(name, root string) (string, error) {
 	case err == nil && !info.IsDir(), strings.ContainsAny(name, "/."):
 		return name, nil // the reader has the error
 	case root == "":
-		return "", fmt.Errorf("%s: must be a file; for an experiment's name, start fleetman inside the repository or set %s", name, rootVariable)
+		return "", fmt.Errorf("%s: must be a file; for an experiment's name, start fleetman inside the repository or set %s", quoted(name), rootVariable)
 	}
 	path := filepath.Join(root, "experiments", name+".yaml")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
 	names, _ := shipped(root)
-	return "", fmt.Errorf("%s: must be a file, or one of %s%s", name, strings.Join(names, ", "), usage.DidYouMean(usage.Suggest(name, names)))
+	return "", fmt.Errorf("%s: must be a file, or one of %s%s", quoted(name), strings.Join(names, ", "), usage.DidYouMean(usage.Suggest(name, names)))
 }
 
 // shipped are the repository's experiments, by name.
@@ -242,7 +242,7 @@ func listed(root string) string {
 func (f *compareFlags) change(given func(string) bool, o *compare.Options) error {
 	e := o.Experiment
 	if given("arms") || given("faults") {
-		if err := e.Select(f.arms, f.faults); err != nil {
+		if err := e.Select(oneAtLeast(given("arms"), f.arms), oneAtLeast(given("faults"), f.faults)); err != nil {
 			return err // what is not there changes what is wrong with other flags
 		}
 	}
@@ -279,6 +279,14 @@ func (f *compareFlags) change(given func(string) bool, o *compare.Options) error
 	return e.Check(report.Figures())
 }
 
+// oneAtLeast returns the names of a flag that was given: "" if it has none, which names nothing.
+func oneAtLeast(given bool, names []string) []string {
+	if given && len(names) == 0 {
+		return []string{""}
+	}
+	return names
+}
+
 // addEach parses the values of a flag and adds them, each a part of the experiment.
 func addEach[T any](e *experiment.Experiment, flag string, texts []string, parse func(string) (T, error), to *[]T) error {
 	var wrong []error
@@ -307,7 +315,7 @@ func (f *compareFlags) setReplicas(e *experiment.Experiment) error {
 		name, number, _ := strings.Cut(text, "=")
 		var n experiment.Count
 		if err := n.UnmarshalText([]byte(number)); err != nil || name == "" {
-			wrong = append(wrong, fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, separated by commas", text))
+			wrong = append(wrong, fmt.Errorf("--replicas %q: must be DEPLOYMENT=N, N from 0 to 100, separated by commas", text))
 			continue
 		}
 		if e.Fleet.Replicas == nil {

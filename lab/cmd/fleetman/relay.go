@@ -42,6 +42,9 @@ became of each request until it is read. Comparisons on a cluster run it in Jobs
 // serveAt returns what a command does that serves at the address of its argument.
 func serveAt(serve func(context.Context, net.Listener) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if _, _, err := net.SplitHostPort(args[0]); err != nil {
+			return usageError{fmt.Errorf("ADDRESS: %s: must be HOST:PORT", quoted(args[0]))}
+		}
 		listener, err := net.Listen("tcp", args[0])
 		if err != nil {
 			return fmt.Errorf("ADDRESS: %s: must be free: %w", args[0], err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -50,11 +51,11 @@ func checkRange(flag string, value, lowest, highest int) error {
 // checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: its directory exists, and it is
 // no directory itself.
 func checkOutput(flag, file string) error {
-	if file == "" {
+	if file == "" && flag != "" {
 		return nil
 	}
 	_, err := os.Stat(filepath.Dir(file))
-	if info, wrong := os.Stat(file); err != nil || wrong == nil && info.IsDir() {
+	if info, wrong := os.Stat(file); file == "" || err != nil || wrong == nil && info.IsDir() {
 		return fmt.Errorf("%s: must be a file in a directory that exists", strings.TrimPrefix("--"+flag+" "+quoted(file), "-- "))
 	}
 	return nil
@@ -68,6 +69,14 @@ func checkNew(flag, file string) error {
 	_, missing := os.Stat(filepath.Dir(file))
 	if _, err := os.Lstat(file); missing != nil || err == nil {
 		return fmt.Errorf("--%s %s: must be a new file in a directory that exists", flag, quoted(file))
+	}
+	return nil
+}
+
+// checkDir returns an error unless a flag has no directory, one that exists, or one that can be made.
+func checkDir(flag, dir string) error {
+	if info, err := os.Stat(dir); dir != "" && (err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR)) {
+		return fmt.Errorf("--%s %s: must be a directory", flag, quoted(dir))
 	}
 	return nil
 }
