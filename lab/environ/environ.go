@@ -41,6 +41,7 @@ var every = []string{
 	"ADMIN_ADDR",
 	"GOMEMLIMIT", "GOGC", "GODEBUG", "GOMAXPROCS", "GOTRACEBACK", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HOSTNAME", "PATH", "HOME", "TMPDIR", "TZ", "LANG",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", // of the exporters of telemetry
 }
 
 // Program returns the fleet's program of an image, or "".

@@ -49,6 +49,8 @@ func TestCheck(t *testing.T) {
 		{"RETRY_ATTEMPTS", nil, []string{"staff-service"}, "", ""},
 		{"GOMEMLIMIT", nil, []string{"staff-service"}, "", ""},
 		{"OTEL_SDK_DISABLED", nil, []string{"staff-service"}, "", ""},
+		{"HTTPS_PROXY", nil, []string{"staff-service"}, "", ""},
+		{"no_proxy", nil, []string{"staff-service"}, "", ""},
 		{"RETRY_ATEMPTS", nil, []string{"staff-service"}, "", `"RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?`},
 		{"retry_attempts", nil, []string{"staff-service"}, "", `"retry_attempts": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?`},
 		{"RETRY_ATEMPTS", []string{"RETRY_ATEMPTS"}, []string{"staff-service"}, "", ""},
