@@ -85,11 +85,9 @@ func (c *checker) notEmpty(path string, n int) {
 
 func (e *Experiment) check(figures []Figure) Problems {
 	c := &checker{e: e}
-	if c.runs() > maxRuns {
-		c.must(false, "", "%d arms, %d faults, %d seeds, %d repeats, and the sweep's values: must be at most %d runs", len(e.Arms), max(1, len(e.Faults)), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
+	if !c.complete() {
 		return c.problems // what follows looks at every point of the sweep
 	}
-	c.fillDefaults()
 	c.must(strings.TrimSpace(e.Question) != "" && !strings.ContainsAny(e.Question, "\r\n"), "question", "%.60q: must be the question that the experiment answers, in one line, here or as a comment in the file's first line", e.Question)
 	c.arms()
 	c.faults()
@@ -111,6 +109,17 @@ func (e *Experiment) check(figures []Figure) Problems {
 	c.goals(figures)
 	c.theory(figures)
 	return c.problems
+}
+
+// complete fills in the defaults, unless there are too many runs.
+func (c *checker) complete() bool {
+	e := c.e
+	if c.runs() > maxRuns {
+		c.must(false, "", "%d arms, %d faults, %d seeds, %d repeats, and the sweep's values: must be at most %d runs", len(e.Arms), max(1, len(e.Faults)), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
+		return false
+	}
+	c.fillDefaults()
+	return true
 }
 
 // runs returns how many runs there are, or a number above maxRuns. The points of the

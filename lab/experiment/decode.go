@@ -84,25 +84,9 @@ func Read(path string, figures []Figure) (*Experiment, error) {
 
 // Decode reads the text of an experiment, fills in the defaults and checks it.
 func Decode(source string, data []byte, figures []Figure) (*Experiment, error) {
-	if len(data) > maxBytes {
-		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
-	}
-	if err := manifest.CheckSingle(source, data); err != nil {
+	e, d, err := decodeText(source, data)
+	if err != nil {
 		return nil, err
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, fmt.Errorf("%s: not YAML: %s", source, strings.Join(strings.Fields(err.Error()), " "))
-	}
-	d := &decoder{source: source, lines: map[string]int{}}
-	e := New()
-	e.Source, e.Text, e.lines = source, data, d.lines
-	if len(root.Content) == 0 {
-		return nil, Problems{{source, 1, "", "empty: must be an experiment"}}
-	}
-	d.value(root.Content[0], e, "", "")
-	if e.Question == "" {
-		e.Question = firstComment(data)
 	}
 	d.addValues(e.check(figures))
 	if len(d.problems) > 0 {
@@ -110,6 +94,48 @@ func Decode(source string, data []byte, figures []Figure) (*Experiment, error) {
 		return nil, d.problems
 	}
 	return e, nil
+}
+
+// Recorded reads the experiment of records, and fills in the defaults. The version that measured it has checked it:
+// records stay readable when a later one refuses more.
+func Recorded(data []byte) (*Experiment, error) {
+	e, d, err := decodeText("experiment", data)
+	if err != nil {
+		return nil, err
+	}
+	c := &checker{e: e}
+	if !c.complete() {
+		d.addValues(c.problems)
+	}
+	if len(d.problems) > 0 {
+		return nil, d.problems
+	}
+	return e, nil
+}
+
+// decodeText reads the text of an experiment. The decoder has the mistakes in its form.
+func decodeText(source string, data []byte) (*Experiment, *decoder, error) {
+	if len(data) > maxBytes {
+		return nil, nil, fmt.Errorf("%s: %d bytes: must be at most %d", source, len(data), maxBytes)
+	}
+	if err := manifest.CheckSingle(source, data); err != nil {
+		return nil, nil, err
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, nil, fmt.Errorf("%s: not YAML: %s", source, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	d := &decoder{source: source, lines: map[string]int{}}
+	e := New()
+	e.Source, e.Text, e.lines = source, data, d.lines
+	if len(root.Content) == 0 {
+		return nil, nil, Problems{{source, 1, "", "empty: must be an experiment"}}
+	}
+	d.value(root.Content[0], e, "", "")
+	if e.Question == "" {
+		e.Question = firstComment(data)
+	}
+	return e, d, nil
 }
 
 // addValues adds the mistakes in values. When some fields could not be read, it

@@ -129,6 +129,25 @@ goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, f
 	assert.Equal(t, ExitUnknown, r.ExitCode(), "exit code")
 }
 
+// TestRecorded: records stay readable when an experiment like theirs is refused, but not with too many runs.
+func TestRecorded(t *testing.T) {
+	const text = `# q?
+arms: [{name: a, manifests: x}]
+faults: [{name: x, inject: [{service: s, rules: reset}]}]
+load: {steps: [{rate: 10, for: 30s}]}
+goals: [{figure: good, arm: a, fault: x, atLeast: 90%}]
+`
+	_, err := experiment.Decode("x.yaml", []byte(text), Figures())
+	require.ErrorContains(t, err, "load.steps[0].for: 30s: must be absent in the last step")
+	c := of(outcomesOf("a", 1, 0, 0))
+	c.Experiment = text
+	assert.Equal(t, ExitMet, reportOf(t, c).ExitCode(), "exit code")
+
+	c.Experiment += "repeats: 100000\n"
+	_, err = Compute(c)
+	require.EqualError(t, err, "the records' experiment: experiment:2: 1 arms, 1 faults, 1 seeds, 100000 repeats, and the sweep's values: must be at most 1000 runs")
+}
+
 // TestNeverRecovers: a run whose answers stay bad after the repair is called so,
 // with its goodput and the work that was wasted.
 func TestNeverRecovers(t *testing.T) {
