@@ -38,9 +38,7 @@ type Fleet struct {
 // kill sends a signal to the process of a pod or of an istiod, and describes what it has done.
 func (f *Fleet) kill(name string, sig syscall.Signal) (did string, err error) {
 	if f.Mesh != nil {
-		if did, known, err := f.Mesh.Kill(name, sig); known {
-			return did, err
-		}
+		return f.Mesh.Kill(name, sig)
 	}
 	return f.Kill(name, sig)
 }

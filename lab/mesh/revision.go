@@ -2,11 +2,14 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/usage"
 )
 
 // controlPlanes returns the istiods that run, that of the default revision first.
@@ -86,20 +89,26 @@ func (m *Mesh) endRevisions() {
 	}
 }
 
-// Kill sends a signal to the process of an istiod, which is restarted when it ends. did describes what Kill has done;
-// known reports whether an istiod has that name.
-func (m *Mesh) Kill(name string, sig syscall.Signal) (did string, known bool, err error) {
+// Kill sends a signal to the process of a pod or of an istiod, which is restarted when it ends. did describes what
+// Kill has done.
+func (m *Mesh) Kill(name string, sig syscall.Signal) (did string, err error) {
+	var names []string
 	for _, i := range m.controlPlanes() {
+		names = append(names, i.name)
 		if i.name != name {
 			continue
 		}
 		now := i.supervisor.Status()
 		if now.Process == nil {
-			return "", true, fmt.Errorf("%s: no process: %s", name, now)
+			return "", fmt.Errorf("%s: no process: %s", name, now)
 		}
-		return fmt.Sprintf("%s (process %d): sent signal %d (%v)", name, now.Process.PID(), int(sig), sig), true, now.Process.Signal(sig)
+		return fmt.Sprintf("%s (process %d): sent signal %d (%v)", name, now.Process.PID(), int(sig), sig), now.Process.Signal(sig)
 	}
-	return "", false, nil
+	did, err = m.fleet.Kill(name, sig)
+	if _, unknown := errors.AsType[usage.Error](err); unknown {
+		err = fmt.Errorf("%w; or a control plane: %s", err, strings.Join(names, ", "))
+	}
+	return did, err
 }
 
 // Revisions returns the revision of the control plane to which each proxy is connected, keyed by the pod's ID or
