@@ -264,7 +264,7 @@ func TestUnknownVariables(t *testing.T) {
 	e := decode(t, `# q?
 fleet:
   env:
-    all: {VARAINT: bad}
+    all: {VARIAN: bad}
 arms:
   - name: a
     manifests: [repo:k8s/base, fleet.yaml]
@@ -283,13 +283,13 @@ seeds: [1]
 	var notes []string
 	o := Options{Experiment: e, Root: "../..", Out: t.TempDir(), Progress: func(line string) { notes = append(notes, strings.ReplaceAll(line, e.Source, "PATH")) }}
 	_, err := New(o)
-	fails(t, err, strings.ReplaceAll(`PATH:4: fleet.env.all.VARAINT: "VARAINT": must be a variable of a service: did you mean VARIANT?
+	fails(t, err, strings.ReplaceAll(`PATH:4: fleet.env.all.VARIAN: "VARIAN": must be a variable of a service: did you mean VARIANT?
 PATH:9: arms[0].env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?
 PATH:15: arms[2].replicas.nobody: "nobody": must be a service of the arm c: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp
 PATH:17: faults[0].inject[0].replicas: "staff-service-1": must be a pod of staff-service in the arm a, numbered from 0 to 0
 PATH:17: faults[0].inject[0].replicas: "staff-0": must be a pod of staff-service in the arm a, numbered from 0 to 0`, "PATH", e.Source))
 	require.Equal(t, []string{
-		`PATH:4: fleet.env.all.VARAINT: "VARAINT": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`,
+		`PATH:4: fleet.env.all.VARIAN: "VARIAN": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`,
 		`PATH:12: arms[1].env.mine.COLOR: "COLOR": is not in the manifests, and the variables of the program are not known`,
 	}, notes)
 }

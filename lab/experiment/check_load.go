@@ -41,39 +41,7 @@ func (c *checker) fillLoad(l *Load) {
 
 func (c *checker) load() {
 	l := c.e.Load
-	ways := 0
-	for _, set := range []bool{l.Rate != 0 || c.given("load.rate"), len(l.Steps) > 0, l.Ramp != nil} {
-		if set {
-			ways++
-		}
-	}
-	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
-	rate := func(path string, rate float64) {
-		most := maxRate * min(max(1, l.Jobs), maxJobs)
-		got := fmt.Sprint(rate)
-		if rate == 0 && !c.given(path) {
-			got = "missing"
-		}
-		c.must(rate >= minRate && rate <= float64(most), path, "%s: must be between %v and %d requests per second", got, minRate, most)
-	}
-	if l.Rate != 0 || c.given("load.rate") {
-		rate("load.rate", l.Rate)
-	}
-	c.notEmpty("load.steps", len(l.Steps))
-	for i, step := range l.Steps {
-		path := fmt.Sprintf("load.steps[%d]", i)
-		rate(path+".rate", step.Rate)
-		if i == len(l.Steps)-1 {
-			c.must(step.For == 0 && !c.given(path+".for"), path+".for", "%v: must be absent in the last step, which lasts as long as the load", step.For)
-		} else {
-			c.must(step.For > 0 && step.For <= maxPhase, path+".for", "%v: must be more than 0s, and at most 1h", step.For)
-		}
-	}
-	c.laterSteps()
-	if l.Ramp != nil {
-		rate("load.ramp.from", l.Ramp.From)
-		rate("load.ramp.to", l.Ramp.To)
-	}
+	c.rates()
 	c.must(l.Timeout > 0 && l.Timeout <= maxPhase, "load.timeout", "%v: must be more than 0s, and at most 1h", l.Timeout)
 	c.must(l.MaxInFlight >= 1 && l.MaxInFlight <= 100_000, "load.maxInFlight", "%d: must be between 1 and 100000", l.MaxInFlight)
 	c.must(l.Jobs >= 1 && l.Jobs <= maxJobs || l.Jobs == 0 && !c.given("load.jobs"), "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
@@ -86,11 +54,49 @@ func (c *checker) load() {
 	c.vehicles()
 }
 
-// laterSteps notes a step that begins after the load's end.
-func (c *checker) laterSteps() {
+// rates checks that there is a rate, or steps, or a ramp, and each rate of them.
+func (c *checker) rates() {
+	l := c.e.Load
+	ways := 0
+	for _, set := range []bool{l.Rate != 0 || c.given("load.rate"), len(l.Steps) > 0, l.Ramp != nil} {
+		if set {
+			ways++
+		}
+	}
+	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
+	if l.Rate != 0 || c.given("load.rate") {
+		c.rate("load.rate", l.Rate)
+	}
+	c.steps()
+	if l.Ramp != nil {
+		c.rate("load.ramp.from", l.Ramp.From)
+		c.rate("load.ramp.to", l.Ramp.To)
+	}
+}
+
+func (c *checker) rate(path string, rate float64) {
+	most := maxRate * min(max(1, c.e.Load.Jobs), maxJobs)
+	got := fmt.Sprint(rate)
+	if rate == 0 && !c.given(path) {
+		got = "missing"
+	}
+	c.must(rate >= minRate && rate <= float64(most), path, "%s: must be between %v and %d requests per second", got, minRate, most)
+}
+
+// steps checks the steps, each of which must begin before the load's end.
+func (c *checker) steps() {
+	steps := c.e.Load.Steps
+	c.notEmpty("load.steps", len(steps))
 	lasts, begins := c.e.Phases.Healthy+c.e.Phases.Fault+c.e.Phases.After, Duration(0)
-	for i, step := range c.e.Load.Steps {
-		c.must(begins < lasts, fmt.Sprintf("load.steps[%d]", i), "begins after %v: must be before the end of the phases, %v", begins, lasts)
+	for i, step := range steps {
+		path := fmt.Sprintf("load.steps[%d]", i)
+		c.rate(path+".rate", step.Rate)
+		if i == len(steps)-1 {
+			c.must(step.For == 0 && !c.given(path+".for"), path+".for", "%v: must be absent in the last step, which lasts as long as the load", step.For)
+		} else {
+			c.must(step.For > 0 && step.For <= maxPhase, path+".for", "%v: must be more than 0s, and at most 1h", step.For)
+		}
+		c.must(begins < lasts, path, "begins after %v: must be before the end of the phases, %v", begins, lasts)
 		begins += step.For
 	}
 }

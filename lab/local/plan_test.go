@@ -279,11 +279,11 @@ func TestUnknownVariables(t *testing.T) {
 		o.Set = []Setting{{"staff", "OWN", "b"}, {"staff", "VARIANT", "bad"}, {"", "FLEET_SIZE", "7"}}
 		assert.Empty(t, mustPlan(t, objects, o, rootHost).notes, "notes")
 	}
-	o := Options{Set: []Setting{{"staff", "VARAINT", "bad"}}}
+	o := Options{Set: []Setting{{"staff", "VARIAN", "bad"}}}
 	_, err := makePlan(objects, o.WithDefaults(), sixPrograms, rootHost)
-	wants.Error(t, "a misspelled variable", err, `--set staff: "VARAINT": must be a variable of staff-service: did you mean VARIANT?`)
+	wants.Error(t, "a misspelled variable", err, `--set staff: "VARIAN": must be a variable of staff-service: did you mean VARIANT?`)
 	o.Bin = "ready-made" // may have another program by the name
-	assert.Equal(t, []string{`staff: "VARAINT": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`}, mustPlan(t, objects, o, rootHost).notes, "notes")
+	assert.Equal(t, []string{`staff: "VARIAN": is not in the manifests, and the variables of the program are not known: did you mean VARIANT?`}, mustPlan(t, objects, o, rootHost).notes, "notes")
 }
 
 func TestPlanEnvironment(t *testing.T) {

@@ -74,10 +74,10 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", "quick", "--replicas", "staff-service"}, `--replicas "staff-service": must be DEPLOYMENT=N, N from 0 to 100, separated by commas`},
 		{[]string{"compare", "--arm", "mine"}, `--arm "mine": must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]`},
 		{[]string{"compare", "--arm", "mine=k8s/base", "--fault", "bad"}, `--fault "bad": must be NAME=SERVICE [REPLICAS]: RULES`},
-		{[]string{"compare", "--arm", "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad", "--fault", "f=nobody: reset", "--fault", "g=staff-service 2: status=502;", "--replicas", "web=2,webap=2", "--target", "page", "--write", "new.yaml"}, strings.Join([]string{
+		{[]string{"compare", "--arm", "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARIAN=bad", "--fault", "f=nobody: reset", "--fault", "g=staff-service 2: status=502;", "--replicas", "web=2,webap=2", "--target", "page", "--write", "new.yaml"}, strings.Join([]string{
 			`--fault "g=staff-service 2: status=502;": inject[0].rules: rule 2: empty: must be a rule, such as status=502`,
-			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad": env.all.VARAINT: "VARAINT": must be a variable of a service: did you mean VARIANT?`,
-			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARAINT=bad": env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?`,
+			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARIAN=bad": env.all.VARIAN: "VARIAN": must be a variable of a service: did you mean VARIANT?`,
+			`--arm "a=../../../k8s/base,staff-service:RETRY_ATEMPTS=3,all:VARIAN=bad": env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?`,
 			`--replicas web=2: "web": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
 			`--replicas webap=2: "webap": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
 			`--fault "f=nobody: reset": inject[0].service: "nobody": must be a service of the arm a: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp`,
