@@ -129,7 +129,8 @@ goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, f
 	assert.Equal(t, ExitUnknown, r.ExitCode(), "exit code")
 }
 
-// TestRecorded: records stay readable when an experiment like theirs is refused, but not with too many runs.
+// TestRecorded: records stay readable when an experiment like theirs is refused, but not with too many runs, or with a
+// theory that has no value.
 func TestRecorded(t *testing.T) {
 	const text = `# q?
 arms: [{name: a, manifests: x}]
@@ -143,7 +144,11 @@ goals: [{figure: good, arm: a, fault: x, atLeast: 90%}]
 	c.Experiment = text
 	assert.Equal(t, ExitMet, reportOf(t, c).ExitCode(), "exit code")
 
-	c.Experiment += "repeats: 100000\n"
+	c.Experiment = text + "sweep: [{name: n, values: [0]}]\ntheory: [{figure: good, formula: 1 / n}]\n"
+	_, err = Compute(c)
+	require.EqualError(t, err, "the records' experiment: experiment:7: theory[0].formula: 1 / n: +Inf: must be a finite number")
+
+	c.Experiment = text + "repeats: 100000\n"
 	_, err = Compute(c)
 	require.EqualError(t, err, "the records' experiment: experiment:2: 1 arms, 1 faults, 1 seeds, 100000 repeats, and the sweep's values: must be at most 1000 runs")
 }

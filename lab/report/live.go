@@ -51,7 +51,7 @@ func progress(comparisons []*record.Comparison) string {
 	there, planned := 0, 0
 	for _, c := range comparisons {
 		there += len(c.Runs)
-		if e, err := experiment.Recorded([]byte(c.Experiment)); err == nil {
+		if e, err := experiment.Recorded([]byte(c.Experiment), nil); err == nil {
 			planned += runs(e) * len(c.Seeds)
 		}
 	}

@@ -105,7 +105,7 @@ func (r *Report) add(c *record.Comparison) error {
 		g.Date, g.Conditions, g.Experiment = c.Began.Format(time.DateOnly), c.Conditions, c.Experiment
 		if c.Experiment != "" {
 			var err error
-			if g.experiment, err = experiment.Recorded([]byte(c.Experiment)); err != nil {
+			if g.experiment, err = experiment.Recorded([]byte(c.Experiment), Figures()); err != nil {
 				return fmt.Errorf("the records' experiment: %w", err)
 			}
 		}
