@@ -15,6 +15,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/usage"
 )
 
 // Labels and annotations of a fleet's objects. The set of objects is an ApplySet (Kubernetes' KEP 3659),
@@ -182,12 +183,12 @@ func (change Change) apply(all []*unstructured.Unstructured, images string) erro
 	}
 	for _, name := range slices.Sorted(maps.Keys(change.Replicas)) {
 		if !replicated[name] {
-			return fmt.Errorf("--replicas %s: must be the name of a Deployment of the manifests", name)
+			return usage.Errorf("--replicas %s: must be the name of a Deployment of the manifests", name)
 		}
 	}
 	for n, s := range change.Set {
 		if !set[n] {
-			return fmt.Errorf("--set %s: must be the name of a Deployment or a program of the manifests", s.Target)
+			return usage.Errorf("--set %s: must be the name of a Deployment or a program of the manifests", s.Target)
 		}
 	}
 	return nil

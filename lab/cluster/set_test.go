@@ -27,6 +27,10 @@ func TestSet(t *testing.T) {
 		t.Errorf("patches: %s", text)
 	}
 	before := len(a.patches)
+	_, err = c.Set(t.Context(), control.Override{Set: []local.Setting{{Target: "staff-service", Name: "VARIAN", Value: "bad"}}})
+	if err == nil || err.Error() != `staff-service: "VARIAN": must be a variable of staff-service: did you mean VARIANT?` || len(a.patches) != before {
+		t.Errorf("a misspelled variable: %v, %d patches", err, len(a.patches))
+	}
 	_, err = c.Set(t.Context(), control.Override{Replicas: map[string]int{"nobody": 3}})
 	if err == nil || !strings.HasPrefix(err.Error(), `"nobody": must be one of api-gateway, `) || len(a.patches) != before {
 		t.Errorf("an unknown Deployment: %v, %d patches", err, len(a.patches)-before)

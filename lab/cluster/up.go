@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -45,6 +46,9 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err != nil {
 		return err
 	}
+	if err := o.checkVariables(objects); err != nil {
+		return err
+	}
 	if err := c.supports(ctx, all); err != nil {
 		return err
 	}
@@ -72,6 +76,30 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 		return err
 	}
 	return c.awaitReady(ctx, o.ReadyTimeout, o.Progress)
+}
+
+// checkVariables returns an error for a variable that its program does not read, and prints a note of one that it may
+// not read. Those of a comparison are checked with the experiment.
+func (o UpOptions) checkVariables(objects *manifest.Objects) error {
+	if o.Change.Comparison != "" {
+		return nil
+	}
+	for _, s := range o.Change.Set {
+		for _, d := range manifest.Of[*appsv1.Deployment](objects) {
+			containers := d.Spec.Template.Spec.Containers
+			if len(containers) == 0 || !sameService(s.Target, d.Name) && !sameService(s.Target, programOf(containers[0].Image)) {
+				continue
+			}
+			note, err := checkVariable(d, s)
+			if err != nil {
+				return fmt.Errorf("--set %w", err)
+			}
+			if note != "" {
+				o.Progress("--set " + note)
+			}
+		}
+	}
+	return nil
 }
 
 // removeTimeout bounds the removal of a fleet that could not be applied.

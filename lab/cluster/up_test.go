@@ -15,6 +15,7 @@ import (
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 const scenarios = "../../k8s/scenarios/"
@@ -245,6 +246,9 @@ func TestChange(t *testing.T) {
 	if staff.Image != "r.example/team/fleetman/staff-service:6" || replicas != 3 || !hasVariable(staff, "VARIANT", "bad") {
 		t.Errorf("image %v, %d replicas, variables %v", staff.Image, replicas, staff.Env)
 	}
+	o.Change = Change{Set: []local.Setting{{Target: "staff-service", Name: "VARIAN", Value: "bad"}}}
+	err := a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o)
+	wants.Error(t, "a misspelled variable", err, `--set staff-service: "VARIAN": must be a variable of staff-service: did you mean VARIANT?`)
 	for _, change := range []Change{{Replicas: map[string]int{"stuff": 1}}, {Set: []local.Setting{{Target: "stuff", Name: "A", Value: "b"}}}} {
 		o.Change = change
 		if err := a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o); err == nil || !strings.Contains(err.Error(), " stuff: must be the name of a Deployment") {
