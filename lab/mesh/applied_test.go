@@ -12,7 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/wants"
 )
 
 // TestMissingEndpoints checks that each Service is found of which istiod has not the published version, or not the
@@ -91,11 +93,88 @@ func TestMissingEndpoints(t *testing.T) {
 	assert.Empty(t, got, "with discoverySelectors")
 }
 
+// serveText returns the address of a server that responds with the text of a path, or 404.
+func serveText(t *testing.T, texts map[string]string) netip.AddrPort {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, ok := texts[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+		}
+		fmt.Fprint(w, text)
+	}))
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(s.Listener.Addr().String())
+}
+
+// TestMissingObjects checks that an istiod must have the version of each object, and each deletion.
+func TestMissingObjects(t *testing.T) {
+	texts := map[string]string{}
+	m := &Mesh{api: kube.NewServer(time.Now), manifests: decode(t, "")}
+	m.istiods = []*istiod{{name: "istiod", http: serveText(t, texts)}}
+	service := func(name string) kube.Object {
+		return kube.Object{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": map[string]any{"name": name, "namespace": "default"}}
+	}
+	require.NoError(t, m.api.Replace([]kube.Object{service("a"), service("b")}))
+	require.NoError(t, m.api.Replace([]kube.Object{service("a")}))
+	has := func(name, version string) string {
+		return fmt.Sprintf(`{"kind": "VirtualService", "metadata": {"name": %q, "namespace": "default", "resourceVersion": %q}}`, name, version)
+	}
+	version := m.api.IstioVersions("")["VirtualService a"]
+	texts["/debug/registryz"], texts["/debug/endpointShardz"] = "[]", "{}"
+	for _, test := range []struct{ config, want string }{
+		{has("a", version), ""},
+		{has("a", "0"), "istiod does not have VirtualService a"},
+		{has("a", version) + "," + has("b", "1"), "istiod does not have the deletion of VirtualService b"},
+		{has("b", "1"), "istiod does not have VirtualService a, the deletion of VirtualService b"},
+	} {
+		texts["/debug/configz"] = "[" + test.config + "]"
+		wants.Error(t, test.config, m.missing(t.Context()), test.want)
+	}
+}
+
+// TestLate checks what a proxy must have of a change, and that it need not use all of it for ever.
+func TestLate(t *testing.T) {
+	istiodHas, proxyHas := map[string]string{}, map[string]string{}
+	p := &proxy{name: "a-0", node: envoy.Node{Name: "a-0", Namespace: "default"}, admin: envoy.NewClient(serveText(t, proxyHas))}
+	defer p.admin.Close()
+	m := &Mesh{istiods: []*istiod{{name: "istiod", http: serveText(t, istiodHas)}}, proxies: []*proxy{p}}
+	for _, test := range []struct {
+		name              string
+		mark, warming     int
+		clusters, noAcked int // pushes
+		warm, late        bool
+	}{
+		{name: "all", mark: 7, warm: true},
+		{name: "a later mark", mark: 8, warm: true},
+		{name: "an earlier mark", mark: 6, late: true},
+		{name: "a cluster warms", mark: 7, warming: 1, warm: true, late: true},
+		{name: "a cluster warms for long", mark: 7, warming: 1},
+		{name: "listeners come later", mark: 7, clusters: 1, late: true},
+		{name: "not acknowledged", mark: 7, noAcked: 1, late: true},
+	} {
+		proxyHas["/config_dump"] = fmt.Sprintf(`{"configs": [{"cluster": {"metadata": {"filter_metadata": {"fleetman": {"mark": %d}}}}}]}`, test.mark)
+		proxyHas["/stats"] = fmt.Sprintf(`{"stats": [{"name": "cluster_manager.warming_clusters", "value": %d}]}`, test.warming)
+		istiodHas["/debug/syncz"] = fmt.Sprintf(`[{"proxy": "a-0.default", "resources": {
+			"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"sent": %[1]q, "acked": %[1]q},
+			"type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": %[2]q, "acked": %[3]q}}}]`, nonce(1+test.clusters), nonce(1), nonce(1-test.noAcked))
+		want := ""
+		if test.late {
+			want = "proxies not in sync with istiod: a-0"
+		}
+		wants.Error(t, test.name, m.late(t.Context(), 7, test.warm), want)
+	}
+	m.proxies = append(m.proxies, &proxy{name: "b-0", admin: envoy.NewClient(serveText(t, nil))})
+	wants.Error(t, "another one", m.late(t.Context(), 7, false), "proxies not in sync with istiod: a-0, b-0")
+}
+
+// nonce returns that of an update of a push.
+func nonce(push int) string {
+	return fmt.Sprintf("2026-11-27T20:29:40Z/%d%s", push, "11e0a5c1-2f6b-4c43-8a53-0c0a4a8b8a7d")
+}
+
 // TestReadSyncs checks when a proxy has acknowledged all, and when the listeners are older than the clusters.
 func TestReadSyncs(t *testing.T) {
-	nonce := func(push int) string {
-		return fmt.Sprintf("2026-11-27T20:29:40Z/%d%s", push, "11e0a5c1-2f6b-4c43-8a53-0c0a4a8b8a7d")
-	}
 	for _, test := range []struct {
 		clusters, listeners, acked int
 		want                       Connection

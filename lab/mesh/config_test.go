@@ -57,5 +57,9 @@ func TestCheckSelectors(t *testing.T) {
 	} {
 		objects := decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: '"+test.config+"'}\n")
 		wants.Error(t, test.name, checkSelectors(objects), test.want)
+		if test.want != "" { // before it looks at anything else
+			_, _, err := new(Mesh).derive(objects)
+			wants.Error(t, test.name, err, test.want)
+		}
 	}
 }
