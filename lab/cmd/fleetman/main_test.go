@@ -343,7 +343,8 @@ $`)
 
 func TestUpNotReady(t *testing.T) {
 	state, network := t.TempDir(), networkOf(t)
-	want := "fleetman: pod staff-service-0: given up because it failed 5 times, last with exit status 3; its log is " +
+	want := `staff-service: "FAKE_EXIT": is not in the manifests, and the variables of the program are not known` + "\n" +
+		"fleetman: pod staff-service-0: given up because it failed 5 times, last with exit status 3; its log is " +
 		state + "/logs/staff-service-0.log, which ends with\n  fake: FAKE_EXIT is set\n"
 	expect(t, exitFailure, "", want, "up", "--bin", fakes(t, "staff-service"), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
 		"--restart-backoff", "1ms", "--set", "staff-service:FAKE_EXIT=3", "../../../k8s/base/staff-service.yaml")
