@@ -15,9 +15,9 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// maxBody bounds the size of a response's body, in bytes. The largest is the configuration dump of a proxy, about
-// 1 MB in a small mesh.
-const maxBody = 16 << 20
+// maxBody bounds the size of a response's body, in bytes. The largest is the configuration dump of a proxy: about 1 MB
+// in a small mesh, and some tens in a cluster of a thousand Services.
+const maxBody = 64 << 20
 
 // ReadBody returns what a response's body has: an error, and no part of it, if that is too large.
 func ReadBody(body io.Reader) ([]byte, error) {

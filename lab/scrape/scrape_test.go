@@ -92,7 +92,7 @@ func TestBody(t *testing.T) {
 	}{
 		{0, "0 <nil>"},
 		{maxBody, fmt.Sprint(maxBody) + " <nil>"},
-		{maxBody + 1, "0 read " + server.URL + ": the body: more than 16777216 bytes: must be at most 16 MiB"},
+		{maxBody + 1, "0 read " + server.URL + ": the body: more than 67108864 bytes: must be at most 64 MiB"},
 	} {
 		size = test.size
 		status, body, err := Body(t.Context(), server.Client(), server.URL)
