@@ -65,15 +65,16 @@ func isRange(valid func(string) bool) func(string) bool {
 }
 
 // CheckRules returns the mistakes in the fields of rules, of requests and of
-// connections, separated by ";". An empty one between separators is a mistake.
+// connections, separated by ";". Empty ones are ignored, as by the services, but there must be another.
 func CheckRules(rules string) (mistakes []error) {
-	for i, rule := range strings.Split(rules, ";") {
+	n := 0
+	for rule := range strings.SplitSeq(rules, ";") {
 		if rule = strings.TrimSpace(rule); rule == "" {
-			mistakes = append(mistakes, fmt.Errorf("rule %d: empty: must be a rule, such as status=502", i+1))
 			continue
 		}
+		n++
 		wrong := func(err error) {
-			mistakes = append(mistakes, fmt.Errorf("rule %d (%.100s): %w", i+1, rule, err))
+			mistakes = append(mistakes, fmt.Errorf("rule %d (%.100s): %w", n, rule, err))
 		}
 		if local.IsConnect(rule) {
 			if _, err := local.ParseConnect(rule); err != nil {
@@ -86,6 +87,9 @@ func CheckRules(rules string) (mistakes []error) {
 				wrong(err)
 			}
 		}
+	}
+	if n == 0 {
+		return []error{fmt.Errorf("%.100q: must be rules, such as status=502", rules)}
 	}
 	return mistakes
 }

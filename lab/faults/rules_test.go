@@ -3,9 +3,11 @@ package faults
 import (
 	"errors"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,6 +16,9 @@ func TestCheckRules(t *testing.T) {
 		"status=503,rate=0.3;delay=0s..5s":                                            "",
 		"reset,method=GET,path=/a,count=3;truncate;truncate=5;hang,rate=0..1,over=3s": "",
 		"connect=hang":                "",
+		" ;status=503;; reset\n; ":    "",
+		";statsu=503;":                "rule 1 (statsu=503): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count",
+		" ; ":                         `" ; ": must be rules, such as status=502`,
 		"capacity=60,queue=0;crash":   "",
 		"statsu=503,rate=1.3;delay=5": "rule 1 (statsu=503,rate=1.3): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count\nrule 1 (statsu=503,rate=1.3): rate: \"1.3\": must be a share from 0 to 1, or a range such as 0..1\nrule 2 (delay=5): delay: \"5\": must be a duration such as 2s, or a range such as 0s..5s",
 		"reset=1":                     `rule 1 (reset=1): reset: "1": must be no value`,
@@ -25,6 +30,17 @@ func TestCheckRules(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", rules, got, want)
 		}
+	}
+}
+
+// TestServicesRules: rules that a test of the services accepts are accepted.
+func TestServicesRules(t *testing.T) {
+	source, err := os.ReadFile("../../kit/fault/rule_test.go")
+	require.NoError(t, err)
+	rules := regexp.MustCompile(`(?m)^\t\t"(.+)": +\{Kind: |Parse\("( delay=.+)"\)$`).FindAllSubmatch(source, -1)
+	require.Greater(t, len(rules), 30, "rules")
+	for _, rule := range rules {
+		assert.Empty(t, CheckRules(string(rule[1])+string(rule[2])), "%s", rule[0])
 	}
 }
 
