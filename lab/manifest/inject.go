@@ -38,9 +38,11 @@ func (o *Objects) Revision(namespace string, template *corev1.PodTemplateSpec) s
 
 // InjectedBy returns the revision of the control plane that injects a sidecar into the pods of a template, in a
 // namespace with the given labels, or "". It decides as Istio's webhooks and injector do: everything of this module
-// that depends on injection follows it. The namespace's label enables or disables injection. Where it is enabled a pod may opt out; where the namespace has no label a pod may opt in. A
-// pod's label takes precedence over its annotation. istio-injection takes precedence over a revision, and the
-// namespace's revision over the pod's.
+// that depends on injection follows it.
+//
+// The namespace's label enables or disables injection. Where it is enabled a pod may opt out; where the namespace has
+// no label a pod may opt in. A pod's label takes precedence over its annotation. istio-injection takes precedence over
+// a revision, and the namespace's revision over the pod's.
 func InjectedBy(namespace map[string]string, template *corev1.PodTemplateSpec) (revision string) {
 	if template.Spec.HostNetwork {
 		return ""

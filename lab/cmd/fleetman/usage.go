@@ -48,8 +48,8 @@ func checkRange(flag string, value, lowest, highest int) error {
 	return nil
 }
 
-// checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: its directory exists, and it is
-// no directory itself.
+// checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: its directory
+// exists, and it is no directory itself.
 func checkOutput(flag, file string) error {
 	if file == "" && flag != "" {
 		return nil
