@@ -60,6 +60,7 @@ type plan struct {
 	// objects are the arm's manifests, with its patches; with mesh they need one.
 	objects *manifest.Objects
 	mesh    bool
+	inputs  record.Inputs
 }
 
 func (p plan) key() record.Key {
@@ -155,10 +156,13 @@ func New(o Options) (*Comparison, error) {
 		if o.Again != nil {
 			return !o.Again.Same(p.key())
 		}
-		return c.have != nil && slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return r.Same(p.key()) })
+		return c.run(p.key()) != nil
 	})
 	if o.Again != nil && len(c.left) == 0 {
 		return nil, fmt.Errorf("--run %s: must be an arm, a fault and a seed of the experiment", o.Again.Name())
+	}
+	if err := c.checkInputs(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -209,6 +213,9 @@ func (c *Comparison) Defects() (lines []string) {
 // records of each when it has ended: when ctx ends, those of the whole runs are
 // kept.
 func (c *Comparison) Run(ctx context.Context) (err error) {
+	if err := c.renew(); err != nil {
+		return err
+	}
 	o := c.o
 	var printing sync.Mutex
 	o.Progress = func(line string) { // of runs that are made at once
@@ -318,6 +325,9 @@ func (o Options) prepare(plans []plan) error {
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
 		return problems
+	}
+	for i := range plans {
+		plans[i].inputs = inputsOf(plans[i])
 	}
 	return nil
 }

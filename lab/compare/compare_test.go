@@ -36,6 +36,7 @@ import (
 	"fleetman.example/lab/report"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/trial"
+	"fleetman.example/lab/wants"
 )
 
 // shipped is one of the repository's experiments.
@@ -534,6 +535,59 @@ seeds: [1, 2]
 	o.Again, o.Experiment = nil, standIns(t, strings.Replace(text, "rate: 20", "rate: 30", 1), "front").Experiment
 	_, err = New(o)
 	fails(t, err, "--out "+o.Out+": rate: 20 and 30: must be the same to go on; else --out must be another directory")
+}
+
+// TestChanged: a comparison does not go on with an arm, a fault or a load that has changed since runs were measured;
+// goals are those of the file.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	const text = `# q?
+arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}]
+faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 300ms, after: 100ms}
+seeds: [1]
+`
+	o := standIns(t, text, "front")
+	run(t, o)
+	written := records(t, o.Out)
+	changed := func(parts ...string) string {
+		for i, part := range parts {
+			parts[i] = "--out " + o.Out + ": " + part + ": changed since it was measured: must be the same to go on; else --out must be another directory"
+		}
+		return strings.Join(parts, "\n")
+	}
+	for _, test := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"# q?", "# another?", ""},
+		{"{name: b,", "{name: b, meaning: m,", ""},
+		{"{name: b,", "{name: b, replicas: {front: 2},", changed("arm b")},
+		{"{name: b,", "{name: b, env: {front: {A: x}},", changed("arm b")},
+		{"status=502", "status=503", changed("fault bad")},
+		{"path: /", "path: /other", changed("load, phases")},
+		{"[{path: /}]}", "[{path: /}], from: front}", changed("load, phases")},
+	} {
+		o.Experiment = decode(t, strings.Replace(text, test.old, test.new, 1), "front")
+		_, err := New(o)
+		wants.Error(t, test.new, err, test.want)
+	}
+	other := standIns(t, text, "front", "back") // another fleet.yaml
+	o.Experiment, o.Bin = other.Experiment, other.Bin
+	_, err := New(o)
+	wants.Error(t, "other manifests", err, changed("arm a", "arm b"))
+	o.Again = &record.Key{Arm: "b", Fault: "bad", Seed: 1}
+	_, err = New(o)
+	wants.Error(t, "other manifests, one run again", err, changed("arm a"))
+
+	goals := text + "goals: [{figure: failed, arm: a, fault: bad, atLeast: 10%}]\n"
+	o.Again, o.Experiment = nil, decode(t, goals, "front")
+	c := comparison(t, o)
+	left, _, _ := c.Left()
+	assert.Zero(t, left, "runs to measure")
+	require.NoError(t, c.Run(t.Context()))
+	again := records(t, o.Out)
+	assert.Equal(t, goals, again.Experiment, "experiment")
+	assert.Equal(t, written.Runs, again.Runs, "runs")
 }
 
 // TestNotWhole: a run of which a line is missing, or there twice, is measured again,

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 )
 
@@ -132,17 +133,22 @@ func writeAll(path string, c *record.Comparison) error {
 // header is the first line of the records.
 func header(ctx context.Context, o Options) *record.Comparison {
 	e := o.Experiment
-	text := e.Text
-	if text == nil {
-		text, _ = e.YAML() // it was read from flags, which YAML can have
-	}
 	machine, versions := o.at.conditions(ctx)
 	return &record.Comparison{
-		Began: time.Now(), Command: o.Command, Experiment: string(text),
+		Began: time.Now(), Command: o.Command, Experiment: textOf(e),
 		Conditions: record.Conditions{
 			Seeds: e.Seeds, Rate: o.rate(), Target: e.Load.Target,
 			Machine: machine, Versions: versions, SLO: record.Offset(e.SLO),
 			Healthy: record.Offset(e.Phases.Healthy), Fault: record.Offset(e.Phases.Fault), After: record.Offset(e.Phases.After),
 		},
 	}
+}
+
+// textOf returns the text of an experiment's file, or of one that would have the same as the flags.
+func textOf(e *experiment.Experiment) string {
+	text := e.Text
+	if text == nil {
+		text, _ = e.YAML() // it was read from flags, which YAML can have
+	}
+	return string(text)
 }

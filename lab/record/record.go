@@ -56,6 +56,8 @@ type Run struct {
 	Point   map[string]string `json:"point,omitempty"`
 	// Settings are the arm's: its manifests, then "SERVICE NAME=VALUE".
 	Settings []string `json:"settings,omitempty"`
+	// Inputs are what the run was made from: a run with others is of another comparison.
+	Inputs Inputs `json:"inputs,omitzero"`
 	// Notes are those of the mesh: objects that change no proxy, and warnings of
 	// istioctl analyze.
 	Notes []string `json:"notes,omitempty"`
@@ -68,6 +70,13 @@ type Run struct {
 	Events    []Event    `json:"-"`
 	Samples   []Sample   `json:"-"`
 	Positions []Position `json:"-"`
+}
+
+// Inputs are digests of the parts of an experiment from which a run is made.
+type Inputs struct {
+	Arm   string `json:"arm"` // its objects and settings
+	Fault string `json:"fault"`
+	Load  string `json:"load"` // and the phases
 }
 
 // Name is how a run is called in messages.

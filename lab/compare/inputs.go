@@ -1,0 +1,86 @@
+package compare
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"fleetman.example/lab/record"
+)
+
+// inputsOf returns digests of what a run is made from, without its names and texts for people. The path of a manifest
+// is no part of them, its content is.
+func inputsOf(p plan) record.Inputs {
+	var objects []json.RawMessage
+	for _, o := range p.objects.All {
+		objects = append(objects, o.JSON)
+	}
+	return record.Inputs{
+		Arm:   digest(objects, p.mesh, p.arm.Env, p.arm.Replicas, p.arm.Target),
+		Fault: digest(p.fault.Inject),
+		Load:  digest(p.e.Load, p.e.Phases),
+	}
+}
+
+func digest(parts ...any) string {
+	text, err := json.Marshal(parts)
+	if err != nil {
+		panic(err) // it was read from YAML or JSON
+	}
+	return fmt.Sprintf("%.8x", sha256.Sum256(text))
+}
+
+// checkInputs returns an error for each part of the experiment that has changed since runs that are kept were measured
+// with it. Runs recorded without inputs are taken for unchanged.
+func (c *Comparison) checkInputs() error {
+	var changed []string
+	for _, p := range c.plans {
+		measured := c.run(p.key())
+		if measured == nil || measured.Inputs == (record.Inputs{}) || slices.ContainsFunc(c.left, func(other plan) bool { return other.key().Same(p.key()) }) {
+			continue
+		}
+		was, now := measured.Inputs, p.inputs
+		for _, part := range []struct{ name, was, now string }{
+			{"arm " + p.arm.Name, was.Arm, now.Arm}, {"fault " + p.fault.Name, was.Fault, now.Fault}, {"load, phases", was.Load, now.Load},
+		} {
+			if part.was != part.now && !slices.Contains(changed, part.name) {
+				changed = append(changed, part.name)
+			}
+		}
+	}
+	var problems []error
+	for _, part := range slices.Sorted(slices.Values(changed)) { // the order of the runs is drawn
+		problems = append(problems, fmt.Errorf("--out %s: %s: changed since it was measured: must be the same to go on; else --out must be another directory", c.o.Out, part))
+	}
+	return errors.Join(problems...)
+}
+
+// run returns the run that Out has by a key, or nil.
+func (c *Comparison) run(key record.Key) *record.Run {
+	if c.have != nil {
+		for _, r := range c.have.Runs {
+			if r.Same(key) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// renew gives the records the experiment as its file is now, so that they are judged by its goals, if it has all of
+// their runs.
+func (c *Comparison) renew() error {
+	if c.have == nil || c.have.Experiment == textOf(c.o.Experiment) {
+		return nil
+	}
+	for _, r := range c.have.Runs {
+		if !slices.ContainsFunc(c.plans, func(p plan) bool { return p.key().Same(r.Key) }) {
+			return nil
+		}
+	}
+	c.have.Experiment = textOf(c.o.Experiment)
+	return writeAll(filepath.Join(c.o.Out, RecordsFile), c.have)
+}
