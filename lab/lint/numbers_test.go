@@ -84,6 +84,11 @@ func TestNumbers(t *testing.T) {
 			"one retry fits", route("timeout: 5s, retries: {attempts: 3, perTryTimeout: 2s, retryOn: connect-failure}"), "5",
 			"write perTryTimeout: 1.2s or less, attempts: 1, or timeout: 8.175s",
 		},
+		{"a small pool", ejects("consecutive5xxErrors: 3"), "1", "write maxEjectionPercent: 34 to 100\n"},
+		{
+			"one host", strings.Replace(ejects("consecutive5xxErrors: 3"), "host: payments", "host: staff", 1) + fleetOf("staff", "staff-service", "fleetman/staff-service:6", 1), "1",
+			"write replicas: 2 or more, and maxEjectionPercent: 50 to 100\n",
+		},
 		{"all may be ejected", ejects("maxEjectionPercent: 100, minHealthPercent: 50"), "3", "ejected ones too; write minHealthPercent: 0\n"},
 		{"one may be ejected", ejects("maxEjectionPercent: 50, minHealthPercent: 70"), "3", "write minHealthPercent: 0, or at most 66"},
 		{

@@ -10,7 +10,7 @@ import (
 	"fleetman.example/lab/experiment"
 )
 
-// proveNeverOpens: one host answers 503.
+// proveNeverOpens: one host answers 503. A service with one host has two when repaired.
 func proveNeverOpens(p *proving) (*trial, error) {
 	if p.edge != nil {
 		return proveBreakerOpens(p)
@@ -24,7 +24,11 @@ func proveNeverOpens(p *proving) (*trial, error) {
 	}
 	t.inject = c.in(1, "status=503")
 	t.measures, t.goal = []measure{ejections, failed}, fewer(1, "the share that failed")
-	p.set(p.at.around("outlierDetection").at("maxEjectionPercent"), max(share(c.hosts()), 50))
+	if c.hosts() == 1 {
+		w := first(c.service.workloads, func(w *workload) bool { return selects(c.labels, w.labels) })
+		p.set(w.object.at("spec", "replicas"), 2)
+	}
+	p.set(p.at.around("outlierDetection").at("maxEjectionPercent"), 50)
 	return t, nil
 }
 

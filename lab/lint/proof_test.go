@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/experiment"
@@ -59,6 +60,16 @@ func TestProve(t *testing.T) {
 				t.Errorf("is found after its repair:\n%s", e.Repaired)
 			}
 		})
+	}
+}
+
+// TestProveOneHost: the repair of a service with one host has another one, which may take its requests.
+func TestProveOneHost(t *testing.T) {
+	file := write(t, strings.Replace(read(t, "testdata/01/bad.yaml"), "replicas: 2", "replicas: 1", 1))
+	e, err := load(t, file).Prove("1", Options{}, []string{file}, t.TempDir())
+	require.NoError(t, err)
+	for _, want := range []string{"  replicas: 2\n", "      maxEjectionPercent: 50\n"} {
+		assert.Contains(t, string(e.Repaired), want)
 	}
 }
 

@@ -56,7 +56,7 @@ func checkNeverOpens(p *pass) {
 		if l.failures == 0 || l.openPercent >= 100 || n*l.openPercent/100 > 0 || n == 0 {
 			continue
 		}
-		p.report(l.set("BREAKER_MAX_OPEN_PERCENT"), fmt.Sprintf("write BREAKER_MAX_OPEN_PERCENT: %d or more, or BREAKER_FAILURES: 0", share(n)),
+		p.report(l.set("BREAKER_MAX_OPEN_PERCENT"), fmt.Sprintf("write BREAKER_MAX_OPEN_PERCENT: %s, or BREAKER_FAILURES: 0", shares(n)),
 			"%s calls %s at %s, of which %d %% may be open: floor(%d × %d / 100) = 0, so the breaker never opens",
 			e.from.name, e.name(), counted(n, "endpoint"), l.openPercent, n, l.openPercent)
 	}
@@ -68,7 +68,11 @@ func (p *pass) reportNoEjection(at value, field, of string, n, percent int, isDe
 	if isDefault {
 		origin += " by default"
 	}
-	p.report(at, fmt.Sprintf("write %s: %d or more", field, share(n)),
+	instead := fmt.Sprintf("write %s: %s", field, shares(n))
+	if n == 1 { // its ejection would leave no host for its requests
+		instead = fmt.Sprintf("write replicas: 2 or more, and %s: %s", field, shares(2))
+	}
+	p.report(at, instead,
 		"%s has %s and may eject %d %% of them (%s): floor(%d × %d / 100) = 0, so no host is ever ejected, whatever it answers",
 		of, counted(n, "host"), percent, origin, n, percent)
 }
@@ -95,8 +99,13 @@ func (p *pass) checkPatches() {
 	}
 }
 
-// share returns the smallest percentage that is one of n.
-func share(n int) int { return int(math.Ceil(100 / float64(max(n, 1)))) }
+// shares returns the percentages of n hosts that are one host or more.
+func shares(n int) string {
+	if n == 1 {
+		return "100"
+	}
+	return fmt.Sprintf("%d to 100", int(math.Ceil(100/float64(n))))
+}
 
 // endpoints is how many endpoints the library sees of what it calls: those of a
 // headless Service, otherwise one. 0: not known.
