@@ -104,6 +104,19 @@ func (f *Fault) note() {
 	}
 }
 
+// noteFrom adds what a load that a service sends does not measure.
+func (g *Group) noteFrom() {
+	if g.experiment == nil || g.experiment.Load.From == "" {
+		return
+	}
+	note := fmt.Sprintf("the load is sent in the place of %s: its proxy, if any, is measured, its program's retries, breakers and fallbacks are not", g.experiment.Load.From)
+	for i := range g.Faults {
+		f := &g.Faults[i]
+		f.Notes = append(f.Notes, note)
+		f.warnings = append(f.warnings, warning{what: note})
+	}
+}
+
 // isLoadNear reports whether requests of the load lead to a service that had the fault.
 func (r *Run) isLoadNear() bool {
 	return slices.ContainsFunc(r.seen.Services(), func(service string) bool { return r.seen.LeadsTo(service, r.methods) })

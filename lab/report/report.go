@@ -87,6 +87,7 @@ func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 				return Report{}, err
 			}
 		}
+		g.noteFrom()
 		g.Sweeps, g.Repeats = g.sweeps(), g.repeats()
 		if g.experiment != nil {
 			if err := r.judgeOwn(g.experiment); err != nil {

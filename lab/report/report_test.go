@@ -563,6 +563,27 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestLoadFrom: a load in the place of a service does not measure that service's library.
+func TestLoadFrom(t *testing.T) {
+	c := of(outcomesOf("a", 1, 0, 0))
+	for from, want := range map[string][]string{
+		"":                    nil,
+		", from: api-gateway": {"the load is sent in the place of api-gateway: its proxy, if any, is measured, its program's retries, breakers and fallbacks are not"},
+	} {
+		c.Experiment = "# q?\narms: [{name: a, manifests: x}]\nfaults: [{name: x, inject: [{service: s, rules: reset}]}]\nload: {target: vehicle-telemetry" + from + "}\n"
+		r := reportOf(t, c)
+		var warnings []string
+		for _, w := range r.warnings() {
+			if strings.Contains(w.what, "in the place of") {
+				warnings = append(warnings, w.text(0))
+			}
+		}
+		notes := slices.DeleteFunc(slices.Clone(r.faults()[0].Notes), func(note string) bool { return !strings.Contains(note, "in the place of") })
+		assert.Equal(t, want, warnings, from+", warnings")
+		assert.Equal(t, len(want), len(notes), from+", notes")
+	}
+}
+
 // TestForms: the summaries have the same p99, or the same highest latency, as the page.
 func TestForms(t *testing.T) {
 	r := reportOf(t, of(outcomesOf("few", 1, 10, 0), healthyRun("many", 1, .002, .01, .1, 0)))
