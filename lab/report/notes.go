@@ -86,6 +86,11 @@ func (f *Fault) note() {
 			if l := r.Lateness; l.TooLate {
 				f.warn(a, r, loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
 			}
+			if n, mostly := r.neverWorked(); n > 0 {
+				const check = "check load.streams and the manifests"
+				f.warn(a, r, fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
+					fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check))
+			}
 			switch {
 			case f.Healthy():
 			case !r.isLoadNear():
@@ -102,6 +107,31 @@ func (f *Fault) note() {
 		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
 		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
 	}
+}
+
+// neverWorked returns how many requests there were before the fault, and what became
+// of most of them, if none was good; 0 if some were good, or there were none.
+func (r *Run) neverWorked() (n int, mostly string) {
+	before := between(r.seen.Requests, 0, r.seen.FaultAt)
+	if slices.ContainsFunc(before, record.Request.Good) {
+		return 0, ""
+	}
+	outcomes := map[string]int{}
+	for _, request := range before {
+		outcome := "answered " + strconv.Itoa(request.Status)
+		switch {
+		case request.Status == 0:
+			outcome = "had no answer"
+		case request.Status == http.StatusOK && request.Failed():
+			outcome = "had an answer that broke off"
+		case request.Degraded != "":
+			outcome = "had a degraded answer"
+		}
+		if outcomes[outcome]++; outcomes[outcome] > outcomes[mostly] {
+			mostly = outcome
+		}
+	}
+	return len(before), mostly
 }
 
 // noteFrom adds what a load that a service sends does not measure.

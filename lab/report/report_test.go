@@ -563,6 +563,51 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestNeverWorked: a load without a good answer before the fault is a warning, with what
+// became of most requests.
+func TestNeverWorked(t *testing.T) {
+	until := func(seconds float64, then record.Request, requests ...record.Request) func(*record.Run) {
+		return func(r *record.Run) {
+			n := 0
+			r.Requests = every(14, func(t float64) record.Request {
+				if n++; t < seconds {
+					return requests[n%len(requests)]
+				}
+				return then
+			})
+		}
+	}
+	missing, refused := record.Request{Status: 404}, record.Request{Status: 400}
+	for name, test := range map[string]struct {
+		change func(*record.Run)
+		mostly string // empty: no warning
+	}{
+		"a typo in the path":  {until(14, good, missing, missing, refused), "answered 404"},
+		"a body that is none": {until(3, good, refused), "answered 400"},
+		"no answer":           {until(14, good, record.Request{Error: "timeout"}), "had no answer"},
+		"broken off":          {until(14, good, record.Request{Status: 200, Error: "read the body"}), "had an answer that broke off"},
+		"degraded":            {until(14, good, degraded), "had a degraded answer"},
+		"one was good":        {until(2.9, good, missing), ""},
+		"only with the fault": {until(3, missing, good), ""},
+		"no time before it":   {func(r *record.Run) { until(14, good, missing)(r); r.FaultAt, r.RepairAt = 0, at(6) }, ""},
+	} {
+		r := reportOf(t, of(staffRun("none", "x", 1, test.change), staffRun("mesh", "x", 1), staffRun("none", "x", 2), staffRun("mesh", "x", 2)))
+		var warnings, notes []string
+		if test.mostly != "" {
+			warnings = []string{"no request before the fault was good, most " + test.mostly + " (check load.streams and the manifests): none/x/1"}
+			notes = []string{"none, seed 1: 30 of 30 requests before the fault were not good, most " + test.mostly + ": check load.streams and the manifests"}
+		}
+		var got []string
+		for _, w := range r.warnings() {
+			got = append(got, w.text(0))
+		}
+		other := func(text string) bool { return !strings.Contains(text, "before the fault") }
+		assert.Equal(t, warnings, slices.DeleteFunc(got, other), name+", warnings")
+		assert.Equal(t, len(notes), len(slices.DeleteFunc(slices.Clone(r.faults()[0].Notes), other)), name+", notes")
+		assert.Subset(t, r.faults()[0].Notes, notes, name+", notes")
+	}
+}
+
 // TestLoadFrom: a load in the place of a service does not measure that service's library.
 func TestLoadFrom(t *testing.T) {
 	c := of(outcomesOf("a", 1, 0, 0))
