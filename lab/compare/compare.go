@@ -223,8 +223,10 @@ func (c *Comparison) Run(ctx context.Context) (err error) {
 		defer printing.Unlock()
 		c.o.Progress(line)
 	}
-	if err := o.at.ready(ctx, c.left); err != nil {
-		return err
+	if len(c.left) > 0 {
+		if err := o.at.ready(ctx, c.left); err != nil {
+			return err
+		}
 	}
 	out, err := c.open(ctx)
 	if err != nil {

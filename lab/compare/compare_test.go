@@ -538,7 +538,7 @@ seeds: [1, 2]
 }
 
 // TestChanged: a comparison does not go on with an arm, a fault or a load that has changed since runs were measured;
-// goals are those of the file.
+// goals are those of the file. Without a run to measure the network may be another fleet's.
 func TestChanged(t *testing.T) {
 	t.Parallel()
 	const text = `# q?
@@ -584,6 +584,9 @@ seeds: [1]
 	c := comparison(t, o)
 	left, _, _ := c.Left()
 	assert.Zero(t, left, "runs to measure")
+	busy, err := net.Listen("tcp", netip.AddrPortFrom(o.Network.Addr(), 65535).String()) // as another fleet does
+	require.NoError(t, err)
+	defer busy.Close()
 	require.NoError(t, c.Run(t.Context()))
 	again := records(t, o.Out)
 	assert.Equal(t, goals, again.Experiment, "experiment")
