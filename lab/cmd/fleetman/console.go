@@ -70,7 +70,7 @@ func (l *liveConsole) serve(fleet *local.Fleet, meshed *mesh.Mesh, where places,
 	}
 	server, err := console.Serve(l.listener, source, l.traces.handlers())
 	if errors.Is(err, console.ErrNotBuilt) {
-		fmt.Fprintf(stderr, "no %v, then make build\n", err)
+		fmt.Fprintf(stderr, "no %v, then make build or make install\n", err)
 		return nil
 	}
 	l.source, l.server = source, server
@@ -161,7 +161,7 @@ func serveCluster(cmd *cobra.Command, where *places, port consolePort) error {
 	defer source.Close()
 	server, err := console.Serve(listener, source, nil)
 	if errors.Is(err, console.ErrNotBuilt) {
-		return fmt.Errorf("%w, then make build", err)
+		return fmt.Errorf("%w, then make build or make install", err)
 	}
 	if err != nil {
 		return err
