@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
@@ -65,7 +67,7 @@ func applyAll(cmd *cobra.Command, where *places, args []string, watch bool) erro
 		return err
 	}
 	once := func() error {
-		applied, err := client.Apply(cmd.Context(), paths)
+		applied, err := withLostFaults(cmd, client, func() (mesh.Applied, error) { return client.Apply(cmd.Context(), paths) })
 		if err == nil {
 			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(append(applied.Notes, changes(applied)), "\n"))
 		}
@@ -83,6 +85,37 @@ func applyAll(cmd *cobra.Command, where *places, args []string, watch bool) erro
 			return nil
 		}
 	}
+}
+
+// withLostFaults changes a fleet and prints the faults that ended with its pods.
+func withLostFaults(cmd *cobra.Command, fleet fleet, change func() (mesh.Applied, error)) (mesh.Applied, error) {
+	before, unread := fleet.Status(cmd.Context())
+	applied, err := change()
+	if err != nil || unread != nil || applied.Pods == "" {
+		return applied, err
+	}
+	after, unread := fleet.Status(cmd.Context())
+	if unread != nil {
+		return applied, nil
+	}
+	for _, note := range lostFaults(before.Pods, after.Pods) {
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
+	return applied, nil
+}
+
+// lostFaults returns a note for each pod that is gone and whose faults no other pod of its Deployment has: those
+// that its variables set, the new pod has too.
+func lostFaults(before, after []local.Pod) (notes []string) {
+	for _, old := range before {
+		kept := slices.ContainsFunc(after, func(p local.Pod) bool {
+			return podID(p) == podID(old) || p.Namespace == old.Namespace && p.Deployment == old.Deployment && p.Faults == old.Faults
+		})
+		if old.Faults != "" && !kept {
+			notes = append(notes, fmt.Sprintf("%s ended, and its faults with it: %s", podID(old), old.Faults))
+		}
+	}
+	return notes
 }
 
 // changes describes what an apply changed, in one line.

@@ -8,6 +8,7 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
 )
 
 func setCommand(where *places) *cobra.Command {
@@ -39,7 +40,7 @@ wait for its pods.`,
 			if err != nil {
 				return err
 			}
-			applied, err := client.Set(cmd.Context(), o)
+			applied, err := withLostFaults(cmd, client, func() (mesh.Applied, error) { return client.Set(cmd.Context(), o) })
 			if err != nil {
 				return err
 			}
