@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"fleetman.example/lab/stats"
 )
@@ -19,6 +20,8 @@ type Pair struct {
 	Conditions []string `json:"conditions,omitempty"`
 	// Repeats are there when nothing differs: B repeats the seeds of A.
 	Repeats *Repeats `json:"repeats,omitempty"`
+	// Dirs are the directories of A and B, for the warnings; empty: not named.
+	Dirs [2]string `json:"-"`
 }
 
 // Change is what B's figure has over A's.
@@ -87,11 +90,33 @@ func Compare(a, b Report) Pair {
 	return p
 }
 
-// PairText writes the figures whose difference is shown, and all of them with
+// Warnings are those of both, each with the comparison that it is of. A width of 0 is
+// without limit.
+func (p Pair) Warnings(width int) (all []string) {
+	for i, r := range []Report{p.A, p.B} {
+		of := string("AB"[i])
+		if p.Dirs[i] != "" {
+			of += " (" + p.Dirs[i] + ")"
+		}
+		for _, kind := range r.warnings() {
+			all = append(all, of+": "+kind.text(width))
+		}
+	}
+	return all
+}
+
+// PairText writes the warnings, the figures whose difference is shown, and all of them with
 // all.
 func PairText(w io.Writer, p Pair, all bool) {
 	for _, condition := range p.Conditions {
 		fmt.Fprintf(w, "different conditions: %s\n\n", condition)
+	}
+	width := Columns100
+	if all {
+		width = 0
+	}
+	if warnings := p.Warnings(width); len(warnings) > 0 {
+		fmt.Fprintf(w, "! %s\n\n", strings.Join(warnings, "\n! "))
 	}
 	s := sheet{Heads: []string{"fault", "arm", "figure", "A", "B", "B less A"}}
 	same := 0

@@ -99,3 +99,26 @@ func TestPair(t *testing.T) {
 	assert.Equal(t, true, Overlap(before, after), "before and after overlap")
 	assert.Equal(t, false, Overlap(before, other), "other faults overlap")
 }
+
+// TestPairWarnings: the warnings of both are there, with their directories, as text and
+// as a page.
+func TestPairWarnings(t *testing.T) {
+	late := func(r *record.Run) {
+		for i := range r.Requests {
+			r.Requests[i].Start = r.Requests[i].Intended + at(.3)
+		}
+	}
+	before := reportOf(t, of(staffRun("none", "x", 1, late), staffRun("none", "x", 2)))
+	after := reportOf(t, of(staffRun("none", "x", 1)))
+	p := Compare(before, after)
+	p.Dirs = [2]string{"old/", "new/"}
+	var text bytes.Buffer
+	PairText(&text, p, false)
+	page := parse(t, encoded(t, PairHTML, p))
+	for _, want := range []string{"A (old/): the load was late: none/x/1", "B (new/): one seed, and the fault is in some replicas only: x"} {
+		assert.Contains(t, text.String(), "! "+want+"\n", "text")
+		assert.Contains(t, textOf(page), want+"\n", "page")
+	}
+	p.Dirs = [2]string{}
+	assert.Equal(t, []string{"A: the load was late: none/x/1", "B: one seed, and the fault is in some replicas only: x"}, p.Warnings(0), "without directories")
+}

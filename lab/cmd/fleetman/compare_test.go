@@ -289,6 +289,8 @@ func TestReport(t *testing.T) {
 	if !strings.Contains(read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>") {
 		t.Errorf("side by side, as a page: got %s", read(t, page))
 	}
+	partial := filepath.Dir(write(t, compare.RecordsFile, strings.Replace(text, `"replicas":1`, `"replicas":2`, 1)))
+	shows(t, []string{"! A (" + partial + "): one seed", "! B (" + partial + "): one seed"}, "report", partial, partial)
 	expect(t, exitFailure, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
 	readme := filepath.Join(dir, "README.md")
 	for text, want := range map[string]string{

@@ -115,7 +115,9 @@ func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) er
 			if err := b.Judge(goals...); err != nil {
 				return usageError{err}
 			}
-			return f.writePair(report.Compare(a, b), w)
+			p := report.Compare(a, b)
+			p.Dirs = [2]string(dirs)
+			return f.writePair(p, w)
 		}
 	}
 	r, err := computeReport(dirs)
