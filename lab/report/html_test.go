@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 )
 
@@ -280,6 +281,15 @@ func TestRoundTicks(t *testing.T) {
 	for length, want := range map[float64]float64{4: .5, 9: 1, 11: 2, 31.2: 5, 90: 10, 91: 20, 361: 50} {
 		assert.InDelta(t, want, roundStep(length, 9), 1e-12, fmt.Sprintf("seconds between the ticks of %v s", length))
 	}
+}
+
+// TestPriceWithoutHealthy: a page without a price has what to add to the experiment, and
+// an experiment may have it.
+func TestPriceWithoutHealthy(t *testing.T) {
+	const fault = "- {name: healthy}"
+	assert.Contains(t, textOf(parse(t, pageOf(t, failing(t, 50)))), "add "+fault+" to faults to measure what each arm costs.", "the page")
+	_, err := experiment.Decode("x.yaml", []byte("# q?\narms: [{name: a, manifests: x}]\nfaults:\n  "+fault+"\n"), Figures())
+	require.NoError(t, err)
 }
 
 // TestPairHTML: what differs is a sentence with its interval, and every figure is
