@@ -134,6 +134,7 @@ func TestHTMLBrowser(t *testing.T) {
 		fits(t, ctx, what)
 		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
 		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
+		assert.Equal(t, "0", evaluate(t, ctx, `(goals => String(goals ? goals.scrollWidth - goals.clientWidth : 0))(document.querySelector("#goals .scroll"))`), what+", pixels of the goals that are cut")
 		readable(t, ctx, what)
 		assert.Equal(t, "undefined", evaluate(t, ctx, `typeof window.broken`), what+", what a name sets as a script")
 	}
