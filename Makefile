@@ -140,13 +140,26 @@ $(1)/dist/index.html: $(1)/node_modules/.package-lock.json $$(shell find $(1) -p
 	@touch $$@
 endef
 $(foreach ui,$(UIS),$(eval $(call build_ui,$(ui))))
+# Fails unless the packages in node_modules are those of package-lock.json, except optional ones of other platforms. Times
+# do not tell: those of node_modules from another clone may be older.
+SAME_PACKAGES := const fs = require("fs"), of = file => JSON.parse(fs.readFileSync(file)).packages; \
+  const want = of("package-lock.json"), have = of("node_modules/.package-lock.json"); \
+  process.exitCode = +Object.keys({...want, ...have}).some(name => name && have[name]?.integrity !== want[name]?.integrity && (have[name] || !want[name].optional))
+# npm ci empties node_modules first: it works in a copy, so that what is there stays if it fails.
 $(UIS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
 	@command -v npm >/dev/null || { echo 'Node is missing: install Node 22 or newer, with npm'; exit 1; }
-	@echo "getting the packages of $* with npm ci: up to a minute, once"
-	@cd $*; \
-	npm ci --offline $(NPM_QUIET) &>/dev/null || { \
-	  npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
-	  npm ci $(NPM_QUIET); }
+	@if ! (cd $* && node -e '$(SAME_PACKAGES)' 2>/dev/null); then \
+	  echo "getting the packages of $* with npm ci: up to a minute, once"; \
+	  mkdir -p $(CACHE)/packages/$*; \
+	  cp $*/package.json $*/package-lock.json $*/.npmrc $(CACHE)/packages/$*; \
+	  cd $(CACHE)/packages/$*; \
+	  npm ci --offline $(NPM_QUIET) &>/dev/null || { \
+	    npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
+	    npm ci $(NPM_QUIET); }; \
+	  cd "$$OLDPWD"; \
+	  rm -rf $*/node_modules; \
+	  mv $(CACHE)/packages/$*/node_modules $*; \
+	fi
 	@touch $@
 
 build: $(FLEETMAN) ## build the fleetman command
