@@ -89,7 +89,7 @@ func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
 		}
 		reading.Go(func() {
 			if p.readAdmin(ctx, &l.http) {
-				l.addConnect(p)
+				l.fleet.AddConnect(&p.Pod)
 			}
 		})
 	}
@@ -109,18 +109,6 @@ func (p *Pod) readAdmin(ctx context.Context, client *http.Client) bool {
 	state, err := (&faults.Client{HTTP: *client}).Get(ctx, p.Pod)
 	p.Faults = state.Text()
 	return err == nil
-}
-
-// addConnect adds the rules of a pod's connections to those of its requests.
-func (l *Launcher) addConnect(p *Pod) {
-	connect, err := l.fleet.Connect(id(p.Pod))
-	if err != nil || connect.Rule == "" {
-		return
-	}
-	if p.Faults != "" {
-		p.Faults += ";"
-	}
-	p.Faults += connect.Rule
 }
 
 // Events implements Source.

@@ -110,6 +110,9 @@ func routes(state string, fleet Fleet) http.Handler {
 		status := Status{State: state, Since: since, PID: os.Getpid(), Manifests: manifests.get(), HasMesh: fleet.Mesh != nil}
 		status.Pods, status.NodePorts, status.HostsFile = fleet.Pods(), fleet.NodePorts(), fleet.HostsFile()
 		status.Look(r.Context(), &admin, lookTimeout)
+		for i := range status.Pods {
+			fleet.AddConnect(&status.Pods[i])
+		}
 		jsonhttp.Write(w, http.StatusOK, status)
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {

@@ -156,6 +156,18 @@ func (f *Fleet) SetConnect(name string, fault *ConnectFault) (ConnectState, erro
 	return p.relay.state(), nil
 }
 
+// AddConnect adds the fault of a pod's connections to the pod's Faults, if there is one.
+func (f *Fleet) AddConnect(pod *Pod) {
+	connect, err := f.Connect(pod.Name)
+	if err != nil || connect.Rule == "" {
+		return
+	}
+	if pod.Faults != "" {
+		pod.Faults += ";"
+	}
+	pod.Faults += connect.Rule
+}
+
 // Connect returns the fault of a pod's connections.
 func (f *Fleet) Connect(name string) (ConnectState, error) {
 	p, err := f.find(name)

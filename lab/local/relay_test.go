@@ -82,6 +82,26 @@ func echo(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// TestAddConnect: the faults of a pod have those of its connections, in any namespace.
+func TestAddConnect(t *testing.T) {
+	fault, err := ParseConnect("connect=hang")
+	require.NoError(t, err)
+	f := &Fleet{pods: []*pod{
+		{plan: &podPlan{namespace: "default", name: "a-0"}, relay: &relay{}},
+		{plan: &podPlan{namespace: "shop", name: "a-0"}, relay: &relay{fault: &fault}},
+	}}
+	for _, test := range []struct{ name, faults, want string }{
+		{"a-0", "status=502", "status=502"},
+		{"shop/a-0", "status=502", "status=502;connect=hang"},
+		{"shop/a-0", "", "connect=hang"},
+		{"gone", "", ""},
+	} {
+		pod := Pod{Name: test.name, Faults: test.faults}
+		f.AddConnect(&pod)
+		assert.Equal(t, test.want, pod.Faults, test.name)
+	}
+}
+
 // TestRelayFrom has a fault for one caller only.
 func TestRelayFrom(t *testing.T) {
 	r, err := newRelay("127.0.0.1:0", echo(t))

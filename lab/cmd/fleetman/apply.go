@@ -109,10 +109,10 @@ func withLostFaults(cmd *cobra.Command, fleet fleet, change func() (mesh.Applied
 func lostFaults(before, after []local.Pod) (notes []string) {
 	for _, old := range before {
 		kept := slices.ContainsFunc(after, func(p local.Pod) bool {
-			return podID(p) == podID(old) || p.Namespace == old.Namespace && p.Deployment == old.Deployment && p.Faults == old.Faults
+			return p.Name == old.Name || p.Namespace == old.Namespace && p.Deployment == old.Deployment && p.Faults == old.Faults
 		})
 		if old.Faults != "" && !kept {
-			notes = append(notes, fmt.Sprintf("%s ended, and its faults with it: %s", podID(old), old.Faults))
+			notes = append(notes, fmt.Sprintf("%s ended, and its faults with it: %s", old.Name, old.Faults))
 		}
 	}
 	return notes

@@ -17,7 +17,7 @@ func TestLostFaults(t *testing.T) {
 		pod("a-0", "a", "status=502,rate=0.5"), pod("a-1", "a", ""),
 		pod("b-0", "b", "delay=1s"),
 		pod("c-0", "c", "status=500"),
-		{Name: "a-0", Namespace: "shop", Deployment: "a", Faults: "status=503"},
+		{Name: "shop/a-0", Namespace: "shop", Deployment: "a", Faults: "status=503"},
 	}
 	after := []local.Pod{
 		pod("a-2", "a", ""), pod("a-3", "a", ""),

@@ -13,7 +13,6 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/manifest"
 )
 
 func faultCommand(where *places) *cobra.Command { //nolint:funlen,gocyclo // a list of flags, their help, and which of them go together
@@ -123,7 +122,7 @@ func (c podClient) get(ctx context.Context, pod local.Pod) (faults.State, error)
 	if err != nil || c.launcher == nil {
 		return state, err
 	}
-	connect, err := c.launcher.Connect(ctx, podID(pod))
+	connect, err := c.launcher.Connect(ctx, pod.Name)
 	return withConnect(state, connect), err
 }
 
@@ -136,20 +135,12 @@ func (c podClient) set(ctx context.Context, pod local.Pod, rules string) (faults
 	case c.launcher == nil:
 		return c.pods.Set(ctx, pod, ofPod)
 	}
-	connect, err := c.launcher.SetConnect(ctx, podID(pod), ofConnect)
+	connect, err := c.launcher.SetConnect(ctx, pod.Name, ofConnect)
 	if err != nil {
 		return faults.State{}, err
 	}
 	state, err := c.pods.Set(ctx, pod, ofPod)
 	return withConnect(state, connect), err
-}
-
-// podID is a pod's name, with its namespace unless that is the default one.
-func podID(pod local.Pod) string {
-	if pod.Namespace == manifest.DefaultNamespace {
-		return pod.Name
-	}
-	return pod.Namespace + "/" + pod.Name
 }
 
 func withConnect(state faults.State, connect local.ConnectState) faults.State {
