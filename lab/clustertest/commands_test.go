@@ -19,22 +19,23 @@ import (
 // pageAddress is the address of the page, as up and pods print it.
 var pageAddress = regexp.MustCompile(`(?m)^fleetman-webapp: (http://\S+)$`)
 
-// get returns the answer of an address, which may not be open yet: kube-proxy syncs once a second.
+// get returns the answer of an address. For a while after pods are ready it may not be open yet, and services may not
+// reach each other: kube-proxy syncs once a second.
 func get(t *testing.T, url string) (status int, body string, took time.Duration) {
 	t.Helper()
 	client := http.Client{Timeout: 20 * time.Second}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		began := time.Now()
 		response, err := client.Get(url)
-		if err == nil {
-			text, _ := io.ReadAll(response.Body)
-			response.Body.Close()
+		if err != nil {
+			require.Less(t, time.Now(), deadline, "%v", err)
+			continue
+		}
+		text, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode < 500 || time.Now().After(deadline) {
 			return response.StatusCode, string(text), time.Since(began)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }
 
