@@ -70,6 +70,11 @@ func (p plan) key() record.Key {
 // name is how the run is called in messages.
 func (p plan) name() string { return p.key().Name() }
 
+// includes reports whether the run of a key is among some.
+func includes(plans []plan, key record.Key) bool {
+	return slices.ContainsFunc(plans, func(p plan) bool { return p.key().Same(key) })
+}
+
 // lasts is how long a run takes.
 func (p plan) lasts() time.Duration {
 	return time.Duration(p.e.Phases.Healthy + p.e.Phases.Fault + p.e.Phases.After)
@@ -201,7 +206,7 @@ func (c *Comparison) Left() (left, all int, lasts time.Duration) {
 func (c *Comparison) Defects() (lines []string) {
 	for _, d := range c.defects {
 		becomes := "removed"
-		if slices.ContainsFunc(c.left, func(p plan) bool { return p.key().Same(d.Key) }) {
+		if includes(c.left, d.Key) {
 			becomes = "measuring again"
 		}
 		lines = append(lines, d.String()+": "+becomes)

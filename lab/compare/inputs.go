@@ -39,7 +39,7 @@ func (c *Comparison) checkInputs() error {
 	var changed []string
 	for _, p := range c.plans {
 		measured := c.run(p.key())
-		if measured == nil || measured.Inputs == (record.Inputs{}) || slices.ContainsFunc(c.left, func(other plan) bool { return other.key().Same(p.key()) }) {
+		if measured == nil || measured.Inputs == (record.Inputs{}) || includes(c.left, p.key()) {
 			continue
 		}
 		was, now := measured.Inputs, p.inputs
@@ -77,7 +77,7 @@ func (c *Comparison) renew() error {
 		return nil
 	}
 	for _, r := range c.have.Runs {
-		if !slices.ContainsFunc(c.plans, func(p plan) bool { return p.key().Same(r.Key) }) {
+		if !includes(c.plans, r.Key) {
 			return nil
 		}
 	}
