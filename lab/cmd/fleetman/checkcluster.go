@@ -13,6 +13,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/usage"
 )
 
 // checkPlace returns an error for a flag that does not go together with the place of the fleets.
@@ -21,7 +22,7 @@ func (f checkFlags) checkPlace(cmd *cobra.Command, where *places) error {
 		return err
 	}
 	if where.onCluster() && f.jobs != 1 {
-		return usageError{fmt.Errorf("--jobs %d: must be 1 with --context: all fleets of a cluster share its ingress gateway", f.jobs)}
+		return usage.Errorf("--jobs %d: must be 1 with --context: all fleets of a cluster share its ingress gateway", f.jobs)
 	}
 	return nil
 }
@@ -61,14 +62,14 @@ func (f checkFlags) others() ([]check.Result, error) {
 	}
 	text, err := os.ReadFile(f.against)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--against: %w", err)}
+		return nil, usage.Errorf("--against: %w", err)
 	}
 	var other check.Summary
 	if err := json.Unmarshal(text, &other); err != nil {
-		return nil, usageError{fmt.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)}
+		return nil, usage.Errorf("--against %s: %w: must be what check -o json wrote", f.against, err)
 	}
 	if len(other.Results) == 0 {
-		return nil, usageError{fmt.Errorf("--against %s: no results: must be what check -o json wrote", f.against)}
+		return nil, usage.Errorf("--against %s: no results: must be what check -o json wrote", f.against)
 	}
 	return other.Results, nil
 }

@@ -22,6 +22,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/usage"
 )
 
 // fleet is a running fleet, on this machine or on a cluster.
@@ -46,7 +47,7 @@ func (p *places) addCluster(cmd *cobra.Command) {
 			return err
 		}
 		if cmd.Flags().Changed("context") && p.cluster.Context == "" {
-			return usageError{errors.New(`--context "": must be the name of a context of the kubeconfig`)}
+			return usage.Error{Err: errors.New(`--context "": must be the name of a context of the kubeconfig`)}
 		}
 		if before != nil {
 			return before(cmd, args)
@@ -63,7 +64,7 @@ func (p *places) connectCluster() (*cluster.Client, error) {
 	p.cluster.Getenv = process.Getenv(p.environ)
 	client, err := cluster.NewClient(p.cluster)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usage.Error{Err: err}
 	}
 	return client, nil
 }
@@ -155,7 +156,7 @@ func (p *places) checkFlags(cmd *cobra.Command, clusterOnly, localOnly []string)
 	}
 	for _, name := range only {
 		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--%s: must be %s", name, must)}
+			return usage.Errorf("--%s: must be %s", name, must)
 		}
 	}
 	return nil
@@ -169,7 +170,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	options, err := f.options(where)
 	if err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	paths, objects, err := load(where, args)
 	if err != nil {
@@ -220,7 +221,7 @@ func (f *clusterFlags) agree(cmd *cobra.Command, objects []string) error {
 	}
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return usageError{errors.New("--yes: missing: must be given to apply objects in other namespaces, or answered at a terminal")}
+		return usage.Error{Err: errors.New("--yes: missing: must be given to apply objects in other namespaces, or answered at a terminal")}
 	}
 	fmt.Fprint(stderr, "apply them? [y/N] ")
 	answer, err := bufio.NewReader(in).ReadString('\n')

@@ -84,7 +84,7 @@ not decided by so few requests.`,
 			}
 			options, err := f.options(cmd, args, where)
 			if err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			if where.onCluster() && f.write == "" {
 				return f.runOnCluster(cmd, where, options)
@@ -418,7 +418,7 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 	o.Progress = func(line string) { fmt.Fprintln(stderr, line) }
 	if f.write != "" {
 		if _, err := o.Manifests(); err != nil {
-			return usageError{err}
+			return usage.Error{Err: err}
 		}
 		return o.Experiment.Write(f.write, o.Root)
 	}
@@ -428,7 +428,7 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 	o.Binaries = where.source(o.Progress).Find
 	comparison, err := compare.New(o)
 	if err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	left, all, lasts := comparison.Left()
 	o.Progress(fmt.Sprintf("%s\n%d of %d runs to measure, about %v; seeds %s; records in %s", o.Experiment.Question, left, all, lasts.Round(time.Second), numbers(o.Experiment.Seeds), o.Out))
@@ -438,7 +438,7 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 	}
 	if err := comparison.Run(ctx); err != nil {
 		if problems, ok := errors.AsType[experiment.Problems](err); ok {
-			return usageError{problems}
+			return usage.Error{Err: problems}
 		}
 		if left, ok := errors.AsType[compare.LeftError](err); ok {
 			return finalError{left}

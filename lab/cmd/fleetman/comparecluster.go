@@ -1,11 +1,10 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/compare"
+	"fleetman.example/lab/usage"
 )
 
 // checkPlace returns an error for a flag that does not go together with the place of the fleets.
@@ -14,7 +13,7 @@ func (f compareFlags) checkPlace(cmd *cobra.Command, where *places) error {
 		return err
 	}
 	if cmd.Flags().Changed("load-jobs") && f.jobs < 1 {
-		return usageError{fmt.Errorf("--load-jobs %d: must be at least 1", f.jobs)}
+		return usage.Errorf("--load-jobs %d: must be at least 1", f.jobs)
 	}
 	return nil
 }
@@ -29,7 +28,7 @@ func (f compareFlags) runOnCluster(cmd *cobra.Command, where *places, o compare.
 	if f.cluster.dryRun {
 		arms, err := o.Manifests()
 		if err != nil {
-			return usageError{err}
+			return usage.Error{Err: err}
 		}
 		return client.PlanComparison(arms, o.Experiment.Load.From != "", cmd.OutOrStdout())
 	}

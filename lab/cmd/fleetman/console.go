@@ -13,6 +13,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 // consolePort is the flag --console-port: where the console is served, 0 for none.
@@ -126,10 +127,10 @@ A fleet on this machine has its console from fleetman up.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !where.onCluster() {
-				return usageError{errors.New("--context: missing: must be the name of a context of the kubeconfig; a fleet on this machine has its console from fleetman up")}
+				return usage.Error{Err: errors.New("--context: missing: must be the name of a context of the kubeconfig; a fleet on this machine has its console from fleetman up")}
 			}
 			if err := port.check(); err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			_ = where.find() // without the repository there are no lessons
 			return serveCluster(cmd, where, port)

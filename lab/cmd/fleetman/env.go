@@ -14,6 +14,7 @@ import (
 
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/usage"
 )
 
 func envCommand(where *places) *cobra.Command {
@@ -35,7 +36,7 @@ that directory, before it is started too.`,
 				shell = shells[0]
 			}
 			if !slices.Contains(shells, shell) {
-				return usageError{fmt.Errorf("--shell %s: must be one of %s", quoted(shell), strings.Join(shells, ", "))}
+				return usage.Errorf("--shell %s: must be one of %s", quoted(shell), strings.Join(shells, ", "))
 			}
 			if err := where.find(); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fleetman.example/lab/bare"
+	"fleetman.example/lab/usage"
 )
 
 func envoyCommand(where *places) *cobra.Command {
@@ -38,7 +39,7 @@ configuration in version 3 instead of running it.`,
 func runEnvoy(cmd *cobra.Command, where *places, path string, print bool) error {
 	config, notes, err := bare.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return usageError{fmt.Errorf("%s: must be the configuration of an Envoy, or a directory with one", quoted(path))}
+		return usage.Errorf("%s: must be the configuration of an Envoy, or a directory with one", quoted(path))
 	}
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func upEnvoy(cmd *cobra.Command, where *places, path string) error {
 		}
 	})
 	if given != "" {
-		return usageError{fmt.Errorf("--%s: must be unset with %s, which is the configuration of an Envoy", given, path)}
+		return usage.Errorf("--%s: must be unset with %s, which is the configuration of an Envoy", given, path)
 	}
 	return runEnvoy(cmd, where, path, false)
 }

@@ -13,6 +13,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 func faultCommand(where *places) *cobra.Command { //nolint:funlen,gocyclo // a list of flags, their help, and which of them go together
@@ -46,15 +47,15 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			rules := "" // to clear
 			switch {
 			case clear && show:
-				return usageError{errors.New("fleetman fault: --clear, --show: must be one of them")}
+				return usage.Error{Err: errors.New("fleetman fault: --clear, --show: must be one of them")}
 			case (clear || show) && len(args) <= 1:
 			case !clear && !show && len(args) == 2 && strings.Trim(args[1], "; ") != "":
 				rules = args[1]
 				if err := errors.Join(faults.CheckRules(rules)...); err != nil {
-					return usageError{err}
+					return usage.Error{Err: err}
 				}
 			default:
-				return usageError{errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
+				return usage.Error{Err: errors.New("fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help")}
 			}
 			status, err := where.status(cmd.Context())
 			if err != nil {
@@ -131,7 +132,7 @@ func (c podClient) set(ctx context.Context, pod local.Pod, rules string) (faults
 	ofPod, ofConnect := faults.Split(rules)
 	switch {
 	case c.launcher == nil && ofConnect != "":
-		return faults.State{}, usageError{fmt.Errorf("%s: must be without --context: a launcher on this machine makes faults of connections", ofConnect)}
+		return faults.State{}, usage.Errorf("%s: must be without --context: a launcher on this machine makes faults of connections", ofConnect)
 	case c.launcher == nil:
 		return c.pods.Set(ctx, pod, ofPod)
 	}

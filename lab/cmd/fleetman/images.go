@@ -17,6 +17,7 @@ import (
 
 	"fleetman.example/lab/cluster/image"
 	"fleetman.example/lab/gobuild"
+	"fleetman.example/lab/usage"
 )
 
 // imageFlags are the values of the flags of `fleetman images`.
@@ -82,11 +83,11 @@ docker push, and fleetman up --images PREFIX.`,
 			loader := loaders[args[0]]
 			switch {
 			case loader == nil:
-				return usageError{fmt.Errorf("%s: must be kind, minikube or containerd", quoted(args[0]))}
+				return usage.Errorf("%s: must be kind, minikube or containerd", quoted(args[0]))
 			case args[0] == "containerd" && cmd.Flags().Changed("name"):
-				return usageError{errors.New("--name: must be with kind or minikube")}
+				return usage.Error{Err: errors.New("--name: must be with kind or minikube")}
 			case args[0] != "containerd" && cmd.Flags().Changed("address"):
-				return usageError{errors.New("--address: must be with containerd")}
+				return usage.Error{Err: errors.New("--address: must be with containerd")}
 			}
 			program := loader(f, "")[0]
 			if _, err := exec.LookPath(program); err != nil {
@@ -131,7 +132,7 @@ and save them as one archive, which docker load, ctr images import and others re
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput("", args[0]); err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			names, err := f.save(cmd, where, args[0])
 			for _, name := range names {
@@ -162,7 +163,7 @@ func (f *imageFlags) save(cmd *cobra.Command, where *places, path string) ([]str
 	}
 	arch := cmp.Or(f.arch, runtime.GOARCH)
 	if arch != "amd64" && arch != "arm64" {
-		return nil, usageError{fmt.Errorf("--arch %s: must be amd64 or arm64", quoted(f.arch))}
+		return nil, usage.Errorf("--arch %s: must be amd64 or arm64", quoted(f.arch))
 	}
 	bin, services, err := buildImages(cmd.Context(), where.root, arch, func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) })
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/lint"
+	"fleetman.example/lab/usage"
 )
 
 // lintFlags are the values of the flags of `fleetman lint`.
@@ -49,9 +50,9 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 && !where.onCluster():
-				return usageError{fmt.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more, or --context", cmd.CommandPath())}
+				return usage.Errorf("%s: 0 arguments: must be one SCENARIO, DIR or FILE, or more, or --context", cmd.CommandPath())
 			case len(args) > 0 && where.onCluster():
-				return usageError{fmt.Errorf("%s: must be without arguments beside --context: the cluster's objects are read", quoted(args[0]))}
+				return usage.Errorf("%s: must be without arguments beside --context: the cluster's objects are read", quoted(args[0]))
 			}
 			return nil
 		},
@@ -79,7 +80,7 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
 
 func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 	if err := f.check(cmd.Flags().Changed("prove")); err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	paths, err := where.manifests(args)
 	if where.onCluster() {

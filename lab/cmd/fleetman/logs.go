@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 func logsCommand(where *places) *cobra.Command {
@@ -34,9 +34,9 @@ that has one.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case tail < -1:
-				return usageError{fmt.Errorf("--tail %d: must be the number of lines, or -1 for all", tail)}
+				return usage.Errorf("--tail %d: must be the number of lines, or -1 for all", tail)
 			case since < 0 || since == 0 && cmd.Flags().Changed("since"):
-				return usageError{fmt.Errorf("--since %v: must be more than 0s", since)}
+				return usage.Errorf("--since %v: must be more than 0s", since)
 			}
 			if tail >= 0 {
 				o.TailLines = &tail

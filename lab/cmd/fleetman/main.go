@@ -43,12 +43,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return 0
 	}
 	fmt.Fprintf(stderr, "fleetman: %v\n", err)
-	_, isUsage := errors.AsType[usageError](err)
-	_, isUnknown := errors.AsType[usage.Error](err)
+	_, isUsage := errors.AsType[usage.Error](err)
 	_, isInterrupted := errors.AsType[interruptedError](err)
 	goals, isGoals := errors.AsType[goalsError](err)
 	switch {
-	case !valid || isUsage || isUnknown:
+	case !valid || isUsage:
 		return exitUsage
 	case isGoals:
 		return goals.code

@@ -56,7 +56,7 @@ func (p *places) find() error {
 			return fmt.Errorf("%s%s: %w", name, given, err)
 		}
 		if !isRepository(p.root) {
-			return usageError{fmt.Errorf("%s%s: must be a clone of the repository, with go.work and k8s/base", name, given)}
+			return usage.Errorf("%s%s: must be a clone of the repository, with go.work and k8s/base", name, given)
 		}
 	}
 	base := p.root
@@ -91,7 +91,7 @@ func repositoryAbove(dir string) string {
 
 // noRepository is the error of a command that needs a repository.
 func noRepository(or string) error {
-	return usageError{fmt.Errorf("no repository here: start fleetman inside a clone, or name it with --root or %s%s", rootVariable, or)}
+	return usage.Errorf("no repository here: start fleetman inside a clone, or name it with --root or %s%s", rootVariable, or)
 }
 
 // connect returns a client of the running fleet.
@@ -120,7 +120,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 			continue
 		}
 		if p.root == "" {
-			return nil, usageError{fmt.Errorf("%s: must be a file or a directory; for a scenario's name, start fleetman inside the repository", quoted(arg))}
+			return nil, usage.Errorf("%s: must be a file or a directory; for a scenario's name, start fleetman inside the repository", quoted(arg))
 		}
 		if dir := filepath.Join(p.scenarios(), filepath.FromSlash(arg)); filepath.IsLocal(arg) && scenario.IsOne(dir) {
 			paths = append(paths, dir)
@@ -137,7 +137,7 @@ func (p *places) manifests(args []string) ([]string, error) {
 		if hint == "" {
 			hint = "; fleetman scenarios lists them"
 		}
-		return nil, usageError{fmt.Errorf("%s: must be a file, a directory or a scenario%s", quoted(arg), hint)}
+		return nil, usage.Errorf("%s: must be a file, a directory or a scenario%s", quoted(arg), hint)
 	}
 	return paths, nil
 }

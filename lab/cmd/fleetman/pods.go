@@ -14,6 +14,7 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // podList is the JSON of pods.
@@ -163,10 +164,10 @@ Deployment replaces it. There are no other signals.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := parseSignal(name)
 			if err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			if where.onCluster() && sig != syscall.SIGTERM && sig != syscall.SIGKILL {
-				return usageError{fmt.Errorf("--signal %s: must be TERM or KILL with --context: the API of a cluster has no others", name)}
+				return usage.Errorf("--signal %s: must be TERM or KILL with --context: the API of a cluster has no others", name)
 			}
 			client, err := where.fleet()
 			if err != nil {

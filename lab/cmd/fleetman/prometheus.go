@@ -9,6 +9,7 @@ import (
 
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/monitoring"
+	"fleetman.example/lab/usage"
 )
 
 func prometheusConfigCommand(where *places) *cobra.Command {
@@ -24,7 +25,7 @@ the dashboards and alerts of k8s/dashboards use. It is valid until the fleet end
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < time.Second {
-				return usageError{fmt.Errorf("--interval %v: must be at least 1s", interval)}
+				return usage.Errorf("--interval %v: must be at least 1s", interval)
 			}
 			status, err := where.statusWithMesh(cmd.Context())
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/usage"
 )
 
 // errNotShown is the error of a proof whose runs did not show the finding.
@@ -32,7 +33,7 @@ func (f *lintFlags) proveFinding(cmd *cobra.Command, where places, manifests *li
 	}
 	network, err := podNetwork(f.network)
 	if err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	out := filepath.Join(where.state, "..", "lint", time.Now().Format("20060102-150405"))
 	dump, err := manifests.Dump(f.prove, f.options)

@@ -9,6 +9,7 @@ import (
 
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/relay"
+	"fleetman.example/lab/usage"
 )
 
 // relayCommand is what the lab's image runs in helpers on a cluster.
@@ -43,7 +44,7 @@ became of each request until it is read. Comparisons on a cluster run it in Jobs
 func serveAt(serve func(context.Context, net.Listener) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if _, _, err := net.SplitHostPort(args[0]); err != nil {
-			return usageError{fmt.Errorf("ADDRESS: %s: must be HOST:PORT", quoted(args[0]))}
+			return usage.Errorf("ADDRESS: %s: must be HOST:PORT", quoted(args[0]))
 		}
 		listener, err := net.Listen("tcp", args[0])
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/usage"
 )
 
 // htmlFile is the name of the whole report beside the records.
@@ -52,17 +53,17 @@ not decided by so few requests.`,
   fleetman report DIR --goal 'library, bad-replica: good >= 99.8% at 95%'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("%s: no DIR: must be one or more directories of comparisons", cmd.CommandPath())}
+				return usage.Errorf("%s: no DIR: must be one or more directories of comparisons", cmd.CommandPath())
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			goals, err := f.check()
 			if err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			if cmd.Flags().Changed("port") && !f.live {
-				return usageError{errors.New("fleetman report: --port: must be with --serve")}
+				return usage.Error{Err: errors.New("fleetman report: --port: must be with --serve")}
 			}
 			if f.live {
 				return f.serve(cmd.Context(), args, goals, cmd.OutOrStdout())
@@ -113,7 +114,7 @@ func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) er
 		}
 		if report.Overlap(a, b) {
 			if err := b.Judge(goals...); err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			p := report.Compare(a, b)
 			p.Dirs = [2]string(dirs)
@@ -125,7 +126,7 @@ func (f reportFlags) run(dirs []string, goals []experiment.Goal, w io.Writer) er
 		return err
 	}
 	if err := r.Judge(goals...); err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	return f.write(r, dirs, w)
 }
@@ -188,7 +189,7 @@ func (f reportFlags) print(r report.Report, dirs []string, w io.Writer) error {
 
 func (f reportFlags) writePair(p report.Pair, w io.Writer) error {
 	if f.output.format == "csv" || f.output.format == "markdown" || f.readme != "" || f.hgrm != "" || f.svg != "" {
-		return usageError{errors.New("fleetman report A B: -o csv, -o markdown, --readme, --hgrm, --svg: must be of one comparison")}
+		return usage.Error{Err: errors.New("fleetman report A B: -o csv, -o markdown, --readme, --hgrm, --svg: must be of one comparison")}
 	}
 	if f.html != "" {
 		if err := writeHTML(f.html, func(w io.Writer) error { return report.PairHTML(w, p) }); err != nil {
@@ -285,7 +286,7 @@ func computeReport(dirs []string) (report.Report, error) {
 			return report.Report{}, fmt.Errorf("%w\n%s", err, measuresAgain(incomplete, dir))
 		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			err = usageError{fmt.Errorf("%s: no records: must be the directory of a comparison", quoted(dir))}
+			err = usage.Errorf("%s: no records: must be the directory of a comparison", quoted(dir))
 		}
 		if err != nil {
 			return report.Report{}, err

@@ -19,6 +19,7 @@ import (
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
 	"fleetman.example/lab/tcp"
+	"fleetman.example/lab/usage"
 )
 
 // servePort is the default of --port; 30080 is the map's, 30090 the console's.
@@ -28,7 +29,7 @@ const servePort = 30091
 func (f reportFlags) serve(ctx context.Context, dirs []string, goals []experiment.Goal, w io.Writer) error {
 	for _, dir := range dirs {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return usageError{fmt.Errorf("%s: must be the directory of a comparison", quoted(dir))}
+			return usage.Errorf("%s: must be the directory of a comparison", quoted(dir))
 		}
 	}
 	pages := &livePages{dirs: dirs, goals: goals}

@@ -9,6 +9,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 func setCommand(where *places) *cobra.Command {
@@ -34,7 +35,7 @@ wait for its pods.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := override(args, replicas, cmd.Flags().Changed("replicas"))
 			if err != nil {
-				return usageError{err}
+				return usage.Error{Err: err}
 			}
 			client, err := where.fleet()
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/trace"
+	"fleetman.example/lab/usage"
 )
 
 // traces receives the spans of a fleet.
@@ -25,7 +26,7 @@ type traces struct {
 func receiveTraces(options *local.Options) (*traces, error) {
 	choice, err := trace.Choose(process.Getenv(options.Environ))
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usage.Error{Err: err}
 	}
 	if choice.Off != "" {
 		options.Progress("the console shows no traces: " + choice.Off)

@@ -21,6 +21,7 @@ import (
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/binaries"
+	"fleetman.example/lab/usage"
 	"fleetman.example/lab/watch"
 )
 
@@ -162,7 +163,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	options, err := f.options(where)
 	if err != nil {
-		return usageError{err}
+		return usage.Error{Err: err}
 	}
 	paths, objects, err := load(where, args)
 	if err != nil {

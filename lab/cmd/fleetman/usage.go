@@ -15,11 +15,6 @@ import (
 	"fleetman.example/lab/usage"
 )
 
-// usageError is a wrong command line.
-type usageError struct{ error }
-
-func (u usageError) Unwrap() error { return u.error }
-
 // exactly returns a check that there is one argument, of the given name.
 func exactly(name string) cobra.PositionalArgs { return arguments(1, 1, "one "+name) }
 
@@ -34,7 +29,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 func arguments(fewest, most int, must string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < fewest || len(args) > most {
-			return usageError{fmt.Errorf("%s: %d arguments: must be %s", cmd.CommandPath(), len(args), must)}
+			return usage.Errorf("%s: %d arguments: must be %s", cmd.CommandPath(), len(args), must)
 		}
 		return nil
 	}
@@ -92,7 +87,7 @@ func checkBin(dir string) error {
 // none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s: %q: must be without arguments", cmd.CommandPath(), args[0])}
+		return usage.Errorf("%s: %q: must be without arguments", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -130,7 +125,7 @@ func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	if len(suggested) > 0 {
 		see = usage.DidYouMean(suggested) + " See"
 	}
-	return usageError{fmt.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())}
+	return usage.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())
 }
 
 // flagError returns pflag's errors in the form of the project's own.
@@ -139,7 +134,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	invalid, isInvalid := errors.AsType[*pflag.InvalidValueError](err)
 	switch {
 	case isInvalid:
-		return usageError{fmt.Errorf("--%s %s: must be %s; see %s --help", invalid.GetFlag().Name, quoted(invalid.GetValue()), valid(invalid), cmd.CommandPath())}
+		return usage.Errorf("--%s %s: must be %s; see %s --help", invalid.GetFlag().Name, quoted(invalid.GetValue()), valid(invalid), cmd.CommandPath())
 	case isMissing && missing.GetSpecifiedShortnames() == "":
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
@@ -149,7 +144,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 		return unknown("flag --"+missing.GetSpecifiedName(), suggested, cmd)
 	}
-	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	return usage.Errorf("%w; see %s --help", err, cmd.CommandPath())
 }
 
 // quoted returns a value for an error: in quotes when it is empty or has spaces.
