@@ -39,7 +39,7 @@ func Build(ctx context.Context, root string, needed []string, progress func(stri
 	progress(fmt.Sprintf("building %s (a minute the first time)", strings.Join(needed, ", ")))
 	began := time.Now()
 	err = gobuild.Build{
-		Dir: root, Flags: []string{"-tags", "nomsgpack", "-ldflags", "-s -w"}, Packages: packages, Output: bin + string(filepath.Separator),
+		Dir: root, Flags: []string{"-tags", "nomsgpack", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w"}, Packages: packages, Output: bin + string(filepath.Separator),
 		Work: filepath.Join(bin, ".work"), Name: "the services", Every: 2 * time.Second, Progress: progress,
 	}.Run(ctx)
 	if err != nil {
