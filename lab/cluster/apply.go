@@ -237,10 +237,11 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 		return difference{}, c.about(refOf(o), err)
 	case o.GetKind() == "Namespace" && before.GetDeletionTimestamp() != nil: // applyNamespace waits for its end
 		return difference{"created", nil, o}, nil
-	case !c.mayReplace(o, before, given):
-		return difference{}, c.foreign(o, before)
-	case o.GetKind() == "Namespace":
-		o = namespaceOver(o, before.GetLabels())
+	default:
+		if err := c.checkOwner(o, before, given); err != nil {
+			return difference{}, err
+		}
+		o = namespaceOver(o, before.GetLabels()) // another object is fleetman's, and stays as it is
 	}
 	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
 	switch {
@@ -254,21 +255,16 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 	return difference{}, nil
 }
 
-// mayReplace reports whether the object that exists is of the fleet. A namespace may be the user's, unless it is the
-// fleet's own one, and not given.
-func (c *Client) mayReplace(o, before *unstructured.Unstructured, given bool) bool {
-	if before.GetLabels()[managedBy] == manager {
-		return before.GetLabels()[partOfSet] == fleetID(c.namespace)
-	}
-	return o.GetKind() == "Namespace" && (o.GetName() != c.namespace || given)
-}
-
-// foreign returns the error for an object that exists and is not of the fleet.
-func (c *Client) foreign(o, before *unstructured.Unstructured) error {
+// checkOwner returns an error for an object that exists and is not of the fleet. A namespace may be the user's, unless it
+// is the fleet's own one, and not given.
+func (c *Client) checkOwner(o, before *unstructured.Unstructured, given bool) error {
+	made, isNamespace := before.GetLabels()[managedBy] == manager, o.GetKind() == "Namespace"
 	switch {
-	case before.GetLabels()[managedBy] == manager:
+	case made && before.GetLabels()[partOfSet] == fleetID(c.namespace), !made && isNamespace && (o.GetName() != c.namespace || given):
+		return nil
+	case made:
 		return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
-	case o.GetKind() == "Namespace":
+	case isNamespace:
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())
 	}
 	return c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", refOf(o))
@@ -468,10 +464,7 @@ func (c *Client) istiodJSON(ctx context.Context, pod local.Pod, path string, int
 	if err == nil {
 		err = json.Unmarshal(text, into)
 	}
-	if err != nil {
-		return c.about(pod.Name, err)
-	}
-	return nil
+	return c.about(pod.Name, err)
 }
 
 // meshConfig returns the fleet's fields of the mesh configuration, or "".

@@ -60,25 +60,18 @@ type Client struct {
 	base               *rest.Config // as it was given
 	responded          *atomic.Bool // the API server has, to this client or to one that it was made from
 	config             *rest.Config
-	kube               groups
-	dynamic            dynamic.Interface
-	mapper             *restmapper.DeferredDiscoveryRESTMapper
-	forwards           *forwards
+	// The typed clients of two API groups. Those of all groups, kubernetes.Clientset, are a hundred packages more to
+	// compile.
+	core     corev1.CoreV1Interface
+	apps     appsv1.AppsV1Interface
+	dynamic  dynamic.Interface
+	mapper   *restmapper.DeferredDiscoveryRESTMapper
+	forwards *forwards
 
 	mu        sync.Mutex
 	addresses map[string]local.Pod // by address, and by name
 	helpers   map[string]*helper   // by NAMESPACE/POD
 }
-
-// groups has the typed clients of two API groups. Those of all groups, kubernetes.Clientset, are a hundred
-// packages more to compile.
-type groups struct {
-	corev1.CoreV1Interface
-	appsv1.AppsV1Interface
-}
-
-func (g groups) CoreV1() corev1.CoreV1Interface { return g.CoreV1Interface }
-func (g groups) AppsV1() appsv1.AppsV1Interface { return g.AppsV1Interface }
 
 // helper is a pod that relays connections.
 type helper struct {
@@ -130,18 +123,12 @@ func newClient(o Options, base *rest.Config, responded *atomic.Bool) (*Client, e
 	if o.Images != "" {
 		c.images = strings.TrimSuffix(o.Images, "/") + "/"
 	}
-	var err error
-	if c.kube.CoreV1Interface, err = corev1.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
-	}
-	if c.kube.AppsV1Interface, err = appsv1.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
-	}
-	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
-	}
+	var errs [3]error
+	c.core, errs[0] = corev1.NewForConfig(config)
+	c.apps, errs[1] = appsv1.NewForConfig(config)
+	c.dynamic, errs[2] = dynamic.NewForConfig(config)
 	known, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
+	if err := cmp.Or(errs[0], errs[1], errs[2], err); err != nil {
 		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
 	}
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(known))
@@ -237,7 +224,7 @@ func (c *Client) Reach(ctx context.Context) error {
 func (c *Client) version(ctx context.Context) (found version.Info, err error) {
 	ctx, cancel := context.WithTimeout(ctx, firstContact)
 	defer cancel()
-	text, err := raw(ctx, c.kube.CoreV1().RESTClient().Get().AbsPath("/version"))
+	text, err := raw(ctx, c.core.RESTClient().Get().AbsPath("/version"))
 	if err != nil {
 		return found, c.explain(err)
 	}

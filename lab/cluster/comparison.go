@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (c *Client) CheckFree(ctx context.Context) error {
 	if wrong := validation.IsDNS1123Label(c.namespace); len(wrong) > 0 {
 		return fmt.Errorf("--namespace: %s: must be a shorter one: an arm's namespace has at most 63 letters, digits and hyphens", c.namespace)
 	}
-	there, err := c.kube.CoreV1().Namespaces().Get(ctx, c.namespace, metav1.GetOptions{})
+	there, err := c.core.Namespaces().Get(ctx, c.namespace, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -61,16 +62,13 @@ func (c *Client) CheckFree(ctx context.Context) error {
 	case there.Labels[managedBy] != manager:
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", c.namespace)
 	}
-	of := there.Labels[armOf]
-	if of == "" {
-		of = c.namespace
-	}
+	of := cmp.Or(there.Labels[armOf], c.namespace)
 	return c.fail(nil, "namespace %s: exists: end its fleet first with fleetman down --context %s --namespace %s, or choose another --namespace", c.namespace, c.context, of)
 }
 
 // downArms removes the fleets of a comparison in this client's namespace, and returns whether there was one.
 func (c *Client) downArms(ctx context.Context) (any bool, err error) {
-	list, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: ofFleet + "," + armOf + "=" + c.namespace})
+	list, err := c.core.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: ofFleet + "," + armOf + "=" + c.namespace})
 	if err != nil {
 		return false, c.about("namespaces", err)
 	}
@@ -106,11 +104,8 @@ func Transient(err error) bool {
 // ProxyText returns the log of a pod's proxy since a time.
 func (c *Client) ProxyText(ctx context.Context, pod local.Pod, since metav1.Time) ([]byte, error) {
 	options := &corev1.PodLogOptions{Container: proxyContainer, SinceTime: &since}
-	text, err := raw(ctx, c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options))
-	if err != nil {
-		return nil, c.about("log of the proxy of "+pod.Name, err)
-	}
-	return text, nil
+	text, err := raw(ctx, c.core.Pods(pod.Namespace).GetLogs(pod.Name, options))
+	return text, c.about("log of the proxy of "+pod.Name, err)
 }
 
 // Gateways returns the pods of the ingress gateway.
@@ -138,7 +133,7 @@ func (c *Client) Describe(ctx context.Context) (d Description, err error) {
 	if err := c.Reach(ctx); err != nil {
 		return d, err
 	}
-	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	nodes, err := c.core.Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return d, c.about("nodes", err)
 	}
@@ -158,7 +153,7 @@ func (c *Client) Describe(ctx context.Context) (d Description, err error) {
 // ServiceOf returns the host and the address of a Service of the fleet by which pods of the cluster reach
 // it: the port is its first one that is not of an admin listener.
 func (c *Client) ServiceOf(ctx context.Context, namespace, name string) (host, address string, err error) {
-	s, err := c.kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	s, err := c.core.Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return "", "", c.about("Service "+namespace+"/"+name, err)
 	}

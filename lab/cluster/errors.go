@@ -90,4 +90,4 @@ func (c *Client) about(what string, err error) error {
 }
 
 // oneLine returns the text of a library's error in one line.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func oneLine(err error) string { return oneLineText(err.Error()) }

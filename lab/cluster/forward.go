@@ -107,7 +107,7 @@ func (f *forwards) connect(ctx context.Context, namespace, pod string) (httpstre
 	if err != nil {
 		return nil, err
 	}
-	target := f.client.kube.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
+	target := f.client.core.RESTClient().Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
 	dialer := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
 	type result struct {
 		conn httpstream.Connection
@@ -256,7 +256,7 @@ func (a podAddress) String() string { return net.JoinHostPort(a.pod, strconv.Ito
 
 // nodeError returns the error of a connection that the node could not open, or that broke.
 func nodeError(address podAddress, text string) error {
-	op := &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: errors.New(strings.Join(strings.Fields(text), " "))}
+	op := &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: errors.New(oneLineText(text))}
 	switch {
 	case strings.Contains(text, "connection refused"):
 		op.Err = syscall.ECONNREFUSED

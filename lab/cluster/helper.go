@@ -132,7 +132,7 @@ func (c *Client) podOf(container corev1.Container) corev1.PodTemplateSpec {
 
 // addTo adds a program to a pod as an ephemeral container, and waits until it serves.
 func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
-	pods := c.kube.CoreV1().Pods(pod.Namespace)
+	pods := c.core.Pods(pod.Namespace)
 	there, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
 	if err != nil {
 		return c.about("pod "+pod.Name, err)
@@ -154,7 +154,7 @@ func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 func (c *Client) addHelper(ctx context.Context, name string) error {
 	p := c.podOf(c.container(relays))
 	p.Name = name
-	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, &corev1.Pod{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, metav1.CreateOptions{FieldManager: manager})
+	_, err := c.core.Pods(c.namespace).Create(ctx, &corev1.Pod{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, metav1.CreateOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return c.about("pod "+name, err)
 	}
@@ -167,7 +167,7 @@ func (c *Client) await(ctx context.Context, namespace, name string, p program) e
 	defer cancel()
 	why := "no status"
 	for {
-		pod, err := c.kube.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		pod, err := c.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil && ctx.Err() == nil {
 			return c.about("pod "+name, err)
 		}

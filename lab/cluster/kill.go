@@ -25,7 +25,7 @@ func (c *Client) Kill(ctx context.Context, name string, sig syscall.Signal) (str
 	if err != nil {
 		return "", err
 	}
-	if err := c.kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options); err != nil {
+	if err := c.core.Pods(pod.Namespace).Delete(ctx, pod.Name, options); err != nil {
 		return "", c.about("pod "+pod.Name, err)
 	}
 	return fmt.Sprintf("%s: %s; Deployment %s replaces it", pod.Name, how, pod.Deployment), nil

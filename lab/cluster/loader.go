@@ -72,7 +72,7 @@ func (c *Client) StartLoaderIn(ctx context.Context, pod local.Pod) (Loader, erro
 
 // loader returns the client of a pod that sends a load, after it has compared their clocks.
 func (c *Client) loader(ctx context.Context, namespace, pod string) (Loader, error) {
-	there, err := c.kube.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+	there, err := c.core.Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 	if err != nil {
 		return Loader{}, c.about("pod "+pod, err)
 	}
@@ -102,7 +102,7 @@ func (c *Client) podOfJob(ctx context.Context, job string) (string, error) {
 func (c *Client) refusal(ctx context.Context, job string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstContact)
 	defer cancel()
-	events, err := c.kube.CoreV1().Events(c.namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Job,involvedObject.name=" + job})
+	events, err := c.core.Events(c.namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Job,involvedObject.name=" + job})
 	if err != nil || len(events.Items) == 0 {
 		return "the Job's controller must create it"
 	}

@@ -144,7 +144,7 @@ func appOrProxy(p *corev1.Pod) string {
 // copyLog writes a log, line by line. The first container is the program's, as the manifests have it.
 func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.LogOptions, out *local.LineWriter) error {
 	if s.container == "" {
-		pod, err := c.kube.CoreV1().Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
+		pod, err := c.core.Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
 		if err != nil {
 			return c.about("pod "+s.pod, err)
 		}
@@ -157,7 +157,7 @@ func (c *Client) copyLog(ctx context.Context, s source, prefix string, o local.L
 	if !o.Since.IsZero() {
 		options.SinceTime = new(metav1.NewTime(o.Since))
 	}
-	stream, err := c.kube.CoreV1().Pods(s.namespace).GetLogs(s.pod, options).Stream(ctx)
+	stream, err := c.core.Pods(s.namespace).GetLogs(s.pod, options).Stream(ctx)
 	if err != nil {
 		return c.about("log of "+s.name, err)
 	}

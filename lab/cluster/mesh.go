@@ -36,12 +36,7 @@ func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
 	if err != nil {
 		return mesh.Status{}, err
 	}
-	var proxied []local.Pod
-	for _, pod := range pods {
-		if pod.AppAddress != "" {
-			proxied = append(proxied, pod)
-		}
-	}
+	proxied := proxied(pods)
 	if len(proxied) == 0 {
 		return mesh.Status{}, c.fail(errNoProxies, "no pod of the fleet has a proxy: start it with a scenario that enables injection, such as sidecars")
 	}

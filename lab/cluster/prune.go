@@ -47,7 +47,7 @@ func (c *Client) members(ctx context.Context, s memberSet) ([]*unstructured.Unst
 // release returns the change by which a namespace leaves the set: one that fleetman made is deleted, and another one
 // loses the labels that were applied.
 func (c *Client) release(ctx context.Context, name string) (difference, error) {
-	there, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	there, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return difference{}, nil
@@ -120,7 +120,7 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 		return true, err
 	}
 	// last, because it has what the steps before need
-	if err := c.kube.CoreV1().Secrets(c.namespace).Delete(ctx, adminSecret, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	if err := c.core.Secrets(c.namespace).Delete(ctx, adminSecret, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return true, c.about("Secret "+adminSecret, err)
 	}
 	_, err = c.downNamespaces(ctx, []string{c.namespace})
@@ -170,7 +170,7 @@ func (c *Client) downNamespaces(ctx context.Context, names []string) (any bool, 
 		ours := d.how == "deleted"
 		any = any || ours
 		for ours {
-			if _, err := c.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+			if _, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 				break
 			} else if err != nil {
 				return any, c.about("Namespace "+name, err)

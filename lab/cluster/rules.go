@@ -30,19 +30,8 @@ func (c *Client) Rejections(ctx context.Context) (map[string]int, error) {
 
 // AwaitMesh returns when istiod has the Istio objects of the fleet, and every proxy has accepted them. An
 // update that a proxy rejects is an error, other than the earlier ones, as Rejections has them. AwaitMesh
-// returns at once for a fleet without proxies.
+// does not wait for a fleet without proxies.
 func (c *Client) AwaitMesh(ctx context.Context, earlier map[string]int) error {
-	pods, err := c.Pods(ctx)
-	if err != nil {
-		return err
-	}
-	proxied := false
-	for _, pod := range pods {
-		proxied = proxied || pod.AppAddress != ""
-	}
-	if !proxied {
-		return nil
-	}
 	parent, err := c.fleet(ctx)
 	if err != nil {
 		return err
@@ -68,7 +57,7 @@ func (c *Client) ServiceAddresses(ctx context.Context) (map[string]string, error
 	}
 	addresses := map[string]string{}
 	for _, place := range places {
-		list, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{})
+		list, err := c.core.Services(place).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, c.about("services", err)
 		}

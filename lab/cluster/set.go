@@ -119,7 +119,7 @@ func (c *Client) allDeployments(ctx context.Context) (all []appsv1.Deployment, e
 		return nil, err
 	}
 	for _, place := range places {
-		list, err := c.kube.AppsV1().Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
+		list, err := c.apps.Deployments(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, c.about("deployments", err)
 		}
@@ -144,9 +144,6 @@ func (c *Client) patch(ctx context.Context, d *appsv1.Deployment, spec map[strin
 	if err != nil {
 		return fmt.Errorf("change Deployment %s: %w", d.Name, err)
 	}
-	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: manager})
-	if err != nil {
-		return c.about("Deployment "+d.Name, err)
-	}
-	return nil
+	_, err = c.apps.Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: manager})
+	return c.about("Deployment "+d.Name, err)
 }

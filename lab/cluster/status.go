@@ -38,9 +38,7 @@ func (c *Client) Status(ctx context.Context) (control.Status, error) {
 	if status.Pods, err = c.Pods(ctx); err != nil {
 		return status, err
 	}
-	for _, pod := range status.Pods {
-		status.HasMesh = status.HasMesh || pod.AppAddress != ""
-	}
+	status.HasMesh = len(proxied(status.Pods)) > 0
 	if status.NodePorts, err = c.NodePorts(ctx); err != nil {
 		return status, err
 	}
@@ -50,8 +48,7 @@ func (c *Client) Status(ctx context.Context) (control.Status, error) {
 			return pod.Ready && slices.Contains(pod.Services, port.Service)
 		})
 	}
-	client := c.faultClient(parent)
-	status.Look(ctx, client, lookTimeout)
+	status.Look(ctx, c.faultClient(parent), lookTimeout)
 	return status, nil
 }
 
@@ -82,7 +79,7 @@ const (
 
 // list returns the pods of a namespace that a selector selects.
 func (c *Client) list(ctx context.Context, namespace, selector string) ([]corev1.Pod, error) {
-	list, err := c.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := c.core.Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, c.about("pods of namespace "+namespace, err)
 	}
@@ -102,7 +99,7 @@ func (c *Client) Pods(ctx context.Context) ([]local.Pod, error) {
 		if err != nil {
 			return nil, err
 		}
-		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{})
+		services, err := c.core.Services(place).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, c.about("services", err)
 		}
@@ -208,6 +205,11 @@ func revisionOf(p *corev1.Pod) string {
 	return status.Revision
 }
 
+// proxied returns the pods that have a proxy.
+func proxied(pods []local.Pod) []local.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(pod local.Pod) bool { return pod.AppAddress == "" })
+}
+
 // deploymentOf returns the Deployment of a pod: its ReplicaSet's name without the template's hash.
 func deploymentOf(p *corev1.Pod) string {
 	for _, owner := range p.OwnerReferences {
@@ -259,14 +261,14 @@ func (c *Client) NodePorts(ctx context.Context) ([]local.NodePort, error) {
 	}
 	var ports []local.NodePort
 	for _, place := range c.placesOf(parent) {
-		services, err := c.kube.CoreV1().Services(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
+		services, err := c.core.Services(place).List(ctx, metav1.ListOptions{LabelSelector: ofFleet})
 		if err != nil {
 			return nil, c.about("services", err)
 		}
 		ports = append(ports, nodePorts(services.Items, node)...)
 	}
 	if slices.Contains(setOf(parent).kinds, "Gateway.networking.istio.io") {
-		gateway, err := c.kube.CoreV1().Services(istioNamespace).Get(ctx, ingressGateway, metav1.GetOptions{})
+		gateway, err := c.core.Services(istioNamespace).Get(ctx, ingressGateway, metav1.GetOptions{})
 		if err == nil {
 			ports = append(ports, nodePorts([]corev1.Service{*gateway}, node)...)
 		}
@@ -295,7 +297,7 @@ func nodePorts(services []corev1.Service, node netip.Addr) (ports []local.NodePo
 
 // nodeAddress returns the address of a node that is ready: its external one, if it has one.
 func (c *Client) nodeAddress(ctx context.Context) (netip.Addr, error) {
-	nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	nodes, err := c.core.Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return netip.Addr{}, c.about("nodes", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,7 +60,7 @@ func (t *Traffic) Close() {
 // Read returns the counters of the proxies of pods, and of the ingress gateways. Of hosts in the cluster those in
 // the pods' namespaces are included alone: all fleets share the gateway. Nil means that no pod has a proxy.
 func (t *Traffic) Read(ctx context.Context, pods []local.Pod) ([]mesh.Traffic, error) {
-	proxied := slices.DeleteFunc(slices.Clone(pods), func(pod local.Pod) bool { return pod.AppAddress == "" })
+	proxied := proxied(pods)
 	if len(proxied) == 0 {
 		return nil, nil
 	}

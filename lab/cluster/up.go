@@ -148,7 +148,7 @@ func (c *Client) outside(all []*unstructured.Unstructured) (found []*unstructure
 
 // parent returns the Secret that is the parent of the fleet's set, or nil when there is no fleet.
 func (c *Client) parent(ctx context.Context) (*corev1.Secret, error) {
-	secret, err := c.kube.CoreV1().Secrets(c.namespace).Get(ctx, adminSecret, metav1.GetOptions{})
+	secret, err := c.core.Secrets(c.namespace).Get(ctx, adminSecret, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil //nolint:nilnil // no fleet is no error
@@ -216,7 +216,7 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) (*unst
 // fleetman did not make gets the labels of the manifests alone, so that Down does not delete it.
 func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructured) error {
 	for {
-		there, err := c.kube.CoreV1().Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
+		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			_, err = c.apply(ctx, o)

@@ -43,7 +43,7 @@ const half = 500 * time.Millisecond
 // namespaces and of Istio.
 func (c *Client) Usage(ctx context.Context, nodes []string) (all []Usage, err error) {
 	for _, node := range nodes {
-		text, err := raw(ctx, c.kube.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("stats/summary").
+		text, err := raw(ctx, c.core.RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("stats/summary").
 			Param("only_cpu_and_memory", "true"))
 		if err != nil {
 			return nil, c.about("node "+node+": its summary", err)

@@ -19,14 +19,14 @@ func (c *Client) reasons(ctx context.Context, namespace string, pods []corev1.Po
 		return why
 	}
 	events := map[string]string{} // the last one of each pod
-	if list, err := c.kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Pod"}); err == nil {
+	if list, err := c.core.Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Pod"}); err == nil {
 		slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
 		for i := range list.Items {
 			events[list.Items[i].InvolvedObject.Name] = list.Items[i].Message
 		}
 	}
 	down := map[string]bool{} // nodes
-	if nodes, err := c.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
+	if nodes, err := c.core.Nodes().List(ctx, metav1.ListOptions{}); err == nil {
 		for i := range nodes.Items {
 			down[nodes.Items[i].Name] = !nodeReady(&nodes.Items[i])
 		}
