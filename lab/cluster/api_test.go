@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -162,9 +163,7 @@ func (a *api) refs() (refs []string) {
 // wantRefs compares the objects with those that there must be.
 func (a *api) wantRefs(t *testing.T, want []string) {
 	t.Helper()
-	if got := a.refs(); !slices.Equal(got, want) {
-		t.Errorf("there are %q, want %q", got, want)
-	}
+	assert.Equal(t, want, a.refs(), "objects")
 }
 
 func (a *api) get(path string) *unstructured.Unstructured {

@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,9 +25,8 @@ func changedCopy(t *testing.T, scenario, file, from, to string) string {
 	require.NoError(t, os.CopyFS(dir, os.DirFS("../../k8s")))
 	path := filepath.Join(dir, file)
 	text, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(text), from) {
-		t.Fatalf("%s has no %s: %v", file, from, err)
-	}
+	require.NoError(t, err)
+	require.Contains(t, string(text), from, file)
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
 	return filepath.Join(dir, "scenarios", scenario)
 }
@@ -36,16 +35,10 @@ func changedCopy(t *testing.T, scenario, file, from, to string) string {
 func containerOf(t *testing.T, a *api, namespace, name string) (replicas int32, container corev1.Container) {
 	t.Helper()
 	o := a.get("/apis/apps/v1/namespaces/" + namespace + "/deployments/" + name)
-	if o == nil {
-		t.Fatalf("no Deployment %s", name)
-	}
+	require.NotNil(t, o, "Deployment %s", name)
 	var d appsv1.Deployment
 	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &d))
 	return *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0]
-}
-
-func hasVariable(container corev1.Container, name, value string) bool {
-	return slices.Contains(container.Env, corev1.EnvVar{Name: name, Value: value})
 }
 
 // TestApply: Deployments change, too, and keep what the flags of up have changed.
@@ -60,25 +53,20 @@ func TestApply(t *testing.T) {
 	later := a.client(t, "") // another command, without the flags
 	applied, err := later.Apply(t.Context(), []string{changed})
 	require.NoError(t, err)
-	if want := []string{"Deployment fleetman/staff-service changed"}; !slices.Equal(applied.Changed, want) {
-		t.Errorf("changed %q, want %q", applied.Changed, want)
-	}
+	assert.Equal(t, []string{"Deployment fleetman/staff-service changed"}, applied.Changed)
 	replicas, staff := containerOf(t, a, "fleetman", "staff-service")
-	if replicas != 3 || staff.Image != "r.example/team/fleetman/staff-service:6" || !hasVariable(staff, "ADMIN_ADDR", "0.0.0.0:9090") {
-		t.Errorf("staff-service: %d replicas, image %v, %v", replicas, staff.Image, staff.Env)
-	}
-	if _, webapp := containerOf(t, a, "fleetman", "webapp"); webapp.Image != "r.example/team/fleetman/webapp:6" || !hasVariable(webapp, "VARIANT", "experimental") {
-		t.Errorf("webapp: image %v, %v", webapp.Image, webapp.Env)
-	}
-	if got := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret).GetAnnotations()[manifestsOf]; got != changed {
-		t.Errorf("manifests: %s, want %s", got, changed)
-	}
-	if applied, err = later.Apply(t.Context(), []string{changed}); err != nil || len(applied.Changed) > 0 {
-		t.Errorf("the second time: %q, %v", applied.Changed, err)
-	}
-	if _, err := a.client(t, "x").Apply(t.Context(), []string{changed}); err == nil || !strings.Contains(err.Error(), "no fleet in namespace x") {
-		t.Errorf("without a fleet: %v", err)
-	}
+	assert.Equal(t, int32(3), replicas, "pods of staff-service")
+	assert.Equal(t, "r.example/team/fleetman/staff-service:6", staff.Image)
+	assert.Contains(t, staff.Env, corev1.EnvVar{Name: "ADMIN_ADDR", Value: "0.0.0.0:9090"})
+	_, webapp := containerOf(t, a, "fleetman", "webapp")
+	assert.Equal(t, "r.example/team/fleetman/webapp:6", webapp.Image)
+	assert.Contains(t, webapp.Env, corev1.EnvVar{Name: "VARIANT", Value: "experimental"})
+	assert.Equal(t, changed, a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret).GetAnnotations()[manifestsOf], "manifests")
+	applied, err = later.Apply(t.Context(), []string{changed})
+	require.NoError(t, err)
+	assert.Empty(t, applied.Changed, "the second time")
+	_, err = a.client(t, "x").Apply(t.Context(), []string{changed})
+	assert.ErrorContains(t, err, "no fleet in namespace x")
 }
 
 // TestApplySwitches: apply goes from one scenario to another, namespaces included.
@@ -89,24 +77,15 @@ func TestApplySwitches(t *testing.T) {
 	plain := a.refs()
 	applied, err := c.Apply(t.Context(), []string{scenarios + "egress"})
 	require.NoError(t, err)
-	for _, want := range []string{
+	assert.Subset(t, applied.Changed, []string{
 		"Namespace fleetman changed", "Namespace outside created", "Deployment outside/driver-monitoring created",
 		"ServiceEntry fleetman/driver-monitoring created", "Deployment fleetman/webapp changed",
-	} {
-		if !slices.Contains(applied.Changed, want) {
-			t.Errorf("no %q in %q", want, applied.Changed)
-		}
-	}
-	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace]; got != "enabled" {
-		t.Errorf("the namespace's label is %q", got)
-	}
-	if applied, err = c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil {
-		t.Fatal(err)
-	}
+	})
+	assert.Equal(t, "enabled", a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace])
+	applied, err = c.Apply(t.Context(), []string{scenarios + "plain"})
+	require.NoError(t, err)
 	a.wantRefs(t, plain)
-	if !slices.Contains(applied.Changed, "Namespace outside deleted") {
-		t.Errorf("changed %q", applied.Changed)
-	}
+	assert.Contains(t, applied.Changed, "Namespace outside deleted")
 }
 
 // TestApplyRestores: after an error in the middle everything is as before.
@@ -123,19 +102,15 @@ func TestApplyRestores(t *testing.T) {
 		return 0, ""
 	}
 	_, err := c.Apply(t.Context(), []string{scenarios + "egress"})
-	want := "cluster test: ServiceEntry fleetman/driver-monitoring: broken; the old objects are restored"
-	wantError(t, err, want)
+	require.EqualError(t, err, "cluster test: ServiceEntry fleetman/driver-monitoring: broken; the old objects are restored")
 	a.wantRefs(t, before)
-	if _, now := containerOf(t, a, "fleetman", "webapp"); now.Image != webapp.Image {
-		t.Errorf("webapp: %v, want %v", now.Image, webapp.Image)
-	}
-	if got := a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace]; got != "" {
-		t.Errorf("the namespace's label is %q", got)
-	}
+	_, now := containerOf(t, a, "fleetman", "webapp")
+	assert.Equal(t, webapp.Image, now.Image)
+	assert.Empty(t, a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace])
 	a.before = nil
-	if applied, err := c.Apply(t.Context(), []string{scenarios + "plain"}); err != nil || len(applied.Changed) > 0 {
-		t.Errorf("apply of the old manifests: %q, %v", applied.Changed, err)
-	}
+	applied, err := c.Apply(t.Context(), []string{scenarios + "plain"})
+	require.NoError(t, err)
+	assert.Empty(t, applied.Changed, "apply of the old manifests")
 }
 
 // TestApplyAgrees: objects outside of the fleet's namespaces need an agreement, once.
@@ -148,22 +123,16 @@ func TestApplyAgrees(t *testing.T) {
 		_, err := c.Apply(t.Context(), []string{scenarios + "circuit-breaking-everywhere"})
 		return err
 	}
-	want := "cluster test: DestinationRule istio-system/fleetman-everywhere: in another namespace: must be agreed to"
-	if err := apply(); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
+	require.EqualError(t, apply(), "cluster test: DestinationRule istio-system/fleetman-everywhere: in another namespace: must be agreed to")
 	var asked []string
 	c.ask = func(objects []string) error { asked = objects; return errors.New("no") }
-	if err := apply(); err == nil || err.Error() != "no" || !slices.Equal(asked, []string{"DestinationRule istio-system/fleetman-everywhere"}) {
-		t.Errorf("asked for %q, got %v", asked, err)
-	}
+	require.EqualError(t, apply(), "no")
+	assert.Equal(t, []string{"DestinationRule istio-system/fleetman-everywhere"}, asked)
 	a.wantRefs(t, before)
 	c.ask = func([]string) error { return nil }
 	require.NoError(t, apply())
 	c.ask = nil // nothing changes there
-	if err := apply(); err != nil {
-		t.Errorf("the second time: %v", err)
-	}
+	require.NoError(t, apply(), "the second time")
 	down(t, c)
 	a.wantRefs(t, []string{"Node one"})
 }

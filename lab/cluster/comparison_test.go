@@ -2,19 +2,19 @@ package cluster
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/local"
@@ -39,25 +39,16 @@ func TestArms(t *testing.T) {
 	arm := up("x-none", "x")
 	job, err := arm.job("fleetman-load-0", time.Minute)
 	require.NoError(t, err)
-	if _, err := arm.apply(t.Context(), job); err != nil { // as a comparison does that is killed
-		t.Fatal(err)
-	}
+	_, err = arm.apply(t.Context(), job) // as a comparison does that is killed
+	require.NoError(t, err)
 	up("x-library", "x")
-	if err := arm.CheckFree(t.Context()); err == nil || err.Error() != "cluster test: namespace x-none: exists: end its fleet first with fleetman down --context test --namespace x, or choose another --namespace" {
-		t.Errorf("its namespace exists: %v", err)
-	}
-	if found, err := c.Down(t.Context()); err != nil || !found {
-		t.Errorf("down: %v, %v", found, err)
-	}
+	require.EqualError(t, arm.CheckFree(t.Context()), "cluster test: namespace x-none: exists: end its fleet first with fleetman down --context test --namespace x, or choose another --namespace")
+	assert.True(t, down(t, c), "found")
 	a.wantRefs(t, before)
-	if err := arm.CheckFree(t.Context()); err != nil {
-		t.Errorf("its namespace is gone: %v", err)
-	}
+	require.NoError(t, arm.CheckFree(t.Context()), "its namespace is gone")
 	long, err := c.In(strings.Repeat("x", 64))
 	require.NoError(t, err)
-	if err := long.CheckFree(t.Context()); err == nil || !strings.Contains(err.Error(), "must be a shorter one") {
-		t.Errorf("a long name: %v", err)
-	}
+	require.ErrorContains(t, long.CheckFree(t.Context()), "must be a shorter one")
 }
 
 // TestJob: the load's pod has no proxy, is not one of the fleet, and prefers nodes without the fleet.
@@ -67,23 +58,19 @@ func TestJob(t *testing.T) {
 	c.images = "r.example/"
 	o, err := c.job("fleetman-load-1", time.Minute)
 	require.NoError(t, err)
-	text, err := o.MarshalJSON()
 	var job batchv1.Job
-	if err != nil || json.Unmarshal(text, &job) != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &job))
 	pod := job.Spec.Template
 	container := pod.Spec.Containers[0]
-	if container.Image != "r.example/fleetman/lab:6" || !slices.Equal(container.Args, []string{"load", "127.0.0.1:15998"}) || *job.Spec.BackoffLimit != 0 || *job.Spec.ActiveDeadlineSeconds != 60 {
-		t.Errorf("%s", text)
-	}
-	if job.Labels[managedBy] != "fleetman" || pod.Labels[managedBy] != "fleetman" || pod.Labels[helperLabel] == "" || pod.Labels["sidecar.istio.io/inject"] != "false" {
-		t.Errorf("labels %v, of the pod %v", job.Labels, pod.Labels)
-	}
+	assert.Equal(t, "r.example/fleetman/lab:6", container.Image)
+	assert.Equal(t, []string{"load", "127.0.0.1:15998"}, container.Args)
+	assert.Equal(t, int32(0), *job.Spec.BackoffLimit)
+	assert.Equal(t, int64(60), *job.Spec.ActiveDeadlineSeconds)
+	assert.Equal(t, map[string]string{managedBy: "fleetman", partOfSet: fleetID("x")}, job.Labels)
+	assert.Equal(t, map[string]string{managedBy: "fleetman", partOfSet: fleetID("x"), helperLabel: "true", "sidecar.istio.io/inject": "false"}, pod.Labels)
 	selector, err := metav1.LabelSelectorAsSelector(pod.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector)
-	if err != nil || selector.String() != "app.kubernetes.io/managed-by=fleetman,!fleetman.example/helper" {
-		t.Errorf("away from %v, %v", selector, err)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "app.kubernetes.io/managed-by=fleetman,!fleetman.example/helper", selector.String(), "away from")
 }
 
 const kubeletSummary = `{"node":{},"pods":[
@@ -104,9 +91,8 @@ func TestUsage(t *testing.T) {
 		{Namespace: "x", Pod: "webapp-1", At: at, CPU: 2.5, Memory: 4096},
 		{Namespace: "x", Pod: "webapp-1", Proxy: true, At: at.Add(time.Second), CPU: .5, Memory: 8192},
 	}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
 }
 
 // TestDenied: the error about a response that is no object has the verb and the resource, too.
@@ -132,9 +118,8 @@ func TestDenied(t *testing.T) {
 			return 403, `it is forbidden: User "u" cannot get resource "` + resource
 		}
 		err := test.read(a.client(t, "x"))
-		if want := "cluster test: " + test.want + "; fleetman up --dry-run shows the ClusterRole"; err == nil || err.Error() != want || !Final(err) {
-			t.Errorf("got  %v\nwant %s", err, want)
-		}
+		assert.EqualError(t, err, "cluster test: "+test.want+"; fleetman up --dry-run shows the ClusterRole")
+		assert.True(t, Final(err))
 	}
 }
 
@@ -146,29 +131,20 @@ func TestPlanComparison(t *testing.T) {
 		var text bytes.Buffer
 		require.NoError(t, a.client(t, "x").PlanComparison([]*manifest.Objects{load(t, "../../k8s/base"), load(t, scenarios+"mtls-strict")}, fromPod, &text))
 		var role rbacv1.ClusterRole
-		if err := yaml.UnmarshalStrict(text.Bytes(), &role); err != nil || role.Name != "fleetman-compare" {
-			t.Fatalf("%v: %s", err, text.String())
-		}
-		allowed := map[string]bool{}
+		require.NoError(t, yaml.UnmarshalStrict(text.Bytes(), &role))
+		assert.Equal(t, "fleetman-compare", role.Name)
+		var allowed []string
 		for _, rule := range role.Rules {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
-					allowed[fmt.Sprint(verb, " ", resource, ".", rule.APIGroups[0])] = true
+					allowed = append(allowed, fmt.Sprint(verb, " ", resource, ".", rule.APIGroups[0]))
 				}
 			}
 		}
-		for _, needed := range []string{"patch jobs.batch", "get nodes/proxy.", "create pods/portforward.", "list namespaces.", "patch peerauthentications.security.istio.io", "patch deployments.apps"} {
-			if !allowed[needed] {
-				t.Errorf("not allowed: %s", needed)
-			}
-		}
+		assert.Subset(t, allowed, []string{"patch jobs.batch", "get nodes/proxy.", "create pods/portforward.", "list namespaces.", "patch peerauthentications.security.istio.io", "patch deployments.apps"})
 		for _, superfluous := range []string{"get nodes.", "create pods.", "list secrets.", "get jobs.batch"} {
-			if allowed[superfluous] {
-				t.Errorf("allowed: %s", superfluous)
-			}
+			assert.NotContains(t, allowed, superfluous)
 		}
-		if allowed["update pods/ephemeralcontainers."] != fromPod {
-			t.Errorf("allowed to send from a pod: %v, want %v", !fromPod, fromPod)
-		}
+		assert.Equal(t, fromPod, slices.Contains(allowed, "update pods/ephemeralcontainers."), "allowed to send from a pod")
 	}
 }

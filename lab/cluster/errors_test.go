@@ -1,9 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,21 +13,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-)
 
-func wantError(t *testing.T, err error, want string) {
-	t.Helper()
-	if err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
+	"fleetman.example/lab/wants"
+)
 
 // TestErrors: one line for each fault of a cluster, and nothing is left behind.
 func TestErrors(t *testing.T) {
 	for name, test := range map[string]struct {
-		scenario string
+		scenario string // plain without one
 		set      func(*api)
 		want     string // SERVER stands for the address
 	}{
@@ -77,13 +73,8 @@ func TestErrors(t *testing.T) {
 			a := newAPI()
 			test.set(a)
 			before := a.refs()
-			scenario := "plain"
-			if test.scenario != "" {
-				scenario = test.scenario
-			}
-			err := a.client(t, "").Up(t.Context(), load(t, scenarios+scenario), options(t))
-			want := strings.ReplaceAll(test.want, "SERVER", apiAddress)
-			wantError(t, err, want)
+			err := a.client(t, "").Up(t.Context(), load(t, scenarios+cmp.Or(test.scenario, "plain")), options(t))
+			assert.EqualError(t, err, strings.ReplaceAll(test.want, "SERVER", apiAddress))
 			a.wantRefs(t, before)
 		})
 	}
@@ -117,9 +108,9 @@ func TestOutage(t *testing.T) {
 			if err == nil {
 				response.Body.Close()
 			}
-			if took := time.Since(began); took != test.took || (err != nil) != test.fails || o.responded.Load() != (test.before || err == nil) {
-				t.Errorf("%s, away for %v: %v after %v, want %v", test.method, test.away, err, took, test.took)
-			}
+			assert.Equal(t, test.took, time.Since(began), "%+v: duration", test)
+			assert.Equal(t, test.fails, err != nil, "%+v: %v", test, err)
+			assert.Equal(t, test.before || err == nil, o.responded.Load(), "%+v: has responded", test)
 		})
 	}
 }
@@ -145,9 +136,7 @@ func TestUpOutage(t *testing.T) {
 				}
 			}
 			err := a.client(t, "").Up(t.Context(), objects, options(t))
-			if got := fmt.Sprint(err); want != "" && got != want || want == "" && err != nil {
-				t.Errorf("away for %v: got  %v\nwant %s", away, err, want)
-			}
+			wants.Error(t, "away for "+away.String(), err, want)
 			time.Sleep(time.Until(until))
 			down(t, a.client(t, ""))
 			a.wantRefs(t, before)
@@ -171,13 +160,7 @@ func TestContexts(t *testing.T) {
 		{Options{Context: "a", Kubeconfig: none}, "--kubeconfig " + none + ": stat " + none + ": no such file or directory: must be a kubeconfig"},
 	} {
 		_, err := NewClient(test.o)
-		got := ""
-		if err != nil {
-			got = err.Error()
-		}
-		if got != test.want {
-			t.Errorf("%+v: got %s, want %s", test.o, got, test.want)
-		}
+		wants.Error(t, test.o.Context+" of "+test.o.Kubeconfig, err, test.want)
 	}
 }
 
@@ -192,12 +175,8 @@ func TestAgree(t *testing.T) {
 	o := options(t)
 	var asked []string
 	o.Agree = func(objects []string) error { asked = objects; return errors.New("no") }
-	if err := a.client(t, "").Up(t.Context(), objects, o); err == nil || err.Error() != "no" {
-		t.Errorf("got %v", err)
-	}
-	if got := strings.Join(asked, ", "); got != "PeerAuthentication istio-system/default" {
-		t.Errorf("asked for %s", got)
-	}
+	require.EqualError(t, a.client(t, "").Up(t.Context(), objects, o), "no")
+	assert.Equal(t, []string{"PeerAuthentication istio-system/default"}, asked)
 	a.wantRefs(t, before)
 	o.Agree = func([]string) error { return nil }
 	c := a.client(t, "")

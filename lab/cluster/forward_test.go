@@ -1,14 +1,12 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -63,33 +61,29 @@ func TestForward(t *testing.T) {
 		return string(body), err
 	}
 	for range 3 {
-		if body, err := get("http://10.0.0.1:9090/a"); err != nil || body != "pod's /a" {
-			t.Errorf("by address: %q, %v", body, err)
+		for url, want := range map[string]string{"http://10.0.0.1:9090/a": "pod's /a", "http://p:9090/b": "pod's /b"} {
+			body, err := get(url)
+			require.NoError(t, err)
+			assert.Equal(t, want, body, url)
 		}
-		if body, err := get("http://p:9090/b"); err != nil || body != "pod's /b" {
-			t.Errorf("by name: %q, %v", body, err)
-		}
 	}
-	if _, err := get("http://10.0.0.1:1/"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a port that refuses: %v", err)
-	}
-	if _, err := get("http://10.0.0.1:2/"); err == nil || !strings.Contains(err.Error(), "pod fleetman/p has no port 2") {
-		t.Errorf("no such port: %v", err)
-	}
-	if _, err := get("http://q:9090/"); err == nil || !strings.Contains(err.Error(), `cluster test: pod q: port-forward: `) {
-		t.Errorf("no such pod: %v", err)
-	}
-	if _, err := get("http://10.0.0.9:9090/"); err == nil || !strings.Contains(err.Error(), "10.0.0.9:9090: must be the address of a pod of the fleet") {
-		t.Errorf("an unknown address: %v", err)
+	_, err = get("http://10.0.0.1:1/")
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	for url, want := range map[string]string{
+		"http://10.0.0.1:2/":    "pod fleetman/p has no port 2",
+		"http://q:9090/":        "cluster test: pod q: port-forward: ",
+		"http://10.0.0.9:9090/": "10.0.0.9:9090: must be the address of a pod of the fleet",
+	} {
+		_, err := get(url)
+		assert.ErrorContains(t, err, want)
 	}
 	conn, err := c.Dial(t.Context(), "tcp", "p:9090")
 	require.NoError(t, err)
 	defer conn.Close()
 	fmt.Fprint(conn, "GET /hang HTTP/1.1\r\nHost: p\r\n\r\n")
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a deadline: %v", err)
-	}
+	_, err = conn.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 // TestForwardWrites: a write, too, says why the node has ended the connection.

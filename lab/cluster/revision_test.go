@@ -2,10 +2,10 @@ package cluster
 
 import (
 	"bytes"
-	"maps"
-	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,9 +27,7 @@ func TestVersions(t *testing.T) {
 		"default": {"VirtualService everywhere": "7"},
 		"next":    {"VirtualService everywhere": "7", "VirtualService of-next": "7"},
 	} {
-		if got := all.of(revision); !maps.Equal(got, want) {
-			t.Errorf("%s: %v, want %v", revision, got, want)
-		}
+		assert.Equal(t, want, all.of(revision), revision)
 	}
 }
 
@@ -45,9 +43,7 @@ func TestRevisionOf(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{"istio.io/rev": "stable"}, Annotations: map[string]string{"sidecar.istio.io/status": status}},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy"}, {Name: "app"}}},
 		}
-		if got := describe(pod, nil).Revision; got != want {
-			t.Errorf("%s: %q, want %q", status, got, want)
-		}
+		assert.Equal(t, want, describe(pod, nil).Revision, status)
 	}
 }
 
@@ -58,16 +54,10 @@ func TestTags(t *testing.T) {
 	a.withIstio("v1")
 	a.groups["admissionregistration.k8s.io/v1"] = resources(false, "MutatingWebhookConfiguration")
 	client, objects := a.client(t, ""), load(t, scenarios+"upgrade-by-revision")
-	const want = "cluster test: istio.io/rev: next: must be the revision of an istiod"
-	if err := client.hasRevisions(t.Context(), objects); err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("without a tag: %v, want %s", err, want)
-	}
+	assert.ErrorContains(t, client.hasRevisions(t.Context(), objects), "cluster test: istio.io/rev: next: must be the revision of an istiod")
 	a.put("admissionregistration.k8s.io/v1", `{"kind":"MutatingWebhookConfiguration","metadata":{"name":"istio-revision-tag-next","labels":{"istio.io/tag":"next","istio.io/rev":"1-31"}}}`)
-	if err := client.hasRevisions(t.Context(), objects); err != nil {
-		t.Errorf("with a tag: %v", err)
-	}
+	assert.NoError(t, client.hasRevisions(t.Context(), objects))
 	var plan bytes.Buffer
-	if err := client.Plan(objects, options(t), &plan); err != nil || !strings.Contains(plan.String(), "- mutatingwebhookconfigurations\n") {
-		t.Errorf("the plan has no permission for tags: %v", err)
-	}
+	require.NoError(t, client.Plan(objects, options(t), &plan))
+	assert.Contains(t, plan.String(), "- mutatingwebhookconfigurations\n")
 }

@@ -2,15 +2,15 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"fleetman.example/lab/local"
@@ -36,11 +36,12 @@ func up(t *testing.T, c *Client, objects *manifest.Objects, o UpOptions) {
 	require.NoError(t, c.Up(t.Context(), objects, o))
 }
 
-func down(t *testing.T, c *Client) {
+// down reports whether there was a fleet.
+func down(t *testing.T, c *Client) (found bool) {
 	t.Helper()
-	if _, err := c.Down(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	found, err := c.Down(t.Context())
+	require.NoError(t, err)
+	return found
 }
 
 // TestUpDown: what the last scenario left is pruned, and down removes everything and nothing else.
@@ -56,34 +57,23 @@ func TestUpDown(t *testing.T) {
 		"/apis/networking.istio.io/v1/namespaces/fleetman/serviceentries/driver-monitoring",
 	} {
 		o := a.get(path)
-		if o == nil || o.GetLabels()[managedBy] != "fleetman" || o.GetLabels()[partOfSet] != fleetID("fleetman") {
-			t.Errorf("%s: %v", path, o)
-		}
+		require.NotNil(t, o, path)
+		assert.Equal(t, "fleetman", o.GetLabels()[managedBy], path)
+		assert.Equal(t, fleetID("fleetman"), o.GetLabels()[partOfSet], path)
 	}
-	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[manifest.InjectNamespace] != "enabled" {
-		t.Errorf("namespace: %v", ns)
-	}
-	secret := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret)
-	if got := secret.GetAnnotations(); got[setPlaces] != "outside" || !strings.Contains(got[setKinds], "Deployment.apps,") || got[manifestsOf] != "/a\n/b" {
-		t.Errorf("parent: %v", got)
-	}
+	assert.Equal(t, "enabled", a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace])
+	parent := a.get("/api/v1/namespaces/fleetman/secrets/" + adminSecret).GetAnnotations()
+	assert.Equal(t, "outside", parent[setPlaces])
+	assert.Contains(t, parent[setKinds], "Deployment.apps,")
+	assert.Equal(t, "/a\n/b", parent[manifestsOf])
 	up(t, c, load(t, scenarios+"plain"), options(t))
-	after := a.refs()
 	for _, gone := range []string{"Namespace outside", "ServiceEntry fleetman/driver-monitoring"} {
-		if slices.Contains(after, gone) {
-			t.Errorf("%s is left of the last scenario", gone)
-		}
+		assert.NotContains(t, a.refs(), gone, "left of the last scenario")
 	}
-	if ns := a.get("/api/v1/namespaces/fleetman"); ns.GetLabels()[manifest.InjectNamespace] != "" {
-		t.Errorf("the label for proxies is left of the last scenario: %v", ns.GetLabels())
-	}
-	if found, err := c.Down(t.Context()); err != nil || !found {
-		t.Errorf("down: %v, %v", found, err)
-	}
+	assert.Empty(t, a.get("/api/v1/namespaces/fleetman").GetLabels()[manifest.InjectNamespace], "left of the last scenario")
+	assert.True(t, down(t, c), "found")
 	a.wantRefs(t, before)
-	if found, err := c.Down(t.Context()); err != nil || found {
-		t.Errorf("down without a fleet: %v, %v", found, err)
-	}
+	assert.False(t, down(t, c), "found without a fleet")
 }
 
 // TestTold: a namespace that the user names and that exists is used, and stays.
@@ -92,14 +82,11 @@ func TestTold(t *testing.T) {
 	a.put("v1", `{"kind":"Namespace","metadata":{"name":"default","labels":{"team":"a"}}}`)
 	c := a.client(t, "default")
 	up(t, c, load(t, scenarios+"sidecars"), options(t))
-	if got := a.get("/api/v1/namespaces/default").GetLabels(); got[manifest.InjectNamespace] != "enabled" || got[managedBy] != "" || got["team"] != "a" {
-		t.Errorf("labels of the namespace: %v", got)
-	}
+	labels := func() map[string]string { return a.get("/api/v1/namespaces/default").GetLabels() }
+	assert.Equal(t, map[string]string{"team": "a", manifest.InjectNamespace: "enabled"}, labels())
 	down(t, c)
-	if got := a.get("/api/v1/namespaces/default"); got == nil || len(got.GetLabels()) != 1 {
-		t.Errorf("after down: %v", got)
-	}
 	a.wantRefs(t, []string{"Namespace default", "Node one"})
+	assert.Equal(t, map[string]string{"team": "a"}, labels(), "after down")
 }
 
 // TestInterrupted: an up that ends at any request leaves nothing that down does not remove.
@@ -126,9 +113,7 @@ func TestInterrupted(t *testing.T) {
 		kill()
 		a.before = nil
 		if err == nil {
-			if end < 20 {
-				t.Errorf("up needs only %d requests", end)
-			}
+			assert.GreaterOrEqual(t, end, 20, "requests of up")
 			return
 		}
 		t.Logf("ended at request %d", end)
@@ -148,8 +133,7 @@ func TestGivenUp(t *testing.T) {
 		return 0, ""
 	}
 	err := a.client(t, "").Up(t.Context(), load(t, scenarios+"egress"), options(t))
-	want := "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --dry-run shows the ClusterRole"
-	wantError(t, err, want)
+	require.EqualError(t, err, "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --dry-run shows the ClusterRole")
 	a.wantRefs(t, before)
 }
 
@@ -222,13 +206,9 @@ func TestNotReady(t *testing.T) {
 				o := options(t)
 				o.ReadyTimeout = 100 * time.Millisecond
 				err := c.Up(t.Context(), load(t, "../../k8s/base"), o)
-				var late *NotReadyError
-				if !errors.As(err, &late) || !slices.Equal(late.Problems, []string{test.want}) || !strings.HasPrefix(err.Error(), "not ready after 0s: "+test.want) {
-					t.Errorf("got  %v\nwant %s", err, test.want)
-				}
-				if a.get("/api/v1/namespaces/fleetman") == nil {
-					t.Error("the fleet is removed, and its pods cannot be inspected")
-				}
+				require.ErrorAs(t, err, new(*NotReadyError))
+				assert.EqualError(t, err, "not ready after 0s: "+test.want)
+				assert.NotNil(t, a.get("/api/v1/namespaces/fleetman"), "the fleet stays, so that its pods can be inspected")
 			})
 		})
 	}
@@ -243,16 +223,14 @@ func TestChange(t *testing.T) {
 	c.images = "r.example/team/"
 	up(t, c, load(t, "../../k8s/base"), o)
 	replicas, staff := containerOf(t, a, "x", "staff-service")
-	if staff.Image != "r.example/team/fleetman/staff-service:6" || replicas != 3 || !hasVariable(staff, "VARIANT", "bad") {
-		t.Errorf("image %v, %d replicas, variables %v", staff.Image, replicas, staff.Env)
-	}
+	assert.Equal(t, "r.example/team/fleetman/staff-service:6", staff.Image)
+	assert.Equal(t, int32(3), replicas, "replicas")
+	assert.Contains(t, staff.Env, corev1.EnvVar{Name: "VARIANT", Value: "bad"})
 	o.Change = Change{Set: []local.Setting{{Target: "staff-service", Name: "VARIAN", Value: "bad"}}}
 	err := a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o)
 	wants.Error(t, "a misspelled variable", err, `--set staff-service: "VARIAN": must be a variable of staff-service: did you mean VARIANT?`)
 	for _, change := range []Change{{Replicas: map[string]int{"stuff": 1}}, {Set: []local.Setting{{Target: "stuff", Name: "A", Value: "b"}}}} {
 		o.Change = change
-		if err := a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o); err == nil || !strings.Contains(err.Error(), " stuff: must be the name of a Deployment") {
-			t.Errorf("%+v: %v", change, err)
-		}
+		assert.ErrorContains(t, a.client(t, "x").Up(t.Context(), load(t, "../../k8s/base"), o), " stuff: must be the name of a Deployment")
 	}
 }
