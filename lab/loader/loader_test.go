@@ -54,7 +54,10 @@ func TestParts(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[r.Host+r.URL.Path+" "+r.Header.Get(checkHeader)]++
-		if r.Header.Get(checkHeader) == "load-x-7" {
+		switch r.Header.Get(checkHeader) {
+		case "load-x-3":
+			w.WriteHeader(201)
+		case "load-x-7":
 			w.Header().Set("X-Error-Origin", "timeout")
 			w.WriteHeader(504)
 			fmt.Fprint(w, `{"message":"too late"}`)
@@ -88,7 +91,10 @@ func TestParts(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		want := Outcome{Route: "a", Vehicle: "City Truck", Status: 200}
-		if n == 7 {
+		switch n {
+		case 3:
+			want.Status = 201
+		case 7:
 			want.Status, want.Failure, want.Origin = 504, "too late", "timeout"
 		}
 		if r.Outcome != want {

@@ -119,7 +119,7 @@ func (s *Sender) Send(ctx context.Context, n int) (o Outcome) {
 	switch {
 	case err != nil:
 		o.Failure = reason(err)
-	case o.Status != http.StatusOK:
+	case o.Status/100 != 2:
 		o.Failure = message(body)
 	}
 	return o

@@ -218,6 +218,25 @@ func TestLateness(t *testing.T) {
 	}
 }
 
+func TestGoodAndFailed(t *testing.T) {
+	for name, test := range map[string]struct {
+		request      Request
+		good, failed bool
+	}{
+		"200":            {Request{Status: 200}, true, false},
+		"201":            {Request{Status: 201}, true, false},
+		"204":            {Request{Status: 204}, true, false},
+		"degraded":       {Request{Status: 200, Degraded: "placeholder"}, false, false},
+		"broken off":     {Request{Status: 200, Error: "connection reset"}, false, true},
+		"redirected":     {Request{Status: 302}, false, true},
+		"not found":      {Request{Status: 404}, false, true},
+		"without answer": {Request{Error: "no answer in time"}, false, true},
+	} {
+		assert.Equal(t, test.good, test.request.Good(), name+", good")
+		assert.Equal(t, test.failed, test.request.Failed(), name+", failed")
+	}
+}
+
 func TestLastKnown(t *testing.T) {
 	for degraded, want := range map[string]time.Duration{"last-known; age=12s": 12 * time.Second, "last-known; age=0s": 0, "placeholder": -1, "": -1, "last-known": -1, "speed": -1, "last-known; age=x": -1} {
 		age, ok := Request{Degraded: degraded}.LastKnown()

@@ -149,10 +149,11 @@ func (r Request) Latency() time.Duration { return time.Duration(r.End - r.Intend
 func (r Request) Lateness() time.Duration { return time.Duration(r.Start - r.Intended) }
 
 // Good reports whether the answer is a usable one and no fallback's.
-func (r Request) Good() bool { return r.Status == 200 && r.Error == "" && r.Degraded == "" }
+func (r Request) Good() bool { return !r.Failed() && r.Degraded == "" }
 
-// Failed reports whether there is no usable answer.
-func (r Request) Failed() bool { return r.Status != 200 || r.Error != "" }
+// Failed reports whether there is no usable answer: one with another status than
+// 200 to 299, or one that broke off.
+func (r Request) Failed() bool { return r.Status/100 != 2 || r.Error != "" }
 
 // LastKnown returns the age of a degraded answer that is the last known one; ok
 // is false for any other answer, a placeholder among them.

@@ -130,11 +130,11 @@ func received(h record.HopCounts) float64      { return h.Received }
 var Columns = []Column{
 	{
 		Name: "good", Head: "good", Unit: percent, Better: 1, in: []table{outcomes, costs}, share: ofRequests(during, record.Request.Good),
-		Meaning: "requests answered 200, without `X-Fallback`",
+		Meaning: "requests answered 200 to 299, without `X-Fallback`",
 	},
 	{
 		Name: "degraded", Head: "degraded", Unit: percent, in: []table{outcomes}, share: ofRequests(during, isDegraded),
-		Meaning: "requests answered 200 with `X-Fallback`",
+		Meaning: "requests answered 200 to 299 with `X-Fallback`",
 	},
 	{
 		Name: "lastKnown", Head: "last known", Unit: percent, in: []table{outcomes}, share: ofRequests(during, isLastKnown),

@@ -122,7 +122,7 @@ func (r *Run) neverWorked() (n int, mostly string) {
 		switch {
 		case request.Status == 0:
 			outcome = "had no answer"
-		case request.Status == http.StatusOK && request.Failed():
+		case request.Status/100 == 2 && request.Failed():
 			outcome = "had an answer that broke off"
 		case request.Degraded != "":
 			outcome = "had a degraded answer"

@@ -91,7 +91,7 @@ func loggedOrigin(r record.Request) string { //nolint:gocyclo // one walk from t
 // lastFailed returns the last entry of a failure for which is holds.
 func lastFailed(log []record.AccessLogEntry, is func(record.AccessLogEntry) bool) (record.AccessLogEntry, bool) {
 	for _, e := range slices.Backward(log) {
-		if is(e) && (e.Status != 200 || e.Flags != "-") {
+		if is(e) && (e.Status/100 != 2 || e.Flags != "-") {
 			return e, true
 		}
 	}
