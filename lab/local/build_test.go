@@ -25,6 +25,5 @@ func TestBuildFromElsewhere(t *testing.T) {
 	bin, err := Build(t.Context(), "../..", []string{"ours"}, func(string) {})
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(root, ".cache", "bin"), bin, "directory")
-	_, err = os.Stat(filepath.Join(bin, "ours"))
-	require.NoError(t, err)
+	assert.FileExists(t, filepath.Join(bin, "ours"))
 }

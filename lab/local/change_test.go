@@ -3,7 +3,6 @@ package local
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,14 +48,9 @@ func pids(f *Fleet) map[string]int {
 // gone waits until the pod has ended.
 func gone(t *testing.T, f *Fleet, name string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		if !slices.ContainsFunc(f.Pods(), func(p Pod) bool { return p.Name == name }) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s has not ended: %+v", name, f.Pods())
-		}
-	}
+	require.Eventually(t, func() bool {
+		return !slices.ContainsFunc(f.Pods(), func(p Pod) bool { return p.Name == name })
+	}, patience, 10*time.Millisecond, "%s has not ended", name)
 }
 
 // service returns a Deployment with a number of replicas and its Service, whose node port is 0 for none.
@@ -92,9 +86,7 @@ func TestChange(t *testing.T) {
 	// one Deployment changes, the other runs on
 	apply(t, f, of(service("a", 2, 30111, "{name: COLOUR, value: red}"), service("b", 1, 0, "")))
 	now := pids(f)
-	if now["b-0"] != before["b-0"] || now["a-2"] == 0 || now["a-3"] == 0 {
-		t.Errorf("processes %v, before %v", now, before)
-	}
+	assert.True(t, now["b-0"] == before["b-0"] && now["a-2"] > 0 && now["a-3"] > 0, "processes %v, before %v", now, before)
 	for _, ip := range hostsLines(t, f, "a") {
 		env := envAt(t, ip+":8080")
 		assert.Equal(t, "red", env["COLOUR"], "colour of a")
@@ -106,17 +98,13 @@ func TestChange(t *testing.T) {
 	for _, pid := range []int{before["a-0"], before["a-1"]} {
 		assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, fmt.Sprintf("process %d", pid))
 	}
-	if conn, err := net.Dial("tcp", podIP(o, 1)+":65535"); err == nil {
-		conn.Close()
-		t.Error("the address of a pod that has ended is still taken")
-	}
+	_, err := net.Dial("tcp", podIP(o, 1)+":65535")
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED, "the address of a pod that has ended")
 
 	// more and fewer replicas, another Deployment, one less, another node port
 	apply(t, f, of(service("a", 3, 30112, "{name: COLOUR, value: red}"), service("c", 1, 30111, "")))
 	last := pids(f)
-	if last["a-2"] != now["a-2"] || last["a-3"] != now["a-3"] || last["a-0"] == 0 || last["c-0"] == 0 {
-		t.Errorf("processes %v, before %v", last, now)
-	}
+	assert.True(t, last["a-2"] == now["a-2"] && last["a-3"] == now["a-3"] && last["a-0"] > 0 && last["c-0"] > 0, "processes %v, before %v", last, now)
 	gone(t, f, "b-0")
 	assert.Equal(t, []int{3, 0, 1}, []int{len(hostsLines(t, f, "a")), len(hostsLines(t, f, "b")), len(hostsLines(t, f, "c"))}, "endpoints of a, b and c")
 	ports := map[string]string{}
@@ -126,9 +114,8 @@ func TestChange(t *testing.T) {
 	}
 	assert.Equal(t, map[string]string{"a 30112 30112": "a", "c 30111 30111": "c"}, ports, "node ports")
 	apply(t, f, of(service("a", 1, 0, "{name: COLOUR, value: red}")))
-	if final := pids(f); final["a-2"] != last["a-2"] || len(f.NodePorts()) != 0 {
-		t.Errorf("processes %v, before %v; node ports %v", final, last, f.NodePorts())
-	}
+	assert.Equal(t, last["a-2"], pids(f)["a-2"], "process of the last pod")
+	assert.Empty(t, f.NodePorts(), "node ports")
 	for _, name := range []string{"a-3", "a-0", "c-0"} {
 		gone(t, f, name)
 	}
@@ -164,9 +151,7 @@ func TestChangeLosesNothing(t *testing.T) {
 	}
 	stop.Store(true)
 	sending.Wait()
-	if seen["red"] == 0 || seen["green"] == 0 || seen[""] > 0 {
-		t.Errorf("responses %v", seen)
-	}
+	assert.True(t, seen["red"] > 0 && seen["green"] > 0 && seen[""] == 0, "responses %v", seen)
 }
 
 // TestChangeFails checks that a change that cannot be made leaves the fleet as it was.
@@ -185,9 +170,8 @@ func TestChangeFails(t *testing.T) {
 		_, err := f.Apply(t.Context(), decode(t, test.manifests))
 		wants.Error(t, test.name, err, test.want)
 		gone(t, f, "a-1")
-		if now := pids(f); now["a-0"] != before["a-0"] || !slices.Equal(hostsLines(t, f, "a"), addresses) || len(f.NodePorts()) != 1 {
-			t.Errorf("%s: processes %v, before %v; a is at %v; node ports %v", test.name, now, before, hostsLines(t, f, "a"), f.NodePorts())
-		}
+		now := []any{pids(f)["a-0"], hostsLines(t, f, "a"), len(f.NodePorts())}
+		assert.Equal(t, []any{before["a-0"], addresses, 1}, now, "%s: process, addresses and number of node ports", test.name)
 	}
 	apply(t, f, decode(t, service("a", 1, 30114, "{name: COLOUR, value: red}"))) // after the failures
 }
@@ -227,8 +211,7 @@ func TestChangeNamespace(t *testing.T) {
 	require.NoError(t, err)
 	apply(t, f, decode(t, text))
 	gone(t, f, "apart/b-0")
-	_, err = os.Stat(file)
-	assert.ErrorIs(t, err, os.ErrNotExist, file)
+	assert.NoFileExists(t, file)
 }
 
 // TestChangeReplaces replaces the pods that the caller names, and those of a changed ConfigMap.
@@ -247,9 +230,7 @@ func TestChangeReplaces(t *testing.T) {
 	f.Stop()
 	_, err = f.Stage(t.Context(), decode(t, text), func(MeshPod) bool { return false })
 	assert.ErrorIs(t, err, errStopping, "after Stop")
-	if left, _ := filepath.Glob(filepath.Join(o.State, "hosts*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-	_, err = os.Stat(o.State)
-	require.NoError(t, err)
+	left, _ := filepath.Glob(filepath.Join(o.State, "hosts*"))
+	assert.Empty(t, left, "left behind")
+	assert.DirExists(t, o.State)
 }

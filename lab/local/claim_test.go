@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/wants"
@@ -49,9 +50,7 @@ func TestSecondFleetOnTheSameAddresses(t *testing.T) {
 			test.second.State = t.TempDir()
 			f := startFleet(t, decode(t, staff), test.first)
 			defer f.Stop()
-			if err := CheckFree(test.first); err == nil {
-				t.Error("its network is free")
-			}
+			assert.Error(t, CheckFree(test.first), "its network")
 			_, err := Start(t.Context(), decode(t, staff), test.second)
 			wants.Error(t, test.name, err, test.want)
 		})

@@ -154,9 +154,7 @@ func TestFleetOfBase(t *testing.T) {
 
 	var ready []string
 	for _, pod := range f.Pods() {
-		if !pod.Ready || pod.Restarts != 0 || pod.PID == 0 || pod.State != "running" {
-			t.Errorf("pod %+v", pod)
-		}
+		assert.True(t, pod.Ready && pod.Restarts == 0 && pod.PID > 0 && pod.State == "running", "pod %+v", pod)
 		ready = append(ready, pod.Name)
 	}
 	assert.Equal(t, "position-simulator-0 position-tracker-0 vehicle-telemetry-0 staff-service-0 api-gateway-0 webapp-0 webapp-1", strings.Join(ready, " "), "pods")
@@ -183,9 +181,8 @@ func TestFleetPublished(t *testing.T) {
 	assert.Equal(t, []string{"bad", "production-microservice"}, []string{env["VARIANT"], env["SPRING_PROFILES_ACTIVE"]}, "the risky staff-service")
 	wants.Text(t, "the pod behind the NodePort", envAt(t, f.NodePorts()[0].Address.String())["HOSTNAME"], "webapp-…")
 	assert.Equal(t, []string{podIP(o, 7), podIP(o, 8)}, hostsLines(t, f, "fleetman-staff-service"), "fleetman-staff-service")
-	if len(notes) != 2 || !strings.HasPrefix(notes[0], "not applied here: DestinationRule") {
-		t.Errorf("notes %q", notes)
-	}
+	require.Len(t, notes, 2, "notes")
+	wants.Text(t, "the first note", notes[0], "not applied here: DestinationRule…")
 }
 
 // TestNamespaces: a pod's hosts file has the short names of its own namespace.
@@ -201,14 +198,11 @@ func TestNamespaces(t *testing.T) {
 		if !found {
 			namespace = "default"
 		}
-		if want := fmt.Sprintf("\n%s staff staff.%s ", pod.Address, namespace); !strings.Contains(string(hosts), want) {
-			t.Errorf("pod %s: hosts file %s\n%s\nwant %q", pod.Name, env["HOSTS_FILE"], hosts, want)
-		}
+		assert.Contains(t, string(hosts), fmt.Sprintf("\n%s staff staff.%s ", pod.Address, namespace), "hosts file of pod %s", pod.Name)
 	}
 	f.Stop()
-	if left, err := filepath.Glob(filepath.Join(o.State, "hosts*")); err != nil || len(left) > 0 {
-		t.Errorf("hosts files left behind: %v, %v", left, err)
-	}
+	left, _ := filepath.Glob(filepath.Join(o.State, "hosts*"))
+	assert.Empty(t, left, "hosts files left behind")
 }
 
 // TestServicePort: the ports of a pod's Services answer, and no others.
@@ -233,16 +227,13 @@ func TestRestartAfterExit(t *testing.T) {
 	before := f.Pods()[0].PID
 	post(t, "http://"+podIP(o, 1)+":8080/exit")
 	exited, n := await(t, f, 0, "staff-0", Exited)
-	if exited.Detail != "exit status 4" || exited.Restarts != 0 {
-		t.Errorf("the exit is %+v", exited)
-	}
+	assert.Equal(t, []any{"exit status 4", 0}, []any{exited.Detail, exited.Restarts}, "exit, and restarts before it")
 	_, n = await(t, f, n, "staff-0", NotReady)
 	_, n = await(t, f, n, "staff-0", Started)
 	event, _ := await(t, f, n, "staff-0", Ready)
 	assert.Equal(t, 1, event.Restarts, "restarts when ready again")
-	if pod := f.Pods()[0]; pod.Restarts != 1 || pod.PID == before || !pod.Ready {
-		t.Errorf("pod %+v, before it was process %d", pod, before)
-	}
+	pod := f.Pods()[0]
+	assert.True(t, pod.Restarts == 1 && pod.PID != before && pod.Ready, "pod %+v, before it was process %d", pod, before)
 }
 
 func TestReadinessAndLiveness(t *testing.T) {
@@ -254,10 +245,8 @@ func TestReadinessAndLiveness(t *testing.T) {
 	event, n := await(t, f, 0, "staff-0", NotReady)
 	wants.Text(t, "the event", event.Detail, "readiness probe failed: GET http://"+podIP(o, 1)+":9090/readyz: status 503: bad…")
 	assert.Equal(t, []string{o.Network.Addr().String()}, hostsLines(t, f, "staff"), "staff, with no pod ready") // which refuses
-	if conn, err := net.Dial("tcp", o.Network.Addr().String()+":8080"); err == nil {
-		conn.Close()
-		t.Error("the refusing address accepts connections")
-	}
+	_, err := net.Dial("tcp", o.Network.Addr().String()+":8080")
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED, "the refusing address")
 	post(t, app+"/ready")
 	_, n = await(t, f, n, "staff-0", Ready)
 	assert.Equal(t, []string{podIP(o, 1)}, hostsLines(t, f, "staff"), "staff, ready again")
@@ -285,9 +274,8 @@ func TestKill(t *testing.T) {
 	envAt(t, podIP(o, 1)+":8080") // it answers in its preStop sleep
 	terminating, n := await(t, f, 0, "staff-0", Terminating)
 	exited, n := await(t, f, n, "staff-0", Exited)
-	if waited := exited.Time.Sub(terminating.Time); exited.Detail != "exit status 0" || waited < time.Second {
-		t.Errorf("it exited with %q after %v, want exit status 0 after 1 s or more", exited.Detail, waited)
-	}
+	assert.Equal(t, "exit status 0", exited.Detail, "exit")
+	assert.GreaterOrEqual(t, exited.Time.Sub(terminating.Time), time.Second, "time until the exit")
 	_, n = await(t, f, n, "staff-0", Ready)
 
 	_, err = f.Kill("staff", syscall.SIGKILL) // by its Deployment's name
@@ -313,9 +301,8 @@ func TestRestartThatFails(t *testing.T) {
 	missing := "fork/exec " + program + ": no such file or directory"
 	event, n := await(t, f, 0, "staff-0", Waiting)
 	wants.Text(t, "the event", event.Detail, missing+": next try in …")
-	if pod := f.Pods()[0]; pod.State != "waiting" || pod.Why != missing || pod.NextTry.IsZero() || pod.Ready {
-		t.Errorf("the pod is %+v", pod)
-	}
+	pod := f.Pods()[0]
+	assert.True(t, pod.State == "waiting" && pod.Why == missing && !pod.NextTry.IsZero() && !pod.Ready, "pod %+v", pod)
 	_, err = f.Kill("staff-0", syscall.SIGKILL)
 	wants.Error(t, "killed meanwhile", err, "pod staff-0: no process: waiting, next try at …: "+missing)
 	for range 10 { // more than at the start of a fleet: now it never gives up
@@ -324,9 +311,8 @@ func TestRestartThatFails(t *testing.T) {
 	require.NoError(t, os.Rename(aside, program))
 	_, n = await(t, f, n, "staff-0", Started)
 	await(t, f, n, "staff-0", Ready)
-	if pod := f.Pods()[0]; pod.State != "running" || pod.Why != "" || !pod.NextTry.IsZero() || pod.Restarts != 1 {
-		t.Errorf("back, the pod is %+v", pod)
-	}
+	pod = f.Pods()[0]
+	assert.True(t, pod.State == "running" && pod.Why == "" && pod.NextTry.IsZero() && pod.Restarts == 1, "back, the pod is %+v", pod)
 }
 
 // TestFullDisk: hosts files that cannot be written are written again until they
@@ -348,14 +334,12 @@ func TestFullDisk(t *testing.T) {
 	event, n := await(t, f, 0, "hosts files", NotReady)
 	assert.Equal(t, why+": written again until it succeeds", event.Detail, "the event")
 	_, n = await(t, f, n, "staff-0", Ready) // by its probe: the disk is still full
-	if pod := f.Pods()[0]; pod.Ready || pod.Why != why || pod.State != "running" {
-		t.Errorf("with stale names the pod is %+v", pod)
-	}
+	pod := f.Pods()[0]
+	assert.Equal(t, []any{false, why, "running"}, []any{pod.Ready, pod.Why, pod.State}, "the pod with stale names")
 	full.Store(false)
 	await(t, f, n, "hosts files", Ready)
-	if pod := f.Pods()[0]; !pod.Ready || pod.Why != "" {
-		t.Errorf("with room the pod is %+v", pod)
-	}
+	pod = f.Pods()[0]
+	assert.Equal(t, []any{true, ""}, []any{pod.Ready, pod.Why}, "the pod with room")
 	assert.Equal(t, []string{podIP(o, 1)}, hostsLines(t, f, "staff"), "staff")
 }
 
@@ -372,9 +356,8 @@ func TestStop(t *testing.T) {
 		assert.Equal(t, "exit status 0", exits(t, f)[pod.Name], "pod "+pod.Name)
 	}
 	assert.Len(t, pods, 6, "pods")
-	_, err := os.Stat(f.HostsFile())
-	assert.ErrorIs(t, err, os.ErrNotExist, "the hosts file")
-	_, err = net.Dial("tcp", netip.AddrPortFrom(o.NodeAddress, 30080).String())
+	assert.NoFileExists(t, f.HostsFile())
+	_, err := net.Dial("tcp", netip.AddrPortFrom(o.NodeAddress, 30080).String())
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED, "the NodePort")
 }
 

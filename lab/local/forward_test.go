@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
@@ -46,9 +47,8 @@ func TestNodePortNumbers(t *testing.T) {
 		{Options{NodePorts: map[string]int{"wbe": 1}}, [2]int{30080, 30090}, "--node-port wbe=1: must be a Service with a NodePort: web:http, web:admin"},
 	} {
 		planned := newService(service, &test.options)
-		if got := [2]int{planned.nodePorts[0].port, planned.nodePorts[1].port}; got != test.want || planned.nodePorts[0].declared != 30080 {
-			t.Errorf("%+v: got %v, want %v", test.options, got, test.want)
-		}
+		assert.Equal(t, test.want, [2]int{planned.nodePorts[0].port, planned.nodePorts[1].port}, "%+v", test.options)
+		assert.Equal(t, 30080, planned.nodePorts[0].declared, "declared")
 		err := (&plan{services: []servicePlan{planned}}).checkNodePorts(test.options.NodePorts)
 		wants.Error(t, fmt.Sprintf("%+v", test.options), err, test.refused)
 	}

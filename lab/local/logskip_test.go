@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -46,9 +47,8 @@ last`
 		defer opened.Close()
 		require.NoError(t, test.o.skip(opened))
 		got, err := io.ReadAll(opened)
-		if want := strings.Join(lines[test.from:], ""); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v, want %q", test.name, got, err, want)
-		}
+		require.NoError(t, err, test.name)
+		assert.Equal(t, strings.Join(lines[test.from:], ""), string(got), test.name)
 	}
 }
 

@@ -76,16 +76,11 @@ func TestPlanPublished(t *testing.T) {
 	}
 	assert.Equal(t, wantNotes, p.notes, "notes")
 	webapp := p.pods[3]
-	if !slices.Equal(webapp.forwards, []portPair{{from: 80, to: 10080}}) || webapp.env["LISTEN_ADDR"] != "127.0.1.4:10080" {
-		t.Errorf("the page's forwards %v, LISTEN_ADDR %s", webapp.forwards, webapp.env["LISTEN_ADDR"])
-	}
-	if webapp.readiness != nil || webapp.grace != 30*time.Second || webapp.env["SPRING_PROFILES_ACTIVE"] != "production-microservice" {
-		t.Errorf("the page's pod is %+v", webapp)
-	}
+	assert.Equal(t, []portPair{{from: 80, to: 10080}}, webapp.forwards, "the page's forwards")
+	assert.Equal(t, []string{"127.0.1.4:10080", "production-microservice"}, []string{webapp.env["LISTEN_ADDR"], webapp.env["SPRING_PROFILES_ACTIVE"]}, "the page's variables")
+	assert.True(t, webapp.readiness == nil && webapp.grace == 30*time.Second, "the page's pod is %+v", webapp)
 	node := p.services[slices.IndexFunc(p.services, func(s servicePlan) bool { return s.name == "fleetman-webapp" })].nodePorts[0]
-	if node.port != 30080 || node.target(webapp) != 10080 {
-		t.Errorf("NodePort %d leads to %d, want 30080 to 10080", node.port, node.target(webapp))
-	}
+	assert.Equal(t, []int{30080, 10080}, []int{node.port, node.target(webapp)}, "NodePort, and where it leads")
 }
 
 func TestPlanBase(t *testing.T) {
@@ -107,10 +102,8 @@ func TestPlanBase(t *testing.T) {
 	}
 	assert.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "pods")
 	staff := p.pods[2]
-	if staff.readiness.period != 2*time.Second || staff.readiness.failures != 2 || staff.liveness.period != 5*time.Second ||
-		staff.preStop != 3*time.Second || staff.grace != 75*time.Second {
-		t.Errorf("probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
-	}
+	assert.True(t, staff.readiness.period == 2*time.Second && staff.readiness.failures == 2 && staff.liveness.period == 5*time.Second &&
+		staff.preStop == 3*time.Second && staff.grace == 75*time.Second, "probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
 	assert.Equal(t, []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}, p.programs, "programs")
 }
 
@@ -157,25 +150,21 @@ func TestPublishedTags(t *testing.T) {
 			text := image.ReplaceAllString(string(workloads)+"\n---\n"+test.more, "${1}:"+test.tag)
 			text = strings.ReplaceAll(text, "webapp-angular:6-no-header-propagation", "webapp-angular:6")
 			p := mustPlan(t, decode(t, text), Options{}, userHost)
-			if len(p.pods) != 8 {
-				t.Fatalf("%d pods: %v", len(p.pods), p.pods)
-			}
+			require.Len(t, p.pods, 8, "pods")
 			for _, pod := range p.pods {
 				want := test.variant
 				if pod.program == "webapp" {
 					want = ""
 				}
-				if got := pod.env["PROPAGATE_HEADERS"]; pod.variant != want || (got == "false") != (want != "") {
-					t.Errorf("%s: variant %q, want %q; PROPAGATE_HEADERS %q", pod.name, pod.variant, want, got)
-				}
+				assert.Equal(t, want, pod.variant, pod.name)
+				assert.Equal(t, want != "", pod.env["PROPAGATE_HEADERS"] == "false", "%s does not propagate headers", pod.name)
 			}
 			assert.Equal(t, test.notes, p.notes, "notes")
 			o := testOptions(t)
 			startFleet(t, decode(t, text), o)
 			env := envAt(t, podIP(o, 7)+":8080")
-			if (env["PROPAGATE_HEADERS"] == "false") != (test.variant != "") || env["SPRING_PROFILES_ACTIVE"] == "" {
-				t.Errorf("staff-service runs with %v", env)
-			}
+			assert.Equal(t, test.variant != "", env["PROPAGATE_HEADERS"] == "false", "staff-service does not propagate headers")
+			assert.NotEmpty(t, env["SPRING_PROFILES_ACTIVE"], "SPRING_PROFILES_ACTIVE")
 		})
 	}
 }
@@ -406,15 +395,11 @@ func TestPlanRevision(t *testing.T) {
 	after := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
 	got := []string{before.pods[0].revision, before.meshed[0].Revision, after.pods[0].revision, after.meshed[0].Revision}
 	assert.Equal(t, []string{"default", "default", "next", "next"}, got, "revisions")
-	if before.pods[0].equal(after.pods[0]) {
-		t.Error("a pod under another revision is not replaced")
-	}
-	if again := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost); !again.pods[0].equal(after.pods[0]) {
-		t.Error("a pod under the same revision is replaced")
-	}
-	if without := mustPlan(t, under("istio.io/rev: next"), Options{}, userHost); without.pods[0].revision != "" || without.pods[0].proxied {
-		t.Errorf("without a mesh the revision is %q", without.pods[0].revision)
-	}
+	assert.False(t, before.pods[0].equal(after.pods[0]), "a pod under another revision is the same")
+	again := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
+	assert.True(t, again.pods[0].equal(after.pods[0]), "a pod under the same revision is the same")
+	without := mustPlan(t, under("istio.io/rev: next"), Options{}, userHost).pods[0]
+	assert.Equal(t, []any{"", false}, []any{without.revision, without.proxied}, "revision and proxy without a mesh")
 	_, err := makePlan(under("istio.io/rev: Next_1"), Options{Mesh: true}.WithDefaults(), sixPrograms, userHost)
 	wants.Error(t, "a revision", err, `test.yaml: Deployment a: istio.io/rev: "Next_1": must be a revision, of lower-case letters, digits and dashes`)
 }

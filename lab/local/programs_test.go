@@ -2,11 +2,11 @@ package local
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/wants"
@@ -34,9 +34,8 @@ func TestProgram(t *testing.T) {
 		"docker.io/richardchesterwood/istio-fleetman-position-simulator:6":               "position-simulator",
 	} {
 		name, env, err := sixPrograms.program(image)
-		if got := strings.TrimSpace(name + " " + env); err != nil || got != want {
-			t.Errorf("%s: %q, %v, want %q", image, got, err, want)
-		}
+		require.NoError(t, err, image)
+		assert.Equal(t, want, strings.TrimSpace(name+" "+env), image)
 	}
 }
 
@@ -63,15 +62,13 @@ func TestFindPrograms(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
 	require.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
 	require.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
-	if found, err := findPrograms(root, bin); err != nil || !slices.Equal(found, programs{"a"}) {
-		t.Errorf("of the repository: %v, %v, want a", found, err)
-	}
-	if found, err := findPrograms("", bin); err != nil || !slices.Equal(found, programs{"c"}) {
-		t.Errorf("ready-made: %v, %v, want c", found, err)
+	for _, test := range []struct{ root, bin, want string }{{root, bin, "a"}, {"", bin, "c"}} {
+		found, err := findPrograms(test.root, test.bin)
+		require.NoError(t, err)
+		assert.Equal(t, programs{test.want}, found)
 	}
 	for _, places := range [][2]string{{"", ""}, {t.TempDir(), ""}, {"", t.TempDir()}, {"", "/nowhere"}} {
-		if found, err := findPrograms(places[0], places[1]); err == nil {
-			t.Errorf("%q: found %v", places, found)
-		}
+		_, err := findPrograms(places[0], places[1])
+		assert.Error(t, err, "%q", places)
 	}
 }

@@ -52,9 +52,7 @@ func TestParseConnect(t *testing.T) {
 		_, err := ParseConnect(text)
 		wants.Error(t, text, err, want)
 	}
-	if IsConnect("status=502,path=/connect") {
-		t.Error("a rule of requests is taken for one of connections")
-	}
+	assert.False(t, IsConnect("status=502,path=/connect"), "a rule of requests")
 }
 
 // echo answers each line with "0123456789".
@@ -201,9 +199,8 @@ func TestRelay(t *testing.T) {
 		}
 		// a caller of a relay that hangs may leave before the relay has accepted the connection
 		assert.Eventually(t, func() bool { return r.state().Fired >= test.fired }, patience, time.Millisecond, test.rule)
-		if state := r.state(); state.Rule != test.rule || state.Fired != test.fired {
-			t.Errorf("%s: got %+v", test.rule, state)
-		}
+		state := r.state()
+		assert.Equal(t, []any{test.rule, test.fired}, []any{state.Rule, state.Fired}, "rule and number of faults")
 		if fault.Count > 0 {
 			passes("after the last one of " + test.rule)
 		}

@@ -74,9 +74,7 @@ func TestProbeWatch(t *testing.T) {
 				}
 				var got []string
 				test.probe.watch(ctx, test.eager, func(ok bool, err error) {
-					if ok != (err == nil) {
-						t.Errorf("reported %t with %v", ok, err)
-					}
+					assert.Equal(t, err == nil, ok, "report of %v", err)
 					got = append(got, fmt.Sprintf("%v %t", time.Since(began), ok))
 				})
 				assert.Equal(t, test.want, got, "reports")
@@ -114,12 +112,10 @@ func TestEventsAreBounded(t *testing.T) {
 		log.Add(Event{Restarts: i})
 	}
 	events, next, _, _ := log.since(0)
-	if next != 2*maxEvents+7 || len(events) > maxEvents || events[len(events)-1].Restarts != next-1 {
-		t.Errorf("%d events kept up to %d, the last is %+v", len(events), next, events[len(events)-1])
-	}
-	if rest, _, _, _ := log.since(next - 3); len(rest) != 3 || rest[0].Restarts != next-3 {
-		t.Errorf("the last three are %+v", rest)
-	}
+	assert.Equal(t, 2*maxEvents+7, next, "events")
+	assert.True(t, len(events) <= maxEvents && events[len(events)-1].Restarts == next-1, "%d events kept, the last is %+v", len(events), events[len(events)-1])
+	rest, _, _, _ := log.since(next - 3)
+	assert.True(t, len(rest) == 3 && rest[0].Restarts == next-3, "the last three are %+v", rest)
 }
 
 func TestLastLines(t *testing.T) {

@@ -67,25 +67,18 @@ func TestDecode(t *testing.T) {
 	p := file.Promises[0]
 	c := p.Checks[0]
 	r := c.Requests
-	if p.Promise != "one in ten" || p.Given.Set[0] != (Setting{"staff-service", "VARIANT", "bad"}) || p.Control.Without[0] != "rules" || file.Source != "expect.yaml" {
-		t.Errorf("promise %+v", p)
-	}
-	if r.From != (Origin{Workload: "webapp"}) || r.Rate != 2.5 || r.Timeout.Duration != 5*time.Second || r.EachHeader.Values != 20 || r.Seed != 7 || r.Path != "/driver/City%20Truck?a=b" {
-		t.Errorf("requests %+v", r)
-	}
+	assert.Equal(t, []any{"one in ten", Setting{"staff-service", "VARIANT", "bad"}, "rules", "expect.yaml"}, []any{p.Promise, p.Given.Set[0], p.Control.Without[0], file.Source}, "promise")
+	assert.Equal(t, []any{Origin{Workload: "webapp"}, 2.5, 5 * time.Second, 20, uint64(7), "/driver/City%20Truck?a=b"},
+		[]any{r.From, r.Rate, r.Timeout.Duration, r.EachHeader.Values, r.Seed, r.Path}, "requests")
 	a := c.Expect[0].Answers
-	if !a.Status[0].Is(200) || a.Status[0].Is(201) || !a.Status[1].Is(503) || a.Status[1].Is(404) || !a.Body.MatchString("caat") || a.SlowerThan.Duration != time.Second {
-		t.Errorf("answers %+v", a)
-	}
-	if got := c.Expect[4].Settles; got.AfterAtMost != 10 || got.Run != 100 || got.LastsAtMost.Duration != 65*time.Second {
-		t.Errorf("settles %+v", got)
-	}
-	if got := c.Expect[6].Returns; got.Away.Duration != time.Second || got.Replica.Body.String() != "risky" || got.Shares[1].To.Duration != 15*time.Second || *got.Shares[0].Count.ShareAtMost != 0.3 {
-		t.Errorf("returns %+v", got)
-	}
-	if c.Actions[0].After.Duration != 5*time.Second || c.Actions[0].Kill || !c.Actions[1].Kill || *c.Expect[1].Count.PerRequest != 9 || !c.Expect[2].Count.All {
-		t.Errorf("check %+v", c)
-	}
+	assert.True(t, a.Status[0].Is(200) && !a.Status[0].Is(201) && a.Status[1].Is(503) && !a.Status[1].Is(404), "statuses %+v", a.Status)
+	assert.True(t, a.Body.MatchString("caat") && a.SlowerThan.Duration == time.Second, "answers %+v", a)
+	settles := c.Expect[4].Settles
+	assert.Equal(t, []any{10, 100, 65 * time.Second}, []any{settles.AfterAtMost, settles.Run, settles.LastsAtMost.Duration}, "settles")
+	returns := c.Expect[6].Returns
+	assert.Equal(t, []any{time.Second, "risky", 15 * time.Second, 0.3}, []any{returns.Away.Duration, returns.Replica.Body.String(), returns.Shares[1].To.Duration, *returns.Shares[0].Count.ShareAtMost}, "returns")
+	assert.True(t, c.Actions[0].After.Duration == 5*time.Second && !c.Actions[0].Kill && c.Actions[1].Kill, "actions %+v", c.Actions)
+	assert.True(t, *c.Expect[1].Count.PerRequest == 9 && c.Expect[2].Count.All, "check %+v", c)
 }
 
 func TestDecodeBadInput(t *testing.T) {
@@ -159,9 +152,7 @@ func TestDecodeBadInput(t *testing.T) {
 		{"a number for each response", "count: {share: 0.1, confidence: 0.9999}", "count: {perRequest: 1}", check + ".expect[0].count.perRequest: must be unset unless the observation is received"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if !strings.Contains(good, test.old) {
-				t.Fatalf("no %q in the good file", test.old)
-			}
+			require.Contains(t, good, test.old)
 			_, err := Decode("expect.yaml", []byte(strings.Replace(good, test.old, test.replacement, 1)))
 			wants.Error(t, test.name, err, test.want+"…")
 		})
@@ -218,9 +209,8 @@ func TestRange(t *testing.T) {
 		{"at most two", Count{AtMost: &two}, 7, 0, 2},
 		{"nine each", Count{PerRequest: &nine}, 20, 180, 180},
 	} {
-		if low, high := test.count.Range(test.n); low != test.low || high != test.high {
-			t.Errorf("%s: %d to %d, want %d to %d", test.name, low, high, test.low, test.high)
-		}
+		low, high := test.count.Range(test.n)
+		assert.Equal(t, []int{test.low, test.high}, []int{low, high}, test.name)
 	}
 }
 

@@ -32,6 +32,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 const patience = 2 * time.Minute
@@ -154,17 +155,14 @@ func TestReflector(t *testing.T) {
 			meshtest.Await(t, "the client", has(maps))
 
 			lists := f.lists.Load()
-			if streaming && lists != 0 || !streaming && lists != 2 {
-				t.Errorf("%d lists", lists)
-			}
+			assert.Equal(t, map[bool]int32{true: 0, false: 2}[streaming], lists, "lists")
 			// after a disconnect it resumes without a list
 			watches := f.watches.Load()
 			f.CloseClientConnections()
 			f.replace(t, configMap("d", "4"))
 			meshtest.Await(t, "the client", has(maps, "d=4"))
-			if f.lists.Load() != lists || f.watches.Load() <= watches {
-				t.Errorf("%d lists, before %d; %d watches, before %d", f.lists.Load(), lists, f.watches.Load(), watches)
-			}
+			assert.Equal(t, lists, f.lists.Load(), "lists after the disconnect")
+			assert.Greater(t, f.watches.Load(), watches, "watches after the disconnect")
 		})
 	}
 }
@@ -196,22 +194,16 @@ func TestVersionsTooOldAndTooNew(t *testing.T) {
 	resource := f.client(t).Resource(configMaps).Namespace("default")
 	for _, old := range []int64{1, first - 1, first} {
 		_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(old, 10)})
-		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-			t.Errorf("watch from %d: %v, want too old", old, err)
-		}
+		assert.True(t, apierrors.IsResourceExpired(err) || apierrors.IsGone(err), "watch from %d: %v, want too old", old, err)
 	}
 	_, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.FormatInt(f.behind.Load().version+1, 10)})
-	if !apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) {
-		t.Errorf("watch from a version that is too new: %v", err)
-	}
+	assert.True(t, apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge), "watch from a version that is too new: %v", err)
 	// a watch that is too slow gets an error
 	behind := f.behind.Load()
-	if _, _, _, known := behind.since(behind.oldest); !known {
-		t.Error("the oldest version is unknown")
-	}
-	if _, _, _, known := behind.since(behind.oldest - 1); known {
-		t.Error("a version before the oldest is known")
-	}
+	_, _, _, known := behind.since(behind.oldest)
+	assert.True(t, known, "the oldest version is known")
+	_, _, _, known = behind.since(behind.oldest - 1)
+	assert.False(t, known, "a version before the oldest is known")
 }
 
 func next(t *testing.T, w watch.Interface) watch.Event {
@@ -265,17 +257,12 @@ func TestInitialEvents(t *testing.T) {
 	defer w.Stop()
 	for _, want := range []string{fmt.Sprintf("ADDED a %d", now-1), fmt.Sprintf("ADDED b %d", now), fmt.Sprintf("BOOKMARK  %d", now)} {
 		event := next(t, w)
-		if got := describe(event); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+		assert.Equal(t, want, describe(event))
 		end := event.Object.(*unstructured.Unstructured).GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
-		if end != (event.Type == watch.Bookmark) {
-			t.Errorf("%s: the end of the initial events is %v", event.Type, end)
-		}
+		assert.Equal(t, event.Type == watch.Bookmark, end, "%s is the end of the initial events", event.Type)
 	}
-	if _, err := resource.Watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes}); !apierrors.IsInvalid(err) {
-		t.Errorf("without bookmarks: %v", err)
-	}
+	_, err = resource.Watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
+	assert.True(t, apierrors.IsInvalid(err), "without bookmarks: %v", err)
 }
 
 // An object that begins to match a selector is added for its client, and one that ceases to match is
@@ -284,27 +271,22 @@ func TestSelectors(t *testing.T) {
 	f := newFront(t)
 	f.replace(t, configMap("a", "1", "app=x"), configMap("b", "1"))
 	resource := f.client(t).Resource(configMaps).Namespace("default")
-	list, err := resource.List(t.Context(), metav1.ListOptions{LabelSelector: "app in (x, y)"})
-	if err != nil || len(list.Items) != 1 || list.Items[0].GetName() != "a" {
-		t.Fatalf("%v, %v", list, err)
+	for want, options := range map[string]metav1.ListOptions{"a": {LabelSelector: "app in (x, y)"}, "b": {FieldSelector: "metadata.name!=a"}} {
+		list, err := resource.List(t.Context(), options)
+		require.NoError(t, err)
+		require.Len(t, list.Items, 1, want)
+		assert.Equal(t, want, list.Items[0].GetName())
 	}
-	list, err = resource.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name!=a"})
-	if err != nil || len(list.Items) != 1 || list.Items[0].GetName() != "b" {
-		t.Fatalf("%v, %v", list, err)
-	}
-	if _, err = resource.List(t.Context(), metav1.ListOptions{FieldSelector: "data.value=1"}); !apierrors.IsBadRequest(err) {
-		t.Errorf("a field that is not supported: %v", err)
-	}
-	w, err := resource.Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=x", ResourceVersion: list.GetResourceVersion()})
+	_, err := resource.List(t.Context(), metav1.ListOptions{FieldSelector: "data.value=1"})
+	assert.True(t, apierrors.IsBadRequest(err), "a field that is not supported: %v", err)
+	w, err := resource.Watch(t.Context(), metav1.ListOptions{LabelSelector: "app=x", ResourceVersion: strconv.FormatInt(f.behind.Load().version, 10)})
 	require.NoError(t, err)
 	defer w.Stop()
 	f.replace(t, configMap("a", "2", "app=x"), configMap("b", "1", "app=x"))
 	f.replace(t, configMap("a", "2"), configMap("b", "1", "app=x"))
 	f.replace(t)
 	for _, want := range []string{"MODIFIED a", "ADDED b", "DELETED a", "DELETED b"} {
-		if got := describe(next(t, w)); !strings.HasPrefix(got, want) {
-			t.Errorf("got %q, want %q", got, want)
-		}
+		wants.Text(t, "the event", describe(next(t, w)), want+" …")
 	}
 }
 
@@ -321,23 +303,15 @@ func TestReplace(t *testing.T) {
 		{},
 		configMap("b", "again"),
 	} {
-		if err := s.Replace([]Object{configMap("b", "2"), bad}); err == nil {
-			t.Errorf("accepted %v", bad)
-		}
-		if s.version != version || s.get(kind, "default", "v") != before || len(s.history) != 2 {
-			t.Fatalf("%v changed the state", bad)
-		}
+		require.Error(t, s.Replace([]Object{configMap("b", "2"), bad}), "%v", bad)
+		require.True(t, s.version == version && s.get(kind, "default", "v") == before && len(s.history) == 2, "%v changed the state", bad)
 	}
 	// an unchanged object keeps its version, a changed one its UID
 	require.NoError(t, s.Replace([]Object{configMap("a", "1"), virtualService("networking.istio.io/v1alpha3", "v", "y")}))
 	after := s.get(kind, "default", "v")
 	was, is := before.object["metadata"].(map[string]any), after.object["metadata"].(map[string]any)
-	if s.version != version+1 || after.version != s.version {
-		t.Errorf("version %d of %d, before %d, want one more", after.version, s.version, version)
-	}
-	if is["uid"] != was["uid"] || is["creationTimestamp"] != was["creationTimestamp"] || was["generation"] != 1.0 || is["generation"] != 2.0 {
-		t.Errorf("metadata %v, before %v", is, was)
-	}
+	assert.Equal(t, []int64{version + 1, version + 1}, []int64{s.version, after.version}, "version of the server and of the object")
+	assert.Equal(t, []any{was["uid"], was["creationTimestamp"], 1.0, 2.0}, []any{is["uid"], is["creationTimestamp"], was["generation"], is["generation"]}, "metadata")
 }
 
 func TestDeleted(t *testing.T) {
@@ -369,17 +343,13 @@ func TestEveryVersionOfAKind(t *testing.T) {
 		of := schema.GroupVersionResource{Group: "networking.istio.io", Version: version, Resource: "virtualservices"}
 		object, err := f.client(t).Resource(of).Namespace("default").Get(t.Context(), "v", metav1.GetOptions{})
 		require.NoError(t, err)
-		if got, want := object.GetAPIVersion(), "networking.istio.io/"+version; got != want {
-			t.Errorf("apiVersion %s, want %s", got, want)
-		}
+		assert.Equal(t, "networking.istio.io/"+version, object.GetAPIVersion(), "apiVersion")
 	}
-	if _, err := f.client(t).Resource(virtuals).Namespace("default").Get(t.Context(), "w", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("an unknown object: %v", err)
-	}
+	_, err := f.client(t).Resource(virtuals).Namespace("default").Get(t.Context(), "w", metav1.GetOptions{})
+	assert.True(t, apierrors.IsNotFound(err), "an unknown object: %v", err)
 	unknown := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v2", Resource: "virtualservices"}
-	if _, err := f.client(t).Resource(unknown).List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("an unknown version: %v", err)
-	}
+	_, err = f.client(t).Resource(unknown).List(t.Context(), metav1.ListOptions{})
+	assert.True(t, apierrors.IsNotFound(err), "an unknown version: %v", err)
 }
 
 func TestOnlyMetadata(t *testing.T) {
@@ -412,22 +382,17 @@ func TestDiscovery(t *testing.T) {
 	for _, list := range lists {
 		for _, resource := range list.APIResources {
 			found[list.GroupVersion+" "+resource.Kind] = true
-			if len(resource.Verbs) != 3 {
-				t.Errorf("%s: verbs %v", resource.Name, resource.Verbs)
-			}
+			assert.Len(t, resource.Verbs, 3, resource.Name)
 		}
 	}
 	for i := range kinds {
 		for _, version := range kinds[i].Versions {
-			if key := kinds[i].apiVersion(version) + " " + kinds[i].Kind; !found[key] {
-				t.Errorf("%s is not discovered", key)
-			}
+			assert.Contains(t, found, kinds[i].apiVersion(version)+" "+kinds[i].Kind)
 		}
 	}
 	version, err := client.ServerVersion()
-	if err != nil || version.Major != "1" || version.Minor == "" {
-		t.Errorf("version %v, %v", version, err)
-	}
+	require.NoError(t, err)
+	assert.True(t, version.Major == "1" && version.Minor != "", "version %v", version)
 }
 
 func ask(t *testing.T, f *front, method, path, accept string) (int, string, map[string]any) {
@@ -441,9 +406,7 @@ func ask(t *testing.T, f *front, method, path, accept string) (int, string, map[
 	data, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	var body map[string]any
-	if err := json.Unmarshal(data, &body); err != nil {
-		t.Fatalf("%s %s: %v: %s", method, path, err, data)
-	}
+	require.NoError(t, json.Unmarshal(data, &body), "%s %s: %s", method, path, data)
 	return response.StatusCode, response.Header.Get("Content-Type"), body
 }
 
@@ -473,9 +436,7 @@ func TestResponses(t *testing.T) {
 		{"DELETE", "/api/v1/namespaces/default/configmaps/a", 405, "MethodNotAllowed"},
 	} {
 		status, contentType, body := ask(t, f, test.method, test.path, "application/vnd.kubernetes.protobuf,application/json")
-		if status != test.status || contentType != "application/json" || body["reason"] != test.reason {
-			t.Errorf("%s %s: %d %s %v", test.method, test.path, status, contentType, body)
-		}
+		assert.Equal(t, []any{test.status, "application/json", test.reason}, []any{status, contentType, body["reason"]}, "%s %s", test.method, test.path)
 		if test.status != 200 && (body["kind"] != "Status" || body["message"] == "" || body["code"] != float64(test.status)) {
 			t.Errorf("%s %s: %v is no Status", test.method, test.path, body)
 		}
@@ -489,10 +450,8 @@ func TestWatchTimeout(t *testing.T) {
 	require.NoError(t, err)
 	defer w.Stop()
 	select {
-	case _, open := <-w.ResultChan():
-		if open {
-			t.Error("an event without a change")
-		}
+	case event, open := <-w.ResultChan():
+		assert.False(t, open, "%v without a change", event)
 	case <-time.After(patience):
 		t.Error("the watch does not end")
 	}
@@ -503,9 +462,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add(seed)
 	}
 	s := NewServer(time.Now)
-	if err := s.Replace([]Object{configMap("a", "1")}); err != nil {
-		f.Fatal(err)
-	}
+	require.NoError(f, s.Replace([]Object{configMap("a", "1")}))
 	f.Fuzz(func(t *testing.T, path string) {
 		request, err := http.NewRequest(http.MethodGet, "http://api/"+strings.TrimPrefix(path, "/"), nil)
 		if err != nil {
@@ -515,8 +472,6 @@ func FuzzRequest(f *testing.F) {
 		cancel() // a watch ends at once
 		recorder := httptest.NewRecorder()
 		s.Handler().ServeHTTP(recorder, request.WithContext(ctx))
-		if code := recorder.Code; code != 200 && code != 400 && code != 404 && code != 410 && code != 422 && code != 504 {
-			t.Errorf("%q: status %d: %s", path, code, recorder.Body)
-		}
+		assert.Contains(t, []int{200, 400, 404, 410, 422, 504}, recorder.Code, "%q: %s", path, recorder.Body)
 	})
 }

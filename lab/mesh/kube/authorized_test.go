@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // No path can be read without the fleet's token.
@@ -14,9 +16,8 @@ func TestUnauthorized(t *testing.T) {
 		for _, path := range []string{"/version", "/api/v1/secrets", "/apis", "/openapi/v3"} {
 			recorder := respond(s, "GET", path, header)
 			body := recorder.Body.String()
-			if recorder.Code != want || (want == 401) != strings.Contains(body, `"message":"Authorization: must be the bearer token of the fleet's kubeconfig"`) {
-				t.Errorf("%s with %q: got %d %s", path, header, recorder.Code, body)
-			}
+			assert.Equal(t, want, recorder.Code, "%s with %q: %s", path, header, body)
+			assert.Equal(t, want == 401, strings.Contains(body, `"message":"Authorization: must be the bearer token of the fleet's kubeconfig"`), body)
 		}
 	}
 }

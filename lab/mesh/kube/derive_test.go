@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 const deployment = `
@@ -107,16 +109,12 @@ func at(o any, path ...any) any {
 // expect compares the value at a path, formatted as text.
 func expect(t *testing.T, o Object, want string, path ...any) {
 	t.Helper()
-	if got := fmt.Sprint(at(o, path...)); got != want {
-		t.Errorf("%s %v: %v is %s, want %s", o["kind"], at(o, "metadata", "name"), path, got, want)
-	}
+	assert.Equal(t, want, fmt.Sprint(at(o, path...)), "%s %v: %v", o["kind"], at(o, "metadata", "name"), path)
 }
 
 func TestDefaults(t *testing.T) {
 	objects, notes := derive(t, world(t, deployment, service))
-	if len(notes) != 0 {
-		t.Errorf("notes %q", notes)
-	}
+	assert.Empty(t, notes, "notes")
 	pod := find(t, objects, "Pod", "staff-0")
 	expect(t, pod, "127.0.1.11", "status", "podIP")
 	expect(t, pod, "TCP", "spec", "containers", 0, "ports", 0, "protocol")
@@ -130,9 +128,8 @@ func TestDefaults(t *testing.T) {
 	s := find(t, objects, "Service", "staff")
 	expect(t, s, "ClusterIP", "spec", "type")
 	expect(t, s, "TCP", "spec", "ports", 0, "protocol")
-	if ip, err := netip.ParseAddr(at(s, "spec", "clusterIP").(string)); err != nil || !ip.IsPrivate() {
-		t.Errorf("clusterIP %v", ip)
-	}
+	ip, err := netip.ParseAddr(at(s, "spec", "clusterIP").(string))
+	assert.True(t, err == nil && ip.IsPrivate(), "clusterIP %v", ip)
 	slice := find(t, objects, "EndpointSlice", "staff-0")
 	expect(t, slice, "8080", "ports", 0, "port")
 	expect(t, slice, "http", "ports", 0, "name")
@@ -146,9 +143,7 @@ func TestDefaults(t *testing.T) {
 		again, _ := derive(t, world(t, deployment, service))
 		require.NoError(t, server.Replace(again))
 	}
-	if len(server.history) != len(objects) {
-		t.Errorf("%d changes for %d objects", len(server.history), len(objects))
-	}
+	assert.Len(t, server.history, len(objects), "changes")
 }
 
 // A port that needs root is replaced in all objects that istiod reads.
@@ -175,9 +170,7 @@ func TestSidecars(t *testing.T) {
 	expect(t, s, "127.0.1.11", "spec", "ingress", 0, "bind")
 	expect(t, s, "127.0.0.1:18011", "spec", "ingress", 0, "defaultEndpoint")
 	expect(t, s, "[map[bind:127.0.2.11 captureMode:NONE hosts:[*/*]]]", "spec", "egress")
-	if kinds := fmt.Sprint(objects); strings.Contains(kinds, "fleetman-staff-1") {
-		t.Error("a pod without a proxy has a Sidecar")
-	}
+	assert.NotContains(t, fmt.Sprint(objects), "fleetman-staff-1", "a pod without a proxy has a Sidecar")
 	expect(t, find(t, objects, "Pod", "staff-1"), "<nil>", "metadata", "labels", "security.istio.io/tlsMode")
 }
 
@@ -207,9 +200,7 @@ func TestUsersSidecar(t *testing.T) {
 		expect(t, s, test.policy, "spec", "outboundTrafficPolicy")
 		expect(t, s, test.egress, "spec", "egress", 0, "hosts")
 		expect(t, s, "127.0.2.11", "spec", "egress", 0, "bind")
-		if len(notes) != test.notes {
-			t.Errorf("notes %q, want %d", notes, test.notes)
-		}
+		assert.Len(t, notes, test.notes, "notes")
 		if test.notes > 1 {
 			expect(t, s, "3", "spec", "ingress", 0, "connectionPool", "tcp", "maxConnections")
 			expect(t, s, "127.0.0.1:18011", "spec", "ingress", 0, "defaultEndpoint")
@@ -225,14 +216,10 @@ func gateway(selector, server string) string {
 func TestGateways(t *testing.T) {
 	http := `{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}`
 	objects, notes := derive(t, world(t, deployment, gateway("{istio: ingressgateway}", http+`, {port: {number: 31400, name: raw, protocol: TCP}, hosts: ["*"]}`)))
-	if len(notes) != 0 {
-		t.Errorf("notes %q", notes)
-	}
+	assert.Empty(t, notes, "notes")
 	expect(t, find(t, objects, "Gateway", "g"), "127.0.1.1", "spec", "servers", 0, "bind")
 	expect(t, find(t, objects, "Gateway", "g"), "127.0.1.1", "spec", "servers", 1, "bind")
-	if ports := GatewayPorts(objects, "istio-ingressgateway"); !slices.Equal(ports, []int{80, 31400}) {
-		t.Errorf("ports %v", ports)
-	}
+	assert.Equal(t, []int{80, 31400}, GatewayPorts(objects, "istio-ingressgateway"), "ports")
 	s := find(t, objects, "Service", "istio-ingressgateway")
 	expect(t, s, "8080", "spec", "ports", 0, "targetPort")
 	expect(t, s, "31380", "spec", "ports", 0, "nodePort")
@@ -244,9 +231,8 @@ func TestGateways(t *testing.T) {
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: w}\nspec: {wasm: {url: oci://x}}\n", "TrafficExtension w: not applied: proxies here run no WebAssembly plug-ins"},
 		{"apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: w}\nspec: {url: oci://x}\n", "WasmPlugin w: not applied: proxies here run no WebAssembly plug-ins"},
 	} {
-		if _, notes := derive(t, world(t, deployment, test.document)); !slices.Equal(notes, []string{test.note}) {
-			t.Errorf("notes %q, want %q", notes, test.note)
-		}
+		_, notes := derive(t, world(t, deployment, test.document))
+		assert.Equal(t, []string{test.note}, notes)
 	}
 }
 
@@ -268,17 +254,14 @@ func TestNothingIsLeftOut(t *testing.T) {
 			noted := slices.ContainsFunc(notes, func(note string) bool {
 				return strings.HasPrefix(note, k.Kind+" other/x: not applied: ")
 			})
-			if ours := []string{"ProxyConfig", "WasmPlugin", "WorkloadGroup"}; noted != slices.Contains(ours, k.Kind) {
-				t.Errorf("%s: notes %q", k.Kind, notes)
-			}
+			ours := []string{"ProxyConfig", "WasmPlugin", "WorkloadGroup"}
+			assert.Equal(t, slices.Contains(ours, k.Kind), noted, "%s: notes %q", k.Kind, notes)
 			expect(t, find(t, objects, "Namespace", "other"), "other", "metadata", "labels", "kubernetes.io/metadata.name")
 		}
 	}
 	// package manifest reports an unknown kind of a known group
 	_, _, err := Derive(world(t, deployment, "apiVersion: mesh.istio.io/v1\nkind: X\nmetadata: {name: x}\n"))
-	if want := "test.yaml: X x: kind: X: must be a kind that Istio has in mesh.istio.io/v1"; err == nil || err.Error() != want {
-		t.Errorf("%v; want %s", err, want)
-	}
+	wants.Error(t, "an unknown kind", err, "test.yaml: X x: kind: X: must be a kind that Istio has in mesh.istio.io/v1")
 	// every object of every scenario
 	paths, err := filepath.Glob("../../../k8s/scenarios/*/kustomization.yaml")
 	deeper, _ := filepath.Glob("../../../k8s/scenarios/*/*/kustomization.yaml")
@@ -294,9 +277,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 			w.Pods = append(w.Pods, podOf(d, 20+i))
 		}
 		objects, notes := derive(t, w)
-		if len(notes) != 0 {
-			t.Errorf("%s: notes %q", path, notes)
-		}
+		assert.Empty(t, notes, "%s: notes", path)
 		for _, o := range all.All {
 			find(t, objects, o.Kind, o.Name)
 		}
@@ -330,12 +311,9 @@ func TestProxyConfig(t *testing.T) {
 		}},
 	} {
 		w := world(t, append([]string{deployment}, test.documents...)...)
-		if got := Concurrency(w.Manifests, "default", PodLabels(&w.Pods[0])); got != test.want {
-			t.Errorf("%q: %d workers, want %d", test.documents, got, test.want)
-		}
-		if _, notes := derive(t, w); !slices.Equal(notes, test.notes) {
-			t.Errorf("%q: notes %q, want %q", test.documents, notes, test.notes)
-		}
+		assert.Equal(t, test.want, Concurrency(w.Manifests, "default", PodLabels(&w.Pods[0])), "%q: workers", test.documents)
+		_, notes := derive(t, w)
+		assert.Equal(t, test.notes, notes, "%q: notes", test.documents)
 	}
 }
 
@@ -356,9 +334,8 @@ func TestNames(t *testing.T) {
 		"istio-ingressgateway.istio-system", "istio-ingressgateway.istio-system.svc", "istio-ingressgateway.istio-system.svc.cluster.local",
 		"staff", "staff.default", "staff.default.svc", "staff.default.svc.cluster.local",
 	}
-	if !slices.Equal(names, want) || !slices.Equal(wildcards, []string{"*.example.org"}) {
-		t.Errorf("names %q, wildcards %q", names, wildcards)
-	}
+	assert.Equal(t, want, names, "names")
+	assert.Equal(t, []string{"*.example.org"}, wildcards, "wildcards")
 	for _, test := range []struct {
 		host  string
 		known bool
@@ -371,24 +348,22 @@ func TestNames(t *testing.T) {
 		{"staff.default.example.com", false, nil},
 		{"api.example.com", false, nil},
 	} {
-		if got, known := Endpoints(objects, test.host); known != test.known || !slices.Equal(got, test.want) {
-			t.Errorf("%s: %v %v", test.host, got, known)
-		}
+		got, known := Endpoints(objects, test.host)
+		assert.Equal(t, test.known, known, test.host)
+		assert.Equal(t, test.want, got, test.host)
 	}
 	w.States = nil // no pod is ready
 	objects, _ = derive(t, w)
-	if got, _ := Endpoints(objects, "staff.default"); !slices.Equal(got, []string{"127.0.1.11", "127.0.1.12"}) {
-		t.Errorf("endpoints without a ready one: %v", got)
-	}
+	got, _ := Endpoints(objects, "staff.default")
+	assert.Equal(t, []string{"127.0.1.11", "127.0.1.12"}, got, "endpoints without a ready one")
 }
 
 // TestAmbient: the namespace of the component ambient has one line that says why it has no mesh here.
 func TestAmbient(t *testing.T) {
 	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio.io/dataplane-mode: ambient}}"
 	const want = "Namespace default: istio.io/dataplane-mode: ambient: not applied: ztunnel redirects the traffic of a node's pods in the kernel, and processes here share one network; a cluster runs it"
-	if _, notes := derive(t, world(t, deployment, namespace)); !slices.Equal(notes, []string{want}) {
-		t.Errorf("notes %q, want %q", notes, want)
-	}
+	_, notes := derive(t, world(t, deployment, namespace))
+	assert.Equal(t, []string{want}, notes, "notes")
 }
 
 // Services without names of ports, and containers without ports.
@@ -401,9 +376,7 @@ func TestPublished(t *testing.T) {
 		w.Pods = append(w.Pods, podOf(d, 0))
 	}
 	objects, notes := derive(t, w)
-	if len(notes) != 0 {
-		t.Errorf("notes %q", notes)
-	}
+	assert.Empty(t, notes, "notes")
 	expect(t, find(t, objects, "EndpointSlice", "fleetman-staff-service-0"), "8080", "ports", 0, "port")
 	expect(t, find(t, objects, "Sidecar", "fleetman-staff-service-0"), "HTTP", "spec", "ingress", 0, "port", "protocol")
 	expect(t, find(t, objects, "PeerAuthentication", "default"), "istio-system", "metadata", "namespace")
@@ -425,9 +398,7 @@ func TestRevisions(t *testing.T) {
 	expect(t, find(t, objects, "Pod", "staff-1"), `{"containers":["istio-proxy"],"revision":"next"}`, "metadata", "annotations", "sidecar.istio.io/status")
 	expect(t, find(t, objects, "Sidecar", "fleetman-staff-0"), "<nil>", "spec", "outboundTrafficPolicy")
 	expect(t, find(t, objects, "Sidecar", "fleetman-staff-1"), "map[mode:REGISTRY_ONLY]", "spec", "outboundTrafficPolicy")
-	if want := []string{"test.yaml: Sidecar of-nobody: metadata.labels: changes no proxy: istio.io/rev: other: no pod is under that revision"}; !slices.Equal(notes, want) {
-		t.Errorf("notes %q, want %q", notes, want)
-	}
+	assert.Equal(t, []string{"test.yaml: Sidecar of-nobody: metadata.labels: changes no proxy: istio.io/rev: other: no pod is under that revision"}, notes, "notes")
 	server := NewServer(time.Now)
 	require.NoError(t, server.Replace(objects))
 	for revision, want := range map[string]bool{"default": false, "next": true} {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
@@ -40,11 +41,9 @@ func TestDNSOfServiceEntries(t *testing.T) {
 	}
 	patched, texts := filters(w)
 	want := `{"typed_dns_resolver_config":{"name":"envoy.network.dns_resolver.cares","typed_config":{"@type":"type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig","dns_resolver_options":{"no_default_search_domain":true},"resolvers":[{"socket_address":{"address":"127.0.0.1","port_value":5353}}]}}}`
-	if len(patched) != 2 || patched[0] != "a.example" || patched[1] != "b.example" || texts[0] != want {
-		t.Errorf("patched %v with %v", patched, texts)
-	}
+	assert.Equal(t, []string{"a.example", "b.example"}, patched, "patched")
+	assert.Equal(t, want, texts[0], "the patch")
 	w.Manifests = &manifest.Objects{All: w.Manifests.All[2:]}
-	if patched, _ := filters(w); len(patched) != 0 {
-		t.Errorf("without a host by DNS: %v", patched)
-	}
+	patched, _ = filters(w)
+	assert.Empty(t, patched, "patched without a host by DNS")
 }

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
@@ -65,17 +65,14 @@ func TestPortForward(t *testing.T) {
 	forwarder, _, err := open("p", 15000)
 	require.NoError(t, err)
 	for _, path := range []string{"/ready", "/stats"} {
-		if body, err := get(forwarder, path); err != nil || body != "pod's "+path {
-			t.Errorf("%s: %q, %v", path, body, err)
-		}
+		body, err := get(forwarder, path)
+		require.NoError(t, err)
+		assert.Equal(t, "pod's "+path, body)
 	}
-	if forwarder, _, err = open("p", 7); err != nil {
-		t.Fatal(err)
-	}
-	if body, err := get(forwarder, "/"); err == nil {
-		t.Errorf("a port that the pod does not have: body %q", body)
-	}
-	if _, _, err = open("q", 15000); err == nil || !strings.Contains(err.Error(), `pods "q" not found`) {
-		t.Errorf("an unknown pod: %v", err)
-	}
+	forwarder, _, err = open("p", 7)
+	require.NoError(t, err)
+	_, err = get(forwarder, "/")
+	assert.Error(t, err, "a port that the pod does not have")
+	_, _, err = open("q", 15000)
+	assert.ErrorContains(t, err, `pods "q" not found`, "an unknown pod")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
@@ -31,8 +32,8 @@ func TestRouteDefaults(t *testing.T) {
 			version = "v1beta1"
 		}
 		routeDefaults(KindOf(manifest.GatewayGroup+"/"+version, test.kind), spec)
-		if got, err := json.Marshal(spec); err != nil || string(got) != test.want {
-			t.Errorf("%s %s:\n%s, %v, want\n%s", test.kind, test.spec, got, err, test.want)
-		}
+		got, err := json.Marshal(spec)
+		require.NoError(t, err)
+		assert.Equal(t, test.want, string(got), "%s %s", test.kind, test.spec)
 	}
 }

@@ -1,11 +1,13 @@
 package kube
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/wants"
 )
 
 // onlyNote checks that there is one note, with the prefix, or none when want is "".
@@ -15,9 +17,7 @@ func onlyNote(t *testing.T, of string, notes []string, prefix, want string) {
 	if want != "" {
 		all = []string{prefix + want}
 	}
-	if !slices.Equal(notes, all) {
-		t.Errorf("%s: notes\n%q, want\n%q", of, notes, all)
-	}
+	assert.Equal(t, all, notes, of)
 }
 
 // A match of a listener that only proxies with iptables have is translated, or noted when no listener here
@@ -88,17 +88,14 @@ func TestIdle(t *testing.T) {
 	for i := range w.Pods {
 		w.Pods[i].Proxied = false
 	}
-	if _, notes := derive(t, w); !slices.Equal(notes, []string{"test.yaml: PeerAuthentication a: metadata.namespace: changes no proxy: default: no pod there has a proxy"}) {
-		t.Errorf("without proxies: notes %q", notes)
-	}
+	_, notes := derive(t, w)
+	assert.Equal(t, []string{"test.yaml: PeerAuthentication a: metadata.namespace: changes no proxy: default: no pod there has a proxy"}, notes, "notes without proxies")
 }
 
 // A field with the path of a certificate in the proxy's container is an error.
 func TestCertificateFiles(t *testing.T) {
 	_, _, err := Derive(world(t, deployment, service, "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec: {selector: {istio: ingressgateway}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, serverCertificate: /etc/certs/tls.crt, privateKey: /etc/certs/tls.key}}]}\n"))
-	if want := "test.yaml: Gateway gw: spec.servers[0].tls.serverCertificate: /etc/certs/tls.crt: must be empty: proxies here run without containers and their files"; err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
+	wants.Error(t, "a file", err, "test.yaml: Gateway gw: spec.servers[0].tls.serverCertificate: /etc/certs/tls.crt: must be empty: proxies here run without containers and their files")
 }
 
 // A patch of an EnvoyFilter that matches in no proxy is noted.
@@ -144,9 +141,8 @@ func TestEnvoyFilterMatches(t *testing.T) {
 		onlyNote(t, test.patch, notes, "test.yaml: EnvoyFilter ef: spec.configPatches[0].", test.want)
 	}
 	w := world(t, deployment, service, "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: ef}\nspec: {workloadSelector: {labels: {app: staff}}, configPatches: [{applyTo: LISTENER, match: {context: GATEWAY}}]}\n")
-	if _, notes := derive(t, w); !slices.Equal(notes, []string{"test.yaml: EnvoyFilter ef: spec.configPatches[0].match.context: changes no proxy: GATEWAY: the filter selects no such proxy"}) {
-		t.Errorf("of a gateway alone: notes %q", notes)
-	}
+	_, notes := derive(t, w)
+	assert.Equal(t, []string{"test.yaml: EnvoyFilter ef: spec.configPatches[0].match.context: changes no proxy: GATEWAY: the filter selects no such proxy"}, notes, "notes of a gateway alone")
 }
 
 // The settings of Istio's objects for a pod's port apply to the port that replaces it.
@@ -163,9 +159,7 @@ func TestMovedPorts(t *testing.T) {
 		w.Pods[i].Inbound = []local.Inbound{{Declared: 80, Port: 10080, App: 18011 + i}}
 	}
 	made, notes := derive(t, w)
-	if len(notes) > 0 {
-		t.Errorf("notes %q", notes)
-	}
+	assert.Empty(t, notes, "notes")
 	expect(t, find(t, made, "PeerAuthentication", "a"), "map[10080:map[mode:STRICT]]", "spec", "portLevelMtls")
 	policy := find(t, made, "AuthorizationPolicy", "a")
 	expect(t, policy, "map[notPorts:[81] ports:[80 10080]]", "spec", "rules", 0, "to", 0, "operation")

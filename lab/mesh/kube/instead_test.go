@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // respond returns the server's response to a request.
@@ -44,8 +46,7 @@ func TestInstead(t *testing.T) {
 		t.Errorf("the first request of kubectl apply: got %d %s", recorder.Code, recorder.Body)
 	}
 	for _, path := range []string{"/version", "/openapi/v3", pods, "/apis/apps/v1/deployments"} {
-		if recorder := respond(NewServer(time.Now), "GET", path, ""); recorder.Code != 200 {
-			t.Errorf("%s: got %d %s", path, recorder.Code, recorder.Body)
-		}
+		recorder := respond(NewServer(time.Now), "GET", path, "")
+		assert.Equal(t, 200, recorder.Code, "%s: %s", path, recorder.Body)
 	}
 }

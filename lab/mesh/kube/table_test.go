@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/local"
 )
 
@@ -55,23 +57,14 @@ func TestTables(t *testing.T) {
 			}
 			row = append(row, text)
 		}
-		if got := strings.Join(header, "|"); got != test.header {
-			t.Errorf("%s: columns %s, want %s", test.path, got, test.header)
-		}
-		if got := strings.Join(row, "|"); got != test.row {
-			t.Errorf("%s: %s, want %s", test.path, got, test.row)
-		}
-		if kind := mapOf(first["object"])["kind"]; kind != "PartialObjectMetadata" {
-			t.Errorf("%s: the row's object is %v", test.path, kind)
-		}
+		assert.Equal(t, test.header, strings.Join(header, "|"), "%s: columns", test.path)
+		assert.Equal(t, test.row, strings.Join(row, "|"), test.path)
+		assert.Equal(t, "PartialObjectMetadata", at(first, "object", "kind"), "%s: kind of the row's object", test.path)
 	}
 	_, _, body := ask(t, f, "GET", "/api/v1/pods?includeObject=Object", asTable)
-	if kind := at(body, "rows", 0, "object", "kind"); kind != "Pod" {
-		t.Errorf("with whole objects: %v", kind)
-	}
-	if status, _, _ := ask(t, f, "GET", "/api/v1/pods?includeObject=half", asTable); status != http.StatusBadRequest {
-		t.Errorf("an unknown includeObject: %d", status)
-	}
+	assert.Equal(t, "Pod", at(body, "rows", 0, "object", "kind"), "kind of whole objects")
+	status, _, _ := ask(t, f, "GET", "/api/v1/pods?includeObject=half", asTable)
+	assert.Equal(t, http.StatusBadRequest, status, "an unknown includeObject")
 }
 
 // istioctl proxy-status requests a token.
@@ -82,8 +75,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("%d %v", status, body)
 	}
 	for _, path := range []string{"/api/v1/namespaces/a/serviceaccounts/b", "/api/v1/namespaces/a/pods/b/token"} {
-		if status, _, _ := ask(t, f, "POST", path, "application/json"); status != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %d", path, status)
-		}
+		status, _, _ := ask(t, f, "POST", path, "application/json")
+		assert.Equal(t, http.StatusMethodNotAllowed, status, path)
 	}
 }

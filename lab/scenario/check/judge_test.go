@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/scenario"
@@ -17,9 +18,7 @@ import (
 func expectation(t *testing.T, text string) *scenario.Expect {
 	t.Helper()
 	var e scenario.Expect
-	if err := yaml.UnmarshalStrict([]byte(text), &e); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &e), text)
 	return &e
 }
 
@@ -130,9 +129,8 @@ func TestJudge(t *testing.T) {
 			o.ended = max(o.ended, record.Start)
 		}
 		finding := o.judge(e)
-		if finding.Holds != test.holds || !strings.Contains(finding.Saw, test.saw) {
-			t.Errorf("%s of %s: holds %v, saw %q; want %v, %q", test.expect, test.letters, finding.Holds, finding.Saw, test.holds, test.saw)
-		}
+		assert.Equal(t, test.holds, finding.Holds, "%s of %s: %s", test.expect, test.letters, finding)
+		assert.Contains(t, finding.Saw, test.saw, "%s of %s", test.expect, test.letters)
 	}
 }
 
@@ -162,9 +160,7 @@ func TestCannotHold(t *testing.T) {
 				}
 			}
 		}
-		if decided == 0 {
-			t.Errorf("%s: never decided", expect)
-		}
+		assert.NotZero(t, decided, "%s: decided", expect)
 	}
 }
 

@@ -232,36 +232,30 @@ func run(t *testing.T, all *fleets, root string, found []Scenario) Result {
 	t.Helper()
 	var done []Result
 	results, err := Runner{Start: all.start, Scenarios: root, Seed: 7, Done: func(r Result) { done = append(done, r) }}.Run(t.Context(), found)
-	if err != nil || len(results) != 1 || len(done) != 1 {
-		t.Fatalf("%d results, %d calls of Done, %v", len(results), len(done), err)
-	}
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 1}, []int{len(results), len(done)}, "results, and calls of Done")
 	for _, f := range all.started {
-		if !f.ended {
-			t.Error("a fleet was not stopped")
-		}
+		assert.True(t, f.ended, "a fleet was stopped")
 	}
 	return results[0]
 }
 
 func TestAPromiseThatHoldsAndCanBeBroken(t *testing.T) {
 	root, found := scenarios(t, strings.Replace(promiseYAML, "    control:", calledOnce+"    control:", 1))
-	if len(found) != 1 || found[0].Name != "one/lesson" {
-		t.Fatalf("found %+v", found)
-	}
+	require.Len(t, found, 1, "scenarios")
+	assert.Equal(t, "one/lesson", found[0].Name)
 	all := &fleets{status: only200With("VirtualService fleetman-staff-service")}
 	result := run(t, all, root, found)
-	if !result.OK() || !result.Holds || !result.Control.Broken || result.Control.Change != "without VirtualService fleetman-staff-service" {
-		t.Errorf("%+v, %+v", result, result.Control)
+	assert.True(t, result.OK() && result.Holds && result.Control.Broken, "%+v, %+v", result, result.Control)
+	assert.Equal(t, "without VirtualService fleetman-staff-service", result.Control.Change)
+	require.Len(t, all.started, 2, "fleets")
+	for _, f := range all.started {
+		assert.Equal(t, "1", variable(f.objects, "A"), "given")
 	}
-	if len(all.started) != 2 || variable(all.started[0].objects, "A") != "1" || variable(all.started[1].objects, "A") != "1" {
-		t.Errorf("%d fleets; given: %q", len(all.started), variable(all.started[0].objects, "A"))
-	}
-	if !has(all.started[1].objects, "DestinationRule fleetman-staff-service") || variable(found[0].Objects, "A") != "" {
-		t.Error("another setting was changed")
-	}
-	if result.Seed != 7 || variable(all.started[1].objects, "FAULTS_SEED") == "" || len(result.Checks[0].Findings) != 2 {
-		t.Errorf("%+v", result)
-	}
+	assert.True(t, has(all.started[1].objects, "DestinationRule fleetman-staff-service"), "the control keeps other objects")
+	assert.Empty(t, variable(found[0].Objects, "A"), "given, in the scenario itself")
+	assert.NotEmpty(t, variable(all.started[1].objects, "FAULTS_SEED"), "FAULTS_SEED")
+	assert.Equal(t, []any{uint64(7), 2}, []any{result.Seed, len(result.Checks[0].Findings)}, "seed and findings")
 }
 
 // TestControlEnds checks that a control sends no more requests when those so far decide that the check cannot hold,
@@ -276,9 +270,7 @@ func TestControlEnds(t *testing.T) {
 		}
 	}
 	// more than 100 of 1000 must fail, and chance may have a part in some more
-	if !result.OK() || sent[0] != 1000 || sent[1] < 101 || sent[1] > 200 {
-		t.Errorf("%+v; sent %v", result, sent)
-	}
+	assert.True(t, result.OK() && sent[0] == 1000 && sent[1] >= 101 && sent[1] <= 200, "%+v; sent %v", result, sent)
 	saw := result.Control.Checks[0].Findings[0].Saw
 	assert.Equal(t, fmt.Sprintf("0 of 1000 requests; %d not sent, as the first ones decide; others: %d× 500", 1000-sent[1], sent[1]), saw, "saw")
 }
@@ -305,9 +297,10 @@ func TestAgain(t *testing.T) {
 			return all.start(ctx, place, objects)
 		}
 		results, err := Runner{Start: start, Scenarios: root, Again: 2, Done: func(Result) { lines++ }}.Run(t.Context(), found)
-		if err != nil || len(results) != 1 || results[0].OK() != (test.fails <= 2) || results[0].Again != test.again || starts != test.starts || lines != 1+test.again {
-			t.Errorf("%s: %+v, %v; %d fleets, %d results", name, results, err, starts, lines)
-		}
+		require.NoError(t, err)
+		require.Len(t, results, 1, name)
+		assert.Equal(t, test.fails <= 2, results[0].OK(), "%s: %+v", name, results[0])
+		assert.Equal(t, []int{test.again, test.starts, 1 + test.again}, []int{results[0].Again, starts, lines}, "%s: repetitions, fleets and results", name)
 	}
 }
 
@@ -335,9 +328,9 @@ func TestWhatMakesAPromiseFail(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			result := runText(t, &test.fleets, strings.Replace(promiseYAML, test.old, test.replacement, 1))
 			out := lines(t, result)
-			if result.OK() || !strings.HasPrefix(out, "FAIL one/lesson: everyone gets an answer (") || !strings.Contains(out, test.want) {
-				t.Errorf("want %q in:\n%s", test.want, out)
-			}
+			assert.False(t, result.OK(), out)
+			wants.Text(t, "the first line", strings.SplitAfter(out, "\n")[0], "FAIL one/lesson: everyone gets an answer (…\n")
+			assert.Contains(t, out, test.want)
 			assert.Equal(t, test.starts, len(test.fleets.started), "fleets started")
 		})
 	}
@@ -376,12 +369,10 @@ func TestControlsOfOtherKinds(t *testing.T) {
 				}
 				return http.StatusBadGateway
 			}}
-			if result := runText(t, all, strings.Replace(promiseYAML, "{without: [VirtualService fleetman-staff-service]}", test.control, 1)); !result.OK() {
-				t.Errorf("%+v", result)
-			}
-			if len(all.started) != 2 || !test.check(all.started[1].objects) {
-				t.Errorf("the control's fleet has other objects than wanted")
-			}
+			result := runText(t, all, strings.Replace(promiseYAML, "{without: [VirtualService fleetman-staff-service]}", test.control, 1))
+			assert.True(t, result.OK(), "%+v", result)
+			require.Len(t, all.started, 2, "fleets")
+			assert.True(t, test.check(all.started[1].objects), "the control's objects")
 			// the JSON, which the launcher reads, has the same content
 			for _, object := range all.started[1].objects.All {
 				if object.Typed != nil && !json.Valid(object.JSON) {
@@ -428,9 +419,8 @@ promises:
 			return []Proxy{{"staff-service", "default"}}
 		}}
 		result := runText(t, all, promise)
-		if result.Error != test.want || result.OK() != (test.want == "") {
-			t.Errorf("%+v, control %+v, want error %q", result, result.Control, test.want)
-		}
+		assert.Equal(t, test.want, result.Error)
+		assert.Equal(t, test.want == "", result.OK(), "%+v, control %+v", result, result.Control)
 	}
 }
 
@@ -438,12 +428,10 @@ promises:
 func TestGuards(t *testing.T) {
 	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
 		result := runText(t, &fleets{status: only200With("VirtualService fleetman-staff-service")}, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
-		if result.OK() != ok || len(result.Control.Checks) != 2 {
-			t.Errorf("%q: %+v, %+v", guard, result, result.Control)
-		}
-		out := lines(t, result)
-		if reported := strings.Contains(out, "/b from node port 32000: holds without VirtualService fleetman-staff-service, too") && strings.Contains(out, "--seed 7 --run '^one/lesson: the rule decides$'"); reported == ok {
-			t.Errorf("%q:\n%s", guard, out)
+		assert.Equal(t, ok, result.OK(), "%q: %+v", guard, result)
+		assert.Len(t, result.Control.Checks, 2, "checks with the control")
+		for _, line := range []string{"/b from node port 32000: holds without VirtualService fleetman-staff-service, too", "--seed 7 --run '^one/lesson: the rule decides$'"} {
+			assert.Equal(t, !ok, strings.Contains(lines(t, result), line), "%q: %s", guard, line)
 		}
 	}
 }
@@ -467,13 +455,11 @@ func TestJobs(t *testing.T) {
 		}
 		return placed{target, func() { all.mu.Lock(); running[place]--; all.mu.Unlock() }}, err
 	}}.Run(t.Context(), found)
-	if err != nil || len(results) != 6 || len(running) != 3 {
-		t.Fatalf("%d results from %d places, %v", len(results), len(running), err)
-	}
+	require.NoError(t, err)
+	require.Equal(t, []int{6, 3}, []int{len(results), len(running)}, "results and places")
 	for i, result := range results {
-		if result.Promise != fmt.Sprint("promise ", i) || !result.OK() {
-			t.Errorf("%d: %+v", i, result)
-		}
+		assert.Equal(t, fmt.Sprint("promise ", i), result.Promise)
+		assert.True(t, result.OK(), "%+v", result)
 	}
 }
 
@@ -489,13 +475,11 @@ func TestSeeds(t *testing.T) {
 	_, found := scenarios(t, promiseYAML)
 	objects := found[0].Objects
 	env := func(seed uint64, name string) string { return variable(withSeed(objects, seed), name) }
-	if first, again, other := env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"); first == "" || first != again || first == other {
-		t.Errorf("seeds %q, again %q, another %q", first, again, other)
-	}
-	var err error
-	if objects, err = withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false); err != nil {
-		t.Fatal(err)
-	}
+	assert.NotEmpty(t, env(1, "FAULTS_SEED"), "seed")
+	assert.Equal(t, env(1, "FAULTS_SEED"), env(1, "FAULTS_SEED"), "seed of the same number")
+	assert.NotEqual(t, env(1, "FAULTS_SEED"), env(2, "FAULTS_SEED"), "seed of another number")
+	objects, err := withSettings(objects, []scenario.Setting{{Target: "staff-service", Name: "SEED", Value: "5"}}, false)
+	require.NoError(t, err)
 	assert.Equal(t, "5", env(1, "SEED"), "the manifest's own seed")
 }
 
@@ -521,9 +505,7 @@ func TestActionsHappenInTheirOrderWhileRequestsRun(t *testing.T) {
 		return http.StatusOK
 	}}
 	result := run(t, all, root, found)
-	if !result.OK() {
-		t.Error(lines(t, result))
-	}
+	assert.True(t, result.OK(), lines(t, result))
 	assert.Equal(t, []string{"staff-service status=502,rate=1", "staff-service killed", "staff-service none"}, all.started[0].faults, "faults")
 }
 
@@ -545,13 +527,12 @@ func TestOnlyAndNoControl(t *testing.T) {
 	root, found := scenarios(t, promiseYAML)
 	all := &fleets{status: func(*manifest.Objects) int { return http.StatusOK }}
 	results, err := Runner{Start: all.start, Scenarios: root, NoControl: true, Only: regexp.MustCompile("^one/lesson: every")}.Run(t.Context(), found)
-	if err != nil || len(results) != 1 || !results[0].OK() || results[0].Control != nil || len(all.started) != 1 {
-		t.Errorf("%+v, %v", results, err)
-	}
+	require.NoError(t, err)
+	require.Len(t, results, 1, "results")
+	assert.True(t, results[0].OK() && results[0].Control == nil && len(all.started) == 1, "%+v, %d fleets", results[0], len(all.started))
 	results, err = Runner{Start: all.start, Scenarios: root, Only: regexp.MustCompile("nobody")}.Run(t.Context(), found)
-	if err != nil || len(results) != 0 {
-		t.Errorf("%+v, %v", results, err)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, results, "results")
 }
 
 func TestFindRefuses(t *testing.T) {
@@ -564,9 +545,8 @@ func TestFindRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(promiseYAML, "staff-service:A=1", "nobody:A=1", 1)), 0o644))
 	_, err = Find(root, root)
 	wants.Error(t, "an unknown workload", err, `…"nobody": must be a Deployment of the manifests…`)
-	if twice, err := Find(root, filepath.Dir(path), filepath.Dir(path)); err == nil {
-		t.Errorf("%+v", twice)
-	}
+	_, err = Find(root, filepath.Dir(path), filepath.Dir(path))
+	assert.Error(t, err, "a scenario twice")
 }
 
 func reported() []Result {
@@ -620,13 +600,11 @@ func TestSettledWaitsForTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		calls, err := settled(t.Context(), &lateTarget{fleet: &fleet{}, until: began.Add(800 * time.Millisecond)}, "x")
-		if err != nil || len(calls) != 2 || time.Since(began) != 1800*time.Millisecond {
-			t.Errorf("%d calls after %v, %v", len(calls), time.Since(began), err)
-		}
-		calls, err = settled(t.Context(), &lateTarget{fleet: &fleet{}, every: true}, "x")
-		if err == nil || !strings.Contains(err.Error(), "still changes after 20s") {
-			t.Errorf("%d calls of a stream that does not end, %v", len(calls), err)
-		}
+		require.NoError(t, err)
+		assert.Len(t, calls, 2, "calls")
+		assert.Equal(t, 1800*time.Millisecond, time.Since(began), "time until they are settled")
+		_, err = settled(t.Context(), &lateTarget{fleet: &fleet{}, every: true}, "x")
+		assert.ErrorContains(t, err, "still changes after 20s", "a stream that does not end")
 	})
 }
 

@@ -53,17 +53,13 @@ func TestSendSaysWhatIsAskedFor(t *testing.T) {
 		assert.Equal(t, "POST /driver/City%20Truck/30?a=b x.localhost canary check-1 "+values[i%2]+" text", line, fmt.Sprint("request ", i))
 	}
 	for i, record := range records {
-		if record.Status != http.StatusTeapot || string(record.Body) != "hello" || record.Header.Get("X-Version") != "1" || record.Key != values[i%2] || record.Failure != "" {
-			t.Errorf("record %d: %+v", i, record)
-		}
+		assert.Equal(t, []any{http.StatusTeapot, "hello", "1", values[i%2], ""}, []any{record.Status, string(record.Body), record.Header.Get("X-Version"), record.Key, record.Failure}, "record %d", i)
 	}
 	assert.Equal(t, 4, len(connections), "connections for 4 requests")
-	if other := headerValues(&scenario.Requests{EachHeader: r.EachHeader, Seed: 8}); other[0] == values[0] {
-		t.Errorf("seeds 7 and 8 give the same values %v", values)
-	}
-	if again := headerValues(r); again[1] != values[1] || again[0] == again[1] {
-		t.Errorf("the same seed gives %v and %v", values, again)
-	}
+	other := headerValues(&scenario.Requests{EachHeader: r.EachHeader, Seed: 8})
+	assert.NotEqual(t, values[0], other[0], "values of another seed")
+	assert.Equal(t, values, headerValues(r), "values of the same seed")
+	assert.NotEqual(t, values[0], values[1], "two values")
 }
 
 func TestSourcesTakeTurns(t *testing.T) {
@@ -121,9 +117,8 @@ func TestVisitorsKeepCookies(t *testing.T) {
 			set++
 		}
 	}
-	if len(bodies) != 3 || set != 3 || bodies["visitor 1"] == bodies["visitor 2"] {
-		t.Errorf("bodies %v, %d responses set a cookie, want 3", bodies, set)
-	}
+	assert.Equal(t, []int{3, 3}, []int{len(bodies), set}, "visitors, and responses that set a cookie")
+	assert.NotEqual(t, bodies["visitor 1"], bodies["visitor 2"], "cookies of two visitors")
 }
 
 func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
@@ -146,9 +141,9 @@ func TestConcurrencyIsKeptAndNotExceeded(t *testing.T) {
 	}))
 	defer server.Close()
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 30, Concurrency: 3}, "x", nothing, nil)
-	if err != nil || count(records, func(r Record) bool { return r.Status == 200 }) != 30 || most.Load() != 3 {
-		t.Errorf("%v; %d at once, not 3; %+v", err, most.Load(), records)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, 30, count(records, func(r Record) bool { return r.Status == 200 }), "responses with 200")
+	assert.EqualValues(t, 3, most.Load(), "requests at once")
 }
 
 // An open loop starts requests in time, although the first does not end.
@@ -165,9 +160,8 @@ func TestRateDoesNotWaitForAnswers(t *testing.T) {
 	records, err := send(t.Context(), routeTo(server.Listener.Addr().String()), &scenario.Requests{Path: "/", Count: 10, Rate: 200}, "x", nothing, nil)
 	require.NoError(t, err)
 	for i, record := range records {
-		if record.Status != 200 || record.Start < time.Duration(i)*5*time.Millisecond {
-			t.Errorf("request %d began too early or failed: %+v", i, record)
-		}
+		assert.Equal(t, 200, record.Status, "request %d", i)
+		assert.GreaterOrEqual(t, record.Start, time.Duration(i)*5*time.Millisecond, "start of request %d", i)
 	}
 }
 
@@ -228,9 +222,10 @@ func TestHowAnswersFailToCome(t *testing.T) {
 				r.Timeout.Duration = 200 * time.Millisecond
 			}
 			records, err := send(t.Context(), routeTo(test.address), r, "x", nothing, nil)
-			if err != nil || records[0].Reset != test.reset || records[0].Status != test.status || !strings.Contains(records[0].Failure, test.failure) || records[0].Failure == "" {
-				t.Errorf("%+v, %v", records, err)
-			}
+			require.NoError(t, err)
+			assert.Equal(t, []any{test.reset, test.status}, []any{records[0].Reset, records[0].Status}, "reset and status")
+			assert.NotEmpty(t, records[0].Failure, "failure")
+			assert.Contains(t, records[0].Failure, test.failure)
 		})
 	}
 }
@@ -244,8 +239,8 @@ func TestSendEndsWithItsContext(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		if records, err := send(ctx, route, r, "x", nothing, nil); err != context.Canceled || records != nil {
-			t.Errorf("%v, %d records", err, len(records))
-		}
+		records, err := send(ctx, route, r, "x", nothing, nil)
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Nil(t, records, "records")
 	}
 }
