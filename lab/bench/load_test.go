@@ -34,13 +34,11 @@ func TestLoad(t *testing.T) {
 		return func(int) func([]byte) []byte { return func(b []byte) []byte { return get(b, path) } }
 	}
 	n, err := load(context.Background(), addr, 20*time.Millisecond, same("/good"))
-	if err != nil || n < connections || n != served.Load() {
-		t.Errorf("got %d, %v, served %d", n, err, served.Load())
-	}
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, n, int64(connections))
+	assert.Equal(t, served.Load(), n, "answered")
 	_, err = load(context.Background(), addr, time.Minute, same("/bad"))
-	if err == nil || !strings.Contains(err.Error(), "GET /bad HTTP/1.1: status 418: must be 200") {
-		t.Errorf("got %v, want the status and the request", err)
-	}
+	assert.ErrorContains(t, err, "GET /bad HTTP/1.1: status 418: must be 200")
 }
 
 // Reports differ from each other and are what net/http and encoding/json read.
@@ -56,15 +54,10 @@ func TestReports(t *testing.T) {
 		require.NoError(t, err)
 		var p position
 		require.NoError(t, json.NewDecoder(req.Body).Decode(&p))
-		if seen[p] {
-			t.Errorf("report %d: %v came before", i, p)
-		}
+		assert.NotContains(t, seen, p, "report %d came before", i)
 		seen[p] = true
 	}
-	want := position{"City Truck 66", "2024-01-01T00:00:02.000+0000", "50.00020005238452266693115234375", "-1.484639234840869903564453125"}
-	if !seen[want] {
-		t.Errorf("got %v, want %v among them", seen, want)
-	}
+	assert.Contains(t, seen, position{"City Truck 66", "2024-01-01T00:00:02.000+0000", "50.00020005238452266693115234375", "-1.484639234840869903564453125"})
 }
 
 // The plain handlers make the hops and hand the answer on.

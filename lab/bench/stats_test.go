@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"gonum.org/v1/gonum/floats/scalar"
 )
 
 func TestSpread(t *testing.T) {
@@ -44,17 +45,11 @@ func TestQuantile(t *testing.T) {
 		{"the difference", []float64{100, 200, 200, 200}, []float64{100, 100, 100, 100}, .5, .03},
 	} {
 		got := histogram{bounds, tc.counts}.since(histogram{bounds, tc.before}).quantile(tc.q)
-		if same := got == tc.want || math.Abs(got-tc.want) < 1e-9 || math.IsNaN(got) && math.IsNaN(tc.want); !same {
-			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
-		}
+		assert.True(t, scalar.Same(tc.want, got) || scalar.EqualWithinAbs(tc.want, got, 1e-9), "%s: got %v, want %v", tc.name, got, tc.want)
 	}
 }
 
 func TestLinearity(t *testing.T) {
-	if r2 := linearity([]float64{1, 2, 3}, []float64{5, 7, 9}); math.Abs(r2-1) > 1e-12 {
-		t.Errorf("a line: got r² %v", r2)
-	}
-	if r2 := linearity([]float64{1, 2, 3, 4}, []float64{1, 4, 9, 100}); r2 > .8 {
-		t.Errorf("no line: got r² %v", r2)
-	}
+	assert.InDelta(t, 1, linearity([]float64{1, 2, 3}, []float64{5, 7, 9}), 1e-12, "a line")
+	assert.Less(t, linearity([]float64{1, 2, 3, 4}, []float64{1, 4, 9, 100}), .8, "no line")
 }

@@ -47,15 +47,12 @@ func TestMarkdown(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
-	good := point{vehicles: 1000, p99: 49 * time.Millisecond, rate: 990}
-	for name, change := range map[string]func(*point){
-		"late": func(p *point) { p.p99 = targetP99 },
-		"lost": func(p *point) { p.lost = 1 },
-		"slow": func(p *point) { p.rate = 900 },
+	for name, p := range map[string]point{
+		"good": {vehicles: 1000, p99: 49 * time.Millisecond, rate: 990},
+		"late": {vehicles: 1000, p99: targetP99, rate: 990},
+		"lost": {vehicles: 1000, p99: 49 * time.Millisecond, rate: 990, lost: 1},
+		"slow": {vehicles: 1000, p99: 49 * time.Millisecond, rate: 900},
 	} {
-		bad := good
-		if change(&bad); !good.holds() || bad.holds() {
-			t.Errorf("%s: got %v for %+v and %v for %+v, want true and false", name, good.holds(), good, bad.holds(), bad)
-		}
+		assert.Equal(t, name == "good", p.holds(), name)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/trial"
 )
@@ -46,21 +48,15 @@ func TestLibraryIsNotBelowNone(t *testing.T) {
 				for _, route := range []string{record.RoutePositions, record.RouteDriver} {
 					none, library := usableOf(runs[0], route), usableOf(runs[1], route)
 					t.Logf("%s, usable: none %v, library %v", route, none, library)
-					if library.placeholders > 0 { // every vehicle was requested before the fault
-						t.Errorf("%s: %d placeholders although the answers were known", route, library.placeholders)
-					}
-					if none.all < 100 || library.all < 100 {
-						t.Errorf("%s: only %d and %d requests", route, none.all, library.all)
-					}
+					assert.Zero(t, library.placeholders, route+", placeholders, although every vehicle was requested before the fault")
+					assert.GreaterOrEqual(t, min(none.all, library.all), 100, route+", requests")
 					// Where the fault shows, chance decides, and late answers are not usable: three
 					// standard deviations of a half. Elsewhere a machine that stalls makes some late.
 					below, slack := none.inTime()-library.inTime(), 3*.5/math.Sqrt(float64(library.all))
 					if none.good+none.late == none.all {
 						below, slack = none.answered()-library.answered(), .03
 					}
-					if below > slack {
-						t.Errorf("%s: library %v is below none %v; its failures: %s", route, library, none, strings.Join(library.failures, "; "))
-					}
+					assert.LessOrEqual(t, below, slack, "%s: library %v is below none %v; its failures: %s", route, library, none, strings.Join(library.failures, "; "))
 				}
 			})
 		})

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,29 +126,10 @@ func run(t testing.TB, o Options) {
 	require.NoError(t, comparison(t, o).Run(t.Context()))
 }
 
-// fails fails the test unless the error has a text.
-func fails(t testing.TB, err error, want string) {
-	t.Helper()
-	if err == nil || err.Error() != want {
-		t.Errorf("got\n%v\nwant\n%s", err, want)
-	}
-}
-
-// noRecords fails the test if records were begun.
-func noRecords(t testing.TB, o Options) {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join(o.Out, RecordsFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("records: %v", err)
-	}
-}
-
 // records are those in a directory.
 func records(t testing.TB, dir string) *record.Comparison {
 	t.Helper()
-	file, err := os.Open(filepath.Join(dir, RecordsFile))
-	require.NoError(t, err)
-	defer file.Close()
-	read, err := record.Read(file, file.Name())
+	read, err := record.ReadDir(dir)
 	require.NoError(t, err)
 	return read
 }
@@ -167,9 +147,8 @@ func reportOf(t testing.TB, dir string) report.Report {
 func reported(t testing.TB, dir string) report.Fault {
 	t.Helper()
 	computed := reportOf(t, dir)
-	if len(computed.Groups) != 1 || len(computed.Groups[0].Faults) != 1 {
-		t.Fatalf("got %+v", computed)
-	}
+	require.Len(t, computed.Groups, 1)
+	require.Len(t, computed.Groups[0].Faults, 1)
 	return computed.Groups[0].Faults[0]
 }
 
@@ -180,21 +159,18 @@ var ofMesh = regexp.MustCompile(`mesh|sidecars|both|twice|^mine|^ingress$|^befor
 // its first line is its question.
 func TestShipped(t *testing.T) { // not beside the fleets: kustomize may take 30 s, and is slow with the race detector
 	paths, err := filepath.Glob("../../experiments/*.yaml")
-	if err != nil || len(paths) < 5 {
-		t.Fatalf("%q, %v", paths, err)
-	}
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(paths), 5, "experiments")
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			e := shipped(t, strings.TrimSuffix(filepath.Base(path), ".yaml"))
-			if first, _, _ := strings.Cut(string(e.Text), "\n"); first != "# "+e.Question || !strings.HasSuffix(first, "?") || len(e.Seeds) == 0 {
-				t.Errorf("first line %q, question %q, seeds %v", first, e.Question, e.Seeds)
-			}
+			assert.Regexp(t, "^# "+regexp.QuoteMeta(e.Question)+"\n", string(e.Text), "first line")
+			assert.Regexp(t, `\?$`, e.Question, "question")
+			assert.NotEmpty(t, e.Seeds, "seeds")
 			c := comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir()})
 			for _, p := range c.plans { // the manifests say which arms have a mesh
-				if named := ofMesh.MatchString(p.arm.Of); named != p.mesh {
-					t.Errorf("%s: mesh: %v", p.arm.Name, p.mesh)
-				}
+				assert.Equal(t, ofMesh.MatchString(p.arm.Of), p.mesh, p.arm.Name+": mesh")
 			}
 		})
 	}
@@ -213,9 +189,8 @@ func TestExample(t *testing.T) {
 		block = strings.ReplaceAll(block, ", telemetry.yaml]", ", telemetry-ejection/istio.yaml]")
 		var got, want any
 		require.NoError(t, errors.Join(yaml.Unmarshal([]byte(block), &got), yaml.Unmarshal(published, &want)))
-		if !reflect.DeepEqual(got, want) || strings.SplitN(block, "\n", 2)[0] != strings.SplitN(string(published), "\n", 2)[0] {
-			t.Errorf("%s: got\n%s\nwant\n%s", path, block, published)
-		}
+		assert.Equal(t, want, got, path)
+		assert.Equal(t, strings.SplitN(string(published), "\n", 2)[0], strings.SplitN(block, "\n", 2)[0], path+", first line")
 	}
 }
 
@@ -245,7 +220,7 @@ seeds: [1]
 `, "front", "seventh")
 	dir := filepath.Dir(e.Source)
 	_, err := New(Options{Experiment: e, Root: dir, Out: t.TempDir()})
-	fails(t, err, strings.NewReplacer("PATH", e.Source, "DIR", dir).Replace(`PATH:6: arms[0].env.frnt: "frnt": must be a service of the arm a: front, seventh
+	assert.EqualError(t, err, strings.NewReplacer("PATH", e.Source, "DIR", dir).Replace(`PATH:6: arms[0].env.frnt: "frnt": must be a service of the arm a: front, seventh
 PATH:7: arms[0].replicas.eighth: "eighth": must be a service of the arm a: front, seventh
 PATH:8: arms[0].patches: Deployment fifth: must be one of the manifests, which have the names ["front" "seventh"] of this kind
 PATH:10: arms[1].manifests: "repo:gone": no file DIR/gone: must be a file or a directory, from the repository
@@ -284,7 +259,7 @@ seeds: [1]
 	var notes []string
 	o := Options{Experiment: e, Root: "../..", Out: t.TempDir(), Progress: func(line string) { notes = append(notes, strings.ReplaceAll(line, e.Source, "PATH")) }}
 	_, err := New(o)
-	fails(t, err, strings.ReplaceAll(`PATH:4: fleet.env.all.VARIAN: "VARIAN": must be a variable of a service: did you mean VARIANT?
+	assert.EqualError(t, err, strings.ReplaceAll(`PATH:4: fleet.env.all.VARIAN: "VARIAN": must be a variable of a service: did you mean VARIANT?
 PATH:9: arms[0].env.staff-service.RETRY_ATEMPTS: "RETRY_ATEMPTS": must be a variable of staff-service: did you mean RETRY_ATTEMPTS?
 PATH:15: arms[2].replicas.nobody: "nobody": must be a service of the arm c: api-gateway, position-simulator, position-tracker, staff-service, vehicle-telemetry, webapp
 PATH:17: faults[0].inject[0].replicas: "staff-service-1": must be a pod of staff-service in the arm a, numbered from 0 to 0
@@ -315,15 +290,13 @@ seeds: [1]
 	}
 	i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "DestinationRule" && o.Name == "fleetman-staff-service" })
 	require.NoError(t, json.Unmarshal(objects.All[i].JSON, &rule))
-	if got := rule.Spec.TrafficPolicy.OutlierDetection; got["maxEjectionPercent"] != 10. || got["baseEjectionTime"] != "10s" {
-		t.Errorf("outlier detection %v", got)
-	}
+	assert.Subset(t, rule.Spec.TrafficPolicy.OutlierDetection, map[string]any{"maxEjectionPercent": 10., "baseEjectionTime": "10s"})
 	deployments := manifest.Of[*appsv1.Deployment](objects)
 	i = slices.IndexFunc(deployments, func(d *appsv1.Deployment) bool { return d.Name == "api-gateway" })
 	containers := deployments[i].Spec.Template.Spec.Containers
-	if env := containers[0].Env; len(containers) != 1 || len(env) < 2 || !slices.ContainsFunc(env, func(v corev1.EnvVar) bool { return v.Name == "LOG_LEVEL" }) {
-		t.Errorf("environment %+v", env)
-	}
+	require.Len(t, containers, 1)
+	assert.Contains(t, containers[0].Env, corev1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
+	assert.Greater(t, len(containers[0].Env), 1, "variables")
 }
 
 // TestPlans: every arm meets every fault once for each seed, in an order that the
@@ -342,9 +315,7 @@ repeats: 2
 		for block := range slices.Chunk(plans, 4) {
 			names := ""
 			for _, p := range block {
-				if p.fault.Name != block[0].fault.Name || p.seed != block[0].seed || p.lasts() != 13*time.Second {
-					t.Errorf("a block of %s, %d has %+v", block[0].fault.Name, block[0].seed, p)
-				}
+				assert.Equal(t, []any{block[0].fault.Name, block[0].seed, 13 * time.Second}, []any{p.fault.Name, p.seed, p.lasts()}, "fault, seed and length in a block")
 				names += p.arm.Name
 			}
 			orders = append(orders, names)
@@ -352,19 +323,14 @@ repeats: 2
 		return orders
 	}
 	orders := order()
-	if len(orders) != 12 || !reflect.DeepEqual(order(), orders) {
-		t.Errorf("orders %q, then %q", orders, order())
-	}
+	assert.Len(t, orders, 12)
+	assert.Equal(t, orders, order(), "the same again")
 	different := map[string]bool{}
 	for _, names := range orders {
 		different[names] = true
-		if sorted := []rune(names); !slices.Equal(slices.Sorted(slices.Values(sorted)), []rune("abcd")) {
-			t.Errorf("order %q", names)
-		}
+		assert.ElementsMatch(t, []rune("abcd"), []rune(names), "arms")
 	}
-	if len(different) < 4 {
-		t.Errorf("orders %q: the seed must draw them", orders)
-	}
+	assert.GreaterOrEqual(t, len(different), 4, "orders that the seed draws: %q", orders)
 }
 
 func TestSettings(t *testing.T) {
@@ -373,20 +339,15 @@ arms: [{name: a, manifests: x, env: {all: {A: 1, SEED: 9}, front: {A: 2}}}]
 seeds: [42]
 `)
 	p := Options{Experiment: e}.plans()[0]
-	want := []local.Setting{
+	assert.Equal(t, []local.Setting{
 		{Name: "SEED", Value: "42"},
 		{Name: "FAULTS_SEED", Value: "42"},
 		{Name: "UPSTREAM_SEED", Value: "42"},
 		{Name: "A", Value: "1"},
 		{Name: "SEED", Value: "9"},
 		{Target: "front", Name: "A", Value: "2"},
-	}
-	if got := p.settings(); !slices.Equal(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if got := p.recorded(); !slices.Equal(got, []string{"x", "all A=1", "all SEED=9", "front A=2"}) {
-		t.Errorf("recorded %q", got)
-	}
+	}, p.settings(), "settings")
+	assert.Equal(t, []string{"x", "all A=1", "all SEED=9", "front A=2"}, p.recorded(), "recorded")
 }
 
 func TestRate(t *testing.T) {
@@ -396,12 +357,8 @@ func TestRate(t *testing.T) {
 		"{ramp: {from: 10, to: 130}}":                                      70,
 	} {
 		o := Options{Experiment: decode(t, "# q?\narms: [{name: a, manifests: x}]\nphases: {healthy: 1s, fault: 10s, after: 1s}\nload: "+text)}
-		if got := o.rate(); math.Abs(got-want) > .11 {
-			t.Errorf("%s: %v requests per second, want %v", text, got, want)
-		}
-		if n := load.Count(o.schedule(), 12*time.Second); n < 10*12 {
-			t.Errorf("%s: %d requests", text, n)
-		}
+		assert.InDelta(t, want, o.rate(), .11, text+", requests per second")
+		assert.GreaterOrEqual(t, load.Count(o.schedule(), 12*time.Second), 10*12, text+", requests")
 	}
 }
 
@@ -430,10 +387,10 @@ goals:
 		for _, hop := range bad.Hops {
 			hops = append(hops, hop.Name())
 		}
-		slices.Sort(hops)
-		if !slices.Equal(hops, []string{"front>middle", "middle>seventh"}) || bad.Entry != "front" || len(bad.Pods) != 1 || bad.Replicas != 2 {
-			t.Errorf("hops %q, entry %s, fault in %q of %d", hops, bad.Entry, bad.Pods, bad.Replicas)
-		}
+		assert.ElementsMatch(t, []string{"front>middle", "middle>seventh"}, hops, "hops")
+		assert.Equal(t, "front", bad.Entry, "entry")
+		assert.Len(t, bad.Pods, 1, "pods with the fault")
+		assert.Equal(t, 2, bad.Replicas, "replicas")
 		failedAfter(t, bad)
 		failed := 0
 		for _, r := range bad.Requests {
@@ -442,9 +399,7 @@ goals:
 				failed++
 			}
 		}
-		if failed < 20 || failed > 80 { // of 100, half of which go to the bad replica
-			t.Errorf("%d failed", failed)
-		}
+		assert.InDelta(t, 50, failed, 30, "failed, of 100, half of which go to the bad replica")
 		set := slices.IndexFunc(hang.Events, func(e record.Event) bool { return e.What == record.EventFaultSet })
 		for _, r := range hang.Requests { // the connection is accepted, and never answered
 			if during := r.Start > hang.Events[set].At && r.Start < hang.RepairAt-record.Offset(time.Second); during && (!r.Failed() || r.End-r.Start < record.Offset(time.Second)) {
@@ -458,12 +413,10 @@ goals:
 				exited++
 			}
 		}
-		if exited != 2 || !slices.Equal(gone.Pods, []string{"seventh-0", "seventh-1", "middle-0"}) && len(gone.Pods) != 3 {
-			t.Errorf("%d exited, fault in %q: %+v", exited, gone.Pods, gone.Events)
-		}
-		if computed := reportOf(t, o.Out); computed.ExitCode() != report.ExitMissed {
-			t.Errorf("exit code %d, goals %+v", computed.ExitCode(), computed.Goals)
-		}
+		assert.Equal(t, 2, exited, "exited: %+v", gone.Events)
+		assert.ElementsMatch(t, []string{"seventh-0", "seventh-1", "middle-0"}, gone.Pods, "pods that were killed or stopped")
+		computed := reportOf(t, o.Out)
+		assert.Equal(t, report.ExitMissed, computed.ExitCode(), "exit code: %+v", computed.Goals)
 	})
 }
 
@@ -477,77 +430,80 @@ func failedAfter(t testing.TB, run *record.Run) {
 			cleared = max(cleared, e.At)
 		}
 	}
-	if cleared < run.RepairAt {
-		t.Errorf("cleared at %v: %+v", cleared, run.Events)
-	}
+	assert.GreaterOrEqual(t, cleared, run.RepairAt, "cleared: %+v", run.Events)
 	for _, r := range run.Requests {
-		if r.Failed() && r.Start > cleared {
-			t.Errorf("failed after the repair: %+v", r)
-		}
+		assert.False(t, r.Failed() && r.Start > cleared, "failed after the repair: %+v", r)
 	}
 }
 
-// TestGoesOn: a comparison that was interrupted, in the middle of a line even,
-// measures only what is left; one run is measured again; other conditions are
-// refused.
-func TestGoesOn(t *testing.T) {
-	t.Parallel()
-	const text = `# q?
-arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}]
-faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
+// brief is a fault and a load of 600 ms on the stand-in front.
+const brief = `faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
 load: {target: front, rate: 20, streams: [{path: /}]}
 phases: {healthy: 200ms, fault: 300ms, after: 100ms}
-seeds: [1, 2]
 `
+
+// newIn returns all runs of a comparison, and those that it did not have before, in their order.
+func newIn(t testing.TB, o Options, before []*record.Run) (all, measured []string) {
+	t.Helper()
+	for _, r := range records(t, o.Out).Runs {
+		all = append(all, r.Name())
+		if !slices.ContainsFunc(before, func(other *record.Run) bool { return other.Began.Equal(r.Began) }) {
+			measured = append(measured, r.Name())
+		}
+	}
+	return all, measured
+}
+
+// TestGoesOn: a comparison measures only the runs that are not there as a whole: a line is missing, or there twice, or
+// the comparison was interrupted in the middle of a line. One run is measured again; other conditions are refused.
+func TestGoesOn(t *testing.T) {
+	t.Parallel()
+	const text = "# q?\narms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}, {name: c, manifests: fleet.yaml}]\nseeds: [1, 2]\n" + brief
 	o := standIns(t, text, "front")
 	run(t, o)
-	whole := records(t, o.Out)
-	written, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
-	if err != nil || len(whole.Runs) != 4 {
-		t.Fatalf("%d runs, %v", len(whole.Runs), err)
-	}
-	write(t, o.Out, RecordsFile, string(written[:len(written)*2/3]))
+	runs := records(t, o.Out).Runs
+	require.Len(t, runs, 6)
+	path := filepath.Join(o.Out, RecordsFile)
+	written, err := os.ReadFile(path)
+	require.NoError(t, err)
+	lines := strings.SplitAfter(string(written), "\n")
+	second := runs[0].Lines + 2 // the index of the second run's first line
+	lines[2] = ""               // of the first
+	lines[second+1] += lines[second+1]
+	last := second + runs[1].Lines + 1 + runs[2].Lines + 1 // of the fourth's
+	write(t, o.Out, RecordsFile, strings.Join(lines[:last+1], "")+lines[last+1][:20])
 	c := comparison(t, o)
+	assert.Equal(t, []string{
+		fmt.Sprintf("%s:2: %s: lines: %d: must be %d: some are missing: measuring again", path, runs[0].Name(), runs[0].Lines-1, runs[0].Lines),
+		fmt.Sprintf("%s:%d: %s: lines: %d: must be %d: there are more than the run has: measuring again", path, second, runs[1].Name(), runs[1].Lines+1, runs[1].Lines),
+		fmt.Sprintf("%s:%d: %s: the line is cut off: measuring again", path, last+2, runs[3].Name()),
+	}, c.Defects(), "defects")
 	left, all, _ := c.Left()
-	if all != 4 || left < 1 || left > 3 {
-		t.Errorf("%d of %d left", left, all)
-	}
+	assert.Equal(t, []int{5, 6}, []int{left, all}, "left, of all")
 	require.NoError(t, c.Run(t.Context()))
-	again := records(t, o.Out)
-	if len(again.Runs) != 4 {
-		t.Fatalf("%d runs", len(again.Runs))
-	}
-	for i, r := range again.Runs {
-		if same := r.Began.Equal(whole.Runs[i].Began); same != (i < 4-left) {
-			t.Errorf("%s: measured again: %v", r.Name(), !same)
-		}
-	}
+	names, measured := newIn(t, o, runs)
+	assert.Equal(t, []string{runs[2].Name(), runs[0].Name(), runs[1].Name(), runs[3].Name(), runs[4].Name(), runs[5].Name()}, names, "runs")
+	assert.Equal(t, names[1:], measured, "measured again")
+
+	runs = records(t, o.Out).Runs
 	o.Again = &record.Key{Arm: "b", Fault: "bad", Seed: 1}
 	run(t, o)
-	for i, r := range records(t, o.Out).Runs {
-		if same := r.Began.Equal(again.Runs[i].Began); same == (r.Arm == "b" && r.Seed == 1) {
-			t.Errorf("%s: measured again: %v", r.Name(), !same)
-		}
-	}
-	o.Again = &record.Key{Arm: "c", Fault: "bad", Seed: 1}
+	again, measured := newIn(t, o, runs)
+	assert.Equal(t, names, again, "runs")
+	assert.Equal(t, []string{"b, bad, seed 1"}, measured, "measured again")
+	o.Again = &record.Key{Arm: "d", Fault: "bad", Seed: 1}
 	_, err = New(o)
-	fails(t, err, "--run c, bad, seed 1: must be an arm, a fault and a seed of the experiment")
-	o.Again, o.Experiment = nil, standIns(t, strings.Replace(text, "rate: 20", "rate: 30", 1), "front").Experiment
+	assert.EqualError(t, err, "--run d, bad, seed 1: must be an arm, a fault and a seed of the experiment")
+	o.Again, o.Experiment = nil, decode(t, strings.Replace(text, "rate: 20", "rate: 30", 1), "front")
 	_, err = New(o)
-	fails(t, err, "--out "+o.Out+": rate: 20 and 30: must be the same to go on; else --out must be another directory")
+	assert.EqualError(t, err, "--out "+o.Out+": rate: 20 and 30: must be the same to go on; else --out must be another directory")
 }
 
 // TestChanged: a comparison does not go on with an arm, a fault or a load that has changed since runs were measured;
 // goals are those of the file. Without a run to measure the network may be another fleet's.
 func TestChanged(t *testing.T) {
 	t.Parallel()
-	const text = `# q?
-arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}]
-faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
-load: {target: front, rate: 20, streams: [{path: /}]}
-phases: {healthy: 200ms, fault: 300ms, after: 100ms}
-seeds: [1]
-`
+	const text = "# q?\narms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}]\nseeds: [1]\n" + brief
 	o := standIns(t, text, "front")
 	run(t, o)
 	written := records(t, o.Out)
@@ -593,44 +549,6 @@ seeds: [1]
 	assert.Equal(t, written.Runs, again.Runs, "runs")
 }
 
-// TestNotWhole: a run of which a line is missing, or there twice, is measured again,
-// wherever it is in the records; so is none but these.
-func TestNotWhole(t *testing.T) {
-	t.Parallel()
-	o := standIns(t, `# q?
-arms: [{name: a, manifests: fleet.yaml}, {name: b, manifests: fleet.yaml}, {name: c, manifests: fleet.yaml}]
-faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
-load: {target: front, rate: 20, streams: [{path: /}]}
-phases: {healthy: 200ms, fault: 300ms, after: 100ms}
-seeds: [1]
-`, "front")
-	run(t, o)
-	whole := records(t, o.Out).Runs
-	path := filepath.Join(o.Out, RecordsFile)
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	lines := strings.SplitAfter(string(text), "\n")
-	lines[2] = ""                                      // of the first run
-	lines[whole[0].Lines+3] += lines[whole[0].Lines+3] // of the second
-	write(t, o.Out, RecordsFile, strings.Join(lines, ""))
-	c := comparison(t, o)
-	assert.Equal(t, []string{
-		fmt.Sprintf("%s:2: %s: lines: %d: must be %d: some are missing: measuring again", path, whole[0].Name(), whole[0].Lines-1, whole[0].Lines),
-		fmt.Sprintf("%s:%d: %s: lines: %d: must be %d: there are more than the run has: measuring again", path, whole[0].Lines+2, whole[1].Name(), whole[1].Lines+1, whole[1].Lines),
-	}, c.Defects(), "defects")
-	left, _, _ := c.Left()
-	assert.Equal(t, 2, left, "left")
-	require.NoError(t, c.Run(t.Context()))
-	var names []string
-	var kept []bool
-	for _, r := range records(t, o.Out).Runs {
-		names = append(names, r.Name())
-		kept = append(kept, slices.ContainsFunc(whole, func(other *record.Run) bool { return other.Began.Equal(r.Began) }))
-	}
-	assert.Equal(t, []string{whole[2].Name(), whole[0].Name(), whole[1].Name()}, names, "runs")
-	assert.Equal(t, []bool{true, false, false}, kept, "runs that are kept")
-}
-
 // TestBadRules: rules that a pod does not understand are a mistake in the file, and
 // found before any load.
 func TestBadRules(t *testing.T) {
@@ -644,27 +562,19 @@ faults:
 load: {target: front, streams: [{path: /}]}
 seeds: [1]
 `, "front")
-	fails(t, comparison(t, o).Run(t.Context()), o.Experiment.Source+":6: faults[0].inject[0].rules: pod front-0: rule 1: refused")
+	assert.EqualError(t, comparison(t, o).Run(t.Context()), o.Experiment.Source+":6: faults[0].inject[0].rules: pod front-0: rule 1: refused")
 }
 
 // TestRulesBefore: a service that has faults by its environment has them again
 // after the repair: a limit of capacity, say, in which the experiment's trigger is.
 func TestRulesBefore(t *testing.T) {
 	t.Parallel()
-	o := standIns(t, `# q?
-arms: [{name: a, manifests: fleet.yaml, env: {front: {FAULTS: "capacity=60"}}}]
-faults: [{name: bad, inject: [{service: front, rules: status=502}]}]
-load: {target: front, rate: 20, streams: [{path: /}]}
-phases: {healthy: 200ms, fault: 300ms, after: 500ms}
-seeds: [1]
-`, "front")
+	o := standIns(t, "# q?\narms: [{name: a, manifests: fleet.yaml, env: {front: {FAULTS: capacity=60}}}]\nseeds: [1]\n"+strings.Replace(brief, "after: 100ms", "after: 500ms", 1), "front")
 	run(t, o)
 	seen := records(t, o.Out).Runs[0]
-	if !slices.ContainsFunc(seen.Events, func(e record.Event) bool {
+	assert.True(t, slices.ContainsFunc(seen.Events, func(e record.Event) bool {
 		return e.What == record.EventFaultCleared && e.Detail == "front-0: capacity=60"
-	}) {
-		t.Errorf("events %+v", seen.Events)
-	}
+	}), "events %+v", seen.Events)
 	failedAfter(t, seen)
 }
 
@@ -691,29 +601,18 @@ func comparesLibrary(t *trial.T) {
 	run(t, o)
 	computed := reported(t, o.Out)
 	none, library := armOf(t, computed, "none"), armOf(t, computed, "library")
-	if none.Value("failed") == 0 {
-		t.Error("the fault does not show without resilience: the comparison proves nothing")
-	}
+	assert.Positive(t, none.Value("failed"), "without resilience the fault must show, or the comparison proves nothing")
 	contained(t, library)
-	// an attempt's time-out, and what a vehicle leaves between two reports itself
-	if longest, gap := 1.0+1.5, library.Value("gap"); !(gap <= longest) {
-		t.Errorf("library: a vehicle stood still for %.2f s, want at most %.1f s", gap, longest)
-	}
-	if !slices.ContainsFunc(library.Runs[0].Timeline, func(e report.Event) bool { return e.What == "breaker open" }) {
-		t.Errorf("no breaker opened: %+v", library.Runs[0].Timeline)
-	}
+	assert.LessOrEqual(t, library.Value("gap"), 1.0+1.5, "seconds that a vehicle stood still: an attempt's time-out, and what it leaves between two reports itself")
+	assert.True(t, slices.ContainsFunc(library.Runs[0].Timeline, func(e report.Event) bool { return e.What == "breaker open" }), "no breaker opened: %+v", library.Runs[0].Timeline)
 	for _, arm := range []report.Arm{none, library} {
 		run := arm.Runs[0]
-		if run.Met.Requests == 0 {
-			t.Errorf("%s: no request met the fault: %+v", arm.Name, run.Met)
-		}
-		if run.Requests != 160 || math.Abs(arm.Value("good")+arm.Value("degraded")+arm.Value("failed")-1) > 1e-5 {
-			t.Errorf("%s: %+v", arm.Name, run)
-		}
+		assert.Positive(t, run.Met.Requests, "%s: requests that met the fault: %+v", arm.Name, run.Met)
+		assert.Equal(t, 160, run.Requests, arm.Name+", requests")
+		assert.InDelta(t, 1, arm.Value("good")+arm.Value("degraded")+arm.Value("failed"), 1e-5, arm.Name+", outcomes")
 		for _, hop := range run.Whole {
-			if hop.Requests == 0 || math.Abs(hop.Attempts-hop.Received) > 5 { // reports in flight at the ends
-				t.Errorf("%s: the two ends disagree: %+v", arm.Name, hop)
-			}
+			assert.Positive(t, hop.Requests, "%s: %+v", arm.Name, hop)
+			assert.InDelta(t, hop.Attempts, hop.Received, 5, "%s: but for reports in flight at the ends, both ends must agree: %+v", arm.Name, hop)
 		}
 	}
 }
@@ -721,9 +620,7 @@ func comparesLibrary(t *trial.T) {
 func armOf(t testing.TB, f report.Fault, name string) report.Arm {
 	t.Helper()
 	i := slices.IndexFunc(f.Arms, func(a report.Arm) bool { return a.Name == name })
-	if i < 0 {
-		t.Fatalf("no arm %s", name)
-	}
+	require.NotEqual(t, -1, i, "no arm "+name)
 	return f.Arms[i]
 }
 
@@ -736,9 +633,9 @@ func TestOutboundTo(t *testing.T) {
 		"xds-grpc":        "",
 		"outbound|8080||": "",
 	} {
-		if got, ok := outboundTo(cluster); got != want || ok != (want != "") {
-			t.Errorf("%s: got %q, %v, want %q", cluster, got, ok, want)
-		}
+		got, ok := outboundTo(cluster)
+		assert.Equal(t, want, got, cluster)
+		assert.Equal(t, want != "", ok, cluster)
 	}
 }
 
@@ -767,9 +664,7 @@ func TestEntry(t *testing.T) {
 	} {
 		test.entry.Time = began.Add(1500 * time.Millisecond)
 		test.want.At, test.want.Proxy = record.Offset(1500*time.Millisecond), "api-gateway-0"
-		if got := test.proxy.recordEntry(test.entry, pods, began); got != test.want {
-			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
-		}
+		assert.Equal(t, test.want, test.proxy.recordEntry(test.entry, pods, began), name)
 	}
 }
 
@@ -783,17 +678,14 @@ func TestMissingBinaries(t *testing.T) {
 		calls++
 		return binaries.Set{}, errors.New("envoy is missing: make mesh-parts")
 	}
-	fails(t, comparison(t, o).Run(t.Context()), "envoy is missing: make mesh-parts")
-	if calls != 1 {
-		t.Errorf("%d calls", calls)
-	}
-	noRecords(t, o)
+	assert.EqualError(t, comparison(t, o).Run(t.Context()), "envoy is missing: make mesh-parts")
+	assert.Equal(t, 1, calls, "calls")
+	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
 	selectFrom(t, o.Experiment, "none", "bad-replica")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := comparison(t, o).Run(ctx); !errors.Is(err, context.Canceled) || calls != 1 {
-		t.Errorf("without a mesh: %d calls: %v", calls, err)
-	}
+	assert.ErrorIs(t, comparison(t, o).Run(ctx), context.Canceled, "without a mesh")
+	assert.Equal(t, 1, calls, "calls, without a mesh")
 }
 
 // long skips the test if only short ones run, and runs it beside others.
@@ -818,12 +710,9 @@ func withMesh(t testing.TB, o Options) Options {
 func contained(t testing.TB, arm report.Arm) {
 	t.Helper()
 	then := arm.Figures["goodThen"]
-	if then.Value == nil {
-		t.Fatalf("%s: not contained", arm.Name)
-	}
-	if good, least := goodOf(then.N, *then.Value); good < least {
-		t.Errorf("%s: %d of %d good after containment, want %d at least", arm.Name, good, then.N, least)
-	}
+	require.NotNil(t, then.Value, arm.Name+": not contained")
+	good, least := goodOf(then.N, *then.Value)
+	assert.GreaterOrEqual(t, good, least, "%s: good after containment, of %d", arm.Name, then.N)
 }
 
 // goodOf is how many of all are good, and how few may be where 99.8 % are.
@@ -840,33 +729,24 @@ func comparesMesh(t *trial.T) {
 	run(t, o)
 	computed := reported(t, o.Out)
 	sidecars, mesh := armOf(t, computed, "sidecars"), armOf(t, computed, "mesh")
-	if sidecars.Value("failed") == 0 || sidecars.Runs[0].Origins[report.FromApp] == 0 {
-		t.Errorf("the fault does not show without a policy: %.3f failed, origins %v", sidecars.Value("failed"), sidecars.Runs[0].Origins)
-	}
+	assert.Positive(t, sidecars.Runs[0].Origins[report.FromApp], "without a policy the fault must show: origins %v", sidecars.Runs[0].Origins)
 	contained(t, mesh)
-	if good, least := goodOf(sidecars.Runs[0].Requests, sidecars.Value("good")); good >= least {
-		t.Errorf("without a policy %d of %d are good, which passes for 99.8 %%: the bound proves nothing", good, sidecars.Runs[0].Requests)
-	}
-	if !slices.ContainsFunc(mesh.Runs[0].Timeline, func(e report.Event) bool { return e.What == string(local.Ejected) && e.Who == "api-gateway-0" }) {
-		t.Errorf("nothing was ejected: %+v", mesh.Runs[0].Timeline)
-	}
+	good, least := goodOf(sidecars.Runs[0].Requests, sidecars.Value("good"))
+	assert.Less(t, good, least, "good without a policy: must not pass for 99.8 %, or the bound proves nothing")
+	assert.True(t, slices.ContainsFunc(mesh.Runs[0].Timeline, func(e report.Event) bool { return e.What == record.EventEjected && e.Who == "api-gateway-0" }), "nothing was ejected: %+v", mesh.Runs[0].Timeline)
+	assert.NotContains(t, strings.Join(computed.Notes, "\n"), "changes no proxy", "notes")
 	for _, arm := range []report.Arm{sidecars, mesh} {
 		run := arm.Runs[0]
-		if c := run.Cost; c.Proxies.Processes != 7 || c.Proxies.Cores <= 0 || c.Proxies.Memory < 10e6 || c.Services.Processes != 6 || c.Services.Cores <= 0 || c.ControlPlane.Processes != 1 || c.ControlPlane.Memory < 10e6 {
-			t.Errorf("%s: cost %+v", arm.Name, c)
-		}
-		if notes := computed.Notes; slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, "changes no proxy") }) {
-			t.Errorf("notes %q", notes)
-		}
-		if run.Origins[report.Unknown] > 0 {
-			t.Errorf("%s: origins of failures %v", arm.Name, run.Origins)
-		}
+		c := run.Cost
+		assert.Equal(t, []int{7, 6, 1}, []int{c.Proxies.Processes, c.Services.Processes, c.ControlPlane.Processes}, arm.Name+", proxies, services, istiods")
+		assert.Positive(t, min(c.Proxies.Cores, c.Services.Cores), "%s: cost %+v", arm.Name, c)
+		assert.Greater(t, min(c.Proxies.Memory, c.ControlPlane.Memory), 10e6, "%s: cost %+v", arm.Name, c)
+		assert.Zero(t, run.Origins[report.Unknown], "%s: origins of failures %v", arm.Name, run.Origins)
 		for _, hop := range run.Whole {
 			// in flight at the ends, and what an upstream did not count: a
 			// caller that goes away
-			if hop.ProxyAttempts == 0 || math.Abs(hop.ProxyAttempts-hop.Received) > 5 {
-				t.Errorf("%s: the two ends disagree: %+v", arm.Name, hop)
-			}
+			assert.Positive(t, hop.ProxyAttempts, "%s: %+v", arm.Name, hop)
+			assert.InDelta(t, hop.ProxyAttempts, hop.Received, 5, "%s: both ends must agree: %+v", arm.Name, hop)
 		}
 	}
 }
@@ -889,18 +769,15 @@ seeds: [1]
 	o.Progress = func(line string) { lines = append(lines, line) }
 	run(t, o)
 	has := func(text string) bool { return strings.HasSuffix(text, "(istioctl analyze, IST0174)") }
-	if n := len(slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !has(line) || !strings.HasPrefix(line, "mine: ") })); n != 1 {
-		t.Errorf("printed %d times: %q", n, lines)
-	}
+	printed := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !has(line) || !strings.HasPrefix(line, "mine: ") })
+	assert.Len(t, printed, 1, "printed: %q", lines)
 	for _, r := range records(t, o.Out).Runs {
-		if !slices.ContainsFunc(r.Notes, has) {
-			t.Errorf("%s: notes %q", r.Name(), r.Notes)
-		}
+		assert.True(t, slices.ContainsFunc(r.Notes, has), "%s: notes %q", r.Name(), r.Notes)
 		n := float64(len(r.Requests))
-		hop, ok := r.Watched()
-		if got := r.Counters().Hop(hop, 0, r.Counters().Last()); !ok || hop.Name() != "front>seventh" || n == 0 || got != (record.HopCounts{Requests: n, Attempts: n, ProxyAttempts: n, Received: n}) {
-			t.Errorf("%s: %s has %+v, want %v of all", r.Name(), hop.Name(), got, n)
-		}
+		assert.NotZero(t, n, r.Name()+", requests")
+		hop, _ := r.Watched()
+		assert.Equal(t, "front>seventh", hop.Name(), r.Name()+", watched")
+		assert.Equal(t, record.HopCounts{Requests: n, Attempts: n, ProxyAttempts: n, Received: n}, r.Counters().Hop(hop, 0, r.Counters().Last()), r.Name()+", counts")
 	}
 }
 
@@ -917,11 +794,9 @@ seeds: [1]
 	const rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: fleetman-front}\n"
 	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", rule)
 	err := comparison(t, o).Run(t.Context())
-	want := o.Experiment.Source + ":4: arms[1]: bad: "
-	if _, ok := errors.AsType[experiment.Problems](err); !ok || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), `refused by Istio: `) || !strings.Contains(err.Error(), `"outliers"`) {
-		t.Errorf("got %v, want %s", err, want)
-	}
-	noRecords(t, o)
+	assert.ErrorAs(t, err, new(experiment.Problems))
+	wants.Error(t, "an object that Istio refuses", err, o.Experiment.Source+`:4: arms[1]: bad: …refused by Istio: …"outliers"…`)
+	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
 }
 
 // TestTaken: beside another fleet on its addresses, a comparison names them before
@@ -932,8 +807,8 @@ func TestTaken(t *testing.T) {
 	claim, err := net.Listen("tcp", netip.AddrPortFrom(o.Network.Addr(), 65535).String()) // as a fleet does
 	require.NoError(t, err)
 	defer claim.Close()
-	fails(t, comparison(t, o).Run(t.Context()), fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr()))
-	noRecords(t, o)
+	assert.EqualError(t, comparison(t, o).Run(t.Context()), fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr()))
+	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
 }
 
 // TestOlderRecords: a file that is no comparison is never overwritten.
@@ -941,9 +816,10 @@ func TestOlderRecords(t *testing.T) {
 	o := short(t, "comparison", "none", "bad-replica", phases(0, time.Second, 0))
 	write(t, o.Out, RecordsFile, "precious\n")
 	_, err := New(o)
-	if text, _ := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err == nil || !strings.HasSuffix(err.Error(), ": --out must be a directory without records, or with those of this experiment") || string(text) != "precious\n" {
-		t.Errorf("got %v, records %q", err, text)
-	}
+	wants.Error(t, "no records", err, "…: --out must be a directory without records, or with those of this experiment")
+	text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
+	require.NoError(t, err)
+	assert.Equal(t, "precious\n", string(text))
 }
 
 // TestStopped: a comparison that is ended leaves no records of the run that
@@ -956,12 +832,11 @@ func TestStopped(t *testing.T) {
 	c := comparison(t, o)
 	first := c.plans[0].arm.Name
 	err := c.Run(ctx)
-	if want := "interrupted in " + first + ", bad-replica, seed 1: 0 of 2 runs are kept in " + o.Out + ": context canceled"; !errors.Is(err, context.Canceled) || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-	if text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile)); err != nil || strings.Count(string(text), "\n") != 1 {
-		t.Errorf("records %q, %v: want the header only", text, err)
-	}
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.EqualError(t, err, "interrupted in "+first+", bad-replica, seed 1: 0 of 2 runs are kept in "+o.Out+": context canceled")
+	text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(string(text), "\n"), "lines: the header only")
 }
 
 // TestOnTime: a run whose load was late is measured again, a bounded number of
@@ -990,33 +865,25 @@ func TestOnTime(t *testing.T) {
 			n++
 			return run(test.lateness[n-1]), nil
 		})
-		if err != nil || got.Measurements != test.want || n != test.want || got.Lateness().TooLate() != test.late || progress != test.progress {
-			t.Errorf("%s: %d measurements, record %d, late %v, %v\n%s", name, n, got.Measurements, got.Lateness(), err, progress)
-		}
+		require.NoError(t, err, name)
+		assert.Equal(t, []int{test.want, test.want}, []int{n, got.Measurements}, name+", measurements")
+		assert.Equal(t, test.late, got.Lateness().TooLate(), name+", late")
+		assert.Equal(t, test.progress, progress, name)
 	}
-	failure := errors.New("no fleet")
-	if _, err := (Options{}).onTime("x", func() (*record.Run, error) { return nil, failure }); !errors.Is(err, failure) {
-		t.Errorf("got %v", err)
-	}
+	_, err := (Options{}).onTime("x", func() (*record.Run, error) { return nil, errors.New("no fleet") })
+	assert.EqualError(t, err, "no fleet")
 }
 
 // TestEventNames: the records' names are those of the fleet's events.
 func TestEventNames(t *testing.T) {
-	for name, kind := range map[string]local.EventKind{record.EventExited: local.Exited, record.EventEjected: local.Ejected, record.EventReturned: local.Returned} {
-		if name != string(kind) {
-			t.Errorf("got %s, want %s", name, kind)
-		}
-	}
+	assert.Equal(t, []local.EventKind{local.Exited, local.Ejected, local.Returned}, []local.EventKind{record.EventExited, record.EventEjected, record.EventReturned})
 }
 
 // TestAway: a pod with the fault may be away when its breakers are read, another one may not.
 func TestAway(t *testing.T) {
-	for name, wants := range map[string]bool{"faulty-0": true, "other-0": false} {
-		r := &running{fleet: &localFleet{}, seen: record.Run{Pods: []string{"faulty-0"}}}
-		if err := r.breakers(t.Context(), local.Pod{Name: name, Address: "127.0.0.1", AdminPort: 1}); (err == nil) != wants {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
+	r := &running{fleet: &localFleet{}, seen: record.Run{Pods: []string{"faulty-0"}}}
+	assert.NoError(t, r.breakers(t.Context(), local.Pod{Name: "faulty-0", Address: "127.0.0.1", AdminPort: 1}))
+	assert.Error(t, r.breakers(t.Context(), local.Pod{Name: "other-0", Address: "127.0.0.1", AdminPort: 1}))
 }
 
 // TestBusiest: the fault goes where the load went.
@@ -1034,8 +901,8 @@ func TestBusiest(t *testing.T) {
 		"without reads": {[]record.Sample{sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 10)}, "staff-service-1"},
 	} {
 		r := &running{seen: record.Run{Samples: test.samples}}
-		if got := r.busiest(pods); len(got) != 2 || got[0].Name != test.want {
-			t.Errorf("%s: got %v, want %s", name, got, test.want)
-		}
+		got := r.busiest(pods)
+		require.Len(t, got, 2, name)
+		assert.Equal(t, test.want, got[0].Name, name)
 	}
 }

@@ -2,9 +2,10 @@ package compare
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/report"
@@ -45,9 +46,7 @@ func TestKnownNumbers(t *testing.T) {
 				}
 				run(t, o)
 				computed := reportOf(t, o.Out)
-				if got := computed.ExitCode(); got != test.want {
-					t.Errorf("exit code %d, want %d: %+v", got, test.want, computed.Goals)
-				}
+				assert.Equal(t, test.want, computed.ExitCode(), "exit code: %+v", computed.Goals)
 			})
 		})
 	}
@@ -90,9 +89,7 @@ func TestMetastable(t *testing.T) {
 				case share < .2:
 					got = never
 				}
-				if got != test.want {
-					t.Errorf("%s, want: %s; %d of the last %d answers are good", got, test.want, good, all)
-				}
+				assert.Equal(t, test.want, got, "%d of the last %d answers are good", good, all)
 			})
 		})
 	}
@@ -125,16 +122,11 @@ func TestEjectionLimit(t *testing.T) {
 		o.Experiment.Sweep[0].Values, o.Experiment.Sweep[1].Values = []experiment.Value{"1", "2"}, []experiment.Value{"50"}
 		run(t, o)
 		computed := reportOf(t, o.Out)
-		if got := computed.ExitCode(); got != report.ExitMet || len(computed.Goals) != 2 {
-			t.Errorf("exit code %d: %+v", got, computed.Goals)
-		}
+		assert.Equal(t, report.ExitMet, computed.ExitCode(), "exit code: %+v", computed.Goals)
 		var good []string
 		for _, v := range computed.Goals {
 			good = append(good, fmt.Sprintf("%s %.0f", v.Arm, *v.Value))
 		}
-		slices.Sort(good)
-		if want := []string{"mesh:replicas=1,percent=50 0", "mesh:replicas=2,percent=50 1"}; !slices.Equal(good, want) {
-			t.Errorf("got %q, want %q", good, want)
-		}
+		assert.ElementsMatch(t, []string{"mesh:replicas=1,percent=50 0", "mesh:replicas=2,percent=50 1"}, good, "share of good answers")
 	})
 }

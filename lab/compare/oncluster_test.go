@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/record"
+	"fleetman.example/lab/wants"
 )
 
 // testCluster is a cluster that is never connected to.
@@ -50,7 +50,7 @@ seeds: [1]
 	at := testCluster(t, "")
 	at.Parallel = true
 	_, err := New(Options{Experiment: e, Out: t.TempDir(), Cluster: at})
-	fails(t, err, strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
+	assert.EqualError(t, err, strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
 PATH:7: arms[1].target: ingress: must be without --parallel: all arms share the ingress gateway
 PATH:9: faults[0].inject[0].action: stop 5s: must be kill or roll with --context: the API of a cluster has no SIGSTOP
 PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", e.Source))
@@ -67,9 +67,9 @@ func TestNamespaces(t *testing.T) {
 		long + "a": "^cmp-attempts-3-.*-[0-9a-f]{6}$", long + "b": "^cmp-attempts-3-.*-[0-9a-f]{6}$",
 	} {
 		got := at.namespace(arm)
-		if !regexp.MustCompile(want).MatchString(got) || len(validation.IsDNS1123Label(got)) > 0 || seen[got] != "" {
-			t.Errorf("%s: got %s, want %s; %s has it too", arm, got, want, seen[got])
-		}
+		assert.Regexp(t, want, got, arm)
+		assert.Empty(t, validation.IsDNS1123Label(got), arm)
+		assert.Empty(t, seen[got], arm+" has the namespace of another arm")
 		seen[got] = arm
 	}
 }
@@ -83,9 +83,10 @@ func TestChangeOnCluster(t *testing.T) {
 	for _, s := range change.Set {
 		last[s.Target+" "+s.Name] = s.Value
 	}
-	if last["staff-service VARIANT"] != "own" || last["api-gateway VARIANT"] != "all" || last["webapp SEED"] != "7" || change.Replicas["staff-service"] != 2 || change.Comparison != "cmp" || !change.FreeNodePorts {
-		t.Errorf("%+v", change)
-	}
+	assert.Subset(t, last, map[string]string{"staff-service VARIANT": "own", "api-gateway VARIANT": "all", "webapp SEED": "7"}, "variables")
+	assert.Equal(t, map[string]int{"staff-service": 2}, change.Replicas, "replicas")
+	assert.Equal(t, "cmp", change.Comparison, "comparison")
+	assert.True(t, change.FreeNodePorts, "free node ports")
 }
 
 // TestGroups: with --parallel the arms with one fault and one seed run at once.
@@ -101,9 +102,9 @@ seeds: [1, 2]
 		at.Parallel = parallel
 		c := comparison(t, Options{Experiment: e, Root: "../..", Out: t.TempDir(), Cluster: at})
 		left, all, lasts := c.Left()
-		if got := len(c.o.groups(c.left)); got != want || left != 8 || all != 8 || lasts != time.Duration(want)*45*time.Second {
-			t.Errorf("parallel %v: %d groups, %v, want %d", parallel, got, lasts, want)
-		}
+		assert.Len(t, c.o.groups(c.left), want, "groups, parallel: %v", parallel)
+		assert.Equal(t, []int{8, 8}, []int{left, all}, "left, of all, parallel: %v", parallel)
+		assert.Equal(t, time.Duration(want)*45*time.Second, lasts, "parallel: %v", parallel)
 	}
 }
 
@@ -138,15 +139,14 @@ func TestPlaces(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		if strings.Join(got, " ") != step.want || strings.Join(events, ", ") != step.events {
-			t.Errorf("%s: got %q with %q, want %q with %q", step.name, got, events, step.want, step.events)
-		}
+		assert.Equal(t, step.want, strings.Join(got, " "), step.name)
+		assert.Equal(t, step.events, strings.Join(events, ", "), step.name+", events")
 		places = next
 	}
 	f := &clusterFleet{places: places, events: local.NewEventLog()}
-	if pods := f.Pods(); len(pods) != 2 || pods[1].Name != "staff-service-1" || record.ServiceOf(pods[1].Name) != "staff-service" || f.pod("staff-service-1").Name != "s-d" {
-		t.Errorf("%+v", pods)
-	}
+	require.Len(t, f.Pods(), 2)
+	assert.Equal(t, "staff-service-1", f.Pods()[1].Name, "the pod's place")
+	assert.Equal(t, "s-d", f.pod("staff-service-1").Name, "its own name")
 }
 
 // TestUsed: a kubelet that has not measured again makes no second sample, and what was before the load does not count.
@@ -160,9 +160,7 @@ func TestUsed(t *testing.T) {
 	for _, s := range f.used(began) {
 		got = append(got, fmt.Sprint(time.Duration(s.At), s.Counts[0].N))
 	}
-	if strings.Join(got, ", ") != "1s 101, 3s 103" {
-		t.Errorf("got %q", got)
-	}
+	assert.Equal(t, []string{"1s 101", "3s 103"}, got, "samples")
 }
 
 // stub is a place without fleets.
@@ -190,17 +188,13 @@ func TestMadeAgain(t *testing.T) {
 		"still terminating": {LeftError{lost}, 3},
 	} {
 		times := 0
-		var lines []string
+		lines := []string{}
 		at := stub{testCluster(t, "cmp"), func(context.Context, plan) error { times++; return test.err }}
 		p := plan{o: Options{at: at, Progress: func(line string) { lines = append(lines, line) }}, arm: experiment.Arm{Name: "a"}, fault: experiment.Fault{Name: "f"}, seed: 1}
-		if _, err := p.attempt(t.Context()); !errors.Is(err, test.err) || times != test.times || len(lines) != times-1 {
-			t.Errorf("%s: %v after %d times: %q", name, err, times, lines)
-		}
-		for _, line := range lines {
-			if line != "a, f, seed 1: "+test.err.Error()+": measuring again" {
-				t.Errorf("%s: %s", name, line)
-			}
-		}
+		_, err := p.attempt(t.Context())
+		assert.ErrorIs(t, err, test.err, name)
+		assert.Equal(t, test.times, times, name)
+		assert.Equal(t, slices.Repeat([]string{"a, f, seed 1: " + test.err.Error() + ": measuring again"}, times-1), lines, name)
 	}
 }
 
@@ -223,16 +217,11 @@ func TestParallel(t *testing.T) {
 			}
 			return ctx.Err()
 		}}
-		err := c.Run(t.Context())
-		got := strings.Split(err.Error(), "\n")
-		slices.Sort(got)
 		want := []string{"a, healthy, seed 1: no room"}
 		if left {
 			want = append(want, "b, healthy, seed 1: namespace cmp-b is left")
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
-		}
+		assert.ElementsMatch(t, want, strings.Split(c.Run(t.Context()).Error(), "\n"), "fleets are left: %v", left)
 	}
 }
 
@@ -246,9 +235,8 @@ func TestLost(t *testing.T) {
 		"node one is not ready":            {looked: now, places: map[string]local.Pod{"a-0": {Why: "node one is not ready"}, "b-0": {Why: "node one is not ready"}}},
 	} {
 		err := f.err(t.Context())
+		wants.Error(t, "err", err, want)
 		_, lost := errors.AsType[lostError](err)
-		if got := fmt.Sprint(err); want != "" && got != want || lost != (want != "") {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		assert.Equal(t, want != "", lost, want)
 	}
 }

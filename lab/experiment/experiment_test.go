@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 const whole = `# Does an outlierDetection on vehicle-telemetry take a bad replica out?
@@ -67,19 +68,24 @@ func decode(t *testing.T, text string) *Experiment {
 
 func TestDecode(t *testing.T) {
 	e := decode(t, whole)
-	if e.Question != "Does an outlierDetection on vehicle-telemetry take a bad replica out?" || e.SLO != Duration(250*time.Millisecond) ||
-		e.Phases != (Phases{Duration(3 * time.Second), Duration(10 * time.Second), Duration(5 * time.Second)}) || !slices.Equal(e.Seeds, []uint64{7, 8}) {
-		t.Errorf("got %+v", e)
-	}
-	if l := e.Load; e.Repeats != 2 || l.Target != TargetGateway || l.Rate != 50 || l.MaxInFlight != 1000 || l.Streams[0].Method != "GET" || l.Streams[1].Share != 1 {
-		t.Errorf("load %+v", l)
-	}
-	if in := e.Faults[0].Inject; in[0].Replicas.N(2) != 1 || in[1].Replicas.N(3) != 3 || !slices.Equal(e.Faults[1].Inject[0].Replicas.Names, []string{"staff-service-0"}) {
-		t.Errorf("replicas %+v", in)
-	}
-	if g := e.Goals; g[0].Confidence != .95 || g[1].Confidence != .9 || g[1].Over != "sidecars" {
-		t.Errorf("goals %+v", g)
-	}
+	assert.Equal(t, "Does an outlierDetection on vehicle-telemetry take a bad replica out?", e.Question)
+	assert.Equal(t, Duration(250*time.Millisecond), e.SLO, "slo")
+	assert.Equal(t, Phases{Duration(3 * time.Second), Duration(10 * time.Second), Duration(5 * time.Second)}, e.Phases, "phases")
+	assert.Equal(t, []uint64{7, 8}, e.Seeds, "seeds")
+	assert.Equal(t, 2, e.Repeats, "repeats")
+	assert.Equal(t, Load{
+		Target: TargetGateway, Rate: 50, Timeout: Duration(2 * time.Second), MaxInFlight: 1000, Streams: []Stream{
+			{Name: "driver", Method: "GET", Path: "/vehicles/driver/{vehicle}", Share: 3, Headers: map[string]string{"X-User": "jason"}},
+			{Name: "all", Method: "POST", Path: "/vehicles/", Body: "{}", Share: 1},
+		},
+	}, e.Load, "load")
+	in := e.Faults[0].Inject
+	assert.Equal(t, []int{1, 3}, []int{in[0].Replicas.N(2), in[1].Replicas.N(3)}, "replicas")
+	assert.Equal(t, []string{"staff-service-0"}, e.Faults[1].Inject[0].Replicas.Names, "replicas")
+	assert.Equal(t, []Goal{
+		{Figure: "good", Arm: "ten", Fault: "bad", AtLeast: "99.8%", Confidence: .95},
+		{Figure: "p99", Arm: "ten", Fault: "two", Over: "sidecars", AtMost: "3ms", Confidence: .9},
+	}, e.Goals, "goals")
 }
 
 // TestExpand: an arm has everything of the one that it is from, and there is one
@@ -94,27 +100,19 @@ func TestExpand(t *testing.T) {
 	for _, f := range faults {
 		names = append(names, f.Name)
 	}
-	if want := []string{"sidecars", "mine", "ten:percent=10", "ten:percent=100", "bad:share=0.25", "bad:share=0.5", "two"}; !slices.Equal(names, want) {
-		t.Errorf("got %q, want %q", names, want)
-	}
+	assert.Equal(t, []string{"sidecars", "mine", "ten:percent=10", "ten:percent=100", "bad:share=0.25", "bad:share=0.5", "two"}, names, "arms and faults")
 	ten := arms[2]
-	if !ten.HasMesh(func() bool { return false }) || ten.Of != "ten" || !slices.Equal(ten.Manifests, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}) ||
-		ten.Pods()["vehicle-telemetry"] != 2 || ten.Pods()["staff-service"] != 10 || ten.Env["all"]["RESILIENCE"] != "off" || ten.Env["api-gateway"]["A"] != "1" {
-		t.Errorf("got %+v", ten)
-	}
+	assert.True(t, ten.HasMesh(func() bool { return false }), "mesh")
+	assert.Equal(t, "ten", ten.Of, "of")
+	assert.Equal(t, Paths{"repo:k8s/scenarios/sidecars", "telemetry.yaml"}, ten.Manifests, "manifests")
+	assert.Equal(t, map[string]int{"vehicle-telemetry": 2, "webapp": 0, "staff-service": 10}, ten.Pods(), "pods")
+	assert.Equal(t, map[string]map[string]string{"all": {"RESILIENCE": "off"}, "api-gateway": {"A": "1"}}, ten.Env, "env")
 	text, _ := json.Marshal(ten.Patches)
-	if want := `[{"kind":"DestinationRule","metadata":{"name":"telemetry"},"spec":{"trafficPolicy":{"outlierDetection":{"maxEjectionPercent":10}}}}]`; string(text) != want {
-		t.Errorf("patch %s, want %s", text, want)
-	}
-	if got := faults[1].Inject[0].Rules; got != "status=503,rate=0.5" {
-		t.Errorf("rules %s", got)
-	}
-	if got := At(ten, faults[1]); !reflect.DeepEqual(got, Point{"percent": "10", "share": "0.5"}) {
-		t.Errorf("point %v", got)
-	}
-	if !Meet(ten, faults[0]) || Meet(Arm{Point: Point{"a": "1"}}, Fault{Point: Point{"a": "2"}}) {
-		t.Error("an axis of both must have one value")
-	}
+	assert.Equal(t, `[{"kind":"DestinationRule","metadata":{"name":"telemetry"},"spec":{"trafficPolicy":{"outlierDetection":{"maxEjectionPercent":10}}}}]`, string(text), "patch")
+	assert.Equal(t, "status=503,rate=0.5", faults[1].Inject[0].Rules, "rules")
+	assert.Equal(t, Point{"percent": "10", "share": "0.5"}, At(ten, faults[1]), "point")
+	assert.True(t, Meet(ten, faults[0]), "no axis of both")
+	assert.False(t, Meet(Arm{Point: Point{"a": "1"}}, Fault{Point: Point{"a": "2"}}), "an axis of both has two values")
 }
 
 // TestJSON: the records have an experiment as JSON, which is read as the file is.
@@ -125,14 +123,10 @@ func TestJSON(t *testing.T) {
 	got := new(Experiment)
 	require.NoError(t, json.Unmarshal(text, got))
 	got.Source, got.Text, got.lines = want.Source, want.Text, want.lines
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
+	assert.Equal(t, want, got)
 	again := decode(t, string(text)) // JSON is YAML
 	again.Text, again.lines = want.Text, want.lines
-	if !reflect.DeepEqual(again, want) {
-		t.Errorf("read as a file: got %+v, want %+v", again, want)
-	}
+	assert.Equal(t, want, again, "read as a file")
 }
 
 // manyAxes is a sweep with more points than fit into memory.
@@ -369,12 +363,8 @@ func TestMistakes(t *testing.T) {
 		"a byte order mark": {"\ufeff# q?\r\narms: [{name: a, manifests: x}]\r\nslo: 0s\r\n", []string{"x.yaml:3: slo: 0s: must be more than 0s, and at most 1h"}},
 		"twice":             {"question: q\nquestion: r\narms: [{name: a, manifests: x}]\n", []string{`x.yaml:2: "question": must be there once`}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := Decode("x.yaml", []byte(test.text), figures)
-			if err == nil || err.Error() != strings.Join(test.want, "\n") {
-				t.Errorf("got\n%v\nwant\n%s", err, strings.Join(test.want, "\n"))
-			}
-		})
+		_, err := Decode("x.yaml", []byte(test.text), figures)
+		assert.EqualError(t, err, strings.Join(test.want, "\n"), name)
 	}
 }
 
@@ -384,20 +374,18 @@ func TestParseGoal(t *testing.T) {
 		"mesh,healthy:p99 over none <= 3ms":          {Arm: "mesh", Fault: "healthy", Figure: "p99", Over: "none", AtMost: "3ms", Confidence: .95},
 	} {
 		got, err := ParseGoal(text)
-		if err != nil || got != want {
-			t.Errorf("%s: got %+v, %v", text, got, err)
-		}
-		if again, err := ParseGoal(got.String()); err != nil || again != want {
-			t.Errorf("%s: read again: %+v, %v", got, again, err)
-		}
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+		again, err := ParseGoal(got.String())
+		require.NoError(t, err, text)
+		assert.Equal(t, want, again, text+", read again")
 	}
 	for text, want := range map[string]string{
 		"good >= 1":           `"good >= 1": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`,
 		"a, b: good >= much!": `"much!": must be a number, a share such as 99.8%, a duration such as 3ms, or a formula of + - * / pow, min and max`,
 	} {
-		if _, err := ParseGoal(text); err == nil || err.Error() != want {
-			t.Errorf("%s: got %v, want %s", text, err, want)
-		}
+		_, err := ParseGoal(text)
+		assert.EqualError(t, err, want, text)
 	}
 }
 
@@ -407,14 +395,13 @@ func TestBound(t *testing.T) {
 		"0.998": .998, "99.8%": .998, "3ms": .003, "-1": -1, "1 - pow(share, attempts)": .875,
 		"(1 - pow(share, attempts)) / (1 - share)": 1.75, "min(open, 3) * 2": 6,
 	} {
-		if got, err := bound.Value(at); err != nil || got != want {
-			t.Errorf("%s: got %v, %v, want %v", bound, got, err, want)
-		}
+		got, err := bound.Value(at)
+		require.NoError(t, err, bound)
+		assert.Equal(t, want, got, bound)
 	}
 	for _, bound := range []Bound{"nobody", "1 % 2", "f(1, 2)", "pow(1)", "\"a\"", "1;2"} {
-		if got, err := bound.Value(at); err == nil {
-			t.Errorf("%s: got %v, want an error", bound, got)
-		}
+		_, err := bound.Value(at)
+		assert.Error(t, err, bound)
 	}
 }
 
@@ -429,33 +416,27 @@ func FuzzDecode(f *testing.F) {
 		e, err := Decode("x.yaml", text, nil)
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
-				if !strings.HasPrefix(line, "x.yaml:") {
-					t.Fatalf("error %q", err)
-				}
+				require.True(t, strings.HasPrefix(line, "x.yaml:"), err)
 			}
 			return
 		}
 		arms, faults := e.Expand()
-		if len(arms) < len(e.Arms) || len(faults) < len(e.Faults) {
-			t.Fatalf("%d arms, %d faults of %+v", len(arms), len(faults), e)
-		}
+		require.GreaterOrEqual(t, len(arms), len(e.Arms), "arms")
+		require.GreaterOrEqual(t, len(faults), len(e.Faults), "faults")
 		asJSON, err := json.Marshal(e)
 		require.NoError(t, err)
-		if err := json.Unmarshal(asJSON, New()); err != nil {
-			t.Fatalf("%s: %v", asJSON, err)
-		}
+		require.NoError(t, json.Unmarshal(asJSON, New()), string(asJSON))
 	})
 }
 
 func TestRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(whole), 0o644))
-	if e, err := Read(path, nil); err != nil || e.Source != path {
-		t.Errorf("got %+v, %v", e, err)
-	}
-	for where, want := range map[string]string{path + "x": "read the experiment: stat " + path + "x: no such file or directory", t.TempDir(): ": a directory: must be a file"} {
-		if _, err := Read(where, nil); err == nil || !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("%s: got %v", where, err)
-		}
+	e, err := Read(path, nil)
+	require.NoError(t, err)
+	assert.Equal(t, path, e.Source, "source")
+	for where, want := range map[string]string{path + "x": "read the experiment: stat " + path + "x: no such file or directory", t.TempDir(): "…: a directory: must be a file"} {
+		_, err := Read(where, nil)
+		wants.Error(t, where, err, want)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestPace(t *testing.T) {
@@ -29,9 +32,7 @@ func TestPace(t *testing.T) {
 		{3, time.Hour, 3 * 3600, 0},
 		{3, time.Hour, 3*3600 + 1, 333_333_333},
 	} {
-		if got := Wait(test.pace, test.elapsed, test.sent); got != test.want {
-			t.Errorf("%v a second, %v elapsed, %d sent: wait %v, want %v", test.pace, test.elapsed, test.sent, got, test.want)
-		}
+		assert.Equal(t, test.want, Wait(test.pace, test.elapsed, test.sent), "%v a second, %v elapsed, %d sent", test.pace, test.elapsed, test.sent)
 	}
 }
 
@@ -41,9 +42,7 @@ func TestCount(t *testing.T) {
 		d    time.Duration
 		want int
 	}{{10, 3 * time.Second, 30}, {10, 3*time.Second + 1, 31}, {3, time.Second, 3}, {0.5, time.Second, 1}, {0.5, 2 * time.Second, 1}, {7, 0, 0}} {
-		if got := Count(test.pace, test.d); got != test.want {
-			t.Errorf("%v a second for %v: %d, want %d", test.pace, test.d, got, test.want)
-		}
+		assert.Equal(t, test.want, Count(test.pace, test.d), "%v a second for %v", test.pace, test.d)
 	}
 }
 
@@ -60,14 +59,10 @@ func TestRates(t *testing.T) {
 		"ramp, steps": {Rates{{10, 30, 2 * sec}, {From: 5, To: 5}}, map[time.Duration]int{2 * sec: 40, 4 * sec: 50}},
 	} {
 		for until, want := range test.until {
-			if got := Count(test.rates, until); got != want {
-				t.Errorf("%s: %d requests in %v, want %d", name, got, until, want)
-			}
+			assert.Equal(t, want, Count(test.rates, until), "%s: requests in %v", name, until)
 		}
 		for n := range 200 {
-			if test.rates.Due(n+1) <= test.rates.Due(n) {
-				t.Errorf("%s: request %d is due at %v, %d at %v", name, n, test.rates.Due(n), n+1, test.rates.Due(n+1))
-			}
+			assert.Greater(t, test.rates.Due(n+1), test.rates.Due(n), "%s: request %d", name, n+1)
 		}
 	}
 }
@@ -84,18 +79,15 @@ func TestStall(t *testing.T) {
 			}
 			return 200
 		})
-		if len(requests) != 80 {
-			t.Fatalf("%d requests, want 80", len(requests))
-		}
+		require.Len(t, requests, 80)
 		for n, s := range requests {
 			intended := time.Duration(n) * 100 * time.Millisecond
-			want := time.Duration(0)
+			end := intended
 			if intended >= from && intended < to {
-				want = to - intended
+				end = to
 			}
-			if s.N != n || s.Intended != intended || s.Start != intended || s.Latency() != want || s.Delayed || s.Outcome != 200 {
-				t.Errorf("request %d: %+v, latency %v, want %v", n, s, s.Latency(), want)
-			}
+			assert.Equal(t, Request[int]{n, intended, intended, end, false, 200}, s)
+			assert.Equal(t, end-intended, s.Latency(), "latency of request %d", n)
 		}
 	})
 }
@@ -117,19 +109,12 @@ func TestMaxInFlight(t *testing.T) {
 			mu.Unlock()
 			return "ok"
 		})
-		want := []Request[string]{
+		assert.Equal(t, []Request[string]{
 			{0, 0, 0, 250 * time.Millisecond, false, "ok"},
 			{1, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, true, "ok"},
 			{2, 200 * time.Millisecond, 500 * time.Millisecond, 750 * time.Millisecond, true, "ok"},
-		}
-		if len(requests) != len(want) || most != 1 {
-			t.Fatalf("%d requests, %d at once", len(requests), most)
-		}
-		for i, s := range requests {
-			if s != want[i] {
-				t.Errorf("got %+v, want %+v", s, want[i])
-			}
-		}
+		}, requests)
+		assert.Equal(t, 1, most, "at once")
 	})
 }
 
@@ -150,17 +135,15 @@ func TestStopped(t *testing.T) {
 			}
 			return 200
 		})
-		if len(requests) != 100 {
-			t.Fatalf("%d requests, want 100", len(requests))
-		}
+		require.Len(t, requests, 100)
 		for n, r := range requests {
 			late := time.Duration(0)
 			if n > 20 {
 				late = max(0, 6100*time.Millisecond-r.Intended) // the timer of the next one runs on
 			}
-			if r.Start-r.Intended != late || r.Delayed || r.Outcome != 200 {
-				t.Errorf("request %d: %+v, want %v late", n, r, late)
-			}
+			assert.Equal(t, late, r.Start-r.Intended, "lateness of request %d", n)
+			assert.False(t, r.Delayed, "request %d is delayed", n)
+			assert.Equal(t, 200, r.Outcome, "request %d", n)
 		}
 	})
 }
@@ -176,9 +159,8 @@ func TestBlocked(t *testing.T) {
 			return n
 		})
 		for n, r := range requests {
-			if want := n >= 2 && n <= 5; r.Delayed != want || (r.Start == r.Intended) == want {
-				t.Errorf("request %d: %+v, delayed: want %v", n, r, want)
-			}
+			want := n >= 2 && n <= 5
+			assert.Equal(t, []bool{want, want}, []bool{r.Delayed, r.Start > r.Intended}, "request %d is delayed, and late", n)
 		}
 	})
 }
@@ -194,13 +176,10 @@ func TestEnd(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				})
-				if want := min(4, room); len(requests) != want {
-					t.Fatalf("%d requests, want %d", len(requests), want)
-				}
+				assert.Len(t, requests, min(4, room))
 				for _, s := range requests {
-					if s.End != 350*time.Millisecond || s.Outcome != context.DeadlineExceeded {
-						t.Errorf("got %+v", s)
-					}
+					assert.Equal(t, 350*time.Millisecond, s.End, "end")
+					assert.Equal(t, context.DeadlineExceeded, s.Outcome)
 				}
 			})
 		})

@@ -5,12 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestWords(t *testing.T) {
@@ -32,9 +34,7 @@ func TestWords(t *testing.T) {
 		{"lab/mesh/x.go", `fmt.Errorf("read %s: %w", path, err)`, ""},
 		{"docs/x.md", "start it anew", `"anew": must be "plain English"`},
 	} {
-		if got := strings.Join(words(test.file, test.line), "; "); got != test.want {
-			t.Errorf("%s: %s: found %s, want %s", test.file, test.line, got, test.want)
-		}
+		assert.Equal(t, test.want, strings.Join(words(test.file, test.line), "; "), "%s: %s", test.file, test.line)
 	}
 }
 
@@ -56,34 +56,25 @@ func TestCheck(t *testing.T) {
 	for _, f := range found {
 		got = append(got, fmt.Sprint(f))
 	}
-	want := []string{
+	assert.Equal(t, []string{
 		"README.md:3: link docs/b.md: must lead to a file of the repository",
 		"README.md:3: link docs/a.md#none: must lead to a file of the repository",
 		"docs/a.md:2: link ../../x: must lead to a file of the repository",
 		`lab/new.go:1: "luck": must be "variance, by chance"`,
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	if _, err := check(fstest.MapFS{"a": &fstest.MapFile{Mode: fs.ModeDir}}); err != nil {
-		t.Errorf("an empty tree: %v", err)
-	}
+	}, got, "findings")
+	_, err = check(fstest.MapFS{"a": &fstest.MapFile{Mode: fs.ModeDir}})
+	require.NoError(t, err, "an empty tree")
 }
 
 func TestRun(t *testing.T) {
 	var out, errs strings.Builder
-	if code := run([]string{"-root", "testdata/none"}, &out, &errs); code != 1 || !strings.HasPrefix(errs.String(), "prose: ") {
-		t.Errorf("no such root: exit code %d, %q", code, errs.String())
-	}
+	assert.Equal(t, 1, run([]string{"-root", "testdata/none"}, &out, &errs), "exit code, no such root")
+	wants.Text(t, "no such root", errs.String(), "prose: …\n")
 	dir := t.TempDir()
-	if code := run([]string{"-root", dir}, &out, &errs); code != 0 || out.Len() > 0 {
-		t.Errorf("no findings: exit code %d, %q", code, out.String())
-	}
+	assert.Equal(t, 0, run([]string{"-root", dir}, &out, &errs), "exit code, no findings")
+	assert.Empty(t, out.String(), "no findings")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.md"), []byte("by luck\n"), 0o644))
-	if code := run([]string{"-root", dir}, &out, &errs); code != 1 || out.String() != "a.md:1: \"luck\": must be \"variance, by chance\"\n" {
-		t.Errorf("a finding: exit code %d, %q", code, out.String())
-	}
-	if code := run([]string{"-nothing"}, &out, &errs); code != 2 {
-		t.Errorf("an unknown flag: exit code %d, want 2", code)
-	}
+	assert.Equal(t, 1, run([]string{"-root", dir}, &out, &errs), "exit code, a finding")
+	assert.Equal(t, "a.md:1: \"luck\": must be \"variance, by chance\"\n", out.String())
+	assert.Equal(t, 2, run([]string{"-nothing"}, &out, &errs), "exit code, an unknown flag")
 }

@@ -143,17 +143,15 @@ func TestHTMLBrowser(t *testing.T) {
 	run(t, ctx, chromedp.Navigate(file))
 	browsertest.Resize(t, ctx, 1280, 900)
 	run(t, ctx, chromedp.Evaluate(`document.querySelector(".matrix .field").click(); ""`, nil))
-	if got := evaluate(t, ctx, `location.hash + " " + document.querySelector(":target")?.className`); !strings.HasSuffix(got, " plot") {
-		t.Errorf("a field of the matrix leads to %s", got)
-	}
+	assert.Equal(t, "plot", evaluate(t, ctx, `document.querySelector(":target")?.className`), "what a field of the matrix leads to")
 	run(t, ctx, chromedp.Evaluate(`document.querySelector("[href^='#def-']").click(); ""`, nil))
 	browsertest.Until(t, ctx, "the definition of a figure unfolds", `String(document.getElementById("definitions").open)`, "true")
 
 	// The keyboard reads a second.
 	run(t, ctx, chromedp.Focus(".picture[role=slider]"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight))
 	const value = `document.querySelector(".picture").getAttribute("aria-valuetext")`
-	if got := evaluate(t, ctx, value); os.Getenv("REPORT") == "" && !strings.Contains(got, "10 requests: 10 good, 0 degraded, 0 failed") {
-		t.Errorf("the second second is read as %q", got)
+	if os.Getenv("REPORT") == "" {
+		assert.Contains(t, evaluate(t, ctx, value), "10 requests: 10 good, 0 degraded, 0 failed", "the second second")
 	}
 	assert.Equal(t, evaluate(t, ctx, value), evaluate(t, ctx, `document.getElementById("tip").innerText.trim().split("\n").join("; ")`), "what is shown of it")
 
@@ -163,9 +161,8 @@ func TestHTMLBrowser(t *testing.T) {
 	run(t, ctx, chromedp.Navigate(file))
 	all, bars := evaluate(t, ctx, heights), evaluate(t, ctx, lanes)
 	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
-	if fewer, lower := evaluate(t, ctx, lanes), evaluate(t, ctx, heights); number(t, fewer) >= number(t, bars) || number(t, lower) >= number(t, all) {
-		t.Errorf("without breakers, %s bars and %s pixels, of %s and %s", fewer, lower, bars, all)
-	}
+	assert.Less(t, number(t, evaluate(t, ctx, lanes)), number(t, bars), "bars without breakers")
+	assert.Less(t, number(t, evaluate(t, ctx, heights)), number(t, all), "pixels without breakers")
 	run(t, ctx, chromedp.Click(`#filter input[value=breakers]`))
 	assert.Equal(t, all, evaluate(t, ctx, heights), "pixels with breakers again")
 	run(t, ctx, chromedp.SendKeys(`#filter input[name=lane]`, "no such pod"))
@@ -188,9 +185,7 @@ func TestHTMLBrowser(t *testing.T) {
 		pdf, _, err = cdppage.PrintToPDF().WithPrintBackground(false).Do(ctx)
 		return err
 	}))
-	if len(pdf) < 20_000 {
-		t.Errorf("the PDF has %d bytes", len(pdf))
-	}
+	assert.Greater(t, len(pdf), 20_000, "bytes of the PDF")
 	if dir := os.Getenv("SHOTS"); dir != "" {
 		_ = os.WriteFile(filepath.Join(dir, "report.pdf"), pdf, 0o644)
 	}

@@ -132,9 +132,7 @@ func TestHTMLFigures(t *testing.T) {
 			}
 		}
 	}
-	if compared < 100 {
-		t.Errorf("%d figures compared, want at least 100", compared)
-	}
+	assert.GreaterOrEqual(t, compared, 100, "figures compared")
 }
 
 // TestHTMLHostile: names of arms, faults, pods and errors are text: the page has
@@ -181,25 +179,21 @@ func TestHTMLLinks(t *testing.T) {
 	empty := reportOf(t)
 	pair := encoded(t, PairHTML, Compare(repeats, failing(t, 0)))
 	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair, "empty": pageOf(t, empty)} {
-		document, ids := parse(t, text), map[string]int{}
+		document, ids := parse(t, text), map[string]bool{}
 		for n := range document.Descendants() {
 			if id := attribute(n, "id"); id != "" {
-				if ids[id]++; ids[id] > 1 {
-					t.Errorf("%s: two parts have the id %s", name, id)
-				}
+				assert.NotContains(t, ids, id, name+": two parts have this id")
+				ids[id] = true
 			}
 		}
 		links := 0
 		for n := range document.Descendants() {
 			if href, ok := strings.CutPrefix(attribute(n, "href"), "#"); ok {
-				if links++; ids[href] == 0 {
-					t.Errorf("%s: %q leads to %s, which is nowhere", name, textOf(n), href)
-				}
+				assert.Contains(t, ids, href, "%s: %q leads nowhere", name, textOf(n))
+				links++
 			}
 		}
-		if links < 5 {
-			t.Errorf("%s: %d links", name, links)
-		}
+		assert.GreaterOrEqual(t, links, 5, name+", links")
 		menu, parts := order(document)
 		assert.Equal(t, parts, menu, name+", parts in the menu")
 	}
@@ -308,9 +302,8 @@ func TestPairHTML(t *testing.T) {
 			rows++
 		}
 	}
-	if rows != len(p.Changes) || rows < 10 {
-		t.Errorf("%d rows of %d figures", rows, len(p.Changes))
-	}
+	assert.Len(t, p.Changes, rows, "rows")
+	assert.GreaterOrEqual(t, rows, 10, "rows")
 }
 
 // TestHTMLSize: the page of 40 runs, of eight faults and five arms, is below 1 MB.
@@ -325,10 +318,5 @@ func TestHTMLSize(t *testing.T) {
 			runs = append(runs, run)
 		}
 	}
-	r := reportOf(t, of(runs...))
-	if size := len(pageOf(t, r)); size < 100_000 || size > 1_000_000 {
-		t.Errorf("%d bytes of 40 runs, want between 100 000 and 1 000 000", size)
-	} else {
-		t.Logf("%d bytes", size)
-	}
+	assert.InDelta(t, 550_000, len(pageOf(t, reportOf(t, of(runs...)))), 450_000, "bytes of 40 runs")
 }

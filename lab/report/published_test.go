@@ -75,9 +75,7 @@ func TestPublishedFiles(t *testing.T) {
 	_, rest, _ := strings.Cut(string(text), `<script type="application/json" id="data">`)
 	data, _, _ := strings.Cut(rest, "</script>")
 	assert.Equal(t, true, data == string(want), page+": its JSON is what the records give, and -update writes")
-	if len(text) > 1_000_000 {
-		t.Errorf("%s: %d bytes: must be less than 1 MB", page, len(text))
-	}
+	assert.Less(t, len(text), 1_000_000, page+", bytes")
 	golden.Compare(t, filepath.Join(results, "matrix.svg"), MatrixSVG(published(t, pictured...)))
 	var tables bytes.Buffer
 	fmt.Fprintf(&tables, "# All tables\n[What each figure is](../../../lab/compare/README.md#the-figures).\n")
@@ -99,14 +97,12 @@ func TestPublishedSize(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || total > 5_000_000 {
-		t.Errorf("%v, %d bytes: must be at most 5 MB", err, total)
-	}
+	require.NoError(t, err)
+	assert.Less(t, total, int64(5_000_000), "bytes")
 	var text bytes.Buffer
 	Summary(&text, published(t, shown...), SummaryOptions{HTML: "docs/results/2026-11-27/report.html"})
-	if n := strings.Count(text.String(), "\n"); n > Lines40 || strings.Contains(text.String(), "more: --all") {
-		t.Errorf("%d lines, want at most %d, and none left out:\n%s", n, Lines40, text.String())
-	}
+	assert.LessOrEqual(t, strings.Count(text.String(), "\n"), Lines40, "lines")
+	assert.NotContains(t, text.String(), "more: --all")
 }
 
 // claims are functions of the templates of published sentences: a figure's text,
@@ -264,18 +260,14 @@ func fill(t *testing.T, path string, r Report) string {
 func TestPublishedReadme(t *testing.T) {
 	finding := fill(t, "testdata/finding.md.tmpl", published(t, shown...))
 	golden.Between(t, "../../README.md", "finding", finding)
-	if n := strings.Count(finding, "\n- "); n > 6 {
-		t.Errorf("%d sentences: must be at most 6", n)
-	}
+	assert.LessOrEqual(t, strings.Count(finding, "\n- "), 6, "sentences")
 	text, err := os.ReadFile("../../README.md")
-	if lines := slices.Collect(strings.Lines(string(text))); err != nil || len(lines) > 130 {
-		t.Errorf("README.md: %v, %d lines: must be at most 130", err, len(lines))
-	}
-	_, rest, found := strings.Cut(string(text), "```yaml\n")
+	require.NoError(t, err)
+	assert.LessOrEqual(t, strings.Count(string(text), "\n"), 130, "lines of README.md")
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
 	own, _, _ := strings.Cut(rest, "```\n")
-	if _, err := experiment.Decode("README.md", []byte(own), Figures()); err != nil || !found {
-		t.Errorf("README.md: its experiment: %v", err)
-	}
+	_, err = experiment.Decode("README.md", []byte(own), Figures())
+	require.NoError(t, err, "the experiment of README.md")
 }
 
 // TestPublishedChapter holds the chapter on library and mesh to the records.

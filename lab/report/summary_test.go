@@ -44,23 +44,19 @@ func TestSummarySize(t *testing.T) {
 		var text bytes.Buffer
 		Summary(&text, r, SummaryOptions{Color: color, HTML: "DIR/report.html"})
 		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-		if len(lines) > Lines40 {
-			t.Errorf("%d lines", len(lines))
-		}
+		assert.LessOrEqual(t, len(lines), Lines40, "lines")
 		for _, line := range lines {
 			for _, o := range outcomeMarks {
 				line = strings.ReplaceAll(line, o.color, "")
 			}
-			if line = strings.ReplaceAll(line, colorOff, ""); utf8.RuneCountInString(line) > Columns100 {
-				t.Errorf("%d characters: %s", utf8.RuneCountInString(line), line)
-			}
+			line = strings.ReplaceAll(line, colorOff, "")
+			assert.LessOrEqual(t, utf8.RuneCountInString(line), Columns100, line)
 		}
 		assert.Equal(t, color, strings.Contains(text.String(), "\x1b"), "colour in "+text.String())
 		assert.Contains(t, text.String(), "DIR/report.html", "summary")
 	}
-	if markdown := written(MarkdownSummary, r); strings.Count(markdown, "\n") > mostMarkdown {
-		t.Errorf("more than %d lines:\n%s", mostMarkdown, markdown)
-	}
+	markdown := written(MarkdownSummary, r)
+	assert.LessOrEqual(t, strings.Count(markdown, "\n"), mostMarkdown, markdown)
 }
 
 // TestHGRM: the percentiles of HdrHistogram's own format, of the same latencies.
@@ -91,9 +87,7 @@ func TestPair(t *testing.T) {
 	}
 	text.Reset()
 	PairText(&text, Compare(before, before), false)
-	if strings.Contains(text.String(), "failed") {
-		t.Errorf("the same: got\n%s", text.String())
-	}
+	assert.NotContains(t, text.String(), "failed", "the same")
 	other := failing(t, 0)
 	other.Groups[0].Faults[0].Name = "y"
 	assert.Equal(t, true, Overlap(before, after), "before and after overlap")
@@ -103,12 +97,7 @@ func TestPair(t *testing.T) {
 // TestPairWarnings: the warnings of both are there, with their directories, as text and
 // as a page.
 func TestPairWarnings(t *testing.T) {
-	late := func(r *record.Run) {
-		for i := range r.Requests {
-			r.Requests[i].Start = r.Requests[i].Intended + at(.3)
-		}
-	}
-	before := reportOf(t, of(staffRun("none", "x", 1, late), staffRun("none", "x", 2)))
+	before := reportOf(t, of(staffRun("none", "x", 1, startLate), staffRun("none", "x", 2)))
 	after := reportOf(t, of(staffRun("none", "x", 1)))
 	p := Compare(before, after)
 	p.Dirs = [2]string{"old/", "new/"}

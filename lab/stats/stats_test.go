@@ -7,14 +7,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
-
 // assertNear fails the test unless both ends of an interval are within a distance of those that it must have.
 func assertNear(t *testing.T, what any, got Interval, low, high, within float64) {
 	t.Helper()
-	if !near(got.Low, low, within) || !near(got.High, high, within) {
-		t.Errorf("%v: got %+v, want %v to %v", what, got, low, high)
-	}
+	assert.InDeltaSlice(t, []float64{low, high}, []float64{got.Low, got.High}, within, what)
 }
 
 // TestShare: R. G. Newcombe, "Two-sided confidence intervals for the single
@@ -86,9 +82,9 @@ func TestQuantile(t *testing.T) {
 			values = append(values, float64(i+1))
 		}
 		median, got, ok := Quantile(values, .5, .95)
-		if want := (Interval{float64(critical + 1), float64(n - critical)}); !ok || got != want || median != math.Ceil(float64(n)/2) {
-			t.Errorf("median of %d: got %v, %+v, %v, want %+v", n, median, got, ok, want)
-		}
+		assert.True(t, ok, "median of %d has an interval", n)
+		assert.Equal(t, Interval{float64(critical + 1), float64(n - critical)}, got, "interval of the median of %d", n)
+		assert.Equal(t, math.Ceil(float64(n)/2), median, "median of %d", n)
 	}
 	_, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95)
 	assert.Equal(t, false, ok, "five values have an interval for the median")
@@ -104,27 +100,20 @@ func TestSupports(t *testing.T) {
 		return ok
 	}
 	for q, n := range map[float64]int{.95: 59, .99: 299, .999: 2995} {
-		if supports(n-1, q, .9) || !supports(n, q, .9) {
-			t.Errorf("%v: must need %d", q, n)
-		}
+		assert.Equal(t, []bool{false, true}, []bool{supports(n-1, q, .9), supports(n, q, .9)}, "%v: must need %d", q, n)
 	}
-	if supports(367, .99, .95) || !supports(368, .99, .95) || supports(0, .5, .95) {
-		t.Error("two-sided: 0.99 must need 368, and none is not enough")
-	}
+	assert.Equal(t, []bool{false, true}, []bool{supports(367, .99, .95), supports(368, .99, .95)}, "two-sided: 0.99 must need 368")
+	assert.False(t, supports(0, .5, .95), "without values")
 }
 
 func TestPool(t *testing.T) {
 	alike, effective := Pool([]Count{{15, 150}, {14, 150}, {16, 150}})
-	if alike != (Count{45, 450}) || effective != alike {
-		t.Errorf("runs that differ by chance: %+v, %+v", alike, effective)
-	}
+	assert.Equal(t, []Count{{45, 450}, {45, 450}}, []Count{alike, effective}, "runs that differ by chance")
 	// Two runs, all and none: one observation each.
-	if _, effective := Pool([]Count{{0, 100}, {100, 100}}); !near(effective.N, 1, 1e-9) || !near(effective.Share(), .5, 1e-9) {
-		t.Errorf("runs that differ wholly: %+v", effective)
-	}
-	if pooled, effective := Pool([]Count{{0, 10}, {0, 10}}); pooled != effective || pooled.N != 20 {
-		t.Errorf("nothing counted: %+v, %+v", pooled, effective)
-	}
+	_, effective = Pool([]Count{{0, 100}, {100, 100}})
+	assert.InDeltaSlice(t, []float64{.5, 1}, []float64{effective.K, effective.N}, 1e-9, "runs that differ wholly")
+	none, effective := Pool([]Count{{0, 10}, {0, 10}})
+	assert.Equal(t, []Count{{0, 20}, {0, 20}}, []Count{none, effective}, "nothing counted")
 }
 
 func TestPairedShares(t *testing.T) {
@@ -132,14 +121,12 @@ func TestPairedShares(t *testing.T) {
 	b := []Count{{20, 100}, {40, 100}, {60, 100}}
 	// Each pair differs by 0.1, though the seeds differ by more: the pooled
 	// counts alone decide nothing.
-	if got := PairedShares(a, b, .95); got.Low > 0 || got.High < .1 {
-		t.Errorf("got %+v", got)
-	}
+	got := PairedShares(a, b, .95)
+	assert.True(t, got.Contains(0) && got.Contains(.1), "got %+v", got)
 	same := []Count{{50, 100}, {50, 100}, {50, 100}}
 	more := []Count{{90, 100}, {91, 100}, {89, 100}}
-	if got := PairedShares(more, same, .95); !(got.Low > .3 && got.High < .5) {
-		t.Errorf("got %+v", got)
-	}
+	got = PairedShares(more, same, .95)
+	assert.True(t, got.Low > .3 && got.High < .5, "got %+v", got)
 }
 
 // TestNeeded: a share that was measured with as many requests as needed is
@@ -147,9 +134,8 @@ func TestPairedShares(t *testing.T) {
 func TestNeeded(t *testing.T) {
 	for _, test := range []struct{ share, bound float64 }{{1, .998}, {.995, .998}, {.5, .51}, {0, .01}} {
 		n := float64(Needed(test.share, test.bound, .95))
-		if Share(Count{test.share * n, n}, .95).Contains(test.bound) || !Share(Count{test.share * (n - 1), n - 1}, .95).Contains(test.bound) {
-			t.Errorf("%v against %v: got %v", test.share, test.bound, n)
-		}
+		undecided := func(n float64) bool { return Share(Count{test.share * n, n}, .95).Contains(test.bound) }
+		assert.Equal(t, []bool{true, false}, []bool{undecided(n - 1), undecided(n)}, "%v against %v: got %v", test.share, test.bound, n)
 	}
 	assert.Equal(t, 0, Needed(.5, .5, .95), "at the bound")
 }

@@ -2,9 +2,10 @@ package trial
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // steps records what measurements do.
@@ -39,9 +40,8 @@ func TestMeasurement(t *testing.T) {
 			}
 			test.measure(t)
 		})
-		if got := strings.Join(s.all, "; "); got != test.want || good != test.good {
-			t.Errorf("%s: got %s, good: %v, want %s", name, got, good, test.want)
-		}
+		assert.Equal(t, test.want, strings.Join(s.all, "; "), name)
+		assert.Equal(t, test.good, good, name+", good")
 	}
 }
 
@@ -53,31 +53,19 @@ func TestRun(t *testing.T) {
 			t.Error("disturbed")
 		}
 	})
-	if n != 3 {
-		t.Errorf("%d measurements, want 3", n)
-	}
+	assert.Equal(t, 3, n, "measurements")
 	Run(t, func(*T) { n++ })
-	if n != 4 {
-		t.Errorf("%d measurements after a good one", n-3)
-	}
+	assert.Equal(t, 4, n, "measurements after a good one")
 }
 
 // TestAllFail checks that a defect fails the test, after three measurements.
 func TestAllFail(t *testing.T) {
-	var results []string
 	n := 0
 	s := &steps{TB: t}
-	if repeat(s, func(t *T) { n++; t.Error("a defect") }) {
-		t.Error("it passes")
-	}
-	for _, line := range s.all {
-		results = append(results, strings.TrimPrefix(line, "log "))
-	}
-	want := []string{
-		"failed: a defect", "measurement 1 of at most 3 failed", "failed: a defect", "measurement 2 of at most 3 failed",
-		"failed: a defect", "measurement 3 of at most 3 failed",
-	}
-	if !slices.Equal(results, want) || n != 3 {
-		t.Errorf("got %q, want %q", results, want)
-	}
+	assert.False(t, repeat(s, func(t *T) { n++; t.Error("a defect") }), "it passes")
+	assert.Equal(t, 3, n, "measurements")
+	assert.Equal(t, []string{
+		"log failed: a defect", "log measurement 1 of at most 3 failed", "log failed: a defect", "log measurement 2 of at most 3 failed",
+		"log failed: a defect", "log measurement 3 of at most 3 failed",
+	}, s.all)
 }
