@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -60,27 +59,25 @@ func TestApplied(t *testing.T) {
 		}, func(paths []string, applied mesh.Applied) { reported = append(paths, applied.Changed...) })(recorder, httptest.NewRequest("POST", "/apply?path="+path, http.NoBody))
 		return recorder.Code, strings.TrimSpace(recorder.Body.String())
 	}
-	if status, body := apply(file, errors.New("rejected")); status != 422 || body != `{"error":"rejected"}` || manifests.get()[0] != "/start" || reported != nil {
-		t.Errorf("rejected: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
-	}
-	if status, body := apply("/nowhere", nil); status != 422 || manifests.get()[0] != "/start" || reported != nil {
-		t.Errorf("no file: %d %s; manifests %q, reported %q", status, body, manifests.get(), reported)
-	}
-	status, body := apply(file, nil)
-	if want := `{"changed":["Namespace a created"],"seconds":0}`; status != 200 || body != want || !slices.Equal(manifests.get(), []string{file}) {
-		t.Errorf("applied: %d %s, want %s; manifests %q", status, body, want, manifests.get())
-	}
+	status, body := apply(file, errors.New("rejected"))
+	assert.Equal(t, []any{422, `{"error":"rejected"}`}, []any{status, body}, "rejected")
+	status, _ = apply("/nowhere", nil)
+	assert.Equal(t, 422, status, "no file")
+	assert.Equal(t, []string{"/start"}, manifests.get(), "manifests after failures")
+	assert.Nil(t, reported, "reported after failures")
+	status, body = apply(file, nil)
+	assert.Equal(t, []any{200, `{"changed":["Namespace a created"],"seconds":0}`}, []any{status, body}, "applied")
+	assert.Equal(t, []string{file}, manifests.get(), "manifests")
 	assert.Equal(t, []string{file, "Namespace a created"}, reported, "reported")
 }
 
 func TestSocketPath(t *testing.T) {
 	short, err := socketPath("/a/b")
-	if err != nil || short != "/a/b/control.sock" {
-		t.Errorf("short directory: %s, %v", short, err)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "/a/b/control.sock", short)
 	long, err := socketPath("/" + strings.Repeat("a", 200))
 	other, _ := socketPath("/" + strings.Repeat("b", 200))
-	if err != nil || strings.Contains(long, "aaa") || long == other {
-		t.Errorf("long directory: %s, %v; another: %s", long, err, other)
-	}
+	require.NoError(t, err)
+	assert.NotContains(t, long, "aaa", "path of a long directory")
+	assert.NotEqual(t, long, other, "paths of two long directories")
 }

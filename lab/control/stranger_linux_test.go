@@ -95,9 +95,7 @@ func TestAnotherUser(t *testing.T) {
 	require.NoError(t, err)
 	defer server.Close()
 
-	if err := asNobody(read(filepath.Join(state, "hosts"))); err != nil {
-		t.Fatalf("the state directory cannot be reached, so nothing below is proved: %v", err)
-	}
+	require.NoError(t, asNobody(read(filepath.Join(state, "hosts"))), "the state directory cannot be reached, so nothing below is proved")
 	for name, try := range map[string]func() error{
 		"the kubeconfig": read(filepath.Join(state, "mesh", "kubeconfig")), "the admin token": read(filepath.Join(state, "admin-token")),
 		"the certificates": connect(filepath.Join(state, "mesh", "sds")), "a proxy's admin interface": connect(filepath.Join(state, "mesh", "admin-1")),
@@ -131,14 +129,11 @@ func TestAnotherUser(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), test.method, test.url, strings.NewReader(test.body))
 		require.NoError(t, err)
 		response, err := client.Do(request)
-		if err != nil {
-			t.Errorf("%s %s: %v", test.method, test.url, err)
+		if !assert.NoError(t, err, "%s %s", test.method, test.url) {
 			continue
 		}
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
-		if response.StatusCode != test.status {
-			t.Errorf("%s %s: got %d %.200s, want %d", test.method, test.url, response.StatusCode, body, test.status)
-		}
+		assert.Equal(t, test.status, response.StatusCode, "%s %s: %.200s", test.method, test.url, body)
 	}
 }

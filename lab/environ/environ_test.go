@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 var row = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")
@@ -63,11 +65,7 @@ func TestCheck(t *testing.T) {
 		{"SIZE", []string{"SIZE"}, []string{"mine"}, "", ""},
 	} {
 		note, err := Check(test.variable, test.set, test.programs...)
-		got := ""
-		if err != nil {
-			got = err.Error()
-		}
-		assert.Equal(t, test.want, got, test.variable)
+		wants.Error(t, test.variable, err, test.want)
 		assert.Equal(t, test.note, note, test.variable)
 	}
 }

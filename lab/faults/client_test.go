@@ -9,13 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/wants"
 )
 
 // podOf returns a pod whose port and admin listener are a test server.
@@ -42,27 +42,21 @@ func TestClient(t *testing.T) {
 	var client Client
 	want := State{Seed: 7, Rules: []Rule{{"reset,rate=0.5", 4, 2}, {"hang", 0, 0}}}
 	state, err := client.Get(t.Context(), pod)
-	if err != nil || !reflect.DeepEqual(state, want) || state.Text() != "reset,rate=0.5;hang" {
-		t.Errorf("got %+v, %v", state, err)
-	}
-	if _, err := client.Set(t.Context(), pod, "reset;hang"); err != nil {
-		t.Error(err)
-	}
-	if _, err := client.Clear(t.Context(), pod); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, want, state)
+	assert.Equal(t, "reset,rate=0.5;hang", state.Text())
+	_, err = client.Set(t.Context(), pod, "reset;hang")
+	require.NoError(t, err)
+	_, err = client.Clear(t.Context(), pod)
+	require.NoError(t, err)
 	pod.AdminTokenFile = filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(pod.AdminTokenFile, []byte("secret\n"), 0o600))
-	if _, err := client.Get(t.Context(), pod); err != nil {
-		t.Error(err)
-	}
+	_, err = client.Get(t.Context(), pod)
+	require.NoError(t, err)
 	pod.AdminTokenFile += "x"
-	if _, err := client.Get(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), "pod staff-service-0: read the admin token: open ") {
-		t.Errorf("no token: %v", err)
-	}
-	if want := []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults ", "GET /faults Bearer secret"}; !reflect.DeepEqual(requests, want) {
-		t.Errorf("requests %q, want %q", requests, want)
-	}
+	_, err = client.Get(t.Context(), pod)
+	wants.Error(t, "no token", err, "pod staff-service-0: read the admin token: open …")
+	assert.Equal(t, []string{"GET /faults ", "PUT /faults reset;hang", "DELETE /faults ", "GET /faults Bearer secret"}, requests)
 }
 
 func TestClientErrors(t *testing.T) {
@@ -80,18 +74,15 @@ func TestClientErrors(t *testing.T) {
 			w.WriteHeader(test.status)
 			_, _ = w.Write([]byte(test.body))
 		})
-		if _, err := client.Set(t.Context(), pod, "x"); err == nil || err.Error() != test.want {
-			t.Errorf("%s: got %v, want %s", name, err, test.want)
-		}
+		_, err := client.Set(t.Context(), pod, "x")
+		wants.Error(t, name, err, test.want)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	listener.Close()
 	_, err = client.Get(t.Context(), podAt(address))
-	if want := "pod staff-service-0: admin listener: dial tcp " + address + ": connect: connection refused"; err == nil || err.Error() != want {
-		t.Errorf("away: got %v, want %s", err, want)
-	}
+	wants.Error(t, "away", err, "pod staff-service-0: admin listener: dial tcp "+address+": connect: connection refused")
 }
 
 func TestFind(t *testing.T) {
@@ -103,12 +94,10 @@ func TestFind(t *testing.T) {
 		{Name: "web-0", Deployment: "web", Program: "webapp"},
 	}
 	for name, want := range map[string]int{"staff-1": 1, "fleetman-staff": 2, "staff": 2, "staff-service": 3, "fleetman-staff-service": 3, "drivers": 3, "fleetman-drivers": 3, "other": 1, "drivers-bad": 1, "web": 1, "webapp": 1} {
-		if found, err := Find(pods, name); err != nil || len(found) != want {
-			t.Errorf("%s: got %v, %v, want %d pods", name, found, err, want)
-		}
+		found, err := Find(pods, name)
+		require.NoError(t, err)
+		assert.Len(t, found, want, name)
 	}
 	_, err := Find(pods, "stuff")
-	if want := `"stuff": must be a service (drivers, drivers-bad, fleetman-staff, web) or a pod (staff-0, staff-1, drivers-0, drivers-bad-0, web-0)`; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	wants.Error(t, "an unknown name", err, `"stuff": must be a service (drivers, drivers-bad, fleetman-staff, web) or a pod (staff-0, staff-1, drivers-0, drivers-bad-0, web-0)`)
 }

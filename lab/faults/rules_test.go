@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestCheckRules(t *testing.T) {
@@ -23,13 +25,7 @@ func TestCheckRules(t *testing.T) {
 		"statsu=503,rate=1.3;delay=5": "rule 1 (statsu=503,rate=1.3): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count\nrule 1 (statsu=503,rate=1.3): rate: \"1.3\": must be a share from 0 to 1, or a range such as 0..1\nrule 2 (delay=5): delay: \"5\": must be a duration such as 2s, or a range such as 0s..5s",
 		"reset=1":                     `rule 1 (reset=1): reset: "1": must be no value`,
 	} {
-		got := ""
-		if err := errors.Join(CheckRules(rules)...); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%s: got\n%s\nwant\n%s", rules, got, want)
-		}
+		wants.Error(t, rules, errors.Join(CheckRules(rules)...), want)
 	}
 }
 
@@ -51,11 +47,8 @@ func TestFields(t *testing.T) {
 	text := string(source)
 	for _, f := range fields {
 		_, after, found := strings.Cut(text, "\t\""+f.name+"\":")
-		if line, _, _ := strings.Cut(after, "\n"); !found || !strings.Contains(line, `"`+f.must+`"`) {
-			t.Errorf("%s: must be %s: not that of the services: %s", f.name, f.must, line)
-		}
+		line, _, _ := strings.Cut(after, "\n")
+		assert.True(t, found && strings.Contains(line, `"`+f.must+`"`), "%s: must be %s: not that of the services: %s", f.name, f.must, line)
 	}
-	if n := strings.Count(text, "\": "); n < len(fields) {
-		t.Errorf("%d fields", n)
-	}
+	assert.GreaterOrEqual(t, strings.Count(text, "\": "), len(fields), "fields of the services")
 }

@@ -15,11 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
+	"fleetman.example/lab/wants"
 )
 
 // TestVerifyService verifies the faults of the real service. All counts are equal, and the earlier rules are
@@ -36,30 +38,25 @@ func TestVerifyService(t *testing.T) {
 	now := func(context.Context) (local.Pod, error) { return fleet.Pods()[0], nil }
 	client := &Client{}
 	const before = "delay=1s,path=/nowhere;status=502,rate=0.5,path=/nowhere"
-	if _, err := client.Set(t.Context(), fleet.Pods()[0], before); err != nil {
-		t.Fatal(err)
-	}
+	_, err = client.Set(t.Context(), fleet.Pods()[0], before)
+	require.NoError(t, err)
 	const connect = "connect=delay:1ms,rate=0.5"
 	connections := launcher{fleet}
-	if _, err := connections.SetConnect(t.Context(), fleet.Pods()[0].Name, connect); err != nil {
-		t.Fatal(err)
-	}
+	_, err = connections.SetConnect(t.Context(), fleet.Pods()[0].Name, connect)
+	require.NoError(t, err)
 	checks, _, err := Verifier{Client: client, Pod: now, Connections: connections}.Run(t.Context())
 	all := slices.Concat(kinds, connects)
-	if err != nil || len(checks) != len(all) {
-		t.Fatalf("%d checks, %v", len(checks), err)
-	}
+	require.NoError(t, err)
+	require.Len(t, checks, len(all), "checks")
 	for i, c := range checks {
-		if c.Kind != all[i].name || c.Set != all[i].times || c.Injected != c.Set || c.Seen != c.Set || !c.OK() {
-			t.Errorf("got %+v", c)
-		}
+		assert.Equal(t, []any{all[i].name, all[i].times, c.Set, c.Set, true}, []any{c.Kind, c.Set, c.Injected, c.Seen, c.OK()}, "%+v", c)
 	}
-	if state, err := client.Get(t.Context(), fleet.Pods()[0]); err != nil || state.Text() != before || fleet.Pods()[0].Restarts != 1 {
-		t.Errorf("afterwards: %+v, %v, %d restarts", state, err, fleet.Pods()[0].Restarts)
-	}
-	if state, err := fleet.Connect(fleet.Pods()[0].Name); err != nil || state.Rule != connect {
-		t.Errorf("afterwards, connections: %+v, %v", state, err)
-	}
+	state, err := client.Get(t.Context(), fleet.Pods()[0])
+	require.NoError(t, err)
+	assert.Equal(t, []any{before, 1}, []any{state.Text(), fleet.Pods()[0].Restarts}, "rules and restarts afterwards")
+	ofConnections, err := fleet.Connect(fleet.Pods()[0].Name)
+	require.NoError(t, err)
+	assert.Equal(t, connect, ofConnections.Rule, "rule of connections afterwards")
 }
 
 // launcher is a fleet of this process, with the calls of control.Client.
@@ -147,9 +144,9 @@ func TestVerifyProblems(t *testing.T) {
 	} {
 		pod := podOf(t, test.pod.ServeHTTP)
 		check, err := Verifier{Client: &Client{}}.check(t.Context(), pod, status, false)
-		if err != nil || check.Problem != test.want || check.OK() != (test.want == "") {
-			t.Errorf("%s: got %+v, %v, want %q", test.name, check, err, test.want)
-		}
+		require.NoError(t, err, test.name)
+		assert.Equal(t, test.want, check.Problem, test.name)
+		assert.Equal(t, test.want == "", check.OK(), test.name)
 	}
 }
 
@@ -167,11 +164,12 @@ func TestVerifyRestores(t *testing.T) {
 		fake.mu.Lock()
 		rules := fake.rules
 		fake.mu.Unlock()
-		if err == nil || refuses != strings.Contains(err.Error(), "restore the rules of the pod: pod staff-service-0: admin listener: status 500") {
-			t.Errorf("%s: got %v", name, err)
-		}
-		if !refuses && rules != "hang" {
-			t.Errorf("%s: rules %q", name, rules)
+		assert.Error(t, err, name)
+		if refuses {
+			assert.ErrorContains(t, err, "restore the rules of the pod: pod staff-service-0: admin listener: status 500")
+		} else {
+			assert.NotContains(t, err.Error(), "restore the rules")
+			assert.Equal(t, "hang", rules)
 		}
 	}
 }
@@ -193,16 +191,11 @@ func TestMet(t *testing.T) {
 	const envoy = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 	byProxy := met{503, http.Header{}, envoy, nil, 0}
 	for _, k := range kinds {
-		if !k.seen(good[k.name], false) {
-			t.Errorf("%s is not seen", k.name)
-		}
-		if k.seen(good[k.name], true) == k.cutsOff || k.seen(byProxy, true) != k.cutsOff || k.seen(byProxy, false) {
-			t.Errorf("%s behind a proxy is not distinguished from %s without", k.name, k.name)
-		}
+		assert.True(t, k.seen(good[k.name], false), "%s is seen", k.name)
+		behind := []bool{k.seen(good[k.name], true), k.seen(byProxy, true), k.seen(byProxy, false)}
+		assert.Equal(t, []bool{!k.cutsOff, k.cutsOff, false}, behind, "%s is seen behind a proxy, and without", k.name)
 		for _, m := range []met{{503, http.Header{}, "no healthy upstream", nil, 0}, {503, fault("reset"), envoy, nil, 0}, {502, http.Header{}, envoy, nil, 0}} {
-			if k.seen(m, true) {
-				t.Errorf("%s behind a proxy is seen in %+v", k.name, m)
-			}
+			assert.False(t, k.seen(m, true), "%s behind a proxy is seen in %+v", k.name, m)
 		}
 		for _, m := range []met{{404, http.Header{}, "{}", nil, time.Millisecond}, {err: errors.New("no route")}, {404, fault(k.name), "{}x{}x", nil, 0}} {
 			if k.met(m) && k.name != "slow" || k.name == "slow" && m.header.Get("X-Fault") != "slow" && k.met(m) {
@@ -223,22 +216,12 @@ func TestRefused(t *testing.T) {
 		}
 	})
 	pod.AppAddress = "127.0.0.1:1"
-	if got, want := (Verifier{}).refused(t.Context(), pod), "proxy of staff-service-0 skipped: its response to a caller from outside the mesh is 403 RBAC: access denied"; got != want {
-		t.Errorf("by a policy: got %q, want %q", got, want)
-	}
-	open := podOf(t, http.NotFound)
-	if got := (Verifier{}).refused(t.Context(), open); got != "" {
-		t.Errorf("open: got %q", got)
-	}
-	away := podAt("127.0.0.1:1")
-	if got := (Verifier{}).refused(t.Context(), away); !strings.HasPrefix(got, "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: ") {
-		t.Errorf("by TLS: got %q", got)
-	}
+	wants.Text(t, "by a policy", Verifier{}.refused(t.Context(), pod), "proxy of staff-service-0 skipped: its response to a caller from outside the mesh is 403 RBAC: access denied")
+	assert.Empty(t, Verifier{}.refused(t.Context(), podOf(t, http.NotFound)), "open")
+	wants.Text(t, "by TLS", Verifier{}.refused(t.Context(), podAt("127.0.0.1:1")), "proxy of staff-service-0 skipped: it refuses a caller from outside the mesh: …")
 }
 
 func TestNotServing(t *testing.T) {
 	_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
-	if err == nil || err.Error() != "pod position-simulator-0: it has no port for requests" {
-		t.Errorf("got %v", err)
-	}
+	wants.Error(t, "no port", err, "pod position-simulator-0: it has no port for requests")
 }

@@ -105,8 +105,8 @@ func TestUnwritableHome(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	got := goEnv([]string{"GOGC=off", "GOFLAGS=-mod=mod", "GOARCH=arm"}, []string{"GOWORK=off"})
-	if !slices.Equal(got[:2], []string{fast, "GOGC=off"}) || slices.Contains(got, "GOARCH=arm") || got[len(got)-1] != "GOWORK=off" ||
-		slices.Index(got, "GOFLAGS=-mod=mod") > slices.Index(got, "GOFLAGS=-mod=readonly -buildvcs=false") {
-		t.Errorf("environment %q", got)
-	}
+	assert.Equal(t, []string{fast, "GOGC=off"}, got[:2], "the first variables")
+	assert.NotContains(t, got, "GOARCH=arm")
+	assert.Equal(t, "GOWORK=off", got[len(got)-1], "the last variable")
+	assert.Greater(t, slices.Index(got, "GOFLAGS=-mod=readonly -buildvcs=false"), slices.Index(got, "GOFLAGS=-mod=mod"), "the project's value is the later one")
 }

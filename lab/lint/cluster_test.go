@@ -3,10 +3,10 @@ package lint
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -60,19 +60,16 @@ func TestReadCluster(t *testing.T) {
 		{"other", 1, nil},
 	} {
 		objects, err := ReadCluster(t.Context(), client, test.namespace)
-		if err != nil || len(objects) != test.objects {
-			t.Fatalf("%q: %v, %d objects, want %d: %v", test.namespace, err, len(objects), test.objects, objects)
-		}
+		require.NoError(t, err)
+		require.Len(t, objects, test.objects, "%q", test.namespace)
 		dir := filepath.Join(t.TempDir(), "cluster")
 		require.NoError(t, WriteObjects(dir, objects))
 		findings := load(t, dir).Check(Options{})
-		if got := found(findings); !slices.Equal(got, test.rules) {
-			t.Errorf("%q: found %v, want %v: %v", test.namespace, got, test.rules, findings)
-		}
+		assert.Equal(t, test.rules, found(findings), "%q: %v", test.namespace, findings)
 		for _, f := range findings {
-			if want := filepath.Join(dir, "default.destinationrule.staff.yaml"); f.File != want || !strings.Contains(strings.Split(read(t, want), "\n")[f.Line-1], "maxEjectionPercent") {
-				t.Errorf("%q: %s:%d, want the line of maxEjectionPercent in %s", test.namespace, f.File, f.Line, want)
-			}
+			want := filepath.Join(dir, "default.destinationrule.staff.yaml")
+			assert.Equal(t, want, f.File)
+			assert.Contains(t, strings.Split(read(t, want), "\n")[f.Line-1], "maxEjectionPercent", "line %d", f.Line)
 		}
 	}
 }
@@ -83,9 +80,9 @@ func TestReadClusterErrors(t *testing.T) {
 	client.PrependReactor("list", "deployments", func(kubetest.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "", fmt.Errorf("no"))
 	})
-	if _, err := ReadCluster(t.Context(), client, ""); !apierrors.IsForbidden(err) || !strings.HasPrefix(err.Error(), "list deployments: ") {
-		t.Errorf("%v, want the client's error", err)
-	}
+	_, err := ReadCluster(t.Context(), client, "")
+	assert.True(t, apierrors.IsForbidden(err), "%v", err)
+	assert.ErrorContains(t, err, "list deployments: ")
 }
 
 // fakeCluster returns a client of a cluster with the objects of a text.

@@ -1,9 +1,13 @@
 package lint
 
 import (
+	"maps"
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/golden"
 )
@@ -13,18 +17,15 @@ func TestDocs(t *testing.T) { golden.Between(t, "../../docs/lint.md", "rules", D
 
 // TestRules: each rule is complete, and can be proven or says why not.
 func TestRules(t *testing.T) {
-	if len(Rules()) != 23 {
-		t.Errorf("%d rules, want 23", len(Rules()))
-	}
+	require.Len(t, Rules(), 23)
 	names := map[string]bool{}
 	for i, r := range Rules() {
 		if r.Number != i+1 || r.Name == "" || names[r.Name] || r.Finds == "" || r.Reason == "" || r.Source == "" || r.Severity != Error && r.Severity != Warning {
 			t.Errorf("rule %d is not complete: %+v", i+1, r)
 		}
 		names[r.Name] = true
-		if !r.provable() && r.NoProof == "" || r.proof != nil && r.dump {
-			t.Errorf("rule %d: has a proof: %v, says why it has none: %q", r.Number, r.proof != nil, r.NoProof)
-		}
+		assert.True(t, r.provable() || r.NoProof != "", "rule %d says why it has no proof", r.Number)
+		assert.False(t, r.proof != nil && r.dump, "rule %d has two proofs", r.Number)
 	}
 }
 
@@ -40,14 +41,12 @@ func TestSettings(t *testing.T) {
 		if library := inLibrary.FindStringSubmatch(match[3]); library != nil {
 			want.library = library[1]
 		}
-		if got, used := settings[match[1]]; used && got != want {
-			t.Errorf("%s: %+v, want %+v", match[1], got, want)
+		if got, used := settings[match[1]]; used {
+			assert.Equal(t, want, got, match[1])
 		}
 	}
 	for name := range settings {
-		if !known[name] {
-			t.Errorf("%s: is not in docs/configuration.md", name)
-		}
+		assert.Contains(t, known, name)
 	}
 }
 
@@ -55,19 +54,14 @@ func TestSettings(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([A-Z_]+_URL)` \\| `(http://[^`]+)` \\|")
 	for _, program := range programs {
-		text := read(t, "../../services/"+program+"/README.md")
-		found := row.FindAllStringSubmatch(text, -1)
-		if len(found) != len(defaultAddresses[program]) {
-			t.Errorf("%s: %d addresses, want those of its README: %v", program, len(defaultAddresses[program]), found)
+		want := map[string]string{}
+		for _, match := range row.FindAllStringSubmatch(read(t, "../../services/"+program+"/README.md"), -1) {
+			want[match[1]] = match[2]
 		}
-		for _, match := range found {
-			if got := defaultAddresses[program][match[1]]; got != match[2] {
-				t.Errorf("%s: %s is %s, want %s", program, match[1], got, match[2])
-			}
-		}
+		got := defaultAddresses[program]
+		assert.True(t, maps.Equal(want, got), "%s: %v, want %v", program, got, want)
 	}
 	modules, err := filepath.Glob("../../services/*/go.mod")
-	if err != nil || len(modules) != len(programs) {
-		t.Errorf("%d programs, want %d: %v", len(programs), len(modules), err)
-	}
+	require.NoError(t, err)
+	assert.Len(t, programs, len(modules), "programs")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
@@ -31,12 +32,9 @@ func TestDump(t *testing.T) {
 		bare := regexp.MustCompile(", "+field.name+": [^,}]+").ReplaceAllString(field.example, "")
 		require.NotEqual(t, field.example, bare, "%s: the field must be the last of its object", field.name)
 		with, without := clustersOf(t, m, field.example, ""), clustersOf(t, m, bare, "")
-		if with["staff"] != without["staff"] {
-			t.Errorf("%s reaches the proxy:\n%s\n%s", field.name, with["staff"], without["staff"])
-		}
-		if other := clustersOf(t, m, `connectionPool: {http: {maxRetries: 8}}`, "")["staff"]; other == without["staff"] {
-			t.Errorf("%s: the comparison does not see a change", field.name)
-		}
+		assert.Equal(t, without["staff"], with["staff"], "%s reaches the proxy", field.name)
+		other := clustersOf(t, m, `connectionPool: {http: {maxRetries: 8}}`, "")["staff"]
+		assert.NotEqual(t, without["staff"], other, "%s: the comparison sees a change", field.name)
 	}
 	const ejection, budget = "consecutive5xx", "budgetPercent"
 	for _, test := range []struct {
@@ -49,9 +47,8 @@ func TestDump(t *testing.T) {
 		{"a subset's policy keeps other blocks", "outlierDetection: {consecutive5xxErrors: 3}", "connectionPool: {http: {maxRetries: 8}}", "all", ejection, true},
 		{"a subset's block replaces the rule's", "outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 77}", "outlierDetection: {interval: 5s}", "all", "maxEjectionPercent", false},
 	} {
-		if got := strings.Contains(clustersOf(t, m, test.policy, test.subset)[test.cluster], test.field); got != test.want {
-			t.Errorf("%s: has %s: %v, want %v", test.name, test.field, got, test.want)
-		}
+		cluster := clustersOf(t, m, test.policy, test.subset)[test.cluster]
+		assert.Equal(t, test.want, strings.Contains(cluster, test.field), "%s: has %s", test.name, test.field)
 	}
 }
 
@@ -88,17 +85,14 @@ func objectsOf(t *testing.T, policy, subset string) *manifest.Objects {
 // proxy with a policy: "staff", and the subset "all".
 func clustersOf(t *testing.T, m *mesh.Mesh, policy, subset string) map[string]string {
 	t.Helper()
-	if _, err := m.Apply(t.Context(), objectsOf(t, policy, subset)); err != nil {
-		t.Fatalf("%s: %v", policy, err)
-	}
+	_, err := m.Apply(t.Context(), objectsOf(t, policy, subset))
+	require.NoError(t, err, policy)
 	all, err := clusters(t.Context(), m.Status(t.Context()).Istiod.HTTP, "staff-service-0.default")
 	require.NoError(t, err)
 	found := map[string]string{
 		"staff": all["outbound|8080||staff.default.svc.cluster.local"],
 		"all":   all["outbound|8080|all|staff.default.svc.cluster.local"],
 	}
-	if found["staff"] == "" || found["all"] == "" {
-		t.Fatalf("no cluster of the service among %d", len(all))
-	}
+	require.True(t, found["staff"] != "" && found["all"] != "", "no cluster of the service among %d", len(all))
 	return found
 }

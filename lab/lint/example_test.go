@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -71,12 +72,8 @@ func TestExamples(t *testing.T) {
 		t.Run(rule.Name, func(t *testing.T) {
 			bad := read(t, filepath.Join(dir, "bad.yaml"))
 			findings := check(t, bad)
-			if got, want := found(findings), expected(t, bad); !slices.Equal(got, want) {
-				t.Errorf("found %v in bad.yaml, want %v: %v", got, want, findings)
-			}
-			for _, f := range check(t, read(t, filepath.Join(dir, "good.yaml"))) {
-				t.Errorf("good.yaml: %s", f)
-			}
+			assert.Equal(t, expected(t, bad), found(findings), "%v", findings)
+			assert.Empty(t, check(t, read(t, filepath.Join(dir, "good.yaml"))), "good.yaml")
 		})
 	}
 }
@@ -98,13 +95,9 @@ func TestMistakes(t *testing.T) {
 				changed := slices.Clone(lines)
 				changed[i] = indent + mistake
 				findings := check(t, strings.Join(changed, "\n"))
-				if !slices.Contains(found(findings), strconv.Itoa(rule.Number)) {
-					t.Errorf("not found again: %v", findings)
-				}
+				assert.Contains(t, found(findings), strconv.Itoa(rule.Number), "%v", findings)
 			})
 		}
-		if mistakes == 0 {
-			t.Errorf("%s: good.yaml has no mistake to put back", rule.Name)
-		}
+		assert.NotZero(t, mistakes, "%s: mistakes to put back into good.yaml", rule.Name)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/mesh/meshtest"
@@ -64,9 +65,7 @@ func TestMarks(t *testing.T) {
 				wrong = f.Message == test.wrong && f.Severity == Error
 			}
 		}
-		if ignored != test.ignored || wrong != (test.wrong != "") || Failed(findings) == ignored {
-			t.Errorf("%s: %s: %v", test.place, test.mark, findings)
-		}
+		assert.Equal(t, []bool{test.ignored, test.wrong != "", !test.ignored}, []bool{ignored, wrong, Failed(findings)}, "%s: %s: %v", test.place, test.mark, findings)
 	}
 }
 
@@ -107,9 +106,8 @@ func TestKustomization(t *testing.T) {
 			put("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
 			put("kustomization.yaml", "resources: [base]\n"+test.kustomization)
 			findings := load(t, dir).Check(Options{})
-			if len(findings) != 1 || fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line) != filepath.Join(dir, test.want) {
-				t.Errorf("%v, want one at %s", findings, test.want)
-			}
+			require.Len(t, findings, 1)
+			assert.Equal(t, filepath.Join(dir, test.want), fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line))
 		})
 	}
 	put("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6,", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}],"))
@@ -138,21 +136,15 @@ func TestRate(t *testing.T) {
 		{Options{Rate: 0.2}, []string{"16"}},                      // 2 × 3 / 0.2 = 30 s
 		{Options{Rate: 0.2, Fault: time.Minute}, nil},
 	} {
-		if got := found(m.Check(test.options)); !slices.Equal(got, test.want) {
-			t.Errorf("%+v: found %v, want %v", test.options, got, test.want)
-		}
+		assert.Equal(t, test.want, found(m.Check(test.options)), "%+v", test.options)
 	}
 }
 
 // TestCalls: a call that is given is an edge.
 func TestCalls(t *testing.T) {
 	m := load(t, write(t, strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 100", 1)))
-	if got := found(m.Check(Options{})); got != nil {
-		t.Errorf("without calls: %v", got)
-	}
-	if got := found(m.Check(Options{Calls: map[string][]string{"staff-service": {"database"}}})); !slices.Equal(got, []string{"2"}) {
-		t.Errorf("with a call: %v", got)
-	}
+	assert.Nil(t, found(m.Check(Options{})), "without calls")
+	assert.Equal(t, []string{"2"}, found(m.Check(Options{Calls: map[string][]string{"staff-service": {"database"}}})), "with a call")
 }
 
 // TestFormats: each format has every finding.
@@ -162,25 +154,21 @@ func TestFormats(t *testing.T) {
 		{File: "c.yaml", Line: 1, Rule: "IST0132", Name: "istioctl-analyze", Severity: Warning, Message: "no host", By: "istioctl analyze"},
 		{File: "my rules/d.yaml", Line: 2, Rule: "7", Name: "retries-twice", Severity: Error, Message: "9 calls", Ignored: "a lesson", By: "fleetman"},
 	}
+	formatted := func(format string, findings []Finding) []byte {
+		var out bytes.Buffer
+		require.NoError(t, Write(&out, format, findings))
+		return out.Bytes()
+	}
 	for format, want := range map[string]string{
 		"text":   "a,b.yaml:3: 1: 10 % of 2; write 50 (error: never-opens)\nc.yaml:1: IST0132: no host (warning: istioctl-analyze)\n",
 		"github": "::error file=a%2Cb.yaml,line=3,title=fleetman lint 1 never-opens::10 %25 of 2; write 50\n::warning file=c.yaml,line=1,title=fleetman lint IST0132 istioctl-analyze::no host\n",
 	} {
-		var out bytes.Buffer
-		if err := Write(&out, format, findings); err != nil || out.String() != want {
-			t.Errorf("%s: %v, %q, want %q", format, err, out.String(), want)
-		}
+		assert.Equal(t, want, string(formatted(format, findings)), format)
 	}
-	var out bytes.Buffer
 	var got []Finding
-	if err := Write(&out, "json", findings); err != nil || json.Unmarshal(out.Bytes(), &got) != nil || !slices.Equal(got, findings) {
-		t.Errorf("json: %v, %s", err, out.String())
-	}
-	out.Reset()
-	if err := Write(&out, "json", nil); err != nil || out.String() != "[]\n" {
-		t.Errorf("json of nothing: %v, %q", err, out.String())
-	}
-	out.Reset()
+	require.NoError(t, json.Unmarshal(formatted("json", findings), &got))
+	assert.Equal(t, findings, got, "json")
+	assert.Equal(t, "[]\n", string(formatted("json", nil)), "json of nothing")
 	var log struct {
 		Version string
 		Runs    []struct {
@@ -188,19 +176,13 @@ func TestFormats(t *testing.T) {
 			Results []json.RawMessage
 		}
 	}
-	if err := Write(&out, "sarif", findings); err != nil || json.Unmarshal(out.Bytes(), &log) != nil || log.Version != "2.1.0" || len(log.Runs) != 1 ||
-		len(log.Runs[0].Tool.Driver.Rules) != 23 || len(log.Runs[0].Results) != 3 {
-		t.Fatalf("sarif: %v, %s", err, out.String())
-	}
-	var last bytes.Buffer
-	const want = `{"level":"error","locations":[{"physicalLocation":{"artifactLocation":{"uri":"my%20rules/d.yaml"},"region":{"startLine":2}}}],` +
-		`"message":{"text":"9 calls"},"ruleId":"7","suppressions":[{"justification":"a lesson","kind":"inSource"}]}`
-	if err := json.Compact(&last, log.Runs[0].Results[2]); err != nil || last.String() != want {
-		t.Errorf("sarif: %v, %s, want %s", err, last.String(), want)
-	}
-	if got := Summary(findings); got != "1 error, 1 warning, 1 intended" {
-		t.Errorf("summary: %s", got)
-	}
+	require.NoError(t, json.Unmarshal(formatted("sarif", findings), &log))
+	require.Len(t, log.Runs, 1, "runs")
+	assert.Equal(t, []any{"2.1.0", 23}, []any{log.Version, len(log.Runs[0].Tool.Driver.Rules)}, "version and rules")
+	require.Len(t, log.Runs[0].Results, 3, "results")
+	assert.JSONEq(t, `{"level":"error","locations":[{"physicalLocation":{"artifactLocation":{"uri":"my%20rules/d.yaml"},"region":{"startLine":2}}}],`+
+		`"message":{"text":"9 calls"},"ruleId":"7","suppressions":[{"justification":"a lesson","kind":"inSource"}]}`, string(log.Runs[0].Results[2]))
+	assert.Equal(t, "1 error, 1 warning, 1 intended", Summary(findings))
 }
 
 // TestAnalyze: the messages of istioctl analyze are shown as its own, and what a
@@ -223,13 +205,10 @@ func TestAnalyze(t *testing.T) {
 		text := neverEjects + "---\n" + mark + "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: staff}\nspec:\n  hosts: [staff]\n" + test.route
 		m := load(t, write(t, text))
 		findings, err := m.Analyze(t.Context(), istioctl, m.Check(Options{}))
-		if got := found(findings); err != nil || !slices.Equal(got, test.want) {
-			t.Errorf("%s: %v, found %v, want %v: %v", test.name, err, got, test.want, findings)
-		}
+		require.NoError(t, err, test.name)
+		assert.Equal(t, test.want, found(findings), "%s: %v", test.name, findings)
 		for _, f := range findings {
-			if (f.By == "istioctl analyze") != strings.HasPrefix(f.Rule, "IST") {
-				t.Errorf("%s: %+v", test.name, f)
-			}
+			assert.Equal(t, strings.HasPrefix(f.Rule, "IST"), f.By == "istioctl analyze", "%s: %+v", test.name, f)
 		}
 	}
 }
@@ -284,9 +263,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		f.Add(string(text))
 	}
 	file := filepath.Join(f.TempDir(), "fuzz.yaml")
@@ -307,8 +284,5 @@ func FuzzCheck(f *testing.F) {
 // TestMany: the time grows with the objects, not with the paths between them, of
 // which there are 2^100 here.
 func TestMany(t *testing.T) {
-	findings := check(t, many(400))
-	if longest := slices.IndexFunc(findings, func(f Finding) bool { return f.Rule == "7" }); longest < 0 {
-		t.Errorf("no path among %d findings", len(findings))
-	}
+	assert.Contains(t, found(check(t, many(400))), "7")
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // shop has a Service payments of three hosts.
@@ -52,9 +55,9 @@ func TestPatches(t *testing.T) {
 				kind, _, _ := strings.Cut(f.Object, " ")
 				got = append(got, kind+": "+strings.TrimPrefix(f.Message, "payments has 3 hosts and "))
 			}
-			if text := strings.Join(got, "\n"); !strings.HasPrefix(text, test.want) || len(got) > 1 || len(got) == 1 && test.want == "" {
-				t.Errorf("%q, want one that begins with %q", got, test.want)
-			}
+			text := strings.Join(got, "\n")
+			assert.Equal(t, test.want != "", len(got) == 1, "%q", got)
+			assert.True(t, strings.HasPrefix(text, test.want), "%q, want one that begins with %q", got, test.want)
 		})
 	}
 }
@@ -119,12 +122,12 @@ func TestNumbers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := said(check(t, shop+test.text), test.rule)
-			if test.want == "" && len(got) > 0 {
-				t.Errorf("%q, want none", got)
+			if test.want == "" {
+				assert.Empty(t, got)
+				return
 			}
-			if test.want != "" && len(got) != 1 || !strings.Contains(strings.Join(got, "\n")+"\n", test.want) {
-				t.Errorf("%q, want one with %q", got, test.want)
-			}
+			require.Len(t, got, 1)
+			assert.Contains(t, got[0]+"\n", test.want)
 		})
 	}
 }

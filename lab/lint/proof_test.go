@@ -14,6 +14,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/record"
+	"fleetman.example/lab/wants"
 )
 
 // provable returns the example of a rule that an experiment shows.
@@ -37,15 +38,13 @@ func TestProve(t *testing.T) {
 			m := load(t, file)
 			e, err := m.Prove(rule.Name, Options{}, []string{file}, t.TempDir())
 			if rule.proof == nil {
-				if err == nil || !strings.Contains(err.Error(), rule.NoProof) {
-					t.Errorf("%v, want why it is not proven", err)
-				}
+				assert.ErrorContains(t, err, rule.NoProof, "why it is not proven")
 				return
 			}
 			require.NoError(t, err)
-			if err := e.Check(nil); err != nil || e.Finding.Rule != strconv.Itoa(rule.Number) || strings.Contains(e.Describe(), "%!") {
-				t.Errorf("%v, %+v, %s", err, e.Finding, e.Describe())
-			}
+			require.NoError(t, e.Check(nil))
+			assert.Equal(t, strconv.Itoa(rule.Number), e.Finding.Rule)
+			assert.NotContains(t, e.Describe(), "%!")
 			repaired, err := manifest.Decode(file, e.Repaired)
 			require.NoError(t, err)
 			for _, object := range repaired {
@@ -56,9 +55,7 @@ func TestProve(t *testing.T) {
 					m.Objects.All = append(m.Objects.All, object)
 				}
 			}
-			if left := found(m.Check(Options{})); slices.Contains(left, strconv.Itoa(rule.Number)) {
-				t.Errorf("is found after its repair:\n%s", e.Repaired)
-			}
+			assert.NotContains(t, found(m.Check(Options{})), strconv.Itoa(rule.Number), "is found after its repair:\n%s", e.Repaired)
 		})
 	}
 }
@@ -80,13 +77,11 @@ func TestProveNothing(t *testing.T) {
 		"1":  "rule 1 never-opens: no finding: must have one",
 		"24": "24: must be the number or the name of a rule",
 	} {
-		if _, err := m.Prove(name, Options{}, nil, ""); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", name, err, want)
-		}
+		_, err := m.Prove(name, Options{}, nil, "")
+		wants.Error(t, name, err, want)
 	}
-	if _, err := m.Dump("20", Options{}); err == nil || err.Error() != "rule 20 never-received: no finding: must have one" {
-		t.Errorf("20: %v", err)
-	}
+	_, err := m.Dump("20", Options{})
+	wants.Error(t, "20", err, "rule 20 never-received: no finding: must have one")
 }
 
 // TestProveOthers: findings that no experiment shows say why.
@@ -99,9 +94,8 @@ func TestProveOthers(t *testing.T) {
 		{"17", "17/bad.yaml", "replicas: 2", "replicas: 1", "one host: a retry meets the same fault"},
 	} {
 		file := write(t, strings.Replace(read(t, "testdata/"+test.file), test.old, test.new, 1))
-		if _, err := load(t, file).Prove(test.name, Options{}, []string{file}, t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), file+":") || !strings.HasSuffix(err.Error(), ": not shown by an experiment: "+test.want) {
-			t.Errorf("%s: %v, want %s", test.file, err, test.want)
-		}
+		_, err := load(t, file).Prove(test.name, Options{}, []string{file}, t.TempDir())
+		wants.Error(t, test.file, err, file+":…: not shown by an experiment: "+test.want)
 	}
 }
 
@@ -133,11 +127,9 @@ func TestResult(t *testing.T) {
 		{run(AsWritten, 0, 0), run(Repaired, 0, 0), "as written: 0 ejections, 0 % failed; repaired: 0 ejections, 0 % failed", false},
 	} {
 		line, met, err := e.Result([]*record.Run{test.repaired, test.written})
-		if err != nil || line != test.want || met != test.met {
-			t.Errorf("%v, %q, met %v, want %q, %v", err, line, met, test.want, test.met)
-		}
+		require.NoError(t, err)
+		assert.Equal(t, []any{test.want, test.met}, []any{line, met})
 	}
-	if _, _, err := e.Result(nil); err == nil || err.Error() != "records: no run of the arm as-written: must have one" {
-		t.Errorf("without runs: %v", err)
-	}
+	_, _, err := e.Result(nil)
+	wants.Error(t, "without runs", err, "records: no run of the arm as-written: must have one")
 }

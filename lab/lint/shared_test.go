@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,9 +16,7 @@ func expected(t *testing.T, text string) []string {
 	t.Helper()
 	line, _, _ := strings.Cut(text, "\n")
 	list, ok := strings.CutPrefix(line, "# expect: ")
-	if !ok {
-		t.Fatalf("the first line is %q, want # expect: RULES", line)
-	}
+	require.True(t, ok, "the first line is %q, want # expect: RULES", line)
 	if list == "nothing" {
 		return nil
 	}
@@ -48,12 +47,7 @@ func TestShared(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			findings := load(t, file).Check(Options{})
-			for _, f := range findings {
-				t.Logf("%s:%d: %s: %s; %s", filepath.Base(f.File), f.Line, f.Rule, f.Message, f.Instead)
-			}
-			if got, want := found(findings), expected(t, read(t, file)); !slices.Equal(got, want) {
-				t.Errorf("found %v, want %v", got, want)
-			}
+			assert.Equal(t, expected(t, read(t, file)), found(findings), "%v", findings)
 		})
 	}
 }

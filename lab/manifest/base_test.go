@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,9 +20,7 @@ func drain(t *testing.T, service string) int64 {
 	text, err := os.ReadFile("../../services/" + service + "/README.md")
 	require.NoError(t, err)
 	found := regexp.MustCompile("`DRAIN_TIMEOUT` \\| `([^`]*)`").FindSubmatch(text)
-	if found == nil {
-		t.Fatalf("%s: no default of DRAIN_TIMEOUT", service)
-	}
+	require.NotNil(t, found, "%s: default of DRAIN_TIMEOUT", service)
 	d, err := time.ParseDuration(string(found[1]))
 	require.NoError(t, err)
 	return int64(d.Seconds())
@@ -38,19 +36,13 @@ func TestBaseServices(t *testing.T) {
 	for _, s := range Of[*corev1.Service](load(t, "../../k8s/base")) {
 		port := s.Spec.Ports[0]
 		got[s.Name] = port.Port
-		if port.Name != "http" {
-			t.Errorf("Service %s: port %q, want http", s.Name, port.Name)
-		}
-		if app := strings.TrimPrefix(s.Name, "fleetman-"); !maps.Equal(s.Spec.Selector, map[string]string{"app": app}) {
-			t.Errorf("Service %s selects %v", s.Name, s.Spec.Selector)
-		}
-		if s.Name == "fleetman-webapp" && port.NodePort != 30080 {
-			t.Errorf("the page's nodePort is %d, want 30080", port.NodePort)
+		assert.Equal(t, "http", port.Name, "Service %s: name of its port", s.Name)
+		assert.Equal(t, map[string]string{"app": strings.TrimPrefix(s.Name, "fleetman-")}, s.Spec.Selector, "Service %s: selector", s.Name)
+		if s.Name == "fleetman-webapp" {
+			assert.EqualValues(t, 30080, port.NodePort, "the page's nodePort")
 		}
 	}
-	if !maps.Equal(got, want) {
-		t.Errorf("Services %v, want %v", got, want)
-	}
+	assert.Equal(t, want, got, "Services")
 }
 
 // TestBasePods: what a namespace with the restricted profile asks for, and
@@ -84,13 +76,8 @@ func TestBasePods(t *testing.T) {
 			"a low port only with its sysctl":  c.Ports[0].ContainerPort >= 1024 || (len(pod.SecurityContext.Sysctls) == 1 && pod.SecurityContext.Sysctls[0].Name == "net.ipv4.ip_unprivileged_port_start"),
 			"every port with a name, for mesh": !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == "" }),
 		} {
-			if !ok {
-				t.Errorf("Deployment %s: want %s", d.Name, what)
-			}
+			assert.True(t, ok, "Deployment %s: %s", d.Name, what)
 		}
 	}
-	slices.Sort(names)
-	if want := "api-gateway position-simulator position-tracker staff-service vehicle-telemetry webapp"; strings.Join(names, " ") != want {
-		t.Errorf("Deployments %v, want %s", names, want)
-	}
+	assert.ElementsMatch(t, []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}, names, "Deployments")
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -29,18 +31,13 @@ items:
   - {apiVersion: v1, kind: Namespace, metadata: {name: fleet}}
 `)
 	objects := all.All
-	if got, want := names(all), "Service fleet/tracker, Gateway entry, ServiceAccount tracker, Namespace fleet"; got != want {
-		t.Errorf("objects %s, want %s", got, want)
-	}
-	if service, ok := objects[0].Typed.(*corev1.Service); !ok || service.Spec.Ports[0].Port != 8080 {
-		t.Errorf("the Service is %#v", objects[0].Typed)
-	}
-	if gateway := objects[1]; gateway.Typed != nil || !strings.Contains(string(gateway.JSON), `"anything":["goes","here"]`) || gateway.Namespace != "default" {
-		t.Errorf("the Gateway is %+v, JSON %s", gateway, gateway.JSON)
-	}
-	if namespace := objects[3]; namespace.Namespace != "" {
-		t.Errorf("a Namespace lives in namespace %q", namespace.Namespace)
-	}
+	assert.Equal(t, "Service fleet/tracker, Gateway entry, ServiceAccount tracker, Namespace fleet", names(all))
+	service, ok := objects[0].Typed.(*corev1.Service)
+	assert.True(t, ok && service.Spec.Ports[0].Port == 8080, "the Service is %#v", objects[0].Typed)
+	gateway := objects[1]
+	assert.True(t, gateway.Typed == nil && gateway.Namespace == "default", "the Gateway is %+v", gateway)
+	assert.Contains(t, string(gateway.JSON), `"anything":["goes","here"]`)
+	assert.Empty(t, objects[3].Namespace, "namespace of a Namespace")
 }
 
 // aliasBomb is a ConfigMap of 9^9 values in 400 bytes.
@@ -66,9 +63,7 @@ func TestDecodeSeparators(t *testing.T) {
 		"an end of document":  account("a") + "...\n---\n" + account("b") + "...\n# the end\n",
 		"a typed List":        "apiVersion: v1\nkind: ServiceAccountList\nitems:\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: b}}\n",
 	} {
-		if got := names(decode(t, text)); got != "ServiceAccount a, ServiceAccount b" {
-			t.Errorf("%s: %s", name, got)
-		}
+		assert.Equal(t, "ServiceAccount a, ServiceAccount b", names(decode(t, text)), name)
 	}
 }
 
@@ -92,9 +87,9 @@ func TestDecodeLeftOut(t *testing.T) {
 		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {release: istio}}":                                                                                  "",
 	} {
 		objects, err := Decode("x.yaml", []byte(text))
-		if err != nil || len(objects) != 1 || objects[0].LeftOut != want {
-			t.Errorf("%s: %+v, %v, want left out: %q", text, objects, err, want)
-		}
+		require.NoError(t, err)
+		require.Len(t, objects, 1, text)
+		assert.Equal(t, want, objects[0].LeftOut, text)
 	}
 }
 
@@ -150,23 +145,16 @@ metadata: {name: staff}
 		{"too large", strings.Repeat("#", maxBytes+1), "x.yaml: 4194305 bytes: must be at most 4194304"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			objects, err := Decode("x.yaml", []byte(test.text))
-			if err == nil {
-				t.Fatalf("accepted: %+v", objects)
-			}
-			if err.Error() != test.want {
-				t.Errorf("\n got %q\nwant %q", err, test.want)
-			}
+			_, err := Decode("x.yaml", []byte(test.text))
+			require.EqualError(t, err, test.want)
 		})
 	}
 }
 
 func TestOf(t *testing.T) {
 	all := decode(t, `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a"}}`)
-	if accounts := Of[*corev1.ServiceAccount](all); len(accounts) != 1 || accounts[0].Name != "a" {
-		t.Errorf("service accounts %v, want a", accounts)
-	}
-	if deployments := Of[*appsv1.Deployment](all); len(deployments) != 0 {
-		t.Errorf("deployments %v, want none", deployments)
-	}
+	accounts := Of[*corev1.ServiceAccount](all)
+	require.Len(t, accounts, 1)
+	assert.Equal(t, "a", accounts[0].Name)
+	assert.Empty(t, Of[*appsv1.Deployment](all), "deployments")
 }

@@ -51,13 +51,9 @@ func TestInjectedBy(t *testing.T) {
 		set(template.Labels, InjectPod, test.pod)
 		set(template.Labels, RevisionLabel, test.revision)
 		set(template.Annotations, InjectPod, test.annotation)
-		if got := InjectedBy(labels, &template); got != test.want {
-			t.Errorf("%+v: %q", test, got)
-		}
+		assert.Equal(t, test.want, InjectedBy(labels, &template), "%+v", test)
 		template.Spec.HostNetwork = true
-		if InjectedBy(labels, &template) != "" {
-			t.Errorf("%+v: a pod in the host's network got a sidecar", test)
-		}
+		assert.Empty(t, InjectedBy(labels, &template), "%+v, in the host's network", test)
 	}
 }
 
@@ -75,9 +71,7 @@ func TestRevisions(t *testing.T) {
 		{moved + pods("a", "moved", "") + pods("b", "default", ", istio.io/rev: canary"), "default canary next"},
 		{pods("a", "default", ", istio.io/rev: default"), "default"},
 	} {
-		if got := strings.Join(decode(t, test.text).Revisions(), " "); got != test.want {
-			t.Errorf("%s: %q, want %q", test.text, got, test.want)
-		}
+		assert.Equal(t, test.want, strings.Join(decode(t, test.text).Revisions(), " "), test.text)
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"fleetman.example/lab/wants"
 )
 
 const (
@@ -60,9 +62,7 @@ func loadError(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := write(t, files)
 	objects, err := Load(dir)
-	if err == nil {
-		t.Fatalf("loaded %s, want an error", names(objects))
-	}
+	require.Error(t, err, "%+v", objects)
 	return strings.ReplaceAll(err.Error(), dir, "DIR")
 }
 
@@ -92,9 +92,7 @@ func TestLoad(t *testing.T) {
 		{"both", []string{plain, kustomized}, "Service staff, Deployment staff, Service fleetman-staff"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := names(load(t, test.paths...)); got != test.want {
-				t.Errorf("objects %s, want %s", got, test.want)
-			}
+			assert.Equal(t, test.want, names(load(t, test.paths...)))
 		})
 	}
 }
@@ -104,9 +102,7 @@ func TestLoad(t *testing.T) {
 // take minutes or all memory.
 func TestLoadBadInput(t *testing.T) {
 	change := func(text, old, replacement string) string {
-		if !strings.Contains(text, old) {
-			t.Fatalf("no %q in %s", old, text)
-		}
+		require.Contains(t, text, old)
 		return strings.Replace(text, old, replacement, 1)
 	}
 	const mustBeLocal = ": must be a local path: fleetman fetches nothing (kubectl kustomize does: give fleetman what it prints)"
@@ -158,14 +154,11 @@ func TestLoadBadInput(t *testing.T) {
 		{"a remote patch", map[string]string{"kustomization.yaml": "patches: [{path: 'http://example.com/a.yaml'}]"}, "DIR/kustomization.yaml: path: http://example.com/a.yaml" + mustBeLocal},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := loadError(t, test.files); got != test.want {
-				t.Errorf("\n got %.300q\nwant %q", got, test.want)
-			}
+			assert.Equal(t, test.want, loadError(t, test.files))
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "read manifests: stat ") {
-		t.Errorf("a missing path: got error %v, want that of stat", err)
-	}
+	_, err := Load(filepath.Join(t.TempDir(), "none"))
+	wants.Error(t, "a missing path", err, "read manifests: stat …")
 }
 
 // TestLaterFile checks that, as with kubectl apply, an object replaces the object with the same name from
@@ -174,16 +167,9 @@ func TestLaterFile(t *testing.T) {
 	other := strings.Replace(service, "8080", "8081", 1)
 	dir := write(t, map[string]string{"a.yaml": service, "b.yaml": service, "c.yaml": other})
 	objects := load(t, dir)
-	if names(objects) != "Service staff" {
-		t.Fatalf("objects %s", names(objects))
-	}
-	if port := Of[*corev1.Service](objects)[0].Spec.Ports[0].Port; port != 8081 {
-		t.Errorf("port %d, want 8081, that of the last file", port)
-	}
-	want := fmt.Sprintf("%[1]s/c.yaml: Service staff: replaces the one of %[1]s/b.yaml", dir)
-	if !slices.Equal(objects.Notes, []string{want}) {
-		t.Errorf("notes %q, want %q", objects.Notes, want)
-	}
+	require.Equal(t, "Service staff", names(objects))
+	assert.EqualValues(t, 8081, Of[*corev1.Service](objects)[0].Spec.Ports[0].Port, "port of the last file")
+	assert.Equal(t, []string{fmt.Sprintf("%[1]s/c.yaml: Service staff: replaces the one of %[1]s/b.yaml", dir)}, objects.Notes, "notes")
 }
 
 // TestKustomizeErrors checks that an error of kustomize becomes one line that begins with the
@@ -213,9 +199,7 @@ func TestKustomizeErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := loadError(t, test.files)
 			for _, part := range test.want {
-				if !strings.HasPrefix(got, "DIR/kustomization.yaml: kustomize: ") || strings.Contains(got, "\n") || !strings.Contains(got, part) {
-					t.Errorf("\n got %q\nwant one line, DIR/kustomization.yaml: kustomize: ...%s", got, part)
-				}
+				wants.Text(t, "the error", got, "DIR/kustomization.yaml: kustomize: …"+part+"…")
 			}
 		})
 	}
@@ -226,7 +210,6 @@ func TestKustomizeTimeout(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := write(t, map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": service})
-	if resources, err := kustomize(ctx, dir); err == nil {
-		t.Errorf("built %v after the end of the context", resources)
-	}
+	_, err := kustomize(ctx, dir)
+	assert.Error(t, err, "after the end of the context")
 }

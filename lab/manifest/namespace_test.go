@@ -2,12 +2,14 @@ package manifest
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 // TestIn: whatever names the default namespace follows, and nothing else does.
@@ -59,20 +61,16 @@ VirtualService team/default {"apiVersion":"networking.istio.io/v1","kind":"Virtu
 AuthorizationPolicy outside/a {"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{"name":"a","namespace":"outside"},"spec":{"rules":[{"from":[{"source":{"namespaces":["team"],"principals":["cluster.local/ns/team/sa/webapp"]}}]}]}}
 EnvoyFilter team/b {"apiVersion":"networking.istio.io/v1alpha3","kind":"EnvoyFilter","metadata":{"name":"b","namespace":"team"},"spec":{"configPatches":[{"match":{"routeConfiguration":{"vhost":{"name":"staff.team.svc.cluster.local:8080"}}}}]}}
 `
-	if got.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
-	}
-	if _, err := objects.In("A"); err == nil || err.Error() != `namespace: "A": must be lower-case letters, digits, '-' and '.'` {
-		t.Errorf("namespace A: %v", err)
-	}
+	assert.Equal(t, want, got.String())
+	_, err = objects.In("A")
+	wants.Error(t, "namespace A", err, `namespace: "A": must be lower-case letters, digits, '-' and '.'`)
 }
 
 // TestScenariosIn: no scenario names the default namespace once it is moved.
 func TestScenariosIn(t *testing.T) {
 	files, err := filepath.Glob("../../k8s/scenarios/*/kustomization.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "scenarios")
 	arms, err := filepath.Glob("../../k8s/scenarios/*/*/kustomization.yaml")
 	require.NoError(t, err)
 	for _, file := range append(files, arms...) {
@@ -80,16 +78,11 @@ func TestScenariosIn(t *testing.T) {
 		before := len(objects.All)
 		moved, err := objects.In("team")
 		require.NoError(t, err)
-		if len(moved.All) != before {
-			t.Errorf("%s: %d objects, want %d", file, len(moved.All), before)
-		}
+		assert.Len(t, moved.All, before, file)
 		for _, o := range moved.All {
-			if bytes.Contains(o.JSON, []byte(".default.")) || bytes.Contains(o.JSON, []byte("ns/default")) || o.Namespace == DefaultNamespace {
-				t.Errorf("%s: %s: %s", file, o.Ref(), o.JSON)
-			}
+			inDefault := bytes.Contains(o.JSON, []byte(".default.")) || bytes.Contains(o.JSON, []byte("ns/default")) || o.Namespace == DefaultNamespace
+			assert.False(t, inDefault, "%s: %s: %s", file, o.Ref(), o.JSON)
 		}
 	}
-	if _, err := os.Stat("../../k8s/components/sidecars/namespace.yaml"); err != nil {
-		t.Error(err) // the Namespace that the test moves
-	}
+	assert.FileExists(t, "../../k8s/components/sidecars/namespace.yaml") // the Namespace that the test moves
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,13 +31,9 @@ func TestWatch(t *testing.T) {
 		{"gone", func() { _ = os.Remove(file) }},
 	} {
 		test.change()
-		if !saved(ctx) {
-			t.Errorf("%s: not seen", test.what)
-		}
+		assert.True(t, saved(ctx), test.what)
 	}
 	ended, end := context.WithCancel(ctx)
 	end()
-	if saved(ended) {
-		t.Error("a change without one")
-	}
+	assert.False(t, saved(ended), "a change without one")
 }

@@ -20,16 +20,8 @@ import (
 // TestMissingEndpoints checks that each Service is found of which istiod has not the published version, or not the
 // published endpoints.
 func TestMissingEndpoints(t *testing.T) {
-	var services, shards string
-	istiodHas := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/debug/registryz" {
-			fmt.Fprint(w, services)
-		} else {
-			fmt.Fprint(w, shards)
-		}
-	}))
-	defer istiodHas.Close()
-	i := &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())}
+	texts := map[string]string{}
+	i := &istiod{http: serveText(t, texts)}
 	m := &Mesh{api: kube.NewServer(time.Now), manifests: decode(t, "")}
 	service := func(name string, annotations map[string]any) kube.Object {
 		return kube.Object{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": name, "namespace": "default", "annotations": annotations}}
@@ -81,12 +73,12 @@ func TestMissingEndpoints(t *testing.T) {
 		{"an old endpoint is ready", registry(version), of("Kubernetes/Kubernetes", one, endpoint("10.0.0.2", 1), three), []string{"the endpoints of Service a"}},
 		{"those of a ServiceEntry", registry(version), of("External/Kubernetes", one, three), []string{"the endpoints of Service a"}},
 	} {
-		services, shards = test.services, test.shards
+		texts["/debug/registryz"], texts["/debug/endpointShardz"] = test.services, test.shards
 		got, err := m.missingEndpoints(t.Context(), i)
 		require.NoError(t, err, test.name)
 		assert.Equal(t, test.want, got, test.name)
 	}
-	services, shards = "[]", "{}"
+	texts["/debug/registryz"], texts["/debug/endpointShardz"] = "[]", "{}"
 	m.manifests = decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: 'discoverySelectors: [{matchLabels: {a: b}}]'}\n")
 	got, err := m.missingEndpoints(t.Context(), i)
 	require.NoError(t, err)

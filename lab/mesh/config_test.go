@@ -2,21 +2,19 @@ package mesh
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/netip"
-	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/wants"
 )
 
 // TestIneffective checks that each field of the mesh configuration that istiod does not have is found.
 func TestIneffective(t *testing.T) {
-	istiodHas := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"accessLogFile": "/dev/stdout", "defaultTrafficPolicy": {"outlierDetection": {"interval": "10s", "maxEjectionPercent": 50}}}`))
-	}))
-	defer istiodHas.Close()
+	at := serveText(t, map[string]string{
+		"/debug/mesh": `{"accessLogFile": "/dev/stdout", "defaultTrafficPolicy": {"outlierDetection": {"interval": "10s", "maxEjectionPercent": 50}}}`,
+	})
 	for _, test := range []struct {
 		name, config string
 		want         []string
@@ -32,16 +30,15 @@ func TestIneffective(t *testing.T) {
 			m := &Mesh{
 				manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh, namespace: istio-system}\ndata: {mesh: '"+test.config+"'}\n"),
 			}
-			got, err := m.ineffective(t.Context(), &istiod{http: netip.MustParseAddrPort(istiodHas.Listener.Addr().String())})
-			if err != nil || !slices.Equal(got, test.want) {
-				t.Errorf("%q, %v, want %q", got, err, test.want)
-			}
+			got, err := m.ineffective(t.Context(), &istiod{http: at})
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
 		})
 	}
 	other := &Mesh{manifests: decode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fleetman-mesh}\ndata: {mesh: 'a: b'}\n")}
-	if got, err := other.ineffective(context.Background(), nil); err != nil || got != nil {
-		t.Errorf("a ConfigMap of another namespace: %q, %v", got, err)
-	}
+	got, err := other.ineffective(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Nil(t, got, "a ConfigMap of another namespace")
 }
 
 // TestCheckSelectors checks that istiod must read the namespace of the launcher's own objects.

@@ -5,15 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +25,7 @@ import (
 	"fleetman.example/lab/mesh/meshtest"
 	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/wants"
 )
 
 func decode(t *testing.T, text string) *manifest.Objects {
@@ -61,15 +58,8 @@ data: {mesh: "{}"}
 	after := strings.NewReplacer("port: 80", "port: 81", "name: old", "name: new", `"{}"`, `""`).Replace(before)
 	after = strings.Replace(after, "kind: Gateway\nmetadata: {name: a}", "kind: Gateway\nmetadata: {name: a}\nspec: {}", 1)
 	got := differences(decode(t, before), decode(t, after))
-	want := []string{"Service a changed", "Gateway a changed", "VirtualService new created", "VirtualService old deleted", "ConfigMap istio-system/fleetman-mesh changed"}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if same := differences(decode(t, before), decode(t, before)); len(same) != 0 {
-		t.Errorf("differences of equal objects: %v", same)
-	}
+	assert.ElementsMatch(t, []string{"Service a changed", "Gateway a changed", "VirtualService new created", "VirtualService old deleted", "ConfigMap istio-system/fleetman-mesh changed"}, got)
+	assert.Empty(t, differences(decode(t, before), decode(t, before)), "differences of equal objects")
 }
 
 func TestDNS(t *testing.T) {
@@ -99,24 +89,15 @@ func TestDNS(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	for _, garbage := range []string{"x", strings.Repeat("\xff", 100)} {
-		if _, err := conn.Write([]byte(garbage)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := conn.Write([]byte(garbage))
+		require.NoError(t, err)
 	}
 	found, err := resolver.LookupNetIP(ctx, "ip", "Driver-Monitoring.outside.")
-	var got []string
-	for _, address := range found {
-		got = append(got, address.String())
-	}
-	slices.Sort(got)
-	if err != nil || !slices.Equal(got, []string{"127.0.1.8", "127.0.1.9"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	if found, err := resolver.LookupNetIP(ctx, "ip", "empty.outside."); err == nil {
-		t.Errorf("a name without addresses: %v", found)
-	}
-	if found, err := resolver.LookupNetIP(ctx, "ip", "localhost.invalid."); err == nil {
-		t.Errorf("an unknown name: %v", found)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []netip.Addr{netip.MustParseAddr("127.0.1.8"), netip.MustParseAddr("127.0.1.9")}, found)
+	for _, name := range []string{"empty.outside.", "localhost.invalid."} { // one without addresses, and an unknown one
+		_, err := resolver.LookupNetIP(ctx, "ip", name)
+		assert.Error(t, err, name)
 	}
 }
 
@@ -142,9 +123,9 @@ func TestTracing(t *testing.T) {
 		if collector != nil {
 			got = fmt.Sprint(collector.Address, " ", collector.Path, " ", collector.GRPC)
 		}
-		if got != test.want || (note != "") != (test.note != "") || !strings.Contains(note, test.note) {
-			t.Errorf("%q: %q, %q", test.environ, got, note)
-		}
+		assert.Equal(t, test.want, got, "%q", test.environ)
+		assert.Equal(t, test.note == "", note == "", "%q: no note", test.environ)
+		assert.Contains(t, note, test.note, "%q", test.environ)
 	}
 }
 
@@ -177,9 +158,7 @@ func TestStartFails(t *testing.T) {
 		if err == nil {
 			m.Stop()
 		}
-		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v, want %s...", err, test.want)
-		}
+		wants.Error(t, test.pilot, err, test.want+"…")
 	}
 }
 
@@ -211,9 +190,9 @@ func TestApplyObjectThatIstiodLacks(t *testing.T) {
 			t.Fatalf("%+v, %v", applied, err)
 		}
 	}
-	if applied, err := m.Apply(t.Context(), decode(t, pod)); err != nil || len(applied.Changed) != 0 {
-		t.Errorf("Apply of the restored objects: %+v, %v", applied, err)
-	}
+	applied, err := m.Apply(t.Context(), decode(t, pod))
+	require.NoError(t, err, "Apply of the restored objects")
+	assert.Empty(t, applied.Changed, "changed by it")
 }
 
 // TestApplyAwaitsProxies checks that every proxy has the change when Apply returns, also with an istiod that collects
@@ -266,13 +245,11 @@ spec:
 		}
 	}
 	expect("at the start", "a-0", "")
-	if _, err := m.Apply(t.Context(), decode(t, before+rule)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = m.Apply(t.Context(), decode(t, before+rule))
+	require.NoError(t, err)
 	expect("a new subset", "a-0", "", "all")
-	if _, err := m.Apply(t.Context(), decode(t, strings.Replace(before+rule, "value: before", "value: after", 1))); err != nil {
-		t.Fatal(err)
-	}
+	_, err = m.Apply(t.Context(), decode(t, strings.Replace(before+rule, "value: before", "value: after", 1)))
+	require.NoError(t, err)
 	expect("another pod", "a-1", "", "all")
 }
 
@@ -329,32 +306,18 @@ func TestProbing(t *testing.T) {
 			got = append(got, fmt.Sprint(i, ready))
 		}
 	}
-	if want := []string{"8 false", "10 true"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
+	assert.Equal(t, []string{"8 false", "10 true"}, got)
 }
 
 // TestCheck: a rejection that no poll has seen yet, of clusters, listeners or routes, makes a run invalid.
 func TestCheck(t *testing.T) {
 	for _, stat := range []string{"cluster_manager.cds.update_rejected", "listener_manager.lds.update_rejected", "http.outbound.rds.8080.update_rejected"} {
-		var value atomic.Int64
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/stats" {
-				fmt.Fprint(w, "{}")
-				return
-			}
-			fmt.Fprintf(w, `{"stats":[{"name":%q,"value":%d}]}`, stat, value.Load())
-		}))
-		defer server.Close()
-		p := &proxy{name: "webapp-0", admin: envoy.NewClient(netip.MustParseAddrPort(server.Listener.Addr().String())), supervisor: process.New(process.Config{})}
+		texts := map[string]string{"/config_dump": "{}"}
+		p := &proxy{name: "webapp-0", admin: envoy.NewClient(serveText(t, texts)), supervisor: process.New(process.Config{})}
 		m := &Mesh{options: Options{Rejected: func(string, string) {}}, certs: &certs.Server{}, failed: map[string]bool{}, proxies: []*proxy{p}}
-		if err := m.Check(t.Context()); err != nil {
-			t.Errorf("%s is 0: %v", stat, err)
-		}
-		value.Store(1)
-		want := "proxy of webapp-0: rejected an update: " + stat + " is 1"
-		if err := m.Check(t.Context()); err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
+		for value, want := range []string{"", "proxy of webapp-0: rejected an update: " + stat + " is 1"} {
+			texts["/stats"] = fmt.Sprintf(`{"stats":[{"name":%q,"value":%d}]}`, stat, value)
+			wants.Error(t, stat, m.Check(t.Context()), want)
 		}
 	}
 }
@@ -370,13 +333,9 @@ func TestRetried(t *testing.T) {
 		{envoy.ClusterStats{Retries: 9, RetrySuccess: 5, RetryOverflow: 2}, envoy.ClusterStats{Retries: 3, RetrySuccess: 1}, "its proxy sent 6 retries to staff.default:8080 subset safe: 4 succeeded; 2 more were refused by its retry budget or maxRetries"},
 	} {
 		test.is.Cluster = staff
-		if got := retried(&test.is, &test.was); got != test.want {
-			t.Errorf("%q, want %q", got, test.want)
-		}
+		assert.Equal(t, test.want, retried(&test.is, &test.was))
 	}
-	if got := Upstream("outbound|80||httpbin.org"); got != "httpbin.org:80" {
-		t.Errorf("%q", got)
-	}
+	assert.Equal(t, "httpbin.org:80", Upstream("outbound|80||httpbin.org"))
 }
 
 // Only messages about the manifests' own objects are returned, each once.
@@ -393,12 +352,10 @@ func TestFindings(t *testing.T) {
 		"Namespace other: warning: m (istioctl analyze, IST0102)",
 		"Sidecar s2: error: The Sidecars [fleetman-a-0 s s2] in namespace (istioctl analyze, IST0110)",
 	}
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("%q, %v, want %q", got, err, want)
-	}
-	if got, err := findings([]byte("x"), objects); err == nil {
-		t.Errorf("%q", got)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	_, err = findings([]byte("x"), objects)
+	assert.Error(t, err, "no JSON")
 }
 
 func TestWithTargets(t *testing.T) {
@@ -418,9 +375,8 @@ func TestWithTargets(t *testing.T) {
 		after := decode(t, test.after)
 		merged, differs := withTargets(decode(t, test.before), after)
 		if !differs {
-			if merged != after || test.want != "" {
-				t.Errorf("%s: the same objects, want %q", test.name, test.want)
-			}
+			assert.Same(t, after, merged, test.name)
+			assert.Empty(t, test.want, test.name)
 			continue
 		}
 		var got []string
@@ -431,8 +387,6 @@ func TestWithTargets(t *testing.T) {
 			}
 			got = append(got, text)
 		}
-		if strings.Join(got, ", ") != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
+		assert.Equal(t, test.want, strings.Join(got, ", "), test.name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
@@ -49,15 +50,11 @@ spec: {host: "*.example.com", trafficPolicy: {outlierDetection: {baseEjectionTim
 		p.noteEjection(envoy.Ejection{Time: began, Cluster: test.cluster, Host: "127.0.1.5:8080", Action: "EJECT"}) // only detected
 		now := map[string]*envoy.ClusterStats{test.cluster: {EjectedNow: 1}}
 		found := m.ejections(p, now)
-		if len(found) != 1 || found[0].Until.Sub(began) != test.want || found[0].Cause != "consecutive_5xx" || found[0].Host != "127.0.1.4:8080" {
-			t.Errorf("%s, ejection %d: got %+v, want until %v", test.cluster, test.times, found, test.want)
-		}
-		if found := m.ejections(p, map[string]*envoy.ClusterStats{test.cluster: {}}); len(found) != 0 {
-			t.Errorf("%s, restarted: got %+v", test.cluster, found)
-		}
+		require.Len(t, found, 1, test.cluster)
+		e := found[0]
+		assert.Equal(t, []any{test.want, "consecutive_5xx", "127.0.1.4:8080"}, []any{e.Until.Sub(began), e.Cause, e.Host}, "%s, ejection %d", test.cluster, test.times)
+		assert.Empty(t, m.ejections(p, map[string]*envoy.ClusterStats{test.cluster: {}}), "%s, restarted", test.cluster)
 		p.noteEjection(envoy.Ejection{Cluster: test.cluster, Host: "127.0.1.4:8080", Action: "UNEJECT"})
-		if found := m.ejections(p, now); len(found) != 0 {
-			t.Errorf("%s, returned: got %+v", test.cluster, found)
-		}
+		assert.Empty(t, m.ejections(p, now), "%s, returned", test.cluster)
 	}
 }

@@ -57,26 +57,14 @@ func TestNoOrphans(t *testing.T) {
 			for lines := bufio.NewScanner(stdout); len(pids) < 3 && lines.Scan(); {
 				var what string
 				var pid int
-				if _, err := fmt.Sscan(lines.Text(), &what, &pid); err != nil {
-					t.Fatalf("the launcher printed %q", lines.Text())
-				}
+				_, err := fmt.Sscan(lines.Text(), &what, &pid)
+				require.NoError(t, err, "the launcher printed %q", lines.Text())
 				pids = append(pids, pid)
 			}
-			if len(pids) != 3 {
-				t.Fatalf("processes %v, want two and a guardian", pids)
-			}
+			require.Len(t, pids, 3, "two processes and a guardian")
 			require.NoError(t, launcher.Process.Kill())
 			_ = launcher.Wait()
-			for deadline := time.Now().Add(2 * time.Minute); ; {
-				left := alive(pids)
-				if len(left) == 0 {
-					return
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("processes %v outlived the launcher", left)
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			require.Eventually(t, func() bool { return len(alive(pids)) == 0 }, 2*time.Minute, 5*time.Millisecond, "processes %v end with the launcher", pids)
 		})
 	}
 }

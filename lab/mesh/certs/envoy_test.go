@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/mesh/envoy"
@@ -64,9 +65,7 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	require.NoError(t, err)
 	own := issue(t, server.Authority(), tracker, time.Hour)
 	first, err := call(address, pool, own)
-	if err != nil {
-		t.Fatalf("the mesh's own: %v", err)
-	}
+	require.NoError(t, err, "the mesh's own")
 	for _, test := range []struct {
 		name    string
 		present []tls.Certificate
@@ -77,21 +76,16 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 		{"expired", issue(t, server.Authority(), tracker, -time.Second), "expired"},
 		{"none", nil, "certificate required"},
 	} {
-		if _, err := call(address, pool, test.present); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: want an error with %q, got %v", test.name, test.want, err)
-		}
+		_, err := call(address, pool, test.present)
+		assert.ErrorContains(t, err, test.want, test.name)
 	}
 	meshtest.Await(t, "a new certificate", func() error {
 		now, err := call(address, pool, own)
-		if err != nil {
-			t.Fatalf("while certificates change: %v", err)
-		}
+		require.NoError(t, err, "while certificates change")
 		if now.SerialNumber.Cmp(first.SerialNumber) == 0 {
 			return errors.New("it is not renewed")
 		}
 		return nil
 	})
-	if refusals := server.Refusals(); len(refusals) > 0 {
-		t.Errorf("refusals %q", refusals)
-	}
+	assert.Empty(t, server.Refusals(), "refusals")
 }

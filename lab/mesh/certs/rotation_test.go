@@ -3,11 +3,12 @@ package certs
 import (
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 )
@@ -22,22 +23,14 @@ func TestRotation(t *testing.T) {
 		serials := map[string]bool{}
 		for round := range 5 {
 			answer := <-stream.answers // the bubble's clock advances until there is one
-			if since := time.Since(began); since != time.Duration(round)*30*time.Minute {
-				t.Fatalf("certificate %d came after %s", round, since)
-			}
+			require.Equal(t, time.Duration(round)*30*time.Minute, time.Since(began), "time of certificate %d", round)
 			certificate := leaf(t, secrets(t, answer)[workloadSecret])
-			if left := time.Until(certificate.NotAfter); left != time.Hour {
-				t.Errorf("certificate %d has %s left", round, left)
-			}
-			if got := certificate.URIs[0].String(); got != "spiffe://cluster.local/ns/default/sa/fleetman-position-tracker" {
-				t.Errorf("certificate %d is of %s", round, got)
-			}
+			assert.Equal(t, time.Hour, time.Until(certificate.NotAfter), "life of certificate %d", round)
+			assert.Equal(t, "spiffe://cluster.local/ns/default/sa/fleetman-position-tracker", certificate.URIs[0].String(), "identity of certificate %d", round)
 			serials[certificate.SerialNumber.String()] = true
 			stream.in <- accept(request, answer)
 		}
-		if len(serials) != 5 {
-			t.Errorf("%d different certificates of 5", len(serials))
-		}
+		assert.Len(t, serials, 5, "different certificates")
 	})
 }
 
@@ -48,9 +41,7 @@ func TestAForgottenNodeIsNotRenewed(t *testing.T) {
 		stream.in <- ask("tracker-0", tracker, workloadSecret)
 		<-stream.answers
 		server.Forget("tracker-0")
-		if err := <-done; grpcstatus.Code(err) != codes.PermissionDenied {
-			t.Errorf("want PermissionDenied at the renewal, got %v", err)
-		}
+		assert.Equal(t, codes.PermissionDenied, grpcstatus.Code(<-done), "at the renewal")
 	})
 }
 
@@ -61,16 +52,12 @@ func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 		quiet := func(after string) {
 			t.Helper()
 			synctest.Wait()
-			if len(stream.answers) != 0 {
-				t.Fatalf("an answer after %s: %v", after, <-stream.answers)
-			}
+			require.Empty(t, stream.answers, "answers after %s", after)
 		}
 		first := ask("staff-0", staff, rootSecret)
 		stream.in <- first
 		answer := <-stream.answers
-		if got := slices.Sorted(maps.Keys(secrets(t, answer))); !slices.Equal(got, []string{rootSecret}) {
-			t.Fatalf("asked for the root, got %v", got)
-		}
+		require.Equal(t, []string{rootSecret}, slices.Sorted(maps.Keys(secrets(t, answer))), "asked for the root")
 		stream.in <- accept(first, answer)
 		quiet("an acceptance")
 
@@ -78,16 +65,13 @@ func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 		both.ResourceNames = []string{rootSecret, workloadSecret}
 		stream.in <- both
 		second := <-stream.answers
-		if got := slices.Sorted(maps.Keys(secrets(t, second))); !slices.Equal(got, []string{rootSecret, workloadSecret}) || second.Nonce == answer.Nonce {
-			t.Fatalf("asked for both, got %v with nonce %s", got, second.Nonce)
-		}
+		require.Equal(t, []string{rootSecret, workloadSecret}, slices.Sorted(maps.Keys(secrets(t, second))), "asked for both")
+		require.NotEqual(t, answer.Nonce, second.Nonce, "nonce")
 		stream.in <- accept(first, answer)
 		quiet("a request about an old answer")
 		stream.in <- refuse(both, second)
 		quiet("a refusal")
-		if all := server.Refusals(); len(all) != 1 || !strings.Contains(all[0], "staff-0 rejected the secrets [ROOTCA default]: key does not match") {
-			t.Errorf("refusals %q", all)
-		}
+		assert.Equal(t, []string{"staff-0 rejected the secrets [ROOTCA default]: key does not match"}, server.Refusals(), "refusals")
 	})
 }
 
@@ -96,16 +80,14 @@ func TestUnknownSecretsAndTypes(t *testing.T) {
 		server := newServer(t, Options{})
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, "kubernetes://tls")
-		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `secret: "kubernetes://tls": must be default, ROOTCA or file-root:system`) {
-			t.Errorf("an unknown secret: %v", err)
-		}
+		err := <-done
+		assert.Equal(t, codes.NotFound, grpcstatus.Code(err), "an unknown secret")
+		assert.ErrorContains(t, err, `secret: "kubernetes://tls": must be default, ROOTCA or file-root:system`)
 		stream, done = open(t, server)
 		request := ask("staff-0", staff, rootSecret)
 		request.TypeUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 		stream.in <- request
-		if err := <-done; grpcstatus.Code(err) != codes.InvalidArgument {
-			t.Errorf("a cluster asked for: %v", err)
-		}
+		assert.Equal(t, codes.InvalidArgument, grpcstatus.Code(<-done), "a cluster asked for")
 	})
 }
 
@@ -115,15 +97,13 @@ func TestSystemRoots(t *testing.T) {
 		stream, _ := open(t, newServer(t, Options{SystemRoots: "/roots.pem"}))
 		stream.in <- ask("staff-0", staff, systemSecret)
 		roots := secrets(t, <-stream.answers)[systemSecret].GetValidationContext().GetTrustedCa().GetFilename()
-		if roots != "/roots.pem" {
-			t.Errorf("the file is %q, want /roots.pem", roots)
-		}
+		assert.Equal(t, "/roots.pem", roots, "file")
 		server := newServer(t, Options{})
 		server.systemRoots = ""
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, systemSecret)
-		if err := <-done; grpcstatus.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "secret: file-root:system: no file of this machine's root certificates") {
-			t.Errorf("without a file: %v", err)
-		}
+		err := <-done
+		assert.Equal(t, codes.NotFound, grpcstatus.Code(err), "without a file")
+		assert.ErrorContains(t, err, "secret: file-root:system: no file of this machine's root certificates")
 	})
 }

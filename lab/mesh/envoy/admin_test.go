@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 // running is a real Envoy that reads its listeners and clusters from files in dir.
@@ -65,12 +66,9 @@ func (r *running) get(t *testing.T, want int) *http.Response {
 	response, err := http.Get("http://" + r.Listener + "/driver/x")
 	require.NoError(t, err)
 	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != want {
-		t.Fatalf("status %d, not %d", response.StatusCode, want)
-	}
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	require.Equal(t, want, response.StatusCode, "status")
 	return response
 }
 
@@ -95,18 +93,18 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 	}
 	stats, err := r.Clusters(t.Context())
 	require.NoError(t, err)
-	if got := stats[staffCluster]; got == nil || got.Requests != 3 || got.Codes[200] != 3 || len(got.Codes) != 1 || got.Retries != 0 {
-		t.Fatalf("three good requests: %+v", got)
-	}
-	if rejected, err := r.Rejected(t.Context()); err != nil || len(rejected) != 0 {
-		t.Fatalf("rejected %v, %v, want none", rejected, err)
-	}
-	if connected, err := r.Connected(t.Context()); err != nil || connected {
-		t.Errorf("with no istiod, connected is %v, %v", connected, err)
-	}
-	if ejected, err := r.Ejected(t.Context()); err != nil || len(ejected) != 0 {
-		t.Errorf("ejected before any failure: %v, %v", ejected, err)
-	}
+	got := stats[staffCluster]
+	require.NotNil(t, got)
+	assert.Equal(t, []any{uint64(3), map[int]uint64{200: 3}, uint64(0)}, []any{got.Requests, got.Codes, got.Retries}, "three good requests")
+	rejected, err := r.Rejected(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, rejected, "rejected")
+	connected, err := r.Connected(t.Context())
+	require.NoError(t, err)
+	assert.False(t, connected, "connected, with no istiod")
+	ejected, err := r.Ejected(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, ejected, "ejected before any failure")
 
 	mark, err := r.Mark(t.Context())
 	require.NoError(t, err)
@@ -124,17 +122,17 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 		if err == nil && len(ejected) == 0 {
 			err = fmt.Errorf("no host is ejected")
 		}
-		if err == nil && (len(ejected) != 1 || ejected[0].Cluster != staffCluster || ejected[0].Address.String() != upstream.Listener.Addr().String()) {
-			t.Fatalf("ejected %+v", ejected)
+		if err == nil {
+			require.Equal(t, []Host{{staffCluster, netip.MustParseAddrPort(upstream.Listener.Addr().String())}}, ejected, "ejected")
 		}
 		return err
 	})
 	r.get(t, http.StatusServiceUnavailable)
 	stats, err = r.Clusters(t.Context())
 	require.NoError(t, err)
-	if got := stats[staffCluster]; got.Retries != 1 || got.Requests != 5 || got.Codes[200] != 3 || got.Codes[502] != 1 || got.Codes[503] != 1 || got.Ejections != 1 || got.EjectedNow != 1 {
-		t.Errorf("after failures: %+v", got)
-	}
+	got = stats[staffCluster]
+	assert.Equal(t, map[int]uint64{200: 3, 502: 1, 503: 1}, got.Codes, "responses after failures")
+	assert.Equal(t, []uint64{1, 5, 1, 1}, []uint64{got.Retries, got.Requests, got.Ejections, got.EjectedNow}, "retries, requests, ejections, hosts that are ejected")
 
 	var good, failed []AccessEntry
 	var ejections []Ejection
@@ -158,17 +156,14 @@ func TestAnEnvoySeenByItsAdminInterface(t *testing.T) {
 		return nil
 	})
 	first := good[0]
-	if first.Method != "GET" || first.Path != "/driver/x" || first.Flags != "-" || first.Cluster != staffCluster ||
-		first.Upstream != upstream.Listener.Addr().String() || first.Tries != 1 || time.Since(first.Time).Abs() > time.Minute || first.Inbound() {
-		t.Errorf("access entry %+v", first)
-	}
-	if first, second := failed[0], failed[1]; first.Flags != "URX" || first.Tries != 2 || first.Status != 502 ||
-		second.Flags != "UH" || second.Status != 503 || second.Upstream != "" {
-		t.Errorf("the failures: %+v", failed)
-	}
-	if e := ejections[0]; e.Action != "EJECT" || e.Type != "CONSECUTIVE_5XX" || e.Host != upstream.Listener.Addr().String() || e.Times != 1 || !e.Enforced || e.Cluster != staffCluster {
-		t.Errorf("ejection %+v", e)
-	}
+	assert.True(t, first.Method == "GET" && first.Path == "/driver/x" && first.Flags == "-" && first.Cluster == staffCluster &&
+		first.Upstream == upstream.Listener.Addr().String() && first.Tries == 1 && time.Since(first.Time).Abs() < time.Minute && !first.Inbound(), "access entry %+v", first)
+	retried, refused := failed[0], failed[1]
+	assert.Equal(t, []any{"URX", 2, 502}, []any{retried.Flags, retried.Tries, retried.Status}, "the failure of both attempts")
+	assert.Equal(t, []any{"UH", 503, ""}, []any{refused.Flags, refused.Status, refused.Upstream}, "the failure without a host")
+	assert.Equal(t, Ejection{
+		Time: ejections[0].Time, Cluster: staffCluster, Host: upstream.Listener.Addr().String(), Action: "EJECT", Type: "CONSECUTIVE_5XX", Times: 1, Enforced: true,
+	}, ejections[0], "ejection")
 }
 
 func TestARejectedUpdateShows(t *testing.T) {
@@ -184,20 +179,14 @@ func TestARejectedUpdateShows(t *testing.T) {
 		if len(rejected) == 0 {
 			return fmt.Errorf("no update is rejected")
 		}
+		require.Len(t, rejected, 1, "rejections")
 		got := rejected[0]
-		if len(rejected) != 1 || got.Stat != "listener_manager.lds.update_rejected" || got.Count != 1 || got.Resource != "bad" ||
-			!strings.Contains(got.Details, "Didn't find a registered implementation for 'nobody.knows.it'") {
-			t.Fatalf("rejected %+v", rejected)
-		}
-		if line := got.String(); !strings.HasPrefix(line, "bad: Didn't") || !strings.Contains(line, "lds.update_rejected is 1") {
-			t.Errorf("as a line: %s", line)
-		}
+		require.Equal(t, []any{"listener_manager.lds.update_rejected", 1, "bad"}, []any{got.Stat, got.Count, got.Resource}, "rejection")
+		wants.Text(t, "as a line", got.String(), "bad: Didn't find a registered implementation for 'nobody.knows.it'…lds.update_rejected is 1)")
 		return nil
 	})
 	// /ready does not report a rejection.
-	if err := r.Ready(t.Context()); err != nil {
-		t.Errorf("ready: %v", err)
-	}
+	assert.NoError(t, r.Ready(t.Context()), "ready")
 }
 
 func TestDrainLosesNobody(t *testing.T) {
@@ -230,13 +219,9 @@ func TestDrainLosesNobody(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, r.Drain(t.Context()))
-	if response := r.get(t, http.StatusOK); !response.Close {
-		t.Error("a draining Envoy kept a connection open")
-	}
+	assert.True(t, r.get(t, http.StatusOK).Close, "a draining Envoy closes the connection")
 	close(release)
-	if err := <-slow; err != nil {
-		t.Errorf("the request in flight: %v", err)
-	}
+	assert.NoError(t, <-slow, "the request in flight")
 	meshtest.Await(t, "no request under way", func() error {
 		if active, err := r.Active(t.Context()); err != nil || active != 0 {
 			return fmt.Errorf("%d requests, %v", active, err)
@@ -257,16 +242,12 @@ func TestAdminAnswersThatAreNone(t *testing.T) {
 	defer broken.Close()
 	client := NewClient(netip.MustParseAddrPort(broken.Listener.Addr().String()))
 	defer client.Close()
-	if err := client.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "/ready: status 503: PRE_INITIALIZING") {
-		t.Errorf("ready: %v", err)
-	}
+	assert.ErrorContains(t, client.Ready(t.Context()), "/ready: status 503: PRE_INITIALIZING", "ready")
 	for name, ask := range map[string]func(context.Context) error{
 		"rejected": func(ctx context.Context) error { _, err := client.Rejected(ctx); return err },
 		"ejected":  func(ctx context.Context) error { _, err := client.Ejected(ctx); return err },
 		"active":   func(ctx context.Context) error { _, err := client.Active(ctx); return err },
 	} {
-		if err := ask(t.Context()); err == nil || !strings.Contains(err.Error(), "unexpected end of JSON input") {
-			t.Errorf("%s: %v", name, err)
-		}
+		assert.ErrorContains(t, ask(t.Context()), "unexpected end of JSON input", name)
 	}
 }

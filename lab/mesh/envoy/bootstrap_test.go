@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/golden"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -57,13 +59,9 @@ func TestBootstrapKeepsLabelsAsText(t *testing.T) {
 	}
 	require.NoError(t, yaml.Unmarshal(text, &read))
 	for key, want := range node.Labels {
-		if got := read.Node.Metadata.Labels[key]; got != want {
-			t.Errorf("label %s is %#v, not %q", key, got, want)
-		}
+		assert.Equal(t, want, read.Node.Metadata.Labels[key], "label %s", key)
 	}
-	if want := "sidecar~127.0.1.11~api-gateway-0.default~default.svc.cluster.local"; read.Node.ID != want || read.Node.Cluster != "yes.default" {
-		t.Errorf("node %q of %q, not %q of yes.default", read.Node.ID, read.Node.Cluster, want)
-	}
+	assert.Equal(t, []string{"sidecar~127.0.1.11~api-gateway-0.default~default.svc.cluster.local", "yes.default"}, []string{read.Node.ID, read.Node.Cluster}, "node and its cluster")
 }
 
 func TestBootstrapRefuses(t *testing.T) {
@@ -86,9 +84,8 @@ func TestBootstrapRefuses(t *testing.T) {
 		node := nodes()["sidecar"]
 		test.change(&node)
 		text, err := Bootstrap(node)
-		if err == nil || text != nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("want one line with %q, got %v", test.want, err)
-		}
+		assert.Nil(t, text, test.want)
+		wants.Error(t, "one line", err, "…"+test.want+"…")
 	}
 }
 
@@ -100,17 +97,14 @@ func TestEnvoyAcceptsTheBootstraps(t *testing.T) {
 		path := filepath.Join(t.TempDir(), name+".yaml")
 		require.NoError(t, os.WriteFile(path, text, 0o644))
 		output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput()
-		if err != nil || !strings.Contains(string(output), "OK") {
-			t.Errorf("%s: %v\n%s", name, err, output)
-		}
+		assert.True(t, err == nil && strings.Contains(string(output), "OK"), "%s: %v\n%s", name, err, output)
 	}
 	// Envoy refuses an invalid bootstrap.
 	path := filepath.Join(t.TempDir(), "broken.yaml")
 	text, _ := Bootstrap(nodes()["sidecar"])
 	require.NoError(t, os.WriteFile(path, bytes.Replace(text, []byte("connect_timeout"), []byte("conect_timeout"), 1), 0o644))
-	if output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput(); err == nil {
-		t.Errorf("a misspelt field was accepted: %s", output)
-	}
+	output, err := exec.CommandContext(t.Context(), program, validateArgs(path)...).CombinedOutput()
+	assert.Error(t, err, "a misspelt field: %s", output)
 }
 
 // validateArgs returns the arguments of an Envoy that validates a bootstrap file and exits.

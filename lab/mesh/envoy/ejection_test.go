@@ -1,6 +1,10 @@
 package envoy
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 // TestParseEjection: entries are as Envoy 1.40 writes them. Those of detections that are not enforced are no
 // ejections.
@@ -16,8 +20,6 @@ func TestParseEjection(t *testing.T) {
 		{`not JSON: "upstream_url", "action"`, "", "", false},
 	} {
 		event, ok := ParseEjection([]byte(test.line))
-		if ok != test.ok || event.Action != test.action || event.Type != test.kind {
-			t.Errorf("%s: %v, %+v, want %v, %s of %s", test.line, ok, event, test.ok, test.action, test.kind)
-		}
+		assert.Equal(t, []any{test.ok, test.action, test.kind}, []any{ok, event.Action, event.Type}, test.line)
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 // The admin interface at the pod's address is read-only.
@@ -48,16 +51,15 @@ func TestReader(t *testing.T) {
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
-		if err != nil || response.StatusCode != test.status || !strings.HasPrefix(string(body), test.body) {
-			t.Errorf("%s %s of %q: got %d %q, %v, want %d %q", test.method, test.path, test.host, response.StatusCode, body, err, test.status, test.body)
-		}
+		require.NoError(t, err)
+		assert.Equal(t, test.status, response.StatusCode, "%s %s of %q", test.method, test.path, test.host)
+		wants.Text(t, "the body", strings.TrimSpace(string(body)), test.body+"…")
 	}
 	behind.Close()
 	response, err := http.Get(front.URL + "/ready")
 	require.NoError(t, err)
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	if response.StatusCode != 502 || !strings.HasPrefix(string(body), "proxy: dial unix ") {
-		t.Errorf("without a proxy: got %d %q", response.StatusCode, body)
-	}
+	assert.Equal(t, 502, response.StatusCode, "status without a proxy")
+	wants.Text(t, "the body", strings.TrimSpace(string(body)), "proxy: dial unix …")
 }

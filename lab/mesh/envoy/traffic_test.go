@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,21 +47,17 @@ func TestTraffic(t *testing.T) {
 		"inbound|8080||":             {Cluster: "inbound|8080||", Codes: map[int]uint64{200: 7}},
 		"outbound|80||quiet.example": {Cluster: "outbound|80||quiet.example", Codes: map[int]uint64{}},
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if !strings.HasPrefix(query, "cumulativetrue") || !strings.Contains(query, "upstream_rq_time") {
-		t.Errorf("query of a gateway: %s", query)
-	}
-	if _, err := client.Traffic(t.Context(), false); err != nil || strings.Contains(query, "upstream_rq_time") || !strings.Contains(query, "inbound") {
-		t.Errorf("query of a pod's proxy: %s (%v)", query, err)
-	}
+	assert.Equal(t, want, got)
+	assert.True(t, strings.HasPrefix(query, "cumulativetrue") && strings.Contains(query, "upstream_rq_time"), "query of a gateway: %s", query)
+	_, err = client.Traffic(t.Context(), false)
+	require.NoError(t, err)
+	assert.Contains(t, query, "inbound", "query of a pod's proxy")
+	assert.NotContains(t, query, "upstream_rq_time", "query of a pod's proxy")
 }
 
 // TestTrafficCost bounds what the parser allocates: little more than what it returns.
 func TestTrafficCost(t *testing.T) {
 	text := []byte(strings.Repeat(trafficText, 100))
-	if got := testing.AllocsPerRun(10, func() { parseTraffic(text) }); got > 1000 {
-		t.Errorf("%.0f allocations for %d lines", got, 1300)
-	}
+	allocations := testing.AllocsPerRun(10, func() { parseTraffic(text) })
+	assert.LessOrEqual(t, allocations, 1000.0, "allocations for 1300 lines")
 }
