@@ -27,10 +27,10 @@ func (o *Objects) check() error {
 	nodePorts := map[int32]string{}
 	for i := range o.All {
 		object := &o.All[i]
-		if seen[object.key()] {
+		if seen[object.Key()] {
 			return fmt.Errorf("%s: %s: must be there once only", object.Source, object.Ref())
 		}
-		seen[object.key()] = true
+		seen[object.Key()] = true
 		var err error
 		switch typed := object.Typed.(type) {
 		case *appsv1.Deployment:

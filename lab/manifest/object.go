@@ -54,7 +54,7 @@ func (o *Objects) add(found []Object) {
 			o.LeftOut = append(o.LeftOut, object)
 			continue
 		}
-		i := slices.IndexFunc(o.All, func(other Object) bool { return other.key() == object.key() && other.Source != object.Source })
+		i := slices.IndexFunc(o.All, func(other Object) bool { return other.Key() == object.Key() && other.Source != object.Source })
 		if i < 0 {
 			o.All = append(o.All, object)
 			continue
@@ -66,8 +66,8 @@ func (o *Objects) add(found []Object) {
 	}
 }
 
-// key identifies an object: the API server has one object for each key.
-func (o *Object) key() string {
+// Key returns what identifies an object: the API server has one object for each key.
+func (o Object) Key() string {
 	group := schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).Group
 	return strings.Join([]string{group, o.Kind, o.Namespace, o.Name}, "|")
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/kube"
@@ -187,7 +185,7 @@ func differences(before, after *manifest.Objects) []string {
 	index := func(objects *manifest.Objects) map[string]manifest.Object {
 		found := map[string]manifest.Object{}
 		for _, o := range objects.All {
-			found[strings.Join([]string{schema.FromAPIVersionAndKind(o.APIVersion, "").Group, o.Kind, o.Namespace, o.Name}, "|")] = o
+			found[o.Key()] = o
 		}
 		return found
 	}

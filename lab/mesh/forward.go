@@ -53,7 +53,7 @@ func (m *Mesh) forward(namespace, pod string, port int) net.Addr {
 // a declared one.
 func (m *Mesh) addressOf(namespace, pod string, port int) (netip.Addr, int) {
 	for i := range m.gateways {
-		if g := &m.gateways[i]; namespace == kube.RootNamespace && pod == g.Name+"-0" {
+		if g := &m.gateways[i]; namespace == kube.RootNamespace && pod == g.PodName() {
 			return g.IP, port
 		}
 	}

@@ -52,7 +52,7 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 	for i := range m.gateways {
 		g := &m.gateways[i]
 		all = append(all, &proxy{name: g.Name, gateway: true, revision: manifest.DefaultRevision, node: envoy.Node{
-			Role: envoy.Gateway, IP: g.IP, Name: g.Name + "-0", Namespace: kube.RootNamespace, Workload: g.Name,
+			Role: envoy.Gateway, IP: g.IP, Name: g.PodName(), Namespace: kube.RootNamespace, Workload: g.Name,
 			ServiceAccount: g.Name, Labels: g.Labels(),
 		}})
 	}

@@ -67,15 +67,7 @@ func (c *Client) Drain(ctx context.Context) error {
 
 // Active returns the number of requests in flight.
 func (c *Client) Active(ctx context.Context) (int, error) {
-	stats, err := c.stats(ctx, `^http\.(inbound|outbound).*downstream_rq_active$`)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0
-	for _, stat := range stats {
-		sum += int(stat.Value)
-	}
-	return sum, nil
+	return c.sum(ctx, `^http\.(inbound|outbound).*downstream_rq_active$`)
 }
 
 // do returns the response's body. A status other than 200 is an error.
@@ -116,10 +108,21 @@ func (c *Client) getJSON(ctx context.Context, path string, query url.Values, int
 
 // stat is a counter or a gauge.
 type stat struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
+	Name  string
+	Value float64
 }
 
+// sum returns the sum of the statistics whose names match a regular expression.
+func (c *Client) sum(ctx context.Context, filter string) (int, error) {
+	stats, err := c.stats(ctx, filter)
+	total := 0
+	for _, stat := range stats {
+		total += int(stat.Value)
+	}
+	return total, err
+}
+
+// stats returns the statistics whose names match a regular expression.
 func (c *Client) stats(ctx context.Context, filter string) ([]stat, error) {
 	var body struct {
 		Stats []struct {

@@ -38,13 +38,5 @@ func (c *Client) Mark(ctx context.Context) (int64, error) {
 // Warming returns the number of clusters and listeners that wait for the rest of their configuration, such as
 // endpoints. A route to a cluster that waits fails.
 func (c *Client) Warming(ctx context.Context) (int, error) {
-	stats, err := c.stats(ctx, `^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0
-	for _, stat := range stats {
-		sum += int(stat.Value)
-	}
-	return sum, nil
+	return c.sum(ctx, `^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
 }

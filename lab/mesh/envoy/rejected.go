@@ -126,11 +126,8 @@ func errorStates(node any, kind string) []reason {
 
 // Connected reports whether Envoy is connected to istiod.
 func (c *Client) Connected(ctx context.Context) (bool, error) {
-	stats, err := c.stats(ctx, `^control_plane\.connected_state$`)
-	if err != nil {
-		return false, err
-	}
-	return len(stats) == 1 && stats[0].Value == 1, nil
+	connected, err := c.sum(ctx, `^control_plane\.connected_state$`)
+	return connected == 1, err
 }
 
 // Config returns Envoy's configuration dump, with endpoints, in JSON.

@@ -1,6 +1,9 @@
 package kube
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Collector is the OpenTelemetry collector to which the proxies send spans, in OTLP.
 type Collector struct {
@@ -30,11 +33,11 @@ func (d *deriver) collector() {
 	if d.Collector == nil {
 		return
 	}
-	name := "http"
+	protocol := "HTTP"
 	if d.Collector.GRPC {
-		name = "grpc"
+		protocol = "GRPC"
 	}
-	port := map[string]any{"number": int(d.Collector.Address.Port()), "name": name, "protocol": map[bool]string{false: "HTTP", true: "GRPC"}[d.Collector.GRPC]}
+	port := map[string]any{"number": int(d.Collector.Address.Port()), "name": strings.ToLower(protocol), "protocol": protocol}
 	d.add(Object{
 		"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
 		"metadata": map[string]any{"name": "fleetman-otel-collector", "namespace": RootNamespace},
@@ -51,23 +54,28 @@ func (d *deriver) collector() {
 // for gateways alone: otherwise a call with retries is one span.
 func (d *deriver) attemptSpans() {
 	const manager = "envoy.filters.network.http_connection_manager"
+	d.addFilter("fleetman-attempt-spans", map[string]any{
+		"applyTo": "NETWORK_FILTER",
+		"match": map[string]any{
+			"context":  "SIDECAR_OUTBOUND",
+			"listener": map[string]any{"filterChain": map[string]any{"filter": map[string]any{"name": manager}}},
+		},
+		"patch": map[string]any{"operation": "MERGE", "value": map[string]any{"typed_config": map[string]any{
+			"@type":   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+			"tracing": map[string]any{"spawn_upstream_span": true},
+		}}},
+	})
+}
+
+// addFilter adds an EnvoyFilter for all proxies.
+func (d *deriver) addFilter(name string, patches ...any) {
 	d.add(Object{
 		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
 		"metadata": map[string]any{
-			"name": "fleetman-attempt-spans", "namespace": RootNamespace,
+			"name": name, "namespace": RootNamespace,
 			// istioctl analyze warns of every EnvoyFilter, and this one is none of the user's
 			"annotations": map[string]any{"galley.istio.io/analyze-suppress": "IST0133"},
 		},
-		"spec": map[string]any{"configPatches": []any{map[string]any{
-			"applyTo": "NETWORK_FILTER",
-			"match": map[string]any{
-				"context":  "SIDECAR_OUTBOUND",
-				"listener": map[string]any{"filterChain": map[string]any{"filter": map[string]any{"name": manager}}},
-			},
-			"patch": map[string]any{"operation": "MERGE", "value": map[string]any{"typed_config": map[string]any{
-				"@type":   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-				"tracing": map[string]any{"spawn_upstream_span": true},
-			}}},
-		}}},
+		"spec": map[string]any{"configPatches": patches},
 	})
 }

@@ -37,9 +37,5 @@ func (d *deriver) dns() {
 			}}},
 		})
 	}
-	d.add(Object{
-		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
-		"metadata": map[string]any{"name": "fleetman-dns", "namespace": RootNamespace},
-		"spec":     map[string]any{"configPatches": patches},
-	})
+	d.addFilter("fleetman-dns", patches...)
 }

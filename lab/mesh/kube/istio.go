@@ -17,13 +17,14 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-func (g *Gateway) podName() string { return g.Name + "-0" }
+// PodName returns the name of the gateway's only pod.
+func (g *Gateway) PodName() string { return g.Name + "-0" }
 
 // Labels returns the labels of the gateway's pod. security.istio.io/tlsMode is not among them: Istio's
 // injector sets it for sidecars alone, and with it callers in the mesh would use mutual TLS to a
 // Gateway's plaintext server.
 func (g *Gateway) Labels() map[string]string {
-	return map[string]string{"app": g.Name, "istio": g.Istio, PodLabel: g.podName()}
+	return map[string]string{"app": g.Name, "istio": g.Istio, PodLabel: g.PodName()}
 }
 
 // GatewayPort returns the port at which a gateway's pod listens for a port of its Service. It is above
@@ -37,7 +38,7 @@ func GatewayPort(port int) int {
 
 // gateway adds the pod and the Service that Istio's installation creates for a gateway.
 func (d *deriver) gateway(g *Gateway) {
-	d.addPod(metav1.ObjectMeta{Name: g.podName(), Namespace: RootNamespace, Labels: g.Labels()},
+	d.addPod(metav1.ObjectMeta{Name: g.PodName(), Namespace: RootNamespace, Labels: g.Labels()},
 		corev1.PodSpec{ServiceAccountName: g.Name, Containers: []corev1.Container{{Name: "istio-proxy", Image: "envoy"}}}, g.IP.String(), true, 0)
 	s := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},

@@ -8,17 +8,9 @@ func (d *deriver) mark() {
 	if d.Mark == 0 {
 		return
 	}
-	d.add(Object{
-		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
-		"metadata": map[string]any{
-			"name": "fleetman-mark", "namespace": RootNamespace,
-			// istioctl analyze warns of every EnvoyFilter, and this one is none of the user's
-			"annotations": map[string]any{"galley.istio.io/analyze-suppress": "IST0133"},
-		},
-		"spec": map[string]any{"configPatches": []any{map[string]any{
-			"applyTo": "CLUSTER",
-			"match":   map[string]any{"cluster": map[string]any{"name": envoy.MarkedCluster}},
-			"patch":   map[string]any{"operation": "MERGE", "value": map[string]any{"metadata": envoy.Marked(d.Mark)}},
-		}}},
+	d.addFilter("fleetman-mark", map[string]any{
+		"applyTo": "CLUSTER",
+		"match":   map[string]any{"cluster": map[string]any{"name": envoy.MarkedCluster}},
+		"patch":   map[string]any{"operation": "MERGE", "value": map[string]any{"metadata": envoy.Marked(d.Mark)}},
 	})
 }

@@ -93,7 +93,8 @@ func (t targets) withoutCluster(context string, match map[string]any) (at, why s
 	}) {
 		return "", ""
 	}
-	return "match.cluster", text(match) + ": no proxy has such a cluster"
+	written, _ := json.Marshal(match) // decoded from JSON
+	return "match.cluster", string(written) + ": no proxy has such a cluster"
 }
 
 // clusters returns the clusters of the selected proxies in a context.
@@ -310,12 +311,4 @@ func (d *deriver) subsets(host string) (names []string) {
 		}
 	}
 	return names
-}
-
-func text(value any) string {
-	written, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Sprint(value)
-	}
-	return string(written)
 }

@@ -3,40 +3,31 @@ package kube
 import (
 	"cmp"
 	"fmt"
-	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"fleetman.example/lab/local"
 )
 
 // PodLabels returns a pod's labels, including those that Istio's injector adds.
 func PodLabels(pod *local.MeshPod) map[string]string {
-	labels := maps.Clone(map[string]string(pod.Labels))
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[PodLabel] = pod.Name
+	all := labels.Merge(pod.Labels, labels.Set{PodLabel: pod.Name})
 	if !pod.Proxied {
-		return labels
+		return all
 	}
 	// without it callers use plaintext
-	labels["security.istio.io/tlsMode"] = "istio"
-	setDefault(labels, "service.istio.io/canonical-name", cmp.Or(labels["app.kubernetes.io/name"], labels["app"], pod.Deployment.Name))
-	setDefault(labels, "service.istio.io/canonical-revision", cmp.Or(labels["app.kubernetes.io/version"], labels["version"], "latest"))
-	return labels
+	all["security.istio.io/tlsMode"] = "istio"
+	const name, revision = "service.istio.io/canonical-name", "service.istio.io/canonical-revision"
+	all[name] = cmp.Or(all[name], all["app.kubernetes.io/name"], all["app"], pod.Deployment.Name)
+	all[revision] = cmp.Or(all[revision], all["app.kubernetes.io/version"], all["version"], "latest")
+	return all
 }
 
 // ServiceAccount returns the name of a pod's service account. Defaults to "default".
 func ServiceAccount(pod *local.MeshPod) string {
 	return cmp.Or(pod.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
-}
-
-func setDefault(m map[string]string, key, value string) {
-	if m[key] == "" {
-		m[key] = value
-	}
 }
 
 // pod adds a pod of a Deployment, with the fields that the controller, the scheduler, Istio's injector
@@ -49,24 +40,18 @@ func (d *deriver) pod(p *local.MeshPod) {
 		for j := range spec.Containers[i].Ports {
 			port := &spec.Containers[i].Ports[j]
 			port.ContainerPort = int32(actual(p, int(port.ContainerPort)))
-			if port.Protocol == "" {
-				// without it a named targetPort does not resolve, and istiod drops the listener
-				port.Protocol = corev1.ProtocolTCP
-			}
+			// without it a named targetPort does not resolve, and istiod drops the listener
+			port.Protocol = cmp.Or(port.Protocol, corev1.ProtocolTCP)
 		}
 	}
-	annotations := template.Annotations
+	meta := metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: PodLabels(p), Annotations: template.Annotations}
 	if p.Proxied {
 		// istioctl detects a proxy by this container and this annotation
 		spec.Containers = append(spec.Containers, corev1.Container{Name: "istio-proxy", Image: "envoy"})
-		annotations = maps.Clone(annotations)
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations["sidecar.istio.io/status"] = fmt.Sprintf(`{"containers":["istio-proxy"],"revision":%q}`, p.Revision)
+		metav1.SetMetaDataAnnotation(&meta, "sidecar.istio.io/status", fmt.Sprintf(`{"containers":["istio-proxy"],"revision":%q}`, p.Revision))
 	}
 	state := d.States[p.ID]
-	d.addPod(metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: PodLabels(p), Annotations: annotations}, spec, p.IP.String(), state.Ready, state.Restarts)
+	d.addPod(meta, spec, p.IP.String(), state.Ready, state.Restarts)
 }
 
 // addPod adds a running pod. restarts is the number of its first container's.

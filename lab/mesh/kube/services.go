@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,9 +19,7 @@ import (
 // service adds a Service of the manifests, with the API server's defaults.
 func (d *deriver) service(written *corev1.Service, object Object) error {
 	s := written.DeepCopy()
-	if s.Namespace == "" {
-		s.Namespace = manifest.DefaultNamespace
-	}
+	s.Namespace = cmp.Or(s.Namespace, manifest.DefaultNamespace)
 	d.defaults(s)
 	made, err := toObject(s)
 	if err != nil {
@@ -34,17 +33,11 @@ func (d *deriver) service(written *corev1.Service, object Object) error {
 }
 
 func (d *deriver) defaults(s *corev1.Service) {
-	if s.Spec.Type == "" {
-		s.Spec.Type = corev1.ServiceTypeClusterIP
-	}
-	if s.Spec.SessionAffinity == "" {
-		s.Spec.SessionAffinity = corev1.ServiceAffinityNone
-	}
+	s.Spec.Type = cmp.Or(s.Spec.Type, corev1.ServiceTypeClusterIP)
+	s.Spec.SessionAffinity = cmp.Or(s.Spec.SessionAffinity, corev1.ServiceAffinityNone)
 	for i := range s.Spec.Ports {
 		port := &s.Spec.Ports[i]
-		if port.Protocol == "" {
-			port.Protocol = corev1.ProtocolTCP
-		}
+		port.Protocol = cmp.Or(port.Protocol, corev1.ProtocolTCP)
 		if port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0 {
 			port.TargetPort = intstr.FromInt32(port.Port)
 		}
@@ -112,7 +105,7 @@ func (d *deriver) endpointsOf(s *corev1.Service) []endpoint {
 		g := &d.Gateways[i]
 		if selects(s, RootNamespace, g.Labels()) {
 			found = append(found, endpoint{
-				name: g.podName(), namespace: RootNamespace, ip: g.IP.String(), ready: true,
+				name: g.PodName(), namespace: RootNamespace, ip: g.IP.String(), ready: true,
 				port: func(target intstr.IntOrString) (int, bool) { return target.IntValue(), target.Type == intstr.Int },
 			})
 		}

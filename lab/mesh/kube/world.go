@@ -65,7 +65,7 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 	if len(w.Revisions) == 0 {
 		w.Revisions = w.Manifests.Revisions()
 	}
-	d := &deriver{World: w, clusterIPs: map[string]string{}}
+	d := &deriver{World: w}
 	if err := d.read(); err != nil {
 		return nil, nil, err
 	}
@@ -101,11 +101,10 @@ func Derive(w World) (objects []Object, notes []string, err error) {
 
 type deriver struct {
 	World
-	objects    []Object
-	notes      []string
-	services   []*corev1.Service // with defaults
-	users      []Object          // Sidecars of the manifests
-	clusterIPs map[string]string
+	objects  []Object
+	notes    []string
+	services []*corev1.Service // with defaults
+	users    []Object          // Sidecars of the manifests
 }
 
 func (d *deriver) add(o Object) { d.objects = append(d.objects, o) }
