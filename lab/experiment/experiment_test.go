@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"fleetman.example/lab/wants"
 )
@@ -129,243 +129,24 @@ func TestJSON(t *testing.T) {
 	assert.Equal(t, want, again, "read as a file")
 }
 
-// manyAxes is a sweep with more points than fit into memory.
-func manyAxes() (text string) {
-	var values []string
-	for i := range 100 {
-		values = append(values, strconv.Itoa(i))
-	}
-	for _, name := range "abcde" {
-		text += fmt.Sprintf("  - {name: %c, values: [%s]}\n", name, strings.Join(values, ", "))
-	}
-	return text
-}
-
 // TestMistakes: all of them at once, each with its line, its field, what was found
 // and what is allowed.
 func TestMistakes(t *testing.T) {
-	for name, test := range map[string]struct {
-		text string
-		want []string
-	}{
-		"a second document":             {"question: q\narms: []\n\n---\nquestion: q\n", []string{"x.yaml:4: a second document: must be one alone"}},
-		"no YAML, in a second document": {"question: q\n---\narms: [\n", []string{"x.yaml:3: a second document: must be one alone"}},
-		"a tab":                         {"question: q\narms:\n  - name: a\n\t\tmanifests: x\n", []string{"x.yaml:4: a tab in the indentation: must be spaces"}},
-		"empty":                         {"", []string{"x.yaml:1: empty: must be an experiment"}},
-		"no object":                     {"- a\n", []string{"x.yaml:1: a list: must be an object with question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals"}},
-		"unknown fields, wrong types": {
-			"question: q\narms:\n  - name: a\n    manifest: x\n    mesh: perhaps\n    replicas: {s: many}\nload:\n  rate: fast\n  timeout: 10\nseeds: [x]\nfault: []\n",
-			[]string{
-				`x.yaml:4: arms[0]: "manifest": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target`,
-				`x.yaml:5: arms[0].mesh: "perhaps": must be true or false`,
-				`x.yaml:6: arms[0].replicas.s: "many": must be a whole number from 0 to 100`,
-				`x.yaml:8: load.rate: "fast": must be a number`,
-				`x.yaml:9: load.timeout: "10": must be a duration such as 1.5s, at most 1h`,
-				`x.yaml:10: seeds[0]: "x": must be a whole number`,
-				`x.yaml:11: "fault": must be one of question, fleet, arms, faults, load, phases, seeds, repeats, slo, sweep, theory, goals`,
-			},
-		},
-		"wrong values": {
-			"question: q\narms:\n  - name: a b\n    manifests: x\n  - name: c\n    from: nobody\nfaults:\n  - name: f\n    inject:\n      - service: s\n      - {service: s, action: explode}\nload:\n  rate: 5000\nphases: {fault: 0s}\ngoals:\n  - {figure: fun, arm: c, fault: g, confidence: 10%}\n",
-			[]string{
-				`x.yaml:3: arms[0].name: "a b": must be 1 to 40 letters, digits, '.', '_' and '-'`,
-				`x.yaml:6: arms[1].from: "nobody": must be an arm before this one`,
-				`x.yaml:10: faults[0].inject[0]: rules "", action "": must be one of them`,
-				`x.yaml:11: faults[0].inject[1].action: "explode": must be kill, stop 5s (at most 1h) or roll`,
-				`x.yaml:13: load.rate: 5000: must be between 0.1 and 1000 requests per second`,
-				`x.yaml:14: phases.fault: 0s: must be between 100ms and 1h`,
-				`x.yaml:16: goals[0].figure: "fun": must be one of good, p99, attempts, cpu`,
-				`x.yaml:16: goals[0].fault: "g": must be one of f`,
-				`x.yaml:16: goals[0]: no bound: must have atLeast, atMost or both`,
-				`x.yaml:16: goals[0].confidence: 0.1: must be at least 50%, and less than 100%`,
-			},
-		},
-		"out of range": {
-			"question: q\narms: [{name: a, manifests: x}]\nload: {rate: 1e309}\nrepeats: 99999999999\nseeds: [99999999999999999999, -1]\n",
-			[]string{
-				`x.yaml:3: load.rate: "1e309": must be a number closer to 0`,
-				`x.yaml:4: repeats: "99999999999": must be a number closer to 0`,
-				`x.yaml:5: seeds[0]: "99999999999999999999": must be a number closer to 0`,
-				`x.yaml:5: seeds[1]: "-1": must be a whole number`,
-			},
-		},
-		"a step after the end": {
-			"question: q\narms: [{name: a, manifests: x}]\nload: {steps: [{rate: 1, for: 1h}, {rate: 5}]}\n",
-			[]string{"x.yaml:3: load.steps[1]: begins after 1h0m0s: must be before the end of the phases, 31.2s"},
-		},
-		"no question": {"arms: [{name: a, manifests: x}]\n", []string{`x.yaml:1: question: "": must be the question that the experiment answers, in one line, here or as a comment in the file's first line`}},
-		"no manifests": {"question: q\narms: [{name: a}, {name: b, from: a}]\n", []string{
-			"x.yaml:2: arms[0].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",
-			"x.yaml:2: arms[1].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",
-		}},
-		"sweep": {
-			"question: q\narms: [{name: a, manifests: x, env: {s: {A: \"${n}\", B: \"${gone}\"}}}]\nsweep:\n  - {name: n, values: [1, 1]}\n  - {name: unused, values: [2]}\ngoals: [{figure: good, arm: a, fault: healthy, atLeast: 1 / (n - n)}, {figure: good, arm: a, fault: healthy, atMost: 1 ^ n}]\n",
-			[]string{
-				`x.yaml:4: sweep[0].values[1]: "1": must be there once`,
-				"x.yaml:4: sweep: no gone: must be there for ${gone}",
-				`x.yaml:5: sweep[1].name: "unused": must be in an arm or in a fault, as ${unused}`,
-				"x.yaml:6: goals[0].atLeast: 1 / (n - n): +Inf: must be a finite number",
-				"x.yaml:6: goals[1].atMost: 1 ^ n: ^: must be one of + - * /",
-			},
-		},
-		"swept replicas": {
-			"question: q\nfleet: {replicas: {t: -1}}\narms:\n  - {name: a, manifests: x, replicas: {s: \"${n}\"}}\n  - {name: b, manifests: x, replicas: {s: \"${n}0\"}}\nsweep: [{name: n, values: [1, few, 101]}]\n",
-			[]string{
-				`x.yaml:2: fleet.replicas.t: "-1": must be a whole number from 0 to 100`,
-				`x.yaml:4: arms[0].replicas.s: "few": must be a whole number from 0 to 100`,
-				`x.yaml:4: arms[0].replicas.s: "101": must be a whole number from 0 to 100`,
-				`x.yaml:5: arms[1].replicas.s: "${n}0": must be a whole number from 0 to 100`,
-			},
-		},
-		"fields and values": {
-			"question: q\narms: [{name: a, manifest: x}]\nload: {rate: 5000, timeout: 10}\nphases: {fault: 0s}\n",
-			[]string{
-				`x.yaml:2: arms[0]: "manifest": must be one of name, meaning, from, manifests, mesh, env, replicas, patches, target`,
-				`x.yaml:3: load.timeout: "10": must be a duration such as 1.5s, at most 1h`,
-				`x.yaml:3: load.rate: 5000: must be between 0.1 and 1000 requests per second`,
-				`x.yaml:4: phases.fault: 0s: must be between 100ms and 1h`,
-			},
-		},
-		"no arms": {"question: q\narms: []\ngoals: [{figure: good, arm: a, fault: healthy, atLeast: 1}]\n", []string{"x.yaml:2: arms: empty: must be one at least"}},
-		"an arm twice": {"question: q\narms:\n  - {name: a, manifests: x}\n  - {name: a, manifests: x}\ngoals: [{figure: good, arm: b, fault: healthy, atLeast: 90%, atMost: 0.8}]\n", []string{
-			`x.yaml:4: arms[1].name: "a": must be there once`,
-			`x.yaml:5: goals[0].arm: "b": must be one of a`,
-			"x.yaml:5: goals[0]: atLeast 90%, atMost 0.8: atLeast must not be more than atMost",
-		}},
-		"bounds against units": {
-			"question: q\narms: [{name: a, manifests: x}, {name: b, from: a}]\ngoals:\n" +
-				"  - {figure: good, arm: a, fault: healthy, atLeast: 500%}\n" +
-				"  - {figure: good, arm: a, fault: healthy, atMost: 3ms}\n" +
-				"  - {figure: good, arm: a, fault: healthy, atLeast: -5%}\n" +
-				"  - {figure: p99, arm: a, fault: healthy, atMost: 3%}\n" +
-				"  - {figure: p99, arm: a, fault: healthy, atLeast: -1ms, atMost: 99h}\n" +
-				"  - {figure: good, arm: a, over: b, fault: healthy, atLeast: -5%, atMost: -200%}\n" +
-				"  - {figure: p99, arm: a, over: b, fault: healthy, atLeast: -3ms, atMost: 3%}\n" +
-				"  - {figure: attempts, arm: a, fault: healthy, atLeast: -1, atMost: 3s}\n" +
-				"  - {figure: attempts, arm: a, fault: healthy, atMost: 150%}\n" +
-				"  - {figure: cpu, arm: a, fault: healthy, atLeast: 1s, atMost: 150%}\n" +
-				"  - {figure: p99, arm: a, fault: healthy, atLeast: 3, atMost: 0}\n",
-			[]string{
-				"x.yaml:4: goals[0].atLeast: 500%: must be a share from 0% to 100%",
-				"x.yaml:5: goals[1].atMost: 3ms: must be a share from 0% to 100%",
-				"x.yaml:6: goals[2].atLeast: -5%: must be a share from 0% to 100%",
-				"x.yaml:7: goals[3].atMost: 3%: must be a duration such as 3ms, from 0s to 3h",
-				"x.yaml:8: goals[4].atLeast: -1ms: must be a duration such as 3ms, from 0s to 3h",
-				"x.yaml:8: goals[4].atMost: 99h: must be a duration such as 3ms, from 0s to 3h",
-				"x.yaml:9: goals[5].atMost: -200%: must be a difference of shares, from -100% to 100%",
-				"x.yaml:9: goals[5]: atLeast -5%, atMost -200%: atLeast must not be more than atMost",
-				"x.yaml:10: goals[6].atMost: 3%: must be a difference of durations such as -3ms, from -3h to 3h",
-				"x.yaml:11: goals[7].atLeast: -1: must be a number of at least 0, without a unit",
-				"x.yaml:11: goals[7].atMost: 3s: must be a number of at least 0, without a unit",
-				"x.yaml:12: goals[8].atMost: 150%: must be a number of at least 0, without a unit",
-				"x.yaml:13: goals[9].atLeast: 1s: must be a number of cores, at least 0, or percent of one",
-				"x.yaml:14: goals[10]: atLeast 3, atMost 0: atLeast must not be more than atMost",
-			},
-		},
-		"bounds that are no numbers": {
-			"question: q\narms: [{name: a, manifests: x}]\ngoals:\n  - {figure: good, arm: a, fault: healthy, atLeast: 1e309}\n  - {figure: good, arm: a, fault: healthy, atLeast: NaN}\n  - {figure: good, arm: a, fault: healthy, atLeast: Inf%}\n  - {figure: good, arm: a, fault: healthy, atMost: 9999999h}\n  - {figure: good, arm: a, fault: healthy, atMost: '\"a\"'}\n",
-			[]string{
-				"x.yaml:4: goals[0].atLeast: 1e309: +Inf: must be a finite number",
-				`x.yaml:5: goals[1].atLeast: "NaN": must be a number, or a formula with the names of the sweep's values alone`,
-				`x.yaml:6: goals[2].atLeast: "Inf%": must be a number, or a formula with the names of the sweep's values alone`,
-				`x.yaml:7: goals[3].atMost: "9999999h": must be a number, a share such as 99.8%, a duration such as 3ms, or a formula of + - * / pow, min and max`,
-				`x.yaml:8: goals[4].atMost: "a": must be a formula of numbers, the sweep's values, + - * /, pow, min and max`,
-			},
-		},
-		"zeros": {
-			"question: q\narms: [{name: a, manifests: x}]\nload:\n  rate: 0\n  jobs: 0\n  timeout: 0s\n  maxInFlight: 0\n  streams: [{path: /, share: 0}]\nphases: {fault: 0s}\nseeds: [0]\nrepeats: 0\nslo: 0s\n" +
-				"faults: [{name: f, inject: [{service: s, replicas: 0, rules: reset}, {service: s, replicas: [], rules: reset}]}]\n",
-			[]string{
-				"x.yaml:4: load.rate: 0: must be between 0.1 and 1000 requests per second",
-				"x.yaml:5: load.jobs: 0: must be between 1 and 100",
-				"x.yaml:6: load.timeout: 0s: must be more than 0s, and at most 1h",
-				"x.yaml:7: load.maxInFlight: 0: must be between 1 and 100000",
-				"x.yaml:8: load.streams[0].share: 0: must be between 1 and 1000",
-				"x.yaml:9: phases.fault: 0s: must be between 100ms and 1h",
-				"x.yaml:10: seeds[0]: 0: must be between 1 and 4611686018427387804, and there once",
-				"x.yaml:11: repeats: 0: must be between 1 and 100",
-				"x.yaml:12: slo: 0s: must be more than 0s, and at most 1h",
-				`x.yaml:13: faults[0].inject[0].replicas: "0": must be one, all, a number from 1 to 100, or a list of pods`,
-				"x.yaml:13: faults[0].inject[1].replicas: empty: must be one, all, a number from 1 to 100, or a list of pods",
-			},
-		},
-		"no confidence": {
-			"question: q\narms: [{name: a, manifests: x}]\ngoals: [{figure: good, arm: a, fault: healthy, atLeast: 0, confidence: 0}]\n",
-			[]string{"x.yaml:3: goals[0].confidence: 0: must be at least 50%, and less than 100%"},
-		},
-		"zero and another rate": {
-			"question: q\narms: [{name: a, manifests: x}]\nload:\n  rate: 0\n  steps: [{rate: 0, for: 0s}, {rate: 5, for: 0s}]\n  ramp: {from: 5}\n",
-			[]string{
-				"x.yaml:4: load: 3 of rate, steps and ramp: must be one of them",
-				"x.yaml:4: load.rate: 0: must be between 0.1 and 1000 requests per second",
-				"x.yaml:5: load.steps[0].rate: 0: must be between 0.1 and 1000 requests per second",
-				"x.yaml:5: load.steps[0].for: 0s: must be more than 0s, and at most 1h",
-				"x.yaml:5: load.steps[1].for: 0s: must be absent in the last step, which lasts as long as the load",
-				"x.yaml:6: load.ramp.to: missing: must be between 0.1 and 1000 requests per second",
-			},
-		},
-		"empty lists": {
-			"question: q\narms: [{name: a, manifests: x}]\nfaults: []\nload: {streams: [], vehicles: []}\nseeds: []\n",
-			[]string{
-				"x.yaml:3: faults: empty: must be absent, or one at least",
-				"x.yaml:4: load.streams: empty: must be absent, or one at least",
-				"x.yaml:4: load.vehicles: empty: must be absent, or one at least",
-				"x.yaml:5: seeds: empty: must be absent, or one at least",
-			},
-		},
-		"load": {
-			"question: q\narms: [{name: a, manifests: x}]\nload:\n  target: nobody\n  vehicles: ['']\n",
-			[]string{
-				`x.yaml:4: load.target: "nobody": must be api-gateway, ingress, page, or, with load.streams, another Service`,
-				"x.yaml:5: load.vehicles[0]: empty: must be the name of a vehicle",
-			},
-		},
-		"streams": {
-			"question: q\narms: [{name: a, manifests: x}]\nload:\n  streams:\n    - {name: a, path: '/vehicles/{car}'}\n    - {name: b, path: '/{vehicle}/}'}\n    - {name: c, path: /, headers: {X-User: a, x-user: b, content-length: 3}}\n",
-			[]string{
-				`x.yaml:5: load.streams[0].path: "/vehicles/{car}": must be an escaped path such as /vehicles/driver/{vehicle}, the only part that is replaced`,
-				`x.yaml:6: load.streams[1].path: "/{vehicle}/}": must be an escaped path such as /vehicles/driver/{vehicle}, the only part that is replaced`,
-				`x.yaml:7: load.streams[2].headers.content-length: "3": must be another header than Content-Length, Trailer, Transfer-Encoding, X-Fleetman-Check, which the load sets`,
-				`x.yaml:7: load.streams[2].headers.x-user: "b": must be there once, in upper or lower case`,
-			},
-		},
-		"a sweep's values": {
-			"question: q\narms: [{name: a, manifests: x, env: {s: {A: \"${n}${m}\", B: \"${o-p} ${\"}}}]\nsweep:\n  - {name: n, values: [0.3, x]}\n  - {name: m, values: []}\n" +
-				"goals: [{figure: good, arm: a, fault: healthy, atLeast: 1 - n, atMost: 1 - m}]\ntheory: [{figure: good, arm: b, fault: g, formula: 1 - n}]\n",
-			[]string{
-				"x.yaml:2: arms: \"${o-p}\": must be ${NAME}, of letters and digits, with a value of the sweep",
-				"x.yaml:2: arms: \"${\": must be ${NAME}, of letters and digits, with a value of the sweep",
-				`x.yaml:4: sweep[0].values[1]: "x": must be a number or a duration, as in the formula of goals[0].atLeast`,
-				"x.yaml:5: sweep[1].values: empty: must be one at least",
-				`x.yaml:7: theory[0].arm: "b": must be one of a`,
-				`x.yaml:7: theory[0].fault: "g": must be one of healthy`,
-			},
-		},
-		"too many points": {
-			"question: q\narms: [{name: a, manifests: x, env: {s: {A: \"${a}${b}${c}${d}${e}\"}}}]\nsweep:\n" + manyAxes(),
-			[]string{"x.yaml:1: 1 arms, 1 faults, 1 seeds, 1 repeats, and the sweep's values: must be at most 1000 runs"},
-		},
-		"arms in a circle": {
-			"question: q\narms:\n  - {name: a, from: b}\n  - {name: b, from: a}\n",
-			[]string{
-				`x.yaml:3: arms[0].from: "b": must be an arm before this one`,
-				"x.yaml:4: arms[1].manifests: empty: must be a directory or a file, here, in the arm that it is from or in the fleet",
-			},
-		},
-		"NUL in a variable": {
-			"question: q\narms: [{name: a, manifests: x, env: {s: {A: \"b\\0\"}}}]\n",
-			[]string{`x.yaml:2: arms[0].env.s.A: "b\x00": must be without NUL`},
-		},
-		"a goal twice": {
-			"question: q\narms: [{name: a, manifests: x}]\ngoals:\n  - {figure: good, arm: a, fault: healthy, atLeast: 1}\n  - {figure: good, arm: a, fault: healthy, atLeast: 1}\n",
-			[]string{"x.yaml:5: goals[1]: a, healthy: good >= 1 at 95%: must be there once"},
-		},
-		"a byte order mark": {"\ufeff# q?\r\narms: [{name: a, manifests: x}]\r\nslo: 0s\r\n", []string{"x.yaml:3: slo: 0s: must be more than 0s, and at most 1h"}},
-		"twice":             {"question: q\nquestion: r\narms: [{name: a, manifests: x}]\n", []string{`x.yaml:2: "question": must be there once`}},
-	} {
-		_, err := Decode("x.yaml", []byte(test.text), figures)
-		assert.EqualError(t, err, strings.Join(test.want, "\n"), name)
+	file, err := os.ReadFile("testdata/mistakes.yaml")
+	require.NoError(t, err)
+	var tests []struct{ Name, Text, Want string }
+	require.NoError(t, yaml.Unmarshal(file, &tests))
+	require.NotEmpty(t, tests)
+	for _, test := range tests {
+		_, err := Decode("x.yaml", []byte(test.Text), figures)
+		assert.EqualError(t, err, strings.TrimSuffix(test.Want, "\n"), test.Name)
 	}
+	many := "question: q\narms: [{name: a, manifests: x, env: {s: {A: \"${a}${b}${c}${d}${e}\"}}}]\nsweep:\n"
+	for _, axis := range "abcde" { // more points than fit into memory
+		many += fmt.Sprintf("  - {name: %c, values: [%s]}\n", axis, strings.Repeat("0, ", 100))
+	}
+	_, err = Decode("x.yaml", []byte(many), figures)
+	assert.EqualError(t, err, "x.yaml:1: 1 arms, 1 faults, 1 seeds, 1 repeats, and the sweep's values: must be at most 1000 runs")
 }
 
 func TestParseGoal(t *testing.T) {
