@@ -122,6 +122,14 @@ func (c *checker) complete() bool {
 	return true
 }
 
+func (e *Experiment) armNames() []string {
+	return collect(e.Arms, func(a Arm) string { return a.Name })
+}
+
+func (e *Experiment) faultNames() []string {
+	return collect(e.Faults, func(f Fault) string { return f.Name })
+}
+
 // runs returns how many runs there are, or a number above maxRuns. The points of the
 // sweep are counted, not made: there may be too many to have in memory.
 func (c *checker) runs() (all int) {
@@ -189,20 +197,18 @@ var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,39}$`)
 const nameMust = "must be 1 to 40 letters, digits, '.', '_' and '-'"
 
 // names notes a name that is no name, or is there twice.
-func (c *checker) names(path string, n int, name func(int) string) {
-	var seen []string
-	for i := range n {
+func (c *checker) names(path string, names []string) {
+	for i, name := range names {
 		field := fmt.Sprintf("%s[%d].name", path, i)
-		c.must(nameForm.MatchString(name(i)), field, "%.60q: %s", name(i), nameMust)
-		c.must(!slices.Contains(seen, name(i)), field, "%.60q: must be there once", name(i))
-		seen = append(seen, name(i))
+		c.must(nameForm.MatchString(name), field, "%.60q: %s", name, nameMust)
+		c.must(!slices.Contains(names[:i], name), field, "%.60q: must be there once", name)
 	}
 }
 
 func (c *checker) arms() {
 	arms := c.e.Arms
 	c.must(len(arms) > 0, "arms", "empty: must be one at least")
-	c.names("arms", len(arms), func(i int) string { return arms[i].Name })
+	c.names("arms", c.e.armNames())
 	c.must(c.e.Fleet.Name == "" && c.e.Fleet.From == "" && c.e.Fleet.Target == "", "fleet", "name, from, target: must be those of an arm")
 	c.parts("fleet", c.e.Fleet)
 	for i, arm := range arms {
@@ -242,9 +248,8 @@ func (c *checker) parts(path string, a Arm) {
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *checker) faults() {
-	faults := c.e.Faults
-	c.names("faults", len(faults), func(i int) string { return faults[i].Name })
-	for i, fault := range faults {
+	c.names("faults", c.e.faultNames())
+	for i, fault := range c.e.Faults {
 		for j, in := range fault.Inject {
 			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
 			c.must(in.Service != "", path+".service", "missing: must be the name of a service")

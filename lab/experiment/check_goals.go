@@ -29,15 +29,13 @@ func (c *checker) figure(path, name string, figures []Figure) (unit string) {
 }
 
 func (c *checker) goals(figures []Figure) {
-	arms := collect(c.e.Arms, func(a Arm) string { return a.Name })
-	faults := collect(c.e.Faults, func(f Fault) string { return f.Name })
 	for i, g := range c.e.Goals {
 		path := fmt.Sprintf("goals[%d]", i)
 		unit := c.figure(path+".figure", g.Figure, figures)
-		c.oneOf(path+".arm", g.Arm, arms)
-		c.oneOf(path+".fault", g.Fault, faults)
+		c.oneOf(path+".arm", g.Arm, c.e.armNames())
+		c.oneOf(path+".fault", g.Fault, c.e.faultNames())
 		if g.Over != "" {
-			c.oneOf(path+".over", g.Over, arms)
+			c.oneOf(path+".over", g.Over, c.e.armNames())
 		}
 		for _, wrong := range g.mistakes(unit) {
 			c.must(false, strings.TrimSuffix(path+"."+wrong.field, "."), "%s", wrong.text)
@@ -53,10 +51,10 @@ func (c *checker) theory(figures []Figure) {
 		path := fmt.Sprintf("theory[%d]", i)
 		c.figure(path+".figure", t.Figure, figures)
 		if t.Arm != "" {
-			c.oneOf(path+".arm", t.Arm, collect(c.e.Arms, func(a Arm) string { return a.Name }))
+			c.oneOf(path+".arm", t.Arm, c.e.armNames())
 		}
 		if t.Fault != "" {
-			c.oneOf(path+".fault", t.Fault, collect(c.e.Faults, func(f Fault) string { return f.Name }))
+			c.oneOf(path+".fault", t.Fault, c.e.faultNames())
 		}
 		c.must(t.Formula != "", path+".formula", "missing: must be a formula of the sweep's values")
 		c.bound(path+".formula", t.Formula)

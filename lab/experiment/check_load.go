@@ -47,7 +47,7 @@ func (c *checker) load() {
 	c.must(l.Jobs >= 1 && l.Jobs <= maxJobs || l.Jobs == 0 && !c.given("load.jobs"), "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
 	c.must(l.Jobs < 2 || l.From == "", "load.jobs", "%d: must be 1 with load.from, a pod of which sends the load", l.Jobs)
 	c.must(l.Target != "" && (len(l.Streams) > 0 || c.given("load.streams")), "load.target", "%.60q: must be %s, %s, %s, or, with load.streams, another Service", l.Target, TargetGateway, TargetIngress, TargetPage)
-	c.names("load.streams", len(l.Streams), func(i int) string { return l.Streams[i].Name })
+	c.names("load.streams", collect(l.Streams, func(s Stream) string { return s.Name }))
 	for i, s := range l.Streams {
 		c.stream(fmt.Sprintf("load.streams[%d]", i), s)
 	}

@@ -210,46 +210,57 @@ func (d *decoder) value(n *yaml.Node, pointer any, path, form string) {
 	d.read(n, reflect.ValueOf(pointer).Elem(), path, form)
 }
 
-func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) { //nolint:gocyclo // one case for each kind of value
+func (d *decoder) read(n *yaml.Node, into reflect.Value, path, form string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if d.lines != nil {
-		d.lines[path] = n.Line
-	}
+	d.lines[path] = n.Line
 	if form == "" {
 		form = formOf(into.Type())
 	}
-	switch own := into.Addr().Interface().(type) {
-	case nodeDecoder:
+	if own, has := into.Addr().Interface().(nodeDecoder); has {
 		own.decodeNode(d, n, path)
 		return
-	case encoding.TextUnmarshaler:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
-			d.fail(n, path, "must be "+form)
-		} else if err := own.UnmarshalText([]byte(n.Value)); err != nil {
+	}
+	if into.Kind() == reflect.Pointer {
+		into.Set(reflect.New(into.Type().Elem()))
+		d.read(n, into.Elem(), path, form)
+		return
+	}
+	wanted, found := nodeKinds[into.Kind()]
+	if !found {
+		wanted = yaml.ScalarNode
+	}
+	if n.Kind != wanted || n.ShortTag() == "!!null" {
+		d.fail(n, path, "must be "+form)
+		return
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		d.readStruct(n, into, path)
+	case reflect.Map:
+		d.readMap(n, into, path)
+	case reflect.Slice:
+		d.readSlice(n, into, path)
+	default:
+		d.readScalar(n, into, path, form)
+	}
+}
+
+// nodeKinds are the nodes of values that are no scalars.
+var nodeKinds = map[reflect.Kind]yaml.Kind{reflect.Struct: yaml.MappingNode, reflect.Map: yaml.MappingNode, reflect.Slice: yaml.SequenceNode}
+
+func (d *decoder) readScalar(n *yaml.Node, into reflect.Value, path, form string) {
+	if text, is := into.Addr().Interface().(encoding.TextUnmarshaler); is {
+		if err := text.UnmarshalText([]byte(n.Value)); err != nil {
 			d.problems = append(d.problems, Problem{d.source, n.Line, path, err.Error()})
 		}
 		return
 	}
-	switch into.Kind() {
-	case reflect.Pointer:
-		into.Set(reflect.New(into.Type().Elem()))
-		d.read(n, into.Elem(), path, form)
-	case reflect.Struct:
-		d.readStruct(n, into, path, form)
-	case reflect.Map:
-		d.readMap(n, into, path, form)
-	case reflect.Slice:
-		d.readSlice(n, into, path, form)
-	default:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
-			d.fail(n, path, "must be "+form)
-		} else if err := setScalar(into, n); errors.Is(err, strconv.ErrRange) {
-			d.fail(n, path, "must be a number closer to 0")
-		} else if err != nil {
-			d.fail(n, path, "must be "+form)
-		}
+	if err := setScalar(into, n); errors.Is(err, strconv.ErrRange) {
+		d.fail(n, path, "must be a number closer to 0")
+	} else if err != nil {
+		d.fail(n, path, "must be "+form)
 	}
 }
 
@@ -268,11 +279,7 @@ func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.No
 	}
 }
 
-func (d *decoder) readStruct(n *yaml.Node, into reflect.Value, path, form string) {
-	if n.Kind != yaml.MappingNode {
-		d.fail(n, path, "must be "+form)
-		return
-	}
+func (d *decoder) readStruct(n *yaml.Node, into reflect.Value, path string) {
 	fields := fieldsOf(into.Type())
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == key.Value })
@@ -284,11 +291,7 @@ func (d *decoder) readStruct(n *yaml.Node, into reflect.Value, path, form string
 	})
 }
 
-func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path, form string) {
-	if n.Kind != yaml.MappingNode {
-		d.fail(n, path, "must be "+form)
-		return
-	}
+func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path string) {
 	into.Set(reflect.MakeMap(into.Type()))
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		if key.Kind != yaml.ScalarNode {
@@ -301,11 +304,7 @@ func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path, form string) {
 	})
 }
 
-func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path, form string) {
-	if n.Kind != yaml.SequenceNode {
-		d.fail(n, path, "must be "+form)
-		return
-	}
+func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path string) {
 	if len(n.Content) > maxList {
 		d.problems = append(d.problems, Problem{d.source, n.Line, path, fmt.Sprintf("%d elements: must be at most %d", len(n.Content), maxList)})
 		return

@@ -1,7 +1,5 @@
 package experiment
 
-import "slices"
-
 // Experiment asks one question of a fleet: every arm meets every fault under the
 // same load, once for each seed.
 type Experiment struct {
@@ -151,13 +149,8 @@ type Load struct {
 }
 
 // Methods are those of the streams.
-func (l Load) Methods() (methods []string) {
-	for _, s := range l.Streams {
-		if !slices.Contains(methods, s.Method) {
-			methods = append(methods, s.Method)
-		}
-	}
-	return methods
+func (l Load) Methods() []string {
+	return unique(collect(l.Streams, func(s Stream) string { return s.Method }))
 }
 
 // Names of targets.

@@ -15,12 +15,10 @@ func ParseArm(text string) (Arm, error) {
 	if !found || !nameForm.MatchString(name) || rest == "" {
 		return Arm{}, fmt.Errorf("%.100q: must be NAME=DIR[,FILE...][,SERVICE:VAR=VALUE...]", text)
 	}
-	arm := Arm{Name: name}
+	arm := Arm{Name: name, Env: map[string]map[string]string{}}
 	for part := range strings.SplitSeq(rest, ",") {
 		m := envForm.FindStringSubmatch(part)
 		switch {
-		case m != nil && arm.Env == nil:
-			arm.Env = map[string]map[string]string{m[1]: {m[2]: m[3]}}
 		case m != nil && arm.Env[m[1]] == nil:
 			arm.Env[m[1]] = map[string]string{m[2]: m[3]}
 		case m != nil:

@@ -184,7 +184,7 @@ func (r Replicas) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (r *Replicas) UnmarshalJSON(text []byte) error {
-	d := &decoder{}
+	d := &decoder{lines: map[string]int{}}
 	var n yaml.Node
 	if err := yaml.Unmarshal(text, &n); err != nil || len(n.Content) != 1 {
 		return fmt.Errorf("replicas: %.60q: must be %s", text, replicasForm)

@@ -84,10 +84,8 @@ func (e *Experiment) Write(path, root string) error {
 	if err != nil {
 		return fmt.Errorf("write the experiment: %w", err)
 	}
-	if _, err = file.Write(text); err == nil {
-		err = file.Close()
-	}
-	if err != nil {
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("write the experiment: %w", err)
 	}
 	return nil
