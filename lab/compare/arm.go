@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,32 +30,26 @@ func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
 // a sweep, are read once.
 type reader struct {
 	Options
-	read  map[string]loaded // by the paths
+	read  map[string]func() (*manifest.Objects, error) // by the paths
 	noted *experiment.Problems
-}
-
-type loaded struct {
-	objects *manifest.Objects
-	err     error
 }
 
 // load returns a copy of the objects in some paths.
 func (r reader) load(paths []string) (*manifest.Objects, error) {
 	key := strings.Join(paths, "\n")
-	found, done := r.read[key]
-	if !done {
-		found.objects, found.err = r.loadAnew(paths)
-		r.read[key] = found
+	if r.read[key] == nil {
+		r.read[key] = sync.OnceValues(func() (*manifest.Objects, error) { return r.readFiles(paths) })
 	}
-	if found.err != nil {
-		return nil, found.err
+	objects, err := r.read[key]()
+	if err != nil {
+		return nil, err
 	}
-	objects := *found.objects
-	objects.All = slices.Clone(objects.All)
-	return &objects, nil
+	own := *objects
+	own.All = slices.Clone(own.All)
+	return &own, nil
 }
 
-func (r reader) loadAnew(paths []string) (*manifest.Objects, error) {
+func (r reader) readFiles(paths []string) (*manifest.Objects, error) {
 	var found []string
 	for _, path := range paths {
 		there, err := r.Experiment.Find(path, r.Root)
@@ -81,7 +76,7 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	named := names{Options: r.Options, e: e, arm: arm, known: namesIn(objects, arm), problems: problems}
+	named := names{Options: r.Options, arm: arm, known: namesIn(objects, arm), problems: problems}
 	named.ofArm()
 	named.ofFaults()
 	for _, note := range named.notes {
@@ -102,7 +97,6 @@ func (r reader) note(p experiment.Problem) {
 // its arms.
 type names struct {
 	Options
-	e               *experiment.Experiment
 	arm             experiment.Arm
 	known           knownNames
 	problems, notes experiment.Problems
@@ -111,14 +105,14 @@ type names struct {
 // must adds a mistake unless name is a service of the arm.
 func (n *names) must(path, name string) {
 	if !n.known.has(name) {
-		n.problems = append(n.problems, n.e.Problem(path, "%.60q: must be a service of the arm %s: %s", name, n.arm.Name, strings.Join(n.known.deployments, ", ")))
+		n.problems = append(n.problems, n.Experiment.Problem(path, "%.60q: must be a service of the arm %s: %s", name, n.arm.Name, strings.Join(n.known.deployments, ", ")))
 	}
 }
 
 // ofArm checks the arm and the load.
 func (n *names) ofArm() {
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Env)) {
-		path := n.e.Field(n.arm.Of, "env."+service)
+		path := n.Experiment.Field(n.arm.Of, "env."+service)
 		if service != experiment.All {
 			n.must(path, service)
 		}
@@ -127,17 +121,17 @@ func (n *names) ofArm() {
 		}
 	}
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Replicas)) {
-		n.must(n.e.Field(n.arm.Of, "replicas."+service), service)
+		n.must(n.Experiment.Field(n.arm.Of, "replicas."+service), service)
 	}
-	target, path := n.e.Load.Target, "load.target"
+	target, path := n.Experiment.Load.Target, "load.target"
 	if n.arm.Target != "" {
-		target, path = n.arm.Target, n.e.Field(n.arm.Of, "target")
+		target, path = n.arm.Target, n.Experiment.Field(n.arm.Of, "target")
 	}
 	if !slices.Contains(ownTargets, target) {
 		n.must(path, target)
 	}
-	if n.e.Load.From != "" {
-		n.must("load.from", n.e.Load.From)
+	if n.Experiment.Load.From != "" {
+		n.must("load.from", n.Experiment.Load.From)
 	}
 }
 
@@ -165,19 +159,19 @@ func (n *names) variable(service, name string) {
 		}
 		programs = []string{""}
 	}
-	path := n.e.Field(n.arm.Of, "env."+service+"."+name)
+	path := n.Experiment.Field(n.arm.Of, "env."+service+"."+name)
 	note, err := environ.Check(name, set, programs...)
 	if err != nil {
-		n.problems = append(n.problems, n.e.Problem(path, "%v", err))
+		n.problems = append(n.problems, n.Experiment.Problem(path, "%v", err))
 	}
 	if note != "" {
-		n.notes = append(n.notes, n.e.Problem(path, "%s", note))
+		n.notes = append(n.notes, n.Experiment.Problem(path, "%s", note))
 	}
 }
 
 // ofFaults checks the services of the faults, and that they have as many pods.
 func (n *names) ofFaults() {
-	for i, fault := range n.e.Faults {
+	for i, fault := range n.Experiment.Faults {
 		for j, in := range fault.Inject {
 			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
 			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
@@ -199,12 +193,12 @@ func (n *names) replicas(path string, in experiment.Injection) {
 		if in.Replicas.All {
 			got = "all"
 		}
-		n.problems = append(n.problems, n.e.Problem(path, "%s: must be at most %d, the pods of %s in the arm %s", got, pods, in.Service, n.arm.Name))
+		n.problems = append(n.problems, n.Experiment.Problem(path, "%s: must be at most %d, the pods of %s in the arm %s", got, pods, in.Service, n.arm.Name))
 	case n.Cluster == nil: // where pods have other names
 		for _, name := range in.Replicas.Names {
 			number, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
 			if err != nil || bareName(name) != fmt.Sprintf("%s-%d", bare, number) || number >= pods {
-				n.problems = append(n.problems, n.e.Problem(path, "%.60q: must be a pod of %s in the arm %s, numbered from 0 to %d", name, in.Service, n.arm.Name, pods-1))
+				n.problems = append(n.problems, n.Experiment.Problem(path, "%.60q: must be a pod of %s in the arm %s, numbered from 0 to %d", name, in.Service, n.arm.Name, pods-1))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -13,11 +14,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/record"
 )
@@ -94,12 +97,7 @@ func (f *clusterFleet) up(ctx context.Context, change cluster.Change) (err error
 }
 
 func (f *clusterFleet) hasGateway() bool {
-	for i := range f.p.objects.All {
-		if f.p.mesh && f.p.objects.All[i].Kind == "Gateway" {
-			return true
-		}
-	}
-	return false
+	return f.p.mesh && slices.ContainsFunc(f.p.objects.All, func(o manifest.Object) bool { return o.Kind == "Gateway" })
 }
 
 // nodes returns those whose kubelets measure the fleet and, in a mesh, Istio, and the pods of istiod.
@@ -108,9 +106,7 @@ func (f *clusterFleet) nodes(ctx context.Context) (nodes, istiods []string, err 
 		return nodes, nil, err
 	}
 	more, istiods, err := f.client.IstioNodes(ctx)
-	nodes = append(nodes, more...)
-	slices.Sort(nodes)
-	return slices.Compact(nodes), istiods, err
+	return sets.List(sets.New(slices.Concat(nodes, more)...)), istiods, err
 }
 
 // lookEvery is the time between two looks at the pods.
@@ -334,10 +330,10 @@ const maxGap = 20 * time.Second
 func (f *clusterFleet) err(ctx context.Context) error {
 	f.mu.Lock()
 	gap := max(f.gap, time.Since(f.looked))
-	var nodes []string
+	nodes := sets.New[string]()
 	for _, pod := range f.places {
 		if strings.HasPrefix(pod.Why, "node ") {
-			nodes = append(nodes, pod.Why)
+			nodes.Insert(pod.Why)
 		}
 	}
 	f.mu.Unlock()
@@ -345,8 +341,7 @@ func (f *clusterFleet) err(ctx context.Context) error {
 	case gap > maxGap:
 		return lostError{fmt.Errorf("API server: no response for %v", gap.Round(time.Second))}
 	case len(nodes) > 0:
-		slices.Sort(nodes)
-		return lostError{fmt.Errorf("%s", strings.Join(slices.Compact(nodes), ", "))}
+		return lostError{errors.New(strings.Join(sets.List(nodes), ", "))}
 	case !f.p.mesh:
 		return nil
 	}

@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/experiment"
@@ -42,8 +43,8 @@ func (f *clusterFleet) prepare(ctx context.Context, r *running, vehicles []strin
 		l.loaders = []cluster.Loader{one}
 		return l, entry, err
 	}
-	l.loaders, err = f.client.StartLoaders(ctx, max(1, r.e.Load.Jobs), l.limit())
-	if err != nil {
+	limit := l.plan.Lasts + time.Duration(l.plan.Timeout) + 15*time.Minute // how long the pods may be there
+	if l.loaders, err = f.client.StartLoaders(ctx, max(1, r.e.Load.Jobs), limit); err != nil {
 		return nil, "", err
 	}
 	return l, entry, f.noteNodes(ctx, l.loaders)
@@ -75,15 +76,12 @@ func (f *clusterFleet) noteNodes(ctx context.Context, loaders []cluster.Loader) 
 	if err != nil || f.at.found.Nodes < 2 {
 		return err
 	}
-	var shared []string
+	shared := sets.New[string]()
 	for _, l := range loaders {
-		if slices.Contains(nodes, l.Node) {
-			shared = append(shared, l.Node)
-		}
+		shared.Insert(l.Node)
 	}
-	if len(shared) > 0 {
-		slices.Sort(shared)
-		f.p.o.Progress(fmt.Sprintf("%s: the load is on %s, with pods of the fleet: no other node has room", f.p.name(), strings.Join(slices.Compact(shared), ", ")))
+	if shared = shared.Intersection(sets.New(nodes...)); len(shared) > 0 {
+		f.p.o.Progress(fmt.Sprintf("%s: the load is on %s, with pods of the fleet: no other node has room", f.p.name(), strings.Join(sets.List(shared), ", ")))
 	}
 	return nil
 }
@@ -132,9 +130,4 @@ func (l *clusterLoad) run(ctx context.Context) ([]loader.Request, error) {
 		return nil, lostError{err}
 	}
 	return all, nil
-}
-
-// limit is how long the pods may be there.
-func (l *clusterLoad) limit() time.Duration {
-	return l.plan.Lasts + time.Duration(l.plan.Timeout) + 15*time.Minute
 }

@@ -57,10 +57,14 @@ type plan struct {
 	seed  uint64
 	// repeat numbers the runs with the same seed: 0, 1, ...
 	repeat int
-	// objects are the arm's manifests, with its patches; with mesh they need one.
-	objects *manifest.Objects
+	loaded // the arm's
+}
+
+// loaded is what an arm's manifests are, with its patches.
+type loaded struct {
+	objects *manifest.Objects // nil if they have mistakes
 	mesh    bool
-	inputs  record.Inputs
+	digest  string // of them, and of the arm's settings
 }
 
 func (p plan) key() record.Key {
@@ -161,7 +165,7 @@ func New(o Options) (*Comparison, error) {
 		if o.Again != nil {
 			return !o.Again.Same(p.key())
 		}
-		return c.run(p.key()) != nil
+		return c.have.Find(p.key()) != nil
 	})
 	if o.Again != nil && len(c.left) == 0 {
 		return nil, fmt.Errorf("--run %s: must be an arm, a fault and a seed of the experiment", o.Again.Name())
@@ -315,26 +319,23 @@ func (o Options) prepare(plans []plan) error {
 		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
 	problems := o.wrongRules()
-	manifests := reader{o, map[string]loaded{}, new(experiment.Problems)}
-	objects := map[string]*manifest.Objects{}
+	manifests := reader{o, map[string]func() (*manifest.Objects, error){}, new(experiment.Problems)}
+	found := map[string]loaded{}
 	arms, _ := o.Experiment.Expand() // in the order of the file
 	for _, arm := range arms {
-		var wrong experiment.Problems
-		objects[arm.Name], wrong = manifests.objects(arm)
-		problems = addOnce(problems, wrong)
+		objects, wrong := manifests.objects(arm)
+		if problems = addOnce(problems, wrong); objects != nil {
+			mesh := arm.HasMesh(objects.NeedsMesh)
+			found[arm.Name] = loaded{objects, mesh, armDigest(arm, objects, mesh)}
+		}
 	}
 	for i := range plans {
-		p := &plans[i]
-		p.objects = objects[p.arm.Name]
-		p.mesh = p.arm.HasMesh(func() bool { return p.objects != nil && p.objects.NeedsMesh() })
+		plans[i].loaded = found[plans[i].arm.Name]
 	}
 	problems = addOnce(problems, o.at.mistakes(plans, len(problems) > 0))
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
 		return problems
-	}
-	for i := range plans {
-		plans[i].inputs = inputsOf(plans[i])
 	}
 	return nil
 }

@@ -166,7 +166,7 @@ func (r *running) timeline(ctx context.Context) error {
 // beside; end is called afterwards.
 func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experiment.Injection, pods []local.Pod) (end func() error, err error) {
 	if in.Action != "" {
-		return r.act(ctx, beside, in.Action, pods)
+		return func() error { return nil }, r.act(ctx, beside, in.Action, pods)
 	}
 	before := map[string]string{} // rules of the manifests' FAULTS, which come back
 	for _, pod := range pods {
@@ -259,15 +259,14 @@ func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
 }
 
 // act carries out an action of the launcher.
-func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experiment.Action, pods []local.Pod) (end func() error, err error) {
+func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experiment.Action, pods []local.Pod) error {
 	kind, lasts, err := action.Parse()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	nothing := func() error { return nil }
 	if kind == experiment.Roll {
 		beside.Go(func() { r.roll(ctx, pods) })
-		return nothing, nil
+		return nil
 	}
 	sig := syscall.SIGKILL
 	if kind == experiment.Stop {
@@ -275,7 +274,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 	}
 	for _, pod := range pods {
 		if _, err := r.fleet.Kill(pod.Name, sig); err != nil {
-			return nil, err
+			return err
 		}
 		r.note(record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, action))
 		if kind == experiment.Stop {
@@ -286,7 +285,7 @@ func (r *running) act(ctx context.Context, beside *sync.WaitGroup, action experi
 			})
 		}
 	}
-	return nothing, nil
+	return nil
 }
 
 // roll ends pods one after the other, each when the one before it is ready

@@ -6,23 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/record"
 )
 
-// inputsOf returns digests of what a run is made from, without its names and texts for people. The path of a manifest
-// is no part of them, its content is.
-func inputsOf(p plan) record.Inputs {
+// inputs returns digests of what a run is made from, without its names and texts for people.
+func (p plan) inputs() record.Inputs {
+	return record.Inputs{Arm: p.digest, Fault: digest(p.fault.Inject), Load: digest(p.e.Load, p.e.Phases)}
+}
+
+// armDigest returns the digest of an arm. The path of a manifest is no part of it, its content is.
+func armDigest(arm experiment.Arm, manifests *manifest.Objects, mesh bool) string {
 	var objects []json.RawMessage
-	for _, o := range p.objects.All {
+	for _, o := range manifests.All {
 		objects = append(objects, o.JSON)
 	}
-	return record.Inputs{
-		Arm:   digest(objects, p.mesh, p.arm.Env, p.arm.Replicas, p.arm.Target),
-		Fault: digest(p.fault.Inject),
-		Load:  digest(p.e.Load, p.e.Phases),
-	}
+	return digest(objects, mesh, arm.Env, arm.Replicas, arm.Target)
 }
 
 func digest(parts ...any) string {
@@ -36,38 +39,26 @@ func digest(parts ...any) string {
 // checkInputs returns an error for each part of the experiment that has changed since runs that are kept were measured
 // with it. Runs recorded without inputs are taken for unchanged.
 func (c *Comparison) checkInputs() error {
-	var changed []string
+	changed := sets.New[string]()
 	for _, p := range c.plans {
-		measured := c.run(p.key())
+		measured := c.have.Find(p.key())
 		if measured == nil || measured.Inputs == (record.Inputs{}) || includes(c.left, p.key()) {
 			continue
 		}
-		was, now := measured.Inputs, p.inputs
+		was, now := measured.Inputs, p.inputs()
 		for _, part := range []struct{ name, was, now string }{
 			{"arm " + p.arm.Name, was.Arm, now.Arm}, {"fault " + p.fault.Name, was.Fault, now.Fault}, {"load, phases", was.Load, now.Load},
 		} {
-			if part.was != part.now && !slices.Contains(changed, part.name) {
-				changed = append(changed, part.name)
+			if part.was != part.now {
+				changed.Insert(part.name)
 			}
 		}
 	}
 	var problems []error
-	for _, part := range slices.Sorted(slices.Values(changed)) { // the order of the runs is drawn
+	for _, part := range sets.List(changed) {
 		problems = append(problems, fmt.Errorf("--out %s: %s: changed since it was measured: must be the same to go on; else --out must be another directory", c.o.Out, part))
 	}
 	return errors.Join(problems...)
-}
-
-// run returns the run that Out has by a key, or nil.
-func (c *Comparison) run(key record.Key) *record.Run {
-	if c.have != nil {
-		for _, r := range c.have.Runs {
-			if r.Same(key) {
-				return r
-			}
-		}
-	}
-	return nil
 }
 
 // renew gives the records the experiment as its file is now, so that they are judged by its goals, if it has all of

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"fleetman.example/lab/experiment"
@@ -36,7 +35,8 @@ func recorded(dir string) (*record.Comparison, []record.Defect, error) {
 	path := filepath.Join(dir, RecordsFile)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if compressed := filepath.Join(dir, record.CompressedName); exists(compressed) {
+		compressed := filepath.Join(dir, record.CompressedName)
+		if _, err := os.Stat(compressed); err == nil {
 			return nil, nil, fmt.Errorf("records: %s: must be decompressed to be added to: zstd -d %[1]s", compressed)
 		}
 		return nil, nil, nil
@@ -50,11 +50,6 @@ func recorded(dir string) (*record.Comparison, []record.Defect, error) {
 		return nil, nil, fmt.Errorf("%w: --out must be a directory without records, or with those of this experiment", err)
 	}
 	return have, defects, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // read takes what there is of the comparison, if it is the same one.
@@ -97,14 +92,11 @@ func (c *Comparison) open(ctx context.Context) (*output, error) {
 
 // add writes a run. One that is there already is replaced.
 func (out *output) add(run *record.Run) error {
-	if out.again == nil {
+	there := out.again.Find(run.Key)
+	if there == nil {
 		return record.Write(out, run)
 	}
-	i := slices.IndexFunc(out.again.Runs, func(r *record.Run) bool { return r.Same(run.Key) })
-	if i < 0 {
-		return record.Write(out, run)
-	}
-	out.again.Runs[i] = run
+	*there = *run
 	return writeAll(out.Name(), out.again)
 }
 

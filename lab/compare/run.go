@@ -123,7 +123,7 @@ func (r *running) begin(began time.Time, first []record.Sample, entry string) {
 	r.seen = record.Run{
 		Key: r.key(), Began: r.began, Rate: r.o.rate(), Entry: entry,
 		FaultAt: record.Offset(phases.Healthy), RepairAt: record.Offset(phases.Healthy + phases.Fault), End: record.Offset(r.lasts()),
-		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Inputs: r.inputs, Notes: r.fleet.notes(), Samples: first,
+		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Inputs: r.inputs(), Notes: r.fleet.notes(), Samples: first,
 	}
 	if r.fault.Of != r.fault.Name || r.arm.Of != r.arm.Name {
 		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, map[string]string{}

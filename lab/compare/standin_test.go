@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -152,36 +153,17 @@ func standInPrograms(t testing.TB, names ...string) string {
 	return dir
 }
 
+//go:embed testdata/stand-in.yaml
+var standInManifests string
+
 // standInFleet is the manifests of services in a row: each calls the next one.
-func standInFleet(names ...string) string {
-	var text strings.Builder
+func standInFleet(names ...string) (text string) {
 	for i, name := range names {
-		upstream := ""
+		next := "" // answers itself
 		if i+1 < len(names) {
-			upstream = fmt.Sprintf("\n            - {name: UPSTREAM_URL, value: http://fleetman-%s:8080}", names[i+1])
+			next = "http://fleetman-" + names[i+1] + ":8080"
 		}
-		fmt.Fprintf(&text, `---
-apiVersion: v1
-kind: Service
-metadata: {name: fleetman-%[1]s}
-spec: {selector: {app: %[1]s}, ports: [{name: http, port: 8080, targetPort: http}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: %[1]s}
-spec:
-  selector: {matchLabels: {app: %[1]s}}
-  template:
-    metadata: {labels: {app: %[1]s}}
-    spec:
-      containers:
-        - name: %[1]s
-          image: fleetman/%[1]s:1
-          env:
-            - {name: ADMIN_ADDR, value: ":9090"}%[2]s
-          ports: [{name: http, containerPort: 8080}, {name: admin, containerPort: 9090}]
-          readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1}
-`, name, upstream)
+		text += strings.NewReplacer("NAME", name, "NEXT", next).Replace(standInManifests)
 	}
-	return text.String()
+	return text
 }

@@ -27,6 +27,18 @@ type Comparison struct {
 	Runs []*Run `json:"-"`
 }
 
+// Find returns the run of a key; nil without it, and of no comparison.
+func (c *Comparison) Find(key Key) *Run {
+	if c != nil {
+		for _, r := range c.Runs {
+			if r.Same(key) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
 // Conditions are the parameters that runs must share to be compared.
 type Conditions struct {
 	Seeds  []uint64 `json:"seeds"`

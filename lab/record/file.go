@@ -58,11 +58,9 @@ func Read(r io.Reader, name string) (*Comparison, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case c == nil:
-		return nil, fmt.Errorf("%s: no runs", name)
 	case len(defects) > 0:
 		return nil, Incomplete{Command: c.Command, Defects: defects}
-	case len(c.Runs) == 0:
+	case c == nil || len(c.Runs) == 0:
 		return nil, fmt.Errorf("%s: no runs", name)
 	}
 	return c, nil

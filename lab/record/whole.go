@@ -118,7 +118,7 @@ func (r *reader) begin(key Key, line []byte) {
 	case err != nil:
 		r.add(key, err.Error())
 		run = &Run{Key: key}
-	case slices.ContainsFunc(r.comparison.Runs, func(other *Run) bool { return other.Same(key) }):
+	case r.comparison.Find(key) != nil:
 		r.add(key, "must be there once")
 	}
 	r.comparison.Runs, r.begins = append(r.comparison.Runs, run), append(r.begins, r.number)
