@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,9 +29,7 @@ func TestCompare(t *testing.T) {
 	}{{true, "a\n", 0}, {false, "a\n", 0}, {false, "b\n", 1}, {true, "b\n", 1}, {false, "b\n", 1}} {
 		*update = step.update
 		Compare(r, path, step.text)
-		if r.failures != step.failures {
-			t.Errorf("step %d: %d failures, want %d", n, r.failures, step.failures)
-		}
+		assert.Equal(t, step.failures, r.failures, "failures after step %d", n)
 	}
 }
 
@@ -42,9 +41,7 @@ func TestBetween(t *testing.T) {
 	*update = false
 	r := &recorder{TB: t}
 	Between(r, path, "x", "new\n")
-	if r.failures != 1 {
-		t.Errorf("%d failures, want 1", r.failures)
-	}
+	assert.Equal(t, 1, r.failures, "failures")
 	*update = true
 	Between(t, path, "x", "new\n")
 	*update = false

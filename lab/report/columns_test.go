@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/golden"
 )
 
@@ -24,9 +26,9 @@ func TestPublishedFigures(t *testing.T) {
 				computed++
 			}
 		}
-		if seen[c.Name] || computed != 1 || c.Head == "" || c.Meaning == "" || c.Unit.Base == "" {
-			t.Errorf("column %+v: must be there once, be computed one way, and have a head, a unit and a meaning", c)
-		}
+		assert.Equal(t, 1, computed, c.Name+", ways to compute it")
+		assert.NotContains(t, seen, c.Name)
+		assert.NotContains(t, []string{c.Head, c.Meaning, c.Unit.Base}, "", c.Name+", head, meaning and unit")
 		seen[c.Name] = true
 	}
 }

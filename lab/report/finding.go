@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -189,9 +188,8 @@ func (s *wording) neverRecovered() string {
 func (f Fault) share() string {
 	var of []string
 	for _, pod := range f.Pods {
-		of = append(of, strings.TrimRight(strings.TrimRight(pod, "0123456789"), "-"))
+		of = addOnce(of, record.ServiceOf(pod))
 	}
-	of = slices.Compact(of)
 	if f.partial() {
 		return fmt.Sprintf("%d of %d replicas of %s", len(f.Arms[0].Runs[0].seen.Pods), f.Replicas, list(of))
 	}

@@ -16,8 +16,14 @@ import (
 	"fleetman.example/lab/record"
 )
 
-//go:embed page/*.html page/report.css page/report.js
+//go:embed page/*.html
 var pageFiles embed.FS
+
+//go:embed page/report.css
+var pageStyle string
+
+//go:embed page/report.js
+var pageScript string
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds":  func(o record.Offset) string { return seconds3.text(seconds(o)) },
@@ -53,9 +59,8 @@ func (s *shell) write(w io.Writer, name string, page, data any) error {
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
-	style, script := pageFile("report.css"), pageFile("report.js")
-	s.Outcomes, s.CSS, s.JS, s.JSON = outcomeMarks, template.CSS(style), template.JS(script), template.JS(text)
-	s.Policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", digest(style), digest(script))
+	s.Outcomes, s.CSS, s.JS, s.JSON = outcomeMarks, template.CSS(pageStyle), template.JS(pageScript), template.JS(text)
+	s.Policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", digest(pageStyle), digest(pageScript))
 	if s.Progress != "" {
 		s.Policy += "; connect-src 'self'"
 	}
@@ -65,14 +70,6 @@ func (s *shell) write(w io.Writer, name string, page, data any) error {
 	}
 	_, err = w.Write(written.Bytes())
 	return err
-}
-
-func pageFile(name string) string {
-	text, err := pageFiles.ReadFile("page/" + name)
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return string(text)
 }
 
 // digest is the hash of an inline element in a Content-Security-Policy.
@@ -136,16 +133,16 @@ func (p *page) fill() {
 		return id
 	}
 	p.ids = map[string]string{}
-	var questions []string
+	var questions, names []string
 	for gi, g := range p.Groups {
 		p.Dates = addOnce(p.Dates, g.Date)
 		if g.experiment != nil && g.experiment.Question != "" {
 			questions = append(questions, g.experiment.Question)
 		}
 		for fi, f := range g.Faults {
-			kind := "fault"
-			if f.Healthy() {
-				kind = "cost"
+			kind := "cost"
+			if !f.Healthy() {
+				kind, names = "fault", append(names, f.Name)
 			}
 			v := p.fault(f, unique(anchor(kind, f.Name)), fmt.Sprintf("%d/%d", gi, fi))
 			p.ids[f.Name] = v.ID
@@ -158,7 +155,7 @@ func (p *page) fill() {
 			p.Curves = append(p.Curves, s.page(p.palette))
 		}
 	}
-	p.Title = "What do users see of " + listAny(p.faultNames()) + "?"
+	p.Title = "What do users see of " + cmp.Or(list(names), "no fault") + "?"
 	if len(questions) > 0 {
 		p.Title, p.Further = questions[0], questions[1:]
 	}
@@ -168,23 +165,6 @@ func (p *page) fill() {
 
 // Href leads to the part of the page that shows a finding.
 func (p *page) Href(f Finding) string { return "#" + cmp.Or(p.ids[f.Where()], f.Anchor) }
-
-func (p *page) faultNames() (names []string) {
-	for _, f := range p.Report.faults() {
-		if !f.Healthy() {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
-
-// listAny is list, with words for nothing.
-func listAny(names []string) string {
-	if len(names) == 0 {
-		return "no fault"
-	}
-	return list(names)
-}
 
 // fault computes what is shown of a fault; at is its place in the JSON.
 func (p *page) fault(f Fault, id, at string) pageFault {

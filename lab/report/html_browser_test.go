@@ -238,9 +238,7 @@ func TestLiveBrowser(t *testing.T) {
 			return
 		}
 		live, err := NewLive(nil, of(runs[:there.Load()]...))
-		if err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, err)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("ETag", live.Version)
 		_, _ = w.Write(live.Page)

@@ -62,12 +62,17 @@ func Summary(w io.Writer, r Report, o SummaryOptions) {
 func (r Report) sweeps(write func(sheet, io.Writer)) (lines []string) {
 	for _, g := range r.Groups {
 		if len(g.Sweeps) > 0 {
-			var table strings.Builder
-			write(g.Sweeps[0].overview(), &table)
-			lines = append(lines, strings.Split(strings.TrimSpace(table.String()), "\n")...)
+			lines = append(lines, g.Sweeps[0].overview().lines(write)...)
 		}
 	}
 	return lines
+}
+
+// lines are the table's.
+func (s sheet) lines(write func(sheet, io.Writer)) []string {
+	var table strings.Builder
+	write(s, &table)
+	return strings.Split(strings.TrimSpace(table.String()), "\n")
 }
 
 func notesOf(r Report) (all []string) {
@@ -248,10 +253,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 	for _, g := range r.Groups {
 		commands = append(commands, g.heading("`"))
 	}
-	lines := []string{strings.Join(commands, "; ") + ".", ""}
-	if len(arms) > 0 {
-		lines = append(lines, "| good / degraded / failed, %; p99, or the highest (max) | "+strings.Join(arms, " | ")+" |", "|"+strings.Repeat(" --- |", len(arms)+1))
-	}
+	matrix := sheet{Heads: append([]string{"good / degraded / failed, %; p99, or the highest (max)"}, arms...)}
 	for _, f := range r.faults() {
 		if f.swept() {
 			continue
@@ -264,7 +266,11 @@ func MarkdownSummary(w io.Writer, r Report) {
 			}
 			row = append(row, field)
 		}
-		lines = append(lines, "| "+strings.Join(row, " | ")+" |")
+		matrix.Rows = append(matrix.Rows, row)
+	}
+	lines := []string{strings.Join(commands, "; ") + ".", ""}
+	if len(arms) > 0 {
+		lines = append(lines, matrix.lines(sheet.markdown)...)
 	}
 	lines = append(lines, r.sweeps(sheet.markdown)...)
 	lines = append(lines, "")

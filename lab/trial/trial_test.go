@@ -35,9 +35,7 @@ func TestMeasurement(t *testing.T) {
 			t.Cleanup(func() { s.note("%v", t.Context().Err()) })
 			t.Cleanup(func() { s.note("second") })
 			t.Cleanup(func() { s.note("first") })
-			if t.Failed() {
-				t.Fatal("failed from the beginning")
-			}
+			assert.False(t, t.Failed(), "from the beginning")
 			test.measure(t)
 		})
 		assert.Equal(t, test.want, strings.Join(s.all, "; "), name)
