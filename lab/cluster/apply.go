@@ -207,7 +207,7 @@ func (c *Client) differences(ctx context.Context, all []*unstructured.Unstructur
 		return nil, err
 	}
 	for _, o := range members {
-		if !wanted.Has(key(o)) && o.GetDeletionTimestamp() == nil {
+		if !wanted.Has(key(o)) && o.GetDeletionTimestamp() == nil && o.GetLabels()[helperLabel] == "" { // helpers serve until Down
 			found = append(found, difference{"deleted", o, nil})
 		}
 	}

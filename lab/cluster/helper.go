@@ -47,8 +47,8 @@ func (c *Client) DialFrom(ctx context.Context, pod local.Pod, target string) (ne
 
 // StartHelper makes DialHelper ready for a number: it starts a pod without a proxy that relays connections.
 func (c *Client) StartHelper(ctx context.Context, number int) error {
-	name := helperName(number)
-	return c.once(c.namespace+"/"+name, func() error { return c.addHelper(ctx, name) })
+	name := helperName(strconv.Itoa(number))
+	return c.once(c.namespace+"/"+name, func() error { return c.addHelper(ctx, name, "") })
 }
 
 // DialHelper connects to target from a pod of its own. Each number has its own pod, and with it its own
@@ -57,10 +57,10 @@ func (c *Client) DialHelper(ctx context.Context, number int, target string) (net
 	if err := c.StartHelper(ctx, number); err != nil {
 		return nil, err
 	}
-	return c.dialRelay(ctx, c.namespace, helperName(number), target)
+	return c.dialRelay(ctx, c.namespace, helperName(strconv.Itoa(number)), target)
 }
 
-func helperName(number int) string { return "fleetman-helper-" + strconv.Itoa(number) }
+func helperName(suffix string) string { return "fleetman-helper-" + suffix }
 
 func (c *Client) dialRelay(ctx context.Context, namespace, pod, target string) (net.Conn, error) {
 	conn, err := c.DialPod(ctx, namespace, pod, relayPort)
@@ -150,10 +150,10 @@ func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 	return c.await(ctx, pod.Namespace, pod.Name, p)
 }
 
-// addHelper creates a pod without a proxy, and waits until it runs.
-func (c *Client) addHelper(ctx context.Context, name string) error {
+// addHelper creates a pod without a proxy, and waits until it runs. An empty node is any one.
+func (c *Client) addHelper(ctx context.Context, name, node string) error {
 	p := c.podOf(c.container(relays))
-	p.Name = name
+	p.Name, p.Spec.NodeName = name, node
 	_, err := c.core.Pods(c.namespace).Create(ctx, &corev1.Pod{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, metav1.CreateOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return c.about("pod "+name, err)

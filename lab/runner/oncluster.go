@@ -45,6 +45,9 @@ func ClusterStarter(client *cluster.Client, ready time.Duration, agree func([]st
 		if err := client.AwaitMesh(ctx, rejections); err != nil {
 			return nil, err
 		}
+		if err := client.AwaitServices(ctx); err != nil {
+			return nil, err
+		}
 		t, err := newClusterTarget(ctx, client, rejections)
 		if err != nil {
 			return nil, err
