@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // OwnNamespace is the namespace of a fleet unless Options name another.
@@ -100,9 +101,6 @@ func (c *Client) In(namespace string) (*Client, error) {
 	return other, err
 }
 
-// Context returns the name of the cluster's context.
-func (c *Client) Context() string { return c.context }
-
 // The rate of requests to the API server. The limits of client-go, 5 a second, would delay a start by
 // seconds.
 const (
@@ -141,6 +139,38 @@ func (c *Client) Close() { c.forwards.close() }
 
 // Namespace returns the namespace of the fleet.
 func (c *Client) Namespace() string { return c.namespace }
+
+// Flags returns the flags that select the fleet on a command line.
+func (c *Client) Flags() []string {
+	flags := c.clusterFlags()
+	if c.namespace != OwnNamespace {
+		flags = append(flags, "--namespace", c.namespace)
+	}
+	return flags
+}
+
+// clusterFlags returns the flags that select the cluster.
+func (c *Client) clusterFlags() []string {
+	flags := []string{"--context", c.context}
+	if c.options.Kubeconfig != "" {
+		flags = append(flags, "--kubeconfig", c.options.Kubeconfig)
+	}
+	return flags
+}
+
+// command returns a command line for the cluster, to show to the user.
+func (c *Client) command(name string, flags ...string) string {
+	line := "fleetman " + name
+	for _, word := range append(c.clusterFlags(), flags...) {
+		line += " " + usage.ShellWord(word)
+	}
+	return line
+}
+
+// DownCommand returns the command line that removes the fleets of a namespace.
+func (c *Client) DownCommand(namespace string) string {
+	return c.command("down", "--namespace", namespace)
+}
 
 // load reads the kubeconfig and selects the context.
 func (o Options) load() (*rest.Config, error) {

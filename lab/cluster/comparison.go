@@ -63,7 +63,7 @@ func (c *Client) CheckFree(ctx context.Context) error {
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", c.namespace)
 	}
 	of := cmp.Or(there.Labels[armOf], c.namespace)
-	return c.fail(nil, "namespace %s: exists: end its fleet first with fleetman down --context %s --namespace %s, or choose another --namespace", c.namespace, c.context, of)
+	return c.fail(nil, "namespace %s: exists: end its fleet first with %s, or choose another --namespace", c.namespace, c.DownCommand(of))
 }
 
 // downArms removes the fleets of a comparison in this client's namespace, and returns whether there was one.

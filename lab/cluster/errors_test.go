@@ -164,6 +164,17 @@ func TestContexts(t *testing.T) {
 	}
 }
 
+// TestCommandLines: a command line that is shown has the kubeconfig that the user gave.
+func TestCommandLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "my config")
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600))
+	c, err := NewClient(Options{Context: "a", Kubeconfig: file})
+	require.NoError(t, err)
+	defer c.Close()
+	assert.Equal(t, "fleetman down --context a --kubeconfig '"+file+"' --namespace x", c.DownCommand("x"), "with a kubeconfig")
+	assert.Equal(t, "fleetman down --context test --namespace x", newAPI().client(t, "").DownCommand("x"), "without")
+}
+
 // TestAgree: objects in other namespaces are listed before anything is applied.
 func TestAgree(t *testing.T) {
 	a := newAPI().withIstio("v1")

@@ -220,15 +220,3 @@ func (c *Client) InForce(ctx context.Context) (manifests []string, since time.Ti
 	}
 	return setOf(parent).manifests, parent.CreationTimestamp.Time, nil
 }
-
-// Flags returns the flags that select the fleet on a command line.
-func (c *Client) Flags(kubeconfig string) []string {
-	flags := []string{"--context", c.context}
-	if kubeconfig != "" {
-		flags = append(flags, "--kubeconfig", kubeconfig)
-	}
-	if c.namespace != OwnNamespace {
-		flags = append(flags, "--namespace", c.namespace)
-	}
-	return flags
-}

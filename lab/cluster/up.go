@@ -71,7 +71,7 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 			return err
 		}
 		if left := c.Remove(ctx); left != nil {
-			return fmt.Errorf("%w; %w; fleetman down --context %s --namespace %s removes what is left", err, left, c.context, c.namespace)
+			return fmt.Errorf("%w; %w; %s removes what is left", err, left, c.DownCommand(c.namespace))
 		}
 		return err
 	}
@@ -164,7 +164,7 @@ func (c *Client) parent(ctx context.Context) (*corev1.Secret, error) {
 func (c *Client) fleet(ctx context.Context) (*corev1.Secret, error) {
 	parent, err := c.parent(ctx)
 	if err == nil && parent == nil {
-		err = c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with fleetman up --context %s, or name its namespace with --namespace", c.namespace, c.context)
+		err = c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with %s, or name its namespace with --namespace", c.namespace, c.command("up"))
 	}
 	return parent, err
 }

@@ -361,7 +361,7 @@ func (f *clusterFleet) stop() error {
 	}
 	defer f.client.Close()
 	if err := f.client.Remove(context.Background()); err != nil {
-		return fmt.Errorf("%w; fleetman down --context %s --namespace %s removes what is left", err, f.client.Context(), f.at.client.Namespace())
+		return fmt.Errorf("%w; %s removes what is left", err, f.client.DownCommand(f.at.client.Namespace()))
 	}
 	return nil
 }

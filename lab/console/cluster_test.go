@@ -169,7 +169,7 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 	require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 	client, err := cluster.NewClient(cluster.Options{Context: "c", Kubeconfig: kubeconfig, Namespace: "team"})
 	require.NoError(t, err)
-	source := NewCluster(client, client.Flags(kubeconfig), "")
+	source := NewCluster(client, client.Flags(), "")
 	t.Cleanup(client.Close)
 	t.Cleanup(source.Close)
 	return f, source

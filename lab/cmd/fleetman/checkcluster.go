@@ -38,7 +38,7 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	}
 	switch _, err := client.Status(cmd.Context()); {
 	case err == nil:
-		return r, nil, fmt.Errorf("a fleet runs in namespace %s of cluster %s: end it first with fleetman down, or choose another --namespace", client.Namespace(), where.cluster.Context)
+		return r, nil, fmt.Errorf("a fleet runs in namespace %s of cluster %s: end it first with %s, or choose another --namespace", client.Namespace(), where.cluster.Context, client.DownCommand(client.Namespace()))
 	case !errors.Is(err, control.ErrNoFleet):
 		return r, nil, err
 	}

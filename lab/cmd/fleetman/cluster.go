@@ -203,7 +203,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	}
 	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
 	show.pods(status)
-	end := fmt.Sprintf("fleetman down --context %s --namespace %s", where.cluster.Context, client.Namespace())
+	end := client.DownCommand(client.Namespace())
 	if upErr != nil {
 		fmt.Fprintf(stderr, "the fleet stays, so that its pods can be inspected; %s ends it\n", end)
 		return upErr

@@ -364,7 +364,7 @@ func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) er
 func (f *compareFlags) command(flags *pflag.FlagSet, args []string, e *experiment.Experiment) string {
 	words := []string{"fleetman", "compare"}
 	for _, arg := range args {
-		words = append(words, shellWord(arg))
+		words = append(words, usage.ShellWord(arg))
 	}
 	words = append(words, flagWords(flags, func(name string) bool { return !slices.Contains(elsewhere, name) })...)
 	if flags.Changed("seed") || flags.Changed("seeds") || f.drawn {
@@ -379,7 +379,7 @@ func furtherCommand(flags *pflag.FlagSet, o compare.Options) string {
 	place := flagWords(flags, func(name string) bool {
 		return slices.Contains(elsewhere, name) && !slices.Contains([]string{"out", "seed", "seeds"}, name)
 	})
-	return strings.Join(slices.Concat([]string{o.Command, "--out", shellWord(o.Out)}, place), " ")
+	return strings.Join(slices.Concat([]string{o.Command, "--out", usage.ShellWord(o.Out)}, place), " ")
 }
 
 // flagWords are the flags that were given, and for which is holds.
@@ -400,18 +400,10 @@ func flagWords(flags *pflag.FlagSet, is func(name string) bool) (words []string)
 			}
 		}
 		for _, value := range values {
-			words = append(words, "--"+flag.Name, shellWord(value))
+			words = append(words, "--"+flag.Name, usage.ShellWord(value))
 		}
 	})
 	return words
-}
-
-// shellWord is a word as a shell reads it.
-func shellWord(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t\n'\"\\$`;&|<>()*?[]{}~#!") {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options, stdout, stderr io.Writer) error {
@@ -432,7 +424,7 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 	}
 	left, all, lasts := comparison.Left()
 	o.Progress(fmt.Sprintf("%s\n%d of %d runs to measure, about %v; seeds %s; records in %s", o.Experiment.Question, left, all, lasts.Round(time.Second), numbers(o.Experiment.Seeds), o.Out))
-	o.Progress(fmt.Sprintf("fleetman report %s --serve shows the runs as they come", shellWord(o.Out)))
+	o.Progress(fmt.Sprintf("fleetman report %s --serve shows the runs as they come", usage.ShellWord(o.Out)))
 	for _, line := range comparison.Defects() {
 		o.Progress(line)
 	}
@@ -459,7 +451,7 @@ func (f compareFlags) keptRuns(o compare.Options, all int) string {
 	if kept == 0 {
 		return fmt.Sprintf("no run was complete; %s measures the rest", f.further)
 	}
-	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s measures the rest", kept, all, shellWord(o.Out), f.further)
+	return fmt.Sprintf("%d of %d runs are kept: fleetman report %s shows them; %s measures the rest", kept, all, usage.ShellWord(o.Out), f.further)
 }
 
 func numbers(seeds []uint64) string {

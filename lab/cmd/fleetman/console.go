@@ -158,7 +158,7 @@ func serveCluster(cmd *cobra.Command, where *places, port consolePort) error {
 	if err != nil {
 		return err
 	}
-	source := console.NewCluster(client, client.Flags(where.cluster.Kubeconfig), where.scenariosOrNone())
+	source := console.NewCluster(client, client.Flags(), where.scenariosOrNone())
 	defer source.Close()
 	server, err := console.Serve(listener, source, nil)
 	if errors.Is(err, console.ErrNotBuilt) {

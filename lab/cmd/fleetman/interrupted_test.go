@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fleetman.example/lab/usage"
 )
 
 // TestInterrupted: a command that Ctrl-C ends before it is done says so, in one
@@ -37,7 +39,7 @@ func TestInterrupted(t *testing.T) {
 				"compare", "quick", "--bin", bin, "--network", network + "0/24", "--arms", "none", "--seed", "7", "--out", out, "--all", "--root", root,
 			},
 			"1 of 1 (0 % done, ", "",
-			"fleetman: interrupted: no run was complete; fleetman compare quick --arms none --seed 7 --seeds 1 --out '" + out + "' --all --bin " + bin + " --network " + network + "0/24 --root " + shellWord(root) + " --state STATE measures the rest\n",
+			"fleetman: interrupted: no run was complete; fleetman compare quick --arms none --seed 7 --seeds 1 --out '" + out + "' --all --bin " + bin + " --network " + network + "0/24 --root " + usage.ShellWord(root) + " --state STATE measures the rest\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

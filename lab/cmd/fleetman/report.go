@@ -304,7 +304,7 @@ func computeReport(dirs []string) (report.Report, error) {
 func measuresAgain(i record.Incomplete, dir string) string {
 	decompress := ""
 	if file := i.Defects[0].File; filepath.Base(file) == record.CompressedName {
-		decompress = "zstd -d " + shellWord(file) + " && "
+		decompress = "zstd -d " + usage.ShellWord(file) + " && "
 	}
-	return fmt.Sprintf("%s%s --out %s measures what is not whole", decompress, i.Command, shellWord(dir))
+	return fmt.Sprintf("%s%s --out %s measures what is not whole", decompress, i.Command, usage.ShellWord(dir))
 }
