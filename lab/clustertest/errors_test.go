@@ -31,12 +31,10 @@ func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]strin
 		if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
-		for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-			if _, err := namespaces.Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-				return
-			}
-		}
-		t.Errorf("namespace %s is not gone", name)
+		await(t, "no namespace "+name, func() bool {
+			_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+			return apierrors.IsNotFound(err)
+		})
 	})
 }
 
@@ -69,26 +67,36 @@ func TestNotReady(t *testing.T) {
 			quota      bool
 			args       []string
 		}{
-			{name: "image", want: "image missing: nowhere.invalid/fleetman/webapp:6: load it with fleetman images load", args: []string{"--images", "nowhere.invalid"}},
-			{name: "quota", want: "Deployment webapp: quota: ", quota: true},
+			{name: "image", want: "image missing: nowhere.invalid/fleetman/", args: []string{"--images", "nowhere.invalid"}},
+			{name: "quota", want: ": quota: pods \"", quota: true},
 			{name: "policy", want: `policy: pods "`, components: []string{"sidecars"}, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
-			{name: "probe", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "30s"}},
+			{name: "probe", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "1m"}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				at := c.namespace + "-" + test.name
 				ownNamespace(t, c, at, test.labels)
 				if test.quota {
-					none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
-					if _, err := c.kube.CoreV1().ResourceQuotas(at).Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}, metav1.CreateOptions{}); err != nil {
-						t.Fatal(err)
-					}
+					noPods(t, c, at)
 				}
 				own := c.at(at)
 				own.want(t, 1, []string{test.want}, append([]string{"up", freePorts(t, "plain", test.components...)}, test.args...)...)
 				own.down(t)
 			})
 		}
+	})
+}
+
+// noPods gives a namespace a quota that allows no pods.
+func noPods(t *testing.T, c *cluster, namespace string) {
+	t.Helper()
+	quotas, hard := c.kube.CoreV1().ResourceQuotas(namespace), corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
+	_, err := quotas.Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	await(t, "a quota that is in force", func() bool { // until then, pods are refused for another reason
+		quota, err := quotas.Get(t.Context(), "none", metav1.GetOptions{})
+		require.NoError(t, err)
+		return len(quota.Status.Hard) > 0
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,6 +75,16 @@ func (u *user) grant(t *testing.T, printed string) *rbacv1.ClusterRole {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	rule := role.Rules[0]
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:               "system:serviceaccount:" + u.namespace + ":user",
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]},
+	}}
+	await(t, "a role that is in force", func() bool {
+		reviewed, err := u.cluster.kube.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		require.NoError(t, err)
+		return reviewed.Status.Allowed
+	})
 	return role
 }
 
