@@ -20,6 +20,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/usage"
@@ -193,8 +194,8 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 		return client.Plan(objects, o, stdout)
 	}
 	began := time.Now()
-	upErr := client.Up(cmd.Context(), objects, o)
-	if _, late := errors.AsType[*cluster.NotReadyError](upErr); upErr != nil && !late {
+	stays, upErr := upInSync(cmd.Context(), client, objects, o)
+	if upErr != nil && !stays {
 		return upErr
 	}
 	status, err := client.Status(cmd.Context())
@@ -210,6 +211,24 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	}
 	fmt.Fprintf(stderr, "ready after %.1f s; %s ends it\n", time.Since(began).Seconds(), end)
 	return nil
+}
+
+// upInSync applies the manifests, and waits for the pods and, with a mesh, for their proxies. stays reports whether the
+// fleet stays after an error.
+func upInSync(ctx context.Context, client *cluster.Client, objects *manifest.Objects, o cluster.UpOptions) (stays bool, err error) {
+	var earlier map[string]int // rejections
+	var unread error           // after what Up finds wrong
+	if objects.NeedsMesh() {
+		earlier, unread = client.Rejections(ctx)
+	}
+	if err := client.Up(ctx, objects, o); err != nil {
+		_, late := errors.AsType[*cluster.NotReadyError](err)
+		return late, err
+	}
+	if unread != nil || !objects.NeedsMesh() {
+		return true, unread
+	}
+	return true, client.AwaitMesh(ctx, earlier)
 }
 
 // agree lists objects outside of the fleet's namespaces, and asks whether to apply them.

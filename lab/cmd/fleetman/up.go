@@ -50,7 +50,8 @@ of an Envoy, or a directory with one, runs that Envoy alone (see fleetman envoy)
 
 With --context, apply the manifests to a cluster by server-side apply, in a namespace
 of their own, delete what an earlier up has applied there and these manifests do not
-have, and return when the pods are ready. fleetman down --context removes all of it.`,
+have, and return when the pods are ready and their proxies in sync with istiod.
+fleetman down --context removes all of it.`,
 		Example: `  fleetman up
   fleetman up --replicas staff-service=2 --set staff-service:VARIANT=bad
   fleetman up --mesh canary-weighted
