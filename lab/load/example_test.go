@@ -27,7 +27,7 @@ func ExampleRun() {
 
 func ExamplePace() {
 	pace := load.Pace(4) // requests per second
-	fmt.Println(pace.Due(6), load.Count(pace, time.Second), load.Wait(pace, time.Second, 6))
+	fmt.Println(pace.Due(6), load.Count(pace, time.Second))
 	// Output:
-	// 1.5s 4 500ms
+	// 1.5s 4
 }

@@ -49,7 +49,7 @@ func Run[T any](ctx context.Context, p Plan, send func(ctx context.Context, n in
 	defer timer.Stop()
 	sent, blockedUntil := 0, time.Duration(0) // the end of the last wait for a slot
 	for n := range requests {
-		timer.Reset(Wait(p.Schedule, elapsed(), n))
+		timer.Reset(max(0, p.Schedule.Due(n)-elapsed()))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:

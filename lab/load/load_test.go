@@ -14,25 +14,19 @@ import (
 
 func TestPace(t *testing.T) {
 	for _, test := range []struct {
-		pace    Pace
-		elapsed time.Duration
-		sent    int
-		want    time.Duration
+		pace Pace
+		n    int
+		want time.Duration
 	}{
-		{1, 0, 0, 0},
-		{1, 0, 1, time.Second},
-		{1, 100 * time.Millisecond, 1, 900 * time.Millisecond},
-		{1, time.Second, 1, 0},
-		{1, 5 * time.Second, 1, 0},                // late, as are the others after it
-		{1, 5 * time.Second, 6, time.Second},      // caught up
-		{10, 0, 7, 700 * time.Millisecond},        // ahead
-		{0.5, time.Second, 1, time.Second},        // less than one a second
-		{100, 10 * time.Second, 1000, 0},          // no drift after many
-		{100, 10 * time.Second, 1001, 10_000_000}, // 10 ms
-		{3, time.Hour, 3 * 3600, 0},
-		{3, time.Hour, 3*3600 + 1, 333_333_333},
+		{1, 0, 0},
+		{1, 1, time.Second},
+		{10, 7, 700 * time.Millisecond},
+		{0.5, 1, 2 * time.Second}, // less than one a second
+		{100, 1001, 10*time.Second + 10*time.Millisecond}, // no drift after many
+		{3, 3 * 3600, time.Hour},
+		{3, 3*3600 + 1, time.Hour + 333_333_333},
 	} {
-		assert.Equal(t, test.want, Wait(test.pace, test.elapsed, test.sent), "%v a second, %v elapsed, %d sent", test.pace, test.elapsed, test.sent)
+		assert.Equal(t, test.want, test.pace.Due(test.n), "request %d at %v a second", test.n, test.pace)
 	}
 }
 

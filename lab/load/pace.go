@@ -55,9 +55,6 @@ type Schedule interface {
 	Due(n int) time.Duration
 }
 
-// Wait returns the time until request n is due, elapsed after the start. It is 0 when the request is late.
-func Wait(s Schedule, elapsed time.Duration, n int) time.Duration { return max(0, s.Due(n)-elapsed) }
-
 // Count returns the number of requests that are due within d. The first is due at 0.
 func Count(s Schedule, d time.Duration) (n int) {
 	for s.Due(n) < d {
