@@ -52,9 +52,6 @@ func (s *Share) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads the number of a record.
-func (s *Share) UnmarshalJSON(text []byte) error { return s.UnmarshalText(text) }
-
 // Value is one value of a sweep, as it is written: 3, 0.5, 10s.
 type Value string
 
@@ -180,19 +177,6 @@ func (r Replicas) MarshalJSON() ([]byte, error) {
 		return json.Marshal(r.Names)
 	}
 	return json.Marshal(max(1, r.Some))
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (r *Replicas) UnmarshalJSON(text []byte) error {
-	d := &decoder{lines: map[string]int{}}
-	var n yaml.Node
-	if err := yaml.Unmarshal(text, &n); err != nil || len(n.Content) != 1 {
-		return fmt.Errorf("replicas: %.60q: must be %s", text, replicasForm)
-	}
-	if r.decodeNode(d, n.Content[0], "replicas"); len(d.problems) > 0 {
-		return d.problems[0]
-	}
-	return nil
 }
 
 const replicasForm = "one, all, a number from 1 to 100, or a list of pods"
