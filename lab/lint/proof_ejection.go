@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/record"
 )
 
 // proveNeverOpens: one host answers 503. A service with one host has two when repaired.
@@ -69,7 +70,7 @@ func proveEjectsForCallees(p *proving, c *cluster, t *trial) error {
 	t.streams = append(t.streams, failing.stream)
 	t.rate, t.fault = 50, 6*time.Second
 	t.inject = inAll(c.service, failing.rules)
-	t.measures = []measure{ejections, shareOf("own", "of the requests that need no callee failed", failedRequest)}
+	t.measures = []measure{ejections, shareOf("own", "of the requests that need no callee failed", record.Request.Failed)}
 	t.goal = fewer(1, "the share that failed")
 	t.note = "the errors of a callee are injected into the service itself"
 	p.set(p.at.around("outlierDetection").at("maxEjectionPercent"), 50)
@@ -132,7 +133,7 @@ func proveEjectsItself(p *proving) (*trial, error) {
 	bug.Share, t.streams[0].Share = 1, 9
 	t.streams = append(t.streams, bug)
 	t.inject = inAll(c.service, "status=503,path="+bug.Path)
-	t.measures, t.goal = []measure{ejections, shareOf("read", "of the other requests failed", failedRequest)}, less(0, "the ejections")
+	t.measures, t.goal = []measure{ejections, shareOf("read", "of the other requests failed", record.Request.Failed)}, less(0, "the ejections")
 	field := "consecutive5xxErrors"
 	if gateway := c.outliers.at("consecutiveGatewayErrors").count(0); gateway == c.ejectingErrors() {
 		field = "consecutiveGatewayErrors"

@@ -9,10 +9,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/experiment"
-	"fleetman.example/lab/record"
 )
-
-func failedRequest(q record.Request) bool { return q.Failed() }
 
 // routed returns the route of a finding, its Service, and a trial of its own.
 func (p *proving) routed() (*route, *service, *trial, error) {

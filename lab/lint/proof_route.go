@@ -106,7 +106,7 @@ func proveLostHeader(p *proving) (*trial, error) {
 			}
 		}
 	}
-	t.measures = []measure{shareOf("", fmt.Sprintf("of the requests with %s reached %s with it", name, p.edge.name()), failedRequest)}
+	t.measures = []measure{shareOf("", fmt.Sprintf("of the requests with %s reached %s with it", name, p.edge.name()), record.Request.Failed)}
 	t.goal = more(0, "the share")
 	p.setVariables(p.edge.from, "PROPAGATE_HEADERS", "true")
 	return t, nil

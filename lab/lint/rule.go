@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,12 +102,7 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	if o.Latency == 0 {
-		o.Latency = DefaultLatency
-	}
-	if o.Fault == 0 {
-		o.Fault = DefaultFault
-	}
+	o.Latency, o.Fault = cmp.Or(o.Latency, DefaultLatency), cmp.Or(o.Fault, DefaultFault)
 	return o
 }
 

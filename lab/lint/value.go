@@ -20,9 +20,7 @@ type object struct {
 // newObject returns an object without fields for one that is not a JSON object.
 func newObject(o manifest.Object) *object {
 	parsed := &object{Object: o}
-	if json.Unmarshal(o.JSON, &parsed.fields) != nil {
-		parsed.fields = nil
-	}
+	_ = json.Unmarshal(o.JSON, &parsed.fields)
 	return parsed
 }
 

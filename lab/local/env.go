@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,10 +78,7 @@ func (p *podPlan) field(path string, d *deployment) (string, error) {
 	case "spec.nodeName":
 		return "localhost", nil
 	case "spec.serviceAccountName":
-		if name := d.object.Spec.Template.Spec.ServiceAccountName; name != "" {
-			return name, nil
-		}
-		return "default", nil
+		return cmp.Or(d.object.Spec.Template.Spec.ServiceAccountName, "default"), nil
 	}
 	return "", fmt.Errorf("fieldRef: %.60q: must be metadata.name, metadata.namespace, metadata.labels['KEY'], metadata.annotations['KEY'], status.podIP, status.hostIP, spec.nodeName or spec.serviceAccountName", path)
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -63,7 +64,7 @@ func (l *EventLog) Add(e Event) {
 		return
 	}
 	if len(l.events) == maxEvents {
-		l.events = append([]Event(nil), l.events[maxEvents/2:]...)
+		l.events = slices.Clone(l.events[maxEvents/2:])
 		l.dropped += maxEvents / 2
 	}
 	l.events = append(l.events, e)
@@ -86,7 +87,7 @@ func (l *EventLog) since(n int) (events []Event, next int, more <-chan struct{},
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := max(n-l.dropped, 0)
-	return append([]Event(nil), l.events[from:]...), l.dropped + len(l.events), l.more, l.ended
+	return slices.Clone(l.events[from:]), l.dropped + len(l.events), l.more, l.ended
 }
 
 // Note adds an event that another package has seen.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/usage"
 )
 
@@ -32,7 +33,7 @@ func findPrograms(root, bin string) (programs, error) {
 			return nil, fmt.Errorf("find programs: %w", err)
 		}
 		for _, entry := range entries {
-			if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			if process.IsProgram(filepath.Join(bin, entry.Name())) {
 				found = append(found, entry.Name())
 			}
 		}
@@ -53,7 +54,7 @@ func checkBin(bin string, programs []string) error {
 	}
 	var missing []string
 	for _, program := range programs {
-		if info, err := os.Stat(filepath.Join(bin, program)); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		if !process.IsProgram(filepath.Join(bin, program)) {
 			missing = append(missing, program)
 		}
 	}

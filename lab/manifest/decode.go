@@ -149,7 +149,7 @@ func (d document) notYAML(source string, err error) error {
 			return fmt.Errorf("%s:%d: a tab in the indentation: must be spaces", source, d.line+i)
 		}
 	}
-	return fmt.Errorf("%s: not YAML: %s", source, inFile(oneLine(err), d.line))
+	return fmt.Errorf("%s: not YAML: %s", source, inFile(OneLine(err), d.line))
 }
 
 // lineOf returns the line that a parser's error names, from 1; 0 if it names none.
@@ -282,7 +282,7 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 		return nil, errors.New(wrongType(err))
 	}
 	if err := errors.Join(strict...); err != nil {
-		return nil, errors.New(oneLine(err))
+		return nil, errors.New(OneLine(err))
 	}
 	return typed, nil
 }
@@ -292,7 +292,7 @@ func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
 func wrongType(err error) string {
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
-		return oneLine(err)
+		return OneLine(err)
 	}
 	text := cmp.Or(jsonTypes[wrong.Value], "a "+wrong.Value) + ": must be " + goType(wrong.Type)
 	if number, isNumber := strings.CutPrefix(wrong.Value, "number "); isNumber { // 1.5, or one that is too large
@@ -348,10 +348,10 @@ func inFile(text string, first int) string {
 	})
 }
 
-// oneLine returns the text of a library's error in one line.
-func oneLine(err error) string {
+// OneLine returns the text of a library's error in one line.
+func OneLine(err error) string {
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; "} {
+	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; ", "json: "} {
 		text = strings.ReplaceAll(text, noise, "")
 	}
 	return strings.Join(strings.Fields(text), " ")

@@ -30,7 +30,7 @@ func build(dir string) ([]Object, error) {
 	for _, resource := range resources.Resources() {
 		data, err := resource.MarshalJSON()
 		if err != nil {
-			return nil, fmt.Errorf("%s: kustomize: %s: %s", dir, resource.CurId(), oneLine(err))
+			return nil, fmt.Errorf("%s: kustomize: %s: %s", dir, resource.CurId(), OneLine(err))
 		}
 		found, err := decodeObject(dir, dir, data)
 		if err != nil {
@@ -87,7 +87,7 @@ var hints = []struct{ text, hint string }{
 // explained returns kustomize's error in one line, with paths relative to dir and
 // a hint where there is one.
 func explained(dir string, err error) string {
-	text := strings.ReplaceAll(oneLine(err), absolute(dir), dir)
+	text := strings.ReplaceAll(OneLine(err), absolute(dir), dir)
 	for _, h := range hints {
 		if strings.Contains(text, h.text) {
 			return text + " (" + h.hint + ")"

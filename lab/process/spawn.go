@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -27,6 +28,12 @@ done
 for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
 exit 0
 `
+
+// IsProgram reports whether there is a file at the path that may be executed.
+func IsProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
 
 // Spawner starts processes that do not outlive this one, not even when it is
 // killed with -9: on Linux the kernel kills them (Pdeathsig), and everywhere a

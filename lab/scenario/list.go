@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/manifest"
 )
 
 // Listed is a scenario in a list.
@@ -43,7 +45,7 @@ func Steps(root string) ([]Step, error) {
 		Steps []Step `json:"steps"`
 	}
 	if err := yaml.UnmarshalStrict(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, oneLine(err))
+		return nil, fmt.Errorf("%s: %s", path, manifest.OneLine(err))
 	}
 	return file.Steps, nil
 }

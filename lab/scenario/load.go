@@ -75,25 +75,16 @@ func Decode(source string, data []byte) (*File, error) {
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: not YAML: %s", source, oneLine(err))
+		return nil, fmt.Errorf("%s: not YAML: %s", source, manifest.OneLine(err))
 	}
 	var file File
 	strict, err := kjson.UnmarshalStrict(asJSON, &file)
 	if err = errors.Join(append([]error{err}, strict...)...); err != nil {
-		return nil, fmt.Errorf("%s: %s", source, oneLine(err))
+		return nil, fmt.Errorf("%s: %s", source, manifest.OneLine(err))
 	}
 	file.Source = source
 	if err := file.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	return &file, nil
-}
-
-// oneLine returns a library's error in one line.
-func oneLine(err error) string {
-	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
-	for _, noise := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:; ", "json: "} {
-		text = strings.ReplaceAll(text, noise, "")
-	}
-	return text
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"fleetman.example/lab/process"
 )
 
 // Binary is one program.
@@ -77,13 +78,8 @@ func (s Source) fromEnvironment(name, variable string) (binary Binary, ok bool, 
 	if path, err = filepath.Abs(path); err != nil {
 		return Binary{}, true, fmt.Errorf("%s: %s: %w", variable, path, err)
 	}
-	if !isProgram(path) {
+	if !process.IsProgram(path) {
 		return Binary{}, true, fmt.Errorf("%s: %s: must be the path of %s, or unset", variable, path, name)
 	}
 	return Binary{Name: name, Path: path, Source: variable}, true, nil
-}
-
-func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

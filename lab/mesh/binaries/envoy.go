@@ -51,7 +51,7 @@ func (s Source) EnvoyAtHand() (Binary, error) {
 	if ok || err != nil {
 		return binary, err
 	}
-	if binary = s.cachedEnvoy(); !isProgram(binary.Path) {
+	if binary = s.cachedEnvoy(); !process.IsProgram(binary.Path) {
 		return Binary{}, errors.New("find envoy: not found: run make mesh-parts, or set ENVOY_PATH to its path")
 	}
 	return binary, nil
@@ -78,7 +78,7 @@ func (s Source) envoyOfTheUser() (binary Binary, ok bool, err error) {
 	}
 	for _, dir := range filepath.SplitList(s.Getenv("PATH")) {
 		path := filepath.Join(dir, "envoy")
-		if !filepath.IsAbs(path) || !isProgram(path) {
+		if !filepath.IsAbs(path) || !process.IsProgram(path) {
 			continue
 		}
 		version, err := envoyVersion(path)

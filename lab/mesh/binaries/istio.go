@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fleetman.example/lab/gobuild"
+	"fleetman.example/lab/process"
 )
 
 // goTool is a program of Istio that lab/istio pins.
@@ -60,7 +61,7 @@ func (s Source) IstioctlAtHand() (Binary, error) { return s.goToolAtHand(istioct
 
 func (s Source) goToolAtHand(tool goTool) (Binary, error) {
 	return s.findTool(tool, func(path string) error {
-		if !isProgram(path) {
+		if !process.IsProgram(path) {
 			return errors.New("not found: run make mesh-parts")
 		}
 		return nil

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"fleetman.example/lab/process"
 )
 
 // lockPoll is how often a run tries to take a lock that another run holds.
@@ -19,7 +21,7 @@ const lockPoll = 200 * time.Millisecond
 // ends: make passes the file to its child, and the lock holds for as long as the child writes, even
 // when this process is killed.
 func (s Source) once(ctx context.Context, path string, make func(ctx context.Context, temporary string, lock *os.File) error) error {
-	if isProgram(path) {
+	if process.IsProgram(path) {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -33,7 +35,7 @@ func (s Source) once(ctx context.Context, path string, make func(ctx context.Con
 	if err := s.lock(ctx, lock, filepath.Base(path)); err != nil {
 		return err
 	}
-	if isProgram(path) { // by the run that this one waited for
+	if process.IsProgram(path) { // by the run that this one waited for
 		return nil
 	}
 	temporary := path + ".partial"
@@ -44,7 +46,7 @@ func (s Source) once(ctx context.Context, path string, make func(ctx context.Con
 	if err := make(ctx, temporary, lock); err != nil {
 		return err
 	}
-	if !isProgram(temporary) {
+	if !process.IsProgram(temporary) {
 		return fmt.Errorf("%s was not written", temporary)
 	}
 	return os.Rename(temporary, path)

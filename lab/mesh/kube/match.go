@@ -277,7 +277,7 @@ func (d *deriver) hosts() map[string][]int {
 	}
 	for _, spec := range d.specs("ServiceEntry") {
 		for _, host := range items[string](spec, "hosts") {
-			all[host] = append([]int(nil), all[host]...)
+			all[host] = slices.Clone(all[host])
 			for _, port := range mapsOf(spec, "ports") {
 				all[host] = append(all[host], number(port, "number"))
 			}
