@@ -363,7 +363,11 @@ func (o Options) wrongRules() (problems experiment.Problems) {
 			if in.Rules == "" {
 				continue
 			}
-			for _, wrong := range faults.CheckRules(in.Rules) {
+			wrong := faults.CheckRules(in.Rules)
+			if err := connectTwice(fault.Inject[:j], in); err != nil {
+				wrong = append(wrong, err)
+			}
+			for _, wrong := range wrong {
 				p := o.Experiment.Problem(o.injection(fault, j)+".rules", "%v", wrong)
 				if !slices.Contains(problems, p) {
 					problems = append(problems, p)

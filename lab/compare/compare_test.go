@@ -578,6 +578,67 @@ func TestRulesBefore(t *testing.T) {
 	failedAfter(t, seen)
 }
 
+// TestInjectedTogether: a pod of several injections has the rules of all of them, once,
+// whatever is done to it beside them, and after the repair those that it had before.
+func TestInjectedTogether(t *testing.T) {
+	t.Parallel()
+	o := standIns(t, `# q?
+arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}, env: {front: {FAULTS: capacity=60}}}]
+faults:
+  - name: both
+    inject:
+      - {service: front, action: stop 100ms}
+      - {service: front, replicas: all, rules: status=502}
+      - {service: fleetman-front, replicas: [front-1], rules: delay=1ms}
+      - {service: front, replicas: [front-1], action: kill}
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 1s, after: 500ms}
+seeds: [1]
+`, "front")
+	run(t, o)
+	seen := records(t, o.Out).Runs[0]
+	assert.ElementsMatch(t, []string{"front-0", "front-1"}, seen.Pods, "pods")
+	assert.Equal(t, 2, seen.Replicas, "replicas")
+	var of []string
+	for _, e := range seen.Events {
+		if e.What == record.EventFaultSet || e.What == record.EventFaultCleared && strings.Contains(e.Detail, ":") {
+			of = append(of, e.What+" "+e.Detail)
+		}
+	}
+	stopped := "fault set front-0: stop 100ms"
+	if !slices.Contains(of, stopped) { // the other one received more
+		stopped = "fault set front-1: stop 100ms"
+	}
+	assert.ElementsMatch(t, []string{
+		stopped, "fault set front-1: kill", "fault set front-0: status=502",
+		"fault set front-1: status=502;delay=1ms", "fault set front-1 again: status=502;delay=1ms",
+		"fault cleared front-0: capacity=60", "fault cleared front-1: capacity=60",
+	}, of, "events")
+	failedAfter(t, seen)
+}
+
+// TestConnectTwice: a pod has one rule of connections.
+func TestConnectTwice(t *testing.T) {
+	_, err := New(Options{Root: "../..", Out: t.TempDir(), Experiment: decode(t, `# q?
+arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}}]
+faults:
+  - name: apart
+    inject:
+      - {service: front, replicas: [front-0], rules: connect=hang}
+      - {service: front, replicas: [front-1], rules: "connect=refuse;status=502"}
+  - name: together
+    inject:
+      - {service: front, rules: "status=502;connect=hang"}
+      - {service: fleetman-front, replicas: [front-1], rules: connect=refuse}
+      - {service: front, rules: status=503}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`, "front")})
+	assert.ErrorContains(t, err, ":11: faults[1].inject[1].rules: connect=hang;connect=refuse: must be one rule of connect for each pod")
+	problems, _ := errors.AsType[experiment.Problems](err)
+	assert.Len(t, problems, 1, "problems")
+}
+
 // TestComparison is a short one with the real services, in processes and with real
 // proxies: one of two replicas is bad. These two fleets have the machine for
 // themselves.

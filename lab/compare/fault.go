@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
@@ -36,12 +38,15 @@ func rulesText(f experiment.Fault) string {
 }
 
 // replicas is the number of pods of the services that have the fault.
-func (r *running) replicas() (n int) {
+func (r *running) replicas() int {
+	names := sets.New[string]()
 	for _, in := range r.fault.Inject {
 		pods, _ := faults.Find(r.fleet.Pods(), in.Service) // the timeline has the error
-		n += len(pods)
+		for _, pod := range pods {
+			names.Insert(pod.Name)
+		}
 	}
-	return n
+	return len(names)
 }
 
 // tryRules sets the rules of each injection in one pod, and clears them: a mistake
@@ -68,6 +73,27 @@ func (r *running) tryRules(ctx context.Context) error {
 		if err != nil {
 			return r.e.Problem(r.o.injection(r.fault, j)+".rules", "%v", err)
 		}
+	}
+	return nil
+}
+
+// connectTwice returns an error if an injection, with the earlier ones into the same
+// pods, has several rules of connections: a pod's relay takes one.
+func connectTwice(earlier []experiment.Injection, in experiment.Injection) error {
+	_, rules := faults.Split(in.Rules)
+	if rules == "" {
+		return nil
+	}
+	for _, other := range earlier {
+		a, b := other.Replicas.Names, in.Replicas.Names
+		apart := len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
+		if _, more := faults.Split(other.Rules); more != "" && bareName(other.Service) == bareName(in.Service) && !apart {
+			rules = more + ";" + rules
+		}
+	}
+	if strings.Contains(rules, ";") {
+		_, err := local.ParseConnect(rules)
+		return err
 	}
 	return nil
 }
@@ -133,28 +159,15 @@ func (r *running) timeline(ctx context.Context) error {
 	inject, stop := context.WithCancel(ctx)
 	defer stop()
 	var beside sync.WaitGroup
-	var ends []func() error
-	for _, in := range r.fault.Inject {
-		victims, err := r.victims(in)
-		if err != nil {
-			return err
-		}
-		for _, pod := range victims {
-			r.seen.Pods = append(r.seen.Pods, pod.Name)
-		}
-		end, err := r.inject(inject, &beside, in, victims)
-		if err != nil {
-			return fmt.Errorf("set the fault: %w", err)
-		}
-		ends = append(ends, end)
+	end, err := r.inject(inject, &beside)
+	if err != nil {
+		return fmt.Errorf("set the fault: %w", err)
 	}
-	err := r.sampleUntil(ctx, time.Duration(phases.Healthy+phases.Fault))
+	err = r.sampleUntil(ctx, time.Duration(phases.Healthy+phases.Fault))
 	stop()
 	beside.Wait()
-	for _, end := range ends {
-		if failed := end(); err == nil && failed != nil {
-			err = fmt.Errorf("clear the fault: %w", failed)
-		}
+	if failed := end(); err == nil && failed != nil {
+		err = fmt.Errorf("clear the fault: %w", failed)
 	}
 	if err != nil {
 		return err
@@ -162,23 +175,57 @@ func (r *running) timeline(ctx context.Context) error {
 	return r.sampleUntil(ctx, r.lasts())
 }
 
-// inject begins one injection in some pods. What goes on until ctx ends runs
-// beside; end is called afterwards.
-func (r *running) inject(ctx context.Context, beside *sync.WaitGroup, in experiment.Injection, pods []local.Pod) (end func() error, err error) {
-	if in.Action != "" {
-		return func() error { return nil }, r.act(ctx, beside, in.Action, pods)
+// inject begins the fault. Rules come before actions: a pod that was stopped or killed
+// takes none. What goes on until ctx ends runs beside; end is called afterwards.
+func (r *running) inject(ctx context.Context, beside *sync.WaitGroup) (end func() error, err error) {
+	rules, acts := map[string]string{}, []func() error{}
+	for _, in := range r.fault.Inject {
+		pods, err := r.victims(in)
+		if err != nil {
+			return nil, err
+		}
+		for _, pod := range pods {
+			if !slices.Contains(r.seen.Pods, pod.Name) {
+				r.seen.Pods = append(r.seen.Pods, pod.Name)
+			}
+			if rules[pod.Name] != "" && in.Rules != "" {
+				rules[pod.Name] += ";"
+			}
+			rules[pod.Name] += in.Rules
+		}
+		if in.Action != "" {
+			acts = append(acts, func() error { return r.act(ctx, beside, in.Action, pods) })
+		}
 	}
+	end, err = r.setAll(ctx, beside, rules)
+	for _, act := range acts {
+		if err == nil {
+			err = act()
+		}
+	}
+	return end, err
+}
+
+// setAll sets the rules of each pod, those of all injections together, and again when
+// it restarts. end restores those that the pods had before.
+func (r *running) setAll(ctx context.Context, beside *sync.WaitGroup, rules map[string]string) (end func() error, err error) {
+	var pods []local.Pod
 	before := map[string]string{} // rules of the manifests' FAULTS, which come back
-	for _, pod := range pods {
+	for _, pod := range r.fleet.Pods() {
+		own := rules[pod.Name]
+		if own == "" {
+			continue
+		}
 		state, err := r.fleet.admin().Get(ctx, pod)
 		if err == nil {
-			before[pod.Name], err = state.Text(), r.set(ctx, pod, in.Rules)
+			err = r.set(ctx, pod, own)
 		}
 		if err != nil {
 			return nil, err
 		}
-		r.note(record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, in.Rules))
-		beside.Go(func() { r.setAgain(ctx, pod, in.Rules) })
+		pods, before[pod.Name] = append(pods, pod), state.Text()
+		r.note(record.EventFaultSet, fmt.Sprintf("%s: %s", pod.Name, own))
+		beside.Go(func() { r.setAgain(ctx, pod, own) })
 	}
 	return func() error {
 		for _, pod := range pods {
@@ -246,14 +293,16 @@ func (r *running) now(pod local.Pod) local.Pod {
 	return pod
 }
 
-// setAgain sets the rules of a pod whenever it comes back without them.
+// setAgain sets the rules of a pod whenever it has restarted without them.
 func (r *running) setAgain(ctx context.Context, pod local.Pod, rules string) {
-	since := time.Now()
 	for event := range r.fleet.Events(ctx) {
-		if event.Pod == pod.Name && event.Kind == local.Ready && event.Time.After(since) {
-			if r.set(ctx, r.now(pod), rules) == nil {
-				r.note(record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
-			}
+		now := r.now(pod)
+		if event.Pod != pod.Name || event.Kind != local.Ready || now.Started.Equal(pod.Started) {
+			continue
+		}
+		if r.set(ctx, now, rules) == nil {
+			pod.Started = now.Started
+			r.note(record.EventFaultSet, fmt.Sprintf("%s again: %s", pod.Name, rules))
 		}
 	}
 }

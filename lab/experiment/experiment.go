@@ -94,8 +94,8 @@ const All = "all"
 type Fault struct {
 	Name    string `json:"name"`
 	Meaning string `json:"meaning,omitempty"`
-	// Inject is what is done, all at the same time. Nothing: the runs show what an
-	// arm costs.
+	// Inject is what is done, all at the same time: a pod of several injections has
+	// the rules of all, in their order. Nothing: the runs show what an arm costs.
 	Inject []Injection `json:"inject,omitempty"`
 	// Curve lets the report show each run second by second.
 	Curve bool `json:"curve,omitempty"`
