@@ -126,11 +126,8 @@ func WriteObjects(dir string, objects []*unstructured.Unstructured) error {
 		if err != nil {
 			return fmt.Errorf("objects of the cluster: %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
-		parts := []string{o.GetNamespace(), strings.ToLower(o.GetKind()), o.GetName(), "yaml"}
-		if parts[0] == "" {
-			parts = parts[1:]
-		}
-		if err := os.WriteFile(filepath.Join(dir, strings.Join(parts, ".")), text, 0o600); err != nil {
+		name := strings.Join([]string{o.GetNamespace(), strings.ToLower(o.GetKind()), o.GetName(), "yaml"}, ".")
+		if err := os.WriteFile(filepath.Join(dir, strings.TrimPrefix(name, ".")), text, 0o600); err != nil {
 			return fmt.Errorf("objects of the cluster: %w", err)
 		}
 	}
