@@ -68,6 +68,7 @@ The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
 not decided by so few requests.`,
 		Example: `  fleetman compare bad-replica
   fleetman compare my/experiment.yaml --seeds 3 --out DIR
+  fleetman compare my/experiment.yaml -o json --junit goals.xml >report.json
   fleetman compare comparison --arms none,library --faults all-bad --target page
   fleetman compare --arm none=k8s/base --arm mine=k8s/base,all:RESILIENCE=library \
     --fault 'bad=staff-service: status=503,rate=0.3' --replicas staff-service=2 \
@@ -93,6 +94,7 @@ not decided by so few requests.`,
 		},
 	}
 	f.add(cmd.Flags())
+	f.report.addShared(cmd)
 	f.cluster.add(cmd, where)
 	where.addCluster(cmd)
 	cmd.Flags().Lookup("namespace").Usage = "with --context: what the arms' namespaces begin with (default " + cluster.OwnNamespace + ")"
@@ -124,15 +126,12 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.write, "write", "", "write the experiment to a new file, and run nothing")
 	flags.StringVar(&f.out, "out", "", "directory for the records (default ROOT/.cache/compare/TIME)")
 	flags.StringVar(&f.again, "run", "", "measure one run again: ARM/FAULT/SEED")
-	f.report.output.addHidden(flags, "json")
-	flags.BoolVar(&f.report.all, "all", false, "write every table, curve and timeline")
-	flags.StringVar(&f.report.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringVar(&f.network, "network", "127.0.77.0/24", "the pods' addresses, and, at .250, the NodePorts'")
 	flags.StringVar(&f.bin, "bin", "", "a directory of ready-made programs (default: build them)")
 }
 
 // elsewhere are the flags that change where a comparison is made, not what.
-var elsewhere = []string{"out", "run", "output", "json", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds", "kubeconfig", "dry-run", "yes"}
+var elsewhere = []string{"out", "run", "output", "json", "csv", "markdown", "all", "junit", "network", "bin", "write", "root", "state", "seed", "seeds", "kubeconfig", "dry-run", "yes"}
 
 func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places) (o compare.Options, err error) {
 	o = compare.Options{Root: where.root, Bin: f.bin, Out: f.out, Environ: where.environ}

@@ -71,19 +71,24 @@ not decided by so few requests.`,
 			return f.run(args, goals, cmd.OutOrStdout())
 		},
 	}
+	f.addShared(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&f.all, "all", false, "write every table, curve and timeline")
-	f.output.addOf(cmd, "table", "json", "csv", "markdown")
-	f.output.addHidden(flags, "json", "csv", "markdown")
 	flags.StringVar(&f.readme, "readme", "", "put the Markdown into a file, between its marks <!-- compare --> and <!-- /compare -->")
 	flags.StringVar(&f.html, "html", "", "write the whole report into a file: one page that needs no other file and no host")
 	flags.StringVar(&f.hgrm, "hgrm", "", "write the latencies into a directory, as FAULT-ARM.hgrm of HdrHistogram")
 	flags.StringVar(&f.svg, "svg", "", "draw the matrix and each fault's runs into a directory, as SVG")
 	flags.BoolVar(&f.live, "serve", false, "serve the page on this machine while the comparisons run: it grows with each run, until Ctrl-C")
 	flags.Uint16Var(&f.port, "port", servePort, "the port of --serve, on 127.0.0.1; 0 is any free one")
-	flags.StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
 	flags.StringArrayVar(&f.goals, "goal", nil, "a goal besides the experiment's: ARM, FAULT: FIGURE >= BOUND [at 95%]")
 	return cmd
+}
+
+// addShared adds the flags that compare has too: it ends with a report.
+func (f *reportFlags) addShared(cmd *cobra.Command) {
+	f.output.addOf(cmd, "table", "json", "csv", "markdown")
+	f.output.addHidden(cmd.Flags(), "json", "csv", "markdown")
+	cmd.Flags().BoolVar(&f.all, "all", false, "write every table, curve and timeline")
+	cmd.Flags().StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")
 }
 
 // check refuses what does not go together, and reads the goals.
