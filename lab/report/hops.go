@@ -47,7 +47,7 @@ func (r *Run) count() {
 	r.watchedHop, r.hasHop = c.Watched()
 	if c.Rules != "" {
 		r.Hops = r.hops(c.FaultAt, c.RepairAt)
-		r.Met = metBy(r.counters, c, r.methods)
+		r.Met = metBy(r.counters, c, r.methods, c.RepairAt)
 		r.watched = r.counters.Hop(r.watchedHop, c.FaultAt, c.RepairAt)
 		r.watchedAfter = r.counters.Hop(r.watchedHop, c.RepairAt, c.End)
 	}

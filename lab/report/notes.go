@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,19 +13,20 @@ import (
 )
 
 // Met counts what reached the pods that had the fault, between fault and
-// repair.
+// repair, by their own counters of the requests that have ended.
 type Met struct {
 	Requests float64 `json:"requests"` // the load's, and the calls that follow from them
 	Reports  float64 `json:"reports"`  // other writes: the vehicles'
 	Crashes  float64 `json:"crashes"`  // each ended the count of at least one of them
 }
 
-// metBy sums the counters of the pods that had the fault. methods are the load's.
-func metBy(c record.Counters, run *record.Run, methods []string) (m Met) {
+// metBy sums the counters of the pods that had the fault, until an offset. methods are
+// the load's.
+func metBy(c record.Counters, run *record.Run, methods []string, until record.Offset) (m Met) {
 	for _, pod := range run.Pods {
 		service := record.ServiceOf(pod)
-		for method, n := range c.Received(pod, run.FaultAt, run.RepairAt) {
-			ofLoad := n * run.LoadShare(c, methods, service, method, run.FaultAt, run.RepairAt)
+		for method, n := range c.Received(pod, run.FaultAt, until) {
+			ofLoad := n * run.LoadShare(c, methods, service, method, run.FaultAt, until)
 			m.Requests += ofLoad
 			if method == http.MethodPost {
 				m.Reports += n - ofLoad
@@ -33,11 +35,32 @@ func metBy(c record.Counters, run *record.Run, methods []string) (m Met) {
 	}
 	m.Requests, m.Reports = micro(m.Requests), micro(m.Reports)
 	for _, e := range run.Events {
-		if e.What == record.EventExited && slices.Contains(run.Pods, e.Who) && e.At >= run.FaultAt && e.At < run.RepairAt {
+		if e.What == record.EventExited && slices.Contains(run.Pods, e.Who) && e.At >= run.FaultAt && e.At < until {
 			m.Crashes++
 		}
 	}
 	return m
+}
+
+var (
+	// uncounted are faults that a pod's own counter does not count: those of its
+	// process and of its connections.
+	uncounted = regexp.MustCompile(`(^|: )(kill|roll|stop [^ ]+)( \+ |$)|(^|[ ,;])connect=`)
+	// endsLate are faults whose requests may end, and be counted, after the repair.
+	endsLate = regexp.MustCompile(`(^|[ ,;])(hang|delay|slow|capacity)`)
+)
+
+// unmet reports whether it is known that no request of the load, and no report, met the
+// fault.
+func (r *Run) unmet() (requests, reports bool) {
+	m := r.Met
+	if m.Crashes > 0 || uncounted.MatchString(r.seen.Rules) {
+		return false, false
+	}
+	if endsLate.MatchString(r.seen.Rules) {
+		m = metBy(r.counters, r.seen, r.methods, r.seen.End)
+	}
+	return m.Requests == 0, m.Reports == 0
 }
 
 // dropUneven leaves out the seeds that not every arm has: the comparison was
@@ -91,14 +114,14 @@ func (f *Fault) note() {
 				f.warn(a, r, fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
 					fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check))
 			}
+			requests, reports := r.unmet()
 			switch {
 			case f.Healthy():
 			case !r.isLoadNear():
 				f.warn(a, r, notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")))
-			case r.Met.Crashes > 0:
-			case r.Met.Requests == 0:
+			case requests:
 				f.warn(a, r, notMet, "no request of the load met the fault, by chance: its figures say nothing about it")
-			case r.Met.Reports == 0 && f.reportsCanMeet():
+			case reports && f.reportsCanMeet():
 				f.warn(a, r, noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
 			}
 		}

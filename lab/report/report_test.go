@@ -513,6 +513,35 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestUnmet: that no request met the fault is said only where the pod's counter, which
+// counts what has ended, can tell.
+func TestUnmet(t *testing.T) {
+	for rules, met := range map[string]struct{ none, later bool }{ // counted after the repair
+		"reset": {true, true}, "status=502,header=X:connect": {true, true}, "front: reset + staff-service: status=502": {true, true},
+		"hang": {true, false}, "status=502; delay=0s..20s": {true, false}, "slow=5": {true, false}, "a: capacity=1 + b: reset": {true, false},
+		"stop 5s": {}, "kill": {}, "roll": {}, "front: reset + staff-service: stop 20s": {}, "front: kill + staff-service: reset": {},
+		"connect=refuse": {}, "status=502,path=/a; rate=0.5,connect=hang": {}, "front: reset + staff-service: connect=drop": {},
+	} {
+		for later, want := range map[bool]bool{false: met.none, true: met.later} {
+			r := staffRun("a", "x", 1, func(r *record.Run) {
+				r.Rules = rules
+				ended := 3.
+				if later {
+					ended = 7
+				}
+				counts := func(n float64) []record.Count {
+					return []record.Count{counted(record.CountServer, "GET /driver/:vehicle", n), counted(record.CountServer, "POST /driver/:vehicle/:speed", n)}
+				}
+				r.Samples[1].Counts = counts(3)
+				r.Samples = append(r.Samples, record.Sample{At: at(12), Pod: "staff-service-1", Counts: counts(ended)})
+			})
+			computed := compute(r, slo, getOnly)
+			requests, reports := computed.unmet()
+			assert.Equal(t, []bool{want, want}, []bool{requests, reports}, "%s, counted later: %v", rules, later)
+		}
+	}
+}
+
 // TestLoadElsewhere: the calls of other services to a pod with the fault are not the load's,
 // so a load that leads elsewhere is a note.
 func TestLoadElsewhere(t *testing.T) {
