@@ -56,6 +56,13 @@ func (s *stored) object() *unstructured.Unstructured {
 	return o
 }
 
+// report gives a Deployment the status of one that has its pods.
+func (s *stored) report() {
+	replicas, _, _ := unstructured.NestedInt64(s.object().Object, "spec", "replicas")
+	s.ready = true
+	s.own = map[string]any{"status": map[string]any{"updatedReplicas": replicas, "availableReplicas": replicas, "replicas": replicas}}
+}
+
 func merge(a, b map[string]any) map[string]any {
 	all := maps.Clone(a)
 	if all == nil {
@@ -272,10 +279,8 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 	made := &stored{own: s.own, applied: applied}
 	if r.URL.Query().Get("dryRun") == "" {
 		a.objects[r.URL.Path] = made
-		if o := made.object(); o.GetKind() == "Deployment" && (s.own == nil || s.ready) {
-			replicas, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
-			made.ready = true
-			made.own = map[string]any{"status": map[string]any{"updatedReplicas": replicas, "availableReplicas": replicas, "replicas": replicas}}
+		if made.object().GetKind() == "Deployment" && (s.own == nil || s.ready) {
+			made.report()
 		}
 		if a.made != nil {
 			a.made(made.object())
@@ -290,6 +295,9 @@ func (a *api) patch(w http.ResponseWriter, s *stored, text []byte) {
 	var change map[string]any
 	if kjson.Unmarshal(text, &change) == nil && !strings.Contains(string(text), "[") {
 		s.applied = merge(s.applied, change)
+	}
+	if s.ready {
+		s.report()
 	}
 	respond(w, 200, s.object().Object)
 }

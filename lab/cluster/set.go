@@ -10,8 +10,11 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/environ"
@@ -20,48 +23,119 @@ import (
 	"fleetman.example/lab/usage"
 )
 
-// Set changes variables or numbers of pods of Deployments, over the manifests, until the next up. It does not
-// wait for the pods.
+// Set changes variables or numbers of pods of Deployments, over the manifests, until the next up or apply. It returns
+// when the new pods are ready and the old ones have ended. After an error nothing has changed.
 func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, error) {
 	began := time.Now()
-	patches := map[string][]specOf{} // by the names of Deployments
-	for name, count := range o.Replicas {
-		patches[name] = append(patches[name], func(*appsv1.Deployment) map[string]any { return map[string]any{"replicas": count} })
+	edits, notes, err := c.edits(ctx, o)
+	if err != nil {
+		return mesh.Applied{}, err
 	}
-	for _, s := range o.Set {
-		patches[s.Target] = append(patches[s.Target], func(d *appsv1.Deployment) map[string]any { return variableOf(d, s) })
+	before, err := c.podNames(ctx)
+	if err != nil {
+		return mesh.Applied{}, err
 	}
-	found := map[string][]appsv1.Deployment{}
-	for name := range patches { // before anything changes
-		var err error
-		if found[name], err = c.deployments(ctx, name); err != nil {
-			return mesh.Applied{}, err
+	var changed []string
+	of := sets.New[string]()
+	for _, e := range edits {
+		changed = append(changed, "Deployment "+e.of.Name)
+		of.Insert(e.of.Namespace + "/" + e.of.Name)
+	}
+	if err = c.patchAll(ctx, edits); err == nil {
+		err = c.awaitPods(ctx, of, readyWithin, func(string) {})
+	}
+	if err == nil {
+		err = c.ownAll(ctx, edits)
+	}
+	if err != nil {
+		return mesh.Applied{}, c.undo(ctx, edits, err)
+	}
+	now, err := c.podNames(ctx)
+	pods := local.PodsChanged(now.Difference(before).Len(), before.Difference(now).Len())
+	slices.Sort(changed)
+	return mesh.Applied{Changed: slices.Compact(changed), Notes: notes, Pods: pods, Seconds: time.Since(began).Seconds()}, err
+}
+
+// edit is a change of a Deployment's spec, and what reverses it.
+type edit struct {
+	of       *appsv1.Deployment
+	to, back map[string]any
+}
+
+// edits returns the changes that an override makes, and notes about its variables.
+func (c *Client) edits(ctx context.Context, o control.Override) (edits []edit, notes []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(o.Replicas)) {
+		found, err := c.deployments(ctx, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range found {
+			edits = append(edits, edit{&found[i], map[string]any{"replicas": o.Replicas[name]}, map[string]any{"replicas": found[i].Spec.Replicas}})
 		}
 	}
-	var notes []string
 	for _, s := range o.Set {
-		for _, d := range found[s.Target] {
-			note, err := checkVariable(&d, s)
+		found, err := c.deployments(ctx, s.Target)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range found {
+			note, err := checkVariable(&found[i], s)
 			if err != nil {
-				return mesh.Applied{}, err
+				return nil, nil, err
 			}
 			if note != "" {
 				notes = append(notes, note)
 			}
+			to := map[string]any{"name": s.Name, "value": s.Value, "valueFrom": nil}
+			edits = append(edits, edit{&found[i], ofVariable(&found[i], to), ofVariable(&found[i], variableNow(&found[i], s.Name))})
 		}
 	}
-	var changed []string
-	for _, name := range slices.Sorted(maps.Keys(patches)) {
-		for i := range found[name] {
-			for _, spec := range patches[name] {
-				if err := c.patch(ctx, &found[name][i], spec(&found[name][i])); err != nil {
-					return mesh.Applied{}, err
-				}
+	return edits, notes, nil
+}
+
+// patchAll makes the changes.
+func (c *Client) patchAll(ctx context.Context, edits []edit) error {
+	for _, e := range edits {
+		if err := c.patch(ctx, e.of, e.to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownAll makes the fields that were patched those of fleetman's applies: of a field that only patches have set, the API
+// server keeps the value when the next up or apply does not have it.
+func (c *Client) ownAll(ctx context.Context, edits []edit) error {
+	for _, e := range edits {
+		deployments := c.apps.Deployments(e.of.Namespace)
+		for owned := false; !owned; {
+			now, err := deployments.Get(ctx, e.of.Name, metav1.GetOptions{})
+			if err != nil {
+				return c.about("Deployment "+e.of.Name, err)
 			}
-			changed = append(changed, "Deployment "+found[name][i].Name)
+			patch, err := csaupgrade.UpgradeManagedFieldsPatch(now, sets.New(manager), manager)
+			if err == nil && patch != nil {
+				_, err = deployments.Patch(ctx, e.of.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: manager})
+			}
+			if err != nil && !apierrors.IsConflict(err) { // with an update of its status
+				return c.about("Deployment "+e.of.Name, err)
+			}
+			owned = err == nil
 		}
 	}
-	return mesh.Applied{Changed: changed, Notes: notes, Pods: strings.Join(changed, ", ") + " changed, its pods follow", Seconds: time.Since(began).Seconds()}, nil
+	return nil
+}
+
+// undo reverses the changes, after an error.
+func (c *Client) undo(ctx context.Context, edits []edit, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	for _, e := range edits {
+		if err := c.patch(ctx, e.of, e.back); err != nil {
+			return fmt.Errorf("%w; restore the old objects: %w", cause, err)
+		}
+	}
+	return fmt.Errorf("%w; the old objects are restored", cause)
 }
 
 // checkVariable returns an error for a variable that the program does not read, and a note for one of a program
@@ -128,14 +202,24 @@ func (c *Client) allDeployments(ctx context.Context) (all []appsv1.Deployment, e
 	return all, nil
 }
 
-// specOf returns what a change sets of a Deployment's spec.
-type specOf func(*appsv1.Deployment) map[string]any
-
-// variableOf sets a variable of the first container.
-func variableOf(d *appsv1.Deployment, s local.Setting) map[string]any {
-	variable := map[string]any{"name": s.Name, "value": s.Value, "valueFrom": nil}
+// ofVariable returns the spec with a variable of the first container.
+func ofVariable(d *appsv1.Deployment, variable any) map[string]any {
 	container := map[string]any{"name": d.Spec.Template.Spec.Containers[0].Name, "env": []any{variable}}
 	return map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{container}}}}
+}
+
+// variableNow returns what a patch needs to give a variable of the first container the value that it has now.
+func variableNow(d *appsv1.Deployment, name string) map[string]any {
+	for _, e := range d.Spec.Template.Spec.Containers[0].Env {
+		switch {
+		case e.Name != name:
+		case e.ValueFrom != nil:
+			return map[string]any{"name": name, "value": nil, "valueFrom": e.ValueFrom}
+		default:
+			return map[string]any{"name": name, "value": e.Value, "valueFrom": nil}
+		}
+	}
+	return map[string]any{"name": name, "$patch": "delete"}
 }
 
 // patch changes fields of a Deployment's spec.

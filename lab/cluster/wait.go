@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/process"
@@ -30,13 +32,18 @@ const patience = 10 * time.Second
 
 // awaitReady waits until every Deployment has its pods, all ready, and no other pods are left.
 func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress func(string)) error {
+	return c.awaitPods(ctx, nil, limit, progress)
+}
+
+// awaitPods is awaitReady for some Deployments, as NAMESPACE/NAME: nil means all.
+func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.Duration, progress func(string)) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var problems []string
 	hopeful := began // when no problem was a final one
 	for shown := ""; ; {
-		now, final, err := c.problems(ctx)
+		now, final, err := c.problems(ctx, of)
 		switch {
 		case err == nil && len(now) == 0:
 			return nil
@@ -56,19 +63,19 @@ func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress f
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
-			return &NotReadyError{c.last(ctx, problems), time.Since(began)}
+			return &NotReadyError{c.last(ctx, of, problems), time.Since(began)}
 		}
 	}
 }
 
 // last returns the last problems or, when the time was too short to read any, those of now.
-func (c *Client) last(ctx context.Context, problems []string) []string {
+func (c *Client) last(ctx context.Context, of sets.Set[string], problems []string) []string {
 	if len(problems) > 0 {
 		return problems
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstContact)
 	defer cancel()
-	now, _, err := c.problems(ctx)
+	now, _, err := c.problems(ctx, of)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -76,8 +83,8 @@ func (c *Client) last(ctx context.Context, problems []string) []string {
 }
 
 // problems returns why the fleet is not ready: a line for each Deployment that cannot create pods, and for
-// each pod that is not ready. final reports whether one of them does not go away by itself.
-func (c *Client) problems(ctx context.Context) (lines []string, final bool, err error) {
+// each pod that is not ready, of some Deployments or of all. final reports whether one of them does not go away by itself.
+func (c *Client) problems(ctx context.Context, of sets.Set[string]) (lines []string, final bool, err error) {
 	deployments, err := c.allDeployments(ctx)
 	if err != nil {
 		return nil, false, err
@@ -86,6 +93,9 @@ func (c *Client) problems(ctx context.Context) (lines []string, final bool, err 
 	if err != nil {
 		return nil, false, err
 	}
+	other := func(namespace, deployment string) bool { return of != nil && !of.Has(namespace+"/"+deployment) }
+	deployments = slices.DeleteFunc(deployments, func(d appsv1.Deployment) bool { return other(d.Namespace, d.Name) })
+	pods = slices.DeleteFunc(pods, func(p local.Pod) bool { return other(p.Namespace, p.Deployment) })
 	for i := range deployments {
 		if line, refused := deploymentProblem(&deployments[i], pods); line != "" {
 			lines, final = append(lines, line), final || refused

@@ -104,7 +104,10 @@ func TestCommands(t *testing.T) {
 		after := podsOf(t, c, "api-gateway")
 		return len(after) == 1 && after[0] != before
 	})
-	c.want(t, 0, []string{"istio-ingressgateway: http://", "staff-service-bad-"}, "up", freePorts(t, "circuit-breaking")) // in place
+	c.want(t, 0, []string{"1 pod started, 1 ended, within "}, "set", "webapp", "VARIANT=experimental")
+	if replaced := c.want(t, 0, []string{"istio-ingressgateway: http://", "staff-service-bad-"}, "up", freePorts(t, "circuit-breaking")); strings.Contains(replaced, "experimental") {
+		t.Error("up leaves the variable that set has added")
+	}
 	c.want(t, 0, []string{"istiod: ready"}, "mesh", "status")
 	apply(t, c)
 	c.down(t)

@@ -25,8 +25,7 @@ Pods that change are replaced: the new ones are ready before Services lead to th
 and before the old ones end. The command returns when they have ended. After an error
 nothing has changed; that of a pod that does not start has the last lines of its log.
 
-On a cluster the Deployment is changed until the next up, and the command does not
-wait for its pods.`,
+On a cluster the Deployment is changed until the next up or apply.`,
 		Example: `  fleetman set staff-service VARIANT=bad
   fleetman set position-tracker RESILIENCE=library
   fleetman set staff-service --replicas 3
