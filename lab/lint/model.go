@@ -254,13 +254,10 @@ func (s *service) runs(w *workload) bool { return slices.Contains(s.workloads, w
 
 // fullName returns a host's full name as objects of a namespace mean it.
 func fullName(host, ns string) string {
-	switch parts := strings.Split(host, "."); {
-	case strings.Contains(host, "*") || strings.HasSuffix(host, domain):
+	if strings.ContainsAny(host, ".*") {
 		return host
-	case len(parts) == 1:
-		return host + "." + ns + domain
 	}
-	return host
+	return host + "." + ns + domain
 }
 
 // dialName is fullName for a name that a pod looks up, which DNS completes.
