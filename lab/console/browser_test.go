@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/browsertest"
@@ -78,9 +79,7 @@ func (b *tab) fits(width, height int64) {
 
 func (b *tab) run(actions ...chromedp.Action) {
 	b.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, chromedp.Run(b.ctx, actions...))
 }
 
 // until evaluates script in the page until the result is want.
@@ -100,9 +99,7 @@ func (b *tab) shoot(name string) {
 		picture, err = cdppage.CaptureScreenshot().Do(ctx)
 		return err
 	}))
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
 }
 
 // accessible fails the test for every violation that axe-core finds.
@@ -121,12 +118,8 @@ func (b *tab) check(base string) {
 			b.Errorf("the page requested %s", address)
 		}
 	}
-	if len(b.requested) < 5 {
-		b.Errorf("%d requests, want at least 5", len(b.requested))
-	}
-	for _, problem := range b.problems {
-		b.Errorf("script: %s", problem)
-	}
+	assert.GreaterOrEqual(b, len(b.requested), 5, "requests")
+	assert.Empty(b, b.problems, "of scripts")
 }
 
 // serveFake serves the built page with a fleet at an address; port 0 is a free one.
@@ -213,9 +206,7 @@ func TestPage(t *testing.T) {
 	b.run(chromedp.Click(`//button[text()="Set"]`, chromedp.BySearch))
 	b.until("the result", `[...document.querySelectorAll("#panel-selected .result")].map(e => e.textContent).join("") + " " + document.getElementById("announcer").textContent`, "done done")
 	fleet.mu.Lock()
-	if want := (Change{Do: "fault", Pod: "staff-service-bad-0", Rules: "status=503,rate=0.5"}); len(fleet.changes) != 1 || fleet.changes[0] != want {
-		t.Errorf("changes %+v, want %+v", fleet.changes, want)
-	}
+	assert.Equal(t, []Change{{Do: "fault", Pod: "staff-service-bad-0", Rules: "status=503,rate=0.5"}}, fleet.changes)
 	fleet.mu.Unlock()
 	b.accessible("selected")
 	b.shoot("console-1280-selected")
@@ -267,9 +258,7 @@ func TestCrowd(t *testing.T) {
 	took := b.cpu() - before
 	each := took / time.Duration(fleet.reads.Load()-read) // more than five, when the test was not woken in time
 	t.Logf("%v of CPU time for each state", each)
-	if each > 250*time.Millisecond {
-		t.Errorf("a state takes %v of CPU time, want at most 250ms: the page is not smooth", each)
-	}
+	assert.LessOrEqual(t, each, 250*time.Millisecond, "CPU time of a state: with more the page is not smooth")
 	b.accessible("crowd")
 	b.shoot("console-crowd")
 }
@@ -283,9 +272,7 @@ func (b *tab) cpu() time.Duration {
 		return err
 	}))
 	i := slices.IndexFunc(metrics, func(m *performance.Metric) bool { return m.Name == "ThreadTime" })
-	if i < 0 {
-		b.Fatalf("no ThreadTime in %+v", metrics)
-	}
+	require.GreaterOrEqual(b, i, 0, "ThreadTime among %+v", metrics)
 	return time.Duration(metrics[i].Value * float64(time.Second))
 }
 

@@ -8,19 +8,20 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/wants"
 )
 
 // clusterFleet is a fleet of two pods with proxies behind a stand-in of an API server.
@@ -186,56 +187,43 @@ func TestCluster(t *testing.T) {
 	for _, n := range s.Nodes {
 		nodes = append(nodes, n.Kind+" "+n.ID)
 	}
-	slices.Sort(nodes)
-	if got, want := strings.Join(nodes, ", "), "gateway istio-ingressgateway, service api-gateway, service staff-service"; got != want {
-		t.Errorf("nodes %s, want %s", got, want)
-	}
-	edges := map[string]Edge{}
-	for _, e := range s.Edges {
-		edges[e.From+" "+e.To] = e
-	}
-	if e := edges["api-gateway staff-service"]; e.Counts != (Counts{Attempts: 40, Failed: 10, Retries: 4, Wire: 40}) || e.TLS != "" || len(e.Blocks) != 1 {
-		t.Errorf("calls of staff-service: %+v", e)
-	}
-	if e := edges["istio-ingressgateway api-gateway"]; e.Counts.Wire != 40 { // not those of the namespace other
-		t.Errorf("calls of the gateway: %+v", e)
-	}
+	assert.ElementsMatch(t, []string{"gateway istio-ingressgateway", "service api-gateway", "service staff-service"}, nodes)
+	edges := edgesOf(s)
+	calls := edges["api-gateway staff-service"]
+	assert.Equal(t, Counts{Attempts: 40, Failed: 10, Retries: 4, Wire: 40}, calls.Counts)
+	assert.Empty(t, calls.TLS)
+	assert.Len(t, calls.Blocks, 1)
+	assert.Equal(t, 40.0, edges["istio-ingressgateway api-gateway"].Counts.Wire, "without the calls of the namespace other")
 	staff := podNamed(s, "staff-service-5f-x2")
-	if len(staff.Blocks) != 1 || staff.Blocks[0].In != "api-gateway-5f-x1" || staff.Blocks[0].Until.Sub(staff.Blocks[0].Since) != 7*time.Second || !staff.Proxied {
-		t.Errorf("ejected pod: %+v", staff)
-	}
+	assert.True(t, staff.Proxied)
+	require.Len(t, staff.Blocks, 1, "of the ejected pod")
+	assert.Equal(t, "api-gateway-5f-x1", staff.Blocks[0].In)
+	assert.Equal(t, 7*time.Second, staff.Blocks[0].Until.Sub(staff.Blocks[0].Since))
 
 	did, err := source.Change(t.Context(), Change{Do: "fault", Pod: "staff-service-5f-x2", Rules: "status=503"})
-	if err != nil || did != "staff-service-5f-x2: status=503" || !slices.Equal(f.tokens, []string{"Bearer secret"}) {
-		t.Errorf("fault: %q, %v, tokens %q", did, err, f.tokens)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "staff-service-5f-x2: status=503", did)
+	assert.Equal(t, []string{"Bearer secret"}, f.tokens)
 	f.set(func() { f.ejected = false })
-	s = v.state(readingOf(t, source))
-	if staff := podNamed(s, "staff-service-5f-x2"); staff.Faults != "status=503" || len(staff.Blocks) != 0 {
-		t.Errorf("faulty pod: %+v", staff)
-	}
+	staff = podNamed(v.state(readingOf(t, source)), "staff-service-5f-x2")
+	assert.Equal(t, "status=503", staff.Faults)
+	assert.Empty(t, staff.Blocks)
 	var events []string
 	for event := range source.Events(t.Context()) {
 		if events = append(events, event.Pod+" "+string(event.Kind)); len(events) == 3 {
 			break
 		}
 	}
-	if got, want := strings.Join(events, ", "), "api-gateway-5f-x1 ejected, staff-service-5f-x2 fault set, api-gateway-5f-x1 returned"; got != want {
-		t.Errorf("events %s, want %s", got, want)
-	}
+	assert.Equal(t, []string{"api-gateway-5f-x1 ejected", "staff-service-5f-x2 fault set", "api-gateway-5f-x1 returned"}, events)
 
 	entry, err := source.Entry(t.Context())
-	if err != nil || entry.Address != "api-gateway-5f-x1:8080" || entry.Prefix != "" {
-		t.Fatalf("entry %+v, %v", entry, err)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "http://api-gateway-5f-x1:8080", entry.url())
 	client := http.Client{Transport: &http.Transport{DialContext: entry.Dial, DisableKeepAlives: true}}
-	response, err := client.Get("http://" + entry.Address + "/vehicles/")
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("the entry responds %v, %v", response, err)
-	}
-	if err == nil {
-		response.Body.Close()
-	}
+	response, err := client.Get(entry.url() + "/vehicles/")
+	require.NoError(t, err)
+	response.Body.Close()
+	assert.Equal(t, http.StatusOK, response.StatusCode, "response of the entry")
 }
 
 func readingOf(t *testing.T, source Source) *Reading {
@@ -261,9 +249,8 @@ func podNamed(s *State, name string) (found PodView) {
 func TestClusterCannot(t *testing.T) {
 	_, source := startCluster(t)
 	r := readingOf(t, source)
-	if flags := strings.Join(r.Flags, " "); !strings.HasPrefix(flags, "--context c --kubeconfig /") || !strings.HasSuffix(flags, " --namespace team") {
-		t.Errorf("flags %s", flags)
-	}
+	wants.Text(t, "flags", strings.Join(r.Flags, " "), "--context c --kubeconfig /… --namespace team")
+	require.NotEmpty(t, r.Cannot["pause"])
 	for _, test := range []struct {
 		change Change
 		want   string
@@ -275,9 +262,8 @@ func TestClusterCannot(t *testing.T) {
 		{Change{Do: "apply", Scenario: "../x"}, `scenario: "../x": must be one of fleetman scenarios`},
 		{Change{Do: "x"}, `do: "x": must be fault, kill, pause, set, scale or apply`},
 	} {
-		if _, err := source.Change(t.Context(), test.change); err == nil || err.Error() != test.want || test.want == "" {
-			t.Errorf("%+v: got %v, want %s", test.change, err, test.want)
-		}
+		_, err := source.Change(t.Context(), test.change)
+		assert.EqualError(t, err, test.want, "%+v", test.change)
 	}
 }
 
@@ -292,9 +278,7 @@ func TestClusterCost(t *testing.T) {
 		t.Helper()
 		got, took := f.asked.Load()-first, time.Since(began)
 		lists += int64(took / (listEvery - every/2))
-		if most := 4*lists + 2*int64(took/(10*time.Second)); got > most {
-			t.Errorf("%d requests to the API server in %v, want at most %d", got, took, most)
-		}
+		assert.LessOrEqual(t, got, 4*lists+2*int64(took/(10*time.Second)), "requests to the API server in %v", took)
 	}
 	for range 10 {
 		readingOf(t, source)
@@ -305,9 +289,7 @@ func TestClusterCost(t *testing.T) {
 	source.mu.Unlock()
 	readingOf(t, source)
 	atMost(1)
-	if got := f.tunnels.Load(); got != 3 {
-		t.Errorf("%d tunnels to 3 pods", got)
-	}
+	assert.EqualValues(t, 3, f.tunnels.Load(), "tunnels to 3 pods")
 }
 
 // TestChanges checks the events between two readings.
@@ -342,8 +324,6 @@ func TestChanges(t *testing.T) {
 		for _, e := range changes(test.before, test.after) {
 			got = append(got, fmt.Sprintf("%s %s: %s", e.Pod, e.Kind, e.Detail))
 		}
-		if text := strings.Join(got, ", "); text != test.want {
-			t.Errorf("%s: got %q, want %q", test.name, text, test.want)
-		}
+		assert.Equal(t, test.want, strings.Join(got, ", "), test.name)
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestLoadLimits(t *testing.T) {
@@ -27,9 +30,7 @@ func TestLoadLimits(t *testing.T) {
 		{5, map[string]int{"driver": 0}, "mix: all 0: must have a stream with a share above 0"},
 		{0, map[string]int{}, ""},
 	} {
-		if err := g.set(test.rate, test.mix); (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {
-			t.Errorf("%v %v: got %v, want %s", test.rate, test.mix, err, test.want)
-		}
+		wants.Error(t, fmt.Sprint(test.rate, test.mix), g.set(test.rate, test.mix), test.want)
 	}
 }
 
@@ -71,16 +72,13 @@ func TestLoad(t *testing.T) {
 	var s State
 	g.take(&s)
 	want := LoadState{Sent: int(n.Load()), Good: int(good.Load()), Degraded: int(degraded.Load()), Failed: int(failed.Load()), Target: server.URL, P50: s.Load.P50, P99: s.Load.P99}
-	if fmt.Sprint(s.Load) != fmt.Sprint(want) || drivers.Load() == 0 || s.Load.P99 < s.Load.P50 {
-		t.Errorf("got %+v, want %+v; %d for one vehicle", s.Load, want, drivers.Load())
-	}
-	if p := s.Point; p.Of != "load" || p.Good != float64(want.Good) || p.Degraded != float64(want.Degraded) || p.Failed != float64(want.Failed) {
-		t.Errorf("point %+v, want %+v", p, want)
-	}
+	assert.Equal(t, want, s.Load)
+	assert.NotZero(t, drivers.Load(), "requests for one vehicle")
+	assert.LessOrEqual(t, s.Load.P50, s.Load.P99)
+	point := Point{Of: "load", Good: float64(want.Good), Degraded: float64(want.Degraded), Failed: float64(want.Failed)}
+	assert.Equal(t, point, s.Point)
 	g.take(&s)
-	if s.Point.Good != float64(want.Good) { // unchanged: the load is off
-		t.Errorf("point %+v", s.Point)
-	}
+	assert.Equal(t, point, s.Point, "unchanged: the load is off")
 	g.close()
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // TestMeter checks what is counted across restarts, from a fixed begin on.
@@ -42,9 +44,7 @@ func TestMeter(t *testing.T) {
 			}
 			m.close(at(i))
 		}
-		if got := m.totals[all]; got != test.want {
-			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
-		}
+		assert.Equal(t, test.want, m.totals[all], test.name)
 	}
 }
 
@@ -61,16 +61,10 @@ func TestRates(t *testing.T) {
 		add("all", float64(10*second), bucket(math.Inf(1)))
 		m.close(time.Unix(int64(1000+second), 0))
 	}
-	if rate, last, span := m.rate(all), m.last(all), m.span(); rate != 10 || last != 10 || span != 5 {
-		t.Errorf("rate %v, last %v, span %v", rate, last, span)
-	}
+	assert.Equal(t, []float64{10, 10, 5}, []float64{m.rate(all), m.last(all), m.span()}, "rate, last, span")
 	// 90 % within 0.1 s, the others between 0.1 and 0.3 s
 	for q, want := range map[float64]float64{0.45: 0.05, 0.9: 0.1, 0.95: 0.2, 1: 0.3} {
-		if got := m.quantile(q, total{what: took, from: "a", to: "b"}, m.bounds(took)); math.Abs(got-want) > 1e-9 {
-			t.Errorf("quantile %v: got %v, want %v", q, got, want)
-		}
+		assert.InDelta(t, want, m.quantile(q, total{what: took, from: "a", to: "b"}, m.bounds(took)), 1e-9, "quantile %v", q)
 	}
-	if got := m.quantile(0.5, total{what: took, from: "x"}, m.bounds(took)); got != 0 {
-		t.Errorf("quantile of nothing: %v", got)
-	}
+	assert.Zero(t, m.quantile(0.5, total{what: took, from: "x"}, m.bounds(took)), "quantile of nothing")
 }

@@ -2,16 +2,17 @@ package console
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -85,11 +86,11 @@ func TestRequests(t *testing.T) {
 		}
 		recorder := httptest.NewRecorder()
 		handlerOf(source).ServeHTTP(recorder, request)
-		if got := strings.TrimSpace(recorder.Body.String()); recorder.Code != test.status || got != test.want {
-			t.Errorf("%s %s of %s with %v: got %d %s, want %d %s", test.method, test.path, test.host, test.header, recorder.Code, got, test.status, test.want)
-		}
-		if changed := len(source.changes) > 0; changed && test.status != 200 {
-			t.Errorf("%s %s of %s with %v changed the fleet", test.method, test.path, test.host, test.header)
+		what := fmt.Sprint(test.method, " ", test.path, " of ", test.host, " with ", test.header)
+		assert.Equal(t, test.status, recorder.Code, what)
+		assert.Equal(t, test.want, strings.TrimSpace(recorder.Body.String()), what)
+		if test.status != 200 {
+			assert.Empty(t, source.changes, what)
 		}
 	}
 }
@@ -104,13 +105,10 @@ func TestPageHeaders(t *testing.T) {
 		"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
 		"Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin", "Content-Type": "text/html; charset=utf-8",
 	} {
-		if got := recorder.Header().Get(name); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
+		assert.Equal(t, want, recorder.Header().Get(name), name)
 	}
-	if !strings.HasPrefix(policy, "default-src 'none';") || regexp.MustCompile(`unsafe|\*`).MatchString(policy) {
-		t.Errorf("policy %s", policy)
-	}
+	assert.Regexp(t, "^default-src 'none';", policy)
+	assert.NotRegexp(t, `unsafe|\*`, policy)
 }
 
 // TestStream reads states from a console as a page does, and closes the console under it.
@@ -124,9 +122,8 @@ func TestStream(t *testing.T) {
 	server.Config.Handler = api{source: source, load: g, watcher: w, page: &page{}, token: "x", host: server.Listener.Addr().String()}.routes()
 	response, err := http.Get(server.URL + "/api/stream")
 	require.NoError(t, err)
-	if response.Header.Get("Content-Type") != "text/event-stream" || response.StatusCode != 200 {
-		t.Errorf("%s %v", response.Status, response.Header)
-	}
+	assert.Equal(t, 200, response.StatusCode)
+	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 	var names []string
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
@@ -135,9 +132,7 @@ func TestStream(t *testing.T) {
 			names = append(names, name)
 		}
 	}
-	if strings.Join(names, " ") != "opening state" {
-		t.Errorf("events %q, %v", names, lines.Err())
-	}
+	assert.Equal(t, []string{"opening", "state"}, names, "events; %v", lines.Err())
 	response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 }
@@ -147,11 +142,7 @@ func TestListen(t *testing.T) {
 	require.NoError(t, err)
 	defer listener.Close()
 	taken := netip.MustParseAddrPort(listener.Addr().String())
-	if taken.Addr().String() != "127.0.0.1" {
-		t.Errorf("listens on %s, which is not loopback", taken)
-	}
+	assert.Equal(t, "127.0.0.1", taken.Addr().String(), "loopback")
 	_, err = Listen(taken.Addr(), int(taken.Port()))
-	if want := "console: " + taken.String() + ": bind: address already in use: choose another port with --console-port, or 0 for none"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	assert.EqualError(t, err, "console: "+taken.String()+": bind: address already in use: choose another port with --console-port, or 0 for none")
 }

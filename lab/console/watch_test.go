@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 )
 
@@ -14,9 +17,7 @@ import (
 func message(t *testing.T, data []byte, into any) (name string) {
 	t.Helper()
 	head, body, _ := strings.Cut(string(data), "\n")
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(strings.TrimSpace(body), "data: ")), into); err != nil {
-		t.Fatalf("%s: %v", data, err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(strings.TrimSpace(body), "data: ")), into), "%s", data)
 	return strings.TrimPrefix(head, "event: ")
 }
 
@@ -28,42 +29,36 @@ func TestWatcher(t *testing.T) {
 		source.noted = []local.Event{{Pod: "a-0", Kind: local.Started}}
 		w := newWatcher(source, newGenerator(source))
 		time.Sleep(time.Minute)
-		if n := source.reads.Load() + source.events.Load(); n != 0 {
-			t.Fatalf("%d reads without a page", n)
-		}
+		require.Zero(t, source.reads.Load()+source.events.Load(), "reads without a page")
 
 		first, endFirst := w.watch()
 		var opened opening
-		if name := message(t, <-first, &opened); name != "opening" || opened.State != nil || len(opened.Events) != 0 {
-			t.Errorf("%s %+v", name, opened)
-		}
+		assert.Equal(t, "opening", message(t, <-first, &opened))
+		assert.Equal(t, opening{}, opened)
 		synctest.Wait()
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
 		events := 0
 		for range 3 {
 			var s State
-			if name := message(t, <-first, &s); name != "state" || len(s.Nodes) == 0 {
-				t.Errorf("%s %+v", name, s)
-			}
+			assert.Equal(t, "state", message(t, <-first, &s))
+			assert.NotEmpty(t, s.Nodes)
 			events += len(s.Events)
 		}
 		second, endSecond := w.watch()
 		message(t, <-second, &opened)
-		if reads := source.reads.Load(); reads != 3 || len(opened.Points) != 3 || opened.State == nil || events != 1 || len(opened.Events) != 1 {
-			t.Errorf("%d reads, %d points, %d and %d events", reads, len(opened.Points), events, len(opened.Events))
-		}
+		assert.EqualValues(t, 3, source.reads.Load(), "reads")
+		assert.Len(t, opened.Points, 3)
+		assert.NotNil(t, opened.State)
+		assert.Equal(t, 1, events, "events of the states")
+		assert.Len(t, opened.Events, 1)
 		endFirst()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if reads := source.reads.Load(); reads != 4 {
-			t.Errorf("%d reads with two pages, then one", reads)
-		}
+		assert.EqualValues(t, 4, source.reads.Load(), "reads with two pages, then one")
 		endSecond()
 		time.Sleep(time.Minute)
-		if reads := source.reads.Load(); reads != 4 {
-			t.Errorf("%d reads after all pages are closed", reads)
-		}
+		assert.EqualValues(t, 4, source.reads.Load(), "reads after all pages are closed")
 	})
 }
 
@@ -75,9 +70,8 @@ func TestProblem(t *testing.T) {
 		messages, end := w.watch()
 		<-messages // the opening
 		var problem struct{ Error string }
-		if name := message(t, <-messages, &problem); name != "problem" || problem.Error != "no fleet" {
-			t.Errorf("%s %+v", name, problem)
-		}
+		assert.Equal(t, "problem", message(t, <-messages, &problem))
+		assert.Equal(t, "no fleet", problem.Error)
 		end()
 		time.Sleep(2 * loadGrace)
 	})
@@ -92,9 +86,7 @@ func TestSlowPage(t *testing.T) {
 		_, end := w.watch()
 		time.Sleep(100*time.Second + 1)
 		synctest.Wait()
-		if reads := source.reads.Load(); reads != 101 {
-			t.Errorf("%d reads in 100 s", reads)
-		}
+		assert.EqualValues(t, 101, source.reads.Load(), "reads in 100 s")
 		end()
 		time.Sleep(2 * loadGrace)
 	})
