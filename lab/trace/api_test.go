@@ -1,11 +1,14 @@
 package trace
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestHandlers(t *testing.T) {
@@ -31,23 +34,15 @@ func TestHandlers(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/"+tc.path, nil))
-		if w.Code != tc.status || w.Body.String() != tc.want || w.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("%s: got %d %s\nwant %d %s", tc.path, w.Code, w.Body, tc.status, tc.want)
-		}
+		assert.Equal(t, tc.status, w.Code, tc.path)
+		assert.Equal(t, tc.want, w.Body.String(), tc.path)
+		assert.Equal(t, "application/json", w.Header().Get("Content-Type"), tc.path)
 	}
 	for query, want := range map[string][]string{"": {"slow", "bad", "good"}, "?show=all": {"slow", "bad", "good"}, "?show=notable": {"slow", "bad"}} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/traces"+query, nil))
-		at := -1
-		for _, id := range want {
-			next := strings.Index(w.Body.String(), `"id":"`+id+`"`)
-			if next <= at {
-				t.Errorf("%q: no %s in its place in %s", query, id, w.Body)
-			}
-			at = next
-		}
-		if n := strings.Count(w.Body.String(), `"id"`); n != len(want) {
-			t.Errorf("%q: %d traces, want %d", query, n, len(want))
-		}
+		var got []Summary
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+		assert.Equal(t, want, ids(got), query)
 	}
 }

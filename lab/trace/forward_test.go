@@ -8,18 +8,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/wants"
 )
 
 // collector is a client whose uploads take until a value is received from go on.
@@ -59,20 +59,14 @@ func TestForwarder(t *testing.T) {
 		}
 		c.goOn <- nil
 		synctest.Wait()
-		if want := []string{"7 spans not forwarded: the collector is too slow"}; !slices.Equal(lines, want) {
-			t.Errorf("reported %q, want %q", lines, want)
-		}
+		assert.Equal(t, []string{"7 spans not forwarded: the collector is too slow"}, lines)
 		c.goOn <- errors.New("status 500")
 		synctest.Wait()
-		if len(lines) != 1 { // at most one in ten seconds
-			t.Errorf("reported %q", lines)
-		}
+		assert.Len(t, lines, 1, "at most one in ten seconds")
 		time.Sleep(reportEvery)
 		c.goOn <- nil
 		synctest.Wait()
-		if want := "33 spans not forwarded: status 500"; len(lines) != 2 || lines[1] != want {
-			t.Errorf("reported %q, want %q", lines, want)
-		}
+		assert.Equal(t, []string{"33 spans not forwarded: status 500"}, lines[1:])
 		go func() {
 			for {
 				select {
@@ -87,9 +81,7 @@ func TestForwarder(t *testing.T) {
 		for _, n := range c.uploads {
 			sum += n
 		}
-		if sum != 1+maxQueued {
-			t.Errorf("sent %v: %d spans, want %d", c.uploads, sum, 1+maxQueued)
-		}
+		assert.Equal(t, 1+maxQueued, sum, "spans sent as %v", c.uploads)
 	})
 }
 
@@ -103,9 +95,7 @@ func TestForwarderEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		f.Close(ctx)
-		if want := []string{"1 spans not forwarded: context canceled"}; !slices.Equal(lines, want) {
-			t.Errorf("reported %q, want %q", lines, want)
-		}
+		assert.Equal(t, []string{"1 spans not forwarded: context canceled"}, lines)
 	})
 }
 
@@ -127,14 +117,9 @@ func TestChoose(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json"}, Choice{}, `OTEL_EXPORTER_OTLP_PROTOCOL: "http/json": must be http/protobuf or grpc`},
 	} {
 		got, err := Choose(process.Getenv(tc.environ))
-		if tc.err != "" {
-			if err == nil || err.Error() != tc.err {
-				t.Errorf("%v: got %v, want %q", tc.environ, err, tc.err)
-			}
-			continue
-		}
-		if err != nil || got != tc.want {
-			t.Errorf("%v: got %+v, %v, want %+v", tc.environ, got, err, tc.want)
+		wants.Error(t, fmt.Sprint(tc.environ), err, tc.err)
+		if tc.err == "" {
+			assert.Equal(t, tc.want, got, "%v", tc.environ)
 		}
 	}
 }
@@ -148,12 +133,8 @@ func TestEnviron(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:99/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf",
 		"OTEL_TRACES_SAMPLER=traceidratio", "PATH=/bin",
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	if kept := Environ([]string{"OTEL_BSP_SCHEDULE_DELAY=50"}, "http://x"); kept[0] != "OTEL_BSP_SCHEDULE_DELAY=50" {
-		t.Errorf("got %v, want the user's delay", kept)
-	}
+	assert.Equal(t, want, got)
+	assert.Contains(t, Environ([]string{"OTEL_BSP_SCHEDULE_DELAY=50"}, "http://x"), "OTEL_BSP_SCHEDULE_DELAY=50", "the user's delay")
 }
 
 // TestForwarded checks that the user's collector gets all spans, with the user's headers.
@@ -165,9 +146,7 @@ func TestForwarded(t *testing.T) {
 		if err == nil {
 			err = proto.Unmarshal(body, &export)
 		}
-		if err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, err)
 		got <- fmt.Sprint(r.URL.Path, " ", r.Header.Get("Token"), " ", count(export.GetResourceSpans()))
 		w.Header().Set("Content-Type", contentType)
 	}))
@@ -181,14 +160,9 @@ func TestForwarded(t *testing.T) {
 	store := NewStore()
 	rc := NewReceiver(store, f)
 	rc.admitted.share, rc.admitted.began = 1, time.Now().Add(time.Hour) // admits no trace of this test
-	if w := post(rc, encode(t, from("x", made(1, 1, 0, "a", 0, 1), made(2, 2, 0, "b", 0, 1)))); w.Code != http.StatusOK {
-		t.Fatal(w.Code, w.Body)
-	}
-	if line, want := <-got, "/theirs/v1/traces secret 2"; line != want {
-		t.Errorf("the collector got %q, want %q", line, want)
-	}
-	if kept := store.Recent(Filter{}); len(kept) != 0 {
-		t.Errorf("kept %v", kept)
-	}
+	w := post(rc, encode(t, from("x", made(1, 1, 0, "a", 0, 1), made(2, 2, 0, "b", 0, 1))))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	assert.Equal(t, "/theirs/v1/traces secret 2", <-got, "at the collector")
+	assert.Empty(t, store.Recent(Filter{}))
 	f.Close(t.Context())
 }

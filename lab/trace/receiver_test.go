@@ -9,17 +9,20 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"fleetman.example/lab/wants"
 )
 
 // base is the time of the tests' first span, in nanoseconds since 1970: 2026-01-02T03:04:05Z.
@@ -107,14 +110,13 @@ func TestReceiver(t *testing.T) {
 		encode(t, from("api-gateway.default", proxied)), zip(encode(t, from("api-gateway", call))), encode(t, from("api-gateway", entry), from("other", made(2, 9, 0, "x", 0, 1))),
 	} {
 		encoding := map[bool]string{true: "gzip", false: "identity"}[i == 1]
-		if w := post(rc, body, "Content-Encoding", encoding); w.Code != http.StatusOK || w.Body.Len() != 0 || w.Header().Get("Content-Type") != "application/x-protobuf" {
-			t.Fatalf("request %d: got %d %q", i, w.Code, w.Body)
-		}
+		w := post(rc, body, "Content-Encoding", encoding)
+		require.Equal(t, http.StatusOK, w.Code, "request %d: %s", i, w.Body)
+		assert.Empty(t, w.Body.String())
+		assert.Equal(t, "application/x-protobuf", w.Header().Get("Content-Type"))
 	}
 	got, ok := store.Trace("00000000000000000000000000000001")
-	if !ok {
-		t.Fatal("no trace")
-	}
+	require.True(t, ok)
 	text, err := json.Marshal(got)
 	require.NoError(t, err)
 	const want = `{"id":"00000000000000000000000000000001","start":"2026-01-02T03:04:05Z","duration":0.05,` +
@@ -129,12 +131,9 @@ func TestReceiver(t *testing.T) {
 		`"attributes":{"error":"true","http.status_code":"503","node_id":"sidecar~127.0.1.4~api-gateway-0.default~default.svc.cluster.local","response_flags":"UF,URX"}},` +
 		`{"id":"0000000000000001-0","parent":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"event","name":"fleetman.upstream.fallbacks",` +
 		`"start":"2026-01-02T03:04:05.031Z","duration":0,"status":"ok","reason":"status 503","attributes":{"fleetman.reason":"status 503"}}]}`
-	if string(text) != want {
-		t.Errorf("got\n%s\nwant\n%s", text, want)
-	}
-	if _, ok := store.Trace("00000000000000000000000000000003"); ok {
-		t.Error("a trace that never arrived is found")
-	}
+	assert.Equal(t, want, string(text))
+	_, ok = store.Trace("00000000000000000000000000000003")
+	assert.False(t, ok, "a trace that never arrived")
 }
 
 // TestReceiverRefuses checks status and message for each mistake in a request.
@@ -155,7 +154,7 @@ func TestReceiverRefuses(t *testing.T) {
 		"encoding":          {"POST", Path, []string{"Content-Encoding", "zstd"}, good, 415, `Content-Encoding: "zstd": must be gzip, or missing`},
 		"no gzip":           {"POST", Path, []string{"Content-Encoding", "gzip"}, good, 400, "body: must be gzip, by its Content-Encoding: gzip: invalid header"},
 		"cut gzip":          {"POST", Path, []string{"Content-Encoding", "gzip"}, zip(good)[:20], 400, "body: must be gzip, by its Content-Encoding: unexpected EOF"},
-		"no message":        {"POST", Path, nil, []byte("hello"), 400, "body: 5 bytes: must be an ExportTraceServiceRequest: "},
+		"no message":        {"POST", Path, nil, []byte("hello"), 400, "body: 5 bytes: must be an ExportTraceServiceRequest: …"},
 		"too long":          {"POST", Path, nil, make([]byte, maxBody+1), 413, "body: longer: must be at most 4194304 bytes"},
 		"too long unzipped": {"POST", Path, []string{"Content-Encoding", "gzip"}, zip(make([]byte, maxPlain+1)), 413, "body: longer without compression: must be at most 16777216 bytes"},
 	} {
@@ -172,16 +171,11 @@ func TestReceiverRefuses(t *testing.T) {
 				var answer rpcstatus.Status
 				require.NoError(t, proto.Unmarshal(w.Body.Bytes(), &answer))
 				got = answer.Message
-				if answer.Code != 3 { // INVALID_ARGUMENT
-					t.Errorf("code %d, want 3", answer.Code)
-				}
+				assert.EqualValues(t, code.Code_INVALID_ARGUMENT, answer.Code)
 			}
-			if w.Code != tc.status || !strings.HasPrefix(got, tc.want) {
-				t.Errorf("got %d %q, want %d %q", w.Code, got, tc.status, tc.want)
-			}
-			if kept := store.Recent(Filter{}); len(kept) != 0 {
-				t.Errorf("kept %v", kept)
-			}
+			assert.Equal(t, tc.status, w.Code)
+			wants.Text(t, "answer", got, tc.want)
+			assert.Empty(t, store.Recent(Filter{}))
 		})
 	}
 }
@@ -203,12 +197,10 @@ func TestBadSpans(t *testing.T) {
 		w := post(NewReceiver(store, nil), encode(t, from("x", bad, made(2, 2, 0, "good", 0, 1))))
 		var answer collectorpb.ExportTraceServiceResponse
 		require.NoError(t, proto.Unmarshal(w.Body.Bytes(), &answer))
-		if got := answer.PartialSuccess; w.Code != 200 || got.GetRejectedSpans() != 1 || got.GetErrorMessage() != want {
-			t.Errorf("got %d %v, want %q", w.Code, got, want)
-		}
-		if kept := store.Recent(Filter{}); len(kept) != 1 || kept[0].Root != "x good" {
-			t.Errorf("%s: kept %v", want, kept)
-		}
+		assert.Equal(t, 200, w.Code, want)
+		assert.Equal(t, want, answer.PartialSuccess.GetErrorMessage())
+		assert.EqualValues(t, 1, answer.PartialSuccess.GetRejectedSpans(), want)
+		assert.Equal(t, []string{"00000000000000000000000000000002"}, ids(store.Recent(Filter{})), want)
 	}
 }
 
@@ -219,9 +211,7 @@ func TestAttemptName(t *testing.T) {
 		"fleetman-webapp.default.svc.cluster.local:80/*":                                     "fleetman-webapp.default.svc.cluster.local:80/*",
 		"router x egress": "router x egress",
 	} {
-		if got := attemptName(name); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
+		assert.Equal(t, want, attemptName(name), name)
 	}
 }
 
@@ -233,16 +223,13 @@ func TestLimits(t *testing.T) {
 		s.Events = append(s.Events, &tracepb.Span_Event{Name: "e", TimeUnixNano: base})
 	}
 	store := NewStore()
-	if w := post(NewReceiver(store, nil), encode(t, from("x", s))); w.Code != 200 {
-		t.Fatal(w.Code, w.Body)
-	}
+	post(NewReceiver(store, nil), encode(t, from("x", s)))
 	got, _ := store.Trace("00000000000000000000000000000001")
-	if n := len(got.Spans); n != 1+maxEvents {
-		t.Fatalf("%d spans, want %d", n, 1+maxEvents)
-	}
-	if span := got.Spans[0]; len(span.Attributes) != maxAttributes || len(text(span.Attributes, "key0")) != maxText || len(span.Name) != maxText || !strings.HasSuffix(span.Name, "é") {
-		t.Errorf("kept %d attributes of %d bytes, and a name of %d", len(span.Attributes), len(text(span.Attributes, "key0")), len(span.Name))
-	}
+	require.Len(t, got.Spans, 1+maxEvents)
+	span := got.Spans[0]
+	assert.Equal(t, strings.Repeat("é", maxText/2), span.Name)
+	assert.Len(t, span.Attributes, maxAttributes)
+	assert.Equal(t, strings.Repeat("x", maxText), span.Attributes["key0"])
 }
 
 // TestValues checks that each kind of value is one that JSON has.
@@ -257,17 +244,9 @@ func TestValues(t *testing.T) {
 		{Key: "none"},
 		{Key: "empty", Value: &commonpb.AnyValue{}},
 	})
-	if _, err := json.Marshal(got); err != nil {
-		t.Fatal(err)
-	}
-	if s, _ := got["list"].(string); !strings.Contains(s, "7") {
-		t.Errorf("list is %v", got["list"])
-	}
+	assert.Contains(t, got["list"], "7")
 	delete(got, "list") // its text is not stable
-	encoded, err := json.Marshal(got)
-	if want := `{"b":true,"inf":"+Inf","n":-1,"s":"x"}`; err != nil || string(encoded) != want {
-		t.Errorf("got %s, %v, want %s", encoded, err, want)
-	}
+	assert.Equal(t, map[string]any{"b": true, "inf": "+Inf", "n": int64(-1), "s": "x"}, got)
 }
 
 // FuzzReceiver checks that no body makes the receiver panic or keep more than its limits.
@@ -281,14 +260,12 @@ func FuzzReceiver(f *testing.F) {
 			headers = []string{"Content-Encoding", "gzip"}
 		}
 		w := post(NewReceiver(store, nil), body, headers...)
-		if !slices.Contains([]int{200, 400, 413}, w.Code) {
-			t.Errorf("got %d", w.Code)
-		}
+		assert.Contains(t, []int{200, 400, 413}, w.Code)
 		for _, sum := range store.Recent(Filter{}) {
 			whole, ok := store.Trace(sum.ID)
-			if _, err := json.Marshal(whole); !ok || err != nil {
-				t.Errorf("trace %s: %v", sum.ID, err)
-			}
+			assert.True(t, ok, sum.ID)
+			_, err := json.Marshal(whole)
+			assert.NoError(t, err, sum.ID)
 		}
 	})
 }
@@ -313,9 +290,7 @@ func BenchmarkReceiver(b *testing.B) {
 		n += 32
 		body := encode(b, from("api-gateway", spans...))
 		b.StartTimer()
-		if w := post(rc, body); w.Code != http.StatusOK {
-			b.Fatal(w.Code)
-		}
+		require.Equal(b, http.StatusOK, post(rc, body).Code)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/512, "ns/span")
 }

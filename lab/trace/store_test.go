@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var start = time.Unix(0, base).UTC()
@@ -39,25 +42,19 @@ func TestEviction(t *testing.T) {
 		s.add(fmt.Sprint(i), []Span{step("1", "", time.Duration(i)*time.Second, takes, status)})
 	}
 	all := s.Recent(Filter{})
-	if len(all) != maxTraces || all[0].ID != "1999" || all[maxTraces-1].ID != "degraded" {
-		t.Errorf("kept %d, from %s to %s", len(all), all[0].ID, all[len(all)-1].ID)
-	}
-	if n := len(s.Recent(Filter{Status: Failed})); n != 100 {
-		t.Errorf("kept %d failed traces, want 100", n)
-	}
-	if fast := slices.DeleteFunc(all, func(s Summary) bool { return time.Duration(s.Duration) >= slow }); maxTraces-len(fast) != 100 {
-		t.Errorf("kept %d slow traces, want 100", maxTraces-len(fast))
-	}
+	require.Len(t, all, maxTraces)
+	assert.Equal(t, "1999", all[0].ID)
+	assert.Equal(t, "degraded", all[maxTraces-1].ID)
+	assert.Len(t, s.Recent(Filter{Status: Failed}), 100)
+	fast := slices.DeleteFunc(all, func(s Summary) bool { return time.Duration(s.Duration) >= slow })
+	assert.Len(t, fast, maxTraces-100)
 	// Notable traces do not evict all ordinary ones.
 	for i := range 3000 {
 		s.add(fmt.Sprint("failed", i), []Span{step("1", "", time.Hour, 1, Failed)})
 	}
-	if n := len(s.Recent(Filter{Status: OK})); n < maxTraces/4 {
-		t.Errorf("%d ordinary traces are left, want %d", n, maxTraces/4)
-	}
-	if n := len(s.Recent(Filter{})); n != maxTraces || len(s.traces) != s.order.Len() {
-		t.Errorf("kept %d traces, %d in order", n, s.order.Len())
-	}
+	assert.GreaterOrEqual(t, len(s.Recent(Filter{Status: OK})), maxTraces/4, "ordinary traces that are left")
+	assert.Len(t, s.Recent(Filter{}), maxTraces)
+	assert.Equal(t, len(s.traces), s.order.Len())
 }
 
 // TestLateSpans checks that spans of an evicted trace do not come back as a trace of their own, and that a
@@ -68,22 +65,19 @@ func TestLateSpans(t *testing.T) {
 	for range 2 {
 		s.add("first", []Span{step("1", "", 0, 1, OK), step("2", "1", 0, 1, OK)})
 	}
-	if got, _ := s.Trace("first"); len(got.Spans) != 2 || got.Count != 2 {
-		t.Errorf("kept %d spans of 2", len(got.Spans))
-	}
+	got, _ := s.Trace("first")
+	assert.Len(t, got.Spans, 2)
+	assert.Equal(t, 2, got.Count)
 	for i := range maxTraces {
 		s.add(fmt.Sprint(i), []Span{step("1", "", 0, 1, OK)})
 	}
 	s.add("first", []Span{step("3", "2", 0, 1, OK)})
-	if _, ok := s.Trace("first"); ok {
-		t.Error("the late span is a trace")
-	}
+	_, ok := s.Trace("first")
+	assert.False(t, ok, "the late span is a trace")
 	for i := range maxTraces {
 		s.add(fmt.Sprint("more", i), []Span{step("1", "", 0, 1, OK)})
 	}
-	if n := s.evicted.Len(); n != maxTraces {
-		t.Errorf("remembers %d evicted traces, want %d", n, maxTraces)
-	}
+	assert.Equal(t, maxTraces, s.evicted.Len(), "evicted traces that it remembers")
 }
 
 // TestMemory checks the limits of bytes and of spans in one trace.
@@ -104,22 +98,20 @@ func TestMemory(t *testing.T) {
 		}
 		s.add(fmt.Sprint(i), spans)
 	}
-	if n := len(s.traces); s.bytes > maxBytes || n < 5 || n > 50 {
-		t.Errorf("%d traces of %d bytes", n, s.bytes)
-	}
+	assert.LessOrEqual(t, s.bytes, maxBytes)
+	assert.GreaterOrEqual(t, len(s.traces), 5)
+	assert.LessOrEqual(t, len(s.traces), 50)
 	for i := range maxSpans + 10 {
 		s.add("long", []Span{step(fmt.Sprint(i), "", 0, 1, OK)})
 	}
-	if got, _ := s.Trace("long"); len(got.Spans) != maxSpans || got.Dropped != 10 {
-		t.Errorf("kept %d spans, dropped %d", len(got.Spans), got.Dropped)
-	}
+	got, _ := s.Trace("long")
+	assert.Len(t, got.Spans, maxSpans)
+	assert.Equal(t, 10, got.Dropped)
 	sum := 0
 	for _, k := range s.traces {
 		sum += k.bytes
 	}
-	if sum != s.bytes {
-		t.Errorf("counts %d bytes, kept %d", s.bytes, sum)
-	}
+	assert.Equal(t, sum, s.bytes)
 }
 
 func TestRecent(t *testing.T) {
@@ -136,21 +128,16 @@ func TestRecent(t *testing.T) {
 		{Filter{Status: Degraded}, nil},
 		{Filter{Notable: true}, []string{"b", "a"}},
 	} {
-		if got := ids(s.Recent(tc.filter)); !slices.Equal(got, tc.want) {
-			t.Errorf("%+v: got %v, want %v", tc.filter, got, tc.want)
-		}
+		assert.Equal(t, tc.want, ids(s.Recent(tc.filter)), "%+v", tc.filter)
 	}
 	// The root is the first span whose parent has not arrived; the end is the last one's.
-	if got, _ := s.Trace("a"); got.Status != Failed || time.Duration(got.Duration) != 4*time.Second || !got.Start.Equal(start) || got.Count != 2 {
-		t.Errorf("got %+v", got)
-	}
+	got, _ := s.Trace("a")
+	assert.Equal(t, Summary{ID: "a", Start: start, Duration: Seconds(4 * time.Second), Root: "s n", Status: Failed, Count: 2}, got.Summary)
 	// A summary follows its trace.
 	s.add("a", []Span{step("gone", "", -time.Second, time.Second, OK)})
-	if got, _ := s.Trace("a"); got.Status != OK || time.Duration(got.Duration) != 5*time.Second {
-		t.Errorf("got %+v", got)
-	}
+	got, _ = s.Trace("a")
+	assert.Equal(t, Summary{ID: "a", Start: start.Add(-time.Second), Duration: Seconds(5 * time.Second), Root: "s n", Status: OK, Count: 3}, got.Summary)
 	s.add("circle", []Span{step("1", "2", 0, 1, OK), step("2", "1", 0, 1, OK)})
-	if got, ok := s.Trace("circle"); !ok || got.Root != "s n" {
-		t.Errorf("got %+v", got)
-	}
+	got, _ = s.Trace("circle")
+	assert.Equal(t, "s n", got.Root)
 }
