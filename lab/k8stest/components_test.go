@@ -2,6 +2,7 @@ package k8stest
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
+	"fleetman.example/lab/wants"
 )
 
 // component is a row of k8s/README.md's table.
@@ -161,23 +163,14 @@ func TestComponents(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(components, func(c component) bool { return c.name == name })
-			if i < 0 {
-				t.Fatal("not in this test's table")
-			}
+			require.GreaterOrEqual(t, i, 0, "in this test's table")
 			c := components[i]
 			objects := with(t, root, append(slices.Clone(c.needs), name)...)
 			text := string(render(t, objects, nil))
-			if text == base || text == string(render(t, with(t, root, c.needs...), nil)) {
-				t.Error("changes nothing")
-			}
-			for _, line := range dangling(t, objects) {
-				t.Error(line)
-			}
-			if istioctl() == "" {
-				return // TestIstioAccepts fails, too
-			}
-			if said := accepted(t, objects); said != "" {
-				t.Errorf("istioctl: %s", said)
+			assert.False(t, text == base || text == string(render(t, with(t, root, c.needs...), nil)), "changes nothing")
+			assert.Empty(t, dangling(t, objects))
+			if istioctl() != "" { // without it, TestIstioAccepts fails
+				assert.Empty(t, accepted(t, objects), "messages of istioctl")
 			}
 		})
 	}
@@ -203,9 +196,7 @@ func TestCombinations(t *testing.T) {
 			added[c.name] = objects
 		}
 	}
-	if len(added) < 3 {
-		t.Errorf("%d components have resources alone, want 3 at least", len(added))
-	}
+	assert.GreaterOrEqual(t, len(added), 3, "components that have resources alone")
 	whole := map[string]bool{}
 	for _, set := range combinations(false) {
 		whole[strings.Join(set, "+")] = true
@@ -238,14 +229,9 @@ func TestCombinations(t *testing.T) {
 						require.NoError(t, err)
 						assert.Equal(t, byName(t, built), byName(t, objects), "the objects, by name")
 					}
-					for _, line := range dangling(t, objects) {
-						t.Error(line)
-					}
-					if _, twice := asked.LoadOrStore(rules(objects), true); twice || istioctl() == "" {
-						return
-					}
-					if said := accepted(t, objects); said != "" {
-						t.Errorf("istioctl: %s", said)
+					assert.Empty(t, dangling(t, objects))
+					if _, twice := asked.LoadOrStore(rules(objects), true); !twice && istioctl() != "" {
+						assert.Empty(t, accepted(t, objects), "messages of istioctl")
 					}
 				})
 			}
@@ -270,9 +256,7 @@ func byName(t *testing.T, objects *manifest.Objects) map[string]string {
 	found := map[string]string{}
 	for _, object := range objects.All {
 		name := object.APIVersion + " " + object.Ref()
-		if found[name] != "" {
-			t.Errorf("%s: is there twice", name)
-		}
+		assert.Empty(t, found[name], "%s: is there twice", name)
 		found[name] = string(object.JSON)
 	}
 	return found
@@ -308,22 +292,16 @@ func TestVersionsFirst(t *testing.T) {
 				continue
 			}
 			after := environment(append(append([]string{version.component}, c.needs...), c.name)...)
-			if !maps.Equal(after[version.added], after[version.to]) {
-				t.Errorf("%s, %s: %s has %v, %s has %v", version.component, c.name, version.to, after[version.to], version.added, after[version.added])
-			}
+			assert.Equal(t, after[version.to], after[version.added], "%s, %s: %s", version.component, c.name, version.added)
 			if maps.Equal(after[version.to], before[version.to]) {
 				continue // the component changes other services
 			}
 			reached++
 			late := environment(append(slices.Clone(c.needs), c.name, version.component)...)
-			if maps.Equal(late[version.added], late[version.to]) {
-				t.Errorf("%s, %s: reaches %s too: then the order is free, and k8s/README.md need not tell it", c.name, version.component, version.added)
-			}
+			assert.NotEqual(t, late[version.to], late[version.added], "%s, %s: reaches %s too: then the order is free, and k8s/README.md need not tell it", c.name, version.component, version.added)
 		}
 	}
-	if reached < 5 {
-		t.Errorf("%d changes of a service with an added version, want 5 at least", reached)
-	}
+	assert.GreaterOrEqual(t, reached, 5, "changes of a service with an added version")
 }
 
 // rules returns the text of the Istio objects, in the order of their texts.
@@ -352,8 +330,6 @@ func TestRefusedCombinations(t *testing.T) {
 		{[]string{"staff-canary", "staff-canary"}, "may not add resource with an already registered id: Deployment.v1.apps/staff-service-risky"},
 	} {
 		_, err := combine(t, root, test.set)
-		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v: %v, want %q", test.set, err, test.want)
-		}
+		wants.Error(t, fmt.Sprint(test.set), err, "…"+test.want+"…") // in one line
 	}
 }

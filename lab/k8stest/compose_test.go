@@ -2,12 +2,12 @@ package k8stest
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -41,21 +41,15 @@ func TestCompose(t *testing.T) {
 	for _, d := range manifest.Of[*appsv1.Deployment](base) {
 		want[d.Name] = asComposed(t, d, manifest.Of[*corev1.Service](base))
 	}
-	if got, all := slices.Sorted(maps.Keys(file.Services)), slices.Sorted(maps.Keys(want)); !slices.Equal(got, all) {
-		t.Fatalf("compose.yaml has the services %v, k8s/base %v", got, all)
-	}
-	for name, w := range want {
-		got := file.Services[name]
+	for name, got := range file.Services {
 		// variables that compose.yaml takes from the user, off by default
 		for variable, value := range got.Environment {
 			if open := value == "${RESILIENCE:-off}" || value == "${FAULTS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+":-}"; open {
 				delete(got.Environment, variable)
 			}
 		}
-		if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", w); g != w {
-			t.Errorf("compose.yaml: %s:\n%s\nk8s/base:\n%s", name, g, w)
-		}
 	}
+	assert.Equal(t, want, file.Services, "compose.yaml against k8s/base")
 }
 
 // asComposed returns the service of compose.yaml for a Deployment.
@@ -63,9 +57,8 @@ func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) 
 	t.Helper()
 	pod := d.Spec.Template.Spec
 	c := pod.Containers[0]
-	if *d.Spec.Replicas != 1 || len(pod.Containers) != 1 {
-		t.Fatalf("Deployment %s: %d replicas of %d containers; compose.yaml has one of one", d.Name, *d.Spec.Replicas, len(pod.Containers))
-	}
+	require.Equal(t, int32(1), *d.Spec.Replicas, "%s: replicas: compose.yaml has one", d.Name)
+	require.Len(t, pod.Containers, 1, "%s: compose.yaml has one container", d.Name)
 	w := composed{
 		Image:       c.Image,
 		Grace:       fmt.Sprintf("%ds", *pod.TerminationGracePeriodSeconds),
@@ -95,9 +88,7 @@ func asComposed(t *testing.T, d *appsv1.Deployment, services []*corev1.Service) 
 		}
 		w.Networks.Default.Aliases = append(w.Networks.Default.Aliases, s.Name)
 		for _, port := range s.Spec.Ports {
-			if target := containerPort(c, port.TargetPort.StrVal); target != port.Port {
-				t.Errorf("Service %s: port %d leads to %d; compose translates none", s.Name, port.Port, target)
-			}
+			assert.Equal(t, port.Port, containerPort(c, port.TargetPort.StrVal), "Service %s: compose translates no port", s.Name)
 			if port.NodePort != 0 {
 				w.Ports = append(w.Ports, fmt.Sprintf("127.0.0.1:%d:%d", port.NodePort, port.Port))
 			}

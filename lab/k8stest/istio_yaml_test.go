@@ -1,13 +1,11 @@
 package k8stest
 
 import (
-	"encoding/json"
-	"maps"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 
 	"fleetman.example/lab/mesh/envoy"
 )
@@ -34,15 +32,9 @@ func istioYAML(t *testing.T) (o operator) {
 // logs can be parsed alike.
 func TestAccessLog(t *testing.T) {
 	config := istioYAML(t).Spec.MeshConfig
-	if config.AccessLogFile != "/dev/stdout" || config.AccessLogEncoding != "JSON" {
-		t.Errorf("the log is %s, in %s", config.AccessLogFile, config.AccessLogEncoding)
-	}
-	var cluster, local map[string]string
-	require.NoError(t, json.Unmarshal([]byte(config.AccessLogFormat), &cluster))
-	require.NoError(t, json.Unmarshal([]byte(envoy.AccessLogFormat()), &local))
-	if !maps.Equal(cluster, local) {
-		t.Errorf("k8s/istio.yaml has %v, the local mesh %v", cluster, local)
-	}
+	assert.Equal(t, "/dev/stdout", config.AccessLogFile)
+	assert.Equal(t, "JSON", config.AccessLogEncoding)
+	assert.JSONEq(t, envoy.AccessLogFormat(), config.AccessLogFormat)
 }
 
 // TestStatsMatcher checks that proxies on a cluster have the counters that the local mesh reports. Istio's
@@ -55,11 +47,7 @@ func TestStatsMatcher(t *testing.T) {
 		"upstream_rq_pending_overflow", "upstream_cx_overflow", "outlier_detection.ejections_active",
 		"outlier_detection.ejections_enforced_total", "upstream_rq_timeout", "circuit_breakers.default.rq_open", "tlsMode-istio.ssl.handshake", "upstream_rq_time",
 	} {
-		if !kept.MatchString(upstream + counter) {
-			t.Errorf("%s is not kept", counter)
-		}
+		assert.Regexp(t, kept, upstream+counter, "kept")
 	}
-	if other := "server.days_until_first_cert_expiring"; kept.MatchString(other) {
-		t.Errorf("%s is kept, want only the listed counters", other)
-	}
+	assert.NotRegexp(t, kept, "server.days_until_first_cert_expiring", "only the listed counters are kept")
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
@@ -31,10 +32,9 @@ var istioctl = sync.OnceValue(func() string {
 
 func needIstioctl(t *testing.T) {
 	t.Helper()
-	if istioctl() != "" {
-		return
+	if istioctl() == "" {
+		skip.Without(t, "no istioctl: `make istioctl` builds it (some minutes, once), or set ISTIOCTL")
 	}
-	skip.Without(t, "no istioctl: `make istioctl` builds it (some minutes, once), or set ISTIOCTL")
 }
 
 // internals is the warning that every EnvoyFilter gets.
@@ -82,9 +82,7 @@ func TestIstioAccepts(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if said := accepted(t, load(t, filepath.Join(k8s, "scenarios", name))); said != "" {
-				t.Errorf("istioctl: %s", said)
-			}
+			assert.Empty(t, accepted(t, load(t, filepath.Join(k8s, "scenarios", name))), "messages of istioctl")
 		})
 	}
 }
@@ -108,9 +106,7 @@ func TestIstioRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			objects := breakRule(t, test.scenario, test.old, test.replacement)
-			if said := accepted(t, objects); said == "" || !strings.Contains(said, test.want) {
-				t.Errorf("istioctl printed %q, want %q", said, test.want)
-			}
+			assert.Contains(t, accepted(t, objects), test.want)
 		})
 	}
 }
@@ -120,17 +116,12 @@ func TestInstall(t *testing.T) {
 	needIstioctl(t)
 	file, err := filepath.Abs(filepath.Join(k8s, "istio.yaml"))
 	require.NoError(t, err)
-	if said := run(t, file, "validate", "-f", file); said != `"FILE" is valid` {
-		t.Errorf("istioctl: %s", said)
-	}
+	assert.Equal(t, `"FILE" is valid`, run(t, file, "validate", "-f", file))
 	rendered := run(t, file, "manifest", "generate", "-f", file)
 	for _, want := range []string{"nodePort: 31380", "istio: ingressgateway", "accessLogEncoding: JSON", "name: SHARED_MESH_CONFIG", "value: " + manifest.MeshConfigMap, `"identity": "%DOWNSTREAM_PEER_URI_SAN%"`} {
-		if !strings.Contains(rendered, want) {
-			t.Errorf("the rendered installation has no %q", want)
-		}
+		assert.Contains(t, rendered, want)
 	}
 	second := run(t, file, "manifest", "generate", "-f", file, "--set", "revision=next", "--set", "components.ingressGateways.[0].enabled=false") // upgrade-by-revision
-	if !strings.Contains(second, "name: istiod-next\n") || strings.Contains(second, "istio: ingressgateway") {
-		t.Error("a second installation has no istiod-next, or a second ingress gateway")
-	}
+	assert.Contains(t, second, "name: istiod-next\n")
+	assert.NotContains(t, second, "istio: ingressgateway")
 }

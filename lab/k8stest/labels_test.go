@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,26 +25,19 @@ func TestPartOf(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(k8s, "scenarios", name)
-			for _, line := range unlabelled(load(t, dir)) {
-				t.Error(line)
-			}
+			assert.Empty(t, unlabelled(load(t, dir)))
 			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
 			require.NoError(t, err)
 			for _, p := range expect.Promises {
-				if p.Control.With == "" {
-					continue
-				}
-				for _, line := range unlabelled(load(t, filepath.Join(dir, p.Control.With))) {
-					t.Errorf("%s: %s", p.Control.With, line)
+				if p.Control.With != "" {
+					assert.Empty(t, unlabelled(load(t, filepath.Join(dir, p.Control.With))), p.Control.With)
 				}
 			}
 		})
 	}
 	root := copyOf(t)
 	for _, c := range components {
-		for _, line := range unlabelled(with(t, root, append(slices.Clone(c.needs), c.name)...)) {
-			t.Errorf("components/%s: %s", c.name, line)
-		}
+		assert.Empty(t, unlabelled(with(t, root, append(slices.Clone(c.needs), c.name)...)), "components/%s", c.name)
 	}
 }
 
@@ -102,7 +96,5 @@ spec:
 		`Namespace default: label app.kubernetes.io/part-of is "fleetman", want ""`,
 		`Deployment webapp: its pods have no label app.kubernetes.io/part-of`,
 	}
-	if got := unlabelled(load(t, file)); !slices.Equal(got, want) {
-		t.Errorf("found %q, want %q", got, want)
-	}
+	assert.Equal(t, want, unlabelled(load(t, file)))
 }

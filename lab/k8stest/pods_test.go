@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -51,13 +52,11 @@ func TestPods(t *testing.T) {
 				"probes at the admin port":            c.ReadinessProbe.HTTPGet.Port.StrVal == "admin" && c.LivenessProbe.HTTPGet.Port.StrVal == "admin",
 				"a selector without the version":      d.Spec.Selector.MatchLabels["version"] == "",
 			} {
-				if !ok {
-					t.Errorf("%s: Deployment %s: want %s", name, d.Name, what)
-				}
+				assert.True(t, ok, "%s: Deployment %s: want %s", name, d.Name, what)
 			}
 			// A selector is immutable: with a different one a Deployment would have to be deleted between scenarios.
-			if before := selectors[d.Name]; before != nil && !maps.Equal(before, d.Spec.Selector.MatchLabels) {
-				t.Errorf("%s: Deployment %s: selector %v, elsewhere %v", name, d.Name, d.Spec.Selector.MatchLabels, before)
+			if before := selectors[d.Name]; before != nil {
+				assert.Equal(t, before, d.Spec.Selector.MatchLabels, "%s: Deployment %s: selector", name, d.Name)
 			}
 			selectors[d.Name] = d.Spec.Selector.MatchLabels
 		}
@@ -100,26 +99,20 @@ func TestNetworkPolicies(t *testing.T) {
 		var in, out []string
 		for _, rule := range p.Spec.Ingress {
 			in = append(in, peers(rule.From)...)
-			if want := map[bool]int32{true: 80, false: 8080}[app == "webapp"]; rule.Ports[0].Port.IntVal != want {
-				t.Errorf("%s: ingress at %v, want %d", app, rule.Ports[0].Port, want)
-			}
+			assert.Equal(t, map[bool]int32{true: 80, false: 8080}[app == "webapp"], rule.Ports[0].Port.IntVal, "%s: port", app)
 		}
 		for _, rule := range p.Spec.Egress {
 			out = append(out, peers(rule.To)...)
 		}
-		slices.Sort(in)
-		slices.Sort(out)
-		want := slices.Sorted(slices.Values(callers[app]))
+		want := callers[app]
 		if app == "webapp" {
 			want = []string{"anyone"}
 		}
-		if !slices.Equal(in, want) || !slices.Equal(out, calls[app]) {
-			t.Errorf("%s: from %v to %v, want from %v to %v", app, in, out, want, calls[app])
-		}
+		assert.ElementsMatch(t, want, in, "%s: from", app)
+		assert.ElementsMatch(t, calls[app], out, "%s: to", app)
 	}
-	if !deny || seen != len(calls) {
-		t.Errorf("denied by default %t, and %d policies, want true and %d", deny, seen, len(calls))
-	}
+	assert.True(t, deny, "denied by default")
+	assert.Len(t, calls, seen, "policies")
 }
 
 func peers(from []networkingv1.NetworkPolicyPeer) []string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -43,36 +44,21 @@ var setEnv = regexp.MustCompile(`kubectl set env ((?:deployment/\S+ )+)(\w+)=`)
 func checkReadme(t *testing.T, name string, objects *manifest.Objects) {
 	t.Helper()
 	dir := "k8s/scenarios/" + name
-	data, err := os.ReadFile(filepath.Join(k8s, "scenarios", name, "README.md"))
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	text := string(data)
+	text := read(t, k8s, "scenarios", name, "README.md")
 	for why, trap := range traps {
-		if found := trap.FindString(text); found != "" {
-			t.Errorf("README.md: %q: %s", found, why)
-		}
+		assert.Empty(t, trap.FindString(text), "README.md: %s", why)
 	}
-	if lines := strings.Count(text, "\n"); lines > screen {
-		t.Errorf("README.md: %d lines: must be at most %d", lines, screen)
-	}
+	assert.LessOrEqual(t, strings.Count(text, "\n"), screen, "lines of README.md")
 	try, undo, _ := strings.Cut(text, "## Undo\n```sh\n")
-	if !strings.HasPrefix(text, "# ") || !strings.Contains(try, "## What you will see\n") {
-		t.Error("README.md: no title, or no \"What you will see\"")
-	}
+	assert.Regexp(t, "^# ", text, "README.md: title")
+	assert.Contains(t, try, "## What you will see\n")
 	before, then, _ := strings.Cut(try, "## Try it\n```sh\nkubectl apply -k "+dir+"\n")
-	if then == "" || strings.Contains(before, "```") {
-		t.Errorf("README.md: the first command is not kubectl apply -k %s", dir)
-	}
+	assert.NotEmpty(t, then, "README.md: commands after kubectl apply -k %s", dir)
+	assert.NotContains(t, before, "```", "README.md: commands before kubectl apply -k %s", dir)
 	then = strings.TrimPrefix(then, "kubectl label namespace $NAMESPACE istio-injection-   # it would take precedence over the revision\n")
 	then = strings.TrimPrefix(then, "kubectl rollout restart deployment"+selector+"   # for pods that are older than the label\n")
-	if !strings.HasPrefix(then, rollout+answering) {
-		t.Error("README.md: the commands after apply must wait for the pods and the node port")
-	}
-	if local := "`fleetman up " + map[bool]string{true: "--mesh "}[objects.NeedsMesh()] + dir + "`"; !strings.Contains(try, local) {
-		t.Errorf("README.md: no %s", local)
-	}
+	assert.True(t, strings.HasPrefix(then, rollout+answering), "README.md: the commands after apply must wait for the pods and the node port")
+	assert.Contains(t, try, "`fleetman up "+map[bool]string{true: "--mesh "}[objects.NeedsMesh()]+dir+"`")
 	checkUndo(t, dir, try, undo, objects)
 }
 
@@ -85,23 +71,17 @@ func checkUndo(t *testing.T, dir, try, undo string, objects *manifest.Objects) {
 			want += "kubectl wait --for=delete namespace/" + n.Name + " --timeout=2m\n"
 		}
 	}
-	if !strings.HasSuffix(commands, want) {
-		t.Errorf("README.md: Undo does not end with %q", want)
-	}
-	for _, command := range []string{"kubectl delete -f " + dir + "/istio.yaml --ignore-not-found", "kubectl delete -k " + dir + selector + " --ignore-not-found"} {
-		if _, err := os.Stat(filepath.Join("../..", dir, "istio.yaml")); err != nil && strings.Contains(command, "istio.yaml") {
-			continue
-		}
-		if !strings.Contains(commands, command) {
-			t.Errorf("README.md: Undo has no %s", command)
-		}
+	assert.True(t, strings.HasSuffix(commands, want), "README.md: the end of Undo: must be %q", want)
+	assert.Contains(t, commands, "kubectl delete -k "+dir+selector+" --ignore-not-found")
+	if _, err := os.Stat(filepath.Join("../..", dir, "istio.yaml")); err == nil {
+		assert.Contains(t, commands, "kubectl delete -f "+dir+"/istio.yaml --ignore-not-found")
 	}
 	// apply restores the variables of the manifests, and keeps others
 	for _, set := range setEnv.FindAllStringSubmatch(try, -1) {
 		for _, target := range strings.Fields(set[1]) {
 			d, _ := strings.CutPrefix(target, "deployment/")
-			if !sets(objects, d, set[2]) && !strings.Contains(undo, "kubectl set env "+target+" "+set[2]+"-") {
-				t.Errorf("README.md: %s of %s is set, and Undo does not unset it", set[2], target)
+			if !sets(objects, d, set[2]) {
+				assert.Contains(t, undo, "kubectl set env "+target+" "+set[2]+"-")
 			}
 		}
 	}
@@ -135,8 +115,6 @@ func TestTraps(t *testing.T) {
 		for _, trap := range traps {
 			caught = caught || trap.MatchString(test.command)
 		}
-		if caught != test.caught {
-			t.Errorf("%q: caught %t, want %t", test.command, caught, test.caught)
-		}
+		assert.Equal(t, test.caught, caught, test.command)
 	}
 }

@@ -1,14 +1,15 @@
 package k8stest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -141,19 +142,13 @@ func take(t *testing.T, objects *manifest.Objects) *inventory {
 
 func parse(t *testing.T, object manifest.Object) (r rule) {
 	t.Helper()
-	if err := json.Unmarshal(object.JSON, &r); err != nil {
-		t.Fatalf("%s: %v", object.Ref(), err)
-	}
+	require.NoError(t, json.Unmarshal(object.JSON, &r), object.Ref())
 	return r
 }
 
 func (in *inventory) selected(namespace string, selector map[string]string) (found []*appsv1.Deployment) {
 	for _, d := range in.pods {
-		own := d.Namespace
-		if own == "" {
-			own = manifest.DefaultNamespace
-		}
-		if own == namespace && labels.SelectorFromSet(selector).Matches(labels.Set(d.Spec.Template.Labels)) {
+		if cmp.Or(d.Namespace, manifest.DefaultNamespace) == namespace && labels.SelectorFromSet(selector).Matches(labels.Set(d.Spec.Template.Labels)) {
 			found = append(found, d)
 		}
 	}
@@ -186,7 +181,7 @@ func (in *inventory) rule(t *testing.T, object manifest.Object, heads map[string
 			}
 		}
 		for name, selector := range in.subsets[r.Spec.Host] {
-			if s := in.services[r.Spec.Host]; s != nil && len(in.selected("default", merged(s.Spec.Selector, selector))) == 0 {
+			if s := in.services[r.Spec.Host]; s != nil && len(in.selected("default", labels.Merge(s.Spec.Selector, selector))) == 0 {
 				found = append(found, fmt.Sprintf("subset %s selects no pod: %v", name, selector))
 			}
 		}
@@ -252,12 +247,6 @@ func (in *inventory) destination(d destination) (found []string) {
 	return found
 }
 
-func merged(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
-}
-
 // intended has what is found in scenarios that show a mistake.
 var intended = map[string][]string{
 	"gateway-conflict": {"VirtualService page: host fleetman.localhost is experiment's already"},
@@ -266,10 +255,7 @@ var intended = map[string][]string{
 func TestReferences(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
-			found := dangling(t, load(t, filepath.Join(k8s, "scenarios", name)))
-			if !slices.Equal(found, intended[name]) {
-				t.Errorf("found %q, want %q", found, intended[name])
-			}
+			assert.Equal(t, intended[name], dangling(t, load(t, filepath.Join(k8s, "scenarios", name))))
 		})
 	}
 }
@@ -292,9 +278,7 @@ func TestDangling(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			objects := breakRule(t, test.scenario, test.old, test.replacement)
-			if found := dangling(t, objects); !slices.Equal(found, []string{test.want}) {
-				t.Errorf("found %q, want %q", found, test.want)
-			}
+			assert.Equal(t, []string{test.want}, dangling(t, objects))
 		})
 	}
 }
@@ -316,15 +300,11 @@ func TestDanglingPods(t *testing.T) {
 			objects := with(t, root, "network-policies")
 			i := slices.IndexFunc(objects.All, func(o manifest.Object) bool { return o.Ref() == test.object })
 			text := string(objects.All[i].JSON)
-			if strings.Count(text, test.old) != 1 {
-				t.Fatalf("want %s once in %s", test.old, text)
-			}
+			require.Equal(t, 1, strings.Count(text, test.old), "%s in %s", test.old, text)
 			changed, err := manifest.Decode("changed.json", []byte(strings.Replace(text, test.old, test.replacement, 1)))
 			require.NoError(t, err)
 			objects.All[i] = changed[0]
-			if found, want := dangling(t, objects), []string{test.object + ": " + test.want}; !slices.Equal(found, want) {
-				t.Errorf("found %q, want %q", found, want)
-			}
+			assert.Equal(t, []string{test.object + ": " + test.want}, dangling(t, objects))
 		})
 	}
 }

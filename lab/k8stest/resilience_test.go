@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,31 +32,19 @@ func TestMatched(t *testing.T) {
 		}
 	}
 	delete(found, "fleetman-webapp") // the route of the ingress gateway, which has no policy
-	if policies != 4 {
-		t.Errorf("%d policies compared, want 4", policies)
-	}
+	assert.Equal(t, 4, policies, "policies compared")
 	gateway, tracker := caller(t, "webapp", library), caller(t, "position-simulator", library)
-	want := map[string][]route{
+	assert.Equal(t, map[string][]route{
 		"fleetman-staff-service":     {repeated("GET", library), once("", library)},
 		"fleetman-vehicle-telemetry": {repeated("GET, POST /vehicles/", library), once("", library)},
 		"fleetman-position-tracker":  {repeated("GET", library), repeated("POST /vehicles/", tracker), once("", tracker)},
 		"fleetman-api-gateway":       {once("", gateway)},
-	}
-	for name, w := range want {
-		if got := found[name]; !slices.Equal(got, w) {
-			t.Errorf("%s: the mesh has\n%+v, the library\n%+v", name, got, w)
-		}
-	}
-	if len(found) != len(want) {
-		t.Errorf("routes %v, want those of %d services", slices.Sorted(maps.Keys(found)), len(want))
-	}
+	}, found, "routes of the library and of the mesh")
 	// Envoy's maximum is ten times RETRY_BACKOFF
-	if library["RETRY_BACKOFF"] != "25ms" || library["RETRY_BACKOFF_MAX"] != "250ms" {
-		t.Errorf("back-off of %s up to %s", library["RETRY_BACKOFF"], library["RETRY_BACKOFF_MAX"])
-	}
-	if gateway["RETRY_ATTEMPTS"] != "1" || tracker["RETRY_ATTEMPTS"] != library["RETRY_ATTEMPTS"] {
-		t.Errorf("attempts of webapp %s, of position-simulator %s", gateway["RETRY_ATTEMPTS"], tracker["RETRY_ATTEMPTS"])
-	}
+	assert.Equal(t, "25ms", library["RETRY_BACKOFF"])
+	assert.Equal(t, "250ms", library["RETRY_BACKOFF_MAX"])
+	assert.Equal(t, "1", gateway["RETRY_ATTEMPTS"], "of webapp")
+	assert.Equal(t, library["RETRY_ATTEMPTS"], tracker["RETRY_ATTEMPTS"], "of position-simulator")
 }
 
 // route has the policies of a route of a VirtualService.
@@ -111,9 +99,7 @@ func caller(t *testing.T, deployment string, library map[string]string) map[stri
 			}
 		}
 	}
-	if maps.Equal(own, library) {
-		t.Fatalf("%s has no numbers of its own", deployment)
-	}
+	require.NotEqual(t, library, own, "%s has numbers of its own", deployment)
 	return own
 }
 
@@ -121,9 +107,7 @@ func caller(t *testing.T, deployment string, library map[string]string) map[stri
 func configured(t *testing.T, arm string) map[string]string {
 	t.Helper()
 	found := manifest.Of[*corev1.ConfigMap](load(t, filepath.Join(k8s, "scenarios/resilience", arm)))
-	if len(found) != 1 {
-		t.Fatalf("%d ConfigMaps in %s, want one", len(found), arm)
-	}
+	require.Len(t, found, 1, "ConfigMaps of %s", arm)
 	return found[0].Data
 }
 
@@ -159,17 +143,13 @@ func matchPolicy(t *testing.T, object manifest.Object, library map[string]string
 		"BULKHEAD":                 strconv.Itoa(pool.TCP.MaxConnections),
 		"RETRY_BUDGET_PERCENT":     strconv.Itoa(rule.Spec.TrafficPolicy.RetryBudget.Percent),
 	} {
-		if want := library[variable]; got != want {
-			t.Errorf("%s: the mesh has %s, the library %s=%s", object.Ref(), got, variable, want)
-		}
+		assert.Equal(t, library[variable], got, "%s: %s of the library and of the mesh", object.Ref(), variable)
 	}
-	if pool.HTTP.HTTP1MaxPendingRequests != pool.TCP.MaxConnections || pool.HTTP.HTTP2MaxRequests != pool.TCP.MaxConnections {
-		t.Errorf("%s: bulkheads %+v", object.Ref(), pool)
-	}
+	assert.Equal(t, pool.TCP.MaxConnections, pool.HTTP.HTTP1MaxPendingRequests, object.Ref())
+	assert.Equal(t, pool.TCP.MaxConnections, pool.HTTP.HTTP2MaxRequests, object.Ref())
 	// Envoy's maximum is 300 s
-	if library["BREAKER_OPEN_GROWTH"] != "30" || library["BREAKER_OPEN_TIME"] != "10s" {
-		t.Errorf("the library's maximum open time is %s times %s, Envoy's 300 s", library["BREAKER_OPEN_GROWTH"], library["BREAKER_OPEN_TIME"])
-	}
+	assert.Equal(t, "10s", library["BREAKER_OPEN_TIME"])
+	assert.Equal(t, "30", library["BREAKER_OPEN_GROWTH"])
 }
 
 // TestBoth checks that each number is set in one place.
@@ -178,11 +158,7 @@ func TestBoth(t *testing.T) {
 	for variable, want := range map[string]string{
 		"RESILIENCE": "library", "BREAKER_SCOPE": "upstream", "RETRY_ATTEMPTS": "1", "ATTEMPT_TIMEOUT": library["UPSTREAM_TIMEOUT"],
 	} {
-		if both[variable] != want {
-			t.Errorf("%s=%s, want %s", variable, both[variable], want)
-		}
+		assert.Equal(t, want, both[variable], variable)
 	}
-	if library["BREAKER_SCOPE"] != "endpoint" {
-		t.Errorf("the library's breakers have the scope %s, want endpoint", library["BREAKER_SCOPE"])
-	}
+	assert.Equal(t, "endpoint", library["BREAKER_SCOPE"], "of the library alone")
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
@@ -69,26 +70,18 @@ func read(t *testing.T, path ...string) string {
 func TestTable(t *testing.T) {
 	readme := read(t, k8s, "README.md")
 	for _, name := range scenarios(t) {
-		if !strings.Contains(readme, "](scenarios/"+name+")") {
-			t.Errorf("k8s/README.md has no row for scenarios/%s", name)
-		}
+		assert.Contains(t, readme, "](scenarios/"+name+")", "a row")
 	}
 	entries, err := os.ReadDir(filepath.Join(k8s, "components"))
 	require.NoError(t, err)
 	for _, entry := range entries {
-		if !strings.Contains(readme, "](components/"+entry.Name()+")") {
-			t.Errorf("k8s/README.md has no row for components/%s", entry.Name())
-		}
+		assert.Contains(t, readme, "](components/"+entry.Name()+")", "a row")
 	}
-	if sets := fmt.Sprintf("every set, %d of them", len(combinations(true))); !strings.Contains(readme, sets) {
-		t.Errorf("k8s/README.md does not say %q", sets)
-	}
+	assert.Contains(t, readme, fmt.Sprintf("every set, %d of them", len(combinations(true))))
 	last := 0
 	for _, c := range components {
 		at := strings.Index(readme, "](components/"+c.name+")")
-		if at < last {
-			t.Errorf("k8s/README.md: components/%s is not in the order of TestVersionsFirst", c.name)
-		}
+		assert.GreaterOrEqual(t, at, last, "components/%s: must be in the order of TestVersionsFirst", c.name)
 		last = at
 	}
 }
@@ -96,9 +89,7 @@ func TestTable(t *testing.T) {
 // TestScenarios checks each scenario's README, and its promises against its manifests.
 func TestScenarios(t *testing.T) {
 	all := scenarios(t)
-	if len(all) < 22 {
-		t.Errorf("%d scenarios, want 22 at least", len(all))
-	}
+	assert.GreaterOrEqual(t, len(all), 22, "scenarios")
 	for _, name := range all {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(k8s, "scenarios", name)
@@ -106,12 +97,10 @@ func TestScenarios(t *testing.T) {
 			checkReadme(t, name, objects)
 			expect, err := scenario.Load(filepath.Join(dir, "expect.yaml"))
 			require.NoError(t, err)
-			if err := expect.CheckAgainst(objects); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, expect.CheckAgainst(objects))
 			for _, p := range expect.Promises {
-				if p.Control.Scenario != "" && !slices.Contains(all, p.Control.Scenario) {
-					t.Errorf("%q: its control is the unknown scenario %q", p.Promise, p.Control.Scenario)
+				if p.Control.Scenario != "" {
+					assert.Contains(t, all, p.Control.Scenario, "%q: its control", p.Promise)
 				}
 			}
 		})

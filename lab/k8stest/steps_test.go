@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/golden"
@@ -29,12 +29,9 @@ func TestSteps(t *testing.T) {
 			t.Errorf("steps.yaml: %s: why: %q: must be one sentence of at most 120 bytes", step.Scenario, text)
 		}
 	}
-	if got, want := slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(scenarios(t))); !slices.Equal(got, want) {
-		t.Errorf("steps.yaml has steps for %q, want one for each of %q", got, want)
-	}
-	if len(names) > 0 && (names[0] != "plain" || !strings.HasPrefix(names[len(names)-1], "resilience/")) {
-		t.Errorf("the steps are from %s to %s, want from plain to resilience", names[0], names[len(names)-1])
-	}
+	require.ElementsMatch(t, scenarios(t), names, "scenarios and steps of steps.yaml")
+	assert.Equal(t, "plain", names[0], "the first step")
+	assert.Regexp(t, "^resilience/", names[len(names)-1], "the last step")
 	for path, prefix := range map[string]string{filepath.Join(k8s, "README.md"): "scenarios/", filepath.Join(root, "README.md"): ""} {
 		checkSteps(t, path, prefix, steps)
 	}
@@ -49,9 +46,7 @@ func checkSteps(t *testing.T, path, prefix string, steps []scenario.Step) {
 		fmt.Fprintf(&want, "| %d | [%s](%s%s) | %s |\n", i+1, step.Scenario, prefix, step.Scenario, step.Why)
 	}
 	before, rest, found := strings.Cut(read(t, path), stepsHead)
-	if !found {
-		t.Fatalf("%s has no table with the columns of TestSteps", path)
-	}
+	require.True(t, found, "%s: a table with the columns of TestSteps", path)
 	end := len(tableRows.FindString(rest))
 	golden.Compare(t, path, before+stepsHead+want.String()+rest[end:])
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,21 +31,17 @@ func telemetry(t *testing.T) (objects *manifest.Objects, wide []manifest.Object)
 	t.Helper()
 	objects = with(t, copyOf(t), "telemetry")
 	for _, object := range objects.LeftOut {
-		if object.LeftOut != manifest.Telemetry {
-			t.Fatalf("%s is left out: %s", object.Ref(), object.LeftOut)
-		}
-		if labelsOf(object)[partOf] != "fleetman" {
-			t.Errorf("%s has no label %s", object.Ref(), partOf)
-		}
+		require.Equal(t, manifest.Telemetry, object.LeftOut, "%s is left out", object.Ref())
+		assert.Equal(t, "fleetman", labelsOf(object)[partOf], object.Ref())
 		if strings.HasPrefix(object.Kind, "Cluster") {
 			wide = append(wide, object)
 			continue
 		}
 		// without the label by which it is left out
 		found, err := manifest.Decode(object.Source, []byte(strings.ReplaceAll(string(object.JSON), `"app.kubernetes.io/component":"telemetry"`, `"left":"in"`)))
-		if err != nil || len(found) != 1 || found[0].LeftOut != "" {
-			t.Fatalf("%s: %v", object.Ref(), err)
-		}
+		require.NoError(t, err)
+		require.Len(t, found, 1, object.Ref())
+		require.Empty(t, found[0].LeftOut, object.Ref())
 		objects.All = append(objects.All, found[0])
 	}
 	return objects, wide
@@ -71,19 +68,14 @@ const observability = "observability"
 // namespace enforces, probes and limits, and volumes whose ConfigMaps exist.
 func TestTelemetryPods(t *testing.T) {
 	objects, wide := telemetry(t)
-	for _, line := range dangling(t, objects) {
-		t.Error(line)
-	}
+	assert.Empty(t, dangling(t, objects))
 	maps := in[*corev1.ConfigMap](objects, observability)
 	accounts := in[*corev1.ServiceAccount](objects, observability)
 	pods := in[*appsv1.Deployment](objects, observability)
 	pinned := regexp.MustCompile(`^[a-z-]+/[a-z-]+:v?[0-9]+\.[0-9]+\.[0-9]+$`)
 	for _, name := range []string{"otel-collector", "jaeger", "prometheus", "grafana"} {
 		d := pods[name]
-		if d == nil {
-			t.Errorf("no Deployment %s", name)
-			continue
-		}
+		require.NotNil(t, d, name)
 		pod := d.Spec.Template.Spec
 		c := pod.Containers[0]
 		for what, ok := range map[string]bool{
@@ -94,43 +86,33 @@ func TestTelemetryPods(t *testing.T) {
 			"a readiness probe at a port":        hasPort(d, c.ReadinessProbe.HTTPGet.Port.StrVal),
 			"requests and limits":                !c.Resources.Requests.Cpu().IsZero() && !c.Resources.Limits.Memory().IsZero(),
 		} {
-			if !ok {
-				t.Errorf("Deployment %s: want %s", name, what)
-			}
+			assert.True(t, ok, "Deployment %s: want %s", name, what)
 		}
 		for _, v := range pod.Volumes {
 			if v.ConfigMap == nil {
 				continue
 			}
 			m := maps[v.ConfigMap.Name]
-			if m == nil {
-				t.Errorf("Deployment %s: no ConfigMap %s", name, v.ConfigMap.Name)
-				continue
-			}
+			require.NotNil(t, m, "Deployment %s: ConfigMap %s", name, v.ConfigMap.Name)
 			for _, item := range v.ConfigMap.Items {
-				if m.Data[item.Key] == "" {
-					t.Errorf("Deployment %s: ConfigMap %s has no %s", name, v.ConfigMap.Name, item.Key)
-				}
+				assert.NotEmpty(t, m.Data[item.Key], "Deployment %s: ConfigMap %s: %s", name, v.ConfigMap.Name, item.Key)
 			}
 		}
 	}
-	if len(wide) != 2 {
-		t.Errorf("%d objects without a namespace, want a ClusterRole and its binding", len(wide))
-	}
+	assert.Len(t, wide, 2, "objects without a namespace: a ClusterRole and its binding")
 	for _, object := range wide {
 		var role rbacv1.ClusterRole
 		require.NoError(t, json.Unmarshal(object.JSON, &role))
 		for _, rule := range role.Rules {
-			if object.Kind == "ClusterRole" && (!slices.Equal(rule.Resources, []string{"pods"}) || slices.Contains(rule.Verbs, "*")) {
-				t.Errorf("Prometheus may %v %v, want to read pods alone", rule.Verbs, rule.Resources)
-			}
+			assert.Equal(t, []string{"pods"}, rule.Resources, "that Prometheus may read")
+			assert.NotContains(t, rule.Verbs, "*")
 		}
 	}
 	// kubectl apply keeps a copy of each object in an annotation, and annotations have at most 256 KiB.
 	for name, m := range maps {
-		if text, err := json.Marshal(m); err != nil || len(text) > 250<<10 {
-			t.Errorf("ConfigMap %s: %d bytes, %v: too large for kubectl apply", name, len(text), err)
-		}
+		text, err := json.Marshal(m)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, len(text), 250<<10, "ConfigMap %s: bytes", name)
 	}
 }
 
@@ -139,12 +121,8 @@ func TestTelemetryOnOneMachine(t *testing.T) {
 	objects := with(t, copyOf(t), "telemetry")
 	network := nettest.Network(t)
 	err := local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
-	if err != nil {
-		t.Error(err)
-	}
-	if notes := strings.Join(local.LeftOut(objects, false), "\n"); !strings.Contains(notes, manifest.Telemetry) {
-		t.Errorf("no note about the tools: %s", notes)
-	}
+	assert.NoError(t, err)
+	assert.Contains(t, strings.Join(local.LeftOut(objects, false), "\n"), manifest.Telemetry, "a note about the tools")
 }
 
 // TestTelemetryLinks checks that every address in the configurations is a Service of the manifests with that
@@ -171,20 +149,17 @@ func TestTelemetryLinks(t *testing.T) {
 		}
 	}
 	parseYAML(t, data["otel/collector-config.yaml"], &collector)
-	if to := collector.Exporters["otlp"].Endpoint; !known(to) || len(collector.Service.Pipelines["traces"].Exporters) == 0 {
-		t.Errorf("the collector sends to %q: no such Service", to)
-	}
+	assert.True(t, known(collector.Exporters["otlp"].Endpoint), "the collector sends to %v", collector.Exporters)
+	assert.NotEmpty(t, collector.Service.Pipelines["traces"].Exporters)
 	var grafana struct {
 		Datasources []struct{ Name, Type, URL string }
 	}
 	parseYAML(t, data["grafana/datasources.yaml"], &grafana)
-	if len(grafana.Datasources) != 2 {
-		t.Errorf("Grafana has %d data sources, want 2", len(grafana.Datasources))
-	}
+	assert.Len(t, grafana.Datasources, 2)
 	for _, source := range grafana.Datasources {
-		if u, err := url.Parse(source.URL); err != nil || !known(u.Host) {
-			t.Errorf("data source %s: %s: no such Service", source.Name, source.URL)
-		}
+		u, err := url.Parse(source.URL)
+		require.NoError(t, err)
+		assert.True(t, known(u.Host), "data source %s: %s", source.Name, source.URL)
 	}
 	var prometheus struct {
 		RuleFiles []string `json:"rule_files"`
@@ -192,9 +167,8 @@ func TestTelemetryLinks(t *testing.T) {
 	parseYAML(t, data["prometheus/prometheus.yml"], &prometheus)
 	pod := in[*appsv1.Deployment](objects, observability)["prometheus"].Spec.Template.Spec
 	for _, rules := range prometheus.RuleFiles {
-		if !slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == filepath.Dir(rules) }) {
-			t.Errorf("rule_files: %s is not mounted", rules)
-		}
+		mounted := func(m corev1.VolumeMount) bool { return m.MountPath == filepath.Dir(rules) }
+		assert.True(t, slices.ContainsFunc(pod.Containers[0].VolumeMounts, mounted), "rule_files: %s: must be mounted", rules)
 	}
 	for _, d := range manifest.Of[*appsv1.Deployment](objects) {
 		if d.Namespace == observability {
@@ -204,13 +178,15 @@ func TestTelemetryLinks(t *testing.T) {
 		for _, e := range d.Spec.Template.Spec.Containers[0].Env {
 			env[e.Name] = e.Value
 		}
-		if u, err := url.Parse(env["OTEL_EXPORTER_OTLP_ENDPOINT"]); err != nil || !known(u.Host) || env["OTEL_METRICS_EXPORTER"] != "none" {
-			t.Errorf("Deployment %s sends spans to %q", d.Name, u)
-		}
+		u, err := url.Parse(env["OTEL_EXPORTER_OTLP_ENDPOINT"])
+		require.NoError(t, err)
+		assert.True(t, known(u.Host), "Deployment %s sends spans to %s", d.Name, u)
+		assert.Equal(t, "none", env["OTEL_METRICS_EXPORTER"], d.Name)
 		annotations := d.Spec.Template.Annotations
 		at := slices.IndexFunc(d.Spec.Template.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == "admin" })
-		if want := fmt.Sprint(d.Spec.Template.Spec.Containers[0].Ports[at].ContainerPort); annotations["prometheus.io/scrape"] != "true" || annotations["prometheus.io/port"] != want || annotations["prometheus.io/path"] != "/metrics" {
-			t.Errorf("Deployment %s: annotations %v, want port %s", d.Name, annotations, want)
+		port := fmt.Sprint(d.Spec.Template.Spec.Containers[0].Ports[at].ContainerPort)
+		for name, want := range map[string]string{"scrape": "true", "port": port, "path": "/metrics"} {
+			assert.Equal(t, want, annotations["prometheus.io/"+name], "Deployment %s: %s", d.Name, name)
 		}
 	}
 	var mesh struct {
@@ -229,9 +205,8 @@ func TestTelemetryLinks(t *testing.T) {
 	}
 	parseYAML(t, read(t, k8s, "istio.yaml"), &mesh)
 	provider := mesh.Spec.MeshConfig.ExtensionProviders[0]
-	if !known(fmt.Sprintf("%s:%d", provider.Opentelemetry.Service, provider.Opentelemetry.Port)) || !slices.Equal(mesh.Spec.MeshConfig.DefaultProviders.Tracing, []string{provider.Name}) {
-		t.Errorf("the proxies of k8s/istio.yaml send spans to %v", provider)
-	}
+	assert.True(t, known(fmt.Sprintf("%s:%d", provider.Opentelemetry.Service, provider.Opentelemetry.Port)), "the proxies of k8s/istio.yaml send spans to %v", provider)
+	assert.Equal(t, []string{provider.Name}, mesh.Spec.MeshConfig.DefaultProviders.Tracing)
 }
 
 // TestTelemetryPolicy checks that the component network-policies lets Prometheus in and spans out, by the
@@ -241,23 +216,20 @@ func TestTelemetryPolicy(t *testing.T) {
 	pods := in[*appsv1.Deployment](tools, observability)
 	policies := manifest.Of[*networkingv1.NetworkPolicy](with(t, copyOf(t), "network-policies"))
 	at := slices.IndexFunc(policies, func(p *networkingv1.NetworkPolicy) bool { return p.Name == "fleetman-telemetry" })
-	if at < 0 {
-		t.Fatal("no NetworkPolicy fleetman-telemetry")
-	}
+	require.GreaterOrEqual(t, at, 0, "NetworkPolicy fleetman-telemetry")
 	spec := policies[at].Spec
 	for name, peer := range map[string]networkingv1.NetworkPolicyPeer{"prometheus": spec.Ingress[0].From[0], "otel-collector": spec.Egress[0].To[0]} {
-		if app := peer.PodSelector.MatchLabels["app"]; app != name || pods[app].Spec.Template.Labels["app"] != app || peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != observability {
-			t.Errorf("%s: the policy selects %v in %v", name, peer.PodSelector, peer.NamespaceSelector)
-		}
+		assert.Equal(t, name, peer.PodSelector.MatchLabels["app"], "selected by the policy")
+		assert.Equal(t, name, pods[name].Spec.Template.Labels["app"])
+		assert.Equal(t, observability, peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"], name)
 	}
-	if ports := spec.Ingress[0].Ports; len(ports) != 2 || ports[0].Port.IntVal != 9090 || ports[1].Port.IntVal != 15020 || spec.Egress[0].Ports[0].Port.IntVal != 4318 {
-		t.Errorf("ports %v and %v", ports, spec.Egress[0].Ports)
-	}
+	ports := spec.Ingress[0].Ports
+	require.Len(t, ports, 2)
+	assert.Equal(t, []int32{9090, 15020, 4318}, []int32{ports[0].Port.IntVal, ports[1].Port.IntVal, spec.Egress[0].Ports[0].Port.IntVal})
 }
 
 func parseYAML(t *testing.T, text string, into any) {
 	t.Helper()
-	if err := yaml.Unmarshal([]byte(text), into); err != nil || text == "" {
-		t.Fatalf("%v in %q", err, text)
-	}
+	require.NotEmpty(t, text)
+	require.NoError(t, yaml.Unmarshal([]byte(text), into))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -36,23 +37,19 @@ func TestUp(t *testing.T) {
 			var got, want []string
 			for _, pod := range fleet.Pods() {
 				got = append(got, pod.Deployment)
-				if !pod.Ready {
-					t.Errorf("pod %s is not ready", pod.Name)
-				}
+				assert.True(t, pod.Ready, pod.Name)
 			}
 			for _, d := range manifest.Of[*appsv1.Deployment](objects) {
 				want = append(want, d.Name)
 			}
-			if !slices.Equal(got, want) {
-				t.Errorf("pods of %v, want of %v", got, want)
-			}
+			assert.Equal(t, want, got, "Deployments of the pods")
 			for _, object := range objects.All {
-				if named := strings.Contains(said.String(), object.Name); object.IsRule() && !named {
-					t.Errorf("no note that %s is not applied: %s", object.Ref(), said.String())
+				if object.IsRule() {
+					assert.Contains(t, said.String(), object.Name, "a note that it is not applied")
 				}
 			}
-			if rules := slices.ContainsFunc(objects.All, manifest.Object.IsRule); !rules && said.Len() > 0 {
-				t.Errorf("notes %s, want none, as all is applied", said.String())
+			if !slices.ContainsFunc(objects.All, manifest.Object.IsRule) {
+				assert.Empty(t, said.String(), "notes, as all is applied")
 			}
 		})
 	}
@@ -63,9 +60,8 @@ func fakes(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	first := filepath.Join(dir, "webapp")
-	if out, err := exec.Command("go", "build", "-o", first, "../local/testdata/fake").CombinedOutput(); err != nil {
-		t.Fatalf("building the fake: %v: %s", err, out)
-	}
+	out, err := exec.Command("go", "build", "-o", first, "../local/testdata/fake").CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	for _, name := range []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry"} {
 		require.NoError(t, os.Link(first, filepath.Join(dir, name)))
 	}
