@@ -18,6 +18,7 @@ import (
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/usage"
 )
 
 // lessons are the scenarios below a directory.
@@ -76,7 +77,7 @@ func readLesson(of Scenario, dir string) (*Lesson, error) {
 	}
 	for i := range file.Promises {
 		p := &file.Promises[i]
-		promise := Promise{of: p, Promise: p.Promise, Seconds: p.Pace(), Command: "fleetman check " + of.Name + " --run " + shellQuote(regexp.QuoteMeta(p.Promise))}
+		promise := Promise{of: p, Promise: p.Promise, Seconds: p.Pace(), Command: "fleetman check " + of.Name + " --run " + usage.ShellWord(regexp.QuoteMeta(p.Promise))}
 		if len(p.Given.Set) > 0 {
 			promise.Instead = "it needs a fleet with " + describe(p.Given.Set)
 		}
@@ -92,9 +93,6 @@ func describe(set []scenario.Setting) string {
 	}
 	return strings.Join(all, " ")
 }
-
-// shellQuote returns text as one argument of a shell.
-func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // Check implements Source.
 func (l *Launcher) Check(ctx context.Context, promise int) (CheckResult, error) {

@@ -113,9 +113,7 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 	began := time.Now()
 	results, runErr := checker.Run(ctx, scenarios)
 	err = f.output.print(cmd, where.environ, check.Report(results), func(*printer) {}) // for people the lines are the output
-	if f.junit != "" {
-		err = errors.Join(err, writeFile(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
-	}
+	err = errors.Join(err, writeJUnit(f.junit, func(w io.Writer) error { return check.WriteJUnit(w, results) }))
 	differs := f.compare(results, others, lines)
 	if err = errors.Join(runErr, err); err != nil {
 		return interrupted(ctx, err, func() string {
@@ -227,14 +225,17 @@ func onlyOnce(find func(context.Context) (binaries.Set, error)) func(context.Con
 	}
 }
 
-func writeFile(path string, write func(io.Writer) error) error {
+// writeJUnit writes the file of --junit, if there is one.
+func writeJUnit(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
 	file, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(write(file), file.Close())
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--junit: %w", err)
 	}
-	if err := write(file); err != nil {
-		file.Close()
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return file.Close()
+	return nil
 }

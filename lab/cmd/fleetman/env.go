@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -66,13 +65,13 @@ var shells = []string{"sh", "fish"}
 
 // exports returns the shell commands. An empty bin is not put on the PATH.
 func exports(shell, kubeconfig, bin string) string {
-	set, path := "export KUBECONFIG=%s\n", "export PATH=%s:\"$PATH\"\n"
+	set, path, word := "export KUBECONFIG=%s\n", "export PATH=%s:\"$PATH\"\n", usage.ShellWord
 	if shell == "fish" {
-		set, path = "set -gx KUBECONFIG %s\n", "set -gx PATH %s $PATH\n"
+		set, path, word = "set -gx KUBECONFIG %s\n", "set -gx PATH %s $PATH\n", fishWord
 	}
-	text := fmt.Sprintf(set, shellQuote(shell, kubeconfig))
+	text := fmt.Sprintf(set, word(kubeconfig))
 	if bin != "" {
-		text += fmt.Sprintf(path, shellQuote(shell, bin))
+		text += fmt.Sprintf(path, word(bin))
 	}
 	return text
 }
@@ -96,15 +95,10 @@ func (p *places) linkIstioctl(bin string) error {
 	return os.Symlink(istioctl.Path, link)
 }
 
-// shellQuote returns a path as one word of a shell.
-func shellQuote(shell, path string) string {
-	if !strings.ContainsFunc(path, func(r rune) bool {
-		return !strings.ContainsRune("/._-+", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	}) {
+// fishWord returns a path as fish reads it, which escapes with \ between quotes.
+func fishWord(path string) string {
+	if usage.ShellWord(path) == path {
 		return path
 	}
-	if shell == "fish" { // which escapes with \ between quotes
-		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(path) + "'"
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(path) + "'"
 }

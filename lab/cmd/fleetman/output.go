@@ -194,9 +194,5 @@ func yesNo(yes bool) string {
 	return "no"
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
+// orDash returns a cell of a table.
+func orDash(text string) string { return cmp.Or(text, "-") }

@@ -232,17 +232,7 @@ func writeHTML(path string, page func(io.Writer) error) error {
 }
 
 func (f reportFlags) writeJUnit(r report.Report) error {
-	if f.junit == "" {
-		return nil
-	}
-	var text bytes.Buffer
-	if err := report.JUnit(&text, r); err != nil {
-		return err
-	}
-	if err := os.WriteFile(f.junit, text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("--junit: %w", err)
-	}
-	return nil
+	return writeJUnit(f.junit, func(w io.Writer) error { return report.JUnit(w, r) })
 }
 
 // goalsError is a report with a goal that is not met.

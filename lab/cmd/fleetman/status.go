@@ -11,6 +11,7 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/usage"
 )
 
 // fleetStatus is the JSON of status.
@@ -93,7 +94,7 @@ func (p *printer) status(s *fleetStatus) {
 func shellPaths(paths []string) string {
 	var quoted []string
 	for _, path := range paths {
-		quoted = append(quoted, shellQuote("sh", path))
+		quoted = append(quoted, usage.ShellWord(path))
 	}
 	return strings.Join(quoted, " ")
 }
