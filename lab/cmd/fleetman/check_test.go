@@ -2,7 +2,6 @@ package main
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -24,10 +23,7 @@ func TestCheckRefuses(t *testing.T) {
 		{[]string{"check", "plain", "--state", t.TempDir(), "--network", networkOf(t) + "0/24", "--run", "nobody promises this"}, exitUsage, `--run "nobody promises this": must match "SCENARIO: PROMISE" of a promise`},
 		{[]string{"check", "canary-weightd"}, exitUsage, "canary-weightd: must be a file, a directory or a scenario: did you mean canary-weighted?"},
 	} {
-		code, stdout, stderr := fleetman(t, test.args...)
-		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("fleetman %s: exit code %d, not %d; %q, not one line with %q", strings.Join(test.args, " "), code, test.code, stderr, test.want)
-		}
+		expect(t, test.code, "", "fleetman: …"+test.want+"…\n", test.args...)
 	}
 }
 

@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scenario"
+	"fleetman.example/lab/wants"
 )
 
 // each calls f with every command that the help shows.
@@ -30,25 +32,18 @@ func TestHelp(t *testing.T) {
 	each(newCommand(nil, io.Discard, io.Discard), func(cmd *cobra.Command) {
 		var help bytes.Buffer
 		cmd.SetOut(&help)
-		if err := cmd.Help(); err != nil {
-			t.Errorf("%s: %v", cmd.CommandPath(), err)
+		require.NoError(t, cmd.Help(), cmd.CommandPath())
+		assert.Contains(t, help.String(), "\nExamples:\n  ", cmd.CommandPath())
+		assert.Contains(t, cmd.Example, "fleetman", cmd.CommandPath())
+		assert.Regexp(t, `[^.]$`, cmd.Short, cmd.CommandPath())
+		if cmd.Parent() != nil && !cmd.Parent().HasParent() {
+			assert.NotEmpty(t, cmd.GroupID, cmd.CommandPath())
 		}
-		if !strings.Contains(help.String(), "\nExamples:\n  ") || !strings.Contains(cmd.Example, "fleetman") {
-			t.Errorf("%s: its help has no example: %s", cmd.CommandPath(), help.String())
+		if cmd.Name() != "compare" {
+			assert.NotRegexp(t, `.{101}`, cmd.Long+"\n"+cmd.Example, "%s: a line of more than 100 characters", cmd.CommandPath())
 		}
-		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
-			t.Errorf("%s: its short help is %q", cmd.CommandPath(), cmd.Short)
-		}
-		if cmd.Parent() != nil && !cmd.Parent().HasParent() && cmd.GroupID == "" {
-			t.Errorf("%s is in no group", cmd.CommandPath())
-		}
-		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
-			if len(strings.TrimRight(line, "\n")) > 100 && cmd.Name() != "compare" {
-				t.Errorf("%s: a line of %d characters: %s", cmd.CommandPath(), len(line), line)
-			}
-		}
-		if flag := cmd.Flags().Lookup("output"); flag != nil && (flag.Shorthand != "o" || flag.DefValue != "table") {
-			t.Errorf("%s: -o is %+v", cmd.CommandPath(), flag)
+		if flag := cmd.Flags().Lookup("output"); flag != nil {
+			assert.Equal(t, "o table", flag.Shorthand+" "+flag.DefValue, cmd.CommandPath())
 		}
 	})
 	shows(t, []string{"fleetman [command]", "Fleet:\n", "Setup:\n", "\n  130  interrupted"})
@@ -61,9 +56,7 @@ func TestReadme(t *testing.T) {
 		if cmd.HasSubCommands() && cmd.Name() != "fault" || cmd.Name() == "help" || cmd.Parent().Name() == "completion" {
 			return
 		}
-		if !strings.Contains(text, "\n| `"+cmd.CommandPath()) {
-			t.Errorf("lab/README.md has no row for %s", cmd.CommandPath())
-		}
+		assert.Contains(t, text, "\n| `"+cmd.CommandPath(), "a row of lab/README.md")
 	})
 }
 
@@ -72,9 +65,7 @@ func TestReadmeApplies(t *testing.T) {
 	text := read(t, "../../../README.md")
 	pods := func(command string) (objects []string) {
 		match := regexp.MustCompile(`\n\$ ` + command + ` ([a-z-]+)`).FindStringSubmatch(text)
-		if match == nil {
-			t.Fatalf("README.md has no %s", command)
-		}
+		require.NotNil(t, match, command)
 		loaded, err := manifest.Load("../../../k8s/scenarios/" + match[1])
 		require.NoError(t, err)
 		for _, o := range loaded.All {
@@ -85,9 +76,9 @@ func TestReadmeApplies(t *testing.T) {
 		slices.Sort(objects)
 		return objects
 	}
-	if up, apply := pods("fleetman up --mesh"), pods("fleetman apply"); len(up) == 0 || !slices.Equal(up, apply) {
-		t.Error("README.md: fleetman apply: must be a scenario with the pods and Services of the one that runs")
-	}
+	up := pods("fleetman up --mesh")
+	require.NotEmpty(t, up)
+	assert.Equal(t, up, pods("fleetman apply"), "README.md: fleetman apply: must be a scenario with the pods and Services of the one that runs")
 }
 
 // TestReadmeRunsOneFleet checks that no command of the README starts a fleet on this machine while another runs.
@@ -102,16 +93,13 @@ func TestReadmeRunsOneFleet(t *testing.T) {
 			running = ""
 			continue
 		}
-		if starts++; running != "" {
-			t.Errorf("%s: a fleet of %s runs: must be after fleetman down", match[0], running)
-		}
+		starts++
+		assert.Empty(t, running, "%s: must be after fleetman down", match[0])
 		if match[1] != "fleetman check" {
 			running = match[0]
 		}
 	}
-	if starts != 4 {
-		t.Errorf("the README starts %d fleets, want 4", starts)
-	}
+	assert.Equal(t, 4, starts, "fleets that the README starts")
 }
 
 func TestComplete(t *testing.T) {
@@ -138,16 +126,14 @@ func TestComplete(t *testing.T) {
 	} {
 		args := append([]string{"__complete", "--state", filepath.Join(t.TempDir(), "none")}, test.args...)
 		code, stdout, stderr := fleetman(t, args...)
-		if code != 0 || !strings.Contains("\n"+stdout, "\n"+test.want) {
-			t.Errorf("%q: exit code %d, %q, stderr %q, want %q", test.args, code, stdout, stderr, test.want)
-		}
+		assert.Equal(t, 0, code, "%q: %s", test.args, stderr)
+		assert.Contains(t, "\n"+stdout, "\n"+test.want, "%q", test.args)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		shows(t, []string{"fleetman"}, "completion", shell)
 	}
-	if names, _ := completeList([]string{"a\tA", "b"})(nil, nil, "a,"); len(names) != 1 || names[0] != "a,b" {
-		t.Errorf("after a, it completes %q", names)
-	}
+	names, _ := completeList([]string{"a\tA", "b"})(nil, nil, "a,")
+	assert.Equal(t, []string{"a,b"}, names, "after a,")
 }
 
 // TestScenarios: every directory of a scenario is listed, and found by name.
@@ -158,33 +144,30 @@ func TestScenarios(t *testing.T) {
 	require.NoError(t, err)
 	lines := 1 + len(single) + len(arms)
 	code, stdout, stderr := fleetman(t, "scenarios")
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "STEP  SCENARIO ") || strings.Count(stdout, "\n") != lines {
-		t.Errorf("exit code %d, stderr %q, stdout\n%s", code, stderr, stdout)
-	}
+	assert.Equal(t, 0, code)
+	assert.Empty(t, stderr)
+	assert.Regexp(t, "^STEP  SCENARIO ", stdout)
+	assert.Equal(t, lines, strings.Count(stdout, "\n"), "lines")
 	where := places{environ: []string{}}
 	require.NoError(t, where.find())
 	all, err := scenario.List(where.scenarios())
 	require.NoError(t, err)
 	for _, s := range all {
-		if s.Title == "" || !strings.Contains(stdout, s.Name+" ") {
-			t.Errorf("%+v is not listed", s)
-		}
-		if paths, err := where.manifests([]string{s.Name}); err != nil || len(paths) != 1 || paths[0] != s.Dir {
-			t.Errorf("%s: %q, %v, want %s", s.Name, paths, err, s.Dir)
-		}
+		assert.NotEmpty(t, s.Title, s.Name)
+		assert.Contains(t, stdout, s.Name+" ")
+		paths, err := where.manifests([]string{s.Name})
+		require.NoError(t, err)
+		assert.Equal(t, []string{s.Dir}, paths)
 	}
-	for _, bad := range []string{"", "..", "../base", "resilience", "/plain"} {
-		if paths, err := where.manifests([]string{bad}); bad != ".." && (err == nil || !strings.HasPrefix(err.Error(), quoted(bad)+": must be a file, a directory or a scenario")) {
-			t.Errorf("%q: %q, %v", bad, paths, err)
-		}
+	for _, bad := range []string{"", "../base", "resilience", "/plain"} {
+		_, err := where.manifests([]string{bad})
+		wants.Error(t, bad, err, quoted(bad)+": must be a file, a directory or a scenario…")
 	}
 }
 
 func TestVersion(t *testing.T) {
 	shows(t, []string{`"istio": "v`, `"envoy": "1.`}, "version", "-o", "json")
-	if code, stdout, stderr := fleetman(t, "--version"); code != 0 || stderr != "" || !strings.HasPrefix(stdout, "fleetman development, commit ") {
-		t.Errorf("--version: exit code %d, stderr %q, stdout %q", code, stderr, stdout)
-	}
+	expect(t, 0, "fleetman development, commit …\n", "", "--version")
 	for _, test := range []struct {
 		v    versions
 		want string
@@ -193,9 +176,7 @@ func TestVersion(t *testing.T) {
 		{versions{Version: "1.0.0", Commit: "abc", Modified: true}, "1.0.0, commit abc (modified)"},
 		{versions{Version: "1.0.0"}, "1.0.0, commit not recorded"},
 	} {
-		if got := test.v.String(); got != test.want {
-			t.Errorf("%+v: %s, want %s", test.v, got, test.want)
-		}
+		assert.Equal(t, test.want, test.v.String())
 	}
 }
 
@@ -216,14 +197,11 @@ func TestEnv(t *testing.T) {
 		t.Setenv("PATH", test.path)
 		expect(t, 0, test.want, "", "env", "--state", state, "--shell", test.shell)
 	}
-	if target, err := os.Readlink(filepath.Join(bin, "istioctl")); err != nil || target != program {
-		t.Errorf("istioctl leads to %s, %v", target, err)
-	}
+	target, err := os.Readlink(filepath.Join(bin, "istioctl"))
+	require.NoError(t, err)
+	assert.Equal(t, program, target)
 	t.Setenv("ISTIOCTL", "/nowhere")
-	code, stdout, stderr := fleetman(t, "env", "--state", state, "--shell", "sh")
-	if code != 0 || strings.Contains(stdout, "PATH=") || !strings.HasPrefix(stderr, "fleetman: istioctl is not put on the PATH: ISTIOCTL") {
-		t.Errorf("without istioctl: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
-	}
+	expect(t, 0, "export KUBECONFIG=…\n", "fleetman: istioctl is not put on the PATH: ISTIOCTL…\n", "env", "--state", state, "--shell", "sh")
 }
 
 // TestOutsideOfTheRepository: one clear error, unless the repository is named.
@@ -279,15 +257,10 @@ func TestColours(t *testing.T) {
 		{"a file", file, nil, false},
 		{"no file", io.Discard, nil, false},
 	} {
-		if got := coloured(test.w, test.environ); got != test.want {
-			t.Errorf("%s: %v, want %v", test.name, got, test.want)
-		}
+		assert.Equal(t, test.want, coloured(test.w, test.environ), test.name)
 	}
 	var text bytes.Buffer
 	p := printer{w: &text, colour: true}
 	p.table([]string{"POD", "READY"}, []row{{cells: []string{"a-long-name", "yes"}}, {[]string{"b", "no"}, red}})
-	want := "\x1b[1mPOD          READY\x1b[0m\na-long-name  yes\n\x1b[31mb            no\x1b[0m\n"
-	if text.String() != want {
-		t.Errorf("%q, want %q", text.String(), want)
-	}
+	assert.Equal(t, "\x1b[1mPOD          READY\x1b[0m\na-long-name  yes\n\x1b[31mb            no\x1b[0m\n", text.String())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/report"
+	"fleetman.example/lab/wants"
 )
 
 func TestCompareUsage(t *testing.T) {
@@ -137,18 +139,15 @@ func parsed(t *testing.T, where *places, args ...string) compare.Options {
 	f.add(cmd.Flags())
 	require.NoError(t, cmd.ParseFlags(args))
 	o, err := f.options(cmd, cmd.Flags().Args(), where)
-	if err != nil {
-		t.Fatalf("%q: %v", args, err)
-	}
+	require.NoError(t, err, "%q", args)
 	return o
 }
 
 // TestNoExperiment: without one, those of the repository are listed.
 func TestNoExperiment(t *testing.T) {
 	code, _, stderr := fleetman(t, "compare")
-	if code != exitUsage || !strings.Contains(stderr, "\n  quick            In two minutes: what do users see of one bad replica, without resilience and with the library?\n") {
-		t.Errorf("exit code %d, stderr %s", code, stderr)
-	}
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, stderr, "\n  quick            In two minutes: what do users see of one bad replica, without resilience and with the library?\n")
 }
 
 // TestCommandReproduces: the command in the records makes the same experiment, as
@@ -171,9 +170,7 @@ func TestCommandReproduces(t *testing.T) {
 	} {
 		want := parsed(t, where, args...)
 		got := parsed(t, where, shellSplit(strings.TrimPrefix(want.Command, "fleetman compare "))...)
-		if text(t, got.Experiment) != text(t, want.Experiment) {
-			t.Errorf("%q: %s\n got %s\nwant %s", args, want.Command, text(t, got.Experiment), text(t, want.Experiment))
-		}
+		assert.Equal(t, text(t, want.Experiment), text(t, got.Experiment), want.Command)
 	}
 }
 
@@ -208,11 +205,16 @@ func TestWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mine.yaml")
 	expect(t, 0, "", "", append([]string{"compare", "--write", path}, args...)...)
 	e := parsed(t, where, path).Experiment
+	require.Len(t, e.Arms, 1)
+	require.Len(t, e.Faults, 1)
 	arm, in := e.Arms[0], e.Faults[0].Inject[0]
-	if len(e.Arms) != 1 || len(e.Faults) != 1 || arm.Manifests[0] != where.root+"/k8s/base" || arm.Env["staff-service"]["PHOTO_BASE_URL"] != "http://a/" || arm.Env["all"]["RESILIENCE"] != "library" ||
-		in.Service != "staff-service" || in.Rules != "status=503,rate=0.3" || in.Replicas.N(3) != 1 || e.Fleet.Replicas["staff-service"] != "3" || e.Load.Rate != 50 || e.Goals[0].AtLeast != "99.8%" {
-		t.Errorf("got %s", text(t, e))
-	}
+	assert.Equal(t, where.root+"/k8s/base", arm.Manifests[0])
+	assert.Equal(t, "http://a/", arm.Env["staff-service"]["PHOTO_BASE_URL"])
+	assert.Equal(t, "library", arm.Env["all"]["RESILIENCE"])
+	assert.Equal(t, "staff-service 1: status=503,rate=0.3", fmt.Sprintf("%s %d: %s", in.Service, in.Replicas.N(3), in.Rules))
+	assert.EqualValues(t, "3", e.Fleet.Replicas["staff-service"])
+	assert.EqualValues(t, 50, e.Load.Rate)
+	assert.Equal(t, experiment.Bound("99.8%"), e.Goals[0].AtLeast)
 	elsewhere := t.TempDir()
 	t.Chdir(elsewhere)
 	again, err := experiment.Read(path, nil)
@@ -230,9 +232,8 @@ func TestLengths(t *testing.T) {
 	} {
 		c, err := compare.New(parsed(t, where, strings.Fields(args)...))
 		require.NoError(t, err)
-		if _, _, lasts := c.Left(); lasts > most {
-			t.Errorf("%s: takes %v, want %v at most", args, lasts, most)
-		}
+		_, _, lasts := c.Left()
+		assert.LessOrEqual(t, lasts, most, args)
 	}
 }
 
@@ -256,10 +257,8 @@ func TestReport(t *testing.T) {
 	text := string(oneRun(t))
 	path := write(t, compare.RecordsFile, text)
 	dir := filepath.Dir(path)
-	code, stdout, stderr := fleetman(t, "report", dir)
-	if code != 0 || stderr != "" || !strings.Contains(stdout, "bad-replica   ██████······\n") || strings.Contains(stdout, "\x1b") {
-		t.Errorf("exit code %d, stderr %q, stdout %s", code, stderr, stdout)
-	}
+	shows(t, []string{"bad-replica   ██████······\n"}, "report", dir)
+	assert.NotContains(t, onlyOut(fleetman(t, "report", dir)), "\x1b")
 	shows(t, []string{"bad-replica: reset in staff-service-0 for 4 s; 1 requests per second; seeds 3\n", "none  50 %"}, "report", "--all", dir)
 	for goal, want := range map[string]struct {
 		code   int
@@ -268,46 +267,34 @@ func TestReport(t *testing.T) {
 		"none, bad-replica: good >= 1%":   {0, ""},
 		"none, bad-replica: good >= 100%": {1, "fleetman: goals: 1 of 1 not met\n"},
 		"none, bad-replica: good >= 60%":  {3, "fleetman: goals: 1 of 1 not met\n"},
-		"none, bad-replica: best >= 60%":  {exitUsage, ""},
+		"none, bad-replica: best >= 60%":  {exitUsage, "fleetman: …best…\n"},
 		"library, bad-replica: good >= 1": {exitUsage, "fleetman: goal library, bad-replica: good >= 1 at 95%: no run of library with bad-replica: must be in the records\n"},
-		"none":                            {exitUsage, ""},
+		"none":                            {exitUsage, "fleetman: --goal \"none\": must be …\n"},
 	} {
 		code, _, stderr := fleetman(t, "report", dir, "--goal", goal)
-		if code != want.code || want.stderr != "" && stderr != want.stderr || code == exitUsage && stderr == "" {
-			t.Errorf("%s: exit code %d, stderr %q, want %d, %q", goal, code, stderr, want.code, want.stderr)
-		}
+		assert.Equal(t, want.code, code, goal)
+		wants.Text(t, goal, stderr, want.stderr)
 	}
 	for _, form := range []string{"--output=json", "--json"} {
 		shows(t, []string{`"findings": [`}, "report", form, dir)
 	}
-	code, stdout, stderr = fleetman(t, "report", dir, dir)
-	if code != 0 || stderr != "" || !strings.HasSuffix(stdout, " figures: no difference shown (--all shows them)\n") {
-		t.Errorf("side by side: exit code %d, stdout %s, stderr %q", code, stdout, stderr)
-	}
+	shows(t, []string{" figures: no difference shown (--all shows them)\n"}, "report", dir, dir)
 	page := filepath.Join(dir, "pair.html")
-	expect(t, 0, stdout, "", "report", dir, dir, "--html", page)
-	if !strings.Contains(read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>") {
-		t.Errorf("side by side, as a page: got %s", read(t, page))
-	}
+	expect(t, 0, onlyOut(fleetman(t, "report", dir, dir)), "", "report", dir, dir, "--html", page)
+	assert.Contains(t, read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>")
 	partial := filepath.Dir(write(t, compare.RecordsFile, strings.Replace(text, `"replicas":1`, `"replicas":2`, 1)))
 	shows(t, []string{"! A (" + partial + "): one seed", "! B (" + partial + "): one seed"}, "report", partial, partial)
 	expect(t, exitFailure, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
 	readme := filepath.Join(dir, "README.md")
-	for text, want := range map[string]string{
-		"a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n": "",
-		"no marks\n": "fleetman: --readme " + readme + ": no marks: must have <!-- compare --> and <!-- /compare -->\n",
-	} {
-		require.NoError(t, os.WriteFile(readme, []byte(text), 0o644))
-		_, stdout, stderr = fleetman(t, "report", dir, "--readme", readme)
-		written := read(t, readme)
-		if stdout != "" || stderr != want || want != "" && written != text {
-			t.Errorf("%q: stdout %q, stderr %q, want %q", text, stdout, stderr, want)
-		}
-		if want == "" && (!strings.HasPrefix(written, "a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ") ||
-			!strings.Contains(written, "\n| bad-replica | 50 / 0 / 50; max 2 s |\n") || !strings.HasSuffix(written, "\n<!-- /compare -->\nb\n")) {
-			t.Errorf("got\n%s", written)
-		}
-	}
+	require.NoError(t, os.WriteFile(readme, []byte("no marks\n"), 0o644))
+	expect(t, exitUsage, "", "fleetman: --readme "+readme+": no marks: must have <!-- compare --> and <!-- /compare -->\n", "report", dir, "--readme", readme)
+	assert.Equal(t, "no marks\n", read(t, readme))
+	require.NoError(t, os.WriteFile(readme, []byte("a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n"), 0o644))
+	expect(t, 0, "", "", "report", dir, "--readme", readme)
+	written := read(t, readme)
+	assert.Regexp(t, "^a\n<!-- compare -->\n`fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1`, ", written)
+	assert.Contains(t, written, "\n| bad-replica | 50 / 0 / 50; max 2 s |\n")
+	assert.Regexp(t, "\n<!-- /compare -->\nb\n$", written)
 	lines := strings.SplitAfter(text, "\n")
 	for cut, want := range map[string]string{
 		text[:len(text)-3]: ":5: none, bad-replica, seed 3: the line is cut off",

@@ -52,37 +52,27 @@ func TestFault(t *testing.T) {
 				lines = append(lines, strings.Join(strings.Fields(line), " "))
 			}
 			header, rest := lines[0], lines[1:]
-			if got = strings.Join(rest, ";"); header != "POD MATCHED FIRED RULE" || errs != "" {
-				t.Errorf("%q: header %q, stderr %q", test.args, header, errs)
-			}
+			got = strings.Join(rest, ";")
+			assert.Equal(t, "POD MATCHED FIRED RULE", header, "%q", test.args)
+			assert.Empty(t, errs, "%q", test.args)
 		}
-		if code != test.code || got != test.want {
-			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.args, code, got, test.want)
-		}
+		assert.Equal(t, test.code, code, "%q", test.args)
+		assert.Equal(t, test.want, got, "%q", test.args)
 	}
-	if code, out, _ := fleetman(t, "fault", "staff-service-1", "status=503,path=/x", "--state", state); code != 0 {
-		t.Errorf("set: exit code %d: %s", code, out)
-	}
+	shows(t, []string{"status=503,path=/x"}, "fault", "staff-service-1", "status=503,path=/x", "--state", state)
 	await(t, "the launcher's line of it", func() bool {
 		return strings.Contains(stderr.String(), " staff-service-1 fault set: status=503,path=/x\n")
 	})
-	if _, out, _ := fleetman(t, "pods", "--state", state); !strings.Contains(out, "\nstaff-service-1 has faults: status=503,path=/x\n") {
-		t.Errorf("pods shows no faults: %s", out)
-	}
-	if code, out, _ := fleetman(t, "fault", "--clear", "--state", state); code != 0 {
-		t.Errorf("clear: exit code %d: %s", code, out)
-	}
+	shows(t, []string{"\nstaff-service-1 has faults: status=503,path=/x\n"}, "pods", "--state", state)
+	shows(t, []string{"none"}, "fault", "--clear", "--state", state)
 	await(t, "the launcher's line of it", func() bool {
 		return strings.Contains(stderr.String(), " staff-service-1 fault cleared: no faults\n")
 	})
 	code, out, errs := fleetman(t, "fault", "verify", "--state", state)
-	if code != 0 || errs != "" || strings.Count(out, "ok\n") != 10 {
-		t.Errorf("verify: exit code %d, stderr %q, stdout\n%s", code, errs, out)
-	}
+	assert.Equal(t, 0, code, errs)
+	assert.Equal(t, 10, strings.Count(out, "ok\n"), out)
 	up.stop()
-	if code := <-up.done; code != 0 {
-		t.Errorf("the fleet ended with %d: %s", code, stderr.String())
-	}
+	assert.Equal(t, 0, <-up.done, stderr.String())
 }
 
 // TestOfEach checks that a pod that does not respond, as one that restarts, keeps others from new rules, and no other

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"fleetman.example/lab/usage"
 )
 
@@ -51,10 +53,9 @@ func TestInterrupted(t *testing.T) {
 				return test.file != "" && err == nil || test.until != "" && strings.Contains(stderr.String(), test.until)
 			})
 			program.stop()
-			want := strings.ReplaceAll(test.want, "STATE", state)
-			if code := <-program.done; code != exitInterrupted || !strings.HasSuffix(stderr.String(), want) || strings.Count(stderr.String(), "fleetman: ") != 1 {
-				t.Errorf("exit code %d, stderr\n%s\nwant %s", code, stderr.String(), want)
-			}
+			assert.Equal(t, exitInterrupted, <-program.done)
+			at := max(0, strings.Index(stderr.String(), "fleetman: "))
+			assert.Equal(t, strings.ReplaceAll(test.want, "STATE", state), stderr.String()[at:], stderr.String())
 		})
 	}
 }
@@ -79,8 +80,6 @@ func TestInterruptedError(t *testing.T) {
 		{cancelled, interruptedError{"1 is kept"}, nil, interruptedError{"1 is kept"}},
 		{cancelled, finalError{bad}, nil, finalError{bad}},
 	} {
-		if got := interrupted(test.ctx, test.err, test.left); got != test.want {
-			t.Errorf("%v: %v, want %v", test.err, got, test.want)
-		}
+		assert.Equal(t, test.want, interrupted(test.ctx, test.err, test.left), "%v", test.err)
 	}
 }

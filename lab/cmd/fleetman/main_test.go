@@ -9,19 +9,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/bench"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/nettest"
+	"fleetman.example/lab/wants"
 )
 
 // patience is how long a test waits for anything. Only what hangs takes longer, however busy the machine is.
@@ -55,22 +55,24 @@ func fleetman(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// expect runs the program to its end, which must be an exit code and exactly this output.
+// expect runs the program to its end, which must be an exit code and this output, in which … stands for any text
+// without a newline.
 func expect(t *testing.T, code int, stdout, stderr string, args ...string) {
 	t.Helper()
-	if gotCode, gotOut, gotErrs := fleetman(t, args...); gotCode != code || gotOut != stdout || gotErrs != stderr {
-		t.Errorf("%q: exit code %d, want %d; stdout\n%s\nwant\n%s\nstderr\n%s\nwant\n%s", args, gotCode, code, gotOut, stdout, gotErrs, stderr)
-	}
+	gotCode, gotOut, gotErrs := fleetman(t, args...)
+	assert.Equal(t, code, gotCode, "exit code of %q", args)
+	wants.Text(t, fmt.Sprintf("standard output of %q", args), gotOut, stdout)
+	wants.Text(t, fmt.Sprintf("standard error of %q", args), gotErrs, stderr)
 }
 
 // shows runs the program to its end, which must be a success with all these texts in its output.
-func shows(t *testing.T, wants []string, args ...string) {
+func shows(t *testing.T, texts []string, args ...string) {
 	t.Helper()
 	code, stdout, stderr := fleetman(t, args...)
-	for _, want := range wants {
-		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
-			t.Errorf("%q: exit code %d, stderr %q, want %q in\n%s", args, code, stderr, want, stdout)
-		}
+	assert.Equal(t, 0, code, "exit code of %q", args)
+	assert.Empty(t, stderr, "standard error of %q", args)
+	for _, want := range texts {
+		assert.Contains(t, stdout, want, "%q", args)
 	}
 }
 
@@ -96,9 +98,8 @@ func fakes(t *testing.T, names ...string) string {
 	t.Helper()
 	bin := t.TempDir()
 	for _, name := range names {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput(); err != nil {
-			t.Fatalf("building the fake: %v: %s", err, out)
-		}
+		out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput()
+		require.NoError(t, err, "%s", out)
 	}
 	return bin
 }
@@ -256,15 +257,12 @@ func TestUp(t *testing.T) {
 		"fleetman-webapp: http://" + network + "250:30080",
 	}
 	for i, line := range strings.SplitN(stdout.String(), "\n", 6)[:5] {
-		if got := strings.Join(strings.Fields(line), " "); got != table[i] {
-			t.Errorf("line %d is %q, want %q", i, got, table[i])
-		}
+		assert.Equal(t, table[i], strings.Join(strings.Fields(line), " "))
 	}
 	await(t, "the pods' logs", func() bool { return strings.Contains(stdout.String(), "webapp-0 | fake: started webapp-0\n") })
 
-	if code, out, errs := fleetman(t, "pods", "--state", state); code != 0 || errs != "" || !strings.HasPrefix(stdout.String(), out) {
-		t.Errorf("pods: exit code %d, stderr %q, stdout\n%s", code, errs, out)
-	}
+	shown, _, _ := strings.Cut(stdout.String(), "console: ")
+	expect(t, 0, shown, "", "pods", "--state", state)
 	for _, test := range []struct {
 		flag, want string
 	}{
@@ -281,64 +279,45 @@ func TestUp(t *testing.T) {
 		{"check", "plain", "--state", state, "--network", network + "0/24", "--node-address", network + "250"}, // its state directory
 		{"check", "plain", "--state", t.TempDir(), "--network", network + "0/24", "--node-address", network + "250"},
 	} {
-		code, out, errs := fleetman(t, args...)
-		if code != exitFailure || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, " another fleet") || !strings.Contains(errs, "fleetman down") {
-			t.Errorf("%q beside the fleet: exit code %d, stdout %q, stderr %q, want one line", args, code, out, errs)
-		}
+		expect(t, exitFailure, "", "… another fleet…fleetman down…\n", args...)
 	}
 
-	if code, out, errs := fleetman(t, "kill", "--signal", "kill", "staff-service-1", "--state", state); code != 0 || !strings.HasSuffix(out, "): sent signal 9 (killed)\n") || errs != "" {
-		t.Errorf("kill: exit code %d, stdout %q, stderr %q", code, out, errs)
-	}
+	expect(t, 0, "…): sent signal 9 (killed)\n", "", "kill", "--signal", "kill", "staff-service-1", "--state", state)
 	await(t, "the killed pod's return", func() bool {
-		code, out, errs := fleetman(t, "pods", "-o", "json", "--state", state)
+		_, out, errs := fleetman(t, "pods", "-o", "json", "--state", state)
 		var status control.Status
-		if err := json.Unmarshal([]byte(out), &status); code != 0 || err != nil || len(status.Pods) != 3 {
-			t.Fatalf("pods -o json: exit code %d, stderr %q, %v, stdout %s", code, errs, err, out)
-		}
+		require.NoError(t, json.Unmarshal([]byte(out), &status), errs)
+		require.Len(t, status.Pods, 3)
 		return status.Pods[1].Restarts == 1 && status.Pods[1].Ready
 	})
-	if !strings.Contains(stderr.String(), " staff-service-1 exited: signal: killed\n") {
-		t.Errorf("the launcher does not report it: %s", stderr.String())
-	}
+	assert.Contains(t, stderr.String(), " staff-service-1 exited: signal: killed\n")
 
-	_, out, _ := fleetman(t, "__complete", "--state", state, "kill", "")
-	if want := "staff-service-0\nstaff-service-1\nwebapp-0\n:4\n"; out != want {
-		t.Errorf("completes kill with %q, want %q", out, want)
-	}
-	_, out, _ = fleetman(t, "__complete", "--state", state, "fault", "")
-	if want := "verify\tCheck that every kind of fault is injected and seen as it is set\nfleetman-staff-service\nfleetman-webapp\nstaff-service-0\nstaff-service-1\nwebapp-0\n:4\n"; out != want {
-		t.Errorf("completes fault with %q, want %q", out, want)
-	}
-	code, out, errs := fleetman(t, "status", "-o", "yaml", "--state", state)
+	names := "staff-service-0\nstaff-service-1\nwebapp-0\n:4\n"
+	assert.Equal(t, names, onlyOut(fleetman(t, "__complete", "--state", state, "kill", "")))
+	assert.Equal(t, "verify\tCheck that every kind of fault is injected and seen as it is set\nfleetman-staff-service\nfleetman-webapp\n"+names,
+		onlyOut(fleetman(t, "__complete", "--state", state, "fault", "")))
 	var status control.Status
-	if err := yaml.Unmarshal([]byte(out), &status); err != nil || code != 0 || status.PID != os.Getpid() || status.State != state ||
-		len(status.Pods) != 3 || len(status.Manifests) != 2 || time.Since(status.Since) > time.Hour || status.HasMesh {
-		t.Errorf("status -o yaml: exit code %d, stderr %q, %v, stdout\n%s", code, errs, err, out)
-	}
-	code, out, errs = fleetman(t, "status", "--state", state)
-	screen := regexp.MustCompile(`^running    for [0-9hms]+, since [0-9: -]+, process ` + strconv.Itoa(os.Getpid()) + `
-manifests  '?/.+/k8s/base/staff-service.yaml'? '?/.+/k8s/base/webapp.yaml'?
-address    http://` + network + `250:30080 \(fleetman-webapp\)
-pods       3 of 3 ready
-mesh       none
-$`)
-	if code != 0 || errs != "" || !screen.MatchString(out) {
-		t.Errorf("status: exit code %d, stderr %q, stdout\n%s", code, errs, out)
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(onlyOut(fleetman(t, "status", "-o", "yaml", "--state", state))), &status))
+	assert.Equal(t, os.Getpid(), status.PID)
+	assert.Equal(t, state, status.State)
+	assert.Len(t, status.Pods, 3)
+	assert.Len(t, status.Manifests, 2)
+	assert.WithinDuration(t, time.Now(), status.Since, time.Hour)
+	assert.False(t, status.HasMesh)
+	expect(t, 0, fmt.Sprintf("running    for …, since …, process %d\n", os.Getpid())+
+		"manifests  …/k8s/base/staff-service.yaml… …/k8s/base/webapp.yaml…\naddress    http://"+network+"250:30080 (fleetman-webapp)\n"+
+		"pods       3 of 3 ready\nmesh       none\n", "", "status", "--state", state)
 
 	expect(t, 0, "", fmt.Sprintf("ended the fleet of %s (process %d)\n", state, os.Getpid()), "down", "--state", state)
 	select {
 	case code := <-up.done:
-		if code != 0 || !strings.HasSuffix(stderr.String(), "stopping\n") {
-			t.Errorf("stopped with exit code %d: %s", code, stderr.String())
-		}
+		assert.Equal(t, 0, code, stderr.String())
+		assert.Regexp(t, "stopping\n$", stderr.String())
 	case <-time.After(patience):
 		t.Fatal("it does not stop")
 	}
-	if _, err := net.Dial("tcp", network+"250:30080"); err == nil {
-		t.Error("the NodePort is still open")
-	}
+	_, err := net.Dial("tcp", network+"250:30080")
+	assert.Error(t, err, "the NodePort is still open")
 }
 
 func TestUpNotReady(t *testing.T) {

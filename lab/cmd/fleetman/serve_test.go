@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/record"
@@ -51,24 +52,24 @@ func TestServe(t *testing.T) {
 			write(step.text)
 		}
 		code, body, header := get("/", "127.0.0.1:30091", known)
-		if wantCode := map[bool]int{true: http.StatusOK, false: http.StatusNotModified}[step.changed]; code != wantCode || !strings.Contains(body, step.shows) {
-			t.Errorf("%s: status %d, want %d, and %q in %.300s", step.name, code, wantCode, step.shows, body)
-		}
+		assert.Equal(t, map[bool]int{true: http.StatusOK, false: http.StatusNotModified}[step.changed], code, step.name)
+		assert.Contains(t, body, step.shows, step.name)
 		known = header.Get("ETag")
 	}
 	write("{}\n")
-	if code, body, _ := get("/", "localhost:30091", ""); code != http.StatusInternalServerError || !strings.Contains(body, "records.jsonl:1: ") {
-		t.Errorf("broken records: status %d, %s", code, body)
-	}
+	code, body, _ := get("/", "localhost:30091", "")
+	assert.Equal(t, http.StatusInternalServerError, code, "broken records")
+	assert.Contains(t, body, "records.jsonl:1: ")
 	write(text)
 	for host, want := range map[string]int{"localhost": 200, "127.0.0.1:1": 200, "[::1]:30091": 200, "example.com": 403, "127.0.0.1.example.com:30091": 403, "10.0.0.1": 403} {
-		if code, body, _ := get("/", host, ""); code != want || code == 403 && !strings.Contains(body, "must be localhost or a loopback address") {
-			t.Errorf("Host %s: status %d, want %d: %.100s", host, code, want, body)
+		code, body, _ := get("/", host, "")
+		assert.Equal(t, want, code, host)
+		if want == 403 {
+			assert.Contains(t, body, "must be localhost or a loopback address", host)
 		}
 	}
-	if code, _, _ := get("/x", "localhost", ""); code != http.StatusNotFound {
-		t.Errorf("/x: status %d", code)
-	}
+	code, _, _ = get("/x", "localhost", "")
+	assert.Equal(t, http.StatusNotFound, code)
 }
 
 // TestServeEnds: the command prints its address, serves on this machine until
@@ -80,20 +81,15 @@ func TestServeEnds(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- reportFlags{}.serve(ctx, []string{t.TempDir()}, nil, w) }()
 	line, err := bufio.NewReader(printed).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "http://127.0.0.1:") {
-		t.Fatalf("printed %q, %v", line, err)
-	}
+	require.NoError(t, err)
+	require.Regexp(t, "^http://127.0.0.1:", line)
 	address, _, _ := strings.Cut(line, " ")
 	answer, err := http.Get(address)
 	require.NoError(t, err)
 	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Errorf("status %d", answer.StatusCode)
-	}
+	assert.Equal(t, http.StatusOK, answer.StatusCode)
 	cancel()
-	if err := <-ended; err != nil {
-		t.Errorf("after Ctrl-C: %v", err)
-	}
+	require.NoError(t, <-ended, "after Ctrl-C")
 	for _, test := range []struct {
 		args []string
 		code int

@@ -76,8 +76,6 @@ func TestOverride(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		}
-		if got != test.want {
-			t.Errorf("%q: got %s, want %s", test.args, got, test.want)
-		}
+		assert.Equal(t, test.want, got, "%q", test.args)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,11 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/wants"
 )
 
 // TestTokens checks the files of a run and those of the scenario: the manifest's key verifies each token,
@@ -22,9 +24,8 @@ func TestTokens(t *testing.T) {
 	made := t.TempDir()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{made}, now, &stdout, &stderr); code != 0 || stdout.String() != "5 files in "+made+"; the tokens are valid until 2125-12-09\n" {
-		t.Fatalf("exit code %d, %s%s", code, stdout.String(), stderr.String())
-	}
+	require.Equal(t, 0, run([]string{made}, now, &stdout, &stderr), stderr.String())
+	assert.Equal(t, "5 files in "+made+"; the tokens are valid until 2125-12-09\n", stdout.String())
 	for dir, at := range map[string]time.Time{made: now, "../../../k8s/scenarios/jwt-routing": time.Now()} {
 		keys := publicKeys(t, dir)
 		for _, test := range []struct {
@@ -39,16 +40,13 @@ func TestTokens(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(dir, test.file))
 			require.NoError(t, err)
 			token, err := jwt.ParseSigned(strings.TrimSpace(string(text)), []jose.SignatureAlgorithm{jose.ES256})
-			if err != nil {
-				t.Fatalf("%s: %v", test.file, err)
-			}
+			require.NoError(t, err, test.file)
 			var got claims
 			if err = token.Claims(keys, &got); err == nil {
 				err = got.Validate(jwt.Expected{Issuer: issuer, Time: at})
 			}
-			if !errors.Is(err, test.invalid) || got.Subject != test.subject || got.Group != test.group {
-				t.Errorf("%s/%s: %v, claims %+v, want error %v, %s in %s", dir, test.file, err, got, test.invalid, test.subject, test.group)
-			}
+			require.ErrorIs(t, err, test.invalid, "%s/%s", dir, test.file)
+			assert.Equal(t, test.subject+" in "+test.group, got.Subject+" in "+got.Group, "%s/%s", dir, test.file)
 		}
 	}
 }
@@ -62,18 +60,14 @@ func publicKeys(t *testing.T, dir string) *jose.JSONWebKeySet {
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "authentication.yaml"))
-	if err == nil {
-		err = yaml.Unmarshal(text, &object)
-	}
-	if err != nil || len(object.Spec.JWTRules) != 1 || object.Spec.JWTRules[0].Issuer != issuer {
-		t.Fatalf("%s: %v, rules %+v", dir, err, object.Spec.JWTRules)
-	}
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, &object))
+	require.Len(t, object.Spec.JWTRules, 1, dir)
+	assert.Equal(t, issuer, object.Spec.JWTRules[0].Issuer, dir)
 	var keys jose.JSONWebKeySet
 	require.NoError(t, json.Unmarshal([]byte(object.Spec.JWTRules[0].JWKS), &keys))
 	for _, key := range keys.Keys {
-		if !key.IsPublic() || !key.Valid() {
-			t.Errorf("%s: key %s is private or invalid", dir, key.KeyID)
-		}
+		assert.True(t, key.IsPublic() && key.Valid(), "%s: key %s", dir, key.KeyID)
 	}
 	return &keys
 }
@@ -85,11 +79,11 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{nil, 2, "tokens: 0 arguments: must be one DIRECTORY\n"},
-		{[]string{filepath.Join(t.TempDir(), "none")}, 1, "tokens: open "},
+		{[]string{filepath.Join(t.TempDir(), "none")}, 1, "tokens: open …\n"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(test.args, time.Now(), &stdout, &stderr); code != test.code || !strings.HasPrefix(stderr.String(), test.want) || stdout.Len() > 0 {
-			t.Errorf("%v: exit code %d, %q %q, want %d, %q", test.args, code, stdout.String(), stderr.String(), test.code, test.want)
-		}
+		assert.Equal(t, test.code, run(test.args, time.Now(), &stdout, &stderr))
+		wants.Text(t, "error", stderr.String(), test.want)
+		assert.Empty(t, stdout.String())
 	}
 }
