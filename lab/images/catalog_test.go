@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,9 +22,7 @@ func TestNames(t *testing.T) {
 	var got []string
 	for _, i := range append(own(names, "", "6"), published(names, "r.example/", "6", "linux/amd64")...) {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", i.name, i.args["VARIANT"], i.args["PROPAGATE_HEADERS"])))
-		if _, tag, _ := strings.Cut(i.name, ":"); i.version != tag || !strings.Contains(i.name, i.service) {
-			t.Errorf("%s: version %s, service %s", i.name, i.version, i.service)
-		}
+		assert.Regexp(t, i.service+".*:"+i.version+"$", i.name)
 	}
 	const istio = "r.example/richardchesterwood/istio-fleetman-"
 	want := []string{
@@ -38,9 +36,7 @@ func TestNames(t *testing.T) {
 		istio + "vehicle-telemetry:6", istio + "vehicle-telemetry:6-no-header-propagation  false",
 		istio + "webapp-angular:6", istio + "webapp-angular:6-experimental experimental", istio + "webapp-angular:6-no-header-propagation  false",
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
+	assert.Equal(t, want, got)
 }
 
 // TestNamesOfArm64: the published manifests for arm64 name their images by tags of their own.
@@ -50,11 +46,7 @@ func TestNamesOfArm64(t *testing.T) {
 		_, tag, _ := strings.Cut(i.name, ":")
 		got = append(got, tag+" "+i.args["VARIANT"])
 	}
-	for _, want := range []string{"6 ", "6-arm64 ", "6-placeholder placeholder", "6-placeholder-arm64 placeholder"} {
-		if !slices.Contains(got, want) {
-			t.Errorf("tags %q, want %q among them", got, want)
-		}
-	}
+	assert.Subset(t, got, []string{"6 ", "6-arm64 ", "6-placeholder placeholder", "6-placeholder-arm64 placeholder"})
 }
 
 // Six files say the same of six services; what differs is the port, the webapp's page, and the
@@ -66,14 +58,10 @@ func TestDockerfilesAreOne(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(repository, "services", name, "Dockerfile"))
 		require.NoError(t, err)
 		for _, base := range from.FindAllStringSubmatch(string(text), -1) {
-			if !regexp.MustCompile(`:\d+\.\d+\.\d+-`).MatchString(base[1]) {
-				t.Errorf("%s builds on %s, which is another image every month", name, base[1])
-			}
+			assert.Regexp(t, `:\d+\.\d+\.\d+-`, base[1], "%s builds on another image every month", name)
 		}
 		_, after, found := strings.Cut(string(text), "# Pinned to the patch version, so")
-		if !found {
-			t.Fatalf("%s: another beginning", name)
-		}
+		require.True(t, found, "%s: another beginning", name)
 		var lines []string
 		for line := range strings.Lines(strings.ReplaceAll(after, name, "NAME")) {
 			if !strings.Contains(line, "VARIANT") && !strings.HasPrefix(line, "EXPOSE ") && !strings.HasPrefix(line, "COPY --from=page ") {
@@ -84,9 +72,7 @@ func TestDockerfilesAreOne(t *testing.T) {
 	}
 	want := common(names[0])
 	for _, name := range names[1:] {
-		if got := common(name); got != want {
-			t.Errorf("%s differs from %s:\n%s\nand\n%s", name, names[0], got, want)
-		}
+		assert.Equal(t, want, common(name), "%s and %s", names[0], name)
 	}
 }
 
@@ -103,9 +89,9 @@ func TestBadCommandLines(t *testing.T) {
 	} {
 		var stdout, stderr strings.Builder
 		noDocker := func(string) string { return "/nonexistent/docker" }
-		if code := run(t.Context(), strings.Fields(tc.args), noDocker, &stdout, &stderr); code != 1 || !strings.HasPrefix(stderr.String(), tc.want) || stdout.String() != "" {
-			t.Errorf("%s: got %d %s%s, want 1 %s", tc.args, code, &stdout, &stderr, tc.want)
-		}
+		assert.Equal(t, 1, run(t.Context(), strings.Fields(tc.args), noDocker, &stdout, &stderr), tc.args)
+		assert.Empty(t, stdout.String(), tc.args)
+		assert.Regexp(t, "^"+regexp.QuoteMeta(tc.want), stderr.String(), tc.args)
 	}
 }
 
@@ -113,7 +99,6 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr strings.Builder
-	if code := run(ctx, []string{"-root", repository}, func(string) string { return "" }, &stdout, &stderr); code != 130 || stderr.String() != "images: interrupted\n" {
-		t.Errorf("got %d %s, want 130", code, &stderr)
-	}
+	assert.Equal(t, 130, run(ctx, []string{"-root", repository}, func(string) string { return "" }, &stdout, &stderr))
+	assert.Equal(t, "images: interrupted\n", stderr.String())
 }
