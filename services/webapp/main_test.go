@@ -1,11 +1,9 @@
 package main
 
 import (
-	"io"
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/env/envtest"
 	"fleetman.example/kit/server/servertest"
 )
 
@@ -19,12 +17,5 @@ func TestRun(t *testing.T) {
 	s.Call(t, "GET", "/experimental", "").Has(t, 200, "<title>Fleet Management Istio Premium Enterprise Edition</title>")
 	if err := s.Stop(); err != nil {
 		t.Errorf("stopped with %v", err)
-	}
-}
-
-func TestRunReportsBadConfiguration(t *testing.T) {
-	err := run(t.Context(), envtest.Map(map[string]string{"VARIANT": "bad"}), io.Discard)
-	if err == nil || !strings.Contains(err.Error(), `VARIANT: "bad": must be one of standard, experimental`) {
-		t.Errorf("got %v, want an error with the variable", err)
 	}
 }
