@@ -267,25 +267,19 @@ func (v *Verdict) neededShare(f Figure, confidence float64) {
 
 // neededByWidth uses that an interval is half as wide with four times as many.
 func (v *Verdict) neededByWidth() {
-	if v.Result != GoalUndecided {
-		return
-	}
-	if v.Needed = v.byWidth(); v.Low == nil && v.Of == "runs" && v.Value != nil {
-		v.Needed = max(3, v.N+1)
-	}
-}
-
-func (v *Verdict) byWidth() int {
 	b, ok := v.nearest()
-	if !ok || v.Low == nil || b == *v.Value {
-		return 0
+	switch {
+	case !ok || v.Result != GoalUndecided:
+	case v.Low == nil && v.Of == "runs":
+		v.Needed = max(3, v.N+1)
+	case v.Low != nil && b != *v.Value:
+		half := *v.Value - *v.Low
+		if b > *v.Value {
+			half = *v.High - *v.Value
+		}
+		ratio := half / math.Abs(b-*v.Value)
+		v.Needed = max(v.N+1, int(math.Ceil(float64(v.N)*ratio*ratio)))
 	}
-	half := *v.Value - *v.Low
-	if b > *v.Value {
-		half = *v.High - *v.Value
-	}
-	ratio := half / math.Abs(b-*v.Value)
-	return max(v.N+1, int(math.Ceil(float64(v.N)*ratio*ratio)))
 }
 
 // text is the verdict in words: not decided by 450 requests: 99.8 % (98.4..100);
