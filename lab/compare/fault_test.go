@@ -1,0 +1,142 @@
+package compare
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/experiment"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/record"
+)
+
+// failedAfter reports requests that failed although they began after the fault was
+// cleared.
+func failedAfter(t testing.TB, run *record.Run) {
+	t.Helper()
+	var cleared record.Offset
+	for _, e := range run.Events {
+		if e.What == record.EventFaultCleared {
+			cleared = max(cleared, e.At)
+		}
+	}
+	assert.GreaterOrEqual(t, cleared, run.RepairAt, "cleared: %+v", run.Events)
+	for _, r := range run.Requests {
+		assert.False(t, r.Failed() && r.Start > cleared, "failed after the repair: %+v", r)
+	}
+}
+
+// TestBadRules: rules that a pod does not understand are a mistake in the file, and
+// found before any load.
+func TestBadRules(t *testing.T) {
+	t.Parallel()
+	o := standIns(t, `# q?
+arms: [{name: a, manifests: fleet.yaml}]
+faults:
+  - name: bad
+    inject:
+      - {service: front, rules: "status=502,retry-after=3s"}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`, "front")
+	assert.EqualError(t, comparison(t, o).Run(t.Context()), o.Experiment.Source+":6: faults[0].inject[0].rules: pod front-0: rule 1: refused")
+}
+
+// TestRulesBefore: a service that has faults by its environment has them again
+// after the repair: a limit of capacity, say, in which the experiment's trigger is.
+func TestRulesBefore(t *testing.T) {
+	t.Parallel()
+	o := standIns(t, "# q?\narms: [{name: a, manifests: fleet.yaml, env: {front: {FAULTS: capacity=60}}}]\nseeds: [1]\n"+strings.Replace(brief, "after: 100ms", "after: 500ms", 1), "front")
+	run(t, o)
+	seen := records(t, o.Out).Runs[0]
+	assert.True(t, slices.ContainsFunc(seen.Events, func(e record.Event) bool {
+		return e.What == record.EventFaultCleared && e.Detail == "front-0: capacity=60"
+	}), "events %+v", seen.Events)
+	failedAfter(t, seen)
+}
+
+// TestInjectedTogether: a pod of several injections has the rules of all of them, once,
+// whatever is done to it beside them, and after the repair those that it had before.
+func TestInjectedTogether(t *testing.T) {
+	t.Parallel()
+	o := standIns(t, `# q?
+arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}, env: {front: {FAULTS: capacity=60}}}]
+faults:
+  - name: both
+    inject:
+      - {service: front, action: stop 100ms}
+      - {service: front, replicas: all, rules: status=502}
+      - {service: fleetman-front, replicas: [front-1], rules: delay=1ms}
+      - {service: front, replicas: [front-1], action: kill}
+load: {target: front, rate: 20, streams: [{path: /}]}
+phases: {healthy: 200ms, fault: 1s, after: 500ms}
+seeds: [1]
+`, "front")
+	run(t, o)
+	seen := records(t, o.Out).Runs[0]
+	assert.ElementsMatch(t, []string{"front-0", "front-1"}, seen.Pods, "pods")
+	assert.Equal(t, 2, seen.Replicas, "replicas")
+	var of []string
+	for _, e := range seen.Events {
+		if e.What == record.EventFaultSet || e.What == record.EventFaultCleared && strings.Contains(e.Detail, ":") {
+			of = append(of, e.What+" "+e.Detail)
+		}
+	}
+	stopped := "fault set front-0: stop 100ms"
+	if !slices.Contains(of, stopped) { // the other one received more
+		stopped = "fault set front-1: stop 100ms"
+	}
+	assert.ElementsMatch(t, []string{
+		stopped, "fault set front-1: kill", "fault set front-0: status=502",
+		"fault set front-1: status=502;delay=1ms", "fault set front-1 again: status=502;delay=1ms",
+		"fault cleared front-0: capacity=60", "fault cleared front-1: capacity=60",
+	}, of, "events")
+	failedAfter(t, seen)
+}
+
+// TestConnectTwice: a pod has one rule of connections.
+func TestConnectTwice(t *testing.T) {
+	_, err := New(Options{Root: "../..", Out: t.TempDir(), Experiment: decode(t, `# q?
+arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}}]
+faults:
+  - name: apart
+    inject:
+      - {service: front, replicas: [front-0], rules: connect=hang}
+      - {service: front, replicas: [front-1], rules: "connect=refuse;status=502"}
+  - name: together
+    inject:
+      - {service: front, rules: "status=502;connect=hang"}
+      - {service: fleetman-front, replicas: [front-1], rules: connect=refuse}
+      - {service: front, rules: status=503}
+load: {target: front, streams: [{path: /}]}
+seeds: [1]
+`, "front")})
+	assert.ErrorContains(t, err, ":11: faults[1].inject[1].rules: connect=hang;connect=refuse: must be one rule of connect for each pod")
+	problems, _ := errors.AsType[experiment.Problems](err)
+	assert.Len(t, problems, 1, "problems")
+}
+
+// TestBusiest: the fault goes where the load went.
+func TestBusiest(t *testing.T) {
+	sample := func(pod string, reads, writes float64) record.Sample {
+		return record.Sample{Pod: pod, Counts: []record.Count{{Name: record.CountServer, Of: "GET /driver/:vehicle", N: reads}, {Name: record.CountServer, Of: "POST /driver/:vehicle/:speed", N: writes}}}
+	}
+	pods := []local.Pod{{Name: "staff-service-0"}, {Name: "staff-service-1"}}
+	for name, test := range map[string]struct {
+		samples []record.Sample
+		want    string
+	}{
+		"first":         {[]record.Sample{sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 0)}, "staff-service-0"},
+		"reads":         {[]record.Sample{sample("staff-service-0", 1, 99), sample("staff-service-1", 0, 0), sample("staff-service-0", 1, 99), sample("staff-service-1", 30, 0)}, "staff-service-1"},
+		"without reads": {[]record.Sample{sample("staff-service-0", 0, 9), sample("staff-service-1", 0, 10)}, "staff-service-1"},
+	} {
+		r := &running{seen: record.Run{Samples: test.samples}}
+		got := r.busiest(pods)
+		require.Len(t, got, 2, name)
+		assert.Equal(t, test.want, got[0].Name, name)
+	}
+}
