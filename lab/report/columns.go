@@ -34,6 +34,9 @@ type Column struct {
 	never    string               // of a run without a value
 	can      func(*Run) bool      // whether a run is long enough to have one
 	worst    bool                 // the highest of all runs instead of the mean
+
+	timed   bool // depends on latencies
+	reports bool // is of the vehicles' reports, not of the load
 }
 
 // table is a table that shows columns.
@@ -149,52 +152,52 @@ var Columns = []Column{
 		Meaning: "requests with any other answer, or none in the time that their caller waits",
 	},
 	{
-		Name: "p50", Head: "p50", Unit: duration, Better: -1, in: []table{outcomes, costs}, added: true, quantile: .5,
+		Name: "p50", Head: "p50", Unit: duration, Better: -1, in: []table{outcomes, costs}, added: true, quantile: .5, timed: true,
 		Meaning: "the latency that half of all requests do not exceed, from the intended start; nearest rank, with its distribution-free interval",
 	},
-	{Name: "p90", Head: "p90", Unit: duration, Better: -1, quantile: .9, Meaning: "the same of 90 %; below 36 requests, how many are above the value instead"},
+	{Name: "p90", Head: "p90", Unit: duration, Better: -1, quantile: .9, timed: true, Meaning: "the same of 90 %; below 36 requests, how many are above the value instead"},
 	{
-		Name: "p99", Head: "p99", Unit: duration, Better: -1, in: []table{outcomes, costs}, added: true, quantile: .99,
+		Name: "p99", Head: "p99", Unit: duration, Better: -1, in: []table{outcomes, costs}, added: true, quantile: .99, timed: true,
 		Meaning: "the same of 99 %; below 368 requests, how many are above the value instead",
 	},
 	{
-		Name: "p999", Head: "p99.9", Unit: duration, Better: -1, in: []table{outcomes}, quantile: .999,
+		Name: "p999", Head: "p99.9", Unit: duration, Better: -1, in: []table{outcomes}, quantile: .999, timed: true,
 		Meaning: "the same of 99.9 %; below 3 688 requests, how many are above the value instead",
 	},
 	{
-		Name: "goodput", Head: "goodput/s", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(during), scale: offered,
+		Name: "goodput", Head: "goodput/s", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(during), scale: offered, timed: true,
 		Meaning: "answers per second that were good and within the SLO's latency",
 	},
 	{
-		Name: "wasted", Head: "wasted", Unit: percent, Better: -1, in: []table{outcomes}, share: func(r *Run) stats.Count { return r.wasted(r.watched, r.during) },
+		Name: "wasted", Head: "wasted", Unit: percent, Better: -1, in: []table{outcomes}, share: func(r *Run) stats.Count { return r.wasted(r.watched, r.during) }, timed: true,
 		Meaning: "attempts that the upstream worked on though no request got a good answer in time by them, of all that it received on the watched hop",
 	},
 	{
-		Name: "positions", Head: "positions/s", Unit: perSecond, Better: 1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.positions) },
+		Name: "positions", Head: "positions/s", Unit: perSecond, Better: 1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.positions) }, reports: true,
 		Meaning: "reports per second that reached the tracker",
 	},
 	{
-		Name: "gap", Head: "longest gap", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.gap) },
+		Name: "gap", Head: "longest gap", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.gap) }, reports: true,
 		Meaning: "the longest time between two reports of one vehicle that reached the tracker, if any part of it lies between fault and repair. A healthy vehicle reports every 0.5 to 1.5 s, so up to 1.5 s is its own",
 	},
 	{
-		Name: "contained", Head: "contained", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Contained }, never: "never",
+		Name: "contained", Head: "contained", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Contained }, never: "never", timed: true,
 		can:     func(r *Run) bool { return r.seen.RepairAt-r.seen.FaultAt >= record.Offset(Window) },
 		Meaning: "from the fault to the intended start of the first request from which on every window of 3 s up to the repair has a share of SLO violations at most 5 points above that before the fault: at 10 requests per second, one of 30. A request that failed, or took longer than the SLO's latency, violates the SLO; a degraded answer in time does not. never: the last window still had more",
 	},
-	{Name: "goodThen", Head: "good then", Unit: percent, Better: 1, in: []table{outcomes}, share: ofRequests(contained, record.Request.Good), Meaning: "good, from containment to repair"},
-	{Name: "degradedThen", Head: "degraded then", Unit: percent, in: []table{outcomes}, share: ofRequests(contained, isDegraded), Meaning: "degraded, from containment to repair"},
+	{Name: "goodThen", Head: "good then", Unit: percent, Better: 1, in: []table{outcomes}, share: ofRequests(contained, record.Request.Good), timed: true, Meaning: "good, from containment to repair"},
+	{Name: "degradedThen", Head: "degraded then", Unit: percent, in: []table{outcomes}, share: ofRequests(contained, isDegraded), timed: true, Meaning: "degraded, from containment to repair"},
 	{
-		Name: "recovered", Head: "recovered", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Recovered }, never: "never",
+		Name: "recovered", Head: "recovered", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return r.Recovered }, never: "never", timed: true,
 		can:     func(r *Run) bool { return len(r.after) > 0 && r.seen.End-r.seen.RepairAt >= record.Offset(Window) },
 		Meaning: "as contained, from the repair to the end of the run, with degraded answers as violations. never: not by then; -: the run ends within 3 s after the repair",
 	},
 	{
-		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(after), scale: offeredAfter,
+		Name: "goodputAfter", Head: "goodput/s after", Unit: perSecond, Better: 1, in: []table{outcomes}, share: inTime(after), scale: offeredAfter, timed: true,
 		Meaning: "goodput, from the repair to the end of the load",
 	},
 	{
-		Name: "wastedAfter", Head: "wasted after", Unit: percent, Better: -1, in: []table{outcomes}, share: func(r *Run) stats.Count { return r.wasted(r.watchedAfter, r.after) },
+		Name: "wastedAfter", Head: "wasted after", Unit: percent, Better: -1, in: []table{outcomes}, share: func(r *Run) stats.Count { return r.wasted(r.watchedAfter, r.after) }, timed: true,
 		Meaning: "wasted, from the repair to the end of the load",
 	},
 	{

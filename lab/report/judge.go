@@ -35,6 +35,8 @@ type Verdict struct {
 	Needed int    `json:"needed,omitempty"`
 	Of     string `json:"of"` // requests or runs
 	N      int    `json:"n"`
+	// Reason is why runs that there are say nothing about the goal.
+	Reason string `json:"reason,omitempty"`
 	// Text is the verdict in words.
 	Text string `json:"text"`
 }
@@ -148,14 +150,22 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 	} else {
 		v.N = len(a.Runs)
 	}
-	switch {
-	case goal.Over != "":
+	arms := []string{a.Name}
+	if goal.Over != "" {
 		others, ok := f.arm(goal.Over)
 		if !ok {
 			v.Result, v.Text = GoalUndecided, noRun+" of "+goal.Over
 			return v, nil
 		}
+		arms = append(arms, others.Name)
 		v.Estimate = c.over(mine, c.figure(others.Runs, confidence), confidence).Estimate
+	}
+	if v.Reason = f.void(c, arms...); v.Reason != "" {
+		v.Result, v.Text = GoalUndecided, GoalUndecided+": "+v.Reason
+		return v, nil
+	}
+	switch {
+	case goal.Over != "":
 		v.decide(mine.never(c))
 		v.neededByWidth()
 	case c.quantile > 0:

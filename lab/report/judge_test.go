@@ -29,7 +29,55 @@ func outcomesOf(arm string, seed uint64, failing, slow int) *record.Run {
 		}
 		return good
 	})
+	for _, second := range []float64{0, 10} {
+		r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: "staff-service-0", Counts: []record.Count{counted(record.CountServer, "GET /driver/:vehicle", second*10)}})
+	}
 	return r
+}
+
+// TestVoid: what a run says nothing about, by its notes, makes no goal met or missed.
+func TestVoid(t *testing.T) {
+	unmet := outcomesOf("unmet", 1, 0, 0)
+	unmet.Samples = nil
+	late := outcomesOf("late", 1, 3, 0)
+	startLate(late)
+	never := outcomesOf("never", 1, 0, 0)
+	never.FaultAt = at(2)
+	for i := range never.Requests[:30] {
+		never.Requests[i].Status = 404
+	}
+	lateToo := outcomesOf("late", 2, 3, 0)
+	startLate(lateToo)
+	const (
+		wasLate = "not decided: the load was late: late/x/1, late/x/2"
+		notGood = "not decided: no request before the fault was good, most answered 404 (check load.streams and the manifests): never/y/1"
+	)
+	never.Fault, unmet.Fault = "y", "z"
+	r := reportOf(t, of(outcomesOf("a", 1, 3, 0), outcomesOf("a", 2, 3, 0), late, lateToo, never, unmet))
+	for goal, want := range map[string]string{
+		"unmet, z: good >= 50%":         "not decided: no request of the load met the fault: unmet/z/1",
+		"unmet, z: positions >= 1":      "not decided: no request of the load met the fault: unmet/z/1",
+		"never, y: failed <= 1%":        notGood,
+		"never, y: positions >= 1":      notGood,
+		"late, x: p50 <= 1ms":           wasLate,
+		"late, x: goodput >= 1":         wasLate,
+		"late, x: recovered <= 1s":      wasLate,
+		"a, x: p50 over late <= 1ms":    wasLate,
+		"late, x: failed <= 10%":        "met: 3 % (1.4..6.4) of 200 requests",
+		"a, x: failed over late <= 50%": "met: 0 % (-3.8..3.8) of 200 requests",
+		"a, x: p50 <= 3ms":              "met: 2.00 ms of 200 requests",
+	} {
+		judged := r
+		judged.Goals = nil
+		judge(t, &judged, goal)
+		assert.Equal(t, want, judged.Goals[0].Text, goal)
+		if reason, void := strings.CutPrefix(want, "not decided: "); void {
+			assert.Equal(t, reason, judged.Goals[0].Reason, goal+", reason")
+			assert.Equal(t, ExitUnknown, judged.ExitCode(), goal+", exit code")
+			assert.Contains(t, encoded(t, JUnit, judged), "<error message="+`"not decided: `, goal+", JUnit")
+			assert.Contains(t, encoded(t, JSON, judged), `"reason": "`+reason+`"`, goal+", JSON")
+		}
+	}
 }
 
 // TestJudge: a goal is judged with the interval, not with the value.

@@ -103,26 +103,12 @@ func (r Run) same(other Run) bool { return r.Seed == other.Seed && r.Repeat == o
 
 // note adds what the figures of the fault do not support.
 func (f *Fault) note() {
+	reports := f.reportsCanMeet()
 	for _, a := range f.Arms {
 		f.warnIdle(a)
 		for _, r := range a.Runs {
-			if l := r.Lateness; l.TooLate {
-				f.warn(a, r, loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
-			}
-			if n, mostly := r.neverWorked(); n > 0 {
-				const check = "check load.streams and the manifests"
-				f.warn(a, r, fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
-					fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check))
-			}
-			requests, reports := r.unmet()
-			switch {
-			case f.Healthy():
-			case !r.isLoadNear():
-				f.warn(a, r, notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")))
-			case requests:
-				f.warn(a, r, notMet, "no request of the load met the fault, by chance: its figures say nothing about it")
-			case reports && f.reportsCanMeet():
-				f.warn(a, r, noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
+			for _, n := range r.notes(reports) {
+				f.warn(a, r, n)
 			}
 		}
 	}
@@ -130,6 +116,52 @@ func (f *Fault) note() {
 		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
 		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
 	}
+}
+
+// runNote is what a run does not support. It voids figures: the run says nothing about
+// them, and goals on them are not decided by it.
+type runNote struct {
+	what, text string // in short, and in full
+	voids      func(Column) bool
+}
+
+// notes are all that voids figures of the run. With reports, the fault is in the way of
+// vehicles' reports, too.
+func (r *Run) notes(reports bool) (all []runNote) {
+	if l := r.Lateness; l.TooLate {
+		all = append(all, runNote{loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements), Column.isTimed})
+	}
+	if n, mostly := r.neverWorked(); n > 0 {
+		const check = "check load.streams and the manifests"
+		all = append(all, runNote{
+			fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
+			fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check), Column.isAny,
+		})
+	}
+	unmet, reportless := r.unmet()
+	switch {
+	case r.seen.Rules == "": // nothing that a request could meet
+	case !r.isLoadNear():
+		all = append(all, runNote{notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")), Column.isOfRequests})
+	case unmet:
+		voids := Column.isNotOfReports
+		if reportless {
+			voids = Column.isAny
+		}
+		all = append(all, runNote{notMet, "no request of the load met the fault, by chance: its figures say nothing about it", voids})
+	case reportless && reports:
+		all = append(all, runNote{noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it", Column.isOfReports})
+	}
+	return all
+}
+
+// What notes void.
+func (c Column) isAny() bool          { return true }
+func (c Column) isTimed() bool        { return c.timed }
+func (c Column) isOfReports() bool    { return c.reports }
+func (c Column) isNotOfReports() bool { return !c.reports }
+func (c Column) isOfRequests() bool {
+	return !c.reports && c.Unit.Base != cores.Base && c.Unit.Base != megabytes.Base
 }
 
 // neverWorked returns how many requests there were before the fault, and what became

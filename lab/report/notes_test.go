@@ -151,7 +151,7 @@ func TestLoadElsewhere(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	a, b := outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 0, 0)
 	for _, r := range []*record.Run{a, b} {
-		r.Replicas = 2
+		r.Replicas, r.Samples = 2, nil
 		startLate(r)
 	}
 	b.Notes = []string{"DestinationRule t: spec.host: changes no proxy: u"}
@@ -250,6 +250,7 @@ func TestManyWarnings(t *testing.T) {
 	for seed := range uint64(12) {
 		r := outcomesOf("library-with-a-long-name", seed+1, 0, 0)
 		startLate(r)
+		r.Samples = nil
 		r.Notes = []string{"DestinationRule a-rule: spec.trafficPolicy.outlierDetection: changes no proxy, since another one of the same host is older: b-rule"}
 		runs = append(runs, r)
 	}

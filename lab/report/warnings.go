@@ -13,6 +13,8 @@ type warning struct {
 	what string // the same for all runs of a kind
 	arm  string // empty: all arms of the fault
 	run  string // as --run has it, or the fault's name
+
+	voids func(Column) bool // nil: no figure
 }
 
 // What warnings are of.
@@ -24,14 +26,30 @@ const (
 	seedsLeft = "seeds left out"
 )
 
-// warn adds a note, and what it is in short.
-func (f *Fault) warn(a Arm, r Run, what, note string) {
+// warn adds a note on a run.
+func (f *Fault) warn(a Arm, r Run, n runNote) {
 	run := fmt.Sprintf("%s/%s/%d", a.Name, f.Name, r.Seed)
 	if r.Repeat > 0 {
 		run += fmt.Sprintf("/%d", r.Repeat)
 	}
-	f.Notes = append(f.Notes, fmt.Sprintf("%s, seed %d: %s", a.Name, r.Seed, note))
-	f.warnings = append(f.warnings, warning{what, a.Name, run})
+	f.Notes = append(f.Notes, fmt.Sprintf("%s, seed %d: %s", a.Name, r.Seed, n.text))
+	f.warnings = append(f.warnings, warning{n.what, a.Name, run, n.voids})
+}
+
+// void returns why some arms have no such figure that a goal can be judged by; empty if
+// they have.
+func (f Fault) void(c Column, arms ...string) string {
+	var kinds []kindOfWarning
+	for _, w := range f.warnings {
+		if slices.Contains(arms, w.arm) && w.voids != nil && w.voids(c) {
+			add(&kinds, w)
+		}
+	}
+	var texts []string
+	for _, kind := range kinds {
+		texts = append(texts, kind.text(0))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // warnIdle adds the mesh's notes of an arm, each once.
@@ -43,7 +61,7 @@ func (f *Fault) warnIdle(a Arm) {
 	slices.Sort(notes)
 	for _, note := range slices.Compact(notes) {
 		f.Notes = append(f.Notes, a.Name+": "+note)
-		f.warnings = append(f.warnings, warning{a.Name + ": " + note, a.Name, ""})
+		f.warnings = append(f.warnings, warning{what: a.Name + ": " + note, arm: a.Name})
 	}
 }
 
@@ -57,13 +75,18 @@ type kindOfWarning struct {
 func (r Report) warnings() (kinds []kindOfWarning) {
 	for _, f := range r.faults() {
 		for _, w := range f.warnings {
-			kind := find(&kinds, func(k *kindOfWarning) bool { return k.what == w.what })
-			if kind.what = w.what; w.run != "" {
-				kind.runs = append(kind.runs, w.run)
-			}
+			add(&kinds, w)
 		}
 	}
 	return kinds
+}
+
+// add adds a warning to its kind.
+func add(kinds *[]kindOfWarning, w warning) {
+	kind := find(kinds, func(k *kindOfWarning) bool { return k.what == w.what })
+	if kind.what = w.what; w.run != "" {
+		kind.runs = append(kind.runs, w.run)
+	}
 }
 
 // text has as many runs as fit a width, and how many more there are. A width of 0 is
