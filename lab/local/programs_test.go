@@ -2,6 +2,7 @@ package local
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -62,10 +63,14 @@ func TestFindPrograms(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
 	require.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
 	require.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
-	for _, test := range []struct{ root, bin, want string }{{root, bin, "a"}, {"", bin, "c"}} {
+	require.NoError(t, os.Symlink("c", filepath.Join(bin, "linked")))
+	for _, test := range []struct {
+		root, bin string
+		want      programs
+	}{{root, bin, programs{"a"}}, {"", bin, programs{"c", "linked"}}} {
 		found, err := findPrograms(test.root, test.bin)
 		require.NoError(t, err)
-		assert.Equal(t, programs{test.want}, found)
+		assert.Equal(t, test.want, found)
 	}
 	for _, places := range [][2]string{{"", ""}, {t.TempDir(), ""}, {"", t.TempDir()}, {"", "/nowhere"}} {
 		_, err := findPrograms(places[0], places[1])
