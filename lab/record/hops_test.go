@@ -39,7 +39,6 @@ func TestFindHops(t *testing.T) {
 	got := FindHops(samples, Offset(3*time.Second), Hop{})
 	assert.Equal(t, want, got, "hops")
 	assert.Equal(t, HopCounts{15, 15, 15, 15}, NewCounters(samples).Hop(want[1], 0, Offset(3*time.Second)), "counts")
-	assert.Equal(t, []bool{true, false, false}, []bool{want[1].Needs("driver"), want[1].Needs("positions"), want[2].Needs("")}, "needed by the routes of its path")
 	for _, test := range []struct {
 		entry, pod, want string
 	}{
@@ -113,7 +112,6 @@ func TestLoadHop(t *testing.T) {
 		run.Hops = FindHops(run.Samples, 0, Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
 		watched, _ := run.Watched()
 		assert.Equal(t, test.watched, watched, name+", watched")
-		assert.Equal(t, true, watched.Needs("any"), name+", is needed")
 		var shared []string
 		for _, h := range run.Hops {
 			if h.Shared {

@@ -131,11 +131,6 @@ func (r *Run) LoadHops() (path []Hop) {
 	return path
 }
 
-// Needs reports whether a request of the load, one of a few routes, needs a hop:
-// its route is a word of the path that leads to the calls, or it is the load's own
-// hop.
-func (h Hop) Needs(route string) bool { return h.Load || words(h.Per...)[route] }
-
 // Watched returns the hop whose attempts show the fault: the load's nearest to a
 // service that had it, else the first from the entry. If the entry is unknown, it is one
 // of all.

@@ -368,25 +368,47 @@ func TestRepeats(t *testing.T) {
 	assert.Equal(t, []float64{1, 0}, []float64{*both.SameSeed.Value, *both.OtherSeeds.Value}, "two comparisons")
 }
 
-// TestNeeding: with two routes, attempts are wasted or not by the requests that
-// need the watched hop.
+// TestNeeding: with several streams, attempts are wasted or not by the requests that
+// lead to the watched hop. Which these are shows in the counts before the fault, and in
+// the paths where streams are as many; the names of the streams change nothing.
 func TestNeeding(t *testing.T) {
-	n := 0
-	r := &record.Run{Key: record.Key{Arm: "none", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(2), RepairAt: at(12), End: at(14), Rules: "status=502", Replicas: 1, Pods: []string{"staff-service-0"}}
-	r.Requests = every(14, func(second float64) record.Request {
-		n++
-		q := pick(second >= 2 && second < 12 && n%2 == 0, failed)
-		q.Route = []string{record.RoutePositions, record.RouteDriver}[(n+1)%2]
-		return q
-	})
-	for second := range 15 {
-		calls := float64(second) * 5
-		sample(r, float64(second), calls, counted("server", "GET /vehicles/driver/:name", calls), counted("server", "GET /vehicles", calls))
+	const drivers, positions = "/vehicles/driver/{vehicle}", "/vehicles/"
+	for name, test := range map[string]struct {
+		a, b, c string // the paths, of the load's fourths: a, b, c, b
+		leading int    // of four requests, those that lead to staff-service
+		want    string // wasted, where the requests of a fail
+	}{
+		"as many, by path":                    {drivers, positions, positions, 1, "100 % (96.3..100)"},
+		"as many, by path, behind a prefix":   {"/api" + drivers, "/api" + positions, "/api/vehicles/{vehicle}", 1, "100 % (96.3..100)"},
+		"as many, paths that tell nothing":    {"/a", "/b", "/c", 1, "-"},
+		"by count":                            {"/a", "/b", "/c", 2, "0 % (0..1.9)"},
+		"all":                                 {"/a", "/b", "/c", 4, "25 % (21..29.5)"},
+		"two with the path":                   {drivers, positions, drivers, 2, "50 % (43.1..56.9)"},
+		"two with the path, which is refuted": {drivers, positions, drivers, 4, "25 % (21..29.5)"},
+		"others call, too":                    {"/a", "/b", "/c", 9, "-"},
+	} {
+		for _, names := range [][]string{{"driver", "positions", "vehicles"}, {"vehicles", "driver", "x"}} {
+			r := &record.Run{Key: record.Key{Arm: "none", Fault: "x", Seed: 1}, Rate: 40, FaultAt: at(4), RepairAt: at(14), End: at(16), Rules: "status=502", Replicas: 1, Pods: []string{"staff-service-0"}}
+			for i, stream := range []string{names[0], names[1], names[2], names[1]} {
+				r.Requests = append(r.Requests, every(16, func(second float64) record.Request {
+					q := pick(i == 0 && second >= 4 && second < 14, failed)
+					q.Route = stream
+					return q
+				})...)
+			}
+			for second := range 17 {
+				calls := float64(second * 10 * test.leading)
+				sample(r, float64(second), calls, counted("server", "GET /vehicles/driver/:name", calls))
+			}
+			c := of(hopped(r, at(4)))
+			c.Experiment = fmt.Sprintf("# q?\narms: [{name: none, manifests: m}]\nload: {streams: [{name: %s, path: %q}, {name: %s, path: %q}, {name: %s, path: %q}]}\n", names[0], test.a, names[1], test.b, names[2], test.c)
+			a := reportOf(t, c).Groups[0].Faults[0].Arms[0]
+			assert.Equal(t, test.want, a.Figures["wasted"].Text(percent), "%s, named %q: wasted", name, names)
+			want := 1.
+			if test.want == "-" {
+				want = 0
+			}
+			assert.Equal(t, want, a.Runs[0].Curve[6].Attempts, "%s, named %q: attempts in the seventh second", name, names)
+		}
 	}
-	hopped(r, at(2))
-	assert.Equal(t, []string{"GET /vehicles/driver/:name"}, r.Hops[0].Per, "the cause of the calls")
-	a := computed(t, r).Faults[0].Arms[0]
-	assert.Equal(t, "100 % (92.9..100)", a.Figures["wasted"].Text(percent), "wasted")
-	second := a.Runs[0].Curve[5]
-	assert.Equal(t, Step{Requests: 10, Good: 5, Attempts: 1}, Step{Requests: second.Requests, Good: second.Good, Attempts: second.Attempts}, "the sixth second")
 }

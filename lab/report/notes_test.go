@@ -137,7 +137,7 @@ func TestLoadElsewhere(t *testing.T) {
 				r.Samples = append(r.Samples, record.Sample{At: at(second), Pod: pod, Counts: counts})
 			}
 		}
-		r.Hops = record.FindHops(r.Samples, r.FaultAt, record.Hop{Upstream: r.Entry, Methods: getOnly})
+		r.Hops = record.FindHops(r.Samples, r.FaultAt, record.Hop{Upstream: r.Entry, Methods: []string{"GET"}})
 		return r
 	}
 	f := computed(t, run(1), run(2)).Faults[0]

@@ -158,7 +158,7 @@ func (g *Group) add(run *record.Run) error {
 	if !slices.Equal(a.settings, run.Settings) {
 		return fmt.Errorf("%s: settings: %q and %q: must be the same to be compared; report each directory alone", run.Name(), a.settings, run.Settings)
 	}
-	computed := compute(run, g.Conditions.SLO, g.methods())
+	computed := compute(run, g.Conditions.SLO, g.streams())
 	if slices.ContainsFunc(a.Runs, computed.same) {
 		return fmt.Errorf("%s: must be there once", run.Name())
 	}
@@ -166,16 +166,16 @@ func (g *Group) add(run *record.Run) error {
 	return nil
 }
 
-// methods are those of the load.
-func (g *Group) methods() []string {
+// streams are those of the load.
+func (g *Group) streams() []experiment.Stream {
 	if g.experiment == nil {
 		return getOnly
 	}
-	return g.experiment.Load.Methods()
+	return g.experiment.Load.Streams
 }
 
-// getOnly are the methods of the load that an experiment has by default.
-var getOnly = []string{http.MethodGet}
+// getOnly is a load that only reads, as an experiment has by default.
+var getOnly = []experiment.Stream{{Method: http.MethodGet}}
 
 // check refuses a fault that is in two groups: their conditions differ.
 func (r Report) check() error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
 )
@@ -56,6 +57,7 @@ type Run struct {
 	hasHop                bool
 	watched, watchedAfter record.HopCounts
 	watchedHop            record.Hop
+	needs                 map[string]bool // the streams that lead to it; nil: unknown
 	counters              record.Counters
 }
 
@@ -136,12 +138,12 @@ func (s *Step) count(latency float64) {
 	s.Latencies[band]++
 }
 
-// compute computes a run. methods are the load's.
-func compute(seen *record.Run, slo record.Offset, methods []string) Run {
+// compute computes a run. streams are the load's.
+func compute(seen *record.Run, slo record.Offset, streams []experiment.Stream) Run {
 	slices.SortStableFunc(seen.Requests, func(a, b record.Request) int { return int(a.Intended - b.Intended) })
 	late := seen.Lateness()
 	r := Run{
-		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: methods,
+		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: experiment.Load{Streams: streams}.Methods(),
 		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}
@@ -158,6 +160,7 @@ func compute(seen *record.Run, slo record.Offset, methods []string) Run {
 	r.positions, r.gap = deliveries(seen, seen.FaultAt, seen.RepairAt)
 	r.Cost = costsOf(r.counters, seen)
 	r.count()
+	r.findNeeding(streams)
 	r.Origins = origins(r.during, r.proxied())
 	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), percentiles(r.latencies)
 	return r
@@ -189,15 +192,6 @@ func (r *Run) settle() {
 	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, count(healthy, notGood).Share()+Tolerance); ok {
 		r.Recovered = pointer(seconds(at - c.RepairAt))
 	}
-}
-
-// needing are the requests that need the watched hop: all, unless the load has
-// several routes.
-func (r *Run) needing(requests []record.Request) []record.Request {
-	if !slices.ContainsFunc(r.seen.Requests, func(q record.Request) bool { return q.Route != r.seen.Requests[0].Route }) {
-		return requests
-	}
-	return slices.DeleteFunc(slices.Clone(requests), func(q record.Request) bool { return !r.watchedHop.Needs(q.Route) })
 }
 
 // wasted is the attempts that no good answer in time came of, and all that the
