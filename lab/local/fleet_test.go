@@ -217,9 +217,9 @@ func TestServicePort(t *testing.T) {
 	}
 }
 
-// quickProbes makes probes that see a change at their next look.
-const quickProbes = `, env: [{name: ADMIN_ADDR, value: ":9090"}], ports: [{name: admin, containerPort: 9090}], readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1, failureThreshold: 1},
-  livenessProbe: {httpGet: {path: /healthz, port: admin}, periodSeconds: 1, failureThreshold: 1}`
+// quickProbes makes probes that see a change at their next look, but no failure in a program that waits for a processor.
+const quickProbes = `, env: [{name: ADMIN_ADDR, value: ":9090"}], ports: [{name: admin, containerPort: 9090}], readinessProbe: {httpGet: {path: /readyz, port: admin}, periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 1},
+  livenessProbe: {httpGet: {path: /healthz, port: admin}, periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 1}`
 
 func TestRestartAfterExit(t *testing.T) {
 	o := testOptions(t)
