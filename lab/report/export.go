@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"fleetman.example/lab/stats"
 )
 
 // JSON writes every figure, run, timeline and curve of a Report or a Pair.
@@ -56,7 +58,7 @@ const (
 
 // HGRM writes the latencies of each arm with each fault into DIR, as
 // FAULT.ARM.hgrm, in milliseconds: the percentile distribution of HdrHistogram,
-// which its plotter reads.
+// which its plotter reads, as far as the sample supports it.
 func HGRM(dir string, r Report) error {
 	histograms := map[string]string{}
 	for f, a := range armsOf(r.faults()) {
@@ -86,12 +88,32 @@ func writeFiles(dir, what string, files map[string]string) error {
 // hgrm is the distribution of the latencies of all runs.
 func (a Arm) hgrm() (string, error) {
 	h := hdrhistogram.New(lowestMicros, highestMicros, digits)
-	for _, latency := range a.Figures["p50"].latencies {
+	for _, latency := range a.Figures["p50"].sample.Sorted {
 		if err := h.RecordValue(min(max(int64(latency*1e6+.5), lowestMicros), highestMicros)); err != nil {
 			return "", err
 		}
 	}
-	var text strings.Builder
+	var text, supported strings.Builder
 	_, err := h.PercentilesPrint(&text, 5, 1000)
-	return text.String(), err
+	for line := range strings.Lines(text.String()) {
+		if a.supports(line) {
+			supported.WriteString(line)
+		}
+	}
+	return supported.String(), err
+}
+
+// supports reports whether the sample supports the percentile of a line: VALUE
+// PERCENTILE COUNT. The lowest and the highest value, 0 and 1, are facts.
+func (a Arm) supports(line string) bool {
+	fields := strings.Fields(line)
+	if len(fields) < 3 {
+		return true
+	}
+	q, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil || q <= 0 || q >= 1 {
+		return true
+	}
+	_, _, ok := a.Figures["p50"].sample.Quantile(q, stats.Confidence)
+	return ok
 }

@@ -35,10 +35,10 @@ type Figure struct {
 	Runs []*float64 `json:"runs"`
 	Note string     `json:"note,omitempty"`
 
-	counts    []stats.Count // of each run, of a share
-	scale     float64       // of a share: 1, or the rate
-	effect    float64       // of a share: how many requests are worth an independent one
-	latencies []float64     // of all runs, sorted, of a quantile
+	counts []stats.Count // of each run, of a share
+	scale  float64       // of a share: 1, or the rate
+	effect float64       // of a share: how many requests are worth an independent one
+	sample stats.Sample  // of a quantile
 }
 
 // figure computes the column of an arm.
@@ -70,10 +70,11 @@ func (c Column) of(r *Run) *float64 {
 		}
 		return pointer(micro(count.Share() * c.scaled(r)))
 	case c.quantile > 0:
-		if len(r.latencies) == 0 {
+		value, _, ok := stats.NewSample(r.latencies).Quantile(c.quantile, stats.Confidence)
+		if !ok {
 			return nil
 		}
-		return pointer(micro(r.latencies[stats.Rank(len(r.latencies), c.quantile)-1]))
+		return pointer(micro(value))
 	}
 	if v := c.value(r); v != nil {
 		return pointer(micro(*v))
@@ -104,14 +105,11 @@ func (f *Figure) shares(c Column, runs []Run, confidence float64) {
 }
 
 func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
-	for i := range runs {
-		f.latencies = append(f.latencies, runs[i].latencies...)
-	}
-	if f.N = len(f.latencies); f.N == 0 {
+	f.sample = sampleOf(runs)
+	if f.N = len(f.sample.Sorted); f.N == 0 {
 		return
 	}
-	slices.Sort(f.latencies)
-	value, i, ok := stats.Quantile(f.latencies, c.quantile, confidence)
+	value, i, ok := f.sample.Quantile(c.quantile, confidence)
 	if ok {
 		f.Value = pointer(micro(value))
 		f.interval(i)
@@ -119,6 +117,15 @@ func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
 	}
 	above := f.N - stats.Rank(f.N, c.quantile)
 	f.Note = fmt.Sprintf("%d of %d above %s", above, f.N, c.Unit.text(value))
+}
+
+// sampleOf is the latencies of some runs.
+func sampleOf(runs []Run) stats.Sample {
+	var all [][]float64
+	for _, r := range runs {
+		all = append(all, r.latencies)
+	}
+	return stats.NewSample(all...)
 }
 
 // mean is of the runs that have a value. Three runs or more have Student's
@@ -155,7 +162,7 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 		of, i, ok = stats.Mean(parts, confidence)
 		i.Low, i.High = i.Low+mean-of, i.High+mean-of
 	}
-	if i.Low = max(i.Low, 0); ok { // no figure is negative
+	if i.Low = max(i.Low, min(mean, 0)); ok { // no figure is negative but by chance
 		f.interval(i)
 	}
 }
@@ -214,39 +221,35 @@ type Difference struct {
 	Within bool `json:"within,omitempty"`
 }
 
-// over computes the difference of two arms' figures. Shares have the interval
-// of stats.PairedShares. Other figures have Student's interval of three pairs
-// or more; below that, what their own intervals leave open.
+// over computes the difference of two arms' figures, and the interval of the same. For
+// shares they are of the pooled counts, with stats.PairedShares. For other figures they
+// are the mean of the pairs and Student's interval, of three pairs or more; below that,
+// the difference of the figures, and what their own intervals leave open.
 func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
 	if mine.Value == nil || others.Value == nil {
 		return d
 	}
-	d.Value = pointer(micro(*mine.Value - *others.Value))
 	var pairs []float64
-	for i := range min(len(mine.Runs), len(others.Runs)) {
+	runs := min(len(mine.Runs), len(others.Runs))
+	for i := range runs {
 		if a, b := mine.Runs[i], others.Runs[i]; a != nil && b != nil {
 			pairs = append(pairs, *a-*b)
 		}
 	}
-	d.Pairs, d.Within = len(pairs), len(pairs) < stats.FewestPairs
-	var i stats.Interval
-	ok := true
+	if d.Pairs = len(pairs); c.quantile > 0 {
+		d.Pairs = runs // also when a run alone has no such quantile
+	}
+	d.Within = d.Pairs < stats.FewestPairs
+	d.Value = pointer(micro(*mine.Value - *others.Value))
 	switch {
 	case c.share != nil:
-		i = stats.PairedShares(mine.counts, others.counts, confidence)
-		i.Low, i.High = i.Low*mine.scale, i.High*mine.scale
-	case !d.Within:
-		var mean float64
-		if mean, i, ok = stats.Mean(pairs, confidence); c.quantile == 0 {
-			d.Value = pointer(micro(mean))
-		}
-	case mine.Low != nil && others.Low != nil:
-		i = stats.Interval{Low: *mine.Low - *others.High, High: *mine.High - *others.Low}
-	default:
-		ok = false
-	}
-	if ok {
+		d.interval(stats.PairedShares(mine.counts, others.counts, [2]float64{mine.scale, others.scale}, confidence))
+	case len(pairs) >= stats.FewestPairs:
+		mean, i, _ := stats.Mean(pairs, confidence)
+		d.Value = pointer(micro(mean))
 		d.interval(i)
+	case mine.Low != nil && others.Low != nil:
+		d.interval(stats.Interval{Low: *mine.Low - *others.High, High: *mine.High - *others.Low})
 	}
 	return d
 }

@@ -228,30 +228,28 @@ func (v *Verdict) decide(never, sometimes bool) {
 	}
 }
 
-// decideQuantile judges the share of the requests that do not exceed the bound:
-// the quantile does not exceed it when that share is at least the quantile's.
+// decideQuantile judges the share of the requests that do not exceed the bound, with the
+// design effect of runs that differ: the quantile does not exceed the bound when that
+// share is at least the quantile's.
 func (v *Verdict) decideQuantile(c Column, f Figure, confidence float64) {
-	v.Result = GoalMet
+	if v.Result = GoalMet; f.N == 0 {
+		v.Result = GoalUndecided
+	}
 	for _, b := range []struct {
 		limit *float64
 		most  bool
 	}{{v.AtMost, true}, {v.AtLeast, false}} {
-		if b.limit == nil {
+		if b.limit == nil || f.N == 0 {
 			continue
 		}
-		count := stats.Count{N: float64(len(f.latencies))}
-		for _, latency := range f.latencies {
-			if latency <= *b.limit {
-				count.K++
-			}
-		}
-		i := stats.Share(count, confidence)
+		pooled, effective := stats.Pool(f.sample.AtMost(*b.limit))
+		i := stats.Share(effective, confidence)
 		switch above, below := i.Low >= c.quantile, i.High < c.quantile; {
 		case b.most && below, !b.most && above:
 			v.Result = GoalMissed
 			return
 		case !above && !below:
-			v.Result, v.Needed = GoalUndecided, stats.Needed(count.Share(), c.quantile, confidence)
+			v.Result, v.Needed = GoalUndecided, neededOf(pooled.Share(), c.quantile, confidence, pooled.N/effective.N)
 		}
 	}
 }
@@ -267,12 +265,16 @@ func (v *Verdict) nearest() (b float64, ok bool) {
 	return b, ok
 }
 
-// neededShare is of a share; requests that are not independent are worth fewer.
+// neededShare is of a share.
 func (v *Verdict) neededShare(f Figure, confidence float64) {
 	if b, ok := v.nearest(); ok && v.Result == GoalUndecided && f.scale > 0 {
-		n := float64(stats.Needed(*v.Value/f.scale, b/f.scale, confidence)) * f.effect
-		v.Needed = int(math.Ceil(n))
+		v.Needed = neededOf(*v.Value/f.scale, b/f.scale, confidence, f.effect)
 	}
+}
+
+// neededOf is stats.Needed of requests of which so many are worth an independent one.
+func neededOf(share, bound, confidence, effect float64) int {
+	return int(math.Ceil(float64(stats.Needed(share, bound, confidence)) * effect))
 }
 
 // neededByWidth uses that an interval is half as wide with four times as many.

@@ -199,7 +199,7 @@ func (c claims) Worst(fault, arm string) string {
 
 // Max is the highest latency.
 func (c claims) Max(fault, arm string) string {
-	return duration.text(slices.Max(c.arm(fault, arm).Figures["p50"].latencies))
+	return duration.text(slices.Max(c.arm(fault, arm).Figures["p50"].sample.Sorted))
 }
 
 // Never checks that arms have no value of a figure in the time of their runs.

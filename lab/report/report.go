@@ -208,7 +208,7 @@ func (f *Fault) compute() error {
 				a.Figures[c.Name] = figure
 			}
 		}
-		a.Percentiles = percentiles(a.Figures["p50"].latencies)
+		a.Percentiles = percentiles(a.Figures["p50"].sample)
 		for _, r := range a.Runs {
 			f.Pods = append(f.Pods, r.seen.Pods...)
 			if r.hasHop {

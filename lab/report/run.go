@@ -162,7 +162,7 @@ func compute(seen *record.Run, slo record.Offset, streams []experiment.Stream) R
 	r.count()
 	r.findNeeding(streams)
 	r.Origins = origins(r.during, r.proxied())
-	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), percentiles(r.latencies)
+	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), percentiles(stats.NewSample(r.latencies))
 	return r
 }
 
@@ -252,13 +252,13 @@ func hopParts(of func(record.HopCounts) float64) func(*Run) []float64 {
 	}
 }
 
-// percentiles are those of sorted latencies, evenly spaced on the axis of
-// 1/(1-share), to the last one that the sample supports.
-func percentiles(latencies []float64) []Percentile {
+// percentiles are those of latencies, evenly spaced on the axis of 1/(1-share), that
+// the sample supports, and at 0 the lowest latency.
+func percentiles(latencies stats.Sample) []Percentile {
 	all := []Percentile{}
 	for _, q := range []float64{0, .1, .25, .5, .75, .9, .95, .98, .99, .995, .998, .999, .9995, .9998, .9999} {
-		if n := len(latencies); n > 0 && (1-q)*float64(n) >= 1-1e-9 {
-			all = append(all, Percentile{q, micro(latencies[stats.Rank(n, q)-1])})
+		if value, _, ok := latencies.Quantile(q, stats.Confidence); ok || q == 0 && len(latencies.Sorted) > 0 {
+			all = append(all, Percentile{q, micro(value)})
 		}
 	}
 	return all

@@ -202,11 +202,11 @@ func (a Arm) short() string {
 // tail is the p99, or the highest latency of a sample that has no p99, and which
 // of the two it is; both are empty without any.
 func (f Figure) tail() (which, latency string) {
-	switch n := len(f.latencies); {
+	switch n := len(f.sample.Sorted); {
 	case f.Value != nil:
 		return "p99", duration.text(*f.Value)
 	case n > 0:
-		return "max", duration.text(f.latencies[n-1])
+		return "max", duration.text(f.sample.Sorted[n-1])
 	}
 	return "", ""
 }

@@ -7,6 +7,7 @@ package stats
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"gonum.org/v1/gonum/stat"
@@ -29,6 +30,8 @@ func (i Interval) Contains(v float64) bool { return i.Low <= v && v <= i.High }
 func (i Interval) hull(other Interval) Interval {
 	return Interval{min(i.Low, other.Low), max(i.High, other.High)}
 }
+
+func (i Interval) scaled(by float64) Interval { return Interval{i.Low * by, i.High * by} }
 
 // Count is K of N, of one run.
 type Count struct{ K, N float64 }
@@ -86,8 +89,13 @@ func Share(c Count, confidence float64) Interval {
 // difference between independent proportions", Statistics in Medicine 17,
 // 1998, method 10).
 func ShareDifference(a, b Count, confidence float64) Interval {
-	p, q := a.Share(), b.Share()
-	mine, others := Share(a, confidence), Share(b, confidence)
+	return scaledDifference(a, b, [2]float64{1, 1}, confidence)
+}
+
+// scaledDifference is of shares that are multiplied by a scale each.
+func scaledDifference(a, b Count, scales [2]float64, confidence float64) Interval {
+	p, q := scales[0]*a.Share(), scales[1]*b.Share()
+	mine, others := Share(a, confidence).scaled(scales[0]), Share(b, confidence).scaled(scales[1])
 	return Interval{
 		p - q - math.Hypot(p-mine.Low, others.High-q),
 		p - q + math.Hypot(mine.High-p, q-others.Low),
@@ -109,20 +117,23 @@ func Mean(values []float64, confidence float64) (mean float64, i Interval, ok bo
 	return mean, Interval{mean - half, mean + half}, true
 }
 
-// PairedShares returns the interval of the mean difference of shares that are
-// paired, run by run. Three pairs or more have Student's interval, which
-// covers what differs from run to run; that of the pooled counts, which covers
-// chance within the runs, is in it. Fewer pairs have the latter alone.
-func PairedShares(a, b []Count, confidence float64) Interval {
+// PairedShares returns the interval of the difference of shares that are paired, run by
+// run, each multiplied by its arm's scale. Three pairs or more have Student's interval,
+// which covers what differs from run to run; that of the pooled counts, which covers
+// chance within the runs, is in it, and so is their difference. Fewer pairs have the
+// latter alone. A run of which nothing was counted has no pair.
+func PairedShares(a, b []Count, scales [2]float64, confidence float64) Interval {
 	_, mine := Pool(a)
 	_, others := Pool(b)
-	i := ShareDifference(mine, others, confidence)
-	if len(a) != len(b) || len(a) < FewestPairs {
-		return i
-	}
+	i := scaledDifference(mine, others, scales, confidence)
 	var differences []float64
-	for n := range a {
-		differences = append(differences, a[n].Share()-b[n].Share())
+	for n := range min(len(a), len(b)) {
+		if a[n].N > 0 && b[n].N > 0 {
+			differences = append(differences, scales[0]*a[n].Share()-scales[1]*b[n].Share())
+		}
+	}
+	if len(differences) < FewestPairs {
+		return i
 	}
 	_, paired, _ := Mean(differences, confidence)
 	return i.hull(paired)
@@ -132,20 +143,55 @@ func PairedShares(a, b []Count, confidence float64) Interval {
 // factor is 12.7 for two, 4.3 for three.
 const FewestPairs = 3
 
-// Quantile returns the nearest-rank quantile of sorted values, and its
-// distribution-free interval, between two of the values. ok is false when the
-// sample is too small to have one: 368 values for the 0.99 quantile with a
-// confidence of 0.95.
-func Quantile(sorted []float64, q, confidence float64) (value float64, i Interval, ok bool) {
-	if len(sorted) == 0 {
+// Sample is the values of one or more runs.
+type Sample struct {
+	Sorted []float64 // all values
+	runs   [][]float64
+}
+
+// NewSample returns the sample of the values of each run.
+func NewSample(runs ...[]float64) Sample {
+	s := Sample{slices.Concat(runs...), runs}
+	slices.Sort(s.Sorted)
+	return s
+}
+
+// AtMost counts the values of each run that do not exceed a limit.
+func (s Sample) AtMost(limit float64) (counts []Count) {
+	for _, run := range s.runs {
+		c := Count{N: float64(len(run))}
+		for _, v := range run {
+			if v <= limit {
+				c.K++
+			}
+		}
+		counts = append(counts, c)
+	}
+	return counts
+}
+
+// Quantile returns the nearest-rank quantile, and its distribution-free interval,
+// between two of the values. ok is false when the sample is too small to have one: 368
+// values of one run for the 0.99 quantile with a confidence of 0.95. Where runs differ,
+// the ranks are those of the effective number of values, by the design effect of the
+// share that does not exceed the quantile (R. S. Woodruff, "Confidence intervals for
+// medians and other position measures", Journal of the American Statistical
+// Association 47, 1952; the effect as in Pool).
+func (s Sample) Quantile(q, confidence float64) (value float64, i Interval, ok bool) {
+	n := len(s.Sorted)
+	if n == 0 {
 		return 0, i, false
 	}
-	value = sorted[Rank(len(sorted), q)-1]
-	low, high := ranks(len(sorted), q, confidence)
-	if low < 1 || high > len(sorted) {
+	value = s.Sorted[Rank(n, q)-1]
+	_, effective := Pool(s.AtMost(value))
+	of := int(effective.N + 1e-9)
+	low, high := ranks(of, q, confidence)
+	if low < 1 || high > of {
 		return value, i, false
 	}
-	return value, Interval{sorted[low-1], sorted[high-1]}, true
+	each := float64(n) / float64(of) // values that are worth an independent one
+	first, last := int(float64(low-1)*each+1e-9), min(int(math.Ceil(float64(high)*each-1e-9)), n)-1
+	return value, Interval{s.Sorted[first], s.Sorted[last]}, true
 }
 
 // Rank is the nearest rank of a quantile, from 1 to n.

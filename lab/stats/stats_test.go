@@ -81,12 +81,12 @@ func TestQuantile(t *testing.T) {
 		for i := range n {
 			values = append(values, float64(i+1))
 		}
-		median, got, ok := Quantile(values, .5, .95)
+		median, got, ok := NewSample(values).Quantile(.5, .95)
 		assert.True(t, ok, "median of %d has an interval", n)
 		assert.Equal(t, Interval{float64(critical + 1), float64(n - critical)}, got, "interval of the median of %d", n)
 		assert.Equal(t, math.Ceil(float64(n)/2), median, "median of %d", n)
 	}
-	_, _, ok := Quantile([]float64{1, 2, 3, 4, 5}, .5, .95)
+	_, _, ok := NewSample([]float64{1, 2, 3, 4, 5}).Quantile(.5, .95)
 	assert.Equal(t, false, ok, "five values have an interval for the median")
 }
 
@@ -96,7 +96,7 @@ func TestQuantile(t *testing.T) {
 // Statistics 12, 1941): 59 for 0.95, 299 for 0.99, 2 995 for 0.999.
 func TestSupports(t *testing.T) {
 	supports := func(n int, q, confidence float64) bool {
-		_, _, ok := Quantile(make([]float64, n), q, confidence)
+		_, _, ok := NewSample(make([]float64, n)).Quantile(q, confidence)
 		return ok
 	}
 	for q, n := range map[float64]int{.95: 59, .99: 299, .999: 2995} {
@@ -121,11 +121,11 @@ func TestPairedShares(t *testing.T) {
 	b := []Count{{20, 100}, {40, 100}, {60, 100}}
 	// Each pair differs by 0.1, though the seeds differ by more: the pooled
 	// counts alone decide nothing.
-	got := PairedShares(a, b, .95)
+	got := PairedShares(a, b, [2]float64{1, 1}, .95)
 	assert.True(t, got.Contains(0) && got.Contains(.1), "got %+v", got)
 	same := []Count{{50, 100}, {50, 100}, {50, 100}}
 	more := []Count{{90, 100}, {91, 100}, {89, 100}}
-	got = PairedShares(more, same, .95)
+	got = PairedShares(more, same, [2]float64{1, 1}, .95)
 	assert.True(t, got.Low > .3 && got.High < .5, "got %+v", got)
 }
 
@@ -138,4 +138,26 @@ func TestNeeded(t *testing.T) {
 		assert.Equal(t, []bool{true, false}, []bool{undecided(n - 1), undecided(n)}, "%v against %v: got %v", test.share, test.bound, n)
 	}
 	assert.Equal(t, 0, Needed(.5, .5, .95), "at the bound")
+}
+
+// TestQuantileOfRuns: runs that are alike are one sample; of those that differ wholly,
+// each is one value.
+func TestQuantileOfRuns(t *testing.T) {
+	var all []float64
+	runs := make([][]float64, 10)
+	for i := range 1000 {
+		all = append(all, float64(i))
+		runs[i%10] = append(runs[i%10], float64(i))
+	}
+	_, want, _ := NewSample(all).Quantile(.9, .95)
+	value, got, ok := NewSample(runs...).Quantile(.9, .95)
+	assert.Equal(t, []any{899.0, want, true}, []any{value, got, ok}, "runs that are alike")
+
+	for i := range 10 {
+		runs[i] = all[i*100 : (i+1)*100] // each is above the one before
+	}
+	_, got, ok = NewSample(runs...).Quantile(.5, .95)
+	assert.True(t, ok && got.Low < 250 && got.High > 750, "runs that differ wholly: %+v", got)
+	_, _, ok = NewSample(runs...).Quantile(.99, .95)
+	assert.False(t, ok, "ten values have an interval for 0.99")
 }
