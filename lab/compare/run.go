@@ -143,11 +143,7 @@ func (r *running) findHops() {
 	if caller, err := r.caller(); r.e.Load.From != "" && err == nil {
 		load.Caller = caller.Deployment
 	}
-	healthyUntil := r.seen.FaultAt
-	if r.none() {
-		healthyUntil = 0 // of the whole run
-	}
-	r.seen.Hops = record.FindHops(r.seen.Samples, healthyUntil, load)
+	r.seen.Hops = record.FindHops(r.seen.Samples, r.seen.HealthyUntil(), load)
 }
 
 // targetName is where the arm's load goes.

@@ -15,7 +15,7 @@ type Hop struct {
 	Methods  []string `json:"methods"` // of the calls
 	// Per are the routes of the caller's own requests that lead to the calls, as
 	// CountServer has them. None when the caller is not called: then its
-	// CountReports do.
+	// CountReports do. None, too, if they are unknown: see Counters.IsUnknown.
 	Per []string `json:"per,omitempty"`
 	// Calls is how many calls one such request makes while nothing fails. 0 when the
 	// caller makes none itself: see Load.
@@ -79,14 +79,32 @@ func (n Count) leadsTo(h Hop) bool {
 func (n Count) method() string   { method, _, _ := strings.Cut(n.Of, " "); return method }
 func (n Count) upstream() string { _, upstream, _ := strings.Cut(n.Of, " "); return upstream }
 
+// WholeRun is an offset after all others.
+const WholeRun = math.MaxInt64 - SampleSlack
+
+// HealthyUntil is the offset up to which nothing failed: that of the fault, which waits
+// for the sample before it, or WholeRun if there is none.
+func (r *Run) HealthyUntil() Offset {
+	if r.Rules == "" {
+		return WholeRun
+	}
+	set := WholeRun
+	for _, e := range r.Events {
+		if e.What == EventFaultSet {
+			set = min(set, e.At)
+		}
+	}
+	if set == WholeRun {
+		return r.FaultAt
+	}
+	return max(r.FaultAt, set-SampleSlack)
+}
+
 // FindHops finds the calls of services to each other in what they counted until
-// an offset up to which nothing failed; 0 is the end of the run. Load is the hop of
-// the load to its entry, without a caller if no service sends it.
+// an offset up to which nothing failed. Load is the hop of the load to its entry,
+// without a caller if no service sends it.
 func FindHops(samples []Sample, healthyUntil Offset, load Hop) (hops []Hop) {
 	c := NewCounters(samples)
-	if healthyUntil == 0 {
-		healthyUntil = c.last
-	}
 	for _, call := range c.calls() {
 		if n := len(hops); n == 0 || hops[n-1].Caller != call.caller || hops[n-1].Upstream != call.upstream {
 			hops = append(hops, Hop{Caller: call.caller, Upstream: call.upstream})
@@ -160,7 +178,7 @@ func addLoad(hops []Hop, load Hop) []Hop {
 func (c Counters) findCause(h *Hop, until Offset) {
 	calls := c.Hop(*h, 0, until).Attempts
 	upstream := words(c.routes(h.Upstream)...)
-	routes := slices.DeleteFunc(c.routes(h.Caller), func(route string) bool { return isSafe(route) != isSafe(h.Methods...) })
+	routes := c.causes(*h)
 	type cause struct {
 		routes            []string
 		off, calls, alike float64
@@ -185,6 +203,18 @@ func (c Counters) findCause(h *Hop, until Offset) {
 		}
 	}
 	h.Per, h.Calls = slices.Clone(best.routes), best.calls
+}
+
+// causes are the routes of a hop's caller whose requests may make its calls.
+func (c Counters) causes(h Hop) []string {
+	return slices.DeleteFunc(c.routes(h.Caller), func(route string) bool { return isSafe(route) != isSafe(h.Methods...) })
+}
+
+// IsUnknown reports whether it is unknown which requests make the calls of a hop: its
+// caller has counted none of those that may do so while nothing failed.
+func (c Counters) IsUnknown(h Hop) bool {
+	reports := func(n Count) bool { return n.Name == CountReports }
+	return len(h.Per) == 0 && h.Calls > 0 && len(c.causes(h)) > 0 && c.grown(h.Caller, reports, 0, c.last) == 0
 }
 
 // inFlight is how many calls of the load may have begun and not ended, while

@@ -62,7 +62,7 @@ func TestShared(t *testing.T) {
 	hops := FindHops([]Sample{
 		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
 		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
-	}, 0, Hop{})
+	}, WholeRun, Hop{})
 	var shared []bool
 	for _, h := range hops {
 		shared = append(shared, h.Shared)
@@ -109,7 +109,7 @@ func TestLoadHop(t *testing.T) {
 			nil,
 		},
 	} {
-		run.Hops = FindHops(run.Samples, 0, Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
+		run.Hops = FindHops(run.Samples, WholeRun, Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
 		watched, _ := run.Watched()
 		assert.Equal(t, test.watched, watched, name+", watched")
 		var shared []string
@@ -158,7 +158,7 @@ func TestSharedWithLoad(t *testing.T) {
 		{"page", "GET", nil},
 	} {
 		var shared []string
-		for _, h := range FindHops(polled(test.entry).Samples, 0, Hop{Upstream: test.entry, Methods: []string{test.method}}) {
+		for _, h := range FindHops(polled(test.entry).Samples, WholeRun, Hop{Upstream: test.entry, Methods: []string{test.method}}) {
 			if h.Shared {
 				shared = append(shared, h.Name())
 			}
@@ -191,14 +191,17 @@ func TestLoadShare(t *testing.T) {
 	} {
 		run := polled(test.entry)
 		methods := []string{test.method}
-		run.Hops = FindHops(run.Samples, 0, Hop{Upstream: test.entry, Methods: methods})
+		run.Hops = FindHops(run.Samples, WholeRun, Hop{Upstream: test.entry, Methods: methods})
 		what := fmt.Sprintf("%s at %s: %s of %s", test.method, test.entry, test.received, test.service)
 		assert.Equal(t, test.want, run.LoadShare(run.Counters(), methods, test.service, test.received, 0, run.RepairAt), what)
 		if test.want > 0 {
-			assert.Equal(t, true, run.LeadsTo(test.service, methods), what+", leads there")
+			may, known := run.LeadsTo(run.Counters(), test.service, methods)
+			assert.Equal(t, []bool{true, test.entry != ""}, []bool{may, known}, what+", leads there")
 		}
 	}
-	assert.Equal(t, false, polled("gateway").LeadsTo("telemetry", []string{"GET"}), "a load that leads elsewhere")
+	run := polled("gateway")
+	may, known := run.LeadsTo(run.Counters(), "telemetry", []string{"GET"})
+	assert.Equal(t, []bool{false, true}, []bool{may, known}, "a load that leads elsewhere")
 }
 
 // TestSum: counts are sums over a service's pods; one that restarts begins at 0,

@@ -18,9 +18,9 @@ func entries(samples []Sample, entry string) (services []string) {
 	return services
 }
 
-// reached returns the services to which requests of the load lead, with the methods
-// that they have there. methods are the load's own.
-func (r *Run) reached(methods []string) map[string][]string {
+// reached returns the services to which requests of the load lead, or, with unknown,
+// may lead, with the methods that they have there. methods are the load's own.
+func (r *Run) reached(c Counters, methods []string, unknown bool) map[string][]string {
 	found := map[string][]string{}
 	services := entries(r.Samples, r.Entry)
 	for _, entry := range services {
@@ -28,7 +28,7 @@ func (r *Run) reached(methods []string) map[string][]string {
 	}
 	for i := 0; i < len(services); i++ {
 		for _, h := range r.Hops {
-			if h.Caller != services[i] || !h.follows(found[h.Caller]) {
+			if h.Caller != services[i] || !h.follows(found[h.Caller]) && !(unknown && c.IsUnknown(h)) {
 				continue
 			}
 			known := found[h.Upstream]
@@ -63,19 +63,27 @@ func (r *Run) Services() (services []string) {
 	return services
 }
 
-// LeadsTo reports whether requests of the load lead to a service. methods are the load's.
-func (r *Run) LeadsTo(service string, methods []string) bool {
-	return r.Entry == "" || len(r.reached(methods)[service]) > 0 // without an entry, it is unknown
+// LeadsTo reports whether requests of the load may lead to a service, and whether this
+// is known. methods are the load's.
+func (r *Run) LeadsTo(c Counters, service string, methods []string) (may, known bool) {
+	switch {
+	case r.Entry == "":
+		return true, false
+	case len(r.reached(c, methods, false)[service]) > 0:
+		return true, true
+	}
+	may = len(r.reached(c, methods, true)[service]) > 0
+	return may, !may
 }
 
 // LoadShare returns the share of the load, and of the calls that follow from it, in the
 // requests of a method that a service received from one offset to another: 0 if none of
-// them leads there, 1 if there are no others. methods are the load's.
+// them leads there, 1 if there are no others, or that is unknown. methods are the load's.
 func (r *Run) LoadShare(c Counters, methods []string, service, method string, from, until Offset) float64 {
-	reached := r.reached(methods)
-	if r.Entry == "" && slices.Contains(methods, method) {
+	if may, known := r.LeadsTo(c, service, methods); may && !known && slices.Contains(methods, method) {
 		return 1
 	}
+	reached := r.reached(c, methods, false)
 	if !slices.Contains(reached[service], method) {
 		return 0
 	}

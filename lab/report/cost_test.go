@@ -61,7 +61,7 @@ func healthyRun(arm string, seed uint64, p50, p99, services, proxies float64) *r
 			sample(record.ControlPlane, .01, 120e6)
 		}
 	}
-	return hopped(c, 0)
+	return hopped(c, record.WholeRun)
 }
 
 // TestHealthy: what an arm adds is over none's of the same seed, CPU that of

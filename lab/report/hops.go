@@ -45,6 +45,7 @@ func (r *Run) count() {
 	c := r.seen
 	r.Whole = r.hops(0, r.counters.Last())
 	r.watchedHop, r.hasHop = c.Watched()
+	r.hasHop = r.hasHop && !r.counters.IsUnknown(r.watchedHop)
 	if c.Rules != "" {
 		r.Hops = r.hops(c.FaultAt, c.RepairAt)
 		r.Met = metBy(r.counters, c, r.methods, c.RepairAt)

@@ -15,10 +15,7 @@ import (
 // the ones with the paths of the caller's routes. Names say nothing: a user gives them.
 func (r *Run) findNeeding(streams []experiment.Stream) {
 	all := map[string]float64{} // requests before the fault, by stream
-	until := r.seen.FaultAt
-	if r.seen.Rules == "" {
-		until = r.seen.End
-	}
+	until := r.seen.HealthyUntil()
 	for _, q := range r.seen.Requests {
 		all[q.Route] += 0
 		if q.End <= until {

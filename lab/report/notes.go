@@ -139,9 +139,15 @@ func (r *Run) notes(reports bool) (all []runNote) {
 		})
 	}
 	unmet, reportless := r.unmet()
+	may, known := r.isLoadNear()
+	if r.seen.Rules != "" && !known {
+		all = append(all, runNote{
+			unknownWay, fmt.Sprintf("which requests lead to %s is unknown, since their callers' counters were not read before the fault: its attempts are unknown; set phases.healthy to 2s or more", strings.Join(r.seen.Services(), ", ")), Column.isOfAttempts,
+		})
+	}
 	switch {
 	case r.seen.Rules == "": // nothing that a request could meet
-	case !r.isLoadNear():
+	case !may:
 		all = append(all, runNote{notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")), Column.isOfRequests})
 	case unmet:
 		voids := Column.isNotOfReports
@@ -160,6 +166,10 @@ func (c Column) isAny() bool          { return true }
 func (c Column) isTimed() bool        { return c.timed }
 func (c Column) isOfReports() bool    { return c.reports }
 func (c Column) isNotOfReports() bool { return !c.reports }
+func (c Column) isOfAttempts() bool {
+	return slices.Contains([]string{"attempts", "proxyAttempts", "received", "wasted", "wastedAfter"}, c.Name)
+}
+
 func (c Column) isOfRequests() bool {
 	return !c.reports && c.Unit.Base != cores.Base && c.Unit.Base != megabytes.Base
 }
@@ -202,9 +212,18 @@ func (g *Group) noteFrom() {
 	}
 }
 
-// isLoadNear reports whether requests of the load lead to a service that had the fault.
-func (r *Run) isLoadNear() bool {
-	return slices.ContainsFunc(r.seen.Services(), func(service string) bool { return r.seen.LeadsTo(service, r.methods) })
+// isLoadNear reports whether requests of the load may lead to a service that had the
+// fault, and whether this is known, as it is of records without an entry.
+func (r *Run) isLoadNear() (may, known bool) {
+	known = true
+	for _, service := range r.seen.Services() {
+		one, sure := r.seen.LeadsTo(r.counters, service, r.methods)
+		if one && sure {
+			return true, true
+		}
+		may, known = may || one, known && (sure || r.seen.Entry == "")
+	}
+	return may, known
 }
 
 // reportsCanMeet reports whether vehicles' reports reached the fault in some

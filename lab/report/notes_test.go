@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,42 @@ func TestLoadElsewhere(t *testing.T) {
 	assert.Equal(t, Met{Requests: 0, Reports: 30}, f.Arms[0].Runs[0].Met, "met the fault")
 	note := ": no request of the load leads to vehicle-telemetry: its figures of requests say nothing about the fault"
 	assert.Equal(t, []string{"none, seed 1" + note, "none, seed 2" + note}, f.Notes, "notes")
+}
+
+// TestUnknownWay: which requests lead to the fault is unknown, and not "none", where their
+// callers counted nothing before it; a late sample counts, since the fault waits for it.
+func TestUnknownWay(t *testing.T) {
+	const unknown = "none, seed 1: which requests lead to staff-service is unknown, since their callers' counters were not read before the fault: its attempts are unknown; set phases.healthy to 2s or more"
+	for name, test := range map[string]struct {
+		first, set float64 // the first sample with requests, and the fault
+		route      string
+		want       []string
+		attempts   string
+	}{
+		"in time":                 {1.02, 1.03, "GET /vehicles/driver/:name", nil, "1.00"},
+		"late, and so the fault":  {1.84, 1.85, "GET /vehicles/driver/:name", nil, "1.00"},
+		"late, and the fault not": {1.84, 1.03, "GET /vehicles/driver/:name", []string{unknown}, "-"},
+		"not before the fault":    {2.02, 1.03, "GET /vehicles/driver/:name", []string{unknown}, "-"},
+		"known to lead elsewhere": {1.02, 1.03, "POST /vehicles", []string{"none, seed 1: no request of the load leads to staff-service: its figures of requests say nothing about the fault"}, "1.00"},
+	} {
+		r := &record.Run{Key: record.Key{Arm: "none", Fault: "x", Seed: 1}, Rate: 10, FaultAt: at(1), RepairAt: at(6), End: at(8), Rules: "status=502", Replicas: 1, Pods: []string{"staff-service-0"}, Measurements: 1}
+		r.Requests = every(8, func(second float64) record.Request { return pick(second >= test.set && second < 6, failed) })
+		r.Events = []record.Event{{At: at(test.set), Who: record.Launcher, What: record.EventFaultSet, Detail: "staff-service-0: status=502"}}
+		method, _, _ := strings.Cut(test.route, " ")
+		for _, second := range []float64{0, test.first, 3, 4, 5, 6, 7, 8} {
+			n := math.Floor(10 * second)
+			r.Samples = append(r.Samples,
+				record.Sample{At: at(second), Pod: "api-gateway-0", Counts: []record.Count{counted(record.CountServer, test.route, n), counted(record.CountClient, method+" staff-service", n)}},
+				record.Sample{At: at(second), Pod: "staff-service-0", Counts: []record.Count{counted(record.CountServer, method+" /driver/:vehicle", n)}})
+		}
+		r.Entry, r.Hops = "api-gateway", record.FindHops(r.Samples, r.HealthyUntil(), record.Hop{Upstream: "api-gateway", Methods: []string{"GET"}})
+		f := computed(t, r).Faults[0]
+		assert.Equal(t, test.want, f.Notes, name)
+		assert.Equal(t, test.attempts, f.Arms[0].Figures["attempts"].Text(ratio), name+", attempts")
+		if test.attempts == "-" {
+			assert.Equal(t, "-", f.Arms[0].Figures["wasted"].Text(percent), name+", wasted")
+		}
+	}
 }
 
 // TestWarnings: what makes figures unusable is in every form of the report without

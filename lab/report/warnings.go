@@ -19,11 +19,12 @@ type warning struct {
 
 // What warnings are of.
 const (
-	loadLate  = "the load was late"
-	notMet    = "no request of the load met the fault"
-	noReport  = "no report of a vehicle met the fault"
-	bySeed    = "one seed, and the fault is in some replicas only"
-	seedsLeft = "seeds left out"
+	loadLate   = "the load was late"
+	notMet     = "no request of the load met the fault"
+	unknownWay = "which requests lead to the fault is unknown (set phases.healthy to 2s or more)"
+	noReport   = "no report of a vehicle met the fault"
+	bySeed     = "one seed, and the fault is in some replicas only"
+	seedsLeft  = "seeds left out"
 )
 
 // warn adds a note on a run.
